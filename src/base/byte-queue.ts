@@ -1,0 +1,128 @@
+/** A first-in first-out queue of bytes that keeps the chunks it was given and copies only what is taken. */
+import { assert } from './assert.ts';
+
+const EMPTY: Uint8Array = new Uint8Array(0);
+const LF = 10;
+/** Chunks already read are dropped from the array in bulk once this many stand at its front. */
+const COMPACT_AFTER_CHUNKS = 32;
+
+export class ByteQueue {
+  #chunks: Uint8Array[] = [];
+  /** Index of the first chunk that has unread bytes. */
+  #head = 0;
+  /** Offset of the first unread byte in that chunk. */
+  #offset = 0;
+  #length = 0;
+
+  /** Bytes waiting. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Appends a chunk; the queue owns it from now on and never changes it. */
+  push(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
+    this.#chunks.push(chunk);
+    this.#length += chunk.length;
+  }
+
+  /** Copies the next `size` bytes (at most `length`) into `target` at `at` and removes them. */
+  takeInto(target: Uint8Array, at: number, size: number): void {
+    assert(size <= this.#length, 'no more bytes are taken than the queue holds');
+    let left = size;
+    let position = at;
+    while (left > 0) {
+      const chunk = this.#chunks[this.#head] as Uint8Array;
+      const n = Math.min(left, chunk.length - this.#offset);
+      if (n <= 16) for (let i = 0; i < n; i++) target[position + i] = chunk[this.#offset + i] as number;
+      else target.set(chunk.subarray(this.#offset, this.#offset + n), position);
+      this.#advance(n, chunk);
+      position += n;
+      left -= n;
+    }
+  }
+
+  /** Removes and returns the next `size` bytes (at most `length`); a view of a chunk where one chunk has them all. */
+  take(size: number): Uint8Array {
+    assert(size <= this.#length, 'no more bytes are taken than the queue holds');
+    if (size === 0) return EMPTY;
+    const chunk = this.#chunks[this.#head] as Uint8Array;
+    if (chunk.length - this.#offset >= size) {
+      const view = chunk.subarray(this.#offset, this.#offset + size);
+      this.#advance(size, chunk);
+      return view;
+    }
+    const joined = new Uint8Array(size);
+    this.takeInto(joined, 0, size);
+    return joined;
+  }
+
+  /** Removes and returns what is left of the first chunk; empty when the queue is. */
+  takeChunk(): Uint8Array {
+    if (this.#length === 0) return EMPTY;
+    return this.take((this.#chunks[this.#head] as Uint8Array).length - this.#offset);
+  }
+
+  /** Puts bytes back at the front, so that they are the next to be taken. */
+  unshift(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
+    const rest = this.#chunks.slice(this.#head);
+    if (this.#offset > 0 && rest[0] !== undefined) rest[0] = rest[0].subarray(this.#offset);
+    this.#chunks = [chunk, ...rest];
+    this.#head = 0;
+    this.#offset = 0;
+    this.#length += chunk.length;
+  }
+
+  /** Number of bytes up to and including the first line feed found at or after byte `from`; -1 when there is none. */
+  lineLength(from = 0): number {
+    let passed = 0;
+    for (let i = this.#head; i < this.#chunks.length; i++) {
+      const chunk = this.#chunks[i] as Uint8Array;
+      const start = i === this.#head ? this.#offset : 0;
+      const size = chunk.length - start;
+      if (passed + size > from) {
+        const at = chunk.indexOf(LF, start + Math.max(0, from - passed));
+        if (at !== -1) return passed + at - start + 1;
+      }
+      passed += size;
+    }
+    return -1;
+  }
+
+  /** Byte number `index` (0 is the next to be taken) without taking it; undefined past the end. */
+  peek(index: number): number | undefined {
+    let left = index;
+    for (let i = this.#head; i < this.#chunks.length; i++) {
+      const chunk = this.#chunks[i] as Uint8Array;
+      const start = i === this.#head ? this.#offset : 0;
+      if (left < chunk.length - start) return chunk[start + left];
+      left -= chunk.length - start;
+    }
+    return undefined;
+  }
+
+  /** Drops all bytes. */
+  clear(): void {
+    this.#chunks = [];
+    this.#head = 0;
+    this.#offset = 0;
+    this.#length = 0;
+  }
+
+  #advance(n: number, chunk: Uint8Array): void {
+    this.#length -= n;
+    this.#offset += n;
+    if (this.#offset < chunk.length) return;
+    this.#chunks[this.#head] = EMPTY;
+    this.#head += 1;
+    this.#offset = 0;
+    if (this.#head === this.#chunks.length) {
+      this.#chunks.length = 0;
+      this.#head = 0;
+    } else if (this.#head >= COMPACT_AFTER_CHUNKS) {
+      this.#chunks.splice(0, this.#head);
+      this.#head = 0;
+    }
+  }
+}

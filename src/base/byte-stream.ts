@@ -1,0 +1,41 @@
+/** The two seams between everything that moves bytes (request bodies, files, pipes) and whoever reads or writes. */
+import type { ByteQueue } from './byte-queue.ts';
+import type { GatewayError } from './errors.ts';
+
+/**
+ * Where bytes come from. A reader first looks into `queue`; when there are too few it calls `request` once and
+ * looks again when `ready` is called. One reader at a time.
+ */
+export interface ByteSource {
+  /** Bytes that have arrived and have not been read; the reader takes them out. */
+  readonly queue: ByteQueue;
+  /** True when nothing will be added to `queue` any more (end, failure or close). */
+  readonly ended: boolean;
+  /** Why the source ended early; undefined for an ordinary end. */
+  readonly error: GatewayError | undefined;
+  /**
+   * Asks for `queue.length >= size` (bytes, at least 1) and calls `ready` exactly once: when that holds, or when the
+   * source has ended. Never calls `ready` before it returns. Only while a request stands does the source let more
+   * bytes in than its own read-ahead.
+   */
+  request(size: number, ready: () => void): void;
+  /** Withdraws a standing request; its `ready` is not called any more. */
+  cancelRequest(): void;
+  /** Tells the source that bytes were taken from `queue`, so that it may let more in. Cheap. */
+  consumed(): void;
+}
+
+/** Where bytes go. One writer at a time. */
+export interface ByteSink {
+  /** Why nothing can be written any more; undefined while the sink works. */
+  readonly error: GatewayError | undefined;
+  /**
+   * Takes all of `bytes` (copies them before it returns). True: there is room for more. False: the writer has to
+   * wait for `whenDrained` before it writes again.
+   */
+  write(bytes: Uint8Array): boolean;
+  /** Calls `drained` once, never before it returns, when there is room again or the sink has failed. */
+  whenDrained(drained: () => void): void;
+  /** Withdraws `whenDrained`. */
+  cancelDrained(): void;
+}

@@ -1,0 +1,38 @@
+/** The one error class for everything that may go wrong outside the gateway's own code. */
+
+/** Stable codes, for logs, for `code` in Lua and for programs that embed the gateway. */
+export type ErrorCode = `LGW_${string}`;
+
+interface GatewayErrorOptions {
+  /** HTTP status that describes the failure, where one fits. */
+  readonly status?: number;
+  /** The short word a Lua script sees as third result: timeout closed limit denied refused notfound invalid io. */
+  readonly luaCode?: string;
+  readonly cause?: unknown;
+}
+
+/** An operating failure: sentence-case message without a full stop, the value quoted, the limit and the actual. */
+export class GatewayError extends Error {
+  override readonly name = 'GatewayError';
+  readonly code: ErrorCode;
+  readonly status: number | undefined;
+  readonly luaCode: string;
+
+  constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.status = options.status;
+    this.luaCode = options.luaCode ?? 'io';
+  }
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** The `code` property of a Node system error ("ENOENT"), or undefined. */
+export function systemCodeOf(thrown: unknown): string | undefined {
+  if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return undefined;
+  return typeof thrown.code === 'string' ? thrown.code : undefined;
+}

@@ -1,0 +1,65 @@
+/** The logging seam: levels and the small interface every part writes to; where lines go is the owner's affair. */
+
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Values that may stand behind a log message; never a secret. */
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+export interface Logger {
+  /** Lines above this level are dropped; callers may check it before they build a costly message. */
+  readonly level: LogLevel;
+  error(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  debug(message: string, fields?: LogFields): void;
+}
+
+/** True when a logger of `level` keeps lines of `wanted`. */
+export function keepsLevel(level: LogLevel, wanted: LogLevel): boolean {
+  return LOG_LEVELS.indexOf(wanted) <= LOG_LEVELS.indexOf(level);
+}
+
+/** A logger that hands each formatted line (without line end) to `sink`. */
+export function createLogger(level: LogLevel, source: string, sink: (line: string) => void): Logger {
+  const write = (wanted: LogLevel, message: string, fields?: LogFields): void => {
+    if (keepsLevel(level, wanted)) sink(formatLine(new Date(), wanted, source, message, fields));
+  };
+  return {
+    level,
+    error: (message, fields) => write('error', message, fields),
+    warn: (message, fields) => write('warn', message, fields),
+    info: (message, fields) => write('info', message, fields),
+    debug: (message, fields) => write('debug', message, fields),
+  };
+}
+
+/** `2026-01-02T03:04:05.678Z info worker-1 message key=value`: line ends inside the message are indented, not lost. */
+export function formatLine(
+  time: Date,
+  level: LogLevel,
+  source: string,
+  message: string,
+  fields?: LogFields,
+): string {
+  let line = `${time.toISOString()} ${level} ${source} ${escapeControls(message)}`;
+  for (const [key, value] of Object.entries(fields ?? {})) {
+    if (value !== undefined) line += ` ${key}=${quoteValue(String(value))}`;
+  }
+  return line;
+}
+
+/** Control characters never reach a terminal or forge a line: `\x1b`, and a line feed continues indented. */
+function escapeControls(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, escapeOne).replace(/\n/g, '\n    ');
+}
+
+function quoteValue(value: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
+  return /^[^\s"=\u0000-\u001f\u007f]+$/.test(value) ? value : JSON.stringify(value);
+}
+
+function escapeOne(character: string): string {
+  return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+}

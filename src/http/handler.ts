@@ -1,0 +1,28 @@
+/** What the router finds and the dispatcher calls: a handler, and the mapping (prefix and script) it belongs to. */
+import type { Exchange } from './exchange.ts';
+
+/** The result of resolving a request target: what a handler is told beside the exchange. */
+export interface Route {
+  readonly mapping: Mapping;
+  readonly handler: Handler;
+  /** The prefix that matched, as configured and normalised (`/`, `/app`). */
+  readonly prefix: string;
+  /** The name the handler was registered under (`/bar`, `/notfound`). */
+  readonly handlerName: string;
+  /** The decoded, normalised path. A byte string. */
+  readonly path: string;
+  /** The undecoded text after the first `?`; undefined when there is none. */
+  readonly query: string | undefined;
+}
+
+/** Answers exchanges. Owns the exchange from the call on: it must end or reset it, now or later. */
+export interface Handler {
+  handle(exchange: Exchange, route: Route): void;
+}
+
+/** A prefix and whatever stands behind it. */
+export interface Mapping {
+  readonly prefix: string;
+  /** The handler registered under exactly `name`; names start with `/`. Handlers may come later, at run time. */
+  find(name: string): Handler | undefined;
+}
