@@ -44,6 +44,9 @@ export class Counters {
 
   /** All values by name. */
   snapshot(): Record<CounterName, number> {
-    return Object.fromEntries(COUNTER_NAMES.map((name) => [name, this.get(name)])) as Record<CounterName, number>;
+    return Object.fromEntries(COUNTER_NAMES.map((name) => [name, this.get(name)])) as Record<
+      CounterName,
+      number
+    >;
   }
 }
