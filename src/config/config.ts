@@ -1,0 +1,40 @@
+/** The configuration of one run: what the command line or an embedding program asked for, checked and complete. */
+import type { LogLevel } from '../base/logger.ts';
+import type { Limits } from './limits.ts';
+
+/** `-l PREFIX SCRIPT`: one script behind one path prefix. */
+export interface MappingConfig {
+  /** Starts with `/`; no trailing `/` unless it is `/`. */
+  readonly prefix: string;
+  /** As given; resolved inside the root. SCRIPT_FILENAME shows it like this. */
+  readonly script: string;
+}
+
+/** A TCP address to listen on. */
+export interface ListenAddress {
+  /** An IPv4 or IPv6 address; undefined = all addresses of both families. */
+  readonly address: string | undefined;
+  /** 0..65535; 0 = any free port. */
+  readonly port: number;
+}
+
+export interface Config {
+  readonly mappings: readonly MappingConfig[];
+  /** PEM files of `-c` and `-k`; undefined = a development certificate. */
+  readonly certificateFiles: { readonly certificate: string; readonly key: string } | undefined;
+  readonly listen: ListenAddress;
+  /** Cleartext HTTP/1.1 + h2c listener (`--http`); undefined = none. */
+  readonly cleartext: ListenAddress | undefined;
+  /** User to become after binding and after the key has been read. */
+  readonly user: string | undefined;
+  /** Virtual root of scripts and of all file access from Lua. */
+  readonly root: string | undefined;
+  readonly workers: number;
+  /** Go to the background; the first process ends when all workers are ready. */
+  readonly daemon: boolean;
+  readonly pidFile: string | undefined;
+  readonly logLevel: LogLevel;
+  /** One line per exchange. */
+  readonly accessLog: boolean;
+  readonly limits: Limits;
+}
