@@ -1,0 +1,99 @@
+/**
+ * Stands before `coroutine.resume` and the functions of `coroutine.wrap`, so that a host function called inside a
+ * script's coroutine suspends the whole exchange and not only that coroutine. Everything else is the library's own.
+ */
+import type { Coroutine, CoroutineScheduler } from './coroutine.ts';
+import { HOST_SUSPENSION } from './coroutine.ts';
+import type { HostFunction } from './host-functions.ts';
+import { type CFunction, type KFunction, LUA_TYPE, type LuaThread, REGISTRY_INDEX } from './lua-exports.ts';
+import { LuaError } from './lua-error.ts';
+
+/** Pseudo-index of a C closure's first upvalue. */
+const FIRST_UPVALUE = REGISTRY_INDEX - 1;
+
+export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
+  const { state } = scheduler;
+  const { exports: x, memory } = state;
+  const L = state.mainThread;
+  x.lua_getglobal(L, memory.constant('coroutine'));
+  const nativeResume = nativeField(L, 'resume');
+  const nativeWrap = nativeField(L, 'wrap');
+  // A wrapped function's C code is reached through a sample; the function it would run is never called.
+  x.lua_getfield(L, -1, memory.constant('wrap'));
+  x.lua_getfield(L, -2, memory.constant('isyieldable'));
+  x.lua_callk(L, 1, 1, 0, 0 as KFunction);
+  const nativeCallWrapped = state.nativeFunction(x.lua_tocfunction(L, -1));
+  state.pop(L);
+
+  const resumeAgain = state.addContinuation((thread) => resume(thread));
+  const callWrappedAgain = state.addContinuation((thread) => callWrapped(thread));
+  const { resumeFunction, wrapFunction, callWrappedFunction } = state.addFunctions({
+    resumeFunction: (thread) => {
+      const inner = x.lua_tothread(thread, 1);
+      if (inner !== 0 && scheduler.hostSuspended.has(inner)) {
+        x.lua_pushboolean(thread, 0);
+        state.pushString(thread, 'cannot resume non-suspended coroutine');
+        return 2;
+      }
+      return resume(thread);
+    },
+    wrapFunction: (thread) => {
+      nativeWrap(thread);
+      x.lua_getupvalue(thread, -1, 1);
+      x.lua_pushcclosure(thread, callWrappedFunction, 1);
+      return 1;
+    },
+    callWrappedFunction: (thread) => {
+      if (scheduler.hostSuspended.has(x.lua_tothread(thread, FIRST_UPVALUE))) {
+        throw new LuaError('cannot resume non-suspended coroutine');
+      }
+      return callWrapped(thread);
+    },
+  });
+  state.setFunctions(L, -1, { resume: resumeFunction, wrap: wrapFunction });
+  state.pop(L);
+
+  function nativeField(thread: LuaThread, name: string): HostFunction {
+    x.lua_getfield(thread, -1, memory.constant(name));
+    const native = state.nativeFunction(x.lua_tocfunction(thread, -1) as CFunction);
+    state.pop(thread);
+    return native;
+  }
+
+  /** The library's resume; stack on entry: coroutine, arguments. */
+  function resume(thread: LuaThread): number {
+    const inner = x.lua_tothread(thread, 1);
+    const count = runInner(thread, nativeResume);
+    // true, suspension
+    if (count === 2 && isHostSuspension(thread)) return passOutward(thread, inner, resumeAgain);
+    return count;
+  }
+
+  /** A wrapped function; stack on entry: arguments. */
+  function callWrapped(thread: LuaThread): number {
+    const count = runInner(thread, nativeCallWrapped);
+    if (count === 1 && isHostSuspension(thread)) {
+      return passOutward(thread, x.lua_tothread(thread, FIRST_UPVALUE), callWrappedAgain);
+    }
+    return count;
+  }
+
+  function runInner(thread: LuaThread, native: HostFunction): number {
+    const outer = scheduler.chainYieldable;
+    scheduler.chainYieldable = outer && x.lua_isyieldable(thread) !== 0;
+    try {
+      return native(thread);
+    } finally {
+      scheduler.chainYieldable = outer;
+    }
+  }
+
+  function isHostSuspension(thread: LuaThread): boolean {
+    return x.lua_type(thread, -1) === LUA_TYPE.lightUserdata && x.lua_touserdata(thread, -1) === HOST_SUSPENSION;
+  }
+
+  function passOutward(thread: LuaThread, inner: LuaThread, again: KFunction): number {
+    (scheduler.current as Coroutine).passThrough(inner);
+    return x.lua_yieldk(thread, 1, 0, again);
+  }
+}

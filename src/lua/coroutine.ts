@@ -1,0 +1,267 @@
+/**
+ * Runs Lua functions in pooled coroutines that host functions can suspend, and passes suspensions outward through
+ * coroutines of the script's own (coroutine-library.ts).
+ */
+import { assert } from '../base/assert.ts';
+import { type KFunction, LUA_STATUS, type LuaThread, NULL, REGISTRY_INDEX } from './lua-exports.ts';
+import { LuaError } from './lua-error.ts';
+import { ScriptError, type State } from './state.ts';
+
+/** Threads kept for the next function; more are left to the garbage collector. */
+const POOL_MAX = 256;
+/** Stack slots above which a thread is not kept: it has grown and would hold that memory. */
+const POOLED_STACK_SLOTS_MAX = 200;
+
+/** Told what becomes of a coroutine. Exactly one of `finished` and `failed` is called, and neither after `kill`. */
+export interface CoroutineOwner {
+  /** The function returned. Its results are on the stack of `L` and are gone afterwards. */
+  finished(L: LuaThread): void;
+  /** It raised an error: message and traceback. */
+  failed(message: string): void;
+  /** It waits for the host. Called every time. */
+  suspended(): void;
+}
+
+/** Continues a host function after a wait, inside Lua's protection; pushes results and returns their number. */
+export type Continuation = (L: LuaThread) => number;
+
+export class CoroutineScheduler {
+  readonly state: State;
+  /** The coroutine that runs now: the one whose host call is being answered. */
+  current: Coroutine | undefined;
+  /** False while a script's coroutine runs below a call that no yield can cross (`table.sort`, `string.gsub`, …). */
+  chainYieldable = true;
+  /** Script coroutines that are suspended on behalf of the host; nobody else may resume them meanwhile. */
+  readonly hostSuspended: Set<LuaThread> = new Set();
+  readonly afterWait: KFunction;
+  readonly #idle: Coroutine[] = [];
+  #active = 0;
+
+  constructor(state: State) {
+    this.state = state;
+    this.afterWait = state.addContinuation((L) => (this.current as Coroutine).continue(L));
+  }
+
+  /** Coroutines that run or wait. */
+  get active(): number {
+    return this.#active;
+  }
+
+  /**
+   * Runs a function: `begin` pushes it and its arguments on the thread and returns the number of arguments. The owner
+   * may be told of the end before this returns.
+   */
+  start(owner: CoroutineOwner, begin: (L: LuaThread) => number): Coroutine {
+    const coroutine = this.#idle.pop() ?? this.#create();
+    this.#active += 1;
+    coroutine.start(owner, begin);
+    return coroutine;
+  }
+
+  /** True when a host function called from `L` may wait. */
+  canWait(L: LuaThread): boolean {
+    return (
+      this.chainYieldable &&
+      this.current !== undefined &&
+      !this.current.closing &&
+      this.state.exports.lua_isyieldable(L) !== 0
+    );
+  }
+
+  /** Takes back a coroutine whose function has ended. */
+  giveBack(coroutine: Coroutine, reusable: boolean): void {
+    this.#active -= 1;
+    const x = this.state.exports;
+    if (reusable && this.#idle.length < POOL_MAX && x.lua_gettop(coroutine.thread) < POOLED_STACK_SLOTS_MAX) {
+      x.lua_settop(coroutine.thread, 0);
+      this.#idle.push(coroutine);
+      return;
+    }
+    const L = this.state.mainThread;
+    x.lua_pushnil(L);
+    x.lua_rawsetp(L, REGISTRY_INDEX, coroutine.thread);
+  }
+
+  /** A new thread, anchored in the registry under its own address. */
+  #create(): Coroutine {
+    const x = this.state.exports;
+    const L = this.state.mainThread;
+    const thread = x.lua_newthread(L);
+    x.lua_rawsetp(L, REGISTRY_INDEX, thread);
+    return new Coroutine(this, thread);
+  }
+}
+
+type CoroutineStatus = 'idle' | 'running' | 'suspended' | 'closing';
+
+/** One pooled Lua thread and the function it runs. */
+export class Coroutine {
+  readonly thread: LuaThread;
+  readonly #scheduler: CoroutineScheduler;
+  #status: CoroutineStatus = 'idle';
+  #owner: CoroutineOwner | undefined;
+  /** Set by `kill` while the coroutine runs: it ends at its next wait or return. */
+  #killed = false;
+  #next: Continuation | undefined;
+  #cancel: (() => void) | undefined;
+  /** Script coroutines this one is suspended through. */
+  #passed: LuaThread[] | undefined;
+
+  constructor(scheduler: CoroutineScheduler, thread: LuaThread) {
+    this.#scheduler = scheduler;
+    this.thread = thread;
+  }
+
+  /** The one that started it; undefined when idle. */
+  get owner(): CoroutineOwner | undefined {
+    return this.#owner;
+  }
+
+  /** True while `__close` metamethods of a killed coroutine run: nothing may wait then. */
+  get closing(): boolean {
+    return this.#status === 'closing';
+  }
+
+  /** True after `kill`, until it has ended. */
+  get killed(): boolean {
+    return this.#killed;
+  }
+
+  start(owner: CoroutineOwner, begin: (L: LuaThread) => number): void {
+    assert(this.#status === 'idle', 'a coroutine runs one function at a time');
+    this.#owner = owner;
+    this.#killed = false;
+    const stackPointer = this.#scheduler.state.exports.stackSave();
+    let argumentCount: number;
+    try {
+      argumentCount = begin(this.thread);
+    } catch (thrown) {
+      if (!(thrown instanceof ScriptError)) throw thrown;
+      this.#scheduler.state.exports.stackRestore(stackPointer);
+      this.#release(false);
+      owner.failed(thrown.message);
+      return;
+    }
+    this.#resume(argumentCount);
+  }
+
+  /**
+   * Suspends the calling host function until `wake`, then calls `next` in its place. `cancel` undoes what would have
+   * called `wake`. Does not return (it throws through Lua); written as `return coroutine.wait(…)`.
+   */
+  wait(L: LuaThread, next: Continuation, cancel: () => void): number {
+    if (!this.#scheduler.canWait(L)) {
+      cancel();
+      throw new LuaError('cannot wait here: a yield cannot cross this call');
+    }
+    this.#next = next;
+    this.#cancel = cancel;
+    const x = this.#scheduler.state.exports;
+    x.lua_pushlightuserdata(L, HOST_SUSPENSION);
+    return x.lua_yieldk(L, 1, 0, this.#scheduler.afterWait);
+  }
+
+  /** Resumes a waiting coroutine. Bound, so that it can be handed out as a callback. */
+  readonly wake = (): void => {
+    if (this.#status !== 'suspended') return;
+    this.#cancel = undefined;
+    this.#resume(0);
+  };
+
+  /** Called inside Lua when the thread runs again after a wait. */
+  continue(L: LuaThread): number {
+    const next = this.#next;
+    assert(next !== undefined, 'a woken coroutine knows how to go on');
+    this.#next = undefined;
+    return next(L);
+  }
+
+  /** Notes that the suspension under way passes through a script's coroutine. */
+  passThrough(inner: LuaThread): void {
+    this.#passed ??= [];
+    this.#passed.push(inner);
+    this.#scheduler.hostSuspended.add(inner);
+  }
+
+  /**
+   * Ends the coroutine: at once when it waits, else at its next wait or return. Pending to-be-closed variables are
+   * closed. The owner is not told.
+   */
+  kill(): void {
+    if (this.#status === 'idle') return;
+    this.#killed = true;
+    if (this.#status === 'suspended') this.#close();
+  }
+
+  #resume(argumentCount: number): void {
+    const scheduler = this.#scheduler;
+    const x = scheduler.state.exports;
+    const outer = scheduler.current;
+    const outerYieldable = scheduler.chainYieldable;
+    scheduler.current = this;
+    scheduler.chainYieldable = true;
+    if (this.#passed !== undefined) this.#forgetPassed();
+    this.#status = 'running';
+    const status = x.lua_resume(this.thread, NULL as LuaThread, argumentCount, scheduler.state.memory.sizeOut);
+    scheduler.current = outer;
+    scheduler.chainYieldable = outerYieldable;
+    if (status === LUA_STATUS.ok) this.#finish();
+    else if (status !== LUA_STATUS.yield) this.#fail(scheduler.state.describeError(this.thread, status));
+    else this.#suspend();
+  }
+
+  #finish(): void {
+    const owner = this.#owner as CoroutineOwner;
+    if (!this.#killed) owner.finished(this.thread);
+    this.#release(true);
+  }
+
+  #fail(message: string): void {
+    const owner = this.#owner as CoroutineOwner;
+    const killed = this.#killed;
+    this.#closeVariables();
+    this.#release(false);
+    if (!killed) owner.failed(message);
+  }
+
+  #suspend(): void {
+    this.#status = 'suspended';
+    if (this.#killed) this.#close();
+    else if (this.#next === undefined) this.#fail('attempt to yield from outside a coroutine');
+    else (this.#owner as CoroutineOwner).suspended();
+  }
+
+  #close(): void {
+    const cancel = this.#cancel;
+    this.#cancel = undefined;
+    this.#next = undefined;
+    cancel?.();
+    this.#closeVariables();
+    this.#release(false);
+  }
+
+  /** Runs what `local x <close>` asks for; errors there have nobody to go to but the closed coroutine. */
+  #closeVariables(): void {
+    const scheduler = this.#scheduler;
+    const outer = scheduler.current;
+    scheduler.current = this;
+    this.#status = 'closing';
+    scheduler.state.exports.lua_resetthread(this.thread);
+    scheduler.current = outer;
+  }
+
+  #forgetPassed(): void {
+    for (const inner of this.#passed ?? []) this.#scheduler.hostSuspended.delete(inner);
+    this.#passed = undefined;
+  }
+
+  #release(reusable: boolean): void {
+    this.#forgetPassed();
+    this.#status = 'idle';
+    this.#owner = undefined;
+    this.#scheduler.giveBack(this, reusable);
+  }
+}
+
+/** The one value a host suspension yields; no script can make a light userdata. */
+export const HOST_SUSPENSION = 0x6c67_7731;

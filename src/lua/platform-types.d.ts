@@ -1,0 +1,29 @@
+/** Types of the platform that Node's own type package leaves out: WebAssembly, and Buffer's direct latin1 methods. */
+
+declare namespace WebAssembly {
+  class Module {
+    constructor(bytes: Uint8Array<ArrayBuffer>);
+  }
+  class Instance {
+    constructor(module: Module, imports?: Imports);
+    readonly exports: Record<string, unknown>;
+  }
+  interface Memory {
+    readonly buffer: ArrayBuffer;
+  }
+  interface Table {
+    readonly length: number;
+    grow(delta: number): number;
+    get(index: number): unknown;
+    set(index: number, value: unknown): void;
+  }
+  type Imports = Record<string, Record<string, unknown>>;
+  function compile(bytes: Uint8Array): Promise<Module>;
+  function validate(bytes: Uint8Array): boolean;
+  function instantiate(module: Module, imports?: Imports): Promise<Instance>;
+}
+
+interface Buffer {
+  latin1Slice(start: number, end: number): string;
+  latin1Write(text: string, at: number, length: number): number;
+}

@@ -1,0 +1,318 @@
+/**
+ * One Lua VM: its instance, memory and main thread, the stack operations host functions use, and the functions and
+ * references it keeps. Knows nothing of coroutines that wait (coroutine.ts) nor of what scripts are for.
+ */
+import { messageOf } from '../base/errors.ts';
+import { addHostContinuations, addHostFunctions, type HostContinuation, type HostFunction } from './host-functions.ts';
+import {
+  type Address,
+  type CFunction,
+  type CString,
+  type KFunction,
+  LUA_STATUS,
+  LUA_TYPE,
+  type LuaExports,
+  type LuaThread,
+  NULL,
+  REGISTRY_INDEX,
+} from './lua-exports.ts';
+import { isLongjmp, LuaError } from './lua-error.ts';
+import { Memory } from './memory.ts';
+import { instantiateLua } from './wasm-instance.ts';
+
+/** A value kept in the registry until `release`. */
+export type Reference = number & { readonly reference: unique symbol };
+
+/** References are light userdata keys of the registry; real addresses of wasm memory stay below this number. */
+const FIRST_REFERENCE = 0x7000_0000;
+
+/** An error that ended a Lua call from the host: message and traceback as one text. */
+export class ScriptError extends Error {
+  override readonly name = 'ScriptError';
+}
+
+export class State {
+  readonly exports: LuaExports;
+  readonly memory: Memory;
+  readonly mainThread: LuaThread;
+  #nextReference = FIRST_REFERENCE;
+  readonly #freeReferences: Reference[] = [];
+  #references = 0;
+  readonly #interned = new Map<string, Reference>();
+  #closed = false;
+
+  /** Opens a state with Lua's standard libraries. */
+  static async create(module: WebAssembly.Module): Promise<State> {
+    return new State(await instantiateLua(module));
+  }
+
+  private constructor(exports: LuaExports) {
+    this.exports = exports;
+    this.memory = new Memory(exports);
+    this.mainThread = exports.luaL_newstate();
+    const { panic } = this.addFunctions({ panic: (L) => this.#panic(L) });
+    exports.lua_atpanic(this.mainThread, panic);
+    exports.luaL_openlibs(this.mainThread);
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** References held now, without interned constants. */
+  get references(): number {
+    return this.#references;
+  }
+
+  /** Frees the VM; finalisers of its objects run. Nothing may be called afterwards. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.exports.lua_close(this.mainThread);
+  }
+
+  // ---- functions ------------------------------------------------------------------------------------------------
+
+  /**
+   * Makes JavaScript functions callable from Lua. A LuaError they throw becomes a Lua error; anything else is a defect
+   * of the gateway and leaves the VM unusable.
+   */
+  addFunctions<K extends string>(functions: Readonly<Record<K, HostFunction>>): Record<K, CFunction> {
+    const guarded = Object.fromEntries(
+      Object.entries<HostFunction>(functions).map(([name, run]) => [name, this.#guard(run)]),
+    ) as Record<K, HostFunction>;
+    return addHostFunctions(this.exports, guarded);
+  }
+
+  addContinuation(run: HostContinuation): KFunction {
+    const guarded: HostContinuation = (L, status, context) => {
+      try {
+        return run(L, status, context);
+      } catch (thrown) {
+        return this.#raise(L, thrown);
+      }
+    };
+    return addHostContinuations(this.exports, { run: guarded }).run;
+  }
+
+  /** The function Lua would call through this pointer, for host functions that stand before a library's own. */
+  nativeFunction(pointer: CFunction): HostFunction {
+    return this.exports.__indirect_function_table.get(pointer) as unknown as HostFunction;
+  }
+
+  /** Sets functions as fields of the table at `index`. */
+  setFunctions(L: LuaThread, index: number, functions: Readonly<Record<string, CFunction>>): void {
+    const table = this.exports.lua_absindex(L, index);
+    for (const [name, pointer] of Object.entries(functions)) {
+      this.exports.lua_pushcclosure(L, pointer, 0);
+      this.exports.lua_setfield(L, table, this.memory.constant(name));
+    }
+  }
+
+  // ---- stack ----------------------------------------------------------------------------------------------------
+
+  pop(L: LuaThread, n = 1): void {
+    this.exports.lua_settop(L, -n - 1);
+  }
+
+  type(L: LuaThread, index: number): number {
+    return this.exports.lua_type(L, index);
+  }
+
+  /** The name of a value's type as Lua's error messages write it: a metatable's `__name`, else the basic type. */
+  typeName(L: LuaThread, index: number): string {
+    const names = ['no value', 'nil', 'boolean', 'light userdata', 'number', 'string', 'table', 'function', 'userdata', 'thread'];
+    return names[this.exports.lua_type(L, index) + 1] ?? 'no value';
+  }
+
+  pushString(L: LuaThread, text: string): void {
+    this.memory.withString(text, (at, size) => this.exports.lua_pushlstring(L, at, size));
+  }
+
+  pushBytes(L: LuaThread, bytes: Uint8Array): void {
+    this.memory.withBytes(bytes, (at, size) => this.exports.lua_pushlstring(L, at, size));
+  }
+
+  /** Pushes a whole number as a Lua integer. */
+  pushInteger(L: LuaThread, value: number): void {
+    this.exports.lua_pushinteger(L, BigInt(value));
+  }
+
+  /** Pushes a constant string that is kept in the VM: for keys and values that come again and again. */
+  pushInterned(L: LuaThread, text: string): void {
+    let reference = this.#interned.get(text);
+    if (reference === undefined) {
+      this.pushString(L, text);
+      reference = this.#newReference();
+      this.exports.lua_rawsetp(L, REGISTRY_INDEX, reference);
+      this.#interned.set(text, reference);
+    }
+    this.exports.lua_rawgetp(L, REGISTRY_INDEX, reference);
+  }
+
+  /** The string (or number as string) at `index` as a byte string; undefined for other types. */
+  toString(L: LuaThread, index: number): string | undefined {
+    const at = this.exports.lua_tolstring(L, index, this.memory.sizeOut);
+    return at === 0 ? undefined : this.memory.readString(at, this.memory.lastSize);
+  }
+
+  /** What Lua's `tostring` says of the value, with metamethods. May raise. */
+  toDisplayString(L: LuaThread, index: number): string {
+    const at = this.exports.luaL_tolstring(L, index, this.memory.sizeOut);
+    const text = this.memory.readString(at, this.memory.lastSize);
+    this.pop(L);
+    return text;
+  }
+
+  // ---- arguments of host functions ------------------------------------------------------------------------------
+
+  /** The string argument `n`; raises like Lua's own functions when it is not one. */
+  checkString(L: LuaThread, n: number): string {
+    const at = this.exports.luaL_checklstring(L, n, this.memory.sizeOut);
+    return this.memory.readString(at, this.memory.lastSize);
+  }
+
+  optionalString(L: LuaThread, n: number): string | undefined {
+    return this.exports.lua_type(L, n) <= LUA_TYPE.nil ? undefined : this.checkString(L, n);
+  }
+
+  /** The integer argument `n`, exact up to 2^53. */
+  checkInteger(L: LuaThread, n: number): number {
+    if (this.exports.lua_isinteger(L, n) !== 0) return this.exports.lua_tonumberx(L, n, NULL);
+    return Number(this.exports.luaL_checkinteger(L, n));
+  }
+
+  /** Raises `bad argument #n to 'function' (message)`. */
+  argumentError(L: LuaThread, n: number, message: string): never {
+    this.memory.withString(`${message}\0`, (at) => this.exports.luaL_argerror(L, n, at));
+    throw new Error('luaL_argerror does not return');
+  }
+
+  // ---- references -----------------------------------------------------------------------------------------------
+
+  /** Pops the value on top of the stack and keeps it. */
+  keep(L: LuaThread): Reference {
+    const reference = this.#newReference();
+    this.exports.lua_rawsetp(L, REGISTRY_INDEX, reference);
+    this.#references += 1;
+    return reference;
+  }
+
+  pushReference(L: LuaThread, reference: Reference): void {
+    this.exports.lua_rawgetp(L, REGISTRY_INDEX, reference);
+  }
+
+  release(reference: Reference): void {
+    const L = this.mainThread;
+    this.exports.lua_pushnil(L);
+    this.exports.lua_rawsetp(L, REGISTRY_INDEX, reference);
+    this.#freeReferences.push(reference);
+    this.#references -= 1;
+  }
+
+  // ---- calls from the host ---------------------------------------------------------------------------------------
+
+  /** Compiles a chunk (text only) and leaves its function on the stack; throws ScriptError with Lua's message. */
+  load(L: LuaThread, source: Uint8Array, chunkName: string): void {
+    const name = this.memory.constant(chunkName);
+    const mode = this.memory.constant('t');
+    const status = this.memory.withBytes(source, (at, size) =>
+      this.exports.luaL_loadbufferx(L, at, size, name, mode),
+    );
+    if (status !== LUA_STATUS.ok) throw this.#takeError(L);
+  }
+
+  /** Calls the function below its `argumentCount` arguments outside any coroutine; throws ScriptError with traceback. */
+  call(L: LuaThread, argumentCount: number, resultCount: number): void {
+    const x = this.exports;
+    const base = x.lua_gettop(L) - argumentCount;
+    x.lua_pushcclosure(L, this.#messageHandler(), 0);
+    x.lua_rotate(L, base, 1);
+    const status = x.lua_pcallk(L, argumentCount, resultCount, base, 0, NULL);
+    x.lua_rotate(L, base, -1);
+    this.pop(L);
+    if (status !== LUA_STATUS.ok) throw this.#takeError(L);
+  }
+
+  /** The error value on top of `L` as text with a traceback of `L`; pops it. Never raises. */
+  describeError(L: LuaThread, status: number): string {
+    if (status === LUA_STATUS.memoryError) {
+      this.pop(L);
+      return 'not enough memory';
+    }
+    const message = this.#errorText(L, -1);
+    this.pop(L);
+    this.memory.withString(`${message}\0`, (at) => this.exports.luaL_traceback(this.mainThread, L, at, 0));
+    const text = this.toString(this.mainThread, -1) ?? message;
+    this.pop(this.mainThread);
+    return text;
+  }
+
+  #handler: CFunction | undefined;
+
+  #messageHandler(): CFunction {
+    this.#handler ??= this.addFunctions({
+      traceback: (L) => {
+        const message = this.#errorText(L, 1);
+        this.memory.withString(`${message}\0`, (at) => this.exports.luaL_traceback(L, L, at, 1));
+        return 1;
+      },
+    }).traceback;
+    return this.#handler;
+  }
+
+  /** The text of an error value, without running any Lua code but its `__tostring`. */
+  #errorText(L: LuaThread, index: number): string {
+    const text = this.toString(L, index);
+    if (text !== undefined) return text;
+    return `(error object is a ${this.typeName(L, index)} value)`;
+  }
+
+  #takeError(L: LuaThread): ScriptError {
+    const message = this.#errorText(L, -1);
+    this.pop(L);
+    return new ScriptError(message);
+  }
+
+  #guard(run: HostFunction): HostFunction {
+    return (L) => {
+      try {
+        return run(L);
+      } catch (thrown) {
+        return this.#raise(L, thrown);
+      }
+    };
+  }
+
+  /** Turns what a host function threw into a Lua error. */
+  #raise(L: LuaThread, thrown: unknown): number {
+    if (isLongjmp(thrown)) throw thrown;
+    if (thrown instanceof LuaError) this.#pushPositioned(L, thrown.message, thrown.level);
+    else if (thrown instanceof RangeError) this.pushString(L, messageOf(thrown));
+    else throw thrown;
+    return this.exports.lua_error(L);
+  }
+
+  #pushPositioned(L: LuaThread, message: string, level: number): void {
+    let position = '';
+    if (level > 0) {
+      this.exports.luaL_where(L, level);
+      position = this.toString(L, -1) ?? '';
+      this.pop(L);
+    }
+    this.pushString(L, position + message);
+  }
+
+  /** Lua raised an error where nothing catches it: out of memory while the host prepares a call. */
+  #panic(L: LuaThread): never {
+    throw new ScriptError(this.toString(L, -1) ?? 'not enough memory');
+  }
+
+  #newReference(): Reference {
+    const free = this.#freeReferences.pop();
+    if (free !== undefined) return free;
+    this.#nextReference += 1;
+    return this.#nextReference as Reference;
+  }
+}
+

@@ -1,0 +1,39 @@
+/**
+ * Makes instances of the compiled Lua module inside wasmoon's own glue, which brings the C library's imports.
+ *
+ * The glue instantiates by itself and offers no way to pass a compiled module or to see the instance. So for the short
+ * time of one initialisation `WebAssembly.instantiate` is replaced by a function that uses our module, notes the
+ * instance and puts the original back. Initialisations therefore run one after the other.
+ */
+import { LuaFactory } from 'wasmoon';
+import type { LuaExports } from './lua-exports.ts';
+
+let previous: Promise<unknown> = Promise.resolve();
+
+/** A fresh Lua VM: its own memory, no state opened yet. */
+export function instantiateLua(module: WebAssembly.Module): Promise<LuaExports> {
+  const instance = previous.then(() => instantiateAlone(module));
+  previous = instance.catch(() => undefined);
+  return instance;
+}
+
+async function instantiateAlone(module: WebAssembly.Module): Promise<LuaExports> {
+  const original = WebAssembly.instantiate;
+  const consoleError = console.error;
+  let captured: WebAssembly.Instance | undefined;
+  // The glue binds console.error when it starts, to print a notice for every refused growth of memory: Lua reports
+  // that itself, as an ordinary "not enough memory".
+  console.error = () => undefined;
+  WebAssembly.instantiate = (async (_bytes: unknown, imports: WebAssembly.Imports) => {
+    captured = await original(module, imports);
+    return { instance: captured, module };
+  }) as unknown as typeof WebAssembly.instantiate;
+  try {
+    await new LuaFactory().getLuaModule();
+  } finally {
+    WebAssembly.instantiate = original;
+    console.error = consoleError;
+  }
+  if (captured === undefined) throw new Error('wasmoon did not instantiate its module');
+  return captured.exports as unknown as LuaExports;
+}
