@@ -19,8 +19,8 @@ export interface ByteSource {
    * bytes in than its own read-ahead.
    */
   request(size: number, ready: () => void): void;
-  /** Withdraws a standing request; its `ready` is not called any more. */
-  cancelRequest(): void;
+  /** Withdraws a standing request; its `ready` is not called any more. Sources with several readers need to know whose. */
+  cancelRequest(ready?: () => void): void;
   /** Tells the source that bytes were taken from `queue`, so that it may let more in. Cheap. */
   consumed(): void;
 }
@@ -36,6 +36,6 @@ export interface ByteSink {
   write(bytes: Uint8Array): boolean;
   /** Calls `drained` once, never before it returns, when there is room again or the sink has failed. */
   whenDrained(drained: () => void): void;
-  /** Withdraws `whenDrained`. */
-  cancelDrained(): void;
+  /** Withdraws `whenDrained`. Sinks with several writers need to know whose. */
+  cancelDrained(drained?: () => void): void;
 }

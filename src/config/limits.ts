@@ -11,7 +11,7 @@ export interface Limits {
   readonly stallTimeoutMs: number;
   /** Request head, names and values together. */
   readonly headBytesMax: number;
-  /** Request body. */
+  /** Request body; Infinity = no limit (`--max-body 0`). */
   readonly bodyBytesMax: number;
   /** Concurrent streams of one HTTP/2 connection. */
   readonly streamsMax: number;
@@ -30,11 +30,38 @@ export const DEFAULT_LIMITS: Limits = {
   stallTimeoutMs: 30_000,
   // twice what browsers send with large cookies
   headBytesMax: 32 * 1024,
-  // 0 would be no limit; 1 GiB lets photographs and firmware images in and keeps a disk from filling at once
+  // 1 GiB lets photographs and firmware images in and keeps a disk from filling at once
   bodyBytesMax: 1024 * 1024 * 1024,
   // RFC 9113 §6.5.2 recommends no less than 100
   streamsMax: 128,
   // about 50 KiB each: 500 MiB per worker
   connectionsMax: 10_000,
   drainTimeoutMs: 30_000,
+};
+
+/** The bounds within which each limit may be set; outside them it is a slip of the keyboard. */
+export const LIMIT_BOUNDS: Readonly<
+  Record<
+    | 'timeoutMsMin'
+    | 'timeoutMsMax'
+    | 'headBytesMin'
+    | 'headBytesMax'
+    | 'streamsMax'
+    | 'connectionsMax'
+    | 'workersMax',
+    number
+  >
+> = {
+  /** Shorter than one timer tick would mean at once. */
+  timeoutMsMin: 1,
+  /** A day; a timer of Node ends at 24.8 days and fires at once beyond. */
+  timeoutMsMax: 86_400_000,
+  /** A request with a long cookie does not fit in less. */
+  headBytesMin: 1024,
+  /** Every connection may hold this much before a handler runs. */
+  headBytesMax: 1024 * 1024,
+  streamsMax: 10_000,
+  connectionsMax: 1_000_000,
+  /** Threads: each has Lua states of 16 MiB and more of its own. */
+  workersMax: 256,
 };

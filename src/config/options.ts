@@ -1,0 +1,271 @@
+/** The table of all command-line options: parsing, help, completion and defaults are read from it. */
+import { availableParallelism } from 'node:os';
+import { LOG_LEVELS, type LogLevel } from '../base/logger.ts';
+import type { ListenAddress } from './config.ts';
+import { DEFAULT_LIMITS, LIMIT_BOUNDS } from './limits.ts';
+import {
+  type AnyOption,
+  type DefaultedOption,
+  defaulted,
+  type FlagOption,
+  type TupleOption,
+  type ValueOption,
+} from './option.ts';
+import {
+  choice,
+  integer,
+  ipAddress,
+  listenAddress,
+  name,
+  port,
+  seconds,
+  size,
+  sizeOrUnlimited,
+} from './value-parsers.ts';
+
+interface OptionTable {
+  readonly lua: TupleOption;
+  readonly root: ValueOption<string>;
+  readonly cert: ValueOption<string>;
+  readonly key: ValueOption<string>;
+  readonly address: ValueOption<string>;
+  readonly port: DefaultedOption<number>;
+  readonly http: ValueOption<ListenAddress>;
+  readonly workers: DefaultedOption<number>;
+  readonly user: ValueOption<string>;
+  readonly foreground: FlagOption;
+  readonly daemon: FlagOption;
+  readonly pidFile: ValueOption<string>;
+  readonly debug: ValueOption<number>;
+  readonly logLevel: ValueOption<LogLevel>;
+  readonly accessLog: FlagOption;
+  readonly idleTimeout: DefaultedOption<number>;
+  readonly handshakeTimeout: DefaultedOption<number>;
+  readonly headTimeout: DefaultedOption<number>;
+  readonly stallTimeout: DefaultedOption<number>;
+  readonly drainTimeout: DefaultedOption<number>;
+  readonly maxHead: DefaultedOption<number>;
+  readonly maxBody: DefaultedOption<number>;
+  readonly maxStreams: DefaultedOption<number>;
+  readonly maxConnections: DefaultedOption<number>;
+  readonly help: FlagOption;
+  readonly version: FlagOption;
+}
+
+const DEFAULT_PORT = 8443;
+export const DEFAULT_LOG_LEVEL: LogLevel = 'info';
+/** lhttpd writes its traces at this level and above. */
+export const DEBUG_LEVEL_TRACE = 5;
+const DEBUG_LEVEL_MAX = 99;
+
+export const OPTIONS: OptionTable = {
+  lua: {
+    kind: 'tuple',
+    name: 'lua',
+    short: 'l',
+    arguments: ['PREFIX', 'SCRIPT'],
+    group: 'Scripts',
+    help: 'serve the Lua SCRIPT under the path PREFIX; may be given many times (without it, the handlers/ of the package are served)',
+  },
+  root: {
+    kind: 'value',
+    name: 'root',
+    short: 'r',
+    argument: 'DIRECTORY',
+    value: name('a directory'),
+    isFile: true,
+    group: 'Scripts',
+    help: 'virtual root of scripts and of every file a script opens',
+  },
+  cert: {
+    kind: 'value',
+    name: 'cert',
+    short: 'c',
+    argument: 'FILE',
+    value: name('a file name'),
+    isFile: true,
+    group: 'TLS',
+    help: 'certificate chain, PEM or DER (without -c and -k a development certificate is made)',
+  },
+  key: {
+    kind: 'value',
+    name: 'key',
+    short: 'k',
+    argument: 'FILE',
+    value: name('a file name'),
+    isFile: true,
+    group: 'TLS',
+    help: 'private key of the certificate: RSA or EC, not encrypted, PEM or DER',
+  },
+  address: {
+    kind: 'value',
+    name: 'address',
+    short: 'a',
+    argument: 'ADDRESS',
+    value: ipAddress(),
+    defaultText: 'all, IPv4 and IPv6',
+    group: 'Network',
+    help: 'listen on this address only',
+  },
+  port: defaulted({
+    name: 'port',
+    short: 'p',
+    argument: 'PORT',
+    value: port(),
+    default: DEFAULT_PORT,
+    group: 'Network',
+    help: 'listen on this port; 0 takes any free one',
+  }),
+  http: {
+    kind: 'value',
+    name: 'http',
+    argument: '[ADDRESS:]PORT',
+    value: listenAddress(),
+    group: 'Network',
+    help: 'serve without TLS here as well (HTTP/1.1 and h2c); an IPv6 address stands in brackets',
+  },
+  workers: defaulted({
+    name: 'workers',
+    short: 'w',
+    argument: 'COUNT',
+    value: integer(1, LIMIT_BOUNDS.workersMax),
+    default: Math.min(availableParallelism(), LIMIT_BOUNDS.workersMax),
+    defaultText: 'one per processor',
+    group: 'Process',
+    help: 'number of worker threads',
+  }),
+  user: {
+    kind: 'value',
+    name: 'user',
+    short: 'u',
+    argument: 'USER',
+    value: name('a user name'),
+    group: 'Process',
+    help: 'become this user once the port is bound and the key is read',
+  },
+  foreground: {
+    kind: 'flag',
+    name: 'foreground',
+    short: 'f',
+    group: 'Process',
+    help: 'stay in the foreground, as is the default',
+  },
+  daemon: {
+    kind: 'flag',
+    name: 'daemon',
+    short: 'D',
+    group: 'Process',
+    help: 'go to the background; the command returns 0 when all workers are ready, 1 when that failed',
+  },
+  pidFile: {
+    kind: 'value',
+    name: 'pid-file',
+    argument: 'FILE',
+    value: name('a file name'),
+    isFile: true,
+    group: 'Process',
+    help: 'write the process id to this file',
+  },
+  debug: {
+    kind: 'value',
+    name: 'debug',
+    short: 'd',
+    argument: '[LEVEL]',
+    value: integer(0, DEBUG_LEVEL_MAX),
+    bare: DEBUG_LEVEL_TRACE,
+    group: 'Log',
+    help: `debug messages: LEVEL ${DEBUG_LEVEL_TRACE} and more, or none given, is on; less is off`,
+  },
+  logLevel: {
+    kind: 'value',
+    name: 'log-level',
+    argument: 'LEVEL',
+    value: choice(LOG_LEVELS),
+    defaultText: DEFAULT_LOG_LEVEL,
+    group: 'Log',
+    help: `least important messages to keep: ${LOG_LEVELS.join(', ')}`,
+  },
+  accessLog: {
+    kind: 'flag',
+    name: 'access-log',
+    group: 'Log',
+    help: 'write one line for each request',
+  },
+  idleTimeout: timeout(
+    'idle-timeout',
+    DEFAULT_LIMITS.idleTimeoutMs,
+    'close a connection that has no open request for this long',
+  ),
+  handshakeTimeout: timeout(
+    'handshake-timeout',
+    DEFAULT_LIMITS.handshakeTimeoutMs,
+    'time a client has for the TLS handshake',
+  ),
+  headTimeout: timeout(
+    'head-timeout',
+    DEFAULT_LIMITS.headTimeoutMs,
+    'time from the first byte of a request head to its last',
+  ),
+  stallTimeout: timeout(
+    'stall-timeout',
+    DEFAULT_LIMITS.stallTimeoutMs,
+    'cut a request whose client neither sends nor reads for this long',
+  ),
+  drainTimeout: defaulted({
+    ...timeout(
+      'drain-timeout',
+      DEFAULT_LIMITS.drainTimeoutMs,
+      'time open requests have to finish when the server is told to end',
+    ),
+    // 0 = cut them at once
+    value: seconds(0, LIMIT_BOUNDS.timeoutMsMax),
+  }),
+  maxHead: defaulted({
+    name: 'max-head',
+    argument: 'SIZE',
+    value: size(LIMIT_BOUNDS.headBytesMin, LIMIT_BOUNDS.headBytesMax),
+    default: DEFAULT_LIMITS.headBytesMax,
+    group: 'Limits',
+    help: 'size of a request head',
+  }),
+  maxBody: defaulted({
+    name: 'max-body',
+    argument: 'SIZE',
+    value: sizeOrUnlimited(),
+    default: DEFAULT_LIMITS.bodyBytesMax,
+    group: 'Limits',
+    help: 'size of a request body; 0 is no limit',
+  }),
+  maxStreams: defaulted({
+    name: 'max-streams',
+    argument: 'COUNT',
+    value: integer(1, LIMIT_BOUNDS.streamsMax),
+    default: DEFAULT_LIMITS.streamsMax,
+    group: 'Limits',
+    help: 'concurrent streams of one HTTP/2 connection',
+  }),
+  maxConnections: defaulted({
+    name: 'max-connections',
+    argument: 'COUNT',
+    value: integer(1, LIMIT_BOUNDS.connectionsMax),
+    default: DEFAULT_LIMITS.connectionsMax,
+    group: 'Limits',
+    help: 'open connections of one worker',
+  }),
+  help: { kind: 'flag', name: 'help', short: 'h', group: 'Help', help: 'show this text' },
+  version: { kind: 'flag', name: 'version', group: 'Help', help: 'show the version' },
+};
+
+/** All rows of the table, in the order of the help. */
+export const ALL_OPTIONS: readonly AnyOption[] = Object.values(OPTIONS);
+
+function timeout(optionName: string, defaultMs: number, help: string): DefaultedOption<number> {
+  return defaulted({
+    name: optionName,
+    argument: 'SECONDS',
+    value: seconds(LIMIT_BOUNDS.timeoutMsMin, LIMIT_BOUNDS.timeoutMsMax),
+    default: defaultMs,
+    group: 'Limits',
+    help,
+  });
+}

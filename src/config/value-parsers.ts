@@ -1,0 +1,144 @@
+/** Reads the text of one option value: what is accepted, how the refusal names it, how a default is shown in the help. */
+import { isIP } from 'node:net';
+import type { ListenAddress } from './config.ts';
+
+export interface ValueParser<T> {
+  /** Completes the sentence `Option --x wants …`. */
+  readonly wants: string;
+  /** The value, or undefined when `text` is not one. */
+  read(text: string): T | undefined;
+  /** The text that `read` would turn into `value`. */
+  show(value: T): string;
+  /** All values there are, where that is a short list. */
+  readonly choices?: readonly string[];
+}
+
+const PORT_MAX = 65_535;
+const SIZE_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  K: 1024,
+  M: 1024 ** 2,
+  G: 1024 ** 3,
+  T: 1024 ** 4,
+};
+const MS_PER_SECOND = 1000;
+
+/** A whole number from `min` to `max`. */
+export function integer(min: number, max: number, noun = 'a whole number'): ValueParser<number> {
+  return {
+    wants: `${noun} from ${min} to ${max}`,
+    read: (text) => {
+      const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+      return value >= min && value <= max ? value : undefined;
+    },
+    show: String,
+  };
+}
+
+/** A TCP port. */
+export function port(): ValueParser<number> {
+  return integer(0, PORT_MAX, 'a port');
+}
+
+/** A time in seconds, up to three decimals, between two bounds in milliseconds. The value is in milliseconds. */
+export function seconds(minMs: number, maxMs: number): ValueParser<number> {
+  return {
+    wants: `a number of seconds from ${minMs / MS_PER_SECOND} to ${maxMs / MS_PER_SECOND}`,
+    read: (text) => {
+      if (!/^\d{1,9}(\.\d{1,3})?$/.test(text)) return undefined;
+      const ms = Math.round(Number(text) * MS_PER_SECOND);
+      return ms >= minMs && ms <= maxMs ? ms : undefined;
+    },
+    show: (ms) => String(ms / MS_PER_SECOND),
+  };
+}
+
+/** A number of bytes such as `4096`, `64K`, `16M` or `1G` (powers of 1024). */
+export function size(min: number, max: number): ValueParser<number> {
+  return {
+    wants: `a size from ${showSize(min)} to ${showSize(max)}, such as 4096, 64K, 16M or 1G`,
+    read: (text) => {
+      const bytes = readSize(text);
+      return bytes !== undefined && bytes >= min && bytes <= max ? bytes : undefined;
+    },
+    show: showSize,
+  };
+}
+
+/** A size where 0 stands for no limit and becomes Infinity. */
+export function sizeOrUnlimited(): ValueParser<number> {
+  return {
+    wants: 'a size such as 4096, 64K, 16M or 1G, or 0 for no limit',
+    read: (text) => {
+      const bytes = readSize(text);
+      return bytes === 0 ? Number.POSITIVE_INFINITY : bytes;
+    },
+    show: (bytes) => (bytes === Number.POSITIVE_INFINITY ? '0' : showSize(bytes)),
+  };
+}
+
+/** An IPv4 or IPv6 address; no host names, so that nothing depends on a resolver at start. */
+export function ipAddress(): ValueParser<string> {
+  return {
+    wants: 'an IPv4 or IPv6 address, such as 127.0.0.1 or ::1',
+    read: (text) => (isIP(text) === 0 ? undefined : text),
+    show: String,
+  };
+}
+
+/** `PORT`, `IPV4:PORT` or `[IPV6]:PORT`. */
+export function listenAddress(): ValueParser<ListenAddress> {
+  return {
+    wants: 'ADDRESS:PORT or PORT, such as 127.0.0.1:8080, [::1]:8080 or 8080',
+    read: readListenAddress,
+    show: showListenAddress,
+  };
+}
+
+/** Any name of a file or user. One that starts with `-` is far more often a forgotten value. */
+export function name(noun: string): ValueParser<string> {
+  return {
+    wants: noun,
+    read: (text) => (text === '' || text.startsWith('-') || text.includes('\0') ? undefined : text),
+    show: String,
+  };
+}
+
+/** One word of a list. */
+export function choice<T extends string>(words: readonly T[]): ValueParser<T> {
+  return {
+    wants: `one of ${words.join(', ')}`,
+    read: (text) => words.find((word) => word === text),
+    show: String,
+    choices: words,
+  };
+}
+
+function readSize(text: string): number | undefined {
+  const match = /^(\d{1,15})([KMGT]?)$/i.exec(text);
+  if (match === null) return undefined;
+  const bytes = Number(match[1]) * (SIZE_UNITS[(match[2] ?? '').toUpperCase()] ?? 1);
+  return Number.isSafeInteger(bytes) ? bytes : undefined;
+}
+
+function showSize(bytes: number): string {
+  let text = String(bytes);
+  for (const [unit, factor] of Object.entries(SIZE_UNITS))
+    if (bytes >= factor && bytes % factor === 0) text = `${bytes / factor}${unit}`;
+  return text;
+}
+
+function readListenAddress(text: string): ListenAddress | undefined {
+  const match = /^(?:\[([^\]]+)\]:|([^:[\]]+):)?(\d+)$/.exec(text);
+  const portNumber = match === null ? undefined : port().read(match[3] ?? '');
+  if (match === null || portNumber === undefined) return undefined;
+  const [, ipv6, ipv4] = match;
+  if (ipv6 !== undefined && isIP(ipv6) !== 6) return undefined;
+  if (ipv4 !== undefined && isIP(ipv4) !== 4) return undefined;
+  return { address: ipv6 ?? ipv4, port: portNumber };
+}
+
+function showListenAddress({ address, port: portNumber }: ListenAddress): string {
+  if (address === undefined) return String(portNumber);
+  return isIP(address) === 6 ? `[${address}]:${portNumber}` : `${address}:${portNumber}`;
+}

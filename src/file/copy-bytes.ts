@@ -1,0 +1,123 @@
+/** Moves bytes from a source to a sink with backpressure, without a script in between. */
+import type { ByteSink, ByteSource } from '../base/byte-stream.ts';
+import type { GatewayError } from '../base/errors.ts';
+
+/** Bytes moved before other work of the thread gets its turn; about 100 µs of copying. */
+const TURN_BYTES_MAX = 1024 * 1024;
+
+/** `error` is the source's or the sink's; `bytes` were accepted by the sink. */
+export type CopyDone = (error: GatewayError | undefined, bytes: number) => void;
+
+/** A copy under way. */
+export interface Copy {
+  /** Bytes the sink has accepted so far. */
+  readonly bytes: number;
+  /** Stops; `done` is not called any more. */
+  cancel(): void;
+}
+
+/** Copies `size` bytes, or until the source ends; `done` is called once, never before this returns. */
+export function copyBytes(
+  source: ByteSource,
+  sink: ByteSink,
+  size: number | undefined,
+  done: CopyDone,
+): Copy {
+  const copy = new RunningCopy(source, sink, size ?? Number.POSITIVE_INFINITY, done);
+  copy.start();
+  return copy;
+}
+
+class RunningCopy implements Copy {
+  readonly #source: ByteSource;
+  readonly #sink: ByteSink;
+  readonly #done: CopyDone;
+  #left: number;
+  #bytes = 0;
+  #waitsFor: 'source' | 'sink' | 'turn' | 'nothing' = 'nothing';
+  #immediate: NodeJS.Immediate | undefined;
+
+  constructor(source: ByteSource, sink: ByteSink, size: number, done: CopyDone) {
+    this.#source = source;
+    this.#sink = sink;
+    this.#left = size;
+    this.#done = done;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  start(): void {
+    // also where nothing is to do: `done` never comes before this returns
+    if (this.#source.queue.length > 0 || this.#left <= 0) this.#waitTurn();
+    else this.#waitSource();
+  }
+
+  cancel(): void {
+    if (this.#waitsFor === 'source') this.#source.cancelRequest(this.#onSource);
+    else if (this.#waitsFor === 'sink') this.#sink.cancelDrained(this.#onSink);
+    else if (this.#waitsFor === 'turn') clearImmediate(this.#immediate);
+    this.#waitsFor = 'nothing';
+  }
+
+  #waitSource(): void {
+    this.#waitsFor = 'source';
+    this.#source.request(1, this.#onSource);
+  }
+
+  #waitTurn(): void {
+    this.#waitsFor = 'turn';
+    this.#immediate = setImmediate(this.#onTurn);
+  }
+
+  readonly #onTurn = (): void => {
+    this.#waitsFor = 'nothing';
+    this.#move(false);
+  };
+
+  readonly #onSink = (): void => {
+    this.#waitsFor = 'nothing';
+    if (this.#sink.error !== undefined) this.#finish(this.#sink.error);
+    else this.#move(false);
+  };
+
+  readonly #onSource = (): void => {
+    this.#waitsFor = 'nothing';
+    this.#move(true);
+  };
+
+  /** `asked`: the source has just answered a request, so that an empty queue means its end. */
+  #move(asked: boolean): void {
+    const queue = this.#source.queue;
+    let moved = 0;
+    while (this.#left > 0 && queue.length > 0) {
+      if (moved >= TURN_BYTES_MAX) {
+        this.#waitTurn();
+        return;
+      }
+      const chunk = this.#left >= queue.length ? queue.takeChunk() : queue.take(this.#left);
+      this.#source.consumed();
+      const hasRoom = this.#sink.write(chunk);
+      if (this.#sink.error !== undefined) {
+        this.#finish(this.#sink.error);
+        return;
+      }
+      this.#left -= chunk.length;
+      this.#bytes += chunk.length;
+      moved += chunk.length;
+      if (!hasRoom && this.#left > 0) {
+        this.#waitsFor = 'sink';
+        this.#sink.whenDrained(this.#onSink);
+        return;
+      }
+    }
+    if (this.#left <= 0) this.#finish(undefined);
+    else if (asked && (moved === 0 || this.#source.ended)) this.#finish(this.#source.error);
+    else this.#waitSource();
+  }
+
+  #finish(error: GatewayError | undefined): void {
+    this.#done(error, this.#bytes);
+  }
+}

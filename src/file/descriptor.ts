@@ -1,0 +1,58 @@
+/** An open file descriptor that is closed when, and only when, the last operation on it has ended. */
+import { close, closeSync } from 'node:fs';
+import { assert } from '../base/assert.ts';
+
+export class Descriptor {
+  readonly fd: number;
+  readonly #onClosed: () => void;
+  #operations = 0;
+  #state: 'open' | 'closing' | 'closed' = 'open';
+  #done: ((thrown: unknown) => void) | undefined;
+
+  /** `onClosed` is called once, when the number is free again. */
+  constructor(fd: number, onClosed: () => void) {
+    this.fd = fd;
+    this.#onClosed = onClosed;
+  }
+
+  /** An operation on the descriptor starts. */
+  acquire(): void {
+    assert(this.#state !== 'closed', 'no operation starts on a closed descriptor');
+    this.#operations += 1;
+  }
+
+  /** An operation has ended. */
+  release(): void {
+    this.#operations -= 1;
+    if (this.#operations === 0 && this.#state === 'closing') this.#close();
+  }
+
+  /** Closes, now or after the operations in flight; `done` gets what close(2) failed with. */
+  close(done: (thrown: unknown) => void): void {
+    assert(this.#state === 'open', 'a descriptor is closed once');
+    this.#state = 'closing';
+    this.#done = done;
+    if (this.#operations === 0) this.#close();
+  }
+
+  /** Closes before it returns, unless an operation is in flight: then when that has ended. Throws what close(2) says. */
+  closeSync(): void {
+    assert(this.#state === 'open', 'a descriptor is closed once');
+    this.#state = 'closing';
+    if (this.#operations > 0) return;
+    this.#state = 'closed';
+    try {
+      closeSync(this.fd);
+    } finally {
+      this.#onClosed();
+    }
+  }
+
+  #close(): void {
+    this.#state = 'closed';
+    close(this.fd, (thrown) => {
+      this.#onClosed();
+      this.#done?.(thrown ?? undefined);
+    });
+  }
+}

@@ -1,0 +1,251 @@
+/** Starts processes for one worker: bounded, in the file system's directory, under a root only those allowed. */
+import { isUtf8 } from 'node:buffer';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
+import type { Counters } from '../base/counters.ts';
+import type { Logger } from '../base/logger.ts';
+import type { BlockPool } from './block-pool.ts';
+import type { ProcessExit } from './byte-file.ts';
+import { splitCommand } from './command-line.ts';
+import { describeAction, FileError, fileErrorOf } from './file-error.ts';
+import { PipeFile } from './pipe-file.ts';
+import { RunningProcess } from './running-process.ts';
+import { errnoOf } from './strerror.ts';
+import type { Cancellable } from './task.ts';
+
+export interface ProcessTableOptions {
+  /** Where processes start. */
+  readonly workingDirectory: string;
+  /** Undefined: any command, through /bin/sh. Else the programs that may be started, by their name as written, without a shell. */
+  readonly allowedCommands: readonly string[] | undefined;
+  /** Processes at once. */
+  readonly pipesMax: number;
+  /** The whole environment of the processes. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly counters: Counters;
+  readonly blocks: BlockPool;
+  /** Gets what processes write to stderr (and stdout, where no script reads it), line by line; undefined = inherited. */
+  readonly logger: Logger | undefined;
+}
+
+/** `r`: read what it prints; `w`: write what it reads; `rw`: both. */
+export type PipeMode = 'r' | 'w' | 'rw';
+
+export type PipeDone = (error: FileError | undefined, file: PipeFile | undefined) => void;
+export type ExecuteDone = (error: FileError | undefined, exit: ProcessExit | undefined) => void;
+
+const SHELL = '/bin/sh';
+/** A longer line of a process is cut in the log (bytes). */
+const LOG_LINE_BYTES_MAX = 4096;
+/** How long code that cannot wait waits for a process. */
+const SYNC_WAIT_MS_MAX = 60_000;
+
+export class ProcessTable {
+  readonly #options: ProcessTableOptions;
+  readonly #running = new Set<RunningProcess>();
+  #count = 0;
+
+  constructor(options: ProcessTableOptions) {
+    this.#options = options;
+  }
+
+  /** Processes running, and those whose pipes are open. */
+  get running(): number {
+    return this.#count;
+  }
+
+  /** True when a command goes through a shell, as C's system(NULL) asks. */
+  get hasShell(): boolean {
+    return this.#options.allowedCommands === undefined;
+  }
+
+  /** As popen(3). */
+  openPipe(command: string, mode: PipeMode, done: PipeDone): Cancellable {
+    return this.#start(command, modeStdio(mode), (error, child) => {
+      done(error, child === undefined ? undefined : this.#pipeOf(command, mode, child));
+    });
+  }
+
+  /** As `openPipe`, before it returns; throws FileError. */
+  openPipeSync(command: string, mode: PipeMode): PipeFile {
+    return this.#pipeOf(command, mode, this.#spawn(command, modeStdio(mode)));
+  }
+
+  /** As system(3). The process is ended when the call is cancelled. */
+  execute(command: string, done: ExecuteDone): Cancellable {
+    let running: RunningProcess | undefined;
+    let isCancelled = false;
+    const starting = this.#start(command, ['ignore', 'pipe', 'pipe'], (error, child) => {
+      if (child === undefined) {
+        done(error, undefined);
+        return;
+      }
+      running = this.#adopt(child);
+      running.whenExited((exit) => {
+        this.#count -= 1;
+        this.#options.counters.add('pipes', -1);
+        if (!isCancelled) done(undefined, exit);
+      });
+    });
+    return {
+      cancel: () => {
+        isCancelled = true;
+        starting.cancel();
+        running?.kill();
+      },
+    };
+  }
+
+  /** As `execute`, blocking the thread; throws FileError, ETIMEDOUT after a minute, when the process is ended. */
+  executeSync(command: string): ProcessExit {
+    const running = this.#adopt(this.#spawn(command, ['ignore', 'pipe', 'pipe']));
+    running.whenExited(() => {
+      this.#count -= 1;
+      this.#options.counters.add('pipes', -1);
+    });
+    const exit = running.waitSync(SYNC_WAIT_MS_MAX);
+    if (exit !== undefined) return exit;
+    running.kill();
+    throw new FileError(describeAction('run', command), errnoOf('ETIMEDOUT'));
+  }
+
+  /** Ends all processes. */
+  stop(): void {
+    for (const running of this.#running) running.kill();
+  }
+
+  #start(
+    command: string,
+    stdio: StdioOptions,
+    done: (error: FileError | undefined, child: ChildProcess | undefined) => void,
+  ): Cancellable {
+    let isCancelled = false;
+    const finish = (error: FileError | undefined, child: ChildProcess | undefined): void => {
+      if (!isCancelled) done(error, child);
+      else if (child !== undefined) this.#pipeOf(command, 'r', child).destroy();
+    };
+    try {
+      const child = this.#spawn(command, stdio);
+      queueMicrotask(() => finish(undefined, child));
+    } catch (thrown) {
+      const error = fileErrorOf(describeAction('run', command), thrown);
+      queueMicrotask(() => finish(error, undefined));
+    }
+    return {
+      cancel: () => {
+        isCancelled = true;
+      },
+    };
+  }
+
+  /** Starts a process and counts it; throws when that fails. */
+  #spawn(command: string, stdio: StdioOptions): ChildProcess {
+    const { pipesMax, workingDirectory, environment, counters } = this.#options;
+    const action = describeAction('run', command);
+    const [program, ...words] = this.#wordsOf(command, action);
+    if (this.#count >= pipesMax) {
+      const text = `${this.#count} processes are running and the limit is ${pipesMax}`;
+      throw new FileError(action, errnoOf('EAGAIN'), text);
+    }
+    const child = spawn(program as string, words, {
+      cwd: workingDirectory,
+      env: { ...environment },
+      stdio,
+      // a group of its own, so that it can be ended with its children
+      detached: true,
+    });
+    if (child.pid === undefined) {
+      // the reason comes as an event; it is nearly always this one
+      child.on('error', () => {});
+      throw new FileError(action, errnoOf('ENOENT'));
+    }
+    this.#count += 1;
+    counters.add('pipes', 1);
+    return child;
+  }
+
+  #wordsOf(command: string, action: string): string[] {
+    const { allowedCommands } = this.#options;
+    if (command.includes('\0'))
+      throw new FileError(action, errnoOf('EINVAL'), 'the command holds a NUL byte');
+    const text = textOf(command);
+    if (allowedCommands === undefined) return [SHELL, '-c', text ?? quoteBytes(command)];
+    if (text === undefined) throw new FileError(action, errnoOf('EILSEQ'));
+    const words = splitCommand(text);
+    if (words === undefined) {
+      throw new FileError(
+        action,
+        errnoOf('EACCES'),
+        'under a root a command is a program and words, without a shell',
+      );
+    }
+    if (!allowedCommands.includes(words[0] as string)) {
+      throw new FileError(
+        action,
+        errnoOf('EACCES'),
+        `${JSON.stringify(words[0])} is not among the allowed commands`,
+      );
+    }
+    return words;
+  }
+
+  #pipeOf(command: string, mode: PipeMode, child: ChildProcess): PipeFile {
+    const onClosed = (): void => {
+      this.#count -= 1;
+      this.#options.counters.add('pipes', -1);
+    };
+    const readable = mode !== 'w' && child.stdout instanceof Socket ? child.stdout : undefined;
+    const writable = mode !== 'r' && child.stdin instanceof Socket ? child.stdin : undefined;
+    const running = this.#adopt(child, readable);
+    const { blocks } = this.#options;
+    return new PipeFile({ name: command, readable, writable, process: running, blocks, onClosed });
+  }
+
+  /** Follows a process to its end, and its messages into the log. */
+  #adopt(child: ChildProcess, reads?: Socket): RunningProcess {
+    const running = new RunningProcess(child);
+    this.#running.add(running);
+    running.whenExited(() => this.#running.delete(running));
+    // kill() and pipes report in their own way
+    child.on('error', () => {});
+    for (const output of [child.stdout, child.stderr]) {
+      if (output !== null && output !== reads) this.#log(output, running.pid);
+    }
+    return running;
+  }
+
+  #log(output: Readable, pid: number): void {
+    const { logger } = this.#options;
+    let line = '';
+    output.setEncoding('utf8');
+    output.on('error', () => {});
+    output.on('data', (text: string) => {
+      if (logger === undefined) {
+        process.stderr.write(text);
+        return;
+      }
+      const lines = (line + text).split('\n');
+      line = (lines.pop() ?? '').slice(0, LOG_LINE_BYTES_MAX);
+      for (const complete of lines) logger.info(complete.slice(0, LOG_LINE_BYTES_MAX), { pid });
+    });
+    output.on('end', () => line !== '' && logger?.info(line, { pid }));
+  }
+}
+
+function modeStdio(mode: PipeMode): StdioOptions {
+  return [mode === 'r' ? 'ignore' : 'pipe', 'pipe', 'pipe'];
+}
+
+/** Node passes arguments as UTF-8: the text whose UTF-8 form these bytes are, when there is one. */
+function textOf(bytes: string): string | undefined {
+  const buffer = Buffer.from(bytes, 'latin1');
+  return isUtf8(buffer) ? buffer.toString() : undefined;
+}
+
+/** A command for the shell that has it run any bytes. */
+function quoteBytes(bytes: string): string {
+  let octal = '';
+  for (const byte of Buffer.from(bytes, 'latin1')) octal += `\\0${byte.toString(8).padStart(3, '0')}`;
+  return `eval "$(printf %b '${octal}')"`;
+}

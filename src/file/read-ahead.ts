@@ -1,0 +1,198 @@
+/** The reading half of an open file: keeps its queue of bytes ahead of the reader, one block at a time. */
+import { fstatSync, read, readSync } from 'node:fs';
+import { ByteQueue } from '../base/byte-queue.ts';
+import type { Descriptor } from './descriptor.ts';
+import type { Operation, OperationOwner, OperationQueue } from './operation-queue.ts';
+
+/** First block of a file read from its start (bytes). */
+const BLOCK_BYTES_FIRST = 64 * 1024;
+/** First block after a seek: random access must not read much in vain. */
+const BLOCK_BYTES_AFTER_SEEK = 16 * 1024;
+/** Blocks double up to this size while the reader goes on; two of them may be held. */
+const BLOCK_BYTES_MAX = 256 * 1024;
+/** One read for a large request is no larger than this, so that a request for gigabytes stops at what there is. */
+const OPERATION_BYTES_MAX = 1024 * 1024;
+/** Buffer to find the end with, and for files that do not tell their size, like those of /proc. */
+const PROBE_BYTES = 4096;
+/** A device that has nothing yet is asked again after this time. */
+const RETRY_MS = 20;
+
+/** Who owns the two halves: hears of news (`failed` is always followed by `progressed`). */
+export interface FileHost {
+  failed(thrown: unknown): void;
+  progressed(): void;
+}
+
+export interface FileParts {
+  readonly descriptor: Descriptor;
+  /** False for devices: they have no positions. */
+  readonly positional: boolean;
+  readonly operations: OperationQueue;
+  readonly owner: OperationOwner;
+}
+
+export class ReadAhead implements Operation {
+  readonly queue: ByteQueue = new ByteQueue();
+  readonly #parts: FileParts;
+  readonly #host: FileHost;
+  /** Position in the file behind the last byte of the queue. */
+  #end = 0;
+  #fileBytes: number;
+  #blockBytes = BLOCK_BYTES_FIRST;
+  #buffer: Buffer | undefined;
+  /** Of the present series of blocks; a read of an older one is thrown away when it arrives. */
+  #generation = 0;
+  #generationInFlight = 0;
+  #state: 'idle' | 'waiting' | 'inFlight' | 'pausing' = 'idle';
+  #wantedBytes = 0;
+  #retry: NodeJS.Timeout | undefined;
+  /** The last block was full: the reader goes through the file. */
+  #sequential = false;
+  #atEnd = false;
+
+  /** `fileBytes`: size of the file when it was opened. */
+  constructor(parts: FileParts, fileBytes: number, host: FileHost) {
+    this.#parts = parts;
+    this.#fileBytes = fileBytes;
+    this.#host = host;
+  }
+
+  /** Position of the next unread byte. */
+  get position(): number {
+    return this.#end - this.queue.length;
+  }
+
+  get atEnd(): boolean {
+    return this.#atEnd;
+  }
+
+  /** Looks again for more at the next `fetch`. */
+  clearEnd(): void {
+    this.#atEnd = false;
+  }
+
+  /** Goes to `position`; what lies between is kept when it has been read already. */
+  moveTo(position: number): void {
+    const skipped = position - this.position;
+    if (skipped >= 0 && skipped <= this.queue.length) this.queue.take(skipped);
+    else this.reset(position);
+    this.#atEnd = false;
+  }
+
+  /** Forgets everything read ahead and starts again at `position`. */
+  reset(position: number): void {
+    this.queue.clear();
+    this.#atEnd = false;
+    this.#sequential = false;
+    if (position !== this.#end)
+      this.#blockBytes = position === 0 ? BLOCK_BYTES_FIRST : BLOCK_BYTES_AFTER_SEEK;
+    this.#end = position;
+    this.#generation += 1;
+    clearTimeout(this.#retry);
+    if (this.#state === 'pausing') this.#state = 'idle';
+    if (this.#state === 'waiting' && this.#parts.operations.withdraw(this.#parts.owner, this)) {
+      this.#state = 'idle';
+    }
+  }
+
+  /** Makes sure that a read is under way that brings the queue nearer to `size` bytes. */
+  fetch(size: number): void {
+    this.#wantedBytes = size;
+    if (this.#state !== 'idle') return;
+    this.#state = 'waiting';
+    this.#parts.operations.submit(this.#parts.owner, this);
+  }
+
+  /** The reader has taken bytes: reads the next block while it works through this one. */
+  consumed(): void {
+    if (this.#sequential && this.#state === 'idle' && this.queue.length < this.#blockBytes >> 1)
+      this.#prefetch();
+  }
+
+  /** The queue's turn has come. */
+  start(): void {
+    const length = this.#nextLength();
+    const buffer = Buffer.allocUnsafeSlow(length);
+    this.#buffer = buffer;
+    this.#generationInFlight = this.#generation;
+    this.#state = 'inFlight';
+    this.#parts.descriptor.acquire();
+    const position = this.#parts.positional ? this.#end : null;
+    read(this.#parts.descriptor.fd, buffer, 0, length, position, this.#onRead);
+  }
+
+  /** Reads now until the queue holds `size` bytes or the end is reached; throws what read(2) fails with. */
+  fillSync(size: number): void {
+    if (this.#state === 'waiting' && this.#parts.operations.withdraw(this.#parts.owner, this))
+      this.#state = 'idle';
+    // what is in flight starts at the same position: it is read twice and thrown away once
+    if (this.#state === 'inFlight' && this.#parts.positional) this.#generation += 1;
+    this.#wantedBytes = size;
+    while (this.queue.length < size && !this.#atEnd) {
+      const buffer = Buffer.allocUnsafeSlow(this.#nextLength());
+      const position = this.#parts.positional ? this.#end : null;
+      this.#accept(buffer, readSync(this.#parts.descriptor.fd, buffer, 0, buffer.length, position));
+    }
+  }
+
+  /** True while a read is in flight whose bytes must not be lost: a device's. */
+  get holdsUnrepeatableRead(): boolean {
+    return this.#state === 'inFlight' && !this.#parts.positional;
+  }
+
+  /** Starts nothing any more. */
+  stop(): void {
+    this.reset(this.#end);
+    this.#sequential = false;
+  }
+
+  #prefetch(): void {
+    if (this.#atEnd || this.#end >= this.#fileBytes || !this.#parts.positional) return;
+    this.fetch(0);
+  }
+
+  /** A byte more than the file is said to have left: a short read then proves the end. */
+  #nextLength(): number {
+    const missing = this.#wantedBytes - this.queue.length;
+    if (!this.#parts.positional) return Math.min(Math.max(missing, 1), BLOCK_BYTES_FIRST);
+    const length = Math.min(Math.max(this.#blockBytes, missing), OPERATION_BYTES_MAX);
+    if (this.#end >= this.#fileBytes) this.#fileBytes = fstatSync(this.#parts.descriptor.fd).size;
+    return Math.min(length, Math.max(this.#fileBytes - this.#end + 1, PROBE_BYTES));
+  }
+
+  readonly #onRead = (thrown: NodeJS.ErrnoException | null, size: number): void => {
+    const buffer = this.#buffer as Buffer;
+    this.#buffer = undefined;
+    this.#state = 'idle';
+    const isCurrent = this.#generationInFlight === this.#generation;
+    const hasNothingYet = isCurrent && thrown?.code === 'EAGAIN';
+    if (isCurrent && thrown === null) this.#accept(buffer, size);
+    else if (hasNothingYet) this.#pause();
+    else if (isCurrent) this.#host.failed(thrown);
+    this.#parts.operations.finished();
+    this.#parts.descriptor.release();
+    if (!hasNothingYet) this.#host.progressed();
+  };
+
+  #pause(): void {
+    this.#state = 'pausing';
+    this.#retry = setTimeout(() => {
+      this.#state = 'idle';
+      this.#host.progressed();
+    }, RETRY_MS);
+  }
+
+  #accept(buffer: Buffer, size: number): void {
+    this.#end += size;
+    const isFull = size === buffer.length;
+    this.#atEnd = size === 0 || (this.#parts.positional && !isFull && this.#isKnownEnd());
+    this.#sequential = isFull;
+    if (isFull && this.#blockBytes < BLOCK_BYTES_MAX) this.#blockBytes *= 2;
+    if (size > 0) this.queue.push(isFull ? buffer : buffer.subarray(0, size));
+  }
+
+  /** Files of /proc say that they have no bytes, and give them in short reads. */
+  #isKnownEnd(): boolean {
+    return this.#fileBytes > 0 && this.#end >= this.#fileBytes;
+  }
+}

@@ -1,0 +1,97 @@
+/** Runs the steps of a file operation on libuv's pool, in the turns the operation queue gives. */
+import { close } from 'node:fs';
+import type { Operation, OperationOwner, OperationQueue } from './operation-queue.ts';
+import { perform, type Steps, type SystemCall, type SystemResult } from './system-call.ts';
+
+/** Something under way that can be called off: its callback is not called any more, what it opened is closed. */
+export interface Cancellable {
+  cancel(): void;
+}
+
+export class Task<Result> implements Operation, Cancellable {
+  readonly #steps: Steps<Result>;
+  readonly #operations: OperationQueue;
+  readonly #owner: OperationOwner;
+  readonly #done: (thrown: unknown, result: Result | undefined) => void;
+  #next: SystemCall | undefined;
+  #state: 'running' | 'cancelled' | 'finished' = 'running';
+
+  /** `done` is called once, never before `start` returns; with a thrown value or a result. */
+  constructor(
+    steps: Steps<Result>,
+    operations: OperationQueue,
+    owner: OperationOwner,
+    done: (thrown: unknown, result: Result | undefined) => void,
+  ) {
+    this.#steps = steps;
+    this.#operations = operations;
+    this.#owner = owner;
+    this.#done = done;
+  }
+
+  /** To be called once, by the maker. */
+  begin(): this {
+    this.#advance(() => this.#steps.next(), true);
+    return this;
+  }
+
+  cancel(): void {
+    if (this.#state !== 'running') return;
+    this.#state = 'cancelled';
+    const call = this.#next;
+    // a call in flight ends first, and its result is looked at
+    if (call === undefined || !this.#operations.withdraw(this.#owner, this)) return;
+    this.#next = undefined;
+    this.#steps.return(undefined as Result);
+  }
+
+  /** The queue's turn has come. */
+  start(): void {
+    const call = this.#next as SystemCall;
+    this.#next = undefined;
+    perform(call, (thrown, result) => {
+      this.#operations.finished();
+      this.#arrived(call, thrown, result);
+    });
+  }
+
+  #arrived(call: SystemCall, thrown: unknown, result: SystemResult): void {
+    if (this.#state === 'cancelled') {
+      if (call.call === 'open' && typeof result === 'number') close(result, () => {});
+      this.#steps.return(undefined as Result);
+    } else if (thrown === undefined) {
+      this.#advance(() => this.#steps.next(result), false);
+    } else {
+      this.#advance(() => this.#steps.throw(thrown), false);
+    }
+  }
+
+  #advance(step: () => IteratorResult<SystemCall, Result>, isFirst: boolean): void {
+    let state: IteratorResult<SystemCall, Result>;
+    try {
+      state = step();
+    } catch (thrown) {
+      this.#finish(thrown, undefined, isFirst);
+      return;
+    }
+    if (state.done === true) {
+      this.#finish(undefined, state.value, isFirst);
+    } else if (state.value.call === 'pause') {
+      const call = state.value;
+      perform(call, (thrown, result) => this.#arrived(call, thrown, result));
+    } else {
+      this.#next = state.value;
+      this.#operations.submit(this.#owner, this);
+    }
+  }
+
+  #finish(thrown: unknown, result: Result | undefined, isFirst: boolean): void {
+    if (isFirst) {
+      queueMicrotask(() => this.#finish(thrown, result, false));
+      return;
+    }
+    if (this.#state !== 'running') return;
+    this.#state = 'finished';
+    this.#done(thrown, result);
+  }
+}

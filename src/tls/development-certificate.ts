@@ -1,0 +1,182 @@
+/** Keeps the certificate that is served when none was given: made once, reused, renewed before it expires. */
+import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { homedir, hostname } from 'node:os';
+import { isAbsolute, join, sep } from 'node:path';
+import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
+import { PACKAGE_ROOT } from '../base/package-info.ts';
+import type { CertificateAndKey } from './make-certificate.ts';
+
+export interface DevelopmentCertificate extends CertificateAndKey {
+  /** SHA-256 of the certificate, as browsers show it (`AB:CD:…`). */
+  readonly fingerprint256: string;
+  /** File to hand to `curl --cacert`. */
+  readonly certificatePath: string;
+}
+
+export interface DevelopmentCertificateSettings {
+  /** Folders to look into and, in this order, to try to write to; default `developmentCertificateFolders()`. */
+  readonly folders?: readonly string[];
+  /** Name of this machine; default the system's. */
+  readonly hostName?: string;
+  /** The current time, in ms since 1970. */
+  readonly now?: number;
+}
+
+const DAY_MS = 86_400_000;
+/** Browsers refuse certificates that are valid for more than 398 days (CA/Browser Forum ballot SC31). */
+const VALIDITY_DAYS = 397;
+/** For clients whose clock is behind. */
+const BACKDATED_DAYS = 1;
+const RENEW_BEFORE_DAYS = 30;
+/** Each failed attempt means that another process has just written; more than a few of these is not a race. */
+const STORE_ATTEMPTS_MAX = 8;
+
+/** Certificate and key lie in a folder of their own, so that one rename puts both in place. */
+const PAIR_FOLDER = 'development';
+const CERTIFICATE_FILE = 'certificate.pem';
+const KEY_FILE = 'key.pem';
+const ORGANIZATION = 'lgateway development certificate';
+const LOOPBACK_IPV4 = Uint8Array.of(127, 0, 0, 1);
+const LOOPBACK_IPV6 = Uint8Array.from({ length: 16 }, (_, i) => (i === 15 ? 1 : 0));
+
+/**
+ * The certificate for localhost, 127.0.0.1, ::1 and this machine's name; made when there is no usable one. Safe when
+ * several processes start at once: all get the same pair. Throws GatewayError LGW_CERTIFICATE_STORE when it cannot be
+ * kept anywhere.
+ */
+export async function loadDevelopmentCertificate(
+  settings: DevelopmentCertificateSettings = {},
+): Promise<DevelopmentCertificate> {
+  const folders = settings.folders ?? developmentCertificateFolders();
+  const hostNames = certifiableHostNames(settings.hostName ?? hostname());
+  const now = settings.now ?? Date.now();
+  for (const folder of folders) {
+    const kept = readPair(join(folder, PAIR_FOLDER), hostNames, now);
+    if (kept !== undefined) return kept;
+  }
+  // forge takes 40 ms to load and is needed once a year
+  const { makeCertificate } = await import('./make-certificate.ts');
+  const made = makeCertificate({
+    hostNames,
+    addresses: [LOOPBACK_IPV4, LOOPBACK_IPV6],
+    organization: ORGANIZATION,
+    notBefore: new Date(now - BACKDATED_DAYS * DAY_MS),
+    notAfter: new Date(now + (VALIDITY_DAYS - BACKDATED_DAYS) * DAY_MS),
+  });
+  const failures: string[] = [];
+  for (const folder of folders) {
+    try {
+      return storePair(folder, made, hostNames, now);
+    } catch (error) {
+      failures.push(messageOf(error));
+    }
+  }
+  throw new GatewayError(
+    'LGW_CERTIFICATE_STORE',
+    `Cannot keep a development certificate (${failures.join('; ') || 'no folder to keep it in'}): give one with -c and -k, or set XDG_DATA_HOME`,
+  );
+}
+
+/** `certs/` of a checkout (not of an installed package), then the user's data directory. */
+export function developmentCertificateFolders(
+  packageRoot: string = PACKAGE_ROOT,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): string[] {
+  const folders = packageRoot.split(sep).includes('node_modules') ? [] : [join(packageRoot, 'certs')];
+  const dataHome = environment['XDG_DATA_HOME'] ?? '';
+  // the XDG specification says to ignore relative paths
+  if (isAbsolute(dataHome)) return [...folders, join(dataHome, 'lgateway')];
+  const home = environment['HOME'] || homeOfAccount();
+  return isAbsolute(home) ? [...folders, join(home, '.local', 'share', 'lgateway')] : folders;
+}
+
+/** Empty for a user id without an account, as in some containers. */
+function homeOfAccount(): string {
+  try {
+    return homedir();
+  } catch {
+    return '';
+  }
+}
+
+function certifiableHostNames(machine: string): string[] {
+  const name = machine.toLowerCase();
+  const isDnsName =
+    /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/.test(name);
+  return isDnsName && isIP(name) === 0 && name !== 'localhost' ? ['localhost', name] : ['localhost'];
+}
+
+/** The pair in `folder` when it is whole, fits together, is private, names all hosts, and lasts; else undefined. */
+function readPair(
+  folder: string,
+  hostNames: readonly string[],
+  now: number,
+): DevelopmentCertificate | undefined {
+  const certificatePath = join(folder, CERTIFICATE_FILE);
+  const keyPath = join(folder, KEY_FILE);
+  try {
+    const certificate = readFileSync(certificatePath, 'utf8');
+    const key = readFileSync(keyPath, 'utf8');
+    const parsed = new X509Certificate(certificate);
+    const othersMayRead = (statSync(keyPath).mode & 0o077) !== 0;
+    const isTime =
+      Date.parse(parsed.validFrom) <= now && Date.parse(parsed.validTo) - now > RENEW_BEFORE_DAYS * DAY_MS;
+    const namesAll = hostNames.every((host) => parsed.checkHost(host) !== undefined);
+    if (othersMayRead || !isTime || !namesAll || !parsed.checkPrivateKey(createPrivateKey(key)))
+      return undefined;
+    return { certificate, key, fingerprint256: parsed.fingerprint256, certificatePath };
+  } catch {
+    // missing, unreadable or damaged: the same to us, a new pair is made
+    return undefined;
+  }
+}
+
+/** Puts the pair in place with one rename; when another process was faster, its pair is taken instead. */
+function storePair(
+  folder: string,
+  made: CertificateAndKey,
+  hostNames: readonly string[],
+  now: number,
+): DevelopmentCertificate {
+  const target = join(folder, PAIR_FOLDER);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  // mkdtemp makes it with mode 0700
+  const fresh = mkdtempSync(join(folder, '.new-'));
+  try {
+    writeFileSync(join(fresh, KEY_FILE), made.key, { mode: 0o600, flag: 'wx' });
+    writeFileSync(join(fresh, CERTIFICATE_FILE), made.certificate, { mode: 0o644, flag: 'wx' });
+    for (let attempt = 0; attempt < STORE_ATTEMPTS_MAX; attempt++) {
+      renameUnlessTaken(fresh, target);
+      const kept = readPair(target, hostNames, now);
+      if (kept !== undefined) return kept;
+      setAside(target, hostNames, now);
+    }
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
+  throw new GatewayError('LGW_CERTIFICATE_STORE', `No usable certificate stays in "${target}"`);
+}
+
+/** Removes an unusable pair; one that another process has put in its place meanwhile is given back. */
+function setAside(target: string, hostNames: readonly string[], now: number): void {
+  const aside = join(target, '..', `.old-${randomBytes(8).toString('hex')}`);
+  try {
+    renameSync(target, aside);
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  if (readPair(aside, hostNames, now) !== undefined) renameUnlessTaken(aside, target);
+  rmSync(aside, { recursive: true, force: true });
+}
+
+/** Renames a folder unless there is something at `target` already, or another attempt has moved it. */
+function renameUnlessTaken(folder: string, target: string): void {
+  try {
+    renameSync(folder, target);
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'ENOENT'].includes(systemCodeOf(error) ?? '')) throw error;
+  }
+}

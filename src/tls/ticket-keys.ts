@@ -1,0 +1,10 @@
+/** Makes the keys of session tickets: one set for all workers, or resumption would work one time in n. */
+import { randomBytes } from 'node:crypto';
+
+/** Name, HMAC key and AES key of OpenSSL's tickets, 16 bytes each. */
+export const TICKET_KEY_BYTES = 48;
+
+/** New keys. They are secrets: whoever has them reads the resumed TLS 1.2 sessions of their time. */
+export function createTicketKeys(): Uint8Array {
+  return new Uint8Array(randomBytes(TICKET_KEY_BYTES));
+}

@@ -1,0 +1,91 @@
+/** Shell completion: the words offered, and the printed script at work in a real bash. */
+import { deepEqual, equal } from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { completeWords } from '../../src/config/complete-words.ts';
+
+const PARSER = new URL('../../src/config/parse-command-line.js', import.meta.url).href;
+
+describe('completeWords()', () => {
+  const complete = (...words: string[]): string[] => completeWords(['lgateway', ...words], '/bin/bash');
+
+  test('offers options by their beginning', () => {
+    deepEqual(complete('--wor'), ['--workers']);
+    deepEqual(complete('--max-'), ['--max-head', '--max-body', '--max-streams', '--max-connections']);
+  });
+
+  test('offers no option twice, except -l', () => {
+    equal(complete('-p', '1', '--').includes('--port'), false);
+    equal(complete('-l', '/', 'a.lua', '--').includes('--lua'), true);
+  });
+
+  test('offers the words of a short list, after a space and after =', () => {
+    deepEqual(complete('--log-level', 'd'), ['debug']);
+    deepEqual(complete('--log-level', '=', 'w'), ['warn']);
+  });
+
+  test('leaves values to the file names of the shell', () => {
+    deepEqual(complete('-c', ''), []);
+    deepEqual(complete('-l', ''), []);
+    deepEqual(complete('-l', '/app', ''), []);
+  });
+
+  test('offers options again after -d, whose value may be left out', () => {
+    equal(complete('-d', '--fo').includes('--foreground'), true);
+  });
+
+  test('adds descriptions for zsh and fish', () => {
+    deepEqual(completeWords(['lgateway', '--access'], '/usr/bin/zsh'), [
+      '--access-log:write one line for each request',
+    ]);
+    deepEqual(completeWords(['--access'], '/usr/bin/fish'), [
+      '--access-log\twrite one line for each request',
+    ]);
+  });
+});
+
+describe('lgateway completion', () => {
+  let folder = '';
+  let environment: NodeJS.ProcessEnv = {};
+
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'lgw-completion-'));
+    writeFileSync(
+      join(folder, 'lgateway'),
+      `#!${process.execPath}
+import(${JSON.stringify(PARSER)}).then(({ parseCommandLine }) => {
+  const result = parseCommandLine(process.argv.slice(2));
+  process.stdout.write(result.kind === 'text' ? result.text : JSON.stringify(result));
+});
+`,
+      { mode: 0o755 },
+    );
+    environment = { PATH: `${folder}:${process.env['PATH']}`, SHELL: '/bin/bash' };
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** What bash would offer for the last of `words`. */
+  function completeInBash(...words: string[]): string[] {
+    const script = `
+      source <(lgateway completion)
+      COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+      function=$(complete -p lgateway | sed 's/.* -F \\([^ ]*\\) .*/\\1/')
+      "$function"
+      printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const printed = execFileSync('bash', ['--norc', '-c', script, 'bash', ...words], {
+      env: environment,
+      encoding: 'utf8',
+      timeout: 20_000,
+    });
+    return printed.split('\n').filter((line) => line !== '');
+  }
+
+  test('prints a script that bash can use', () => {
+    deepEqual(completeInBash('lgateway', '--wor'), ['--workers']);
+    deepEqual(completeInBash('lgateway', '--log-level', 'e'), ['error']);
+    deepEqual(completeInBash('lgateway', '-l', '/app', 'ap'), []);
+  });
+});

@@ -1,0 +1,281 @@
+/** The command line: what each option sets, and the one line that each mistake gets. */
+import { deepEqual, equal, match, notDeepEqual, ok } from 'node:assert/strict';
+import { availableParallelism } from 'node:os';
+import { describe, test } from 'node:test';
+import type { Config } from '../../src/config/config.ts';
+import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
+import { ALL_OPTIONS } from '../../src/config/options.ts';
+import { parseCommandLine } from '../../src/config/parse-command-line.ts';
+
+const DEFAULTS: Config = {
+  mappings: [],
+  certificateFiles: undefined,
+  listen: { address: undefined, port: 8443 },
+  cleartext: undefined,
+  user: undefined,
+  root: undefined,
+  workers: availableParallelism(),
+  daemon: false,
+  pidFile: undefined,
+  logLevel: 'info',
+  accessLog: false,
+  limits: DEFAULT_LIMITS,
+};
+
+function configOf(...words: string[]): Config {
+  const result = parseCommandLine(words);
+  if (result.kind !== 'run') throw new Error(JSON.stringify(result));
+  return result.config;
+}
+
+function textOf(...words: string[]): string {
+  const result = parseCommandLine(words, { shell: '/bin/bash' });
+  if (result.kind !== 'text') throw new Error(JSON.stringify(result));
+  return result.text;
+}
+
+/** Command lines and the configuration they differ from the defaults by. */
+const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[] = [
+  ['', {}],
+  ['-l /app app.lua', { mappings: [{ prefix: '/app', script: 'app.lua' }] }],
+  ['--lua /app app.lua', { mappings: [{ prefix: '/app', script: 'app.lua' }] }],
+  [
+    '-l / a.lua -p 1 -l b b.lua -l //c//d/ a.lua',
+    {
+      mappings: [
+        { prefix: '/', script: 'a.lua' },
+        { prefix: '/b', script: 'b.lua' },
+        { prefix: '/c/d', script: 'a.lua' },
+      ],
+      listen: { address: undefined, port: 1 },
+    },
+  ],
+  ['-c cert.pem -k key.pem', { certificateFiles: { certificate: 'cert.pem', key: 'key.pem' } }],
+  ['--cert=a=b --key k', { certificateFiles: { certificate: 'a=b', key: 'k' } }],
+  ['-a 127.0.0.1', { listen: { address: '127.0.0.1', port: 8443 } }],
+  ['--address ::1 --port 0', { listen: { address: '::1', port: 0 } }],
+  ['-p 65535', { listen: { address: undefined, port: 65535 } }],
+  ['-p8080', { listen: { address: undefined, port: 8080 } }],
+  ['-p=8080', { listen: { address: undefined, port: 8080 } }],
+  ['-u www-data', { user: 'www-data' }],
+  ['-uwww-data', { user: 'www-data' }],
+  ['-u 0', { user: '0' }],
+  ['-r /srv', { root: '/srv' }],
+  ['--root 00', { root: '00' }],
+  ['-w 1', { workers: 1 }],
+  ['--workers 256', { workers: 256 }],
+  ['-D', { daemon: true }],
+  ['-f', {}],
+  ['-f -f', {}],
+  ['--pid-file /run/x.pid', { pidFile: '/run/x.pid' }],
+  ['-d', { logLevel: 'debug' }],
+  ['-d -f', { logLevel: 'debug' }],
+  ['-df', { logLevel: 'debug' }],
+  ['-fd5', { logLevel: 'debug' }],
+  ['-d 5 -f', { logLevel: 'debug' }],
+  ['-d 6', { logLevel: 'debug' }],
+  ['-d 4', {}],
+  ['-d 0', {}],
+  ['--debug=0', {}],
+  ['--log-level warn', { logLevel: 'warn' }],
+  ['--access-log', { accessLog: true }],
+  ['--http 8080', { cleartext: { address: undefined, port: 8080 } }],
+  ['--http 127.0.0.1:0', { cleartext: { address: '127.0.0.1', port: 0 } }],
+  ['--http [::1]:80', { cleartext: { address: '::1', port: 80 } }],
+  ['--idle-timeout 5', { limits: { ...DEFAULT_LIMITS, idleTimeoutMs: 5000 } }],
+  ['--handshake-timeout 0.25', { limits: { ...DEFAULT_LIMITS, handshakeTimeoutMs: 250 } }],
+  ['--head-timeout 86400', { limits: { ...DEFAULT_LIMITS, headTimeoutMs: 86_400_000 } }],
+  ['--stall-timeout 0.001', { limits: { ...DEFAULT_LIMITS, stallTimeoutMs: 1 } }],
+  ['--drain-timeout 0', { limits: { ...DEFAULT_LIMITS, drainTimeoutMs: 0 } }],
+  ['--max-head 64K', { limits: { ...DEFAULT_LIMITS, headBytesMax: 65_536 } }],
+  ['--max-head 1024', { limits: { ...DEFAULT_LIMITS, headBytesMax: 1024 } }],
+  ['--max-head 1m', { limits: { ...DEFAULT_LIMITS, headBytesMax: 1_048_576 } }],
+  ['--max-body 2G', { limits: { ...DEFAULT_LIMITS, bodyBytesMax: 2 ** 31 } }],
+  ['--max-body 0', { limits: { ...DEFAULT_LIMITS, bodyBytesMax: Number.POSITIVE_INFINITY } }],
+  ['--max-streams 1', { limits: { ...DEFAULT_LIMITS, streamsMax: 1 } }],
+  ['--max-connections 1000000', { limits: { ...DEFAULT_LIMITS, connectionsMax: 1_000_000 } }],
+];
+
+describe('parseCommandLine() accepts', () => {
+  for (const [line, difference] of ACCEPTED)
+    test(line === '' ? 'an empty command line' : line, () => {
+      deepEqual(configOf(...line.split(' ').filter(Boolean)), { ...DEFAULTS, ...difference });
+    });
+
+  test('values with spaces, quotation marks and letters beyond ASCII', () => {
+    deepEqual(configOf('-l', '/ä b', 'my "app".lua').mappings, [{ prefix: '/ä b', script: 'my "app".lua' }]);
+  });
+});
+
+/** Command lines and what the refusal says. */
+const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = [
+  ['-l', 'Option -l (--lua) wants 2 values, PREFIX SCRIPT, and nothing follows it'],
+  ['-l /x', 'Option -l (--lua) wants 2 values, PREFIX SCRIPT, and got "/x"'],
+  ['-l /x -c a -k b', 'Option -l (--lua) wants 2 values, PREFIX SCRIPT, and got "/x"'],
+  ['-l -l /x x.lua', /-l \(--lua\) wants 2 values.* nothing follows it$/],
+  ['-l /x x.lua stray', 'Option -l (--lua) wants 2 values, PREFIX SCRIPT, and got "/x" "x.lua" "stray"'],
+  ['-l /a a.lua -l /b', /-l \(--lua\) wants 2 values.* got "\/b"$/],
+  ['-l /a a.lua -l a/ b.lua', /names the prefix "\/a" twice, for "a.lua" and "b.lua"/],
+  ['-l /a?b a.lua', /-l \(--lua\) wants a path as PREFIX.* not "\/a\?b"$/],
+  ['-l /a/../b a.lua', /-l \(--lua\) wants a path as PREFIX.* not "\/a\/..\/b"$/],
+  ['-c', 'Option -c (--cert) wants a file name, and nothing follows it'],
+  ['-c -k key.pem', 'Option -c (--cert) wants a file name, and nothing follows it'],
+  ['-c cert.pem', 'Options -c (--cert) and -k (--key) go together, and -k (--key) is missing'],
+  ['-k key.pem', 'Options -c (--cert) and -k (--key) go together, and -c (--cert) is missing'],
+  ['-c a -c b -k c', 'Option -c (--cert) is given 2 times and counts once'],
+  ['-p abc', 'Option -p (--port) wants a port from 0 to 65535, not "abc"'],
+  ['-p 65536', 'Option -p (--port) wants a port from 0 to 65535, not "65536"'],
+  ['-p -1', 'Option -p (--port) wants a port from 0 to 65535, not "-1"'],
+  ['-p 1e3', /wants a port.* not "1e3"$/],
+  ['-p 0x50', /wants a port.* not "0x50"$/],
+  ['-p 80.0', /wants a port.* not "80.0"$/],
+  ['-p', /wants a port.* nothing follows it$/],
+  ['-p 1 --port 2', 'Option -p (--port) is given 2 times and counts once'],
+  ['-a localhost', /-a \(--address\) wants an IPv4 or IPv6 address.* not "localhost"$/],
+  ['-a 1.2.3.x', /wants an IPv4 or IPv6 address.* not "1.2.3.x"$/],
+  ['-a [::1]', /wants an IPv4 or IPv6 address.* not "\[::1\]"$/],
+  ['-u', /-u \(--user\) wants a user name, and nothing follows it$/],
+  ['-u --', /-u \(--user\) wants a user name, not "--"$/],
+  ['-r -f', /-r \(--root\) wants a directory, and nothing follows it$/],
+  ['-d abc', 'Option -d (--debug) wants a whole number from 0 to 99, not "abc"'],
+  ['-d -1', /-d \(--debug\) wants a whole number.* not "-1"$/],
+  ['-d -d', 'Option -d (--debug) is given 2 times and counts once'],
+  ['-d --log-level warn', 'Options -d (--debug) and --log-level exclude each other'],
+  ['--log-level loud', 'Option --log-level wants one of error, warn, info, debug, not "loud"'],
+  ['-f -D', 'Options -f (--foreground) and -D (--daemon) exclude each other'],
+  ['-fD', 'Options -f (--foreground) and -D (--daemon) exclude each other'],
+  ['--daemon=no', 'Option -D (--daemon) takes no value, not "--daemon=no"'],
+  ['--daemon false', 'The word "false" belongs to no option'],
+  ['-w 0', 'Option -w (--workers) wants a whole number from 1 to 256, not "0"'],
+  ['-w 257', 'Option -w (--workers) wants a whole number from 1 to 256, not "257"'],
+  ['-w 1.5', /-w \(--workers\) wants a whole number.* not "1.5"$/],
+  ['--http 65536', /--http wants \[?ADDRESS.* not "65536"$/],
+  ['--http localhost:80', /--http wants .* not "localhost:80"$/],
+  ['--http ::1:80', /--http wants .* not "::1:80"$/],
+  ['--http [127.0.0.1]:80', /--http wants .* not "\[127.0.0.1\]:80"$/],
+  ['--http 127.0.0.1', /--http wants .* not "127.0.0.1"$/],
+  ['--idle-timeout 0', /--idle-timeout wants a number of seconds from 0.001 to 86400, not "0"$/],
+  ['--idle-timeout 86401', /--idle-timeout wants .* not "86401"$/],
+  ['--idle-timeout 5s', /--idle-timeout wants .* not "5s"$/],
+  ['--idle-timeout Infinity', /--idle-timeout wants .* not "Infinity"$/],
+  ['--max-head 1023', /--max-head wants a size from 1K to 1M.* not "1023"$/],
+  ['--max-head 1048577', /--max-head wants .* not "1048577"$/],
+  ['--max-head 64Q', /--max-head wants .* not "64Q"$/],
+  ['--max-body 1.5G', /--max-body wants .* not "1.5G"$/],
+  ['--max-body 9000000T', /--max-body wants .* not "9000000T"$/],
+  ['--max-streams 0', /--max-streams wants .* not "0"$/],
+  ['--max-streams 10001', /--max-streams wants .* not "10001"$/],
+  ['--max-connections 0', /--max-connections wants .* not "0"$/],
+  ['app.lua', 'The word "app.lua" belongs to no option'],
+  ['-- -f', 'The word "-f" belongs to no option'],
+  ['-', 'The word "-" belongs to no option'],
+  ['completion bash', 'The word "bash" belongs to no option'],
+  ['--prot 80', 'There is no option "--prot"; --help lists all'],
+  ['--wor 2', 'There is no option "--wor"; --help lists all'],
+  ['--no-daemon', 'There is no option "--no-daemon"; --help lists all'],
+  ['--pidFile x', 'There is no option "--pidFile"; --help lists all'],
+  ['--l / x', 'There is no option "--l"; --help lists all'],
+  ['--limits.x 1', 'There is no option "--limits.x"; --help lists all'],
+  ['--__proto__ 1', 'There is no option "--__proto__"; --help lists all'],
+  ['--_=1', 'There is no option "--_"; --help lists all'],
+  ['-x', 'There is no option "-x"; --help lists all'],
+  ['-fx', 'There is no option "-fx"; --help lists all'],
+];
+
+describe('parseCommandLine() refuses', () => {
+  for (const [line, message] of REFUSED)
+    test(line, () => {
+      const result = parseCommandLine(line.split(' '));
+      ok(result.kind === 'usage-error', JSON.stringify(result));
+      if (typeof message === 'string') equal(result.message, message);
+      else match(result.message, message);
+      equal(result.message.split('\n').length, 1);
+    });
+
+  test('empty values', () => {
+    for (const words of [['-l', '', 'a.lua'], ['-l', '/', ''], ['-u', ''], [''], ['-c', '', '-k', 'k']])
+      equal(parseCommandLine(words).kind, 'usage-error', JSON.stringify(words));
+  });
+
+  test('with one line, whatever characters the word has', () => {
+    const result = parseCommandLine(['-p', 'a\nb\x1b[0m']);
+    ok(result.kind === 'usage-error');
+    equal(result.message, 'Option -p (--port) wants a port from 0 to 65535, not "a\\nb\\u001b[0m"');
+  });
+});
+
+describe('the option table', () => {
+  test('has no option that is read and has no effect', () => {
+    const samples: Readonly<Record<string, readonly string[]>> = {
+      lua: ['-l', '/x', 'x.lua'],
+      cert: ['-c', 'c', '-k', 'k'],
+      key: ['-c', 'c', '-k', 'k2'],
+      address: ['-a', '::1'],
+      port: ['-p', '1'],
+      workers: ['-w', '200'],
+      'log-level': ['--log-level', 'error'],
+      http: ['--http', '1'],
+    };
+    for (const option of ALL_OPTIONS) {
+      // asked for by name elsewhere, or the default written out
+      if (['help', 'version', 'foreground'].includes(option.name)) continue;
+      const words =
+        samples[option.name] ??
+        (option.kind === 'flag' ? [] : ['7777'].slice(option.name === 'debug' ? 1 : 0));
+      const given = words.length > 1 ? words : [`--${option.name}`, ...words];
+      notDeepEqual(configOf(...given), DEFAULTS, option.name);
+    }
+  });
+
+  test('shows defaults that can be given as values', () => {
+    for (const option of ALL_OPTIONS)
+      if ('default' in option && option.name !== 'workers') {
+        deepEqual(
+          configOf(`--${option.name}`, String(option.kind === 'value' && option.defaultText)),
+          DEFAULTS,
+          option.name,
+        );
+      }
+  });
+
+  test('has every name and letter once', () => {
+    const spelled = ALL_OPTIONS.flatMap(({ name, short }) => (short === undefined ? [name] : [name, short]));
+    equal(new Set(spelled).size, spelled.length);
+  });
+});
+
+describe('--help', () => {
+  test('names every option with its values, groups and examples', () => {
+    const help = textOf('--help');
+    for (const option of ALL_OPTIONS)
+      match(help, new RegExp(`^ +(-${option.short}, )?--${option.name} `, 'm'));
+    for (const heading of ['Scripts:', 'TLS:', 'Network:', 'Limits:', 'Examples:'])
+      ok(help.includes(`\n${heading}\n`), heading);
+    match(help, /-p, --port +PORT: .*\(default: 8443\)/);
+    ok(help.endsWith('\n'));
+  });
+
+  test('keeps to the width of the terminal', () => {
+    for (const columns of [60, 80, 120]) {
+      const result = parseCommandLine(['-h'], { columns });
+      ok(result.kind === 'text');
+      ok(Math.max(...result.text.split('\n').map((line) => line.length)) <= columns);
+    }
+  });
+
+  test('is shown even beside mistakes, and in English whatever the locale', () => {
+    const before = process.env['LC_ALL'];
+    process.env['LC_ALL'] = 'de_DE.UTF-8';
+    try {
+      equal(textOf('-p', 'abc', '--help'), textOf('-h'));
+      ok(textOf('-h').includes('Examples:'));
+    } finally {
+      if (before === undefined) delete process.env['LC_ALL'];
+      else process.env['LC_ALL'] = before;
+    }
+  });
+});
+
+test('--version prints the version of package.json', () => {
+  match(textOf('--version'), /^lgateway \d+\.\d+\.\d+\n$/);
+});
