@@ -1,0 +1,19 @@
+/** Reads once what handlers may know of a connection. */
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import type { ConnectionInfo } from './exchange.ts';
+
+/** Describes a connected socket; call it before the peer can have gone. */
+export function describeConnection(socket: Socket): ConnectionInfo {
+  const secure = socket instanceof TLSSocket ? socket : undefined;
+  const serverName: unknown = secure === undefined ? undefined : Reflect.get(secure, 'servername');
+  return {
+    peerAddress: socket.remoteAddress ?? '',
+    peerPort: socket.remotePort ?? 0,
+    localAddress: socket.localAddress ?? '',
+    localPort: socket.localPort ?? 0,
+    tlsProtocol: secure?.getProtocol() ?? undefined,
+    tlsCipher: secure?.getCipher()?.name,
+    tlsServerName: typeof serverName === 'string' ? serverName : undefined,
+  };
+}

@@ -1,0 +1,39 @@
+/** The gateway's own answers: a small page with the status and its reason, which never repeats the request. */
+import type { Exchange, Fields } from './exchange.ts';
+import { reasonPhrase } from './status.ts';
+
+interface ErrorPage {
+  readonly fields: Fields;
+  readonly body: Uint8Array;
+}
+
+const pages = new Map<number, ErrorPage>();
+
+/** The page of a status; made once, since only some twenty codes exist. */
+export function errorPage(status: number): ErrorPage {
+  let page = pages.get(status);
+  if (page === undefined) {
+    page = makePage(status);
+    pages.set(status, page);
+  }
+  return page;
+}
+
+/** Answers an exchange whose head has not been given with the page of `status`. */
+export function respondWithError(exchange: Exchange, status: number): void {
+  const page = errorPage(status);
+  exchange.head(status, page.fields);
+  exchange.write(page.body);
+  exchange.end();
+}
+
+function makePage(status: number): ErrorPage {
+  const title = `${status} ${reasonPhrase(status)}`;
+  const body = Buffer.from(
+    `<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>${title}</title></head>\n` +
+      `<body><h1>${title}</h1></body>\n</html>\n`,
+    'latin1',
+  );
+  const fields = ['content-type', 'text/html; charset=utf-8', 'content-length', String(body.length)];
+  return { fields, body };
+}

@@ -1,0 +1,50 @@
+/** What an exchange needs of its protocol: the seam between ServerExchange and HTTP/1.x or HTTP/2. */
+import type { Counters } from '../base/counters.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Exchange, Fields, PushPromise } from './exchange.ts';
+import type { StallWatch } from './stall-watch.ts';
+
+/** A final head as it goes to the wire: names and values are checked, bodyless statuses known. */
+export interface ResponseHead {
+  readonly status: number;
+  readonly responseFields: Fields;
+  /** Body length to announce; undefined when it is not known. */
+  readonly contentLength: number | undefined;
+  /** The fields hold a `date`. */
+  readonly hasDate: boolean;
+  /** The handler wants the HTTP/1 connection closed after this response. */
+  readonly closes: boolean;
+  /** Trailers may follow the body. */
+  readonly mayHaveTrailers: boolean;
+  /** A HEAD request, or a status without content. */
+  readonly bodyless: boolean;
+}
+
+/**
+ * One exchange's end of a connection. The `send…` calls come in order: informational heads, one head, chunks, and
+ * `last` exactly once (with the head, with a chunk, or by sendEnd). They return true while there is room for more;
+ * after false the wire calls `exchange.wireDrained()`. When nothing of the exchange is left on the connection it calls
+ * `exchange.wireClosed()`, exactly once.
+ */
+export interface ExchangeWire {
+  sendInformational(status: number, fields: Fields): void;
+  sendHead(head: ResponseHead, chunk: Buffer | undefined, last: boolean): boolean;
+  sendChunk(chunk: Buffer, last: boolean): boolean;
+  /** Ends the response. */
+  sendEnd(trailers: Fields | undefined): void;
+  /** Breaks the response off so that the client sees it. */
+  abort(): void;
+  startBody(): void;
+  pauseBody(): void;
+  resumeBody(): void;
+  readonly canPush: boolean;
+  push(promise: PushPromise): Exchange | undefined;
+}
+
+/** What all exchanges of one front end share. */
+export interface ExchangeSettings {
+  readonly logger: Logger;
+  readonly counters: Counters;
+  readonly bodyBytesMax: number;
+  readonly stalls: StallWatch;
+}

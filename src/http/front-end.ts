@@ -1,0 +1,209 @@
+/** A worker's front end: accepts connections, finds their protocol, and turns what arrives into exchanges. */
+
+import type { AddressInfo } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
+import {
+  createServer as createTlsServer,
+  type SecureContextOptions,
+  type TlsOptions,
+  type Server as TlsServer,
+} from 'node:tls';
+import type { Counters } from '../base/counters.ts';
+import { GatewayError, messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Exchange } from './exchange.ts';
+import type { ExchangeSettings } from './exchange-wire.ts';
+import { chooseByFirstBytes } from './first-bytes.ts';
+import { Http1Server } from './http1-server.ts';
+import { Http2Server } from './http2-server.ts';
+import { StallWatch } from './stall-watch.ts';
+
+/** Plain numbers; 0 for `bodyBytesMax` is no limit. */
+export interface FrontEndLimits {
+  /** A connection without an open exchange is closed after this time. */
+  readonly idleTimeoutMs: number;
+  /** From accept to the end of the TLS handshake, or to the first bytes that tell the protocol in cleartext. */
+  readonly handshakeTimeoutMs: number;
+  /** From the first byte of an HTTP/1 request head to its last. */
+  readonly headTimeoutMs: number;
+  /** An exchange that waits for its client for this long is cut. */
+  readonly stallTimeoutMs: number;
+  readonly headBytesMax: number;
+  readonly bodyBytesMax: number;
+  /** Concurrent streams of one HTTP/2 session. */
+  readonly streamsMax: number;
+  /** Open connections; more are closed at once. */
+  readonly connectionsMax: number;
+}
+
+export interface FrontEndOptions {
+  /** What `tls.createServer` takes (key, cert, ciphers, ticketKeys, SNICallback …); undefined: cleartext. */
+  readonly tls: TlsOptions | undefined;
+  readonly limits: FrontEndLimits;
+  readonly logger: Logger;
+  readonly counters: Counters;
+}
+
+/** Where to listen: a descriptor that already listens, or a port of an address. */
+export type ListenTarget = { readonly fd: number } | { readonly port: number; readonly host?: string };
+
+/** Deadlines are looked at this often per shortest timeout, within the bounds below. */
+const SWEEPS_PER_TIMEOUT = 8;
+const SWEEP_INTERVAL_MIN_MS = 25;
+const SWEEP_INTERVAL_MAX_MS = 1_000;
+
+export class FrontEnd {
+  readonly #server: Server | TlsServer;
+  readonly #http1: Http1Server;
+  readonly #http2: Http2Server;
+  readonly #options: FrontEndOptions;
+  readonly #stalls: StallWatch;
+  readonly #sockets = new Set<Socket>();
+  readonly #sweepIntervalMs: number;
+  #sweepTimer: NodeJS.Timeout | undefined;
+  #draining = false;
+  #stopped = false;
+  /** Called when the last socket has closed. */
+  #emptied: (() => void) | undefined;
+
+  /** `handle` owns each exchange it is given: it has to end or reset it. */
+  constructor(options: FrontEndOptions, handle: (exchange: Exchange) => void) {
+    const { limits, logger, counters } = options;
+    this.#options = options;
+    this.#sweepIntervalMs = chooseSweepInterval(limits);
+    this.#stalls = new StallWatch(limits.stallTimeoutMs);
+    const settings: ExchangeSettings = {
+      logger,
+      counters,
+      bodyBytesMax: limits.bodyBytesMax,
+      stalls: this.#stalls,
+    };
+    this.#http1 = new Http1Server({ ...limits, sweepIntervalMs: this.#sweepIntervalMs }, settings, handle);
+    this.#http2 = new Http2Server(limits, settings, handle);
+    this.#server = options.tls === undefined ? this.#createCleartext() : this.#createSecure(options.tls);
+    this.#server.maxConnections = limits.connectionsMax;
+    this.#server.on('connection', (socket: Socket) => this.#track(socket));
+    this.#server.on('error', (error) => logger.error('Listener failed', { error: messageOf(error) }));
+  }
+
+  /** Starts accepting; resolves to the address that is bound. */
+  listen(target: ListenTarget): Promise<AddressInfo> {
+    return new Promise((resolve, reject) => {
+      const failed = (error: Error): void => {
+        reject(new GatewayError('LGW_LISTEN_FAILED', `Cannot listen: ${error.message}`, { cause: error }));
+      };
+      this.#server.once('error', failed);
+      this.#server.listen(target, () => {
+        this.#server.removeListener('error', failed);
+        const address = this.#server.address();
+        if (address === null || typeof address === 'string') {
+          reject(new GatewayError('LGW_LISTEN_FAILED', 'Cannot listen: the descriptor is not a TCP socket'));
+          return;
+        }
+        this.#sweepTimer = setInterval(() => this.#sweep(), this.#sweepIntervalMs);
+        this.#sweepTimer.unref();
+        resolve(address);
+      });
+    });
+  }
+
+  /** Starts accepting on a descriptor that is already listening; the front end owns it and closes it. */
+  start(fd: number): Promise<AddressInfo> {
+    return this.listen({ fd });
+  }
+
+  /** New handshakes use this certificate and key; connections that exist stay as they are. */
+  setSecureContext(context: SecureContextOptions): void {
+    if ('setSecureContext' in this.#server) this.#server.setSecureContext(context);
+  }
+
+  /**
+   * Stops accepting, lets open exchanges finish (GOAWAY, `connection: close`), and after `timeoutMs` cuts what is
+   * left. Resolves to the number of connections that had to be cut.
+   */
+  drain(timeoutMs: number): Promise<number> {
+    if (!this.#draining) {
+      this.#draining = true;
+      if (this.#server.listening) this.#server.close();
+      this.#http1.drain();
+      this.#http2.drain();
+    }
+    return new Promise((resolve) => {
+      const finish = (cut: number): void => {
+        clearTimeout(timer);
+        this.stop();
+        resolve(cut);
+      };
+      const timer = setTimeout(() => finish(this.#sockets.size), timeoutMs);
+      this.#emptied = () => finish(0);
+      if (this.#sockets.size === 0) process.nextTick(finish, 0);
+    });
+  }
+
+  /** Ends everything at once. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#emptied = undefined;
+    clearInterval(this.#sweepTimer);
+    if (this.#server.listening) this.#server.close();
+    this.#http2.stop();
+    this.#http1.stop();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #createSecure(tls: TlsOptions): TlsServer {
+    const server = createTlsServer({
+      ...tls,
+      ALPNProtocols: ['h2', 'http/1.1'],
+      handshakeTimeout: this.#options.limits.handshakeTimeoutMs,
+      noDelay: true,
+    });
+    server.on('secureConnection', (socket) => {
+      socket.on('error', ignore);
+      if (socket.alpnProtocol === 'h2') this.#http2.serve(socket);
+      else this.#http1.serve(socket);
+    });
+    // end() would wait for ever on a socket whose handshake never finishes
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    return server;
+  }
+
+  #createCleartext(): Server {
+    return createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+      chooseByFirstBytes(socket, this.#options.limits.handshakeTimeoutMs, (protocol) => {
+        if (protocol === 'h2') this.#http2.serve(socket);
+        else this.#http1.serve(socket);
+      });
+    });
+  }
+
+  #track(socket: Socket): void {
+    const { counters } = this.#options;
+    this.#sockets.add(socket);
+    counters.add('connections', 1);
+    counters.add('connectionsTotal', 1);
+    socket.on('error', ignore);
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      counters.add('connections', -1);
+      if (this.#sockets.size === 0) this.#emptied?.();
+    });
+  }
+
+  #sweep(): void {
+    const now = Date.now();
+    this.#stalls.sweep(now);
+    this.#http1.sweep(now);
+    this.#http2.sweep(now);
+  }
+}
+
+function chooseSweepInterval(limits: FrontEndLimits): number {
+  const shortest = Math.min(limits.idleTimeoutMs, limits.headTimeoutMs, limits.stallTimeoutMs);
+  const wanted = Math.floor(shortest / SWEEPS_PER_TIMEOUT);
+  return Math.max(SWEEP_INTERVAL_MIN_MS, Math.min(SWEEP_INTERVAL_MAX_MS, wanted));
+}
+
+/** Socket errors are followed by `close`. */
+function ignore(): void {}

@@ -1,0 +1,344 @@
+/** One HTTP/1 connection: its requests strictly one after another, framing out, and an orderly or a hard close. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { GatewayError } from '../base/errors.ts';
+import { describeConnection } from './connection-info.ts';
+import { errorPage } from './error-response.ts';
+import type { ConnectionInfo, Exchange, Fields } from './exchange.ts';
+import type { ExchangeSettings, ExchangeWire, ResponseHead } from './exchange-wire.ts';
+import {
+  chooseFraming,
+  type Framing,
+  formatHead,
+  formatInformational,
+  formatLastChunk,
+  joinBytes,
+  readRequestFraming,
+} from './http1-head.ts';
+import { splitAbsoluteForm } from './path.ts';
+import { ServerExchange } from './server-exchange.ts';
+
+/** Requests that may wait behind the one being served; a client that sends more ahead is cut off after these. */
+const PIPELINE_REQUESTS_MAX = 256;
+/** Response bytes that may wait in the socket before the next request of a pipeline is served. */
+const BACKLOG_BYTES_MAX = 256 * 1024;
+/** A declared request body this small is read to its end for the sake of the connection when the handler ignored it. */
+const DRAIN_BYTES_MAX = 256 * 1024;
+/** After our last byte the client's are read and dropped for this long, or it might never see that byte (RFC 9112 §9.6). */
+const LINGER_MS = 2_000;
+
+interface PendingRequest {
+  readonly message: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+export class Http1Connection implements ExchangeWire {
+  readonly socket: Socket;
+  readonly #info: ConnectionInfo;
+  readonly #scheme: 'https' | 'http';
+  readonly #settings: ExchangeSettings;
+  readonly #handle: (exchange: Exchange) => void;
+  readonly #queue: PendingRequest[] = [];
+  #current: PendingRequest | undefined;
+  #exchange: ServerExchange | undefined;
+  #framing: Framing = 'none';
+  #minor = 1;
+  /** The client waits for 100 Continue before it sends the body. */
+  #awaitsContinue = false;
+  #declaredLength: number | undefined;
+  /** The connection stays open after the current response. */
+  #persistent = true;
+  #draining = false;
+  /** More requests were pipelined than may be: the queued ones are the last. */
+  #overflowed = false;
+  /** A malformed head follows the queued requests: the status that answers it. */
+  #failure = 0;
+  /** Our last byte is written: what comes in is dropped. */
+  #closing = false;
+  #serving = false;
+  #lingerTimer: NodeJS.Timeout | undefined;
+  /** When the last exchange ended, or the connection was made: where idleness starts. */
+  idleSince: number = Date.now();
+
+  constructor(socket: Socket, settings: ExchangeSettings, handle: (exchange: Exchange) => void) {
+    this.socket = socket;
+    this.#info = describeConnection(socket);
+    this.#scheme = socket instanceof TLSSocket ? 'https' : 'http';
+    this.#settings = settings;
+    this.#handle = handle;
+    socket.on('error', ignore);
+    socket.on('drain', () => this.#drained());
+    socket.on('close', () => this.#closed());
+  }
+
+  /** True while no request is being served or waiting. */
+  get idle(): boolean {
+    return this.#current === undefined && this.#queue.length === 0;
+  }
+
+  /** A request head has been parsed. */
+  accept(message: IncomingMessage, response: ServerResponse): void {
+    if (this.#closing || this.#overflowed || this.#failure !== 0) return;
+    if (this.#queue.length >= PIPELINE_REQUESTS_MAX) {
+      this.#overflowed = true;
+      // One who neither reads nor stops sending is not served to the end: that would hold all it has sent.
+      if (this.socket.writableNeedDrain) this.socket.destroy();
+      return;
+    }
+    this.#queue.push({ message, response });
+    this.#serveNext();
+    if (this.#queue.length > 0) this.socket.pause();
+  }
+
+  /** The parser or a head deadline has refused what the client sent. */
+  refuse(status: number): void {
+    if (this.#closing) return;
+    const last = this.#queue.at(-1) ?? this.#current;
+    if (last === undefined) {
+      this.#answerAndClose(status);
+    } else if (last.message.complete || this.#failure !== 0) {
+      this.#failure ||= status;
+    } else if (last === this.#current) {
+      this.#exchange?.fail(
+        new GatewayError('LGW_BODY_MALFORMED', 'Request body is malformed', { status, luaCode: 'closed' }),
+      );
+    } else {
+      this.#queue.pop();
+      this.#failure = status;
+    }
+  }
+
+  /** Finishes what is being served, then closes. */
+  drain(): void {
+    this.#draining = true;
+    if (this.idle && !this.#closing) this.close();
+  }
+
+  /** Ends our side in order and drops what the client still sends, for a short time. */
+  close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#queue.length = 0;
+    this.socket.end();
+    this.socket.resume();
+    this.#lingerTimer = setTimeout(() => this.socket.destroy(), LINGER_MS);
+    this.#lingerTimer.unref();
+  }
+
+  // ---- ExchangeWire, for the current exchange ----
+
+  readonly canPush = false;
+
+  push(): undefined {
+    return undefined;
+  }
+
+  sendInformational(status: number, fields: Fields): void {
+    if (this.#minor === 0) return;
+    if (status === 100) this.#awaitsContinue = false;
+    this.socket.write(formatInformational(status, fields), 'latin1');
+  }
+
+  sendHead(head: ResponseHead, chunk: Buffer | undefined, last: boolean): boolean {
+    this.#framing = chooseFraming(head, this.#minor);
+    this.#persistent &&=
+      this.#framing !== 'close' &&
+      !head.closes &&
+      !this.#draining &&
+      this.#bodyWillEnd() &&
+      !((this.#overflowed || this.#failure !== 0) && this.#queue.length === 0 && this.#failure === 0);
+    const text = formatHead(head, this.#framing, this.#persistent, this.#minor);
+    const chunked = this.#framing === 'chunked';
+    const tail = last && chunked ? '0\r\n\r\n' : '';
+    const room =
+      chunk === undefined
+        ? this.socket.write(text + tail, 'latin1')
+        : this.socket.write(joinBytes(text, chunk, chunked, tail));
+    if (last) this.#complete();
+    return room;
+  }
+
+  sendChunk(chunk: Buffer, last: boolean): boolean {
+    const chunked = this.#framing === 'chunked';
+    const room = chunked
+      ? this.socket.write(joinBytes('', chunk, true, last ? '0\r\n\r\n' : ''))
+      : this.socket.write(chunk);
+    if (last) this.#complete();
+    return room;
+  }
+
+  sendEnd(trailers: Fields | undefined): void {
+    if (this.#framing === 'chunked') this.socket.write(formatLastChunk(trailers), 'latin1');
+    this.#complete();
+  }
+
+  abort(): void {
+    this.socket.destroy();
+  }
+
+  startBody(): void {
+    const message = this.#current?.message;
+    const exchange = this.#exchange;
+    if (message === undefined || exchange === undefined) return;
+    if (this.#awaitsContinue && !exchange.headSent) this.sendInformational(100, []);
+    message.on('error', ignore);
+    message.on('data', (chunk: Buffer) => {
+      if (!exchange.receiveBody(chunk)) message.pause();
+    });
+    message.on('end', () => exchange.endBody());
+  }
+
+  pauseBody(): void {
+    this.#current?.message.pause();
+  }
+
+  resumeBody(): void {
+    this.#current?.message.resume();
+  }
+
+  // ---- inside ----
+
+  /** Serves queued requests until one has to wait. A loop, for a handler that answers at once must not recurse. */
+  #serveNext(): void {
+    if (this.#serving) return;
+    this.#serving = true;
+    while (this.#current === undefined && !this.#closing && !this.#isBacklogged()) {
+      const next = this.#queue.shift();
+      if (next === undefined) break;
+      this.#serve(next);
+    }
+    this.#serving = false;
+    if (this.#current !== undefined || this.#closing || this.#queue.length > 0) return;
+    if (this.#failure !== 0) this.#answerAndClose(this.#failure);
+    else if (this.#overflowed || this.#draining) this.close();
+  }
+
+  #isBacklogged(): boolean {
+    return this.socket.writableNeedDrain && this.socket.writableLength > BACKLOG_BYTES_MAX;
+  }
+
+  #serve(request: PendingRequest): void {
+    const { message } = request;
+    const minor = message.httpVersion === '1.0' ? 0 : 1;
+    const framing = readRequestFraming(message.rawHeaders, minor);
+    let target = message.url ?? '';
+    let authority = framing.host;
+    const absolute = splitAbsoluteForm(target);
+    if (absolute !== undefined) {
+      target = absolute.target;
+      authority = absolute.authority;
+    }
+    this.#current = request;
+    this.#minor = minor;
+    this.#persistent = request.response.shouldKeepAlive;
+    this.#awaitsContinue = framing.expectsContinue;
+    this.#declaredLength = framing.chunked ? undefined : (framing.declaredLength ?? 0);
+    const exchange = new ServerExchange(
+      {
+        protocol: minor === 0 ? 'HTTP/1.0' : 'HTTP/1.1',
+        method: message.method ?? '',
+        target,
+        scheme: this.#scheme,
+        authority,
+        fields: message.rawHeaders,
+        connection: this.#info,
+        pushed: false,
+        hasBody: framing.chunked || (framing.declaredLength ?? 0) > 0,
+        declaredLength: framing.declaredLength,
+      },
+      this,
+      this.#settings,
+    );
+    this.#exchange = exchange;
+    const refusal = this.#refusalOf(message, framing.refusal, framing.declaredLength);
+    if (refusal === 0) {
+      this.#handle(exchange);
+      return;
+    }
+    this.#persistent = false;
+    exchange.reset(refusal);
+  }
+
+  #refusalOf(message: IncomingMessage, refusal: number, declaredLength: number | undefined): number {
+    if (message.httpVersion !== '1.1' && message.httpVersion !== '1.0') {
+      return message.httpVersionMajor >= 1 ? 505 : 400;
+    }
+    if (refusal !== 0) return refusal;
+    const limit = this.#settings.bodyBytesMax;
+    return limit > 0 && declaredLength !== undefined && declaredLength > limit ? 413 : 0;
+  }
+
+  /** True when the rest of the request body will have been read soon, so that the next request can be found. */
+  #bodyWillEnd(): boolean {
+    if (this.#current?.message.complete === true) return true;
+    if (this.#awaitsContinue) return false;
+    return this.#declaredLength !== undefined && this.#declaredLength <= DRAIN_BYTES_MAX;
+  }
+
+  /** The current response is with the socket. */
+  #complete(): void {
+    const current = this.#current;
+    const exchange = this.#exchange;
+    if (current === undefined || exchange === undefined) return;
+    const persistent = this.#persistent && this.#bodyWillEnd();
+    this.#current = undefined;
+    this.#exchange = undefined;
+    this.idleSince = Date.now();
+    if (!current.message.complete || current.message.readableFlowing !== null) {
+      current.message.removeAllListeners('data');
+      current.message.resume();
+    }
+    // node's parser counts on its own ServerResponse to say when the next request's turn has come; the bytes were ours.
+    current.response.emit('finish');
+    if (!persistent) this.close();
+    exchange.wireClosed();
+    this.#continue();
+  }
+
+  #continue(): void {
+    this.#serveNext();
+    if (this.#current === undefined && this.#queue.length === 0 && !this.#closing && this.socket.isPaused()) {
+      this.socket.resume();
+    }
+  }
+
+  #drained(): void {
+    if (this.#exchange !== undefined) this.#exchange.wireDrained();
+    else this.#continue();
+    if (this.#queue.length > 0) this.socket.pause();
+  }
+
+  #answerAndClose(status: number): void {
+    const page = errorPage(status);
+    const text = formatHead(
+      {
+        status,
+        responseFields: page.fields,
+        contentLength: page.body.length,
+        hasDate: false,
+        closes: true,
+        mayHaveTrailers: false,
+        bodyless: false,
+      },
+      'length',
+      false,
+      1,
+    );
+    this.socket.write(joinBytes(text, page.body, false, ''));
+    this.close();
+  }
+
+  #closed(): void {
+    this.#closing = true;
+    this.#queue.length = 0;
+    clearTimeout(this.#lingerTimer);
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    this.#current = undefined;
+    exchange?.wireClosed();
+  }
+}
+
+/** Socket and message errors are followed by `close`, which is where they are dealt with. */
+function ignore(): void {}

@@ -1,0 +1,197 @@
+/** One HTTP/2 session: its streams become exchanges, its promises are counted, its idleness is known. */
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import { describeConnection } from './connection-info.ts';
+import type { ConnectionInfo, Exchange, Fields, PushPromise } from './exchange.ts';
+import type { ExchangeSettings } from './exchange-wire.ts';
+import { isConnectionSpecific, parseContentLength } from './fields.ts';
+import { Http2Wire } from './http2-wire.ts';
+import { ServerExchange } from './server-exchange.ts';
+
+export class Http2Connection {
+  readonly session: ServerHttp2Session;
+  readonly #info: ConnectionInfo;
+  readonly #scheme: 'https' | 'http';
+  readonly #settings: ExchangeSettings;
+  readonly #handle: (exchange: Exchange) => void;
+  readonly #headBytesMax: number;
+  /** Open streams, and how many of them only wait for the client to take the rest of a complete response. */
+  #exchanges = 0;
+  #completed = 0;
+  #pushes = 0;
+  /** When a stream was last opened or closed, or the connection was made. */
+  activeSince: number = Date.now();
+  /** When GOAWAY was sent; 0 before. */
+  closingSince = 0;
+
+  constructor(
+    session: ServerHttp2Session,
+    headBytesMax: number,
+    settings: ExchangeSettings,
+    handle: (exchange: Exchange) => void,
+  ) {
+    this.session = session;
+    this.#info = describeConnection(session.socket);
+    this.#scheme = session.encrypted === true ? 'https' : 'http';
+    this.#headBytesMax = headBytesMax;
+    this.#settings = settings;
+    this.#handle = handle;
+    session.on('error', ignore);
+    // the fourth argument, the raw list, is missing from the type of this event
+    const accept: (...parameters: unknown[]) => void = (...parameters) =>
+      this.#accept(...(parameters as [ServerHttp2Stream, IncomingHttpHeaders, number, string[]]));
+    session.on('stream', accept);
+  }
+
+  get idle(): boolean {
+    return this.#exchanges === 0;
+  }
+
+  /** True while complete responses wait for the client. */
+  get unread(): boolean {
+    return this.#completed > 0;
+  }
+
+  /** True while the client takes one promised stream more. */
+  get hasPushRoom(): boolean {
+    const limit = this.session.remoteSettings.maxConcurrentStreams;
+    return limit === undefined || this.#pushes < limit;
+  }
+
+  /** Sends GOAWAY: streams under way finish, new ones are refused. */
+  close(): void {
+    if (this.closingSince !== 0) return;
+    this.closingSince = Date.now();
+    if (!this.session.closed) this.session.close();
+  }
+
+  push(parent: ServerHttp2Stream, promise: PushPromise): Exchange | undefined {
+    const wire = new Http2Wire(this, true, false);
+    const exchange = new ServerExchange(
+      {
+        protocol: 'HTTP/2',
+        method: promise.method,
+        target: promise.target,
+        scheme: promise.scheme === 'http' ? 'http' : 'https',
+        authority: promise.authority,
+        fields: promise.fields,
+        connection: this.#info,
+        pushed: true,
+        hasBody: false,
+        declaredLength: undefined,
+      },
+      wire,
+      this.#settings,
+      false,
+    );
+    this.#opened(true);
+    try {
+      parent.pushStream(toPromiseHeaders(promise), (error, stream) => {
+        if (error === null && stream !== undefined) wire.promised(stream, exchange);
+        else this.#pushFailed(exchange);
+      });
+    } catch {
+      this.#pushFailed(exchange);
+      return undefined;
+    }
+    this.#settings.counters.add('pushesTotal', 1);
+    return exchange;
+  }
+
+  /** A wire tells that its response is with the stream, whose bytes the client may not have taken yet. */
+  completed(): void {
+    this.#completed += 1;
+    this.activeSince = Date.now();
+  }
+
+  /** A wire tells that its stream is closed. */
+  closed(pushed: boolean, complete: boolean): void {
+    this.#exchanges -= 1;
+    if (complete) this.#completed -= 1;
+    if (pushed) this.#pushes -= 1;
+    this.activeSince = Date.now();
+  }
+
+  #opened(pushed: boolean): void {
+    this.#exchanges += 1;
+    if (pushed) this.#pushes += 1;
+  }
+
+  #pushFailed(exchange: ServerExchange): void {
+    this.closed(true, false);
+    exchange.wireClosed();
+  }
+
+  #accept(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    flags: number,
+    rawHeaders: readonly string[],
+  ): void {
+    const expect = headers.expect;
+    const hasBody = (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0;
+    const length = headers['content-length'];
+    const declaredLength = length === undefined ? undefined : parseContentLength(length);
+    const expectsContinue = expect !== undefined && expect.toLowerCase() === '100-continue';
+    const wire = new Http2Wire(this, false, expectsContinue);
+    const exchange = new ServerExchange(
+      {
+        protocol: 'HTTP/2',
+        method: headers[':method'] ?? '',
+        target: headers[':path'] ?? '',
+        scheme: this.#scheme,
+        authority: headers[':authority'] ?? headers.host ?? '',
+        fields: withoutPseudoFields(rawHeaders),
+        connection: this.#info,
+        pushed: false,
+        hasBody,
+        declaredLength,
+      },
+      wire,
+      this.#settings,
+    );
+    this.#opened(false);
+    wire.attach(stream, exchange);
+    const limit = this.#settings.bodyBytesMax;
+    if (listSize(rawHeaders) > this.#headBytesMax) exchange.reset(431);
+    else if (expect !== undefined && !expectsContinue) exchange.reset(417);
+    else if (limit > 0 && declaredLength !== undefined && declaredLength > limit) exchange.reset(413);
+    else this.#handle(exchange);
+  }
+}
+
+const COLON = 58;
+
+/** Pseudo-header fields stand first (RFC 9113 §8.3). */
+function withoutPseudoFields(rawHeaders: readonly string[]): Fields {
+  let at = 0;
+  while (at < rawHeaders.length && (rawHeaders[at] as string).charCodeAt(0) === COLON) at += 2;
+  return rawHeaders.slice(at);
+}
+
+function listSize(fields: Fields): number {
+  let size = 0;
+  for (let i = 0; i < fields.length; i++) size += (fields[i] as string).length;
+  return size;
+}
+
+function toPromiseHeaders(promise: PushPromise): Record<string, string> {
+  const headers: Record<string, string> = {
+    ':method': promise.method,
+    ':scheme': promise.scheme,
+    ':authority': promise.authority,
+    ':path': promise.target,
+  };
+  for (let i = 0; i < promise.fields.length; i += 2) {
+    const name = (promise.fields[i] as string).toLowerCase();
+    if (!isConnectionSpecific(name)) headers[name] = promise.fields[i + 1] as string;
+  }
+  return headers;
+}
+
+/** Session errors are followed by `close`. */
+function ignore(): void {}

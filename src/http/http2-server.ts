@@ -1,0 +1,108 @@
+/** Serves HTTP/2 on sockets that others accepted: node:http2's sessions, their windows, clocks and end. */
+import { createServer, type Http2Server as NodeHttp2Server, type ServerHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { Exchange } from './exchange.ts';
+import type { ExchangeSettings } from './exchange-wire.ts';
+import { Http2Connection } from './http2-connection.ts';
+
+interface Http2Limits {
+  readonly idleTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+  readonly headBytesMax: number;
+  readonly streamsMax: number;
+}
+
+/** Body bytes a client may send on one stream before a handler has read any. */
+const STREAM_WINDOW_BYTES = 256 * 1024;
+/** The same for all streams of a session together: 1 MiB in flight is 80 Mbit/s over 100 ms. */
+const SESSION_WINDOW_BYTES = 1024 * 1024;
+/** Past the limit, up to this factor, a head is answered with 431; beyond it node resets the stream. */
+const HEAD_SLACK = 2;
+/** Fields of one request; headBytesMax bounds their bytes. */
+const FIELD_PAIRS_MAX = 1000;
+/** After GOAWAY and the last stream, the client has this long to close before we do. */
+const GOAWAY_GRACE_MS = 1_000;
+
+export class Http2Server {
+  readonly #server: NodeHttp2Server;
+  readonly #limits: Http2Limits;
+  readonly #settings: ExchangeSettings;
+  readonly #handle: (exchange: Exchange) => void;
+  readonly #connections = new Set<Http2Connection>();
+  #draining = false;
+
+  constructor(limits: Http2Limits, settings: ExchangeSettings, handle: (exchange: Exchange) => void) {
+    this.#limits = limits;
+    this.#settings = settings;
+    this.#handle = handle;
+    this.#server = createServer({
+      maxHeaderListPairs: FIELD_PAIRS_MAX,
+      settings: {
+        // never enablePush: a server that sends it breaks its clients (RFC 9113 §6.5.2)
+        initialWindowSize: STREAM_WINDOW_BYTES,
+        maxConcurrentStreams: limits.streamsMax,
+        maxHeaderListSize: limits.headBytesMax * HEAD_SLACK,
+      },
+    });
+    this.#server.on('session', (session) => this.#open(session));
+    this.#server.on('sessionError', ignore);
+    this.#server.on('error', ignore);
+  }
+
+  /** Takes over a connected socket that speaks HTTP/2 (by ALPN or prior knowledge). */
+  serve(socket: Socket): void {
+    socket.on('error', ignore);
+    this.#server.emit('connection', socket);
+  }
+
+  /** GOAWAY to every session; they close when their last stream has. */
+  drain(): void {
+    this.#draining = true;
+    for (const connection of this.#connections) connection.close();
+  }
+
+  stop(): void {
+    for (const connection of this.#connections) connection.session.destroy();
+  }
+
+  /** Closes idle sessions, and those that keep complete responses waiting or stay after GOAWAY. */
+  sweep(now: number): void {
+    const { idleTimeoutMs, stallTimeoutMs } = this.#limits;
+    for (const connection of this.#connections) {
+      const quietMs = now - connection.activeSince;
+      if (connection.closingSince !== 0) {
+        const closedMs = now - connection.closingSince;
+        if (connection.idle && Math.min(quietMs, closedMs) >= GOAWAY_GRACE_MS) connection.session.destroy();
+      } else if (connection.idle && quietMs >= idleTimeoutMs) connection.close();
+      if (connection.unread && quietMs >= stallTimeoutMs) connection.session.destroy();
+    }
+  }
+
+  #open(session: ServerHttp2Session): void {
+    const { counters } = this.#settings;
+    const { socket } = session;
+    const connection = new Http2Connection(session, this.#limits.headBytesMax, this.#settings, this.#handle);
+    this.#connections.add(connection);
+    counters.add('sessions', 1);
+    session.setLocalWindowSize(SESSION_WINDOW_BYTES);
+    session.on('close', () => {
+      this.#connections.delete(connection);
+      counters.add('sessions', -1);
+      // the socket may outlive its session by seconds
+      setTimeout(() => destroyRealSocket(socket), GOAWAY_GRACE_MS).unref();
+    });
+    if (this.#draining) connection.close();
+  }
+}
+
+/** `session.socket` is a proxy that forbids destroy() while the session lives; afterwards it is unusable. */
+function destroyRealSocket(socket: { destroyed?: boolean; destroy?: () => unknown }): void {
+  try {
+    if (socket.destroyed !== true) socket.destroy?.();
+  } catch {
+    // ERR_HTTP2_SOCKET_UNBOUND: the socket has been released and closes by itself
+  }
+}
+
+/** Session and socket errors are followed by `close`. */
+function ignore(): void {}

@@ -1,0 +1,222 @@
+/** One HTTP/2 stream as an exchange's wire, over node:http2's core stream API. */
+import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { Exchange, Fields, PushPromise } from './exchange.ts';
+import type { ExchangeWire, ResponseHead } from './exchange-wire.ts';
+import { isConnectionSpecific } from './fields.ts';
+import type { Http2Connection } from './http2-connection.ts';
+import type { ServerExchange } from './server-exchange.ts';
+
+/** A request body left unread is dropped up to this size, so that clients that read late still get their answer. */
+const DRAIN_BYTES_MAX = 256 * 1024;
+
+const WIRE: unique symbol = Symbol('wire');
+interface WiredStream extends ServerHttp2Stream {
+  [WIRE]?: Http2Wire;
+}
+
+export class Http2Wire implements ExchangeWire {
+  readonly #connection: Http2Connection;
+  readonly #pushed: boolean;
+  #stream: ServerHttp2Stream | undefined;
+  #exchange: ServerExchange | undefined;
+  #listensForDrain = false;
+  #trailersWanted = false;
+  #trailers: Fields | undefined;
+  #awaitsContinue: boolean;
+  /** Everything was handed to the stream. */
+  #complete = false;
+  #aborted = false;
+
+  constructor(connection: Http2Connection, pushed: boolean, awaitsContinue: boolean) {
+    this.#connection = connection;
+    this.#pushed = pushed;
+    this.#awaitsContinue = awaitsContinue;
+  }
+
+  /** Joins wire, stream and exchange. A promised stream comes later than its exchange. */
+  attach(stream: WiredStream, exchange: ServerExchange): void {
+    this.#stream = stream;
+    this.#exchange = exchange;
+    stream[WIRE] = this;
+    stream.on('error', ignore);
+    stream.on('aborted', onStreamGone);
+    stream.on('close', onStreamGone);
+  }
+
+  sendInformational(status: number, fields: Fields): void {
+    const stream = this.#stream;
+    if (stream === undefined || stream.closed || stream.headersSent || this.#pushed) return;
+    if (status === 100) this.#awaitsContinue = false;
+    const headers = toHeaders(fields);
+    headers[':status'] = status;
+    stream.additionalHeaders(headers);
+  }
+
+  sendHead(head: ResponseHead, chunk: Buffer | undefined, last: boolean): boolean {
+    const stream = this.#stream;
+    if (stream === undefined || stream.closed || stream.destroyed) return true;
+    const headers = toHeaders(head.responseFields);
+    headers[':status'] = head.status;
+    if (head.contentLength !== undefined) headers['content-length'] = String(head.contentLength);
+    else if (head.bodyless) delete headers['content-length'];
+    if (last) this.#markComplete();
+    if (last && chunk === undefined) {
+      stream.respond(headers, END_STREAM);
+      this.#finishBody(stream);
+      return true;
+    }
+    if (head.mayHaveTrailers) {
+      this.#trailersWanted = true;
+      stream.once('wantTrailers', onWantTrailers);
+      stream.respond(headers, WAIT_FOR_TRAILERS);
+    } else stream.respond(headers);
+    return chunk === undefined ? true : this.#give(stream, chunk, last);
+  }
+
+  sendChunk(chunk: Buffer, last: boolean): boolean {
+    const stream = this.#stream;
+    if (stream === undefined || stream.closed || stream.destroyed) return true;
+    if (last) this.#markComplete();
+    return this.#give(stream, chunk, last);
+  }
+
+  sendEnd(trailers: Fields | undefined): void {
+    const stream = this.#stream;
+    if (stream === undefined || stream.closed || stream.destroyed) return;
+    this.#markComplete();
+    this.#trailers = trailers;
+    if (!stream.headersSent) return;
+    stream.end();
+    this.#finishBody(stream);
+  }
+
+  abort(): void {
+    this.#aborted = true;
+    this.#stream?.close(constants.NGHTTP2_INTERNAL_ERROR);
+  }
+
+  startBody(): void {
+    const stream = this.#stream;
+    const exchange = this.#exchange;
+    if (stream === undefined || exchange === undefined) return;
+    if (this.#awaitsContinue) this.sendInformational(100, []);
+    stream.on('data', (chunk: Buffer) => {
+      if (!exchange.receiveBody(chunk)) stream.pause();
+    });
+    stream.on('end', () => exchange.endBody());
+  }
+
+  pauseBody(): void {
+    this.#stream?.pause();
+  }
+
+  resumeBody(): void {
+    this.#stream?.resume();
+  }
+
+  get canPush(): boolean {
+    return (
+      !this.#pushed && this.#stream !== undefined && this.#stream.pushAllowed && this.#connection.hasPushRoom
+    );
+  }
+
+  push(promise: PushPromise): Exchange | undefined {
+    return this.#stream === undefined ? undefined : this.#connection.push(this.#stream, promise);
+  }
+
+  /** The promised stream has become usable: what waited goes out. */
+  promised(stream: ServerHttp2Stream, exchange: ServerExchange): void {
+    if (stream.destroyed || stream.closed) {
+      stream.on('error', ignore);
+      this.#exchange = exchange;
+      this.gone();
+      return;
+    }
+    this.attach(stream, exchange);
+    if (this.#aborted) this.abort();
+    else exchange.wireDrained();
+  }
+
+  /** The stream is closed, by either side. */
+  gone(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    this.#exchange = undefined;
+    this.#connection.closed(this.#pushed, this.#complete);
+    exchange.wireClosed();
+  }
+
+  drained(): void {
+    this.#exchange?.wireDrained();
+  }
+
+  finishTrailers(): void {
+    const headers = toHeaders(this.#trailers ?? []);
+    this.#stream?.sendTrailers(headers);
+  }
+
+  #markComplete(): void {
+    this.#complete = true;
+    this.#connection.completed();
+  }
+
+  #give(stream: ServerHttp2Stream, chunk: Buffer, last: boolean): boolean {
+    if (last) {
+      stream.end(chunk);
+      this.#finishBody(stream);
+      return true;
+    }
+    const room = stream.write(chunk);
+    if (!room && !this.#listensForDrain) {
+      this.#listensForDrain = true;
+      stream.on('drain', onStreamDrain);
+    }
+    return room;
+  }
+
+  /** The response is complete: an unread request body is dropped, and refused once it is too long (RFC 9113 §8.1). */
+  #finishBody(stream: ServerHttp2Stream): void {
+    if (stream.readableEnded || stream.endAfterHeaders || this.#exchange?.bodyComplete !== false) return;
+    let dropped = 0;
+    stream.removeAllListeners('data');
+    stream.on('data', (chunk: Buffer) => {
+      dropped += chunk.length;
+      if (dropped > DRAIN_BYTES_MAX) stream.close(constants.NGHTTP2_NO_ERROR);
+    });
+    stream.resume();
+  }
+}
+
+const END_STREAM = { endStream: true };
+const WAIT_FOR_TRAILERS = { waitForTrailers: true };
+
+/** The object node:http2 wants: lower-case names, no connection-specific fields, repeated fields as one. */
+function toHeaders(fields: Fields): OutgoingHttpHeaders {
+  const headers: Record<string, string | number | string[]> = {};
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = (fields[i] as string).toLowerCase();
+    const value = fields[i + 1] as string;
+    if (isConnectionSpecific(name)) continue;
+    const present = headers[name];
+    if (present === undefined) headers[name] = value;
+    else if (name !== 'set-cookie') headers[name] = `${present}, ${value}`;
+    else if (Array.isArray(present)) present.push(value);
+    else headers[name] = [String(present), value];
+  }
+  return headers;
+}
+
+function onStreamGone(this: WiredStream): void {
+  this[WIRE]?.gone();
+}
+
+function onStreamDrain(this: WiredStream): void {
+  this[WIRE]?.drained();
+}
+
+function onWantTrailers(this: WiredStream): void {
+  this[WIRE]?.finishTrailers();
+}
+
+/** Stream errors are followed by `close`, which is where they are dealt with. */
+function ignore(): void {}

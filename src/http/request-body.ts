@@ -1,0 +1,123 @@
+/** The body of a request: bytes that arrived and were not read yet, bounded, with the wire held back meanwhile. */
+import { ByteQueue } from '../base/byte-queue.ts';
+import type { GatewayError } from '../base/errors.ts';
+import type { RequestBody } from './exchange.ts';
+
+/** Bytes a body holds ahead of its reader before the wire is told to pause: one HTTP/2 stream window's half. */
+export const READ_AHEAD_BYTES: number = 128 * 1024;
+
+/** How a body steers the wire it comes from. */
+export interface BodyFlow {
+  /** The reader wants bytes for the first time: start delivering (and send 100 Continue where one is awaited). */
+  startBody(): void;
+  pauseBody(): void;
+  resumeBody(): void;
+  /** A reader has begun (true) or stopped (false) waiting for bytes. */
+  bodyAwaited(awaited: boolean): void;
+}
+
+export class QueuedBody implements RequestBody {
+  readonly queue: ByteQueue = new ByteQueue();
+  readonly declaredLength: number | undefined;
+  readonly #flow: BodyFlow;
+  #ended: boolean;
+  #error: GatewayError | undefined;
+  #started = false;
+  #paused = false;
+  #wanted = 0;
+  #ready: (() => void) | undefined;
+  /** Body bytes that have arrived so far, read or not. */
+  bytesReceived = 0;
+
+  constructor(flow: BodyFlow, declaredLength: number | undefined, ended: boolean) {
+    this.#flow = flow;
+    this.declaredLength = declaredLength;
+    this.#ended = ended;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get error(): GatewayError | undefined {
+    return this.#error;
+  }
+
+  /** True once the reader has asked for bytes: from then on the wire delivers here. */
+  get started(): boolean {
+    return this.#started;
+  }
+
+  request(size: number, ready: () => void): void {
+    this.#wanted = Math.max(1, size);
+    if (this.#ended || this.queue.length >= this.#wanted) {
+      this.#ready = ready;
+      process.nextTick(notifyReader, this);
+      return;
+    }
+    this.#ready = ready;
+    this.#flow.bodyAwaited(true);
+    if (!this.#started) {
+      this.#started = true;
+      this.#flow.startBody();
+    } else this.#resume();
+  }
+
+  cancelRequest(): void {
+    if (this.#ready === undefined) return;
+    this.#ready = undefined;
+    this.#wanted = 0;
+    this.#flow.bodyAwaited(false);
+  }
+
+  consumed(): void {
+    if (this.#paused && this.queue.length <= READ_AHEAD_BYTES / 2) this.#resume();
+  }
+
+  /** The wire delivers a chunk, which the body owns from now on. */
+  receive(chunk: Uint8Array): void {
+    if (this.#ended) return;
+    this.bytesReceived += chunk.length;
+    this.queue.push(chunk);
+    if (this.queue.length >= Math.max(READ_AHEAD_BYTES, this.#wanted) && !this.#paused) {
+      this.#paused = true;
+      this.#flow.pauseBody();
+    }
+    if (this.#ready !== undefined && this.queue.length >= this.#wanted) this.notify();
+    else if (this.#ready !== undefined) this.#flow.bodyAwaited(true);
+  }
+
+  /** The body is complete. */
+  finish(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.notify();
+  }
+
+  /** The body breaks off; what has arrived stays readable. */
+  fail(error: GatewayError): void {
+    if (this.#ended) return;
+    this.#error = error;
+    this.finish();
+  }
+
+  /** Calls the waiting reader, if one waits. */
+  notify(): void {
+    const ready = this.#ready;
+    if (ready === undefined) return;
+    this.#ready = undefined;
+    this.#wanted = 0;
+    this.#flow.bodyAwaited(false);
+    ready();
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#flow.resumeBody();
+  }
+}
+
+function notifyReader(body: QueuedBody): void {
+  body.notify();
+}

@@ -1,0 +1,498 @@
+/** The one Exchange behind every protocol: order of calls, buffering, lengths, aborts; wires do the writing. */
+import { assert } from '../base/assert.ts';
+import { GatewayError } from '../base/errors.ts';
+import { errorPage } from './error-response.ts';
+import type { ConnectionInfo, Exchange, Fields, Protocol, PushPromise } from './exchange.ts';
+import type { ExchangeSettings, ExchangeWire, ResponseHead } from './exchange-wire.ts';
+import { checkFields, hasListMember, isNamed, parseContentLength } from './fields.ts';
+import { type BodyFlow, QueuedBody } from './request-body.ts';
+import { BUFFER_BYTES_MAX, ResponseBuffer } from './response-buffer.ts';
+import type { Stallable } from './stall-watch.ts';
+import { isBodyless } from './status.ts';
+
+/** Ranks of an exchange's life: it only ever moves to a higher one. */
+const OPEN = 0;
+/** The head is known and nothing has been sent. */
+const HEAD_GIVEN = 1;
+/** `end` was called and nothing has been sent. */
+const ENDED_UNSENT = 2;
+const HEAD_SENT = 3;
+/** `end` was called and bytes are still waiting for the client. */
+const ENDING = 4;
+/** Everything is with the wire, or the exchange was broken off. */
+const DONE = 5;
+/** Nothing is held any more. */
+const CLOSED = 6;
+type State =
+  | typeof OPEN
+  | typeof HEAD_GIVEN
+  | typeof ENDED_UNSENT
+  | typeof HEAD_SENT
+  | typeof ENDING
+  | typeof DONE
+  | typeof CLOSED;
+
+/** What a protocol knows of a request when its head is complete. */
+export interface RequestHead {
+  readonly protocol: Protocol;
+  readonly method: string;
+  readonly target: string;
+  readonly scheme: 'https' | 'http';
+  readonly authority: string;
+  readonly fields: Fields;
+  readonly connection: ConnectionInfo;
+  readonly pushed: boolean;
+  /** True when the request has a body. */
+  readonly hasBody: boolean;
+  readonly declaredLength: number | undefined;
+}
+
+export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallable {
+  readonly #request: RequestHead;
+  readonly #wire: ExchangeWire;
+  readonly #settings: ExchangeSettings;
+  readonly #buffer = new ResponseBuffer();
+  #body: QueuedBody | undefined;
+  #state: State = OPEN;
+  #error: GatewayError | undefined;
+  #trailers: Fields | undefined;
+  /** The wire has no room: wait for wireDrained. */
+  #blocked: boolean;
+  #drained: (() => void) | undefined;
+  #bodyAwaited = false;
+  /** Body bytes of a HEAD response that were counted instead of sent. */
+  #unsentBytes = 0;
+  #excessLogged = false;
+
+  // the response head, read by the wire
+  status = 0;
+  contentLength: number | undefined;
+  hasDate = false;
+  closes = false;
+  bodyless = false;
+  mayHaveTrailers = false;
+  #responseFields: Fields = NO_FIELDS;
+
+  bytesWritten = 0;
+  waitingSince = 0;
+  onAbort: ((reason: GatewayError) => void) | undefined;
+  onClose: (() => void) | undefined;
+
+  /** `ready`: the wire takes bytes at once; otherwise it calls wireDrained first (a promised stream). */
+  constructor(request: RequestHead, wire: ExchangeWire, settings: ExchangeSettings, ready = true) {
+    this.#blocked = !ready;
+    this.#request = request;
+    this.#wire = wire;
+    this.#settings = settings;
+    settings.counters.add('exchanges', 1);
+    settings.counters.add('exchangesTotal', 1);
+  }
+
+  get protocol(): Protocol {
+    return this.#request.protocol;
+  }
+  get method(): string {
+    return this.#request.method;
+  }
+  get target(): string {
+    return this.#request.target;
+  }
+  get scheme(): 'https' | 'http' {
+    return this.#request.scheme;
+  }
+  get authority(): string {
+    return this.#request.authority;
+  }
+  /** Request fields for handlers. */
+  get fields(): Fields {
+    return this.#request.fields;
+  }
+  get connection(): ConnectionInfo {
+    return this.#request.connection;
+  }
+  get pushed(): boolean {
+    return this.#request.pushed;
+  }
+  get body(): QueuedBody {
+    this.#body ??= new QueuedBody(
+      this,
+      this.#request.declaredLength,
+      !this.#request.hasBody || this.#state >= DONE,
+    );
+    return this.#body;
+  }
+  get responseFields(): Fields {
+    return this.#responseFields;
+  }
+  get headGiven(): boolean {
+    return this.#state !== OPEN;
+  }
+  get finished(): boolean {
+    return this.#state >= ENDING || this.#state === ENDED_UNSENT;
+  }
+  get error(): GatewayError | undefined {
+    return this.#error;
+  }
+  /** True while a response is under way that the client may have seen a part of. */
+  get headSent(): boolean {
+    return this.#state >= HEAD_SENT;
+  }
+  /** True when the request body has been taken in to its end (or there is none). */
+  get bodyComplete(): boolean {
+    return !this.#request.hasBody || (this.#body?.ended === true && this.#body.error === undefined);
+  }
+
+  inform(status: number, fields: Fields): void {
+    if (this.#state >= HEAD_GIVEN) return;
+    if (status < 100 || status > 199 || status === 101) {
+      throw new RangeError(`Status ${status} is not informational`);
+    }
+    checkFields(fields);
+    this.#wire.sendInformational(status, fields);
+  }
+
+  head(status: number, fields: Fields): void {
+    if (this.finished) return;
+    if (this.#state !== OPEN) throw new RangeError('The head has already been given');
+    if (!Number.isInteger(status) || status < 200 || status > 599) {
+      throw new RangeError(`Status ${status} is not a final status between 200 and 599`);
+    }
+    checkFields(fields);
+    this.#readFraming(fields);
+    this.status = status;
+    this.#responseFields = fields;
+    this.bodyless = isBodyless(status) || this.#request.method === 'HEAD';
+    if (this.bodyless) this.mayHaveTrailers = false;
+    if (status === 204) this.contentLength = undefined;
+    else if (status === 205) this.contentLength = 0;
+    this.#transition(HEAD_GIVEN);
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.finished) return true;
+    if (this.#state === OPEN) this.head(200, NO_FIELDS);
+    const accepted = this.#withinDeclared(bytes);
+    if (accepted.length === 0) return true;
+    if (this.bodyless) {
+      this.#unsentBytes += accepted.length;
+      return true;
+    }
+    this.bytesWritten += accepted.length;
+    this.#buffer.append(accepted);
+    if (this.#buffer.length >= BUFFER_BYTES_MAX) this.#pump();
+    return this.#buffer.length < BUFFER_BYTES_MAX;
+  }
+
+  whenDrained(drained: () => void): void {
+    this.#drained = drained;
+    if (this.finished || this.#buffer.length < BUFFER_BYTES_MAX) process.nextTick(notifyWriter, this);
+  }
+
+  cancelDrained(): void {
+    this.#drained = undefined;
+  }
+
+  flush(): void {
+    // A bodyless response waits for its end: the wire would take it for complete and let the exchange go.
+    if (this.#state === HEAD_GIVEN ? !this.bodyless : this.#state === HEAD_SENT && this.#buffer.length > 0)
+      this.#pump();
+  }
+
+  trailers(fields: Fields): void {
+    if (this.finished) return;
+    checkFields(fields);
+    if (this.#state === OPEN) this.head(200, NO_FIELDS);
+    this.#trailers = fields;
+    if (this.#state === HEAD_GIVEN && !this.bodyless) this.mayHaveTrailers = true;
+  }
+
+  end(): void {
+    if (this.finished) return;
+    if (this.#state === OPEN) this.head(200, NO_FIELDS);
+    if (this.bodyless) this.#trailers = undefined;
+    const length = this.bytesWritten + this.#unsentBytes;
+    if (!this.bodyless && this.contentLength !== undefined && length < this.contentLength) {
+      this.#settings.logger.warn('Response is shorter than its Content-Length', {
+        target: this.#request.target,
+        declared: this.contentLength,
+        written: length,
+      });
+      this.reset();
+      return;
+    }
+    if (this.#state === HEAD_GIVEN) {
+      if (this.contentLength === undefined && this.#trailers === undefined) this.#completeLength(length);
+      this.#transition(ENDED_UNSENT);
+    } else this.#transition(ENDING);
+    this.#pump();
+  }
+
+  reset(status = 500): void {
+    if (this.finished) return;
+    if (this.#state === HEAD_SENT) {
+      this.#breakOff();
+      return;
+    }
+    this.#replaceWithPage(status);
+  }
+
+  get canPush(): boolean {
+    return !this.finished && this.#wire.canPush;
+  }
+
+  push(promise: PushPromise): Exchange | undefined {
+    if (!this.canPush || (promise.method !== 'GET' && promise.method !== 'HEAD')) return undefined;
+    checkFields(promise.fields);
+    return this.#wire.push(promise);
+  }
+
+  // ---- called by the wire ----
+
+  /** A chunk of the request body. False when it passes the limit and was refused. */
+  receiveBody(chunk: Buffer): boolean {
+    this.#settings.counters.add('bytesReceivedTotal', chunk.length);
+    if (this.#state >= DONE) return true;
+    const { body } = this;
+    const limit = this.#settings.bodyBytesMax;
+    if (limit > 0 && body.bytesReceived + chunk.length > limit) {
+      this.fail(
+        new GatewayError('LGW_BODY_TOO_LARGE', `Request body is larger than the limit of ${limit} bytes`, {
+          status: 413,
+          luaCode: 'limit',
+        }),
+      );
+      return false;
+    }
+    body.receive(chunk);
+    return true;
+  }
+
+  /** The request body is complete. */
+  endBody(): void {
+    this.body.finish();
+  }
+
+  /** There is room on the wire again. */
+  wireDrained(): void {
+    if (!this.#blocked) return;
+    this.#blocked = false;
+    this.#watch();
+    if (this.#state >= DONE) return;
+    if (this.#state !== OPEN && (this.#state !== HEAD_GIVEN || this.#buffer.length > 0)) this.#pump();
+    if (this.#buffer.length <= BUFFER_BYTES_MAX / 2) this.notifyDrained();
+  }
+
+  /** The client broke a rule or a limit, or kept us waiting: it is told so where that is still possible. */
+  fail(reason: GatewayError): void {
+    if (this.#state >= DONE) return;
+    const ended = this.finished;
+    this.#error = reason;
+    if (this.#state < HEAD_SENT && !this.#blocked && reason.status !== undefined) {
+      this.#replaceWithPage(reason.status, true);
+    } else this.#breakOff();
+    this.#tellOwner(reason, ended);
+  }
+
+  /** The wire has let go of the exchange: after its last byte, or because the client has gone. */
+  wireClosed(reason?: GatewayError): void {
+    if (this.#state === CLOSED) return;
+    const ended = this.finished;
+    if (this.#state < DONE) this.#error ??= reason ?? clientGone();
+    this.#transition(CLOSED);
+    this.#buffer.clear();
+    this.#blocked = false;
+    this.#settings.stalls.stop(this);
+    if (!ended || this.#body !== undefined) this.#tellOwner(this.#error ?? clientGone(), ended);
+    this.#settings.counters.add('exchanges', -1);
+    const { onClose } = this;
+    this.onClose = undefined;
+    this.onAbort = undefined;
+    onClose?.();
+  }
+
+  /** Breaks the news: to the owner first, who may then stop whoever waits for the body or for room. */
+  #tellOwner(reason: GatewayError, ended: boolean): void {
+    if (!ended) {
+      const { onAbort } = this;
+      this.onAbort = undefined;
+      onAbort?.(reason);
+    }
+    this.#body?.fail(reason);
+    this.notifyDrained();
+  }
+
+  stalled(limitMs: number): void {
+    this.fail(
+      new GatewayError('LGW_CLIENT_STALLED', `Client kept the exchange waiting for ${limitMs} ms`, {
+        status: 408,
+        luaCode: 'timeout',
+      }),
+    );
+  }
+
+  /** Calls the waiting writer, if one waits. */
+  notifyDrained(): void {
+    const drained = this.#drained;
+    this.#drained = undefined;
+    drained?.();
+  }
+
+  // ---- called by the body ----
+
+  startBody(): void {
+    if (this.#state < DONE) this.#wire.startBody();
+  }
+  pauseBody(): void {
+    if (this.#state < DONE) this.#wire.pauseBody();
+  }
+  resumeBody(): void {
+    if (this.#state < DONE) this.#wire.resumeBody();
+  }
+  bodyAwaited(awaited: boolean): void {
+    this.#bodyAwaited = awaited;
+    this.#watch();
+  }
+
+  // ---- inside ----
+
+  /** Gives the wire what it has room for. */
+  #pump(): void {
+    if (this.#blocked) return;
+    const wire = this.#wire;
+    const buffer = this.#buffer;
+    let room = true;
+    if (this.#state < HEAD_SENT) {
+      const ending = this.#state === ENDED_UNSENT;
+      const chunk = buffer.length > 0 ? buffer.take() : undefined;
+      const last = ending && buffer.length === 0 && this.#trailers === undefined;
+      this.#transition(last ? DONE : ending ? ENDING : HEAD_SENT);
+      this.#countSent(chunk);
+      room = wire.sendHead(this, chunk, last);
+    }
+    while (room && buffer.length > 0 && this.#state < DONE) {
+      const chunk = buffer.take();
+      const last = this.#state === ENDING && buffer.length === 0 && this.#trailers === undefined;
+      if (last) this.#transition(DONE);
+      this.#countSent(chunk);
+      room = wire.sendChunk(chunk, last);
+    }
+    if (this.#state === ENDING && buffer.length === 0) {
+      this.#transition(DONE);
+      wire.sendEnd(this.#trailers);
+    } else if (!room && this.#state < DONE) {
+      this.#blocked = true;
+      this.#watch();
+    }
+  }
+
+  #countSent(chunk: Buffer | undefined): void {
+    if (chunk !== undefined) this.#settings.counters.add('bytesSentTotal', chunk.length);
+  }
+
+  /** Answers with a page of our own instead of whatever was buffered. */
+  #replaceWithPage(status: number, closes = false): void {
+    this.#buffer.clear();
+    this.bytesWritten = 0;
+    this.#unsentBytes = 0;
+    this.#trailers = undefined;
+    const page = errorPage(status);
+    this.status = status;
+    this.#responseFields = page.fields;
+    this.contentLength = page.body.length;
+    this.hasDate = false;
+    this.closes ||= closes;
+    this.mayHaveTrailers = false;
+    this.bodyless = this.#request.method === 'HEAD';
+    if (!this.bodyless) {
+      this.#buffer.append(page.body);
+      this.bytesWritten = page.body.length;
+    }
+    if (this.#state !== ENDED_UNSENT) this.#transition(ENDED_UNSENT);
+    this.#pump();
+  }
+
+  #breakOff(): void {
+    this.#transition(DONE);
+    this.#buffer.clear();
+    this.#settings.stalls.stop(this);
+    this.#wire.abort();
+  }
+
+  #readFraming(fields: Fields): void {
+    let length: number | undefined;
+    let hasDate = false;
+    for (let i = 0; i < fields.length; i += 2) {
+      const name = fields[i] as string;
+      const value = fields[i + 1] as string;
+      switch (name.length) {
+        case 4:
+          hasDate ||= isNamed(name, 'date');
+          break;
+        case 7:
+          this.mayHaveTrailers ||= isNamed(name, 'trailer');
+          break;
+        case 10:
+          this.closes ||= isNamed(name, 'connection') && hasListMember(value, 'close');
+          break;
+        case 14:
+          if (!isNamed(name, 'content-length')) break;
+          if (parseContentLength(value) === undefined || (length !== undefined && length !== Number(value))) {
+            throw new GatewayError(
+              'LGW_FIELD_INVALID',
+              `Value "${value}" of field "${name}" is not a length`,
+              {
+                luaCode: 'invalid',
+              },
+            );
+          }
+          length = Number(value);
+          break;
+      }
+    }
+    this.contentLength = length;
+    this.hasDate = hasDate;
+  }
+
+  /** The part of `bytes` that the declared Content-Length leaves room for. */
+  #withinDeclared(bytes: Uint8Array): Uint8Array {
+    if (this.contentLength === undefined) return bytes;
+    const room = this.contentLength - this.bytesWritten - this.#unsentBytes;
+    if (bytes.length <= room || this.bodyless) return bytes;
+    if (!this.#excessLogged) {
+      this.#excessLogged = true;
+      this.#settings.logger.warn('Response is longer than its Content-Length: the rest is dropped', {
+        target: this.#request.target,
+        declared: this.contentLength,
+      });
+    }
+    return bytes.subarray(0, room);
+  }
+
+  /** The whole body is known before anything was sent: its length can be announced. */
+  #completeLength(length: number): void {
+    if (!this.bodyless) this.contentLength = length;
+    // A HEAD handler that wrote a body gets the length its GET would have; one that wrote none claims nothing.
+    else if (length > 0 && !isBodyless(this.status)) this.contentLength = length;
+  }
+
+  /** Runs the stall clock exactly while the client is being waited for. */
+  #watch(): void {
+    if (this.#state < DONE && (this.#blocked || this.#bodyAwaited)) this.#settings.stalls.start(this);
+    else this.#settings.stalls.stop(this);
+  }
+
+  #transition(next: State): void {
+    assert(next > this.#state, 'an exchange only moves forward');
+    this.#state = next;
+  }
+}
+
+const NO_FIELDS: Fields = [];
+
+function notifyWriter(exchange: ServerExchange): void {
+  exchange.notifyDrained();
+}
+
+function clientGone(): GatewayError {
+  return new GatewayError('LGW_CLIENT_GONE', 'Client has gone', { luaCode: 'closed' });
+}
