@@ -4,7 +4,7 @@ import type { Limits } from './limits.ts';
 
 /** `-l PREFIX SCRIPT`: one script behind one path prefix. */
 export interface MappingConfig {
-  /** Starts with `/`; no trailing `/` unless it is `/`. */
+  /** Starts with `/`; no doubled and no trailing `/`. Text, not yet bytes: request paths are compared in UTF-8. */
   readonly prefix: string;
   /** As given; resolved inside the root. SCRIPT_FILENAME shows it like this. */
   readonly script: string;
@@ -19,8 +19,9 @@ export interface ListenAddress {
 }
 
 export interface Config {
+  /** In the order of the command line, each prefix once; empty = the handlers/ of the package are served. */
   readonly mappings: readonly MappingConfig[];
-  /** PEM files of `-c` and `-k`; undefined = a development certificate. */
+  /** PEM or DER files of `-c` and `-k`; undefined = a development certificate. */
   readonly certificateFiles: { readonly certificate: string; readonly key: string } | undefined;
   readonly listen: ListenAddress;
   /** Cleartext HTTP/1.1 + h2c listener (`--http`); undefined = none. */
