@@ -2,11 +2,11 @@
  * Stands before `coroutine.resume` and the functions of `coroutine.wrap`, so that a host function called inside a
  * script's coroutine suspends the whole exchange and not only that coroutine. Everything else is the library's own.
  */
-import type { Coroutine, CoroutineScheduler } from './coroutine.ts';
+import type { CoroutineScheduler } from './coroutine.ts';
 import { HOST_SUSPENSION } from './coroutine.ts';
 import type { HostFunction } from './host-functions.ts';
-import { type CFunction, type KFunction, LUA_TYPE, type LuaThread, REGISTRY_INDEX } from './lua-exports.ts';
 import { LuaError } from './lua-error.ts';
+import { type CFunction, type KFunction, LUA_TYPE, type LuaThread, REGISTRY_INDEX } from './lua-exports.ts';
 
 /** Pseudo-index of a C closure's first upvalue. */
 const FIRST_UPVALUE = REGISTRY_INDEX - 1;
@@ -89,11 +89,13 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
   }
 
   function isHostSuspension(thread: LuaThread): boolean {
-    return x.lua_type(thread, -1) === LUA_TYPE.lightUserdata && x.lua_touserdata(thread, -1) === HOST_SUSPENSION;
+    return (
+      x.lua_type(thread, -1) === LUA_TYPE.lightUserdata && x.lua_touserdata(thread, -1) === HOST_SUSPENSION
+    );
   }
 
   function passOutward(thread: LuaThread, inner: LuaThread, again: KFunction): number {
-    (scheduler.current as Coroutine).passThrough(inner);
+    scheduler.running.passThrough(inner);
     return x.lua_yieldk(thread, 1, 0, again);
   }
 }

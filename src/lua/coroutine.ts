@@ -3,8 +3,8 @@
  * coroutines of the script's own (coroutine-library.ts).
  */
 import { assert } from '../base/assert.ts';
-import { type KFunction, LUA_STATUS, type LuaThread, NULL, REGISTRY_INDEX } from './lua-exports.ts';
 import { LuaError } from './lua-error.ts';
+import { type KFunction, LUA_STATUS, type LuaThread, NULL, REGISTRY_INDEX } from './lua-exports.ts';
 import { ScriptError, type State } from './state.ts';
 
 /** Threads kept for the next function; more are left to the garbage collector. */
@@ -39,7 +39,7 @@ export class CoroutineScheduler {
 
   constructor(state: State) {
     this.state = state;
-    this.afterWait = state.addContinuation((L) => (this.current as Coroutine).continue(L));
+    this.afterWait = state.addContinuation((L) => this.running.continue(L));
   }
 
   /** Coroutines that run or wait. */
@@ -56,6 +56,12 @@ export class CoroutineScheduler {
     this.#active += 1;
     coroutine.start(owner, begin);
     return coroutine;
+  }
+
+  /** The coroutine that runs now, where there has to be one: after `canWait`. */
+  get running(): Coroutine {
+    assert(this.current !== undefined, 'a host function that waits runs in a coroutine');
+    return this.current;
   }
 
   /** True when a host function called from `L` may wait. */
@@ -202,7 +208,12 @@ export class Coroutine {
     scheduler.chainYieldable = true;
     if (this.#passed !== undefined) this.#forgetPassed();
     this.#status = 'running';
-    const status = x.lua_resume(this.thread, NULL as LuaThread, argumentCount, scheduler.state.memory.sizeOut);
+    const status = x.lua_resume(
+      this.thread,
+      NULL as LuaThread,
+      argumentCount,
+      scheduler.state.memory.sizeOut,
+    );
     scheduler.current = outer;
     scheduler.chainYieldable = outerYieldable;
     if (status === LUA_STATUS.ok) this.#finish();

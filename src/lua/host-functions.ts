@@ -38,7 +38,9 @@ function add(
   const shape = `${kind}${names.length}`;
   let module = compiled.get(shape);
   if (module === undefined) {
-    module = new WebAssembly.Module(trampolines(names.length, kind === 'f' ? FUNCTION_TYPES : CONTINUATION_TYPES));
+    module = new WebAssembly.Module(
+      trampolines(names.length, kind === 'f' ? FUNCTION_TYPES : CONTINUATION_TYPES),
+    );
     compiled.set(shape, module);
   }
   const imports = Object.fromEntries(names.map((name, i) => [String(i), functions[name] as HostFunction]));

@@ -63,7 +63,14 @@ export interface LuaExports {
   lua_yieldk(L: LuaThread, resultCount: number, context: number, k: KFunction): number;
   lua_isyieldable(L: LuaThread): number;
   lua_status(L: LuaThread): number;
-  lua_pcallk(L: LuaThread, args: number, results: number, handler: number, context: number, k: KFunction): number;
+  lua_pcallk(
+    L: LuaThread,
+    args: number,
+    results: number,
+    handler: number,
+    context: number,
+    k: KFunction,
+  ): number;
   lua_callk(L: LuaThread, args: number, results: number, context: number, k: KFunction): void;
   lua_error(L: LuaThread): number;
   luaL_loadbufferx(L: LuaThread, bytes: CString, size: number, name: CString, mode: CString): number;
@@ -104,6 +111,7 @@ export interface LuaExports {
   lua_pushcclosure(L: LuaThread, fn: CFunction, upvalues: number): void;
   lua_pushthread(L: LuaThread): number;
   lua_getupvalue(L: LuaThread, index: number, n: number): CString;
+  lua_setupvalue(L: LuaThread, index: number, n: number): CString;
   lua_newuserdatauv(L: LuaThread, size: number, userValues: number): Address;
 
   lua_createtable(L: LuaThread, arraySize: number, hashSize: number): void;

@@ -1,5 +1,6 @@
 /** Types of the platform that Node's own type package leaves out: WebAssembly, and Buffer's direct latin1 methods. */
 
+// biome-ignore lint/style/noNamespace: the platform's own name is one
 declare namespace WebAssembly {
   class Module {
     constructor(bytes: Uint8Array<ArrayBuffer>);

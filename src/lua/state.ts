@@ -3,11 +3,15 @@
  * references it keeps. Knows nothing of coroutines that wait (coroutine.ts) nor of what scripts are for.
  */
 import { messageOf } from '../base/errors.ts';
-import { addHostContinuations, addHostFunctions, type HostContinuation, type HostFunction } from './host-functions.ts';
 import {
-  type Address,
+  addHostContinuations,
+  addHostFunctions,
+  type HostContinuation,
+  type HostFunction,
+} from './host-functions.ts';
+import { isLongjmp, LuaError } from './lua-error.ts';
+import {
   type CFunction,
-  type CString,
   type KFunction,
   LUA_STATUS,
   LUA_TYPE,
@@ -16,7 +20,6 @@ import {
   NULL,
   REGISTRY_INDEX,
 } from './lua-exports.ts';
-import { isLongjmp, LuaError } from './lua-error.ts';
 import { Memory } from './memory.ts';
 import { instantiateLua } from './wasm-instance.ts';
 
@@ -121,7 +124,18 @@ export class State {
 
   /** The name of a value's type as Lua's error messages write it: a metatable's `__name`, else the basic type. */
   typeName(L: LuaThread, index: number): string {
-    const names = ['no value', 'nil', 'boolean', 'light userdata', 'number', 'string', 'table', 'function', 'userdata', 'thread'];
+    const names = [
+      'no value',
+      'nil',
+      'boolean',
+      'light userdata',
+      'number',
+      'string',
+      'table',
+      'function',
+      'userdata',
+      'thread',
+    ];
     return names[this.exports.lua_type(L, index) + 1] ?? 'no value';
   }
 
@@ -315,4 +329,3 @@ export class State {
     return this.#nextReference as Reference;
   }
 }
-

@@ -1,0 +1,174 @@
+/** The module `httpd`: register_handler, header, read and write, as lhttpd's scripts know them. */
+import { GatewayError } from '../base/errors.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { checkFields } from '../http/fields.ts';
+import type { HostFunction } from '../lua/host-functions.ts';
+import { LuaError } from '../lua/lua-error.ts';
+import { LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts';
+import { codecFunctions, cryptoFunctions } from './codec-functions.ts';
+import { Invocation } from './invocation.ts';
+import type { LoadedScript } from './loaded-script.ts';
+import { type HeadTable, readHeadTable } from './response-head.ts';
+
+/** Version of the API lhttpd's scripts look at. */
+const API_VERSION = 'httpd 1.0.0';
+
+/** Makes the module known to `require "httpd"`; nothing is global. */
+export function installHttpdModule(script: LoadedScript): void {
+  const { state } = script;
+  const { exports: x, memory, mainThread: L } = state;
+  x.luaL_getsubtable(L, REGISTRY_INDEX, memory.constant('_LOADED'));
+  x.lua_createtable(L, 0, 16);
+  state.setFunctions(L, -1, state.addFunctions({ ...exchangeFunctions(script), ...codecFunctions(script) }));
+  x.lua_createtable(L, 0, 4);
+  state.setFunctions(L, -1, state.addFunctions(cryptoFunctions(script)));
+  x.lua_setfield(L, -2, memory.constant('crypto'));
+  state.pushString(L, API_VERSION);
+  x.lua_setfield(L, -2, memory.constant('_VERSION'));
+  x.lua_setfield(L, -2, memory.constant('httpd'));
+  state.pop(L);
+}
+
+/** The functions of the module that belong to requests and responses. */
+function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
+  const { state, scheduler, transfer } = script;
+  const x = state.exports;
+
+  function currentInvocation(): Invocation {
+    const owner = scheduler.current?.owner;
+    if (owner instanceof Invocation) return owner;
+    throw new LuaError('called outside of a request');
+  }
+
+  function checkCount(L: LuaThread, name: string, min: number, max: number): void {
+    const count = x.lua_gettop(L);
+    if (count < min || count > max) {
+      const expected = min === max ? String(min) : `${min} or ${max}`;
+      throw new LuaError(`wrong number of arguments to '${name}' (${expected} expected, got ${count})`);
+    }
+  }
+
+  return {
+    register_handler: (L) => {
+      checkCount(L, 'register_handler', 2, 2);
+      const name = state.checkString(L, 1);
+      x.luaL_checktype(L, 2, LUA_TYPE.function);
+      x.lua_settop(L, 2);
+      script.registerHandler(name.startsWith('/') ? name : `/${name}`, () => state.keep(L));
+      return 0;
+    },
+
+    header: (L) => {
+      checkCount(L, 'header', 1, 1);
+      x.luaL_checktype(L, 1, LUA_TYPE.table);
+      const invocation = currentInvocation();
+      const table = readHeadTable(state, L);
+      try {
+        checkFields(table.fields);
+      } catch (error) {
+        throw error instanceof GatewayError ? new LuaError(error.message) : error;
+      }
+      if (table.status === undefined) promise(script, invocation, table);
+      else giveHead(invocation, table.status, table.fields);
+      return 0;
+    },
+
+    read: (L) => {
+      checkCount(L, 'read', 1, 2);
+      const file = script.files.optionalFile(L, 1);
+      const wanted = transfer.checkWanted(L, 2);
+      if (file !== undefined) return script.files.readStream(L, file, wanted);
+      const { exchange } = currentInvocation();
+      if (wanted === undefined) {
+        x.lua_pushnil(L);
+        return 1;
+      }
+      return transfer.read(L, exchange.body, wanted, (T) => {
+        const { error } = exchange.body;
+        if (error === undefined || x.lua_type(T, -1) !== LUA_TYPE.nil) return 1;
+        return script.pushFailure(T, error);
+      });
+    },
+
+    write: (L) => {
+      checkCount(L, 'write', 1, 2);
+      const file = script.files.optionalFile(L, 1);
+      const type = x.lua_type(L, 2);
+      if (type <= LUA_TYPE.nil) return 0;
+      if (type !== LUA_TYPE.string && type !== LUA_TYPE.number) {
+        state.argumentError(L, 2, `string expected, got ${state.typeName(L, 2)}`);
+      }
+      if (file !== undefined) return script.files.writeStream(L, file);
+      return writeToClient(L, currentInvocation());
+    },
+  };
+
+  function writeToClient(L: LuaThread, invocation: Invocation): number {
+    const { exchange } = invocation;
+    if (!exchange.headGiven) invocation.sendLinks();
+    return transfer.write(L, exchange, 2, (T, written) => {
+      const { error } = exchange;
+      if (error === undefined) {
+        state.pushInteger(T, written);
+        return 1;
+      }
+      // A script that writes for ever must not outlive its client: it ends at its next wait, which is here.
+      const coroutine = scheduler.current;
+      if (coroutine?.killed === true && scheduler.canWait(T)) {
+        return coroutine.wait(
+          T,
+          () => 0,
+          () => undefined,
+        );
+      }
+      return script.pushFailure(T, error);
+    });
+  }
+}
+
+function giveHead(invocation: Invocation, status: number, fields: string[]): void {
+  const { exchange } = invocation;
+  if (exchange.finished) return;
+  if (status === 101)
+    throw new LuaError('header cannot send status 101: the connection is the gateway’s own');
+  if (exchange.headGiven) throw new LuaError('headers already sent');
+  invocation.sendLinks();
+  if (status < 200) exchange.inform(status, fields);
+  else exchange.head(status, fields);
+}
+
+/** A table without a status: pushes where the client allows it, else notes a preload link. */
+function promise(script: LoadedScript, invocation: Invocation, table: HeadTable): void {
+  const { exchange } = invocation;
+  const target = table.pseudo[':path'];
+  if (target === undefined) throw new LuaError('header needs a ":status", or a ":path" for a push promise');
+  if (!/^\/[\x21-\x3b\x3d\x3f-\x7e]*$/.test(target)) {
+    throw new LuaError(
+      `header ":path" is ${JSON.stringify(target)} (a path that starts with "/" was expected)`,
+    );
+  }
+  if (exchange.finished || exchange.pushed) return;
+  const method = table.pseudo[':method'] ?? 'GET';
+  if ((method !== 'GET' && method !== 'HEAD') || !script.dispatcher.resolves(target)) {
+    script.logger.warn('Push promise dropped: no handler or not GET or HEAD', { method, target });
+    return;
+  }
+  const pushed = exchange.canPush ? pushTarget(exchange, table, method, target) : undefined;
+  if (pushed === undefined) invocation.links.add(target);
+  else script.dispatchLater(pushed);
+}
+
+function pushTarget(
+  exchange: Exchange,
+  table: HeadTable,
+  method: string,
+  target: string,
+): Exchange | undefined {
+  return exchange.push({
+    method,
+    scheme: table.pseudo[':scheme'] ?? exchange.scheme,
+    authority: table.pseudo[':authority'] ?? exchange.authority,
+    target,
+    fields: table.fields,
+  });
+}

@@ -1,0 +1,144 @@
+/** One call of a handler: joins an exchange with the coroutine that answers it, and ends both on one path. */
+import type { GatewayError } from '../base/errors.ts';
+import { Scope } from '../base/scope.ts';
+import { OperationOwner } from '../file/operation-queue.ts';
+import type { Exchange } from '../http/exchange.ts';
+import type { Route } from '../http/handler.ts';
+import type { Coroutine, CoroutineOwner } from '../lua/coroutine.ts';
+import type { LuaThread } from '../lua/lua-exports.ts';
+import type { Reference } from '../lua/state.ts';
+import type { LoadedScript } from './loaded-script.ts';
+import { PreloadLinks } from './preload-links.ts';
+import { nextRequestId } from './request-id.ts';
+import type { RequestHead } from './request-tables.ts';
+
+export class Invocation implements CoroutineOwner {
+  readonly exchange: Exchange;
+  readonly route: Route;
+  readonly #script: LoadedScript;
+  /** The exchange while it lasts, afterwards a copy of its head, for tables a script has kept. */
+  #head: RequestHead;
+  #coroutine: Coroutine | undefined;
+  #scope: Scope | undefined;
+  #links: PreloadLinks | undefined;
+  #operationOwner: OperationOwner | undefined;
+  #ended = false;
+  #requestId: string | undefined;
+
+  constructor(script: LoadedScript, exchange: Exchange, route: Route) {
+    this.#script = script;
+    this.exchange = exchange;
+    this.#head = exchange;
+    this.route = route;
+  }
+
+  /** Identifies the exchange in env, error pages and logs. */
+  get requestId(): string {
+    this.#requestId ??= nextRequestId(this.#script.workerId);
+    return this.#requestId;
+  }
+
+  /** What the handler opened and what ends with it at the latest. */
+  get scope(): Scope {
+    this.#scope ??= new Scope();
+    return this.#scope;
+  }
+
+  /** Its files take turns with those of other exchanges, not with each other. */
+  get operationOwner(): OperationOwner {
+    this.#operationOwner ??= new OperationOwner();
+    return this.#operationOwner;
+  }
+
+  /** Promises that could not be pushed, to be sent as one 103 before anything else. */
+  get links(): PreloadLinks {
+    this.#links ??= new PreloadLinks(this.exchange);
+    return this.#links;
+  }
+
+  /** Sends the preload links noted so far. */
+  sendLinks(): void {
+    this.#links?.send();
+  }
+
+  /** Calls the handler. It may have ended when this returns. */
+  start(handler: Reference): void {
+    const script = this.#script;
+    this.exchange.onAbort = this.#abort;
+    const coroutine = script.scheduler.start(this, (L) => {
+      script.state.pushReference(L, handler);
+      script.lazyTables.push(L, (T) =>
+        script.tables.fillEnvironment(T, this.#head, this.route, this.requestId),
+      );
+      script.lazyTables.push(L, (T) => script.tables.fillHeader(T, this.#head, this.route));
+      return 2;
+    });
+    if (!this.#ended) this.#coroutine = coroutine;
+  }
+
+  suspended(): void {
+    this.#links?.send();
+    this.exchange.flush();
+  }
+
+  finished(_L: LuaThread): void {
+    const { exchange } = this;
+    this.#links?.send();
+    if (exchange.headGiven) exchange.end();
+    else if (!exchange.finished) {
+      this.#script.logger.error('Handler sent nothing', this.#logFields());
+      exchange.reset(500);
+    }
+    this.#end();
+  }
+
+  failed(message: string): void {
+    this.#script.reportError(message, this.#logFields());
+    this.exchange.reset(500);
+    this.#end();
+  }
+
+  /** Ends the handler from outside; the client gets `status` if it has got nothing yet. */
+  cancel(status: number): void {
+    if (this.#ended) return;
+    this.exchange.onAbort = undefined;
+    this.exchange.reset(status);
+    this.#kill();
+  }
+
+  /** The client is gone. */
+  readonly #abort = (reason: GatewayError): void => {
+    this.#script.logger.debug(reason.message, this.#logFields());
+    this.#kill();
+  };
+
+  #kill(): void {
+    const coroutine = this.#coroutine ?? this.#script.scheduler.current;
+    if (coroutine?.owner === this) coroutine.kill();
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#coroutine = undefined;
+    this.#head = copyHead(this.exchange);
+    this.#scope?.close();
+    this.#script.invocationEnded(this);
+  }
+
+  #logFields(): Record<string, string> {
+    return {
+      request: this.requestId,
+      mapping: this.route.prefix,
+      handler: this.route.handlerName,
+      method: this.exchange.method,
+      target: this.exchange.target,
+    };
+  }
+}
+
+function copyHead(exchange: Exchange): RequestHead {
+  const { protocol, method, target, scheme, authority, fields, connection } = exchange;
+  return { protocol, method, target, scheme, authority, fields, connection, canPush: false };
+}

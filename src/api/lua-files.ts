@@ -1,0 +1,227 @@
+/** Lua's FILE* values: userdata that stand for files of the file layer, their metatable, life and errors. */
+import type { ByteFile, ProcessExit } from '../file/byte-file.ts';
+import type { FileError } from '../file/file-error.ts';
+import type { CoroutineScheduler } from '../lua/coroutine.ts';
+import type { HostFunction } from '../lua/host-functions.ts';
+import { LuaError } from '../lua/lua-error.ts';
+import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import type { State } from '../lua/state.ts';
+import type { ByteTransfer, Wanted } from './byte-transfer.ts';
+
+/** Name of the metatable, as in C's Lua: what `FILE* expected` in messages refers to. */
+const METATABLE = 'FILE*';
+/** Bytes of a userdata: the file's number. */
+const USERDATA_BYTES = 4;
+
+/** One FILE* value. */
+export interface LuaFile {
+  readonly file: ByteFile;
+  /** Standard files cannot be closed by scripts. */
+  readonly standard: boolean;
+  /** popen: close gives the exit status. */
+  readonly process: boolean;
+}
+
+export class LuaFiles {
+  readonly #state: State;
+  readonly #scheduler: CoroutineScheduler;
+  readonly #transfer: ByteTransfer;
+  readonly #open = new Map<number, LuaFile>();
+  #nextNumber = 1;
+
+  constructor(scheduler: CoroutineScheduler, transfer: ByteTransfer) {
+    this.#scheduler = scheduler;
+    this.#state = scheduler.state;
+    this.#transfer = transfer;
+  }
+
+  /** Files that are open now, without the standard ones. */
+  get openCount(): number {
+    let count = 0;
+    for (const { standard } of this.#open.values()) if (!standard) count += 1;
+    return count;
+  }
+
+  /** Creates the metatable with its methods. */
+  install(methods: Readonly<Record<string, HostFunction>>): void {
+    const state = this.#state;
+    const { exports: x, memory, mainThread: L } = state;
+    x.luaL_newmetatable(L, memory.constant(METATABLE));
+    const meta = state.addFunctions({
+      __tostring: (T) => this.#toStringMethod(T),
+      __gc: (T) => this.#collect(T),
+      __close: (T) => this.#closeVariable(T),
+    });
+    state.setFunctions(L, -1, meta);
+    x.lua_createtable(L, 0, 8);
+    state.setFunctions(L, -1, state.addFunctions(methods));
+    x.lua_setfield(L, -2, memory.constant('__index'));
+    state.pop(L);
+  }
+
+  /** Pushes a new FILE* for `file`. */
+  push(L: LuaThread, file: ByteFile, options: { standard?: boolean; process?: boolean } = {}): void {
+    const { exports: x, memory } = this.#state;
+    const address = x.lua_newuserdatauv(L, USERDATA_BYTES, 0);
+    const number = this.#nextNumber++;
+    memory.setWord(address, number);
+    this.#open.set(number, { file, standard: options.standard === true, process: options.process === true });
+    x.luaL_setmetatable(L, memory.constant(METATABLE));
+  }
+
+  /** The argument `n` as an open file; undefined when it is nil or absent; raises otherwise. */
+  optionalFile(L: LuaThread, n: number): LuaFile | undefined {
+    return this.#state.exports.lua_type(L, n) <= LUA_TYPE.nil ? undefined : this.checkFile(L, n);
+  }
+
+  /** The argument `n` as an open file; raises when it is none or closed. */
+  checkFile(L: LuaThread, n: number): LuaFile {
+    const file = this.find(L, n);
+    if (file === undefined) throw new LuaError('attempt to use a closed file');
+    return file;
+  }
+
+  /** The argument `n` as a file, undefined when closed; raises when it is no FILE*. */
+  find(L: LuaThread, n: number): LuaFile | undefined {
+    const { exports: x, memory } = this.#state;
+    const address = x.luaL_checkudata(L, n, memory.constant(METATABLE));
+    return this.#open.get(memory.word(address));
+  }
+
+  /** "file", "closed file" or undefined for anything else at `index`. */
+  kindOf(L: LuaThread, index: number): 'file' | 'closed file' | undefined {
+    const { exports: x, memory } = this.#state;
+    const address = x.luaL_testudata(L, index, memory.constant(METATABLE));
+    if (address === 0) return undefined;
+    return this.#open.has(memory.word(address)) ? 'file' : 'closed file';
+  }
+
+  // ---- httpd.read and httpd.write on files ------------------------------------------------------------------------
+
+  /** httpd.read(file, n): a string, nil at the end, or nil, message, code. */
+  readStream(L: LuaThread, { file }: LuaFile, wanted: Wanted | undefined): number {
+    if (wanted === undefined) {
+      this.#state.exports.lua_pushnil(L);
+      return 1;
+    }
+    if (!this.#scheduler.canWait(L))
+      file.fillSync(wanted.kind === 'size' ? wanted.size : Number.MAX_SAFE_INTEGER);
+    return this.#transfer.read(L, file, wanted, (T) => {
+      const failure = file.takeError();
+      return failure === undefined ? 1 : this.#pushStreamFailure(T, failure);
+    });
+  }
+
+  /** httpd.write(file, s): the number of bytes, or nil, message, code. */
+  writeStream(L: LuaThread, { file }: LuaFile): number {
+    return this.#transfer.write(L, file, 2, (T, written) => {
+      const failure = file.takeError() ?? (this.#scheduler.canWait(T) ? undefined : file.flushSync());
+      if (failure !== undefined) return this.#pushStreamFailure(T, failure);
+      this.#state.pushInteger(T, written);
+      return 1;
+    });
+  }
+
+  // ---- closing -----------------------------------------------------------------------------------------------------
+
+  /** Closes the file at `index` as `f:close` does and pushes what it returns. */
+  close(L: LuaThread, index: number): number {
+    const { exports: x, memory } = this.#state;
+    const entry = this.checkFile(L, index);
+    if (entry.standard) {
+      x.lua_pushnil(L);
+      this.#state.pushString(L, 'cannot close standard file');
+      return 2;
+    }
+    this.#open.delete(memory.word(x.lua_touserdata(L, index)));
+    if (!this.#scheduler.canWait(L)) {
+      const { error, exit } = entry.file.closeSync();
+      return this.#pushClosed(L, entry, error, exit);
+    }
+    const coroutine = this.#scheduler.running;
+    let failure: FileError | undefined;
+    let status: ProcessExit | undefined;
+    entry.file.close((error, exit) => {
+      failure = error;
+      status = exit;
+      coroutine.wake();
+    });
+    return coroutine.wait(
+      L,
+      (T) => this.#pushClosed(T, entry, failure, status),
+      () => undefined,
+    );
+  }
+
+  /** Ends all files: the state is about to be closed. */
+  destroyAll(): void {
+    for (const { file } of this.#open.values()) file.destroy();
+    this.#open.clear();
+  }
+
+  /** Pushes `nil, message, errno` as luaL_fileresult does. */
+  pushFailure(L: LuaThread, failure: FileError, name?: string): number {
+    this.#state.exports.lua_pushnil(L);
+    this.#state.pushString(L, name === undefined ? failure.text : `${name}: ${failure.text}`);
+    this.#state.pushInteger(L, failure.errno);
+    return 3;
+  }
+
+  #pushStreamFailure(L: LuaThread, failure: FileError): number {
+    this.#state.exports.lua_pushnil(L);
+    this.#state.pushString(L, failure.message);
+    this.#state.pushString(L, failure.luaCode);
+    return 3;
+  }
+
+  #pushClosed(
+    L: LuaThread,
+    entry: LuaFile,
+    failure: FileError | undefined,
+    exit: ProcessExit | undefined,
+  ): number {
+    const { exports: x } = this.#state;
+    if (failure !== undefined) return this.pushFailure(L, failure);
+    if (entry.process && exit !== undefined) return this.pushExit(L, exit);
+    x.lua_pushboolean(L, 1);
+    return 1;
+  }
+
+  /** Pushes true or nil, "exit" or "signal", and the number, as luaL_execresult does. */
+  pushExit(L: LuaThread, exit: ProcessExit): number {
+    const { exports: x } = this.#state;
+    if (exit.kind === 'exit' && exit.code === 0) x.lua_pushboolean(L, 1);
+    else x.lua_pushnil(L);
+    this.#state.pushString(L, exit.kind);
+    this.#state.pushInteger(L, exit.code);
+    return 3;
+  }
+
+  #toStringMethod(L: LuaThread): number {
+    const entry = this.find(L, 1);
+    const address = this.#state.exports.lua_touserdata(L, 1);
+    const place = address.toString(16).padStart(8, '0');
+    this.#state.pushString(L, entry === undefined ? 'file (closed)' : `file (0x${place})`);
+    return 1;
+  }
+
+  /** The end of a `local f <close>`: waits for the disk, unless its coroutine is being ended from outside. */
+  #closeVariable(L: LuaThread): number {
+    const entry = this.find(L, 1);
+    if (entry === undefined || entry.standard) return 0;
+    if (this.#scheduler.current?.closing === true) return this.#collect(L);
+    return this.close(L, 1);
+  }
+
+  /** `__gc`: nobody can be told of errors and nothing can wait. */
+  #collect(L: LuaThread): number {
+    const { exports: x, memory } = this.#state;
+    const number = memory.word(x.lua_touserdata(L, 1));
+    const entry = this.#open.get(number);
+    if (entry !== undefined && !entry.standard) {
+      this.#open.delete(number);
+      entry.file.destroy();
+    }
+    return 0;
+  }
+}

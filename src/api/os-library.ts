@@ -1,0 +1,125 @@
+/** Replaces the functions of Lua's `os` that would end the process, reach no real file, or block the worker. */
+
+import type { ProcessExit } from '../file/byte-file.ts';
+import { FileError } from '../file/file-error.ts';
+import type { FileSystem } from '../file/file-system.ts';
+import type { ProcessTable } from '../file/process-table.ts';
+import type { Cancellable } from '../file/task.ts';
+import type { CoroutineScheduler } from '../lua/coroutine.ts';
+import { LuaError } from '../lua/lua-error.ts';
+import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import type { LuaFiles } from './lua-files.ts';
+
+type Done = (error: FileError | undefined) => void;
+
+export function installOsLibrary(
+  scheduler: CoroutineScheduler,
+  fileSystem: FileSystem,
+  processes: ProcessTable,
+  files: LuaFiles,
+): void {
+  const { state } = scheduler;
+  const { exports: x, memory, mainThread: L } = state;
+
+  /** Runs an operation on a name, waiting where the caller can; returns true, or nil, message, errno. */
+  function operate(T: LuaThread, name: string, begin: (done: Done) => Cancellable, sync: () => void): number {
+    const finish = (thread: LuaThread, failure: FileError | undefined): number => {
+      if (failure !== undefined) return files.pushFailure(thread, failure, name);
+      x.lua_pushboolean(thread, 1);
+      return 1;
+    };
+    if (!scheduler.canWait(T)) return finish(T, failureOf(sync));
+    const coroutine = scheduler.running;
+    let failure: FileError | undefined;
+    const operation = begin((error) => {
+      failure = error;
+      coroutine.wake();
+    });
+    return coroutine.wait(
+      T,
+      (thread) => finish(thread, failure),
+      () => operation.cancel(),
+    );
+  }
+
+  const functions = state.addFunctions({
+    exit: () => {
+      throw new LuaError('os.exit is not available: a script cannot end the gateway');
+    },
+    // nothing of the gateway's environment reaches a script
+    getenv: (T) => {
+      state.checkString(T, 1);
+      x.lua_pushnil(T);
+      return 1;
+    },
+    remove: (T) => {
+      const name = state.checkString(T, 1);
+      return operate(
+        T,
+        name,
+        (done) => fileSystem.remove(name, done),
+        () => fileSystem.removeSync(name),
+      );
+    },
+    rename: (T) => {
+      const from = state.checkString(T, 1);
+      const to = state.checkString(T, 2);
+      return operate(
+        T,
+        from,
+        (done) => fileSystem.rename(from, to, done),
+        () => fileSystem.renameSync(from, to),
+      );
+    },
+    tmpname: (T) => {
+      let name = '';
+      const failure = failureOf(() => {
+        name = fileSystem.temporaryNameSync();
+      });
+      if (failure !== undefined) throw new LuaError('unable to generate a unique filename');
+      state.pushString(T, name);
+      return 1;
+    },
+    execute: (T) => {
+      if (x.lua_type(T, 1) <= LUA_TYPE.nil) {
+        x.lua_pushboolean(T, processes.hasShell ? 1 : 0);
+        return 1;
+      }
+      const command = state.checkString(T, 1);
+      if (!scheduler.canWait(T)) throw new LuaError('os.execute cannot wait here');
+      const coroutine = scheduler.running;
+      let failure: FileError | undefined;
+      let status: ProcessExit | undefined;
+      const execution = processes.execute(command, (error, exit) => {
+        failure = error;
+        status = exit;
+        coroutine.wake();
+      });
+      return coroutine.wait(
+        T,
+        (thread) => {
+          if (failure !== undefined || status === undefined) {
+            return files.pushFailure(thread, failure ?? new FileError(`Cannot run "${command}"`, EIO));
+          }
+          return files.pushExit(thread, status);
+        },
+        () => execution.cancel(),
+      );
+    },
+  });
+  x.lua_getglobal(L, memory.constant('os'));
+  state.setFunctions(L, -1, functions);
+  state.pop(L);
+}
+
+const EIO = 5;
+
+function failureOf(run: () => void): FileError | undefined {
+  try {
+    run();
+    return undefined;
+  } catch (error) {
+    if (error instanceof FileError) return error;
+    throw error;
+  }
+}

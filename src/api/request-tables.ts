@@ -1,0 +1,198 @@
+/** Fills the two tables a handler is called with: `env` and `header` (spec: reference lhttpd, plus our additions). */
+import { httpDate } from '../base/clock.ts';
+import type { ConnectionInfo, Fields, Protocol } from '../http/exchange.ts';
+import type { Route } from '../http/handler.ts';
+import type { LuaThread } from '../lua/lua-exports.ts';
+import { LUA_TYPE } from '../lua/lua-exports.ts';
+import type { Reference, State } from '../lua/state.ts';
+
+/** The parts of an exchange that outlive it in the tables. An Exchange is one. */
+export interface RequestHead {
+  readonly protocol: Protocol;
+  readonly method: string;
+  readonly target: string;
+  readonly scheme: 'https' | 'http';
+  readonly authority: string;
+  readonly fields: Fields;
+  readonly connection: ConnectionInfo;
+  readonly canPush: boolean;
+}
+
+/** What is the same for all requests of a mapping. */
+export interface MappingFacts {
+  readonly script: string;
+  readonly serverPort: number;
+  readonly workerId: number;
+}
+
+const SOFTWARE = 'lgateway';
+
+/** Pseudo entries and their other names: what `header[…]` finds on both protocols. */
+const ALIASES: ReadonlyMap<string, string> = new Map([
+  [':method', 'method'],
+  [':path', 'path'],
+  [':authority', 'host'],
+  [':scheme', 'scheme'],
+  ['method', ':method'],
+  ['path', ':path'],
+  ['host', ':authority'],
+  ['scheme', ':scheme'],
+]);
+
+export class RequestTables {
+  readonly #state: State;
+  readonly #facts: MappingFacts;
+  /** Metatable of filled header tables, by scheme: case-insensitive lookup and aliases. */
+  readonly #headerMetatables: Readonly<Record<'https' | 'http', Reference>>;
+
+  constructor(state: State, facts: MappingFacts) {
+    this.#state = state;
+    this.#facts = facts;
+    this.#headerMetatables = {
+      https: this.#createHeaderMetatable('https'),
+      http: this.#createHeaderMetatable('http'),
+    };
+  }
+
+  /** Sets the entries of `env` in the table on top of the stack: strings and integers only, as scripts print them. */
+  fillEnvironment(L: LuaThread, head: RequestHead, route: Route, requestId: string): void {
+    const { connection } = head;
+    this.#setConstant(L, 'SERVER_SOFTWARE', SOFTWARE);
+    this.#setConstant(L, 'SERVER_PROTOCOL', head.protocol);
+    this.#setConstant(L, 'SCRIPT_FILENAME', this.#facts.script);
+    this.#setConstant(L, 'SCRIPT_PREFIX', route.prefix);
+    this.#setConstant(L, 'HANDLER_NAME', route.handlerName);
+    this.#setInteger(L, 'SERVER_PORT', this.#facts.serverPort || connection.localPort);
+    this.#setString(L, 'SERVER_ADDR', connection.localAddress);
+    this.#setString(L, 'CLIENT_ADDR', connection.peerAddress);
+    this.#setInteger(L, 'CLIENT_PORT', connection.peerPort);
+    if (route.query !== undefined) this.#setString(L, 'QUERY_INFO', route.query);
+    this.#setString(L, 'DATE_UTC', httpDate());
+    if (head.canPush) this.#setInteger(L, 'PUSH_PROMISE', 1);
+    this.#setString(L, 'REQUEST_ID', requestId);
+    this.#setString(L, 'REQUEST_METHOD', head.method);
+    this.#setString(L, 'PATH_INFO', route.path);
+    this.#setConstant(L, 'SCHEME', head.scheme);
+    this.#setInteger(L, 'WORKER_ID', this.#facts.workerId);
+    if (connection.tlsProtocol !== undefined) this.#setConstant(L, 'TLS_PROTOCOL', connection.tlsProtocol);
+    if (connection.tlsCipher !== undefined) this.#setConstant(L, 'TLS_CIPHER', connection.tlsCipher);
+    if (connection.tlsServerName !== undefined) this.#setString(L, 'TLS_SNI', connection.tlsServerName);
+  }
+
+  /** Sets the entries of `header` in the table on top of the stack. */
+  fillHeader(L: LuaThread, head: RequestHead, route: Route): void {
+    const { exports: x } = this.#state;
+    const http2 = head.protocol === 'HTTP/2';
+    const query = route.query === undefined ? '' : `?${route.query}`;
+    this.#setString(L, http2 ? ':method' : 'method', head.method);
+    this.#setString(L, http2 ? ':path' : 'path', http2 ? head.target : route.path + query);
+    if (http2) {
+      this.#setConstant(L, ':scheme', head.scheme);
+      this.#setString(L, ':authority', head.authority);
+    }
+    for (const [name, value] of http2 ? joinLowerCase(head.fields) : joinAnyCase(head.fields)) {
+      this.#setString(L, name, value);
+    }
+    this.#state.pushReference(L, this.#headerMetatables[head.scheme]);
+    x.lua_setmetatable(L, -2);
+  }
+
+  #setConstant(L: LuaThread, key: string, value: string): void {
+    this.#state.pushInterned(L, key);
+    this.#state.pushInterned(L, value);
+    this.#state.exports.lua_rawset(L, -3);
+  }
+
+  #setString(L: LuaThread, key: string, value: string): void {
+    if (key.length <= INTERNED_NAME_LENGTH_MAX && KNOWN_NAMES.has(key)) this.#state.pushInterned(L, key);
+    else this.#state.pushString(L, key);
+    this.#state.pushString(L, value);
+    this.#state.exports.lua_rawset(L, -3);
+  }
+
+  #setInteger(L: LuaThread, key: string, value: number): void {
+    this.#state.pushInterned(L, key);
+    this.#state.pushInteger(L, value);
+    this.#state.exports.lua_rawset(L, -3);
+  }
+
+  #createHeaderMetatable(scheme: 'https' | 'http'): Reference {
+    const state = this.#state;
+    const { exports: x, memory, mainThread: L } = state;
+    const { index } = state.addFunctions({
+      index: (T) => {
+        if (x.lua_type(T, 2) !== LUA_TYPE.string) return 0;
+        const name = (state.toString(T, 2) as string).toLowerCase();
+        if (this.#findField(T, name)) return 1;
+        const alias = ALIASES.get(name);
+        if (alias === undefined) return 0;
+        if (this.#findField(T, alias)) return 1;
+        if (alias !== 'scheme' && alias !== ':scheme') return 0;
+        state.pushInterned(T, scheme);
+        return 1;
+      },
+    });
+    x.lua_createtable(L, 0, 1);
+    x.lua_pushcclosure(L, index, 0);
+    x.lua_setfield(L, -2, memory.constant('__index'));
+    return state.keep(L);
+  }
+
+  /** Pushes the value of the field called `name` (lower case) in whatever case the table at index 1 has it. */
+  #findField(L: LuaThread, name: string): boolean {
+    const { exports: x } = this.#state;
+    this.#state.pushString(L, name);
+    if (x.lua_rawget(L, 1) !== LUA_TYPE.nil) return true;
+    this.#state.pop(L);
+    x.lua_pushnil(L);
+    while (x.lua_next(L, 1) !== 0) {
+      if (x.lua_type(L, -2) === LUA_TYPE.string && this.#state.toString(L, -2)?.toLowerCase() === name)
+        return true;
+      this.#state.pop(L);
+    }
+    return false;
+  }
+}
+
+/** Names worth keeping in the VM: the keys of env and the fields ordinary clients send. */
+const KNOWN_NAMES: ReadonlySet<string> = new Set(
+  (
+    'SERVER_ADDR CLIENT_ADDR QUERY_INFO DATE_UTC REQUEST_ID REQUEST_METHOD PATH_INFO TLS_SNI method path :method :path ' +
+    ':scheme :authority host Host user-agent User-Agent accept Accept accept-encoding Accept-Encoding accept-language ' +
+    'Accept-Language connection Connection content-length Content-Length content-type Content-Type cookie Cookie ' +
+    'referer Referer origin Origin authorization Authorization cache-control Cache-Control range Range te TE ' +
+    'if-none-match If-None-Match if-modified-since If-Modified-Since upgrade-insecure-requests sec-fetch-dest ' +
+    'sec-fetch-mode sec-fetch-site sec-fetch-user sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform priority'
+  ).split(' '),
+);
+const INTERNED_NAME_LENGTH_MAX = 32;
+
+/** Repeated fields become one value (RFC 9110 §5.3; cookies RFC 9113 §8.2.3). */
+function joinLowerCase(fields: Fields): Map<string, string> {
+  const joined = new Map<string, string>();
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    joined.set(name, joinValue(name, joined.get(name), fields[i + 1] as string));
+  }
+  return joined;
+}
+
+/** The same where names keep the client's case: the first spelling stays. `method` and `path` are the request's own. */
+function joinAnyCase(fields: Fields): Map<string, string> {
+  const spelling = new Map<string, string>();
+  const joined = new Map<string, string>();
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    if (name === 'method' || name === 'path') continue;
+    const lower = name.toLowerCase();
+    const first = spelling.get(lower) ?? name;
+    spelling.set(lower, first);
+    joined.set(first, joinValue(lower, joined.get(first), fields[i + 1] as string));
+  }
+  return joined;
+}
+
+function joinValue(name: string, before: string | undefined, value: string): string {
+  if (before === undefined) return value;
+  return before + (name === 'cookie' ? '; ' : ', ') + value;
+}
