@@ -77,7 +77,16 @@ export class Root {
 
   /** Opens the directory, following links, and checks where that led. */
   *#place({ directory, last }: SplitPath, action: string): Steps<Place> {
-    const fd = yield* open(Buffer.from(directory, 'latin1'), O_PATH | constants.O_DIRECTORY);
+    let fd: number;
+    try {
+      fd = yield* open(Buffer.from(directory, 'latin1'), O_PATH | constants.O_DIRECTORY);
+    } catch (thrown) {
+      // what is missing outside must not show: the nearest directory that is there has to be inside
+      if (directory !== this.path && directory !== SLASH) {
+        closeSync((yield* this.#place(splitPath(directory, false), action)).fd);
+      }
+      throw thrown;
+    }
     try {
       const actual = readlinkSync(`/proc/self/fd/${fd}`, { encoding: 'buffer' }).toString('latin1');
       if (!this.contains(actual)) throw outside(action, 'a link leads out of the root');
