@@ -13,7 +13,7 @@ import { OpenFile } from './open-file.ts';
 import { flagsOf, type OpenMode, parseMode } from './open-mode.ts';
 import { OperationOwner, OperationQueue } from './operation-queue.ts';
 import { PipeFile } from './pipe-file.ts';
-import { Root } from './root.ts';
+import { linkFound, Root } from './root.ts';
 import { errnoOf } from './strerror.ts';
 import { open, runSync, type Steps } from './system-call.ts';
 import { type Cancellable, Task } from './task.ts';
@@ -189,12 +189,7 @@ export class FileSystem {
     if (name.includes('\0')) throw new FileError(action, errnoOf('EINVAL'), 'the name holds a NUL byte');
     if (name === '') throw new FileError(action, errnoOf('ENOENT'));
     if (this.root === undefined) return yield* use(this.#absolute(name), 0);
-    const place = yield* this.root.locate(name, followLast, action);
-    try {
-      return yield* use(place.path, constants.O_NOFOLLOW);
-    } finally {
-      closeSync(place.fd);
-    }
+    return yield* this.root.within(name, followLast, action, (path) => use(path, constants.O_NOFOLLOW));
   }
 
   #absolute(name: string): Buffer {
@@ -264,13 +259,8 @@ export class FileSystem {
   }
 
   *#statSteps(name: string, action: string): Steps<FileFacts> {
-    const fd = yield* this.#at(name, true, action, (path, noFollow) => open(path, O_PATH | noFollow));
-    try {
-      const stats = fstatSync(fd);
-      return { size: stats.size, modifiedMs: stats.mtimeMs, isDirectory: stats.isDirectory() };
-    } finally {
-      closeSync(fd);
-    }
+    const stats = yield* this.#at(name, true, action, lookAt);
+    return { size: stats.size, modifiedMs: stats.mtimeMs, isDirectory: stats.isDirectory() };
   }
 
   // --- parts
@@ -346,16 +336,19 @@ function* openPatiently(path: Buffer, flags: number, triesMax: number): Steps<nu
       return yield* open(path, flags);
     } catch (thrown) {
       const isBusyFifo = fileErrorOf('', thrown).errno === errnoOf('ENXIO') && tries < triesMax;
-      if (!isBusyFifo || !(yield* isFifo(path, flags & constants.O_NOFOLLOW))) throw thrown;
+      if (!isBusyFifo || !(yield* lookAt(path, flags & constants.O_NOFOLLOW)).isFIFO()) throw thrown;
     }
     yield { call: 'pause', ms: FIFO_RETRY_MS };
   }
 }
 
-function* isFifo(path: Buffer, noFollow: number): Steps<boolean> {
+/** What fstat(2) says of a name, whatever it is, without opening it; ELOOP for a link that must not be followed. */
+function* lookAt(path: Buffer, noFollow: number): Steps<Stats> {
   const fd = yield* open(path, O_PATH | noFollow);
   try {
-    return fstatSync(fd).isFIFO();
+    const stats = fstatSync(fd);
+    if (stats.isSymbolicLink()) throw linkFound();
+    return stats;
   } finally {
     closeSync(fd);
   }

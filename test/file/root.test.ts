@@ -180,6 +180,18 @@ test(
     assert.equal(await outcome(scene, ''), ENOENT);
     assert.equal(await outcome(scene, 'none'), ENOENT);
     assert.equal(await outcome(scene, 'none/x'), ENOENT);
+    for (const name of [
+      'none/',
+      'none/..',
+      'none/../inside',
+      'none/../../root/inside/..',
+      'none/./../..//inside',
+    ]) {
+      assert.ok([ENOENT, EACCES].includes((await outcome(scene, name)) as number), name);
+    }
+    assert.equal(await outcome(scene, 'none/../inside'), ENOENT);
+    assert.equal(await outcome(scene, 'inside/../inside'), 20);
+    assert.equal(await outcome(scene, 'none/'.repeat(800)), ENOENT);
     assert.equal(await outcome(scene, 'inside/'), 20);
     assert.equal(await outcome(scene, 'inside/x'), 20);
     assert.equal(await outcome(scene, 'x'.repeat(256)), 36);
