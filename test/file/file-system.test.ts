@@ -195,7 +195,7 @@ test(
       await close(temporary);
     }
     const name = fixture.files.temporaryNameSync();
-    assert.equal(statSync(name).size, 0);
+    assert.deepEqual([statSync(name).size, statSync(name).mode & 0o777], [0, 0o600]);
     fixture.files.removeSync(name);
   }),
 );
