@@ -4,10 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { Agent, get } from 'node:https';
 import { after, before, test } from 'node:test';
 import { BroadcastChannel } from 'node:worker_threads';
-import { createLogger } from '../../src/base/logger.ts';
-import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
-import { compileLuaModule } from '../../src/lua/wasm-module.ts';
-import { Supervisor } from '../../src/supervisor/supervisor.ts';
+import { realSupervisor } from '../support/real-supervisor.ts';
 import { ask, GatewayFolder } from '../support/run-gateway.ts';
 
 const CRASH_CHANNEL = 'lgateway-test-crash';
@@ -53,27 +50,8 @@ async function connectTo(worker: string, port: number): Promise<Agent> {
 
 test('A crashed worker is replaced, and no request of the other fails', async () => {
   const lines: string[] = [];
-  const supervisor = new Supervisor({
-    config: {
-      mappings: [{ prefix: '/', script: folder.file('app.lua') }],
-      certificateFiles: { certificate: folder.certificate, key: folder.key },
-      listen: { address: '127.0.0.1', port: 0 },
-      cleartext: undefined,
-      user: undefined,
-      root: undefined,
-      workers: 2,
-      daemon: false,
-      pidFile: undefined,
-      logFile: undefined,
-      logLevel: 'info',
-      accessLog: false,
-      limits: DEFAULT_LIMITS,
-    },
-    logger: createLogger('info', 'supervisor', (line) => lines.push(line)),
-    writeLine: (line) => lines.push(line),
-    luaModule: compileLuaModule(),
-    workerEntry: new URL('./crashing-worker.js', import.meta.url),
-  });
+  const workerEntry = new URL('./crashing-worker.js', import.meta.url);
+  const supervisor = realSupervisor(folder, lines, {}, { workerEntry });
   const channel = new BroadcastChannel(CRASH_CHANNEL);
   const agents: Agent[] = [];
   try {
