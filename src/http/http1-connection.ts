@@ -17,6 +17,7 @@ import {
   readRequestFraming,
 } from './http1-head.ts';
 import { splitAbsoluteForm } from './path.ts';
+import type { Chunk } from './response-buffer.ts';
 import { ServerExchange } from './server-exchange.ts';
 
 /** Requests that may wait behind the one being served; a client that sends more ahead is cut off after these. */
@@ -140,7 +141,7 @@ export class Http1Connection implements ExchangeWire {
     this.socket.write(formatInformational(status, fields), 'latin1');
   }
 
-  sendHead(head: ResponseHead, chunk: Buffer | undefined, last: boolean): boolean {
+  sendHead(head: ResponseHead, chunk: Chunk | undefined, last: boolean): boolean {
     this.#framing = chooseFraming(head, this.#minor);
     this.#persistent &&=
       this.#framing !== 'close' &&
@@ -151,19 +152,14 @@ export class Http1Connection implements ExchangeWire {
     const text = formatHead(head, this.#framing, this.#persistent, this.#minor);
     const chunked = this.#framing === 'chunked';
     const tail = last && chunked ? '0\r\n\r\n' : '';
-    const room =
-      chunk === undefined
-        ? this.socket.write(text + tail, 'latin1')
-        : this.socket.write(joinBytes(text, chunk, chunked, tail));
+    const room = this.#writeBytes(text, chunk, chunked, tail);
     if (last) this.#complete();
     return room;
   }
 
-  sendChunk(chunk: Buffer, last: boolean): boolean {
+  sendChunk(chunk: Chunk, last: boolean): boolean {
     const chunked = this.#framing === 'chunked';
-    const room = chunked
-      ? this.socket.write(joinBytes('', chunk, true, last ? '0\r\n\r\n' : ''))
-      : this.socket.write(chunk);
+    const room = this.#writeBytes('', chunk, chunked, last && chunked ? '0\r\n\r\n' : '');
     if (last) this.#complete();
     return room;
   }
@@ -274,6 +270,17 @@ export class Http1Connection implements ExchangeWire {
     if (this.#current?.message.complete === true) return true;
     if (this.#awaitsContinue) return false;
     return this.#declaredLength !== undefined && this.#declaredLength <= DRAIN_BYTES_MAX;
+  }
+
+  /** One write for everything: a write is a TLS record and a packet. */
+  #writeBytes(head: string, chunk: Chunk | undefined, chunked: boolean, tail: string): boolean {
+    if (chunk === undefined) return this.socket.write(head + tail, 'latin1');
+    if (typeof chunk === 'string') {
+      const framed = chunked ? `${chunk.length.toString(16)}\r\n${chunk}\r\n` : chunk;
+      return this.socket.write(head + framed + tail, 'latin1');
+    }
+    if (head === '' && !chunked) return this.socket.write(chunk);
+    return this.socket.write(joinBytes(head, chunk, chunked, tail));
   }
 
   /** The current response is with the socket. */

@@ -6,7 +6,7 @@ import type { ConnectionInfo, Exchange, Fields, Protocol, PushPromise } from './
 import type { ExchangeSettings, ExchangeWire, ResponseHead } from './exchange-wire.ts';
 import { checkFields, hasListMember, isNamed, parseContentLength } from './fields.ts';
 import { type BodyFlow, QueuedBody } from './request-body.ts';
-import { BUFFER_BYTES_MAX, ResponseBuffer } from './response-buffer.ts';
+import { BUFFER_BYTES_MAX, type Chunk, ResponseBuffer } from './response-buffer.ts';
 import type { Stallable } from './stall-watch.ts';
 import { isBodyless } from './status.ts';
 
@@ -39,6 +39,7 @@ export interface RequestHead {
   readonly target: string;
   readonly scheme: 'https' | 'http';
   readonly authority: string;
+  /** May begin with pseudo-header fields. */
   readonly fields: Fields;
   readonly connection: ConnectionInfo;
   readonly pushed: boolean;
@@ -52,6 +53,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   readonly #wire: ExchangeWire;
   readonly #settings: ExchangeSettings;
   readonly #buffer = new ResponseBuffer();
+  #requestFields: Fields | undefined;
   #body: QueuedBody | undefined;
   #state: State = OPEN;
   #error: GatewayError | undefined;
@@ -105,7 +107,8 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   }
   /** Request fields for handlers. */
   get fields(): Fields {
-    return this.#request.fields;
+    this.#requestFields ??= withoutPseudoFields(this.#request.fields);
+    return this.#requestFields;
   }
   get connection(): ConnectionInfo {
     return this.#request.connection;
@@ -385,7 +388,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     }
   }
 
-  #countSent(chunk: Buffer | undefined): void {
+  #countSent(chunk: Chunk | undefined): void {
     if (chunk !== undefined) this.#settings.counters.add('bytesSentTotal', chunk.length);
   }
 
@@ -488,6 +491,14 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
 }
 
 const NO_FIELDS: Fields = [];
+const COLON = 58;
+
+/** Pseudo-header fields stand first (RFC 9113 §8.3); a name with a colon cannot come over HTTP/1. */
+function withoutPseudoFields(fields: Fields): Fields {
+  let at = 0;
+  while (at < fields.length && (fields[at] as string).charCodeAt(0) === COLON) at += 2;
+  return at === 0 ? fields : fields.slice(at);
+}
 
 function notifyWriter(exchange: ServerExchange): void {
   exchange.notifyDrained();
