@@ -179,6 +179,7 @@ export class Http2Connection {
     else if (expect !== undefined && !expectsContinue) exchange.reset(417);
     else if (limit > 0 && declaredLength !== undefined && declaredLength > limit) exchange.reset(413);
     else this.#handle(exchange);
+    if (!exchange.finished) wire.watch();
   }
 }
 

@@ -42,6 +42,11 @@ export class Http2Wire implements ExchangeWire {
     stream.on('close', onStreamGone);
   }
 
+  /** The handler has not finished at once: from now on the client may go meanwhile, even with NO_ERROR. */
+  watch(): void {
+    this.#stream?.on('aborted', onStreamGone);
+  }
+
   sendInformational(status: number, fields: Fields): void {
     const stream = this.#stream;
     if (stream === undefined || stream.closed || stream.headersSent || this.#pushed) return;
@@ -88,7 +93,8 @@ export class Http2Wire implements ExchangeWire {
 
   abort(): void {
     this.#aborted = true;
-    this.#stream?.close(constants.NGHTTP2_INTERNAL_ERROR);
+    // close(INTERNAL_ERROR) would first end the stream in order, and the client would take the part for the whole
+    this.#stream?.destroy(BROKEN_OFF);
   }
 
   startBody(): void {
@@ -96,8 +102,6 @@ export class Http2Wire implements ExchangeWire {
     const exchange = this.#exchange;
     if (stream === undefined || exchange === undefined) return;
     if (this.#awaitsContinue) this.sendInformational(100, []);
-    // a reset with NO_ERROR would look like the body's end, and `close` would wait for the reader
-    stream.on('aborted', onStreamGone);
     stream.on('data', (chunk: Buffer) => {
       if (!exchange.receiveBody(chunk)) stream.pause();
     });
@@ -131,6 +135,7 @@ export class Http2Wire implements ExchangeWire {
       return;
     }
     this.attach(stream, exchange);
+    this.watch();
     if (this.#aborted) this.abort();
     else exchange.wireDrained();
   }
@@ -142,6 +147,8 @@ export class Http2Wire implements ExchangeWire {
     this.#exchange = undefined;
     this.#connection.closed(this.#pushed, this.#complete);
     exchange.wireClosed();
+    // after a reset with NO_ERROR node would wait for writes that cannot finish any more
+    if (this.#stream?.destroyed === false) this.#stream.destroy();
   }
 
   drained(): void {
@@ -185,6 +192,8 @@ export class Http2Wire implements ExchangeWire {
   }
 }
 
+/** Makes node reset the stream with INTERNAL_ERROR; never seen by anyone. */
+const BROKEN_OFF = new Error('Response is broken off');
 const END_STREAM = { endStream: true };
 const WAIT_FOR_TRAILERS = { waitForTrailers: true };
 

@@ -233,10 +233,12 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   reset(status = 500): void {
     if (this.finished) return;
     if (this.#state === HEAD_SENT) {
-      this.#breakOff();
+      this.#giveUp();
+      this.#wire.abort();
       return;
     }
-    this.#replaceWithPage(status);
+    this.#preparePage(status, false);
+    this.#pump();
   }
 
   get canPush(): boolean {
@@ -290,10 +292,13 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     if (this.#state >= DONE) return;
     const ended = this.finished;
     this.#error = reason;
-    if (this.#state < HEAD_SENT && !this.#blocked && reason.status !== undefined) {
-      this.#replaceWithPage(reason.status, true);
-    } else this.#breakOff();
+    const answerable = this.#state < HEAD_SENT && !this.#blocked;
+    if (answerable && reason.status !== undefined) this.#preparePage(reason.status, true);
+    else this.#giveUp();
+    // The owner hears of it while its calls are ignored already and before the wire can let go.
     this.#tellOwner(reason, ended);
+    if (this.#state === ENDED_UNSENT) this.#pump();
+    else if (this.#state === DONE) this.#wire.abort();
   }
 
   /** The wire has let go of the exchange: after its last byte, or because the client has gone. */
@@ -393,7 +398,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   }
 
   /** Answers with a page of our own instead of whatever was buffered. */
-  #replaceWithPage(status: number, closes = false): void {
+  #preparePage(status: number, closes: boolean): void {
     this.#buffer.clear();
     this.bytesWritten = 0;
     this.#unsentBytes = 0;
@@ -411,14 +416,12 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
       this.bytesWritten = page.body.length;
     }
     if (this.#state !== ENDED_UNSENT) this.#transition(ENDED_UNSENT);
-    this.#pump();
   }
 
-  #breakOff(): void {
+  #giveUp(): void {
     this.#transition(DONE);
     this.#buffer.clear();
     this.#settings.stalls.stop(this);
-    this.#wire.abort();
   }
 
   #readFraming(fields: Fields): void {

@@ -9,7 +9,7 @@ export interface RawResponse {
   readonly statusLine: string;
   readonly status: number;
   /** Lower-case names; repeated fields joined by `, `. */
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: ReadonlyMap<string, string>;
   /** The head as it came. */
   readonly head: string;
   readonly body: Buffer;
@@ -85,19 +85,19 @@ export class RawClient {
     this.#received = this.#received.subarray(headEnd);
     const [statusLine = '', ...lines] = head.trimEnd().split('\r\n');
     const status = Number(statusLine.split(' ')[1]);
-    const headers: Record<string, string> = {};
+    const headers = new Map<string, string>();
     for (const line of lines) {
       const colon = line.indexOf(':');
       const name = line.slice(0, colon).toLowerCase();
       const value = line.slice(colon + 1).trim();
-      const present = headers[name];
-      headers[name] = present === undefined ? value : `${present}, ${value}`;
+      const present = headers.get(name);
+      headers.set(name, present === undefined ? value : `${present}, ${value}`);
     }
     let body: Buffer = Buffer.alloc(0);
     if (!bodyless && status >= 200 && status !== 204 && status !== 304) {
-      if (headers['transfer-encoding'] === 'chunked') body = await this.#chunkedBody();
-      else if (headers['content-length'] !== undefined)
-        body = await this.take(Number(headers['content-length']));
+      if (headers.get('transfer-encoding') === 'chunked') body = await this.#chunkedBody();
+      else if (headers.get('content-length') !== undefined)
+        body = await this.take(Number(headers.get('content-length')));
       else body = await this.rest();
     }
     return { statusLine, status, headers, head, body };
