@@ -1,5 +1,5 @@
 -- A clock whose answer does not end: one line each second, until the client goes or an hour is over.
--- curl --no-buffer --cacert cert.pem https://localhost:8443/clock/stream
+-- curl --no-buffer --cacert certs/development/certificate.pem https://localhost:8443/clock/stream
 local httpd = require 'httpd'
 local folder = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 local page = dofile(folder .. "lib/page.lua")

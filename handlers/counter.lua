@@ -1,5 +1,5 @@
 -- Counts its own requests. Every worker has a state of its own, and so a count of its own.
--- curl --cacert cert.pem https://localhost:8443/counter
+-- curl --cacert certs/development/certificate.pem https://localhost:8443/counter
 local httpd = require 'httpd'
 local folder = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 local page = dofile(folder .. "lib/page.lua")

@@ -1,5 +1,5 @@
 -- Lists what a handler is told about its request: the environment, and the fields of the head.
--- curl --cacert cert.pem https://localhost:8443/environment
+-- curl --cacert certs/development/certificate.pem https://localhost:8443/environment
 local httpd = require 'httpd'
 local folder = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 local page = dofile(folder .. "lib/page.lua")

@@ -1,5 +1,5 @@
 -- Says hello, by name if one is given.
--- curl --cacert cert.pem "https://localhost:8443/hello?name=Ada"
+-- curl --cacert certs/development/certificate.pem "https://localhost:8443/hello?name=Ada"
 local httpd = require 'httpd'
 local folder = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 local page = dofile(folder .. "lib/page.lua")

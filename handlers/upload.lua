@@ -1,5 +1,5 @@
 -- Stores what is uploaded, piece by piece as it arrives, and lists it with size and SHA-256.
--- curl --cacert cert.pem -T photo.jpg "https://localhost:8443/upload?name=photo.jpg"
+-- curl --cacert certs/development/certificate.pem -T photo.jpg "https://localhost:8443/upload?name=photo.jpg"
 local httpd = require 'httpd'
 local folder = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 local page = dofile(folder .. "lib/page.lua")
@@ -101,9 +101,9 @@ local function readable_size(bytes)
     if bytes < 1024 then
         return bytes .. " B"
     elseif bytes < 1048576 then
-        return string.format("%.1f KiB", bytes / 1024)
+        return string.format("%.4g KiB", bytes / 1024)
     end
-    return string.format("%.1f MiB", bytes / 1048576)
+    return string.format("%.4g MiB", bytes / 1048576)
 end
 
 -- The uploads as a table; everything a stranger has chosen is escaped.

@@ -1,5 +1,5 @@
 -- The first page: what this gateway is, how you reached it, and what the other handlers show.
--- curl --cacert cert.pem https://localhost:8443/
+-- curl --cacert certs/development/certificate.pem https://localhost:8443/
 local httpd = require 'httpd'
 local folder = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 local page = dofile(folder .. "lib/page.lua")
@@ -25,8 +25,8 @@ local httpd = require 'httpd'
 httpd.register_handler('/bar', function(env, header)
     httpd.header{[':status'] = '200',
                  ['content-type'] = 'text/plain'}
-    for name, value in pairs(env) do
-        httpd.write(nil, name .. ': ' .. value .. '\n')
+    for k, v in pairs(env) do
+        httpd.write(nil, k .. ' ' .. v .. '\n')
     end
 end)]]
 
@@ -47,13 +47,10 @@ local function card(demo, origin)
     local path, sign, title, text, command, rest = table.unpack(demo)
     -- a development certificate is nobody's business but this machine's, and curl has to be told so
     local trust = command:match("^curl") and " -k" or ""
-    local address = origin .. path .. rest
-    if address:find("[?&]") then
-        address = "'" .. address .. "'"
-    end
+    local quote = rest:find("?", 1, true) and "'" or ""
     return table.concat {
-        '<article class="card"><h2><a data-sign="', sign, '" href="', path, '">', title, '</a></h2><p>', text, '</p>',
-        '<pre>', page.escape(command .. trust .. " " .. address), '</pre></article>\n',
+        '<article class="card"><h2><a data-sign="', sign, '" href="', path, '">', title, '</a></h2><p>', text, '</p><pre>',
+        command, trust, ' ', page.escape(quote .. origin), '<wbr>', page.escape(path .. rest .. quote), '</pre></article>\n',
     }
 end
 

@@ -55,7 +55,7 @@ h1, h2, h3 { line-height: 1.2; letter-spacing: -.015em; margin: 0; text-wrap: ba
 .card h2 a::after { content: ""; position: absolute; inset: 0; border-radius: 1rem; }
 .card h2 a::before { content: attr(data-sign); margin-right: .55rem; color: var(--soft); font-weight: 400; }
 .card p { margin: .5rem 0 0; color: var(--soft); font-size: .95rem; flex: 1; }
-.card pre { position: relative; z-index: 1; }
+.card pre { position: relative; z-index: 1; white-space: pre-wrap; overflow-wrap: anywhere; }
 .sheet { margin-top: 1.1rem; }
 .sheet > h2 { font-size: 1.2rem; margin-bottom: .4rem; }
 .sheet p { margin: .5rem 0 0; }
@@ -65,7 +65,7 @@ h1, h2, h3 { line-height: 1.2; letter-spacing: -.015em; margin: 0; text-wrap: ba
 .top h1 { font-size: clamp(1.7rem, 5vw, 2.3rem); margin-top: .6rem; }
 .top p { margin: .4rem 0 0; color: var(--soft); max-width: 44rem; text-wrap: pretty; }
 .soft { color: var(--soft); }
-footer { padding: 2rem 0 2.6rem; color: var(--soft); font-size: .9rem; }
+footer, footer.wrap { padding-top: 1.6rem; padding-bottom: 2.6rem; color: var(--soft); font-size: .9rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .93rem; }
 th, td { text-align: left; padding: .5rem .9rem .5rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
@@ -99,17 +99,16 @@ tr:last-child td { border-bottom: 0; }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; } }
 ]]
 
--- A moon and its satellite, after the meaning of "Lua".
+-- A moon ("lua" in Portuguese) between brackets as Lua writes them.
 page.logo = [[
 <svg viewBox="0 0 96 96" aria-hidden="true">
-<circle cx="44" cy="52" r="38" fill="#fff"/><circle cx="57" cy="39" r="11.5" fill="#3d46d6"/>
-<circle cx="83" cy="13" r="11" fill="#c9ccff"/>
-<path d="M14 58h19l6-11 8 22 6-11h21" fill="none" stroke="#3d46d6" stroke-width="4.5" stroke-linecap="round" stroke-linejoin="round"/>
+<path d="M22 12H8v72h14M74 12h14v72H74" fill="none" stroke="#c9ccff" stroke-width="8" stroke-linecap="round" stroke-linejoin="round"/>
+<path d="M66 60A24 24 0 1 1 45 24.500a19 19 0 0 0 21 35.500z" fill="#fff"/>
 </svg>]]
 
 local ICON = "data:image/svg+xml;base64," .. httpd.encode("base64",
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="14" cy="18" r="13" fill="#3d46d6"/>'
-    .. '<circle cx="19" cy="13" r="4" fill="#fff"/><circle cx="28" cy="4" r="4" fill="#7a5cff"/></svg>')
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 96"><rect width="96" height="96" rx="22" fill="#3d46d6"/>'
+    .. '<path d="M72 62A28 28 0 1 1 45 18.500a22 22 0 0 0 27 43.500z" fill="#fff"/></svg>')
 
 -- What a content security policy needs to let exactly this text in.
 local function source_hash(text)
