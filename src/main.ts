@@ -5,7 +5,8 @@ import { GatewayError, messageOf } from './base/errors.ts';
 import { createLogger, formatLine, type Logger } from './base/logger.ts';
 import { packageVersion } from './base/package-info.ts';
 import type { Config } from './config/config.ts';
-import { parseCommandLine } from './config/parse-command-line.ts';
+import type { ParseResult } from './config/parse-command-line.ts';
+import { parsePlainWords } from './config/plain-words.ts';
 import { withMappings } from './config/ready-made-mappings.ts';
 import { compileLuaModule } from './lua/wasm-module.ts';
 import { gatewayBanner } from './supervisor/banner.ts';
@@ -25,10 +26,7 @@ const DEFAULT_COLUMNS = 80;
 
 async function main(words: readonly string[]): Promise<number> {
   const channel = backgroundChannel();
-  const result = parseCommandLine(words, {
-    columns: process.stdout.columns ?? DEFAULT_COLUMNS,
-    shell: process.env['SHELL'] ?? '',
-  });
+  const result = await readCommandLine(words);
   switch (result.kind) {
     case 'text':
       process.stdout.write(result.text);
@@ -40,6 +38,17 @@ async function main(words: readonly string[]): Promise<number> {
       if (result.config.daemon && channel === undefined) return await runInBackground(words, result.config);
       return await runHere(result.config, channel);
   }
+}
+
+async function readCommandLine(words: readonly string[]): Promise<ParseResult> {
+  const config = parsePlainWords(words);
+  if (config !== undefined) return { kind: 'run', config };
+  // only here, because it brings yargs
+  const { parseCommandLine } = await import('./config/parse-command-line.ts');
+  return parseCommandLine(words, {
+    columns: process.stdout.columns ?? DEFAULT_COLUMNS,
+    shell: process.env['SHELL'] ?? '',
+  });
 }
 
 async function runInBackground(words: readonly string[], config: Config): Promise<number> {

@@ -47,7 +47,10 @@ export interface FrontEndOptions {
 }
 
 /** Where to listen: a descriptor that already listens, or a port of an address. */
-export type ListenTarget = { readonly fd: number } | { readonly port: number; readonly host?: string };
+export type ListenTarget =
+  | { readonly fd: number }
+  /** `reusePort`: others may bind the same address too (Node 22.12 and later). */
+  | { readonly port: number; readonly host?: string; readonly reusePort?: boolean };
 
 /** Deadlines are looked at this often per shortest timeout, within the bounds below. */
 const SWEEPS_PER_TIMEOUT = 8;

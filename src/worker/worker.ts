@@ -174,7 +174,7 @@ function closeAll(mappings: readonly LuaMapping[]): void {
 
 function toTarget(source: ListenSource): ListenTarget {
   if (source.kind === 'descriptor') return { fd: source.descriptor };
-  return { port: source.port, host: source.address };
+  return { port: source.port, host: source.address, reusePort: source.reusePort };
 }
 
 /** The byte string of a text in UTF-8: paths of requests and names of files are bytes. */
