@@ -27,7 +27,9 @@ function element(name, className, text) {
 }
 
 function units(bytes) {
-    return bytes < 1024 ? bytes + ' B' : bytes < 1048576 ? (bytes / 1024).toFixed(1) + ' KiB' : (bytes / 1048576).toFixed(1) + ' MiB';
+    if (bytes < 1024) return bytes + ' B';
+    const unit = bytes < 1048576 ? 1024 : 1048576;
+    return (bytes / unit).toFixed(1).replace('.0', '') + (unit === 1024 ? ' KiB' : ' MiB');
 }
 
 async function refresh() {
@@ -100,28 +102,28 @@ for (const name of ['dragover', 'drop']) window.addEventListener(name, (event) =
 local function readable_size(bytes)
     if bytes < 1024 then
         return bytes .. " B"
-    elseif bytes < 1048576 then
-        return string.format("%.4g KiB", bytes / 1024)
     end
-    return string.format("%.4g MiB", bytes / 1048576)
+    local unit = bytes < 1048576 and 1024 or 1048576
+    local number = string.format("%.1f", bytes / unit):gsub("%.0$", "")
+    return number .. (unit == 1024 and " KiB" or " MiB")
 end
 
--- The uploads as a table; everything a stranger has chosen is escaped.
+-- The uploads as a list; everything a stranger has chosen is escaped.
 local function listing(env)
     local uploads = store.list()
     if #uploads == 0 then
         return '<p class="soft">Nothing yet.</p>'
     end
-    local rows = {'<div class="scroll"><table><tr><th>Name</th><th>Size</th><th>SHA-256</th><th>Stored (UTC)</th></tr>\n'}
+    local items = {'<ul class="files">\n'}
     for _, entry in ipairs(uploads) do
-        rows[#rows + 1] = table.concat {
-            '<tr><td><a href="', page.escape(page.link(env, "/file?id=" .. entry.id)), '">', page.escape(entry.name), '</a></td>',
-            '<td class="number" title="', tostring(entry.size), ' bytes">', readable_size(entry.size), '</td><td class="mono">',
-            entry.sha256, '</td><td class="number">', os.date("!%d %b %H:%M", entry.time), '</td></tr>\n',
+        items[#items + 1] = table.concat {
+            '<li><a href="', page.escape(page.link(env, "/file?id=" .. entry.id)), '">', page.escape(entry.name), '</a> ',
+            '<span class="soft" title="', tostring(entry.size), ' bytes">', readable_size(entry.size), ', ',
+            os.date("!%d %b %H:%M UTC", entry.time), '</span><div class="mono soft">', entry.sha256, '</div></li>\n',
         }
     end
-    rows[#rows + 1] = '</table></div>'
-    return table.concat(rows)
+    items[#items + 1] = '</ul>'
+    return table.concat(items)
 end
 
 local function show_page(env, header)

@@ -27,7 +27,7 @@ a { color: var(--brand); text-underline-offset: .18em; }
 :focus-visible { outline: 3px solid var(--brand); outline-offset: 3px; border-radius: .3rem; }
 code, pre, kbd, .mono { font-family: ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, monospace; font-size: .86em; }
 pre {
-    margin: .9rem 0 0; padding: .75rem .9rem; overflow-x: auto; line-height: 1.55;
+    margin: .9rem 0 0; padding: .75rem .9rem; overflow-x: auto; overflow-wrap: anywhere; line-height: 1.55;
     background: var(--code); border: 1px solid var(--line); border-radius: .6rem;
 }
 h1, h2, h3 { line-height: 1.2; letter-spacing: -.015em; margin: 0; text-wrap: balance; }
@@ -71,13 +71,11 @@ table { border-collapse: collapse; width: 100%; font-size: .93rem; }
 th, td { text-align: left; padding: .5rem .9rem .5rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 600; font-size: .84rem; }
 td.mono { overflow-wrap: anywhere; }
-td.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 tr:last-child td { border-bottom: 0; }
 .button {
     display: inline-block; padding: .55rem 1.15rem; border: 0; border-radius: .6rem; cursor: pointer; font: inherit;
     font-weight: 600; background: var(--brand); color: var(--brand-ink); text-decoration: none;
 }
-.plain { background: none; border: 0; padding: 0; font: inherit; color: var(--bad); cursor: pointer; text-decoration: underline; }
 .big { font-size: clamp(2.6rem, 13vw, 5rem); font-weight: 700; letter-spacing: -.03em; line-height: 1.1; font-variant-numeric: tabular-nums; }
 .drop {
     display: block; padding: 2.6rem 1rem; text-align: center; border: 2px dashed var(--line); border-radius: 1rem;
@@ -89,6 +87,10 @@ tr:last-child td { border-bottom: 0; }
 .jobs { list-style: none; margin: 0; padding: 0; }
 .jobs li { padding: .8rem 0 .2rem; overflow-wrap: anywhere; }
 .jobs progress { width: 100%; height: .55rem; accent-color: var(--brand); display: block; margin: .3rem 0; }
+.files { list-style: none; margin: 0; padding: 0; }
+.files li { padding: .65rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+.files li:last-child { border-bottom: 0; }
+.files a { font-weight: 600; margin-right: .5rem; }
 .good { color: var(--good); }
 .bad { color: var(--bad); }
 @media (max-width: 30rem) {

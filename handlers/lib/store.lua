@@ -21,6 +21,8 @@ local folder
 -- Of this worker: what each place holds, and which are being written.
 local entries
 local busy = {}
+-- The place that was written last.
+local turn
 
 function store.open(path)
     folder = path
@@ -114,20 +116,24 @@ local function own_entries(worker)
     return entries
 end
 
--- A place that nobody writes to now: a free one, else the one with the oldest upload; nil when all are being written.
+-- The next place in turn that nobody writes to now, so the one with the oldest upload; nil when all are being written.
 local function choose_place(own)
-    local oldest
-    for place = 1, PLACES_MAX do
-        if not busy[place] then
-            if own[place] == nil then
-                return place
-            end
-            if oldest == nil or own[place].time < own[oldest].time then
-                oldest = place
+    if turn == nil then
+        turn = 0
+        for place, entry in pairs(own) do
+            if turn == 0 or entry.time > own[turn].time then
+                turn = place
             end
         end
     end
-    return oldest
+    for step = 0, PLACES_MAX - 1 do
+        local place = (turn + step) % PLACES_MAX + 1
+        if not busy[place] then
+            turn = place
+            return place
+        end
+    end
+    return nil
 end
 
 -- Copies the request's body to a file; returns its length, or nil, a status and a message.

@@ -17,6 +17,7 @@ const PROMPT_MS = 10_000;
 
 let folder: GatewayFolder;
 let gateway: GatewayProcess;
+const running: GatewayProcess[] = [];
 
 before(async () => {
   folder = new GatewayFolder();
@@ -30,13 +31,22 @@ before(async () => {
   gateway = await start(mappings);
 });
 after(async () => {
-  await gateway.stop();
+  await Promise.all(running.map((one) => one.stop()));
   folder.remove();
 });
 
 function start(mappings: readonly string[], cwd = folder.path): Promise<GatewayProcess> {
   const rest = ['-a', '127.0.0.1', '-p', '0', '-w', '1', '-c', folder.certificate, '-k', folder.key];
-  return new GatewayProcess(folder, [...mappings, ...rest], { cwd }).ready();
+  const started = new GatewayProcess(folder, [...mappings, ...rest], { cwd });
+  running.push(started);
+  return started.ready();
+}
+
+/** The lines of the first comment: what serves the script, and what asks for it. */
+function readComment(script: string): { serve: string[]; ask: string } {
+  const text = readFileSync(join(SCRIPTS, script), 'utf8');
+  const serve = /^-- npm start -- (.*)$/m.exec(text)?.[1]?.split(' ') ?? [];
+  return { serve, ask: /^-- ((?:curl|nghttp) .*)$/m.exec(text)?.[1] ?? 'false' };
 }
 
 /** What curl prints; fails when curl does, or when the answer took long. */
@@ -68,7 +78,7 @@ test('main.lua answers /, /js, a missing picture, and what is not there', async 
   for (const protocol of PROTOCOLS) {
     assert.match(await curl(protocol, '/'), /^<html>/);
     assert.equal(await curl(protocol, '/js'), 'console.log("main");');
-    assert.match(await curl(`-i ${protocol}`, '/p1'), /^HTTP\/\S+ 200[^]*\r\n\r\n$/);
+    assert.match(await curl(`-i ${protocol}`, '/p1'), /^HTTP\/\S+ 200.*\r\n\r\n$/s);
     const own = await curl(`-i ${protocol}`, '/nope');
     assert.match(own, /^HTTP\/\S+ 404/);
     assert.match(own, /^content-length: 47\r$/im);
@@ -81,25 +91,21 @@ test('main.lua answers /, /js, a missing picture, and what is not there', async 
 
 test('push.lua pushes four answers where the client takes them', async () => {
   const pushing = await start(['-l', '/', join(SCRIPTS, 'push.lua')]);
-  try {
-    const { code, stdout } = await runShell(`nghttp -v https://localhost:${pushing.port}/push`, folder.path);
-    const text = stdout.toString('latin1').replaceAll('\x1b[', '\n\x1b[');
-    assert.equal(code, 0);
-    const promised = [...text.matchAll(/recv \(stream_id=\d+\) :path: (\/\w+)/g)].map(([, path]) => path);
-    assert.deepEqual(promised, ['/js', '/p1', '/p2', '/p3']);
-    const answered = [...text.matchAll(/recv \(stream_id=(\d+)\) :status: 200/g)].map(([, id]) => Number(id));
-    assert.deepEqual(
-      [2, 4, 6, 8].filter((id) => answered.includes(id)),
-      [2, 4, 6, 8],
-    );
-    assert.equal(answered.length, 5, 'four pushed answers and the page');
-    for (const protocol of PROTOCOLS) {
-      const page = await curl(`-i ${protocol}`, '/push', pushing);
-      assert.match(page, /^HTTP\/\S+ 200/);
-      assert.ok(page.endsWith('</body></html>'));
-    }
-  } finally {
-    await pushing.stop();
+  const { code, stdout } = await runShell(`nghttp -v https://localhost:${pushing.port}/push`, folder.path);
+  const text = stdout.toString('latin1').replaceAll('\x1b[', '\n\x1b[');
+  assert.equal(code, 0);
+  const promised = [...text.matchAll(/recv \(stream_id=\d+\) :path: (\/\w+)/g)].map(([, path]) => path);
+  assert.deepEqual(promised, ['/js', '/p1', '/p2', '/p3']);
+  const answered = [...text.matchAll(/recv \(stream_id=(\d+)\) :status: 200/g)].map(([, id]) => Number(id));
+  assert.deepEqual(
+    [2, 4, 6, 8].filter((id) => answered.includes(id)),
+    [2, 4, 6, 8],
+  );
+  assert.equal(answered.length, 5, 'four pushed answers and the page');
+  for (const protocol of PROTOCOLS) {
+    const page = await curl(`-i ${protocol}`, '/push', pushing);
+    assert.match(page, /^HTTP\/\S+ 200/);
+    assert.ok(page.endsWith('</body></html>'));
   }
 });
 
@@ -138,20 +144,31 @@ test('upload.lua stores nothing of a chunked body, whose length it is not told, 
   }
 });
 
+for (const script of ['handler.lua', 'main.lua', 'push.lua', 'state.lua', 'upload.lua']) {
+  test(`${script} answers the line of its first comment`, async () => {
+    const { serve, ask } = readComment(script);
+    writeFileSync(folder.file('photo.jpg'), randomBytes(5000));
+    const one = await start(serve.map((word) => word.replace(/^examples\/lhttpd/, SCRIPTS)));
+    const line = ask
+      .replace('localhost:8443', `localhost:${one.port}`)
+      .replace('certs/development/certificate.pem', folder.certificate)
+      .replace('curl', 'curl -sS --fail');
+    const { code, stdout, stderr } = await runShell(line, folder.path);
+    assert.equal(code, 0, stderr);
+    assert.ok(stdout.length > 0);
+  });
+}
+
 test('upload.lua answers several uploads at once', async () => {
   const cwd = folder.file('at-once');
   mkdirSync(cwd);
   const sent = randomBytes(70_000);
   writeFileSync(folder.file('same.bin'), sent);
   const several = await start(['-l', '/', join(SCRIPTS, 'upload.lua')], cwd);
-  try {
-    const uploads = [...Array(8).keys()].map((i) =>
-      curl(`${PROTOCOLS[i % 2]} --data-binary @same.bin`, '/upload', several),
-    );
-    // all write the same bytes to the same file
-    assert.deepEqual(await Promise.all(uploads), Array(8).fill('Saved'));
-    assert.ok(readFileSync(join(cwd, 'file.txt')).equals(sent));
-  } finally {
-    await several.stop();
-  }
+  const uploads = [...Array(8).keys()].map((i) =>
+    curl(`${PROTOCOLS[i % 2]} --data-binary @same.bin`, '/upload', several),
+  );
+  // all write the same bytes to the same file
+  assert.deepEqual(await Promise.all(uploads), Array(8).fill('Saved'));
+  assert.ok(readFileSync(join(cwd, 'file.txt')).equals(sent));
 });

@@ -14,6 +14,7 @@ const CERTIFICATE = 'certs/development/certificate.pem';
 const PHOTO_BYTES = 70_001;
 
 let folder: GatewayFolder;
+const running: GatewayProcess[] = [];
 const names = readdirSync(EXAMPLES, { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map((entry) => entry.name);
@@ -24,13 +25,18 @@ before(() => {
   copyFileSync(folder.certificate, folder.file(CERTIFICATE));
   writeFileSync(folder.file('photo.jpg'), randomBytes(PHOTO_BYTES));
 });
-after(() => folder.remove());
+after(async () => {
+  await Promise.all(running.map((one) => one.stop()));
+  folder.remove();
+});
 
 /** Serves what the README says, from an empty folder. */
 async function serve(readme: ExampleReadme): Promise<GatewayProcess> {
   const words = readme.serve.map((word) => (word.startsWith('examples/') ? join(PACKAGE_ROOT, word) : word));
   const rest = ['-a', '127.0.0.1', '-p', '0', '-w', '1', '-c', folder.certificate, '-k', folder.key];
-  return await new GatewayProcess(folder, [...words, ...rest], { cwd: folder.path }).ready();
+  const gateway = new GatewayProcess(folder, [...words, ...rest], { cwd: folder.path });
+  running.push(gateway);
+  return await gateway.ready();
 }
 
 for (const name of names) {
@@ -40,7 +46,7 @@ for (const name of names) {
     before(async () => {
       gateway = await serve(readme);
     });
-    after(() => gateway?.stop());
+    after(() => gateway.stop());
 
     assert.ok(readme.steps.length > 0, `${name} shows no request`);
     for (const { command, answer } of readme.steps) {
@@ -78,7 +84,6 @@ test('The upload example stores the bytes it was sent, both ways', async () => {
   const sent = readFileSync(folder.file('photo.jpg'));
   assert.ok(readFileSync(folder.file('counted.bin')).equals(sent));
   assert.ok(readFileSync(folder.file('streamed.bin')).equals(sent));
-  await gateway.stop();
 });
 
 test('The download example sends its own bytes', async () => {
@@ -86,7 +91,6 @@ test('The download example sends its own bytes', async () => {
   const url = `https://localhost:${gateway.port}/file`;
   const { stdout } = await runShell(`curl -sS --cacert ${folder.certificate} ${url}`, folder.path);
   assert.ok(stdout.equals(readFileSync(join(EXAMPLES, 'file-download', 'script.lua'))));
-  await gateway.stop();
 });
 
 test('An error in the middle of an answer lets no client take it for the whole', async () => {
@@ -100,5 +104,4 @@ test('An error in the middle of an answer lets no client take it for the whole',
   await gateway.until(() => /a part was sent/.test(gateway.stderr));
   assert.match(gateway.stderr, /script\.lua:\d+: a part was sent/);
   assert.match(gateway.stderr, /stack traceback/);
-  await gateway.stop();
 });
