@@ -12,7 +12,7 @@ import type { Counters } from '../base/counters.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Exchange } from './exchange.ts';
-import type { ExchangeSettings } from './exchange-wire.ts';
+import type { ExchangeObserver, ExchangeSettings } from './exchange-wire.ts';
 import { chooseByFirstBytes } from './first-bytes.ts';
 import { Http1Server } from './http1-server.ts';
 import { Http2Server } from './http2-server.ts';
@@ -42,10 +42,15 @@ export interface FrontEndOptions {
   readonly limits: FrontEndLimits;
   readonly logger: Logger;
   readonly counters: Counters;
+  /** For an access log; default: nobody. */
+  readonly observer?: ExchangeObserver | undefined;
 }
 
 /** Where to listen: a descriptor that already listens, or a port of an address. */
-export type ListenTarget = { readonly fd: number } | { readonly port: number; readonly host?: string };
+export type ListenTarget =
+  | { readonly fd: number }
+  /** `reusePort`: others may bind the same address too (Node 22.12 and later). */
+  | { readonly port: number; readonly host?: string; readonly reusePort?: boolean };
 
 /** Deadlines are looked at this often per shortest timeout, within the bounds below. */
 const SWEEPS_PER_TIMEOUT = 8;
@@ -77,6 +82,7 @@ export class FrontEnd {
       counters,
       bodyBytesMax: limits.bodyBytesMax,
       stalls: this.#stalls,
+      observer: options.observer,
     };
     this.#http1 = new Http1Server({ ...limits, sweepIntervalMs: this.#sweepIntervalMs }, settings, handle);
     this.#http2 = new Http2Server(limits, settings, handle);
