@@ -38,8 +38,8 @@ export interface Peer {
   readonly versionArguments: readonly string[];
   /** Files that must exist besides the program. */
   readonly requires: readonly string[];
-  /** Debian packages that bring it. */
-  readonly packages: string;
+  /** Debian packages that bring it; without them the peer is part of this project and must run. */
+  readonly packages?: string;
 }
 
 const BARE_NODE_SERVER = fileURLToPath(new URL('bare-node-server.js', import.meta.url));
@@ -58,7 +58,6 @@ export const PEERS: readonly Peer[] = [
     handlers: ['hello', 'env', 'download', 'upload', 'small-reads', 'echo'],
     versionArguments: ['--version'],
     requires: [],
-    packages: 'nodejs',
   },
   {
     name: 'node',
@@ -71,7 +70,6 @@ export const PEERS: readonly Peer[] = [
     handlers: ['hello', 'env', 'download', 'upload', 'echo'],
     versionArguments: ['--version'],
     requires: [],
-    packages: 'nodejs',
   },
   {
     name: 'nginx-lua',
