@@ -7,9 +7,8 @@ export type FoundPeer =
   | { readonly installed: true; readonly version: string }
   | { readonly installed: false; readonly reason: string };
 
-export function findPeer(peer: Peer, gateway: string): FoundPeer {
-  const words = peer.name === 'lgateway' ? [gateway, ...peer.versionArguments] : peer.versionArguments;
-  const run = spawnSync(peer.program, words, { encoding: 'utf8' });
+export function findPeer(peer: Peer): FoundPeer {
+  const run = spawnSync(peer.program, peer.versionArguments, { encoding: 'utf8' });
   const lacking = peer.requires.filter((file) => !existsSync(file));
   const runs = run.error === undefined && run.status === 0 && lacking.length === 0;
   if (!runs && peer.packages !== undefined)
