@@ -24,6 +24,10 @@ export function installBasicLibrary(
     state.load(T, readScript(fileSystem, name), `@${name}`);
   }
 
+  x.lua_getglobal(L, memory.constant('load'));
+  const nativeLoad = state.nativeFunction(x.lua_tocfunction(L, -1));
+  state.pop(L);
+
   const functions = state.addFunctions({
     print: (T) => {
       const count = x.lua_gettop(T);
@@ -32,9 +36,23 @@ export function installBasicLibrary(
       print(parts.join('\t').slice(0, PRINT_BYTES_MAX));
       return 0;
     },
+    /** Text only: what no compiler has made can crash the VM. */
+    load: (T) => {
+      if (x.lua_gettop(T) < 3) x.lua_settop(T, 3);
+      state.pushString(T, textMode(state.optionalString(T, 3)));
+      x.lua_copy(T, -1, 3);
+      state.pop(T);
+      return nativeLoad(T);
+    },
     loadfile: (T) => {
       const name = state.checkString(T, 1);
+      const mode = state.optionalString(T, 2);
       const hasEnvironment = x.lua_gettop(T) >= 3;
+      if (textMode(mode) === '') {
+        x.lua_pushnil(T);
+        state.pushString(T, `attempt to load a text chunk (mode is '${mode}')`);
+        return 2;
+      }
       try {
         loadFile(T, name);
       } catch (error) {
@@ -86,10 +104,15 @@ export function installBasicLibrary(
     },
   });
   const afterCall = state.addContinuation((T) => x.lua_gettop(T) - 1);
-  for (const name of ['print', 'loadfile', 'dofile'] as const) {
+  for (const name of ['print', 'load', 'loadfile', 'dofile'] as const) {
     x.lua_pushcclosure(L, functions[name], 0);
     x.lua_setglobal(L, memory.constant(name));
   }
+  // debug.debug would wait for a terminal
+  x.lua_getglobal(L, memory.constant('debug'));
+  x.lua_pushnil(L);
+  x.lua_setfield(L, -2, memory.constant('debug'));
+  state.pop(L);
 
   // package.searchers = { preload, our file searcher }: there are no C libraries to load
   x.lua_getglobal(L, memory.constant('package'));
@@ -115,6 +138,11 @@ function isReadable(fileSystem: FileSystem, name: string): boolean {
     // what cannot be looked at is not there, as for C's searcher
     return false;
   }
+}
+
+/** The part of a mode of load that is allowed; empty: none. */
+function textMode(mode: string | undefined): string {
+  return mode === undefined || mode.includes('t') ? 't' : '';
 }
 
 function messageForLua(error: unknown): string {

@@ -11,7 +11,12 @@ import type { State } from '../lua/state.ts';
 export type Wanted =
   | { readonly kind: 'size'; readonly size: number }
   | { readonly kind: 'chunk' }
-  | { readonly kind: 'line'; readonly keepEnd: boolean }
+  | {
+      readonly kind: 'line';
+      readonly keepEnd: boolean;
+      /** Bytes at the front of the queue that are known to hold no line feed. */
+      scanned: number;
+    }
   | { readonly kind: 'all' };
 
 /**
@@ -42,8 +47,8 @@ export class ByteTransfer {
       return size === 0 ? undefined : { kind: 'size', size: Math.min(size, READ_BYTES_MAX) };
     }
     const format = this.#state.checkString(L, n).replace(/^\*/, '');
-    if (format === 'l') return { kind: 'line', keepEnd: false };
-    if (format === 'L') return { kind: 'line', keepEnd: true };
+    if (format === 'l') return { kind: 'line', keepEnd: false, scanned: 0 };
+    if (format === 'L') return { kind: 'line', keepEnd: true, scanned: 0 };
     if (format === 'a') return { kind: 'all' };
     return this.#state.argumentError(L, n, 'invalid format');
   }
@@ -54,9 +59,10 @@ export class ByteTransfer {
    */
   read(L: LuaThread, source: ByteSource, wanted: Wanted, done: (L: LuaThread) => number): number {
     if (this.tryTake(L, source, wanted)) return done(L);
-    if (!this.#scheduler.canWait(L)) throw new LuaError('cannot wait for input here');
+    if (!this.#scheduler.canWait(L))
+      throw new LuaError('cannot wait for input here: a yield cannot cross this call');
     const coroutine = this.#scheduler.running;
-    source.request(missing(source, wanted), coroutine.wake);
+    source.request(bytesNeeded(source, wanted), coroutine.wake);
     return coroutine.wait(
       L,
       (T) => this.read(T, source, wanted, done),
@@ -80,9 +86,11 @@ export class ByteTransfer {
         size = READ_BYTES_MAX;
         break;
       case 'line':
-        size = queue.lineLength();
-        if (size === -1) size = READ_BYTES_MAX;
-        else if (!wanted.keepEnd) dropped = 1;
+        size = queue.lineLength(wanted.scanned);
+        if (size === -1) {
+          wanted.scanned = queue.length;
+          size = READ_BYTES_MAX;
+        } else if (!wanted.keepEnd) dropped = 1;
     }
     if (queue.length < size) {
       if (!source.ended) return false;
@@ -102,38 +110,38 @@ export class ByteTransfer {
 
   /**
    * Writes the string (or number) argument `n` to `sink`, waiting as often as the sink asks, and goes on with `done`,
-   * which is told how many bytes were accepted; fewer than the string's length: the sink has failed.
+   * which is told how many bytes were accepted; fewer than the string's length: the sink has failed. Where nothing can
+   * wait (below `table.sort` and the like) all bytes are handed over, and `done` is told when the sink has no `room` left.
    */
   write(
     L: LuaThread,
     sink: ByteSink,
     n: number,
-    done: (L: LuaThread, written: number) => number,
+    done: (L: LuaThread, written: number, room: boolean) => number,
     from = 0,
   ): number {
     const { exports: x, memory } = this.#state;
     const at = x.lua_tolstring(L, n, memory.sizeOut);
     const size = memory.lastSize;
     let written = from;
+    let room = true;
     while (written < size) {
-      if (sink.error !== undefined) return done(L, written);
+      if (sink.error !== undefined) return done(L, written, room);
       const piece = Math.min(PIECE_BYTES, size - written);
-      const room = sink.write(memory.view((at + written) as CString, piece));
+      room = sink.write(memory.view((at + written) as CString, piece));
       written += piece;
-      if (!room) return this.#waitForRoom(L, sink, n, done, written);
+      if (!room && this.#scheduler.canWait(L)) return this.#waitForRoom(L, sink, n, done, written);
     }
-    return done(L, written);
+    return done(L, written, room);
   }
 
   #waitForRoom(
     L: LuaThread,
     sink: ByteSink,
     n: number,
-    done: (L: LuaThread, written: number) => number,
+    done: (L: LuaThread, written: number, room: boolean) => number,
     written: number,
   ): number {
-    // Nothing can wait below table.sort and the like; there the bytes stay buffered.
-    if (!this.#scheduler.canWait(L)) return this.write(L, sink, n, done, written);
     const coroutine = this.#scheduler.running;
     sink.whenDrained(coroutine.wake);
     return coroutine.wait(
@@ -158,7 +166,7 @@ export class ByteTransfer {
 }
 
 /** How many bytes the source's queue has to hold before it is worth looking again. */
-function missing(source: ByteSource, wanted: Wanted): number {
+export function bytesNeeded(source: ByteSource, wanted: Wanted): number {
   switch (wanted.kind) {
     case 'size':
       return wanted.size;

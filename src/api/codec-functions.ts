@@ -30,6 +30,7 @@ export function codecFunctions(script: LoadedScript): Record<string, HostFunctio
         parts.push(`${encode(name)}=${encode(value)}`);
       }
     };
+    script.lazyTables.touch(L, 2);
     x.lua_pushnil(L);
     while (x.lua_next(L, 2) !== 0) {
       if (x.lua_type(L, -2) !== LUA_TYPE.string) throw new LuaError('names of a query have to be strings');

@@ -75,7 +75,8 @@ export class FileMethods {
       const failure = file.takeError();
       return failure === undefined ? results : this.#files.pushFailure(T, failure);
     };
-    if (count <= 0) return this.#readFormats(L, file, [{ kind: 'line', keepEnd: false }], 0, finish);
+    if (count <= 0)
+      return this.#readFormats(L, file, [{ kind: 'line', keepEnd: false, scanned: 0 }], 0, finish);
     if (x.lua_checkstack(L, count + SPARE_SLOTS) === 0) throw new LuaError('too many arguments');
     const formats: Format[] = [];
     for (let i = 0; i < count; i++) formats.push(this.#checkFormat(L, first + i));
@@ -84,11 +85,11 @@ export class FileMethods {
 
   #checkFormat(L: LuaThread, n: number): Format {
     const { exports: x } = this.#state;
-    if (x.lua_type(L, n) === LUA_TYPE.string) {
+    if (x.lua_type(L, n) !== LUA_TYPE.number) {
       const format = this.#state.checkString(L, n).replace(/^\*/, '');
       if (format.startsWith('n')) return { kind: 'numeral' };
-      if (format.startsWith('l')) return { kind: 'line', keepEnd: false };
-      if (format.startsWith('L')) return { kind: 'line', keepEnd: true };
+      if (format.startsWith('l')) return { kind: 'line', keepEnd: false, scanned: 0 };
+      if (format.startsWith('L')) return { kind: 'line', keepEnd: true, scanned: 0 };
       if (format.startsWith('a')) return { kind: 'all' };
       return this.#state.argumentError(L, n, 'invalid format');
     }
@@ -180,7 +181,7 @@ export class FileMethods {
       x.lua_pushvalue(L, upvalue(3 + i));
       formats.push(this.#checkFormat(L, 1 + i));
     }
-    if (count === 0) formats.push({ kind: 'line', keepEnd: false });
+    if (count === 0) formats.push({ kind: 'line', keepEnd: false, scanned: 0 });
     entry.file.clearEnd();
     return this.#readFormats(L, entry.file, formats, 0, (T, results) => this.#finishRound(T, entry, results));
   }

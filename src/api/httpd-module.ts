@@ -1,5 +1,4 @@
 /** The module `httpd`: register_handler, header, read and write, as lhttpd's scripts know them. */
-import { GatewayError } from '../base/errors.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { checkFields } from '../http/fields.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
@@ -62,12 +61,8 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
       checkCount(L, 'header', 1, 1);
       x.luaL_checktype(L, 1, LUA_TYPE.table);
       const invocation = currentInvocation();
-      const table = readHeadTable(state, L);
-      try {
-        checkFields(table.fields);
-      } catch (error) {
-        throw error instanceof GatewayError ? new LuaError(error.message) : error;
-      }
+      script.lazyTables.touch(L, 1);
+      const table = readHeadTable(state, L, invocation.exchange.protocol);
       if (table.status === undefined) promise(script, invocation, table);
       else giveHead(invocation, table.status, table.fields);
       return 0;
@@ -95,9 +90,8 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
       const file = script.files.optionalFile(L, 1);
       const type = x.lua_type(L, 2);
       if (type <= LUA_TYPE.nil) return 0;
-      if (type !== LUA_TYPE.string && type !== LUA_TYPE.number) {
-        state.argumentError(L, 2, `string expected, got ${state.typeName(L, 2)}`);
-      }
+      if (type !== LUA_TYPE.string && type !== LUA_TYPE.number)
+        x.luaL_typeerror(L, 2, state.memory.constant('string'));
       if (file !== undefined) return script.files.writeStream(L, file);
       return writeToClient(L, currentInvocation());
     },
@@ -106,9 +100,10 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
   function writeToClient(L: LuaThread, invocation: Invocation): number {
     const { exchange } = invocation;
     if (!exchange.headGiven) invocation.sendLinks();
-    return transfer.write(L, exchange, 2, (T, written) => {
+    return transfer.write(L, exchange, 2, (T, written, room) => {
       const { error } = exchange;
       if (error === undefined) {
+        if (!room) throw new LuaError('cannot wait for the client here: a yield cannot cross this call');
         state.pushInteger(T, written);
         return 1;
       }
@@ -128,7 +123,10 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
 
 function giveHead(invocation: Invocation, status: number, fields: string[]): void {
   const { exchange } = invocation;
-  if (exchange.finished) return;
+  if (exchange.finished) {
+    checkFields(fields);
+    return;
+  }
   if (status === 101)
     throw new LuaError('header cannot send status 101: the connection is the gateway’s own');
   if (exchange.headGiven) throw new LuaError('headers already sent');
@@ -147,6 +145,9 @@ function promise(script: LoadedScript, invocation: Invocation, table: HeadTable)
       `header ":path" is ${JSON.stringify(target)} (a path that starts with "/" was expected)`,
     );
   }
+  checkFields(table.fields);
+  checkPseudo(table, ':scheme', /^https?$/);
+  checkPseudo(table, ':authority', /^[\x21-\x7e]+$/);
   if (exchange.finished || exchange.pushed) return;
   const method = table.pseudo[':method'] ?? 'GET';
   if ((method !== 'GET' && method !== 'HEAD') || !script.dispatcher.resolves(target)) {
@@ -156,6 +157,12 @@ function promise(script: LoadedScript, invocation: Invocation, table: HeadTable)
   const pushed = exchange.canPush ? pushTarget(exchange, table, method, target) : undefined;
   if (pushed === undefined) invocation.links.add(target);
   else script.dispatchLater(pushed);
+}
+
+function checkPseudo(table: HeadTable, name: string, legal: RegExp): void {
+  const value = table.pseudo[name];
+  if (value === undefined || legal.test(value)) return;
+  throw new LuaError(`header "${name}" is ${JSON.stringify(value)}, which cannot be promised`);
 }
 
 function pushTarget(

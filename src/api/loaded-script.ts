@@ -1,5 +1,6 @@
 /** One script in one state: its handlers, the libraries it sees, and the invocations that run in it. */
 
+import { isUtf8 } from 'node:buffer';
 import type { Counters } from '../base/counters.ts';
 import type { GatewayError } from '../base/errors.ts';
 import type { LogFields, Logger } from '../base/logger.ts';
@@ -152,13 +153,16 @@ export class LoadedScript {
     this.#options.counters.add('luaErrorsTotal', 1);
     const suppressed = this.#reports.admit();
     if (suppressed === undefined) return;
-    this.logger.error(`Lua error: ${message}`, suppressed === 0 ? fields : { ...fields, suppressed });
+    this.logger.error(
+      `Lua error: ${readable(message)}`,
+      suppressed === 0 ? fields : { ...fields, suppressed },
+    );
   }
 
   invocationEnded(invocation: Invocation): void {
     this.#invocations.delete(invocation);
     this.#options.counters.add('coroutines', -1);
-    if (this.files.openCount > 0) this.#collectSoon();
+    if (this.files.mayBeForgotten) this.#collectSoon();
     if (this.#invocations.size === 0) this.#whenIdle?.();
   }
 
@@ -207,7 +211,10 @@ export class LoadedScript {
   }
 
   #print(line: string): void {
-    this.logger.info(line, { mapping: this.#options.prefix, request: this.#currentInvocation()?.requestId });
+    this.logger.info(readable(line), {
+      mapping: this.#options.prefix,
+      request: this.#currentInvocation()?.requestId,
+    });
   }
 
   /** Files nobody closed are closed by Lua's collector; a handler that forgets them must not run out of descriptors. */
@@ -226,6 +233,15 @@ export class LoadedScript {
     const before = performance.now();
     state.pushReference(L, this.#collectGarbage);
     state.call(L, 0, 0);
+    this.files.collected();
     this.#collectDelayMs = Math.max(COLLECT_DELAY_MS, (performance.now() - before) / COLLECT_SHARE);
   }
+}
+
+/** Bytes of a script as text for people: UTF-8, unless they are something else. */
+function readable(bytes: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is what it looks for
+  if (/^[\x00-\x7f]*$/.test(bytes)) return bytes;
+  const buffer = Buffer.from(bytes, 'latin1');
+  return isUtf8(buffer) ? buffer.toString() : bytes;
 }

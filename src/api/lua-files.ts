@@ -6,7 +6,7 @@ import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
-import type { ByteTransfer, Wanted } from './byte-transfer.ts';
+import { type ByteTransfer, bytesNeeded, type Wanted } from './byte-transfer.ts';
 
 /** Name of the metatable, as in C's Lua: what `FILE* expected` in messages refers to. */
 const METATABLE = 'FILE*';
@@ -27,6 +27,8 @@ export class LuaFiles {
   readonly #scheduler: CoroutineScheduler;
   readonly #transfer: ByteTransfer;
   readonly #open = new Map<number, LuaFile>();
+  /** Files opened since the last collection and still open: some may be forgotten ones. */
+  readonly #young = new Set<number>();
   #nextNumber = 1;
 
   constructor(scheduler: CoroutineScheduler, transfer: ByteTransfer) {
@@ -35,11 +37,14 @@ export class LuaFiles {
     this.#transfer = transfer;
   }
 
-  /** Files that are open now, without the standard ones. */
-  get openCount(): number {
-    let count = 0;
-    for (const { standard } of this.#open.values()) if (!standard) count += 1;
-    return count;
+  /** True when files are open that no collection has looked at: a script may have forgotten them. */
+  get mayBeForgotten(): boolean {
+    return this.#young.size > 0;
+  }
+
+  /** The collector has run: what is open now is held on purpose. */
+  collected(): void {
+    this.#young.clear();
   }
 
   /** Creates the metatable with its methods. */
@@ -62,11 +67,25 @@ export class LuaFiles {
   /** Pushes a new FILE* for `file`. */
   push(L: LuaThread, file: ByteFile, options: { standard?: boolean; process?: boolean } = {}): void {
     const { exports: x, memory } = this.#state;
-    const address = x.lua_newuserdatauv(L, USERDATA_BYTES, 0);
-    const number = this.#nextNumber++;
-    memory.setWord(address, number);
-    this.#open.set(number, { file, standard: options.standard === true, process: options.process === true });
-    x.luaL_setmetatable(L, memory.constant(METATABLE));
+    const standard = options.standard === true;
+    let pushed = false;
+    try {
+      const address = x.lua_newuserdatauv(L, USERDATA_BYTES, 0);
+      const number = this.#nextNumber++;
+      memory.setWord(address, number);
+      this.#open.set(number, { file, standard, process: options.process === true });
+      if (!standard) this.#young.add(number);
+      x.luaL_setmetatable(L, memory.constant(METATABLE));
+      pushed = true;
+    } finally {
+      // no memory for the value: nobody will ever close the file
+      if (!pushed) file.destroy();
+    }
+  }
+
+  #forget(number: number): void {
+    this.#open.delete(number);
+    this.#young.delete(number);
   }
 
   /** The argument `n` as an open file; undefined when it is nil or absent; raises otherwise. */
@@ -104,12 +123,16 @@ export class LuaFiles {
       this.#state.exports.lua_pushnil(L);
       return 1;
     }
-    if (!this.#scheduler.canWait(L))
-      file.fillSync(wanted.kind === 'size' ? wanted.size : Number.MAX_SAFE_INTEGER);
-    return this.#transfer.read(L, file, wanted, (T) => {
+    const finish = (T: LuaThread): number => {
       const failure = file.takeError();
       return failure === undefined ? 1 : this.#pushStreamFailure(T, failure);
-    });
+    };
+    if (this.#scheduler.canWait(L)) return this.#transfer.read(L, file, wanted, finish);
+    while (!this.#transfer.tryTake(L, file, wanted)) {
+      const failure = file.fillSync(bytesNeeded(file, wanted));
+      if (failure !== undefined) return this.#pushStreamFailure(L, failure);
+    }
+    return finish(L);
   }
 
   /** httpd.write(file, s): the number of bytes, or nil, message, code. */
@@ -133,7 +156,7 @@ export class LuaFiles {
       this.#state.pushString(L, 'cannot close standard file');
       return 2;
     }
-    this.#open.delete(memory.word(x.lua_touserdata(L, index)));
+    this.#forget(memory.word(x.lua_touserdata(L, index)));
     if (!this.#scheduler.canWait(L)) {
       const { error, exit } = entry.file.closeSync();
       return this.#pushClosed(L, entry, error, exit);
@@ -157,6 +180,7 @@ export class LuaFiles {
   destroyAll(): void {
     for (const { file } of this.#open.values()) file.destroy();
     this.#open.clear();
+    this.#young.clear();
   }
 
   /** Pushes `nil, message, errno` as luaL_fileresult does. */
@@ -216,10 +240,10 @@ export class LuaFiles {
   /** `__gc`: nobody can be told of errors and nothing can wait. */
   #collect(L: LuaThread): number {
     const { exports: x, memory } = this.#state;
-    const number = memory.word(x.lua_touserdata(L, 1));
+    const number = memory.word(x.luaL_checkudata(L, 1, memory.constant(METATABLE)));
     const entry = this.#open.get(number);
     if (entry !== undefined && !entry.standard) {
-      this.#open.delete(number);
+      this.#forget(number);
       entry.file.destroy();
     }
     return 0;

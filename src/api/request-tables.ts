@@ -121,6 +121,7 @@ export class RequestTables {
     const { exports: x, memory, mainThread: L } = state;
     const { index } = state.addFunctions({
       index: (T) => {
+        x.luaL_checktype(T, 1, LUA_TYPE.table);
         if (x.lua_type(T, 2) !== LUA_TYPE.string) return 0;
         const name = (state.toString(T, 2) as string).toLowerCase();
         if (this.#findField(T, name)) return 1;
@@ -167,24 +168,28 @@ const KNOWN_NAMES: ReadonlySet<string> = new Set(
 );
 const INTERNED_NAME_LENGTH_MAX = 32;
 
+/** Names that `header` has for parts of the request itself; a field of that name would pass for them. */
+const RESERVED_NAMES: ReadonlySet<string> = new Set(['method', 'path', 'scheme']);
+
 /** Repeated fields become one value (RFC 9110 §5.3; cookies RFC 9113 §8.2.3). */
 function joinLowerCase(fields: Fields): Map<string, string> {
   const joined = new Map<string, string>();
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] as string;
+    if (RESERVED_NAMES.has(name)) continue;
     joined.set(name, joinValue(name, joined.get(name), fields[i + 1] as string));
   }
   return joined;
 }
 
-/** The same where names keep the client's case: the first spelling stays. `method` and `path` are the request's own. */
+/** The same where names keep the client's case: the first spelling stays. */
 function joinAnyCase(fields: Fields): Map<string, string> {
   const spelling = new Map<string, string>();
   const joined = new Map<string, string>();
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] as string;
-    if (name === 'method' || name === 'path') continue;
     const lower = name.toLowerCase();
+    if (RESERVED_NAMES.has(lower)) continue;
     const first = spelling.get(lower) ?? name;
     spelling.set(lower, first);
     joined.set(first, joinValue(lower, joined.get(first), fields[i + 1] as string));

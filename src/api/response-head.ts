@@ -1,5 +1,6 @@
 /** Reads the table of `httpd.header`: a final head, an informational one, or a push promise. */
 
+import type { Protocol } from '../http/exchange.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
@@ -17,7 +18,7 @@ const NO_PSEUDO: Readonly<Record<string, string>> = {};
 const COLON = 58;
 
 /** Reads the table at index 1; raises on anything that is neither a field nor a status. */
-export function readHeadTable(state: State, L: LuaThread): HeadTable {
+export function readHeadTable(state: State, L: LuaThread, protocol: Protocol): HeadTable {
   const { exports: x } = state;
   const fields: string[] = [];
   let pseudo: Record<string, string> | undefined;
@@ -28,8 +29,12 @@ export function readHeadTable(state: State, L: LuaThread): HeadTable {
       throw new LuaError(`header has a ${state.typeName(L, -2)} as field name (a string was expected)`);
     }
     const name = state.toString(L, -2) as string;
-    if (name === ':status' || name === 'status') status = readStatus(state, L, name);
-    else if (name.charCodeAt(0) === COLON) {
+    if (name === ':status' || name === 'status') {
+      // where both are given, each protocol has its own, as in lhttpd
+      const own = (name === ':status') === (protocol === 'HTTP/2');
+      const given = readStatus(state, L, name);
+      if (own || status === undefined) status = given;
+    } else if (name.charCodeAt(0) === COLON) {
       pseudo ??= {};
       pseudo[name] = scalar(state, L, name);
     } else if (x.lua_type(L, -1) === LUA_TYPE.table) appendList(state, L, name, fields);

@@ -69,6 +69,7 @@ export class Http2Server {
   sweep(now: number): void {
     const { idleTimeoutMs, stallTimeoutMs } = this.#limits;
     for (const connection of this.#connections) {
+      connection.refresh(now);
       const quietMs = now - connection.activeSince;
       if (connection.closingSince !== 0) {
         const closedMs = now - connection.closingSince;

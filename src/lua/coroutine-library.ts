@@ -1,6 +1,7 @@
 /**
- * Stands before `coroutine.resume` and the functions of `coroutine.wrap`, so that a host function called inside a
- * script's coroutine suspends the whole exchange and not only that coroutine. Everything else is the library's own.
+ * Stands before Lua's coroutine library, so that a host function called inside a script's coroutine suspends the whole
+ * exchange and not only that coroutine, that nobody else resumes or closes it meanwhile, and that a handler finds itself
+ * where a main program would be: it cannot yield.
  */
 import type { CoroutineScheduler } from './coroutine.ts';
 import { HOST_SUSPENSION } from './coroutine.ts';
@@ -18,6 +19,11 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
   x.lua_getglobal(L, memory.constant('coroutine'));
   const nativeResume = nativeField(L, 'resume');
   const nativeWrap = nativeField(L, 'wrap');
+  const nativeStatus = nativeField(L, 'status');
+  const nativeClose = nativeField(L, 'close');
+  const nativeYield = nativeField(L, 'yield');
+  const nativeRunning = nativeField(L, 'running');
+  const nativeIsYieldable = nativeField(L, 'isyieldable');
   // A wrapped function's C code is reached through a sample; the function it would run is never called.
   x.lua_getfield(L, -1, memory.constant('wrap'));
   x.lua_getfield(L, -2, memory.constant('isyieldable'));
@@ -27,30 +33,57 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
 
   const resumeAgain = state.addContinuation((thread) => resume(thread));
   const callWrappedAgain = state.addContinuation((thread) => callWrapped(thread));
-  const { resumeFunction, wrapFunction, callWrappedFunction } = state.addFunctions({
-    resumeFunction: (thread) => {
-      const inner = x.lua_tothread(thread, 1);
-      if (inner !== 0 && scheduler.hostSuspended.has(inner)) {
+  const functions = state.addFunctions({
+    resume: (thread) => {
+      if (scheduler.isWaiting(x.lua_tothread(thread, 1))) {
         x.lua_pushboolean(thread, 0);
         state.pushString(thread, 'cannot resume non-suspended coroutine');
         return 2;
       }
       return resume(thread);
     },
-    wrapFunction: (thread) => {
+    wrap: (thread) => {
       nativeWrap(thread);
       x.lua_getupvalue(thread, -1, 1);
       x.lua_pushcclosure(thread, callWrappedFunction, 1);
       return 1;
     },
+    status: (thread) => {
+      if (!scheduler.isWaiting(x.lua_tothread(thread, 1))) return nativeStatus(thread);
+      state.pushString(thread, 'normal');
+      return 1;
+    },
+    close: (thread) => {
+      if (scheduler.isWaiting(x.lua_tothread(thread, 1)))
+        throw new LuaError('cannot close a normal coroutine');
+      return nativeClose(thread);
+    },
+    yield: (thread) => {
+      if (scheduler.isOwn(thread)) throw new LuaError('attempt to yield from outside a coroutine', 0);
+      return nativeYield(thread);
+    },
+    isyieldable: (thread) => {
+      const of = x.lua_type(thread, 1) === LUA_TYPE.none ? thread : x.lua_tothread(thread, 1);
+      if (!scheduler.isOwn(of)) return nativeIsYieldable(thread);
+      x.lua_pushboolean(thread, 0);
+      return 1;
+    },
+    running: (thread) => {
+      if (!scheduler.isOwn(thread)) return nativeRunning(thread);
+      scheduler.expose(thread);
+      x.lua_pushthread(thread);
+      x.lua_pushboolean(thread, 1);
+      return 2;
+    },
+  });
+  const { callWrappedFunction } = state.addFunctions({
     callWrappedFunction: (thread) => {
-      if (scheduler.hostSuspended.has(x.lua_tothread(thread, FIRST_UPVALUE))) {
+      if (scheduler.isWaiting(x.lua_tothread(thread, FIRST_UPVALUE)))
         throw new LuaError('cannot resume non-suspended coroutine');
-      }
       return callWrapped(thread);
     },
   });
-  state.setFunctions(L, -1, { resume: resumeFunction, wrap: wrapFunction });
+  state.setFunctions(L, -1, functions);
   state.pop(L);
 
   function nativeField(thread: LuaThread, name: string): HostFunction {
@@ -65,7 +98,7 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
     const inner = x.lua_tothread(thread, 1);
     const count = runInner(thread, nativeResume);
     // true, suspension
-    if (count === 2 && isHostSuspension(thread)) return passOutward(thread, inner, resumeAgain);
+    if (count === 2 && isHostSuspension(thread)) return passOutward(thread, inner, 1, resumeAgain);
     return count;
   }
 
@@ -73,7 +106,7 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
   function callWrapped(thread: LuaThread): number {
     const count = runInner(thread, nativeCallWrapped);
     if (count === 1 && isHostSuspension(thread)) {
-      return passOutward(thread, x.lua_tothread(thread, FIRST_UPVALUE), callWrappedAgain);
+      return passOutward(thread, x.lua_tothread(thread, FIRST_UPVALUE), 0, callWrappedAgain);
     }
     return count;
   }
@@ -94,8 +127,11 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
     );
   }
 
-  function passOutward(thread: LuaThread, inner: LuaThread, again: KFunction): number {
+  /** Suspends `thread` too; `kept` values at the bottom of its stack are there when `again` resumes the inner one. */
+  function passOutward(thread: LuaThread, inner: LuaThread, kept: number, again: KFunction): number {
     scheduler.running.passThrough(inner);
+    x.lua_settop(thread, kept);
+    x.lua_pushlightuserdata(thread, HOST_SUSPENSION);
     return x.lua_yieldk(thread, 1, 0, again);
   }
 }

@@ -35,6 +35,8 @@ export class CoroutineScheduler {
   readonly hostSuspended: Set<LuaThread> = new Set();
   readonly afterWait: KFunction;
   readonly #idle: Coroutine[] = [];
+  /** The scheduler's own threads, idle or not. */
+  readonly #threads = new Map<LuaThread, Coroutine>();
   #active = 0;
 
   constructor(state: State) {
@@ -49,10 +51,14 @@ export class CoroutineScheduler {
 
   /**
    * Runs a function: `begin` pushes it and its arguments on the thread and returns the number of arguments. The owner
-   * may be told of the end before this returns.
+   * may be told of the end before this returns; when there was no memory for a thread, undefined is returned.
    */
-  start(owner: CoroutineOwner, begin: (L: LuaThread) => number): Coroutine {
+  start(owner: CoroutineOwner, begin: (L: LuaThread) => number): Coroutine | undefined {
     const coroutine = this.#idle.pop() ?? this.#create();
+    if (coroutine === undefined) {
+      owner.failed('not enough memory');
+      return undefined;
+    }
     this.#active += 1;
     coroutine.start(owner, begin);
     return coroutine;
@@ -62,6 +68,21 @@ export class CoroutineScheduler {
   get running(): Coroutine {
     assert(this.current !== undefined, 'a host function that waits runs in a coroutine');
     return this.current;
+  }
+
+  /** True when `thread` is the scheduler's own: what a script in it takes for the main program. */
+  isOwn(thread: LuaThread): boolean {
+    return this.#threads.has(thread);
+  }
+
+  /** True when `thread` waits for the host; scripts can then neither resume nor close it. */
+  isWaiting(thread: LuaThread): boolean {
+    return this.hostSuspended.has(thread) || this.#threads.get(thread)?.waiting === true;
+  }
+
+  /** A script has got hold of the running thread as a value: it must not come back as another request's. */
+  expose(thread: LuaThread): void {
+    this.#threads.get(thread)?.expose();
   }
 
   /** True when a host function called from `L` may wait. */
@@ -83,18 +104,29 @@ export class CoroutineScheduler {
       this.#idle.push(coroutine);
       return;
     }
+    this.#threads.delete(coroutine.thread);
     const L = this.state.mainThread;
     x.lua_pushnil(L);
     x.lua_rawsetp(L, REGISTRY_INDEX, coroutine.thread);
   }
 
-  /** A new thread, anchored in the registry under its own address. */
-  #create(): Coroutine {
+  /** A new thread, anchored in the registry under its own address; undefined when there is no memory for it. */
+  #create(): Coroutine | undefined {
     const x = this.state.exports;
     const L = this.state.mainThread;
-    const thread = x.lua_newthread(L);
-    x.lua_rawsetp(L, REGISTRY_INDEX, thread);
-    return new Coroutine(this, thread);
+    const top = x.lua_gettop(L);
+    const thread = this.state.attempt(() => {
+      const created = x.lua_newthread(L);
+      x.lua_rawsetp(L, REGISTRY_INDEX, created);
+      return created;
+    });
+    if (thread instanceof ScriptError) {
+      x.lua_settop(L, top);
+      return undefined;
+    }
+    const coroutine = new Coroutine(this, thread);
+    this.#threads.set(thread, coroutine);
+    return coroutine;
   }
 }
 
@@ -108,6 +140,8 @@ export class Coroutine {
   #owner: CoroutineOwner | undefined;
   /** Set by `kill` while the coroutine runs: it ends at its next wait or return. */
   #killed = false;
+  /** A script may still know the thread. */
+  #exposed = false;
   #next: Continuation | undefined;
   #cancel: (() => void) | undefined;
   /** Script coroutines this one is suspended through. */
@@ -128,6 +162,14 @@ export class Coroutine {
     return this.#status === 'closing';
   }
 
+  get waiting(): boolean {
+    return this.#status === 'suspended';
+  }
+
+  expose(): void {
+    this.#exposed = true;
+  }
+
   /** True after `kill`, until it has ended. */
   get killed(): boolean {
     return this.#killed;
@@ -137,15 +179,10 @@ export class Coroutine {
     assert(this.#status === 'idle', 'a coroutine runs one function at a time');
     this.#owner = owner;
     this.#killed = false;
-    const stackPointer = this.#scheduler.state.exports.stackSave();
-    let argumentCount: number;
-    try {
-      argumentCount = begin(this.thread);
-    } catch (thrown) {
-      if (!(thrown instanceof ScriptError)) throw thrown;
-      this.#scheduler.state.exports.stackRestore(stackPointer);
+    const argumentCount = this.#scheduler.state.attempt(() => begin(this.thread));
+    if (argumentCount instanceof ScriptError) {
       this.#release(false);
-      owner.failed(thrown.message);
+      owner.failed(argumentCount.message);
       return;
     }
     this.#resume(argumentCount);
@@ -171,6 +208,8 @@ export class Coroutine {
   readonly wake = (): void => {
     if (this.#status !== 'suspended') return;
     this.#cancel = undefined;
+    // what it yielded is still on its stack, which would grow with every wait
+    this.#scheduler.state.exports.lua_settop(this.thread, -2);
     this.#resume(0);
   };
 
@@ -255,9 +294,12 @@ export class Coroutine {
   #closeVariables(): void {
     const scheduler = this.#scheduler;
     const outer = scheduler.current;
+    const x = scheduler.state.exports;
     scheduler.current = this;
     this.#status = 'closing';
-    scheduler.state.exports.lua_resetthread(this.thread);
+    // the script's coroutines it waited in come first: the innermost, then the ones around it
+    for (const inner of this.#passed ?? []) x.lua_resetthread(inner);
+    x.lua_resetthread(this.thread);
     scheduler.current = outer;
   }
 
@@ -270,7 +312,7 @@ export class Coroutine {
     this.#forgetPassed();
     this.#status = 'idle';
     this.#owner = undefined;
-    this.#scheduler.giveBack(this, reusable);
+    this.#scheduler.giveBack(this, reusable && !this.#exposed);
   }
 }
 

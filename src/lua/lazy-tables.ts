@@ -1,6 +1,7 @@
 /**
  * Tables that are filled when they are first looked at, and that no script can tell from ordinary ones: indexing,
- * `pairs`, `next`, `#`, `rawget`, `rawset`, `rawlen`, `getmetatable` and `setmetatable` all see the filled table.
+ * `pairs`, `next`, `#`, `rawget`, `rawset`, `rawlen`, `getmetatable`, `setmetatable` and their twins in `debug` all see
+ * the filled table. Host functions that look at a script's table by themselves call `touch` first.
  *
  * Which filler belongs to a table is known from its address, as long as the table is alive. A weak table knows that:
  * it has a slot for each of the last tables, and when a slot is needed again, the old table is filled if a script
@@ -142,19 +143,22 @@ export class LazyTables {
   #shadowBasicFunctions(): void {
     const state = this.#state;
     const { exports: x, memory, mainThread: L } = state;
-    const shadowed: Record<string, HostFunction> = {};
-    for (const name of ['next', 'rawget', 'rawset', 'rawlen', 'getmetatable', 'setmetatable']) {
-      x.lua_getglobal(L, memory.constant(name));
-      const native = state.nativeFunction(x.lua_tocfunction(L, -1));
+    const shadow = (library: string, names: readonly string[]): void => {
+      const shadowed: Record<string, HostFunction> = {};
+      x.lua_getglobal(L, memory.constant(library));
+      for (const name of names) {
+        x.lua_getfield(L, -1, memory.constant(name));
+        const native = state.nativeFunction(x.lua_tocfunction(L, -1));
+        state.pop(L);
+        shadowed[name] = (T) => {
+          if (this.#fillers.size > 0) this.touch(T, 1);
+          return native(T);
+        };
+      }
+      state.setFunctions(L, -1, state.addFunctions(shadowed));
       state.pop(L);
-      shadowed[name] = (T) => {
-        if (this.#fillers.size > 0) this.touch(T, 1);
-        return native(T);
-      };
-    }
-    for (const [name, pointer] of Object.entries(state.addFunctions(shadowed))) {
-      x.lua_pushcclosure(L, pointer, 0);
-      x.lua_setglobal(L, memory.constant(name));
-    }
+    };
+    shadow('_G', ['next', 'rawget', 'rawset', 'rawlen', 'getmetatable', 'setmetatable']);
+    shadow('debug', ['getmetatable', 'setmetatable']);
   }
 }

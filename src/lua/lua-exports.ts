@@ -143,6 +143,7 @@ export interface LuaExports {
   luaL_checknumber(L: LuaThread, argument: number): number;
   luaL_checktype(L: LuaThread, argument: number, type: number): void;
   luaL_checkany(L: LuaThread, argument: number): void;
+  luaL_callmeta(L: LuaThread, index: number, event: CString): number;
   luaL_tolstring(L: LuaThread, index: number, size: Address): CString;
   luaL_getsubtable(L: LuaThread, index: number, name: CString): number;
 }

@@ -81,10 +81,14 @@ export class Memory {
   /** The same for bytes. */
   withBytes<T>(bytes: Uint8Array, use: (at: CString, size: number) => T): T {
     const size = bytes.length;
-    if (size <= SCRATCH_BYTES) {
-      this.heap.set(bytes, this.#scratch);
-      return use(this.#scratch as unknown as CString, size);
-    }
+    if (size > SCRATCH_BYTES) return this.withCopy(bytes, use);
+    this.heap.set(bytes, this.#scratch);
+    return use(this.#scratch as unknown as CString, size);
+  }
+
+  /** The same in an allocation of its own: for uses that run Lua code, which may need the scratch area. */
+  withCopy<T>(bytes: Uint8Array, use: (at: CString, size: number) => T): T {
+    const size = bytes.length;
     const at = this.#allocate(size);
     try {
       this.heap.set(bytes, at);

@@ -2,7 +2,7 @@
  * One Lua VM: its instance, memory and main thread, the stack operations host functions use, and the functions and
  * references it keeps. Knows nothing of coroutines that wait (coroutine.ts) nor of what scripts are for.
  */
-import { messageOf } from '../base/errors.ts';
+import { GatewayError } from '../base/errors.ts';
 import {
   addHostContinuations,
   addHostFunctions,
@@ -12,6 +12,7 @@ import {
 import { isLongjmp, LuaError } from './lua-error.ts';
 import {
   type CFunction,
+  type CString,
   type KFunction,
   LUA_STATUS,
   LUA_TYPE,
@@ -53,6 +54,7 @@ export class State {
     this.exports = exports;
     this.memory = new Memory(exports);
     this.mainThread = exports.luaL_newstate();
+    this.#errorFunctions = this.#createErrorFunctions();
     const { panic } = this.addFunctions({ panic: (L) => this.#panic(L) });
     exports.lua_atpanic(this.mainThread, panic);
     exports.luaL_openlibs(this.mainThread);
@@ -77,8 +79,8 @@ export class State {
   // ---- functions ------------------------------------------------------------------------------------------------
 
   /**
-   * Makes JavaScript functions callable from Lua. A LuaError they throw becomes a Lua error; anything else is a defect
-   * of the gateway and leaves the VM unusable.
+   * Makes JavaScript functions callable from Lua. A LuaError, GatewayError or RangeError they throw becomes a Lua error;
+   * anything else is a defect of the gateway and leaves the VM unusable.
    */
   addFunctions<K extends string>(functions: Readonly<Record<K, HostFunction>>): Record<K, CFunction> {
     const guarded = Object.fromEntries(
@@ -122,7 +124,7 @@ export class State {
     return this.exports.lua_type(L, index);
   }
 
-  /** The name of a value's type as Lua's error messages write it: a metatable's `__name`, else the basic type. */
+  /** The name of a value's basic type as Lua's error messages write it. */
   typeName(L: LuaThread, index: number): string {
     const names = [
       'no value',
@@ -228,10 +230,11 @@ export class State {
 
   /** Compiles a chunk (text only) and leaves its function on the stack; throws ScriptError with Lua's message. */
   load(L: LuaThread, source: Uint8Array, chunkName: string): void {
-    const name = this.memory.constant(chunkName);
     const mode = this.memory.constant('t');
-    const status = this.memory.withBytes(source, (at, size) =>
-      this.exports.luaL_loadbufferx(L, at, size, name, mode),
+    const size = source.length;
+    const chunk = Buffer.concat([source, Buffer.from(`${chunkName}\0`, 'latin1')]);
+    const status = this.memory.withCopy(chunk, (at) =>
+      this.exports.luaL_loadbufferx(L, at, size, (at + size) as CString, mode),
     );
     if (status !== LUA_STATUS.ok) throw this.#takeError(L);
   }
@@ -240,7 +243,7 @@ export class State {
   call(L: LuaThread, argumentCount: number, resultCount: number): void {
     const x = this.exports;
     const base = x.lua_gettop(L) - argumentCount;
-    x.lua_pushcclosure(L, this.#messageHandler(), 0);
+    x.lua_pushcclosure(L, this.#errorFunctions.traceback, 0);
     x.lua_rotate(L, base, 1);
     const status = x.lua_pcallk(L, argumentCount, resultCount, base, 0, NULL);
     x.lua_rotate(L, base, -1);
@@ -248,42 +251,73 @@ export class State {
     if (status !== LUA_STATUS.ok) throw this.#takeError(L);
   }
 
-  /** The error value on top of `L` as text with a traceback of `L`; pops it. Never raises. */
+  /** Runs `run` outside Lua's protection; an error Lua raises there (it is out of memory) is returned. */
+  attempt<T>(run: () => T): T | ScriptError {
+    const stackPointer = this.exports.stackSave();
+    try {
+      return run();
+    } catch (thrown) {
+      if (!(thrown instanceof ScriptError)) throw thrown;
+      this.exports.stackRestore(stackPointer);
+      return thrown;
+    }
+  }
+
+  /** The error value on top of `L`, which has ended, as text with a traceback of `L`; pops it. Never raises. */
   describeError(L: LuaThread, status: number): string {
+    const x = this.exports;
+    const main = this.mainThread;
     if (status === LUA_STATUS.memoryError) {
       this.pop(L);
       return 'not enough memory';
     }
-    const message = this.#errorText(L, -1);
-    this.pop(L);
-    this.memory.withString(`${message}\0`, (at) => this.exports.luaL_traceback(this.mainThread, L, at, 0));
-    const text = this.toString(this.mainThread, -1) ?? message;
-    this.pop(this.mainThread);
-    return text;
+    const fallback = `(error object is a ${this.typeName(L, -1)} value)`;
+    x.lua_pushcclosure(main, this.#errorFunctions.describe, 0);
+    x.lua_xmove(L, main, 1);
+    x.lua_pushthread(L);
+    x.lua_xmove(L, main, 1);
+    const described = x.lua_pcallk(main, 2, 1, 0, 0, NULL) === LUA_STATUS.ok;
+    const text = described ? this.toString(main, -1) : undefined;
+    this.pop(main);
+    return text ?? fallback;
   }
 
-  #handler: CFunction | undefined;
+  /** Made before the libraries are opened, so that a full heap never has to hold more for them. */
+  readonly #errorFunctions: Record<'describe' | 'traceback', CFunction>;
 
-  #messageHandler(): CFunction {
-    this.#handler ??= this.addFunctions({
-      traceback: (L) => {
-        const message = this.#errorText(L, 1);
-        this.memory.withString(`${message}\0`, (at) => this.exports.luaL_traceback(L, L, at, 1));
+  #createErrorFunctions(): Record<'describe' | 'traceback', CFunction> {
+    const x = this.exports;
+    return this.addFunctions({
+      // error value, thread it ended
+      describe: (L) => {
+        const message = this.#pushErrorText(L, 1);
+        x.luaL_traceback(L, x.lua_tothread(L, 2), message, 0);
         return 1;
       },
-    }).traceback;
-    return this.#handler;
+      traceback: (L) => {
+        const message = this.#pushErrorText(L, 1);
+        x.luaL_traceback(L, L, message, 1);
+        return 1;
+      },
+    });
   }
 
-  /** The text of an error value, without running any Lua code but its `__tostring`. */
-  #errorText(L: LuaThread, index: number): string {
-    const text = this.toString(L, index);
-    if (text !== undefined) return text;
-    return `(error object is a ${this.typeName(L, index)} value)`;
+  /** Pushes the text of an error value, as lua.c finds it, and returns where it stands. May raise. */
+  #pushErrorText(L: LuaThread, index: number): CString {
+    const x = this.exports;
+    const { sizeOut } = this.memory;
+    x.lua_pushvalue(L, index);
+    let at = x.lua_tolstring(L, -1, sizeOut);
+    if (at === 0 && x.luaL_callmeta(L, index, this.memory.constant('__tostring')) !== 0)
+      at = x.lua_tolstring(L, -1, sizeOut);
+    if (at !== 0) return at;
+    this.pushString(L, `(error object is a ${this.typeName(L, index)} value)`);
+    return x.lua_tolstring(L, -1, sizeOut);
   }
 
+  /** Pops the error message of a chunk that could not be compiled or run: always a string. */
   #takeError(L: LuaThread): ScriptError {
-    const message = this.#errorText(L, -1);
+    const message = this.toString(L, -1) ?? `(error object is a ${this.typeName(L, -1)} value)`;
     this.pop(L);
     return new ScriptError(message);
   }
@@ -302,7 +336,8 @@ export class State {
   #raise(L: LuaThread, thrown: unknown): number {
     if (isLongjmp(thrown)) throw thrown;
     if (thrown instanceof LuaError) this.#pushPositioned(L, thrown.message, thrown.level);
-    else if (thrown instanceof RangeError) this.pushString(L, messageOf(thrown));
+    else if (thrown instanceof GatewayError) this.#pushPositioned(L, thrown.message, 1);
+    else if (thrown instanceof RangeError) this.pushString(L, thrown.message);
     else throw thrown;
     return this.exports.lua_error(L);
   }

@@ -45,7 +45,11 @@ export class GatewayProcess {
   readonly ended: Promise<Ended>;
   readonly #folder: GatewayFolder;
 
-  constructor(folder: GatewayFolder, words: readonly string[], settings: { uid?: number } = {}) {
+  constructor(
+    folder: GatewayFolder,
+    words: readonly string[],
+    settings: { uid?: number; cwd?: string } = {},
+  ) {
     this.#folder = folder;
     this.child = spawn(process.execPath, [MAIN, ...words], {
       stdio: ['ignore', 'pipe', 'pipe'],

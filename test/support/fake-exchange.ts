@@ -1,0 +1,250 @@
+/** An Exchange without a wire: what a handler does to it is kept for the test to look at. */
+import { ByteQueue } from '../../src/base/byte-queue.ts';
+import { GatewayError } from '../../src/base/errors.ts';
+import type {
+  ConnectionInfo,
+  Exchange,
+  Fields,
+  Protocol,
+  PushPromise,
+  RequestBody,
+} from '../../src/http/exchange.ts';
+import { checkFields, fieldValue } from '../../src/http/fields.ts';
+
+export interface FakeRequest {
+  readonly method?: string;
+  readonly protocol?: Protocol;
+  readonly fields?: Fields;
+  readonly authority?: string;
+  /** The whole body; `'open'`: the test supplies it through `exchange.body`. */
+  readonly body?: string | Uint8Array | 'open';
+  /** Response bytes taken before a writer has to wait. */
+  readonly roomBytes?: number;
+  /** False: nothing drains until the test calls `drain`. */
+  readonly drains?: boolean;
+  readonly canPush?: boolean;
+}
+
+export class FakeBody implements RequestBody {
+  readonly queue: ByteQueue = new ByteQueue();
+  readonly declaredLength = undefined;
+  ended = false;
+  error: GatewayError | undefined;
+  #wanted = 0;
+  #ready: (() => void) | undefined;
+
+  /** True while a reader waits. */
+  get awaited(): boolean {
+    return this.#ready !== undefined;
+  }
+
+  supply(bytes: string | Uint8Array): void {
+    this.queue.push(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
+    if (this.queue.length >= this.#wanted) this.#notify();
+  }
+
+  finish(error?: GatewayError): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.error = error;
+    this.#notify();
+  }
+
+  request(size: number, ready: () => void): void {
+    this.#wanted = size;
+    this.#ready = ready;
+    if (this.ended || this.queue.length >= size) setImmediate(() => this.#notify());
+  }
+
+  cancelRequest(): void {
+    this.#ready = undefined;
+  }
+
+  consumed(): void {}
+
+  #notify(): void {
+    const ready = this.#ready;
+    this.#ready = undefined;
+    ready?.();
+  }
+}
+
+const CONNECTION: ConnectionInfo = {
+  peerAddress: '192.0.2.7',
+  peerPort: 50123,
+  localAddress: '192.0.2.1',
+  localPort: 8443,
+  tlsProtocol: 'TLSv1.3',
+  tlsCipher: 'TLS_AES_256_GCM_SHA384',
+  tlsServerName: 'example.test',
+};
+
+const NO_FIELDS: Fields = [];
+
+export class FakeExchange implements Exchange {
+  readonly protocol: Protocol;
+  readonly method: string;
+  readonly target: string;
+  readonly scheme = 'https';
+  readonly authority: string;
+  readonly fields: Fields;
+  readonly connection: ConnectionInfo = CONNECTION;
+  readonly body: FakeBody = new FakeBody();
+  readonly pushed = false;
+  readonly canPush: boolean;
+
+  headGiven = false;
+  finished = false;
+  status = 0;
+  bytesWritten = 0;
+  error: GatewayError | undefined;
+  onAbort: ((reason: GatewayError) => void) | undefined;
+  onClose: (() => void) | undefined;
+
+  /** What the handler gave. */
+  responseFields: Fields = NO_FIELDS;
+  readonly informed: { readonly status: number; readonly fields: Fields }[] = [];
+  readonly promises: PushPromise[] = [];
+  readonly writes: Buffer[] = [];
+  /** True when the client would see a broken response. */
+  broken = false;
+  /** Resolves when the response has ended, however. */
+  readonly closed: Promise<void>;
+  #close: () => void = () => undefined;
+  #headSent = false;
+  #unread = 0;
+  #drained: (() => void) | undefined;
+  readonly #roomBytes: number;
+  readonly #drains: boolean;
+
+  constructor(target: string, request: FakeRequest = {}) {
+    this.target = target;
+    this.protocol = request.protocol ?? 'HTTP/2';
+    this.method = request.method ?? (request.body === undefined ? 'GET' : 'POST');
+    this.fields = request.fields ?? NO_FIELDS;
+    this.authority = request.authority ?? 'example.test';
+    this.canPush = request.canPush ?? false;
+    this.#roomBytes = request.roomBytes ?? Number.POSITIVE_INFINITY;
+    this.#drains = request.drains ?? true;
+    if (request.body !== 'open') {
+      if (request.body !== undefined) this.body.supply(request.body);
+      this.body.finish();
+    }
+    this.closed = new Promise((resolve) => {
+      this.#close = resolve;
+    });
+  }
+
+  /** The body given so far, as a byte string. */
+  get text(): string {
+    return Buffer.concat(this.writes).toString('latin1');
+  }
+
+  /** The value of a response field. */
+  field(name: string): string | undefined {
+    return fieldValue(this.responseFields, name);
+  }
+
+  inform(status: number, fields: Fields): void {
+    checkFields(fields);
+    this.informed.push({ status, fields });
+  }
+
+  head(status: number, fields: Fields): void {
+    if (this.finished) return;
+    if (this.headGiven) throw new RangeError('The head has already been given');
+    checkFields(fields);
+    const length = fieldValue(fields, 'content-length');
+    if (length !== undefined && !/^[0-9]+$/.test(length)) {
+      throw new GatewayError(
+        'LGW_FIELD_INVALID',
+        `Value "${length}" of field "content-length" is not a length`,
+      );
+    }
+    this.headGiven = true;
+    this.status = status;
+    this.responseFields = fields;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.finished) return true;
+    if (!this.headGiven) this.head(200, NO_FIELDS);
+    this.writes.push(Buffer.from(bytes));
+    this.bytesWritten += bytes.length;
+    this.#unread += bytes.length;
+    return this.#unread < this.#roomBytes;
+  }
+
+  whenDrained(drained: () => void): void {
+    this.#drained = drained;
+    if (this.#drains) setImmediate(() => this.drain());
+  }
+
+  cancelDrained(): void {
+    this.#drained = undefined;
+  }
+
+  /** True while a writer waits for room. */
+  get writerWaits(): boolean {
+    return this.#drained !== undefined;
+  }
+
+  /** The client has read everything. */
+  drain(): void {
+    this.#unread = 0;
+    const drained = this.#drained;
+    this.#drained = undefined;
+    drained?.();
+  }
+
+  flush(): void {
+    if (this.headGiven) this.#headSent = true;
+  }
+
+  trailers(): void {}
+
+  end(): void {
+    if (this.finished) return;
+    if (!this.headGiven) this.head(200, NO_FIELDS);
+    this.#finish();
+  }
+
+  reset(status = 500): void {
+    if (this.finished) return;
+    if (this.#headSent) this.broken = true;
+    else {
+      this.status = status;
+      this.writes.length = 0;
+    }
+    this.#finish();
+  }
+
+  /** The client goes away. */
+  abort(): void {
+    if (this.finished) return;
+    const reason = new GatewayError('LGW_CLIENT_GONE', 'Client has gone', { luaCode: 'closed' });
+    this.error = reason;
+    this.finished = true;
+    const { onAbort } = this;
+    this.onAbort = undefined;
+    onAbort?.(reason);
+    this.body.finish(reason);
+    this.drain();
+    this.#finish();
+  }
+
+  push(promise: PushPromise): Exchange | undefined {
+    checkFields(promise.fields);
+    this.promises.push(promise);
+    return new FakeExchange(promise.target, { method: promise.method });
+  }
+
+  #finish(): void {
+    this.finished = true;
+    this.onAbort = undefined;
+    const { onClose } = this;
+    this.onClose = undefined;
+    onClose?.();
+    this.#close();
+  }
+}

@@ -1,0 +1,263 @@
+/** Loads Lua scripts into real mappings with files in a temporary folder, and calls them with or without sockets. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LoadedScript } from '../../src/api/loaded-script.ts';
+import { LuaMapping } from '../../src/api/lua-mapping.ts';
+import { Counters } from '../../src/base/counters.ts';
+import type { LogFields, Logger } from '../../src/base/logger.ts';
+import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
+import { FileSystem } from '../../src/file/file-system.ts';
+import { ProcessTable } from '../../src/file/process-table.ts';
+import { Dispatcher } from '../../src/http/dispatcher.ts';
+import { FrontEnd } from '../../src/http/front-end.ts';
+import { Router } from '../../src/http/router.ts';
+import { compileLuaModule } from '../../src/lua/wasm-module.ts';
+import { makeCertificate } from '../../src/tls/make-certificate.ts';
+import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
+
+const DAY_MS = 86_400_000;
+/** How long `eventually` looks; long enough for a busy machine. */
+const EVENTUALLY_MS_MAX = 10_000;
+const EVENTUALLY_STEP_MS = 5;
+
+let compiled: Promise<WebAssembly.Module> | undefined;
+
+/** The VM's module, compiled once for all tests of a file. */
+export function luaModule(): Promise<WebAssembly.Module> {
+  compiled ??= compileLuaModule();
+  return compiled;
+}
+
+export interface HarnessOptions {
+  readonly prefix?: string;
+  readonly module?: WebAssembly.Module;
+  readonly filesMax?: number;
+  /** Files made before the script is loaded. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+/** One script behind a dispatcher. */
+export class ScriptHarness {
+  readonly folder: string;
+  readonly counters: Counters = new Counters();
+  /** `level message`, one for each line logged. */
+  readonly log: string[] = [];
+  readonly dispatcher: Dispatcher;
+  readonly fileSystem: FileSystem;
+  readonly processes: ProcessTable;
+  readonly prefix: string;
+  readonly logger: Logger;
+  readonly #module: WebAssembly.Module;
+  #script: LoadedScript | undefined;
+  #frontEnd: FrontEnd | undefined;
+
+  /** Loads `source` as `script.lua`; throws what loading throws. */
+  static async load(source: string, options: HarnessOptions = {}): Promise<ScriptHarness> {
+    const harness = new ScriptHarness(options.module ?? (await luaModule()), options);
+    try {
+      await harness.#load(source);
+    } catch (error) {
+      await harness.close();
+      throw error;
+    }
+    return harness;
+  }
+
+  /** A script whose handler `/run` is `body`, with `httpd`, `env`, `header` and `say` (writes its values and a line feed). */
+  static run(body: string, options: HarnessOptions = {}): Promise<ScriptHarness> {
+    return ScriptHarness.load(
+      `httpd = require 'httpd'
+      function say(...)
+        local t = table.pack(...)
+        for i = 1, t.n do t[i] = tostring(t[i]) end
+        httpd.write(nil, table.concat(t, ' ') .. '\\n')
+      end
+      httpd.register_handler('/run', function(env, header) ${body}\nend)`,
+      options,
+    );
+  }
+
+  private constructor(module: WebAssembly.Module, options: HarnessOptions) {
+    this.#module = module;
+    this.prefix = options.prefix ?? '/';
+    this.folder = mkdtempSync(join(tmpdir(), 'lgw-script-'));
+    for (const [name, text] of Object.entries(options.files ?? {})) this.writeFile(name, text);
+    const { counters } = this;
+    this.logger = this.#createLogger();
+    this.fileSystem = new FileSystem({
+      root: undefined,
+      workingDirectory: this.folder,
+      filesMax: options.filesMax ?? 1000,
+      operationsMax: 16,
+      counters,
+      logger: this.logger,
+    });
+    this.processes = new ProcessTable({
+      workingDirectory: this.folder,
+      allowedCommands: undefined,
+      pipesMax: 64,
+      environment: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
+      counters,
+      blocks: this.fileSystem.blocks,
+      logger: this.logger,
+    });
+    this.dispatcher = new Dispatcher(new Router([]), this.logger);
+  }
+
+  get script(): LoadedScript {
+    assert(this.#script !== undefined, 'the script is loaded');
+    return this.#script;
+  }
+
+  /** KiB that Lua's objects take after a full collection. */
+  luaHeapKiB(): number {
+    const { state } = this.script;
+    const L = state.mainThread;
+    const x = state.exports;
+    const collect = (option: string): number => {
+      x.lua_getglobal(L, state.memory.constant('collectgarbage'));
+      state.pushString(L, option);
+      state.call(L, 1, 1);
+      const result = x.lua_tonumberx(L, -1, 0 as never);
+      state.pop(L);
+      return result;
+    };
+    collect('collect');
+    collect('collect');
+    return collect('count');
+  }
+
+  writeFile(name: string, text: string | Uint8Array): void {
+    writeFileSync(join(this.folder, name), typeof text === 'string' ? Buffer.from(text, 'latin1') : text);
+  }
+
+  /** A file of the folder as a byte string. */
+  readFile(name: string): string {
+    return readFileSync(join(this.folder, name), 'latin1');
+  }
+
+  /** Begins a request without a socket. */
+  begin(target: string, request: FakeRequest = {}): FakeExchange {
+    const exchange = new FakeExchange(target, request);
+    this.dispatcher.dispatch(exchange);
+    return exchange;
+  }
+
+  /** Makes a request without a socket and waits for the end of the response. */
+  async request(target: string, request: FakeRequest = {}): Promise<FakeExchange> {
+    const exchange = this.begin(target, request);
+    await exchange.closed;
+    return exchange;
+  }
+
+  /** The body of a GET for `/run`, which has to succeed. */
+  async output(request: FakeRequest = {}): Promise<string> {
+    const exchange = await this.request(this.prefix === '/' ? '/run' : `${this.prefix}/run`, request);
+    assert(!exchange.broken && exchange.status === 200, `status ${exchange.status}: ${this.log.join('\n')}`);
+    return exchange.text;
+  }
+
+  /** Serves the script over TLS on a free port of 127.0.0.1. */
+  async listen(): Promise<number> {
+    const { certificate, key } = testCertificate();
+    this.#frontEnd = new FrontEnd(
+      {
+        tls: { key, cert: certificate },
+        limits: DEFAULT_LIMITS,
+        logger: this.logger,
+        counters: this.counters,
+      },
+      (exchange) => this.dispatcher.dispatch(exchange),
+    );
+    return (await this.#frontEnd.listen({ port: 0, host: '127.0.0.1' })).port;
+  }
+
+  /** Fails unless nothing of any request is left. */
+  async expectNothingOpen(): Promise<void> {
+    await eventually(() => {
+      const { exchanges, coroutines, files, pipes } = this.counters.snapshot();
+      assert.deepEqual(
+        { exchanges, coroutines, files, pipes },
+        { exchanges: 0, coroutines: 0, files: 0, pipes: 0 },
+      );
+      assert.equal(this.script.scheduler.active, 0);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#frontEnd?.stop();
+    this.#script?.close();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async #load(source: string): Promise<void> {
+    this.writeFile('script.lua', source);
+    this.#script = await LoadedScript.load({
+      prefix: this.prefix,
+      script: 'script.lua',
+      module: this.#module,
+      fileSystem: this.fileSystem,
+      processes: this.processes,
+      dispatcher: this.dispatcher,
+      logger: this.logger,
+      counters: this.counters,
+      serverPort: 8443,
+      workerId: 1,
+    });
+    this.dispatcher.router.replace([new LuaMapping(this.prefix, this.#script)]);
+  }
+
+  #createLogger(): Logger {
+    const write =
+      (level: string) =>
+      (message: string, fields: LogFields = {}): void => {
+        const parts = Object.entries(fields).map(([name, value]) => ` ${name}=${value}`);
+        this.log.push(`${level} ${message}${parts.join('')}`);
+      };
+    return {
+      level: 'debug',
+      error: write('error'),
+      warn: write('warn'),
+      info: write('info'),
+      debug: write('debug'),
+    };
+  }
+}
+
+/** Repeats a check until it passes or the time is up. */
+export async function eventually(check: () => void): Promise<void> {
+  const deadline = performance.now() + EVENTUALLY_MS_MAX;
+  for (;;) {
+    try {
+      check();
+      return;
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, EVENTUALLY_STEP_MS);
+    });
+  }
+}
+
+/** Lets everything that is ready run. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+let certificate: { readonly certificate: string; readonly key: string } | undefined;
+
+function testCertificate(): { readonly certificate: string; readonly key: string } {
+  certificate ??= makeCertificate({
+    hostNames: ['localhost'],
+    addresses: [Uint8Array.of(127, 0, 0, 1)],
+    organization: 'lgateway tests',
+    notBefore: new Date(Date.now() - DAY_MS),
+    notAfter: new Date(Date.now() + DAY_MS),
+  });
+  return certificate;
+}
