@@ -67,18 +67,7 @@ export class TestGateway {
       writeFileSync(script, text.replaceAll('$FOLDER', folder.path), 'latin1');
       return ['-l', prefix, script];
     });
-    const usual = [
-      '-c',
-      folder.certificate,
-      '-k',
-      folder.key,
-      '-a',
-      '127.0.0.1',
-      '-p',
-      '0',
-      '-w',
-      `${workers}`,
-    ];
+    const usual = usualWords(folder, workers);
     const process = new GatewayProcess(folder, [...usual, ...mappings, ...(options.words ?? [])]);
     const gateway = new TestGateway(folder, process, workers);
     try {
@@ -246,6 +235,11 @@ export class TestGateway {
   #isIdle(now: Record<CounterName, number>): boolean {
     return REQUEST_GAUGES.every((name) => now[name] === 0) && now.references === this.#referencesAtStart;
   }
+}
+
+/** Certificate, key, a port of the kernel's choice on the loopback, number of workers; scripts are to follow. */
+export function usualWords(folder: GatewayFolder, workers = 1): string[] {
+  return `-c ${folder.certificate} -k ${folder.key} -a 127.0.0.1 -p 0 -w ${workers}`.split(' ');
 }
 
 /** One request over a session; a reset is an answer that is cut. */
