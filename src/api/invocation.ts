@@ -5,6 +5,7 @@ import { OperationOwner } from '../file/operation-queue.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Route } from '../http/handler.ts';
 import type { Coroutine, CoroutineOwner } from '../lua/coroutine.ts';
+import type { TableSource } from '../lua/lazy-tables.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import type { Reference } from '../lua/state.ts';
 import type { LoadedScript } from './loaded-script.ts';
@@ -12,7 +13,7 @@ import { PreloadLinks } from './preload-links.ts';
 import { nextRequestId } from './request-id.ts';
 import type { RequestHead } from './request-tables.ts';
 
-export class Invocation implements CoroutineOwner {
+export class Invocation implements CoroutineOwner, TableSource {
   readonly exchange: Exchange;
   readonly route: Route;
   readonly #script: LoadedScript;
@@ -64,19 +65,23 @@ export class Invocation implements CoroutineOwner {
     this.#links?.send();
   }
 
-  /** Calls the handler. It may have ended when this returns. */
+  /** Calls the handler, as wrapped by LazyTables. It may have ended when this returns. */
   start(handler: Reference): void {
     const script = this.#script;
     this.exchange.onAbort = this.#abort;
     const coroutine = script.scheduler.start(this, (L) => {
+      const number = script.lazyTables.reserve(L, this);
       script.state.pushReference(L, handler);
-      script.lazyTables.push(L, (T) =>
-        script.tables.fillEnvironment(T, this.#head, this.route, this.requestId),
-      );
-      script.lazyTables.push(L, (T) => script.tables.fillHeader(T, this.#head, this.route));
-      return 2;
+      script.state.exports.lua_pushnumber(L, number);
+      return 1;
     });
     if (!this.#ended) this.#coroutine = coroutine;
+  }
+
+  fill(L: LuaThread, argument: 0 | 1): void {
+    const { tables } = this.#script;
+    if (argument === 0) tables.fillEnvironment(L, this.#head, this.route, this.requestId);
+    else tables.fillHeader(L, this.#head, this.route);
   }
 
   suspended(): void {

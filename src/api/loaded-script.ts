@@ -18,6 +18,7 @@ import { type Reference, State } from '../lua/state.ts';
 import { installBasicLibrary } from './basic-library.ts';
 import { ByteTransfer } from './byte-transfer.ts';
 import { FileMethods } from './file-methods.ts';
+import { HeadCache } from './head-cache.ts';
 import { installHttpdModule } from './httpd-module.ts';
 import { Invocation } from './invocation.ts';
 import { IoLibrary } from './io-library.ts';
@@ -54,6 +55,7 @@ export class LoadedScript {
   readonly scheduler: CoroutineScheduler;
   readonly lazyTables: LazyTables;
   readonly tables: RequestTables;
+  readonly heads: HeadCache;
   readonly transfer: ByteTransfer;
   readonly files: LuaFiles;
   readonly logger: Logger;
@@ -94,6 +96,7 @@ export class LoadedScript {
     installCoroutineLibrary(this.scheduler);
     this.lazyTables = new LazyTables(state);
     this.tables = new RequestTables(state, options);
+    this.heads = new HeadCache(state);
     this.transfer = new ByteTransfer(this.scheduler);
     this.files = new LuaFiles(this.scheduler, this.transfer);
     const print = (line: string): void => this.#print(line);
@@ -122,7 +125,7 @@ export class LoadedScript {
     return this.#handlers.get(name);
   }
 
-  /** The first registration of a name holds; `keep` is not called for later ones. */
+  /** The first registration of a name holds; `keep`, which wraps the function for LazyTables, is not called for later ones. */
   registerHandler(name: string, keep: () => Reference): void {
     if (this.#handlers.has(name)) {
       this.logger.warn('Handler registered twice; the first one stays', {

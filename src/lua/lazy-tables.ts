@@ -3,109 +3,140 @@
  * `pairs`, `next`, `#`, `rawget`, `rawset`, `rawlen`, `getmetatable`, `setmetatable` and their twins in `debug` all see
  * the filled table. Host functions that look at a script's table by themselves call `touch` first.
  *
- * Which filler belongs to a table is known from its address, as long as the table is alive. A weak table knows that:
- * it has a slot for each of the last tables, and when a slot is needed again, the old table is filled if a script
- * still holds it and forgotten otherwise.
+ * A call of a wrapped function gets two of them, made by Lua code with nothing in them but a number under a key no
+ * script can write. The number leads to who fills them. A weak table knows the last ones that are alive; before a
+ * number is used again, a table that a script has kept is filled.
  */
 import type { HostFunction } from './host-functions.ts';
-import { type Address, LUA_TYPE, type LuaThread } from './lua-exports.ts';
-import type { Reference, State } from './state.ts';
+import { LUA_STATUS, LUA_TYPE, type LuaThread, NULL } from './lua-exports.ts';
+import { type Reference, ScriptError, type State } from './state.ts';
 
-/** Unfilled tables that are remembered before the oldest has to be settled. */
+/** Calls that are remembered before the tables of the oldest are settled. */
 const REMEMBERED_MAX = 1024;
-/** Hash slots a lazy table is made with: room for the fields of an ordinary request. */
-const TABLE_SLOTS = 16;
+/** Calls settled in one go. */
+const BLOCK = 64;
+/** Key of a table's number: a light userdata, which no script can make. */
+const NUMBER_KEY = 0x6c67_7732;
 
-/** Fills the table on top of the stack of `L`, which has lost its lazy metatable, and leaves it there. */
-export type Filler = (L: LuaThread) => void;
-
-interface Remembered {
-  readonly address: Address;
-  readonly fill: Filler;
+/** Who fills the tables of one call. */
+export interface TableSource {
+  /** Fills the first (0) or second (1) argument: the table on top of the stack of `L`, which it leaves there. */
+  fill(L: LuaThread, argument: 0 | 1): void;
 }
+
+const PRELUDE = `
+local weak, lazy, KEY, setmetatable, getmetatable, settle = ...
+local function wrap(handler)
+  return function(n)
+    local first, second = setmetatable({ [KEY] = n }, lazy), setmetatable({ [KEY] = n + 1 }, lazy)
+    weak[n], weak[n + 1] = first, second
+    return handler(first, second)
+  end
+end
+local function sweep(from, to)
+  for n = from, to do
+    local t = weak[n]
+    if t and getmetatable(t) == lazy then settle(t) end
+    weak[n] = nil
+  end
+end
+return wrap, sweep`;
 
 export class LazyTables {
   readonly #state: State;
-  readonly #metatable: Reference;
-  /** Weak values: slot (as light userdata) → table. */
-  readonly #weak: Reference;
-  readonly #fillers = new Map<Address, Filler>();
-  readonly #remembered: (Remembered | undefined)[] = new Array<Remembered | undefined>(REMEMBERED_MAX);
-  #nextSlot = 0;
+  readonly #wrap: Reference;
+  readonly #sweep: Reference;
+  /** Where the metatable of unfilled tables stands. */
+  #metatable = 0;
+  readonly #sources: (TableSource | undefined)[] = new Array<TableSource | undefined>(REMEMBERED_MAX);
+  #next = 0;
 
   constructor(state: State) {
     this.#state = state;
     const { exports: x, memory, mainThread: L } = state;
-    x.lua_createtable(L, 0, 1);
+    state.load(L, Buffer.from(PRELUDE), '=lgateway');
+    x.lua_createtable(L, REMEMBERED_MAX * 2, 0);
     x.lua_createtable(L, 0, 1);
     state.pushString(L, 'v');
     x.lua_setfield(L, -2, memory.constant('__mode'));
     x.lua_setmetatable(L, -2);
-    this.#weak = state.keep(L);
-    this.#metatable = this.#createMetatable();
+    this.#pushMetatable(L);
+    x.lua_pushlightuserdata(L, NUMBER_KEY);
+    x.lua_getglobal(L, memory.constant('setmetatable'));
+    x.lua_getglobal(L, memory.constant('getmetatable'));
+    const { settle } = state.addFunctions({
+      settle: (T) => {
+        this.touch(T, 1);
+        return 0;
+      },
+    });
+    x.lua_pushcclosure(L, settle, 0);
+    state.call(L, 6, 2);
+    this.#sweep = state.keep(L);
+    this.#wrap = state.keep(L);
     this.#shadowBasicFunctions();
   }
 
-  /** Pushes a new table that `fill` fills at first touch. */
-  push(L: LuaThread, fill: Filler): void {
+  /** Replaces the function on top of the stack by one that takes what `reserve` returns and calls it with two tables. */
+  wrap(L: LuaThread): void {
     const { exports: x } = this.#state;
-    x.lua_createtable(L, 0, TABLE_SLOTS);
-    this.#state.pushReference(L, this.#metatable);
-    x.lua_setmetatable(L, -2);
-    const address = x.lua_topointer(L, -1);
-    const slot = this.#nextSlot;
-    this.#nextSlot = slot + 1 === REMEMBERED_MAX ? 0 : slot + 1;
-    this.#state.pushReference(L, this.#weak);
-    const old = this.#remembered[slot];
-    if (old !== undefined) this.#settle(L, old, slot);
-    x.lua_pushvalue(L, -2);
-    x.lua_rawsetp(L, -2, slot + 1);
-    this.#state.pop(L);
-    this.#fillers.set(address, fill);
-    this.#remembered[slot] = { address, fill };
+    this.#state.pushReference(L, this.#wrap);
+    x.lua_rotate(L, -2, 1);
+    this.#state.call(L, 1, 1);
   }
 
-  /** Forgets a remembered table; one that is still alive is filled. The weak table is on top of the stack. */
-  #settle(L: LuaThread, old: Remembered, slot: number): void {
-    if (this.#fillers.get(old.address) !== old.fill) return;
-    const { exports: x } = this.#state;
-    if (x.lua_rawgetp(L, -1, slot + 1) === LUA_TYPE.table) {
-      this.#fill(L, x.lua_absindex(L, -1), old.address, old.fill);
-    } else this.#fillers.delete(old.address);
-    this.#state.pop(L);
+  /** Takes a number for the tables of the next call; throws ScriptError when an older table cannot be filled. */
+  reserve(L: LuaThread, source: TableSource): number {
+    const slot = this.#next;
+    if (slot % BLOCK === 0) this.#settleBlock(L, slot);
+    this.#sources[slot] = source;
+    this.#next = slot + 1 === REMEMBERED_MAX ? 0 : slot + 1;
+    return slot * 2 + 1;
   }
 
   /** Fills the table at `index` if it is a lazy one that has not been filled. */
   touch(L: LuaThread, index: number): void {
-    const address = this.#state.exports.lua_topointer(L, index);
-    const fill = this.#fillers.get(address);
-    if (fill === undefined || !this.#isLazy(L, index)) return;
-    this.#fill(L, this.#state.exports.lua_absindex(L, index), address, fill);
+    const { exports: x } = this.#state;
+    if (x.lua_getmetatable(L, index) === 0) return;
+    const metatable = x.lua_topointer(L, -1);
+    this.#state.pop(L);
+    if (metatable === this.#metatable) this.#fill(L, x.lua_absindex(L, index));
   }
 
-  #fill(L: LuaThread, index: number, address: Address, fill: Filler): void {
+  /** Forgets a block of numbers; tables of theirs that are alive and unfilled are filled. */
+  #settleBlock(L: LuaThread, first: number): void {
     const { exports: x } = this.#state;
-    this.#fillers.delete(address);
+    if (this.#sources[first] !== undefined) {
+      this.#state.pushReference(L, this.#sweep);
+      x.lua_pushnumber(L, first * 2 + 1);
+      x.lua_pushnumber(L, (first + BLOCK) * 2);
+      if (x.lua_pcallk(L, 2, 0, 0, 0, NULL) !== LUA_STATUS.ok) {
+        this.#state.pop(L);
+        throw new ScriptError('not enough memory');
+      }
+    }
+    this.#sources.fill(undefined, first, first + BLOCK);
+  }
+
+  #fill(L: LuaThread, index: number): void {
+    const { exports: x } = this.#state;
+    x.lua_rawgetp(L, index, NUMBER_KEY);
+    const number = x.lua_tonumberx(L, -1, NULL);
+    this.#state.pop(L);
+    x.lua_pushnil(L);
+    x.lua_rawsetp(L, index, NUMBER_KEY);
     x.lua_pushnil(L);
     x.lua_setmetatable(L, index);
+    const source = this.#sources[(number - 1) >> 1];
     x.lua_pushvalue(L, index);
-    fill(L);
+    source?.fill(L, number % 2 === 1 ? 0 : 1);
     this.#state.pop(L);
   }
 
-  /** An address can have been taken over by another table since: only the metatable tells. */
-  #isLazy(L: LuaThread, index: number): boolean {
-    const { exports: x } = this.#state;
-    if (x.lua_type(L, index) !== LUA_TYPE.table || x.lua_getmetatable(L, index) === 0) return false;
-    this.#state.pushReference(L, this.#metatable);
-    const lazy = x.lua_rawequal(L, -1, -2) !== 0;
-    this.#state.pop(L, 2);
-    return lazy;
-  }
-
-  #createMetatable(): Reference {
+  /** Pushes the metatable of unfilled tables and notes where it stands. */
+  #pushMetatable(L: LuaThread): void {
     const state = this.#state;
-    const { exports: x, memory, mainThread: L } = state;
+    const { exports: x, memory } = state;
     x.lua_getglobal(L, memory.constant('next'));
     const next = state.keep(L);
     const functions = state.addFunctions({
@@ -136,10 +167,10 @@ export class LazyTables {
     });
     x.lua_createtable(L, 0, 4);
     state.setFunctions(L, -1, functions);
-    return state.keep(L);
+    this.#metatable = x.lua_topointer(L, -1);
   }
 
-  /** Puts a check for lazy tables before the basic functions that go round metamethods. */
+  /** Puts a check for lazy tables before the functions that go round metamethods. */
   #shadowBasicFunctions(): void {
     const state = this.#state;
     const { exports: x, memory, mainThread: L } = state;
@@ -151,7 +182,7 @@ export class LazyTables {
         const native = state.nativeFunction(x.lua_tocfunction(L, -1));
         state.pop(L);
         shadowed[name] = (T) => {
-          if (this.#fillers.size > 0) this.touch(T, 1);
+          if (x.lua_type(T, 1) === LUA_TYPE.table) this.touch(T, 1);
           return native(T);
         };
       }

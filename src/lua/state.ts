@@ -30,6 +30,11 @@ export type Reference = number & { readonly reference: unique symbol };
 /** References are light userdata keys of the registry; real addresses of wasm memory stay below this number. */
 const FIRST_REFERENCE = 0x7000_0000;
 
+/** Made once: sizes and statuses are mostly small. */
+const SMALL_INTEGERS: readonly bigint[] = Array.from({ length: 1024 }, (_, i) => BigInt(i));
+
+const TAIL_CALLS = /\n\t\(\.\.\.tail calls\.\.\.\)$/;
+
 /** An error that ended a Lua call from the host: message and traceback as one text. */
 export class ScriptError extends Error {
   override readonly name = 'ScriptError';
@@ -151,7 +156,7 @@ export class State {
 
   /** Pushes a whole number as a Lua integer. */
   pushInteger(L: LuaThread, value: number): void {
-    this.exports.lua_pushinteger(L, BigInt(value));
+    this.exports.lua_pushinteger(L, SMALL_INTEGERS[value] ?? BigInt(value));
   }
 
   /** Pushes a constant string that is kept in the VM: for keys and values that come again and again. */
@@ -279,7 +284,8 @@ export class State {
     const described = x.lua_pcallk(main, 2, 1, 0, 0, NULL) === LUA_STATUS.ok;
     const text = described ? this.toString(main, -1) : undefined;
     this.pop(main);
-    return text ?? fallback;
+    // the handler was called by code of ours that left no frame
+    return text?.replace(TAIL_CALLS, '') ?? fallback;
   }
 
   /** Made before the libraries are opened, so that a full heap never has to hold more for them. */
