@@ -161,7 +161,8 @@ export class FrontEnd {
   #createSecure(tls: TlsOptions): TlsServer {
     const server = createTlsServer({
       ...tls,
-      ALPNProtocols: ['h2', 'http/1.1'],
+      // curl --http1.0 offers nothing else, and a list without it would end the handshake
+      ALPNProtocols: ['h2', 'http/1.1', 'http/1.0'],
       handshakeTimeout: this.#options.limits.handshakeTimeoutMs,
       noDelay: true,
     });
