@@ -16,6 +16,8 @@ export interface BenchOptions {
   readonly json: string | undefined;
   /** Compiled `main.js` to measure instead of this build. */
   readonly gateway: string | undefined;
+  /** Compiled `main.js` of another build to measure in the same rounds. */
+  readonly against: string | undefined;
 }
 
 export class UsageError extends Error {}
@@ -32,6 +34,7 @@ export const USAGE: string = `Usage: npm run bench -- [OPTIONS]
   --json FILE     write the result here instead of bench/results/
   --check         exit status 1 when lgateway misses a threshold
   --gateway FILE  measure this main.js instead of the one just built
+  --against FILE  measure this main.js as well, as the peer "against"
   --list          name the scenarios and peers
 `;
 
@@ -47,6 +50,7 @@ export function parseOptions(words: readonly string[]): BenchOptions {
     help: values.help ?? false,
     json: values.json,
     gateway: values.gateway,
+    against: values.against,
   };
 }
 
@@ -60,6 +64,7 @@ interface Values {
   help?: boolean;
   json?: string;
   gateway?: string;
+  against?: string;
 }
 
 function parse(words: readonly string[]): { values: Values } {
@@ -76,6 +81,7 @@ function parse(words: readonly string[]): { values: Values } {
         help: { type: 'boolean', short: 'h' },
         json: { type: 'string' },
         gateway: { type: 'string' },
+        against: { type: 'string' },
       },
     });
   } catch (error) {

@@ -6,7 +6,7 @@ import { machineFacts } from './machine.ts';
 import { type Effort, MEBIBYTE } from './measures/measure.ts';
 import { type BenchOptions, parseOptions, USAGE, UsageError } from './options.ts';
 import { findPeer } from './peers/find-peer.ts';
-import { PEERS, type Peer } from './peers/peers.ts';
+import { listPeers, type Peer } from './peers/peers.ts';
 import { formatHeading, formatScenario } from './report.ts';
 import type { BenchResult, ScenarioResult } from './result.ts';
 import { runScenario } from './run-scenario.ts';
@@ -37,13 +37,12 @@ const QUICK_EFFORT: Effort = {
 };
 
 async function main(options: BenchOptions): Promise<number> {
-  const gateway = resolve(options.gateway ?? join(PACKAGE_ROOT, 'dist', 'src', 'main.js'));
   const scenarios = SCENARIOS.filter(
     ({ name }) => options.only.length === 0 || options.only.some((word) => name.includes(word)),
   );
   if (scenarios.length === 0)
     throw new UsageError(`No scenario is named like "${options.only.join('", "')}"`);
-  const { peers, versions } = findPeers(options, gateway);
+  const { peers, versions } = findPeers(options);
   const result = {
     format: 1 as const,
     startedAt: new Date().toISOString(),
@@ -53,7 +52,7 @@ async function main(options: BenchOptions): Promise<number> {
     scenarios: [] as ScenarioResult[],
   };
   console.log(formatHeading(result));
-  await runAll(scenarios, peers, options, gateway, result.scenarios);
+  await runAll(scenarios, peers, options, result.scenarios);
   console.log(`Result written to ${writeResult(result, options.json)}`);
   if (result.scenarios.some(({ failures }) => failures.length > 0)) return EXIT_FAILURE;
   const missed = result.scenarios.some(({ verdicts }) => verdicts.some(({ ok }) => !ok));
@@ -64,11 +63,10 @@ async function runAll(
   scenarios: readonly Scenario[],
   peers: readonly Peer[],
   options: BenchOptions,
-  gateway: string,
   results: ScenarioResult[],
 ): Promise<void> {
   const workspace = new Workspace();
-  const bench = { workspace, gateway, effort: options.quick ? QUICK_EFFORT : FULL_EFFORT };
+  const bench = { workspace, effort: options.quick ? QUICK_EFFORT : FULL_EFFORT };
   process.once('exit', () => {
     killServers();
     workspace.remove();
@@ -85,16 +83,19 @@ async function runAll(
   }
 }
 
-function findPeers(
-  options: BenchOptions,
-  gateway: string,
-): { peers: Peer[]; versions: Record<string, string> } {
-  const unknown = options.peers.find((name) => !PEERS.some((peer) => peer.name === name));
+function peersOf({ gateway, against }: BenchOptions): Peer[] {
+  const built = join(PACKAGE_ROOT, 'dist', 'src', 'main.js');
+  return listPeers(resolve(gateway ?? built), against === undefined ? undefined : resolve(against));
+}
+
+function findPeers(options: BenchOptions): { peers: Peer[]; versions: Record<string, string> } {
+  const all = peersOf(options);
+  const unknown = options.peers.find((name) => !all.some((peer) => peer.name === name));
   if (unknown !== undefined) throw new UsageError(`No peer is named "${unknown}"`);
-  const wanted = PEERS.filter(({ name }) => options.peers.length === 0 || options.peers.includes(name));
+  const wanted = all.filter(({ name }) => options.peers.length === 0 || options.peers.includes(name));
   const versions: Record<string, string> = {};
   const peers = wanted.filter((peer) => {
-    const found = findPeer(peer, gateway);
+    const found = findPeer(peer);
     versions[peer.name] = found.installed ? found.version : found.reason;
     return found.installed;
   });
@@ -115,17 +116,17 @@ function showProgress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
 }
 
-function list(): string {
+function list(options: BenchOptions): string {
   const names = (all: readonly { name: string; title?: string }[]): string =>
     all.map(({ name, title }) => `  ${name.padEnd(16)}  ${title ?? ''}`.trimEnd()).join('\n');
-  return `Scenarios\n${names(SCENARIOS)}\nPeers\n${names(PEERS)}`;
+  return `Scenarios\n${names(SCENARIOS)}\nPeers\n${names(peersOf(options))}`;
 }
 
 async function runCommand(words: readonly string[]): Promise<number> {
   try {
     const options = parseOptions(words);
     if (!options.help && !options.list) return await main(options);
-    console.log(options.help ? USAGE : list());
+    console.log(options.help ? USAGE : list(options));
     return EXIT_OK;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;

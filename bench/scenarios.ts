@@ -128,7 +128,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'start-up',
     title: 'start of the process to the first answer, 2 workers, 1 mapping',
     handler: 'hello',
-    peers: ['lgateway', 'node'],
+    peers: ['lgateway', 'against', 'node'],
     measure: startUp,
     metrics: [READY],
     thresholds: [{ metric: 'readyMs', bound: 'at most', value: 500 }],

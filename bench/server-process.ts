@@ -21,7 +21,6 @@ const OUTPUT_CHARACTERS_MAX = 2000;
 export interface ServerSettings {
   readonly peer: Peer;
   readonly workspace: Workspace;
-  readonly gateway: string;
   readonly workers: number;
   readonly payloadBytes: number;
 }
@@ -39,10 +38,10 @@ export class ServerProcess {
   #pids: readonly number[] = [];
 
   private constructor(settings: ServerSettings, port: number) {
-    const { peer, workspace, workers, gateway } = settings;
+    const { peer, workspace, workers } = settings;
     this.port = port;
     this.files = workspace.prepare(peer, port, settings.payloadBytes);
-    this.#child = spawn(peer.program, peer.arguments({ files: this.files, workers, gateway }), {
+    this.#child = spawn(peer.program, peer.arguments({ files: this.files, workers }), {
       cwd: this.files.FOLDER,
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -13,7 +13,7 @@ local DEMOS = {
         "curl -T photo.jpg", "?name=photo.jpg"},
     {"/push", "»", "Server push", "A page that promises its style and picture before anybody has asked for them.",
         "nghttp -v", ""},
-    {"/clock", "◷", "Clock", "One answer that never ends: a line each second, while a coroutine waits and no thread does.",
+    {"/clock", "◷", "Clock", "One answer that never ends: a line each second, while a coroutine waits, not a thread.",
         "curl -N", "/stream"},
     {"/counter", "#", "Counter", "A plain Lua variable lives as long as its worker. Each worker thread counts for itself.",
         "curl", ""},

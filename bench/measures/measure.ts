@@ -19,8 +19,6 @@ export interface Effort {
 export interface Bench {
   readonly workspace: Workspace;
   readonly effort: Effort;
-  /** Compiled `main.js` of the gateway to measure. */
-  readonly gateway: string;
 }
 
 /** Metric → value. */
@@ -60,6 +58,6 @@ export function withServer(
 }
 
 export function startServer(peer: Peer, bench: Bench, workers: number): Promise<ServerProcess> {
-  const { workspace, gateway, effort } = bench;
-  return ServerProcess.start({ peer, workspace, gateway, workers, payloadBytes: effort.payloadBytes });
+  const { workspace, effort } = bench;
+  return ServerProcess.start({ peer, workspace, workers, payloadBytes: effort.payloadBytes });
 }

@@ -7,12 +7,13 @@ export type FoundPeer =
   | { readonly installed: true; readonly version: string }
   | { readonly installed: false; readonly reason: string };
 
-export function findPeer(peer: Peer, gateway: string): FoundPeer {
-  const words = peer.name === 'lgateway' ? [gateway, ...peer.versionArguments] : peer.versionArguments;
-  const run = spawnSync(peer.program, words, { encoding: 'utf8' });
+export function findPeer(peer: Peer): FoundPeer {
+  const run = spawnSync(peer.program, peer.versionArguments, { encoding: 'utf8' });
   const lacking = peer.requires.filter((file) => !existsSync(file));
-  if (run.error !== undefined || run.status !== 0 || lacking.length > 0)
+  const runs = run.error === undefined && run.status === 0 && lacking.length === 0;
+  if (!runs && peer.packages !== undefined)
     return { installed: false, reason: `not installed; Debian has it in ${peer.packages}` };
-  const [version = ''] = `${run.stdout}${run.stderr}`.trim().split('\n');
-  return { installed: true, version };
+  // one of our own that fails here fails again, and in detail, when it is started
+  const version = runs ? `${run.stdout}${run.stderr}`.trim().split('\n')[0] : undefined;
+  return { installed: true, version: version ?? 'unknown' };
 }

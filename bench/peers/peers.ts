@@ -1,7 +1,14 @@
 /** The table of the servers that are compared: how each is found, configured and started. */
 import { fileURLToPath } from 'node:url';
 
-export type PeerName = 'lgateway' | 'node' | 'nginx-lua' | 'haproxy-lua' | 'lighttpd-magnet' | 'h2o-mruby';
+export type PeerName =
+  | 'lgateway'
+  | 'against'
+  | 'node'
+  | 'nginx-lua'
+  | 'haproxy-lua'
+  | 'lighttpd-magnet'
+  | 'h2o-mruby';
 
 /** What a handler of the bench does; every peer has `hello`. */
 export type HandlerName = 'hello' | 'env' | 'download' | 'upload' | 'small-reads' | 'echo';
@@ -23,8 +30,6 @@ export interface StartPlan {
   readonly files: PeerFiles;
   /** Threads that serve; peers other than lgateway are always started with one. */
   readonly workers: number;
-  /** Compiled `main.js` of the gateway to measure. */
-  readonly gateway: string;
 }
 
 export interface Peer {
@@ -38,28 +43,37 @@ export interface Peer {
   readonly versionArguments: readonly string[];
   /** Files that must exist besides the program. */
   readonly requires: readonly string[];
-  /** Debian packages that bring it. */
-  readonly packages: string;
+  /** Debian packages that bring it; without them the peer is part of this project and must run. */
+  readonly packages?: string;
 }
 
 const BARE_NODE_SERVER = fileURLToPath(new URL('bare-node-server.js', import.meta.url));
 
-export const PEERS: readonly Peer[] = [
-  {
-    name: 'lgateway',
+/** Every peer; `against` is another build of the gateway. Builds are named by their compiled `main.js`. */
+export function listPeers(gateway: string, against: string | undefined): Peer[] {
+  const builds = [gatewayPeer('lgateway', gateway)];
+  if (against !== undefined) builds.push(gatewayPeer('against', against));
+  return [...builds, ...OTHER_PEERS];
+}
+
+function gatewayPeer(name: PeerName, main: string): Peer {
+  return {
+    name,
     program: process.execPath,
-    // --max-body 0: the size of the payload is the bench's affair
-    arguments: ({ files, workers, gateway }) => [
-      ...[gateway, '-c', files.CERTIFICATE, '-k', files.KEY, '-a', '127.0.0.1', '-p', files.PORT],
-      ...['-w', String(workers), '--max-body', '0', '--log-level', 'warn'],
+    // the size of the payload and the idleness of connections are the bench's affair
+    arguments: ({ files, workers }) => [
+      ...[main, '-c', files.CERTIFICATE, '-k', files.KEY, '-a', '127.0.0.1', '-p', files.PORT],
+      ...['-w', String(workers), '--max-body', '0', '--idle-timeout', '120', '--log-level', 'warn'],
       ...['-l', '/bench', `${files.FOLDER}/lgateway.lua`],
     ],
     templates: ['lgateway.lua'],
     handlers: ['hello', 'env', 'download', 'upload', 'small-reads', 'echo'],
-    versionArguments: ['--version'],
+    versionArguments: [main, '--version'],
     requires: [],
-    packages: 'nodejs',
-  },
+  };
+}
+
+const OTHER_PEERS: readonly Peer[] = [
   {
     name: 'node',
     program: process.execPath,
@@ -71,7 +85,6 @@ export const PEERS: readonly Peer[] = [
     handlers: ['hello', 'env', 'download', 'upload', 'echo'],
     versionArguments: ['--version'],
     requires: [],
-    packages: 'nodejs',
   },
   {
     name: 'nginx-lua',

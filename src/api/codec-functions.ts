@@ -36,7 +36,7 @@ export function codecFunctions(script: LoadedScript): Record<string, HostFunctio
       if (x.lua_type(L, -2) !== LUA_TYPE.string) throw new LuaError('names of a query have to be strings');
       const name = state.toString(L, -2) as string;
       if (x.lua_type(L, -1) === LUA_TYPE.table) {
-        const length = x.lua_rawlen(L, -1);
+        const length = Number(x.lua_rawlen(L, -1));
         for (let i = 1; i <= length; i++) {
           x.lua_rawgeti(L, -1, BigInt(i));
           add(name);
@@ -69,7 +69,7 @@ export function codecFunctions(script: LoadedScript): Record<string, HostFunctio
       x.lua_rawset(L, -5);
     }
     x.lua_rotate(L, -2, 1);
-    x.lua_rawseti(L, -2, BigInt(x.lua_rawlen(L, -2) + 1));
+    x.lua_rawseti(L, -2, x.lua_rawlen(L, -2) + 1n);
     state.pop(L);
   }
 

@@ -195,8 +195,7 @@ export class FileMethods {
     if (x.lua_toboolean(L, upvalue(3)) === 0) return 0;
     x.lua_settop(L, 0);
     x.lua_pushvalue(L, upvalue(1));
-    this.#files.close(L, 1);
-    return 0;
+    return this.#files.close(L, 1, () => 0);
   }
 
   // ---- writing -----------------------------------------------------------------------------------------------------

@@ -146,7 +146,7 @@ export class IoLibrary {
       (done) => fileSystem.open(name, 'r', done, operationOwner()),
       () => fileSystem.openSync(name, 'r', operationOwner()),
       (T, opened) => {
-        if (opened instanceof FileError) throw new LuaError(`${name}: ${opened.text}`);
+        if (opened instanceof FileError) throw cannotOpen(name, opened);
         files.push(T, opened);
         x.lua_copy(T, -1, 1);
         this.#state.pop(T);
@@ -174,7 +174,7 @@ export class IoLibrary {
       this.#state.pushReference(T, mode === 'r' ? this.#input : this.#output);
       return 1;
     };
-    if (x.lua_type(L, 1) !== LUA_TYPE.string) {
+    if (x.lua_type(L, 1) !== LUA_TYPE.string && x.lua_type(L, 1) !== LUA_TYPE.number) {
       if (x.lua_type(L, 1) > LUA_TYPE.nil) files.checkFile(L, 1);
       return finish(L);
     }
@@ -184,7 +184,7 @@ export class IoLibrary {
       (done) => fileSystem.open(name, mode, done, operationOwner()),
       () => fileSystem.openSync(name, mode, operationOwner()),
       (T, opened) => {
-        if (opened instanceof FileError) throw new LuaError(`cannot open file '${name}' (${opened.text})`);
+        if (opened instanceof FileError) throw cannotOpen(name, opened);
         files.push(T, opened);
         x.lua_copy(T, -1, 1);
         this.#state.pop(T);
@@ -243,6 +243,10 @@ export class IoLibrary {
       () => opening.cancel(),
     );
   }
+}
+
+function cannotOpen(name: string, error: FileError): LuaError {
+  return new LuaError(`cannot open file '${name}' (${error.text})`);
 }
 
 function attempt(openSync: () => ByteFile): Opened {

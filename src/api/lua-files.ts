@@ -147,8 +147,8 @@ export class LuaFiles {
 
   // ---- closing -----------------------------------------------------------------------------------------------------
 
-  /** Closes the file at `index` as `f:close` does and pushes what it returns. */
-  close(L: LuaThread, index: number): number {
+  /** Closes the file at `index` as `f:close` does and returns its results, or those of `next` instead. */
+  close(L: LuaThread, index: number, next?: (L: LuaThread) => number): number {
     const { exports: x, memory } = this.#state;
     const entry = this.checkFile(L, index);
     if (entry.standard) {
@@ -159,7 +159,7 @@ export class LuaFiles {
     this.#forget(memory.word(x.lua_touserdata(L, index)));
     if (!this.#scheduler.canWait(L)) {
       const { error, exit } = entry.file.closeSync();
-      return this.#pushClosed(L, entry, error, exit);
+      return next?.(L) ?? this.#pushClosed(L, entry, error, exit);
     }
     const coroutine = this.#scheduler.running;
     let failure: FileError | undefined;
@@ -171,7 +171,7 @@ export class LuaFiles {
     });
     return coroutine.wait(
       L,
-      (T) => this.#pushClosed(T, entry, failure, status),
+      (T) => next?.(T) ?? this.#pushClosed(T, entry, failure, status),
       () => undefined,
     );
   }

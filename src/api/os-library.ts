@@ -21,8 +21,13 @@ export function installOsLibrary(
   const { state } = scheduler;
   const { exports: x, memory, mainThread: L } = state;
 
-  /** Runs an operation on a name, waiting where the caller can; returns true, or nil, message, errno. */
-  function operate(T: LuaThread, name: string, begin: (done: Done) => Cancellable, sync: () => void): number {
+  /** Runs an operation, waiting where the caller can; returns true, or nil, message (with `name`) and errno. */
+  function operate(
+    T: LuaThread,
+    name: string | undefined,
+    begin: (done: Done) => Cancellable,
+    sync: () => void,
+  ): number {
     const finish = (thread: LuaThread, failure: FileError | undefined): number => {
       if (failure !== undefined) return files.pushFailure(thread, failure, name);
       x.lua_pushboolean(thread, 1);
@@ -42,6 +47,11 @@ export function installOsLibrary(
     );
   }
 
+  x.lua_getglobal(L, memory.constant('os'));
+  x.lua_getfield(L, -1, memory.constant('date'));
+  const nativeDate = state.nativeFunction(x.lua_tocfunction(L, -1));
+  state.pop(L, 2);
+
   const functions = state.addFunctions({
     exit: () => {
       throw new LuaError('os.exit is not available: a script cannot end the gateway');
@@ -51,6 +61,17 @@ export function installOsLibrary(
       state.checkString(T, 1);
       x.lua_pushnil(T);
       return 1;
+    },
+    date: (T) => {
+      // the VM's C library writes %c in a way of its own
+      const format = (state.optionalString(T, 1) ?? '%c').replace(/%(.)/gs, (conversion, letter) =>
+        letter === 'c' ? '%a %b %e %H:%M:%S %Y' : conversion,
+      );
+      if (x.lua_gettop(T) === 0) x.lua_pushnil(T);
+      state.pushString(T, format);
+      x.lua_copy(T, -1, 1);
+      state.pop(T);
+      return nativeDate(T);
     },
     remove: (T) => {
       const name = state.checkString(T, 1);
@@ -66,7 +87,7 @@ export function installOsLibrary(
       const to = state.checkString(T, 2);
       return operate(
         T,
-        from,
+        undefined,
         (done) => fileSystem.rename(from, to, done),
         () => fileSystem.renameSync(from, to),
       );

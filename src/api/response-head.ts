@@ -56,7 +56,7 @@ function scalar(state: State, L: LuaThread, name: string): string {
 /** A list repeats the field. */
 function appendList(state: State, L: LuaThread, name: string, fields: string[]): void {
   const { exports: x } = state;
-  const length = x.lua_rawlen(L, -1);
+  const length = Number(x.lua_rawlen(L, -1));
   for (let i = 1; i <= length; i++) {
     x.lua_rawgeti(L, -1, BigInt(i));
     fields.push(name, scalar(state, L, name));

@@ -1,13 +1,10 @@
 /** A worker's front end: accepts connections, finds their protocol, and turns what arrives into exchanges. */
 
+import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type Socket } from 'node:net';
-import {
-  createServer as createTlsServer,
-  type SecureContextOptions,
-  type TlsOptions,
-  type Server as TlsServer,
-} from 'node:tls';
+import type { SecureContextOptions, TLSSocket, TlsOptions } from 'node:tls';
+import { assert } from '../base/assert.ts';
 import type { Counters } from '../base/counters.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
@@ -57,8 +54,11 @@ const SWEEPS_PER_TIMEOUT = 8;
 const SWEEP_INTERVAL_MIN_MS = 25;
 const SWEEP_INTERVAL_MAX_MS = 1_000;
 
+/** It serves no connection and is only kept from being busy. */
+const FALLBACK_CHECK_INTERVAL_MS = 3_600_000;
+
 export class FrontEnd {
-  readonly #server: Server | TlsServer;
+  readonly #server: Server | Http2SecureServer;
   readonly #http1: Http1Server;
   readonly #http2: Http2Server;
   readonly #options: FrontEndOptions;
@@ -158,17 +158,28 @@ export class FrontEnd {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  #createSecure(tls: TlsOptions): TlsServer {
-    const server = createTlsServer({
+  /**
+   * One server of node:http2 owns TLS, ALPN and the sessions. Its own fallback to HTTP/1.1 ignores the options of an
+   * HTTP/1 server, so sockets that did not choose h2 are taken from it and given to one that has them.
+   */
+  #createSecure({ ALPNProtocols: _replaced, ...tls }: TlsOptions): Http2SecureServer {
+    const server = createSecureServer({
       ...tls,
-      // curl --http1.0 offers nothing else, and a list without it would end the handshake
-      ALPNProtocols: ['h2', 'http/1.1', 'http/1.0'],
+      ...this.#http2.serverOptions,
+      allowHTTP1: true,
+      ALPNCallback: chooseProtocol,
       handshakeTimeout: this.#options.limits.handshakeTimeoutMs,
       noDelay: true,
     });
-    server.on('secureConnection', (socket) => {
+    // the clock of that fallback would tick every millisecond where this is unset
+    Reflect.set(server, 'connectionsCheckingInterval', FALLBACK_CHECK_INTERVAL_MS);
+    this.#http2.attach(server);
+    const [serveHttp2] = server.listeners('secureConnection');
+    assert(serveHttp2 !== undefined, 'node:http2 listens for secure connections');
+    server.removeAllListeners('secureConnection');
+    server.on('secureConnection', (socket: TLSSocket) => {
       socket.on('error', ignore);
-      if (socket.alpnProtocol === 'h2') this.#http2.serve(socket);
+      if (socket.alpnProtocol === 'h2') Reflect.apply(serveHttp2, server, [socket]);
       else this.#http1.serve(socket);
     });
     // end() would wait for ever on a socket whose handshake never finishes
@@ -204,6 +215,13 @@ export class FrontEnd {
     this.#http1.sweep(now);
     this.#http2.sweep(now);
   }
+}
+
+/** Best first. curl --http1.0 offers the last one alone, and node:http2 by itself would end that handshake. */
+const APPLICATION_PROTOCOLS = ['h2', 'http/1.1', 'http/1.0'];
+
+function chooseProtocol({ protocols }: { readonly protocols: readonly string[] }): string | undefined {
+  return APPLICATION_PROTOCOLS.find((protocol) => protocols.includes(protocol));
 }
 
 function chooseSweepInterval(limits: FrontEndLimits): number {

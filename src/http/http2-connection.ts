@@ -52,6 +52,8 @@ export class Http2Connection {
     // the fourth argument, the raw list, is missing from the type of this event
     const accept: StreamListener = (stream, headers, flags, rawHeaders) =>
       this.#accept(stream, headers, flags, rawHeaders as string[]);
+    // node's own listener only passes the event on to the server, where nobody waits for it
+    session.removeAllListeners('stream');
     session.on(
       'stream',
       accept as (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number) => void,

@@ -99,8 +99,11 @@ export class CoroutineScheduler {
   giveBack(coroutine: Coroutine, reusable: boolean): void {
     this.#active -= 1;
     const x = this.state.exports;
-    if (reusable && this.#idle.length < POOL_MAX && x.lua_gettop(coroutine.thread) < POOLED_STACK_SLOTS_MAX) {
-      x.lua_settop(coroutine.thread, 0);
+    const pooled =
+      reusable && this.#idle.length < POOL_MAX && x.lua_gettop(coroutine.thread) < POOLED_STACK_SLOTS_MAX;
+    // results; a script that knows the thread would take what stands on it for a function to resume
+    x.lua_settop(coroutine.thread, 0);
+    if (pooled) {
       this.#idle.push(coroutine);
       return;
     }

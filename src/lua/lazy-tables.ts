@@ -123,7 +123,7 @@ export class LazyTables {
       },
       __len: (T) => {
         this.touch(T, 1);
-        state.pushInteger(T, x.lua_rawlen(T, 1));
+        x.lua_pushinteger(T, x.lua_rawlen(T, 1));
         return 1;
       },
       __pairs: (T) => {

@@ -99,7 +99,7 @@ export interface LuaExports {
   lua_tothread(L: LuaThread, index: number): LuaThread;
   lua_topointer(L: LuaThread, index: number): Address;
   lua_rawequal(L: LuaThread, a: number, b: number): number;
-  lua_rawlen(L: LuaThread, index: number): number;
+  lua_rawlen(L: LuaThread, index: number): bigint;
   lua_stringtonumber(L: LuaThread, text: CString): number;
 
   lua_pushnil(L: LuaThread): void;

@@ -257,9 +257,9 @@ export class State {
     try {
       return run();
     } catch (thrown) {
-      if (!(thrown instanceof ScriptError)) throw thrown;
+      if (!(thrown instanceof ScriptError || thrown instanceof RangeError)) throw thrown;
       this.exports.stackRestore(stackPointer);
-      return thrown;
+      return thrown instanceof ScriptError ? thrown : new ScriptError(thrown.message);
     }
   }
 

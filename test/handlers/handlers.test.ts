@@ -228,6 +228,28 @@ test('counter counts the requests of its worker', async () => {
   assert.deepEqual(counts, [first, first + 1, first + 2]);
 });
 
+test('After all of this nothing is open', async () => {
+  // answers of the tests above have ended, their connections may be closing still
+  await untilNothingIsOpen();
+});
+
+/** Asks for the counters until no exchange, coroutine, file or process is open. */
+async function untilNothingIsOpen(): Promise<void> {
+  const { process: program } = gateway;
+  const gauges = ['exchanges', 'coroutines', 'files', 'pipes'];
+  for (let tries = 1; ; tries++) {
+    const seen = program.stderr.length;
+    program.child.kill('SIGUSR2');
+    await program.until(() => / counters \{.*\}/.test(program.stderr.slice(seen)));
+    const row = / counters (\{.*\})/.exec(program.stderr.slice(seen))?.[1] ?? '{}';
+    const counters = JSON.parse(row) as Record<string, number>;
+    const open = gauges.filter((name) => counters[name] !== 0);
+    if (open.length === 0) return;
+    assert.ok(tries < 100, row);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
 function children(pid: number): string[] {
   const own = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
   const threads = readdirSync(`/proc/${pid}/task`).map((thread) => {

@@ -16,6 +16,7 @@ import {
   readBody,
   startFrontEnd,
   streamBody,
+  TEST_LIMITS,
   waitFor,
 } from '../support/test-front-end.ts';
 

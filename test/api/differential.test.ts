@@ -1,0 +1,125 @@
+/** Runs the same Lua text in Debian's lua5.4 and in a handler: what both print has to be the same, byte for byte. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { ScriptHarness } from '../support/script-harness.ts';
+import { COROUTINE_SNIPPETS } from './snippets/coroutines.ts';
+import { FILE_SNIPPETS } from './snippets/files.ts';
+import { LANGUAGE_SNIPPETS } from './snippets/language.ts';
+
+/** Files both find in their working directory. */
+const FIXTURES: Readonly<Record<string, string>> = {
+  'lines.txt': 'first\nsecond line\n\nfourth\r\nlast without end',
+  'numbers.txt': '12 -7\n0x1F 3.5e2 .5 0x.8p1 1e+ 99999999999999999999 - nan 5',
+  'bytes.bin': Buffer.from(Array.from({ length: 256 }, (_, i) => i)).toString('latin1'),
+  'empty.txt': '',
+  'module_a.lua': 'local name, file = ... ; return { name = name, file = file, n = 1 }',
+  'broken.lua': 'local x = = 1\n',
+  'raises.lua': 'local t = nil\nreturn t.x\n',
+  'chunk.lua': "#!/usr/bin/lua\nlocal a, b = ...\nreturn 'chunk', a, b, 42\n",
+  'env.lua': 'x = 1; y = x + 1; return y',
+};
+
+/** Runs one text and returns everything it printed, and its error. The same text in both. */
+const RUNNER = `
+local function run_snippet(source)
+  local out = {}
+  local function show(...)
+    local parts = table.pack(...)
+    for i = 1, parts.n do parts[i] = tostring(parts[i]) end
+    out[#out + 1] = table.concat(parts, "\\t") .. "\\n"
+  end
+  local env = setmetatable({ print = show }, { __index = _G })
+  local chunk, message = load(source, "=snippet", "t", env)
+  if not chunk then return "load: " .. message .. "\\n" end
+  local ok, err = pcall(chunk)
+  if not ok then out[#out + 1] = "error: " .. tostring(err) .. "\\n" end
+  return table.concat(out)
+end
+`;
+
+const SNIPPETS: Readonly<Record<string, string>> = {
+  ...LANGUAGE_SNIPPETS,
+  ...COROUTINE_SNIPPETS,
+  ...FILE_SNIPPETS,
+};
+
+let expected: ReadonlyMap<string, string>;
+let harness: ScriptHarness;
+
+before(async () => {
+  expected = runInLua();
+  const cases = Object.entries(SNIPPETS).map(
+    ([name, source], i) =>
+      `httpd.register_handler('/${i}', function() httpd.write(nil, run_snippet(${quote(source)})) end) -- ${name}`,
+  );
+  harness = await ScriptHarness.load(`local httpd = require 'httpd'\n${RUNNER}\n${cases.join('\n')}`, {
+    files: FIXTURES,
+  });
+});
+
+after(async () => {
+  await harness.expectNothingOpen();
+  await harness.close();
+});
+
+for (const [i, name] of Object.keys(SNIPPETS).entries()) {
+  test(`A handler and lua5.4 agree on ${name}`, async () => {
+    const exchange = await harness.request(`/${i}`);
+    assert.equal(normalise(exchange.text), normalise(expected.get(name) ?? 'lua5.4 gave nothing'));
+  });
+}
+
+/** All snippets in one process of lua5.4. */
+function runInLua(): Map<string, string> {
+  const folder = mkdtempSync(join(tmpdir(), 'lgw-lua54-'));
+  try {
+    for (const [name, text] of Object.entries(FIXTURES)) writeFileSync(join(folder, name), text, 'latin1');
+    const calls = Object.values(SNIPPETS).map((source) => `emit(run_snippet(${quote(source)}))`);
+    const driver = `package.path = './?.lua;./?/init.lua' package.cpath = ''
+      local stdout = io.stdout
+      local function emit(text) stdout:write(#text, '\\n', text) end
+      ${RUNNER}\n${calls.join('\n')}`;
+    writeFileSync(join(folder, 'driver.lua'), driver, 'latin1');
+    const run = spawnSync('lua5.4', ['driver.lua'], {
+      cwd: folder,
+      timeout: 60_000,
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    assert.equal(run.status, 0, `lua5.4 (Debian package lua5.4) has to run: ${run.error ?? run.stderr}`);
+    return splitOutputs(run.stdout.toString('latin1'));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The driver writes each output behind its length. */
+function splitOutputs(text: string): Map<string, string> {
+  const outputs = new Map<string, string>();
+  let at = 0;
+  for (const name of Object.keys(SNIPPETS)) {
+    const end = text.indexOf('\n', at);
+    const size = Number(text.slice(at, end));
+    outputs.set(name, text.slice(end + 1, end + 1 + size));
+    at = end + 1 + size;
+  }
+  return outputs;
+}
+
+/** A text as a Lua literal of its UTF-8 bytes, on one line. */
+function quote(text: string): string {
+  let literal = '';
+  for (const byte of Buffer.from(text)) {
+    const plain = byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c;
+    literal += plain ? String.fromCharCode(byte) : `\\${String(byte).padStart(3, '0')}`;
+  }
+  return `"${literal}"`;
+}
+
+/** Addresses differ between two processes. */
+function normalise(text: string): string {
+  return text.replace(/0x[0-9a-f]{6,16}/g, '0xADDRESS');
+}
