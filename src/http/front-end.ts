@@ -162,11 +162,12 @@ export class FrontEnd {
    * One server of node:http2 owns TLS, ALPN and the sessions. Its own fallback to HTTP/1.1 ignores the options of an
    * HTTP/1 server, so sockets that did not choose h2 are taken from it and given to one that has them.
    */
-  #createSecure(tls: TlsOptions): Http2SecureServer {
+  #createSecure({ ALPNProtocols: _replaced, ...tls }: TlsOptions): Http2SecureServer {
     const server = createSecureServer({
       ...tls,
       ...this.#http2.serverOptions,
       allowHTTP1: true,
+      ALPNCallback: chooseProtocol,
       handshakeTimeout: this.#options.limits.handshakeTimeoutMs,
       noDelay: true,
     });
@@ -214,6 +215,13 @@ export class FrontEnd {
     this.#http1.sweep(now);
     this.#http2.sweep(now);
   }
+}
+
+/** Best first. curl --http1.0 offers the last one alone, and node:http2 by itself would end that handshake. */
+const APPLICATION_PROTOCOLS = ['h2', 'http/1.1', 'http/1.0'];
+
+function chooseProtocol({ protocols }: { readonly protocols: readonly string[] }): string | undefined {
+  return APPLICATION_PROTOCOLS.find((protocol) => protocols.includes(protocol));
 }
 
 function chooseSweepInterval(limits: FrontEndLimits): number {

@@ -14,8 +14,8 @@ import type { ListenSource, WorkerSetup, WorkerStart } from './messages.ts';
 
 /** Open files of one worker: half of the 1024 descriptors that a process has by default on many systems. */
 const FILES_MAX = 512;
-/** Processes of one worker at once; each has up to three pipes. */
-const PIPES_MAX = 64;
+/** Processes of one worker at once: a hundred slow commands, and some; each has up to three pipes. */
+const PIPES_MAX = 128;
 /** Twice libuv's threads, so that one is never idle while an answer is on its way. */
 const OPERATIONS_MAX = 8;
 
