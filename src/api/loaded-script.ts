@@ -146,7 +146,7 @@ export class LoadedScript {
   /** `nil, message, code`: what Lua gets for what may happen. */
   pushFailure(L: LuaThread, error: GatewayError): number {
     this.state.exports.lua_pushnil(L);
-    this.state.pushString(L, error.message);
+    this.state.pushMessage(L, error.message);
     this.state.pushString(L, error.luaCode);
     return 3;
   }

@@ -33,6 +33,8 @@ const FIRST_REFERENCE = 0x7000_0000;
 /** Made once: sizes and statuses are mostly small. */
 const SMALL_INTEGERS: readonly bigint[] = Array.from({ length: 1024 }, (_, i) => BigInt(i));
 
+/** Characters that are no bytes. */
+const NO_BYTES = /[^\0-\xff]/;
 const TAIL_CALLS = /\n\t\(\.\.\.tail calls\.\.\.\)$/;
 
 /** An error that ended a Lua call from the host: message and traceback as one text. */
@@ -148,6 +150,11 @@ export class State {
 
   pushString(L: LuaThread, text: string): void {
     this.memory.withString(text, (at, size) => this.exports.lua_pushlstring(L, at, size));
+  }
+
+  /** Pushes a text of the gateway's own, which may quote anything, as UTF-8 where it is no byte string. */
+  pushMessage(L: LuaThread, text: string): void {
+    this.pushString(L, NO_BYTES.test(text) ? Buffer.from(text).toString('latin1') : text);
   }
 
   pushBytes(L: LuaThread, bytes: Uint8Array): void {
@@ -355,7 +362,7 @@ export class State {
       position = this.toString(L, -1) ?? '';
       this.pop(L);
     }
-    this.pushString(L, position + message);
+    this.pushMessage(L, position + message);
   }
 
   /** Lua raised an error where nothing catches it: out of memory while the host prepares a call. */
