@@ -109,7 +109,8 @@ export class LoadedScript {
       processes,
       operationOwner: () => this.#currentInvocation()?.operationOwner ?? new OperationOwner(),
       print,
-      endWithExchange: (file) => this.#currentInvocation()?.scope.add(() => file.destroy()),
+      // the pipe itself stays with whoever else knows it: they read to its end, or close it
+      endWithExchange: (file) => this.#currentInvocation()?.scope.add(() => file.process?.kill()),
     });
     installOsLibrary(this.scheduler, fileSystem, processes, this.files);
     installBasicLibrary(this.scheduler, fileSystem, print);
