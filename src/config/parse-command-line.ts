@@ -1,17 +1,9 @@
 /** From the words of the command line to a checked Config, a text to show, or the one line that says what is wrong. */
+import { buildConfig } from './build-config.ts';
 import { COMPLETION_QUERY, completeWords } from './complete-words.ts';
 import type { Config } from './config.ts';
-import { readMappings } from './mappings.ts';
-import {
-  type DefaultedOption,
-  type FlagOption,
-  nameOption,
-  type TupleOption,
-  type ValueOption,
-} from './option.ts';
-import { DEBUG_LEVEL_TRACE, DEFAULT_LOG_LEVEL, OPTIONS } from './options.ts';
-import { type GivenWords, readWords } from './read-words.ts';
-import { quote, UsageError } from './usage-error.ts';
+import { readWords } from './read-words.ts';
+import { UsageError } from './usage-error.ts';
 
 export type ParseResult =
   | { readonly kind: 'run'; readonly config: Config }
@@ -36,7 +28,7 @@ export function parseCommandLine(words: readonly string[], settings: ParseSettin
   try {
     const given = readWords(words, settings.columns ?? DEFAULT_COLUMNS);
     if (given.output !== undefined) return textResult(given.output);
-    return { kind: 'run', config: buildConfig(new Answers(given)) };
+    return { kind: 'run', config: buildConfig(given.texts) };
   } catch (error) {
     if (error instanceof UsageError) return { kind: 'usage-error', message: error.message };
     throw error;
@@ -45,99 +37,4 @@ export function parseCommandLine(words: readonly string[], settings: ParseSettin
 
 function textResult(text: string): ParseResult {
   return { kind: 'text', text: text === '' || text.endsWith('\n') ? text : `${text}\n` };
-}
-
-function buildConfig(answers: Answers): Config {
-  const address = answers.value(OPTIONS.address);
-  refuseTogether(answers, OPTIONS.foreground, OPTIONS.daemon);
-  refuseTogether(answers, OPTIONS.debug, OPTIONS.logLevel);
-  const debugLevel = answers.value(OPTIONS.debug) ?? 0;
-  const quietLevel = answers.value(OPTIONS.logLevel) ?? DEFAULT_LOG_LEVEL;
-  return {
-    mappings: readMappings(answers.tuples(OPTIONS.lua).map(([prefix = '', script = '']) => [prefix, script])),
-    certificateFiles: readCertificateFiles(answers),
-    listen: { address, port: answers.valueOrDefault(OPTIONS.port) },
-    cleartext: answers.value(OPTIONS.http),
-    user: answers.value(OPTIONS.user),
-    root: answers.value(OPTIONS.root),
-    workers: answers.valueOrDefault(OPTIONS.workers),
-    daemon: answers.has(OPTIONS.daemon),
-    pidFile: answers.value(OPTIONS.pidFile),
-    logLevel: debugLevel >= DEBUG_LEVEL_TRACE ? 'debug' : quietLevel,
-    accessLog: answers.has(OPTIONS.accessLog),
-    limits: {
-      idleTimeoutMs: answers.valueOrDefault(OPTIONS.idleTimeout),
-      handshakeTimeoutMs: answers.valueOrDefault(OPTIONS.handshakeTimeout),
-      headTimeoutMs: answers.valueOrDefault(OPTIONS.headTimeout),
-      stallTimeoutMs: answers.valueOrDefault(OPTIONS.stallTimeout),
-      headBytesMax: answers.valueOrDefault(OPTIONS.maxHead),
-      bodyBytesMax: answers.valueOrDefault(OPTIONS.maxBody),
-      streamsMax: answers.valueOrDefault(OPTIONS.maxStreams),
-      connectionsMax: answers.valueOrDefault(OPTIONS.maxConnections),
-      drainTimeoutMs: answers.valueOrDefault(OPTIONS.drainTimeout),
-    },
-  };
-}
-
-function readCertificateFiles(answers: Answers): Config['certificateFiles'] {
-  const certificate = answers.value(OPTIONS.cert);
-  const key = answers.value(OPTIONS.key);
-  if (certificate !== undefined && key !== undefined) return { certificate, key };
-  if (certificate === undefined && key === undefined) return undefined;
-  const missing = key === undefined ? OPTIONS.key : OPTIONS.cert;
-  throw new UsageError(
-    `Options ${nameOption(OPTIONS.cert)} and ${nameOption(OPTIONS.key)} go together, and ${nameOption(missing)} is missing`,
-  );
-}
-
-function refuseTogether(
-  answers: Answers,
-  one: FlagOption | ValueOption<number>,
-  other: FlagOption | ValueOption<unknown>,
-): void {
-  if (answers.has(one) && answers.has(other))
-    throw new UsageError(`Options ${nameOption(one)} and ${nameOption(other)} exclude each other`);
-}
-
-/** What was given for each option, read by the option's own rule. */
-class Answers {
-  readonly #texts: GivenWords['texts'];
-
-  constructor(given: GivenWords) {
-    this.#texts = given.texts;
-  }
-
-  has(option: { readonly name: string }): boolean {
-    return this.#texts.has(option.name);
-  }
-
-  value<T>(option: ValueOption<T>): T | undefined {
-    const [texts, ...more] = this.#texts.get(option.name) ?? [];
-    if (texts === undefined) return undefined;
-    if (more.length > 0)
-      throw new UsageError(`Option ${nameOption(option)} is given ${more.length + 1} times and counts once`);
-    const text = texts[0] ?? '';
-    if (text === '' && option.bare !== undefined) return option.bare;
-    const value = option.value.read(text);
-    if (value !== undefined) return value;
-    if (text === '')
-      throw new UsageError(
-        `Option ${nameOption(option)} wants ${option.value.wants}, and nothing follows it`,
-      );
-    throw new UsageError(`Option ${nameOption(option)} wants ${option.value.wants}, not ${quote(text)}`);
-  }
-
-  valueOrDefault<T>(option: DefaultedOption<T>): T {
-    return this.value(option) ?? option.default;
-  }
-
-  tuples(option: TupleOption): readonly (readonly string[])[] {
-    const tuples = this.#texts.get(option.name) ?? [];
-    const wrong = tuples.find((tuple) => tuple.length !== option.arguments.length);
-    if (wrong === undefined) return tuples;
-    const found = wrong.length === 0 ? 'nothing follows it' : `got ${wrong.map(quote).join(' ')}`;
-    throw new UsageError(
-      `Option ${nameOption(option)} wants ${option.arguments.length} values, ${option.arguments.join(' ')}, and ${found}`,
-    );
-  }
 }

@@ -1,6 +1,7 @@
 /** Lets yargs read the words of the command line by the option table, with its conveniences switched off. */
 import yargs from 'yargs';
 import { packageVersion } from '../base/package-info.ts';
+import type { OptionTexts } from './build-config.ts';
 import { type AnyOption, argumentsOf, nameOption, OPTION_GROUPS } from './option.ts';
 import { ALL_OPTIONS, OPTIONS } from './options.ts';
 import { splitShortOptions } from './split-short-options.ts';
@@ -42,7 +43,7 @@ const EXAMPLES: readonly (readonly [command: string, meaning: string])[] = [
 /** The words that were given: text, not yet checked. */
 export interface GivenWords {
   /** For each option that was given, by its long name: the texts that followed it, each time it was given. */
-  readonly texts: ReadonlyMap<string, readonly (readonly string[])[]>;
+  readonly texts: OptionTexts;
   /** Help, version or the completion script, when it was asked for; undefined otherwise. */
   readonly output: string | undefined;
 }

@@ -2,6 +2,7 @@
 import type { Counters } from '../base/counters.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Exchange, Fields, PushPromise } from './exchange.ts';
+import type { Chunk } from './response-buffer.ts';
 import type { StallWatch } from './stall-watch.ts';
 
 /** A final head as it goes to the wire: names and values are checked, bodyless statuses known. */
@@ -28,8 +29,8 @@ export interface ResponseHead {
  */
 export interface ExchangeWire {
   sendInformational(status: number, fields: Fields): void;
-  sendHead(head: ResponseHead, chunk: Buffer | undefined, last: boolean): boolean;
-  sendChunk(chunk: Buffer, last: boolean): boolean;
+  sendHead(head: ResponseHead, chunk: Chunk | undefined, last: boolean): boolean;
+  sendChunk(chunk: Chunk, last: boolean): boolean;
   /** Ends the response. */
   sendEnd(trailers: Fields | undefined): void;
   /** Breaks the response off so that the client sees it. */
@@ -47,4 +48,9 @@ export interface ExchangeSettings {
   readonly counters: Counters;
   readonly bodyBytesMax: number;
   readonly stalls: StallWatch;
+  /** Undefined = nobody asks. */
+  readonly observer: ExchangeObserver | undefined;
 }
+
+/** Hears of each exchange that is over, with the time it began (`performance.now()`). */
+export type ExchangeObserver = (exchange: Exchange, startedAt: number) => void;

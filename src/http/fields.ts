@@ -4,7 +4,6 @@ import type { Fields } from './exchange.ts';
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 // One byte per character: visible characters, blanks, and 0x80-0xff as they are (RFC 9110 §5.5 obs-text).
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it keeps out
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** Fields that speak about one HTTP/1 connection and must not appear in HTTP/2 (RFC 9113 §8.2.2). */

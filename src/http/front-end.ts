@@ -1,18 +1,15 @@
 /** A worker's front end: accepts connections, finds their protocol, and turns what arrives into exchanges. */
 
+import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type Socket } from 'node:net';
-import {
-  createServer as createTlsServer,
-  type SecureContextOptions,
-  type TlsOptions,
-  type Server as TlsServer,
-} from 'node:tls';
+import type { SecureContextOptions, TLSSocket, TlsOptions } from 'node:tls';
+import { assert } from '../base/assert.ts';
 import type { Counters } from '../base/counters.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Exchange } from './exchange.ts';
-import type { ExchangeSettings } from './exchange-wire.ts';
+import type { ExchangeObserver, ExchangeSettings } from './exchange-wire.ts';
 import { chooseByFirstBytes } from './first-bytes.ts';
 import { Http1Server } from './http1-server.ts';
 import { Http2Server } from './http2-server.ts';
@@ -42,18 +39,26 @@ export interface FrontEndOptions {
   readonly limits: FrontEndLimits;
   readonly logger: Logger;
   readonly counters: Counters;
+  /** For an access log; default: nobody. */
+  readonly observer?: ExchangeObserver | undefined;
 }
 
 /** Where to listen: a descriptor that already listens, or a port of an address. */
-export type ListenTarget = { readonly fd: number } | { readonly port: number; readonly host?: string };
+export type ListenTarget =
+  | { readonly fd: number }
+  /** `reusePort`: others may bind the same address too (Node 22.12 and later). */
+  | { readonly port: number; readonly host?: string; readonly reusePort?: boolean };
 
 /** Deadlines are looked at this often per shortest timeout, within the bounds below. */
 const SWEEPS_PER_TIMEOUT = 8;
 const SWEEP_INTERVAL_MIN_MS = 25;
 const SWEEP_INTERVAL_MAX_MS = 1_000;
 
+/** It serves no connection and is only kept from being busy. */
+const FALLBACK_CHECK_INTERVAL_MS = 3_600_000;
+
 export class FrontEnd {
-  readonly #server: Server | TlsServer;
+  readonly #server: Server | Http2SecureServer;
   readonly #http1: Http1Server;
   readonly #http2: Http2Server;
   readonly #options: FrontEndOptions;
@@ -77,6 +82,7 @@ export class FrontEnd {
       counters,
       bodyBytesMax: limits.bodyBytesMax,
       stalls: this.#stalls,
+      observer: options.observer,
     };
     this.#http1 = new Http1Server({ ...limits, sweepIntervalMs: this.#sweepIntervalMs }, settings, handle);
     this.#http2 = new Http2Server(limits, settings, handle);
@@ -152,16 +158,28 @@ export class FrontEnd {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  #createSecure(tls: TlsOptions): TlsServer {
-    const server = createTlsServer({
+  /**
+   * One server of node:http2 owns TLS, ALPN and the sessions. Its own fallback to HTTP/1.1 ignores the options of an
+   * HTTP/1 server, so sockets that did not choose h2 are taken from it and given to one that has them.
+   */
+  #createSecure({ ALPNProtocols: _replaced, ...tls }: TlsOptions): Http2SecureServer {
+    const server = createSecureServer({
       ...tls,
-      ALPNProtocols: ['h2', 'http/1.1'],
+      ...this.#http2.serverOptions,
+      allowHTTP1: true,
+      ALPNCallback: chooseProtocol,
       handshakeTimeout: this.#options.limits.handshakeTimeoutMs,
       noDelay: true,
     });
-    server.on('secureConnection', (socket) => {
+    // the clock of that fallback would tick every millisecond where this is unset
+    Reflect.set(server, 'connectionsCheckingInterval', FALLBACK_CHECK_INTERVAL_MS);
+    this.#http2.attach(server);
+    const [serveHttp2] = server.listeners('secureConnection');
+    assert(serveHttp2 !== undefined, 'node:http2 listens for secure connections');
+    server.removeAllListeners('secureConnection');
+    server.on('secureConnection', (socket: TLSSocket) => {
       socket.on('error', ignore);
-      if (socket.alpnProtocol === 'h2') this.#http2.serve(socket);
+      if (socket.alpnProtocol === 'h2') Reflect.apply(serveHttp2, server, [socket]);
       else this.#http1.serve(socket);
     });
     // end() would wait for ever on a socket whose handshake never finishes
@@ -197,6 +215,13 @@ export class FrontEnd {
     this.#http1.sweep(now);
     this.#http2.sweep(now);
   }
+}
+
+/** Best first. curl --http1.0 offers the last one alone, and node:http2 by itself would end that handshake. */
+const APPLICATION_PROTOCOLS = ['h2', 'http/1.1', 'http/1.0'];
+
+function chooseProtocol({ protocols }: { readonly protocols: readonly string[] }): string | undefined {
+  return APPLICATION_PROTOCOLS.find((protocol) => protocols.includes(protocol));
 }
 
 function chooseSweepInterval(limits: FrontEndLimits): number {

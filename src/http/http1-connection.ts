@@ -17,6 +17,7 @@ import {
   readRequestFraming,
 } from './http1-head.ts';
 import { splitAbsoluteForm } from './path.ts';
+import type { Chunk } from './response-buffer.ts';
 import { ServerExchange } from './server-exchange.ts';
 
 /** Requests that may wait behind the one being served; a client that sends more ahead is cut off after these. */
@@ -57,6 +58,8 @@ export class Http1Connection implements ExchangeWire {
   /** Our last byte is written: what comes in is dropped. */
   #closing = false;
   #serving = false;
+  /** Text of complete answers that waits for the next turn of the event loop. */
+  #deferred = '';
   #lingerTimer: NodeJS.Timeout | undefined;
   /** When the last exchange ended, or the connection was made: where idleness starts. */
   idleSince: number = Date.now();
@@ -81,14 +84,21 @@ export class Http1Connection implements ExchangeWire {
   accept(message: IncomingMessage, response: ServerResponse): void {
     if (this.#closing || this.#overflowed || this.#failure !== 0) return;
     if (this.#queue.length >= PIPELINE_REQUESTS_MAX) {
-      this.#overflowed = true;
-      // One who neither reads nor stops sending is not served to the end: that would hold all it has sent.
-      if (this.socket.writableNeedDrain) this.socket.destroy();
+      this.overflow();
       return;
     }
     this.#queue.push({ message, response });
     this.#serveNext();
     if (this.#queue.length > 0) this.socket.pause();
+  }
+
+  /** More was pipelined than may be: what is queued is served, nothing after it. */
+  overflow(): void {
+    if (this.#overflowed) return;
+    this.#overflowed = true;
+    // One who neither reads nor stops sending is not served to the end: that would hold all it has sent.
+    if (this.socket.writableNeedDrain && this.#queue.length > 0) this.socket.destroy();
+    else this.#serveNext();
   }
 
   /** The parser or a head deadline has refused what the client sent. */
@@ -120,6 +130,7 @@ export class Http1Connection implements ExchangeWire {
     if (this.#closing) return;
     this.#closing = true;
     this.#queue.length = 0;
+    this.#flushDeferred();
     this.socket.end();
     this.socket.resume();
     this.#lingerTimer = setTimeout(() => this.socket.destroy(), LINGER_MS);
@@ -137,39 +148,34 @@ export class Http1Connection implements ExchangeWire {
   sendInformational(status: number, fields: Fields): void {
     if (this.#minor === 0) return;
     if (status === 100) this.#awaitsContinue = false;
-    this.socket.write(formatInformational(status, fields), 'latin1');
+    this.#writeText(formatInformational(status, fields));
   }
 
-  sendHead(head: ResponseHead, chunk: Buffer | undefined, last: boolean): boolean {
+  sendHead(head: ResponseHead, chunk: Chunk | undefined, last: boolean): boolean {
     this.#framing = chooseFraming(head, this.#minor);
     this.#persistent &&=
       this.#framing !== 'close' &&
       !head.closes &&
       !this.#draining &&
       this.#bodyWillEnd() &&
-      !((this.#overflowed || this.#failure !== 0) && this.#queue.length === 0 && this.#failure === 0);
+      !(this.#overflowed && this.#queue.length === 0);
     const text = formatHead(head, this.#framing, this.#persistent, this.#minor);
     const chunked = this.#framing === 'chunked';
     const tail = last && chunked ? '0\r\n\r\n' : '';
-    const room =
-      chunk === undefined
-        ? this.socket.write(text + tail, 'latin1')
-        : this.socket.write(joinBytes(text, chunk, chunked, tail));
+    const room = this.#writeBytes(text, chunk, chunked, tail);
     if (last) this.#complete();
     return room;
   }
 
-  sendChunk(chunk: Buffer, last: boolean): boolean {
+  sendChunk(chunk: Chunk, last: boolean): boolean {
     const chunked = this.#framing === 'chunked';
-    const room = chunked
-      ? this.socket.write(joinBytes('', chunk, true, last ? '0\r\n\r\n' : ''))
-      : this.socket.write(chunk);
+    const room = this.#writeBytes('', chunk, chunked, last && chunked ? '0\r\n\r\n' : '');
     if (last) this.#complete();
     return room;
   }
 
   sendEnd(trailers: Fields | undefined): void {
-    if (this.#framing === 'chunked') this.socket.write(formatLastChunk(trailers), 'latin1');
+    if (this.#framing === 'chunked') this.#writeText(formatLastChunk(trailers));
     this.#complete();
   }
 
@@ -215,7 +221,7 @@ export class Http1Connection implements ExchangeWire {
   }
 
   #isBacklogged(): boolean {
-    return this.socket.writableNeedDrain && this.socket.writableLength > BACKLOG_BYTES_MAX;
+    return this.socket.writableLength + this.#deferred.length > BACKLOG_BYTES_MAX;
   }
 
   #serve(request: PendingRequest): void {
@@ -276,6 +282,41 @@ export class Http1Connection implements ExchangeWire {
     return this.#declaredLength !== undefined && this.#declaredLength <= DRAIN_BYTES_MAX;
   }
 
+  /** One write for everything: a write is a TLS record and a packet. */
+  #writeBytes(head: string, chunk: Chunk | undefined, chunked: boolean, tail: string): boolean {
+    if (chunk === undefined) return this.#writeText(head + tail);
+    if (typeof chunk === 'string') {
+      const framed = chunked ? `${chunk.length.toString(16)}\r\n${chunk}\r\n` : chunk;
+      return this.#writeText(head + framed + tail);
+    }
+    this.#flushDeferred();
+    if (head === '' && !chunked) return this.socket.write(chunk);
+    return this.socket.write(joinBytes(head, chunk, chunked, tail));
+  }
+
+  /**
+   * Writes text at once, but never so much within one read event that the socket asks to wait: node would pause its
+   * parser then, and lose the requests that the same TLS read still brings. What is too much waits for the next turn.
+   */
+  #writeText(bytes: string): boolean {
+    const { socket } = this;
+    const waiting = socket.writableLength;
+    if (this.#deferred === '' && (waiting === 0 || waiting + bytes.length < socket.writableHighWaterMark)) {
+      return socket.write(bytes, 'latin1');
+    }
+    if (this.#deferred === '') setImmediate(() => this.#flushDeferred(true));
+    this.#deferred += bytes;
+    return this.#deferred.length < BACKLOG_BYTES_MAX;
+  }
+
+  #flushDeferred(wake = false): void {
+    if (this.#deferred === '') return;
+    const bytes = this.#deferred;
+    this.#deferred = '';
+    if (this.socket.destroyed) return;
+    if (this.socket.write(bytes, 'latin1') && wake) this.#drained();
+  }
+
   /** The current response is with the socket. */
   #complete(): void {
     const current = this.#current;
@@ -325,6 +366,7 @@ export class Http1Connection implements ExchangeWire {
       false,
       1,
     );
+    this.#flushDeferred();
     this.socket.write(joinBytes(text, page.body, false, ''));
     this.close();
   }

@@ -91,6 +91,8 @@ export class Http1Server {
   #fail(error: Error, socket: Socket): void {
     const connection = this.#connections.get(socket);
     if (connection === undefined || !socket.writable) socket.destroy();
+    // node pauses its parser when much is unsent, and fails on what a TLS read still brings: too much was pipelined
+    else if (systemCodeOf(error) === 'HPE_PAUSED') connection.overflow();
     else {
       const status = statusOf(error);
       if (status === undefined) socket.destroy();
@@ -105,6 +107,9 @@ function statusOf(error: Error): number | undefined {
   switch (systemCodeOf(error)) {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return 408;
+    // the client has gone in the middle of a message
+    case 'HPE_INVALID_EOF_STATE':
+      return undefined;
     case 'HPE_HEADER_OVERFLOW':
       // no end of line among what arrived: it is the target that is too long
       return packet instanceof Uint8Array && !packet.includes(LINE_FEED) ? 414 : 431;

@@ -12,6 +12,13 @@ import { isConnectionSpecific, parseContentLength } from './fields.ts';
 import { Http2Wire } from './http2-wire.ts';
 import { ServerExchange } from './server-exchange.ts';
 
+type StreamListener = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags: number,
+  rawHeaders: unknown,
+) => void;
+
 export class Http2Connection {
   readonly session: ServerHttp2Session;
   readonly #info: ConnectionInfo;
@@ -23,8 +30,9 @@ export class Http2Connection {
   #exchanges = 0;
   #completed = 0;
   #pushes = 0;
-  /** When a stream was last opened or closed, or the connection was made. */
+  /** When a sweep last saw that a stream had been opened or closed, or the connection was made. */
   activeSince: number = Date.now();
+  #active = false;
   /** When GOAWAY was sent; 0 before. */
   closingSince = 0;
 
@@ -42,9 +50,14 @@ export class Http2Connection {
     this.#handle = handle;
     session.on('error', ignore);
     // the fourth argument, the raw list, is missing from the type of this event
-    const accept: (...parameters: unknown[]) => void = (...parameters) =>
-      this.#accept(...(parameters as [ServerHttp2Stream, IncomingHttpHeaders, number, string[]]));
-    session.on('stream', accept);
+    const accept: StreamListener = (stream, headers, flags, rawHeaders) =>
+      this.#accept(stream, headers, flags, rawHeaders as string[]);
+    // node's own listener only passes the event on to the server, where nobody waits for it
+    session.removeAllListeners('stream');
+    session.on(
+      'stream',
+      accept as (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number) => void,
+    );
   }
 
   get idle(): boolean {
@@ -60,6 +73,13 @@ export class Http2Connection {
   get hasPushRoom(): boolean {
     const limit = this.session.remoteSettings.maxConcurrentStreams;
     return limit === undefined || this.#pushes < limit;
+  }
+
+  /** Notes activity since the last sweep; the clock is read once a sweep, not once a request. */
+  refresh(now: number): void {
+    if (!this.#active) return;
+    this.#active = false;
+    this.activeSince = now;
   }
 
   /** Sends GOAWAY: streams under way finish, new ones are refused. */
@@ -105,7 +125,7 @@ export class Http2Connection {
   /** A wire tells that its response is with the stream, whose bytes the client may not have taken yet. */
   completed(): void {
     this.#completed += 1;
-    this.activeSince = Date.now();
+    this.#active = true;
   }
 
   /** A wire tells that its stream is closed. */
@@ -113,7 +133,7 @@ export class Http2Connection {
     this.#exchanges -= 1;
     if (complete) this.#completed -= 1;
     if (pushed) this.#pushes -= 1;
-    this.activeSince = Date.now();
+    this.#active = true;
   }
 
   #opened(pushed: boolean): void {
@@ -145,7 +165,7 @@ export class Http2Connection {
         target: headers[':path'] ?? '',
         scheme: this.#scheme,
         authority: headers[':authority'] ?? headers.host ?? '',
-        fields: withoutPseudoFields(rawHeaders),
+        fields: rawHeaders,
         connection: this.#info,
         pushed: false,
         hasBody,
@@ -161,16 +181,8 @@ export class Http2Connection {
     else if (expect !== undefined && !expectsContinue) exchange.reset(417);
     else if (limit > 0 && declaredLength !== undefined && declaredLength > limit) exchange.reset(413);
     else this.#handle(exchange);
+    if (!exchange.finished) wire.watch();
   }
-}
-
-const COLON = 58;
-
-/** Pseudo-header fields stand first (RFC 9113 §8.3). */
-function withoutPseudoFields(rawHeaders: readonly string[]): Fields {
-  let at = 0;
-  while (at < rawHeaders.length && (rawHeaders[at] as string).charCodeAt(0) === COLON) at += 2;
-  return rawHeaders.slice(at);
 }
 
 function listSize(fields: Fields): number {

@@ -1,5 +1,11 @@
 /** Serves HTTP/2 on sockets that others accepted: node:http2's sessions, their windows, clocks and end. */
-import { createServer, type Http2Server as NodeHttp2Server, type ServerHttp2Session } from 'node:http2';
+import {
+  createServer,
+  type Http2SecureServer,
+  type Http2Server as NodeHttp2Server,
+  type ServerHttp2Session,
+  type ServerOptions,
+} from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Exchange } from './exchange.ts';
 import type { ExchangeSettings } from './exchange-wire.ts';
@@ -24,35 +30,48 @@ const FIELD_PAIRS_MAX = 1000;
 const GOAWAY_GRACE_MS = 1_000;
 
 export class Http2Server {
-  readonly #server: NodeHttp2Server;
   readonly #limits: Http2Limits;
   readonly #settings: ExchangeSettings;
   readonly #handle: (exchange: Exchange) => void;
   readonly #connections = new Set<Http2Connection>();
+  /** Makes sessions of cleartext sockets; never listens itself. */
+  #cleartext: NodeHttp2Server | undefined;
   #draining = false;
 
   constructor(limits: Http2Limits, settings: ExchangeSettings, handle: (exchange: Exchange) => void) {
     this.#limits = limits;
     this.#settings = settings;
     this.#handle = handle;
-    this.#server = createServer({
+  }
+
+  /** What a server of node:http2 has to be made with before `attach`. */
+  get serverOptions(): ServerOptions {
+    return {
       maxHeaderListPairs: FIELD_PAIRS_MAX,
       settings: {
         // never enablePush: a server that sends it breaks its clients (RFC 9113 §6.5.2)
         initialWindowSize: STREAM_WINDOW_BYTES,
-        maxConcurrentStreams: limits.streamsMax,
-        maxHeaderListSize: limits.headBytesMax * HEAD_SLACK,
+        maxConcurrentStreams: this.#limits.streamsMax,
+        maxHeaderListSize: this.#limits.headBytesMax * HEAD_SLACK,
       },
-    });
-    this.#server.on('session', (session) => this.#open(session));
-    this.#server.on('sessionError', ignore);
-    this.#server.on('error', ignore);
+    };
   }
 
-  /** Takes over a connected socket that speaks HTTP/2 (by ALPN or prior knowledge). */
+  /** Takes the sessions of a server that accepts connections itself. */
+  attach(server: Http2SecureServer | NodeHttp2Server): void {
+    server.on('session', (session: ServerHttp2Session) => this.#open(session));
+    server.on('sessionError', ignore);
+  }
+
+  /** Takes over a connected cleartext socket that speaks HTTP/2 by prior knowledge. */
   serve(socket: Socket): void {
+    if (this.#cleartext === undefined) {
+      this.#cleartext = createServer(this.serverOptions);
+      this.#cleartext.on('error', ignore);
+      this.attach(this.#cleartext);
+    }
     socket.on('error', ignore);
-    this.#server.emit('connection', socket);
+    this.#cleartext.emit('connection', socket);
   }
 
   /** GOAWAY to every session; they close when their last stream has. */
@@ -69,6 +88,7 @@ export class Http2Server {
   sweep(now: number): void {
     const { idleTimeoutMs, stallTimeoutMs } = this.#limits;
     for (const connection of this.#connections) {
+      connection.refresh(now);
       const quietMs = now - connection.activeSince;
       if (connection.closingSince !== 0) {
         const closedMs = now - connection.closingSince;

@@ -4,6 +4,7 @@ import type { Exchange, Fields, PushPromise } from './exchange.ts';
 import type { ExchangeWire, ResponseHead } from './exchange-wire.ts';
 import { isConnectionSpecific } from './fields.ts';
 import type { Http2Connection } from './http2-connection.ts';
+import type { Chunk } from './response-buffer.ts';
 import type { ServerExchange } from './server-exchange.ts';
 
 /** A request body left unread is dropped up to this size, so that clients that read late still get their answer. */
@@ -20,7 +21,6 @@ export class Http2Wire implements ExchangeWire {
   #stream: ServerHttp2Stream | undefined;
   #exchange: ServerExchange | undefined;
   #listensForDrain = false;
-  #trailersWanted = false;
   #trailers: Fields | undefined;
   #awaitsContinue: boolean;
   /** Everything was handed to the stream. */
@@ -39,26 +39,28 @@ export class Http2Wire implements ExchangeWire {
     this.#exchange = exchange;
     stream[WIRE] = this;
     stream.on('error', ignore);
-    stream.on('aborted', onStreamGone);
     stream.on('close', onStreamGone);
+  }
+
+  /** The handler has not finished at once: from now on the client may go meanwhile, even with NO_ERROR. */
+  watch(): void {
+    this.#stream?.on('aborted', onStreamGone);
   }
 
   sendInformational(status: number, fields: Fields): void {
     const stream = this.#stream;
     if (stream === undefined || stream.closed || stream.headersSent || this.#pushed) return;
     if (status === 100) this.#awaitsContinue = false;
-    const headers = toHeaders(fields);
-    headers[':status'] = status;
+    const headers = toHeaders(fields, { ':status': status });
     stream.additionalHeaders(headers);
   }
 
-  sendHead(head: ResponseHead, chunk: Buffer | undefined, last: boolean): boolean {
+  sendHead(head: ResponseHead, chunk: Chunk | undefined, last: boolean): boolean {
     const stream = this.#stream;
     if (stream === undefined || stream.closed || stream.destroyed) return true;
-    const headers = toHeaders(head.responseFields);
-    headers[':status'] = head.status;
-    if (head.contentLength !== undefined) headers['content-length'] = String(head.contentLength);
-    else if (head.bodyless) delete headers['content-length'];
+    const headers = toHeaders(head.responseFields, { ':status': head.status });
+    if (head.contentLength !== undefined) headers['content-length'] ??= String(head.contentLength);
+    else if (headers['content-length'] !== undefined) delete headers['content-length'];
     if (last) this.#markComplete();
     if (last && chunk === undefined) {
       stream.respond(headers, END_STREAM);
@@ -66,14 +68,13 @@ export class Http2Wire implements ExchangeWire {
       return true;
     }
     if (head.mayHaveTrailers) {
-      this.#trailersWanted = true;
       stream.once('wantTrailers', onWantTrailers);
       stream.respond(headers, WAIT_FOR_TRAILERS);
     } else stream.respond(headers);
     return chunk === undefined ? true : this.#give(stream, chunk, last);
   }
 
-  sendChunk(chunk: Buffer, last: boolean): boolean {
+  sendChunk(chunk: Chunk, last: boolean): boolean {
     const stream = this.#stream;
     if (stream === undefined || stream.closed || stream.destroyed) return true;
     if (last) this.#markComplete();
@@ -92,7 +93,8 @@ export class Http2Wire implements ExchangeWire {
 
   abort(): void {
     this.#aborted = true;
-    this.#stream?.close(constants.NGHTTP2_INTERNAL_ERROR);
+    // close(INTERNAL_ERROR) would first end the stream in order, and the client would take the part for the whole
+    this.#stream?.destroy(BROKEN_OFF);
   }
 
   startBody(): void {
@@ -133,6 +135,7 @@ export class Http2Wire implements ExchangeWire {
       return;
     }
     this.attach(stream, exchange);
+    this.watch();
     if (this.#aborted) this.abort();
     else exchange.wireDrained();
   }
@@ -144,6 +147,8 @@ export class Http2Wire implements ExchangeWire {
     this.#exchange = undefined;
     this.#connection.closed(this.#pushed, this.#complete);
     exchange.wireClosed();
+    // after a reset with NO_ERROR node would wait for writes that cannot finish any more
+    if (this.#stream?.destroyed === false) this.#stream.destroy();
   }
 
   drained(): void {
@@ -151,7 +156,7 @@ export class Http2Wire implements ExchangeWire {
   }
 
   finishTrailers(): void {
-    const headers = toHeaders(this.#trailers ?? []);
+    const headers = toHeaders(this.#trailers ?? [], {});
     this.#stream?.sendTrailers(headers);
   }
 
@@ -160,13 +165,13 @@ export class Http2Wire implements ExchangeWire {
     this.#connection.completed();
   }
 
-  #give(stream: ServerHttp2Stream, chunk: Buffer, last: boolean): boolean {
+  #give(stream: ServerHttp2Stream, chunk: Chunk, last: boolean): boolean {
     if (last) {
-      stream.end(chunk);
+      stream.end(chunk, 'latin1');
       this.#finishBody(stream);
       return true;
     }
-    const room = stream.write(chunk);
+    const room = stream.write(chunk, 'latin1');
     if (!room && !this.#listensForDrain) {
       this.#listensForDrain = true;
       stream.on('drain', onStreamDrain);
@@ -176,7 +181,7 @@ export class Http2Wire implements ExchangeWire {
 
   /** The response is complete: an unread request body is dropped, and refused once it is too long (RFC 9113 §8.1). */
   #finishBody(stream: ServerHttp2Stream): void {
-    if (stream.readableEnded || stream.endAfterHeaders || this.#exchange?.bodyComplete !== false) return;
+    if (this.#exchange?.bodyComplete !== false || stream.readableEnded) return;
     let dropped = 0;
     stream.removeAllListeners('data');
     stream.on('data', (chunk: Buffer) => {
@@ -187,12 +192,13 @@ export class Http2Wire implements ExchangeWire {
   }
 }
 
+/** Makes node reset the stream with INTERNAL_ERROR; never seen by anyone. */
+const BROKEN_OFF = new Error('Response is broken off');
 const END_STREAM = { endStream: true };
 const WAIT_FOR_TRAILERS = { waitForTrailers: true };
 
 /** The object node:http2 wants: lower-case names, no connection-specific fields, repeated fields as one. */
-function toHeaders(fields: Fields): OutgoingHttpHeaders {
-  const headers: Record<string, string | number | string[]> = {};
+function toHeaders(fields: Fields, headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
   for (let i = 0; i < fields.length; i += 2) {
     const name = (fields[i] as string).toLowerCase();
     const value = fields[i + 1] as string;

@@ -6,7 +6,15 @@ export const CHUNK_BYTES_MAX: number = 16 * 1024;
 /** Bytes from which on a writer has to wait. */
 export const BUFFER_BYTES_MAX: number = 64 * 1024;
 
+/** Up to this size a lone write is kept as a byte string: such strings cost half of what a small Buffer costs to send. */
+const SHORT_BYTES_MAX = 4 * 1024;
+
+/** Bytes for the wire: a Buffer, or a short byte string (latin1). */
+export type Chunk = Buffer | string;
+
 export class ResponseBuffer {
+  /** A lone short write; everything else is in #chunks. */
+  #short = '';
   #chunks: Buffer[] = [];
   /** Index of the next chunk to be taken. */
   #head = 0;
@@ -18,15 +26,16 @@ export class ResponseBuffer {
     return this.#length;
   }
 
-  /** True when what is held fits into one chunk. */
-  get isSingle(): boolean {
-    return this.#chunks.length - this.#head === 1;
-  }
-
   /** Copies all of `bytes`. */
   append(bytes: Uint8Array): void {
     let at = 0;
     const size = bytes.length;
+    if (this.#length === 0 && size <= SHORT_BYTES_MAX) {
+      this.#short = latin1Slice.call(bytes, 0, size);
+      this.#length = size;
+      return;
+    }
+    if (this.#short !== '') this.#spill();
     this.#length += size;
     const tail = this.#chunks.length > this.#head ? this.#chunks[this.#chunks.length - 1] : undefined;
     if (tail !== undefined && this.#tailUsed < tail.length) {
@@ -36,8 +45,7 @@ export class ResponseBuffer {
     }
     while (at < size) {
       const n = Math.min(CHUNK_BYTES_MAX, size - at);
-      // A first small write is most often the whole body: it gets a buffer of its own size, later ones share a chunk.
-      const chunk = Buffer.allocUnsafe(tail === undefined ? n : CHUNK_BYTES_MAX);
+      const chunk = Buffer.allocUnsafe(CHUNK_BYTES_MAX);
       chunk.set(n === size ? bytes : bytes.subarray(at, at + n));
       this.#chunks.push(chunk);
       this.#tailUsed = n;
@@ -46,8 +54,14 @@ export class ResponseBuffer {
   }
 
   /** Removes and returns the next chunk. */
-  take(): Buffer {
+  take(): Chunk {
     assert(this.#length > 0, 'a chunk is taken only while the buffer holds one');
+    if (this.#short !== '') {
+      const short = this.#short;
+      this.#short = '';
+      this.#length = 0;
+      return short;
+    }
     const last = this.#head === this.#chunks.length - 1;
     let chunk = this.#chunks[this.#head] as Buffer;
     if (last) {
@@ -61,9 +75,23 @@ export class ResponseBuffer {
   }
 
   clear(): void {
+    this.#short = '';
     this.#chunks.length = 0;
     this.#head = 0;
     this.#tailUsed = 0;
     this.#length = 0;
   }
+
+  /** A second write has come: from now on there are chunks. */
+  #spill(): void {
+    const chunk = Buffer.allocUnsafe(CHUNK_BYTES_MAX);
+    this.#tailUsed = chunk.write(this.#short, 0, 'latin1');
+    this.#chunks.push(chunk);
+    this.#short = '';
+  }
 }
+
+// node's own method, which works on every Uint8Array and which its types leave out
+const { latin1Slice } = Buffer.prototype as unknown as {
+  latin1Slice(this: Uint8Array, start: number, end: number): string;
+};

@@ -6,7 +6,7 @@ import type { ConnectionInfo, Exchange, Fields, Protocol, PushPromise } from './
 import type { ExchangeSettings, ExchangeWire, ResponseHead } from './exchange-wire.ts';
 import { checkFields, hasListMember, isNamed, parseContentLength } from './fields.ts';
 import { type BodyFlow, QueuedBody } from './request-body.ts';
-import { BUFFER_BYTES_MAX, ResponseBuffer } from './response-buffer.ts';
+import { BUFFER_BYTES_MAX, type Chunk, ResponseBuffer } from './response-buffer.ts';
 import type { Stallable } from './stall-watch.ts';
 import { isBodyless } from './status.ts';
 
@@ -39,6 +39,7 @@ export interface RequestHead {
   readonly target: string;
   readonly scheme: 'https' | 'http';
   readonly authority: string;
+  /** May begin with pseudo-header fields. */
   readonly fields: Fields;
   readonly connection: ConnectionInfo;
   readonly pushed: boolean;
@@ -52,6 +53,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   readonly #wire: ExchangeWire;
   readonly #settings: ExchangeSettings;
   readonly #buffer = new ResponseBuffer();
+  #requestFields: Fields | undefined;
   #body: QueuedBody | undefined;
   #state: State = OPEN;
   #error: GatewayError | undefined;
@@ -63,6 +65,8 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   /** Body bytes of a HEAD response that were counted instead of sent. */
   #unsentBytes = 0;
   #excessLogged = false;
+  /** Only where an observer asks for it. */
+  #startedAt = 0;
 
   // the response head, read by the wire
   status = 0;
@@ -75,6 +79,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
 
   bytesWritten = 0;
   waitingSince = 0;
+  requestId: string | undefined;
   onAbort: ((reason: GatewayError) => void) | undefined;
   onClose: (() => void) | undefined;
 
@@ -86,6 +91,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     this.#settings = settings;
     settings.counters.add('exchanges', 1);
     settings.counters.add('exchangesTotal', 1);
+    if (settings.observer !== undefined) this.#startedAt = performance.now();
   }
 
   get protocol(): Protocol {
@@ -105,7 +111,8 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   }
   /** Request fields for handlers. */
   get fields(): Fields {
-    return this.#request.fields;
+    this.#requestFields ??= withoutPseudoFields(this.#request.fields);
+    return this.#requestFields;
   }
   get connection(): ConnectionInfo {
     return this.#request.connection;
@@ -230,10 +237,12 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   reset(status = 500): void {
     if (this.finished) return;
     if (this.#state === HEAD_SENT) {
-      this.#breakOff();
+      this.#giveUp();
+      this.#wire.abort();
       return;
     }
-    this.#replaceWithPage(status);
+    this.#preparePage(status, false);
+    this.#pump();
   }
 
   get canPush(): boolean {
@@ -287,10 +296,13 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     if (this.#state >= DONE) return;
     const ended = this.finished;
     this.#error = reason;
-    if (this.#state < HEAD_SENT && !this.#blocked && reason.status !== undefined) {
-      this.#replaceWithPage(reason.status, true);
-    } else this.#breakOff();
+    const answerable = this.#state < HEAD_SENT && !this.#blocked;
+    if (answerable && reason.status !== undefined) this.#preparePage(reason.status, true);
+    else this.#giveUp();
+    // The owner hears of it while its calls are ignored already and before the wire can let go.
     this.#tellOwner(reason, ended);
+    if (this.#state === ENDED_UNSENT) this.#pump();
+    else if (this.#state === DONE) this.#wire.abort();
   }
 
   /** The wire has let go of the exchange: after its last byte, or because the client has gone. */
@@ -304,6 +316,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     this.#settings.stalls.stop(this);
     if (!ended || this.#body !== undefined) this.#tellOwner(this.#error ?? clientGone(), ended);
     this.#settings.counters.add('exchanges', -1);
+    this.#settings.observer?.(this, this.#startedAt);
     const { onClose } = this;
     this.onClose = undefined;
     this.onAbort = undefined;
@@ -385,12 +398,12 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     }
   }
 
-  #countSent(chunk: Buffer | undefined): void {
+  #countSent(chunk: Chunk | undefined): void {
     if (chunk !== undefined) this.#settings.counters.add('bytesSentTotal', chunk.length);
   }
 
   /** Answers with a page of our own instead of whatever was buffered. */
-  #replaceWithPage(status: number, closes = false): void {
+  #preparePage(status: number, closes: boolean): void {
     this.#buffer.clear();
     this.bytesWritten = 0;
     this.#unsentBytes = 0;
@@ -408,14 +421,12 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
       this.bytesWritten = page.body.length;
     }
     if (this.#state !== ENDED_UNSENT) this.#transition(ENDED_UNSENT);
-    this.#pump();
   }
 
-  #breakOff(): void {
+  #giveUp(): void {
     this.#transition(DONE);
     this.#buffer.clear();
     this.#settings.stalls.stop(this);
-    this.#wire.abort();
   }
 
   #readFraming(fields: Fields): void {
@@ -488,6 +499,14 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
 }
 
 const NO_FIELDS: Fields = [];
+const COLON = 58;
+
+/** Pseudo-header fields stand first (RFC 9113 §8.3); a name with a colon cannot come over HTTP/1. */
+function withoutPseudoFields(fields: Fields): Fields {
+  let at = 0;
+  while (at < fields.length && (fields[at] as string).charCodeAt(0) === COLON) at += 2;
+  return at === 0 ? fields : fields.slice(at);
+}
 
 function notifyWriter(exchange: ServerExchange): void {
   exchange.notifyDrained();

@@ -1,0 +1,67 @@
+/** Many small requests by h2load: requests per second and CPU of the server for each. */
+import { fetchOnce } from '../client.ts';
+import type { ServerProcess } from '../server-process.ts';
+import { BODY } from '../workspace.ts';
+import { type Measure, type Sample, withServer } from './measure.ts';
+import { runTool } from './run-tool.ts';
+
+export interface Load {
+  readonly handler: 'hello' | 'env';
+  readonly protocol: 'h2' | 'http/1.1';
+  readonly connections: number;
+  /** Requests in flight on each connection. */
+  readonly streams: number;
+  /** Sent beside the few of h2load. */
+  readonly fields?: readonly string[];
+}
+
+/** All servers prefer another suite; one for all keeps the cipher out of the comparison. */
+const CIPHER = 'TLS_AES_128_GCM_SHA256';
+/** A server that answers nothing must not hang the bench. */
+const LOAD_TIMEOUT_MS = 120_000;
+/** After the first requests the speed is measured once more with this many times as many, to choose the count. */
+const CALIBRATION_FACTOR = 2;
+
+export function load(settings: Load): Measure {
+  return withServer(async (server, { workspace, effort }) => {
+    await checkAnswer(server, settings, workspace.certificate);
+    await runLoad(server, settings, effort.warmUpRequests);
+    const warm = await runLoad(server, settings, effort.warmUpRequests * CALIBRATION_FACTOR);
+    const count = Math.max(
+      effort.warmUpRequests,
+      Math.round((warm['requestsPerSecond'] ?? 0) * effort.loadSeconds),
+    );
+    return () => runLoad(server, settings, count);
+  });
+}
+
+/** All peers must do the same work. */
+async function checkAnswer(server: ServerProcess, { handler }: Load, ca: string): Promise<void> {
+  const { status, type, body } = await fetchOnce({ port: server.port, path: `/bench/${handler}`, ca });
+  if (status === 200 && type === 'text/plain' && (handler !== 'hello' || body === BODY)) return;
+  throw new Error(`The answer to ${handler} is wrong: ${status} "${type}" "${body}"`);
+}
+
+async function runLoad(server: ServerProcess, settings: Load, count: number): Promise<Sample> {
+  const words = [
+    ...['-n', String(count), '-c', String(settings.connections), '-m', String(settings.streams)],
+    ...['--tls13-ciphers', CIPHER, ...(settings.protocol === 'h2' ? [] : ['--h1'])],
+    ...(settings.fields ?? []).flatMap((field) => ['-H', field]),
+    `https://127.0.0.1:${server.port}/bench/${settings.handler}`,
+  ];
+  const before = server.cpuMs();
+  const { output } = await runTool('h2load', words, LOAD_TIMEOUT_MS);
+  const usedMs = server.cpuMs() - before;
+  checkAllSucceeded(output, count, settings.protocol);
+  const requestsPerSecond = Number(output.match(/finished in .*?, ([\d.]+) req\/s/)?.[1]);
+  return { requestsPerSecond, cpuUs: (usedMs * 1000) / count };
+}
+
+function checkAllSucceeded(output: string, count: number, protocol: string): void {
+  const succeeded = Number(output.match(/(\d+) succeeded/)?.[1] ?? 0);
+  const good = Number(output.match(/status codes: (\d+) 2xx/)?.[1] ?? 0);
+  if (succeeded !== count || good !== count)
+    throw new Error(`${succeeded} of ${count} requests succeeded, ${good} with status 2xx`);
+  if (!output.includes(`Application protocol: ${protocol}`))
+    throw new Error(`h2load did not speak ${protocol}`);
+}

@@ -1,0 +1,93 @@
+/** One big body down or up by curl: speed, CPU, and how far the server's memory grows. */
+import { statSync } from 'node:fs';
+import type { ServerProcess } from '../server-process.ts';
+import { type Bench, MEBIBYTE, type Measure, type Sample, withServer } from './measure.ts';
+import { runTool } from './run-tool.ts';
+
+const TRANSFER_TIMEOUT_MS = 120_000;
+/** What a reader takes who dawdles: far less than any server could send. */
+const SLOW_BYTES_PER_SECOND = 4 * MEBIBYTE;
+/** curl's exit status when `--max-time` ended the transfer. */
+const CURL_TIMED_OUT = 28;
+const WRITE_OUT = '%{http_code} %{size_download} %{size_upload} %{time_pretransfer} %{time_total}';
+
+interface Transfer {
+  readonly status: number;
+  readonly curlStatus: number;
+  readonly downloaded: number;
+  readonly uploaded: number;
+  /** From the moment the connection stood. */
+  readonly seconds: number;
+}
+
+export const download: Measure = measureTransfer(async (server, { effort }) => {
+  const result = await curl(server, 'download', []);
+  checkComplete(result, result.downloaded, effort.payloadBytes);
+  return { mibPerSecond: effort.payloadBytes / MEBIBYTE / result.seconds };
+});
+
+export const upload: Measure = measureTransfer(async (server, { effort }) => {
+  const result = await curl(server, 'upload', ['-T', server.files.PAYLOAD]);
+  checkComplete(result, statSync(server.files.STORE).size, effort.payloadBytes);
+  return { mibPerSecond: effort.payloadBytes / MEBIBYTE / result.seconds };
+});
+
+/** `httpd.read(nil, 4)` and `f:write` for a whole body: what the smallest steps cost. */
+export const smallReads: Measure = measureTransfer(async (server, { workspace, effort }) => {
+  const result = await curl(server, 'small-reads', ['-T', workspace.payload(effort.smallReadBytes)]);
+  checkComplete(result, statSync(server.files.STORE).size, effort.smallReadBytes);
+  return { seconds: result.seconds };
+});
+
+/** A server that reads from the disk faster than its client takes must wait, not store. */
+export const slowReader: Measure = measureTransfer((server, bench) => dawdle(server, bench, 'download', []));
+
+/** A client that sends as fast as it may and hardly reads what comes back. */
+export const slowEcho: Measure = measureTransfer((server, bench) =>
+  dawdle(server, bench, 'echo', ['-T', server.files.PAYLOAD]),
+);
+
+/** Adds CPU and memory to what `run` measures; growth counts from the time the server had answered one request. */
+function measureTransfer(run: (server: ServerProcess, bench: Bench) => Promise<Sample>): Measure {
+  return withServer(async (server, bench) => {
+    const residentAtStart = server.residentBytes();
+    return async () => {
+      server.resetPeak();
+      const before = server.cpuMs();
+      const sample = await run(server, bench);
+      const growth = server.peakResidentBytes() - residentAtStart;
+      return { ...sample, cpuMs: server.cpuMs() - before, growthMib: growth / MEBIBYTE };
+    };
+  });
+}
+
+async function dawdle(
+  server: ServerProcess,
+  bench: Bench,
+  handler: string,
+  words: readonly string[],
+): Promise<Sample> {
+  const { slowSeconds } = bench.effort;
+  const limits = ['--limit-rate', String(SLOW_BYTES_PER_SECOND), '--max-time', String(slowSeconds)];
+  const result = await curl(server, handler, [...limits, ...words]);
+  if (result.status !== 200) throw new Error(`Status ${result.status} instead of 200`);
+  if (result.curlStatus !== CURL_TIMED_OUT) throw new Error('The transfer ended too soon to show anything');
+  return { readMib: result.downloaded / MEBIBYTE };
+}
+
+async function curl(server: ServerProcess, handler: string, words: readonly string[]): Promise<Transfer> {
+  const url = `https://127.0.0.1:${server.port}/bench/${handler}`;
+  const fixed = ['-s', '--http2', '--cacert', server.files.CERTIFICATE, '-o', '/dev/null', '-w', WRITE_OUT];
+  const { status: curlStatus, output } = await runTool(
+    'curl',
+    [...fixed, ...words, url],
+    TRANSFER_TIMEOUT_MS,
+  );
+  const [status = 0, downloaded = 0, uploaded = 0, connected = 0, total = 0] = output.split(' ').map(Number);
+  return { status, curlStatus, downloaded, uploaded, seconds: total - connected };
+}
+
+function checkComplete({ status, curlStatus }: Transfer, bytes: number, expected: number): void {
+  if (status !== 200 || curlStatus !== 0 || bytes !== expected)
+    throw new Error(`Status ${status}, curl's ${curlStatus}, ${bytes} of ${expected} bytes arrived`);
+}

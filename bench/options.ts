@@ -1,0 +1,96 @@
+/** The command line of the bench. */
+import { parseArgs } from 'node:util';
+
+export interface BenchOptions {
+  /** Words; a scenario runs when its name contains one of them. Empty: all. */
+  readonly only: readonly string[];
+  /** Names of peers, whole. Empty: all. */
+  readonly peers: readonly string[];
+  readonly rounds: number;
+  readonly quick: boolean;
+  /** Exit status 1 when a threshold is passed. */
+  readonly check: boolean;
+  readonly list: boolean;
+  readonly help: boolean;
+  /** Where the result goes instead of bench/results/. */
+  readonly json: string | undefined;
+  /** Compiled `main.js` to measure instead of this build. */
+  readonly gateway: string | undefined;
+  /** Compiled `main.js` of another build to measure in the same rounds. */
+  readonly against: string | undefined;
+}
+
+export class UsageError extends Error {}
+
+/** Odd, so that the median is a value that was measured. */
+const ROUNDS_DEFAULT = 5;
+const ROUNDS_MAX = 1000;
+
+export const USAGE: string = `Usage: npm run bench -- [OPTIONS]
+  --only NAME     run the scenarios whose name contains NAME; repeatable
+  --peer NAME     measure this peer only; repeatable
+  --rounds N      rounds of each scenario, default ${ROUNDS_DEFAULT}
+  --quick         one round with little work: shows that all runs, measures nothing
+  --json FILE     write the result here instead of bench/results/
+  --check         exit status 1 when lgateway misses a threshold
+  --gateway FILE  measure this main.js instead of the one just built
+  --against FILE  measure this main.js as well, as the peer "against"
+  --list          name the scenarios and peers
+`;
+
+export function parseOptions(words: readonly string[]): BenchOptions {
+  const { values } = parse(words);
+  return {
+    only: values.only ?? [],
+    peers: values.peer ?? [],
+    rounds: values.rounds === undefined ? (values.quick ? 1 : ROUNDS_DEFAULT) : parseRounds(values.rounds),
+    quick: values.quick ?? false,
+    check: values.check ?? false,
+    list: values.list ?? false,
+    help: values.help ?? false,
+    json: values.json,
+    gateway: values.gateway,
+    against: values.against,
+  };
+}
+
+interface Values {
+  only?: string[];
+  peer?: string[];
+  rounds?: string;
+  quick?: boolean;
+  check?: boolean;
+  list?: boolean;
+  help?: boolean;
+  json?: string;
+  gateway?: string;
+  against?: string;
+}
+
+function parse(words: readonly string[]): { values: Values } {
+  try {
+    return parseArgs({
+      args: [...words],
+      options: {
+        only: { type: 'string', multiple: true },
+        peer: { type: 'string', multiple: true },
+        rounds: { type: 'string' },
+        quick: { type: 'boolean' },
+        check: { type: 'boolean' },
+        list: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+        json: { type: 'string' },
+        gateway: { type: 'string' },
+        against: { type: 'string' },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+function parseRounds(text: string): number {
+  const rounds = Number(text);
+  if (Number.isInteger(rounds) && rounds >= 1 && rounds <= ROUNDS_MAX) return rounds;
+  throw new UsageError(`--rounds wants a whole number from 1 to ${ROUNDS_MAX}, not "${text}"`);
+}

@@ -1,0 +1,129 @@
+/** The table of the servers that are compared: how each is found, configured and started. */
+import { fileURLToPath } from 'node:url';
+
+export type PeerName =
+  | 'lgateway'
+  | 'against'
+  | 'node'
+  | 'nginx-lua'
+  | 'haproxy-lua'
+  | 'lighttpd-magnet'
+  | 'h2o-mruby';
+
+/** What a handler of the bench does; every peer has `hello`. */
+export type HandlerName = 'hello' | 'env' | 'download' | 'upload' | 'small-reads' | 'echo';
+
+/** Values for the `{{PLACEHOLDERS}}` of the templates. */
+export interface PeerFiles {
+  readonly FOLDER: string;
+  readonly PORT: string;
+  readonly CERTIFICATE: string;
+  readonly KEY: string;
+  /** Certificate and key in one file. */
+  readonly COMBINED: string;
+  readonly BODY: string;
+  readonly PAYLOAD: string;
+  readonly STORE: string;
+}
+
+export interface StartPlan {
+  readonly files: PeerFiles;
+  /** Threads that serve; peers other than lgateway are always started with one. */
+  readonly workers: number;
+}
+
+export interface Peer {
+  readonly name: PeerName;
+  readonly program: string;
+  readonly arguments: (plan: StartPlan) => readonly string[];
+  /** Files of bench/templates that are filled in and put in the peer's folder. */
+  readonly templates: readonly string[];
+  readonly handlers: readonly HandlerName[];
+  /** The program prints its version with these. */
+  readonly versionArguments: readonly string[];
+  /** Files that must exist besides the program. */
+  readonly requires: readonly string[];
+  /** Debian packages that bring it; without them the peer is part of this project and must run. */
+  readonly packages?: string;
+}
+
+const BARE_NODE_SERVER = fileURLToPath(new URL('bare-node-server.js', import.meta.url));
+
+/** Every peer; `against` is another build of the gateway. Builds are named by their compiled `main.js`. */
+export function listPeers(gateway: string, against: string | undefined): Peer[] {
+  const builds = [gatewayPeer('lgateway', gateway)];
+  if (against !== undefined) builds.push(gatewayPeer('against', against));
+  return [...builds, ...OTHER_PEERS];
+}
+
+function gatewayPeer(name: PeerName, main: string): Peer {
+  return {
+    name,
+    program: process.execPath,
+    // the size of the payload and the idleness of connections are the bench's affair
+    arguments: ({ files, workers }) => [
+      ...[main, '-c', files.CERTIFICATE, '-k', files.KEY, '-a', '127.0.0.1', '-p', files.PORT],
+      ...['-w', String(workers), '--max-body', '0', '--idle-timeout', '120', '--log-level', 'warn'],
+      ...['-l', '/bench', `${files.FOLDER}/lgateway.lua`],
+    ],
+    templates: ['lgateway.lua'],
+    handlers: ['hello', 'env', 'download', 'upload', 'small-reads', 'echo'],
+    versionArguments: [main, '--version'],
+    requires: [],
+  };
+}
+
+const OTHER_PEERS: readonly Peer[] = [
+  {
+    name: 'node',
+    program: process.execPath,
+    arguments: ({ files }) => [
+      BARE_NODE_SERVER,
+      ...[files.CERTIFICATE, files.KEY, files.PORT, files.BODY, files.PAYLOAD, files.STORE],
+    ],
+    templates: [],
+    handlers: ['hello', 'env', 'download', 'upload', 'echo'],
+    versionArguments: ['--version'],
+    requires: [],
+  },
+  {
+    name: 'nginx-lua',
+    program: 'nginx',
+    arguments: ({ files }) => ['-p', '/usr/lib/nginx', '-e', 'stderr', '-c', `${files.FOLDER}/nginx.conf`],
+    templates: ['nginx.conf'],
+    handlers: ['hello', 'env'],
+    versionArguments: ['-v'],
+    requires: ['/usr/lib/nginx/modules/ngx_http_lua_module.so'],
+    packages: 'nginx libnginx-mod-http-lua',
+  },
+  {
+    name: 'haproxy-lua',
+    program: 'haproxy',
+    arguments: ({ files }) => ['-q', '-f', `${files.FOLDER}/haproxy.cfg`],
+    templates: ['haproxy.cfg', 'haproxy.lua'],
+    handlers: ['hello'],
+    versionArguments: ['-v'],
+    requires: [],
+    packages: 'haproxy',
+  },
+  {
+    name: 'lighttpd-magnet',
+    program: 'lighttpd',
+    arguments: ({ files }) => ['-D', '-f', `${files.FOLDER}/lighttpd.conf`],
+    templates: ['lighttpd.conf', 'lighttpd.lua'],
+    handlers: ['hello'],
+    versionArguments: ['-v'],
+    requires: ['/usr/lib/lighttpd/mod_magnet.so', '/usr/lib/lighttpd/mod_openssl.so'],
+    packages: 'lighttpd lighttpd-modules-lua lighttpd-mod-openssl',
+  },
+  {
+    name: 'h2o-mruby',
+    program: 'h2o',
+    arguments: ({ files }) => ['-m', 'worker', '-c', `${files.FOLDER}/h2o.conf`],
+    templates: ['h2o.conf'],
+    handlers: ['hello'],
+    versionArguments: ['-v'],
+    requires: [],
+    packages: 'h2o',
+  },
+];

@@ -1,0 +1,69 @@
+/** Reads CPU time and memory of a process and its children from /proc (Linux). */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+
+/** USER_HZ, in which /proc/<pid>/stat counts on every Linux of today. */
+const TICKS_PER_SECOND = 100;
+const MS_PER_TICK = 1000 / TICKS_PER_SECOND;
+/** Writing this to clear_refs sets the peak of the resident set to its present size (proc(5)). */
+const RESET_PEAK = '5';
+
+/** Positions in /proc/<pid>/stat behind the command name, which may hold blanks (proc(5)). */
+const STAT = { parent: 1, userTicks: 11, systemTicks: 12 } as const;
+
+/** The process and all that descend from it. */
+export function processTree(root: number): number[] {
+  const parents = new Map<number, number>();
+  for (const name of readdirSync('/proc')) {
+    const stat = /^\d+$/.test(name) ? readStat(Number(name)) : undefined;
+    if (stat !== undefined) parents.set(Number(name), Number(stat[STAT.parent]));
+  }
+  const tree = [root];
+  for (const pid of tree) for (const [child, parent] of parents) if (parent === pid) tree.push(child);
+  return tree;
+}
+
+/** User and system time of all threads, ms. */
+export function cpuMs(pids: readonly number[]): number {
+  let ticks = 0;
+  for (const pid of pids) {
+    const stat = readStat(pid);
+    if (stat !== undefined) ticks += Number(stat[STAT.userTicks]) + Number(stat[STAT.systemTicks]);
+  }
+  return ticks * MS_PER_TICK;
+}
+
+/** Resident memory now. */
+export function residentBytes(pids: readonly number[]): number {
+  return sumStatus(pids, 'VmRSS');
+}
+
+/** Largest resident memory since `resetPeak()`. */
+export function peakResidentBytes(pids: readonly number[]): number {
+  return sumStatus(pids, 'VmHWM');
+}
+
+export function resetPeak(pids: readonly number[]): void {
+  for (const pid of pids) writeFileSync(`/proc/${pid}/clear_refs`, RESET_PEAK);
+}
+
+/** Undefined once the process is gone. */
+function readStat(pid: number): readonly string[] | undefined {
+  const text = readProc(pid, 'stat');
+  return text?.slice(text.lastIndexOf(')') + 2).split(' ');
+}
+
+function sumStatus(pids: readonly number[], field: 'VmRSS' | 'VmHWM'): number {
+  let kib = 0;
+  for (const pid of pids)
+    kib += Number(readProc(pid, 'status')?.match(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm'))?.[1] ?? 0);
+  return kib * 1024;
+}
+
+function readProc(pid: number, file: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    // the process ended between the listing and the reading
+    return undefined;
+  }
+}

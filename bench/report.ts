@@ -1,0 +1,63 @@
+/** Turns results into the table that is printed. */
+import { BASELINES, type BenchResult, type PeerResult, type ScenarioResult, type Verdict } from './result.ts';
+import { type Metric, SCENARIOS } from './scenarios.ts';
+
+const NONE = '–';
+
+export function formatHeading({ machine, peers }: BenchResult): string {
+  const facts = Object.entries(machine).map(([name, value]) => `${name} ${value}`);
+  const width = Math.max(...Object.keys(peers).map((name) => name.length));
+  const rows = Object.entries(peers).map(([name, version]) => `  ${name.padEnd(width)}  ${version}`);
+  return [facts.join(' · '), ...rows, ''].join('\n');
+}
+
+export function formatScenario(result: ScenarioResult): string {
+  const metrics = SCENARIOS.find(({ name }) => name === result.scenario)?.metrics ?? [];
+  const baselines = BASELINES.filter((name) => result.peers.some(({ peer }) => peer === name));
+  const rounds = result.rounds === 1 ? '1 round' : `${result.rounds} rounds`;
+  const heads = ['', ...metrics.map(({ label }) => label), 'range', ...baselines.map((name) => `× ${name}`)];
+  const rows = result.peers.map((peer) => [
+    peer.peer,
+    ...metrics.map((metric) => formatNumber(peer.values[metric.key], metric.digits)),
+    formatRange(peer, metrics[0]),
+    ...baselines.map((name) => formatNumber(peer.ratios[name], 2)),
+  ]);
+  return [
+    `${result.scenario}: ${result.title} (${rounds})`,
+    ...formatTable([heads, ...rows]),
+    ...result.verdicts.map((verdict) => `  ${formatVerdict(verdict)}`),
+    ...result.failures.map((failure) => `  FAILED ${failure}`),
+    '',
+  ].join('\n');
+}
+
+function formatVerdict({ ok, metric, bound, value, of, actual }: Verdict): string {
+  const name = SCENARIOS.flatMap(({ metrics }) => metrics).find(({ key }) => key === metric)?.label ?? metric;
+  const limit = of === undefined ? String(value) : `${value} × ${of}`;
+  return `${ok ? 'ok  ' : 'over'} lgateway ${name} ${formatNumber(actual, 2)}, wanted ${bound} ${limit}`;
+}
+
+/** Smallest and largest round of the first metric: how far the numbers can be trusted. */
+function formatRange({ samples }: PeerResult, metric: Metric | undefined): string {
+  if (metric === undefined || samples.length < 2) return NONE;
+  const values = samples.map((sample) => sample[metric.key] ?? Number.NaN);
+  return `${formatNumber(Math.min(...values), metric.digits)}–${formatNumber(Math.max(...values), metric.digits)}`;
+}
+
+function formatNumber(value: number | undefined, digits: number): string {
+  return value === undefined || Number.isNaN(value) ? NONE : value.toFixed(digits);
+}
+
+/** First column to the left, numbers to the right. */
+function formatTable(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0),
+      )
+      .join('  ')
+      .replace(/^/, '  ')
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,101 @@
+/** The shape of a result, as it is written to JSON, and the arithmetic behind it. */
+
+import type { Sample } from './measures/measure.ts';
+import type { PeerName } from './peers/peers.ts';
+import type { Metric, Scenario, Threshold } from './scenarios.ts';
+
+export interface PeerResult {
+  readonly peer: PeerName;
+  /** Metric → median (or worst) of the rounds. */
+  readonly values: Sample;
+  /** First metric: peer → median of this peer's value divided by that one's, round by round. */
+  readonly ratios: Readonly<Record<string, number>>;
+  readonly samples: readonly Sample[];
+}
+
+export interface Verdict extends Threshold {
+  readonly actual: number;
+  readonly ok: boolean;
+}
+
+export interface ScenarioResult {
+  readonly scenario: string;
+  readonly title: string;
+  readonly rounds: number;
+  readonly peers: readonly PeerResult[];
+  /** Thresholds that could be looked at: a ratio needs both peers. */
+  readonly verdicts: readonly Verdict[];
+  /** One sentence for each peer that could not be measured. */
+  readonly failures: readonly string[];
+}
+
+export interface BenchResult {
+  readonly format: 1;
+  readonly startedAt: string;
+  readonly machine: Readonly<Record<string, string | number>>;
+  readonly quick: boolean;
+  /** Peer → version, or why it is missing. */
+  readonly peers: Readonly<Record<string, string>>;
+  readonly scenarios: readonly ScenarioResult[];
+}
+
+/** Peers whose speed the others are compared with. */
+export const BASELINES: readonly PeerName[] = ['against', 'node', 'nginx-lua'];
+
+/** The samples of all peers hold the same rounds. */
+export function summarize(
+  scenario: Scenario,
+  samples: ReadonlyMap<PeerName, readonly Sample[]>,
+  failures: readonly string[],
+): ScenarioResult {
+  const peers = [...samples].map(
+    ([peer, own]): PeerResult => ({
+      peer,
+      samples: own,
+      values: Object.fromEntries(scenario.metrics.map((metric) => [metric.key, combine(metric, own)])),
+      ratios: Object.fromEntries(
+        BASELINES.filter((baseline) => baseline !== peer && samples.has(baseline)).map((baseline) => [
+          baseline,
+          ratio(scenario.metrics[0].key, own, samples.get(baseline) ?? []),
+        ]),
+      ),
+    }),
+  );
+  const verdicts = scenario.thresholds.flatMap((threshold) => judge(threshold, scenario, samples));
+  const rounds = Math.max(0, ...peers.map((peer) => peer.samples.length));
+  return { scenario: scenario.name, title: scenario.title, rounds, peers, verdicts, failures };
+}
+
+function judge(
+  threshold: Threshold,
+  scenario: Scenario,
+  samples: ReadonlyMap<PeerName, readonly Sample[]>,
+): Verdict[] {
+  const own = samples.get('lgateway');
+  const other = threshold.of === undefined ? undefined : samples.get(threshold.of);
+  const metric = scenario.metrics.find(({ key }) => key === threshold.metric);
+  if (own === undefined || metric === undefined || (threshold.of !== undefined && other === undefined))
+    return [];
+  const actual = other === undefined ? combine(metric, own) : ratio(metric.key, own, other);
+  const ok = threshold.bound === 'at most' ? actual <= threshold.value : actual >= threshold.value;
+  return [{ ...threshold, actual, ok }];
+}
+
+function combine({ key, combine: how }: Metric, samples: readonly Sample[]): number {
+  const values = samples.map((sample) => sample[key] ?? Number.NaN);
+  return how === 'max' ? Math.max(...values) : median(values);
+}
+
+/** Round by round, since a shared machine is faster in one round than in the next. */
+function ratio(key: string, own: readonly Sample[], other: readonly Sample[]): number {
+  return median(
+    own.map((sample, round) => (sample[key] ?? Number.NaN) / (other[round]?.[key] ?? Number.NaN)),
+  );
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
+}

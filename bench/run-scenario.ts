@@ -1,0 +1,49 @@
+/** Measures one scenario on several peers, round after round, so that the machine's moods hit all alike. */
+import type { Bench, Sample, Session } from './measures/measure.ts';
+import type { Peer, PeerName } from './peers/peers.ts';
+import { type ScenarioResult, summarize } from './result.ts';
+import type { Scenario } from './scenarios.ts';
+
+/** Never rejects: a peer that fails drops out and is named in the result. */
+export async function runScenario(
+  scenario: Scenario,
+  peers: readonly Peer[],
+  rounds: number,
+  bench: Bench,
+  progress: (text: string) => void,
+): Promise<ScenarioResult> {
+  const failures: string[] = [];
+  const sessions = new Map<PeerName, Session>();
+  const samples = new Map<PeerName, Sample[]>();
+  const attempt = async (name: PeerName, act: () => Promise<void>): Promise<void> => {
+    try {
+      await act();
+    } catch (error) {
+      failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      samples.delete(name);
+    }
+  };
+  try {
+    for (const peer of peers) {
+      progress(`${scenario.name}: ${peer.name} warms up`);
+      await attempt(peer.name, async () => {
+        sessions.set(peer.name, await scenario.measure(peer, bench));
+        samples.set(peer.name, []);
+      });
+    }
+    const roundCount = Math.min(rounds, scenario.roundsMax ?? rounds);
+    for (let round = 1; round <= roundCount; round++) {
+      for (const [name, session] of sessions) {
+        const own = samples.get(name);
+        if (own === undefined) continue;
+        progress(`${scenario.name}: round ${round} of ${roundCount}, ${name}`);
+        await attempt(name, async () => {
+          own.push(await session.sample());
+        });
+      }
+    }
+  } finally {
+    await Promise.all([...sessions.values()].map((session) => session.close()));
+  }
+  return summarize(scenario, samples, failures);
+}

@@ -1,0 +1,162 @@
+/** The table of what is measured, on which peers, and what lgateway has to reach. */
+import { idleConnections } from './measures/idle-connections.ts';
+import { type Load, load } from './measures/load.ts';
+import type { Measure } from './measures/measure.ts';
+import { startUp } from './measures/start-up.ts';
+import { download, slowEcho, slowReader, smallReads, upload } from './measures/transfer.ts';
+import type { HandlerName, PeerName } from './peers/peers.ts';
+
+export interface Metric {
+  /** Key in the samples. */
+  readonly key: string;
+  readonly label: string;
+  readonly digits: number;
+  /** How the rounds become one value: what matters of memory is the worst. */
+  readonly combine: 'median' | 'max';
+}
+
+/** Holds for lgateway; with `of`, for the median of its ratio to that peer in the same round. */
+export interface Threshold {
+  readonly metric: string;
+  readonly bound: 'at most' | 'at least';
+  readonly value: number;
+  readonly of?: PeerName;
+}
+
+export interface Scenario {
+  readonly name: string;
+  readonly title: string;
+  /** Peers without this handler are left out. */
+  readonly handler: HandlerName;
+  /** Where only some peers are of interest. */
+  readonly peers?: readonly PeerName[];
+  readonly measure: Measure;
+  /** The first one is compared between peers. */
+  readonly metrics: readonly [Metric, ...Metric[]];
+  readonly thresholds: readonly Threshold[];
+  /** For a scenario that is slow or hardly varies. */
+  readonly roundsMax?: number;
+}
+
+const CPU_US: Metric = { key: 'cpuUs', label: 'CPU µs/request', digits: 1, combine: 'median' };
+const REQUESTS: Metric = { key: 'requestsPerSecond', label: 'requests/s', digits: 0, combine: 'median' };
+const SPEED: Metric = { key: 'mibPerSecond', label: 'MiB/s', digits: 0, combine: 'median' };
+const CPU_MS: Metric = { key: 'cpuMs', label: 'CPU ms', digits: 0, combine: 'median' };
+const GROWTH: Metric = { key: 'growthMib', label: 'RSS growth MiB', digits: 1, combine: 'max' };
+const READ: Metric = { key: 'readMib', label: 'client read MiB', digits: 1, combine: 'median' };
+const SECONDS: Metric = { key: 'seconds', label: 'seconds', digits: 2, combine: 'median' };
+const READY: Metric = { key: 'readyMs', label: 'ms to first answer', digits: 0, combine: 'median' };
+const EACH: Metric = { key: 'kibEach', label: 'KiB/connection', digits: 1, combine: 'median' };
+
+const CONNECTIONS = 10;
+const GROWTH_MIB_MAX = 64;
+const growthStaysFlat: Threshold = { metric: 'growthMib', bound: 'at most', value: GROWTH_MIB_MAX };
+
+/** What a browser sends with each request; without them the listing would be all but empty. */
+const BROWSER_FIELDS = [
+  'user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0',
+  'accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8',
+  'accept-language: en-US,en;q=0.5',
+  'accept-encoding: gzip, deflate, br, zstd',
+  'cookie: session=0123456789abcdef; theme=dark',
+  'upgrade-insecure-requests: 1',
+  'sec-fetch-dest: document',
+  'sec-fetch-mode: navigate',
+];
+
+export const SCENARIOS: readonly Scenario[] = [
+  hello('hello-h2-20', 'hello, HTTP/2, 10 connections × 20 streams', 'h2', 20, 1.35),
+  hello('hello-h2-1', 'hello, HTTP/2, 10 connections × 1 stream', 'h2', 1, 1.25),
+  hello('hello-h1', 'hello, HTTP/1.1 keep-alive, 10 connections', 'http/1.1', 1, 1.25),
+  {
+    name: 'env-h2-20',
+    title: 'listing of environment and request fields, HTTP/2, 10 connections × 20 streams',
+    handler: 'env',
+    measure: load({
+      handler: 'env',
+      protocol: 'h2',
+      connections: CONNECTIONS,
+      streams: 20,
+      fields: BROWSER_FIELDS,
+    }),
+    metrics: [CPU_US, REQUESTS],
+    thresholds: [],
+  },
+  {
+    name: 'download',
+    title: 'download of a file through a Lua loop of 64 KiB reads and writes; node pipes it',
+    handler: 'download',
+    measure: download,
+    metrics: [SPEED, CPU_MS, GROWTH],
+    thresholds: [{ metric: 'mibPerSecond', bound: 'at least', value: 0.6, of: 'node' }, growthStaysFlat],
+  },
+  {
+    name: 'upload',
+    title: 'upload into a file through a Lua loop of 64 KiB reads and writes; node pipes it',
+    handler: 'upload',
+    measure: upload,
+    metrics: [SPEED, CPU_MS, GROWTH],
+    thresholds: [{ metric: 'mibPerSecond', bound: 'at least', value: 0.6, of: 'node' }, growthStaysFlat],
+  },
+  {
+    name: 'slow-reader',
+    title: 'download by a client that reads 4 MiB/s',
+    handler: 'download',
+    measure: slowReader,
+    metrics: [GROWTH, READ, CPU_MS],
+    thresholds: [growthStaysFlat],
+    roundsMax: 2,
+  },
+  {
+    name: 'slow-echo',
+    title: 'body sent back to a client that sends and reads 4 MiB/s',
+    handler: 'echo',
+    measure: slowEcho,
+    metrics: [GROWTH, READ, CPU_MS],
+    thresholds: [growthStaysFlat],
+    roundsMax: 2,
+  },
+  {
+    name: 'small-reads',
+    title: 'upload through a loop of httpd.read(nil, 4) and f:write',
+    handler: 'small-reads',
+    measure: smallReads,
+    metrics: [SECONDS, CPU_MS, GROWTH],
+    thresholds: [{ metric: 'seconds', bound: 'at most', value: 1.5 }, growthStaysFlat],
+  },
+  {
+    name: 'start-up',
+    title: 'start of the process to the first answer, 2 workers, 1 mapping',
+    handler: 'hello',
+    peers: ['lgateway', 'against', 'node'],
+    measure: startUp,
+    metrics: [READY],
+    thresholds: [{ metric: 'readyMs', bound: 'at most', value: 500 }],
+  },
+  {
+    name: 'idle-connections',
+    title: 'idle HTTP/2 connections that have served one request',
+    handler: 'hello',
+    measure: idleConnections,
+    metrics: [EACH],
+    thresholds: [],
+    roundsMax: 2,
+  },
+];
+
+function hello(
+  name: string,
+  title: string,
+  protocol: Load['protocol'],
+  streams: number,
+  timesNodeMax: number,
+): Scenario {
+  return {
+    name,
+    title,
+    handler: 'hello',
+    measure: load({ handler: 'hello', protocol, connections: CONNECTIONS, streams }),
+    metrics: [CPU_US, REQUESTS],
+    thresholds: [{ metric: 'cpuUs', bound: 'at most', value: timesNodeMax, of: 'node' }],
+  };
+}

@@ -1,0 +1,153 @@
+/** One peer as a running process: started, watched, measured and ended by its pid. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fetchOnce } from './client.ts';
+import type { Peer, PeerFiles } from './peers/peers.ts';
+import { cpuMs, peakResidentBytes, processTree, resetPeak, residentBytes } from './process-use.ts';
+import type { Workspace } from './workspace.ts';
+
+const HOST = '127.0.0.1';
+const READY_TIMEOUT_MS = 15_000;
+/** Fine enough for the start-up time, which is some hundred ms. */
+const POLL_MS = 2;
+const STOP_TIMEOUT_MS = 3000;
+/** Another program may take the chosen port before the server binds it. */
+const START_ATTEMPTS_MAX = 3;
+/** Of what a server that failed to start said. */
+const OUTPUT_CHARACTERS_MAX = 2000;
+
+export interface ServerSettings {
+  readonly peer: Peer;
+  readonly workspace: Workspace;
+  readonly workers: number;
+  readonly payloadBytes: number;
+}
+
+const running = new Set<ServerProcess>();
+
+export class ServerProcess {
+  readonly port: number;
+  readonly files: PeerFiles;
+  /** From the start of the process until it has answered a request. */
+  #readyMs = 0;
+  readonly #child: ChildProcess;
+  #output = '';
+  /** Known once the server is ready; no peer starts processes later. */
+  #pids: readonly number[] = [];
+
+  private constructor(settings: ServerSettings, port: number) {
+    const { peer, workspace, workers } = settings;
+    this.port = port;
+    this.files = workspace.prepare(peer, port, settings.payloadBytes);
+    this.#child = spawn(peer.program, peer.arguments({ files: this.files, workers }), {
+      cwd: this.files.FOLDER,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const keep = (chunk: Buffer): void => {
+      this.#output = (this.#output + chunk.toString()).slice(-OUTPUT_CHARACTERS_MAX);
+    };
+    this.#child.stdout?.on('data', keep);
+    this.#child.stderr?.on('data', keep);
+    this.#child.on('error', (error) => keep(Buffer.from(error.message)));
+    running.add(this);
+  }
+
+  /** Rejects with what the server said when it does not come up. */
+  static async start(settings: ServerSettings): Promise<ServerProcess> {
+    for (let attempt = 1; ; attempt++) {
+      const server = new ServerProcess(settings, await freePort());
+      const started = performance.now();
+      if (await server.#becomesReady(started, settings.workspace.certificate)) {
+        server.#readyMs = performance.now() - started;
+        server.#pids = server.#tree();
+        return server;
+      }
+      await server.stop();
+      if (attempt === START_ATTEMPTS_MAX)
+        throw new Error(`Cannot start ${settings.peer.name}: ${server.#output.trim() || 'it said nothing'}`);
+    }
+  }
+
+  get readyMs(): number {
+    return this.#readyMs;
+  }
+
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  cpuMs(): number {
+    return cpuMs(this.#pids);
+  }
+
+  residentBytes(): number {
+    return residentBytes(this.#pids);
+  }
+
+  peakResidentBytes(): number {
+    return peakResidentBytes(this.#pids);
+  }
+
+  resetPeak(): void {
+    resetPeak(this.#pids);
+  }
+
+  async stop(): Promise<void> {
+    const deadline = performance.now() + STOP_TIMEOUT_MS;
+    const pids = this.#tree();
+    if (!this.hasEnded) this.#child.kill('SIGTERM');
+    while (!this.hasEnded && performance.now() < deadline) await sleep(POLL_MS);
+    if (!this.hasEnded) endAll(pids);
+    running.delete(this);
+  }
+
+  /** At the end of the bench itself, when there is no time to wait. */
+  kill(): void {
+    if (!this.hasEnded) endAll(this.#tree());
+  }
+
+  /** An accepted connection proves nothing: the kernel accepts as soon as the address is bound. */
+  async #becomesReady(started: number, ca: string): Promise<boolean> {
+    while (
+      !this.hasEnded &&
+      this.#child.pid !== undefined &&
+      performance.now() - started < READY_TIMEOUT_MS
+    ) {
+      const answer = await fetchOnce({ port: this.port, path: '/bench/hello', ca }).catch(() => undefined);
+      if (answer?.status === 200) return true;
+      await sleep(POLL_MS);
+    }
+    return false;
+  }
+
+  /** Empty when the process could not be started at all. */
+  #tree(): number[] {
+    return this.#child.pid === undefined ? [] : processTree(this.#child.pid);
+  }
+}
+
+/** Ends the servers that are left, for the way out after a signal. */
+export function killServers(): void {
+  for (const server of running) server.kill();
+}
+
+function endAll(pids: readonly number[]): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // it ended by itself
+    }
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, HOST);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

@@ -1,0 +1,7 @@
+core.register_service('hello', 'http', function(applet)
+    applet:set_status(200)
+    applet:add_header('content-type', 'text/plain')
+    applet:add_header('content-length', tostring(#'{{BODY}}'))
+    applet:start_response()
+    applet:send('{{BODY}}')
+end)

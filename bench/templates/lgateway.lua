@@ -1,0 +1,66 @@
+-- What lgateway serves in the bench: curl --http2 -k https://127.0.0.1:PORT/bench/hello
+local httpd = require 'httpd'
+
+local BLOCK = 65536
+
+local function head(type)
+    httpd.header { [':status'] = '200', ['content-type'] = type }
+end
+
+httpd.register_handler('/hello', function()
+    head('text/plain')
+    httpd.write(nil, '{{BODY}}')
+end)
+
+httpd.register_handler('/env', function(env, header)
+    head('text/plain')
+    local lines = {}
+    for _, list in ipairs { env, header } do
+        for k, v in pairs(list) do
+            lines[#lines + 1] = k .. ': ' .. v .. '\n'
+        end
+    end
+    httpd.write(nil, table.concat(lines))
+end)
+
+httpd.register_handler('/download', function()
+    local file <close> = assert(io.open('{{PAYLOAD}}', 'rb'))
+    head('application/octet-stream')
+    while true do
+        local block = httpd.read(file, BLOCK)
+        if not block then break end
+        httpd.write(nil, block)
+    end
+end)
+
+--- Stores the request body through `write`, in reads of `size` bytes, and answers with the count of bytes.
+local function store(size, write)
+    local file <close> = assert(io.open('{{STORE}}', 'wb'))
+    local total = 0
+    while true do
+        local block = httpd.read(nil, size)
+        if not block then break end
+        write(file, block)
+        total = total + #block
+    end
+    assert(file:close())
+    head('text/plain')
+    httpd.write(nil, tostring(total))
+end
+
+httpd.register_handler('/upload', function()
+    store(BLOCK, httpd.write)
+end)
+
+httpd.register_handler('/small-reads', function()
+    store(4, function(file, block) assert(file:write(block)) end)
+end)
+
+httpd.register_handler('/echo', function()
+    head('application/octet-stream')
+    while true do
+        local block = httpd.read(nil, BLOCK)
+        if not block then break end
+        httpd.write(nil, block)
+    end
+end)

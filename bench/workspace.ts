@@ -1,0 +1,92 @@
+/** The temporary folder of one run: certificate, key, payload, and the peers' filled-in templates. */
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PACKAGE_ROOT } from '../src/base/package-info.ts';
+import { makeCertificate } from '../src/tls/make-certificate.ts';
+import type { Peer, PeerFiles } from './peers/peers.ts';
+
+const TEMPLATES = join(PACKAGE_ROOT, 'bench', 'templates');
+export const BODY = 'Hello from the bench';
+/** Random, so that nothing on the way can compress it; repeated, so that it is made fast. */
+const PAYLOAD_BLOCK_BYTES = 1024 * 1024;
+const DAY_MS = 86_400_000;
+
+export class Workspace {
+  readonly folder: string = mkdtempSync(join(tmpdir(), 'lgateway-bench-'));
+  readonly certificate: string;
+  readonly #payloads = new Map<number, string>();
+
+  constructor() {
+    const now = Date.now();
+    const made = makeCertificate({
+      hostNames: ['localhost'],
+      addresses: [Uint8Array.of(127, 0, 0, 1)],
+      organization: 'lgateway bench',
+      notBefore: new Date(now - DAY_MS),
+      notAfter: new Date(now + DAY_MS),
+    });
+    this.certificate = made.certificate;
+    writeFileSync(this.path('certificate.pem'), made.certificate);
+    writeFileSync(this.path('key.pem'), made.key, { mode: 0o600 });
+    writeFileSync(this.path('combined.pem'), made.certificate + made.key, { mode: 0o600 });
+  }
+
+  path(name: string): string {
+    return join(this.folder, name);
+  }
+
+  /** A file of so many bytes, made once. */
+  payload(bytes: number): string {
+    const known = this.#payloads.get(bytes);
+    if (known !== undefined) return known;
+    const path = this.path(`payload-${bytes}`);
+    const block = randomBytes(PAYLOAD_BLOCK_BYTES);
+    const file = openSync(path, 'w');
+    for (let at = 0; at < bytes; at += block.length)
+      writeSync(file, block, 0, Math.min(block.length, bytes - at));
+    closeSync(file);
+    this.#payloads.set(bytes, path);
+    return path;
+  }
+
+  /** Puts the peer's templates, filled in, into a folder of its own. */
+  prepare(peer: Peer, port: number, payloadBytes: number): PeerFiles {
+    const folder = this.path(`${peer.name}-${port}`);
+    mkdirSync(folder);
+    const files: PeerFiles = {
+      FOLDER: folder,
+      PORT: String(port),
+      CERTIFICATE: this.path('certificate.pem'),
+      KEY: this.path('key.pem'),
+      COMBINED: this.path('combined.pem'),
+      BODY,
+      PAYLOAD: this.payload(payloadBytes),
+      STORE: join(folder, 'stored'),
+    };
+    for (const name of peer.templates)
+      writeFileSync(join(folder, name), fillIn(readFileSync(join(TEMPLATES, name), 'utf8'), files));
+    return files;
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+function fillIn(template: string, files: PeerFiles): string {
+  return template.replaceAll(
+    /\{\{([A-Z]+)\}\}/g,
+    (whole, key: string) => files[key as keyof PeerFiles] ?? whole,
+  );
+}

@@ -1,0 +1,77 @@
+-- The first page: what this gateway is, how you reached it, and what the other handlers show.
+-- curl --cacert certs/development/certificate.pem https://localhost:8443/
+local httpd = require 'httpd'
+local folder = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
+local page = dofile(folder .. "lib/page.lua")
+
+-- Path, sign, title, explanation, the words of curl that come before the address, and the rest of the path for them.
+local DEMOS = {
+    {"/hello", "→", "Hello", "The smallest handler there is: one function that writes one line, and greets you by name.",
+        "curl", "?name=Ada"},
+    {"/environment", "≡", "Environment", "Everything a script is told about a request: two tables, listed.", "curl", ""},
+    {"/upload", "↑", "Upload", "Drop a file: it streams to disk while it arrives, and its size and SHA-256 come back.",
+        "curl -T photo.jpg", "?name=photo.jpg"},
+    {"/push", "»", "Server push", "A page that promises its style and picture before anybody has asked for them.",
+        "nghttp -v", ""},
+    {"/clock", "◷", "Clock", "One answer that never ends: a line each second, while a coroutine waits, not a thread.",
+        "curl -N", "/stream"},
+    {"/counter", "#", "Counter", "A plain Lua variable lives as long as its worker. Each worker thread counts for itself.",
+        "curl", ""},
+}
+
+local FIRST_SCRIPT = [[
+local httpd = require 'httpd'
+
+httpd.register_handler('/bar', function(env, header)
+    httpd.header{[':status'] = '200',
+                 ['content-type'] = 'text/plain'}
+    for k, v in pairs(env) do
+        httpd.write(nil, k .. ' ' .. v .. '\n')
+    end
+end)]]
+
+-- Chips that say how the request came in.
+local function facts(env)
+    local items = {
+        "<b>" .. page.escape(env.SERVER_PROTOCOL) .. "</b>",
+        "worker <b>" .. env.WORKER_ID .. "</b>",
+    }
+    if env.TLS_PROTOCOL then
+        table.insert(items, 2, "<b>" .. page.escape(env.TLS_PROTOCOL) .. "</b>"
+            .. (env.TLS_CIPHER and " · " .. page.escape(env.TLS_CIPHER) or ""))
+    end
+    return '<ul class="facts"><li>' .. table.concat(items, "</li><li>") .. "</li></ul>"
+end
+
+local function card(demo, origin)
+    local path, sign, title, text, command, rest = table.unpack(demo)
+    -- a development certificate is nobody's business but this machine's, and curl has to be told so
+    local trust = command:match("^curl") and " -k" or ""
+    local quote = rest:find("?", 1, true) and "'" or ""
+    return table.concat {
+        '<article class="card"><h2><a data-sign="', sign, '" href="', path, '">', title, '</a></h2><p>', text, '</p><pre>',
+        command, trust, ' ', page.escape(quote .. origin), '<wbr>', page.escape(path .. rest .. quote), '</pre></article>\n',
+    }
+end
+
+httpd.register_handler("/", function(env, header)
+    local origin = page.origin(env, header)
+    local cards = {}
+    for i, demo in ipairs(DEMOS) do
+        cards[i] = card(demo, origin)
+    end
+    page.html("lgateway", table.concat {
+        '<header class="hero"><div class="wrap">', page.logo, '<div><h1>lgateway</h1>',
+        '<p>It works. This page is a Lua script, served over TLS to you:</p></div>', facts(env),
+        '</div></header>\n<main class="wrap">\n<div class="cards">\n', table.concat(cards), '</div>\n',
+        '<section class="sheet two"><div><h2>Your first script</h2><p class="soft">Save this as <code>app.lua</code>. ',
+        'Strings are bytes, calls look as if they blocked, and only their own coroutine waits.</p><pre>',
+        page.escape(FIRST_SCRIPT), '</pre></div><div><h2>Serve it</h2><p class="soft">',
+        'The first word after <code>-l</code> is the path it answers under, the second is the script.</p>',
+        '<pre>lgateway -l /app app.lua</pre><p class="soft">Then ask for it; over HTTP/2, and over HTTP/1.1:</p><pre>',
+        page.escape('curl -k ' .. origin .. '/app/bar\ncurl -k --http1.1 ' .. origin .. '/app/bar'), '</pre>',
+        '<p class="soft"><code>lgateway --help</code> lists the options: a certificate of your own, the port, the number ',
+        'of workers, limits.</p></div></section>\n</main>\n<footer class="wrap">These pages are the scripts in the folder ',
+        '<code>handlers/</code>, served when no <code>-l</code> is given. Read them; they are short.</footer>',
+    })
+end)

@@ -1,0 +1,58 @@
+/**
+ * Reads a command line in which nothing is out of the ordinary, without yargs: loading that takes longer than all the
+ * rest of the main thread's start. Whatever is unusual, wrong or asks for help is left to yargs.
+ */
+import { buildConfig, type OptionTexts } from './build-config.ts';
+import type { Config } from './config.ts';
+import type { AnyOption } from './option.ts';
+import { ALL_OPTIONS, OPTIONS } from './options.ts';
+import { splitShortOptions } from './split-short-options.ts';
+import { UsageError } from './usage-error.ts';
+
+/** yargs gives quotes inside of a word a meaning of their own; an empty word is hardly meant. */
+const UNUSUAL = /^$|["'`\\]/;
+
+/** The configuration, or undefined when `parseCommandLine` has to look at the words. */
+export function parsePlainWords(words: readonly string[]): Config | undefined {
+  const texts = words.some((word) => UNUSUAL.test(word)) ? undefined : collect(words);
+  if (texts === undefined) return undefined;
+  try {
+    return buildConfig(texts);
+  } catch (error) {
+    if (error instanceof UsageError) return undefined;
+    throw error;
+  }
+}
+
+function collect(words: readonly string[]): OptionTexts | undefined {
+  const texts = new Map<string, string[][]>();
+  const left = splitShortOptions(words, ALL_OPTIONS);
+  for (let word = left.shift(); word !== undefined; word = left.shift()) {
+    const option = optionOf(word);
+    const values = option === undefined ? undefined : takeValues(option, word, left);
+    if (option === undefined || values === undefined) return undefined;
+    const given = texts.get(option.name) ?? [];
+    if (option.kind !== 'flag' || given.length === 0) given.push(values);
+    texts.set(option.name, given);
+  }
+  return texts;
+}
+
+/** The option that a word names, unless it is one that yargs answers itself. */
+function optionOf(word: string): AnyOption | undefined {
+  const spelled = word.replace(/=.*$/s, '');
+  const option = ALL_OPTIONS.find(({ name, short }) => spelled === `--${name}` || spelled === `-${short}`);
+  return option === OPTIONS.help || option === OPTIONS.version ? undefined : option;
+}
+
+/** Takes the words that follow an option; undefined where their number is not clear. */
+function takeValues(option: AnyOption, word: string, left: string[]): string[] | undefined {
+  const at = word.indexOf('=');
+  if (at !== -1) return option.kind === 'value' && at < word.length - 1 ? [word.slice(at + 1)] : undefined;
+  const following = left.findIndex((next) => next.startsWith('-'));
+  const count = following === -1 ? left.length : following;
+  if (option.kind === 'flag') return count === 0 ? [] : undefined;
+  if (option.kind === 'tuple') return count === option.arguments.length ? left.splice(0, count) : undefined;
+  if (count === 0) return option.bare === undefined ? undefined : [''];
+  return count === 1 ? left.splice(0, 1) : undefined;
+}

@@ -1,0 +1,89 @@
+/** The bench as a command: a tiny run writes a well-formed result, bad options are refused. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { BenchResult } from '../../bench/result.ts';
+
+const RUNNER = fileURLToPath(new URL('../../bench/run.js', import.meta.url));
+const RUN_TIMEOUT_MS = 60_000;
+
+interface Run {
+  readonly status: number;
+  readonly output: string;
+  /** Its temporary folder. */
+  readonly folder: string;
+  /** Where it was told to write its result. */
+  readonly file: string;
+}
+
+/** Runs the bench with a temporary folder of its own, in which it must leave nothing. */
+function runBench(t: TestContext, ...words: string[]): Promise<Run> {
+  const [folder, results] = ['bench-test-', 'bench-result-'].map((name) => {
+    const path = mkdtempSync(join(tmpdir(), name));
+    t.after(() => rmSync(path, { recursive: true, force: true }));
+    return path;
+  }) as [string, string];
+  const file = join(results, 'result.json');
+  const options = { timeout: RUN_TIMEOUT_MS, env: { ...process.env, TMPDIR: folder } };
+  return new Promise((resolve) => {
+    execFile(process.execPath, [RUNNER, '--json', file, ...words], options, (error, stdout, stderr) => {
+      const status = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
+      resolve({ status, output: stdout + stderr, folder, file });
+    });
+  });
+}
+
+test('bench writes a table and a well-formed result of lgateway and bare node', async (t) => {
+  const words = ['--quick', '--only', 'hello-h2-20', '--peer', 'lgateway', '--peer', 'node'];
+  const { status, output, folder, file } = await runBench(t, ...words);
+  assert.equal(status, 0, output);
+  assert.match(output, /^ {2}lgateway +\d+\.\d +\d+/m);
+  const result = JSON.parse(readFileSync(file, 'utf8')) as BenchResult;
+  assert.equal(result.format, 1);
+  assert.equal(result.quick, true);
+  assert.equal(result.machine['node'], process.version);
+  const [scenario] = result.scenarios;
+  assert.equal(scenario?.scenario, 'hello-h2-20');
+  assert.deepEqual(scenario.failures, []);
+  assert.deepEqual(
+    scenario.peers.map(({ peer }) => peer),
+    ['lgateway', 'node'],
+  );
+  for (const { values, samples } of scenario.peers) {
+    assert.equal(samples.length, 1);
+    assert.ok((values['requestsPerSecond'] ?? 0) > 0);
+    assert.ok((values['cpuUs'] ?? 0) > 0);
+  }
+  assert.ok((scenario.peers[0]?.ratios['node'] ?? 0) > 0);
+  assert.equal(scenario.verdicts[0]?.of, 'node');
+  assert.deepEqual(readdirSync(folder), [], 'the folder of the run is removed');
+});
+
+test('bench says which peer failed and exits 1 when the gateway does not start', async (t) => {
+  const broken = fileURLToPath(new URL('does-not-serve.js', import.meta.url));
+  const words = [
+    '--quick',
+    '--only',
+    'hello-h1',
+    '--peer',
+    'node',
+    '--peer',
+    'lgateway',
+    '--gateway',
+    broken,
+  ];
+  const { status, output } = await runBench(t, ...words);
+  assert.equal(status, 1, output);
+  assert.match(output, /FAILED lgateway: Cannot start lgateway: Cannot serve anything/);
+  assert.match(output, /^ {2}node +\d/m);
+});
+
+test('bench refuses an option it does not know with exit 2', async (t) => {
+  const { status, output } = await runBench(t, '--rounds', 'many');
+  assert.equal(status, 2);
+  assert.match(output, /--rounds wants a whole number from 1 to 1000, not "many"/);
+});

@@ -1,0 +1,24 @@
+/** docs/command-line.md names every option as the program has it, and no other. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
+import { ALL_OPTIONS } from '../../src/config/options.ts';
+
+const text = readFileSync(join(PACKAGE_ROOT, 'docs', 'command-line.md'), 'utf8');
+
+test('docs/command-line.md names every option with its letter and its default', () => {
+  for (const option of ALL_OPTIONS) {
+    const letter = 'short' in option && option.short !== undefined ? `\`-${option.short}\`, ` : '';
+    const row = text.split('\n').find((line) => line.startsWith(`| ${letter}\`--${option.name}`));
+    assert.ok(row !== undefined, `--${option.name}`);
+    if (option.group === 'Limits' && option.kind === 'value')
+      assert.ok(row.endsWith(`| ${option.defaultText} |`), row);
+  }
+});
+
+test('docs/command-line.md names no option that does not exist', () => {
+  const names = new Set(ALL_OPTIONS.map(({ name }) => name));
+  for (const [, name = ''] of text.matchAll(/--([a-z][a-z-]+)/g)) assert.ok(names.has(name), `--${name}`);
+});

@@ -1,0 +1,107 @@
+/** The examples: what their READMEs and first comments tell a reader to type does what they say. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
+import { GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
+import { runShell } from '../support/run-shell.ts';
+import { type ExampleReadme, matchesAnswer, readExampleReadme } from './example-readme.ts';
+
+const EXAMPLES = join(PACKAGE_ROOT, 'examples');
+const CERTIFICATE = 'certs/development/certificate.pem';
+const PHOTO_BYTES = 70_001;
+
+let folder: GatewayFolder;
+const running: GatewayProcess[] = [];
+const names = readdirSync(EXAMPLES, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map((entry) => entry.name);
+
+before(() => {
+  folder = new GatewayFolder();
+  mkdirSync(dirname(folder.file(CERTIFICATE)), { recursive: true });
+  copyFileSync(folder.certificate, folder.file(CERTIFICATE));
+  writeFileSync(folder.file('photo.jpg'), randomBytes(PHOTO_BYTES));
+});
+after(async () => {
+  await Promise.all(running.map((one) => one.stop()));
+  folder.remove();
+});
+
+/** Serves what the README says, from an empty folder. */
+async function serve(readme: ExampleReadme): Promise<GatewayProcess> {
+  const words = readme.serve.map((word) => (word.startsWith('examples/') ? join(PACKAGE_ROOT, word) : word));
+  const rest = ['-a', '127.0.0.1', '-p', '0', '-w', '1', '-c', folder.certificate, '-k', folder.key];
+  const gateway = new GatewayProcess(folder, [...words, ...rest], { cwd: folder.path });
+  running.push(gateway);
+  return await gateway.ready();
+}
+
+for (const name of names) {
+  describe(`examples/${name}`, () => {
+    const readme = readExampleReadme(join(EXAMPLES, name, 'README.md'));
+    let gateway: GatewayProcess;
+    before(async () => {
+      gateway = await serve(readme);
+    });
+    after(() => gateway.stop());
+
+    assert.ok(readme.steps.length > 0, `${name} shows no request`);
+    for (const { command, answer } of readme.steps) {
+      test(`examples/${name} answers: ${command}`, async () => {
+        const line = command.replaceAll('localhost:8443', `localhost:${gateway.port}`);
+        const { stdout, stderr } = await runShell(line, folder.path);
+        const text = stdout.toString('utf8');
+        assert.ok(matchesAnswer(text, answer), `${line}\n${text}\n${stderr}\nexpected: ${answer}`);
+      });
+    }
+  });
+}
+
+test('Every example is named in examples/README.md, and that names no other', () => {
+  const listed = [...readFileSync(join(EXAMPLES, 'README.md'), 'utf8').matchAll(/^\| \[([\w-]+)\]/gm)];
+  assert.deepEqual(listed.map(([, name]) => name).sort(), [...names].sort());
+});
+
+test('The first comment of each script shows a line of its README', () => {
+  for (const name of names.filter((one) => one !== 'lhttpd')) {
+    const [, line = ''] = readFileSync(join(EXAMPLES, name, 'script.lua'), 'utf8').split('\n');
+    const { steps } = readExampleReadme(join(EXAMPLES, name, 'README.md'));
+    assert.ok(
+      steps.some(({ command }) => `-- ${command}` === line),
+      `examples/${name}/script.lua: "${line}"`,
+    );
+  }
+});
+
+test('The upload example stores the bytes it was sent, both ways', async () => {
+  const gateway = await serve(readExampleReadme(join(EXAMPLES, 'upload', 'README.md')));
+  const options = `-sS --cacert ${folder.certificate} --data-binary @photo.jpg`;
+  await runShell(`curl ${options} https://localhost:${gateway.port}/upload`, folder.path);
+  await runShell(`curl ${options} --http1.1 https://localhost:${gateway.port}/stream`, folder.path);
+  const sent = readFileSync(folder.file('photo.jpg'));
+  assert.ok(readFileSync(folder.file('counted.bin')).equals(sent));
+  assert.ok(readFileSync(folder.file('streamed.bin')).equals(sent));
+});
+
+test('The download example sends its own bytes', async () => {
+  const gateway = await serve(readExampleReadme(join(EXAMPLES, 'file-download', 'README.md')));
+  const url = `https://localhost:${gateway.port}/file`;
+  const { stdout } = await runShell(`curl -sS --cacert ${folder.certificate} ${url}`, folder.path);
+  assert.ok(stdout.equals(readFileSync(join(EXAMPLES, 'file-download', 'script.lua'))));
+});
+
+test('An error in the middle of an answer lets no client take it for the whole', async () => {
+  const gateway = await serve(readExampleReadme(join(EXAMPLES, 'error', 'README.md')));
+  for (const option of ['--http2', '--http1.1']) {
+    const line = `curl -sS ${option} --cacert ${folder.certificate} https://localhost:${gateway.port}/middle`;
+    const { code, stdout } = await runShell(line, folder.path);
+    assert.notEqual(code, 0, option);
+    assert.ok(stdout.length > 0, option);
+  }
+  await gateway.until(() => /a part was sent/.test(gateway.stderr));
+  assert.match(gateway.stderr, /script\.lua:\d+: a part was sent/);
+  assert.match(gateway.stderr, /stack traceback/);
+});

@@ -1,0 +1,49 @@
+/** Serves a copy of handlers/ in a temporary folder, so that uploads of tests do not mix with a developer's own. */
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
+import { readyMadeMappings } from '../../src/config/ready-made-mappings.ts';
+import { GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
+import { runShell, type ShellResult } from '../support/run-shell.ts';
+
+export class HandlersGateway {
+  readonly folder: GatewayFolder = new GatewayFolder();
+  readonly handlers: string = this.folder.file('handlers');
+  readonly process: GatewayProcess;
+
+  constructor(workers: number) {
+    // only what the repository holds: data/ of a checkout may be full
+    cpSync(join(PACKAGE_ROOT, 'handlers'), this.handlers, {
+      recursive: true,
+      filter: (name) => !/[\\/]data[\\/].*\.(?:data|index|part)$/.test(name),
+    });
+    const mappings = readyMadeMappings(this.handlers).flatMap(({ prefix, script }) => ['-l', prefix, script]);
+    const rest = ['-a', '127.0.0.1', '-p', '0', '-w', String(workers)];
+    this.process = new GatewayProcess(
+      this.folder,
+      [...mappings, ...rest, '-c', this.folder.certificate, '-k', this.folder.key],
+      { cwd: this.folder.path },
+    );
+  }
+
+  get url(): string {
+    return `https://localhost:${this.process.port}`;
+  }
+
+  /** Runs curl with these words; `path` is asked of this gateway. */
+  curl(words: string, path: string): Promise<ShellResult> {
+    const line = `curl -sS --cacert ${this.folder.certificate} ${words} '${this.url}${path}'`;
+    return runShell(line, this.folder.path);
+  }
+
+  /** What curl prints. */
+  async text(words: string, path: string): Promise<string> {
+    const { stdout, stderr } = await this.curl(words, path);
+    return stdout.toString('utf8') || stderr;
+  }
+
+  async stop(): Promise<void> {
+    await this.process.stop();
+    this.folder.remove();
+  }
+}

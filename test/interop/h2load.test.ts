@@ -1,0 +1,72 @@
+/** h2load against the gateway: large answers over many streams, HTTP/1.1, and answers of every kind at once. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { runProgram } from '../support/run-program.ts';
+import { TestGateway } from '../support/test-gateway.ts';
+
+const SCRIPT = `local httpd = require 'httpd'
+local megabyte = string.rep('0123456789abcdef', 65536)
+httpd.register_handler('/megabyte', function()
+    httpd.header{[':status'] = '200', ['content-type'] = 'application/octet-stream'}
+    httpd.write(nil, megabyte)
+end)
+httpd.register_handler('/hello', function()
+    httpd.header{[':status'] = '200', ['content-type'] = 'text/plain'}
+    httpd.write(nil, 'hello')
+end)
+httpd.register_handler('/upload', function()
+    local size = 0
+    while true do
+        local part = httpd.read(nil, 5000)
+        if not part then break end
+        size = size + #part
+    end
+    httpd.header{[':status'] = size == 100000 and '200' or '500'}
+    httpd.write(nil, size)
+end)`;
+const MEGABYTE = 1024 * 1024;
+
+let gateway: TestGateway;
+before(async () => {
+  gateway = await TestGateway.start({ '/': SCRIPT }, { workers: 2 });
+});
+after(() => gateway.stop());
+
+/** Runs h2load and returns how many requests got a 2xx answer and how many body bytes came. */
+async function h2load(...words: string[]): Promise<{ succeeded: number; status2xx: number; bytes: number }> {
+  const { code, text, stderr } = await runProgram('h2load', words);
+  assert.equal(code, 0, stderr);
+  const read = (pattern: RegExp): number => Number(pattern.exec(text)?.[1]);
+  assert.match(text, /, 0 failed, 0 errored, 0 timeout/, text);
+  return {
+    succeeded: read(/ (\d+) succeeded/),
+    status2xx: read(/status codes: (\d+) 2xx/),
+    bytes: read(/traffic: .*\((\d+)\) data/),
+  };
+}
+
+for (const [protocol, words] of [
+  ['HTTP/2', ['-m', '50']],
+  ['HTTP/1.1', ['--h1']],
+] as const) {
+  test(`h2load gets 200 of 200 answers of 1 MB, none cut (${protocol})`, async () => {
+    const result = await h2load('-c', '2', '-n', '200', ...words, `${gateway.url}/megabyte`);
+    assert.deepEqual(result, { succeeded: 200, status2xx: 200, bytes: 200 * MEGABYTE });
+    await gateway.untilIdle();
+  });
+
+  test(`h2load gets 5,000 short answers over 20 connections (${protocol})`, async () => {
+    const result = await h2load('-c', '20', '-n', '5000', ...words, `${gateway.url}/hello`);
+    assert.deepEqual(result, { succeeded: 5000, status2xx: 5000, bytes: 25_000 });
+    await gateway.untilIdle();
+  });
+}
+
+test('h2load uploads 100 bodies over 10 streams', async () => {
+  const body = gateway.folder.file('body.bin');
+  writeFileSync(body, Buffer.alloc(100_000, 'u'));
+  const result = await h2load('-c', '2', '-n', '100', '-m', '10', '-d', body, `${gateway.url}/upload`);
+  assert.deepEqual([result.succeeded, result.status2xx], [100, 100]);
+  await gateway.untilIdle();
+});

@@ -1,0 +1,21 @@
+/** The part of hpack.js that tests use; the package has no types of its own. */
+declare module 'hpack.js' {
+  // biome-ignore lint/style/noNamespace: `export =` of a CommonJS module takes its types along in no other way
+  namespace hpack {
+    interface Options {
+      readonly table: { readonly size: number };
+    }
+    interface Compressor {
+      write(fields: readonly { readonly name: string; readonly value: string }[]): void;
+      read(): Buffer | null;
+    }
+    interface Decompressor {
+      write(block: Buffer): void;
+      execute(): void;
+      read(): { readonly name: string; readonly value: string } | null;
+    }
+    const compressor: { create(options: Options): Compressor };
+    const decompressor: { create(options: Options): Decompressor };
+  }
+  export = hpack;
+}

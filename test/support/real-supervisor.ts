@@ -1,0 +1,38 @@
+/** A supervisor with the gateway's real workers inside the test's own process, on a free port of the loopback. */
+import { createLogger } from '../../src/base/logger.ts';
+import type { Config } from '../../src/config/config.ts';
+import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
+import { compileLuaModule } from '../../src/lua/wasm-module.ts';
+import { Supervisor, type SupervisorOptions } from '../../src/supervisor/supervisor.ts';
+import type { GatewayFolder } from './run-gateway.ts';
+
+/** Serves `app.lua` of the folder under `/` with two workers; its log lines go into `lines`. */
+export function realSupervisor(
+  folder: GatewayFolder,
+  lines: string[],
+  config: Partial<Config> = {},
+  options: Partial<SupervisorOptions> = {},
+): Supervisor {
+  return new Supervisor({
+    config: {
+      mappings: [{ prefix: '/', script: folder.file('app.lua') }],
+      certificateFiles: { certificate: folder.certificate, key: folder.key },
+      listen: { address: '127.0.0.1', port: 0 },
+      cleartext: undefined,
+      user: undefined,
+      root: undefined,
+      workers: 2,
+      daemon: false,
+      pidFile: undefined,
+      logFile: undefined,
+      logLevel: 'info',
+      accessLog: false,
+      limits: DEFAULT_LIMITS,
+      ...config,
+    },
+    logger: createLogger('info', 'supervisor', (line) => lines.push(line)),
+    writeLine: (line) => lines.push(line),
+    luaModule: compileLuaModule(),
+    ...options,
+  });
+}

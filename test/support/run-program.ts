@@ -1,0 +1,49 @@
+/** Runs a program of the system (curl, nghttp, h2load, openssl) to its end and takes what it says. */
+import { spawn } from 'node:child_process';
+
+const RUN_MAX_MS = 60_000;
+
+export interface ProgramResult {
+  /** Null when it was ended because it took too long. */
+  readonly code: number | null;
+  readonly stdout: Buffer;
+  readonly text: string;
+  readonly stderr: string;
+}
+
+export interface ProgramOptions {
+  readonly cwd?: string;
+  /** Written to its standard input, which then stays open until it ends; none: it reads nothing. */
+  readonly input?: string;
+}
+
+export function runProgram(
+  program: string,
+  words: readonly string[],
+  { cwd, input }: ProgramOptions = {},
+): Promise<ProgramResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, words, {
+      cwd,
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    });
+    const stdout: Buffer[] = [];
+    const stderr: Buffer[] = [];
+    const limit = setTimeout(() => child.kill('SIGKILL'), RUN_MAX_MS);
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.write(input ?? '');
+    child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));
+    child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk));
+    child.on('error', reject);
+    child.on('close', (code) => {
+      clearTimeout(limit);
+      const bytes = Buffer.concat(stdout);
+      resolve({
+        code,
+        stdout: bytes,
+        text: bytes.toString('latin1'),
+        stderr: Buffer.concat(stderr).toString('latin1'),
+      });
+    });
+  });
+}

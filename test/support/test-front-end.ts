@@ -1,0 +1,129 @@
+/** A running front end with TypeScript handlers, and the checks every test of it ends with. */
+import { strictEqual } from 'node:assert/strict';
+import { Counters } from '../../src/base/counters.ts';
+import { createLogger } from '../../src/base/logger.ts';
+import { Dispatcher } from '../../src/http/dispatcher.ts';
+import type { Exchange } from '../../src/http/exchange.ts';
+import { FrontEnd, type FrontEndLimits } from '../../src/http/front-end.ts';
+import type { Handler, Mapping, Route } from '../../src/http/handler.ts';
+import { Router } from '../../src/http/router.ts';
+import { testCertificate } from './certificate.ts';
+
+export type HandlerFunction = (exchange: Exchange, route: Route) => void;
+
+export const TEST_LIMITS: FrontEndLimits = {
+  idleTimeoutMs: 5_000,
+  handshakeTimeoutMs: 5_000,
+  headTimeoutMs: 5_000,
+  stallTimeoutMs: 5_000,
+  headBytesMax: 16 * 1024,
+  bodyBytesMax: 4 * 1024 * 1024,
+  streamsMax: 100,
+  connectionsMax: 1_000,
+};
+
+export interface TestFrontEnd {
+  readonly port: number;
+  readonly frontEnd: FrontEnd;
+  readonly dispatcher: Dispatcher;
+  readonly counters: Counters;
+  readonly logLines: readonly string[];
+  /** Stops it and checks that no gauge is left above zero. */
+  stop(): Promise<void>;
+}
+
+interface TestFrontEndOptions {
+  readonly limits?: Partial<FrontEndLimits>;
+  /** Without TLS: HTTP/1.1 and h2c on one port. */
+  readonly cleartext?: boolean;
+}
+
+/** Starts a front end whose mapping `/` has these handlers. */
+export async function startFrontEnd(
+  handlers: Readonly<Record<string, HandlerFunction>>,
+  options: TestFrontEndOptions = {},
+): Promise<TestFrontEnd> {
+  const counters = new Counters();
+  const logLines: string[] = [];
+  const logger = createLogger('debug', 'test', (line) => logLines.push(line));
+  const dispatcher = new Dispatcher(new Router([functionMapping('/', handlers)]), logger);
+  const { cert, key } = testCertificate();
+  const frontEnd = new FrontEnd(
+    {
+      tls: options.cleartext === true ? undefined : { cert, key },
+      limits: { ...TEST_LIMITS, ...options.limits },
+      logger,
+      counters,
+    },
+    (exchange) => dispatcher.dispatch(exchange),
+  );
+  const address = await frontEnd.listen({ port: 0, host: '127.0.0.1' });
+  return {
+    port: address.port,
+    frontEnd,
+    dispatcher,
+    counters,
+    logLines,
+    async stop() {
+      frontEnd.stop();
+      await waitFor(() => gauges(counters).every((value) => value === 0), 'all gauges to return to zero');
+      for (const value of gauges(counters)) strictEqual(value, 0);
+    },
+  };
+}
+
+/** A mapping over plain functions. */
+export function functionMapping(
+  prefix: string,
+  handlers: Readonly<Record<string, HandlerFunction>>,
+): Mapping {
+  const table = new Map<string, Handler>(
+    Object.entries(handlers).map(([name, handle]) => [name, { handle }]),
+  );
+  return { prefix, find: (name) => table.get(name) };
+}
+
+/** Polls until the condition holds; for states that have no event of their own. */
+export async function waitFor(condition: () => boolean, what: string, timeoutMs = 5_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`Waited in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Reads a whole request body, then calls back; `undefined` when the client has gone. */
+export function readBody(exchange: Exchange, done: (body: Buffer | undefined) => void): void {
+  const chunks: Uint8Array[] = [];
+  const { body } = exchange;
+  const step = (): void => {
+    while (body.queue.length > 0) {
+      chunks.push(body.queue.takeChunk());
+      body.consumed();
+    }
+    if (!body.ended) body.request(1, step);
+    else done(body.error === undefined ? Buffer.concat(chunks) : undefined);
+  };
+  step();
+}
+
+/** Writes `count` times `chunk` with back-pressure, then ends. */
+export function streamBody(exchange: Exchange, chunk: Uint8Array, count: number): void {
+  let left = count;
+  const step = (): void => {
+    while (left > 0) {
+      if (exchange.finished) return;
+      left -= 1;
+      if (!exchange.write(chunk)) {
+        exchange.whenDrained(step);
+        return;
+      }
+    }
+    exchange.end();
+  };
+  step();
+}
+
+function gauges(counters: Counters): number[] {
+  return [counters.get('connections'), counters.get('sessions'), counters.get('exchanges')];
+}

@@ -1,0 +1,345 @@
+/** The real program with Lua scripts of a test's own, and clients that ask it over HTTP/1.1 and HTTP/2. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import {
+  type ClientHttp2Session,
+  type ClientSessionOptions,
+  connect as connectHttp2,
+  type SecureClientSessionOptions,
+} from 'node:http2';
+import { type RequestOptions, request } from 'node:https';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import type { CounterName } from '../../src/base/counters.ts';
+import { GatewayFolder, GatewayProcess } from './run-gateway.ts';
+
+/** No wait of a test lasts longer; generous, because the machine may be busy. */
+export const WAIT_MAX_MS = 30_000;
+/** What an answer that waits for an idle connection's 30 s would take longer than. */
+export const PROMPT_MS = 15_000;
+
+export type ClientProtocol = 'h1' | 'h2';
+export const PROTOCOLS: readonly ClientProtocol[] = ['h1', 'h2'];
+
+export interface Ask {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+  readonly body?: Uint8Array | string;
+  /** HTTP/1: the body goes without a Content-Length. */
+  readonly chunked?: boolean;
+}
+
+export interface Answer {
+  /** 0 when no head came. */
+  readonly status: number;
+  /** Lower-case names; repeated fields joined by `, `. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly informational: readonly number[];
+  readonly body: Buffer;
+  readonly text: string;
+  /** The client could see that the answer is not whole. */
+  readonly cut: boolean;
+}
+
+/** Gauges that are zero when nobody is asking any more. */
+const REQUEST_GAUGES = ['exchanges', 'coroutines', 'files', 'pipes'] as const satisfies CounterName[];
+
+export class TestGateway {
+  readonly folder: GatewayFolder;
+  readonly process: GatewayProcess;
+  readonly #workers: number;
+  readonly #sessions = new Set<ClientHttp2Session>();
+  #referencesAtStart = 0;
+
+  private constructor(folder: GatewayFolder, process: GatewayProcess, workers: number) {
+    this.folder = folder;
+    this.process = process;
+    this.#workers = workers;
+  }
+
+  /** Starts the program with the scripts (prefix → Lua text) and options; one worker unless `workers` says more. */
+  static async start(
+    scripts: Readonly<Record<string, string>>,
+    options: { readonly workers?: number; readonly words?: readonly string[] } = {},
+  ): Promise<TestGateway> {
+    const folder = new GatewayFolder();
+    const workers = options.workers ?? 1;
+    const mappings = Object.entries(scripts).flatMap(([prefix, text], i) => {
+      const script = folder.file(`script-${i}.lua`);
+      writeFileSync(script, text.replaceAll('$FOLDER', folder.path), 'latin1');
+      return ['-l', prefix, script];
+    });
+    const usual = usualWords(folder, workers);
+    const process = new GatewayProcess(folder, [...usual, ...mappings, ...(options.words ?? [])]);
+    const gateway = new TestGateway(folder, process, workers);
+    try {
+      await process.ready();
+    } catch (error) {
+      folder.remove();
+      throw error;
+    }
+    gateway.#referencesAtStart = (await gateway.counters()).references;
+    return gateway;
+  }
+
+  get port(): number {
+    return this.process.port;
+  }
+  get log(): string {
+    return this.process.stderr;
+  }
+  get url(): string {
+    return `https://localhost:${this.port}`;
+  }
+
+  async stop(): Promise<void> {
+    for (const session of this.#sessions) session.destroy();
+    await this.process.stop();
+    this.folder.remove();
+  }
+
+  // ---- asking ----
+
+  /** One request over a connection of its own. */
+  async ask(protocol: ClientProtocol, path: string, options: Ask = {}): Promise<Answer> {
+    if (protocol === 'h1') return await this.#askHttp1(path, options);
+    const session = await this.session();
+    try {
+      return await askSession(session, path, options);
+    } finally {
+      session.destroy();
+    }
+  }
+
+  /** A connected HTTP/2 client, which refuses push unless `settings` say otherwise; ended by `stop` at the latest. */
+  session(options: ClientSessionOptions & SecureClientSessionOptions = {}): Promise<ClientHttp2Session> {
+    return new Promise((resolve, reject) => {
+      const ca = readFileSync(this.folder.certificate);
+      const session = connectHttp2(this.url, { ca, settings: { enablePush: false }, ...options });
+      this.#sessions.add(session);
+      session.once('close', () => this.#sessions.delete(session));
+      session.once('error', reject);
+      session.once('remoteSettings', () => {
+        session.on('error', () => undefined);
+        resolve(session);
+      });
+    });
+  }
+
+  /** A TLS connection that speaks `alpn`. */
+  connect(alpn: 'h2' | 'http/1.1' = 'http/1.1'): Promise<TLSSocket> {
+    return new Promise((resolve, reject) => {
+      const ca = readFileSync(this.folder.certificate);
+      const options = {
+        host: '127.0.0.1',
+        servername: 'localhost',
+        port: this.port,
+        ca,
+        ALPNProtocols: [alpn],
+      };
+      const socket = connectTls(options, () => {
+        socket.off('error', reject);
+        socket.on('error', () => undefined);
+        resolve(socket);
+      });
+      socket.once('error', reject);
+    });
+  }
+
+  /** Sends the bytes over TLS and returns all that comes until the gateway closes; the last request has to ask it to. */
+  async talk(bytes: string): Promise<string> {
+    const socket = await this.connect();
+    const received = readToEnd(socket);
+    socket.write(bytes, 'latin1');
+    return await received;
+  }
+
+  #askHttp1(path: string, { method = 'GET', headers = {}, body, chunked = false }: Ask): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const all: Record<string, string | readonly string[]> = { ...headers };
+      if (body !== undefined && !chunked) all['content-length'] = String(Buffer.from(body as string).length);
+      const options: RequestOptions = {
+        host: 'localhost',
+        port: this.port,
+        path,
+        method,
+        headers: all as Record<string, string>,
+        ca: readFileSync(this.folder.certificate),
+        agent: false,
+        timeout: WAIT_MAX_MS,
+      };
+      const informational: number[] = [];
+      const call = request(options, (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', () => undefined);
+        response.on('close', () => {
+          const answered = Buffer.concat(chunks);
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: joinHeaders(response.headers),
+            informational,
+            body: answered,
+            text: answered.toString('latin1'),
+            cut: !response.complete,
+          });
+        });
+      });
+      call.on('information', (head) => informational.push(head.statusCode));
+      call.on('timeout', () => call.destroy(new Error(`No answer to ${method} ${path}; ${this.log}`)));
+      call.on('error', reject);
+      call.end(body);
+    });
+  }
+
+  // ---- looking at the process ----
+
+  /** What all workers count, added up. */
+  async counters(): Promise<Record<CounterName, number>> {
+    const seen = this.#counterRows().length;
+    this.process.child.kill('SIGUSR2');
+    await this.process.until(() => this.#counterRows().length >= seen + this.#workers);
+    const total: Record<string, number> = {};
+    for (const row of this.#counterRows().slice(seen, seen + this.#workers))
+      for (const [name, value] of Object.entries(row)) total[name] = (total[name] ?? 0) + value;
+    return total as Record<CounterName, number>;
+  }
+
+  /** Waits until no exchange, coroutine, file, process or reference of a request is left. */
+  async untilIdle(): Promise<void> {
+    await this.untilCounters((now) => this.#isIdle(now), 'all gauges are zero');
+  }
+
+  async untilCounters(holds: (now: Record<CounterName, number>) => boolean, what: string): Promise<void> {
+    const limit = performance.now() + WAIT_MAX_MS;
+    for (;;) {
+      const now = await this.counters();
+      if (holds(now)) return;
+      if (performance.now() > limit) throw new Error(`Waited in vain until ${what}: ${JSON.stringify(now)}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async untilLog(pattern: RegExp): Promise<void> {
+    await this.process.until(() => pattern.test(this.log));
+  }
+
+  /** Resident memory of the process. */
+  get residentBytes(): number {
+    const status = readFileSync(`/proc/${this.process.pid}/status`, 'latin1');
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
+  }
+
+  #counterRows(): Record<string, number>[] {
+    return [...this.log.matchAll(/ counters (\{.*\})\n/g)].map((match) => JSON.parse(match[1] ?? '{}'));
+  }
+
+  #isIdle(now: Record<CounterName, number>): boolean {
+    return REQUEST_GAUGES.every((name) => now[name] === 0) && now.references === this.#referencesAtStart;
+  }
+}
+
+/** Certificate, key, a port of the kernel's choice on the loopback, number of workers; scripts are to follow. */
+export function usualWords(folder: GatewayFolder, workers = 1): string[] {
+  return `-c ${folder.certificate} -k ${folder.key} -a 127.0.0.1 -p 0 -w ${workers}`.split(' ');
+}
+
+/** One request over a session; a reset is an answer that is cut. */
+export function askSession(session: ClientHttp2Session, path: string, options: Ask = {}): Promise<Answer> {
+  const { method = 'GET', headers = {}, body } = options;
+  return new Promise((resolve, reject) => {
+    const stream = session.request(
+      { ':method': method, ':path': path, ...headers },
+      { endStream: body === undefined },
+    );
+    let answer: Readonly<Record<string, string>> = {};
+    const informational: number[] = [];
+    const chunks: Buffer[] = [];
+    const limit = setTimeout(() => {
+      reject(new Error(`No answer to ${method} ${path}`));
+      stream.destroy();
+    }, WAIT_MAX_MS);
+    stream.on('headers', (head) => informational.push(Number(head[':status'])));
+    stream.on('response', (head) => {
+      answer = joinHeaders(head);
+    });
+    let ended = false;
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+    stream.on('end', () => {
+      ended = true;
+    });
+    stream.on('error', () => undefined);
+    stream.on('close', () => {
+      clearTimeout(limit);
+      const answered = Buffer.concat(chunks);
+      resolve({
+        status: Number(answer[':status'] ?? 0),
+        headers: answer,
+        informational,
+        body: answered,
+        text: answered.toString('latin1'),
+        cut: !ended || stream.rstCode !== 0,
+      });
+    });
+    if (body !== undefined) stream.end(body);
+  });
+}
+
+/** Everything a socket receives until its end, as a byte string. */
+export function readToEnd(socket: TLSSocket): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const limit = setTimeout(() => {
+      reject(new Error(`The connection stays open after ${JSON.stringify(text.slice(0, 2000))}`));
+      socket.destroy();
+    }, WAIT_MAX_MS);
+    socket.setEncoding('latin1');
+    socket.on('data', (chunk: string) => {
+      text += chunk;
+    });
+    socket.on('close', () => {
+      clearTimeout(limit);
+      resolve(text);
+    });
+  });
+}
+
+/** Resolves when what the socket has received matches; the bytes stay with the caller's own listeners. */
+export function untilReceived(socket: TLSSocket, pattern: RegExp): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const fail = (): void =>
+      reject(new Error(`Waited in vain for ${pattern}: ${JSON.stringify(text.slice(0, 2000))}`));
+    const limit = setTimeout(fail, WAIT_MAX_MS);
+    const take = (chunk: Buffer | string): void => {
+      text += typeof chunk === 'string' ? chunk : chunk.toString('latin1');
+      if (!pattern.test(text)) return;
+      clearTimeout(limit);
+      socket.off('data', take);
+      socket.off('close', fail);
+      resolve(text);
+    };
+    socket.on('data', take);
+    socket.once('close', fail);
+  });
+}
+
+/** Rejects what takes longer than an answer may. */
+export async function promptly<T>(answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`No answer within ${PROMPT_MS} ms`)), PROMPT_MS);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function joinHeaders(headers: object): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.join(', ') : String(value),
+    ]),
+  );
+}

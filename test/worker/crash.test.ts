@@ -1,0 +1,88 @@
+/** A worker that crashes under load: the other one serves every request, and the crashed one comes back. */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { Agent, get } from 'node:https';
+import { after, before, test } from 'node:test';
+import { BroadcastChannel } from 'node:worker_threads';
+import { realSupervisor } from '../support/real-supervisor.ts';
+import { ask, GatewayFolder } from '../support/run-gateway.ts';
+
+const CRASH_CHANNEL = 'lgateway-test-crash';
+const WAIT_MAX_MS = 10_000;
+const SCRIPT = `local httpd = require 'httpd'
+local count = 0
+httpd.register_handler('/', function(env)
+    count = count + 1
+    httpd.header{[':status'] = '200'}
+    httpd.write(nil, 'worker ' .. env.WORKER_ID)
+end)`;
+
+let folder: GatewayFolder;
+before(() => {
+  folder = new GatewayFolder();
+  writeFileSync(folder.file('app.lua'), SCRIPT);
+});
+after(() => folder.remove());
+
+/** A request over the agent's one connection. */
+function askOver(agent: Agent, port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    get({ host: 'localhost', port, agent, ca: readFileSync(folder.certificate) }, (response) => {
+      let body = '';
+      response.on('data', (chunk: Buffer) => {
+        body += chunk.toString('latin1');
+      });
+      response.on('end', () => resolve(body));
+      response.on('error', reject);
+    }).on('error', reject);
+  });
+}
+
+/** A connection that the wanted worker has accepted. */
+async function connectTo(worker: string, port: number): Promise<Agent> {
+  for (let i = 0; i < 200; i++) {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    if ((await askOver(agent, port)) === worker) return agent;
+    agent.destroy();
+  }
+  throw new Error(`No connection reached ${worker}`);
+}
+
+test('A crashed worker is replaced, and no request of the other fails', async () => {
+  const lines: string[] = [];
+  const workerEntry = new URL('./crashing-worker.js', import.meta.url);
+  const supervisor = realSupervisor(folder, lines, {}, { workerEntry });
+  const channel = new BroadcastChannel(CRASH_CHANNEL);
+  const agents: Agent[] = [];
+  try {
+    await supervisor.start();
+    const port = supervisor.addresses[0]?.port ?? 0;
+    const first = await connectTo('worker 1', port);
+    const second = await connectTo('worker 2', port);
+    agents.push(first, second);
+    channel.postMessage(1);
+    const limit = performance.now() + WAIT_MAX_MS;
+    let answered = 0;
+    while (!lines.some((line) => line.includes('Worker 1 serves again'))) {
+      assert.equal(await askOver(second, port), 'worker 2');
+      answered += 1;
+      assert.ok(performance.now() < limit, `the worker is replaced in time; ${lines.join('\n')}`);
+    }
+    assert.ok(answered > 1, 'the other worker served meanwhile');
+    assert.match(
+      lines.join('\n'),
+      /Worker 1 ended and is replaced in 0 ms: Uncaught error: Error: the test wants a crash/,
+    );
+    agents.push(await connectTo('worker 1', port));
+    assert.equal((await ask(folder, port, '/')).status, 200);
+    for (const agent of agents) agent.destroy();
+    assert.equal(await supervisor.drain(), true);
+    for (const counters of supervisor.counters())
+      for (const name of ['connections', 'exchanges', 'coroutines', 'files', 'pipes'] as const)
+        assert.equal(counters[name], 0, name);
+  } finally {
+    channel.close();
+    for (const agent of agents) agent.destroy();
+    await supervisor.stop();
+  }
+});

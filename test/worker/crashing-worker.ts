@@ -1,0 +1,11 @@
+/** The gateway's own worker, and a way for the test to crash it: a message on a channel that only this module knows. */
+import { BroadcastChannel, workerData } from 'node:worker_threads';
+
+const CRASH_CHANNEL = 'lgateway-test-crash';
+
+const channel = new BroadcastChannel(CRASH_CHANNEL);
+channel.onmessage = ({ data }: { data: unknown }) => {
+  if (data === workerData.workerId) throw new Error('the test wants a crash');
+};
+channel.unref();
+await import('../../src/worker/worker-entry.js');
