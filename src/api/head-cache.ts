@@ -12,8 +12,8 @@ import { type HeadTable, readHeadTable } from './response-head.ts';
 const HEADS_MAX = 256;
 /** Entries of a head worth remembering. */
 const ENTRIES_MAX = 16;
-/** One in so many unknown heads is looked at more closely, so that ever-changing ones cost little. */
-const SAMPLE = 8;
+/** Share of unknown heads that is looked at more closely, so that ever-changing ones cost little. */
+const SAMPLED = 1 / 8;
 /** Heads seen once that wait to be seen again. */
 const CANDIDATES_MAX = 64;
 
@@ -28,7 +28,6 @@ export class HeadCache {
   #anchors: Reference;
   #root: Node = createNode();
   #heads = 0;
-  #unknown = 0;
   readonly #candidates = new Set<string>();
 
   constructor(state: State) {
@@ -55,8 +54,8 @@ export class HeadCache {
   #readUnknown(L: LuaThread, protocol: Protocol): HeadTable {
     this.#state.exports.lua_settop(L, 1);
     const head = readHeadTable(this.#state, L, protocol);
-    this.#unknown += 1;
-    if (this.#unknown % SAMPLE === 0) this.#consider(L, head);
+    // by chance: heads come in turns, and one that is always skipped would never be remembered
+    if (Math.random() < SAMPLED) this.#consider(L, head);
     return head;
   }
 

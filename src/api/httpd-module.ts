@@ -130,7 +130,7 @@ function giveHead(invocation: Invocation, status: number, fields: Fields): void 
     return;
   }
   if (status === 101)
-    throw new LuaError('header cannot send status 101: the connection is the gateway’s own');
+    throw new LuaError('header cannot send status 101: the connection belongs to the gateway');
   if (exchange.headGiven) throw new LuaError('headers already sent');
   invocation.sendLinks();
   if (status < 200) exchange.inform(status, fields);

@@ -115,7 +115,8 @@ export class LoadedScript {
       processes,
       operationOwner: () => this.#currentInvocation()?.operationOwner ?? new OperationOwner(),
       print,
-      endWithExchange: (file) => this.#currentInvocation()?.scope.add(() => file.destroy()),
+      // the pipe itself stays with whoever else knows it: they read to its end, or close it
+      endWithExchange: (file) => this.#currentInvocation()?.scope.add(() => file.process?.kill()),
     });
     installOsLibrary(this.scheduler, fileSystem, processes, this.files);
     installBasicLibrary(this.scheduler, fileSystem, print);
@@ -153,7 +154,7 @@ export class LoadedScript {
   /** `nil, message, code`: what Lua gets for what may happen. */
   pushFailure(L: LuaThread, error: GatewayError): number {
     this.state.exports.lua_pushnil(L);
-    this.state.pushString(L, error.message);
+    this.state.pushMessage(L, error.message);
     this.state.pushString(L, error.luaCode);
     return 3;
   }

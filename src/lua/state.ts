@@ -39,6 +39,8 @@ const ACTIVATION_BYTES = 128;
 const ACTIVATION_PARAMETERS = 37;
 const ACTIVATION_VARARG = 38;
 
+/** Characters that are no bytes. */
+const NO_BYTES = /[^\0-\xff]/;
 const TAIL_CALLS = /\n\t\(\.\.\.tail calls\.\.\.\)$/;
 
 /** An error that ended a Lua call from the host: message and traceback as one text. */
@@ -154,6 +156,11 @@ export class State {
 
   pushString(L: LuaThread, text: string): void {
     this.memory.withString(text, (at, size) => this.exports.lua_pushlstring(L, at, size));
+  }
+
+  /** Pushes a text of the gateway's own, which may quote anything, as UTF-8 where it is no byte string. */
+  pushMessage(L: LuaThread, text: string): void {
+    this.pushString(L, NO_BYTES.test(text) ? Buffer.from(text).toString('latin1') : text);
   }
 
   pushBytes(L: LuaThread, bytes: Uint8Array): void {
@@ -372,7 +379,7 @@ export class State {
       position = this.toString(L, -1) ?? '';
       this.pop(L);
     }
-    this.pushString(L, position + message);
+    this.pushMessage(L, position + message);
   }
 
   /** Lua raised an error where nothing catches it: out of memory while the host prepares a call. */
