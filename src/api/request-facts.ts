@@ -29,17 +29,17 @@ const SEPARATOR = '\n';
 /** Parts before the fields. */
 const HEAD_PARTS = 16;
 
-/** The connection of the last request and its parts: requests of one connection come in rows. */
-let lastConnection: ConnectionInfo | undefined;
-let lastParts = '';
+/** The parts of a connection, the same for all its requests. */
+const packedConnections = new WeakMap<ConnectionInfo, string>();
 
 export function packRequest(exchange: Exchange, route: Route, requestNumber: number): string {
   const { fields, connection } = exchange;
-  if (connection !== lastConnection) {
-    lastParts = packConnection(connection);
-    lastConnection = connection;
+  let parts = packedConnections.get(connection);
+  if (parts === undefined) {
+    parts = packConnection(connection);
+    packedConnections.set(connection, parts);
   }
-  let facts = `${requestNumber}\n${fields.length}\n${lastParts}\n${encodeName(route.handlerName)}\n${exchange.protocol}\n${exchange.method}\n${exchange.target}\n${exchange.scheme}\n${exchange.authority}\n${exchange.canPush ? 1 : 0}`;
+  let facts = `${requestNumber}\n${fields.length}\n${parts}\n${encodeName(route.handlerName)}\n${exchange.protocol}\n${exchange.method}\n${exchange.target}\n${exchange.scheme}\n${exchange.authority}\n${exchange.canPush ? 1 : 0}`;
   for (let i = 0; i < fields.length; i++) facts += SEPARATOR + (fields[i] as string);
   return facts;
 }
