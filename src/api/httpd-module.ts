@@ -1,5 +1,5 @@
 /** The module `httpd`: register_handler, header, read and write, as lhttpd's scripts know them. */
-import type { Exchange } from '../http/exchange.ts';
+import type { Exchange, Fields } from '../http/exchange.ts';
 import { checkFields } from '../http/fields.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
@@ -7,7 +7,7 @@ import { LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts'
 import { codecFunctions, cryptoFunctions } from './codec-functions.ts';
 import { Invocation } from './invocation.ts';
 import type { LoadedScript } from './loaded-script.ts';
-import { type HeadTable, readHeadTable } from './response-head.ts';
+import type { HeadTable } from './response-head.ts';
 
 /** Version of the API lhttpd's scripts look at. */
 const API_VERSION = 'httpd 1.0.0';
@@ -53,7 +53,7 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
       const name = state.checkString(L, 1);
       x.luaL_checktype(L, 2, LUA_TYPE.function);
       x.lua_settop(L, 2);
-      script.registerHandler(name.startsWith('/') ? name : `/${name}`, () => state.keep(L));
+      script.registerHandler(name.startsWith('/') ? name : `/${name}`, L);
       return 0;
     },
 
@@ -62,7 +62,7 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
       x.luaL_checktype(L, 1, LUA_TYPE.table);
       const invocation = currentInvocation();
       script.lazyTables.touch(L, 1);
-      const table = readHeadTable(state, L, invocation.exchange.protocol);
+      const table = script.heads.read(L, invocation.exchange.protocol);
       if (table.status === undefined) promise(script, invocation, table);
       else giveHead(invocation, table.status, table.fields);
       return 0;
@@ -100,35 +100,37 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
   function writeToClient(L: LuaThread, invocation: Invocation): number {
     const { exchange } = invocation;
     if (!exchange.headGiven) invocation.sendLinks();
-    return transfer.write(L, exchange, 2, (T, written, room) => {
-      const { error } = exchange;
-      if (error === undefined) {
-        if (!room) throw new LuaError('cannot wait for the client here: a yield cannot cross this call');
-        state.pushInteger(T, written);
-        return 1;
-      }
-      // A script that writes for ever must not outlive its client: it ends at its next wait, which is here.
-      const coroutine = scheduler.current;
-      if (coroutine?.killed === true && scheduler.canWait(T)) {
-        return coroutine.wait(
-          T,
-          () => 0,
-          () => undefined,
-        );
-      }
-      return script.pushFailure(T, error);
-    });
+    return transfer.write(L, exchange, 2, finishWrite);
+  }
+
+  function finishWrite(L: LuaThread, written: number, room: boolean): number {
+    const { error } = currentInvocation().exchange;
+    if (error === undefined) {
+      if (!room) throw new LuaError('cannot wait for the client here: a yield cannot cross this call');
+      state.pushInteger(L, written);
+      return 1;
+    }
+    // A script that writes for ever must not outlive its client: it ends at its next wait, which is here.
+    const coroutine = scheduler.current;
+    if (coroutine?.killed === true && scheduler.canWait(L)) {
+      return coroutine.wait(
+        L,
+        () => 0,
+        () => undefined,
+      );
+    }
+    return script.pushFailure(L, error);
   }
 }
 
-function giveHead(invocation: Invocation, status: number, fields: string[]): void {
+function giveHead(invocation: Invocation, status: number, fields: Fields): void {
   const { exchange } = invocation;
   if (exchange.finished) {
     checkFields(fields);
     return;
   }
   if (status === 101)
-    throw new LuaError('header cannot send status 101: the connection is the gateway’s own');
+    throw new LuaError('header cannot send status 101: the connection belongs to the gateway');
   if (exchange.headGiven) throw new LuaError('headers already sent');
   invocation.sendLinks();
   if (status < 200) exchange.inform(status, fields);

@@ -6,18 +6,16 @@ import type { Exchange } from '../http/exchange.ts';
 import type { Route } from '../http/handler.ts';
 import type { Coroutine, CoroutineOwner } from '../lua/coroutine.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
-import type { Reference } from '../lua/state.ts';
-import type { LoadedScript } from './loaded-script.ts';
+import type { HandlerFunction, LoadedScript } from './loaded-script.ts';
 import { PreloadLinks } from './preload-links.ts';
-import { nextRequestId } from './request-id.ts';
-import type { RequestHead } from './request-tables.ts';
+import { packRequest } from './request-facts.ts';
+import { nextRequestNumber, requestIdOf } from './request-id.ts';
 
 export class Invocation implements CoroutineOwner {
   readonly exchange: Exchange;
   readonly route: Route;
   readonly #script: LoadedScript;
-  /** The exchange while it lasts, afterwards a copy of its head, for tables a script has kept. */
-  #head: RequestHead;
+  readonly #number: number = nextRequestNumber();
   #coroutine: Coroutine | undefined;
   #scope: Scope | undefined;
   #links: PreloadLinks | undefined;
@@ -28,14 +26,13 @@ export class Invocation implements CoroutineOwner {
   constructor(script: LoadedScript, exchange: Exchange, route: Route) {
     this.#script = script;
     this.exchange = exchange;
-    this.#head = exchange;
     this.route = route;
   }
 
   /** Identifies the exchange in env, error pages and logs. */
   get requestId(): string {
     if (this.#requestId === undefined) {
-      this.#requestId = nextRequestId(this.#script.workerId);
+      this.#requestId = requestIdOf(this.#script.workerId, this.#number);
       this.exchange.requestId = this.#requestId;
     }
     return this.#requestId;
@@ -64,17 +61,15 @@ export class Invocation implements CoroutineOwner {
     this.#links?.send();
   }
 
-  /** Calls the handler. It may have ended when this returns. */
-  start(handler: Reference): void {
+  /** Calls the handler, as wrapped by LazyTables. It may have ended when this returns. */
+  start(handler: HandlerFunction): void {
     const script = this.#script;
     this.exchange.onAbort = this.#abort;
     const coroutine = script.scheduler.start(this, (L) => {
-      script.state.pushReference(L, handler);
-      script.lazyTables.push(L, (T) =>
-        script.tables.fillEnvironment(T, this.#head, this.route, this.requestId),
-      );
-      script.lazyTables.push(L, (T) => script.tables.fillHeader(T, this.#head, this.route));
-      return 2;
+      script.state.pushReference(L, handler.reference);
+      if (!handler.takesTables) return 0;
+      script.state.pushString(L, packRequest(this.exchange, this.route, this.#number));
+      return 1;
     });
     if (!this.#ended) this.#coroutine = coroutine;
   }
@@ -125,7 +120,6 @@ export class Invocation implements CoroutineOwner {
     if (this.#ended) return;
     this.#ended = true;
     this.#coroutine = undefined;
-    this.#head = copyHead(this.exchange);
     this.#scope?.close();
     this.#script.invocationEnded(this);
   }
@@ -139,9 +133,4 @@ export class Invocation implements CoroutineOwner {
       target: this.exchange.target,
     };
   }
-}
-
-function copyHead(exchange: Exchange): RequestHead {
-  const { protocol, method, target, scheme, authority, fields, connection } = exchange;
-  return { protocol, method, target, scheme, authority, fields, connection, canPush: false };
 }

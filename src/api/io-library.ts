@@ -3,6 +3,7 @@ import type { ByteFile } from '../file/byte-file.ts';
 import { FileError } from '../file/file-error.ts';
 import type { FileSystem } from '../file/file-system.ts';
 import type { OperationOwner } from '../file/operation-queue.ts';
+import type { PipeFile } from '../file/pipe-file.ts';
 import type { ProcessTable } from '../file/process-table.ts';
 import type { Cancellable } from '../file/task.ts';
 import type { CoroutineScheduler } from '../lua/coroutine.ts';
@@ -25,11 +26,10 @@ export interface IoLibraryOptions {
   /** A line a script wrote to stdout or stderr. */
   readonly print: (line: string) => void;
   /** Ends a process at the latest when the exchange that runs now has ended. */
-  readonly endWithExchange: (file: ByteFile) => void;
+  readonly endWithExchange: (file: PipeFile) => void;
 }
 
 type Opened = FileError | ByteFile;
-type OpenDone = (error: FileError | undefined, file: ByteFile | undefined) => void;
 
 export class IoLibrary {
   readonly #options: IoLibraryOptions;
@@ -115,7 +115,7 @@ export class IoLibrary {
     const command = this.#state.checkString(L, 1);
     const mode = this.#state.optionalString(L, 2) ?? 'r';
     if (mode !== 'r' && mode !== 'w') this.#state.argumentError(L, 2, 'invalid mode');
-    return this.#whenOpened(
+    return this.#whenOpened<PipeFile>(
       L,
       (done) => processes.openPipe(command, mode, done),
       () => processes.openPipeSync(command, mode),
@@ -223,23 +223,23 @@ export class IoLibrary {
   }
 
   /** Opens, without blocking the worker where the caller can wait, and goes on with what came of it. */
-  #whenOpened(
+  #whenOpened<F extends ByteFile = ByteFile>(
     L: LuaThread,
-    open: (done: OpenDone) => Cancellable,
-    openSync: () => ByteFile,
-    next: (L: LuaThread, opened: Opened) => number,
+    open: (done: (error: FileError | undefined, file: F | undefined) => void) => Cancellable,
+    openSync: () => F,
+    next: (L: LuaThread, opened: FileError | F) => number,
   ): number {
     const { scheduler } = this.#options;
     if (!scheduler.canWait(L)) return next(L, attempt(openSync));
     const coroutine = scheduler.running;
-    let result: Opened | undefined;
+    let result: FileError | F | undefined;
     const opening = open((error, file) => {
       result = error ?? file;
       coroutine.wake();
     });
     return coroutine.wait(
       L,
-      (T) => next(T, result as Opened),
+      (T) => next(T, result as FileError | F),
       () => opening.cancel(),
     );
   }
@@ -249,7 +249,7 @@ function cannotOpen(name: string, error: FileError): LuaError {
   return new LuaError(`cannot open file '${name}' (${error.text})`);
 }
 
-function attempt(openSync: () => ByteFile): Opened {
+function attempt<F extends ByteFile>(openSync: () => F): FileError | F {
   try {
     return openSync();
   } catch (error) {

@@ -18,6 +18,7 @@ import { type Reference, State } from '../lua/state.ts';
 import { installBasicLibrary } from './basic-library.ts';
 import { ByteTransfer } from './byte-transfer.ts';
 import { FileMethods } from './file-methods.ts';
+import { HeadCache } from './head-cache.ts';
 import { installHttpdModule } from './httpd-module.ts';
 import { Invocation } from './invocation.ts';
 import { IoLibrary } from './io-library.ts';
@@ -49,11 +50,18 @@ const COLLECT_DELAY_MS = 50;
 /** A collection takes at most this share of the worker's time. */
 const COLLECT_SHARE = 0.1;
 
+/** A registered function. */
+export interface HandlerFunction {
+  readonly reference: Reference;
+  /** It is called with the facts of a request, for its two tables; otherwise with nothing. */
+  readonly takesTables: boolean;
+}
+
 export class LoadedScript {
   readonly state: State;
   readonly scheduler: CoroutineScheduler;
   readonly lazyTables: LazyTables;
-  readonly tables: RequestTables;
+  readonly heads: HeadCache;
   readonly transfer: ByteTransfer;
   readonly files: LuaFiles;
   readonly logger: Logger;
@@ -92,8 +100,9 @@ export class LoadedScript {
     x.lua_getglobal(L, memory.constant('collectgarbage'));
     this.#collectGarbage = state.keep(L);
     installCoroutineLibrary(this.scheduler);
-    this.lazyTables = new LazyTables(state);
-    this.tables = new RequestTables(state, options);
+    const tables = new RequestTables(state, options);
+    this.lazyTables = new LazyTables(state, (T, facts, argument) => tables.fill(T, facts, argument));
+    this.heads = new HeadCache(state);
     this.transfer = new ByteTransfer(this.scheduler);
     this.files = new LuaFiles(this.scheduler, this.transfer);
     const print = (line: string): void => this.#print(line);
@@ -106,7 +115,8 @@ export class LoadedScript {
       processes,
       operationOwner: () => this.#currentInvocation()?.operationOwner ?? new OperationOwner(),
       print,
-      endWithExchange: (file) => this.#currentInvocation()?.scope.add(() => file.destroy()),
+      // the pipe itself stays with whoever else knows it: they read to its end, or close it
+      endWithExchange: (file) => this.#currentInvocation()?.scope.add(() => file.process?.kill()),
     });
     installOsLibrary(this.scheduler, fileSystem, processes, this.files);
     installBasicLibrary(this.scheduler, fileSystem, print);
@@ -122,8 +132,8 @@ export class LoadedScript {
     return this.#handlers.get(name);
   }
 
-  /** The first registration of a name holds; `keep` is not called for later ones. */
-  registerHandler(name: string, keep: () => Reference): void {
+  /** Registers the function on top of the stack. The first registration of a name holds. */
+  registerHandler(name: string, L: LuaThread): void {
     if (this.#handlers.has(name)) {
       this.logger.warn('Handler registered twice; the first one stays', {
         mapping: this.#options.prefix,
@@ -131,8 +141,9 @@ export class LoadedScript {
       });
       return;
     }
-    const reference = keep();
-    this.#handlers.set(name, { handle: (exchange, route) => this.#invoke(reference, exchange, route) });
+    const takesTables = this.lazyTables.wrap(L);
+    const handler: HandlerFunction = { reference: this.state.keep(L), takesTables };
+    this.#handlers.set(name, { handle: (exchange, route) => this.#invoke(handler, exchange, route) });
   }
 
   /** Answers a pushed exchange after the Lua code that promised it has returned. */
@@ -143,7 +154,7 @@ export class LoadedScript {
   /** `nil, message, code`: what Lua gets for what may happen. */
   pushFailure(L: LuaThread, error: GatewayError): number {
     this.state.exports.lua_pushnil(L);
-    this.state.pushString(L, error.message);
+    this.state.pushMessage(L, error.message);
     this.state.pushString(L, error.luaCode);
     return 3;
   }
@@ -194,7 +205,7 @@ export class LoadedScript {
     }
   }
 
-  #invoke(handler: Reference, exchange: Exchange, route: Route): void {
+  #invoke(handler: HandlerFunction, exchange: Exchange, route: Route): void {
     if (this.#closed) {
       exchange.reset(503);
       return;

@@ -193,7 +193,7 @@ export class LuaFiles {
 
   #pushStreamFailure(L: LuaThread, failure: FileError): number {
     this.#state.exports.lua_pushnil(L);
-    this.#state.pushString(L, failure.message);
+    this.#state.pushMessage(L, failure.message);
     this.#state.pushString(L, failure.luaCode);
     return 3;
   }

@@ -1,25 +1,16 @@
 /** Fills the two tables a handler is called with: `env` and `header` (spec: reference lhttpd, plus our additions). */
 import { httpDate } from '../base/clock.ts';
-import type { ConnectionInfo, Fields, Protocol } from '../http/exchange.ts';
-import type { Route } from '../http/handler.ts';
+import type { Fields } from '../http/exchange.ts';
+import { LuaError } from '../lua/lua-error.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import { LUA_TYPE } from '../lua/lua-exports.ts';
 import type { Reference, State } from '../lua/state.ts';
-
-/** The parts of an exchange that outlive it in the tables. An Exchange is one. */
-export interface RequestHead {
-  readonly protocol: Protocol;
-  readonly method: string;
-  readonly target: string;
-  readonly scheme: 'https' | 'http';
-  readonly authority: string;
-  readonly fields: Fields;
-  readonly connection: ConnectionInfo;
-  readonly canPush: boolean;
-}
+import { type RequestFacts, unpackRequest } from './request-facts.ts';
+import { requestIdOf } from './request-id.ts';
 
 /** What is the same for all requests of a mapping. */
 export interface MappingFacts {
+  readonly prefix: string;
   readonly script: string;
   readonly serverPort: number;
   readonly workerId: number;
@@ -54,46 +45,53 @@ export class RequestTables {
     };
   }
 
-  /** Sets the entries of `env` in the table on top of the stack: strings and integers only, as scripts print them. */
-  fillEnvironment(L: LuaThread, head: RequestHead, route: Route, requestId: string): void {
-    const { connection } = head;
+  /** Fills `env` (0) or `header` (1), the table on top of the stack, from what `packRequest` made. */
+  fill(L: LuaThread, packed: string, argument: 0 | 1): void {
+    const facts = unpackRequest(packed);
+    if (facts === undefined) throw new LuaError('the request holds a line feed where none is allowed');
+    if (argument === 0) this.#fillEnvironment(L, facts);
+    else this.#fillHeader(L, facts);
+  }
+
+  /** Strings and integers only, as scripts print them. */
+  #fillEnvironment(L: LuaThread, facts: RequestFacts): void {
+    const { connection } = facts;
     this.#setConstant(L, 'SERVER_SOFTWARE', SOFTWARE);
-    this.#setConstant(L, 'SERVER_PROTOCOL', head.protocol);
+    this.#setConstant(L, 'SERVER_PROTOCOL', facts.protocol);
     this.#setConstant(L, 'SCRIPT_FILENAME', this.#facts.script);
-    this.#setConstant(L, 'SCRIPT_PREFIX', route.prefix);
-    this.#setConstant(L, 'HANDLER_NAME', route.handlerName);
+    this.#setConstant(L, 'SCRIPT_PREFIX', this.#facts.prefix);
+    this.#setConstant(L, 'HANDLER_NAME', facts.handlerName);
     this.#setInteger(L, 'SERVER_PORT', this.#facts.serverPort || connection.localPort);
     this.#setString(L, 'SERVER_ADDR', connection.localAddress);
     this.#setString(L, 'CLIENT_ADDR', connection.peerAddress);
     this.#setInteger(L, 'CLIENT_PORT', connection.peerPort);
-    if (route.query !== undefined) this.#setString(L, 'QUERY_INFO', route.query);
+    if (facts.query !== undefined) this.#setString(L, 'QUERY_INFO', facts.query);
     this.#setString(L, 'DATE_UTC', httpDate());
-    if (head.canPush) this.#setInteger(L, 'PUSH_PROMISE', 1);
-    this.#setString(L, 'REQUEST_ID', requestId);
-    this.#setString(L, 'REQUEST_METHOD', head.method);
-    this.#setString(L, 'PATH_INFO', route.path);
-    this.#setConstant(L, 'SCHEME', head.scheme);
+    if (facts.canPush) this.#setInteger(L, 'PUSH_PROMISE', 1);
+    this.#setString(L, 'REQUEST_ID', requestIdOf(this.#facts.workerId, facts.number));
+    this.#setString(L, 'REQUEST_METHOD', facts.method);
+    this.#setString(L, 'PATH_INFO', facts.path);
+    this.#setConstant(L, 'SCHEME', facts.scheme);
     this.#setInteger(L, 'WORKER_ID', this.#facts.workerId);
     if (connection.tlsProtocol !== undefined) this.#setConstant(L, 'TLS_PROTOCOL', connection.tlsProtocol);
     if (connection.tlsCipher !== undefined) this.#setConstant(L, 'TLS_CIPHER', connection.tlsCipher);
     if (connection.tlsServerName !== undefined) this.#setString(L, 'TLS_SNI', connection.tlsServerName);
   }
 
-  /** Sets the entries of `header` in the table on top of the stack. */
-  fillHeader(L: LuaThread, head: RequestHead, route: Route): void {
+  #fillHeader(L: LuaThread, facts: RequestFacts): void {
     const { exports: x } = this.#state;
-    const http2 = head.protocol === 'HTTP/2';
-    const query = route.query === undefined ? '' : `?${route.query}`;
-    this.#setString(L, http2 ? ':method' : 'method', head.method);
-    this.#setString(L, http2 ? ':path' : 'path', http2 ? head.target : route.path + query);
+    const http2 = facts.protocol === 'HTTP/2';
+    const query = facts.query === undefined ? '' : `?${facts.query}`;
+    this.#setString(L, http2 ? ':method' : 'method', facts.method);
+    this.#setString(L, http2 ? ':path' : 'path', http2 ? facts.target : facts.path + query);
     if (http2) {
-      this.#setConstant(L, ':scheme', head.scheme);
-      this.#setString(L, ':authority', head.authority);
+      this.#setConstant(L, ':scheme', facts.scheme);
+      this.#setString(L, ':authority', facts.authority);
     }
-    for (const [name, value] of http2 ? joinLowerCase(head.fields) : joinAnyCase(head.fields)) {
+    for (const [name, value] of http2 ? joinLowerCase(facts.fields) : joinAnyCase(facts.fields)) {
       this.#setString(L, name, value);
     }
-    this.#state.pushReference(L, this.#headerMetatables[head.scheme]);
+    this.#state.pushReference(L, this.#headerMetatables[facts.scheme]);
     x.lua_setmetatable(L, -2);
   }
 

@@ -1,6 +1,6 @@
 /** Reads the table of `httpd.header`: a final head, an informational one, or a push promise. */
 
-import type { Protocol } from '../http/exchange.ts';
+import type { Fields, Protocol } from '../http/exchange.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
@@ -11,7 +11,7 @@ export interface HeadTable {
   /** Values of `:method`, `:scheme`, `:authority`, `:path`. */
   readonly pseudo: Readonly<Record<string, string>>;
   /** Names and values, flat; not yet checked for legal bytes. */
-  readonly fields: string[];
+  readonly fields: Fields;
 }
 
 const NO_PSEUDO: Readonly<Record<string, string>> = {};

@@ -3,112 +3,100 @@
  * `pairs`, `next`, `#`, `rawget`, `rawset`, `rawlen`, `getmetatable`, `setmetatable` and their twins in `debug` all see
  * the filled table. Host functions that look at a script's table by themselves call `touch` first.
  *
- * Which filler belongs to a table is known from its address, as long as the table is alive. A weak table knows that:
- * it has a slot for each of the last tables, and when a slot is needed again, the old table is filled if a script
- * still holds it and forgotten otherwise.
+ * A call of a wrapped function gets two of them, made by Lua code with nothing in them but one string, under a key no
+ * script can write: the facts they are filled from. Nothing outside the VM has to be remembered for them, however long
+ * a script keeps them.
  */
 import type { HostFunction } from './host-functions.ts';
-import { type Address, LUA_TYPE, type LuaThread } from './lua-exports.ts';
+import { type CFunction, LUA_TYPE, type LuaThread } from './lua-exports.ts';
 import type { Reference, State } from './state.ts';
 
-/** Unfilled tables that are remembered before the oldest has to be settled. */
-const REMEMBERED_MAX = 1024;
-/** Hash slots a lazy table is made with: room for the fields of an ordinary request. */
-const TABLE_SLOTS = 16;
+/** Key of a table's facts: a light userdata, which no script can make. */
+const FACTS_KEY = 0x6c67_7732;
 
-/** Fills the table on top of the stack of `L`, which has lost its lazy metatable, and leaves it there. */
-export type Filler = (L: LuaThread) => void;
+/** Fills the first (0) or second (1) argument: the table on top of the stack of `L`, which it leaves there. */
+export type Fill = (L: LuaThread, facts: string, argument: 0 | 1) => void;
 
-interface Remembered {
-  readonly address: Address;
-  readonly fill: Filler;
-}
+const PRELUDE = `
+local first, second, KEY, setmetatable = ...
+return function(handler)
+  return function(facts)
+    return handler(setmetatable({ [KEY] = facts }, first), setmetatable({ [KEY] = facts }, second))
+  end
+end`;
 
 export class LazyTables {
   readonly #state: State;
-  readonly #metatable: Reference;
-  /** Weak values: slot (as light userdata) → table. */
-  readonly #weak: Reference;
-  readonly #fillers = new Map<Address, Filler>();
-  readonly #remembered: (Remembered | undefined)[] = new Array<Remembered | undefined>(REMEMBERED_MAX);
-  #nextSlot = 0;
+  readonly #fillTable: Fill;
+  readonly #wrap: Reference;
+  /** Where the metatables of the two arguments stand. */
+  readonly #metatables: readonly [number, number];
 
-  constructor(state: State) {
+  constructor(state: State, fill: Fill) {
     this.#state = state;
+    this.#fillTable = fill;
     const { exports: x, memory, mainThread: L } = state;
-    x.lua_createtable(L, 0, 1);
-    x.lua_createtable(L, 0, 1);
-    state.pushString(L, 'v');
-    x.lua_setfield(L, -2, memory.constant('__mode'));
-    x.lua_setmetatable(L, -2);
-    this.#weak = state.keep(L);
-    this.#metatable = this.#createMetatable();
+    state.load(L, Buffer.from(PRELUDE), '=lgateway');
+    const metamethods = this.#createMetamethods();
+    this.#metatables = [this.#pushMetatable(L, metamethods), this.#pushMetatable(L, metamethods)];
+    x.lua_pushlightuserdata(L, FACTS_KEY);
+    x.lua_getglobal(L, memory.constant('setmetatable'));
+    state.call(L, 4, 1);
+    this.#wrap = state.keep(L);
     this.#shadowBasicFunctions();
   }
 
-  /** Pushes a new table that `fill` fills at first touch. */
-  push(L: LuaThread, fill: Filler): void {
+  /**
+   * Replaces the function on top of the stack by one that takes the facts and calls it with two tables. False: it has
+   * no parameters, so that it stays as it is and is called with nothing.
+   */
+  wrap(L: LuaThread): boolean {
     const { exports: x } = this.#state;
-    x.lua_createtable(L, 0, TABLE_SLOTS);
-    this.#state.pushReference(L, this.#metatable);
-    x.lua_setmetatable(L, -2);
-    const address = x.lua_topointer(L, -1);
-    const slot = this.#nextSlot;
-    this.#nextSlot = slot + 1 === REMEMBERED_MAX ? 0 : slot + 1;
-    this.#state.pushReference(L, this.#weak);
-    const old = this.#remembered[slot];
-    if (old !== undefined) this.#settle(L, old, slot);
-    x.lua_pushvalue(L, -2);
-    x.lua_rawsetp(L, -2, slot + 1);
-    this.#state.pop(L);
-    this.#fillers.set(address, fill);
-    this.#remembered[slot] = { address, fill };
-  }
-
-  /** Forgets a remembered table; one that is still alive is filled. The weak table is on top of the stack. */
-  #settle(L: LuaThread, old: Remembered, slot: number): void {
-    if (this.#fillers.get(old.address) !== old.fill) return;
-    const { exports: x } = this.#state;
-    if (x.lua_rawgetp(L, -1, slot + 1) === LUA_TYPE.table) {
-      this.#fill(L, x.lua_absindex(L, -1), old.address, old.fill);
-    } else this.#fillers.delete(old.address);
-    this.#state.pop(L);
+    if (!this.#state.takesArguments(L)) return false;
+    this.#state.pushReference(L, this.#wrap);
+    x.lua_rotate(L, -2, 1);
+    this.#state.call(L, 1, 1);
+    return true;
   }
 
   /** Fills the table at `index` if it is a lazy one that has not been filled. */
   touch(L: LuaThread, index: number): void {
-    const address = this.#state.exports.lua_topointer(L, index);
-    const fill = this.#fillers.get(address);
-    if (fill === undefined || !this.#isLazy(L, index)) return;
-    this.#fill(L, this.#state.exports.lua_absindex(L, index), address, fill);
+    const { exports: x } = this.#state;
+    if (x.lua_getmetatable(L, index) === 0) return;
+    const metatable = x.lua_topointer(L, -1);
+    this.#state.pop(L);
+    if (metatable === this.#metatables[0]) this.#fill(L, x.lua_absindex(L, index), 0);
+    else if (metatable === this.#metatables[1]) this.#fill(L, x.lua_absindex(L, index), 1);
   }
 
-  #fill(L: LuaThread, index: number, address: Address, fill: Filler): void {
+  #fill(L: LuaThread, index: number, argument: 0 | 1): void {
     const { exports: x } = this.#state;
-    this.#fillers.delete(address);
+    x.lua_rawgetp(L, index, FACTS_KEY);
+    const facts = this.#state.toString(L, -1) ?? '';
+    this.#state.pop(L);
+    x.lua_pushnil(L);
+    x.lua_rawsetp(L, index, FACTS_KEY);
     x.lua_pushnil(L);
     x.lua_setmetatable(L, index);
     x.lua_pushvalue(L, index);
-    fill(L);
+    this.#fillTable(L, facts, argument);
     this.#state.pop(L);
   }
 
-  /** An address can have been taken over by another table since: only the metatable tells. */
-  #isLazy(L: LuaThread, index: number): boolean {
+  /** Pushes a metatable of unfilled tables; the result is where it stands. */
+  #pushMetatable(L: LuaThread, metamethods: Readonly<Record<string, CFunction>>): number {
     const { exports: x } = this.#state;
-    if (x.lua_type(L, index) !== LUA_TYPE.table || x.lua_getmetatable(L, index) === 0) return false;
-    this.#state.pushReference(L, this.#metatable);
-    const lazy = x.lua_rawequal(L, -1, -2) !== 0;
-    this.#state.pop(L, 2);
-    return lazy;
+    x.lua_createtable(L, 0, 4);
+    this.#state.setFunctions(L, -1, metamethods);
+    return x.lua_topointer(L, -1);
   }
 
-  #createMetatable(): Reference {
+  #createMetamethods(): Record<string, CFunction> {
     const state = this.#state;
     const { exports: x, memory, mainThread: L } = state;
     x.lua_getglobal(L, memory.constant('next'));
     const next = state.keep(L);
-    const functions = state.addFunctions({
+    return state.addFunctions({
       __index: (T) => {
         this.touch(T, 1);
         x.lua_settop(T, 2);
@@ -134,12 +122,9 @@ export class LazyTables {
         return 3;
       },
     });
-    x.lua_createtable(L, 0, 4);
-    state.setFunctions(L, -1, functions);
-    return state.keep(L);
   }
 
-  /** Puts a check for lazy tables before the basic functions that go round metamethods. */
+  /** Puts a check for lazy tables before the functions that go round metamethods. */
   #shadowBasicFunctions(): void {
     const state = this.#state;
     const { exports: x, memory, mainThread: L } = state;
@@ -151,7 +136,7 @@ export class LazyTables {
         const native = state.nativeFunction(x.lua_tocfunction(L, -1));
         state.pop(L);
         shadowed[name] = (T) => {
-          if (this.#fillers.size > 0) this.touch(T, 1);
+          if (x.lua_type(T, 1) === LUA_TYPE.table) this.touch(T, 1);
           return native(T);
         };
       }

@@ -62,7 +62,7 @@ export class Memory {
 
   /** A view of `size` bytes; the receiver has to copy them before the VM runs again. */
   view(at: CString, size: number): Uint8Array {
-    return this.heap.subarray(at, at + size);
+    return new Uint8Array(this.#exports.memory.buffer, at, size);
   }
 
   /** Puts a byte string into memory, calls `use` with its address and frees it. The result is that of `use`. */

@@ -11,6 +11,7 @@ import {
 } from './host-functions.ts';
 import { isLongjmp, LuaError } from './lua-error.ts';
 import {
+  type Address,
   type CFunction,
   type CString,
   type KFunction,
@@ -29,6 +30,18 @@ export type Reference = number & { readonly reference: unique symbol };
 
 /** References are light userdata keys of the registry; real addresses of wasm memory stay below this number. */
 const FIRST_REFERENCE = 0x7000_0000;
+
+/** Made once: sizes and statuses are mostly small. */
+const SMALL_INTEGERS: readonly bigint[] = Array.from({ length: 1024 }, (_, i) => BigInt(i));
+
+/** `lua_Debug`: its size, rounded up, and where it has `nparams` and `isvararg`. */
+const ACTIVATION_BYTES = 128;
+const ACTIVATION_PARAMETERS = 37;
+const ACTIVATION_VARARG = 38;
+
+/** Characters that are no bytes. */
+const NO_BYTES = /[^\0-\xff]/;
+const TAIL_CALLS = /\n\t\(\.\.\.tail calls\.\.\.\)$/;
 
 /** An error that ended a Lua call from the host: message and traceback as one text. */
 export class ScriptError extends Error {
@@ -145,13 +158,18 @@ export class State {
     this.memory.withString(text, (at, size) => this.exports.lua_pushlstring(L, at, size));
   }
 
+  /** Pushes a text of the gateway's own, which may quote anything, as UTF-8 where it is no byte string. */
+  pushMessage(L: LuaThread, text: string): void {
+    this.pushString(L, NO_BYTES.test(text) ? Buffer.from(text).toString('latin1') : text);
+  }
+
   pushBytes(L: LuaThread, bytes: Uint8Array): void {
     this.memory.withBytes(bytes, (at, size) => this.exports.lua_pushlstring(L, at, size));
   }
 
   /** Pushes a whole number as a Lua integer. */
   pushInteger(L: LuaThread, value: number): void {
-    this.exports.lua_pushinteger(L, BigInt(value));
+    this.exports.lua_pushinteger(L, SMALL_INTEGERS[value] ?? BigInt(value));
   }
 
   /** Pushes a constant string that is kept in the VM: for keys and values that come again and again. */
@@ -202,6 +220,17 @@ export class State {
   argumentError(L: LuaThread, n: number, message: string): never {
     this.memory.withString(`${message}\0`, (at) => this.exports.luaL_argerror(L, n, at));
     throw new Error('luaL_argerror does not return');
+  }
+
+  /** True when the function on top of the stack has parameters or `...`. */
+  takesArguments(L: LuaThread): boolean {
+    const { exports: x, memory } = this;
+    const scratch = memory.scratch(ACTIVATION_BYTES) as unknown as Address;
+    x.lua_pushvalue(L, -1);
+    x.lua_getinfo(L, memory.constant('>u'), scratch);
+    return (
+      memory.heap[scratch + ACTIVATION_PARAMETERS] !== 0 || memory.heap[scratch + ACTIVATION_VARARG] !== 0
+    );
   }
 
   // ---- references -----------------------------------------------------------------------------------------------
@@ -279,7 +308,8 @@ export class State {
     const described = x.lua_pcallk(main, 2, 1, 0, 0, NULL) === LUA_STATUS.ok;
     const text = described ? this.toString(main, -1) : undefined;
     this.pop(main);
-    return text ?? fallback;
+    // the handler was called by code of ours that left no frame
+    return text?.replace(TAIL_CALLS, '') ?? fallback;
   }
 
   /** Made before the libraries are opened, so that a full heap never has to hold more for them. */
@@ -349,7 +379,7 @@ export class State {
       position = this.toString(L, -1) ?? '';
       this.pop(L);
     }
-    this.pushString(L, position + message);
+    this.pushMessage(L, position + message);
   }
 
   /** Lua raised an error where nothing catches it: out of memory while the host prepares a call. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { LuaThread } from '../../src/lua/lua-exports.ts';
 import { LuaWorld } from '../support/lua-world.ts';
 
 /** A world whose global `t` is a lazy table {a = 'A', b = 'B', [1] = 'one', n = <number>}. */
@@ -12,17 +13,22 @@ async function worldWithTable(): Promise<{
   const { state, lazyTables } = world;
   const L = state.mainThread;
   let fills = 0;
+  world.fill = (T: LuaThread, n: string): void => {
+    fills += 1;
+    for (const [key, value] of Object.entries({ a: 'A', b: 'B', n })) {
+      state.pushString(T, value);
+      state.exports.lua_setfield(T, -2, state.memory.constant(key));
+    }
+    state.pushString(T, 'one');
+    state.exports.lua_rawseti(T, -2, 1n);
+  };
+  state.load(L, Buffer.from('t, other = ...'), '=test');
+  lazyTables.wrap(L);
+  const setGlobals = state.keep(L);
   const renew = (n = 0): void => {
-    lazyTables.push(L, (T) => {
-      fills += 1;
-      for (const [key, value] of Object.entries({ a: 'A', b: 'B', n: String(n) })) {
-        state.pushString(T, value);
-        state.exports.lua_setfield(T, -2, state.memory.constant(key));
-      }
-      state.pushString(T, 'one');
-      state.exports.lua_rawseti(T, -2, 1n);
-    });
-    state.exports.lua_setglobal(L, state.memory.constant('t'));
+    state.pushReference(L, setGlobals);
+    state.pushString(L, String(n));
+    state.call(L, 1, 0);
   };
   renew();
   return { world, fills: () => fills, renew };
