@@ -20,6 +20,11 @@ type StreamListener = (
   rawHeaders: unknown,
 ) => void;
 
+/** Response bytes that wait in node for one session, and for one of its streams. */
+const SESSION_WRITE_BYTES = 1024 * 1024;
+const WRITE_AHEAD_MIN_BYTES = 16 * 1024;
+const WRITE_AHEAD_MAX_BYTES = 128 * 1024;
+
 export class Http2Connection {
   readonly session: ServerHttp2Session;
   readonly socket: Socket;
@@ -71,6 +76,11 @@ export class Http2Connection {
   /** True while complete responses wait for the client. */
   get unread(): boolean {
     return this.#completed > 0;
+  }
+
+  /** Bytes a stream may have waiting in node: all streams together stay far below node's limit of 10 MB a session. */
+  get writeAheadBytes(): number {
+    return Math.max(WRITE_AHEAD_MIN_BYTES, Math.min(WRITE_AHEAD_MAX_BYTES, SESSION_WRITE_BYTES / this.#exchanges));
   }
 
   /** True while the client takes one promised stream more. */

@@ -169,7 +169,13 @@ export class Http2Wire implements ExchangeWire {
       this.#finishBody(stream);
       return true;
     }
-    const room = stream.write(chunk, 'latin1');
+    // what is written in one go reaches node's session in one go
+    if (stream.writableCorked === 0) {
+      stream.cork();
+      process.nextTick(uncork, stream);
+    }
+    stream.write(chunk, 'latin1');
+    const room = stream.writableLength < this.#connection.writeAheadBytes;
     if (!room && !this.#listensForDrain) {
       this.#listensForDrain = true;
       stream.on('drain', onStreamDrain);
@@ -227,6 +233,10 @@ function toHeaders(fields: Fields, headers: OutgoingHttpHeaders): OutgoingHttpHe
     else headers[name] = [String(present), value];
   }
   return headers;
+}
+
+function uncork(stream: ServerHttp2Stream): void {
+  stream.uncork();
 }
 
 function onStreamGone(this: WiredStream): void {

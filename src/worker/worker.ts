@@ -62,7 +62,7 @@ export class GatewayWorker {
       // under a root a shell would be the way out of it
       allowedCommands: start.root === undefined ? undefined : [],
       pipesMax: PIPES_MAX,
-      environment: definedVariables(),
+      environment: processEnvironment(),
       counters: this.#counters,
       blocks: this.#fileSystem.blocks,
       logger,
@@ -182,8 +182,13 @@ function toBytes(text: string): string {
   return Buffer.from(text).toString('latin1');
 }
 
-function definedVariables(): Record<string, string> {
+/** What processes see of the gateway's environment: enough to find programs and to format text, and no secrets. */
+function processEnvironment(): Record<string, string> {
   const variables: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) if (value !== undefined) variables[name] = value;
+  for (const [name, value] of Object.entries(process.env)) {
+    if (value !== undefined && PASSED_VARIABLES.test(name)) variables[name] = value;
+  }
   return variables;
 }
+
+const PASSED_VARIABLES = /^(?:PATH|HOME|USER|LOGNAME|SHELL|TZ|TMPDIR|LANG|LC_[A-Z]+)$/;
