@@ -13,6 +13,8 @@ export interface ProgramResult {
 
 export interface ProgramOptions {
   readonly cwd?: string;
+  /** Added to the variables of the test. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** Written to its standard input, which then stays open until it ends; none: it reads nothing. */
   readonly input?: string;
 }
@@ -20,11 +22,12 @@ export interface ProgramOptions {
 export function runProgram(
   program: string,
   words: readonly string[],
-  { cwd, input }: ProgramOptions = {},
+  { cwd, environment, input }: ProgramOptions = {},
 ): Promise<ProgramResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, words, {
       cwd,
+      env: { ...process.env, ...environment },
       stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     });
     const stdout: Buffer[] = [];

@@ -15,7 +15,7 @@ import { GatewayFolder, GatewayProcess } from './run-gateway.ts';
 /** No wait of a test lasts longer; generous, because the machine may be busy. */
 export const WAIT_MAX_MS = 30_000;
 /** What an answer that waits for an idle connection's 30 s would take longer than. */
-export const PROMPT_MS = 15_000;
+export const PROMPT_MS = 25_000;
 
 export type ClientProtocol = 'h1' | 'h2';
 export const PROTOCOLS: readonly ClientProtocol[] = ['h1', 'h2'];
