@@ -80,7 +80,10 @@ export class Http2Connection {
 
   /** Bytes a stream may have waiting in node: all streams together stay far below node's limit of 10 MB a session. */
   get writeAheadBytes(): number {
-    return Math.max(WRITE_AHEAD_MIN_BYTES, Math.min(WRITE_AHEAD_MAX_BYTES, SESSION_WRITE_BYTES / this.#exchanges));
+    return Math.max(
+      WRITE_AHEAD_MIN_BYTES,
+      Math.min(WRITE_AHEAD_MAX_BYTES, SESSION_WRITE_BYTES / this.#exchanges),
+    );
   }
 
   /** True while the client takes one promised stream more. */

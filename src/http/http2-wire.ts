@@ -204,19 +204,21 @@ const WAIT_FOR_TRAILERS = { waitForTrailers: true };
 /** What frozen lists of fields became: handlers give the same head again and again, and node copies what it is given. */
 const known = new WeakMap<Fields, OutgoingHttpHeaders>();
 
-/**
- * The head as node:http2 wants it. END_STREAM says where a body ends, so a length is only sent where the handler gave
- * one, or where there is no body that could show it.
- */
+/** The head as node:http2 wants it. */
 function responseHeaders(head: ResponseHead): OutgoingHttpHeaders {
-  const { responseFields, status } = head;
+  const { responseFields, status, contentLength } = head;
   const repeated = known.get(responseFields);
-  if (repeated !== undefined && repeated[':status'] === status && !head.bodyless) return repeated;
+  if (
+    repeated !== undefined &&
+    repeated[':status'] === status &&
+    Number(repeated['content-length']) === contentLength
+  ) {
+    return repeated;
+  }
   const headers = toHeaders(responseFields, { ':status': status });
-  if (head.bodyless) {
-    if (head.contentLength === undefined) delete headers['content-length'];
-    else headers['content-length'] ??= String(head.contentLength);
-  } else if (Object.isFrozen(responseFields)) known.set(responseFields, headers);
+  if (contentLength === undefined) delete headers['content-length'];
+  else headers['content-length'] ??= String(contentLength);
+  if (contentLength !== undefined && Object.isFrozen(responseFields)) known.set(responseFields, headers);
   return headers;
 }
 

@@ -31,9 +31,16 @@ export function readExampleReadme(file: string): ExampleReadme {
   return { serve: serve.split(' '), steps };
 }
 
-/** True when `text` is `answer`, in which each `…` stands for anything; a line end at the end does not count. */
+/**
+ * True when `text` is `answer`, in which each `…` stands for anything, and a line of it for any number of lines; a line
+ * end at the end does not count.
+ */
 export function matchesAnswer(text: string, answer: string): boolean {
-  const parts = answer.trimEnd().split('…');
-  const pattern = parts.map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('.*');
+  const pattern = answer
+    .trimEnd()
+    .replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
+    .replace(/\n…$/, '(?:\n.*)?')
+    .replaceAll('\n…\n', '\n(?:.*\n)?')
+    .replaceAll('…', '.*');
   return new RegExp(`^${pattern}$`, 's').test(text.trimEnd());
 }
