@@ -23,7 +23,7 @@ export type Wanted =
  * Bytes handed to a sink in one go. A long string is written piece by piece, so that what a slow client does not take
  * stays where it is, in the script's memory, and is not copied to ours.
  */
-const PIECE_BYTES = 64 * 1024;
+const PIECE_BYTES = 16 * 1024;
 /** One read cannot collect more: Lua could not hold the string (wasm memory ends at 2 GiB, a state's much earlier). */
 const READ_BYTES_MAX = 1024 * 1024 * 1024;
 

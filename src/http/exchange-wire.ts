@@ -28,6 +28,8 @@ export interface ResponseHead {
  * `exchange.wireClosed()`, exactly once.
  */
 export interface ExchangeWire {
+  /** Response bytes an exchange holds before its writer has to wait. */
+  readonly bufferBytesMax: number;
   sendInformational(status: number, fields: Fields): void;
   sendHead(head: ResponseHead, chunk: Chunk | undefined, last: boolean): boolean;
   sendChunk(chunk: Chunk, last: boolean): boolean;

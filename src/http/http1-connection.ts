@@ -17,7 +17,7 @@ import {
   readRequestFraming,
 } from './http1-head.ts';
 import { splitAbsoluteForm } from './path.ts';
-import type { Chunk } from './response-buffer.ts';
+import { BUFFER_BYTES_MAX, type Chunk } from './response-buffer.ts';
 import { ServerExchange } from './server-exchange.ts';
 
 /** Requests that may wait behind the one being served; a client that sends more ahead is cut off after these. */
@@ -35,6 +35,7 @@ interface PendingRequest {
 }
 
 export class Http1Connection implements ExchangeWire {
+  readonly bufferBytesMax: number = BUFFER_BYTES_MAX;
   readonly socket: Socket;
   readonly #info: ConnectionInfo;
   readonly #scheme: 'https' | 'http';

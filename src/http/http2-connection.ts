@@ -11,6 +11,7 @@ import type { ConnectionInfo, Exchange, Fields, PushPromise } from './exchange.t
 import type { ExchangeSettings } from './exchange-wire.ts';
 import { isConnectionSpecific, parseContentLength } from './fields.ts';
 import { Http2Wire } from './http2-wire.ts';
+import { BUFFER_BYTES_MAX, CHUNK_BYTES_MAX } from './response-buffer.ts';
 import { ServerExchange } from './server-exchange.ts';
 
 type StreamListener = (
@@ -76,6 +77,11 @@ export class Http2Connection {
   /** True while complete responses wait for the client. */
   get unread(): boolean {
     return this.#completed > 0;
+  }
+
+  /** Bytes an exchange may hold itself: streams of one session share what one exchange of HTTP/1 has many times. */
+  get bufferBytesMax(): number {
+    return Math.max(CHUNK_BYTES_MAX, Math.min(BUFFER_BYTES_MAX, SESSION_WRITE_BYTES / this.#exchanges));
   }
 
   /** Bytes a stream may have waiting in node: all streams together stay far below node's limit of 10 MB a session. */

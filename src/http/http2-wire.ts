@@ -33,6 +33,10 @@ export class Http2Wire implements ExchangeWire {
     this.#awaitsContinue = awaitsContinue;
   }
 
+  get bufferBytesMax(): number {
+    return this.#connection.bufferBytesMax;
+  }
+
   /** Joins wire, stream and exchange. A promised stream comes later than its exchange. */
   attach(stream: WiredStream, exchange: ServerExchange): void {
     this.#stream = stream;

@@ -6,7 +6,7 @@ import type { ConnectionInfo, Exchange, Fields, Protocol, PushPromise } from './
 import type { ExchangeSettings, ExchangeWire, ResponseHead } from './exchange-wire.ts';
 import { checkFields, hasListMember, isNamed, parseContentLength } from './fields.ts';
 import { type BodyFlow, QueuedBody } from './request-body.ts';
-import { BUFFER_BYTES_MAX, type Chunk, ResponseBuffer } from './response-buffer.ts';
+import { type Chunk, ResponseBuffer } from './response-buffer.ts';
 import type { Stallable } from './stall-watch.ts';
 import { isBodyless } from './status.ts';
 
@@ -186,13 +186,14 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     }
     this.bytesWritten += accepted.length;
     this.#buffer.append(accepted);
-    if (this.#buffer.length >= BUFFER_BYTES_MAX) this.#pump();
-    return this.#buffer.length < BUFFER_BYTES_MAX;
+    if (this.#buffer.length >= this.#wire.bufferBytesMax) this.#pump();
+    return this.#buffer.length < this.#wire.bufferBytesMax;
   }
 
   whenDrained(drained: () => void): void {
     this.#drained = drained;
-    if (this.finished || this.#buffer.length < BUFFER_BYTES_MAX) process.nextTick(notifyWriter, this);
+    if (this.finished || this.#buffer.length < this.#wire.bufferBytesMax)
+      process.nextTick(notifyWriter, this);
   }
 
   cancelDrained(): void {
@@ -288,7 +289,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     this.#watch();
     if (this.#state >= DONE) return;
     if (this.#state !== OPEN && (this.#state !== HEAD_GIVEN || this.#buffer.length > 0)) this.#pump();
-    if (this.#buffer.length <= BUFFER_BYTES_MAX / 2) this.notifyDrained();
+    if (this.#buffer.length <= this.#wire.bufferBytesMax / 2) this.notifyDrained();
   }
 
   /** The client broke a rule or a limit, or kept us waiting: it is told so where that is still possible. */
