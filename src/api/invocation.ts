@@ -13,6 +13,9 @@ import { PreloadLinks } from './preload-links.ts';
 import { nextRequestId } from './request-id.ts';
 import type { RequestHead } from './request-tables.ts';
 
+/** Entries of env and header that are looked up one by one; a handler that wants more gets the filled tables. */
+const PEEKS_MAX = 8;
+
 export class Invocation implements CoroutineOwner, TableSource {
   readonly exchange: Exchange;
   readonly route: Route;
@@ -23,6 +26,8 @@ export class Invocation implements CoroutineOwner, TableSource {
   #scope: Scope | undefined;
   #links: PreloadLinks | undefined;
   #operationOwner: OperationOwner | undefined;
+  /** Look-ups answered without filling a table. */
+  #peeks = 0;
   #ended = false;
   #requestId: string | undefined;
 
@@ -78,9 +83,18 @@ export class Invocation implements CoroutineOwner, TableSource {
     if (!this.#ended) this.#coroutine = coroutine;
   }
 
+  peek(L: LuaThread, argument: 0 | 1, name: string): boolean {
+    this.#peeks += 1;
+    if (this.#peeks > PEEKS_MAX) return false;
+    const { tables } = this.#script;
+    if (argument === 0) tables.pushEnvironmentValue(L, this.#head, this.route, this, name);
+    else tables.pushHeaderValue(L, this.#head, this.route, name);
+    return true;
+  }
+
   fill(L: LuaThread, argument: 0 | 1): void {
     const { tables } = this.#script;
-    if (argument === 0) tables.fillEnvironment(L, this.#head, this.route, this.requestId);
+    if (argument === 0) tables.fillEnvironment(L, this.#head, this.route, this);
     else tables.fillHeader(L, this.#head, this.route);
   }
 

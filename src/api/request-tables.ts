@@ -1,6 +1,7 @@
 /** Fills the two tables a handler is called with: `env` and `header` (spec: reference lhttpd, plus our additions). */
 import { httpDate } from '../base/clock.ts';
 import type { ConnectionInfo, Fields, Protocol } from '../http/exchange.ts';
+import { fieldValue } from '../http/fields.ts';
 import type { Route } from '../http/handler.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import { LUA_TYPE } from '../lua/lua-exports.ts';
@@ -55,39 +56,37 @@ export class RequestTables {
   }
 
   /** Sets the entries of `env` in the table on top of the stack: strings and integers only, as scripts print them. */
-  fillEnvironment(L: LuaThread, head: RequestHead, route: Route, requestId: string): void {
-    const { connection } = head;
-    this.#setConstant(L, 'SERVER_SOFTWARE', SOFTWARE);
-    this.#setConstant(L, 'SERVER_PROTOCOL', head.protocol);
-    this.#setConstant(L, 'SCRIPT_FILENAME', this.#facts.script);
-    this.#setConstant(L, 'SCRIPT_PREFIX', route.prefix);
-    this.#setConstant(L, 'HANDLER_NAME', route.handlerName);
-    this.#setInteger(L, 'SERVER_PORT', this.#facts.serverPort || connection.localPort);
-    this.#setString(L, 'SERVER_ADDR', connection.localAddress);
-    this.#setString(L, 'CLIENT_ADDR', connection.peerAddress);
-    this.#setInteger(L, 'CLIENT_PORT', connection.peerPort);
-    if (route.query !== undefined) this.#setString(L, 'QUERY_INFO', route.query);
-    this.#setString(L, 'DATE_UTC', httpDate());
-    if (head.canPush) this.#setInteger(L, 'PUSH_PROMISE', 1);
-    this.#setString(L, 'REQUEST_ID', requestId);
-    this.#setString(L, 'REQUEST_METHOD', head.method);
-    this.#setString(L, 'PATH_INFO', route.path);
-    this.#setConstant(L, 'SCHEME', head.scheme);
-    this.#setInteger(L, 'WORKER_ID', this.#facts.workerId);
-    if (connection.tlsProtocol !== undefined) this.#setConstant(L, 'TLS_PROTOCOL', connection.tlsProtocol);
-    if (connection.tlsCipher !== undefined) this.#setConstant(L, 'TLS_CIPHER', connection.tlsCipher);
-    if (connection.tlsServerName !== undefined) this.#setString(L, 'TLS_SNI', connection.tlsServerName);
+  fillEnvironment(L: LuaThread, head: RequestHead, route: Route, request: Identified): void {
+    for (const name of ENVIRONMENT_NAMES) {
+      const value = environmentValue(name, head, route, this.#facts, request);
+      if (value === undefined) continue;
+      this.#state.pushInterned(L, name);
+      this.#pushValue(L, name, value);
+      this.#state.exports.lua_rawset(L, -3);
+    }
+  }
+
+  /** Pushes one entry of `env`, or nil. */
+  pushEnvironmentValue(
+    L: LuaThread,
+    head: RequestHead,
+    route: Route,
+    request: Identified,
+    name: string,
+  ): void {
+    const value = environmentValue(name, head, route, this.#facts, request);
+    if (value === undefined) this.#state.exports.lua_pushnil(L);
+    else this.#pushValue(L, name, value);
   }
 
   /** Sets the entries of `header` in the table on top of the stack. */
   fillHeader(L: LuaThread, head: RequestHead, route: Route): void {
     const { exports: x } = this.#state;
     const http2 = head.protocol === 'HTTP/2';
-    const query = route.query === undefined ? '' : `?${route.query}`;
     this.#setString(L, http2 ? ':method' : 'method', head.method);
-    this.#setString(L, http2 ? ':path' : 'path', http2 ? head.target : route.path + query);
+    this.#setString(L, http2 ? ':path' : 'path', pathOf(head, route));
     if (http2) {
-      this.#setConstant(L, ':scheme', head.scheme);
+      this.#setString(L, ':scheme', head.scheme);
       this.#setString(L, ':authority', head.authority);
     }
     for (const [name, value] of http2 ? joinLowerCase(head.fields) : joinAnyCase(head.fields)) {
@@ -97,22 +96,23 @@ export class RequestTables {
     x.lua_setmetatable(L, -2);
   }
 
-  #setConstant(L: LuaThread, key: string, value: string): void {
-    this.#state.pushInterned(L, key);
-    this.#state.pushInterned(L, value);
-    this.#state.exports.lua_rawset(L, -3);
+  /** Pushes what the filled `header` gives for `name` in any case, or nil. */
+  pushHeaderValue(L: LuaThread, head: RequestHead, route: Route, name: string): void {
+    const value = headerValue(name.toLowerCase(), head, route);
+    if (value === undefined) this.#state.exports.lua_pushnil(L);
+    else this.#state.pushString(L, value);
+  }
+
+  #pushValue(L: LuaThread, name: string, value: string | number): void {
+    if (typeof value === 'number') this.#state.pushInteger(L, value);
+    else if (CONSTANT_NAMES.has(name)) this.#state.pushInterned(L, value);
+    else this.#state.pushString(L, value);
   }
 
   #setString(L: LuaThread, key: string, value: string): void {
     if (key.length <= INTERNED_NAME_LENGTH_MAX && KNOWN_NAMES.has(key)) this.#state.pushInterned(L, key);
     else this.#state.pushString(L, key);
     this.#state.pushString(L, value);
-    this.#state.exports.lua_rawset(L, -3);
-  }
-
-  #setInteger(L: LuaThread, key: string, value: number): void {
-    this.#state.pushInterned(L, key);
-    this.#state.pushInteger(L, value);
     this.#state.exports.lua_rawset(L, -3);
   }
 
@@ -155,10 +155,132 @@ export class RequestTables {
   }
 }
 
-/** Names worth keeping in the VM: the keys of env and the fields ordinary clients send. */
+/** Who can name the exchange; the name is made when it is first asked for. */
+export interface Identified {
+  readonly requestId: string;
+}
+
+/** The keys of env in the order they are set. */
+const ENVIRONMENT_NAMES = [
+  'SERVER_SOFTWARE',
+  'SERVER_PROTOCOL',
+  'SCRIPT_FILENAME',
+  'SCRIPT_PREFIX',
+  'HANDLER_NAME',
+  'SERVER_PORT',
+  'SERVER_ADDR',
+  'CLIENT_ADDR',
+  'CLIENT_PORT',
+  'QUERY_INFO',
+  'DATE_UTC',
+  'PUSH_PROMISE',
+  'REQUEST_ID',
+  'REQUEST_METHOD',
+  'PATH_INFO',
+  'SCHEME',
+  'WORKER_ID',
+  'TLS_PROTOCOL',
+  'TLS_CIPHER',
+  'TLS_SNI',
+] as const;
+/** Those with few values in the life of a mapping: kept in the VM. */
+const CONSTANT_NAMES: ReadonlySet<string> = new Set([
+  'SERVER_SOFTWARE',
+  'SERVER_PROTOCOL',
+  'SCRIPT_FILENAME',
+  'SCRIPT_PREFIX',
+  'HANDLER_NAME',
+  'SCHEME',
+  'TLS_PROTOCOL',
+  'TLS_CIPHER',
+]);
+
+/** The value of one entry of env; undefined when it has none. */
+function environmentValue(
+  name: string,
+  head: RequestHead,
+  route: Route,
+  facts: MappingFacts,
+  request: Identified,
+): string | number | undefined {
+  const { connection } = head;
+  switch (name) {
+    case 'SERVER_SOFTWARE':
+      return SOFTWARE;
+    case 'SERVER_PROTOCOL':
+      return head.protocol;
+    case 'SCRIPT_FILENAME':
+      return facts.script;
+    case 'SCRIPT_PREFIX':
+      return route.prefix;
+    case 'HANDLER_NAME':
+      return route.handlerName;
+    case 'SERVER_PORT':
+      return facts.serverPort || connection.localPort;
+    case 'SERVER_ADDR':
+      return connection.localAddress;
+    case 'CLIENT_ADDR':
+      return connection.peerAddress;
+    case 'CLIENT_PORT':
+      return connection.peerPort;
+    case 'QUERY_INFO':
+      return route.query;
+    case 'DATE_UTC':
+      return httpDate();
+    case 'PUSH_PROMISE':
+      return head.canPush ? 1 : undefined;
+    case 'REQUEST_ID':
+      return request.requestId;
+    case 'REQUEST_METHOD':
+      return head.method;
+    case 'PATH_INFO':
+      return route.path;
+    case 'SCHEME':
+      return head.scheme;
+    case 'WORKER_ID':
+      return facts.workerId;
+    case 'TLS_PROTOCOL':
+      return connection.tlsProtocol;
+    case 'TLS_CIPHER':
+      return connection.tlsCipher;
+    case 'TLS_SNI':
+      return connection.tlsServerName;
+    default:
+      return undefined;
+  }
+}
+
+/** What the filled header table gives for a lower-case name: its own entry, else that of its other name. */
+function headerValue(name: string, head: RequestHead, route: Route): string | undefined {
+  switch (name) {
+    case 'method':
+    case ':method':
+      return head.method;
+    case 'path':
+    case ':path':
+      return pathOf(head, route);
+    case 'scheme':
+    case ':scheme':
+      return head.scheme;
+    case ':authority':
+      return head.protocol === 'HTTP/2' ? head.authority : fieldValue(head.fields, 'host');
+    case 'host':
+      return fieldValue(head.fields, name) ?? (head.protocol === 'HTTP/2' ? head.authority : undefined);
+    default:
+      return fieldValue(head.fields, name);
+  }
+}
+
+/** HTTP/2 has the target as received, HTTP/1 the decoded path, as lhttpd. */
+function pathOf(head: RequestHead, route: Route): string {
+  if (head.protocol === 'HTTP/2') return head.target;
+  return route.query === undefined ? route.path : `${route.path}?${route.query}`;
+}
+
+/** Names of fields worth keeping in the VM: those ordinary clients send. */
 const KNOWN_NAMES: ReadonlySet<string> = new Set(
   (
-    'SERVER_ADDR CLIENT_ADDR QUERY_INFO DATE_UTC REQUEST_ID REQUEST_METHOD PATH_INFO TLS_SNI method path :method :path ' +
+    'method path :method :path ' +
     ':scheme :authority host Host user-agent User-Agent accept Accept accept-encoding Accept-Encoding accept-language ' +
     'Accept-Language connection Connection content-length Content-Length content-type Content-Type cookie Cookie ' +
     'referer Referer origin Origin authorization Authorization cache-control Cache-Control range Range te TE ' +

@@ -22,6 +22,8 @@ const NUMBER_KEY = 0x6c67_7732;
 export interface TableSource {
   /** Fills the first (0) or second (1) argument: the table on top of the stack of `L`, which it leaves there. */
   fill(L: LuaThread, argument: 0 | 1): void;
+  /** Pushes the one value the filled table would give for `name` (perhaps nil); false: the table has to be filled. */
+  peek(L: LuaThread, argument: 0 | 1, name: string): boolean;
 }
 
 const PRELUDE = `
@@ -133,6 +135,17 @@ export class LazyTables {
     this.#state.pop(L);
   }
 
+  /** Answers the look-up of a string, index 2, in the table at index 1 without filling it. */
+  #peek(L: LuaThread): boolean {
+    const { exports: x } = this.#state;
+    if (x.lua_type(L, 1) !== LUA_TYPE.table) return false;
+    x.lua_rawgetp(L, 1, NUMBER_KEY);
+    const number = x.lua_tonumberx(L, -1, NULL);
+    this.#state.pop(L);
+    const source = this.#sources[(number - 1) >> 1];
+    return source?.peek(L, number % 2 === 1 ? 0 : 1, this.#state.toString(L, 2) as string) ?? false;
+  }
+
   /** Pushes the metatable of unfilled tables and notes where it stands. */
   #pushMetatable(L: LuaThread): void {
     const state = this.#state;
@@ -141,6 +154,7 @@ export class LazyTables {
     const next = state.keep(L);
     const functions = state.addFunctions({
       __index: (T) => {
+        if (x.lua_type(T, 2) === LUA_TYPE.string && this.#peek(T)) return 1;
         this.touch(T, 1);
         x.lua_settop(T, 2);
         x.lua_gettable(T, 1);

@@ -27,7 +27,7 @@ async function worldWithTable(): Promise<{
   const setGlobals = state.keep(L);
   const renew = (n = 0): void => {
     state.pushReference(L, setGlobals);
-    state.exports.lua_pushnumber(L, lazyTables.reserve(L, { fill: (T) => fill(T, n) }));
+    state.exports.lua_pushnumber(L, lazyTables.reserve(L, { fill: (T) => fill(T, n), peek: () => false }));
     state.call(L, 1, 0);
   };
   renew();
