@@ -53,10 +53,7 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
       const name = state.checkString(L, 1);
       x.luaL_checktype(L, 2, LUA_TYPE.function);
       x.lua_settop(L, 2);
-      script.registerHandler(name.startsWith('/') ? name : `/${name}`, () => {
-        script.lazyTables.wrap(L);
-        return state.keep(L);
-      });
+      script.registerHandler(name.startsWith('/') ? name : `/${name}`, L);
       return 0;
     },
 

@@ -50,11 +50,17 @@ const COLLECT_DELAY_MS = 50;
 /** A collection takes at most this share of the worker's time. */
 const COLLECT_SHARE = 0.1;
 
+/** A registered function. */
+export interface HandlerFunction {
+  readonly reference: Reference;
+  /** It is called with the facts of a request, for its two tables; otherwise with nothing. */
+  readonly takesTables: boolean;
+}
+
 export class LoadedScript {
   readonly state: State;
   readonly scheduler: CoroutineScheduler;
   readonly lazyTables: LazyTables;
-  readonly tables: RequestTables;
   readonly heads: HeadCache;
   readonly transfer: ByteTransfer;
   readonly files: LuaFiles;
@@ -94,8 +100,12 @@ export class LoadedScript {
     x.lua_getglobal(L, memory.constant('collectgarbage'));
     this.#collectGarbage = state.keep(L);
     installCoroutineLibrary(this.scheduler);
-    this.lazyTables = new LazyTables(state);
-    this.tables = new RequestTables(state, options);
+    const tables = new RequestTables(state, options);
+    this.lazyTables = new LazyTables(
+      state,
+      (T, facts, argument) => tables.fill(T, facts, argument),
+      (T, facts, argument, name) => tables.peek(T, facts, argument, name),
+    );
     this.heads = new HeadCache(state);
     this.transfer = new ByteTransfer(this.scheduler);
     this.files = new LuaFiles(this.scheduler, this.transfer);
@@ -126,8 +136,8 @@ export class LoadedScript {
     return this.#handlers.get(name);
   }
 
-  /** The first registration of a name holds; `keep`, which wraps the function for LazyTables, is not called for later ones. */
-  registerHandler(name: string, keep: () => Reference): void {
+  /** Registers the function on top of the stack. The first registration of a name holds. */
+  registerHandler(name: string, L: LuaThread): void {
     if (this.#handlers.has(name)) {
       this.logger.warn('Handler registered twice; the first one stays', {
         mapping: this.#options.prefix,
@@ -135,8 +145,9 @@ export class LoadedScript {
       });
       return;
     }
-    const reference = keep();
-    this.#handlers.set(name, { handle: (exchange, route) => this.#invoke(reference, exchange, route) });
+    const takesTables = this.lazyTables.wrap(L);
+    const handler: HandlerFunction = { reference: this.state.keep(L), takesTables };
+    this.#handlers.set(name, { handle: (exchange, route) => this.#invoke(handler, exchange, route) });
   }
 
   /** Answers a pushed exchange after the Lua code that promised it has returned. */
@@ -198,7 +209,7 @@ export class LoadedScript {
     }
   }
 
-  #invoke(handler: Reference, exchange: Exchange, route: Route): void {
+  #invoke(handler: HandlerFunction, exchange: Exchange, route: Route): void {
     if (this.#closed) {
       exchange.reset(503);
       return;
