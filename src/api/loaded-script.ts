@@ -101,7 +101,11 @@ export class LoadedScript {
     this.#collectGarbage = state.keep(L);
     installCoroutineLibrary(this.scheduler);
     const tables = new RequestTables(state, options);
-    this.lazyTables = new LazyTables(state, (T, facts, argument) => tables.fill(T, facts, argument));
+    this.lazyTables = new LazyTables(
+      state,
+      (T, facts, argument) => tables.fill(T, facts, argument),
+      (T, facts, argument, name) => tables.peek(T, facts, argument, name),
+    );
     this.heads = new HeadCache(state);
     this.transfer = new ByteTransfer(this.scheduler);
     this.files = new LuaFiles(this.scheduler, this.transfer);

@@ -1,6 +1,7 @@
 /** Fills the two tables a handler is called with: `env` and `header` (spec: reference lhttpd, plus our additions). */
 import { httpDate } from '../base/clock.ts';
 import type { Fields } from '../http/exchange.ts';
+import { fieldValue } from '../http/fields.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import { LUA_TYPE } from '../lua/lua-exports.ts';
@@ -30,9 +31,15 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
   ['scheme', ':scheme'],
 ]);
 
+/** Entries of env and header that are looked up one by one; a handler that wants more gets the filled tables. */
+const PEEKS_MAX = 8;
+
 export class RequestTables {
   readonly #state: State;
   readonly #facts: MappingFacts;
+  #last: { readonly packed: string; readonly facts: RequestFacts } | undefined;
+  /** Look-ups in tables of the last request that were answered without filling them. */
+  #peeks = 0;
   /** Metatable of filled header tables, by scheme: case-insensitive lookup and aliases. */
   readonly #headerMetatables: Readonly<Record<'https' | 'http', Reference>>;
 
@@ -47,45 +54,54 @@ export class RequestTables {
 
   /** Fills `env` (0) or `header` (1), the table on top of the stack, from what `packRequest` made. */
   fill(L: LuaThread, packed: string, argument: 0 | 1): void {
-    const facts = unpackRequest(packed);
-    if (facts === undefined) throw new LuaError('the request holds a line feed where none is allowed');
+    const facts = this.#unpack(packed);
     if (argument === 0) this.#fillEnvironment(L, facts);
     else this.#fillHeader(L, facts);
   }
 
+  /** Pushes the one value that the filled table has for `name`; false after several: filling it costs less. */
+  peek(L: LuaThread, packed: string, argument: 0 | 1, name: string): boolean {
+    const facts = this.#unpack(packed);
+    this.#peeks += 1;
+    if (this.#peeks > PEEKS_MAX) return false;
+    const value =
+      argument === 0 ? environmentValue(name, facts, this.#facts) : headerValue(name.toLowerCase(), facts);
+    if (value === undefined) this.#state.exports.lua_pushnil(L);
+    else if (typeof value === 'number') this.#state.pushInteger(L, value);
+    else this.#state.pushString(L, value);
+    return true;
+  }
+
+  /** The last request is remembered: its entries are mostly looked up one after the other. */
+  #unpack(packed: string): RequestFacts {
+    if (this.#last?.packed === packed) return this.#last.facts;
+    const facts = unpackRequest(packed);
+    if (facts === undefined) throw new LuaError('the request holds a line feed where none is allowed');
+    this.#last = { packed, facts };
+    this.#peeks = 0;
+    return facts;
+  }
+
   /** Strings and integers only, as scripts print them. */
   #fillEnvironment(L: LuaThread, facts: RequestFacts): void {
-    const { connection } = facts;
-    this.#setConstant(L, 'SERVER_SOFTWARE', SOFTWARE);
-    this.#setConstant(L, 'SERVER_PROTOCOL', facts.protocol);
-    this.#setConstant(L, 'SCRIPT_FILENAME', this.#facts.script);
-    this.#setConstant(L, 'SCRIPT_PREFIX', this.#facts.prefix);
-    this.#setConstant(L, 'HANDLER_NAME', facts.handlerName);
-    this.#setInteger(L, 'SERVER_PORT', this.#facts.serverPort || connection.localPort);
-    this.#setString(L, 'SERVER_ADDR', connection.localAddress);
-    this.#setString(L, 'CLIENT_ADDR', connection.peerAddress);
-    this.#setInteger(L, 'CLIENT_PORT', connection.peerPort);
-    if (facts.query !== undefined) this.#setString(L, 'QUERY_INFO', facts.query);
-    this.#setString(L, 'DATE_UTC', httpDate());
-    if (facts.canPush) this.#setInteger(L, 'PUSH_PROMISE', 1);
-    this.#setString(L, 'REQUEST_ID', requestIdOf(this.#facts.workerId, facts.number));
-    this.#setString(L, 'REQUEST_METHOD', facts.method);
-    this.#setString(L, 'PATH_INFO', facts.path);
-    this.#setConstant(L, 'SCHEME', facts.scheme);
-    this.#setInteger(L, 'WORKER_ID', this.#facts.workerId);
-    if (connection.tlsProtocol !== undefined) this.#setConstant(L, 'TLS_PROTOCOL', connection.tlsProtocol);
-    if (connection.tlsCipher !== undefined) this.#setConstant(L, 'TLS_CIPHER', connection.tlsCipher);
-    if (connection.tlsServerName !== undefined) this.#setString(L, 'TLS_SNI', connection.tlsServerName);
+    for (const name of ENVIRONMENT_NAMES) {
+      const value = environmentValue(name, facts, this.#facts);
+      if (value === undefined) continue;
+      this.#state.pushInterned(L, name);
+      if (typeof value === 'number') this.#state.pushInteger(L, value);
+      else if (CONSTANT_NAMES.has(name)) this.#state.pushInterned(L, value);
+      else this.#state.pushString(L, value);
+      this.#state.exports.lua_rawset(L, -3);
+    }
   }
 
   #fillHeader(L: LuaThread, facts: RequestFacts): void {
     const { exports: x } = this.#state;
     const http2 = facts.protocol === 'HTTP/2';
-    const query = facts.query === undefined ? '' : `?${facts.query}`;
     this.#setString(L, http2 ? ':method' : 'method', facts.method);
-    this.#setString(L, http2 ? ':path' : 'path', http2 ? facts.target : facts.path + query);
+    this.#setString(L, http2 ? ':path' : 'path', pathOf(facts));
     if (http2) {
-      this.#setConstant(L, ':scheme', facts.scheme);
+      this.#setString(L, ':scheme', facts.scheme);
       this.#setString(L, ':authority', facts.authority);
     }
     for (const [name, value] of http2 ? joinLowerCase(facts.fields) : joinAnyCase(facts.fields)) {
@@ -95,22 +111,10 @@ export class RequestTables {
     x.lua_setmetatable(L, -2);
   }
 
-  #setConstant(L: LuaThread, key: string, value: string): void {
-    this.#state.pushInterned(L, key);
-    this.#state.pushInterned(L, value);
-    this.#state.exports.lua_rawset(L, -3);
-  }
-
   #setString(L: LuaThread, key: string, value: string): void {
     if (key.length <= INTERNED_NAME_LENGTH_MAX && KNOWN_NAMES.has(key)) this.#state.pushInterned(L, key);
     else this.#state.pushString(L, key);
     this.#state.pushString(L, value);
-    this.#state.exports.lua_rawset(L, -3);
-  }
-
-  #setInteger(L: LuaThread, key: string, value: number): void {
-    this.#state.pushInterned(L, key);
-    this.#state.pushInteger(L, value);
     this.#state.exports.lua_rawset(L, -3);
   }
 
@@ -153,10 +157,125 @@ export class RequestTables {
   }
 }
 
-/** Names worth keeping in the VM: the keys of env and the fields ordinary clients send. */
+/** The keys of env in the order they are set. */
+const ENVIRONMENT_NAMES = [
+  'SERVER_SOFTWARE',
+  'SERVER_PROTOCOL',
+  'SCRIPT_FILENAME',
+  'SCRIPT_PREFIX',
+  'HANDLER_NAME',
+  'SERVER_PORT',
+  'SERVER_ADDR',
+  'CLIENT_ADDR',
+  'CLIENT_PORT',
+  'QUERY_INFO',
+  'DATE_UTC',
+  'PUSH_PROMISE',
+  'REQUEST_ID',
+  'REQUEST_METHOD',
+  'PATH_INFO',
+  'SCHEME',
+  'WORKER_ID',
+  'TLS_PROTOCOL',
+  'TLS_CIPHER',
+  'TLS_SNI',
+] as const;
+/** Those with few values in the life of a mapping: kept in the VM. */
+const CONSTANT_NAMES: ReadonlySet<string> = new Set([
+  'SERVER_SOFTWARE',
+  'SERVER_PROTOCOL',
+  'SCRIPT_FILENAME',
+  'SCRIPT_PREFIX',
+  'HANDLER_NAME',
+  'SCHEME',
+  'TLS_PROTOCOL',
+  'TLS_CIPHER',
+]);
+
+/** The value of one entry of env; undefined when it has none. */
+function environmentValue(
+  name: string,
+  facts: RequestFacts,
+  mapping: MappingFacts,
+): string | number | undefined {
+  const { connection } = facts;
+  switch (name) {
+    case 'SERVER_SOFTWARE':
+      return SOFTWARE;
+    case 'SERVER_PROTOCOL':
+      return facts.protocol;
+    case 'SCRIPT_FILENAME':
+      return mapping.script;
+    case 'SCRIPT_PREFIX':
+      return mapping.prefix;
+    case 'HANDLER_NAME':
+      return facts.handlerName;
+    case 'SERVER_PORT':
+      return mapping.serverPort || connection.localPort;
+    case 'SERVER_ADDR':
+      return connection.localAddress;
+    case 'CLIENT_ADDR':
+      return connection.peerAddress;
+    case 'CLIENT_PORT':
+      return connection.peerPort;
+    case 'QUERY_INFO':
+      return facts.query;
+    case 'DATE_UTC':
+      return httpDate();
+    case 'PUSH_PROMISE':
+      return facts.canPush ? 1 : undefined;
+    case 'REQUEST_ID':
+      return requestIdOf(mapping.workerId, facts.number);
+    case 'REQUEST_METHOD':
+      return facts.method;
+    case 'PATH_INFO':
+      return facts.path;
+    case 'SCHEME':
+      return facts.scheme;
+    case 'WORKER_ID':
+      return mapping.workerId;
+    case 'TLS_PROTOCOL':
+      return connection.tlsProtocol;
+    case 'TLS_CIPHER':
+      return connection.tlsCipher;
+    case 'TLS_SNI':
+      return connection.tlsServerName;
+    default:
+      return undefined;
+  }
+}
+
+/** What the filled header table gives for a lower-case name: its own entry, else that of its other name. */
+function headerValue(name: string, facts: RequestFacts): string | undefined {
+  switch (name) {
+    case 'method':
+    case ':method':
+      return facts.method;
+    case 'path':
+    case ':path':
+      return pathOf(facts);
+    case 'scheme':
+    case ':scheme':
+      return facts.scheme;
+    case ':authority':
+      return facts.protocol === 'HTTP/2' ? facts.authority : fieldValue(facts.fields, 'host');
+    case 'host':
+      return fieldValue(facts.fields, name) ?? (facts.protocol === 'HTTP/2' ? facts.authority : undefined);
+    default:
+      return fieldValue(facts.fields, name);
+  }
+}
+
+/** HTTP/2 has the target as received, HTTP/1 the decoded path, as lhttpd. */
+function pathOf(facts: RequestFacts): string {
+  if (facts.protocol === 'HTTP/2') return facts.target;
+  return facts.query === undefined ? facts.path : `${facts.path}?${facts.query}`;
+}
+
+/** Names of fields worth keeping in the VM: those ordinary clients send. */
 const KNOWN_NAMES: ReadonlySet<string> = new Set(
   (
-    'SERVER_ADDR CLIENT_ADDR QUERY_INFO DATE_UTC REQUEST_ID REQUEST_METHOD PATH_INFO TLS_SNI method path :method :path ' +
+    'method path :method :path ' +
     ':scheme :authority host Host user-agent User-Agent accept Accept accept-encoding Accept-Encoding accept-language ' +
     'Accept-Language connection Connection content-length Content-Length content-type Content-Type cookie Cookie ' +
     'referer Referer origin Origin authorization Authorization cache-control Cache-Control range Range te TE ' +

@@ -17,6 +17,9 @@ const FACTS_KEY = 0x6c67_7732;
 /** Fills the first (0) or second (1) argument: the table on top of the stack of `L`, which it leaves there. */
 export type Fill = (L: LuaThread, facts: string, argument: 0 | 1) => void;
 
+/** Pushes the one value the filled table would give for `name` (perhaps nil); false: the table has to be filled. */
+export type Peek = (L: LuaThread, facts: string, argument: 0 | 1, name: string) => boolean;
+
 const PRELUDE = `
 local first, second, KEY, setmetatable = ...
 return function(handler)
@@ -28,13 +31,15 @@ end`;
 export class LazyTables {
   readonly #state: State;
   readonly #fillTable: Fill;
+  readonly #peekInto: Peek;
   readonly #wrap: Reference;
   /** Where the metatables of the two arguments stand. */
   readonly #metatables: readonly [number, number];
 
-  constructor(state: State, fill: Fill) {
+  constructor(state: State, fill: Fill, peek: Peek) {
     this.#state = state;
     this.#fillTable = fill;
+    this.#peekInto = peek;
     const { exports: x, memory, mainThread: L } = state;
     state.load(L, Buffer.from(PRELUDE), '=lgateway');
     const metamethods = this.#createMetamethods();
@@ -69,6 +74,19 @@ export class LazyTables {
     else if (metatable === this.#metatables[1]) this.#fill(L, x.lua_absindex(L, index), 1);
   }
 
+  /** Answers the look-up of a string, index 2, in the table at index 1 without filling it. */
+  #peek(L: LuaThread): boolean {
+    const { exports: x } = this.#state;
+    if (x.lua_getmetatable(L, 1) === 0) return false;
+    const argument = this.#metatables.indexOf(x.lua_topointer(L, -1));
+    this.#state.pop(L);
+    if (argument === -1) return false;
+    x.lua_rawgetp(L, 1, FACTS_KEY);
+    const facts = this.#state.toString(L, -1) ?? '';
+    this.#state.pop(L);
+    return this.#peekInto(L, facts, argument === 0 ? 0 : 1, this.#state.toString(L, 2) ?? '');
+  }
+
   #fill(L: LuaThread, index: number, argument: 0 | 1): void {
     const { exports: x } = this.#state;
     x.lua_rawgetp(L, index, FACTS_KEY);
@@ -98,6 +116,7 @@ export class LazyTables {
     const next = state.keep(L);
     return state.addFunctions({
       __index: (T) => {
+        if (x.lua_type(T, 2) === LUA_TYPE.string && this.#peek(T)) return 1;
         this.touch(T, 1);
         x.lua_settop(T, 2);
         x.lua_gettable(T, 1);

@@ -206,3 +206,60 @@ test('The metatable of header survives being called by hand', async () => {
   );
   await harness.close();
 });
+
+for (const protocol of ['HTTP/1.0', 'HTTP/1.1', 'HTTP/2'] as const) {
+  test(`One entry looked up alone is the one of the filled table on ${protocol}`, async () => {
+    const harness = await ScriptHarness.run(
+      `local name = httpd.read(nil, 'a')
+      local alone = {env[name], header[name], n = 2}
+      next(env) next(header)
+      for i, filled in ipairs{env[name] or false, header[name] or false} do
+        if (alone[i] or false) ~= filled then say(i, name, alone[i], filled) end
+      end
+      say('compared')`,
+    );
+    const fields = [
+      'host',
+      'Host-Field',
+      'X-A',
+      '1',
+      'x-a',
+      '2',
+      'cookie',
+      'a',
+      'Cookie',
+      'b',
+      'Method',
+      'spoofed',
+      'Scheme',
+      'x',
+    ];
+    const own =
+      protocol === 'HTTP/2' ? fields.map((text, i) => (i % 2 === 0 ? text.toLowerCase() : text)) : fields;
+    const names = [
+      ...'SERVER_SOFTWARE SERVER_PROTOCOL SCRIPT_FILENAME SCRIPT_PREFIX HANDLER_NAME SERVER_PORT SERVER_ADDR CLIENT_ADDR'.split(
+        ' ',
+      ),
+      ...'CLIENT_PORT QUERY_INFO PUSH_PROMISE REQUEST_ID REQUEST_METHOD PATH_INFO SCHEME WORKER_ID TLS_PROTOCOL TLS_CIPHER'.split(
+        ' ',
+      ),
+      ...'TLS_SNI nothing method :method METHOD path :path Path scheme :scheme Scheme host Host :authority'.split(
+        ' ',
+      ),
+      ...'x-a X-A X-a cookie COOKIE absent :nothing toString __proto__'.split(' '),
+    ];
+    for (const name of names) {
+      for (const withHost of [true, false]) {
+        const given = withHost ? own : own.slice(2);
+        const { text } = await harness.request('/run?q=1', {
+          method: 'PUT',
+          protocol,
+          body: name,
+          fields: given,
+        });
+        assert.equal(text, 'compared\n', `${name} ${withHost}`);
+      }
+    }
+    await harness.close();
+  });
+}

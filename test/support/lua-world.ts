@@ -59,7 +59,11 @@ export class LuaWorld {
     this.state = state;
     this.scheduler = new CoroutineScheduler(state);
     installCoroutineLibrary(this.scheduler);
-    this.lazyTables = new LazyTables(state, (L, facts, argument) => this.fill?.(L, facts, argument));
+    this.lazyTables = new LazyTables(
+      state,
+      (L, facts, argument) => this.fill?.(L, facts, argument),
+      () => false,
+    );
     const { exports: x, memory } = state;
     const functions = state.addFunctions({
       note: (L) => {
