@@ -48,9 +48,7 @@ function add(
   const shape = `${kind}${names.length}`;
   let module = compiled.get(shape);
   if (module === undefined) {
-    module = new WebAssembly.Module(
-      trampolines(names.length, kind === 'f' ? FUNCTION_TYPES : CONTINUATION_TYPES),
-    );
+    module = new WebAssembly.Module(trampolines(names.length, TYPES[kind]));
     compiled.set(shape, module);
   }
   const imports = Object.fromEntries(names.map((name, i) => [String(i), functions[name]]));
