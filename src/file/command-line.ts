@@ -3,8 +3,8 @@
 /** What a shell would act on, outside of quotes; inside double quotes only `$`, backquote and backslash. */
 const META = /[|&;<>()$`\\*?[\]{}~#!\n\r]/;
 const META_IN_DOUBLE_QUOTES = /[$`\\]/;
-const WORD = /'([^']*)'|"([^"]*)"|[^\s'"]+/y;
-const BLANKS = /\s*/y;
+const WORD = /'([^']*)'|"([^"]*)"|[^ \t'"]+/y;
+const BLANKS = /[ \t]*/y;
 
 /** The words of a command; undefined when it needs a shell (or holds no word, an open quote or a NUL). */
 export function splitCommand(command: string): string[] | undefined {

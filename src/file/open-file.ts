@@ -168,7 +168,7 @@ export class OpenFile implements ByteFile, WriteBehindHost {
   flush(done: FlushDone): void {
     if (this.#state !== 'open') this.#refuseUnless(false);
     if (this.#error === undefined) {
-      this.#writes.flush(done);
+      this.#writes.flush((error) => this.#abandoned || done(error));
       return;
     }
     const error = this.takeError();
@@ -258,7 +258,7 @@ export class OpenFile implements ByteFile, WriteBehindHost {
   destroy(): void {
     this.#abandoned = true;
     this.#readers = [];
-    this.#writes.forgetWaiters();
+    this.#writes.cancelDrained();
     if (this.#state === 'open') this.close(() => {});
   }
 

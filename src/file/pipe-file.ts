@@ -282,7 +282,7 @@ export class PipeFile implements ByteFile {
 
   /** Flushes that can no longer succeed. */
   #failWaiters(): void {
-    if (this.#written < this.#taken) this.#error ??= this.#errorOf({ code: 'EPIPE' });
+    if (this.#written < this.#taken) this.#error ??= this.#errorOf(brokenPipe());
     this.#serveFlushed();
     this.#serveDrained();
   }
@@ -361,8 +361,11 @@ export class PipeFile implements ByteFile {
     this.#timer = undefined;
     writable.write(block.subarray(0, size), (thrown) => {
       blocks.give(block);
-      // an error reaches `error` by its event
-      if (thrown !== null && thrown !== undefined) return;
+      if (thrown !== null && thrown !== undefined) {
+        // what fails while the stream lives comes as an event
+        if (writable.destroyed && this.#written < this.#taken) this.#onError(brokenPipe());
+        return;
+      }
       this.#written = Math.min(this.#taken, this.#written + size);
       this.#serveFlushed();
       if (this.unwritten < UNWRITTEN_BYTES_HIGH) this.#serveDrained();
@@ -407,4 +410,9 @@ function descriptorOf(socket: Socket | undefined): number | undefined {
   const handle: unknown = socket === undefined ? undefined : Reflect.get(socket, '_handle');
   if (typeof handle !== 'object' || handle === null || !('fd' in handle)) return undefined;
   return typeof handle.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined;
+}
+
+/** Node's streams do not say EPIPE when the process ended before the write. */
+function brokenPipe(): Error {
+  return Object.assign(new Error('The other side is closed'), { code: 'EPIPE' });
 }

@@ -44,6 +44,7 @@ const SYNC_WAIT_MS_MAX = 60_000;
 export class ProcessTable {
   readonly #options: ProcessTableOptions;
   readonly #running = new Set<RunningProcess>();
+  readonly #pipes = new Set<PipeFile>();
   #count = 0;
 
   constructor(options: ProcessTableOptions) {
@@ -110,8 +111,9 @@ export class ProcessTable {
     throw new FileError(describeAction('run', command), errnoOf('ETIMEDOUT'));
   }
 
-  /** Ends all processes. */
+  /** Ends all processes and closes their pipes. */
   stop(): void {
+    for (const pipe of [...this.#pipes]) pipe.destroy();
     for (const running of this.#running) running.kill();
   }
 
@@ -192,6 +194,7 @@ export class ProcessTable {
 
   #pipeOf(command: string, mode: PipeMode, child: ChildProcess): PipeFile {
     const onClosed = (): void => {
+      this.#pipes.delete(pipe);
       this.#count -= 1;
       this.#options.counters.add('pipes', -1);
     };
@@ -199,7 +202,9 @@ export class ProcessTable {
     const writable = mode !== 'r' && child.stdin instanceof Socket ? child.stdin : undefined;
     const running = this.#adopt(child, readable);
     const { blocks } = this.#options;
-    return new PipeFile({ name: command, readable, writable, process: running, blocks, onClosed });
+    const pipe = new PipeFile({ name: command, readable, writable, process: running, blocks, onClosed });
+    this.#pipes.add(pipe);
+    return pipe;
   }
 
   /** Follows a process to its end, and its messages into the log. */

@@ -1,5 +1,6 @@
 /** The virtual root: resolves names so that nothing outside of one directory is opened, made, renamed or removed. */
 import { closeSync, constants, fstatSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { systemCodeOf } from '../base/errors.ts';
 import { FileError } from './file-error.ts';
 import { errnoOf } from './strerror.ts';
 import { open, readLink, type Steps } from './system-call.ts';
@@ -8,13 +9,15 @@ import { open, readLink, type Steps } from './system-call.ts';
 const LINKS_MAX = 40;
 /** Opens a directory only to name it; needs no permission to read it. Linux, asm-generic/fcntl.h. */
 const O_PATH = 0o10000000;
+/** PATH_MAX of linux/limits.h (bytes, with the NUL). */
+const NAME_BYTES_MAX = 4096;
 const SLASH = '/';
 
 /**
  * A directory held by a descriptor and the last component of a name in it: `/proc/self/fd/N/last` is what openat(2) is
- * elsewhere. Whatever is renamed meanwhile, the directory is the one that was checked. Close `fd` afterwards.
+ * elsewhere. Whatever is renamed meanwhile, the directory is the one that was checked.
  */
-export interface Place {
+interface Place {
   readonly fd: number;
   readonly path: Buffer;
 }
@@ -32,27 +35,38 @@ export class Root {
   }
 
   /**
-   * The place of `name`, a relative name that stays inside. `followLast`: where the last component is a link, the place
-   * of what it points to. Open it with O_NOFOLLOW: a link that appears there later is not followed.
+   * Runs `use` with a path of `name`, a relative name that stays inside. With `followLast`, `use` has to fail with ELOOP
+   * where the path is a link (O_NOFOLLOW); it is then run again with a path of what the link points to.
    */
-  *locate(name: string, followLast: boolean, action: string): Steps<Place> {
-    let wanted = this.#inside(name, action);
+  *within<Result>(
+    name: string,
+    followLast: boolean,
+    action: string,
+    use: (path: Buffer) => Steps<Result>,
+  ): Steps<Result> {
+    return yield* this.#follow(this.#inside(name, action), followLast, action, use);
+  }
+
+  *#follow<Result>(
+    path: string,
+    followLast: boolean,
+    action: string,
+    use: (path: Buffer) => Steps<Result>,
+  ): Steps<Result> {
+    let wanted = path;
     for (let links = 0; links < LINKS_MAX; links++) {
       const place = yield* this.#place(splitPath(wanted, followLast), action);
-      if (!followLast) return place;
-      let target: string | undefined;
       try {
-        target = yield* linkTarget(place.path);
+        return yield* use(place.path);
       } catch (thrown) {
+        if (!followLast || systemCodeOf(thrown) !== 'ELOOP') throw thrown;
+        const target = (yield* readLink(place.path)).toString('latin1');
+        wanted = target.startsWith(SLASH) ? target : `${directoryOf(place.fd)}/${target}`;
+        // the root itself: its parent need not be looked at
+        if (wanted === this.path) wanted += '/.';
+      } finally {
         closeSync(place.fd);
-        throw thrown;
       }
-      if (target === undefined) return place;
-      const directory = readlinkSync(`/proc/self/fd/${place.fd}`, { encoding: 'buffer' }).toString('latin1');
-      closeSync(place.fd);
-      wanted = target.startsWith(SLASH) ? target : `${directory}/${target}`;
-      // the root itself: its parent need not be looked at
-      if (wanted === this.path) wanted += '/.';
     }
     throw new FileError(action, errnoOf('ELOOP'));
   }
@@ -72,15 +86,23 @@ export class Root {
       if (depth < 0) throw outside(action, 'the name leads out of the root');
     }
     if (name === '') throw new FileError(action, errnoOf('ENOENT'));
+    if (name.length >= NAME_BYTES_MAX) throw new FileError(action, errnoOf('ENAMETOOLONG'));
     return this.path === SLASH ? `/${name}` : `${this.path}/${name}`;
   }
 
   /** Opens the directory, following links, and checks where that led. */
   *#place({ directory, last }: SplitPath, action: string): Steps<Place> {
-    const fd = yield* open(Buffer.from(directory, 'latin1'), O_PATH | constants.O_DIRECTORY);
+    let fd: number;
     try {
-      const actual = readlinkSync(`/proc/self/fd/${fd}`, { encoding: 'buffer' }).toString('latin1');
-      if (!this.contains(actual)) throw outside(action, 'a link leads out of the root');
+      fd = yield* open(Buffer.from(directory, 'latin1'), O_PATH | constants.O_DIRECTORY);
+    } catch (thrown) {
+      // what is missing outside must not show: the nearest directory that is there has to be inside
+      const above = withoutDots(directory);
+      if (above.length > this.path.length) yield* this.#follow(above, true, action, openedAsPath);
+      throw thrown;
+    }
+    try {
+      if (!this.contains(directoryOf(fd))) throw outside(action, 'a link leads out of the root');
       if (fstatSync(fd).dev === this.#device) throw outside(action, '/proc is not reached under a root');
     } catch (thrown) {
       closeSync(fd);
@@ -110,15 +132,33 @@ function splitPath(path: string, followLast: boolean): SplitPath {
   return { directory: at <= 0 ? SLASH : trimmed.slice(0, at), last: endsInSlash ? last + SLASH : last };
 }
 
-/** Undefined when the path is no link, or not there. */
-function* linkTarget(path: Buffer): Steps<string | undefined> {
-  try {
-    return (yield* readLink(path)).toString('latin1');
-  } catch (thrown) {
-    const code = (thrown as NodeJS.ErrnoException).code;
-    if (code === 'EINVAL' || code === 'ENOENT') return undefined;
-    throw thrown;
+/** `a/b/`, `a/b/.` and `a/b/..` become `a/b`. */
+function withoutDots(path: string): string {
+  let end = path.length;
+  for (;;) {
+    if (path.endsWith('/', end)) end -= 1;
+    else if (path.endsWith('/.', end)) end -= 2;
+    else break;
   }
+  return path.endsWith('/..', end) ? withoutDots(path.slice(0, end - 3)) : path.slice(0, end);
+}
+
+/** Opens and closes whatever a path names; ELOOP for a link. */
+function* openedAsPath(path: Buffer): Steps<void> {
+  const fd = yield* open(path, O_PATH | constants.O_NOFOLLOW);
+  const isLink = fstatSync(fd).isSymbolicLink();
+  closeSync(fd);
+  if (isLink) throw linkFound();
+}
+
+/** What open(2) with O_NOFOLLOW says of a link, which O_PATH opens. */
+export function linkFound(): Error {
+  return Object.assign(new Error('The name is a link'), { code: 'ELOOP' });
+}
+
+/** Where a directory really is, now. */
+function directoryOf(fd: number): string {
+  return readlinkSync(`/proc/self/fd/${fd}`, { encoding: 'buffer' }).toString('latin1');
 }
 
 function outside(action: string, why: string): FileError {

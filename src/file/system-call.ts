@@ -3,7 +3,7 @@ import fs from 'node:fs';
 
 /** One call that may wait for a disk. Names are bytes. */
 export type SystemCall =
-  | { readonly call: 'open'; readonly path: Buffer; readonly flags: number }
+  | { readonly call: 'open'; readonly path: Buffer; readonly flags: number; readonly mode: number }
   | { readonly call: 'readlink'; readonly path: Buffer }
   | { readonly call: 'unlink'; readonly path: Buffer }
   | { readonly call: 'rmdir'; readonly path: Buffer }
@@ -16,11 +16,12 @@ export type SystemResult = number | Buffer | undefined;
 /** Yields calls and gets their results; what a call fails with is thrown into it. */
 export type Steps<Result> = Generator<SystemCall, Result, SystemResult>;
 
-/** Permissions of a new file before the umask, as fopen(3). */
+/** As fopen(3). */
 const NEW_FILE_MODE = 0o666;
 
-export function* open(path: Buffer, flags: number): Steps<number> {
-  return (yield { call: 'open', path, flags }) as number;
+/** `mode`: permissions of a file that is made, before the umask. */
+export function* open(path: Buffer, flags: number, mode: number = NEW_FILE_MODE): Steps<number> {
+  return (yield { call: 'open', path, flags, mode }) as number;
 }
 
 export function* readLink(path: Buffer): Steps<Buffer> {
@@ -49,7 +50,7 @@ export function perform(call: SystemCall, done: (thrown: unknown, result: System
     done(thrown ?? undefined, result);
   switch (call.call) {
     case 'open':
-      fs.open(call.path, call.flags, NEW_FILE_MODE, finish);
+      fs.open(call.path, call.flags, call.mode, finish);
       break;
     case 'readlink':
       fs.readlink(call.path, { encoding: 'buffer' }, finish);
@@ -72,7 +73,7 @@ export function perform(call: SystemCall, done: (thrown: unknown, result: System
 function performSync(call: SystemCall): SystemResult {
   switch (call.call) {
     case 'open':
-      return fs.openSync(call.path, call.flags, NEW_FILE_MODE);
+      return fs.openSync(call.path, call.flags, call.mode);
     case 'readlink':
       return fs.readlinkSync(call.path, { encoding: 'buffer' });
     case 'pause':

@@ -164,12 +164,6 @@ export class WriteBehind implements Operation {
     this.#serveSoon(undefined);
   }
 
-  /** Nobody waits any more; what was gathered still goes its way. */
-  forgetWaiters(): void {
-    this.#flushWaiters = [];
-    this.#drainWaiters = [];
-  }
-
   /** The queue's turn has come. */
   start(): void {
     if (this.#inFlight.length > 0) {

@@ -1,0 +1,160 @@
+/** A file system over a temporary folder, with promises around its callbacks, for the tests of the file layer. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ByteSource } from '../../src/base/byte-stream.ts';
+import { Counters } from '../../src/base/counters.ts';
+import type { ByteFile, ProcessExit, Whence } from '../../src/file/byte-file.ts';
+import type { FileError } from '../../src/file/file-error.ts';
+import { FileSystem, type FileSystemOptions } from '../../src/file/file-system.ts';
+import type { PipeFile } from '../../src/file/pipe-file.ts';
+import { type PipeMode, ProcessTable, type ProcessTableOptions } from '../../src/file/process-table.ts';
+
+const { PATH = '' } = process.env;
+
+/** To be ended at the end of a test. */
+export class Fixture {
+  readonly folder: string = mkdtempSync(join(tmpdir(), 'lgateway-file-'));
+  readonly counters: Counters = new Counters();
+  readonly files: FileSystem;
+  readonly processes: ProcessTable;
+
+  constructor(options: Partial<FileSystemOptions & ProcessTableOptions> = {}) {
+    const { folder, counters } = this;
+    const shared = { workingDirectory: folder, counters, logger: undefined };
+    this.files = new FileSystem({
+      ...shared,
+      root: undefined,
+      filesMax: 1000,
+      operationsMax: 16,
+      ...options,
+    });
+    this.processes = new ProcessTable({
+      ...shared,
+      allowedCommands: undefined,
+      pipesMax: 64,
+      environment: { PATH },
+      blocks: this.files.blocks,
+      ...options,
+    });
+  }
+
+  path(name: string): string {
+    return join(this.folder, name);
+  }
+
+  open(name: string, mode: string): Promise<ByteFile> {
+    return new Promise((resolve, reject) => {
+      this.files.open(name, mode, (error, file) => (file === undefined ? reject(error) : resolve(file)));
+    });
+  }
+
+  popen(command: string, mode: PipeMode): Promise<PipeFile> {
+    return new Promise((resolve, reject) => {
+      this.processes.openPipe(command, mode, (error, file) =>
+        file === undefined ? reject(error) : resolve(file),
+      );
+    });
+  }
+
+  /** Waits until all is closed; removes the folder. */
+  async end(): Promise<void> {
+    this.files.stop();
+    this.processes.stop();
+    await until(() => this.counters.get('files') === 0 && this.counters.get('pipes') === 0);
+    assert.equal(this.files.files, 0);
+    assert.equal(this.files.operations.inFlight, 0);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Runs a test with a fixture that is ended afterwards. */
+export function withFixture(
+  test: (fixture: Fixture) => Promise<void>,
+  options: Partial<FileSystemOptions & ProcessTableOptions> = {},
+): () => Promise<void> {
+  return async () => {
+    const fixture = new Fixture(options);
+    try {
+      await test(fixture);
+    } finally {
+      await fixture.end();
+    }
+  };
+}
+
+/** Waits until `condition` holds, 5 s at most. */
+export async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 5000;
+  while (!condition()) {
+    assert.ok(Date.now() < deadline, `in time: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+export function bytes(text: string): Buffer {
+  return Buffer.from(text, 'latin1');
+}
+
+export function request(source: ByteSource, size: number): Promise<void> {
+  return new Promise((resolve) => {
+    let returned = false;
+    source.request(size, () => {
+      assert.ok(returned, 'ready is not called synchronously');
+      resolve();
+    });
+    returned = true;
+  });
+}
+
+/** What f:read(size) does: at most `size` bytes. */
+export async function read(source: ByteSource, size: number): Promise<string> {
+  if (source.queue.length < size) await request(source, size);
+  return taken(source, size);
+}
+
+export function taken(source: ByteSource, size: number): string {
+  const chunk = source.queue.take(Math.min(size, source.queue.length));
+  source.consumed();
+  return Buffer.from(chunk).toString('latin1');
+}
+
+export function flush(file: ByteFile): Promise<FileError | undefined> {
+  return new Promise((resolve) => {
+    let returned = false;
+    file.flush((error) => {
+      assert.ok(returned, 'done is not called synchronously');
+      resolve(error);
+    });
+    returned = true;
+  });
+}
+
+export function seek(file: ByteFile, whence: Whence, offset: number): Promise<number | FileError> {
+  return new Promise((resolve) => {
+    let returned = false;
+    file.seek(whence, offset, (error, position) => {
+      assert.ok(returned, 'done is not called synchronously');
+      resolve(error ?? position);
+    });
+    returned = true;
+  });
+}
+
+export function close(
+  file: ByteFile,
+): Promise<{ error: FileError | undefined; exit: ProcessExit | undefined }> {
+  return new Promise((resolve) => {
+    let returned = false;
+    file.close((error, exit) => {
+      assert.ok(returned, 'done is not called synchronously');
+      resolve({ error, exit });
+    });
+    returned = true;
+  });
+}
+
+export function drained(file: ByteFile): Promise<void> {
+  return new Promise((resolve) => file.whenDrained(resolve));
+}

@@ -1,0 +1,270 @@
+/** PipeFile and ProcessTable: streams of processes, exit status, ending them, limits, what is refused under a root. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { createLogger } from '../../src/base/logger.ts';
+import type { ProcessExit } from '../../src/file/byte-file.ts';
+import type { FileError } from '../../src/file/file-error.ts';
+import {
+  bytes,
+  close,
+  drained,
+  type Fixture,
+  flush,
+  read,
+  request,
+  seek,
+  taken,
+  until,
+  withFixture,
+} from './fixture.ts';
+
+function execute(
+  fixture: Fixture,
+  command: string,
+): Promise<[FileError | undefined, ProcessExit | undefined]> {
+  return new Promise((resolve) =>
+    fixture.processes.execute(command, (error, exit) => resolve([error, exit])),
+  );
+}
+
+test(
+  'PipeFile reads what a command prints and tells its exit status',
+  withFixture(async (fixture) => {
+    const pipe = await fixture.popen('printf "one\\ntwo"; pwd >&2; exit 3', 'r');
+    assert.equal(await read(pipe, 4), 'one\n');
+    assert.equal(await read(pipe, 100), 'two');
+    assert.equal(await read(pipe, 100), '');
+    assert.equal(pipe.write(bytes('x')), true);
+    assert.equal(pipe.takeError()?.errno, 9);
+    assert.deepEqual(await close(pipe), { error: undefined, exit: { kind: 'exit', code: 3 } });
+    assert.deepEqual(await close(pipe), { error: undefined, exit: undefined });
+  }),
+);
+
+test(
+  'PipeFile keeps all bytes of a large output, with a reader that waits in between',
+  withFixture(async (fixture) => {
+    const pipe = await fixture.popen('head -c 3000000 /dev/zero | tr "\\0" x', 'r');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.ok(pipe.queue.length <= 256 * 1024, `${pipe.queue.length} bytes read ahead`);
+    let total = 0;
+    for (;;) {
+      const text = await read(pipe, 100_000);
+      if (text === '') break;
+      assert.match(text, /^x+$/);
+      total += text.length;
+    }
+    assert.equal(total, 3_000_000);
+    assert.deepEqual((await close(pipe)).exit, { kind: 'exit', code: 0 });
+  }),
+);
+
+test(
+  'PipeFile writes any bytes to a command, waits when it is full, and ends its input',
+  withFixture(async (fixture) => {
+    const all = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
+    const pipe = await fixture.popen('sleep 0.05; cat > out', 'w');
+    let waited = 0;
+    for (let i = 0; i < 4000; i++) {
+      if (pipe.write(all)) continue;
+      waited += 1;
+      await drained(pipe);
+    }
+    assert.equal(await flush(pipe), undefined);
+    assert.deepEqual(await close(pipe), { error: undefined, exit: { kind: 'exit', code: 0 } });
+    assert.ok(waited > 0);
+    assert.ok(readFileSync(fixture.path('out')).equals(Buffer.concat(Array(4000).fill(all))));
+  }),
+);
+
+test(
+  'PipeFile reads and writes one process',
+  withFixture(async (fixture) => {
+    const pipe = await fixture.popen('cat', 'rw');
+    pipe.write(bytes('hello'));
+    assert.equal(await read(pipe, 5), 'hello');
+    const error = await seek(pipe, 'set', 0);
+    assert.equal(typeof error === 'number' || error.text, 'Illegal seek');
+    assert.deepEqual((await close(pipe)).exit, { kind: 'exit', code: 0 });
+  }),
+);
+
+test(
+  'PipeFile reports a command that does not read: EPIPE',
+  withFixture(async (fixture) => {
+    const pipe = await fixture.popen('exec 0<&-; exit 0', 'w');
+    await until(() => pipe.process?.exit !== undefined);
+    pipe.write(bytes('x'));
+    const error = await flush(pipe);
+    assert.deepEqual([error?.text, error?.errno], ['Broken pipe', 32]);
+    assert.deepEqual(await close(pipe), { error: undefined, exit: { kind: 'exit', code: 0 } });
+  }),
+);
+
+test(
+  'PipeFile works for code that cannot wait',
+  withFixture(async (fixture) => {
+    const reader = fixture.processes.openPipeSync('sleep 0.05; printf abcdef; kill -9 $$', 'r');
+    assert.equal(reader.fillSync(4), undefined);
+    assert.equal(taken(reader, 4), 'abcd');
+    assert.equal(reader.fillSync(100), undefined);
+    assert.equal(taken(reader, 100), 'ef');
+    assert.deepEqual(reader.closeSync(), { error: undefined, exit: { kind: 'signal', code: 9 } });
+    const writer = fixture.processes.openPipeSync('cat > out; exit 7', 'w');
+    writer.write(bytes('data'));
+    assert.deepEqual(writer.closeSync(), { error: undefined, exit: { kind: 'exit', code: 7 } });
+    assert.equal(readFileSync(fixture.path('out'), 'latin1'), 'data');
+    assert.deepEqual(fixture.processes.executeSync('exit 9'), { kind: 'exit', code: 9 });
+    const mixed = await fixture.popen('printf abc; sleep 0.05; printf def', 'r');
+    await request(mixed, 1);
+    assert.equal(mixed.fillSync(6), undefined);
+    assert.equal(taken(mixed, 6), 'abcdef');
+  }),
+);
+
+test(
+  'PipeFile.destroy() ends the process and its children, SIGTERM first',
+  withFixture(async (fixture) => {
+    const pipe = await fixture.popen('trap "echo ended > out; exit" TERM; sleep 100 & echo $!; wait', 'r');
+    const child = Number(await read(pipe, 5).then((text) => text.trim()));
+    pipe.request(1, assert.fail);
+    pipe.destroy();
+    await until(() => fixture.counters.get('pipes') === 0);
+    await until(() => existsSync(fixture.path('out')));
+    await until(() => {
+      try {
+        return /^State:\s+Z/m.test(readFileSync(`/proc/${child}/status`, 'latin1'));
+      } catch {
+        // gone
+        return true;
+      }
+    });
+  }),
+);
+
+test(
+  'PipeFile.destroy() ends a process that ignores SIGTERM',
+  withFixture(async (fixture) => {
+    const pipe = await fixture.popen('trap "" TERM; echo ready; sleep 100; sleep 100', 'r');
+    await read(pipe, 6);
+    pipe.close(assert.fail);
+    pipe.destroy();
+    await until(() => pipe.process?.exit !== undefined);
+    assert.deepEqual(pipe.process?.exit, { kind: 'signal', code: 9 });
+  }),
+);
+
+test(
+  'ProcessTable refuses more processes than its limit, and takes one again when one has ended',
+  withFixture(
+    async (fixture) => {
+      const first = await fixture.popen('cat', 'w');
+      await fixture.popen('cat', 'w');
+      await assert.rejects(fixture.popen('true', 'r'), {
+        message: 'Cannot run "true": 2 processes are running and the limit is 2',
+        luaCode: 'limit',
+      });
+      const [error] = await execute(fixture, 'true');
+      assert.equal(error?.luaCode, 'limit');
+      await close(first);
+      assert.deepEqual(await execute(fixture, 'exit 5'), [undefined, { kind: 'exit', code: 5 }]);
+      fixture.processes.stop();
+    },
+    { pipesMax: 2 },
+  ),
+);
+
+test(
+  'ProcessTable lets a hundred slow processes stand in no file’s way',
+  withFixture(
+    async (fixture) => {
+      writeFileSync(fixture.path('a'), 'x'.repeat(200_000));
+      const pipes = await Promise.all(Array.from({ length: 100 }, () => fixture.popen('sleep 30', 'r')));
+      for (const pipe of pipes) pipe.request(1, assert.fail);
+      const started = performance.now();
+      for (let i = 0; i < 50; i++) {
+        const file = await fixture.open('a', 'r');
+        assert.equal((await read(file, 1_000_000)).length, 200_000);
+        await close(file);
+      }
+      assert.ok(performance.now() - started < 2000);
+      for (const pipe of pipes) pipe.destroy();
+    },
+    { pipesMax: 100 },
+  ),
+);
+
+test(
+  'ProcessTable.execute() is ended when it is called off',
+  withFixture(async (fixture) => {
+    const running = fixture.processes.execute('sleep 100', assert.fail);
+    await until(() => fixture.processes.running === 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    running.cancel();
+    fixture.processes.execute('sleep 100', assert.fail).cancel();
+    await until(() => fixture.processes.running === 0);
+  }),
+);
+
+test(
+  'ProcessTable gives processes its environment and no other, and any bytes of a command',
+  withFixture(async (fixture) => {
+    const pipe = await fixture.popen('env', 'r');
+    const names = (await read(pipe, 10_000)).split('\n').map((line) => line.split('=')[0]);
+    assert.deepEqual(
+      names.filter(
+        (name) => name !== '' && name !== 'PWD' && name !== '_' && name !== 'SHLVL' && name !== 'OLDPWD',
+      ),
+      ['PATH'],
+    );
+    for (const text of ['caf\xe9', 'caf\xc3\xa9', "it's 100% $HOME\\n".replace('$HOME', '')]) {
+      const echo = await fixture.popen(`printf %s "${text}"`, 'r');
+      assert.equal(await read(echo, 1000), text);
+    }
+  }),
+);
+
+test('ProcessTable logs what processes say on stderr', async () => {
+  const lines: string[] = [];
+  const logger = createLogger('info', 'test', (line) => lines.push(line));
+  await withFixture(
+    async (fixture) => {
+      assert.deepEqual((await execute(fixture, 'echo out; echo err >&2'))[1], { kind: 'exit', code: 0 });
+      await until(() => lines.length === 2);
+      assert.match(lines.join('\n'), /out/);
+      assert.match(lines.join('\n'), /err/);
+    },
+    { logger },
+  )();
+});
+
+test(
+  'ProcessTable runs only the allowed programs under a root, without a shell',
+  withFixture(
+    async (fixture) => {
+      const pipe = await fixture.popen(`printf '%s|' "a b" 'c"d' e`, 'r');
+      assert.equal(await read(pipe, 100), 'a b|c"d|e|');
+      for (const command of ['cat /etc/passwd', '/usr/bin/printf x', 'env printf x', 'X=1 printf x']) {
+        await assert.rejects(fixture.popen(command, 'r'), { errno: 13, luaCode: 'denied' }, command);
+      }
+      for (const command of [
+        'printf x; id',
+        'printf $(id)',
+        'printf "`id`"',
+        'printf x | id',
+        'printf x > y',
+        "printf 'x",
+      ]) {
+        await assert.rejects(fixture.popen(command, 'r'), /without a shell/, command);
+      }
+      await assert.rejects(fixture.popen('printf a\0b', 'r'), { errno: 22 });
+      await assert.rejects(fixture.popen('missing-program', 'r'), {
+        errno: 2,
+        text: 'No such file or directory',
+      });
+      assert.equal(fixture.processes.hasShell, false);
+    },
+    { allowedCommands: ['printf', 'missing-program'] },
+  ),
+);
