@@ -34,7 +34,10 @@ export class Invocation implements CoroutineOwner {
 
   /** Identifies the exchange in env, error pages and logs. */
   get requestId(): string {
-    this.#requestId ??= nextRequestId(this.#script.workerId);
+    if (this.#requestId === undefined) {
+      this.#requestId = nextRequestId(this.#script.workerId);
+      this.exchange.requestId = this.#requestId;
+    }
     return this.#requestId;
   }
 

@@ -34,6 +34,8 @@ export interface Config {
   /** Go to the background; the first process ends when all workers are ready. */
   readonly daemon: boolean;
   readonly pidFile: string | undefined;
+  /** Log lines are appended to this file, opened anew on SIGHUP; undefined = standard error. */
+  readonly logFile: string | undefined;
   readonly logLevel: LogLevel;
   /** One line per exchange. */
   readonly accessLog: boolean;

@@ -38,6 +38,7 @@ interface OptionTable {
   readonly pidFile: ValueOption<string>;
   readonly debug: ValueOption<number>;
   readonly logLevel: ValueOption<LogLevel>;
+  readonly logFile: ValueOption<string>;
   readonly accessLog: FlagOption;
   readonly idleTimeout: DefaultedOption<number>;
   readonly handshakeTimeout: DefaultedOption<number>;
@@ -184,6 +185,16 @@ export const OPTIONS: OptionTable = {
     defaultText: DEFAULT_LOG_LEVEL,
     group: 'Log',
     help: `least important messages to keep: ${LOG_LEVELS.join(', ')}`,
+  },
+  logFile: {
+    kind: 'value',
+    name: 'log-file',
+    argument: 'FILE',
+    value: name('a file name'),
+    isFile: true,
+    defaultText: 'standard error',
+    group: 'Log',
+    help: 'append log lines to this file, opened anew on SIGHUP; in the background nothing else keeps them',
   },
   accessLog: {
     kind: 'flag',

@@ -63,6 +63,7 @@ function buildConfig(answers: Answers): Config {
     workers: answers.valueOrDefault(OPTIONS.workers),
     daemon: answers.has(OPTIONS.daemon),
     pidFile: answers.value(OPTIONS.pidFile),
+    logFile: answers.value(OPTIONS.logFile),
     logLevel: debugLevel >= DEBUG_LEVEL_TRACE ? 'debug' : quietLevel,
     accessLog: answers.has(OPTIONS.accessLog),
     limits: {

@@ -8,12 +8,18 @@ export function describeConnection(socket: Socket): ConnectionInfo {
   const secure = socket instanceof TLSSocket ? socket : undefined;
   const serverName: unknown = secure === undefined ? undefined : Reflect.get(secure, 'servername');
   return {
-    peerAddress: socket.remoteAddress ?? '',
+    peerAddress: plainAddress(socket.remoteAddress),
     peerPort: socket.remotePort ?? 0,
-    localAddress: socket.localAddress ?? '',
+    localAddress: plainAddress(socket.localAddress),
     localPort: socket.localPort ?? 0,
     tlsProtocol: secure?.getProtocol() ?? undefined,
     tlsCipher: secure?.getCipher()?.name,
     tlsServerName: typeof serverName === 'string' ? serverName : undefined,
   };
+}
+
+/** An IPv4 client of a socket for both families has an address like `::ffff:192.0.2.7`: told as IPv4. */
+function plainAddress(address: string | undefined): string {
+  if (address === undefined) return '';
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice('::ffff:'.length) : address;
 }

@@ -47,4 +47,9 @@ export interface ExchangeSettings {
   readonly counters: Counters;
   readonly bodyBytesMax: number;
   readonly stalls: StallWatch;
+  /** Undefined = nobody asks. */
+  readonly observer: ExchangeObserver | undefined;
 }
+
+/** Hears of each exchange that is over, with the time it began (`performance.now()`). */
+export type ExchangeObserver = (exchange: Exchange, startedAt: number) => void;

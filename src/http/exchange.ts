@@ -64,6 +64,9 @@ export interface Exchange extends ByteSink {
   /** Body bytes written so far. */
   readonly bytesWritten: number;
 
+  /** Joins the response with log lines; set by whoever makes one up for it. */
+  requestId?: string | undefined;
+
   /** Called at most once, when the client has gone, reset the stream or broken a limit before `end`. */
   onAbort: ((reason: GatewayError) => void) | undefined;
   /** Called exactly once, after `end`, `reset` or abort, when nothing of the exchange is held any more. */

@@ -12,7 +12,7 @@ import type { Counters } from '../base/counters.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Exchange } from './exchange.ts';
-import type { ExchangeSettings } from './exchange-wire.ts';
+import type { ExchangeObserver, ExchangeSettings } from './exchange-wire.ts';
 import { chooseByFirstBytes } from './first-bytes.ts';
 import { Http1Server } from './http1-server.ts';
 import { Http2Server } from './http2-server.ts';
@@ -42,6 +42,8 @@ export interface FrontEndOptions {
   readonly limits: FrontEndLimits;
   readonly logger: Logger;
   readonly counters: Counters;
+  /** For an access log; default: nobody. */
+  readonly observer?: ExchangeObserver | undefined;
 }
 
 /** Where to listen: a descriptor that already listens, or a port of an address. */
@@ -77,6 +79,7 @@ export class FrontEnd {
       counters,
       bodyBytesMax: limits.bodyBytesMax,
       stalls: this.#stalls,
+      observer: options.observer,
     };
     this.#http1 = new Http1Server({ ...limits, sweepIntervalMs: this.#sweepIntervalMs }, settings, handle);
     this.#http2 = new Http2Server(limits, settings, handle);

@@ -63,6 +63,8 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   /** Body bytes of a HEAD response that were counted instead of sent. */
   #unsentBytes = 0;
   #excessLogged = false;
+  /** Only where an observer asks for it. */
+  #startedAt = 0;
 
   // the response head, read by the wire
   status = 0;
@@ -75,6 +77,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
 
   bytesWritten = 0;
   waitingSince = 0;
+  requestId: string | undefined;
   onAbort: ((reason: GatewayError) => void) | undefined;
   onClose: (() => void) | undefined;
 
@@ -86,6 +89,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     this.#settings = settings;
     settings.counters.add('exchanges', 1);
     settings.counters.add('exchangesTotal', 1);
+    if (settings.observer !== undefined) this.#startedAt = performance.now();
   }
 
   get protocol(): Protocol {
@@ -304,6 +308,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     this.#settings.stalls.stop(this);
     if (!ended || this.#body !== undefined) this.#tellOwner(this.#error ?? clientGone(), ended);
     this.#settings.counters.add('exchanges', -1);
+    this.#settings.observer?.(this, this.#startedAt);
     const { onClose } = this;
     this.onClose = undefined;
     this.onAbort = undefined;

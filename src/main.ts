@@ -1,0 +1,146 @@
+#!/usr/bin/env node
+/** The command `lgateway`: command line → configuration → supervisor; the only file that names an exit code. */
+import { fileURLToPath } from 'node:url';
+import { GatewayError, messageOf } from './base/errors.ts';
+import { createLogger, formatLine, type Logger } from './base/logger.ts';
+import { packageVersion } from './base/package-info.ts';
+import type { Config } from './config/config.ts';
+import { parseCommandLine } from './config/parse-command-line.ts';
+import { withMappings } from './config/ready-made-mappings.ts';
+import { compileLuaModule } from './lua/wasm-module.ts';
+import { gatewayBanner } from './supervisor/banner.ts';
+import { type BackgroundChannel, backgroundChannel, startInBackground } from './supervisor/daemon.ts';
+import { formatAddress } from './supervisor/listener.ts';
+import { LogSink } from './supervisor/log-sink.ts';
+import { type Ending, handleSignals } from './supervisor/signals.ts';
+import { Supervisor } from './supervisor/supervisor.ts';
+
+const EXIT_OK = 0;
+const EXIT_FAILURE = 1;
+const EXIT_USAGE = 2;
+
+/** How long the last log lines and the last threads may hold up the end of the process. */
+const LAST_WORDS_MS = 1000;
+const DEFAULT_COLUMNS = 80;
+
+async function main(words: readonly string[]): Promise<number> {
+  const channel = backgroundChannel();
+  const result = parseCommandLine(words, {
+    columns: process.stdout.columns ?? DEFAULT_COLUMNS,
+    shell: process.env['SHELL'] ?? '',
+  });
+  switch (result.kind) {
+    case 'text':
+      process.stdout.write(result.text);
+      return EXIT_OK;
+    case 'usage-error':
+      process.stderr.write(`lgateway: ${result.message}\nTry "lgateway --help"\n`);
+      return EXIT_USAGE;
+    case 'run':
+      if (result.config.daemon && channel === undefined) return await runInBackground(words, result.config);
+      return await runHere(result.config, channel);
+  }
+}
+
+async function runInBackground(words: readonly string[], config: Config): Promise<number> {
+  try {
+    const main = fileURLToPath(import.meta.url);
+    process.stdout.write(await startInBackground({ main, argv: words, logFile: config.logFile }));
+    return EXIT_OK;
+  } catch (error) {
+    showFailure(messageOf(error));
+    return EXIT_FAILURE;
+  }
+}
+
+async function runHere(config: Config, channel: BackgroundChannel | undefined): Promise<number> {
+  let sink: LogSink | undefined;
+  try {
+    // in the background there is no terminal: without a file the lines go nowhere
+    sink = new LogSink({ file: config.logFile ?? (channel === undefined ? undefined : null) });
+    return await serve(withMappings(config), sink, channel);
+  } catch (error) {
+    const message = error instanceof GatewayError ? error.message : stackOf(error);
+    if (channel === undefined) showFailure(message);
+    else await channel.failed(message);
+    return EXIT_FAILURE;
+  } finally {
+    await sink?.flush(LAST_WORDS_MS);
+  }
+}
+
+/** Starts, serves until a signal ends it. Rejects when the start fails; then nothing is left behind. */
+async function serve(config: Config, sink: LogSink, channel: BackgroundChannel | undefined): Promise<number> {
+  const logger = createLogger(config.logLevel, 'supervisor', sink.write);
+  const supervisor = new Supervisor({ config, logger, writeLine: sink.write, luaModule: compileLuaModule() });
+  process.on('uncaughtException', (error) => {
+    sink.writeNow(formatLine(new Date(), 'error', 'supervisor', stackOf(error)));
+    supervisor.removePidFile();
+    process.exit(EXIT_FAILURE);
+  });
+  const ending = handleSignals({
+    supervisor,
+    logger,
+    writeLine: sink.write,
+    reopenLog: () => {
+      try {
+        sink.reopen();
+      } catch (error) {
+        logger.error(messageOf(error));
+      }
+    },
+  });
+  const started = supervisor.start().then(() => 'serving' as const);
+  const first = await Promise.race([started, ending]);
+  if (first === 'serving') {
+    announce(supervisor, config, logger, channel);
+    return await finish(await ending, supervisor);
+  }
+  started.catch(() => undefined);
+  return await finish(first, supervisor);
+}
+
+function announce(
+  supervisor: Supervisor,
+  config: Config,
+  logger: Logger,
+  channel: BackgroundChannel | undefined,
+): void {
+  const workers = supervisor.workerCount;
+  for (const { scheme, address, port } of supervisor.addresses)
+    logger.info(`Listening on ${scheme}://${formatAddress(address, port)}`, { workers, pid: process.pid });
+  const notes: string[] = [];
+  if (channel !== undefined && config.logFile === undefined)
+    notes.push('Log lines go nowhere in the background; --log-file FILE keeps them');
+  const text = gatewayBanner({
+    version: packageVersion(),
+    addresses: supervisor.addresses,
+    workerCount: supervisor.workerCount,
+    mappings: config.mappings,
+    development: supervisor.development,
+    notes,
+  });
+  if (channel === undefined) process.stdout.write(text);
+  else channel.ready(text);
+}
+
+async function finish(ending: Ending, supervisor: Supervisor): Promise<number> {
+  if (ending !== 'forced') return EXIT_OK;
+  await Promise.race([supervisor.stop(), new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS))]);
+  return EXIT_FAILURE;
+}
+
+/** One block, so that it stays together whatever else writes to the terminal. */
+function showFailure(message: string): void {
+  process.stderr.write(`lgateway: ${message}\n`);
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+// a terminal or pipe that is gone is no reason to end
+process.stdout.on('error', () => undefined);
+process.stderr.on('error', () => undefined);
+
+process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,141 @@
+/** Where all log lines of the process end: standard error or a file, written in order and never waited for. */
+import { closeSync, openSync, write, writeSync } from 'node:fs';
+import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
+import { formatLine } from '../base/logger.ts';
+
+/** Text waiting for a slow reader of the log; past it whole lines are dropped and counted. */
+const QUEUE_BYTES_MAX = 1024 * 1024;
+/** One write(2): big enough to empty the queue in a few calls. */
+const WRITE_BYTES_MAX = 64 * 1024;
+/** Pause before a full non-blocking pipe is tried again. */
+const RETRY_DELAY_MS = 10;
+/** Log files are for the owner and the group. */
+const FILE_MODE = 0o640;
+const STDERR = 2;
+
+export interface LogSinkOptions {
+  /** Undefined: standard error. `null`: nowhere. */
+  readonly file?: string | null | undefined;
+  readonly queueBytesMax?: number;
+}
+
+export class LogSink {
+  readonly #file: string | null | undefined;
+  readonly #queueBytesMax: number;
+  #descriptor: number;
+  #queue: string[] = [];
+  #queuedBytes = 0;
+  #dropped = 0;
+  #writing: Buffer | undefined;
+  #flushed: (() => void)[] = [];
+
+  /** Opens the file. Errors: LGW_LOG_FILE. */
+  constructor(options: LogSinkOptions = {}) {
+    this.#file = options.file;
+    this.#queueBytesMax = options.queueBytesMax ?? QUEUE_BYTES_MAX;
+    this.#descriptor = typeof options.file === 'string' ? openLog(options.file) : STDERR;
+  }
+
+  /** Takes one line without its line end. Never blocks, never throws. */
+  readonly write = (line: string): void => {
+    if (this.#file === null) return;
+    const bytes = Buffer.byteLength(line) + 1;
+    if (this.#queuedBytes + bytes > this.#queueBytesMax) {
+      this.#dropped += 1;
+      return;
+    }
+    this.#queue.push(line);
+    this.#queuedBytes += bytes;
+    if (this.#writing === undefined) this.#writeNext();
+  };
+
+  /** Opens the file anew after it was renamed; on failure the old one stays and the error is thrown. */
+  reopen(): void {
+    if (typeof this.#file !== 'string') return;
+    const old = this.#descriptor;
+    this.#descriptor = openLog(this.#file);
+    if (this.#writing === undefined) closeSync(old);
+    else this.#flushed.push(() => closeSync(old));
+  }
+
+  /** Resolves when every line taken so far is written, or after `timeoutMs` at the latest. */
+  async flush(timeoutMs: number): Promise<void> {
+    if (this.#writing === undefined) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#flushed.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  /** Last words of a process that ends now: written synchronously, behind what still waits. */
+  writeNow(line: string): void {
+    if (this.#file === null) return;
+    const text = [...this.#queue.splice(0), line].map((one) => `${one}\n`).join('');
+    this.#queuedBytes = 0;
+    try {
+      writeSync(this.#descriptor, text);
+    } catch {
+      // nobody is left to be told
+    }
+  }
+
+  #writeNext(): void {
+    const text = this.#takeText();
+    if (text === '') {
+      for (const done of this.#flushed.splice(0)) done();
+      return;
+    }
+    this.#writing = Buffer.from(text);
+    this.#continue();
+  }
+
+  #continue(): void {
+    const bytes = this.#writing;
+    if (bytes === undefined) return;
+    write(this.#descriptor, bytes, (error, written) => {
+      if (error !== null && systemCodeOf(error) === 'EAGAIN') {
+        setTimeout(() => this.#continue(), RETRY_DELAY_MS);
+        return;
+      }
+      if (error === null && written < bytes.length) {
+        this.#writing = bytes.subarray(written);
+        this.#continue();
+        return;
+      }
+      // a closed or broken log (EPIPE, ENOSPC) loses what was in this write; the next one is tried again
+      this.#writing = undefined;
+      this.#writeNext();
+    });
+  }
+
+  /** The next lines, at most WRITE_BYTES_MAX characters but at least one line. */
+  #takeText(): string {
+    let text = '';
+    let count = 0;
+    for (const line of this.#queue) {
+      if (count > 0 && text.length + line.length > WRITE_BYTES_MAX) break;
+      text += `${line}\n`;
+      count += 1;
+    }
+    this.#queue.splice(0, count);
+    this.#queuedBytes -= Buffer.byteLength(text);
+    if (this.#dropped > 0 && count > 0) {
+      text += `${formatLine(new Date(), 'warn', 'log', `${this.#dropped} log lines were dropped: the log is written more slowly than it fills`)}\n`;
+      this.#dropped = 0;
+    }
+    return text;
+  }
+}
+
+function openLog(file: string): number {
+  try {
+    return openSync(file, 'a', FILE_MODE);
+  } catch (error) {
+    throw new GatewayError('LGW_LOG_FILE', `Cannot open the log file "${file}": ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,76 @@
+/** The pid file: written when the port is bound, refused while another live process holds it, removed at the end. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
+
+/** More is no pid file of ours. */
+const PID_MAX = 2 ** 31 - 1;
+
+export class PidFile {
+  readonly #path: string;
+
+  private constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Creates the file with this process's id. Errors: LGW_PID_FILE. */
+  static write(path: string): PidFile {
+    if (!create(path)) {
+      const holder = readPid(path);
+      if (holder !== undefined && holder !== process.pid && isAlive(holder)) {
+        throw new GatewayError(
+          'LGW_PID_FILE',
+          `The pid file "${path}" belongs to the running process ${holder}`,
+        );
+      }
+      // left behind by a process that was killed
+      rmSync(path, { force: true });
+      if (!create(path)) throw new GatewayError('LGW_PID_FILE', `The pid file "${path}" was taken just now`);
+    }
+    return new PidFile(path);
+  }
+
+  /** Removes the file if it still names this process. */
+  remove(): void {
+    if (readPid(this.#path) !== process.pid) return;
+    try {
+      rmSync(this.#path, { force: true });
+    } catch (error) {
+      // after `-u` the folder may be out of reach; the stale file is recognised at the next start
+      if (systemCodeOf(error) !== 'EACCES' && systemCodeOf(error) !== 'EPERM') throw error;
+    }
+  }
+}
+
+/** False when there is such a file already. */
+function create(path: string): boolean {
+  try {
+    writeFileSync(path, `${process.pid}\n`, { flag: 'wx', mode: 0o644 });
+    return true;
+  } catch (error) {
+    if (systemCodeOf(error) === 'EEXIST') return false;
+    throw new GatewayError('LGW_PID_FILE', `Cannot write the pid file "${path}": ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function readPid(path: string): number | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, 'latin1').trim();
+  } catch {
+    return undefined;
+  }
+  const pid = /^[0-9]{1,10}$/.test(text) ? Number(text) : 0;
+  return pid > 0 && pid <= PID_MAX ? pid : undefined;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // it is there, but someone else's
+    return systemCodeOf(error) === 'EPERM';
+  }
+}

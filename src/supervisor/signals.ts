@@ -1,0 +1,72 @@
+/** What the process does on signals: drain, force, reload, report; SIGPIPE means nothing to a server. */
+import { messageOf } from '../base/errors.ts';
+import { formatLine, type Logger } from '../base/logger.ts';
+import type { Supervisor } from './supervisor.ts';
+
+/** How a run came to its end. */
+export type Ending =
+  /** Every exchange was finished. */
+  | 'drained'
+  /** The drain limit passed, or there was no drain: exchanges were cut. */
+  | 'cut'
+  /** A second signal, or one during the start. */
+  | 'forced';
+
+export interface SignalOptions {
+  readonly supervisor: Supervisor;
+  readonly logger: Logger;
+  /** Called on SIGHUP before the reload: log files are opened anew. */
+  readonly reopenLog: () => void;
+  /** Takes the lines that SIGUSR2 asks for, whatever the log level. */
+  readonly writeLine: (line: string) => void;
+}
+
+/** Installs the handlers; the promise resolves when a signal has ended the run. They stay until the process ends. */
+export function handleSignals(options: SignalOptions): Promise<Ending> {
+  const { supervisor, logger } = options;
+  return new Promise((resolve) => {
+    let draining = false;
+    const end = (signal: string): void => {
+      if (draining || supervisor.state !== 'serving') {
+        logger.warn(`${signal}: stopping now`);
+        resolve('forced');
+        return;
+      }
+      draining = true;
+      logger.info(`${signal}: draining; a second signal stops at once`);
+      void drain(supervisor, logger).then(resolve);
+    };
+    process.on('SIGTERM', () => end('SIGTERM'));
+    process.on('SIGINT', () => end('SIGINT'));
+    process.on('SIGHUP', () => {
+      options.reopenLog();
+      void reload(supervisor, logger);
+    });
+    process.on('SIGUSR2', () => logCounters(options));
+    process.on('SIGPIPE', () => undefined);
+  });
+}
+
+async function drain(supervisor: Supervisor, logger: Logger): Promise<Ending> {
+  const complete = await supervisor.drain();
+  if (!complete) logger.warn('The drain limit has passed: the exchanges that are left are cut');
+  await supervisor.stop();
+  return complete ? 'drained' : 'cut';
+}
+
+async function reload(supervisor: Supervisor, logger: Logger): Promise<void> {
+  logger.info('SIGHUP: reloading');
+  try {
+    await supervisor.reload();
+    logger.info('Reloaded: new requests go to the scripts and the certificate as they are now');
+  } catch (error) {
+    logger.error(`Reload refused, everything stays as it was: ${messageOf(error)}`);
+  }
+}
+
+function logCounters({ supervisor, writeLine }: SignalOptions): void {
+  supervisor.counters().forEach((counters, index) => {
+    const text = `counters ${JSON.stringify({ worker: index + 1, ...counters })}`;
+    writeLine(formatLine(new Date(), 'info', 'supervisor', text));
+  });
+}

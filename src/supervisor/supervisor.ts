@@ -1,0 +1,294 @@
+/** The control plane: binds, reads the key, starts the workers and watches them, reloads, drains and stops. */
+import { assert } from '../base/assert.ts';
+import type { CounterName } from '../base/counters.ts';
+import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Config } from '../config/config.ts';
+import { unavailableReason } from '../native/posix.ts';
+import { createTicketKeys } from '../tls/ticket-keys.ts';
+import type { TlsSetup, WorkerSetup, WorkerStart } from '../worker/messages.ts';
+import { Listener, type ListenerOptions, platformListenerOptions } from './listener.ts';
+import { type DevelopmentFacts, type LoadedTls, loadTls } from './load-tls.ts';
+import { PidFile } from './pid-file.ts';
+import { dropPrivileges } from './privileges.ts';
+import { type OwnStart, WORKER_TIMES, WorkerThread, type WorkerTimes } from './worker-thread.ts';
+
+/** The workers keep the drain limit themselves; this long the supervisor waits for one that hangs. */
+const DRAIN_GRACE_MS = 1000;
+
+const WORKER_ENTRY = new URL('../worker/worker-entry.js', import.meta.url);
+
+export interface SupervisorOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  /** Takes the log lines of the workers, formatted and without line ends. */
+  readonly writeLine: (line: string) => void;
+  /** The compiled Lua machine, handed to the workers unread. */
+  readonly luaModule: object | Promise<object>;
+  /** How descriptors are duplicated and ports shared; default: what this platform can do. */
+  readonly listener?: ListenerOptions;
+  /** Reads certificate and key; default: as the configuration says. */
+  readonly loadTls?: () => Promise<LoadedTls>;
+  /** The module each worker thread runs; default: the gateway's own. */
+  readonly workerEntry?: URL;
+  readonly times?: Partial<WorkerTimes>;
+}
+
+/** An address the gateway is listening on. */
+export interface BoundAddress {
+  readonly scheme: 'https' | 'http';
+  /** `::` and `0.0.0.0` stand for all addresses. */
+  readonly address: string;
+  readonly port: number;
+}
+
+export type SupervisorState = 'idle' | 'starting' | 'serving' | 'draining' | 'stopped';
+const STATE_RANK: Readonly<Record<SupervisorState, number>> = {
+  idle: 0,
+  starting: 1,
+  serving: 2,
+  draining: 3,
+  stopped: 4,
+};
+
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #config: Config;
+  readonly #logger: Logger;
+  /** One set for all workers and all reloads, so that any of them resumes a session of any other. */
+  readonly #ticketKeys: Uint8Array = createTicketKeys();
+  readonly #loadTls: () => Promise<LoadedTls>;
+  #state: SupervisorState = 'idle';
+  #listeners: { scheme: 'https' | 'http'; listener: Listener }[] = [];
+  #workers: WorkerThread[] = [];
+  #setup: WorkerSetup | undefined;
+  #luaModule: object | undefined;
+  #development: DevelopmentFacts | undefined;
+  #pidFile: PidFile | undefined;
+  #reloading: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#config = options.config;
+    this.#logger = options.logger;
+    this.#loadTls = options.loadTls ?? (() => loadTls(options.config.certificateFiles));
+  }
+
+  get state(): SupervisorState {
+    return this.#state;
+  }
+
+  /** Where connections are accepted; empty before `start` and after `drain`. */
+  get addresses(): readonly BoundAddress[] {
+    return this.#listeners.map(({ scheme, listener }) => ({
+      scheme,
+      address: listener.address,
+      port: listener.port,
+    }));
+  }
+
+  /** Number of workers that serve or will serve again. */
+  get workerCount(): number {
+    return this.#workers.length;
+  }
+
+  /** The certificate that the gateway made itself; undefined when it was given one, and before `start`. */
+  get development(): DevelopmentFacts | undefined {
+    return this.#development;
+  }
+
+  /** Resolves when every worker serves. When it rejects (GatewayError) nothing is left behind. */
+  async start(): Promise<void> {
+    this.#transition('starting');
+    try {
+      await this.#bind();
+      const { certificate, key, development } = await this.#loadTls();
+      this.#development = development;
+      this.#setup = {
+        generation: 0,
+        tls: { certificate, key, ticketKeys: this.#ticketKeys },
+        mappings: this.#config.mappings,
+      };
+      this.#luaModule = await this.#options.luaModule;
+      if (this.#config.pidFile !== undefined) this.#pidFile = PidFile.write(this.#config.pidFile);
+      if (this.#config.user !== undefined) dropPrivileges(this.#config.user);
+      this.#assertStarting();
+      await this.#startWorkers();
+      this.#assertStarting();
+      this.#transition('serving');
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /**
+   * Reads certificate, key and scripts again and goes over to them in all workers at once, without losing a request.
+   * When it rejects (GatewayError) nothing has changed. Calls during a reload run one after the other.
+   */
+  async reload(): Promise<void> {
+    const before = this.#reloading ?? Promise.resolve();
+    const mine = before.catch(() => undefined).then(() => this.#reloadOnce());
+    this.#reloading = mine;
+    await mine;
+  }
+
+  /**
+   * Refuses new connections and waits until every open exchange has ended, at most `limits.drainTimeoutMs`. True when
+   * all have. `stop` comes next.
+   */
+  async drain(): Promise<boolean> {
+    if (this.#state !== 'serving') return true;
+    this.#transition('draining');
+    this.#closeListeners();
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), this.#config.limits.drainTimeoutMs + DRAIN_GRACE_MS);
+    });
+    const done = Promise.all(this.#workers.map((worker) => worker.drain())).then((cuts) =>
+      cuts.every((cut) => cut === 0),
+    );
+    const inTime = await Promise.race([done, limit]);
+    clearTimeout(timer);
+    return inTime;
+  }
+
+  /** Ends everything now, from any state; open exchanges are cut. Safe to call again. */
+  async stop(): Promise<void> {
+    this.#stopped ??= this.#stopOnce();
+    await this.#stopped;
+  }
+
+  /** What each worker counts at this moment, worker 1 first. */
+  counters(): Record<CounterName, number>[] {
+    return this.#workers.map((worker) => worker.counters.snapshot());
+  }
+
+  /** For a process that must end without `stop`. */
+  removePidFile(): void {
+    this.#pidFile?.remove();
+    this.#pidFile = undefined;
+  }
+
+  async #bind(): Promise<void> {
+    const { listen, cleartext } = this.#config;
+    const options = this.#options.listener ?? platformListenerOptions();
+    this.#listeners.push({ scheme: 'https', listener: await Listener.open(listen, options) });
+    if (cleartext === undefined) return;
+    this.#listeners.push({ scheme: 'http', listener: await Listener.open(cleartext, options) });
+  }
+
+  async #startWorkers(): Promise<void> {
+    const count = this.#chooseWorkerCount();
+    for (let workerId = 1; workerId <= count; workerId++) {
+      this.#workers.push(
+        new WorkerThread({
+          workerId,
+          entry: this.#options.workerEntry ?? WORKER_ENTRY,
+          times: { ...WORKER_TIMES, ...this.#options.times },
+          logger: this.#logger,
+          onLogLines: (lines) => lines.forEach(this.#options.writeLine),
+          makeStart: (own) => this.#makeStart(own, count),
+          currentSetup: () => this.#requireSetup(),
+        }),
+      );
+    }
+    // the first failure ends the start, and `stop` ends the others
+    await Promise.all(this.#workers.map((worker) => worker.start()));
+  }
+
+  #chooseWorkerCount(): number {
+    const sharable = this.#listeners.every(({ listener }) => listener.sharable);
+    if (sharable || this.#config.workers === 1) return this.#config.workers;
+    const reason = unavailableReason() ?? 'Descriptors are not duplicated';
+    this.#logger.warn(`${reason}, and this Node.js has no reusePort: one worker serves alone`, {
+      wanted: this.#config.workers,
+    });
+    return 1;
+  }
+
+  #makeStart(own: OwnStart, workerCount: number): WorkerStart {
+    const [main, cleartext] = this.#listeners;
+    assert(main !== undefined, 'workers start while the listener is open');
+    assert(this.#luaModule !== undefined, 'workers start with the Lua machine');
+    const config = this.#config;
+    return {
+      ...own,
+      workerCount,
+      listen: main.listener.source(),
+      cleartext: cleartext?.listener.source(),
+      serverPort: main.listener.port,
+      setup: this.#requireSetup(),
+      root: config.root,
+      limits: config.limits,
+      logLevel: config.logLevel,
+      accessLog: config.accessLog,
+      luaModule: this.#luaModule,
+    };
+  }
+
+  async #reloadOnce(): Promise<void> {
+    const current = this.#setup;
+    if (this.#state !== 'serving' || current === undefined)
+      throw new GatewayError('LGW_RELOAD', `Cannot reload: the gateway is ${this.#state}`);
+    const next: WorkerSetup = {
+      ...current,
+      generation: current.generation + 1,
+      tls: await this.#reloadTls(current.tls),
+    };
+    const workers = this.#workers.filter((worker) => worker.ready);
+    const answers = await Promise.allSettled(workers.map((worker) => worker.prepare(next)));
+    const refusal = answers.find((answer) => answer.status === 'rejected');
+    if (refusal !== undefined || this.#state !== 'serving') {
+      for (const worker of workers) worker.abandon(next.generation);
+      throw refusal?.reason ?? new GatewayError('LGW_RELOAD', 'The reload was given up: the gateway drains');
+    }
+    this.#setup = next;
+    for (const worker of this.#workers) worker.commit(next.generation);
+  }
+
+  /** After `-u` the key may be out of reach; scripts must be reloadable all the same. */
+  async #reloadTls(current: TlsSetup): Promise<TlsSetup> {
+    // another user would only make a development certificate of its own
+    if (this.#development !== undefined && this.#config.user !== undefined) return current;
+    try {
+      const { certificate, key } = await this.#loadTls();
+      return { ...current, certificate, key };
+    } catch (error) {
+      const code = error instanceof GatewayError ? systemCodeOf(error.cause) : undefined;
+      if (this.#config.user === undefined || code !== 'EACCES') throw error;
+      this.#logger.warn(
+        `The certificate stays as it is, because user "${this.#config.user}" may not read it again: ${messageOf(error)}`,
+      );
+      return current;
+    }
+  }
+
+  async #stopOnce(): Promise<void> {
+    this.#transition('stopped');
+    this.#closeListeners();
+    await Promise.all(this.#workers.map((worker) => worker.stop()));
+    this.removePidFile();
+  }
+
+  #requireSetup(): WorkerSetup {
+    assert(this.#setup !== undefined, 'workers start with a setup');
+    return this.#setup;
+  }
+
+  #closeListeners(): void {
+    for (const { listener } of this.#listeners.splice(0)) listener.close();
+  }
+
+  /** `stop` may be called while `start` waits. */
+  #assertStarting(): void {
+    if (this.#state !== 'starting')
+      throw new GatewayError('LGW_STOPPED', 'The gateway was stopped before it was ready');
+  }
+
+  #transition(to: SupervisorState): void {
+    assert(STATE_RANK[to] > STATE_RANK[this.#state], `a ${this.#state} gateway does not go to ${to}`);
+    this.#state = to;
+  }
+}

@@ -1,0 +1,295 @@
+/** One worker as the supervisor sees it: its thread, its start, its replacement after a crash, its end. */
+import { Worker } from 'node:worker_threads';
+import { assert } from '../base/assert.ts';
+import { COUNTER_NAMES, Counters } from '../base/counters.ts';
+import { GatewayError, messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import type { FromWorker, ListenSource, ToWorker, WorkerSetup, WorkerStart } from '../worker/messages.ts';
+import { closeSource } from './listener.ts';
+
+/** Waits of a worker's life; tests shorten them. */
+export interface WorkerTimes {
+  /** From the thread's creation to `ready`: scripts may compute at load, but not for ever. */
+  readonly readyTimeoutMs: number;
+  /** The longest answer to `prepare`. */
+  readonly prepareTimeoutMs: number;
+  /** Pause before the second replacement in a row (the first comes at once); doubles with each further one. */
+  readonly restartDelayFirstMs: number;
+  readonly restartDelayMaxMs: number;
+  /** A worker that served this long is healthy: its next crash counts as the first. */
+  readonly healthyAfterMs: number;
+}
+
+export const WORKER_TIMES: WorkerTimes = {
+  readyTimeoutMs: 30_000,
+  prepareTimeoutMs: 30_000,
+  restartDelayFirstMs: 100,
+  restartDelayMaxMs: 10_000,
+  healthyAfterMs: 60_000,
+};
+
+export interface WorkerThreadOptions {
+  readonly workerId: number;
+  readonly entry: URL;
+  readonly times: WorkerTimes;
+  readonly logger: Logger;
+  /** Takes the worker's own log lines. */
+  readonly onLogLines: (lines: readonly string[]) => void;
+  /** What the next thread starts with; called once for each, and the listen sources in it become the worker's. */
+  readonly makeStart: (own: OwnStart) => WorkerStart;
+  /** The setup that serves; a worker that comes up with an older one catches up. */
+  readonly currentSetup: () => WorkerSetup;
+}
+
+/** What `makeStart` gets from the worker thread itself. */
+export interface OwnStart {
+  readonly workerId: number;
+  readonly counters: SharedArrayBuffer;
+  readonly descriptorsAdopted: SharedArrayBuffer;
+}
+
+/** stopped → starting → ready → draining → stopped; a crash leads from any of the first to `waiting`, then starting. */
+type State = 'stopped' | 'starting' | 'ready' | 'waiting' | 'draining';
+
+interface Waiter<Value> {
+  readonly resolve: (value: Value) => void;
+  readonly reject: (error: GatewayError) => void;
+}
+
+export class WorkerThread {
+  readonly workerId: number;
+  readonly counters: Counters = new Counters();
+  readonly #options: WorkerThreadOptions;
+  #state: State = 'stopped';
+  #thread: Worker | undefined;
+  /** Resolves when `#thread` is gone. */
+  #gone: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+  #readySince = 0;
+  /** Of the setup this thread was started with or committed to. */
+  #generation = 0;
+  #crashesInARow = 0;
+  /** Why the running thread ends, when it told us. */
+  #failure: GatewayError | undefined;
+  #startWaiter: Waiter<void> | undefined;
+  #prepareWaiter: Waiter<void> | undefined;
+  #drainWaiter: ((cut: number) => void) | undefined;
+
+  constructor(options: WorkerThreadOptions) {
+    this.#options = options;
+    this.workerId = options.workerId;
+  }
+
+  get ready(): boolean {
+    return this.#state === 'ready';
+  }
+
+  /** Starts the first thread; rejects with its failure, and then no thread is left and none will follow. */
+  async start(): Promise<void> {
+    assert(this.#state === 'stopped', 'a worker is started once');
+    await new Promise<void>((resolve, reject) => {
+      this.#startWaiter = { resolve, reject };
+      this.#run();
+    });
+  }
+
+  /** Reload, first phase. Rejects when the worker refuses, ends or does not answer. */
+  async prepare(setup: WorkerSetup): Promise<void> {
+    assert(this.#prepareWaiter === undefined, 'one reload at a time');
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#prepareWaiter = { resolve, reject };
+        timer = setTimeout(() => {
+          reject(this.#timeoutError('LGW_RELOAD', 'prepare', this.#options.times.prepareTimeoutMs));
+        }, this.#options.times.prepareTimeoutMs);
+        this.#post({ type: 'prepare', setup });
+      });
+    } finally {
+      clearTimeout(timer);
+      this.#prepareWaiter = undefined;
+    }
+  }
+
+  /** Reload, second phase. */
+  commit(generation: number): void {
+    // a thread that is starting catches up when it reports
+    if (this.#state === 'ready') this.#commit(generation);
+  }
+
+  /** Reload given up. */
+  abandon(generation: number): void {
+    if (this.#state === 'ready') this.#post({ type: 'abandon', generation });
+  }
+
+  /** Resolves when the worker's last exchange has ended, or the worker itself, to the number of connections cut. */
+  async drain(): Promise<number> {
+    if (this.#state !== 'ready') {
+      await this.stop();
+      return 0;
+    }
+    this.#state = 'draining';
+    return await new Promise<number>((resolve) => {
+      this.#drainWaiter = resolve;
+      this.#post({ type: 'drain' });
+    });
+  }
+
+  /** Ends the thread now. */
+  async stop(): Promise<void> {
+    this.#state = 'stopped';
+    clearTimeout(this.#timer);
+    await this.#thread?.terminate();
+    await this.#gone;
+  }
+
+  #run(): void {
+    this.#state = 'starting';
+    this.#failure = undefined;
+    this.#resetGauges();
+    const adopted = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    let start: WorkerStart;
+    try {
+      start = this.#options.makeStart({
+        workerId: this.workerId,
+        counters: this.counters.memory,
+        descriptorsAdopted: adopted,
+      });
+    } catch (error) {
+      // out of descriptors, for example
+      this.#ended(new GatewayError('LGW_WORKER', `Cannot start: ${messageOf(error)}`, { cause: error }));
+      return;
+    }
+    this.#generation = start.setup.generation;
+    const thread = new Worker(this.#options.entry, { workerData: start, name: `worker-${this.workerId}` });
+    this.#thread = thread;
+    thread.on('message', (message: FromWorker) => this.#receive(message));
+    thread.on('error', (error: unknown) => this.#crashed(error));
+    thread.on('messageerror', (error) => this.#crashed(error));
+    this.#gone = new Promise((resolve) => {
+      thread.once('exit', (code) => {
+        if (Atomics.load(new Int32Array(adopted), 0) === 0) closeSources(start.listen, start.cleartext);
+        if (this.#thread === thread) this.#thread = undefined;
+        resolve();
+        this.#ended(this.#failure ?? new GatewayError('LGW_WORKER', `The thread ended with code ${code}`));
+      });
+    });
+    this.#timer = setTimeout(() => {
+      this.#failure ??= this.#timeoutError('LGW_WORKER', 'get ready', this.#options.times.readyTimeoutMs);
+      void thread.terminate();
+    }, this.#options.times.readyTimeoutMs);
+  }
+
+  #receive(message: FromWorker): void {
+    switch (message.type) {
+      case 'log':
+        this.#options.onLogLines(message.lines);
+        return;
+      case 'failed':
+        this.#failure = new GatewayError(message.failure.code, message.failure.message);
+        void this.#thread?.terminate();
+        return;
+      case 'ready':
+        void this.#becomeReady().catch((error: GatewayError) => {
+          this.#failure = error;
+          void this.#thread?.terminate();
+        });
+        return;
+      case 'prepared':
+        this.#prepareWaiter?.resolve();
+        return;
+      case 'refused':
+        this.#prepareWaiter?.reject(new GatewayError(message.failure.code, message.failure.message));
+        return;
+      case 'drained':
+        this.#drainWaiter?.(message.cut);
+        return;
+    }
+  }
+
+  async #becomeReady(): Promise<void> {
+    const thread = this.#thread;
+    // a reload may have gone past while it started: it serves, but not yet what the others serve
+    for (let setup = this.#options.currentSetup(); setup.generation !== this.#generation; ) {
+      await this.prepare(setup);
+      if (thread !== this.#thread) return;
+      this.#commit(setup.generation);
+      setup = this.#options.currentSetup();
+    }
+    if (this.#state !== 'starting') return;
+    clearTimeout(this.#timer);
+    this.#state = 'ready';
+    this.#readySince = performance.now();
+    const waiter = this.#startWaiter;
+    this.#startWaiter = undefined;
+    if (waiter !== undefined) waiter.resolve();
+    else this.#options.logger.info(`Worker ${this.workerId} serves again`);
+  }
+
+  #commit(generation: number): void {
+    this.#generation = generation;
+    this.#post({ type: 'commit', generation });
+  }
+
+  /** An uncaught error: the thread ends by itself after this. */
+  #crashed(error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#failure = new GatewayError('LGW_WORKER', `Uncaught error: ${text}`, { cause: error });
+  }
+
+  /** The thread is gone: fails the start, replaces the thread, or takes it as wanted. */
+  #ended(failure: GatewayError): void {
+    clearTimeout(this.#timer);
+    this.#prepareWaiter?.reject(failure);
+    this.#drainWaiter?.(0);
+    const waiter = this.#startWaiter;
+    if (waiter !== undefined) {
+      this.#startWaiter = undefined;
+      this.#state = 'stopped';
+      waiter.reject(failure);
+      return;
+    }
+    if (this.#state === 'stopped') return;
+    if (this.#state === 'draining') {
+      this.#state = 'stopped';
+      this.#options.logger.error(`Worker ${this.workerId} ended while it drained: ${failure.message}`);
+      return;
+    }
+    this.#restart(failure);
+  }
+
+  #restart(failure: GatewayError): void {
+    const { restartDelayFirstMs, restartDelayMaxMs, healthyAfterMs } = this.#options.times;
+    if (this.#state === 'ready' && performance.now() - this.#readySince >= healthyAfterMs)
+      this.#crashesInARow = 0;
+    const delay =
+      this.#crashesInARow === 0
+        ? 0
+        : Math.min(restartDelayMaxMs, restartDelayFirstMs * 2 ** (this.#crashesInARow - 1));
+    this.#crashesInARow += 1;
+    this.#state = 'waiting';
+    this.#options.logger.error(
+      `Worker ${this.workerId} ended and is replaced in ${delay} ms: ${failure.message}`,
+    );
+    this.#timer = setTimeout(() => this.#run(), delay);
+  }
+
+  /** Totals go on over a crash; what the dead thread held is gone. */
+  #resetGauges(): void {
+    for (const name of COUNTER_NAMES)
+      if (!name.endsWith('Total')) this.counters.add(name, -this.counters.get(name));
+  }
+
+  #timeoutError(code: 'LGW_WORKER' | 'LGW_RELOAD', action: string, limitMs: number): GatewayError {
+    return new GatewayError(code, `Worker ${this.workerId} did not ${action} within ${limitMs} ms`);
+  }
+
+  #post(message: ToWorker): void {
+    this.#thread?.postMessage(message);
+  }
+}
+
+function closeSources(listen: ListenSource, cleartext: ListenSource | undefined): void {
+  closeSource(listen);
+  if (cleartext !== undefined) closeSource(cleartext);
+}

@@ -1,0 +1,40 @@
+/** One log line for each exchange that is over: who asked for what and what came of it; no field of either message. */
+import { formatLine } from '../base/logger.ts';
+import type { Exchange } from '../http/exchange.ts';
+import type { ExchangeObserver } from '../http/exchange-wire.ts';
+
+/** A longer target is cut in the log (characters); it has been served in full. */
+const TARGET_LENGTH_MAX = 2048;
+
+/** An observer that hands its lines to `writeLine`; `source` is the second word behind the level. */
+export function createAccessLog(source: string, writeLine: (line: string) => void): ExchangeObserver {
+  return (exchange, startedAt) => {
+    writeLine(formatAccess(new Date(), source, exchange, performance.now() - startedAt));
+  };
+}
+
+/** `… info worker-1 access GET /app?x=1 peer=192.0.2.7 protocol=HTTP/2 status=200 bytes=512 ms=1.250` */
+export function formatAccess(time: Date, source: string, exchange: Exchange, durationMs: number): string {
+  const { method, target, connection } = exchange;
+  return formatLine(time, 'info', source, `access ${escapeWord(method)} ${escapeWord(target)}`, {
+    peer: connection.peerAddress,
+    protocol: exchange.protocol,
+    // 0: the client was gone before there was one
+    status: exchange.status,
+    bytes: exchange.bytesWritten,
+    ms: durationMs.toFixed(3),
+    pushed: exchange.pushed ? true : undefined,
+    id: exchange.requestId,
+    error: exchange.error?.code,
+  });
+}
+
+/** Keeps a client's text one word: spaces, quotes, controls and everything beyond ASCII become `\xHH`. */
+function escapeWord(text: string): string {
+  const shown = text.length > TARGET_LENGTH_MAX ? `${text.slice(0, TARGET_LENGTH_MAX)}…` : text;
+  return shown.replace(/[^\x21\x23-\x5b\x5d-\x7e\u2026]/g, escapeCharacter);
+}
+
+function escapeCharacter(character: string): string {
+  return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+}

@@ -1,0 +1,91 @@
+/** Everything the supervisor and a worker thread say to each other; no code of either side. */
+
+import type { LogLevel } from '../base/logger.ts';
+import type { MappingConfig } from '../config/config.ts';
+import type { Limits } from '../config/limits.ts';
+
+/** Where a worker accepts connections. */
+export type ListenSource =
+  /** A duplicate of the supervisor's listening socket, the worker's own from `listen` on. */
+  | { readonly kind: 'descriptor'; readonly descriptor: number }
+  /** Without descriptors to hand over: the worker binds the address itself. */
+  | {
+      readonly kind: 'bind';
+      readonly address: string;
+      readonly port: number;
+      readonly reusePort: boolean;
+    };
+
+/** What TLS needs, read by the supervisor while it still may; the same for all workers. */
+export interface TlsSetup {
+  /** PEM, the server's own certificate first, then its chain. */
+  readonly certificate: string;
+  /** PEM. */
+  readonly key: string;
+  /** Session ticket keys, so that a session of one worker is resumed by any other. */
+  readonly ticketKeys: Uint8Array;
+}
+
+/** The part of a worker's configuration that a reload reads again. */
+export interface WorkerSetup {
+  /** Counts up with each reload. */
+  readonly generation: number;
+  readonly tls: TlsSetup;
+  readonly mappings: readonly MappingConfig[];
+}
+
+/** `workerData` of a worker thread. */
+export interface WorkerStart {
+  /** 1..workerCount. */
+  readonly workerId: number;
+  readonly workerCount: number;
+  readonly listen: ListenSource;
+  /** The cleartext listener; undefined = none. */
+  readonly cleartext: ListenSource | undefined;
+  /** The port of the TLS listener, as scripts see it. */
+  readonly serverPort: number;
+  readonly setup: WorkerSetup;
+  readonly root: string | undefined;
+  readonly limits: Limits;
+  readonly logLevel: LogLevel;
+  readonly accessLog: boolean;
+  /** Memory of the worker's Counters. */
+  readonly counters: SharedArrayBuffer;
+  /**
+   * One Int32, 0 until the worker has put its descriptors into its own servers: while it is 0 the supervisor closes
+   * them when the thread ends, from then on the thread's loop does.
+   */
+  readonly descriptorsAdopted: SharedArrayBuffer;
+  /** The compiled Lua machine (a WebAssembly.Module), shared by all workers. */
+  readonly luaModule: object;
+}
+
+/** Supervisor → worker. */
+export type ToWorker =
+  /** Reload, first phase: make ready beside what serves, change nothing; answered by `prepared` or `refused`. */
+  | { readonly type: 'prepare'; readonly setup: WorkerSetup }
+  /** Reload, second phase: new exchanges go to what was prepared. */
+  | { readonly type: 'commit'; readonly generation: number }
+  /** Reload given up: drop what was prepared. */
+  | { readonly type: 'abandon'; readonly generation: number }
+  /** Accept nothing more, finish what runs, answer `drained`. */
+  | { readonly type: 'drain' };
+
+/** Worker → supervisor. */
+export type FromWorker =
+  /** Connections are accepted from now on. */
+  | { readonly type: 'ready' }
+  /** The worker cannot start; the thread ends after this. */
+  | { readonly type: 'failed'; readonly failure: Failure }
+  | { readonly type: 'prepared'; readonly generation: number }
+  | { readonly type: 'refused'; readonly generation: number; readonly failure: Failure }
+  /** No exchange is open any more; so many connections had to be cut at the limit. */
+  | { readonly type: 'drained'; readonly cut: number }
+  /** Formatted log lines without line ends. */
+  | { readonly type: 'log'; readonly lines: readonly string[] };
+
+/** A GatewayError in transit: errors lose their class between threads. */
+export interface Failure {
+  readonly code: `LGW_${string}`;
+  readonly message: string;
+}

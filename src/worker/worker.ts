@@ -1,0 +1,189 @@
+/** Puts one worker together: files, scripts, router and front end; serves, reloads in two phases, drains. */
+import type { AddressInfo } from 'node:net';
+import { type LuaMapping, loadLuaMapping } from '../api/lua-mapping.ts';
+import { Counters } from '../base/counters.ts';
+import { createLogger, type Logger } from '../base/logger.ts';
+import { FileSystem } from '../file/file-system.ts';
+import { ProcessTable } from '../file/process-table.ts';
+import { Dispatcher } from '../http/dispatcher.ts';
+import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
+import { Router } from '../http/router.ts';
+import { createSecureOptions } from '../tls/secure-options.ts';
+import { createAccessLog } from './access-log.ts';
+import type { ListenSource, WorkerSetup, WorkerStart } from './messages.ts';
+
+/** Open files of one worker: half of the 1024 descriptors that a process has by default on many systems. */
+const FILES_MAX = 512;
+/** Processes of one worker at once; each has up to three pipes. */
+const PIPES_MAX = 64;
+/** Twice libuv's threads, so that one is never idle while an answer is on its way. */
+const OPERATIONS_MAX = 8;
+
+/** A reload that waits for its second phase. */
+interface Prepared {
+  readonly setup: WorkerSetup;
+  readonly mappings: readonly LuaMapping[];
+}
+
+export class GatewayWorker {
+  readonly #start: WorkerStart;
+  readonly #writeLine: (line: string) => void;
+  readonly #logSource: string;
+  readonly #logger: Logger;
+  readonly #counters: Counters;
+  readonly #fileSystem: FileSystem;
+  readonly #processes: ProcessTable;
+  readonly #router = new Router();
+  readonly #dispatcher: Dispatcher;
+  readonly #frontEnds: FrontEnd[] = [];
+  #mappings: readonly LuaMapping[] = [];
+  #prepared: Prepared | undefined;
+  /** The generation that is wanted; one that was abandoned while it loaded is thrown away. */
+  #preparing = 0;
+
+  /** `writeLine` takes log lines, formatted and without line ends. */
+  constructor(start: WorkerStart, writeLine: (line: string) => void) {
+    this.#start = start;
+    this.#writeLine = writeLine;
+    this.#logSource = `worker-${start.workerId}`;
+    this.#logger = createLogger(start.logLevel, this.#logSource, writeLine);
+    const logger = this.#logger;
+    this.#counters = new Counters(start.counters);
+    this.#fileSystem = new FileSystem({
+      root: start.root,
+      workingDirectory: process.cwd(),
+      filesMax: FILES_MAX,
+      operationsMax: OPERATIONS_MAX,
+      counters: this.#counters,
+      logger,
+    });
+    this.#processes = new ProcessTable({
+      workingDirectory: this.#fileSystem.workingDirectory,
+      // under a root a shell would be the way out of it
+      allowedCommands: start.root === undefined ? undefined : [],
+      pipesMax: PIPES_MAX,
+      environment: definedVariables(),
+      counters: this.#counters,
+      blocks: this.#fileSystem.blocks,
+      logger,
+    });
+    this.#dispatcher = new Dispatcher(this.#router, logger);
+  }
+
+  /** Loads the scripts, then accepts connections. Throws GatewayError. */
+  async start(): Promise<void> {
+    const { setup, listen, cleartext, limits } = this.#start;
+    this.#mappings = await this.#load(setup);
+    this.#router.replace(this.#mappings);
+    const tls = createSecureOptions({ ...setup.tls, handshakeTimeoutMs: limits.handshakeTimeoutMs });
+    const secure = this.#createFrontEnd(tls);
+    const plain = cleartext === undefined ? undefined : this.#createFrontEnd(undefined);
+    // from here on the descriptors belong to the servers of this thread
+    Atomics.store(new Int32Array(this.#start.descriptorsAdopted), 0, 1);
+    const listening: Promise<AddressInfo>[] = [secure.listen(toTarget(listen))];
+    if (plain !== undefined && cleartext !== undefined) listening.push(plain.listen(toTarget(cleartext)));
+    await Promise.all(listening);
+  }
+
+  /** Reload, first phase: loads everything beside what serves. Throws GatewayError, and then nothing has changed. */
+  async prepare(setup: WorkerSetup): Promise<void> {
+    this.#dropPrepared();
+    this.#preparing = setup.generation;
+    const mappings = await this.#load(setup);
+    if (this.#preparing === setup.generation) this.#prepared = { setup, mappings };
+    else closeAll(mappings);
+  }
+
+  /** Reload, second phase: new exchanges go to what was prepared; the old states close behind their last exchange. */
+  commit(generation: number): void {
+    const prepared = this.#prepared;
+    if (prepared?.setup.generation !== generation) return;
+    this.#prepared = undefined;
+    const old = this.#mappings;
+    this.#mappings = prepared.mappings;
+    this.#router.replace(prepared.mappings);
+    const { tls } = prepared.setup;
+    const options = createSecureOptions({
+      ...tls,
+      handshakeTimeoutMs: this.#start.limits.handshakeTimeoutMs,
+    });
+    for (const frontEnd of this.#frontEnds) frontEnd.setSecureContext(options);
+    for (const mapping of old) void mapping.retire();
+  }
+
+  /** Gives a reload up. */
+  abandon(): void {
+    this.#preparing = 0;
+    this.#dropPrepared();
+  }
+
+  /** Accepts nothing more and lets open exchanges finish; resolves to the number of connections cut at the limit. */
+  async drain(): Promise<number> {
+    const { drainTimeoutMs } = this.#start.limits;
+    const cut = await Promise.all(this.#frontEnds.map((frontEnd) => frontEnd.drain(drainTimeoutMs)));
+    this.abandon();
+    await Promise.all(this.#mappings.map((mapping) => mapping.retire()));
+    return cut.reduce((total, count) => total + count, 0);
+  }
+
+  /** All scripts of a setup, or none. */
+  async #load(setup: WorkerSetup): Promise<LuaMapping[]> {
+    const { luaModule, serverPort, workerId } = this.#start;
+    const loads = setup.mappings.map(({ prefix, script }) =>
+      loadLuaMapping({
+        prefix: toBytes(prefix),
+        script: toBytes(script),
+        module: luaModule,
+        fileSystem: this.#fileSystem,
+        processes: this.#processes,
+        dispatcher: this.#dispatcher,
+        logger: this.#logger,
+        counters: this.#counters,
+        serverPort,
+        workerId,
+      }),
+    );
+    const results = await Promise.allSettled(loads);
+    const loaded = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed === undefined) return loaded;
+    closeAll(loaded);
+    throw failed.reason;
+  }
+
+  #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined): FrontEnd {
+    const { limits, accessLog } = this.#start;
+    const observer = accessLog ? createAccessLog(this.#logSource, this.#writeLine) : undefined;
+    const frontEnd = new FrontEnd(
+      { tls, limits, logger: this.#logger, counters: this.#counters, observer },
+      (exchange) => this.#dispatcher.dispatch(exchange),
+    );
+    this.#frontEnds.push(frontEnd);
+    return frontEnd;
+  }
+
+  #dropPrepared(): void {
+    if (this.#prepared !== undefined) closeAll(this.#prepared.mappings);
+    this.#prepared = undefined;
+  }
+}
+
+function closeAll(mappings: readonly LuaMapping[]): void {
+  for (const mapping of mappings) mapping.close();
+}
+
+function toTarget(source: ListenSource): ListenTarget {
+  if (source.kind === 'descriptor') return { fd: source.descriptor };
+  return { port: source.port, host: source.address };
+}
+
+/** The byte string of a text in UTF-8: paths of requests and names of files are bytes. */
+function toBytes(text: string): string {
+  return Buffer.from(text).toString('latin1');
+}
+
+function definedVariables(): Record<string, string> {
+  const variables: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env)) if (value !== undefined) variables[name] = value;
+  return variables;
+}

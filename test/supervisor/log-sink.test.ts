@@ -1,0 +1,84 @@
+/** LogSink: order, reopening, and what it does when nobody reads. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, openSync, readFileSync, readSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { GatewayError } from '../../src/base/errors.ts';
+import { LogSink } from '../../src/supervisor/log-sink.ts';
+
+const FLUSH_MS = 5000;
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'lgateway-log-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+test('LogSink writes lines in order', async () => {
+  const file = join(folder, 'log');
+  const sink = new LogSink({ file });
+  for (let i = 0; i < 5000; i++) sink.write(`line ${i}`);
+  await sink.flush(FLUSH_MS);
+  assert.equal(readFileSync(file, 'utf8'), Array.from({ length: 5000 }, (_, i) => `line ${i}\n`).join(''));
+});
+
+test('LogSink.reopen() goes on in a new file after a rename', async () => {
+  const file = join(folder, 'log');
+  const sink = new LogSink({ file });
+  sink.write('before');
+  await sink.flush(FLUSH_MS);
+  renameSync(file, `${file}.1`);
+  sink.reopen();
+  sink.write('after');
+  await sink.flush(FLUSH_MS);
+  assert.equal(readFileSync(`${file}.1`, 'utf8'), 'before\n');
+  assert.equal(readFileSync(file, 'utf8'), 'after\n');
+});
+
+test('LogSink.reopen() keeps the old file when the new one cannot be opened', async () => {
+  const inner = join(folder, 'logs');
+  spawnSync('mkdir', [inner]);
+  const sink = new LogSink({ file: join(inner, 'log') });
+  renameSync(inner, `${inner}-old`);
+  assert.throws(() => sink.reopen(), GatewayError);
+  sink.write('still here');
+  await sink.flush(FLUSH_MS);
+  assert.equal(readFileSync(join(`${inner}-old`, 'log'), 'utf8'), 'still here\n');
+});
+
+test('LogSink refuses a file that cannot be opened and names it', () => {
+  assert.throws(
+    () => new LogSink({ file: join(folder, 'no', 'log') }),
+    /^GatewayError: Cannot open the log file ".*log": ENOENT/,
+  );
+});
+
+test('LogSink never waits for a reader: it keeps its limit, drops the rest and counts it', async () => {
+  const fifo = join(folder, 'fifo');
+  assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
+  // open for both directions, so that opening to write does not wait for a reader
+  const reader = openSync(fifo, 'r+');
+  const sink = new LogSink({ file: fifo, queueBytesMax: 100_000 });
+  const line = 'x'.repeat(999);
+  for (let i = 0; i < 400; i++) sink.write(line);
+  const chunk = Buffer.alloc(65_536);
+  let text = '';
+  const dropped = (): number => Number(/(\d+) log lines were dropped/.exec(text)?.[1] ?? 0);
+  const kept = (): number => text.split('\n').filter((one) => one === line).length;
+  while (kept() + dropped() < 400) {
+    await new Promise((resolve) => setImmediate(resolve));
+    text += chunk.toString('latin1', 0, readSync(reader, chunk));
+  }
+  await sink.flush(FLUSH_MS);
+  assert.equal(kept() + dropped(), 400);
+  assert.ok(kept() >= 100 && kept() <= 101, `the limit holds: ${kept()} lines were kept`);
+});
+
+test('LogSink with no file writes nowhere', async () => {
+  const sink = new LogSink({ file: null });
+  sink.write('lost');
+  await sink.flush(FLUSH_MS);
+  assert.ok(!existsSync(join(folder, 'null')));
+});

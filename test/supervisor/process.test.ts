@@ -1,0 +1,459 @@
+/** The real program as a process: exit codes, signals, background, user, pid file; Lua scripts over real TLS. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { connect } from 'node:tls';
+import { GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
+
+const WAIT_MAX_MS = 10_000;
+const IS_ROOT = process.getuid?.() === 0;
+
+/** `/` answers who it is, `/slow` takes its time, `/id` says as which user it runs. */
+const SCRIPT = (version: string): string => `
+local httpd = require 'httpd'
+local function text(handler)
+    return function(env, header)
+        httpd.header{[':status'] = '200', ['content-type'] = 'text/plain'}
+        handler(env, header)
+    end
+end
+httpd.register_handler('/', text(function(env)
+    httpd.write(nil, '${version} ' .. env.WORKER_ID)
+end))
+httpd.register_handler('/slow', text(function()
+    local pipe = io.popen('sleep 0.5; echo done')
+    httpd.write(nil, httpd.read(pipe, 100))
+    pipe:close()
+end))
+httpd.register_handler('/id', text(function()
+    local pipe = io.popen('id -u; id -g; id -G')
+    httpd.write(nil, httpd.read(pipe, 1000))
+    pipe:close()
+end))
+`;
+
+let folder: GatewayFolder;
+let script: string;
+let running: GatewayProcess[] = [];
+
+before(() => {
+  folder = new GatewayFolder();
+  script = folder.file('app.lua');
+});
+beforeEach(() => writeFileSync(script, SCRIPT('one')));
+afterEach(async () => {
+  await Promise.all(running.map((one) => one.stop()));
+  running = [];
+});
+after(() => folder.remove());
+
+function run(...words: string[]): GatewayProcess {
+  const process = new GatewayProcess(folder, words);
+  running.push(process);
+  return process;
+}
+
+/** The usual command line; words given here replace those of the same option. */
+function serve(...words: string[]): GatewayProcess {
+  const usual = [
+    ['-c', folder.certificate],
+    ['-k', folder.key],
+    ['-l', '/', script],
+    ['-a', '127.0.0.1'],
+    ['-p', '0'],
+    ['-w', '2'],
+  ];
+  return run(...usual.filter(([option = '']) => !words.includes(option)).flat(), ...words);
+}
+
+async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const limit = performance.now() + WAIT_MAX_MS;
+  while (!(await holds())) {
+    assert.ok(performance.now() < limit, what);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    // ended, and nobody has asked for its status yet
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+test('lgateway serves one port from all workers', async () => {
+  const gateway = await serve().ready();
+  const seen = new Set<string>();
+  await until(async () => seen.add((await gateway.ask('/')).body).size === 2, 'both workers answer');
+  assert.deepEqual([...seen].sort(), ['one 1', 'one 2']);
+});
+
+test('lgateway ends with 0 on SIGTERM and on SIGINT', async () => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const gateway = await serve('-w', '1').ready();
+    gateway.child.kill(signal);
+    assert.deepEqual(await gateway.ended, { code: 0, signal: null });
+  }
+});
+
+test('lgateway finishes a running request after SIGTERM and refuses new connections', async () => {
+  const gateway = await serve().ready();
+  const slow = gateway.ask('/slow');
+  await until(async () => (await exchanges(gateway)) === 1, 'the slow request runs');
+  gateway.child.kill('SIGTERM');
+  await until(
+    () =>
+      gateway.ask('/').then(
+        () => false,
+        (error: NodeJS.ErrnoException) => error.code === 'ECONNREFUSED',
+      ),
+    'new connections are refused',
+  );
+  assert.deepEqual(await slow, { status: 200, body: 'done\n' });
+  assert.deepEqual(await gateway.ended, { code: 0, signal: null });
+});
+
+test('lgateway ends at once with 1 on a second signal', async () => {
+  const gateway = await serve().ready();
+  const slow = assert.rejects(gateway.ask('/slow'));
+  await until(async () => (await exchanges(gateway)) === 1, 'the slow request runs');
+  gateway.child.kill('SIGTERM');
+  await gateway.until(() => gateway.stderr.includes('draining'));
+  gateway.child.kill('SIGTERM');
+  assert.deepEqual(await gateway.ended, { code: 1, signal: null });
+  await slow;
+});
+
+test('lgateway cuts what is left when the drain limit has passed', async () => {
+  const gateway = await serve('--drain-timeout', '0.1').ready();
+  const slow = assert.rejects(gateway.ask('/slow'));
+  await until(async () => (await exchanges(gateway)) === 1, 'the slow request runs');
+  gateway.child.kill('SIGTERM');
+  assert.deepEqual(await gateway.ended, { code: 0, signal: null });
+  assert.match(gateway.stderr, /The drain limit has passed/);
+  await slow;
+});
+
+test('lgateway lives on after SIGPIPE', async () => {
+  const gateway = await serve('-w', '1').ready();
+  gateway.child.kill('SIGPIPE');
+  assert.equal((await gateway.ask('/')).body, 'one 1');
+});
+
+test('lgateway reloads scripts on SIGHUP without losing a request', async () => {
+  const gateway = await serve().ready();
+  let asking = true;
+  const answers: string[] = [];
+  const load = Array.from({ length: 4 }, async () => {
+    while (asking) answers.push((await gateway.ask('/')).body);
+  });
+  for (const version of ['two', 'three']) {
+    writeFileSync(script, SCRIPT(version));
+    gateway.child.kill('SIGHUP');
+    await until(() => answers.at(-1)?.startsWith(version) === true, `${version} answers`);
+  }
+  asking = false;
+  await Promise.all(load);
+  assert.ok(answers.every((answer) => /^(one|two|three) [12]$/.test(answer)));
+  for (let i = 0; i < 10; i++) assert.match((await gateway.ask('/')).body, /^three [12]$/);
+});
+
+test('lgateway keeps the old scripts when a new one is broken, and says why', async () => {
+  const gateway = await serve().ready();
+  writeFileSync(script, 'local x = = 1');
+  gateway.child.kill('SIGHUP');
+  await gateway.until(() => /Reload refused.*app\.lua:1:/.test(gateway.stderr));
+  for (let i = 0; i < 10; i++) assert.match((await gateway.ask('/')).body, /^one [12]$/);
+});
+
+test('lgateway reads the certificate again on SIGHUP', async () => {
+  const own = new GatewayFolder();
+  const words = [
+    '-c',
+    own.certificate,
+    '-k',
+    own.key,
+    '-l',
+    '/',
+    script,
+    '-a',
+    '127.0.0.1',
+    '-p',
+    '0',
+    '-w',
+    '2',
+  ];
+  const gateway = new GatewayProcess(own, words);
+  running.push(gateway);
+  await gateway.ready();
+  assert.equal(await fingerprintOf(gateway.port), fileFingerprint(own.certificate));
+  const other = new GatewayFolder();
+  renameSync(other.certificate, own.certificate);
+  renameSync(other.key, own.key);
+  gateway.child.kill('SIGHUP');
+  const wanted = fileFingerprint(own.certificate);
+  await until(async () => (await fingerprintOf(gateway.port)) === wanted, 'the new certificate is shown');
+  for (let i = 0; i < 6; i++) assert.equal(await fingerprintOf(gateway.port), wanted);
+  other.remove();
+  own.remove();
+});
+
+test('lgateway resumes a TLS session in any worker', async () => {
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const gateway = await serve().ready();
+    const first = await tlsSession(gateway.port, version, undefined);
+    assert.equal(first.reused, false);
+    const workers = new Set<string>();
+    for (let i = 0; i < 20 || workers.size < 2; i++) {
+      assert.ok(i < 200, 'both workers answer');
+      const next = await tlsSession(gateway.port, version, first.session);
+      assert.equal(next.reused, true, `${version}: worker ${next.body} resumes`);
+      workers.add(next.body);
+    }
+    await gateway.stop();
+  }
+});
+
+test('lgateway opens scripts and matches prefixes with any letters', async () => {
+  const name = folder.file('größe.lua');
+  writeFileSync(name, SCRIPT('groß'));
+  const gateway = await serve('-l', '/maß', name).ready();
+  const { status, body } = await gateway.ask('/ma%C3%9F/');
+  assert.equal(status, 200);
+  assert.match(Buffer.from(body, 'latin1').toString(), /^groß [12]$/);
+});
+
+test('lgateway --access-log writes a line for each request', async () => {
+  const gateway = await serve('--access-log').ready();
+  await gateway.ask('/?q=a%20b');
+  await gateway.ask('/none');
+  await gateway.until(() => gateway.stderr.match(/ access /g)?.length === 2);
+  assert.match(
+    gateway.stderr,
+    / info worker-[12] access GET \/\?q=a%20b peer=127\.0\.0\.1 protocol=HTTP\/1\.1 status=200 bytes=5 ms=/,
+  );
+  assert.match(gateway.stderr, / access GET \/none .* status=404 /);
+});
+
+test('lgateway logs the counters of each worker on SIGUSR2', async () => {
+  const gateway = await serve('--log-level', 'error').ready();
+  await gateway.ask('/');
+  gateway.child.kill('SIGUSR2');
+  await gateway.until(
+    () => gateway.stderr.split('\n').filter((line) => line.includes('counters')).length === 2,
+  );
+  const rows = [...gateway.stderr.matchAll(/ counters (\{.*\})/g)].map((match) => JSON.parse(match[1] ?? ''));
+  assert.deepEqual(
+    rows.map((row) => row.worker),
+    [1, 2],
+  );
+  assert.equal(
+    rows.reduce((total, row) => total + row.exchangesTotal, 0),
+    1,
+  );
+});
+
+test('lgateway with a port in use ends with 1 and one clear line', async () => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => taken.once('listening', resolve));
+  const address = taken.address();
+  const port = typeof address === 'object' ? address?.port : undefined;
+  const pidFile = folder.file('taken.pid');
+  const gateway = serve('--pid-file', pidFile, '-p', `${port}`);
+  assert.deepEqual(await gateway.ended, { code: 1, signal: null });
+  assert.equal(
+    gateway.stderr,
+    `lgateway: Cannot listen on 127.0.0.1:${port}: the port is in use by another program\n`,
+  );
+  assert.equal(gateway.stdout, '');
+  assert.ok(!existsSync(pidFile));
+  taken.close();
+});
+
+test('lgateway with a broken script ends with 1, file, line and traceback', async () => {
+  writeFileSync(script, 'local function inner()\n  error("no luck")\nend\ninner()\n');
+  const pidFile = folder.file('broken.pid');
+  const gateway = serve('--pid-file', pidFile);
+  assert.deepEqual(await gateway.ended, { code: 1, signal: null });
+  assert.match(gateway.stderr, /^lgateway: .*app\.lua:2: no luck\n.*stack traceback:\n.*app\.lua:4/s);
+  assert.equal(gateway.stdout, '');
+  assert.ok(!existsSync(pidFile));
+});
+
+test('lgateway with a missing script or key ends with 1 and names the file', async () => {
+  for (const [words, wanted] of [
+    [['-l', '/', folder.file('none.lua')], /none\.lua/],
+    [['-k', folder.file('none.pem')], /none\.pem/],
+  ] as const) {
+    const gateway = serve(...words);
+    assert.deepEqual(await gateway.ended, { code: 1, signal: null });
+    assert.match(gateway.stderr, wanted);
+    assert.equal(gateway.stderr.match(/^lgateway: /gm)?.length, 1);
+  }
+});
+
+test('lgateway with a bad option ends with 2 and names it', async () => {
+  for (const [words, wanted] of [
+    [['-p', '70000'], /^lgateway: Option -p \(--port\) wants a port/],
+    [['--nonsense'], /^lgateway: .*--nonsense/],
+    [['-c', 'cert.pem'], /^lgateway: Options -c \(--cert\) and -k \(--key\) go together/],
+  ] as const) {
+    const gateway = run(...words);
+    assert.deepEqual(await gateway.ended, { code: 2, signal: null });
+    assert.match(gateway.stderr, wanted);
+  }
+});
+
+test('lgateway --version and --help end with 0 on standard output', async () => {
+  for (const [word, wanted] of [
+    ['--version', /^lgateway \d+\.\d+\.\d+\n$/],
+    ['--help', /--lua/],
+  ] as const) {
+    const gateway = run(word);
+    assert.deepEqual(await gateway.ended, { code: 0, signal: null });
+    assert.match(gateway.stdout, wanted);
+    assert.equal(gateway.stderr, '');
+  }
+});
+
+test('lgateway -D returns 0 when it serves, leaves a pid file and a log, and ends on SIGTERM', async () => {
+  const pidFile = folder.file('background.pid');
+  const logFile = folder.file('background.log');
+  const first = serve('-D', '--pid-file', pidFile, '--log-file', logFile);
+  assert.deepEqual(await first.ended, { code: 0, signal: null });
+  const pid = Number(readFileSync(pidFile, 'utf8'));
+  try {
+    assert.match((await first.ask('/')).body, /^one [12]$/);
+    assert.notEqual(pid, first.pid);
+    const second = serve('-D', '--pid-file', pidFile);
+    assert.deepEqual(await second.ended, { code: 1, signal: null });
+    assert.match(
+      second.stderr,
+      new RegExp(`^lgateway: The pid file ".*" belongs to the running process ${pid}\n$`),
+    );
+    renameSync(logFile, `${logFile}.1`);
+    process.kill(pid, 'SIGHUP');
+    await until(() => existsSync(logFile) && readFileSync(logFile, 'utf8').includes('Reloaded'), 'a new log');
+  } finally {
+    process.kill(pid, 'SIGTERM');
+  }
+  await until(() => !isAlive(pid), 'the background process ends');
+  assert.ok(!existsSync(pidFile));
+  await assert.rejects(first.ask('/'), /ECONNREFUSED/);
+});
+
+test('lgateway -D returns 1 with the reason when it cannot serve', async () => {
+  writeFileSync(script, 'error("no luck")');
+  const gateway = serve('-D');
+  assert.deepEqual(await gateway.ended, { code: 1, signal: null });
+  assert.match(gateway.stderr, /^lgateway: .*app\.lua:1: no luck/);
+  assert.equal(gateway.stdout, '');
+});
+
+test('lgateway -u lets every thread and every command run as that user, with a key only root can read', async () => {
+  if (!IS_ROOT) return await refusesOrdinaryUser(undefined);
+  chmodSync(folder.path, 0o755);
+  const gateway = await serve('-u', 'nobody').ready();
+  const uid = execFileSync('id', ['-u', 'nobody'], { encoding: 'utf8' }).trim();
+  const gid = execFileSync('id', ['-g', 'nobody'], { encoding: 'utf8' }).trim();
+  assert.deepEqual((await gateway.ask('/id')).body.split('\n').slice(0, 3), [uid, gid, gid]);
+  const threads = readdirSync(`/proc/${gateway.pid}/task`);
+  assert.ok(threads.length > 4);
+  for (const thread of threads) {
+    const status = readFileSync(`/proc/${gateway.pid}/task/${thread}/status`, 'latin1');
+    assert.deepEqual(/^Uid:\t(.*)$/m.exec(status)?.[1]?.split('\t'), [uid, uid, uid, uid]);
+    assert.deepEqual(/^Gid:\t(.*)$/m.exec(status)?.[1]?.split('\t'), [gid, gid, gid, gid]);
+  }
+  // the key cannot be read again, and the scripts are reloaded all the same
+  writeFileSync(script, SCRIPT('two'));
+  gateway.child.kill('SIGHUP');
+  await until(async () => (await gateway.ask('/')).body.startsWith('two'), 'the new script answers');
+  assert.match(gateway.stderr, /The certificate stays as it is/);
+});
+
+test('lgateway -u started by an ordinary user ends with 1', async () => {
+  chmodSync(folder.path, 0o755);
+  chmodSync(folder.key, 0o644);
+  await refusesOrdinaryUser(
+    IS_ROOT ? Number(execFileSync('id', ['-u', 'nobody'], { encoding: 'utf8' })) : undefined,
+  );
+  chmodSync(folder.key, 0o600);
+});
+
+async function refusesOrdinaryUser(uid: number | undefined): Promise<void> {
+  const words = ['-c', folder.certificate, '-k', folder.key, '-l', '/', script, '-p', '0', '-u', 'daemon'];
+  const gateway = new GatewayProcess(folder, words, uid === undefined ? {} : { uid });
+  running.push(gateway);
+  assert.deepEqual(await gateway.ended, { code: 1, signal: null });
+  assert.equal(gateway.stderr, 'lgateway: Cannot become user "daemon": only root may change its user\n');
+}
+
+test('lgateway -u with an unknown user ends with 1 and names it', async () => {
+  const gateway = serve('-u', 'no-such-user');
+  assert.deepEqual(await gateway.ended, { code: 1, signal: null });
+  assert.equal(gateway.stderr, 'lgateway: There is no user "no-such-user"\n');
+});
+
+/** Open exchanges of all workers, as SIGUSR2 shows them. */
+async function exchanges(gateway: GatewayProcess): Promise<number> {
+  const seen = gateway.stderr.length;
+  const rows = (): string[] => gateway.stderr.slice(seen).match(/ counters \{.*\}/g) ?? [];
+  gateway.child.kill('SIGUSR2');
+  await gateway.until(() => rows().length === 2);
+  return rows().reduce((total, row) => total + JSON.parse(row.slice(' counters '.length)).exchanges, 0);
+}
+
+/** One request on a connection that offers `session`; the session to resume next time. */
+function tlsSession(
+  port: number,
+  version: 'TLSv1.2' | 'TLSv1.3',
+  session: Buffer | undefined,
+): Promise<{ reused: boolean; session: Buffer | undefined; body: string }> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host: '127.0.0.1',
+      port,
+      servername: 'localhost',
+      minVersion: version,
+      maxVersion: version,
+      ca: readFileSync(folder.certificate),
+      ...(session === undefined ? {} : { session }),
+    });
+    let text = '';
+    let latest: Buffer | undefined;
+    socket.on('session', (ticket) => {
+      latest = ticket;
+    });
+    socket.on('secureConnect', () => {
+      socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+    });
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1');
+    });
+    socket.on('end', () => {
+      resolve({ reused: socket.isSessionReused(), session: latest, body: /one \d/.exec(text)?.[0] ?? '' });
+      socket.destroy();
+    });
+    socket.on('error', reject);
+  });
+}
+
+function fingerprintOf(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false }, () => {
+      resolve(socket.getPeerCertificate().fingerprint256);
+      socket.destroy();
+    });
+    socket.on('error', reject);
+  });
+}
+
+function fileFingerprint(file: string): string {
+  return new X509Certificate(readFileSync(file)).fingerprint256;
+}

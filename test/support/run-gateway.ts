@@ -1,0 +1,126 @@
+/** Runs the real program as a child process, over real TLS on a port of the kernel's choice. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { get } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const MAIN: string = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+const READY_MAX_MS = 20_000;
+
+/** A folder with a certificate for localhost, made with openssl; for scripts and pid files too. */
+export class GatewayFolder {
+  readonly path: string = mkdtempSync(join(tmpdir(), 'lgateway-test-'));
+  readonly certificate: string = join(this.path, 'cert.pem');
+  readonly key: string = join(this.path, 'key.pem');
+
+  constructor() {
+    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', this.key];
+    const request = ['req', '-x509', ...key, '-out', this.certificate, '-days', '2', ...subject];
+    execFileSync('openssl', request, { stdio: 'ignore' });
+  }
+
+  file(name: string): string {
+    return join(this.path, name);
+  }
+
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A program that was started and may have ended. */
+export class GatewayProcess {
+  readonly child: ChildProcess;
+  /** Everything written so far. */
+  stdout = '';
+  stderr = '';
+  readonly ended: Promise<Ended>;
+  readonly #folder: GatewayFolder;
+
+  constructor(folder: GatewayFolder, words: readonly string[], settings: { uid?: number } = {}) {
+    this.#folder = folder;
+    this.child = spawn(process.execPath, [MAIN, ...words], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...settings,
+    });
+    this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+    });
+    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+    });
+    this.ended = new Promise((resolve) =>
+      this.child.once('close', (code, signal) => resolve({ code, signal })),
+    );
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  /** The port in the banner. */
+  get port(): number {
+    return Number(/ serves https:\/\/[^ ]*:(\d+)\//.exec(this.stdout)?.[1] ?? 0);
+  }
+
+  /** Resolves when the program says that it serves; rejects with what it wrote when it ends before. */
+  async ready(): Promise<this> {
+    const ended = this.ended.then(({ code }) => {
+      throw new Error(`The gateway ended with code ${code}: ${this.stderr}`);
+    });
+    await Promise.race([this.until(() => this.port !== 0), ended]);
+    return this;
+  }
+
+  /** Resolves when `holds`, which is looked at after every output. */
+  async until(holds: () => boolean): Promise<void> {
+    const limit = performance.now() + READY_MAX_MS;
+    while (!holds()) {
+      if (performance.now() > limit) throw new Error(`Not in time; stderr: ${this.stderr}`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  /** One request over a connection of its own. */
+  ask(path: string): Promise<{ status: number; body: string }> {
+    return ask(this.#folder, this.port, path);
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill('SIGKILL');
+    await this.ended;
+  }
+}
+
+export function ask(
+  folder: GatewayFolder,
+  port: number,
+  path: string,
+): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const options = {
+      host: 'localhost',
+      port,
+      path,
+      ca: readFileSync(folder.certificate),
+      agent: false,
+    } as const;
+    get(options, (response) => {
+      let body = '';
+      response.setEncoding('latin1');
+      response.on('data', (text: string) => {
+        body += text;
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+      response.on('error', reject);
+    }).on('error', reject);
+  });
+}
