@@ -65,8 +65,11 @@ export class Guard {
     return this.#armed;
   }
 
-  /** The host is about to call into the VM. `limitMs`: CPU time this run has left. */
-  enter(thread: LuaThread, limitMs: number, mayBeSliced: boolean): void {
+  /**
+   * The host is about to call into the VM. `limitMs`: CPU time this run has left. `isLong`: it is known to take its
+   * time, so that the clock is read from the start.
+   */
+  enter(thread: LuaThread, limitMs: number, mayBeSliced: boolean, isLong = false): void {
     this.#run += 1;
     this.#limitMs = limitMs;
     this.#mayBeSliced = mayBeSliced;
@@ -74,6 +77,7 @@ export class Guard {
     this.#yielded = undefined;
     this.#threads.length = 0;
     this.#threads.push(thread);
+    if (isLong) this.#startClock(performance.now());
   }
 
   /** The call is over. CPU time it took, ms; 0 when that was too little to be looked at. */
@@ -110,9 +114,7 @@ export class Guard {
     this.#exports.fuel.value = FUEL_ROUNDS;
     const now = performance.now();
     if (this.#clockedRun !== this.#run) {
-      this.#clockedRun = this.#run;
-      this.#startedAt = now;
-      this.#sliceStartedAt = now;
+      this.#startClock(now);
       return;
     }
     if (this.#armed === 'limit') {
@@ -123,6 +125,12 @@ export class Guard {
       this.#arm('slice', now);
     }
   };
+
+  #startClock(now: number): void {
+    this.#clockedRun = this.#run;
+    this.#startedAt = now;
+    this.#sliceStartedAt = now;
+  }
 
   #arm(interruption: Interruption, now: number): void {
     this.#armed = interruption;

@@ -26,6 +26,9 @@ import { instantiateLua } from './wasm-instance.ts';
 /** A value kept in the registry until `release`. */
 export type Reference = number & { readonly reference: unique symbol };
 
+/** Loop rounds before a guard has been set: more than the libraries need to open. */
+const START_FUEL = 0x7fff_ffff;
+
 /** References are light userdata keys of the registry; real addresses of wasm memory stay below this number. */
 const FIRST_REFERENCE = 0x7000_0000;
 
@@ -44,9 +47,19 @@ export class State {
   readonly #interned = new Map<string, Reference>();
   #closed = false;
 
+  /** Called when the module has used up its fuel. */
+  #outOfFuel: () => void = refuel;
+  #abandoned = false;
+
   /** Opens a state with Lua's standard libraries. */
   static async create(module: WebAssembly.Module): Promise<State> {
-    return new State(await instantiateLua(module));
+    let state: State | undefined;
+    const exports = await instantiateLua(module, () => {
+      if (state !== undefined) state.#outOfFuel();
+    });
+    exports.fuel.value = START_FUEL;
+    state = new State(exports);
+    return state;
   }
 
   private constructor(exports: LuaExports) {
@@ -60,6 +73,22 @@ export class State {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** True after a JavaScript exception has passed through the VM: nothing may call into it any more. */
+  get abandoned(): boolean {
+    return this.#abandoned;
+  }
+
+  /** Gives the VM up: it is not closed properly, its memory goes with the last reference to it. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.#closed = true;
+  }
+
+  /** Who looks at the clock when fuel is used up. */
+  setFuelWatch(outOfFuel: () => void): void {
+    this.#outOfFuel = outOfFuel;
   }
 
   /** References held now, without interned constants. */
@@ -248,6 +277,20 @@ export class State {
     if (status !== LUA_STATUS.ok) throw this.#takeError(L);
   }
 
+  /** Raises an error without position in `L`; does not return. */
+  raise(L: LuaThread, message: string): number {
+    this.pushString(L, message);
+    return this.exports.lua_error(L);
+  }
+
+  /** `message` followed by a traceback of `L`. */
+  traceback(L: LuaThread, message: string): string {
+    this.memory.withString(`${message}\0`, (at) => this.exports.luaL_traceback(this.mainThread, L, at, 0));
+    const text = this.toString(this.mainThread, -1) ?? message;
+    this.pop(this.mainThread);
+    return text;
+  }
+
   /** The error value on top of `L` as text with a traceback of `L`; pops it. Never raises. */
   describeError(L: LuaThread, status: number): string {
     if (status === LUA_STATUS.memoryError) {
@@ -256,10 +299,7 @@ export class State {
     }
     const message = this.#errorText(L, -1);
     this.pop(L);
-    this.memory.withString(`${message}\0`, (at) => this.exports.luaL_traceback(this.mainThread, L, at, 0));
-    const text = this.toString(this.mainThread, -1) ?? message;
-    this.pop(this.mainThread);
-    return text;
+    return this.traceback(L, message);
   }
 
   #handler: CFunction | undefined;
@@ -329,3 +369,5 @@ export class State {
     return this.#nextReference as Reference;
   }
 }
+
+function refuel(): void {}
