@@ -4,11 +4,11 @@ import { Scope } from '../base/scope.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Route } from '../http/handler.ts';
-import type { Coroutine, CoroutineOwner } from '../lua/coroutine.ts';
+import type { Coroutine, CoroutineOwner, LimitReached } from '../lua/coroutine.ts';
 import type { TableSource } from '../lua/lazy-tables.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import type { Reference } from '../lua/state.ts';
-import type { LoadedScript } from './loaded-script.ts';
+import type { HandlerOptions, LoadedScript } from './loaded-script.ts';
 import { PreloadLinks } from './preload-links.ts';
 import { nextRequestId } from './request-id.ts';
 import type { RequestHead } from './request-tables.ts';
@@ -31,8 +31,14 @@ export class Invocation implements CoroutineOwner, TableSource {
   #ended = false;
   #requestId: string | undefined;
 
-  constructor(script: LoadedScript, exchange: Exchange, route: Route) {
+  readonly #limits: HandlerOptions;
+  /** When the handler was first seen silent, and how much it had written then. */
+  #silentSince = 0;
+  #silentBytes = -1;
+
+  constructor(script: LoadedScript, exchange: Exchange, route: Route, limits: HandlerOptions) {
     this.#script = script;
+    this.#limits = limits;
     this.exchange = exchange;
     this.#head = exchange;
     this.route = route;
@@ -74,12 +80,16 @@ export class Invocation implements CoroutineOwner, TableSource {
   start(handler: Reference): void {
     const script = this.#script;
     this.exchange.onAbort = this.#abort;
-    const coroutine = script.scheduler.start(this, (L) => {
-      const number = script.lazyTables.reserve(L, this);
-      script.state.pushReference(L, handler);
-      script.state.exports.lua_pushnumber(L, number);
-      return 1;
-    });
+    const coroutine = script.scheduler.start(
+      this,
+      (L) => {
+        const number = script.lazyTables.reserve(L, this);
+        script.state.pushReference(L, handler);
+        script.state.exports.lua_pushnumber(L, number);
+        return 1;
+      },
+      this.#limits.cpuLimitMs,
+    );
     if (!this.#ended) this.#coroutine = coroutine;
   }
 
@@ -114,8 +124,12 @@ export class Invocation implements CoroutineOwner, TableSource {
     this.#end();
   }
 
-  failed(message: string): void {
-    this.#script.reportError(message, this.#logFields());
+  failed(message: string, limit: LimitReached | undefined): void {
+    const used =
+      limit === undefined
+        ? {}
+        : { limit: limit.name, limitMs: limit.limitMs, usedMs: Math.round(limit.usedMs) };
+    this.#script.reportError(message, { ...this.#logFields(), ...used });
     this.exchange.reset(500);
     this.#end();
   }
@@ -126,6 +140,25 @@ export class Invocation implements CoroutineOwner, TableSource {
     this.exchange.onAbort = undefined;
     this.exchange.reset(status);
     this.#kill();
+  }
+
+  /** Ends the handler when it has written nothing for as long as it may. */
+  checkTime(now: number): void {
+    const { timeLimitMs } = this.#limits;
+    const { bytesWritten } = this.exchange;
+    if (bytesWritten !== this.#silentBytes) {
+      this.#silentBytes = bytesWritten;
+      this.#silentSince = now;
+    } else if (now - this.#silentSince >= timeLimitMs) {
+      const usedMs = Math.round(now - this.#silentSince);
+      this.#script.reportError('time limit reached: the handler has written nothing', {
+        ...this.#logFields(),
+        limit: 'time',
+        limitMs: timeLimitMs,
+        usedMs,
+      });
+      this.cancel(500);
+    }
   }
 
   /** The client is gone. */
