@@ -55,10 +55,7 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
       x.luaL_checktype(L, 2, LUA_TYPE.function);
       const options = readHandlerOptions(state, L, 3);
       x.lua_settop(L, 2);
-      script.registerHandler(name.startsWith('/') ? name : `/${name}`, options, () => {
-        script.lazyTables.wrap(L);
-        return state.keep(L);
-      });
+      script.registerHandler(name.startsWith('/') ? name : `/${name}`, options, L);
       return 0;
     },
 

@@ -5,29 +5,21 @@ import { OperationOwner } from '../file/operation-queue.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Route } from '../http/handler.ts';
 import type { Coroutine, CoroutineOwner, LimitReached } from '../lua/coroutine.ts';
-import type { TableSource } from '../lua/lazy-tables.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
-import type { Reference } from '../lua/state.ts';
-import type { HandlerOptions, LoadedScript } from './loaded-script.ts';
+import type { HandlerFunction, HandlerOptions, LoadedScript } from './loaded-script.ts';
 import { PreloadLinks } from './preload-links.ts';
-import { nextRequestId } from './request-id.ts';
-import type { RequestHead } from './request-tables.ts';
+import { packRequest } from './request-facts.ts';
+import { nextRequestNumber, requestIdOf } from './request-id.ts';
 
-/** Entries of env and header that are looked up one by one; a handler that wants more gets the filled tables. */
-const PEEKS_MAX = 8;
-
-export class Invocation implements CoroutineOwner, TableSource {
+export class Invocation implements CoroutineOwner {
   readonly exchange: Exchange;
   readonly route: Route;
   readonly #script: LoadedScript;
-  /** The exchange while it lasts, afterwards a copy of its head, for tables a script has kept. */
-  #head: RequestHead;
+  readonly #number: number = nextRequestNumber();
   #coroutine: Coroutine | undefined;
   #scope: Scope | undefined;
   #links: PreloadLinks | undefined;
   #operationOwner: OperationOwner | undefined;
-  /** Look-ups answered without filling a table. */
-  #peeks = 0;
   #ended = false;
   #requestId: string | undefined;
 
@@ -40,14 +32,13 @@ export class Invocation implements CoroutineOwner, TableSource {
     this.#script = script;
     this.#limits = limits;
     this.exchange = exchange;
-    this.#head = exchange;
     this.route = route;
   }
 
   /** Identifies the exchange in env, error pages and logs. */
   get requestId(): string {
     if (this.#requestId === undefined) {
-      this.#requestId = nextRequestId(this.#script.workerId);
+      this.#requestId = requestIdOf(this.#script.workerId, this.#number);
       this.exchange.requestId = this.#requestId;
     }
     return this.#requestId;
@@ -77,35 +68,20 @@ export class Invocation implements CoroutineOwner, TableSource {
   }
 
   /** Calls the handler, as wrapped by LazyTables. It may have ended when this returns. */
-  start(handler: Reference): void {
+  start(handler: HandlerFunction): void {
     const script = this.#script;
     this.exchange.onAbort = this.#abort;
     const coroutine = script.scheduler.start(
       this,
       (L) => {
-        const number = script.lazyTables.reserve(L, this);
-        script.state.pushReference(L, handler);
-        script.state.exports.lua_pushnumber(L, number);
+        script.state.pushReference(L, handler.reference);
+        if (!handler.takesTables) return 0;
+        script.state.pushString(L, packRequest(this.exchange, this.route, this.#number));
         return 1;
       },
       this.#limits.cpuLimitMs,
     );
     if (!this.#ended) this.#coroutine = coroutine;
-  }
-
-  peek(L: LuaThread, argument: 0 | 1, name: string): boolean {
-    this.#peeks += 1;
-    if (this.#peeks > PEEKS_MAX) return false;
-    const { tables } = this.#script;
-    if (argument === 0) tables.pushEnvironmentValue(L, this.#head, this.route, this, name);
-    else tables.pushHeaderValue(L, this.#head, this.route, name);
-    return true;
-  }
-
-  fill(L: LuaThread, argument: 0 | 1): void {
-    const { tables } = this.#script;
-    if (argument === 0) tables.fillEnvironment(L, this.#head, this.route, this);
-    else tables.fillHeader(L, this.#head, this.route);
   }
 
   suspended(): void {
@@ -177,7 +153,6 @@ export class Invocation implements CoroutineOwner, TableSource {
     if (this.#ended) return;
     this.#ended = true;
     this.#coroutine = undefined;
-    this.#head = copyHead(this.exchange);
     this.#scope?.close();
     this.#script.invocationEnded(this);
   }
@@ -191,9 +166,4 @@ export class Invocation implements CoroutineOwner, TableSource {
       target: this.exchange.target,
     };
   }
-}
-
-function copyHead(exchange: Exchange): RequestHead {
-  const { protocol, method, target, scheme, authority, fields, connection } = exchange;
-  return { protocol, method, target, scheme, authority, fields, connection, canPush: false };
 }

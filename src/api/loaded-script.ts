@@ -80,11 +80,17 @@ const COLLECT_DELAY_MS = 50;
 /** A collection takes at most this share of the worker's time. */
 const COLLECT_SHARE = 0.1;
 
+/** A registered function. */
+export interface HandlerFunction {
+  readonly reference: Reference;
+  /** It is called with the facts of a request, for its two tables; otherwise with nothing. */
+  readonly takesTables: boolean;
+}
+
 export class LoadedScript {
   readonly state: State;
   readonly scheduler: CoroutineScheduler;
   readonly lazyTables: LazyTables;
-  readonly tables: RequestTables;
   readonly heads: HeadCache;
   readonly transfer: ByteTransfer;
   readonly files: LuaFiles;
@@ -128,8 +134,12 @@ export class LoadedScript {
     x.lua_getglobal(L, memory.constant('collectgarbage'));
     this.#collectGarbage = state.keep(L);
     installCoroutineLibrary(this.scheduler);
-    this.lazyTables = new LazyTables(state);
-    this.tables = new RequestTables(state, options);
+    const tables = new RequestTables(state, options);
+    this.lazyTables = new LazyTables(
+      state,
+      (T, facts, argument) => tables.fill(T, facts, argument),
+      (T, facts, argument, name) => tables.peek(T, facts, argument, name),
+    );
     this.heads = new HeadCache(state);
     this.transfer = new ByteTransfer(this.scheduler);
     this.files = new LuaFiles(this.scheduler, this.transfer);
@@ -160,8 +170,8 @@ export class LoadedScript {
     return this.#handlers.get(name);
   }
 
-  /** The first registration of a name holds; `keep`, which wraps the function for LazyTables, is not called for later ones. */
-  registerHandler(name: string, options: Partial<HandlerOptions>, keep: () => Reference): void {
+  /** Registers the function on top of the stack. The first registration of a name holds. */
+  registerHandler(name: string, options: Partial<HandlerOptions>, L: LuaThread): void {
     if (this.#handlers.has(name)) {
       this.logger.warn('Handler registered twice; the first one stays', {
         mapping: this.#options.prefix,
@@ -169,10 +179,11 @@ export class LoadedScript {
       });
       return;
     }
-    const reference = keep();
+    const takesTables = this.lazyTables.wrap(L);
+    const handler: HandlerFunction = { reference: this.state.keep(L), takesTables };
     const limits = { ...this.#options.limits, ...options };
     this.#handlers.set(name, {
-      handle: (exchange, route) => this.#invoke(reference, limits, exchange, route),
+      handle: (exchange, route) => this.#invoke(handler, limits, exchange, route),
     });
   }
 
@@ -250,7 +261,7 @@ export class LoadedScript {
     }
   }
 
-  #invoke(handler: Reference, limits: HandlerOptions, exchange: Exchange, route: Route): void {
+  #invoke(handler: HandlerFunction, limits: HandlerOptions, exchange: Exchange, route: Route): void {
     if (this.#closed) {
       exchange.reset(503);
       return;

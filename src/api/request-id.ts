@@ -3,8 +3,13 @@
 const start = Date.now().toString(36);
 let count = 0;
 
-/** Unique among the workers of one machine and its restarts: start time, worker, number. */
-export function nextRequestId(workerId: number): string {
+/** The number of one more exchange of this worker. */
+export function nextRequestNumber(): number {
   count += 1;
-  return `${start}-${workerId}-${count.toString(36)}`;
+  return count;
+}
+
+/** Unique among the workers of one machine and its restarts: start time, worker, number. */
+export function requestIdOf(workerId: number, requestNumber: number): string {
+  return `${start}-${workerId}-${requestNumber.toString(36)}`;
 }

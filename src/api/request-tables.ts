@@ -1,26 +1,17 @@
 /** Fills the two tables a handler is called with: `env` and `header` (spec: reference lhttpd, plus our additions). */
 import { httpDate } from '../base/clock.ts';
-import type { ConnectionInfo, Fields, Protocol } from '../http/exchange.ts';
+import type { Fields } from '../http/exchange.ts';
 import { fieldValue } from '../http/fields.ts';
-import type { Route } from '../http/handler.ts';
+import { LuaError } from '../lua/lua-error.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import { LUA_TYPE } from '../lua/lua-exports.ts';
 import type { Reference, State } from '../lua/state.ts';
-
-/** The parts of an exchange that outlive it in the tables. An Exchange is one. */
-export interface RequestHead {
-  readonly protocol: Protocol;
-  readonly method: string;
-  readonly target: string;
-  readonly scheme: 'https' | 'http';
-  readonly authority: string;
-  readonly fields: Fields;
-  readonly connection: ConnectionInfo;
-  readonly canPush: boolean;
-}
+import { type RequestFacts, unpackRequest } from './request-facts.ts';
+import { requestIdOf } from './request-id.ts';
 
 /** What is the same for all requests of a mapping. */
 export interface MappingFacts {
+  readonly prefix: string;
   readonly script: string;
   readonly serverPort: number;
   readonly workerId: number;
@@ -40,9 +31,15 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
   ['scheme', ':scheme'],
 ]);
 
+/** Entries of env and header that are looked up one by one; a handler that wants more gets the filled tables. */
+const PEEKS_MAX = 8;
+
 export class RequestTables {
   readonly #state: State;
   readonly #facts: MappingFacts;
+  #last: { readonly packed: string; readonly facts: RequestFacts } | undefined;
+  /** Look-ups in tables of the last request that were answered without filling them. */
+  #peeks = 0;
   /** Metatable of filled header tables, by scheme: case-insensitive lookup and aliases. */
   readonly #headerMetatables: Readonly<Record<'https' | 'http', Reference>>;
 
@@ -55,58 +52,63 @@ export class RequestTables {
     };
   }
 
-  /** Sets the entries of `env` in the table on top of the stack: strings and integers only, as scripts print them. */
-  fillEnvironment(L: LuaThread, head: RequestHead, route: Route, request: Identified): void {
+  /** Fills `env` (0) or `header` (1), the table on top of the stack, from what `packRequest` made. */
+  fill(L: LuaThread, packed: string, argument: 0 | 1): void {
+    const facts = this.#unpack(packed);
+    if (argument === 0) this.#fillEnvironment(L, facts);
+    else this.#fillHeader(L, facts);
+  }
+
+  /** Pushes the one value that the filled table has for `name`; false after several: filling it costs less. */
+  peek(L: LuaThread, packed: string, argument: 0 | 1, name: string): boolean {
+    const facts = this.#unpack(packed);
+    this.#peeks += 1;
+    if (this.#peeks > PEEKS_MAX) return false;
+    const value =
+      argument === 0 ? environmentValue(name, facts, this.#facts) : headerValue(name.toLowerCase(), facts);
+    if (value === undefined) this.#state.exports.lua_pushnil(L);
+    else if (typeof value === 'number') this.#state.pushInteger(L, value);
+    else this.#state.pushString(L, value);
+    return true;
+  }
+
+  /** The last request is remembered: its entries are mostly looked up one after the other. */
+  #unpack(packed: string): RequestFacts {
+    if (this.#last?.packed === packed) return this.#last.facts;
+    const facts = unpackRequest(packed);
+    if (facts === undefined) throw new LuaError('the request holds a line feed where none is allowed');
+    this.#last = { packed, facts };
+    this.#peeks = 0;
+    return facts;
+  }
+
+  /** Strings and integers only, as scripts print them. */
+  #fillEnvironment(L: LuaThread, facts: RequestFacts): void {
     for (const name of ENVIRONMENT_NAMES) {
-      const value = environmentValue(name, head, route, this.#facts, request);
+      const value = environmentValue(name, facts, this.#facts);
       if (value === undefined) continue;
       this.#state.pushInterned(L, name);
-      this.#pushValue(L, name, value);
+      if (typeof value === 'number') this.#state.pushInteger(L, value);
+      else if (CONSTANT_NAMES.has(name)) this.#state.pushInterned(L, value);
+      else this.#state.pushString(L, value);
       this.#state.exports.lua_rawset(L, -3);
     }
   }
 
-  /** Pushes one entry of `env`, or nil. */
-  pushEnvironmentValue(
-    L: LuaThread,
-    head: RequestHead,
-    route: Route,
-    request: Identified,
-    name: string,
-  ): void {
-    const value = environmentValue(name, head, route, this.#facts, request);
-    if (value === undefined) this.#state.exports.lua_pushnil(L);
-    else this.#pushValue(L, name, value);
-  }
-
-  /** Sets the entries of `header` in the table on top of the stack. */
-  fillHeader(L: LuaThread, head: RequestHead, route: Route): void {
+  #fillHeader(L: LuaThread, facts: RequestFacts): void {
     const { exports: x } = this.#state;
-    const http2 = head.protocol === 'HTTP/2';
-    this.#setString(L, http2 ? ':method' : 'method', head.method);
-    this.#setString(L, http2 ? ':path' : 'path', pathOf(head, route));
+    const http2 = facts.protocol === 'HTTP/2';
+    this.#setString(L, http2 ? ':method' : 'method', facts.method);
+    this.#setString(L, http2 ? ':path' : 'path', pathOf(facts));
     if (http2) {
-      this.#setString(L, ':scheme', head.scheme);
-      this.#setString(L, ':authority', head.authority);
+      this.#setString(L, ':scheme', facts.scheme);
+      this.#setString(L, ':authority', facts.authority);
     }
-    for (const [name, value] of http2 ? joinLowerCase(head.fields) : joinAnyCase(head.fields)) {
+    for (const [name, value] of http2 ? joinLowerCase(facts.fields) : joinAnyCase(facts.fields)) {
       this.#setString(L, name, value);
     }
-    this.#state.pushReference(L, this.#headerMetatables[head.scheme]);
+    this.#state.pushReference(L, this.#headerMetatables[facts.scheme]);
     x.lua_setmetatable(L, -2);
-  }
-
-  /** Pushes what the filled `header` gives for `name` in any case, or nil. */
-  pushHeaderValue(L: LuaThread, head: RequestHead, route: Route, name: string): void {
-    const value = headerValue(name.toLowerCase(), head, route);
-    if (value === undefined) this.#state.exports.lua_pushnil(L);
-    else this.#state.pushString(L, value);
-  }
-
-  #pushValue(L: LuaThread, name: string, value: string | number): void {
-    if (typeof value === 'number') this.#state.pushInteger(L, value);
-    else if (CONSTANT_NAMES.has(name)) this.#state.pushInterned(L, value);
-    else this.#state.pushString(L, value);
   }
 
   #setString(L: LuaThread, key: string, value: string): void {
@@ -155,11 +157,6 @@ export class RequestTables {
   }
 }
 
-/** Who can name the exchange; the name is made when it is first asked for. */
-export interface Identified {
-  readonly requestId: string;
-}
-
 /** The keys of env in the order they are set. */
 const ENVIRONMENT_NAMES = [
   'SERVER_SOFTWARE',
@@ -198,25 +195,23 @@ const CONSTANT_NAMES: ReadonlySet<string> = new Set([
 /** The value of one entry of env; undefined when it has none. */
 function environmentValue(
   name: string,
-  head: RequestHead,
-  route: Route,
-  facts: MappingFacts,
-  request: Identified,
+  facts: RequestFacts,
+  mapping: MappingFacts,
 ): string | number | undefined {
-  const { connection } = head;
+  const { connection } = facts;
   switch (name) {
     case 'SERVER_SOFTWARE':
       return SOFTWARE;
     case 'SERVER_PROTOCOL':
-      return head.protocol;
+      return facts.protocol;
     case 'SCRIPT_FILENAME':
-      return facts.script;
+      return mapping.script;
     case 'SCRIPT_PREFIX':
-      return route.prefix;
+      return mapping.prefix;
     case 'HANDLER_NAME':
-      return route.handlerName;
+      return facts.handlerName;
     case 'SERVER_PORT':
-      return facts.serverPort || connection.localPort;
+      return mapping.serverPort || connection.localPort;
     case 'SERVER_ADDR':
       return connection.localAddress;
     case 'CLIENT_ADDR':
@@ -224,21 +219,21 @@ function environmentValue(
     case 'CLIENT_PORT':
       return connection.peerPort;
     case 'QUERY_INFO':
-      return route.query;
+      return facts.query;
     case 'DATE_UTC':
       return httpDate();
     case 'PUSH_PROMISE':
-      return head.canPush ? 1 : undefined;
+      return facts.canPush ? 1 : undefined;
     case 'REQUEST_ID':
-      return request.requestId;
+      return requestIdOf(mapping.workerId, facts.number);
     case 'REQUEST_METHOD':
-      return head.method;
+      return facts.method;
     case 'PATH_INFO':
-      return route.path;
+      return facts.path;
     case 'SCHEME':
-      return head.scheme;
+      return facts.scheme;
     case 'WORKER_ID':
-      return facts.workerId;
+      return mapping.workerId;
     case 'TLS_PROTOCOL':
       return connection.tlsProtocol;
     case 'TLS_CIPHER':
@@ -251,30 +246,30 @@ function environmentValue(
 }
 
 /** What the filled header table gives for a lower-case name: its own entry, else that of its other name. */
-function headerValue(name: string, head: RequestHead, route: Route): string | undefined {
+function headerValue(name: string, facts: RequestFacts): string | undefined {
   switch (name) {
     case 'method':
     case ':method':
-      return head.method;
+      return facts.method;
     case 'path':
     case ':path':
-      return pathOf(head, route);
+      return pathOf(facts);
     case 'scheme':
     case ':scheme':
-      return head.scheme;
+      return facts.scheme;
     case ':authority':
-      return head.protocol === 'HTTP/2' ? head.authority : fieldValue(head.fields, 'host');
+      return facts.protocol === 'HTTP/2' ? facts.authority : fieldValue(facts.fields, 'host');
     case 'host':
-      return fieldValue(head.fields, name) ?? (head.protocol === 'HTTP/2' ? head.authority : undefined);
+      return fieldValue(facts.fields, name) ?? (facts.protocol === 'HTTP/2' ? facts.authority : undefined);
     default:
-      return fieldValue(head.fields, name);
+      return fieldValue(facts.fields, name);
   }
 }
 
 /** HTTP/2 has the target as received, HTTP/1 the decoded path, as lhttpd. */
-function pathOf(head: RequestHead, route: Route): string {
-  if (head.protocol === 'HTTP/2') return head.target;
-  return route.query === undefined ? route.path : `${route.path}?${route.query}`;
+function pathOf(facts: RequestFacts): string {
+  if (facts.protocol === 'HTTP/2') return facts.target;
+  return facts.query === undefined ? facts.path : `${facts.path}?${facts.query}`;
 }
 
 /** Names of fields worth keeping in the VM: those ordinary clients send. */

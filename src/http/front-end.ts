@@ -179,7 +179,8 @@ export class FrontEnd {
     server.removeAllListeners('secureConnection');
     server.on('secureConnection', (socket: TLSSocket) => {
       socket.on('error', ignore);
-      if (socket.alpnProtocol === 'h2') Reflect.apply(serveHttp2, server, [socket]);
+      if (socket.alpnProtocol === 'h2')
+        this.#http2.open(socket, () => Reflect.apply(serveHttp2, server, [socket]));
       else this.#http1.serve(socket);
     });
     // end() would wait for ever on a socket whose handshake never finishes

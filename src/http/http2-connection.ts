@@ -5,6 +5,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
+import type { Socket } from 'node:net';
 import { describeConnection } from './connection-info.ts';
 import type { ConnectionInfo, Exchange, Fields, PushPromise } from './exchange.ts';
 import type { ExchangeSettings } from './exchange-wire.ts';
@@ -21,6 +22,7 @@ type StreamListener = (
 
 export class Http2Connection {
   readonly session: ServerHttp2Session;
+  readonly socket: Socket;
   readonly #info: ConnectionInfo;
   readonly #scheme: 'https' | 'http';
   readonly #settings: ExchangeSettings;
@@ -38,12 +40,14 @@ export class Http2Connection {
 
   constructor(
     session: ServerHttp2Session,
+    socket: Socket,
     headBytesMax: number,
     settings: ExchangeSettings,
     handle: (exchange: Exchange) => void,
   ) {
     this.session = session;
-    this.#info = describeConnection(session.socket);
+    this.socket = socket;
+    this.#info = describeConnection(socket);
     this.#scheme = session.encrypted === true ? 'https' : 'http';
     this.#headBytesMax = headBytesMax;
     this.#settings = settings;

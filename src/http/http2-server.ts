@@ -7,6 +7,7 @@ import {
   type ServerOptions,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { assert } from '../base/assert.ts';
 import type { Exchange } from './exchange.ts';
 import type { ExchangeSettings } from './exchange-wire.ts';
 import { Http2Connection } from './http2-connection.ts';
@@ -37,6 +38,8 @@ export class Http2Server {
   /** Makes sessions of cleartext sockets; never listens itself. */
   #cleartext: NodeHttp2Server | undefined;
   #draining = false;
+  /** The socket whose session is being made: a session itself gives away only a proxy that cannot be destroyed. */
+  #socket: Socket | undefined;
 
   constructor(limits: Http2Limits, settings: ExchangeSettings, handle: (exchange: Exchange) => void) {
     this.#limits = limits;
@@ -63,6 +66,13 @@ export class Http2Server {
     server.on('sessionError', ignore);
   }
 
+  /** Runs `makeSession`, in which an attached server emits the session of the socket. */
+  open(socket: Socket, makeSession: () => void): void {
+    this.#socket = socket;
+    makeSession();
+    this.#socket = undefined;
+  }
+
   /** Takes over a connected cleartext socket that speaks HTTP/2 by prior knowledge. */
   serve(socket: Socket): void {
     if (this.#cleartext === undefined) {
@@ -71,7 +81,8 @@ export class Http2Server {
       this.attach(this.#cleartext);
     }
     socket.on('error', ignore);
-    this.#cleartext.emit('connection', socket);
+    const server = this.#cleartext;
+    this.open(socket, () => server.emit('connection', socket));
   }
 
   /** GOAWAY to every session; they close when their last stream has. */
@@ -88,6 +99,11 @@ export class Http2Server {
   sweep(now: number): void {
     const { idleTimeoutMs, stallTimeoutMs } = this.#limits;
     for (const connection of this.#connections) {
+      if (connection.session.destroyed) {
+        // node waits for a write that will never finish: the client does not read, or was gone unnoticed
+        connection.socket.destroy();
+        continue;
+      }
       connection.refresh(now);
       const quietMs = now - connection.activeSince;
       if (connection.closingSince !== 0) {
@@ -100,8 +116,15 @@ export class Http2Server {
 
   #open(session: ServerHttp2Session): void {
     const { counters } = this.#settings;
-    const { socket } = session;
-    const connection = new Http2Connection(session, this.#limits.headBytesMax, this.#settings, this.#handle);
+    const socket = this.#socket;
+    assert(socket !== undefined, 'sessions are made by open()');
+    const connection = new Http2Connection(
+      session,
+      socket,
+      this.#limits.headBytesMax,
+      this.#settings,
+      this.#handle,
+    );
     this.#connections.add(connection);
     counters.add('sessions', 1);
     session.setLocalWindowSize(SESSION_WINDOW_BYTES);
@@ -109,18 +132,9 @@ export class Http2Server {
       this.#connections.delete(connection);
       counters.add('sessions', -1);
       // the socket may outlive its session by seconds
-      setTimeout(() => destroyRealSocket(socket), GOAWAY_GRACE_MS).unref();
+      setTimeout(() => socket.destroy(), GOAWAY_GRACE_MS).unref();
     });
     if (this.#draining) connection.close();
-  }
-}
-
-/** `session.socket` is a proxy that forbids destroy() while the session lives; afterwards it is unusable. */
-function destroyRealSocket(socket: { destroyed?: boolean; destroy?: () => unknown }): void {
-  try {
-    if (socket.destroyed !== true) socket.destroy?.();
-  } catch {
-    // ERR_HTTP2_SOCKET_UNBOUND: the socket has been released and closes by itself
   }
 }
 

@@ -58,9 +58,7 @@ export class Http2Wire implements ExchangeWire {
   sendHead(head: ResponseHead, chunk: Chunk | undefined, last: boolean): boolean {
     const stream = this.#stream;
     if (stream === undefined || stream.closed || stream.destroyed) return true;
-    const headers = toHeaders(head.responseFields, { ':status': head.status });
-    if (head.contentLength !== undefined) headers['content-length'] ??= String(head.contentLength);
-    else if (headers['content-length'] !== undefined) delete headers['content-length'];
+    const headers = responseHeaders(head);
     if (last) this.#markComplete();
     if (last && chunk === undefined) {
       stream.respond(headers, END_STREAM);
@@ -196,6 +194,25 @@ export class Http2Wire implements ExchangeWire {
 const BROKEN_OFF = new Error('Response is broken off');
 const END_STREAM = { endStream: true };
 const WAIT_FOR_TRAILERS = { waitForTrailers: true };
+
+/** What frozen lists of fields became: handlers give the same head again and again, and node copies what it is given. */
+const known = new WeakMap<Fields, OutgoingHttpHeaders>();
+
+/**
+ * The head as node:http2 wants it. END_STREAM says where a body ends, so a length is only sent where the handler gave
+ * one, or where there is no body that could show it.
+ */
+function responseHeaders(head: ResponseHead): OutgoingHttpHeaders {
+  const { responseFields, status } = head;
+  const repeated = known.get(responseFields);
+  if (repeated !== undefined && repeated[':status'] === status && !head.bodyless) return repeated;
+  const headers = toHeaders(responseFields, { ':status': status });
+  if (head.bodyless) {
+    if (head.contentLength === undefined) delete headers['content-length'];
+    else headers['content-length'] ??= String(head.contentLength);
+  } else if (Object.isFrozen(responseFields)) known.set(responseFields, headers);
+  return headers;
+}
 
 /** The object node:http2 wants: lower-case names, no connection-specific fields, repeated fields as one. */
 function toHeaders(fields: Fields, headers: OutgoingHttpHeaders): OutgoingHttpHeaders {

@@ -3,97 +3,65 @@
  * `pairs`, `next`, `#`, `rawget`, `rawset`, `rawlen`, `getmetatable`, `setmetatable` and their twins in `debug` all see
  * the filled table. Host functions that look at a script's table by themselves call `touch` first.
  *
- * A call of a wrapped function gets two of them, made by Lua code with nothing in them but a number under a key no
- * script can write. The number leads to who fills them. A weak table knows the last ones that are alive; before a
- * number is used again, a table that a script has kept is filled.
+ * A call of a wrapped function gets two of them, made by Lua code with nothing in them but one string, under a key no
+ * script can write: the facts they are filled from. Nothing outside the VM has to be remembered for them, however long
+ * a script keeps them.
  */
 import type { HostFunction } from './host-functions.ts';
-import { LUA_STATUS, LUA_TYPE, type LuaThread, NULL } from './lua-exports.ts';
-import { type Reference, ScriptError, type State } from './state.ts';
+import { type CFunction, LUA_TYPE, type LuaThread } from './lua-exports.ts';
+import type { Reference, State } from './state.ts';
 
-/** Calls that are remembered before the tables of the oldest are settled. */
-const REMEMBERED_MAX = 1024;
-/** Calls settled in one go. */
-const BLOCK = 64;
-/** Key of a table's number: a light userdata, which no script can make. */
-const NUMBER_KEY = 0x6c67_7732;
+/** Key of a table's facts: a light userdata, which no script can make. */
+const FACTS_KEY = 0x6c67_7732;
 
-/** Who fills the tables of one call. */
-export interface TableSource {
-  /** Fills the first (0) or second (1) argument: the table on top of the stack of `L`, which it leaves there. */
-  fill(L: LuaThread, argument: 0 | 1): void;
-  /** Pushes the one value the filled table would give for `name` (perhaps nil); false: the table has to be filled. */
-  peek(L: LuaThread, argument: 0 | 1, name: string): boolean;
-}
+/** Fills the first (0) or second (1) argument: the table on top of the stack of `L`, which it leaves there. */
+export type Fill = (L: LuaThread, facts: string, argument: 0 | 1) => void;
+
+/** Pushes the one value the filled table would give for `name` (perhaps nil); false: the table has to be filled. */
+export type Peek = (L: LuaThread, facts: string, argument: 0 | 1, name: string) => boolean;
 
 const PRELUDE = `
-local weak, lazy, KEY, setmetatable, getmetatable, settle = ...
-local function wrap(handler)
-  return function(n)
-    local first, second = setmetatable({ [KEY] = n }, lazy), setmetatable({ [KEY] = n + 1 }, lazy)
-    weak[n], weak[n + 1] = first, second
-    return handler(first, second)
+local first, second, KEY, setmetatable = ...
+return function(handler)
+  return function(facts)
+    return handler(setmetatable({ [KEY] = facts }, first), setmetatable({ [KEY] = facts }, second))
   end
-end
-local function sweep(from, to)
-  for n = from, to do
-    local t = weak[n]
-    if t and getmetatable(t) == lazy then settle(t) end
-    weak[n] = nil
-  end
-end
-return wrap, sweep`;
+end`;
 
 export class LazyTables {
   readonly #state: State;
+  readonly #fillTable: Fill;
+  readonly #peekInto: Peek;
   readonly #wrap: Reference;
-  readonly #sweep: Reference;
-  /** Where the metatable of unfilled tables stands. */
-  #metatable = 0;
-  readonly #sources: (TableSource | undefined)[] = new Array<TableSource | undefined>(REMEMBERED_MAX);
-  #next = 0;
+  /** Where the metatables of the two arguments stand. */
+  readonly #metatables: readonly [number, number];
 
-  constructor(state: State) {
+  constructor(state: State, fill: Fill, peek: Peek) {
     this.#state = state;
+    this.#fillTable = fill;
+    this.#peekInto = peek;
     const { exports: x, memory, mainThread: L } = state;
     state.load(L, Buffer.from(PRELUDE), '=lgateway');
-    x.lua_createtable(L, REMEMBERED_MAX * 2, 0);
-    x.lua_createtable(L, 0, 1);
-    state.pushString(L, 'v');
-    x.lua_setfield(L, -2, memory.constant('__mode'));
-    x.lua_setmetatable(L, -2);
-    this.#pushMetatable(L);
-    x.lua_pushlightuserdata(L, NUMBER_KEY);
+    const metamethods = this.#createMetamethods();
+    this.#metatables = [this.#pushMetatable(L, metamethods), this.#pushMetatable(L, metamethods)];
+    x.lua_pushlightuserdata(L, FACTS_KEY);
     x.lua_getglobal(L, memory.constant('setmetatable'));
-    x.lua_getglobal(L, memory.constant('getmetatable'));
-    const { settle } = state.addFunctions({
-      settle: (T) => {
-        this.touch(T, 1);
-        return 0;
-      },
-    });
-    x.lua_pushcclosure(L, settle, 0);
-    state.call(L, 6, 2);
-    this.#sweep = state.keep(L);
+    state.call(L, 4, 1);
     this.#wrap = state.keep(L);
     this.#shadowBasicFunctions();
   }
 
-  /** Replaces the function on top of the stack by one that takes what `reserve` returns and calls it with two tables. */
-  wrap(L: LuaThread): void {
+  /**
+   * Replaces the function on top of the stack by one that takes the facts and calls it with two tables. False: it has
+   * no parameters, so that it stays as it is and is called with nothing.
+   */
+  wrap(L: LuaThread): boolean {
     const { exports: x } = this.#state;
+    if (!this.#state.takesArguments(L)) return false;
     this.#state.pushReference(L, this.#wrap);
     x.lua_rotate(L, -2, 1);
     this.#state.call(L, 1, 1);
-  }
-
-  /** Takes a number for the tables of the next call; throws ScriptError when an older table cannot be filled. */
-  reserve(L: LuaThread, source: TableSource): number {
-    const slot = this.#next;
-    if (slot % BLOCK === 0) this.#settleBlock(L, slot);
-    this.#sources[slot] = source;
-    this.#next = slot + 1 === REMEMBERED_MAX ? 0 : slot + 1;
-    return slot * 2 + 1;
+    return true;
   }
 
   /** Fills the table at `index` if it is a lazy one that has not been filled. */
@@ -102,57 +70,51 @@ export class LazyTables {
     if (x.lua_getmetatable(L, index) === 0) return;
     const metatable = x.lua_topointer(L, -1);
     this.#state.pop(L);
-    if (metatable === this.#metatable) this.#fill(L, x.lua_absindex(L, index));
-  }
-
-  /** Forgets a block of numbers; tables of theirs that are alive and unfilled are filled. */
-  #settleBlock(L: LuaThread, first: number): void {
-    const { exports: x } = this.#state;
-    if (this.#sources[first] !== undefined) {
-      this.#state.pushReference(L, this.#sweep);
-      x.lua_pushnumber(L, first * 2 + 1);
-      x.lua_pushnumber(L, (first + BLOCK) * 2);
-      if (x.lua_pcallk(L, 2, 0, 0, 0, NULL) !== LUA_STATUS.ok) {
-        this.#state.pop(L);
-        throw new ScriptError('not enough memory');
-      }
-    }
-    this.#sources.fill(undefined, first, first + BLOCK);
-  }
-
-  #fill(L: LuaThread, index: number): void {
-    const { exports: x } = this.#state;
-    x.lua_rawgetp(L, index, NUMBER_KEY);
-    const number = x.lua_tonumberx(L, -1, NULL);
-    this.#state.pop(L);
-    x.lua_pushnil(L);
-    x.lua_rawsetp(L, index, NUMBER_KEY);
-    x.lua_pushnil(L);
-    x.lua_setmetatable(L, index);
-    const source = this.#sources[(number - 1) >> 1];
-    x.lua_pushvalue(L, index);
-    source?.fill(L, number % 2 === 1 ? 0 : 1);
-    this.#state.pop(L);
+    if (metatable === this.#metatables[0]) this.#fill(L, x.lua_absindex(L, index), 0);
+    else if (metatable === this.#metatables[1]) this.#fill(L, x.lua_absindex(L, index), 1);
   }
 
   /** Answers the look-up of a string, index 2, in the table at index 1 without filling it. */
   #peek(L: LuaThread): boolean {
     const { exports: x } = this.#state;
-    if (x.lua_type(L, 1) !== LUA_TYPE.table) return false;
-    x.lua_rawgetp(L, 1, NUMBER_KEY);
-    const number = x.lua_tonumberx(L, -1, NULL);
+    if (x.lua_getmetatable(L, 1) === 0) return false;
+    const argument = this.#metatables.indexOf(x.lua_topointer(L, -1));
     this.#state.pop(L);
-    const source = this.#sources[(number - 1) >> 1];
-    return source?.peek(L, number % 2 === 1 ? 0 : 1, this.#state.toString(L, 2) as string) ?? false;
+    if (argument === -1) return false;
+    x.lua_rawgetp(L, 1, FACTS_KEY);
+    const facts = this.#state.toString(L, -1) ?? '';
+    this.#state.pop(L);
+    return this.#peekInto(L, facts, argument === 0 ? 0 : 1, this.#state.toString(L, 2) ?? '');
   }
 
-  /** Pushes the metatable of unfilled tables and notes where it stands. */
-  #pushMetatable(L: LuaThread): void {
+  #fill(L: LuaThread, index: number, argument: 0 | 1): void {
+    const { exports: x } = this.#state;
+    x.lua_rawgetp(L, index, FACTS_KEY);
+    const facts = this.#state.toString(L, -1) ?? '';
+    this.#state.pop(L);
+    x.lua_pushnil(L);
+    x.lua_rawsetp(L, index, FACTS_KEY);
+    x.lua_pushnil(L);
+    x.lua_setmetatable(L, index);
+    x.lua_pushvalue(L, index);
+    this.#fillTable(L, facts, argument);
+    this.#state.pop(L);
+  }
+
+  /** Pushes a metatable of unfilled tables; the result is where it stands. */
+  #pushMetatable(L: LuaThread, metamethods: Readonly<Record<string, CFunction>>): number {
+    const { exports: x } = this.#state;
+    x.lua_createtable(L, 0, 4);
+    this.#state.setFunctions(L, -1, metamethods);
+    return x.lua_topointer(L, -1);
+  }
+
+  #createMetamethods(): Record<string, CFunction> {
     const state = this.#state;
-    const { exports: x, memory } = state;
+    const { exports: x, memory, mainThread: L } = state;
     x.lua_getglobal(L, memory.constant('next'));
     const next = state.keep(L);
-    const functions = state.addFunctions({
+    return state.addFunctions({
       __index: (T) => {
         if (x.lua_type(T, 2) === LUA_TYPE.string && this.#peek(T)) return 1;
         this.touch(T, 1);
@@ -179,9 +141,6 @@ export class LazyTables {
         return 3;
       },
     });
-    x.lua_createtable(L, 0, 4);
-    state.setFunctions(L, -1, functions);
-    this.#metatable = x.lua_topointer(L, -1);
   }
 
   /** Puts a check for lazy tables before the functions that go round metamethods. */

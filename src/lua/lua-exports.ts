@@ -79,6 +79,7 @@ export interface LuaExports {
   luaL_loadbufferx(L: LuaThread, bytes: CString, size: number, name: CString, mode: CString): number;
   luaL_traceback(L: LuaThread, of: LuaThread, message: CString, level: number): void;
   luaL_where(L: LuaThread, level: number): void;
+  lua_getinfo(L: LuaThread, what: CString, activation: Address): number;
   lua_getstack(L: LuaThread, level: number, activation: Address): number;
 
   lua_gettop(L: LuaThread): number;

@@ -11,6 +11,7 @@ import {
 } from './host-functions.ts';
 import { isLongjmp, LuaError } from './lua-error.ts';
 import {
+  type Address,
   type CFunction,
   type CString,
   type KFunction,
@@ -35,6 +36,11 @@ const FIRST_REFERENCE = 0x7000_0000;
 
 /** Made once: sizes and statuses are mostly small. */
 const SMALL_INTEGERS: readonly bigint[] = Array.from({ length: 1024 }, (_, i) => BigInt(i));
+
+/** `lua_Debug`: its size, rounded up, and where it has `nparams` and `isvararg`. */
+const ACTIVATION_BYTES = 128;
+const ACTIVATION_PARAMETERS = 37;
+const ACTIVATION_VARARG = 38;
 
 /** Characters that are no bytes. */
 const NO_BYTES = /[^\0-\xff]/;
@@ -243,6 +249,17 @@ export class State {
   argumentError(L: LuaThread, n: number, message: string): never {
     this.memory.withString(`${message}\0`, (at) => this.exports.luaL_argerror(L, n, at));
     throw new Error('luaL_argerror does not return');
+  }
+
+  /** True when the function on top of the stack has parameters or `...`. */
+  takesArguments(L: LuaThread): boolean {
+    const { exports: x, memory } = this;
+    const scratch = memory.scratch(ACTIVATION_BYTES) as unknown as Address;
+    x.lua_pushvalue(L, -1);
+    x.lua_getinfo(L, memory.constant('>u'), scratch);
+    return (
+      memory.heap[scratch + ACTIVATION_PARAMETERS] !== 0 || memory.heap[scratch + ACTIVATION_VARARG] !== 0
+    );
   }
 
   // ---- references -----------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 /** One worker as the supervisor sees it: its thread, its start, its replacement after a crash, its end. */
+import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { COUNTER_NAMES, Counters } from '../base/counters.ts';
@@ -27,6 +28,14 @@ export const WORKER_TIMES: WorkerTimes = {
   restartDelayMaxMs: 10_000,
   healthyAfterMs: 60_000,
 };
+
+/**
+ * Young objects of a worker, MB: the state of some hundred requests under way fits in many times, so that few of them
+ * are ever moved. From 16 MB that grow from 1 to 32 from the start saved a tenth of the CPU time of small requests.
+ */
+const YOUNG_SPACE_MB = 32;
+/** How V8 turns a limit for the young generation into semi-spaces. */
+const SPACES_PER_YOUNG_GENERATION = 3;
 
 export interface WorkerThreadOptions {
   readonly workerId: number;
@@ -161,7 +170,13 @@ export class WorkerThread {
       return;
     }
     this.#generation = start.setup.generation;
-    const thread = new Worker(this.#options.entry, { workerData: start, name: `worker-${this.workerId}` });
+    // a flag of the engine holds for threads made after it, and there is no other way to set the least size
+    setFlagsFromString(`--min-semi-space-size=${YOUNG_SPACE_MB}`);
+    const thread = new Worker(this.#options.entry, {
+      workerData: start,
+      name: `worker-${this.workerId}`,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_SPACE_MB * SPACES_PER_YOUNG_GENERATION },
+    });
     this.#thread = thread;
     thread.on('message', (message: FromWorker) => this.#receive(message));
     thread.on('error', (error: unknown) => this.#crashed(error));

@@ -13,9 +13,9 @@ async function worldWithTable(): Promise<{
   const { state, lazyTables } = world;
   const L = state.mainThread;
   let fills = 0;
-  const fill = (T: LuaThread, n: number): void => {
+  world.fill = (T: LuaThread, n: string): void => {
     fills += 1;
-    for (const [key, value] of Object.entries({ a: 'A', b: 'B', n: String(n) })) {
+    for (const [key, value] of Object.entries({ a: 'A', b: 'B', n })) {
       state.pushString(T, value);
       state.exports.lua_setfield(T, -2, state.memory.constant(key));
     }
@@ -27,7 +27,7 @@ async function worldWithTable(): Promise<{
   const setGlobals = state.keep(L);
   const renew = (n = 0): void => {
     state.pushReference(L, setGlobals);
-    state.exports.lua_pushnumber(L, lazyTables.reserve(L, { fill: (T) => fill(T, n), peek: () => false }));
+    state.pushString(L, String(n));
     state.call(L, 1, 0);
   };
   renew();

@@ -8,6 +8,7 @@ const TOOLS: Readonly<Record<string, string>> = {
   h2load: 'nghttp2-client',
   chromium: 'chromium',
   openssl: 'openssl',
+  'lua5.4': 'lua5.4',
 };
 
 /** Makes sure every program of TOOLS can be started. Exits with a clear message otherwise. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type Coroutine, type CoroutineOwner, CoroutineScheduler } from '../../src/lua/coroutine.ts';
 import { installCoroutineLibrary } from '../../src/lua/coroutine-library.ts';
-import { LazyTables } from '../../src/lua/lazy-tables.ts';
+import { type Fill, LazyTables } from '../../src/lua/lazy-tables.ts';
 import type { LuaThread } from '../../src/lua/lua-exports.ts';
 import { State } from '../../src/lua/state.ts';
 import { eventually, luaModule } from './script-harness.ts';
@@ -43,6 +43,8 @@ export class LuaWorld {
   readonly state: State;
   readonly scheduler: CoroutineScheduler;
   readonly lazyTables: LazyTables;
+  /** Fills the lazy tables. */
+  fill: Fill | undefined;
   /** What Lua passed to `note`, one line a call. */
   readonly notes: string[] = [];
   /** Waits under way, oldest first: name, and how to end it with a value. */
@@ -59,7 +61,11 @@ export class LuaWorld {
       throw reason;
     });
     installCoroutineLibrary(this.scheduler);
-    this.lazyTables = new LazyTables(state);
+    this.lazyTables = new LazyTables(
+      state,
+      (L, facts, argument) => this.fill?.(L, facts, argument),
+      () => false,
+    );
     const { exports: x, memory } = state;
     const functions = state.addFunctions({
       note: (L) => {

@@ -7,6 +7,7 @@ import {
   type SecureClientSessionOptions,
 } from 'node:http2';
 import { type RequestOptions, request } from 'node:https';
+import { after } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { CounterName } from '../../src/base/counters.ts';
 import { GatewayFolder, GatewayProcess } from './run-gateway.ts';
@@ -42,6 +43,10 @@ export interface Answer {
 /** Gauges that are zero when nobody is asking any more. */
 const REQUEST_GAUGES = ['exchanges', 'coroutines', 'files', 'pipes'] as const satisfies CounterName[];
 
+const running = new Set<TestGateway>();
+// a test that fails leaves its gateway to this
+after(() => Promise.all([...running].map((gateway) => gateway.stop())));
+
 export class TestGateway {
   readonly folder: GatewayFolder;
   readonly process: GatewayProcess;
@@ -70,12 +75,8 @@ export class TestGateway {
     const usual = usualWords(folder, workers);
     const process = new GatewayProcess(folder, [...usual, ...mappings, ...(options.words ?? [])]);
     const gateway = new TestGateway(folder, process, workers);
-    try {
-      await process.ready();
-    } catch (error) {
-      folder.remove();
-      throw error;
-    }
+    running.add(gateway);
+    await process.ready();
     gateway.#referencesAtStart = (await gateway.counters()).references;
     return gateway;
   }
@@ -91,6 +92,7 @@ export class TestGateway {
   }
 
   async stop(): Promise<void> {
+    running.delete(this);
     for (const session of this.#sessions) session.destroy();
     await this.process.stop();
     this.folder.remove();

@@ -1,0 +1,101 @@
+/** Clients that ask for gigabytes and read nothing: memory stays small, and an honest client does not notice. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { askSession, TestGateway } from '../support/test-gateway.ts';
+import { WireClient } from '../support/wire-client.ts';
+
+const CLIENTS = 8;
+const REQUESTS = 2000;
+const MEMORY_MAX_BYTES = 256 * 1024 * 1024;
+const HELLO_MAX_MS = 3000;
+const HONEST_REQUESTS = 100;
+const INITIAL_WINDOW = 4;
+const STREAMS = 100;
+
+const SCRIPT = `local httpd = require 'httpd'
+local large = string.rep('8 bytes ', 1024 * 1024)
+httpd.register_handler('/large', function()
+    httpd.header{[':status'] = '200', ['content-type'] = 'text/plain'}
+    httpd.write(nil, large)
+end)
+httpd.register_handler('/hello', function()
+    httpd.header{[':status'] = '200', ['content-type'] = 'text/plain'}
+    httpd.write(nil, 'hello')
+end)`;
+
+/** Asks again and again over both protocols and returns the longest wait; memory is looked at all the while. */
+async function beHonest(gateway: TestGateway): Promise<{ longest: number; memory: number }> {
+  const session = await gateway.session();
+  let longest = 0;
+  let memory = 0;
+  for (let i = 0; i < HONEST_REQUESTS; i++) {
+    const before = performance.now();
+    const { text } = i % 5 === 0 ? await gateway.ask('h1', '/hello') : await askSession(session, '/hello');
+    assert.equal(text, 'hello');
+    longest = Math.max(longest, performance.now() - before);
+    memory = Math.max(memory, gateway.residentBytes);
+  }
+  session.destroy();
+  return { longest, memory };
+}
+
+function assertBounded({ longest, memory }: { longest: number; memory: number }): void {
+  const mebibytes = Math.round(memory / 1024 / 1024);
+  assert.ok(memory < MEMORY_MAX_BYTES, `${mebibytes} MiB are in use`);
+  assert.ok(longest < HELLO_MAX_MS, `hello took up to ${longest} ms`);
+}
+
+test('2,000 pipelined GETs of 8 MB by clients that do not read hold little memory and disturb nobody', async () => {
+  const gateway = await TestGateway.start({ '/': SCRIPT });
+  const bytes = 'GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(REQUESTS);
+  const sockets = await Promise.all(Array.from({ length: CLIENTS }, () => gateway.connect()));
+  for (const socket of sockets) {
+    socket.pause();
+    socket.write(bytes);
+  }
+  await gateway.untilCounters((now) => now.exchangesTotal >= CLIENTS, 'every client is being served');
+  assertBounded(await beHonest(gateway));
+  for (const socket of sockets) socket.destroy();
+  await gateway.untilIdle();
+  await gateway.stop();
+});
+
+test('HTTP/2 clients that open many streams of 8 MB and grant nothing hold little memory and disturb nobody', async () => {
+  const gateway = await TestGateway.start({ '/': SCRIPT });
+  const wires = await Promise.all(
+    Array.from(
+      { length: CLIENTS },
+      async () => new WireClient(await gateway.connect('h2'), { [INITIAL_WINDOW]: 1 }),
+    ),
+  );
+  for (const wire of wires) for (let i = 0; i < STREAMS; i++) wire.request(2 * i + 1, '/large');
+  await gateway.untilCounters((now) => now.exchanges === CLIENTS * STREAMS, 'every stream is being served');
+  assertBounded(await beHonest(gateway));
+  for (const wire of wires) wire.destroy();
+  await gateway.untilIdle();
+  await gateway.stop();
+});
+
+test('HTTP/2 clients that grant everything and stop reading hold little memory and disturb nobody', async () => {
+  // node:http2 does not notice that a connection it cannot write to was reset (Node 20): time has to tell it
+  const words = ['--stall-timeout', '3', '--idle-timeout', '2'];
+  const gateway = await TestGateway.start({ '/': SCRIPT }, { words });
+  const wires = await Promise.all(
+    Array.from({ length: CLIENTS }, async () => {
+      const wire = new WireClient(await gateway.connect('h2'), { [INITIAL_WINDOW]: 0x7fffffff });
+      wire.windowUpdate(0, 0x7fffffff - 65_535);
+      wire.socket.pause();
+      return wire;
+    }),
+  );
+  for (const wire of wires) for (let i = 0; i < STREAMS; i++) wire.request(2 * i + 1, '/large');
+  await gateway.untilCounters((now) => now.exchanges >= CLIENTS, 'every client is being served');
+  assertBounded(await beHonest(gateway));
+  for (const wire of wires) wire.destroy();
+  await gateway.untilIdle();
+  await gateway.untilCounters(
+    (now) => now.connections === 0 && now.sessions === 0,
+    'the connections are closed',
+  );
+  await gateway.stop();
+});
