@@ -67,7 +67,12 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const config = withMappings(completeConfig(options));
   const writeLine = options.log ?? new LogSink().write;
   const logger = createLogger(config.logLevel, 'supervisor', writeLine);
-  const supervisor = new Supervisor({ config, logger, writeLine, luaModule: compileLuaModule() });
+  const supervisor = new Supervisor({
+    config,
+    logger,
+    writeLine,
+    luaModule: compileLuaModule(config.limits),
+  });
   await supervisor.start();
   return {
     get addresses(): readonly BoundAddress[] {

@@ -81,7 +81,12 @@ async function runHere(config: Config, channel: BackgroundChannel | undefined): 
 /** Starts, serves until a signal ends it. Rejects when the start fails; then nothing is left behind. */
 async function serve(config: Config, sink: LogSink, channel: BackgroundChannel | undefined): Promise<number> {
   const logger = createLogger(config.logLevel, 'supervisor', sink.write);
-  const supervisor = new Supervisor({ config, logger, writeLine: sink.write, luaModule: compileLuaModule() });
+  const supervisor = new Supervisor({
+    config,
+    logger,
+    writeLine: sink.write,
+    luaModule: compileLuaModule(config.limits),
+  });
   process.on('uncaughtException', (error) => {
     sink.writeNow(formatLine(new Date(), 'error', 'supervisor', stackOf(error)));
     supervisor.removePidFile();

@@ -5,6 +5,7 @@ import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts';
 import { codecFunctions, cryptoFunctions } from './codec-functions.ts';
+import { readHandlerOptions } from './handler-options.ts';
 import { Invocation } from './invocation.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import type { HeadTable } from './response-head.ts';
@@ -49,11 +50,12 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
 
   return {
     register_handler: (L) => {
-      checkCount(L, 'register_handler', 2, 2);
+      checkCount(L, 'register_handler', 2, 3);
       const name = state.checkString(L, 1);
       x.luaL_checktype(L, 2, LUA_TYPE.function);
+      const options = readHandlerOptions(state, L, 3);
       x.lua_settop(L, 2);
-      script.registerHandler(name.startsWith('/') ? name : `/${name}`, L);
+      script.registerHandler(name.startsWith('/') ? name : `/${name}`, options, L);
       return 0;
     },
 

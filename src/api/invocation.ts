@@ -4,9 +4,9 @@ import { Scope } from '../base/scope.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Route } from '../http/handler.ts';
-import type { Coroutine, CoroutineOwner } from '../lua/coroutine.ts';
+import type { Coroutine, CoroutineOwner, LimitReached } from '../lua/coroutine.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
-import type { HandlerFunction, LoadedScript } from './loaded-script.ts';
+import type { HandlerFunction, HandlerOptions, LoadedScript } from './loaded-script.ts';
 import { PreloadLinks } from './preload-links.ts';
 import { packRequest } from './request-facts.ts';
 import { nextRequestNumber, requestIdOf } from './request-id.ts';
@@ -23,8 +23,14 @@ export class Invocation implements CoroutineOwner {
   #ended = false;
   #requestId: string | undefined;
 
-  constructor(script: LoadedScript, exchange: Exchange, route: Route) {
+  readonly #limits: HandlerOptions;
+  /** When the handler was first seen silent, and how much it had written then. */
+  #silentSince = 0;
+  #silentBytes = -1;
+
+  constructor(script: LoadedScript, exchange: Exchange, route: Route, limits: HandlerOptions) {
     this.#script = script;
+    this.#limits = limits;
     this.exchange = exchange;
     this.route = route;
   }
@@ -65,12 +71,16 @@ export class Invocation implements CoroutineOwner {
   start(handler: HandlerFunction): void {
     const script = this.#script;
     this.exchange.onAbort = this.#abort;
-    const coroutine = script.scheduler.start(this, (L) => {
-      script.state.pushReference(L, handler.reference);
-      if (!handler.takesTables) return 0;
-      script.state.pushString(L, packRequest(this.exchange, this.route, this.#number));
-      return 1;
-    });
+    const coroutine = script.scheduler.start(
+      this,
+      (L) => {
+        script.state.pushReference(L, handler.reference);
+        if (!handler.takesTables) return 0;
+        script.state.pushString(L, packRequest(this.exchange, this.route, this.#number));
+        return 1;
+      },
+      this.#limits.cpuLimitMs,
+    );
     if (!this.#ended) this.#coroutine = coroutine;
   }
 
@@ -90,8 +100,12 @@ export class Invocation implements CoroutineOwner {
     this.#end();
   }
 
-  failed(message: string): void {
-    this.#script.reportError(message, this.#logFields());
+  failed(message: string, limit: LimitReached | undefined): void {
+    const used =
+      limit === undefined
+        ? {}
+        : { limit: limit.name, limitMs: limit.limitMs, usedMs: Math.round(limit.usedMs) };
+    this.#script.reportError(message, { ...this.#logFields(), ...used });
     this.exchange.reset(500);
     this.#end();
   }
@@ -102,6 +116,25 @@ export class Invocation implements CoroutineOwner {
     this.exchange.onAbort = undefined;
     this.exchange.reset(status);
     this.#kill();
+  }
+
+  /** Ends the handler when it has written nothing for as long as it may. */
+  checkTime(now: number): void {
+    const { timeLimitMs } = this.#limits;
+    const { bytesWritten } = this.exchange;
+    if (bytesWritten !== this.#silentBytes) {
+      this.#silentBytes = bytesWritten;
+      this.#silentSince = now;
+    } else if (now - this.#silentSince >= timeLimitMs) {
+      const usedMs = Math.round(now - this.#silentSince);
+      this.#script.reportError('time limit reached: the handler has written nothing', {
+        ...this.#logFields(),
+        limit: 'time',
+        limitMs: timeLimitMs,
+        usedMs,
+      });
+      this.cancel(500);
+    }
   }
 
   /** The client is gone. */

@@ -2,7 +2,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import type { Counters } from '../base/counters.ts';
-import type { GatewayError } from '../base/errors.ts';
+import { type GatewayError, messageOf } from '../base/errors.ts';
 import type { LogFields, Logger } from '../base/logger.ts';
 import type { FileSystem } from '../file/file-system.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
@@ -12,6 +12,7 @@ import type { Exchange } from '../http/exchange.ts';
 import type { Handler, Route } from '../http/handler.ts';
 import { CoroutineScheduler } from '../lua/coroutine.ts';
 import { installCoroutineLibrary } from '../lua/coroutine-library.ts';
+import { VmAbandoned } from '../lua/guard.ts';
 import { LazyTables } from '../lua/lazy-tables.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import { type Reference, State } from '../lua/state.ts';
@@ -41,7 +42,36 @@ export interface ScriptOptions {
   /** The port the listener was bound to; 0 = tell each connection's own. */
   readonly serverPort: number;
   readonly workerId: number;
+  /** Defaults of handlers that do not say otherwise. */
+  readonly limits: HandlerOptions;
+  /** Bytes a state may grow to, as compiled into the module. */
+  readonly memoryBytesMax: number;
 }
+
+/** Hears of a state that should not be used any more. */
+export interface ScriptWatch {
+  /** A JavaScript exception has passed through the VM: all its exchanges have been ended. */
+  abandoned(script: LoadedScript): void;
+  /** Its memory has grown beyond a mark. */
+  overgrown(script: LoadedScript): void;
+}
+
+/** What `register_handler` was told beside name and function. */
+export interface HandlerOptions {
+  /** CPU time of one exchange, ms; Infinity = no limit. */
+  readonly cpuLimitMs: number;
+  /** Time without output of one exchange, ms; Infinity = no limit. */
+  readonly timeLimitMs: number;
+}
+
+/** CPU time a script may take to load. */
+const LOAD_LIMIT_MS = 10_000;
+/** CPU time of one garbage collection of our own. */
+const COLLECT_LIMIT_MS = 1000;
+/** Share of a state's memory that, once taken from the system, makes the state worth replacing. */
+const OVERGROWN_SHARE = 0.75;
+/** Time limits are looked at this often. */
+const SWEEP_MS = 50;
 
 /** Error reports of one script in full per second; the rest are counted, so that a broken script cannot flood the log. */
 const REPORTS_PER_SECOND_MAX = 20;
@@ -67,6 +97,7 @@ export class LoadedScript {
   readonly logger: Logger;
   readonly dispatcher: Dispatcher;
   readonly #options: ScriptOptions;
+  readonly #watch: ScriptWatch;
   readonly #handlers = new Map<string, Handler>();
   readonly #invocations = new Set<Invocation>();
   readonly #collectGarbage: Reference;
@@ -75,12 +106,14 @@ export class LoadedScript {
   /** Wait before the next collection: grows with what the last one took. */
   #collectDelayMs = COLLECT_DELAY_MS;
   #whenIdle: (() => void) | undefined;
+  #sweepTimer: NodeJS.Timeout | undefined;
+  #overgrown = false;
   #closed = false;
 
   /** Opens a state, installs the libraries and runs the script; throws ScriptError. */
-  static async load(options: ScriptOptions): Promise<LoadedScript> {
+  static async load(options: ScriptOptions, watch: ScriptWatch): Promise<LoadedScript> {
     const state = await State.create(options.module);
-    const loaded = new LoadedScript(state, options);
+    const loaded = new LoadedScript(state, options, watch);
     try {
       loaded.#run();
     } catch (error) {
@@ -90,12 +123,13 @@ export class LoadedScript {
     return loaded;
   }
 
-  private constructor(state: State, options: ScriptOptions) {
+  private constructor(state: State, options: ScriptOptions, watch: ScriptWatch) {
     this.state = state;
     this.#options = options;
+    this.#watch = watch;
     this.logger = options.logger;
     this.dispatcher = options.dispatcher;
-    this.scheduler = new CoroutineScheduler(state);
+    this.scheduler = new CoroutineScheduler(state, (reason) => this.#abandon(reason));
     const { exports: x, memory, mainThread: L } = state;
     x.lua_getglobal(L, memory.constant('collectgarbage'));
     this.#collectGarbage = state.keep(L);
@@ -137,7 +171,7 @@ export class LoadedScript {
   }
 
   /** Registers the function on top of the stack. The first registration of a name holds. */
-  registerHandler(name: string, L: LuaThread): void {
+  registerHandler(name: string, options: Partial<HandlerOptions>, L: LuaThread): void {
     if (this.#handlers.has(name)) {
       this.logger.warn('Handler registered twice; the first one stays', {
         mapping: this.#options.prefix,
@@ -147,7 +181,10 @@ export class LoadedScript {
     }
     const takesTables = this.lazyTables.wrap(L);
     const handler: HandlerFunction = { reference: this.state.keep(L), takesTables };
-    this.#handlers.set(name, { handle: (exchange, route) => this.#invoke(handler, exchange, route) });
+    const limits = { ...this.#options.limits, ...options };
+    this.#handlers.set(name, {
+      handle: (exchange, route) => this.#invoke(handler, limits, exchange, route),
+    });
   }
 
   /** Answers a pushed exchange after the Lua code that promised it has returned. */
@@ -177,8 +214,22 @@ export class LoadedScript {
   invocationEnded(invocation: Invocation): void {
     this.#invocations.delete(invocation);
     this.#options.counters.add('coroutines', -1);
+    if (this.#closed) return;
     if (this.files.mayBeForgotten) this.#collectSoon();
-    if (this.#invocations.size === 0) this.#whenIdle?.();
+    if (!this.#overgrown && this.state.memory.size > this.#options.memoryBytesMax * OVERGROWN_SHARE) {
+      this.#overgrown = true;
+      this.logger.warn('Memory of a state has grown: it is replaced', {
+        mapping: this.#options.prefix,
+        bytes: this.state.memory.size,
+        limit: this.#options.memoryBytesMax,
+      });
+      this.#watch.overgrown(this);
+    }
+    if (this.#invocations.size === 0) {
+      clearInterval(this.#sweepTimer);
+      this.#sweepTimer = undefined;
+      this.#whenIdle?.();
+    }
   }
 
   /** Resolves when no invocation is left; new ones must not be started any more. */
@@ -194,8 +245,9 @@ export class LoadedScript {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#collectTimer);
+    clearInterval(this.#sweepTimer);
     for (const invocation of [...this.#invocations]) invocation.cancel(503);
-    this.state.close();
+    this.scheduler.close();
     this.files.destroyAll();
   }
 
@@ -203,21 +255,22 @@ export class LoadedScript {
     const { script, fileSystem } = this.#options;
     const { state } = this;
     state.load(state.mainThread, readScript(fileSystem, script), `@${script}`);
-    state.call(state.mainThread, 0, 0);
+    this.scheduler.call(0, 0, LOAD_LIMIT_MS);
     if (this.#handlers.size === 0) {
       this.logger.warn('Script registered no handler', { mapping: this.#options.prefix, script });
     }
   }
 
-  #invoke(handler: HandlerFunction, exchange: Exchange, route: Route): void {
+  #invoke(handler: HandlerFunction, limits: HandlerOptions, exchange: Exchange, route: Route): void {
     if (this.#closed) {
       exchange.reset(503);
       return;
     }
-    const invocation = new Invocation(this, exchange, route);
+    const invocation = new Invocation(this, exchange, route, limits);
     this.#invocations.add(invocation);
     this.#options.counters.add('coroutines', 1);
     invocation.start(handler);
+    if (this.#invocations.size > 0) this.#sweepTimer ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
   }
 
   #currentInvocation(): Invocation | undefined {
@@ -247,9 +300,38 @@ export class LoadedScript {
     const L = state.mainThread;
     const before = performance.now();
     state.pushReference(L, this.#collectGarbage);
-    state.call(L, 0, 0);
-    this.files.collected();
+    try {
+      this.scheduler.call(0, 0, COLLECT_LIMIT_MS);
+      this.files.collected();
+    } catch (error) {
+      this.logger.warn('Garbage collection failed', {
+        error: messageOf(error),
+        mapping: this.#options.prefix,
+      });
+    }
     this.#collectDelayMs = Math.max(COLLECT_DELAY_MS, (performance.now() - before) / COLLECT_SHARE);
+  }
+
+  /** Ends invocations that have been silent for too long. */
+  #sweep(): void {
+    const now = performance.now();
+    for (const invocation of this.#invocations) invocation.checkTime(now);
+  }
+
+  /** The VM is lost. The one at fault has been told already; the others get 503. */
+  #abandon(reason: Error): void {
+    this.#closed = true;
+    clearTimeout(this.#collectTimer);
+    clearInterval(this.#sweepTimer);
+    this.logger.error('State given up', {
+      mapping: this.#options.prefix,
+      reason: reason instanceof VmAbandoned ? reason.message : (reason.stack ?? reason.message),
+      exchanges: this.#invocations.size,
+    });
+    for (const invocation of [...this.#invocations]) invocation.cancel(503);
+    this.files.destroyAll();
+    this.#whenIdle?.();
+    this.#watch.abandoned(this);
   }
 }
 

@@ -1,40 +1,123 @@
-/** A path prefix and the script behind it, for the router: loads the script and retires it when it is replaced. */
+/**
+ * A path prefix and the script behind it, for the router: loads the script, replaces a state that had to be given up
+ * or has grown too large, and retires it when a reload has brought another.
+ */
 import { GatewayError, messageOf } from '../base/errors.ts';
-import type { Handler, Mapping } from '../http/handler.ts';
-import { LoadedScript, type ScriptOptions } from './loaded-script.ts';
+import type { Exchange } from '../http/exchange.ts';
+import type { Handler, Mapping, Route } from '../http/handler.ts';
+import { LoadedScript, type ScriptOptions, type ScriptWatch } from './loaded-script.ts';
 
-export class LuaMapping implements Mapping {
+/** Exchanges that wait while a lost state is built anew, which takes some ten milliseconds; more get 503. */
+const WAITING_MAX = 1000;
+/** After a state could not be built anew, it is not tried again for this time. */
+const RETRY_MS = 1000;
+
+interface Waiting {
+  readonly exchange: Exchange;
+  readonly route: Route;
+}
+
+export class LuaMapping implements Mapping, ScriptWatch {
   readonly prefix: string;
-  readonly #script: LoadedScript;
+  readonly #options: ScriptOptions;
+  #script: LoadedScript | undefined;
+  /** Handlers of a lost state: their exchanges wait for the next one. */
+  #lost: LoadedScript | undefined;
+  readonly #waiting: Waiting[] = [];
+  #retiring = false;
+  #rebuilding = false;
 
-  constructor(prefix: string, script: LoadedScript) {
-    this.prefix = prefix;
-    this.#script = script;
+  constructor(options: ScriptOptions) {
+    this.prefix = options.prefix;
+    this.#options = options;
+  }
+
+  /** Loads the script; throws a GatewayError with the place of the error and a traceback. */
+  async load(): Promise<void> {
+    const { script } = this.#options;
+    try {
+      this.#script = await LoadedScript.load(this.#options, this);
+    } catch (error) {
+      throw new GatewayError('LGW_SCRIPT', `Cannot load "${script}": ${messageOf(error)}`, { cause: error });
+    }
   }
 
   find(name: string): Handler | undefined {
-    return this.#script.find(name);
+    if (this.#script !== undefined) return this.#script.find(name);
+    if (this.#lost?.find(name) === undefined) return undefined;
+    return { handle: (exchange, route) => this.#wait(exchange, route) };
   }
 
   /** Resolves when the last exchange has ended and the state is closed. No new one may come any more. */
   async retire(): Promise<void> {
-    await this.#script.idle();
-    this.#script.close();
+    this.#retiring = true;
+    const script = this.#script;
+    await script?.idle();
+    script?.close();
   }
 
   /** Ends its exchanges and the state now. */
   close(): void {
-    this.#script.close();
+    this.#retiring = true;
+    for (const { exchange } of this.#waiting.splice(0)) exchange.reset(503);
+    this.#script?.close();
+  }
+
+  /** The state is lost: the next exchanges wait for a new one. */
+  abandoned(script: LoadedScript): void {
+    if (this.#script === script) {
+      this.#script = undefined;
+      this.#lost = script;
+      void this.#rebuild();
+    }
+  }
+
+  /** The state's memory has grown and can never shrink: another takes over, and it ends with its last exchange. */
+  overgrown(script: LoadedScript): void {
+    if (this.#script === script) void this.#rebuild();
+  }
+
+  async #rebuild(): Promise<void> {
+    if (this.#rebuilding || this.#retiring) return;
+    this.#rebuilding = true;
+    try {
+      const fresh = await LoadedScript.load(this.#options, this);
+      if (this.#retiring) {
+        fresh.close();
+        return;
+      }
+      const old = this.#script;
+      this.#script = fresh;
+      this.#lost = undefined;
+      void old?.idle().then(() => old.close());
+      for (const { exchange, route } of this.#waiting.splice(0)) this.#handOn(fresh, exchange, route);
+    } catch (error) {
+      this.#options.logger.error(
+        `Cannot build the state of "${this.#options.script}" anew: ${messageOf(error)}`,
+      );
+      for (const { exchange } of this.#waiting.splice(0)) exchange.reset(503);
+      if (this.#script === undefined) setTimeout(() => void this.#rebuild(), RETRY_MS).unref();
+    } finally {
+      this.#rebuilding = false;
+    }
+  }
+
+  #wait(exchange: Exchange, route: Route): void {
+    if (!this.#rebuilding || this.#waiting.length >= WAITING_MAX) exchange.reset(503);
+    else this.#waiting.push({ exchange, route });
+  }
+
+  #handOn(script: LoadedScript, exchange: Exchange, route: Route): void {
+    if (exchange.finished || exchange.error !== undefined) return;
+    const handler = script.find(route.handlerName);
+    if (handler === undefined) exchange.reset(503);
+    else handler.handle(exchange, route);
   }
 }
 
-/** Loads a script; throws a GatewayError with the place of the error and a traceback. */
+/** A mapping whose script has been loaded; throws a GatewayError. */
 export async function loadLuaMapping(options: ScriptOptions): Promise<LuaMapping> {
-  try {
-    return new LuaMapping(options.prefix, await LoadedScript.load(options));
-  } catch (error) {
-    throw new GatewayError('LGW_SCRIPT', `Cannot load "${options.script}": ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
+  const mapping = new LuaMapping(options);
+  await mapping.load();
+  return mapping;
 }

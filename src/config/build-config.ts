@@ -45,6 +45,9 @@ export function buildConfig(texts: OptionTexts): Config {
       streamsMax: answers.valueOrDefault(OPTIONS.maxStreams),
       connectionsMax: answers.valueOrDefault(OPTIONS.maxConnections),
       drainTimeoutMs: answers.valueOrDefault(OPTIONS.drainTimeout),
+      memoryBytesMax: answers.valueOrDefault(OPTIONS.memory),
+      cpuLimitMs: answers.valueOrDefault(OPTIONS.cpuLimit),
+      timeLimitMs: answers.valueOrDefault(OPTIONS.timeLimit),
     },
   };
 }

@@ -19,6 +19,12 @@ export interface Limits {
   readonly connectionsMax: number;
   /** Time that open exchanges are given to finish after the first SIGTERM. */
   readonly drainTimeoutMs: number;
+  /** Memory of one Lua state: one script in one worker. */
+  readonly memoryBytesMax: number;
+  /** CPU time of one exchange in Lua, waits not counted; Infinity = no limit (`--cpu-limit 0`). */
+  readonly cpuLimitMs: number;
+  /** Time a handler may go on without writing anything; Infinity = no limit (`--time-limit 0`). */
+  readonly timeLimitMs: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -37,6 +43,11 @@ export const DEFAULT_LIMITS: Limits = {
   // about 50 KiB each: 500 MiB per worker
   connectionsMax: 10_000,
   drainTimeoutMs: 30_000,
+  // a quarter of a small machine; grows only as scripts use it
+  memoryBytesMax: 256 * 1024 * 1024,
+  // an endpoint that computes for longer belongs elsewhere
+  cpuLimitMs: 1000,
+  timeLimitMs: 60_000,
 };
 
 /** The bounds within which each limit may be set; outside them it is a slip of the keyboard. */
@@ -48,7 +59,9 @@ export const LIMIT_BOUNDS: Readonly<
     | 'headBytesMax'
     | 'streamsMax'
     | 'connectionsMax'
-    | 'workersMax',
+    | 'workersMax'
+    | 'memoryBytesMin'
+    | 'memoryBytesMax',
     number
   >
 > = {
@@ -64,4 +77,8 @@ export const LIMIT_BOUNDS: Readonly<
   connectionsMax: 1_000_000,
   /** Threads: each has Lua states of 16 MiB and more of its own. */
   workersMax: 256,
+  /** What the Lua machine starts with. */
+  memoryBytesMin: 16 * 1024 * 1024,
+  /** Addresses of wasm memory above 2 GiB are negative numbers to its C code. */
+  memoryBytesMax: 2 * 1024 * 1024 * 1024 - 64 * 1024,
 };

@@ -19,6 +19,7 @@ import {
   name,
   port,
   seconds,
+  secondsOrUnlimited,
   size,
   sizeOrUnlimited,
 } from './value-parsers.ts';
@@ -49,6 +50,9 @@ interface OptionTable {
   readonly maxBody: DefaultedOption<number>;
   readonly maxStreams: DefaultedOption<number>;
   readonly maxConnections: DefaultedOption<number>;
+  readonly memory: DefaultedOption<number>;
+  readonly cpuLimit: DefaultedOption<number>;
+  readonly timeLimit: DefaultedOption<number>;
   readonly help: FlagOption;
   readonly version: FlagOption;
 }
@@ -262,6 +266,30 @@ export const OPTIONS: OptionTable = {
     default: DEFAULT_LIMITS.connectionsMax,
     group: 'Limits',
     help: 'open connections of one worker',
+  }),
+  memory: defaulted({
+    name: 'memory',
+    argument: 'SIZE',
+    value: size(LIMIT_BOUNDS.memoryBytesMin, LIMIT_BOUNDS.memoryBytesMax),
+    default: DEFAULT_LIMITS.memoryBytesMax,
+    group: 'Limits',
+    help: 'memory of one Lua state (one script in one worker)',
+  }),
+  cpuLimit: defaulted({
+    name: 'cpu-limit',
+    argument: 'SECONDS',
+    value: secondsOrUnlimited(LIMIT_BOUNDS.timeoutMsMax),
+    default: DEFAULT_LIMITS.cpuLimitMs,
+    group: 'Limits',
+    help: 'processor time of one request in Lua, waits not counted; 0 is no limit',
+  }),
+  timeLimit: defaulted({
+    name: 'time-limit',
+    argument: 'SECONDS',
+    value: secondsOrUnlimited(LIMIT_BOUNDS.timeoutMsMax),
+    default: DEFAULT_LIMITS.timeLimitMs,
+    group: 'Limits',
+    help: 'time a handler may go on without writing anything; 0 is no limit',
   }),
   help: { kind: 'flag', name: 'help', short: 'h', group: 'Help', help: 'show this text' },
   version: { kind: 'flag', name: 'version', group: 'Help', help: 'show the version' },

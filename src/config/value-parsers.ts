@@ -53,6 +53,19 @@ export function seconds(minMs: number, maxMs: number): ValueParser<number> {
   };
 }
 
+/** A time in seconds where 0 stands for no limit and becomes Infinity. The value is in milliseconds. */
+export function secondsOrUnlimited(maxMs: number): ValueParser<number> {
+  const limited = seconds(0, maxMs);
+  return {
+    wants: `a number of seconds up to ${maxMs / MS_PER_SECOND}, or 0 for no limit`,
+    read: (text) => {
+      const ms = limited.read(text);
+      return ms === 0 ? Number.POSITIVE_INFINITY : ms;
+    },
+    show: (ms) => (ms === Number.POSITIVE_INFINITY ? '0' : limited.show(ms)),
+  };
+}
+
 /** A number of bytes such as `4096`, `64K`, `16M` or `1G` (powers of 1024). */
 export function size(min: number, max: number): ValueParser<number> {
   return {

@@ -107,27 +107,30 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
   /** The library's resume; stack on entry: coroutine, arguments. */
   function resume(thread: LuaThread): number {
     const inner = x.lua_tothread(thread, 1);
-    const count = runInner(thread, nativeResume);
+    const count = runInner(thread, inner, nativeResume);
     // true, suspension
     if (count === 2 && isHostSuspension(thread)) return passOutward(thread, inner, 1, resumeAgain);
+    if (scheduler.guard.takeYield(inner)) return passInterruption(thread, inner, count, resumeAgain);
     return count;
   }
 
   /** A wrapped function; stack on entry: arguments. */
   function callWrapped(thread: LuaThread): number {
-    const count = runInner(thread, nativeCallWrapped);
-    if (count === 1 && isHostSuspension(thread)) {
-      return passOutward(thread, x.lua_tothread(thread, FIRST_UPVALUE), 0, callWrappedAgain);
-    }
+    const inner = x.lua_tothread(thread, FIRST_UPVALUE);
+    const count = runInner(thread, inner, nativeCallWrapped);
+    if (count === 1 && isHostSuspension(thread)) return passOutward(thread, inner, 0, callWrappedAgain);
+    if (scheduler.guard.takeYield(inner)) return passInterruption(thread, inner, count, callWrappedAgain);
     return count;
   }
 
-  function runInner(thread: LuaThread, native: HostFunction): number {
+  function runInner(thread: LuaThread, inner: LuaThread, native: HostFunction): number {
     const outer = scheduler.chainYieldable;
     scheduler.chainYieldable = outer && x.lua_isyieldable(thread) !== 0;
+    scheduler.guard.enterInner(inner);
     try {
       return native(thread);
     } finally {
+      scheduler.guard.leaveInner();
       scheduler.chainYieldable = outer;
     }
   }
@@ -144,5 +147,13 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
     x.lua_settop(thread, kept);
     x.lua_pushlightuserdata(thread, HOST_SUSPENSION);
     return x.lua_yieldk(thread, 1, 0, again);
+  }
+
+  /** A hook made the inner coroutine yield, with nothing: so does this one, until the host is reached. */
+  function passInterruption(thread: LuaThread, inner: LuaThread, count: number, again: KFunction): number {
+    scheduler.running.passThrough(inner);
+    state.pop(thread, count);
+    scheduler.guard.passYield(thread);
+    return x.lua_yieldk(thread, 0, 0, again);
   }
 }

@@ -3,6 +3,7 @@
  * coroutines of the script's own (coroutine-library.ts).
  */
 import { assert } from '../base/assert.ts';
+import { Guard, VmAbandoned } from './guard.ts';
 import { LuaError } from './lua-error.ts';
 import { type KFunction, LUA_STATUS, type LuaThread, NULL, REGISTRY_INDEX } from './lua-exports.ts';
 import { ScriptError, type State } from './state.ts';
@@ -12,15 +13,28 @@ const POOL_MAX = 256;
 /** Stack slots above which a thread is not kept: it has grown and would hold that memory. */
 const POOLED_STACK_SLOTS_MAX = 200;
 
+/** CPU time of `__close` metamethods that run because their coroutine is ended from outside. */
+const CLOSE_LIMIT_MS = 100;
+
 /** Told what becomes of a coroutine. Exactly one of `finished` and `failed` is called, and neither after `kill`. */
 export interface CoroutineOwner {
   /** The function returned. Its results are on the stack of `L` and are gone afterwards. */
   finished(L: LuaThread): void;
-  /** It raised an error: message and traceback. */
-  failed(message: string): void;
+  /** It raised an error, or was ended at a limit: message and traceback. */
+  failed(message: string, limit: LimitReached | undefined): void;
   /** It waits for the host. Called every time. */
   suspended(): void;
 }
+
+/** The limit a coroutine was ended at, and how much it had used. */
+export interface LimitReached {
+  readonly name: 'cpu';
+  readonly limitMs: number;
+  readonly usedMs: number;
+}
+
+/** Told when the VM can be used no more. */
+export type Abandoned = (reason: Error) => void;
 
 /** Continues a host function after a wait, inside Lua's protection; pushes results and returns their number. */
 export type Continuation = (L: LuaThread) => number;
@@ -34,13 +48,22 @@ export class CoroutineScheduler {
   /** Script coroutines that are suspended on behalf of the host; nobody else may resume them meanwhile. */
   readonly hostSuspended: Set<LuaThread> = new Set();
   readonly afterWait: KFunction;
+  readonly guard: Guard;
+  readonly #abandoned: Abandoned;
   readonly #idle: Coroutine[] = [];
   /** The scheduler's own threads, idle or not. */
   readonly #threads = new Map<LuaThread, Coroutine>();
   #active = 0;
 
-  constructor(state: State) {
+  /** `abandoned` is told, at most once, when the VM had to be given up. */
+  constructor(state: State, abandoned: Abandoned) {
     this.state = state;
+    this.#abandoned = abandoned;
+    this.guard = new Guard(state.exports, {
+      canYield: (L) => this.canYield(L),
+      raise: (L) => state.raise(L, LIMIT_MESSAGE),
+    });
+    state.setFuelWatch(this.guard.outOfFuel);
     this.afterWait = state.addContinuation((L) => this.running.continue(L));
   }
 
@@ -52,15 +75,16 @@ export class CoroutineScheduler {
   /**
    * Runs a function: `begin` pushes it and its arguments on the thread and returns the number of arguments. The owner
    * may be told of the end before this returns; when there was no memory for a thread, undefined is returned.
+   * `cpuLimitMs`: CPU time it may use, waits not counted.
    */
-  start(owner: CoroutineOwner, begin: (L: LuaThread) => number): Coroutine | undefined {
+  start(owner: CoroutineOwner, begin: (L: LuaThread) => number, cpuLimitMs: number): Coroutine | undefined {
     const coroutine = this.#idle.pop() ?? this.#create();
     if (coroutine === undefined) {
-      owner.failed('not enough memory');
+      owner.failed('not enough memory', undefined);
       return undefined;
     }
     this.#active += 1;
-    coroutine.start(owner, begin);
+    coroutine.start(owner, begin, cpuLimitMs);
     return coroutine;
   }
 
@@ -87,17 +111,67 @@ export class CoroutineScheduler {
 
   /** True when a host function called from `L` may wait. */
   canWait(L: LuaThread): boolean {
+    return this.current !== undefined && this.canYield(L);
+  }
+
+  /** True when a yield from `L` reaches the host. */
+  canYield(L: LuaThread): boolean {
+    const { current } = this;
     return (
       this.chainYieldable &&
-      this.current !== undefined &&
-      !this.current.closing &&
+      current !== undefined &&
+      !current.closing &&
       this.state.exports.lua_isyieldable(L) !== 0
     );
+  }
+
+  /** Gives the VM up; every coroutine of it is dead. `first` is told before everybody else hears of it. */
+  abandon(reason: Error, first?: () => void): void {
+    if (this.state.abandoned) return;
+    this.state.abandon();
+    this.current = undefined;
+    first?.();
+    this.#abandoned(reason);
+  }
+
+  /**
+   * Calls the function below its arguments on the main thread, where nothing can wait. Throws ScriptError for an error,
+   * for the limit, and when the VM had to be given up.
+   */
+  call(argumentCount: number, resultCount: number, cpuLimitMs: number): void {
+    this.#runOnMainThread(cpuLimitMs, () =>
+      this.state.call(this.state.mainThread, argumentCount, resultCount),
+    );
+  }
+
+  /** Closes the state; finalisers run, but not for long. */
+  close(): void {
+    if (this.state.closed) return;
+    try {
+      this.#runOnMainThread(CLOSE_LIMIT_MS, () => this.state.close());
+    } catch (error) {
+      // what could not be closed in time has been given up
+      if (!(error instanceof ScriptError)) throw error;
+    }
+  }
+
+  #runOnMainThread(cpuLimitMs: number, run: () => void): void {
+    this.guard.enter(this.state.mainThread, cpuLimitMs, false);
+    try {
+      run();
+    } catch (thrown) {
+      if (thrown instanceof ScriptError) throw thrown;
+      this.abandon(asError(thrown));
+      throw new ScriptError(thrown instanceof VmAbandoned ? LIMIT_MESSAGE : asError(thrown).message);
+    } finally {
+      this.guard.leave();
+    }
   }
 
   /** Takes back a coroutine whose function has ended. */
   giveBack(coroutine: Coroutine, reusable: boolean): void {
     this.#active -= 1;
+    if (this.state.abandoned) return;
     const x = this.state.exports;
     const pooled =
       reusable && this.#idle.length < POOL_MAX && x.lua_gettop(coroutine.thread) < POOLED_STACK_SLOTS_MAX;
@@ -149,6 +223,8 @@ export class Coroutine {
   #cancel: (() => void) | undefined;
   /** Script coroutines this one is suspended through. */
   #passed: LuaThread[] | undefined;
+  #cpuLimitMs = Number.POSITIVE_INFINITY;
+  #cpuUsedMs = 0;
 
   constructor(scheduler: CoroutineScheduler, thread: LuaThread) {
     this.#scheduler = scheduler;
@@ -178,14 +254,16 @@ export class Coroutine {
     return this.#killed;
   }
 
-  start(owner: CoroutineOwner, begin: (L: LuaThread) => number): void {
+  start(owner: CoroutineOwner, begin: (L: LuaThread) => number, cpuLimitMs: number): void {
     assert(this.#status === 'idle', 'a coroutine runs one function at a time');
     this.#owner = owner;
     this.#killed = false;
+    this.#cpuLimitMs = cpuLimitMs;
+    this.#cpuUsedMs = 0;
     const argumentCount = this.#scheduler.state.attempt(() => begin(this.thread));
     if (argumentCount instanceof ScriptError) {
       this.#release(false);
-      owner.failed(argumentCount.message);
+      owner.failed(argumentCount.message, undefined);
       return;
     }
     this.#resume(argumentCount);
@@ -209,10 +287,10 @@ export class Coroutine {
 
   /** Resumes a waiting coroutine. Bound, so that it can be handed out as a callback. */
   readonly wake = (): void => {
-    if (this.#status !== 'suspended') return;
+    if (this.#status !== 'suspended' || this.#scheduler.state.abandoned) return;
     this.#cancel = undefined;
-    // what it yielded is still on its stack, which would grow with every wait
-    this.#scheduler.state.exports.lua_settop(this.thread, -2);
+    // what a wait yielded is still on its stack, which would grow with every one; the end of a slice yields nothing
+    if (this.#next !== undefined) this.#scheduler.state.exports.lua_settop(this.thread, -2);
     this.#resume(0);
   };
 
@@ -236,31 +314,73 @@ export class Coroutine {
    * closed. The owner is not told.
    */
   kill(): void {
-    if (this.#status === 'idle') return;
+    if (this.#status === 'idle' || this.#scheduler.state.abandoned) return;
     this.#killed = true;
     if (this.#status === 'suspended') this.#close();
   }
 
   #resume(argumentCount: number): void {
     const scheduler = this.#scheduler;
-    const x = scheduler.state.exports;
+    const { state, guard } = scheduler;
     const outer = scheduler.current;
     const outerYieldable = scheduler.chainYieldable;
     scheduler.current = this;
     scheduler.chainYieldable = true;
     if (this.#passed !== undefined) this.#forgetPassed();
     this.#status = 'running';
-    const status = x.lua_resume(
-      this.thread,
-      NULL as LuaThread,
-      argumentCount,
-      scheduler.state.memory.sizeOut,
-    );
+    guard.enter(this.thread, this.#cpuLimitMs - this.#cpuUsedMs, true, this.#cpuUsedMs > 0);
+    let status: number;
+    try {
+      status = state.exports.lua_resume(this.thread, NULL as LuaThread, argumentCount, state.memory.sizeOut);
+    } catch (thrown) {
+      this.#cpuUsedMs += guard.leave();
+      scheduler.chainYieldable = outerYieldable;
+      this.#abandon(thrown);
+      return;
+    }
     scheduler.current = outer;
     scheduler.chainYieldable = outerYieldable;
-    if (status === LUA_STATUS.ok) this.#finish();
-    else if (status !== LUA_STATUS.yield) this.#fail(scheduler.state.describeError(this.thread, status));
+    const interruption =
+      status === LUA_STATUS.yield && guard.takeYield(this.thread) ? (guard.armed ?? 'slice') : undefined;
+    this.#cpuUsedMs += guard.leave();
+    if (interruption === 'slice') this.#takeTurns();
+    else if (interruption === 'limit') this.#failAtLimit();
+    else if (status === LUA_STATUS.ok) this.#finish();
+    else if (status !== LUA_STATUS.yield) this.#fail(state.describeError(this.thread, status));
     else this.#suspend();
+  }
+
+  /** Its slice is used up: it goes on after everybody else who is ready. */
+  #takeTurns(): void {
+    this.#status = 'suspended';
+    if (this.#killed) {
+      this.#close();
+      return;
+    }
+    const turn = setImmediate(this.wake);
+    this.#cancel = () => clearImmediate(turn);
+  }
+
+  #failAtLimit(): void {
+    const traceback = this.#scheduler.state.traceback(this.thread, LIMIT_MESSAGE);
+    this.#fail(traceback, this.#limitReached());
+  }
+
+  /** An exception has passed through the VM: this coroutine gets its error, all others of the state are lost. */
+  #abandon(thrown: unknown): void {
+    const owner = this.#owner as CoroutineOwner;
+    const reason = asError(thrown);
+    const limit = reason instanceof VmAbandoned ? this.#limitReached() : undefined;
+    this.#status = 'idle';
+    this.#owner = undefined;
+    this.#scheduler.abandon(reason, () => {
+      if (this.#killed) return;
+      owner.failed(limit === undefined ? (reason.stack ?? reason.message) : LIMIT_MESSAGE, limit);
+    });
+  }
+
+  #limitReached(): LimitReached {
+    return { name: 'cpu', limitMs: this.#cpuLimitMs, usedMs: this.#cpuUsedMs };
   }
 
   #finish(): void {
@@ -269,12 +389,12 @@ export class Coroutine {
     this.#release(true);
   }
 
-  #fail(message: string): void {
+  #fail(message: string, limit?: LimitReached): void {
     const owner = this.#owner as CoroutineOwner;
     const killed = this.#killed;
     this.#closeVariables();
     this.#release(false);
-    if (!killed) owner.failed(message);
+    if (!killed) owner.failed(message, limit);
   }
 
   #suspend(): void {
@@ -300,9 +420,18 @@ export class Coroutine {
     const x = scheduler.state.exports;
     scheduler.current = this;
     this.#status = 'closing';
-    // the script's coroutines it waited in come first: the innermost, then the ones around it
-    for (const inner of this.#passed ?? []) x.lua_resetthread(inner);
-    x.lua_resetthread(this.thread);
+    // Inside a run of somebody else, that one's limits hold.
+    const alone = outer === undefined;
+    if (alone) scheduler.guard.enter(this.thread, CLOSE_LIMIT_MS, false);
+    try {
+      // the script's coroutines it waited in come first: the innermost, then the ones around it
+      for (const inner of this.#passed ?? []) x.lua_resetthread(inner);
+      x.lua_resetthread(this.thread);
+    } catch (thrown) {
+      if (!alone) throw thrown;
+      scheduler.abandon(asError(thrown));
+    }
+    if (alone) scheduler.guard.leave();
     scheduler.current = outer;
   }
 
@@ -321,3 +450,10 @@ export class Coroutine {
 
 /** The one value a host suspension yields; no script can make a light userdata. */
 export const HOST_SUSPENSION = 0x6c67_7731;
+
+/** What a script's own pcall may see where a limit has to be raised as an error. */
+const LIMIT_MESSAGE = 'CPU limit reached';
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

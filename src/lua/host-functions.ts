@@ -7,8 +7,13 @@ export type HostFunction = (L: LuaThread) => number;
 export type HostContinuation = (L: LuaThread, status: number, context: number) => number;
 
 const I32 = 0x7f;
-const FUNCTION_TYPES = [0x60, 1, I32, 1, I32];
-const CONTINUATION_TYPES = [0x60, 3, I32, I32, I32, 1, I32];
+/** Function types of the binary format: form, parameters, results. */
+const TYPES = {
+  function: [0x60, 1, I32, 1, I32],
+  continuation: [0x60, 3, I32, I32, I32, 1, I32],
+  hook: [0x60, 2, I32, I32, 0],
+} as const;
+type Kind = keyof typeof TYPES;
 
 /** Compiled trampolines by shape, shared by all states of a thread. */
 const compiled = new Map<string, WebAssembly.Module>();
@@ -18,7 +23,7 @@ export function addHostFunctions<K extends string>(
   exports: LuaExports,
   functions: Readonly<Record<K, HostFunction>>,
 ): Record<K, CFunction> {
-  return add(exports, functions, 'f') as Record<K, CFunction>;
+  return add(exports, functions, 'function') as Record<K, CFunction>;
 }
 
 /** The same for continuations. */
@@ -26,24 +31,27 @@ export function addHostContinuations<K extends string>(
   exports: LuaExports,
   functions: Readonly<Record<K, HostContinuation>>,
 ): Record<K, KFunction> {
-  return add(exports, functions, 'k') as Record<K, KFunction>;
+  return add(exports, functions, 'continuation') as Record<K, KFunction>;
+}
+
+/** The same for a debug hook; its second argument, the activation record, is not passed on. */
+export function addHostHook(exports: LuaExports, hook: (L: LuaThread) => void): CFunction {
+  return add(exports, { hook: (L: LuaThread) => hook(L) }, 'hook')['hook'] as CFunction;
 }
 
 function add(
   exports: LuaExports,
-  functions: Readonly<Record<string, HostFunction | HostContinuation>>,
-  kind: 'f' | 'k',
+  functions: Readonly<Record<string, (L: LuaThread, status: number, context: number) => unknown>>,
+  kind: Kind,
 ): Record<string, number> {
   const names = Object.keys(functions);
   const shape = `${kind}${names.length}`;
   let module = compiled.get(shape);
   if (module === undefined) {
-    module = new WebAssembly.Module(
-      trampolines(names.length, kind === 'f' ? FUNCTION_TYPES : CONTINUATION_TYPES),
-    );
+    module = new WebAssembly.Module(trampolines(names.length, TYPES[kind]));
     compiled.set(shape, module);
   }
-  const imports = Object.fromEntries(names.map((name, i) => [String(i), functions[name] as HostFunction]));
+  const imports = Object.fromEntries(names.map((name, i) => [String(i), functions[name]]));
   const instance = new WebAssembly.Instance(module, { h: imports });
   const table = exports.__indirect_function_table;
   const first = table.grow(names.length);

@@ -46,6 +46,8 @@ export const LUA_STATUS = { ok: 0, yield: 1, runtimeError: 2, syntaxError: 3, me
 export interface LuaExports {
   readonly memory: WebAssembly.Memory;
   readonly __indirect_function_table: WebAssembly.Table;
+  /** Loop rounds until the host is called (wasm-rewriter.ts). */
+  readonly fuel: { value: number };
   malloc(size: number): Address;
   free(address: Address): void;
 
@@ -63,6 +65,7 @@ export interface LuaExports {
   lua_yieldk(L: LuaThread, resultCount: number, context: number, k: KFunction): number;
   lua_isyieldable(L: LuaThread): number;
   lua_status(L: LuaThread): number;
+  lua_sethook(L: LuaThread, hook: CFunction, mask: number, count: number): void;
   lua_pcallk(
     L: LuaThread,
     args: number,

@@ -28,6 +28,9 @@ import { instantiateLua } from './wasm-instance.ts';
 /** A value kept in the registry until `release`. */
 export type Reference = number & { readonly reference: unique symbol };
 
+/** Loop rounds before a guard has been set: more than the libraries need to open. */
+const START_FUEL = 0x7fff_ffff;
+
 /** References are light userdata keys of the registry; real addresses of wasm memory stay below this number. */
 const FIRST_REFERENCE = 0x7000_0000;
 
@@ -58,9 +61,19 @@ export class State {
   readonly #interned = new Map<string, Reference>();
   #closed = false;
 
+  /** Called when the module has used up its fuel. */
+  #outOfFuel: () => void = refuel;
+  #abandoned = false;
+
   /** Opens a state with Lua's standard libraries. */
   static async create(module: WebAssembly.Module): Promise<State> {
-    return new State(await instantiateLua(module));
+    let state: State | undefined;
+    const exports = await instantiateLua(module, () => {
+      if (state !== undefined) state.#outOfFuel();
+    });
+    exports.fuel.value = START_FUEL;
+    state = new State(exports);
+    return state;
   }
 
   private constructor(exports: LuaExports) {
@@ -75,6 +88,22 @@ export class State {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** True after a JavaScript exception has passed through the VM: nothing may call into it any more. */
+  get abandoned(): boolean {
+    return this.#abandoned;
+  }
+
+  /** Gives the VM up: it is not closed properly, its memory goes with the last reference to it. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.#closed = true;
+  }
+
+  /** Who looks at the clock when fuel is used up. */
+  setFuelWatch(outOfFuel: () => void): void {
+    this.#outOfFuel = outOfFuel;
   }
 
   /** References held now, without interned constants. */
@@ -292,6 +321,21 @@ export class State {
     }
   }
 
+  /** Raises an error without position in `L`; does not return. */
+  raise(L: LuaThread, message: string): number {
+    this.pushString(L, message);
+    return this.exports.lua_error(L);
+  }
+
+  /** `message` followed by a traceback of `L`. Never raises. */
+  traceback(L: LuaThread, message: string): string {
+    const x = this.exports;
+    x.lua_pushcclosure(this.mainThread, this.#errorFunctions.describe, 0);
+    const pushed = this.attempt(() => this.pushString(this.mainThread, message));
+    if (pushed instanceof ScriptError) x.lua_pushnil(this.mainThread);
+    return this.#describe(L, message);
+  }
+
   /** The error value on top of `L`, which has ended, as text with a traceback of `L`; pops it. Never raises. */
   describeError(L: LuaThread, status: number): string {
     const x = this.exports;
@@ -303,6 +347,13 @@ export class State {
     const fallback = `(error object is a ${this.typeName(L, -1)} value)`;
     x.lua_pushcclosure(main, this.#errorFunctions.describe, 0);
     x.lua_xmove(L, main, 1);
+    return this.#describe(L, fallback);
+  }
+
+  /** Calls `describe`, which stands on the main thread below the error value, under protection. */
+  #describe(L: LuaThread, fallback: string): string {
+    const x = this.exports;
+    const main = this.mainThread;
     x.lua_pushthread(L);
     x.lua_xmove(L, main, 1);
     const described = x.lua_pcallk(main, 2, 1, 0, 0, NULL) === LUA_STATUS.ok;
@@ -394,3 +445,5 @@ export class State {
     return this.#nextReference as Reference;
   }
 }
+
+function refuel(): void {}

@@ -14,14 +14,14 @@ const { LuaFactory }: typeof import('wasmoon') = createRequire(import.meta.url)(
 
 let previous: Promise<unknown> = Promise.resolve();
 
-/** A fresh Lua VM: its own memory, no state opened yet. */
-export function instantiateLua(module: WebAssembly.Module): Promise<LuaExports> {
-  const instance = previous.then(() => instantiateAlone(module));
+/** A fresh Lua VM: its own memory, no state opened yet. `outOfFuel` is called whenever its fuel is used up. */
+export function instantiateLua(module: WebAssembly.Module, outOfFuel: () => void): Promise<LuaExports> {
+  const instance = previous.then(() => instantiateAlone(module, outOfFuel));
   previous = instance.catch(() => undefined);
   return instance;
 }
 
-async function instantiateAlone(module: WebAssembly.Module): Promise<LuaExports> {
+async function instantiateAlone(module: WebAssembly.Module, outOfFuel: () => void): Promise<LuaExports> {
   const original = WebAssembly.instantiate;
   const consoleError = console.error;
   let captured: WebAssembly.Instance | undefined;
@@ -29,6 +29,11 @@ async function instantiateAlone(module: WebAssembly.Module): Promise<LuaExports>
   // that itself, as an ordinary "not enough memory".
   console.error = () => undefined;
   WebAssembly.instantiate = (async (_bytes: unknown, imports: WebAssembly.Imports) => {
+    const environment = imports['env'] as Record<string, unknown>;
+    environment['system'] = () => {
+      outOfFuel();
+      return 0;
+    };
     captured = await original(module, imports);
     return { instance: captured, module };
   }) as unknown as typeof WebAssembly.instantiate;

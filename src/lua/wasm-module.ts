@@ -1,10 +1,26 @@
-/** Reads and compiles wasmoon's Lua module once; the compiled module is handed to every worker thread. */
+/** Reads wasmoon's Lua module, makes it boundable and compiles it once; every worker thread is handed the result. */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { rewriteModule } from './wasm-rewriter.ts';
+
+const PAGE_BYTES = 64 * 1024;
+
+export interface LuaModuleOptions {
+  /** Bytes of memory a state may grow to. */
+  readonly memoryBytesMax: number;
+}
 
 /** Compiles the Lua VM. A WebAssembly.Module can be posted to other threads without compiling it again. */
-export async function compileLuaModule(): Promise<WebAssembly.Module> {
+export async function compileLuaModule({ memoryBytesMax }: LuaModuleOptions): Promise<WebAssembly.Module> {
   const entry = createRequire(import.meta.url).resolve('wasmoon');
-  return WebAssembly.compile(await readFile(join(dirname(entry), 'glue.wasm')));
+  const module = await readFile(join(dirname(entry), 'glue.wasm'));
+  return WebAssembly.compile(
+    rewriteModule(module, {
+      memoryPagesMax: Math.floor(memoryBytesMax / PAGE_BYTES),
+      // only os.execute ever called it, and that is replaced
+      hostCall: 'env.system',
+      fuelName: 'fuel',
+    }),
+  );
 }

@@ -128,7 +128,7 @@ export class GatewayWorker {
 
   /** All scripts of a setup, or none. */
   async #load(setup: WorkerSetup): Promise<LuaMapping[]> {
-    const { luaModule, serverPort, workerId } = this.#start;
+    const { luaModule, serverPort, workerId, limits } = this.#start;
     const loads = setup.mappings.map(({ prefix, script }) =>
       loadLuaMapping({
         prefix: toBytes(prefix),
@@ -141,6 +141,8 @@ export class GatewayWorker {
         counters: this.#counters,
         serverPort,
         workerId,
+        limits,
+        memoryBytesMax: limits.memoryBytesMax,
       }),
     );
     const results = await Promise.allSettled(loads);

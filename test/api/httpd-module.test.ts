@@ -25,8 +25,8 @@ async function errorOf(call: string): Promise<string> {
 
 test('httpd.register_handler() refuses wrong arguments with the place of the call', async () => {
   for (const [call, message] of [
-    ["'/x'", "wrong number of arguments to 'register_handler' (2 expected, got 1)"],
-    ["'/x', print, 1", "wrong number of arguments to 'register_handler' (2 expected, got 3)"],
+    ["'/x'", "wrong number of arguments to 'register_handler' (2 or 3 expected, got 1)"],
+    ["'/x', print, {}, 1", "wrong number of arguments to 'register_handler' (2 or 3 expected, got 4)"],
     ['{}, print', "bad argument #1 to 'register_handler' (string expected, got table)"],
     ["'/x', 'y'", "bad argument #2 to 'register_handler' (function expected, got string)"],
     ["'/x', nil", "bad argument #2 to 'register_handler' (function expected, got nil)"],

@@ -217,6 +217,7 @@ describe('the option table', () => {
       workers: ['-w', '200'],
       'log-level': ['--log-level', 'error'],
       http: ['--http', '1'],
+      memory: ['--memory', '64M'],
     };
     for (const option of ALL_OPTIONS) {
       // asked for by name elsewhere, or the default written out

@@ -23,20 +23,25 @@ const HOARD = `
 
 test('A script that runs out of memory gets an error it can catch, and the VM lives on', async () => {
   const world = await LuaWorld.create(module);
-  assert.deepEqual(world.evaluate(`return pcall(string.rep, 'x', 1 << 30)`), ['false', 'not enough memory']);
+  assert.deepEqual(await world.evaluateLong(`return pcall(string.rep, 'x', 1 << 30)`), [
+    'false',
+    'not enough memory',
+  ]);
   assert.deepEqual(
-    world.evaluate(
+    await world.evaluateLong(
       `local t = {} local ok, m = pcall(function() while true do t[#t + 1] = ('x'):rep(100000) .. #t end end) t = nil collectgarbage() return ok, m`,
     ),
     ['false', 'not enough memory'],
   );
-  assert.deepEqual(world.evaluate(`return #('y'):rep(1 << 20)`), ['1048576']);
+  assert.deepEqual(await world.evaluateLong(`return #('y'):rep(1 << 20)`), ['1048576']);
   assert(world.state.memory.size <= CAP_BYTES);
 });
 
 test('A coroutine that dies of memory tells it without a traceback', async () => {
   const world = await LuaWorld.create(module);
-  const run = world.run(`local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end`);
+  const run = await world.settle(
+    world.run(`local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end`),
+  );
   assert.deepEqual([run.outcome, run.message], ['failed', 'not enough memory']);
   assert.equal(world.scheduler.active, 0);
 });
@@ -59,7 +64,7 @@ test('A string from the host that does not fit is a Lua error', async () => {
 
 test('A full heap fails the coroutine that is being prepared and nothing else', async () => {
   const world = await LuaWorld.create(module);
-  const fill = world.run(HOARD);
+  const fill = await world.settle(world.run(HOARD));
   assert.equal(fill.outcome, 'finished', fill.message);
   const waiting = [];
   let failed = 0;
@@ -75,7 +80,7 @@ test('A full heap fails the coroutine that is being prepared and nothing else', 
   world.state.exports.lua_setglobal(world.state.mainThread, world.state.memory.constant('hoard'));
   world.run('collectgarbage()');
   world.run('collectgarbage()');
-  assert.deepEqual(world.evaluate(`return #('y'):rep(1 << 20)`), ['1048576']);
+  assert.deepEqual(await world.evaluateLong(`return #('y'):rep(1 << 20)`), ['1048576']);
 });
 
 test('Requests that find no memory get 500, and the ones after the shortage are served', async () => {

@@ -5,7 +5,7 @@ import { installCoroutineLibrary } from '../../src/lua/coroutine-library.ts';
 import { type Fill, LazyTables } from '../../src/lua/lazy-tables.ts';
 import type { LuaThread } from '../../src/lua/lua-exports.ts';
 import { State } from '../../src/lua/state.ts';
-import { luaModule } from './script-harness.ts';
+import { eventually, luaModule } from './script-harness.ts';
 
 /** One Lua function under way. */
 export class Run implements CoroutineOwner {
@@ -57,7 +57,9 @@ export class LuaWorld {
 
   private constructor(state: State) {
     this.state = state;
-    this.scheduler = new CoroutineScheduler(state);
+    this.scheduler = new CoroutineScheduler(state, (reason) => {
+      throw reason;
+    });
     installCoroutineLibrary(this.scheduler);
     this.lazyTables = new LazyTables(
       state,
@@ -83,10 +85,14 @@ export class LuaWorld {
   /** Starts the text as a function. */
   run(source: string): Run {
     const run = new Run(this.state);
-    run.coroutine = this.scheduler.start(run, (L) => {
-      this.state.load(L, Buffer.from(source, 'latin1'), '=test');
-      return 0;
-    });
+    run.coroutine = this.scheduler.start(
+      run,
+      (L) => {
+        this.state.load(L, Buffer.from(source, 'latin1'), '=test');
+        return 0;
+      },
+      Number.POSITIVE_INFINITY,
+    );
     return run;
   }
 
@@ -95,6 +101,19 @@ export class LuaWorld {
     const run = this.run(source);
     assert.equal(run.outcome, 'finished', run.message);
     return run.results;
+  }
+
+  /** The same for a text that may take longer than a slice. */
+  async evaluateLong(source: string): Promise<string[]> {
+    const run = await this.settle(this.run(source));
+    assert.equal(run.outcome, 'finished', run.message);
+    return run.results;
+  }
+
+  /** Waits until the run has ended or waits for the host. */
+  async settle(run: Run): Promise<Run> {
+    await eventually(() => assert.notEqual(run.outcome, 'running'));
+    return run;
   }
 
   /** Ends the oldest wait. */

@@ -32,7 +32,7 @@ export function realSupervisor(
     },
     logger: createLogger('info', 'supervisor', (line) => lines.push(line)),
     writeLine: (line) => lines.push(line),
-    luaModule: compileLuaModule(),
+    luaModule: compileLuaModule(DEFAULT_LIMITS),
     ...options,
   });
 }

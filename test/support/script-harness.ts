@@ -4,7 +4,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LoadedScript } from '../../src/api/loaded-script.ts';
-import { LuaMapping } from '../../src/api/lua-mapping.ts';
 import { Counters } from '../../src/base/counters.ts';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
@@ -26,7 +25,7 @@ let compiled: Promise<WebAssembly.Module> | undefined;
 
 /** The VM's module, compiled once for all tests of a file. */
 export function luaModule(): Promise<WebAssembly.Module> {
-  compiled ??= compileLuaModule();
+  compiled ??= compileLuaModule(DEFAULT_LIMITS);
   return compiled;
 }
 
@@ -194,19 +193,29 @@ export class ScriptHarness {
 
   async #load(source: string): Promise<void> {
     this.writeFile('script.lua', source);
-    this.#script = await LoadedScript.load({
-      prefix: this.prefix,
-      script: 'script.lua',
-      module: this.#module,
-      fileSystem: this.fileSystem,
-      processes: this.processes,
-      dispatcher: this.dispatcher,
-      logger: this.logger,
-      counters: this.counters,
-      serverPort: 8443,
-      workerId: 1,
-    });
-    this.dispatcher.router.replace([new LuaMapping(this.prefix, this.#script)]);
+    const script = await LoadedScript.load(
+      {
+        prefix: this.prefix,
+        script: 'script.lua',
+        module: this.#module,
+        fileSystem: this.fileSystem,
+        processes: this.processes,
+        dispatcher: this.dispatcher,
+        logger: this.logger,
+        counters: this.counters,
+        serverPort: 8443,
+        workerId: 1,
+        // a busy machine must not end what a test runs
+        limits: { cpuLimitMs: Number.POSITIVE_INFINITY, timeLimitMs: Number.POSITIVE_INFINITY },
+        memoryBytesMax: DEFAULT_LIMITS.memoryBytesMax,
+      },
+      {
+        abandoned: () => this.log.push('error abandoned'),
+        overgrown: () => this.log.push('warn overgrown'),
+      },
+    );
+    this.#script = script;
+    this.dispatcher.router.replace([{ prefix: this.prefix, find: (name) => script.find(name) }]);
   }
 
   #createLogger(): Logger {

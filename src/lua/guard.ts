@@ -1,0 +1,159 @@
+/**
+ * Bounds the time of Lua code in one state: slices it, ends it at its CPU limit, and as a last resort breaks out of it.
+ *
+ * The rewritten module (wasm-rewriter.ts) calls the host whenever `fuel` loop rounds are used up. Then the clock is
+ * looked at: time left, refill; a slice used up, a count hook makes the Lua thread yield, so that others get their
+ * turn; the CPU limit reached, the same hook yields for good, or raises where no yield is possible; and when the code
+ * still runs some time later (inside one C function, a message handler, a finaliser), a JavaScript exception is
+ * thrown through the VM, which is unusable from then on.
+ */
+import { addHostHook } from './host-functions.ts';
+import { type CFunction, type LuaExports, type LuaThread, NULL } from './lua-exports.ts';
+
+/** Loop rounds between two looks at the clock: one or two milliseconds of Lua. */
+const FUEL_ROUNDS = 500_000;
+/** Code runs this long before others get their turn. */
+const SLICE_MS = 10;
+/** After its limit the code has this long to end by hooks before the VM is given up. */
+const GRACE_MS = 50;
+/** `LUA_MASKCOUNT` */
+const MASK_COUNT = 8;
+
+/** Thrown through the VM's frames: whoever called into the VM gives it up. */
+export class VmAbandoned extends Error {
+  override readonly name = 'VmAbandoned';
+}
+
+/** What a hook was set for. */
+export type Interruption = 'slice' | 'limit';
+
+export interface GuardHooks {
+  /** True when a yield from `thread` reaches the host, through all coroutines between. */
+  canYield(thread: LuaThread): boolean;
+  /** Raises the error of a limit in `thread`, where it cannot be yielded. */
+  raise(thread: LuaThread): number;
+}
+
+export class Guard {
+  readonly #exports: LuaExports;
+  readonly #hooks: GuardHooks;
+  readonly #hook: CFunction;
+  /** Time the run may take, ms; Infinity = no limit. */
+  #limitMs = Number.POSITIVE_INFINITY;
+  #mayBeSliced = false;
+  /** Runs are numbered; the clock is read only in those long enough to use up their fuel. */
+  #run = 0;
+  #clockedRun = 0;
+  #startedAt = 0;
+  #sliceStartedAt = 0;
+  #armedAt = 0;
+  #armed: Interruption | undefined;
+  /** The thread a hook has made yield, until the host has seen it. */
+  #yielded: LuaThread | undefined;
+  /** The threads that run now, outermost first. */
+  readonly #threads: LuaThread[] = [];
+
+  constructor(exports: LuaExports, hooks: GuardHooks) {
+    this.#exports = exports;
+    this.#hooks = hooks;
+    this.#hook = addHostHook(exports, (L) => this.#interrupt(L));
+    exports.fuel.value = FUEL_ROUNDS;
+  }
+
+  /** What the run is being interrupted for. */
+  get armed(): Interruption | undefined {
+    return this.#armed;
+  }
+
+  /**
+   * The host is about to call into the VM. `limitMs`: CPU time this run has left. `isLong`: it is known to take its
+   * time, so that the clock is read from the start.
+   */
+  enter(thread: LuaThread, limitMs: number, mayBeSliced: boolean, isLong = false): void {
+    this.#run += 1;
+    this.#limitMs = limitMs;
+    this.#mayBeSliced = mayBeSliced;
+    this.#armed = undefined;
+    this.#yielded = undefined;
+    this.#threads.length = 0;
+    this.#threads.push(thread);
+    if (isLong) this.#startClock(performance.now());
+  }
+
+  /** The call is over. CPU time it took, ms; 0 when that was too little to be looked at. */
+  leave(): number {
+    this.#threads.length = 0;
+    this.#armed = undefined;
+    return this.#clockedRun === this.#run ? performance.now() - this.#startedAt : 0;
+  }
+
+  /** A coroutine of the script is resumed by the thread that runs now. */
+  enterInner(thread: LuaThread): void {
+    this.#threads.push(thread);
+    if (this.#armed !== undefined) this.#exports.lua_sethook(thread, this.#hook, MASK_COUNT, 1);
+  }
+
+  leaveInner(): void {
+    this.#threads.pop();
+  }
+
+  /** True, once, when `thread` has yielded because of a hook and not by itself. */
+  takeYield(thread: LuaThread): boolean {
+    if (this.#yielded !== thread) return false;
+    this.#yielded = undefined;
+    return true;
+  }
+
+  /** The hook's yield goes on outward through `thread`. */
+  passYield(thread: LuaThread): void {
+    this.#yielded = thread;
+  }
+
+  /** The module has used up its fuel. */
+  readonly outOfFuel = (): void => {
+    this.#exports.fuel.value = FUEL_ROUNDS;
+    const now = performance.now();
+    if (this.#clockedRun !== this.#run) {
+      this.#startClock(now);
+      return;
+    }
+    if (this.#armed === 'limit') {
+      if (now - this.#armedAt > GRACE_MS) throw new VmAbandoned('Lua code did not end at its limit');
+    } else if (now - this.#startedAt >= this.#limitMs) this.#arm('limit', now);
+    else if (this.#mayBeSliced && this.#armed === undefined && now - this.#sliceStartedAt >= SLICE_MS) {
+      this.#sliceStartedAt = now;
+      this.#arm('slice', now);
+    }
+  };
+
+  #startClock(now: number): void {
+    this.#clockedRun = this.#run;
+    this.#startedAt = now;
+    this.#sliceStartedAt = now;
+  }
+
+  #arm(interruption: Interruption, now: number): void {
+    this.#armed = interruption;
+    this.#armedAt = now;
+    for (const thread of this.#threads) this.#exports.lua_sethook(thread, this.#hook, MASK_COUNT, 1);
+  }
+
+  /** The hook: runs before the next instruction of a thread it was set on. */
+  #interrupt(L: LuaThread): void {
+    if (this.#armed === 'limit') {
+      if (this.#hooks.canYield(L)) this.#yieldFrom(L);
+      else this.#hooks.raise(L);
+      return;
+    }
+    this.#exports.lua_sethook(L, NULL, 0, 0);
+    if (this.#armed === undefined) return;
+    this.#armed = undefined;
+    // No turn for others while a yield is impossible; the next slice tries again.
+    if (this.#hooks.canYield(L)) this.#yieldFrom(L);
+  }
+
+  #yieldFrom(L: LuaThread): void {
+    this.#yielded = L;
+    this.#exports.lua_yieldk(L, 0, 0, NULL);
+  }
+}

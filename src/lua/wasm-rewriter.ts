@@ -1,0 +1,351 @@
+/**
+ * Rewrites a WebAssembly module so that its host can bound it: the memory gets another maximum, and every loop counts
+ * down a global `fuel` and calls the host when it is used up. Plain byte work on the binary format (WebAssembly core
+ * specification §5); functions, types and indices stay as they are.
+ */
+
+export interface RewriteOptions {
+  /** New maximum of the module's own memory, in pages of 64 KiB; undefined = as it is. */
+  readonly memoryPagesMax: number | undefined;
+  /** Imported function of type (i32) → i32, "module.name" (`env.system`), that is called with 0 when fuel is used up. */
+  readonly hostCall: string;
+  /** Name under which the fuel global (mutable i32) is exported. */
+  readonly fuelName: string;
+}
+
+/** The module is not what the rewriter can read. */
+export class RewriteError extends Error {
+  override readonly name = 'RewriteError';
+}
+
+const HEADER_BYTES = 8;
+const SECTION = { type: 1, import: 2, memory: 5, global: 6, export: 7, code: 10 } as const;
+const KIND = { function: 0, table: 1, memory: 2, global: 3 } as const;
+const I32 = 0x7f;
+const MUTABLE = 1;
+const LIMITS_WITH_MAXIMUM = 1;
+
+interface Section {
+  readonly id: number;
+  body: Uint8Array;
+}
+
+/** The rewritten module; throws RewriteError for what it does not understand. */
+export function rewriteModule(module: Uint8Array, options: RewriteOptions): Uint8Array<ArrayBuffer> {
+  const sections = readSections(module);
+  const imports = readImports(find(sections, SECTION.import).body, options.hostCall);
+  const global = find(sections, SECTION.global);
+  const fuel = imports.globals + new Reader(global.body).u32();
+  global.body = appendToVector(global.body, [I32, MUTABLE, 0x41, ...signed(FULL_FUEL), 0x0b]);
+  const exports = find(sections, SECTION.export);
+  const name = [...Buffer.from(options.fuelName)];
+  exports.body = appendToVector(exports.body, [
+    ...unsigned(name.length),
+    ...name,
+    KIND.global,
+    ...unsigned(fuel),
+  ]);
+  if (options.memoryPagesMax !== undefined) {
+    const memory = find(sections, SECTION.memory);
+    memory.body = withMaximum(memory.body, options.memoryPagesMax);
+  }
+  const code = find(sections, SECTION.code);
+  code.body = instrument(code.body, probe(fuel, imports.hostCall));
+  return join(sections);
+}
+
+/** Fuel a fresh instance starts with: enough for its start-up; the host sets its own before it runs scripts. */
+const FULL_FUEL = 0x7fff_ffff;
+
+/** `fuel -= 1; if (fuel < 0) host(0)` */
+function probe(fuel: number, hostCall: number): Uint8Array {
+  const g = unsigned(fuel);
+  return Uint8Array.from([
+    ...[0x23, ...g, 0x41, 1, 0x6b, 0x24, ...g],
+    ...[0x23, ...g, 0x41, 0, 0x48],
+    ...[0x04, 0x40, 0x41, 0, 0x10, ...unsigned(hostCall), 0x1a, 0x0b],
+  ]);
+}
+
+/** Copies all function bodies with `insertion` at the start of every loop. */
+function instrument(body: Uint8Array, insertion: Uint8Array): Uint8Array {
+  const reader = new Reader(body);
+  const count = reader.u32();
+  const parts: Uint8Array[] = [Uint8Array.from(unsigned(count))];
+  for (let i = 0; i < count; i++) {
+    const size = reader.u32();
+    const end = reader.position + size;
+    const pieces: Uint8Array[] = [];
+    let copied = reader.position;
+    const groups = reader.u32();
+    for (let g = 0; g < groups; g++) {
+      reader.u32();
+      reader.byte();
+    }
+    while (reader.position < end) {
+      if (!skipInstruction(reader)) continue;
+      pieces.push(body.subarray(copied, reader.position), insertion);
+      copied = reader.position;
+    }
+    if (reader.position !== end) throw new RewriteError(`Function ${i} ends inside an instruction`);
+    pieces.push(body.subarray(copied, end));
+    parts.push(Uint8Array.from(unsigned(pieces.reduce((sum, piece) => sum + piece.length, 0))), ...pieces);
+  }
+  return concatenate(parts);
+}
+
+/** Reads one instruction; true when it opens a loop. */
+function skipInstruction(reader: Reader): boolean {
+  const opcode = reader.byte();
+  switch (opcode) {
+    case 0x02: // block
+    case 0x04: // if
+      skipBlockType(reader);
+      return false;
+    case 0x03: // loop
+      skipBlockType(reader);
+      return true;
+    case 0x0c: // br
+    case 0x0d: // br_if
+    case 0x10: // call
+    case 0xd2: // ref.func
+    case 0x41: // i32.const
+    case 0x42: // i64.const
+      reader.skipLeb();
+      return false;
+    case 0x0e: // br_table
+      for (let n = reader.u32() + 1; n > 0; n--) reader.skipLeb();
+      return false;
+    case 0x11: // call_indirect
+      reader.skipLeb();
+      reader.skipLeb();
+      return false;
+    case 0x1c: // select with types
+      reader.skip(reader.u32());
+      return false;
+    case 0x3f: // memory.size
+    case 0x40: // memory.grow
+    case 0xd0: // ref.null
+      reader.skip(1);
+      return false;
+    case 0x43: // f32.const
+      reader.skip(4);
+      return false;
+    case 0x44: // f64.const
+      reader.skip(8);
+      return false;
+    case 0xfc:
+      skipExtended(reader);
+      return false;
+  }
+  if (opcode >= 0x20 && opcode <= 0x26) reader.skipLeb();
+  else if (opcode >= 0x28 && opcode <= 0x3e) {
+    // loads and stores: alignment and offset
+    reader.skipLeb();
+    reader.skipLeb();
+  } else if (!isPlain(opcode)) throw new RewriteError(`Opcode 0x${opcode.toString(16)} is not known`);
+  return false;
+}
+
+/** Instructions without operands: control, drop, select, comparison, arithmetic, conversion, sign extension. */
+function isPlain(opcode: number): boolean {
+  return (
+    opcode === 0x00 ||
+    opcode === 0x01 ||
+    opcode === 0x05 ||
+    opcode === 0x0b ||
+    opcode === 0x0f ||
+    opcode === 0x1a ||
+    opcode === 0x1b ||
+    opcode === 0xd1 ||
+    (opcode >= 0x45 && opcode <= 0xc4)
+  );
+}
+
+/** 0xfc: saturating conversions (no operand), bulk memory and table instructions. */
+function skipExtended(reader: Reader): void {
+  const extended = reader.u32();
+  if (extended <= 7) return;
+  if (extended > 17) throw new RewriteError(`Opcode 0xfc ${extended} is not known`);
+  reader.skipLeb();
+  // memory.init, memory.copy, table.init and table.copy have two operands, the others one
+  if (extended === 8 || extended === 10 || extended === 12 || extended === 14) reader.skipLeb();
+}
+
+/** Empty, a value type, or a type index: one LEB128 number in every case. */
+function skipBlockType(reader: Reader): void {
+  reader.skipLeb();
+}
+
+function readSections(module: Uint8Array): Section[] {
+  const magic = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+  if (!magic.every((byte, i) => module[i] === byte))
+    throw new RewriteError('Not a WebAssembly module, version 1');
+  const reader = new Reader(module, HEADER_BYTES);
+  const sections: Section[] = [];
+  while (reader.position < module.length) {
+    const id = reader.byte();
+    const size = reader.u32();
+    sections.push({ id, body: reader.take(size) });
+  }
+  return sections;
+}
+
+function find(sections: readonly Section[], id: number): Section {
+  const section = sections.find((candidate) => candidate.id === id);
+  if (section === undefined) throw new RewriteError(`Section ${id} is missing`);
+  return section;
+}
+
+/** How many globals are imported, and the index of the function to call. */
+function readImports(body: Uint8Array, hostCall: string): { globals: number; hostCall: number } {
+  const reader = new Reader(body);
+  let functions = 0;
+  let globals = 0;
+  let found: number | undefined;
+  for (let n = reader.u32(); n > 0; n--) {
+    const name = `${reader.name()}.${reader.name()}`;
+    switch (reader.byte()) {
+      case KIND.function:
+        if (name === hostCall) found = functions;
+        reader.skipLeb();
+        functions += 1;
+        break;
+      case KIND.table:
+        reader.skip(1);
+        skipLimits(reader);
+        break;
+      case KIND.memory:
+        skipLimits(reader);
+        break;
+      case KIND.global:
+        reader.skip(2);
+        globals += 1;
+        break;
+      default:
+        throw new RewriteError(`Import "${name}" has an unknown kind`);
+    }
+  }
+  if (found === undefined) throw new RewriteError(`Import "${hostCall}" is missing`);
+  return { globals, hostCall: found };
+}
+
+function skipLimits(reader: Reader): void {
+  const flags = reader.byte();
+  reader.skipLeb();
+  if ((flags & LIMITS_WITH_MAXIMUM) !== 0) reader.skipLeb();
+}
+
+/** A memory section of one memory with another maximum, which is never below its minimum. */
+function withMaximum(body: Uint8Array, pagesMax: number): Uint8Array {
+  const reader = new Reader(body);
+  if (reader.u32() !== 1) throw new RewriteError('The module has not exactly one memory');
+  reader.byte();
+  const minimum = reader.u32();
+  if (pagesMax < minimum) {
+    throw new RewriteError(`Memory of ${pagesMax} pages is less than the module needs: ${minimum} pages`);
+  }
+  return Uint8Array.from([1, LIMITS_WITH_MAXIMUM, ...unsigned(minimum), ...unsigned(pagesMax)]);
+}
+
+/** A vector (count, elements) with one element more. */
+function appendToVector(body: Uint8Array, element: readonly number[]): Uint8Array {
+  const reader = new Reader(body);
+  const count = reader.u32();
+  return concatenate([
+    Uint8Array.from(unsigned(count + 1)),
+    body.subarray(reader.position),
+    Uint8Array.from(element),
+  ]);
+}
+
+function join(sections: readonly Section[]): Uint8Array<ArrayBuffer> {
+  const parts: Uint8Array[] = [Uint8Array.from([0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0])];
+  for (const { id, body } of sections) parts.push(Uint8Array.from([id, ...unsigned(body.length)]), body);
+  return concatenate(parts);
+}
+
+function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
+/** LEB128, unsigned. */
+function unsigned(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  do {
+    const low = rest & 0x7f;
+    rest = Math.floor(rest / 128);
+    bytes.push(rest === 0 ? low : low | 0x80);
+  } while (rest !== 0);
+  return bytes;
+}
+
+/** LEB128, signed, 32 bits. */
+function signed(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  for (;;) {
+    const low = rest & 0x7f;
+    rest >>= 7;
+    if ((rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0)) {
+      bytes.push(low);
+      return bytes;
+    }
+    bytes.push(low | 0x80);
+  }
+}
+
+/** Reads the binary format; throws RewriteError past the end. */
+class Reader {
+  position: number;
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array, position = 0) {
+    this.#bytes = bytes;
+    this.position = position;
+  }
+
+  byte(): number {
+    const byte = this.#bytes[this.position];
+    if (byte === undefined) throw new RewriteError('The module ends too early');
+    this.position += 1;
+    return byte;
+  }
+
+  u32(): number {
+    let value = 0;
+    for (let shift = 0; shift < 35; shift += 7) {
+      const byte = this.byte();
+      value += (byte & 0x7f) * 2 ** shift;
+      if ((byte & 0x80) === 0) return value;
+    }
+    throw new RewriteError('A number is longer than 32 bits');
+  }
+
+  skipLeb(): void {
+    while ((this.byte() & 0x80) !== 0);
+  }
+
+  skip(count: number): void {
+    this.position += count;
+  }
+
+  take(count: number): Uint8Array {
+    const end = this.position + count;
+    if (end > this.#bytes.length) throw new RewriteError('The module ends too early');
+    const part = this.#bytes.subarray(this.position, end);
+    this.position = end;
+    return part;
+  }
+
+  name(): string {
+    return Buffer.from(this.take(this.u32())).toString();
+  }
+}
