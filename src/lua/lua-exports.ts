@@ -54,6 +54,8 @@ export interface LuaExports {
   /** Emscripten's stack pointer: saved before and restored after a JavaScript exception passed through wasm frames. */
   stackSave(): number;
   stackRestore(pointer: number): void;
+  /** Tells emscripten's C code that a protected call was left by longjmp. */
+  setThrew(threw: number, value: number): void;
 
   luaL_newstate(): LuaThread;
   lua_atpanic(L: LuaThread, panic: CFunction): CFunction;

@@ -6,6 +6,7 @@
  * instance and puts the original back. Initialisations therefore run one after the other.
  */
 import { createRequire } from 'node:module';
+import { isLongjmp } from './lua-error.ts';
 import type { LuaExports } from './lua-exports.ts';
 
 // require() instead of import: the ESM loader reads the 150 KB of glue once more for its export names, which takes five
@@ -25,6 +26,7 @@ async function instantiateAlone(module: WebAssembly.Module, outOfFuel: () => voi
   const original = WebAssembly.instantiate;
   const consoleError = console.error;
   let captured: WebAssembly.Instance | undefined;
+  let protectedCall: ProtectedCall = () => undefined;
   // The glue binds console.error when it starts, to print a notice for every refused growth of memory: Lua reports
   // that itself, as an ordinary "not enough memory".
   console.error = () => undefined;
@@ -34,7 +36,9 @@ async function instantiateAlone(module: WebAssembly.Module, outOfFuel: () => voi
       outOfFuel();
       return 0;
     };
+    environment['invoke_vii'] = (index: number, a: number, b: number) => protectedCall(index, a, b);
     captured = await original(module, imports);
+    protectedCall = createProtectedCall(captured.exports as unknown as LuaExports);
     return { instance: captured, module };
   }) as unknown as typeof WebAssembly.instantiate;
   try {
@@ -45,4 +49,31 @@ async function instantiateAlone(module: WebAssembly.Module, outOfFuel: () => voi
   }
   if (captured === undefined) throw new Error('wasmoon did not instantiate its module');
   return captured.exports as unknown as LuaExports;
+}
+
+/** Calls the function of the table with two arguments, where Lua's C code has a setjmp. */
+type ProtectedCall = (index: number, a: number, b: number) => void;
+
+/**
+ * What emscripten's `invoke_vii` does, without the checks its glue makes at every step: each call into Lua passes
+ * here. A longjmp is a number that is thrown; the C code that asked for the call finds it by `setThrew`.
+ */
+function createProtectedCall(exports: LuaExports): ProtectedCall {
+  const table = exports.__indirect_function_table;
+  const functions: ((a: number, b: number) => void)[] = [];
+  return (index, a, b) => {
+    let run = functions[index];
+    if (run === undefined) {
+      run = table.get(index) as (a: number, b: number) => void;
+      functions[index] = run;
+    }
+    const stackPointer = exports.stackSave();
+    try {
+      run(a, b);
+    } catch (thrown) {
+      exports.stackRestore(stackPointer);
+      if (!isLongjmp(thrown)) throw thrown;
+      exports.setThrew(1, 0);
+    }
+  };
 }
