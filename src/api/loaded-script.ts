@@ -161,6 +161,10 @@ export class LoadedScript {
     installHttpdModule(this);
   }
 
+  get fileSystem(): FileSystem {
+    return this.#options.fileSystem;
+  }
+
   get workerId(): number {
     return this.#options.workerId;
   }
