@@ -125,7 +125,7 @@ after(() => gateway.stop());
 async function firstBytes(protocol: ClientProtocol, path: string): Promise<[string, () => void]> {
   if (protocol === 'h1') {
     const socket = await gateway.connect();
-    const received = untilReceived(socket, /\r\n\r\n[^]*[^]{5}/);
+    const received = untilReceived(socket, /\r\n\r\n.*.{5}/s);
     socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
     return [await received, () => socket.destroy()];
   }
