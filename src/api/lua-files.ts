@@ -1,6 +1,7 @@
 /** Lua's FILE* values: userdata that stand for files of the file layer, their metatable, life and errors. */
 import type { ByteFile, ProcessExit } from '../file/byte-file.ts';
 import type { FileError } from '../file/file-error.ts';
+import { OpenFile } from '../file/open-file.ts';
 import type { CoroutineScheduler } from '../lua/coroutine.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
@@ -165,6 +166,11 @@ export class LuaFiles {
     if (!this.#scheduler.canWait(L)) {
       const { error, exit } = entry.file.closeSync();
       return next?.(L) ?? this.#pushClosed(L, entry, error, exit, fail);
+    }
+    // what was only read is closed behind the script's back
+    if (entry.file instanceof OpenFile && entry.file.closesSilently) {
+      entry.file.close(() => undefined);
+      return next?.(L) ?? this.#pushClosed(L, entry, undefined, undefined, fail);
     }
     const coroutine = this.#scheduler.running;
     let failure: FileError | undefined;
