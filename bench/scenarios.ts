@@ -3,7 +3,7 @@ import { idleConnections } from './measures/idle-connections.ts';
 import { type Load, load } from './measures/load.ts';
 import type { Measure } from './measures/measure.ts';
 import { startUp } from './measures/start-up.ts';
-import { download, slowEcho, slowReader, smallReads, upload } from './measures/transfer.ts';
+import { download, slowEcho, slowReader, smallBlocks, smallReads, upload } from './measures/transfer.ts';
 import type { HandlerName, PeerName } from './peers/peers.ts';
 
 export interface Metric {
@@ -44,6 +44,7 @@ const SPEED: Metric = { key: 'mibPerSecond', label: 'MiB/s', digits: 0, combine:
 const CPU_MS: Metric = { key: 'cpuMs', label: 'CPU ms', digits: 0, combine: 'median' };
 const GROWTH: Metric = { key: 'growthMib', label: 'RSS growth MiB', digits: 1, combine: 'max' };
 const READ: Metric = { key: 'readMib', label: 'client read MiB', digits: 1, combine: 'median' };
+const RATIO: Metric = { key: 'ratio', label: '× 64 KiB reads', digits: 2, combine: 'median' };
 const SECONDS: Metric = { key: 'seconds', label: 'seconds', digits: 2, combine: 'median' };
 const READY: Metric = { key: 'readyMs', label: 'ms to first answer', digits: 0, combine: 'median' };
 const EACH: Metric = { key: 'kibEach', label: 'KiB/connection', digits: 1, combine: 'median' };
@@ -86,9 +87,27 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'download',
     title: 'download of a file through a Lua loop of 64 KiB reads and writes; node pipes it',
     handler: 'download',
-    measure: download,
+    measure: download('download'),
     metrics: [SPEED, CPU_MS, GROWTH],
     thresholds: [{ metric: 'mibPerSecond', bound: 'at least', value: 0.6, of: 'node' }, growthStaysFlat],
+  },
+  {
+    name: 'download-4k',
+    title: 'download through a Lua loop of 4 KiB reads and writes, and its ratio to one of 64 KiB',
+    handler: 'download-4k',
+    measure: smallBlocks,
+    metrics: [SPEED, RATIO, CPU_MS, GROWTH],
+    thresholds: [{ metric: 'ratio', bound: 'at least', value: 0.8 }, growthStaysFlat],
+  },
+  wholeFile('copy', 'download of a file by httpd.copy; node pipes it'),
+  wholeFile('sendfile', 'download of a file by httpd.sendfile; node pipes it'),
+  {
+    name: 'small-files',
+    title: '10,000 files of 1 KiB, each opened, read and sent, HTTP/2, 10 connections × 20 streams',
+    handler: 'small-files',
+    measure: load({ handler: 'small-files', protocol: 'h2', connections: CONNECTIONS, streams: 20 }),
+    metrics: [REQUESTS, CPU_US],
+    thresholds: [{ metric: 'requestsPerSecond', bound: 'at least', value: 0.5, of: 'node' }],
   },
   {
     name: 'upload',
@@ -143,6 +162,17 @@ export const SCENARIOS: readonly Scenario[] = [
     roundsMax: 2,
   },
 ];
+
+function wholeFile(handler: 'copy' | 'sendfile', title: string): Scenario {
+  return {
+    name: handler,
+    title,
+    handler,
+    measure: download(handler),
+    metrics: [SPEED, CPU_MS, GROWTH],
+    thresholds: [{ metric: 'mibPerSecond', bound: 'at least', value: 0.95, of: 'node' }, growthStaysFlat],
+  };
+}
 
 function hello(
   name: string,

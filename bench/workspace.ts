@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -20,6 +21,10 @@ const TEMPLATES = join(PACKAGE_ROOT, 'bench', 'templates');
 export const BODY = 'Hello from the bench';
 /** Random, so that nothing on the way can compress it; repeated, so that it is made fast. */
 const PAYLOAD_BLOCK_BYTES = 1024 * 1024;
+/** The small files: their folder, number and size. */
+const SMALL_FOLDER = 'small';
+const SMALL_FILES = 10_000;
+const SMALL_FILE_BYTES = 1024;
 const DAY_MS = 86_400_000;
 
 export class Workspace {
@@ -60,6 +65,15 @@ export class Workspace {
     return path;
   }
 
+  /** Many small files, made once. */
+  makeSmallFiles(): void {
+    const folder = this.path(SMALL_FOLDER);
+    if (existsSync(folder)) return;
+    mkdirSync(folder);
+    for (let i = 0; i < SMALL_FILES; i++)
+      writeFileSync(join(folder, String(i)), randomBytes(SMALL_FILE_BYTES));
+  }
+
   /** Puts the peer's templates, filled in, into a folder of its own. */
   prepare(peer: Peer, port: number, payloadBytes: number): PeerFiles {
     const folder = this.path(`${peer.name}-${port}`);
@@ -73,6 +87,7 @@ export class Workspace {
       BODY,
       PAYLOAD: this.payload(payloadBytes),
       STORE: join(folder, 'stored'),
+      SMALL: this.path(SMALL_FOLDER),
     };
     for (const name of peer.templates)
       writeFileSync(join(folder, name), fillIn(readFileSync(join(TEMPLATES, name), 'utf8'), files));

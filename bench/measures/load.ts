@@ -6,7 +6,7 @@ import { type Measure, type Sample, withServer } from './measure.ts';
 import { runTool } from './run-tool.ts';
 
 export interface Load {
-  readonly handler: 'hello' | 'env';
+  readonly handler: 'hello' | 'env' | 'small-files';
   readonly protocol: 'h2' | 'http/1.1';
   readonly connections: number;
   /** Requests in flight on each connection. */
@@ -24,6 +24,7 @@ const CALIBRATION_FACTOR = 2;
 
 export function load(settings: Load): Measure {
   return withServer(async (server, { workspace, effort }) => {
+    if (settings.handler === 'small-files') workspace.makeSmallFiles();
     await checkAnswer(server, settings, workspace.certificate);
     await runLoad(server, settings, effort.warmUpRequests);
     const warm = await runLoad(server, settings, effort.warmUpRequests * CALIBRATION_FACTOR);
@@ -38,7 +39,8 @@ export function load(settings: Load): Measure {
 /** All peers must do the same work. */
 async function checkAnswer(server: ServerProcess, { handler }: Load, ca: string): Promise<void> {
   const { status, type, body } = await fetchOnce({ port: server.port, path: `/bench/${handler}`, ca });
-  if (status === 200 && type === 'text/plain' && (handler !== 'hello' || body === BODY)) return;
+  const expected = handler === 'small-files' ? 'application/octet-stream' : 'text/plain';
+  if (status === 200 && type === expected && (handler !== 'hello' || body === BODY)) return;
   throw new Error(`The answer to ${handler} is wrong: ${status} "${type}" "${body}"`);
 }
 

@@ -20,11 +20,25 @@ interface Transfer {
   readonly seconds: number;
 }
 
-export const download: Measure = measureTransfer(async (server, { effort }) => {
-  const result = await curl(server, 'download', []);
-  checkComplete(result, result.downloaded, effort.payloadBytes);
-  return { mibPerSecond: effort.payloadBytes / MEBIBYTE / result.seconds };
+/** One of the handlers that send the payload. */
+export function download(handler: 'download' | 'copy' | 'sendfile'): Measure {
+  return measureTransfer(async (server, bench) => ({
+    mibPerSecond: await downloadSpeed(server, bench, handler),
+  }));
+}
+
+/** Reads of 4 KiB and of 64 KiB in turns: the speed of the one, and its ratio to the other. */
+export const smallBlocks: Measure = measureTransfer(async (server, bench) => {
+  const large = await downloadSpeed(server, bench, 'download');
+  const small = await downloadSpeed(server, bench, 'download-4k');
+  return { mibPerSecond: small, ratio: small / large };
 });
+
+async function downloadSpeed(server: ServerProcess, { effort }: Bench, handler: string): Promise<number> {
+  const result = await curl(server, handler, []);
+  checkComplete(result, result.downloaded, effort.payloadBytes);
+  return effort.payloadBytes / MEBIBYTE / result.seconds;
+}
 
 export const upload: Measure = measureTransfer(async (server, { effort }) => {
   const result = await curl(server, 'upload', ['-T', server.files.PAYLOAD]);

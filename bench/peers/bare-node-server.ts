@@ -1,10 +1,17 @@
 /** The platform's limit: node:http2's core stream API and nothing else, run as a process of its own. */
-import { createReadStream, createWriteStream, readFileSync } from 'node:fs';
+import { createReadStream, createWriteStream, promises as fs, readFileSync } from 'node:fs';
 import { createSecureServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 
-const [certificateFile = '', keyFile = '', port = '0', body = '', payloadFile = '', storeFile = ''] =
-  process.argv.slice(2);
+const [
+  certificateFile = '',
+  keyFile = '',
+  port = '0',
+  body = '',
+  payloadFile = '',
+  storeFile = '',
+  smallFolder = '',
+] = process.argv.slice(2);
 
 /** Node's default of 64 KiB makes every server slow at uploads; lgateway opens its windows as well. */
 const WINDOW_BYTES = 1024 * 1024;
@@ -39,8 +46,13 @@ function answer(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
       stream.end(listing(headers));
       break;
     case '/bench/download':
+    case '/bench/copy':
+    case '/bench/sendfile':
       stream.respond(BYTES);
       createReadStream(payloadFile).pipe(stream);
+      break;
+    case '/bench/small-files':
+      void sendSmall(stream);
       break;
     case '/bench/upload': {
       const file = createWriteStream(storeFile);
@@ -58,6 +70,16 @@ function answer(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
       stream.respond(TEXT);
       stream.end(body);
   }
+}
+
+const SMALL_FILES = 10_000;
+let small = 0;
+
+async function sendSmall(stream: ServerHttp2Stream): Promise<void> {
+  small = (small + 1) % SMALL_FILES;
+  const bytes = await fs.readFile(`${smallFolder}/${small}`);
+  stream.respond(BYTES);
+  stream.end(bytes);
 }
 
 function listing(headers: IncomingHttpHeaders): string {

@@ -11,7 +11,17 @@ export type PeerName =
   | 'h2o-mruby';
 
 /** What a handler of the bench does; every peer has `hello`. */
-export type HandlerName = 'hello' | 'env' | 'download' | 'upload' | 'small-reads' | 'echo';
+export type HandlerName =
+  | 'hello'
+  | 'env'
+  | 'download'
+  | 'download-4k'
+  | 'copy'
+  | 'sendfile'
+  | 'small-files'
+  | 'upload'
+  | 'small-reads'
+  | 'echo';
 
 /** Values for the `{{PLACEHOLDERS}}` of the templates. */
 export interface PeerFiles {
@@ -24,6 +34,8 @@ export interface PeerFiles {
   readonly BODY: string;
   readonly PAYLOAD: string;
   readonly STORE: string;
+  /** Folder of the small files, named by number from 0. */
+  readonly SMALL: string;
 }
 
 export interface StartPlan {
@@ -67,7 +79,10 @@ function gatewayPeer(name: PeerName, main: string): Peer {
       ...['-l', '/bench', `${files.FOLDER}/lgateway.lua`],
     ],
     templates: ['lgateway.lua'],
-    handlers: ['hello', 'env', 'download', 'upload', 'small-reads', 'echo'],
+    handlers: [
+      ...(['hello', 'env', 'download', 'download-4k', 'copy', 'sendfile', 'small-files'] as const),
+      ...(['upload', 'small-reads', 'echo'] as const),
+    ],
     versionArguments: [main, '--version'],
     requires: [],
   };
@@ -79,10 +94,10 @@ const OTHER_PEERS: readonly Peer[] = [
     program: process.execPath,
     arguments: ({ files }) => [
       BARE_NODE_SERVER,
-      ...[files.CERTIFICATE, files.KEY, files.PORT, files.BODY, files.PAYLOAD, files.STORE],
+      ...[files.CERTIFICATE, files.KEY, files.PORT, files.BODY, files.PAYLOAD, files.STORE, files.SMALL],
     ],
     templates: [],
-    handlers: ['hello', 'env', 'download', 'upload', 'echo'],
+    handlers: ['hello', 'env', 'download', 'copy', 'sendfile', 'small-files', 'upload', 'echo'],
     versionArguments: ['--version'],
     requires: [],
   },

@@ -33,6 +33,37 @@ httpd.register_handler('/download', function()
     end
 end)
 
+httpd.register_handler('/download-4k', function()
+    local file <close> = assert(io.open('{{PAYLOAD}}', 'rb'))
+    head('application/octet-stream')
+    while true do
+        local block = httpd.read(file, 4096)
+        if not block then break end
+        httpd.write(nil, block)
+    end
+end)
+
+httpd.register_handler('/copy', function()
+    local file <close> = assert(io.open('{{PAYLOAD}}', 'rb'))
+    head('application/octet-stream')
+    httpd.copy(nil, file)
+end)
+
+httpd.register_handler('/sendfile', function()
+    httpd.sendfile('{{PAYLOAD}}')
+end)
+
+local SMALL_FILES = 10000
+local small = 0
+
+httpd.register_handler('/small-files', function()
+    small = (small + 1) % SMALL_FILES
+    local file <close> = assert(io.open('{{SMALL}}/' .. small, 'rb'))
+    local bytes = httpd.read(file, 'a')
+    head('application/octet-stream')
+    httpd.write(nil, bytes)
+end)
+
 --- Stores the request body through `write`, in reads of `size` bytes, and answers with the count of bytes.
 local function store(size, write)
     local file <close> = assert(io.open('{{STORE}}', 'wb'))

@@ -5,10 +5,12 @@ import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts';
 import { codecFunctions, cryptoFunctions } from './codec-functions.ts';
+import { createCopy, pushEnded } from './copy.ts';
 import { readHandlerOptions } from './handler-options.ts';
-import { Invocation } from './invocation.ts';
+import { currentInvocation, type Invocation } from './invocation.ts';
 import type { LoadedScript } from './loaded-script.ts';
-import type { HeadTable } from './response-head.ts';
+import { type HeadTable, readHeadTable } from './response-head.ts';
+import { createSendfile } from './sendfile.ts';
 
 /** Version of the API lhttpd's scripts look at. */
 const API_VERSION = 'httpd 1.0.0';
@@ -34,12 +36,6 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
   const { state, scheduler, transfer } = script;
   const x = state.exports;
 
-  function currentInvocation(): Invocation {
-    const owner = scheduler.current?.owner;
-    if (owner instanceof Invocation) return owner;
-    throw new LuaError('called outside of a request');
-  }
-
   function checkCount(L: LuaThread, name: string, min: number, max: number): void {
     const count = x.lua_gettop(L);
     if (count < min || count > max) {
@@ -62,7 +58,7 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
     header: (L) => {
       checkCount(L, 'header', 1, 1);
       x.luaL_checktype(L, 1, LUA_TYPE.table);
-      const invocation = currentInvocation();
+      const invocation = currentInvocation(scheduler);
       script.lazyTables.touch(L, 1);
       const table = script.heads.read(L, invocation.exchange.protocol);
       if (table.status === undefined) promise(script, invocation, table);
@@ -75,7 +71,7 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
       const file = script.files.optionalFile(L, 1);
       const wanted = transfer.checkWanted(L, 2);
       if (file !== undefined) return script.files.readStream(L, file, wanted);
-      const { exchange } = currentInvocation();
+      const { exchange } = currentInvocation(scheduler);
       if (wanted === undefined) {
         x.lua_pushnil(L);
         return 1;
@@ -95,18 +91,42 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
       if (type !== LUA_TYPE.string && type !== LUA_TYPE.number)
         x.luaL_typeerror(L, 2, state.memory.constant('string'));
       if (file !== undefined) return script.files.writeStream(L, file);
-      return writeToClient(L, currentInvocation());
+      return writeToClient(L, currentInvocation(scheduler));
     },
+
+    close: (L) => {
+      checkCount(L, 'close', 1, 1);
+      const file = script.files.optionalFile(L, 1);
+      if (file !== undefined) return script.files.closeStream(L, 1);
+      const invocation = currentInvocation(scheduler);
+      invocation.sendLinks();
+      invocation.exchange.end();
+      x.lua_pushboolean(L, 1);
+      return 1;
+    },
+
+    trailer: (L) => {
+      checkCount(L, 'trailer', 1, 1);
+      x.luaL_checktype(L, 1, LUA_TYPE.table);
+      const invocation = currentInvocation(scheduler);
+      script.lazyTables.touch(L, 1);
+      giveTrailers(invocation, readHeadTable(state, L, invocation.exchange.protocol));
+      return 0;
+    },
+
+    copy: createCopy(script),
+    sendfile: createSendfile(script),
   };
 
   function writeToClient(L: LuaThread, invocation: Invocation): number {
     const { exchange } = invocation;
+    if (exchange.finished && exchange.error === undefined) return pushEnded(script, L);
     if (!exchange.headGiven) invocation.sendLinks();
     return transfer.write(L, exchange, 2, finishWrite);
   }
 
   function finishWrite(L: LuaThread, written: number, room: boolean): number {
-    const { error } = currentInvocation().exchange;
+    const { error } = currentInvocation(scheduler).exchange;
     if (error === undefined) {
       if (!room) throw new LuaError('cannot wait for the client here: a yield cannot cross this call');
       state.pushInteger(L, written);
@@ -137,6 +157,29 @@ function giveHead(invocation: Invocation, status: number, fields: Fields): void 
   invocation.sendLinks();
   if (status < 200) exchange.inform(status, fields);
   else exchange.head(status, fields);
+}
+
+/** Trailers must not frame, route or describe the content they come after (RFC 9110 §6.5.1). */
+const NO_TRAILERS: ReadonlySet<string> = new Set([
+  'content-encoding',
+  'content-length',
+  'content-range',
+  'content-type',
+  'host',
+  'set-cookie',
+  'trailer',
+  'transfer-encoding',
+]);
+
+function giveTrailers({ exchange }: Invocation, table: HeadTable): void {
+  const { status, pseudo, fields } = table;
+  const [name] = [...(status === undefined ? [] : [':status']), ...Object.keys(pseudo)];
+  if (name !== undefined) throw new LuaError(`a trailer cannot hold "${name}"`);
+  for (let i = 0; i < fields.length; i += 2) {
+    if (NO_TRAILERS.has((fields[i] as string).toLowerCase()))
+      throw new LuaError(`a trailer cannot hold "${fields[i]}"`);
+  }
+  exchange.trailers(fields);
 }
 
 /** A table without a status: pushes where the client allows it, else notes a preload link. */

@@ -4,12 +4,20 @@ import { Scope } from '../base/scope.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Route } from '../http/handler.ts';
-import type { Coroutine, CoroutineOwner, LimitReached } from '../lua/coroutine.ts';
+import type { Coroutine, CoroutineOwner, CoroutineScheduler, LimitReached } from '../lua/coroutine.ts';
+import { LuaError } from '../lua/lua-error.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import type { HandlerFunction, HandlerOptions, LoadedScript } from './loaded-script.ts';
 import { PreloadLinks } from './preload-links.ts';
 import { packRequest } from './request-facts.ts';
 import { nextRequestNumber, requestIdOf } from './request-id.ts';
+
+/** The call that runs now; raises where none does, as while a script is loaded. */
+export function currentInvocation(scheduler: CoroutineScheduler): Invocation {
+  const owner = scheduler.current?.owner;
+  if (owner instanceof Invocation) return owner;
+  throw new LuaError('called outside of a request');
+}
 
 export class Invocation implements CoroutineOwner {
   readonly exchange: Exchange;

@@ -27,7 +27,7 @@ import { LuaFiles } from './lua-files.ts';
 import { installOsLibrary } from './os-library.ts';
 import { RateLimit } from './rate-limit.ts';
 import { RequestTables } from './request-tables.ts';
-import { readScript } from './script-file.ts';
+import { nameInside, readScript } from './script-file.ts';
 
 export interface ScriptOptions {
   readonly prefix: string;
@@ -161,6 +161,10 @@ export class LoadedScript {
     installHttpdModule(this);
   }
 
+  get fileSystem(): FileSystem {
+    return this.#options.fileSystem;
+  }
+
   get workerId(): number {
     return this.#options.workerId;
   }
@@ -254,7 +258,7 @@ export class LoadedScript {
   #run(): void {
     const { script, fileSystem } = this.#options;
     const { state } = this;
-    state.load(state.mainThread, readScript(fileSystem, script), `@${script}`);
+    state.load(state.mainThread, readScript(fileSystem, nameInside(fileSystem, script)), `@${script}`);
     this.scheduler.call(0, 0, LOAD_LIMIT_MS);
     if (this.#handlers.size === 0) {
       this.logger.warn('Script registered no handler', { mapping: this.#options.prefix, script });

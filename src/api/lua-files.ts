@@ -1,6 +1,7 @@
 /** Lua's FILE* values: userdata that stand for files of the file layer, their metatable, life and errors. */
 import type { ByteFile, ProcessExit } from '../file/byte-file.ts';
 import type { FileError } from '../file/file-error.ts';
+import { OpenFile } from '../file/open-file.ts';
 import type { CoroutineScheduler } from '../lua/coroutine.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
@@ -148,7 +149,12 @@ export class LuaFiles {
   // ---- closing -----------------------------------------------------------------------------------------------------
 
   /** Closes the file at `index` as `f:close` does and returns its results, or those of `next` instead. */
-  close(L: LuaThread, index: number, next?: (L: LuaThread) => number): number {
+  close(
+    L: LuaThread,
+    index: number,
+    next?: (L: LuaThread) => number,
+    fail: (L: LuaThread, failure: FileError) => number = (T, failure) => this.pushFailure(T, failure),
+  ): number {
     const { exports: x, memory } = this.#state;
     const entry = this.checkFile(L, index);
     if (entry.standard) {
@@ -159,7 +165,12 @@ export class LuaFiles {
     this.#forget(memory.word(x.lua_touserdata(L, index)));
     if (!this.#scheduler.canWait(L)) {
       const { error, exit } = entry.file.closeSync();
-      return next?.(L) ?? this.#pushClosed(L, entry, error, exit);
+      return next?.(L) ?? this.#pushClosed(L, entry, error, exit, fail);
+    }
+    // what was only read is closed behind the script's back
+    if (entry.file instanceof OpenFile && entry.file.closesSilently) {
+      entry.file.close(() => undefined);
+      return next?.(L) ?? this.#pushClosed(L, entry, undefined, undefined, fail);
     }
     const coroutine = this.#scheduler.running;
     let failure: FileError | undefined;
@@ -171,9 +182,14 @@ export class LuaFiles {
     });
     return coroutine.wait(
       L,
-      (T) => next?.(T) ?? this.#pushClosed(T, entry, failure, status),
+      (T) => next?.(T) ?? this.#pushClosed(T, entry, failure, status, fail),
       () => undefined,
     );
+  }
+
+  /** httpd.close(file): as `f:close`, but a failure is nil, message, code. */
+  closeStream(L: LuaThread, index: number): number {
+    return this.close(L, index, undefined, (T, failure) => this.#pushStreamFailure(T, failure));
   }
 
   /** Ends all files: the state is about to be closed. */
@@ -203,9 +219,10 @@ export class LuaFiles {
     entry: LuaFile,
     failure: FileError | undefined,
     exit: ProcessExit | undefined,
+    fail: (L: LuaThread, failure: FileError) => number,
   ): number {
     const { exports: x } = this.#state;
-    if (failure !== undefined) return this.pushFailure(L, failure);
+    if (failure !== undefined) return fail(L, failure);
     if (entry.process && exit !== undefined) return this.pushExit(L, exit);
     x.lua_pushboolean(L, 1);
     return 1;

@@ -17,14 +17,14 @@ export interface HeadTable {
 const NO_PSEUDO: Readonly<Record<string, string>> = {};
 const COLON = 58;
 
-/** Reads the table at index 1; raises on anything that is neither a field nor a status. */
-export function readHeadTable(state: State, L: LuaThread, protocol: Protocol): HeadTable {
+/** Reads the table at `index`; raises on anything that is neither a field nor a status. */
+export function readHeadTable(state: State, L: LuaThread, protocol: Protocol, index = 1): HeadTable {
   const { exports: x } = state;
   const fields: string[] = [];
   let pseudo: Record<string, string> | undefined;
   let status: number | undefined;
   x.lua_pushnil(L);
-  while (x.lua_next(L, 1) !== 0) {
+  while (x.lua_next(L, index) !== 0) {
     if (x.lua_type(L, -2) !== LUA_TYPE.string) {
       throw new LuaError(`header has a ${state.typeName(L, -2)} as field name (a string was expected)`);
     }

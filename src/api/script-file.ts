@@ -8,6 +8,11 @@ const SOURCE_BYTES_MAX = 16 * 1024 * 1024;
 const LF = 10;
 const HASH = 35;
 
+/** Under a root an absolute name of the command line starts there, as it did when lhttpd had changed its root. */
+export function nameInside({ root }: FileSystem, name: string): string {
+  return root === undefined ? name : name.replace(/^\/+/, './');
+}
+
 /** The source without byte order mark and without a first line that starts with `#`; throws ScriptError. */
 export function readScript(fileSystem: FileSystem, name: string): Uint8Array {
   try {

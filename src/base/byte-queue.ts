@@ -57,10 +57,10 @@ export class ByteQueue {
     return joined;
   }
 
-  /** Removes and returns what is left of the first chunk; empty when the queue is. */
-  takeChunk(): Uint8Array {
+  /** Removes and returns what is left of the first chunk, at most `sizeMax` bytes of it; empty when the queue is. */
+  takeChunk(sizeMax: number = Number.POSITIVE_INFINITY): Uint8Array {
     if (this.#length === 0) return EMPTY;
-    return this.take((this.#chunks[this.#head] as Uint8Array).length - this.#offset);
+    return this.take(Math.min(sizeMax, (this.#chunks[this.#head] as Uint8Array).length - this.#offset));
   }
 
   /** Puts bytes back at the front, so that they are the next to be taken. */

@@ -34,6 +34,8 @@ export interface ByteSink {
    * wait for `whenDrained` before it writes again.
    */
   write(bytes: Uint8Array): boolean;
+  /** As `write`, but keeps `bytes`: nobody changes them any more. Sinks that copy anyway leave it out. */
+  writeOwned?(bytes: Uint8Array): boolean;
   /** Calls `drained` once, never before it returns, when there is room again or the sink has failed. */
   whenDrained(drained: () => void): void;
   /** Withdraws `whenDrained`. Sinks with several writers need to know whose. */

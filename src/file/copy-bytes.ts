@@ -5,6 +5,9 @@ import type { GatewayError } from '../base/errors.ts';
 /** Bytes moved before other work of the thread gets its turn; about 100 µs of copying. */
 const TURN_BYTES_MAX = 1024 * 1024;
 
+/** Bytes handed to the sink in one go, so that no more than this passes the sink's own limit. */
+const PIECE_BYTES_MAX = 64 * 1024;
+
 /** `error` is the source's or the sink's; `bytes` were accepted by the sink. */
 export type CopyDone = (error: GatewayError | undefined, bytes: number) => void;
 
@@ -16,14 +19,18 @@ export interface Copy {
   cancel(): void;
 }
 
-/** Copies `size` bytes, or until the source ends; `done` is called once, never before this returns. */
+/**
+ * Copies `size` bytes, or until the source ends; `done` is called once, never before this returns. `beforeWait` is called
+ * whenever the source has to be waited for: what the sink gathers should go on its way.
+ */
 export function copyBytes(
   source: ByteSource,
   sink: ByteSink,
   size: number | undefined,
   done: CopyDone,
+  beforeWait?: () => void,
 ): Copy {
-  const copy = new RunningCopy(source, sink, size ?? Number.POSITIVE_INFINITY, done);
+  const copy = new RunningCopy(source, sink, size ?? Number.POSITIVE_INFINITY, done, beforeWait);
   copy.start();
   return copy;
 }
@@ -32,16 +39,18 @@ class RunningCopy implements Copy {
   readonly #source: ByteSource;
   readonly #sink: ByteSink;
   readonly #done: CopyDone;
+  readonly #beforeWait: (() => void) | undefined;
   #left: number;
   #bytes = 0;
   #waitsFor: 'source' | 'sink' | 'turn' | 'nothing' = 'nothing';
   #immediate: NodeJS.Immediate | undefined;
 
-  constructor(source: ByteSource, sink: ByteSink, size: number, done: CopyDone) {
+  constructor(source: ByteSource, sink: ByteSink, size: number, done: CopyDone, beforeWait?: () => void) {
     this.#source = source;
     this.#sink = sink;
     this.#left = size;
     this.#done = done;
+    this.#beforeWait = beforeWait;
   }
 
   get bytes(): number {
@@ -63,6 +72,7 @@ class RunningCopy implements Copy {
 
   #waitSource(): void {
     this.#waitsFor = 'source';
+    this.#beforeWait?.();
     this.#source.request(1, this.#onSource);
   }
 
@@ -96,9 +106,9 @@ class RunningCopy implements Copy {
         this.#waitTurn();
         return;
       }
-      const chunk = this.#left >= queue.length ? queue.takeChunk() : queue.take(this.#left);
+      const chunk = queue.takeChunk(Math.min(this.#left, PIECE_BYTES_MAX));
       this.#source.consumed();
-      const hasRoom = this.#sink.write(chunk);
+      const hasRoom = this.#give(chunk);
       if (this.#sink.error !== undefined) {
         this.#finish(this.#sink.error);
         return;
@@ -115,6 +125,10 @@ class RunningCopy implements Copy {
     if (this.#left <= 0) this.#finish(undefined);
     else if (asked && (moved === 0 || this.#source.ended)) this.#finish(this.#source.error);
     else this.#waitSource();
+  }
+
+  #give(chunk: Uint8Array): boolean {
+    return this.#sink.writeOwned === undefined ? this.#sink.write(chunk) : this.#sink.writeOwned(chunk);
   }
 
   #finish(error: GatewayError | undefined): void {

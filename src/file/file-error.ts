@@ -35,6 +35,7 @@ export function describeAction(verb: string, name: string): string {
 function luaCodeOf(errno: number): string {
   switch (errno) {
     case errnoOf('ENOENT'):
+    case errnoOf('ENOTDIR'):
       return 'notfound';
     case errnoOf('EACCES'):
     case errnoOf('EPERM'):
@@ -44,6 +45,8 @@ function luaCodeOf(errno: number): string {
     case errnoOf('EAGAIN'):
       return 'limit';
     case errnoOf('EINVAL'):
+    case errnoOf('EISDIR'):
+    case errnoOf('ENAMETOOLONG'):
       return 'invalid';
     case errnoOf('EBADF'):
       return 'closed';

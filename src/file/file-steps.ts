@@ -1,10 +1,10 @@
 /** The system calls behind opening, removing and renaming: what C's library does, inside the root where there is one. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, fstatSync, type Stats } from 'node:fs';
+import { closeSync, constants, fstatSync, readlinkSync, type Stats } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { FileError, fileErrorOf } from './file-error.ts';
 import { flagsOf, type OpenMode } from './open-mode.ts';
-import { linkFound, type Root } from './root.ts';
+import { linkFound, Root } from './root.ts';
 import { errnoOf } from './strerror.ts';
 import { open, type Steps } from './system-call.ts';
 
@@ -51,6 +51,13 @@ export class FileSteps {
       openPatiently(path, flagsOf(mode) | noFollow | constants.O_NONBLOCK | constants.O_NOCTTY, triesMax),
     );
     return openedOf(fd, mode);
+  }
+
+  /** As `open`, of a name that may not lead out of `directory`. */
+  *openBelow(directory: string, name: string, mode: OpenMode, action: string): Steps<Opened> {
+    const path = yield* this.#at(directory, true, action, realPathOf);
+    const root = new Root(path);
+    return yield* new FileSteps(root, root.path).open(name, mode, action);
   }
 
   *openTemporary(action: string): Steps<Opened> {
@@ -159,6 +166,19 @@ function* lookAt(path: Buffer, noFollow: number): Steps<Stats> {
     const stats = fstatSync(fd);
     if (stats.isSymbolicLink()) throw linkFound();
     return stats;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Where a directory really is, found through its descriptor. */
+function* realPathOf(path: Buffer, noFollow: number): Steps<Buffer> {
+  const fd = yield* open(path, O_PATH | noFollow);
+  try {
+    const stats = fstatSync(fd);
+    if (stats.isSymbolicLink()) throw linkFound();
+    if (!stats.isDirectory()) throw Object.assign(new Error('The name is no directory'), { code: 'ENOTDIR' });
+    return readlinkSync(`/proc/self/fd/${fd}`, { encoding: 'buffer' });
   } finally {
     closeSync(fd);
   }

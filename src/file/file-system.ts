@@ -83,6 +83,21 @@ export class FileSystem {
     );
   }
 
+  /**
+   * As `open` for reading, of a name that has to stay below `directory`, which itself is a name as `open` takes it. A
+   * leading `/` stands for the directory.
+   */
+  openBelow(directory: string, name: string, done: OpenDone, owner: OperationOwner): Cancellable {
+    const action = describeAction('open', name);
+    const steps = this.#reserved(
+      action,
+      this.#steps.openBelow(directory, name.replace(/^\/+/, ''), needMode('r'), action),
+    );
+    return this.#run(action, steps, owner, (error, opened) =>
+      done(error, opened === undefined ? undefined : this.#fileOf(name, opened, owner)),
+    );
+  }
+
   /** As `open`, before it returns; throws FileError. */
   openSync(name: string, mode: string, owner: OperationOwner = new OperationOwner()): ByteFile {
     const action = describeAction('open', name);

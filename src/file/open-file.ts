@@ -56,6 +56,7 @@ export class OpenFile implements ByteFile, WriteBehindHost {
   #error: FileError | undefined;
   #readers: Reader[] = [];
   #abandoned = false;
+  #everWritten = false;
 
   constructor(options: OpenFileOptions) {
     const { descriptor, operations, owner, mode, size } = options;
@@ -81,6 +82,11 @@ export class OpenFile implements ByteFile, WriteBehindHost {
 
   get ended(): boolean {
     return this.#reads.atEnd || this.#error !== undefined || this.#state !== 'open';
+  }
+
+  /** Nothing was ever written and nothing has failed: its close has nothing to tell. */
+  get closesSilently(): boolean {
+    return !this.#everWritten && this.#error === undefined;
   }
 
   get unwritten(): number {
@@ -317,6 +323,7 @@ export class OpenFile implements ByteFile, WriteBehindHost {
       this.#writes.moveTo(position);
     }
     this.#direction = 'writing';
+    this.#everWritten = true;
     return true;
   }
 

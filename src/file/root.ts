@@ -27,10 +27,14 @@ export class Root {
   readonly path: string;
   readonly #device: number | undefined;
 
-  /** Throws when the directory does not exist. */
-  constructor(directory: string) {
+  /** A Buffer is an absolute path without links already. Throws when the directory does not exist. */
+  constructor(directory: string | Buffer) {
+    const real =
+      typeof directory === 'string'
+        ? realpathSync(Buffer.from(directory), { encoding: 'buffer' })
+        : directory;
     // every byte of a name is one character here
-    this.path = realpathSync(Buffer.from(directory), { encoding: 'buffer' }).toString('latin1');
+    this.path = real.toString('latin1');
     this.#device = procDevice();
   }
 

@@ -53,6 +53,26 @@ export class ResponseBuffer {
     }
   }
 
+  /** Keeps `bytes`, which nobody changes any more; small ones are copied, since they may hold a large buffer. */
+  appendOwned(bytes: Uint8Array): void {
+    const size = bytes.length;
+    if (size <= SHORT_BYTES_MAX) {
+      this.append(bytes);
+      return;
+    }
+    if (this.#short !== '') this.#spill();
+    const last = this.#chunks.length - 1;
+    const tail = last >= this.#head ? this.#chunks[last] : undefined;
+    if (tail !== undefined && this.#tailUsed < tail.length)
+      this.#chunks[last] = tail.subarray(0, this.#tailUsed);
+    for (let at = 0; at < size; at += CHUNK_BYTES_MAX) {
+      const chunk = Buffer.from(bytes.buffer, bytes.byteOffset + at, Math.min(CHUNK_BYTES_MAX, size - at));
+      this.#chunks.push(chunk);
+      this.#tailUsed = chunk.length;
+    }
+    this.#length += size;
+  }
+
   /** Removes and returns the next chunk. */
   take(): Chunk {
     assert(this.#length > 0, 'a chunk is taken only while the buffer holds one');

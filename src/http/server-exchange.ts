@@ -176,6 +176,14 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   }
 
   write(bytes: Uint8Array): boolean {
+    return this.#take(bytes, false);
+  }
+
+  writeOwned(bytes: Uint8Array): boolean {
+    return this.#take(bytes, true);
+  }
+
+  #take(bytes: Uint8Array, owned: boolean): boolean {
     if (this.finished) return true;
     if (this.#state === OPEN) this.head(200, NO_FIELDS);
     const accepted = this.#withinDeclared(bytes);
@@ -185,7 +193,8 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
       return true;
     }
     this.bytesWritten += accepted.length;
-    this.#buffer.append(accepted);
+    if (owned) this.#buffer.appendOwned(accepted);
+    else this.#buffer.append(accepted);
     if (this.#buffer.length >= this.#wire.bufferBytesMax) this.#pump();
     return this.#buffer.length < this.#wire.bufferBytesMax;
   }

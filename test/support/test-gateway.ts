@@ -63,9 +63,15 @@ export class TestGateway {
   /** Starts the program with the scripts (prefix → Lua text) and options; one worker unless `workers` says more. */
   static async start(
     scripts: Readonly<Record<string, string>>,
-    options: { readonly workers?: number; readonly words?: readonly string[] } = {},
+    options: {
+      readonly workers?: number;
+      readonly words?: readonly string[];
+      /** Makes files the scripts need when they are loaded. */
+      readonly prepare?: (folder: GatewayFolder) => void;
+    } = {},
   ): Promise<TestGateway> {
     const folder = new GatewayFolder();
+    options.prepare?.(folder);
     const workers = options.workers ?? 1;
     const mappings = Object.entries(scripts).flatMap(([prefix, text], i) => {
       const script = folder.file(`script-${i}.lua`);
