@@ -112,10 +112,10 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
       state.pushInteger(L, written);
       return 1;
     }
-    // A script that writes for ever must not outlive its client: it ends at its next wait, which is here.
-    const coroutine = scheduler.current;
-    if (coroutine?.killed === true && scheduler.canWait(L)) {
-      return coroutine.wait(
+    // A script that writes for ever must not outlive its client: it ends here, where it can wait.
+    if (scheduler.canWait(L)) {
+      currentInvocation().endAtNextWait();
+      return scheduler.running.wait(
         L,
         () => 0,
         () => undefined,

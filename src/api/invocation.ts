@@ -70,7 +70,6 @@ export class Invocation implements CoroutineOwner {
   /** Calls the handler, as wrapped by LazyTables. It may have ended when this returns. */
   start(handler: HandlerFunction): void {
     const script = this.#script;
-    this.exchange.onAbort = this.#abort;
     const coroutine = script.scheduler.start(
       this,
       (L) => {
@@ -85,8 +84,20 @@ export class Invocation implements CoroutineOwner {
   }
 
   suspended(): void {
+    const { exchange } = this;
+    if (exchange.error !== undefined) {
+      this.#abort(exchange.error);
+      return;
+    }
+    // A handler that never waits never needs to hear of its client's end.
+    exchange.onAbort ??= (reason) => this.#abort(reason);
     this.#links?.send();
-    this.exchange.flush();
+    exchange.flush();
+  }
+
+  /** Ends the handler at its next wait: its client has gone, and it need not notice. */
+  endAtNextWait(): void {
+    this.#script.scheduler.current?.kill();
   }
 
   finished(_L: LuaThread): void {
@@ -138,10 +149,10 @@ export class Invocation implements CoroutineOwner {
   }
 
   /** The client is gone. */
-  readonly #abort = (reason: GatewayError): void => {
+  #abort(reason: GatewayError): void {
     this.#script.logger.debug(reason.message, this.#logFields());
     this.#kill();
-  };
+  }
 
   #kill(): void {
     const coroutine = this.#coroutine ?? this.#script.scheduler.current;

@@ -15,8 +15,31 @@ export function chooseFraming(head: ResponseHead, minor: number): Framing {
   return minor >= 1 ? 'chunked' : 'close';
 }
 
+/** A head as it was last written for a frozen list of fields. */
+interface WrittenHead {
+  readonly status: number;
+  readonly contentLength: number;
+  readonly date: string;
+  readonly text: string;
+}
+
+/** Handlers give the same head again and again, in the same second. */
+const written = new WeakMap<Fields, WrittenHead>();
+
 /** The final head with its blank line. `persistent`: the connection stays open after this response. */
 export function formatHead(head: ResponseHead, framing: Framing, persistent: boolean, minor: number): string {
+  const { status, contentLength, responseFields } = head;
+  const usual = persistent && minor === 1 && !head.hasDate && contentLength !== undefined;
+  if (!usual || !Object.isFrozen(responseFields)) return writeHead(head, framing, persistent, minor);
+  const date = httpDate();
+  const last = written.get(responseFields);
+  if (last?.status === status && last.contentLength === contentLength && last.date === date) return last.text;
+  const text = writeHead(head, framing, persistent, minor);
+  written.set(responseFields, { status, contentLength, date, text });
+  return text;
+}
+
+function writeHead(head: ResponseHead, framing: Framing, persistent: boolean, minor: number): string {
   let text = statusLine(head.status);
   const fields = head.responseFields;
   for (let i = 0; i < fields.length; i += 2) {

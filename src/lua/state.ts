@@ -184,7 +184,11 @@ export class State {
   }
 
   pushString(L: LuaThread, text: string): void {
-    this.memory.withString(text, (at, size) => this.exports.lua_pushlstring(L, at, size));
+    const size = text.length;
+    // most strings are short: no closure for them
+    if (this.memory.scratch(size) !== undefined) {
+      this.exports.lua_pushlstring(L, this.memory.scratchString(text), size);
+    } else this.memory.withString(text, (at) => this.exports.lua_pushlstring(L, at, size));
   }
 
   /** Pushes a text of the gateway's own, which may quote anything, as UTF-8 where it is no byte string. */
