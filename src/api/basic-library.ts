@@ -108,12 +108,6 @@ export function installBasicLibrary(
     x.lua_pushcclosure(L, functions[name], 0);
     x.lua_setglobal(L, memory.constant(name));
   }
-  // debug.debug would wait for a terminal
-  x.lua_getglobal(L, memory.constant('debug'));
-  x.lua_pushnil(L);
-  x.lua_setfield(L, -2, memory.constant('debug'));
-  state.pop(L);
-
   // package.searchers = { preload, our file searcher }: there are no C libraries to load
   x.lua_getglobal(L, memory.constant('package'));
   x.lua_getfield(L, -1, memory.constant('searchers'));

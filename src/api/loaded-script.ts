@@ -18,6 +18,7 @@ import type { LuaThread } from '../lua/lua-exports.ts';
 import { type Reference, State } from '../lua/state.ts';
 import { installBasicLibrary } from './basic-library.ts';
 import { ByteTransfer } from './byte-transfer.ts';
+import { installDebugLibrary } from './debug-library.ts';
 import { FileMethods } from './file-methods.ts';
 import { HeadCache } from './head-cache.ts';
 import { installHttpdModule } from './httpd-module.ts';
@@ -134,6 +135,7 @@ export class LoadedScript {
     x.lua_getglobal(L, memory.constant('collectgarbage'));
     this.#collectGarbage = state.keep(L);
     installCoroutineLibrary(this.scheduler);
+    installDebugLibrary(state);
     const tables = new RequestTables(state, options);
     this.lazyTables = new LazyTables(
       state,

@@ -85,17 +85,6 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
   });
   state.setFunctions(L, -1, functions);
   state.pop(L);
-  // a hook stays with its thread
-  x.lua_getglobal(L, memory.constant('debug'));
-  const nativeSetHook = nativeField(L, 'sethook');
-  const debugFunctions = state.addFunctions({
-    sethook: (thread) => {
-      scheduler.expose(x.lua_type(thread, 1) === LUA_TYPE.thread ? x.lua_tothread(thread, 1) : thread);
-      return nativeSetHook(thread);
-    },
-  });
-  state.setFunctions(L, -1, debugFunctions);
-  state.pop(L);
 
   function nativeField(thread: LuaThread, name: string): HostFunction {
     x.lua_getfield(thread, -1, memory.constant(name));

@@ -104,7 +104,7 @@ export class CoroutineScheduler {
     return this.hostSuspended.has(thread) || this.#threads.get(thread)?.waiting === true;
   }
 
-  /** A script holds the thread as a value or has set a hook on it: it must not come back as another request's. */
+  /** A script holds the thread as a value: it must not come back as another request's. */
   expose(thread: LuaThread): void {
     this.#threads.get(thread)?.expose();
   }
