@@ -134,7 +134,7 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
     }
     // A script that writes for ever must not outlive its client: it ends here, where it can wait.
     if (scheduler.canWait(L)) {
-      currentInvocation().endAtNextWait();
+      currentInvocation(scheduler).endAtNextWait();
       return scheduler.running.wait(
         L,
         () => 0,

@@ -16,8 +16,8 @@ const HOARD = `
   hoard = {}
   local size = 1 << 20
   while size > 8 do
-    local ok, s = pcall(string.rep, string.char(#hoard % 256), size)
-    if ok then hoard[#hoard + 1] = s else size = size // 2 end
+    local ok = pcall(function() hoard[#hoard + 1] = string.rep(string.char(#hoard % 256), size) end)
+    if not ok then size = size // 2 end
   end
   while pcall(function() hoard = {hoard} end) do end`;
 
