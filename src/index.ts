@@ -1,8 +1,10 @@
 /** What a TypeScript or JavaScript program that embeds the gateway may use; everything else is internal. */
+
 import { availableParallelism } from 'node:os';
 import type { CounterName } from './base/counters.ts';
 import { type ErrorCode, GatewayError } from './base/errors.ts';
 import { createLogger, type LogLevel } from './base/logger.ts';
+import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from './base/script-rights.ts';
 import type { Config, ListenAddress, MappingConfig } from './config/config.ts';
 import { DEFAULT_LIMITS, type Limits } from './config/limits.ts';
 import { withMappings } from './config/ready-made-mappings.ts';
@@ -29,6 +31,8 @@ export interface GatewayOptions {
   readonly workers?: number;
   /** Limits that differ from DEFAULT_LIMITS. */
   readonly limits?: Partial<Limits>;
+  /** What scripts may do beyond the default. */
+  readonly rights?: Partial<ScriptRights>;
   /** Least important lines to keep; default `info`. */
   readonly logLevel?: LogLevel;
   /** One line per exchange; default false. */
@@ -94,6 +98,7 @@ function completeConfig(options: GatewayOptions): Config {
     root: options.root,
     workers: options.workers ?? availableParallelism(),
     limits: { ...DEFAULT_LIMITS, ...options.limits },
+    rights: { ...DEFAULT_SCRIPT_RIGHTS, ...options.rights },
     logLevel: options.logLevel ?? 'info',
     accessLog: options.accessLog ?? false,
     // the affairs of a process, not of a part of one

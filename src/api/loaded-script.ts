@@ -4,6 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Counters } from '../base/counters.ts';
 import { type GatewayError, messageOf } from '../base/errors.ts';
 import type { LogFields, Logger } from '../base/logger.ts';
+import type { ScriptRights } from '../base/script-rights.ts';
 import type { FileSystem } from '../file/file-system.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
 import type { ProcessTable } from '../file/process-table.ts';
@@ -18,6 +19,7 @@ import type { LuaThread } from '../lua/lua-exports.ts';
 import { type Reference, State } from '../lua/state.ts';
 import { installBasicLibrary } from './basic-library.ts';
 import { ByteTransfer } from './byte-transfer.ts';
+import { ChunkLoader } from './chunk-loader.ts';
 import { installDebugLibrary } from './debug-library.ts';
 import { FileMethods } from './file-methods.ts';
 import { HeadCache } from './head-cache.ts';
@@ -26,9 +28,11 @@ import { Invocation } from './invocation.ts';
 import { IoLibrary } from './io-library.ts';
 import { LuaFiles } from './lua-files.ts';
 import { installOsLibrary } from './os-library.ts';
+import { installPackageLibrary, packagePath } from './package-library.ts';
 import { RateLimit } from './rate-limit.ts';
 import { RequestTables } from './request-tables.ts';
-import { nameInside, readScript } from './script-file.ts';
+import { nameInside } from './script-file.ts';
+import { installWarnings } from './warnings.ts';
 
 export interface ScriptOptions {
   readonly prefix: string;
@@ -45,6 +49,7 @@ export interface ScriptOptions {
   readonly workerId: number;
   /** Defaults of handlers that do not say otherwise. */
   readonly limits: HandlerOptions;
+  readonly rights: ScriptRights;
   /** Bytes a state may grow to, as compiled into the module. */
   readonly memoryBytesMax: number;
 }
@@ -101,6 +106,7 @@ export class LoadedScript {
   readonly #watch: ScriptWatch;
   readonly #handlers = new Map<string, Handler>();
   readonly #invocations = new Set<Invocation>();
+  readonly #chunks: ChunkLoader;
   readonly #collectGarbage: Reference;
   readonly #reports = new RateLimit(REPORTS_PER_SECOND_MAX);
   #collectTimer: NodeJS.Timeout | undefined;
@@ -158,8 +164,18 @@ export class LoadedScript {
       // the pipe itself stays with whoever else knows it: they read to its end, or close it
       endWithExchange: (file) => this.#currentInvocation()?.scope.add(() => file.process?.kill()),
     });
-    installOsLibrary(this.scheduler, fileSystem, processes, this.files);
-    installBasicLibrary(this.scheduler, fileSystem, print);
+    installOsLibrary({
+      scheduler: this.scheduler,
+      fileSystem,
+      processes,
+      files: this.files,
+      variables: options.rights.variables,
+    });
+    const chunks = new ChunkLoader(state, fileSystem, options.rights.allowsBytecode);
+    this.#chunks = chunks;
+    installBasicLibrary(this.scheduler, chunks, print);
+    installPackageLibrary(state, chunks, fileSystem, packagePath(options.script, options.rights.luaPath));
+    installWarnings(state, (line) => this.#warn(line));
     installHttpdModule(this);
   }
 
@@ -259,8 +275,7 @@ export class LoadedScript {
 
   #run(): void {
     const { script, fileSystem } = this.#options;
-    const { state } = this;
-    state.load(state.mainThread, readScript(fileSystem, nameInside(fileSystem, script)), `@${script}`);
+    this.#chunks.loadFile(this.state.mainThread, nameInside(fileSystem, script), 'bt', script);
     this.scheduler.call(0, 0, LOAD_LIMIT_MS);
     if (this.#handlers.size === 0) {
       this.logger.warn('Script registered no handler', { mapping: this.#options.prefix, script });
@@ -286,6 +301,13 @@ export class LoadedScript {
 
   #print(line: string): void {
     this.logger.info(readable(line), {
+      mapping: this.#options.prefix,
+      request: this.#currentInvocation()?.requestId,
+    });
+  }
+
+  #warn(line: string): void {
+    this.logger.warn(`Lua warning: ${readable(line)}`, {
       mapping: this.#options.prefix,
       request: this.#currentInvocation()?.requestId,
     });

@@ -82,6 +82,7 @@ export class LuaMapping implements Mapping, ScriptWatch {
     this.#rebuilding = true;
     try {
       const fresh = await LoadedScript.load(this.#options, this);
+      this.#rebuilding = false;
       if (this.#retiring) {
         fresh.close();
         return;
@@ -90,15 +91,18 @@ export class LuaMapping implements Mapping, ScriptWatch {
       this.#script = fresh;
       this.#lost = undefined;
       void old?.idle().then(() => old.close());
-      for (const { exchange, route } of this.#waiting.splice(0)) this.#handOn(fresh, exchange, route);
+      for (const { exchange, route } of this.#waiting.splice(0)) {
+        // the one before may have cost this state as well: the next is on its way
+        if (this.#script === fresh) this.#handOn(fresh, exchange, route);
+        else this.#wait(exchange, route);
+      }
     } catch (error) {
+      this.#rebuilding = false;
       this.#options.logger.error(
         `Cannot build the state of "${this.#options.script}" anew: ${messageOf(error)}`,
       );
       for (const { exchange } of this.#waiting.splice(0)) exchange.reset(503);
       if (this.#script === undefined) setTimeout(() => void this.#rebuild(), RETRY_MS).unref();
-    } finally {
-      this.#rebuilding = false;
     }
   }
 

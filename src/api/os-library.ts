@@ -12,12 +12,17 @@ import type { LuaFiles } from './lua-files.ts';
 
 type Done = (error: FileError | undefined) => void;
 
-export function installOsLibrary(
-  scheduler: CoroutineScheduler,
-  fileSystem: FileSystem,
-  processes: ProcessTable,
-  files: LuaFiles,
-): void {
+export interface OsLibraryOptions {
+  readonly scheduler: CoroutineScheduler;
+  readonly fileSystem: FileSystem;
+  readonly processes: ProcessTable;
+  readonly files: LuaFiles;
+  /** What `getenv` shows of the environment. */
+  readonly variables: readonly string[];
+}
+
+export function installOsLibrary(options: OsLibraryOptions): void {
+  const { scheduler, fileSystem, processes, files } = options;
   const { state } = scheduler;
   const { exports: x, memory, mainThread: L } = state;
 
@@ -47,6 +52,17 @@ export function installOsLibrary(
     );
   }
 
+  function pushEnd(
+    T: LuaThread,
+    command: string,
+    failure: FileError | undefined,
+    exit: ProcessExit | undefined,
+  ): number {
+    if (failure !== undefined || exit === undefined)
+      return files.pushFailure(T, failure ?? new FileError(`Cannot run "${command}"`, EIO));
+    return files.pushExit(T, exit);
+  }
+
   x.lua_getglobal(L, memory.constant('os'));
   x.lua_getfield(L, -1, memory.constant('date'));
   const nativeDate = state.nativeFunction(x.lua_tocfunction(L, -1));
@@ -56,10 +72,12 @@ export function installOsLibrary(
     exit: () => {
       throw new LuaError('os.exit is not available: a script cannot end the gateway');
     },
-    // nothing of the gateway's environment reaches a script
+    // of the gateway's environment a script sees what it is allowed to
     getenv: (T) => {
-      state.checkString(T, 1);
-      x.lua_pushnil(T);
+      const name = state.checkString(T, 1);
+      const value = options.variables.includes(name) ? process.env[name] : undefined;
+      if (value === undefined) x.lua_pushnil(T);
+      else state.pushString(T, Buffer.from(value).toString('latin1'));
       return 1;
     },
     date: (T) => {
@@ -107,7 +125,13 @@ export function installOsLibrary(
         return 1;
       }
       const command = state.checkString(T, 1);
-      if (!scheduler.canWait(T)) throw new LuaError('os.execute cannot wait here');
+      if (!scheduler.canWait(T)) {
+        let ended: ProcessExit | undefined;
+        const failed = failureOf(() => {
+          ended = processes.executeSync(command);
+        });
+        return pushEnd(T, command, failed, ended);
+      }
       const coroutine = scheduler.running;
       let failure: FileError | undefined;
       let status: ProcessExit | undefined;
@@ -118,12 +142,7 @@ export function installOsLibrary(
       });
       return coroutine.wait(
         T,
-        (thread) => {
-          if (failure !== undefined || status === undefined) {
-            return files.pushFailure(thread, failure ?? new FileError(`Cannot run "${command}"`, EIO));
-          }
-          return files.pushExit(thread, status);
-        },
+        (thread) => pushEnd(thread, command, failure, status),
         () => execution.cancel(),
       );
     },

@@ -7,6 +7,8 @@ import { ScriptError } from '../lua/state.ts';
 const SOURCE_BYTES_MAX = 16 * 1024 * 1024;
 const LF = 10;
 const HASH = 35;
+/** What a precompiled chunk begins with. */
+const ESCAPE = 27;
 
 /** Under a root an absolute name of the command line starts there, as it did when lhttpd had changed its root. */
 export function nameInside({ root }: FileSystem, name: string): string {
@@ -41,5 +43,6 @@ function withoutPreamble(source: Uint8Array): Uint8Array {
   const start = source[0] === 0xef && source[1] === 0xbb && source[2] === 0xbf ? 3 : 0;
   if (source[start] !== HASH) return source.subarray(start);
   const end = source.indexOf(LF, start);
-  return end === -1 ? new Uint8Array(0) : source.subarray(end);
+  if (end === -1) return new Uint8Array(0);
+  return source.subarray(source[end + 1] === ESCAPE ? end + 1 : end);
 }

@@ -1,4 +1,5 @@
 /** From the texts that were given for each option to a checked Config. */
+import { DEFAULT_SCRIPT_RIGHTS } from '../base/script-rights.ts';
 import type { Config } from './config.ts';
 import { readMappings } from './mappings.ts';
 import {
@@ -20,6 +21,10 @@ export function buildConfig(texts: OptionTexts): Config {
   const address = answers.value(OPTIONS.address);
   refuseTogether(answers, OPTIONS.foreground, OPTIONS.daemon);
   refuseTogether(answers, OPTIONS.debug, OPTIONS.logLevel);
+  if (answers.has(OPTIONS.allowRun) && !answers.has(OPTIONS.root))
+    throw new UsageError(
+      `Option ${nameOption(OPTIONS.allowRun)} goes with ${nameOption(OPTIONS.root)}: without it any program may be started`,
+    );
   const debugLevel = answers.value(OPTIONS.debug) ?? 0;
   const quietLevel = answers.value(OPTIONS.logLevel) ?? DEFAULT_LOG_LEVEL;
   return {
@@ -35,6 +40,12 @@ export function buildConfig(texts: OptionTexts): Config {
     logFile: answers.value(OPTIONS.logFile),
     logLevel: debugLevel >= DEBUG_LEVEL_TRACE ? 'debug' : quietLevel,
     accessLog: answers.has(OPTIONS.accessLog),
+    rights: {
+      luaPath: answers.value(OPTIONS.luaPath) ?? DEFAULT_SCRIPT_RIGHTS.luaPath,
+      allowsBytecode: answers.has(OPTIONS.allowBytecode),
+      commands: answers.value(OPTIONS.allowRun) ?? DEFAULT_SCRIPT_RIGHTS.commands,
+      variables: answers.value(OPTIONS.allowEnv) ?? DEFAULT_SCRIPT_RIGHTS.variables,
+    },
     limits: {
       idleTimeoutMs: answers.valueOrDefault(OPTIONS.idleTimeout),
       handshakeTimeoutMs: answers.valueOrDefault(OPTIONS.handshakeTimeout),

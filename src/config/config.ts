@@ -1,5 +1,6 @@
 /** The configuration of one run: what the command line or an embedding program asked for, checked and complete. */
 import type { LogLevel } from '../base/logger.ts';
+import type { ScriptRights } from '../base/script-rights.ts';
 import type { Limits } from './limits.ts';
 
 /** `-l PREFIX SCRIPT`: one script behind one path prefix. */
@@ -40,4 +41,5 @@ export interface Config {
   /** One line per exchange. */
   readonly accessLog: boolean;
   readonly limits: Limits;
+  readonly rights: ScriptRights;
 }

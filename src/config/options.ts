@@ -17,6 +17,7 @@ import {
   ipAddress,
   listenAddress,
   name,
+  nameList,
   port,
   seconds,
   secondsOrUnlimited,
@@ -27,6 +28,10 @@ import {
 interface OptionTable {
   readonly lua: TupleOption;
   readonly root: ValueOption<string>;
+  readonly luaPath: ValueOption<string>;
+  readonly allowBytecode: FlagOption;
+  readonly allowRun: ValueOption<readonly string[]>;
+  readonly allowEnv: ValueOption<readonly string[]>;
   readonly cert: ValueOption<string>;
   readonly key: ValueOption<string>;
   readonly address: ValueOption<string>;
@@ -81,6 +86,36 @@ export const OPTIONS: OptionTable = {
     isFile: true,
     group: 'Scripts',
     help: 'virtual root of scripts and of every file a script opens',
+  },
+  luaPath: {
+    kind: 'value',
+    name: 'lua-path',
+    argument: 'TEMPLATES',
+    value: name('templates such as /usr/share/lua/5.4/?.lua'),
+    group: 'Scripts',
+    help: "where require looks after the script's own directory and lua/ in it: names with ?, separated by ;",
+  },
+  allowBytecode: {
+    kind: 'flag',
+    name: 'allow-bytecode',
+    group: 'Scripts',
+    help: 'accept precompiled chunks; a damaged one can break the state that loads it',
+  },
+  allowRun: {
+    kind: 'value',
+    name: 'allow-run',
+    argument: 'PROGRAM,...',
+    value: nameList('names of programs'),
+    group: 'Scripts',
+    help: 'programs that scripts may start under a virtual root, without a shell',
+  },
+  allowEnv: {
+    kind: 'value',
+    name: 'allow-env',
+    argument: 'NAME,...',
+    value: nameList('names of variables'),
+    group: 'Scripts',
+    help: 'variables of the environment that os.getenv shows to scripts',
   },
   cert: {
     kind: 'value',

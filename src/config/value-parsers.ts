@@ -117,6 +117,18 @@ export function name(noun: string): ValueParser<string> {
   };
 }
 
+/** Names of programs or variables, separated by commas. */
+export function nameList(noun: string): ValueParser<readonly string[]> {
+  return {
+    wants: `${noun}, separated by commas`,
+    read: (text) => {
+      const names = text.split(',');
+      return names.every((part) => /^[^\s=,;\0-][^\s=,;\0]*$/.test(part)) ? names : undefined;
+    },
+    show: (names) => names.join(','),
+  };
+}
+
 /** One word of a list. */
 export function choice<T extends string>(words: readonly T[]): ValueParser<T> {
   return {

@@ -95,6 +95,8 @@ export class Http2Wire implements ExchangeWire {
 
   abort(): void {
     this.#aborted = true;
+    // what was written before still goes out
+    if ((this.#stream?.writableCorked ?? 0) > 0) this.#stream?.uncork();
     // close(INTERNAL_ERROR) would first end the stream in order, and the client would take the part for the whole
     this.#stream?.destroy(BROKEN_OFF);
   }

@@ -1,5 +1,5 @@
 /** Turns JavaScript functions into wasm functions that fit Lua's function table, many at once. */
-import type { CFunction, KFunction, LuaExports, LuaThread } from './lua-exports.ts';
+import type { Address, CFunction, KFunction, LuaExports, LuaThread } from './lua-exports.ts';
 
 /** A function Lua can call: finds its arguments on the stack of `L`, pushes results, returns their number. */
 export type HostFunction = (L: LuaThread) => number;
@@ -12,6 +12,7 @@ const TYPES = {
   function: [0x60, 1, I32, 1, I32],
   continuation: [0x60, 3, I32, I32, I32, 1, I32],
   hook: [0x60, 2, I32, I32, 0],
+  warning: [0x60, 3, I32, I32, I32, 0],
 } as const;
 type Kind = keyof typeof TYPES;
 
@@ -37,6 +38,12 @@ export function addHostContinuations<K extends string>(
 /** The same for a debug hook; its second argument, the activation record, is not passed on. */
 export function addHostHook(exports: LuaExports, hook: (L: LuaThread) => void): CFunction {
   return add(exports, { hook: (L: LuaThread) => hook(L) }, 'hook')['hook'] as CFunction;
+}
+
+/** The same for a warning function: the address of a part of a message, and whether more parts follow. */
+export function addHostWarning(exports: LuaExports, warn: (text: Address, more: boolean) => void): CFunction {
+  const warning = (_data: number, text: number, more: number): void => warn(text as Address, more !== 0);
+  return add(exports, { warning }, 'warning')['warning'] as CFunction;
 }
 
 function add(

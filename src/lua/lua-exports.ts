@@ -78,6 +78,7 @@ export interface LuaExports {
   ): number;
   lua_callk(L: LuaThread, args: number, results: number, context: number, k: KFunction): void;
   lua_error(L: LuaThread): number;
+  lua_setwarnf(L: LuaThread, warn: CFunction, data: Address): void;
   luaL_loadbufferx(L: LuaThread, bytes: CString, size: number, name: CString, mode: CString): number;
   luaL_traceback(L: LuaThread, of: LuaThread, message: CString, level: number): void;
   luaL_where(L: LuaThread, level: number): void;

@@ -290,13 +290,13 @@ export class State {
 
   // ---- calls from the host ---------------------------------------------------------------------------------------
 
-  /** Compiles a chunk (text only) and leaves its function on the stack; throws ScriptError with Lua's message. */
-  load(L: LuaThread, source: Uint8Array, chunkName: string): void {
-    const mode = this.memory.constant('t');
+  /** Compiles a chunk, as `mode` of Lua's `load` allows, and leaves its function on the stack; throws ScriptError with Lua's message. */
+  load(L: LuaThread, source: Uint8Array, chunkName: string, mode = 't'): void {
+    const modeName = this.memory.constant(mode);
     const size = source.length;
     const chunk = Buffer.concat([source, Buffer.from(`${chunkName}\0`, 'latin1')]);
     const status = this.memory.withCopy(chunk, (at) =>
-      this.exports.luaL_loadbufferx(L, at, size, (at + size) as CString, mode),
+      this.exports.luaL_loadbufferx(L, at, size, (at + size) as CString, modeName),
     );
     if (status !== LUA_STATUS.ok) throw this.#takeError(L);
   }

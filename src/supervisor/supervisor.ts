@@ -222,6 +222,7 @@ export class Supervisor {
       setup: this.#requireSetup(),
       root: config.root,
       limits: config.limits,
+      rights: config.rights,
       logLevel: config.logLevel,
       accessLog: config.accessLog,
       luaModule: this.#luaModule,

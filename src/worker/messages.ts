@@ -1,6 +1,7 @@
 /** Everything the supervisor and a worker thread say to each other; no code of either side. */
 
 import type { LogLevel } from '../base/logger.ts';
+import type { ScriptRights } from '../base/script-rights.ts';
 import type { MappingConfig } from '../config/config.ts';
 import type { Limits } from '../config/limits.ts';
 
@@ -47,6 +48,7 @@ export interface WorkerStart {
   readonly setup: WorkerSetup;
   readonly root: string | undefined;
   readonly limits: Limits;
+  readonly rights: ScriptRights;
   readonly logLevel: LogLevel;
   readonly accessLog: boolean;
   /** Memory of the worker's Counters. */

@@ -60,7 +60,7 @@ export class GatewayWorker {
     this.#processes = new ProcessTable({
       workingDirectory: this.#fileSystem.workingDirectory,
       // under a root a shell would be the way out of it
-      allowedCommands: start.root === undefined ? undefined : [],
+      allowedCommands: start.root === undefined ? undefined : start.rights.commands,
       pipesMax: PIPES_MAX,
       environment: processEnvironment(),
       counters: this.#counters,
@@ -128,7 +128,7 @@ export class GatewayWorker {
 
   /** All scripts of a setup, or none. */
   async #load(setup: WorkerSetup): Promise<LuaMapping[]> {
-    const { luaModule, serverPort, workerId, limits } = this.#start;
+    const { luaModule, serverPort, workerId, limits, rights } = this.#start;
     const loads = setup.mappings.map(({ prefix, script }) =>
       loadLuaMapping({
         prefix: toBytes(prefix),
@@ -142,6 +142,7 @@ export class GatewayWorker {
         serverPort,
         workerId,
         limits,
+        rights: { ...rights, luaPath: toBytes(rights.luaPath) },
         memoryBytesMax: limits.memoryBytesMax,
       }),
     );

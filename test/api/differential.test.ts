@@ -79,7 +79,7 @@ function runInLua(): Map<string, string> {
   try {
     for (const [name, text] of Object.entries(FIXTURES)) writeFileSync(join(folder, name), text, 'latin1');
     const calls = Object.values(SNIPPETS).map((source) => `emit(run_snippet(${quote(source)}))`);
-    const driver = `package.path = './?.lua;./?/init.lua' package.cpath = ''
+    const driver = `package.path = './?.lua;./?/init.lua;./lua/?.lua;./lua/?/init.lua' package.cpath = ''
       local stdout = io.stdout
       local function emit(text) stdout:write(#text, '\\n', text) end
       ${RUNNER}\n${calls.join('\n')}`;

@@ -1,7 +1,9 @@
 /** The command line: what each option sets, and the one line that each mistake gets. */
+
 import { deepEqual, equal, match, notDeepEqual, ok } from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { describe, test } from 'node:test';
+import { DEFAULT_SCRIPT_RIGHTS } from '../../src/base/script-rights.ts';
 import type { Config } from '../../src/config/config.ts';
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { ALL_OPTIONS } from '../../src/config/options.ts';
@@ -21,6 +23,7 @@ const DEFAULTS: Config = {
   logLevel: 'info',
   accessLog: false,
   limits: DEFAULT_LIMITS,
+  rights: DEFAULT_SCRIPT_RIGHTS,
 };
 
 function configOf(...words: string[]): Config {
@@ -81,6 +84,16 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
   ['--log-level warn', { logLevel: 'warn' }],
   ['--log-file /var/log/lgateway.log', { logFile: '/var/log/lgateway.log' }],
   ['--access-log', { accessLog: true }],
+  [
+    '--lua-path /a/?.lua;b/?/init.lua',
+    { rights: { ...DEFAULT_SCRIPT_RIGHTS, luaPath: '/a/?.lua;b/?/init.lua' } },
+  ],
+  ['--allow-bytecode', { rights: { ...DEFAULT_SCRIPT_RIGHTS, allowsBytecode: true } }],
+  [
+    '-r /srv --allow-run cat,/bin/ls',
+    { root: '/srv', rights: { ...DEFAULT_SCRIPT_RIGHTS, commands: ['cat', '/bin/ls'] } },
+  ],
+  ['--allow-env HOME', { rights: { ...DEFAULT_SCRIPT_RIGHTS, variables: ['HOME'] } }],
   ['--http 8080', { cleartext: { address: undefined, port: 8080 } }],
   ['--http 127.0.0.1:0', { cleartext: { address: '127.0.0.1', port: 0 } }],
   ['--http [::1]:80', { cleartext: { address: '::1', port: 80 } }],
@@ -218,6 +231,7 @@ describe('the option table', () => {
       'log-level': ['--log-level', 'error'],
       http: ['--http', '1'],
       memory: ['--memory', '64M'],
+      'allow-run': ['-r', '.', '--allow-run', 'cat'],
     };
     for (const option of ALL_OPTIONS) {
       // asked for by name elsewhere, or the default written out

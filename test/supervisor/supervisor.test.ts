@@ -1,4 +1,5 @@
 /** Supervisor with plain workers: start, replacement, reload, drain, stop; nothing is left behind. */
+
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
@@ -8,6 +9,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { GatewayError } from '../../src/base/errors.ts';
 import { createLogger } from '../../src/base/logger.ts';
+import { DEFAULT_SCRIPT_RIGHTS } from '../../src/base/script-rights.ts';
 import type { Config } from '../../src/config/config.ts';
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { duplicateDescriptor } from '../../src/native/posix.ts';
@@ -50,6 +52,7 @@ function makeSupervisor(config: Partial<Config> = {}, options: Partial<Superviso
       logLevel: 'debug',
       accessLog: false,
       limits: DEFAULT_LIMITS,
+      rights: DEFAULT_SCRIPT_RIGHTS,
       ...config,
     },
     logger: createLogger('debug', 'supervisor', (line) => lines.push(line)),

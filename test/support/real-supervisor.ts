@@ -1,5 +1,7 @@
 /** A supervisor with the gateway's real workers inside the test's own process, on a free port of the loopback. */
+
 import { createLogger } from '../../src/base/logger.ts';
+import { DEFAULT_SCRIPT_RIGHTS } from '../../src/base/script-rights.ts';
 import type { Config } from '../../src/config/config.ts';
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
@@ -28,6 +30,7 @@ export function realSupervisor(
       logLevel: 'info',
       accessLog: false,
       limits: DEFAULT_LIMITS,
+      rights: DEFAULT_SCRIPT_RIGHTS,
       ...config,
     },
     logger: createLogger('info', 'supervisor', (line) => lines.push(line)),

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { LoadedScript } from '../../src/api/loaded-script.ts';
 import { Counters } from '../../src/base/counters.ts';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
+import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../../src/base/script-rights.ts';
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { FileSystem } from '../../src/file/file-system.ts';
 import { ProcessTable } from '../../src/file/process-table.ts';
@@ -33,6 +34,9 @@ export interface HarnessOptions {
   readonly prefix?: string;
   readonly module?: WebAssembly.Module;
   readonly filesMax?: number;
+  readonly rights?: Partial<ScriptRights>;
+  /** Virtual root: the script's folder. */
+  readonly rooted?: boolean;
   /** Files made before the script is loaded. */
   readonly files?: Readonly<Record<string, string>>;
 }
@@ -56,7 +60,7 @@ export class ScriptHarness {
   static async load(source: string, options: HarnessOptions = {}): Promise<ScriptHarness> {
     const harness = new ScriptHarness(options.module ?? (await luaModule()), options);
     try {
-      await harness.#load(source);
+      await harness.#load(source, options);
     } catch (error) {
       await harness.close();
       throw error;
@@ -86,7 +90,7 @@ export class ScriptHarness {
     const { counters } = this;
     this.logger = this.#createLogger();
     this.fileSystem = new FileSystem({
-      root: undefined,
+      root: options.rooted === true ? this.folder : undefined,
       workingDirectory: this.folder,
       filesMax: options.filesMax ?? 1000,
       operationsMax: 16,
@@ -95,7 +99,7 @@ export class ScriptHarness {
     });
     this.processes = new ProcessTable({
       workingDirectory: this.folder,
-      allowedCommands: undefined,
+      allowedCommands: options.rooted === true ? (options.rights?.commands ?? []) : undefined,
       pipesMax: 64,
       environment: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
       counters,
@@ -191,7 +195,7 @@ export class ScriptHarness {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  async #load(source: string): Promise<void> {
+  async #load(source: string, options: HarnessOptions): Promise<void> {
     this.writeFile('script.lua', source);
     const script = await LoadedScript.load(
       {
@@ -207,6 +211,7 @@ export class ScriptHarness {
         workerId: 1,
         // a busy machine must not end what a test runs
         limits: { cpuLimitMs: Number.POSITIVE_INFINITY, timeLimitMs: Number.POSITIVE_INFINITY },
+        rights: { ...DEFAULT_SCRIPT_RIGHTS, ...options.rights },
         memoryBytesMax: DEFAULT_LIMITS.memoryBytesMax,
       },
       {

@@ -1,0 +1,36 @@
+/** Compiles chunks from files and checks which kinds of chunk are allowed: text, and bytecode where it may be. */
+import type { FileSystem } from '../file/file-system.ts';
+import type { LuaThread } from '../lua/lua-exports.ts';
+import { ScriptError, type State } from '../lua/state.ts';
+import { readScript } from './script-file.ts';
+
+const ESCAPE = 27;
+
+export class ChunkLoader {
+  readonly #state: State;
+  readonly #fileSystem: FileSystem;
+  readonly #allowsBytecode: boolean;
+
+  constructor(state: State, fileSystem: FileSystem, allowsBytecode: boolean) {
+    this.#state = state;
+    this.#fileSystem = fileSystem;
+    this.#allowsBytecode = allowsBytecode;
+  }
+
+  /** Pushes the compiled file; throws ScriptError with Lua's message. `mode` as in loadfile; `shown`: its name there. */
+  loadFile(L: LuaThread, name: string, mode = 'bt', shown: string = name): void {
+    const source = readScript(this.#fileSystem, name);
+    const isBinary = source[0] === ESCAPE;
+    if (!mode.includes(isBinary ? 'b' : 't')) throw refusal(isBinary, mode);
+    this.#state.load(L, source, `@${shown}`, this.allowed(mode));
+  }
+
+  /** The part of a mode of `load` that is allowed; may be empty. */
+  allowed(mode: string): string {
+    return this.#allowsBytecode ? mode : mode.replaceAll('b', '');
+  }
+}
+
+function refusal(isBinary: boolean, mode: string): ScriptError {
+  return new ScriptError(`attempt to load a ${isBinary ? 'binary' : 'text'} chunk (mode is '${mode}')`);
+}

@@ -1,0 +1,18 @@
+/** What scripts may do that they may not do by default: the same for all scripts of a gateway. */
+export interface ScriptRights {
+  /** Templates that `require` tries after the script's own directory, separated by `;`; empty: none. */
+  readonly luaPath: string;
+  /** Precompiled chunks are accepted. A damaged one can make a state unusable. */
+  readonly allowsBytecode: boolean;
+  /** Programs that may be started under a virtual root; without one, any may be. */
+  readonly commands: readonly string[];
+  /** Variables of the environment that `os.getenv` shows. */
+  readonly variables: readonly string[];
+}
+
+export const DEFAULT_SCRIPT_RIGHTS: ScriptRights = {
+  luaPath: '',
+  allowsBytecode: false,
+  commands: [],
+  variables: [],
+};
