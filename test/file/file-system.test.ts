@@ -115,7 +115,7 @@ test(
     assert.deepEqual(await said((done) => files.open('x'.repeat(5000), 'w', done)), [
       'File name too long',
       36,
-      'io',
+      'invalid',
     ]);
     assert.deepEqual(await said((done) => files.remove('none', done)), [
       'No such file or directory',
