@@ -12,6 +12,9 @@ import type { LuaExports } from './lua-exports.ts';
 // times as long as running it
 const { LuaFactory }: typeof import('wasmoon') = createRequire(import.meta.url)('wasmoon');
 
+/** An exception costs as much as so many rounds of a loop; a script can raise and catch them all day. */
+const THROW_ROUNDS = 2000;
+
 let previous: Promise<unknown> = Promise.resolve();
 
 /** A fresh Lua VM: its own memory, no state opened yet. `outOfFuel` is called whenever its fuel is used up. */
@@ -33,6 +36,11 @@ async function instantiateAlone(module: WebAssembly.Module, outOfFuel: () => voi
     environment['system'] = () => {
       outOfFuel();
       return 0;
+    };
+    const throwLongjmp = environment['_emscripten_throw_longjmp'] as () => never;
+    environment['_emscripten_throw_longjmp'] = () => {
+      if (captured !== undefined) (captured.exports as unknown as LuaExports).fuel.value -= THROW_ROUNDS;
+      throwLongjmp();
     };
     captured = await original(module, imports);
     return { instance: captured, module };
