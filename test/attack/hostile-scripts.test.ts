@@ -11,6 +11,8 @@ const CPU_LIMIT_MS = 300;
 const VERDICT_MS_MAX = CPU_LIMIT_MS + 100 + 2500;
 /** What one honest request may take beside an attack: a stop inside one C function takes the limit and its grace. */
 const HONEST_MS_MAX = CPU_LIMIT_MS + 100 + 2000;
+/** Of one request beside a handler that computes: 50 ms, and what other programs take of the machine. */
+const BUSY_MS_MAX = 500;
 const HONEST_PAUSE_MS = 20;
 const MEBIBYTE = 1024 * 1024;
 const STATE_BYTES_MAX = 64 * MEBIBYTE;
@@ -21,6 +23,8 @@ interface Attack {
   readonly status?: number;
   /** The log has to say this of it. */
   readonly log?: RegExp;
+  /** Seconds of CPU time, where it has a lot to do. */
+  readonly cpu?: number;
 }
 
 /** The log names limit, handler, use and place of what a limit has ended. */
@@ -130,7 +134,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     log: CPU,
   },
   'memory in large pieces': {
-    lua: `local t = {} while true do t[#t + 1] = ('x'):rep(4000000) end`,
+    lua: `local t, piece = {}, ('x'):rep(100000) while true do t[#t + 1] = piece:rep(40) end`,
     log: /Lua error: .*not enough memory/,
   },
   'a string that doubles for ever': { lua: `local s = 'x' while true do s = s .. s end`, log: MEMORY },
@@ -207,6 +211,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
             if f then pcall(f, i) end
           end`,
     status: 200,
+    cpu: 10,
   },
   'an error that is a table': { lua: `error({})`, log: /error object is a table value/ },
   'an error that is nil': { lua: `error(nil)`, log: /error object is a nil value/ },
@@ -231,15 +236,20 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
 
 const HOSTILE = `local httpd = require 'httpd'
 httpd.register_handler('/ok', function() httpd.write(nil, 'ok') end)
+httpd.register_handler('/compute', function()
+  local till = os.clock() + 2
+  while os.clock() < till do end
+  httpd.write(nil, 'computed')
+end, {cpu = 30})
 httpd.register_handler('/wait', function() httpd.read(nil, 1) httpd.write(nil, 'waited') end)
 ${Object.values(ATTACKS)
   .map(
-    ({ lua }, i) => `httpd.register_handler('/attack-${i}', function()
+    ({ lua, cpu }, i) => `httpd.register_handler('/attack-${i}', function()
   local function attack(...) ${lua.replaceAll('\n', ' ')}
   end
   attack()
   httpd.write(nil, 'survived')
-end)`,
+end${cpu === undefined ? '' : `, {cpu = ${cpu}}`})`,
   )
   .join('\n')}`;
 
@@ -297,7 +307,6 @@ for (const [index, [name, { status = 500, log }]] of Object.entries(ATTACKS).ent
   test(`Of ${name} only its own request suffers`, async () => {
     const logged = gateway.log.length;
     const { answer, ms, slowestMs } = await attack(index);
-    if (process.env['SHOW']) console.log(name, answer.status, Math.round(ms), Math.round(slowestMs));
     assert.equal(answer.status, status, gateway.log.slice(logged));
     assert(ms < VERDICT_MS_MAX, `the verdict took ${ms} ms`);
     assert(slowestMs < HONEST_MS_MAX, `an honest request took ${slowestMs} ms`);
@@ -326,6 +335,21 @@ test('Whoever shares a state that has to be given up gets 503, and the next requ
   assert.equal((await askSession(hostile, '/hostile/ok')).text, 'ok');
 });
 
+test('While one handler computes for two seconds, fifty requests on its worker are answered promptly', async () => {
+  const busy = askSession(hostile, '/hostile/compute');
+  await gateway.untilCounters(({ coroutines }) => coroutines >= 1, 'the handler computes');
+  const times: number[] = [];
+  for (let i = 0; i < 50; i++) {
+    const start = performance.now();
+    assert.equal((await askSession(honest, `/honest/hello?${i}`)).text, `hello ${i}`);
+    times.push(performance.now() - start);
+  }
+  assert.equal((await busy).text, 'computed');
+  times.sort((a, b) => a - b);
+  // the bench measures it; here the machine may be busy with other things
+  assert((times.at(-1) ?? 0) < BUSY_MS_MAX, `the slowest took ${times.at(-1)} ms`);
+});
+
 test('The page of a 500 has the id under which the log speaks of the request', async () => {
   const logged = gateway.log.length;
   const { text } = await askSession(hostile, '/hostile/attack-0');
@@ -338,7 +362,6 @@ test('Twenty requests that compute to their limit get their verdicts, and an hon
   const attacks = Promise.all(Array.from({ length: 20 }, () => askSession(hostile, '/hostile/attack-0')));
   const { result, slowestMs } = await beside(attacks);
   assert.deepEqual([...new Set(result.map(({ status }) => status))], [500]);
-  if (process.env['SHOW']) console.log('slowest beside twenty', slowestMs);
   assert(slowestMs < HONEST_MS_MAX, `an honest request took ${slowestMs} ms`);
 });
 
@@ -348,6 +371,5 @@ test('After all this the thread is the same one, nothing is open and memory has 
   assert.equal(logged.match(/Listening on/g)?.length, 1);
   // a few states may wait for the collector of JavaScript
   const states = gateway.residentBytes / STATE_BYTES_MAX;
-  if (process.env['SHOW']) console.log('resident MiB', gateway.residentBytes / MEBIBYTE);
   assert(states < 8, `${gateway.residentBytes} bytes are resident`);
 });
