@@ -124,6 +124,7 @@ export class Invocation implements CoroutineOwner {
       limit === undefined
         ? {}
         : { limit: limit.name, limitMs: limit.limitMs, usedMs: Math.round(limit.usedMs) };
+    // the page names the request, as the log does
     this.#script.reportError(message, { ...this.#logFields(), ...used });
     this.exchange.reset(500);
     this.#end();
@@ -133,6 +134,7 @@ export class Invocation implements CoroutineOwner {
   cancel(status: number): void {
     if (this.#ended) return;
     this.exchange.onAbort = undefined;
+    this.exchange.requestId = this.requestId;
     this.exchange.reset(status);
     this.#kill();
   }
@@ -146,7 +148,8 @@ export class Invocation implements CoroutineOwner {
       this.#silentSince = now;
     } else if (now - this.#silentSince >= timeLimitMs) {
       const usedMs = Math.round(now - this.#silentSince);
-      this.#script.reportError('time limit reached: the handler has written nothing', {
+      const message = 'Time limit reached: the handler has written nothing';
+      this.#script.reportError(this.#coroutine?.traceback(message) ?? message, {
         ...this.#logFields(),
         limit: 'time',
         limitMs: timeLimitMs,

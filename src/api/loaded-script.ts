@@ -112,7 +112,7 @@ export class LoadedScript {
   #collectTimer: NodeJS.Timeout | undefined;
   /** Wait before the next collection: grows with what the last one took. */
   #collectDelayMs = COLLECT_DELAY_MS;
-  #whenIdle: (() => void) | undefined;
+  readonly #whenIdle: (() => void)[] = [];
   #sweepTimer: NodeJS.Timeout | undefined;
   #overgrown = false;
   #closed = false;
@@ -238,7 +238,7 @@ export class LoadedScript {
     this.#options.counters.add('coroutines', -1);
     if (this.#closed) return;
     if (this.files.mayBeForgotten) this.#collectSoon();
-    if (!this.#overgrown && this.state.memory.size > this.#options.memoryBytesMax * OVERGROWN_SHARE) {
+    if (!this.#overgrown && this.#hasOvergrown()) {
       this.#overgrown = true;
       this.logger.warn('Memory of a state has grown: it is replaced', {
         mapping: this.#options.prefix,
@@ -250,7 +250,7 @@ export class LoadedScript {
     if (this.#invocations.size === 0) {
       clearInterval(this.#sweepTimer);
       this.#sweepTimer = undefined;
-      this.#whenIdle?.();
+      this.#becomeIdle();
     }
   }
 
@@ -258,8 +258,12 @@ export class LoadedScript {
   idle(): Promise<void> {
     if (this.#invocations.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#whenIdle = resolve;
+      this.#whenIdle.push(resolve);
     });
+  }
+
+  #becomeIdle(): void {
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
   /** Ends everything now: exchanges get 503, files are closed, the VM is freed. */
@@ -277,6 +281,8 @@ export class LoadedScript {
     const { script, fileSystem } = this.#options;
     this.#chunks.loadFile(this.state.mainThread, nameInside(fileSystem, script), 'bt', script);
     this.scheduler.call(0, 0, LOAD_LIMIT_MS);
+    // a script that needs that much from the start would be loaded again and again
+    this.#overgrown = this.#hasOvergrown();
     if (this.#handlers.size === 0) {
       this.logger.warn('Script registered no handler', { mapping: this.#options.prefix, script });
     }
@@ -292,6 +298,10 @@ export class LoadedScript {
     this.#options.counters.add('coroutines', 1);
     invocation.start(handler);
     if (this.#invocations.size > 0) this.#sweepTimer ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
+  }
+
+  #hasOvergrown(): boolean {
+    return this.state.memory.size > this.#options.memoryBytesMax * OVERGROWN_SHARE;
   }
 
   #currentInvocation(): Invocation | undefined {
@@ -358,7 +368,7 @@ export class LoadedScript {
     });
     for (const invocation of [...this.#invocations]) invocation.cancel(503);
     this.files.destroyAll();
-    this.#whenIdle?.();
+    this.#becomeIdle();
     this.#watch.abandoned(this);
   }
 }

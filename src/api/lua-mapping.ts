@@ -25,7 +25,10 @@ export class LuaMapping implements Mapping, ScriptWatch {
   #lost: LoadedScript | undefined;
   readonly #waiting: Waiting[] = [];
   #retiring = false;
-  #rebuilding = false;
+  #closed = false;
+  #rebuilding: Promise<void> | undefined;
+  /** Replaced states that still serve their last exchanges. */
+  readonly #ending = new Set<LoadedScript>();
 
   constructor(options: ScriptOptions) {
     this.prefix = options.prefix;
@@ -51,16 +54,21 @@ export class LuaMapping implements Mapping, ScriptWatch {
   /** Resolves when the last exchange has ended and the state is closed. No new one may come any more. */
   async retire(): Promise<void> {
     this.#retiring = true;
+    // whoever waits for a lost state still gets the next one
+    await this.#rebuilding;
     const script = this.#script;
-    await script?.idle();
-    script?.close();
+    this.#script = undefined;
+    if (script !== undefined) this.#end(script);
+    await Promise.all([...this.#ending].map((ending) => ending.idle()));
   }
 
   /** Ends its exchanges and the state now. */
   close(): void {
     this.#retiring = true;
+    this.#closed = true;
     for (const { exchange } of this.#waiting.splice(0)) exchange.reset(503);
     this.#script?.close();
+    for (const ending of this.#ending) ending.close();
   }
 
   /** The state is lost: the next exchanges wait for a new one. */
@@ -68,46 +76,62 @@ export class LuaMapping implements Mapping, ScriptWatch {
     if (this.#script === script) {
       this.#script = undefined;
       this.#lost = script;
-      void this.#rebuild();
+      this.#rebuildOnce();
     }
   }
 
   /** The state's memory has grown and can never shrink: another takes over, and it ends with its last exchange. */
   overgrown(script: LoadedScript): void {
-    if (this.#script === script) void this.#rebuild();
+    if (this.#script === script) this.#rebuildOnce();
+  }
+
+  #rebuildOnce(): void {
+    if (this.#retiring) return;
+    if (this.#rebuilding !== undefined) return;
+    const rebuilding = this.#rebuild().finally(() => {
+      if (this.#rebuilding === rebuilding) this.#rebuilding = undefined;
+    });
+    this.#rebuilding = rebuilding;
   }
 
   async #rebuild(): Promise<void> {
-    if (this.#rebuilding || this.#retiring) return;
-    this.#rebuilding = true;
     try {
       const fresh = await LoadedScript.load(this.#options, this);
-      this.#rebuilding = false;
-      if (this.#retiring) {
+      // from here on this one serves, and may itself be lost
+      this.#rebuilding = undefined;
+      if (this.#closed) {
         fresh.close();
         return;
       }
       const old = this.#script;
       this.#script = fresh;
       this.#lost = undefined;
-      void old?.idle().then(() => old.close());
+      if (old !== undefined) this.#end(old);
       for (const { exchange, route } of this.#waiting.splice(0)) {
         // the one before may have cost this state as well: the next is on its way
         if (this.#script === fresh) this.#handOn(fresh, exchange, route);
         else this.#wait(exchange, route);
       }
     } catch (error) {
-      this.#rebuilding = false;
       this.#options.logger.error(
         `Cannot build the state of "${this.#options.script}" anew: ${messageOf(error)}`,
       );
       for (const { exchange } of this.#waiting.splice(0)) exchange.reset(503);
-      if (this.#script === undefined) setTimeout(() => void this.#rebuild(), RETRY_MS).unref();
+      if (this.#script === undefined) setTimeout(() => this.#rebuildOnce(), RETRY_MS).unref();
     }
   }
 
+  /** Closes a state behind its last exchange. */
+  #end(script: LoadedScript): void {
+    this.#ending.add(script);
+    void script.idle().then(() => {
+      this.#ending.delete(script);
+      script.close();
+    });
+  }
+
   #wait(exchange: Exchange, route: Route): void {
-    if (!this.#rebuilding || this.#waiting.length >= WAITING_MAX) exchange.reset(503);
+    if (this.#rebuilding === undefined || this.#waiting.length >= WAITING_MAX) exchange.reset(503);
     else this.#waiting.push({ exchange, route });
   }
 

@@ -9,8 +9,12 @@ interface ErrorPage {
 
 const pages = new Map<number, ErrorPage>();
 
-/** The page of a status; made once, since only some twenty codes exist. */
-export function errorPage(status: number): ErrorPage {
+/**
+ * The page of a status; made once, since only some twenty codes exist. With the id under which the log speaks of the
+ * exchange, it is a page of its own.
+ */
+export function errorPage(status: number, errorId?: string): ErrorPage {
+  if (errorId !== undefined) return makePage(status, errorId);
   let page = pages.get(status);
   if (page === undefined) {
     page = makePage(status);
@@ -27,13 +31,18 @@ export function respondWithError(exchange: Exchange, status: number): void {
   exchange.end();
 }
 
-function makePage(status: number): ErrorPage {
+function makePage(status: number, errorId?: string): ErrorPage {
   const title = `${status} ${reasonPhrase(status)}`;
+  const id = errorId === undefined ? '' : `<p>Error id: ${escapeText(errorId)}</p>`;
   const body = Buffer.from(
     `<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>${title}</title></head>\n` +
-      `<body><h1>${title}</h1></body>\n</html>\n`,
+      `<body><h1>${title}</h1>${id}</body>\n</html>\n`,
     'latin1',
   );
   const fields = ['content-type', 'text/html; charset=utf-8', 'content-length', String(body.length)];
   return { fields, body };
+}
+
+function escapeText(text: string): string {
+  return text.replaceAll(/[^\w.-]/g, (character) => `&#${character.charCodeAt(0)};`);
 }

@@ -418,7 +418,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     this.bytesWritten = 0;
     this.#unsentBytes = 0;
     this.#trailers = undefined;
-    const page = errorPage(status);
+    const page = errorPage(status, this.requestId);
     this.status = status;
     this.#responseFields = page.fields;
     this.contentLength = page.body.length;

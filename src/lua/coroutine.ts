@@ -7,6 +7,7 @@ import { Guard, VmAbandoned } from './guard.ts';
 import { LuaError } from './lua-error.ts';
 import { type KFunction, LUA_STATUS, type LuaThread, NULL, REGISTRY_INDEX } from './lua-exports.ts';
 import { ScriptError, type State } from './state.ts';
+import { takeTurn } from './turns.ts';
 
 /** Threads kept for the next function; more are left to the garbage collector. */
 const POOL_MAX = 256;
@@ -15,6 +16,8 @@ const POOLED_STACK_SLOTS_MAX = 200;
 
 /** CPU time of `__close` metamethods that run because their coroutine is ended from outside. */
 const CLOSE_LIMIT_MS = 100;
+/** CPU time of what an error or a traceback may cost: `__tostring`, and finalisers that happen to run. */
+const DESCRIBE_LIMIT_MS = 50;
 
 /** Told what becomes of a coroutine. Exactly one of `finished` and `failed` is called, and neither after `kill`. */
 export interface CoroutineOwner {
@@ -62,6 +65,7 @@ export class CoroutineScheduler {
     this.guard = new Guard(state.exports, {
       canYield: (L) => this.canYield(L),
       raise: (L) => state.raise(L, LIMIT_MESSAGE),
+      traceback: (L) => state.lastTraceback(L),
     });
     state.setFuelWatch(this.guard.outOfFuel);
     this.afterWait = state.addContinuation((L) => this.running.continue(L));
@@ -80,6 +84,8 @@ export class CoroutineScheduler {
   start(owner: CoroutineOwner, begin: (L: LuaThread) => number, cpuLimitMs: number): Coroutine | undefined {
     const coroutine = this.#idle.pop() ?? this.#create();
     if (coroutine === undefined) {
+      // whoever hears of a lost VM tells all owners
+      if (this.state.abandoned) return undefined;
       owner.failed('not enough memory', undefined);
       return undefined;
     }
@@ -144,6 +150,16 @@ export class CoroutineScheduler {
     );
   }
 
+  /** Runs `run`, which may run finalisers and other metamethods of scripts, within `limitMs`; rethrows all. */
+  bounded<T>(thread: LuaThread, limitMs: number, run: () => T): T {
+    this.guard.enter(thread, limitMs, false);
+    try {
+      return run();
+    } finally {
+      this.guard.leave();
+    }
+  }
+
   /** Closes the state; finalisers run, but not for long. */
   close(): void {
     if (this.state.closed) return;
@@ -156,15 +172,12 @@ export class CoroutineScheduler {
   }
 
   #runOnMainThread(cpuLimitMs: number, run: () => void): void {
-    this.guard.enter(this.state.mainThread, cpuLimitMs, false);
     try {
-      run();
+      this.bounded(this.state.mainThread, cpuLimitMs, run);
     } catch (thrown) {
       if (thrown instanceof ScriptError) throw thrown;
       this.abandon(asError(thrown));
-      throw new ScriptError(thrown instanceof VmAbandoned ? LIMIT_MESSAGE : asError(thrown).message);
-    } finally {
-      this.guard.leave();
+      throw new ScriptError(describeLoss(thrown));
     }
   }
 
@@ -192,11 +205,20 @@ export class CoroutineScheduler {
     const x = this.state.exports;
     const L = this.state.mainThread;
     const top = x.lua_gettop(L);
-    const thread = this.state.attempt(() => {
-      const created = x.lua_newthread(L);
-      x.lua_rawsetp(L, REGISTRY_INDEX, created);
-      return created;
-    });
+    let thread: LuaThread | ScriptError;
+    try {
+      // room for a thread may be made by a collection, which runs finalisers
+      thread = this.bounded(L, CLOSE_LIMIT_MS, () =>
+        this.state.attempt(() => {
+          const created = x.lua_newthread(L);
+          x.lua_rawsetp(L, REGISTRY_INDEX, created);
+          return created;
+        }),
+      );
+    } catch (thrown) {
+      this.abandon(asError(thrown));
+      return undefined;
+    }
     if (thread instanceof ScriptError) {
       x.lua_settop(L, top);
       return undefined;
@@ -260,13 +282,19 @@ export class Coroutine {
     this.#killed = false;
     this.#cpuLimitMs = cpuLimitMs;
     this.#cpuUsedMs = 0;
-    const argumentCount = this.#scheduler.state.attempt(() => begin(this.thread));
-    if (argumentCount instanceof ScriptError) {
-      this.#release(false);
-      owner.failed(argumentCount.message, undefined);
-      return;
+    this.#resume(begin);
+  }
+
+  /** `message` with a traceback of where it waits. */
+  traceback(message: string): string {
+    const { state } = this.#scheduler;
+    if (this.#status !== 'suspended' || state.abandoned) return message;
+    try {
+      return this.#bounded(() => this.#describePlace(message));
+    } catch (thrown) {
+      this.#scheduler.abandon(asError(thrown));
+      return message;
     }
-    this.#resume(argumentCount);
   }
 
   /**
@@ -291,7 +319,7 @@ export class Coroutine {
     this.#cancel = undefined;
     // what a wait yielded is still on its stack, which would grow with every one; the end of a slice yields nothing
     if (this.#next !== undefined) this.#scheduler.state.exports.lua_settop(this.thread, -2);
-    this.#resume(0);
+    this.#resume(undefined);
   };
 
   /** Called inside Lua when the thread runs again after a wait. */
@@ -319,7 +347,8 @@ export class Coroutine {
     if (this.#status === 'suspended') this.#close();
   }
 
-  #resume(argumentCount: number): void {
+  /** `begin`: pushes what is to be called; undefined when it goes on after a wait. */
+  #resume(begin: ((L: LuaThread) => number) | undefined): void {
     const scheduler = this.#scheduler;
     const { state, guard } = scheduler;
     const outer = scheduler.current;
@@ -330,24 +359,44 @@ export class Coroutine {
     this.#status = 'running';
     guard.enter(this.thread, this.#cpuLimitMs - this.#cpuUsedMs, true, this.#cpuUsedMs > 0);
     let status: number;
+    let unbegun: ScriptError | undefined;
     try {
-      status = state.exports.lua_resume(this.thread, NULL as LuaThread, argumentCount, state.memory.sizeOut);
+      const count = begin === undefined ? 0 : state.attempt(() => begin(this.thread));
+      if (count instanceof ScriptError) {
+        unbegun = count;
+        status = LUA_STATUS.ok;
+      } else status = state.exports.lua_resume(this.thread, NULL as LuaThread, count, state.memory.sizeOut);
     } catch (thrown) {
       this.#cpuUsedMs += guard.leave();
       scheduler.chainYieldable = outerYieldable;
       this.#abandon(thrown);
+      // whoever called into the VM from inside it cannot go on either
+      if (outer !== undefined) throw thrown;
       return;
     }
     scheduler.current = outer;
     scheduler.chainYieldable = outerYieldable;
+    const { armed } = guard;
     const interruption =
-      status === LUA_STATUS.yield && guard.takeYield(this.thread) ? (guard.armed ?? 'slice') : undefined;
+      status === LUA_STATUS.yield && guard.takeYield(this.thread) ? (armed ?? 'slice') : undefined;
     this.#cpuUsedMs += guard.leave();
-    if (interruption === 'slice') this.#takeTurns();
-    else if (interruption === 'limit') this.#failAtLimit();
+    if (unbegun !== undefined) this.#failToBegin(unbegun);
+    else if (interruption === 'slice') this.#takeTurns();
+    else if (interruption === 'limit')
+      this.#fail(() => this.#describePlace(LIMIT_MESSAGE), this.#limitReached());
     else if (status === LUA_STATUS.ok) this.#finish();
-    else if (status !== LUA_STATUS.yield) this.#fail(state.describeError(this.thread, status));
+    else if (status !== LUA_STATUS.yield)
+      this.#fail(
+        () => state.describeError(this.thread, status),
+        armed === 'limit' ? this.#limitReached() : undefined,
+      );
     else this.#suspend();
+  }
+
+  #failToBegin(error: ScriptError): void {
+    const owner = this.#owner as CoroutineOwner;
+    this.#release(false);
+    owner.failed(error.message, undefined);
   }
 
   /** Its slice is used up: it goes on after everybody else who is ready. */
@@ -357,25 +406,18 @@ export class Coroutine {
       this.#close();
       return;
     }
-    const turn = setImmediate(this.wake);
-    this.#cancel = () => clearImmediate(turn);
-  }
-
-  #failAtLimit(): void {
-    const traceback = this.#scheduler.state.traceback(this.thread, LIMIT_MESSAGE);
-    this.#fail(traceback, this.#limitReached());
+    this.#cancel = takeTurn(this.wake);
   }
 
   /** An exception has passed through the VM: this coroutine gets its error, all others of the state are lost. */
-  #abandon(thrown: unknown): void {
+  #abandon(thrown: unknown, message?: string, limit?: LimitReached): void {
     const owner = this.#owner as CoroutineOwner;
-    const reason = asError(thrown);
-    const limit = reason instanceof VmAbandoned ? this.#limitReached() : undefined;
+    const killed = this.#killed;
+    const reached = limit ?? (thrown instanceof VmAbandoned ? this.#limitReached() : undefined);
     this.#status = 'idle';
     this.#owner = undefined;
-    this.#scheduler.abandon(reason, () => {
-      if (this.#killed) return;
-      owner.failed(limit === undefined ? (reason.stack ?? reason.message) : LIMIT_MESSAGE, limit);
+    this.#scheduler.abandon(asError(thrown), () => {
+      if (!killed) owner.failed(message ?? describeLoss(thrown), reached);
     });
   }
 
@@ -389,10 +431,18 @@ export class Coroutine {
     this.#release(true);
   }
 
-  #fail(message: string, limit?: LimitReached): void {
+  /** `describe` may run code of the script. */
+  #fail(describe: () => string, limit?: LimitReached): void {
     const owner = this.#owner as CoroutineOwner;
     const killed = this.#killed;
-    this.#closeVariables();
+    let message: string | undefined;
+    try {
+      message = this.#bounded(describe);
+      this.#closeVariables();
+    } catch (thrown) {
+      this.#abandon(thrown, message, limit);
+      return;
+    }
     this.#release(false);
     if (!killed) owner.failed(message, limit);
   }
@@ -400,7 +450,7 @@ export class Coroutine {
   #suspend(): void {
     this.#status = 'suspended';
     if (this.#killed) this.#close();
-    else if (this.#next === undefined) this.#fail('attempt to yield from outside a coroutine');
+    else if (this.#next === undefined) this.#fail(() => 'attempt to yield from outside a coroutine');
     else (this.#owner as CoroutineOwner).suspended();
   }
 
@@ -408,31 +458,51 @@ export class Coroutine {
     const cancel = this.#cancel;
     this.#cancel = undefined;
     this.#next = undefined;
+    const outer = this.#scheduler.current;
     cancel?.();
-    this.#closeVariables();
+    try {
+      this.#closeVariables();
+    } catch (thrown) {
+      this.#abandon(thrown);
+      // Inside a run of somebody else, whose VM it was too.
+      if (outer !== undefined) throw thrown;
+      return;
+    }
     this.#release(false);
   }
 
   /** Runs what `local x <close>` asks for; errors there have nobody to go to but the closed coroutine. */
   #closeVariables(): void {
     const scheduler = this.#scheduler;
+    const { guard, state } = scheduler;
     const outer = scheduler.current;
-    const x = scheduler.state.exports;
     scheduler.current = this;
     this.#status = 'closing';
-    // Inside a run of somebody else, that one's limits hold.
-    const alone = outer === undefined;
-    if (alone) scheduler.guard.enter(this.thread, CLOSE_LIMIT_MS, false);
     try {
-      // the script's coroutines it waited in come first: the innermost, then the ones around it
-      for (const inner of this.#passed ?? []) x.lua_resetthread(inner);
-      x.lua_resetthread(this.thread);
-    } catch (thrown) {
-      if (!alone) throw thrown;
-      scheduler.abandon(asError(thrown));
+      scheduler.bounded(this.thread, CLOSE_LIMIT_MS, () => {
+        // the script's coroutines it waited in come first: the innermost, then the ones around it
+        for (const inner of this.#passed ?? []) {
+          guard.enterInner(inner);
+          state.exports.lua_resetthread(inner);
+          guard.leaveInner();
+        }
+        state.exports.lua_resetthread(this.thread);
+      });
+    } finally {
+      scheduler.current = outer;
     }
-    if (alone) scheduler.guard.leave();
-    scheduler.current = outer;
+  }
+
+  /** The thread it stands in, the innermost of the script's, and its own. */
+  #describePlace(message: string): string {
+    const { state } = this.#scheduler;
+    let text = message;
+    for (const thread of [...(this.#passed ?? []), this.thread]) text = state.traceback(thread, text);
+    return text;
+  }
+
+  #bounded<T>(run: () => T): T {
+    return this.#scheduler.bounded(this.#scheduler.state.mainThread, DESCRIBE_LIMIT_MS, run);
   }
 
   #forgetPassed(): void {
@@ -453,6 +523,13 @@ export const HOST_SUSPENSION = 0x6c67_7731;
 
 /** What a script's own pcall may see where a limit has to be raised as an error. */
 const LIMIT_MESSAGE = 'CPU limit reached';
+
+/** What becomes known of an exception that has passed through the VM. */
+function describeLoss(thrown: unknown): string {
+  if (thrown instanceof VmAbandoned) return [LIMIT_MESSAGE, thrown.traceback].join('\n').trimEnd();
+  const error = asError(thrown);
+  return error.stack ?? error.message;
+}
 
 function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));

@@ -22,6 +22,13 @@ const MASK_COUNT = 8;
 /** Thrown through the VM's frames: whoever called into the VM gives it up. */
 export class VmAbandoned extends Error {
   override readonly name = 'VmAbandoned';
+  /** Where the code was, as far as the VM could still tell. */
+  readonly traceback: string;
+
+  constructor(traceback: string) {
+    super('Lua code did not end at its limit');
+    this.traceback = traceback;
+  }
 }
 
 /** What a hook was set for. */
@@ -32,6 +39,21 @@ export interface GuardHooks {
   canYield(thread: LuaThread): boolean;
   /** Raises the error of a limit in `thread`, where it cannot be yielded. */
   raise(thread: LuaThread): number;
+  /** A traceback of `thread`, which has been stopped inside a C function. May throw anything. */
+  traceback(thread: LuaThread): string;
+}
+
+/** A run that was left for one inside it. */
+interface OuterRun {
+  readonly run: number;
+  readonly limitMs: number;
+  readonly mayBeSliced: boolean;
+  readonly isClocked: boolean;
+  readonly startedAt: number;
+  readonly sliceStartedAt: number;
+  readonly armed: Interruption | undefined;
+  readonly armedAt: number;
+  readonly threads: readonly LuaThread[];
 }
 
 export class Guard {
@@ -43,6 +65,7 @@ export class Guard {
   #mayBeSliced = false;
   /** Runs are numbered; the clock is read only in those long enough to use up their fuel. */
   #run = 0;
+  #lastRun = 0;
   #clockedRun = 0;
   #startedAt = 0;
   #sliceStartedAt = 0;
@@ -52,6 +75,8 @@ export class Guard {
   #yielded: LuaThread | undefined;
   /** The threads that run now, outermost first. */
   readonly #threads: LuaThread[] = [];
+  readonly #outer: OuterRun[] = [];
+  #stopping = false;
 
   constructor(exports: LuaExports, hooks: GuardHooks) {
     this.#exports = exports;
@@ -70,7 +95,9 @@ export class Guard {
    * time, so that the clock is read from the start.
    */
   enter(thread: LuaThread, limitMs: number, mayBeSliced: boolean, isLong = false): void {
-    this.#run += 1;
+    if (this.#threads.length > 0) this.#saveRun();
+    this.#lastRun += 1;
+    this.#run = this.#lastRun;
     this.#limitMs = limitMs;
     this.#mayBeSliced = mayBeSliced;
     this.#armed = undefined;
@@ -82,9 +109,14 @@ export class Guard {
 
   /** The call is over. CPU time it took, ms; 0 when that was too little to be looked at. */
   leave(): number {
+    const usedMs = this.#clockedRun === this.#run ? performance.now() - this.#startedAt : 0;
     this.#threads.length = 0;
     this.#armed = undefined;
-    return this.#clockedRun === this.#run ? performance.now() - this.#startedAt : 0;
+    // what the host does between runs is its own affair
+    this.#limitMs = Number.POSITIVE_INFINITY;
+    this.#mayBeSliced = false;
+    if (this.#outer.length > 0) this.#restoreRun();
+    return usedMs;
   }
 
   /** A coroutine of the script is resumed by the thread that runs now. */
@@ -112,13 +144,14 @@ export class Guard {
   /** The module has used up its fuel. */
   readonly outOfFuel = (): void => {
     this.#exports.fuel.value = FUEL_ROUNDS;
+    if (this.#stopping) throw new VmAbandoned('');
     const now = performance.now();
     if (this.#clockedRun !== this.#run) {
       this.#startClock(now);
       return;
     }
     if (this.#armed === 'limit') {
-      if (now - this.#armedAt > GRACE_MS) throw new VmAbandoned('Lua code did not end at its limit');
+      if (now - this.#armedAt > GRACE_MS) throw this.#stop();
     } else if (now - this.#startedAt >= this.#limitMs) this.#arm('limit', now);
     else if (this.#mayBeSliced && this.#armed === undefined && now - this.#sliceStartedAt >= SLICE_MS) {
       this.#sliceStartedAt = now;
@@ -136,6 +169,46 @@ export class Guard {
     this.#armed = interruption;
     this.#armedAt = now;
     for (const thread of this.#threads) this.#exports.lua_sethook(thread, this.#hook, MASK_COUNT, 1);
+  }
+
+  /** Nothing is left of the VM but what it can still tell: that may fail too, and must not take long. */
+  #stop(): VmAbandoned {
+    const innermost = this.#threads.at(-1);
+    this.#stopping = true;
+    let traceback = '';
+    try {
+      if (innermost !== undefined) traceback = this.#hooks.traceback(innermost);
+    } catch {
+      // then it stays unknown
+    }
+    return new VmAbandoned(traceback);
+  }
+
+  #saveRun(): void {
+    this.#outer.push({
+      run: this.#run,
+      limitMs: this.#limitMs,
+      mayBeSliced: this.#mayBeSliced,
+      isClocked: this.#clockedRun === this.#run,
+      startedAt: this.#startedAt,
+      sliceStartedAt: this.#sliceStartedAt,
+      armed: this.#armed,
+      armedAt: this.#armedAt,
+      threads: [...this.#threads],
+    });
+  }
+
+  #restoreRun(): void {
+    const outer = this.#outer.pop() as OuterRun;
+    this.#run = outer.run;
+    this.#limitMs = outer.limitMs;
+    this.#mayBeSliced = outer.mayBeSliced;
+    this.#clockedRun = outer.isClocked ? outer.run : 0;
+    this.#startedAt = outer.startedAt;
+    this.#sliceStartedAt = outer.sliceStartedAt;
+    this.#armed = outer.armed;
+    this.#armedAt = outer.armedAt;
+    this.#threads.push(...outer.threads);
   }
 
   /** The hook: runs before the next instruction of a thread it was set on. */

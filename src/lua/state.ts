@@ -340,6 +340,13 @@ export class State {
     return this.#describe(L, message);
   }
 
+  /** The same of a thread that stands still inside a C function of a VM that is given up: may throw anything. */
+  lastTraceback(L: LuaThread): string {
+    const main = this.mainThread;
+    this.exports.luaL_traceback(main, L, NULL as never, 0);
+    return this.toString(main, -1) ?? '';
+  }
+
   /** The error value on top of `L`, which has ended, as text with a traceback of `L`; pops it. Never raises. */
   describeError(L: LuaThread, status: number): string {
     const x = this.exports;

@@ -13,6 +13,9 @@ import type { LuaExports } from './lua-exports.ts';
 // times as long as running it
 const { LuaFactory }: typeof import('wasmoon') = createRequire(import.meta.url)('wasmoon');
 
+/** An exception costs as much as so many rounds of a loop; a script can raise and catch them all day. */
+const THROW_ROUNDS = 2000;
+
 let previous: Promise<unknown> = Promise.resolve();
 
 /** A fresh Lua VM: its own memory, no state opened yet. `outOfFuel` is called whenever its fuel is used up. */
@@ -37,6 +40,11 @@ async function instantiateAlone(module: WebAssembly.Module, outOfFuel: () => voi
       return 0;
     };
     environment['invoke_vii'] = (index: number, a: number, b: number) => protectedCall(index, a, b);
+    const throwLongjmp = environment['_emscripten_throw_longjmp'] as () => never;
+    environment['_emscripten_throw_longjmp'] = () => {
+      if (captured !== undefined) (captured.exports as unknown as LuaExports).fuel.value -= THROW_ROUNDS;
+      throwLongjmp();
+    };
     captured = await original(module, imports);
     protectedCall = createProtectedCall(captured.exports as unknown as LuaExports);
     return { instance: captured, module };

@@ -9,10 +9,15 @@ const PAGE_BYTES = 64 * 1024;
 export interface LuaModuleOptions {
   /** Bytes of memory a state may grow to. */
   readonly memoryBytesMax: number;
+  /** False: a VM that cannot be stopped, for comparisons; the default is true. */
+  readonly guarded?: boolean;
 }
 
 /** Compiles the Lua VM. A WebAssembly.Module can be posted to other threads without compiling it again. */
-export async function compileLuaModule({ memoryBytesMax }: LuaModuleOptions): Promise<WebAssembly.Module> {
+export async function compileLuaModule({
+  memoryBytesMax,
+  guarded = true,
+}: LuaModuleOptions): Promise<WebAssembly.Module> {
   const entry = createRequire(import.meta.url).resolve('wasmoon');
   const module = await readFile(join(dirname(entry), 'glue.wasm'));
   return WebAssembly.compile(
@@ -21,6 +26,7 @@ export async function compileLuaModule({ memoryBytesMax }: LuaModuleOptions): Pr
       // only os.execute ever called it, and that is replaced
       hostCall: 'env.system',
       fuelName: 'fuel',
+      counts: guarded,
     }),
   );
 }

@@ -1,6 +1,6 @@
 /**
- * Rewrites a WebAssembly module so that its host can bound it: the memory gets another maximum, and every loop counts
- * down a global `fuel` and calls the host when it is used up. Plain byte work on the binary format (WebAssembly core
+ * Rewrites a WebAssembly module so that its host can bound it: the memory gets another maximum, every jump back
+ * counts down a global `fuel` and calls the host when it is used up, and copies of memory take fuel by their size. Plain byte work on the binary format (WebAssembly core
  * specification §5); functions, types and indices stay as they are.
  */
 
@@ -11,6 +11,8 @@ export interface RewriteOptions {
   readonly hostCall: string;
   /** Name under which the fuel global (mutable i32) is exported. */
   readonly fuelName: string;
+  /** False: nothing uses fuel. What the counting costs is measured against that. */
+  readonly counts: boolean;
 }
 
 /** The module is not what the rewriter can read. */
@@ -37,6 +39,9 @@ export function rewriteModule(module: Uint8Array, options: RewriteOptions): Uint
   const global = find(sections, SECTION.global);
   const fuel = imports.globals + new Reader(global.body).u32();
   global.body = appendToVector(global.body, [I32, MUTABLE, 0x41, ...signed(FULL_FUEL), 0x0b]);
+  // holds the size of a copy while it is paid for
+  const size = fuel + 1;
+  global.body = appendToVector(global.body, [I32, MUTABLE, 0x41, 0, 0x0b]);
   const exports = find(sections, SECTION.export);
   const name = [...Buffer.from(options.fuelName)];
   exports.body = appendToVector(exports.body, [
@@ -50,7 +55,7 @@ export function rewriteModule(module: Uint8Array, options: RewriteOptions): Uint
     memory.body = withMaximum(memory.body, options.memoryPagesMax);
   }
   const code = find(sections, SECTION.code);
-  code.body = instrument(code.body, probe(fuel, imports.hostCall));
+  if (options.counts) code.body = instrument(code.body, probe(fuel, imports.hostCall), toll(fuel, size));
   return join(sections);
 }
 
@@ -67,8 +72,21 @@ function probe(fuel: number, hostCall: number): Uint8Array {
   ]);
 }
 
-/** Copies all function bodies with `insertion` at the start of every loop. */
-function instrument(body: Uint8Array, insertion: Uint8Array): Uint8Array {
+/** Of a copy, as many bytes cost as much as one round of a loop: 2 to the power of this. */
+const BYTES_PER_ROUND_LOG2 = 4;
+
+/** `fuel -= bytes / 16`, where the size of a copy or fill is on top of the stack. */
+function toll(fuel: number, size: number): Uint8Array {
+  const f = unsigned(fuel);
+  const n = unsigned(size);
+  return Uint8Array.from([
+    ...[0x24, ...n, 0x23, ...f, 0x23, ...n],
+    ...[0x41, BYTES_PER_ROUND_LOG2, 0x76, 0x6b, 0x24, ...f, 0x23, ...n],
+  ]);
+}
+
+/** Copies all function bodies with `probe` before every jump to the start of a loop and `toll` before every copy. */
+function instrument(body: Uint8Array, probe: Uint8Array, toll: Uint8Array): Uint8Array {
   const reader = new Reader(body);
   const count = reader.u32();
   const parts: Uint8Array[] = [Uint8Array.from(unsigned(count))];
@@ -82,10 +100,14 @@ function instrument(body: Uint8Array, insertion: Uint8Array): Uint8Array {
       reader.u32();
       reader.byte();
     }
+    /** The blocks that are open, outermost first: true for a loop. */
+    const blocks: boolean[] = [false];
     while (reader.position < end) {
-      if (!skipInstruction(reader)) continue;
-      pieces.push(body.subarray(copied, reader.position), insertion);
-      copied = reader.position;
+      const start = reader.position;
+      const cost = readInstruction(reader, blocks);
+      if (cost === 'none') continue;
+      pieces.push(body.subarray(copied, start), cost === 'round' ? probe : toll);
+      copied = start;
     }
     if (reader.position !== end) throw new RewriteError(`Function ${i} ends inside an instruction`);
     pieces.push(body.subarray(copied, end));
@@ -94,49 +116,57 @@ function instrument(body: Uint8Array, insertion: Uint8Array): Uint8Array {
   return concatenate(parts);
 }
 
-/** Reads one instruction; true when it opens a loop. */
-function skipInstruction(reader: Reader): boolean {
+/** What an instruction has to pay before it runs. */
+type Cost = 'none' | 'round' | 'copy';
+
+/** Reads one instruction and keeps the list of open blocks. */
+function readInstruction(reader: Reader, blocks: boolean[]): Cost {
   const opcode = reader.byte();
   switch (opcode) {
     case 0x02: // block
+    case 0x03: // loop
     case 0x04: // if
       skipBlockType(reader);
-      return false;
-    case 0x03: // loop
-      skipBlockType(reader);
-      return true;
+      blocks.push(opcode === 0x03);
+      return 'none';
+    case 0x0b: // end
+      blocks.pop();
+      return 'none';
     case 0x0c: // br
     case 0x0d: // br_if
+      return isLoop(blocks, reader.u32()) ? 'round' : 'none';
+    case 0x0e: {
+      // br_table
+      let cost: Cost = 'none';
+      for (let n = reader.u32() + 1; n > 0; n--) if (isLoop(blocks, reader.u32())) cost = 'round';
+      return cost;
+    }
     case 0x10: // call
     case 0xd2: // ref.func
     case 0x41: // i32.const
     case 0x42: // i64.const
       reader.skipLeb();
-      return false;
-    case 0x0e: // br_table
-      for (let n = reader.u32() + 1; n > 0; n--) reader.skipLeb();
-      return false;
+      return 'none';
     case 0x11: // call_indirect
       reader.skipLeb();
       reader.skipLeb();
-      return false;
+      return 'none';
     case 0x1c: // select with types
       reader.skip(reader.u32());
-      return false;
+      return 'none';
     case 0x3f: // memory.size
     case 0x40: // memory.grow
     case 0xd0: // ref.null
       reader.skip(1);
-      return false;
+      return 'none';
     case 0x43: // f32.const
       reader.skip(4);
-      return false;
+      return 'none';
     case 0x44: // f64.const
       reader.skip(8);
-      return false;
+      return 'none';
     case 0xfc:
-      skipExtended(reader);
-      return false;
+      return readExtended(reader);
   }
   if (opcode >= 0x20 && opcode <= 0x26) reader.skipLeb();
   else if (opcode >= 0x28 && opcode <= 0x3e) {
@@ -144,7 +174,12 @@ function skipInstruction(reader: Reader): boolean {
     reader.skipLeb();
     reader.skipLeb();
   } else if (!isPlain(opcode)) throw new RewriteError(`Opcode 0x${opcode.toString(16)} is not known`);
-  return false;
+  return 'none';
+}
+
+/** True when a jump out of `depth` blocks goes to the start of one. */
+function isLoop(blocks: readonly boolean[], depth: number): boolean {
+  return blocks[blocks.length - 1 - depth] === true;
 }
 
 /** Instructions without operands: control, drop, select, comparison, arithmetic, conversion, sign extension. */
@@ -153,7 +188,6 @@ function isPlain(opcode: number): boolean {
     opcode === 0x00 ||
     opcode === 0x01 ||
     opcode === 0x05 ||
-    opcode === 0x0b ||
     opcode === 0x0f ||
     opcode === 0x1a ||
     opcode === 0x1b ||
@@ -163,13 +197,14 @@ function isPlain(opcode: number): boolean {
 }
 
 /** 0xfc: saturating conversions (no operand), bulk memory and table instructions. */
-function skipExtended(reader: Reader): void {
+function readExtended(reader: Reader): Cost {
   const extended = reader.u32();
-  if (extended <= 7) return;
+  if (extended <= 7) return 'none';
   if (extended > 17) throw new RewriteError(`Opcode 0xfc ${extended} is not known`);
   reader.skipLeb();
   // memory.init, memory.copy, table.init and table.copy have two operands, the others one
   if (extended === 8 || extended === 10 || extended === 12 || extended === 14) reader.skipLeb();
+  return extended === 10 || extended === 11 ? 'copy' : 'none';
 }
 
 /** Empty, a value type, or a type index: one LEB128 number in every case. */

@@ -1,0 +1,94 @@
+/** CPU-bound Lua in this process: the guarded VM against the same one unguarded, and against plain wasmoon. */
+import { createRequire } from 'node:module';
+import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
+import { type CoroutineOwner, CoroutineScheduler } from '../../src/lua/coroutine.ts';
+import { State } from '../../src/lua/state.ts';
+import { compileLuaModule } from '../../src/lua/wasm-module.ts';
+import { median } from '../result.ts';
+import type { Measure } from './measure.ts';
+
+const { LuaFactory }: typeof import('wasmoon') = createRequire(import.meta.url)('wasmoon');
+
+/** Each takes some ten milliseconds; together what scripts do when they compute. */
+const SCRIPTS: Readonly<Record<string, string>> = {
+  recursion: 'local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end fib(25)',
+  loops: 'local x = 0 for i = 1, 1500000 do x = x + i % 7 end',
+  'table fill':
+    'for n = 1, 5 do local t = {} for i = 1, 60000 do t[i] = i end for i = 1, #t do t[i] = t[i] + 1 end end',
+  'string building': `local parts = {} for i = 1, 40000 do parts[#parts + 1] = 'item ' .. i end
+    local s = table.concat(parts, ',') for i = 1, 50 do s:upper():rep(2) end`,
+  gmatch: `local text, n = ('some words of a text, '):rep(4000), 0
+    for word in text:gmatch('%a+') do n = n + #word end`,
+};
+/** Runs of each script on each VM for one sample. */
+const RUNS = 7;
+const WARM_UP_RUNS = 3;
+
+/** Runs the text once; resolves to the time it took, ms. */
+type Vm = (source: string) => Promise<number>;
+
+/** The worst ratio of all scripts for either comparison. */
+export const luaSpeed: Measure = async () => {
+  const guarded = await createVm(true);
+  const unguarded = await createVm(false);
+  const wasmoon = await createWasmoon();
+  for (const source of Object.values(SCRIPTS))
+    for (const vm of [guarded, unguarded, wasmoon]) await repeat(WARM_UP_RUNS, () => vm(source));
+  return {
+    sample: async () => {
+      const sample: Record<string, number> = { timesUnguarded: 0, timesWasmoon: 0 };
+      for (const [name, source] of Object.entries(SCRIPTS)) {
+        const rows = await repeat(RUNS, async () => {
+          const [own, bare, plain] = [await guarded(source), await unguarded(source), await wasmoon(source)];
+          return { own, guard: own / bare, wasmoon: own / plain };
+        });
+        const guard = median(rows.map((row) => row.guard));
+        sample[name] = guard;
+        sample['timesUnguarded'] = Math.max(sample['timesUnguarded'] ?? 0, guard);
+        sample['timesWasmoon'] = Math.max(
+          sample['timesWasmoon'] ?? 0,
+          median(rows.map((row) => row.wasmoon)),
+        );
+      }
+      return sample;
+    },
+    close: async () => undefined,
+  };
+};
+
+async function createVm(guarded: boolean): Promise<Vm> {
+  const { memoryBytesMax } = DEFAULT_LIMITS;
+  const state = await State.create(await compileLuaModule({ memoryBytesMax, guarded }));
+  const scheduler = new CoroutineScheduler(state, (reason) => {
+    throw reason;
+  });
+  return (source) =>
+    new Promise((resolve, reject) => {
+      const start = performance.now();
+      const owner: CoroutineOwner = {
+        finished: () => resolve(performance.now() - start),
+        failed: (message) => reject(new Error(message)),
+        suspended: () => undefined,
+      };
+      const begin = (L: Parameters<typeof state.load>[0]): number => {
+        state.load(L, Buffer.from(source), '=bench');
+        return 0;
+      };
+      scheduler.start(owner, begin, Number.POSITIVE_INFINITY);
+    });
+}
+
+async function createWasmoon(): Promise<Vm> {
+  const engine = await new LuaFactory().createEngine();
+  return async (source) => {
+    const start = performance.now();
+    await engine.doString(source);
+    return performance.now() - start;
+  };
+}
+
+async function repeat<T>(times: number, act: () => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  for (let i = 0; i < times; i++) results.push(await act());
+  return results;
+}

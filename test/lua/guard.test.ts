@@ -1,0 +1,245 @@
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import { type CoroutineOwner, CoroutineScheduler, type LimitReached } from '../../src/lua/coroutine.ts';
+import { installCoroutineLibrary } from '../../src/lua/coroutine-library.ts';
+import { State } from '../../src/lua/state.ts';
+import { eventually, luaModule, ScriptHarness, turn } from '../support/script-harness.ts';
+
+const LIMIT_MS = 60;
+/** After the limit: grace, `__close`, a traceback, and a busy machine. */
+const MARGIN_MS = 3000;
+
+let module: WebAssembly.Module;
+before(async () => {
+  module = await luaModule();
+});
+
+interface Ended {
+  readonly ok: boolean;
+  readonly message: string;
+  readonly limit: LimitReached | undefined;
+}
+
+/** A VM whose loss is noted. */
+class GuardedWorld {
+  readonly state: State;
+  readonly scheduler: CoroutineScheduler;
+  lost = 0;
+  #wake: (() => void) | undefined;
+
+  static async create(): Promise<GuardedWorld> {
+    return new GuardedWorld(await State.create(module));
+  }
+
+  private constructor(state: State) {
+    this.state = state;
+    this.scheduler = new CoroutineScheduler(state, () => {
+      this.lost += 1;
+    });
+    installCoroutineLibrary(this.scheduler);
+    const { wait } = state.addFunctions({
+      wait: (L) => {
+        const coroutine = this.scheduler.running;
+        this.#wake = coroutine.wake;
+        return coroutine.wait(
+          L,
+          () => 0,
+          () => undefined,
+        );
+      },
+    });
+    state.exports.lua_pushcclosure(state.mainThread, wait, 0);
+    state.exports.lua_setglobal(state.mainThread, state.memory.constant('wait'));
+  }
+
+  wake(): void {
+    this.#wake?.();
+  }
+
+  run(source: string, limitMs: number = LIMIT_MS): Promise<Ended> {
+    return new Promise((resolve) => {
+      const owner: CoroutineOwner = {
+        finished: () => resolve({ ok: true, message: '', limit: undefined }),
+        failed: (message, limit) => resolve({ ok: false, message, limit }),
+        suspended: () => undefined,
+      };
+      const begin = (L: Parameters<State['load']>[0]): number => {
+        this.state.load(L, Buffer.from(source), '=test');
+        return 0;
+      };
+      this.scheduler.start(owner, begin, limitMs);
+    });
+  }
+}
+
+/** Ended by hooks: the VM goes on. */
+const STOPPED: Readonly<Record<string, string>> = {
+  'a loop': 'while true do end',
+  'pcall in a loop': 'while true do pcall(function() while true do end end) end',
+  'xpcall in a loop': 'while true do xpcall(function() while true do end end, function(m) return m end) end',
+  'a coroutine': 'coroutine.wrap(function() while true do end end)()',
+  'coroutines in each other':
+    'coroutine.wrap(function() coroutine.wrap(function() while true do end end)() end)()',
+  'a metamethod': 'return setmetatable({}, {__index = function() while true do end end}).x',
+  'a comparator': 'table.sort({3, 2, 1}, function() while true do end end)',
+  'a callback of gsub': "string.gsub('abc', '.', function() while true do end end)",
+  'a pattern callback in pcall':
+    "while true do pcall(string.gsub, 'abc', '.', function() while true do end end) end",
+  exceptions: "while true do pcall(error, 'x') end",
+};
+
+for (const [name, source] of Object.entries(STOPPED)) {
+  test(`The CPU limit ends ${name}, and the VM lives on`, async () => {
+    const world = await GuardedWorld.create();
+    const start = performance.now();
+    const { ok, message, limit } = await world.run(source);
+    assert(performance.now() - start < LIMIT_MS + MARGIN_MS);
+    assert.equal(ok, false);
+    assert.match(message, /CPU limit reached[\s\S]*stack traceback:\n[\s\S]*test:1:/);
+    assert.equal(limit?.name, 'cpu');
+    assert.equal(limit.limitMs, LIMIT_MS);
+    assert(limit.usedMs >= LIMIT_MS);
+    assert.deepEqual([world.lost, world.scheduler.active], [0, 0]);
+    assert.equal((await world.run('return 1')).ok, true);
+  });
+}
+
+/** Inside one C function, or where hooks are off. */
+const LOST: Readonly<Record<string, string>> = {
+  'a finaliser': 'setmetatable({}, {__gc = function() while true do end end}) collectgarbage()',
+  'a pattern': "return ('a'):rep(5000):find(('.-'):rep(20) .. 'b')",
+  'a hook of its own': "debug.sethook(function() while true do end end, '', 1) local x = 1",
+};
+
+for (const [name, source] of Object.entries(LOST)) {
+  test(`The VM is given up for ${name} that does not end, once, and everybody hears of it`, async () => {
+    const world = await GuardedWorld.create();
+    const start = performance.now();
+    const { ok, message, limit } = await world.run(source);
+    assert(performance.now() - start < LIMIT_MS + MARGIN_MS);
+    assert.equal(ok, false);
+    assert.match(message, /CPU limit reached\nstack traceback:/);
+    assert.equal(limit?.name, 'cpu');
+    assert.equal(world.lost, 1);
+    assert(world.state.abandoned);
+  });
+}
+
+test('Code that computes gives others their turns', async () => {
+  const world = await GuardedWorld.create();
+  let turns = 0;
+  let done = false;
+  const long = world
+    .run('local n = 0 for i = 1, 3e7 do n = n + i end', Number.POSITIVE_INFINITY)
+    .then((ended) => {
+      done = true;
+      return ended;
+    });
+  while (!done) {
+    await turn();
+    turns += 1;
+    if (turns % 4 === 0) assert.equal((await world.run('return 1')).ok, true);
+  }
+  assert.equal((await long).ok, true);
+  assert(turns > 4, `${turns} turns`);
+});
+
+test('Those that compute take turns: one slice in each round of the event loop', async () => {
+  const world = await GuardedWorld.create();
+  const many = Array.from({ length: 10 }, () => world.run('while true do end'));
+  let longestMs = 0;
+  let done = false;
+  const all = Promise.all(many).then((ended) => {
+    done = true;
+    return ended;
+  });
+  while (!done) {
+    const start = performance.now();
+    await turn();
+    longestMs = Math.max(longestMs, performance.now() - start);
+  }
+  assert((await all).every(({ limit }) => limit?.name === 'cpu'));
+  // ten slices in a row would be more than a hundred
+  assert(longestMs < 10 * LIMIT_MS, `${longestMs} ms`);
+});
+
+test('Waits are not CPU time', async () => {
+  const world = await GuardedWorld.create();
+  const run = world.run('for i = 1, 4 do wait() for n = 1, 1e5 do end end');
+  let done = false;
+  void run.then(() => {
+    done = true;
+  });
+  for (let i = 0; i < 4; i++) {
+    await new Promise((resolve) => setTimeout(resolve, LIMIT_MS));
+    world.wake();
+  }
+  await eventually(() => assert(done));
+  assert.equal((await run).ok, true, (await run).message);
+});
+
+test('CPU time is added up over waits', async () => {
+  const world = await GuardedWorld.create();
+  const run = world.run('while true do for n = 1, 2e6 do end wait() end');
+  let ended: Ended | undefined;
+  void run.then((result) => {
+    ended = result;
+  });
+  await eventually(() => {
+    world.wake();
+    assert(ended !== undefined);
+  });
+  assert.equal(ended?.limit?.name, 'cpu');
+});
+
+test('A killed coroutine closes its variables within bounds', async () => {
+  const world = await GuardedWorld.create();
+  const source = (body: string): string =>
+    `local x <close> = setmetatable({}, {__close = function() ${body} end}) wait()`;
+  const start = (text: string): void => {
+    world.scheduler
+      .start(
+        { finished: () => undefined, failed: () => undefined, suspended: () => undefined },
+        (L) => {
+          world.state.load(L, Buffer.from(text), '=test');
+          return 0;
+        },
+        LIMIT_MS,
+      )
+      ?.kill();
+  };
+  const before = performance.now();
+  start(source('closed = true'));
+  start(source('while true do end'));
+  start(source('while true do pcall(function() while true do end end) end'));
+  start(`coroutine.wrap(function() ${source('while true do end')} end)()`);
+  assert(performance.now() - before < MARGIN_MS);
+  assert.deepEqual([world.scheduler.active, world.state.abandoned], [0, false]);
+  assert.equal((await world.run('assert(closed)')).ok, true);
+});
+
+test('An error whose __tostring never ends is told without it', async () => {
+  const world = await GuardedWorld.create();
+  const { ok, message } = await world.run(
+    'error(setmetatable({}, {__tostring = function() while true do end end}))',
+  );
+  assert.equal(ok, false);
+  assert.match(message, /error object is a table value|CPU limit reached/);
+});
+
+test('A handler that is silent for too long ends at its time limit, with the place where it waits', async () => {
+  const harness = await ScriptHarness.load(
+    `local httpd = require 'httpd'
+     httpd.register_handler('/wait', function() coroutine.wrap(function() httpd.read(nil, 1) end)() end, {timeout = 0.2})`,
+  );
+  const exchange = harness.begin('/wait', { method: 'POST', body: 'open' });
+  await exchange.closed;
+  assert.equal(exchange.status, 500);
+  const told = harness.log.find((line) => line.includes('Time limit reached')) ?? '';
+  assert.match(
+    told,
+    /stack traceback:[\s\S]*script\.lua:2:[\s\S]*handler=\/wait[\s\S]*limit=time limitMs=200 usedMs=\d+/,
+  );
+  await harness.expectNothingOpen();
+  await harness.close();
+});

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { RewriteError, type RewriteOptions, rewriteModule } from '../../src/lua/wasm-rewriter.ts';
+
+const LUA = readFileSync(join(dirname(createRequire(import.meta.url).resolve('wasmoon')), 'glue.wasm'));
+const PAGE_BYTES = 65_536;
+const OPTIONS: RewriteOptions = {
+  memoryPagesMax: 4,
+  hostCall: 'env.system',
+  fuelName: 'fuel',
+  counts: true,
+};
+const LUA_OPTIONS: RewriteOptions = { ...OPTIONS, memoryPagesMax: 1024 };
+
+const I32 = 0x7f;
+const text = (name: string): number[] => [name.length, ...Buffer.from(name)];
+const section = (id: number, body: readonly number[]): number[] => [id, body.length, ...body];
+const code = (body: readonly number[]): number[] => [body.length, ...body];
+
+/** `rounds(n)` counts n down in a loop; `fill(n)` fills n bytes; `grow(n)` grows the memory. */
+const SMALL = Uint8Array.from([
+  ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+  ...section(1, [1, 0x60, 1, I32, 1, I32]),
+  ...section(2, [1, ...text('env'), ...text('system'), 0, 0]),
+  ...section(3, [3, 0, 0, 0]),
+  ...section(5, [1, 0, 1]),
+  ...section(6, [1, I32, 1, 0x41, 7, 0x0b]),
+  ...section(7, [3, ...text('rounds'), 0, 1, ...text('fill'), 0, 2, ...text('grow'), 0, 3]),
+  ...section(10, [
+    3,
+    // loop; n = n - 1; br_if 0 (n); end; global 0
+    ...code([0, 0x03, 0x40, 0x20, 0, 0x41, 1, 0x6b, 0x22, 0, 0x0d, 0, 0x0b, 0x23, 0, 0x0b]),
+    ...code([0, 0x41, 0, 0x41, 1, 0x20, 0, 0xfc, 11, 0, 0x23, 0, 0x0b]),
+    ...code([0, 0x20, 0, 0x40, 0, 0x0b]),
+  ]),
+]);
+
+interface Small {
+  readonly fuel: { value: number };
+  rounds(n: number): number;
+  fill(n: number): number;
+  grow(n: number): number;
+}
+
+async function instantiate(system: () => number): Promise<Small> {
+  const module = await WebAssembly.compile(rewriteModule(SMALL, OPTIONS));
+  return new WebAssembly.Instance(module, { env: { system } }).exports as unknown as Small;
+}
+
+test('The rewritten Lua module is valid, with and without counting', () => {
+  const bytes = rewriteModule(LUA, LUA_OPTIONS);
+  assert(WebAssembly.validate(bytes));
+  assert(bytes.length > LUA.length);
+  assert(WebAssembly.validate(rewriteModule(LUA, { ...LUA_OPTIONS, counts: false })));
+});
+
+test('Every round of a loop takes one of fuel, and the host is called when it is used up', async () => {
+  let calls = 0;
+  const small = await instantiate(() => {
+    calls += 1;
+    small.fuel.value = 10;
+    return 0;
+  });
+  small.fuel.value = 100;
+  assert.equal(small.rounds(40), 7, 'the module computes what it did before');
+  assert.equal(small.fuel.value, 60);
+  assert.equal(calls, 0);
+  small.rounds(61);
+  assert.deepEqual([calls, small.fuel.value], [1, 10]);
+  small.rounds(34);
+  assert.deepEqual([calls, small.fuel.value], [4, 9]);
+});
+
+test('An exception of the host ends a loop without end', async () => {
+  const small = await instantiate(() => {
+    throw new Error('enough');
+  });
+  small.fuel.value = 1_000_000;
+  // 0 counts down through all 32-bit numbers
+  assert.throws(() => small.rounds(0), /enough/);
+});
+
+test('A copy or fill of memory takes fuel by its size', async () => {
+  const small = await instantiate(() => 0);
+  small.fuel.value = 10_000;
+  assert.equal(small.fill(32_000), 7);
+  assert.equal(small.fuel.value, 10_000 - 2000);
+});
+
+test('The memory grows to its maximum and no further', async () => {
+  const small = await instantiate(() => 0);
+  assert.equal(small.grow(3), 1);
+  assert.equal(small.grow(1), -1);
+  assert.equal(small.fill(4 * PAGE_BYTES), 7);
+  assert.throws(() => small.fill(4 * PAGE_BYTES + 1), /out of bounds/);
+});
+
+test('What is missing or does not fit is a RewriteError', () => {
+  const refuse = (module: Uint8Array, options: Partial<RewriteOptions>, message: RegExp): void => {
+    assert.throws(
+      () => rewriteModule(module, { ...OPTIONS, ...options }),
+      (error) => error instanceof RewriteError && message.test(error.message),
+    );
+  };
+  refuse(SMALL, { hostCall: 'env.nobody' }, /Import "env\.nobody" is missing/);
+  refuse(SMALL, { memoryPagesMax: 0 }, /0 pages is less than the module needs: 1 pages/);
+  refuse(new Uint8Array(0), {}, /Not a WebAssembly module/);
+  refuse(Uint8Array.from([0, 0x61, 0x73, 0x6d, 2, 0, 0, 0]), {}, /version 1/);
+  refuse(SMALL.subarray(0, 8), {}, /Section 2 is missing/);
+  refuse(SMALL.subarray(0, -3), {}, /ends too early/);
+  // an instruction of another proposal (0xfd: vectors) at the start of the last function
+  const unknown = SMALL.slice();
+  unknown[unknown.length - 5] = 0xfd;
+  refuse(unknown, {}, /Opcode 0xfd is not known/);
+});
+
+test('Damaged modules are refused or rewritten, and never anything else', () => {
+  let refused = 0;
+  const attempt = (bytes: Uint8Array): void => {
+    try {
+      rewriteModule(bytes, OPTIONS);
+    } catch (error) {
+      assert(error instanceof RewriteError, String(error));
+      refused += 1;
+    }
+  };
+  for (let at = 0; at < SMALL.length; at++) {
+    attempt(SMALL.subarray(0, at));
+    for (let value = 0; value < 256; value++) {
+      const damaged = SMALL.slice();
+      damaged[at] = value;
+      attempt(damaged);
+    }
+  }
+  assert(refused > 1000);
+  for (let i = 0; i < 60; i++) {
+    const damaged = Uint8Array.from(LUA);
+    for (let n = 0; n < 5; n++) damaged[(i * 7919 + n * 104_729) % damaged.length] = (i * 31 + n * 17) % 256;
+    attempt(damaged);
+  }
+});
