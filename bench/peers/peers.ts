@@ -11,7 +11,7 @@ export type PeerName =
   | 'h2o-mruby';
 
 /** What a handler of the bench does; every peer has `hello`. */
-export type HandlerName = 'hello' | 'env' | 'download' | 'upload' | 'small-reads' | 'echo';
+export type HandlerName = 'hello' | 'env' | 'download' | 'upload' | 'small-reads' | 'echo' | 'busy';
 
 /** Values for the `{{PLACEHOLDERS}}` of the templates. */
 export interface PeerFiles {
@@ -67,7 +67,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
       ...['-l', '/bench', `${files.FOLDER}/lgateway.lua`],
     ],
     templates: ['lgateway.lua'],
-    handlers: ['hello', 'env', 'download', 'upload', 'small-reads', 'echo'],
+    handlers: ['hello', 'env', 'download', 'upload', 'small-reads', 'echo', 'busy'],
     versionArguments: [main, '--version'],
     requires: [],
   };
