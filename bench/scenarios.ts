@@ -1,6 +1,9 @@
 /** The table of what is measured, on which peers, and what lgateway has to reach. */
+import { besideBusy } from './measures/beside-busy.ts';
+import { freshState } from './measures/fresh-state.ts';
 import { idleConnections } from './measures/idle-connections.ts';
 import { type Load, load } from './measures/load.ts';
+import { luaSpeed } from './measures/lua-speed.ts';
 import type { Measure } from './measures/measure.ts';
 import { startUp } from './measures/start-up.ts';
 import { download, slowEcho, slowReader, smallBlocks, smallReads, upload } from './measures/transfer.ts';
@@ -48,6 +51,17 @@ const RATIO: Metric = { key: 'ratio', label: '× 64 KiB reads', digits: 2, combi
 const SECONDS: Metric = { key: 'seconds', label: 'seconds', digits: 2, combine: 'median' };
 const READY: Metric = { key: 'readyMs', label: 'ms to first answer', digits: 0, combine: 'median' };
 const EACH: Metric = { key: 'kibEach', label: 'KiB/connection', digits: 1, combine: 'median' };
+const P99: Metric = { key: 'p99Ms', label: 'p99 ms', digits: 1, combine: 'median' };
+const MEDIAN: Metric = { key: 'medianMs', label: 'median ms', digits: 1, combine: 'median' };
+const STATE: Metric = { key: 'stateMs', label: 'ms/state', digits: 1, combine: 'median' };
+const COMPILE: Metric = { key: 'compileMs', label: 'ms to compile', digits: 1, combine: 'median' };
+const UNGUARDED: Metric = {
+  key: 'timesUnguarded',
+  label: 'worst × unguarded',
+  digits: 2,
+  combine: 'median',
+};
+const WASMOON: Metric = { key: 'timesWasmoon', label: 'worst × wasmoon', digits: 2, combine: 'median' };
 
 const CONNECTIONS = 10;
 const GROWTH_MIB_MAX = 64;
@@ -142,6 +156,37 @@ export const SCENARIOS: readonly Scenario[] = [
     measure: smallReads,
     metrics: [SECONDS, CPU_MS, GROWTH],
     thresholds: [{ metric: 'seconds', bound: 'at most', value: 1.5 }, growthStaysFlat],
+  },
+  {
+    name: 'lua-speed',
+    title:
+      'computing in Lua, this build in the process of the bench: recursion, loops, tables, strings, gmatch',
+    handler: 'hello',
+    peers: ['lgateway'],
+    measure: luaSpeed,
+    metrics: [UNGUARDED, WASMOON],
+    thresholds: [
+      { metric: 'timesUnguarded', bound: 'at most', value: 1.25 },
+      { metric: 'timesWasmoon', bound: 'at most', value: 1.3 },
+    ],
+  },
+  {
+    name: 'beside-busy',
+    title: '50 requests while a handler computes on the same worker',
+    handler: 'busy',
+    measure: besideBusy,
+    metrics: [P99, MEDIAN],
+    thresholds: [{ metric: 'p99Ms', bound: 'at most', value: 50 }],
+    roundsMax: 3,
+  },
+  {
+    name: 'fresh-state',
+    title: 'a new Lua state from the compiled module, this build in the process of the bench',
+    handler: 'hello',
+    peers: ['lgateway'],
+    measure: freshState,
+    metrics: [STATE, COMPILE],
+    thresholds: [{ metric: 'stateMs', bound: 'at most', value: 20 }],
   },
   {
     name: 'start-up',

@@ -21,7 +21,8 @@ export type HandlerName =
   | 'small-files'
   | 'upload'
   | 'small-reads'
-  | 'echo';
+  | 'echo'
+  | 'busy';
 
 /** Values for the `{{PLACEHOLDERS}}` of the templates. */
 export interface PeerFiles {
@@ -81,7 +82,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
     templates: ['lgateway.lua'],
     handlers: [
       ...(['hello', 'env', 'download', 'download-4k', 'copy', 'sendfile', 'small-files'] as const),
-      ...(['upload', 'small-reads', 'echo'] as const),
+      ...(['upload', 'small-reads', 'echo', 'busy'] as const),
     ],
     versionArguments: [main, '--version'],
     requires: [],

@@ -95,3 +95,10 @@ httpd.register_handler('/echo', function()
         httpd.write(nil, block)
     end
 end)
+
+httpd.register_handler('/busy', function(env)
+    local till = os.clock() + tonumber(env.QUERY_INFO)
+    while os.clock() < till do end
+    head('text/plain')
+    httpd.write(nil, 'done')
+end, { cpu = 60 })

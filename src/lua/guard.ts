@@ -10,10 +10,10 @@
 import { addHostHook } from './host-functions.ts';
 import { type CFunction, type LuaExports, type LuaThread, NULL } from './lua-exports.ts';
 
-/** Loop rounds between two looks at the clock: one or two milliseconds of Lua. */
-const FUEL_ROUNDS = 500_000;
+/** Loop rounds between two looks at the clock: a millisecond of Lua. */
+const FUEL_ROUNDS = 200_000;
 /** Code runs this long before others get their turn. */
-const SLICE_MS = 10;
+const SLICE_MS = 5;
 /** After its limit the code has this long to end by hooks before the VM is given up. */
 const GRACE_MS = 50;
 /** `LUA_MASKCOUNT` */

@@ -21,9 +21,10 @@ export class RewriteError extends Error {
 }
 
 const HEADER_BYTES = 8;
-const SECTION = { type: 1, import: 2, memory: 5, global: 6, export: 7, code: 10 } as const;
+const SECTION = { type: 1, import: 2, function: 3, memory: 5, global: 6, export: 7, code: 10 } as const;
 const KIND = { function: 0, table: 1, memory: 2, global: 3 } as const;
 const I32 = 0x7f;
+const FUNCTION_TYPE = 0x60;
 const MUTABLE = 1;
 const LIMITS_WITH_MAXIMUM = 1;
 
@@ -55,19 +56,27 @@ export function rewriteModule(module: Uint8Array, options: RewriteOptions): Uint
     memory.body = withMaximum(memory.body, options.memoryPagesMax);
   }
   const code = find(sections, SECTION.code);
-  if (options.counts) code.body = instrument(code.body, probe(fuel, imports.hostCall), toll(fuel, size));
+  if (options.counts) {
+    code.body = instrument(
+      code.body,
+      readParameterCounts(find(sections, SECTION.type).body, find(sections, SECTION.function).body),
+      (local) => probe(fuel, imports.hostCall, local),
+      toll(fuel, size),
+    );
+  }
   return join(sections);
 }
 
 /** Fuel a fresh instance starts with: enough for its start-up; the host sets its own before it runs scripts. */
 const FULL_FUEL = 0x7fff_ffff;
 
-/** `fuel -= 1; if (fuel < 0) host(0)` */
-function probe(fuel: number, hostCall: number): Uint8Array {
+/** `local = fuel - 1; fuel = local; if (local < 0) host(0)` */
+function probe(fuel: number, hostCall: number, local: number): Uint8Array {
   const g = unsigned(fuel);
+  const n = unsigned(local);
   return Uint8Array.from([
-    ...[0x23, ...g, 0x41, 1, 0x6b, 0x24, ...g],
-    ...[0x23, ...g, 0x41, 0, 0x48],
+    ...[0x23, ...g, 0x41, 1, 0x6b, 0x22, ...n, 0x24, ...g],
+    ...[0x20, ...n, 0x41, 0, 0x48],
     ...[0x04, 0x40, 0x41, 0, 0x10, ...unsigned(hostCall), 0x1a, 0x0b],
   ]);
 }
@@ -86,7 +95,12 @@ function toll(fuel: number, size: number): Uint8Array {
 }
 
 /** Copies all function bodies with `probe` before every jump to the start of a loop and `toll` before every copy. */
-function instrument(body: Uint8Array, probe: Uint8Array, toll: Uint8Array): Uint8Array {
+function instrument(
+  body: Uint8Array,
+  parameterCounts: readonly number[],
+  makeProbe: (local: number) => Uint8Array,
+  toll: Uint8Array,
+): Uint8Array {
   const reader = new Reader(body);
   const count = reader.u32();
   const parts: Uint8Array[] = [Uint8Array.from(unsigned(count))];
@@ -94,12 +108,17 @@ function instrument(body: Uint8Array, probe: Uint8Array, toll: Uint8Array): Uint
     const size = reader.u32();
     const end = reader.position + size;
     const pieces: Uint8Array[] = [];
-    let copied = reader.position;
     const groups = reader.u32();
+    let copied = reader.position;
+    let locals = parameterCounts[i] ?? 0;
     for (let g = 0; g < groups; g++) {
-      reader.u32();
+      locals += reader.u32();
       reader.byte();
     }
+    // one local more, for the probes
+    pieces.push(Uint8Array.from(unsigned(groups + 1)), body.subarray(copied, reader.position), ONE_I32);
+    copied = reader.position;
+    const probe = makeProbe(locals);
     /** The blocks that are open, outermost first: true for a loop. */
     const blocks: boolean[] = [false];
     while (reader.position < end) {
@@ -114,6 +133,30 @@ function instrument(body: Uint8Array, probe: Uint8Array, toll: Uint8Array): Uint
     parts.push(Uint8Array.from(unsigned(pieces.reduce((sum, piece) => sum + piece.length, 0))), ...pieces);
   }
   return concatenate(parts);
+}
+
+/** A group of locals: how many, and their type. */
+const ONE_I32 = Uint8Array.from([1, I32]);
+
+/** How many parameters each function of the module's own has. */
+function readParameterCounts(types: Uint8Array, functions: Uint8Array): number[] {
+  const typeReader = new Reader(types);
+  const counts: number[] = [];
+  for (let n = typeReader.u32(); n > 0; n--) {
+    if (typeReader.byte() !== FUNCTION_TYPE) throw new RewriteError('A type is not one of functions');
+    const count = typeReader.u32();
+    counts.push(count);
+    typeReader.skip(count);
+    typeReader.skip(typeReader.u32());
+  }
+  const reader = new Reader(functions);
+  const own: number[] = [];
+  for (let n = reader.u32(); n > 0; n--) {
+    const count = counts[reader.u32()];
+    if (count === undefined) throw new RewriteError('A function has an unknown type');
+    own.push(count);
+  }
+  return own;
 }
 
 /** What an instruction has to pay before it runs. */
