@@ -102,7 +102,11 @@ test(
       2,
       'notfound',
     ]);
-    assert.deepEqual(await said((done) => files.open('file/x', 'w', done)), ['Not a directory', 20, 'io']);
+    assert.deepEqual(await said((done) => files.open('file/x', 'w', done)), [
+      'Not a directory',
+      20,
+      'notfound',
+    ]);
     assert.deepEqual(await said((done) => files.open('a\0b', 'w', done)), [
       'the name holds a NUL byte',
       22,
@@ -111,7 +115,7 @@ test(
     assert.deepEqual(await said((done) => files.open('x'.repeat(5000), 'w', done)), [
       'File name too long',
       36,
-      'io',
+      'invalid',
     ]);
     assert.deepEqual(await said((done) => files.remove('none', done)), [
       'No such file or directory',
