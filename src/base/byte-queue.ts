@@ -13,6 +13,14 @@ export class ByteQueue {
   /** Offset of the first unread byte in that chunk. */
   #offset = 0;
   #length = 0;
+  /** Somebody has a view of the first chunk. */
+  #viewed = false;
+  readonly #recycle: ((chunk: Uint8Array) => void) | undefined;
+
+  /** `recycle` is given chunks of which every byte was copied out and nobody has a view. */
+  constructor(recycle?: (chunk: Uint8Array) => void) {
+    this.#recycle = recycle;
+  }
 
   /** Bytes waiting. */
   get length(): number {
@@ -49,6 +57,7 @@ export class ByteQueue {
     const chunk = this.#chunks[this.#head] as Uint8Array;
     if (chunk.length - this.#offset >= size) {
       const view = chunk.subarray(this.#offset, this.#offset + size);
+      this.#viewed = true;
       this.#advance(size, chunk);
       return view;
     }
@@ -71,6 +80,8 @@ export class ByteQueue {
     this.#chunks = [chunk, ...rest];
     this.#head = 0;
     this.#offset = 0;
+    // the chunk that was the first may have views too
+    this.#viewed = true;
     this.#length += chunk.length;
   }
 
@@ -108,12 +119,15 @@ export class ByteQueue {
     this.#head = 0;
     this.#offset = 0;
     this.#length = 0;
+    this.#viewed = false;
   }
 
   #advance(n: number, chunk: Uint8Array): void {
     this.#length -= n;
     this.#offset += n;
     if (this.#offset < chunk.length) return;
+    if (this.#viewed) this.#viewed = false;
+    else this.#recycle?.(chunk);
     this.#chunks[this.#head] = EMPTY;
     this.#head += 1;
     this.#offset = 0;

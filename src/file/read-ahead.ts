@@ -32,7 +32,7 @@ export interface FileParts {
 }
 
 export class ReadAhead implements Operation {
-  readonly queue: ByteQueue = new ByteQueue();
+  readonly queue: ByteQueue = new ByteQueue((chunk) => this.#keep(chunk));
   readonly #parts: FileParts;
   readonly #host: FileHost;
   /** Position in the file behind the last byte of the queue. */
@@ -40,6 +40,8 @@ export class ReadAhead implements Operation {
   #fileBytes: number;
   #blockBytes = BLOCK_BYTES_FIRST;
   #buffer: Buffer | undefined;
+  /** A block that has been read from and is free again: fresh ones of this size are what the collector works for. */
+  #spare: Buffer | undefined;
   /** Of the present series of blocks; a read of an older one is thrown away when it arrives. */
   #generation = 0;
   #generationInFlight = 0;
@@ -112,7 +114,7 @@ export class ReadAhead implements Operation {
   /** The queue's turn has come. */
   start(): void {
     const length = this.#nextLength();
-    const buffer = Buffer.allocUnsafeSlow(length);
+    const buffer = this.#takeSpare(length) ?? Buffer.allocUnsafeSlow(length);
     this.#buffer = buffer;
     this.#generationInFlight = this.#generation;
     this.#state = 'inFlight';
@@ -143,7 +145,19 @@ export class ReadAhead implements Operation {
   /** Starts nothing any more. */
   stop(): void {
     this.reset(this.#end);
+    this.#spare = undefined;
     this.#sequential = false;
+  }
+
+  #keep(chunk: Uint8Array): void {
+    if (chunk.length === BLOCK_BYTES_MAX && Buffer.isBuffer(chunk)) this.#spare = chunk;
+  }
+
+  #takeSpare(length: number): Buffer | undefined {
+    if (length !== BLOCK_BYTES_MAX) return undefined;
+    const spare = this.#spare;
+    this.#spare = undefined;
+    return spare;
   }
 
   #prefetch(): void {

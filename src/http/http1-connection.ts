@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { GatewayError } from '../base/errors.ts';
+import { giveChunk, isLent } from './chunk-pool.ts';
 import { describeConnection } from './connection-info.ts';
 import { errorPage } from './error-response.ts';
 import type { ConnectionInfo, Exchange, Fields } from './exchange.ts';
@@ -291,8 +292,19 @@ export class Http1Connection implements ExchangeWire {
       return this.#writeText(head + framed + tail);
     }
     this.#flushDeferred();
-    if (head === '' && !chunked) return this.socket.write(chunk);
-    return this.socket.write(joinBytes(head, chunk, chunked, tail));
+    if (head === '' && !chunked) return this.#writeChunk(chunk);
+    const joined = joinBytes(head, chunk, chunked, tail);
+    giveChunk(chunk);
+    return this.socket.write(joined);
+  }
+
+  /** The chunk is free when the socket has its bytes, unless that came to an untimely end. */
+  #writeChunk(chunk: Buffer): boolean {
+    const { socket } = this;
+    if (!isLent(chunk)) return socket.write(chunk);
+    return socket.write(chunk, (error) => {
+      if (!error && !socket.destroyed) giveChunk(chunk);
+    });
   }
 
   /**

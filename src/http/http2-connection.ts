@@ -6,12 +6,13 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { CHUNK_BYTES_MAX } from './chunk-pool.ts';
 import { describeConnection } from './connection-info.ts';
 import type { ConnectionInfo, Exchange, Fields, PushPromise } from './exchange.ts';
 import type { ExchangeSettings } from './exchange-wire.ts';
 import { isConnectionSpecific, parseContentLength } from './fields.ts';
 import { Http2Wire } from './http2-wire.ts';
-import { BUFFER_BYTES_MAX, CHUNK_BYTES_MAX } from './response-buffer.ts';
+import { BUFFER_BYTES_MAX } from './response-buffer.ts';
 import { ServerExchange } from './server-exchange.ts';
 
 type StreamListener = (

@@ -1,5 +1,6 @@
 /** One HTTP/2 stream as an exchange's wire, over node:http2's core stream API. */
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { giveChunk, isLent } from './chunk-pool.ts';
 import type { Exchange, Fields, PushPromise } from './exchange.ts';
 import type { ExchangeWire, ResponseHead } from './exchange-wire.ts';
 import { isConnectionSpecific } from './fields.ts';
@@ -180,7 +181,9 @@ export class Http2Wire implements ExchangeWire {
       stream.cork();
       process.nextTick(uncork, stream);
     }
-    stream.write(chunk, 'latin1');
+    if (typeof chunk === 'string') stream.write(chunk, 'latin1');
+    else if (isLent(chunk)) stream.write(chunk, (error) => recycle(stream, chunk, error));
+    else stream.write(chunk);
     const room = stream.writableLength < this.#connection.writeAheadBytes;
     if (!room && !this.#listensForDrain) {
       this.#listensForDrain = true;
@@ -241,6 +244,11 @@ function toHeaders(fields: Fields, headers: OutgoingHttpHeaders): OutgoingHttpHe
     else headers[name] = [String(present), value];
   }
   return headers;
+}
+
+/** The session has the bytes: the chunk is free, unless the stream came to an untimely end. */
+function recycle(stream: ServerHttp2Stream, chunk: Buffer, error: Error | null | undefined): void {
+  if (!error && !stream.destroyed) giveChunk(chunk);
 }
 
 function uncork(stream: ServerHttp2Stream): void {

@@ -1,8 +1,7 @@
 /** Response bytes that wait for the wire, in chunks no larger than one DATA frame or TLS record. */
 import { assert } from '../base/assert.ts';
+import { CHUNK_BYTES_MAX, takeChunk } from './chunk-pool.ts';
 
-/** Largest chunk given to the wire: one TLS record and the default HTTP/2 frame. */
-export const CHUNK_BYTES_MAX: number = 16 * 1024;
 /** Bytes from which on a writer has to wait. */
 export const BUFFER_BYTES_MAX: number = 64 * 1024;
 
@@ -45,7 +44,7 @@ export class ResponseBuffer {
     }
     while (at < size) {
       const n = Math.min(CHUNK_BYTES_MAX, size - at);
-      const chunk = Buffer.allocUnsafe(CHUNK_BYTES_MAX);
+      const chunk = takeChunk();
       chunk.set(n === size ? bytes : bytes.subarray(at, at + n));
       this.#chunks.push(chunk);
       this.#tailUsed = n;
@@ -104,7 +103,7 @@ export class ResponseBuffer {
 
   /** A second write has come: from now on there are chunks. */
   #spill(): void {
-    const chunk = Buffer.allocUnsafe(CHUNK_BYTES_MAX);
+    const chunk = takeChunk();
     this.#tailUsed = chunk.write(this.#short, 0, 'latin1');
     this.#chunks.push(chunk);
     this.#short = '';

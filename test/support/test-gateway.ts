@@ -65,6 +65,7 @@ export class TestGateway {
     scripts: Readonly<Record<string, string>>,
     options: {
       readonly workers?: number;
+      /** `$FOLDER` stands for the folder, as in scripts. */
       readonly words?: readonly string[];
       /** Makes files the scripts need when they are loaded. */
       readonly prepare?: (folder: GatewayFolder) => void;
@@ -79,7 +80,8 @@ export class TestGateway {
       return ['-l', prefix, script];
     });
     const usual = usualWords(folder, workers);
-    const process = new GatewayProcess(folder, [...usual, ...mappings, ...(options.words ?? [])]);
+    const words = (options.words ?? []).map((word) => word.replaceAll('$FOLDER', folder.path));
+    const process = new GatewayProcess(folder, [...usual, ...mappings, ...words]);
     const gateway = new TestGateway(folder, process, workers);
     running.add(gateway);
     await process.ready();
