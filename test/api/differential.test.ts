@@ -5,6 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
+import { compileLuaModule } from '../../src/lua/wasm-module.ts';
 import { ScriptHarness } from '../support/script-harness.ts';
 import { COROUTINE_SNIPPETS } from './snippets/coroutines.ts';
 import { FILE_SNIPPETS } from './snippets/files.ts';
@@ -49,6 +51,8 @@ const SNIPPETS: Readonly<Record<string, string>> = {
 
 let expected: ReadonlyMap<string, string>;
 let harness: ScriptHarness;
+/** The same script in a VM that cannot be stopped. */
+let unguarded: ScriptHarness;
 
 before(async () => {
   expected = runInLua();
@@ -56,20 +60,25 @@ before(async () => {
     ([name, source], i) =>
       `httpd.register_handler('/${i}', function() httpd.write(nil, run_snippet(${quote(source)})) end) -- ${name}`,
   );
-  harness = await ScriptHarness.load(`local httpd = require 'httpd'\n${RUNNER}\n${cases.join('\n')}`, {
-    files: FIXTURES,
-  });
+  const script = `local httpd = require 'httpd'\n${RUNNER}\n${cases.join('\n')}`;
+  harness = await ScriptHarness.load(script, { files: FIXTURES });
+  const module = await compileLuaModule({ ...DEFAULT_LIMITS, guarded: false });
+  unguarded = await ScriptHarness.load(script, { files: FIXTURES, module });
 });
 
 after(async () => {
-  await harness.expectNothingOpen();
-  await harness.close();
+  for (const each of [harness, unguarded]) {
+    await each.expectNothingOpen();
+    await each.close();
+  }
 });
 
 for (const [i, name] of Object.keys(SNIPPETS).entries()) {
   test(`A handler and lua5.4 agree on ${name}`, async () => {
-    const exchange = await harness.request(`/${i}`);
-    assert.equal(normalise(exchange.text), normalise(expected.get(name) ?? 'lua5.4 gave nothing'));
+    for (const each of [harness, unguarded]) {
+      const exchange = await each.request(`/${i}`);
+      assert.equal(normalise(exchange.text), normalise(expected.get(name) ?? 'lua5.4 gave nothing'));
+    }
   });
 }
 
