@@ -169,7 +169,8 @@ export class LuaFiles {
     }
     // what was only read is closed behind the script's back
     if (entry.file instanceof OpenFile && entry.file.closesSilently) {
-      entry.file.close(() => undefined);
+      if (entry.file.closesAtOnce) entry.file.closeSync();
+      else entry.file.close(() => undefined);
       return next?.(L) ?? this.#pushClosed(L, entry, undefined, undefined, fail);
     }
     const coroutine = this.#scheduler.running;

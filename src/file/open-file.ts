@@ -39,6 +39,9 @@ export interface OpenFileOptions {
   readonly logger: Logger | undefined;
 }
 
+/** Up to this size a file that was only read is closed without a thread of the pool (bytes). */
+const SMALL_BYTES_MAX = 64 * 1024;
+
 interface Reader {
   readonly size: number;
   readonly ready: () => void;
@@ -87,6 +90,12 @@ export class OpenFile implements ByteFile, WriteBehindHost {
   /** Nothing was ever written and nothing has failed: its close has nothing to tell. */
   get closesSilently(): boolean {
     return !this.#everWritten && this.#error === undefined;
+  }
+
+  /** Its close also costs less than a turn of libuv's pool: even a deleted file of this size is quickly gone. */
+  get closesAtOnce(): boolean {
+    const { kind, size } = this.#options;
+    return this.closesSilently && kind === 'regular' && size <= SMALL_BYTES_MAX;
   }
 
   get unwritten(): number {
