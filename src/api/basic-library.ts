@@ -42,6 +42,7 @@ export function installBasicLibrary(
     },
     /** Text only, unless bytecode is allowed: what no compiler has made can crash the VM. */
     load: (T) => {
+      if (x.lua_gettop(T) === 0) return nativeLoad(T);
       if (x.lua_gettop(T) < 3) x.lua_settop(T, 3);
       const mode = state.optionalString(T, 3) ?? 'bt';
       state.pushString(T, chunks.allowed(mode));

@@ -81,15 +81,29 @@ export function installOsLibrary(options: OsLibraryOptions): void {
       return 1;
     },
     date: (T) => {
-      // the VM's C library writes %c in a way of its own
-      const format = (state.optionalString(T, 1) ?? '%c').replace(/%(.)/gs, (conversion, letter) =>
-        letter === 'c' ? '%a %b %e %H:%M:%S %Y' : conversion,
-      );
+      const asked = state.optionalString(T, 1) ?? '%c';
+      const seconds = x.lua_type(T, 2) <= LUA_TYPE.nil ? Date.now() / 1000 : state.checkInteger(T, 2);
+      if (Math.abs(seconds) > DATE_SECONDS_MAX)
+        throw new LuaError('date result cannot be represented in this installation');
+      // the VM's C library writes these in a way of its own
+      const format = asked.replace(/%(E?.)/gs, (conversion, letter) => {
+        if (letter === 'c' || letter === 'Ec') return '%a %b %e %H:%M:%S %Y';
+        return letter === 'Z' ? zoneName(asked, seconds) : conversion;
+      });
       if (x.lua_gettop(T) === 0) x.lua_pushnil(T);
       state.pushString(T, format);
       x.lua_copy(T, -1, 1);
       state.pop(T);
       return nativeDate(T);
+    },
+    // the VM's C library takes any name for a locale
+    setlocale: (T) => {
+      const locale = state.optionalString(T, 1);
+      const category = state.optionalString(T, 2) ?? 'all';
+      if (!LOCALE_CATEGORIES.includes(category)) state.argumentError(T, 2, `invalid option '${category}'`);
+      if (locale === undefined || ['', 'C', 'POSIX'].includes(locale)) state.pushString(T, 'C');
+      else x.lua_pushnil(T);
+      return 1;
     },
     remove: (T) => {
       const name = state.checkString(T, 1);
@@ -153,6 +167,16 @@ export function installOsLibrary(options: OsLibraryOptions): void {
 }
 
 const EIO = 5;
+const LOCALE_CATEGORIES: readonly string[] = ['all', 'collate', 'ctype', 'monetary', 'numeric', 'time'];
+/** What a JavaScript Date reaches, which the VM's C library counts with. */
+const DATE_SECONDS_MAX = 8.64e12;
+
+/** The abbreviation of the time zone, as far as ICU knows one. */
+function zoneName(format: string, seconds: number): string {
+  if (format.startsWith('!')) return 'GMT';
+  const parts = new Intl.DateTimeFormat('en-US', { timeZoneName: 'short' }).formatToParts(seconds * 1000);
+  return parts.find(({ type }) => type === 'timeZoneName')?.value ?? 'UTC';
+}
 
 function failureOf(run: () => void): FileError | undefined {
   try {

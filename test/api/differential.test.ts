@@ -11,6 +11,9 @@ import { ScriptHarness } from '../support/script-harness.ts';
 import { COROUTINE_SNIPPETS } from './snippets/coroutines.ts';
 import { FILE_SNIPPETS } from './snippets/files.ts';
 import { LANGUAGE_SNIPPETS } from './snippets/language.ts';
+import { STRING_SNIPPETS } from './snippets/strings.ts';
+import { SYSTEM_SNIPPETS } from './snippets/system.ts';
+import { TABLE_AND_NUMBER_SNIPPETS } from './snippets/tables-and-numbers.ts';
 
 /** Files both find in their working directory. */
 const FIXTURES: Readonly<Record<string, string>> = {
@@ -47,6 +50,9 @@ const SNIPPETS: Readonly<Record<string, string>> = {
   ...LANGUAGE_SNIPPETS,
   ...COROUTINE_SNIPPETS,
   ...FILE_SNIPPETS,
+  ...STRING_SNIPPETS,
+  ...TABLE_AND_NUMBER_SNIPPETS,
+  ...SYSTEM_SNIPPETS,
 };
 
 let expected: ReadonlyMap<string, string>;
