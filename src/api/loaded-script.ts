@@ -174,7 +174,12 @@ export class LoadedScript {
     const chunks = new ChunkLoader(state, fileSystem, options.rights.allowsBytecode);
     this.#chunks = chunks;
     installBasicLibrary(this.scheduler, chunks, print);
-    installPackageLibrary(state, chunks, fileSystem, packagePath(options.script, options.rights.luaPath));
+    installPackageLibrary(
+      state,
+      chunks,
+      fileSystem,
+      packagePath(nameInside(fileSystem, options.script), options.rights.luaPath),
+    );
     installWarnings(state, (line) => this.#warn(line));
     installHttpdModule(this);
   }

@@ -57,6 +57,8 @@ export class OpenFile implements ByteFile, WriteBehindHost {
   #state: 'open' | 'closing' | 'closed' = 'open';
   #direction: 'reading' | 'turning' | 'writing' = 'reading';
   #error: FileError | undefined;
+  /** The first write that failed: told by the next call, and by close in any case. */
+  #writeFailure: FileError | undefined;
   #readers: Reader[] = [];
   #abandoned = false;
   #everWritten = false;
@@ -248,7 +250,8 @@ export class OpenFile implements ByteFile, WriteBehindHost {
     this.#writes.flush((error) => {
       this.#options.descriptor.close((thrown) => {
         this.#state = 'closed';
-        const failure = before ?? error ?? (thrown === undefined ? undefined : this.errorOf(thrown, 'close'));
+        const closing = thrown === undefined ? undefined : this.errorOf(thrown, 'close');
+        const failure = before ?? error ?? closing ?? this.#writeFailure;
         if (!this.#abandoned) done(failure, undefined);
         else if (failure !== undefined) this.#options.logger?.warn(failure.message);
       });
@@ -267,7 +270,7 @@ export class OpenFile implements ByteFile, WriteBehindHost {
     this.#state = 'closed';
     if (this.#readers.length > 0) queueMicrotask(() => this.#serve());
     const failure = this.#attempt(() => this.#options.descriptor.closeSync());
-    return { error: error ?? failure, exit: undefined };
+    return { error: error ?? failure ?? this.#writeFailure, exit: undefined };
   }
 
   destroy(): void {
@@ -281,6 +284,7 @@ export class OpenFile implements ByteFile, WriteBehindHost {
 
   failed(thrown: unknown): void {
     this.#error ??= this.errorOf(thrown);
+    if (this.#direction !== 'reading') this.#writeFailure ??= this.#error;
     if (this.#abandoned && this.#state === 'open') this.#options.logger?.warn(this.#error.message);
   }
 
@@ -315,7 +319,10 @@ export class OpenFile implements ByteFile, WriteBehindHost {
     this.#writes.flush((error) => {
       // somebody else may have written or turned it meanwhile
       if (this.#direction !== 'turning' || this.#writes.unwritten > 0) return;
-      if (error !== undefined) this.#error ??= error;
+      if (error !== undefined) {
+        this.#error ??= error;
+        this.#writeFailure ??= error;
+      }
       this.#direction = 'reading';
       this.#reads.reset(this.#positionWritten());
       this.#serve();
