@@ -24,7 +24,7 @@ export const LANGUAGE_SNIPPETS: Readonly<Record<string, string>> = {
   '__pairs, __index and __newindex': `local log = {} local t = setmetatable({}, {__index = function(_, k) return k .. '!' end, __newindex = function(t, k, v) rawset(t, k, v * 2) end, __pairs = function() return function(_, k) if not k then return 1, 'one' end end, nil, nil end}) print(t.a) t.b = 2 print(t.b) for k, v in pairs(t) do print(k, v) end`,
   __metatable: `local t = setmetatable({}, {__metatable = 'locked'}) print(getmetatable(t)) print(pcall(setmetatable, t, {}))`,
   '__tostring and __name': `print(tostring(setmetatable({}, {__tostring = function() return 'shown' end}))) print(pcall(tostring, setmetatable({}, {__tostring = function() return 1 end}))) print((tostring(setmetatable({}, {__name = 'My.Type'})):gsub('0x%x+', '')))`,
-  '__gc order': `for i = 1, 3 do setmetatable({}, {__gc = function() print('gc', i) end}) end collectgarbage() collectgarbage()`,
+  '__gc order': `collectgarbage('stop') for i = 1, 3 do setmetatable({}, {__gc = function() print('gc', i) end}) end collectgarbage() collectgarbage() collectgarbage('restart')`,
   'weak tables': `local w = setmetatable({}, {__mode = 'k'}) w[{}] = 1 local key = {} w[key] = 2 collectgarbage() local n = 0 for _ in pairs(w) do n = n + 1 end print(n)`,
   'integer for loops': `for i = math.maxinteger - 1, math.maxinteger do print(i) end for i = 1, 0 do print('never') end for i = 1.0, 2 do print(i) end print(pcall(function() for i = 1, 10, 0 do end end)) print(pcall(function() for i = 'x', 2 do end end))`,
   'goto and labels': `do local i = 1 ::top:: if i <= 3 then print(i) i = i + 1 goto top end end print(load('goto nowhere'))`,
