@@ -24,6 +24,8 @@ export type Wanted =
  * stays where it is, in the script's memory, and is not copied to ours.
  */
 const PIECE_BYTES = 16 * 1024;
+/** Up to this size a piece is handed over as a byte string where the sink takes one: no view has to be made for it. */
+const TEXT_BYTES_MAX = 4 * 1024;
 /** One read cannot collect more: Lua could not hold the string (wasm memory ends at 2 GiB, a state's much earlier). */
 const READ_BYTES_MAX = 1024 * 1024 * 1024;
 
@@ -128,7 +130,11 @@ export class ByteTransfer {
     while (written < size) {
       if (sink.error !== undefined) return done(L, written, room);
       const piece = Math.min(PIECE_BYTES, size - written);
-      room = sink.write(memory.view((at + written) as CString, piece));
+      const place = (at + written) as CString;
+      room =
+        piece <= TEXT_BYTES_MAX && sink.writeText !== undefined
+          ? sink.writeText(memory.readText(place, piece))
+          : sink.write(memory.view(place, piece));
       written += piece;
       if (!room && this.#scheduler.canWait(L)) return this.#waitForRoom(L, sink, n, done, written);
     }

@@ -253,9 +253,9 @@ export class LoadedScript {
       this.#watch.overgrown(this);
     }
     if (this.#invocations.size === 0) {
-      clearInterval(this.#sweepTimer);
+      if (this.#sweepTimer !== undefined) clearInterval(this.#sweepTimer);
       this.#sweepTimer = undefined;
-      this.#becomeIdle();
+      if (this.#whenIdle.length > 0) this.#becomeIdle();
     }
   }
 

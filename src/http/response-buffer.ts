@@ -52,6 +52,14 @@ export class ResponseBuffer {
     }
   }
 
+  /** Keeps a byte string if it is short and the first; false: `append` its bytes. */
+  appendText(text: string): boolean {
+    if (this.#length !== 0 || text.length > SHORT_BYTES_MAX) return false;
+    this.#short = text;
+    this.#length = text.length;
+    return true;
+  }
+
   /** Keeps `bytes`, which nobody changes any more; small ones are copied, since they may hold a large buffer. */
   appendOwned(bytes: Uint8Array): void {
     const size = bytes.length;

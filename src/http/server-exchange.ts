@@ -179,6 +179,16 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     return this.#take(bytes, false);
   }
 
+  writeText(text: string): boolean {
+    if (this.finished || text === '') return true;
+    if (this.#state === OPEN) this.head(200, NO_FIELDS);
+    // whatever needs to be counted or cut takes the longer way
+    const isPlain = !this.bodyless && this.contentLength === undefined;
+    if (!isPlain || !this.#buffer.appendText(text)) return this.#take(Buffer.from(text, 'latin1'), false);
+    this.bytesWritten += text.length;
+    return this.#buffer.length < this.#wire.bufferBytesMax;
+  }
+
   writeOwned(bytes: Uint8Array): boolean {
     return this.#take(bytes, true);
   }

@@ -361,7 +361,7 @@ export class Coroutine {
     let status: number;
     let unbegun: ScriptError | undefined;
     try {
-      const count = begin === undefined ? 0 : state.attempt(() => begin(this.thread));
+      const count = begin === undefined ? 0 : state.attempt(begin, this.thread);
       if (count instanceof ScriptError) {
         unbegun = count;
         status = LUA_STATUS.ok;

@@ -60,6 +60,11 @@ export class Memory {
     return text;
   }
 
+  /** The same in one flat piece, for strings that are handed on as they are. */
+  readText(at: CString, size: number): string {
+    return this.heap.latin1Slice(at, at + size);
+  }
+
   /** A view of `size` bytes; the receiver has to copy them before the VM runs again. */
   view(at: CString, size: number): Uint8Array {
     return new Uint8Array(this.#exports.memory.buffer, at, size);

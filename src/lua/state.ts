@@ -314,10 +314,10 @@ export class State {
   }
 
   /** Runs `run` outside Lua's protection; an error Lua raises there (it is out of memory) is returned. */
-  attempt<T>(run: () => T): T | ScriptError {
+  attempt<T>(run: (L: LuaThread) => T, L: LuaThread = this.mainThread): T | ScriptError {
     const stackPointer = this.exports.stackSave();
     try {
-      return run();
+      return run(L);
     } catch (thrown) {
       if (!(thrown instanceof ScriptError || thrown instanceof RangeError)) throw thrown;
       this.exports.stackRestore(stackPointer);
