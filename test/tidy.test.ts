@@ -15,8 +15,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   http: ['base', 'tls'],
   lua: ['base'],
   api: ['base', 'http', 'lua', 'file'],
-  worker: ['base', 'config', 'native', 'tls', 'file', 'http', 'lua', 'api'],
+  module: ['base', 'http'],
+  worker: ['base', 'config', 'native', 'tls', 'file', 'http', 'lua', 'api', 'module'],
   supervisor: ['base', 'config', 'native', 'tls', 'worker/messages.ts'],
+  embed: ['base', 'config', 'http', 'lua/wasm-module.ts', 'module', 'native', 'supervisor', 'tls'],
 };
 
 const SOURCE = join(PACKAGE_ROOT, 'src');
@@ -64,7 +66,7 @@ test('Nobody below worker reads the configuration', () => {
   const readers = files.filter(({ imports }) => imports.some((target) => roomOf(target) === 'config'));
   const rooms = new Set(readers.map(({ name }) => roomOf(name)));
   for (const room of rooms)
-    assert.ok([undefined, 'config', 'worker', 'supervisor'].includes(room), String(room));
+    assert.ok([undefined, 'config', 'worker', 'supervisor', 'embed'].includes(room), String(room));
 });
 
 test('Every source file begins with a comment that says what it is responsible for', () => {

@@ -10,7 +10,7 @@ import type { LuaThread } from '../lua/lua-exports.ts';
 import type { HandlerFunction, HandlerOptions, LoadedScript } from './loaded-script.ts';
 import { PreloadLinks } from './preload-links.ts';
 import { packRequest } from './request-facts.ts';
-import { nextRequestNumber, requestIdOf } from './request-id.ts';
+import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 
 /** The call that runs now; raises where none does, as while a script is loaded. */
 export function currentInvocation(scheduler: CoroutineScheduler): Invocation {

@@ -7,7 +7,7 @@ import type { LuaThread } from '../lua/lua-exports.ts';
 import { LUA_TYPE } from '../lua/lua-exports.ts';
 import type { Reference, State } from '../lua/state.ts';
 import { type RequestFacts, unpackRequest } from './request-facts.ts';
-import { requestIdOf } from './request-id.ts';
+import { requestIdOf } from '../base/request-id.ts';
 
 /** What is the same for all requests of a mapping. */
 export interface MappingFacts {

@@ -66,6 +66,8 @@ export interface Exchange extends ByteSink {
 
   /** Joins the response with log lines; set by whoever makes one up for it. */
   requestId?: string | undefined;
+  /** Reason phrase of HTTP/1.x, if not the registered one of the status; to be set before `head`. */
+  reason?: string | undefined;
 
   /** Called at most once, when the client has gone, reset the stream or broken a limit before `end`. */
   onAbort: ((reason: GatewayError) => void) | undefined;

@@ -368,6 +368,7 @@ export class Http1Connection implements ExchangeWire {
     const text = formatHead(
       {
         status,
+        reason: undefined,
         responseFields: page.fields,
         contentLength: page.body.length,
         hasDate: false,
