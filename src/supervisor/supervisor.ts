@@ -6,8 +6,8 @@ import type { Logger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import { unavailableReason } from '../native/posix.ts';
 import { createTicketKeys } from '../tls/ticket-keys.ts';
-import type { TlsSetup, WorkerSetup, WorkerStart } from '../worker/messages.ts';
-import { Listener, type ListenerOptions, platformListenerOptions } from './listener.ts';
+import type { TlsSetup, WorkerListener, WorkerSetup, WorkerStart } from '../worker/messages.ts';
+import { closeSource, Listener, type ListenerOptions, platformListenerOptions } from './listener.ts';
 import { type DevelopmentFacts, type LoadedTls, loadTls } from './load-tls.ts';
 import { PidFile } from './pid-file.ts';
 import { dropPrivileges } from './privileges.ts';
@@ -103,13 +103,7 @@ export class Supervisor {
     this.#transition('starting');
     try {
       await this.#bind();
-      const { certificate, key, development } = await this.#loadTls();
-      this.#development = development;
-      this.#setup = {
-        generation: 0,
-        tls: { certificate, key, ticketKeys: this.#ticketKeys },
-        mappings: this.#config.mappings,
-      };
+      this.#setup = { generation: 0, tls: await this.#firstTls(), mappings: this.#config.mappings };
       this.#luaModule = await this.#options.luaModule;
       if (this.#config.pidFile !== undefined) this.#pidFile = PidFile.write(this.#config.pidFile);
       if (this.#config.user !== undefined) dropPrivileges(this.#config.user);
@@ -172,11 +166,24 @@ export class Supervisor {
   }
 
   async #bind(): Promise<void> {
-    const { listen, cleartext } = this.#config;
+    const { listen, cleartext, inherited = [] } = this.#config;
     const options = this.#options.listener ?? platformListenerOptions();
-    this.#listeners.push({ scheme: 'https', listener: await Listener.open(listen, options) });
-    if (cleartext === undefined) return;
-    this.#listeners.push({ scheme: 'http', listener: await Listener.open(cleartext, options) });
+    for (const { descriptor, scheme } of inherited) {
+      this.#listeners.push({ scheme, listener: await Listener.adopt(descriptor, options) });
+      this.#logger.info(`** Using preopened socket FD ${descriptor} **`);
+    }
+    if (inherited.length > 0) return;
+    if (listen !== undefined)
+      this.#listeners.push({ scheme: 'https', listener: await Listener.open(listen, options) });
+    if (cleartext !== undefined)
+      this.#listeners.push({ scheme: 'http', listener: await Listener.open(cleartext, options) });
+  }
+
+  async #firstTls(): Promise<TlsSetup | undefined> {
+    if (this.#listeners.every(({ scheme }) => scheme === 'http')) return undefined;
+    const { certificate, key, development } = await this.#loadTls();
+    this.#development = development;
+    return { certificate, key, ticketKeys: this.#ticketKeys };
   }
 
   async #startWorkers(): Promise<void> {
@@ -209,15 +216,15 @@ export class Supervisor {
   }
 
   #makeStart(own: OwnStart, workerCount: number): WorkerStart {
-    const [main, cleartext] = this.#listeners;
+    const [main] = this.#listeners;
     assert(main !== undefined, 'workers start while the listener is open');
     assert(this.#luaModule !== undefined, 'workers start with the Lua machine');
     const config = this.#config;
     return {
       ...own,
       workerCount,
-      listen: main.listener.source(),
-      cleartext: cleartext?.listener.source(),
+      listeners: this.#sources(),
+      noDelay: config.noDelay ?? true,
       serverPort: main.listener.port,
       setup: this.#requireSetup(),
       root: config.root,
@@ -227,6 +234,18 @@ export class Supervisor {
       accessLog: config.accessLog,
       luaModule: this.#luaModule,
     };
+  }
+
+  /** One source of each listener for one worker, or none at all. */
+  #sources(): WorkerListener[] {
+    const made: WorkerListener[] = [];
+    try {
+      for (const { scheme, listener } of this.#listeners) made.push({ scheme, source: listener.source() });
+      return made;
+    } catch (error) {
+      for (const { source } of made) closeSource(source);
+      throw error;
+    }
   }
 
   async #reloadOnce(): Promise<void> {
@@ -250,7 +269,8 @@ export class Supervisor {
   }
 
   /** After `-u` the key may be out of reach; scripts must be reloadable all the same. */
-  async #reloadTls(current: TlsSetup): Promise<TlsSetup> {
+  async #reloadTls(current: TlsSetup | undefined): Promise<TlsSetup | undefined> {
+    if (current === undefined) return undefined;
     // another user would only make a development certificate of its own
     if (this.#development !== undefined && this.#config.user !== undefined) return current;
     try {

@@ -17,6 +17,12 @@ export type ListenSource =
       readonly reusePort: boolean;
     };
 
+/** One listener of a worker. */
+export interface WorkerListener {
+  readonly scheme: 'https' | 'http';
+  readonly source: ListenSource;
+}
+
 /** What TLS needs, read by the supervisor while it still may; the same for all workers. */
 export interface TlsSetup {
   /** PEM, the server's own certificate first, then its chain. */
@@ -31,7 +37,8 @@ export interface TlsSetup {
 export interface WorkerSetup {
   /** Counts up with each reload. */
   readonly generation: number;
-  readonly tls: TlsSetup;
+  /** Undefined without an https listener. */
+  readonly tls: TlsSetup | undefined;
   readonly mappings: readonly MappingConfig[];
 }
 
@@ -40,10 +47,9 @@ export interface WorkerStart {
   /** 1..workerCount. */
   readonly workerId: number;
   readonly workerCount: number;
-  readonly listen: ListenSource;
-  /** The cleartext listener; undefined = none. */
-  readonly cleartext: ListenSource | undefined;
-  /** The port of the TLS listener, as scripts see it. */
+  readonly listeners: readonly WorkerListener[];
+  readonly noDelay: boolean;
+  /** The port of the first listener, as scripts see it. */
   readonly serverPort: number;
   readonly setup: WorkerSetup;
   readonly root: string | undefined;

@@ -1,15 +1,18 @@
 /** Puts one worker together: files, scripts, router and front end; serves, reloads in two phases, drains. */
-import type { AddressInfo } from 'node:net';
-import { type LuaMapping, loadLuaMapping } from '../api/lua-mapping.ts';
+import { loadLuaMapping } from '../api/lua-mapping.ts';
 import { Counters } from '../base/counters.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
 import { FileSystem } from '../file/file-system.ts';
 import { ProcessTable } from '../file/process-table.ts';
 import { Dispatcher } from '../http/dispatcher.ts';
 import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
+import type { Mapping } from '../http/handler.ts';
 import { Router } from '../http/router.ts';
+import { installLightResponse } from '../module/light-response.ts';
+import { loadModuleMapping } from '../module/load-module.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { createAccessLog } from './access-log.ts';
+import type { MappingConfig } from '../config/config.ts';
 import type { ListenSource, WorkerSetup, WorkerStart } from './messages.ts';
 
 /** Open files of one worker: half of the 1024 descriptors that a process has by default on many systems. */
@@ -19,10 +22,17 @@ const PIPES_MAX = 128;
 /** Twice libuv's threads, so that one is never idle while an answer is on its way. */
 const OPERATIONS_MAX = 8;
 
+/** A mapping of either kind: what serves until another setup takes its place. */
+interface LoadedMapping extends Mapping {
+  /** Resolves when the last exchange has ended. */
+  retire(): Promise<void>;
+  close(): void;
+}
+
 /** A reload that waits for its second phase. */
 interface Prepared {
   readonly setup: WorkerSetup;
-  readonly mappings: readonly LuaMapping[];
+  readonly mappings: readonly LoadedMapping[];
 }
 
 export class GatewayWorker {
@@ -36,7 +46,7 @@ export class GatewayWorker {
   readonly #router = new Router();
   readonly #dispatcher: Dispatcher;
   readonly #frontEnds: FrontEnd[] = [];
-  #mappings: readonly LuaMapping[] = [];
+  #mappings: readonly LoadedMapping[] = [];
   #prepared: Prepared | undefined;
   /** The generation that is wanted; one that was abandoned while it loaded is thrown away. */
   #preparing = 0;
@@ -72,17 +82,16 @@ export class GatewayWorker {
 
   /** Loads the scripts, then accepts connections. Throws GatewayError. */
   async start(): Promise<void> {
-    const { setup, listen, cleartext, limits } = this.#start;
+    const { setup, listeners } = this.#start;
     this.#mappings = await this.#load(setup);
     this.#router.replace(this.#mappings);
-    const tls = createSecureOptions({ ...setup.tls, handshakeTimeoutMs: limits.handshakeTimeoutMs });
-    const secure = this.#createFrontEnd(tls);
-    const plain = cleartext === undefined ? undefined : this.#createFrontEnd(undefined);
+    const tls = this.#secureOptions(setup);
+    const frontEnds = listeners.map(({ scheme }) => this.#createFrontEnd(scheme === 'https' ? tls : undefined));
     // from here on the descriptors belong to the servers of this thread
     Atomics.store(new Int32Array(this.#start.descriptorsAdopted), 0, 1);
-    const listening: Promise<AddressInfo>[] = [secure.listen(toTarget(listen))];
-    if (plain !== undefined && cleartext !== undefined) listening.push(plain.listen(toTarget(cleartext)));
-    await Promise.all(listening);
+    await Promise.all(
+      listeners.map(({ source }, i) => (frontEnds[i] as FrontEnd).listen(toTarget(source))),
+    );
   }
 
   /** Reload, first phase: loads everything beside what serves. Throws GatewayError, and then nothing has changed. */
@@ -102,12 +111,8 @@ export class GatewayWorker {
     const old = this.#mappings;
     this.#mappings = prepared.mappings;
     this.#router.replace(prepared.mappings);
-    const { tls } = prepared.setup;
-    const options = createSecureOptions({
-      ...tls,
-      handshakeTimeoutMs: this.#start.limits.handshakeTimeoutMs,
-    });
-    for (const frontEnd of this.#frontEnds) frontEnd.setSecureContext(options);
+    const tls = this.#secureOptions(prepared.setup);
+    if (tls !== undefined) for (const frontEnd of this.#frontEnds) frontEnd.setSecureContext(tls);
     for (const mapping of old) void mapping.retire();
   }
 
@@ -127,24 +132,9 @@ export class GatewayWorker {
   }
 
   /** All scripts of a setup, or none. */
-  async #load(setup: WorkerSetup): Promise<LuaMapping[]> {
-    const { luaModule, serverPort, workerId, limits, rights } = this.#start;
-    const loads = setup.mappings.map(({ prefix, script }) =>
-      loadLuaMapping({
-        prefix: toBytes(prefix),
-        script: toBytes(script),
-        module: luaModule,
-        fileSystem: this.#fileSystem,
-        processes: this.#processes,
-        dispatcher: this.#dispatcher,
-        logger: this.#logger,
-        counters: this.#counters,
-        serverPort,
-        workerId,
-        limits,
-        rights: { ...rights, luaPath: toBytes(rights.luaPath) },
-        memoryBytesMax: limits.memoryBytesMax,
-      }),
+  async #load(setup: WorkerSetup): Promise<LoadedMapping[]> {
+    const loads = setup.mappings.map((mapping) =>
+      mapping.kind === 'module' ? this.#loadModule(mapping, setup.generation) : this.#loadScript(mapping),
     );
     const results = await Promise.allSettled(loads);
     const loaded = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
@@ -154,11 +144,48 @@ export class GatewayWorker {
     throw failed.reason;
   }
 
+  #loadScript({ prefix, script }: MappingConfig): Promise<LoadedMapping> {
+    const { luaModule, serverPort, workerId, limits, rights } = this.#start;
+    return loadLuaMapping({
+      prefix: toBytes(prefix),
+      script: toBytes(script),
+      module: luaModule,
+      fileSystem: this.#fileSystem,
+      processes: this.#processes,
+      dispatcher: this.#dispatcher,
+      logger: this.#logger,
+      counters: this.#counters,
+      serverPort,
+      workerId,
+      limits,
+      rights: { ...rights, luaPath: toBytes(rights.luaPath) },
+      memoryBytesMax: limits.memoryBytesMax,
+    });
+  }
+
+  #loadModule({ prefix, script }: MappingConfig, generation: number): Promise<LoadedMapping> {
+    const { workerId, limits } = this.#start;
+    installLightResponse();
+    return loadModuleMapping({
+      prefix: toBytes(prefix),
+      url: script,
+      generation,
+      workerId,
+      logger: this.#logger,
+      timeLimitMs: limits.timeLimitMs,
+    });
+  }
+
+  #secureOptions({ tls }: WorkerSetup): ReturnType<typeof createSecureOptions> | undefined {
+    const { handshakeTimeoutMs } = this.#start.limits;
+    return tls === undefined ? undefined : createSecureOptions({ ...tls, handshakeTimeoutMs });
+  }
+
   #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined): FrontEnd {
-    const { limits, accessLog } = this.#start;
+    const { limits, accessLog, noDelay } = this.#start;
     const observer = accessLog ? createAccessLog(this.#logSource, this.#writeLine) : undefined;
     const frontEnd = new FrontEnd(
-      { tls, limits, logger: this.#logger, counters: this.#counters, observer },
+      { tls, limits, noDelay, logger: this.#logger, counters: this.#counters, observer },
       (exchange) => this.#dispatcher.dispatch(exchange),
     );
     this.#frontEnds.push(frontEnd);
@@ -171,7 +198,7 @@ export class GatewayWorker {
   }
 }
 
-function closeAll(mappings: readonly LuaMapping[]): void {
+function closeAll(mappings: readonly LoadedMapping[]): void {
   for (const mapping of mappings) mapping.close();
 }
 

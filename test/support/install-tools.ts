@@ -8,6 +8,7 @@ const TOOLS: Readonly<Record<string, string>> = {
   h2load: 'nghttp2-client',
   chromium: 'chromium',
   openssl: 'openssl',
+  'systemd-socket-activate': 'systemd',
   'lua5.4': 'lua5.4',
 };
 

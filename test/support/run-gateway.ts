@@ -48,12 +48,24 @@ export class GatewayProcess {
   constructor(
     folder: GatewayFolder,
     words: readonly string[],
-    settings: { uid?: number; cwd?: string } = {},
+    settings: {
+      readonly uid?: number;
+      readonly cwd?: string;
+      /** Added to the variables of the test. */
+      readonly environment?: Readonly<Record<string, string>>;
+      /** Descriptors it has from 3 on. */
+      readonly inherited?: readonly number[];
+      /** A program and its first words, which start what follows them. */
+      readonly launcher?: readonly string[];
+    } = {},
   ) {
     this.#folder = folder;
-    this.child = spawn(process.execPath, [MAIN, ...words], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      ...settings,
+    const { environment, inherited = [], launcher = [], ...rest } = settings;
+    const [program = process.execPath, ...more] = [...launcher, process.execPath, MAIN, ...words];
+    this.child = spawn(program, more, {
+      stdio: ['ignore', 'pipe', 'pipe', ...inherited],
+      env: { ...process.env, ...environment },
+      ...rest,
     });
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;
