@@ -18,7 +18,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   module: ['base', 'http'],
   worker: ['base', 'config', 'native', 'tls', 'file', 'http', 'lua', 'api', 'module'],
   supervisor: ['base', 'config', 'native', 'tls', 'worker/messages.ts'],
-  embed: ['base', 'config', 'http', 'lua/wasm-module.ts', 'module', 'native', 'supervisor', 'tls'],
+  embed: [
+    'base',
+    'config',
+    'http',
+    'lua/wasm-module.ts',
+    'module',
+    'native',
+    'supervisor',
+    'tls',
+    'worker/access-log.ts',
+  ],
 };
 
 const SOURCE = join(PACKAGE_ROOT, 'src');

@@ -1,5 +1,6 @@
 /** One call of a handler: joins an exchange with the coroutine that answers it, and ends both on one path. */
 import type { GatewayError } from '../base/errors.ts';
+import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 import { Scope } from '../base/scope.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -10,7 +11,6 @@ import type { LuaThread } from '../lua/lua-exports.ts';
 import type { HandlerFunction, HandlerOptions, LoadedScript } from './loaded-script.ts';
 import { PreloadLinks } from './preload-links.ts';
 import { packRequest } from './request-facts.ts';
-import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 
 /** The call that runs now; raises where none does, as while a script is loaded. */
 export function currentInvocation(scheduler: CoroutineScheduler): Invocation {

@@ -1,5 +1,6 @@
 /** Fills the two tables a handler is called with: `env` and `header` (spec: reference lhttpd, plus our additions). */
 import { httpDate } from '../base/clock.ts';
+import { requestIdOf } from '../base/request-id.ts';
 import type { Fields } from '../http/exchange.ts';
 import { fieldValue } from '../http/fields.ts';
 import { LuaError } from '../lua/lua-error.ts';
@@ -7,7 +8,6 @@ import type { LuaThread } from '../lua/lua-exports.ts';
 import { LUA_TYPE } from '../lua/lua-exports.ts';
 import type { Reference, State } from '../lua/state.ts';
 import { type RequestFacts, unpackRequest } from './request-facts.ts';
-import { requestIdOf } from '../base/request-id.ts';
 
 /** What is the same for all requests of a mapping. */
 export interface MappingFacts {

@@ -12,8 +12,10 @@ const RealRequest = globalThis.Request;
 const RealResponse = globalThis.Response;
 
 /** Targets and authorities that the URL parser would leave as they are; everything else is given to it. */
-const PLAIN_TARGET = /^\/(?!\/)(?:[\w\-~!$&()*+,;=:@/%]|\.(?![./?]|%2e|$))*(?:\?[\w\-.~!$&()*+,;=:@/?%]*)?$/i;
-const PLAIN_AUTHORITY = /^(?:[a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)*|(?:127\.0\.0\.1))(?::[1-9][0-9]{1,4})?$/;
+const PLAIN_TARGET =
+  /^\/(?!\/)(?:[\w\-~!$&()*+,;=:@/]|%(?!2e)|\.(?![./?%]|$))*(?:\?[\w\-.~!$&()*+,;=:@/?%]*)?$/i;
+const PLAIN_AUTHORITY =
+  /^(?!.*xn--)(?:[a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)*|127\.0\.0\.1)(?::(?:[1-9][0-9]{1,3}|[1-5][0-9]{4}))?$/;
 const DEFAULT_PORT = { https: ':443', http: ':80' } as const;
 
 /** What is read of an exchange. */

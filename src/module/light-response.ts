@@ -51,10 +51,12 @@ class LightResponse {
   }
   /** Responses of the platform, from fetch for example, are of this class too. */
   static [Symbol.hasInstance](value: unknown): boolean {
-    // for classes derived from this one the ordinary answer
-    return this === LightResponse
-      ? value instanceof RealResponse
-      : Function.prototype[Symbol.hasInstance].call(this, value);
+    if (this === LightResponse) return value instanceof RealResponse;
+    return Function.prototype[Symbol.hasInstance].call(this, value);
+  }
+
+  static is(value: object): value is LightResponse {
+    return #parts in value;
   }
 
   /** The parts, if nobody has touched the response in a way that makes them doubtful. */
@@ -151,12 +153,12 @@ export function makeLightResponse(parts: LightParts): Response {
 
 /** The parts of a light response that is still one; undefined for every other value. */
 export function lightPartsOf(response: object): LightParts | undefined {
-  return isLight(response) ? LightResponse.partsOf(response) : undefined;
+  return LightResponse.is(response) ? LightResponse.partsOf(response) : undefined;
 }
 
 /** The platform's response for a light one; every other value as it is. */
 export function realResponseOf(response: Response): Response {
-  return isLight(response) ? LightResponse.toReal(response) : response;
+  return LightResponse.is(response) ? LightResponse.toReal(response) : response;
 }
 
 /** True for responses of the platform and for light ones. */
@@ -172,11 +174,6 @@ export function installLightResponse(): void {
     configurable: true,
     enumerable: false,
   });
-}
-
-function isLight(response: object): response is LightResponse {
-  // instanceof would ask Symbol.hasInstance, which says yes to all responses
-  return LightResponse.prototype.isPrototypeOf(response);
 }
 
 /** The parts of a response whose arguments need nothing but to be kept; undefined: let the platform look at them. */

@@ -26,7 +26,8 @@ async function loadHandler({ url, generation }: ModuleOptions): Promise<WebHandl
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     throw new GatewayError('LGW_MODULE', `Cannot load "${url}": ${text}`, { cause: error });
   }
-  const exported = typeof loaded === 'object' && loaded !== null && 'default' in loaded ? loaded.default : undefined;
+  const exported =
+    typeof loaded === 'object' && loaded !== null && 'default' in loaded ? loaded.default : undefined;
   const handler = toWebHandler(exported);
   if (handler !== undefined) return handler;
   throw new GatewayError(

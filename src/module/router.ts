@@ -4,7 +4,7 @@ import { ResponseBuilder } from './response-builder.ts';
 import type { HandlerContext, WebService } from './web-handler.ts';
 
 /** The names in a pattern: `'id' | 'part'` for `/users/{id}/{part}`. */
-type ParamNames<Pattern extends string> = string extends Pattern
+export type ParamNames<Pattern extends string> = string extends Pattern
   ? string
   : Pattern extends `${string}{${infer Name}}${infer Rest}`
     ? Name | ParamNames<Rest>

@@ -4,8 +4,8 @@ import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Stallable, StallWatch } from '../http/stall-watch.ts';
 import { timeLimitError } from './body-stream.ts';
-import { isResponse, realResponseOf } from './light-response.ts';
 import { makeRequest, type RequestWatch } from './light-request.ts';
+import { isResponse, realResponseOf } from './light-response.ts';
 import { ExchangeContext, type HandlerSurroundings, type WebHandler } from './web-handler.ts';
 import { giveHead, partsOf, sendWhole } from './web-response.ts';
 
@@ -206,9 +206,7 @@ function discard(result: unknown): void {
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
-  );
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
 function describe(value: unknown): string {

@@ -53,7 +53,10 @@ export function takeInheritedSockets(
 /** The same in variables, for a process that is given these descriptors; it does not need to have a certain id. */
 export function inheritedVariables(sockets: readonly InheritedSocket[]): Readonly<Record<string, string>> {
   if (sockets.length === 0) return {};
-  return { LISTEN_FDS: String(sockets.length), LISTEN_FDNAMES: sockets.map(({ scheme }) => scheme).join(':') };
+  return {
+    LISTEN_FDS: String(sockets.length),
+    LISTEN_FDNAMES: sockets.map(({ scheme }) => scheme).join(':'),
+  };
 }
 
 function schemeOf(name: string, defaultScheme: InheritedSocket['scheme']): InheritedSocket['scheme'] {

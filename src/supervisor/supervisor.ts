@@ -23,8 +23,8 @@ export interface SupervisorOptions {
   readonly logger: Logger;
   /** Takes the log lines of the workers, formatted and without line ends. */
   readonly writeLine: (line: string) => void;
-  /** The compiled Lua machine, handed to the workers unread. */
-  readonly luaModule: object | Promise<object>;
+  /** The compiled Lua machine, handed to the workers unread; undefined where no script is served. */
+  readonly luaModule: object | Promise<object> | undefined;
   /** How descriptors are duplicated and ports shared; default: what this platform can do. */
   readonly listener?: ListenerOptions;
   /** Reads certificate and key; default: as the configuration says. */
@@ -218,7 +218,6 @@ export class Supervisor {
   #makeStart(own: OwnStart, workerCount: number): WorkerStart {
     const [main] = this.#listeners;
     assert(main !== undefined, 'workers start while the listener is open');
-    assert(this.#luaModule !== undefined, 'workers start with the Lua machine');
     const config = this.#config;
     return {
       ...own,

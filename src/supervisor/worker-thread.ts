@@ -183,7 +183,8 @@ export class WorkerThread {
     thread.on('messageerror', (error) => this.#crashed(error));
     this.#gone = new Promise((resolve) => {
       thread.once('exit', (code) => {
-        if (Atomics.load(new Int32Array(adopted), 0) === 0) for (const { source } of start.listeners) closeSource(source);
+        if (Atomics.load(new Int32Array(adopted), 0) === 0)
+          for (const { source } of start.listeners) closeSource(source);
         if (this.#thread === thread) this.#thread = undefined;
         resolve();
         this.#ended(this.#failure ?? new GatewayError('LGW_WORKER', `The thread ended with code ${code}`));

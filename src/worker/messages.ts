@@ -64,8 +64,8 @@ export interface WorkerStart {
    * them when the thread ends, from then on the thread's loop does.
    */
   readonly descriptorsAdopted: SharedArrayBuffer;
-  /** The compiled Lua machine (a WebAssembly.Module), shared by all workers. */
-  readonly luaModule: object;
+  /** The compiled Lua machine (a WebAssembly.Module), shared by all workers; undefined where no script is served. */
+  readonly luaModule: object | undefined;
 }
 
 /** Supervisor → worker. */

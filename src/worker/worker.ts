@@ -1,7 +1,9 @@
 /** Puts one worker together: files, scripts, router and front end; serves, reloads in two phases, drains. */
 import { loadLuaMapping } from '../api/lua-mapping.ts';
+import { assert } from '../base/assert.ts';
 import { Counters } from '../base/counters.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
+import type { MappingConfig } from '../config/config.ts';
 import { FileSystem } from '../file/file-system.ts';
 import { ProcessTable } from '../file/process-table.ts';
 import { Dispatcher } from '../http/dispatcher.ts';
@@ -12,7 +14,6 @@ import { installLightResponse } from '../module/light-response.ts';
 import { loadModuleMapping } from '../module/load-module.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { createAccessLog } from './access-log.ts';
-import type { MappingConfig } from '../config/config.ts';
 import type { ListenSource, WorkerSetup, WorkerStart } from './messages.ts';
 
 /** Open files of one worker: half of the 1024 descriptors that a process has by default on many systems. */
@@ -86,12 +87,12 @@ export class GatewayWorker {
     this.#mappings = await this.#load(setup);
     this.#router.replace(this.#mappings);
     const tls = this.#secureOptions(setup);
-    const frontEnds = listeners.map(({ scheme }) => this.#createFrontEnd(scheme === 'https' ? tls : undefined));
+    const frontEnds = listeners.map(({ scheme }) =>
+      this.#createFrontEnd(scheme === 'https' ? tls : undefined),
+    );
     // from here on the descriptors belong to the servers of this thread
     Atomics.store(new Int32Array(this.#start.descriptorsAdopted), 0, 1);
-    await Promise.all(
-      listeners.map(({ source }, i) => (frontEnds[i] as FrontEnd).listen(toTarget(source))),
-    );
+    await Promise.all(listeners.map(({ source }, i) => (frontEnds[i] as FrontEnd).listen(toTarget(source))));
   }
 
   /** Reload, first phase: loads everything beside what serves. Throws GatewayError, and then nothing has changed. */
@@ -146,6 +147,7 @@ export class GatewayWorker {
 
   #loadScript({ prefix, script }: MappingConfig): Promise<LoadedMapping> {
     const { luaModule, serverPort, workerId, limits, rights } = this.#start;
+    assert(luaModule !== undefined, 'scripts come with the Lua machine');
     return loadLuaMapping({
       prefix: toBytes(prefix),
       script: toBytes(script),

@@ -6,7 +6,12 @@ import { inheritedVariables, takeInheritedSockets } from '../../src/supervisor/i
 const PID = 4711;
 
 test('takeInheritedSockets() counts from descriptor 3 and removes the variables', () => {
-  const environment = { LISTEN_FDS: '2', LISTEN_PID: '4711', LISTEN_FDNAMES: 'http:web.socket', PATH: '/bin' };
+  const environment = {
+    LISTEN_FDS: '2',
+    LISTEN_PID: '4711',
+    LISTEN_FDNAMES: 'http:web.socket',
+    PATH: '/bin',
+  };
   assert.deepEqual(takeInheritedSockets(environment, PID, 'https'), {
     sockets: [
       { descriptor: 3, scheme: 'http' },
@@ -32,7 +37,9 @@ test('takeInheritedSockets() leaves the sockets of another process alone, says s
 
 test('takeInheritedSockets() finds nothing where nothing is said, and none in 0', () => {
   assert.deepEqual(takeInheritedSockets({}, PID, 'https'), { sockets: [] });
-  assert.deepEqual(takeInheritedSockets({ LISTEN_FDS: '0', LISTEN_FDNAMES: '' }, PID, 'https'), { sockets: [] });
+  assert.deepEqual(takeInheritedSockets({ LISTEN_FDS: '0', LISTEN_FDNAMES: '' }, PID, 'https'), {
+    sockets: [],
+  });
 });
 
 test('takeInheritedSockets() accepts 64 sockets and refuses 65, and what is no number', () => {

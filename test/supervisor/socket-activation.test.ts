@@ -185,8 +185,7 @@ test('M2: an inherited socket outlives reloads and the replacement of workers', 
   writeFileSync(folder.file('app.lua'), script('two'));
   started.child.kill('SIGHUP');
   await started.until(() => /Reloaded|reloaded/.test(started.stderr));
-  for (let i = 0; i < 10; i++)
-    assert.match((await ask(folder, socket.port, '/')).body, /^two https/);
+  for (let i = 0; i < 10; i++) assert.match((await ask(folder, socket.port, '/')).body, /^two https/);
   started.child.kill('SIGTERM');
   assert.deepEqual(await started.ended, { code: 0, signal: null });
   // the one who bound the socket still has it: connections wait for the next program
@@ -220,7 +219,10 @@ test('M5: an inherited socket needs no right to bind: it serves under -u nobody 
   });
   await dropped.until(() => / serves http:/.test(dropped.stdout));
   assert.match(await askPlain(socket.port), /^one http/);
-  assert.match(readFileSync(`/proc/${dropped.pid}/status`, 'latin1'), new RegExp(`^Uid:\\s+${NOBODY}\\s`, 'm'));
+  assert.match(
+    readFileSync(`/proc/${dropped.pid}/status`, 'latin1'),
+    new RegExp(`^Uid:\\s+${NOBODY}\\s`, 'm'),
+  );
 });
 
 test('M2: what is no listening TCP socket ends the start with code 1 and says why', async () => {
