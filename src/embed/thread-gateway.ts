@@ -1,6 +1,5 @@
 /** Serves a function in the thread that has it: a front end of this thread's own, without workers. */
 import { type CounterName, Counters } from '../base/counters.ts';
-import { GatewayError } from '../base/errors.ts';
 import { createLogger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import { Dispatcher } from '../http/dispatcher.ts';

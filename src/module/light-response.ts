@@ -49,12 +49,6 @@ class LightResponse {
   static error(): Response {
     return RealResponse.error();
   }
-  /** Responses of the platform, from fetch for example, are of this class too. */
-  static [Symbol.hasInstance](value: unknown): boolean {
-    if (this === LightResponse) return value instanceof RealResponse;
-    return Function.prototype[Symbol.hasInstance].call(this, value);
-  }
-
   static is(value: object): value is LightResponse {
     return #parts in value;
   }
@@ -145,6 +139,13 @@ const JSON_FIELDS: Fields = Object.freeze(['content-type', 'application/json']);
 Object.setPrototypeOf(LightResponse.prototype, RealResponse.prototype);
 Object.setPrototypeOf(LightResponse, RealResponse);
 Object.defineProperty(LightResponse, 'name', { value: 'Response' });
+Object.defineProperty(LightResponse, Symbol.hasInstance, {
+  value(this: unknown, value: unknown): boolean {
+    // responses of the platform, from fetch for example, are of this class too; a class derived from it has its own
+    if (this === LightResponse) return value instanceof RealResponse;
+    return Function.prototype[Symbol.hasInstance].call(this, value);
+  },
+});
 
 /** A response of these parts, which have been checked. */
 export function makeLightResponse(parts: LightParts): Response {
