@@ -182,10 +182,14 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   writeText(text: string): boolean {
     if (this.finished || text === '') return true;
     if (this.#state === OPEN) this.head(200, NO_FIELDS);
-    // whatever needs to be counted or cut takes the longer way
-    const isPlain = !this.bodyless && this.contentLength === undefined;
-    if (!isPlain || !this.#buffer.appendText(text)) return this.#take(Buffer.from(text, 'latin1'), false);
+    // what may have to be cut or left out takes the longer way
+    const declared = this.contentLength;
+    const isPlain =
+      !this.bodyless && (declared === undefined || this.bytesWritten + text.length <= declared);
+    if (!isPlain) return this.#take(Buffer.from(text, 'latin1'), false);
     this.bytesWritten += text.length;
+    this.#buffer.appendText(text);
+    if (this.#buffer.length >= this.#wire.bufferBytesMax) this.#pump();
     return this.#buffer.length < this.#wire.bufferBytesMax;
   }
 
