@@ -184,8 +184,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     if (this.#state === OPEN) this.head(200, NO_FIELDS);
     // what may have to be cut or left out takes the longer way
     const declared = this.contentLength;
-    const isPlain =
-      !this.bodyless && (declared === undefined || this.bytesWritten + text.length <= declared);
+    const isPlain = !this.bodyless && (declared === undefined || this.bytesWritten + text.length <= declared);
     if (!isPlain) return this.#take(Buffer.from(text, 'latin1'), false);
     this.bytesWritten += text.length;
     this.#buffer.appendText(text);
