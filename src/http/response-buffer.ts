@@ -111,6 +111,7 @@ export class ResponseBuffer {
   }
 
   clear(): void {
+    if (this.#length === 0) return;
     this.#short = '';
     this.#chunks.length = 0;
     this.#head = 0;
