@@ -11,6 +11,7 @@ import { currentInvocation, type Invocation } from './invocation.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import { type HeadTable, readHeadTable } from './response-head.ts';
 import { createSendfile } from './sendfile.ts';
+import { createSleep } from './sleep.ts';
 
 /** Version of the API lhttpd's scripts look at. */
 const API_VERSION = 'httpd 1.0.0';
@@ -116,6 +117,7 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
 
     copy: createCopy(script),
     sendfile: createSendfile(script),
+    sleep: createSleep(script),
   };
 
   function writeToClient(L: LuaThread, invocation: Invocation): number {
