@@ -3,7 +3,7 @@ import { type LuaThread, NULL } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 
 /** The longest sleep, delay and period: a day. A timer of Node ends at 24.8 days and fires at once beyond. */
-const SECONDS_MAX = 86_400;
+export const SECONDS_MAX = 86_400;
 const MS_PER_SECOND = 1000;
 
 /** The argument `n` in milliseconds, rounded up; raises when it is no number from 0 to a day. */
