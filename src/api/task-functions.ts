@@ -14,6 +14,8 @@ import { TASKS_MAX } from './task-group.ts';
 
 /** Where a traceback begins behind a message. */
 const TRACEBACK = '\nstack traceback:\n';
+/** Results of one task: moving them is work that no limit of time sees. */
+const RESULTS_MAX = 1000;
 /** What `httpd.wait` says of a task that was killed. */
 const KILLED = 'killed';
 
@@ -39,9 +41,15 @@ export class TaskFunctions implements TaskWatch {
   }
 
   taskFinished(task: Task, L: LuaThread): void {
+    const { exports: x } = this.#script.state;
+    const count = x.lua_gettop(L);
+    if (count > RESULTS_MAX) {
+      const message = `Task returned ${count} values and the limit is ${RESULTS_MAX}`;
+      this.#script.reportError(message, { ...task.run.logFields(), task: task.number });
+      this.#fileMessage(task, message);
+      return;
+    }
     this.#fileResults(task, (T) => {
-      const { exports: x } = this.#script.state;
-      const count = x.lua_gettop(L);
       this.#createRecord(T, true, count);
       for (let i = 1; i <= count; i++) {
         x.lua_pushvalue(L, i);
@@ -59,11 +67,7 @@ export class TaskFunctions implements TaskWatch {
     }
     this.#script.reportError(message, { ...task.run.logFields(), task: task.number });
     const [text = message] = message.split(TRACEBACK, 1);
-    this.#fileResults(task, (T) => {
-      this.#createRecord(T, false, 1);
-      this.#script.state.pushString(T, text);
-      this.#script.state.exports.lua_rawseti(T, -2, 3n);
-    });
+    this.#fileMessage(task, text);
   }
 
   taskEnded(task: Task): void {
@@ -101,7 +105,8 @@ export class TaskFunctions implements TaskWatch {
   #wait(L: LuaThread): number {
     const { state, scheduler } = this.#script;
     const count = state.exports.lua_gettop(L);
-    if (count === 0) throw new LuaError("wrong number of arguments to 'wait' (at least 1 expected, got 0)");
+    if (count === 0 || count > TASKS_MAX)
+      throw new LuaError(`wrong number of arguments to 'wait' (1 to ${TASKS_MAX} expected, got ${count})`);
     const run = this.#checkRun('wait');
     const tasks = new Set<Task>();
     let first = 0;
@@ -217,6 +222,14 @@ export class TaskFunctions implements TaskWatch {
     x.lua_rawseti(L, -2, 1n);
     state.pushInteger(L, count);
     x.lua_rawseti(L, -2, 2n);
+  }
+
+  #fileMessage(task: Task, message: string): void {
+    this.#fileResults(task, (T) => {
+      this.#createRecord(T, false, 1);
+      this.#script.state.pushString(T, message);
+      this.#script.state.exports.lua_rawseti(T, -2, 3n);
+    });
   }
 
   /** Files what `pushRecord` pushes on the main thread, unless nobody can ask for it any more. */

@@ -300,6 +300,21 @@ test('httpd.wait() refuses a task that waits for itself, and cycles end with the
   );
 });
 
+test('The numbers of results and of tasks in one wait are bounded', async () => {
+  const output = await outputOf(`
+    local function give(n) return table.unpack({}, 1, n) end
+    local enough, many = httpd.spawn(give, 1000), httpd.spawn(give, 1001)
+    say(select('#', httpd.wait(enough)), select(2, httpd.wait(many)))
+    local tasks = {}
+    for i = 1, 257 do tasks[i] = enough end
+    say(pcall(httpd.wait, table.unpack(tasks)))
+    say(select(2, httpd.wait(table.unpack(tasks, 2))))`);
+  assert.match(
+    output,
+    /^1002 false Task returned 1001 values and the limit is 1000\nfalse .*\(1 to 256 expected, got 257\)\ntrue nil/,
+  );
+});
+
 test('Many may wait for one task, and one task for many', async () => {
   const output = await outputOf(`
     local source = httpd.spawn(function() httpd.sleep(0.02) return 'value' end)
@@ -364,7 +379,7 @@ test('Nothing but a task passes for one', async () => {
       .map((line) => line.replace(/^script\.lua:\d+: /, '')),
     [
       "bad argument #1 to 'httpd.wait' (httpd.task expected, got httpd.task)",
-      "wrong number of arguments to 'wait' (at least 1 expected, got 0)",
+      "wrong number of arguments to 'wait' (1 to 256 expected, got 0)",
       "bad argument #1 to 'httpd.spawn' (function expected, got no value)",
       "bad argument #1 to 'httpd.spawn' (function expected, got table)",
       'attempt to use a closed file',

@@ -142,6 +142,21 @@ test('A timer has files, sleep and tasks, but no client', async () => {
   );
 });
 
+test('A program that a timer or its task has started ends with it', async () => {
+  await withTop(
+    `httpd.timer(0, function()
+      pipe = io.popen('sleep 1000')
+      httpd.wait(httpd.spawn(function() other = io.popen('sleep 1000') end))
+      print('began')
+    end)
+    httpd.register_handler('/end', function() pipe:read('a') other:read('a') httpd.write(nil, 'ended') end)`,
+    async (harness) => {
+      await eventually(() => assert.equal(linesOf(harness, 'began'), 1));
+      assert.equal((await harness.request('/end')).text, 'ended');
+    },
+  );
+});
+
 test('An error in a timer is logged with its id, and does not end a repeated one', async () => {
   await withTop(
     `local count = 0
