@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ScriptHarness } from '../support/script-harness.ts';
+import { PROTOCOLS, TestGateway } from '../support/test-gateway.ts';
 
 async function request(body: string, use: (harness: ScriptHarness) => Promise<void>): Promise<void> {
   const harness = await ScriptHarness.run(body);
@@ -112,3 +113,29 @@ test('httpd.exit() refuses what is misuse, and the handler goes on', async () =>
   });
   await assert.rejects(ScriptHarness.load(`require 'httpd'.exit(200)`), /called outside of a request/);
 });
+
+for (const protocol of PROTOCOLS) {
+  test(`httpd.exit() over ${protocol} answers whole, with a page of the gateway where it has no body`, async () => {
+    const gateway = await TestGateway.start({
+      '/': `local httpd = require 'httpd'
+        httpd.register_handler('/page', function() httpd.exit(403) end)
+        httpd.register_handler('/text', function() httpd.spawn(httpd.sleep, 100) httpd.exit(409, 'no', {['x-why'] = 'test'}) end)
+        httpd.register_handler('/long', function() httpd.exit(200, ('x'):rep(3000000)) end)`,
+    });
+    try {
+      const page = await gateway.ask(protocol, '/page', { method: 'POST', body: 'not read' });
+      assert.equal(page.status, 403);
+      assert.match(page.text, /Forbidden/);
+      assert.equal(page.cut, false);
+      const text = await gateway.ask(protocol, '/text');
+      assert.deepEqual([text.status, text.text, text.cut], [409, 'no', false]);
+      assert.equal(text.headers['x-why'], 'test');
+      assert.equal(text.headers['content-length'], '2');
+      const long = await gateway.ask(protocol, '/long');
+      assert.deepEqual([long.status, long.body.length, long.cut], [200, 3_000_000, false]);
+      await gateway.untilIdle();
+    } finally {
+      await gateway.stop();
+    }
+  });
+}
