@@ -14,9 +14,9 @@ export interface OnceGrant {
 export interface OnceClaims {
   /**
    * Asks for leave to run the timer `name` now; `answer` is called later, with undefined when another worker runs it.
-   * `sinceMs`: how long this one has waited for it; undefined: since its script was loaded.
+   * `waitMs`: how long this one has waited for it; undefined: since its script was loaded.
    */
-  claim(name: string, sinceMs: number | undefined, answer: (grant: OnceGrant | undefined) => void): void;
+  claim(name: string, waitMs: number | undefined, answer: (grant: OnceGrant | undefined) => void): void;
 }
 
 export interface TimerOptions {
@@ -36,8 +36,8 @@ export class ScriptTimer {
   readonly #claims: OnceClaims;
   readonly #ended: (timer: ScriptTimer) => void;
   #dueAt = 0;
-  /** When it began to wait for the next run; undefined: when its script was loaded. */
-  #waitsSince: number | undefined;
+  /** How long it waits for the next run, ms; undefined: since its script was loaded. */
+  #waitMs: number | undefined;
   #handle: NodeJS.Timeout | undefined;
   #cancelTurn: (() => void) | undefined;
   #claiming = false;
@@ -71,7 +71,7 @@ export class ScriptTimer {
   start(atLoad: boolean, holdMs = 0): void {
     const now = performance.now();
     this.#dueAt = now + Math.max(this.#options.delayMs, holdMs);
-    this.#waitsSince = atLoad ? undefined : now;
+    this.#waitMs = atLoad ? undefined : this.#options.delayMs;
     this.#arm(now);
   }
 
@@ -102,12 +102,13 @@ export class ScriptTimer {
 
   #due(): void {
     const now = performance.now();
-    const sinceMs = this.#waitsSince === undefined ? undefined : now - this.#waitsSince;
+    const waitMs = this.#waitMs;
     // a run that is late leaves out those it has missed
     const isBusy = this.#run !== undefined || this.#claiming || this.#cancelTurn !== undefined;
-    this.#waitsSince = now;
     const { everyMs, once } = this.#options;
     if (everyMs !== undefined) {
+      // the period, however late this one is: else two workers that are late would share one
+      this.#waitMs = everyMs;
       this.#dueAt += Math.max(1, Math.ceil((now - this.#dueAt) / everyMs)) * everyMs;
       this.#arm(now);
     }
@@ -115,7 +116,7 @@ export class ScriptTimer {
     if (once === undefined) this.#takeTurn(undefined);
     else {
       this.#claiming = true;
-      this.#claims.claim(once, sinceMs, (grant) => this.#answered(grant));
+      this.#claims.claim(once, waitMs, (grant) => this.#answered(grant));
     }
   }
 

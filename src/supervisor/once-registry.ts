@@ -24,12 +24,12 @@ export class OnceRegistry {
 
   /** True when the worker is to run it now. `now`: ms of a steady clock. */
   claim(workerId: number, claimId: number, claim: OnceClaim, now: number): boolean {
-    const { name, generation, sinceMs } = claim;
+    const { name, generation, waitMs } = claim;
     const last = this.#entries.get(name);
     if (last !== undefined) {
       // every worker loads the script, at its own time
-      if (sinceMs === undefined && last.generation >= generation) return false;
-      if (sinceMs !== undefined && (last.running || now - last.startedAt < sinceMs * WAITED_SHARE))
+      if (waitMs === undefined && last.generation >= generation) return false;
+      if (waitMs !== undefined && (last.running || now - last.startedAt < waitMs * WAITED_SHARE))
         return false;
     }
     this.#entries.delete(name);

@@ -99,7 +99,7 @@ export interface OnceClaim {
   /** Of the setup the script was loaded with. */
   readonly generation: number;
   /** How long the worker's timer has waited for this run, ms; undefined: since the script was loaded. */
-  readonly sinceMs: number | undefined;
+  readonly waitMs: number | undefined;
 }
 
 /** A GatewayError in transit: errors lose their class between threads. */

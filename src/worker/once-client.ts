@@ -15,13 +15,13 @@ export class OnceClient {
   /** For the scripts of one mapping in one setup. */
   claimsOf(prefix: string, generation: number): OnceClaims {
     return {
-      claim: (name, sinceMs, answer) => {
+      claim: (name, waitMs, answer) => {
         this.#lastId += 1;
         this.#waiting.set(this.#lastId, answer);
         this.#post({
           type: 'claim',
           id: this.#lastId,
-          claim: { name: `${prefix}\0${name}`, generation, sinceMs },
+          claim: { name: `${prefix}\0${name}`, generation, waitMs },
         });
       },
     };

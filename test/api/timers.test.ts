@@ -408,7 +408,7 @@ test('A timer with "once" that is cancelled while it asks leaves the run to othe
     for (let i = 0; i < 5; i++) await harness.output();
     await harness.expectNothingOpen();
     assert.equal(
-      once.claim(2, 1, { name: 'x', generation: 0, sinceMs: 1000 }, performance.now() + 2000),
+      once.claim(2, 1, { name: 'x', generation: 0, waitMs: 1000 }, performance.now() + 2000),
       true,
     );
   } finally {

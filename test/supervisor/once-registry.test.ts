@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
 
-const atLoad = { name: 'a', generation: 0, sinceMs: undefined };
-const every60 = { name: 'a', generation: 0, sinceMs: 60_000 };
+const atLoad = { name: 'a', generation: 0, waitMs: undefined };
+const every60 = { name: 'a', generation: 0, waitMs: 60_000 };
 
 test('OnceRegistry.claim() grants what is due at load to one worker of each generation', () => {
   const registry = new OnceRegistry();

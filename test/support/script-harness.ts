@@ -259,11 +259,11 @@ export class ScriptHarness {
 export function claimsOf(registry: OnceRegistry, workerId: number, generation = 0): OnceClaims {
   let lastId = 0;
   return {
-    claim: (name, sinceMs, answer) => {
+    claim: (name, waitMs, answer) => {
       lastId += 1;
       const id = lastId;
       setImmediate(() => {
-        const granted = registry.claim(workerId, id, { name, generation, sinceMs }, performance.now());
+        const granted = registry.claim(workerId, id, { name, generation, waitMs }, performance.now());
         const release = (completed: boolean): void => registry.release(workerId, id, completed);
         answer(granted ? { release } : undefined);
       });
