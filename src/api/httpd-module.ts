@@ -11,6 +11,7 @@ import { currentInvocation, type Invocation } from './invocation.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import { type HeadTable, readHeadTable } from './response-head.ts';
 import { createSendfile } from './sendfile.ts';
+import { sharedFunction } from './shared-functions.ts';
 
 /** Version of the API lhttpd's scripts look at. */
 const API_VERSION = 'httpd 1.0.0';
@@ -21,7 +22,11 @@ export function installHttpdModule(script: LoadedScript): void {
   const { exports: x, memory, mainThread: L } = state;
   x.luaL_getsubtable(L, REGISTRY_INDEX, memory.constant('_LOADED'));
   x.lua_createtable(L, 0, 16);
-  state.setFunctions(L, -1, state.addFunctions({ ...exchangeFunctions(script), ...codecFunctions(script) }));
+  state.setFunctions(L, -1, state.addFunctions({
+      ...exchangeFunctions(script),
+      ...codecFunctions(script),
+      shared: sharedFunction(script),
+    }));
   x.lua_createtable(L, 0, 4);
   state.setFunctions(L, -1, state.addFunctions(cryptoFunctions(script)));
   x.lua_setfield(L, -2, memory.constant('crypto'));

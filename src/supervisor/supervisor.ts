@@ -5,6 +5,7 @@ import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import { unavailableReason } from '../native/posix.ts';
+import { createSharedMemory, releaseOwner, type SharedMemory } from '../shared/shared-memory.ts';
 import { createTicketKeys } from '../tls/ticket-keys.ts';
 import type { TlsSetup, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { Listener, type ListenerOptions, platformListenerOptions } from './listener.ts';
@@ -63,6 +64,10 @@ export class Supervisor {
   #workers: WorkerThread[] = [];
   #setup: WorkerSetup | undefined;
   #luaModule: object | undefined;
+  /** Made once: what scripts share outlives workers and reloads. */
+  #shared: SharedMemory | undefined;
+  /** Counts the threads: each is another owner of locks in the shared memory. */
+  #threads = 0;
   #development: DevelopmentFacts | undefined;
   #pidFile: PidFile | undefined;
   #reloading: Promise<void> | undefined;
@@ -102,6 +107,7 @@ export class Supervisor {
   async start(): Promise<void> {
     this.#transition('starting');
     try {
+      this.#shared = createSharedMemory(this.#config.shared);
       await this.#bind();
       const { certificate, key, development } = await this.#loadTls();
       this.#development = development;
@@ -190,6 +196,7 @@ export class Supervisor {
           logger: this.#logger,
           onLogLines: (lines) => lines.forEach(this.#options.writeLine),
           makeStart: (own) => this.#makeStart(own, count),
+          onThreadEnd: ({ shared }) => this.#releaseShared(workerId, shared.owner),
           currentSetup: () => this.#requireSetup(),
         }),
       );
@@ -212,6 +219,8 @@ export class Supervisor {
     const [main, cleartext] = this.#listeners;
     assert(main !== undefined, 'workers start while the listener is open');
     assert(this.#luaModule !== undefined, 'workers start with the Lua machine');
+    assert(this.#shared !== undefined, 'workers start with the shared memory');
+    this.#threads += 1;
     const config = this.#config;
     return {
       ...own,
@@ -225,8 +234,21 @@ export class Supervisor {
       rights: config.rights,
       logLevel: config.logLevel,
       accessLog: config.accessLog,
+      shared: { memory: this.#shared, owner: this.#threads },
       luaModule: this.#luaModule,
     };
+  }
+
+  /** A thread may have ended inside an operation on a dictionary: nobody else could use that one any more. */
+  #releaseShared(workerId: number, owner: number): void {
+    if (this.#shared === undefined) return;
+    for (const { name, outcome } of releaseOwner(this.#shared, owner)) {
+      const what =
+        outcome === 'repaired'
+          ? 'it has been repaired, without the entry that was being written, if any'
+          : 'it was damaged and has been emptied';
+      this.#logger.warn(`Worker ${workerId} ended in the middle of a change of dictionary "${name}": ${what}`);
+    }
   }
 
   async #reloadOnce(): Promise<void> {

@@ -46,6 +46,8 @@ export interface WorkerThreadOptions {
   readonly onLogLines: (lines: readonly string[]) => void;
   /** What the next thread starts with; called once for each, and the listen sources in it become the worker's. */
   readonly makeStart: (own: OwnStart) => WorkerStart;
+  /** A thread that was started like this has ended. */
+  readonly onThreadEnd: (start: WorkerStart) => void;
   /** The setup that serves; a worker that comes up with an older one catches up. */
   readonly currentSetup: () => WorkerSetup;
 }
@@ -183,6 +185,7 @@ export class WorkerThread {
     thread.on('messageerror', (error) => this.#crashed(error));
     this.#gone = new Promise((resolve) => {
       thread.once('exit', (code) => {
+        this.#options.onThreadEnd(start);
         if (Atomics.load(new Int32Array(adopted), 0) === 0) closeSources(start.listen, start.cleartext);
         if (this.#thread === thread) this.#thread = undefined;
         resolve();

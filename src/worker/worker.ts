@@ -8,6 +8,7 @@ import { ProcessTable } from '../file/process-table.ts';
 import { Dispatcher } from '../http/dispatcher.ts';
 import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
 import { Router } from '../http/router.ts';
+import { SharedStore } from '../shared/shared-store.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { createAccessLog } from './access-log.ts';
 import type { ListenSource, WorkerSetup, WorkerStart } from './messages.ts';
@@ -33,6 +34,7 @@ export class GatewayWorker {
   readonly #counters: Counters;
   readonly #fileSystem: FileSystem;
   readonly #processes: ProcessTable;
+  readonly #shared: SharedStore;
   readonly #router = new Router();
   readonly #dispatcher: Dispatcher;
   readonly #frontEnds: FrontEnd[] = [];
@@ -67,6 +69,7 @@ export class GatewayWorker {
       blocks: this.#fileSystem.blocks,
       logger,
     });
+    this.#shared = new SharedStore(start.shared);
     this.#dispatcher = new Dispatcher(this.#router, logger);
   }
 
@@ -141,6 +144,7 @@ export class GatewayWorker {
         counters: this.#counters,
         serverPort,
         workerId,
+        shared: this.#shared,
         limits,
         rights: { ...rights, luaPath: toBytes(rights.luaPath) },
         memoryBytesMax: limits.memoryBytesMax,

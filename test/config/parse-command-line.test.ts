@@ -24,6 +24,7 @@ const DEFAULTS: Config = {
   accessLog: false,
   limits: DEFAULT_LIMITS,
   rights: DEFAULT_SCRIPT_RIGHTS,
+  shared: [],
 };
 
 function configOf(...words: string[]): Config {

@@ -14,6 +14,8 @@ import { Dispatcher } from '../../src/http/dispatcher.ts';
 import { FrontEnd } from '../../src/http/front-end.ts';
 import { Router } from '../../src/http/router.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
+import { createSharedMemory } from '../../src/shared/shared-memory.ts';
+import { SharedStore } from '../../src/shared/shared-store.ts';
 import { makeCertificate } from '../../src/tls/make-certificate.ts';
 import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
 
@@ -50,6 +52,7 @@ export class ScriptHarness {
   readonly dispatcher: Dispatcher;
   readonly fileSystem: FileSystem;
   readonly processes: ProcessTable;
+  readonly shared: SharedStore = new SharedStore({ memory: createSharedMemory([]), owner: 1 });
   readonly prefix: string;
   readonly logger: Logger;
   readonly #module: WebAssembly.Module;
@@ -209,6 +212,7 @@ export class ScriptHarness {
         counters: this.counters,
         serverPort: 8443,
         workerId: 1,
+        shared: this.shared,
         // a busy machine must not end what a test runs
         limits: { cpuLimitMs: Number.POSITIVE_INFINITY, timeLimitMs: Number.POSITIVE_INFINITY },
         rights: { ...DEFAULT_SCRIPT_RIGHTS, ...options.rights },
