@@ -57,23 +57,28 @@ export function createSharedMemory(sizes: readonly SharedSize[]): SharedMemory {
     names.add(name);
   }
   return {
-    declared: sizes.map(({ name, bytes }) => ({ name, buffer: createDictionaryMemory(name, bytes) })),
-    spare: Array.from({ length: UNDECLARED_MAX }, () =>
-      createDictionaryMemory('(undeclared)', SHARED_BYTES_DEFAULT),
-    ),
+    declared: sizes.map(({ name, bytes }) => {
+      const buffer = allocate(name, bytes);
+      makeDictionary(buffer);
+      return { name, buffer };
+    }),
+    spare: Array.from({ length: UNDECLARED_MAX }, () => allocate('(undeclared)', SHARED_BYTES_DEFAULT)),
     directory: new SharedArrayBuffer(DIRECTORY_NAMES_AT + UNDECLARED_MAX * DIRECTORY_NAME_BYTES),
   };
 }
 
-/** Zeros, which are an empty dictionary, and the secret of its hash. */
-function createDictionaryMemory(name: string, bytes: number): SharedArrayBuffer {
+/** Makes memory of zeros a dictionary: all it lacks is the secret of its hash. */
+export function makeDictionary(buffer: SharedArrayBuffer): void {
+  const { words } = viewsOf(buffer);
+  const [seed0 = 0, seed1 = 0] = randomFillSync(new Int32Array(2));
+  words[HEADER.seed0] = seed0;
+  words[HEADER.seed1] = seed1;
+}
+
+function allocate(name: string, bytes: number): SharedArrayBuffer {
   try {
-    const buffer = new SharedArrayBuffer(Math.floor(bytes / 8) * 8);
-    const secret = randomFillSync(new Int32Array(2));
-    const { words } = viewsOf(buffer);
-    words[HEADER.seed0] = secret[0] as number;
-    words[HEADER.seed1] = secret[1] as number;
-    return buffer;
+    // views of 8 bytes have to end with it
+    return new SharedArrayBuffer(Math.floor(bytes / 8) * 8);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new GatewayError('LGW_SHARED', `Cannot get ${bytes} bytes for dictionary "${name}"`, {

@@ -9,6 +9,7 @@ import {
   DIRECTORY,
   DIRECTORY_NAME_BYTES,
   DIRECTORY_NAMES_AT,
+  makeDictionary,
   type SharedAccess,
   undeclaredNames,
 } from './shared-memory.ts';
@@ -57,6 +58,7 @@ export class SharedStore {
           { luaCode: 'limit' },
         );
       if (known === -1) {
+        makeDictionary(buffer);
         const slot = Buffer.from(
           memory.directory,
           DIRECTORY_NAMES_AT + index * DIRECTORY_NAME_BYTES,

@@ -13,6 +13,7 @@ import { mortalViews } from './mortal-views.ts';
 
 const WRITES_MAX = 1000;
 const DEAD_OWNER = 5;
+const NOTHING_SHARED = createSharedMemory([]);
 
 function contents(dictionary: SharedDictionary): Map<string, unknown> {
   const keys = dictionary.keys().reverse();
@@ -148,5 +149,5 @@ function memoryAt(run: (dictionary: SharedDictionary) => unknown, write: number)
 
 /** As the supervisor has it. */
 function memoryOf(buffer: SharedArrayBuffer): SharedMemory {
-  return { ...createSharedMemory([]), declared: [{ name: 'test', buffer }] };
+  return { ...NOTHING_SHARED, declared: [{ name: 'test', buffer }] };
 }
