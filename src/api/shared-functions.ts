@@ -14,6 +14,13 @@ const USERDATA_BYTES = 4;
 const MS_PER_SECOND = 1000;
 /** Strings up to this length are put where the VM can take them from at once. */
 const DIRECT_BYTES_MAX = 64 * 1024;
+/** What work outside the VM costs there, so that the guard looks at the clock in time: as much as inside (wasm-rewriter.ts). */
+const BYTES_PER_FUEL = 16;
+/** Smaller copies cost less than to say so. */
+const COUNTED_BYTES_MIN = 4096;
+/** To make the string of a key. */
+const FUEL_PER_KEY = 32;
+const FUEL_PER_FLUSH = 10_000;
 
 /** `httpd.shared`; makes the metatable. */
 export function sharedFunction(script: LoadedScript): HostFunction {
@@ -47,6 +54,14 @@ export function sharedFunction(script: LoadedScript): HostFunction {
 
   function keyText(): string {
     return memory.readString(keyAt, keySize);
+  }
+
+  function spend(fuel: number): void {
+    x.fuel.value -= fuel;
+  }
+
+  function spendBytes(bytes: number): void {
+    if (bytes >= COUNTED_BYTES_MIN) spend(bytes / BYTES_PER_FUEL);
   }
 
   function takeNumber(T: LuaThread, index: number, target: Value): void {
@@ -91,6 +106,7 @@ export function sharedFunction(script: LoadedScript): HostFunction {
         x.lua_pushnumber(T, out.float);
         break;
       case VALUE_TYPE.string:
+        spendBytes(out.size);
         if (out.size <= DIRECT_BYTES_MAX) x.lua_pushlstring(T, out.at as CString, out.size);
         else {
           const { bytes } = out;
@@ -134,6 +150,7 @@ export function sharedFunction(script: LoadedScript): HostFunction {
       const outcome = dictionary.store(mode, memory.heap, keyAt, keySize, value, ttlMs);
       const { size } = value;
       value.clear();
+      spendBytes(size);
       switch (outcome) {
         case 'stored':
           return pushTrue(T);
@@ -205,6 +222,7 @@ export function sharedFunction(script: LoadedScript): HostFunction {
       const limit = x.lua_type(T, 2) <= LUA_TYPE.nil ? KEYS_DEFAULT : state.checkInteger(T, 2);
       if (limit < 1 || limit > KEYS_MAX) state.argumentError(T, 2, `1 to ${KEYS_MAX} expected`);
       const keys = dictionary.keys(limit);
+      spend(keys.length * FUEL_PER_KEY);
       x.lua_createtable(T, keys.length, 0);
       for (const [i, key] of keys.entries()) {
         state.pushString(T, key);
@@ -214,6 +232,7 @@ export function sharedFunction(script: LoadedScript): HostFunction {
     },
     flush: (T) => {
       takeSelf(T).flush();
+      spend(FUEL_PER_FLUSH);
       return pushTrue(T);
     },
   };
