@@ -10,10 +10,22 @@ import type { Config, ListenAddress, MappingConfig } from './config/config.ts';
 import { DEFAULT_LIMITS, type Limits } from './config/limits.ts';
 import { withMappings } from './config/ready-made-mappings.ts';
 import { compileLuaModule } from './lua/wasm-module.ts';
+import type { IncrementStart, SharedDictionary, SharedValue } from './shared/shared-dictionary.ts';
 import { LogSink } from './supervisor/log-sink.ts';
 import { type BoundAddress, Supervisor } from './supervisor/supervisor.ts';
 
-export type { BoundAddress, CounterName, Limits, ListenAddress, LogLevel, MappingConfig, SharedSize };
+export type {
+  BoundAddress,
+  CounterName,
+  IncrementStart,
+  Limits,
+  ListenAddress,
+  LogLevel,
+  MappingConfig,
+  SharedDictionary,
+  SharedSize,
+  SharedValue,
+};
 export { DEFAULT_LIMITS, type ErrorCode, GatewayError };
 
 /** How a gateway inside another program is to run; everything may be left out. */
@@ -60,6 +72,11 @@ export interface Gateway {
   drain(): Promise<boolean>;
   /** Ends all threads; open exchanges are cut. The port is free when it resolves. */
   stop(): Promise<void>;
+  /**
+   * The dictionary that scripts know as `httpd.shared(name)`. Throws RangeError for what is no name, and GatewayError
+   * (`luaCode` limit) when too many were opened that are not in `GatewayOptions.shared`.
+   */
+  shared(name: string): SharedDictionary;
   /** What each worker counts at this moment. */
   counters(): Readonly<Record<CounterName, number>>[];
 }
@@ -88,6 +105,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     reload: () => supervisor.reload(),
     drain: () => supervisor.drain(),
     stop: () => supervisor.stop(),
+    shared: (name) => supervisor.shared(name),
     counters: () => supervisor.counters(),
   };
 }

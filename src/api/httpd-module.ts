@@ -22,11 +22,15 @@ export function installHttpdModule(script: LoadedScript): void {
   const { exports: x, memory, mainThread: L } = state;
   x.luaL_getsubtable(L, REGISTRY_INDEX, memory.constant('_LOADED'));
   x.lua_createtable(L, 0, 16);
-  state.setFunctions(L, -1, state.addFunctions({
+  state.setFunctions(
+    L,
+    -1,
+    state.addFunctions({
       ...exchangeFunctions(script),
       ...codecFunctions(script),
       shared: sharedFunction(script),
-    }));
+    }),
+  );
   x.lua_createtable(L, 0, 4);
   state.setFunctions(L, -1, state.addFunctions(cryptoFunctions(script)));
   x.lua_setfield(L, -2, memory.constant('crypto'));

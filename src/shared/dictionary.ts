@@ -30,12 +30,12 @@ export class Dictionary {
   readonly #seed1: number;
   readonly #now: () => number;
 
-  /** On memory that createSharedMemory has made. `owner` numbers this thread (lock.ts); `now` gives the same ms in all threads. */
-  constructor(views: Views, owner: number, now: () => number) {
+  /** On memory that createSharedMemory has made. `owner` numbers this thread and `lockWaitMaxMs` is how long it waits (lock.ts); `now` gives the same ms in all threads. */
+  constructor(views: Views, owner: number, now: () => number, lockWaitMaxMs?: number) {
     const layout = layoutOf(views.bytes.length);
     this.#views = views;
     this.#words = views.words;
-    this.#lock = new SharedLock(views.lock, HEADER.lock, owner);
+    this.#lock = new SharedLock(views.lock, HEADER.lock, owner, lockWaitMaxMs);
     this.#chains = new BlockChains(views, layout);
     this.#table = new EntryTable(views, layout, this.#chains);
     this.#blocks = layout.blocks;
@@ -281,8 +281,7 @@ export class Dictionary {
     out.size = this.#table.valueSize(entry);
     if (type === VALUE_TYPE.integer)
       out.integer = this.#views.integers[this.#table.numberAt(entry)] as bigint;
-    else if (type === VALUE_TYPE.float)
-      out.float = this.#views.floats[this.#table.numberAt(entry)] as number;
+    else if (type === VALUE_TYPE.float) out.float = this.#views.floats[this.#table.numberAt(entry)] as number;
     else if (type === VALUE_TYPE.string) {
       out.makeRoom(out);
       this.#chains.read(entry, this.#table.keySize(entry), out.bytes, out.at, out.size);

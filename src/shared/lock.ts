@@ -11,18 +11,20 @@ const SPINS = 200;
 /** Sleep at a time: a thread that was woken and died before it took the lock must not cost the others their wake-up. */
 const SLEEP_MS = 20;
 /** The longest wait; a dead owner's lock is broken within milliseconds, and no operation takes that long. */
-const WAIT_MAX_MS = 5000;
+export const LOCK_WAIT_MAX_MS = 5000;
 
 export class SharedLock {
   readonly #words: Int32Array;
   readonly #index: number;
   readonly #owner: number;
+  readonly #waitMaxMs: number;
 
   /** `owner` is this thread's number, 1..OWNER_MAX, and no other thread's, dead or alive. */
-  constructor(words: Int32Array, index: number, owner: number) {
+  constructor(words: Int32Array, index: number, owner: number, waitMaxMs: number = LOCK_WAIT_MAX_MS) {
     this.#words = words;
     this.#index = index;
     this.#owner = owner;
+    this.#waitMaxMs = waitMaxMs;
   }
 
   /** Takes the lock; throws GatewayError when somebody keeps it for too long. */
@@ -42,7 +44,7 @@ export class SharedLock {
     for (let spin = 0; spin < SPINS; spin++)
       if (Atomics.load(words, index) === 0 && Atomics.compareExchange(words, index, 0, this.#owner) === 0)
         return;
-    const deadline = performance.now() + WAIT_MAX_MS;
+    const deadline = performance.now() + this.#waitMaxMs;
     for (;;) {
       const word = Atomics.load(words, index);
       // an exception (the stack was full) has kept this thread from giving it back
@@ -54,8 +56,8 @@ export class SharedLock {
         (word & WAITED) !== 0 ||
         Atomics.compareExchange(words, index, word, word | WAITED) === word
       ) {
-        if (performance.now() > deadline) throw stuckError();
-        Atomics.wait(words, index, word | WAITED, SLEEP_MS);
+        if (performance.now() > deadline) throw stuckError(this.#waitMaxMs);
+        Atomics.wait(words, index, word | WAITED, Math.min(SLEEP_MS, this.#waitMaxMs));
       }
     }
   }
@@ -70,10 +72,10 @@ export function breakLock(words: Int32Array, index: number, owner: number, repai
   return true;
 }
 
-function stuckError(): GatewayError {
+function stuckError(waitMaxMs: number): GatewayError {
   return new GatewayError(
     'LGW_SHARED_LOCK',
-    `Cannot use the dictionary: another worker has held it for ${WAIT_MAX_MS} ms`,
+    `Cannot use the dictionary: another thread has held it for ${waitMaxMs} ms`,
     { luaCode: 'timeout' },
   );
 }

@@ -1,5 +1,4 @@
 /** A dictionary as JavaScript uses it: keys and string values are byte strings, one character a byte. */
-import { GatewayError } from '../base/errors.ts';
 import { type Dictionary, KEY_BYTES_MAX, KEYS_DEFAULT, KEYS_MAX, type StoreMode } from './dictionary.ts';
 import { incrementError, limitError } from './failures.ts';
 import { VALUE_TYPE, Value } from './value.ts';
@@ -105,7 +104,8 @@ export class SharedDictionary {
   }
 
   #takeKey(key: string): number {
-    if (NO_BYTES.test(key)) throw new TypeError('A key is a byte string: characters above 255 have to be encoded');
+    if (NO_BYTES.test(key))
+      throw new TypeError('A key is a byte string: characters above 255 have to be encoded');
     // what is cut off still counts: a key that is too long is never found
     this.#key.write(key, 'latin1');
     return key.length;

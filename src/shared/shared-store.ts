@@ -4,7 +4,7 @@ import { GatewayError } from '../base/errors.ts';
 import { SHARED_NAME } from '../base/shared-size.ts';
 import { Dictionary } from './dictionary.ts';
 import { viewsOf } from './layout.ts';
-import { SharedLock } from './lock.ts';
+import { LOCK_WAIT_MAX_MS, SharedLock } from './lock.ts';
 import {
   DIRECTORY,
   DIRECTORY_NAME_BYTES,
@@ -17,11 +17,14 @@ import {
 export class SharedStore {
   readonly #access: SharedAccess;
   readonly #lock: SharedLock;
+  readonly #lockWaitMaxMs: number;
   readonly #opened = new Map<string, Dictionary>();
 
-  constructor(access: SharedAccess) {
+  constructor(access: SharedAccess, lockWaitMaxMs: number = LOCK_WAIT_MAX_MS) {
+    const { memory, owner } = access;
     this.#access = access;
-    this.#lock = new SharedLock(new Int32Array(access.memory.directory), DIRECTORY.lock, access.owner);
+    this.#lockWaitMaxMs = lockWaitMaxMs;
+    this.#lock = new SharedLock(new Int32Array(memory.directory), DIRECTORY.lock, owner, lockWaitMaxMs);
   }
 
   /**
@@ -38,7 +41,7 @@ export class SharedStore {
     const { memory, owner } = this.#access;
     const declared = memory.declared.find((one) => one.name === name);
     const buffer = declared?.buffer ?? this.#claim(name);
-    const dictionary = new Dictionary(viewsOf(buffer), owner, monotonicMs);
+    const dictionary = new Dictionary(viewsOf(buffer), owner, monotonicMs, this.#lockWaitMaxMs);
     this.#opened.set(name, dictionary);
     return dictionary;
   }

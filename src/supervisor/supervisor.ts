@@ -5,7 +5,9 @@ import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import { unavailableReason } from '../native/posix.ts';
+import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory, releaseOwner, type SharedMemory } from '../shared/shared-memory.ts';
+import { SharedStore } from '../shared/shared-store.ts';
 import { createTicketKeys } from '../tls/ticket-keys.ts';
 import type { TlsSetup, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { Listener, type ListenerOptions, platformListenerOptions } from './listener.ts';
@@ -16,6 +18,11 @@ import { type OwnStart, WORKER_TIMES, WorkerThread, type WorkerTimes } from './w
 
 /** The workers keep the drain limit themselves; this long the supervisor waits for one that hangs. */
 const DRAIN_GRACE_MS = 1000;
+
+/** The main thread breaks the locks of dead workers, so it must not wait for one for long. */
+const MAIN_LOCK_WAIT_MAX_MS = 50;
+/** Of the main thread among those that hold locks; workers have higher numbers. */
+const MAIN_OWNER = 1;
 
 const WORKER_ENTRY = new URL('../worker/worker-entry.js', import.meta.url);
 
@@ -66,8 +73,9 @@ export class Supervisor {
   #luaModule: object | undefined;
   /** Made once: what scripts share outlives workers and reloads. */
   #shared: SharedMemory | undefined;
-  /** Counts the threads: each is another owner of locks in the shared memory. */
-  #threads = 0;
+  /** Each thread is another owner of locks in the shared memory. */
+  #lastOwner = MAIN_OWNER;
+  #store: SharedStore | undefined;
   #development: DevelopmentFacts | undefined;
   #pidFile: PidFile | undefined;
   #reloading: Promise<void> | undefined;
@@ -171,6 +179,13 @@ export class Supervisor {
     return this.#workers.map((worker) => worker.counters.snapshot());
   }
 
+  /** A dictionary that the workers share, by its name; from the end of `start` on. Throws as SharedStore does. */
+  shared(name: string): SharedDictionary {
+    assert(this.#shared !== undefined, 'dictionaries are asked for after the start');
+    this.#store ??= new SharedStore({ memory: this.#shared, owner: MAIN_OWNER }, MAIN_LOCK_WAIT_MAX_MS);
+    return new SharedDictionary(this.#store.open(name));
+  }
+
   /** For a process that must end without `stop`. */
   removePidFile(): void {
     this.#pidFile?.remove();
@@ -220,7 +235,7 @@ export class Supervisor {
     assert(main !== undefined, 'workers start while the listener is open');
     assert(this.#luaModule !== undefined, 'workers start with the Lua machine');
     assert(this.#shared !== undefined, 'workers start with the shared memory');
-    this.#threads += 1;
+    this.#lastOwner += 1;
     const config = this.#config;
     return {
       ...own,
@@ -234,7 +249,7 @@ export class Supervisor {
       rights: config.rights,
       logLevel: config.logLevel,
       accessLog: config.accessLog,
-      shared: { memory: this.#shared, owner: this.#threads },
+      shared: { memory: this.#shared, owner: this.#lastOwner },
       luaModule: this.#luaModule,
     };
   }
@@ -247,7 +262,9 @@ export class Supervisor {
         outcome === 'repaired'
           ? 'it has been repaired, without the entry that was being written, if any'
           : 'it was damaged and has been emptied';
-      this.#logger.warn(`Worker ${workerId} ended in the middle of a change of dictionary "${name}": ${what}`);
+      this.#logger.warn(
+        `Worker ${workerId} ended in the middle of a change of dictionary "${name}": ${what}`,
+      );
     }
   }
 

@@ -163,8 +163,8 @@ test('Misuse is a Lua error that names the place', async () => {
       "bad argument #1 to 'keys' (1 to 65536 expected)",
       "bad argument #2 to 'expire' (number expected, got no value)",
       "bad argument #1 to 'get' (httpd.shared expected, got string)",
-      "bad argument #1 to 'shared' (1 to 63 of letters, digits, \"_\", \".\" and \"-\" expected)",
-      "bad argument #1 to 'shared' (1 to 63 of letters, digits, \"_\", \".\" and \"-\" expected)",
+      'bad argument #1 to \'shared\' (1 to 63 of letters, digits, "_", "." and "-" expected)',
+      'bad argument #1 to \'shared\' (1 to 63 of letters, digits, "_", "." and "-" expected)',
       "bad argument #2 to 'add' (boolean, number or string expected, got nil)",
     ],
   );

@@ -83,9 +83,7 @@ test('incr costs microseconds, alone and with two workers on one key, and none i
     assert.ok(first !== undefined && second !== undefined);
     const time = async (sessions: readonly ClientHttp2Session[]): Promise<number> => {
       const start = performance.now();
-      const answers = await Promise.all(
-        sessions.map((session) => askSession(session, `/loop?${rounds}`)),
-      );
+      const answers = await Promise.all(sessions.map((session) => askSession(session, `/loop?${rounds}`)));
       assert.ok(answers.every(({ status }) => status === 200));
       // of one incr of one worker
       return ((performance.now() - start) * 1000) / rounds;
@@ -104,7 +102,10 @@ test('incr costs microseconds, alone and with two workers on one key, and none i
 });
 
 test('--shared bounds a dictionary', async () => {
-  const gateway = await TestGateway.start({ '/': SCRIPT }, { words: ['--shared', 'tiny=64K', '--shared=counter'] });
+  const gateway = await TestGateway.start(
+    { '/': SCRIPT },
+    { words: ['--shared', 'tiny=64K', '--shared=counter'] },
+  );
   try {
     assert.equal((await gateway.ask('h2', '/tiny')).text, 'limit true');
   } finally {

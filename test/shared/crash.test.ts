@@ -35,19 +35,27 @@ function checkSurvivors(
   checkDictionary(buffer);
   const now = look(buffer);
   for (const [name, value] of now) {
-    if (name === key) assert.ok(value === before.get(name) || value === after.get(name), 'the old or the new');
+    if (name === key)
+      assert.ok(value === before.get(name) || value === after.get(name), 'the old or the new');
     else assert.equal(value, before.get(name));
   }
-  for (const [name] of before) if (name !== key && after.has(name)) assert.ok(now.has(name), `${name} is there`);
+  for (const [name] of before)
+    if (name !== key && after.has(name)) assert.ok(now.has(name), `${name} is there`);
   const others = [...now.keys()].filter((name) => name !== key);
-  assert.deepEqual(others, [...before.keys()].filter((name) => name !== key && now.has(name)), 'in the order of use');
+  assert.deepEqual(
+    others,
+    [...before.keys()].filter((name) => name !== key && now.has(name)),
+    'in the order of use',
+  );
   const dictionary = openAt(viewsOf(buffer), 2, LATER);
   dictionary.set('afterwards', 'x'.repeat(1500));
   assert.equal(dictionary.get('afterwards'), 'x'.repeat(1500));
   checkDictionary(buffer);
 }
 
-function outcomes(run: (dictionary: SharedDictionary) => unknown): [Map<string, unknown>, Map<string, unknown>] {
+function outcomes(
+  run: (dictionary: SharedDictionary) => unknown,
+): [Map<string, unknown>, Map<string, unknown>] {
   const whole = fullDictionary();
   run(openAt(viewsOf(whole), 1, LATER));
   return [look(fullDictionary()), look(whole)];
@@ -113,8 +121,12 @@ describe('A thread that is terminated', () => {
       assert.equal(message, 'inside');
       await worker.terminate();
       const { words } = viewsOf(buffer);
-      assert.equal(words[HEADER.lock], DEAD_OWNER, 'the lock is the dead thread\'s');
-      assert.equal(releaseOwner(memoryOf(buffer), DEAD_OWNER + 1).length, 0, 'another owner has nothing to do with it');
+      assert.equal(words[HEADER.lock], DEAD_OWNER, "the lock is the dead thread's");
+      assert.equal(
+        releaseOwner(memoryOf(buffer), DEAD_OWNER + 1).length,
+        0,
+        'another owner has nothing to do with it',
+      );
       assert.equal(words[HEADER.lock], DEAD_OWNER);
       releaseOwner(memoryOf(buffer), DEAD_OWNER);
       checkSurvivors(buffer, key, before, after);
@@ -137,7 +149,10 @@ test('A dictionary that nothing could have left like this is emptied', () => {
 });
 
 /** What a thread that dies before its n-th write leaves; undefined when it does not write that often. */
-function memoryAt(run: (dictionary: SharedDictionary) => unknown, write: number): SharedArrayBuffer | undefined {
+function memoryAt(
+  run: (dictionary: SharedDictionary) => unknown,
+  write: number,
+): SharedArrayBuffer | undefined {
   const buffer = fullDictionary();
   let left: SharedArrayBuffer | undefined;
   const views = mortalViews(buffer, write, () => {

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { blocksFor } from '../../src/shared/block-chains.ts';
 import { Dictionary } from '../../src/shared/dictionary.ts';
 import { HEADER, layoutOf, viewsOf } from '../../src/shared/layout.ts';
-import { type SharedValue, SharedDictionary } from '../../src/shared/shared-dictionary.ts';
+import { SharedDictionary, type SharedValue } from '../../src/shared/shared-dictionary.ts';
 import { checkDictionary } from './check-dictionary.ts';
 
 const RUNS = 150;
@@ -104,7 +104,13 @@ function commands(ttl: fc.Arbitrary<number>): fc.Arbitrary<Command[]> {
     fc.record({ kind: fc.constantFrom('set', 'add', 'replace'), key: keys, value: values, ttl }),
     fc.record({ kind: fc.constantFrom('get', 'get', 'delete', 'ttl'), key: keys }),
     fc.record({ kind: fc.constant('expire'), key: keys, ttl }),
-    fc.record({ kind: fc.constant('incr'), key: keys, by: numbers, init: fc.option(numbers, { nil: undefined }), ttl }),
+    fc.record({
+      kind: fc.constant('incr'),
+      key: keys,
+      by: numbers,
+      init: fc.option(numbers, { nil: undefined }),
+      ttl,
+    }),
     fc.record({ kind: fc.constant('wait'), ms: fc.integer({ min: 0, max: 60_000 }) }),
   );
   const rare = fc.constant<Command>({ kind: 'flush' });

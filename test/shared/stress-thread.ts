@@ -1,7 +1,7 @@
 /** A thread of the stress test: random operations on a dictionary that is too small, and a counter of its own beside it. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { SharedAccess } from '../../src/shared/shared-memory.ts';
 import { SharedDictionary } from '../../src/shared/shared-dictionary.ts';
+import type { SharedAccess } from '../../src/shared/shared-memory.ts';
 import { SharedStore } from '../../src/shared/shared-store.ts';
 
 export interface StressThreadData {

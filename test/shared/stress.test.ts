@@ -50,7 +50,8 @@ test('Threads that are terminated at any moment leave dictionaries whole and cou
   assert.deepEqual(errors, []);
   for (const { buffer } of memory.declared) checkDictionary(buffer);
   const counter = new SharedDictionary(new SharedStore({ memory, owner: owner + 1 }).open('counters'));
-  const sum = (index: number): number => progress.reduce((total, counts) => total + (counts[index] as number), 0);
+  const sum = (index: number): number =>
+    progress.reduce((total, counts) => total + (counts[index] as number), 0);
   const value = Number(counter.get('counter'));
   assert.ok(sum(1) > 1000, 'the threads did something');
   assert.ok(value >= sum(1) && value <= sum(0), `${sum(1)} ≤ ${value} ≤ ${sum(0)}`);

@@ -34,14 +34,14 @@ function writeScript(version: string): void {
 }
 
 async function withSupervisor(
-  entry: string | undefined,
+  workerEntry: URL | undefined,
   use: (supervisor: Supervisor, port: number, lines: string[]) => Promise<void>,
 ): Promise<void> {
   const lines: string[] = [];
   writeScript('old');
   const shared = [{ name: 'visits', bytes: 64 * 1024 }];
-  const workerEntry = entry === undefined ? {} : { workerEntry: new URL(entry, import.meta.url) };
-  const supervisor = realSupervisor(folder, lines, { shared }, workerEntry);
+  const options = workerEntry === undefined ? {} : { workerEntry };
+  const supervisor = realSupervisor(folder, lines, { shared }, options);
   try {
     await supervisor.start();
     await use(supervisor, supervisor.addresses[0]?.port ?? 0, lines);
@@ -72,7 +72,7 @@ test('Dictionaries outlive a reload with changed scripts', async () => {
 test('Dictionaries outlive the replacement of every worker', async () => {
   const channel = new BroadcastChannel('lgateway-test-crash');
   try {
-    await withSupervisor('./crashing-worker.js', async (_, port, lines) => {
+    await withSupervisor(new URL('./crashing-worker.js', import.meta.url), async (_, port, lines) => {
       for (let i = 1; i <= 10; i++) assert.equal((await ask(folder, port, '/')).body, `old ${i} ${i}`);
       for (const workerId of [1, 2]) {
         channel.postMessage(workerId);
@@ -88,7 +88,7 @@ test('Dictionaries outlive the replacement of every worker', async () => {
 test('A worker that dies inside an operation leaves no lock, and its dictionary is repaired', async () => {
   const channel = new BroadcastChannel('lgateway-test-death');
   try {
-    await withSupervisor('./dying-worker.js', async (_, port, lines) => {
+    await withSupervisor(new URL('./dying-worker.js', import.meta.url), async (_, port, lines) => {
       assert.equal((await ask(folder, port, '/')).body, 'old 1 1');
       await ask(folder, port, '/prepare');
       channel.postMessage(1);
