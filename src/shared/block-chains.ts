@@ -53,7 +53,7 @@ export class BlockChains {
     return first;
   }
 
-  /** Gives a chain back, in its order, so that what lay in a row is taken in a row again. */
+  /** Gives a chain back behind all others: what lay in a row is taken in a row again. */
   free(first: number): void {
     const words = this.#words;
     let last = first;
@@ -62,8 +62,10 @@ export class BlockChains {
       last = next;
       count += 1;
     }
-    words[this.#chainsAt + last] = words[HEADER.free] as number;
-    words[HEADER.free] = first;
+    const before = words[HEADER.freeLast] as number;
+    if ((words[HEADER.freeCount] as number) === 0) words[HEADER.free] = first;
+    else words[this.#chainsAt + before] = first;
+    words[HEADER.freeLast] = last;
     words[HEADER.freeCount] = (words[HEADER.freeCount] as number) + count;
   }
 

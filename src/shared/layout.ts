@@ -21,6 +21,8 @@ export const HEADER = {
   seed1: 19,
   /** The first of the blocks that were used and given back. */
   free: 20,
+  /** The last of them: what is given back last is taken last, so that blocks stay in a row. */
+  freeLast: 28,
   freeCount: 21,
   /** Blocks with a higher number have never been used. */
   fresh: 22,
@@ -111,6 +113,7 @@ export function empty(views: Views): void {
 const EMPTIED_WORDS: readonly number[] = [
   HEADER.writing,
   HEADER.free,
+  HEADER.freeLast,
   HEADER.freeCount,
   HEADER.fresh,
   HEADER.newest,

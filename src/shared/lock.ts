@@ -4,7 +4,6 @@ import { GatewayError } from '../base/errors.ts';
 /** Set while somebody may be asleep. */
 const WAITED = 2 ** 30;
 const OWNER_MASK = WAITED - 1;
-export const OWNER_MAX: number = OWNER_MASK;
 
 /** Looks before a thread sleeps: as long as an operation takes, some times over; to sleep and be woken costs more. */
 const SPINS = 200;
@@ -19,7 +18,7 @@ export class SharedLock {
   readonly #owner: number;
   readonly #waitMaxMs: number;
 
-  /** `owner` is this thread's number, 1..OWNER_MAX, and no other thread's, dead or alive. */
+  /** `owner` is this thread's number, 1 to 2^30 - 1, and no other thread's, dead or alive. */
   constructor(words: Int32Array, index: number, owner: number, waitMaxMs: number = LOCK_WAIT_MAX_MS) {
     this.#words = words;
     this.#index = index;

@@ -110,6 +110,7 @@ function follow(
 
 function linkFree(words: Int32Array, layout: Layout, blocks: Uint8Array): void {
   let free = 0;
+  let last = 0;
   let count = 0;
   const fresh = Math.min(Math.max(words[HEADER.fresh] as number, 0), layout.blocks);
   words[HEADER.fresh] = fresh;
@@ -117,8 +118,10 @@ function linkFree(words: Int32Array, layout: Layout, blocks: Uint8Array): void {
     if (blocks[block] !== 0) continue;
     words[layout.chainsAt + block] = free;
     free = block;
+    if (last === 0) last = block;
     count += 1;
   }
   words[HEADER.free] = free;
+  words[HEADER.freeLast] = last;
   words[HEADER.freeCount] = count;
 }

@@ -23,10 +23,6 @@ export class Value {
     this.makeRoom = makeRoom;
   }
 
-  get isNumber(): boolean {
-    return this.type === VALUE_TYPE.integer || this.type === VALUE_TYPE.float;
-  }
-
   setBoolean(value: boolean): void {
     this.type = value ? VALUE_TYPE.yes : VALUE_TYPE.no;
     this.size = 0;

@@ -69,10 +69,13 @@ export function checkDictionary(buffer: SharedArrayBuffer): { key: string; block
   assert.equal(found.size, 0, 'each entry stands in the order of use');
 
   let free = 0;
+  let last = 0;
   for (let block = word(HEADER.free); block !== 0; block = word(layout.chainsAt + block)) {
     take(block, 'the free blocks');
     free += 1;
+    last = block;
   }
+  if (free > 0) assert.equal(word(HEADER.freeLast), last, 'the last free block is known');
   assert.equal(word(HEADER.freeCount), free, 'free blocks are counted');
   assert.equal(owner.size, word(HEADER.fresh), 'every block that was ever used is in use or free');
   for (const block of owner.keys()) assert.ok(block <= word(HEADER.fresh), 'blocks are taken in order');
