@@ -112,3 +112,29 @@ test('--shared bounds a dictionary', async () => {
     await gateway.stop();
   }
 });
+
+test('A script that uses dictionaries without end is stopped at its limit, and others are served meanwhile', async () => {
+  const script = `local httpd = require 'httpd'
+  local d = httpd.shared('hostile')
+  d:set('big', ('x'):rep(4 * 1024 * 1024))
+  for i = 1, 20000 do d:set('k' .. i, i) end
+  local loops = {
+      get = function() d:get('big') end,
+      keys = function() d:keys(65536) end,
+      incr = function() d:incr('n', 1, 0) end,
+      flush = function() httpd.shared('other'):flush() end,
+  }
+  httpd.register_handler('/loop', function(env) while true do loops[env.QUERY_INFO]() end end)
+  httpd.register_handler('/hello', function() httpd.write(nil, 'hello') end)`;
+  const gateway = await TestGateway.start({ '/': script }, { words: ['--cpu-limit', '0.3'] });
+  try {
+    for (const kind of ['get', 'keys', 'incr', 'flush']) {
+      const loop = gateway.ask('h2', `/loop?${kind}`);
+      assert.equal((await gateway.ask('h2', '/hello')).text, 'hello');
+      assert.equal((await loop).status, 500, kind);
+    }
+    await gateway.untilIdle();
+  } finally {
+    await gateway.stop();
+  }
+});

@@ -50,4 +50,5 @@ export const DEADLY_OPERATIONS: Readonly<Record<string, DeadlyOperation>> = {
   'incr of a new one': { key: 'counter', run: (d) => d.incr('counter', 1, { init: 0, ttl: 5 }) },
   expire: { key: 'number 2', run: (d) => d.expire('number 2', 100) },
   keys: { key: 'expired', run: (d) => d.keys() },
+  flush: { key: '', run: (d) => d.flush() },
 };

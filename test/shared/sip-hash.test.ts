@@ -1,6 +1,8 @@
 /** The hash of keys gives what the reference implementation gives. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { HEADER } from '../../src/shared/layout.ts';
+import { createSharedMemory } from '../../src/shared/shared-memory.ts';
 import { sipHash } from '../../src/shared/sip-hash.ts';
 
 /** Of the bytes 0, 1, 2 … and the key 00 01 … 07, by length: vectors of the Linux kernel (HalfSipHash-1-3, 32 bits). */
@@ -24,4 +26,14 @@ test('sipHash() reads from where it is told to', () => {
 test('sipHash() with another secret gives another hash', () => {
   const bytes = Buffer.from('counter');
   assert.notEqual(sipHash(bytes, 0, 7, 1, 2), sipHash(bytes, 0, 7, 1, 3));
+});
+
+test('Each dictionary has a secret of its own', () => {
+  const sizes = ['a', 'b', 'c'].map((name) => ({ name, bytes: 64 * 1024 }));
+  const secrets = createSharedMemory(sizes).declared.map(({ buffer }) => {
+    const words = new Int32Array(buffer);
+    return `${words[HEADER.seed0]} ${words[HEADER.seed1]}`;
+  });
+  assert.equal(new Set(secrets).size, 3);
+  assert.ok(!secrets.includes('0 0'));
 });
