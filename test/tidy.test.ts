@@ -14,9 +14,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   file: ['base'],
   http: ['base', 'tls'],
   lua: ['base'],
-  api: ['base', 'http', 'lua', 'file'],
-  worker: ['base', 'config', 'native', 'tls', 'file', 'http', 'lua', 'api'],
-  supervisor: ['base', 'config', 'native', 'tls', 'worker/messages.ts'],
+  shared: ['base'],
+  api: ['base', 'http', 'lua', 'file', 'shared'],
+  worker: ['base', 'config', 'native', 'tls', 'file', 'http', 'lua', 'api', 'shared'],
+  supervisor: ['base', 'config', 'native', 'tls', 'shared', 'worker/messages.ts'],
 };
 
 const SOURCE = join(PACKAGE_ROOT, 'src');

@@ -13,6 +13,7 @@ import type { LoadedScript } from './loaded-script.ts';
 import { createLog } from './log.ts';
 import { type HeadTable, readHeadTable } from './response-head.ts';
 import { createSendfile } from './sendfile.ts';
+import { sharedFunction } from './shared-functions.ts';
 import { createSleep } from './sleep.ts';
 import { TaskFunctions } from './task-functions.ts';
 import { timeFunctions } from './time-functions.ts';
@@ -26,7 +27,15 @@ export function installHttpdModule(script: LoadedScript): void {
   const { exports: x, memory, mainThread: L } = state;
   x.luaL_getsubtable(L, REGISTRY_INDEX, memory.constant('_LOADED'));
   x.lua_createtable(L, 0, 32);
-  state.setFunctions(L, -1, state.addFunctions({ ...exchangeFunctions(script), ...codecFunctions(script) }));
+  state.setFunctions(
+    L,
+    -1,
+    state.addFunctions({
+      ...exchangeFunctions(script),
+      ...codecFunctions(script),
+      shared: sharedFunction(script),
+    }),
+  );
   x.lua_createtable(L, 0, 4);
   state.setFunctions(L, -1, state.addFunctions(cryptoFunctions(script)));
   x.lua_setfield(L, -2, memory.constant('crypto'));

@@ -17,6 +17,7 @@ import { VmAbandoned } from '../lua/guard.ts';
 import { LazyTables } from '../lua/lazy-tables.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import { type Reference, State } from '../lua/state.ts';
+import type { SharedStore } from '../shared/shared-store.ts';
 import { installBasicLibrary } from './basic-library.ts';
 import { ByteTransfer } from './byte-transfer.ts';
 import { ChunkLoader } from './chunk-loader.ts';
@@ -49,6 +50,8 @@ export interface ScriptOptions {
   /** The port the listener was bound to; 0 = tell each connection's own. */
   readonly serverPort: number;
   readonly workerId: number;
+  /** Dictionaries that all workers share. */
+  readonly shared: SharedStore;
   /** Defaults of handlers that do not say otherwise. */
   readonly limits: HandlerOptions;
   readonly rights: ScriptRights;
@@ -196,6 +199,10 @@ export class LoadedScript {
 
   get fileSystem(): FileSystem {
     return this.#options.fileSystem;
+  }
+
+  get shared(): SharedStore {
+    return this.#options.shared;
   }
 
   get workerId(): number {

@@ -49,6 +49,8 @@ export interface WorkerThreadOptions {
   readonly makeStart: (own: OwnStart) => WorkerStart;
   /** One for all workers. */
   readonly once: OnceRegistry;
+  /** A thread that was started like this has ended. */
+  readonly onThreadEnd: (start: WorkerStart) => void;
   /** The setup that serves; a worker that comes up with an older one catches up. */
   readonly currentSetup: () => WorkerSetup;
 }
@@ -186,6 +188,7 @@ export class WorkerThread {
     thread.on('messageerror', (error) => this.#crashed(error));
     this.#gone = new Promise((resolve) => {
       thread.once('exit', (code) => {
+        this.#options.onThreadEnd(start);
         if (Atomics.load(new Int32Array(adopted), 0) === 0) closeSources(start.listen, start.cleartext);
         if (this.#thread === thread) this.#thread = undefined;
         resolve();

@@ -4,6 +4,7 @@ import type { LogLevel } from '../base/logger.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
 import type { MappingConfig } from '../config/config.ts';
 import type { Limits } from '../config/limits.ts';
+import type { SharedAccess } from '../shared/shared-memory.ts';
 
 /** Where a worker accepts connections. */
 export type ListenSource =
@@ -58,6 +59,8 @@ export interface WorkerStart {
    * them when the thread ends, from then on the thread's loop does.
    */
   readonly descriptorsAdopted: SharedArrayBuffer;
+  /** The dictionaries, and this thread's number among all that ever use them. */
+  readonly shared: SharedAccess;
   /** The compiled Lua machine (a WebAssembly.Module), shared by all workers. */
   readonly luaModule: object;
 }

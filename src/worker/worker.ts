@@ -8,6 +8,7 @@ import { ProcessTable } from '../file/process-table.ts';
 import { Dispatcher } from '../http/dispatcher.ts';
 import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
 import { Router } from '../http/router.ts';
+import { SharedStore } from '../shared/shared-store.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { createAccessLog } from './access-log.ts';
 import type { FromWorker, ListenSource, WorkerSetup, WorkerStart } from './messages.ts';
@@ -34,6 +35,7 @@ export class GatewayWorker {
   readonly #counters: Counters;
   readonly #fileSystem: FileSystem;
   readonly #processes: ProcessTable;
+  readonly #shared: SharedStore;
   readonly #router = new Router();
   readonly #dispatcher: Dispatcher;
   readonly #frontEnds: FrontEnd[] = [];
@@ -70,6 +72,7 @@ export class GatewayWorker {
       blocks: this.#fileSystem.blocks,
       logger,
     });
+    this.#shared = new SharedStore(start.shared);
     this.#dispatcher = new Dispatcher(this.#router, logger);
   }
 
@@ -156,6 +159,7 @@ export class GatewayWorker {
         workerId,
         workerCount,
         onceClaims: this.#once.claimsOf(prefix, setup.generation),
+        shared: this.#shared,
         limits,
         rights: { ...rights, luaPath: toBytes(rights.luaPath) },
         memoryBytesMax: limits.memoryBytesMax,

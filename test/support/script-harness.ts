@@ -15,6 +15,8 @@ import { Dispatcher } from '../../src/http/dispatcher.ts';
 import { FrontEnd } from '../../src/http/front-end.ts';
 import { Router } from '../../src/http/router.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
+import { createSharedMemory } from '../../src/shared/shared-memory.ts';
+import { SharedStore } from '../../src/shared/shared-store.ts';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
 import { makeCertificate } from '../../src/tls/make-certificate.ts';
 import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
@@ -57,6 +59,7 @@ export class ScriptHarness {
   readonly dispatcher: Dispatcher;
   readonly fileSystem: FileSystem;
   readonly processes: ProcessTable;
+  readonly shared: SharedStore = new SharedStore({ memory: createSharedMemory([]), owner: 1 });
   readonly prefix: string;
   readonly logger: Logger;
   readonly #module: WebAssembly.Module;
@@ -219,6 +222,7 @@ export class ScriptHarness {
         workerId,
         workerCount: options.workerCount ?? 1,
         onceClaims: claimsOf(options.once ?? new OnceRegistry(), workerId),
+        shared: this.shared,
         // a busy machine must not end what a test runs
         limits: {
           cpuLimitMs: Number.POSITIVE_INFINITY,
