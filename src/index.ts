@@ -7,6 +7,7 @@ export type { CounterName } from './base/counters.ts';
 export { type ErrorCode, GatewayError, type GatewayErrorOptions } from './base/errors.ts';
 export type { LogFields, Logger, LogLevel } from './base/logger.ts';
 export type { ScriptRights } from './base/script-rights.ts';
+export type { SharedSize } from './base/shared-size.ts';
 export type { ListenAddress } from './config/config.ts';
 export { DEFAULT_LIMITS, type Limits } from './config/limits.ts';
 export type {
@@ -29,4 +30,5 @@ export { Method, Reason, Version } from './module/http-words.ts';
 export { type BuilderBody, ResponseBuilder } from './module/response-builder.ts';
 export { type ParamNames, type Params, type RouteHandler, Router } from './module/router.ts';
 export type { HandlerContext, WebHandler, WebService } from './module/web-handler.ts';
+export type { IncrementStart, SharedDictionary, SharedValue } from './shared/shared-dictionary.ts';
 export type { BoundAddress } from './supervisor/supervisor.ts';

@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { GatewayError } from '../base/errors.ts';
 import type { LogLevel } from '../base/logger.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../base/script-rights.ts';
+import type { SharedSize } from '../base/shared-size.ts';
 import type { Config, ListenAddress, MappingConfig } from '../config/config.ts';
 import { DEFAULT_LIMITS, type Limits } from '../config/limits.ts';
 import { normalizePrefix } from '../config/mappings.ts';
@@ -33,6 +34,8 @@ export interface CommonOptions {
   readonly root?: string;
   /** Limits that differ from DEFAULT_LIMITS. */
   readonly limits?: Partial<Limits>;
+  /** Sizes of dictionaries that all threads share; default: none, and each that is asked for has 16 MiB. */
+  readonly shared?: readonly SharedSize[];
   /** What scripts may do beyond the default. */
   readonly rights?: Partial<ScriptRights>;
   /** Least important lines to keep; default `info`. */
@@ -70,6 +73,7 @@ export function completeConfig(
     root: options.root,
     workers,
     limits: { ...DEFAULT_LIMITS, ...options.limits },
+    shared: options.shared ?? [],
     rights: { ...DEFAULT_SCRIPT_RIGHTS, ...options.rights },
     logLevel: options.logLevel ?? 'info',
     accessLog: options.accessLog ?? false,

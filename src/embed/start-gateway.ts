@@ -4,6 +4,7 @@ import { createLogger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import { withMappings } from '../config/ready-made-mappings.ts';
 import { compileLuaModule } from '../lua/wasm-module.ts';
+import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { LogSink } from '../supervisor/log-sink.ts';
 import { type BoundAddress, Supervisor } from '../supervisor/supervisor.ts';
 import { completeConfig, type GatewayOptions } from './gateway-options.ts';
@@ -24,6 +25,11 @@ export interface Gateway {
   drain(): Promise<boolean>;
   /** Ends all threads; open exchanges are cut. The port is free when it resolves. */
   stop(): Promise<void>;
+  /**
+   * The dictionary that scripts know as `httpd.shared(name)`. Throws RangeError for what is no name, and GatewayError
+   * (`luaCode` limit) when too many were opened that are not in `GatewayOptions.shared`.
+   */
+  shared(name: string): SharedDictionary;
   /** What each worker counts at this moment. */
   counters(): Readonly<Record<CounterName, number>>[];
 }
@@ -47,6 +53,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     reload: () => supervisor.reload(),
     drain: () => supervisor.drain(),
     stop: () => supervisor.stop(),
+    shared: (name) => supervisor.shared(name),
     counters: () => supervisor.counters(),
   };
 }

@@ -7,6 +7,9 @@ import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
 import { Router } from '../http/router.ts';
 import type { WebHandler } from '../module/web-handler.ts';
 import { WebMapping } from '../module/web-mapping.ts';
+import { SharedDictionary } from '../shared/shared-dictionary.ts';
+import { createSharedMemory } from '../shared/shared-memory.ts';
+import { SharedStore } from '../shared/shared-store.ts';
 import { closeSource, Listener, platformListenerOptions } from '../supervisor/listener.ts';
 import { loadTls } from '../supervisor/load-tls.ts';
 import type { BoundAddress } from '../supervisor/supervisor.ts';
@@ -75,7 +78,9 @@ export class ThreadGateway {
     await this.#bind(logger);
     const tls = await this.#secureOptions();
     const { timeLimitMs } = limits;
-    this.#mapping = new WebMapping({ prefix: '/', workerId: 0, logger, timeLimitMs }, this.#handler);
+    const store = new SharedStore({ memory: createSharedMemory(this.#config.shared), owner: 1 });
+    const shared = (name: string): SharedDictionary => new SharedDictionary(store.open(name));
+    this.#mapping = new WebMapping({ prefix: '/', workerId: 0, logger, shared, timeLimitMs }, this.#handler);
     const dispatcher = new Dispatcher(new Router([this.#mapping]), logger);
     const observer = accessLog ? createAccessLog(LOG_SOURCE, this.#writeLine) : undefined;
     for (const { scheme, listener } of this.#listeners) {

@@ -1,6 +1,7 @@
 /** What a handler written in TypeScript or JavaScript looks like, and what it is told beside the request. */
 import type { Logger } from '../base/logger.ts';
 import type { ConnectionInfo, Exchange } from '../http/exchange.ts';
+import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { Version } from './http-words.ts';
 
 /** Answers a request with the web's own types. */
@@ -23,6 +24,11 @@ export interface HandlerContext {
   readonly workerId: number;
   /** Writes to the gateway's log. */
   readonly logger: Logger;
+  /**
+   * The dictionary of this name in the memory of all threads, the same as `httpd.shared(name)` of Lua. Throws RangeError
+   * for what is no name, and GatewayError (`luaCode` limit) when too many were opened that were not declared.
+   */
+  shared(name: string): SharedDictionary;
 }
 
 /** What all requests of one mapping have in common. */
@@ -30,6 +36,7 @@ export interface HandlerSurroundings {
   readonly prefix: string;
   readonly workerId: number;
   readonly logger: Logger;
+  readonly shared: (name: string) => SharedDictionary;
 }
 
 /** A context that costs next to nothing until it is asked. */
@@ -56,5 +63,8 @@ export class ExchangeContext implements HandlerContext {
   }
   get logger(): Logger {
     return this.#surroundings.logger;
+  }
+  shared(name: string): SharedDictionary {
+    return this.#surroundings.shared(name);
   }
 }

@@ -12,9 +12,12 @@ import type { Mapping } from '../http/handler.ts';
 import { Router } from '../http/router.ts';
 import { installLightResponse } from '../module/light-response.ts';
 import { loadModuleMapping } from '../module/load-module.ts';
+import { SharedDictionary } from '../shared/shared-dictionary.ts';
+import { SharedStore } from '../shared/shared-store.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { createAccessLog } from './access-log.ts';
-import type { ListenSource, WorkerSetup, WorkerStart } from './messages.ts';
+import type { FromWorker, ListenSource, WorkerSetup, WorkerStart } from './messages.ts';
+import { OnceClient } from './once-client.ts';
 
 /** Open files of one worker: half of the 1024 descriptors that a process has by default on many systems. */
 const FILES_MAX = 512;
@@ -25,8 +28,10 @@ const OPERATIONS_MAX = 8;
 
 /** A mapping of either kind: what serves until another setup takes its place. */
 interface LoadedMapping extends Mapping {
+  /** From now on exchanges come. */
+  serve(): void;
   /** Resolves when the last exchange has ended. */
-  retire(): Promise<void>;
+  retire(timerGraceMs: number): Promise<void>;
   close(): void;
 }
 
@@ -44,16 +49,19 @@ export class GatewayWorker {
   readonly #counters: Counters;
   readonly #fileSystem: FileSystem;
   readonly #processes: ProcessTable;
+  readonly #shared: SharedStore;
   readonly #router = new Router();
   readonly #dispatcher: Dispatcher;
   readonly #frontEnds: FrontEnd[] = [];
+  readonly #once: OnceClient;
   #mappings: readonly LoadedMapping[] = [];
   #prepared: Prepared | undefined;
   /** The generation that is wanted; one that was abandoned while it loaded is thrown away. */
   #preparing = 0;
 
-  /** `writeLine` takes log lines, formatted and without line ends. */
-  constructor(start: WorkerStart, writeLine: (line: string) => void) {
+  /** `writeLine` takes log lines, formatted and without line ends; `post` takes messages for the supervisor. */
+  constructor(start: WorkerStart, writeLine: (line: string) => void, post: (message: FromWorker) => void) {
+    this.#once = new OnceClient(post);
     this.#start = start;
     this.#writeLine = writeLine;
     this.#logSource = `worker-${start.workerId}`;
@@ -78,6 +86,7 @@ export class GatewayWorker {
       blocks: this.#fileSystem.blocks,
       logger,
     });
+    this.#shared = new SharedStore(start.shared);
     this.#dispatcher = new Dispatcher(this.#router, logger);
   }
 
@@ -86,6 +95,7 @@ export class GatewayWorker {
     const { setup, listeners } = this.#start;
     this.#mappings = await this.#load(setup);
     this.#router.replace(this.#mappings);
+    for (const mapping of this.#mappings) mapping.serve();
     const tls = this.#secureOptions(setup);
     const frontEnds = listeners.map(({ scheme }) =>
       this.#createFrontEnd(scheme === 'https' ? tls : undefined),
@@ -112,9 +122,10 @@ export class GatewayWorker {
     const old = this.#mappings;
     this.#mappings = prepared.mappings;
     this.#router.replace(prepared.mappings);
+    for (const mapping of prepared.mappings) mapping.serve();
     const tls = this.#secureOptions(prepared.setup);
     if (tls !== undefined) for (const frontEnd of this.#frontEnds) frontEnd.setSecureContext(tls);
-    for (const mapping of old) void mapping.retire();
+    for (const mapping of old) void mapping.retire(this.#start.limits.drainTimeoutMs);
   }
 
   /** Gives a reload up. */
@@ -126,16 +137,26 @@ export class GatewayWorker {
   /** Accepts nothing more and lets open exchanges finish; resolves to the number of connections cut at the limit. */
   async drain(): Promise<number> {
     const { drainTimeoutMs } = this.#start.limits;
+    const startedAt = performance.now();
     const cut = await Promise.all(this.#frontEnds.map((frontEnd) => frontEnd.drain(drainTimeoutMs)));
     this.abandon();
-    await Promise.all(this.#mappings.map((mapping) => mapping.retire()));
+    // timers go on until nobody can need them any more; those that run have what is left of the time
+    const leftMs = Math.max(0, startedAt + drainTimeoutMs - performance.now());
+    await Promise.all(this.#mappings.map((mapping) => mapping.retire(leftMs)));
     return cut.reduce((total, count) => total + count, 0);
+  }
+
+  /** The supervisor's answer to a claim. */
+  claimed(id: number, granted: boolean): void {
+    this.#once.answered(id, granted);
   }
 
   /** All scripts of a setup, or none. */
   async #load(setup: WorkerSetup): Promise<LoadedMapping[]> {
     const loads = setup.mappings.map((mapping) =>
-      mapping.kind === 'module' ? this.#loadModule(mapping, setup.generation) : this.#loadScript(mapping),
+      mapping.kind === 'module'
+        ? this.#loadModule(mapping, setup.generation)
+        : this.#loadScript(mapping, setup.generation),
     );
     const results = await Promise.allSettled(loads);
     const loaded = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
@@ -145,8 +166,8 @@ export class GatewayWorker {
     throw failed.reason;
   }
 
-  #loadScript({ prefix, script }: MappingConfig): Promise<LoadedMapping> {
-    const { luaModule, serverPort, workerId, limits, rights } = this.#start;
+  #loadScript({ prefix, script }: MappingConfig, generation: number): Promise<LoadedMapping> {
+    const { luaModule, serverPort, workerId, workerCount, limits, rights } = this.#start;
     assert(luaModule !== undefined, 'scripts come with the Lua machine');
     return loadLuaMapping({
       prefix: toBytes(prefix),
@@ -159,6 +180,9 @@ export class GatewayWorker {
       counters: this.#counters,
       serverPort,
       workerId,
+      workerCount,
+      onceClaims: this.#once.claimsOf(prefix, generation),
+      shared: this.#shared,
       limits,
       rights: { ...rights, luaPath: toBytes(rights.luaPath) },
       memoryBytesMax: limits.memoryBytesMax,
@@ -173,6 +197,7 @@ export class GatewayWorker {
       url: script,
       generation,
       workerId,
+      shared: (name) => new SharedDictionary(this.#shared.open(name)),
       logger: this.#logger,
       timeLimitMs: limits.timeLimitMs,
     });
