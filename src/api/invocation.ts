@@ -11,7 +11,6 @@ import type { LuaThread } from '../lua/lua-exports.ts';
 import type { HandlerFunction, HandlerOptions, LoadedScript } from './loaded-script.ts';
 import { currentRun, type LuaRun, type RunOwner } from './lua-run.ts';
 import { PreloadLinks } from './preload-links.ts';
-import { packRequest } from './request-facts.ts';
 import { TaskGroup } from './task-group.ts';
 
 /** The call that runs now, itself or one of its tasks; raises where none does, as while a script is loaded. */

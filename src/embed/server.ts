@@ -3,11 +3,13 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import type { CounterName } from '../base/counters.ts';
 import { GatewayError } from '../base/errors.ts';
+import { createLogger } from '../base/logger.ts';
 import type { Config, InheritedSocket, ListenAddress } from '../config/config.ts';
 import { toWebHandler } from '../module/load-module.ts';
 import type { WebHandler, WebService } from '../module/web-handler.ts';
 import { whyNotListening } from '../native/posix.ts';
 import { takeInheritedSockets } from '../supervisor/inherited-sockets.ts';
+import { formatAddress } from '../supervisor/listener.ts';
 import { LogSink } from '../supervisor/log-sink.ts';
 import type { BoundAddress } from '../supervisor/supervisor.ts';
 import { type CommonOptions, completeConfig } from './gateway-options.ts';
@@ -163,6 +165,10 @@ export class Server {
     const engine = this.#createEngine(handler);
     await engine.start();
     this.#engine = engine;
+    const { log, logLevel = 'info' } = this.#options;
+    const logger = createLogger(logLevel, 'server', log ?? new LogSink().write);
+    for (const { scheme, address, port } of engine.addresses)
+      logger.info(`Listening on ${scheme}://${formatAddress(address, port)}`);
     if (this.#shutdown !== undefined)
       this.#ready.reject(new GatewayError('LGW_STOPPED', 'The server was shut down before it was ready'));
     else this.#ready.resolve(engine.addresses);
