@@ -8,6 +8,7 @@ import { codecFunctions, cryptoFunctions } from './codec-functions.ts';
 import { createCopy, pushEnded } from './copy.ts';
 import { readHandlerOptions } from './handler-options.ts';
 import { currentInvocation, type Invocation } from './invocation.ts';
+import { pushJsonModule } from './json-functions.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import { type HeadTable, readHeadTable } from './response-head.ts';
 import { createSendfile } from './sendfile.ts';
@@ -25,6 +26,8 @@ export function installHttpdModule(script: LoadedScript): void {
   x.lua_createtable(L, 0, 4);
   state.setFunctions(L, -1, state.addFunctions(cryptoFunctions(script)));
   x.lua_setfield(L, -2, memory.constant('crypto'));
+  pushJsonModule(script);
+  x.lua_setfield(L, -2, memory.constant('json'));
   state.pushString(L, API_VERSION);
   x.lua_setfield(L, -2, memory.constant('_VERSION'));
   x.lua_setfield(L, -2, memory.constant('httpd'));
