@@ -12,10 +12,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   native: ['base'],
   tls: ['base'],
   file: ['base'],
+  outbound: ['base'],
   http: ['base', 'tls'],
   lua: ['base'],
-  api: ['base', 'http', 'lua', 'file'],
-  worker: ['base', 'config', 'native', 'tls', 'file', 'http', 'lua', 'api'],
+  api: ['base', 'http', 'lua', 'file', 'outbound'],
+  worker: ['base', 'config', 'native', 'tls', 'file', 'http', 'lua', 'outbound', 'api'],
   supervisor: ['base', 'config', 'native', 'tls', 'worker/messages.ts'],
 };
 

@@ -17,6 +17,7 @@ import { VmAbandoned } from '../lua/guard.ts';
 import { LazyTables } from '../lua/lazy-tables.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import { type Reference, State } from '../lua/state.ts';
+import type { Fetcher } from '../outbound/fetcher.ts';
 import { installBasicLibrary } from './basic-library.ts';
 import { ByteTransfer } from './byte-transfer.ts';
 import { ChunkLoader } from './chunk-loader.ts';
@@ -27,6 +28,7 @@ import { installHttpdModule } from './httpd-module.ts';
 import { Invocation } from './invocation.ts';
 import { IoLibrary } from './io-library.ts';
 import { LuaFiles } from './lua-files.ts';
+import { LuaStreams } from './lua-streams.ts';
 import { installOsLibrary } from './os-library.ts';
 import { installPackageLibrary, packagePath } from './package-library.ts';
 import { RateLimit } from './rate-limit.ts';
@@ -41,6 +43,7 @@ export interface ScriptOptions {
   readonly module: WebAssembly.Module;
   readonly fileSystem: FileSystem;
   readonly processes: ProcessTable;
+  readonly fetcher: Fetcher;
   readonly dispatcher: Dispatcher;
   readonly logger: Logger;
   readonly counters: Counters;
@@ -100,6 +103,7 @@ export class LoadedScript {
   readonly heads: HeadCache;
   readonly transfer: ByteTransfer;
   readonly files: LuaFiles;
+  readonly streams: LuaStreams;
   readonly logger: Logger;
   readonly dispatcher: Dispatcher;
   readonly #options: ScriptOptions;
@@ -151,6 +155,7 @@ export class LoadedScript {
     this.heads = new HeadCache(state);
     this.transfer = new ByteTransfer(this.scheduler);
     this.files = new LuaFiles(this.scheduler, this.transfer);
+    this.streams = new LuaStreams(state, this.transfer);
     const print = (line: string): void => this.#print(line);
     const { fileSystem, processes } = options;
     new IoLibrary({
@@ -186,6 +191,10 @@ export class LoadedScript {
 
   get fileSystem(): FileSystem {
     return this.#options.fileSystem;
+  }
+
+  get fetcher(): Fetcher {
+    return this.#options.fetcher;
   }
 
   get workerId(): number {
@@ -280,6 +289,7 @@ export class LoadedScript {
     for (const invocation of [...this.#invocations]) invocation.cancel(503);
     this.scheduler.close();
     this.files.destroyAll();
+    this.streams.destroyAll();
   }
 
   #run(): void {
@@ -373,6 +383,7 @@ export class LoadedScript {
     });
     for (const invocation of [...this.#invocations]) invocation.cancel(503);
     this.files.destroyAll();
+    this.streams.destroyAll();
     this.#becomeIdle();
     this.#watch.abandoned(this);
   }

@@ -8,6 +8,7 @@ import { ProcessTable } from '../file/process-table.ts';
 import { Dispatcher } from '../http/dispatcher.ts';
 import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
 import { Router } from '../http/router.ts';
+import { Fetcher } from '../outbound/fetcher.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { createAccessLog } from './access-log.ts';
 import type { ListenSource, WorkerSetup, WorkerStart } from './messages.ts';
@@ -33,6 +34,7 @@ export class GatewayWorker {
   readonly #counters: Counters;
   readonly #fileSystem: FileSystem;
   readonly #processes: ProcessTable;
+  readonly #fetcher: Fetcher;
   readonly #router = new Router();
   readonly #dispatcher: Dispatcher;
   readonly #frontEnds: FrontEnd[] = [];
@@ -67,6 +69,7 @@ export class GatewayWorker {
       blocks: this.#fileSystem.blocks,
       logger,
     });
+    this.#fetcher = new Fetcher(this.#counters);
     this.#dispatcher = new Dispatcher(this.#router, logger);
   }
 
@@ -123,6 +126,7 @@ export class GatewayWorker {
     const cut = await Promise.all(this.#frontEnds.map((frontEnd) => frontEnd.drain(drainTimeoutMs)));
     this.abandon();
     await Promise.all(this.#mappings.map((mapping) => mapping.retire()));
+    this.#fetcher.stop();
     return cut.reduce((total, count) => total + count, 0);
   }
 
@@ -136,6 +140,7 @@ export class GatewayWorker {
         module: luaModule,
         fileSystem: this.#fileSystem,
         processes: this.#processes,
+        fetcher: this.#fetcher,
         dispatcher: this.#dispatcher,
         logger: this.#logger,
         counters: this.#counters,

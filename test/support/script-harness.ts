@@ -14,6 +14,7 @@ import { Dispatcher } from '../../src/http/dispatcher.ts';
 import { FrontEnd } from '../../src/http/front-end.ts';
 import { Router } from '../../src/http/router.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
+import { Fetcher } from '../../src/outbound/fetcher.ts';
 import { makeCertificate } from '../../src/tls/make-certificate.ts';
 import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
 
@@ -50,6 +51,7 @@ export class ScriptHarness {
   readonly dispatcher: Dispatcher;
   readonly fileSystem: FileSystem;
   readonly processes: ProcessTable;
+  readonly fetcher: Fetcher = new Fetcher(this.counters);
   readonly prefix: string;
   readonly logger: Logger;
   readonly #module: WebAssembly.Module;
@@ -180,10 +182,10 @@ export class ScriptHarness {
   /** Fails unless nothing of any request is left. */
   async expectNothingOpen(): Promise<void> {
     await eventually(() => {
-      const { exchanges, coroutines, files, pipes } = this.counters.snapshot();
+      const { exchanges, coroutines, files, pipes, fetches } = this.counters.snapshot();
       assert.deepEqual(
-        { exchanges, coroutines, files, pipes },
-        { exchanges: 0, coroutines: 0, files: 0, pipes: 0 },
+        { exchanges, coroutines, files, pipes, fetches },
+        { exchanges: 0, coroutines: 0, files: 0, pipes: 0, fetches: 0 },
       );
       assert.equal(this.script.scheduler.active, 0);
     });
@@ -192,6 +194,7 @@ export class ScriptHarness {
   async close(): Promise<void> {
     this.#frontEnd?.stop();
     this.#script?.close();
+    this.fetcher.stop();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -204,6 +207,7 @@ export class ScriptHarness {
         module: this.#module,
         fileSystem: this.fileSystem,
         processes: this.processes,
+        fetcher: this.fetcher,
         dispatcher: this.dispatcher,
         logger: this.logger,
         counters: this.counters,
