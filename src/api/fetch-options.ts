@@ -16,7 +16,6 @@ import {
   parseUrl,
 } from '../outbound/fetch-request.ts';
 import {
-  CONNECT_TIMEOUT_MS,
   CONNECT_TIMEOUT_MS_MAX,
   HEAD_TIMEOUT_MS,
   IDLE_TIMEOUT_MS,
@@ -61,7 +60,7 @@ export function readFetchRequest(script: LoadedScript, L: LuaThread): FetchReque
     bodyLength: undefined,
     redirectsMax: REDIRECTS_DEFAULT,
     timeouts: {
-      connectMs: CONNECT_TIMEOUT_MS,
+      connectMs: CONNECT_TIMEOUT_MS_MAX,
       headMs: HEAD_TIMEOUT_MS,
       idleMs: IDLE_TIMEOUT_MS,
       wholeMs: Number.POSITIVE_INFINITY,

@@ -14,6 +14,8 @@ export interface AttemptWatch extends SentBodyWatch {
   head(status: number, fields: readonly string[]): void;
   data(chunk: Uint8Array): void;
   ended(): void;
+  /** It holds nothing any more; `failed` follows. */
+  settled(): void;
   failed(error: GatewayError): void;
 }
 
@@ -101,7 +103,9 @@ export class FetchAttempt implements Dispatcher.DispatchHandler {
     this.#settled = true;
     const failure = this.#aborted ?? fetchErrorOf(this.#request.url, error);
     this.#sentBody?.stop(failure);
-    this.#watch.failed(failure);
+    this.#watch.settled();
+    // undici is not done with the connection yet: whoever tries again has to wait for that
+    process.nextTick(() => this.#watch.failed(failure));
   }
 }
 

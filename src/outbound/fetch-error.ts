@@ -50,7 +50,9 @@ export function fetchFailure(reason: Reason, url: URL, text: string, cause?: unk
 export function fetchErrorOf(url: URL, thrown: unknown): GatewayError {
   if (thrown instanceof GatewayError) return thrown;
   const code = systemCodeOf(thrown);
-  return fetchFailure(reasonOf(code), url, describe(thrown, code), thrown);
+  // the parser's errors have no code
+  const reason = thrown instanceof Error && thrown.name === 'HTTPParserError' ? 'invalid' : reasonOf(code);
+  return fetchFailure(reason, url, describe(thrown, code), thrown);
 }
 
 function reasonOf(code: string | undefined): Reason {
@@ -60,7 +62,7 @@ function reasonOf(code: string | undefined): Reason {
   // a certificate or key of the script's own
   if (code.startsWith('ERR_OSSL_PEM')) return 'invalid';
   if (TLS_CODES.test(code)) return 'denied';
-  return code.startsWith('HPE_') ? 'invalid' : 'io';
+  return 'io';
 }
 
 function describe(thrown: unknown, code: string | undefined): string {

@@ -22,7 +22,7 @@ export interface FetchResponse {
 }
 
 export interface FetchWatch {
-  /** Called once, never before `start` returns, unless the fetch is cancelled before. */
+  /** Called once, in a tick of its own, unless the fetch is cancelled before. */
   answered(result: FetchResponse | GatewayError): void;
   /** Nothing is held any more: called once, at the end, also after `cancel`. */
   released(): void;
@@ -40,7 +40,7 @@ export class Fetch implements AttemptWatch, BodyControl {
   #body: ReceivedBody | undefined;
   #next: FetchRequest | undefined;
   #discarded = 0;
-  #starting = true;
+  #cancelled = false;
   #released = false;
   #timer: NodeJS.Timeout | undefined;
   #wholeTimer: NodeJS.Timeout | undefined;
@@ -57,11 +57,11 @@ export class Fetch implements AttemptWatch, BodyControl {
       this.#wholeTimer = setTimeout(() => this.#timeOut(`not complete after ${seconds(wholeMs)}`), wholeMs);
     }
     this.#send();
-    this.#starting = false;
   }
 
   /** Ends it, wherever it is. `answered` is not called any more; a body that has not ended fails. */
   cancel(): void {
+    this.#cancelled = true;
     this.#end(fetchFailure('closed', this.#request.url, 'the stream was closed'), false);
   }
 
@@ -112,6 +112,10 @@ export class Fetch implements AttemptWatch, BodyControl {
       this.#clearTimers();
       this.#body?.finish();
     }
+    this.#release();
+  }
+
+  settled(): void {
     this.#release();
   }
 
@@ -207,8 +211,10 @@ export class Fetch implements AttemptWatch, BodyControl {
   }
 
   #answer(result: FetchResponse | GatewayError): void {
-    if (this.#starting) process.nextTick(() => this.#watch.answered(result));
-    else this.#watch.answered(result);
+    // not inside undici: who is answered may call into it again
+    process.nextTick(() => {
+      if (!this.#cancelled) this.#watch.answered(result);
+    });
   }
 
   #end(error: GatewayError, tell: boolean): void {

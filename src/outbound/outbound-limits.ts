@@ -28,10 +28,8 @@ export const REDIRECTS_MAX = 20;
 export const KEEP_ALIVE_MS = 10_000;
 /** A server may ask for longer, up to this. */
 export const KEEP_ALIVE_MS_MAX = 60_000;
-/** From the call to the established connection, TLS included. */
-export const CONNECT_TIMEOUT_MS = 10_000;
-/** A connection attempt nobody waits for any more ends after this time. */
-export const CONNECT_TIMEOUT_MS_MAX = 60_000;
+/** From the call to the established connection, TLS included; an attempt nobody waits for any more ends after it too. */
+export const CONNECT_TIMEOUT_MS_MAX = 10_000;
 /** From the request's last byte to the response head. */
 export const HEAD_TIMEOUT_MS = 30_000;
 /** Between two pieces of a body that is waited for. */

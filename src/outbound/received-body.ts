@@ -1,4 +1,7 @@
-/** The body of a response that comes in: what has arrived and was not read yet, with the upstream held back meanwhile. */
+/**
+ * The body of a response that comes in: what has arrived and was not read yet, with the upstream held back meanwhile.
+ * Readers are called in a tick of their own, never inside undici, whose parser cannot be entered twice.
+ */
 import { ByteQueue } from '../base/byte-queue.ts';
 import type { ByteSource } from '../base/byte-stream.ts';
 import type { GatewayError } from '../base/errors.ts';
@@ -20,6 +23,7 @@ export class ReceivedBody implements ByteSource {
   #paused = false;
   #wanted = 0;
   #ready: (() => void) | undefined;
+  #scheduled = false;
 
   constructor(control: BodyControl) {
     this.#control = control;
@@ -36,7 +40,7 @@ export class ReceivedBody implements ByteSource {
   request(size: number, ready: () => void): void {
     this.#wanted = Math.max(1, size);
     this.#ready = ready;
-    if (this.#ended || this.queue.length >= this.#wanted) process.nextTick(notifyReader, this);
+    if (this.#ended || this.queue.length >= this.#wanted) this.#schedule();
     else this.#resume();
   }
 
@@ -63,13 +67,13 @@ export class ReceivedBody implements ByteSource {
       this.#paused = true;
       this.#control.pause();
     }
-    if (length >= this.#wanted) this.notify();
+    if (length >= this.#wanted) this.#schedule();
   }
 
   finish(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.notify();
+    this.#schedule();
   }
 
   /** The body breaks off; what has arrived stays readable. */
@@ -79,12 +83,20 @@ export class ReceivedBody implements ByteSource {
     this.finish();
   }
 
-  /** Calls the waiting reader, if one waits. */
+  /** Calls the waiting reader, if one waits and has what it waits for. */
   notify(): void {
+    this.#scheduled = false;
     const ready = this.#ready;
+    if (!this.#ended && this.queue.length < this.#wanted) return;
     this.#ready = undefined;
     this.#wanted = 0;
     ready?.();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#ready === undefined) return;
+    this.#scheduled = true;
+    process.nextTick(notifyReader, this);
   }
 
   #resume(): void {

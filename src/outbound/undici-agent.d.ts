@@ -19,5 +19,6 @@ declare module 'undici/lib/dispatcher/agent.js' {
     destroy(): Promise<void>;
   }
 
+  // biome-ignore lint/style/noDefaultExport: it is what the file has
   export { Agent as default };
 }

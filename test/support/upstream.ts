@@ -68,7 +68,7 @@ async function listen(
   server.on(event, () => {
     connections += 1;
   });
-  server.on('clientError', () => undefined);
+  server.on('clientError', (_error: Error, socket: Socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
   server.on('tlsClientError', () => undefined);
   server.on('sessionError', () => undefined);
   await new Promise<void>((resolve, reject) => {
