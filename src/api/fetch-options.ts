@@ -68,6 +68,19 @@ export function readFetchRequest(script: LoadedScript, L: LuaThread): FetchReque
     tls: undefined,
   };
 
+  if (x.lua_type(L, 2) > LUA_TYPE.nil) readOptions(script, L, draft);
+
+  const method = draft.method ?? (draft.body === undefined ? 'GET' : 'POST');
+  checkMethod(method);
+  if (draft.body !== undefined && (method === 'GET' || method === 'HEAD'))
+    throw new LuaError(`a ${method} request has no body`);
+  return { ...draft, url, method, ...finishFields(draft) };
+}
+
+/** The table at index 2. */
+function readOptions(script: LoadedScript, L: LuaThread, draft: Draft): void {
+  const { state } = script;
+  const { exports: x } = state;
   readOptionTable(state, L, 2, 'fetch', {
     method: (name) => {
       draft.method = stringOption(state, L, name);
@@ -86,12 +99,6 @@ export function readFetchRequest(script: LoadedScript, L: LuaThread): FetchReque
       draft.tls = readTls(script, L);
     },
   });
-
-  const method = draft.method ?? (draft.body === undefined ? 'GET' : 'POST');
-  checkMethod(method);
-  if (draft.body !== undefined && (method === 'GET' || method === 'HEAD'))
-    throw new LuaError(`a ${method} request has no body`);
-  return { ...draft, url, method, ...finishFields(draft) };
 }
 
 /** Names in lower case, checked; the length of a body that is a source is taken out of them. */

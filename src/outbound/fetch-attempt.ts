@@ -49,7 +49,7 @@ export class FetchAttempt implements Dispatcher.DispatchHandler {
     if (bodyLength !== undefined) headers.push('content-length', String(bodyLength));
     const options = {
       origin: url.origin,
-      path: url.pathname + url.search,
+      path: url.path,
       method,
       headers,
       body: this.#sentBody ?? (body instanceof Uint8Array ? body : null),

@@ -1,6 +1,12 @@
 /** Says in the gateway's words why a request that went out has failed. */
 import { type ErrorCode, GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 
+/** What is fetched, as messages name it: without a query, which may hold secrets. */
+interface FetchUrl {
+  readonly origin: string;
+  readonly pathname: string;
+}
+
 /** What scripts are told, and the code of the log. */
 type Reason = 'closed' | 'denied' | 'invalid' | 'io' | 'limit' | 'notfound' | 'refused' | 'timeout';
 
@@ -38,7 +44,7 @@ const TLS_CODES =
   /^(?:ERR_TLS_|ERR_SSL_|ERR_OSSL_|CERT_|DEPTH_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_|INVALID_(?:CA|PURPOSE))/;
 
 /** A failure of a fetch, for `nil, message, code`. */
-export function fetchFailure(reason: Reason, url: URL, text: string, cause?: unknown): GatewayError {
+export function fetchFailure(reason: Reason, url: FetchUrl, text: string, cause?: unknown): GatewayError {
   const code: ErrorCode = `LGW_FETCH_${reason.toUpperCase()}`;
   return new GatewayError(code, `Cannot fetch "${url.origin}${url.pathname}": ${text}`, {
     luaCode: reason,
@@ -47,7 +53,7 @@ export function fetchFailure(reason: Reason, url: URL, text: string, cause?: unk
 }
 
 /** The failure for what undici, node:tls or the sender of a body has thrown. */
-export function fetchErrorOf(url: URL, thrown: unknown): GatewayError {
+export function fetchErrorOf(url: FetchUrl, thrown: unknown): GatewayError {
   if (thrown instanceof GatewayError) return thrown;
   const code = systemCodeOf(thrown);
   // the parser's errors have no code

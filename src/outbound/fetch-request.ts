@@ -26,8 +26,17 @@ export interface FetchTimeouts {
 /** A body: bytes, or a source that is read as the upstream takes it. */
 export type FetchBody = Uint8Array | ByteSource;
 
+/** A URL taken apart; getters of the platform's own compute what they tell again and again. */
+export interface FetchUrl {
+  readonly href: string;
+  readonly origin: string;
+  readonly pathname: string;
+  /** With the query. */
+  readonly path: string;
+}
+
 export interface FetchRequest {
-  readonly url: URL;
+  readonly url: FetchUrl;
   readonly method: string;
   /** Flat names and values, byte strings that have been checked. */
   readonly fields: readonly string[];
@@ -64,8 +73,25 @@ export function isIdempotent(method: string): boolean {
   return IDEMPOTENT.has(method);
 }
 
+/** Scripts ask for the same again and again: what was parsed last. */
+const parsed = new Map<string, FetchUrl>();
+const PARSED_MAX = 256;
+/** Longer ones are mostly different. */
+const PARSED_LENGTH_MAX = 256;
+
 /** The URL of a text, perhaps relative to `base`; throws a GatewayError. */
-export function parseUrl(text: string, base?: URL): URL {
+export function parseUrl(text: string, base?: FetchUrl): FetchUrl {
+  if (base !== undefined || text.length > PARSED_LENGTH_MAX) return parseAnew(text, base);
+  let url = parsed.get(text);
+  if (url === undefined) {
+    url = parseAnew(text, undefined);
+    if (parsed.size >= PARSED_MAX) parsed.clear();
+    parsed.set(text, url);
+  }
+  return url;
+}
+
+function parseAnew(text: string, base: FetchUrl | undefined): FetchUrl {
   const shown = JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
   if (text.length > URL_BYTES_MAX) {
     throw invalid(
@@ -75,7 +101,7 @@ export function parseUrl(text: string, base?: URL): URL {
   if (UNSAFE.test(text)) throw invalid(`Cannot fetch ${shown}: the URL holds a blank or control character`);
   let url: URL;
   try {
-    url = new URL(text, base);
+    url = new URL(text, base?.href);
   } catch {
     throw invalid(`Cannot fetch ${shown}: it is no URL`);
   }
@@ -83,7 +109,8 @@ export function parseUrl(text: string, base?: URL): URL {
     throw invalid(`Cannot fetch ${shown}: the scheme is neither "http" nor "https"`);
   if (url.username !== '' || url.password !== '')
     throw invalid(`Cannot fetch "${url.origin}": a URL with a password belongs into "authorization"`);
-  return url;
+  const { href, origin, pathname, search } = url;
+  return { href, origin, pathname, path: pathname + search };
 }
 
 /** Throws a GatewayError for a method that is none, or that would open a tunnel. */

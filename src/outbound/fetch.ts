@@ -3,7 +3,7 @@ import type { GatewayError } from '../base/errors.ts';
 import type { Agents } from './agents.ts';
 import { type AttemptWatch, FetchAttempt } from './fetch-attempt.ts';
 import { fetchErrorOf, fetchFailure } from './fetch-error.ts';
-import { type FetchRequest, isIdempotent } from './fetch-request.ts';
+import { type FetchRequest, type FetchUrl, isIdempotent } from './fetch-request.ts';
 import { BODY_READ_BYTES_MAX } from './outbound-limits.ts';
 import { type BodyControl, ReceivedBody } from './received-body.ts';
 import { redirected, redirectTarget } from './redirect.ts';
@@ -17,7 +17,7 @@ export interface FetchResponse {
   /** Flat names, in lower case, and values, as byte strings. */
   readonly fields: readonly string[];
   /** Where it came from, after redirects. */
-  readonly url: URL;
+  readonly url: FetchUrl;
   readonly body: ReceivedBody;
 }
 
@@ -62,6 +62,7 @@ export class Fetch implements AttemptWatch, BodyControl {
   /** Ends it, wherever it is. `answered` is not called any more; a body that has not ended fails. */
   cancel(): void {
     this.#cancelled = true;
+    if (this.#phase === 'ended') return;
     this.#end(fetchFailure('closed', this.#request.url, 'the stream was closed'), false);
   }
 
