@@ -35,7 +35,28 @@ const PEM = /^\s*-----BEGIN /;
 /** A day: a timer of Node ends at 24.8 days and fires at once beyond. */
 const SECONDS_MAX = 86_400;
 
-let userAgent: string | undefined;
+/** A request without options. */
+const PLAIN: Omit<FetchRequest, 'url' | 'fields'> = {
+  method: 'GET',
+  body: undefined,
+  bodyLength: undefined,
+  redirectsMax: REDIRECTS_DEFAULT,
+  timeouts: {
+    connectMs: CONNECT_TIMEOUT_MS_MAX,
+    headMs: HEAD_TIMEOUT_MS,
+    idleMs: IDLE_TIMEOUT_MS,
+    wholeMs: Number.POSITIVE_INFINITY,
+  },
+  tls: undefined,
+};
+
+let fieldsOfOurs: readonly string[] | undefined;
+
+/** What is sent where a script does not say otherwise. */
+function ownFields(): readonly string[] {
+  fieldsOfOurs ??= ['user-agent', `lgateway/${packageVersion()}`];
+  return fieldsOfOurs;
+}
 
 /** What is being read. */
 interface Draft {
@@ -53,22 +74,18 @@ export function readFetchRequest(script: LoadedScript, L: LuaThread): FetchReque
   const { state } = script;
   const { exports: x } = state;
   const url = parseUrl(fromBytes(state.checkString(L, 1)));
+  if (x.lua_type(L, 2) <= LUA_TYPE.nil) return { ...PLAIN, url, fields: ownFields() };
   const draft: Draft = {
     method: undefined,
     fields: [],
     body: undefined,
     bodyLength: undefined,
     redirectsMax: REDIRECTS_DEFAULT,
-    timeouts: {
-      connectMs: CONNECT_TIMEOUT_MS_MAX,
-      headMs: HEAD_TIMEOUT_MS,
-      idleMs: IDLE_TIMEOUT_MS,
-      wholeMs: Number.POSITIVE_INFINITY,
-    },
+    timeouts: { ...PLAIN.timeouts },
     tls: undefined,
   };
 
-  if (x.lua_type(L, 2) > LUA_TYPE.nil) readOptions(script, L, draft);
+  readOptions(script, L, draft);
 
   const method = draft.method ?? (draft.body === undefined ? 'GET' : 'POST');
   checkMethod(method);
@@ -115,8 +132,7 @@ function finishFields(draft: Draft): Pick<FetchRequest, 'fields' | 'bodyLength'>
     else fields.push(name, value);
     if (name === 'user-agent') namesAgent = true;
   }
-  userAgent ??= `lgateway/${packageVersion()}`;
-  if (!namesAgent) fields.push('user-agent', userAgent);
+  if (!namesAgent) fields.push(...ownFields());
   const isSource = draft.body !== undefined && !(draft.body instanceof Uint8Array);
   return { fields, bodyLength: isSource ? bodyLength : undefined };
 }

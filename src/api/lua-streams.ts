@@ -2,6 +2,7 @@
  * Streams beside files and the client: userdata that stand for a byte source, a byte sink or both, with properties of
  * their own. Whoever opens one pushes it here; `httpd.read`, `write`, `copy` and `close` find it here.
  */
+import { ByteQueue } from '../base/byte-queue.ts';
 import type { ByteSink, ByteSource } from '../base/byte-stream.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
@@ -23,6 +24,21 @@ export interface LuaStream {
   /** Ends it and frees what it holds; called at most once. */
   close(): void;
 }
+
+/** A stream that has been read to its end. */
+const DRAINED: LuaStream = {
+  name: 'stream at its end',
+  source: {
+    queue: new ByteQueue(),
+    ended: true,
+    error: undefined,
+    request: (_size, ready) => process.nextTick(ready),
+    cancelRequest: () => undefined,
+    consumed: () => undefined,
+  },
+  sink: undefined,
+  close: () => undefined,
+};
 
 export class LuaStreams {
   readonly #state: State;
@@ -92,10 +108,21 @@ export class LuaStreams {
     }
     return this.#transfer.read(L, source, wanted, (T) => {
       const { error } = source;
+      if (error === undefined && source.ended && source.queue.length === 0) this.#drain(T, stream);
       // what arrived before the failure is given first; but part of it is not all
       if (error === undefined || (wanted.kind !== 'all' && x.lua_type(T, -1) !== LUA_TYPE.nil)) return 1;
       return this.#pushFailure(T, error.message, error.luaCode);
     });
+  }
+
+  /** Everything has been read: what the stream holds need not wait for the collector. */
+  #drain(L: LuaThread, stream: LuaStream): void {
+    const { exports: x, memory } = this.#state;
+    if (stream.sink !== undefined) return;
+    const number = memory.word(x.lua_touserdata(L, 1));
+    if (this.#open.get(number) !== stream) return;
+    this.#close(number);
+    this.#open.set(number, DRAINED);
   }
 
   /** httpd.write(stream, s): the number of bytes, or nil, message, code. */

@@ -45,8 +45,7 @@ export class FetchAttempt implements Dispatcher.DispatchHandler {
 
   send(agent: Agent): void {
     const { url, method, fields, body, bodyLength, tls } = this.#request;
-    const headers = [...fields];
-    if (bodyLength !== undefined) headers.push('content-length', String(bodyLength));
+    const headers = bodyLength === undefined ? fields : [...fields, 'content-length', String(bodyLength)];
     const options = {
       origin: url.origin,
       path: url.path,

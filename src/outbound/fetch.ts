@@ -42,7 +42,12 @@ export class Fetch implements AttemptWatch, BodyControl {
   #discarded = 0;
   #cancelled = false;
   #released = false;
+  /** One timer for all phases: it looks at what holds now when it fires, and goes on if that is later. */
   #timer: NodeJS.Timeout | undefined;
+  #deadline = Number.POSITIVE_INFINITY;
+  #lateText: (ms: number) => string = noConnection;
+  #phaseMs = 0;
+  #timerAt = 0;
   #wholeTimer: NodeJS.Timeout | undefined;
 
   constructor(agents: Agents, request: FetchRequest, watch: FetchWatch) {
@@ -76,7 +81,7 @@ export class Fetch implements AttemptWatch, BodyControl {
 
   /** A body is being sent: it is its source that is slow. */
   sourceAwaited(): void {
-    if (this.#phase === 'waiting') clearTimeout(this.#timer);
+    if (this.#phase === 'waiting') this.#deadline = Number.POSITIVE_INFINITY;
   }
 
   pieceGiven(): void {
@@ -97,7 +102,7 @@ export class Fetch implements AttemptWatch, BodyControl {
 
   data(chunk: Uint8Array): void {
     if (this.#phase === 'receiving') {
-      this.#timer?.refresh();
+      this.#expectData();
       this.#body?.receive(chunk);
     } else if (this.#phase === 'redirecting') {
       this.#discarded += chunk.length;
@@ -133,8 +138,7 @@ export class Fetch implements AttemptWatch, BodyControl {
 
   pause(): void {
     // the script's own time is not the upstream's
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#deadline = Number.POSITIVE_INFINITY;
     this.#attempt?.pause();
   }
 
@@ -153,8 +157,7 @@ export class Fetch implements AttemptWatch, BodyControl {
 
   #send(): void {
     this.#phase = 'connecting';
-    const { connectMs } = this.#request.timeouts;
-    this.#arm(connectMs, () => `no connection after ${seconds(connectMs)}`);
+    this.#expect(this.#request.timeouts.connectMs, noConnection);
     const agent = this.#agents.get(this.#request.tls);
     if (agent === undefined) {
       this.#agents.load().then(
@@ -240,18 +243,36 @@ export class Fetch implements AttemptWatch, BodyControl {
   // ---- time ------------------------------------------------------------------------------------------------------
 
   #expectHead(): void {
-    const { headMs } = this.#request.timeouts;
-    this.#arm(headMs, () => `no response after ${seconds(headMs)}`);
+    this.#expect(this.#request.timeouts.headMs, noResponse);
   }
 
   #expectData(): void {
-    const { idleMs } = this.#request.timeouts;
-    this.#arm(idleMs, () => `the response has stalled for ${seconds(idleMs)}`);
+    this.#expect(this.#request.timeouts.idleMs, stalled);
   }
 
-  #arm(ms: number, text: () => string): void {
+  #expect(ms: number, lateText: (ms: number) => string): void {
+    this.#lateText = lateText;
+    this.#phaseMs = ms;
+    this.#deadline = performance.now() + ms;
+    // a timer that fires earlier than needed goes on by itself
+    if (this.#timer !== undefined && this.#timerAt <= this.#deadline) return;
+    this.#arm(ms);
+  }
+
+  #arm(ms: number): void {
     clearTimeout(this.#timer);
-    this.#timer = Number.isFinite(ms) ? setTimeout(() => this.#timeOut(text()), ms) : undefined;
+    this.#timer = undefined;
+    this.#timerAt = this.#deadline;
+    if (Number.isFinite(ms)) this.#timer = setTimeout(lookAtTime, ms, this);
+  }
+
+  /** The timer has fired. */
+  lookAtTime(): void {
+    this.#timer = undefined;
+    const left = this.#deadline - performance.now();
+    // a timer may fire a little early
+    if (left <= 1) this.#timeOut(this.#lateText(this.#phaseMs));
+    else if (Number.isFinite(left)) this.#arm(left);
   }
 
   #timeOut(text: string): void {
@@ -263,6 +284,14 @@ export class Fetch implements AttemptWatch, BodyControl {
     clearTimeout(this.#wholeTimer);
   }
 }
+
+function lookAtTime(fetch: Fetch): void {
+  fetch.lookAtTime();
+}
+
+const noConnection = (ms: number): string => `no connection after ${seconds(ms)}`;
+const noResponse = (ms: number): string => `no response after ${seconds(ms)}`;
+const stalled = (ms: number): string => `the response has stalled for ${seconds(ms)}`;
 
 function seconds(ms: number): string {
   return `${ms / 1000} s`;
