@@ -31,6 +31,7 @@ export const CLIENT_BODY = 0x6c67_7734;
 
 /** A certificate or key: what is longer was not meant. */
 const PEM_BYTES_MAX = 1024 * 1024;
+const ASCII = /^[\x21-\x7e]*$/;
 const PEM = /^\s*-----BEGIN /;
 /** A day: a timer of Node ends at 24.8 days and fires at once beyond. */
 const SECONDS_MAX = 86_400;
@@ -300,6 +301,7 @@ function readPem({ fileSystem }: LoadedScript, textOrName: string): string {
 
 /** Bytes of a script as text: UTF-8, unless they are something else. */
 function fromBytes(bytes: string): string {
+  if (ASCII.test(bytes)) return bytes;
   const buffer = Buffer.from(bytes, 'latin1');
   return isUtf8(buffer) ? buffer.toString() : bytes;
 }
