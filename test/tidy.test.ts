@@ -15,9 +15,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   outbound: ['base'],
   http: ['base', 'tls'],
   lua: ['base'],
-  api: ['base', 'http', 'lua', 'file', 'outbound'],
-  worker: ['base', 'config', 'native', 'tls', 'file', 'http', 'lua', 'outbound', 'api'],
-  supervisor: ['base', 'config', 'native', 'tls', 'worker/messages.ts'],
+  shared: ['base'],
+  api: ['base', 'http', 'lua', 'file', 'outbound', 'shared'],
+  worker: ['base', 'config', 'native', 'tls', 'file', 'http', 'lua', 'outbound', 'api', 'shared'],
+  supervisor: ['base', 'config', 'native', 'tls', 'shared', 'worker/messages.ts'],
 };
 
 const SOURCE = join(PACKAGE_ROOT, 'src');

@@ -9,8 +9,8 @@ import type { Fetch, FetchResponse } from '../outbound/fetch.ts';
 import type { FetchRequest } from '../outbound/fetch-request.ts';
 import type { FetchOwner } from '../outbound/fetcher.ts';
 import { readFetchRequest } from './fetch-options.ts';
-import { currentInvocation } from './invocation.ts';
 import type { LoadedScript } from './loaded-script.ts';
+import { currentRun } from './lua-run.ts';
 
 /** How many fetches each scope has under way. */
 const owners = new WeakMap<Scope, FetchOwner>();
@@ -22,7 +22,9 @@ export function createFetch(script: LoadedScript): HostFunction {
   const fieldMetatable = createFieldMetatable();
 
   return (L) => {
-    const { scope } = currentInvocation(scheduler);
+    const run = currentRun(scheduler);
+    if (run === undefined) throw new LuaError('called outside of a request');
+    const { scope } = run;
     if (!scheduler.canWait(L))
       throw new LuaError('cannot wait for the network here: a yield cannot cross this call');
     try {

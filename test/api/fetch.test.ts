@@ -786,3 +786,28 @@ test('Reading one response while another arrives never enters the parser twice',
     },
   );
 });
+
+test('Tasks of a request fetch at the same time, and a timer fetches without one', async () => {
+  const waiting: (() => void)[] = [];
+  await using(
+    plainUpstream((request, response) => {
+      if (request.url === '/timer') {
+        response.end('timed');
+        return;
+      }
+      waiting.push(() => response.end(`answer ${request.url}`));
+      if (waiting.length === 3) for (const answer of waiting) answer();
+    }),
+    async ({ url }) => {
+      const text = await say(`
+        local function get(n) return httpd.read(assert(httpd.fetch('${url}/' .. n)), 'a') end
+        local a, b = httpd.spawn(get, 'a'), httpd.spawn(get, 'b')
+        say(get('c'))
+        say(select(2, httpd.wait(a))) say(select(2, httpd.wait(b)))
+        httpd.timer(0.001, function() done = get('timer') end)
+        while not done do httpd.sleep(0.005) end
+        say(done)`);
+      assert.equal(text, 'answer /c\ntrue answer /a\ntrue answer /b\ntimed');
+    },
+  );
+});
