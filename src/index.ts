@@ -5,14 +5,20 @@ import type { CounterName } from './base/counters.ts';
 import { type ErrorCode, GatewayError } from './base/errors.ts';
 import { createLogger, type LogLevel } from './base/logger.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from './base/script-rights.ts';
-import type { Config, ListenAddress, MappingConfig } from './config/config.ts';
+import {
+  type Config,
+  DEFAULT_HTTP2_LAYER,
+  type Http2Layer,
+  type ListenAddress,
+  type MappingConfig,
+} from './config/config.ts';
 import { DEFAULT_LIMITS, type Limits } from './config/limits.ts';
 import { withMappings } from './config/ready-made-mappings.ts';
 import { compileLuaModule } from './lua/wasm-module.ts';
 import { LogSink } from './supervisor/log-sink.ts';
 import { type BoundAddress, Supervisor } from './supervisor/supervisor.ts';
 
-export type { BoundAddress, CounterName, Limits, ListenAddress, LogLevel, MappingConfig };
+export type { BoundAddress, CounterName, Http2Layer, Limits, ListenAddress, LogLevel, MappingConfig };
 export { DEFAULT_LIMITS, type ErrorCode, GatewayError };
 
 /** How a gateway inside another program is to run; everything may be left out. */
@@ -25,6 +31,8 @@ export interface GatewayOptions {
   readonly listen?: Partial<ListenAddress>;
   /** A second listener without TLS; default: none. */
   readonly cleartext?: ListenAddress;
+  /** Whose HTTP/2 sessions; default: `node`. */
+  readonly http2?: Http2Layer;
   /** Virtual root of scripts and of all file access from Lua; default: none. */
   readonly root?: string;
   /** Worker threads; default: one per processor. */
@@ -95,6 +103,7 @@ function completeConfig(options: GatewayOptions): Config {
     certificateFiles: options.certificateFiles,
     listen: { address: options.listen?.address, port: options.listen?.port ?? DEFAULT_PORT },
     cleartext: options.cleartext,
+    http2: options.http2 ?? DEFAULT_HTTP2_LAYER,
     root: options.root,
     workers: options.workers ?? availableParallelism(),
     limits: { ...DEFAULT_LIMITS, ...options.limits },
