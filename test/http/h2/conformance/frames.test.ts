@@ -139,8 +139,9 @@ rule('RFC 9113 §4.3: a field block may come in many pieces', async (peer) => {
 });
 
 rule('RFC 9113 §4.3: a block is whole with END_HEADERS only, whatever has come of it', async (peer) => {
-  const bytes = block(requestFields('/hello'));
-  peer.send(headersFrame(1, bytes, FLAG.endStream));
+  // nothing may come between, not even the acknowledgement of settings
+  await peer.settled();
+  peer.send(headersFrame(1, block(requestFields('/hello')), FLAG.endStream));
   await new Promise((resolve) => setTimeout(resolve, 20));
   expectUnreached();
   peer.send(frame(FRAME.continuation, FLAG.endHeaders, 1));

@@ -68,6 +68,7 @@ rule(
 rule(
   'RFC 9113 §3.4: preface, settings and a request may come octet by octet',
   async (peer) => {
+    peer.keepSettingsUnacknowledged();
     const bytes = Buffer.concat([PREFACE, settingsFrame([SETTING.enablePush, 0])]);
     for (const octet of bytes) {
       peer.raw(Buffer.from([octet]));
