@@ -70,6 +70,8 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   #droppedBytes = 0;
 
   waitingSince = 0;
+  /** The session knows it by its number. */
+  listed = false;
 
   constructor(
     session: Session,
@@ -256,7 +258,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     if (this.#declaredLeft > 0) return false;
     if (this.#state === HALF_CLOSED_LOCAL) {
       this.#close();
-      this.#session.streamClosed(this, false);
+      this.#session.streamClosed(this);
       return true;
     }
     this.#transition(HALF_CLOSED_REMOTE);
@@ -344,7 +346,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     this.#exchange = undefined;
     if (this.#state === HALF_CLOSED_REMOTE) {
       this.#close();
-      this.#session.streamClosed(this, false);
+      this.#session.streamClosed(this);
     } else {
       this.#transition(HALF_CLOSED_LOCAL);
       this.#paused = false;

@@ -83,7 +83,7 @@ export class Session implements FrameSink {
   #peerLeaves = false;
   #settingsSeen = false;
   #settingsAcknowledged = false;
-  readonly #startedAt = performance.now();
+  readonly #startedAt = Date.now();
   #roundTripMs = ROUND_TRIP_MS;
 
   // a head block that is spread over frames
@@ -101,7 +101,8 @@ export class Session implements FrameSink {
   #active = false;
   /** When the end was announced, or came; 0 before. */
   closingSince = 0;
-  #framesSwept = 0;
+  /** Where the last sweep found the reader, and since when it has stood still there. */
+  #sweptAt = -1;
   #amidFrameSince = 0;
   #waitingSince = 0;
 
@@ -233,15 +234,18 @@ export class Session implements FrameSink {
     this.output.end();
   }
 
+  /** A client that has begun to say something has to say it in time. */
   #sweepReading(now: number, headTimeoutMs: number): void {
     const { framesTotal, isAmidFrame } = this.#reader;
     const waits = isAmidFrame || this.#blockStream !== 0 || !this.#settingsSeen;
-    if (!waits || (framesTotal !== this.#framesSwept && this.#blockStream === 0)) this.#amidFrameSince = 0;
-    else if (this.#amidFrameSince === 0) this.#amidFrameSince = now;
-    else if (now - this.#amidFrameSince >= headTimeoutMs)
-      this.fail(ERROR_CODE.enhanceYourCalm, `a frame or a head took longer than ${headTimeoutMs} ms`);
-    this.#framesSwept = framesTotal;
-    if (!this.#settingsAcknowledged && performance.now() - this.#startedAt >= SETTINGS_ACKNOWLEDGED_MS)
+    const goesOn = this.#blockStream === 0 ? framesTotal : -this.#blockStream;
+    if (!waits || goesOn !== this.#sweptAt) this.#amidFrameSince = now;
+    else if (now - this.#amidFrameSince >= headTimeoutMs) {
+      const code = this.#settingsSeen ? ERROR_CODE.enhanceYourCalm : ERROR_CODE.settingsTimeout;
+      this.fail(code, `a frame or a head took longer than ${headTimeoutMs} ms`);
+    }
+    this.#sweptAt = goesOn;
+    if (!this.#settingsAcknowledged && now - this.#startedAt >= SETTINGS_ACKNOWLEDGED_MS)
       this.fail(
         ERROR_CODE.settingsTimeout,
         `settings were not acknowledged within ${SETTINGS_ACKNOWLEDGED_MS} ms`,
@@ -543,7 +547,7 @@ export class Session implements FrameSink {
     // most streams have come and gone by now
     if (!stream.isClosed) {
       if (this.deaf) stream.cut();
-      else this.#streams.set(streamId, stream);
+      else this.#list(stream);
     }
   }
 
@@ -581,7 +585,7 @@ export class Session implements FrameSink {
     else {
       const stream = this.#streams.get(streamId);
       if (stream === undefined) {
-        this.#closed.add(streamId, RESET_BY_CLIENT);
+        if ((streamId & 1) === 1) this.#closed.add(streamId, RESET_BY_CLIENT);
         // of a request that was answered at once the client could not know
         this.#countControlFrame();
         return;
@@ -602,7 +606,7 @@ export class Session implements FrameSink {
       else if (this.#settingsAcknowledged) this.#countControlFrame();
       else {
         this.#settingsAcknowledged = true;
-        this.#roundTripMs = Math.max(ROUND_TRIP_MS, performance.now() - this.#startedAt);
+        this.#roundTripMs = Math.max(ROUND_TRIP_MS, Date.now() - this.#startedAt);
       }
       return;
     }
@@ -699,8 +703,8 @@ export class Session implements FrameSink {
 
   // ---- streams ----
 
-  /** A stream has ended in order, or `pushed` ones before. */
-  streamClosed(stream: H2Stream, _reset: boolean): void {
+  /** Both sides of a stream have ended. */
+  streamClosed(stream: H2Stream): void {
     this.#forget(stream, ENDED);
   }
 
@@ -779,9 +783,14 @@ export class Session implements FrameSink {
     return streamId === 0 || streamId > ((streamId & 1) === 0 ? this.#lastPushId : this.#lastId);
   }
 
+  #list(stream: H2Stream): void {
+    stream.listed = true;
+    this.#streams.set(stream.id, stream);
+  }
+
   /** The stream is closed. */
   #forget(stream: H2Stream, ending: Ending): void {
-    this.#streams.delete(stream.id);
+    if (stream.listed) this.#streams.delete(stream.id);
     this.#openStreams -= 1;
     this.#active = true;
     if (stream.pushed) this.#pushes -= 1;
@@ -829,7 +838,7 @@ export class Session implements FrameSink {
     this.#openStreams += 1;
     this.#pushes += 1;
     this.#active = true;
-    this.#streams.set(id, stream);
+    this.#list(stream);
     this.#settings.counters.add('pushesTotal', 1);
     return exchange;
   }
