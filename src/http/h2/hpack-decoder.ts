@@ -70,7 +70,11 @@ export class HpackDecoder {
     const slot = slotOf(bytes, start, end);
     if (size <= REMEMBERED_BYTES_MAX) {
       const known = this.#remembered?.[slot];
-      if (known !== undefined && known.tableState === this.#tableState && isEqual(known.bytes, bytes, start, size))
+      if (
+        known !== undefined &&
+        known.tableState === this.#tableState &&
+        isEqual(known.bytes, bytes, start, size)
+      )
         return known.section;
     }
     const before = this.#tableState;
