@@ -5,6 +5,7 @@ import { CHUNK_BYTES_MAX } from '../chunk-pool.ts';
 import { describeConnection } from '../connection-info.ts';
 import type { ConnectionInfo, Exchange, Fields, PushPromise } from '../exchange.ts';
 import type { ExchangeSettings, ResponseHead } from '../exchange-wire.ts';
+import type { RequestHead } from '../request-head.ts';
 import { BUFFER_BYTES_MAX } from '../response-buffer.ts';
 import { ServerExchange } from '../server-exchange.ts';
 import type { StallWatch } from '../stall-watch.ts';
@@ -24,9 +25,10 @@ import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { FLAG, FRAME_TYPE, INITIAL_WINDOW_BYTES, PING_BYTES, STREAM_ID_MAX } from './frame-types.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { H2Stream, STREAM_WINDOW_BYTES } from './h2-stream.ts';
-import { HeadCodec, TOO_LARGE } from './head-codec.ts';
+import { HeadCodec } from './head-codec.ts';
+import { HeadReader, type KnownHead } from './known-head.ts';
 import { DEFAULT_PRIORITY, parsePriority } from './priority.ts';
-import { checkTrailers, type ParsedHead, parseRequestHead } from './request-head.ts';
+import { checkTrailers } from './request-head.ts';
 import { SessionOutput } from './session-output.ts';
 import { PeerSettings, SETTING, SETTING_BYTES } from './settings.ts';
 
@@ -65,7 +67,7 @@ export class Session implements FrameSink {
   readonly #settings: ExchangeSettings;
   readonly #handle: (exchange: Exchange) => void;
   readonly #info: ConnectionInfo;
-  readonly #scheme: 'https' | 'http';
+  readonly #heads: HeadReader;
   readonly #reader: FrameReader;
   readonly #abuse: AbuseLimits;
   readonly #codec: HeadCodec;
@@ -119,7 +121,10 @@ export class Session implements FrameSink {
     this.stalls = settings.stalls;
     this.#handle = handle;
     this.#info = describeConnection(socket);
-    this.#scheme = socket instanceof TLSSocket ? 'https' : 'http';
+    this.#heads = new HeadReader(this.#info, socket instanceof TLSSocket ? 'https' : 'http', {
+      headBytesMax: limits.headBytesMax,
+      bodyBytesMax: settings.bodyBytesMax,
+    });
     this.#abuse = new AbuseLimits(limits.abuse);
     this.output = new SessionOutput(socket, writer, this.#abuse);
     this.#reader = new FrameReader(this);
@@ -493,7 +498,7 @@ export class Session implements FrameSink {
     if (streamId <= this.#lastId) {
       const stream = this.#streams.get(streamId);
       if (stream === undefined) this.#takeOnClosed(streamId, FRAME_TYPE.headers);
-      else this.#takeTrailers(stream, decoded, endStream);
+      else this.#takeTrailers(stream, decoded.fields, endStream);
       return;
     }
     this.#lastId = streamId;
@@ -506,56 +511,33 @@ export class Session implements FrameSink {
       this.#refuse(streamId, ERROR_CODE.refusedStream);
       return;
     }
-    if (decoded === TOO_LARGE) {
+    if (decoded.tooLarge) {
       this.#refuse(streamId, ERROR_CODE.enhanceYourCalm);
       return;
     }
-    const head = parseRequestHead(decoded);
+    const head = this.#heads.read(decoded);
     if (typeof head === 'string') this.#refuseMalformed(streamId, head);
     else if ((flags & SELF_DEPENDENT) !== 0) this.#refuseMalformed(streamId, 'the stream depends on itself');
-    else if (endStream && (head.declaredLength ?? 0) > 0)
+    else if (endStream && (head.bodyless.declaredLength ?? 0) > 0)
       this.#refuseMalformed(streamId, 'a body is shorter than its content-length');
     else this.#serve(streamId, head, endStream);
   }
 
-  #serve(streamId: number, head: ParsedHead, endStream: boolean): void {
-    const priority = head.priority === undefined ? DEFAULT_PRIORITY : parsePriority(head.priority);
-    const stream = new H2Stream(this, streamId, head, endStream, priority.urgency, priority.incremental);
-    const exchange = new ServerExchange(
-      {
-        protocol: 'HTTP/2',
-        method: head.method,
-        target: head.target,
-        scheme: this.#scheme,
-        authority: head.authority,
-        fields: head.fields,
-        connection: this.#info,
-        pushed: false,
-        hasBody: !endStream,
-        declaredLength: head.declaredLength,
-      },
-      stream,
-      this.#settings,
-    );
+  #serve(streamId: number, head: KnownHead, endStream: boolean): void {
+    const request = endStream ? head.bodyless : head.withBody;
+    const stream = new H2Stream(this, streamId, request, head.expectsContinue, head.priority);
+    const exchange = new ServerExchange(request, stream, this.#settings);
     stream.attach(exchange);
     this.#lastServedId = streamId;
     this.#openStreams += 1;
     this.#active = true;
-    const refusal = this.#refusalOf(head);
-    if (refusal === 0) this.#handle(exchange);
-    else exchange.reset(refusal);
+    if (head.refusal === 0) this.#handle(exchange);
+    else exchange.reset(head.refusal);
     // most streams have come and gone by now
     if (!stream.isClosed) {
       if (this.deaf) stream.cut();
       else this.#list(stream);
     }
-  }
-
-  #refusalOf(head: ParsedHead): number {
-    if (head.bytes > this.#limits.headBytesMax) return 431;
-    if (head.expect !== undefined && head.expect !== '100-continue') return 417;
-    const limit = this.#settings.bodyBytesMax;
-    return limit > 0 && head.declaredLength !== undefined && head.declaredLength > limit ? 413 : 0;
   }
 
   #takeTrailers(stream: H2Stream, fields: Fields, endStream: boolean): void {
@@ -801,39 +783,41 @@ export class Session implements FrameSink {
   // ---- writing, for streams ----
 
   sendHead(streamId: number, head: ResponseHead, endStream: boolean): void {
-    this.output.headers(streamId, this.#codec.encodeHead(head), endStream);
+    const size = this.#codec.encodeHead(head);
+    this.output.headers(streamId, this.#codec.bytes, size, endStream);
   }
 
   sendInformational(streamId: number, status: number, fields: Fields): void {
-    this.output.headers(streamId, this.#codec.encodeInformational(status, fields), false);
+    const size = this.#codec.encodeInformational(status, fields);
+    this.output.headers(streamId, this.#codec.bytes, size, false);
   }
 
   sendTrailers(streamId: number, fields: Fields): void {
-    this.output.headers(streamId, this.#codec.encodeTrailers(fields), true);
+    const size = this.#codec.encodeTrailers(fields);
+    this.output.headers(streamId, this.#codec.bytes, size, true);
   }
 
   push(parentId: number, promise: PushPromise): Exchange | undefined {
     if (!this.canPush) return undefined;
     this.#lastPushId += 2;
     const id = this.#lastPushId;
-    this.output.pushPromise(parentId, id, this.#codec.encodePromise(promise));
-    const stream = new H2Stream(this, id, undefined, true, DEFAULT_PRIORITY.urgency, true);
-    const exchange = new ServerExchange(
-      {
-        protocol: 'HTTP/2',
-        method: promise.method,
-        target: promise.target,
-        scheme: promise.scheme === 'http' ? 'http' : 'https',
-        authority: promise.authority,
-        fields: promise.fields,
-        connection: this.#info,
-        pushed: true,
-        hasBody: false,
-        declaredLength: undefined,
-      },
-      stream,
-      this.#settings,
-    );
+    const size = this.#codec.encodePromise(promise);
+    this.output.pushPromise(parentId, id, this.#codec.bytes, size);
+    const request: RequestHead = {
+      protocol: 'HTTP/2',
+      method: promise.method,
+      target: promise.target,
+      scheme: promise.scheme === 'http' ? 'http' : 'https',
+      authority: promise.authority,
+      fields: promise.fields,
+      connection: this.#info,
+      pushed: true,
+      hasBody: false,
+      declaredLength: undefined,
+      memo: undefined,
+    };
+    const stream = new H2Stream(this, id, request, false, DEFAULT_PRIORITY);
+    const exchange = new ServerExchange(request, stream, this.#settings);
     stream.attach(exchange);
     this.#openStreams += 1;
     this.#pushes += 1;
