@@ -24,8 +24,8 @@ export type Wanted =
  * stays where it is, in the script's memory, and is not copied to ours.
  */
 const PIECE_BYTES = 16 * 1024;
-/** Up to this size a piece is handed over as a byte string where the sink takes one: no view has to be made for it. */
-const TEXT_BYTES_MAX = 4 * 1024;
+/** Up to this size a piece goes over as a byte string where the sink takes one, which costs less than a view and its copy. */
+const TEXT_BYTES_MAX = 1024;
 /** One read cannot collect more: Lua could not hold the string (wasm memory ends at 2 GiB, a state's much earlier). */
 const READ_BYTES_MAX = 1024 * 1024 * 1024;
 

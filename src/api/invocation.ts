@@ -9,7 +9,6 @@ import { LuaError } from '../lua/lua-error.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import type { HandlerFunction, HandlerOptions, LoadedScript } from './loaded-script.ts';
 import { PreloadLinks } from './preload-links.ts';
-import { packRequest } from './request-facts.ts';
 import { nextRequestNumber, requestIdOf } from './request-id.ts';
 
 /** The call that runs now; raises where none does, as while a script is loaded. */
@@ -83,8 +82,9 @@ export class Invocation implements CoroutineOwner {
       (L) => {
         script.state.pushReference(L, handler.reference);
         if (!handler.takesTables) return 0;
-        script.state.pushString(L, packRequest(this.exchange, this.route, this.#number));
-        return 1;
+        script.requestTables.pushFacts(L, this.exchange, this.route);
+        script.lazyTables.pushNumber(L, this.#number);
+        return 2;
       },
       this.#limits.cpuLimitMs,
     );

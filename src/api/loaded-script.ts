@@ -97,6 +97,7 @@ export class LoadedScript {
   readonly state: State;
   readonly scheduler: CoroutineScheduler;
   readonly lazyTables: LazyTables;
+  readonly requestTables: RequestTables;
   readonly heads: HeadCache;
   readonly transfer: ByteTransfer;
   readonly files: LuaFiles;
@@ -143,10 +144,11 @@ export class LoadedScript {
     installCoroutineLibrary(this.scheduler);
     installDebugLibrary(state);
     const tables = new RequestTables(state, options);
+    this.requestTables = tables;
     this.lazyTables = new LazyTables(
       state,
-      (T, facts, argument) => tables.fill(T, facts, argument),
-      (T, facts, argument, name) => tables.peek(T, facts, argument, name),
+      (T, argument, number) => tables.fill(T, argument, number),
+      (T, argument, number) => tables.peek(T, argument, number),
     );
     this.heads = new HeadCache(state);
     this.transfer = new ByteTransfer(this.scheduler);

@@ -1,6 +1,6 @@
 /**
- * What `env` and `header` are filled from, as one string: it waits inside the VM until a handler looks at its tables,
- * so that a request nobody asks about costs one short copy and holds nothing of ours.
+ * What `env` and `header` are filled from, also as one string: it waits inside the VM until a handler looks at its
+ * tables, so that a request nobody asks about costs one short copy and holds nothing of ours.
  */
 import type { ConnectionInfo, Exchange, Protocol } from '../http/exchange.ts';
 import type { Route } from '../http/handler.ts';
@@ -8,7 +8,6 @@ import { splitTarget } from '../http/path.ts';
 
 /** A request as its tables show it. */
 export interface RequestFacts {
-  readonly number: number;
   readonly handlerName: string;
   readonly protocol: Protocol;
   readonly method: string;
@@ -27,19 +26,37 @@ export interface RequestFacts {
 /** Separates the parts; none of them can hold it, and `unpackRequest` counts. */
 const SEPARATOR = '\n';
 /** Parts before the fields. */
-const HEAD_PARTS = 16;
+const HEAD_PARTS = 15;
 
 /** The parts of a connection, the same for all its requests. */
 const packedConnections = new WeakMap<ConnectionInfo, string>();
 
-export function packRequest(exchange: Exchange, route: Route, requestNumber: number): string {
+export function factsOf(exchange: Exchange, route: Route): RequestFacts {
+  const { protocol, method, target, scheme, authority, canPush, connection, fields } = exchange;
+  const { handlerName, path, query } = route;
+  return {
+    handlerName,
+    protocol,
+    method,
+    target,
+    path,
+    query,
+    scheme,
+    authority,
+    canPush,
+    connection,
+    fields,
+  };
+}
+
+export function packRequest(exchange: Exchange, route: Route): string {
   const { fields, connection } = exchange;
   let parts = packedConnections.get(connection);
   if (parts === undefined) {
     parts = packConnection(connection);
     packedConnections.set(connection, parts);
   }
-  let facts = `${requestNumber}\n${fields.length}\n${parts}\n${encodeName(route.handlerName)}\n${exchange.protocol}\n${exchange.method}\n${exchange.target}\n${exchange.scheme}\n${exchange.authority}\n${exchange.canPush ? 1 : 0}`;
+  let facts = `${fields.length}\n${parts}\n${encodeName(route.handlerName)}\n${exchange.protocol}\n${exchange.method}\n${exchange.target}\n${exchange.scheme}\n${exchange.authority}\n${exchange.canPush ? 1 : 0}`;
   for (let i = 0; i < fields.length; i++) facts += SEPARATOR + (fields[i] as string);
   return facts;
 }
@@ -48,29 +65,28 @@ export function packRequest(exchange: Exchange, route: Route, requestNumber: num
 export function unpackRequest(facts: string): RequestFacts | undefined {
   const parts = facts.split(SEPARATOR);
   const at = (index: number): string => parts[index] as string;
-  if (parts.length !== HEAD_PARTS + Number(at(1))) return undefined;
-  const target = at(12);
+  if (parts.length !== HEAD_PARTS + Number(at(0))) return undefined;
+  const target = at(11);
   const split = splitTarget(target);
   return {
-    number: Number(at(0)),
     connection: {
-      peerAddress: at(2),
-      peerPort: Number(at(3)),
-      localAddress: at(4),
-      localPort: Number(at(5)),
-      tlsProtocol: at(6) || undefined,
-      tlsCipher: at(7) || undefined,
-      tlsServerName: at(8) || undefined,
+      peerAddress: at(1),
+      peerPort: Number(at(2)),
+      localAddress: at(3),
+      localPort: Number(at(4)),
+      tlsProtocol: at(5) || undefined,
+      tlsCipher: at(6) || undefined,
+      tlsServerName: at(7) || undefined,
     },
-    handlerName: decodeURIComponent(at(9)),
-    protocol: at(10) as Protocol,
-    method: at(11),
+    handlerName: decodeURIComponent(at(8)),
+    protocol: at(9) as Protocol,
+    method: at(10),
     target,
     path: split?.path ?? target,
     query: split?.query,
-    scheme: at(13) === 'http' ? 'http' : 'https',
-    authority: at(14),
-    canPush: at(15) === '1',
+    scheme: at(12) === 'http' ? 'http' : 'https',
+    authority: at(13),
+    canPush: at(14) === '1',
     fields: parts.slice(HEAD_PARTS),
   };
 }

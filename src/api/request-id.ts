@@ -9,6 +9,11 @@ export function nextRequestNumber(): number {
   return count;
 }
 
+/** The number whose lower 32 bits are given, the latest there can be. */
+export function fullRequestNumber(low: number): number {
+  return count - ((count - low) >>> 0);
+}
+
 /** Unique among the workers of one machine and its restarts: start time, worker, number. */
 export function requestIdOf(workerId: number, requestNumber: number): string {
   return `${start}-${workerId}-${requestNumber.toString(36)}`;

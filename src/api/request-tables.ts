@@ -1,13 +1,16 @@
-/** Fills the two tables a handler is called with: `env` and `header` (spec: reference lhttpd, plus our additions). */
+/**
+ * Fills the two tables a handler is called with: `env` and `header` (spec: reference lhttpd, plus our additions). What
+ * they are filled from waits inside the VM: a packed string, or for requests that repeat two tables to be copied.
+ */
 import { httpDate } from '../base/clock.ts';
-import type { Fields } from '../http/exchange.ts';
+import type { Exchange, Fields } from '../http/exchange.ts';
 import { fieldValue } from '../http/fields.ts';
+import type { Route } from '../http/handler.ts';
 import { LuaError } from '../lua/lua-error.ts';
-import type { LuaThread } from '../lua/lua-exports.ts';
-import { LUA_TYPE } from '../lua/lua-exports.ts';
+import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { Reference, State } from '../lua/state.ts';
-import { type RequestFacts, unpackRequest } from './request-facts.ts';
-import { requestIdOf } from './request-id.ts';
+import { factsOf, packRequest, type RequestFacts, unpackRequest } from './request-facts.ts';
+import { fullRequestNumber, requestIdOf } from './request-id.ts';
 
 /** What is the same for all requests of a mapping. */
 export interface MappingFacts {
@@ -34,12 +37,35 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
 /** Entries of env and header that are looked up one by one; a handler that wants more gets the filled tables. */
 const PEEKS_MAX = 8;
 
+/** Requests whose tables are kept ready to be copied. */
+const TEMPLATES_MAX = 256;
+/** Once there are so many, the share of other repeated requests that take the place of the oldest. */
+const REPLACED = 1 / 16;
+
+/** What is remembered with a request that may come again. */
+class RequestMemo {
+  readonly owner: RequestTables;
+  readonly handlerName: string;
+  readonly canPush: boolean;
+  /** Its two tables, ready to be copied, under the keys 1 and 2 (light userdata). */
+  template: Reference | undefined;
+
+  constructor(owner: RequestTables, handlerName: string, canPush: boolean) {
+    this.owner = owner;
+    this.handlerName = handlerName;
+    this.canPush = canPush;
+  }
+}
+
 export class RequestTables {
   readonly #state: State;
   readonly #facts: MappingFacts;
   #last: { readonly packed: string; readonly facts: RequestFacts } | undefined;
   /** Look-ups in tables of the last request that were answered without filling them. */
   #peeks = 0;
+  /** The memos that have a template, in a ring. */
+  readonly #templates: RequestMemo[] = [];
+  #oldest = 0;
   /** Metatable of filled header tables, by scheme: case-insensitive lookup and aliases. */
   readonly #headerMetatables: Readonly<Record<'https' | 'http', Reference>>;
 
@@ -52,24 +78,117 @@ export class RequestTables {
     };
   }
 
-  /** Fills `env` (0) or `header` (1), the table on top of the stack, from what `packRequest` made. */
-  fill(L: LuaThread, packed: string, argument: 0 | 1): void {
-    const facts = this.#unpack(packed);
-    if (argument === 0) this.#fillEnvironment(L, facts);
-    else this.#fillHeader(L, facts);
+  /** Pushes what the tables of a request are filled from, when they are. */
+  pushFacts(L: LuaThread, exchange: Exchange, route: Route): void {
+    const { identity, canPush } = exchange;
+    const { memo } = identity;
+    if (
+      !(memo instanceof RequestMemo) ||
+      memo.owner !== this ||
+      memo.canPush !== canPush ||
+      memo.handlerName !== route.handlerName
+    ) {
+      identity.memo = new RequestMemo(this, route.handlerName, canPush);
+      this.#state.pushString(L, packRequest(exchange, route));
+      return;
+    }
+    if (memo.template === undefined && !this.#prepare(L, memo, exchange, route)) {
+      this.#state.pushString(L, packRequest(exchange, route));
+      return;
+    }
+    this.#state.pushReference(L, memo.template as Reference);
   }
 
-  /** Pushes the one value that the filled table has for `name`; false after several: filling it costs less. */
-  peek(L: LuaThread, packed: string, argument: 0 | 1, name: string): boolean {
-    const facts = this.#unpack(packed);
+  /** Fills `env` (0) or `header` (1), the table on top of the stack, from what `pushFacts` pushed, which is below it. */
+  fill(L: LuaThread, argument: 0 | 1, number: number): void {
+    if (this.#state.exports.lua_type(L, -2) === LUA_TYPE.table) {
+      this.#copyTemplate(L, argument);
+      if (argument === 1) this.#setHeaderMetatable(L);
+    } else {
+      const facts = this.#unpack(this.#state.toString(L, -2) ?? '');
+      if (argument === 0) this.#fillEnvironment(L, facts);
+      else this.#fillHeader(L, facts);
+    }
+    if (argument === 1) return;
+    for (const name of VARYING_NAMES) {
+      this.#state.pushInterned(L, name);
+      this.#state.pushString(L, this.#varyingValue(name, number));
+      this.#state.exports.lua_rawset(L, -3);
+    }
+  }
+
+  /** Pushes the one value that the filled table has for the name at index 2; false: filling it costs less. */
+  peek(L: LuaThread, argument: 0 | 1, number: number): boolean {
+    const { exports: x } = this.#state;
+    const name = this.#state.toString(L, 2) ?? '';
+    if (argument === 0 && (name === 'REQUEST_ID' || name === 'DATE_UTC')) {
+      this.#state.pushString(L, this.#varyingValue(name, number));
+      return true;
+    }
+    if (x.lua_type(L, -1) === LUA_TYPE.table) {
+      if (x.lua_rawgetp(L, -1, argument + 1) !== LUA_TYPE.table) throw new LuaError(NO_FACTS);
+      x.lua_pushvalue(L, 2);
+      x.lua_gettable(L, -2);
+      return true;
+    }
+    const facts = this.#unpack(this.#state.toString(L, -1) ?? '');
     this.#peeks += 1;
     if (this.#peeks > PEEKS_MAX) return false;
     const value =
       argument === 0 ? environmentValue(name, facts, this.#facts) : headerValue(name.toLowerCase(), facts);
-    if (value === undefined) this.#state.exports.lua_pushnil(L);
+    if (value === undefined) x.lua_pushnil(L);
     else if (typeof value === 'number') this.#state.pushInteger(L, value);
     else this.#state.pushString(L, value);
     return true;
+  }
+
+  /** Makes the two tables of a request that has come again; false: there are others enough. */
+  #prepare(L: LuaThread, memo: RequestMemo, exchange: Exchange, route: Route): boolean {
+    const { exports: x } = this.#state;
+    if (this.#templates.length === TEMPLATES_MAX) {
+      if (Math.random() >= REPLACED) return false;
+      const oldest = this.#templates[this.#oldest] as RequestMemo;
+      this.#state.release(oldest.template as Reference);
+      oldest.template = undefined;
+    }
+    const facts = factsOf(exchange, route);
+    x.lua_createtable(L, 0, 2);
+    x.lua_createtable(L, 0, ENVIRONMENT_NAMES.length);
+    this.#fillEnvironment(L, facts);
+    x.lua_rawsetp(L, -2, 1);
+    x.lua_createtable(L, 0, facts.fields.length / 2 + 4);
+    this.#fillHeader(L, facts);
+    x.lua_rawsetp(L, -2, 2);
+    memo.template = this.#state.keep(L);
+    this.#templates[this.#oldest] = memo;
+    this.#oldest = (this.#oldest + 1) % TEMPLATES_MAX;
+    return true;
+  }
+
+  /** Copies a table of the template below it into the one on top of the stack. */
+  #copyTemplate(L: LuaThread, argument: 0 | 1): void {
+    const { exports: x } = this.#state;
+    if (x.lua_rawgetp(L, -2, argument + 1) !== LUA_TYPE.table) throw new LuaError(NO_FACTS);
+    x.lua_pushnil(L);
+    while (x.lua_next(L, -2) !== 0) {
+      // table, template, key, value
+      x.lua_pushvalue(L, -2);
+      x.lua_rotate(L, -2, 1);
+      x.lua_rawset(L, -5);
+    }
+    this.#state.pop(L);
+  }
+
+  #setHeaderMetatable(L: LuaThread): void {
+    const { exports: x } = this.#state;
+    x.lua_rawgetp(L, -2, 2);
+    x.lua_getmetatable(L, -1);
+    x.lua_setmetatable(L, -3);
+    this.#state.pop(L);
+  }
+
+  #varyingValue(name: (typeof VARYING_NAMES)[number], number: number): string {
+    return name === 'DATE_UTC' ? httpDate() : requestIdOf(this.#facts.workerId, fullRequestNumber(number));
   }
 
   /** The last request is remembered: its entries are mostly looked up one after the other. */
@@ -157,6 +276,8 @@ export class RequestTables {
   }
 }
 
+const NO_FACTS = 'the request is not known';
+
 /** The keys of env in the order they are set. */
 const ENVIRONMENT_NAMES = [
   'SERVER_SOFTWARE',
@@ -169,9 +290,7 @@ const ENVIRONMENT_NAMES = [
   'CLIENT_ADDR',
   'CLIENT_PORT',
   'QUERY_INFO',
-  'DATE_UTC',
   'PUSH_PROMISE',
-  'REQUEST_ID',
   'REQUEST_METHOD',
   'PATH_INFO',
   'SCHEME',
@@ -180,6 +299,9 @@ const ENVIRONMENT_NAMES = [
   'TLS_CIPHER',
   'TLS_SNI',
 ] as const;
+/** Those that differ even where the same request comes again. */
+const VARYING_NAMES = ['DATE_UTC', 'REQUEST_ID'] as const;
+
 /** Those with few values in the life of a mapping: kept in the VM. */
 const CONSTANT_NAMES: ReadonlySet<string> = new Set([
   'SERVER_SOFTWARE',
@@ -220,12 +342,8 @@ function environmentValue(
       return connection.peerPort;
     case 'QUERY_INFO':
       return facts.query;
-    case 'DATE_UTC':
-      return httpDate();
     case 'PUSH_PROMISE':
       return facts.canPush ? 1 : undefined;
-    case 'REQUEST_ID':
-      return requestIdOf(mapping.workerId, facts.number);
     case 'REQUEST_METHOD':
       return facts.method;
     case 'PATH_INFO':

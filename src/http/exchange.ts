@@ -24,6 +24,15 @@ export interface ConnectionInfo {
   readonly tlsServerName: string | undefined;
 }
 
+/**
+ * Stands for the head of a request: requests of a connection whose heads are the same may share one, so that what was
+ * made of it need not be made again.
+ */
+export interface RequestIdentity {
+  /** Belongs to whoever answers. */
+  memo: unknown;
+}
+
 /** The request's body. `read` side of the exchange; ends at once where there is none. */
 export interface RequestBody extends ByteSource {
   /** The Content-Length the client declared; undefined when it declared none. */
@@ -51,6 +60,7 @@ export interface Exchange extends ByteSink {
   /** Request fields without pseudo-header fields; HTTP/1 keeps the client's case, HTTP/2 is lower case. */
   readonly fields: Fields;
   readonly connection: ConnectionInfo;
+  readonly identity: RequestIdentity;
   readonly body: RequestBody;
   /** True for an exchange the server promised itself. */
   readonly pushed: boolean;

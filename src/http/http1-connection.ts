@@ -18,6 +18,7 @@ import {
   readRequestFraming,
 } from './http1-head.ts';
 import { splitAbsoluteForm } from './path.ts';
+import { type RequestHead, sameHead } from './request-head.ts';
 import { BUFFER_BYTES_MAX, type Chunk } from './response-buffer.ts';
 import { ServerExchange } from './server-exchange.ts';
 
@@ -44,6 +45,7 @@ export class Http1Connection implements ExchangeWire {
   readonly #handle: (exchange: Exchange) => void;
   readonly #queue: PendingRequest[] = [];
   #current: PendingRequest | undefined;
+  #lastHead: RequestHead | undefined;
   #exchange: ServerExchange | undefined;
   #framing: Framing = 'none';
   #minor = 1;
@@ -242,22 +244,20 @@ export class Http1Connection implements ExchangeWire {
     this.#persistent = request.response.shouldKeepAlive;
     this.#awaitsContinue = framing.expectsContinue;
     this.#declaredLength = framing.chunked ? undefined : (framing.declaredLength ?? 0);
-    const exchange = new ServerExchange(
-      {
-        protocol: minor === 0 ? 'HTTP/1.0' : 'HTTP/1.1',
-        method: message.method ?? '',
-        target,
-        scheme: this.#scheme,
-        authority,
-        fields: message.rawHeaders,
-        connection: this.#info,
-        pushed: false,
-        hasBody: framing.chunked || (framing.declaredLength ?? 0) > 0,
-        declaredLength: framing.declaredLength,
-      },
-      this,
-      this.#settings,
-    );
+    this.#lastHead = sameHead(this.#lastHead, {
+      protocol: minor === 0 ? 'HTTP/1.0' : 'HTTP/1.1',
+      method: message.method ?? '',
+      target,
+      scheme: this.#scheme,
+      authority,
+      fields: message.rawHeaders,
+      connection: this.#info,
+      pushed: false,
+      hasBody: framing.chunked || (framing.declaredLength ?? 0) > 0,
+      declaredLength: framing.declaredLength,
+      memo: undefined,
+    });
+    const exchange = new ServerExchange(this.#lastHead, this, this.#settings);
     this.#exchange = exchange;
     const refusal = this.#refusalOf(message, framing.refusal, framing.declaredLength);
     if (refusal === 0) {

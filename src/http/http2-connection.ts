@@ -12,6 +12,7 @@ import type { ConnectionInfo, Exchange, Fields, PushPromise } from './exchange.t
 import type { ExchangeSettings } from './exchange-wire.ts';
 import { isConnectionSpecific, parseContentLength } from './fields.ts';
 import { Http2Wire } from './http2-wire.ts';
+import { type RequestHead, sameHead } from './request-head.ts';
 import { BUFFER_BYTES_MAX } from './response-buffer.ts';
 import { ServerExchange } from './server-exchange.ts';
 
@@ -35,6 +36,7 @@ export class Http2Connection {
   readonly #settings: ExchangeSettings;
   readonly #handle: (exchange: Exchange) => void;
   readonly #headBytesMax: number;
+  #lastHead: RequestHead | undefined;
   /** Open streams, and how many of them only wait for the client to take the rest of a complete response. */
   #exchanges = 0;
   #completed = 0;
@@ -127,6 +129,7 @@ export class Http2Connection {
         pushed: true,
         hasBody: false,
         declaredLength: undefined,
+        memo: undefined,
       },
       wire,
       this.#settings,
@@ -181,23 +184,21 @@ export class Http2Connection {
     const length = headers['content-length'];
     const declaredLength = length === undefined ? undefined : parseContentLength(length);
     const expectsContinue = expect !== undefined && expect.toLowerCase() === '100-continue';
+    this.#lastHead = sameHead(this.#lastHead, {
+      protocol: 'HTTP/2',
+      method: headers[':method'] ?? '',
+      target: headers[':path'] ?? '',
+      scheme: this.#scheme,
+      authority: headers[':authority'] ?? headers.host ?? '',
+      fields: rawHeaders,
+      connection: this.#info,
+      pushed: false,
+      hasBody,
+      declaredLength,
+      memo: undefined,
+    });
     const wire = new Http2Wire(this, false, expectsContinue);
-    const exchange = new ServerExchange(
-      {
-        protocol: 'HTTP/2',
-        method: headers[':method'] ?? '',
-        target: headers[':path'] ?? '',
-        scheme: this.#scheme,
-        authority: headers[':authority'] ?? headers.host ?? '',
-        fields: rawHeaders,
-        connection: this.#info,
-        pushed: false,
-        hasBody,
-        declaredLength,
-      },
-      wire,
-      this.#settings,
-    );
+    const exchange = new ServerExchange(this.#lastHead, wire, this.#settings);
     this.#opened(false);
     wire.attach(stream, exchange);
     const limit = this.#settings.bodyBytesMax;

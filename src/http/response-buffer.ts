@@ -52,12 +52,21 @@ export class ResponseBuffer {
     }
   }
 
-  /** Keeps a byte string if it is short and the first; false: `append` its bytes. */
-  appendText(text: string): boolean {
-    if (this.#length !== 0 || text.length > SHORT_BYTES_MAX) return false;
-    this.#short = text;
-    this.#length = text.length;
-    return true;
+  /** Appends the bytes of a byte string; kept as it is when it is short and the first. */
+  appendText(text: string): void {
+    const size = text.length;
+    if (this.#length === 0 && size <= SHORT_BYTES_MAX) {
+      this.#short = text;
+      this.#length = size;
+      return;
+    }
+    if (this.#short !== '') this.#spill();
+    const last = this.#chunks.length - 1;
+    const tail = last >= this.#head ? (this.#chunks[last] as Buffer) : undefined;
+    if (tail !== undefined && tail.length - this.#tailUsed >= size) {
+      this.#tailUsed += tail.latin1Write(text, this.#tailUsed, size);
+      this.#length += size;
+    } else this.append(Buffer.from(text, 'latin1'));
   }
 
   /** Keeps `bytes`, which nobody changes any more; small ones are copied, since they may hold a large buffer. */
@@ -102,6 +111,7 @@ export class ResponseBuffer {
   }
 
   clear(): void {
+    if (this.#length === 0) return;
     this.#short = '';
     this.#chunks.length = 0;
     this.#head = 0;

@@ -2,10 +2,11 @@
 import { assert } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
 import { errorPage } from './error-response.ts';
-import type { ConnectionInfo, Exchange, Fields, Protocol, PushPromise } from './exchange.ts';
+import type { ConnectionInfo, Exchange, Fields, Protocol, PushPromise, RequestIdentity } from './exchange.ts';
 import type { ExchangeSettings, ExchangeWire, ResponseHead } from './exchange-wire.ts';
 import { checkFields, hasListMember, isNamed, parseContentLength } from './fields.ts';
 import { type BodyFlow, QueuedBody } from './request-body.ts';
+import type { RequestHead } from './request-head.ts';
 import { type Chunk, ResponseBuffer } from './response-buffer.ts';
 import type { Stallable } from './stall-watch.ts';
 import { isBodyless } from './status.ts';
@@ -31,22 +32,6 @@ type State =
   | typeof ENDING
   | typeof DONE
   | typeof CLOSED;
-
-/** What a protocol knows of a request when its head is complete. */
-export interface RequestHead {
-  readonly protocol: Protocol;
-  readonly method: string;
-  readonly target: string;
-  readonly scheme: 'https' | 'http';
-  readonly authority: string;
-  /** May begin with pseudo-header fields. */
-  readonly fields: Fields;
-  readonly connection: ConnectionInfo;
-  readonly pushed: boolean;
-  /** True when the request has a body. */
-  readonly hasBody: boolean;
-  readonly declaredLength: number | undefined;
-}
 
 export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallable {
   readonly #request: RequestHead;
@@ -117,6 +102,9 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   get connection(): ConnectionInfo {
     return this.#request.connection;
   }
+  get identity(): RequestIdentity {
+    return this.#request;
+  }
   get pushed(): boolean {
     return this.#request.pushed;
   }
@@ -182,10 +170,13 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   writeText(text: string): boolean {
     if (this.finished || text === '') return true;
     if (this.#state === OPEN) this.head(200, NO_FIELDS);
-    // whatever needs to be counted or cut takes the longer way
-    const isPlain = !this.bodyless && this.contentLength === undefined;
-    if (!isPlain || !this.#buffer.appendText(text)) return this.#take(Buffer.from(text, 'latin1'), false);
+    // what may have to be cut or left out takes the longer way
+    const declared = this.contentLength;
+    const isPlain = !this.bodyless && (declared === undefined || this.bytesWritten + text.length <= declared);
+    if (!isPlain) return this.#take(Buffer.from(text, 'latin1'), false);
     this.bytesWritten += text.length;
+    this.#buffer.appendText(text);
+    if (this.#buffer.length >= this.#wire.bufferBytesMax) this.#pump();
     return this.#buffer.length < this.#wire.bufferBytesMax;
   }
 

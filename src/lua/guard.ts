@@ -73,8 +73,9 @@ export class Guard {
   #armed: Interruption | undefined;
   /** The thread a hook has made yield, until the host has seen it. */
   #yielded: LuaThread | undefined;
-  /** The threads that run now, outermost first. */
+  /** The threads that run now, outermost first: so many of the array, which keeps its length from run to run. */
   readonly #threads: LuaThread[] = [];
+  #depth = 0;
   readonly #outer: OuterRun[] = [];
   #stopping = false;
 
@@ -95,22 +96,22 @@ export class Guard {
    * time, so that the clock is read from the start.
    */
   enter(thread: LuaThread, limitMs: number, mayBeSliced: boolean, isLong = false): void {
-    if (this.#threads.length > 0) this.#saveRun();
+    if (this.#depth > 0) this.#saveRun();
     this.#lastRun += 1;
     this.#run = this.#lastRun;
     this.#limitMs = limitMs;
     this.#mayBeSliced = mayBeSliced;
     this.#armed = undefined;
     this.#yielded = undefined;
-    this.#threads.length = 0;
-    this.#threads.push(thread);
+    this.#threads[0] = thread;
+    this.#depth = 1;
     if (isLong) this.#startClock(performance.now());
   }
 
   /** The call is over. CPU time it took, ms; 0 when that was too little to be looked at. */
   leave(): number {
     const usedMs = this.#clockedRun === this.#run ? performance.now() - this.#startedAt : 0;
-    this.#threads.length = 0;
+    this.#depth = 0;
     this.#armed = undefined;
     // what the host does between runs is its own affair
     this.#limitMs = Number.POSITIVE_INFINITY;
@@ -121,12 +122,13 @@ export class Guard {
 
   /** A coroutine of the script is resumed by the thread that runs now. */
   enterInner(thread: LuaThread): void {
-    this.#threads.push(thread);
+    this.#threads[this.#depth] = thread;
+    this.#depth += 1;
     if (this.#armed !== undefined) this.#exports.lua_sethook(thread, this.#hook, MASK_COUNT, 1);
   }
 
   leaveInner(): void {
-    this.#threads.pop();
+    this.#depth -= 1;
   }
 
   /** True, once, when `thread` has yielded because of a hook and not by itself. */
@@ -168,12 +170,13 @@ export class Guard {
   #arm(interruption: Interruption, now: number): void {
     this.#armed = interruption;
     this.#armedAt = now;
-    for (const thread of this.#threads) this.#exports.lua_sethook(thread, this.#hook, MASK_COUNT, 1);
+    for (let i = 0; i < this.#depth; i++)
+      this.#exports.lua_sethook(this.#threads[i] as LuaThread, this.#hook, MASK_COUNT, 1);
   }
 
   /** Nothing is left of the VM but what it can still tell: that may fail too, and must not take long. */
   #stop(): VmAbandoned {
-    const innermost = this.#threads.at(-1);
+    const innermost = this.#threads[this.#depth - 1];
     this.#stopping = true;
     let traceback = '';
     try {
@@ -194,7 +197,7 @@ export class Guard {
       sliceStartedAt: this.#sliceStartedAt,
       armed: this.#armed,
       armedAt: this.#armedAt,
-      threads: [...this.#threads],
+      threads: this.#threads.slice(0, this.#depth),
     });
   }
 
@@ -208,7 +211,8 @@ export class Guard {
     this.#sliceStartedAt = outer.sliceStartedAt;
     this.#armed = outer.armed;
     this.#armedAt = outer.armedAt;
-    this.#threads.push(...outer.threads);
+    for (const [i, thread] of outer.threads.entries()) this.#threads[i] = thread;
+    this.#depth = outer.threads.length;
   }
 
   /** The hook: runs before the next instruction of a thread it was set on. */

@@ -3,28 +3,38 @@
  * `pairs`, `next`, `#`, `rawget`, `rawset`, `rawlen`, `getmetatable`, `setmetatable` and their twins in `debug` all see
  * the filled table. Host functions that look at a script's table by themselves call `touch` first.
  *
- * A call of a wrapped function gets two of them, made by Lua code with nothing in them but one string, under a key no
- * script can write: the facts they are filled from. Nothing outside the VM has to be remembered for them, however long
- * a script keeps them.
+ * A call of a wrapped function gets two of them, made by Lua code with nothing in them but the facts they are filled
+ * from, under keys no script can write: any one Lua value, and in the first table a number. Nothing outside the VM has to
+ * be remembered for them, however long a script keeps them.
  */
 import type { HostFunction } from './host-functions.ts';
 import { type CFunction, LUA_TYPE, type LuaThread } from './lua-exports.ts';
 import type { Reference, State } from './state.ts';
 
-/** Key of a table's facts: a light userdata, which no script can make. */
+/** Keys of a table's facts: light userdata, which no script can make. */
 const FACTS_KEY = 0x6c67_7732;
+const NUMBER_KEY = 0x6c67_7733;
 
-/** Fills the first (0) or second (1) argument: the table on top of the stack of `L`, which it leaves there. */
-export type Fill = (L: LuaThread, facts: string, argument: 0 | 1) => void;
+/**
+ * Fills the first (0) or second (1) argument: the table on top of the stack of `L`, with the facts below it, where it
+ * leaves both. `number` is that of the call, 0 in the second table.
+ */
+export type Fill = (L: LuaThread, argument: 0 | 1, number: number) => void;
 
-/** Pushes the one value the filled table would give for `name` (perhaps nil); false: the table has to be filled. */
-export type Peek = (L: LuaThread, facts: string, argument: 0 | 1, name: string) => boolean;
+/**
+ * Pushes the one value the filled table would give for the string at index 2 (perhaps nil); false: the table has to be
+ * filled. The facts are on top of the stack.
+ */
+export type Peek = (L: LuaThread, argument: 0 | 1, number: number) => boolean;
 
 const PRELUDE = `
-local first, second, KEY, setmetatable = ...
+local first, second, KEY, NUMBER, setmetatable = ...
 return function(handler)
-  return function(facts)
-    return handler(setmetatable({ [KEY] = facts }, first), setmetatable({ [KEY] = facts }, second))
+  return function(facts, number)
+    return handler(
+      setmetatable({ [KEY] = facts, [NUMBER] = number }, first),
+      setmetatable({ [KEY] = facts }, second)
+    )
   end
 end`;
 
@@ -45,15 +55,17 @@ export class LazyTables {
     const metamethods = this.#createMetamethods();
     this.#metatables = [this.#pushMetatable(L, metamethods), this.#pushMetatable(L, metamethods)];
     x.lua_pushlightuserdata(L, FACTS_KEY);
+    x.lua_pushlightuserdata(L, NUMBER_KEY);
     x.lua_getglobal(L, memory.constant('setmetatable'));
-    state.call(L, 4, 1);
+    state.call(L, 5, 1);
     this.#wrap = state.keep(L);
     this.#shadowBasicFunctions();
   }
 
   /**
-   * Replaces the function on top of the stack by one that takes the facts and calls it with two tables. False: it has
-   * no parameters, so that it stays as it is and is called with nothing.
+   * Replaces the function on top of the stack by one that takes the facts and a number of 32 bits (as `pushNumber`
+   * pushes it), and calls it with two tables. False: it has no parameters, so that it stays as it is and is called with
+   * nothing.
    */
   wrap(L: LuaThread): boolean {
     const { exports: x } = this.#state;
@@ -62,6 +74,10 @@ export class LazyTables {
     x.lua_rotate(L, -2, 1);
     this.#state.call(L, 1, 1);
     return true;
+  }
+
+  pushNumber(L: LuaThread, number: number): void {
+    this.#state.exports.lua_pushlightuserdata(L, number);
   }
 
   /** Fills the table at `index` if it is a lazy one that has not been filled. */
@@ -81,24 +97,32 @@ export class LazyTables {
     const argument = this.#metatables.indexOf(x.lua_topointer(L, -1));
     this.#state.pop(L);
     if (argument === -1) return false;
+    const number = this.#numberOf(L, 1);
     x.lua_rawgetp(L, 1, FACTS_KEY);
-    const facts = this.#state.toString(L, -1) ?? '';
-    this.#state.pop(L);
-    return this.#peekInto(L, facts, argument === 0 ? 0 : 1, this.#state.toString(L, 2) ?? '');
+    return this.#peekInto(L, argument === 0 ? 0 : 1, number);
   }
 
   #fill(L: LuaThread, index: number, argument: 0 | 1): void {
     const { exports: x } = this.#state;
+    const number = this.#numberOf(L, index);
     x.lua_rawgetp(L, index, FACTS_KEY);
-    const facts = this.#state.toString(L, -1) ?? '';
-    this.#state.pop(L);
-    x.lua_pushnil(L);
-    x.lua_rawsetp(L, index, FACTS_KEY);
+    for (const key of [FACTS_KEY, NUMBER_KEY]) {
+      x.lua_pushnil(L);
+      x.lua_rawsetp(L, index, key);
+    }
     x.lua_pushnil(L);
     x.lua_setmetatable(L, index);
     x.lua_pushvalue(L, index);
-    this.#fillTable(L, facts, argument);
+    this.#fillTable(L, argument, number);
+    x.lua_settop(L, -3);
+  }
+
+  #numberOf(L: LuaThread, index: number): number {
+    const { exports: x } = this.#state;
+    x.lua_rawgetp(L, index, NUMBER_KEY);
+    const number = x.lua_touserdata(L, -1) >>> 0;
     this.#state.pop(L);
+    return number;
   }
 
   /** Pushes a metatable of unfilled tables; the result is where it stands. */

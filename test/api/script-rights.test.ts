@@ -15,7 +15,7 @@ const MUTANTS = 10_000;
 /** Mutants tried in one request. */
 const BATCH = 200;
 /** The whole of the mutants must not take longer. */
-const MUTATION_MS_MAX = 60_000;
+const MUTATION_MS_MAX = 90_000;
 
 async function output(body: string, options: HarnessOptions = {}): Promise<string> {
   const harness = await ScriptHarness.run(body, options);

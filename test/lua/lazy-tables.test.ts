@@ -13,8 +13,9 @@ async function worldWithTable(): Promise<{
   const { state, lazyTables } = world;
   const L = state.mainThread;
   let fills = 0;
-  world.fill = (T: LuaThread, n: string): void => {
+  world.fill = (T: LuaThread): void => {
     fills += 1;
+    const n = state.toString(T, -2) ?? '';
     for (const [key, value] of Object.entries({ a: 'A', b: 'B', n })) {
       state.pushString(T, value);
       state.exports.lua_setfield(T, -2, state.memory.constant(key));
@@ -28,7 +29,8 @@ async function worldWithTable(): Promise<{
   const renew = (n = 0): void => {
     state.pushReference(L, setGlobals);
     state.pushString(L, String(n));
-    state.call(L, 1, 0);
+    lazyTables.pushNumber(L, n);
+    state.call(L, 2, 0);
   };
   renew();
   return { world, fills: () => fills, renew };

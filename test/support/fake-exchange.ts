@@ -8,6 +8,7 @@ import type {
   Protocol,
   PushPromise,
   RequestBody,
+  RequestIdentity,
 } from '../../src/http/exchange.ts';
 import { checkFields, fieldValue } from '../../src/http/fields.ts';
 
@@ -89,6 +90,7 @@ export class FakeExchange implements Exchange {
   readonly authority: string;
   readonly fields: Fields;
   readonly connection: ConnectionInfo = CONNECTION;
+  readonly identity: RequestIdentity = { memo: undefined };
   readonly body: FakeBody = new FakeBody();
   readonly pushed = false;
   readonly canPush: boolean;

@@ -63,7 +63,7 @@ export class LuaWorld {
     installCoroutineLibrary(this.scheduler);
     this.lazyTables = new LazyTables(
       state,
-      (L, facts, argument) => this.fill?.(L, facts, argument),
+      (L, argument, number) => this.fill?.(L, argument, number),
       () => false,
     );
     const { exports: x, memory } = state;

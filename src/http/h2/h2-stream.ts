@@ -4,13 +4,14 @@ import type { GatewayError } from '../../base/errors.ts';
 import { giveChunk } from '../chunk-pool.ts';
 import type { Exchange, Fields, PushPromise } from '../exchange.ts';
 import type { ExchangeWire, ResponseHead } from '../exchange-wire.ts';
+import type { RequestHead } from '../request-head.ts';
 import type { Chunk } from '../response-buffer.ts';
 import type { ServerExchange } from '../server-exchange.ts';
 import type { Stallable } from '../stall-watch.ts';
 import { ERROR_CODE } from './error-codes.ts';
 import { ReceiveWindow } from './flow-window.ts';
 import { FRAME_PAYLOAD_BYTES_MAX } from './frame-types.ts';
-import type { ParsedHead } from './request-head.ts';
+import type { Priority } from './priority.ts';
 import type { Scheduled } from './send-scheduler.ts';
 import type { Session } from './session.ts';
 
@@ -70,24 +71,25 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   #droppedBytes = 0;
 
   waitingSince = 0;
+  /** The session knows it by its number. */
+  listed = false;
 
   constructor(
     session: Session,
     id: number,
-    head: ParsedHead | undefined,
-    endStream: boolean,
-    urgency: number,
-    incremental: boolean,
+    request: RequestHead,
+    awaitsContinue: boolean,
+    priority: Priority,
   ) {
     this.#session = session;
     this.id = id;
-    this.#pushed = head === undefined;
-    this.#state = endStream ? HALF_CLOSED_REMOTE : OPEN;
+    this.#pushed = request.pushed;
+    this.#state = request.hasBody ? OPEN : HALF_CLOSED_REMOTE;
     this.sendWindow = session.peer.initialWindowSize;
-    this.urgency = urgency;
-    this.incremental = incremental;
-    this.#declaredLeft = head?.declaredLength ?? -1;
-    this.#awaitsContinue = head?.expect !== undefined;
+    this.urgency = priority.urgency;
+    this.incremental = priority.incremental;
+    this.#declaredLeft = request.declaredLength ?? -1;
+    this.#awaitsContinue = awaitsContinue;
   }
 
   /** Joins the wire with its exchange. */
@@ -256,7 +258,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     if (this.#declaredLeft > 0) return false;
     if (this.#state === HALF_CLOSED_LOCAL) {
       this.#close();
-      this.#session.streamClosed(this, false);
+      this.#session.streamClosed(this);
       return true;
     }
     this.#transition(HALF_CLOSED_REMOTE);
@@ -344,7 +346,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     this.#exchange = undefined;
     if (this.#state === HALF_CLOSED_REMOTE) {
       this.#close();
-      this.#session.streamClosed(this, false);
+      this.#session.streamClosed(this);
     } else {
       this.#transition(HALF_CLOSED_LOCAL);
       this.#paused = false;

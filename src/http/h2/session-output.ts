@@ -118,13 +118,12 @@ export class SessionOutput implements FrameOwner {
     this.#writer.goAway(this, lastStreamId, code, reason);
   }
 
-  /** HEADERS, with CONTINUATION where one frame is too small. */
-  headers(streamId: number, block: Uint8Array, endStream: boolean): void {
-    const size = block.length;
+  /** HEADERS with the block in `block[0, size)`, and CONTINUATION where one frame is too small. */
+  headers(streamId: number, block: Uint8Array, size: number, endStream: boolean): void {
     const writer = this.#writer;
     const flags = endStream ? FLAG.endStream : 0;
     if (size > FRAME_PAYLOAD_BYTES_MAX) {
-      this.#longBlock(FRAME_TYPE.headers, flags, streamId, block, 0);
+      this.#longBlock(FRAME_TYPE.headers, flags, streamId, block, size, 0);
       return;
     }
     writer.claim(this, FRAME_HEAD_BYTES + size);
@@ -132,8 +131,8 @@ export class SessionOutput implements FrameOwner {
     writer.copy(block, 0, size);
   }
 
-  pushPromise(parentId: number, promisedId: number, block: Uint8Array): void {
-    this.#longBlock(FRAME_TYPE.pushPromise, 0, parentId, block, promisedId);
+  pushPromise(parentId: number, promisedId: number, block: Uint8Array, size: number): void {
+    this.#longBlock(FRAME_TYPE.pushPromise, 0, parentId, block, size, promisedId);
   }
 
   /** DATA of at most FRAME_PAYLOAD_BYTES_MAX bytes; the windows have been looked at. */
@@ -182,22 +181,29 @@ export class SessionOutput implements FrameOwner {
     }
   }
 
-  #longBlock(type: number, flags: number, streamId: number, block: Uint8Array, promisedId: number): void {
+  #longBlock(
+    type: number,
+    flags: number,
+    streamId: number,
+    block: Uint8Array,
+    size: number,
+    promisedId: number,
+  ): void {
     const writer = this.#writer;
-    const prefix = type === FRAME_TYPE.pushPromise ? 4 : 0;
+    let frameType = type;
+    let before = type === FRAME_TYPE.pushPromise ? 4 : 0;
     let at = 0;
-    let frameType: number = type;
     do {
-      const before = at === 0 ? prefix : 0;
-      const size = Math.min(FRAME_PAYLOAD_BYTES_MAX - before, block.length - at);
-      const last = at + size === block.length ? FLAG.endHeaders : 0;
-      writer.claim(this, FRAME_HEAD_BYTES + before + size);
-      writer.head(before + size, frameType, (at === 0 ? flags : 0) | last, streamId);
+      const part = Math.min(FRAME_PAYLOAD_BYTES_MAX - before, size - at);
+      const last = at + part === size ? FLAG.endHeaders : 0;
+      writer.claim(this, FRAME_HEAD_BYTES + before + part);
+      writer.head(before + part, frameType, (at === 0 ? flags : 0) | last, streamId);
       if (before > 0) writer.uint32(promisedId);
-      writer.copy(block, at, at + size);
-      at += size;
+      writer.copy(block, at, at + part);
+      at += part;
+      before = 0;
       frameType = FRAME_TYPE.continuation;
-    } while (at < block.length);
+    } while (at < size);
   }
 
   #drained(): void {

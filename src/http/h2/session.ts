@@ -5,6 +5,7 @@ import { CHUNK_BYTES_MAX } from '../chunk-pool.ts';
 import { describeConnection } from '../connection-info.ts';
 import type { ConnectionInfo, Exchange, Fields, PushPromise } from '../exchange.ts';
 import type { ExchangeSettings, ResponseHead } from '../exchange-wire.ts';
+import type { RequestHead } from '../request-head.ts';
 import { BUFFER_BYTES_MAX } from '../response-buffer.ts';
 import { ServerExchange } from '../server-exchange.ts';
 import type { StallWatch } from '../stall-watch.ts';
@@ -24,9 +25,10 @@ import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { FLAG, FRAME_TYPE, INITIAL_WINDOW_BYTES, PING_BYTES, STREAM_ID_MAX } from './frame-types.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { H2Stream, STREAM_WINDOW_BYTES } from './h2-stream.ts';
-import { HeadCodec, TOO_LARGE } from './head-codec.ts';
+import { HeadCodec } from './head-codec.ts';
+import { HeadReader, type KnownHead } from './known-head.ts';
 import { DEFAULT_PRIORITY, parsePriority } from './priority.ts';
-import { checkTrailers, type ParsedHead, parseRequestHead } from './request-head.ts';
+import { checkTrailers } from './request-head.ts';
 import { SessionOutput } from './session-output.ts';
 import { PeerSettings, SETTING, SETTING_BYTES } from './settings.ts';
 
@@ -65,7 +67,7 @@ export class Session implements FrameSink {
   readonly #settings: ExchangeSettings;
   readonly #handle: (exchange: Exchange) => void;
   readonly #info: ConnectionInfo;
-  readonly #scheme: 'https' | 'http';
+  readonly #heads: HeadReader;
   readonly #reader: FrameReader;
   readonly #abuse: AbuseLimits;
   readonly #codec: HeadCodec;
@@ -83,7 +85,7 @@ export class Session implements FrameSink {
   #peerLeaves = false;
   #settingsSeen = false;
   #settingsAcknowledged = false;
-  readonly #startedAt = performance.now();
+  readonly #startedAt = Date.now();
   #roundTripMs = ROUND_TRIP_MS;
 
   // a head block that is spread over frames
@@ -101,7 +103,8 @@ export class Session implements FrameSink {
   #active = false;
   /** When the end was announced, or came; 0 before. */
   closingSince = 0;
-  #framesSwept = 0;
+  /** Where the last sweep found the reader, and since when it has stood still there. */
+  #sweptAt = -1;
   #amidFrameSince = 0;
   #waitingSince = 0;
 
@@ -118,7 +121,10 @@ export class Session implements FrameSink {
     this.stalls = settings.stalls;
     this.#handle = handle;
     this.#info = describeConnection(socket);
-    this.#scheme = socket instanceof TLSSocket ? 'https' : 'http';
+    this.#heads = new HeadReader(this.#info, socket instanceof TLSSocket ? 'https' : 'http', {
+      headBytesMax: limits.headBytesMax,
+      bodyBytesMax: settings.bodyBytesMax,
+    });
     this.#abuse = new AbuseLimits(limits.abuse);
     this.output = new SessionOutput(socket, writer, this.#abuse);
     this.#reader = new FrameReader(this);
@@ -233,15 +239,18 @@ export class Session implements FrameSink {
     this.output.end();
   }
 
+  /** A client that has begun to say something has to say it in time. */
   #sweepReading(now: number, headTimeoutMs: number): void {
     const { framesTotal, isAmidFrame } = this.#reader;
     const waits = isAmidFrame || this.#blockStream !== 0 || !this.#settingsSeen;
-    if (!waits || (framesTotal !== this.#framesSwept && this.#blockStream === 0)) this.#amidFrameSince = 0;
-    else if (this.#amidFrameSince === 0) this.#amidFrameSince = now;
-    else if (now - this.#amidFrameSince >= headTimeoutMs)
-      this.fail(ERROR_CODE.enhanceYourCalm, `a frame or a head took longer than ${headTimeoutMs} ms`);
-    this.#framesSwept = framesTotal;
-    if (!this.#settingsAcknowledged && performance.now() - this.#startedAt >= SETTINGS_ACKNOWLEDGED_MS)
+    const goesOn = this.#blockStream === 0 ? framesTotal : -this.#blockStream;
+    if (!waits || goesOn !== this.#sweptAt) this.#amidFrameSince = now;
+    else if (now - this.#amidFrameSince >= headTimeoutMs) {
+      const code = this.#settingsSeen ? ERROR_CODE.enhanceYourCalm : ERROR_CODE.settingsTimeout;
+      this.fail(code, `a frame or a head took longer than ${headTimeoutMs} ms`);
+    }
+    this.#sweptAt = goesOn;
+    if (!this.#settingsAcknowledged && now - this.#startedAt >= SETTINGS_ACKNOWLEDGED_MS)
       this.fail(
         ERROR_CODE.settingsTimeout,
         `settings were not acknowledged within ${SETTINGS_ACKNOWLEDGED_MS} ms`,
@@ -489,7 +498,7 @@ export class Session implements FrameSink {
     if (streamId <= this.#lastId) {
       const stream = this.#streams.get(streamId);
       if (stream === undefined) this.#takeOnClosed(streamId, FRAME_TYPE.headers);
-      else this.#takeTrailers(stream, decoded, endStream);
+      else this.#takeTrailers(stream, decoded.fields, endStream);
       return;
     }
     this.#lastId = streamId;
@@ -502,56 +511,33 @@ export class Session implements FrameSink {
       this.#refuse(streamId, ERROR_CODE.refusedStream);
       return;
     }
-    if (decoded === TOO_LARGE) {
+    if (decoded.tooLarge) {
       this.#refuse(streamId, ERROR_CODE.enhanceYourCalm);
       return;
     }
-    const head = parseRequestHead(decoded);
+    const head = this.#heads.read(decoded);
     if (typeof head === 'string') this.#refuseMalformed(streamId, head);
     else if ((flags & SELF_DEPENDENT) !== 0) this.#refuseMalformed(streamId, 'the stream depends on itself');
-    else if (endStream && (head.declaredLength ?? 0) > 0)
+    else if (endStream && (head.bodyless.declaredLength ?? 0) > 0)
       this.#refuseMalformed(streamId, 'a body is shorter than its content-length');
     else this.#serve(streamId, head, endStream);
   }
 
-  #serve(streamId: number, head: ParsedHead, endStream: boolean): void {
-    const priority = head.priority === undefined ? DEFAULT_PRIORITY : parsePriority(head.priority);
-    const stream = new H2Stream(this, streamId, head, endStream, priority.urgency, priority.incremental);
-    const exchange = new ServerExchange(
-      {
-        protocol: 'HTTP/2',
-        method: head.method,
-        target: head.target,
-        scheme: this.#scheme,
-        authority: head.authority,
-        fields: head.fields,
-        connection: this.#info,
-        pushed: false,
-        hasBody: !endStream,
-        declaredLength: head.declaredLength,
-      },
-      stream,
-      this.#settings,
-    );
+  #serve(streamId: number, head: KnownHead, endStream: boolean): void {
+    const request = endStream ? head.bodyless : head.withBody;
+    const stream = new H2Stream(this, streamId, request, head.expectsContinue, head.priority);
+    const exchange = new ServerExchange(request, stream, this.#settings);
     stream.attach(exchange);
     this.#lastServedId = streamId;
     this.#openStreams += 1;
     this.#active = true;
-    const refusal = this.#refusalOf(head);
-    if (refusal === 0) this.#handle(exchange);
-    else exchange.reset(refusal);
+    if (head.refusal === 0) this.#handle(exchange);
+    else exchange.reset(head.refusal);
     // most streams have come and gone by now
     if (!stream.isClosed) {
       if (this.deaf) stream.cut();
-      else this.#streams.set(streamId, stream);
+      else this.#list(stream);
     }
-  }
-
-  #refusalOf(head: ParsedHead): number {
-    if (head.bytes > this.#limits.headBytesMax) return 431;
-    if (head.expect !== undefined && head.expect !== '100-continue') return 417;
-    const limit = this.#settings.bodyBytesMax;
-    return limit > 0 && head.declaredLength !== undefined && head.declaredLength > limit ? 413 : 0;
   }
 
   #takeTrailers(stream: H2Stream, fields: Fields, endStream: boolean): void {
@@ -581,7 +567,7 @@ export class Session implements FrameSink {
     else {
       const stream = this.#streams.get(streamId);
       if (stream === undefined) {
-        this.#closed.add(streamId, RESET_BY_CLIENT);
+        if ((streamId & 1) === 1) this.#closed.add(streamId, RESET_BY_CLIENT);
         // of a request that was answered at once the client could not know
         this.#countControlFrame();
         return;
@@ -602,7 +588,7 @@ export class Session implements FrameSink {
       else if (this.#settingsAcknowledged) this.#countControlFrame();
       else {
         this.#settingsAcknowledged = true;
-        this.#roundTripMs = Math.max(ROUND_TRIP_MS, performance.now() - this.#startedAt);
+        this.#roundTripMs = Math.max(ROUND_TRIP_MS, Date.now() - this.#startedAt);
       }
       return;
     }
@@ -699,8 +685,8 @@ export class Session implements FrameSink {
 
   // ---- streams ----
 
-  /** A stream has ended in order, or `pushed` ones before. */
-  streamClosed(stream: H2Stream, _reset: boolean): void {
+  /** Both sides of a stream have ended. */
+  streamClosed(stream: H2Stream): void {
     this.#forget(stream, ENDED);
   }
 
@@ -779,9 +765,14 @@ export class Session implements FrameSink {
     return streamId === 0 || streamId > ((streamId & 1) === 0 ? this.#lastPushId : this.#lastId);
   }
 
+  #list(stream: H2Stream): void {
+    stream.listed = true;
+    this.#streams.set(stream.id, stream);
+  }
+
   /** The stream is closed. */
   #forget(stream: H2Stream, ending: Ending): void {
-    this.#streams.delete(stream.id);
+    if (stream.listed) this.#streams.delete(stream.id);
     this.#openStreams -= 1;
     this.#active = true;
     if (stream.pushed) this.#pushes -= 1;
@@ -792,44 +783,46 @@ export class Session implements FrameSink {
   // ---- writing, for streams ----
 
   sendHead(streamId: number, head: ResponseHead, endStream: boolean): void {
-    this.output.headers(streamId, this.#codec.encodeHead(head), endStream);
+    const size = this.#codec.encodeHead(head);
+    this.output.headers(streamId, this.#codec.bytes, size, endStream);
   }
 
   sendInformational(streamId: number, status: number, fields: Fields): void {
-    this.output.headers(streamId, this.#codec.encodeInformational(status, fields), false);
+    const size = this.#codec.encodeInformational(status, fields);
+    this.output.headers(streamId, this.#codec.bytes, size, false);
   }
 
   sendTrailers(streamId: number, fields: Fields): void {
-    this.output.headers(streamId, this.#codec.encodeTrailers(fields), true);
+    const size = this.#codec.encodeTrailers(fields);
+    this.output.headers(streamId, this.#codec.bytes, size, true);
   }
 
   push(parentId: number, promise: PushPromise): Exchange | undefined {
     if (!this.canPush) return undefined;
     this.#lastPushId += 2;
     const id = this.#lastPushId;
-    this.output.pushPromise(parentId, id, this.#codec.encodePromise(promise));
-    const stream = new H2Stream(this, id, undefined, true, DEFAULT_PRIORITY.urgency, true);
-    const exchange = new ServerExchange(
-      {
-        protocol: 'HTTP/2',
-        method: promise.method,
-        target: promise.target,
-        scheme: promise.scheme === 'http' ? 'http' : 'https',
-        authority: promise.authority,
-        fields: promise.fields,
-        connection: this.#info,
-        pushed: true,
-        hasBody: false,
-        declaredLength: undefined,
-      },
-      stream,
-      this.#settings,
-    );
+    const size = this.#codec.encodePromise(promise);
+    this.output.pushPromise(parentId, id, this.#codec.bytes, size);
+    const request: RequestHead = {
+      protocol: 'HTTP/2',
+      method: promise.method,
+      target: promise.target,
+      scheme: promise.scheme === 'http' ? 'http' : 'https',
+      authority: promise.authority,
+      fields: promise.fields,
+      connection: this.#info,
+      pushed: true,
+      hasBody: false,
+      declaredLength: undefined,
+      memo: undefined,
+    };
+    const stream = new H2Stream(this, id, request, false, DEFAULT_PRIORITY);
+    const exchange = new ServerExchange(request, stream, this.#settings);
     stream.attach(exchange);
     this.#openStreams += 1;
     this.#pushes += 1;
     this.#active = true;
-    this.#streams.set(id, stream);
+    this.#list(stream);
     this.#settings.counters.add('pushesTotal', 1);
     return exchange;
   }

@@ -1,0 +1,40 @@
+/** What a protocol knows of a request when its head is complete. */
+import type { ConnectionInfo, Fields, Protocol, RequestIdentity } from './exchange.ts';
+
+/** Exchanges with equal heads may share it. */
+export interface RequestHead extends RequestIdentity {
+  readonly protocol: Protocol;
+  readonly method: string;
+  readonly target: string;
+  readonly scheme: 'https' | 'http';
+  readonly authority: string;
+  /** May begin with pseudo-header fields. */
+  readonly fields: Fields;
+  readonly connection: ConnectionInfo;
+  readonly pushed: boolean;
+  /** True when the request has a body. */
+  readonly hasBody: boolean;
+  readonly declaredLength: number | undefined;
+}
+
+/** Fields of a head that is worth comparing. */
+const FIELDS_MAX = 64;
+
+/** `last` if it says the same as `fresh`: clients repeat themselves, and then what was made of the head still holds. */
+export function sameHead(last: RequestHead | undefined, fresh: RequestHead): RequestHead {
+  const { fields } = fresh;
+  if (
+    last === undefined ||
+    last.target !== fresh.target ||
+    last.fields.length !== fields.length ||
+    fields.length > FIELDS_MAX ||
+    last.method !== fresh.method ||
+    last.authority !== fresh.authority ||
+    last.protocol !== fresh.protocol ||
+    last.hasBody !== fresh.hasBody ||
+    last.declaredLength !== fresh.declaredLength
+  )
+    return fresh;
+  for (let i = 0; i < fields.length; i++) if (last.fields[i] !== fields[i]) return fresh;
+  return last;
+}
