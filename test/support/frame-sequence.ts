@@ -55,7 +55,17 @@ export interface SentStep {
   readonly bytes: Buffer;
 }
 
-const PATHS = ['/hello', '/hello', '/echo', '/echo', '/unread', '/none', '/wait', '/part', '/absent'] as const;
+const PATHS = [
+  '/hello',
+  '/hello',
+  '/echo',
+  '/echo',
+  '/unread',
+  '/none',
+  '/wait',
+  '/part',
+  '/absent',
+] as const;
 
 const FAULTS: readonly (readonly [what: string, fields: readonly Field[]])[] = [
   ['upper case', requestFields('/hello', [['X-Upper', '1']])],
@@ -89,7 +99,15 @@ const request = fc.record({
   shape: fc.constantFrom('plain', 'plain', 'plain', 'padded', 'priority', 'pieces', 'insert', 'table'),
 });
 
-function renderRequest({ path, ends, shape }: { path: string; ends: boolean; shape: string }): (id: number) => Buffer {
+function renderRequest({
+  path,
+  ends,
+  shape,
+}: {
+  path: string;
+  ends: boolean;
+  shape: string;
+}): (id: number) => Buffer {
   const fields = block(requestFields(path, [], ends ? 'GET' : 'POST'));
   const end = ends ? FLAG.endStream : 0;
   const whole = end | FLAG.endHeaders;
@@ -185,7 +203,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 18,
     arbitrary: fc
-      .tuple(stream, fc.constantFrom('', 'a', 'some content'), fc.boolean(), fc.constantFrom(-1, -1, -1, 0, 9, 99))
+      .tuple(
+        stream,
+        fc.constantFrom('', 'a', 'some content'),
+        fc.boolean(),
+        fc.constantFrom(-1, -1, -1, 0, 9, 99),
+      )
       .map(
         ([id, content, ends, pad]): Step => ({
           kind: 'data',
@@ -226,7 +249,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 10,
     arbitrary: fc
-      .tuple(fc.oneof(stream, fc.constant(0)), fc.constantFrom(...INCREMENTS), fc.constantFrom(4, 4, 4, 4, 4, 5))
+      .tuple(
+        fc.oneof(stream, fc.constant(0)),
+        fc.constantFrom(...INCREMENTS),
+        fc.constantFrom(4, 4, 4, 4, 4, 5),
+      )
       .map(
         ([id, increment, size]): Step => ({
           kind: 'window',
@@ -261,25 +288,34 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 3,
-    arbitrary: fc.constantFrom<readonly [string, number, number]>(
-      ['ping', 0, 0],
-      ['ping', 0, 0],
-      ['acknowledgement', FLAG.ack, 0],
-      ['on a stream', 0, 1],
-    ).map(
-      ([what, flags, id]): Step => ({
-        kind: 'ping',
-        stream: id,
-        what,
-        render: (own) => frame(FRAME.ping, flags, own, pingFrame('fuzzing!').subarray(9)),
-      }),
-    ),
+    arbitrary: fc
+      .constantFrom<readonly [string, number, number]>(
+        ['ping', 0, 0],
+        ['ping', 0, 0],
+        ['acknowledgement', FLAG.ack, 0],
+        ['on a stream', 0, 1],
+      )
+      .map(
+        ([what, flags, id]): Step => ({
+          kind: 'ping',
+          stream: id,
+          what,
+          render: (own) => frame(FRAME.ping, flags, own, pingFrame('fuzzing!').subarray(9)),
+        }),
+      ),
   },
   {
     weight: 1,
-    arbitrary: fc.constantFrom(CODE.noError, CODE.internalError).map(
-      (code): Step => ({ kind: 'goaway', stream: 0, what: String(code), render: () => goawayFrame(0, code) }),
-    ),
+    arbitrary: fc
+      .constantFrom(CODE.noError, CODE.internalError)
+      .map(
+        (code): Step => ({
+          kind: 'goaway',
+          stream: 0,
+          what: String(code),
+          render: () => goawayFrame(0, code),
+        }),
+      ),
   },
   {
     weight: 3,
@@ -311,14 +347,24 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         stream: id,
         what: '',
         render: (own) =>
-          frame(FRAME.pushPromise, FLAG.endHeaders, own, Buffer.concat([uint32(2), block(requestFields('/hello'))])),
+          frame(
+            FRAME.pushPromise,
+            FLAG.endHeaders,
+            own,
+            Buffer.concat([uint32(2), block(requestFields('/hello'))]),
+          ),
       }),
     ),
   },
   {
     weight: 1,
     arbitrary: fc
-      .tuple(fc.integer({ min: 0, max: 10 }), fc.integer({ min: 0, max: 255 }), stream, fc.uint8Array({ maxLength: 20 }))
+      .tuple(
+        fc.integer({ min: 0, max: 10 }),
+        fc.integer({ min: 0, max: 255 }),
+        stream,
+        fc.uint8Array({ maxLength: 20 }),
+      )
       .map(
         ([type, flags, id, payload]): Step => ({
           kind: 'any',

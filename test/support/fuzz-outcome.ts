@@ -66,7 +66,9 @@ async function settle(peer: StrictPeer, patient: boolean): Promise<boolean> {
     const answered = (): boolean =>
       peer.frames.some(
         ({ type, flags, payload: own }) =>
-          type === FRAME.ping && (flags & FLAG.ack) !== 0 && own.toString('latin1').startsWith(`fuzz-${round}`),
+          type === FRAME.ping &&
+          (flags & FLAG.ack) !== 0 &&
+          own.toString('latin1').startsWith(`fuzz-${round}`),
       );
     await peer.until(() => over() || answered(), 'an answer to PING').catch(() => undefined);
     if (over()) return false;
@@ -85,7 +87,8 @@ function describe(peer: StrictPeer, stuck: boolean): Outcome {
     if (stream === 0) continue;
     const before = streams.get(stream) ?? '';
     const ends = (flags & FLAG.endStream) !== 0 && type <= FRAME.headers ? ' end' : '';
-    if (type === FRAME.headers) streams.set(stream, `${before}${new Map(fields).get(':status') ?? 'trailers'} ${ends}`);
+    if (type === FRAME.headers)
+      streams.set(stream, `${before}${new Map(fields).get(':status') ?? 'trailers'} ${ends}`);
     else if (type === FRAME.data) streams.set(stream, before + payload.toString('latin1') + ends);
     else if (type === FRAME.rstStream) {
       const code = payload.readUInt32BE(0);
