@@ -6,7 +6,13 @@ import { type ErrorCode, GatewayError } from './base/errors.ts';
 import { createLogger, type LogLevel } from './base/logger.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from './base/script-rights.ts';
 import type { SharedSize } from './base/shared-size.ts';
-import type { Config, ListenAddress, MappingConfig } from './config/config.ts';
+import {
+  type Config,
+  DEFAULT_HTTP2_LAYER,
+  type Http2Layer,
+  type ListenAddress,
+  type MappingConfig,
+} from './config/config.ts';
 import { DEFAULT_LIMITS, type Limits } from './config/limits.ts';
 import { withMappings } from './config/ready-made-mappings.ts';
 import { compileLuaModule } from './lua/wasm-module.ts';
@@ -17,6 +23,7 @@ import { type BoundAddress, Supervisor } from './supervisor/supervisor.ts';
 export type {
   BoundAddress,
   CounterName,
+  Http2Layer,
   IncrementStart,
   Limits,
   ListenAddress,
@@ -38,6 +45,8 @@ export interface GatewayOptions {
   readonly listen?: Partial<ListenAddress>;
   /** A second listener without TLS; default: none. */
   readonly cleartext?: ListenAddress;
+  /** Whose HTTP/2 sessions; default: `node`. */
+  readonly http2?: Http2Layer;
   /** Virtual root of scripts and of all file access from Lua; default: none. */
   readonly root?: string;
   /** Worker threads; default: one per processor. */
@@ -116,6 +125,7 @@ function completeConfig(options: GatewayOptions): Config {
     certificateFiles: options.certificateFiles,
     listen: { address: options.listen?.address, port: options.listen?.port ?? DEFAULT_PORT },
     cleartext: options.cleartext,
+    http2: options.http2 ?? DEFAULT_HTTP2_LAYER,
     root: options.root,
     workers: options.workers ?? availableParallelism(),
     limits: { ...DEFAULT_LIMITS, ...options.limits },

@@ -245,6 +245,7 @@ export class Supervisor {
       workerCount,
       listen: main.listener.source(),
       cleartext: cleartext?.listener.source(),
+      http2: config.http2,
       serverPort: main.listener.port,
       setup: this.#requireSetup(),
       root: config.root,

@@ -2,7 +2,7 @@
 
 import type { LogLevel } from '../base/logger.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
-import type { MappingConfig } from '../config/config.ts';
+import type { Http2Layer, MappingConfig } from '../config/config.ts';
 import type { Limits } from '../config/limits.ts';
 import type { SharedAccess } from '../shared/shared-memory.ts';
 
@@ -44,6 +44,7 @@ export interface WorkerStart {
   readonly listen: ListenSource;
   /** The cleartext listener; undefined = none. */
   readonly cleartext: ListenSource | undefined;
+  readonly http2: Http2Layer;
   /** The port of the TLS listener, as scripts see it. */
   readonly serverPort: number;
   readonly setup: WorkerSetup;

@@ -179,10 +179,10 @@ export class GatewayWorker {
   }
 
   #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined): FrontEnd {
-    const { limits, accessLog } = this.#start;
+    const { limits, accessLog, http2 } = this.#start;
     const observer = accessLog ? createAccessLog(this.#logSource, this.#writeLine) : undefined;
     const frontEnd = new FrontEnd(
-      { tls, limits, logger: this.#logger, counters: this.#counters, observer },
+      { tls, limits, logger: this.#logger, counters: this.#counters, http2, observer },
       (exchange) => this.#dispatcher.dispatch(exchange),
     );
     this.#frontEnds.push(frontEnd);

@@ -21,6 +21,7 @@ import { SharedStore } from '../../src/shared/shared-store.ts';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
 import { makeCertificate } from '../../src/tls/make-certificate.ts';
 import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
+import { TEST_HTTP2_LAYER } from './http2-layer.ts';
 
 const DAY_MS = 86_400_000;
 /** How long `eventually` looks; long enough for a busy machine. */
@@ -183,6 +184,7 @@ export class ScriptHarness {
         limits: DEFAULT_LIMITS,
         logger: this.logger,
         counters: this.counters,
+        http2: TEST_HTTP2_LAYER,
       },
       (exchange) => this.dispatcher.dispatch(exchange),
     );
