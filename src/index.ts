@@ -8,7 +8,7 @@ export { type ErrorCode, GatewayError, type GatewayErrorOptions } from './base/e
 export type { LogFields, Logger, LogLevel } from './base/logger.ts';
 export type { ScriptRights } from './base/script-rights.ts';
 export type { SharedSize } from './base/shared-size.ts';
-export type { ListenAddress } from './config/config.ts';
+export type { Http2Layer, ListenAddress } from './config/config.ts';
 export { DEFAULT_LIMITS, type Limits } from './config/limits.ts';
 export type {
   CommonOptions,

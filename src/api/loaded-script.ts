@@ -17,6 +17,7 @@ import { VmAbandoned } from '../lua/guard.ts';
 import { LazyTables } from '../lua/lazy-tables.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import { type Reference, State } from '../lua/state.ts';
+import type { Fetcher } from '../outbound/fetcher.ts';
 import type { SharedStore } from '../shared/shared-store.ts';
 import { installBasicLibrary } from './basic-library.ts';
 import { ByteTransfer } from './byte-transfer.ts';
@@ -29,6 +30,7 @@ import { Invocation } from './invocation.ts';
 import { IoLibrary } from './io-library.ts';
 import { LuaFiles } from './lua-files.ts';
 import { currentRun, type LuaRun } from './lua-run.ts';
+import { LuaStreams } from './lua-streams.ts';
 import { installOsLibrary } from './os-library.ts';
 import { installPackageLibrary, packagePath } from './package-library.ts';
 import { RateLimit } from './rate-limit.ts';
@@ -44,6 +46,7 @@ export interface ScriptOptions {
   readonly module: WebAssembly.Module;
   readonly fileSystem: FileSystem;
   readonly processes: ProcessTable;
+  readonly fetcher: Fetcher;
   readonly dispatcher: Dispatcher;
   readonly logger: Logger;
   readonly counters: Counters;
@@ -109,6 +112,7 @@ export class LoadedScript {
   readonly heads: HeadCache;
   readonly transfer: ByteTransfer;
   readonly files: LuaFiles;
+  readonly streams: LuaStreams;
   readonly logger: Logger;
   readonly dispatcher: Dispatcher;
   readonly timers: Timers;
@@ -163,6 +167,7 @@ export class LoadedScript {
     this.heads = new HeadCache(state);
     this.transfer = new ByteTransfer(this.scheduler);
     this.files = new LuaFiles(this.scheduler, this.transfer);
+    this.streams = new LuaStreams(state, this.transfer);
     const print = (line: string): void => this.log('info', line);
     const { fileSystem, processes } = options;
     new IoLibrary({
@@ -199,6 +204,10 @@ export class LoadedScript {
 
   get fileSystem(): FileSystem {
     return this.#options.fileSystem;
+  }
+
+  get fetcher(): Fetcher {
+    return this.#options.fetcher;
   }
 
   get shared(): SharedStore {
@@ -338,6 +347,7 @@ export class LoadedScript {
     for (const run of [...this.#runs]) run.cancel(503);
     this.scheduler.close();
     this.files.destroyAll();
+    this.streams.destroyAll();
   }
 
   #run(): void {
@@ -432,6 +442,7 @@ export class LoadedScript {
     this.timers.close();
     for (const run of [...this.#runs]) run.cancel(503);
     this.files.destroyAll();
+    this.streams.destroyAll();
     this.#becomeIdle();
     this.#watch.abandoned(this);
   }

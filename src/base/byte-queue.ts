@@ -5,6 +5,9 @@ const EMPTY: Uint8Array = new Uint8Array(0);
 const LF = 10;
 /** Chunks already read are dropped from the array in bulk once this many stand at its front. */
 const COMPACT_AFTER_CHUNKS = 32;
+/** Chunks up to this size are joined. */
+const SHORT_BYTES_MAX = 256;
+const JOINT_BYTES = 4096;
 
 export class ByteQueue {
   #chunks: Uint8Array[] = [];
@@ -13,6 +16,8 @@ export class ByteQueue {
   /** Offset of the first unread byte in that chunk. */
   #offset = 0;
   #length = 0;
+  /** Holds the last chunk, where that was made of short ones. */
+  #joint: Uint8Array | undefined;
   /** Somebody has a view of the first chunk. */
   #viewed = false;
   readonly #recycle: ((chunk: Uint8Array) => void) | undefined;
@@ -30,8 +35,27 @@ export class ByteQueue {
   /** Appends a chunk; the queue owns it from now on and never changes it. */
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
-    this.#chunks.push(chunk);
     this.#length += chunk.length;
+    if (chunk.length > SHORT_BYTES_MAX || this.#recycle !== undefined || !this.#join(chunk))
+      this.#chunks.push(chunk);
+  }
+
+  /** Adds a short chunk to a short one before it: many of them would cost many times their bytes. */
+  #join(chunk: Uint8Array): boolean {
+    const at = this.#chunks.length - 1;
+    const last = at < this.#head ? undefined : (this.#chunks[at] as Uint8Array);
+    if (last === undefined) return false;
+    const size = last.length + chunk.length;
+    let joint = this.#joint;
+    if (joint === undefined || last.buffer !== joint.buffer || last.byteOffset !== joint.byteOffset) {
+      if (last.length > SHORT_BYTES_MAX) return false;
+      joint = new Uint8Array(JOINT_BYTES);
+      joint.set(last);
+      this.#joint = joint;
+    } else if (size > JOINT_BYTES) return false;
+    joint.set(chunk, last.length);
+    this.#chunks[at] = joint.subarray(0, size);
+    return true;
   }
 
   /** Copies the next `size` bytes (at most `length`) into `target` at `at` and removes them. */

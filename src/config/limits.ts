@@ -17,6 +17,10 @@ export interface Limits {
   readonly streamsMax: number;
   /** Open connections of one worker. */
   readonly connectionsMax: number;
+  /** Streams of one HTTP/2 connection that its client may reset, or make us reset, per second; four times that at once. */
+  readonly resetsPerSecond: number;
+  /** Frames that only steer one HTTP/2 connection, per second; four times that at once. */
+  readonly controlFramesPerSecond: number;
   /** Time that open exchanges are given to finish after the first SIGTERM. */
   readonly drainTimeoutMs: number;
   /** Memory of one Lua state: one script in one worker. */
@@ -42,6 +46,10 @@ export const DEFAULT_LIMITS: Limits = {
   streamsMax: 128,
   // about 50 KiB each: 500 MiB per worker
   connectionsMax: 10_000,
+  // whoever leaves a page breaks off all its streams at once, and then loads another; an attack needs thousands
+  resetsPerSecond: 100,
+  // honest clients send a PING now and then, and a change of priorities for each image that scrolls into view
+  controlFramesPerSecond: 500,
   drainTimeoutMs: 30_000,
   // a quarter of a small machine; grows only as scripts use it
   memoryBytesMax: 256 * 1024 * 1024,
@@ -59,6 +67,7 @@ export const LIMIT_BOUNDS: Readonly<
     | 'headBytesMax'
     | 'streamsMax'
     | 'connectionsMax'
+    | 'framesPerSecondMax'
     | 'workersMax'
     | 'memoryBytesMin'
     | 'memoryBytesMax',
@@ -75,6 +84,8 @@ export const LIMIT_BOUNDS: Readonly<
   headBytesMax: 1024 * 1024,
   streamsMax: 10_000,
   connectionsMax: 1_000_000,
+  /** More than a connection can carry: no limit. */
+  framesPerSecondMax: 10_000_000,
   /** Threads: each has Lua states of 16 MiB and more of its own. */
   workersMax: 256,
   /** What the Lua machine starts with. */

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { LOG_LEVELS, type LogLevel } from '../base/logger.ts';
 import { SHARED_BYTES_DEFAULT, type SharedSize } from '../base/shared-size.ts';
-import type { ListenAddress } from './config.ts';
+import { DEFAULT_HTTP2_LAYER, HTTP2_LAYERS, type Http2Layer, type ListenAddress } from './config.ts';
 import { DEFAULT_LIMITS, LIMIT_BOUNDS } from './limits.ts';
 import {
   type AnyOption,
@@ -40,6 +40,7 @@ interface OptionTable {
   readonly address: ValueOption<string>;
   readonly port: DefaultedOption<number>;
   readonly http: ValueOption<ListenAddress>;
+  readonly http2: DefaultedOption<Http2Layer>;
   readonly workers: DefaultedOption<number>;
   readonly user: ValueOption<string>;
   readonly foreground: FlagOption;
@@ -58,6 +59,8 @@ interface OptionTable {
   readonly maxBody: DefaultedOption<number>;
   readonly maxStreams: DefaultedOption<number>;
   readonly maxConnections: DefaultedOption<number>;
+  readonly maxResets: DefaultedOption<number>;
+  readonly maxControlFrames: DefaultedOption<number>;
   readonly memory: DefaultedOption<number>;
   readonly cpuLimit: DefaultedOption<number>;
   readonly timeLimit: DefaultedOption<number>;
@@ -178,6 +181,14 @@ export const OPTIONS: OptionTable = {
     group: 'Network',
     help: 'serve without TLS here as well (HTTP/1.1 and h2c); an IPv6 address stands in brackets',
   },
+  http2: defaulted({
+    name: 'http2',
+    argument: 'LAYER',
+    value: choice(HTTP2_LAYERS),
+    default: DEFAULT_HTTP2_LAYER,
+    group: 'Network',
+    help: "whose HTTP/2 sessions: Node's or the gateway's own, which are faster",
+  }),
   workers: defaulted({
     name: 'workers',
     short: 'w',
@@ -315,6 +326,22 @@ export const OPTIONS: OptionTable = {
     default: DEFAULT_LIMITS.connectionsMax,
     group: 'Limits',
     help: 'open connections of one worker',
+  }),
+  maxResets: defaulted({
+    name: 'max-resets',
+    argument: 'COUNT',
+    value: integer(1, LIMIT_BOUNDS.framesPerSecondMax),
+    default: DEFAULT_LIMITS.resetsPerSecond,
+    group: 'Limits',
+    help: 'streams of one HTTP/2 connection that its client may break off, per second (--http2 own)',
+  }),
+  maxControlFrames: defaulted({
+    name: 'max-control-frames',
+    argument: 'COUNT',
+    value: integer(1, LIMIT_BOUNDS.framesPerSecondMax),
+    default: DEFAULT_LIMITS.controlFramesPerSecond,
+    group: 'Limits',
+    help: 'PING, SETTINGS, PRIORITY and the like on one HTTP/2 connection, per second (--http2 own)',
   }),
   memory: defaulted({
     name: 'memory',

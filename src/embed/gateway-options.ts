@@ -6,7 +6,13 @@ import { GatewayError } from '../base/errors.ts';
 import type { LogLevel } from '../base/logger.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../base/script-rights.ts';
 import type { SharedSize } from '../base/shared-size.ts';
-import type { Config, ListenAddress, MappingConfig } from '../config/config.ts';
+import {
+  type Config,
+  DEFAULT_HTTP2_LAYER,
+  type Http2Layer,
+  type ListenAddress,
+  type MappingConfig,
+} from '../config/config.ts';
 import { DEFAULT_LIMITS, type Limits } from '../config/limits.ts';
 import { normalizePrefix } from '../config/mappings.ts';
 
@@ -34,6 +40,8 @@ export interface CommonOptions {
   readonly root?: string;
   /** Limits that differ from DEFAULT_LIMITS. */
   readonly limits?: Partial<Limits>;
+  /** Whose HTTP/2 sessions; default: `node`. */
+  readonly http2?: Http2Layer;
   /** Sizes of dictionaries that all threads share; default: none, and each that is asked for has 16 MiB. */
   readonly shared?: readonly SharedSize[];
   /** What scripts may do beyond the default. */
@@ -73,6 +81,7 @@ export function completeConfig(
     root: options.root,
     workers,
     limits: { ...DEFAULT_LIMITS, ...options.limits },
+    http2: options.http2 ?? DEFAULT_HTTP2_LAYER,
     shared: options.shared ?? [],
     rights: { ...DEFAULT_SCRIPT_RIGHTS, ...options.rights },
     logLevel: options.logLevel ?? 'info',

@@ -11,7 +11,10 @@ import type { Logger } from '../base/logger.ts';
 import type { Exchange } from './exchange.ts';
 import type { ExchangeObserver, ExchangeSettings } from './exchange-wire.ts';
 import { chooseByFirstBytes } from './first-bytes.ts';
+import { CONTROL_FRAMES_PER_SECOND, RESETS_PER_SECOND } from './h2/abuse-limits.ts';
+import { SessionServer } from './h2/session-server.ts';
 import { Http1Server } from './http1-server.ts';
+import type { Http2Layer, Http2LayerName } from './http2-layer.ts';
 import { Http2Server } from './http2-server.ts';
 import { StallWatch } from './stall-watch.ts';
 
@@ -31,6 +34,10 @@ export interface FrontEndLimits {
   readonly streamsMax: number;
   /** Open connections; more are closed at once. */
   readonly connectionsMax: number;
+  /** Streams of one HTTP/2 session that its client may reset, or make us reset, per second; own sessions only. */
+  readonly resetsPerSecond?: number;
+  /** Frames that only steer one HTTP/2 session, per second; own sessions only. */
+  readonly controlFramesPerSecond?: number;
 }
 
 export interface FrontEndOptions {
@@ -41,6 +48,8 @@ export interface FrontEndOptions {
   readonly noDelay?: boolean | undefined;
   readonly logger: Logger;
   readonly counters: Counters;
+  /** Whose HTTP/2 sessions; default: node:http2's. */
+  readonly http2?: Http2LayerName | undefined;
   /** For an access log; default: nobody. */
   readonly observer?: ExchangeObserver | undefined;
 }
@@ -62,7 +71,7 @@ const FALLBACK_CHECK_INTERVAL_MS = 3_600_000;
 export class FrontEnd {
   readonly #server: Server | Http2SecureServer;
   readonly #http1: Http1Server;
-  readonly #http2: Http2Server;
+  readonly #http2: Http2Layer;
   readonly #options: FrontEndOptions;
   readonly #stalls: StallWatch;
   readonly #sockets = new Set<Socket>();
@@ -87,7 +96,7 @@ export class FrontEnd {
       observer: options.observer,
     };
     this.#http1 = new Http1Server({ ...limits, sweepIntervalMs: this.#sweepIntervalMs }, settings, handle);
-    this.#http2 = new Http2Server(limits, settings, handle);
+    this.#http2 = createHttp2(options, settings, handle);
     this.#server = options.tls === undefined ? this.#createCleartext() : this.#createSecure(options.tls);
     this.#server.maxConnections = limits.connectionsMax;
     this.#server.on('connection', (socket: Socket) => this.#track(socket));
@@ -218,6 +227,19 @@ export class FrontEnd {
     this.#http1.sweep(now);
     this.#http2.sweep(now);
   }
+}
+
+function createHttp2(
+  { http2, limits }: FrontEndOptions,
+  settings: ExchangeSettings,
+  handle: (exchange: Exchange) => void,
+): Http2Layer {
+  if (http2 !== 'own') return new Http2Server(limits, settings, handle);
+  const abuse = {
+    resetsPerSecond: limits.resetsPerSecond ?? RESETS_PER_SECOND,
+    controlFramesPerSecond: limits.controlFramesPerSecond ?? CONTROL_FRAMES_PER_SECOND,
+  };
+  return new SessionServer({ ...limits, abuse }, settings, handle);
 }
 
 /** Best first. curl --http1.0 offers the last one alone, and node:http2 by itself would end that handshake. */

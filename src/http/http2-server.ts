@@ -11,6 +11,7 @@ import { assert } from '../base/assert.ts';
 import type { Exchange } from './exchange.ts';
 import type { ExchangeSettings } from './exchange-wire.ts';
 import { Http2Connection } from './http2-connection.ts';
+import type { Http2Layer } from './http2-layer.ts';
 
 interface Http2Limits {
   readonly idleTimeoutMs: number;
@@ -30,7 +31,7 @@ const FIELD_PAIRS_MAX = 1000;
 /** After GOAWAY and the last stream, the client has this long to close before we do. */
 const GOAWAY_GRACE_MS = 1_000;
 
-export class Http2Server {
+export class Http2Server implements Http2Layer {
   readonly #limits: Http2Limits;
   readonly #settings: ExchangeSettings;
   readonly #handle: (exchange: Exchange) => void;

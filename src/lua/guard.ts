@@ -161,6 +161,12 @@ export class Guard {
     }
   };
 
+  /** A host function that takes its time looks at the clock as the module does: what the run is interrupted for. */
+  hostWorked(): Interruption | undefined {
+    this.outOfFuel();
+    return this.#armed;
+  }
+
   #startClock(now: number): void {
     this.#clockedRun = this.#run;
     this.#startedAt = now;

@@ -2,7 +2,7 @@
 
 import type { LogLevel } from '../base/logger.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
-import type { MappingConfig } from '../config/config.ts';
+import type { Http2Layer, MappingConfig } from '../config/config.ts';
 import type { Limits } from '../config/limits.ts';
 import type { SharedAccess } from '../shared/shared-memory.ts';
 
@@ -50,6 +50,7 @@ export interface WorkerStart {
   readonly workerCount: number;
   readonly listeners: readonly WorkerListener[];
   readonly noDelay: boolean;
+  readonly http2: Http2Layer;
   /** The port of the first listener, as scripts see it. */
   readonly serverPort: number;
   readonly setup: WorkerSetup;

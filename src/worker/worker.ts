@@ -12,6 +12,7 @@ import type { Mapping } from '../http/handler.ts';
 import { Router } from '../http/router.ts';
 import { installLightResponse } from '../module/light-response.ts';
 import { loadModuleMapping } from '../module/load-module.ts';
+import { Fetcher } from '../outbound/fetcher.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { SharedStore } from '../shared/shared-store.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
@@ -49,6 +50,7 @@ export class GatewayWorker {
   readonly #counters: Counters;
   readonly #fileSystem: FileSystem;
   readonly #processes: ProcessTable;
+  readonly #fetcher: Fetcher;
   readonly #shared: SharedStore;
   readonly #router = new Router();
   readonly #dispatcher: Dispatcher;
@@ -86,6 +88,7 @@ export class GatewayWorker {
       blocks: this.#fileSystem.blocks,
       logger,
     });
+    this.#fetcher = new Fetcher(this.#counters);
     this.#shared = new SharedStore(start.shared);
     this.#dispatcher = new Dispatcher(this.#router, logger);
   }
@@ -143,6 +146,7 @@ export class GatewayWorker {
     // timers go on until nobody can need them any more; those that run have what is left of the time
     const leftMs = Math.max(0, startedAt + drainTimeoutMs - performance.now());
     await Promise.all(this.#mappings.map((mapping) => mapping.retire(leftMs)));
+    this.#fetcher.stop();
     return cut.reduce((total, count) => total + count, 0);
   }
 
@@ -175,6 +179,7 @@ export class GatewayWorker {
       module: luaModule,
       fileSystem: this.#fileSystem,
       processes: this.#processes,
+      fetcher: this.#fetcher,
       dispatcher: this.#dispatcher,
       logger: this.#logger,
       counters: this.#counters,
@@ -209,10 +214,10 @@ export class GatewayWorker {
   }
 
   #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined): FrontEnd {
-    const { limits, accessLog, noDelay } = this.#start;
+    const { limits, accessLog, noDelay, http2 } = this.#start;
     const observer = accessLog ? createAccessLog(this.#logSource, this.#writeLine) : undefined;
     const frontEnd = new FrontEnd(
-      { tls, limits, noDelay, logger: this.#logger, counters: this.#counters, observer },
+      { tls, limits, noDelay, logger: this.#logger, counters: this.#counters, http2, observer },
       (exchange) => this.#dispatcher.dispatch(exchange),
     );
     this.#frontEnds.push(frontEnd);

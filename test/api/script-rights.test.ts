@@ -214,6 +214,7 @@ test('10,000 damaged chunks crash no thread: a state may be given up and is buil
     module: await luaModule(),
     fileSystem: harness.fileSystem,
     processes: harness.processes,
+    fetcher: harness.fetcher,
     dispatcher: harness.dispatcher,
     logger: harness.logger,
     counters: harness.counters,

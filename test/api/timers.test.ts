@@ -290,6 +290,7 @@ async function withMapping(
     module: await luaModule(),
     fileSystem: harness.fileSystem,
     processes: harness.processes,
+    fetcher: harness.fetcher,
     dispatcher: harness.dispatcher,
     logger: harness.logger,
     counters: harness.counters,

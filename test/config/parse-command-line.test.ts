@@ -4,7 +4,7 @@ import { deepEqual, equal, match, notDeepEqual, ok } from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { describe, test } from 'node:test';
 import { DEFAULT_SCRIPT_RIGHTS } from '../../src/base/script-rights.ts';
-import type { Config } from '../../src/config/config.ts';
+import { type Config, DEFAULT_HTTP2_LAYER } from '../../src/config/config.ts';
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { ALL_OPTIONS } from '../../src/config/options.ts';
 import { parseCommandLine } from '../../src/config/parse-command-line.ts';
@@ -14,6 +14,7 @@ const DEFAULTS: Config = {
   certificateFiles: undefined,
   listen: { address: undefined, port: 8443 },
   cleartext: undefined,
+  http2: DEFAULT_HTTP2_LAYER,
   user: undefined,
   root: undefined,
   workers: availableParallelism(),
@@ -42,6 +43,8 @@ function textOf(...words: string[]): string {
 /** Command lines and the configuration they differ from the defaults by. */
 const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[] = [
   ['', {}],
+  ['--http2 own', { http2: 'own' }],
+  ['--http2 node', { http2: 'node' }],
   ['-l /app app.lua', { mappings: [{ prefix: '/app', script: 'app.lua' }] }],
   ['--lua /app app.lua', { mappings: [{ prefix: '/app', script: 'app.lua' }] }],
   [

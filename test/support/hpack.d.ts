@@ -10,6 +10,7 @@ declare module 'hpack.js' {
       read(): Buffer | null;
     }
     interface Decompressor {
+      on(event: 'error', listener: (error: Error) => void): void;
       write(block: Buffer): void;
       execute(): void;
       read(): { readonly name: string; readonly value: string } | null;

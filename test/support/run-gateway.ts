@@ -5,6 +5,8 @@ import { get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { DEFAULT_HTTP2_LAYER } from '../../src/config/config.ts';
+import { TEST_HTTP2_LAYER } from './http2-layer.ts';
 
 export const MAIN: string = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const READY_MAX_MS = 20_000;
@@ -36,6 +38,11 @@ export interface Ended {
   readonly signal: NodeJS.Signals | null;
 }
 
+/** Nothing where the layer is the default: most tests are about something else. */
+function layerWords(): string[] {
+  return TEST_HTTP2_LAYER === DEFAULT_HTTP2_LAYER ? [] : ['--http2', TEST_HTTP2_LAYER];
+}
+
 /** A program that was started and may have ended. */
 export class GatewayProcess {
   readonly child: ChildProcess;
@@ -61,7 +68,13 @@ export class GatewayProcess {
   ) {
     this.#folder = folder;
     const { environment, inherited = [], launcher = [], ...rest } = settings;
-    const [program = process.execPath, ...more] = [...launcher, process.execPath, MAIN, ...words];
+    const [program = process.execPath, ...more] = [
+      ...launcher,
+      process.execPath,
+      MAIN,
+      ...layerWords(),
+      ...words,
+    ];
     this.child = spawn(program, more, {
       stdio: ['ignore', 'pipe', 'pipe', ...inherited],
       env: { ...process.env, ...environment },

@@ -15,11 +15,13 @@ import { Dispatcher } from '../../src/http/dispatcher.ts';
 import { FrontEnd } from '../../src/http/front-end.ts';
 import { Router } from '../../src/http/router.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
+import { Fetcher } from '../../src/outbound/fetcher.ts';
 import { createSharedMemory } from '../../src/shared/shared-memory.ts';
 import { SharedStore } from '../../src/shared/shared-store.ts';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
 import { makeCertificate } from '../../src/tls/make-certificate.ts';
 import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
+import { TEST_HTTP2_LAYER } from './http2-layer.ts';
 
 const DAY_MS = 86_400_000;
 /** How long `eventually` looks; long enough for a busy machine. */
@@ -59,6 +61,7 @@ export class ScriptHarness {
   readonly dispatcher: Dispatcher;
   readonly fileSystem: FileSystem;
   readonly processes: ProcessTable;
+  readonly fetcher: Fetcher = new Fetcher(this.counters);
   readonly shared: SharedStore = new SharedStore({ memory: createSharedMemory([]), owner: 1 });
   readonly prefix: string;
   readonly logger: Logger;
@@ -181,6 +184,7 @@ export class ScriptHarness {
         limits: DEFAULT_LIMITS,
         logger: this.logger,
         counters: this.counters,
+        http2: TEST_HTTP2_LAYER,
       },
       (exchange) => this.dispatcher.dispatch(exchange),
     );
@@ -190,10 +194,10 @@ export class ScriptHarness {
   /** Fails unless nothing of any request is left. */
   async expectNothingOpen(): Promise<void> {
     await eventually(() => {
-      const { exchanges, coroutines, files, pipes } = this.counters.snapshot();
+      const { exchanges, coroutines, files, pipes, fetches } = this.counters.snapshot();
       assert.deepEqual(
-        { exchanges, coroutines, files, pipes },
-        { exchanges: 0, coroutines: 0, files: 0, pipes: 0 },
+        { exchanges, coroutines, files, pipes, fetches },
+        { exchanges: 0, coroutines: 0, files: 0, pipes: 0, fetches: 0 },
       );
       assert.equal(this.script.scheduler.active, 0);
     });
@@ -202,6 +206,7 @@ export class ScriptHarness {
   async close(): Promise<void> {
     this.#frontEnd?.stop();
     this.#script?.close();
+    this.fetcher.stop();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -215,6 +220,7 @@ export class ScriptHarness {
         module: this.#module,
         fileSystem: this.fileSystem,
         processes: this.processes,
+        fetcher: this.fetcher,
         dispatcher: this.dispatcher,
         logger: this.logger,
         counters: this.counters,

@@ -6,8 +6,10 @@ import { Dispatcher } from '../../src/http/dispatcher.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { FrontEnd, type FrontEndLimits } from '../../src/http/front-end.ts';
 import type { Handler, Mapping, Route } from '../../src/http/handler.ts';
+import type { Http2LayerName } from '../../src/http/http2-layer.ts';
 import { Router } from '../../src/http/router.ts';
 import { testCertificate } from './certificate.ts';
+import { TEST_HTTP2_LAYER } from './http2-layer.ts';
 
 export type HandlerFunction = (exchange: Exchange, route: Route) => void;
 
@@ -33,6 +35,8 @@ export interface TestFrontEnd {
 }
 
 interface TestFrontEndOptions {
+  /** Default: what the environment says. */
+  readonly http2?: Http2LayerName;
   readonly limits?: Partial<FrontEndLimits>;
   /** Without TLS: HTTP/1.1 and h2c on one port. */
   readonly cleartext?: boolean;
@@ -54,6 +58,7 @@ export async function startFrontEnd(
       limits: { ...TEST_LIMITS, ...options.limits },
       logger,
       counters,
+      http2: options.http2 ?? TEST_HTTP2_LAYER,
     },
     (exchange) => dispatcher.dispatch(exchange),
   );

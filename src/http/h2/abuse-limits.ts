@@ -1,0 +1,94 @@
+/**
+ * Counts what a client makes us do without getting anything of use, and says when it is too much. Every kind has an
+ * allowance that fills up again with time, so that nobody is cut off for what an honest client does now and then.
+ */
+
+/** Streams that came to an untimely end through the client, per second; the default of `--max-resets`. */
+export const RESETS_PER_SECOND: number = 100;
+/** Frames that only steer the connection, per second; the default of `--max-control-frames`. */
+export const CONTROL_FRAMES_PER_SECOND: number = 500;
+/** An allowance is this many seconds' worth at once: a page with all its images is left, or a slow link catches up. */
+const BURST_SECONDS = 4;
+/** Frames without content, per second: HEADERS or DATA that carry nothing and end nothing. */
+const EMPTY_FRAMES_PER_SECOND = 20;
+/** WINDOW_UPDATE frames beyond those that answer DATA of ours. */
+const WINDOW_UPDATES_PER_SECOND = 500;
+/** A DATA frame of ours is answered with two updates, for stream and connection; small windows need some more. */
+const WINDOW_UPDATES_PER_DATA = 4;
+
+/** The frames of one request head: even with little in each, a head of the largest size fits. */
+export const CONTINUATIONS_MAX = 32;
+
+export interface AbuseRates {
+  readonly resetsPerSecond: number;
+  readonly controlFramesPerSecond: number;
+}
+
+/** An allowance: `rate` a second, `burst` at once. The clock is read only when the burst is used up. */
+class Allowance {
+  readonly #rate: number;
+  readonly #burst: number;
+  #used = 0;
+  #since: number;
+
+  constructor(rate: number, now: number) {
+    this.#rate = rate;
+    this.#burst = rate * BURST_SECONDS;
+    this.#since = now;
+  }
+
+  /** True while it is not too much. */
+  use(): boolean {
+    this.#used += 1;
+    if (this.#used <= this.#burst) return true;
+    const now = Date.now();
+    this.#used = Math.max(0, this.#used - ((now - this.#since) / 1000) * this.#rate);
+    this.#since = now;
+    return this.#used <= this.#burst;
+  }
+
+  giveBack(count: number): void {
+    this.#used = Math.max(0, this.#used - count);
+  }
+}
+
+export class AbuseLimits {
+  readonly #resets: Allowance;
+  readonly #controlFrames: Allowance;
+  readonly #emptyFrames: Allowance;
+  readonly #windowUpdates: Allowance;
+
+  constructor(rates: AbuseRates) {
+    const now = Date.now();
+    this.#resets = new Allowance(rates.resetsPerSecond, now);
+    this.#controlFrames = new Allowance(rates.controlFramesPerSecond, now);
+    this.#emptyFrames = new Allowance(EMPTY_FRAMES_PER_SECOND, now);
+    this.#windowUpdates = new Allowance(WINDOW_UPDATES_PER_SECOND, now);
+  }
+
+  /**
+   * A stream was reset before its time: by the client (CVE-2023-44487), or by us because of what the client did on it
+   * (CVE-2025-8671). False: too many.
+   */
+  countReset(): boolean {
+    return this.#resets.use();
+  }
+
+  /** SETTINGS, PING, PRIORITY, PRIORITY_UPDATE, frames of unknown types, and those on streams that are closed. */
+  countControlFrame(): boolean {
+    return this.#controlFrames.use();
+  }
+
+  countEmptyFrame(): boolean {
+    return this.#emptyFrames.use();
+  }
+
+  countWindowUpdate(): boolean {
+    return this.#windowUpdates.use();
+  }
+
+  /** A DATA frame has been sent, which the client answers with updates. */
+  dataSent(): void {
+    this.#windowUpdates.giveBack(WINDOW_UPDATES_PER_DATA);
+  }
+}

@@ -1,0 +1,48 @@
+/** Remembers how the last streams of a connection ended, for what may still come on them (RFC 9113 §5.1). */
+
+/** The client has never used it. */
+export const NEVER_USED = 0;
+/** Both sides have ended it. */
+export const ENDED = 1;
+/** The client has reset it. */
+export const RESET_BY_CLIENT = 2;
+/** We have reset it: whatever the client sent before it knew is ignored. */
+export const RESET_BY_US = 3;
+/** Too long ago. */
+export const FORGOTTEN = 4;
+export type Ending =
+  | typeof NEVER_USED
+  | typeof ENDED
+  | typeof RESET_BY_CLIENT
+  | typeof RESET_BY_US
+  | typeof FORGOTTEN;
+
+/** Streams remembered (a power of two): several times those that can be open, in 2 KiB of memory. */
+const STREAMS_REMEMBERED = 512;
+const MASK = STREAMS_REMEMBERED - 1;
+/** Each entry is the stream's number with its ending in the upper bits, so that one look tells both. */
+const ENDING_BITS = 2;
+
+export class ClosedStreams {
+  /** Made with the first stream that closes: idle connections have none. */
+  #ring: Uint32Array | undefined;
+
+  /** A stream of the client's has closed. */
+  add(streamId: number, ending: Ending): void {
+    this.#ring ??= new Uint32Array(STREAMS_REMEMBERED);
+    // odd numbers of 31 bits: the half has 30, and two are left for the ending
+    this.#ring[(streamId >>> 1) & MASK] = (streamId >>> 1) * (1 << ENDING_BITS) + ending;
+  }
+
+  /** How a stream that is not open any more has ended; `lastId` is the highest number the client has used. */
+  endingOf(streamId: number, lastId: number): Ending {
+    const half = streamId >>> 1;
+    const entry = this.#ring?.[half & MASK] ?? 0;
+    if (Math.floor(entry / (1 << ENDING_BITS)) === half && (entry & MASK_ENDING) !== 0) {
+      return (entry & MASK_ENDING) as Ending;
+    }
+    return (lastId >>> 1) - half < STREAMS_REMEMBERED ? NEVER_USED : FORGOTTEN;
+  }
+}
+
+const MASK_ENDING: number = (1 << ENDING_BITS) - 1;

@@ -1,0 +1,406 @@
+/** One HTTP/2 stream as an exchange's wire: its states (RFC 9113 §5.1), both windows, what waits to be sent. */
+import { assert } from '../../base/assert.ts';
+import type { GatewayError } from '../../base/errors.ts';
+import { giveChunk } from '../chunk-pool.ts';
+import type { Exchange, Fields, PushPromise } from '../exchange.ts';
+import type { ExchangeWire, ResponseHead } from '../exchange-wire.ts';
+import type { RequestHead } from '../request-head.ts';
+import type { Chunk } from '../response-buffer.ts';
+import type { ServerExchange } from '../server-exchange.ts';
+import type { Stallable } from '../stall-watch.ts';
+import { ERROR_CODE } from './error-codes.ts';
+import { ReceiveWindow } from './flow-window.ts';
+import { FRAME_PAYLOAD_BYTES_MAX } from './frame-types.ts';
+import type { Priority } from './priority.ts';
+import type { Scheduled } from './send-scheduler.ts';
+import type { Session } from './session.ts';
+
+/** Both sides may send. */
+const OPEN = 0;
+/** The client has ended its side. */
+const HALF_CLOSED_REMOTE = 1;
+/** We have ended ours. */
+const HALF_CLOSED_LOCAL = 2;
+const CLOSED = 3;
+type State = typeof OPEN | typeof HALF_CLOSED_REMOTE | typeof HALF_CLOSED_LOCAL | typeof CLOSED;
+
+/** A request body left unread is dropped up to this size, so that clients that read late still get their answer. */
+const DRAIN_BYTES_MAX = 256 * 1024;
+/** Body bytes a client may send on one stream before a handler has read any. */
+export const STREAM_WINDOW_BYTES: number = 256 * 1024;
+/** A window grows up to this: 4 MiB in flight are 320 Mbit/s over 100 ms. */
+const STREAM_WINDOW_BYTES_MAX = 4 * 1024 * 1024;
+/** Response bytes a stream holds itself once it has to wait. */
+const WRITE_AHEAD_BYTES = 16 * 1024;
+/** A smaller part of a received chunk is copied, or it would hold all of that chunk. */
+const VIEWED_SHARE_MIN = 1 / 2;
+
+export class H2Stream implements ExchangeWire, Scheduled, Stallable {
+  readonly #session: Session;
+  readonly id: number;
+  readonly #pushed: boolean;
+  #state: State;
+  #exchange: ServerExchange | undefined;
+
+  // sending
+  /** What the client takes on this stream. */
+  sendWindow: number;
+  #queue: Chunk[] = NO_CHUNKS;
+  /** Bytes of the first chunk that have been sent. */
+  #sentOfFirst = 0;
+  #queuedBytes = 0;
+  /** Nothing follows what is queued. */
+  #lastQueued = false;
+  #trailers: Fields | undefined;
+  /** The exchange was told to wait. */
+  #blocked = false;
+  urgency: number;
+  incremental: boolean;
+  scheduled = false;
+  next: Scheduled | undefined = undefined;
+  previous: Scheduled | undefined = undefined;
+
+  // receiving
+  #window: ReceiveWindow | undefined;
+  /** Content still to come by the declared length; -1 when none was declared. */
+  #declaredLeft: number;
+  #awaitsContinue: boolean;
+  #paused = false;
+  /** Bytes for which the windows are opened when the reader goes on. */
+  #heldBytes = 0;
+  #droppedBytes = 0;
+
+  waitingSince = 0;
+  /** The session knows it by its number. */
+  listed = false;
+
+  constructor(
+    session: Session,
+    id: number,
+    request: RequestHead,
+    awaitsContinue: boolean,
+    priority: Priority,
+  ) {
+    this.#session = session;
+    this.id = id;
+    this.#pushed = request.pushed;
+    this.#state = request.hasBody ? OPEN : HALF_CLOSED_REMOTE;
+    this.sendWindow = session.peer.initialWindowSize;
+    this.urgency = priority.urgency;
+    this.incremental = priority.incremental;
+    this.#declaredLeft = request.declaredLength ?? -1;
+    this.#awaitsContinue = awaitsContinue;
+  }
+
+  /** Joins the wire with its exchange. */
+  attach(exchange: ServerExchange): void {
+    this.#exchange = exchange;
+  }
+
+  get isClosed(): boolean {
+    return this.#state === CLOSED;
+  }
+  /** True when the client may not send any more on it. */
+  get remoteEnded(): boolean {
+    return this.#state === HALF_CLOSED_REMOTE || this.#state === CLOSED;
+  }
+  get pushed(): boolean {
+    return this.#pushed;
+  }
+  /** True while something waits for a window. */
+  get hasQueued(): boolean {
+    return this.#queuedBytes > 0 || this.#lastQueued;
+  }
+
+  // ---- ExchangeWire ----
+
+  get bufferBytesMax(): number {
+    return this.#session.bufferBytesMax;
+  }
+
+  sendInformational(status: number, fields: Fields): void {
+    if (this.#isDone() || this.#pushed) return;
+    if (status === 100) this.#awaitsContinue = false;
+    this.#session.sendInformational(this.id, status, fields);
+  }
+
+  sendHead(head: ResponseHead, chunk: Chunk | undefined, last: boolean): boolean {
+    if (this.#isDone()) return true;
+    const endStream = last && chunk === undefined;
+    this.#session.sendHead(this.id, head, endStream);
+    if (chunk !== undefined) return this.#give(chunk, last);
+    if (endStream) this.#localEnded();
+    return true;
+  }
+
+  sendChunk(chunk: Chunk, last: boolean): boolean {
+    return this.#isDone() || this.#give(chunk, last);
+  }
+
+  sendEnd(trailers: Fields | undefined): void {
+    if (this.#isDone()) return;
+    this.#trailers = trailers;
+    if (this.#queuedBytes > 0) {
+      this.#lastQueued = true;
+      this.#watch();
+    } else this.#sendEnd();
+  }
+
+  abort(): void {
+    if (this.#state !== CLOSED) this.#session.resetStream(this, ERROR_CODE.internalError);
+  }
+
+  startBody(): void {
+    if (this.#awaitsContinue && this.#exchange?.headSent === false) this.sendInformational(100, NO_FIELDS);
+    this.resumeBody();
+  }
+
+  pauseBody(): void {
+    this.#paused = true;
+  }
+
+  resumeBody(): void {
+    this.#paused = false;
+    const bytes = this.#heldBytes;
+    this.#heldBytes = 0;
+    if (bytes > 0) this.#release(bytes);
+  }
+
+  get canPush(): boolean {
+    return !this.#pushed && !this.#isDone() && this.#session.canPush;
+  }
+
+  push(promise: PushPromise): Exchange | undefined {
+    return this.#isDone() ? undefined : this.#session.push(this.id, promise);
+  }
+
+  // ---- sending, for the session ----
+
+  /** One turn: a frame of what waits. */
+  sendTurn(): void {
+    const output = this.#session.output;
+    const chunk = this.#queue[0];
+    const room = Math.min(this.sendWindow, output.sendWindow, FRAME_PAYLOAD_BYTES_MAX);
+    if (chunk === undefined || room <= 0) {
+      output.scheduler.remove(this);
+      return;
+    }
+    const start = this.#sentOfFirst;
+    const end = Math.min(chunk.length, start + room);
+    const whole = end === chunk.length;
+    const ends = whole && this.#lastQueued && this.#queue.length === 1 && this.#trailers === undefined;
+    if (typeof chunk !== 'string') output.data(this.id, chunk, start, end, ends);
+    else output.dataText(this.id, start === 0 && whole ? chunk : chunk.slice(start, end), ends);
+    this.sendWindow -= end - start;
+    this.#queuedBytes -= end - start;
+    if (!whole) this.#sentOfFirst = end;
+    else {
+      this.#sentOfFirst = 0;
+      this.#queue.shift();
+      if (typeof chunk !== 'string') giveChunk(chunk);
+    }
+    if (this.#queuedBytes > 0) {
+      if (this.sendWindow <= 0) output.scheduler.remove(this);
+      if (this.#lastQueued) this.#watch();
+      return;
+    }
+    output.scheduler.remove(this);
+    if (ends) this.#localEnded();
+    else if (this.#lastQueued) this.#sendEnd();
+    else this.#unblock();
+  }
+
+  /** The client has opened its window. False when that makes it larger than a window may be. */
+  openSendWindow(increment: number): boolean {
+    this.sendWindow += increment;
+    if (this.sendWindow > 0x7fffffff) return false;
+    if (this.sendWindow > 0 && this.#queuedBytes > 0) {
+      this.#session.output.scheduler.add(this);
+      this.#session.output.flushLater();
+    }
+    return true;
+  }
+
+  // ---- receiving, for the session ----
+
+  /** A DATA frame of this size begins. False: it does not fit into the window. */
+  takeWindow(bytes: number): boolean {
+    this.#window ??= new ReceiveWindow(STREAM_WINDOW_BYTES, STREAM_WINDOW_BYTES_MAX);
+    return this.#window.take(bytes);
+  }
+
+  /** Content of the request. False: it is longer than was declared. */
+  takeBody(bytes: Buffer, start: number, end: number): boolean {
+    const size = end - start;
+    if (this.#declaredLeft >= 0) {
+      this.#declaredLeft -= size;
+      if (this.#declaredLeft < 0) return false;
+    }
+    const exchange = this.#exchange;
+    if (exchange === undefined || this.#state !== OPEN) {
+      this.#drop(size);
+      return true;
+    }
+    const view = bytes.subarray(start, end);
+    exchange.receiveBody(size < bytes.length * VIEWED_SHARE_MIN ? Buffer.from(view) : view);
+    if (this.#paused && this.#state === OPEN) this.#heldBytes += size;
+    else this.#release(size);
+    return true;
+  }
+
+  /** Padding has come and gone. */
+  takePadding(bytes: number): void {
+    this.#release(bytes);
+  }
+
+  /** The client has ended its side. False: the body is shorter than was declared. */
+  endRemote(): boolean {
+    if (this.#declaredLeft > 0) return false;
+    if (this.#state === HALF_CLOSED_LOCAL) {
+      this.#close();
+      this.#session.streamClosed(this);
+      return true;
+    }
+    this.#transition(HALF_CLOSED_REMOTE);
+    this.#exchange?.endBody();
+    return true;
+  }
+
+  /** The stream was reset by either side, or its connection is gone. */
+  cut(reason?: GatewayError): void {
+    this.#close();
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    exchange?.wireClosed(reason);
+  }
+
+  /** What waits to be sent, or the rest of a body that nobody reads, has not moved for too long. */
+  stalled(): void {
+    if (this.#state === CLOSED) return;
+    this.#session.resetStream(
+      this,
+      this.#state === HALF_CLOSED_LOCAL ? ERROR_CODE.noError : ERROR_CODE.cancel,
+    );
+  }
+
+  // ---- inside ----
+
+  /** Nothing more may be sent. */
+  #isDone(): boolean {
+    return this.#state >= HALF_CLOSED_LOCAL;
+  }
+
+  #give(chunk: Chunk, last: boolean): boolean {
+    const output = this.#session.output;
+    const size = chunk.length;
+    if (
+      this.#queuedBytes === 0 &&
+      size <= this.sendWindow &&
+      size <= output.sendWindow &&
+      size <= FRAME_PAYLOAD_BYTES_MAX &&
+      output.takesData
+    ) {
+      this.sendWindow -= size;
+      if (typeof chunk === 'string') output.dataText(this.id, chunk, last);
+      else {
+        output.data(this.id, chunk, 0, size, last);
+        giveChunk(chunk);
+      }
+      if (last) this.#localEnded();
+      return true;
+    }
+    if (this.#queue === NO_CHUNKS) this.#queue = [];
+    this.#queue.push(chunk);
+    this.#queuedBytes += size;
+    if (last) {
+      this.#lastQueued = true;
+      this.#watch();
+    }
+    if (this.sendWindow > 0) {
+      output.scheduler.add(this);
+      output.flushLater();
+    }
+    if (this.#queuedBytes < WRITE_AHEAD_BYTES) return true;
+    this.#blocked = true;
+    return false;
+  }
+
+  /** Everything was sent but the end. */
+  #sendEnd(): void {
+    const trailers = this.#trailers;
+    if (trailers === undefined) this.#session.output.dataText(this.id, '', true);
+    else this.#session.sendTrailers(this.id, trailers);
+    this.#localEnded();
+  }
+
+  #unblock(): void {
+    if (!this.#blocked) return;
+    this.#blocked = false;
+    this.#exchange?.wireDrained();
+  }
+
+  /** The response is with the connection, to its last byte. */
+  #localEnded(): void {
+    this.#lastQueued = false;
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    if (this.#state === HALF_CLOSED_REMOTE) {
+      this.#close();
+      this.#session.streamClosed(this);
+    } else {
+      this.#transition(HALF_CLOSED_LOCAL);
+      this.#paused = false;
+      this.#watch();
+      const bytes = this.#heldBytes;
+      this.#heldBytes = 0;
+      if (bytes > 0) this.#drop(bytes);
+    }
+    exchange?.wireClosed();
+  }
+
+  /** An unread request body is dropped, and refused once it is too long (RFC 9113 §8.1). */
+  #drop(bytes: number): void {
+    this.#droppedBytes += bytes;
+    this.#release(bytes);
+    if (this.#droppedBytes > DRAIN_BYTES_MAX && this.#state === HALF_CLOSED_LOCAL)
+      this.#session.resetStream(this, ERROR_CODE.noError);
+    else if (this.#state === HALF_CLOSED_LOCAL) this.#watch();
+  }
+
+  /** Bytes of the body are out of our hands. */
+  #release(bytes: number): void {
+    this.#session.releaseReceived(bytes);
+    const window = this.#window;
+    if (window === undefined || this.remoteEnded) return;
+    let increment = window.release(bytes);
+    if (increment === 0) return;
+    if (this.#state === OPEN) increment += this.#session.growWindow(window);
+    this.#session.output.windowUpdate(this.id, increment);
+  }
+
+  #watch(): void {
+    this.#session.stalls.start(this);
+  }
+
+  #close(): void {
+    this.#transition(CLOSED);
+    const session = this.#session;
+    session.output.scheduler.remove(this);
+    if (this.waitingSince !== 0) session.stalls.stop(this);
+    if (this.#heldBytes > 0) session.releaseReceived(this.#heldBytes);
+    this.#heldBytes = 0;
+    for (const chunk of this.#queue) if (typeof chunk !== 'string') giveChunk(chunk);
+    this.#queue = NO_CHUNKS;
+    this.#queuedBytes = 0;
+    this.#lastQueued = false;
+  }
+
+  #transition(next: State): void {
+    assert(next > this.#state, 'a stream only moves towards its end');
+    this.#state = next;
+  }
+}
+
+const NO_FIELDS: Fields = [];
+/** Of streams for which nothing waits: nothing is ever added. */
+const NO_CHUNKS: Chunk[] = [];

@@ -1,0 +1,136 @@
+/** Turns the heads of one connection into field sections and back: what is said of HPACK outside of it. */
+import { httpDate } from '../../base/clock.ts';
+import type { Fields, PushPromise } from '../exchange.ts';
+import type { ResponseHead } from '../exchange-wire.ts';
+import { isConnectionSpecific } from '../fields.ts';
+import { type FieldSection, HpackDecoder, HpackError } from './hpack-decoder.ts';
+import { HpackEncoder } from './hpack-encoder.ts';
+
+/** Our SETTINGS_HEADER_TABLE_SIZE: the initial value (RFC 9113 §6.5.2). */
+const TABLE_BYTES_MAX = 4096;
+/** Fields of a request; the limit of their bytes is an option. */
+const FIELDS_MAX = 1000;
+/** Response heads remembered for one connection. */
+const HEADS_MAX = 4;
+
+/** A response head that was encoded without changing the table, but for its length. */
+interface EncodedHead {
+  readonly fields: Fields;
+  readonly status: number;
+  readonly date: string;
+  readonly tableState: number;
+  readonly bytes: Uint8Array;
+}
+
+export class HeadCodec {
+  readonly #decoder: HpackDecoder;
+  readonly #encoder = new HpackEncoder();
+  readonly #heads: EncodedHead[] = [];
+  #nextHead = 0;
+
+  /** `listBytesMax`: of a request's head, as RFC 9113 §6.5.2 counts it. */
+  constructor(listBytesMax: number) {
+    this.#decoder = new HpackDecoder({
+      tableBytesMax: TABLE_BYTES_MAX,
+      listBytesMax,
+      fieldsMax: FIELDS_MAX,
+    });
+  }
+
+  /** Decodes a whole section. A string tells what is wrong with it, and then the connection cannot go on. */
+  decode(bytes: Buffer, start: number, end: number): FieldSection | string {
+    try {
+      return this.#decoder.decode(bytes, start, end);
+    } catch (error) {
+      if (error instanceof HpackError) return error.message;
+      throw error;
+    }
+  }
+
+  /** The peer's SETTINGS_HEADER_TABLE_SIZE. */
+  setPeerTableSize(bytes: number): void {
+    this.#encoder.setTableBytesMax(bytes);
+  }
+
+  // The results of the calls below stand in `bytes`, so many from its beginning, until the next one.
+
+  get bytes(): Buffer {
+    return this.#encoder.bytes;
+  }
+
+  encodeHead(head: ResponseHead): number {
+    const encoder = this.#encoder;
+    const { responseFields, status, contentLength } = head;
+    const date = head.hasDate ? '' : httpDate();
+    encoder.begin();
+    const known = this.#findHead(responseFields, status, date);
+    if (known !== undefined) encoder.repeat(known.bytes);
+    else {
+      const before = encoder.size;
+      const { tableState } = encoder;
+      encoder.field(':status', String(status));
+      this.#addFields(responseFields, true);
+      if (date !== '') encoder.field('date', date);
+      // frozen lists come again: they are a handler's, and their identity stands for what they hold
+      if (tableState === encoder.tableState && before === 0 && Object.isFrozen(responseFields))
+        this.#remember(responseFields, status, date);
+    }
+    if (contentLength !== undefined) encoder.contentLength(contentLength);
+    return encoder.size;
+  }
+
+  encodeInformational(status: number, fields: Fields): number {
+    this.#encoder.begin();
+    this.#encoder.field(':status', String(status));
+    this.#addFields(fields, false);
+    return this.#encoder.size;
+  }
+
+  encodeTrailers(fields: Fields): number {
+    this.#encoder.begin();
+    this.#addFields(fields, false);
+    return this.#encoder.size;
+  }
+
+  encodePromise(promise: PushPromise): number {
+    const encoder = this.#encoder;
+    encoder.begin();
+    encoder.field(':method', promise.method);
+    encoder.field(':scheme', promise.scheme);
+    encoder.field(':authority', promise.authority);
+    encoder.field(':path', promise.target);
+    this.#addFields(promise.fields, false);
+    return encoder.size;
+  }
+
+  /** Lower-case names, and nothing that speaks about one connection (RFC 9113 §8.2). */
+  #addFields(fields: Fields, withoutLength: boolean): void {
+    for (let i = 0; i < fields.length; i += 2) {
+      const name = (fields[i] as string).toLowerCase();
+      if (isConnectionSpecific(name) || (withoutLength && name === 'content-length')) continue;
+      this.#encoder.field(name, fields[i + 1] as string);
+    }
+  }
+
+  #findHead(fields: Fields, status: number, date: string): EncodedHead | undefined {
+    const { tableState } = this.#encoder;
+    for (let i = 0; i < this.#heads.length; i++) {
+      const head = this.#heads[i] as EncodedHead;
+      if (
+        head.fields === fields &&
+        head.tableState === tableState &&
+        head.status === status &&
+        head.date === date
+      )
+        return head;
+    }
+    return undefined;
+  }
+
+  #remember(fields: Fields, status: number, date: string): void {
+    const { bytes, size, tableState } = this.#encoder;
+    const copy = Uint8Array.prototype.slice.call(bytes, 0, size);
+    this.#heads[this.#nextHead] = { fields, status, date, tableState, bytes: copy };
+    this.#nextHead = (this.#nextHead + 1) % HEADS_MAX;
+  }
+}

@@ -1,0 +1,136 @@
+/** HPACK's Huffman code (RFC 7541 §5.2 and Appendix B): both ways by table. */
+
+/** Bits of the code of each octet, and of EOS, as letters (`a` = 5): codes of one length follow the order of symbols. */
+const LENGTHS =
+  'isxxxxxxxtzxxzxxxxxxxxzxxxxxxxxxbffhibdgffdgdbbbaaabbbbbbbcdkbhfibccccccccccccccccccccccdcdioijbkabababbbac' +
+  'cbbbabcbaabccccckgjixprpprrrsrssssststtrstssssqrsrsstrqprrssqsrrtqrssqqrqsrssprrrsrrsvvporsruvvvwwvtuoqvwwv' +
+  'wtqqvvxwwwptpqrqqsrruuttvsvwvvwwwwwxwwwwwvz';
+const SHORTEST = 5;
+const LETTER_A = 97;
+const EOS = 256;
+
+const codeLengths = Uint8Array.from(LENGTHS, (letter) => letter.charCodeAt(0) - LETTER_A + SHORTEST);
+const codes = assignCodes();
+
+// ---- encoding ----
+
+/** Bytes of the code of a byte string. */
+export function huffmanLength(text: string): number {
+  let bits = 0;
+  for (let i = 0; i < text.length; i++) bits += codeLengths[text.charCodeAt(i)] as number;
+  return (bits + 7) >>> 3;
+}
+
+/** Writes the code of a byte string, padded with ones, and returns where it ends. */
+export function huffmanEncode(text: string, target: Uint8Array, offset: number): number {
+  let at = offset;
+  let pending = 0;
+  let bits = 0;
+  for (let i = 0; i < text.length; i++) {
+    const octet = text.charCodeAt(i);
+    let length = codeLengths[octet] as number;
+    const code = codes[octet] as number;
+    // at most 7 bits are pending: what comes is put in octet by octet
+    while (length > 0) {
+      const take = Math.min(8 - bits, length);
+      pending = (pending << take) | ((code >>> (length - take)) & ((1 << take) - 1));
+      bits += take;
+      length -= take;
+      if (bits === 8) {
+        target[at++] = pending;
+        pending = 0;
+        bits = 0;
+      }
+    }
+  }
+  if (bits > 0) target[at++] = (pending << (8 - bits)) | ((1 << (8 - bits)) - 1);
+  return at;
+}
+
+// ---- decoding ----
+
+// One step takes four bits. Its entry: the state after them, the octet that has ended in them, and what has happened.
+const STATE_MASK = 0x1ff;
+const OCTET_SHIFT = 9;
+const HAS_OCTET = 1 << 17;
+/** EOS is in the string (RFC 7541 §5.2: a decoding error). */
+const FAILED = 1 << 18;
+/** States in which a string may end: less than eight bits of ones since the last octet. */
+const accepting = new Uint8Array(257);
+const steps = makeSteps();
+
+/** No code is shorter than five bits: octets that so many bytes can hold. */
+export function huffmanDecodedMax(size: number): number {
+  return Math.floor((size * 8) / SHORTEST);
+}
+
+/** Decodes `source[start, end)` into `target`, which has room; the number of octets, or -1 where the code is broken. */
+export function huffmanDecode(source: Uint8Array, start: number, end: number, target: Uint8Array): number {
+  let state = 0;
+  let size = 0;
+  for (let i = start; i < end; i++) {
+    const octet = source[i] as number;
+    let step = steps[(state << 4) | (octet >>> 4)] as number;
+    if ((step & HAS_OCTET) !== 0) target[size++] = step >>> OCTET_SHIFT;
+    let failed = step;
+    step = steps[((step & STATE_MASK) << 4) | (octet & 15)] as number;
+    if ((step & HAS_OCTET) !== 0) target[size++] = step >>> OCTET_SHIFT;
+    failed |= step;
+    if ((failed & FAILED) !== 0) return -1;
+    state = step & STATE_MASK;
+  }
+  return accepting[state] === 1 ? size : -1;
+}
+
+/** The codes are canonical: by length, then by symbol, each is one more than the last. */
+function assignCodes(): Uint32Array {
+  const assigned = new Uint32Array(codeLengths.length);
+  let code = 0;
+  for (let length = SHORTEST; length <= 30; length++) {
+    for (let symbol = 0; symbol <= EOS; symbol++) {
+      if (codeLengths[symbol] !== length) continue;
+      assigned[symbol] = code;
+      code += 1;
+    }
+    code *= 2;
+  }
+  return assigned;
+}
+
+function makeSteps(): Uint32Array {
+  // inner nodes of the code's tree: children as node numbers, or symbols as -1 - symbol
+  const children: [number, number][] = [[0, 0]];
+  for (let symbol = 0; symbol <= EOS; symbol++) {
+    let node = 0;
+    const length = codeLengths[symbol] as number;
+    for (let bit = length - 1; bit >= 0; bit--) {
+      const branch = (((codes[symbol] as number) >>> bit) & 1) as 0 | 1;
+      const pair = children[node] as [number, number];
+      if (bit === 0) pair[branch] = -1 - symbol;
+      else {
+        if (pair[branch] === 0) pair[branch] = children.push([0, 0]) - 1;
+        node = pair[branch];
+      }
+    }
+  }
+  for (let node = 0, ones = 0; ones < 8; ones++) {
+    accepting[node] = 1;
+    node = (children[node] as [number, number])[1];
+  }
+  const made = new Uint32Array(children.length << 4);
+  for (let state = 0; state < children.length; state++)
+    for (let bits = 0; bits < 16; bits++) made[(state << 4) | bits] = makeStep(children, state, bits);
+  return made;
+}
+
+function makeStep(children: readonly (readonly [number, number])[], state: number, bits: number): number {
+  let node = state;
+  let emitted = 0;
+  for (let bit = 3; bit >= 0; bit--) {
+    const next = (children[node] as readonly [number, number])[((bits >>> bit) & 1) as 0 | 1];
+    if (next === -1 - EOS) return FAILED;
+    if (next < 0) emitted = HAS_OCTET | ((-1 - next) << OCTET_SHIFT);
+    node = next < 0 ? 0 : next;
+  }
+  return emitted | node;
+}

@@ -1,0 +1,76 @@
+/** What a session makes of a request's field section, once for all requests that repeat it. */
+import type { ConnectionInfo } from '../exchange.ts';
+import type { RequestHead } from '../request-head.ts';
+import type { FieldSection } from './hpack-decoder.ts';
+import { DEFAULT_PRIORITY, type Priority, parsePriority } from './priority.ts';
+import { parseRequestHead } from './request-head.ts';
+
+/** A request head that is well-formed. */
+export interface KnownHead {
+  /** What exchanges get to see, without a body and with one. */
+  readonly bodyless: RequestHead;
+  readonly withBody: RequestHead;
+  /** The status that refuses the request; 0 when it is served. */
+  readonly refusal: number;
+  readonly expectsContinue: boolean;
+  readonly priority: Priority;
+}
+
+export interface HeadLimits {
+  readonly headBytesMax: number;
+  /** 0 = no limit. */
+  readonly bodyBytesMax: number;
+}
+
+export class HeadReader {
+  readonly #connection: ConnectionInfo;
+  readonly #scheme: 'https' | 'http';
+  readonly #limits: HeadLimits;
+
+  constructor(connection: ConnectionInfo, scheme: 'https' | 'http', limits: HeadLimits) {
+    this.#connection = connection;
+    this.#scheme = scheme;
+    this.#limits = limits;
+  }
+
+  /** The head of a section that holds all its fields; a string says why the request is malformed. */
+  read(section: FieldSection): KnownHead | string {
+    const known = section.memo;
+    if (known !== undefined) return known as KnownHead | string;
+    const fresh = this.#make(section);
+    section.memo = fresh;
+    return fresh;
+  }
+
+  #make(section: FieldSection): KnownHead | string {
+    const parsed = parseRequestHead(section.fields);
+    if (typeof parsed === 'string') return parsed;
+    const { method, target, authority, fields, declaredLength, expect, priority } = parsed;
+    const { headBytesMax, bodyBytesMax } = this.#limits;
+    const expectsContinue = expect === '100-continue';
+    let refusal = 0;
+    if (parsed.bytes > headBytesMax) refusal = 431;
+    else if (expect !== undefined && !expectsContinue) refusal = 417;
+    else if (bodyBytesMax > 0 && declaredLength !== undefined && declaredLength > bodyBytesMax) refusal = 413;
+    const head = (hasBody: boolean): RequestHead => ({
+      protocol: 'HTTP/2',
+      method,
+      target,
+      scheme: this.#scheme,
+      authority,
+      fields,
+      connection: this.#connection,
+      pushed: false,
+      hasBody,
+      declaredLength,
+      memo: undefined,
+    });
+    return {
+      bodyless: head(false),
+      withBody: head(true),
+      refusal,
+      expectsContinue,
+      priority: priority === undefined ? DEFAULT_PRIORITY : parsePriority(priority),
+    };
+  }
+}

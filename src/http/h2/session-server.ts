@@ -1,0 +1,75 @@
+/** Serves HTTP/2 on sockets that others accepted: our own sessions, their clocks and end. */
+import type { ServerOptions } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { Exchange } from '../exchange.ts';
+import type { ExchangeSettings } from '../exchange-wire.ts';
+import type { Http2Layer } from '../http2-layer.ts';
+import { FrameWriter } from './frame-writer.ts';
+import { Session, type SessionClocks, type SessionLimits } from './session.ts';
+
+/** After GOAWAY and the last stream, the client has this long to close before we do. */
+const GOAWAY_GRACE_MS = 1_000;
+
+export class SessionServer implements Http2Layer {
+  /** Nothing of node:http2's sessions is used. */
+  readonly serverOptions: ServerOptions = {};
+  readonly #limits: SessionLimits;
+  readonly #clocks: SessionClocks;
+  readonly #settings: ExchangeSettings;
+  readonly #handle: (exchange: Exchange) => void;
+  readonly #writer = new FrameWriter();
+  readonly #sessions = new Set<Session>();
+  #draining = false;
+
+  constructor(
+    limits: SessionLimits & Omit<SessionClocks, 'graceMs'>,
+    settings: ExchangeSettings,
+    handle: (exchange: Exchange) => void,
+  ) {
+    this.#limits = limits;
+    this.#clocks = {
+      idleTimeoutMs: limits.idleTimeoutMs,
+      headTimeoutMs: limits.headTimeoutMs,
+      stallTimeoutMs: limits.stallTimeoutMs,
+      graceMs: GOAWAY_GRACE_MS,
+    };
+    this.#settings = settings;
+    this.#handle = handle;
+  }
+
+  attach(): void {}
+
+  open(socket: Socket): void {
+    this.serve(socket);
+  }
+
+  serve(socket: Socket): void {
+    const { counters } = this.#settings;
+    const session = new Session(socket, this.#writer, this.#limits, this.#settings, this.#handle);
+    this.#sessions.add(session);
+    counters.add('sessions', 1);
+    socket.on('error', ignore);
+    session.start();
+    socket.on('close', () => {
+      this.#sessions.delete(session);
+      counters.add('sessions', -1);
+    });
+    if (this.#draining) session.close();
+  }
+
+  drain(): void {
+    this.#draining = true;
+    for (const session of this.#sessions) session.close();
+  }
+
+  stop(): void {
+    for (const session of this.#sessions) session.socket.destroy();
+  }
+
+  sweep(now: number): void {
+    for (const session of this.#sessions) session.sweep(now, this.#clocks);
+  }
+}
+
+/** Socket errors are followed by `close`. */
+function ignore(): void {}

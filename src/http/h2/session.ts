@@ -1,0 +1,847 @@
+/** One HTTP/2 connection: reads frames, keeps the rules of RFC 9113, and turns streams into exchanges. */
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { CHUNK_BYTES_MAX } from '../chunk-pool.ts';
+import { describeConnection } from '../connection-info.ts';
+import type { ConnectionInfo, Exchange, Fields, PushPromise } from '../exchange.ts';
+import type { ExchangeSettings, ResponseHead } from '../exchange-wire.ts';
+import type { RequestHead } from '../request-head.ts';
+import { BUFFER_BYTES_MAX } from '../response-buffer.ts';
+import { ServerExchange } from '../server-exchange.ts';
+import type { StallWatch } from '../stall-watch.ts';
+import { AbuseLimits, type AbuseRates, CONTINUATIONS_MAX } from './abuse-limits.ts';
+import {
+  ClosedStreams,
+  ENDED,
+  type Ending,
+  FORGOTTEN,
+  NEVER_USED,
+  RESET_BY_CLIENT,
+  RESET_BY_US,
+} from './closed-streams.ts';
+import { ERROR_CODE, errorCodeName, type H2ErrorCode } from './error-codes.ts';
+import { ReceiveWindow } from './flow-window.ts';
+import { FrameReader, type FrameSink } from './frame-reader.ts';
+import { FLAG, FRAME_TYPE, INITIAL_WINDOW_BYTES, PING_BYTES, STREAM_ID_MAX } from './frame-types.ts';
+import type { FrameWriter } from './frame-writer.ts';
+import { H2Stream, STREAM_WINDOW_BYTES } from './h2-stream.ts';
+import { HeadCodec } from './head-codec.ts';
+import { HeadReader, type KnownHead } from './known-head.ts';
+import { DEFAULT_PRIORITY, parsePriority } from './priority.ts';
+import { checkTrailers } from './request-head.ts';
+import { SessionOutput } from './session-output.ts';
+import { PeerSettings, SETTING, SETTING_BYTES } from './settings.ts';
+
+export interface SessionLimits {
+  readonly headBytesMax: number;
+  readonly streamsMax: number;
+  readonly abuse: AbuseRates;
+}
+
+/** Body bytes that may be on their way on all streams together, and unread here: 80 Mbit/s over 100 ms at first. */
+const CONNECTION_WINDOW_BYTES = 1024 * 1024;
+const CONNECTION_WINDOW_BYTES_MAX = 16 * 1024 * 1024;
+/** Response bytes that all exchanges of a connection may hold together; each gets its share. */
+const SESSION_WRITE_BYTES = 1024 * 1024;
+/** Past the limit, up to this factor, a head is answered with 431; beyond it the stream is reset. */
+export const HEAD_SLACK = 2;
+/** What is believed of a round trip until one has been measured: too long a time only makes windows grow sooner. */
+const ROUND_TRIP_MS = 10;
+
+/** Streams are served. */
+const SERVING = 0;
+/** GOAWAY has been announced, so that what is on its way still gets in (RFC 9113 §6.8). */
+const LEAVING = 1;
+/** GOAWAY has been sent: streams that are open finish. */
+const FINISHING = 2;
+/** Our side is ended: whatever comes is dropped. */
+const ENDING = 3;
+type State = typeof SERVING | typeof LEAVING | typeof FINISHING | typeof ENDING;
+
+export class Session implements FrameSink {
+  readonly socket: Socket;
+  readonly output: SessionOutput;
+  readonly peer: PeerSettings = new PeerSettings();
+  readonly stalls: StallWatch;
+  readonly #limits: SessionLimits;
+  readonly #settings: ExchangeSettings;
+  readonly #handle: (exchange: Exchange) => void;
+  readonly #info: ConnectionInfo;
+  readonly #heads: HeadReader;
+  readonly #reader: FrameReader;
+  readonly #abuse: AbuseLimits;
+  readonly #codec: HeadCodec;
+  /** Streams that outlived the read in which they came. */
+  readonly #streams = new Map<number, H2Stream>();
+  readonly #closed = new ClosedStreams();
+  readonly #window = new ReceiveWindow(INITIAL_WINDOW_BYTES, CONNECTION_WINDOW_BYTES_MAX);
+  #state: State = SERVING;
+  #openStreams = 0;
+  #pushes = 0;
+  /** The highest stream the client has used, and the highest that was served. */
+  #lastId = 0;
+  #lastServedId = 0;
+  #lastPushId = 0;
+  #peerLeaves = false;
+  #settingsSeen = false;
+  #settingsAcknowledged = false;
+  readonly #startedAt = Date.now();
+  #roundTripMs = ROUND_TRIP_MS;
+
+  // a head block that is spread over frames
+  #block: Buffer = NOTHING;
+  #blockBytes = 0;
+  #blockStream = 0;
+  #blockFlags = 0;
+  #continuations = 0;
+
+  // the DATA frame that is being read
+  #dataStream: H2Stream | undefined;
+
+  /** When a sweep last saw that a stream had been opened or closed, or the connection was made. */
+  activeSince: number = Date.now();
+  #active = false;
+  /** When the end was announced, or came; 0 before. */
+  closingSince = 0;
+  /** Where the last sweep found the reader, and since when it has stood still there. */
+  #sweptAt = -1;
+  #amidFrameSince = 0;
+  #waitingSince = 0;
+
+  constructor(
+    socket: Socket,
+    writer: FrameWriter,
+    limits: SessionLimits,
+    settings: ExchangeSettings,
+    handle: (exchange: Exchange) => void,
+  ) {
+    this.socket = socket;
+    this.#limits = limits;
+    this.#settings = settings;
+    this.stalls = settings.stalls;
+    this.#handle = handle;
+    this.#info = describeConnection(socket);
+    this.#heads = new HeadReader(this.#info, socket instanceof TLSSocket ? 'https' : 'http', {
+      headBytesMax: limits.headBytesMax,
+      bodyBytesMax: settings.bodyBytesMax,
+    });
+    this.#abuse = new AbuseLimits(limits.abuse);
+    this.output = new SessionOutput(socket, writer, this.#abuse);
+    this.#reader = new FrameReader(this);
+    this.#codec = new HeadCodec(limits.headBytesMax * HEAD_SLACK);
+  }
+
+  /** Sends our settings and reads what comes. */
+  start(): void {
+    const { socket } = this;
+    this.output.settings([
+      SETTING.maxConcurrentStreams,
+      this.#limits.streamsMax,
+      SETTING.initialWindowSize,
+      STREAM_WINDOW_BYTES,
+      SETTING.maxHeaderListSize,
+      this.#limits.headBytesMax * HEAD_SLACK,
+      SETTING.noRfc7540Priorities,
+      1,
+    ]);
+    this.output.windowUpdate(0, this.#window.grow(CONNECTION_WINDOW_BYTES));
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    // a client that has ended its side has gone: it could not even open a window
+    socket.on('end', () => socket.destroy());
+    socket.on('close', () => this.#gone());
+  }
+
+  get deaf(): boolean {
+    return this.#state === ENDING;
+  }
+  get idle(): boolean {
+    return this.#openStreams === 0;
+  }
+
+  /** Bytes an exchange may hold itself: streams of one connection share what one exchange of HTTP/1 has many times. */
+  get bufferBytesMax(): number {
+    return Math.max(CHUNK_BYTES_MAX, Math.min(BUFFER_BYTES_MAX, SESSION_WRITE_BYTES / this.#openStreams));
+  }
+
+  get canPush(): boolean {
+    return (
+      this.peer.enablePush &&
+      this.#state === SERVING &&
+      !this.#peerLeaves &&
+      this.#pushes < this.peer.maxConcurrentStreams &&
+      this.#lastPushId < STREAM_ID_MAX - 2
+    );
+  }
+
+  // ---- end ----
+
+  /** Announces the end: what is open or on its way is served, then the connection closes. */
+  close(): void {
+    if (this.#state !== SERVING) return;
+    this.#state = LEAVING;
+    this.closingSince = Date.now();
+    this.output.goAway(STREAM_ID_MAX, ERROR_CODE.noError, '');
+    // its answer tells that the client knows
+    this.output.ping(LEAVING_PING);
+  }
+
+  /** Ends the connection because of what the client did. */
+  fail(code: H2ErrorCode, reason: string): void {
+    if (this.#state === ENDING) return;
+    const { logger } = this.#settings;
+    const facts = { peer: this.#info.peerAddress, error: errorCodeName(code), reason };
+    if (code === ERROR_CODE.enhanceYourCalm) logger.warn('HTTP/2 connection is cut off', facts);
+    else logger.debug('HTTP/2 connection has failed', facts);
+    this.#state = ENDING;
+    this.closingSince = Date.now();
+    this.output.goAway(this.#lastServedId, code, reason);
+    this.#cutStreams();
+    this.output.end();
+  }
+
+  readFailed(code: H2ErrorCode, reason: string): void {
+    this.fail(code, reason);
+  }
+
+  /** Looks at the clocks; `now` is a time of Date.now. */
+  sweep(now: number, clocks: SessionClocks): void {
+    if (this.#active) {
+      this.#active = false;
+      this.activeSince = now;
+    }
+    if (this.#state === ENDING) {
+      if (now - this.closingSince >= clocks.graceMs) this.socket.destroy();
+      return;
+    }
+    if (this.output.hasProgressed()) this.#waitingSince = now;
+    else if (now - this.#waitingSince >= clocks.stallTimeoutMs) {
+      this.socket.destroy();
+      return;
+    }
+    if (this.#state === LEAVING && now - this.closingSince >= clocks.graceMs) this.#finish();
+    if (this.#state === SERVING && this.idle && now - this.activeSince >= clocks.idleTimeoutMs) this.close();
+    this.#sweepReading(now, clocks.headTimeoutMs);
+  }
+
+  /** Final GOAWAY: later streams are not served. */
+  #finish(): void {
+    if (this.#state >= FINISHING) return;
+    this.#state = FINISHING;
+    this.closingSince ||= Date.now();
+    this.output.goAway(this.#lastServedId, ERROR_CODE.noError, '');
+    this.#endIfFinished();
+  }
+
+  #endIfFinished(): void {
+    if (this.#state !== FINISHING || this.#openStreams > 0) return;
+    this.#state = ENDING;
+    this.closingSince = Date.now();
+    this.output.end();
+  }
+
+  /** A client that has begun to say something has to say it in time. */
+  #sweepReading(now: number, headTimeoutMs: number): void {
+    const { framesTotal, isAmidFrame } = this.#reader;
+    const waits = isAmidFrame || this.#blockStream !== 0 || !this.#settingsSeen;
+    const goesOn = this.#blockStream === 0 ? framesTotal : -this.#blockStream;
+    if (!waits || goesOn !== this.#sweptAt) this.#amidFrameSince = now;
+    else if (now - this.#amidFrameSince >= headTimeoutMs) {
+      const code = this.#settingsSeen ? ERROR_CODE.enhanceYourCalm : ERROR_CODE.settingsTimeout;
+      this.fail(code, `a frame or a head took longer than ${headTimeoutMs} ms`);
+    }
+    this.#sweptAt = goesOn;
+    if (!this.#settingsAcknowledged && now - this.#startedAt >= SETTINGS_ACKNOWLEDGED_MS)
+      this.fail(
+        ERROR_CODE.settingsTimeout,
+        `settings were not acknowledged within ${SETTINGS_ACKNOWLEDGED_MS} ms`,
+      );
+  }
+
+  #gone(): void {
+    this.#state = ENDING;
+    this.output.drop();
+    this.#cutStreams();
+  }
+
+  #cutStreams(): void {
+    const streams = [...this.#streams.values()];
+    this.#streams.clear();
+    this.#openStreams = 0;
+    this.#pushes = 0;
+    for (const stream of streams) stream.cut();
+  }
+
+  // ---- reading ----
+
+  #read(chunk: Buffer): void {
+    if (this.#state === ENDING) return;
+    this.output.hold();
+    this.#reader.read(chunk);
+    this.output.flush();
+  }
+
+  takeFrame(type: number, flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
+    if (this.#blockStream !== 0 && type !== FRAME_TYPE.continuation) {
+      this.fail(ERROR_CODE.protocolError, 'a head is interrupted by another frame');
+      return;
+    }
+    if (!this.#settingsSeen && (type !== FRAME_TYPE.settings || (flags & FLAG.ack) !== 0)) {
+      this.fail(ERROR_CODE.protocolError, 'the first frame is not SETTINGS');
+      return;
+    }
+    switch (type) {
+      case FRAME_TYPE.headers:
+        this.#takeHeaders(flags, streamId, bytes, start, end);
+        break;
+      case FRAME_TYPE.priority:
+        this.#takePriority(streamId, bytes, start, end);
+        break;
+      case FRAME_TYPE.rstStream:
+        this.#takeReset(streamId, end - start);
+        break;
+      case FRAME_TYPE.settings:
+        this.#takeSettings(flags, streamId, bytes, start, end);
+        break;
+      case FRAME_TYPE.pushPromise:
+        this.fail(ERROR_CODE.protocolError, 'clients do not push');
+        break;
+      case FRAME_TYPE.ping:
+        this.#takePing(flags, streamId, bytes, start, end);
+        break;
+      case FRAME_TYPE.goaway:
+        this.#takeGoAway(streamId, end - start);
+        break;
+      case FRAME_TYPE.windowUpdate:
+        this.#takeWindowUpdate(streamId, bytes, start, end);
+        break;
+      case FRAME_TYPE.continuation:
+        this.#takeContinuation(flags, streamId, bytes, start, end);
+        break;
+      case FRAME_TYPE.priorityUpdate:
+        this.#takePriorityUpdate(streamId, bytes, start, end);
+        break;
+    }
+  }
+
+  skipFrame(): void {
+    if (this.#blockStream !== 0)
+      this.fail(ERROR_CODE.protocolError, 'a head is interrupted by another frame');
+    else if (!this.#settingsSeen) this.fail(ERROR_CODE.protocolError, 'the first frame is not SETTINGS');
+    else this.#countControlFrame();
+  }
+
+  // ---- DATA ----
+
+  beginData(streamId: number, flags: number, length: number): void {
+    this.#dataStream = undefined;
+    if (this.#blockStream !== 0) {
+      this.fail(ERROR_CODE.protocolError, 'a head is interrupted by another frame');
+      return;
+    }
+    if (!this.#settingsSeen) {
+      this.fail(ERROR_CODE.protocolError, 'the first frame is not SETTINGS');
+      return;
+    }
+    if (length === 0 && (flags & FLAG.endStream) === 0 && !this.#abuse.countEmptyFrame()) {
+      this.#enhanceYourCalm('too many empty DATA frames');
+      return;
+    }
+    if (!this.#window.take(length)) {
+      this.fail(ERROR_CODE.flowControlError, 'the window of the connection is exceeded');
+      return;
+    }
+    const stream = this.#streams.get(streamId);
+    if (stream !== undefined && !stream.remoteEnded) {
+      if (stream.takeWindow(length)) this.#dataStream = stream;
+      else {
+        this.releaseReceived(length);
+        this.#streamError(stream, ERROR_CODE.flowControlError, 'the window of a stream is exceeded');
+      }
+      return;
+    }
+    this.releaseReceived(length);
+    // not even before our response begins, where the stream is but reserved
+    if ((streamId & 1) === 0) this.fail(ERROR_CODE.protocolError, `DATA on stream ${streamId}`);
+    else if (stream !== undefined)
+      this.#streamError(stream, ERROR_CODE.streamClosed, 'DATA follows END_STREAM');
+    else this.#takeOnClosed(streamId, FRAME_TYPE.data);
+  }
+
+  takeData(bytes: Buffer, start: number, end: number): void {
+    const stream = this.#dataStream;
+    if (stream === undefined) return;
+    if (stream.isClosed) this.releaseReceived(end - start);
+    else if (!stream.takeBody(bytes, start, end)) {
+      this.releaseReceived(end - start);
+      this.#streamError(stream, ERROR_CODE.protocolError, 'a body is longer than its content-length');
+    }
+  }
+
+  endData(_streamId: number, flags: number, paddingBytes: number): void {
+    const stream = this.#dataStream;
+    this.#dataStream = undefined;
+    if (stream === undefined || this.deaf) return;
+    if (stream.isClosed) {
+      this.releaseReceived(paddingBytes);
+      return;
+    }
+    if (paddingBytes > 0) stream.takePadding(paddingBytes);
+    if ((flags & FLAG.endStream) !== 0 && !stream.isClosed) this.#endRemote(stream);
+  }
+
+  #endRemote(stream: H2Stream): void {
+    if (!stream.endRemote())
+      this.#streamError(stream, ERROR_CODE.protocolError, 'a body is shorter than its content-length');
+  }
+
+  /** Bytes of DATA frames are out of our hands. */
+  releaseReceived(bytes: number): void {
+    if (this.#state === ENDING) return;
+    let increment = this.#window.release(bytes);
+    if (increment === 0) return;
+    increment += this.growWindow(this.#window);
+    this.output.windowUpdate(0, increment);
+  }
+
+  /** A window is being opened: it is made larger where its sender seems to wait for it. */
+  growWindow(window: ReceiveWindow): number {
+    return window.grow(window.wantedSize(performance.now(), this.#roundTripMs));
+  }
+
+  // ---- HEADERS ----
+
+  #takeHeaders(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
+    if (streamId === 0 || (streamId & 1) === 0) {
+      this.fail(ERROR_CODE.protocolError, `HEADERS on stream ${streamId}`);
+      return;
+    }
+    let from = start;
+    let to = end;
+    let selfDependent = false;
+    if ((flags & (FLAG.padded | FLAG.priority)) !== 0) {
+      const needed = ((flags & FLAG.padded) === 0 ? 0 : 1) + ((flags & FLAG.priority) === 0 ? 0 : 5);
+      if (to - from < needed) {
+        this.fail(ERROR_CODE.frameSizeError, 'a HEADERS frame is too short');
+        return;
+      }
+      if ((flags & FLAG.padded) !== 0) {
+        to -= bytes[from] as number;
+        from += 1;
+      }
+      if ((flags & FLAG.priority) !== 0) {
+        selfDependent = (bytes.readUInt32BE(from) & STREAM_ID_MAX) === streamId;
+        from += 5;
+      }
+      if (to < from) {
+        this.fail(ERROR_CODE.protocolError, 'the padding of a HEADERS frame is longer than the frame');
+        return;
+      }
+    }
+    const blockFlags = selfDependent ? flags | SELF_DEPENDENT : flags;
+    if ((flags & FLAG.endHeaders) !== 0) {
+      this.#takeBlock(streamId, blockFlags, bytes, from, to);
+      return;
+    }
+    this.#blockStream = streamId;
+    this.#blockFlags = blockFlags;
+    this.#continuations = 0;
+    this.#blockBytes = 0;
+    this.#addToBlock(bytes, from, to);
+  }
+
+  #takeContinuation(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
+    if (this.#blockStream === 0 || streamId !== this.#blockStream) {
+      this.fail(ERROR_CODE.protocolError, `CONTINUATION on stream ${streamId} continues nothing`);
+      return;
+    }
+    this.#continuations += 1;
+    if (this.#continuations > CONTINUATIONS_MAX) {
+      this.#enhanceYourCalm(`a head has more than ${CONTINUATIONS_MAX} CONTINUATION frames`);
+      return;
+    }
+    if (!this.#addToBlock(bytes, start, end)) return;
+    if ((flags & FLAG.endHeaders) === 0) return;
+    const block = this.#block;
+    const size = this.#blockBytes;
+    const id = this.#blockStream;
+    this.#blockStream = 0;
+    this.#block = NOTHING;
+    this.#takeBlock(id, this.#blockFlags, block, 0, size);
+  }
+
+  #addToBlock(bytes: Buffer, start: number, end: number): boolean {
+    const size = this.#blockBytes + end - start;
+    const limit = this.#limits.headBytesMax * HEAD_SLACK;
+    if (size > limit) {
+      this.#enhanceYourCalm(`a compressed head has more than ${limit} bytes`);
+      return false;
+    }
+    if (size > this.#block.length) {
+      const larger = Buffer.allocUnsafe(Math.min(limit, Math.max(size, this.#block.length * 2, 4096)));
+      this.#block.copy(larger, 0, 0, this.#blockBytes);
+      this.#block = larger;
+    }
+    bytes.copy(this.#block, this.#blockBytes, start, end);
+    this.#blockBytes = size;
+    return true;
+  }
+
+  /** A whole head block: a request, trailers, or something that must not be. */
+  #takeBlock(streamId: number, flags: number, bytes: Buffer, start: number, end: number): void {
+    const decoded = this.#codec.decode(bytes, start, end);
+    if (typeof decoded === 'string') {
+      this.fail(ERROR_CODE.compressionError, decoded);
+      return;
+    }
+    const endStream = (flags & FLAG.endStream) !== 0;
+    if (start === end && !endStream && !this.#abuse.countEmptyFrame()) {
+      this.#enhanceYourCalm('too many empty HEADERS frames');
+      return;
+    }
+    if (streamId <= this.#lastId) {
+      const stream = this.#streams.get(streamId);
+      if (stream === undefined) this.#takeOnClosed(streamId, FRAME_TYPE.headers);
+      else this.#takeTrailers(stream, decoded.fields, endStream);
+      return;
+    }
+    this.#lastId = streamId;
+    if (this.#state >= FINISHING) {
+      // it came too late, and the client has been told
+      this.#closed.add(streamId, RESET_BY_US);
+      return;
+    }
+    if (this.#openStreams - this.#pushes >= this.#limits.streamsMax) {
+      this.#refuse(streamId, ERROR_CODE.refusedStream);
+      return;
+    }
+    if (decoded.tooLarge) {
+      this.#refuse(streamId, ERROR_CODE.enhanceYourCalm);
+      return;
+    }
+    const head = this.#heads.read(decoded);
+    if (typeof head === 'string') this.#refuseMalformed(streamId, head);
+    else if ((flags & SELF_DEPENDENT) !== 0) this.#refuseMalformed(streamId, 'the stream depends on itself');
+    else if (endStream && (head.bodyless.declaredLength ?? 0) > 0)
+      this.#refuseMalformed(streamId, 'a body is shorter than its content-length');
+    else this.#serve(streamId, head, endStream);
+  }
+
+  #serve(streamId: number, head: KnownHead, endStream: boolean): void {
+    const request = endStream ? head.bodyless : head.withBody;
+    const stream = new H2Stream(this, streamId, request, head.expectsContinue, head.priority);
+    const exchange = new ServerExchange(request, stream, this.#settings);
+    stream.attach(exchange);
+    this.#lastServedId = streamId;
+    this.#openStreams += 1;
+    this.#active = true;
+    if (head.refusal === 0) this.#handle(exchange);
+    else exchange.reset(head.refusal);
+    // most streams have come and gone by now
+    if (!stream.isClosed) {
+      if (this.deaf) stream.cut();
+      else this.#list(stream);
+    }
+  }
+
+  #takeTrailers(stream: H2Stream, fields: Fields, endStream: boolean): void {
+    if (stream.remoteEnded) {
+      this.#streamError(stream, ERROR_CODE.streamClosed, 'HEADERS follow END_STREAM');
+      return;
+    }
+    const wrong = endStream ? checkTrailers(fields) : 'trailers do not end the stream';
+    if (wrong !== undefined) this.#streamError(stream, ERROR_CODE.protocolError, wrong);
+    else this.#endRemote(stream);
+  }
+
+  // ---- other frames ----
+
+  #takePriority(streamId: number, bytes: Buffer, start: number, end: number): void {
+    if (streamId === 0) this.fail(ERROR_CODE.protocolError, 'PRIORITY on stream 0');
+    else if (!this.#countControlFrame()) return;
+    else if (end - start !== 5)
+      this.#errorOn(streamId, ERROR_CODE.frameSizeError, 'PRIORITY has a wrong size');
+    else if ((bytes.readUInt32BE(start) & STREAM_ID_MAX) === streamId)
+      this.#errorOn(streamId, ERROR_CODE.protocolError, 'the stream depends on itself');
+  }
+
+  #takeReset(streamId: number, size: number): void {
+    if (size !== 4) this.fail(ERROR_CODE.frameSizeError, 'RST_STREAM has a wrong size');
+    else if (this.#isIdle(streamId)) this.fail(ERROR_CODE.protocolError, 'RST_STREAM on an idle stream');
+    else {
+      const stream = this.#streams.get(streamId);
+      if (stream === undefined) {
+        if ((streamId & 1) === 1) this.#closed.add(streamId, RESET_BY_CLIENT);
+        // of a request that was answered at once the client could not know
+        this.#countControlFrame();
+        return;
+      }
+      this.#forget(stream, RESET_BY_CLIENT);
+      stream.cut();
+      if (!stream.pushed && !this.#abuse.countReset()) this.#enhanceYourCalm('too many streams were reset');
+    }
+  }
+
+  #takeSettings(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
+    if (streamId !== 0) {
+      this.fail(ERROR_CODE.protocolError, `SETTINGS on stream ${streamId}`);
+      return;
+    }
+    if ((flags & FLAG.ack) !== 0) {
+      if (end !== start) this.fail(ERROR_CODE.frameSizeError, 'an acknowledgement of SETTINGS has content');
+      else if (this.#settingsAcknowledged) this.#countControlFrame();
+      else {
+        this.#settingsAcknowledged = true;
+        this.#roundTripMs = Math.max(ROUND_TRIP_MS, Date.now() - this.#startedAt);
+      }
+      return;
+    }
+    if ((end - start) % SETTING_BYTES !== 0) {
+      this.fail(ERROR_CODE.frameSizeError, 'SETTINGS has a wrong size');
+      return;
+    }
+    if (this.#settingsSeen && !this.#countControlFrame()) return;
+    this.#settingsSeen = true;
+    const { peer } = this;
+    const windowBefore = peer.initialWindowSize;
+    const error = peer.read(bytes, start, end);
+    if (error !== undefined) {
+      this.fail(error, 'a setting has a value that is not allowed');
+      return;
+    }
+    this.#codec.setPeerTableSize(peer.headerTableSize);
+    this.output.acknowledgeSettings();
+    const change = peer.initialWindowSize - windowBefore;
+    if (change === 0) return;
+    for (const stream of this.#streams.values()) {
+      if (stream.openSendWindow(change)) continue;
+      this.fail(ERROR_CODE.flowControlError, 'the window of a stream is larger than 2^31-1');
+      return;
+    }
+  }
+
+  #takePing(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
+    if (streamId !== 0) this.fail(ERROR_CODE.protocolError, `PING on stream ${streamId}`);
+    else if (end - start !== PING_BYTES) this.fail(ERROR_CODE.frameSizeError, 'PING has a wrong size');
+    else if (!this.#countControlFrame()) return;
+    else if ((flags & FLAG.ack) === 0) this.output.acknowledgePing(bytes, start);
+    else if (this.#state === LEAVING && LEAVING_PING.compare(bytes, start, end) === 0) this.#finish();
+  }
+
+  #takeGoAway(streamId: number, size: number): void {
+    if (streamId !== 0) this.fail(ERROR_CODE.protocolError, `GOAWAY on stream ${streamId}`);
+    else if (size < 8) this.fail(ERROR_CODE.frameSizeError, 'GOAWAY is too short');
+    else {
+      this.#peerLeaves = true;
+      this.#countControlFrame();
+    }
+  }
+
+  #takeWindowUpdate(streamId: number, bytes: Buffer, start: number, end: number): void {
+    if (end - start !== 4) {
+      this.fail(ERROR_CODE.frameSizeError, 'WINDOW_UPDATE has a wrong size');
+      return;
+    }
+    if (!this.#abuse.countWindowUpdate()) {
+      this.#enhanceYourCalm('too many WINDOW_UPDATE frames');
+      return;
+    }
+    const increment = bytes.readUInt32BE(start) & STREAM_ID_MAX;
+    if (streamId === 0) {
+      this.output.sendWindow += increment;
+      if (increment === 0) this.fail(ERROR_CODE.protocolError, 'WINDOW_UPDATE adds nothing');
+      else if (this.output.sendWindow > STREAM_ID_MAX)
+        this.fail(ERROR_CODE.flowControlError, 'the window of the connection is larger than 2^31-1');
+      return;
+    }
+    if (this.#isIdle(streamId)) {
+      this.fail(ERROR_CODE.protocolError, 'WINDOW_UPDATE on an idle stream');
+      return;
+    }
+    const stream = this.#streams.get(streamId);
+    if (stream === undefined) return;
+    if (increment === 0) this.#streamError(stream, ERROR_CODE.protocolError, 'WINDOW_UPDATE adds nothing');
+    else if (!stream.openSendWindow(increment))
+      this.#streamError(stream, ERROR_CODE.flowControlError, 'the window of a stream is larger than 2^31-1');
+  }
+
+  /** RFC 9218 §7.1. */
+  #takePriorityUpdate(streamId: number, bytes: Buffer, start: number, end: number): void {
+    if (streamId !== 0) {
+      this.fail(ERROR_CODE.protocolError, `PRIORITY_UPDATE on stream ${streamId}`);
+      return;
+    }
+    if (end - start < 4) {
+      this.fail(ERROR_CODE.frameSizeError, 'PRIORITY_UPDATE is too short');
+      return;
+    }
+    if (!this.#countControlFrame()) return;
+    const prioritised = bytes.readUInt32BE(start) & STREAM_ID_MAX;
+    if (prioritised === 0) {
+      this.fail(ERROR_CODE.protocolError, 'PRIORITY_UPDATE names stream 0');
+      return;
+    }
+    const stream = this.#streams.get(prioritised);
+    if (stream === undefined) return;
+    const { urgency, incremental } = parsePriority(bytes.latin1Slice(start + 4, end));
+    this.output.scheduler.reprioritise(stream, urgency, incremental);
+  }
+
+  // ---- streams ----
+
+  /** Both sides of a stream have ended. */
+  streamClosed(stream: H2Stream): void {
+    this.#forget(stream, ENDED);
+  }
+
+  /** Resets a stream of which the client has seen, or may see, a part. */
+  resetStream(stream: H2Stream, code: H2ErrorCode): void {
+    if (stream.isClosed) return;
+    this.output.resetStream(stream.id, code);
+    this.#forget(stream, stream.remoteEnded ? ENDED : RESET_BY_US);
+    stream.cut();
+  }
+
+  /** The client has done something on a stream that it must not (RFC 9113 §5.4.2). */
+  #streamError(stream: H2Stream, code: H2ErrorCode, reason: string): void {
+    this.#settings.logger.debug('HTTP/2 stream has failed', {
+      peer: this.#info.peerAddress,
+      error: errorCodeName(code),
+      reason,
+    });
+    this.output.resetStream(stream.id, code);
+    this.#forget(stream, RESET_BY_US);
+    stream.cut();
+    this.#countReset();
+  }
+
+  /** A stream error where a stream is open, or else one of the connection. */
+  #errorOn(streamId: number, code: H2ErrorCode, reason: string): void {
+    const stream = this.#streams.get(streamId);
+    if (stream === undefined) this.fail(code, reason);
+    else this.#streamError(stream, code, reason);
+  }
+
+  #refuseMalformed(streamId: number, reason: string): void {
+    this.#settings.logger.debug('HTTP/2 request is malformed', { peer: this.#info.peerAddress, reason });
+    this.#refuse(streamId, ERROR_CODE.protocolError);
+  }
+
+  /** Resets a stream that was never served. */
+  #refuse(streamId: number, code: H2ErrorCode): void {
+    this.output.resetStream(streamId, code);
+    this.#closed.add(streamId, RESET_BY_US);
+    this.#countReset();
+  }
+
+  #countReset(): void {
+    if (!this.#abuse.countReset()) this.#enhanceYourCalm('too many streams had to be reset');
+  }
+
+  #countControlFrame(): boolean {
+    if (this.#abuse.countControlFrame()) return true;
+    this.#enhanceYourCalm('too many frames that only steer the connection');
+    return false;
+  }
+
+  #enhanceYourCalm(reason: string): void {
+    this.fail(ERROR_CODE.enhanceYourCalm, reason);
+  }
+
+  /** DATA or HEADERS on a stream that is not open (RFC 9113 §5.1). */
+  #takeOnClosed(streamId: number, type: number): void {
+    if (this.#isIdle(streamId)) {
+      this.fail(ERROR_CODE.protocolError, 'a frame on an idle stream');
+      return;
+    }
+    const ending = this.#closed.endingOf(streamId, this.#lastId);
+    if (ending === RESET_BY_US || (ending === FORGOTTEN && type === FRAME_TYPE.data)) {
+      this.#countControlFrame();
+    } else if (ending === RESET_BY_CLIENT) {
+      this.output.resetStream(streamId, ERROR_CODE.streamClosed);
+      this.#countReset();
+    } else if (ending === NEVER_USED && type === FRAME_TYPE.headers) {
+      this.fail(ERROR_CODE.protocolError, `stream ${streamId} is opened after stream ${this.#lastId}`);
+    } else this.fail(ERROR_CODE.streamClosed, `a frame on stream ${streamId}, which is closed`);
+  }
+
+  #isIdle(streamId: number): boolean {
+    return streamId === 0 || streamId > ((streamId & 1) === 0 ? this.#lastPushId : this.#lastId);
+  }
+
+  #list(stream: H2Stream): void {
+    stream.listed = true;
+    this.#streams.set(stream.id, stream);
+  }
+
+  /** The stream is closed. */
+  #forget(stream: H2Stream, ending: Ending): void {
+    if (stream.listed) this.#streams.delete(stream.id);
+    this.#openStreams -= 1;
+    this.#active = true;
+    if (stream.pushed) this.#pushes -= 1;
+    else this.#closed.add(stream.id, ending);
+    if (this.#state === FINISHING) this.#endIfFinished();
+  }
+
+  // ---- writing, for streams ----
+
+  sendHead(streamId: number, head: ResponseHead, endStream: boolean): void {
+    const size = this.#codec.encodeHead(head);
+    this.output.headers(streamId, this.#codec.bytes, size, endStream);
+  }
+
+  sendInformational(streamId: number, status: number, fields: Fields): void {
+    const size = this.#codec.encodeInformational(status, fields);
+    this.output.headers(streamId, this.#codec.bytes, size, false);
+  }
+
+  sendTrailers(streamId: number, fields: Fields): void {
+    const size = this.#codec.encodeTrailers(fields);
+    this.output.headers(streamId, this.#codec.bytes, size, true);
+  }
+
+  push(parentId: number, promise: PushPromise): Exchange | undefined {
+    if (!this.canPush) return undefined;
+    this.#lastPushId += 2;
+    const id = this.#lastPushId;
+    const size = this.#codec.encodePromise(promise);
+    this.output.pushPromise(parentId, id, this.#codec.bytes, size);
+    const request: RequestHead = {
+      protocol: 'HTTP/2',
+      method: promise.method,
+      target: promise.target,
+      scheme: promise.scheme === 'http' ? 'http' : 'https',
+      authority: promise.authority,
+      fields: promise.fields,
+      connection: this.#info,
+      pushed: true,
+      hasBody: false,
+      declaredLength: undefined,
+      memo: undefined,
+    };
+    const stream = new H2Stream(this, id, request, false, DEFAULT_PRIORITY);
+    const exchange = new ServerExchange(request, stream, this.#settings);
+    stream.attach(exchange);
+    this.#openStreams += 1;
+    this.#pushes += 1;
+    this.#active = true;
+    this.#list(stream);
+    this.#settings.counters.add('pushesTotal', 1);
+    return exchange;
+  }
+}
+
+export interface SessionClocks {
+  readonly idleTimeoutMs: number;
+  readonly headTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+  /** After GOAWAY the client has this long to close before we do. */
+  readonly graceMs: number;
+}
+
+/** A client that speaks HTTP/2 at all answers SETTINGS within a round trip (RFC 9113 §6.5.3). */
+const SETTINGS_ACKNOWLEDGED_MS = 10_000;
+/** A flag of ours beside those of a HEADERS frame. */
+const SELF_DEPENDENT = 0x100;
+const LEAVING_PING: Buffer = Buffer.from('goodbye.', 'latin1');
+const NOTHING: Buffer = Buffer.alloc(0);

@@ -1,0 +1,100 @@
+/** What a client observes of a sequence of frames: the answers of its streams, resets, and the end of the connection. */
+import { connect } from 'node:net';
+import type { SentStep } from './frame-sequence.ts';
+import { pingFrame } from './h2-bytes.ts';
+import { StrictPeer } from './strict-peer.ts';
+import { FLAG, FRAME } from './wire-client.ts';
+
+export interface Outcome {
+  /** The code of GOAWAY; undefined: none. */
+  readonly goaway: number | undefined;
+  readonly closed: boolean;
+  /** Stream → `200 body end`, `200 part`, `reset 5`, … */
+  readonly streams: ReadonlyMap<number, string>;
+  /** Streams the server reset → code. */
+  readonly resets: ReadonlyMap<number, number>;
+  /** Rules for servers that were broken. */
+  readonly violations: readonly string[];
+  /** The client waited in vain: neither an answer to PING nor an end. */
+  readonly stuck: boolean;
+}
+
+const WAIT_MAX_MS = 8_000;
+
+/** Sends the steps over a connection of its own and waits until the server has said all it has to say. */
+export async function observe(port: number, steps: readonly SentStep[], patient = false): Promise<Outcome> {
+  const peer = await connectPeer(port);
+  try {
+    peer.start();
+    peer.send(...steps.map(({ bytes }) => bytes));
+    const stuck = await settle(peer, patient);
+    return describe(peer, stuck);
+  } finally {
+    peer.destroy();
+  }
+}
+
+export function isOver({ goaway, closed }: Outcome): boolean {
+  return goaway !== undefined || closed;
+}
+
+export function describeOutcome(outcome: Outcome): string {
+  const end = outcome.stuck
+    ? 'stuck'
+    : outcome.goaway !== undefined
+      ? `goaway ${outcome.goaway}`
+      : outcome.closed
+        ? 'closed'
+        : 'alive';
+  return `${end} ${[...outcome.streams].map(([stream, what]) => `${stream}: ${what}`).join(', ')}`;
+}
+
+function connectPeer(port: number): Promise<StrictPeer> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => resolve(new StrictPeer(socket)));
+    socket.once('error', reject);
+  });
+}
+
+/** True when nothing comes although it should. */
+async function settle(peer: StrictPeer, patient: boolean): Promise<boolean> {
+  const over = (): boolean => peer.closed || peer.frames.some(({ type }) => type === FRAME.goaway);
+  const limit = performance.now() + WAIT_MAX_MS;
+  for (let round = 0; round < (patient ? 6 : 2); round++) {
+    const payload = `fuzz-${round}..`;
+    peer.send(pingFrame(payload.slice(0, 8).padEnd(8, '.')));
+    const answered = (): boolean =>
+      peer.frames.some(
+        ({ type, flags, payload: own }) =>
+          type === FRAME.ping &&
+          (flags & FLAG.ack) !== 0 &&
+          own.toString('latin1').startsWith(`fuzz-${round}`),
+      );
+    await peer.until(() => over() || answered(), 'an answer to PING').catch(() => undefined);
+    if (over()) return false;
+    if (!answered() || performance.now() > limit) return true;
+    if (patient) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return false;
+}
+
+function describe(peer: StrictPeer, stuck: boolean): Outcome {
+  const streams = new Map<number, string>();
+  const resets = new Map<number, number>();
+  let goaway: number | undefined;
+  for (const { type, flags, stream, payload, fields } of peer.frames) {
+    if (type === FRAME.goaway) goaway ??= payload.readUInt32BE(4);
+    if (stream === 0) continue;
+    const before = streams.get(stream) ?? '';
+    const ends = (flags & FLAG.endStream) !== 0 && type <= FRAME.headers ? ' end' : '';
+    if (type === FRAME.headers)
+      streams.set(stream, `${before}${new Map(fields).get(':status') ?? 'trailers'} ${ends}`);
+    else if (type === FRAME.data) streams.set(stream, before + payload.toString('latin1') + ends);
+    else if (type === FRAME.rstStream) {
+      const code = payload.readUInt32BE(0);
+      resets.set(stream, code);
+      streams.set(stream, `${before} reset ${code}`);
+    }
+  }
+  return { goaway, closed: peer.closed, streams, resets, violations: peer.checker.violations, stuck };
+}

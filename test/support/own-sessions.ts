@@ -1,0 +1,110 @@
+/** A front end with our own HTTP/2 sessions, raw clients for it, and an honest one that watches over it. */
+import { ok, strictEqual } from 'node:assert/strict';
+import type { ClientHttp2Session } from 'node:http2';
+import { connect, type TLSSocket } from 'node:tls';
+import type { FrontEndLimits } from '../../src/http/front-end.ts';
+import { connectH2, fetchH2 } from './h2-client.ts';
+import {
+  type HandlerFunction,
+  readBody,
+  startFrontEnd,
+  streamBody,
+  type TestFrontEnd,
+} from './test-front-end.ts';
+import { FRAME, WireClient } from './wire-client.ts';
+
+/** What raw clients ask for. */
+export const OWN_HANDLERS: Readonly<Record<string, HandlerFunction>> = {
+  '/hello': (x) => {
+    x.head(200, ['content-type', 'text/plain']);
+    x.write(Buffer.from('hello'));
+    x.end();
+  },
+  /** Answers with the length of the body. */
+  '/echo': (x) =>
+    readBody(x, (body) => {
+      if (body === undefined) return;
+      x.write(Buffer.from(String(body.length)));
+      x.end();
+    }),
+  /** Never answers. */
+  '/quiet': () => {},
+  /** 16 MiB. */
+  '/big': (x) => streamBody(x, Buffer.alloc(65_536, 'b'), 256),
+};
+
+export function startOwn(
+  limits: Partial<FrontEndLimits> = {},
+  handlers: Readonly<Record<string, HandlerFunction>> = OWN_HANDLERS,
+): Promise<TestFrontEnd> {
+  return startFrontEnd(handlers, { http2: 'own', limits });
+}
+
+/** A TLS connection that has chosen h2. */
+export function connectTls(port: number): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(
+      { host: '127.0.0.1', port, servername: 'localhost', rejectUnauthorized: false, ALPNProtocols: ['h2'] },
+      () => {
+        socket.off('error', reject);
+        socket.setNoDelay(true);
+        socket.on('error', () => undefined);
+        resolve(socket);
+      },
+    );
+    socket.once('error', reject);
+  });
+}
+
+export async function connectWire(
+  front: TestFrontEnd,
+  settings: Readonly<Record<number, number>> = {},
+): Promise<WireClient> {
+  return new WireClient(await connectTls(front.port), settings);
+}
+
+/** The code of the GOAWAY that ends the connection. */
+export async function goAwayCode(wire: WireClient): Promise<number> {
+  const frame = await wire.frame(({ type }) => type === FRAME.goaway, 'GOAWAY');
+  return frame.payload.readUInt32BE(4);
+}
+
+/** The code of the RST_STREAM on a stream. */
+export async function resetCode(wire: WireClient, stream: number): Promise<number> {
+  const frame = await wire.frame(
+    (seen) => seen.type === FRAME.rstStream && seen.stream === stream,
+    `RST_STREAM on stream ${stream}`,
+  );
+  return frame.payload.readUInt32BE();
+}
+
+/** Longer than this no honest client waits, whatever others do. */
+const HONEST_WAIT_MAX_MS = 2_000;
+
+/** Asks again and again while `attack` runs, on one connection, which has to outlive it. */
+export async function besideHonest(front: TestFrontEnd, attack: () => Promise<void>): Promise<void> {
+  const session: ClientHttp2Session = await connectH2(front.port);
+  let over = false;
+  let asked = 0;
+  let slowest = 0;
+  const honest = async (): Promise<void> => {
+    do {
+      const start = performance.now();
+      const response = await fetchH2(session, { ':path': '/hello' });
+      strictEqual(response.body.toString(), 'hello');
+      slowest = Math.max(slowest, performance.now() - start);
+      asked += 1;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    } while (!over);
+  };
+  const watching = honest();
+  try {
+    await attack();
+  } finally {
+    over = true;
+    await watching;
+    session.destroy();
+  }
+  ok(asked > 0);
+  ok(slowest < HONEST_WAIT_MAX_MS, `an honest client waited for ${slowest} ms`);
+}
