@@ -3,12 +3,12 @@
  *
  * @packageDocumentation
  */
-export type { CounterName } from './base/counters.ts';
+export { COUNTER_NAMES, type CounterName } from './base/counters.ts';
 export { type ErrorCode, GatewayError, type GatewayErrorOptions } from './base/errors.ts';
-export type { LogFields, Logger, LogLevel } from './base/logger.ts';
+export { LOG_LEVELS, type LogFields, type Logger, type LogLevel } from './base/logger.ts';
 export type { ScriptRights } from './base/script-rights.ts';
 export type { SharedSize } from './base/shared-size.ts';
-export type { Http2Layer, ListenAddress } from './config/config.ts';
+export { HTTP2_LAYERS, type Http2Layer, type ListenAddress } from './config/config.ts';
 export { DEFAULT_LIMITS, type Limits } from './config/limits.ts';
 export type {
   CommonOptions,
@@ -25,7 +25,7 @@ export {
   type ServerOptions,
 } from './embed/server.ts';
 export { type Gateway, startGateway } from './embed/start-gateway.ts';
-export type { ConnectionInfo } from './http/exchange.ts';
+export type { ConnectionInfo, Protocol } from './http/exchange.ts';
 export { Method, Reason, Version } from './module/http-words.ts';
 export { type BuilderBody, ResponseBuilder } from './module/response-builder.ts';
 export { type ParamNames, type Params, type RouteHandler, Router } from './module/router.ts';
