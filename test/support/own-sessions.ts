@@ -47,6 +47,7 @@ export function connectTls(port: number): Promise<TLSSocket> {
       { host: '127.0.0.1', port, servername: 'localhost', rejectUnauthorized: false, ALPNProtocols: ['h2'] },
       () => {
         socket.off('error', reject);
+        socket.setNoDelay(true);
         socket.on('error', () => undefined);
         resolve(socket);
       },

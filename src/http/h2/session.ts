@@ -360,7 +360,10 @@ export class Session implements FrameSink {
       return;
     }
     this.releaseReceived(length);
-    if (stream !== undefined) this.#streamError(stream, ERROR_CODE.streamClosed, 'DATA follows END_STREAM');
+    // not even before our response begins, where the stream is but reserved
+    if ((streamId & 1) === 0) this.fail(ERROR_CODE.protocolError, `DATA on stream ${streamId}`);
+    else if (stream !== undefined)
+      this.#streamError(stream, ERROR_CODE.streamClosed, 'DATA follows END_STREAM');
     else this.#takeOnClosed(streamId, FRAME_TYPE.data);
   }
 
@@ -750,7 +753,7 @@ export class Session implements FrameSink {
       this.fail(ERROR_CODE.protocolError, 'a frame on an idle stream');
       return;
     }
-    const ending = (streamId & 1) === 0 ? ENDED : this.#closed.endingOf(streamId, this.#lastId);
+    const ending = this.#closed.endingOf(streamId, this.#lastId);
     if (ending === RESET_BY_US || (ending === FORGOTTEN && type === FRAME_TYPE.data)) {
       this.#countControlFrame();
     } else if (ending === RESET_BY_CLIENT) {
