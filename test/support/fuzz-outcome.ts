@@ -11,8 +11,8 @@ export interface Outcome {
   readonly closed: boolean;
   /** Stream → `200 body end`, `200 part`, `reset 5`, … */
   readonly streams: ReadonlyMap<number, string>;
-  /** Streams the server reset → code. */
-  readonly resets: ReadonlyMap<number, number>;
+  /** Streams the server reset → codes. */
+  readonly resets: ReadonlyMap<number, readonly number[]>;
   /** Rules for servers that were broken. */
   readonly violations: readonly string[];
   /** The client waited in vain: neither an answer to PING nor an end. */
@@ -26,7 +26,7 @@ export async function observe(port: number, steps: readonly SentStep[], patient 
   const peer = await connectPeer(port);
   try {
     peer.start();
-    peer.send(...steps.map(({ bytes }) => bytes));
+    peer.send(...steps.map(({ bytes }) => bytes), settlingPing(0));
     const stuck = await settle(peer, patient);
     return describe(peer, stuck);
   } finally {
@@ -49,6 +49,11 @@ export function describeOutcome(outcome: Outcome): string {
   return `${end} ${[...outcome.streams].map(([stream, what]) => `${stream}: ${what}`).join(', ')}`;
 }
 
+/** The first goes out with the steps. */
+function settlingPing(round: number): Buffer {
+  return pingFrame(`fuzz-${round}..`);
+}
+
 function connectPeer(port: number): Promise<StrictPeer> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => resolve(new StrictPeer(socket)));
@@ -61,8 +66,7 @@ async function settle(peer: StrictPeer, patient: boolean): Promise<boolean> {
   const over = (): boolean => peer.closed || peer.frames.some(({ type }) => type === FRAME.goaway);
   const limit = performance.now() + WAIT_MAX_MS;
   for (let round = 0; round < (patient ? 6 : 2); round++) {
-    const payload = `fuzz-${round}..`;
-    peer.send(pingFrame(payload.slice(0, 8).padEnd(8, '.')));
+    if (round > 0) peer.send(settlingPing(round));
     const answered = (): boolean =>
       peer.frames.some(
         ({ type, flags, payload: own }) =>
@@ -80,7 +84,7 @@ async function settle(peer: StrictPeer, patient: boolean): Promise<boolean> {
 
 function describe(peer: StrictPeer, stuck: boolean): Outcome {
   const streams = new Map<number, string>();
-  const resets = new Map<number, number>();
+  const resets = new Map<number, readonly number[]>();
   let goaway: number | undefined;
   for (const { type, flags, stream, payload, fields } of peer.frames) {
     if (type === FRAME.goaway) goaway ??= payload.readUInt32BE(4);
@@ -92,7 +96,7 @@ function describe(peer: StrictPeer, stuck: boolean): Outcome {
     else if (type === FRAME.data) streams.set(stream, before + payload.toString('latin1') + ends);
     else if (type === FRAME.rstStream) {
       const code = payload.readUInt32BE(0);
-      resets.set(stream, code);
+      resets.set(stream, [...(resets.get(stream) ?? []), code]);
       streams.set(stream, `${before} reset ${code}`);
     }
   }
