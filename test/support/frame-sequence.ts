@@ -310,16 +310,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: fc
-      .constantFrom(CODE.noError, CODE.internalError)
-      .map(
-        (code): Step => ({
-          kind: 'goaway',
-          stream: 0,
-          what: String(code),
-          render: () => goawayFrame(0, code),
-        }),
-      ),
+    arbitrary: fc.constantFrom(CODE.noError, CODE.internalError).map(
+      (code): Step => ({
+        kind: 'goaway',
+        stream: 0,
+        what: String(code),
+        render: () => goawayFrame(0, code),
+      }),
+    ),
   },
   {
     weight: 3,
