@@ -1,6 +1,7 @@
 /** The configuration of one run: what the command line or an embedding program asked for, checked and complete. */
 import type { LogLevel } from '../base/logger.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
+import type { SharedSize } from '../base/shared-size.ts';
 import type { Limits } from './limits.ts';
 
 /** `-l PREFIX SCRIPT`: one script behind one path prefix. */
@@ -48,4 +49,6 @@ export interface Config {
   readonly accessLog: boolean;
   readonly limits: Limits;
   readonly rights: ScriptRights;
+  /** Dictionaries of `httpd.shared` whose size was given; others come up with the default. */
+  readonly shared: readonly SharedSize[];
 }
