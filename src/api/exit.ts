@@ -3,7 +3,9 @@ import { checkFields } from '../http/fields.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { workInSlices } from '../lua/sliced-work.ts';
 import { currentInvocation, type Invocation } from './invocation.ts';
+import { JsonEncoder } from './json-encoder.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import { type HeadTable, readHeadTable } from './response-head.ts';
 
@@ -13,6 +15,7 @@ const ERROR_STATUS_MIN = 400;
 const STATUS_MAX = 599;
 /** What a body is when the script does not say. */
 const TEXT_TYPE = 'text/plain; charset=utf-8';
+const JSON_TYPE = 'application/json';
 
 /** `exit([status [, body [, headers]]])`: does not return. */
 export function createExit(script: LoadedScript): HostFunction {
@@ -24,6 +27,26 @@ export function createExit(script: LoadedScript): HostFunction {
     if (count > 3)
       throw new LuaError(`wrong number of arguments to 'exit' (at most 3 expected, got ${count})`);
     x.lua_settop(L, 3);
+    if (x.lua_type(L, 2) !== LUA_TYPE.table) return answer(L, TEXT_TYPE);
+    const encoder = new JsonEncoder(state, { pretty: false, sorted: false }, (T) =>
+      script.lazyTables.touch(T, -1),
+    );
+    x.lua_pushvalue(L, 2);
+    return workInSlices(
+      scheduler,
+      L,
+      (T) => encoder.step(T),
+      (T) => {
+        state.pushBytes(T, encoder.bytes);
+        x.lua_copy(T, -1, 2);
+        x.lua_settop(T, 3);
+        return answer(T, JSON_TYPE);
+      },
+    );
+  };
+
+  /** Status, body and headers are arguments 1 to 3. */
+  function answer(L: LuaThread, bodyType: string): number {
     const status = readStatus(L);
     const hasBody = readBody(L);
     const invocation = currentInvocation(scheduler);
@@ -37,10 +60,10 @@ export function createExit(script: LoadedScript): HostFunction {
       exchange.reset(status);
       return leave(L, invocation);
     }
-    giveHead(invocation, status, head, hasBody);
+    giveHead(invocation, status, head, hasBody ? bodyType : undefined);
     if (!hasBody) return finish(L);
     return transfer.write(L, exchange, 2, finish);
-  };
+  }
 
   /** The status; undefined when there is none. */
   function readStatus(L: LuaThread): number | undefined {
@@ -72,12 +95,15 @@ export function createExit(script: LoadedScript): HostFunction {
     invocation: Invocation,
     status: number,
     head: HeadTable | undefined,
-    hasBody: boolean,
+    bodyType: string | undefined,
   ): void {
     const given = head?.fields ?? [];
     const isTyped = given.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-type');
     invocation.sendLinks();
-    invocation.exchange.head(status, hasBody && !isTyped ? [...given, 'content-type', TEXT_TYPE] : given);
+    invocation.exchange.head(
+      status,
+      bodyType !== undefined && !isTyped ? [...given, 'content-type', bodyType] : given,
+    );
   }
 
   /** All of the answer is written, or the client is gone. */

@@ -32,7 +32,7 @@ export interface InheritedSocket {
 /** Whose HTTP/2 sessions serve: those of node:http2, or our own. */
 export const HTTP2_LAYERS = ['node', 'own'] as const;
 export type Http2Layer = (typeof HTTP2_LAYERS)[number];
-export const DEFAULT_HTTP2_LAYER: Http2Layer = 'node';
+export const DEFAULT_HTTP2_LAYER: Http2Layer = 'own';
 
 export interface Config {
   /** In the order of the command line, each prefix once; empty = the handlers/ of the package are served. */

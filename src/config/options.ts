@@ -187,7 +187,7 @@ export const OPTIONS: OptionTable = {
     value: choice(HTTP2_LAYERS),
     default: DEFAULT_HTTP2_LAYER,
     group: 'Network',
-    help: "whose HTTP/2 sessions: Node's or the gateway's own, which are faster",
+    help: "whose HTTP/2 sessions: the gateway's own, or Node's (node:http2), which cost three to four times as much",
   }),
   workers: defaulted({
     name: 'workers',

@@ -139,3 +139,19 @@ for (const protocol of PROTOCOLS) {
     }
   });
 }
+
+test('httpd.exit() sends a table as JSON, with another type where the headers say so', async () => {
+  await request(`httpd.exit(422, { errors = httpd.json.array({ 'no name' }) })`, async (harness) => {
+    const exchange = await harness.request('/run');
+    assert.equal(exchange.status, 422);
+    assert.equal(exchange.field('content-type'), 'application/json');
+    assert.equal(exchange.text, '{"errors":["no name"]}');
+  });
+  await request(`httpd.exit(200, {}, {['content-type'] = 'application/ld+json'})`, async (harness) => {
+    const exchange = await harness.request('/run');
+    assert.equal(exchange.field('content-type'), 'application/ld+json');
+  });
+  await request(`httpd.exit(200, { print })`, async (harness) => {
+    assert.equal((await harness.request('/run')).status, 500);
+  });
+});

@@ -14,7 +14,14 @@ describe('completeWords()', () => {
 
   test('offers options by their beginning', () => {
     deepEqual(complete('--wor'), ['--workers']);
-    deepEqual(complete('--max-'), ['--max-head', '--max-body', '--max-streams', '--max-connections']);
+    deepEqual(complete('--max-'), [
+      '--max-head',
+      '--max-body',
+      '--max-streams',
+      '--max-connections',
+      '--max-resets',
+      '--max-control-frames',
+    ]);
   });
 
   test('offers no option twice, except -l and --shared', () => {

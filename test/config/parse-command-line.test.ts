@@ -256,6 +256,7 @@ describe('the option table', () => {
       workers: ['-w', '200'],
       'log-level': ['--log-level', 'error'],
       http: ['--http', '1'],
+      http2: ['--http2', DEFAULT_HTTP2_LAYER === 'node' ? 'own' : 'node'],
       memory: ['--memory', '64M'],
       'allow-run': ['-r', '.', '--allow-run', 'cat'],
     };

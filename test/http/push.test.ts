@@ -9,8 +9,8 @@ import { startFrontEnd, type TestFrontEnd } from '../support/test-front-end.ts';
 
 const run = promisify(execFile);
 
-/** A front end whose /page promises /asset `count` times and says how many were taken. */
-async function startPusher(count: number): Promise<TestFrontEnd> {
+/** A front end whose /page promises /asset `count` times and says how many were taken. `late`: none ends before it. */
+async function startPusher(count: number, late = false): Promise<TestFrontEnd> {
   let nested = 0;
   const front = await startFrontEnd({
     '/page': (x) => {
@@ -29,7 +29,8 @@ async function startPusher(count: number): Promise<TestFrontEnd> {
       if (x.canPush || promise(x, '/asset') !== undefined) nested += 1;
       x.head(200, ['x-nested', String(nested), 'x-ended', String(x.body.ended)]);
       x.write(Buffer.from(`asset ${route.query} ${x.fields.join(':')}`));
-      x.end();
+      if (late) setTimeout(() => x.end(), 50);
+      else x.end();
     },
   });
   return front;
@@ -96,7 +97,7 @@ test('Exchange.push() gives nothing where the client has switched push off (21)'
 });
 
 test('Exchange.push() stops at the number of streams the client allows', async () => {
-  const front = await startPusher(5);
+  const front = await startPusher(5, true);
   const session = await connectH2(front.port, 'https', { settings: { maxConcurrentStreams: 2 } });
   session.on('stream', (stream) => stream.on('error', () => {}).resume());
   await fetchH2(session, { ':path': '/asset' });

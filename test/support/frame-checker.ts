@@ -1,6 +1,12 @@
 /** Watches what a server sends on one HTTP/2 connection and notes every rule of RFC 9113 it breaks. */
 import hpack, { type Decompressor } from 'hpack.js';
-import { DEFAULT_FRAME_BYTES_MAX, DEFAULT_WINDOW_BYTES, SETTING, WINDOW_BYTES_MAX } from './h2-bytes.ts';
+import {
+  CODE,
+  DEFAULT_FRAME_BYTES_MAX,
+  DEFAULT_WINDOW_BYTES,
+  SETTING,
+  WINDOW_BYTES_MAX,
+} from './h2-bytes.ts';
 import { FLAG, FRAME } from './wire-client.ts';
 
 export interface SeenFrame {
@@ -73,7 +79,7 @@ export class FrameChecker {
   #blockPromised = 0;
 
   constructor(tableBytes: number = TABLE_BYTES) {
-    this.#decompressor = hpack.decompressor.create({ table: { size: tableBytes } });
+    this.#decompressor = hpack.decompressor.create({ table: { maxSize: tableBytes } });
     this.#decompressor.on('error', (error: Error) => this.#broken(`field block: ${error.message}`));
   }
 
@@ -107,7 +113,7 @@ export class FrameChecker {
     if (length !== undefined && payload.length !== length) this.#broken(`${name}: wrong length (§6)`);
     if (ON_CONNECTION.has(type) && stream !== 0) this.#broken(`${name}: belongs to stream 0 (§6)`);
     if (ON_STREAM.has(type) && stream === 0) this.#broken(`${name}: belongs to a stream (§6)`);
-    if (stream !== 0) this.#checkState(type, stream, name);
+    if (stream !== 0 && !tellsClosed(type, payload)) this.#checkState(type, stream, name);
     let content = payload;
     let fields: SeenFrame['fields'];
     if (type === FRAME.data) content = this.#data(flags, stream, payload, name);
@@ -283,4 +289,9 @@ export class FrameChecker {
   #broken(what: string): void {
     this.violations.push(what);
   }
+}
+
+/** A frame of ours on a closed stream is answered with RST_STREAM STREAM_CLOSED, which is then sent on one, too. */
+function tellsClosed(type: number, payload: Buffer): boolean {
+  return type === FRAME.rstStream && payload.length === 4 && payload.readUInt32BE() === CODE.streamClosed;
 }

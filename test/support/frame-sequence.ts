@@ -41,7 +41,7 @@ export interface Step {
     | 'continuation'
     | 'promise'
     | 'any';
-  /** 0: the connection; undefined: the next unused stream. */
+  /** 0: the connection; undefined: the next unused stream; negative: -1 is the stream opened first, and so on. */
   readonly stream?: number | undefined;
   readonly what: string;
   render(stream: number): Buffer;
@@ -55,6 +55,11 @@ export interface SentStep {
   readonly bytes: Buffer;
 }
 
+const MANY_PLAIN = new Array<string>(10).fill('plain');
+/** Most sizes are right. */
+const mostly = (right: number, wrong: number): fc.Arbitrary<number> =>
+  fc.integer({ min: 0, max: 24 }).map((n) => (n === 0 ? wrong : right));
+const MANY_UNPADDED = new Array<number>(20).fill(-1);
 const PATHS = [
   '/hello',
   '/hello',
@@ -64,7 +69,7 @@ const PATHS = [
   '/none',
   '/wait',
   '/part',
-  '/absent',
+  '/missing',
 ] as const;
 
 const FAULTS: readonly (readonly [what: string, fields: readonly Field[]])[] = [
@@ -82,13 +87,14 @@ const FAULTS: readonly (readonly [what: string, fields: readonly Field[]])[] = [
   ['nothing', []],
 ];
 
+/** Mostly one that has been opened. */
 const stream = fc.oneof(
-  { weight: 12, arbitrary: fc.constantFrom(1, 3, 5, 7) },
-  { weight: 1, arbitrary: fc.constantFrom(0, 2, 4, 9, 99) },
+  { weight: 40, arbitrary: fc.constantFrom(-1, -2, -3, -4) },
+  { weight: 1, arbitrary: fc.constantFrom(0, 1, 2, 3, 4, 5, 9, 99) },
 );
 /** Mostly the next unused one. */
 const newStream = fc.oneof(
-  { weight: 14, arbitrary: fc.constant(undefined) },
+  { weight: 40, arbitrary: fc.constant(undefined) },
   { weight: 1, arbitrary: stream },
 );
 
@@ -96,7 +102,7 @@ const request = fc.record({
   stream: newStream,
   path: fc.constantFrom(...PATHS),
   ends: fc.boolean(),
-  shape: fc.constantFrom('plain', 'plain', 'plain', 'padded', 'priority', 'pieces', 'insert', 'table'),
+  shape: fc.constantFrom(...MANY_PLAIN, 'padded', 'priority', 'pieces', 'insert', 'insert', 'table'),
 });
 
 function renderRequest({
@@ -133,18 +139,15 @@ function renderRequest({
   };
 }
 
-const SETTINGS: readonly (readonly (readonly [number, number])[])[] = [
+const LEGAL_SETTINGS: readonly (readonly (readonly [number, number])[])[] = [
   [],
   [[SETTING.initialWindowSize, 0]],
   [[SETTING.initialWindowSize, 3]],
   [[SETTING.initialWindowSize, 100_000]],
-  [[SETTING.initialWindowSize, 0x7fffffff]],
-  [[SETTING.initialWindowSize, 0x80000000]],
   [[SETTING.maxFrameSize, 20_000]],
-  [[SETTING.maxFrameSize, 100]],
   [[SETTING.enablePush, 0]],
-  [[SETTING.enablePush, 7]],
   [[SETTING.headerTableSize, 0]],
+  [[SETTING.headerTableSize, 4096]],
   [[SETTING.maxConcurrentStreams, 0]],
   [[0x4242, 1]],
   [
@@ -152,8 +155,15 @@ const SETTINGS: readonly (readonly (readonly [number, number])[])[] = [
     [SETTING.initialWindowSize, 4],
   ],
 ];
+const SETTINGS: readonly (readonly (readonly [number, number])[])[] = [
+  [[SETTING.initialWindowSize, 0x7fffffff]],
+  [[SETTING.initialWindowSize, 0x80000000]],
+  [[SETTING.maxFrameSize, 100]],
+  [[SETTING.enablePush, 7]],
+];
 
-const INCREMENTS = [1, 2, 100, 70_000, 0x7fffffff - 65_535, 0x7fffffff, 0, 0x80000000];
+const FEW = [1, 2, 3, 100, 5_000, 70_000];
+const INCREMENTS = [...FEW, ...FEW, ...FEW, 0x7fffffff - 65_535, 0x7fffffff, 0, 0x80000000];
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -207,7 +217,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         stream,
         fc.constantFrom('', 'a', 'some content'),
         fc.boolean(),
-        fc.constantFrom(-1, -1, -1, 0, 9, 99),
+        fc.constantFrom(...MANY_UNPADDED, 0, 9, 9, 99),
       )
       .map(
         ([id, content, ends, pad]): Step => ({
@@ -237,7 +247,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 6,
-    arbitrary: fc.tuple(stream, fc.constantFrom(0, 8, 0xffff), fc.constantFrom(4, 4, 4, 4, 3)).map(
+    arbitrary: fc.tuple(stream, fc.constantFrom(0, 8, 0xffff), mostly(4, 3)).map(
       ([id, code, size]): Step => ({
         kind: 'reset',
         stream: id,
@@ -248,25 +258,19 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 10,
-    arbitrary: fc
-      .tuple(
-        fc.oneof(stream, fc.constant(0)),
-        fc.constantFrom(...INCREMENTS),
-        fc.constantFrom(4, 4, 4, 4, 4, 5),
-      )
-      .map(
-        ([id, increment, size]): Step => ({
-          kind: 'window',
-          stream: id,
-          what: `${increment} of ${size}`,
-          render: (own) =>
-            frame(FRAME.windowUpdate, 0, own, Buffer.concat([uint32(increment), Buffer.alloc(size - 4)])),
-        }),
-      ),
+    arbitrary: fc.tuple(fc.oneof(stream, fc.constant(0)), fc.constantFrom(...INCREMENTS), mostly(4, 5)).map(
+      ([id, increment, size]): Step => ({
+        kind: 'window',
+        stream: id,
+        what: `${increment} of ${size}`,
+        render: (own) =>
+          frame(FRAME.windowUpdate, 0, own, Buffer.concat([uint32(increment), Buffer.alloc(size - 4)])),
+      }),
+    ),
   },
   {
     weight: 4,
-    arbitrary: fc.tuple(stream, fc.constantFrom(0, 1, 3, 11), fc.constantFrom(5, 5, 5, 5, 4)).map(
+    arbitrary: fc.tuple(stream, fc.constantFrom(0, 1, 3, 11), mostly(5, 4)).map(
       ([id, on, size]): Step => ({
         kind: 'priority',
         stream: id,
@@ -277,7 +281,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 8,
-    arbitrary: fc.constantFrom(...SETTINGS).map(
+    arbitrary: fc.constantFrom(...SETTINGS, ...LEGAL_SETTINGS, ...LEGAL_SETTINGS).map(
       (pairs): Step => ({
         kind: 'settings',
         stream: 0,
@@ -377,14 +381,29 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 /** Up to nine steps; the first is often a request, so that the others have something to be about. */
 export const frameSequence: fc.Arbitrary<readonly Step[]> = fc.array(step, { minLength: 1, maxLength: 9 });
 
+const OPENING: ReadonlySet<string> = new Set([
+  'request',
+  'malformed',
+  'undecodable',
+  'unfinished',
+  'trailers',
+]);
+
 /** Gives every step its stream and its bytes. */
 export function renderSteps(steps: readonly Step[]): readonly SentStep[] {
   let highest = -1;
-  return steps.map((own) => {
-    const id = own.stream ?? highest + 2;
-    if ((own.kind === 'request' || own.stream === undefined) && id > highest && id % 2 === 1) highest = id;
-    return { kind: own.kind, what: own.what, stream: id, bytes: own.render(id) };
-  });
+  const opened: number[] = [];
+  const sent: SentStep[] = [];
+  for (const own of steps) {
+    let id = own.stream ?? highest + 2;
+    // nothing has been opened yet: the step is left out
+    if (id < 0 && opened.length === 0) continue;
+    if (id < 0) id = opened[(-1 - id) % opened.length] as number;
+    if (own.stream === undefined) opened.push(id);
+    if (OPENING.has(own.kind) && id > highest && id % 2 === 1) highest = id;
+    sent.push({ kind: own.kind, what: own.what, stream: id, bytes: own.render(id) });
+  }
+  return sent;
 }
 
 export function describeSteps(steps: readonly SentStep[]): string {

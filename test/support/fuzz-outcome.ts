@@ -11,8 +11,8 @@ export interface Outcome {
   readonly closed: boolean;
   /** Stream → `200 body end`, `200 part`, `reset 5`, … */
   readonly streams: ReadonlyMap<number, string>;
-  /** Streams the server reset → code. */
-  readonly resets: ReadonlyMap<number, number>;
+  /** Streams the server reset → codes. */
+  readonly resets: ReadonlyMap<number, readonly number[]>;
   /** Rules for servers that were broken. */
   readonly violations: readonly string[];
   /** The client waited in vain: neither an answer to PING nor an end. */
@@ -26,9 +26,28 @@ export async function observe(port: number, steps: readonly SentStep[], patient 
   const peer = await connectPeer(port);
   try {
     peer.start();
-    peer.send(...steps.map(({ bytes }) => bytes));
+    peer.send(...steps.map(({ bytes }) => bytes), settlingPing(0));
     const stuck = await settle(peer, patient);
     return describe(peer, stuck);
+  } finally {
+    peer.destroy();
+  }
+}
+
+/** Sends octets that may be no frames, in two parts when `cut`, and the end: the server has to end the connection, too. */
+export async function sendOctets(port: number, octets: Buffer, cut: boolean): Promise<'ended' | 'open'> {
+  const peer = await connectPeer(port);
+  try {
+    peer.start();
+    const middle = cut ? octets.length >> 1 : octets.length;
+    peer.raw(octets.subarray(0, middle));
+    if (cut) await new Promise(setImmediate);
+    peer.raw(octets.subarray(middle));
+    peer.socket.end();
+    await peer.expectConnectionClosed();
+    return 'ended';
+  } catch {
+    return 'open';
   } finally {
     peer.destroy();
   }
@@ -49,6 +68,11 @@ export function describeOutcome(outcome: Outcome): string {
   return `${end} ${[...outcome.streams].map(([stream, what]) => `${stream}: ${what}`).join(', ')}`;
 }
 
+/** The first goes out with the steps. */
+function settlingPing(round: number): Buffer {
+  return pingFrame(`fuzz-${round}..`);
+}
+
 function connectPeer(port: number): Promise<StrictPeer> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => resolve(new StrictPeer(socket)));
@@ -61,8 +85,7 @@ async function settle(peer: StrictPeer, patient: boolean): Promise<boolean> {
   const over = (): boolean => peer.closed || peer.frames.some(({ type }) => type === FRAME.goaway);
   const limit = performance.now() + WAIT_MAX_MS;
   for (let round = 0; round < (patient ? 6 : 2); round++) {
-    const payload = `fuzz-${round}..`;
-    peer.send(pingFrame(payload.slice(0, 8).padEnd(8, '.')));
+    if (round > 0) peer.send(settlingPing(round));
     const answered = (): boolean =>
       peer.frames.some(
         ({ type, flags, payload: own }) =>
@@ -80,7 +103,7 @@ async function settle(peer: StrictPeer, patient: boolean): Promise<boolean> {
 
 function describe(peer: StrictPeer, stuck: boolean): Outcome {
   const streams = new Map<number, string>();
-  const resets = new Map<number, number>();
+  const resets = new Map<number, readonly number[]>();
   let goaway: number | undefined;
   for (const { type, flags, stream, payload, fields } of peer.frames) {
     if (type === FRAME.goaway) goaway ??= payload.readUInt32BE(4);
@@ -92,7 +115,7 @@ function describe(peer: StrictPeer, stuck: boolean): Outcome {
     else if (type === FRAME.data) streams.set(stream, before + payload.toString('latin1') + ends);
     else if (type === FRAME.rstStream) {
       const code = payload.readUInt32BE(0);
-      resets.set(stream, code);
+      resets.set(stream, [...(resets.get(stream) ?? []), code]);
       streams.set(stream, `${before} reset ${code}`);
     }
   }

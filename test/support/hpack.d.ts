@@ -3,7 +3,7 @@ declare module 'hpack.js' {
   // biome-ignore lint/style/noNamespace: `export =` of a CommonJS module takes its types along in no other way
   namespace hpack {
     interface Options {
-      readonly table: { readonly size: number };
+      readonly table: { readonly size?: number; readonly maxSize: number };
     }
     interface Compressor {
       write(fields: readonly { readonly name: string; readonly value: string }[]): void;

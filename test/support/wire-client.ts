@@ -37,8 +37,8 @@ export class WireClient {
   readonly socket: TLSSocket;
   /** Every frame that has come, in order. */
   readonly frames: Frame[] = [];
-  readonly #compressor: Compressor = hpack.compressor.create({ table: { size: TABLE_BYTES } });
-  readonly #decompressor: Decompressor = hpack.decompressor.create({ table: { size: TABLE_BYTES } });
+  readonly #compressor: Compressor = hpack.compressor.create({ table: { maxSize: TABLE_BYTES } });
+  readonly #decompressor: Decompressor = hpack.decompressor.create({ table: { maxSize: TABLE_BYTES } });
   #received: Buffer = Buffer.alloc(0);
   #block: Buffer = Buffer.alloc(0);
   #closed = false;

@@ -253,7 +253,7 @@ rule('RFC 7541 §5.2: Huffman-coded strings are read', async (peer) => {
 
 rule('RFC 7541 §5.2: every visible character has a Huffman code', async (peer) => {
   const value = Array.from({ length: 94 }, (_, i) => String.fromCharCode(0x21 + i)).join('');
-  const compressor = hpack.compressor.create({ table: { size: 4096 } });
+  const compressor = hpack.compressor.create({ table: { maxSize: 4096 } });
   compressor.write([{ name: 'x-all', value }]);
   const parts: Buffer[] = [];
   for (let part = compressor.read(); part !== null; part = compressor.read()) parts.push(part);

@@ -1,0 +1,123 @@
+/** Random sequences of frames against our sessions and node:http2's: what a client observes has to be the same. */
+import { deepStrictEqual, strictEqual } from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import fc from 'fast-check';
+import { describeSteps, frameSequence, renderSteps, type Step } from '../../support/frame-sequence.ts';
+import { FUZZ_HANDLERS } from '../../support/fuzz-handlers.ts';
+import { FuzzNode } from '../../support/fuzz-node.ts';
+import { describeOutcome, type Outcome, observe, sendOctets } from '../../support/fuzz-outcome.ts';
+import { compareOutcomes } from '../../support/fuzz-rules.ts';
+import { headersFrame, requestFields } from '../../support/h2-bytes.ts';
+import { startFrontEnd, type TestFrontEnd, waitFor } from '../../support/test-front-end.ts';
+
+/** Sequences; `npm run fuzz` sets more. */
+const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? 20_000);
+/** As many at the same time, each over a connection of its own. */
+const AT_ONCE = 40;
+const MUTATED = Math.ceil(SEQUENCES / 10);
+const FAILURES_MAX = 10;
+const SEED = Number(process.env['LGATEWAY_FUZZ_SEED'] ?? Date.now() % 1_000_000);
+
+let own: TestFrontEnd;
+const node = new FuzzNode();
+/** Rule → how many differences it has explained. */
+const explained = new Map<string, number>();
+
+before(async () => {
+  own = await startFrontEnd(FUZZ_HANDLERS, { cleartext: true, http2: 'own' });
+});
+after(async () => {
+  await node.stop();
+  await own.stop();
+});
+
+/** What is wrong with a sequence; undefined: nothing. */
+async function judge(steps: readonly Step[]): Promise<string | undefined> {
+  const sent = renderSteps(steps);
+  const [ours, nodes] = await Promise.all([observe(own.port, sent), node.observe(sent)]);
+  const fault = faultOf(ours);
+  if (fault !== undefined) return `${describeSteps(sent)}\n  ${fault}: ${describeOutcome(ours)}`;
+  if (nodes === undefined) {
+    count('node:http2 aborts its process (an assertion of nghttp2)');
+    return undefined;
+  }
+  const { rules, unexplained } = compareOutcomes(ours, nodes, sent);
+  for (const rule of rules) count(rule);
+  if (unexplained.length === 0) return undefined;
+  // once more, with time for all that is under way
+  const [calm, calmNode] = await Promise.all([observe(own.port, sent, true), node.observe(sent, true)]);
+  if (calmNode === undefined || compareOutcomes(calm, calmNode, sent).unexplained.length === 0)
+    return undefined;
+  return `${describeSteps(sent)}\n  own:  ${describeOutcome(calm)}\n  node: ${describeOutcome(calmNode)}`;
+}
+
+/** What our sessions must never do, whatever comes. */
+function faultOf(ours: Outcome): string | undefined {
+  if (ours.stuck) return 'neither an answer nor an end';
+  if (ours.violations.length > 0) return ours.violations.join(', ');
+  if (ours.closed && ours.goaway === undefined) return 'the connection ended without GOAWAY';
+  return undefined;
+}
+
+/** Leaves out what is not needed to see what is wrong. */
+async function shrink(steps: readonly Step[], wrong: string): Promise<string> {
+  for (let i = 0; i < steps.length; i++) {
+    const fewer = steps.toSpliced(i, 1);
+    const still = await judge(fewer);
+    if (still !== undefined) return await shrink(fewer, still);
+  }
+  return wrong;
+}
+
+function count(rule: string): void {
+  explained.set(rule, (explained.get(rule) ?? 0) + 1);
+}
+
+test(`${SEQUENCES} sequences of frames end over our sessions as they do over node:http2's`, async (t) => {
+  t.diagnostic(`LGATEWAY_FUZZ_SEED=${SEED}`);
+  const wrong: string[] = [];
+  for (let done = 0; done < SEQUENCES && wrong.length < FAILURES_MAX; done += AT_ONCE) {
+    const sequences = fc.sample(frameSequence, { numRuns: AT_ONCE, seed: SEED + done });
+    const verdicts = await Promise.all(sequences.map(judge));
+    for (const [i, verdict] of verdicts.entries())
+      if (verdict !== undefined) wrong.push(await shrink(sequences[i] as readonly Step[], verdict));
+  }
+  for (const [rule, times] of explained) t.diagnostic(`${times} × ${rule}`);
+  deepStrictEqual(wrong, [], `LGATEWAY_FUZZ_SEED=${SEED}\n${wrong.join('\n')}`);
+  deepStrictEqual(
+    own.logLines.filter((line) => / error /i.test(line)),
+    [],
+  );
+});
+
+test(`${MUTATED} sequences with octets changed, left out or added end, and leave nothing behind`, async () => {
+  const change = fc.tuple(fc.nat(), fc.nat(255), fc.constantFrom('change', 'remove', 'add'));
+  const changes = fc.tuple(frameSequence, fc.array(change, { minLength: 1, maxLength: 6 }), fc.boolean());
+  for (let done = 0; done < MUTATED; done += AT_ONCE) {
+    const samples = fc.sample(changes, { numRuns: AT_ONCE, seed: SEED + done });
+    const fates = await Promise.all(
+      samples.map(([steps, list, cut]) => {
+        const octets = [...Buffer.concat(renderSteps(steps).map(({ bytes }) => bytes))];
+        for (const [at, value, way] of list) {
+          const place = at % (octets.length + 1);
+          if (way === 'change') octets[place] = value;
+          else octets.splice(place, way === 'remove' ? 1 : 0, ...(way === 'add' ? [value] : []));
+        }
+        return sendOctets(own.port, Buffer.from(octets), cut);
+      }),
+    );
+    deepStrictEqual(
+      fates.filter((fate) => fate !== 'ended'),
+      [],
+      `LGATEWAY_FUZZ_SEED=${SEED}`,
+    );
+  }
+  const hello = {
+    kind: 'request',
+    what: 'whole',
+    stream: 1,
+    bytes: headersFrame(1, requestFields('/hello')),
+  } as const;
+  strictEqual((await observe(own.port, [hello])).streams.get(1), '200 hello end');
+  await waitFor(() => own.counters.get('exchanges') === 0, 'no exchange to be left');
+});

@@ -1,0 +1,74 @@
+/** The server over node:http2 in a process of its own: started again when a sequence of frames has aborted it. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { SentStep } from './frame-sequence.ts';
+import { type Outcome, observe } from './fuzz-outcome.ts';
+
+const SERVER = fileURLToPath(new URL('./fuzz-server.js', import.meta.url));
+
+export class FuzzNode {
+  #child: ChildProcess | undefined;
+  #port: Promise<number> | undefined;
+  /** Sequences are watched one by one while it is being found out which of them aborts. */
+  #alone: Promise<unknown> = Promise.resolve();
+  aborts = 0;
+  /** Those who ask whether the process lives. */
+  readonly #waiting: (() => void)[] = [];
+
+  /** What a client sees of it; undefined when the process did not outlive it. */
+  async observe(steps: readonly SentStep[], patient = false): Promise<Outcome | undefined> {
+    await this.#alone;
+    const child = this.#child;
+    const outcome = await this.#try(steps, patient);
+    if (outcome !== undefined && this.#child === child) return outcome;
+    const turn = this.#alone.then(() => this.#try(steps, patient));
+    this.#alone = turn.catch(() => undefined);
+    return await turn;
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child === undefined) return;
+    child.disconnect();
+    await once(child, 'exit');
+  }
+
+  async #try(steps: readonly SentStep[], patient: boolean): Promise<Outcome | undefined> {
+    this.#port ??= this.#start();
+    const port = await this.#port;
+    const child = this.#child;
+    const outcome = await observe(port, steps, patient).catch(() => undefined);
+    if (outcome === undefined || outcome.closed) await this.#untilHeardOf(child);
+    return this.#child === child ? outcome : undefined;
+  }
+
+  /** The end of a process is told later than those of its connections; one that lives answers. */
+  #untilHeardOf(child: ChildProcess | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      if (child === undefined || this.#child !== child || !child.connected) return resolve();
+      this.#waiting.push(resolve);
+      child.send('alive?', () => undefined);
+    });
+  }
+
+  #heard(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  async #start(): Promise<number> {
+    const child = fork(SERVER, { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+    this.#child = child;
+    child.on('message', () => this.#heard());
+    child.once('exit', () => {
+      this.#heard();
+      if (this.#child !== child) return;
+      this.aborts += 1;
+      this.#child = undefined;
+      this.#port = undefined;
+    });
+    const [message] = (await once(child, 'message')) as [{ readonly port: number }];
+    return message.port;
+  }
+}

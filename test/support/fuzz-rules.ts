@@ -1,0 +1,203 @@
+/** Compares what two servers made of one sequence of frames; each difference has to be one that a rule here explains. */
+import type { SentStep } from './frame-sequence.ts';
+import { isOver, type Outcome } from './fuzz-outcome.ts';
+import { CODE } from './h2-bytes.ts';
+
+/** What differs: the fate of the connection, or of a stream. */
+export interface Difference {
+  readonly stream: number;
+  readonly own: string;
+  readonly node: string;
+}
+
+interface Rule {
+  readonly name: string;
+  explains(difference: Difference, own: Outcome, node: Outcome, steps: readonly SentStep[]): boolean;
+}
+
+const alive = 'alive';
+
+/** True when a step of one of the kinds comes on a stream that the steps before have ended, reset or got reset. */
+function touchesClosed(steps: readonly SentStep[], own: Outcome): boolean {
+  const closed = new Set<number>();
+  for (const { kind, stream, what } of steps) {
+    if (closed.has(stream) && kind !== 'priority' && kind !== 'unknown') return true;
+    const ends = /whole|last/.test(what) || (kind === 'trailers' && !what.includes('open'));
+    if (kind === 'reset' || kind === 'malformed' || ends || own.resets.has(stream)) closed.add(stream);
+  }
+  return false;
+}
+
+/** True when a field block comes on a stream below one that has been used. */
+function goesBack(steps: readonly SentStep[]): boolean {
+  let highest = 0;
+  const used = new Set<number>();
+  for (const { kind, stream, bytes } of steps) {
+    if (bytes[3] !== 1) continue;
+    if (stream < highest && !used.has(stream)) return true;
+    if (kind !== 'any') used.add(stream);
+    highest = Math.max(highest, stream);
+  }
+  return false;
+}
+
+const RULES: readonly Rule[] = [
+  {
+    // nghttp2 has the right code; node tears the session down with its own, or without a word
+    name: 'node:http2 names INTERNAL_ERROR or nothing when the connection has an error',
+    explains: ({ stream }, own, node) =>
+      stream === 0 &&
+      isOver(own) &&
+      isOver(node) &&
+      (node.goaway === undefined || node.goaway === CODE.internalError),
+  },
+  {
+    // RFC 9113 §5.4.1 lets an endpoint choose; ours keeps the connection
+    name: 'node:http2 ends the connection for an error of a stream',
+    explains: ({ stream }, own, node) =>
+      stream === 0 &&
+      isOver(node) &&
+      [...own.resets.values()]
+        .flat()
+        .some(
+          (code) => code === node.goaway || node.goaway === CODE.internalError || node.goaway === undefined,
+        ),
+  },
+  {
+    // RFC 9113 §6.7 gives no reason to end anything
+    name: 'node:http2 ends the connection for an acknowledgement of PING nobody asked for',
+    explains: ({ stream }, _own, node, steps) =>
+      stream === 0 &&
+      isOver(node) &&
+      steps.some(
+        ({ kind, what, bytes }) =>
+          (kind === 'ping' && what === 'acknowledgement') || (bytes[3] === 6 && ((bytes[4] ?? 0) & 1) === 1),
+      ),
+  },
+  {
+    // ours goes on until its client closes (§6.8: what is open is finished)
+    name: 'node:http2 says GOAWAY as soon as its client has said it',
+    explains: ({ stream }, _own, node, steps) =>
+      stream === 0 && node.goaway === CODE.noError && steps.some(({ bytes }) => bytes[3] === 7),
+  },
+  {
+    name: 'node:http2 ignores frames on streams that are closed (RFC 9113 §5.1)',
+    explains: ({ stream }, own, node, steps) =>
+      stream === 0 && isOver(own) && !isOver(node) && touchesClosed(steps, own),
+  },
+  {
+    name: 'node:http2 ignores a smaller stream id (RFC 9113 §5.1.1)',
+    explains: ({ stream }, own, node, steps) =>
+      stream === 0 &&
+      isOver(own) &&
+      (own.goaway === CODE.protocolError || own.goaway === CODE.streamClosed) &&
+      !isOver(node) &&
+      goesBack(steps),
+  },
+  {
+    // node reads all that came before it answers any of it; ours answers in the order of the frames
+    name: 'what came in the same segment overtakes an answer of node:http2',
+    explains: ({ stream, own, node }, _own, _node, steps) =>
+      withoutResets(own).startsWith(withoutResets(node)) &&
+      resetsOf(own) === resetsOf(node) &&
+      steps.some(
+        (step) =>
+          step.kind === 'settings' ||
+          (step.stream === stream && step.kind !== 'malformed' && step.kind !== 'unknown'),
+      ),
+  },
+  {
+    name: 'node:http2 serves a request with a line feed in a value (RFC 9113 §8.2.1)',
+    explains: ({ stream, own }, _own, _node, steps) =>
+      own.includes(' reset 1') &&
+      steps.some((step) => step.stream === stream && step.what.startsWith('line feed')),
+  },
+  {
+    // it has forgotten the stream, ours counts its window for nothing
+    name: 'node:http2 ends the connection for an illegal increment on a stream that has been answered',
+    explains: ({ stream }, _own, node, steps) =>
+      stream === 0 &&
+      isOver(node) &&
+      steps.some(({ kind, what }) => {
+        const increment = Number(what.split(' ')[0]);
+        return (
+          kind === 'window' && (increment === 0 || increment >= LARGE_INCREMENT || hasLargeWindow(steps))
+        );
+      }),
+  },
+  {
+    // ours ends the connection, or has answered the stream before
+    name: 'node:http2 resets the stream whose window a setting makes larger than 2^31-1 (RFC 9113 §6.9.2)',
+    explains: ({ stream, node: theirs }, own, node, steps) =>
+      !isOver(node) &&
+      hasLargeWindow(steps) &&
+      (stream === 0 ? own.goaway === CODE.flowControlError : theirs.includes(' reset 3')),
+  },
+  {
+    // RFC 9113 §5.1: what was on its way when the stream was reset has to be discarded
+    name: 'node:http2 ends the connection for frames on their way to a stream that it has reset',
+    explains: ({ stream }, own, node, steps) =>
+      stream === 0 && node.goaway === CODE.streamClosed && touchesClosed(steps, own),
+  },
+  {
+    // RFC 9113 §5.4 does not say which of them is told
+    name: 'one frame with two faults is named after either',
+    explains: ({ stream }, own, node, steps) =>
+      stream === 0 &&
+      isOver(own) &&
+      isOver(node) &&
+      steps.some(
+        ({ kind, what }) =>
+          kind === 'any' || what.includes('padded 99') || WRONG_SIZE.test(`${kind} ${what}`),
+      ),
+  },
+];
+
+/** Sizes that are never right. */
+const WRONG_SIZE = /^reset .* of 3$|^window .* of 5$|^priority .* of 4$/;
+/** From it on, an increment passes what a window may be. */
+const LARGE_INCREMENT = 0x7fffffff - 65_535;
+
+const hasLargeWindow = (steps: readonly SentStep[]): boolean =>
+  steps.some(({ kind, what }) => kind === 'settings' && what === '[[4,2147483647]]');
+
+const withoutResets = (what: string): string => what.replace(/ reset \d+/g, '').trimEnd();
+/** STREAM_CLOSED is said again and again. */
+const resetsOf = (what: string): string =>
+  (what.match(/ reset \d+/g) ?? []).filter((reset) => reset !== ' reset 5').join();
+
+/** Names of the rules that explain the differences, and the differences that none explains. */
+export function compareOutcomes(
+  own: Outcome,
+  node: Outcome,
+  steps: readonly SentStep[],
+): { readonly rules: readonly string[]; readonly unexplained: readonly Difference[] } {
+  const rules: string[] = [];
+  const unexplained: Difference[] = [];
+  for (const difference of differences(own, node)) {
+    const rule = RULES.find((candidate) => candidate.explains(difference, own, node, steps));
+    if (rule === undefined) unexplained.push(difference);
+    else rules.push(rule.name);
+  }
+  return { rules, unexplained };
+}
+
+/** Streams are compared while both connections live: what an end overtakes is a matter of moments. */
+function differences(own: Outcome, node: Outcome): readonly Difference[] {
+  if (isOver(own) || isOver(node)) {
+    const [first, second] = [fate(own), fate(node)];
+    return first === second ? [] : [{ stream: 0, own: first, node: second }];
+  }
+  const found: Difference[] = [];
+  for (const stream of new Set([...own.streams.keys(), ...node.streams.keys()])) {
+    const first = own.streams.get(stream) ?? '';
+    const second = node.streams.get(stream) ?? '';
+    if (first !== second) found.push({ stream, own: first, node: second });
+  }
+  return found;
+}
+
+function fate(outcome: Outcome): string {
+  if (outcome.goaway !== undefined) return `goaway ${outcome.goaway}`;
+  return outcome.closed ? 'closed' : alive;
+}
