@@ -6,11 +6,16 @@ import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts';
 import { codecFunctions, cryptoFunctions } from './codec-functions.ts';
 import { createCopy, pushEnded } from './copy.ts';
+import { createExit } from './exit.ts';
 import { readHandlerOptions } from './handler-options.ts';
 import { currentInvocation, type Invocation } from './invocation.ts';
 import type { LoadedScript } from './loaded-script.ts';
+import { createLog } from './log.ts';
 import { type HeadTable, readHeadTable } from './response-head.ts';
 import { createSendfile } from './sendfile.ts';
+import { createSleep } from './sleep.ts';
+import { TaskFunctions } from './task-functions.ts';
+import { timeFunctions } from './time-functions.ts';
 
 /** Version of the API lhttpd's scripts look at. */
 const API_VERSION = 'httpd 1.0.0';
@@ -20,11 +25,21 @@ export function installHttpdModule(script: LoadedScript): void {
   const { state } = script;
   const { exports: x, memory, mainThread: L } = state;
   x.luaL_getsubtable(L, REGISTRY_INDEX, memory.constant('_LOADED'));
-  x.lua_createtable(L, 0, 16);
+  x.lua_createtable(L, 0, 32);
   state.setFunctions(L, -1, state.addFunctions({ ...exchangeFunctions(script), ...codecFunctions(script) }));
   x.lua_createtable(L, 0, 4);
   state.setFunctions(L, -1, state.addFunctions(cryptoFunctions(script)));
   x.lua_setfield(L, -2, memory.constant('crypto'));
+  x.lua_createtable(L, 0, 3);
+  for (const [name, value] of [
+    ['id', script.workerId],
+    ['count', script.workerCount],
+    ['pid', process.pid],
+  ] as const) {
+    state.pushInteger(L, value);
+    x.lua_setfield(L, -2, memory.constant(name));
+  }
+  x.lua_setfield(L, -2, memory.constant('worker'));
   state.pushString(L, API_VERSION);
   x.lua_setfield(L, -2, memory.constant('_VERSION'));
   x.lua_setfield(L, -2, memory.constant('httpd'));
@@ -116,6 +131,12 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
 
     copy: createCopy(script),
     sendfile: createSendfile(script),
+    sleep: createSleep(script),
+    timer: script.timers.create,
+    ...new TaskFunctions(script).functions,
+    exit: createExit(script),
+    log: createLog(script),
+    ...timeFunctions(script),
   };
 
   function writeToClient(L: LuaThread, invocation: Invocation): number {

@@ -9,6 +9,7 @@ import { createTicketKeys } from '../tls/ticket-keys.ts';
 import type { TlsSetup, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { Listener, type ListenerOptions, platformListenerOptions } from './listener.ts';
 import { type DevelopmentFacts, type LoadedTls, loadTls } from './load-tls.ts';
+import { OnceRegistry } from './once-registry.ts';
 import { PidFile } from './pid-file.ts';
 import { dropPrivileges } from './privileges.ts';
 import { type OwnStart, WORKER_TIMES, WorkerThread, type WorkerTimes } from './worker-thread.ts';
@@ -58,6 +59,7 @@ export class Supervisor {
   /** One set for all workers and all reloads, so that any of them resumes a session of any other. */
   readonly #ticketKeys: Uint8Array = createTicketKeys();
   readonly #loadTls: () => Promise<LoadedTls>;
+  readonly #once = new OnceRegistry();
   #state: SupervisorState = 'idle';
   #listeners: { scheme: 'https' | 'http'; listener: Listener }[] = [];
   #workers: WorkerThread[] = [];
@@ -190,6 +192,7 @@ export class Supervisor {
           logger: this.#logger,
           onLogLines: (lines) => lines.forEach(this.#options.writeLine),
           makeStart: (own) => this.#makeStart(own, count),
+          once: this.#once,
           currentSetup: () => this.#requireSetup(),
         }),
       );

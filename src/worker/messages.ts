@@ -71,7 +71,9 @@ export type ToWorker =
   /** Reload given up: drop what was prepared. */
   | { readonly type: 'abandon'; readonly generation: number }
   /** Accept nothing more, finish what runs, answer `drained`. */
-  | { readonly type: 'drain' };
+  | { readonly type: 'drain' }
+  /** The answer to `claim`. */
+  | { readonly type: 'claimed'; readonly id: number; readonly granted: boolean };
 
 /** Worker → supervisor. */
 export type FromWorker =
@@ -83,8 +85,22 @@ export type FromWorker =
   | { readonly type: 'refused'; readonly generation: number; readonly failure: Failure }
   /** No exchange is open any more; so many connections had to be cut at the limit. */
   | { readonly type: 'drained'; readonly cut: number }
+  /** May this worker run a timer that only one of all is to run? */
+  | { readonly type: 'claim'; readonly id: number; readonly claim: OnceClaim }
+  /** The run that `claim` was granted for is over; `completed` false: it was lost. */
+  | { readonly type: 'release'; readonly id: number; readonly completed: boolean }
   /** Formatted log lines without line ends. */
   | { readonly type: 'log'; readonly lines: readonly string[] };
+
+/** What a worker asks before it runs such a timer. */
+export interface OnceClaim {
+  /** Mapping and name. */
+  readonly name: string;
+  /** Of the setup the script was loaded with. */
+  readonly generation: number;
+  /** How long the worker's timer has waited for this run, ms; undefined: since the script was loaded. */
+  readonly sinceMs: number | undefined;
+}
 
 /** A GatewayError in transit: errors lose their class between threads. */
 export interface Failure {

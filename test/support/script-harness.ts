@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LoadedScript } from '../../src/api/loaded-script.ts';
+import { type HandlerOptions, LoadedScript } from '../../src/api/loaded-script.ts';
+import type { OnceClaims } from '../../src/api/script-timer.ts';
 import { Counters } from '../../src/base/counters.ts';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../../src/base/script-rights.ts';
@@ -14,6 +15,7 @@ import { Dispatcher } from '../../src/http/dispatcher.ts';
 import { FrontEnd } from '../../src/http/front-end.ts';
 import { Router } from '../../src/http/router.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
+import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
 import { makeCertificate } from '../../src/tls/make-certificate.ts';
 import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
 
@@ -37,6 +39,11 @@ export interface HarnessOptions {
   readonly rights?: Partial<ScriptRights>;
   /** Virtual root: the script's folder. */
   readonly rooted?: boolean;
+  readonly workerId?: number;
+  readonly workerCount?: number;
+  /** Shared by harnesses that stand for workers of one gateway. */
+  readonly once?: OnceRegistry;
+  readonly limits?: Partial<HandlerOptions>;
   /** Files made before the script is loaded. */
   readonly files?: Readonly<Record<string, string>>;
 }
@@ -197,6 +204,7 @@ export class ScriptHarness {
 
   async #load(source: string, options: HarnessOptions): Promise<void> {
     this.writeFile('script.lua', source);
+    const { workerId = 1 } = options;
     const script = await LoadedScript.load(
       {
         prefix: this.prefix,
@@ -208,9 +216,15 @@ export class ScriptHarness {
         logger: this.logger,
         counters: this.counters,
         serverPort: 8443,
-        workerId: 1,
+        workerId,
+        workerCount: options.workerCount ?? 1,
+        onceClaims: claimsOf(options.once ?? new OnceRegistry(), workerId),
         // a busy machine must not end what a test runs
-        limits: { cpuLimitMs: Number.POSITIVE_INFINITY, timeLimitMs: Number.POSITIVE_INFINITY },
+        limits: {
+          cpuLimitMs: Number.POSITIVE_INFINITY,
+          timeLimitMs: Number.POSITIVE_INFINITY,
+          ...options.limits,
+        },
         rights: { ...DEFAULT_SCRIPT_RIGHTS, ...options.rights },
         memoryBytesMax: DEFAULT_LIMITS.memoryBytesMax,
       },
@@ -220,6 +234,7 @@ export class ScriptHarness {
       },
     );
     this.#script = script;
+    script.serve();
     this.dispatcher.router.replace([{ prefix: this.prefix, find: (name) => script.find(name) }]);
   }
 
@@ -238,6 +253,22 @@ export class ScriptHarness {
       debug: write('debug'),
     };
   }
+}
+
+/** What the supervisor and a worker do with messages, for a script without either. */
+export function claimsOf(registry: OnceRegistry, workerId: number, generation = 0): OnceClaims {
+  let lastId = 0;
+  return {
+    claim: (name, sinceMs, answer) => {
+      lastId += 1;
+      const id = lastId;
+      setImmediate(() => {
+        const granted = registry.claim(workerId, id, { name, generation, sinceMs }, performance.now());
+        const release = (completed: boolean): void => registry.release(workerId, id, completed);
+        answer(granted ? { release } : undefined);
+      });
+    },
+  };
 }
 
 /** Repeats a check until it passes or the time is up. */
