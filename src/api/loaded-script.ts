@@ -4,6 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Counters } from '../base/counters.ts';
 import { type GatewayError, messageOf } from '../base/errors.ts';
 import type { LogFields, Logger, LogLevel } from '../base/logger.ts';
+import type { ScriptMode } from '../base/script-mode.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
 import type { FileSystem } from '../file/file-system.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
@@ -32,7 +33,9 @@ import { installOsLibrary } from './os-library.ts';
 import { installPackageLibrary, packagePath } from './package-library.ts';
 import { RateLimit } from './rate-limit.ts';
 import { RequestTables } from './request-tables.ts';
+import { enterSandbox } from './sandbox.ts';
 import { nameInside } from './script-file.ts';
+import { ScriptShape } from './script-shape.ts';
 import { type OnceClaims, Timers } from './timers.ts';
 import { installWarnings } from './warnings.ts';
 
@@ -55,6 +58,8 @@ export interface ScriptOptions {
   /** Bytes a state may grow to, as compiled into the module. */
   readonly memoryBytesMax: number;
   readonly workerCount: number;
+  /** What the script is; undefined = it shows when it has been loaded. */
+  readonly mode: ScriptMode | undefined;
   /** Decides which of all workers runs a timer with `once`. */
   readonly onceClaims: OnceClaims;
 }
@@ -112,6 +117,9 @@ export class LoadedScript {
   readonly #options: ScriptOptions;
   readonly #watch: ScriptWatch;
   readonly #handlers = new Map<string, Handler>();
+  /** Instead of handlers: answers every path. */
+  #answersAll: Handler | undefined;
+  #mode: ScriptMode = 'lhttpd';
   /** Calls of handlers and timers under way. */
   readonly #runs = new Set<LuaRun>();
   readonly #chunks: ChunkLoader;
@@ -221,7 +229,21 @@ export class LoadedScript {
 
   /** The handler registered under exactly `name`. */
   find(name: string): Handler | undefined {
-    return this.#handlers.get(name);
+    return this.#answersAll ?? this.#handlers.get(name);
+  }
+
+  /** Makes the function on top of the stack, which takes nothing, the handler of every path. */
+  answerAll(L: LuaThread): void {
+    const handler: HandlerFunction = { reference: this.state.keep(L), takesTables: false };
+    const { limits } = this.#options;
+    this.#answersAll = {
+      handle: (exchange, route) => this.#invoke(handler, limits, exchange, route),
+    };
+  }
+
+  /** What the script is. */
+  get mode(): ScriptMode {
+    return this.#mode;
   }
 
   /** Registers the function on top of the stack. The first registration of a name holds. */
@@ -335,11 +357,14 @@ export class LoadedScript {
 
   #run(): void {
     const { script, fileSystem } = this.#options;
+    const shape = new ScriptShape(this, this.#options.mode);
+    if (this.#options.rights.sandboxed) enterSandbox(this.state);
     this.#chunks.loadFile(this.state.mainThread, nameInside(fileSystem, script), 'bt', script);
-    this.scheduler.call(0, 0, LOAD_LIMIT_MS);
+    this.scheduler.call(0, 1, LOAD_LIMIT_MS);
+    this.#mode = shape.settle(this.#handlers.size > 0);
     // a script that needs that much from the start would be loaded again and again
     this.#overgrown = this.#hasOvergrown();
-    if (this.#handlers.size === 0) {
+    if (this.#mode === 'lhttpd' && this.#handlers.size === 0) {
       this.logger.warn('Script registered no handler', { mapping: this.#options.prefix, script });
     }
   }

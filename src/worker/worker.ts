@@ -142,10 +142,11 @@ export class GatewayWorker {
   /** All scripts of a setup, or none. */
   async #load(setup: WorkerSetup): Promise<LuaMapping[]> {
     const { luaModule, serverPort, workerId, workerCount, limits, rights } = this.#start;
-    const loads = setup.mappings.map(({ prefix, script }) =>
+    const loads = setup.mappings.map(({ prefix, script, mode }) =>
       loadLuaMapping({
         prefix: toBytes(prefix),
         script: toBytes(script),
+        mode,
         module: luaModule,
         fileSystem: this.#fileSystem,
         processes: this.#processes,

@@ -281,6 +281,7 @@ async function withMapping(
     serverPort: 8443,
     workerId: 1,
     workerCount: 1,
+    mode: undefined,
     onceClaims: claimsOf(new OnceRegistry(), 1),
     limits: { cpuLimitMs: 100, timeLimitMs: Number.POSITIVE_INFINITY },
     rights: DEFAULT_SCRIPT_RIGHTS,
