@@ -236,9 +236,14 @@ export class LoadedScript {
   answerAll(L: LuaThread): void {
     const handler: HandlerFunction = { reference: this.state.keep(L), takesTables: false };
     const { limits } = this.#options;
-    this.#answersAll = {
+    this.answerAllBy({
       handle: (exchange, route) => this.#invoke(handler, limits, exchange, route),
-    };
+    });
+  }
+
+  /** Makes `handler` that of every path. */
+  answerAllBy(handler: Handler): void {
+    this.#answersAll = handler;
   }
 
   /** What the script is. */
@@ -328,6 +333,7 @@ export class LoadedScript {
   /** Resolves when no run is left. No exchange may come any more; timers end, those that run within `graceMs`. */
   retire(graceMs: number): Promise<void> {
     this.timers.retire(graceMs);
+    for (const run of this.#runs) run.retire?.();
     return this.idle();
   }
 

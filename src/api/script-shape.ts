@@ -4,6 +4,7 @@ import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { ScriptError } from '../lua/state.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import { Luars } from './luars.ts';
+import { Luvit } from './luvit.ts';
 
 /** luars' handlers of three parameters take method, path and body. */
 const SHORT_PARAMETERS = 3;
@@ -26,6 +27,7 @@ export class ScriptShape {
     const mode = this.#wanted ?? this.#detect(L, hasHandlers);
     if (mode === 'luars') this.#becomeLuars(L);
     else this.#withdrawLuars();
+    if (mode === 'luvit') this.#becomeLuvit(L);
     state.exports.lua_settop(L, 0);
     return mode;
   }
@@ -107,5 +109,16 @@ export class ScriptShape {
     state.call(L, 2, 1);
     state.release(handler);
     this.#script.answerAll(L);
+  }
+
+  // ---- luvit ----
+
+  /** One parameter: the app is called with each request and returns the answer. Two: it reads and writes. */
+  #becomeLuvit(L: LuaThread): void {
+    const { state } = this.#script;
+    if (state.exports.lua_type(L, -1) !== LUA_TYPE.function)
+      throw new ScriptError('the script returns no app: a function(read, write) or function(request)');
+    const { count, isVariadic } = state.parameters(L);
+    new Luvit(this.#script).serve(L, count === 1 && !isVariadic);
   }
 }
