@@ -31,6 +31,7 @@ import { LuaFiles } from './lua-files.ts';
 import { currentRun, type LuaRun } from './lua-run.ts';
 import { installOsLibrary } from './os-library.ts';
 import { installPackageLibrary, packagePath } from './package-library.ts';
+import { installPackagedModules } from './packaged-modules.ts';
 import { RateLimit } from './rate-limit.ts';
 import { RequestTables } from './request-tables.ts';
 import { enterSandbox } from './sandbox.ts';
@@ -197,6 +198,7 @@ export class LoadedScript {
       fileSystem,
       packagePath(nameInside(fileSystem, options.script), options.rights.luaPath),
     );
+    installPackagedModules(state);
     installWarnings(state, (line) => this.#warn(line));
     this.timers = new Timers(this, options.onceClaims);
     installHttpdModule(this);

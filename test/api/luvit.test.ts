@@ -308,7 +308,8 @@ test('V3: one call of an app answers all requests of a connection, pipelined or 
       write()
     end`,
     async (harness) => {
-      const client = await connectRaw(await harness.listen());
+      const port = await harness.listen();
+      const client = await connectRaw(port);
       const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
       assert.equal((await client.ask(get('/1'))).text, '1.1 GET /1 1.1');
       assert.equal((await client.ask(get('/2'))).text, '1.2 GET /2 1.1');
@@ -316,7 +317,7 @@ test('V3: one call of an app answers all requests of a connection, pipelined or 
       client.send(many);
       for (let i = 0; i < 50; i++)
         assert.equal((await client.next()).text, `1.${i + 3} GET /p${i} 1.1`);
-      const other = await connectRaw(await harness.listen());
+      const other = await connectRaw(port);
       assert.equal((await other.ask(get('/x'))).text, '2.1 GET /x 1.1');
       client.close();
       other.close();
