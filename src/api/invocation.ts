@@ -17,9 +17,7 @@ import { TaskGroup } from './task-group.ts';
 export function currentInvocation(scheduler: CoroutineScheduler): Invocation {
   const run = currentRun(scheduler);
   if (run instanceof Invocation) return run;
-  throw new LuaError(
-    run === undefined ? 'called outside of a request' : 'called in a timer, which has no client',
-  );
+  throw new LuaError(run?.hasNoClient ?? 'called outside of a request');
 }
 
 export class Invocation implements LuaRun, RunOwner {

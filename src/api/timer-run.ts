@@ -15,6 +15,7 @@ export class TimerRun implements LuaRun, RunOwner {
   readonly operationOwner: OperationOwner = new OperationOwner();
   readonly tasks: TaskGroup = new TaskGroup(() => this.tasksEnded());
   cpuUsedMs = 0;
+  readonly hasNoClient = 'called in a timer, which has no client';
   readonly #script: LoadedScript;
   readonly #timerNumber: number;
   readonly #limits: HandlerOptions;

@@ -1,5 +1,6 @@
 /** The configuration of one run: what the command line or an embedding program asked for, checked and complete. */
 import type { LogLevel } from '../base/logger.ts';
+import type { ScriptMode } from '../base/script-mode.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
 import type { SharedSize } from '../base/shared-size.ts';
 import type { Limits } from './limits.ts';
@@ -12,6 +13,8 @@ export interface MappingConfig {
   readonly script: string;
   /** What `script` is; default: a Lua script. */
   readonly kind?: 'module';
+  /** What the script is; undefined = it shows when it has been loaded. */
+  readonly mode?: ScriptMode | undefined;
 }
 
 /** A TCP address to listen on. */

@@ -22,6 +22,19 @@ export interface ConnectionInfo {
   readonly tlsCipher: string | undefined;
   /** The server name the client asked for (SNI). */
   readonly tlsServerName: string | undefined;
+  /** There where exchanges come strictly one after another: HTTP/1. */
+  readonly series?: ExchangeSeries | undefined;
+}
+
+/** The exchanges of a connection that has one at a time. */
+export interface ExchangeSeries {
+  /** No exchange will follow any more. */
+  readonly ended: boolean;
+  /** Calls `ended` once, when that becomes so. */
+  whenEnded(ended: () => void): void;
+  cancelEnded(ended: () => void): void;
+  /** Closes the connection behind the current response, or at once where there is none. */
+  finish(): void;
 }
 
 /**

@@ -170,12 +170,13 @@ export class GatewayWorker {
     throw failed.reason;
   }
 
-  #loadScript({ prefix, script }: MappingConfig, generation: number): Promise<LoadedMapping> {
+  #loadScript({ prefix, script, mode }: MappingConfig, generation: number): Promise<LoadedMapping> {
     const { luaModule, serverPort, workerId, workerCount, limits, rights } = this.#start;
     assert(luaModule !== undefined, 'scripts come with the Lua machine');
     return loadLuaMapping({
       prefix: toBytes(prefix),
       script: toBytes(script),
+      mode,
       module: luaModule,
       fileSystem: this.#fileSystem,
       processes: this.#processes,

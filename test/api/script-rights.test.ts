@@ -221,6 +221,7 @@ test('10,000 damaged chunks crash no thread: a state may be given up and is buil
     serverPort: 8443,
     workerId: 1,
     workerCount: 1,
+    mode: undefined,
     onceClaims: claimsOf(new OnceRegistry(), 1),
     shared: harness.shared,
     limits: { cpuLimitMs: 50, timeLimitMs: 500 },

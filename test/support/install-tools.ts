@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 
 /** Program to look for → Debian package that has it. */
 const TOOLS: Readonly<Record<string, string>> = {
+  ab: 'apache2-utils',
   curl: 'curl',
   nghttp: 'nghttp2-client',
   h2load: 'nghttp2-client',
@@ -10,6 +11,7 @@ const TOOLS: Readonly<Record<string, string>> = {
   openssl: 'openssl',
   'systemd-socket-activate': 'systemd',
   'lua5.4': 'lua5.4',
+  wrk: 'wrk',
 };
 
 /** Makes sure every program of TOOLS can be started. Exits with a clear message otherwise. */
