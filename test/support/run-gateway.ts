@@ -38,9 +38,10 @@ export interface Ended {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Nothing where the layer is the default: most tests are about something else. */
-function layerWords(): string[] {
-  return TEST_HTTP2_LAYER === DEFAULT_HTTP2_LAYER ? [] : ['--http2', TEST_HTTP2_LAYER];
+/** Nothing where the layer is the default, or the test's own choice: most tests are about something else. */
+function layerWords(words: readonly string[]): string[] {
+  if (TEST_HTTP2_LAYER === DEFAULT_HTTP2_LAYER || words.includes('--http2')) return [];
+  return ['--http2', TEST_HTTP2_LAYER];
 }
 
 /** A program that was started and may have ended. */
@@ -58,7 +59,7 @@ export class GatewayProcess {
     settings: { uid?: number; cwd?: string } = {},
   ) {
     this.#folder = folder;
-    this.child = spawn(process.execPath, [MAIN, ...layerWords(), ...words], {
+    this.child = spawn(process.execPath, [MAIN, ...layerWords(words), ...words], {
       stdio: ['ignore', 'pipe', 'pipe'],
       ...settings,
     });
