@@ -7,16 +7,14 @@ export class DynamicTable {
   #bytesMax: number;
   #bytes = 0;
   /** The ring: entry number `n` since the beginning stands at `n` modulo its length. */
-  #names: string[];
-  #values: string[];
+  #names: string[] = [];
+  #values: string[] = [];
   #count = 0;
   /** Entries that were ever added. It stays the same as long as the table does, but for `resize`. */
   inserted = 0;
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
-    this.#names = new Array<string>(slotsFor(bytesMax)).fill('');
-    this.#values = this.#names.slice();
   }
 
   get bytesMax(): number {
@@ -42,6 +40,7 @@ export class DynamicTable {
     const size = name.length + value.length + ENTRY_OVERHEAD_BYTES;
     this.#evict(this.#bytesMax - size);
     if (size > this.#bytesMax) return;
+    if (this.#count === this.#names.length) this.#grow();
     const slot = this.inserted % this.#names.length;
     this.#names[slot] = name;
     this.#values[slot] = value;
@@ -53,8 +52,11 @@ export class DynamicTable {
   resize(bytesMax: number): void {
     this.#bytesMax = bytesMax;
     this.#evict(bytesMax);
-    const slots = slotsFor(bytesMax);
-    if (slots <= this.#names.length) return;
+  }
+
+  /** Makes the ring larger: most connections need a few entries, and idle ones none. */
+  #grow(): void {
+    const slots = Math.max(SLOTS_MIN, this.#names.length * 2);
     const names = new Array<string>(slots).fill('');
     const values = names.slice();
     for (let n = this.inserted - this.#count; n < this.inserted; n++) {
@@ -78,6 +80,4 @@ export class DynamicTable {
   }
 }
 
-function slotsFor(bytesMax: number): number {
-  return Math.floor(bytesMax / ENTRY_OVERHEAD_BYTES) + 1;
-}
+const SLOTS_MIN = 8;

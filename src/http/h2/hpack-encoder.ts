@@ -43,7 +43,7 @@ export class HpackEncoder {
   #smallestSize = -1;
   #nextSize = -1;
   /** What has been encoded: valid until the next section. */
-  bytes: Buffer = Buffer.allocUnsafeSlow(1024);
+  bytes: Buffer = NOTHING;
   size = 0;
 
   /** As long as it stays the same, a section that was encoded without changing it can be sent again. */
@@ -127,6 +127,7 @@ export class HpackEncoder {
   #resize(bytesMax: number): void {
     this.#table.resize(bytesMax);
     this.tableState += 1;
+    this.#reserve(INTEGER_BYTES_MAX);
     this.#integer(0x20, 5, bytesMax);
   }
 
@@ -179,10 +180,13 @@ export class HpackEncoder {
   #reserve(size: number): void {
     const needed = this.size + size;
     if (needed <= this.bytes.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2));
+    const larger = Buffer.allocUnsafeSlow(Math.max(BYTES_MIN, needed, this.bytes.length * 2));
     this.bytes.copy(larger, 0, 0, this.size);
     this.bytes = larger;
   }
 }
 
 const CONTENT_LENGTH_INDEX = 28;
+const NOTHING: Buffer = Buffer.alloc(0);
+/** Most heads fit. */
+const BYTES_MIN = 256;
