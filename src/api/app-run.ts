@@ -2,6 +2,8 @@
  * One call of an app, `function(read, write)`: a coroutine that answers all requests of an HTTP/1 connection, one after
  * another, or the one request of an HTTP/2 stream.
  */
+
+import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 import { Scope } from '../base/scope.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
 import type { Exchange, ExchangeSeries, Fields } from '../http/exchange.ts';
@@ -11,7 +13,6 @@ import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { Wanted } from './byte-transfer.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import type { LuaRun, RunOwner } from './lua-run.ts';
-import { nextRequestNumber, requestIdOf } from './request-id.ts';
 import { TaskGroup } from './task-group.ts';
 
 /** What a head table says. */

@@ -38,9 +38,10 @@ export interface Ended {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Nothing where the layer is the default: most tests are about something else. */
-function layerWords(): string[] {
-  return TEST_HTTP2_LAYER === DEFAULT_HTTP2_LAYER ? [] : ['--http2', TEST_HTTP2_LAYER];
+/** Nothing where the layer is the default, or the test's own choice: most tests are about something else. */
+function layerWords(words: readonly string[]): string[] {
+  if (TEST_HTTP2_LAYER === DEFAULT_HTTP2_LAYER || words.includes('--http2')) return [];
+  return ['--http2', TEST_HTTP2_LAYER];
 }
 
 /** A program that was started and may have ended. */
@@ -72,7 +73,7 @@ export class GatewayProcess {
       ...launcher,
       process.execPath,
       MAIN,
-      ...layerWords(),
+      ...layerWords(words),
       ...words,
     ];
     this.child = spawn(program, more, {
