@@ -5,7 +5,9 @@ import { get } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
 import { type ListeningSocket, listeningSocket } from '../support/inherited-socket.ts';
+import { realSupervisor } from '../support/real-supervisor.ts';
 import { ask, GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
+import { waitFor } from '../support/test-front-end.ts';
 
 const NOBODY = 65_534;
 
@@ -177,7 +179,7 @@ test('M2: LISTEN_PID is the id of the program; for another process the sockets a
   assert.match(other.stderr, /warn supervisor LISTEN_PID is "1" and this process is \d+/);
 });
 
-test('M2: an inherited socket outlives reloads and the replacement of workers', async () => {
+test('M2: an inherited socket outlives reloads, and the gateway itself', async () => {
   writeFileSync(folder.file('app.lua'), script('one'));
   const socket = await open();
   const started = launch([], { inherited: [socket.descriptor], environment: { LISTEN_FDS: '1' } });
@@ -192,6 +194,27 @@ test('M2: an inherited socket outlives reloads and the replacement of workers', 
   const waiting = await connected(socket.port);
   waiting.destroy();
   writeFileSync(folder.file('app.lua'), script('one'));
+});
+
+test('M2: a worker that is replaced accepts on the inherited socket again', async () => {
+  // the supervisor closes it
+  const { descriptor, port } = await listeningSocket();
+  const lines: string[] = [];
+  const module = new URL('../embed/modules/answers.js', import.meta.url).href;
+  const supervisor = realSupervisor(folder, lines, {
+    inherited: [{ descriptor, scheme: 'http' }],
+    mappings: [{ prefix: '/', script: module, kind: 'module' }],
+    workers: 1,
+  });
+  await supervisor.start();
+  try {
+    await askPlain(port, '/crash').catch(() => undefined);
+    await waitFor(() => lines.some((line) => line.includes('Worker 1 serves again')), 'the next worker');
+    assert.equal(await askPlain(port, '/worker'), '1');
+  } finally {
+    await supervisor.stop();
+  }
+  await assert.rejects(connected(port), /ECONNREFUSED/);
 });
 
 test('M2: the background process gets the sockets, one and several', async () => {
