@@ -220,7 +220,8 @@ const name = fc.constantFrom(
 );
 const value = fc.oneof(
   fc.constantFrom('200', '404', 'text/plain', 'a', '', 'no-cache', 'x'.repeat(300), 'y'.repeat(1500)),
-  fc.string({ unit: 'grapheme-ascii', maxLength: 40 }),
+  // hpack.js looks values up in a plain object
+  fc.string({ unit: 'grapheme-ascii', maxLength: 40 }).filter((text) => !(text in Object.prototype)),
 );
 const section = fc.array(fc.tuple(name, value), { maxLength: 8 }).map((fields) => fields.flat());
 
