@@ -165,9 +165,18 @@ export class GatewayWorker {
     const results = await Promise.allSettled(loads);
     const loaded = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failed = results.find((result) => result.status === 'rejected');
-    if (failed === undefined) return loaded;
+    if (failed === undefined) {
+      // the others load the same
+      if (workerId === 1) this.#logModes(setup, loaded);
+      return loaded;
+    }
     closeAll(loaded);
     throw failed.reason;
+  }
+
+  #logModes(setup: WorkerSetup, loaded: readonly LuaMapping[]): void {
+    for (const [i, { prefix, script }] of setup.mappings.entries())
+      this.#logger.info('Script loaded', { mapping: prefix, script, mode: loaded[i]?.mode });
   }
 
   #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined): FrontEnd {

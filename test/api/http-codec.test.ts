@@ -100,11 +100,7 @@ for (const [what, side, input, expected] of [
     'a chunked body',
     'server',
     'PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nWiki\r\n5\r\npedia\r\ne\r\n in\r\n\r\nchunks.\r\n0\r\n\r\n',
-    [
-      'PUT / 1.1 true Transfer-Encoding=chunked',
-      'body "Wikipedia in\\13\\\n\\13\\\nchunks."',
-      'end',
-    ],
+    ['PUT / 1.1 true Transfer-Encoding=chunked', 'body "Wikipedia in\\13\\\n\\13\\\nchunks."', 'end'],
   ],
   [
     'chunks with extensions and trailers',
@@ -154,7 +150,11 @@ test('V4: chunks that come in one piece are one item each, and the decoder gives
 });
 
 for (const [what, input, message] of [
-  ['a head of more than 8 KiB', `'GET / HTTP/1.1\\r\\nX: ' .. ('x'):rep(8192) .. '\\r\\n\\r\\n'`, 'entity too large'],
+  [
+    'a head of more than 8 KiB',
+    `'GET / HTTP/1.1\\r\\nX: ' .. ('x'):rep(8192) .. '\\r\\n\\r\\n'`,
+    'entity too large',
+  ],
   ['a head that does not end', `'GET / HTTP/1.1\\r\\nX: ' .. ('x'):rep(8192)`, 'entity too large'],
   ['a line that is no request', `'BAD\\r\\n\\r\\n'`, 'expected HTTP data'],
   ['a method in small letters', `'get / HTTP/1.1\\r\\n\\r\\n'`, 'expected HTTP data'],
@@ -194,9 +194,17 @@ for (const [what, input, message] of [
 
 for (const [what, items, expected] of [
   ['a head with its reason', `{ code = 200 }`, 'HTTP/1.1 200 OK\r\n\r\n'],
-  ['luvit’s own reasons', `{ code = 302 }, { code = 408 }`, 'HTTP/1.1 302 Moved Temporarily\r\n\r\nHTTP/1.1 408 Request Time-out\r\n\r\n'],
+  [
+    'luvit’s own reasons',
+    `{ code = 302 }, { code = 408 }`,
+    'HTTP/1.1 302 Moved Temporarily\r\n\r\nHTTP/1.1 408 Request Time-out\r\n\r\n',
+  ],
   ['a code nobody knows', `{ code = 299 }`, 'HTTP/1.1 299 Unknown reason\r\n\r\n'],
-  ['a reason and a version of its own', `{ code = 200, reason = 'Fine', version = 1.0 }`, 'HTTP/1.0 200 Fine\r\n\r\n'],
+  [
+    'a reason and a version of its own',
+    `{ code = 200, reason = 'Fine', version = 1.0 }`,
+    'HTTP/1.0 200 Fine\r\n\r\n',
+  ],
   [
     'values that are no strings, and values with line feeds',
     `{ code = 200, { 'A', 1 }, { 'B', 'x\\r\\n\\r\\ny' } }, 'raw', '', 'more'`,
@@ -321,7 +329,13 @@ test('V4: modules of the script come before those of the package, which are foun
   const files = { 'codec.lua': `return { name = 'own' }` };
   for (const rooted of [false, true]) {
     assert.equal(await output(`say(require 'codec'.name)`, { files, rooted }), 'own');
-    assert.equal(await output(`say(type(require 'codec'.chain), require 'http-codec' == http_codec)`, { rooted }), 'function true');
+    assert.equal(
+      await output(`say(type(require 'codec'.chain), require 'http-codec' == http_codec)`, { rooted }),
+      'function true',
+    );
   }
-  assert.match(await output(`say(select(2, pcall(require, 'missing')))`), /no module 'missing' in the package/);
+  assert.match(
+    await output(`say(select(2, pcall(require, 'missing')))`),
+    /no module 'missing' in the package/,
+  );
 });

@@ -121,7 +121,8 @@ export class FakeExchange implements Exchange {
 
   constructor(target: string, request: FakeRequest = {}) {
     this.target = target;
-    this.connection = request.connection === undefined ? CONNECTION : { ...CONNECTION, ...request.connection };
+    this.connection =
+      request.connection === undefined ? CONNECTION : { ...CONNECTION, ...request.connection };
     this.protocol = request.protocol ?? 'HTTP/2';
     this.method = request.method ?? (request.body === undefined ? 'GET' : 'POST');
     this.fields = request.fields ?? NO_FIELDS;

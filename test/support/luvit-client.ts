@@ -96,7 +96,12 @@ function takeChunks(bytes: string): { readonly text: string; readonly rest: stri
 /** Connects to a port of 127.0.0.1 without looking at the certificate. */
 export function connectRaw(port: number): Promise<RawConnection> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] });
+    const socket = connect({
+      port,
+      host: '127.0.0.1',
+      rejectUnauthorized: false,
+      ALPNProtocols: ['http/1.1'],
+    });
     socket.once('error', reject);
     socket.once('secureConnect', () => {
       socket.off('error', reject);
