@@ -63,25 +63,39 @@ end
 
 local known, known_count = {}, 0
 
-local function text_of(value)
+local function clean(value)
     if type(value) ~= 'string' then value = tostring(value) end
     return (gsub(value, '[\\r\\n]+', ' '))
 end
 
+local function define_head(head, n)
+    local parts = { tostring(head.code) }
+    for i = 1, n do
+        local pair = head[i]
+        parts[2 * i], parts[2 * i + 1] = clean(pair[1]), clean(pair[2])
+    end
+    return define(concat(parts, '\\n'))
+end
+
+-- Heads are known by their code and fields, joined by what no field can hold.
 local function number_of(head)
-    local code = head.code
+    local code, n = head.code, #head
     if code == nil then error('the head has no code', 0) end
-    local parts, n = { tostring(code) }, #head
     if n > FIELDS_MAX then error('the head has ' .. n .. ' fields (at most ' .. FIELDS_MAX .. ' were expected)', 0) end
+    local parts, at = { n, tostring(code), false, false, false, false, false, false }, 2
     for i = 1, n do
         local pair = head[i]
         if type(pair) ~= 'table' then error('field ' .. i .. ' of the head is a ' .. type(pair) .. ' (a pair was expected)', 0) end
-        parts[2 * i], parts[2 * i + 1] = text_of(pair[1]), text_of(pair[2])
+        local name, value = pair[1], pair[2]
+        local kind = type(value)
+        parts[at + 1] = type(name) == 'string' and name or tostring(name)
+        at = at + 2
+        parts[at] = (kind == 'string' or kind == 'number') and value or tostring(value)
     end
-    local packed = concat(parts, '\\n')
+    local packed = concat(parts, '\\0', 1, at)
     local number = known[packed]
     if not number then
-        number = define(packed)
+        number = define_head(head, n)
         if known_count == REMEMBERED_MAX then known, known_count = {}, 0 end
         known[packed] = number
         known_count = known_count + 1

@@ -165,7 +165,11 @@ export class GatewayWorker {
     const results = await Promise.allSettled(loads);
     const loaded = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failed = results.find((result) => result.status === 'rejected');
-    if (failed === undefined) return loaded;
+    if (failed === undefined) {
+      // the others load the same
+      if (this.#start.workerId === 1) this.#logModes(setup, loaded);
+      return loaded;
+    }
     closeAll(loaded);
     throw failed.reason;
   }
@@ -212,6 +216,14 @@ export class GatewayWorker {
   #secureOptions({ tls }: WorkerSetup): ReturnType<typeof createSecureOptions> | undefined {
     const { handshakeTimeoutMs } = this.#start.limits;
     return tls === undefined ? undefined : createSecureOptions({ ...tls, handshakeTimeoutMs });
+  }
+
+  #logModes(setup: WorkerSetup, loaded: readonly LoadedMapping[]): void {
+    for (const [i, { prefix, script }] of setup.mappings.entries()) {
+      const mapping = loaded[i];
+      const mode = mapping instanceof LuaMapping ? mapping.mode : 'module';
+      this.#logger.info('Script loaded', { mapping: prefix, script, mode });
+    }
   }
 
   #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined): FrontEnd {
