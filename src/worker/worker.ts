@@ -1,5 +1,5 @@
 /** Puts one worker together: files, scripts, router and front end; serves, reloads in two phases, drains. */
-import { loadLuaMapping } from '../api/lua-mapping.ts';
+import { LuaMapping, loadLuaMapping } from '../api/lua-mapping.ts';
 import { assert } from '../base/assert.ts';
 import { Counters } from '../base/counters.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
