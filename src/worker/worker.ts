@@ -10,8 +10,6 @@ import { Dispatcher } from '../http/dispatcher.ts';
 import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
 import type { Mapping } from '../http/handler.ts';
 import { Router } from '../http/router.ts';
-import { installLightResponse } from '../module/light-response.ts';
-import { loadModuleMapping } from '../module/load-module.ts';
 import { Fetcher } from '../outbound/fetcher.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { SharedStore } from '../shared/shared-store.ts';
@@ -199,10 +197,15 @@ export class GatewayWorker {
     });
   }
 
-  #loadModule({ prefix, script }: MappingConfig, generation: number): Promise<LoadedMapping> {
+  /** What modules need of the web's classes is loaded with the first of them: it takes as long as a script. */
+  async #loadModule({ prefix, script }: MappingConfig, generation: number): Promise<LoadedMapping> {
     const { workerId, limits } = this.#start;
+    const [{ installLightResponse }, { loadModuleMapping }] = await Promise.all([
+      import('../module/light-response.ts'),
+      import('../module/load-module.ts'),
+    ]);
     installLightResponse();
-    return loadModuleMapping({
+    return await loadModuleMapping({
       prefix: toBytes(prefix),
       url: script,
       generation,
