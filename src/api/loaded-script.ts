@@ -326,7 +326,7 @@ export class LoadedScript {
     this.#runs.delete(run);
     this.countCoroutine(-1);
     if (this.#closed) return;
-    if (this.files.mayBeForgotten) this.#collectSoon();
+    if (this.files.mayBeForgotten(this.#runs)) this.#collectSoon();
     if (!this.#overgrown && this.#hasOvergrown()) {
       this.#overgrown = true;
       this.logger.warn('Memory of a state has grown: it is replaced', {
@@ -442,7 +442,7 @@ export class LoadedScript {
     state.pushReference(L, this.#collectGarbage);
     try {
       this.scheduler.call(0, 0, COLLECT_LIMIT_MS);
-      this.files.collected();
+      this.files.collected(this.#runs);
     } catch (error) {
       this.logger.warn('Garbage collection failed', {
         error: messageOf(error),

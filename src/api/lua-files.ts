@@ -8,6 +8,7 @@ import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 import { type ByteTransfer, bytesNeeded, type Wanted } from './byte-transfer.ts';
+import { currentRun, type LuaRun } from './lua-run.ts';
 
 /** Name of the metatable, as in C's Lua: what `FILE* expected` in messages refers to. */
 const METATABLE = 'FILE*';
@@ -28,8 +29,8 @@ export class LuaFiles {
   readonly #scheduler: CoroutineScheduler;
   readonly #transfer: ByteTransfer;
   readonly #open = new Map<number, LuaFile>();
-  /** Files opened since the last collection and still open: some may be forgotten ones. */
-  readonly #young = new Set<number>();
+  /** Open files that no collection has looked at since the end of the run that opened them: it may have forgotten them. */
+  readonly #young = new Map<number, LuaRun | undefined>();
   #nextNumber = 1;
 
   constructor(scheduler: CoroutineScheduler, transfer: ByteTransfer) {
@@ -38,14 +39,16 @@ export class LuaFiles {
     this.#transfer = transfer;
   }
 
-  /** True when files are open that no collection has looked at: a script may have forgotten them. */
-  get mayBeForgotten(): boolean {
-    return this.#young.size > 0;
+  /** True when a run that is none of the `active` ones may have forgotten a file. */
+  mayBeForgotten(active: ReadonlySet<LuaRun>): boolean {
+    for (const run of this.#young.values()) if (run === undefined || !active.has(run)) return true;
+    return false;
   }
 
-  /** The collector has run: what is open now is held on purpose. */
-  collected(): void {
-    this.#young.clear();
+  /** The collector has run: what others than the `active` runs have left open is held on purpose. */
+  collected(active: ReadonlySet<LuaRun>): void {
+    for (const [number, run] of this.#young)
+      if (run === undefined || !active.has(run)) this.#young.delete(number);
   }
 
   /** Creates the metatable with its methods. */
@@ -75,7 +78,7 @@ export class LuaFiles {
       const number = this.#nextNumber++;
       memory.setWord(address, number);
       this.#open.set(number, { file, standard, process: options.process === true });
-      if (!standard) this.#young.add(number);
+      if (!standard) this.#young.set(number, currentRun(this.#scheduler));
       x.luaL_setmetatable(L, memory.constant(METATABLE));
       pushed = true;
     } finally {

@@ -10,13 +10,7 @@ import { DEFAULT_SCRIPT_RIGHTS } from '../../src/base/script-rights.ts';
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
 import { FakeExchange } from '../support/fake-exchange.ts';
-import {
-  claimsOf,
-  eventually,
-  type HarnessOptions,
-  luaModule,
-  ScriptHarness,
-} from '../support/script-harness.ts';
+import { claimsOf, type HarnessOptions, luaModule, ScriptHarness } from '../support/script-harness.ts';
 
 const MUTANTS = 10_000;
 /** Mutants tried in one request. */

@@ -36,7 +36,20 @@ after(async () => {
 });
 
 function start(mappings: readonly string[], cwd = folder.path): Promise<GatewayProcess> {
-  const rest = ['-a', '127.0.0.1', '-p', '0', '-w', '1', '-c', folder.certificate, '-k', folder.key];
+  const rest = [
+    '-a',
+    '127.0.0.1',
+    '-p',
+    '0',
+    '-w',
+    '1',
+    '--cpu-limit',
+    '20',
+    '-c',
+    folder.certificate,
+    '-k',
+    folder.key,
+  ];
   const started = new GatewayProcess(folder, [...mappings, ...rest], { cwd });
   running.push(started);
   return started.ready();
