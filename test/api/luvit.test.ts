@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ConnectionInfo, ExchangeSeries } from '../../src/http/exchange.ts';
-import { connectRaw } from '../support/luvit-client.ts';
+import { connectRaw } from '../support/raw-connection.ts';
 import { eventually, type HarnessOptions, ScriptHarness, turn } from '../support/script-harness.ts';
 
 /** Answers with what it has read: the request as lines, its body in brackets. */
