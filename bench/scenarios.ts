@@ -5,6 +5,7 @@ import { idleConnections } from './measures/idle-connections.ts';
 import { type Load, load } from './measures/load.ts';
 import { luaSpeed } from './measures/lua-speed.ts';
 import type { Measure } from './measures/measure.ts';
+import { sharedIncr } from './measures/shared-incr.ts';
 import { startUp } from './measures/start-up.ts';
 import { download, slowEcho, slowReader, smallBlocks, smallReads, upload } from './measures/transfer.ts';
 import type { HandlerName, PeerName } from './peers/peers.ts';
@@ -62,6 +63,9 @@ const UNGUARDED: Metric = {
   combine: 'median',
 };
 const WASMOON: Metric = { key: 'timesWasmoon', label: 'worst × wasmoon', digits: 2, combine: 'median' };
+
+const ALONE: Metric = { key: 'aloneUs', label: 'µs alone', digits: 2, combine: 'median' };
+const TOGETHER: Metric = { key: 'togetherUs', label: 'µs with two', digits: 2, combine: 'median' };
 
 const CONNECTIONS = 10;
 const GROWTH_MIB_MAX = 64;
@@ -187,6 +191,17 @@ export const SCENARIOS: readonly Scenario[] = [
     measure: freshState,
     metrics: [STATE, COMPILE],
     thresholds: [{ metric: 'stateMs', bound: 'at most', value: 20 }],
+  },
+  {
+    name: 'shared:incr',
+    title: 'one incr of a shared counter in a Lua loop: alone, and with two workers on one key',
+    handler: 'shared-incr',
+    measure: sharedIncr,
+    metrics: [ALONE, TOGETHER],
+    thresholds: [
+      { metric: 'aloneUs', bound: 'at most', value: 3 },
+      { metric: 'togetherUs', bound: 'at most', value: 10 },
+    ],
   },
   {
     name: 'start-up',

@@ -5,6 +5,7 @@ import type { CounterName } from './base/counters.ts';
 import { type ErrorCode, GatewayError } from './base/errors.ts';
 import { createLogger, type LogLevel } from './base/logger.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from './base/script-rights.ts';
+import type { SharedSize } from './base/shared-size.ts';
 import {
   type Config,
   DEFAULT_HTTP2_LAYER,
@@ -15,10 +16,23 @@ import {
 import { DEFAULT_LIMITS, type Limits } from './config/limits.ts';
 import { withMappings } from './config/ready-made-mappings.ts';
 import { compileLuaModule } from './lua/wasm-module.ts';
+import type { IncrementStart, SharedDictionary, SharedValue } from './shared/shared-dictionary.ts';
 import { LogSink } from './supervisor/log-sink.ts';
 import { type BoundAddress, Supervisor } from './supervisor/supervisor.ts';
 
-export type { BoundAddress, CounterName, Http2Layer, Limits, ListenAddress, LogLevel, MappingConfig };
+export type {
+  BoundAddress,
+  CounterName,
+  Http2Layer,
+  IncrementStart,
+  Limits,
+  ListenAddress,
+  LogLevel,
+  MappingConfig,
+  SharedDictionary,
+  SharedSize,
+  SharedValue,
+};
 export { DEFAULT_LIMITS, type ErrorCode, GatewayError };
 
 /** How a gateway inside another program is to run; everything may be left out. */
@@ -41,6 +55,8 @@ export interface GatewayOptions {
   readonly limits?: Partial<Limits>;
   /** What scripts may do beyond the default. */
   readonly rights?: Partial<ScriptRights>;
+  /** Sizes of dictionaries of `httpd.shared`; default: none, and each that a script asks for has 16 MiB. */
+  readonly shared?: readonly SharedSize[];
   /** Least important lines to keep; default `info`. */
   readonly logLevel?: LogLevel;
   /** One line per exchange; default false. */
@@ -65,6 +81,11 @@ export interface Gateway {
   drain(): Promise<boolean>;
   /** Ends all threads; open exchanges are cut. The port is free when it resolves. */
   stop(): Promise<void>;
+  /**
+   * The dictionary that scripts know as `httpd.shared(name)`. Throws RangeError for what is no name, and GatewayError
+   * (`luaCode` limit) when too many were opened that are not in `GatewayOptions.shared`.
+   */
+  shared(name: string): SharedDictionary;
   /** What each worker counts at this moment. */
   counters(): Readonly<Record<CounterName, number>>[];
 }
@@ -93,6 +114,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     reload: () => supervisor.reload(),
     drain: () => supervisor.drain(),
     stop: () => supervisor.stop(),
+    shared: (name) => supervisor.shared(name),
     counters: () => supervisor.counters(),
   };
 }
@@ -108,6 +130,7 @@ function completeConfig(options: GatewayOptions): Config {
     workers: options.workers ?? availableParallelism(),
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     rights: { ...DEFAULT_SCRIPT_RIGHTS, ...options.rights },
+    shared: options.shared ?? [],
     logLevel: options.logLevel ?? 'info',
     accessLog: options.accessLog ?? false,
     // the affairs of a process, not of a part of one

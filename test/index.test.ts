@@ -72,3 +72,39 @@ test('startGateway() refuses a root without mappings', async () => {
     /^GatewayError: The root ".*" needs scripts inside it/,
   );
 });
+
+test('Gateway.shared() shows a program what scripts share', async () => {
+  writeFileSync(
+    script,
+    `local httpd = require 'httpd'
+local d = httpd.shared('visits')
+httpd.register_handler('/', function()
+    httpd.write(nil, d:incr('n', 1, 0) .. ' ' .. tostring(d:get('greeting')))
+end)`,
+  );
+  const gateway = await startGateway({
+    mappings: [{ prefix: '/', script }],
+    certificateFiles: { certificate: folder.certificate, key: folder.key },
+    listen: { address: '127.0.0.1', port: 0 },
+    workers: 2,
+    shared: [{ name: 'visits', bytes: 64 * 1024 }],
+    log: () => undefined,
+  });
+  try {
+    const port = gateway.addresses[0]?.port ?? 0;
+    const visits = gateway.shared('visits');
+    visits.set('n', 41);
+    visits.set('greeting', 'hello');
+    assert.equal((await ask(folder, port, '/')).body, '42 hello');
+    assert.equal(visits.incr('n'), 43);
+    assert.deepEqual(visits.keys(), ['n', 'greeting']);
+    assert.throws(() => visits.set('n', 'x'.repeat(64 * 1024)), { luaCode: 'limit' });
+  } finally {
+    await gateway.stop();
+  }
+});
+
+test('startGateway() rejects when a dictionary cannot be', async () => {
+  const starting = startGateway({ listen: { port: 0 }, shared: [{ name: 'visits', bytes: 1 }] });
+  await assert.rejects(starting, { name: 'GatewayError', message: /^Size 1 of dictionary "visits"/ });
+});

@@ -12,11 +12,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   native: ['base'],
   tls: ['base'],
   file: ['base'],
+  outbound: ['base'],
   http: ['base', 'tls'],
   lua: ['base'],
-  api: ['base', 'http', 'lua', 'file'],
-  worker: ['base', 'config', 'native', 'tls', 'file', 'http', 'lua', 'api'],
-  supervisor: ['base', 'config', 'native', 'tls', 'worker/messages.ts'],
+  shared: ['base'],
+  api: ['base', 'http', 'lua', 'file', 'outbound', 'shared'],
+  worker: ['base', 'config', 'native', 'tls', 'file', 'http', 'lua', 'outbound', 'api', 'shared'],
+  supervisor: ['base', 'config', 'native', 'tls', 'shared', 'worker/messages.ts'],
 };
 
 const SOURCE = join(PACKAGE_ROOT, 'src');

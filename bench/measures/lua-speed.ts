@@ -1,7 +1,7 @@
 /** CPU-bound Lua in this process: the guarded VM against the same one unguarded, and against plain wasmoon. */
 import { createRequire } from 'node:module';
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
-import { type CoroutineOwner, CoroutineScheduler } from '../../src/lua/coroutine.ts';
+import { type CoroutineOwner, CoroutineScheduler, cpuBudget } from '../../src/lua/coroutine.ts';
 import { State } from '../../src/lua/state.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
 import { median } from '../result.ts';
@@ -74,7 +74,7 @@ async function createVm(guarded: boolean): Promise<Vm> {
         state.load(L, Buffer.from(source), '=bench');
         return 0;
       };
-      scheduler.start(owner, begin, Number.POSITIVE_INFINITY);
+      scheduler.start(owner, begin, cpuBudget(Number.POSITIVE_INFINITY));
     });
 }
 

@@ -22,7 +22,8 @@ export type HandlerName =
   | 'upload'
   | 'small-reads'
   | 'echo'
-  | 'busy';
+  | 'busy'
+  | 'shared-incr';
 
 /** Values for the `{{PLACEHOLDERS}}` of the templates. */
 export interface PeerFiles {
@@ -82,7 +83,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
     templates: ['lgateway.lua'],
     handlers: [
       ...(['hello', 'env', 'download', 'download-4k', 'copy', 'sendfile', 'small-files'] as const),
-      ...(['upload', 'small-reads', 'echo', 'busy'] as const),
+      ...(['upload', 'small-reads', 'echo', 'busy', 'shared-incr'] as const),
     ],
     versionArguments: [main, '--version'],
     requires: [],

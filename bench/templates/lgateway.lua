@@ -102,3 +102,10 @@ httpd.register_handler('/busy', function(env)
     head('text/plain')
     httpd.write(nil, 'done')
 end, { cpu = 60 })
+
+local counters = httpd.shared('bench')
+httpd.register_handler('/shared-incr', function(env)
+    for _ = 1, tonumber(env.QUERY_INFO) do counters:incr('counter', 1, 0) end
+    head('text/plain')
+    httpd.write(nil, env.WORKER_ID)
+end, { cpu = 60 })

@@ -68,7 +68,7 @@ export class ByteTransfer {
     return coroutine.wait(
       L,
       (T) => this.read(T, source, wanted, done),
-      () => source.cancelRequest(),
+      () => source.cancelRequest(coroutine.wake),
     );
   }
 
@@ -153,7 +153,7 @@ export class ByteTransfer {
     return coroutine.wait(
       L,
       (T) => this.write(T, sink, n, done, written),
-      () => sink.cancelDrained(),
+      () => sink.cancelDrained(coroutine.wake),
     );
   }
 

@@ -15,28 +15,38 @@ const SYNC_PIECE_BYTES = 256 * 1024;
 
 /** `httpd.copy(dst, src [, n])`: the bytes moved, or nil, message, code. */
 export function createCopy(script: LoadedScript): HostFunction {
-  const { state, scheduler, files } = script;
+  const { state, scheduler, files, streams } = script;
   const x = state.exports;
 
   return (L) => {
     if (x.lua_gettop(L) < 2)
       throw new LuaError(`wrong number of arguments to 'copy' (2 or 3 expected, got ${x.lua_gettop(L)})`);
-    const to = files.optionalFile(L, 1)?.file;
-    const from = files.optionalFile(L, 2)?.file;
+    const toStream = streams.find(L, 1);
+    const fromStream = streams.find(L, 2);
+    const to = toStream === undefined ? files.optionalFile(L, 1)?.file : undefined;
+    const from = fromStream === undefined ? files.optionalFile(L, 2)?.file : undefined;
+    const toClient = toStream === undefined && to === undefined;
+    const fromClient = fromStream === undefined && from === undefined;
     const size = x.lua_type(L, 3) <= LUA_TYPE.nil ? undefined : state.checkInteger(L, 3);
     if (size !== undefined && size < 0) state.argumentError(L, 3, 'count must not be negative');
     if (to !== undefined && to === from) throw new LuaError('cannot copy a file to itself');
-    const invocation = to === undefined || from === undefined ? currentInvocation(scheduler) : undefined;
-    if (to === undefined) {
+    if (toStream !== undefined && toStream === fromStream)
+      throw new LuaError('cannot copy a stream to itself');
+    const invocation = toClient || fromClient ? currentInvocation(scheduler) : undefined;
+    if (toClient) {
       const { exchange } = invocation as Invocation;
       if (exchange.finished && exchange.error === undefined) return pushEnded(script, L);
       if (!exchange.headGiven) invocation?.sendLinks();
     }
     if (!scheduler.canWait(L)) return finish(L, copySync(to, from, size ?? Number.POSITIVE_INFINITY));
-    const source: ByteSource = from ?? (invocation as Invocation).exchange.body;
-    const sink: ByteSink = to ?? (invocation as Invocation).exchange;
+    const source: ByteSource | undefined =
+      fromStream === undefined ? (from ?? (invocation as Invocation).exchange.body) : fromStream.source;
+    const sink: ByteSink | undefined =
+      toStream === undefined ? (to ?? (invocation as Invocation).exchange) : toStream.sink;
+    if (source === undefined) throw new LuaError(`cannot read from a ${fromStream?.name}`);
+    if (sink === undefined) throw new LuaError(`cannot write to a ${toStream?.name}`);
     // the disk answers soon; whoever else is waited for may take long, and the client gets what there is
-    const isSlow = to === undefined && !(from instanceof OpenFile && from.kind === 'regular');
+    const isSlow = toClient && !(from instanceof OpenFile && from.kind === 'regular');
     const coroutine = scheduler.running;
     let failure: GatewayError | undefined;
     const copy = copyBytes(
@@ -76,7 +86,7 @@ export function pushEnded({ state }: LoadedScript, L: LuaThread): number {
 /** Between files only: nobody can wait for a client here. */
 function copySync(to: ByteFile | undefined, from: ByteFile | undefined, size: number): GatewayError | number {
   if (to === undefined || from === undefined)
-    throw new LuaError('cannot wait for the client here: a yield cannot cross this call');
+    throw new LuaError('cannot wait for a stream here: a yield cannot cross this call');
   let copied = 0;
   while (copied < size) {
     const failure = from.fillSync(Math.min(SYNC_PIECE_BYTES, size - copied));

@@ -6,11 +6,20 @@ import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts';
 import { codecFunctions, cryptoFunctions } from './codec-functions.ts';
 import { createCopy, pushEnded } from './copy.ts';
+import { createExit } from './exit.ts';
+import { createFetch } from './fetch-function.ts';
+import { CLIENT_BODY } from './fetch-options.ts';
 import { readHandlerOptions } from './handler-options.ts';
 import { currentInvocation, type Invocation } from './invocation.ts';
+import { pushJsonModule } from './json-functions.ts';
 import type { LoadedScript } from './loaded-script.ts';
+import { createLog } from './log.ts';
 import { type HeadTable, readHeadTable } from './response-head.ts';
 import { createSendfile } from './sendfile.ts';
+import { sharedFunction } from './shared-functions.ts';
+import { createSleep } from './sleep.ts';
+import { TaskFunctions } from './task-functions.ts';
+import { timeFunctions } from './time-functions.ts';
 
 /** Version of the API lhttpd's scripts look at. */
 const API_VERSION = 'httpd 1.0.0';
@@ -20,11 +29,33 @@ export function installHttpdModule(script: LoadedScript): void {
   const { state } = script;
   const { exports: x, memory, mainThread: L } = state;
   x.luaL_getsubtable(L, REGISTRY_INDEX, memory.constant('_LOADED'));
-  x.lua_createtable(L, 0, 16);
-  state.setFunctions(L, -1, state.addFunctions({ ...exchangeFunctions(script), ...codecFunctions(script) }));
+  x.lua_createtable(L, 0, 32);
+  state.setFunctions(
+    L,
+    -1,
+    state.addFunctions({
+      ...exchangeFunctions(script),
+      ...codecFunctions(script),
+      shared: sharedFunction(script),
+    }),
+  );
   x.lua_createtable(L, 0, 4);
   state.setFunctions(L, -1, state.addFunctions(cryptoFunctions(script)));
   x.lua_setfield(L, -2, memory.constant('crypto'));
+  x.lua_pushlightuserdata(L, CLIENT_BODY);
+  x.lua_setfield(L, -2, memory.constant('body'));
+  pushJsonModule(script);
+  x.lua_setfield(L, -2, memory.constant('json'));
+  x.lua_createtable(L, 0, 3);
+  for (const [name, value] of [
+    ['id', script.workerId],
+    ['count', script.workerCount],
+    ['pid', process.pid],
+  ] as const) {
+    state.pushInteger(L, value);
+    x.lua_setfield(L, -2, memory.constant(name));
+  }
+  x.lua_setfield(L, -2, memory.constant('worker'));
   state.pushString(L, API_VERSION);
   x.lua_setfield(L, -2, memory.constant('_VERSION'));
   x.lua_setfield(L, -2, memory.constant('httpd'));
@@ -68,6 +99,8 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
 
     read: (L) => {
       checkCount(L, 'read', 1, 2);
+      const stream = script.streams.find(L, 1);
+      if (stream !== undefined) return script.streams.read(L, stream, transfer.checkWanted(L, 2));
       const file = script.files.optionalFile(L, 1);
       const wanted = transfer.checkWanted(L, 2);
       if (file !== undefined) return script.files.readStream(L, file, wanted);
@@ -85,17 +118,20 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
 
     write: (L) => {
       checkCount(L, 'write', 1, 2);
-      const file = script.files.optionalFile(L, 1);
+      const stream = script.streams.find(L, 1);
+      const file = stream === undefined ? script.files.optionalFile(L, 1) : undefined;
       const type = x.lua_type(L, 2);
       if (type <= LUA_TYPE.nil) return 0;
       if (type !== LUA_TYPE.string && type !== LUA_TYPE.number)
         x.luaL_typeerror(L, 2, state.memory.constant('string'));
+      if (stream !== undefined) return script.streams.write(L, stream);
       if (file !== undefined) return script.files.writeStream(L, file);
       return writeToClient(L, currentInvocation(scheduler));
     },
 
     close: (L) => {
       checkCount(L, 'close', 1, 1);
+      if (script.streams.find(L, 1) !== undefined) return script.streams.close(L, 1);
       const file = script.files.optionalFile(L, 1);
       if (file !== undefined) return script.files.closeStream(L, 1);
       const invocation = currentInvocation(scheduler);
@@ -115,7 +151,14 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
     },
 
     copy: createCopy(script),
+    fetch: createFetch(script),
     sendfile: createSendfile(script),
+    sleep: createSleep(script),
+    timer: script.timers.create,
+    ...new TaskFunctions(script).functions,
+    exit: createExit(script),
+    log: createLog(script),
+    ...timeFunctions(script),
   };
 
   function writeToClient(L: LuaThread, invocation: Invocation): number {

@@ -4,33 +4,41 @@ import { Scope } from '../base/scope.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Route } from '../http/handler.ts';
-import type { Coroutine, CoroutineOwner, CoroutineScheduler, LimitReached } from '../lua/coroutine.ts';
+import type { Coroutine, CoroutineScheduler, LimitReached } from '../lua/coroutine.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import type { HandlerFunction, HandlerOptions, LoadedScript } from './loaded-script.ts';
+import { currentRun, type LuaRun, type RunOwner } from './lua-run.ts';
 import { PreloadLinks } from './preload-links.ts';
 import { nextRequestNumber, requestIdOf } from './request-id.ts';
+import { TaskGroup } from './task-group.ts';
 
-/** The call that runs now; raises where none does, as while a script is loaded. */
+/** The call that runs now, itself or one of its tasks; raises where none does, as while a script is loaded. */
 export function currentInvocation(scheduler: CoroutineScheduler): Invocation {
-  const owner = scheduler.current?.owner;
-  if (owner instanceof Invocation) return owner;
-  throw new LuaError('called outside of a request');
+  const run = currentRun(scheduler);
+  if (run instanceof Invocation) return run;
+  throw new LuaError(
+    run === undefined ? 'called outside of a request' : 'called in a timer, which has no client',
+  );
 }
 
-export class Invocation implements CoroutineOwner {
+export class Invocation implements LuaRun, RunOwner {
   readonly exchange: Exchange;
   readonly route: Route;
   readonly #script: LoadedScript;
-  readonly #number: number = nextRequestNumber();
+  readonly number: number = nextRequestNumber();
   #coroutine: Coroutine | undefined;
   #scope: Scope | undefined;
   #links: PreloadLinks | undefined;
   #operationOwner: OperationOwner | undefined;
+  #tasks: TaskGroup | undefined;
+  /** The handler has returned, and its tasks go on. */
+  #returned = false;
   #ended = false;
   #requestId: string | undefined;
 
   readonly #limits: HandlerOptions;
+  cpuUsedMs = 0;
   /** When the handler was first seen silent, and how much it had written then. */
   #silentSince = 0;
   #silentBytes = -1;
@@ -42,25 +50,36 @@ export class Invocation implements CoroutineOwner {
     this.route = route;
   }
 
+  get run(): LuaRun {
+    return this;
+  }
+
+  get cpuLimitMs(): number {
+    return this.#limits.cpuLimitMs;
+  }
+
   /** Identifies the exchange in env, error pages and logs. */
   get requestId(): string {
     if (this.#requestId === undefined) {
-      this.#requestId = requestIdOf(this.#script.workerId, this.#number);
+      this.#requestId = requestIdOf(this.#script.workerId, this.number);
       this.exchange.requestId = this.#requestId;
     }
     return this.#requestId;
   }
 
-  /** What the handler opened and what ends with it at the latest. */
   get scope(): Scope {
     this.#scope ??= new Scope();
     return this.#scope;
   }
 
-  /** Its files take turns with those of other exchanges, not with each other. */
   get operationOwner(): OperationOwner {
     this.#operationOwner ??= new OperationOwner();
     return this.#operationOwner;
+  }
+
+  get tasks(): TaskGroup {
+    this.#tasks ??= new TaskGroup(() => this.tasksEnded());
+    return this.#tasks;
   }
 
   /** Promises that could not be pushed, to be sent as one 103 before anything else. */
@@ -83,12 +102,12 @@ export class Invocation implements CoroutineOwner {
         script.state.pushReference(L, handler.reference);
         if (!handler.takesTables) return 0;
         script.requestTables.pushFacts(L, this.exchange, this.route);
-        script.lazyTables.pushNumber(L, this.#number);
+        script.lazyTables.pushNumber(L, this.number);
         return 2;
       },
-      this.#limits.cpuLimitMs,
+      this,
     );
-    if (!this.#ended) this.#coroutine = coroutine;
+    if (!this.#ended && !this.#returned) this.#coroutine = coroutine;
   }
 
   suspended(): void {
@@ -105,29 +124,55 @@ export class Invocation implements CoroutineOwner {
 
   /** Ends the handler at its next wait: its client has gone, and it need not notice. */
   endAtNextWait(): void {
-    this.#script.scheduler.current?.kill();
+    this.#kill();
   }
 
   finished(_L: LuaThread): void {
+    if (this.#tasks === undefined || this.#tasks.size === 0) {
+      this.#complete();
+      return;
+    }
+    // the response ends with the last of them
+    this.#returned = true;
+    this.#coroutine = undefined;
+    this.suspended();
+  }
+
+  tasksEnded(): void {
+    if (this.#returned && !this.#ended) this.#complete();
+  }
+
+  #complete(): void {
+    this.#endResponse();
+    this.#end();
+  }
+
+  /** Ends the response as if the handler had returned here, and whatever runs for it; the caller at its next wait. */
+  leave(): void {
+    if (!this.#ended) this.#endResponse();
+    this.#kill();
+  }
+
+  #endResponse(): void {
     const { exchange } = this;
     this.#links?.send();
     if (exchange.headGiven) exchange.end();
     else if (!exchange.finished) {
-      this.#script.logger.error('Handler sent nothing', this.#logFields());
+      this.#script.logger.error('Handler sent nothing', this.logFields());
       exchange.reset(500);
     }
-    this.#end();
   }
 
   failed(message: string, limit: LimitReached | undefined): void {
+    if (this.#ended) return;
     const used =
       limit === undefined
         ? {}
         : { limit: limit.name, limitMs: limit.limitMs, usedMs: Math.round(limit.usedMs) };
     // the page names the request, as the log does
-    this.#script.reportError(message, { ...this.#logFields(), ...used });
+    this.#script.reportError(message, { ...this.logFields(), ...used });
     this.exchange.reset(500);
-    this.#end();
+    this.#kill();
   }
 
   /** Ends the handler from outside; the client gets `status` if it has got nothing yet. */
@@ -150,7 +195,7 @@ export class Invocation implements CoroutineOwner {
       const usedMs = Math.round(now - this.#silentSince);
       const message = 'Time limit reached: the handler has written nothing';
       this.#script.reportError(this.#coroutine?.traceback(message) ?? message, {
-        ...this.#logFields(),
+        ...this.logFields(),
         limit: 'time',
         limitMs: timeLimitMs,
         usedMs,
@@ -161,7 +206,7 @@ export class Invocation implements CoroutineOwner {
 
   /** The client is gone. */
   #abort(reason: GatewayError): void {
-    this.#script.logger.debug(reason.message, this.#logFields());
+    this.#script.logger.debug(reason.message, this.logFields());
     this.#kill();
   }
 
@@ -175,11 +220,15 @@ export class Invocation implements CoroutineOwner {
     if (this.#ended) return;
     this.#ended = true;
     this.#coroutine = undefined;
-    this.#scope?.close();
-    this.#script.invocationEnded(this);
+    try {
+      this.#tasks?.close();
+    } finally {
+      this.#scope?.close();
+      this.#script.runEnded(this);
+    }
   }
 
-  #logFields(): Record<string, string> {
+  logFields(): Record<string, string> {
     return {
       request: this.requestId,
       mapping: this.route.prefix,

@@ -3,7 +3,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Counters } from '../base/counters.ts';
 import { type GatewayError, messageOf } from '../base/errors.ts';
-import type { LogFields, Logger } from '../base/logger.ts';
+import type { LogFields, Logger, LogLevel } from '../base/logger.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
 import type { FileSystem } from '../file/file-system.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
@@ -17,6 +17,8 @@ import { VmAbandoned } from '../lua/guard.ts';
 import { LazyTables } from '../lua/lazy-tables.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import { type Reference, State } from '../lua/state.ts';
+import type { Fetcher } from '../outbound/fetcher.ts';
+import type { SharedStore } from '../shared/shared-store.ts';
 import { installBasicLibrary } from './basic-library.ts';
 import { ByteTransfer } from './byte-transfer.ts';
 import { ChunkLoader } from './chunk-loader.ts';
@@ -27,11 +29,14 @@ import { installHttpdModule } from './httpd-module.ts';
 import { Invocation } from './invocation.ts';
 import { IoLibrary } from './io-library.ts';
 import { LuaFiles } from './lua-files.ts';
+import { currentRun, type LuaRun } from './lua-run.ts';
+import { LuaStreams } from './lua-streams.ts';
 import { installOsLibrary } from './os-library.ts';
 import { installPackageLibrary, packagePath } from './package-library.ts';
 import { RateLimit } from './rate-limit.ts';
 import { RequestTables } from './request-tables.ts';
 import { nameInside } from './script-file.ts';
+import { type OnceClaims, Timers } from './timers.ts';
 import { installWarnings } from './warnings.ts';
 
 export interface ScriptOptions {
@@ -41,17 +46,23 @@ export interface ScriptOptions {
   readonly module: WebAssembly.Module;
   readonly fileSystem: FileSystem;
   readonly processes: ProcessTable;
+  readonly fetcher: Fetcher;
   readonly dispatcher: Dispatcher;
   readonly logger: Logger;
   readonly counters: Counters;
   /** The port the listener was bound to; 0 = tell each connection's own. */
   readonly serverPort: number;
   readonly workerId: number;
+  /** Dictionaries that all workers share. */
+  readonly shared: SharedStore;
   /** Defaults of handlers that do not say otherwise. */
   readonly limits: HandlerOptions;
   readonly rights: ScriptRights;
   /** Bytes a state may grow to, as compiled into the module. */
   readonly memoryBytesMax: number;
+  readonly workerCount: number;
+  /** Decides which of all workers runs a timer with `once`. */
+  readonly onceClaims: OnceClaims;
 }
 
 /** Hears of a state that should not be used any more. */
@@ -101,12 +112,15 @@ export class LoadedScript {
   readonly heads: HeadCache;
   readonly transfer: ByteTransfer;
   readonly files: LuaFiles;
+  readonly streams: LuaStreams;
   readonly logger: Logger;
   readonly dispatcher: Dispatcher;
+  readonly timers: Timers;
   readonly #options: ScriptOptions;
   readonly #watch: ScriptWatch;
   readonly #handlers = new Map<string, Handler>();
-  readonly #invocations = new Set<Invocation>();
+  /** Calls of handlers and timers under way. */
+  readonly #runs = new Set<LuaRun>();
   readonly #chunks: ChunkLoader;
   readonly #collectGarbage: Reference;
   readonly #reports = new RateLimit(REPORTS_PER_SECOND_MAX);
@@ -153,7 +167,8 @@ export class LoadedScript {
     this.heads = new HeadCache(state);
     this.transfer = new ByteTransfer(this.scheduler);
     this.files = new LuaFiles(this.scheduler, this.transfer);
-    const print = (line: string): void => this.#print(line);
+    this.streams = new LuaStreams(state, this.transfer);
+    const print = (line: string): void => this.log('info', line);
     const { fileSystem, processes } = options;
     new IoLibrary({
       scheduler: this.scheduler,
@@ -161,10 +176,10 @@ export class LoadedScript {
       methods: new FileMethods(this.scheduler, this.transfer, this.files),
       fileSystem,
       processes,
-      operationOwner: () => this.#currentInvocation()?.operationOwner ?? new OperationOwner(),
+      operationOwner: () => currentRun(this.scheduler)?.operationOwner ?? new OperationOwner(),
       print,
       // the pipe itself stays with whoever else knows it: they read to its end, or close it
-      endWithExchange: (file) => this.#currentInvocation()?.scope.add(() => file.process?.kill()),
+      endWithExchange: (file) => currentRun(this.scheduler)?.scope.add(() => file.process?.kill()),
     });
     installOsLibrary({
       scheduler: this.scheduler,
@@ -183,6 +198,7 @@ export class LoadedScript {
       packagePath(nameInside(fileSystem, options.script), options.rights.luaPath),
     );
     installWarnings(state, (line) => this.#warn(line));
+    this.timers = new Timers(this, options.onceClaims);
     installHttpdModule(this);
   }
 
@@ -190,8 +206,33 @@ export class LoadedScript {
     return this.#options.fileSystem;
   }
 
+  get fetcher(): Fetcher {
+    return this.#options.fetcher;
+  }
+
+  get shared(): SharedStore {
+    return this.#options.shared;
+  }
+
   get workerId(): number {
     return this.#options.workerId;
+  }
+
+  get workerCount(): number {
+    return this.#options.workerCount;
+  }
+
+  get prefix(): string {
+    return this.#options.prefix;
+  }
+
+  /** Limits of runs that do not say otherwise. */
+  get limits(): HandlerOptions {
+    return this.#options.limits;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
   }
 
   /** The handler registered under exactly `name`. */
@@ -240,9 +281,21 @@ export class LoadedScript {
     );
   }
 
-  invocationEnded(invocation: Invocation): void {
-    this.#invocations.delete(invocation);
-    this.#options.counters.add('coroutines', -1);
+  /** A run is about to begin. */
+  runStarted(run: LuaRun): void {
+    this.#runs.add(run);
+    this.countCoroutine(1);
+    this.#startSweep();
+  }
+
+  /** Counts coroutines of runs and tasks. */
+  countCoroutine(change: 1 | -1): void {
+    this.#options.counters.add('coroutines', change);
+  }
+
+  runEnded(run: LuaRun): void {
+    this.#runs.delete(run);
+    this.countCoroutine(-1);
     if (this.#closed) return;
     if (this.files.mayBeForgotten) this.#collectSoon();
     if (!this.#overgrown && this.#hasOvergrown()) {
@@ -254,16 +307,27 @@ export class LoadedScript {
       });
       this.#watch.overgrown(this);
     }
-    if (this.#invocations.size === 0) {
+    if (this.#runs.size === 0) {
       if (this.#sweepTimer !== undefined) clearInterval(this.#sweepTimer);
       this.#sweepTimer = undefined;
       if (this.#whenIdle.length > 0) this.#becomeIdle();
     }
   }
 
-  /** Resolves when no invocation is left; new ones must not be started any more. */
+  /** The script serves from now on: timers that were started while it was loaded begin, after `holdMs` at the earliest. */
+  serve(holdMs = 0): void {
+    this.timers.begin(holdMs);
+  }
+
+  /** Resolves when no run is left. No exchange may come any more; timers end, those that run within `graceMs`. */
+  retire(graceMs: number): Promise<void> {
+    this.timers.retire(graceMs);
+    return this.idle();
+  }
+
+  /** Resolves when no run is left; new ones must not be started any more. */
   idle(): Promise<void> {
-    if (this.#invocations.size === 0) return Promise.resolve();
+    if (this.#runs.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.#whenIdle.push(resolve);
     });
@@ -279,9 +343,11 @@ export class LoadedScript {
     this.#closed = true;
     clearTimeout(this.#collectTimer);
     clearInterval(this.#sweepTimer);
-    for (const invocation of [...this.#invocations]) invocation.cancel(503);
+    this.timers.close();
+    for (const run of [...this.#runs]) run.cancel(503);
     this.scheduler.close();
     this.files.destroyAll();
+    this.streams.destroyAll();
   }
 
   #run(): void {
@@ -301,32 +367,28 @@ export class LoadedScript {
       return;
     }
     const invocation = new Invocation(this, exchange, route, limits);
-    this.#invocations.add(invocation);
-    this.#options.counters.add('coroutines', 1);
+    this.#runs.add(invocation);
+    this.countCoroutine(1);
     invocation.start(handler);
-    if (this.#invocations.size > 0) this.#sweepTimer ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
+    if (this.#runs.size > 0) this.#startSweep();
   }
 
   #hasOvergrown(): boolean {
     return this.state.memory.size > this.#options.memoryBytesMax * OVERGROWN_SHARE;
   }
 
-  #currentInvocation(): Invocation | undefined {
-    const owner = this.scheduler.current?.owner;
-    return owner instanceof Invocation ? owner : undefined;
-  }
-
-  #print(line: string): void {
-    this.logger.info(readable(line), {
+  /** Writes a line of the script, bytes, to the log. */
+  log(level: LogLevel, line: string): void {
+    this.logger[level](readable(line), {
       mapping: this.#options.prefix,
-      request: this.#currentInvocation()?.requestId,
+      request: currentRun(this.scheduler)?.requestId,
     });
   }
 
   #warn(line: string): void {
     this.logger.warn(`Lua warning: ${readable(line)}`, {
       mapping: this.#options.prefix,
-      request: this.#currentInvocation()?.requestId,
+      request: currentRun(this.scheduler)?.requestId,
     });
   }
 
@@ -357,10 +419,14 @@ export class LoadedScript {
     this.#collectDelayMs = Math.max(COLLECT_DELAY_MS, (performance.now() - before) / COLLECT_SHARE);
   }
 
-  /** Ends invocations that have been silent for too long. */
+  #startSweep(): void {
+    this.#sweepTimer ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
+  }
+
+  /** Ends runs that have been silent, or gone on, for too long. */
   #sweep(): void {
     const now = performance.now();
-    for (const invocation of this.#invocations) invocation.checkTime(now);
+    for (const run of this.#runs) run.checkTime(now);
   }
 
   /** The VM is lost. The one at fault has been told already; the others get 503. */
@@ -371,10 +437,12 @@ export class LoadedScript {
     this.logger.error('State given up', {
       mapping: this.#options.prefix,
       reason: reason instanceof VmAbandoned ? reason.message : (reason.stack ?? reason.message),
-      exchanges: this.#invocations.size,
+      runs: this.#runs.size,
     });
-    for (const invocation of [...this.#invocations]) invocation.cancel(503);
+    this.timers.close();
+    for (const run of [...this.#runs]) run.cancel(503);
     this.files.destroyAll();
+    this.streams.destroyAll();
     this.#becomeIdle();
     this.#watch.abandoned(this);
   }

@@ -11,6 +11,16 @@ import { LoadedScript, type ScriptOptions, type ScriptWatch } from './loaded-scr
 const WAITING_MAX = 1000;
 /** After a state could not be built anew, it is not tried again for this time. */
 const RETRY_MS = 1000;
+/**
+ * Timers of a state that takes the place of a lost one wait at least this long: one of them may have cost the state,
+ * and would do so again. Doubles with each loss.
+ */
+const TIMER_HOLD_FIRST_MS = 1000;
+const TIMER_HOLD_MAX_MS = 60_000;
+/** Timers of a state that has grown too large may run on for this time. */
+const TIMER_GRACE_MS = 30_000;
+/** A state that served this long was healthy: its loss counts as the first. */
+const HEALTHY_AFTER_MS = 120_000;
 
 interface Waiting {
   readonly exchange: Exchange;
@@ -25,10 +35,16 @@ export class LuaMapping implements Mapping, ScriptWatch {
   #lost: LoadedScript | undefined;
   readonly #waiting: Waiting[] = [];
   #retiring = false;
+  /** Timers of a replaced state may run on for so long. */
+  #timerGraceMs = TIMER_GRACE_MS;
   #closed = false;
   #rebuilding: Promise<void> | undefined;
   /** Replaced states that still serve their last exchanges. */
   readonly #ending = new Set<LoadedScript>();
+  #serving = false;
+  /** States lost in a row, and when the last one was. */
+  #losses = 0;
+  #lostAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: ScriptOptions) {
     this.prefix = options.prefix;
@@ -45,15 +61,25 @@ export class LuaMapping implements Mapping, ScriptWatch {
     }
   }
 
+  /** Exchanges come from now on: timers begin. */
+  serve(): void {
+    this.#serving = true;
+    this.#script?.serve();
+  }
+
   find(name: string): Handler | undefined {
     if (this.#script !== undefined) return this.#script.find(name);
     if (this.#lost?.find(name) === undefined) return undefined;
     return { handle: (exchange, route) => this.#wait(exchange, route) };
   }
 
-  /** Resolves when the last exchange has ended and the state is closed. No new one may come any more. */
-  async retire(): Promise<void> {
+  /**
+   * Resolves when the last exchange has ended and the state is closed. No new one may come any more. Timers end, those
+   * that run within `timerGraceMs`.
+   */
+  async retire(timerGraceMs: number): Promise<void> {
     this.#retiring = true;
+    this.#timerGraceMs = timerGraceMs;
     // whoever waits for a lost state still gets the next one
     await this.#rebuilding;
     const script = this.#script;
@@ -74,6 +100,9 @@ export class LuaMapping implements Mapping, ScriptWatch {
   /** The state is lost: the next exchanges wait for a new one. */
   abandoned(script: LoadedScript): void {
     if (this.#script === script) {
+      const now = performance.now();
+      this.#losses = now - this.#lostAt < HEALTHY_AFTER_MS ? this.#losses + 1 : 1;
+      this.#lostAt = now;
       this.#script = undefined;
       this.#lost = script;
       this.#rebuildOnce();
@@ -104,9 +133,11 @@ export class LuaMapping implements Mapping, ScriptWatch {
         return;
       }
       const old = this.#script;
+      const isReplacingLost = old === undefined;
       this.#script = fresh;
       this.#lost = undefined;
       if (old !== undefined) this.#end(old);
+      if (this.#serving && !this.#retiring) fresh.serve(isReplacingLost ? this.#timerHoldMs() : 0);
       for (const { exchange, route } of this.#waiting.splice(0)) {
         // the one before may have cost this state as well: the next is on its way
         if (this.#script === fresh) this.#handOn(fresh, exchange, route);
@@ -121,10 +152,14 @@ export class LuaMapping implements Mapping, ScriptWatch {
     }
   }
 
+  #timerHoldMs(): number {
+    return Math.min(TIMER_HOLD_MAX_MS, TIMER_HOLD_FIRST_MS * 2 ** (this.#losses - 1));
+  }
+
   /** Closes a state behind its last exchange. */
   #end(script: LoadedScript): void {
     this.#ending.add(script);
-    void script.idle().then(() => {
+    void script.retire(this.#timerGraceMs).then(() => {
       this.#ending.delete(script);
       script.close();
     });

@@ -1,4 +1,4 @@
-/** The clock's cached faces: the HTTP date, written once a second at most. */
+/** The clock's faces: the HTTP date, written once a second at most, and a time that only goes forward. */
 
 let cachedSecond = -1;
 let cachedDate = '';
@@ -11,4 +11,12 @@ export function httpDate(now: number = Date.now()): string {
     cachedDate = new Date(second * 1000).toUTCString();
   }
   return cachedDate;
+}
+
+/** `performance.now` begins with each thread; the system's monotonic clock is one for all. */
+const threadStart = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+
+/** Milliseconds since some time in the past, the same in all threads; never goes back. */
+export function monotonicMs(): number {
+  return threadStart + performance.now();
 }

@@ -10,6 +10,7 @@ export const COUNTER_NAMES = [
   'references',
   'files',
   'pipes',
+  'fetches',
   // totals
   'connectionsTotal',
   'exchangesTotal',

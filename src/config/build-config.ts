@@ -1,5 +1,6 @@
 /** From the texts that were given for each option to a checked Config. */
 import { DEFAULT_SCRIPT_RIGHTS } from '../base/script-rights.ts';
+import type { SharedSize } from '../base/shared-size.ts';
 import type { Config } from './config.ts';
 import { readMappings } from './mappings.ts';
 import {
@@ -9,7 +10,7 @@ import {
   type TupleOption,
   type ValueOption,
 } from './option.ts';
-import { DEBUG_LEVEL_TRACE, DEFAULT_LOG_LEVEL, OPTIONS } from './options.ts';
+import { DEBUG_LEVEL_TRACE, DEFAULT_LOG_LEVEL, OPTIONS, SHARED_MAX } from './options.ts';
 import { quote, UsageError } from './usage-error.ts';
 
 /** The texts of one command line: for each option that was given, by its long name, what followed it each time. */
@@ -47,6 +48,7 @@ export function buildConfig(texts: OptionTexts): Config {
       commands: answers.value(OPTIONS.allowRun) ?? DEFAULT_SCRIPT_RIGHTS.commands,
       variables: answers.value(OPTIONS.allowEnv) ?? DEFAULT_SCRIPT_RIGHTS.variables,
     },
+    shared: readShared(answers),
     limits: {
       idleTimeoutMs: answers.valueOrDefault(OPTIONS.idleTimeout),
       handshakeTimeoutMs: answers.valueOrDefault(OPTIONS.handshakeTimeout),
@@ -77,6 +79,17 @@ function readCertificateFiles(answers: Answers): Config['certificateFiles'] {
   );
 }
 
+function readShared(answers: Answers): readonly SharedSize[] {
+  const sizes = answers.values(OPTIONS.shared);
+  if (sizes.length > SHARED_MAX)
+    throw new UsageError(
+      `Option ${nameOption(OPTIONS.shared)} is given ${sizes.length} times and the limit is ${SHARED_MAX}`,
+    );
+  const twice = sizes.find(({ name }, i) => sizes.findIndex((other) => other.name === name) < i);
+  if (twice === undefined) return sizes;
+  throw new UsageError(`Option ${nameOption(OPTIONS.shared)} names ${quote(twice.name)} twice`);
+}
+
 function refuseTogether(
   answers: Answers,
   one: FlagOption | ValueOption<number>,
@@ -103,7 +116,15 @@ class Answers {
     if (texts === undefined) return undefined;
     if (more.length > 0)
       throw new UsageError(`Option ${nameOption(option)} is given ${more.length + 1} times and counts once`);
-    const text = texts[0] ?? '';
+    return this.#read(option, texts[0] ?? '');
+  }
+
+  /** Of an option that repeats. */
+  values<T>(option: ValueOption<T>): readonly T[] {
+    return (this.#texts.get(option.name) ?? []).map(([text = '']) => this.#read(option, text));
+  }
+
+  #read<T>(option: ValueOption<T>, text: string): T {
     if (text === '' && option.bare !== undefined) return option.bare;
     const value = option.value.read(text);
     if (value !== undefined) return value;

@@ -18,7 +18,7 @@ export function completeWords(words: readonly string[], shell: string): string[]
     return (previous.value.choices ?? []).filter((word) => word.startsWith(current));
   if (current !== '' && !current.startsWith('-')) return [];
   if (previous?.kind === 'tuple' || findOption(typed.at(-3) ?? '')?.kind === 'tuple') return [];
-  return ALL_OPTIONS.filter((option) => option.kind === 'tuple' || !isGiven(option, typed))
+  return ALL_OPTIONS.filter((option) => option.kind === 'tuple' || repeats(option) || !isGiven(option, typed))
     .map((option) => describe(option, shell))
     .filter((word) => word.startsWith(current));
 }
@@ -27,6 +27,10 @@ function describe(option: AnyOption, shell: string): string {
   const word = `--${option.name}`;
   if (shell.includes('zsh')) return `${word}:${option.help.replaceAll(':', '\\:')}`;
   return shell.includes('fish') ? `${word}\t${option.help}` : word;
+}
+
+function repeats(option: AnyOption): boolean {
+  return option.kind === 'value' && option.repeats === true;
 }
 
 function isGiven(option: AnyOption, typed: readonly string[]): boolean {

@@ -1,6 +1,7 @@
 /** The configuration of one run: what the command line or an embedding program asked for, checked and complete. */
 import type { LogLevel } from '../base/logger.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
+import type { SharedSize } from '../base/shared-size.ts';
 import type { Limits } from './limits.ts';
 
 /** `-l PREFIX SCRIPT`: one script behind one path prefix. */
@@ -22,7 +23,7 @@ export interface ListenAddress {
 /** Whose HTTP/2 sessions serve: those of node:http2, or our own. */
 export const HTTP2_LAYERS = ['node', 'own'] as const;
 export type Http2Layer = (typeof HTTP2_LAYERS)[number];
-export const DEFAULT_HTTP2_LAYER: Http2Layer = 'node';
+export const DEFAULT_HTTP2_LAYER: Http2Layer = 'own';
 
 export interface Config {
   /** In the order of the command line, each prefix once; empty = the handlers/ of the package are served. */
@@ -48,4 +49,6 @@ export interface Config {
   readonly accessLog: boolean;
   readonly limits: Limits;
   readonly rights: ScriptRights;
+  /** Dictionaries of `httpd.shared` whose size was given; others come up with the default. */
+  readonly shared: readonly SharedSize[];
 }

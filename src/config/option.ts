@@ -28,6 +28,8 @@ export interface ValueOption<T> extends OptionBase {
   readonly bare?: T;
   /** Completion offers file names. */
   readonly isFile?: boolean;
+  /** May be given many times, each time with one value. */
+  readonly repeats?: true;
   /** The default as the help shows it. */
   readonly defaultText?: string;
 }

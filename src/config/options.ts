@@ -1,6 +1,7 @@
 /** The table of all command-line options: parsing, help, completion and defaults are read from it. */
 import { availableParallelism } from 'node:os';
 import { LOG_LEVELS, type LogLevel } from '../base/logger.ts';
+import { SHARED_BYTES_DEFAULT, type SharedSize } from '../base/shared-size.ts';
 import { DEFAULT_HTTP2_LAYER, HTTP2_LAYERS, type Http2Layer, type ListenAddress } from './config.ts';
 import { DEFAULT_LIMITS, LIMIT_BOUNDS } from './limits.ts';
 import {
@@ -21,6 +22,7 @@ import {
   port,
   seconds,
   secondsOrUnlimited,
+  sharedSize,
   size,
   sizeOrUnlimited,
 } from './value-parsers.ts';
@@ -32,6 +34,7 @@ interface OptionTable {
   readonly allowBytecode: FlagOption;
   readonly allowRun: ValueOption<readonly string[]>;
   readonly allowEnv: ValueOption<readonly string[]>;
+  readonly shared: ValueOption<SharedSize>;
   readonly cert: ValueOption<string>;
   readonly key: ValueOption<string>;
   readonly address: ValueOption<string>;
@@ -70,6 +73,8 @@ export const DEFAULT_LOG_LEVEL: LogLevel = 'info';
 /** lhttpd writes its traces at this level and above. */
 export const DEBUG_LEVEL_TRACE = 5;
 const DEBUG_LEVEL_MAX = 99;
+/** Dictionaries that may be declared: each is looked at when a worker has ended. */
+export const SHARED_MAX = 64;
 
 export const OPTIONS: OptionTable = {
   lua: {
@@ -119,6 +124,15 @@ export const OPTIONS: OptionTable = {
     value: nameList('names of variables'),
     group: 'Scripts',
     help: 'variables of the environment that os.getenv shows to scripts',
+  },
+  shared: {
+    kind: 'value',
+    name: 'shared',
+    argument: 'NAME[=SIZE]',
+    value: sharedSize(),
+    repeats: true,
+    group: 'Scripts',
+    help: `size of the dictionary that scripts know as httpd.shared("NAME"); may be given many times (without it, or without SIZE: ${sharedSize().show({ name: '', bytes: SHARED_BYTES_DEFAULT }).slice(1)})`,
   },
   cert: {
     kind: 'value',
@@ -173,7 +187,7 @@ export const OPTIONS: OptionTable = {
     value: choice(HTTP2_LAYERS),
     default: DEFAULT_HTTP2_LAYER,
     group: 'Network',
-    help: "whose HTTP/2 sessions: Node's or the gateway's own, which are faster",
+    help: "whose HTTP/2 sessions: the gateway's own, or Node's (node:http2), which cost three to four times as much",
   }),
   workers: defaulted({
     name: 'workers',

@@ -1,5 +1,12 @@
 /** Reads the text of one option value: what is accepted, how the refusal names it, how a default is shown in the help. */
 import { isIP } from 'node:net';
+import {
+  SHARED_BYTES_DEFAULT,
+  SHARED_BYTES_MAX,
+  SHARED_BYTES_MIN,
+  SHARED_NAME,
+  type SharedSize,
+} from '../base/shared-size.ts';
 import type { ListenAddress } from './config.ts';
 
 export interface ValueParser<T> {
@@ -126,6 +133,20 @@ export function nameList(noun: string): ValueParser<readonly string[]> {
       return names.every((part) => /^[^\s=,;\0-][^\s=,;\0]*$/.test(part)) ? names : undefined;
     },
     show: (names) => names.join(','),
+  };
+}
+
+/** `NAME` or `NAME=SIZE`: a dictionary and the bytes it may take. */
+export function sharedSize(): ValueParser<SharedSize> {
+  const bytes = size(SHARED_BYTES_MIN, SHARED_BYTES_MAX);
+  return {
+    wants: `NAME or NAME=SIZE, a name of letters, digits, "_", "." and "-" and ${bytes.wants}`,
+    read: (text) => {
+      const [, name = '', sizeText] = /^([^=]*)(?:=(.*))?$/s.exec(text) ?? [];
+      const value = sizeText === undefined ? SHARED_BYTES_DEFAULT : bytes.read(sizeText);
+      return SHARED_NAME.test(name) && value !== undefined ? { name, bytes: value } : undefined;
+    },
+    show: ({ name: dictionary, bytes: value }) => `${dictionary}=${bytes.show(value)}`,
   };
 }
 

@@ -26,6 +26,8 @@ export class QueuedBody implements RequestBody {
   #paused = false;
   #wanted = 0;
   #ready: (() => void) | undefined;
+  /** Further readers that wait: a handler and its tasks. */
+  #alsoReady: (() => void)[] | undefined;
   /** Body bytes that have arrived so far, read or not. */
   bytesReceived = 0;
 
@@ -49,13 +51,20 @@ export class QueuedBody implements RequestBody {
   }
 
   request(size: number, ready: () => void): void {
-    this.#wanted = Math.max(1, size);
-    if (this.#ended || this.queue.length >= this.#wanted) {
+    const wanted = Math.max(1, size);
+    if (this.#ready === undefined) {
       this.#ready = ready;
+      this.#wanted = wanted;
+    } else {
+      this.#alsoReady ??= [];
+      this.#alsoReady.push(ready);
+      // whoever wants more asks again
+      this.#wanted = Math.min(this.#wanted, wanted);
+    }
+    if (this.#ended || this.queue.length >= wanted) {
       process.nextTick(notifyReader, this);
       return;
     }
-    this.#ready = ready;
     this.#flow.bodyAwaited(true);
     if (!this.#started) {
       this.#started = true;
@@ -63,9 +72,11 @@ export class QueuedBody implements RequestBody {
     } else this.#resume();
   }
 
-  cancelRequest(): void {
+  cancelRequest(ready?: () => void): void {
     if (this.#ready === undefined) return;
-    this.#ready = undefined;
+    if (ready === undefined || ready === this.#ready) this.#ready = this.#alsoReady?.shift();
+    else this.#alsoReady = this.#alsoReady?.filter((other) => other !== ready);
+    if (this.#ready !== undefined) return;
     this.#wanted = 0;
     this.#flow.bodyAwaited(false);
   }
@@ -101,14 +112,27 @@ export class QueuedBody implements RequestBody {
     this.finish();
   }
 
-  /** Calls the waiting reader, if one waits. */
+  /** Calls those readers that wait now. Each may take what the others wait for, make them go, and wait again itself. */
   notify(): void {
-    const ready = this.#ready;
-    if (ready === undefined) return;
-    this.#ready = undefined;
-    this.#wanted = 0;
-    this.#flow.bodyAwaited(false);
-    ready();
+    if (this.#ready === undefined) return;
+    const others = this.#alsoReady;
+    if (others === undefined) {
+      const ready = this.#ready;
+      this.#ready = undefined;
+      this.#wanted = 0;
+      this.#flow.bodyAwaited(false);
+      ready();
+      return;
+    }
+    for (let left = 1 + others.length; left > 0; left--) {
+      const ready = this.#ready;
+      this.#ready = this.#alsoReady?.shift();
+      if (this.#ready === undefined) {
+        this.#wanted = 0;
+        this.#flow.bodyAwaited(false);
+      }
+      ready?.();
+    }
   }
 
   #resume(): void {

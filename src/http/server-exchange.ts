@@ -46,6 +46,8 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   /** The wire has no room: wait for wireDrained. */
   #blocked: boolean;
   #drained: (() => void) | undefined;
+  /** Further writers that wait: a handler and its tasks. */
+  #alsoDrained: (() => void)[] | undefined;
   #bodyAwaited = false;
   /** Body bytes of a HEAD response that were counted instead of sent. */
   #unsentBytes = 0;
@@ -201,13 +203,18 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   }
 
   whenDrained(drained: () => void): void {
-    this.#drained = drained;
+    if (this.#drained === undefined) this.#drained = drained;
+    else {
+      this.#alsoDrained ??= [];
+      this.#alsoDrained.push(drained);
+    }
     if (this.finished || this.#buffer.length < this.#wire.bufferBytesMax)
       process.nextTick(notifyWriter, this);
   }
 
-  cancelDrained(): void {
-    this.#drained = undefined;
+  cancelDrained(drained?: () => void): void {
+    if (drained === undefined || drained === this.#drained) this.#drained = this.#alsoDrained?.shift();
+    else this.#alsoDrained = this.#alsoDrained?.filter((other) => other !== drained);
   }
 
   flush(): void {
@@ -354,11 +361,13 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     );
   }
 
-  /** Calls the waiting writer, if one waits. */
+  /** Calls those writers that wait now. Each may make others go, and wait again itself. */
   notifyDrained(): void {
-    const drained = this.#drained;
-    this.#drained = undefined;
-    drained?.();
+    for (let left = 1 + (this.#alsoDrained?.length ?? 0); left > 0; left--) {
+      const drained = this.#drained;
+      this.#drained = this.#alsoDrained?.shift();
+      drained?.();
+    }
   }
 
   // ---- called by the body ----

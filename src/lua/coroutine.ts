@@ -15,7 +15,7 @@ const POOL_MAX = 256;
 const POOLED_STACK_SLOTS_MAX = 200;
 
 /** CPU time of `__close` metamethods that run because their coroutine is ended from outside. */
-const CLOSE_LIMIT_MS = 100;
+export const CLOSE_LIMIT_MS = 100;
 /** CPU time of what an error or a traceback may cost: `__tostring`, and finalisers that happen to run. */
 const DESCRIBE_LIMIT_MS = 50;
 
@@ -34,6 +34,19 @@ export interface LimitReached {
   readonly name: 'cpu';
   readonly limitMs: number;
   readonly usedMs: number;
+}
+
+/** CPU time that one coroutine, or several of one owner together, may use; waits are not counted. */
+export interface CpuBudget {
+  /** Infinity = no limit. */
+  readonly cpuLimitMs: number;
+  /** The coroutines add here what they use. */
+  cpuUsedMs: number;
+}
+
+/** A budget of its own for one coroutine. */
+export function cpuBudget(cpuLimitMs: number): CpuBudget {
+  return { cpuLimitMs, cpuUsedMs: 0 };
 }
 
 /** Told when the VM can be used no more. */
@@ -79,9 +92,8 @@ export class CoroutineScheduler {
   /**
    * Runs a function: `begin` pushes it and its arguments on the thread and returns the number of arguments. The owner
    * may be told of the end before this returns; when there was no memory for a thread, undefined is returned.
-   * `cpuLimitMs`: CPU time it may use, waits not counted.
    */
-  start(owner: CoroutineOwner, begin: (L: LuaThread) => number, cpuLimitMs: number): Coroutine | undefined {
+  start(owner: CoroutineOwner, begin: (L: LuaThread) => number, budget: CpuBudget): Coroutine | undefined {
     const coroutine = this.#idle.pop() ?? this.#create();
     if (coroutine === undefined) {
       // whoever hears of a lost VM tells all owners
@@ -90,8 +102,21 @@ export class CoroutineScheduler {
       return undefined;
     }
     this.#active += 1;
-    coroutine.start(owner, begin, cpuLimitMs);
+    coroutine.start(owner, begin, budget);
     return coroutine;
+  }
+
+  /**
+   * Takes a function and its arguments, `count` values, from the top of `from`, to be run when `begin` of the result is
+   * called; undefined, and they stay, when there is no memory for it.
+   */
+  prepare(owner: CoroutineOwner, from: LuaThread, count: number, budget: CpuBudget): Coroutine | undefined {
+    const coroutine = this.#idle.pop() ?? this.#create();
+    if (coroutine === undefined) return undefined;
+    this.#active += 1;
+    if (coroutine.prepare(owner, from, count, budget)) return coroutine;
+    this.giveBack(coroutine, false);
+    return undefined;
   }
 
   /** The coroutine that runs now, where there has to be one: after `canWait`. */
@@ -160,6 +185,19 @@ export class CoroutineScheduler {
     }
   }
 
+  /**
+   * Runs `run`, which may need memory, outside Lua's protection and at any time; ScriptError when there is none, or when
+   * the VM had to be given up, because a collection had run finalisers that did not end.
+   */
+  attempt<T>(run: () => T): T | ScriptError {
+    try {
+      return this.bounded(this.state.mainThread, CLOSE_LIMIT_MS, () => this.state.attempt(run));
+    } catch (thrown) {
+      this.abandon(asError(thrown));
+      return new ScriptError(describeLoss(thrown));
+    }
+  }
+
   /** Closes the state; finalisers run, but not for long. */
   close(): void {
     if (this.state.closed) return;
@@ -205,22 +243,14 @@ export class CoroutineScheduler {
     const x = this.state.exports;
     const L = this.state.mainThread;
     const top = x.lua_gettop(L);
-    let thread: LuaThread | ScriptError;
-    try {
-      // room for a thread may be made by a collection, which runs finalisers
-      thread = this.bounded(L, CLOSE_LIMIT_MS, () =>
-        this.state.attempt(() => {
-          const created = x.lua_newthread(L);
-          x.lua_rawsetp(L, REGISTRY_INDEX, created);
-          return created;
-        }),
-      );
-    } catch (thrown) {
-      this.abandon(asError(thrown));
-      return undefined;
-    }
+    // room for a thread may be made by a collection, which runs finalisers
+    const thread = this.attempt(() => {
+      const created = x.lua_newthread(L);
+      x.lua_rawsetp(L, REGISTRY_INDEX, created);
+      return created;
+    });
     if (thread instanceof ScriptError) {
-      x.lua_settop(L, top);
+      if (!this.state.abandoned) x.lua_settop(L, top);
       return undefined;
     }
     const coroutine = new Coroutine(this, thread);
@@ -229,7 +259,7 @@ export class CoroutineScheduler {
   }
 }
 
-type CoroutineStatus = 'idle' | 'running' | 'suspended' | 'closing';
+type CoroutineStatus = 'idle' | 'ready' | 'running' | 'suspended' | 'closing';
 
 /** One pooled Lua thread and the function it runs. */
 export class Coroutine {
@@ -245,8 +275,7 @@ export class Coroutine {
   #cancel: (() => void) | undefined;
   /** Script coroutines this one is suspended through. */
   #passed: LuaThread[] | undefined;
-  #cpuLimitMs = Number.POSITIVE_INFINITY;
-  #cpuUsedMs = 0;
+  #budget: CpuBudget | undefined;
 
   constructor(scheduler: CoroutineScheduler, thread: LuaThread) {
     this.#scheduler = scheduler;
@@ -276,14 +305,33 @@ export class Coroutine {
     return this.#killed;
   }
 
-  start(owner: CoroutineOwner, begin: (L: LuaThread) => number, cpuLimitMs: number): void {
+  start(owner: CoroutineOwner, begin: (L: LuaThread) => number, budget: CpuBudget): void {
     assert(this.#status === 'idle', 'a coroutine runs one function at a time');
     this.#owner = owner;
     this.#killed = false;
-    this.#cpuLimitMs = cpuLimitMs;
-    this.#cpuUsedMs = 0;
+    this.#budget = budget;
     this.#resume(begin);
   }
+
+  /** Moves a function and its arguments here, to be run by `begin`; false, and they stay, when there is no room. */
+  prepare(owner: CoroutineOwner, from: LuaThread, count: number, budget: CpuBudget): boolean {
+    assert(this.#status === 'idle', 'a coroutine runs one function at a time');
+    const { exports: x } = this.#scheduler.state;
+    if (x.lua_checkstack(this.thread, count) === 0) return false;
+    x.lua_xmove(from, this.thread, count);
+    this.#status = 'ready';
+    this.#owner = owner;
+    this.#killed = false;
+    this.#budget = budget;
+    return true;
+  }
+
+  /** Runs what `prepare` was given. Bound, so that it can be handed out as a callback. */
+  readonly begin = (): void => {
+    const { state } = this.#scheduler;
+    if (this.#status !== 'ready' || state.abandoned) return;
+    this.#resume((L) => state.exports.lua_gettop(L) - 1);
+  };
 
   /** `message` with a traceback of where it waits. */
   traceback(message: string): string {
@@ -319,7 +367,10 @@ export class Coroutine {
     this.#cancel = undefined;
     // what a wait yielded is still on its stack, which would grow with every one; the end of a slice yields nothing
     if (this.#next !== undefined) this.#scheduler.state.exports.lua_settop(this.thread, -2);
-    this.#resume(undefined);
+    const { cpuLimitMs, cpuUsedMs } = this.#budget as CpuBudget;
+    // others may have used it up meanwhile
+    if (cpuUsedMs >= cpuLimitMs) this.#fail(() => this.#describePlace(LIMIT_MESSAGE), this.#limitReached());
+    else this.#resume(undefined);
   };
 
   /** Called inside Lua when the thread runs again after a wait. */
@@ -339,25 +390,27 @@ export class Coroutine {
 
   /**
    * Ends the coroutine: at once when it waits, else at its next wait or return. Pending to-be-closed variables are
-   * closed. The owner is not told.
+   * closed, within `closeLimitMs` of CPU time. The owner is not told.
    */
-  kill(): void {
+  kill(closeLimitMs: number = CLOSE_LIMIT_MS): void {
     if (this.#status === 'idle' || this.#scheduler.state.abandoned) return;
     this.#killed = true;
-    if (this.#status === 'suspended') this.#close();
+    if (this.#status === 'suspended') this.#close(closeLimitMs);
+    else if (this.#status === 'ready') this.#release(true);
   }
 
   /** `begin`: pushes what is to be called; undefined when it goes on after a wait. */
   #resume(begin: ((L: LuaThread) => number) | undefined): void {
     const scheduler = this.#scheduler;
     const { state, guard } = scheduler;
+    const budget = this.#budget as CpuBudget;
     const outer = scheduler.current;
     const outerYieldable = scheduler.chainYieldable;
     scheduler.current = this;
     scheduler.chainYieldable = true;
     if (this.#passed !== undefined) this.#forgetPassed();
     this.#status = 'running';
-    guard.enter(this.thread, this.#cpuLimitMs - this.#cpuUsedMs, true, this.#cpuUsedMs > 0);
+    guard.enter(this.thread, budget.cpuLimitMs - budget.cpuUsedMs, true, budget.cpuUsedMs > 0);
     let status: number;
     let unbegun: ScriptError | undefined;
     try {
@@ -367,7 +420,7 @@ export class Coroutine {
         status = LUA_STATUS.ok;
       } else status = state.exports.lua_resume(this.thread, NULL as LuaThread, count, state.memory.sizeOut);
     } catch (thrown) {
-      this.#cpuUsedMs += guard.leave();
+      budget.cpuUsedMs += guard.leave();
       scheduler.chainYieldable = outerYieldable;
       this.#abandon(thrown);
       // whoever called into the VM from inside it cannot go on either
@@ -379,7 +432,7 @@ export class Coroutine {
     const { armed } = guard;
     const interruption =
       status === LUA_STATUS.yield && guard.takeYield(this.thread) ? (armed ?? 'slice') : undefined;
-    this.#cpuUsedMs += guard.leave();
+    budget.cpuUsedMs += guard.leave();
     if (unbegun !== undefined) this.#failToBegin(unbegun);
     else if (interruption === 'slice') this.#takeTurns();
     else if (interruption === 'limit')
@@ -422,7 +475,8 @@ export class Coroutine {
   }
 
   #limitReached(): LimitReached {
-    return { name: 'cpu', limitMs: this.#cpuLimitMs, usedMs: this.#cpuUsedMs };
+    const { cpuLimitMs, cpuUsedMs } = this.#budget as CpuBudget;
+    return { name: 'cpu', limitMs: cpuLimitMs, usedMs: cpuUsedMs };
   }
 
   #finish(): void {
@@ -454,14 +508,14 @@ export class Coroutine {
     else (this.#owner as CoroutineOwner).suspended();
   }
 
-  #close(): void {
+  #close(limitMs?: number): void {
     const cancel = this.#cancel;
     this.#cancel = undefined;
     this.#next = undefined;
     const outer = this.#scheduler.current;
     cancel?.();
     try {
-      this.#closeVariables();
+      this.#closeVariables(limitMs);
     } catch (thrown) {
       this.#abandon(thrown);
       // Inside a run of somebody else, whose VM it was too.
@@ -472,14 +526,14 @@ export class Coroutine {
   }
 
   /** Runs what `local x <close>` asks for; errors there have nobody to go to but the closed coroutine. */
-  #closeVariables(): void {
+  #closeVariables(limitMs: number = CLOSE_LIMIT_MS): void {
     const scheduler = this.#scheduler;
     const { guard, state } = scheduler;
     const outer = scheduler.current;
     scheduler.current = this;
     this.#status = 'closing';
     try {
-      scheduler.bounded(this.thread, CLOSE_LIMIT_MS, () => {
+      scheduler.bounded(this.thread, limitMs, () => {
         // the script's coroutines it waited in come first: the innermost, then the ones around it
         for (const inner of this.#passed ?? []) {
           guard.enterInner(inner);
@@ -514,6 +568,7 @@ export class Coroutine {
     this.#forgetPassed();
     this.#status = 'idle';
     this.#owner = undefined;
+    this.#budget = undefined;
     this.#scheduler.giveBack(this, reusable && !this.#exposed);
   }
 }

@@ -116,7 +116,7 @@ export class Guard {
     // what the host does between runs is its own affair
     this.#limitMs = Number.POSITIVE_INFINITY;
     this.#mayBeSliced = false;
-    if (this.#outer.length > 0) this.#restoreRun();
+    if (this.#outer.length > 0) this.#restoreRun(usedMs > 0 ? this.#startedAt : undefined);
     return usedMs;
   }
 
@@ -161,6 +161,12 @@ export class Guard {
     }
   };
 
+  /** A host function that takes its time looks at the clock as the module does: what the run is interrupted for. */
+  hostWorked(): Interruption | undefined {
+    this.outOfFuel();
+    return this.#armed;
+  }
+
   #startClock(now: number): void {
     this.#clockedRun = this.#run;
     this.#startedAt = now;
@@ -201,14 +207,16 @@ export class Guard {
     });
   }
 
-  #restoreRun(): void {
+  /** `innerStartedAt`: the run inside was long enough to be looked at, and its time counts for this one too. */
+  #restoreRun(innerStartedAt: number | undefined): void {
     const outer = this.#outer.pop() as OuterRun;
     this.#run = outer.run;
     this.#limitMs = outer.limitMs;
     this.#mayBeSliced = outer.mayBeSliced;
-    this.#clockedRun = outer.isClocked ? outer.run : 0;
-    this.#startedAt = outer.startedAt;
-    this.#sliceStartedAt = outer.sliceStartedAt;
+    const startsClock = !outer.isClocked && innerStartedAt !== undefined;
+    this.#clockedRun = outer.isClocked || startsClock ? outer.run : 0;
+    this.#startedAt = startsClock ? innerStartedAt : outer.startedAt;
+    this.#sliceStartedAt = startsClock ? innerStartedAt : outer.sliceStartedAt;
     this.#armed = outer.armed;
     this.#armedAt = outer.armedAt;
     for (const [i, thread] of outer.threads.entries()) this.#threads[i] = thread;

@@ -120,6 +120,8 @@ export interface LuaExports {
   lua_getupvalue(L: LuaThread, index: number, n: number): CString;
   lua_setupvalue(L: LuaThread, index: number, n: number): CString;
   lua_newuserdatauv(L: LuaThread, size: number, userValues: number): Address;
+  lua_setiuservalue(L: LuaThread, index: number, n: number): number;
+  lua_getiuservalue(L: LuaThread, index: number, n: number): number;
 
   lua_createtable(L: LuaThread, arraySize: number, hashSize: number): void;
   lua_getmetatable(L: LuaThread, index: number): number;

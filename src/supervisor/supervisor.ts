@@ -5,16 +5,25 @@ import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import { unavailableReason } from '../native/posix.ts';
+import { SharedDictionary } from '../shared/shared-dictionary.ts';
+import { createSharedMemory, releaseOwner, type SharedMemory } from '../shared/shared-memory.ts';
+import { SharedStore } from '../shared/shared-store.ts';
 import { createTicketKeys } from '../tls/ticket-keys.ts';
 import type { TlsSetup, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { Listener, type ListenerOptions, platformListenerOptions } from './listener.ts';
 import { type DevelopmentFacts, type LoadedTls, loadTls } from './load-tls.ts';
+import { OnceRegistry } from './once-registry.ts';
 import { PidFile } from './pid-file.ts';
 import { dropPrivileges } from './privileges.ts';
 import { type OwnStart, WORKER_TIMES, WorkerThread, type WorkerTimes } from './worker-thread.ts';
 
 /** The workers keep the drain limit themselves; this long the supervisor waits for one that hangs. */
 const DRAIN_GRACE_MS = 1000;
+
+/** The main thread breaks the locks of dead workers, so it must not wait for one for long. */
+const MAIN_LOCK_WAIT_MAX_MS = 50;
+/** Of the main thread among those that hold locks; workers have higher numbers. */
+const MAIN_OWNER = 1;
 
 const WORKER_ENTRY = new URL('../worker/worker-entry.js', import.meta.url);
 
@@ -58,11 +67,17 @@ export class Supervisor {
   /** One set for all workers and all reloads, so that any of them resumes a session of any other. */
   readonly #ticketKeys: Uint8Array = createTicketKeys();
   readonly #loadTls: () => Promise<LoadedTls>;
+  readonly #once = new OnceRegistry();
   #state: SupervisorState = 'idle';
   #listeners: { scheme: 'https' | 'http'; listener: Listener }[] = [];
   #workers: WorkerThread[] = [];
   #setup: WorkerSetup | undefined;
   #luaModule: object | undefined;
+  /** Made once: what scripts share outlives workers and reloads. */
+  #shared: SharedMemory | undefined;
+  /** Each thread is another owner of locks in the shared memory. */
+  #lastOwner = MAIN_OWNER;
+  #store: SharedStore | undefined;
   #development: DevelopmentFacts | undefined;
   #pidFile: PidFile | undefined;
   #reloading: Promise<void> | undefined;
@@ -102,6 +117,7 @@ export class Supervisor {
   async start(): Promise<void> {
     this.#transition('starting');
     try {
+      this.#shared = createSharedMemory(this.#config.shared);
       await this.#bind();
       const { certificate, key, development } = await this.#loadTls();
       this.#development = development;
@@ -165,6 +181,13 @@ export class Supervisor {
     return this.#workers.map((worker) => worker.counters.snapshot());
   }
 
+  /** A dictionary that the workers share, by its name; from the end of `start` on. Throws as SharedStore does. */
+  shared(name: string): SharedDictionary {
+    assert(this.#shared !== undefined, 'dictionaries are asked for after the start');
+    this.#store ??= new SharedStore({ memory: this.#shared, owner: MAIN_OWNER }, MAIN_LOCK_WAIT_MAX_MS);
+    return new SharedDictionary(this.#store.open(name));
+  }
+
   /** For a process that must end without `stop`. */
   removePidFile(): void {
     this.#pidFile?.remove();
@@ -190,6 +213,8 @@ export class Supervisor {
           logger: this.#logger,
           onLogLines: (lines) => lines.forEach(this.#options.writeLine),
           makeStart: (own) => this.#makeStart(own, count),
+          once: this.#once,
+          onThreadEnd: ({ shared }) => this.#releaseShared(workerId, shared.owner),
           currentSetup: () => this.#requireSetup(),
         }),
       );
@@ -212,6 +237,8 @@ export class Supervisor {
     const [main, cleartext] = this.#listeners;
     assert(main !== undefined, 'workers start while the listener is open');
     assert(this.#luaModule !== undefined, 'workers start with the Lua machine');
+    assert(this.#shared !== undefined, 'workers start with the shared memory');
+    this.#lastOwner += 1;
     const config = this.#config;
     return {
       ...own,
@@ -226,8 +253,23 @@ export class Supervisor {
       rights: config.rights,
       logLevel: config.logLevel,
       accessLog: config.accessLog,
+      shared: { memory: this.#shared, owner: this.#lastOwner },
       luaModule: this.#luaModule,
     };
+  }
+
+  /** A thread may have ended inside an operation on a dictionary: nobody else could use that one any more. */
+  #releaseShared(workerId: number, owner: number): void {
+    if (this.#shared === undefined) return;
+    for (const { name, outcome } of releaseOwner(this.#shared, owner)) {
+      const what =
+        outcome === 'repaired'
+          ? 'it has been repaired, without the entry that was being written, if any'
+          : 'it was damaged and has been emptied';
+      this.#logger.warn(
+        `Worker ${workerId} ended in the middle of a change of dictionary "${name}": ${what}`,
+      );
+    }
   }
 
   async #reloadOnce(): Promise<void> {

@@ -7,6 +7,7 @@ import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { FromWorker, ListenSource, ToWorker, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { closeSource } from './listener.ts';
+import type { OnceRegistry } from './once-registry.ts';
 
 /** Waits of a worker's life; tests shorten them. */
 export interface WorkerTimes {
@@ -46,6 +47,10 @@ export interface WorkerThreadOptions {
   readonly onLogLines: (lines: readonly string[]) => void;
   /** What the next thread starts with; called once for each, and the listen sources in it become the worker's. */
   readonly makeStart: (own: OwnStart) => WorkerStart;
+  /** One for all workers. */
+  readonly once: OnceRegistry;
+  /** A thread that was started like this has ended. */
+  readonly onThreadEnd: (start: WorkerStart) => void;
   /** The setup that serves; a worker that comes up with an older one catches up. */
   readonly currentSetup: () => WorkerSetup;
 }
@@ -183,6 +188,7 @@ export class WorkerThread {
     thread.on('messageerror', (error) => this.#crashed(error));
     this.#gone = new Promise((resolve) => {
       thread.once('exit', (code) => {
+        this.#options.onThreadEnd(start);
         if (Atomics.load(new Int32Array(adopted), 0) === 0) closeSources(start.listen, start.cleartext);
         if (this.#thread === thread) this.#thread = undefined;
         resolve();
@@ -219,6 +225,15 @@ export class WorkerThread {
       case 'drained':
         this.#drainWaiter?.(message.cut);
         return;
+      case 'claim': {
+        const { id, claim } = message;
+        const granted = this.#options.once.claim(this.workerId, id, claim, performance.now());
+        this.#post({ type: 'claimed', id, granted });
+        return;
+      }
+      case 'release':
+        this.#options.once.release(this.workerId, message.id, message.completed);
+        return;
     }
   }
 
@@ -254,6 +269,7 @@ export class WorkerThread {
 
   /** The thread is gone: fails the start, replaces the thread, or takes it as wanted. */
   #ended(failure: GatewayError): void {
+    this.#options.once.workerGone(this.workerId);
     clearTimeout(this.#timer);
     this.#prepareWaiter?.reject(failure);
     this.#drainWaiter?.(0);

@@ -4,6 +4,7 @@ import type { LogLevel } from '../base/logger.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
 import type { Http2Layer, MappingConfig } from '../config/config.ts';
 import type { Limits } from '../config/limits.ts';
+import type { SharedAccess } from '../shared/shared-memory.ts';
 
 /** Where a worker accepts connections. */
 export type ListenSource =
@@ -59,6 +60,8 @@ export interface WorkerStart {
    * them when the thread ends, from then on the thread's loop does.
    */
   readonly descriptorsAdopted: SharedArrayBuffer;
+  /** The dictionaries, and this thread's number among all that ever use them. */
+  readonly shared: SharedAccess;
   /** The compiled Lua machine (a WebAssembly.Module), shared by all workers. */
   readonly luaModule: object;
 }
@@ -72,7 +75,9 @@ export type ToWorker =
   /** Reload given up: drop what was prepared. */
   | { readonly type: 'abandon'; readonly generation: number }
   /** Accept nothing more, finish what runs, answer `drained`. */
-  | { readonly type: 'drain' };
+  | { readonly type: 'drain' }
+  /** The answer to `claim`. */
+  | { readonly type: 'claimed'; readonly id: number; readonly granted: boolean };
 
 /** Worker → supervisor. */
 export type FromWorker =
@@ -84,8 +89,22 @@ export type FromWorker =
   | { readonly type: 'refused'; readonly generation: number; readonly failure: Failure }
   /** No exchange is open any more; so many connections had to be cut at the limit. */
   | { readonly type: 'drained'; readonly cut: number }
+  /** May this worker run a timer that only one of all is to run? */
+  | { readonly type: 'claim'; readonly id: number; readonly claim: OnceClaim }
+  /** The run that `claim` was granted for is over; `completed` false: it was lost. */
+  | { readonly type: 'release'; readonly id: number; readonly completed: boolean }
   /** Formatted log lines without line ends. */
   | { readonly type: 'log'; readonly lines: readonly string[] };
+
+/** What a worker asks before it runs such a timer. */
+export interface OnceClaim {
+  /** Mapping and name. */
+  readonly name: string;
+  /** Of the setup the script was loaded with. */
+  readonly generation: number;
+  /** How long the worker's timer has waited for this run, ms; undefined: since the script was loaded. */
+  readonly waitMs: number | undefined;
+}
 
 /** A GatewayError in transit: errors lose their class between threads. */
 export interface Failure {

@@ -43,11 +43,14 @@ async function receive(worker: GatewayWorker, message: ToWorker): Promise<void> 
       return;
     case 'drain':
       post({ type: 'drained', cut: await worker.drain() });
+      return;
+    case 'claimed':
+      worker.claimed(message.id, message.granted);
   }
 }
 
 try {
-  const worker = new GatewayWorker(start, batch.write);
+  const worker = new GatewayWorker(start, batch.write, post);
   await worker.start();
   port.on('message', (message: ToWorker) => void receive(worker, message));
   post({ type: 'ready' });

@@ -8,9 +8,12 @@ import { ProcessTable } from '../file/process-table.ts';
 import { Dispatcher } from '../http/dispatcher.ts';
 import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
 import { Router } from '../http/router.ts';
+import { Fetcher } from '../outbound/fetcher.ts';
+import { SharedStore } from '../shared/shared-store.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { createAccessLog } from './access-log.ts';
-import type { ListenSource, WorkerSetup, WorkerStart } from './messages.ts';
+import type { FromWorker, ListenSource, WorkerSetup, WorkerStart } from './messages.ts';
+import { OnceClient } from './once-client.ts';
 
 /** Open files of one worker: half of the 1024 descriptors that a process has by default on many systems. */
 const FILES_MAX = 512;
@@ -33,16 +36,20 @@ export class GatewayWorker {
   readonly #counters: Counters;
   readonly #fileSystem: FileSystem;
   readonly #processes: ProcessTable;
+  readonly #fetcher: Fetcher;
+  readonly #shared: SharedStore;
   readonly #router = new Router();
   readonly #dispatcher: Dispatcher;
   readonly #frontEnds: FrontEnd[] = [];
+  readonly #once: OnceClient;
   #mappings: readonly LuaMapping[] = [];
   #prepared: Prepared | undefined;
   /** The generation that is wanted; one that was abandoned while it loaded is thrown away. */
   #preparing = 0;
 
-  /** `writeLine` takes log lines, formatted and without line ends. */
-  constructor(start: WorkerStart, writeLine: (line: string) => void) {
+  /** `writeLine` takes log lines, formatted and without line ends; `post` takes messages for the supervisor. */
+  constructor(start: WorkerStart, writeLine: (line: string) => void, post: (message: FromWorker) => void) {
+    this.#once = new OnceClient(post);
     this.#start = start;
     this.#writeLine = writeLine;
     this.#logSource = `worker-${start.workerId}`;
@@ -67,6 +74,8 @@ export class GatewayWorker {
       blocks: this.#fileSystem.blocks,
       logger,
     });
+    this.#fetcher = new Fetcher(this.#counters);
+    this.#shared = new SharedStore(start.shared);
     this.#dispatcher = new Dispatcher(this.#router, logger);
   }
 
@@ -75,6 +84,7 @@ export class GatewayWorker {
     const { setup, listen, cleartext, limits } = this.#start;
     this.#mappings = await this.#load(setup);
     this.#router.replace(this.#mappings);
+    for (const mapping of this.#mappings) mapping.serve();
     const tls = createSecureOptions({ ...setup.tls, handshakeTimeoutMs: limits.handshakeTimeoutMs });
     const secure = this.#createFrontEnd(tls);
     const plain = cleartext === undefined ? undefined : this.#createFrontEnd(undefined);
@@ -102,13 +112,14 @@ export class GatewayWorker {
     const old = this.#mappings;
     this.#mappings = prepared.mappings;
     this.#router.replace(prepared.mappings);
+    for (const mapping of prepared.mappings) mapping.serve();
     const { tls } = prepared.setup;
     const options = createSecureOptions({
       ...tls,
       handshakeTimeoutMs: this.#start.limits.handshakeTimeoutMs,
     });
     for (const frontEnd of this.#frontEnds) frontEnd.setSecureContext(options);
-    for (const mapping of old) void mapping.retire();
+    for (const mapping of old) void mapping.retire(this.#start.limits.drainTimeoutMs);
   }
 
   /** Gives a reload up. */
@@ -120,15 +131,24 @@ export class GatewayWorker {
   /** Accepts nothing more and lets open exchanges finish; resolves to the number of connections cut at the limit. */
   async drain(): Promise<number> {
     const { drainTimeoutMs } = this.#start.limits;
+    const startedAt = performance.now();
     const cut = await Promise.all(this.#frontEnds.map((frontEnd) => frontEnd.drain(drainTimeoutMs)));
     this.abandon();
-    await Promise.all(this.#mappings.map((mapping) => mapping.retire()));
+    // timers go on until nobody can need them any more; those that run have what is left of the time
+    const leftMs = Math.max(0, startedAt + drainTimeoutMs - performance.now());
+    await Promise.all(this.#mappings.map((mapping) => mapping.retire(leftMs)));
+    this.#fetcher.stop();
     return cut.reduce((total, count) => total + count, 0);
+  }
+
+  /** The supervisor's answer to a claim. */
+  claimed(id: number, granted: boolean): void {
+    this.#once.answered(id, granted);
   }
 
   /** All scripts of a setup, or none. */
   async #load(setup: WorkerSetup): Promise<LuaMapping[]> {
-    const { luaModule, serverPort, workerId, limits, rights } = this.#start;
+    const { luaModule, serverPort, workerId, workerCount, limits, rights } = this.#start;
     const loads = setup.mappings.map(({ prefix, script }) =>
       loadLuaMapping({
         prefix: toBytes(prefix),
@@ -136,11 +156,15 @@ export class GatewayWorker {
         module: luaModule,
         fileSystem: this.#fileSystem,
         processes: this.#processes,
+        fetcher: this.#fetcher,
         dispatcher: this.#dispatcher,
         logger: this.#logger,
         counters: this.#counters,
         serverPort,
         workerId,
+        workerCount,
+        onceClaims: this.#once.claimsOf(prefix, setup.generation),
+        shared: this.#shared,
         limits,
         rights: { ...rights, luaPath: toBytes(rights.luaPath) },
         memoryBytesMax: limits.memoryBytesMax,

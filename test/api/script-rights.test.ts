@@ -8,8 +8,15 @@ import { test } from 'node:test';
 import { LuaMapping } from '../../src/api/lua-mapping.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../../src/base/script-rights.ts';
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
+import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
 import { FakeExchange } from '../support/fake-exchange.ts';
-import { eventually, type HarnessOptions, luaModule, ScriptHarness } from '../support/script-harness.ts';
+import {
+  claimsOf,
+  eventually,
+  type HarnessOptions,
+  luaModule,
+  ScriptHarness,
+} from '../support/script-harness.ts';
 
 const MUTANTS = 10_000;
 /** Mutants tried in one request. */
@@ -207,11 +214,15 @@ test('10,000 damaged chunks crash no thread: a state may be given up and is buil
     module: await luaModule(),
     fileSystem: harness.fileSystem,
     processes: harness.processes,
+    fetcher: harness.fetcher,
     dispatcher: harness.dispatcher,
     logger: harness.logger,
     counters: harness.counters,
     serverPort: 8443,
     workerId: 1,
+    workerCount: 1,
+    onceClaims: claimsOf(new OnceRegistry(), 1),
+    shared: harness.shared,
     limits: { cpuLimitMs: 50, timeLimitMs: 500 },
     rights: { ...DEFAULT_SCRIPT_RIGHTS, allowsBytecode: true },
     memoryBytesMax: DEFAULT_LIMITS.memoryBytesMax,

@@ -24,9 +24,10 @@ describe('completeWords()', () => {
     ]);
   });
 
-  test('offers no option twice, except -l', () => {
+  test('offers no option twice, except -l and --shared', () => {
     equal(complete('-p', '1', '--').includes('--port'), false);
     equal(complete('-l', '/', 'a.lua', '--').includes('--lua'), true);
+    equal(complete('--shared', 'a=1M', '--').includes('--shared'), true);
   });
 
   test('offers the words of a short list, after a space and after =', () => {

@@ -25,6 +25,7 @@ const DEFAULTS: Config = {
   accessLog: false,
   limits: DEFAULT_LIMITS,
   rights: DEFAULT_SCRIPT_RIGHTS,
+  shared: [],
 };
 
 function configOf(...words: string[]): Config {
@@ -95,6 +96,17 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
   [
     '-r /srv --allow-run cat,/bin/ls',
     { root: '/srv', rights: { ...DEFAULT_SCRIPT_RIGHTS, commands: ['cat', '/bin/ls'] } },
+  ],
+  ['--shared visits', { shared: [{ name: 'visits', bytes: 16 * 1024 * 1024 }] }],
+  ['--shared=visits=64K', { shared: [{ name: 'visits', bytes: 64 * 1024 }] }],
+  [
+    '--shared a.b-C_1=1M --shared b=256M',
+    {
+      shared: [
+        { name: 'a.b-C_1', bytes: 1024 * 1024 },
+        { name: 'b', bytes: 256 * 1024 * 1024 },
+      ],
+    },
   ],
   ['--allow-env HOME', { rights: { ...DEFAULT_SCRIPT_RIGHTS, variables: ['HOME'] } }],
   ['--http 8080', { cleartext: { address: undefined, port: 8080 } }],
@@ -176,6 +188,17 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ['--idle-timeout 86401', /--idle-timeout wants .* not "86401"$/],
   ['--idle-timeout 5s', /--idle-timeout wants .* not "5s"$/],
   ['--idle-timeout Infinity', /--idle-timeout wants .* not "Infinity"$/],
+  ['--shared a=1K', /^Option --shared wants NAME or NAME=SIZE, .* a size from 64K to 256M.* not "a=1K"$/],
+  ['--shared a=257M', /not "a=257M"$/],
+  ['--shared a=', /not "a="$/],
+  ['--shared =1M', /not "=1M"$/],
+  ['--shared a/b=1M', /not "a\/b=1M"$/],
+  [`--shared ${'x'.repeat(64)}`, /--shared wants NAME/],
+  ['--shared a=1M --shared a=2M', 'Option --shared names "a" twice'],
+  [
+    Array.from({ length: 65 }, (_, i) => `--shared d${i}`).join(' '),
+    'Option --shared is given 65 times and the limit is 64',
+  ],
   ['--max-head 1023', /--max-head wants a size from 1K to 1M.* not "1023"$/],
   ['--max-head 1048577', /--max-head wants .* not "1048577"$/],
   ['--max-head 64Q', /--max-head wants .* not "64Q"$/],

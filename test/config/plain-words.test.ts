@@ -7,6 +7,7 @@ import { parsePlainWords } from '../../src/config/plain-words.ts';
 
 const RUNS = 1500;
 const VOCABULARY = [
+  ...['--shared', '--shared=a', '--shared=b=1M', 'a=64K'],
   ...[
     '-l',
     '--lua',
@@ -96,6 +97,7 @@ for (const line of [
   '-c cert.pem -k key.pem -l /app app.lua',
   '-c cert.pem -k key.pem -l / a.lua -l /b b.lua -p 0 -w 2 -a 127.0.0.1',
   '-Dp443 -u www-data --access-log --pid-file=/run/lgateway.pid --log-file log -d',
+  '--shared a --shared=b=1M --shared c=64K',
   '-r /srv/www --http 127.0.0.1:8080 --drain-timeout 5 --max-body 1G -f -d5',
 ])
   test(`parsePlainWords() reads "${line}"`, () => {

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { type CoroutineOwner, CoroutineScheduler, type LimitReached } from '../../src/lua/coroutine.ts';
+import {
+  type CoroutineOwner,
+  CoroutineScheduler,
+  cpuBudget,
+  type LimitReached,
+} from '../../src/lua/coroutine.ts';
 import { installCoroutineLibrary } from '../../src/lua/coroutine-library.ts';
 import { State } from '../../src/lua/state.ts';
 import { eventually, luaModule, ScriptHarness, turn } from '../support/script-harness.ts';
@@ -67,7 +72,7 @@ class GuardedWorld {
         this.state.load(L, Buffer.from(source), '=test');
         return 0;
       };
-      this.scheduler.start(owner, begin, limitMs);
+      this.scheduler.start(owner, begin, cpuBudget(limitMs));
     });
   }
 }
@@ -204,7 +209,7 @@ test('A killed coroutine closes its variables within bounds', async () => {
           world.state.load(L, Buffer.from(text), '=test');
           return 0;
         },
-        LIMIT_MS,
+        cpuBudget(LIMIT_MS),
       )
       ?.kill();
   };

@@ -54,6 +54,7 @@ function makeSupervisor(config: Partial<Config> = {}, options: Partial<Superviso
       accessLog: false,
       limits: DEFAULT_LIMITS,
       rights: DEFAULT_SCRIPT_RIGHTS,
+      shared: [],
       ...config,
     },
     logger: createLogger('debug', 'supervisor', (line) => lines.push(line)),

@@ -32,11 +32,11 @@ export class FakeBody implements RequestBody {
   ended = false;
   error: GatewayError | undefined;
   #wanted = 0;
-  #ready: (() => void) | undefined;
+  #waiters: (() => void)[] = [];
 
   /** True while a reader waits. */
   get awaited(): boolean {
-    return this.#ready !== undefined;
+    return this.#waiters.length > 0;
   }
 
   supply(bytes: string | Uint8Array): void {
@@ -52,21 +52,19 @@ export class FakeBody implements RequestBody {
   }
 
   request(size: number, ready: () => void): void {
-    this.#wanted = size;
-    this.#ready = ready;
+    this.#wanted = this.awaited ? Math.min(this.#wanted, size) : size;
+    this.#waiters.push(ready);
     if (this.ended || this.queue.length >= size) setImmediate(() => this.#notify());
   }
 
-  cancelRequest(): void {
-    this.#ready = undefined;
+  cancelRequest(ready?: () => void): void {
+    this.#waiters = this.#waiters.filter((other) => ready !== undefined && other !== ready);
   }
 
   consumed(): void {}
 
   #notify(): void {
-    const ready = this.#ready;
-    this.#ready = undefined;
-    ready?.();
+    for (let left = this.#waiters.length; left > 0; left--) this.#waiters.shift()?.();
   }
 }
 
@@ -115,7 +113,7 @@ export class FakeExchange implements Exchange {
   #close: () => void = () => undefined;
   #headSent = false;
   #unread = 0;
-  #drained: (() => void) | undefined;
+  #writers: (() => void)[] = [];
   readonly #roomBytes: number;
   readonly #drains: boolean;
 
@@ -178,25 +176,23 @@ export class FakeExchange implements Exchange {
   }
 
   whenDrained(drained: () => void): void {
-    this.#drained = drained;
+    this.#writers.push(drained);
     if (this.#drains) setImmediate(() => this.drain());
   }
 
-  cancelDrained(): void {
-    this.#drained = undefined;
+  cancelDrained(drained?: () => void): void {
+    this.#writers = this.#writers.filter((other) => drained !== undefined && other !== drained);
   }
 
   /** True while a writer waits for room. */
   get writerWaits(): boolean {
-    return this.#drained !== undefined;
+    return this.#writers.length > 0;
   }
 
   /** The client has read everything. */
   drain(): void {
     this.#unread = 0;
-    const drained = this.#drained;
-    this.#drained = undefined;
-    drained?.();
+    for (let left = this.#writers.length; left > 0; left--) this.#writers.shift()?.();
   }
 
   flush(): void {

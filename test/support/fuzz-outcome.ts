@@ -34,6 +34,25 @@ export async function observe(port: number, steps: readonly SentStep[], patient 
   }
 }
 
+/** Sends octets that may be no frames, in two parts when `cut`, and the end: the server has to end the connection, too. */
+export async function sendOctets(port: number, octets: Buffer, cut: boolean): Promise<'ended' | 'open'> {
+  const peer = await connectPeer(port);
+  try {
+    peer.start();
+    const middle = cut ? octets.length >> 1 : octets.length;
+    peer.raw(octets.subarray(0, middle));
+    if (cut) await new Promise(setImmediate);
+    peer.raw(octets.subarray(middle));
+    peer.socket.end();
+    await peer.expectConnectionClosed();
+    return 'ended';
+  } catch {
+    return 'open';
+  } finally {
+    peer.destroy();
+  }
+}
+
 export function isOver({ goaway, closed }: Outcome): boolean {
   return goaway !== undefined || closed;
 }

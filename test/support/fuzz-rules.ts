@@ -126,9 +126,12 @@ const RULES: readonly Rule[] = [
       }),
   },
   {
+    // ours ends the connection, or has answered the stream before
     name: 'node:http2 resets the stream whose window a setting makes larger than 2^31-1 (RFC 9113 §6.9.2)',
-    explains: ({ stream }, own, node, steps) =>
-      stream === 0 && own.goaway === CODE.flowControlError && !isOver(node) && hasLargeWindow(steps),
+    explains: ({ stream, node: theirs }, own, node, steps) =>
+      !isOver(node) &&
+      hasLargeWindow(steps) &&
+      (stream === 0 ? own.goaway === CODE.flowControlError : theirs.includes(' reset 3')),
   },
   {
     // RFC 9113 §5.1: what was on its way when the stream was reset has to be discarded

@@ -1,6 +1,11 @@
 /** A Lua VM with a scheduler and one host function that waits, for tests of src/lua without the api. */
 import assert from 'node:assert/strict';
-import { type Coroutine, type CoroutineOwner, CoroutineScheduler } from '../../src/lua/coroutine.ts';
+import {
+  type Coroutine,
+  type CoroutineOwner,
+  CoroutineScheduler,
+  cpuBudget,
+} from '../../src/lua/coroutine.ts';
 import { installCoroutineLibrary } from '../../src/lua/coroutine-library.ts';
 import { type Fill, LazyTables } from '../../src/lua/lazy-tables.ts';
 import type { LuaThread } from '../../src/lua/lua-exports.ts';
@@ -91,7 +96,7 @@ export class LuaWorld {
         this.state.load(L, Buffer.from(source, 'latin1'), '=test');
         return 0;
       },
-      Number.POSITIVE_INFINITY,
+      cpuBudget(Number.POSITIVE_INFINITY),
     );
     return run;
   }

@@ -33,6 +33,7 @@ export function realSupervisor(
       accessLog: false,
       limits: DEFAULT_LIMITS,
       rights: DEFAULT_SCRIPT_RIGHTS,
+      shared: [],
       ...config,
     },
     logger: createLogger('info', 'supervisor', (line) => lines.push(line)),

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LoadedScript } from '../../src/api/loaded-script.ts';
+import { type HandlerOptions, LoadedScript } from '../../src/api/loaded-script.ts';
+import type { OnceClaims } from '../../src/api/script-timer.ts';
 import { Counters } from '../../src/base/counters.ts';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../../src/base/script-rights.ts';
@@ -14,6 +15,10 @@ import { Dispatcher } from '../../src/http/dispatcher.ts';
 import { FrontEnd } from '../../src/http/front-end.ts';
 import { Router } from '../../src/http/router.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
+import { Fetcher } from '../../src/outbound/fetcher.ts';
+import { createSharedMemory } from '../../src/shared/shared-memory.ts';
+import { SharedStore } from '../../src/shared/shared-store.ts';
+import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
 import { makeCertificate } from '../../src/tls/make-certificate.ts';
 import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
 import { TEST_HTTP2_LAYER } from './http2-layer.ts';
@@ -38,6 +43,11 @@ export interface HarnessOptions {
   readonly rights?: Partial<ScriptRights>;
   /** Virtual root: the script's folder. */
   readonly rooted?: boolean;
+  readonly workerId?: number;
+  readonly workerCount?: number;
+  /** Shared by harnesses that stand for workers of one gateway. */
+  readonly once?: OnceRegistry;
+  readonly limits?: Partial<HandlerOptions>;
   /** Files made before the script is loaded. */
   readonly files?: Readonly<Record<string, string>>;
 }
@@ -51,6 +61,8 @@ export class ScriptHarness {
   readonly dispatcher: Dispatcher;
   readonly fileSystem: FileSystem;
   readonly processes: ProcessTable;
+  readonly fetcher: Fetcher = new Fetcher(this.counters);
+  readonly shared: SharedStore = new SharedStore({ memory: createSharedMemory([]), owner: 1 });
   readonly prefix: string;
   readonly logger: Logger;
   readonly #module: WebAssembly.Module;
@@ -182,10 +194,10 @@ export class ScriptHarness {
   /** Fails unless nothing of any request is left. */
   async expectNothingOpen(): Promise<void> {
     await eventually(() => {
-      const { exchanges, coroutines, files, pipes } = this.counters.snapshot();
+      const { exchanges, coroutines, files, pipes, fetches } = this.counters.snapshot();
       assert.deepEqual(
-        { exchanges, coroutines, files, pipes },
-        { exchanges: 0, coroutines: 0, files: 0, pipes: 0 },
+        { exchanges, coroutines, files, pipes, fetches },
+        { exchanges: 0, coroutines: 0, files: 0, pipes: 0, fetches: 0 },
       );
       assert.equal(this.script.scheduler.active, 0);
     });
@@ -194,11 +206,13 @@ export class ScriptHarness {
   async close(): Promise<void> {
     this.#frontEnd?.stop();
     this.#script?.close();
+    this.fetcher.stop();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
   async #load(source: string, options: HarnessOptions): Promise<void> {
     this.writeFile('script.lua', source);
+    const { workerId = 1 } = options;
     const script = await LoadedScript.load(
       {
         prefix: this.prefix,
@@ -206,13 +220,21 @@ export class ScriptHarness {
         module: this.#module,
         fileSystem: this.fileSystem,
         processes: this.processes,
+        fetcher: this.fetcher,
         dispatcher: this.dispatcher,
         logger: this.logger,
         counters: this.counters,
         serverPort: 8443,
-        workerId: 1,
+        workerId,
+        workerCount: options.workerCount ?? 1,
+        onceClaims: claimsOf(options.once ?? new OnceRegistry(), workerId),
+        shared: this.shared,
         // a busy machine must not end what a test runs
-        limits: { cpuLimitMs: Number.POSITIVE_INFINITY, timeLimitMs: Number.POSITIVE_INFINITY },
+        limits: {
+          cpuLimitMs: Number.POSITIVE_INFINITY,
+          timeLimitMs: Number.POSITIVE_INFINITY,
+          ...options.limits,
+        },
         rights: { ...DEFAULT_SCRIPT_RIGHTS, ...options.rights },
         memoryBytesMax: DEFAULT_LIMITS.memoryBytesMax,
       },
@@ -222,6 +244,7 @@ export class ScriptHarness {
       },
     );
     this.#script = script;
+    script.serve();
     this.dispatcher.router.replace([{ prefix: this.prefix, find: (name) => script.find(name) }]);
   }
 
@@ -240,6 +263,22 @@ export class ScriptHarness {
       debug: write('debug'),
     };
   }
+}
+
+/** What the supervisor and a worker do with messages, for a script without either. */
+export function claimsOf(registry: OnceRegistry, workerId: number, generation = 0): OnceClaims {
+  let lastId = 0;
+  return {
+    claim: (name, waitMs, answer) => {
+      lastId += 1;
+      const id = lastId;
+      setImmediate(() => {
+        const granted = registry.claim(workerId, id, { name, generation, waitMs }, performance.now());
+        const release = (completed: boolean): void => registry.release(workerId, id, completed);
+        answer(granted ? { release } : undefined);
+      });
+    },
+  };
 }
 
 /** Repeats a check until it passes or the time is up. */

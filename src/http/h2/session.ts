@@ -9,7 +9,7 @@ import type { RequestHead } from '../request-head.ts';
 import { BUFFER_BYTES_MAX } from '../response-buffer.ts';
 import { ServerExchange } from '../server-exchange.ts';
 import type { StallWatch } from '../stall-watch.ts';
-import { AbuseLimits, type AbuseRates, CONTINUATIONS_MAX } from './abuse-limits.ts';
+import { AbuseLimits, type AbuseRates } from './abuse-limits.ts';
 import {
   ClosedStreams,
   ENDED,
@@ -25,6 +25,7 @@ import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { FLAG, FRAME_TYPE, INITIAL_WINDOW_BYTES, PING_BYTES, STREAM_ID_MAX } from './frame-types.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { H2Stream, STREAM_WINDOW_BYTES } from './h2-stream.ts';
+import { findFragment, HeadBlock } from './head-block.ts';
 import { HeadCodec } from './head-codec.ts';
 import type { FieldSection } from './hpack-decoder.ts';
 import { HeadReader, type KnownHead } from './known-head.ts';
@@ -89,14 +90,9 @@ export class Session implements FrameSink {
   readonly #startedAt = Date.now();
   #roundTripMs = ROUND_TRIP_MS;
 
-  // a head block that is spread over frames
-  #block: Buffer = NOTHING;
-  #blockBytes = 0;
-  #blockStream = 0;
-  #blockFlags = 0;
-  #continuations = 0;
-
-  // the DATA frame that is being read
+  /** A head block that is spread over frames. */
+  readonly #block: HeadBlock;
+  /** Whose DATA frame is being read. */
   #dataStream: H2Stream | undefined;
 
   /** When a sweep last saw that a stream had been opened or closed, or the connection was made. */
@@ -130,6 +126,7 @@ export class Session implements FrameSink {
     this.output = new SessionOutput(socket, writer, this.#abuse);
     this.#reader = new FrameReader(this);
     this.#codec = new HeadCodec(limits.headBytesMax * HEAD_SLACK);
+    this.#block = new HeadBlock(limits.headBytesMax * HEAD_SLACK);
   }
 
   /** Sends our settings and reads what comes. */
@@ -243,8 +240,8 @@ export class Session implements FrameSink {
   /** A client that has begun to say something has to say it in time. */
   #sweepReading(now: number, headTimeoutMs: number): void {
     const { framesTotal, isAmidFrame } = this.#reader;
-    const waits = isAmidFrame || this.#blockStream !== 0 || !this.#settingsSeen;
-    const goesOn = this.#blockStream === 0 ? framesTotal : -this.#blockStream;
+    const waits = isAmidFrame || this.#block.streamId !== 0 || !this.#settingsSeen;
+    const goesOn = this.#block.streamId === 0 ? framesTotal : -this.#block.streamId;
     if (!waits || goesOn !== this.#sweptAt) this.#amidFrameSince = now;
     else if (now - this.#amidFrameSince >= headTimeoutMs) {
       const code = this.#settingsSeen ? ERROR_CODE.enhanceYourCalm : ERROR_CODE.settingsTimeout;
@@ -282,7 +279,7 @@ export class Session implements FrameSink {
   }
 
   takeFrame(type: number, flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
-    if (this.#blockStream !== 0 && type !== FRAME_TYPE.continuation) {
+    if (this.#block.streamId !== 0 && type !== FRAME_TYPE.continuation) {
       this.fail(ERROR_CODE.protocolError, 'a head is interrupted by another frame');
       return;
     }
@@ -325,7 +322,7 @@ export class Session implements FrameSink {
   }
 
   skipFrame(): void {
-    if (this.#blockStream !== 0)
+    if (this.#block.streamId !== 0)
       this.fail(ERROR_CODE.protocolError, 'a head is interrupted by another frame');
     else if (!this.#settingsSeen) this.fail(ERROR_CODE.protocolError, 'the first frame is not SETTINGS');
     else this.#countControlFrame();
@@ -335,7 +332,7 @@ export class Session implements FrameSink {
 
   beginData(streamId: number, flags: number, length: number): void {
     this.#dataStream = undefined;
-    if (this.#blockStream !== 0) {
+    if (this.#block.streamId !== 0) {
       this.fail(ERROR_CODE.protocolError, 'a head is interrupted by another frame');
       return;
     }
@@ -416,79 +413,49 @@ export class Session implements FrameSink {
       this.fail(ERROR_CODE.protocolError, `HEADERS on stream ${streamId}`);
       return;
     }
-    let from = start;
-    let to = end;
-    let selfDependent = false;
-    if ((flags & (FLAG.padded | FLAG.priority)) !== 0) {
-      const needed = ((flags & FLAG.padded) === 0 ? 0 : 1) + ((flags & FLAG.priority) === 0 ? 0 : 5);
-      if (to - from < needed) {
-        this.fail(ERROR_CODE.frameSizeError, 'a HEADERS frame is too short');
-        return;
-      }
-      if ((flags & FLAG.padded) !== 0) {
-        to -= bytes[from] as number;
-        from += 1;
-      }
-      if ((flags & FLAG.priority) !== 0) {
-        selfDependent = (bytes.readUInt32BE(from) & STREAM_ID_MAX) === streamId;
-        from += 5;
-      }
-      if (to < from) {
-        this.fail(ERROR_CODE.protocolError, 'the padding of a HEADERS frame is longer than the frame');
-        return;
-      }
-    }
-    const blockFlags = selfDependent ? flags | SELF_DEPENDENT : flags;
-    if ((flags & FLAG.endHeaders) !== 0) {
-      this.#takeBlock(streamId, blockFlags, bytes, from, to);
+    if ((flags & PLAIN_HEADERS_MASK) === FLAG.endHeaders) {
+      this.#takeBlock(streamId, flags, false, bytes, start, end);
       return;
     }
-    this.#blockStream = streamId;
-    this.#blockFlags = blockFlags;
-    this.#continuations = 0;
-    this.#blockBytes = 0;
-    this.#addToBlock(bytes, from, to);
+    const fragment = findFragment(flags, streamId, bytes, start, end);
+    if (fragment === undefined) {
+      const isEmpty = end - start < ((flags & FLAG.priority) === 0 ? 1 : 5);
+      const code = isEmpty ? ERROR_CODE.frameSizeError : ERROR_CODE.protocolError;
+      this.fail(code, 'a HEADERS frame is too short for its padding or priority');
+      return;
+    }
+    if ((flags & FLAG.endHeaders) !== 0) {
+      this.#takeBlock(streamId, flags, fragment.isSelfDependent, bytes, fragment.start, fragment.end);
+      return;
+    }
+    const excess = this.#block.begin(flags, streamId, bytes, fragment);
+    if (excess !== undefined) this.#enhanceYourCalm(excess);
   }
 
   #takeContinuation(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
-    if (this.#blockStream === 0 || streamId !== this.#blockStream) {
+    const block = this.#block;
+    if (block.streamId === 0 || streamId !== block.streamId) {
       this.fail(ERROR_CODE.protocolError, `CONTINUATION on stream ${streamId} continues nothing`);
       return;
     }
-    this.#continuations += 1;
-    if (this.#continuations > CONTINUATIONS_MAX) {
-      this.#enhanceYourCalm(`a head has more than ${CONTINUATIONS_MAX} CONTINUATION frames`);
-      return;
+    const excess = block.continue(bytes, start, end);
+    if (excess !== undefined) this.#enhanceYourCalm(excess);
+    else if ((flags & FLAG.endHeaders) !== 0) {
+      const { bytes: all, size } = block;
+      block.clear();
+      this.#takeBlock(streamId, block.flags, block.isSelfDependent, all, 0, size);
     }
-    if (!this.#addToBlock(bytes, start, end)) return;
-    if ((flags & FLAG.endHeaders) === 0) return;
-    const block = this.#block;
-    const size = this.#blockBytes;
-    const id = this.#blockStream;
-    this.#blockStream = 0;
-    this.#block = NOTHING;
-    this.#takeBlock(id, this.#blockFlags, block, 0, size);
-  }
-
-  #addToBlock(bytes: Buffer, start: number, end: number): boolean {
-    const size = this.#blockBytes + end - start;
-    const limit = this.#limits.headBytesMax * HEAD_SLACK;
-    if (size > limit) {
-      this.#enhanceYourCalm(`a compressed head has more than ${limit} bytes`);
-      return false;
-    }
-    if (size > this.#block.length) {
-      const larger = Buffer.allocUnsafe(Math.min(limit, Math.max(size, this.#block.length * 2, 4096)));
-      this.#block.copy(larger, 0, 0, this.#blockBytes);
-      this.#block = larger;
-    }
-    bytes.copy(this.#block, this.#blockBytes, start, end);
-    this.#blockBytes = size;
-    return true;
   }
 
   /** A whole head block: a request, trailers, or something that must not be. */
-  #takeBlock(streamId: number, flags: number, bytes: Buffer, start: number, end: number): void {
+  #takeBlock(
+    streamId: number,
+    flags: number,
+    isSelfDependent: boolean,
+    bytes: Buffer,
+    start: number,
+    end: number,
+  ): void {
     const decoded = this.#codec.decode(bytes, start, end);
     if (typeof decoded === 'string') {
       this.fail(ERROR_CODE.compressionError, decoded);
@@ -521,7 +488,7 @@ export class Session implements FrameSink {
     }
     const head = this.#heads.read(decoded);
     if (typeof head === 'string') this.#refuseMalformed(streamId, head);
-    else if ((flags & SELF_DEPENDENT) !== 0) this.#refuseMalformed(streamId, 'the stream depends on itself');
+    else if (isSelfDependent) this.#refuseMalformed(streamId, 'the stream depends on itself');
     else if (endStream && (head.bodyless.declaredLength ?? 0) > 0)
       this.#refuseMalformed(streamId, 'a body is shorter than its content-length');
     else this.#serve(streamId, head, endStream);
@@ -842,7 +809,6 @@ export interface SessionClocks {
 
 /** A client that speaks HTTP/2 at all answers SETTINGS within a round trip (RFC 9113 §6.5.3). */
 const SETTINGS_ACKNOWLEDGED_MS = 10_000;
-/** A flag of ours beside those of a HEADERS frame. */
-const SELF_DEPENDENT = 0x100;
+/** What makes a HEADERS frame more than a block. */
+const PLAIN_HEADERS_MASK: number = FLAG.endHeaders | FLAG.padded | FLAG.priority;
 const LEAVING_PING: Buffer = Buffer.from('goodbye.', 'latin1');
-const NOTHING: Buffer = Buffer.alloc(0);

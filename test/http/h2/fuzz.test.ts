@@ -1,18 +1,20 @@
 /** Random sequences of frames against our sessions and node:http2's: what a client observes has to be the same. */
-import { deepStrictEqual } from 'node:assert/strict';
+import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { describeSteps, frameSequence, renderSteps, type Step } from '../../support/frame-sequence.ts';
 import { FUZZ_HANDLERS } from '../../support/fuzz-handlers.ts';
 import { FuzzNode } from '../../support/fuzz-node.ts';
-import { describeOutcome, type Outcome, observe } from '../../support/fuzz-outcome.ts';
+import { describeOutcome, type Outcome, observe, sendOctets } from '../../support/fuzz-outcome.ts';
 import { compareOutcomes } from '../../support/fuzz-rules.ts';
-import { startFrontEnd, type TestFrontEnd } from '../../support/test-front-end.ts';
+import { headersFrame, requestFields } from '../../support/h2-bytes.ts';
+import { startFrontEnd, type TestFrontEnd, waitFor } from '../../support/test-front-end.ts';
 
 /** Sequences; `npm run fuzz` sets more. */
 const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? 20_000);
 /** As many at the same time, each over a connection of its own. */
 const AT_ONCE = 40;
+const MUTATED = Math.ceil(SEQUENCES / 10);
 const FAILURES_MAX = 10;
 const SEED = Number(process.env['LGATEWAY_FUZZ_SEED'] ?? Date.now() % 1_000_000);
 
@@ -86,4 +88,36 @@ test(`${SEQUENCES} sequences of frames end over our sessions as they do over nod
     own.logLines.filter((line) => / error /i.test(line)),
     [],
   );
+});
+
+test(`${MUTATED} sequences with octets changed, left out or added end, and leave nothing behind`, async () => {
+  const change = fc.tuple(fc.nat(), fc.nat(255), fc.constantFrom('change', 'remove', 'add'));
+  const changes = fc.tuple(frameSequence, fc.array(change, { minLength: 1, maxLength: 6 }), fc.boolean());
+  for (let done = 0; done < MUTATED; done += AT_ONCE) {
+    const samples = fc.sample(changes, { numRuns: AT_ONCE, seed: SEED + done });
+    const fates = await Promise.all(
+      samples.map(([steps, list, cut]) => {
+        const octets = [...Buffer.concat(renderSteps(steps).map(({ bytes }) => bytes))];
+        for (const [at, value, way] of list) {
+          const place = at % (octets.length + 1);
+          if (way === 'change') octets[place] = value;
+          else octets.splice(place, way === 'remove' ? 1 : 0, ...(way === 'add' ? [value] : []));
+        }
+        return sendOctets(own.port, Buffer.from(octets), cut);
+      }),
+    );
+    deepStrictEqual(
+      fates.filter((fate) => fate !== 'ended'),
+      [],
+      `LGATEWAY_FUZZ_SEED=${SEED}`,
+    );
+  }
+  const hello = {
+    kind: 'request',
+    what: 'whole',
+    stream: 1,
+    bytes: headersFrame(1, requestFields('/hello')),
+  } as const;
+  strictEqual((await observe(own.port, [hello])).streams.get(1), '200 hello end');
+  await waitFor(() => own.counters.get('exchanges') === 0, 'no exchange to be left');
 });

@@ -1,0 +1,61 @@
+/** What one `incr` of a shared counter costs a handler: alone, and while another worker does the same with the same key. */
+import { readFileSync } from 'node:fs';
+import { type ClientHttp2Session, connect } from 'node:http2';
+import { type Measure, startServer } from './measure.ts';
+
+const ROUNDS = 100_000;
+/** Connections until both workers have been met: the kernel spreads them as it likes. */
+const CONNECTIONS_MAX = 200;
+
+function ask(session: ClientHttp2Session, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let body = '';
+    const stream = session.request({ ':path': path });
+    stream.on('response', (head) => {
+      if (head[':status'] !== 200) reject(new Error(`${path} was answered ${head[':status']}`));
+    });
+    stream.setEncoding('latin1').on('data', (text: string) => {
+      body += text;
+    });
+    stream.on('error', reject);
+    stream.on('close', () => resolve(body));
+  });
+}
+
+/** Microseconds of wall clock for each `incr`, in a loop in Lua, with two workers. */
+export const sharedIncr: Measure = async (peer, bench) => {
+  const server = await startServer(peer, bench, 2);
+  const ca = readFileSync(bench.workspace.path('certificate.pem'));
+  const sessions = new Map<string, ClientHttp2Session>();
+  const close = async (): Promise<void> => {
+    for (const session of sessions.values()) session.destroy();
+    await server.stop();
+  };
+  const incrementUs = async (workers: readonly ClientHttp2Session[]): Promise<number> => {
+    const start = performance.now();
+    await Promise.all(workers.map((session) => ask(session, `/bench/shared-incr?${ROUNDS}`)));
+    return ((performance.now() - start) * 1000) / ROUNDS;
+  };
+  try {
+    for (let i = 0; sessions.size < 2; i++) {
+      if (i === CONNECTIONS_MAX) throw new Error('No connection reached the second worker');
+      const session = connect(`https://localhost:${server.port}`, { ca });
+      session.on('error', () => undefined);
+      const worker = await ask(session, '/bench/shared-incr?0');
+      if (sessions.has(worker)) session.destroy();
+      else sessions.set(worker, session);
+    }
+    const both = [...sessions.values()];
+    for (const session of both) await incrementUs([session]);
+    return {
+      sample: async () => ({
+        aloneUs: await incrementUs(both.slice(0, 1)),
+        togetherUs: await incrementUs(both),
+      }),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+};

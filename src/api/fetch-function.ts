@@ -1,0 +1,150 @@
+/** httpd.fetch: a request that goes out, its response as a stream, both bound to the invocation that asked for it. */
+import { GatewayError } from '../base/errors.ts';
+import type { Scope } from '../base/scope.ts';
+import type { HostFunction } from '../lua/host-functions.ts';
+import { LuaError } from '../lua/lua-error.ts';
+import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import type { Reference } from '../lua/state.ts';
+import type { Fetch, FetchResponse } from '../outbound/fetch.ts';
+import type { FetchRequest } from '../outbound/fetch-request.ts';
+import type { FetchOwner } from '../outbound/fetcher.ts';
+import { readFetchRequest } from './fetch-options.ts';
+import type { LoadedScript } from './loaded-script.ts';
+import { currentRun } from './lua-run.ts';
+
+/** How many fetches each scope has under way. */
+const owners = new WeakMap<Scope, FetchOwner>();
+
+/** `httpd.fetch(url [, options])`: the response, or nil, message, code. */
+export function createFetch(script: LoadedScript): HostFunction {
+  const { state, scheduler, fetcher, streams } = script;
+  const { exports: x } = state;
+  const fieldMetatable = createFieldMetatable();
+
+  return (L) => {
+    const run = currentRun(scheduler);
+    if (run === undefined) throw new LuaError('called outside of a request');
+    const { scope } = run;
+    if (!scheduler.canWait(L))
+      throw new LuaError('cannot wait for the network here: a yield cannot cross this call');
+    try {
+      return fetch(L, scope, readFetchRequest(script, L));
+    } catch (error) {
+      if (error instanceof GatewayError) return script.pushFailure(L, error);
+      throw error;
+    }
+  };
+
+  function fetch(L: LuaThread, scope: Scope, request: FetchRequest): number {
+    const coroutine = scheduler.running;
+    let result: FetchResponse | GatewayError | undefined;
+    let isReleased = false;
+    const closing = (): void => running.cancel();
+    const running: Fetch = fetcher.start(
+      request,
+      ownerOf(scope),
+      (answer) => {
+        result = answer;
+        coroutine.wake();
+      },
+      () => {
+        isReleased = true;
+        scope.remove(closing);
+      },
+    );
+    if (!isReleased) scope.add(closing);
+    return coroutine.wait(
+      L,
+      (T) => {
+        if (result === undefined || result instanceof GatewayError)
+          return script.pushFailure(T, result ?? lost());
+        return pushResponse(T, result, running, scope);
+      },
+      () => running.cancel(),
+    );
+  }
+
+  function pushResponse(L: LuaThread, response: FetchResponse, fetch: Fetch, scope: Scope): number {
+    const { status, url, fields, body } = response;
+    x.lua_createtable(L, 0, 3);
+    state.pushInteger(L, status);
+    x.lua_setfield(L, -2, state.memory.constant('status'));
+    state.pushMessage(L, url.href);
+    x.lua_setfield(L, -2, state.memory.constant('url'));
+    pushFields(L, fields);
+    x.lua_setfield(L, -2, state.memory.constant('headers'));
+    const forget = (): void => scope.remove(close);
+    const close = streams.push(L, {
+      name: 'response',
+      source: body,
+      sink: undefined,
+      close: () => {
+        forget();
+        fetch.cancel();
+        body.queue.clear();
+      },
+    });
+    scope.add(close);
+    return 1;
+  }
+
+  /** Fields are found in any case. */
+  function createFieldMetatable(): Reference {
+    const L = state.mainThread;
+    x.lua_createtable(L, 0, 1);
+    const methods = state.addFunctions({
+      __index: (T) => {
+        if (x.lua_type(T, 2) !== LUA_TYPE.string) return 0;
+        state.pushString(T, state.checkString(T, 2).toLowerCase());
+        x.lua_rawget(T, 1);
+        return 1;
+      },
+    });
+    state.setFunctions(L, -1, methods);
+    return state.keep(L);
+  }
+
+  /** Names in lower case; a field that came several times is joined by commas, but `set-cookie` is always a list. */
+  function pushFields(L: LuaThread, fields: readonly string[]): void {
+    const joined = new Map<string, string>();
+    const cookies: string[] = [];
+    for (let i = 0; i < fields.length; i += 2) {
+      const name = fields[i] as string;
+      const value = fields[i + 1] as string;
+      if (name === 'set-cookie') cookies.push(value);
+      else {
+        const before = joined.get(name);
+        joined.set(name, before === undefined ? value : `${before}, ${value}`);
+      }
+    }
+    x.lua_createtable(L, 0, joined.size + 1);
+    for (const [name, value] of joined) {
+      state.pushString(L, name);
+      state.pushString(L, value);
+      x.lua_rawset(L, -3);
+    }
+    state.pushReference(L, fieldMetatable);
+    x.lua_setmetatable(L, -2);
+    if (cookies.length === 0) return;
+    state.pushString(L, 'set-cookie');
+    x.lua_createtable(L, cookies.length, 0);
+    cookies.forEach((cookie, i) => {
+      state.pushString(L, cookie);
+      x.lua_rawseti(L, -2, BigInt(i + 1));
+    });
+    x.lua_rawset(L, -3);
+  }
+}
+
+function ownerOf(scope: Scope): FetchOwner {
+  let owner = owners.get(scope);
+  if (owner === undefined) {
+    owner = { fetches: 0 };
+    owners.set(scope, owner);
+  }
+  return owner;
+}
+
+function lost(): GatewayError {
+  return new GatewayError('LGW_FETCH_CLOSED', 'Cannot fetch: it was ended', { luaCode: 'closed' });
+}

@@ -1,0 +1,40 @@
+/** What a run of Lua code is to the libraries: a call of a handler or of a timer, with its tasks and all it has opened. */
+import type { Scope } from '../base/scope.ts';
+import type { OperationOwner } from '../file/operation-queue.ts';
+import type { CoroutineOwner, CoroutineScheduler, CpuBudget, LimitReached } from '../lua/coroutine.ts';
+import type { TaskGroup } from './task-group.ts';
+
+/** One run. Its coroutines share one CPU budget. */
+export interface LuaRun extends CpuBudget {
+  /** Unique in this worker. */
+  readonly number: number;
+  /** Joins log lines, also where there is no request. */
+  readonly requestId: string;
+  /** What the run opened and what ends with it at the latest. */
+  readonly scope: Scope;
+  /** Its files take turns with those of other runs, not with each other. */
+  readonly operationOwner: OperationOwner;
+  readonly tasks: TaskGroup;
+  logFields(): Record<string, string>;
+  /** One of its coroutines waits. */
+  suspended(): void;
+  /** One of its coroutines has come to a limit, or cost the VM: all of it ends. */
+  failed(message: string, limit: LimitReached | undefined): void;
+  /** The last of its tasks has ended. */
+  tasksEnded(): void;
+  /** Ends it from outside; a client gets `status` if it has got nothing yet. */
+  cancel(status: number): void;
+  /** Ends it when it has taken longer than it may. */
+  checkTime(now: number): void;
+}
+
+/** Owns a coroutine of a run. */
+export interface RunOwner extends CoroutineOwner {
+  readonly run: LuaRun;
+}
+
+/** The run whose code calls now; undefined where there is none, as while a script is loaded. */
+export function currentRun(scheduler: CoroutineScheduler): LuaRun | undefined {
+  const owner: Partial<RunOwner> | undefined = scheduler.current?.owner;
+  return owner?.run;
+}

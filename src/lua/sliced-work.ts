@@ -1,0 +1,37 @@
+/** Lets a host function that may have much to compute do so in slices, within the CPU limit of whoever called it. */
+import type { CoroutineScheduler } from './coroutine.ts';
+import type { LuaThread } from './lua-exports.ts';
+import { takeTurn } from './turns.ts';
+
+/** Works for a fraction of a millisecond; true when nothing is left to do. */
+export type Step = (L: LuaThread) => boolean;
+
+/**
+ * Calls `step` until it says true, then `done` in place of the host function. Between steps others get their turns,
+ * where the caller can wait; what stands on the stack stays there. At the CPU limit it returns at once: the caller
+ * ends at its next instruction.
+ */
+export function workInSlices(
+  scheduler: CoroutineScheduler,
+  L: LuaThread,
+  step: Step,
+  done: (L: LuaThread) => number,
+): number {
+  while (!step(L)) {
+    const interruption = scheduler.guard.hostWorked();
+    if (interruption === 'limit') return 0;
+    if (interruption !== 'slice' || !scheduler.canWait(L)) continue;
+    const { exports: x } = scheduler.state;
+    const top = x.lua_gettop(L);
+    const coroutine = scheduler.running;
+    return coroutine.wait(
+      L,
+      (T) => {
+        x.lua_settop(T, top);
+        return workInSlices(scheduler, T, step, done);
+      },
+      takeTurn(coroutine.wake),
+    );
+  }
+  return done(L);
+}

@@ -1,0 +1,79 @@
+/** Says in the gateway's words why a request that went out has failed. */
+import { type ErrorCode, GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
+
+/** What is fetched, as messages name it: without a query, which may hold secrets. */
+interface FetchUrl {
+  readonly origin: string;
+  readonly pathname: string;
+}
+
+/** What scripts are told, and the code of the log. */
+type Reason = 'closed' | 'denied' | 'invalid' | 'io' | 'limit' | 'notfound' | 'refused' | 'timeout';
+
+/** Codes of Node, OpenSSL and undici that mean something else than `io`. */
+const REASONS: ReadonlyMap<string, Reason> = new Map([
+  ['ECONNREFUSED', 'refused'],
+  ['EHOSTUNREACH', 'refused'],
+  ['ENETUNREACH', 'refused'],
+  ['EADDRNOTAVAIL', 'refused'],
+  ['ENOTFOUND', 'notfound'],
+  ['EAI_AGAIN', 'notfound'],
+  ['ETIMEDOUT', 'timeout'],
+  ['UND_ERR_CONNECT_TIMEOUT', 'timeout'],
+  ['ECONNRESET', 'closed'],
+  ['EPIPE', 'closed'],
+  ['UND_ERR_SOCKET', 'closed'],
+  ['UND_ERR_INFO', 'closed'],
+  ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'closed'],
+  ['UND_ERR_CLOSED', 'closed'],
+  ['UND_ERR_DESTROYED', 'closed'],
+  ['ERR_HTTP2_STREAM_ERROR', 'closed'],
+  ['ERR_HTTP2_SESSION_ERROR', 'closed'],
+  ['ERR_HTTP2_GOAWAY_SESSION', 'closed'],
+  ['ERR_HTTP2_STREAM_CANCEL', 'closed'],
+  ['ERR_HTTP2_INVALID_SESSION', 'closed'],
+  ['UND_ERR_HEADERS_OVERFLOW', 'limit'],
+  ['UND_ERR_MAX_ORIGINS_REACHED', 'limit'],
+  ['UND_ERR_INVALID_ARG', 'invalid'],
+  ['UND_ERR_NOT_SUPPORTED', 'invalid'],
+  ['UND_ERR_REQ_CONTENT_LENGTH_MISMATCH', 'invalid'],
+  ['EPROTO', 'denied'],
+]);
+/** What is wrong with a certificate, and what OpenSSL finds wrong with a handshake. */
+const TLS_CODES =
+  /^(?:ERR_TLS_|ERR_SSL_|ERR_OSSL_|CERT_|DEPTH_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_|INVALID_(?:CA|PURPOSE))/;
+
+/** A failure of a fetch, for `nil, message, code`. */
+export function fetchFailure(reason: Reason, url: FetchUrl, text: string, cause?: unknown): GatewayError {
+  const code: ErrorCode = `LGW_FETCH_${reason.toUpperCase()}`;
+  return new GatewayError(code, `Cannot fetch "${url.origin}${url.pathname}": ${text}`, {
+    luaCode: reason,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+/** The failure for what undici, node:tls or the sender of a body has thrown. */
+export function fetchErrorOf(url: FetchUrl, thrown: unknown): GatewayError {
+  if (thrown instanceof GatewayError) return thrown;
+  const code = systemCodeOf(thrown);
+  // the parser's errors have no code
+  const reason = thrown instanceof Error && thrown.name === 'HTTPParserError' ? 'invalid' : reasonOf(code);
+  return fetchFailure(reason, url, describe(thrown, code), thrown);
+}
+
+function reasonOf(code: string | undefined): Reason {
+  if (code === undefined) return 'io';
+  const reason = REASONS.get(code);
+  if (reason !== undefined) return reason;
+  // a certificate or key of the script's own
+  if (code.startsWith('ERR_OSSL_PEM')) return 'invalid';
+  if (TLS_CODES.test(code)) return 'denied';
+  return 'io';
+}
+
+function describe(thrown: unknown, code: string | undefined): string {
+  // of several addresses each has an error of its own, the whole has none
+  const first = thrown instanceof AggregateError && thrown.message === '' ? thrown.errors[0] : thrown;
+  const text = messageOf(first).trim();
+  return text === '' ? (code ?? 'unknown error') : text;
+}

@@ -1,0 +1,130 @@
+/** What is asked for in a fetch, and the checks that let nothing of it become another request. */
+import type { ByteSource } from '../base/byte-stream.ts';
+import { GatewayError } from '../base/errors.ts';
+import { URL_BYTES_MAX } from './outbound-limits.ts';
+
+/** Who is believed on TLS connections, and how we show who we are; PEM texts. */
+export interface FetchTls {
+  /** False: any certificate is accepted. */
+  readonly verify: boolean;
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  /** The name asked for and expected instead of the URL's. */
+  readonly servername: string | undefined;
+}
+
+/** Times in ms; Infinity = no limit. */
+export interface FetchTimeouts {
+  readonly connectMs: number;
+  readonly headMs: number;
+  readonly idleMs: number;
+  /** From the call to the last byte. */
+  readonly wholeMs: number;
+}
+
+/** A body: bytes, or a source that is read as the upstream takes it. */
+export type FetchBody = Uint8Array | ByteSource;
+
+/** A URL taken apart; getters of the platform's own compute what they tell again and again. */
+export interface FetchUrl {
+  readonly href: string;
+  readonly origin: string;
+  readonly pathname: string;
+  /** With the query. */
+  readonly path: string;
+}
+
+export interface FetchRequest {
+  readonly url: FetchUrl;
+  readonly method: string;
+  /** Flat names and values, byte strings that have been checked. */
+  readonly fields: readonly string[];
+  readonly body: FetchBody | undefined;
+  /** Length of a source, where it is known. */
+  readonly bodyLength: number | undefined;
+  /** Redirects that are followed, one more fails; undefined: a response that redirects is the answer. */
+  readonly redirectsMax: number | undefined;
+  readonly timeouts: FetchTimeouts;
+  /** Undefined: the system's certificates. */
+  readonly tls: FetchTls | undefined;
+}
+
+/** Methods that may be sent twice (RFC 9110 §9.2.2). */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+/** Fields that frame the message or speak about the connection, which is the gateway's. */
+const OWN_FIELDS: ReadonlySet<string> = new Set([
+  'connection',
+  'expect',
+  'http2-settings',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** Characters that URL parsers drop or that would end a request line. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for
+const UNSAFE = /[\x00-\x20\x7f]/;
+
+export function isIdempotent(method: string): boolean {
+  return IDEMPOTENT.has(method);
+}
+
+/** Scripts ask for the same again and again: what was parsed last. */
+const parsed = new Map<string, FetchUrl>();
+const PARSED_MAX = 256;
+/** Longer ones are mostly different. */
+const PARSED_LENGTH_MAX = 256;
+
+/** The URL of a text, perhaps relative to `base`; throws a GatewayError. */
+export function parseUrl(text: string, base?: FetchUrl): FetchUrl {
+  if (base !== undefined || text.length > PARSED_LENGTH_MAX) return parseAnew(text, base);
+  let url = parsed.get(text);
+  if (url === undefined) {
+    url = parseAnew(text, undefined);
+    if (parsed.size >= PARSED_MAX) parsed.clear();
+    parsed.set(text, url);
+  }
+  return url;
+}
+
+function parseAnew(text: string, base: FetchUrl | undefined): FetchUrl {
+  const shown = JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
+  if (text.length > URL_BYTES_MAX) {
+    throw invalid(
+      `Cannot fetch ${shown}: the URL has ${text.length} bytes and the limit is ${URL_BYTES_MAX}`,
+    );
+  }
+  if (UNSAFE.test(text)) throw invalid(`Cannot fetch ${shown}: the URL holds a blank or control character`);
+  let url: URL;
+  try {
+    url = new URL(text, base?.href);
+  } catch {
+    throw invalid(`Cannot fetch ${shown}: it is no URL`);
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    throw invalid(`Cannot fetch ${shown}: the scheme is neither "http" nor "https"`);
+  if (url.username !== '' || url.password !== '')
+    throw invalid(`Cannot fetch "${url.origin}": a URL with a password belongs into "authorization"`);
+  const { href, origin, pathname, search } = url;
+  return { href, origin, pathname, path: pathname + search };
+}
+
+/** Throws a GatewayError for a method that is none, or that would open a tunnel. */
+export function checkMethod(method: string): void {
+  if (!METHOD.test(method)) throw invalid(`Cannot fetch: ${JSON.stringify(method)} is no method`);
+  if (method === 'CONNECT') throw invalid('Cannot fetch with CONNECT: a tunnel is no response');
+}
+
+/** Throws a GatewayError for a field (lower-case name) that is not the script's to set. */
+export function checkOwnField(lowerName: string): void {
+  if (OWN_FIELDS.has(lowerName) || lowerName.startsWith(':'))
+    throw invalid(`Cannot fetch: the field "${lowerName}" belongs to the gateway`);
+}
+
+function invalid(message: string): GatewayError {
+  return new GatewayError('LGW_FETCH_INVALID', message, { luaCode: 'invalid' });
+}

@@ -1,0 +1,36 @@
+/** Limits of requests that go out: how many, how large, how long; nobody outside can make us hold more. */
+
+/** Fetches under way in one worker: each may hold a connection and 128 KiB. */
+export const FETCHES_MAX = 512;
+/** Fetches under way of one invocation: a page put together from many parts has a few dozen. */
+export const FETCHES_PER_INVOCATION_MAX = 64;
+/** Connections to one origin; further fetches wait for a free one. */
+export const CONNECTIONS_PER_ORIGIN_MAX = 128;
+/** Origins with a connection, idle ones too. */
+export const ORIGINS_MAX = 1024;
+/** Sets of TLS options with connections of their own; the one unused for longest makes room. */
+export const TLS_VARIANTS_MAX = 32;
+
+/** Response head, names and values together: what Node's own client allows four times over. */
+export const RESPONSE_HEAD_BYTES_MAX: number = 64 * 1024;
+/** Body bytes that wait for the script before the upstream is held back. */
+export const BODY_AHEAD_BYTES: number = 128 * 1024;
+/** Bytes one read of a body may gather (`"a"`); longer bodies are read in pieces or copied. */
+export const BODY_READ_BYTES_MAX: number = 64 * 1024 * 1024;
+/** A URL, as servers commonly accept it twice over. */
+export const URL_BYTES_MAX: number = 16 * 1024;
+/** Redirects followed unless the script says otherwise: what curl's users need at most. */
+export const REDIRECTS_DEFAULT = 10;
+/** And at most: what the fetch standard follows. */
+export const REDIRECTS_MAX = 20;
+
+/** An idle connection is closed after this time, or earlier when the server has said so. */
+export const KEEP_ALIVE_MS = 10_000;
+/** A server may ask for longer, up to this. */
+export const KEEP_ALIVE_MS_MAX = 60_000;
+/** From the call to the established connection, TLS included; an attempt nobody waits for any more ends after it too. */
+export const CONNECT_TIMEOUT_MS_MAX = 10_000;
+/** From the request's last byte to the response head. */
+export const HEAD_TIMEOUT_MS = 30_000;
+/** Between two pieces of a body that is waited for. */
+export const IDLE_TIMEOUT_MS = 30_000;

@@ -1,0 +1,161 @@
+/** A dictionary as JavaScript uses it: keys and string values are byte strings, one character a byte. */
+import { type Dictionary, KEY_BYTES_MAX, KEYS_DEFAULT, KEYS_MAX, type StoreMode } from './dictionary.ts';
+import { incrementError, limitError } from './failures.ts';
+import { VALUE_TYPE, Value } from './value.ts';
+
+/** A whole number is an integer of 64 bits; one beyond 2^53 is read as a BigInt. A string holds bytes (latin1). */
+export type SharedValue = boolean | number | bigint | string;
+
+/** How an entry that `incr` does not find begins. */
+export interface IncrementStart {
+  readonly init: number | bigint;
+  /** Seconds; 0 or none = it never expires. */
+  readonly ttl?: number;
+}
+
+const MS_PER_SECOND = 1000;
+/** Characters that are no bytes. */
+const NO_BYTES = /[^\0-\xff]/;
+
+/**
+ * The same entries that scripts see under `httpd.shared(name)`. Every call is atomic over all threads and waits for no
+ * other thread longer than that one's own call takes. Throws GatewayError with the code that scripts get (`luaCode`:
+ * limit, notfound, invalid, timeout), RangeError and TypeError for what is misuse.
+ */
+export class SharedDictionary {
+  readonly #dictionary: Dictionary;
+  readonly #key: Buffer = Buffer.allocUnsafe(KEY_BYTES_MAX + 1);
+  readonly #value = new Value();
+  readonly #initial = new Value();
+  readonly #out = new Value();
+
+  constructor(dictionary: Dictionary) {
+    this.#dictionary = dictionary;
+  }
+
+  /** The value; undefined if there is none. */
+  get(key: string): SharedValue | undefined {
+    return this.#dictionary.get(this.#key, 0, this.#takeKey(key), this.#out) ? this.#takeOut() : undefined;
+  }
+
+  /** Stores a value for `ttl` seconds; 0 = for ever. */
+  set(key: string, value: SharedValue, ttl = 0): void {
+    this.#store('set', key, value, ttl);
+  }
+
+  /** Stores a value if there is none yet; false if there is. */
+  add(key: string, value: SharedValue, ttl = 0): boolean {
+    return this.#store('add', key, value, ttl);
+  }
+
+  /** Stores a value if there is one already; false if not. */
+  replace(key: string, value: SharedValue, ttl = 0): boolean {
+    return this.#store('replace', key, value, ttl);
+  }
+
+  /** True if there was one. */
+  delete(key: string): boolean {
+    return this.#dictionary.delete(this.#key, 0, this.#takeKey(key));
+  }
+
+  /** Adds to a number and returns the sum. */
+  incr(key: string, by: number | bigint = 1, start?: IncrementStart): number | bigint {
+    fill(this.#value, by);
+    if (start !== undefined) fill(this.#initial, start.init);
+    const size = this.#takeKey(key);
+    const initial = start === undefined ? undefined : this.#initial;
+    const ttlMs = toMilliseconds(start?.ttl ?? 0);
+    const outcome = this.#dictionary.increment(this.#key, 0, size, this.#value, initial, ttlMs, this.#out);
+    if (outcome !== 'stored') throw incrementError(outcome, key);
+    return this.#takeOut() as number | bigint;
+  }
+
+  /** Seconds that an entry has left; 0 = it never expires, undefined = there is none. */
+  ttl(key: string): number | undefined {
+    const ms = this.#dictionary.ttl(this.#key, 0, this.#takeKey(key));
+    return ms === undefined ? undefined : ms / MS_PER_SECOND;
+  }
+
+  /** Sets the seconds that an entry has left; 0 = it never expires. False if there is none. */
+  expire(key: string, ttl: number): boolean {
+    return this.#dictionary.expire(this.#key, 0, this.#takeKey(key), toMilliseconds(ttl));
+  }
+
+  /** Keys, the one used last first. */
+  keys(limit: number = KEYS_DEFAULT): string[] {
+    if (!Number.isInteger(limit) || limit < 1 || limit > KEYS_MAX)
+      throw new RangeError(`The limit of keys is ${limit} (1 to ${KEYS_MAX} was expected)`);
+    return this.#dictionary.keys(limit);
+  }
+
+  /** Removes everything. */
+  flush(): void {
+    this.#dictionary.flush();
+  }
+
+  #store(mode: StoreMode, key: string, value: SharedValue, ttl: number): boolean {
+    fill(this.#value, value);
+    const size = this.#takeKey(key);
+    const outcome = this.#dictionary.store(mode, this.#key, 0, size, this.#value, toMilliseconds(ttl));
+    const valueSize = this.#value.size;
+    this.#value.clear();
+    if (outcome === 'limit') throw limitError(key, valueSize);
+    return outcome === 'stored';
+  }
+
+  #takeKey(key: string): number {
+    if (NO_BYTES.test(key))
+      throw new TypeError('A key is a byte string: characters above 255 have to be encoded');
+    // what is cut off still counts: a key that is too long is never found
+    this.#key.write(key, 'latin1');
+    return key.length;
+  }
+
+  #takeOut(): SharedValue {
+    const out = this.#out;
+    switch (out.type) {
+      case VALUE_TYPE.integer: {
+        const value = Number(out.integer);
+        return Number.isSafeInteger(value) ? value : out.integer;
+      }
+      case VALUE_TYPE.float:
+        return out.float;
+      case VALUE_TYPE.string: {
+        const text = Buffer.from(out.bytes.buffer, out.bytes.byteOffset, out.size).toString('latin1');
+        out.clear();
+        return text;
+      }
+      default:
+        return out.type === VALUE_TYPE.yes;
+    }
+  }
+}
+
+function fill(target: Value, value: SharedValue): void {
+  switch (typeof value) {
+    case 'boolean':
+      target.setBoolean(value);
+      return;
+    case 'bigint':
+      if (BigInt.asIntN(64, value) !== value) throw new RangeError(`${value} is no integer of 64 bits`);
+      target.setInteger(value);
+      return;
+    case 'number':
+      if (Number.isSafeInteger(value) && !Object.is(value, -0)) target.setInteger(BigInt(value));
+      else target.setFloat(value);
+      return;
+    case 'string':
+      if (NO_BYTES.test(value))
+        throw new TypeError('A string value holds bytes: characters above 255 have to be encoded');
+      target.setString(Buffer.from(value, 'latin1'), 0, value.length);
+      return;
+    default:
+      throw new TypeError(`A value is a boolean, a number, a BigInt or a string, not ${typeof value}`);
+  }
+}
+
+function toMilliseconds(seconds: number): number {
+  if (!(seconds >= 0 && seconds < Number.POSITIVE_INFINITY))
+    throw new RangeError(`The time to live is ${seconds} (seconds, 0 or more, were expected)`);
+  return seconds * MS_PER_SECOND;
+}

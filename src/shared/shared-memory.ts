@@ -1,0 +1,118 @@
+/** The memory of all dictionaries: made once by the supervisor, handed to every thread, freed of the locks of dead ones. */
+import { randomFillSync } from 'node:crypto';
+import { GatewayError } from '../base/errors.ts';
+import {
+  SHARED_BYTES_DEFAULT,
+  SHARED_BYTES_MAX,
+  SHARED_BYTES_MIN,
+  SHARED_NAME,
+  type SharedSize,
+} from '../base/shared-size.ts';
+import { HEADER, viewsOf } from './layout.ts';
+import { breakLock } from './lock.ts';
+import { type RepairOutcome, repair } from './repair.ts';
+
+/** Dictionaries that scripts may use without having been declared: their memory is address space until it is written. */
+export const UNDECLARED_MAX = 16;
+
+/** Goes to worker threads as it is. */
+export interface SharedMemory {
+  readonly declared: readonly { readonly name: string; readonly buffer: SharedArrayBuffer }[];
+  /** For names that were not declared, in the order in which `directory` names them. */
+  readonly spare: readonly SharedArrayBuffer[];
+  /** Names of the spare dictionaries in use, and how many. */
+  readonly directory: SharedArrayBuffer;
+}
+
+/** What a thread needs to use the dictionaries. */
+export interface SharedAccess {
+  readonly memory: SharedMemory;
+  /** The thread's number: 1 and more, never given twice. */
+  readonly owner: number;
+}
+
+/** A dictionary that a dead thread has left in the middle of a change. */
+export interface RepairReport {
+  readonly name: string;
+  readonly outcome: RepairOutcome;
+}
+
+/** Words of the directory. */
+export const DIRECTORY = { lock: 0, count: 16 } as const;
+/** Where the names stand: a byte with the length, then the name. */
+export const DIRECTORY_NAMES_AT = 128;
+export const DIRECTORY_NAME_BYTES = 64;
+
+/** Throws GatewayError for a name or size that cannot be, and when there is no memory. */
+export function createSharedMemory(sizes: readonly SharedSize[]): SharedMemory {
+  const names = new Set<string>();
+  for (const { name, bytes } of sizes) {
+    if (!SHARED_NAME.test(name)) throw new GatewayError('LGW_SHARED', `"${name}" is no name of a dictionary`);
+    if (!Number.isInteger(bytes) || bytes < SHARED_BYTES_MIN || bytes > SHARED_BYTES_MAX)
+      throw new GatewayError(
+        'LGW_SHARED',
+        `Size ${bytes} of dictionary "${name}" is not from ${SHARED_BYTES_MIN} to ${SHARED_BYTES_MAX} bytes`,
+      );
+    if (names.has(name)) throw new GatewayError('LGW_SHARED', `Dictionary "${name}" is declared twice`);
+    names.add(name);
+  }
+  return {
+    declared: sizes.map(({ name, bytes }) => {
+      const buffer = allocate(name, bytes);
+      makeDictionary(buffer);
+      return { name, buffer };
+    }),
+    spare: Array.from({ length: UNDECLARED_MAX }, () => allocate('(undeclared)', SHARED_BYTES_DEFAULT)),
+    directory: new SharedArrayBuffer(DIRECTORY_NAMES_AT + UNDECLARED_MAX * DIRECTORY_NAME_BYTES),
+  };
+}
+
+/** Makes memory of zeros a dictionary: all it lacks is the secret of its hash. */
+export function makeDictionary(buffer: SharedArrayBuffer): void {
+  const { words } = viewsOf(buffer);
+  const [seed0 = 0, seed1 = 0] = randomFillSync(new Int32Array(2));
+  words[HEADER.seed0] = seed0;
+  words[HEADER.seed1] = seed1;
+}
+
+function allocate(name: string, bytes: number): SharedArrayBuffer {
+  try {
+    // views of 8 bytes have to end with it
+    return new SharedArrayBuffer(Math.floor(bytes / 8) * 8);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new GatewayError('LGW_SHARED', `Cannot get ${bytes} bytes for dictionary "${name}"`, {
+      cause: error,
+    });
+  }
+}
+
+/** Breaks the locks of a thread that has ended and repairs what it was changing; tells what had to be repaired. */
+export function releaseOwner(memory: SharedMemory, owner: number): RepairReport[] {
+  const reports: RepairReport[] = [];
+  const release = (name: string, buffer: SharedArrayBuffer): void => {
+    const views = viewsOf(buffer);
+    breakLock(views.lock, HEADER.lock, owner, () => {
+      if (views.words[HEADER.dirty] !== 0) reports.push({ name, outcome: repair(views) });
+    });
+  };
+  // a name that was not written to its end does not count yet
+  breakLock(new Int32Array(memory.directory), DIRECTORY.lock, owner, () => undefined);
+  for (const { name, buffer } of memory.declared) release(name, buffer);
+  const names = undeclaredNames(memory);
+  for (const [i, buffer] of memory.spare.entries()) {
+    const name = names[i];
+    if (name !== undefined) release(name, buffer);
+  }
+  return reports;
+}
+
+/** Names of the undeclared dictionaries in use, in the order of `spare`. */
+export function undeclaredNames({ directory }: SharedMemory): string[] {
+  const count = Atomics.load(new Int32Array(directory), DIRECTORY.count);
+  return Array.from({ length: count }, (_, i) => {
+    const at = DIRECTORY_NAMES_AT + i * DIRECTORY_NAME_BYTES;
+    const slot = new Uint8Array(directory, at, DIRECTORY_NAME_BYTES);
+    return String.fromCharCode(...slot.subarray(1, 1 + (slot[0] as number)));
+  });
+}

@@ -1,0 +1,78 @@
+/** Dictionaries by name, as one thread sees them. */
+import { monotonicMs } from '../base/clock.ts';
+import { GatewayError } from '../base/errors.ts';
+import { SHARED_NAME } from '../base/shared-size.ts';
+import { Dictionary } from './dictionary.ts';
+import { viewsOf } from './layout.ts';
+import { LOCK_WAIT_MAX_MS, SharedLock } from './lock.ts';
+import {
+  DIRECTORY,
+  DIRECTORY_NAME_BYTES,
+  DIRECTORY_NAMES_AT,
+  makeDictionary,
+  type SharedAccess,
+  undeclaredNames,
+} from './shared-memory.ts';
+
+export class SharedStore {
+  readonly #access: SharedAccess;
+  readonly #lock: SharedLock;
+  readonly #lockWaitMaxMs: number;
+  readonly #opened = new Map<string, Dictionary>();
+
+  constructor(access: SharedAccess, lockWaitMaxMs: number = LOCK_WAIT_MAX_MS) {
+    const { memory, owner } = access;
+    this.#access = access;
+    this.#lockWaitMaxMs = lockWaitMaxMs;
+    this.#lock = new SharedLock(new Int32Array(memory.directory), DIRECTORY.lock, owner, lockWaitMaxMs);
+  }
+
+  /**
+   * The dictionary of this name, the same in all threads. One that was not declared is taken from those that are spare;
+   * throws GatewayError (`limit`) when there is none left, RangeError for what is no name.
+   */
+  open(name: string): Dictionary {
+    const opened = this.#opened.get(name);
+    if (opened !== undefined) return opened;
+    if (!SHARED_NAME.test(name))
+      throw new RangeError(
+        `"${name}" is no name of a dictionary (1 to 63 of letters, digits, "_", "." and "-" were expected)`,
+      );
+    const { memory, owner } = this.#access;
+    const declared = memory.declared.find((one) => one.name === name);
+    const buffer = declared?.buffer ?? this.#claim(name);
+    const dictionary = new Dictionary(viewsOf(buffer), owner, monotonicMs, this.#lockWaitMaxMs);
+    this.#opened.set(name, dictionary);
+    return dictionary;
+  }
+
+  #claim(name: string): SharedArrayBuffer {
+    const { memory } = this.#access;
+    this.#lock.acquire();
+    try {
+      const names = undeclaredNames(memory);
+      const known = names.indexOf(name);
+      const index = known === -1 ? names.length : known;
+      const buffer = memory.spare[index];
+      if (buffer === undefined)
+        throw new GatewayError(
+          'LGW_SHARED',
+          `Cannot open dictionary "${name}": ${memory.spare.length} undeclared ones are in use and the limit is ${memory.spare.length}`,
+          { luaCode: 'limit' },
+        );
+      if (known === -1) {
+        makeDictionary(buffer);
+        const slot = Buffer.from(
+          memory.directory,
+          DIRECTORY_NAMES_AT + index * DIRECTORY_NAME_BYTES,
+          DIRECTORY_NAME_BYTES,
+        );
+        slot[0] = slot.write(name, 1, 'latin1');
+        Atomics.store(new Int32Array(memory.directory), DIRECTORY.count, index + 1);
+      }
+      return buffer;
+    } finally {
+      this.#lock.release();
+    }
+  }
+}
