@@ -1,10 +1,11 @@
 /** Encodes field sections (RFC 7541) with a dynamic table: what is likely to repeat is indexed, secrets never are. */
 import { DynamicTable, ENTRY_OVERHEAD_BYTES } from './dynamic-table.ts';
 import { huffmanEncode, huffmanLength } from './huffman.ts';
-import { STATIC_INDEX_OF_NAME, STATIC_LAST, STATIC_NAMES, STATIC_VALUES } from './static-table.ts';
+import { INDEXING, type LiteralPattern, NEVER_INDEXED, nameRule, WITHOUT_INDEXING } from './name-rules.ts';
+import { STATIC_INDEX_OF_NAME, STATIC_LAST, STATIC_VALUES } from './static-table.ts';
 
-// What is indexed: fields whose name is not known for values of their own (VARYING), that take at most a quarter of the
-// table, and whose name does not stand in it already with values that nobody asked for again. An entry costs the peer
+// What is indexed: fields whose name is not known for values of their own (name-rules.ts), that take at most a quarter of
+// the table, and whose name does not stand in it already with values that nobody asked for again. An entry costs the peer
 // memory and us a search, and it moves all others one step nearer to their end: it has to be paid back by repetition.
 
 /** The table we use at most, whatever the peer would keep. */
@@ -24,53 +25,9 @@ const CODE_BYTES_MAX = 4;
 /** Beside the bytes of name and value: integers, and twice a short string in the Huffman code before it is given up. */
 const FIELD_OVERHEAD_BYTES = 3 * INTEGER_BYTES_MAX + 2 * SHORT_STRING * CODE_BYTES_MAX;
 
-/** Secrets: a table must not tell by its size what they are, nor any hop keep them (RFC 7541 §7.1.3). */
-const SECRET: readonly string[] = [
-  'authorization',
-  'authentication-info',
-  'proxy-authorization',
-  'proxy-authentication-info',
-  'cookie',
-  'set-cookie',
-  'www-authenticate',
-  'proxy-authenticate',
-  'x-api-key',
-  'x-auth-token',
-  'x-csrf-token',
-  'x-xsrf-token',
-];
-
-/** Values that differ from one response to the next: they would only push others out. */
-const VARYING: readonly string[] = [
-  ':path',
-  'age',
-  'content-digest',
-  'content-disposition',
-  'content-length',
-  'content-range',
-  'etag',
-  'expires',
-  'last-modified',
-  'location',
-  'repr-digest',
-  'server-timing',
-  'x-request-id',
-];
-
-/** How a literal begins (RFC 7541 §6.2), and the bits of its index. */
-const INDEXING = 0x40;
-const WITHOUT_INDEXING = 0x00;
-const NEVER_INDEXED = 0x10;
+/** How an indexed field and a size update begin (RFC 7541 §6.1 and §6.3). */
 const INDEXED_FIELD = 0x80;
 const SIZE_UPDATE = 0x20;
-
-/** What is known of a name. */
-interface NameRule {
-  readonly literal: typeof INDEXING | typeof WITHOUT_INDEXING | typeof NEVER_INDEXED;
-  /** The first and the last index of the static table with this name; 0 = none. */
-  readonly first: number;
-  readonly last: number;
-}
 
 interface SentEntry {
   readonly name: string;
@@ -125,8 +82,7 @@ export class HpackEncoder {
   /** Adds a field: a lower-case name and its value, byte strings. */
   field(name: string, value: string): void {
     this.#reserve(name.length + value.length + FIELD_OVERHEAD_BYTES);
-    const rule = RULES.get(name) ?? UNKNOWN_NAME;
-    const { literal, first, last } = rule;
+    const { literal, first, last } = nameRule(name);
     if (literal === NEVER_INDEXED) {
       this.#literal(literal, first, name, value);
       return;
@@ -235,7 +191,7 @@ export class HpackEncoder {
     this.#tableState += 1;
   }
 
-  #literal(pattern: NameRule['literal'], nameIndex: number, name: string, value: string): void {
+  #literal(pattern: LiteralPattern, nameIndex: number, name: string, value: string): void {
     this.#integer(pattern, pattern === INDEXING ? 6 : 4, nameIndex);
     if (nameIndex === 0) this.#string(name);
     this.#string(value);
@@ -318,14 +274,5 @@ function encodedDate(date: string): Uint8Array {
   return datedBytes;
 }
 
-const RULES: ReadonlyMap<string, NameRule> = new Map(
-  [...STATIC_INDEX_OF_NAME.keys(), ...SECRET, ...VARYING].map((name): [string, NameRule] => {
-    const first = STATIC_INDEX_OF_NAME.get(name) ?? 0;
-    let literal: NameRule['literal'] = VARYING.includes(name) ? WITHOUT_INDEXING : INDEXING;
-    if (SECRET.includes(name)) literal = NEVER_INDEXED;
-    return [name, { literal, first, last: STATIC_NAMES.lastIndexOf(name) }];
-  }),
-);
-const UNKNOWN_NAME: NameRule = { literal: INDEXING, first: 0, last: -1 };
 const CONTENT_LENGTH_INDEX = STATIC_INDEX_OF_NAME.get('content-length') as number;
 const DATE_INDEX = STATIC_INDEX_OF_NAME.get('date') as number;
