@@ -71,7 +71,7 @@ function judge(
   scenario: Scenario,
   samples: ReadonlyMap<PeerName, readonly Sample[]>,
 ): Verdict[] {
-  const own = samples.get('lgateway');
+  const own = samples.get(threshold.by ?? 'lgateway');
   const other = threshold.of === undefined ? undefined : samples.get(threshold.of);
   const metric = scenario.metrics.find(({ key }) => key === threshold.metric);
   if (own === undefined || metric === undefined || (threshold.of !== undefined && other === undefined))

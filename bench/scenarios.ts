@@ -20,12 +20,13 @@ export interface Metric {
   readonly combine: 'median' | 'max';
 }
 
-/** Holds for lgateway; with `of`, for the median of its ratio to that peer in the same round. */
+/** Holds for lgateway, or for `by`; with `of`, for the median of its ratio to that peer in the same round. */
 export interface Threshold {
   readonly metric: string;
   readonly bound: 'at most' | 'at least';
   readonly value: number;
   readonly of?: PeerName;
+  readonly by?: PeerName;
 }
 
 export interface Scenario {
@@ -93,6 +94,14 @@ export const SCENARIOS: readonly Scenario[] = [
   hello('hello-h2-20', 'hello, HTTP/2, 10 connections × 20 streams', 'h2', 20, 1.35),
   hello('hello-h2-1', 'hello, HTTP/2, 10 connections × 1 stream', 'h2', 1, 1.25),
   hello('hello-h1', 'hello, HTTP/1.1 keep-alive, 10 connections', 'http/1.1', 1, 1.25),
+  {
+    name: 'module:hello',
+    title: 'hello of a TypeScript module, HTTP/2, 10 connections × 20 streams; node by its compatibility API',
+    handler: 'module-hello',
+    measure: load({ handler: 'module-hello', protocol: 'h2', connections: CONNECTIONS, streams: 20 }),
+    metrics: [CPU_US, REQUESTS],
+    thresholds: [{ metric: 'cpuUs', bound: 'at most', value: 1, of: 'node-compat', by: 'module' }],
+  },
   {
     name: 'env-h2-20',
     title: 'listing of environment and request fields, HTTP/2, 10 connections × 20 streams',

@@ -11,6 +11,7 @@ import { withMappings } from './config/ready-made-mappings.ts';
 import { compileLuaModule } from './lua/wasm-module.ts';
 import { gatewayBanner } from './supervisor/banner.ts';
 import { type BackgroundChannel, backgroundChannel, startInBackground } from './supervisor/daemon.ts';
+import { type Inheritance, takeInheritedSockets } from './supervisor/inherited-sockets.ts';
 import { formatAddress } from './supervisor/listener.ts';
 import { LogSink } from './supervisor/log-sink.ts';
 import { type Ending, handleSignals } from './supervisor/signals.ts';
@@ -35,8 +36,7 @@ async function main(words: readonly string[]): Promise<number> {
       process.stderr.write(`lgateway: ${result.message}\nTry "lgateway --help"\n`);
       return EXIT_USAGE;
     case 'run':
-      if (result.config.daemon && channel === undefined) return await runInBackground(words, result.config);
-      return await runHere(result.config, channel);
+      return await run(words, result.config, channel);
   }
 }
 
@@ -51,10 +51,31 @@ async function readCommandLine(words: readonly string[]): Promise<ParseResult> {
   });
 }
 
-async function runInBackground(words: readonly string[], config: Config): Promise<number> {
+async function run(
+  words: readonly string[],
+  config: Config,
+  channel: BackgroundChannel | undefined,
+): Promise<number> {
+  let inherited: Inheritance;
+  try {
+    inherited = takeInheritedSockets(process.env, process.pid, 'https');
+  } catch (error) {
+    await report(error, channel);
+    return EXIT_FAILURE;
+  }
+  if (config.daemon && channel === undefined) return await runInBackground(words, config, inherited);
+  return await runHere(config, inherited, channel);
+}
+
+async function runInBackground(
+  words: readonly string[],
+  config: Config,
+  { sockets }: Inheritance,
+): Promise<number> {
   try {
     const main = fileURLToPath(import.meta.url);
-    process.stdout.write(await startInBackground({ main, argv: words, logFile: config.logFile }));
+    const background = { main, argv: words, logFile: config.logFile, inherited: sockets };
+    process.stdout.write(await startInBackground(background));
     return EXIT_OK;
   } catch (error) {
     showFailure(messageOf(error));
@@ -62,20 +83,29 @@ async function runInBackground(words: readonly string[], config: Config): Promis
   }
 }
 
-async function runHere(config: Config, channel: BackgroundChannel | undefined): Promise<number> {
+async function runHere(
+  config: Config,
+  { sockets, notice }: Inheritance,
+  channel: BackgroundChannel | undefined,
+): Promise<number> {
   let sink: LogSink | undefined;
   try {
     // in the background there is no terminal: without a file the lines go nowhere
     sink = new LogSink({ file: config.logFile ?? (channel === undefined ? undefined : null) });
-    return await serve(withMappings(config), sink, channel);
+    if (notice !== undefined) createLogger(config.logLevel, 'supervisor', sink.write).warn(notice);
+    return await serve({ ...withMappings(config), inherited: sockets }, sink, channel);
   } catch (error) {
-    const message = error instanceof GatewayError ? error.message : stackOf(error);
-    if (channel === undefined) showFailure(message);
-    else await channel.failed(message);
+    await report(error, channel);
     return EXIT_FAILURE;
   } finally {
     await sink?.flush(LAST_WORDS_MS);
   }
+}
+
+async function report(error: unknown, channel: BackgroundChannel | undefined): Promise<void> {
+  const message = error instanceof GatewayError ? error.message : stackOf(error);
+  if (channel === undefined) showFailure(message);
+  else await channel.failed(message);
 }
 
 /** Starts, serves until a signal ends it. Rejects when the start fails; then nothing is left behind. */

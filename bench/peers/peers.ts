@@ -4,7 +4,9 @@ import { fileURLToPath } from 'node:url';
 export type PeerName =
   | 'lgateway'
   | 'against'
+  | 'module'
   | 'node'
+  | 'node-compat'
   | 'nginx-lua'
   | 'haproxy-lua'
   | 'lighttpd-magnet'
@@ -23,7 +25,8 @@ export type HandlerName =
   | 'small-reads'
   | 'echo'
   | 'busy'
-  | 'shared-incr';
+  | 'shared-incr'
+  | 'module-hello';
 
 /** Values for the `{{PLACEHOLDERS}}` of the templates. */
 export interface PeerFiles {
@@ -61,6 +64,8 @@ export interface Peer {
   readonly packages?: string;
 }
 
+const MODULE_SERVER = fileURLToPath(new URL('module-server.js', import.meta.url));
+const BARE_COMPAT_SERVER = fileURLToPath(new URL('bare-compat-server.js', import.meta.url));
 const BARE_NODE_SERVER = fileURLToPath(new URL('bare-node-server.js', import.meta.url));
 
 /** Every peer; `against` is another build of the gateway. Builds are named by their compiled `main.js`. */
@@ -91,6 +96,26 @@ function gatewayPeer(name: PeerName, main: string): Peer {
 }
 
 const OTHER_PEERS: readonly Peer[] = [
+  {
+    name: 'module',
+    program: process.execPath,
+    arguments: ({ files, workers }) => [
+      ...[MODULE_SERVER, files.CERTIFICATE, files.KEY, files.PORT, String(workers)],
+    ],
+    templates: [],
+    handlers: ['module-hello'],
+    versionArguments: ['--version'],
+    requires: [],
+  },
+  {
+    name: 'node-compat',
+    program: process.execPath,
+    arguments: ({ files }) => [BARE_COMPAT_SERVER, files.CERTIFICATE, files.KEY, files.PORT, files.BODY],
+    templates: [],
+    handlers: ['module-hello'],
+    versionArguments: ['--version'],
+    requires: [],
+  },
   {
     name: 'node',
     program: process.execPath,

@@ -1,5 +1,6 @@
 /** One call of a handler: joins an exchange with the coroutine that answers it, and ends both on one path. */
 import type { GatewayError } from '../base/errors.ts';
+import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 import { Scope } from '../base/scope.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -10,16 +11,13 @@ import type { LuaThread } from '../lua/lua-exports.ts';
 import type { HandlerFunction, HandlerOptions, LoadedScript } from './loaded-script.ts';
 import { currentRun, type LuaRun, type RunOwner } from './lua-run.ts';
 import { PreloadLinks } from './preload-links.ts';
-import { nextRequestNumber, requestIdOf } from './request-id.ts';
 import { TaskGroup } from './task-group.ts';
 
 /** The call that runs now, itself or one of its tasks; raises where none does, as while a script is loaded. */
 export function currentInvocation(scheduler: CoroutineScheduler): Invocation {
   const run = currentRun(scheduler);
   if (run instanceof Invocation) return run;
-  throw new LuaError(
-    run === undefined ? 'called outside of a request' : 'called in a timer, which has no client',
-  );
+  throw new LuaError(run?.hasNoClient ?? 'called outside of a request');
 }
 
 export class Invocation implements LuaRun, RunOwner {

@@ -4,6 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Counters } from '../base/counters.ts';
 import { type GatewayError, messageOf } from '../base/errors.ts';
 import type { LogFields, Logger, LogLevel } from '../base/logger.ts';
+import type { ScriptMode } from '../base/script-mode.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
 import type { FileSystem } from '../file/file-system.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
@@ -33,9 +34,12 @@ import { currentRun, type LuaRun } from './lua-run.ts';
 import { LuaStreams } from './lua-streams.ts';
 import { installOsLibrary } from './os-library.ts';
 import { installPackageLibrary, packagePath } from './package-library.ts';
+import { installPackagedModules } from './packaged-modules.ts';
 import { RateLimit } from './rate-limit.ts';
 import { RequestTables } from './request-tables.ts';
+import { enterSandbox } from './sandbox.ts';
 import { nameInside } from './script-file.ts';
+import { ScriptShape } from './script-shape.ts';
 import { type OnceClaims, Timers } from './timers.ts';
 import { installWarnings } from './warnings.ts';
 
@@ -61,6 +65,8 @@ export interface ScriptOptions {
   /** Bytes a state may grow to, as compiled into the module. */
   readonly memoryBytesMax: number;
   readonly workerCount: number;
+  /** What the script is; undefined = it shows when it has been loaded. */
+  readonly mode: ScriptMode | undefined;
   /** Decides which of all workers runs a timer with `once`. */
   readonly onceClaims: OnceClaims;
 }
@@ -119,6 +125,9 @@ export class LoadedScript {
   readonly #options: ScriptOptions;
   readonly #watch: ScriptWatch;
   readonly #handlers = new Map<string, Handler>();
+  /** Instead of handlers: answers every path. */
+  #answersAll: Handler | undefined;
+  #mode: ScriptMode = 'lhttpd';
   /** Calls of handlers and timers under way. */
   readonly #runs = new Set<LuaRun>();
   readonly #chunks: ChunkLoader;
@@ -197,6 +206,7 @@ export class LoadedScript {
       fileSystem,
       packagePath(nameInside(fileSystem, options.script), options.rights.luaPath),
     );
+    installPackagedModules(state);
     installWarnings(state, (line) => this.#warn(line));
     this.timers = new Timers(this, options.onceClaims);
     installHttpdModule(this);
@@ -237,7 +247,26 @@ export class LoadedScript {
 
   /** The handler registered under exactly `name`. */
   find(name: string): Handler | undefined {
-    return this.#handlers.get(name);
+    return this.#answersAll ?? this.#handlers.get(name);
+  }
+
+  /** Makes the function on top of the stack, which takes nothing, the handler of every path. */
+  answerAll(L: LuaThread): void {
+    const handler: HandlerFunction = { reference: this.state.keep(L), takesTables: false };
+    const { limits } = this.#options;
+    this.answerAllBy({
+      handle: (exchange, route) => this.#invoke(handler, limits, exchange, route),
+    });
+  }
+
+  /** Makes `handler` that of every path. */
+  answerAllBy(handler: Handler): void {
+    this.#answersAll = handler;
+  }
+
+  /** What the script is. */
+  get mode(): ScriptMode {
+    return this.#mode;
   }
 
   /** Registers the function on top of the stack. The first registration of a name holds. */
@@ -322,6 +351,7 @@ export class LoadedScript {
   /** Resolves when no run is left. No exchange may come any more; timers end, those that run within `graceMs`. */
   retire(graceMs: number): Promise<void> {
     this.timers.retire(graceMs);
+    for (const run of this.#runs) run.retire?.();
     return this.idle();
   }
 
@@ -352,11 +382,14 @@ export class LoadedScript {
 
   #run(): void {
     const { script, fileSystem } = this.#options;
+    const shape = new ScriptShape(this, this.#options.mode);
+    if (this.#options.rights.sandboxed) enterSandbox(this.state);
     this.#chunks.loadFile(this.state.mainThread, nameInside(fileSystem, script), 'bt', script);
-    this.scheduler.call(0, 0, LOAD_LIMIT_MS);
+    this.scheduler.call(0, 1, LOAD_LIMIT_MS);
+    this.#mode = shape.settle(this.#handlers.size > 0);
     // a script that needs that much from the start would be loaded again and again
     this.#overgrown = this.#hasOvergrown();
-    if (this.#handlers.size === 0) {
+    if (this.#mode === 'lhttpd' && this.#handlers.size === 0) {
       this.logger.warn('Script registered no handler', { mapping: this.#options.prefix, script });
     }
   }

@@ -3,6 +3,7 @@
  * or has grown too large, and retires it when a reload has brought another.
  */
 import { GatewayError, messageOf } from '../base/errors.ts';
+import type { ScriptMode } from '../base/script-mode.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Handler, Mapping, Route } from '../http/handler.ts';
 import { LoadedScript, type ScriptOptions, type ScriptWatch } from './loaded-script.ts';
@@ -59,6 +60,11 @@ export class LuaMapping implements Mapping, ScriptWatch {
     } catch (error) {
       throw new GatewayError('LGW_SCRIPT', `Cannot load "${script}": ${messageOf(error)}`, { cause: error });
     }
+  }
+
+  /** What the script is, once it has been loaded. */
+  get mode(): ScriptMode | undefined {
+    return this.#script?.mode;
   }
 
   /** Exchanges come from now on: timers begin. */

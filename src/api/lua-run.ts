@@ -10,6 +10,8 @@ export interface LuaRun extends CpuBudget {
   readonly number: number;
   /** Joins log lines, also where there is no request. */
   readonly requestId: string;
+  /** Why the functions for a client cannot be used; undefined in a handler. */
+  readonly hasNoClient?: string;
   /** What the run opened and what ends with it at the latest. */
   readonly scope: Scope;
   /** Its files take turns with those of other runs, not with each other. */
@@ -24,6 +26,8 @@ export interface LuaRun extends CpuBudget {
   tasksEnded(): void;
   /** Ends it from outside; a client gets `status` if it has got nothing yet. */
   cancel(status: number): void;
+  /** Another state takes over: ends it as soon as nobody waits for it. */
+  retire?(): void;
   /** Ends it when it has taken longer than it may. */
   checkTime(now: number): void;
 }

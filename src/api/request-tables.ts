@@ -3,6 +3,7 @@
  * they are filled from waits inside the VM: a packed string, or for requests that repeat two tables to be copied.
  */
 import { httpDate } from '../base/clock.ts';
+import { fullRequestNumber, requestIdOf } from '../base/request-id.ts';
 import type { Exchange, Fields } from '../http/exchange.ts';
 import { fieldValue } from '../http/fields.ts';
 import type { Route } from '../http/handler.ts';
@@ -10,7 +11,6 @@ import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { Reference, State } from '../lua/state.ts';
 import { factsOf, packRequest, type RequestFacts, unpackRequest } from './request-facts.ts';
-import { fullRequestNumber, requestIdOf } from './request-id.ts';
 
 /** What is the same for all requests of a mapping. */
 export interface MappingFacts {

@@ -1,11 +1,12 @@
 /** One call of a timer's function: a run without a client, bounded in CPU time and in all its time. */
+
+import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 import { Scope } from '../base/scope.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
 import type { Coroutine, LimitReached } from '../lua/coroutine.ts';
 import type { Reference } from '../lua/state.ts';
 import type { HandlerOptions, LoadedScript } from './loaded-script.ts';
 import type { LuaRun, RunOwner } from './lua-run.ts';
-import { nextRequestNumber, requestIdOf } from './request-id.ts';
 import { TaskGroup } from './task-group.ts';
 
 export class TimerRun implements LuaRun, RunOwner {
@@ -14,6 +15,7 @@ export class TimerRun implements LuaRun, RunOwner {
   readonly operationOwner: OperationOwner = new OperationOwner();
   readonly tasks: TaskGroup = new TaskGroup(() => this.tasksEnded());
   cpuUsedMs = 0;
+  readonly hasNoClient = 'called in a timer, which has no client';
   readonly #script: LoadedScript;
   readonly #timerNumber: number;
   readonly #limits: HandlerOptions;

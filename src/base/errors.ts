@@ -3,7 +3,8 @@
 /** Stable codes, for logs, for `code` in Lua and for programs that embed the gateway. */
 export type ErrorCode = `LGW_${string}`;
 
-interface GatewayErrorOptions {
+/** What may be known of a failure. */
+export interface GatewayErrorOptions {
   /** HTTP status that describes the failure, where one fits. */
   readonly status?: number;
   /** The short word a Lua script sees as third result: timeout closed limit denied refused notfound invalid io. */

@@ -6,6 +6,8 @@ export interface ScriptRights {
   readonly allowsBytecode: boolean;
   /** Programs that may be started under a virtual root; without one, any may be. */
   readonly commands: readonly string[];
+  /** Scripts see the language and its pure libraries only. */
+  readonly sandboxed: boolean;
   /** Variables of the environment that `os.getenv` shows. */
   readonly variables: readonly string[];
 }
@@ -14,5 +16,6 @@ export const DEFAULT_SCRIPT_RIGHTS: ScriptRights = {
   luaPath: '',
   allowsBytecode: false,
   commands: [],
+  sandboxed: false,
   variables: [],
 };

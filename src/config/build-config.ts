@@ -1,8 +1,8 @@
 /** From the texts that were given for each option to a checked Config. */
 import { DEFAULT_SCRIPT_RIGHTS } from '../base/script-rights.ts';
 import type { SharedSize } from '../base/shared-size.ts';
-import type { Config } from './config.ts';
-import { readMappings } from './mappings.ts';
+import type { Config, MappingConfig } from './config.ts';
+import { readMappings, withModes } from './mappings.ts';
 import {
   type DefaultedOption,
   type FlagOption,
@@ -29,7 +29,7 @@ export function buildConfig(texts: OptionTexts): Config {
   const debugLevel = answers.value(OPTIONS.debug) ?? 0;
   const quietLevel = answers.value(OPTIONS.logLevel) ?? DEFAULT_LOG_LEVEL;
   return {
-    mappings: readMappings(answers.tuples(OPTIONS.lua).map(([prefix = '', script = '']) => [prefix, script])),
+    mappings: readScripts(answers),
     certificateFiles: readCertificateFiles(answers),
     listen: { address, port: answers.valueOrDefault(OPTIONS.port) },
     cleartext: answers.value(OPTIONS.http),
@@ -45,6 +45,7 @@ export function buildConfig(texts: OptionTexts): Config {
     rights: {
       luaPath: answers.value(OPTIONS.luaPath) ?? DEFAULT_SCRIPT_RIGHTS.luaPath,
       allowsBytecode: answers.has(OPTIONS.allowBytecode),
+      sandboxed: answers.has(OPTIONS.sandbox),
       commands: answers.value(OPTIONS.allowRun) ?? DEFAULT_SCRIPT_RIGHTS.commands,
       variables: answers.value(OPTIONS.allowEnv) ?? DEFAULT_SCRIPT_RIGHTS.variables,
     },
@@ -66,6 +67,14 @@ export function buildConfig(texts: OptionTexts): Config {
       timeLimitMs: answers.valueOrDefault(OPTIONS.timeLimit),
     },
   };
+}
+
+/** `--script FILE` is short for `--lua / FILE`. */
+function readScripts(answers: Answers): MappingConfig[] {
+  const pairs = answers.tuples(OPTIONS.lua).map(([prefix = '', script = '']) => [prefix, script] as const);
+  const script = answers.value(OPTIONS.script);
+  const modes = answers.tuples(OPTIONS.mode).map(([mode = '']) => mode);
+  return withModes(readMappings(script === undefined ? pairs : [...pairs, ['/', script]]), modes);
 }
 
 function readCertificateFiles(answers: Answers): Config['certificateFiles'] {

@@ -1,15 +1,20 @@
 /** The configuration of one run: what the command line or an embedding program asked for, checked and complete. */
 import type { LogLevel } from '../base/logger.ts';
+import type { ScriptMode } from '../base/script-mode.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
 import type { SharedSize } from '../base/shared-size.ts';
 import type { Limits } from './limits.ts';
 
-/** `-l PREFIX SCRIPT`: one script behind one path prefix. */
+/** `-l PREFIX SCRIPT`, or a module of an embedding program: what stands behind one path prefix. */
 export interface MappingConfig {
   /** Starts with `/`; no doubled and no trailing `/`. Text, not yet bytes: request paths are compared in UTF-8. */
   readonly prefix: string;
-  /** As given; resolved inside the root. SCRIPT_FILENAME shows it like this. */
+  /** As given; resolved inside the root. SCRIPT_FILENAME shows it like this. A module: its `file:` URL. */
   readonly script: string;
+  /** What `script` is; default: a Lua script. */
+  readonly kind?: 'module';
+  /** What the script is; undefined = it shows when it has been loaded. */
+  readonly mode?: ScriptMode | undefined;
 }
 
 /** A TCP address to listen on. */
@@ -18,6 +23,13 @@ export interface ListenAddress {
   readonly address: string | undefined;
   /** 0..65535; 0 = any free port. */
   readonly port: number;
+}
+
+/** A listening socket that this process was started with. */
+export interface InheritedSocket {
+  readonly descriptor: number;
+  /** https is TLS with HTTP/2 and HTTP/1.1, http the same without TLS. */
+  readonly scheme: 'https' | 'http';
 }
 
 /** Whose HTTP/2 sessions serve: those of node:http2, or our own. */
@@ -30,9 +42,14 @@ export interface Config {
   readonly mappings: readonly MappingConfig[];
   /** PEM or DER files of `-c` and `-k`; undefined = a development certificate. */
   readonly certificateFiles: { readonly certificate: string; readonly key: string } | undefined;
-  readonly listen: ListenAddress;
+  /** The TLS listener; undefined = none. */
+  readonly listen: ListenAddress | undefined;
   /** Cleartext HTTP/1.1 + h2c listener (`--http`); undefined = none. */
   readonly cleartext: ListenAddress | undefined;
+  /** Sockets that listen already, in the place of `listen` and `cleartext`; default: none. */
+  readonly inherited?: readonly InheritedSocket[];
+  /** TCP_NODELAY for HTTP/1.x (HTTP/2 always has it); default true. */
+  readonly noDelay?: boolean;
   readonly http2: Http2Layer;
   /** User to become after binding and after the key has been read. */
   readonly user: string | undefined;

@@ -1,4 +1,5 @@
 /** Turns the values of `-l PREFIX SCRIPT` into mappings whose prefixes can be reached, each once. */
+import { SCRIPT_MODES, type ScriptMode } from '../base/script-mode.ts';
 import type { MappingConfig } from './config.ts';
 import { quote, UsageError } from './usage-error.ts';
 
@@ -32,4 +33,29 @@ export function readMappings(pairs: readonly (readonly [prefix: string, script: 
     byPrefix.set(prefix, { prefix, script });
   }
   return [...byPrefix.values()];
+}
+
+/** Gives mappings the modes of `--mode [PREFIX=]MODE`; throws UsageError for what is no mode, or no prefix of a mapping. */
+export function withModes(mappings: readonly MappingConfig[], texts: readonly string[]): MappingConfig[] {
+  let general: ScriptMode | undefined;
+  const byPrefix = new Map<string, ScriptMode>();
+  for (const text of texts) {
+    const at = text.lastIndexOf('=');
+    const mode = SCRIPT_MODES.find((name) => name === text.slice(at + 1));
+    if (mode === undefined)
+      throw new UsageError(
+        `Option --mode wants one of ${SCRIPT_MODES.join(', ')}, alone or as PREFIX=MODE, not ${quote(text)}`,
+      );
+    const prefix = at === -1 ? undefined : normalizePrefix(text.slice(0, at));
+    if (at === -1 ? general !== undefined : prefix !== undefined && byPrefix.has(prefix))
+      throw new UsageError(`Option --mode names a mode for the same scripts twice: ${quote(text)}`);
+    if (at === -1) general = mode;
+    else if (prefix === undefined || !mappings.some((mapping) => mapping.prefix === prefix))
+      throw new UsageError(`Option --mode names the prefix ${quote(text.slice(0, at))}, which no -l has`);
+    else byPrefix.set(prefix, mode);
+  }
+  return mappings.map((mapping) => {
+    const mode = byPrefix.get(mapping.prefix) ?? general;
+    return mode === undefined ? mapping : { ...mapping, mode };
+  });
 }

@@ -1,6 +1,7 @@
 /** The table of all command-line options: parsing, help, completion and defaults are read from it. */
 import { availableParallelism } from 'node:os';
 import { LOG_LEVELS, type LogLevel } from '../base/logger.ts';
+import { SCRIPT_MODES } from '../base/script-mode.ts';
 import { SHARED_BYTES_DEFAULT, type SharedSize } from '../base/shared-size.ts';
 import { DEFAULT_HTTP2_LAYER, HTTP2_LAYERS, type Http2Layer, type ListenAddress } from './config.ts';
 import { DEFAULT_LIMITS, LIMIT_BOUNDS } from './limits.ts';
@@ -29,6 +30,9 @@ import {
 
 interface OptionTable {
   readonly lua: TupleOption;
+  readonly script: ValueOption<string>;
+  readonly mode: TupleOption;
+  readonly sandbox: FlagOption;
   readonly root: ValueOption<string>;
   readonly luaPath: ValueOption<string>;
   readonly allowBytecode: FlagOption;
@@ -84,6 +88,29 @@ export const OPTIONS: OptionTable = {
     arguments: ['PREFIX', 'SCRIPT'],
     group: 'Scripts',
     help: 'serve the Lua SCRIPT under the path PREFIX; may be given many times (without it, the handlers/ of the package are served)',
+  },
+  script: {
+    kind: 'value',
+    name: 'script',
+    short: 's',
+    argument: 'FILE',
+    value: name('a file name'),
+    isFile: true,
+    group: 'Scripts',
+    help: 'serve the Lua script FILE under the path /, as -l / FILE does',
+  },
+  mode: {
+    kind: 'tuple',
+    name: 'mode',
+    arguments: ['[PREFIX=]MODE'],
+    group: 'Scripts',
+    help: `what the scripts are, or the one of PREFIX: ${SCRIPT_MODES.join(', ')}; without it that shows when they have been loaded`,
+  },
+  sandbox: {
+    kind: 'flag',
+    name: 'sandbox',
+    group: 'Scripts',
+    help: 'scripts see the language, its pure libraries and what their mode offers: no io, os (but its clocks), require, load or debug',
   },
   root: {
     kind: 'value',

@@ -8,6 +8,8 @@ import type { StallWatch } from './stall-watch.ts';
 /** A final head as it goes to the wire: names and values are checked, bodyless statuses known. */
 export interface ResponseHead {
   readonly status: number;
+  /** Reason phrase, if not the registered one. */
+  readonly reason: string | undefined;
   readonly responseFields: Fields;
   /** Body length to announce; undefined when it is not known. */
   readonly contentLength: number | undefined;

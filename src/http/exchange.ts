@@ -22,6 +22,19 @@ export interface ConnectionInfo {
   readonly tlsCipher: string | undefined;
   /** The server name the client asked for (SNI). */
   readonly tlsServerName: string | undefined;
+  /** There where exchanges come strictly one after another: HTTP/1. */
+  readonly series?: ExchangeSeries | undefined;
+}
+
+/** The exchanges of a connection that has one at a time. */
+export interface ExchangeSeries {
+  /** No exchange will follow any more. */
+  readonly ended: boolean;
+  /** Calls `ended` once, when that becomes so. */
+  whenEnded(ended: () => void): void;
+  cancelEnded(ended: () => void): void;
+  /** Closes the connection behind the current response, or at once where there is none. */
+  finish(): void;
 }
 
 /**
@@ -76,6 +89,8 @@ export interface Exchange extends ByteSink {
 
   /** Joins the response with log lines; set by whoever makes one up for it. */
   requestId?: string | undefined;
+  /** Reason phrase of HTTP/1.x, if not the registered one of the status; to be set before `head`. */
+  reason?: string | undefined;
 
   /** Called at most once, when the client has gone, reset the stream or broken a limit before `end`. */
   onAbort: ((reason: GatewayError) => void) | undefined;

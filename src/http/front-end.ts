@@ -44,6 +44,8 @@ export interface FrontEndOptions {
   /** What `tls.createServer` takes (key, cert, ciphers, ticketKeys, SNICallback …); undefined: cleartext. */
   readonly tls: TlsOptions | undefined;
   readonly limits: FrontEndLimits;
+  /** TCP_NODELAY for HTTP/1.x (HTTP/2 always has it); default true. */
+  readonly noDelay?: boolean | undefined;
   readonly logger: Logger;
   readonly counters: Counters;
   /** Whose HTTP/2 sessions; default: node:http2's. */
@@ -178,7 +180,7 @@ export class FrontEnd {
       allowHTTP1: true,
       ALPNCallback: chooseProtocol,
       handshakeTimeout: this.#options.limits.handshakeTimeoutMs,
-      noDelay: true,
+      noDelay: this.#options.noDelay ?? true,
     });
     // the clock of that fallback would tick every millisecond where this is unset
     Reflect.set(server, 'connectionsCheckingInterval', FALLBACK_CHECK_INTERVAL_MS);
@@ -198,7 +200,7 @@ export class FrontEnd {
   }
 
   #createCleartext(): Server {
-    return createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+    return createServer({ noDelay: this.#options.noDelay ?? true, allowHalfOpen: true }, (socket) => {
       chooseByFirstBytes(socket, this.#options.limits.handshakeTimeoutMs, (protocol) => {
         if (protocol === 'h2') this.#http2.serve(socket);
         else this.#http1.serve(socket);

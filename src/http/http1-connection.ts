@@ -6,7 +6,7 @@ import { GatewayError } from '../base/errors.ts';
 import { giveChunk, isLent } from './chunk-pool.ts';
 import { describeConnection } from './connection-info.ts';
 import { errorPage } from './error-response.ts';
-import type { ConnectionInfo, Exchange, Fields } from './exchange.ts';
+import type { ConnectionInfo, Exchange, ExchangeSeries, Fields } from './exchange.ts';
 import type { ExchangeSettings, ExchangeWire, ResponseHead } from './exchange-wire.ts';
 import {
   chooseFraming,
@@ -36,7 +36,7 @@ interface PendingRequest {
   readonly response: ServerResponse;
 }
 
-export class Http1Connection implements ExchangeWire {
+export class Http1Connection implements ExchangeWire, ExchangeSeries {
   readonly bufferBytesMax: number = BUFFER_BYTES_MAX;
   readonly socket: Socket;
   readonly #info: ConnectionInfo;
@@ -65,12 +65,13 @@ export class Http1Connection implements ExchangeWire {
   /** Text of complete answers that waits for the next turn of the event loop. */
   #deferred = '';
   #lingerTimer: NodeJS.Timeout | undefined;
+  readonly #endListeners = new Set<() => void>();
   /** When the last exchange ended, or the connection was made: where idleness starts. */
   idleSince: number = Date.now();
 
   constructor(socket: Socket, settings: ExchangeSettings, handle: (exchange: Exchange) => void) {
     this.socket = socket;
-    this.#info = describeConnection(socket);
+    this.#info = { ...describeConnection(socket), series: this };
     this.#scheme = socket instanceof TLSSocket ? 'https' : 'http';
     this.#settings = settings;
     this.#handle = handle;
@@ -139,6 +140,26 @@ export class Http1Connection implements ExchangeWire {
     this.socket.resume();
     this.#lingerTimer = setTimeout(() => this.socket.destroy(), LINGER_MS);
     this.#lingerTimer.unref();
+    this.#tellEnd();
+  }
+
+  // ---- ExchangeSeries ----
+
+  get ended(): boolean {
+    return this.#closing;
+  }
+
+  whenEnded(ended: () => void): void {
+    this.#endListeners.add(ended);
+  }
+
+  cancelEnded(ended: () => void): void {
+    this.#endListeners.delete(ended);
+  }
+
+  finish(): void {
+    this.#persistent = false;
+    if (this.#current === undefined) this.close();
   }
 
   // ---- ExchangeWire, for the current exchange ----
@@ -368,6 +389,7 @@ export class Http1Connection implements ExchangeWire {
     const text = formatHead(
       {
         status,
+        reason: undefined,
         responseFields: page.fields,
         contentLength: page.body.length,
         hasDate: false,
@@ -392,6 +414,13 @@ export class Http1Connection implements ExchangeWire {
     this.#exchange = undefined;
     this.#current = undefined;
     exchange?.wireClosed();
+    this.#tellEnd();
+  }
+
+  #tellEnd(): void {
+    const listeners = [...this.#endListeners];
+    this.#endListeners.clear();
+    for (const ended of listeners) ended();
   }
 }
 

@@ -29,7 +29,8 @@ const written = new WeakMap<Fields, WrittenHead>();
 /** The final head with its blank line. `persistent`: the connection stays open after this response. */
 export function formatHead(head: ResponseHead, framing: Framing, persistent: boolean, minor: number): string {
   const { status, contentLength, responseFields } = head;
-  const usual = persistent && minor === 1 && !head.hasDate && contentLength !== undefined;
+  const usual =
+    persistent && minor === 1 && !head.hasDate && contentLength !== undefined && head.reason === undefined;
   if (!usual || !Object.isFrozen(responseFields)) return writeHead(head, framing, persistent, minor);
   const date = httpDate();
   const last = written.get(responseFields);
@@ -40,7 +41,7 @@ export function formatHead(head: ResponseHead, framing: Framing, persistent: boo
 }
 
 function writeHead(head: ResponseHead, framing: Framing, persistent: boolean, minor: number): string {
-  let text = statusLine(head.status);
+  let text = statusLine(head.status, head.reason);
   const fields = head.responseFields;
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] as string;
@@ -130,7 +131,8 @@ const HOST = /^[A-Za-z0-9\-._~%!$&'()*+,;=:[\]]*$/;
 
 const statusLines = new Map<number, string>();
 
-function statusLine(status: number): string {
+function statusLine(status: number, reason?: string): string {
+  if (reason !== undefined) return `HTTP/1.1 ${status} ${reason}\r\n`;
   let line = statusLines.get(status);
   if (line === undefined) {
     line = `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`;

@@ -67,6 +67,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   bytesWritten = 0;
   waitingSince = 0;
   requestId: string | undefined;
+  reason: string | undefined;
   onAbort: ((reason: GatewayError) => void) | undefined;
   onClose: (() => void) | undefined;
 
@@ -155,6 +156,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
       throw new RangeError(`Status ${status} is not a final status between 200 and 599`);
     }
     checkFields(fields);
+    if (this.reason !== undefined) checkFields(['reason', this.reason]);
     this.#readFraming(fields);
     this.status = status;
     this.#responseFields = fields;
@@ -428,6 +430,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     this.bytesWritten = 0;
     this.#unsentBytes = 0;
     this.#trailers = undefined;
+    this.reason = undefined;
     const page = errorPage(status, this.requestId);
     this.status = status;
     this.#responseFields = page.fields;

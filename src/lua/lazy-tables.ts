@@ -69,7 +69,8 @@ export class LazyTables {
    */
   wrap(L: LuaThread): boolean {
     const { exports: x } = this.#state;
-    if (!this.#state.takesArguments(L)) return false;
+    const { count, isVariadic } = this.#state.parameters(L);
+    if (count === 0 && !isVariadic) return false;
     this.#state.pushReference(L, this.#wrap);
     x.lua_rotate(L, -2, 1);
     this.#state.call(L, 1, 1);

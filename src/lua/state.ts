@@ -255,15 +255,16 @@ export class State {
     throw new Error('luaL_argerror does not return');
   }
 
-  /** True when the function on top of the stack has parameters or `...`. */
-  takesArguments(L: LuaThread): boolean {
+  /** The number of parameters of the function on top of the stack, and whether it takes `...`. */
+  parameters(L: LuaThread): { readonly count: number; readonly isVariadic: boolean } {
     const { exports: x, memory } = this;
     const scratch = memory.scratch(ACTIVATION_BYTES) as unknown as Address;
     x.lua_pushvalue(L, -1);
     x.lua_getinfo(L, memory.constant('>u'), scratch);
-    return (
-      memory.heap[scratch + ACTIVATION_PARAMETERS] !== 0 || memory.heap[scratch + ACTIVATION_VARARG] !== 0
-    );
+    return {
+      count: memory.heap[scratch + ACTIVATION_PARAMETERS] as number,
+      isVariadic: memory.heap[scratch + ACTIVATION_VARARG] !== 0,
+    };
   }
 
   // ---- references -----------------------------------------------------------------------------------------------

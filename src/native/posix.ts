@@ -1,5 +1,5 @@
-/** The system calls that Node lacks, through koffi: so far, to duplicate a descriptor. Nobody else calls koffi. */
-import { closeSync } from 'node:fs';
+/** The system calls that Node lacks, through koffi: to duplicate a descriptor, and to look at a socket. Nobody else calls koffi. */
+import { closeSync, fstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
@@ -14,8 +14,20 @@ const F_DUPFD_CLOEXEC: Readonly<Partial<Record<NodeJS.Platform, number>>> = {
 /** Never to land on standard input, output or error. */
 const LOWEST_DESCRIPTOR = 3;
 
+/** Numbers of Linux (asm-generic/socket.h, bits/socket.h), for getsockopt. */
+const SOL_SOCKET = 1;
+const SO_TYPE = 3;
+const SO_ACCEPTCONN = 30;
+const SO_DOMAIN = 39;
+const SOCK_STREAM = 1;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const INT_BYTES = 4;
+
 interface SystemCalls {
   duplicate(descriptor: number): number;
+  /** The value of an option of type int; -1 when there is none. */
+  socketOption(descriptor: number, option: number): number;
   errno(): number;
 }
 
@@ -44,6 +56,24 @@ export function duplicateDescriptor(descriptor: number): number {
   return copy;
 }
 
+/**
+ * Why no connections can be accepted from `descriptor`, as the end of a sentence ("is not open"); undefined when they
+ * can. Beyond Linux it only knows whether it is a socket.
+ */
+export function whyNotListening(descriptor: number): string | undefined {
+  try {
+    if (!fstatSync(descriptor).isSocket()) return 'is not a socket';
+  } catch (error) {
+    return systemCodeOf(error) === 'EBADF' ? 'is not open' : `cannot be looked at: ${messageOf(error)}`;
+  }
+  const loaded = loadSystemCalls();
+  if (loaded instanceof GatewayError || process.platform !== 'linux') return undefined;
+  const domain = loaded.socketOption(descriptor, SO_DOMAIN);
+  const isTcp = loaded.socketOption(descriptor, SO_TYPE) === SOCK_STREAM;
+  if (!isTcp || (domain !== AF_INET && domain !== AF_INET6)) return 'is not a TCP socket';
+  return loaded.socketOption(descriptor, SO_ACCEPTCONN) === 1 ? undefined : 'does not listen';
+}
+
 /** Closes a descriptor that no stream or server owns. Throws GatewayError LGW_DESCRIPTOR. */
 export function closeDescriptor(descriptor: number): void {
   try {
@@ -68,8 +98,17 @@ function openLibrary(): SystemCalls | GatewayError {
   try {
     const koffi: typeof import('koffi') = createRequire(import.meta.url)('koffi');
     // null is the program itself, which has the C library in it already
-    const fcntl = koffi.load(null).func('int fcntl(int descriptor, int command, ...)');
+    const library = koffi.load(null);
+    const fcntl = library.func('int fcntl(int descriptor, int command, ...)');
+    const getsockopt = library.func(
+      'int getsockopt(int socket, int level, int option, _Out_ int *value, _Inout_ uint32_t *size)',
+    );
     return {
+      socketOption: (descriptor, option) => {
+        const value = [0];
+        const failed: unknown = getsockopt(descriptor, SOL_SOCKET, option, value, [INT_BYTES]);
+        return failed === 0 ? (value[0] ?? -1) : -1;
+      },
       duplicate: (descriptor) => Number(fcntl(descriptor, command, 'int', LOWEST_DESCRIPTOR)),
       errno: () => koffi.errno(),
     };

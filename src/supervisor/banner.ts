@@ -21,7 +21,10 @@ export function gatewayBanner(facts: BannerFacts): string {
   const width = Math.max(...facts.mappings.map(({ prefix }) => prefix.length));
   const lines = [
     `lgateway ${facts.version} serves ${urls.join(' and ')} with ${workers}`,
-    ...facts.mappings.map(({ prefix, script }) => `  ${prefix.padEnd(width)}  ${script}`),
+    ...facts.mappings.map(
+      ({ prefix, script, mode }) =>
+        `  ${prefix.padEnd(width)}  ${script}${mode === undefined ? '' : ` (${mode})`}`,
+    ),
   ];
   if (facts.development !== undefined) {
     const { certificateFile, fingerprint } = facts.development;

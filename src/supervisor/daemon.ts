@@ -2,6 +2,8 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { GatewayError, messageOf } from '../base/errors.ts';
+import type { InheritedSocket } from '../config/config.ts';
+import { inheritedVariables } from './inherited-sockets.ts';
 
 /** Tells a process that it is the one in the background; taken out of the environment at once. */
 const MARK = 'LGATEWAY_BACKGROUND';
@@ -20,6 +22,8 @@ export interface BackgroundOptions {
   readonly argv: readonly string[];
   /** What the background process writes past its logger (the engine's last words) goes here; undefined = nowhere. */
   readonly logFile: string | undefined;
+  /** Listening sockets that it gets as this process got them; their descriptors follow one another from 3. */
+  readonly inherited: readonly InheritedSocket[];
 }
 
 /**
@@ -30,8 +34,8 @@ export async function startInBackground(options: BackgroundOptions): Promise<str
   const output = options.logFile === undefined ? 'ignore' : openOutput(options.logFile);
   const child = spawn(process.execPath, [...process.execArgv, options.main, ...options.argv], {
     detached: true,
-    stdio: ['ignore', output, output, 'ipc'],
-    env: { ...process.env, [MARK]: '1' },
+    stdio: ['ignore', output, output, ...options.inherited.map(({ descriptor }) => descriptor), 'ipc'],
+    env: { ...process.env, ...inheritedVariables(options.inherited), [MARK]: '1' },
   });
   if (typeof output === 'number') closeSync(output);
   const report = await new Promise<Report>((resolve) => {

@@ -2,7 +2,13 @@
 import { createServer, type Server } from 'node:net';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import type { ListenAddress } from '../config/config.ts';
-import { closeDescriptor, duplicateDescriptor, isAvailable } from '../native/posix.ts';
+import {
+  closeDescriptor,
+  duplicateDescriptor,
+  isAvailable,
+  unavailableReason,
+  whyNotListening,
+} from '../native/posix.ts';
 import type { ListenSource } from '../worker/messages.ts';
 
 /** Connections the kernel keeps until a worker accepts them; the kernel's own cap (somaxconn) holds as well. */
@@ -55,6 +61,31 @@ export class Listener {
     }
   }
 
+  /**
+   * Takes over a socket that listens already; its descriptor is closed, and a duplicate kept. Errors: LGW_LISTEN, and
+   * then the descriptor is left as it is.
+   */
+  static async adopt(descriptor: number, options: ListenerOptions): Promise<Listener> {
+    const reason = whyNotListening(descriptor);
+    if (reason !== undefined)
+      throw new GatewayError('LGW_LISTEN', `Cannot listen on descriptor ${descriptor}: it ${reason}`);
+    if (options.duplicate === undefined)
+      throw new GatewayError(
+        'LGW_LISTEN',
+        `Cannot listen on descriptor ${descriptor}: ${unavailableReason() ?? 'descriptors are not duplicated'}`,
+      );
+    const own = options.duplicate(descriptor);
+    try {
+      const bound = await addressOf(options.duplicate(descriptor));
+      // from here on no program that a script starts can have it
+      closeDescriptor(descriptor);
+      return new Listener(bound, own, options);
+    } catch (error) {
+      closeDescriptor(own);
+      throw error;
+    }
+  }
+
   /** True when any number of workers can accept from this listener. */
   get sharable(): boolean {
     return this.#options.duplicate !== undefined || this.#options.reusePort;
@@ -103,6 +134,32 @@ function bindOne(address: string, port: number): Promise<Server> {
       resolve(server);
     });
   });
+}
+
+/** The address that a listening descriptor is bound to; closes it. */
+async function addressOf(descriptor: number): Promise<{ address: string; port: number }> {
+  const server = createServer();
+  const failed = new Promise<never>((_, reject) => {
+    server.on('error', (error) =>
+      reject(
+        new GatewayError('LGW_LISTEN', `Cannot listen on descriptor ${descriptor}: ${messageOf(error)}`, {
+          cause: error,
+        }),
+      ),
+    );
+  });
+  failed.catch(() => undefined);
+  server.listen({ fd: descriptor, backlog: BACKLOG_CONNECTIONS, exclusive: true });
+  // known at once, and closed before this thread's loop could accept anything
+  const bound = server.address();
+  const closed = new Promise((resolve) => server.close(resolve));
+  if (bound === null || typeof bound === 'string') return await Promise.race([failed, closed.then(noSocket)]);
+  await closed;
+  return bound;
+}
+
+function noSocket(): never {
+  throw new GatewayError('LGW_LISTEN', 'The descriptor is not a TCP socket');
 }
 
 function listenError(address: string, port: number, error: unknown): GatewayError {

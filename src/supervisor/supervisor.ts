@@ -9,8 +9,8 @@ import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory, releaseOwner, type SharedMemory } from '../shared/shared-memory.ts';
 import { SharedStore } from '../shared/shared-store.ts';
 import { createTicketKeys } from '../tls/ticket-keys.ts';
-import type { TlsSetup, WorkerSetup, WorkerStart } from '../worker/messages.ts';
-import { Listener, type ListenerOptions, platformListenerOptions } from './listener.ts';
+import type { TlsSetup, WorkerListener, WorkerSetup, WorkerStart } from '../worker/messages.ts';
+import { closeSource, Listener, type ListenerOptions, platformListenerOptions } from './listener.ts';
 import { type DevelopmentFacts, type LoadedTls, loadTls } from './load-tls.ts';
 import { OnceRegistry } from './once-registry.ts';
 import { PidFile } from './pid-file.ts';
@@ -32,8 +32,8 @@ export interface SupervisorOptions {
   readonly logger: Logger;
   /** Takes the log lines of the workers, formatted and without line ends. */
   readonly writeLine: (line: string) => void;
-  /** The compiled Lua machine, handed to the workers unread. */
-  readonly luaModule: object | Promise<object>;
+  /** The compiled Lua machine, handed to the workers unread; undefined where no script is served. */
+  readonly luaModule: object | Promise<object> | undefined;
   /** How descriptors are duplicated and ports shared; default: what this platform can do. */
   readonly listener?: ListenerOptions;
   /** Reads certificate and key; default: as the configuration says. */
@@ -119,13 +119,7 @@ export class Supervisor {
     try {
       this.#shared = createSharedMemory(this.#config.shared);
       await this.#bind();
-      const { certificate, key, development } = await this.#loadTls();
-      this.#development = development;
-      this.#setup = {
-        generation: 0,
-        tls: { certificate, key, ticketKeys: this.#ticketKeys },
-        mappings: this.#config.mappings,
-      };
+      this.#setup = { generation: 0, tls: await this.#firstTls(), mappings: this.#config.mappings };
       this.#luaModule = await this.#options.luaModule;
       if (this.#config.pidFile !== undefined) this.#pidFile = PidFile.write(this.#config.pidFile);
       if (this.#config.user !== undefined) dropPrivileges(this.#config.user);
@@ -195,11 +189,24 @@ export class Supervisor {
   }
 
   async #bind(): Promise<void> {
-    const { listen, cleartext } = this.#config;
+    const { listen, cleartext, inherited = [] } = this.#config;
     const options = this.#options.listener ?? platformListenerOptions();
-    this.#listeners.push({ scheme: 'https', listener: await Listener.open(listen, options) });
-    if (cleartext === undefined) return;
-    this.#listeners.push({ scheme: 'http', listener: await Listener.open(cleartext, options) });
+    for (const { descriptor, scheme } of inherited) {
+      this.#listeners.push({ scheme, listener: await Listener.adopt(descriptor, options) });
+      this.#logger.info(`** Using preopened socket FD ${descriptor} **`);
+    }
+    if (inherited.length > 0) return;
+    if (listen !== undefined)
+      this.#listeners.push({ scheme: 'https', listener: await Listener.open(listen, options) });
+    if (cleartext !== undefined)
+      this.#listeners.push({ scheme: 'http', listener: await Listener.open(cleartext, options) });
+  }
+
+  async #firstTls(): Promise<TlsSetup | undefined> {
+    if (this.#listeners.every(({ scheme }) => scheme === 'http')) return undefined;
+    const { certificate, key, development } = await this.#loadTls();
+    this.#development = development;
+    return { certificate, key, ticketKeys: this.#ticketKeys };
   }
 
   async #startWorkers(): Promise<void> {
@@ -234,17 +241,16 @@ export class Supervisor {
   }
 
   #makeStart(own: OwnStart, workerCount: number): WorkerStart {
-    const [main, cleartext] = this.#listeners;
+    const [main] = this.#listeners;
     assert(main !== undefined, 'workers start while the listener is open');
-    assert(this.#luaModule !== undefined, 'workers start with the Lua machine');
     assert(this.#shared !== undefined, 'workers start with the shared memory');
     this.#lastOwner += 1;
     const config = this.#config;
     return {
       ...own,
       workerCount,
-      listen: main.listener.source(),
-      cleartext: cleartext?.listener.source(),
+      listeners: this.#sources(),
+      noDelay: config.noDelay ?? true,
       http2: config.http2,
       serverPort: main.listener.port,
       setup: this.#requireSetup(),
@@ -256,6 +262,18 @@ export class Supervisor {
       shared: { memory: this.#shared, owner: this.#lastOwner },
       luaModule: this.#luaModule,
     };
+  }
+
+  /** One source of each listener for one worker, or none at all. */
+  #sources(): WorkerListener[] {
+    const made: WorkerListener[] = [];
+    try {
+      for (const { scheme, listener } of this.#listeners) made.push({ scheme, source: listener.source() });
+      return made;
+    } catch (error) {
+      for (const { source } of made) closeSource(source);
+      throw error;
+    }
   }
 
   /** A thread may have ended inside an operation on a dictionary: nobody else could use that one any more. */
@@ -293,7 +311,8 @@ export class Supervisor {
   }
 
   /** After `-u` the key may be out of reach; scripts must be reloadable all the same. */
-  async #reloadTls(current: TlsSetup): Promise<TlsSetup> {
+  async #reloadTls(current: TlsSetup | undefined): Promise<TlsSetup | undefined> {
+    if (current === undefined) return undefined;
     // another user would only make a development certificate of its own
     if (this.#development !== undefined && this.#config.user !== undefined) return current;
     try {

@@ -5,7 +5,7 @@ import { assert } from '../base/assert.ts';
 import { COUNTER_NAMES, Counters } from '../base/counters.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import type { FromWorker, ListenSource, ToWorker, WorkerSetup, WorkerStart } from '../worker/messages.ts';
+import type { FromWorker, ToWorker, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { closeSource } from './listener.ts';
 import type { OnceRegistry } from './once-registry.ts';
 
@@ -189,7 +189,8 @@ export class WorkerThread {
     this.#gone = new Promise((resolve) => {
       thread.once('exit', (code) => {
         this.#options.onThreadEnd(start);
-        if (Atomics.load(new Int32Array(adopted), 0) === 0) closeSources(start.listen, start.cleartext);
+        if (Atomics.load(new Int32Array(adopted), 0) === 0)
+          for (const { source } of start.listeners) closeSource(source);
         if (this.#thread === thread) this.#thread = undefined;
         resolve();
         this.#ended(this.#failure ?? new GatewayError('LGW_WORKER', `The thread ended with code ${code}`));
@@ -318,9 +319,4 @@ export class WorkerThread {
   #post(message: ToWorker): void {
     this.#thread?.postMessage(message);
   }
-}
-
-function closeSources(listen: ListenSource, cleartext: ListenSource | undefined): void {
-  closeSource(listen);
-  if (cleartext !== undefined) closeSource(cleartext);
 }

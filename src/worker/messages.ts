@@ -18,6 +18,12 @@ export type ListenSource =
       readonly reusePort: boolean;
     };
 
+/** One listener of a worker. */
+export interface WorkerListener {
+  readonly scheme: 'https' | 'http';
+  readonly source: ListenSource;
+}
+
 /** What TLS needs, read by the supervisor while it still may; the same for all workers. */
 export interface TlsSetup {
   /** PEM, the server's own certificate first, then its chain. */
@@ -32,7 +38,8 @@ export interface TlsSetup {
 export interface WorkerSetup {
   /** Counts up with each reload. */
   readonly generation: number;
-  readonly tls: TlsSetup;
+  /** Undefined without an https listener. */
+  readonly tls: TlsSetup | undefined;
   readonly mappings: readonly MappingConfig[];
 }
 
@@ -41,11 +48,10 @@ export interface WorkerStart {
   /** 1..workerCount. */
   readonly workerId: number;
   readonly workerCount: number;
-  readonly listen: ListenSource;
-  /** The cleartext listener; undefined = none. */
-  readonly cleartext: ListenSource | undefined;
+  readonly listeners: readonly WorkerListener[];
+  readonly noDelay: boolean;
   readonly http2: Http2Layer;
-  /** The port of the TLS listener, as scripts see it. */
+  /** The port of the first listener, as scripts see it. */
   readonly serverPort: number;
   readonly setup: WorkerSetup;
   readonly root: string | undefined;
@@ -62,8 +68,8 @@ export interface WorkerStart {
   readonly descriptorsAdopted: SharedArrayBuffer;
   /** The dictionaries, and this thread's number among all that ever use them. */
   readonly shared: SharedAccess;
-  /** The compiled Lua machine (a WebAssembly.Module), shared by all workers. */
-  readonly luaModule: object;
+  /** The compiled Lua machine (a WebAssembly.Module), shared by all workers; undefined where no script is served. */
+  readonly luaModule: object | undefined;
 }
 
 /** Supervisor → worker. */

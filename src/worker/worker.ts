@@ -1,14 +1,17 @@
 /** Puts one worker together: files, scripts, router and front end; serves, reloads in two phases, drains. */
-import type { AddressInfo } from 'node:net';
-import { type LuaMapping, loadLuaMapping } from '../api/lua-mapping.ts';
+import { LuaMapping, loadLuaMapping } from '../api/lua-mapping.ts';
+import { assert } from '../base/assert.ts';
 import { Counters } from '../base/counters.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
+import type { MappingConfig } from '../config/config.ts';
 import { FileSystem } from '../file/file-system.ts';
 import { ProcessTable } from '../file/process-table.ts';
 import { Dispatcher } from '../http/dispatcher.ts';
 import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
+import type { Mapping } from '../http/handler.ts';
 import { Router } from '../http/router.ts';
 import { Fetcher } from '../outbound/fetcher.ts';
+import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { SharedStore } from '../shared/shared-store.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { createAccessLog } from './access-log.ts';
@@ -22,10 +25,19 @@ const PIPES_MAX = 128;
 /** Twice libuv's threads, so that one is never idle while an answer is on its way. */
 const OPERATIONS_MAX = 8;
 
+/** A mapping of either kind: what serves until another setup takes its place. */
+interface LoadedMapping extends Mapping {
+  /** From now on exchanges come. */
+  serve(): void;
+  /** Resolves when the last exchange has ended. */
+  retire(timerGraceMs: number): Promise<void>;
+  close(): void;
+}
+
 /** A reload that waits for its second phase. */
 interface Prepared {
   readonly setup: WorkerSetup;
-  readonly mappings: readonly LuaMapping[];
+  readonly mappings: readonly LoadedMapping[];
 }
 
 export class GatewayWorker {
@@ -42,7 +54,7 @@ export class GatewayWorker {
   readonly #dispatcher: Dispatcher;
   readonly #frontEnds: FrontEnd[] = [];
   readonly #once: OnceClient;
-  #mappings: readonly LuaMapping[] = [];
+  #mappings: readonly LoadedMapping[] = [];
   #prepared: Prepared | undefined;
   /** The generation that is wanted; one that was abandoned while it loaded is thrown away. */
   #preparing = 0;
@@ -81,18 +93,17 @@ export class GatewayWorker {
 
   /** Loads the scripts, then accepts connections. Throws GatewayError. */
   async start(): Promise<void> {
-    const { setup, listen, cleartext, limits } = this.#start;
+    const { setup, listeners } = this.#start;
     this.#mappings = await this.#load(setup);
     this.#router.replace(this.#mappings);
     for (const mapping of this.#mappings) mapping.serve();
-    const tls = createSecureOptions({ ...setup.tls, handshakeTimeoutMs: limits.handshakeTimeoutMs });
-    const secure = this.#createFrontEnd(tls);
-    const plain = cleartext === undefined ? undefined : this.#createFrontEnd(undefined);
+    const tls = this.#secureOptions(setup);
+    const frontEnds = listeners.map(({ scheme }) =>
+      this.#createFrontEnd(scheme === 'https' ? tls : undefined),
+    );
     // from here on the descriptors belong to the servers of this thread
     Atomics.store(new Int32Array(this.#start.descriptorsAdopted), 0, 1);
-    const listening: Promise<AddressInfo>[] = [secure.listen(toTarget(listen))];
-    if (plain !== undefined && cleartext !== undefined) listening.push(plain.listen(toTarget(cleartext)));
-    await Promise.all(listening);
+    await Promise.all(listeners.map(({ source }, i) => (frontEnds[i] as FrontEnd).listen(toTarget(source))));
   }
 
   /** Reload, first phase: loads everything beside what serves. Throws GatewayError, and then nothing has changed. */
@@ -113,12 +124,8 @@ export class GatewayWorker {
     this.#mappings = prepared.mappings;
     this.#router.replace(prepared.mappings);
     for (const mapping of prepared.mappings) mapping.serve();
-    const { tls } = prepared.setup;
-    const options = createSecureOptions({
-      ...tls,
-      handshakeTimeoutMs: this.#start.limits.handshakeTimeoutMs,
-    });
-    for (const frontEnd of this.#frontEnds) frontEnd.setSecureContext(options);
+    const tls = this.#secureOptions(prepared.setup);
+    if (tls !== undefined) for (const frontEnd of this.#frontEnds) frontEnd.setSecureContext(tls);
     for (const mapping of old) void mapping.retire(this.#start.limits.drainTimeoutMs);
   }
 
@@ -147,42 +154,86 @@ export class GatewayWorker {
   }
 
   /** All scripts of a setup, or none. */
-  async #load(setup: WorkerSetup): Promise<LuaMapping[]> {
-    const { luaModule, serverPort, workerId, workerCount, limits, rights } = this.#start;
-    const loads = setup.mappings.map(({ prefix, script }) =>
-      loadLuaMapping({
-        prefix: toBytes(prefix),
-        script: toBytes(script),
-        module: luaModule,
-        fileSystem: this.#fileSystem,
-        processes: this.#processes,
-        fetcher: this.#fetcher,
-        dispatcher: this.#dispatcher,
-        logger: this.#logger,
-        counters: this.#counters,
-        serverPort,
-        workerId,
-        workerCount,
-        onceClaims: this.#once.claimsOf(prefix, setup.generation),
-        shared: this.#shared,
-        limits,
-        rights: { ...rights, luaPath: toBytes(rights.luaPath) },
-        memoryBytesMax: limits.memoryBytesMax,
-      }),
+  async #load(setup: WorkerSetup): Promise<LoadedMapping[]> {
+    const loads = setup.mappings.map((mapping) =>
+      mapping.kind === 'module'
+        ? this.#loadModule(mapping, setup.generation)
+        : this.#loadScript(mapping, setup.generation),
     );
     const results = await Promise.allSettled(loads);
     const loaded = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failed = results.find((result) => result.status === 'rejected');
-    if (failed === undefined) return loaded;
+    if (failed === undefined) {
+      // the others load the same
+      if (this.#start.workerId === 1) this.#logModes(setup, loaded);
+      return loaded;
+    }
     closeAll(loaded);
     throw failed.reason;
   }
 
+  #loadScript({ prefix, script, mode }: MappingConfig, generation: number): Promise<LoadedMapping> {
+    const { luaModule, serverPort, workerId, workerCount, limits, rights } = this.#start;
+    assert(luaModule !== undefined, 'scripts come with the Lua machine');
+    return loadLuaMapping({
+      prefix: toBytes(prefix),
+      script: toBytes(script),
+      mode,
+      module: luaModule,
+      fileSystem: this.#fileSystem,
+      processes: this.#processes,
+      fetcher: this.#fetcher,
+      dispatcher: this.#dispatcher,
+      logger: this.#logger,
+      counters: this.#counters,
+      serverPort,
+      workerId,
+      workerCount,
+      onceClaims: this.#once.claimsOf(prefix, generation),
+      shared: this.#shared,
+      limits,
+      rights: { ...rights, luaPath: toBytes(rights.luaPath) },
+      memoryBytesMax: limits.memoryBytesMax,
+    });
+  }
+
+  /** What modules need of the web's classes is loaded with the first of them: it takes as long as a script. */
+  async #loadModule({ prefix, script }: MappingConfig, generation: number): Promise<LoadedMapping> {
+    const { workerId, limits } = this.#start;
+    const [{ installLightResponse }, { loadModuleMapping }] = await Promise.all([
+      import('../module/light-response.ts'),
+      import('../module/load-module.ts'),
+    ]);
+    installLightResponse();
+    return await loadModuleMapping({
+      prefix: toBytes(prefix),
+      url: script,
+      generation,
+      workerId,
+      shared: (name) => new SharedDictionary(this.#shared.open(name)),
+      logger: this.#logger,
+      timeLimitMs: limits.timeLimitMs,
+    });
+  }
+
+  #secureOptions({ tls }: WorkerSetup): ReturnType<typeof createSecureOptions> | undefined {
+    const { handshakeTimeoutMs } = this.#start.limits;
+    return tls === undefined ? undefined : createSecureOptions({ ...tls, handshakeTimeoutMs });
+  }
+
+  #logModes(setup: WorkerSetup, loaded: readonly LoadedMapping[]): void {
+    for (const [i, { prefix, script }] of setup.mappings.entries()) {
+      const mapping = loaded[i];
+      const mode = mapping instanceof LuaMapping ? mapping.mode : 'module';
+      this.#logger.info('Script loaded', { mapping: prefix, script, mode });
+    }
+  }
+
   #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined): FrontEnd {
-    const { limits, accessLog, http2 } = this.#start;
+    const { limits, accessLog, noDelay, http2 } = this.#start;
     const observer = accessLog ? createAccessLog(this.#logSource, this.#writeLine) : undefined;
     const frontEnd = new FrontEnd(
-      { tls, limits, logger: this.#logger, counters: this.#counters, http2, observer },
+      { tls, limits, noDelay, logger: this.#logger, counters: this.#counters, http2, observer },
       (exchange) => this.#dispatcher.dispatch(exchange),
     );
     this.#frontEnds.push(frontEnd);
@@ -195,7 +246,7 @@ export class GatewayWorker {
   }
 }
 
-function closeAll(mappings: readonly LuaMapping[]): void {
+function closeAll(mappings: readonly LoadedMapping[]): void {
   for (const mapping of mappings) mapping.close();
 }
 

@@ -58,6 +58,18 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
       listen: { address: undefined, port: 1 },
     },
   ],
+  ['--script app.lua', { mappings: [{ prefix: '/', script: 'app.lua' }] }],
+  ['--script app.lua --mode luvit', { mappings: [{ prefix: '/', script: 'app.lua', mode: 'luvit' }] }],
+  [
+    '-l /a a.lua -l /b b.lua -l /c c.lua --mode luars --mode /b=luvit --mode c=lhttpd',
+    {
+      mappings: [
+        { prefix: '/a', script: 'a.lua', mode: 'luars' },
+        { prefix: '/b', script: 'b.lua', mode: 'luvit' },
+        { prefix: '/c', script: 'c.lua', mode: 'lhttpd' },
+      ],
+    },
+  ],
   ['-c cert.pem -k key.pem', { certificateFiles: { certificate: 'cert.pem', key: 'key.pem' } }],
   ['--cert=a=b --key k', { certificateFiles: { certificate: 'a=b', key: 'k' } }],
   ['-a 127.0.0.1', { listen: { address: '127.0.0.1', port: 8443 } }],
@@ -148,6 +160,10 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ['-l /a a.lua -l a/ b.lua', /names the prefix "\/a" twice, for "a.lua" and "b.lua"/],
   ['-l /a?b a.lua', /-l \(--lua\) wants a path as PREFIX.* not "\/a\?b"$/],
   ['-l /a/../b a.lua', /-l \(--lua\) wants a path as PREFIX.* not "\/a\/..\/b"$/],
+  ['--script a.lua -l / b.lua', /names the prefix "\/" twice/],
+  ['--mode perl -l / a.lua', /--mode wants one of lhttpd, luars, luvit.* not "perl"$/],
+  ['--mode /x=luvit -l / a.lua', /--mode names the prefix "\/x", which no -l has$/],
+  ['--mode luvit --mode luars -l / a.lua', /--mode names a mode for the same scripts twice/],
   ['-c', 'Option -c (--cert) wants a file name, and nothing follows it'],
   ['-c -k key.pem', 'Option -c (--cert) wants a file name, and nothing follows it'],
   ['-c cert.pem', 'Options -c (--cert) and -k (--key) go together, and -k (--key) is missing'],
@@ -259,6 +275,7 @@ describe('the option table', () => {
       http2: ['--http2', DEFAULT_HTTP2_LAYER === 'node' ? 'own' : 'node'],
       memory: ['--memory', '64M'],
       'allow-run': ['-r', '.', '--allow-run', 'cat'],
+      mode: ['-l', '/', 'a.lua', '--mode', '/=luvit'],
     };
     for (const option of ALL_OPTIONS) {
       // asked for by name elsewhere, or the default written out
@@ -267,7 +284,8 @@ describe('the option table', () => {
         samples[option.name] ??
         (option.kind === 'flag' ? [] : ['7777'].slice(option.name === 'debug' ? 1 : 0));
       const given = words.length > 1 ? words : [`--${option.name}`, ...words];
-      notDeepEqual(configOf(...given), DEFAULTS, option.name);
+      const expected = option.name === 'mode' ? configOf('-l', '/', 'a.lua') : DEFAULTS;
+      notDeepEqual(configOf(...given), expected, option.name);
     }
   });
 

@@ -15,6 +15,8 @@ const DOCUMENTS = [
   'CONTRIBUTING.md',
   'docs/api.md',
   'docs/command-line.md',
+  'docs/embedding.md',
+  'examples/embed/README.md',
   'examples/README.md',
 ];
 

@@ -22,6 +22,17 @@ test('gatewayBanner() names the address, the workers and the scripts', () => {
   );
 });
 
+test('gatewayBanner() shows the modes that were given', () => {
+  const mappings = [
+    { prefix: '/', script: 'site.lua', mode: 'luvit' },
+    { prefix: '/app', script: 'app.lua' },
+  ] as const;
+  assert.match(
+    gatewayBanner({ ...FACTS, mappings }),
+    /\n {2}\/ {5}site\.lua \(luvit\)\n {2}\/app {2}app\.lua\n/,
+  );
+});
+
 test('gatewayBanner() shows a given address as it is, and the cleartext listener', () => {
   const text = gatewayBanner({
     ...FACTS,

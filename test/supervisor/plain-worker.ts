@@ -87,9 +87,9 @@ async function listen(on: Server, source: ListenSource): Promise<void> {
 
 async function serve(): Promise<void> {
   Atomics.store(new Int32Array(start.descriptorsAdopted), 0, 1);
-  const cleartext = start.cleartext;
-  const second = cleartext === undefined ? [] : [listen(createServer(answer), cleartext)];
-  await Promise.all([listen(server, start.listen), ...second]);
+  await Promise.all(
+    start.listeners.map(({ source }, i) => listen(i === 0 ? server : createServer(answer), source)),
+  );
   post({ type: 'log', lines: [`worker ${start.workerId} listens`] });
   post({ type: 'ready' });
 }

@@ -24,6 +24,8 @@ export interface FakeRequest {
   /** False: nothing drains until the test calls `drain`. */
   readonly drains?: boolean;
   readonly canPush?: boolean;
+  /** What differs from the usual connection. */
+  readonly connection?: Partial<ConnectionInfo>;
 }
 
 export class FakeBody implements RequestBody {
@@ -87,7 +89,7 @@ export class FakeExchange implements Exchange {
   readonly scheme = 'https';
   readonly authority: string;
   readonly fields: Fields;
-  readonly connection: ConnectionInfo = CONNECTION;
+  readonly connection: ConnectionInfo;
   readonly identity: RequestIdentity = { memo: undefined };
   readonly body: FakeBody = new FakeBody();
   readonly pushed = false;
@@ -119,6 +121,8 @@ export class FakeExchange implements Exchange {
 
   constructor(target: string, request: FakeRequest = {}) {
     this.target = target;
+    this.connection =
+      request.connection === undefined ? CONNECTION : { ...CONNECTION, ...request.connection };
     this.protocol = request.protocol ?? 'HTTP/2';
     this.method = request.method ?? (request.body === undefined ? 'GET' : 'POST');
     this.fields = request.fields ?? NO_FIELDS;

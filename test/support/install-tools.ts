@@ -3,12 +3,15 @@ import { spawnSync } from 'node:child_process';
 
 /** Program to look for → Debian package that has it. */
 const TOOLS: Readonly<Record<string, string>> = {
+  ab: 'apache2-utils',
   curl: 'curl',
   nghttp: 'nghttp2-client',
   h2load: 'nghttp2-client',
   chromium: 'chromium',
   openssl: 'openssl',
+  'systemd-socket-activate': 'systemd',
   'lua5.4': 'lua5.4',
+  wrk: 'wrk',
 };
 
 /** Makes sure every program of TOOLS can be started. Exits with a clear message otherwise. */

@@ -38,9 +38,10 @@ export interface Ended {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Nothing where the layer is the default: most tests are about something else. */
-function layerWords(): string[] {
-  return TEST_HTTP2_LAYER === DEFAULT_HTTP2_LAYER ? [] : ['--http2', TEST_HTTP2_LAYER];
+/** Nothing where the layer is the default, or the test's own choice: most tests are about something else. */
+function layerWords(words: readonly string[]): string[] {
+  if (TEST_HTTP2_LAYER === DEFAULT_HTTP2_LAYER || words.includes('--http2')) return [];
+  return ['--http2', TEST_HTTP2_LAYER];
 }
 
 /** A program that was started and may have ended. */
@@ -55,12 +56,30 @@ export class GatewayProcess {
   constructor(
     folder: GatewayFolder,
     words: readonly string[],
-    settings: { uid?: number; cwd?: string } = {},
+    settings: {
+      readonly uid?: number;
+      readonly cwd?: string;
+      /** Added to the variables of the test. */
+      readonly environment?: Readonly<Record<string, string>>;
+      /** Descriptors it has from 3 on. */
+      readonly inherited?: readonly number[];
+      /** A program and its first words, which start what follows them. */
+      readonly launcher?: readonly string[];
+    } = {},
   ) {
     this.#folder = folder;
-    this.child = spawn(process.execPath, [MAIN, ...layerWords(), ...words], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      ...settings,
+    const { environment, inherited = [], launcher = [], ...rest } = settings;
+    const [program = process.execPath, ...more] = [
+      ...launcher,
+      process.execPath,
+      MAIN,
+      ...layerWords(words),
+      ...words,
+    ];
+    this.child = spawn(program, more, {
+      stdio: ['ignore', 'pipe', 'pipe', ...inherited],
+      env: { ...process.env, ...environment },
+      ...rest,
     });
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;

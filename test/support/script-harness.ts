@@ -7,6 +7,7 @@ import { type HandlerOptions, LoadedScript } from '../../src/api/loaded-script.t
 import type { OnceClaims } from '../../src/api/script-timer.ts';
 import { Counters } from '../../src/base/counters.ts';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
+import type { ScriptMode } from '../../src/base/script-mode.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../../src/base/script-rights.ts';
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { FileSystem } from '../../src/file/file-system.ts';
@@ -41,6 +42,7 @@ export interface HarnessOptions {
   readonly module?: WebAssembly.Module;
   readonly filesMax?: number;
   readonly rights?: Partial<ScriptRights>;
+  readonly mode?: ScriptMode;
   /** Virtual root: the script's folder. */
   readonly rooted?: boolean;
   readonly workerId?: number;
@@ -227,6 +229,7 @@ export class ScriptHarness {
         serverPort: 8443,
         workerId,
         workerCount: options.workerCount ?? 1,
+        mode: options.mode,
         onceClaims: claimsOf(options.once ?? new OnceRegistry(), workerId),
         shared: this.shared,
         // a busy machine must not end what a test runs

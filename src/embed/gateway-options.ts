@@ -1,0 +1,113 @@
+/** How a gateway inside another program is to run, and the complete configuration that this amounts to. */
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { GatewayError } from '../base/errors.ts';
+import type { LogLevel } from '../base/logger.ts';
+import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../base/script-rights.ts';
+import type { SharedSize } from '../base/shared-size.ts';
+import {
+  type Config,
+  DEFAULT_HTTP2_LAYER,
+  type Http2Layer,
+  type ListenAddress,
+  type MappingConfig,
+} from '../config/config.ts';
+import { DEFAULT_LIMITS, type Limits } from '../config/limits.ts';
+import { normalizePrefix } from '../config/mappings.ts';
+
+/** A path prefix and the Lua script behind it. */
+export interface ScriptMapping {
+  readonly prefix: string;
+  /** Name of the file. */
+  readonly script: string;
+}
+
+/** A path prefix and the module of handlers behind it, which every worker loads. */
+export interface ModuleMapping {
+  readonly prefix: string;
+  /** A `file:` URL, or the name of the file. Its default export is a WebHandler or a WebService. */
+  readonly module: URL | string;
+}
+
+export type GatewayMapping = ScriptMapping | ModuleMapping;
+
+/** What all ways to embed the gateway have in common. */
+export interface CommonOptions {
+  /** Scripts and modules and their path prefixes. */
+  readonly mappings?: readonly GatewayMapping[];
+  /** Virtual root of scripts and of all file access from Lua; default: none. Modules are not bound by it. */
+  readonly root?: string;
+  /** Limits that differ from DEFAULT_LIMITS. */
+  readonly limits?: Partial<Limits>;
+  /** Whose HTTP/2 sessions; default: `node`. */
+  readonly http2?: Http2Layer;
+  /** Sizes of dictionaries that all threads share; default: none, and each that is asked for has 16 MiB. */
+  readonly shared?: readonly SharedSize[];
+  /** What scripts may do beyond the default. */
+  readonly rights?: Partial<ScriptRights>;
+  /** Least important lines to keep; default `info`. */
+  readonly logLevel?: LogLevel;
+  /** One line per exchange; default false. */
+  readonly accessLog?: boolean;
+  /** Takes each log line, without its line end; default: standard error. */
+  readonly log?: (line: string) => void;
+}
+
+/** How a gateway is to run; everything may be left out. */
+export interface GatewayOptions extends CommonOptions {
+  /** PEM files; default: a development certificate. */
+  readonly certificateFiles?: { readonly certificate: string; readonly key: string };
+  /** Default: port 8443 on all addresses. Port 0 takes any free one. */
+  readonly listen?: Partial<ListenAddress>;
+  /** A second listener without TLS; default: none. */
+  readonly cleartext?: ListenAddress;
+  /** Worker threads; default: one per processor. */
+  readonly workers?: number;
+}
+
+/** Where a configuration listens. */
+type Listening = Pick<Config, 'certificateFiles' | 'listen' | 'cleartext' | 'inherited' | 'noDelay'>;
+
+/** Errors: LGW_CONFIG for prefixes that cannot be reached. */
+export function completeConfig(
+  options: CommonOptions,
+  listening: Listening,
+  workers: number = availableParallelism(),
+): Config {
+  return {
+    ...listening,
+    mappings: readMappings(options.mappings ?? []),
+    root: options.root,
+    workers,
+    limits: { ...DEFAULT_LIMITS, ...options.limits },
+    http2: options.http2 ?? DEFAULT_HTTP2_LAYER,
+    shared: options.shared ?? [],
+    rights: { ...DEFAULT_SCRIPT_RIGHTS, ...options.rights },
+    logLevel: options.logLevel ?? 'info',
+    accessLog: options.accessLog ?? false,
+    // the affairs of a process, not of a part of one
+    user: undefined,
+    daemon: false,
+    pidFile: undefined,
+    logFile: undefined,
+  };
+}
+
+function readMappings(given: readonly GatewayMapping[]): MappingConfig[] {
+  const seen = new Set<string>();
+  return given.map((mapping) => {
+    const prefix = normalizePrefix(mapping.prefix);
+    if (prefix === undefined)
+      throw new GatewayError('LGW_CONFIG', `Prefix ${JSON.stringify(mapping.prefix)} is not a path`);
+    if (seen.has(prefix)) throw new GatewayError('LGW_CONFIG', `Prefix "${prefix}" is mapped twice`);
+    seen.add(prefix);
+    if ('script' in mapping) return { prefix, script: mapping.script };
+    return { prefix, script: moduleUrl(mapping.module), kind: 'module' };
+  });
+}
+
+function moduleUrl(module: URL | string): string {
+  if (module instanceof URL) return module.href;
+  return module.startsWith('file:') ? module : pathToFileURL(resolve(module)).href;
+}

@@ -1,0 +1,292 @@
+/** A server as an embedding program sees it: made, started, and stopped through a handle; what serves is behind it. */
+import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
+import type { CounterName } from '../base/counters.ts';
+import { GatewayError } from '../base/errors.ts';
+import { createLogger } from '../base/logger.ts';
+import type { Config, InheritedSocket, ListenAddress } from '../config/config.ts';
+import { toWebHandler } from '../module/load-module.ts';
+import type { WebHandler, WebService } from '../module/web-handler.ts';
+import { whyNotListening } from '../native/posix.ts';
+import { takeInheritedSockets } from '../supervisor/inherited-sockets.ts';
+import { formatAddress } from '../supervisor/listener.ts';
+import { LogSink } from '../supervisor/log-sink.ts';
+import type { BoundAddress } from '../supervisor/supervisor.ts';
+import { type CommonOptions, completeConfig } from './gateway-options.ts';
+import { createSupervisor } from './start-gateway.ts';
+import { ThreadGateway } from './thread-gateway.ts';
+
+/** How a server is to run; everything may be left out. */
+export interface ServerOptions extends CommonOptions {
+  /**
+   * `127.0.0.1:3000`, `[::1]:3000`, or `:3000` for all addresses; port 0 takes any free one. Default: `127.0.0.1:8080`,
+   * with TLS `127.0.0.1:8443`.
+   */
+  readonly address?: string;
+  /**
+   * Certificate and key (PEM files), or `'development'` for a certificate that the gateway makes itself; default: no
+   * TLS. With TLS, HTTP/2 and HTTP/1.1 by ALPN; without it, HTTP/1.1 and HTTP/2 with prior knowledge.
+   */
+  readonly tls?: { readonly certificate: string; readonly key: string } | 'development';
+  /** Worker threads for modules and scripts; default: one per processor. A function runs in the calling thread. */
+  readonly threads?: number;
+  /** TCP_NODELAY for HTTP/1.x (HTTP/2 always has it); default true. */
+  readonly noDelay?: boolean;
+  /** Aborting it does what the handle's `shutdown` does. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * What answers: the URL of a module that every worker loads, or its file name; or a function or an object such as a
+ * Router, which runs in the thread that calls `start`, because functions cannot cross threads.
+ */
+export type HandlerSource = URL | string | WebHandler | WebService;
+
+/** Waits for a server and ends it, from any place. */
+export interface ServerHandle {
+  /** Resolves with its addresses when the server accepts connections; rejects when it cannot, or was shut down before. */
+  ready(): Promise<readonly BoundAddress[]>;
+  /**
+   * Accepts nothing more, lets what runs finish (at most `limits.drainTimeoutMs`), and resolves when the port is free.
+   * May be called again, and does nothing before `start`.
+   */
+  shutdown(): Promise<void>;
+  /** Loads modules, scripts and certificate again, as `Gateway.reload` does. */
+  reload(): Promise<void>;
+  /** What each thread counts at this moment; nothing before `ready`. */
+  counters(): Readonly<Record<CounterName, number>>[];
+}
+
+/** What serves: threads, or this one. */
+interface Engine {
+  readonly addresses: readonly BoundAddress[];
+  start(): Promise<void>;
+  reload(): Promise<void>;
+  drain(): Promise<boolean>;
+  stop(): Promise<void>;
+  counters(): Readonly<Record<CounterName, number>>[];
+}
+
+const DEFAULT_HOST = '127.0.0.1';
+const DEFAULT_PORT = 8080;
+const DEFAULT_TLS_PORT = 8443;
+
+/** A promise with its two ends. */
+interface Deferred<Value> {
+  readonly promise: Promise<Value>;
+  resolve(value: Value): void;
+  reject(error: unknown): void;
+}
+
+export class Server {
+  readonly #options: ServerOptions;
+  #handler: HandlerSource | undefined;
+  #noDelay: boolean;
+  #inherited: readonly InheritedSocket[] = [];
+  #engine: Engine | undefined;
+  #starting: Promise<void> | undefined;
+  #shutdown: Promise<void> | undefined;
+  readonly #ready = deferred<readonly BoundAddress[]>();
+  readonly #stopped = deferred<void>();
+
+  /** A server that has not started; a text stands for its address. */
+  constructor(options: ServerOptions | string = {}, handler?: HandlerSource) {
+    this.#options = typeof options === 'string' ? { address: options } : options;
+    this.#handler = handler;
+    this.#noDelay = this.#options.noDelay ?? true;
+    // whoever never asks need not hear of it
+    this.#ready.promise.catch(() => undefined);
+  }
+
+  /**
+   * A server on the sockets that this process was started with (LISTEN_FDS, as systemd gives them); the variables are
+   * removed. Sockets named `http` are cleartext and those named `https` TLS, others TLS when `options.tls` is given.
+   * Errors: LGW_SOCKETS, LGW_LISTEN.
+   */
+  static preopened(options: Omit<ServerOptions, 'address'> = {}, handler?: HandlerSource): Server {
+    const scheme = options.tls === undefined ? 'http' : 'https';
+    const { sockets, notice } = takeInheritedSockets(process.env, process.pid, scheme);
+    if (sockets.length === 0)
+      throw new GatewayError('LGW_SOCKETS', notice ?? 'There is no preopened socket: LISTEN_FDS names none');
+    for (const { descriptor } of sockets) {
+      const reason = whyNotListening(descriptor);
+      if (reason !== undefined)
+        throw new GatewayError('LGW_LISTEN', `Cannot listen on descriptor ${descriptor}: it ${reason}`);
+    }
+    const server = new Server(options, handler);
+    server.#inherited = sockets;
+    return server;
+  }
+
+  /** Sets TCP_NODELAY for HTTP/1.x. Before `start` only. */
+  noDelay(on = true): this {
+    this.#noDelay = on;
+    return this;
+  }
+
+  /** For another part of the program. */
+  handle(): ServerHandle {
+    return {
+      ready: () => this.#ready.promise,
+      shutdown: () => this.#stop(),
+      reload: async () => {
+        await this.#ready.promise;
+        await this.#engine?.reload();
+      },
+      counters: () => this.#engine?.counters() ?? [],
+    };
+  }
+
+  /**
+   * Serves, and resolves when the server has been shut down. Rejects with a GatewayError when it cannot start (a port in
+   * use, a module that fails), and then nothing is left behind. A server is started once.
+   */
+  async start(handler: HandlerSource | undefined = this.#handler): Promise<void> {
+    if (this.#starting !== undefined)
+      throw new GatewayError('LGW_STARTED', 'The server has been started before');
+    const { signal } = this.#options;
+    // `start` rejects with whatever goes wrong there
+    const abort = (): void => void this.#stop().catch(() => undefined);
+    this.#starting = this.#startEngine(handler);
+    if (signal?.aborted === true) abort();
+    else signal?.addEventListener('abort', abort, { once: true });
+    try {
+      await this.#starting;
+      await this.#stopped.promise;
+    } catch (error) {
+      this.#ready.reject(error);
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  async #startEngine(handler: HandlerSource | undefined): Promise<void> {
+    const engine = this.#createEngine(handler);
+    await engine.start();
+    this.#engine = engine;
+    const { log, logLevel = 'info' } = this.#options;
+    const logger = createLogger(logLevel, 'server', log ?? new LogSink().write);
+    for (const { scheme, address, port } of engine.addresses)
+      logger.info(`Listening on ${scheme}://${formatAddress(address, port)}`);
+    if (this.#shutdown !== undefined)
+      this.#ready.reject(new GatewayError('LGW_STOPPED', 'The server was shut down before it was ready'));
+    else this.#ready.resolve(engine.addresses);
+  }
+
+  /** Ends the server once; every call waits for that. */
+  async #stop(): Promise<void> {
+    if (this.#starting === undefined) return;
+    this.#shutdown ??= this.#stopOnce(this.#starting);
+    await this.#shutdown;
+  }
+
+  async #stopOnce(starting: Promise<void>): Promise<void> {
+    try {
+      await starting;
+    } catch {
+      // `start` says why, and nothing is left behind
+      return;
+    }
+    try {
+      await this.#engine?.drain();
+      await this.#engine?.stop();
+      this.#stopped.resolve();
+    } catch (error) {
+      this.#stopped.reject(error);
+      throw error;
+    }
+  }
+
+  #createEngine(handler: HandlerSource | undefined): Engine {
+    const { mappings = [], threads, log } = this.#options;
+    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1))
+      throw new GatewayError(
+        'LGW_CONFIG',
+        `Option threads is ${threads} and has to be a whole number from 1 up`,
+      );
+    if (handler === undefined) {
+      if (mappings.length > 0) return createSupervisor(this.#config(this.#options), log);
+      throw new GatewayError('LGW_HANDLER', 'There is no handler and no mapping to serve');
+    }
+    if (typeof handler === 'string' || handler instanceof URL) {
+      const all = [...mappings, { prefix: '/', module: handler }];
+      return createSupervisor(this.#config({ ...this.#options, mappings: all }), log);
+    }
+    const web = toWebHandler(handler);
+    if (web === undefined)
+      throw new GatewayError(
+        'LGW_HANDLER',
+        'The handler is neither a function, nor an object with a method "fetch", nor the URL of a module',
+      );
+    if ((threads ?? 1) > 1 || mappings.length > 0)
+      throw new GatewayError(
+        'LGW_HANDLER',
+        `A function cannot cross to ${threads === undefined ? 'the threads of mappings' : `${threads} threads`}: give the URL of a module whose default export it is`,
+      );
+    return new ThreadGateway(this.#config(this.#options), log ?? new LogSink().write, web);
+  }
+
+  #config(options: ServerOptions): Config {
+    const { tls, address, threads = availableParallelism() } = options;
+    const certificateFiles = tls === 'development' ? undefined : tls;
+    const where = parseAddress(address, tls === undefined ? DEFAULT_PORT : DEFAULT_TLS_PORT);
+    return completeConfig(
+      options,
+      {
+        certificateFiles,
+        listen: tls === undefined ? undefined : where,
+        cleartext: tls === undefined ? where : undefined,
+        inherited: this.#inherited,
+        noDelay: this.#noDelay,
+      },
+      threads,
+    );
+  }
+}
+
+/**
+ * A server with its handler; nothing happens before its `start`.
+ *
+ * ```ts
+ * await createServer({ address: '127.0.0.1:3000' }, new URL('./handler.js', import.meta.url)).start();
+ * ```
+ *
+ * Without a handler the `mappings` of the options are served; a handler alone is served with all defaults.
+ */
+export function createServer(handler: Exclude<HandlerSource, string>): Server;
+export function createServer(options: ServerOptions | string, handler?: HandlerSource): Server;
+export function createServer(first: ServerOptions | HandlerSource, handler?: HandlerSource): Server {
+  if (typeof first === 'function' || first instanceof URL || isService(first)) return new Server({}, first);
+  return new Server(first, handler);
+}
+
+function isService(value: ServerOptions | string | WebService): value is WebService {
+  return typeof value === 'object' && 'fetch' in value;
+}
+
+/** `host:port`, with brackets around an IPv6 address. Errors: LGW_ADDRESS. */
+function parseAddress(text: string | undefined, defaultPort: number): ListenAddress {
+  if (text === undefined) return { address: DEFAULT_HOST, port: defaultPort };
+  const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2] ?? '';
+  const port = Number(match?.[3]);
+  const address = host === 'localhost' ? DEFAULT_HOST : host;
+  const isKnown = address === '' ? match?.[1] === undefined : isIP(address) !== 0;
+  if (match === null || !isKnown || port > 65_535)
+    throw new GatewayError(
+      'LGW_ADDRESS',
+      `Address ${JSON.stringify(text)} is not ADDRESS:PORT, :PORT or [IPV6]:PORT with a port from 0 to 65535`,
+    );
+  return { address: address === '' ? undefined : address, port };
+}
+
+function deferred<Value>(): Deferred<Value> {
+  let resolve: (value: Value) => void = () => undefined;
+  let reject: (error: unknown) => void = () => undefined;
+  const promise = new Promise<Value>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}

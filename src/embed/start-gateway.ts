@@ -1,0 +1,71 @@
+/** Starts a gateway of worker threads inside another program. */
+import type { CounterName } from '../base/counters.ts';
+import { createLogger } from '../base/logger.ts';
+import type { Config } from '../config/config.ts';
+import { withMappings } from '../config/ready-made-mappings.ts';
+import { compileLuaModule } from '../lua/wasm-module.ts';
+import type { SharedDictionary } from '../shared/shared-dictionary.ts';
+import { LogSink } from '../supervisor/log-sink.ts';
+import { type BoundAddress, Supervisor } from '../supervisor/supervisor.ts';
+import { completeConfig, type GatewayOptions } from './gateway-options.ts';
+
+/** A gateway that serves. */
+export interface Gateway {
+  /** Where it accepts connections; empty once it drains. */
+  readonly addresses: readonly BoundAddress[];
+  /**
+   * Reads scripts, modules and certificate again; all workers go over to them at once and no request is lost. Rejects
+   * with a GatewayError when anything is wrong with them, and then nothing has changed.
+   */
+  reload(): Promise<void>;
+  /**
+   * Refuses new connections and resolves when all open exchanges have ended (true), or when
+   * `limits.drainTimeoutMs` has passed (false). Call `stop` next.
+   */
+  drain(): Promise<boolean>;
+  /** Ends all threads; open exchanges are cut. The port is free when it resolves. */
+  stop(): Promise<void>;
+  /**
+   * The dictionary that scripts know as `httpd.shared(name)`. Throws RangeError for what is no name, and GatewayError
+   * (`luaCode` limit) when too many were opened that are not in `GatewayOptions.shared`.
+   */
+  shared(name: string): SharedDictionary;
+  /** What each worker counts at this moment. */
+  counters(): Readonly<Record<CounterName, number>>[];
+}
+
+const DEFAULT_PORT = 8443;
+
+/**
+ * Starts a gateway in this process; resolves when every worker serves. Rejects with a GatewayError (a port in use, an
+ * unreadable key, a script that fails), and then nothing is left behind. Installs no signal handlers.
+ */
+export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
+  const { listen, workers, certificateFiles, cleartext } = options;
+  const address = { address: listen?.address, port: listen?.port ?? DEFAULT_PORT };
+  const config = completeConfig(options, { certificateFiles, listen: address, cleartext }, workers);
+  const supervisor = createSupervisor(withMappings(config), options.log);
+  await supervisor.start();
+  return {
+    get addresses(): readonly BoundAddress[] {
+      return supervisor.addresses;
+    },
+    reload: () => supervisor.reload(),
+    drain: () => supervisor.drain(),
+    stop: () => supervisor.stop(),
+    shared: (name) => supervisor.shared(name),
+    counters: () => supervisor.counters(),
+  };
+}
+
+/** A supervisor that has not started, with the log of an embedding program. */
+export function createSupervisor(config: Config, log: ((line: string) => void) | undefined): Supervisor {
+  const writeLine = log ?? new LogSink().write;
+  const hasScripts = config.mappings.some(({ kind }) => kind === undefined);
+  return new Supervisor({
+    config,
+    logger: createLogger(config.logLevel, 'supervisor', writeLine),
+    writeLine,
+    luaModule: hasScripts ? compileLuaModule(config.limits) : undefined,
+  });
+}

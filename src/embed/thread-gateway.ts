@@ -1,0 +1,139 @@
+/** Serves a function in the thread that has it: a front end of this thread's own, without workers. */
+import { type CounterName, Counters } from '../base/counters.ts';
+import { createLogger } from '../base/logger.ts';
+import type { Config } from '../config/config.ts';
+import { Dispatcher } from '../http/dispatcher.ts';
+import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
+import { Router } from '../http/router.ts';
+import type { WebHandler } from '../module/web-handler.ts';
+import { WebMapping } from '../module/web-mapping.ts';
+import { SharedDictionary } from '../shared/shared-dictionary.ts';
+import { createSharedMemory } from '../shared/shared-memory.ts';
+import { SharedStore } from '../shared/shared-store.ts';
+import { closeSource, Listener, platformListenerOptions } from '../supervisor/listener.ts';
+import { loadTls } from '../supervisor/load-tls.ts';
+import type { BoundAddress } from '../supervisor/supervisor.ts';
+import { createSecureOptions } from '../tls/secure-options.ts';
+import { createTicketKeys } from '../tls/ticket-keys.ts';
+import { createAccessLog } from '../worker/access-log.ts';
+
+const LOG_SOURCE = 'server';
+
+export class ThreadGateway {
+  readonly #config: Config;
+  readonly #writeLine: (line: string) => void;
+  readonly #handler: WebHandler;
+  readonly #counters = new Counters();
+  readonly #listeners: { scheme: 'https' | 'http'; listener: Listener }[] = [];
+  readonly #frontEnds: FrontEnd[] = [];
+  #mapping: WebMapping | undefined;
+
+  constructor(config: Config, writeLine: (line: string) => void, handler: WebHandler) {
+    this.#config = config;
+    this.#writeLine = writeLine;
+    this.#handler = handler;
+  }
+
+  get addresses(): readonly BoundAddress[] {
+    return this.#listeners.map(({ scheme, listener: { address, port } }) => ({ scheme, address, port }));
+  }
+
+  /** Resolves when connections are accepted. When it rejects (GatewayError) nothing is left behind. */
+  async start(): Promise<void> {
+    try {
+      await this.#start();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Nothing was read that could be read again but the certificate. */
+  async reload(): Promise<void> {
+    const tls = await this.#secureOptions();
+    if (tls !== undefined) for (const frontEnd of this.#frontEnds) frontEnd.setSecureContext(tls);
+  }
+
+  /** True when every open exchange has ended within the limit. */
+  async drain(): Promise<boolean> {
+    this.#closeListeners();
+    const { drainTimeoutMs } = this.#config.limits;
+    const cuts = await Promise.all(this.#frontEnds.map((frontEnd) => frontEnd.drain(drainTimeoutMs)));
+    return cuts.every((cut) => cut === 0);
+  }
+
+  async stop(): Promise<void> {
+    this.#closeListeners();
+    for (const frontEnd of this.#frontEnds) frontEnd.stop();
+    this.#mapping?.close();
+  }
+
+  counters(): Record<CounterName, number>[] {
+    return [this.#counters.snapshot()];
+  }
+
+  async #start(): Promise<void> {
+    const { logLevel, limits, noDelay, accessLog, http2 } = this.#config;
+    const logger = createLogger(logLevel, LOG_SOURCE, this.#writeLine);
+    await this.#bind(logger);
+    const tls = await this.#secureOptions();
+    const { timeLimitMs } = limits;
+    const store = new SharedStore({ memory: createSharedMemory(this.#config.shared), owner: 1 });
+    const shared = (name: string): SharedDictionary => new SharedDictionary(store.open(name));
+    this.#mapping = new WebMapping({ prefix: '/', workerId: 0, logger, shared, timeLimitMs }, this.#handler);
+    const dispatcher = new Dispatcher(new Router([this.#mapping]), logger);
+    const observer = accessLog ? createAccessLog(LOG_SOURCE, this.#writeLine) : undefined;
+    for (const { scheme, listener } of this.#listeners) {
+      const frontEnd = new FrontEnd(
+        {
+          tls: scheme === 'https' ? tls : undefined,
+          limits,
+          noDelay,
+          http2,
+          logger,
+          counters: this.#counters,
+          observer,
+        },
+        (exchange) => dispatcher.dispatch(exchange),
+      );
+      this.#frontEnds.push(frontEnd);
+      const source = listener.source();
+      try {
+        await frontEnd.listen(targetOf(source));
+      } catch (error) {
+        closeSource(source);
+        throw error;
+      }
+    }
+  }
+
+  async #bind(logger: ReturnType<typeof createLogger>): Promise<void> {
+    const { listen, cleartext, inherited = [] } = this.#config;
+    const options = platformListenerOptions();
+    for (const { descriptor, scheme } of inherited) {
+      this.#listeners.push({ scheme, listener: await Listener.adopt(descriptor, options) });
+      logger.info(`** Using preopened socket FD ${descriptor} **`);
+    }
+    if (inherited.length > 0) return;
+    if (listen !== undefined)
+      this.#listeners.push({ scheme: 'https', listener: await Listener.open(listen, options) });
+    if (cleartext !== undefined)
+      this.#listeners.push({ scheme: 'http', listener: await Listener.open(cleartext, options) });
+  }
+
+  async #secureOptions(): Promise<ReturnType<typeof createSecureOptions> | undefined> {
+    if (this.#listeners.every(({ scheme }) => scheme === 'http')) return undefined;
+    const { certificate, key } = await loadTls(this.#config.certificateFiles);
+    const { handshakeTimeoutMs } = this.#config.limits;
+    return createSecureOptions({ certificate, key, ticketKeys: createTicketKeys(), handshakeTimeoutMs });
+  }
+
+  #closeListeners(): void {
+    for (const { listener } of this.#listeners.splice(0)) listener.close();
+  }
+}
+
+function targetOf(source: ReturnType<Listener['source']>): ListenTarget {
+  if (source.kind === 'descriptor') return { fd: source.descriptor };
+  return { port: source.port, host: source.address, reusePort: source.reusePort };
+}

@@ -1,0 +1,62 @@
+/** A handler module for tests: which worker answers, and what it makes of awkward requests. */
+import { Router } from '../../../src/index.ts';
+
+const SPIN_MS = 1500;
+let count = 0;
+
+const router: Router = new Router()
+  .get('/worker', (_request, _params, { workerId }) => new Response(String(workerId)))
+  .any('/method', (request) => new Response(request.method))
+  .get('/count', () => {
+    count += 1;
+    return new Response(String(count));
+  })
+  .get('/classes', (request) => {
+    class Own extends Response {}
+    const facts = [
+      request instanceof Request,
+      new Response('x') instanceof Response,
+      Response.json({}) instanceof Response,
+      Response.error() instanceof Response,
+      new Own('x') instanceof Own,
+      new Own('x') instanceof Response,
+      !(new Response('x') instanceof Own),
+    ];
+    return new Own(facts.join(' '));
+  })
+  .get('/refused', () => {
+    const refusals = [
+      () => new Response('x', { status: 204 }),
+      () => new Response('x', { status: 99 }),
+      () => new Response('x', { headers: { 'a b': 'c' } }),
+      () => new Response('x', { headers: { a: 'b\r\nc' } }),
+      () => new Response('x', { statusText: 'a\r\nb' }),
+    ];
+    const names = refusals.map((refusal) => {
+      try {
+        refusal();
+        return 'taken';
+      } catch (error) {
+        return error instanceof Error ? error.name : 'odd';
+      }
+    });
+    return new Response(names.join(' '));
+  })
+  .get('/spin', () => {
+    const end = performance.now() + SPIN_MS;
+    while (performance.now() < end);
+    return new Response('spun');
+  })
+  .get('/slow', async () => {
+    await new Promise((resolve) => setTimeout(resolve, SPIN_MS));
+    return new Response('slow');
+  })
+  .get('/crash', () => {
+    setImmediate(() => {
+      throw new Error('crashed on purpose');
+    });
+    return new Response('going down');
+  });
+
+// biome-ignore lint/style/noDefaultExport: handler modules have one
+export default router;

@@ -1,0 +1,76 @@
+/** Apps of luvit's shape in the real program: over both protocols, by several workers, under load. */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import { test } from 'node:test';
+import { installTestTools } from '../support/install-tools.ts';
+import { runProgram } from '../support/run-program.ts';
+import { PROTOCOLS, TestGateway } from '../support/test-gateway.ts';
+
+const APP = `return function(read, write)
+  for req in read do
+    if req ~= '' then
+      if req.path == '/hang' then while true do end end
+      local body = req.method .. ' ' .. req.path .. ' ' .. require 'httpd'.worker.id .. '\\n'
+      write({ code = 200, { 'Server', 'Luvit' }, { 'Content-Type', 'text/plain' }, { 'Content-Length', #body } })
+      write(body)
+    end
+  end
+  write()
+end`;
+
+/** A port nobody uses just now. */
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
+
+test('V1, V5: an app answers over HTTP/1.1 and HTTP/2, by workers that share a socket, and its mode is shown', async () => {
+  const gateway = await TestGateway.start({ '/': APP }, { workers: 2, words: ['--mode', 'luvit'] });
+  const workers = new Set<string>();
+  for (let i = 0; i < 50 && workers.size < 2; i++) {
+    for (const protocol of PROTOCOLS) {
+      const answer = await gateway.ask(protocol, '/path?query');
+      const match = /^GET \/path\?query ([12])\n$/.exec(answer.text);
+      assert.ok(match !== null, answer.text);
+      workers.add(match[1] as string);
+    }
+  }
+  assert.equal(workers.size, 2);
+  assert.match(gateway.process.stdout, /\(luvit\)/);
+  assert.match(gateway.log, /Script loaded .*mode=luvit/);
+  await gateway.stop();
+});
+
+test('V7: an app that never ends costs its request, not the service', async () => {
+  const gateway = await TestGateway.start({ '/': APP }, { words: ['--cpu-limit', '0.2'] });
+  const hanging = gateway.ask('h1', '/hang');
+  assert.equal((await gateway.ask('h2', '/')).status, 200);
+  assert.equal((await hanging).status, 500);
+  assert.equal((await gateway.ask('h1', '/')).status, 200);
+  await gateway.stop();
+});
+
+test('V6: ab with 1000 kept connections and wrk make no error, with and without TLS', async () => {
+  installTestTools();
+  const port = await freePort();
+  const gateway = await TestGateway.start({ '/': APP }, { words: ['--http', `127.0.0.1:${port}`] });
+  for (const url of [`http://127.0.0.1:${port}/`, `https://127.0.0.1:${gateway.port}/`]) {
+    const ab = await runProgram('ab', ['-t', '2', '-c', '1000', '-k', '-s', '20', url]);
+    assert.equal(ab.code, 0, ab.stderr);
+    assert.match(ab.text, /Failed requests: +0\n/);
+    assert.doesNotMatch(ab.text, /Non-2xx responses|Write errors: +[1-9]/);
+    assert.ok(Number(/Keep-Alive requests: +([0-9]+)/.exec(ab.text)?.[1]) > 0);
+    const wrk = await runProgram('wrk', ['-t2', '-c100', '-d2', '--timeout', '20', url]);
+    assert.equal(wrk.code, 0, wrk.stderr);
+    assert.doesNotMatch(wrk.text, /Socket errors|Non-2xx/);
+    assert.match(wrk.text, /[1-9][0-9]* requests in/);
+  }
+  assert.doesNotMatch(gateway.log, / error /);
+  await gateway.stop();
+});
