@@ -1,6 +1,7 @@
 /** The table of what is measured, on which peers, and what lgateway has to reach. */
 import { besideBusy } from './measures/beside-busy.ts';
 import { freshState } from './measures/fresh-state.ts';
+import { hpackSpeed } from './measures/hpack-speed.ts';
 import { idleConnections } from './measures/idle-connections.ts';
 import { type Load, load } from './measures/load.ts';
 import { luaSpeed } from './measures/lua-speed.ts';
@@ -67,6 +68,11 @@ const WASMOON: Metric = { key: 'timesWasmoon', label: 'worst × wasmoon', digits
 
 const ALONE: Metric = { key: 'aloneUs', label: 'µs alone', digits: 2, combine: 'median' };
 const TOGETHER: Metric = { key: 'togetherUs', label: 'µs with two', digits: 2, combine: 'median' };
+
+const SAME_HEAD: Metric = { key: 'sameNs', label: 'ns/same head', digits: 0, combine: 'median' };
+const OTHER_PATH: Metric = { key: 'otherPathNs', label: 'ns/other path', digits: 0, combine: 'median' };
+const TIMES_HPACK_JS: Metric = { key: 'timesHpackJs', label: '× hpack.js', digits: 2, combine: 'median' };
+const RESPONSE_HEAD: Metric = { key: 'responseNs', label: 'ns/response head', digits: 0, combine: 'median' };
 
 const CONNECTIONS = 10;
 const GROWTH_MIB_MAX = 64;
@@ -182,6 +188,15 @@ export const SCENARIOS: readonly Scenario[] = [
       { metric: 'timesUnguarded', bound: 'at most', value: 1.25 },
       { metric: 'timesWasmoon', bound: 'at most', value: 1.3 },
     ],
+  },
+  {
+    name: 'hpack',
+    title: 'HPACK, this build in the process of the bench: heads of one connection, against hpack.js',
+    handler: 'hello',
+    peers: ['lgateway'],
+    measure: hpackSpeed,
+    metrics: [SAME_HEAD, OTHER_PATH, TIMES_HPACK_JS, RESPONSE_HEAD],
+    thresholds: [{ metric: 'timesHpackJs', bound: 'at most', value: 0.5 }],
   },
   {
     name: 'beside-busy',

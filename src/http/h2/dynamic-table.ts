@@ -1,17 +1,20 @@
-/** HPACK's dynamic table (RFC 7541 §2.3.2): a ring of names and values, bounded by the sum of their sizes. */
+/** HPACK's dynamic table (RFC 7541 §2.3.2): a ring of entries, bounded by the sum of their sizes. */
 
 /** What an entry counts beside its name and value (RFC 7541 §4.1). */
 export const ENTRY_OVERHEAD_BYTES = 32;
 
-export class DynamicTable {
+export interface TableEntry {
+  readonly name: string;
+  readonly value: string;
+}
+
+export class DynamicTable<Entry extends TableEntry> {
   #bytesMax: number;
   #bytes = 0;
-  /** The ring: entry number `n` since the beginning stands at `n` modulo its length. */
-  #names: string[] = [];
-  #values: string[] = [];
+  /** Entry number `n` since the beginning stands at `n` modulo the length, a power of two. */
+  #ring: (Entry | undefined)[] = [];
   #count = 0;
-  /** Entries that were ever added. It stays the same as long as the table does, but for `resize`. */
-  inserted = 0;
+  #inserted = 0;
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
@@ -26,25 +29,24 @@ export class DynamicTable {
   get count(): number {
     return this.#count;
   }
-
-  /** The name of an entry; 0 is the latest, `count - 1` the oldest. */
-  name(index: number): string {
-    return this.#names[(this.inserted - 1 - index) % this.#names.length] as string;
+  /** Entries that were ever added. */
+  get inserted(): number {
+    return this.#inserted;
   }
-  value(index: number): string {
-    return this.#values[(this.inserted - 1 - index) % this.#values.length] as string;
+
+  /** An entry that is there; 0 is the latest, `count - 1` the oldest. */
+  entry(index: number): Entry {
+    return this.#ring[(this.#inserted - 1 - index) & (this.#ring.length - 1)] as Entry;
   }
 
   /** Adds an entry, for which the oldest make room; one that is larger than the table empties it. */
-  add(name: string, value: string): void {
-    const size = name.length + value.length + ENTRY_OVERHEAD_BYTES;
+  add(entry: Entry): void {
+    const size = entry.name.length + entry.value.length + ENTRY_OVERHEAD_BYTES;
     this.#evict(this.#bytesMax - size);
     if (size > this.#bytesMax) return;
-    if (this.#count === this.#names.length) this.#grow();
-    const slot = this.inserted % this.#names.length;
-    this.#names[slot] = name;
-    this.#values[slot] = value;
-    this.inserted += 1;
+    if (this.#count === this.#ring.length) this.#grow();
+    this.#ring[this.#inserted & (this.#ring.length - 1)] = entry;
+    this.#inserted += 1;
     this.#count += 1;
     this.#bytes += size;
   }
@@ -56,25 +58,17 @@ export class DynamicTable {
 
   /** Makes the ring larger: most connections need a few entries, and idle ones none. */
   #grow(): void {
-    const slots = Math.max(SLOTS_MIN, this.#names.length * 2);
-    const names = new Array<string>(slots).fill('');
-    const values = names.slice();
-    for (let n = this.inserted - this.#count; n < this.inserted; n++) {
-      names[n % slots] = this.#names[n % this.#names.length] as string;
-      values[n % slots] = this.#values[n % this.#values.length] as string;
-    }
-    this.#names = names;
-    this.#values = values;
+    const length = Math.max(SLOTS_MIN, this.#ring.length * 2);
+    const ring = new Array<Entry | undefined>(length).fill(undefined);
+    for (let i = 0; i < this.#count; i++) ring[(this.#inserted - 1 - i) & (length - 1)] = this.entry(i);
+    this.#ring = ring;
   }
 
   #evict(bytesMax: number): void {
     while (this.#bytes > bytesMax && this.#count > 0) {
-      const slot = (this.inserted - this.#count) % this.#names.length;
-      const name = this.#names[slot] as string;
-      const value = this.#values[slot] as string;
+      const { name, value } = this.entry(this.#count - 1);
       this.#bytes -= name.length + value.length + ENTRY_OVERHEAD_BYTES;
-      this.#names[slot] = '';
-      this.#values[slot] = '';
+      this.#ring[(this.#inserted - this.#count) & (this.#ring.length - 1)] = undefined;
       this.#count -= 1;
     }
   }

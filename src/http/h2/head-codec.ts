@@ -11,13 +11,12 @@ const TABLE_BYTES_MAX = 4096;
 /** Fields of a request; the limit of their bytes is an option. */
 const FIELDS_MAX = 1000;
 /** Response heads remembered for one connection. */
-const HEADS_MAX = 4;
+const HEADS_MAX = 8;
 
-/** A response head that was encoded without changing the table, but for its length. */
+/** A response head that was encoded without changing the table, but for its date and its length. */
 interface EncodedHead {
   readonly fields: Fields;
   readonly status: number;
-  readonly date: string;
   readonly tableState: number;
   readonly bytes: Uint8Array;
 }
@@ -61,20 +60,19 @@ export class HeadCodec {
   encodeHead(head: ResponseHead): number {
     const encoder = this.#encoder;
     const { responseFields, status, contentLength } = head;
-    const date = head.hasDate ? '' : httpDate();
     encoder.begin();
-    const known = this.#findHead(responseFields, status, date);
+    const known = this.#findHead(responseFields, status);
     if (known !== undefined) encoder.repeat(known.bytes);
     else {
       const before = encoder.size;
       const { tableState } = encoder;
       encoder.field(':status', String(status));
       this.#addFields(responseFields, true);
-      if (date !== '') encoder.field('date', date);
       // frozen lists come again: they are a handler's, and their identity stands for what they hold
       if (tableState === encoder.tableState && before === 0 && Object.isFrozen(responseFields))
-        this.#remember(responseFields, status, date);
+        this.#remember(responseFields, status);
     }
+    if (!head.hasDate) encoder.date(httpDate());
     if (contentLength !== undefined) encoder.contentLength(contentLength);
     return encoder.size;
   }
@@ -112,25 +110,22 @@ export class HeadCodec {
     }
   }
 
-  #findHead(fields: Fields, status: number, date: string): EncodedHead | undefined {
+  #findHead(fields: Fields, status: number): EncodedHead | undefined {
     const { tableState } = this.#encoder;
     for (let i = 0; i < this.#heads.length; i++) {
       const head = this.#heads[i] as EncodedHead;
-      if (
-        head.fields === fields &&
-        head.tableState === tableState &&
-        head.status === status &&
-        head.date === date
-      )
-        return head;
+      if (head.fields === fields && head.tableState === tableState && head.status === status) return head;
     }
     return undefined;
   }
 
-  #remember(fields: Fields, status: number, date: string): void {
+  #remember(fields: Fields, status: number): void {
     const { bytes, size, tableState } = this.#encoder;
-    const copy = Uint8Array.prototype.slice.call(bytes, 0, size);
-    this.#heads[this.#nextHead] = { fields, status, date, tableState, bytes: copy };
-    this.#nextHead = (this.#nextHead + 1) % HEADS_MAX;
+    const copy = new Uint8Array(size);
+    for (let i = 0; i < size; i++) copy[i] = bytes[i] as number;
+    const stale = this.#heads.findIndex((head) => head.fields === fields && head.status === status);
+    const slot = stale === -1 ? this.#nextHead : stale;
+    this.#heads[slot] = { fields, status, tableState, bytes: copy };
+    if (stale === -1) this.#nextHead = (this.#nextHead + 1) % HEADS_MAX;
   }
 }

@@ -1,5 +1,6 @@
 /** Decodes field sections (RFC 7541), and knows a section again that it has decoded before. */
 import { DynamicTable, ENTRY_OVERHEAD_BYTES } from './dynamic-table.ts';
+import { fieldKind } from './field-kind.ts';
 import { huffmanDecode, huffmanDecodedMax } from './huffman.ts';
 import { STATIC_LAST, STATIC_NAMES, STATIC_VALUES } from './static-table.ts';
 
@@ -12,6 +13,8 @@ export class HpackError extends Error {
 export interface FieldSection {
   /** Names and values in turn, byte strings. Incomplete when `tooLarge`. */
   readonly fields: readonly string[];
+  /** What each field is, see field-kind.ts: found once for fields that stand in a table. */
+  readonly kinds: readonly number[];
   /** It has passed a limit; nothing of it was kept from there on. */
   readonly tooLarge: boolean;
   /** Belongs to whoever decodes: what was made of the section. */
@@ -30,32 +33,50 @@ export interface HpackDecoderLimits {
 /** Sections remembered for one connection: a page and what it asks for again and again. */
 const REMEMBERED_SLOTS = 16;
 /** Longer ones hold literals, which seldom repeat. */
-const REMEMBERED_BYTES_MAX = 128;
+const REMEMBERED_BYTES_MAX = 96;
+/** A few octets can stand for many long fields: what an idle connection keeps of them is bounded too. */
+const REMEMBERED_LIST_BYTES_MAX = 4096;
 /** An integer has no more octets after its prefix (RFC 7541 §5.1): 28 bits, far beyond any length we take. */
 const INTEGER_OCTETS_MAX = 4;
 
-interface Remembered {
-  readonly bytes: Uint8Array;
+/** A field, and what has been found out about it. */
+interface KnownField {
+  readonly name: string;
+  readonly value: string;
+  readonly kind: number;
+}
+
+interface RememberedSection extends FieldSection {
+  /** Octets it was encoded in. */
+  readonly size: number;
   readonly tableState: number;
-  readonly section: FieldSection;
 }
 
 export class HpackDecoder {
-  readonly #limits: HpackDecoderLimits;
-  readonly #table: DynamicTable;
+  readonly #listBytesMax: number;
+  readonly #fieldsMax: number;
+  readonly #table: DynamicTable<KnownField>;
+  /** What the peer's encoder may use, and what it has to come down to before it says anything else. */
+  #tableBytesMax: number;
+  #mustShrink = false;
   /** Counts whatever changes what an index means. */
   #tableState = 0;
-  #remembered: (Remembered | undefined)[] | undefined;
+  /** The sections, and one after the other the octets they were encoded in. */
+  #remembered: (RememberedSection | undefined)[] | undefined;
+  #octets: Uint8Array = NOTHING;
   // what is being decoded
   #bytes: Buffer = NOTHING;
   #at = 0;
   #end = 0;
   #fields: string[] = [];
+  #kinds: number[] = [];
   #listBytes = 0;
   #tooLarge = false;
 
   constructor(limits: HpackDecoderLimits) {
-    this.#limits = limits;
+    this.#tableBytesMax = limits.tableBytesMax;
+    this.#listBytesMax = limits.listBytesMax;
+    this.#fieldsMax = limits.fieldsMax;
     this.#table = new DynamicTable(limits.tableBytesMax);
   }
 
@@ -64,37 +85,49 @@ export class HpackDecoder {
     return this.#table.bytes;
   }
 
+  /** The peer has acknowledged another SETTINGS_HEADER_TABLE_SIZE: a smaller one it has to confirm (RFC 7541 §4.2). */
+  setTableBytesMax(bytes: number): void {
+    this.#tableBytesMax = bytes;
+    this.#mustShrink = this.#table.bytesMax > bytes;
+  }
+
   /** Decodes the section in `bytes[start, end)`; throws HpackError. */
   decode(bytes: Buffer, start: number, end: number): FieldSection {
     const size = end - start;
-    const slot = slotOf(bytes, start, end);
-    if (size <= REMEMBERED_BYTES_MAX) {
+    const slot = size > 0 && size <= REMEMBERED_BYTES_MAX ? slotOf(bytes, start, end) : -1;
+    if (slot !== -1 && !this.#mustShrink) {
       const known = this.#remembered?.[slot];
       if (
         known !== undefined &&
+        known.size === size &&
         known.tableState === this.#tableState &&
-        isEqual(known.bytes, bytes, start, size)
+        this.#isRemembered(slot, bytes, start, size)
       )
-        return known.section;
+        return known;
     }
-    const before = this.#tableState;
+    const tableState = this.#tableState;
+    this.#fields = [];
+    this.#kinds = [];
+    this.#listBytes = 0;
+    this.#tooLarge = false;
     this.#bytes = bytes;
     this.#at = start;
     this.#end = end;
-    this.#fields = [];
-    this.#listBytes = 0;
-    this.#tooLarge = false;
-    this.#decodeSection();
-    this.#bytes = NOTHING;
-    const section: FieldSection = { fields: this.#fields, tooLarge: this.#tooLarge, memo: undefined };
-    if (before === this.#tableState && size <= REMEMBERED_BYTES_MAX && size > 0) {
-      this.#remembered ??= new Array<Remembered | undefined>(REMEMBERED_SLOTS).fill(undefined);
-      this.#remembered[slot] = {
-        bytes: Uint8Array.prototype.slice.call(bytes, start, end),
-        tableState: before,
-        section,
-      };
+    try {
+      this.#decodeSection();
+    } finally {
+      this.#bytes = NOTHING;
     }
+    const section: RememberedSection = {
+      fields: this.#fields,
+      kinds: this.#kinds,
+      tooLarge: this.#tooLarge,
+      memo: undefined,
+      size,
+      tableState,
+    };
+    if (slot !== -1 && tableState === this.#tableState && this.#listBytes <= REMEMBERED_LIST_BYTES_MAX)
+      this.#remember(slot, section, bytes, start);
     return section;
   }
 
@@ -102,23 +135,25 @@ export class HpackDecoder {
     let mayResize = true;
     while (this.#at < this.#end) {
       const octet = this.#bytes[this.#at] as number;
-      if ((octet & 0x80) !== 0) {
-        const index = this.#integer(7);
-        if (index === 0) throw new HpackError('index 0 is not used');
-        this.#keep(this.#nameOf(index), this.#valueOf(index));
-      } else if ((octet & 0x40) !== 0) this.#literal(6, true);
-      else if ((octet & 0x20) !== 0) {
+      if ((octet & 0xe0) === 0x20) {
         if (!mayResize) throw new HpackError('a size update follows a field');
         this.#resize(this.#integer(5));
         continue;
-      } else this.#literal(4, false);
-      mayResize = false;
+      }
+      if (mayResize) {
+        if (this.#mustShrink) throw new HpackError(`the table has to shrink to ${this.#tableBytesMax} bytes`);
+        mayResize = false;
+      }
+      if ((octet & 0x80) !== 0) this.#keep(this.#entry(this.#integer(7)));
+      else if ((octet & 0x40) !== 0) this.#literal(6, true);
+      else this.#literal(4, false);
     }
   }
 
   #resize(bytesMax: number): void {
-    if (bytesMax > this.#limits.tableBytesMax)
-      throw new HpackError(`the table may hold ${this.#limits.tableBytesMax} bytes, not ${bytesMax}`);
+    if (bytesMax > this.#tableBytesMax)
+      throw new HpackError(`the table may hold ${this.#tableBytesMax} bytes, not ${bytesMax}`);
+    this.#mustShrink = false;
     if (bytesMax === this.#table.bytesMax) return;
     this.#table.resize(bytesMax);
     this.#tableState += 1;
@@ -126,35 +161,33 @@ export class HpackDecoder {
 
   #literal(prefixBits: number, isIndexed: boolean): void {
     const index = this.#integer(prefixBits);
-    const name = index === 0 ? this.#string() : this.#nameOf(index);
-    const value = this.#string();
-    this.#keep(name, value);
+    const name = index === 0 ? this.#string(isIndexed) : this.#entry(index).name;
+    const value = this.#string(isIndexed);
+    if (!isIndexed && this.#tooLarge) return;
+    const field: KnownField = { name, value, kind: fieldKind(name, value) };
+    this.#keep(field);
     if (!isIndexed) return;
-    this.#table.add(name, value);
+    this.#table.add(field);
     this.#tableState += 1;
   }
 
-  #keep(name: string, value: string): void {
-    const { listBytesMax, fieldsMax } = this.#limits;
+  #keep(field: KnownField): void {
+    const { name, value, kind } = field;
     this.#listBytes += name.length + value.length + ENTRY_OVERHEAD_BYTES;
-    if (this.#listBytes > listBytesMax || this.#fields.length >= fieldsMax * 2) this.#tooLarge = true;
-    if (!this.#tooLarge) this.#fields.push(name, value);
+    if (this.#listBytes > this.#listBytesMax || this.#kinds.length >= this.#fieldsMax) this.#tooLarge = true;
+    if (this.#tooLarge) return;
+    this.#fields.push(name, value);
+    this.#kinds.push(kind);
   }
 
-  #nameOf(index: number): string {
-    if (index <= STATIC_LAST) return STATIC_NAMES[index] as string;
-    return this.#table.name(this.#checkIndex(index));
-  }
-
-  #valueOf(index: number): string {
-    if (index <= STATIC_LAST) return STATIC_VALUES[index] as string;
-    return this.#table.value(this.#checkIndex(index));
-  }
-
-  #checkIndex(index: number): number {
-    const dynamic = index - STATIC_LAST - 1;
-    if (dynamic >= this.#table.count) throw new HpackError(`index ${index} is beyond the tables`);
-    return dynamic;
+  #entry(index: number): KnownField {
+    if (index > STATIC_LAST) {
+      const dynamic = index - STATIC_LAST - 1;
+      if (dynamic >= this.#table.count) throw new HpackError(`index ${index} is beyond the tables`);
+      return this.#table.entry(dynamic);
+    }
+    if (index === 0) throw new HpackError('index 0 is not used');
+    return STATIC_FIELDS[index] as KnownField;
   }
 
   /** RFC 7541 §5.1. */
@@ -171,8 +204,8 @@ export class HpackDecoder {
     }
   }
 
-  /** RFC 7541 §5.2. */
-  #string(): string {
+  /** RFC 7541 §5.2. What nobody will keep is checked and not copied; the table has to have all. */
+  #string(isForTable: boolean): string {
     if (this.#at >= this.#end) throw new HpackError('a string is missing');
     const isCoded = ((this.#bytes[this.#at] as number) & 0x80) !== 0;
     const size = this.#integer(7);
@@ -180,28 +213,54 @@ export class HpackDecoder {
     const end = start + size;
     if (end > this.#end) throw new HpackError('a string is longer than its section');
     this.#at = end;
-    if (!isCoded) return this.#bytes.latin1Slice(start, end);
+    if (!isCoded) return this.#hasRoomFor(size) || isForTable ? this.#bytes.latin1Slice(start, end) : '';
     const room = huffmanDecodedMax(size);
     const target = room <= scratch.length ? scratch : Buffer.allocUnsafe(room);
     const decoded = huffmanDecode(this.#bytes, start, end, target);
     if (decoded === -1) throw new HpackError('a string is not in the Huffman code');
-    return target.latin1Slice(0, decoded);
+    return this.#hasRoomFor(decoded) || isForTable ? target.latin1Slice(0, decoded) : '';
+  }
+
+  #hasRoomFor(size: number): boolean {
+    if (this.#listBytes + size > this.#listBytesMax) this.#tooLarge = true;
+    return !this.#tooLarge;
+  }
+
+  // ---- sections that come again ----
+
+  #isRemembered(slot: number, bytes: Uint8Array, start: number, size: number): boolean {
+    const octets = this.#octets;
+    const from = slot * REMEMBERED_BYTES_MAX;
+    for (let i = 0; i < size; i++) if (octets[from + i] !== bytes[start + i]) return false;
+    return true;
+  }
+
+  #remember(slot: number, section: RememberedSection, bytes: Uint8Array, start: number): void {
+    if (this.#remembered === undefined) {
+      this.#remembered = new Array<RememberedSection | undefined>(REMEMBERED_SLOTS).fill(undefined);
+      this.#octets = new Uint8Array(REMEMBERED_SLOTS * REMEMBERED_BYTES_MAX);
+    }
+    this.#remembered[slot] = section;
+    const from = slot * REMEMBERED_BYTES_MAX;
+    for (let i = 0; i < section.size; i++) this.#octets[from + i] = bytes[start + i] as number;
   }
 }
 
-/** Where a section is remembered: by its length and its ends, which hold what differs. */
+/** Where a section is remembered: by its length, its ends and its middle, which hold what differs. */
 function slotOf(bytes: Uint8Array, start: number, end: number): number {
   const middle = (start + end) >>> 1;
-  const sum = (end - start) * 31 + (bytes[start] ?? 0) * 7 + (bytes[middle] ?? 0) * 3 + (bytes[end - 1] ?? 0);
+  const sum =
+    (end - start) * 31 +
+    (bytes[start] as number) * 7 +
+    (bytes[middle] as number) * 3 +
+    (bytes[end - 1] as number);
   return sum % REMEMBERED_SLOTS;
-}
-
-function isEqual(known: Uint8Array, bytes: Uint8Array, start: number, size: number): boolean {
-  if (known.length !== size) return false;
-  for (let i = 0; i < size; i++) if (known[i] !== bytes[start + i]) return false;
-  return true;
 }
 
 const NOTHING: Buffer = Buffer.alloc(0);
 /** Where strings are decoded before they become strings; longer ones get an allocation of their own. */
 const scratch = Buffer.allocUnsafeSlow(8 * 1024);
+const STATIC_FIELDS: readonly KnownField[] = STATIC_NAMES.map((name, i) => {
+  const value = STATIC_VALUES[i] as string;
+  return { name, value, kind: fieldKind(name, value) };
+});

@@ -24,28 +24,29 @@ export function huffmanLength(text: string): number {
 /** Writes the code of a byte string, padded with ones, and returns where it ends. */
 export function huffmanEncode(text: string, target: Uint8Array, offset: number): number {
   let at = offset;
+  // the lowest `bits` bits are still to be written, at most 7 between characters; what stands above them is over
   let pending = 0;
   let bits = 0;
   for (let i = 0; i < text.length; i++) {
     const octet = text.charCodeAt(i);
     let length = codeLengths[octet] as number;
     const code = codes[octet] as number;
-    // at most 7 bits are pending: what comes is put in octet by octet
-    while (length > 0) {
-      const take = Math.min(8 - bits, length);
-      pending = (pending << take) | ((code >>> (length - take)) & ((1 << take) - 1));
-      bits += take;
-      length -= take;
-      if (bits === 8) {
-        target[at++] = pending;
-        pending = 0;
-        bits = 0;
-      }
+    if (length > PART_BITS) {
+      // 7 and 30 bits are more than fit: the upper ones first
+      length -= PART_BITS;
+      pending = (pending << length) | (code >>> PART_BITS);
+      for (bits += length; bits >= 8; target[at++] = pending >>> bits) bits -= 8;
+      length = PART_BITS;
     }
+    pending = (pending << length) | (code & PART_MASK);
+    for (bits += length; bits >= 8; target[at++] = pending >>> bits) bits -= 8;
   }
   if (bits > 0) target[at++] = (pending << (8 - bits)) | ((1 << (8 - bits)) - 1);
   return at;
 }
+
+const PART_BITS = 24;
+const PART_MASK = 0xffffff;
 
 // ---- decoding ----
 

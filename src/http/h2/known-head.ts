@@ -43,7 +43,7 @@ export class HeadReader {
   }
 
   #make(section: FieldSection): KnownHead | string {
-    const parsed = parseRequestHead(section.fields);
+    const parsed = parseRequestHead(section);
     if (typeof parsed === 'string') return parsed;
     const { method, target, authority, fields, declaredLength, expect, priority } = parsed;
     const { headBytesMax, bodyBytesMax } = this.#limits;

@@ -1,6 +1,8 @@
 /** Reads a request's field section and refuses what RFC 9113 §8 calls malformed. */
 import type { Fields } from '../exchange.ts';
 import { parseContentLength } from '../fields.ts';
+import { fieldFault, isAuthority, KIND } from './field-kind.ts';
+import type { FieldSection } from './hpack-decoder.ts';
 
 /** A request head that is well-formed; one object may serve many requests that say the same. */
 export interface ParsedHead {
@@ -19,51 +21,75 @@ export interface ParsedHead {
   readonly bytes: number;
 }
 
-/** Parses a flat list of names and values. A string says what is wrong with it. */
-export function parseRequestHead(list: Fields): ParsedHead | string {
-  const pseudo: Pseudo = { method: undefined, scheme: undefined, authority: undefined, path: undefined };
-  let at = 0;
-  for (; at < list.length && (list[at] as string).charCodeAt(0) === COLON; at += 2) {
-    const wrong = takePseudo(pseudo, list[at] as string, list[at + 1] as string);
-    if (wrong !== undefined) return wrong;
-  }
-  const fields = list.slice(at);
-  const wrong = checkRequestFields(fields);
-  if (wrong !== undefined) return wrong;
+/** What is looked at of a section. */
+type KnownFields = Pick<FieldSection, 'fields' | 'kinds'>;
+
+/** Parses a section. A string says what is wrong with it. */
+export function parseRequestHead(section: KnownFields): ParsedHead | string {
+  const { fields: list, kinds } = section;
+  let pseudoCount = 0;
+  let bytes = 0;
+  let method: string | undefined;
+  let scheme: string | undefined;
+  let authority: string | undefined;
+  let path: string | undefined;
   let host: string | undefined;
-  let length: string | undefined;
+  let declaredLength: number | undefined;
   let expect: string | undefined;
   let priority: string | undefined;
-  for (let i = 0; i < fields.length; i += 2) {
-    const value = fields[i + 1] as string;
-    switch (fields[i]) {
-      case 'host':
+  for (let i = 0; i < kinds.length; i++) {
+    const kind = kinds[i] as number;
+    const name = list[2 * i] as string;
+    const value = list[2 * i + 1] as string;
+    bytes += name.length + value.length;
+    if (kind >= KIND.method) {
+      if (pseudoCount < i && name.charCodeAt(0) === COLON) return 'a pseudo-header field follows a field';
+      if (kind === KIND.malformed) return fieldFault(name, value) as string;
+      pseudoCount += 1;
+    }
+    switch (kind) {
+      case KIND.method:
+        if (method !== undefined) return ':method is given twice';
+        method = value;
+        break;
+      case KIND.scheme:
+        if (scheme !== undefined) return ':scheme is given twice';
+        scheme = value;
+        break;
+      case KIND.authority:
+        if (authority !== undefined) return ':authority is given twice';
+        authority = value;
+        break;
+      case KIND.path:
+        if (path !== undefined) return ':path is given twice';
+        path = value;
+        break;
+      case KIND.host:
         if (host !== undefined) return 'host is given twice';
         host = value;
         break;
-      case 'content-length':
-        if (length !== undefined) return 'content-length is given twice';
-        if (parseContentLength(value) === undefined) return 'content-length is not a length';
-        length = value;
+      case KIND.contentLength:
+        if (declaredLength !== undefined) return 'content-length is given twice';
+        declaredLength = parseContentLength(value);
+        if (declaredLength === undefined) return 'content-length is not a length';
         break;
-      case 'expect':
+      case KIND.expect:
         expect = value.toLowerCase();
         break;
-      case 'priority':
+      case KIND.priority:
         priority = priority === undefined ? value : `${priority},${value}`;
         break;
     }
   }
-  const malformed = pseudo.method === 'CONNECT' ? checkConnect(pseudo) : checkPseudo(pseudo, host);
+  const pseudo = { method, scheme, authority, path };
+  const malformed = method === 'CONNECT' ? checkConnect(pseudo) : checkPseudo(pseudo, host);
   if (malformed !== undefined) return malformed;
-  let bytes = 0;
-  for (let i = 0; i < list.length; i++) bytes += (list[i] as string).length;
   return {
-    method: pseudo.method as string,
-    target: pseudo.path ?? '',
-    authority: pseudo.authority ?? host ?? '',
-    fields,
-    declaredLength: length === undefined ? undefined : parseContentLength(length),
+    method: method as string,
+    target: path ?? '',
+    authority: authority ?? host ?? '',
+    fields: list.slice(2 * pseudoCount),
+    declaredLength,
     expect,
     priority,
     bytes,
@@ -71,47 +97,25 @@ export function parseRequestHead(list: Fields): ParsedHead | string {
 }
 
 /** Says what is wrong with a trailer section, or nothing. */
-export function checkTrailers(list: Fields): string | undefined {
-  for (let i = 0; i < list.length; i += 2) {
-    if ((list[i] as string).charCodeAt(0) === COLON) return 'a trailer section has a pseudo-header field';
+export function checkTrailers(section: KnownFields): string | undefined {
+  const { fields, kinds } = section;
+  for (let i = 0; i < kinds.length; i++) {
+    if ((kinds[i] as number) < KIND.method) continue;
+    const name = fields[2 * i] as string;
+    if (name.charCodeAt(0) === COLON) return 'a trailer section has a pseudo-header field';
+    return fieldFault(name, fields[2 * i + 1] as string);
   }
-  return checkRequestFields(list);
+  return undefined;
 }
 
 interface Pseudo {
-  method: string | undefined;
-  scheme: string | undefined;
-  authority: string | undefined;
-  path: string | undefined;
+  readonly method: string | undefined;
+  readonly scheme: string | undefined;
+  readonly authority: string | undefined;
+  readonly path: string | undefined;
 }
 
 const COLON = 58;
-
-function takePseudo(pseudo: Pseudo, name: string, value: string): string | undefined {
-  switch (name) {
-    case ':method':
-      if (pseudo.method !== undefined) return ':method is given twice';
-      if (!METHOD.test(value)) return ':method is not a token';
-      pseudo.method = value;
-      return undefined;
-    case ':scheme':
-      if (pseudo.scheme !== undefined) return ':scheme is given twice';
-      if (!SCHEME.test(value)) return ':scheme is not a scheme';
-      pseudo.scheme = value;
-      return undefined;
-    case ':authority':
-      if (pseudo.authority !== undefined) return ':authority is given twice';
-      if (!AUTHORITY.test(value)) return ':authority is not a host with an optional port';
-      pseudo.authority = value;
-      return undefined;
-    case ':path':
-      if (pseudo.path !== undefined) return ':path is given twice';
-      pseudo.path = value;
-      return undefined;
-    default:
-      return 'a pseudo-header field is unknown';
-  }
-}
 
 /** RFC 9113 §8.3.1. */
 function checkPseudo(pseudo: Pseudo, host: string | undefined): string | undefined {
@@ -119,13 +123,12 @@ function checkPseudo(pseudo: Pseudo, host: string | undefined): string | undefin
   if (method === undefined) return ':method is missing';
   if (scheme === undefined) return ':scheme is missing';
   if (path === undefined) return ':path is missing';
-  if (path === '*' ? method !== 'OPTIONS' : !PATH.test(path)) return ':path is not a path';
-  if (authority === undefined && host === undefined) return ':authority and host are missing';
-  if (host !== undefined) {
-    if (!AUTHORITY.test(host)) return 'host is not a host with an optional port';
-    if (authority !== undefined && authority !== host && authority.toLowerCase() !== host.toLowerCase())
-      return ':authority and host differ';
-  }
+  if (path === '*' && method !== 'OPTIONS') return ':path is not a path';
+  if (host === undefined) return authority === undefined ? ':authority and host are missing' : undefined;
+  if (host === authority) return undefined;
+  if (!isAuthority(host)) return 'host is not a host with an optional port';
+  if (authority !== undefined && authority.toLowerCase() !== host.toLowerCase())
+    return ':authority and host differ';
   return undefined;
 }
 
@@ -135,38 +138,3 @@ function checkConnect(pseudo: Pseudo): string | undefined {
   if (pseudo.authority === undefined) return 'CONNECT has no :authority';
   return undefined;
 }
-
-/** Names and values (RFC 9113 §8.2.1), and fields that speak about one connection (§8.2.2). */
-function checkRequestFields(fields: Fields): string | undefined {
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i] as string;
-    const value = fields[i + 1] as string;
-    if (!NAME.test(name)) {
-      return name.charCodeAt(0) === COLON
-        ? 'a pseudo-header field follows a field'
-        : 'a field name is not a lower-case token';
-    }
-    if (!VALUE.test(value)) return `the value of ${name} has a character that is not allowed`;
-    switch (name) {
-      case 'connection':
-      case 'keep-alive':
-      case 'proxy-connection':
-      case 'transfer-encoding':
-      case 'upgrade':
-        return `${name} speaks about one connection`;
-      case 'te':
-        if (value !== 'trailers') return 'te is not trailers';
-        break;
-    }
-  }
-  return undefined;
-}
-
-const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const SCHEME = /^[A-Za-z][A-Za-z0-9+\-.]*$/;
-// uri-host and port without userinfo, as HTTP/1 takes them too
-const AUTHORITY = /^[A-Za-z0-9\-._~%!$&'()*+,;=:[\]]+$/;
-const PATH = /^\/[\x21-\x7e\x80-\xff]*$/;
-const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-// visible characters, with blanks inside only (RFC 9110 §5.5)
-const VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/;

@@ -27,6 +27,7 @@ import type { FrameWriter } from './frame-writer.ts';
 import { H2Stream, STREAM_WINDOW_BYTES } from './h2-stream.ts';
 import { findFragment, HeadBlock } from './head-block.ts';
 import { HeadCodec } from './head-codec.ts';
+import type { FieldSection } from './hpack-decoder.ts';
 import { HeadReader, type KnownHead } from './known-head.ts';
 import { DEFAULT_PRIORITY, parsePriority } from './priority.ts';
 import { checkTrailers } from './request-head.ts';
@@ -468,7 +469,7 @@ export class Session implements FrameSink {
     if (streamId <= this.#lastId) {
       const stream = this.#streams.get(streamId);
       if (stream === undefined) this.#takeOnClosed(streamId, FRAME_TYPE.headers);
-      else this.#takeTrailers(stream, decoded.fields, endStream);
+      else this.#takeTrailers(stream, decoded, endStream);
       return;
     }
     this.#lastId = streamId;
@@ -510,12 +511,12 @@ export class Session implements FrameSink {
     }
   }
 
-  #takeTrailers(stream: H2Stream, fields: Fields, endStream: boolean): void {
+  #takeTrailers(stream: H2Stream, section: FieldSection, endStream: boolean): void {
     if (stream.remoteEnded) {
       this.#streamError(stream, ERROR_CODE.streamClosed, 'HEADERS follow END_STREAM');
       return;
     }
-    const wrong = endStream ? checkTrailers(fields) : 'trailers do not end the stream';
+    const wrong = endStream ? checkTrailers(section) : 'trailers do not end the stream';
     if (wrong !== undefined) this.#streamError(stream, ERROR_CODE.protocolError, wrong);
     else this.#endRemote(stream);
   }

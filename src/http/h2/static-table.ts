@@ -22,14 +22,6 @@ export const STATIC_INDEX_OF_NAME: ReadonlyMap<string, number> = new Map(
     .reverse(),
 );
 
-/** The index of an entry that has this value too; 0 when there is none. */
-export function staticIndexOf(name: string, value: string): number {
-  let index = STATIC_INDEX_OF_NAME.get(name) ?? 0;
-  if (index === 0) return 0;
-  for (; STATIC_NAMES[index] === name; index++) if (STATIC_VALUES[index] === value) return index;
-  return 0;
-}
-
 function split(entry: string): [name: string, value: string] {
   const at = entry.indexOf('=');
   return at === -1 ? [entry, ''] : [entry.slice(0, at), entry.slice(at + 1)];
