@@ -88,6 +88,7 @@ function encodePage(): Buffer[] {
 function responseHead(responseFields: readonly string[], contentLength: number): ResponseHead {
   return {
     status: 200,
+    reason: undefined,
     responseFields,
     contentLength,
     hasDate: false,

@@ -1,7 +1,7 @@
 /** Compares what two servers made of one sequence of frames; each difference has to be one that a rule here explains. */
 import type { SentStep } from './frame-sequence.ts';
 import { isOver, type Outcome } from './fuzz-outcome.ts';
-import { CODE } from './h2-bytes.ts';
+import { CODE, SETTING } from './h2-bytes.ts';
 
 /** What differs: the fate of the connection, or of a stream. */
 export interface Difference {
@@ -121,7 +121,7 @@ const RULES: readonly Rule[] = [
       steps.some(({ kind, what }) => {
         const increment = Number(what.split(' ')[0]);
         return (
-          kind === 'window' && (increment === 0 || increment >= LARGE_INCREMENT || hasLargeWindow(steps))
+          kind === 'window' && (increment === 0 || increment >= LARGE_INCREMENT || settingPassesWindow(steps))
         );
       }),
   },
@@ -130,7 +130,7 @@ const RULES: readonly Rule[] = [
     name: 'node:http2 resets the stream whose window a setting makes larger than 2^31-1 (RFC 9113 §6.9.2)',
     explains: ({ stream, node: theirs }, own, node, steps) =>
       !isOver(node) &&
-      hasLargeWindow(steps) &&
+      settingPassesWindow(steps) &&
       (stream === 0 ? own.goaway === CODE.flowControlError : theirs.includes(' reset 3')),
   },
   {
@@ -155,11 +155,27 @@ const RULES: readonly Rule[] = [
 
 /** Sizes that are never right. */
 const WRONG_SIZE = /^reset .* of 3$|^window .* of 5$|^priority .* of 4$/;
+/** The largest window (RFC 9113 §6.9.1). */
+const WINDOW_MAX = 0x7fffffff;
 /** From it on, an increment passes what a window may be. */
-const LARGE_INCREMENT = 0x7fffffff - 65_535;
+const LARGE_INCREMENT = WINDOW_MAX - 65_535;
 
-const hasLargeWindow = (steps: readonly SentStep[]): boolean =>
-  steps.some(({ kind, what }) => kind === 'settings' && what === '[[4,2147483647]]');
+/** True when the largest initial window set and the increments of one stream pass what a window may be. */
+function settingPassesWindow(steps: readonly SentStep[]): boolean {
+  const initial = steps.map(({ kind, what }) => (kind === 'settings' ? initialWindow(what) : 0));
+  const increments = new Map<number, number>();
+  for (const { kind, stream, what } of steps)
+    if (kind === 'window') increments.set(stream, (increments.get(stream) ?? 0) + Number(what.split(' ')[0]));
+  increments.delete(0);
+  const largest = Math.max(0, ...initial);
+  return largest + Math.max(0, ...increments.values()) >= WINDOW_MAX && largest > 0;
+}
+
+/** The largest SETTINGS_INITIAL_WINDOW_SIZE of a step of settings; 0: it has none. */
+function initialWindow(what: string): number {
+  const pairs = JSON.parse(what) as readonly (readonly [number, number])[];
+  return Math.max(0, ...pairs.filter(([id]) => id === SETTING.initialWindowSize).map(([, value]) => value));
+}
 
 const withoutResets = (what: string): string => what.replace(/ reset \d+/g, '').trimEnd();
 /** STREAM_CLOSED is said again and again. */

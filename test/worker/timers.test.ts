@@ -52,13 +52,13 @@ function linesOf(lines: readonly string[], word: string, worker?: string): strin
 }
 
 test('One worker of three runs a timer with "once" each time, also when the one that runs it crashes', async () => {
+  const startedAt = performance.now();
   await withSupervisor(
     `httpd.timer(0, function() print('warmup') end, {once = 'warmup'})
     httpd.timer(0.01, function() print('tick') httpd.sleep(0.05) end, {every = ${EVERY_SECONDS}, once = 'tick'})`,
     async (_supervisor, lines) => {
       const channel = new BroadcastChannel(CRASH_CHANNEL);
       try {
-        const startedAt = performance.now();
         await eventually(() => assert(linesOf(lines, 'tick').length >= 5));
         const ticks = linesOf(lines, 'tick');
         // crashes while it runs: right after the line

@@ -30,6 +30,7 @@ function responseHead(
 ): ResponseHead {
   return {
     status,
+    reason: undefined,
     responseFields,
     contentLength,
     hasDate: false,
