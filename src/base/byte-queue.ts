@@ -8,6 +8,8 @@ const COMPACT_AFTER_CHUNKS = 32;
 /** Chunks up to this size are joined. */
 const SHORT_BYTES_MAX = 256;
 const JOINT_BYTES = 4096;
+/** Copies are gathered in chunks of this size: what readers ask for and files are written in. */
+const COPY_BYTES = 64 * 1024;
 
 export class ByteQueue {
   #chunks: Uint8Array[] = [];
@@ -16,6 +18,8 @@ export class ByteQueue {
   /** Offset of the first unread byte in that chunk. */
   #offset = 0;
   #length = 0;
+  /** Holds the last chunk, where that is a copy; it may have room behind. */
+  #copy: Uint8Array = EMPTY;
   /** Holds the last chunk, where that was made of short ones. */
   #joint: Uint8Array | undefined;
   /** Somebody has a view of the first chunk. */
@@ -38,6 +42,34 @@ export class ByteQueue {
     this.#length += chunk.length;
     if (chunk.length > SHORT_BYTES_MAX || this.#recycle !== undefined || !this.#join(chunk))
       this.#chunks.push(chunk);
+  }
+
+  /**
+   * Appends bytes that are only lent, by a copy. Copies are gathered in chunks of at most COPY_BYTES; `following` is how many
+   * more bytes are known to come.
+   */
+  pushCopy(bytes: Uint8Array, following = 0): void {
+    const size = bytes.length;
+    if (size === 0) return;
+    let at = this.#chunks.length - 1;
+    const last = at < this.#head ? undefined : (this.#chunks[at] as Uint8Array);
+    let copy = this.#copy;
+    let start = 0;
+    if (
+      last !== undefined &&
+      last.buffer === copy.buffer &&
+      last.byteOffset === copy.byteOffset &&
+      last.length + size <= copy.length
+    ) {
+      start = last.length;
+    } else {
+      copy = allocate(Math.max(size, Math.min(size + following, COPY_BYTES)));
+      this.#copy = copy;
+      at = this.#chunks.length;
+    }
+    copy.set(bytes, start);
+    this.#chunks[at] = start + size === copy.length ? copy : copy.subarray(0, start + size);
+    this.#length += size;
   }
 
   /** Adds a short chunk to a short one before it: many of them would cost many times their bytes. */
@@ -163,4 +195,9 @@ export class ByteQueue {
       this.#head = 0;
     }
   }
+}
+
+/** Buffer's: its bytes need not be cleared first. */
+function allocate(size: number): Uint8Array {
+  return Buffer.allocUnsafeSlow(size);
 }

@@ -6,6 +6,9 @@ import type { RequestBody } from './exchange.ts';
 /** Bytes a body holds ahead of its reader before the wire is told to pause: one HTTP/2 stream window's half. */
 export const READ_AHEAD_BYTES: number = 128 * 1024;
 
+/** What is believed to follow a body's first bytes. */
+const EXPECTED_BYTES_MIN = 4 * 1024;
+
 /** How a body steers the wire it comes from. */
 export interface BodyFlow {
   /** The reader wants bytes for the first time: start delivering (and send 100 Continue where one is awaited). */
@@ -85,17 +88,25 @@ export class QueuedBody implements RequestBody {
     if (this.#paused && this.queue.length <= READ_AHEAD_BYTES / 2) this.#resume();
   }
 
-  /** The wire delivers a chunk, which the body owns from now on. */
-  receive(chunk: Uint8Array): void {
+  /** The wire delivers a chunk, which the body owns from now on, or copies when it is only lent. */
+  receive(chunk: Uint8Array, lent = false): void {
     if (this.#ended) return;
     this.bytesReceived += chunk.length;
-    this.queue.push(chunk);
+    if (lent) this.queue.pushCopy(chunk, this.#expected());
+    else this.queue.push(chunk);
     if (this.queue.length >= Math.max(READ_AHEAD_BYTES, this.#wanted) && !this.#paused) {
       this.#paused = true;
       this.#flow.pauseBody();
     }
     if (this.#ready !== undefined && this.queue.length >= this.#wanted) this.notify();
     else if (this.#ready !== undefined) this.#flow.bodyAwaited(true);
+  }
+
+  /** Bytes that are likely to follow: no more than have come, whatever was declared, so that nobody gets much for little. */
+  #expected(): number {
+    const likely = Math.max(this.bytesReceived, EXPECTED_BYTES_MIN);
+    if (this.declaredLength === undefined) return likely;
+    return Math.min(likely, Math.max(0, this.declaredLength - this.bytesReceived));
   }
 
   /** The body is complete. */

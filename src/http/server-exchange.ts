@@ -277,8 +277,8 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
 
   // ---- called by the wire ----
 
-  /** A chunk of the request body. False when it passes the limit and was refused. */
-  receiveBody(chunk: Buffer): boolean {
+  /** A chunk of the request body, which is the exchange's or only lent. False when it passes the limit and was refused. */
+  receiveBody(chunk: Buffer, lent = false): boolean {
     this.#settings.counters.add('bytesReceivedTotal', chunk.length);
     if (this.#state >= DONE) return true;
     const { body } = this;
@@ -292,7 +292,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
       );
       return false;
     }
-    body.receive(chunk);
+    body.receive(chunk, lent);
     return true;
   }
 

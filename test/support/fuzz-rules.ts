@@ -17,11 +17,14 @@ interface Rule {
 
 const alive = 'alive';
 
-/** True when a step of one of the kinds comes on a stream that the steps before have ended, reset or got reset. */
+/** True when a step of one of the kinds comes on a stream that the steps before have ended, reset, got reset or passed by. */
 function touchesClosed(steps: readonly SentStep[], own: Outcome): boolean {
+  const used = new Set<number>([0]);
   const closed = new Set<number>();
-  for (const { kind, stream, what } of steps) {
-    if (closed.has(stream) && kind !== 'priority' && kind !== 'unknown') return true;
+  for (const { kind, stream, what, bytes } of steps) {
+    const isClosed = closed.has(stream) || (!used.has(stream) && stream < Math.max(...used));
+    if (isClosed && kind !== 'priority' && kind !== 'unknown') return true;
+    if (bytes[3] === 1) used.add(stream);
     const ends = /whole|last/.test(what) || (kind === 'trailers' && !what.includes('open'));
     if (kind === 'reset' || kind === 'malformed' || ends || own.resets.has(stream)) closed.add(stream);
   }

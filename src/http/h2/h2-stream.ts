@@ -32,8 +32,6 @@ export const STREAM_WINDOW_BYTES: number = 256 * 1024;
 const STREAM_WINDOW_BYTES_MAX = 4 * 1024 * 1024;
 /** Response bytes a stream holds itself once it has to wait. */
 const WRITE_AHEAD_BYTES = 16 * 1024;
-/** A smaller part of a received chunk is copied, or it would hold all of that chunk. */
-const VIEWED_SHARE_MIN = 1 / 2;
 
 export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   readonly #session: Session;
@@ -241,8 +239,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
       this.#drop(size);
       return true;
     }
-    const view = bytes.subarray(start, end);
-    exchange.receiveBody(size < bytes.length * VIEWED_SHARE_MIN ? Buffer.from(view) : view);
+    exchange.receiveBody(bytes.subarray(start, end), true);
     if (this.#paused && this.#state === OPEN) this.#heldBytes += size;
     else this.#release(size);
     return true;

@@ -33,6 +33,7 @@ import { DEFAULT_PRIORITY, parsePriority } from './priority.ts';
 import { checkTrailers } from './request-head.ts';
 import { SessionOutput } from './session-output.ts';
 import { PeerSettings, SETTING, SETTING_BYTES } from './settings.ts';
+import { readSocket } from './socket-reader.ts';
 
 export interface SessionLimits {
   readonly headBytesMax: number;
@@ -143,7 +144,7 @@ export class Session implements FrameSink {
       1,
     ]);
     this.output.windowUpdate(0, this.#window.grow(CONNECTION_WINDOW_BYTES));
-    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    readSocket(socket, (bytes) => this.#read(bytes));
     // a client that has ended its side has gone: it could not even open a window
     socket.on('end', () => socket.destroy());
     socket.on('close', () => this.#gone());
