@@ -45,9 +45,6 @@ const ORPHAN_MS = 10_000;
 const CHUNK: Wanted = { kind: 'chunk' };
 
 export class AppRun implements LuaRun, RunOwner {
-  readonly scope: Scope = new Scope();
-  readonly operationOwner: OperationOwner = new OperationOwner();
-  readonly tasks: TaskGroup = new TaskGroup(() => this.tasksEnded());
   readonly hasNoClient = 'called in an app, which has its own read and write';
   cpuUsedMs = 0;
   number: number = nextRequestNumber();
@@ -68,6 +65,10 @@ export class AppRun implements LuaRun, RunOwner {
   #coroutine: Coroutine | undefined;
   #returned = false;
   #ended = false;
+  #scope: Scope | undefined;
+  #operationOwner: OperationOwner | undefined;
+  #tasks: TaskGroup | undefined;
+  #wakesReader: (() => void) | undefined;
   /** When the app was first seen silent, or without a client, and how much it had written then. */
   #silentSince = 0;
   #silentBytes = -1;
@@ -82,6 +83,21 @@ export class AppRun implements LuaRun, RunOwner {
 
   get run(): LuaRun {
     return this;
+  }
+
+  get scope(): Scope {
+    this.#scope ??= new Scope();
+    return this.#scope;
+  }
+
+  get operationOwner(): OperationOwner {
+    this.#operationOwner ??= new OperationOwner();
+    return this.#operationOwner;
+  }
+
+  get tasks(): TaskGroup {
+    this.#tasks ??= new TaskGroup(() => this.tasksEnded());
+    return this.#tasks;
   }
 
   /** The limit is for each request: `cpuUsedMs` starts again with it. */
@@ -102,7 +118,10 @@ export class AppRun implements LuaRun, RunOwner {
 
   /** Calls the app. It may have ended when this returns. */
   start(): void {
-    this.#series?.whenEnded(this.#seriesEnded);
+    if (this.#series !== undefined) {
+      this.#wakesReader = () => this.#wakeReader();
+      this.#series.whenEnded(this.#wakesReader);
+    }
     this.#script.runStarted(this);
     const coroutine = this.#script.scheduler.start(this, (L) => this.#runner.pushApp(L), this);
     if (!this.#ended && !this.#returned) this.#coroutine = coroutine;
@@ -303,7 +322,7 @@ export class AppRun implements LuaRun, RunOwner {
   finished(): void {
     this.#returned = true;
     this.#coroutine = undefined;
-    if (this.tasks.size === 0) this.#complete();
+    if (this.#tasks === undefined || this.#tasks.size === 0) this.#complete();
     else this.suspended();
   }
 
@@ -340,7 +359,7 @@ export class AppRun implements LuaRun, RunOwner {
 
   /** Gives nil to an app that waits for a request; one that answers gets it behind its answer. */
   retire(): void {
-    this.#series?.cancelEnded(this.#seriesEnded);
+    this.#leaveSeries();
     this.#series = undefined;
     this.#wakeReader();
   }
@@ -383,8 +402,6 @@ export class AppRun implements LuaRun, RunOwner {
 
   // ---- inside ----
 
-  readonly #seriesEnded = (): void => this.#wakeReader();
-
   /** Later: this may be called from within the VM, or from a connection that is about to close. */
   #wakeReader(): void {
     const reader = this.#reader;
@@ -398,6 +415,10 @@ export class AppRun implements LuaRun, RunOwner {
     });
   }
 
+  #leaveSeries(): void {
+    if (this.#wakesReader !== undefined) this.#series?.cancelEnded(this.#wakesReader);
+  }
+
   #kill(): void {
     const coroutine = this.#coroutine ?? this.#script.scheduler.current;
     if (coroutine?.owner === this) coroutine.kill();
@@ -408,11 +429,11 @@ export class AppRun implements LuaRun, RunOwner {
     if (this.#ended) return;
     this.#ended = true;
     this.#coroutine = undefined;
-    this.#series?.cancelEnded(this.#seriesEnded);
+    this.#leaveSeries();
     try {
-      this.tasks.close();
+      this.#tasks?.close();
     } finally {
-      this.scope.close();
+      this.#scope?.close();
       this.#runner.ended(this);
       this.#script.runEnded(this);
     }

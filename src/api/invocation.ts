@@ -91,17 +91,14 @@ export class Invocation implements LuaRun, RunOwner {
     this.#links?.send();
   }
 
-  /** Calls the handler, as wrapped by LazyTables. It may have ended when this returns. */
+  /** Calls the handler. It may have ended when this returns. */
   start(handler: HandlerFunction): void {
     const script = this.#script;
     const coroutine = script.scheduler.start(
       this,
       (L) => {
         script.state.pushReference(L, handler.reference);
-        if (!handler.takesTables) return 0;
-        script.requestTables.pushFacts(L, this.exchange, this.route);
-        script.lazyTables.pushNumber(L, this.number);
-        return 2;
+        return handler.pushArguments?.(L, this) ?? 0;
       },
       this,
     );

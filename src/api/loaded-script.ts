@@ -106,8 +106,8 @@ const COLLECT_SHARE = 0.1;
 /** A registered function. */
 export interface HandlerFunction {
   readonly reference: Reference;
-  /** It is called with the facts of a request, for its two tables; otherwise with nothing. */
-  readonly takesTables: boolean;
+  /** Pushes what it takes, and returns how many values that are; undefined: it takes nothing. */
+  readonly pushArguments: ((L: LuaThread, invocation: Invocation) => number) | undefined;
 }
 
 export class LoadedScript {
@@ -250,9 +250,9 @@ export class LoadedScript {
     return this.#answersAll ?? this.#handlers.get(name);
   }
 
-  /** Makes the function on top of the stack, which takes nothing, the handler of every path. */
-  answerAll(L: LuaThread): void {
-    const handler: HandlerFunction = { reference: this.state.keep(L), takesTables: false };
+  /** Makes the function on top of the stack the handler of every path; `pushArguments` pushes what it takes. */
+  answerAll(L: LuaThread, pushArguments: HandlerFunction['pushArguments']): void {
+    const handler: HandlerFunction = { reference: this.state.keep(L), pushArguments };
     const { limits } = this.#options;
     this.answerAllBy({
       handle: (exchange, route) => this.#invoke(handler, limits, exchange, route),
@@ -278,13 +278,20 @@ export class LoadedScript {
       });
       return;
     }
-    const takesTables = this.lazyTables.wrap(L);
-    const handler: HandlerFunction = { reference: this.state.keep(L), takesTables };
+    const pushArguments = this.lazyTables.wrap(L) ? this.#pushTables : undefined;
+    const handler: HandlerFunction = { reference: this.state.keep(L), pushArguments };
     const limits = { ...this.#options.limits, ...options };
     this.#handlers.set(name, {
       handle: (exchange, route) => this.#invoke(handler, limits, exchange, route),
     });
   }
+
+  /** The facts of a request, for the two tables of a handler as wrapped by LazyTables. */
+  readonly #pushTables = (L: LuaThread, invocation: Invocation): number => {
+    this.requestTables.pushFacts(L, invocation.exchange, invocation.route);
+    this.lazyTables.pushNumber(L, invocation.number);
+    return 2;
+  };
 
   /** Answers a pushed exchange after the Lua code that promised it has returned. */
   dispatchLater(exchange: Exchange): void {

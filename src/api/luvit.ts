@@ -2,6 +2,7 @@
  * Scripts in the shape of luvit's HTTP cluster: an app reads requests and writes answers as tables and strings, or takes
  * a request and returns head and body.
  */
+import { assert } from '../base/assert.ts';
 import type { ConnectionInfo, Exchange } from '../http/exchange.ts';
 import { checkFields, fieldValue, hasListMember, isNamed, parseContentLength } from '../http/fields.ts';
 import type { Handler, Route } from '../http/handler.ts';
@@ -17,36 +18,35 @@ import { currentRun } from './lua-run.ts';
 const REMEMBERED_MAX = 256;
 /** Fields of a response. */
 const FIELDS_MAX = 1000;
+/** Tables by which a script finds heads it has given before: some 0.5 MiB. */
+const NODES_MAX = 4096;
 /** Separates the parts of packed heads and requests: no field can hold it. */
 const SEPARATOR = '\n';
 
 const PRELUDE = `
-local take, put_head, put_body, close, define, request, respond = ...
-local type, tostring, tonumber, concat, gsub, gmatch = type, tostring, tonumber, table.concat, string.gsub, string.gmatch
-local error, pairs = error, pairs
-local REMEMBERED_MAX <const>, FIELDS_MAX <const> = ${REMEMBERED_MAX}, ${FIELDS_MAX}
+local take, put_head, put_body, close, define, packed, respond = ...
+local type, tostring, tonumber, kind_of = type, tostring, tonumber, math.type
+local concat, gsub, gmatch, quoted = table.concat, string.gsub, string.gmatch, string.format
+local error, load = error, load
+local REMEMBERED_MAX <const>, FIELDS_MAX <const>, NODES_MAX <const> = ${REMEMBERED_MAX}, ${FIELDS_MAX}, ${NODES_MAX}
 
--- requests
+-- Requests are known by numbers. One that comes again gets a function of its own, whose constructor makes its table at once.
 
-local templates, template_count = {}, 0
+local parsed, makers, request_count = {}, {}, 0
 
-local function parse(packed)
+local function parse(text)
     local parts, n = {}, 0
-    for part in gmatch(packed .. '\\n', '([^\\n]*)\\n') do
+    for part in gmatch(text .. '\\n', '([^\\n]*)\\n') do
         n = n + 1
         parts[n] = part
     end
     parts.version = tonumber(parts[3])
     parts.port = tonumber(parts[6])
     parts.count = (n - 6) // 2
-    if template_count == REMEMBERED_MAX then templates, template_count = {}, 0 end
-    templates[packed] = parts
-    template_count = template_count + 1
     return parts
 end
 
-local function request_of(packed)
-    local parts = templates[packed] or parse(packed)
+local function build(parts)
     local path = parts[2]
     local made = {
         method = parts[1], path = path, url = path, version = parts.version, keepAlive = parts[4] == '1',
@@ -59,48 +59,91 @@ local function request_of(packed)
     return made
 end
 
--- heads
+local function compile(parts)
+    local made = build(parts)
+    local source = { 'return function() return {' }
+    for i = 1, parts.count do
+        source[i + 1] = quoted('{%q,%q},', made[i][1], made[i][2])
+    end
+    source[#source + 1] = quoted(
+        'method=%q,path=%q,url=%q,version=%q,keepAlive=%q,remoteAddress=%q,remotePort=%q} end',
+        made.method, made.path, made.url, made.version, made.keepAlive, made.remoteAddress, made.remotePort)
+    return load(concat(source), '=request', 't', {})()
+end
 
-local known, known_count = {}, 0
+local function request_of(number)
+    local make = makers[number]
+    if make then return make() end
+    local parts = parsed[number]
+    if parts then
+        make = compile(parts)
+        makers[number], parsed[number] = make, nil
+        return make()
+    end
+    parts = parse(packed())
+    if request_count == REMEMBERED_MAX then parsed, makers, request_count = {}, {}, 0 end
+    request_count = request_count + 1
+    parsed[number] = parts
+    return build(parts)
+end
+
+-- Heads are known by their codes and fields: a path of tables from value to value ends with the number.
+
+local known, node_count = {}, 0
+local NUMBER <const> = {}
 
 local function clean(value)
-    if type(value) ~= 'string' then value = tostring(value) end
-    return (gsub(value, '[\\r\\n]+', ' '))
+    return (gsub(tostring(value), '[\\r\\n]+', ' '))
+end
+
+-- What a table is asked for, and what is sent: 1.0 is the same key as 1, and another text.
+local function key_of(value)
+    if type(value) == 'string' or kind_of(value) == 'integer' then return value end
+    return tostring(value)
+end
+
+local function step(node, key)
+    local found = node[key]
+    if not found then
+        found = {}
+        node[key] = found
+        node_count = node_count + 1
+    end
+    return found
 end
 
 local function define_head(head, n)
-    local parts = { tostring(head.code) }
-    for i = 1, n do
-        local pair = head[i]
-        parts[2 * i], parts[2 * i + 1] = clean(pair[1]), clean(pair[2])
-    end
-    return define(concat(parts, '\\n'))
-end
-
--- Heads are known by their code and fields, joined by what no field can hold.
-local function number_of(head)
-    local code, n = head.code, #head
-    if code == nil then error('the head has no code', 0) end
+    if head.code == nil then error('the head has no code', 0) end
     if n > FIELDS_MAX then error('the head has ' .. n .. ' fields (at most ' .. FIELDS_MAX .. ' were expected)', 0) end
-    local parts, at = { n, tostring(code), false, false, false, false, false, false }, 2
+    local keys = { key_of(head.code) }
     for i = 1, n do
         local pair = head[i]
         if type(pair) ~= 'table' then error('field ' .. i .. ' of the head is a ' .. type(pair) .. ' (a pair was expected)', 0) end
-        local name, value = pair[1], pair[2]
-        local kind = type(value)
-        parts[at + 1] = type(name) == 'string' and name or tostring(name)
-        at = at + 2
-        parts[at] = (kind == 'string' or kind == 'number') and value or tostring(value)
+        keys[2 * i], keys[2 * i + 1] = key_of(pair[1]), key_of(pair[2])
     end
-    local packed = concat(parts, '\\0', 1, at)
-    local number = known[packed]
-    if not number then
-        number = define_head(head, n)
-        if known_count == REMEMBERED_MAX then known, known_count = {}, 0 end
-        known[packed] = number
-        known_count = known_count + 1
-    end
+    local texts = {}
+    for i = 1, #keys do texts[i] = clean(keys[i]) end
+    local number, starts_over = define(concat(texts, '\\n'))
+    if starts_over or node_count > NODES_MAX then known, node_count = {}, 0 end
+    local node = known
+    for i = 1, #keys do node = step(node, keys[i]) end
+    node[NUMBER] = number
     return number
+end
+
+local function number_of(head)
+    local n = #head
+    local node = known[key_of(head.code)]
+    for i = 1, n do
+        local pair = head[i]
+        if not node or type(pair) ~= 'table' then return define_head(head, n) end
+        local name, value = pair[1], pair[2]
+        if type(name) ~= 'string' then name = key_of(name) end
+        if type(value) ~= 'string' then value = key_of(value) end
+        node = node[name]
+        node = node and node[value]
+    end
+    return node and node[NUMBER] or define_head(head, n)
 end
 
 -- apps
@@ -126,21 +169,27 @@ local function answer(head, body)
 end
 
 local function wrap(app)
-    return function()
-        return answer(app(request_of((request()))))
+    return function(number)
+        return answer(app(request_of(number)))
     end
 end
 
 return wrap, read, write`;
 
-/** A request as packed for the prelude, kept with its head. */
+/** A request as the prelude knows it, kept with its head. */
 class PackedRequest {
+  /** No two of a worker have the same. */
+  readonly number: number;
   readonly text: string;
 
   constructor(text: string) {
+    lastNumber += 1;
+    this.number = lastNumber;
     this.text = text;
   }
 }
+
+let lastNumber = 0;
 
 export class Luvit implements AppRunner, Handler {
   readonly script: LoadedScript;
@@ -149,6 +198,7 @@ export class Luvit implements AppRunner, Handler {
   readonly #runs = new WeakMap<ConnectionInfo, AppRun>();
   #arguments: readonly Reference[] = [];
   #warned = false;
+  #pushed: PackedRequest | undefined;
 
   constructor(script: LoadedScript) {
     this.script = script;
@@ -166,7 +216,7 @@ export class Luvit implements AppRunner, Handler {
       putBody: (T) => this.#run().writeBody(T),
       close: () => this.#run().close(),
       define: (T) => this.#define(T),
-      request: (T) => this.pushRequest(T, currentInvocation(script.scheduler).exchange),
+      packed: (T) => this.#pushPacked(T),
       respond: (T) => this.#respond(T),
     });
     state.load(L, Buffer.from(PRELUDE), '=luvit');
@@ -178,7 +228,7 @@ export class Luvit implements AppRunner, Handler {
     if (isCallback) {
       state.pushReference(L, app);
       state.call(L, 1, 1);
-      script.answerAll(L);
+      script.answerAll(L, (T, { exchange }) => this.#pushNumber(T, exchange));
       return;
     }
     state.pop(L);
@@ -210,11 +260,8 @@ export class Luvit implements AppRunner, Handler {
   }
 
   pushRequest(L: LuaThread, exchange: Exchange): number {
-    const { identity } = exchange;
-    if (!(identity.memo instanceof PackedRequest)) identity.memo = new PackedRequest(pack(exchange));
-    const { state } = this.script;
-    state.pushString(L, (identity.memo as PackedRequest).text);
-    state.exports.lua_pushboolean(L, 1);
+    this.#pushNumber(L, exchange);
+    this.script.state.exports.lua_pushboolean(L, 1);
     return 2;
   }
 
@@ -236,13 +283,33 @@ export class Luvit implements AppRunner, Handler {
     throw new LuaError('read and write belong to an app: called outside of one');
   }
 
+  /** Pushes the number of a request, by which the prelude knows it, or asks for it at once. */
+  #pushNumber(L: LuaThread, exchange: Exchange): number {
+    const { identity } = exchange;
+    let { memo } = identity;
+    if (!(memo instanceof PackedRequest)) {
+      memo = new PackedRequest(pack(exchange));
+      identity.memo = memo;
+    }
+    this.#pushed = memo as PackedRequest;
+    this.script.state.pushInteger(L, this.#pushed.number);
+    return 1;
+  }
+
+  /** Pushes the text of the request whose number was pushed last. */
+  #pushPacked(L: LuaThread): number {
+    assert(this.#pushed !== undefined, 'a request is asked for by its number');
+    this.script.state.pushString(L, this.#pushed.text);
+    return 1;
+  }
+
   #headAt(L: LuaThread): AppHead {
     const head = this.#heads[this.script.state.checkInteger(L, 1)];
     if (head === undefined) throw new LuaError('the head is not known');
     return head;
   }
 
-  /** Remembers a packed head; pushes its number. */
+  /** Remembers a packed head; pushes its number, and whether all others were forgotten. */
   #define(L: LuaThread): number {
     const { state } = this.script;
     const [code = '', ...fields] = state.checkString(L, 1).split(SEPARATOR);
@@ -252,8 +319,8 @@ export class Luvit implements AppRunner, Handler {
         `the head has "${code}" as code (an integer from 100 to 599, not 101, was expected)`,
       );
     checkFields(fields);
-    // both sides start over after as many
-    if (this.#heads.length === REMEMBERED_MAX) this.#heads = [];
+    const startsOver = this.#heads.length === REMEMBERED_MAX;
+    if (startsOver) this.#heads = [];
     let length: number | undefined;
     let chunked = false;
     for (let i = 0; i < fields.length; i += 2) {
@@ -263,7 +330,8 @@ export class Luvit implements AppRunner, Handler {
       else if (isNamed(name, 'transfer-encoding')) chunked = hasListMember(value, 'chunked');
     }
     state.pushInteger(L, this.#heads.push({ status, fields: Object.freeze(fields), length, chunked }) - 1);
-    return 1;
+    state.exports.lua_pushboolean(L, startsOver ? 1 : 0);
+    return 2;
   }
 
   /** Answers with the head of that number, and a body. */

@@ -108,7 +108,7 @@ export class ScriptShape {
     x.lua_pushboolean(L, isShort ? 1 : 0);
     state.call(L, 2, 1);
     state.release(handler);
-    this.#script.answerAll(L);
+    this.#script.answerAll(L, undefined);
   }
 
   // ---- luvit ----

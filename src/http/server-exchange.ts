@@ -334,7 +334,9 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     this.#buffer.clear();
     this.#blocked = false;
     this.#settings.stalls.stop(this);
-    if (!ended || this.#body !== undefined) this.#tellOwner(this.#error ?? clientGone(), ended);
+    // an error costs as much as the rest of a short request: only where somebody hears of it
+    if (!ended || this.#body?.ended === false) this.#tellOwner(this.#error ?? clientGone(), ended);
+    else this.notifyDrained();
     this.#settings.counters.add('exchanges', -1);
     this.#settings.observer?.(this, this.#startedAt);
     const { onClose } = this;
