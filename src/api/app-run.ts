@@ -125,6 +125,7 @@ export class AppRun implements LuaRun, RunOwner {
     this.#script.runStarted(this);
     const coroutine = this.#script.scheduler.start(this, (L) => this.#runner.pushApp(L), this);
     if (!this.#ended && !this.#returned) this.#coroutine = coroutine;
+    this.#script.watchRuns();
   }
 
   /** The connection brings its next request. */

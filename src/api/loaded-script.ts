@@ -317,11 +317,15 @@ export class LoadedScript {
     );
   }
 
-  /** A run is about to begin. */
+  /** A run is about to begin; `watchRuns` follows. */
   runStarted(run: LuaRun): void {
     this.#runs.add(run);
     this.countCoroutine(1);
-    this.#startSweep();
+  }
+
+  /** Looks at runs from now on, if any of those that were started waits. */
+  watchRuns(): void {
+    if (this.#runs.size > 0) this.#sweepTimer ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
   }
 
   /** Counts coroutines of runs and tasks. */
@@ -407,10 +411,9 @@ export class LoadedScript {
       return;
     }
     const invocation = new Invocation(this, exchange, route, limits);
-    this.#runs.add(invocation);
-    this.countCoroutine(1);
+    this.runStarted(invocation);
     invocation.start(handler);
-    if (this.#runs.size > 0) this.#startSweep();
+    this.watchRuns();
   }
 
   #hasOvergrown(): boolean {
@@ -457,10 +460,6 @@ export class LoadedScript {
       });
     }
     this.#collectDelayMs = Math.max(COLLECT_DELAY_MS, (performance.now() - before) / COLLECT_SHARE);
-  }
-
-  #startSweep(): void {
-    this.#sweepTimer ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
   }
 
   /** Ends runs that have been silent, or gone on, for too long. */

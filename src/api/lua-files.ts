@@ -41,6 +41,7 @@ export class LuaFiles {
 
   /** True when a run that is none of the `active` ones may have forgotten a file. */
   mayBeForgotten(active: ReadonlySet<LuaRun>): boolean {
+    if (this.#young.size === 0) return false;
     for (const run of this.#young.values()) if (run === undefined || !active.has(run)) return true;
     return false;
   }

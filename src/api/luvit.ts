@@ -24,15 +24,16 @@ const NODES_MAX = 4096;
 const SEPARATOR = '\n';
 
 const PRELUDE = `
-local take, put_head, put_body, close, define, packed, respond = ...
-local type, tostring, tonumber, kind_of = type, tostring, tonumber, math.type
-local concat, gsub, gmatch, quoted = table.concat, string.gsub, string.gmatch, string.format
-local error, load = error, load
+local take, put_head, put_body, close, define, packed, respond, FILLER, setmetatable, getmetatable = ...
+local type, tostring, tonumber, next = type, tostring, tonumber, next
+local concat, gsub, gmatch, whole = table.concat, string.gsub, string.gmatch, math.tointeger
+local error = error
 local REMEMBERED_MAX <const>, FIELDS_MAX <const>, NODES_MAX <const> = ${REMEMBERED_MAX}, ${FIELDS_MAX}, ${NODES_MAX}
 
--- Requests are known by numbers. One that comes again gets a function of its own, whose constructor makes its table at once.
+-- Requests: tables that are filled when more is asked of them than one of their facts. Their metatables, known by numbers,
+-- serve every request that has the same head.
 
-local parsed, makers, request_count = {}, {}, 0
+local metatables, metatable_count = {}, 0
 
 local function parse(text)
     local parts, n = {}, 0
@@ -40,51 +41,57 @@ local function parse(text)
         n = n + 1
         parts[n] = part
     end
-    parts.version = tonumber(parts[3])
-    parts.port = tonumber(parts[6])
-    parts.count = (n - 6) // 2
-    return parts
+    local path = parts[2]
+    local facts = {
+        method = parts[1], path = path, url = path, version = tonumber(parts[3]), keepAlive = parts[4] == '1',
+        remoteAddress = parts[5], remotePort = tonumber(parts[6]),
+    }
+    return facts, parts, n
 end
 
-local function build(parts)
-    local path = parts[2]
-    local made = {
-        method = parts[1], path = path, url = path, version = parts.version, keepAlive = parts[4] == '1',
-        remoteAddress = parts[5], remotePort = parts.port,
-    }
-    for i = 1, parts.count do
-        local at = 5 + 2 * i
-        made[i] = { parts[at], parts[at + 1] }
-    end
+local function fill(made)
+    local facts, parts, n = parse(getmetatable(made).text)
+    setmetatable(made, nil)
+    for key, value in next, facts do made[key] = value end
+    for at = 7, n, 2 do made[(at - 5) // 2] = { parts[at], parts[at + 1] } end
     return made
 end
 
-local function compile(parts)
-    local made = build(parts)
-    local source = { 'return function() return {' }
-    for i = 1, parts.count do
-        source[i + 1] = quoted('{%q,%q},', made[i][1], made[i][2])
+local function index(made, key)
+    local metatable = getmetatable(made)
+    local facts = metatable.facts
+    if not facts then
+        facts = parse(metatable.text)
+        metatable.facts = facts
     end
-    source[#source + 1] = quoted(
-        'method=%q,path=%q,url=%q,version=%q,keepAlive=%q,remoteAddress=%q,remotePort=%q} end',
-        made.method, made.path, made.url, made.version, made.keepAlive, made.remoteAddress, made.remotePort)
-    return load(concat(source), '=request', 't', {})()
+    local value = facts[key]
+    if value ~= nil then return value end
+    return fill(made)[key]
+end
+
+local function new_index(made, key, value)
+    fill(made)[key] = value
+end
+
+local function length(made)
+    return #fill(made)
+end
+
+local function each(made)
+    return next, fill(made), nil
 end
 
 local function request_of(number)
-    local make = makers[number]
-    if make then return make() end
-    local parts = parsed[number]
-    if parts then
-        make = compile(parts)
-        makers[number], parsed[number] = make, nil
-        return make()
+    local metatable = metatables[number]
+    if not metatable then
+        metatable = {
+            [FILLER] = fill, __index = index, __newindex = new_index, __len = length, __pairs = each, text = packed(), facts = false,
+        }
+        if metatable_count == REMEMBERED_MAX then metatables, metatable_count = {}, 0 end
+        metatables[number] = metatable
+        metatable_count = metatable_count + 1
     end
-    parts = parse(packed())
-    if request_count == REMEMBERED_MAX then parsed, makers, request_count = {}, {}, 0 end
-    request_count = request_count + 1
-    parsed[number] = parts
-    return build(parts)
+    return setmetatable({}, metatable)
 end
 
 -- Heads are known by their codes and fields: a path of tables from value to value ends with the number.
@@ -92,14 +99,10 @@ end
 local known, node_count = {}, 0
 local NUMBER <const> = {}
 
-local function clean(value)
-    return (gsub(tostring(value), '[\\r\\n]+', ' '))
-end
-
--- What a table is asked for, and what is sent: 1.0 is the same key as 1, and another text.
+-- What a table is asked for: a string, or a whole number, which is sent as one.
 local function key_of(value)
-    if type(value) == 'string' or kind_of(value) == 'integer' then return value end
-    return tostring(value)
+    if type(value) == 'string' then return value end
+    return whole(value) or tostring(value)
 end
 
 local function step(node, key)
@@ -122,7 +125,7 @@ local function define_head(head, n)
         keys[2 * i], keys[2 * i + 1] = key_of(pair[1]), key_of(pair[2])
     end
     local texts = {}
-    for i = 1, #keys do texts[i] = clean(keys[i]) end
+    for i = 1, #keys do texts[i] = gsub(keys[i], '[\\r\\n]+', ' ') end
     local number, starts_over = define(concat(texts, '\\n'))
     if starts_over or node_count > NODES_MAX then known, node_count = {}, 0 end
     local node = known
@@ -133,15 +136,12 @@ end
 
 local function number_of(head)
     local n = #head
-    local node = known[key_of(head.code)]
+    local node = known[head.code]
     for i = 1, n do
         local pair = head[i]
         if not node or type(pair) ~= 'table' then return define_head(head, n) end
-        local name, value = pair[1], pair[2]
-        if type(name) ~= 'string' then name = key_of(name) end
-        if type(value) ~= 'string' then value = key_of(value) end
-        node = node[name]
-        node = node and node[value]
+        node = node[pair[1]]
+        node = node and node[pair[2]]
     end
     return node and node[NUMBER] or define_head(head, n)
 end
@@ -222,7 +222,7 @@ export class Luvit implements AppRunner, Handler {
     state.load(L, Buffer.from(PRELUDE), '=luvit');
     const given = Object.values(functions);
     for (const pointer of given) x.lua_pushcclosure(L, pointer, 0);
-    state.call(L, given.length, 3);
+    state.call(L, given.length + script.lazyTables.pushMeans(L), 3);
     const write = state.keep(L);
     const read = state.keep(L);
     if (isCallback) {
@@ -292,7 +292,7 @@ export class Luvit implements AppRunner, Handler {
       identity.memo = memo;
     }
     this.#pushed = memo as PackedRequest;
-    this.script.state.pushInteger(L, this.#pushed.number);
+    this.script.lazyTables.pushNumber(L, this.#pushed.number);
     return 1;
   }
 

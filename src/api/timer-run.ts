@@ -57,6 +57,7 @@ export class TimerRun implements LuaRun, RunOwner {
       this,
     );
     if (!this.#ended && !this.#returned) this.#coroutine = coroutine;
+    this.#script.watchRuns();
   }
 
   logFields(): Record<string, string> {

@@ -17,12 +17,8 @@ const CONNECTION_SPECIFIC: ReadonlySet<string> = new Set([
   'te',
 ]);
 
-/** Frozen lists that have been checked: handlers give the same head again and again. */
-const checked = new WeakSet<Fields>();
-
 /** Throws a GatewayError `LGW_FIELD_INVALID` that names the first illegal field of a flat list. */
 export function checkFields(fields: Fields): void {
-  if (checked.has(fields)) return;
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] as string;
     const value = fields[i + 1];
@@ -39,7 +35,6 @@ export function checkFields(fields: Fields): void {
       );
     }
   }
-  if (Object.isFrozen(fields)) checked.add(fields);
 }
 
 /** True when the field (lower-case name) must not be sent over HTTP/2. */

@@ -4,10 +4,11 @@ import { GatewayError } from '../base/errors.ts';
 import { errorPage } from './error-response.ts';
 import type { ConnectionInfo, Exchange, Fields, Protocol, PushPromise, RequestIdentity } from './exchange.ts';
 import type { ExchangeSettings, ExchangeWire, ResponseHead } from './exchange-wire.ts';
-import { checkFields, hasListMember, isNamed, parseContentLength } from './fields.ts';
+import { checkFields } from './fields.ts';
 import { type BodyFlow, QueuedBody } from './request-body.ts';
 import type { RequestHead } from './request-head.ts';
 import { type Chunk, ResponseBuffer } from './response-buffer.ts';
+import { readFraming } from './response-framing.ts';
 import type { Stallable } from './stall-watch.ts';
 import { isBodyless } from './status.ts';
 
@@ -155,9 +156,12 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     if (!Number.isInteger(status) || status < 200 || status > 599) {
       throw new RangeError(`Status ${status} is not a final status between 200 and 599`);
     }
-    checkFields(fields);
+    const framing = readFraming(fields);
     if (this.reason !== undefined) checkFields(['reason', this.reason]);
-    this.#readFraming(fields);
+    this.contentLength = framing.contentLength;
+    this.hasDate = framing.hasDate;
+    if (framing.hasTrailer) this.mayHaveTrailers = true;
+    if (framing.closes) this.closes = true;
     this.status = status;
     this.#responseFields = fields;
     this.bodyless = isBodyless(status) || this.#request.method === 'HEAD';
@@ -452,41 +456,6 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     this.#transition(DONE);
     this.#buffer.clear();
     this.#settings.stalls.stop(this);
-  }
-
-  #readFraming(fields: Fields): void {
-    let length: number | undefined;
-    let hasDate = false;
-    for (let i = 0; i < fields.length; i += 2) {
-      const name = fields[i] as string;
-      const value = fields[i + 1] as string;
-      switch (name.length) {
-        case 4:
-          hasDate ||= isNamed(name, 'date');
-          break;
-        case 7:
-          this.mayHaveTrailers ||= isNamed(name, 'trailer');
-          break;
-        case 10:
-          this.closes ||= isNamed(name, 'connection') && hasListMember(value, 'close');
-          break;
-        case 14:
-          if (!isNamed(name, 'content-length')) break;
-          if (parseContentLength(value) === undefined || (length !== undefined && length !== Number(value))) {
-            throw new GatewayError(
-              'LGW_FIELD_INVALID',
-              `Value "${value}" of field "${name}" is not a length`,
-              {
-                luaCode: 'invalid',
-              },
-            );
-          }
-          length = Number(value);
-          break;
-      }
-    }
-    this.contentLength = length;
-    this.hasDate = hasDate;
   }
 
   /** The part of `bytes` that the declared Content-Length leaves room for. */

@@ -6,14 +6,18 @@
  * A call of a wrapped function gets two of them, made by Lua code with nothing in them but the facts they are filled
  * from, under keys no script can write: any one Lua value, and in the first table a number. Nothing outside the VM has to
  * be remembered for them, however long a script keeps them.
+ *
+ * Lua code of the gateway's own makes others by metatables that name a function to fill them with (`pushMeans`).
  */
 import type { HostFunction } from './host-functions.ts';
-import { type CFunction, LUA_TYPE, type LuaThread } from './lua-exports.ts';
+import { type CFunction, LUA_TYPE, type LuaThread, NULL } from './lua-exports.ts';
 import type { Reference, State } from './state.ts';
 
 /** Keys of a table's facts: light userdata, which no script can make. */
 const FACTS_KEY = 0x6c67_7732;
 const NUMBER_KEY = 0x6c67_7733;
+/** Key of the function in a metatable that fills its tables. */
+const FILLER_KEY = 0x6c67_7734;
 
 /**
  * Fills the first (0) or second (1) argument: the table on top of the stack of `L`, with the facts below it, where it
@@ -43,6 +47,9 @@ export class LazyTables {
   readonly #fillTable: Fill;
   readonly #peekInto: Peek;
   readonly #wrap: Reference;
+  /** The functions as they were before they were shadowed. */
+  readonly #setMetatable: Reference;
+  readonly #getMetatable: Reference;
   /** Where the metatables of the two arguments stand. */
   readonly #metatables: readonly [number, number];
 
@@ -59,7 +66,22 @@ export class LazyTables {
     x.lua_getglobal(L, memory.constant('setmetatable'));
     state.call(L, 5, 1);
     this.#wrap = state.keep(L);
+    x.lua_getglobal(L, memory.constant('setmetatable'));
+    this.#setMetatable = state.keep(L);
+    x.lua_getglobal(L, memory.constant('getmetatable'));
+    this.#getMetatable = state.keep(L);
     this.#shadowBasicFunctions();
+  }
+
+  /**
+   * Pushes what Lua code needs to make lazy tables of its own: the key under which their metatable has the function that
+   * fills one (and takes the metatable off it), and `setmetatable` and `getmetatable` as they are without this class.
+   */
+  pushMeans(L: LuaThread): number {
+    this.#state.exports.lua_pushlightuserdata(L, FILLER_KEY);
+    this.#state.pushReference(L, this.#setMetatable);
+    this.#state.pushReference(L, this.#getMetatable);
+    return 3;
   }
 
   /**
@@ -84,11 +106,17 @@ export class LazyTables {
   /** Fills the table at `index` if it is a lazy one that has not been filled. */
   touch(L: LuaThread, index: number): void {
     const { exports: x } = this.#state;
-    if (x.lua_getmetatable(L, index) === 0) return;
-    const metatable = x.lua_topointer(L, -1);
-    this.#state.pop(L);
-    if (metatable === this.#metatables[0]) this.#fill(L, x.lua_absindex(L, index), 0);
-    else if (metatable === this.#metatables[1]) this.#fill(L, x.lua_absindex(L, index), 1);
+    const table = x.lua_absindex(L, index);
+    if (x.lua_getmetatable(L, table) === 0) return;
+    const argument = this.#metatables.indexOf(x.lua_topointer(L, -1));
+    if (argument === -1 && x.lua_rawgetp(L, -1, FILLER_KEY) === LUA_TYPE.function) {
+      x.lua_pushvalue(L, table);
+      x.lua_callk(L, 1, 0, 0, NULL);
+      this.#state.pop(L);
+      return;
+    }
+    this.#state.pop(L, argument === -1 ? 2 : 1);
+    if (argument !== -1) this.#fill(L, table, argument === 0 ? 0 : 1);
   }
 
   /** Answers the look-up of a string, index 2, in the table at index 1 without filling it. */

@@ -74,6 +74,69 @@ test('V1: a request table is the app’s own: what it changes in one is not in t
     },
   ));
 
+test('V1: a request table cannot be told from an ordinary one, however it is looked at first', () =>
+  withScript(
+    `local json = require('httpd').json
+    local function sorted(made)
+      local names = {}
+      for key in made do names[#names + 1] = tostring(key) end
+      table.sort(names)
+      return table.concat(names, ' ')
+    end
+    local looks = {
+      next = function(req) return sorted(coroutine.wrap(function()
+        local key = next(req)
+        while key ~= nil do coroutine.yield(key) key = next(req, key) end
+      end)) end,
+      pairs = function(req) return sorted(coroutine.wrap(function() for key in pairs(req) do coroutine.yield(key) end end)) end,
+      ipairs = function(req) local n = 0 for _, pair in ipairs(req) do n = n + #pair end return n end,
+      length = function(req) return #req end,
+      rawlen = function(req) return rawlen(req) end,
+      rawget = function(req) return rawget(req, 'method') end,
+      rawset = function(req) return rawset(req, 'method', 'X').path end,
+      unpack = function(req) return (select('#', table.unpack(req))) end,
+      metatable = function(req) return tostring(getmetatable(req)) end,
+      own = function(req) return setmetatable(req, { __index = { extra = 'mine' } }).extra .. req.method end,
+      debug = function(req) return tostring(debug.getmetatable(req)) end,
+      field = function(req) return req[1][1] .. req[2][2] end,
+      absent = function(req) return tostring(req.absent) .. tostring(req[99]) .. tostring(req[1.5]) end,
+      set = function(req) req.absent = 1 req.method = nil return req.absent .. tostring(req.method) .. req.url end,
+      insert = function(req) table.insert(req, { 'x-b', 'two' }) return req[3][1] .. #req end,
+      json = function(req) return json.encode(req) ~= nil end,
+    }
+    return function(req)
+      local ok, seen = pcall(looks[req.path:sub(2)], req)
+      return { code = 200 }, tostring(seen)
+    end`,
+    async (harness) => {
+      const keys = '1 2 keepAlive method path remoteAddress remotePort url version';
+      const expected = {
+        next: keys,
+        pairs: keys,
+        ipairs: '4',
+        length: '2',
+        rawlen: '2',
+        rawget: 'GET',
+        rawset: '/rawset',
+        unpack: '2',
+        metatable: 'nil',
+        own: 'mineGET',
+        debug: 'nil',
+        field: 'hostone',
+        absent: 'nilnilnil',
+        set: '1nil/set',
+        insert: 'x-b3',
+      };
+      for (const [name, seen] of Object.entries(expected)) {
+        // the first and the next request of the same head
+        for (let i = 0; i < 2; i++)
+          assert.equal((await harness.request(`/${name}`, { fields: ['x-a', 'one'] })).text, seen, name);
+      }
+      // a table with a sequence and names is none of JSON's kinds, filled or not
+      assert.match((await harness.request('/json')).text, /as key beside a list of 1 values/);
+    },
+  ));
+
 test('V1: a body that comes slowly is read as it comes', () =>
   withScript(ECHO, async (harness) => {
     const exchange = harness.begin('/', { body: 'open' });
@@ -110,6 +173,37 @@ test('V2: the last byte of the Content-Length ends the response, at once', () =>
       require 'httpd'.sleep(60)`),
     async (harness) => {
       assert.equal((await harness.request('/')).text, 'ab');
+    },
+  ));
+
+test('V2: numbers that are whole are sent as such, and heads that change are told apart', () =>
+  withScript(
+    `local counter = 0
+    local moody = setmetatable({}, { __tostring = function() counter = counter + 1 return 'call ' .. counter end })
+    return function(req)
+      local n = tonumber(req.path:sub(2))
+      local value = n == 3 and moody or n == 4 and 2.5 or n == 5 and true or n
+      return { code = n == 6 and '201' or 200.0, { 'X-N', value }, { 'X-Float', 10 / 2 }, { 0, n } }, ''
+    end`,
+    async (harness) => {
+      const answers: (string | undefined)[] = [];
+      for (const path of ['/1', '/2', '/1', '/3', '/3', '/4', '/5', '/6', '/1.0'])
+        answers.push(
+          await harness
+            .request(path)
+            .then((exchange) => `${exchange.status} ${exchange.responseFields.join(' ')}`),
+        );
+      assert.deepEqual(answers, [
+        '200 X-N 1 X-Float 5 0 1',
+        '200 X-N 2 X-Float 5 0 2',
+        '200 X-N 1 X-Float 5 0 1',
+        '200 X-N call 1 X-Float 5 0 3',
+        '200 X-N call 2 X-Float 5 0 3',
+        '200 X-N 2.5 X-Float 5 0 4',
+        '200 X-N true X-Float 5 0 5',
+        '201 X-N 6 X-Float 5 0 6',
+        '200 X-N 1 X-Float 5 0 1',
+      ]);
     },
   ));
 
