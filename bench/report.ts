@@ -31,10 +31,17 @@ export function formatScenario(result: ScenarioResult): string {
   ].join('\n');
 }
 
-function formatVerdict({ ok, metric, bound, value, of, actual }: Verdict): string {
+const OUTCOMES: Readonly<Record<Verdict['outcome'], string>> = {
+  ok: 'ok  ',
+  missed: 'over',
+  'not measured': 'not measured:',
+};
+
+function formatVerdict({ outcome, metric, bound, value, of, by, actual }: Verdict): string {
   const name = SCENARIOS.flatMap(({ metrics }) => metrics).find(({ key }) => key === metric)?.label ?? metric;
   const limit = of === undefined ? String(value) : `${value} × ${of}`;
-  return `${ok ? 'ok  ' : 'over'} lgateway ${name} ${formatNumber(actual, 2)}, wanted ${bound} ${limit}`;
+  const found = actual === null ? '' : ` ${formatNumber(actual, 2)}`;
+  return `${OUTCOMES[outcome]} ${by ?? 'lgateway'} ${name}${found}, wanted ${bound} ${limit}`;
 }
 
 /** Smallest and largest round of the first metric: how far the numbers can be trusted. */

@@ -55,7 +55,9 @@ async function main(options: BenchOptions): Promise<number> {
   await runAll(scenarios, peers, options, result.scenarios);
   console.log(`Result written to ${writeResult(result, options.json)}`);
   if (result.scenarios.some(({ failures }) => failures.length > 0)) return EXIT_FAILURE;
-  const missed = result.scenarios.some(({ verdicts }) => verdicts.some(({ ok }) => !ok));
+  const missed = result.scenarios.some(({ verdicts }) =>
+    verdicts.some(({ outcome }) => outcome === 'missed'),
+  );
   return options.check && missed ? EXIT_FAILURE : EXIT_OK;
 }
 
