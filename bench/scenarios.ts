@@ -3,13 +3,13 @@ import { besideBusy } from './measures/beside-busy.ts';
 import { freshState } from './measures/fresh-state.ts';
 import { hpackSpeed } from './measures/hpack-speed.ts';
 import { idleConnections } from './measures/idle-connections.ts';
-import { type Load, load } from './measures/load.ts';
+import { type Load, load, modeLoad } from './measures/load.ts';
 import { luaSpeed } from './measures/lua-speed.ts';
 import type { Measure } from './measures/measure.ts';
 import { sharedIncr } from './measures/shared-incr.ts';
 import { startUp } from './measures/start-up.ts';
 import { download, slowEcho, slowReader, smallBlocks, smallReads, upload } from './measures/transfer.ts';
-import type { HandlerName, PeerName } from './peers/peers.ts';
+import type { HandlerName, ModeName, PeerName } from './peers/peers.ts';
 
 export interface Metric {
   /** Key in the samples. */
@@ -46,6 +46,8 @@ export interface Scenario {
 
 const CPU_US: Metric = { key: 'cpuUs', label: 'CPU µs/request', digits: 1, combine: 'median' };
 const REQUESTS: Metric = { key: 'requestsPerSecond', label: 'requests/s', digits: 0, combine: 'median' };
+const HELLO_CPU_US: Metric = { key: 'helloCpuUs', label: 'handler µs', digits: 1, combine: 'median' };
+const TIMES_HELLO: Metric = { key: 'timesHello', label: '× handler', digits: 2, combine: 'median' };
 const SPEED: Metric = { key: 'mibPerSecond', label: 'MiB/s', digits: 0, combine: 'median' };
 const CPU_MS: Metric = { key: 'cpuMs', label: 'CPU ms', digits: 0, combine: 'median' };
 const GROWTH: Metric = { key: 'growthMib', label: 'RSS growth MiB', digits: 1, combine: 'max' };
@@ -111,6 +113,8 @@ export const SCENARIOS: readonly Scenario[] = [
     metrics: [CPU_US, REQUESTS],
     thresholds: [{ ...cpuTimes(1, 'node-compat'), by: 'module' }],
   },
+  modeHello('luars'),
+  modeHello('luvit'),
   {
     name: 'env-h2-20',
     title: 'listing of environment and request fields, HTTP/2, 10 connections × 20 streams',
@@ -281,6 +285,17 @@ function hello(
     measure: load({ handler: 'hello', protocol, connections: CONNECTIONS, streams }),
     metrics: [CPU_US, REQUESTS],
     thresholds,
+  };
+}
+
+function modeHello(mode: ModeName): Scenario {
+  return {
+    name: `${mode}-hello`,
+    title: `hello of a ${mode} script, HTTP/2, 10 connections × 20 streams, and of a handler in the same process`,
+    handler: `${mode}-hello`,
+    measure: modeLoad(mode, { protocol: 'h2', connections: CONNECTIONS, streams: 20 }),
+    metrics: [CPU_US, HELLO_CPU_US, TIMES_HELLO, REQUESTS],
+    thresholds: [{ metric: 'timesHello', bound: 'at most', value: 1.25 }],
   };
 }
 

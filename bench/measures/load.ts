@@ -1,12 +1,13 @@
 /** Many small requests by h2load: requests per second and CPU of the server for each. */
 import { fetchOnce } from '../client.ts';
+import type { ModeName } from '../peers/peers.ts';
 import type { ServerProcess } from '../server-process.ts';
 import { BODY } from '../workspace.ts';
-import { type Measure, type Sample, withServer } from './measure.ts';
+import { type Bench, type Measure, type Sample, withServer } from './measure.ts';
 import { runTool } from './run-tool.ts';
 
 export interface Load {
-  readonly handler: 'hello' | 'module-hello' | 'env' | 'small-files';
+  readonly handler: 'hello' | 'module-hello' | 'luars-hello' | 'luvit-hello' | 'env' | 'small-files';
   readonly protocol: 'h2' | 'http/1.1';
   readonly connections: number;
   /** Requests in flight on each connection. */
@@ -23,17 +24,42 @@ const LOAD_TIMEOUT_MS = 120_000;
 const CALIBRATION_FACTOR = 2;
 
 export function load(settings: Load): Measure {
-  return withServer(async (server, { workspace, effort }) => {
-    if (settings.handler === 'small-files') workspace.makeSmallFiles();
-    await checkAnswer(server, settings, workspace.certificate);
-    await runLoad(server, settings, effort.warmUpRequests);
-    const warm = await runLoad(server, settings, effort.warmUpRequests * CALIBRATION_FACTOR);
-    const count = Math.max(
-      effort.warmUpRequests,
-      Math.round((warm['requestsPerSecond'] ?? 0) * effort.loadSeconds),
-    );
-    return () => runLoad(server, settings, count);
+  return withServer(async (server, bench) => {
+    if (settings.handler === 'small-files') bench.workspace.makeSmallFiles();
+    return prepareLoad(server, settings, bench);
   });
+}
+
+/** A hello of another script mode, and in the same sample, by the same process, the hello of a handler. */
+export function modeLoad(mode: ModeName, load: Omit<Load, 'handler'>): Measure {
+  return withServer(
+    async (server, bench) => {
+      const runHandler = await prepareLoad(server, { ...load, handler: 'hello' }, bench);
+      const runMode = await prepareLoad(server, { ...load, handler: `${mode}-hello` }, bench);
+      return async () => {
+        const { cpuUs: helloCpuUs = Number.NaN } = await runHandler();
+        const sample = await runMode();
+        return { ...sample, helloCpuUs, timesHello: (sample['cpuUs'] ?? Number.NaN) / helloCpuUs };
+      };
+    },
+    { modes: [mode] },
+  );
+}
+
+/** Warms the server up, and chooses the number of requests from its speed. */
+async function prepareLoad(
+  server: ServerProcess,
+  settings: Load,
+  { workspace, effort }: Bench,
+): Promise<() => Promise<Sample>> {
+  await checkAnswer(server, settings, workspace.certificate);
+  await runLoad(server, settings, effort.warmUpRequests);
+  const warm = await runLoad(server, settings, effort.warmUpRequests * CALIBRATION_FACTOR);
+  const count = Math.max(
+    effort.warmUpRequests,
+    Math.round((warm['requestsPerSecond'] ?? 0) * effort.loadSeconds),
+  );
+  return () => runLoad(server, settings, count);
 }
 
 /** All peers must do the same work. */

@@ -26,7 +26,12 @@ export type HandlerName =
   | 'echo'
   | 'busy'
   | 'shared-incr'
-  | 'module-hello';
+  | 'module-hello'
+  | 'luars-hello'
+  | 'luvit-hello';
+
+/** Scripts in other modes, beside the one that every lgateway of the bench has. */
+export type ModeName = 'luars' | 'luvit';
 
 /** Values for the `{{PLACEHOLDERS}}` of the templates. */
 export interface PeerFiles {
@@ -47,6 +52,10 @@ export interface StartPlan {
   readonly files: PeerFiles;
   /** Threads that serve; peers other than lgateway are always started with one. */
   readonly workers: number;
+  /** Of lgateway only: each script is mapped under the path of its one handler. */
+  readonly modes: readonly ModeName[];
+  /** Of lgateway only: words before its `main.js`. */
+  readonly nodeOptions: readonly string[];
 }
 
 export interface Peer {
@@ -80,15 +89,17 @@ function gatewayPeer(name: PeerName, main: string): Peer {
     name,
     program: process.execPath,
     // the size of the payload and the idleness of connections are the bench's affair
-    arguments: ({ files, workers }) => [
-      ...[main, '-c', files.CERTIFICATE, '-k', files.KEY, '-a', '127.0.0.1', '-p', files.PORT],
+    arguments: ({ files, workers, modes, nodeOptions }) => [
+      ...[...nodeOptions, main],
+      ...['-c', files.CERTIFICATE, '-k', files.KEY, '-a', '127.0.0.1', '-p', files.PORT],
       ...['-w', String(workers), '--max-body', '0', '--idle-timeout', '120', '--log-level', 'warn'],
       ...['-l', '/bench', `${files.FOLDER}/lgateway.lua`],
+      ...modes.flatMap((mode) => ['-l', `/bench/${mode}-hello`, `${files.FOLDER}/${mode}.lua`]),
     ],
-    templates: ['lgateway.lua'],
+    templates: ['lgateway.lua', 'luars.lua', 'luvit.lua'],
     handlers: [
       ...(['hello', 'env', 'download', 'download-4k', 'copy', 'sendfile', 'small-files'] as const),
-      ...(['upload', 'small-reads', 'echo', 'busy', 'shared-incr'] as const),
+      ...(['upload', 'small-reads', 'echo', 'busy', 'shared-incr', 'luars-hello', 'luvit-hello'] as const),
     ],
     versionArguments: [main, '--version'],
     requires: [],
