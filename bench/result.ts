@@ -40,7 +40,7 @@ export interface BenchResult {
 }
 
 /** Peers whose speed the others are compared with. */
-export const BASELINES: readonly PeerName[] = ['against', 'node', 'nginx-lua'];
+export const BASELINES: readonly PeerName[] = ['against', 'node', 'nginx-lua', 'undici'];
 
 /** The samples of all peers hold the same rounds. */
 export function summarize(

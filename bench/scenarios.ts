@@ -1,5 +1,6 @@
 /** The table of what is measured, on which peers, and what lgateway has to reach. */
 import { besideBusy } from './measures/beside-busy.ts';
+import { fetchLoad } from './measures/fetch.ts';
 import { freshState } from './measures/fresh-state.ts';
 import { hpackSpeed } from './measures/hpack-speed.ts';
 import { idleConnections } from './measures/idle-connections.ts';
@@ -154,6 +155,15 @@ export const SCENARIOS: readonly Scenario[] = [
     measure: load({ handler: 'small-files', protocol: 'h2', connections: CONNECTIONS, streams: 20 }),
     metrics: [REQUESTS, CPU_US],
     thresholds: [{ metric: 'requestsPerSecond', bound: 'at least', value: 0.5, of: 'node' }],
+  },
+  {
+    name: 'fetch',
+    title:
+      'httpd.fetch of a hello upstream and its body sent on, HTTP/2, 10 × 20 streams; undici alone asks 200 at a time',
+    handler: 'fetch',
+    measure: fetchLoad({ connections: CONNECTIONS, streams: 20 }),
+    metrics: [REQUESTS, CPU_US],
+    thresholds: [{ metric: 'requestsPerSecond', bound: 'at least', value: 0.6, of: 'undici' }],
   },
   {
     name: 'upload',

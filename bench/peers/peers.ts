@@ -7,6 +7,7 @@ export type PeerName =
   | 'module'
   | 'node'
   | 'node-compat'
+  | 'undici'
   | 'nginx-lua'
   | 'haproxy-lua'
   | 'lighttpd-magnet'
@@ -26,6 +27,7 @@ export type HandlerName =
   | 'echo'
   | 'busy'
   | 'shared-incr'
+  | 'fetch'
   | 'module-hello'
   | 'luars-hello'
   | 'luvit-hello';
@@ -75,6 +77,7 @@ export interface Peer {
 
 const MODULE_SERVER = fileURLToPath(new URL('module-server.js', import.meta.url));
 const BARE_COMPAT_SERVER = fileURLToPath(new URL('bare-compat-server.js', import.meta.url));
+const UNDICI_CLIENT = fileURLToPath(new URL('undici-client.js', import.meta.url));
 const BARE_NODE_SERVER = fileURLToPath(new URL('bare-node-server.js', import.meta.url));
 
 /** Every peer; `against` is another build of the gateway. Builds are named by their compiled `main.js`. */
@@ -99,7 +102,16 @@ function gatewayPeer(name: PeerName, main: string): Peer {
     templates: ['lgateway.lua', 'luars.lua', 'luvit.lua'],
     handlers: [
       ...(['hello', 'env', 'download', 'download-4k', 'copy', 'sendfile', 'small-files'] as const),
-      ...(['upload', 'small-reads', 'echo', 'busy', 'shared-incr', 'luars-hello', 'luvit-hello'] as const),
+      ...([
+        'upload',
+        'small-reads',
+        'echo',
+        'busy',
+        'shared-incr',
+        'fetch',
+        'luars-hello',
+        'luvit-hello',
+      ] as const),
     ],
     versionArguments: [main, '--version'],
     requires: [],
@@ -124,6 +136,15 @@ const OTHER_PEERS: readonly Peer[] = [
     arguments: ({ files }) => [BARE_COMPAT_SERVER, files.CERTIFICATE, files.KEY, files.PORT, files.BODY],
     templates: [],
     handlers: ['module-hello'],
+    versionArguments: ['--version'],
+    requires: [],
+  },
+  {
+    name: 'undici',
+    program: process.execPath,
+    arguments: ({ files }) => [UNDICI_CLIENT, files.CERTIFICATE, files.KEY, files.PORT, files.BODY],
+    templates: [],
+    handlers: ['fetch'],
     versionArguments: ['--version'],
     requires: [],
   },
