@@ -4,9 +4,10 @@ import { fetchLoad } from './measures/fetch.ts';
 import { freshState } from './measures/fresh-state.ts';
 import { hpackSpeed } from './measures/hpack-speed.ts';
 import { idleConnections } from './measures/idle-connections.ts';
+import { latency } from './measures/latency.ts';
 import { type Load, load, modeLoad } from './measures/load.ts';
 import { luaSpeed } from './measures/lua-speed.ts';
-import type { Measure } from './measures/measure.ts';
+import type { Measure, PreparedMeasure } from './measures/measure.ts';
 import { sharedIncr } from './measures/shared-incr.ts';
 import { startUp } from './measures/start-up.ts';
 import { download, slowEcho, slowReader, smallBlocks, smallReads, upload } from './measures/transfer.ts';
@@ -37,7 +38,7 @@ export interface Scenario {
   readonly handler: HandlerName;
   /** Where only some peers are of interest. */
   readonly peers?: readonly PeerName[];
-  readonly measure: Measure;
+  readonly measure: Measure | PreparedMeasure;
   /** The first one is compared between peers. */
   readonly metrics: readonly [Metric, ...Metric[]];
   readonly thresholds: readonly Threshold[];
@@ -57,8 +58,8 @@ const RATIO: Metric = { key: 'ratio', label: '× 64 KiB reads', digits: 2, combi
 const SECONDS: Metric = { key: 'seconds', label: 'seconds', digits: 2, combine: 'median' };
 const READY: Metric = { key: 'readyMs', label: 'ms to first answer', digits: 0, combine: 'median' };
 const EACH: Metric = { key: 'kibEach', label: 'KiB/connection', digits: 1, combine: 'median' };
-const P99: Metric = { key: 'p99Ms', label: 'p99 ms', digits: 1, combine: 'median' };
-const MEDIAN: Metric = { key: 'medianMs', label: 'median ms', digits: 1, combine: 'median' };
+const P99: Metric = { key: 'p99Ms', label: 'p99 ms', digits: 2, combine: 'median' };
+const MEDIAN: Metric = { key: 'medianMs', label: 'median ms', digits: 2, combine: 'median' };
 const STATE: Metric = { key: 'stateMs', label: 'ms/state', digits: 1, combine: 'median' };
 const COMPILE: Metric = { key: 'compileMs', label: 'ms to compile', digits: 1, combine: 'median' };
 const UNGUARDED: Metric = {
@@ -113,6 +114,17 @@ export const SCENARIOS: readonly Scenario[] = [
     measure: load({ handler: 'module-hello', protocol: 'h2', connections: CONNECTIONS, streams: 20 }),
     metrics: [CPU_US, REQUESTS],
     thresholds: [{ ...cpuTimes(1, 'node-compat'), by: 'module' }],
+  },
+  {
+    name: 'latency',
+    title: "hello, HTTP/2, 10 connections, at half of nginx-lua's peak rate with 20 streams each",
+    handler: 'hello',
+    measure: latency(
+      { handler: 'hello', protocol: 'h2', connections: CONNECTIONS, streams: 20 },
+      'nginx-lua',
+    ),
+    metrics: [P99, MEDIAN, REQUESTS, CPU_US],
+    thresholds: [{ metric: 'p99Ms', bound: 'at most', value: 1, of: 'nginx-lua' }],
   },
   modeHello('luars'),
   modeHello('luvit'),

@@ -55,7 +55,8 @@ export function modeLoad(mode: ModeName, load: Omit<Load, 'handler'>): Measure {
   );
 }
 
-async function prepareLoad(
+/** Resolves to what runs the load once. */
+export async function prepareLoad(
   server: ServerProcess,
   settings: Load,
   { workspace, effort }: Bench,
@@ -90,18 +91,30 @@ function pathOf({ handler, query }: Load): string {
 }
 
 async function runLoad(server: ServerProcess, settings: Load, count: number): Promise<Sample> {
+  const before = server.cpuMs();
+  const output = await h2load(server, settings, count, []);
+  const usedMs = server.cpuMs() - before;
+  const requestsPerSecond = Number(output.match(/finished in .*?, ([\d.]+) req\/s/)?.[1]);
+  return { requestsPerSecond, cpuUs: (usedMs * 1000) / count };
+}
+
+/** Rejects unless every request succeeded. */
+export async function h2load(
+  server: ServerProcess,
+  settings: Load,
+  count: number,
+  moreWords: readonly string[],
+): Promise<string> {
   const words = [
     ...['-n', String(count), '-c', String(settings.connections), '-m', String(settings.streams)],
     ...['--tls13-ciphers', CIPHER, ...(settings.protocol === 'h2' ? [] : ['--h1'])],
     ...(settings.fields ?? []).flatMap((field) => ['-H', field]),
+    ...moreWords,
     `https://127.0.0.1:${server.port}${pathOf(settings)}`,
   ];
-  const before = server.cpuMs();
   const { output } = await runTool('h2load', words, LOAD_TIMEOUT_MS);
-  const usedMs = server.cpuMs() - before;
   checkAllSucceeded(output, count, settings.protocol);
-  const requestsPerSecond = Number(output.match(/finished in .*?, ([\d.]+) req\/s/)?.[1]);
-  return { requestsPerSecond, cpuUs: (usedMs * 1000) / count };
+  return output;
 }
 
 function checkAllSucceeded(output: string, count: number, protocol: string): void {

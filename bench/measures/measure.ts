@@ -9,6 +9,8 @@ export interface Effort {
   readonly loadSeconds: number;
   /** Requests before anything counts; some thousands until the compiler of a Node server is done. */
   readonly warmUpRequests: number;
+  /** How long requests are sent at a fixed rate. */
+  readonly latencySeconds: number;
   readonly payloadBytes: number;
   readonly smallReadBytes: number;
   /** How long a reader dawdles. */
@@ -31,6 +33,11 @@ export interface Session {
 }
 
 export type Measure = (peer: Peer, bench: Bench) => Promise<Session>;
+
+/** Becomes a measure once the peers of the scenario are known: what is done to all of them depends on one. */
+export interface PreparedMeasure {
+  prepare(peers: readonly Peer[], bench: Bench): Promise<Measure>;
+}
 
 /** What a measure may want of its server beyond the ordinary: one worker that serves one script. */
 export type ServerWishes = Partial<Omit<StartPlan, 'files'>>;
