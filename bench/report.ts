@@ -1,4 +1,5 @@
 /** Turns results into the table that is printed. */
+import type { ProfileSummary } from './cpu-profile.ts';
 import { BASELINES, type BenchResult, type PeerResult, type ScenarioResult, type Verdict } from './result.ts';
 import { type Metric, SCENARIOS } from './scenarios.ts';
 
@@ -26,9 +27,20 @@ export function formatScenario(result: ScenarioResult): string {
     `${result.scenario}: ${result.title} (${rounds})`,
     ...formatTable([heads, ...rows]),
     ...result.verdicts.map((verdict) => `  ${formatVerdict(verdict)}`),
+    ...(result.profile === undefined ? [] : formatProfile(result.profile)),
     ...result.failures.map((failure) => `  FAILED ${failure}`),
     '',
   ].join('\n');
+}
+
+function formatProfile({ busyPercent, functions }: ProfileSummary): string[] {
+  const width = Math.max(0, ...functions.map(({ name }) => name.length));
+  return [
+    `  where the time of lgateway's worker went; it was busy for ${formatNumber(busyPercent, 0)} %`,
+    ...functions.map(({ percent, name, place }) =>
+      `  ${formatNumber(percent, 1).padStart(6)} %  ${name.padEnd(width)}  ${place}`.trimEnd(),
+    ),
+  ];
 }
 
 const OUTCOMES: Readonly<Record<Verdict['outcome'], string>> = {

@@ -1,5 +1,6 @@
 /** The shape of a result, as it is written to JSON, and the arithmetic behind it. */
 
+import type { ProfileSummary } from './cpu-profile.ts';
 import type { Sample } from './measures/measure.ts';
 import type { PeerName } from './peers/peers.ts';
 import type { Metric, Scenario, Threshold } from './scenarios.ts';
@@ -25,6 +26,8 @@ export interface ScenarioResult {
   readonly rounds: number;
   readonly peers: readonly PeerResult[];
   readonly verdicts: readonly Verdict[];
+  /** Of lgateway's worker under the load of the scenario, where it was taken. */
+  readonly profile?: ProfileSummary;
   /** One sentence for each peer that could not be measured. */
   readonly failures: readonly string[];
 }

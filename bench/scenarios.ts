@@ -8,6 +8,7 @@ import { latency } from './measures/latency.ts';
 import { type Load, load, modeLoad } from './measures/load.ts';
 import { luaSpeed } from './measures/lua-speed.ts';
 import type { Measure, PreparedMeasure } from './measures/measure.ts';
+import type { ProfiledLoad } from './measures/profile.ts';
 import { sharedIncr } from './measures/shared-incr.ts';
 import { startUp } from './measures/start-up.ts';
 import { download, slowEcho, slowReader, smallBlocks, smallReads, upload } from './measures/transfer.ts';
@@ -42,6 +43,8 @@ export interface Scenario {
   /** The first one is compared between peers. */
   readonly metrics: readonly [Metric, ...Metric[]];
   readonly thresholds: readonly Threshold[];
+  /** What lgateway does when its profile is taken. */
+  readonly profile?: ProfiledLoad;
   /** For a scenario that is slow or hardly varies. */
   readonly roundsMax?: number;
 }
@@ -79,6 +82,7 @@ const TIMES_HPACK_JS: Metric = { key: 'timesHpackJs', label: '× hpack.js', digi
 const RESPONSE_HEAD: Metric = { key: 'responseNs', label: 'ns/response head', digits: 0, combine: 'median' };
 
 const CONNECTIONS = 10;
+const TWENTY_STREAMS = { protocol: 'h2', connections: CONNECTIONS, streams: 20 } as const;
 const GROWTH_MIB_MAX = 64;
 const growthStaysFlat: Threshold = { metric: 'growthMib', bound: 'at most', value: GROWTH_MIB_MAX };
 
@@ -94,24 +98,35 @@ const BROWSER_FIELDS = [
   'sec-fetch-mode: navigate',
 ];
 
+const ENV: Load = { handler: 'env', ...TWENTY_STREAMS, fields: BROWSER_FIELDS };
+const SMALL_FILES: Load = { handler: 'small-files', ...TWENTY_STREAMS };
+
 export const SCENARIOS: readonly Scenario[] = [
-  hello('hello-h2-20', 'hello, HTTP/2, 10 connections × 20 streams', 'h2', 20, [
+  hello('hello-h2-20', 'hello, HTTP/2, 10 connections × 20 streams', TWENTY_STREAMS, 'always', [
     cpuTimes(1.35, 'node'),
     cpuTimes(0.6, 'nginx-lua'),
     cpuTimes(0.6, 'haproxy-lua'),
     cpuTimes(1.05, 'h2o-mruby'),
   ]),
-  hello('hello-h2-1', 'hello, HTTP/2, 10 connections × 1 stream', 'h2', 1, [
-    cpuTimes(1.25, 'node'),
-    cpuTimes(1.25, 'nginx-lua'),
-    cpuTimes(0.95, 'haproxy-lua'),
-  ]),
-  hello('hello-h1', 'hello, HTTP/1.1 keep-alive, 10 connections', 'http/1.1', 1, [cpuTimes(1.25, 'node')]),
+  hello(
+    'hello-h2-1',
+    'hello, HTTP/2, 10 connections × 1 stream',
+    { protocol: 'h2', connections: CONNECTIONS, streams: 1 },
+    'always',
+    [cpuTimes(1.25, 'node'), cpuTimes(1.25, 'nginx-lua'), cpuTimes(0.95, 'haproxy-lua')],
+  ),
+  hello(
+    'hello-h1',
+    'hello, HTTP/1.1 keep-alive, 10 connections',
+    { protocol: 'http/1.1', connections: CONNECTIONS, streams: 1 },
+    'asked',
+    [cpuTimes(1.25, 'node')],
+  ),
   {
     name: 'module:hello',
     title: 'hello of a TypeScript module, HTTP/2, 10 connections × 20 streams; node by its compatibility API',
     handler: 'module-hello',
-    measure: load({ handler: 'module-hello', protocol: 'h2', connections: CONNECTIONS, streams: 20 }),
+    measure: load({ handler: 'module-hello', ...TWENTY_STREAMS }),
     metrics: [CPU_US, REQUESTS],
     thresholds: [{ ...cpuTimes(1, 'node-compat'), by: 'module' }],
   },
@@ -119,10 +134,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'latency',
     title: "hello, HTTP/2, 10 connections, at half of nginx-lua's peak rate with 20 streams each",
     handler: 'hello',
-    measure: latency(
-      { handler: 'hello', protocol: 'h2', connections: CONNECTIONS, streams: 20 },
-      'nginx-lua',
-    ),
+    measure: latency({ handler: 'hello', ...TWENTY_STREAMS }, 'nginx-lua'),
     metrics: [P99, MEDIAN, REQUESTS, CPU_US],
     thresholds: [{ metric: 'p99Ms', bound: 'at most', value: 1, of: 'nginx-lua' }],
   },
@@ -132,15 +144,10 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'env-h2-20',
     title: 'listing of environment and request fields, HTTP/2, 10 connections × 20 streams',
     handler: 'env',
-    measure: load({
-      handler: 'env',
-      protocol: 'h2',
-      connections: CONNECTIONS,
-      streams: 20,
-      fields: BROWSER_FIELDS,
-    }),
+    measure: load(ENV),
     metrics: [CPU_US, REQUESTS],
     thresholds: [cpuTimes(0.85, 'nginx-lua')],
+    profile: { load: ENV, when: 'asked' },
   },
   {
     name: 'download',
@@ -164,16 +171,17 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'small-files',
     title: '10,000 files of 1 KiB, each opened, read and sent, HTTP/2, 10 connections × 20 streams',
     handler: 'small-files',
-    measure: load({ handler: 'small-files', protocol: 'h2', connections: CONNECTIONS, streams: 20 }),
+    measure: load(SMALL_FILES),
     metrics: [REQUESTS, CPU_US],
     thresholds: [{ metric: 'requestsPerSecond', bound: 'at least', value: 0.5, of: 'node' }],
+    profile: { load: SMALL_FILES, when: 'asked' },
   },
   {
     name: 'fetch',
     title:
       'httpd.fetch of a hello upstream and its body sent on, HTTP/2, 10 × 20 streams; undici alone asks 200 at a time',
     handler: 'fetch',
-    measure: fetchLoad({ connections: CONNECTIONS, streams: 20 }),
+    measure: fetchLoad(TWENTY_STREAMS),
     metrics: [REQUESTS, CPU_US],
     thresholds: [{ metric: 'requestsPerSecond', bound: 'at least', value: 0.6, of: 'undici' }],
   },
@@ -296,17 +304,19 @@ function wholeFile(handler: 'copy' | 'sendfile', title: string): Scenario {
 function hello(
   name: string,
   title: string,
-  protocol: Load['protocol'],
-  streams: number,
+  loadOfHello: Omit<Load, 'handler'>,
+  when: ProfiledLoad['when'],
   thresholds: readonly Threshold[],
 ): Scenario {
+  const settings: Load = { handler: 'hello', ...loadOfHello };
   return {
     name,
     title,
     handler: 'hello',
-    measure: load({ handler: 'hello', protocol, connections: CONNECTIONS, streams }),
+    measure: load(settings),
     metrics: [CPU_US, REQUESTS],
     thresholds,
+    profile: { load: settings, when },
   };
 }
 
@@ -315,9 +325,10 @@ function modeHello(mode: ModeName): Scenario {
     name: `${mode}-hello`,
     title: `hello of a ${mode} script, HTTP/2, 10 connections × 20 streams, and of a handler in the same process`,
     handler: `${mode}-hello`,
-    measure: modeLoad(mode, { protocol: 'h2', connections: CONNECTIONS, streams: 20 }),
+    measure: modeLoad(mode, TWENTY_STREAMS),
     metrics: [CPU_US, HELLO_CPU_US, TIMES_HELLO, REQUESTS],
     thresholds: [{ metric: 'timesHello', bound: 'at most', value: 1.25 }],
+    profile: { load: { handler: `${mode}-hello`, ...TWENTY_STREAMS }, modes: [mode], when: 'asked' },
   };
 }
 
