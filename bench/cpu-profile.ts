@@ -96,5 +96,7 @@ function placeOf({ url, lineNumber, columnNumber }: CallFrame): string {
 }
 
 function placeInPackage(url: string, line: number): string {
-  return `${relative(PACKAGE_ROOT, fileURLToPath(url))}:${line + 1}`;
+  const path = fileURLToPath(url);
+  const inModules = path.lastIndexOf('node_modules');
+  return `${inModules < 0 ? relative(PACKAGE_ROOT, path) : path.slice(inModules)}:${line + 1}`;
 }

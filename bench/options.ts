@@ -8,7 +8,7 @@ export interface BenchOptions {
   readonly peers: readonly string[];
   readonly rounds: number;
   readonly quick: boolean;
-  /** Profiles of every scenario that can have one, `--quick` ones too. */
+  /** Profiles of every scenario that can have one, in quick runs, too. */
   readonly profile: boolean;
   /** Exit status 1 when a threshold is passed. */
   readonly check: boolean;
@@ -33,7 +33,7 @@ export const USAGE: string = `Usage: npm run bench -- [OPTIONS]
   --peer NAME     measure this peer only; repeatable
   --rounds N      rounds of each scenario, default ${ROUNDS_DEFAULT}
   --quick         one round with little work: shows that all runs, measures nothing
-  --profile       say where the time goes in all loads of h2load, not only in hello-h2-20 and hello-h2-1
+  --profile       say where the time goes in more scenarios than hello-h2-20 and hello-h2-1
   --json FILE     write the result here instead of bench/results/
   --check         exit status 1 when lgateway misses a threshold
   --gateway FILE  measure this main.js instead of the one just built

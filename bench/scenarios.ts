@@ -184,6 +184,7 @@ export const SCENARIOS: readonly Scenario[] = [
     measure: fetchLoad(TWENTY_STREAMS),
     metrics: [REQUESTS, CPU_US],
     thresholds: [{ metric: 'requestsPerSecond', bound: 'at least', value: 0.6, of: 'undici' }],
+    profile: { load: { handler: 'fetch', ...TWENTY_STREAMS }, when: 'asked' },
   },
   {
     name: 'upload',

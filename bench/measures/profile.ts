@@ -3,6 +3,8 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CpuProfile, type ProfileSummary, summarizeProfile } from '../cpu-profile.ts';
 import type { Peer } from '../peers/peers.ts';
+import type { ServerProcess } from '../server-process.ts';
+import { Upstream } from '../upstream.ts';
 import { type Load, prepareLoad } from './load.ts';
 import { type Bench, type ServerWishes, startServer } from './measure.ts';
 
@@ -27,16 +29,19 @@ export async function profileLoad(
   const folder = bench.workspace.path(`profile-${Date.now()}`);
   mkdirSync(folder);
   const nodeOptions = ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-interval=${INTERVAL_US}`];
-  const server = await startServer(peer, bench, { modes, nodeOptions });
+  const upstream = load.handler === 'fetch' ? await Upstream.acquire() : undefined;
   let [fromUs, tillUs] = [0, 0];
+  let server: ServerProcess | undefined;
   try {
-    const run = await prepareLoad(server, load, bench);
+    server = await startServer(peer, bench, { modes, nodeOptions });
+    const run = await prepareLoad(server, upstream ? { ...load, query: upstream.url } : load, bench);
     fromUs = monotonicUs();
     await run();
     tillUs = monotonicUs();
   } finally {
     // each thread writes its profile when it ends
-    await server.stop();
+    await server?.stop();
+    if (upstream !== undefined) Upstream.release();
   }
   const summary = summarizeProfile(readWorkerProfile(folder), FUNCTIONS_MAX, fromUs, tillUs);
   if (summary.functions.length === 0) throw new Error('The profile holds nothing of the time of the load');

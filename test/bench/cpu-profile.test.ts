@@ -49,9 +49,14 @@ test('summarizeProfile() names lines of the source, and of the compiled file whe
   const profile = profileOf(
     { name: 'mapped', url: urlOf('dist/bench/cpu-profile.js'), line: 20 },
     { name: 'bare', url: urlOf('dist/bench/absent.js'), line: 20 },
+    { name: 'dependency', url: 'file:///anywhere/node_modules/undici/index.js', line: 0 },
     { name: 'wasm', url: 'wasm://wasm/0011b61e', line: 0 },
   );
   const places = summarizeProfile(profile, 9).functions.map(({ place }) => place);
   assert.match(places[0] ?? '', /^bench\/cpu-profile\.ts:\d+$/);
-  assert.deepEqual(places.slice(1), ['dist/bench/absent.js:21', 'wasm://wasm/0011b61e']);
+  assert.deepEqual(places.slice(1), [
+    'dist/bench/absent.js:21',
+    'node_modules/undici/index.js:1',
+    'wasm://wasm/0011b61e',
+  ]);
 });
