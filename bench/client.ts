@@ -6,6 +6,8 @@ export interface FetchRequest {
   readonly path: string;
   /** PEM of the certificate to trust. */
   readonly ca: string;
+  /** Where the answer may take longer than that of any server that is asked something. */
+  readonly timeoutMs?: number;
 }
 
 export interface Answer {
@@ -16,7 +18,7 @@ export interface Answer {
 
 const ANSWER_TIMEOUT_MS = 5000;
 
-export function fetchOnce({ port, path, ca }: FetchRequest): Promise<Answer> {
+export function fetchOnce({ port, path, ca, timeoutMs = ANSWER_TIMEOUT_MS }: FetchRequest): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const session = connect(`https://127.0.0.1:${port}`, { ca });
     const finish = (act: () => void): void => {
@@ -25,10 +27,7 @@ export function fetchOnce({ port, path, ca }: FetchRequest): Promise<Answer> {
       act();
     };
     const fail = (error: Error): void => finish(() => reject(error));
-    const timer = setTimeout(
-      () => fail(new Error(`No answer within ${ANSWER_TIMEOUT_MS} ms`)),
-      ANSWER_TIMEOUT_MS,
-    );
+    const timer = setTimeout(() => fail(new Error(`No answer within ${timeoutMs} ms`)), timeoutMs);
     session.on('error', fail);
     const stream = session.request({ ':path': path });
     const head = { status: 0, type: '' };

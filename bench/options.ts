@@ -8,6 +8,8 @@ export interface BenchOptions {
   readonly peers: readonly string[];
   readonly rounds: number;
   readonly quick: boolean;
+  /** Profiles of every scenario that can have one, in quick runs, too. */
+  readonly profile: boolean;
   /** Exit status 1 when a threshold is passed. */
   readonly check: boolean;
   readonly list: boolean;
@@ -31,6 +33,7 @@ export const USAGE: string = `Usage: npm run bench -- [OPTIONS]
   --peer NAME     measure this peer only; repeatable
   --rounds N      rounds of each scenario, default ${ROUNDS_DEFAULT}
   --quick         one round with little work: shows that all runs, measures nothing
+  --profile       say where the time goes in more scenarios than hello-h2-20 and hello-h2-1
   --json FILE     write the result here instead of bench/results/
   --check         exit status 1 when lgateway misses a threshold
   --gateway FILE  measure this main.js instead of the one just built
@@ -45,6 +48,7 @@ export function parseOptions(words: readonly string[]): BenchOptions {
     peers: values.peer ?? [],
     rounds: values.rounds === undefined ? (values.quick ? 1 : ROUNDS_DEFAULT) : parseRounds(values.rounds),
     quick: values.quick ?? false,
+    profile: values.profile ?? false,
     check: values.check ?? false,
     list: values.list ?? false,
     help: values.help ?? false,
@@ -59,6 +63,7 @@ interface Values {
   peer?: string[];
   rounds?: string;
   quick?: boolean;
+  profile?: boolean;
   check?: boolean;
   list?: boolean;
   help?: boolean;
@@ -76,6 +81,7 @@ function parse(words: readonly string[]): { values: Values } {
         peer: { type: 'string', multiple: true },
         rounds: { type: 'string' },
         quick: { type: 'boolean' },
+        profile: { type: 'boolean' },
         check: { type: 'boolean' },
         list: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },

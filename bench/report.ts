@@ -1,4 +1,5 @@
 /** Turns results into the table that is printed. */
+import type { ProfileSummary } from './cpu-profile.ts';
 import { BASELINES, type BenchResult, type PeerResult, type ScenarioResult, type Verdict } from './result.ts';
 import { type Metric, SCENARIOS } from './scenarios.ts';
 
@@ -26,15 +27,33 @@ export function formatScenario(result: ScenarioResult): string {
     `${result.scenario}: ${result.title} (${rounds})`,
     ...formatTable([heads, ...rows]),
     ...result.verdicts.map((verdict) => `  ${formatVerdict(verdict)}`),
+    ...(result.profile === undefined ? [] : formatProfile(result.profile)),
     ...result.failures.map((failure) => `  FAILED ${failure}`),
     '',
   ].join('\n');
 }
 
-function formatVerdict({ ok, metric, bound, value, of, actual }: Verdict): string {
+function formatProfile({ busyPercent, functions }: ProfileSummary): string[] {
+  const width = Math.max(0, ...functions.map(({ name }) => name.length));
+  return [
+    `  where the time of lgateway's worker went; it was busy for ${formatNumber(busyPercent, 0)} %`,
+    ...functions.map(({ percent, name, place }) =>
+      `  ${formatNumber(percent, 1).padStart(6)} %  ${name.padEnd(width)}  ${place}`.trimEnd(),
+    ),
+  ];
+}
+
+const OUTCOMES: Readonly<Record<Verdict['outcome'], string>> = {
+  ok: 'ok  ',
+  missed: 'over',
+  'not measured': 'not measured:',
+};
+
+function formatVerdict({ outcome, metric, bound, value, of, by, actual }: Verdict): string {
   const name = SCENARIOS.flatMap(({ metrics }) => metrics).find(({ key }) => key === metric)?.label ?? metric;
   const limit = of === undefined ? String(value) : `${value} × ${of}`;
-  return `${ok ? 'ok  ' : 'over'} lgateway ${name} ${formatNumber(actual, 2)}, wanted ${bound} ${limit}`;
+  const found = actual === null ? '' : ` ${formatNumber(actual, 2)}`;
+  return `${OUTCOMES[outcome]} ${by ?? 'lgateway'} ${name}${found}, wanted ${bound} ${limit}`;
 }
 
 /** Smallest and largest round of the first metric: how far the numbers can be trusted. */

@@ -1,5 +1,6 @@
 /** The shape of a result, as it is written to JSON, and the arithmetic behind it. */
 
+import type { ProfileSummary } from './cpu-profile.ts';
 import type { Sample } from './measures/measure.ts';
 import type { PeerName } from './peers/peers.ts';
 import type { Metric, Scenario, Threshold } from './scenarios.ts';
@@ -14,8 +15,9 @@ export interface PeerResult {
 }
 
 export interface Verdict extends Threshold {
-  readonly actual: number;
-  readonly ok: boolean;
+  /** Null where it is not known: a ratio needs both peers. */
+  readonly actual: number | null;
+  readonly outcome: 'ok' | 'missed' | 'not measured';
 }
 
 export interface ScenarioResult {
@@ -23,8 +25,9 @@ export interface ScenarioResult {
   readonly title: string;
   readonly rounds: number;
   readonly peers: readonly PeerResult[];
-  /** Thresholds that could be looked at: a ratio needs both peers. */
   readonly verdicts: readonly Verdict[];
+  /** Of lgateway's worker under the load of the scenario, where it was taken. */
+  readonly profile?: ProfileSummary;
   /** One sentence for each peer that could not be measured. */
   readonly failures: readonly string[];
 }
@@ -40,7 +43,7 @@ export interface BenchResult {
 }
 
 /** Peers whose speed the others are compared with. */
-export const BASELINES: readonly PeerName[] = ['against', 'node', 'nginx-lua'];
+export const BASELINES: readonly PeerName[] = ['against', 'node', 'nginx-lua', 'undici'];
 
 /** The samples of all peers hold the same rounds. */
 export function summarize(
@@ -61,7 +64,7 @@ export function summarize(
       ),
     }),
   );
-  const verdicts = scenario.thresholds.flatMap((threshold) => judge(threshold, scenario, samples));
+  const verdicts = scenario.thresholds.map((threshold) => judge(threshold, scenario, samples));
   const rounds = Math.max(0, ...peers.map((peer) => peer.samples.length));
   return { scenario: scenario.name, title: scenario.title, rounds, peers, verdicts, failures };
 }
@@ -70,15 +73,15 @@ function judge(
   threshold: Threshold,
   scenario: Scenario,
   samples: ReadonlyMap<PeerName, readonly Sample[]>,
-): Verdict[] {
+): Verdict {
   const own = samples.get(threshold.by ?? 'lgateway');
   const other = threshold.of === undefined ? undefined : samples.get(threshold.of);
   const metric = scenario.metrics.find(({ key }) => key === threshold.metric);
   if (own === undefined || metric === undefined || (threshold.of !== undefined && other === undefined))
-    return [];
+    return { ...threshold, actual: null, outcome: 'not measured' };
   const actual = other === undefined ? combine(metric, own) : ratio(metric.key, own, other);
-  const ok = threshold.bound === 'at most' ? actual <= threshold.value : actual >= threshold.value;
-  return [{ ...threshold, actual, ok }];
+  const isKept = threshold.bound === 'at most' ? actual <= threshold.value : actual >= threshold.value;
+  return { ...threshold, actual, outcome: isKept ? 'ok' : 'missed' };
 }
 
 function combine({ key, combine: how }: Metric, samples: readonly Sample[]): number {

@@ -19,15 +19,25 @@ export async function runScenario(
     try {
       await act();
     } catch (error) {
-      failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      failures.push(`${name}: ${reasonOf(error)}`);
       samples.delete(name);
     }
   };
+  let { measure } = scenario;
+  if (typeof measure !== 'function') {
+    progress(`${scenario.name}: preparation`);
+    try {
+      measure = await measure.prepare(peers, bench);
+    } catch (error) {
+      return summarize(scenario, samples, [`preparation: ${reasonOf(error)}`]);
+    }
+  }
+  const measurePeer = measure;
   try {
     for (const peer of peers) {
       progress(`${scenario.name}: ${peer.name} warms up`);
       await attempt(peer.name, async () => {
-        sessions.set(peer.name, await scenario.measure(peer, bench));
+        sessions.set(peer.name, await measurePeer(peer, bench));
         samples.set(peer.name, []);
       });
     }
@@ -46,4 +56,8 @@ export async function runScenario(
     await Promise.all([...sessions.values()].map((session) => session.close()));
   }
   return summarize(scenario, samples, failures);
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

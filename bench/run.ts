@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { PACKAGE_ROOT } from '../src/base/package-info.ts';
 import { machineFacts } from './machine.ts';
-import { type Effort, MEBIBYTE } from './measures/measure.ts';
+import { type Bench, type Effort, MEBIBYTE } from './measures/measure.ts';
+import { profileLoad } from './measures/profile.ts';
 import { type BenchOptions, parseOptions, USAGE, UsageError } from './options.ts';
 import { findPeer } from './peers/find-peer.ts';
 import { listPeers, type Peer } from './peers/peers.ts';
@@ -21,6 +22,7 @@ const EXIT_USAGE = 2;
 const FULL_EFFORT: Effort = {
   loadSeconds: 1.5,
   warmUpRequests: 10_000,
+  latencySeconds: 2,
   payloadBytes: 256 * MEBIBYTE,
   smallReadBytes: MEBIBYTE,
   slowSeconds: 3,
@@ -29,6 +31,8 @@ const FULL_EFFORT: Effort = {
 const QUICK_EFFORT: Effort = {
   loadSeconds: 0.1,
   warmUpRequests: 500,
+  // the first tenth of a second does not count
+  latencySeconds: 0.3,
   // more than curl takes in one second at its slow rate, with all buffers on the way
   payloadBytes: 64 * MEBIBYTE,
   smallReadBytes: MEBIBYTE / 16,
@@ -55,7 +59,9 @@ async function main(options: BenchOptions): Promise<number> {
   await runAll(scenarios, peers, options, result.scenarios);
   console.log(`Result written to ${writeResult(result, options.json)}`);
   if (result.scenarios.some(({ failures }) => failures.length > 0)) return EXIT_FAILURE;
-  const missed = result.scenarios.some(({ verdicts }) => verdicts.some(({ ok }) => !ok));
+  const missed = result.scenarios.some(({ verdicts }) =>
+    verdicts.some(({ outcome }) => outcome === 'missed'),
+  );
   return options.check && missed ? EXIT_FAILURE : EXIT_OK;
 }
 
@@ -76,10 +82,31 @@ async function runAll(
       ({ name, handlers }) => handlers.includes(scenario.handler) && (scenario.peers?.includes(name) ?? true),
     );
     if (able.length === 0) continue;
-    const result = await runScenario(scenario, able, options.rounds, bench, showProgress);
+    const measured = await runScenario(scenario, able, options.rounds, bench, showProgress);
+    const result = await addProfile(measured, scenario, able, options, bench);
     showProgress('');
     results.push(result);
     console.log(formatScenario(result));
+  }
+}
+
+/** Behind the rounds, in a process of its own. */
+async function addProfile(
+  result: ScenarioResult,
+  { name, profile }: Scenario,
+  peers: readonly Peer[],
+  { quick, profile: isAsked }: BenchOptions,
+  bench: Bench,
+): Promise<ScenarioResult> {
+  const gateway = peers.find((peer) => peer.name === 'lgateway');
+  if (profile === undefined || gateway === undefined) return result;
+  if (!isAsked && (quick || profile.when === 'asked')) return result;
+  showProgress(`${name}: profile`);
+  try {
+    return { ...result, profile: await profileLoad(gateway, bench, profile) };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { ...result, failures: [...result.failures, `profile: ${reason}`] };
   }
 }
 

@@ -1,15 +1,18 @@
 /** The table of what is measured, on which peers, and what lgateway has to reach. */
 import { besideBusy } from './measures/beside-busy.ts';
+import { fetchLoad } from './measures/fetch.ts';
 import { freshState } from './measures/fresh-state.ts';
 import { hpackSpeed } from './measures/hpack-speed.ts';
 import { idleConnections } from './measures/idle-connections.ts';
-import { type Load, load } from './measures/load.ts';
+import { latency } from './measures/latency.ts';
+import { type Load, load, modeLoad } from './measures/load.ts';
 import { luaSpeed } from './measures/lua-speed.ts';
-import type { Measure } from './measures/measure.ts';
+import type { Measure, PreparedMeasure } from './measures/measure.ts';
+import type { ProfiledLoad } from './measures/profile.ts';
 import { sharedIncr } from './measures/shared-incr.ts';
 import { startUp } from './measures/start-up.ts';
 import { download, slowEcho, slowReader, smallBlocks, smallReads, upload } from './measures/transfer.ts';
-import type { HandlerName, PeerName } from './peers/peers.ts';
+import type { HandlerName, ModeName, PeerName } from './peers/peers.ts';
 
 export interface Metric {
   /** Key in the samples. */
@@ -36,16 +39,20 @@ export interface Scenario {
   readonly handler: HandlerName;
   /** Where only some peers are of interest. */
   readonly peers?: readonly PeerName[];
-  readonly measure: Measure;
+  readonly measure: Measure | PreparedMeasure;
   /** The first one is compared between peers. */
   readonly metrics: readonly [Metric, ...Metric[]];
   readonly thresholds: readonly Threshold[];
+  /** What lgateway does when its profile is taken. */
+  readonly profile?: ProfiledLoad;
   /** For a scenario that is slow or hardly varies. */
   readonly roundsMax?: number;
 }
 
 const CPU_US: Metric = { key: 'cpuUs', label: 'CPU µs/request', digits: 1, combine: 'median' };
 const REQUESTS: Metric = { key: 'requestsPerSecond', label: 'requests/s', digits: 0, combine: 'median' };
+const HELLO_CPU_US: Metric = { key: 'helloCpuUs', label: 'handler µs', digits: 1, combine: 'median' };
+const TIMES_HELLO: Metric = { key: 'timesHello', label: '× handler', digits: 2, combine: 'median' };
 const SPEED: Metric = { key: 'mibPerSecond', label: 'MiB/s', digits: 0, combine: 'median' };
 const CPU_MS: Metric = { key: 'cpuMs', label: 'CPU ms', digits: 0, combine: 'median' };
 const GROWTH: Metric = { key: 'growthMib', label: 'RSS growth MiB', digits: 1, combine: 'max' };
@@ -54,8 +61,8 @@ const RATIO: Metric = { key: 'ratio', label: '× 64 KiB reads', digits: 2, combi
 const SECONDS: Metric = { key: 'seconds', label: 'seconds', digits: 2, combine: 'median' };
 const READY: Metric = { key: 'readyMs', label: 'ms to first answer', digits: 0, combine: 'median' };
 const EACH: Metric = { key: 'kibEach', label: 'KiB/connection', digits: 1, combine: 'median' };
-const P99: Metric = { key: 'p99Ms', label: 'p99 ms', digits: 1, combine: 'median' };
-const MEDIAN: Metric = { key: 'medianMs', label: 'median ms', digits: 1, combine: 'median' };
+const P99: Metric = { key: 'p99Ms', label: 'p99 ms', digits: 2, combine: 'median' };
+const MEDIAN: Metric = { key: 'medianMs', label: 'median ms', digits: 2, combine: 'median' };
 const STATE: Metric = { key: 'stateMs', label: 'ms/state', digits: 1, combine: 'median' };
 const COMPILE: Metric = { key: 'compileMs', label: 'ms to compile', digits: 1, combine: 'median' };
 const UNGUARDED: Metric = {
@@ -75,6 +82,7 @@ const TIMES_HPACK_JS: Metric = { key: 'timesHpackJs', label: '× hpack.js', digi
 const RESPONSE_HEAD: Metric = { key: 'responseNs', label: 'ns/response head', digits: 0, combine: 'median' };
 
 const CONNECTIONS = 10;
+const TWENTY_STREAMS = { protocol: 'h2', connections: CONNECTIONS, streams: 20 } as const;
 const GROWTH_MIB_MAX = 64;
 const growthStaysFlat: Threshold = { metric: 'growthMib', bound: 'at most', value: GROWTH_MIB_MAX };
 
@@ -90,31 +98,56 @@ const BROWSER_FIELDS = [
   'sec-fetch-mode: navigate',
 ];
 
+const ENV: Load = { handler: 'env', ...TWENTY_STREAMS, fields: BROWSER_FIELDS };
+const SMALL_FILES: Load = { handler: 'small-files', ...TWENTY_STREAMS };
+
 export const SCENARIOS: readonly Scenario[] = [
-  hello('hello-h2-20', 'hello, HTTP/2, 10 connections × 20 streams', 'h2', 20, 1.35),
-  hello('hello-h2-1', 'hello, HTTP/2, 10 connections × 1 stream', 'h2', 1, 1.25),
-  hello('hello-h1', 'hello, HTTP/1.1 keep-alive, 10 connections', 'http/1.1', 1, 1.25),
+  hello('hello-h2-20', 'hello, HTTP/2, 10 connections × 20 streams', TWENTY_STREAMS, 'always', [
+    cpuTimes(1.35, 'node'),
+    cpuTimes(0.6, 'nginx-lua'),
+    cpuTimes(0.6, 'haproxy-lua'),
+    cpuTimes(1.05, 'h2o-mruby'),
+  ]),
+  hello(
+    'hello-h2-1',
+    'hello, HTTP/2, 10 connections × 1 stream',
+    { protocol: 'h2', connections: CONNECTIONS, streams: 1 },
+    'always',
+    [cpuTimes(1.25, 'node'), cpuTimes(1.25, 'nginx-lua'), cpuTimes(0.95, 'haproxy-lua')],
+  ),
+  hello(
+    'hello-h1',
+    'hello, HTTP/1.1 keep-alive, 10 connections',
+    { protocol: 'http/1.1', connections: CONNECTIONS, streams: 1 },
+    'asked',
+    [cpuTimes(1.25, 'node')],
+  ),
   {
     name: 'module:hello',
     title: 'hello of a TypeScript module, HTTP/2, 10 connections × 20 streams; node by its compatibility API',
     handler: 'module-hello',
-    measure: load({ handler: 'module-hello', protocol: 'h2', connections: CONNECTIONS, streams: 20 }),
+    measure: load({ handler: 'module-hello', ...TWENTY_STREAMS }),
     metrics: [CPU_US, REQUESTS],
-    thresholds: [{ metric: 'cpuUs', bound: 'at most', value: 1, of: 'node-compat', by: 'module' }],
+    thresholds: [{ ...cpuTimes(1, 'node-compat'), by: 'module' }],
   },
+  {
+    name: 'latency',
+    title: "hello, HTTP/2, 10 connections, at half of nginx-lua's peak rate with 20 streams each",
+    handler: 'hello',
+    measure: latency({ handler: 'hello', ...TWENTY_STREAMS }, 'nginx-lua'),
+    metrics: [P99, MEDIAN, REQUESTS, CPU_US],
+    thresholds: [{ metric: 'p99Ms', bound: 'at most', value: 1, of: 'nginx-lua' }],
+  },
+  modeHello('luars'),
+  modeHello('luvit'),
   {
     name: 'env-h2-20',
     title: 'listing of environment and request fields, HTTP/2, 10 connections × 20 streams',
     handler: 'env',
-    measure: load({
-      handler: 'env',
-      protocol: 'h2',
-      connections: CONNECTIONS,
-      streams: 20,
-      fields: BROWSER_FIELDS,
-    }),
+    measure: load(ENV),
     metrics: [CPU_US, REQUESTS],
-    thresholds: [],
+    thresholds: [cpuTimes(0.85, 'nginx-lua')],
+    profile: { load: ENV, when: 'asked' },
   },
   {
     name: 'download',
@@ -122,7 +155,7 @@ export const SCENARIOS: readonly Scenario[] = [
     handler: 'download',
     measure: download('download'),
     metrics: [SPEED, CPU_MS, GROWTH],
-    thresholds: [{ metric: 'mibPerSecond', bound: 'at least', value: 0.6, of: 'node' }, growthStaysFlat],
+    thresholds: [{ metric: 'mibPerSecond', bound: 'at least', value: 1, of: 'node' }, growthStaysFlat],
   },
   {
     name: 'download-4k',
@@ -138,9 +171,20 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'small-files',
     title: '10,000 files of 1 KiB, each opened, read and sent, HTTP/2, 10 connections × 20 streams',
     handler: 'small-files',
-    measure: load({ handler: 'small-files', protocol: 'h2', connections: CONNECTIONS, streams: 20 }),
+    measure: load(SMALL_FILES),
     metrics: [REQUESTS, CPU_US],
     thresholds: [{ metric: 'requestsPerSecond', bound: 'at least', value: 0.5, of: 'node' }],
+    profile: { load: SMALL_FILES, when: 'asked' },
+  },
+  {
+    name: 'fetch',
+    title:
+      'httpd.fetch of a hello upstream and its body sent on, HTTP/2, 10 × 20 streams; undici alone asks 200 at a time',
+    handler: 'fetch',
+    measure: fetchLoad(TWENTY_STREAMS),
+    metrics: [REQUESTS, CPU_US],
+    thresholds: [{ metric: 'requestsPerSecond', bound: 'at least', value: 0.6, of: 'undici' }],
+    profile: { load: { handler: 'fetch', ...TWENTY_STREAMS }, when: 'asked' },
   },
   {
     name: 'upload',
@@ -148,7 +192,7 @@ export const SCENARIOS: readonly Scenario[] = [
     handler: 'upload',
     measure: upload,
     metrics: [SPEED, CPU_MS, GROWTH],
-    thresholds: [{ metric: 'mibPerSecond', bound: 'at least', value: 0.6, of: 'node' }, growthStaysFlat],
+    thresholds: [{ metric: 'mibPerSecond', bound: 'at least', value: 1.4, of: 'node' }, growthStaysFlat],
   },
   {
     name: 'slow-reader',
@@ -242,7 +286,7 @@ export const SCENARIOS: readonly Scenario[] = [
     handler: 'hello',
     measure: idleConnections,
     metrics: [EACH],
-    thresholds: [],
+    thresholds: [{ metric: 'kibEach', bound: 'at most', value: 50 }],
     roundsMax: 2,
   },
 ];
@@ -261,16 +305,35 @@ function wholeFile(handler: 'copy' | 'sendfile', title: string): Scenario {
 function hello(
   name: string,
   title: string,
-  protocol: Load['protocol'],
-  streams: number,
-  timesNodeMax: number,
+  loadOfHello: Omit<Load, 'handler'>,
+  when: ProfiledLoad['when'],
+  thresholds: readonly Threshold[],
 ): Scenario {
+  const settings: Load = { handler: 'hello', ...loadOfHello };
   return {
     name,
     title,
     handler: 'hello',
-    measure: load({ handler: 'hello', protocol, connections: CONNECTIONS, streams }),
+    measure: load(settings),
     metrics: [CPU_US, REQUESTS],
-    thresholds: [{ metric: 'cpuUs', bound: 'at most', value: timesNodeMax, of: 'node' }],
+    thresholds,
+    profile: { load: settings, when },
   };
+}
+
+function modeHello(mode: ModeName): Scenario {
+  return {
+    name: `${mode}-hello`,
+    title: `hello of a ${mode} script, HTTP/2, 10 connections × 20 streams, and of a handler in the same process`,
+    handler: `${mode}-hello`,
+    measure: modeLoad(mode, TWENTY_STREAMS),
+    metrics: [CPU_US, HELLO_CPU_US, TIMES_HELLO, REQUESTS],
+    thresholds: [{ metric: 'timesHello', bound: 'at most', value: 1.25 }],
+    profile: { load: { handler: `${mode}-hello`, ...TWENTY_STREAMS }, modes: [mode], when: 'asked' },
+  };
+}
+
+/** At most so many times the CPU time of that peer. */
+function cpuTimes(value: number, of: PeerName): Threshold {
+  return { metric: 'cpuUs', bound: 'at most', value, of };
 }

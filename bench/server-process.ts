@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fetchOnce } from './client.ts';
-import type { Peer, PeerFiles } from './peers/peers.ts';
+import type { Peer, PeerFiles, StartPlan } from './peers/peers.ts';
 import { cpuMs, peakResidentBytes, processTree, resetPeak, residentBytes } from './process-use.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -18,10 +18,9 @@ const START_ATTEMPTS_MAX = 3;
 /** Of what a server that failed to start said. */
 const OUTPUT_CHARACTERS_MAX = 2000;
 
-export interface ServerSettings {
+export interface ServerSettings extends Omit<StartPlan, 'files'> {
   readonly peer: Peer;
   readonly workspace: Workspace;
-  readonly workers: number;
   readonly payloadBytes: number;
 }
 
@@ -38,10 +37,10 @@ export class ServerProcess {
   #pids: readonly number[] = [];
 
   private constructor(settings: ServerSettings, port: number) {
-    const { peer, workspace, workers } = settings;
+    const { peer, workspace } = settings;
     this.port = port;
     this.files = workspace.prepare(peer, port, settings.payloadBytes);
-    this.#child = spawn(peer.program, peer.arguments({ files: this.files, workers }), {
+    this.#child = spawn(peer.program, peer.arguments({ ...settings, files: this.files }), {
       cwd: this.files.FOLDER,
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -13,7 +13,7 @@ const WARM_UP_CONNECTIONS = 40;
 /** Each round has a server of its own: a heap that has grown once would hide the next growth. */
 export const idleConnections: Measure = async (peer, bench) => ({
   sample: async () => {
-    const server = await startServer(peer, bench, 1);
+    const server = await startServer(peer, bench);
     try {
       return await openMany(server, bench);
     } finally {

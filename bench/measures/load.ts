@@ -1,12 +1,22 @@
 /** Many small requests by h2load: requests per second and CPU of the server for each. */
 import { fetchOnce } from '../client.ts';
+import type { ModeName } from '../peers/peers.ts';
 import type { ServerProcess } from '../server-process.ts';
 import { BODY } from '../workspace.ts';
-import { type Measure, type Sample, withServer } from './measure.ts';
+import { type Bench, type Effort, type Measure, type Sample, withServer } from './measure.ts';
 import { runTool } from './run-tool.ts';
 
 export interface Load {
-  readonly handler: 'hello' | 'module-hello' | 'env' | 'small-files';
+  readonly handler:
+    | 'hello'
+    | 'module-hello'
+    | 'luars-hello'
+    | 'luvit-hello'
+    | 'env'
+    | 'small-files'
+    | 'fetch';
+  /** Behind the `?`. */
+  readonly query?: string;
   readonly protocol: 'h2' | 'http/1.1';
   readonly connections: number;
   /** Requests in flight on each connection. */
@@ -18,45 +28,93 @@ export interface Load {
 /** All servers prefer another suite; one for all keeps the cipher out of the comparison. */
 const CIPHER = 'TLS_AES_128_GCM_SHA256';
 /** A server that answers nothing must not hang the bench. */
-const LOAD_TIMEOUT_MS = 120_000;
+export const LOAD_TIMEOUT_MS = 120_000;
 /** After the first requests the speed is measured once more with this many times as many, to choose the count. */
 const CALIBRATION_FACTOR = 2;
 
 export function load(settings: Load): Measure {
-  return withServer(async (server, { workspace, effort }) => {
-    if (settings.handler === 'small-files') workspace.makeSmallFiles();
-    await checkAnswer(server, settings, workspace.certificate);
-    await runLoad(server, settings, effort.warmUpRequests);
-    const warm = await runLoad(server, settings, effort.warmUpRequests * CALIBRATION_FACTOR);
-    const count = Math.max(
-      effort.warmUpRequests,
-      Math.round((warm['requestsPerSecond'] ?? 0) * effort.loadSeconds),
-    );
-    return () => runLoad(server, settings, count);
+  return withServer(async (server, bench) => {
+    if (settings.handler === 'small-files') bench.workspace.makeSmallFiles();
+    return prepareLoad(server, settings, bench);
   });
 }
 
+/** A hello of another script mode, and in the same sample, by the same process, the hello of a handler. */
+export function modeLoad(mode: ModeName, load: Omit<Load, 'handler'>): Measure {
+  return withServer(
+    async (server, bench) => {
+      const runHandler = await prepareLoad(server, { ...load, handler: 'hello' }, bench);
+      const runMode = await prepareLoad(server, { ...load, handler: `${mode}-hello` }, bench);
+      return async () => {
+        const { cpuUs: helloCpuUs = Number.NaN } = await runHandler();
+        const sample = await runMode();
+        return { ...sample, helloCpuUs, timesHello: (sample['cpuUs'] ?? Number.NaN) / helloCpuUs };
+      };
+    },
+    { modes: [mode] },
+  );
+}
+
+/** Resolves to what runs the load once. */
+export async function prepareLoad(
+  server: ServerProcess,
+  settings: Load,
+  { workspace, effort }: Bench,
+): Promise<() => Promise<Sample>> {
+  await checkAnswer(server, settings, workspace.certificate);
+  return prepareRuns((count) => runLoad(server, settings, count), effort);
+}
+
+/** Warms the server up, and chooses the number of requests from its speed. */
+export async function prepareRuns(
+  run: (count: number) => Promise<Sample>,
+  { warmUpRequests, loadSeconds }: Effort,
+): Promise<() => Promise<Sample>> {
+  await run(warmUpRequests);
+  const warm = await run(warmUpRequests * CALIBRATION_FACTOR);
+  const count = Math.max(warmUpRequests, Math.round((warm['requestsPerSecond'] ?? 0) * loadSeconds));
+  return () => run(count);
+}
+
 /** All peers must do the same work. */
-async function checkAnswer(server: ServerProcess, { handler }: Load, ca: string): Promise<void> {
-  const { status, type, body } = await fetchOnce({ port: server.port, path: `/bench/${handler}`, ca });
+async function checkAnswer(server: ServerProcess, settings: Load, ca: string): Promise<void> {
+  const { handler } = settings;
+  const { status, type, body } = await fetchOnce({ port: server.port, path: pathOf(settings), ca });
   const expected = handler === 'small-files' ? 'application/octet-stream' : 'text/plain';
-  if (status === 200 && type === expected && (!handler.endsWith('hello') || body === BODY)) return;
+  const greets = handler.endsWith('hello') || handler === 'fetch';
+  if (status === 200 && type === expected && (!greets || body === BODY)) return;
   throw new Error(`The answer to ${handler} is wrong: ${status} "${type}" "${body}"`);
 }
 
+function pathOf({ handler, query }: Load): string {
+  return `/bench/${handler}${query === undefined ? '' : `?${query}`}`;
+}
+
 async function runLoad(server: ServerProcess, settings: Load, count: number): Promise<Sample> {
+  const before = server.cpuMs();
+  const output = await h2load(server, settings, count, []);
+  const usedMs = server.cpuMs() - before;
+  const requestsPerSecond = Number(output.match(/finished in .*?, ([\d.]+) req\/s/)?.[1]);
+  return { requestsPerSecond, cpuUs: (usedMs * 1000) / count };
+}
+
+/** Rejects unless every request succeeded. */
+export async function h2load(
+  server: ServerProcess,
+  settings: Load,
+  count: number,
+  moreWords: readonly string[],
+): Promise<string> {
   const words = [
     ...['-n', String(count), '-c', String(settings.connections), '-m', String(settings.streams)],
     ...['--tls13-ciphers', CIPHER, ...(settings.protocol === 'h2' ? [] : ['--h1'])],
     ...(settings.fields ?? []).flatMap((field) => ['-H', field]),
-    `https://127.0.0.1:${server.port}/bench/${settings.handler}`,
+    ...moreWords,
+    `https://127.0.0.1:${server.port}${pathOf(settings)}`,
   ];
-  const before = server.cpuMs();
   const { output } = await runTool('h2load', words, LOAD_TIMEOUT_MS);
-  const usedMs = server.cpuMs() - before;
   checkAllSucceeded(output, count, settings.protocol);
-  const requestsPerSecond = Number(output.match(/finished in .*?, ([\d.]+) req\/s/)?.[1]);
-  return { requestsPerSecond, cpuUs: (usedMs * 1000) / count };
+  return output;
 }
 
 function checkAllSucceeded(output: string, count: number, protocol: string): void {

@@ -1,5 +1,5 @@
 /** What a measure is: opened once for each server, sampled once in each round, closed at the end. */
-import type { Peer } from '../peers/peers.ts';
+import type { Peer, StartPlan } from '../peers/peers.ts';
 import { ServerProcess } from '../server-process.ts';
 import type { Workspace } from '../workspace.ts';
 
@@ -9,6 +9,8 @@ export interface Effort {
   readonly loadSeconds: number;
   /** Requests before anything counts; some thousands until the compiler of a Node server is done. */
   readonly warmUpRequests: number;
+  /** How long requests are sent at a fixed rate. */
+  readonly latencySeconds: number;
   readonly payloadBytes: number;
   readonly smallReadBytes: number;
   /** How long a reader dawdles. */
@@ -32,14 +34,23 @@ export interface Session {
 
 export type Measure = (peer: Peer, bench: Bench) => Promise<Session>;
 
+/** Becomes a measure once the peers of the scenario are known: what is done to all of them depends on one. */
+export interface PreparedMeasure {
+  prepare(peers: readonly Peer[], bench: Bench): Promise<Measure>;
+}
+
+/** What a measure may want of its server beyond the ordinary: one worker that serves one script. */
+export type ServerWishes = Partial<Omit<StartPlan, 'files'>>;
+
 export const MEBIBYTE: number = 1024 * 1024;
 
-/** A measure that needs one server, started with one worker and ended with the session. */
+/** A measure that needs one server, started before it and ended with the session. */
 export function withServer(
   prepare: (server: ServerProcess, bench: Bench) => Promise<() => Promise<Sample>>,
+  wishes: ServerWishes = {},
 ): Measure {
   return async (peer, bench) => {
-    const server = await startServer(peer, bench, 1);
+    const server = await startServer(peer, bench, wishes);
     try {
       const sample = await prepare(server, bench);
       return {
@@ -57,7 +68,8 @@ export function withServer(
   };
 }
 
-export function startServer(peer: Peer, bench: Bench, workers: number): Promise<ServerProcess> {
+export function startServer(peer: Peer, bench: Bench, wishes: ServerWishes = {}): Promise<ServerProcess> {
   const { workspace, effort } = bench;
-  return ServerProcess.start({ peer, workspace, workers, payloadBytes: effort.payloadBytes });
+  const ordinary = { workers: 1, modes: [], nodeOptions: [] };
+  return ServerProcess.start({ ...ordinary, ...wishes, peer, workspace, payloadBytes: effort.payloadBytes });
 }

@@ -24,7 +24,7 @@ function ask(session: ClientHttp2Session, path: string): Promise<string> {
 
 /** Microseconds of wall clock for each `incr`, in a loop in Lua, with two workers. */
 export const sharedIncr: Measure = async (peer, bench) => {
-  const server = await startServer(peer, bench, 2);
+  const server = await startServer(peer, bench, { workers: 2 });
   const ca = readFileSync(bench.workspace.path('certificate.pem'));
   const sessions = new Map<string, ClientHttp2Session>();
   const close = async (): Promise<void> => {

@@ -5,7 +5,7 @@ const WORKERS = 2;
 
 export const startUp: Measure = async (peer, bench) => ({
   sample: async () => {
-    const server = await startServer(peer, bench, WORKERS);
+    const server = await startServer(peer, bench, { workers: WORKERS });
     const readyMs = server.readyMs;
     await server.stop();
     return { readyMs };

@@ -7,6 +7,7 @@ export type PeerName =
   | 'module'
   | 'node'
   | 'node-compat'
+  | 'undici'
   | 'nginx-lua'
   | 'haproxy-lua'
   | 'lighttpd-magnet'
@@ -26,7 +27,13 @@ export type HandlerName =
   | 'echo'
   | 'busy'
   | 'shared-incr'
-  | 'module-hello';
+  | 'fetch'
+  | 'module-hello'
+  | 'luars-hello'
+  | 'luvit-hello';
+
+/** Scripts in other modes, beside the one that every lgateway of the bench has. */
+export type ModeName = 'luars' | 'luvit';
 
 /** Values for the `{{PLACEHOLDERS}}` of the templates. */
 export interface PeerFiles {
@@ -47,6 +54,10 @@ export interface StartPlan {
   readonly files: PeerFiles;
   /** Threads that serve; peers other than lgateway are always started with one. */
   readonly workers: number;
+  /** Of lgateway only: each script is mapped under the path of its one handler. */
+  readonly modes: readonly ModeName[];
+  /** Of lgateway only: words before its `main.js`. */
+  readonly nodeOptions: readonly string[];
 }
 
 export interface Peer {
@@ -66,6 +77,7 @@ export interface Peer {
 
 const MODULE_SERVER = fileURLToPath(new URL('module-server.js', import.meta.url));
 const BARE_COMPAT_SERVER = fileURLToPath(new URL('bare-compat-server.js', import.meta.url));
+const UNDICI_CLIENT = fileURLToPath(new URL('undici-client.js', import.meta.url));
 const BARE_NODE_SERVER = fileURLToPath(new URL('bare-node-server.js', import.meta.url));
 
 /** Every peer; `against` is another build of the gateway. Builds are named by their compiled `main.js`. */
@@ -80,15 +92,26 @@ function gatewayPeer(name: PeerName, main: string): Peer {
     name,
     program: process.execPath,
     // the size of the payload and the idleness of connections are the bench's affair
-    arguments: ({ files, workers }) => [
-      ...[main, '-c', files.CERTIFICATE, '-k', files.KEY, '-a', '127.0.0.1', '-p', files.PORT],
+    arguments: ({ files, workers, modes, nodeOptions }) => [
+      ...[...nodeOptions, main],
+      ...['-c', files.CERTIFICATE, '-k', files.KEY, '-a', '127.0.0.1', '-p', files.PORT],
       ...['-w', String(workers), '--max-body', '0', '--idle-timeout', '120', '--log-level', 'warn'],
       ...['-l', '/bench', `${files.FOLDER}/lgateway.lua`],
+      ...modes.flatMap((mode) => ['-l', `/bench/${mode}-hello`, `${files.FOLDER}/${mode}.lua`]),
     ],
-    templates: ['lgateway.lua'],
+    templates: ['lgateway.lua', 'luars.lua', 'luvit.lua'],
     handlers: [
       ...(['hello', 'env', 'download', 'download-4k', 'copy', 'sendfile', 'small-files'] as const),
-      ...(['upload', 'small-reads', 'echo', 'busy', 'shared-incr'] as const),
+      ...([
+        'upload',
+        'small-reads',
+        'echo',
+        'busy',
+        'shared-incr',
+        'fetch',
+        'luars-hello',
+        'luvit-hello',
+      ] as const),
     ],
     versionArguments: [main, '--version'],
     requires: [],
@@ -113,6 +136,15 @@ const OTHER_PEERS: readonly Peer[] = [
     arguments: ({ files }) => [BARE_COMPAT_SERVER, files.CERTIFICATE, files.KEY, files.PORT, files.BODY],
     templates: [],
     handlers: ['module-hello'],
+    versionArguments: ['--version'],
+    requires: [],
+  },
+  {
+    name: 'undici',
+    program: process.execPath,
+    arguments: ({ files }) => [UNDICI_CLIENT, files.CERTIFICATE, files.KEY, files.PORT, files.BODY],
+    templates: [],
+    handlers: ['fetch'],
     versionArguments: ['--version'],
     requires: [],
   },

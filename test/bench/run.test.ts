@@ -59,8 +59,65 @@ test('bench writes a table and a well-formed result of lgateway and bare node', 
     assert.ok((values['cpuUs'] ?? 0) > 0);
   }
   assert.ok((scenario.peers[0]?.ratios['node'] ?? 0) > 0);
-  assert.equal(scenario.verdicts[0]?.of, 'node');
+  const outcomes = Object.fromEntries(scenario.verdicts.map(({ of, outcome }) => [of, outcome]));
+  assert.ok(['ok', 'missed'].includes(outcomes['node'] ?? ''), outcomes['node']);
+  assert.equal(outcomes['nginx-lua'], 'not measured');
+  assert.match(output, /^ {2}not measured: lgateway CPU µs\/request, wanted at most 0\.6 × nginx-lua$/m);
   assert.deepEqual(readdirSync(folder), [], 'the folder of the run is removed');
+});
+
+test('bench profiles a worker behind the rounds, and names lines of the source', async (t) => {
+  const words = ['--quick', '--profile', '--only', 'luars', '--only', 'luvit'];
+  const { status, output, file } = await runBench(t, ...words);
+  assert.equal(status, 0, output);
+  assert.match(output, /where the time of lgateway's worker went; it was busy for \d+ %/);
+  const { scenarios } = JSON.parse(readFileSync(file, 'utf8')) as BenchResult;
+  assert.deepEqual(
+    scenarios.map(({ scenario }) => scenario),
+    ['luars-hello', 'luvit-hello'],
+  );
+  for (const { peers, profile, failures, verdicts } of scenarios) {
+    assert.deepEqual(failures, []);
+    assert.ok((peers[0]?.values['timesHello'] ?? 0) > 0);
+    assert.notEqual(verdicts[0]?.outcome, 'not measured');
+    assert.equal(profile?.functions.length, 10);
+    assert.ok(profile.busyPercent > 0 && profile.busyPercent <= 100);
+    const percents = profile.functions.map(({ percent }) => percent);
+    assert.deepEqual(
+      percents,
+      percents.toSorted((a, b) => b - a),
+    );
+    assert.ok(profile.functions.some(({ place }) => /^src\/.*\.ts:\d+$/.test(place)));
+  }
+});
+
+test('bench measures a handler that fetches against undici alone', async (t) => {
+  const { status, output, file, folder } = await runBench(t, '--quick', '--only', 'fetch');
+  assert.equal(status, 0, output);
+  const [scenario] = (JSON.parse(readFileSync(file, 'utf8')) as BenchResult).scenarios;
+  assert.deepEqual(
+    scenario?.peers.map(({ peer }) => peer),
+    ['lgateway', 'undici'],
+  );
+  assert.notEqual(scenario?.verdicts[0]?.outcome, 'not measured');
+  assert.ok(
+    scenario?.peers.every(({ values }) => (values['cpuUs'] ?? 0) > 0),
+    output,
+  );
+  assert.deepEqual(readdirSync(folder), []);
+});
+
+test('bench sends to all peers at the same rate to see how long they take', async (t) => {
+  const words = ['--quick', '--only', 'latency', '--peer', 'lgateway', '--peer', 'node'];
+  const { status, output, file } = await runBench(t, ...words);
+  assert.equal(status, 0, output);
+  const [scenario] = (JSON.parse(readFileSync(file, 'utf8')) as BenchResult).scenarios;
+  const [lgateway, node] = scenario?.peers.map(({ values }) => values) ?? [];
+  for (const values of [lgateway, node]) {
+    const { p99Ms = Number.NaN, medianMs = Number.NaN } = values ?? {};
+    assert.ok(medianMs > 0 && p99Ms >= medianMs, output);
+  }
+  assert.equal(scenario?.verdicts[0]?.outcome, 'not measured');
 });
 
 test('bench says which peer failed and exits 1 when the gateway does not start', async (t) => {

@@ -1,0 +1,65 @@
+/** A handler that asks an upstream for each request, against undici alone asking it as often. */
+import { fetchOnce } from '../client.ts';
+import type { ServerProcess } from '../server-process.ts';
+import { Upstream } from '../upstream.ts';
+import { LOAD_TIMEOUT_MS, load, prepareRuns } from './load.ts';
+import { type Measure, type Sample, type Session, withServer } from './measure.ts';
+
+export interface FetchLoad {
+  readonly connections: number;
+  readonly streams: number;
+}
+
+/** Of the client's half only the process of the peer is counted: not h2load, not the upstream. */
+export function fetchLoad({ connections, streams }: FetchLoad): Measure {
+  return async (peer, bench) => {
+    const { url } = await Upstream.acquire();
+    const measure =
+      peer.name === 'undici'
+        ? undiciAlone(url, connections * streams)
+        : load({ handler: 'fetch', query: url, protocol: 'h2', connections, streams });
+    return releaseUpstream(measure(peer, bench));
+  };
+}
+
+async function releaseUpstream(opening: ReturnType<Measure>): Promise<Session> {
+  try {
+    const session = await opening;
+    return {
+      sample: () => session.sample(),
+      close: async () => {
+        await session.close();
+        Upstream.release();
+      },
+    };
+  } catch (error) {
+    Upstream.release();
+    throw error;
+  }
+}
+
+function undiciAlone(url: string, concurrency: number): Measure {
+  return withServer(async (server, { workspace, effort }) => {
+    const run = (count: number): Promise<Sample> =>
+      runUndici(server, { url, count, concurrency }, workspace.certificate);
+    return prepareRuns(run, effort);
+  });
+}
+
+async function runUndici(
+  server: ServerProcess,
+  { url, count, concurrency }: { url: string; count: number; concurrency: number },
+  ca: string,
+): Promise<Sample> {
+  const query = new URLSearchParams({ url, count: String(count), concurrency: String(concurrency) });
+  const before = server.cpuMs();
+  const { status, body } = await fetchOnce({
+    port: server.port,
+    path: `/bench/fetch?${query}`,
+    ca,
+    timeoutMs: LOAD_TIMEOUT_MS,
+  });
+  const usedMs = server.cpuMs() - before;
+  if (status !== 200) throw new Error(body);
+  return { requestsPerSecond: count / Number(body), cpuUs: (usedMs * 1000) / count };
+}

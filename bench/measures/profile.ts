@@ -1,0 +1,62 @@
+/** Which functions of a worker the time goes to under a load; a process of its own, so that no measurement carries the profiler. */
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type CpuProfile, type ProfileSummary, summarizeProfile } from '../cpu-profile.ts';
+import type { Peer } from '../peers/peers.ts';
+import type { ServerProcess } from '../server-process.ts';
+import { Upstream } from '../upstream.ts';
+import { type Load, prepareLoad } from './load.ts';
+import { type Bench, type ServerWishes, startServer } from './measure.ts';
+
+export interface ProfiledLoad extends Pick<ServerWishes, 'modes'> {
+  readonly load: Load;
+  /** Whenever the scenario is measured in earnest, or only with `--profile`. */
+  readonly when: 'always' | 'asked';
+}
+
+const FUNCTIONS_MAX = 10;
+/** Four times as fine as the default: a load lasts no longer than 1.5 s. */
+const INTERVAL_US = 250;
+const NS_PER_US = 1000;
+/** The main thread, which is the supervisor. */
+const MAIN_THREAD = '0';
+
+export async function profileLoad(
+  peer: Peer,
+  bench: Bench,
+  { load, modes = [] }: ProfiledLoad,
+): Promise<ProfileSummary> {
+  const folder = bench.workspace.path(`profile-${Date.now()}`);
+  mkdirSync(folder);
+  const nodeOptions = ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-interval=${INTERVAL_US}`];
+  const upstream = load.handler === 'fetch' ? await Upstream.acquire() : undefined;
+  let [fromUs, tillUs] = [0, 0];
+  let server: ServerProcess | undefined;
+  try {
+    server = await startServer(peer, bench, { modes, nodeOptions });
+    const run = await prepareLoad(server, upstream ? { ...load, query: upstream.url } : load, bench);
+    fromUs = monotonicUs();
+    await run();
+    tillUs = monotonicUs();
+  } finally {
+    // each thread writes its profile when it ends
+    await server?.stop();
+    if (upstream !== undefined) Upstream.release();
+  }
+  const summary = summarizeProfile(readWorkerProfile(folder), FUNCTIONS_MAX, fromUs, tillUs);
+  if (summary.functions.length === 0) throw new Error('The profile holds nothing of the time of the load');
+  return summary;
+}
+
+/** Files are named CPU.date.time.process.thread.number.cpuprofile; there is one worker. */
+function readWorkerProfile(folder: string): CpuProfile {
+  const names = readdirSync(folder);
+  const name = names.find((file) => file.split('.')[4] !== MAIN_THREAD);
+  if (name === undefined) throw new Error(`The worker wrote no profile; there is "${names.join('", "')}"`);
+  return JSON.parse(readFileSync(join(folder, name), 'utf8')) as CpuProfile;
+}
+
+/** The clock of the profiles. */
+function monotonicUs(): number {
+  return Number(process.hrtime.bigint()) / NS_PER_US;
+}
