@@ -145,7 +145,7 @@ export class Luars {
     if (bodyType !== LUA_TYPE.nil && bodyType !== LUA_TYPE.string && bodyType !== LUA_TYPE.number)
       throw new LuaError(`the handler returned a ${state.typeName(L, 3)} as body (a string was expected)`);
     exchange.head(status, this.#fields(L, type));
-    return bodyType === LUA_TYPE.nil ? 0 : transfer.write(L, exchange, 3, () => 0);
+    return bodyType === LUA_TYPE.nil ? 0 : transfer.write(L, exchange, 3, returnNothing);
   }
 
   #status(L: LuaThread): number {
@@ -190,6 +190,8 @@ export class Luars {
     return head;
   }
 }
+
+const returnNothing = (): number => 0;
 
 /** A JSON object of lower-case names; of a name that is repeated, the last value. */
 function fieldsAsJson(fields: readonly string[], authority: string): string {

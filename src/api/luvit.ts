@@ -81,17 +81,14 @@ local function each(made)
     return next, fill(made), nil
 end
 
-local function request_of(number)
-    local metatable = metatables[number]
-    if not metatable then
-        metatable = {
-            [FILLER] = fill, __index = index, __newindex = new_index, __len = length, __pairs = each, text = packed(), facts = false,
-        }
-        if metatable_count == REMEMBERED_MAX then metatables, metatable_count = {}, 0 end
-        metatables[number] = metatable
-        metatable_count = metatable_count + 1
-    end
-    return setmetatable({}, metatable)
+local function new_metatable(number)
+    local metatable = {
+        [FILLER] = fill, __index = index, __newindex = new_index, __len = length, __pairs = each, text = packed(), facts = false,
+    }
+    if metatable_count == REMEMBERED_MAX then metatables, metatable_count = {}, 0 end
+    metatables[number] = metatable
+    metatable_count = metatable_count + 1
+    return metatable
 end
 
 -- Heads are known by their codes and fields: a path of tables from value to value ends with the number.
@@ -150,7 +147,7 @@ end
 
 local function read()
     local item, is_request = take()
-    if is_request then return request_of(item) end
+    if is_request then return setmetatable({}, metatables[item] or new_metatable(item)) end
     return item
 end
 
@@ -163,14 +160,11 @@ local function write(item)
     error('write was given a ' .. kind .. ' (a head, a string or nothing was expected)', 2)
 end
 
-local function answer(head, body)
-    if type(head) ~= 'table' then error('the app returned a ' .. type(head) .. ' as head (a table was expected)', 0) end
-    return respond(number_of(head), body)
-end
-
 local function wrap(app)
     return function(number)
-        return answer(app(request_of(number)))
+        local head, body = app(setmetatable({}, metatables[number] or new_metatable(number)))
+        if type(head) ~= 'table' then error('the app returned a ' .. type(head) .. ' as head (a table was expected)', 0) end
+        return respond(number_of(head), body)
     end
 end
 
@@ -339,15 +333,16 @@ export class Luvit implements AppRunner, Handler {
     const { state, scheduler, transfer } = this.script;
     const { exchange } = currentInvocation(scheduler);
     const { status, fields } = this.#headAt(L);
-    state.exports.lua_settop(L, 2);
     const type = state.type(L, 2);
-    if (type !== LUA_TYPE.nil && type !== LUA_TYPE.string && type !== LUA_TYPE.number)
+    if (type > LUA_TYPE.nil && type !== LUA_TYPE.string && type !== LUA_TYPE.number)
       throw new LuaError(`the app returned a ${state.typeName(L, 2)} as body (a string was expected)`);
     if (exchange.finished) return 0;
     exchange.head(status, fields);
-    return type === LUA_TYPE.nil ? 0 : transfer.write(L, exchange, 2, () => 0);
+    return type <= LUA_TYPE.nil ? 0 : transfer.write(L, exchange, 2, returnNothing);
   }
 }
+
+const returnNothing = (): number => 0;
 
 /** A request in lines, for the prelude: six facts, then names and values. */
 function pack(exchange: Exchange): string {
