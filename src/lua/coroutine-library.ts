@@ -7,7 +7,14 @@ import type { CoroutineScheduler } from './coroutine.ts';
 import { HOST_SUSPENSION } from './coroutine.ts';
 import type { HostFunction } from './host-functions.ts';
 import { LuaError } from './lua-error.ts';
-import { type CFunction, type KFunction, LUA_TYPE, type LuaThread, REGISTRY_INDEX } from './lua-exports.ts';
+import {
+  type CFunction,
+  type KFunction,
+  LUA_TYPE,
+  type LuaThread,
+  NULL,
+  REGISTRY_INDEX,
+} from './lua-exports.ts';
 
 /** Pseudo-index of a C closure's first upvalue. */
 const FIRST_UPVALUE = REGISTRY_INDEX - 1;
@@ -21,7 +28,6 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
   const nativeWrap = nativeField(L, 'wrap');
   const nativeStatus = nativeField(L, 'status');
   const nativeClose = nativeField(L, 'close');
-  const nativeYield = nativeField(L, 'yield');
   const nativeRunning = nativeField(L, 'running');
   const nativeIsYieldable = nativeField(L, 'isyieldable');
   // A wrapped function's C code is reached through a sample; the function it would run is never called.
@@ -60,7 +66,7 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
     },
     yield: (thread) => {
       if (scheduler.isOwn(thread)) throw new LuaError('attempt to yield from outside a coroutine', 0);
-      return nativeYield(thread);
+      return state.yield(x.lua_gettop(thread), NULL);
     },
     isyieldable: (thread) => {
       const of = x.lua_type(thread, 1) === LUA_TYPE.none ? thread : x.lua_tothread(thread, 1);
@@ -135,7 +141,7 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
     scheduler.running.passThrough(inner);
     x.lua_settop(thread, kept);
     x.lua_pushlightuserdata(thread, HOST_SUSPENSION);
-    return x.lua_yieldk(thread, 1, 0, again);
+    return state.yield(1, again);
   }
 
   /** A hook made the inner coroutine yield, with nothing: so does this one, until the host is reached. */
@@ -143,6 +149,6 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
     scheduler.running.passThrough(inner);
     state.pop(thread, count);
     scheduler.guard.passYield(thread);
-    return x.lua_yieldk(thread, 0, 0, again);
+    return state.yield(0, again);
   }
 }

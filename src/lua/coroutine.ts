@@ -347,7 +347,7 @@ export class Coroutine {
 
   /**
    * Suspends the calling host function until `wake`, then calls `next` in its place. `cancel` undoes what would have
-   * called `wake`. Does not return (it throws through Lua); written as `return coroutine.wait(…)`.
+   * called `wake`. Written as `return coroutine.wait(…)`: the host function has to return the result.
    */
   wait(L: LuaThread, next: Continuation, cancel: () => void): number {
     if (!this.#scheduler.canWait(L)) {
@@ -356,9 +356,9 @@ export class Coroutine {
     }
     this.#next = next;
     this.#cancel = cancel;
-    const x = this.#scheduler.state.exports;
-    x.lua_pushlightuserdata(L, HOST_SUSPENSION);
-    return x.lua_yieldk(L, 1, 0, this.#scheduler.afterWait);
+    const { state } = this.#scheduler;
+    state.exports.lua_pushlightuserdata(L, HOST_SUSPENSION);
+    return state.yield(1, this.#scheduler.afterWait);
   }
 
   /** Resumes a waiting coroutine. Bound, so that it can be handed out as a callback. */

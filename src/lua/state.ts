@@ -42,6 +42,9 @@ const ACTIVATION_BYTES = 128;
 const ACTIVATION_PARAMETERS = 37;
 const ACTIVATION_VARARG = 38;
 
+/** What a host function returns that yields. */
+const YIELDS = -1;
+
 /** Characters that are no bytes. */
 const NO_BYTES = /[^\0-\xff]/;
 const TAIL_CALLS = /\n\t\(\.\.\.tail calls\.\.\.\)$/;
@@ -64,6 +67,9 @@ export class State {
   /** Called when the module has used up its fuel. */
   #outOfFuel: () => void = refuel;
   #abandoned = false;
+  /** What the host function under way yields, and what follows. */
+  #yieldCount = 0;
+  #yieldNext: KFunction = NULL;
 
   /** Opens a state with Lua's standard libraries. */
   static async create(module: WebAssembly.Module): Promise<State> {
@@ -133,11 +139,13 @@ export class State {
 
   addContinuation(run: HostContinuation): KFunction {
     const guarded: HostContinuation = (L, status, context) => {
+      let results: number;
       try {
-        return run(L, status, context);
+        results = run(L, status, context);
       } catch (thrown) {
         return this.#raise(L, thrown);
       }
+      return results === YIELDS ? this.#leaveByYield(L) : results;
     };
     return addHostContinuations(this.exports, { run: guarded }).run;
   }
@@ -289,6 +297,16 @@ export class State {
     this.#references -= 1;
   }
 
+  /**
+   * Makes the host function under way yield the `count` values on top of its stack as soon as it returns this method's
+   * result; `next` is called in its place when the thread is resumed.
+   */
+  yield(count: number, next: KFunction): number {
+    this.#yieldCount = count;
+    this.#yieldNext = next;
+    return YIELDS;
+  }
+
   // ---- calls from the host ---------------------------------------------------------------------------------------
 
   /** Compiles a chunk, as `mode` of Lua's `load` allows, and leaves its function on the stack; throws ScriptError with Lua's message. */
@@ -417,12 +435,19 @@ export class State {
 
   #guard(run: HostFunction): HostFunction {
     return (L) => {
+      let results: number;
       try {
-        return run(L);
+        results = run(L);
       } catch (thrown) {
         return this.#raise(L, thrown);
       }
+      return results === YIELDS ? this.#leaveByYield(L) : results;
     };
+  }
+
+  /** Lua leaves a C function that yields by a longjmp, an exception here: nobody on its way must catch it and throw it again. */
+  #leaveByYield(L: LuaThread): number {
+    return this.exports.lua_yieldk(L, this.#yieldCount, 0, this.#yieldNext);
   }
 
   /** Turns what a host function threw into a Lua error. */
