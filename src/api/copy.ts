@@ -2,7 +2,7 @@
 import type { ByteSink, ByteSource } from '../base/byte-stream.ts';
 import type { GatewayError } from '../base/errors.ts';
 import type { ByteFile } from '../file/byte-file.ts';
-import { copyBytes } from '../file/copy-bytes.ts';
+import { copyBytes, copyRest } from '../file/copy-bytes.ts';
 import { OpenFile } from '../file/open-file.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
@@ -45,6 +45,9 @@ export function createCopy(script: LoadedScript): HostFunction {
       toStream === undefined ? (to ?? (invocation as Invocation).exchange) : toStream.sink;
     if (source === undefined) throw new LuaError(`cannot read from a ${fromStream?.name}`);
     if (sink === undefined) throw new LuaError(`cannot write to a ${toStream?.name}`);
+    // a short response of an upstream has often come whole; files are asked for more even at their ends
+    const rest = toClient && from === undefined ? copyRest(source, sink, size) : undefined;
+    if (rest !== undefined) return finish(L, rest);
     // the disk answers soon; whoever else is waited for may take long, and the client gets what there is
     const isSlow = toClient && !(from instanceof OpenFile && from.kind === 'regular');
     const coroutine = scheduler.running;

@@ -35,6 +35,24 @@ export function copyBytes(
   return copy;
 }
 
+/**
+ * Copies all that is left of a source which has ended, where that is so little that nobody needs to wait for it; the
+ * bytes, or the sink's error. Undefined: nothing was copied, it has to be waited for.
+ */
+export function copyRest(
+  source: ByteSource,
+  sink: ByteSink,
+  size: number | undefined,
+): GatewayError | number | undefined {
+  const { queue } = source;
+  const { length } = queue;
+  if (!source.ended || source.error !== undefined || sink.error !== undefined) return undefined;
+  if (length > PIECE_BYTES_MAX || (size !== undefined && size < length)) return undefined;
+  while (queue.length > 0) give(sink, queue.takeChunk());
+  source.consumed();
+  return sink.error ?? length;
+}
+
 class RunningCopy implements Copy {
   readonly #source: ByteSource;
   readonly #sink: ByteSink;
@@ -108,7 +126,7 @@ class RunningCopy implements Copy {
       }
       const chunk = queue.takeChunk(Math.min(this.#left, PIECE_BYTES_MAX));
       this.#source.consumed();
-      const hasRoom = this.#give(chunk);
+      const hasRoom = give(this.#sink, chunk);
       if (this.#sink.error !== undefined) {
         this.#finish(this.#sink.error);
         return;
@@ -127,11 +145,11 @@ class RunningCopy implements Copy {
     else this.#waitSource();
   }
 
-  #give(chunk: Uint8Array): boolean {
-    return this.#sink.writeOwned === undefined ? this.#sink.write(chunk) : this.#sink.writeOwned(chunk);
-  }
-
   #finish(error: GatewayError | undefined): void {
     this.#done(error, this.#bytes);
   }
+}
+
+function give(sink: ByteSink, chunk: Uint8Array): boolean {
+  return sink.writeOwned === undefined ? sink.write(chunk) : sink.writeOwned(chunk);
 }

@@ -1,6 +1,6 @@
 /** One request of a fetch on one connection: what undici reports of it, and how it is ended early. */
-import type { Dispatcher } from 'undici';
 import type Agent from 'undici/lib/dispatcher/agent.js';
+import type { RequestHandler } from 'undici/lib/dispatcher/agent.js';
 import type { GatewayError } from '../base/errors.ts';
 import { fetchErrorOf } from './fetch-error.ts';
 import type { FetchRequest } from './fetch-request.ts';
@@ -19,11 +19,14 @@ export interface AttemptWatch extends SentBodyWatch {
   failed(error: GatewayError): void;
 }
 
-export class FetchAttempt implements Dispatcher.DispatchHandler {
+/** The handler is of the kind that undici's own `request` uses, which its connections call without an adapter between. */
+export class FetchAttempt implements RequestHandler {
   readonly #request: FetchRequest;
   readonly #watch: AttemptWatch;
   readonly #sentBody: SentBody | undefined;
-  #controller: Dispatcher.DispatchController | undefined;
+  #abort: ((error: Error) => void) | undefined;
+  #resume: (() => void) | undefined;
+  #paused = false;
   #aborted: GatewayError | undefined;
   #settled = false;
   #headSeen = false;
@@ -62,34 +65,42 @@ export class FetchAttempt implements Dispatcher.DispatchHandler {
     if (this.#settled || this.#aborted !== undefined) return;
     this.#aborted = error;
     this.#sentBody?.stop(error);
-    this.#controller?.abort(error);
+    this.#abort?.(error);
   }
 
   pause(): void {
-    this.#controller?.pause();
+    this.#paused = true;
   }
 
   resume(): void {
-    if (this.#aborted === undefined && !this.#settled) this.#controller?.resume();
+    if (!this.#paused || this.#aborted !== undefined || this.#settled) return;
+    this.#paused = false;
+    this.#resume?.();
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    if (this.#aborted !== undefined) controller.abort(this.#aborted);
+  onConnect(abort: (error: Error) => void): void {
+    this.#abort = abort;
+    if (this.#aborted !== undefined) abort(this.#aborted);
     else this.#watch.connected();
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
-    if (status < 200 || this.#aborted !== undefined) return;
-    this.#headSeen = true;
-    this.#watch.head(status, flatFields(controller.rawHeaders));
+  /** False: no more is to come before `resume` has been called. */
+  onHeaders(status: number, rawHeaders: readonly (Buffer | string)[], resume: () => void): boolean {
+    if (status >= 200 && this.#aborted === undefined) {
+      this.#resume = resume;
+      this.#headSeen = true;
+      this.#watch.head(status, flatFields(rawHeaders));
+    }
+    return !this.#paused;
   }
 
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+  /** False as well. */
+  onData(chunk: Uint8Array): boolean {
     if (this.#aborted === undefined) this.#watch.data(chunk);
+    return !this.#paused;
   }
 
-  onResponseEnd(): void {
+  onComplete(): void {
     if (this.#settled) return;
     this.#settled = true;
     // an answer that came before the request was complete ends the request too
@@ -97,7 +108,7 @@ export class FetchAttempt implements Dispatcher.DispatchHandler {
     this.#watch.ended();
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+  onError(error: Error): void {
     if (this.#settled) return;
     this.#settled = true;
     const failure = this.#aborted ?? fetchErrorOf(this.#request.url, error);
@@ -108,9 +119,8 @@ export class FetchAttempt implements Dispatcher.DispatchHandler {
   }
 }
 
-function flatFields(raw: Dispatcher.DispatchController['rawHeaders']): string[] {
+function flatFields(raw: readonly (Buffer | string)[]): string[] {
   const fields: string[] = [];
-  if (!Array.isArray(raw)) return fields;
   for (let i = 0; i + 1 < raw.length; i += 2)
     fields.push(byteString(raw[i]).toLowerCase(), byteString(raw[i + 1]));
   return fields;

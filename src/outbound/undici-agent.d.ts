@@ -1,7 +1,5 @@
 /** The one file of undici that is loaded (its entry point would load mocks, caches and WebSockets too), and what is used of it. */
 declare module 'undici/lib/dispatcher/agent.js' {
-  import type { Dispatcher } from 'undici';
-
   interface RequestOptions {
     origin: string;
     path: string;
@@ -12,13 +10,22 @@ declare module 'undici/lib/dispatcher/agent.js' {
     servername?: string;
   }
 
+  /** Told what becomes of a request; called by a connection itself, in the midst of its work. */
+  interface RequestHandler {
+    onConnect(abort: (error: Error) => void): void;
+    onHeaders(status: number, rawHeaders: readonly (Buffer | string)[], resume: () => void): boolean;
+    onData(chunk: Uint8Array): boolean;
+    onComplete(): void;
+    onError(error: Error): void;
+  }
+
   class Agent {
     constructor(options: import('undici').Agent.Options);
-    dispatch(options: RequestOptions, handler: Dispatcher.DispatchHandler): boolean;
+    dispatch(options: RequestOptions, handler: RequestHandler): boolean;
     close(): Promise<void>;
     destroy(): Promise<void>;
   }
 
   // biome-ignore lint/style/noDefaultExport: it is what the file has
-  export { Agent as default };
+  export { Agent as default, type RequestHandler };
 }
