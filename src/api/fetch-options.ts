@@ -36,20 +36,18 @@ const PEM = /^\s*-----BEGIN /;
 /** A day: a timer of Node ends at 24.8 days and fires at once beyond. */
 const SECONDS_MAX = 86_400;
 
-/** A request without options. */
-const PLAIN: Omit<FetchRequest, 'url' | 'fields'> = {
-  method: 'GET',
-  body: undefined,
-  bodyLength: undefined,
-  redirectsMax: REDIRECTS_DEFAULT,
-  timeouts: {
-    connectMs: CONNECT_TIMEOUT_MS_MAX,
-    headMs: HEAD_TIMEOUT_MS,
-    idleMs: IDLE_TIMEOUT_MS,
-    wholeMs: Number.POSITIVE_INFINITY,
-  },
-  tls: undefined,
+const TIMEOUTS: FetchTimeouts = {
+  connectMs: CONNECT_TIMEOUT_MS_MAX,
+  headMs: HEAD_TIMEOUT_MS,
+  idleMs: IDLE_TIMEOUT_MS,
+  wholeMs: Number.POSITIVE_INFINITY,
 };
+
+/** Requests without options by their URLs: scripts ask for the same again and again. */
+const plainRequests = new Map<string, FetchRequest>();
+const PLAIN_REQUESTS_MAX = 256;
+/** Longer URLs are mostly different. */
+const REMEMBERED_LENGTH_MAX = 256;
 
 let fieldsOfOurs: readonly string[] | undefined;
 
@@ -74,15 +72,16 @@ interface Draft {
 export function readFetchRequest(script: LoadedScript, L: LuaThread): FetchRequest {
   const { state } = script;
   const { exports: x } = state;
-  const url = parseUrl(fromBytes(state.checkString(L, 1)));
-  if (x.lua_type(L, 2) <= LUA_TYPE.nil) return { ...PLAIN, url, fields: ownFields() };
+  const address = state.checkString(L, 1);
+  if (x.lua_type(L, 2) <= LUA_TYPE.nil) return plainRequest(address);
+  const url = parseUrl(fromBytes(address));
   const draft: Draft = {
     method: undefined,
     fields: [],
     body: undefined,
     bodyLength: undefined,
     redirectsMax: REDIRECTS_DEFAULT,
-    timeouts: { ...PLAIN.timeouts },
+    timeouts: { ...TIMEOUTS },
     tls: undefined,
   };
 
@@ -93,6 +92,26 @@ export function readFetchRequest(script: LoadedScript, L: LuaThread): FetchReque
   if (draft.body !== undefined && (method === 'GET' || method === 'HEAD'))
     throw new LuaError(`a ${method} request has no body`);
   return { ...draft, url, method, ...finishFields(draft) };
+}
+
+function plainRequest(address: string): FetchRequest {
+  const before = plainRequests.get(address);
+  if (before !== undefined) return before;
+  const request: FetchRequest = {
+    url: parseUrl(fromBytes(address)),
+    method: 'GET',
+    fields: ownFields(),
+    body: undefined,
+    bodyLength: undefined,
+    redirectsMax: REDIRECTS_DEFAULT,
+    timeouts: TIMEOUTS,
+    tls: undefined,
+  };
+  if (address.length <= REMEMBERED_LENGTH_MAX) {
+    if (plainRequests.size === PLAIN_REQUESTS_MAX) plainRequests.clear();
+    plainRequests.set(address, request);
+  }
+  return request;
 }
 
 /** The table at index 2. */

@@ -73,25 +73,8 @@ export function isIdempotent(method: string): boolean {
   return IDEMPOTENT.has(method);
 }
 
-/** Scripts ask for the same again and again: what was parsed last. */
-const parsed = new Map<string, FetchUrl>();
-const PARSED_MAX = 256;
-/** Longer ones are mostly different. */
-const PARSED_LENGTH_MAX = 256;
-
 /** The URL of a text, perhaps relative to `base`; throws a GatewayError. */
 export function parseUrl(text: string, base?: FetchUrl): FetchUrl {
-  if (base !== undefined || text.length > PARSED_LENGTH_MAX) return parseAnew(text, base);
-  let url = parsed.get(text);
-  if (url === undefined) {
-    url = parseAnew(text, undefined);
-    if (parsed.size >= PARSED_MAX) parsed.clear();
-    parsed.set(text, url);
-  }
-  return url;
-}
-
-function parseAnew(text: string, base: FetchUrl | undefined): FetchUrl {
   const shown = JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
   if (text.length > URL_BYTES_MAX) {
     throw invalid(
