@@ -2,7 +2,7 @@
  * Scripts in the shape of luvit's HTTP cluster: an app reads requests and writes answers as tables and strings, or takes
  * a request and returns head and body.
  */
-import type { ConnectionInfo, Exchange } from '../http/exchange.ts';
+import type { Exchange, ExchangeConnection } from '../http/exchange.ts';
 import { checkFields, fieldValue, hasListMember, isNamed, parseContentLength } from '../http/fields.ts';
 import type { Handler, Route } from '../http/handler.ts';
 import { LuaError } from '../lua/lua-error.ts';
@@ -146,7 +146,7 @@ export class Luvit implements AppRunner, Handler {
   readonly script: LoadedScript;
   #heads: AppHead[] = [];
   /** Apps by the connection whose requests they read. */
-  readonly #runs = new WeakMap<ConnectionInfo, AppRun>();
+  readonly #runs = new WeakMap<ExchangeConnection, AppRun>();
   #arguments: readonly Reference[] = [];
   #warned = false;
 
