@@ -129,6 +129,29 @@ for (const [spelling, names] of Object.entries({
   });
 }
 
+test('R4: the mode of each script is shown at the start, whether it was found or given', async () => {
+  const gateway = await TestGateway.start(
+    {
+      '/': "require 'httpd'.register_handler('/', function() end)",
+      '/luars': COUNTER,
+      '/luvit': 'return function(read, write) end',
+      '/given': 'return function(method, path) return 200 end',
+    },
+    { words: ['--mode', '/given=luars'] },
+  );
+  ends.push(() => gateway.stop());
+  const shown = [...gateway.process.stdout.matchAll(/^ {2}(\/\S*) .*script-\d\.lua \((\w+)\)$/gm)];
+  assert.deepEqual(
+    shown.map(([, prefix, mode]) => [prefix, mode]),
+    [
+      ['/', 'lhttpd'],
+      ['/luars', 'luars'],
+      ['/luvit', 'luvit'],
+      ['/given', 'luars'],
+    ],
+  );
+});
+
 test('R4: without --port it is 8443, with TLS; --http adds the listener without TLS that luars has', async () => {
   const result = await parseCommandLine(['--script', 'handler.lua'], { columns: 80, shell: '' });
   assert(result.kind === 'run');
