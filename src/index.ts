@@ -6,6 +6,7 @@
 export { COUNTER_NAMES, type CounterName } from './base/counters.ts';
 export { type ErrorCode, GatewayError, type GatewayErrorOptions } from './base/errors.ts';
 export { LOG_LEVELS, type LogFields, type Logger, type LogLevel } from './base/logger.ts';
+export { SCRIPT_MODES, type ScriptMode } from './base/script-mode.ts';
 export type { ScriptRights } from './base/script-rights.ts';
 export type { SharedSize } from './base/shared-size.ts';
 export { HTTP2_LAYERS, type Http2Layer, type ListenAddress } from './config/config.ts';

@@ -160,7 +160,7 @@ function announce(
     version: packageVersion(),
     addresses: supervisor.addresses,
     workerCount: supervisor.workerCount,
-    mappings: config.mappings,
+    mappings: supervisor.mappings,
     development: supervisor.development,
     notes,
   });

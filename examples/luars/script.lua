@@ -12,7 +12,7 @@ function handle_request(method, path, body)
         sleep(1)
         return 200, 'text/plain', 'Slept for 1 second'
     elseif path == '/fetch' then
-        local answer, message = http_get('http://127.0.0.1:9/')
+        local answer, message = http_get('http://httpbin.org/get')
         if not answer then
             return 502, 'text/plain', message
         end

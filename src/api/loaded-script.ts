@@ -17,7 +17,7 @@ import { installCoroutineLibrary } from '../lua/coroutine-library.ts';
 import { VmAbandoned } from '../lua/guard.ts';
 import { LazyTables } from '../lua/lazy-tables.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
-import { type Reference, State } from '../lua/state.ts';
+import { type Reference, ScriptError, State } from '../lua/state.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
 import type { SharedStore } from '../shared/shared-store.ts';
 import { installBasicLibrary } from './basic-library.ts';
@@ -400,9 +400,17 @@ export class LoadedScript {
     this.#mode = shape.settle(this.#handlers.size > 0);
     // a script that needs that much from the start would be loaded again and again
     this.#overgrown = this.#hasOvergrown();
-    if (this.#mode === 'lhttpd' && this.#handlers.size === 0) {
-      this.logger.warn('Script registered no handler', { mapping: this.#options.prefix, script });
-    }
+    if (this.#mode === 'lhttpd' && this.#handlers.size === 0) this.#hasNoHandler();
+  }
+
+  /** Every path would get 404: most likely a slip, unless somebody has said otherwise, or timers do what there is to do. */
+  #hasNoHandler(): void {
+    const { mode, prefix, script } = this.#options;
+    if (mode === undefined && this.timers.count === 0)
+      throw new ScriptError(
+        'the script neither registers a handler nor returns a function nor defines handle_request (--mode lhttpd serves it all the same)',
+      );
+    this.logger.warn('Script registered no handler', { mapping: prefix, script });
   }
 
   #invoke(handler: HandlerFunction, limits: HandlerOptions, exchange: Exchange, route: Route): void {

@@ -3,7 +3,7 @@
  * a request and returns head and body.
  */
 import { assert } from '../base/assert.ts';
-import type { ConnectionInfo, Exchange } from '../http/exchange.ts';
+import type { Exchange, ExchangeConnection } from '../http/exchange.ts';
 import { checkFields, fieldValue, hasListMember, isNamed, parseContentLength } from '../http/fields.ts';
 import type { Handler, Route } from '../http/handler.ts';
 import { LuaError } from '../lua/lua-error.ts';
@@ -189,7 +189,7 @@ export class Luvit implements AppRunner, Handler {
   readonly script: LoadedScript;
   #heads: AppHead[] = [];
   /** Apps by the connection whose requests they read. */
-  readonly #runs = new WeakMap<ConnectionInfo, AppRun>();
+  readonly #runs = new WeakMap<ExchangeConnection, AppRun>();
   #arguments: readonly Reference[] = [];
   #warned = false;
   #pushed: PackedRequest | undefined;

@@ -20,9 +20,8 @@ export function readScript(fileSystem: FileSystem, name: string): Uint8Array {
   try {
     const file = fileSystem.openSync(name, 'r');
     try {
-      file.fillSync(SOURCE_BYTES_MAX + 1);
-      const failure = file.takeError();
-      if (failure !== undefined) throw failure;
+      const failure = file.fillSync(SOURCE_BYTES_MAX + 1) ?? file.takeError();
+      if (failure !== undefined) throw new ScriptError(`cannot read ${name}: ${failure.text}`);
       if (file.queue.length > SOURCE_BYTES_MAX) {
         throw new ScriptError(
           `cannot read ${name}: it is longer than the limit of ${SOURCE_BYTES_MAX} bytes`,

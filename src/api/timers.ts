@@ -35,6 +35,11 @@ export class Timers {
     this.#handles = new Handles(script.state, 'httpd.timer', { cancel: (L) => this.#cancel(L) });
   }
 
+  /** Timers that wait or run. */
+  get count(): number {
+    return this.#timers.size;
+  }
+
   /** Those that were started while the script was loaded begin to count; they are due after `holdMs` at the earliest. */
   begin(holdMs: number): void {
     if (this.#status !== 'loading') return;

@@ -153,8 +153,8 @@ class Answers {
     const wrong = tuples.find((tuple) => tuple.length !== option.arguments.length);
     if (wrong === undefined) return tuples;
     const found = wrong.length === 0 ? 'nothing follows it' : `got ${wrong.map(quote).join(' ')}`;
-    throw new UsageError(
-      `Option ${nameOption(option)} wants ${option.arguments.length} values, ${option.arguments.join(' ')}, and ${found}`,
-    );
+    const names = option.arguments.join(' ');
+    const wanted = option.arguments.length === 1 ? names : `${option.arguments.length} values, ${names},`;
+    throw new UsageError(`Option ${nameOption(option)} wants ${wanted} and ${found}`);
   }
 }

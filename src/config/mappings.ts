@@ -37,6 +37,10 @@ export function readMappings(pairs: readonly (readonly [prefix: string, script: 
 
 /** Gives mappings the modes of `--mode [PREFIX=]MODE`; throws UsageError for what is no mode, or no prefix of a mapping. */
 export function withModes(mappings: readonly MappingConfig[], texts: readonly string[]): MappingConfig[] {
+  if (texts.length > 0 && mappings.length === 0)
+    throw new UsageError(
+      'Option --mode goes with -l (--lua) or -s (--script): the scripts of the package have theirs',
+    );
   let general: ScriptMode | undefined;
   const byPrefix = new Map<string, ScriptMode>();
   for (const text of texts) {

@@ -16,6 +16,11 @@ export function withMappings(config: Config): Config {
       'LGW_CONFIG',
       `The root "${config.root}" needs scripts inside it (-l): those of the package lie outside`,
     );
+  if (config.rights.sandboxed)
+    throw new GatewayError(
+      'LGW_CONFIG',
+      'The sandbox needs scripts of your own (-l): those of the package use files and modules',
+    );
   return { ...config, mappings: readyMadeMappings() };
 }
 

@@ -76,7 +76,7 @@ export function secondsOrUnlimited(maxMs: number): ValueParser<number> {
 /** A number of bytes such as `4096`, `64K`, `16M` or `1G` (powers of 1024). */
 export function size(min: number, max: number): ValueParser<number> {
   return {
-    wants: `a size from ${showSize(min)} to ${showSize(max)}, such as 4096, 64K, 16M or 1G`,
+    wants: `a size from ${showSize(min)} to ${showSize(max)} (a number of bytes, or one with K, M or G)`,
     read: (text) => {
       const bytes = readSize(text);
       return bytes !== undefined && bytes >= min && bytes <= max ? bytes : undefined;

@@ -4,11 +4,13 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { GatewayError } from '../base/errors.ts';
 import type { LogLevel } from '../base/logger.ts';
+import { SCRIPT_MODES, type ScriptMode } from '../base/script-mode.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../base/script-rights.ts';
 import type { SharedSize } from '../base/shared-size.ts';
 import {
   type Config,
   DEFAULT_HTTP2_LAYER,
+  HTTP2_LAYERS,
   type Http2Layer,
   type ListenAddress,
   type MappingConfig,
@@ -21,6 +23,8 @@ export interface ScriptMapping {
   readonly prefix: string;
   /** Name of the file. */
   readonly script: string;
+  /** What the script is; default: that shows when it has been loaded. */
+  readonly mode?: ScriptMode;
 }
 
 /** A path prefix and the module of handlers behind it, which every worker loads. */
@@ -40,7 +44,7 @@ export interface CommonOptions {
   readonly root?: string;
   /** Limits that differ from DEFAULT_LIMITS. */
   readonly limits?: Partial<Limits>;
-  /** Whose HTTP/2 sessions; default: `node`. */
+  /** Whose HTTP/2 sessions; default: `own`. */
   readonly http2?: Http2Layer;
   /** Sizes of dictionaries that all threads share; default: none, and each that is asked for has 16 MiB. */
   readonly shared?: readonly SharedSize[];
@@ -69,7 +73,7 @@ export interface GatewayOptions extends CommonOptions {
 /** Where a configuration listens. */
 type Listening = Pick<Config, 'certificateFiles' | 'listen' | 'cleartext' | 'inherited' | 'noDelay'>;
 
-/** Errors: LGW_CONFIG for prefixes that cannot be reached. */
+/** Errors: LGW_CONFIG for prefixes that cannot be reached, and for values that their types do not allow. */
 export function completeConfig(
   options: CommonOptions,
   listening: Listening,
@@ -80,8 +84,8 @@ export function completeConfig(
     mappings: readMappings(options.mappings ?? []),
     root: options.root,
     workers,
-    limits: { ...DEFAULT_LIMITS, ...options.limits },
-    http2: options.http2 ?? DEFAULT_HTTP2_LAYER,
+    limits: readLimits(options.limits ?? {}),
+    http2: oneOf('http2', HTTP2_LAYERS, options.http2 ?? DEFAULT_HTTP2_LAYER),
     shared: options.shared ?? [],
     rights: { ...DEFAULT_SCRIPT_RIGHTS, ...options.rights },
     logLevel: options.logLevel ?? 'info',
@@ -102,9 +106,33 @@ function readMappings(given: readonly GatewayMapping[]): MappingConfig[] {
       throw new GatewayError('LGW_CONFIG', `Prefix ${JSON.stringify(mapping.prefix)} is not a path`);
     if (seen.has(prefix)) throw new GatewayError('LGW_CONFIG', `Prefix "${prefix}" is mapped twice`);
     seen.add(prefix);
-    if ('script' in mapping) return { prefix, script: mapping.script };
+    if ('script' in mapping) {
+      const { script, mode } = mapping;
+      return mode === undefined
+        ? { prefix, script }
+        : { prefix, script, mode: oneOf('mode', SCRIPT_MODES, mode) };
+    }
     return { prefix, script: moduleUrl(mapping.module), kind: 'module' };
   });
+}
+
+/** Programs in JavaScript have no types to keep them from others. */
+function oneOf<Word extends string>(option: string, words: readonly Word[], word: Word): Word {
+  if (words.includes(word)) return word;
+  throw new GatewayError(
+    'LGW_CONFIG',
+    `Option ${option} is ${JSON.stringify(word)} and has to be one of ${words.join(', ')}`,
+  );
+}
+
+function readLimits(given: Partial<Limits>): Limits {
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(DEFAULT_LIMITS, name))
+      throw new GatewayError('LGW_CONFIG', `Option limits has no limit ${JSON.stringify(name)}`);
+    if (!(typeof value === 'number' && value >= 0))
+      throw new GatewayError('LGW_CONFIG', `Limit ${name} is ${value} and has to be a number from 0 up`);
+  }
+  return { ...DEFAULT_LIMITS, ...given };
 }
 
 function moduleUrl(module: URL | string): string {

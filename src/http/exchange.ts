@@ -22,6 +22,10 @@ export interface ConnectionInfo {
   readonly tlsCipher: string | undefined;
   /** The server name the client asked for (SNI). */
   readonly tlsServerName: string | undefined;
+}
+
+/** A connection as those who answer its exchanges know it. */
+export interface ExchangeConnection extends ConnectionInfo {
   /** There where exchanges come strictly one after another: HTTP/1. */
   readonly series?: ExchangeSeries | undefined;
 }
@@ -72,7 +76,7 @@ export interface Exchange extends ByteSink {
   readonly authority: string;
   /** Request fields without pseudo-header fields; HTTP/1 keeps the client's case, HTTP/2 is lower case. */
   readonly fields: Fields;
-  readonly connection: ConnectionInfo;
+  readonly connection: ExchangeConnection;
   readonly identity: RequestIdentity;
   readonly body: RequestBody;
   /** True for an exchange the server promised itself. */

@@ -6,7 +6,7 @@ import { GatewayError } from '../base/errors.ts';
 import { giveChunk, isLent } from './chunk-pool.ts';
 import { describeConnection } from './connection-info.ts';
 import { errorPage } from './error-response.ts';
-import type { ConnectionInfo, Exchange, ExchangeSeries, Fields } from './exchange.ts';
+import type { Exchange, ExchangeConnection, ExchangeSeries, Fields } from './exchange.ts';
 import type { ExchangeSettings, ExchangeWire, ResponseHead } from './exchange-wire.ts';
 import {
   chooseFraming,
@@ -39,7 +39,7 @@ interface PendingRequest {
 export class Http1Connection implements ExchangeWire, ExchangeSeries {
   readonly bufferBytesMax: number = BUFFER_BYTES_MAX;
   readonly socket: Socket;
-  readonly #info: ConnectionInfo;
+  readonly #info: ExchangeConnection;
   readonly #scheme: 'https' | 'http';
   readonly #settings: ExchangeSettings;
   readonly #handle: (exchange: Exchange) => void;
@@ -71,7 +71,8 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries {
 
   constructor(socket: Socket, settings: ExchangeSettings, handle: (exchange: Exchange) => void) {
     this.socket = socket;
-    this.#info = { ...describeConnection(socket), series: this };
+    // not shown to handlers that print what they know of their connection
+    this.#info = Object.defineProperty(describeConnection(socket), 'series', { value: this });
     this.#scheme = socket instanceof TLSSocket ? 'https' : 'http';
     this.#settings = settings;
     this.#handle = handle;

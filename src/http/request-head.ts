@@ -1,5 +1,5 @@
 /** What a protocol knows of a request when its head is complete. */
-import type { ConnectionInfo, Fields, Protocol, RequestIdentity } from './exchange.ts';
+import type { ExchangeConnection, Fields, Protocol, RequestIdentity } from './exchange.ts';
 
 /** Exchanges with equal heads may share it. */
 export interface RequestHead extends RequestIdentity {
@@ -10,7 +10,7 @@ export interface RequestHead extends RequestIdentity {
   readonly authority: string;
   /** May begin with pseudo-header fields. */
   readonly fields: Fields;
-  readonly connection: ConnectionInfo;
+  readonly connection: ExchangeConnection;
   readonly pushed: boolean;
   /** True when the request has a body. */
   readonly hasBody: boolean;

@@ -2,7 +2,14 @@
 import { assert } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
 import { errorPage } from './error-response.ts';
-import type { ConnectionInfo, Exchange, Fields, Protocol, PushPromise, RequestIdentity } from './exchange.ts';
+import type {
+  Exchange,
+  ExchangeConnection,
+  Fields,
+  Protocol,
+  PushPromise,
+  RequestIdentity,
+} from './exchange.ts';
 import type { ExchangeSettings, ExchangeWire, ResponseHead } from './exchange-wire.ts';
 import { checkFields } from './fields.ts';
 import { type BodyFlow, QueuedBody } from './request-body.ts';
@@ -103,7 +110,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     this.#requestFields ??= withoutPseudoFields(this.#request.fields);
     return this.#requestFields;
   }
-  get connection(): ConnectionInfo {
+  get connection(): ExchangeConnection {
     return this.#request.connection;
   }
   get identity(): RequestIdentity {

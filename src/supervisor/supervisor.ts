@@ -3,7 +3,7 @@ import { assert } from '../base/assert.ts';
 import type { CounterName } from '../base/counters.ts';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, MappingConfig } from '../config/config.ts';
 import { unavailableReason } from '../native/posix.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory, releaseOwner, type SharedMemory } from '../shared/shared-memory.ts';
@@ -101,6 +101,15 @@ export class Supervisor {
       address: listener.address,
       port: listener.port,
     }));
+  }
+
+  /** The mappings, each with the mode its script was found to have; without it before `start`. */
+  get mappings(): readonly MappingConfig[] {
+    const modes = this.#workers[0]?.modes ?? [];
+    return this.#config.mappings.map((mapping, i) => {
+      const mode = modes[i];
+      return mode === undefined ? mapping : { ...mapping, mode };
+    });
   }
 
   /** Number of workers that serve or will serve again. */

@@ -5,6 +5,7 @@ import { assert } from '../base/assert.ts';
 import { COUNTER_NAMES, Counters } from '../base/counters.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
+import type { ScriptMode } from '../base/script-mode.ts';
 import type { FromWorker, ToWorker, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { closeSource } from './listener.ts';
 import type { OnceRegistry } from './once-registry.ts';
@@ -82,6 +83,7 @@ export class WorkerThread {
   #readySince = 0;
   /** Of the setup this thread was started with or committed to. */
   #generation = 0;
+  #modes: readonly (ScriptMode | undefined)[] = [];
   #crashesInARow = 0;
   /** Why the running thread ends, when it told us. */
   #failure: GatewayError | undefined;
@@ -92,6 +94,11 @@ export class WorkerThread {
   constructor(options: WorkerThreadOptions) {
     this.#options = options;
     this.workerId = options.workerId;
+  }
+
+  /** What the scripts were when the thread began to serve, in the order of the setup; undefined for modules. */
+  get modes(): readonly (ScriptMode | undefined)[] {
+    return this.#modes;
   }
 
   get ready(): boolean {
@@ -212,6 +219,7 @@ export class WorkerThread {
         void this.#thread?.terminate();
         return;
       case 'ready':
+        this.#modes = message.modes;
         void this.#becomeReady().catch((error: GatewayError) => {
           this.#failure = error;
           void this.#thread?.terminate();

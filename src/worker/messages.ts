@@ -1,6 +1,7 @@
 /** Everything the supervisor and a worker thread say to each other; no code of either side. */
 
 import type { LogLevel } from '../base/logger.ts';
+import type { ScriptMode } from '../base/script-mode.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
 import type { Http2Layer, MappingConfig } from '../config/config.ts';
 import type { Limits } from '../config/limits.ts';
@@ -87,8 +88,8 @@ export type ToWorker =
 
 /** Worker → supervisor. */
 export type FromWorker =
-  /** Connections are accepted from now on. */
-  | { readonly type: 'ready' }
+  /** Connections are accepted from now on. What the scripts are, in the order of the setup; undefined for a module. */
+  | { readonly type: 'ready'; readonly modes: readonly (ScriptMode | undefined)[] }
   /** The worker cannot start; the thread ends after this. */
   | { readonly type: 'failed'; readonly failure: Failure }
   | { readonly type: 'prepared'; readonly generation: number }

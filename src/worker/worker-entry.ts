@@ -53,7 +53,7 @@ try {
   const worker = new GatewayWorker(start, batch.write, post);
   await worker.start();
   port.on('message', (message: ToWorker) => void receive(worker, message));
-  post({ type: 'ready' });
+  post({ type: 'ready', modes: worker.modes });
 } catch (error) {
   post({ type: 'failed', failure: toFailure(error) });
 }

@@ -3,6 +3,7 @@ import { LuaMapping, loadLuaMapping } from '../api/lua-mapping.ts';
 import { assert } from '../base/assert.ts';
 import { Counters } from '../base/counters.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
+import type { ScriptMode } from '../base/script-mode.ts';
 import type { MappingConfig } from '../config/config.ts';
 import { FileSystem } from '../file/file-system.ts';
 import { ProcessTable } from '../file/process-table.ts';
@@ -104,6 +105,11 @@ export class GatewayWorker {
     // from here on the descriptors belong to the servers of this thread
     Atomics.store(new Int32Array(this.#start.descriptorsAdopted), 0, 1);
     await Promise.all(listeners.map(({ source }, i) => (frontEnds[i] as FrontEnd).listen(toTarget(source))));
+  }
+
+  /** What the scripts that serve are, in the order of the setup; undefined for a module. */
+  get modes(): (ScriptMode | undefined)[] {
+    return this.#mappings.map(modeOf);
   }
 
   /** Reload, first phase: loads everything beside what serves. Throws GatewayError, and then nothing has changed. */
@@ -223,9 +229,7 @@ export class GatewayWorker {
 
   #logModes(setup: WorkerSetup, loaded: readonly LoadedMapping[]): void {
     for (const [i, { prefix, script }] of setup.mappings.entries()) {
-      const mapping = loaded[i];
-      const mode = mapping instanceof LuaMapping ? mapping.mode : 'module';
-      this.#logger.info('Script loaded', { mapping: prefix, script, mode });
+      this.#logger.info('Script loaded', { mapping: prefix, script, mode: modeOf(loaded[i]) ?? 'module' });
     }
   }
 
@@ -244,6 +248,10 @@ export class GatewayWorker {
     if (this.#prepared !== undefined) closeAll(this.#prepared.mappings);
     this.#prepared = undefined;
   }
+}
+
+function modeOf(mapping: LoadedMapping | undefined): ScriptMode | undefined {
+  return mapping instanceof LuaMapping ? mapping.mode : undefined;
 }
 
 function closeAll(mappings: readonly LoadedMapping[]): void {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
+import { deadPort, plainUpstream } from '../support/upstream.ts';
 
 const SHORT = `function handle_request(method, path, body)
   if path == '/' then return 200, 'text/plain', 'Hello from luars!' end
@@ -117,6 +118,60 @@ test('R3: env shows the variables that are allowed', () => {
     `function handle_request() return 200, 'text/plain', tostring(env('LGATEWAY_TEST_SHOWN')) end`,
     async (harness) => assert.equal((await harness.request('/')).text, 'shown'),
     { rights: { variables: ['LGATEWAY_TEST_SHOWN'] } },
+  );
+});
+
+/** Asks `url` by http_get and says what came of it, joined by `|`: a table as its field x-kind. */
+const ASKING = (url: string): string => `function handle_request()
+  local out = table.pack(http_get('${url}'))
+  for i = 1, out.n do out[i] = type(out[i]) == 'table' and out[i]['x-kind'] or tostring(out[i]) end
+  return 200, 'text/plain', table.concat(out, '|')
+end`;
+
+test('R3: http_get gives body, status and fields, whatever the status and the bytes', async () => {
+  const bytes = Buffer.from(Array.from({ length: 256 }, (_, i) => i)).toString('latin1');
+  const upstream = await plainUpstream((request, response) => {
+    const status = Number((request.url ?? '').slice(1));
+    response.writeHead(status, { 'x-kind': 'real' }).end(Buffer.from(status === 204 ? '' : bytes, 'latin1'));
+  });
+  try {
+    for (const status of [200, 204, 404, 500]) {
+      await withScript(ASKING(`${upstream.url}/${status}`), async (harness) => {
+        const { text } = await harness.request('/');
+        assert.equal(text, `${status === 204 ? '' : bytes}|${status}|real`);
+        await harness.expectNothingOpen();
+      });
+    }
+  } finally {
+    await upstream.close();
+  }
+});
+
+test('R3: http_get gives nil and a message where nobody answers, and for what is no URL', async () => {
+  const refusing = `http://127.0.0.1:${await deadPort()}/`;
+  for (const [url, message] of Object.entries({
+    [refusing]: 'connect ECONNREFUSED',
+    'http://nowhere.invalid/': 'Cannot fetch',
+    'not a url': 'not a url',
+    'ftp://127.0.0.1/': 'ftp',
+  })) {
+    await withScript(ASKING(url), async (harness) => {
+      const { text } = await harness.request('/');
+      assert.match(text, /^nil\|http_get error: [^|]+$/);
+      assert.ok(text.includes(message), text);
+      await harness.expectNothingOpen();
+    });
+  }
+});
+
+test('R3: http_get without a URL, and while the script is loaded, is an error', async () => {
+  await withScript(`function handle_request() return http_get() end`, async (harness) => {
+    assert.equal((await harness.request('/')).status, 500);
+    assert.match(harness.log.join('\n'), /bad argument #1 to 'fetch' \(string expected, got nil\)/);
+  });
+  await assert.rejects(
+    ScriptHarness.load(`http_get('http://127.0.0.1:9/') function handle_request() end`),
+    /called outside of a request/,
   );
 });
 

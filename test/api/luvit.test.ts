@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ConnectionInfo, ExchangeSeries } from '../../src/http/exchange.ts';
+import type { ExchangeConnection, ExchangeSeries } from '../../src/http/exchange.ts';
 import { connectRaw } from '../support/raw-connection.ts';
 import { eventually, type HarnessOptions, ScriptHarness, turn } from '../support/script-harness.ts';
 
@@ -569,7 +569,7 @@ test('V1: a state that is closed leaves nothing at a connection that goes on', (
       cancelEnded: (ended) => listeners.delete(ended),
       finish: () => undefined,
     };
-    const exchange = harness.begin('/', { connection: { series } satisfies Partial<ConnectionInfo> });
+    const exchange = harness.begin('/', { connection: { series } satisfies Partial<ExchangeConnection> });
     await exchange.closed;
     assert.equal(listeners.size, 1);
     assert.equal(exchange.status, 200);

@@ -121,7 +121,9 @@ test('httpd.log() writes lines of its level with the id of the request', async (
 });
 
 test('httpd.log() works while a script is loaded, and cuts what is too long', async () => {
-  const harness = await ScriptHarness.load(`require 'httpd'.log('info', ('x'):rep(1000000))`);
+  const harness = await ScriptHarness.load(`require 'httpd'.log('info', ('x'):rep(1000000))`, {
+    mode: 'lhttpd',
+  });
   try {
     assert.equal(harness.log[0]?.length, 'info '.length + 64 * 1024 + ' mapping=/ request=undefined'.length);
   } finally {

@@ -281,7 +281,7 @@ async function withMapping(
   source: string,
   use: (mapping: LuaMapping, harness: ScriptHarness) => Promise<void>,
 ): Promise<void> {
-  const harness = await ScriptHarness.load('');
+  const harness = await ScriptHarness.load('', { mode: 'lhttpd' });
   harness.log.length = 0;
   harness.writeFile('timers.lua', `httpd = require 'httpd'\n${source}`);
   const mapping = new LuaMapping({

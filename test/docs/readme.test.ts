@@ -14,8 +14,10 @@ const DOCUMENTS = [
   'ARCHITECTURE.md',
   'CONTRIBUTING.md',
   'docs/api.md',
+  'docs/coming-from.md',
   'docs/command-line.md',
   'docs/embedding.md',
+  'docs/modes.md',
   'examples/embed/README.md',
   'examples/README.md',
 ];

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import koffi from 'koffi';
-import { createServer, GatewayError, Server, startGateway } from '../../src/index.ts';
+import { createServer, GatewayError, type GatewayMapping, Server, startGateway } from '../../src/index.ts';
 import { testCertificate } from '../support/certificate.ts';
 import { EmbeddedServer } from '../support/embedded-server.ts';
 import { connectH2, fetchH2 } from '../support/h2-client.ts';
@@ -76,12 +76,17 @@ test('A1: createServer() takes a module alone, a function, a Router, and mapping
     script,
     "local httpd = require 'httpd'\nhttpd.register_handler('/lua', function() httpd.write(nil, 'from Lua') end)\n",
   );
-  const mappings = [
+  const forced = join(folder, 'forced.lua');
+  writeFileSync(forced, "return function(method, path) return 200, 'text/plain', method .. path end\n");
+  const mappings: GatewayMapping[] = [
     { prefix: '/app', script },
+    // without its mode it would be an app of luvit's
+    { prefix: '/forced', script: forced, mode: 'luars' },
     { prefix: '/other', module: ANSWERS.href },
   ];
   await start(ANSWERS, { mappings, threads: 1 });
   assert.equal(await text(`${server?.url}/app/lua`), 'from Lua');
+  assert.equal(await text(`${server?.url}/forced/x`), 'GET/forced/x');
   assert.equal(await text(`${server?.url}/worker`), '1');
   // patterns are matched with the whole path
   assert.equal((await fetch(`${server?.url}/other/worker`)).status, 404);
@@ -175,6 +180,17 @@ test('A1: wrong options reject the start with a typed error', async () => {
     ],
     [
       createServer({ address: LOCAL, mappings: [{ prefix: '/../a', module: ANSWERS }] }).start(),
+      'LGW_CONFIG',
+    ],
+    [createServer({ address: LOCAL, http2: 'other' as 'own' }, ANSWERS).start(), 'LGW_CONFIG'],
+    [createServer({ address: LOCAL, limits: { bodyBytesMax: -1 } }, ANSWERS).start(), 'LGW_CONFIG'],
+    [createServer({ address: LOCAL, limits: { timeLimitMs: Number.NaN } }, ANSWERS).start(), 'LGW_CONFIG'],
+    [createServer({ address: LOCAL, limits: { other: 1 } as object }, ANSWERS).start(), 'LGW_CONFIG'],
+    [
+      createServer({
+        address: LOCAL,
+        mappings: [{ prefix: '/', script: 'app.lua', mode: 'other' as 'luars' }],
+      }).start(),
       'LGW_CONFIG',
     ],
   ];

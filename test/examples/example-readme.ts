@@ -1,7 +1,8 @@
-/** Reads the README of an example: the line that serves it, and the lines that ask for it with their answers. */
+/** Reads the README of an example: the lines that serve its scripts, and those that ask for them with their answers. */
 import { readFileSync } from 'node:fs';
 
-export interface ExampleReadme {
+/** What one command serves, and what it answers. */
+export interface ExampleServing {
   /** Words after `npm start --`. */
   readonly serve: readonly string[];
   readonly steps: readonly ExampleStep[];
@@ -13,22 +14,26 @@ export interface ExampleStep {
   readonly answer: string;
 }
 
-export function readExampleReadme(file: string): ExampleReadme {
+export function readExampleReadme(file: string): readonly [ExampleServing, ...ExampleServing[]] {
   const blocks = [...readFileSync(file, 'utf8').matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(
     ([, language = '', text = '']) => ({ language, text }),
   );
-  const [first, ...rest] = blocks;
-  const serve = /^npm start -- (.*)\n$/.exec(first?.text ?? '')?.[1];
-  if (serve === undefined) throw new Error(`${file} does not begin with a line "npm start -- …"`);
-  const steps: ExampleStep[] = [];
-  for (let i = 0; i < rest.length; i += 2) {
-    const [command, answer] = [rest[i], rest[i + 1]];
-    if (command?.language !== 'sh' || answer?.language !== 'text') {
-      throw new Error(`${file}: a block of sh has to be followed by one of text`);
+  const servings: { serve: readonly string[]; steps: ExampleStep[] }[] = [];
+  while (blocks.length > 0) {
+    const [command, answer] = [blocks.shift(), blocks[0]];
+    const [, words] = /^npm start -- (.*)\n$/.exec(command?.text ?? '') ?? [];
+    if (words !== undefined) {
+      servings.push({ serve: words.split(' '), steps: [] });
+      continue;
     }
-    steps.push({ command: command.text.trimEnd(), answer: answer.text });
+    if (command?.language !== 'sh' || answer?.language !== 'text')
+      throw new Error(`${file}: a block of sh has to be followed by one of text`);
+    servings.at(-1)?.steps.push({ command: command.text.trimEnd(), answer: answer.text });
+    blocks.shift();
   }
-  return { serve: serve.split(' '), steps };
+  const [first, ...rest] = servings;
+  if (first === undefined) throw new Error(`${file} has no line "npm start -- …"`);
+  return [first, ...rest];
 }
 
 /**

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import { GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
 import { runShell } from '../support/run-shell.ts';
-import { type ExampleReadme, matchesAnswer, readExampleReadme } from './example-readme.ts';
+import { type ExampleServing, matchesAnswer, readExampleReadme } from './example-readme.ts';
 
 const EXAMPLES = join(PACKAGE_ROOT, 'examples');
 const CERTIFICATE = 'certs/development/certificate.pem';
@@ -24,15 +24,17 @@ before(() => {
   mkdirSync(dirname(folder.file(CERTIFICATE)), { recursive: true });
   copyFileSync(folder.certificate, folder.file(CERTIFICATE));
   writeFileSync(folder.file('photo.jpg'), randomBytes(PHOTO_BYTES));
+  // the top of the checkout has one
+  copyFileSync(join(PACKAGE_ROOT, 'README.md'), folder.file('README.md'));
 });
 after(async () => {
   await Promise.all(running.map((one) => one.stop()));
   folder.remove();
 });
 
-/** Serves what the README says, from an empty folder. */
-async function serve(readme: ExampleReadme): Promise<GatewayProcess> {
-  const words = readme.serve.map((word) => (word.startsWith('examples/') ? join(PACKAGE_ROOT, word) : word));
+/** Serves what the README says, from a folder of the test's own. */
+async function serve({ serve: given }: ExampleServing): Promise<GatewayProcess> {
+  const words = given.map((word) => (word.startsWith('examples/') ? join(PACKAGE_ROOT, word) : word));
   const rest = ['-a', '127.0.0.1', '-p', '0', '-w', '1', '-c', folder.certificate, '-k', folder.key];
   const gateway = new GatewayProcess(folder, [...words, ...rest], { cwd: folder.path });
   running.push(gateway);
@@ -43,24 +45,25 @@ async function serve(readme: ExampleReadme): Promise<GatewayProcess> {
 const PROGRAMS = 'embed';
 
 for (const name of names.filter((one) => one !== PROGRAMS)) {
-  describe(`examples/${name}`, () => {
-    const readme = readExampleReadme(join(EXAMPLES, name, 'README.md'));
-    let gateway: GatewayProcess;
-    before(async () => {
-      gateway = await serve(readme);
-    });
-    after(() => gateway.stop());
-
-    assert.ok(readme.steps.length > 0, `${name} shows no request`);
-    for (const { command, answer } of readme.steps) {
-      test(`examples/${name} answers: ${command}`, async () => {
-        const line = command.replaceAll('localhost:8443', `localhost:${gateway.port}`);
-        const { stdout, stderr } = await runShell(line, folder.path);
-        const text = stdout.toString('utf8');
-        assert.ok(matchesAnswer(text, answer), `${line}\n${text}\n${stderr}\nexpected: ${answer}`);
+  for (const serving of readExampleReadme(join(EXAMPLES, name, 'README.md'))) {
+    describe(`examples/${name} with ${serving.serve.join(' ')}`, () => {
+      let gateway: GatewayProcess;
+      before(async () => {
+        gateway = await serve(serving);
       });
-    }
-  });
+      after(() => gateway.stop());
+
+      assert.ok(serving.steps.length > 0, `${name} shows no request`);
+      for (const { command, answer } of serving.steps) {
+        test(`examples/${name} answers: ${command}`, async () => {
+          const line = command.replaceAll('localhost:8443', `localhost:${gateway.port}`);
+          const { stdout, stderr } = await runShell(line, folder.path);
+          const text = stdout.toString('utf8');
+          assert.ok(matchesAnswer(text, answer), `${line}\n${text}\n${stderr}\nexpected: ${answer}`);
+        });
+      }
+    });
+  }
 }
 
 test('Every example is named in examples/README.md, and that names no other', () => {
@@ -68,19 +71,23 @@ test('Every example is named in examples/README.md, and that names no other', ()
   assert.deepEqual(listed.map(([, name]) => name).sort(), [...names].sort());
 });
 
-test('The first comment of each script shows a line of its README', () => {
+test('The README of each example serves each of its scripts, whose first comment shows one of its lines', () => {
   for (const name of names.filter((one) => one !== 'lhttpd' && one !== PROGRAMS)) {
-    const [, line = ''] = readFileSync(join(EXAMPLES, name, 'script.lua'), 'utf8').split('\n');
-    const { steps } = readExampleReadme(join(EXAMPLES, name, 'README.md'));
-    assert.ok(
-      steps.some(({ command }) => `-- ${command}` === line),
-      `examples/${name}/script.lua: "${line}"`,
-    );
+    const servings = readExampleReadme(join(EXAMPLES, name, 'README.md'));
+    for (const script of readdirSync(join(EXAMPLES, name)).filter((file) => file.endsWith('.lua'))) {
+      const file = join('examples', name, script);
+      const serving = servings.find(({ serve: words }) => words.includes(file));
+      const [, line = ''] = readFileSync(join(PACKAGE_ROOT, file), 'utf8').split('\n');
+      assert.ok(
+        serving?.steps.some(({ command }) => `-- ${command}` === line),
+        `${file}: "${line}"`,
+      );
+    }
   }
 });
 
 test('The upload example stores the bytes it was sent, both ways', async () => {
-  const gateway = await serve(readExampleReadme(join(EXAMPLES, 'upload', 'README.md')));
+  const gateway = await serve(readExampleReadme(join(EXAMPLES, 'upload', 'README.md'))[0]);
   const options = `-sS --cacert ${folder.certificate} --data-binary @photo.jpg`;
   await runShell(`curl ${options} https://localhost:${gateway.port}/upload`, folder.path);
   await runShell(`curl ${options} --http1.1 https://localhost:${gateway.port}/stream`, folder.path);
@@ -90,14 +97,14 @@ test('The upload example stores the bytes it was sent, both ways', async () => {
 });
 
 test('The download example sends its own bytes', async () => {
-  const gateway = await serve(readExampleReadme(join(EXAMPLES, 'file-download', 'README.md')));
+  const gateway = await serve(readExampleReadme(join(EXAMPLES, 'file-download', 'README.md'))[0]);
   const url = `https://localhost:${gateway.port}/file`;
   const { stdout } = await runShell(`curl -sS --cacert ${folder.certificate} ${url}`, folder.path);
   assert.ok(stdout.equals(readFileSync(join(EXAMPLES, 'file-download', 'script.lua'))));
 });
 
 test('An error in the middle of an answer lets no client take it for the whole', async () => {
-  const gateway = await serve(readExampleReadme(join(EXAMPLES, 'error', 'README.md')));
+  const gateway = await serve(readExampleReadme(join(EXAMPLES, 'error', 'README.md'))[0]);
   for (const option of ['--http2', '--http1.1']) {
     const line = `curl -sS ${option} --cacert ${folder.certificate} https://localhost:${gateway.port}/middle`;
     const { code, stdout } = await runShell(line, folder.path);

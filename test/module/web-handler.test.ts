@@ -56,6 +56,7 @@ test('A4: a handler sees method, URL, headers and connection of the request', as
       body: request.body === null,
       version: context.version,
       peer: context.connection.peerAddress,
+      known: Object.keys(context.connection),
       prefix: context.prefix,
       workerId: context.workerId,
     });
@@ -66,6 +67,16 @@ test('A4: a handler sees method, URL, headers and connection of the request', as
     agent: 'Curious/1',
     body: true,
     peer: '127.0.0.1',
+    // undefined is not in JSON, but among the keys
+    known: [
+      'peerAddress',
+      'peerPort',
+      'localAddress',
+      'localPort',
+      'tlsProtocol',
+      'tlsCipher',
+      'tlsServerName',
+    ],
     prefix: '/',
     workerId: 0,
   };

@@ -22,7 +22,7 @@ test('gatewayBanner() names the address, the workers and the scripts', () => {
   );
 });
 
-test('gatewayBanner() shows the modes that were given', () => {
+test('gatewayBanner() shows the modes of scripts', () => {
   const mappings = [
     { prefix: '/', script: 'site.lua', mode: 'luvit' },
     { prefix: '/app', script: 'app.lua' },

@@ -91,7 +91,7 @@ async function serve(): Promise<void> {
     start.listeners.map(({ source }, i) => listen(i === 0 ? server : createServer(answer), source)),
   );
   post({ type: 'log', lines: [`worker ${start.workerId} listens`] });
-  post({ type: 'ready' });
+  post({ type: 'ready', modes: [] });
 }
 
 if (current.text === 'hang') setTimeout(() => undefined, FOR_EVER_MS);

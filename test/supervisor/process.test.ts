@@ -169,6 +169,10 @@ test('lgateway keeps the old scripts when a new one is broken, and says why', as
   writeFileSync(script, 'local x = = 1');
   gateway.child.kill('SIGHUP');
   await gateway.until(() => /Reload refused.*app\.lua:1:/.test(gateway.stderr));
+  // as an editor leaves it for a moment
+  writeFileSync(script, '');
+  gateway.child.kill('SIGHUP');
+  await gateway.until(() => /Reload refused.*neither registers a handler/.test(gateway.stderr));
   for (let i = 0; i < 10; i++) assert.match((await gateway.ask('/')).body, /^one [12]$/);
 });
 
@@ -286,9 +290,12 @@ test('lgateway with a broken script ends with 1, file, line and traceback', asyn
   assert.ok(!existsSync(pidFile));
 });
 
-test('lgateway with a missing script or key ends with 1 and names the file', async () => {
+test('lgateway with a missing or wrong script or key ends with 1 and says what is wrong with it', async () => {
   for (const [words, wanted] of [
     [['-l', '/', folder.file('none.lua')], /none\.lua/],
+    [['-l', '/', folder.path], /cannot read .*: Is a directory/],
+    [['--mode', 'luvit'], /the script returns no app: a function\(read, write\) or function\(request\)/],
+    [['--mode', 'luars'], /the script neither returns a function nor defines handle_request/],
     [['-k', folder.file('none.pem')], /none\.pem/],
   ] as const) {
     const gateway = serve(...words);

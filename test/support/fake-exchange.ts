@@ -2,8 +2,8 @@
 import { ByteQueue } from '../../src/base/byte-queue.ts';
 import { GatewayError } from '../../src/base/errors.ts';
 import type {
-  ConnectionInfo,
   Exchange,
+  ExchangeConnection,
   Fields,
   Protocol,
   PushPromise,
@@ -25,7 +25,7 @@ export interface FakeRequest {
   readonly drains?: boolean;
   readonly canPush?: boolean;
   /** What differs from the usual connection. */
-  readonly connection?: Partial<ConnectionInfo>;
+  readonly connection?: Partial<ExchangeConnection>;
 }
 
 export class FakeBody implements RequestBody {
@@ -70,7 +70,7 @@ export class FakeBody implements RequestBody {
   }
 }
 
-const CONNECTION: ConnectionInfo = {
+const CONNECTION: ExchangeConnection = {
   peerAddress: '192.0.2.7',
   peerPort: 50123,
   localAddress: '192.0.2.1',
@@ -89,7 +89,7 @@ export class FakeExchange implements Exchange {
   readonly scheme = 'https';
   readonly authority: string;
   readonly fields: Fields;
-  readonly connection: ConnectionInfo;
+  readonly connection: ExchangeConnection;
   readonly identity: RequestIdentity = { memo: undefined };
   readonly body: FakeBody = new FakeBody();
   readonly pushed = false;

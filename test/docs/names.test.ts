@@ -1,0 +1,49 @@
+/** What the documents call by name is there: functions of httpd, and exports of the package. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
+import * as gateway from '../../src/index.ts';
+import { ScriptHarness } from '../support/script-harness.ts';
+
+const DOCUMENTS = [
+  'README.md',
+  ...readdirSync(join(PACKAGE_ROOT, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => join('docs', name)),
+];
+
+function read(document: string): string {
+  return readFileSync(join(PACKAGE_ROOT, document), 'utf8');
+}
+
+test('Every httpd.name in the documents is a name of the module', async () => {
+  const names = DOCUMENTS.flatMap((document) =>
+    [...read(document).matchAll(/\bhttpd((?:\.[a-z_]+)+)/g)].map(([, path = '']) => path.slice(1)),
+  );
+  assert.ok(names.length > 100, 'the pattern finds them');
+  const harness = await ScriptHarness.run(`
+    for path in httpd.read(nil, 'a'):gmatch('%S+') do
+      local value = httpd
+      for name in path:gmatch('[^.]+') do value = value[name] end
+      if value == nil then say(path) end
+    end
+    say('looked up')`);
+  const text = await harness.output({ method: 'POST', body: [...new Set(names)].join(' ') });
+  await harness.close();
+  assert.equal(text, 'looked up\n');
+});
+
+test('Every name the documents import from lgateway is exported', () => {
+  let count = 0;
+  for (const document of DOCUMENTS) {
+    for (const [, names = ''] of read(document).matchAll(/^import \{ (.*) \} from 'lgateway';$/gm)) {
+      for (const name of names.split(', ')) {
+        assert.ok(name in gateway, `${document}: ${name}`);
+        count += 1;
+      }
+    }
+  }
+  assert.ok(count > 0, 'the pattern finds them');
+});

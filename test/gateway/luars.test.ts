@@ -1,0 +1,292 @@
+/** Scripts of luars' shape in the real program: over all workers, over both protocols, and with real servers to ask. */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { get, type RequestListener } from 'node:http';
+import { join } from 'node:path';
+import { afterEach, test } from 'node:test';
+import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
+import { parseCommandLine } from '../../src/config/parse-command-line.ts';
+import { GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
+import { askSession, PROTOCOLS, promptly, TestGateway } from '../support/test-gateway.ts';
+import { deadPort, plainUpstream, rawUpstream, type Upstream } from '../support/upstream.ts';
+
+const EXAMPLE = readFileSync(join(PACKAGE_ROOT, 'examples', 'luars', 'script.lua'), 'utf8');
+/** What the example's /fetch asks. */
+const FETCHED = 'http://httpbin.org/get';
+const COUNTER = `local count = 0
+function handle_request(method, path, body)
+    count = count + 1
+    return 200, 'text/plain', require 'httpd'.worker.id .. ' ' .. count
+end`;
+const WORKERS = 4;
+/** Connections opened at the same time; the kernel gives each to a worker that has nothing to do. */
+const CROWD = 40;
+const ROUNDS_MAX = 50;
+const SLEEPERS = 100;
+/** As long as a tenth of the sleepers would take one after the other. */
+const SLEEPERS_MAX_MS = 10_000;
+
+const ends: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+/** The program with one script under /, given by --script. */
+async function serve(
+  source: string,
+  { workers = 1, words = [] }: { readonly workers?: number; readonly words?: readonly string[] } = {},
+): Promise<TestGateway> {
+  const gateway = await TestGateway.start(
+    {},
+    {
+      workers,
+      words: ['--script', '$FOLDER/handler.lua', ...words],
+      prepare: (folder) => writeFileSync(folder.file('handler.lua'), source),
+    },
+  );
+  ends.push(() => gateway.stop());
+  return gateway;
+}
+
+/** The example, whose /fetch asks another server than the one it names. */
+function serveExample(url: string, words: readonly string[] = []): Promise<TestGateway> {
+  assert.ok(EXAMPLE.includes(`http_get('${FETCHED}')`));
+  return serve(EXAMPLE.replace(FETCHED, url), { words });
+}
+
+async function upstream(listener: RequestListener): Promise<Upstream> {
+  const server = await plainUpstream(listener);
+  ends.push(() => server.close());
+  return server;
+}
+
+/** One request without TLS, over a connection of its own. */
+function askCleartext(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    get({ host: '127.0.0.1', port, agent: false }, (response) => {
+      let body = '';
+      response.setEncoding('latin1').on('data', (text: string) => {
+        body += text;
+      });
+      response.on('end', () => resolve(body));
+    }).on('error', reject);
+  });
+}
+
+test('R4: four workers answer, and each has a state that counts by itself', async () => {
+  const gateway = await serve(COUNTER, { workers: WORKERS });
+  const counts = new Map<string, number[]>();
+  for (let round = 0; round < ROUNDS_MAX && counts.size < WORKERS; round++) {
+    const protocol = PROTOCOLS[round % 2] ?? 'h1';
+    const crowd = Array.from({ length: CROWD }, (_, i) => gateway.ask(protocol, `/any/path/${i}`));
+    for (const { status, text } of await Promise.all(crowd)) {
+      const [worker = '', count] = text.split(' ');
+      assert.equal(status, 200, text);
+      counts.set(worker, [...(counts.get(worker) ?? []), Number(count)]);
+    }
+  }
+  assert.deepEqual([...counts.keys()].sort(), ['1', '2', '3', '4']);
+  for (const [worker, seen] of counts) {
+    const sorted = seen.sort((a, b) => a - b);
+    assert.deepEqual(
+      sorted,
+      sorted.map((_, i) => i + 1),
+      `worker ${worker} counts from 1 and leaves nothing out`,
+    );
+  }
+});
+
+test('R4: a connection that is kept reaches one state, whose count goes on', async () => {
+  const gateway = await serve(COUNTER, { workers: 2 });
+  const session = await gateway.session();
+  const texts: string[] = [];
+  for (let i = 0; i < 5; i++) texts.push((await askSession(session, '/')).text);
+  const [worker] = (texts[0] ?? '').split(' ');
+  assert.deepEqual(
+    texts,
+    texts.map((_, i) => `${worker} ${i + 1}`),
+  );
+});
+
+for (const [spelling, names] of Object.entries({
+  '--port, --workers and --script': ['--port', '--workers', '--script'],
+  '-p, -w and -s': ['-p', '-w', '-s'],
+})) {
+  test(`R4: ${spelling} are understood, and the mode is told`, async () => {
+    const folder = new GatewayFolder();
+    ends.push(async () => folder.remove());
+    const script = folder.file('handler.lua');
+    writeFileSync(script, EXAMPLE);
+    const [port = '', workers = '', file = ''] = names;
+    const tls = ['-c', folder.certificate, '-k', folder.key, '-a', '127.0.0.1'];
+    const words = [port, '0', workers, '3', file, script, '--mode', 'luars', ...tls];
+    const gateway = new GatewayProcess(folder, words);
+    ends.push(() => gateway.stop());
+    await gateway.ready();
+    assert.deepEqual(await gateway.ask('/'), { status: 200, body: 'Hello from luars!' });
+    assert.match(gateway.stdout, /with 3 workers\n {2}\/ {2}.*handler\.lua \(luars\)/);
+    await gateway.until(() => /Script loaded .*mode=luars/.test(gateway.stderr));
+  });
+}
+
+test('R4: the mode of each script is shown at the start, whether it was found or given', async () => {
+  const gateway = await TestGateway.start(
+    {
+      '/': "require 'httpd'.register_handler('/', function() end)",
+      '/luars': COUNTER,
+      '/luvit': 'return function(read, write) end',
+      '/given': 'return function(method, path) return 200 end',
+    },
+    { words: ['--mode', '/given=luars'] },
+  );
+  ends.push(() => gateway.stop());
+  const shown = [...gateway.process.stdout.matchAll(/^ {2}(\/\S*) .*script-\d\.lua \((\w+)\)$/gm)];
+  assert.deepEqual(
+    shown.map(([, prefix, mode]) => [prefix, mode]),
+    [
+      ['/', 'lhttpd'],
+      ['/luars', 'luars'],
+      ['/luvit', 'luvit'],
+      ['/given', 'luars'],
+    ],
+  );
+});
+
+test('R4: without --port it is 8443, with TLS; --http adds the listener without TLS that luars has', async () => {
+  const result = await parseCommandLine(['--script', 'handler.lua'], { columns: 80, shell: '' });
+  assert(result.kind === 'run');
+  assert.deepEqual(result.config.listen, { address: undefined, port: 8443 });
+  assert.equal(result.config.cleartext, undefined);
+  const gateway = await serve(COUNTER, { words: ['--http', '127.0.0.1:0'] });
+  const [, port] = /http:\/\/127\.0\.0\.1:(\d+)\//.exec(gateway.process.stdout) ?? [];
+  assert.equal(await askCleartext(Number(port)), '1 1');
+  assert.equal((await gateway.ask('h1', '/')).text, '1 2');
+});
+
+test('R5: /, /time, /echo, /sleep and everything else answer as the example of luars does', async () => {
+  const gateway = await serveExample(FETCHED);
+  for (const protocol of PROTOCOLS) {
+    const ask = gateway.ask.bind(gateway, protocol);
+    const home = await ask('/');
+    assert.deepEqual(
+      [home.status, home.headers['content-type'], home.headers['content-length'], home.text],
+      [200, 'text/plain', '17', 'Hello from luars!'],
+    );
+    const before = Math.floor(Date.now() / 1000) * 1000;
+    const time = await ask('/time');
+    assert.match(time.text, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
+    const told = new Date(time.text.replace(' ', 'T')).getTime();
+    assert.ok(told >= before && told <= Date.now(), time.text);
+    const bytes = Buffer.from(Array.from({ length: 70_000 }, (_, i) => i % 256));
+    const echo = await ask('/echo', { method: 'POST', body: bytes });
+    assert.deepEqual([echo.status, echo.headers['content-type']], [200, 'text/plain']);
+    assert.ok(echo.body.equals(bytes), 'all bytes come back, beyond the 64 KiB of luars too');
+    assert.equal((await ask('/echo?x=1', { method: 'POST', body: '' })).text, '');
+    const begun = performance.now();
+    assert.equal((await ask('/sleep')).text, 'Slept for 1 second');
+    assert.ok(performance.now() - begun >= 990);
+    for (const path of ['/nothing', '/echo', '/time/', '//']) {
+      const missing = await ask(path);
+      assert.deepEqual(
+        [missing.status, missing.headers['content-type'], missing.text],
+        [404, 'text/plain', 'Not Found'],
+        path,
+      );
+    }
+  }
+  await gateway.untilIdle();
+});
+
+test('R5: a hundred requests to /sleep take about as long as one, and hold up neither / nor /time', async () => {
+  const gateway = await serveExample(FETCHED);
+  const session = await gateway.session();
+  const begun = performance.now();
+  const sleepers = Array.from({ length: SLEEPERS }, () => askSession(session, '/sleep'));
+  let awake = 0;
+  for (const sleeper of sleepers) void sleeper.then(() => awake++);
+  for (const path of ['/', '/time', '/nothing']) await askSession(session, path);
+  assert.equal(awake, 0, 'the others were answered first');
+  assert.equal((await promptly(gateway.ask('h1', '/'))).status, 200);
+  for (const { text } of await Promise.all(sleepers)) assert.equal(text, 'Slept for 1 second');
+  const took = performance.now() - begun;
+  assert.ok(took < SLEEPERS_MAX_MS, `${took} ms`);
+  await gateway.untilIdle();
+});
+
+test('R5: /fetch gives what a server answers as JSON, whatever its status and its bytes', async () => {
+  const bytes = Buffer.from(Array.from({ length: 256 * 1024 }, (_, i) => (i * 7) % 256));
+  const server = await upstream((request, response) => {
+    const answers: Record<string, () => void> = {
+      '/get': () => response.end(JSON.stringify({ url: request.url, method: request.method })),
+      '/broken': () => response.writeHead(500).end('{"error":"broken"}'),
+      '/bytes': () => response.end(bytes),
+      '/empty': () => response.writeHead(204).end(),
+      '/moved': () => response.writeHead(302, { location: '/get' }).end(),
+    };
+    answers[request.url ?? '']?.();
+  });
+  const expected: Record<string, Buffer | string> = {
+    '/get': '{"url":"/get","method":"GET"}',
+    '/broken': '{"error":"broken"}',
+    '/bytes': bytes,
+    '/empty': '',
+    '/moved': '{"url":"/get","method":"GET"}',
+  };
+  for (const [path, body] of Object.entries(expected)) {
+    const gateway = await serveExample(server.url + path);
+    for (const protocol of PROTOCOLS) {
+      const answer = await gateway.ask(protocol, '/fetch');
+      assert.deepEqual([answer.status, answer.headers['content-type']], [200, 'application/json'], path);
+      assert.ok(answer.body.equals(Buffer.from(body as string)), path);
+    }
+    await gateway.untilCounters((now) => now.fetches === 0, 'no fetch is left');
+    await gateway.stop();
+  }
+});
+
+test('R5: /fetch of a server that refuses, breaks off or speaks no HTTP is answered with 502 and the reason', async () => {
+  const talk = async (answer: string): Promise<string> => {
+    const server = await rawUpstream((socket) => socket.once('data', () => socket.end(answer)));
+    ends.push(() => server.close());
+    return server.url;
+  };
+  const reasons: readonly (readonly [url: string, reason: RegExp])[] = [
+    [`http://127.0.0.1:${await deadPort()}`, /ECONNREFUSED/],
+    [await talk('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\ncut short'), /closed|ended/],
+    [await talk('220 mail.example ESMTP\r\n'), /Cannot fetch/],
+  ];
+  for (const [url, reason] of reasons) {
+    const gateway = await serveExample(`${url}/get`);
+    const answer = await gateway.ask('h2', '/fetch');
+    assert.deepEqual([answer.status, answer.headers['content-type']], [502, 'text/plain']);
+    assert.match(answer.text, /^http_get error: /);
+    assert.match(answer.text, reason);
+    assert.equal((await gateway.ask('h1', '/')).status, 200);
+    await gateway.untilIdle();
+    await gateway.stop();
+  }
+});
+
+test('R5: /fetch waits for a slow server without holding up /, and ends at the time limit with one that is silent', async () => {
+  let release = (): void => undefined;
+  const server = await upstream((_, response) => {
+    release = () => response.end('{"slow":true}');
+  });
+  const patient = await serveExample(`${server.url}/get`);
+  const slow = patient.ask('h1', '/fetch');
+  await patient.untilCounters(
+    (now) => now.fetches === 1 && server.connections() === 1,
+    'the server is asked',
+  );
+  for (const protocol of PROTOCOLS) assert.equal((await promptly(patient.ask(protocol, '/'))).status, 200);
+  release();
+  assert.equal((await slow).text, '{"slow":true}');
+
+  const limited = await serveExample(`${server.url}/get`, ['--time-limit', '0.2']);
+  const silent = await promptly(limited.ask('h2', '/fetch'));
+  assert.equal(silent.status, 500);
+  await limited.untilLog(/Time limit reached.*limit=time limitMs=200/s);
+  assert.equal((await limited.ask('h1', '/')).status, 200);
+  await limited.untilIdle();
+  await limited.untilCounters((now) => now.fetches === 0, 'the fetch has ended with its request');
+});
