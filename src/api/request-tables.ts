@@ -10,6 +10,7 @@ import type { Route } from '../http/handler.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { Reference, State } from '../lua/state.ts';
+import { TableCopier } from '../lua/table-copy.ts';
 import { factsOf, packRequest, type RequestFacts, unpackRequest } from './request-facts.ts';
 
 /** What is the same for all requests of a mapping. */
@@ -60,6 +61,7 @@ class RequestMemo {
 export class RequestTables {
   readonly #state: State;
   readonly #facts: MappingFacts;
+  readonly #copier: TableCopier;
   #last: { readonly packed: string; readonly facts: RequestFacts } | undefined;
   /** Look-ups in tables of the last request that were answered without filling them. */
   #peeks = 0;
@@ -72,6 +74,7 @@ export class RequestTables {
   constructor(state: State, facts: MappingFacts) {
     this.#state = state;
     this.#facts = facts;
+    this.#copier = new TableCopier(state);
     this.#headerMetatables = {
       https: this.#createHeaderMetatable('https'),
       http: this.#createHeaderMetatable('http'),
@@ -169,13 +172,9 @@ export class RequestTables {
   #copyTemplate(L: LuaThread, argument: 0 | 1): void {
     const { exports: x } = this.#state;
     if (x.lua_rawgetp(L, -2, argument + 1) !== LUA_TYPE.table) throw new LuaError(NO_FACTS);
-    x.lua_pushnil(L);
-    while (x.lua_next(L, -2) !== 0) {
-      // table, template, key, value
-      x.lua_pushvalue(L, -2);
-      x.lua_rotate(L, -2, 1);
-      x.lua_rawset(L, -5);
-    }
+    x.lua_rotate(L, -2, 1);
+    this.#copier.copy(L);
+    x.lua_rotate(L, -2, 1);
     this.#state.pop(L);
   }
 
