@@ -134,17 +134,20 @@ test('A handler that sends nothing is 500, and the log names it', async () => {
 });
 
 test('A handler that fails in the middle, or writes less than it declared, cuts its answer', async () => {
-  for (const path of ['/late', '/short'])
-    for (const protocol of PROTOCOLS) {
-      const { status, cut } = await gateway.ask(protocol, path);
-      // as long as nothing was sent the whole answer becomes an error page
-      assert.deepEqual([status, cut], path === '/late' ? [200, true] : [500, false], `${protocol} ${path}`);
-    }
+  // as long as nothing was sent the whole answer becomes an error page
+  for (const protocol of PROTOCOLS) {
+    const { status, cut } = await gateway.ask(protocol, '/short');
+    assert.deepEqual([status, cut], [500, false], protocol);
+  }
+  const { status, cut } = await gateway.ask('h1', '/late');
+  assert.deepEqual([status, cut], [200, true]);
+  // over HTTP/2 node's client may keep a head to itself that is followed by a reset
   const wire = new WireClient(await gateway.connect('h2'));
   wire.windowUpdate(0, 1_000_000);
   wire.request(1, '/late');
   wire.windowUpdate(1, 1_000_000);
-  assert.equal((await wire.response(1)).resetCode, INTERNAL_ERROR);
+  const late = await wire.response(1);
+  assert.deepEqual([late.status, late.resetCode], [200, INTERNAL_ERROR]);
   wire.request(3, '/ignore');
   assert.equal((await wire.response(3)).body.toString(), 'ignored');
   wire.destroy();

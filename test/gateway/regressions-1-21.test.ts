@@ -230,16 +230,16 @@ regression(
   'A Lua error after the head cuts the answer visibly',
   `${OK}httpd.write(nil, string.rep('x', 100000))\nerror('too late')`,
   async (gateway, path) => {
-    for (const protocol of PROTOCOLS) {
-      const answer = await gateway.ask(protocol, path);
-      assert.deepEqual([answer.status, answer.cut], [200, true], protocol);
-    }
+    const answer = await gateway.ask('h1', path);
+    assert.deepEqual([answer.status, answer.cut], [200, true]);
+    // node's client may keep a head to itself that is followed by a reset
     const wire = new WireClient(await gateway.connect('h2'));
     wire.windowUpdate(0, 1_000_000);
     wire.windowUpdate(0, 1_000_000);
     wire.request(1, path);
     wire.windowUpdate(1, 1_000_000);
-    assert.equal((await wire.response(1)).resetCode, INTERNAL_ERROR);
+    const { status, resetCode } = await wire.response(1);
+    assert.deepEqual([status, resetCode], [200, INTERNAL_ERROR]);
     wire.request(3, '/12');
     assert.equal((await wire.response(3)).status, 200);
     wire.destroy();
