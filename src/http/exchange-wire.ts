@@ -35,6 +35,11 @@ export interface ExchangeWire {
   sendInformational(status: number, fields: Fields): void;
   sendHead(head: ResponseHead, chunk: Chunk | undefined, last: boolean): boolean;
   sendChunk(chunk: Chunk, last: boolean): boolean;
+  /**
+   * Sends a copy of at most CHUNK_BYTES_MAX bytes that stay the caller's, if they can go at once; false: nothing was done,
+   * and they have to be sent as a chunk.
+   */
+  sendCopy?(bytes: Uint8Array): boolean;
   /** Ends the response. */
   sendEnd(trailers: Fields | undefined): void;
   /** Breaks the response off so that the client sees it. */

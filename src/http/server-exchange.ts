@@ -1,6 +1,7 @@
 /** The one Exchange behind every protocol: order of calls, buffering, lengths, aborts; wires do the writing. */
 import { assert } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
+import { CHUNK_BYTES_MAX } from './chunk-pool.ts';
 import { errorPage } from './error-response.ts';
 import type {
   Exchange,
@@ -209,10 +210,19 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
       return true;
     }
     this.bytesWritten += accepted.length;
+    if (accepted.length === CHUNK_BYTES_MAX && this.#sendNow(accepted)) return true;
     if (owned) this.#buffer.appendOwned(accepted);
     else this.#buffer.append(accepted);
     if (this.#buffer.length >= this.#wire.bufferBytesMax) this.#pump();
     return this.#buffer.length < this.#wire.bufferBytesMax;
+  }
+
+  /** A full chunk with nothing before it need not be kept, if the wire takes it. */
+  #sendNow(bytes: Uint8Array): boolean {
+    if (this.#state !== HEAD_SENT || this.#blocked || this.#buffer.length > 0) return false;
+    if (this.#wire.sendCopy?.(bytes) !== true) return false;
+    this.#settings.counters.add('bytesSentTotal', bytes.length);
+    return true;
   }
 
   whenDrained(drained: () => void): void {

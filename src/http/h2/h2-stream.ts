@@ -135,6 +135,14 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     return this.#isDone() || this.#give(chunk, last);
   }
 
+  sendCopy(bytes: Uint8Array): boolean {
+    const size = bytes.length;
+    if (this.#isDone() || !this.#takesNow(size)) return false;
+    this.sendWindow -= size;
+    this.#session.output.data(this.id, bytes, 0, size, false);
+    return true;
+  }
+
   sendEnd(trailers: Fields | undefined): void {
     if (this.#isDone()) return;
     this.#trailers = trailers;
@@ -287,16 +295,22 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     return this.#state >= HALF_CLOSED_LOCAL;
   }
 
-  #give(chunk: Chunk, last: boolean): boolean {
-    const output = this.#session.output;
-    const size = chunk.length;
-    if (
+  /** True when a frame of this size can go at once. */
+  #takesNow(size: number): boolean {
+    const { output } = this.#session;
+    return (
       this.#queuedBytes === 0 &&
       size <= this.sendWindow &&
       size <= output.sendWindow &&
       size <= FRAME_PAYLOAD_BYTES_MAX &&
       output.takesData
-    ) {
+    );
+  }
+
+  #give(chunk: Chunk, last: boolean): boolean {
+    const output = this.#session.output;
+    const size = chunk.length;
+    if (this.#takesNow(size)) {
       this.sendWindow -= size;
       if (typeof chunk === 'string') output.dataText(this.id, chunk, last);
       else {

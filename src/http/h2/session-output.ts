@@ -136,7 +136,7 @@ export class SessionOutput implements FrameOwner {
   }
 
   /** DATA of at most FRAME_PAYLOAD_BYTES_MAX bytes; the windows have been looked at. */
-  data(streamId: number, chunk: Buffer, start: number, end: number, endStream: boolean): void {
+  data(streamId: number, chunk: Uint8Array, start: number, end: number, endStream: boolean): void {
     const size = end - start;
     const writer = this.#writer;
     writer.claim(this, FRAME_HEAD_BYTES + size);

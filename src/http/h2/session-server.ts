@@ -5,7 +5,8 @@ import type { Exchange } from '../exchange.ts';
 import type { ExchangeSettings } from '../exchange-wire.ts';
 import type { Http2Layer } from '../http2-layer.ts';
 import { FrameWriter } from './frame-writer.ts';
-import { Session, type SessionClocks, type SessionLimits } from './session.ts';
+import { Session, type SessionLimits } from './session.ts';
+import type { SessionClocks } from './session-clock.ts';
 
 /** After GOAWAY and the last stream, the client has this long to close before we do. */
 const GOAWAY_GRACE_MS = 1_000;

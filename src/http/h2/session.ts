@@ -10,15 +10,7 @@ import { BUFFER_BYTES_MAX } from '../response-buffer.ts';
 import { ServerExchange } from '../server-exchange.ts';
 import type { StallWatch } from '../stall-watch.ts';
 import { AbuseLimits, type AbuseRates } from './abuse-limits.ts';
-import {
-  ClosedStreams,
-  ENDED,
-  type Ending,
-  FORGOTTEN,
-  NEVER_USED,
-  RESET_BY_CLIENT,
-  RESET_BY_US,
-} from './closed-streams.ts';
+import { ENDED, type Ending, FORGOTTEN, NEVER_USED, RESET_BY_CLIENT, RESET_BY_US } from './closed-streams.ts';
 import { ERROR_CODE, errorCodeName, type H2ErrorCode } from './error-codes.ts';
 import { ReceiveWindow } from './flow-window.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
@@ -31,9 +23,11 @@ import type { FieldSection } from './hpack-decoder.ts';
 import { HeadReader, type KnownHead } from './known-head.ts';
 import { DEFAULT_PRIORITY, parsePriority } from './priority.ts';
 import { checkTrailers } from './request-head.ts';
+import { SETTINGS_ACKNOWLEDGED_MS, SessionClock, type SessionClocks } from './session-clock.ts';
 import { SessionOutput } from './session-output.ts';
 import { PeerSettings, SETTING, SETTING_BYTES } from './settings.ts';
 import { readSocket } from './socket-reader.ts';
+import { StreamTable } from './stream-table.ts';
 
 export interface SessionLimits {
   readonly headBytesMax: number;
@@ -74,37 +68,19 @@ export class Session implements FrameSink {
   readonly #reader: FrameReader;
   readonly #abuse: AbuseLimits;
   readonly #codec: HeadCodec;
-  /** Streams that outlived the read in which they came. */
-  readonly #streams = new Map<number, H2Stream>();
-  readonly #closed = new ClosedStreams();
+  readonly #streams = new StreamTable();
+  readonly #clock = new SessionClock();
   readonly #window = new ReceiveWindow(INITIAL_WINDOW_BYTES, CONNECTION_WINDOW_BYTES_MAX);
   #state: State = SERVING;
-  #openStreams = 0;
-  #pushes = 0;
-  /** The highest stream the client has used, and the highest that was served. */
-  #lastId = 0;
-  #lastServedId = 0;
-  #lastPushId = 0;
   #peerLeaves = false;
   #settingsSeen = false;
   #settingsAcknowledged = false;
-  readonly #startedAt = Date.now();
   #roundTripMs = ROUND_TRIP_MS;
 
   /** A head block that is spread over frames. */
   readonly #block: HeadBlock;
   /** Whose DATA frame is being read. */
   #dataStream: H2Stream | undefined;
-
-  /** When a sweep last saw that a stream had been opened or closed, or the connection was made. */
-  activeSince: number = Date.now();
-  #active = false;
-  /** When the end was announced, or came; 0 before. */
-  closingSince = 0;
-  /** Where the last sweep found the reader, and since when it has stood still there. */
-  #sweptAt = -1;
-  #amidFrameSince = 0;
-  #waitingSince = 0;
 
   constructor(
     socket: Socket,
@@ -154,12 +130,15 @@ export class Session implements FrameSink {
     return this.#state === ENDING;
   }
   get idle(): boolean {
-    return this.#openStreams === 0;
+    return this.#streams.openCount === 0;
   }
 
   /** Bytes an exchange may hold itself: streams of one connection share what one exchange of HTTP/1 has many times. */
   get bufferBytesMax(): number {
-    return Math.max(CHUNK_BYTES_MAX, Math.min(BUFFER_BYTES_MAX, SESSION_WRITE_BYTES / this.#openStreams));
+    return Math.max(
+      CHUNK_BYTES_MAX,
+      Math.min(BUFFER_BYTES_MAX, SESSION_WRITE_BYTES / this.#streams.openCount),
+    );
   }
 
   get canPush(): boolean {
@@ -167,8 +146,8 @@ export class Session implements FrameSink {
       this.peer.enablePush &&
       this.#state === SERVING &&
       !this.#peerLeaves &&
-      this.#pushes < this.peer.maxConcurrentStreams &&
-      this.#lastPushId < STREAM_ID_MAX - 2
+      this.#streams.pushedCount < this.peer.maxConcurrentStreams &&
+      this.#streams.lastPushedId < STREAM_ID_MAX - 2
     );
   }
 
@@ -178,7 +157,7 @@ export class Session implements FrameSink {
   close(): void {
     if (this.#state !== SERVING) return;
     this.#state = LEAVING;
-    this.closingSince = Date.now();
+    this.#clock.closes();
     this.output.goAway(STREAM_ID_MAX, ERROR_CODE.noError, '');
     // its answer tells that the client knows
     this.output.ping(LEAVING_PING);
@@ -192,8 +171,8 @@ export class Session implements FrameSink {
     if (code === ERROR_CODE.enhanceYourCalm) logger.warn('HTTP/2 connection is cut off', facts);
     else logger.debug('HTTP/2 connection has failed', facts);
     this.#state = ENDING;
-    this.closingSince = Date.now();
-    this.output.goAway(this.#lastServedId, code, reason);
+    this.#clock.closes();
+    this.output.goAway(this.#streams.lastServedId, code, reason);
     this.#cutStreams();
     this.output.end();
   }
@@ -202,54 +181,48 @@ export class Session implements FrameSink {
     this.fail(code, reason);
   }
 
-  /** Looks at the clocks; `now` is a time of Date.now. */
+  /** Looks at the deadlines; `now` is a time of Date.now. */
   sweep(now: number, clocks: SessionClocks): void {
-    if (this.#active) {
-      this.#active = false;
-      this.activeSince = now;
-    }
+    const clock = this.#clock;
+    const idleTooLong = clock.isIdleTooLong(now, this.#streams.hasChanged(), clocks);
     if (this.#state === ENDING) {
-      if (now - this.closingSince >= clocks.graceMs) this.socket.destroy();
+      if (clock.isGraceOver(now, clocks)) this.socket.destroy();
       return;
     }
-    if (this.output.hasProgressed()) this.#waitingSince = now;
-    else if (now - this.#waitingSince >= clocks.stallTimeoutMs) {
+    if (clock.sendsTooSlowly(now, this.output.hasProgressed(), clocks)) {
       this.socket.destroy();
       return;
     }
-    if (this.#state === LEAVING && now - this.closingSince >= clocks.graceMs) this.#finish();
-    if (this.#state === SERVING && this.idle && now - this.activeSince >= clocks.idleTimeoutMs) this.close();
-    this.#sweepReading(now, clocks.headTimeoutMs);
+    if (this.#state === LEAVING && clock.isGraceOver(now, clocks)) this.#finish();
+    if (this.#state === SERVING && this.idle && idleTooLong) this.close();
+    this.#sweepReading(now, clocks);
   }
 
   /** Final GOAWAY: later streams are not served. */
   #finish(): void {
     if (this.#state >= FINISHING) return;
     this.#state = FINISHING;
-    this.closingSince ||= Date.now();
-    this.output.goAway(this.#lastServedId, ERROR_CODE.noError, '');
+    this.output.goAway(this.#streams.lastServedId, ERROR_CODE.noError, '');
     this.#endIfFinished();
   }
 
   #endIfFinished(): void {
-    if (this.#state !== FINISHING || this.#openStreams > 0) return;
+    if (this.#state !== FINISHING || !this.idle) return;
     this.#state = ENDING;
-    this.closingSince = Date.now();
+    this.#clock.closes();
     this.output.end();
   }
 
   /** A client that has begun to say something has to say it in time. */
-  #sweepReading(now: number, headTimeoutMs: number): void {
+  #sweepReading(now: number, clocks: SessionClocks): void {
     const { framesTotal, isAmidFrame } = this.#reader;
-    const waits = isAmidFrame || this.#block.streamId !== 0 || !this.#settingsSeen;
-    const goesOn = this.#block.streamId === 0 ? framesTotal : -this.#block.streamId;
-    if (!waits || goesOn !== this.#sweptAt) this.#amidFrameSince = now;
-    else if (now - this.#amidFrameSince >= headTimeoutMs) {
+    const { streamId: headOf } = this.#block;
+    const waits = isAmidFrame || headOf !== 0 || !this.#settingsSeen;
+    if (this.#clock.readsTooSlowly(now, waits, headOf === 0 ? framesTotal : -headOf, clocks)) {
       const code = this.#settingsSeen ? ERROR_CODE.enhanceYourCalm : ERROR_CODE.settingsTimeout;
-      this.fail(code, `a frame or a head took longer than ${headTimeoutMs} ms`);
+      this.fail(code, `a frame or a head took longer than ${clocks.headTimeoutMs} ms`);
     }
-    this.#sweptAt = goesOn;
-    if (!this.#settingsAcknowledged && now - this.#startedAt >= SETTINGS_ACKNOWLEDGED_MS)
+    if (!this.#settingsAcknowledged && this.#clock.isSettingsAnswerDue(now))
       this.fail(
         ERROR_CODE.settingsTimeout,
         `settings were not acknowledged within ${SETTINGS_ACKNOWLEDGED_MS} ms`,
@@ -263,11 +236,7 @@ export class Session implements FrameSink {
   }
 
   #cutStreams(): void {
-    const streams = [...this.#streams.values()];
-    this.#streams.clear();
-    this.#openStreams = 0;
-    this.#pushes = 0;
-    for (const stream of streams) stream.cut();
+    for (const stream of this.#streams.takeAll()) stream.cut();
   }
 
   // ---- reading ----
@@ -467,19 +436,19 @@ export class Session implements FrameSink {
       this.#enhanceYourCalm('too many empty HEADERS frames');
       return;
     }
-    if (streamId <= this.#lastId) {
+    if (streamId <= this.#streams.lastId) {
       const stream = this.#streams.get(streamId);
       if (stream === undefined) this.#takeOnClosed(streamId, FRAME_TYPE.headers);
       else this.#takeTrailers(stream, decoded, endStream);
       return;
     }
-    this.#lastId = streamId;
+    this.#streams.lastId = streamId;
     if (this.#state >= FINISHING) {
       // it came too late, and the client has been told
-      this.#closed.add(streamId, RESET_BY_US);
+      this.#streams.remember(streamId, RESET_BY_US);
       return;
     }
-    if (this.#openStreams - this.#pushes >= this.#limits.streamsMax) {
+    if (this.#streams.requestedCount >= this.#limits.streamsMax) {
       this.#refuse(streamId, ERROR_CODE.refusedStream);
       return;
     }
@@ -500,15 +469,13 @@ export class Session implements FrameSink {
     const stream = new H2Stream(this, streamId, request, head.expectsContinue, head.priority);
     const exchange = new ServerExchange(request, stream, this.#settings);
     stream.attach(exchange);
-    this.#lastServedId = streamId;
-    this.#openStreams += 1;
-    this.#active = true;
+    this.#streams.opened(stream);
     if (head.refusal === 0) this.#handle(exchange);
     else exchange.reset(head.refusal);
     // most streams have come and gone by now
     if (!stream.isClosed) {
       if (this.deaf) stream.cut();
-      else this.#list(stream);
+      else this.#streams.list(stream);
     }
   }
 
@@ -535,11 +502,12 @@ export class Session implements FrameSink {
 
   #takeReset(streamId: number, size: number): void {
     if (size !== 4) this.fail(ERROR_CODE.frameSizeError, 'RST_STREAM has a wrong size');
-    else if (this.#isIdle(streamId)) this.fail(ERROR_CODE.protocolError, 'RST_STREAM on an idle stream');
+    else if (this.#streams.isIdle(streamId))
+      this.fail(ERROR_CODE.protocolError, 'RST_STREAM on an idle stream');
     else {
       const stream = this.#streams.get(streamId);
       if (stream === undefined) {
-        if ((streamId & 1) === 1) this.#closed.add(streamId, RESET_BY_CLIENT);
+        if ((streamId & 1) === 1) this.#streams.remember(streamId, RESET_BY_CLIENT);
         // of a request that was answered at once the client could not know
         this.#countControlFrame();
         return;
@@ -560,7 +528,7 @@ export class Session implements FrameSink {
       else if (this.#settingsAcknowledged) this.#countControlFrame();
       else {
         this.#settingsAcknowledged = true;
-        this.#roundTripMs = Math.max(ROUND_TRIP_MS, Date.now() - this.#startedAt);
+        this.#roundTripMs = Math.max(ROUND_TRIP_MS, Date.now() - this.#clock.startedAt);
       }
       return;
     }
@@ -581,7 +549,7 @@ export class Session implements FrameSink {
     this.output.acknowledgeSettings();
     const change = peer.initialWindowSize - windowBefore;
     if (change === 0) return;
-    for (const stream of this.#streams.values()) {
+    for (const stream of this.#streams.all()) {
       if (stream.openSendWindow(change)) continue;
       this.fail(ERROR_CODE.flowControlError, 'the window of a stream is larger than 2^31-1');
       return;
@@ -622,7 +590,7 @@ export class Session implements FrameSink {
         this.fail(ERROR_CODE.flowControlError, 'the window of the connection is larger than 2^31-1');
       return;
     }
-    if (this.#isIdle(streamId)) {
+    if (this.#streams.isIdle(streamId)) {
       this.fail(ERROR_CODE.protocolError, 'WINDOW_UPDATE on an idle stream');
       return;
     }
@@ -698,7 +666,7 @@ export class Session implements FrameSink {
   /** Resets a stream that was never served. */
   #refuse(streamId: number, code: H2ErrorCode): void {
     this.output.resetStream(streamId, code);
-    this.#closed.add(streamId, RESET_BY_US);
+    this.#streams.remember(streamId, RESET_BY_US);
     this.#countReset();
   }
 
@@ -718,37 +686,27 @@ export class Session implements FrameSink {
 
   /** DATA or HEADERS on a stream that is not open (RFC 9113 §5.1). */
   #takeOnClosed(streamId: number, type: number): void {
-    if (this.#isIdle(streamId)) {
+    if (this.#streams.isIdle(streamId)) {
       this.fail(ERROR_CODE.protocolError, 'a frame on an idle stream');
       return;
     }
-    const ending = this.#closed.endingOf(streamId, this.#lastId);
+    const ending = this.#streams.endingOf(streamId);
     if (ending === RESET_BY_US || (ending === FORGOTTEN && type === FRAME_TYPE.data)) {
       this.#countControlFrame();
     } else if (ending === RESET_BY_CLIENT) {
       this.output.resetStream(streamId, ERROR_CODE.streamClosed);
       this.#countReset();
     } else if (ending === NEVER_USED && type === FRAME_TYPE.headers) {
-      this.fail(ERROR_CODE.protocolError, `stream ${streamId} is opened after stream ${this.#lastId}`);
+      this.fail(
+        ERROR_CODE.protocolError,
+        `stream ${streamId} is opened after stream ${this.#streams.lastId}`,
+      );
     } else this.fail(ERROR_CODE.streamClosed, `a frame on stream ${streamId}, which is closed`);
-  }
-
-  #isIdle(streamId: number): boolean {
-    return streamId === 0 || streamId > ((streamId & 1) === 0 ? this.#lastPushId : this.#lastId);
-  }
-
-  #list(stream: H2Stream): void {
-    stream.listed = true;
-    this.#streams.set(stream.id, stream);
   }
 
   /** The stream is closed. */
   #forget(stream: H2Stream, ending: Ending): void {
-    if (stream.listed) this.#streams.delete(stream.id);
-    this.#openStreams -= 1;
-    this.#active = true;
-    if (stream.pushed) this.#pushes -= 1;
-    else this.#closed.add(stream.id, ending);
+    this.#streams.closed(stream, ending);
     if (this.#state === FINISHING) this.#endIfFinished();
   }
 
@@ -771,8 +729,8 @@ export class Session implements FrameSink {
 
   push(parentId: number, promise: PushPromise): Exchange | undefined {
     if (!this.canPush) return undefined;
-    this.#lastPushId += 2;
-    const id = this.#lastPushId;
+    this.#streams.lastPushedId += 2;
+    const id = this.#streams.lastPushedId;
     const size = this.#codec.encodePromise(promise);
     this.output.pushPromise(parentId, id, this.#codec.bytes, size);
     const request: RequestHead = {
@@ -791,25 +749,13 @@ export class Session implements FrameSink {
     const stream = new H2Stream(this, id, request, false, DEFAULT_PRIORITY);
     const exchange = new ServerExchange(request, stream, this.#settings);
     stream.attach(exchange);
-    this.#openStreams += 1;
-    this.#pushes += 1;
-    this.#active = true;
-    this.#list(stream);
+    this.#streams.opened(stream);
+    this.#streams.list(stream);
     this.#settings.counters.add('pushesTotal', 1);
     return exchange;
   }
 }
 
-export interface SessionClocks {
-  readonly idleTimeoutMs: number;
-  readonly headTimeoutMs: number;
-  readonly stallTimeoutMs: number;
-  /** After GOAWAY the client has this long to close before we do. */
-  readonly graceMs: number;
-}
-
-/** A client that speaks HTTP/2 at all answers SETTINGS within a round trip (RFC 9113 §6.5.3). */
-const SETTINGS_ACKNOWLEDGED_MS = 10_000;
 /** What makes a HEADERS frame more than a block. */
 const PLAIN_HEADERS_MASK: number = FLAG.endHeaders | FLAG.padded | FLAG.priority;
 const LEAVING_PING: Buffer = Buffer.from('goodbye.', 'latin1');

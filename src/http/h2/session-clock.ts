@@ -1,0 +1,63 @@
+/** The deadlines of a connection. A sweep looks at all of them every now and then: none has a timer of its own. */
+
+export interface SessionClocks {
+  readonly idleTimeoutMs: number;
+  readonly headTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+  /** After GOAWAY the client has this long to close before we do. */
+  readonly graceMs: number;
+}
+
+/** A client that speaks HTTP/2 at all answers SETTINGS within a round trip (RFC 9113 §6.5.3). */
+export const SETTINGS_ACKNOWLEDGED_MS = 10_000;
+
+/** Times are those of Date.now. */
+export class SessionClock {
+  readonly startedAt: number = Date.now();
+  /** When a sweep last saw that a stream had been opened or closed, or the connection was made. */
+  #activeSince: number = this.startedAt;
+  /** When the end was announced, or came; 0 before. */
+  #closingSince = 0;
+  /** When a sweep last saw that output went on. */
+  #sendingSince = 0;
+  /** Where the last sweep found the reader, and since when it has stood still there. */
+  #readerAt = -1;
+  #readingSince = 0;
+
+  /** The end is announced or has come: the grace begins. */
+  closes(): void {
+    this.#closingSince = Date.now();
+  }
+
+  isGraceOver(now: number, { graceMs }: SessionClocks): boolean {
+    return now - this.#closingSince >= graceMs;
+  }
+
+  isIdleTooLong(now: number, changed: boolean, { idleTimeoutMs }: SessionClocks): boolean {
+    if (changed) this.#activeSince = now;
+    return now - this.#activeSince >= idleTimeoutMs;
+  }
+
+  sendsTooSlowly(now: number, progressed: boolean, { stallTimeoutMs }: SessionClocks): boolean {
+    if (progressed) {
+      this.#sendingSince = now;
+      return false;
+    }
+    return now - this.#sendingSince >= stallTimeoutMs;
+  }
+
+  /** `waits`: the client has begun to say something; `at` tells how far it has come. */
+  readsTooSlowly(now: number, waits: boolean, at: number, { headTimeoutMs }: SessionClocks): boolean {
+    const goesOn = !waits || at !== this.#readerAt;
+    this.#readerAt = at;
+    if (goesOn) {
+      this.#readingSince = now;
+      return false;
+    }
+    return now - this.#readingSince >= headTimeoutMs;
+  }
+
+  isSettingsAnswerDue(now: number): boolean {
+    return now - this.startedAt >= SETTINGS_ACKNOWLEDGED_MS;
+  }
+}
