@@ -1,4 +1,5 @@
 /** Lua's `io` on the gateway's file layer: the functions of manual §6.8 beside the methods of FILE*. */
+import type { Scope } from '../base/scope.ts';
 import type { ByteFile } from '../file/byte-file.ts';
 import { FileError } from '../file/file-error.ts';
 import type { FileSystem } from '../file/file-system.ts';
@@ -25,8 +26,8 @@ export interface IoLibraryOptions {
   readonly operationOwner: () => OperationOwner;
   /** A line a script wrote to stdout or stderr. */
   readonly print: (line: string) => void;
-  /** Ends a process at the latest when the exchange that runs now has ended. */
-  readonly endWithExchange: (file: PipeFile) => void;
+  /** What is opened now ends with it at the latest; undefined at load. */
+  readonly scope: () => Scope | undefined;
 }
 
 type Opened = FileError | ByteFile;
@@ -111,7 +112,7 @@ export class IoLibrary {
   }
 
   #popen(L: LuaThread): number {
-    const { processes, files, endWithExchange } = this.#options;
+    const { processes, files, scope } = this.#options;
     const command = this.#state.checkString(L, 1);
     const mode = this.#state.optionalString(L, 2) ?? 'r';
     if (mode !== 'r' && mode !== 'w') this.#state.argumentError(L, 2, 'invalid mode');
@@ -122,7 +123,8 @@ export class IoLibrary {
       (T, opened) => {
         if (opened instanceof FileError) return files.pushFailure(T, opened, command);
         files.push(T, opened, { process: true });
-        endWithExchange(opened);
+        // the pipe itself stays with whoever else knows it: they read to its end, or close it
+        scope()?.add(() => opened.process?.kill());
         return 1;
       },
     );
@@ -232,15 +234,28 @@ export class IoLibrary {
     const { scheduler } = this.#options;
     if (!scheduler.canWait(L)) return next(L, attempt(openSync));
     const coroutine = scheduler.running;
+    const scope = this.#options.scope();
     let result: FileError | F | undefined;
     const opening = open((error, file) => {
       result = error ?? file;
       coroutine.wake();
     });
+    // a limit, or the loss of the state, may come between the file and the script
+    const drop = (): void => {
+      opening.cancel();
+      if (result !== undefined && !(result instanceof FileError)) result.destroy();
+    };
+    scope?.add(drop);
     return coroutine.wait(
       L,
-      (T) => next(T, result as FileError | F),
-      () => opening.cancel(),
+      (T) => {
+        scope?.remove(drop);
+        return next(T, result as FileError | F);
+      },
+      () => {
+        scope?.remove(drop);
+        drop();
+      },
     );
   }
 }

@@ -187,14 +187,14 @@ export class LoadedScript {
       processes,
       operationOwner: () => currentRun(this.scheduler)?.operationOwner ?? new OperationOwner(),
       print,
-      // the pipe itself stays with whoever else knows it: they read to its end, or close it
-      endWithExchange: (file) => currentRun(this.scheduler)?.scope.add(() => file.process?.kill()),
+      scope: () => currentRun(this.scheduler)?.scope,
     });
     installOsLibrary({
       scheduler: this.scheduler,
       fileSystem,
       processes,
       files: this.files,
+      scope: () => currentRun(this.scheduler)?.scope,
       variables: options.rights.variables,
     });
     const chunks = new ChunkLoader(state, fileSystem, options.rights.allowsBytecode);

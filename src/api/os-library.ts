@@ -1,5 +1,6 @@
 /** Replaces the functions of Lua's `os` that would end the process, reach no real file, or block the worker. */
 
+import type { Scope } from '../base/scope.ts';
 import type { ProcessExit } from '../file/byte-file.ts';
 import { FileError } from '../file/file-error.ts';
 import type { FileSystem } from '../file/file-system.ts';
@@ -17,12 +18,14 @@ export interface OsLibraryOptions {
   readonly fileSystem: FileSystem;
   readonly processes: ProcessTable;
   readonly files: LuaFiles;
+  /** What is run now ends with it at the latest; undefined at load. */
+  readonly scope: () => Scope | undefined;
   /** What `getenv` shows of the environment. */
   readonly variables: readonly string[];
 }
 
 export function installOsLibrary(options: OsLibraryOptions): void {
-  const { scheduler, fileSystem, processes, files } = options;
+  const { scheduler, fileSystem, processes, files, scope: currentScope } = options;
   const { state } = scheduler;
   const { exports: x, memory, mainThread: L } = state;
 
@@ -149,15 +152,24 @@ export function installOsLibrary(options: OsLibraryOptions): void {
       const coroutine = scheduler.running;
       let failure: FileError | undefined;
       let status: ProcessExit | undefined;
+      const scope = currentScope();
       const execution = processes.execute(command, (error, exit) => {
         failure = error;
         status = exit;
         coroutine.wake();
       });
+      const end = (): void => execution.cancel();
+      scope?.add(end);
       return coroutine.wait(
         T,
-        (thread) => pushEnd(thread, command, failure, status),
-        () => execution.cancel(),
+        (thread) => {
+          scope?.remove(end);
+          return pushEnd(thread, command, failure, status);
+        },
+        () => {
+          scope?.remove(end);
+          end();
+        },
       );
     },
   });

@@ -85,7 +85,16 @@ httpd.register_handler('/many', function()
         end
         pipes[i] = pipe
     end
-end)`;
+end)
+httpd.register_handler('/spent', function(env)
+    local kept = {}
+    while true do
+        kept[#kept + 1] = env.QUERY_INFO == 'file' and io.open('small') or io.popen('exec sleep 60')
+        -- waits with no time left, so that the limit comes with the next file
+        local begun = os.clock()
+        while os.clock() - begun < 0.004 do end
+    end
+end, {cpu = 0.02})`;
 
 let gateway: TestGateway;
 before(async () => {
@@ -149,6 +158,12 @@ test('Processes at once are bounded, with a message that says so, and come back'
     assert.equal(Number(started), Number(limit) + 1);
     await gateway.untilIdle();
   }
+});
+
+test('A limit that is reached while a file or a process is being opened leaves neither behind', async () => {
+  for (const what of ['file', 'process'])
+    for (let i = 0; i < 20; i++) assert.equal((await gateway.ask('h1', `/spent?${what}`)).status, 500);
+  await gateway.untilIdle();
 });
 
 function isRunning(pid: number): boolean {

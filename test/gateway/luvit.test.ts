@@ -66,7 +66,7 @@ test('V6: ab with 1000 kept connections and wrk make no error, with and without 
     assert.match(ab.text, /Failed requests: +0\n/);
     assert.doesNotMatch(ab.text, /Non-2xx responses|Write errors: +[1-9]/);
     assert.ok(Number(/Keep-Alive requests: +([0-9]+)/.exec(ab.text)?.[1]) > 0);
-    const wrk = await runProgram('wrk', ['-t2', '-c100', '-d2', '--timeout', '20', url]);
+    const wrk = await runProgram('wrk', ['-t2', '-c100', '-d5', '--timeout', '20', url]);
     assert.equal(wrk.code, 0, wrk.stderr);
     assert.doesNotMatch(wrk.text, /Socket errors|Non-2xx/);
     assert.match(wrk.text, /[1-9][0-9]* requests in/);
