@@ -1,5 +1,5 @@
 /** One big body down or up by curl: speed, CPU, and how far the server's memory grows. */
-import { statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import type { ServerProcess } from '../server-process.ts';
 import { type Bench, MEBIBYTE, type Measure, type Sample, withServer } from './measure.ts';
 import { runTool } from './run-tool.ts';
@@ -41,6 +41,7 @@ async function downloadSpeed(server: ServerProcess, { effort }: Bench, handler: 
 }
 
 export const upload: Measure = measureTransfer(async (server, { effort }) => {
+  removeStored(server);
   const result = await curl(server, 'upload', ['-T', server.files.PAYLOAD]);
   checkComplete(result, statSync(server.files.STORE).size, effort.payloadBytes);
   return { mibPerSecond: effort.payloadBytes / MEBIBYTE / result.seconds };
@@ -48,6 +49,7 @@ export const upload: Measure = measureTransfer(async (server, { effort }) => {
 
 /** `httpd.read(nil, 4)` and `f:write` for a whole body: what the smallest steps cost. */
 export const smallReads: Measure = measureTransfer(async (server, { workspace, effort }) => {
+  removeStored(server);
   const result = await curl(server, 'small-reads', ['-T', workspace.payload(effort.smallReadBytes)]);
   checkComplete(result, statSync(server.files.STORE).size, effort.smallReadBytes);
   return { seconds: result.seconds };
@@ -99,6 +101,11 @@ async function curl(server: ServerProcess, handler: string, words: readonly stri
   );
   const [status = 0, downloaded = 0, uploaded = 0, connected = 0, total = 0] = output.split(' ').map(Number);
   return { status, curlStatus, downloaded, uploaded, seconds: total - connected };
+}
+
+/** To empty a large file whose pages are on their way to the disk takes as long as to receive it. */
+function removeStored(server: ServerProcess): void {
+  rmSync(server.files.STORE, { force: true });
 }
 
 function checkComplete({ status, curlStatus }: Transfer, bytes: number, expected: number): void {

@@ -8,8 +8,12 @@ const COMPACT_AFTER_CHUNKS = 32;
 /** Chunks up to this size are joined. */
 const SHORT_BYTES_MAX = 256;
 const JOINT_BYTES = 4096;
-/** Copies are gathered in chunks of this size: what readers ask for and files are written in. */
+/** Copies are gathered in blocks of this size: what readers ask for and files are written in. */
 const COPY_BYTES = 64 * 1024;
+/** Such blocks kept for reuse, 4 MiB per worker: fresh ones are what the garbage collector works for. */
+const BLOCKS_KEPT_MAX = 64;
+
+const spareBlocks: Uint8Array[] = [];
 
 export class ByteQueue {
   #chunks: Uint8Array[] = [];
@@ -22,6 +26,8 @@ export class ByteQueue {
   #copy: Uint8Array = EMPTY;
   /** Holds the last chunk, where that was made of short ones. */
   #joint: Uint8Array | undefined;
+  /** The memory of the blocks in this queue that were filled by copies. */
+  #blocks: Set<ArrayBufferLike> | undefined;
   /** Somebody has a view of the first chunk. */
   #viewed = false;
   readonly #recycle: ((chunk: Uint8Array) => void) | undefined;
@@ -63,7 +69,7 @@ export class ByteQueue {
     ) {
       start = last.length;
     } else {
-      copy = allocate(Math.max(size, Math.min(size + following, COPY_BYTES)));
+      copy = this.#allocate(Math.max(size, Math.min(size + following, COPY_BYTES)));
       this.#copy = copy;
       at = this.#chunks.length;
     }
@@ -122,6 +128,25 @@ export class ByteQueue {
     return joined;
   }
 
+  /** True when the first chunk will be used again once its bytes have been copied out: no view should be made of it. */
+  get isReusable(): boolean {
+    if (this.#viewed) return false;
+    return (
+      this.#recycle !== undefined || this.#blocks?.has((this.#chunks[this.#head] ?? EMPTY).buffer) === true
+    );
+  }
+
+  /** Hands what is left of the first chunk, at most `sizeMax` bytes of it, to `use`, which keeps no view, and removes it. */
+  lend<T>(sizeMax: number, use: (bytes: Uint8Array) => T): T {
+    if (this.#length === 0) return use(EMPTY);
+    const chunk = this.#chunks[this.#head] as Uint8Array;
+    const size = Math.min(sizeMax, chunk.length - this.#offset);
+    const result = use(chunk.subarray(this.#offset, this.#offset + size));
+    // whoever used them may have ended it all
+    if (this.#chunks[this.#head] === chunk) this.#advance(size, chunk);
+    return result;
+  }
+
   /** Removes and returns what is left of the first chunk, at most `sizeMax` bytes of it; empty when the queue is. */
   takeChunk(sizeMax: number = Number.POSITIVE_INFINITY): Uint8Array {
     if (this.#length === 0) return EMPTY;
@@ -176,14 +201,32 @@ export class ByteQueue {
     this.#offset = 0;
     this.#length = 0;
     this.#viewed = false;
+    this.#blocks = undefined;
+    this.#copy = EMPTY;
+  }
+
+  /** Buffer's memory need not be cleared first. */
+  #allocate(size: number): Uint8Array {
+    if (size !== COPY_BYTES) return Buffer.allocUnsafeSlow(size);
+    const block = spareBlocks.pop() ?? Buffer.allocUnsafeSlow(COPY_BYTES);
+    this.#blocks ??= new Set();
+    this.#blocks.add(block.buffer);
+    return block;
+  }
+
+  /** All bytes of a block are taken: another queue may be the next to fill it, unless somebody has a view. */
+  #leaveBlock(chunk: Uint8Array): void {
+    if (this.#copy.buffer === chunk.buffer) this.#copy = EMPTY;
+    if (!this.#viewed && spareBlocks.length < BLOCKS_KEPT_MAX) spareBlocks.push(new Uint8Array(chunk.buffer));
   }
 
   #advance(n: number, chunk: Uint8Array): void {
     this.#length -= n;
     this.#offset += n;
     if (this.#offset < chunk.length) return;
-    if (this.#viewed) this.#viewed = false;
-    else this.#recycle?.(chunk);
+    if (this.#blocks?.delete(chunk.buffer) === true) this.#leaveBlock(chunk);
+    else if (!this.#viewed) this.#recycle?.(chunk);
+    this.#viewed = false;
     this.#chunks[this.#head] = EMPTY;
     this.#head += 1;
     this.#offset = 0;
@@ -195,9 +238,4 @@ export class ByteQueue {
       this.#head = 0;
     }
   }
-}
-
-/** Buffer's: its bytes need not be cleared first. */
-function allocate(size: number): Uint8Array {
-  return Buffer.allocUnsafeSlow(size);
 }

@@ -1,4 +1,5 @@
 /** Moves bytes from a source to a sink with backpressure, without a script in between. */
+import type { ByteQueue } from '../base/byte-queue.ts';
 import type { ByteSink, ByteSource } from '../base/byte-stream.ts';
 import type { GatewayError } from '../base/errors.ts';
 
@@ -48,7 +49,7 @@ export function copyRest(
   const { length } = queue;
   if (!source.ended || source.error !== undefined || sink.error !== undefined) return undefined;
   if (length > PIECE_BYTES_MAX || (size !== undefined && size < length)) return undefined;
-  while (queue.length > 0) give(sink, queue.takeChunk());
+  while (queue.length > 0) moveChunk(queue, sink, length);
   source.consumed();
   return sink.error ?? length;
 }
@@ -61,6 +62,7 @@ class RunningCopy implements Copy {
   #left: number;
   #bytes = 0;
   #waitsFor: 'source' | 'sink' | 'turn' | 'nothing' = 'nothing';
+  #cancelled = false;
   #immediate: NodeJS.Immediate | undefined;
 
   constructor(source: ByteSource, sink: ByteSink, size: number, done: CopyDone, beforeWait?: () => void) {
@@ -82,6 +84,7 @@ class RunningCopy implements Copy {
   }
 
   cancel(): void {
+    this.#cancelled = true;
     if (this.#waitsFor === 'source') this.#source.cancelRequest(this.#onSource);
     else if (this.#waitsFor === 'sink') this.#sink.cancelDrained(this.#onSink);
     else if (this.#waitsFor === 'turn') clearImmediate(this.#immediate);
@@ -124,16 +127,19 @@ class RunningCopy implements Copy {
         this.#waitTurn();
         return;
       }
-      const chunk = queue.takeChunk(Math.min(this.#left, PIECE_BYTES_MAX));
+      const before = queue.length;
+      const hasRoom = moveChunk(queue, this.#sink, Math.min(this.#left, PIECE_BYTES_MAX));
+      const size = before - queue.length;
+      // the sink may have ended it all
+      if (this.#cancelled) return;
       this.#source.consumed();
-      const hasRoom = give(this.#sink, chunk);
       if (this.#sink.error !== undefined) {
         this.#finish(this.#sink.error);
         return;
       }
-      this.#left -= chunk.length;
-      this.#bytes += chunk.length;
-      moved += chunk.length;
+      this.#left -= size;
+      this.#bytes += size;
+      moved += size;
       if (!hasRoom && this.#left > 0) {
         this.#waitsFor = 'sink';
         this.#sink.whenDrained(this.#onSink);
@@ -150,6 +156,9 @@ class RunningCopy implements Copy {
   }
 }
 
-function give(sink: ByteSink, chunk: Uint8Array): boolean {
+/** The sink copies what its source will fill again, and keeps what nobody else has. */
+function moveChunk(queue: ByteQueue, sink: ByteSink, sizeMax: number): boolean {
+  if (queue.isReusable) return queue.lend(sizeMax, (bytes) => sink.write(bytes));
+  const chunk = queue.takeChunk(sizeMax);
   return sink.writeOwned === undefined ? sink.write(chunk) : sink.writeOwned(chunk);
 }

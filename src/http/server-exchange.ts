@@ -210,19 +210,27 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
       return true;
     }
     this.bytesWritten += accepted.length;
-    if (accepted.length === CHUNK_BYTES_MAX && this.#sendNow(accepted)) return true;
-    if (owned) this.#buffer.appendOwned(accepted);
-    else this.#buffer.append(accepted);
+    const sent = accepted.length >= CHUNK_BYTES_MAX ? this.#sendNow(accepted) : 0;
+    if (sent === accepted.length) return true;
+    const rest = sent === 0 ? accepted : accepted.subarray(sent);
+    if (owned) this.#buffer.appendOwned(rest);
+    else this.#buffer.append(rest);
     if (this.#buffer.length >= this.#wire.bufferBytesMax) this.#pump();
     return this.#buffer.length < this.#wire.bufferBytesMax;
   }
 
-  /** A full chunk with nothing before it need not be kept, if the wire takes it. */
-  #sendNow(bytes: Uint8Array): boolean {
-    if (this.#state !== HEAD_SENT || this.#blocked || this.#buffer.length > 0) return false;
-    if (this.#wire.sendCopy?.(bytes) !== true) return false;
-    this.#settings.counters.add('bytesSentTotal', bytes.length);
-    return true;
+  /** Full chunks with nothing before them need not be kept, as far as the wire takes them: how many bytes of them it took. */
+  #sendNow(bytes: Uint8Array): number {
+    if (this.#state !== HEAD_SENT || this.#blocked || this.#buffer.length > 0) return 0;
+    const wire = this.#wire;
+    let sent = 0;
+    for (let end = CHUNK_BYTES_MAX; end <= bytes.length; end += CHUNK_BYTES_MAX) {
+      if (wire.sendCopy?.(end === bytes.length && sent === 0 ? bytes : bytes.subarray(sent, end)) !== true)
+        break;
+      sent = end;
+    }
+    if (sent > 0) this.#settings.counters.add('bytesSentTotal', sent);
+    return sent;
   }
 
   whenDrained(drained: () => void): void {

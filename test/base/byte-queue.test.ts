@@ -5,19 +5,20 @@ import fc from 'fast-check';
 import { ByteQueue } from '../../src/base/byte-queue.ts';
 
 const RUNS = 2_000;
+const BLOCK = 64 * 1024;
 
 type Step =
   | { readonly act: 'push'; readonly size: number }
   | { readonly act: 'unshift'; readonly size: number }
   | { readonly act: 'pushCopy'; readonly size: number; readonly following: number }
-  | { readonly act: 'take' | 'takeInto' | 'takeChunk'; readonly size: number };
+  | { readonly act: 'take' | 'takeInto' | 'takeChunk' | 'lend'; readonly size: number };
 
 const size = fc.oneof(fc.integer({ min: 0, max: 40 }), fc.constantFrom(255, 256, 257, 4096, 16_375, 70_000));
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ act: fc.constantFrom('push' as const, 'unshift' as const), size }),
   fc.record({ act: fc.constant('pushCopy' as const), size, following: size }),
   fc.record({
-    act: fc.constantFrom('take' as const, 'takeInto' as const, 'takeChunk' as const),
+    act: fc.constantFrom('take' as const, 'takeInto' as const, 'takeChunk' as const, 'lend' as const),
     size,
   }),
 );
@@ -59,6 +60,14 @@ test('ByteQueue gives out what was put in, in order, after copies and chunks of 
             model = model.subarray(count);
             break;
           }
+          case 'lend': {
+            const taken = queue.lend(each.size, (view) => {
+              strictEqual(model.subarray(0, view.length).compare(view), 0);
+              return view.length;
+            });
+            model = model.subarray(taken);
+            break;
+          }
           default: {
             const view = each.act === 'take' ? queue.take(count) : queue.takeChunk(each.size);
             const bytes = Buffer.from(model.subarray(0, view.length));
@@ -86,4 +95,39 @@ test('ByteQueue gathers copies in few chunks, and allocates little for little', 
   strictEqual(queue.takeChunk().buffer.byteLength <= 64 * 1024, true);
   queue.pushCopy(Buffer.from('a'));
   strictEqual(queue.takeChunk().buffer.byteLength, 1);
+});
+
+test('ByteQueue fills a block again once its bytes have been copied out, and never one that somebody sees', () => {
+  const queue = new ByteQueue();
+  const other = new ByteQueue();
+  const memory = new Set<ArrayBufferLike>();
+  const fill = (target: ByteQueue, value: number): void => target.pushCopy(Buffer.alloc(BLOCK, value));
+  for (let i = 0; i < 50; i++) {
+    fill(queue, i);
+    strictEqual(queue.isReusable, true);
+    queue.lend(BLOCK, (bytes) => memory.add(bytes.buffer));
+  }
+  strictEqual(memory.size <= 2, true, `${memory.size} blocks`);
+  fill(queue, 1);
+  const view = queue.take(10);
+  strictEqual(queue.isReusable, false);
+  queue.takeInto(new Uint8Array(BLOCK), 0, BLOCK - 10);
+  fill(queue, 2);
+  fill(other, 3);
+  strictEqual(Buffer.alloc(10, 1).compare(view), 0);
+  // what another queue was given is the other's
+  const chunk = queue.takeChunk();
+  other.push(chunk);
+  other.takeInto(new Uint8Array(2 * BLOCK), 0, 2 * BLOCK);
+  for (let i = 0; i < 20; i++) fill(other, 4);
+  strictEqual(chunk[BLOCK - 1], 2);
+});
+
+test('ByteQueue.lend() bears that the user of the bytes clears the queue', () => {
+  const queue = new ByteQueue();
+  queue.pushCopy(Buffer.from('abc'));
+  queue.lend(2, () => queue.clear());
+  strictEqual(queue.length, 0);
+  queue.push(Buffer.from('def'));
+  strictEqual(Buffer.from(queue.take(3)).toString(), 'def');
 });
