@@ -270,10 +270,10 @@ export class WorkerThread {
     this.#post({ type: 'commit', generation });
   }
 
-  /** An uncaught error: the thread ends by itself after this. */
+  /** An uncaught error: the thread ends by itself after this. What it said of itself before tells more. */
   #crashed(error: unknown): void {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.#failure = new GatewayError('LGW_WORKER', `Uncaught error: ${text}`, { cause: error });
+    this.#failure ??= new GatewayError('LGW_WORKER', `Uncaught error: ${text}`, { cause: error });
   }
 
   /** The thread is gone: fails the start, replaces the thread, or takes it as wanted. */
