@@ -119,7 +119,7 @@ test('Tasks end with their client, before they begin and while they wait', async
   await withScript(
     `for i = 1, 5 do httpd.spawn(function()
       local guard <close> = setmetatable({}, {__close = function() print('closed') end})
-      httpd.read(nil, 100)
+      print('open') httpd.read(nil, 100)
     end) end
     if env.QUERY_INFO then httpd.sleep(1000) end`,
     async (harness) => {
@@ -127,9 +127,11 @@ test('Tasks end with their client, before they begin and while they wait', async
       early.abort();
       await harness.expectNothingOpen();
       assert.equal(harness.log.length, 1);
+      const lines = (text: string): number => harness.log.filter((line) => line.includes(text)).length;
       for (const target of ['/run', '/run?x']) {
+        const opened = lines('open') + 5;
         const exchange = harness.begin(target, { body: 'open' });
-        await eventually(() => assert(exchange.body.awaited));
+        await eventually(() => assert.equal(lines('open'), opened));
         exchange.abort();
         await harness.expectNothingOpen();
       }
