@@ -145,6 +145,7 @@ export class LoadedScript {
   static async load(options: ScriptOptions, watch: ScriptWatch): Promise<LoadedScript> {
     const state = await State.create(options.module);
     const loaded = new LoadedScript(state, options, watch);
+    options.counters.add('states', 1);
     try {
       loaded.#run();
     } catch (error) {
@@ -382,6 +383,7 @@ export class LoadedScript {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#options.counters.add('states', -1);
     clearTimeout(this.#collectTimer);
     clearInterval(this.#sweepTimer);
     this.timers.close();
@@ -479,6 +481,7 @@ export class LoadedScript {
   /** The VM is lost. The one at fault has been told already; the others get 503. */
   #abandon(reason: Error): void {
     this.#closed = true;
+    this.#options.counters.add('states', -1);
     clearTimeout(this.#collectTimer);
     clearInterval(this.#sweepTimer);
     this.logger.error('State given up', {

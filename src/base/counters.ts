@@ -1,4 +1,4 @@
-/** What one worker counts: exchanges, files, coroutines, references; `test/` asserts the gauges return to zero. */
+/** What one worker counts: exchanges, files, coroutines, Lua states; `test/` asserts that the gauges return to where they were. */
 
 /** Names of all counters. Gauges go up and down, totals only up. */
 export const COUNTER_NAMES = [
@@ -7,7 +7,7 @@ export const COUNTER_NAMES = [
   'sessions',
   'exchanges',
   'coroutines',
-  'references',
+  'states',
   'files',
   'pipes',
   'fetches',

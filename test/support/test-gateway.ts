@@ -52,7 +52,7 @@ export class TestGateway {
   readonly process: GatewayProcess;
   readonly #workers: number;
   readonly #sessions = new Set<ClientHttp2Session>();
-  #referencesAtStart = 0;
+  #statesAtStart = 0;
 
   private constructor(folder: GatewayFolder, process: GatewayProcess, workers: number) {
     this.folder = folder;
@@ -85,7 +85,7 @@ export class TestGateway {
     const gateway = new TestGateway(folder, process, workers);
     running.add(gateway);
     await process.ready();
-    gateway.#referencesAtStart = (await gateway.counters()).references;
+    gateway.#statesAtStart = (await gateway.counters()).states;
     return gateway;
   }
 
@@ -243,7 +243,7 @@ export class TestGateway {
   }
 
   #isIdle(now: Record<CounterName, number>): boolean {
-    return REQUEST_GAUGES.every((name) => now[name] === 0) && now.references === this.#referencesAtStart;
+    return REQUEST_GAUGES.every((name) => now[name] === 0) && now.states === this.#statesAtStart;
   }
 }
 

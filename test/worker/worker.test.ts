@@ -45,7 +45,7 @@ async function start(
   return { running, port: running.addresses[0]?.port ?? 0 };
 }
 
-function total(running: Supervisor, name: 'exchanges' | 'coroutines' | 'references' | 'pipes'): number {
+function total(running: Supervisor, name: 'exchanges' | 'coroutines' | 'states' | 'pipes'): number {
   return running.counters().reduce((sum, counters) => sum + counters[name], 0);
 }
 
@@ -79,11 +79,13 @@ test('GatewayWorker finishes an exchange in the old state while new ones go to t
   assert.deepEqual(await slow, { status: 200, body: 'one slow\n' });
   await until(() => total(running, 'exchanges') === 0);
   for (const name of ['coroutines', 'pipes'] as const) assert.equal(total(running, name), 0, name);
+  await until(() => total(running, 'states') === 1);
 });
 
 test('GatewayWorker drops what it prepared when another worker refuses', async () => {
   const { running, port } = await start();
-  const before = total(running, 'references');
+  const before = total(running, 'states');
+  assert.equal(before, 2);
   // renaming is atomic: one of the two states gets the token, the other fails
   const token = folder.file('token');
   writeFileSync(token, '');
@@ -91,5 +93,5 @@ test('GatewayWorker drops what it prepared when another worker refuses', async (
   writeFileSync(folder.file('app.lua'), failsOnce);
   await assert.rejects(running.reload(), /second/);
   assert.equal((await ask(folder, port, '/')).body, 'one');
-  await until(() => total(running, 'references') === before);
+  await until(() => total(running, 'states') === before);
 });
