@@ -142,7 +142,7 @@ export class Browser {
   async stop(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.#ended;
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
   }
 
   #send(method: string, params: Json): Promise<Json> {
