@@ -24,6 +24,9 @@ const FLAGS = [
 /** No answer of the browser takes longer on a machine that works. */
 const WAIT_MAX_MS = 30_000;
 const POLL_MS = 25;
+/** The last helper of the browser ends well within this. */
+const RETRIES_MAX = 100;
+const RETRY_MS = 50;
 
 type Json = Record<string, unknown>;
 
@@ -142,7 +145,16 @@ export class Browser {
   async stop(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.#ended;
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
+    for (let tries = 1; ; tries++) {
+      try {
+        rmSync(this.#folder, { recursive: true, force: true });
+        return;
+      } catch (error) {
+        // its helpers write to the last; node's own retries do not see what has come since
+        if (tries === RETRIES_MAX) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
   }
 
   #send(method: string, params: Json): Promise<Json> {
