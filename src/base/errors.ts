@@ -18,7 +18,6 @@ export class GatewayError extends Error {
   readonly code: ErrorCode;
   readonly status: number | undefined;
   readonly luaCode: string;
-
   constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
@@ -26,6 +25,18 @@ export class GatewayError extends Error {
     this.luaCode = options.luaCode ?? 'io';
   }
 }
+
+/**
+ * A thread of the gateway runs a bundle, and the programs it loads import the package: the errors of either's copy of this
+ * module are those of the other.
+ */
+Object.defineProperty(GatewayError, Symbol.hasInstance, {
+  value(this: unknown, value: unknown): boolean {
+    if (Function.prototype[Symbol.hasInstance].call(this as typeof GatewayError, value)) return true;
+    if (this !== GatewayError || !(value instanceof Error) || !('code' in value)) return false;
+    return typeof value.code === 'string' && value.code.startsWith('LGW_');
+  },
+});
 
 /** The message of anything that was thrown. */
 export function messageOf(thrown: unknown): string {

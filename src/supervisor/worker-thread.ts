@@ -114,6 +114,11 @@ export class WorkerThread {
     });
   }
 
+  /** Gives a thread that was started while the Lua machine was being compiled what it waits for. */
+  giveLuaModule(module: object): void {
+    this.#post({ type: 'luaModule', module });
+  }
+
   /** Reload, first phase. Rejects when the worker refuses, ends or does not answer. */
   async prepare(setup: WorkerSetup): Promise<void> {
     assert(this.#prepareWaiter === undefined, 'one reload at a time');

@@ -69,12 +69,17 @@ export interface WorkerStart {
   readonly descriptorsAdopted: SharedArrayBuffer;
   /** The dictionaries, and this thread's number among all that ever use them. */
   readonly shared: SharedAccess;
-  /** The compiled Lua machine (a WebAssembly.Module), shared by all workers; undefined where no script is served. */
-  readonly luaModule: object | undefined;
+  /**
+   * The compiled Lua machine (a WebAssembly.Module), shared by all workers; undefined where no script is served. While it is
+   * being compiled, `luaModule` follows as the first message: threads begin meanwhile.
+   */
+  readonly luaModule: object | 'follows' | undefined;
 }
 
 /** Supervisor → worker. */
 export type ToWorker =
+  /** Comes once, before all others, where the start says so. */
+  | { readonly type: 'luaModule'; readonly module: object }
   /** Reload, first phase: make ready beside what serves, change nothing; answered by `prepared` or `refused`. */
   | { readonly type: 'prepare'; readonly setup: WorkerSetup }
   /** Reload, second phase: new exchanges go to what was prepared. */

@@ -44,13 +44,24 @@ async function receive(worker: GatewayWorker, message: ToWorker): Promise<void> 
     case 'drain':
       post({ type: 'drained', cut: await worker.drain() });
       return;
+    case 'luaModule':
+      // taken before
+      return;
     case 'claimed':
       worker.claimed(message.id, message.granted);
   }
 }
 
+/** The start with the Lua machine, which may come later: nothing else is said to a thread that is not ready. */
+async function complete(): Promise<WorkerStart> {
+  if (start.luaModule !== 'follows') return start;
+  const message = await new Promise<ToWorker>((resolve) => port.once('message', resolve));
+  assert(message.type === 'luaModule', 'the first message is the one that was promised');
+  return { ...start, luaModule: message.module };
+}
+
 try {
-  const worker = new GatewayWorker(start, batch.write, post);
+  const worker = new GatewayWorker(await complete(), batch.write, post);
   await worker.start();
   port.on('message', (message: ToWorker) => void receive(worker, message));
   post({ type: 'ready', modes: worker.modes });

@@ -180,7 +180,7 @@ export class GatewayWorker {
 
   #loadScript({ prefix, script, mode }: MappingConfig, generation: number): Promise<LoadedMapping> {
     const { luaModule, serverPort, workerId, workerCount, limits, rights } = this.#start;
-    assert(luaModule !== undefined, 'scripts come with the Lua machine');
+    assert(typeof luaModule === 'object', 'scripts come with the Lua machine');
     return loadLuaMapping({
       prefix: toBytes(prefix),
       script: toBytes(script),
