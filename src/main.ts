@@ -115,7 +115,7 @@ async function serve(config: Config, sink: LogSink, channel: BackgroundChannel |
     config,
     logger,
     writeLine: sink.write,
-    luaModule: compileLuaModule(config.limits),
+    compileLua: () => compileLuaModule(config.limits),
   });
   process.on('uncaughtException', (error) => {
     sink.writeNow(formatLine(new Date(), 'error', 'supervisor', stackOf(error)));

@@ -66,6 +66,6 @@ export function createSupervisor(config: Config, log: ((line: string) => void) |
     config,
     logger: createLogger(config.logLevel, 'supervisor', writeLine),
     writeLine,
-    luaModule: hasScripts ? compileLuaModule(config.limits) : undefined,
+    compileLua: hasScripts ? () => compileLuaModule(config.limits) : undefined,
   });
 }

@@ -33,8 +33,11 @@ export interface SupervisorOptions {
   readonly logger: Logger;
   /** Takes the log lines of the workers, formatted and without line ends. */
   readonly writeLine: (line: string) => void;
-  /** The compiled Lua machine, handed to the workers unread; undefined where no script is served. */
-  readonly luaModule: object | Promise<object> | undefined;
+  /**
+   * Compiles the Lua machine, which is handed to the workers unread; called once, when their threads have begun. Undefined
+   * where no script is served.
+   */
+  readonly compileLua: (() => Promise<object>) | undefined;
   /** How descriptors are duplicated and ports shared; default: what this platform can do. */
   readonly listener?: ListenerOptions;
   /** Reads certificate and key; default: as the configuration says. */
@@ -235,18 +238,17 @@ export class Supervisor {
         }),
       );
     }
-    const { luaModule } = this.#options;
-    this.#luaModule = luaModule instanceof Promise ? 'follows' : luaModule;
+    const { compileLua } = this.#options;
+    if (compileLua !== undefined) this.#luaModule = 'follows';
     // the first failure ends the start, and `stop` ends the others
-    await Promise.all([...this.#workers.map((worker) => worker.start()), this.#handOut(luaModule)]);
+    await Promise.all([...this.#workers.map((worker) => worker.start()), this.#handOut(compileLua)]);
   }
 
-  /** The threads have begun while the Lua machine was being compiled. */
-  async #handOut(luaModule: object | Promise<object> | undefined): Promise<void> {
-    if (!(luaModule instanceof Promise)) return;
-    const module = await luaModule;
+  /** Compiles while the threads begin. */
+  async #handOut(compileLua: (() => Promise<object>) | undefined): Promise<void> {
+    const module = await compileLua?.();
     this.#luaModule = module;
-    for (const worker of this.#workers) worker.giveLuaModule(module);
+    if (module !== undefined) for (const worker of this.#workers) worker.giveLuaModule(module);
   }
 
   #chooseWorkerCount(): number {

@@ -59,7 +59,7 @@ function makeSupervisor(config: Partial<Config> = {}, options: Partial<Superviso
     },
     logger: createLogger('debug', 'supervisor', (line) => lines.push(line)),
     writeLine: (line) => lines.push(line),
-    luaModule: {},
+    compileLua: undefined,
     listener: { duplicate: duplicateDescriptor, reusePort: false },
     loadTls: async () => ({ certificate: '', key: '', development: undefined }),
     workerEntry: PLAIN_WORKER,

@@ -38,7 +38,7 @@ export function realSupervisor(
     },
     logger: createLogger('info', 'supervisor', (line) => lines.push(line)),
     writeLine: (line) => lines.push(line),
-    luaModule: compileLuaModule(DEFAULT_LIMITS),
+    compileLua: () => compileLuaModule(DEFAULT_LIMITS),
     ...options,
   });
 }
