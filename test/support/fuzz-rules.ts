@@ -44,7 +44,20 @@ function goesBack(steps: readonly SentStep[]): boolean {
   return false;
 }
 
+/** nghttp2 has left PRIORITY alone since its release 1.65, which node has had since 22. */
+const looksIntoPriority = Number.parseInt(process.versions.node, 10) < 22;
+
 const RULES: readonly Rule[] = [
+  {
+    // not even whether it is on stream 0 (RFC 9113 §6.3), or makes a stream depend on itself (RFC 7540 §5.3.1)
+    name: 'node:http2 does not look into PRIORITY from release 22 on',
+    explains: ({ stream }, own, _node, steps) =>
+      !looksIntoPriority &&
+      steps.some(
+        ({ kind, stream: on, what }) => kind === 'priority' && (on === 0 || what.startsWith(`on ${on} of`)),
+      ) &&
+      (own.goaway === CODE.protocolError || own.resets.get(stream)?.includes(CODE.protocolError) === true),
+  },
   {
     // nghttp2 has the right code; node tears the session down with its own, or without a word
     name: 'node:http2 names INTERNAL_ERROR or nothing when the connection has an error',
