@@ -99,7 +99,11 @@ const RULES: readonly Rule[] = [
   {
     name: 'node:http2 ignores frames on streams that are closed (RFC 9113 §5.1)',
     explains: ({ stream }, own, node, steps) =>
-      stream === 0 && isOver(own) && !isOver(node) && touchesClosed(steps, own),
+      stream === 0 &&
+      isOver(own) &&
+      // or goes on to the next fault
+      (!isOver(node) || (own.goaway === CODE.streamClosed && node.goaway === CODE.compressionError)) &&
+      touchesClosed(steps, own),
   },
   {
     name: 'node:http2 ignores a smaller stream id (RFC 9113 §5.1.1)',
