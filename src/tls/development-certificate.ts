@@ -16,7 +16,7 @@ export interface DevelopmentCertificate extends CertificateAndKey {
 }
 
 export interface DevelopmentCertificateSettings {
-  /** Folders to look into and, in this order, to try to write to; default `developmentCertificateFolders()`. */
+  /** Tried in this order: each is looked into, then written to; default `developmentCertificateFolders()`. */
   readonly folders?: readonly string[];
   /** Name of this machine; default the system's. */
   readonly hostName?: string;
@@ -52,21 +52,12 @@ export async function loadDevelopmentCertificate(
   const folders = settings.folders ?? developmentCertificateFolders();
   const hostNames = certifiableHostNames(settings.hostName ?? hostname());
   const now = settings.now ?? Date.now();
+  let made: CertificateAndKey | undefined;
+  const failures: string[] = [];
   for (const folder of folders) {
     const kept = readPair(join(folder, PAIR_FOLDER), hostNames, now);
     if (kept !== undefined) return kept;
-  }
-  // forge takes 40 ms to load and is needed once a year
-  const { makeCertificate } = await import('./make-certificate.ts');
-  const made = makeCertificate({
-    hostNames,
-    addresses: [LOOPBACK_IPV4, LOOPBACK_IPV6],
-    organization: ORGANIZATION,
-    notBefore: new Date(now - BACKDATED_DAYS * DAY_MS),
-    notAfter: new Date(now + (VALIDITY_DAYS - BACKDATED_DAYS) * DAY_MS),
-  });
-  const failures: string[] = [];
-  for (const folder of folders) {
+    made ??= await makePair(hostNames, now);
     try {
       return storePair(folder, made, hostNames, now);
     } catch (error) {
@@ -77,6 +68,18 @@ export async function loadDevelopmentCertificate(
     'LGW_CERTIFICATE_STORE',
     `Cannot keep a development certificate (${failures.join('; ') || 'no folder to keep it in'}): give one with -c and -k, or set XDG_DATA_HOME`,
   );
+}
+
+async function makePair(hostNames: readonly string[], now: number): Promise<CertificateAndKey> {
+  // forge takes 40 ms to load and is needed once a year
+  const { makeCertificate } = await import('./make-certificate.ts');
+  return makeCertificate({
+    hostNames,
+    addresses: [LOOPBACK_IPV4, LOOPBACK_IPV6],
+    organization: ORGANIZATION,
+    notBefore: new Date(now - BACKDATED_DAYS * DAY_MS),
+    notAfter: new Date(now + (VALIDITY_DAYS - BACKDATED_DAYS) * DAY_MS),
+  });
 }
 
 /** `certs/` of a checkout (not of an installed package), then the user's data directory. */

@@ -224,14 +224,17 @@ describe('loadDevelopmentCertificate()', () => {
     }
   });
 
-  test('takes the next folder when the first cannot be written to, and looks into all before it makes one', async () => {
+  test('goes on to the next folder only when one cannot be written to', async () => {
     const blocked = join(root, 'a-file');
     writeFileSync(blocked, '');
     const [first, second] = [newFolder(), newFolder()];
     const made = await loadDevelopmentCertificate({ folders: [join(blocked, 'x'), second], hostName: 'box' });
     ok(made.certificatePath.startsWith(second));
-    const found = await loadDevelopmentCertificate({ folders: [first, second], hostName: 'box' });
-    equal(found.fingerprint256, made.fingerprint256);
+    const again = await loadDevelopmentCertificate({ folders: [join(blocked, 'x'), second], hostName: 'box' });
+    equal(again.fingerprint256, made.fingerprint256);
+    // what the README says of certs/ holds, whatever an installed lgateway has kept for its user
+    const own = await loadDevelopmentCertificate({ folders: [first, second], hostName: 'box' });
+    ok(own.certificatePath.startsWith(first));
   });
 
   test('says where it tried when nothing can be written', async () => {
