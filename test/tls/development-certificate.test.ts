@@ -230,7 +230,10 @@ describe('loadDevelopmentCertificate()', () => {
     const [first, second] = [newFolder(), newFolder()];
     const made = await loadDevelopmentCertificate({ folders: [join(blocked, 'x'), second], hostName: 'box' });
     ok(made.certificatePath.startsWith(second));
-    const again = await loadDevelopmentCertificate({ folders: [join(blocked, 'x'), second], hostName: 'box' });
+    const again = await loadDevelopmentCertificate({
+      folders: [join(blocked, 'x'), second],
+      hostName: 'box',
+    });
     equal(again.fingerprint256, made.fingerprint256);
     // what the README says of certs/ holds, whatever an installed lgateway has kept for its user
     const own = await loadDevelopmentCertificate({ folders: [first, second], hostName: 'box' });
