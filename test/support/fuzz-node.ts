@@ -1,6 +1,9 @@
 /** The server over node:http2 in a process of its own: started again when a sequence of frames has aborted it. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { SentStep } from './frame-sequence.ts';
 import { type Outcome, observe } from './fuzz-outcome.ts';
@@ -8,6 +11,8 @@ import { type Outcome, observe } from './fuzz-outcome.ts';
 const SERVER = fileURLToPath(new URL('./fuzz-server.js', import.meta.url));
 
 export class FuzzNode {
+  /** For what a process that aborts leaves behind. */
+  readonly #folder: string = mkdtempSync(join(tmpdir(), 'lgateway-fuzz-'));
   #child: ChildProcess | undefined;
   #port: Promise<number> | undefined;
   /** Sequences are watched one by one while it is being found out which of them aborts. */
@@ -30,9 +35,11 @@ export class FuzzNode {
   async stop(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
-    if (child === undefined) return;
-    child.disconnect();
-    await once(child, 'exit');
+    if (child !== undefined) {
+      child.disconnect();
+      await once(child, 'exit');
+    }
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 
   async #try(steps: readonly SentStep[], patient: boolean): Promise<Outcome | undefined> {
@@ -58,7 +65,10 @@ export class FuzzNode {
   }
 
   async #start(): Promise<number> {
-    const child = fork(SERVER, { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+    const child = fork(SERVER, {
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+      env: { ...process.env, TMPDIR: this.#folder },
+    });
     this.#child = child;
     child.on('message', () => this.#heard());
     child.once('exit', () => {
