@@ -1,5 +1,4 @@
 /** Lua's `io` on the gateway's file layer: the functions of manual §6.8 beside the methods of FILE*. */
-import type { Scope } from '../base/scope.ts';
 import type { ByteFile } from '../file/byte-file.ts';
 import { FileError } from '../file/file-error.ts';
 import type { FileSystem } from '../file/file-system.ts';
@@ -15,6 +14,8 @@ import type { Reference, State } from '../lua/state.ts';
 import type { FileMethods } from './file-methods.ts';
 import { LogFile } from './log-file.ts';
 import type { LuaFile, LuaFiles } from './lua-files.ts';
+import { currentRun } from './lua-run.ts';
+import { waitInScope } from './scoped-wait.ts';
 
 export interface IoLibraryOptions {
   readonly scheduler: CoroutineScheduler;
@@ -26,8 +27,6 @@ export interface IoLibraryOptions {
   readonly operationOwner: () => OperationOwner;
   /** A line a script wrote to stdout or stderr. */
   readonly print: (line: string) => void;
-  /** What is opened now ends with it at the latest; undefined at load. */
-  readonly scope: () => Scope | undefined;
 }
 
 type Opened = FileError | ByteFile;
@@ -112,7 +111,7 @@ export class IoLibrary {
   }
 
   #popen(L: LuaThread): number {
-    const { processes, files, scope } = this.#options;
+    const { processes, files, scheduler } = this.#options;
     const command = this.#state.checkString(L, 1);
     const mode = this.#state.optionalString(L, 2) ?? 'r';
     if (mode !== 'r' && mode !== 'w') this.#state.argumentError(L, 2, 'invalid mode');
@@ -124,7 +123,7 @@ export class IoLibrary {
         if (opened instanceof FileError) return files.pushFailure(T, opened, command);
         files.push(T, opened, { process: true });
         // the pipe itself stays with whoever else knows it: they read to its end, or close it
-        scope()?.add(() => opened.process?.kill());
+        currentRun(scheduler)?.scope.add(() => opened.process?.kill());
         return 1;
       },
     );
@@ -234,27 +233,18 @@ export class IoLibrary {
     const { scheduler } = this.#options;
     if (!scheduler.canWait(L)) return next(L, attempt(openSync));
     const coroutine = scheduler.running;
-    const scope = this.#options.scope();
     let result: FileError | F | undefined;
     const opening = open((error, file) => {
       result = error ?? file;
       coroutine.wake();
     });
-    // a limit, or the loss of the state, may come between the file and the script
-    const drop = (): void => {
-      opening.cancel();
-      if (result !== undefined && !(result instanceof FileError)) result.destroy();
-    };
-    scope?.add(drop);
-    return coroutine.wait(
+    return waitInScope(
+      scheduler,
       L,
-      (T) => {
-        scope?.remove(drop);
-        return next(T, result as FileError | F);
-      },
+      (T) => next(T, result as FileError | F),
       () => {
-        scope?.remove(drop);
-        drop();
+        opening.cancel();
+        if (result !== undefined && !(result instanceof FileError)) result.destroy();
       },
     );
   }

@@ -188,14 +188,12 @@ export class LoadedScript {
       processes,
       operationOwner: () => currentRun(this.scheduler)?.operationOwner ?? new OperationOwner(),
       print,
-      scope: () => currentRun(this.scheduler)?.scope,
     });
     installOsLibrary({
       scheduler: this.scheduler,
       fileSystem,
       processes,
       files: this.files,
-      scope: () => currentRun(this.scheduler)?.scope,
       variables: options.rights.variables,
     });
     const chunks = new ChunkLoader(state, fileSystem, options.rights.allowsBytecode);

@@ -1,6 +1,5 @@
 /** Replaces the functions of Lua's `os` that would end the process, reach no real file, or block the worker. */
 
-import type { Scope } from '../base/scope.ts';
 import type { ProcessExit } from '../file/byte-file.ts';
 import { FileError } from '../file/file-error.ts';
 import type { FileSystem } from '../file/file-system.ts';
@@ -10,6 +9,7 @@ import type { CoroutineScheduler } from '../lua/coroutine.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { LuaFiles } from './lua-files.ts';
+import { waitInScope } from './scoped-wait.ts';
 
 type Done = (error: FileError | undefined) => void;
 
@@ -18,14 +18,12 @@ export interface OsLibraryOptions {
   readonly fileSystem: FileSystem;
   readonly processes: ProcessTable;
   readonly files: LuaFiles;
-  /** What is run now ends with it at the latest; undefined at load. */
-  readonly scope: () => Scope | undefined;
   /** What `getenv` shows of the environment. */
   readonly variables: readonly string[];
 }
 
 export function installOsLibrary(options: OsLibraryOptions): void {
-  const { scheduler, fileSystem, processes, files, scope: currentScope } = options;
+  const { scheduler, fileSystem, processes, files } = options;
   const { state } = scheduler;
   const { exports: x, memory, mainThread: L } = state;
 
@@ -152,24 +150,16 @@ export function installOsLibrary(options: OsLibraryOptions): void {
       const coroutine = scheduler.running;
       let failure: FileError | undefined;
       let status: ProcessExit | undefined;
-      const scope = currentScope();
       const execution = processes.execute(command, (error, exit) => {
         failure = error;
         status = exit;
         coroutine.wake();
       });
-      const end = (): void => execution.cancel();
-      scope?.add(end);
-      return coroutine.wait(
+      return waitInScope(
+        scheduler,
         T,
-        (thread) => {
-          scope?.remove(end);
-          return pushEnd(thread, command, failure, status);
-        },
-        () => {
-          scope?.remove(end);
-          end();
-        },
+        (thread) => pushEnd(thread, command, failure, status),
+        () => execution.cancel(),
       );
     },
   });

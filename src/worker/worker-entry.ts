@@ -44,9 +44,6 @@ async function receive(worker: GatewayWorker, message: ToWorker): Promise<void> 
     case 'drain':
       post({ type: 'drained', cut: await worker.drain() });
       return;
-    case 'luaModule':
-      // taken before
-      return;
     case 'claimed':
       worker.claimed(message.id, message.granted);
   }
