@@ -12,6 +12,8 @@ import { type CFunction, type LuaExports, type LuaThread, NULL } from './lua-exp
 
 /** Loop rounds between two looks at the clock: a millisecond of Lua. */
 const FUEL_ROUNDS = 200_000;
+/** What is paid at once at most, as fuel is a number of 32 bits: more would not be looked at more often. */
+const PAID_ROUNDS_MAX = 0x3fff_ffff;
 /** Code runs this long before others get their turn. */
 const SLICE_MS = 5;
 /** After its limit the code has this long to end by hooks before the VM is given up. */
@@ -160,6 +162,15 @@ export class Guard {
       this.#arm('slice', now);
     }
   };
+
+  /**
+   * Work of a host function is paid for: one unit is a loop round, 5 ns. Paid before the work, so that the clock of a
+   * run that begins with it has started. Called inside Lua only: when the time is up it arms the hook, so that the caller
+   * ends or waits at its next instruction, or, when that has not helped, throws VmAbandoned, which has to pass.
+   */
+  pay(units: number): void {
+    this.#exports.pay(Math.min(units, PAID_ROUNDS_MAX));
+  }
 
   /** A host function that takes its time looks at the clock as the module does: what the run is interrupted for. */
   hostWorked(): Interruption | undefined {

@@ -47,7 +47,9 @@ export interface LuaExports {
   readonly memory: WebAssembly.Memory;
   readonly __indirect_function_table: WebAssembly.Table;
   /** Loop rounds until the host is called (wasm-rewriter.ts). */
-  readonly fuel: { value: number };
+  readonly fuel: WebAssembly.Global;
+  /** Takes fuel, and calls the host when it is used up. */
+  pay(units: number): void;
   malloc(size: number): Address;
   free(address: Address): void;
 

@@ -9,6 +9,9 @@ declare namespace WebAssembly {
     constructor(module: Module, imports?: Imports);
     readonly exports: Record<string, unknown>;
   }
+  interface Global {
+    value: number;
+  }
   interface Memory {
     readonly buffer: ArrayBuffer;
   }

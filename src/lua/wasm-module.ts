@@ -26,6 +26,7 @@ export async function compileLuaModule({
       // only os.execute ever called it, and that is replaced
       hostCall: 'env.system',
       fuelName: 'fuel',
+      payName: 'pay',
       counts: guarded,
     }),
   );

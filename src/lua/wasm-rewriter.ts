@@ -1,8 +1,10 @@
 /**
  * Rewrites a WebAssembly module so that its host can bound it: the memory gets another maximum, every jump back
- * counts down a global `fuel` and calls the host when it is used up, and copies of memory take fuel by their size. Plain byte work on the binary format (WebAssembly core
- * specification §5); functions, types and indices stay as they are.
+ * counts down a global `fuel` and calls the host when it is used up, and copies of memory take fuel by their size.
+ * One function is added, by which others pay. Plain byte work on the binary format (WebAssembly core specification §5);
+ * functions, types and indices stay as they are.
  */
+import { signed, unsigned } from './leb128.ts';
 
 export interface RewriteOptions {
   /** New maximum of the module's own memory, in pages of 64 KiB; undefined = as it is. */
@@ -11,6 +13,8 @@ export interface RewriteOptions {
   readonly hostCall: string;
   /** Name under which the fuel global (mutable i32) is exported. */
   readonly fuelName: string;
+  /** Name of a function (i32) → () that is added: takes as much fuel, and calls the host when it is used up. */
+  readonly payName: string;
   /** False: nothing uses fuel. What the counting costs is measured against that. */
   readonly counts: boolean;
 }
@@ -44,13 +48,7 @@ export function rewriteModule(module: Uint8Array, options: RewriteOptions): Uint
   const size = fuel + 1;
   global.body = appendToVector(global.body, [I32, MUTABLE, 0x41, 0, 0x0b]);
   const exports = find(sections, SECTION.export);
-  const name = [...Buffer.from(options.fuelName)];
-  exports.body = appendToVector(exports.body, [
-    ...unsigned(name.length),
-    ...name,
-    KIND.global,
-    ...unsigned(fuel),
-  ]);
+  exports.body = appendToVector(exports.body, exported(options.fuelName, KIND.global, fuel));
   if (options.memoryPagesMax !== undefined) {
     const memory = find(sections, SECTION.memory);
     memory.body = withMaximum(memory.body, options.memoryPagesMax);
@@ -64,7 +62,35 @@ export function rewriteModule(module: Uint8Array, options: RewriteOptions): Uint
       toll(fuel, size),
     );
   }
+  const types = find(sections, SECTION.type);
+  const functions = find(sections, SECTION.function);
+  const pay = imports.functions + new Reader(functions.body).u32();
+  functions.body = appendToVector(functions.body, unsigned(new Reader(types.body).u32()));
+  types.body = appendToVector(types.body, [FUNCTION_TYPE, 1, I32, 0]);
+  exports.body = appendToVector(exports.body, exported(options.payName, KIND.function, pay));
+  code.body = appendToVector(code.body, payFunction(options.counts ? payment(fuel, imports.hostCall) : []));
   return join(sections);
+}
+
+/** An element of the export section. */
+function exported(name: string, kind: number, index: number): number[] {
+  const bytes = [...Buffer.from(name)];
+  return [...unsigned(bytes.length), ...bytes, kind, ...unsigned(index)];
+}
+
+/** An element of the code section: no locals, `body`, end. */
+function payFunction(body: readonly number[]): number[] {
+  return [...unsigned(body.length + 2), 0, ...body, 0x0b];
+}
+
+/** `units = fuel - units; fuel = units; if (units < 0) host(0)`, where `units` is the parameter. */
+function payment(fuel: number, hostCall: number): number[] {
+  const g = unsigned(fuel);
+  return [
+    ...[0x23, ...g, 0x20, 0, 0x6b, 0x22, 0, 0x24, ...g],
+    ...[0x20, 0, 0x41, 0, 0x48],
+    ...[0x04, 0x40, 0x41, 0, 0x10, ...unsigned(hostCall), 0x1a, 0x0b],
+  ];
 }
 
 /** Fuel a fresh instance starts with: enough for its start-up; the host sets its own before it runs scripts. */
@@ -275,8 +301,11 @@ function find(sections: readonly Section[], id: number): Section {
   return section;
 }
 
-/** How many globals are imported, and the index of the function to call. */
-function readImports(body: Uint8Array, hostCall: string): { globals: number; hostCall: number } {
+/** How many functions and globals are imported, and the index of the function to call. */
+function readImports(
+  body: Uint8Array,
+  hostCall: string,
+): { functions: number; globals: number; hostCall: number } {
   const reader = new Reader(body);
   let functions = 0;
   let globals = 0;
@@ -305,7 +334,7 @@ function readImports(body: Uint8Array, hostCall: string): { globals: number; hos
     }
   }
   if (found === undefined) throw new RewriteError(`Import "${hostCall}" is missing`);
-  return { globals, hostCall: found };
+  return { functions, globals, hostCall: found };
 }
 
 function skipLimits(reader: Reader): void {
@@ -351,33 +380,6 @@ function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
     at += part.length;
   }
   return joined;
-}
-
-/** LEB128, unsigned. */
-function unsigned(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  do {
-    const low = rest & 0x7f;
-    rest = Math.floor(rest / 128);
-    bytes.push(rest === 0 ? low : low | 0x80);
-  } while (rest !== 0);
-  return bytes;
-}
-
-/** LEB128, signed, 32 bits. */
-function signed(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  for (;;) {
-    const low = rest & 0x7f;
-    rest >>= 7;
-    if ((rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0)) {
-      bytes.push(low);
-      return bytes;
-    }
-    bytes.push(low | 0x80);
-  }
 }
 
 /** Reads the binary format; throws RewriteError past the end. */

@@ -7,6 +7,7 @@ import {
   type LimitReached,
 } from '../../src/lua/coroutine.ts';
 import { installCoroutineLibrary } from '../../src/lua/coroutine-library.ts';
+import type { CFunction } from '../../src/lua/lua-exports.ts';
 import { State } from '../../src/lua/state.ts';
 import { eventually, luaModule, ScriptHarness, turn } from '../support/script-harness.ts';
 
@@ -53,8 +54,13 @@ class GuardedWorld {
         );
       },
     });
-    state.exports.lua_pushcclosure(state.mainThread, wait, 0);
-    state.exports.lua_setglobal(state.mainThread, state.memory.constant('wait'));
+    this.define('wait', wait);
+  }
+
+  define(name: string, run: CFunction): void {
+    const { exports: x, memory, mainThread } = this.state;
+    x.lua_pushcclosure(mainThread, run, 0);
+    x.lua_setglobal(mainThread, memory.constant(name));
   }
 
   wake(): void {
@@ -129,6 +135,92 @@ for (const [name, source] of Object.entries(LOST)) {
     assert(world.state.abandoned);
   });
 }
+
+/** What a pass of a loop costs that does nothing. */
+const ROUND_MAX = 4;
+const CALLS = 100;
+
+test('A call of a host function takes fuel before it reaches the host', async () => {
+  const world = await GuardedWorld.create();
+  const fuelSeen: number[] = [];
+  const { look } = world.state.addFunctions({
+    look: () => {
+      fuelSeen.push(world.state.exports.fuel.value);
+      return 0;
+    },
+  });
+  world.define('look', look);
+  assert.equal((await world.run(`for i = 1, ${CALLS} do look() end`)).ok, true);
+  const used = (fuelSeen[0] as number) - (fuelSeen.at(-1) as number);
+  assert(used >= (CALLS - 1) * (100 - ROUND_MAX), `${used} used`);
+  assert(used <= (CALLS - 1) * (100 + ROUND_MAX), `${used} used`);
+});
+
+/** Keeps the thread busy for `ms` of wall-clock time. */
+function work(ms: number): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
+}
+
+const MS_OF_ROUNDS = 200_000;
+
+test('Work of host functions that is paid for is ended at the limit and gives others their turns', async () => {
+  const world = await GuardedWorld.create();
+  let turns = 0;
+  const { toil } = world.state.addFunctions({
+    toil: () => {
+      world.scheduler.guard.pay(MS_OF_ROUNDS);
+      work(1);
+      return 0;
+    },
+  });
+  world.define('toil', toil);
+  let done = false;
+  const run = world.run('while true do pcall(toil) end').finally(() => {
+    done = true;
+  });
+  while (!done) {
+    await turn();
+    turns += 1;
+  }
+  const ended = await run;
+  assert.match(ended.message, /CPU limit reached/);
+  assert.equal(ended.limit?.name, 'cpu');
+  assert(turns > 2, `${turns} turns`);
+  assert.equal(world.lost, 0);
+  assert.equal((await world.run('return 1')).ok, true);
+});
+
+test('Host work without end costs the VM soon after the limit, whatever catches errors around it', async () => {
+  const world = await GuardedWorld.create();
+  const { toil } = world.state.addFunctions({
+    toil: () => {
+      for (;;) {
+        world.scheduler.guard.pay(MS_OF_ROUNDS);
+        work(1);
+      }
+    },
+  });
+  world.define('toil', toil);
+  const { ok, message, limit } = await world.run('while true do pcall(pcall, toil) end');
+  assert.deepEqual([ok, limit?.name, world.lost], [false, 'cpu', 1]);
+  assert.match(message, /CPU limit reached\nstack traceback:/);
+});
+
+test('Any amount can be paid at once', async () => {
+  const world = await GuardedWorld.create();
+  const { spend } = world.state.addFunctions({
+    spend: (L) => {
+      world.scheduler.guard.pay(world.state.checkInteger(L, 1));
+      return 0;
+    },
+  });
+  world.define('spend', spend);
+  const source = 'for _, n in ipairs {0, 1, 1 << 30, 1 << 31, 1 << 40, 1 << 53} do spend(n) spend(n) end';
+  assert.deepEqual(await world.run(source, 10_000), { ok: true, message: '', limit: undefined });
+  const fuel = world.state.exports.fuel.value;
+  assert(fuel > 0 && fuel <= MS_OF_ROUNDS, `${fuel}`);
+});
 
 test('Code that computes gives others their turns', async () => {
   const world = await GuardedWorld.create();

@@ -11,6 +11,7 @@ const OPTIONS: RewriteOptions = {
   memoryPagesMax: 4,
   hostCall: 'env.system',
   fuelName: 'fuel',
+  payName: 'pay',
   counts: true,
 };
 const LUA_OPTIONS: RewriteOptions = { ...OPTIONS, memoryPagesMax: 1024 };
@@ -40,6 +41,7 @@ const SMALL = Uint8Array.from([
 
 interface Small {
   readonly fuel: { value: number };
+  pay(units: number): void;
   rounds(n: number): number;
   fill(n: number): number;
   grow(n: number): number;
@@ -88,6 +90,22 @@ test('A copy or fill of memory takes fuel by its size', async () => {
   small.fuel.value = 10_000;
   assert.equal(small.fill(32_000), 7);
   assert.equal(small.fuel.value, 10_000 - 2000);
+});
+
+test('What is paid takes fuel, and the host is called when less than nothing is left', async () => {
+  let calls = 0;
+  const small = await instantiate(() => {
+    calls += 1;
+    small.fuel.value = 10;
+    return 0;
+  });
+  small.fuel.value = 100;
+  small.pay(100);
+  assert.deepEqual([calls, small.fuel.value], [0, 0]);
+  small.pay(1);
+  assert.deepEqual([calls, small.fuel.value], [1, 10]);
+  small.pay(0x3fff_ffff);
+  assert.deepEqual([calls, small.fuel.value], [2, 10]);
 });
 
 test('The memory grows to its maximum and no further', async () => {
