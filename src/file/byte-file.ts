@@ -48,7 +48,10 @@ export interface ByteFile extends ByteSource, ByteSink {
   flush(done: FlushDone): void;
   /** Flushes, moves the position and tells it (bytes from the start). */
   seek(whence: Whence, offset: number, done: SeekDone): void;
-  /** As setvbuf: `no` hands every write on at once, `line` every line, `full` (the default) 64 KiB or 50 ms. */
+  /**
+   * As setvbuf: with `no` a write is over when the system has it, with `line` one that ends a line; `full` (the default)
+   * gathers 64 KiB or 50 ms.
+   */
   setBuffering(buffering: Buffering): void;
   /** Flushes and closes; for a process: waits for its end. A second close does nothing. */
   close(done: CloseDone): void;

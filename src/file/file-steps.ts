@@ -21,6 +21,8 @@ export interface Opened {
   readonly fd: number;
   readonly stats: Stats;
   readonly mode: OpenMode;
+  /** node:fs does not know of it: a stream may have it and close it. */
+  readonly ownedByStream?: boolean;
 }
 
 /** Opens a name without touching what it stands for. Linux, asm-generic/fcntl.h. */

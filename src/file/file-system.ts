@@ -1,4 +1,5 @@
 /** The files of one worker: opens, removes and renames, bounded in number, with C's errors. */
+import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Counters } from '../base/counters.ts';
 import type { Logger } from '../base/logger.ts';
@@ -26,6 +27,10 @@ export interface FileSystemOptions {
   /** Operations handed to libuv's pool at once. */
   readonly operationsMax: number;
   readonly counters: Counters;
+  /**
+   * A second number for an open descriptor, which node:fs knows nothing of; undefined where there is no way to get one.
+   */
+  readonly duplicate: (descriptor: number) => number | undefined;
   /** Hears of failed writes nobody was left to hear of. */
   readonly logger: Logger | undefined;
 }
@@ -184,7 +189,7 @@ export class FileSystem {
     this.#files += 1;
     let isOpen = false;
     try {
-      const opened = yield* steps;
+      const opened = this.#forStream(yield* steps);
       isOpen = true;
       counters.add('files', 1);
       return opened;
@@ -193,7 +198,26 @@ export class FileSystem {
     }
   }
 
-  #fileOf(name: string, { fd, stats, mode }: Opened, owner: OperationOwner): ByteFile {
+  /**
+   * A FIFO is read and written by a stream, which closes the number it is given. What node:fs has opened it must close
+   * itself: a worker thread remembers such numbers, and closes those that are left when it ends, whoever has them by then.
+   */
+  #forStream(opened: Opened): Opened {
+    if (!opened.stats.isFIFO()) return opened;
+    let copy: number | undefined;
+    try {
+      copy = this.#options.duplicate(opened.fd);
+    } catch (cause) {
+      closeSync(opened.fd);
+      // what else keeps a descriptor that is open from being duplicated
+      throw Object.assign(new Error('No descriptor is left', { cause }), { code: 'EMFILE' });
+    }
+    if (copy === undefined) return opened;
+    closeSync(opened.fd);
+    return { ...opened, fd: copy, ownedByStream: true };
+  }
+
+  #fileOf(name: string, { fd, stats, mode, ownedByStream }: Opened, owner: OperationOwner): ByteFile {
     const { blocks, operations } = this;
     const { counters, logger } = this.#options;
     const onClosed = (): void => {
@@ -202,12 +226,13 @@ export class FileSystem {
       counters.add('files', -1);
     };
     let file: ByteFile;
-    if (stats.isFIFO()) {
+    if (ownedByStream === true) {
       const socket = new Socket({ fd, readable: mode.readable, writable: mode.writable });
       const readable = mode.readable ? socket : undefined;
       const writable = mode.writable ? socket : undefined;
       file = new PipeFile({ name, readable, writable, process: undefined, blocks, onClosed });
     } else {
+      // a FIFO that no stream can own is asked now and then, as a device
       const kind = stats.isFile() ? 'regular' : stats.isDirectory() ? 'directory' : 'device';
       const descriptor = new Descriptor(fd, onClosed);
       file = new OpenFile({

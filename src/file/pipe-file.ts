@@ -168,15 +168,22 @@ export class PipeFile implements ByteFile {
       from += n;
       if (this.#used === BLOCK_BYTES) this.#send();
     }
-    if (this.#buffering === 'no' || (this.#buffering === 'line' && bytes.includes(10))) this.#send();
+    if (this.#buffering === 'no' || (this.#buffering === 'line' && bytes.includes(10))) {
+      this.#send();
+      return this.unwritten === 0;
+    }
     return this.unwritten < UNWRITTEN_BYTES_HIGH;
   }
 
   whenDrained(drained: () => void): void {
     this.#drainWaiters.push(drained);
     this.#send();
-    if (this.unwritten < UNWRITTEN_BYTES_HIGH || this.#error !== undefined)
-      queueMicrotask(() => this.#serveDrained());
+    if (this.#hasDrained || this.#error !== undefined) queueMicrotask(() => this.#serveDrained());
+  }
+
+  /** A write that was not to be gathered is over when the pipe has it. */
+  get #hasDrained(): boolean {
+    return this.unwritten < (this.#buffering === 'full' ? UNWRITTEN_BYTES_HIGH : 1);
   }
 
   cancelDrained(drained?: () => void): void {
@@ -368,7 +375,7 @@ export class PipeFile implements ByteFile {
       }
       this.#written = Math.min(this.#taken, this.#written + size);
       this.#serveFlushed();
-      if (this.unwritten < UNWRITTEN_BYTES_HIGH) this.#serveDrained();
+      if (this.#hasDrained) this.#serveDrained();
     });
   }
 

@@ -89,7 +89,7 @@ export class WriteBehind implements Operation {
     this.#eager = buffering;
   }
 
-  /** Copies `bytes`; false when the writer should wait. */
+  /** Copies `bytes`; false when the writer should wait: for room, or for the system where nothing is gathered. */
   write(bytes: Uint8Array): boolean {
     const size = bytes.length;
     const block = this.#block;
@@ -101,14 +101,22 @@ export class WriteBehind implements Operation {
     } else {
       this.#gather(bytes);
     }
-    if (this.#eager !== 'full' && (this.#eager === 'no' || bytes.includes(10))) this.#hurry();
+    if (this.#eager !== 'full' && (this.#eager === 'no' || bytes.includes(10))) {
+      this.#hurry();
+      return this.#written === this.#taken;
+    }
     return this.#taken - this.#written < UNWRITTEN_BYTES_HIGH;
   }
 
   whenDrained(drained: () => void): void {
     this.#drainWaiters.push(drained);
     this.#hurry();
-    if (this.unwritten < UNWRITTEN_BYTES_HIGH) queueMicrotask(() => this.#serveDrained());
+    if (this.#hasDrained(UNWRITTEN_BYTES_HIGH - 1)) queueMicrotask(() => this.#serveDrained());
+  }
+
+  /** A write that was not to be gathered is over when the system has it. */
+  #hasDrained(unwrittenMax: number): boolean {
+    return this.unwritten <= (this.#eager === 'full' ? unwrittenMax : 0);
   }
 
   cancelDrained(drained?: () => void): void {
@@ -272,7 +280,7 @@ export class WriteBehind implements Operation {
     if (size < this.#inFlightBytes) this.#keepRest(size);
     else this.#releaseInFlight();
     this.#serveFlushed(undefined);
-    if (this.unwritten <= UNWRITTEN_BYTES_LOW) this.#serveDrained();
+    if (this.#hasDrained(UNWRITTEN_BYTES_LOW)) this.#serveDrained();
   }
 
   /** A partial write (a disk nearly full): the rest goes first in the next operation. */

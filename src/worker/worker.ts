@@ -11,6 +11,7 @@ import { Dispatcher } from '../http/dispatcher.ts';
 import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
 import type { Mapping } from '../http/handler.ts';
 import { Router } from '../http/router.ts';
+import { duplicateDescriptor, isAvailable } from '../native/posix.ts';
 import { Fetcher } from '../outbound/fetcher.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { SharedStore } from '../shared/shared-store.ts';
@@ -75,6 +76,7 @@ export class GatewayWorker {
       filesMax: FILES_MAX,
       operationsMax: OPERATIONS_MAX,
       counters: this.#counters,
+      duplicate: (descriptor) => (isAvailable() ? duplicateDescriptor(descriptor) : undefined),
       logger,
     });
     this.#processes = new ProcessTable({

@@ -180,3 +180,25 @@ test('What would end, block or leave the gateway is not there', async () => {
     "os.exit is not available: a script cannot end the gateway\nnil nil\nnil true\nnil attempt to load a binary chunk (mode is 't')\n",
   );
 });
+
+test("setvbuf('no') and ('line') have written when the write returns, whoever reads and however", async () => {
+  assert.equal(
+    await output(`
+      local missed = {}
+      for _, buffering in ipairs {'no', 'line'} do
+        local w <close> = io.open('shared.txt', 'w') w:setvbuf(buffering)
+        local r <close> = io.open('shared.txt')
+        for i = 1, 300 do
+          local line = ('line %d of %s\\n'):format(i, buffering)
+          if i % 2 == 0 then w:write(line) else httpd.write(w, line) end
+          local seen = r:read('a')
+          if seen ~= line then missed[#missed + 1] = ('%s %d: %s'):format(buffering, i, seen) end
+        end
+      end
+      local p = assert(io.popen('cat > piped.txt', 'w')) p:setvbuf('no') p:write(('y'):rep(300000)) p:close()
+      local a <close> = io.open('shared.txt', 'a') a:setvbuf('no')
+      local long = ('x'):rep(200000) a:write(long, 'end')
+      local r = io.open('shared.txt') r:seek('end', -3) say(r:read('a'), #missed, missed[1], #io.open('piped.txt'):read('a'))`),
+    'end 0 nil 300000\n',
+  );
+});

@@ -9,6 +9,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   statSync,
   writeFileSync,
   writeSync,
@@ -285,3 +286,44 @@ test(
     assert.equal(existsSync(fixture.path('fifo')), true);
   }),
 );
+
+test(
+  'FileSystem reads and writes a FIFO also where no stream may have its descriptor',
+  withFixture(
+    async (fixture) => {
+      execFileSync('mkfifo', [fixture.path('fifo')]);
+      const fifo = await fixture.open('fifo', 'r+');
+      fifo.write(bytes('through'));
+      assert.equal(await flush(fifo), undefined);
+      assert.equal(await read(fifo, 7), 'through');
+      assert.equal((await close(fifo)).error, undefined);
+    },
+    { duplicate: () => undefined },
+  ),
+);
+
+test(
+  'FileSystem closes a FIFO whose descriptor cannot be duplicated',
+  withFixture(
+    async (fixture) => {
+      execFileSync('mkfifo', [fixture.path('fifo')]);
+      await assert.rejects(fixture.open('fifo', 'r+'), { errno: 24, luaCode: 'limit' });
+      const links = readdirSync('/proc/self/fd').map((fd) => readlinkOf(`/proc/self/fd/${fd}`));
+      assert.ok(!links.includes(fixture.path('fifo')));
+    },
+    {
+      duplicate: () => {
+        throw new Error('no descriptor is left');
+      },
+    },
+  ),
+);
+
+/** Undefined for the descriptor that the directory itself was read with. */
+function readlinkOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}

@@ -10,6 +10,7 @@ import type { FileError } from '../../src/file/file-error.ts';
 import { FileSystem, type FileSystemOptions } from '../../src/file/file-system.ts';
 import type { PipeFile } from '../../src/file/pipe-file.ts';
 import { type PipeMode, ProcessTable, type ProcessTableOptions } from '../../src/file/process-table.ts';
+import { duplicateDescriptor } from '../../src/native/posix.ts';
 
 const { PATH = '' } = process.env;
 
@@ -28,6 +29,7 @@ export class Fixture {
       root: undefined,
       filesMax: 1000,
       operationsMax: 16,
+      duplicate: duplicateDescriptor,
       ...options,
     });
     this.processes = new ProcessTable({

@@ -16,6 +16,7 @@ import { Dispatcher } from '../../src/http/dispatcher.ts';
 import { FrontEnd } from '../../src/http/front-end.ts';
 import { Router } from '../../src/http/router.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
+import { duplicateDescriptor } from '../../src/native/posix.ts';
 import { Fetcher } from '../../src/outbound/fetcher.ts';
 import { createSharedMemory } from '../../src/shared/shared-memory.ts';
 import { SharedStore } from '../../src/shared/shared-store.ts';
@@ -109,6 +110,7 @@ export class ScriptHarness {
       workingDirectory: this.folder,
       filesMax: options.filesMax ?? 1000,
       operationsMax: 16,
+      duplicate: duplicateDescriptor,
       counters,
       logger: this.logger,
     });
