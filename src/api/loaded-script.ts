@@ -32,6 +32,7 @@ import { IoLibrary } from './io-library.ts';
 import { LuaFiles } from './lua-files.ts';
 import { currentRun, type LuaRun } from './lua-run.ts';
 import { LuaStreams } from './lua-streams.ts';
+import { installMathLibrary } from './math-library.ts';
 import { installOsLibrary } from './os-library.ts';
 import { installPackageLibrary, packagePath } from './package-library.ts';
 import { installPackagedModules } from './packaged-modules.ts';
@@ -167,6 +168,7 @@ export class LoadedScript {
     this.#collectGarbage = state.keep(L);
     installCoroutineLibrary(this.scheduler);
     installDebugLibrary(state);
+    installMathLibrary(state);
     const tables = new RequestTables(state, options);
     this.requestTables = tables;
     this.lazyTables = new LazyTables(

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { withOrderFallback } from './order-fallback.ts';
 import { rewriteModule } from './wasm-rewriter.ts';
 
 const PAGE_BYTES = 64 * 1024;
@@ -28,6 +29,7 @@ export async function compileLuaModule({
       fuelName: 'fuel',
       payName: 'pay',
       counts: guarded,
+      editCode: withOrderFallback,
     }),
   );
 }

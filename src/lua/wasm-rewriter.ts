@@ -17,6 +17,8 @@ export interface RewriteOptions {
   readonly payName: string;
   /** False: nothing uses fuel. What the counting costs is measured against that. */
   readonly counts: boolean;
+  /** Changes the body of the code section first. */
+  readonly editCode?: (body: Uint8Array) => Uint8Array;
 }
 
 /** The module is not what the rewriter can read. */
@@ -54,6 +56,7 @@ export function rewriteModule(module: Uint8Array, options: RewriteOptions): Uint
     memory.body = withMaximum(memory.body, options.memoryPagesMax);
   }
   const code = find(sections, SECTION.code);
+  code.body = options.editCode?.(code.body) ?? code.body;
   if (options.counts) {
     code.body = instrument(
       code.body,
@@ -372,7 +375,7 @@ function join(sections: readonly Section[]): Uint8Array<ArrayBuffer> {
   return concatenate(parts);
 }
 
-function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+export function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {
@@ -383,7 +386,7 @@ function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 }
 
 /** Reads the binary format; throws RewriteError past the end. */
-class Reader {
+export class Reader {
   position: number;
   readonly #bytes: Uint8Array;
 

@@ -1,5 +1,20 @@
 /** Lua texts about the language and its libraries, for the comparison with lua5.4. */
 export const LANGUAGE_SNIPPETS: Readonly<Record<string, string>> = {
+  '__lt in place of __le': `
+    local mt = {} mt.__lt = function(a, b) local x = type(a) == 'table' and a.v or a local y = type(b) == 'table' and b.v or b print('lt', x, y) if x == 9 then return nil end return x < y end
+    local function n(v) return setmetatable({v = v}, mt) end
+    print(n(1) <= n(2), n(2) <= n(1), n(1) <= n(1), n(1) >= n(2), n(2) >= n(1))
+    print(n(1) <= 2, n(3) <= 2, 2 <= n(1), 2 >= n(1), n(1) >= 2, n(1) <= 1.0, 9 <= n(1), n(1) <= n(9))
+    print(n(1) <= 2.5, 2.5 <= n(1), n(1) >= -1.0, n(1) <= 70000, 70000 <= n(1))
+    if n(1) <= n(2) then print('taken') end if not (n(2) <= n(1)) then print('not taken') end
+    print(pcall(function() return {} <= {} end)) print(pcall(function() return 1 <= {} end)) print(pcall(function() return {} <= 1 end)) print(pcall(function() return {} >= 1.0 end)) print(pcall(function() return n(1) <= 'x' end)) print(pcall(function() return 'x' <= n(1) end))`,
+  '__le before __lt': `local mt = {__le = function() print('le') return false end, __lt = function() print('lt') return false end} local a, b = setmetatable({}, mt), setmetatable({}, mt) print(a <= b, a >= b, a < b, a <= 1, 1 <= a)`,
+  'errors in __lt for __le': `local mt = {__lt = function() error('from lt', 0) end} local a = setmetatable({}, mt) for i = 1, 300 do assert(not pcall(function() return a <= a end)) end print(pcall(function() return a <= a end)) local co = coroutine.wrap(function() print(pcall(function() return a <= 1 end)) coroutine.yield(1) return 2 end) print(co(), co())`,
+  'functions of math from Lua 5.3': `
+    print(math.pow(2, 10), math.pow(2, 0.5), math.pow(1, 0/0), math.pow(-1, math.huge), math.pow(0, -1), math.pow('2', 3)) print(pcall(math.pow, 1)) print(pcall(math.pow, 'x', 1))
+    print(math.log10(1000), math.log10(0), math.cosh(0), math.sinh(0), math.tanh(0), math.cosh(math.huge), math.sinh(-math.huge), math.tanh(1e9))
+    print(math.frexp(8), math.frexp(-0.3), math.frexp(0), math.frexp(5e-324), math.frexp(1e308), math.frexp(math.huge)) print(pcall(math.frexp)) print(pcall(math.cosh, {}))
+    print(math.ldexp(0.5, 4), math.ldexp(1, -1074), math.ldexp(1, -1075), math.ldexp(3, -1075), math.ldexp(1, 1024), math.ldexp(-1, 5000), math.ldexp(1.5, -1073), math.ldexp(5e-324, 1074), math.ldexp(0, 9), math.ldexp(1, 1 << 32), math.ldexp(1, math.mininteger), math.ldexp(0.75, -1073)) print(pcall(math.ldexp, 1, 1.5)) print(pcall(math.ldexp, 1))`,
   'print of all types': `print(nil, true, 1, 1.0, -0.0, 1e300, 2^53, 2^63, math.mininteger, 1/0, -1/0, 'a\\0b') print(type(print), select('#', nil, nil))`,
   'integers and floats': `print(7 // 2, 7.0 // 2, -7 // 2, 7 % -3, -7 % 3, 7.5 % 2, 1e15, 1e16, 123456789012345678) print(3 | 4, 5 ~ 1, ~0, 1 << 62, 1 << 63, 1 << 64, -1 >> 1)`,
   'division by zero': `print(1 / 0, 0/0 ~= 0/0, pcall(function() return 1 // 0 end)) print(pcall(function() return 1 % 0 end))`,
