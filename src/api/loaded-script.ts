@@ -38,6 +38,7 @@ import { installPackageLibrary, packagePath } from './package-library.ts';
 import { installPackagedModules } from './packaged-modules.ts';
 import { RateLimit } from './rate-limit.ts';
 import { RequestTables } from './request-tables.ts';
+import { installRequire } from './require-function.ts';
 import { enterSandbox } from './sandbox.ts';
 import { nameInside } from './script-file.ts';
 import { ScriptShape } from './script-shape.ts';
@@ -208,6 +209,7 @@ export class LoadedScript {
       packagePath(nameInside(fileSystem, options.script), options.rights.luaPath),
     );
     installPackagedModules(state);
+    installRequire(state);
     installWarnings(state, (line) => this.#warn(line));
     this.timers = new Timers(this, options.onceClaims);
     installHttpdModule(this);

@@ -4,17 +4,21 @@
  * where a main program would be: it cannot yield.
  */
 import type { CoroutineScheduler } from './coroutine.ts';
-import { HOST_SUSPENSION } from './coroutine.ts';
+import { HOST_SUSPENSION, WAIT_REFUSED } from './coroutine.ts';
 import type { HostFunction } from './host-functions.ts';
 import { LuaError } from './lua-error.ts';
 import {
   type CFunction,
   type KFunction,
+  LUA_STATUS,
   LUA_TYPE,
   type LuaThread,
   NULL,
   REGISTRY_INDEX,
 } from './lua-exports.ts';
+
+/** Longer than any message of a refusal with its position. */
+const REFUSAL_LENGTH_MAX = 1000;
 
 /** Pseudo-index of a C closure's first upvalue. */
 const FIRST_UPVALUE = REGISTRY_INDEX - 1;
@@ -30,13 +34,6 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
   const nativeClose = nativeField(L, 'close');
   const nativeRunning = nativeField(L, 'running');
   const nativeIsYieldable = nativeField(L, 'isyieldable');
-  // A wrapped function's C code is reached through a sample; the function it would run is never called.
-  x.lua_getfield(L, -1, memory.constant('wrap'));
-  x.lua_getfield(L, -2, memory.constant('isyieldable'));
-  x.lua_callk(L, 1, 1, 0, 0 as KFunction);
-  const nativeCallWrapped = state.nativeFunction(x.lua_tocfunction(L, -1));
-  state.pop(L);
-
   const resumeAgain = state.addContinuation((thread) => resume(thread));
   const callWrappedAgain = state.addContinuation((thread) => callWrapped(thread));
   const functions = state.addFunctions({
@@ -109,13 +106,48 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
     return count;
   }
 
-  /** A wrapped function; stack on entry: arguments. */
+  /** A wrapped function, by way of resume; stack on entry: arguments. */
   function callWrapped(thread: LuaThread): number {
-    const inner = x.lua_tothread(thread, FIRST_UPVALUE);
-    const count = runInner(thread, inner, nativeCallWrapped);
-    if (count === 1 && isHostSuspension(thread)) return passOutward(thread, inner, 0, callWrappedAgain);
+    x.lua_pushvalue(thread, FIRST_UPVALUE);
+    x.lua_rotate(thread, 1, 1);
+    const inner = x.lua_tothread(thread, 1);
+    const count = runInner(thread, inner, nativeResume);
+    // true, suspension
+    if (count === 2 && isHostSuspension(thread)) return passOutward(thread, inner, 0, callWrappedAgain);
     if (scheduler.guard.takeYield(inner)) return passInterruption(thread, inner, count, callWrappedAgain);
-    return count;
+    if (count === 2 && x.lua_toboolean(thread, -2) === 0) return raiseWrapped(thread, inner);
+    return count - 1;
+  }
+
+  /** A wrapped function has failed, with the error on top: its variables are closed, and the error goes on to the caller. */
+  function raiseWrapped(thread: LuaThread, inner: LuaThread): number {
+    const status = x.lua_status(inner);
+    if (status !== LUA_STATUS.ok && status !== LUA_STATUS.yield) {
+      runInner(thread, inner, () => x.lua_resetthread(inner));
+      takeLastError(thread, inner);
+    }
+    if (status !== LUA_STATUS.memoryError && x.lua_type(thread, -1) === LUA_TYPE.string) {
+      x.luaL_where(thread, 1);
+      x.lua_rotate(thread, -2, 1);
+      x.lua_concat(thread, 2);
+    }
+    return x.lua_error(thread);
+  }
+
+  /**
+   * Puts what `inner` ended with in place of the error on top of `thread`: an error of a `__close` hides the one before, as
+   * Lua has it. But where the host refused to wait there, the script is not to blame: then both are told.
+   */
+  function takeLastError(thread: LuaThread, inner: LuaThread): void {
+    const last = x.lua_type(inner, -1) === LUA_TYPE.string ? state.toString(inner, -1) : undefined;
+    const isRefusal = last !== undefined && last.length < REFUSAL_LENGTH_MAX && last.includes(WAIT_REFUSED);
+    if (isRefusal && x.lua_type(thread, -1) === LUA_TYPE.string && state.toString(thread, -1) !== last) {
+      state.pushString(thread, `\n(and then in __close: ${last})`);
+      x.lua_concat(thread, 2);
+      return;
+    }
+    state.pop(thread);
+    x.lua_xmove(inner, thread, 1);
   }
 
   function runInner(thread: LuaThread, inner: LuaThread, native: HostFunction): number {

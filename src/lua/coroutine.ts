@@ -352,7 +352,7 @@ export class Coroutine {
   wait(L: LuaThread, next: Continuation, cancel: () => void): number {
     if (!this.#scheduler.canWait(L)) {
       cancel();
-      throw new LuaError('cannot wait here: a yield cannot cross this call');
+      throw new LuaError(`cannot wait here: ${WAIT_REFUSED}`);
     }
     this.#next = next;
     this.#cancel = cancel;
@@ -572,6 +572,9 @@ export class Coroutine {
     this.#scheduler.giveBack(this, reusable && !this.#exposed);
   }
 }
+
+/** How every message ends that says why a host function cannot wait. */
+export const WAIT_REFUSED = 'a yield cannot cross this call';
 
 /** The one value a host suspension yields; no script can make a light userdata. */
 export const HOST_SUSPENSION = 0x6c67_7731;

@@ -108,6 +108,7 @@ export interface LuaExports {
   lua_tothread(L: LuaThread, index: number): LuaThread;
   lua_topointer(L: LuaThread, index: number): Address;
   lua_arith(L: LuaThread, operation: number): void;
+  lua_concat(L: LuaThread, count: number): void;
   lua_rawequal(L: LuaThread, a: number, b: number): number;
   lua_rawlen(L: LuaThread, index: number): bigint;
   lua_stringtonumber(L: LuaThread, text: CString): number;
