@@ -128,7 +128,7 @@ export class LoadedScript {
   readonly #watch: ScriptWatch;
   readonly #handlers = new Map<string, Handler>();
   /** Instead of handlers: answers every path. */
-  #answersAll: Handler | undefined;
+  #handlerOfAll: Handler | undefined;
   #mode: ScriptMode = 'lhttpd';
   /** Calls of handlers and timers under way. */
   readonly #runs = new Set<LuaRun>();
@@ -248,9 +248,14 @@ export class LoadedScript {
     return this.#closed;
   }
 
+  /** One handler answers every path. */
+  get answersAll(): boolean {
+    return this.#handlerOfAll !== undefined;
+  }
+
   /** The handler registered under exactly `name`. */
   find(name: string): Handler | undefined {
-    return this.#answersAll ?? this.#handlers.get(name);
+    return this.#handlerOfAll ?? this.#handlers.get(name);
   }
 
   /** Makes the function on top of the stack the handler of every path; `pushArguments` pushes what it takes. */
@@ -264,7 +269,7 @@ export class LoadedScript {
 
   /** Makes `handler` that of every path. */
   answerAllBy(handler: Handler): void {
-    this.#answersAll = handler;
+    this.#handlerOfAll = handler;
   }
 
   /** What the script is. */

@@ -73,6 +73,10 @@ export class LuaMapping implements Mapping, ScriptWatch {
     this.#script?.serve();
   }
 
+  get answersAll(): boolean {
+    return (this.#script ?? this.#lost)?.answersAll === true;
+  }
+
   find(name: string): Handler | undefined {
     if (this.#script !== undefined) return this.#script.find(name);
     if (this.#lost?.find(name) === undefined) return undefined;

@@ -23,6 +23,8 @@ export interface Handler {
 /** A prefix and whatever stands behind it. */
 export interface Mapping {
   readonly prefix: string;
+  /** One handler for every path, whatever its name: `find` always gives it. */
+  readonly answersAll: boolean;
   /** The handler registered under exactly `name`; names start with `/`. Handlers may come later, at run time. */
   find(name: string): Handler | undefined;
 }

@@ -1,4 +1,8 @@
-/** Finds the mapping and handler of a path: lhttpd's rules first, extensions only where lhttpd answers 404 itself. */
+/**
+ * Finds the mapping and handler of a path: a handler of its name in the mapping with the longest prefix, and where no
+ * mapping has one, the `/notfound` of the longest prefix. lhttpd's one exception stands before: `/foo` is a name of the
+ * mapping `/` first.
+ */
 import type { Handler, Mapping, Route } from './handler.ts';
 
 const NOT_FOUND = '/notfound';
@@ -27,36 +31,38 @@ export class Router {
   match(path: string, query: string | undefined): Route | undefined {
     if (path.charCodeAt(0) !== SLASH) return undefined;
     const second = path.indexOf('/', 1);
-    const prefix = second === -1 ? '/' : path.slice(0, second);
-    const name = second === -1 ? path : path.slice(second);
-    const mapping = this.#byPrefix.get(prefix);
-    if (mapping !== undefined) {
+    const root = this.#byPrefix.get('/');
+    if (second === -1 && root?.answersAll === false) {
+      const handler = root.find(path);
+      if (handler !== undefined) return toRoute(root, handler, path, path, query);
+    }
+    const segment = this.#byPrefix.get(second === -1 ? path : path.slice(0, second));
+    const deep = this.#deep;
+    let notFound: Mapping | undefined;
+    let lastHandler: Handler | undefined;
+    for (let i = 0; i < deep.length + 2; i++) {
+      const mapping = i < deep.length ? deep[i] : i === deep.length ? segment : root;
+      const name = mapping === undefined ? undefined : nameBelow(mapping.prefix, path);
+      if (mapping === undefined || name === undefined) continue;
+      // one that answers every path is the /notfound of its mapping, too: that of a longer prefix comes before it
+      if (mapping.answersAll && notFound !== undefined) break;
       const handler = mapping.find(name);
       if (handler !== undefined) return toRoute(mapping, handler, name, path, query);
-      const notFound = mapping.find(NOT_FOUND);
-      if (notFound !== undefined) return toRoute(mapping, notFound, NOT_FOUND, path, query);
+      if (notFound !== undefined) continue;
+      lastHandler = mapping.find(NOT_FOUND);
+      if (lastHandler !== undefined) notFound = mapping;
     }
-    return this.#matchExtended(path, query, second);
+    if (notFound === undefined || lastHandler === undefined) return undefined;
+    return toRoute(notFound, lastHandler, NOT_FOUND, path, query);
   }
+}
 
-  /** What lhttpd has no rule for: deep prefixes, `/foo` as `/foo/`, and deep handler names of the mapping `/`. */
-  #matchExtended(path: string, query: string | undefined, second: number): Route | undefined {
-    for (const mapping of this.#deep) {
-      const { prefix } = mapping;
-      if (!path.startsWith(prefix)) continue;
-      if (path.length > prefix.length && path.charCodeAt(prefix.length) !== SLASH) continue;
-      const name = path.length === prefix.length ? '/' : path.slice(prefix.length);
-      const handler = mapping.find(name);
-      if (handler !== undefined) return toRoute(mapping, handler, name, path, query);
-      const notFound = mapping.find(NOT_FOUND);
-      if (notFound !== undefined) return toRoute(mapping, notFound, NOT_FOUND, path, query);
-    }
-    const mapping = this.#byPrefix.get(second === -1 ? path : '/');
-    const name = second === -1 ? '/' : path;
-    const handler = mapping?.find(name);
-    if (mapping === undefined || handler === undefined) return undefined;
-    return toRoute(mapping, handler, name, path, query);
-  }
+/** What the mapping of `prefix` calls the path; undefined where the prefix does not fit. */
+function nameBelow(prefix: string, path: string): string | undefined {
+  if (prefix === '/') return path;
+  if (!path.startsWith(prefix)) return undefined;
+  if (path.length === prefix.length) return '/';
+  return path.charCodeAt(prefix.length) === SLASH ? path.slice(prefix.length) : undefined;
 }
 
 const SLASH = 47;

@@ -25,6 +25,7 @@ export interface WebMappingOptions {
 
 export class WebMapping implements Mapping, Handler {
   readonly prefix: string;
+  readonly answersAll = true;
   readonly #options: InvocationOptions;
   readonly #sweepTimer: NodeJS.Timeout | undefined;
 

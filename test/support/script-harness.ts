@@ -250,7 +250,8 @@ export class ScriptHarness {
     );
     this.#script = script;
     script.serve();
-    this.dispatcher.router.replace([{ prefix: this.prefix, find: (name) => script.find(name) }]);
+    const { answersAll } = script;
+    this.dispatcher.router.replace([{ prefix: this.prefix, answersAll, find: (name) => script.find(name) }]);
   }
 
   #createLogger(): Logger {

@@ -85,7 +85,7 @@ export function functionMapping(
   const table = new Map<string, Handler>(
     Object.entries(handlers).map(([name, handle]) => [name, { handle }]),
   );
-  return { prefix, find: (name) => table.get(name) };
+  return { prefix, answersAll: false, find: (name) => table.get(name) };
 }
 
 /** Polls until the condition holds; for states that have no event of their own. */
