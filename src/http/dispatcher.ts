@@ -2,7 +2,8 @@
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { respondWithError } from './error-response.ts';
-import type { Exchange } from './exchange.ts';
+import type { Exchange, Fields } from './exchange.ts';
+import { ALLOWED_METHODS } from './methods.ts';
 import { splitTarget } from './path.ts';
 import type { Router } from './router.ts';
 
@@ -15,15 +16,16 @@ export class Dispatcher {
     this.#logger = logger;
   }
 
-  /** Hands the exchange to its handler, or answers it: 400 bad path, 404 nothing there, 501 CONNECT. */
+  /** Hands the exchange to its handler, or answers it: 204 `OPTIONS *`, 400 bad path, 404 nothing there, 501 CONNECT. */
   dispatch(exchange: Exchange): void {
     if (exchange.method === 'CONNECT') {
       respondWithError(exchange, 501);
       return;
     }
     const split = splitTarget(exchange.target);
-    if (split === undefined) {
-      respondWithError(exchange, 400);
+    if (split === undefined || split.path === '*') {
+      if (exchange.target === '*' && exchange.method === 'OPTIONS') respondToServerOptions(exchange);
+      else respondWithError(exchange, 400);
       return;
     }
     const route = this.router.match(split.path, split.query);
@@ -45,3 +47,11 @@ export class Dispatcher {
     return split !== undefined && this.router.match(split.path, split.query) !== undefined;
   }
 }
+
+/** `OPTIONS *` asks about the server, not about anything it has (RFC 9110 §9.3.7). */
+function respondToServerOptions(exchange: Exchange): void {
+  exchange.head(204, SERVER_OPTIONS);
+  exchange.end();
+}
+
+const SERVER_OPTIONS: Fields = Object.freeze(['allow', ALLOWED_METHODS]);

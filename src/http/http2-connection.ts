@@ -6,12 +6,14 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { isSameAuthority } from './authority.ts';
 import { CHUNK_BYTES_MAX } from './chunk-pool.ts';
 import { describeConnection } from './connection-info.ts';
 import type { ConnectionInfo, Exchange, Fields, PushPromise } from './exchange.ts';
 import type { ExchangeSettings } from './exchange-wire.ts';
 import { isConnectionSpecific, parseContentLength } from './fields.ts';
 import { Http2Wire } from './http2-wire.ts';
+import { isKnownMethod } from './methods.ts';
 import { type RequestHead, sameHead } from './request-head.ts';
 import { BUFFER_BYTES_MAX } from './response-buffer.ts';
 import { ServerExchange } from './server-exchange.ts';
@@ -183,13 +185,20 @@ export class Http2Connection {
     const hasBody = (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0;
     const length = headers['content-length'];
     const declaredLength = length === undefined ? undefined : parseContentLength(length);
+    const method = headers[':method'] ?? '';
+    const authority = headers[':authority'];
+    const { host } = headers;
+    const namesDiffer =
+      authority !== undefined &&
+      host !== undefined &&
+      !isSameAuthority(authority, host, headers[':scheme'] ?? '');
     const expectsContinue = expect !== undefined && expect.toLowerCase() === '100-continue';
     this.#lastHead = sameHead(this.#lastHead, {
       protocol: 'HTTP/2',
-      method: headers[':method'] ?? '',
+      method,
       target: headers[':path'] ?? '',
       scheme: this.#scheme,
-      authority: headers[':authority'] ?? headers.host ?? '',
+      authority: authority ?? host ?? '',
       fields: rawHeaders,
       connection: this.#info,
       pushed: false,
@@ -203,6 +212,8 @@ export class Http2Connection {
     wire.attach(stream, exchange);
     const limit = this.#settings.bodyBytesMax;
     if (listSize(rawHeaders) > this.#headBytesMax) exchange.reset(431);
+    else if (namesDiffer) exchange.reset(400);
+    else if (!isKnownMethod(method)) exchange.reset(501);
     else if (expect !== undefined && !expectsContinue) exchange.reset(417);
     else if (limit > 0 && declaredLength !== undefined && declaredLength > limit) exchange.reset(413);
     else this.#handle(exchange);

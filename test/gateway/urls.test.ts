@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { ClientHttp2Session } from 'node:http2';
 import { after, before, test } from 'node:test';
-import { askSession, TestGateway } from '../support/test-gateway.ts';
+import { askSession, PROTOCOLS, TestGateway } from '../support/test-gateway.ts';
 
 /** Answers `prefix handler query`; the state with `/notfound` gives it its own status. */
 const script = (names: readonly string[], more = ''): string => `local httpd = require 'httpd'
@@ -115,12 +115,37 @@ test('lgateway takes targets that are no paths as what they are', async () => {
     describeRaw(await gateway.talk(`${line}\r\nHost: localhost\r\nConnection: close\r\n\r\n`));
   assert.equal(await status('GET http://elsewhere/foo/bar?q HTTP/1.1'), '200 /foo /bar q');
   assert.equal(await status('GET https://elsewhere HTTP/1.1'), '200 / / nil');
-  assert.match(await status('OPTIONS * HTTP/1.1'), /^404 /);
+  assert.equal(await status('OPTIONS * HTTP/1.1'), '204 ');
+  assert.match(await status('GET * HTTP/1.1'), /^400 /);
   assert.match(await status('GET foo/bar HTTP/1.1'), /^40[04] /);
   assert.match(await status('GET /foo/bar%00 HTTP/1.1'), /^400 /);
   assert.match(await status('CONNECT localhost:1 HTTP/1.1'), /^(?:405|501) /);
   // a fragment never belongs in a target: some parsers drop it, ours may refuse it, no handler of another name runs
   assert.match(await status('GET /foo/bar#f HTTP/1.1'), /^40[04] /);
+});
+
+test('lgateway answers OPTIONS * itself and leaves OPTIONS of a path to its handler', async () => {
+  for (const protocol of PROTOCOLS) {
+    const server = await gateway.ask(protocol, '*', { method: 'OPTIONS' });
+    const { status, headers, text } = server;
+    assert.deepEqual([status, text], [204, ''], protocol);
+    assert.match(headers['allow'] ?? '', /\bGET, HEAD, POST\b.*\bOPTIONS\b/);
+    assert.equal(headers['content-length'], undefined);
+    const path = await gateway.ask(protocol, '/foo/bar', { method: 'OPTIONS' });
+    assert.deepEqual([path.status, path.text, path.headers['allow']], [200, '/foo /bar nil', undefined]);
+  }
+  await gateway.untilIdle();
+});
+
+test('lgateway knows the same methods over every protocol', async () => {
+  const lines = await gateway.talk('FOO /foo/bar HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  assert.match(lines, /^HTTP\/1\.1 501 /);
+  for (const method of ['FOO', 'get', 'X-1'])
+    assert.equal((await gateway.ask('h2', '/foo/bar', { method })).status, 501, method);
+  for (const protocol of PROTOCOLS) {
+    const answer = await gateway.ask(protocol, '/foo/bar', { method: 'M-SEARCH' });
+    assert.deepEqual([answer.status, answer.text], [200, '/foo /bar nil'], protocol);
+  }
 });
 
 test('lgateway gives a handler every method', async () => {

@@ -1,5 +1,6 @@
 /** What a session makes of a request's field section, once for all requests that repeat it. */
 import type { ConnectionInfo } from '../exchange.ts';
+import { isKnownMethod } from '../methods.ts';
 import type { RequestHead } from '../request-head.ts';
 import type { FieldSection } from './hpack-decoder.ts';
 import { DEFAULT_PRIORITY, type Priority, parsePriority } from './priority.ts';
@@ -50,6 +51,7 @@ export class HeadReader {
     const expectsContinue = expect === '100-continue';
     let refusal = 0;
     if (parsed.bytes > headBytesMax) refusal = 431;
+    else if (!isKnownMethod(method)) refusal = 501;
     else if (expect !== undefined && !expectsContinue) refusal = 417;
     else if (bodyBytesMax > 0 && declaredLength !== undefined && declaredLength > bodyBytesMax) refusal = 413;
     const head = (hasBody: boolean): RequestHead => ({

@@ -1,4 +1,5 @@
 /** Reads a request's field section and refuses what RFC 9113 §8 calls malformed. */
+import { isSameAuthority } from '../authority.ts';
 import type { Fields } from '../exchange.ts';
 import { parseContentLength } from '../fields.ts';
 import { fieldFault, isAuthority, KIND } from './field-kind.ts';
@@ -127,7 +128,7 @@ function checkPseudo(pseudo: Pseudo, host: string | undefined): string | undefin
   if (host === undefined) return authority === undefined ? ':authority and host are missing' : undefined;
   if (host === authority) return undefined;
   if (!isAuthority(host)) return 'host is not a host with an optional port';
-  if (authority !== undefined && authority.toLowerCase() !== host.toLowerCase())
+  if (authority !== undefined && !isSameAuthority(authority, host, scheme))
     return ':authority and host differ';
   return undefined;
 }

@@ -39,6 +39,14 @@ test('parseRequestHead() tells pseudo-header fields and fields apart', () => {
 const FINE: Readonly<Record<string, readonly string[]>> = {
   'host in place of :authority': head({ ':authority': undefined }, ['host', 'b.example:1']),
   'host that says the same': head({}, ['host', 'A.example']),
+  'host with the default port of https': head({}, ['host', 'a.example:443']),
+  ':authority with the default port, host without': head({ ':authority': 'A.example:443' }, [
+    'host',
+    'a.example',
+  ]),
+  'host with the default port of http': head({ ':scheme': 'http' }, ['host', 'a.example:80']),
+  'host with an empty port': head({}, ['host', 'a.example:']),
+  'an IPv6 host with the default port': head({ ':authority': '[::1]' }, ['host', '[::1]:443']),
   'te: trailers': head({}, ['te', 'trailers']),
   'OPTIONS *': head({ ':method': 'OPTIONS', ':path': '*' }),
   TRACE: head({ ':method': 'TRACE' }),
@@ -75,6 +83,12 @@ const WRONG: Readonly<Record<string, readonly [list: readonly string[], reason: 
   'userinfo in :authority': [head({ ':authority': 'u@a.example' }), /:authority is not/],
   'a slash in :authority': [head({ ':authority': 'a/b' }), /:authority is not/],
   'host that says something else': [head({}, ['host', 'b.example']), /differ/],
+  'host with another port': [head({}, ['host', 'a.example:8443']), /differ/],
+  'host with the default port of another scheme': [head({}, ['host', 'a.example:80']), /differ/],
+  'host whose end only looks like a port': [
+    head({ ':authority': 'a.example' }, ['host', 'a.example443']),
+    /differ/,
+  ],
   'host twice': [head({}, ['host', 'a.example', 'host', 'a.example']), /twice/],
   'an unknown pseudo-header field': [head({ ':extra': 'x' }), /unknown/],
   ':status in a request': [head({ ':status': '200' }), /unknown/],

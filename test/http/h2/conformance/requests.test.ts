@@ -203,13 +203,20 @@ rule('RFC 9113 §8.3.1: OPTIONS may ask for "*"', async (peer) => {
   peer.expectNone(FRAME.rstStream, 1);
 });
 
-rule('RFC 9113 §8.3.1: methods are case-sensitive and may be unknown', async (peer) => {
+rule('RFC 9110 §9.1: methods are case-sensitive, and unknown ones get 501', async (peer) => {
   peer.send(
     headersFrame(1, requestFields('/fields', [], 'get')),
     headersFrame(3, requestFields('/fields', [], 'X-1')),
+    headersFrame(5, requestFields('/fields', [], 'PROPFIND')),
   );
-  strictEqual((await seenFields(peer, 1))[0], 'get');
-  strictEqual((await seenFields(peer, 3))[0], 'X-1');
+  for (const id of [1, 3]) {
+    const { fields } = await peer.frame(
+      ({ type, stream }) => stream === id && type === FRAME.headers,
+      'an answer',
+    );
+    strictEqual(new Map(fields).get(':status'), '501');
+  }
+  strictEqual((await seenFields(peer, 5))[0], 'PROPFIND');
 });
 
 // ---- §8.5 CONNECT ----
