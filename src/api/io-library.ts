@@ -4,7 +4,7 @@ import { FileError } from '../file/file-error.ts';
 import type { FileSystem } from '../file/file-system.ts';
 import type { OperationOwner } from '../file/operation-queue.ts';
 import type { PipeFile } from '../file/pipe-file.ts';
-import type { ProcessTable } from '../file/process-table.ts';
+import type { ProcessOwner, ProcessTable } from '../file/process-table.ts';
 import type { Cancellable } from '../file/task.ts';
 import type { CoroutineScheduler } from '../lua/coroutine.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
@@ -14,7 +14,6 @@ import type { Reference, State } from '../lua/state.ts';
 import type { FileMethods } from './file-methods.ts';
 import { LogFile } from './log-file.ts';
 import type { LuaFile, LuaFiles } from './lua-files.ts';
-import { currentRun } from './lua-run.ts';
 import { waitInScope } from './scoped-wait.ts';
 
 export interface IoLibraryOptions {
@@ -25,6 +24,8 @@ export interface IoLibraryOptions {
   readonly processes: ProcessTable;
   /** Who the operations of a file opened now take turns for. */
   readonly operationOwner: () => OperationOwner;
+  /** Whose a process started now is. */
+  readonly processOwner: () => ProcessOwner;
   /** A line a script wrote to stdout or stderr. */
   readonly print: (line: string) => void;
 }
@@ -111,19 +112,18 @@ export class IoLibrary {
   }
 
   #popen(L: LuaThread): number {
-    const { processes, files, scheduler } = this.#options;
+    const { processes, processOwner, files } = this.#options;
     const command = this.#state.checkString(L, 1);
     const mode = this.#state.optionalString(L, 2) ?? 'r';
     if (mode !== 'r' && mode !== 'w') this.#state.argumentError(L, 2, 'invalid mode');
     return this.#whenOpened<PipeFile>(
       L,
-      (done) => processes.openPipe(command, mode, done),
-      () => processes.openPipeSync(command, mode),
+      (done) => processes.openPipe(command, mode, processOwner(), done),
+      () => processes.openPipeSync(command, mode, processOwner()),
       (T, opened) => {
         if (opened instanceof FileError) return files.pushFailure(T, opened, command);
-        files.push(T, opened, { process: true });
         // the pipe itself stays with whoever else knows it: they read to its end, or close it
-        currentRun(scheduler)?.scope.add(() => opened.process?.kill());
+        files.push(T, opened, { process: true });
         return 1;
       },
     );

@@ -4,11 +4,12 @@ import { isUtf8 } from 'node:buffer';
 import type { Counters } from '../base/counters.ts';
 import { type GatewayError, messageOf } from '../base/errors.ts';
 import type { LogFields, Logger, LogLevel } from '../base/logger.ts';
+import { Scope } from '../base/scope.ts';
 import type { ScriptMode } from '../base/script-mode.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
 import type { FileSystem } from '../file/file-system.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
-import type { ProcessTable } from '../file/process-table.ts';
+import type { ProcessOwner, ProcessTable } from '../file/process-table.ts';
 import type { Dispatcher } from '../http/dispatcher.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Handler, Route } from '../http/handler.ts';
@@ -134,6 +135,8 @@ export class LoadedScript {
   readonly #runs = new Set<LuaRun>();
   readonly #chunks: ChunkLoader;
   readonly #collectGarbage: Reference;
+  /** What was started where nothing runs, as while the script is loaded, and ends with the state. */
+  readonly #scope = new Scope();
   readonly #reports = new RateLimit(REPORTS_PER_SECOND_MAX);
   #collectTimer: NodeJS.Timeout | undefined;
   /** Wait before the next collection: grows with what the last one took. */
@@ -183,6 +186,7 @@ export class LoadedScript {
     this.streams = new LuaStreams(state, this.transfer);
     const print = (line: string): void => this.log('info', line);
     const { fileSystem, processes } = options;
+    const processOwner = (): ProcessOwner => ({ scope: currentRun(this.scheduler)?.scope ?? this.#scope });
     new IoLibrary({
       scheduler: this.scheduler,
       files: this.files,
@@ -190,6 +194,7 @@ export class LoadedScript {
       fileSystem,
       processes,
       operationOwner: () => currentRun(this.scheduler)?.operationOwner ?? new OperationOwner(),
+      processOwner,
       print,
     });
     installOsLibrary({
@@ -197,6 +202,7 @@ export class LoadedScript {
       fileSystem,
       processes,
       files: this.files,
+      processOwner,
       variables: options.rights.variables,
     });
     const chunks = new ChunkLoader(state, fileSystem, options.rights.allowsBytecode);
@@ -398,6 +404,7 @@ export class LoadedScript {
     this.scheduler.close();
     this.files.destroyAll();
     this.streams.destroyAll();
+    this.#scope.close();
   }
 
   #run(): void {
@@ -500,6 +507,7 @@ export class LoadedScript {
     for (const run of [...this.#runs]) run.cancel(503);
     this.files.destroyAll();
     this.streams.destroyAll();
+    this.#scope.close();
     this.#becomeIdle();
     this.#watch.abandoned(this);
   }

@@ -3,7 +3,7 @@
 import type { ProcessExit } from '../file/byte-file.ts';
 import { FileError } from '../file/file-error.ts';
 import type { FileSystem } from '../file/file-system.ts';
-import type { ProcessTable } from '../file/process-table.ts';
+import type { ProcessOwner, ProcessTable } from '../file/process-table.ts';
 import type { Cancellable } from '../file/task.ts';
 import type { CoroutineScheduler } from '../lua/coroutine.ts';
 import { LuaError } from '../lua/lua-error.ts';
@@ -18,6 +18,8 @@ export interface OsLibraryOptions {
   readonly fileSystem: FileSystem;
   readonly processes: ProcessTable;
   readonly files: LuaFiles;
+  /** Whose a process started now is. */
+  readonly processOwner: () => ProcessOwner;
   /** What `getenv` shows of the environment. */
   readonly variables: readonly string[];
 }
@@ -143,14 +145,14 @@ export function installOsLibrary(options: OsLibraryOptions): void {
       if (!scheduler.canWait(T)) {
         let ended: ProcessExit | undefined;
         const failed = failureOf(() => {
-          ended = processes.executeSync(command);
+          ended = processes.executeSync(command, options.processOwner());
         });
         return pushEnd(T, command, failed, ended);
       }
       const coroutine = scheduler.running;
       let failure: FileError | undefined;
       let status: ProcessExit | undefined;
-      const execution = processes.execute(command, (error, exit) => {
+      const execution = processes.execute(command, options.processOwner(), (error, exit) => {
         failure = error;
         status = exit;
         coroutine.wake();

@@ -5,6 +5,8 @@ import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { Counters } from '../base/counters.ts';
 import type { Logger } from '../base/logger.ts';
+import type { ProcessGroups } from '../base/process-groups.ts';
+import type { Scope } from '../base/scope.ts';
 import type { BlockPool } from './block-pool.ts';
 import type { ProcessExit } from './byte-file.ts';
 import { splitCommand } from './command-line.ts';
@@ -24,6 +26,8 @@ export interface ProcessTableOptions {
   /** The whole environment of the processes. */
   readonly environment: Readonly<Record<string, string>>;
   readonly counters: Counters;
+  /** Where the groups of running processes are noted. */
+  readonly groups: ProcessGroups;
   readonly blocks: BlockPool;
   /** Gets what processes write to stderr (and stdout, where no script reads it), line by line; undefined = inherited. */
   readonly logger: Logger | undefined;
@@ -31,6 +35,12 @@ export interface ProcessTableOptions {
 
 /** `r`: read what it prints; `w`: write what it reads; `rw`: both. */
 export type PipeMode = 'r' | 'w' | 'rw';
+
+/** Whose a process is. */
+export interface ProcessOwner {
+  /** Ends the process, and those that it has started, when it closes. */
+  readonly scope: Scope;
+}
 
 export type PipeDone = (error: FileError | undefined, file: PipeFile | undefined) => void;
 export type ExecuteDone = (error: FileError | undefined, exit: ProcessExit | undefined) => void;
@@ -51,7 +61,7 @@ export class ProcessTable {
     this.#options = options;
   }
 
-  /** Processes running, and those whose pipes are open. */
+  /** Processes whose group still runs, and those whose pipes are open. */
   get running(): number {
     return this.#count;
   }
@@ -62,30 +72,29 @@ export class ProcessTable {
   }
 
   /** As popen(3). */
-  openPipe(command: string, mode: PipeMode, done: PipeDone): Cancellable {
-    return this.#start(command, modeStdio(mode), (error, child) => {
-      done(error, child === undefined ? undefined : this.#pipeOf(command, mode, child));
+  openPipe(command: string, mode: PipeMode, owner: ProcessOwner, done: PipeDone): Cancellable {
+    return this.#start(command, modeStdio(mode), owner, (error, child) => {
+      done(error, child === undefined ? undefined : this.#pipeOf(command, mode, owner, child));
     });
   }
 
   /** As `openPipe`, before it returns; throws FileError. */
-  openPipeSync(command: string, mode: PipeMode): PipeFile {
-    return this.#pipeOf(command, mode, this.#spawn(command, modeStdio(mode)));
+  openPipeSync(command: string, mode: PipeMode, owner: ProcessOwner): PipeFile {
+    return this.#pipeOf(command, mode, owner, this.#spawn(command, modeStdio(mode)));
   }
 
-  /** As system(3). The process is ended when the call is cancelled. */
-  execute(command: string, done: ExecuteDone): Cancellable {
+  /** As system(3). The process is ended when the call is cancelled; what it leaves running ends with its owner. */
+  execute(command: string, owner: ProcessOwner, done: ExecuteDone): Cancellable {
     let running: RunningProcess | undefined;
     let isCancelled = false;
-    const starting = this.#start(command, ['ignore', 'pipe', 'pipe'], (error, child) => {
+    const starting = this.#start(command, ['ignore', 'pipe', 'pipe'], owner, (error, child) => {
       if (child === undefined) {
         done(error, undefined);
         return;
       }
-      running = this.#adopt(child);
+      running = this.#adopt(child, owner);
+      running.whenGone(this.#ended);
       running.whenExited((exit) => {
-        this.#count -= 1;
-        this.#options.counters.add('pipes', -1);
         if (!isCancelled) done(undefined, exit);
       });
     });
@@ -99,12 +108,9 @@ export class ProcessTable {
   }
 
   /** As `execute`, blocking the thread; throws FileError, ETIMEDOUT after a minute, when the process is ended. */
-  executeSync(command: string): ProcessExit {
-    const running = this.#adopt(this.#spawn(command, ['ignore', 'pipe', 'pipe']));
-    running.whenExited(() => {
-      this.#count -= 1;
-      this.#options.counters.add('pipes', -1);
-    });
+  executeSync(command: string, owner: ProcessOwner): ProcessExit {
+    const running = this.#adopt(this.#spawn(command, ['ignore', 'pipe', 'pipe']), owner);
+    running.whenGone(this.#ended);
     const exit = running.waitSync(SYNC_WAIT_MS_MAX);
     if (exit !== undefined) return exit;
     running.kill();
@@ -120,12 +126,13 @@ export class ProcessTable {
   #start(
     command: string,
     stdio: StdioOptions,
+    owner: ProcessOwner,
     done: (error: FileError | undefined, child: ChildProcess | undefined) => void,
   ): Cancellable {
     let isCancelled = false;
     const finish = (error: FileError | undefined, child: ChildProcess | undefined): void => {
       if (!isCancelled) done(error, child);
-      else if (child !== undefined) this.#pipeOf(command, 'r', child).destroy();
+      else if (child !== undefined) this.#pipeOf(command, 'r', owner, child).destroy();
     };
     try {
       const child = this.#spawn(command, stdio);
@@ -143,10 +150,10 @@ export class ProcessTable {
 
   /** Starts a process and counts it; throws when that fails. */
   #spawn(command: string, stdio: StdioOptions): ChildProcess {
-    const { pipesMax, workingDirectory, environment, counters } = this.#options;
+    const { pipesMax, workingDirectory, environment, counters, groups } = this.#options;
     const action = describeAction('run', command);
     const [program, ...words] = this.#wordsOf(command, action);
-    if (this.#count >= pipesMax) {
+    if (this.#count >= pipesMax || groups.full) {
       const text = `${this.#count} processes are running and the limit is ${pipesMax}`;
       throw new FileError(action, errnoOf('EAGAIN'), text);
     }
@@ -192,15 +199,20 @@ export class ProcessTable {
     return words;
   }
 
-  #pipeOf(command: string, mode: PipeMode, child: ChildProcess): PipeFile {
+  /** Nothing of a process is left. */
+  readonly #ended = (): void => {
+    this.#count -= 1;
+    this.#options.counters.add('pipes', -1);
+  };
+
+  #pipeOf(command: string, mode: PipeMode, owner: ProcessOwner, child: ChildProcess): PipeFile {
     const onClosed = (): void => {
       this.#pipes.delete(pipe);
-      this.#count -= 1;
-      this.#options.counters.add('pipes', -1);
+      running.whenGone(this.#ended);
     };
     const readable = mode !== 'w' && child.stdout instanceof Socket ? child.stdout : undefined;
     const writable = mode !== 'r' && child.stdin instanceof Socket ? child.stdin : undefined;
-    const running = this.#adopt(child, readable);
+    const running = this.#adopt(child, owner, readable);
     const { blocks } = this.#options;
     const pipe = new PipeFile({ name: command, readable, writable, process: running, blocks, onClosed });
     this.#pipes.add(pipe);
@@ -208,10 +220,15 @@ export class ProcessTable {
   }
 
   /** Follows a process to its end, and its messages into the log. */
-  #adopt(child: ChildProcess, reads?: Socket): RunningProcess {
-    const running = new RunningProcess(child);
+  #adopt(child: ChildProcess, { scope }: ProcessOwner, reads?: Socket): RunningProcess {
+    const running = new RunningProcess(child, this.#options.groups);
     this.#running.add(running);
-    running.whenExited(() => this.#running.delete(running));
+    const end = (): void => running.kill();
+    scope.add(end);
+    running.whenGone(() => {
+      this.#running.delete(running);
+      scope.remove(end);
+    });
     // kill() and pipes report in their own way
     child.on('error', () => {});
     for (const output of [child.stdout, child.stderr]) {

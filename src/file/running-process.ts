@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { assert } from '../base/assert.ts';
+import { type ProcessGroups, signalGroup } from '../base/process-groups.ts';
 import type { ProcessExit } from './byte-file.ts';
 import { sleepSync } from './system-call.ts';
 
@@ -10,17 +11,28 @@ import { sleepSync } from './system-call.ts';
 const KILL_GRACE_MS = 2000;
 /** Between two looks of code that cannot wait. */
 const POLL_MS = 1;
+/** The first look whether a group has outlived its leader; the pause doubles with each further one. */
+const GROUP_LOOK_FIRST_MS = 10;
+/** Seldom enough to cost nothing, and often enough that the number is not another's by then. */
+const GROUP_LOOK_MS_MAX = 500;
 
 export class RunningProcess {
   readonly pid: number;
+  readonly #groups: ProcessGroups;
   #exit: ProcessExit | undefined;
   #waiters: ((exit: ProcessExit) => void)[] = [];
-  #killing = false;
+  #isGone = false;
+  #goneWaiters: (() => void)[] = [];
+  #killing: 'no' | 'asked' | 'forced' = 'no';
+  #killTimer: NodeJS.Timeout | undefined;
+  #lookTimer: NodeJS.Timeout | undefined;
 
-  /** `child` has been started in a process group of its own (`detached`). */
-  constructor(child: ChildProcess) {
+  /** `child` has been started in a process group of its own (`detached`), which is in `groups` until it has ended. */
+  constructor(child: ChildProcess, groups: ProcessGroups) {
     assert(child.pid !== undefined, 'the process has been started');
     this.pid = child.pid;
+    this.#groups = groups;
+    groups.add(this.pid);
     child.once('exit', (code, signal) => {
       this.#exit =
         signal === null
@@ -28,6 +40,7 @@ export class RunningProcess {
           : { kind: 'signal', code: constants.signals[signal] };
       const waiters = this.#waiters;
       this.#waiters = [];
+      this.#look(GROUP_LOOK_FIRST_MS);
       for (const waiter of waiters) waiter(this.#exit);
     });
   }
@@ -37,24 +50,45 @@ export class RunningProcess {
     return this.#exit;
   }
 
-  /** Calls `done` when the process has ended, not before this returns. */
+  /** Calls `done` when the process has ended, not before this returns. Others of its group may go on. */
   whenExited(done: (exit: ProcessExit) => void): void {
     const exit = this.#exit;
     if (exit === undefined) this.#waiters.push(done);
     else queueMicrotask(() => done(exit));
   }
 
-  /** Ends the whole group: SIGTERM now, SIGKILL after a grace. */
+  /** Calls `done` when nothing of the group is left, not before this returns. */
+  whenGone(done: () => void): void {
+    if (this.#isGone) queueMicrotask(done);
+    else this.#goneWaiters.push(done);
+  }
+
+  /** Ends the whole group, also when its first process has ended: SIGTERM now, SIGKILL after a grace. */
   kill(): void {
-    if (this.#exit !== undefined || this.#killing) return;
-    this.#killing = true;
-    this.#signal('SIGTERM');
-    const timer = setTimeout(() => this.#signal('SIGKILL'), KILL_GRACE_MS);
-    // members of the group may outlive their leader
-    this.whenExited(() => {
-      if (this.#signal(0)) return;
-      clearTimeout(timer);
-    });
+    if (this.#isGone || this.#killing !== 'no') return;
+    this.#killing = 'asked';
+    signalGroup(this.pid, 'SIGTERM');
+    this.#killTimer = setTimeout(() => {
+      this.#killing = 'forced';
+      signalGroup(this.pid, 'SIGKILL');
+    }, KILL_GRACE_MS);
+    if (this.#exit !== undefined) this.#look(GROUP_LOOK_FIRST_MS);
+  }
+
+  /** The leader has ended: looks for others, which nobody tells us of. */
+  #look(nextMs: number): void {
+    clearTimeout(this.#lookTimer);
+    // what is left after SIGKILL only waits for its parent to ask
+    if (this.#killing !== 'forced' && signalGroup(this.pid, 0)) {
+      this.#lookTimer = setTimeout(() => this.#look(Math.min(2 * nextMs, GROUP_LOOK_MS_MAX)), nextMs);
+      return;
+    }
+    clearTimeout(this.#killTimer);
+    this.#isGone = true;
+    this.#groups.remove(this.pid);
+    const waiters = this.#goneWaiters;
+    this.#goneWaiters = [];
+    for (const waiter of waiters) waiter();
   }
 
   /** Blocks until the process has ended, at most `msMax`; the parent learns it from /proc before the event comes. */
@@ -64,16 +98,6 @@ export class RunningProcess {
       const exit = this.#exit ?? exitFromProc(this.pid);
       if (exit !== undefined || performance.now() > deadline) return exit;
       sleepSync(POLL_MS);
-    }
-  }
-
-  /** False when no such group is left. */
-  #signal(signal: NodeJS.Signals | 0): boolean {
-    try {
-      return process.kill(-this.pid, signal);
-    } catch {
-      // ESRCH: all have ended already
-      return false;
     }
   }
 }

@@ -10,6 +10,7 @@ import { createSharedMemory, releaseOwner, type SharedMemory } from '../shared/s
 import { SharedStore } from '../shared/shared-store.ts';
 import { createTicketKeys } from '../tls/ticket-keys.ts';
 import type { TlsSetup, WorkerListener, WorkerSetup, WorkerStart } from '../worker/messages.ts';
+import { LeftoverProcesses } from './leftover-processes.ts';
 import { closeSource, Listener, type ListenerOptions, platformListenerOptions } from './listener.ts';
 import { type DevelopmentFacts, type LoadedTls, loadTls } from './load-tls.ts';
 import { OnceRegistry } from './once-registry.ts';
@@ -72,6 +73,7 @@ export class Supervisor {
   readonly #ticketKeys: Uint8Array = createTicketKeys();
   readonly #loadTls: () => Promise<LoadedTls>;
   readonly #once = new OnceRegistry();
+  readonly #processes = new LeftoverProcesses();
   #state: SupervisorState = 'idle';
   #listeners: { scheme: 'https' | 'http'; listener: Listener }[] = [];
   #workers: WorkerThread[] = [];
@@ -233,7 +235,10 @@ export class Supervisor {
           onLogLines: (lines) => lines.forEach(this.#options.writeLine),
           makeStart: (own) => this.#makeStart(own, count),
           once: this.#once,
-          onThreadEnd: ({ shared }) => this.#releaseShared(workerId, shared.owner),
+          onThreadEnd: ({ shared, processGroups }) => {
+            this.#releaseShared(workerId, shared.owner);
+            this.#processes.end(processGroups);
+          },
           currentSetup: () => this.#requireSetup(),
         }),
       );
@@ -280,6 +285,7 @@ export class Supervisor {
       rights: config.rights,
       logLevel: config.logLevel,
       accessLog: config.accessLog,
+      processGroups: this.#processes.create(),
       shared: { memory: this.#shared, owner: this.#lastOwner },
       luaModule: this.#luaModule,
     };
@@ -353,6 +359,7 @@ export class Supervisor {
     this.#transition('stopped');
     this.#closeListeners();
     await Promise.all(this.#workers.map((worker) => worker.stop()));
+    await this.#processes.stop();
     this.removePidFile();
   }
 

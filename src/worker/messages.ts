@@ -67,6 +67,8 @@ export interface WorkerStart {
    * them when the thread ends, from then on the thread's loop does.
    */
   readonly descriptorsAdopted: SharedArrayBuffer;
+  /** Memory of the ProcessGroups of this thread: the supervisor ends those that outlive it. */
+  readonly processGroups: SharedArrayBuffer;
   /** The dictionaries, and this thread's number among all that ever use them. */
   readonly shared: SharedAccess;
   /**

@@ -3,6 +3,7 @@ import { LuaMapping, loadLuaMapping } from '../api/lua-mapping.ts';
 import { assert } from '../base/assert.ts';
 import { Counters } from '../base/counters.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
+import { ProcessGroups } from '../base/process-groups.ts';
 import type { ScriptMode } from '../base/script-mode.ts';
 import type { MappingConfig } from '../config/config.ts';
 import { FileSystem } from '../file/file-system.ts';
@@ -86,6 +87,7 @@ export class GatewayWorker {
       pipesMax: PIPES_MAX,
       environment: processEnvironment(),
       counters: this.#counters,
+      groups: new ProcessGroups(start.processGroups),
       blocks: this.#fileSystem.blocks,
       logger,
     });

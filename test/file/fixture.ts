@@ -5,11 +5,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ByteSource } from '../../src/base/byte-stream.ts';
 import { Counters } from '../../src/base/counters.ts';
+import { ProcessGroups } from '../../src/base/process-groups.ts';
+import { Scope } from '../../src/base/scope.ts';
 import type { ByteFile, ProcessExit, Whence } from '../../src/file/byte-file.ts';
 import type { FileError } from '../../src/file/file-error.ts';
 import { FileSystem, type FileSystemOptions } from '../../src/file/file-system.ts';
 import type { PipeFile } from '../../src/file/pipe-file.ts';
-import { type PipeMode, ProcessTable, type ProcessTableOptions } from '../../src/file/process-table.ts';
+import {
+  type PipeMode,
+  type ProcessOwner,
+  ProcessTable,
+  type ProcessTableOptions,
+} from '../../src/file/process-table.ts';
 import { duplicateDescriptor } from '../../src/native/posix.ts';
 
 const { PATH = '' } = process.env;
@@ -20,6 +27,8 @@ export class Fixture {
   readonly counters: Counters = new Counters();
   readonly files: FileSystem;
   readonly processes: ProcessTable;
+  /** Has all processes of the test. */
+  readonly owner: ProcessOwner = { scope: new Scope() };
 
   constructor(options: Partial<FileSystemOptions & ProcessTableOptions> = {}) {
     const { folder, counters } = this;
@@ -37,6 +46,7 @@ export class Fixture {
       allowedCommands: undefined,
       pipesMax: 64,
       environment: { PATH },
+      groups: new ProcessGroups(),
       blocks: this.files.blocks,
       ...options,
     });
@@ -54,7 +64,7 @@ export class Fixture {
 
   popen(command: string, mode: PipeMode): Promise<PipeFile> {
     return new Promise((resolve, reject) => {
-      this.processes.openPipe(command, mode, (error, file) =>
+      this.processes.openPipe(command, mode, this.owner, (error, file) =>
         file === undefined ? reject(error) : resolve(file),
       );
     });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { createLogger } from '../../src/base/logger.ts';
+import { Scope } from '../../src/base/scope.ts';
 import type { ProcessExit } from '../../src/file/byte-file.ts';
 import type { FileError } from '../../src/file/file-error.ts';
 import {
@@ -24,7 +25,7 @@ function execute(
   command: string,
 ): Promise<[FileError | undefined, ProcessExit | undefined]> {
   return new Promise((resolve) =>
-    fixture.processes.execute(command, (error, exit) => resolve([error, exit])),
+    fixture.processes.execute(command, fixture.owner, (error, exit) => resolve([error, exit])),
   );
 }
 
@@ -105,17 +106,21 @@ test(
 test(
   'PipeFile works for code that cannot wait',
   withFixture(async (fixture) => {
-    const reader = fixture.processes.openPipeSync('sleep 0.05; printf abcdef; kill -9 $$', 'r');
+    const reader = fixture.processes.openPipeSync(
+      'sleep 0.05; printf abcdef; kill -9 $$',
+      'r',
+      fixture.owner,
+    );
     assert.equal(reader.fillSync(4), undefined);
     assert.equal(taken(reader, 4), 'abcd');
     assert.equal(reader.fillSync(100), undefined);
     assert.equal(taken(reader, 100), 'ef');
     assert.deepEqual(reader.closeSync(), { error: undefined, exit: { kind: 'signal', code: 9 } });
-    const writer = fixture.processes.openPipeSync('cat > out; exit 7', 'w');
+    const writer = fixture.processes.openPipeSync('cat > out; exit 7', 'w', fixture.owner);
     writer.write(bytes('data'));
     assert.deepEqual(writer.closeSync(), { error: undefined, exit: { kind: 'exit', code: 7 } });
     assert.equal(readFileSync(fixture.path('out'), 'latin1'), 'data');
-    assert.deepEqual(fixture.processes.executeSync('exit 9'), { kind: 'exit', code: 9 });
+    assert.deepEqual(fixture.processes.executeSync('exit 9', fixture.owner), { kind: 'exit', code: 9 });
     const mixed = await fixture.popen('printf abc; sleep 0.05; printf def', 'r');
     await request(mixed, 1);
     assert.equal(mixed.fillSync(6), undefined);
@@ -176,6 +181,27 @@ test(
 );
 
 test(
+  'ProcessTable counts a process until nothing is left that it has started, and ends that with its owner',
+  withFixture(
+    async (fixture) => {
+      const scope = new Scope();
+      const background = 'sleep 777 > /dev/null 2>&1 &';
+      const run = (command: string): Promise<[FileError | undefined, ProcessExit | undefined]> =>
+        new Promise((resolve) =>
+          fixture.processes.execute(command, { scope }, (error, exit) => resolve([error, exit])),
+        );
+      for (let i = 0; i < 2; i++)
+        assert.deepEqual(await run(background), [undefined, { kind: 'exit', code: 0 }]);
+      assert.equal((await run(background))[0]?.luaCode, 'limit');
+      scope.close();
+      await until(() => fixture.processes.running === 0);
+      assert.deepEqual(await execute(fixture, 'exit 5'), [undefined, { kind: 'exit', code: 5 }]);
+    },
+    { pipesMax: 2 },
+  ),
+);
+
+test(
   'ProcessTable lets a hundred slow processes stand in no file’s way',
   withFixture(
     async (fixture) => {
@@ -198,11 +224,11 @@ test(
 test(
   'ProcessTable.execute() is ended when it is called off',
   withFixture(async (fixture) => {
-    const running = fixture.processes.execute('sleep 100', assert.fail);
+    const running = fixture.processes.execute('sleep 100', fixture.owner, assert.fail);
     await until(() => fixture.processes.running === 1);
     await new Promise((resolve) => setImmediate(resolve));
     running.cancel();
-    fixture.processes.execute('sleep 100', assert.fail).cancel();
+    fixture.processes.execute('sleep 100', fixture.owner, assert.fail).cancel();
     await until(() => fixture.processes.running === 0);
   }),
 );

@@ -7,6 +7,7 @@ import { type HandlerOptions, LoadedScript } from '../../src/api/loaded-script.t
 import type { OnceClaims } from '../../src/api/script-timer.ts';
 import { Counters } from '../../src/base/counters.ts';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
+import { ProcessGroups } from '../../src/base/process-groups.ts';
 import type { ScriptMode } from '../../src/base/script-mode.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../../src/base/script-rights.ts';
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
@@ -120,6 +121,7 @@ export class ScriptHarness {
       pipesMax: 64,
       environment: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
       counters,
+      groups: new ProcessGroups(),
       blocks: this.fileSystem.blocks,
       logger: this.logger,
     });
