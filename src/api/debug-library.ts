@@ -1,8 +1,9 @@
 /**
  * Leaves of Lua's `debug` what a script may do to itself: nothing that reaches the registry or the guard's hooks, or
- * that lets it change what C code has on its stack or in its upvalues and takes for granted.
+ * that lets it see or change what C code and Lua code of the gateway's own have on their stacks or in their upvalues and
+ * take for granted.
  */
-import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 
 /** `debug.debug` would wait for a terminal, `setcstacklimit` does nothing any more. */
@@ -12,22 +13,35 @@ export function installDebugLibrary(state: State): void {
   const { exports: x, memory, mainThread: L } = state;
 
   x.lua_getglobal(L, memory.constant('debug'));
-  const [getlocal, setlocal, getupvalue, setupvalue, upvalueid] = [
+  const [getlocal, setlocal, getupvalue, setupvalue, upvalueid, upvaluejoin] = [
     'getlocal',
     'setlocal',
     'getupvalue',
     'setupvalue',
     'upvalueid',
+    'upvaluejoin',
   ].map((name) => {
     x.lua_getfield(L, -1, memory.constant(name));
     const native = state.nativeFunction(x.lua_tocfunction(L, -1));
     state.pop(L);
     return native;
-  }) as [NativeFunction, NativeFunction, NativeFunction, NativeFunction, NativeFunction];
+  }) as [NativeFunction, NativeFunction, NativeFunction, NativeFunction, NativeFunction, NativeFunction];
 
-  /** True for a C function as first argument; its upvalues are its own. */
-  function isNative(T: LuaThread): boolean {
-    return x.lua_type(T, 1) === LUA_TYPE.function && x.lua_tocfunction(T, 1) !== 0;
+  /** True for a function as argument `n` that is none of the script's own: a C function, or Lua code of the gateway. */
+  function isForeign(T: LuaThread, n: number): boolean {
+    if (x.lua_type(T, n) !== LUA_TYPE.function) return false;
+    return x.lua_tocfunction(T, n) !== 0 || state.isOwnFunction(T, n);
+  }
+
+  /**
+   * True when the arguments, perhaps a thread and then a level, name a function of the gateway's. A finaliser may run
+   * on top of one.
+   */
+  function isForeignLevel(T: LuaThread): boolean {
+    const at = x.lua_type(T, 1) === LUA_TYPE.thread ? 1 : 0;
+    if (x.lua_type(T, at + 1) === LUA_TYPE.function) return false;
+    const level = Number(BigInt.asIntN(32, x.lua_tointegerx(T, at + 1, NULL)));
+    return state.isOwnLevel(at === 1 ? x.lua_tothread(T, 1) : T, level);
   }
 
   /** The name debug.getlocal gives for the arguments of the call; leaves the stack as it is. */
@@ -41,6 +55,10 @@ export function installDebugLibrary(state: State): void {
 
   const functions = state.addFunctions({
     getlocal: (T) => {
+      if (isForeignLevel(T)) {
+        x.lua_pushnil(T);
+        return 1;
+      }
       const count = getlocal(T);
       if (count === 1 || state.toString(T, -2) !== '(C temporary)') return count;
       x.lua_pushnil(T);
@@ -52,26 +70,31 @@ export function installDebugLibrary(state: State): void {
         return setlocal(T);
       // the VM trusts what it keeps beside named variables: the counter of a loop, a buffer of string.gsub
       const found = localName(T);
-      if (found === undefined || found === '(vararg)' || !found.startsWith('(')) return setlocal(T);
+      const isNamed = found === undefined || found === '(vararg)' || !found.startsWith('(');
+      if (isNamed && !isForeignLevel(T)) return setlocal(T);
       x.lua_pushnil(T);
       return 1;
     },
     getupvalue: (T) => {
-      if (!isNative(T)) return getupvalue(T);
+      if (!isForeign(T, 1)) return getupvalue(T);
       state.checkInteger(T, 2);
       return 0;
     },
     setupvalue: (T) => {
-      if (!isNative(T)) return setupvalue(T);
+      if (!isForeign(T, 1)) return setupvalue(T);
       x.luaL_checkany(T, 3);
       state.checkInteger(T, 2);
       return 0;
     },
     upvalueid: (T) => {
-      if (!isNative(T)) return upvalueid(T);
+      if (!isForeign(T, 1)) return upvalueid(T);
       state.checkInteger(T, 2);
       x.lua_pushnil(T);
       return 1;
+    },
+    upvaluejoin: (T) => {
+      for (const n of [1, 3]) if (isForeign(T, n)) state.argumentError(T, n, 'Lua function expected');
+      return upvaluejoin(T);
     },
   });
   state.setFunctions(L, -1, functions);

@@ -4,6 +4,7 @@ import type { ByteSource } from '../base/byte-stream.ts';
 import { GatewayError } from '../base/errors.ts';
 import { packageVersion } from '../base/package-info.ts';
 import { checkFields, parseContentLength } from '../http/fields.ts';
+import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
 import {
@@ -25,9 +26,6 @@ import {
 import { currentInvocation } from './invocation.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from './option-table.ts';
-
-/** `httpd.body`: the client's request body where a stream is expected; a light userdata, equal only to itself. */
-export const CLIENT_BODY = 0x6c67_7734;
 
 /** A certificate or key: what is longer was not meant. */
 const PEM_BYTES_MAX = 1024 * 1024;
@@ -209,7 +207,7 @@ function readBody(script: LoadedScript, L: LuaThread, name: string, draft: Draft
     draft.body = Buffer.from(state.toString(L, -1) as string, 'latin1');
     return;
   }
-  if (type === LUA_TYPE.lightUserdata && x.lua_touserdata(L, -1) === CLIENT_BODY) {
+  if (type === LUA_TYPE.lightUserdata && x.lua_touserdata(L, -1) === LIGHT_USERDATA.clientBody) {
     const { body } = currentInvocation(scheduler).exchange;
     draft.body = body;
     draft.bodyLength = body.declaredLength;

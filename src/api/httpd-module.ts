@@ -2,13 +2,13 @@
 import type { Exchange, Fields } from '../http/exchange.ts';
 import { checkFields } from '../http/fields.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
+import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts';
 import { codecFunctions, cryptoFunctions } from './codec-functions.ts';
 import { createCopy, pushEnded } from './copy.ts';
 import { createExit } from './exit.ts';
 import { createFetch } from './fetch-function.ts';
-import { CLIENT_BODY } from './fetch-options.ts';
 import { readHandlerOptions } from './handler-options.ts';
 import { currentInvocation, type Invocation } from './invocation.ts';
 import { pushJsonModule } from './json-functions.ts';
@@ -42,7 +42,7 @@ export function installHttpdModule(script: LoadedScript): void {
   x.lua_createtable(L, 0, 4);
   state.setFunctions(L, -1, state.addFunctions(cryptoFunctions(script)));
   x.lua_setfield(L, -2, memory.constant('crypto'));
-  x.lua_pushlightuserdata(L, CLIENT_BODY);
+  x.lua_pushlightuserdata(L, LIGHT_USERDATA.clientBody);
   x.lua_setfield(L, -2, memory.constant('body'));
   pushJsonModule(script);
   x.lua_setfield(L, -2, memory.constant('json'));

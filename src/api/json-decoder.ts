@@ -1,17 +1,11 @@
 /** Reads one JSON text (RFC 8259) out of the VM's memory and builds Lua values on its stack, step by step. */
 import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '../base/errors.ts';
+import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import type { CString, LuaExports, LuaThread } from '../lua/lua-exports.ts';
 import type { Memory } from '../lua/memory.ts';
 import type { Reference, State } from '../lua/state.ts';
-import {
-  indexOf,
-  JSON_BYTES_MAX,
-  JSON_DEPTH_MAX,
-  JSON_NULL,
-  JSON_STEP_UNITS,
-  JSON_UNIT_BYTES,
-} from './json-limits.ts';
+import { indexOf, JSON_BYTES_MAX, JSON_DEPTH_MAX, JSON_STEP_UNITS, JSON_UNIT_BYTES } from './json-limits.ts';
 
 /** Digits of whole numbers that a JavaScript number holds exactly. */
 const EXACT_DIGITS_MAX = 15;
@@ -164,7 +158,7 @@ export class JsonDecoder {
         if (this.#readWord(heap, 'false')) x.lua_pushboolean(L, 0);
         break;
       case 0x6e:
-        if (this.#readWord(heap, 'null')) x.lua_pushlightuserdata(L, JSON_NULL);
+        if (this.#readWord(heap, 'null')) x.lua_pushlightuserdata(L, LIGHT_USERDATA.jsonNull);
         break;
       default:
         if (byte === MINUS || (byte >= ZERO && byte <= NINE)) this.#readNumber(L, heap);

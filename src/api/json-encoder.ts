@@ -1,16 +1,10 @@
 /** Writes a Lua value as JSON text (RFC 8259), step by step; raises for what JSON cannot hold. */
+import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaExports, type LuaThread, NULL } from '../lua/lua-exports.ts';
 import type { Memory } from '../lua/memory.ts';
 import type { State } from '../lua/state.ts';
-import {
-  indexOf,
-  JSON_DEPTH_MAX,
-  JSON_NULL,
-  JSON_STEP_UNITS,
-  JSON_TYPE_FIELD,
-  JSON_UNIT_BYTES,
-} from './json-limits.ts';
+import { indexOf, JSON_DEPTH_MAX, JSON_STEP_UNITS, JSON_TYPE_FIELD, JSON_UNIT_BYTES } from './json-limits.ts';
 import { JsonWriter } from './json-writer.ts';
 
 export interface JsonOptions {
@@ -145,7 +139,7 @@ export class JsonEncoder {
         this.#writer.ascii('null');
         break;
       default:
-        if (type !== LUA_TYPE.lightUserdata || x.lua_touserdata(L, -1) !== JSON_NULL)
+        if (type !== LUA_TYPE.lightUserdata || x.lua_touserdata(L, -1) !== LIGHT_USERDATA.jsonNull)
           throw new LuaError(`cannot encode a ${this.#state.typeName(L, -1)} as JSON`);
         this.#writer.ascii('null');
     }

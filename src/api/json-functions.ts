@@ -1,12 +1,13 @@
 /** `httpd.json`: encode, decode, null and array. */
 import type { HostFunction } from '../lua/host-functions.ts';
+import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { workInSlices } from '../lua/sliced-work.ts';
 import type { Reference } from '../lua/state.ts';
 import { JsonDecoder } from './json-decoder.ts';
 import { JsonEncoder, type JsonOptions } from './json-encoder.ts';
-import { JSON_NULL, JSON_TYPE_FIELD } from './json-limits.ts';
+import { JSON_TYPE_FIELD } from './json-limits.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import { booleanOption, readOptionTable } from './option-table.ts';
 
@@ -20,7 +21,7 @@ export function pushJsonModule(script: LoadedScript): void {
   const arrayMetatable = state.keep(L);
   x.lua_createtable(L, 0, 4);
   state.setFunctions(L, -1, state.addFunctions(jsonFunctions(script, arrayMetatable)));
-  x.lua_pushlightuserdata(L, JSON_NULL);
+  x.lua_pushlightuserdata(L, LIGHT_USERDATA.jsonNull);
   x.lua_setfield(L, -2, memory.constant('null'));
 }
 

@@ -9,9 +9,6 @@ export const JSON_STEP_UNITS = 2000;
 /** Bytes of a string that take as long as a small value. */
 export const JSON_UNIT_BYTES = 64;
 
-/** `httpd.json.null`: a light userdata, which is true in conditions and equal only to itself. */
-export const JSON_NULL = 0x6c67_7733;
-
 /** Field of a metatable that says what its tables are: "array" or "object" (as dkjson has it). */
 export const JSON_TYPE_FIELD = '__jsontype';
 

@@ -1,4 +1,5 @@
 /** Lua's FILE* values: userdata that stand for files of the file layer, their metatable, life and errors. */
+import { assert } from '../base/assert.ts';
 import type { ByteFile, ProcessExit } from '../file/byte-file.ts';
 import type { FileError } from '../file/file-error.ts';
 import { OpenFile } from '../file/open-file.ts';
@@ -8,12 +9,8 @@ import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 import { type ByteTransfer, bytesNeeded, type Wanted } from './byte-transfer.ts';
+import { HostObjects } from './host-objects.ts';
 import { currentRun, type LuaRun } from './lua-run.ts';
-
-/** Name of the metatable, as in C's Lua: what `FILE* expected` in messages refers to. */
-const METATABLE = 'FILE*';
-/** Bytes of a userdata: the file's number. */
-const USERDATA_BYTES = 4;
 
 /** One FILE* value. */
 export interface LuaFile {
@@ -32,6 +29,7 @@ export class LuaFiles {
   /** Open files that no collection has looked at since the end of the run that opened them: it may have forgotten them. */
   readonly #young = new Map<number, LuaRun | undefined>();
   #nextNumber = 1;
+  #objects: HostObjects | undefined;
 
   constructor(scheduler: CoroutineScheduler, transfer: ByteTransfer) {
     this.#scheduler = scheduler;
@@ -54,38 +52,32 @@ export class LuaFiles {
 
   /** Creates the metatable with its methods. */
   install(methods: Readonly<Record<string, HostFunction>>): void {
-    const state = this.#state;
-    const { exports: x, memory, mainThread: L } = state;
-    x.luaL_newmetatable(L, memory.constant(METATABLE));
-    const meta = state.addFunctions({
+    this.#objects = new HostObjects(this.#state, 'FILE*', methods, {
       __tostring: (T) => this.#toStringMethod(T),
       __gc: (T) => this.#collect(T),
       __close: (T) => this.#closeVariable(T),
     });
-    state.setFunctions(L, -1, meta);
-    x.lua_createtable(L, 0, 8);
-    state.setFunctions(L, -1, state.addFunctions(methods));
-    x.lua_setfield(L, -2, memory.constant('__index'));
-    state.pop(L);
   }
 
   /** Pushes a new FILE* for `file`. */
   push(L: LuaThread, file: ByteFile, options: { standard?: boolean; process?: boolean } = {}): void {
-    const { exports: x, memory } = this.#state;
     const standard = options.standard === true;
     let pushed = false;
     try {
-      const address = x.lua_newuserdatauv(L, USERDATA_BYTES, 0);
       const number = this.#nextNumber++;
-      memory.setWord(address, number);
+      this.#known.push(L, number);
       this.#open.set(number, { file, standard, process: options.process === true });
       if (!standard) this.#young.set(number, currentRun(this.#scheduler));
-      x.luaL_setmetatable(L, memory.constant(METATABLE));
       pushed = true;
     } finally {
       // no memory for the value: nobody will ever close the file
       if (!pushed) file.destroy();
     }
+  }
+
+  get #known(): HostObjects {
+    assert(this.#objects !== undefined, 'the metatable is made before the first file');
+    return this.#objects;
   }
 
   #forget(number: number): void {
@@ -107,17 +99,18 @@ export class LuaFiles {
 
   /** The argument `n` as a file, undefined when closed; raises when it is no FILE*. */
   find(L: LuaThread, n: number): LuaFile | undefined {
-    const { exports: x, memory } = this.#state;
-    const address = x.luaL_checkudata(L, n, memory.constant(METATABLE));
-    return this.#open.get(memory.word(address));
+    const number = this.#known.find(L, n);
+    if (number !== undefined) return this.#open.get(number);
+    // something else with the metatable of a file is none that could be open
+    if (!this.#known.resembles(L, n)) this.#known.refuse(L, n);
+    return undefined;
   }
 
   /** "file", "closed file" or undefined for anything else at `index`. */
   kindOf(L: LuaThread, index: number): 'file' | 'closed file' | undefined {
-    const { exports: x, memory } = this.#state;
-    const address = x.luaL_testudata(L, index, memory.constant(METATABLE));
-    if (address === 0) return undefined;
-    return this.#open.has(memory.word(address)) ? 'file' : 'closed file';
+    const number = this.#known.find(L, index);
+    if (number === undefined) return undefined;
+    return this.#open.has(number) ? 'file' : 'closed file';
   }
 
   // ---- httpd.read and httpd.write on files ------------------------------------------------------------------------
@@ -159,14 +152,14 @@ export class LuaFiles {
     next?: (L: LuaThread) => number,
     fail: (L: LuaThread, failure: FileError) => number = (T, failure) => this.pushFailure(T, failure),
   ): number {
-    const { exports: x, memory } = this.#state;
+    const { exports: x } = this.#state;
     const entry = this.checkFile(L, index);
     if (entry.standard) {
       x.lua_pushnil(L);
       this.#state.pushString(L, 'cannot close standard file');
       return 2;
     }
-    this.#forget(memory.word(x.lua_touserdata(L, index)));
+    this.#forget(this.#known.check(L, index));
     if (!this.#scheduler.canWait(L)) {
       const { error, exit } = entry.file.closeSync();
       return next?.(L) ?? this.#pushClosed(L, entry, error, exit, fail);
@@ -261,8 +254,7 @@ export class LuaFiles {
 
   /** `__gc`: nobody can be told of errors and nothing can wait. */
   #collect(L: LuaThread): number {
-    const { exports: x, memory } = this.#state;
-    const number = memory.word(x.luaL_checkudata(L, 1, memory.constant(METATABLE)));
+    const number = this.#known.find(L, 1) ?? 0;
     const entry = this.#open.get(number);
     if (entry !== undefined && !entry.standard) {
       this.#forget(number);

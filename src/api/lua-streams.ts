@@ -9,11 +9,7 @@ import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 import type { ByteTransfer, Wanted } from './byte-transfer.ts';
-
-/** Name of the metatable. */
-const METATABLE = 'httpd.stream';
-/** Bytes of a userdata: the stream's number. */
-const USERDATA_BYTES = 4;
+import { HostObjects } from './host-objects.ts';
 
 /** What a script holds. */
 export interface LuaStream {
@@ -43,36 +39,30 @@ const DRAINED: LuaStream = {
 export class LuaStreams {
   readonly #state: State;
   readonly #transfer: ByteTransfer;
+  readonly #objects: HostObjects;
   readonly #open = new Map<number, LuaStream>();
   #nextNumber = 1;
 
   constructor(state: State, transfer: ByteTransfer) {
     this.#state = state;
     this.#transfer = transfer;
-    const { exports: x, memory, mainThread: L } = state;
-    x.luaL_newmetatable(L, memory.constant(METATABLE));
     const collect: HostFunction = (T) => this.#collect(T);
-    const methods = state.addFunctions({
+    this.#objects = new HostObjects(state, 'httpd.stream', undefined, {
       __index: (T) => this.#index(T),
       __tostring: (T) => this.#toStringMethod(T),
       __gc: collect,
       __close: collect,
-    });
-    state.setFunctions(L, -1, methods);
-    state.pushString(L, METATABLE);
-    x.lua_setfield(L, -2, memory.constant('__metatable'));
-    state.pop(L);
+    }).protect('httpd.stream');
   }
 
   /** Replaces the table on top of the stack, the stream's properties, by the stream. The result closes it early. */
   push(L: LuaThread, stream: LuaStream): () => void {
-    const { exports: x, memory } = this.#state;
+    const { exports: x } = this.#state;
     const number = this.#nextNumber++;
     let pushed = false;
     try {
-      memory.setWord(x.lua_newuserdatauv(L, USERDATA_BYTES, 1), number);
+      this.#objects.push(L, number, 0, 1);
       this.#open.set(number, stream);
-      x.luaL_setmetatable(L, memory.constant(METATABLE));
       x.lua_rotate(L, -2, 1);
       x.lua_setiuservalue(L, -2, 1);
       pushed = true;
@@ -88,11 +78,9 @@ export class LuaStreams {
 
   /** The stream at `index`; undefined when the value is none; raises when it is closed. */
   find(L: LuaThread, index: number): LuaStream | undefined {
-    const { exports: x, memory } = this.#state;
-    if (x.lua_type(L, index) !== LUA_TYPE.userdata) return undefined;
-    const address = x.luaL_testudata(L, index, memory.constant(METATABLE));
-    if (address === 0) return undefined;
-    const stream = this.#open.get(memory.word(address));
+    const number = this.#objects.find(L, index);
+    if (number === undefined) return undefined;
+    const stream = this.#open.get(number);
     if (stream === undefined) throw new LuaError('attempt to use a closed stream');
     return stream;
   }
@@ -117,10 +105,9 @@ export class LuaStreams {
 
   /** Everything has been read: what the stream holds need not wait for the collector. */
   #drain(L: LuaThread, stream: LuaStream): void {
-    const { exports: x, memory } = this.#state;
     if (stream.sink !== undefined) return;
-    const number = memory.word(x.lua_touserdata(L, 1));
-    if (this.#open.get(number) !== stream) return;
+    const number = this.#objects.find(L, 1);
+    if (number === undefined || this.#open.get(number) !== stream) return;
     this.#close(number);
     this.#open.set(number, DRAINED);
   }
@@ -157,26 +144,24 @@ export class LuaStreams {
   }
 
   #collect(L: LuaThread, index = 1): number {
-    const { exports: x, memory } = this.#state;
-    this.#close(memory.word(x.luaL_checkudata(L, index, memory.constant(METATABLE))));
+    this.#close(this.#objects.check(L, index));
     return 0;
   }
 
   /** Properties stay when the stream is closed. */
   #index(L: LuaThread): number {
-    const { exports: x, memory } = this.#state;
-    x.luaL_checkudata(L, 1, memory.constant(METATABLE));
-    x.lua_getiuservalue(L, 1, 1);
+    const { exports: x } = this.#state;
+    this.#objects.check(L, 1);
+    // debug.setuservalue may have put anything there
+    if (x.lua_getiuservalue(L, 1, 1) !== LUA_TYPE.table) return 0;
     x.lua_pushvalue(L, 2);
     x.lua_rawget(L, -2);
     return 1;
   }
 
   #toStringMethod(L: LuaThread): number {
-    const { exports: x, memory } = this.#state;
-    const address = x.luaL_checkudata(L, 1, memory.constant(METATABLE));
-    const stream = this.#open.get(memory.word(address));
-    const place = address.toString(16).padStart(8, '0');
+    const stream = this.#open.get(this.#objects.check(L, 1));
+    const place = this.#state.exports.lua_touserdata(L, 1).toString(16).padStart(8, '0');
     this.#state.pushString(L, stream === undefined ? 'stream (closed)' : `${stream.name} (0x${place})`);
     return 1;
   }

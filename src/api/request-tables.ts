@@ -7,6 +7,7 @@ import { fullRequestNumber, requestIdOf } from '../base/request-id.ts';
 import type { Exchange, Fields } from '../http/exchange.ts';
 import { fieldValue } from '../http/fields.ts';
 import type { Route } from '../http/handler.ts';
+import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { Reference, State } from '../lua/state.ts';
@@ -43,12 +44,15 @@ const TEMPLATES_MAX = 256;
 /** Once there are so many, the share of other repeated requests that take the place of the oldest. */
 const REPLACED = 1 / 16;
 
+/** Keys of `env` and of `header` in what they are copied from. */
+const TEMPLATE_KEYS = [LIGHT_USERDATA.firstTemplate, LIGHT_USERDATA.secondTemplate] as const;
+
 /** What is remembered with a request that may come again. */
 class RequestMemo {
   readonly owner: RequestTables;
   readonly handlerName: string;
   readonly canPush: boolean;
-  /** Its two tables, ready to be copied, under the keys 1 and 2 (light userdata). */
+  /** Its two tables, ready to be copied, under TEMPLATE_KEYS. */
   template: Reference | undefined;
 
   constructor(owner: RequestTables, handlerName: string, canPush: boolean) {
@@ -129,7 +133,7 @@ export class RequestTables {
       return true;
     }
     if (x.lua_type(L, -1) === LUA_TYPE.table) {
-      if (x.lua_rawgetp(L, -1, argument + 1) !== LUA_TYPE.table) throw new LuaError(NO_FACTS);
+      if (x.lua_rawgetp(L, -1, TEMPLATE_KEYS[argument]) !== LUA_TYPE.table) throw new LuaError(NO_FACTS);
       x.lua_pushvalue(L, 2);
       x.lua_gettable(L, -2);
       return true;
@@ -158,10 +162,10 @@ export class RequestTables {
     x.lua_createtable(L, 0, 2);
     x.lua_createtable(L, 0, ENVIRONMENT_NAMES.length);
     this.#fillEnvironment(L, facts);
-    x.lua_rawsetp(L, -2, 1);
+    x.lua_rawsetp(L, -2, TEMPLATE_KEYS[0]);
     x.lua_createtable(L, 0, facts.fields.length / 2 + 4);
     this.#fillHeader(L, facts);
-    x.lua_rawsetp(L, -2, 2);
+    x.lua_rawsetp(L, -2, TEMPLATE_KEYS[1]);
     memo.template = this.#state.keep(L);
     this.#templates[this.#oldest] = memo;
     this.#oldest = (this.#oldest + 1) % TEMPLATES_MAX;
@@ -171,7 +175,7 @@ export class RequestTables {
   /** Copies a table of the template below it into the one on top of the stack. */
   #copyTemplate(L: LuaThread, argument: 0 | 1): void {
     const { exports: x } = this.#state;
-    if (x.lua_rawgetp(L, -2, argument + 1) !== LUA_TYPE.table) throw new LuaError(NO_FACTS);
+    if (x.lua_rawgetp(L, -2, TEMPLATE_KEYS[argument]) !== LUA_TYPE.table) throw new LuaError(NO_FACTS);
     x.lua_rotate(L, -2, 1);
     this.#copier.copy(L);
     x.lua_rotate(L, -2, 1);
@@ -180,7 +184,7 @@ export class RequestTables {
 
   #setHeaderMetatable(L: LuaThread): void {
     const { exports: x } = this.#state;
-    x.lua_rawgetp(L, -2, 2);
+    x.lua_rawgetp(L, -2, TEMPLATE_KEYS[1]);
     x.lua_getmetatable(L, -1);
     x.lua_setmetatable(L, -3);
     this.#state.pop(L);

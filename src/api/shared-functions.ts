@@ -6,11 +6,9 @@ import { type CString, LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports
 import { type Dictionary, KEYS_DEFAULT, KEYS_MAX, type StoreMode } from '../shared/dictionary.ts';
 import { existsError, incrementError, limitError, missingError } from '../shared/failures.ts';
 import { VALUE_TYPE, Value } from '../shared/value.ts';
+import { HostObjects } from './host-objects.ts';
 import type { LoadedScript } from './loaded-script.ts';
 
-const TYPE_NAME = 'httpd.shared';
-/** A dictionary in Lua: the number under which this script has opened it, in a userdata of its own. */
-const USERDATA_BYTES = 4;
 const MS_PER_SECOND = 1000;
 /** Strings up to this length are put where the VM can take them from at once. */
 const DIRECT_BYTES_MAX = 64 * 1024;
@@ -26,8 +24,6 @@ const FUEL_PER_FLUSH = 10_000;
 export function sharedFunction(script: LoadedScript): HostFunction {
   const { state } = script;
   const { exports: x, memory } = state;
-  const L = state.mainThread;
-  const typeName = memory.constant(TYPE_NAME);
   const opened: Dictionary[] = [];
   const indexByName = new Map<string, number>();
   // of the call under way; none runs inside another
@@ -42,8 +38,7 @@ export function sharedFunction(script: LoadedScript): HostFunction {
   let keySize = 0;
 
   function takeSelf(T: LuaThread): Dictionary {
-    const at = x.luaL_checkudata(T, 1, typeName);
-    return opened[memory.word(at)] as Dictionary;
+    return opened[objects.check(T, 1)] as Dictionary;
   }
 
   /** The key is the second argument; its bytes stay where they are as long as it is on the stack. */
@@ -237,20 +232,12 @@ export function sharedFunction(script: LoadedScript): HostFunction {
     },
   };
 
-  x.luaL_newmetatable(L, typeName);
-  x.lua_createtable(L, 0, Object.keys(methods).length);
-  state.setFunctions(
-    L,
-    -1,
-    state.addFunctions(
-      Object.fromEntries(Object.entries(methods).map(([name, run]) => [name, failing(run)])),
-    ),
-  );
-  x.lua_setfield(L, -2, memory.constant('__index'));
-  // scripts share the metatable: none may change what the others call
-  x.lua_pushboolean(L, 0);
-  x.lua_setfield(L, -2, memory.constant('__metatable'));
-  state.pop(L);
+  // each value is the number under which this script has opened a dictionary
+  const objects = new HostObjects(
+    state,
+    'httpd.shared',
+    Object.fromEntries(Object.entries(methods).map(([name, run]) => [name, failing(run)])),
+  ).protect(false);
 
   return failing((T) => {
     const name = state.checkString(T, 1);
@@ -262,9 +249,7 @@ export function sharedFunction(script: LoadedScript): HostFunction {
       index = opened.push(dictionary) - 1;
       indexByName.set(name, index);
     }
-    const at = x.lua_newuserdatauv(T, USERDATA_BYTES, 0);
-    memory.setWord(at, index);
-    x.luaL_setmetatable(T, typeName);
+    objects.push(T, index);
     return 1;
   });
 }

@@ -4,8 +4,9 @@
  * where a main program would be: it cannot yield.
  */
 import type { CoroutineScheduler } from './coroutine.ts';
-import { HOST_SUSPENSION, WAIT_REFUSED } from './coroutine.ts';
+import { WAIT_REFUSED } from './coroutine.ts';
 import type { HostFunction } from './host-functions.ts';
+import { LIGHT_USERDATA } from './light-userdata.ts';
 import { LuaError } from './lua-error.ts';
 import {
   type CFunction,
@@ -164,7 +165,8 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
 
   function isHostSuspension(thread: LuaThread): boolean {
     return (
-      x.lua_type(thread, -1) === LUA_TYPE.lightUserdata && x.lua_touserdata(thread, -1) === HOST_SUSPENSION
+      x.lua_type(thread, -1) === LUA_TYPE.lightUserdata &&
+      x.lua_touserdata(thread, -1) === LIGHT_USERDATA.suspension
     );
   }
 
@@ -172,7 +174,7 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
   function passOutward(thread: LuaThread, inner: LuaThread, kept: number, again: KFunction): number {
     scheduler.running.passThrough(inner);
     x.lua_settop(thread, kept);
-    x.lua_pushlightuserdata(thread, HOST_SUSPENSION);
+    x.lua_pushlightuserdata(thread, LIGHT_USERDATA.suspension);
     return state.yield(1, again);
   }
 

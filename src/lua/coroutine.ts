@@ -4,6 +4,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { Guard, VmAbandoned } from './guard.ts';
+import { LIGHT_USERDATA } from './light-userdata.ts';
 import { LuaError } from './lua-error.ts';
 import { type KFunction, LUA_STATUS, type LuaThread, NULL, REGISTRY_INDEX } from './lua-exports.ts';
 import { ScriptError, type State } from './state.ts';
@@ -357,7 +358,7 @@ export class Coroutine {
     this.#next = next;
     this.#cancel = cancel;
     const { state } = this.#scheduler;
-    state.exports.lua_pushlightuserdata(L, HOST_SUSPENSION);
+    state.exports.lua_pushlightuserdata(L, LIGHT_USERDATA.suspension);
     return state.yield(1, this.#scheduler.afterWait);
   }
 
@@ -575,9 +576,6 @@ export class Coroutine {
 
 /** How every message ends that says why a host function cannot wait. */
 export const WAIT_REFUSED = 'a yield cannot cross this call';
-
-/** The one value a host suspension yields; no script can make a light userdata. */
-export const HOST_SUSPENSION = 0x6c67_7731;
 
 /** What a script's own pcall may see where a limit has to be raised as an error. */
 const LIMIT_MESSAGE = 'CPU limit reached';

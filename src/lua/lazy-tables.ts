@@ -10,14 +10,11 @@
  * Lua code of the gateway's own makes others by metatables that name a function to fill them with (`pushMeans`).
  */
 import type { HostFunction } from './host-functions.ts';
+import { LIGHT_USERDATA } from './light-userdata.ts';
 import { type CFunction, LUA_TYPE, type LuaThread, NULL } from './lua-exports.ts';
 import type { Reference, State } from './state.ts';
 
-/** Keys of a table's facts: light userdata, which no script can make. */
-const FACTS_KEY = 0x6c67_7732;
-const NUMBER_KEY = 0x6c67_7733;
-/** Key of the function in a metatable that fills its tables. */
-const FILLER_KEY = 0x6c67_7734;
+const { tableFacts: FACTS_KEY, tableNumber: NUMBER_KEY, tableFiller: FILLER_KEY } = LIGHT_USERDATA;
 
 /**
  * Fills the first (0) or second (1) argument: the table on top of the stack of `L`, with the facts below it, where it

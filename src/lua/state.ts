@@ -31,14 +31,21 @@ export type Reference = number & { readonly reference: unique symbol };
 /** Loop rounds before a guard has been set: more than the libraries need to open. */
 const START_FUEL = 0x7fff_ffff;
 
-/** References are light userdata keys of the registry; real addresses of wasm memory stay below this number. */
-const FIRST_REFERENCE = 0x7000_0000;
+/** References are light userdata keys of the registry, below 0 because addresses of wasm memory, keys too, are not. */
+const FIRST_REFERENCE = -0x8000_0000;
 
 /** Made once: sizes and statuses are mostly small. */
 const SMALL_INTEGERS: readonly bigint[] = Array.from({ length: 1024 }, (_, i) => BigInt(i));
 
-/** `lua_Debug`: its size, rounded up, and where it has `nparams` and `isvararg`. */
+/** Names of chunks that are the gateway's own. */
+const OWN_CHUNKS: ReadonlySet<string> = new Set(['=lgateway', '=luars', '=luvit']);
+
+const OWN_CHUNK_LENGTH_MAX = 9;
+
+/** `lua_Debug`: its size, rounded up, and where it has `source`, `srclen`, `nparams` and `isvararg`. */
 const ACTIVATION_BYTES = 128;
+const ACTIVATION_SOURCE = 16;
+const ACTIVATION_SOURCE_LENGTH = 20;
 const ACTIVATION_PARAMETERS = 37;
 const ACTIVATION_VARARG = 38;
 
@@ -273,6 +280,31 @@ export class State {
       count: memory.heap[scratch + ACTIVATION_PARAMETERS] as number,
       isVariadic: memory.heap[scratch + ACTIVATION_VARARG] !== 0,
     };
+  }
+
+  /** True when the function at `index` is Lua code of the gateway's own. */
+  isOwnFunction(L: LuaThread, index: number): boolean {
+    const { exports: x, memory } = this;
+    const scratch = memory.scratch(ACTIVATION_BYTES) as unknown as Address;
+    x.lua_pushvalue(L, index);
+    x.lua_getinfo(L, memory.constant('>S'), scratch);
+    return this.#isOwnActivation(scratch);
+  }
+
+  /** True when the function that runs at `level` of the stack is Lua code of the gateway's own. */
+  isOwnLevel(L: LuaThread, level: number): boolean {
+    const { exports: x, memory } = this;
+    const scratch = memory.scratch(ACTIVATION_BYTES) as unknown as Address;
+    if (x.lua_getstack(L, level, scratch) === 0) return false;
+    x.lua_getinfo(L, memory.constant('S'), scratch);
+    return this.#isOwnActivation(scratch);
+  }
+
+  #isOwnActivation(activation: Address): boolean {
+    const { memory } = this;
+    const source = memory.word((activation + ACTIVATION_SOURCE) as Address) as unknown as CString;
+    const length = memory.word((activation + ACTIVATION_SOURCE_LENGTH) as Address);
+    return length <= OWN_CHUNK_LENGTH_MAX && OWN_CHUNKS.has(memory.readString(source, length));
   }
 
   // ---- references -----------------------------------------------------------------------------------------------

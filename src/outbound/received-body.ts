@@ -15,14 +15,22 @@ export interface BodyControl {
   overflow(): void;
 }
 
+interface Reader {
+  readonly size: number;
+  readonly ready: () => void;
+}
+
 export class ReceivedBody implements ByteSource {
   readonly queue: ByteQueue = new ByteQueue();
   readonly #control: BodyControl;
   #ended = false;
   #error: GatewayError | undefined;
   #paused = false;
+  /** What the most modest of those that wait asks for; the most that one of them does. */
   #wanted = 0;
-  #ready: (() => void) | undefined;
+  #wantedMost = 0;
+  /** Whoever waits: tasks of one request may read the same response. */
+  #readers: Reader[] = [];
   #scheduled = false;
 
   constructor(control: BodyControl) {
@@ -38,16 +46,15 @@ export class ReceivedBody implements ByteSource {
   }
 
   request(size: number, ready: () => void): void {
-    this.#wanted = Math.max(1, size);
-    this.#ready = ready;
+    this.#readers.push({ size: Math.max(1, size), ready });
+    this.#measure();
     if (this.#ended || this.queue.length >= this.#wanted) this.#schedule();
-    else this.#resume();
+    if (this.queue.length < size) this.#resume();
   }
 
   cancelRequest(ready?: () => void): void {
-    if (ready !== undefined && ready !== this.#ready) return;
-    this.#ready = undefined;
-    this.#wanted = 0;
+    this.#readers = ready === undefined ? [] : this.#readers.filter((reader) => reader.ready !== ready);
+    this.#measure();
   }
 
   consumed(): void {
@@ -59,11 +66,11 @@ export class ReceivedBody implements ByteSource {
     if (this.#ended) return;
     this.queue.push(chunk);
     const { length } = this.queue;
-    if (length > BODY_READ_BYTES_MAX && this.#wanted > BODY_READ_BYTES_MAX) {
+    if (length > BODY_READ_BYTES_MAX && this.#wantedMost > BODY_READ_BYTES_MAX) {
       this.#control.overflow();
       return;
     }
-    if (!this.#paused && length >= Math.max(BODY_AHEAD_BYTES, this.#wanted)) {
+    if (!this.#paused && length >= Math.max(BODY_AHEAD_BYTES, this.#wantedMost)) {
       this.#paused = true;
       this.#control.pause();
     }
@@ -83,18 +90,29 @@ export class ReceivedBody implements ByteSource {
     this.finish();
   }
 
-  /** Calls the waiting reader, if one waits and has what it waits for. */
+  /** Calls those that wait now and have what they wait for; each may take it from the next, or wait again itself. */
   notify(): void {
     this.#scheduled = false;
-    const ready = this.#ready;
-    if (!this.#ended && this.queue.length < this.#wanted) return;
-    this.#ready = undefined;
-    this.#wanted = 0;
-    ready?.();
+    for (const reader of [...this.#readers]) {
+      if (!this.#ended && this.queue.length < reader.size) continue;
+      const at = this.#readers.indexOf(reader);
+      if (at === -1) continue;
+      this.#readers.splice(at, 1);
+      this.#measure();
+      reader.ready();
+    }
+    // some may want more than what is let in ahead
+    if (this.queue.length < this.#wantedMost) this.#resume();
+  }
+
+  #measure(): void {
+    const sizes = this.#readers.map(({ size }) => size);
+    this.#wanted = sizes.length === 0 ? 0 : Math.min(...sizes);
+    this.#wantedMost = Math.max(0, ...sizes);
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#ready === undefined) return;
+    if (this.#scheduled || this.#readers.length === 0) return;
     this.#scheduled = true;
     process.nextTick(notifyReader, this);
   }
