@@ -336,7 +336,7 @@ function environmentValue(
     case 'HANDLER_NAME':
       return facts.handlerName;
     case 'SERVER_PORT':
-      return mapping.serverPort || connection.localPort;
+      return connection.localPort || mapping.serverPort;
     case 'SERVER_ADDR':
       return connection.localAddress;
     case 'CLIENT_ADDR':

@@ -2,6 +2,9 @@
 import { GatewayError } from '../base/errors.ts';
 import type { Fields } from './exchange.ts';
 
+/** Fields of a request; `--max-head` bounds their bytes. */
+export const FIELDS_MAX = 1000;
+
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 // One byte per character: visible characters, blanks, and 0x80-0xff as they are (RFC 9110 §5.5 obs-text).
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;

@@ -13,6 +13,7 @@ import type { ExchangeObserver, ExchangeSettings } from './exchange-wire.ts';
 import { chooseByFirstBytes } from './first-bytes.ts';
 import { CONTROL_FRAMES_PER_SECOND, RESETS_PER_SECOND } from './h2/abuse-limits.ts';
 import { SessionServer } from './h2/session-server.ts';
+import { LINGER_LIMITS, type LingerLimits } from './http1-linger.ts';
 import { Http1Server } from './http1-server.ts';
 import type { Http2Layer, Http2LayerName } from './http2-layer.ts';
 import { Http2Server } from './http2-server.ts';
@@ -38,6 +39,8 @@ export interface FrontEndLimits {
   readonly resetsPerSecond?: number;
   /** Frames that only steer one HTTP/2 session, per second; own sessions only. */
   readonly controlFramesPerSecond?: number;
+  /** How long an HTTP/1 client may go on sending after its last answer. */
+  readonly linger?: LingerLimits;
 }
 
 export interface FrontEndOptions {
@@ -95,7 +98,7 @@ export class FrontEnd {
       stalls: this.#stalls,
       observer: options.observer,
     };
-    this.#http1 = new Http1Server({ ...limits, sweepIntervalMs: this.#sweepIntervalMs }, settings, handle);
+    this.#http1 = createHttp1(options, settings, handle);
     this.#http2 = createHttp2(options, settings, handle);
     this.#server = options.tls === undefined ? this.#createCleartext() : this.#createSecure(options.tls);
     this.#server.maxConnections = limits.connectionsMax;
@@ -192,7 +195,11 @@ export class FrontEnd {
       socket.on('error', ignore);
       if (socket.alpnProtocol === 'h2')
         this.#http2.open(socket, () => Reflect.apply(serveHttp2, server, [socket]));
-      else this.#http1.serve(socket);
+      else {
+        // a client that has asked may end its side and wait for the answer
+        socket.allowHalfOpen = true;
+        this.#http1.serve(socket);
+      }
     });
     // end() would wait for ever on a socket whose handshake never finishes
     server.on('tlsClientError', (_error, socket) => socket.destroy());
@@ -229,6 +236,14 @@ export class FrontEnd {
   }
 }
 
+function createHttp1(
+  { limits }: FrontEndOptions,
+  settings: ExchangeSettings,
+  handle: (exchange: Exchange) => void,
+): Http1Server {
+  return new Http1Server({ ...limits, linger: limits.linger ?? LINGER_LIMITS }, settings, handle);
+}
+
 function createHttp2(
   { http2, limits }: FrontEndOptions,
   settings: ExchangeSettings,
@@ -250,7 +265,8 @@ function chooseProtocol({ protocols }: { readonly protocols: readonly string[] }
 }
 
 function chooseSweepInterval(limits: FrontEndLimits): number {
-  const shortest = Math.min(limits.idleTimeoutMs, limits.headTimeoutMs, limits.stallTimeoutMs);
+  const { idleTimeoutMs, headTimeoutMs, stallTimeoutMs, linger = LINGER_LIMITS } = limits;
+  const shortest = Math.min(idleTimeoutMs, headTimeoutMs, stallTimeoutMs, linger.idleMs);
   const wanted = Math.floor(shortest / SWEEPS_PER_TIMEOUT);
   return Math.max(SWEEP_INTERVAL_MIN_MS, Math.min(SWEEP_INTERVAL_MAX_MS, wanted));
 }

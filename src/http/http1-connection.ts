@@ -1,13 +1,14 @@
 /** One HTTP/1 connection: its requests strictly one after another, framing out, and an orderly or a hard close. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { GatewayError } from '../base/errors.ts';
+import { isAuthority } from './authority.ts';
 import { giveChunk, isLent } from './chunk-pool.ts';
 import { describeConnection } from './connection-info.ts';
-import { errorPage } from './error-response.ts';
 import type { Exchange, ExchangeConnection, ExchangeSeries, Fields } from './exchange.ts';
 import type { ExchangeSettings, ExchangeWire, ResponseHead } from './exchange-wire.ts';
+import { isNamed } from './fields.ts';
 import {
   chooseFraming,
   type Framing,
@@ -17,34 +18,48 @@ import {
   joinBytes,
   readRequestFraming,
 } from './http1-head.ts';
+import {
+  type BodyFraming,
+  Http1Input,
+  type InputFault,
+  type InputSink,
+  type RequestLine,
+} from './http1-input.ts';
+import { Linger, type LingerLimits } from './http1-linger.ts';
+import { attachParser, parse, parseable } from './http1-parser.ts';
+import { isKnownMethod } from './methods.ts';
 import { splitAbsoluteForm } from './path.ts';
 import { type RequestHead, sameHead } from './request-head.ts';
 import { BUFFER_BYTES_MAX, type Chunk } from './response-buffer.ts';
 import { ServerExchange } from './server-exchange.ts';
 
-/** Requests that may wait behind the one being served; a client that sends more ahead is cut off after these. */
-const PIPELINE_REQUESTS_MAX = 256;
 /** Response bytes that may wait in the socket before the next request of a pipeline is served. */
 const BACKLOG_BYTES_MAX = 256 * 1024;
 /** A declared request body this small is read to its end for the sake of the connection when the handler ignored it. */
 const DRAIN_BYTES_MAX = 256 * 1024;
-/** After our last byte the client's are read and dropped for this long, or it might never see that byte (RFC 9112 §9.6). */
-const LINGER_MS = 2_000;
 
-interface PendingRequest {
-  readonly message: IncomingMessage;
-  readonly response: ServerResponse;
+export interface Http1Limits {
+  readonly idleTimeoutMs: number;
+  readonly headTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+  readonly headBytesMax: number;
+  readonly linger: LingerLimits;
 }
 
-export class Http1Connection implements ExchangeWire, ExchangeSeries {
+export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink {
   readonly bufferBytesMax: number = BUFFER_BYTES_MAX;
   readonly socket: Socket;
   readonly #info: ExchangeConnection;
   readonly #scheme: 'https' | 'http';
   readonly #settings: ExchangeSettings;
   readonly #handle: (exchange: Exchange) => void;
-  readonly #queue: PendingRequest[] = [];
-  #current: PendingRequest | undefined;
+  readonly #limits: Http1Limits;
+  readonly #input: Http1Input;
+  /** The request being parsed or served; its body may still come when the exchange is over. */
+  #message: IncomingMessage | undefined;
+  #line: RequestLine | undefined;
+  #bodyFraming: BodyFraming | undefined;
+  #response: ServerResponse | undefined;
   #lastHead: RequestHead | undefined;
   #exchange: ServerExchange | undefined;
   #framing: Framing = 'none';
@@ -55,74 +70,59 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries {
   /** The connection stays open after the current response. */
   #persistent = true;
   #draining = false;
-  /** More requests were pipelined than may be: the queued ones are the last. */
-  #overflowed = false;
-  /** A malformed head follows the queued requests: the status that answers it. */
-  #failure = 0;
+  /** The client has ended its side, and still reads. */
+  #inputEnded = false;
   /** Our last byte is written: what comes in is dropped. */
   #closing = false;
-  #serving = false;
   /** Text of complete answers that waits for the next turn of the event loop. */
   #deferred = '';
-  #lingerTimer: NodeJS.Timeout | undefined;
+  #linger: Linger | undefined;
   readonly #endListeners = new Set<() => void>();
   /** When the last exchange ended, or the connection was made: where idleness starts. */
   idleSince: number = Date.now();
 
-  constructor(socket: Socket, settings: ExchangeSettings, handle: (exchange: Exchange) => void) {
+  /** When the head that is being waited for began to arrive; 0: none has. */
+  #headSince = 0;
+  /** Unsent bytes that hold the next request back, and since when they are as many. */
+  #backlog = 0;
+  #backlogSince = 0;
+
+  constructor(
+    socket: Socket,
+    server: Server,
+    limits: Http1Limits,
+    settings: ExchangeSettings,
+    handle: (exchange: Exchange) => void,
+  ) {
     this.socket = socket;
     // not shown to handlers that print what they know of their connection
     this.#info = Object.defineProperty(describeConnection(socket), 'series', { value: this });
     this.#scheme = socket instanceof TLSSocket ? 'https' : 'http';
+    this.#limits = limits;
     this.#settings = settings;
     this.#handle = handle;
+    this.#input = new Http1Input(limits.headBytesMax, this);
     socket.on('error', ignore);
     socket.on('drain', () => this.#drained());
     socket.on('close', () => this.#closed());
+    attachParser(
+      server,
+      socket,
+      (chunk) => this.#receive(chunk),
+      () => this.#endInput(),
+    );
   }
 
-  /** True while no request is being served or waiting. */
+  /** True while no request is being served. */
   get idle(): boolean {
-    return this.#current === undefined && this.#queue.length === 0;
+    return this.#exchange === undefined;
   }
 
   /** A request head has been parsed. */
   accept(message: IncomingMessage, response: ServerResponse): void {
-    if (this.#closing || this.#overflowed || this.#failure !== 0) return;
-    if (this.#queue.length >= PIPELINE_REQUESTS_MAX) {
-      this.overflow();
-      return;
-    }
-    this.#queue.push({ message, response });
-    this.#serveNext();
-    if (this.#queue.length > 0) this.socket.pause();
-  }
-
-  /** More was pipelined than may be: what is queued is served, nothing after it. */
-  overflow(): void {
-    if (this.#overflowed) return;
-    this.#overflowed = true;
-    // One who neither reads nor stops sending is not served to the end: that would hold all it has sent.
-    if (this.socket.writableNeedDrain && this.#queue.length > 0) this.socket.destroy();
-    else this.#serveNext();
-  }
-
-  /** The parser or a head deadline has refused what the client sent. */
-  refuse(status: number): void {
-    if (this.#closing) return;
-    const last = this.#queue.at(-1) ?? this.#current;
-    if (last === undefined) {
-      this.#answerAndClose(status);
-    } else if (last.message.complete || this.#failure !== 0) {
-      this.#failure ||= status;
-    } else if (last === this.#current) {
-      this.#exchange?.fail(
-        new GatewayError('LGW_BODY_MALFORMED', 'Request body is malformed', { status, luaCode: 'closed' }),
-      );
-    } else {
-      this.#queue.pop();
-      this.#failure = status;
-    }
+    this.#message = message;
+    if (this.#closing || this.#line === undefined) return;
+    this.#serve(message, response, this.#line);
   }
 
   /** Finishes what is being served, then closes. */
@@ -131,17 +131,34 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries {
     if (this.idle && !this.#closing) this.close();
   }
 
-  /** Ends our side in order and drops what the client still sends, for a short time. */
+  /** Ends our side in order; what the client still sends is read and dropped for a time (RFC 9112 §9.6). */
   close(): void {
     if (this.#closing) return;
     this.#closing = true;
-    this.#queue.length = 0;
+    this.#input.stop();
     this.#flushDeferred();
+    this.#linger = new Linger(this.socket, this.#limits.linger, this.#limits.stallTimeoutMs);
     this.socket.end();
     this.socket.resume();
-    this.#lingerTimer = setTimeout(() => this.socket.destroy(), LINGER_MS);
-    this.#lingerTimer.unref();
     this.#tellEnd();
+  }
+
+  /** Looks at the deadlines; `now` is a time of Date.now. */
+  sweep(now: number): void {
+    const { headTimeoutMs, idleTimeoutMs, stallTimeoutMs } = this.#limits;
+    if (this.#linger !== undefined) this.#linger.sweep(now);
+    else if (this.#exchange !== undefined) return;
+    else if (this.#isBacklogged()) {
+      // a client that pipelines and does not read
+      const { writableLength } = this.socket;
+      if (writableLength !== this.#backlog) this.#backlogSince = now;
+      this.#backlog = writableLength;
+      if (now - this.#backlogSince >= stallTimeoutMs) this.socket.destroy();
+    } else if (this.#headSince !== 0) {
+      if (now - this.#headSince < headTimeoutMs) return;
+      const reason = `the head took longer than ${headTimeoutMs} ms`;
+      this.refuse({ status: 408, code: 'LGW_HEAD_TIMEOUT', reason }, this.#input.line);
+    } else if (now - this.idleSince >= idleTimeoutMs) this.close();
   }
 
   // ---- ExchangeSeries ----
@@ -160,7 +177,44 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries {
 
   finish(): void {
     this.#persistent = false;
-    if (this.#current === undefined) this.close();
+    if (this.#exchange === undefined) this.close();
+  }
+
+  // ---- InputSink ----
+
+  get takesRequest(): boolean {
+    return this.#exchange === undefined && !this.#closing && !this.#isBacklogged();
+  }
+
+  takeHead(line: RequestLine, bytes: Buffer): BodyFraming | undefined {
+    this.#message = undefined;
+    this.#bodyFraming = undefined;
+    this.#headSince = 0;
+    this.#line = line;
+    const error = parse(this.socket, parseable(bytes, line.method, line.target, line.minor));
+    this.#line = undefined;
+    if (this.#closing) return undefined;
+    const framing: BodyFraming | undefined = this.#bodyFraming;
+    if (error === undefined && framing !== undefined && this.#isParsed(!hasBody(framing))) return framing;
+    this.refuse({ status: 400, code: 'LGW_HEAD_MALFORMED', reason: messageOf(error) }, line);
+    return undefined;
+  }
+
+  takeBody(bytes: Buffer, last: boolean): void {
+    const error = parse(this.socket, bytes);
+    if (error === undefined && this.#isParsed(last)) return;
+    this.#input.stop();
+    this.refuse({ status: 400, code: 'LGW_BODY_MALFORMED', reason: messageOf(error) }, undefined);
+  }
+
+  refuse({ status, code, reason }: InputFault, line: RequestLine | undefined): void {
+    if (this.#closing) return;
+    this.#input.stop();
+    this.#settings.logger.debug('Request is refused', { peer: this.#info.peerAddress, status, reason });
+    const inBody = this.#exchange !== undefined;
+    const exchange = this.#exchange ?? this.#makeRefused(line);
+    const what = inBody ? 'Request body is malformed' : 'Request is refused';
+    exchange.fail(new GatewayError(code, `${what}: ${reason}`, { status, luaCode: 'closed' }));
   }
 
   // ---- ExchangeWire, for the current exchange ----
@@ -184,7 +238,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries {
       !head.closes &&
       !this.#draining &&
       this.#bodyWillEnd() &&
-      !(this.#overflowed && this.#queue.length === 0);
+      !(this.#inputEnded && this.#input.isEmpty);
     const text = formatHead(head, this.#framing, this.#persistent, this.#minor);
     const chunked = this.#framing === 'chunked';
     const tail = last && chunked ? '0\r\n\r\n' : '';
@@ -206,11 +260,13 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries {
   }
 
   abort(): void {
-    this.socket.destroy();
+    // an end in order would be the end of the answer
+    if (this.#framing === 'close' && this.#scheme === 'http') this.socket.resetAndDestroy();
+    else this.socket.destroy();
   }
 
   startBody(): void {
-    const message = this.#current?.message;
+    const message = this.#message;
     const exchange = this.#exchange;
     if (message === undefined || exchange === undefined) return;
     if (this.#awaitsContinue && !exchange.headSent) this.sendInformational(100, []);
@@ -222,86 +278,136 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries {
   }
 
   pauseBody(): void {
-    this.#current?.message.pause();
+    this.#message?.pause();
   }
 
   resumeBody(): void {
-    this.#current?.message.resume();
+    this.#message?.resume();
   }
 
   // ---- inside ----
 
-  /** Serves queued requests until one has to wait. A loop, for a handler that answers at once must not recurse. */
-  #serveNext(): void {
-    if (this.#serving) return;
-    this.#serving = true;
-    while (this.#current === undefined && !this.#closing && !this.#isBacklogged()) {
-      const next = this.#queue.shift();
-      if (next === undefined) break;
-      this.#serve(next);
+  #receive(chunk: Buffer): void {
+    if (this.#linger !== undefined) {
+      this.#linger.receive(chunk.length);
+      return;
     }
-    this.#serving = false;
-    if (this.#current !== undefined || this.#closing || this.#queue.length > 0) return;
-    if (this.#failure !== 0) this.#answerAndClose(this.#failure);
-    else if (this.#overflowed || this.#draining) this.close();
+    this.#input.receive(chunk);
+    if (!this.#input.isEmpty) this.#waitForMore();
+  }
+
+  /** Something cannot be taken yet: a head that is not complete, or requests that have to wait. */
+  #waitForMore(): void {
+    if (this.#input.isFull) this.socket.pause();
+    else if (this.#exchange === undefined && this.#headSince === 0) this.#headSince = Date.now();
+  }
+
+  /** The client has ended its side. What it has asked for is answered (RFC 9112 §9.6, RFC 8446 §6.1). */
+  #endInput(): void {
+    this.#inputEnded = true;
+    if (this.#closing) return;
+    if (this.#exchange === undefined) this.#closeEnded();
+    else if (this.#input.isAmidBody) {
+      const message = 'Client has gone in the middle of its request';
+      this.#exchange.fail(new GatewayError('LGW_CLIENT_GONE', message, { status: 400, luaCode: 'closed' }));
+    }
+  }
+
+  /** Nothing is being served, and nothing will come any more. */
+  #closeEnded(): void {
+    const { isEmpty, isAmidBody, line } = this.#input;
+    if (isEmpty || isAmidBody) this.close();
+    else if (!this.#isBacklogged())
+      this.refuse({ status: 400, code: 'LGW_HEAD_MALFORMED', reason: 'the head is not complete' }, line);
   }
 
   #isBacklogged(): boolean {
     return this.socket.writableLength + this.#deferred.length > BACKLOG_BYTES_MAX;
   }
 
-  #serve(request: PendingRequest): void {
-    const { message } = request;
-    const minor = message.httpVersion === '1.0' ? 0 : 1;
-    const framing = readRequestFraming(message.rawHeaders, minor);
-    let target = message.url ?? '';
-    let authority = framing.host;
+  /** True while the parser sees the end of the request where the input does. */
+  #isParsed(ended: boolean): boolean {
+    return this.#closing || this.#message?.complete === ended;
+  }
+
+  #serve(message: IncomingMessage, response: ServerResponse, line: RequestLine): void {
+    const { method, minor } = line;
+    let fields: Fields = message.rawHeaders;
+    const framing = readRequestFraming(fields, minor);
+    let { target } = line;
+    let { refusal, host: authority } = framing;
     const absolute = splitAbsoluteForm(target);
     if (absolute !== undefined) {
-      target = absolute.target;
+      target =
+        absolute.target === '/' && method === 'OPTIONS' && !line.target.endsWith('/') ? '*' : absolute.target;
       authority = absolute.authority;
-    }
-    this.#current = request;
+      fields = withHost(fields, authority);
+      if (!isAuthority(authority)) refusal = 400;
+      // RFC 9110 §7.4: such a resource is only to be had over a secured connection
+      else if (absolute.scheme === 'https' && this.#scheme === 'http') refusal ||= 421;
+    } else if (!target.startsWith('/') && (target !== '*' || method !== 'OPTIONS')) refusal = 400;
+    this.#response = response;
+    this.#bodyFraming = framing;
     this.#minor = minor;
-    this.#persistent = request.response.shouldKeepAlive;
-    this.#awaitsContinue = framing.expectsContinue;
+    this.#persistent = response.shouldKeepAlive;
+    this.#awaitsContinue = framing.expectsContinue && hasBody(framing);
     this.#declaredLength = framing.chunked ? undefined : (framing.declaredLength ?? 0);
     this.#lastHead = sameHead(this.#lastHead, {
       protocol: minor === 0 ? 'HTTP/1.0' : 'HTTP/1.1',
-      method: message.method ?? '',
+      method,
       target,
       scheme: this.#scheme,
       authority,
-      fields: message.rawHeaders,
+      fields,
       connection: this.#info,
       pushed: false,
-      hasBody: framing.chunked || (framing.declaredLength ?? 0) > 0,
+      hasBody: hasBody(framing),
       declaredLength: framing.declaredLength,
       memo: undefined,
     });
     const exchange = new ServerExchange(this.#lastHead, this, this.#settings);
     this.#exchange = exchange;
-    const refusal = this.#refusalOf(message, framing.refusal, framing.declaredLength);
+    const { bodyBytesMax } = this.#settings;
+    if (refusal === 0 && bodyBytesMax > 0 && (framing.declaredLength ?? 0) > bodyBytesMax) refusal = 413;
+    else if (refusal === 0 && !isKnownMethod(method)) refusal = 501;
     if (refusal === 0) {
       this.#handle(exchange);
       return;
     }
-    this.#persistent = false;
+    // where its end is in doubt, or it will not be read
+    if (refusal === 400 || refusal === 413 || framing.refusal === 501) this.#persistent = false;
     exchange.reset(refusal);
   }
 
-  #refusalOf(message: IncomingMessage, refusal: number, declaredLength: number | undefined): number {
-    if (message.httpVersion !== '1.1' && message.httpVersion !== '1.0') {
-      return message.httpVersionMajor >= 1 ? 505 : 400;
-    }
-    if (refusal !== 0) return refusal;
-    const limit = this.#settings.bodyBytesMax;
-    return limit > 0 && declaredLength !== undefined && declaredLength > limit ? 413 : 0;
+  /** The exchange of a request that never became one: it is counted and logged like others. */
+  #makeRefused(line: RequestLine | undefined): ServerExchange {
+    this.#minor = line?.minor ?? 1;
+    this.#persistent = false;
+    this.#awaitsContinue = false;
+    this.#declaredLength = 0;
+    this.#exchange = new ServerExchange(
+      {
+        protocol: this.#minor === 0 ? 'HTTP/1.0' : 'HTTP/1.1',
+        method: line?.method ?? UNKNOWN,
+        target: line?.target ?? UNKNOWN,
+        scheme: this.#scheme,
+        authority: '',
+        fields: [],
+        connection: this.#info,
+        pushed: false,
+        hasBody: false,
+        declaredLength: undefined,
+        memo: undefined,
+      },
+      this,
+      this.#settings,
+    );
+    return this.#exchange;
   }
 
   /** True when the rest of the request body will have been read soon, so that the next request can be found. */
   #bodyWillEnd(): boolean {
-    if (this.#current?.message.complete === true) return true;
+    if (this.#message?.complete === true) return true;
     if (this.#awaitsContinue) return false;
     return this.#declaredLength !== undefined && this.#declaredLength <= DRAIN_BYTES_MAX;
   }
@@ -354,66 +460,52 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries {
 
   /** The current response is with the socket. */
   #complete(): void {
-    const current = this.#current;
     const exchange = this.#exchange;
-    if (current === undefined || exchange === undefined) return;
+    if (exchange === undefined) return;
+    const message = this.#message;
+    const response = this.#response;
     const persistent = this.#persistent && this.#bodyWillEnd();
-    this.#current = undefined;
     this.#exchange = undefined;
+    this.#response = undefined;
     this.idleSince = Date.now();
-    if (!current.message.complete || current.message.readableFlowing !== null) {
-      current.message.removeAllListeners('data');
-      current.message.resume();
+    if (response !== undefined && message !== undefined) {
+      if (!message.complete || message.readableFlowing !== null) {
+        message.removeAllListeners('data');
+        message.resume();
+      }
+      // node's parser counts on its own ServerResponse to say when the next request's turn has come; the bytes were ours.
+      response.emit('finish');
     }
-    // node's parser counts on its own ServerResponse to say when the next request's turn has come; the bytes were ours.
-    current.response.emit('finish');
     if (!persistent) this.close();
     exchange.wireClosed();
     this.#continue();
   }
 
+  /** The next request, if there is one already. */
   #continue(): void {
-    this.#serveNext();
-    if (this.#current === undefined && this.#queue.length === 0 && !this.#closing && this.socket.isPaused()) {
-      this.socket.resume();
-    }
+    if (this.#exchange !== undefined || this.#closing) return;
+    this.#input.continue();
+    if (this.#exchange !== undefined || this.#closing) return;
+    if (this.#draining) this.close();
+    else if (!this.#input.isEmpty) this.#waitForMore();
+    if (this.#closing) return;
+    if (this.#inputEnded) this.#closeEnded();
+    else if (this.socket.isPaused() && !this.#input.isFull) this.socket.resume();
   }
 
   #drained(): void {
     if (this.#exchange !== undefined) this.#exchange.wireDrained();
     else this.#continue();
-    if (this.#queue.length > 0) this.socket.pause();
-  }
-
-  #answerAndClose(status: number): void {
-    const page = errorPage(status);
-    const text = formatHead(
-      {
-        status,
-        reason: undefined,
-        responseFields: page.fields,
-        contentLength: page.body.length,
-        hasDate: false,
-        closes: true,
-        mayHaveTrailers: false,
-        bodyless: false,
-      },
-      'length',
-      false,
-      1,
-    );
-    this.#flushDeferred();
-    this.socket.write(joinBytes(text, page.body, false, ''));
-    this.close();
+    if (this.#input.isFull) this.socket.pause();
   }
 
   #closed(): void {
     this.#closing = true;
-    this.#queue.length = 0;
-    clearTimeout(this.#lingerTimer);
+    this.#input.stop();
     const exchange = this.#exchange;
     this.#exchange = undefined;
-    this.#current = undefined;
+    this.#message = undefined;
+    this.#response = undefined;
     exchange?.wireClosed();
     this.#tellEnd();
   }
@@ -423,6 +515,24 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries {
     this.#endListeners.clear();
     for (const ended of listeners) ended();
   }
+}
+
+/** What the access log has in place of what was never known. */
+const UNKNOWN = '-';
+
+function hasBody({ chunked, declaredLength }: BodyFraming): boolean {
+  return chunked || (declaredLength ?? 0) > 0;
+}
+
+/** The fields with `host` as the one value of Host (RFC 9112 §3.2.2). */
+function withHost(fields: Fields, host: string): Fields {
+  const at = fields.findIndex((name, i) => i % 2 === 0 && isNamed(name, 'host'));
+  return at === -1 ? [...fields, 'Host', host] : fields.with(at + 1, host);
+}
+
+function messageOf(error: Error | undefined): string {
+  const reason: unknown = error === undefined ? undefined : Reflect.get(error, 'reason');
+  return typeof reason === 'string' && reason !== '' ? reason : 'it is not well-formed';
 }
 
 /** Socket and message errors are followed by `close`, which is where they are dealt with. */

@@ -1,5 +1,6 @@
 /** Writes HTTP/1 message heads and chunks, and reads what a request head says beyond its fields (RFC 9112). */
 import { httpDate } from '../base/clock.ts';
+import { isAuthority } from './authority.ts';
 import type { Fields } from './exchange.ts';
 import type { ResponseHead } from './exchange-wire.ts';
 import { hasListMember, isNamed, parseContentLength } from './fields.ts';
@@ -100,7 +101,8 @@ export function readRequestFraming(fields: Fields, minor: number): RequestFramin
     switch (name.length) {
       case 4:
         if (!isNamed(name, 'host')) break;
-        if (host !== undefined || !HOST.test(value)) refusal = 400;
+        // empty where the target has no authority (RFC 9112 §3.2)
+        if (host !== undefined || (value !== '' && !isAuthority(value))) refusal = 400;
         host = value;
         break;
       case 6:
@@ -125,9 +127,6 @@ export function readRequestFraming(fields: Fields, minor: number): RequestFramin
   if (chunked && declaredLength !== undefined) refusal = 400;
   return { refusal, host: host ?? '', declaredLength, chunked, expectsContinue };
 }
-
-// uri-host and port (RFC 9110 §7.2), loosely: characters that can stand in one
-const HOST = /^[A-Za-z0-9\-._~%!$&'()*+,;=:[\]]*$/;
 
 const statusLines = new Map<number, string>();
 

@@ -222,7 +222,8 @@ export class Http2Connection {
 }
 
 function listSize(fields: Fields): number {
-  let size = 0;
+  // RFC 9113 §6.5.2
+  let size = (fields.length / 2) * 32;
   for (let i = 0; i < fields.length; i++) size += (fields[i] as string).length;
   return size;
 }

@@ -10,6 +10,7 @@ import type { Socket } from 'node:net';
 import { assert } from '../base/assert.ts';
 import type { Exchange } from './exchange.ts';
 import type { ExchangeSettings } from './exchange-wire.ts';
+import { FIELDS_MAX } from './fields.ts';
 import { Http2Connection } from './http2-connection.ts';
 import type { Http2Layer } from './http2-layer.ts';
 
@@ -26,8 +27,6 @@ const STREAM_WINDOW_BYTES = 256 * 1024;
 const SESSION_WINDOW_BYTES = 1024 * 1024;
 /** Past the limit, up to this factor, a head is answered with 431; beyond it node resets the stream. */
 const HEAD_SLACK = 2;
-/** Fields of one request; headBytesMax bounds their bytes. */
-const FIELD_PAIRS_MAX = 1000;
 /** After GOAWAY and the last stream, the client has this long to close before we do. */
 const GOAWAY_GRACE_MS = 1_000;
 
@@ -51,7 +50,7 @@ export class Http2Server implements Http2Layer {
   /** What a server of node:http2 has to be made with before `attach`. */
   get serverOptions(): ServerOptions {
     return {
-      maxHeaderListPairs: FIELD_PAIRS_MAX,
+      maxHeaderListPairs: FIELDS_MAX,
       settings: {
         // never enablePush: a server that sends it breaks its clients (RFC 9113 §6.5.2)
         initialWindowSize: STREAM_WINDOW_BYTES,

@@ -21,6 +21,7 @@ export function splitTarget(target: string): SplitTarget | undefined {
 
 /** What an absolute-form target says: its authority, and the rest in origin form. */
 export interface AbsoluteTarget {
+  readonly scheme: 'https' | 'http';
   readonly authority: string;
   readonly target: string;
 }
@@ -28,10 +29,14 @@ export interface AbsoluteTarget {
 /** Reduces `http://host:port/path?query` to its parts (RFC 9112 §3.2.2); undefined for every other form. */
 export function splitAbsoluteForm(target: string): AbsoluteTarget | undefined {
   if (target.charCodeAt(0) === SLASH) return undefined;
-  const match = /^https?:\/\/([^/?#]*)(.*)$/is.exec(target);
+  const match = /^http(s?):\/\/([^/?#]*)(.*)$/is.exec(target);
   if (match === null) return undefined;
-  const rest = match[2] as string;
-  return { authority: match[1] as string, target: rest.startsWith('/') ? rest : `/${rest}` };
+  const rest = match[3] as string;
+  return {
+    scheme: match[1] === '' ? 'http' : 'https',
+    authority: match[2] as string,
+    target: rest.startsWith('/') ? rest : `/${rest}`,
+  };
 }
 
 const SLASH = 47;

@@ -18,12 +18,16 @@ export interface RawResponse {
 /** A socket whose incoming bytes can be waited for. */
 export class RawClient {
   readonly socket: Socket;
+  readonly #transport: Socket;
   #received: Buffer = Buffer.alloc(0);
   #closed = false;
   #wake: (() => void) | undefined;
 
-  constructor(socket: Socket) {
+  /** `transport`: what lies below a TLS socket. */
+  constructor(socket: Socket, transport: Socket = socket) {
     this.socket = socket;
+    this.#transport = transport;
+    transport.on('error', () => this.#wake?.());
     socket.on('data', (chunk: Buffer) => {
       this.#received = Buffer.concat([this.#received, chunk]);
       this.#wake?.();
@@ -115,6 +119,11 @@ export class RawClient {
     this.socket.destroy();
   }
 
+  /** Breaks the connection off: the server hears of it at once, where an end in order might be a client that still reads. */
+  reset(): void {
+    this.#transport.resetAndDestroy();
+  }
+
   async #chunkedBody(): Promise<Buffer> {
     const chunks: Buffer[] = [];
     for (;;) {
@@ -139,9 +148,10 @@ export class RawClient {
 /** Connects with TLS, offering `alpn`. */
 export function connectSecure(port: number, alpn: readonly string[] = ['http/1.1']): Promise<RawClient> {
   return new Promise((resolve, reject) => {
+    const transport = connectTcp({ port, host: '127.0.0.1' });
+    transport.once('error', reject);
     const socket = connectTls({
-      port,
-      host: '127.0.0.1',
+      socket: transport,
       servername: 'localhost',
       rejectUnauthorized: false,
       ALPNProtocols: [...alpn],
@@ -149,7 +159,8 @@ export function connectSecure(port: number, alpn: readonly string[] = ['http/1.1
     socket.once('error', reject);
     socket.once('secureConnect', () => {
       socket.removeListener('error', reject);
-      resolve(new RawClient(socket));
+      transport.removeListener('error', reject);
+      resolve(new RawClient(socket, transport));
     });
   });
 }

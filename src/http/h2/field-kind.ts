@@ -1,5 +1,7 @@
 /** What a field of a request is and whether it is well-formed (RFC 9113 §8.2 and §8.3), found once for a table's entry. */
 
+import { isAuthority } from '../authority.ts';
+
 /** Kinds of fields; those of pseudo-header fields are the highest but for `malformed`. */
 export const KIND = {
   plain: 0,
@@ -48,11 +50,6 @@ export function fieldFault(name: string, value: string): string | undefined {
   return undefined;
 }
 
-/** True for a uri-host and port, without userinfo, as HTTP/1 takes them too. */
-export function isAuthority(value: string): boolean {
-  return AUTHORITY.test(value);
-}
-
 const KIND_OF_NAME: ReadonlyMap<string, number> = new Map<string, number>([
   ['host', KIND.host],
   ['content-length', KIND.contentLength],
@@ -67,7 +64,6 @@ const KIND_OF_NAME: ReadonlyMap<string, number> = new Map<string, number>([
 const COLON = 58;
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const SCHEME = /^[A-Za-z][A-Za-z0-9+\-.]*$/;
-const AUTHORITY = /^[A-Za-z0-9\-._~%!$&'()*+,;=:[\]]+$/;
 // `*` is for OPTIONS only, which another field tells
 const PATH = /^(?:\/[\x21-\x7e\x80-\xff]*|\*)$/;
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;

@@ -2,14 +2,12 @@
 import { httpDate } from '../../base/clock.ts';
 import type { Fields, PushPromise } from '../exchange.ts';
 import type { ResponseHead } from '../exchange-wire.ts';
-import { isConnectionSpecific } from '../fields.ts';
+import { FIELDS_MAX, isConnectionSpecific } from '../fields.ts';
 import { type FieldSection, HpackDecoder, HpackError } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
 
 /** Our SETTINGS_HEADER_TABLE_SIZE: the initial value (RFC 9113 §6.5.2). */
 const TABLE_BYTES_MAX = 4096;
-/** Fields of a request; the limit of their bytes is an option. */
-const FIELDS_MAX = 1000;
 /** Response heads remembered for one connection. */
 const HEADS_MAX = 8;
 

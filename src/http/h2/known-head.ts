@@ -45,34 +45,41 @@ export class HeadReader {
 
   #make(section: FieldSection): KnownHead | string {
     const parsed = parseRequestHead(section);
-    if (typeof parsed === 'string') return parsed;
+    if (typeof parsed === 'string') return section.tooLarge ? this.#makeTooLarge() : parsed;
     const { method, target, authority, fields, declaredLength, expect, priority } = parsed;
     const { headBytesMax, bodyBytesMax } = this.#limits;
     const expectsContinue = expect === '100-continue';
     let refusal = 0;
-    if (parsed.bytes > headBytesMax) refusal = 431;
+    if (section.tooLarge || parsed.bytes > headBytesMax) refusal = 431;
     else if (!isKnownMethod(method)) refusal = 501;
     else if (expect !== undefined && !expectsContinue) refusal = 417;
     else if (bodyBytesMax > 0 && declaredLength !== undefined && declaredLength > bodyBytesMax) refusal = 413;
-    const head = (hasBody: boolean): RequestHead => ({
-      protocol: 'HTTP/2',
-      method,
-      target,
-      scheme: this.#scheme,
-      authority,
-      fields,
-      connection: this.#connection,
-      pushed: false,
-      hasBody,
-      declaredLength,
-      memo: undefined,
-    });
     return {
-      bodyless: head(false),
-      withBody: head(true),
+      ...this.#heads({ method, target, authority, fields, declaredLength }),
       refusal,
       expectsContinue,
       priority: priority === undefined ? DEFAULT_PRIORITY : parsePriority(priority),
     };
+  }
+
+  /** Of a section that was not kept far enough to tell what it asks for. */
+  #makeTooLarge(): KnownHead {
+    const unknown = { method: '-', target: '-', authority: '', fields: [], declaredLength: undefined };
+    return { ...this.#heads(unknown), refusal: 431, expectsContinue: false, priority: DEFAULT_PRIORITY };
+  }
+
+  #heads(
+    facts: Pick<RequestHead, 'method' | 'target' | 'authority' | 'fields' | 'declaredLength'>,
+  ): Pick<KnownHead, 'bodyless' | 'withBody'> {
+    const head = (hasBody: boolean): RequestHead => ({
+      protocol: 'HTTP/2',
+      ...facts,
+      scheme: this.#scheme,
+      connection: this.#connection,
+      pushed: false,
+      hasBody,
+      memo: undefined,
+    });
+    return { bodyless: head(false), withBody: head(true) };
   }
 }

@@ -1,8 +1,9 @@
 /** Reads a request's field section and refuses what RFC 9113 §8 calls malformed. */
-import { isSameAuthority } from '../authority.ts';
+import { isAuthority, isSameAuthority } from '../authority.ts';
 import type { Fields } from '../exchange.ts';
 import { parseContentLength } from '../fields.ts';
-import { fieldFault, isAuthority, KIND } from './field-kind.ts';
+import { ENTRY_OVERHEAD_BYTES } from './dynamic-table.ts';
+import { fieldFault, KIND } from './field-kind.ts';
 import type { FieldSection } from './hpack-decoder.ts';
 
 /** A request head that is well-formed; one object may serve many requests that say the same. */
@@ -18,7 +19,7 @@ export interface ParsedHead {
   readonly expect: string | undefined;
   /** The value of `priority`; undefined when there is none. */
   readonly priority: string | undefined;
-  /** Bytes of all names and values. */
+  /** Size as RFC 9113 §6.5.2 counts it. */
   readonly bytes: number;
 }
 
@@ -42,7 +43,7 @@ export function parseRequestHead(section: KnownFields): ParsedHead | string {
     const kind = kinds[i] as number;
     const name = list[2 * i] as string;
     const value = list[2 * i + 1] as string;
-    bytes += name.length + value.length;
+    bytes += name.length + value.length + ENTRY_OVERHEAD_BYTES;
     if (kind >= KIND.method) {
       if (pseudoCount < i && name.charCodeAt(0) === COLON) return 'a pseudo-header field follows a field';
       if (kind === KIND.malformed) return fieldFault(name, value) as string;

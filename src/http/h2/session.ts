@@ -42,6 +42,8 @@ const CONNECTION_WINDOW_BYTES_MAX = 16 * 1024 * 1024;
 const SESSION_WRITE_BYTES = 1024 * 1024;
 /** Past the limit, up to this factor, a head is answered with 431; beyond it the stream is reset. */
 export const HEAD_SLACK = 2;
+/** A compressed head this much longer is still read, without keeping it, so that it can be answered. */
+const BLOCK_BYTES_SPARE = 128 * 1024;
 /** What is believed of a round trip until one has been measured: too long a time only makes windows grow sooner. */
 const ROUND_TRIP_MS = 10;
 
@@ -73,6 +75,7 @@ export class Session implements FrameSink {
   readonly #window = new ReceiveWindow(INITIAL_WINDOW_BYTES, CONNECTION_WINDOW_BYTES_MAX);
   #state: State = SERVING;
   #peerLeaves = false;
+  #inputEnded = false;
   #settingsSeen = false;
   #settingsAcknowledged = false;
   #roundTripMs = ROUND_TRIP_MS;
@@ -103,7 +106,7 @@ export class Session implements FrameSink {
     this.output = new SessionOutput(socket, writer, this.#abuse);
     this.#reader = new FrameReader(this);
     this.#codec = new HeadCodec(limits.headBytesMax * HEAD_SLACK);
-    this.#block = new HeadBlock(limits.headBytesMax * HEAD_SLACK);
+    this.#block = new HeadBlock(limits.headBytesMax * HEAD_SLACK + BLOCK_BYTES_SPARE);
   }
 
   /** Sends our settings and reads what comes. */
@@ -121,8 +124,9 @@ export class Session implements FrameSink {
     ]);
     this.output.windowUpdate(0, this.#window.grow(CONNECTION_WINDOW_BYTES));
     readSocket(socket, (bytes) => this.#read(bytes));
-    // a client that has ended its side has gone: it could not even open a window
-    socket.on('end', () => socket.destroy());
+    // without it node would end our side with the client's
+    socket.allowHalfOpen = true;
+    socket.on('end', () => this.#endInput());
     socket.on('close', () => this.#gone());
   }
 
@@ -193,6 +197,11 @@ export class Session implements FrameSink {
       this.socket.destroy();
       return;
     }
+    if (this.#inputEnded) {
+      // whoever has gone altogether answers with a reset, and who still reads does not mind
+      this.output.ping(LEAVING_PING);
+      return;
+    }
     if (this.#state === LEAVING && clock.isGraceOver(now, clocks)) this.#finish();
     if (this.#state === SERVING && this.idle && idleTooLong) this.close();
     this.#sweepReading(now, clocks);
@@ -227,6 +236,19 @@ export class Session implements FrameSink {
         ERROR_CODE.settingsTimeout,
         `settings were not acknowledged within ${SETTINGS_ACKNOWLEDGED_MS} ms`,
       );
+  }
+
+  /** The client has ended its side. What it has asked for in full is answered as far as its windows are open. */
+  #endInput(): void {
+    this.#inputEnded = true;
+    for (const stream of [...this.#streams.all()]) {
+      if (stream.remoteEnded) continue;
+      this.#forget(stream, RESET_BY_CLIENT);
+      stream.cut();
+    }
+    if (this.#state === ENDING) this.socket.destroy();
+    else if (this.#state === FINISHING) this.#endIfFinished();
+    else this.#finish();
   }
 
   #gone(): void {
@@ -452,14 +474,10 @@ export class Session implements FrameSink {
       this.#refuse(streamId, ERROR_CODE.refusedStream);
       return;
     }
-    if (decoded.tooLarge) {
-      this.#refuse(streamId, ERROR_CODE.enhanceYourCalm);
-      return;
-    }
     const head = this.#heads.read(decoded);
     if (typeof head === 'string') this.#refuseMalformed(streamId, head);
     else if (isSelfDependent) this.#refuseMalformed(streamId, 'the stream depends on itself');
-    else if (endStream && (head.bodyless.declaredLength ?? 0) > 0)
+    else if (endStream && !decoded.tooLarge && (head.bodyless.declaredLength ?? 0) > 0)
       this.#refuseMalformed(streamId, 'a body is shorter than its content-length');
     else this.#serve(streamId, head, endStream);
   }
