@@ -1,99 +1,78 @@
 /** `httpd.encode`, `httpd.decode`, `httpd.query` and `httpd.crypto.hash`. */
 import { createHash, getHashes, type Hash } from 'node:crypto';
-import type { ByteSink } from '../base/byte-stream.ts';
+import { FileError } from '../file/file-error.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { type CString, LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { workInSlices } from '../lua/sliced-work.ts';
 import type { LoadedScript } from './loaded-script.ts';
-import { DECODERS, ENCODERS, parseQuery } from './text-codecs.ts';
+import { QUERY_PARTS_MAX, QueryParser } from './query-parser.ts';
+import { QueryWriter } from './query-writer.ts';
+import { type Codec, DECODERS, ENCODERS } from './text-codecs.ts';
+import { Transcoding } from './transcoding.ts';
+
+const EBADF = 9;
+/** Bytes hashed in one step. */
+const HASH_STEP_BYTES = 64 * 1024;
+/** Fuel of a byte (the slowest algorithms take 10 ns for it), and of a call of the platform's function. */
+const HASH_UNITS_PER_BYTE = 0.5;
+const HASH_UNITS = 400;
+/** A word in a message is cut (bytes). */
+const SHOWN_BYTES_MAX = 100;
 
 export function codecFunctions(script: LoadedScript): Record<string, HostFunction> {
-  const { state } = script;
-  const { exports: x } = state;
+  const { state, scheduler } = script;
+  const { exports: x, memory } = state;
 
-  function pushInvalid(L: LuaThread, message: string): number {
+  function pushRefused(L: LuaThread, message: string, code: 'invalid' | 'limit'): number {
     x.lua_pushnil(L);
     state.pushString(L, message);
-    state.pushString(L, 'invalid');
+    state.pushString(L, code);
     return 3;
   }
 
-  /** A table of names and values as a query string; a list repeats the name. */
-  function encodeTable(L: LuaThread): string {
-    const encode = ENCODERS['query'] as (text: string) => string;
-    const parts: string[] = [];
-    const add = (name: string): void => {
-      if (x.lua_type(L, -1) === LUA_TYPE.boolean && x.lua_toboolean(L, -1) !== 0) parts.push(encode(name));
-      else {
-        const value = state.toString(L, -1);
-        if (value === undefined) throw new LuaError(`value of "${name}" is a ${state.typeName(L, -1)}`);
-        parts.push(`${encode(name)}=${encode(value)}`);
-      }
-    };
-    script.lazyTables.touch(L, 2);
-    x.lua_pushnil(L);
-    while (x.lua_next(L, 2) !== 0) {
-      if (x.lua_type(L, -2) !== LUA_TYPE.string) throw new LuaError('names of a query have to be strings');
-      const name = state.toString(L, -2) as string;
-      if (x.lua_type(L, -1) === LUA_TYPE.table) {
-        const length = Number(x.lua_rawlen(L, -1));
-        for (let i = 1; i <= length; i++) {
-          x.lua_rawgeti(L, -1, BigInt(i));
-          add(name);
-          state.pop(L);
-        }
-      } else add(name);
-      state.pop(L);
-    }
-    return parts.join('&');
+  function checkKind(L: LuaThread, codecs: ReadonlyMap<string, Codec>): { kind: string; codec: Codec } {
+    const kind = state.checkString(L, 1);
+    const codec = codecs.get(kind);
+    if (codec === undefined) return state.argumentError(L, 1, `unknown encoding '${shorten(kind)}'`);
+    return { kind, codec };
   }
 
-  /** Appends the value on top of the stack to what the table below it has under `name`. */
-  function setOrAppend(L: LuaThread, name: string): void {
-    state.pushString(L, name);
-    const type = x.lua_rawget(L, -3);
-    if (type === LUA_TYPE.nil) {
-      state.pop(L);
-      state.pushString(L, name);
-      x.lua_rotate(L, -2, 1);
-      x.lua_rawset(L, -3);
-      return;
-    }
-    if (type !== LUA_TYPE.table) {
-      // value, old → list of both
-      x.lua_createtable(L, 2, 0);
-      x.lua_rotate(L, -2, 1);
-      x.lua_rawseti(L, -2, 1n);
-      state.pushString(L, name);
-      x.lua_pushvalue(L, -2);
-      x.lua_rawset(L, -5);
-    }
-    x.lua_rotate(L, -2, 1);
-    x.lua_rawseti(L, -2, x.lua_rawlen(L, -2) + 1n);
-    state.pop(L);
+  /** The string argument `n` through a codec; a text that is not validly encoded is nil, message, code. */
+  function transcode(L: LuaThread, kind: string, codec: Codec): number {
+    const at = x.luaL_checklstring(L, 2, memory.sizeOut);
+    const text = new Transcoding(scheduler, codec, at, at + memory.lastSize, 2);
+    x.lua_settop(L, 2);
+    return workInSlices(
+      scheduler,
+      L,
+      (T) => text.step(T),
+      (T) => (text.isInvalid ? pushRefused(T, `Cannot decode: the text is no valid ${kind}`, 'invalid') : 1),
+    );
   }
 
   return {
     encode: (L) => {
-      const kind = state.checkString(L, 1);
-      const encoder = Object.hasOwn(ENCODERS, kind) ? ENCODERS[kind] : undefined;
-      if (encoder === undefined) return state.argumentError(L, 1, `unknown encoding '${kind}'`);
-      if (kind === 'query' && x.lua_type(L, 2) === LUA_TYPE.table) state.pushString(L, encodeTable(L));
-      else state.pushString(L, encoder(state.checkString(L, 2)));
-      return 1;
+      const { kind, codec } = checkKind(L, ENCODERS);
+      if (kind !== 'query' || x.lua_type(L, 2) !== LUA_TYPE.table) return transcode(L, kind, codec);
+      script.lazyTables.touch(L, 2);
+      x.lua_settop(L, 2);
+      const writer = new QueryWriter(scheduler);
+      return workInSlices(
+        scheduler,
+        L,
+        (T) => writer.step(T),
+        () => 1,
+        () => writer.cancel(),
+      );
     },
     decode: (L) => {
-      const kind = state.checkString(L, 1);
-      const decoder = Object.hasOwn(DECODERS, kind) ? DECODERS[kind] : undefined;
-      if (decoder === undefined) return state.argumentError(L, 1, `unknown encoding '${kind}'`);
-      const decoded = decoder(state.checkString(L, 2));
-      if (decoded === undefined) return pushInvalid(L, `Cannot decode: the text is no valid ${kind}`);
-      state.pushString(L, decoded);
-      return 1;
+      const { kind, codec } = checkKind(L, DECODERS);
+      return transcode(L, kind, codec);
     },
     query: (L) => {
       if (x.lua_type(L, 1) === LUA_TYPE.table) {
-        x.lua_getfield(L, 1, state.memory.constant('QUERY_INFO'));
+        x.lua_getfield(L, 1, memory.constant('QUERY_INFO'));
         x.lua_copy(L, -1, 1);
         state.pop(L);
         if (x.lua_type(L, 1) === LUA_TYPE.nil) {
@@ -101,18 +80,37 @@ export function codecFunctions(script: LoadedScript): Record<string, HostFunctio
           return 1;
         }
       }
-      const pairs = parseQuery(state.checkString(L, 1));
-      if (pairs === undefined)
-        return pushInvalid(L, 'Cannot parse the query: an escape is invalid or it has too many names');
-      x.lua_createtable(L, 0, pairs.length);
-      for (const [name, value] of pairs) {
-        if (value === true) x.lua_pushboolean(L, 1);
-        else state.pushString(L, value);
-        setOrAppend(L, name);
-      }
-      return 1;
+      const at = x.luaL_checklstring(L, 1, memory.sizeOut);
+      const parser = new QueryParser(scheduler, at, memory.lastSize);
+      x.lua_settop(L, 1);
+      x.lua_createtable(L, 0, 4);
+      return workInSlices(
+        scheduler,
+        L,
+        (T) => parser.step(T),
+        (T) => {
+          switch (parser.failure) {
+            case 'invalid':
+              return pushRefused(T, 'Cannot parse the query: an escape is invalid', 'invalid');
+            case 'limit':
+              return pushRefused(
+                T,
+                `Cannot parse the query: it has more parts than the limit of ${QUERY_PARTS_MAX}`,
+                'limit',
+              );
+            default:
+              return 1;
+          }
+        },
+        () => parser.cancel(),
+      );
     },
   };
+}
+
+/** A word in a message is cut. */
+function shorten(word: string): string {
+  return word.length > SHOWN_BYTES_MAX ? `${word.slice(0, SHOWN_BYTES_MAX)}…` : word;
 }
 
 /** `httpd.crypto`. */
@@ -126,54 +124,72 @@ export function cryptoFunctions(script: LoadedScript): Record<string, HostFuncti
     return 1;
   }
 
+  /** The string at index 2, in slices. */
+  function hashString(L: LuaThread, hash: Hash, hex: boolean): number {
+    let at: number = x.luaL_checklstring(L, 2, memory.sizeOut);
+    const end = at + memory.lastSize;
+    x.lua_settop(L, 2);
+    return workInSlices(
+      scheduler,
+      L,
+      () => {
+        const size = Math.min(HASH_STEP_BYTES, end - at);
+        scheduler.guard.pay(size * HASH_UNITS_PER_BYTE + HASH_UNITS);
+        hash.update(memory.view(at as CString, size));
+        at += size;
+        return at === end;
+      },
+      (T) => finish(T, hash, hex),
+    );
+  }
+
+  /** All that is left of the file at index 2: what has arrived in slices, then it waits for more. */
+  function hashFile(L: LuaThread, hash: Hash, hex: boolean): number {
+    const { file } = files.checkFile(L, 2);
+    return workInSlices(
+      scheduler,
+      L,
+      () => {
+        const chunk = file.queue.takeChunk(HASH_STEP_BYTES);
+        scheduler.guard.pay(chunk.length * HASH_UNITS_PER_BYTE + HASH_UNITS);
+        hash.update(chunk);
+        return file.queue.length === 0;
+      },
+      (T) => {
+        file.consumed();
+        if (file.ended && file.queue.length === 0) {
+          const failure = file.takeError();
+          return failure === undefined ? finish(T, hash, hex) : script.pushFailure(T, failure);
+        }
+        if (!scheduler.canWait(T)) throw new LuaError('cannot wait for a file here');
+        const { wake } = scheduler.running;
+        file.request(HASH_STEP_BYTES, wake);
+        return scheduler.running.wait(
+          T,
+          (thread) => hashFile(thread, hash, hex),
+          () => file.cancelRequest(wake),
+        );
+      },
+    );
+  }
+
   return {
     /** hash(algorithm, s [, "hex"]): of a string, or of all that is left of an open file. */
     hash: (L) => {
       const algorithm = state.checkString(L, 1).toLowerCase();
       if (!algorithms.has(algorithm))
-        return state.argumentError(L, 1, `unknown hash algorithm '${algorithm}'`);
+        return state.argumentError(L, 1, `unknown hash algorithm '${shorten(algorithm)}'`);
       const format = state.optionalString(L, 3);
       if (format !== undefined && format !== 'hex')
-        return state.argumentError(L, 3, `unknown format '${format}'`);
+        return state.argumentError(L, 3, `unknown format '${shorten(format)}'`);
       const hash = createHash(algorithm);
-      if (x.lua_type(L, 2) !== LUA_TYPE.userdata) {
-        const at = x.luaL_checklstring(L, 2, memory.sizeOut);
-        hash.update(memory.view(at as CString, memory.lastSize));
-        return finish(L, hash, format === 'hex');
-      }
-      const { file } = files.checkFile(L, 2);
+      const isHex = format === 'hex';
+      if (x.lua_type(L, 2) !== LUA_TYPE.userdata) return hashString(L, hash, isHex);
+      const { file, standard } = files.checkFile(L, 2);
+      if (standard) throw new FileError(`Cannot read ${file.name}`, EBADF);
       if (!scheduler.canWait(L)) throw new LuaError('cannot wait for a file here');
-      const { wake } = scheduler.running;
-      const copy = file.sendTo(new HashSink(hash), undefined, wake);
-      return scheduler.running.wait(
-        L,
-        (T) => {
-          const failure = file.takeError();
-          return failure === undefined ? finish(T, hash, format === 'hex') : script.pushFailure(T, failure);
-        },
-        () => copy.cancel(),
-      );
+      file.clearEnd();
+      return hashFile(L, hash, isHex);
     },
   };
-}
-
-/** Takes bytes into a hash; always has room. */
-class HashSink implements ByteSink {
-  readonly error = undefined;
-  readonly #hash: Hash;
-
-  constructor(hash: Hash) {
-    this.#hash = hash;
-  }
-
-  write(bytes: Uint8Array): boolean {
-    this.#hash.update(bytes);
-    return true;
-  }
-
-  whenDrained(drained: () => void): void {
-    queueMicrotask(drained);
-  }
-
-  cancelDrained(): void {}
 }

@@ -9,28 +9,36 @@ export type Step = (L: LuaThread) => boolean;
 /**
  * Calls `step` until it says true, then `done` in place of the host function. Between steps others get their turns,
  * where the caller can wait; what stands on the stack stays there. At the CPU limit it returns at once: the caller
- * ends at its next instruction.
+ * ends at its next instruction. `cancel` is called when `done` will not be.
  */
 export function workInSlices(
   scheduler: CoroutineScheduler,
   L: LuaThread,
   step: Step,
   done: (L: LuaThread) => number,
+  cancel?: () => void,
 ): number {
   while (!step(L)) {
     const interruption = scheduler.guard.hostWorked();
-    if (interruption === 'limit') return 0;
+    if (interruption === 'limit') {
+      cancel?.();
+      return 0;
+    }
     if (interruption !== 'slice' || !scheduler.canWait(L)) continue;
     const { exports: x } = scheduler.state;
     const top = x.lua_gettop(L);
     const coroutine = scheduler.running;
+    const cancelTurn = takeTurn(coroutine.wake);
     return coroutine.wait(
       L,
       (T) => {
         x.lua_settop(T, top);
-        return workInSlices(scheduler, T, step, done);
+        return workInSlices(scheduler, T, step, done, cancel);
       },
-      takeTurn(coroutine.wake),
+      () => {
+        cancelTurn();
+        cancel?.();
+      },
     );
   }
   return done(L);

@@ -2,6 +2,7 @@
  * One Lua VM: its instance, memory and main thread, the stack operations host functions use, and the functions and
  * references it keeps. Knows nothing of coroutines that wait (coroutine.ts) nor of what scripts are for.
  */
+import { assert } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
 import {
   addHostContinuations,
@@ -51,6 +52,11 @@ const ACTIVATION_VARARG = 38;
 
 /** What a host function returns that yields. */
 const YIELDS = -1;
+
+/** Bytes of a string that names something (a file, a command, an option): what Linux takes for one argument of a program. */
+export const ARGUMENT_BYTES_MAX: number = 128 * 1024;
+/** Strings above this length are no keys that the VM has looked up already: their bytes may still be written. */
+const SHORT_STRING_BYTES_MAX = 40;
 
 /** Characters that are no bytes. */
 const NO_BYTES = /[^\0-\xff]/;
@@ -232,30 +238,44 @@ export class State {
     this.exports.lua_rawgetp(L, REGISTRY_INDEX, reference);
   }
 
-  /** The string (or number as string) at `index` as a byte string; undefined for other types. */
-  toString(L: LuaThread, index: number): string | undefined {
-    const at = this.exports.lua_tolstring(L, index, this.memory.sizeOut);
-    return at === 0 ? undefined : this.memory.readString(at, this.memory.lastSize);
+  /**
+   * Pushes a string of `size` bytes, more than 40, whose bytes the caller writes at the address that is returned, before
+   * any code of a script can see it: long results need no second copy inside the VM.
+   */
+  pushBlank(L: LuaThread, size: number): CString {
+    assert(size > SHORT_STRING_BYTES_MAX, 'a short string is looked up when it is made');
+    // whatever lies at the start of the memory, which has as many bytes
+    this.exports.lua_pushlstring(L, NULL as CString, size);
+    return this.exports.lua_tolstring(L, -1, this.memory.sizeOut);
   }
 
-  /** What Lua's `tostring` says of the value, with metamethods. May raise. */
-  toDisplayString(L: LuaThread, index: number): string {
+  /** The string (or number as string) at `index` as a byte string, at most its first `bytesMax`; undefined for other types. */
+  toString(L: LuaThread, index: number, bytesMax: number = ARGUMENT_BYTES_MAX): string | undefined {
+    const at = this.exports.lua_tolstring(L, index, this.memory.sizeOut);
+    return at === 0 ? undefined : this.memory.readString(at, Math.min(this.memory.lastSize, bytesMax));
+  }
+
+  /** What Lua's `tostring` says of the value, with metamethods, at most the first `bytesMax` bytes. May raise. */
+  toDisplayString(L: LuaThread, index: number, bytesMax: number = ARGUMENT_BYTES_MAX): string {
     const at = this.exports.luaL_tolstring(L, index, this.memory.sizeOut);
-    const text = this.memory.readString(at, this.memory.lastSize);
+    const text = this.memory.readString(at, Math.min(this.memory.lastSize, bytesMax));
     this.pop(L);
     return text;
   }
 
   // ---- arguments of host functions ------------------------------------------------------------------------------
 
-  /** The string argument `n`; raises like Lua's own functions when it is not one. */
-  checkString(L: LuaThread, n: number): string {
+  /** The string argument `n`; raises like Lua's own functions when it is not one, and when it has more than `bytesMax`. */
+  checkString(L: LuaThread, n: number, bytesMax: number = ARGUMENT_BYTES_MAX): string {
     const at = this.exports.luaL_checklstring(L, n, this.memory.sizeOut);
-    return this.memory.readString(at, this.memory.lastSize);
+    const size = this.memory.lastSize;
+    if (size > bytesMax)
+      return this.argumentError(L, n, `string of ${size} bytes is longer than the limit of ${bytesMax}`);
+    return this.memory.readString(at, size);
   }
 
-  optionalString(L: LuaThread, n: number): string | undefined {
-    return this.exports.lua_type(L, n) <= LUA_TYPE.nil ? undefined : this.checkString(L, n);
+  optionalString(L: LuaThread, n: number, bytesMax: number = ARGUMENT_BYTES_MAX): string | undefined {
+    return this.exports.lua_type(L, n) <= LUA_TYPE.nil ? undefined : this.checkString(L, n, bytesMax);
   }
 
   /** The integer argument `n`, exact up to 2^53. */

@@ -65,10 +65,7 @@ const VECTORS: readonly (readonly [code: string, expected: string])[] = [
   ["httpd.query('a=1&a=2&a=3&b&b=x')", '{a={1=1,2=2,3=3},b={1=true,2=x}}'],
   ["httpd.query('')", '{}'],
   ["httpd.query('__proto__=1&constructor=2')", '{__proto__=1,constructor=2}'],
-  [
-    "httpd.query('a=%4')",
-    'nil Cannot parse the query: an escape is invalid or it has too many names invalid',
-  ],
+  ["httpd.query('a=%4')", 'nil Cannot parse the query: an escape is invalid invalid'],
   ["httpd.query(('a=1&'):rep(1000)) ~= nil, (httpd.query(('a=1&'):rep(1001)))", 'true nil'],
   ['httpd.query()', "bad argument #1 to 'query' (string expected, got no value)"],
   ["httpd.crypto.hash('sha256', 'abc', 'hex')", createHash('sha256').update('abc').digest('hex')],
