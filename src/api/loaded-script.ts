@@ -7,6 +7,7 @@ import type { LogFields, Logger, LogLevel } from '../base/logger.ts';
 import { Scope } from '../base/scope.ts';
 import type { ScriptMode } from '../base/script-mode.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
+import { threadCpuMs } from '../base/thread-clock.ts';
 import type { FileSystem } from '../file/file-system.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
 import type { ProcessOwner, ProcessTable } from '../file/process-table.ts';
@@ -472,7 +473,7 @@ export class LoadedScript {
   #collect(): void {
     const { state } = this;
     const L = state.mainThread;
-    const before = performance.now();
+    const before = threadCpuMs();
     state.pushReference(L, this.#collectGarbage);
     try {
       this.scheduler.call(0, 0, COLLECT_LIMIT_MS);
@@ -483,7 +484,7 @@ export class LoadedScript {
         mapping: this.#options.prefix,
       });
     }
-    this.#collectDelayMs = Math.max(COLLECT_DELAY_MS, (performance.now() - before) / COLLECT_SHARE);
+    this.#collectDelayMs = Math.max(COLLECT_DELAY_MS, (threadCpuMs() - before) / COLLECT_SHARE);
   }
 
   /** Ends runs that have been silent, or gone on, for too long. */

@@ -1,4 +1,5 @@
 /** The tasks of one run: how many there may be, and their common end. */
+import { threadCpuMs } from '../base/thread-clock.ts';
 import { CLOSE_LIMIT_MS } from '../lua/coroutine.ts';
 import type { Task } from './task.ts';
 
@@ -37,7 +38,8 @@ export class TaskGroup {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    const until = performance.now() + CLOSE_LIMIT_MS;
-    for (const task of [...this.#tasks]) task.kill(Math.max(0, until - performance.now()));
+    if (this.#tasks.size === 0) return;
+    const until = threadCpuMs() + CLOSE_LIMIT_MS;
+    for (const task of [...this.#tasks]) task.kill(Math.max(0, until - threadCpuMs()));
   }
 }

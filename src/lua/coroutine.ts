@@ -17,8 +17,16 @@ const POOLED_STACK_SLOTS_MAX = 200;
 
 /** CPU time of `__close` metamethods that run because their coroutine is ended from outside. */
 export const CLOSE_LIMIT_MS = 100;
-/** CPU time of what an error or a traceback may cost: `__tostring`, and finalisers that happen to run. */
+/** CPU time of code that runs to describe an error: `__tostring`. */
 const DESCRIBE_LIMIT_MS = 50;
+/**
+ * CPU time that C functions have beyond such limits, before the VM is given up for what the host asked of it: a
+ * collection of all its memory may happen to fall there, and the traceback of a deep stack. The second number is for each
+ * MiB of memory; ten times what a collection takes.
+ */
+const HOST_GRACE_MS = 500;
+const HOST_GRACE_MS_PER_MIB = 20;
+const MIB = 1024 * 1024;
 
 /** Told what becomes of a coroutine. Exactly one of `finished` and `failed` is called, and neither after `kill`. */
 export interface CoroutineOwner {
@@ -178,7 +186,8 @@ export class CoroutineScheduler {
 
   /** Runs `run`, which may run finalisers and other metamethods of scripts, within `limitMs`; rethrows all. */
   bounded<T>(thread: LuaThread, limitMs: number, run: () => T): T {
-    this.guard.enter(thread, limitMs, false);
+    const mib = this.state.memory.size / MIB;
+    this.guard.enter(thread, limitMs, false, false, HOST_GRACE_MS + mib * HOST_GRACE_MS_PER_MIB);
     try {
       return run();
     } finally {

@@ -6,7 +6,11 @@
  * turn; the CPU limit reached, the same hook yields for good, or raises where no yield is possible; and when the code
  * still runs some time later (inside one C function, a message handler, a finaliser), a JavaScript exception is
  * thrown through the VM, which is unusable from then on.
+ *
+ * Slices are about fairness and go by the wall clock. Limits, and the time until the VM is given up, go by the processor
+ * time of the thread; the wall clock, which never runs slower, says when to ask for it.
  */
+import { threadCpuMs } from '../base/thread-clock.ts';
 import { addHostHook } from './host-functions.ts';
 import { type CFunction, type LuaExports, type LuaThread, NULL } from './lua-exports.ts';
 
@@ -16,7 +20,7 @@ const FUEL_ROUNDS = 200_000;
 const PAID_ROUNDS_MAX = 0x3fff_ffff;
 /** Code runs this long before others get their turn. */
 const SLICE_MS = 5;
-/** After its limit the code has this long to end by hooks before the VM is given up. */
+/** After its limit the code has so much processor time to end by hooks before the VM is given up. */
 const GRACE_MS = 50;
 /** `LUA_MASKCOUNT` */
 const MASK_COUNT = 8;
@@ -49,12 +53,14 @@ export interface GuardHooks {
 interface OuterRun {
   readonly run: number;
   readonly limitMs: number;
+  readonly graceMs: number;
   readonly mayBeSliced: boolean;
   readonly isClocked: boolean;
-  readonly startedAt: number;
+  readonly startedCpuMs: number;
   readonly sliceStartedAt: number;
   readonly armed: Interruption | undefined;
-  readonly armedAt: number;
+  readonly boundMs: number;
+  readonly askAt: number;
   readonly threads: readonly LuaThread[];
 }
 
@@ -62,16 +68,22 @@ export class Guard {
   readonly #exports: LuaExports;
   readonly #hooks: GuardHooks;
   readonly #hook: CFunction;
-  /** Time the run may take, ms; Infinity = no limit. */
+  /** Processor time the run may take, ms; Infinity = no limit. */
   #limitMs = Number.POSITIVE_INFINITY;
+  #graceMs = GRACE_MS;
   #mayBeSliced = false;
-  /** Runs are numbered; the clock is read only in those long enough to use up their fuel. */
+  /** Runs are numbered; the clocks are read only in those long enough to use up their fuel. */
   #run = 0;
   #lastRun = 0;
   #clockedRun = 0;
-  #startedAt = 0;
+  /** Processor time of the thread when the run's clock was started. */
+  #startedCpuMs = 0;
+  /** Processor time the run may use until something happens: it is interrupted, or the VM is given up. */
+  #boundMs = 0;
+  /** Wall-clock time before which it cannot have used that; outside of runs nothing is bounded. */
+  #askAt = Number.POSITIVE_INFINITY;
+  /** Wall-clock time. */
   #sliceStartedAt = 0;
-  #armedAt = 0;
   #armed: Interruption | undefined;
   /** The thread a hook has made yield, until the host has seen it. */
   #yielded: LuaThread | undefined;
@@ -94,31 +106,40 @@ export class Guard {
   }
 
   /**
-   * The host is about to call into the VM. `limitMs`: CPU time this run has left. `isLong`: it is known to take its
-   * time, so that the clock is read from the start.
+   * The host is about to call into the VM. `limitMs`: processor time this run has left. `isLong`: it is known to take its
+   * time, so that the clock is read from the start. `graceMs`: processor time after the limit until the VM is given up.
    */
-  enter(thread: LuaThread, limitMs: number, mayBeSliced: boolean, isLong = false): void {
+  enter(
+    thread: LuaThread,
+    limitMs: number,
+    mayBeSliced: boolean,
+    isLong = false,
+    graceMs: number = GRACE_MS,
+  ): void {
     if (this.#depth > 0) this.#saveRun();
     this.#lastRun += 1;
     this.#run = this.#lastRun;
     this.#limitMs = limitMs;
+    this.#graceMs = graceMs;
     this.#mayBeSliced = mayBeSliced;
     this.#armed = undefined;
     this.#yielded = undefined;
     this.#threads[0] = thread;
     this.#depth = 1;
-    if (isLong) this.#startClock(performance.now());
+    if (isLong) this.#startClock(performance.now(), threadCpuMs());
   }
 
-  /** The call is over. CPU time it took, ms; 0 when that was too little to be looked at. */
+  /** The call is over. Processor time it took, ms; 0 when that was too little to be looked at. */
   leave(): number {
-    const usedMs = this.#clockedRun === this.#run ? performance.now() - this.#startedAt : 0;
+    const isClocked = this.#clockedRun === this.#run;
+    const usedMs = isClocked ? threadCpuMs() - this.#startedCpuMs : 0;
     this.#depth = 0;
     this.#armed = undefined;
     // what the host does between runs is its own affair
     this.#limitMs = Number.POSITIVE_INFINITY;
+    this.#askAt = Number.POSITIVE_INFINITY;
     this.#mayBeSliced = false;
-    if (this.#outer.length > 0) this.#restoreRun(usedMs > 0 ? this.#startedAt : undefined);
+    if (this.#outer.length > 0) this.#restoreRun(isClocked);
     return usedMs;
   }
 
@@ -151,15 +172,13 @@ export class Guard {
     if (this.#stopping) throw new VmAbandoned('');
     const now = performance.now();
     if (this.#clockedRun !== this.#run) {
-      this.#startClock(now);
+      this.#startClock(now, threadCpuMs());
       return;
     }
-    if (this.#armed === 'limit') {
-      if (now - this.#armedAt > GRACE_MS) throw this.#stop();
-    } else if (now - this.#startedAt >= this.#limitMs) this.#arm('limit', now);
-    else if (this.#mayBeSliced && this.#armed === undefined && now - this.#sliceStartedAt >= SLICE_MS) {
+    if (now >= this.#askAt) this.#askThread(now);
+    if (this.#mayBeSliced && this.#armed === undefined && now - this.#sliceStartedAt >= SLICE_MS) {
       this.#sliceStartedAt = now;
-      this.#arm('slice', now);
+      this.#arm('slice');
     }
   };
 
@@ -178,15 +197,27 @@ export class Guard {
     return this.#armed;
   }
 
-  #startClock(now: number): void {
+  #startClock(now: number, cpuMs: number): void {
     this.#clockedRun = this.#run;
-    this.#startedAt = now;
+    this.#startedCpuMs = cpuMs;
+    this.#boundMs = this.#limitMs;
+    this.#askAt = now + this.#limitMs;
     this.#sliceStartedAt = now;
   }
 
-  #arm(interruption: Interruption, now: number): void {
+  /** So much wall-clock time has passed that the run may have come to its bound: others may have had the processor. */
+  #askThread(now: number): void {
+    const usedMs = threadCpuMs() - this.#startedCpuMs;
+    if (usedMs >= this.#boundMs) {
+      if (this.#armed === 'limit') throw this.#stop();
+      this.#boundMs = usedMs + this.#graceMs;
+      this.#arm('limit');
+    }
+    this.#askAt = now + (this.#boundMs - usedMs);
+  }
+
+  #arm(interruption: Interruption): void {
     this.#armed = interruption;
-    this.#armedAt = now;
     for (let i = 0; i < this.#depth; i++)
       this.#exports.lua_sethook(this.#threads[i] as LuaThread, this.#hook, MASK_COUNT, 1);
   }
@@ -208,30 +239,42 @@ export class Guard {
     this.#outer.push({
       run: this.#run,
       limitMs: this.#limitMs,
+      graceMs: this.#graceMs,
       mayBeSliced: this.#mayBeSliced,
       isClocked: this.#clockedRun === this.#run,
-      startedAt: this.#startedAt,
+      startedCpuMs: this.#startedCpuMs,
       sliceStartedAt: this.#sliceStartedAt,
       armed: this.#armed,
-      armedAt: this.#armedAt,
+      boundMs: this.#boundMs,
+      askAt: this.#askAt,
       threads: this.#threads.slice(0, this.#depth),
     });
   }
 
-  /** `innerStartedAt`: the run inside was long enough to be looked at, and its time counts for this one too. */
-  #restoreRun(innerStartedAt: number | undefined): void {
+  /** `innerIsClocked`: the run inside was long enough to be looked at, and its time counts for this one too. */
+  #restoreRun(innerIsClocked: boolean): void {
     const outer = this.#outer.pop() as OuterRun;
     this.#run = outer.run;
     this.#limitMs = outer.limitMs;
+    this.#graceMs = outer.graceMs;
     this.#mayBeSliced = outer.mayBeSliced;
-    const startsClock = !outer.isClocked && innerStartedAt !== undefined;
-    this.#clockedRun = outer.isClocked || startsClock ? outer.run : 0;
-    this.#startedAt = startsClock ? innerStartedAt : outer.startedAt;
-    this.#sliceStartedAt = startsClock ? innerStartedAt : outer.sliceStartedAt;
     this.#armed = outer.armed;
-    this.#armedAt = outer.armedAt;
     for (const [i, thread] of outer.threads.entries()) this.#threads[i] = thread;
     this.#depth = outer.threads.length;
+    if (outer.isClocked) {
+      this.#clockedRun = outer.run;
+      this.#startedCpuMs = outer.startedCpuMs;
+      this.#sliceStartedAt = outer.sliceStartedAt;
+      this.#boundMs = outer.boundMs;
+      this.#askAt = outer.askAt;
+    } else if (innerIsClocked) {
+      // the question comes too early rather than too late: the run inside began before now
+      const now = performance.now();
+      this.#clockedRun = outer.run;
+      this.#boundMs = outer.limitMs;
+      this.#askAt = now;
+      this.#sliceStartedAt = now;
+    } else this.#clockedRun = 0;
   }
 
   /** The hook: runs before the next instruction of a thread it was set on. */

@@ -50,6 +50,13 @@ const ACTIVATION_SOURCE_LENGTH = 20;
 const ACTIVATION_PARAMETERS = 37;
 const ACTIVATION_VARARG = 38;
 
+/** Bytes of an error's text that are kept when nobody has caught it: more than a message has that was written for people. */
+const MESSAGE_BYTES_MAX = 8 * 1024;
+/** Bytes of text and traceback together: names in a traceback may be of any length. */
+const DESCRIPTION_BYTES_MAX = 32 * 1024;
+/** A character has at most so many bytes in UTF-8. */
+const CHARACTER_BYTES_MAX = 4;
+
 /** What a host function returns that yields. */
 const YIELDS = -1;
 
@@ -439,7 +446,7 @@ export class State {
     x.lua_pushthread(L);
     x.lua_xmove(L, main, 1);
     const described = x.lua_pcallk(main, 2, 1, 0, 0, NULL) === LUA_STATUS.ok;
-    const text = described ? this.toString(main, -1) : undefined;
+    const text = described ? this.#toShortString(main, -1, DESCRIPTION_BYTES_MAX) : undefined;
     this.pop(main);
     // the handler was called by code of ours that left no frame
     return text?.replace(TAIL_CALLS, '') ?? fallback;
@@ -473,14 +480,32 @@ export class State {
     let at = x.lua_tolstring(L, -1, sizeOut);
     if (at === 0 && x.luaL_callmeta(L, index, this.memory.constant('__tostring')) !== 0)
       at = x.lua_tolstring(L, -1, sizeOut);
-    if (at !== 0) return at;
-    this.pushString(L, `(error object is a ${this.typeName(L, index)} value)`);
+    if (at !== 0 && this.memory.lastSize <= MESSAGE_BYTES_MAX) return at;
+    const text =
+      this.#toShortString(L, -1, MESSAGE_BYTES_MAX) ?? `(error object is a ${this.typeName(L, index)} value)`;
+    this.pushString(L, text);
     return x.lua_tolstring(L, -1, sizeOut);
+  }
+
+  /** As `toString`; of a string that is longer than `bytesMax`, the beginning and how long it is. */
+  #toShortString(L: LuaThread, index: number, bytesMax: number): string | undefined {
+    const { memory } = this;
+    const at = this.exports.lua_tolstring(L, index, memory.sizeOut);
+    if (at === 0) return undefined;
+    const size = memory.lastSize;
+    if (size <= bytesMax) return memory.readString(at, size);
+    let end = bytesMax;
+    // a character is left out rather than cut
+    while (end > bytesMax - CHARACTER_BYTES_MAX && ((memory.heap[at + end] as number) & 0xc0) === 0x80)
+      end -= 1;
+    return `${memory.readString(at, end)}... (${size} bytes)`;
   }
 
   /** Pops the error message of a chunk that could not be compiled or run: always a string. */
   #takeError(L: LuaThread): ScriptError {
-    const message = this.toString(L, -1) ?? `(error object is a ${this.typeName(L, -1)} value)`;
+    const message =
+      this.#toShortString(L, -1, DESCRIPTION_BYTES_MAX) ??
+      `(error object is a ${this.typeName(L, -1)} value)`;
     this.pop(L);
     return new ScriptError(message);
   }

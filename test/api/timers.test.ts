@@ -176,7 +176,7 @@ test('An error in a timer is logged with its id, and does not end a repeated one
 test('Timers have limits of CPU time and of all their time, their own or those of handlers', async () => {
   const loop = 'function() while true do end end';
   await withTop(
-    `httpd.timer(0, ${loop}) httpd.timer(0, ${loop}, {cpu = 0.02})
+    `httpd.timer(0, ${loop}, {timeout = 0}) httpd.timer(0, ${loop}, {cpu = 0.02, timeout = 0})
     httpd.timer(0, function() httpd.sleep(1000) end) httpd.timer(0, function() httpd.spawn(httpd.sleep, 1000) end, {timeout = 0.05})
     httpd.timer(0, function() httpd.sleep(0.3) print('survived') end, {timeout = 0})`,
     async (harness) => {
