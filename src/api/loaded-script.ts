@@ -427,7 +427,8 @@ export class LoadedScript {
       throw new ScriptError(
         'the script neither registers a handler nor returns a function nor defines handle_request (--mode lhttpd serves it all the same)',
       );
-    this.logger.warn('Script registered no handler', { mapping: prefix, script });
+    if (this.timers.count === 0)
+      this.logger.warn('Script registered no handler', { mapping: prefix, script });
   }
 
   #invoke(handler: HandlerFunction, limits: HandlerOptions, exchange: Exchange, route: Route): void {

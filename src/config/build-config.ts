@@ -26,6 +26,7 @@ export function buildConfig(texts: OptionTexts): Config {
     throw new UsageError(
       `Option ${nameOption(OPTIONS.allowRun)} goes with ${nameOption(OPTIONS.root)}: without it any program may be started`,
     );
+  refuseOnePort(answers);
   const debugLevel = answers.value(OPTIONS.debug) ?? 0;
   const quietLevel = answers.value(OPTIONS.logLevel) ?? DEFAULT_LOG_LEVEL;
   return {
@@ -67,6 +68,18 @@ export function buildConfig(texts: OptionTexts): Config {
       timeLimitMs: answers.valueOrDefault(OPTIONS.timeLimit),
     },
   };
+}
+
+/** Two sockets cannot listen on one port of one address; all addresses are among them. */
+function refuseOnePort(answers: Answers): void {
+  const cleartext = answers.value(OPTIONS.http);
+  const port = answers.valueOrDefault(OPTIONS.port);
+  if (cleartext === undefined || cleartext.port !== port || port === 0) return;
+  const address = answers.value(OPTIONS.address);
+  if (address !== undefined && cleartext.address !== undefined && address !== cleartext.address) return;
+  throw new UsageError(
+    `Options ${nameOption(OPTIONS.port)} and ${nameOption(OPTIONS.http)} ask for the same port, ${port}: one is for TLS and one for cleartext, so each needs its own`,
+  );
 }
 
 /** `--script FILE` is short for `--lua / FILE`. */

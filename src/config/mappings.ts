@@ -63,3 +63,8 @@ export function withModes(mappings: readonly MappingConfig[], texts: readonly st
     return mode === undefined ? mapping : { ...mapping, mode };
   });
 }
+
+/** `lgateway app.lua` is short for `lgateway -s app.lua`. */
+export function isScriptWord(word: string): boolean {
+  return /^[^-].*\.lua$/s.test(word);
+}

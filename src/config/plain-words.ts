@@ -4,6 +4,7 @@
  */
 import { buildConfig, type OptionTexts } from './build-config.ts';
 import type { Config } from './config.ts';
+import { isScriptWord } from './mappings.ts';
 import type { AnyOption } from './option.ts';
 import { ALL_OPTIONS, OPTIONS } from './options.ts';
 import { splitShortOptions } from './split-short-options.ts';
@@ -27,6 +28,11 @@ export function parsePlainWords(words: readonly string[]): Config | undefined {
 function collect(words: readonly string[]): OptionTexts | undefined {
   const texts = new Map<string, string[][]>();
   const left = splitShortOptions(words, ALL_OPTIONS);
+  const [first] = left;
+  if (first !== undefined && isScriptWord(first)) {
+    texts.set(OPTIONS.script.name, [[first]]);
+    left.shift();
+  }
   for (let word = left.shift(); word !== undefined; word = left.shift()) {
     const option = optionOf(word);
     const values = option === undefined ? undefined : takeValues(option, word, left);

@@ -2,6 +2,7 @@
 import yargs from 'yargs';
 import { packageVersion } from '../base/package-info.ts';
 import type { OptionTexts } from './build-config.ts';
+import { isScriptWord } from './mappings.ts';
 import { type AnyOption, argumentsOf, nameOption, OPTION_GROUPS } from './option.ts';
 import { ALL_OPTIONS, OPTIONS } from './options.ts';
 import { splitShortOptions } from './split-short-options.ts';
@@ -66,15 +67,27 @@ export function readWords(words: readonly string[], columns: number): GivenWords
   if (failures[0] !== undefined) throw new UsageError(failures[0].message);
   const strays = listOf(given[POSITIONALS]);
   if (strays[0] === COMPLETION_COMMAND) strays.shift();
-  if (strays[0] !== undefined) throw new UsageError(`The word ${quote(strays[0])} belongs to no option`);
-  return { texts: collectTexts(given), output: output === '' ? undefined : output };
+  const texts = collectTexts(given);
+  const [stray] = strays;
+  if (stray !== undefined) {
+    if (strays.length > 1 || !isScriptWord(stray) || texts.has(OPTIONS.script.name))
+      throw new UsageError(`The word ${quote(stray)} belongs to no option${hint(stray)}`);
+    texts.set(OPTIONS.script.name, [[stray]]);
+  }
+  return { texts, output: output === '' ? undefined : output };
+}
+
+function hint(stray: string): string {
+  return isScriptWord(stray) ? '; -l PREFIX SCRIPT serves each of several scripts' : '';
 }
 
 function describeOptions(columns: number): ReturnType<typeof yargs> {
   const { help, version } = OPTIONS;
   const parser = yargs()
     .scriptName(PROGRAM)
-    .usage('$0 [-l PREFIX SCRIPT]... [OPTION]...\n\nServes Lua scripts over TLS, HTTP/2 and HTTP/1.1.')
+    .usage(
+      '$0 [SCRIPT | -l PREFIX SCRIPT...] [OPTION]...\n\nServes Lua scripts over TLS, HTTP/2 and HTTP/1.1.',
+    )
     .parserConfiguration(PLAIN_PARSING)
     .usageConfiguration({ 'hide-types': true })
     .locale('en')

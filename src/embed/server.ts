@@ -61,7 +61,7 @@ export interface ServerHandle {
 interface Engine {
   readonly addresses: readonly BoundAddress[];
   start(): Promise<void>;
-  reload(): Promise<void>;
+  reload(): Promise<unknown>;
   drain(): Promise<boolean>;
   stop(): Promise<void>;
   counters(): Readonly<Record<CounterName, number>>[];

@@ -50,7 +50,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     get addresses(): readonly BoundAddress[] {
       return supervisor.addresses;
     },
-    reload: () => supervisor.reload(),
+    reload: async () => {
+      await supervisor.reload();
+    },
     drain: () => supervisor.drain(),
     stop: () => supervisor.stop(),
     shared: (name) => supervisor.shared(name),

@@ -1,6 +1,6 @@
 /** The virtual root: resolves names so that nothing outside of one directory is opened, made, renamed or removed. */
 import { closeSync, constants, fstatSync, readlinkSync, realpathSync, statSync } from 'node:fs';
-import { systemCodeOf } from '../base/errors.ts';
+import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import { FileError } from './file-error.ts';
 import { errnoOf } from './strerror.ts';
 import { open, readLink, type Steps } from './system-call.ts';
@@ -22,17 +22,25 @@ interface Place {
   readonly path: Buffer;
 }
 
+function findDirectory(name: string): Buffer {
+  let reason = 'it is not a directory';
+  try {
+    const real = realpathSync(Buffer.from(name), { encoding: 'buffer' });
+    if (statSync(real).isDirectory()) return real;
+  } catch (error) {
+    reason = messageOf(error);
+  }
+  throw new GatewayError('LGW_ROOT', `Cannot use ${JSON.stringify(name)} as the root (--root): ${reason}`);
+}
+
 export class Root {
   /** Absolute, without links. */
   readonly path: string;
   readonly #device: number | undefined;
 
-  /** A Buffer is an absolute path without links already. Throws when the directory does not exist. */
+  /** A Buffer is an absolute path without links already. Errors: LGW_ROOT when the directory cannot be used. */
   constructor(directory: string | Buffer) {
-    const real =
-      typeof directory === 'string'
-        ? realpathSync(Buffer.from(directory), { encoding: 'buffer' })
-        : directory;
+    const real = typeof directory === 'string' ? findDirectory(directory) : directory;
     // every byte of a name is one character here
     this.path = real.toString('latin1');
     this.#device = procDevice();

@@ -35,6 +35,8 @@ export function gatewayBanner(facts: BannerFacts): string {
     );
   }
   lines.push(...facts.notes);
+  // last, so that no list of scripts and no log line stands between it and the prompt
+  if (urls[0] !== undefined) lines.push(`Open ${urls[0]}`);
   return lines.map((line) => `${line}\n`).join('');
 }
 

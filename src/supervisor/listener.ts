@@ -47,9 +47,9 @@ export class Listener {
     this.#options = options;
   }
 
-  /** Binds and listens. Errors: LGW_LISTEN. */
-  static async open(listen: ListenAddress, options: ListenerOptions): Promise<Listener> {
-    const server = await bind(listen);
+  /** Binds and listens; `option` names what gives the port. Errors: LGW_LISTEN. */
+  static async open(listen: ListenAddress, options: ListenerOptions, option = 'port'): Promise<Listener> {
+    const server = await bind(listen, option);
     try {
       const bound = server.address();
       if (bound === null || typeof bound === 'string') throw new GatewayError('LGW_LISTEN', 'No TCP socket');
@@ -111,22 +111,22 @@ export function closeSource(source: ListenSource): void {
   if (source.kind === 'descriptor') closeDescriptor(source.descriptor);
 }
 
-async function bind(listen: ListenAddress): Promise<Server> {
-  if (listen.address !== undefined) return await bindOne(listen.address, listen.port);
+async function bind(listen: ListenAddress, option: string): Promise<Server> {
+  if (listen.address !== undefined) return await bindOne(listen.address, listen.port, option);
   const [both, onlyIpv4] = ALL_ADDRESSES;
   try {
-    return await bindOne(both, listen.port);
+    return await bindOne(both, listen.port, option);
   } catch (error) {
     const code = error instanceof GatewayError ? systemCodeOf(error.cause) : undefined;
     if (code === undefined || !NO_SUCH_FAMILY.has(code)) throw error;
-    return await bindOne(onlyIpv4, listen.port);
+    return await bindOne(onlyIpv4, listen.port, option);
   }
 }
 
-function bindOne(address: string, port: number): Promise<Server> {
+function bindOne(address: string, port: number, option: string): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer();
-    server.once('error', (error) => reject(listenError(address, port, error)));
+    server.once('error', (error) => reject(listenError(address, port, option, error)));
     server.listen({ host: address, port, backlog: BACKLOG_CONNECTIONS, exclusive: true }, () => {
       server.removeAllListeners('error');
       // nothing is accepted here, so nothing can fail any more; the process must not end if it does
@@ -162,20 +162,20 @@ function noSocket(): never {
   throw new GatewayError('LGW_LISTEN', 'The descriptor is not a TCP socket');
 }
 
-function listenError(address: string, port: number, error: unknown): GatewayError {
+function listenError(address: string, port: number, option: string, error: unknown): GatewayError {
   return new GatewayError(
     'LGW_LISTEN',
-    `Cannot listen on ${formatAddress(address, port)}: ${reason(error)}`,
+    `Cannot listen on ${formatAddress(address, port)}: ${reason(error, option)}`,
     {
       cause: error,
     },
   );
 }
 
-function reason(error: unknown): string {
+function reason(error: unknown, option: string): string {
   switch (systemCodeOf(error)) {
     case 'EADDRINUSE':
-      return 'the port is in use by another program';
+      return `the port is in use by another program; ${option} takes another, 0 any free one`;
     case 'EACCES':
     case 'EPERM':
       return 'permission denied; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE';

@@ -15,6 +15,8 @@ export interface LoadedTls {
   readonly certificate: string;
   /** PEM, not encrypted. */
   readonly key: string;
+  /** Where the certificate was read. */
+  readonly certificateFile: string;
   /** Undefined when the certificate was given. */
   readonly development: DevelopmentFacts | undefined;
 }
@@ -23,8 +25,13 @@ export interface LoadedTls {
 export async function loadTls(files: Config['certificateFiles']): Promise<LoadedTls> {
   if (files !== undefined) {
     const { certificate, key } = loadServerCertificate(files);
-    return { certificate, key, development: undefined };
+    return { certificate, key, certificateFile: files.certificate, development: undefined };
   }
   const { certificate, key, certificatePath, fingerprint256 } = await loadDevelopmentCertificate();
-  return { certificate, key, development: { certificateFile: certificatePath, fingerprint: fingerprint256 } };
+  return {
+    certificate,
+    key,
+    certificateFile: certificatePath,
+    development: { certificateFile: certificatePath, fingerprint: fingerprint256 },
+  };
 }

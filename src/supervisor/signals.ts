@@ -57,8 +57,13 @@ async function drain(supervisor: Supervisor, logger: Logger): Promise<Ending> {
 async function reload(supervisor: Supervisor, logger: Logger): Promise<void> {
   logger.info('SIGHUP: reloading');
   try {
-    await supervisor.reload();
-    logger.info('Reloaded: new requests go to the scripts and the certificate as they are now');
+    const kept = await supervisor.reload();
+    if (kept === undefined)
+      logger.info('Reloaded: new requests go to the scripts and the certificate as they are now');
+    else
+      logger.warn(
+        `Reloaded: new requests go to the scripts as they are now. The certificate stays as it is, because ${kept}`,
+      );
   } catch (error) {
     logger.error(`Reload refused, everything stays as it was: ${messageOf(error)}`);
   }

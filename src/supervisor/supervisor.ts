@@ -1,4 +1,6 @@
 /** The control plane: binds, reads the key, starts the workers and watches them, reloads, drains and stops. */
+import { accessSync, constants } from 'node:fs';
+import { dirname } from 'node:path';
 import { assert } from '../base/assert.ts';
 import type { CounterName } from '../base/counters.ts';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
@@ -10,6 +12,7 @@ import { createSharedMemory, releaseOwner, type SharedMemory } from '../shared/s
 import { SharedStore } from '../shared/shared-store.ts';
 import { createTicketKeys } from '../tls/ticket-keys.ts';
 import type { TlsSetup, WorkerListener, WorkerSetup, WorkerStart } from '../worker/messages.ts';
+import { CertificateWatch } from './certificate-watch.ts';
 import { LeftoverProcesses } from './leftover-processes.ts';
 import { closeSource, Listener, type ListenerOptions, platformListenerOptions } from './listener.ts';
 import { type DevelopmentFacts, type LoadedTls, loadTls } from './load-tls.ts';
@@ -56,6 +59,15 @@ export interface BoundAddress {
   readonly port: number;
 }
 
+/** What a reload found out about certificate and key. */
+interface ReloadedTls {
+  readonly tls: TlsSetup | undefined;
+  /** Read anew. */
+  readonly loaded?: LoadedTls;
+  /** Why the present one stays. */
+  readonly kept?: string;
+}
+
 export type SupervisorState = 'idle' | 'starting' | 'serving' | 'draining' | 'stopped';
 const STATE_RANK: Readonly<Record<SupervisorState, number>> = {
   idle: 0,
@@ -74,6 +86,7 @@ export class Supervisor {
   readonly #loadTls: () => Promise<LoadedTls>;
   readonly #once = new OnceRegistry();
   readonly #processes = new LeftoverProcesses();
+  readonly #certificateWatch: CertificateWatch;
   #state: SupervisorState = 'idle';
   #listeners: { scheme: 'https' | 'http'; listener: Listener }[] = [];
   #workers: WorkerThread[] = [];
@@ -85,14 +98,17 @@ export class Supervisor {
   #lastOwner = MAIN_OWNER;
   #store: SharedStore | undefined;
   #development: DevelopmentFacts | undefined;
+  /** What was read at the start. */
+  #loaded: LoadedTls | undefined;
   #pidFile: PidFile | undefined;
-  #reloading: Promise<void> | undefined;
+  #reloading: Promise<string | undefined> | undefined;
   #stopped: Promise<void> | undefined;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#config = options.config;
     this.#logger = options.logger;
+    this.#certificateWatch = new CertificateWatch(options.logger, options.config.listen?.address);
     this.#loadTls = options.loadTls ?? (() => loadTls(options.config.certificateFiles));
   }
 
@@ -136,11 +152,12 @@ export class Supervisor {
       await this.#bind();
       this.#setup = { generation: 0, tls: await this.#firstTls(), mappings: this.#config.mappings };
       if (this.#config.pidFile !== undefined) this.#pidFile = PidFile.write(this.#config.pidFile);
-      if (this.#config.user !== undefined) dropPrivileges(this.#config.user);
+      if (this.#config.user !== undefined) this.#becomeUser(this.#config.user);
       this.#assertStarting();
       await this.#startWorkers();
       this.#assertStarting();
       this.#transition('serving');
+      this.#watchCertificate(this.#loaded);
     } catch (error) {
       await this.stop();
       throw error;
@@ -149,13 +166,14 @@ export class Supervisor {
 
   /**
    * Reads certificate, key and scripts again and goes over to them in all workers at once, without losing a request.
-   * When it rejects (GatewayError) nothing has changed. Calls during a reload run one after the other.
+   * When it rejects (GatewayError) nothing has changed. Calls during a reload run one after the other. The result says
+   * why the certificate stayed as it was, where it could not be read again; else it is undefined.
    */
-  async reload(): Promise<void> {
+  async reload(): Promise<string | undefined> {
     const before = this.#reloading ?? Promise.resolve();
     const mine = before.catch(() => undefined).then(() => this.#reloadOnce());
     this.#reloading = mine;
-    await mine;
+    return await mine;
   }
 
   /**
@@ -211,14 +229,19 @@ export class Supervisor {
     }
     if (inherited.length > 0) return;
     if (listen !== undefined)
-      this.#listeners.push({ scheme: 'https', listener: await Listener.open(listen, options) });
+      this.#listeners.push({
+        scheme: 'https',
+        listener: await Listener.open(listen, options, '-p (--port)'),
+      });
     if (cleartext !== undefined)
-      this.#listeners.push({ scheme: 'http', listener: await Listener.open(cleartext, options) });
+      this.#listeners.push({ scheme: 'http', listener: await Listener.open(cleartext, options, '--http') });
   }
 
   async #firstTls(): Promise<TlsSetup | undefined> {
     if (this.#listeners.every(({ scheme }) => scheme === 'http')) return undefined;
-    const { certificate, key, development } = await this.#loadTls();
+    const loaded = await this.#loadTls();
+    const { certificate, key, development } = loaded;
+    this.#loaded = loaded;
     this.#development = development;
     return { certificate, key, ticketKeys: this.#ticketKeys };
   }
@@ -317,15 +340,12 @@ export class Supervisor {
     }
   }
 
-  async #reloadOnce(): Promise<void> {
+  async #reloadOnce(): Promise<string | undefined> {
     const current = this.#setup;
     if (this.#state !== 'serving' || current === undefined)
       throw new GatewayError('LGW_RELOAD', `Cannot reload: the gateway is ${this.#state}`);
-    const next: WorkerSetup = {
-      ...current,
-      generation: current.generation + 1,
-      tls: await this.#reloadTls(current.tls),
-    };
+    const { tls, loaded, kept } = await this.#reloadTls(current.tls);
+    const next: WorkerSetup = { ...current, generation: current.generation + 1, tls };
     const workers = this.#workers.filter((worker) => worker.ready);
     const answers = await Promise.allSettled(workers.map((worker) => worker.prepare(next)));
     const refusal = answers.find((answer) => answer.status === 'rejected');
@@ -335,28 +355,50 @@ export class Supervisor {
     }
     this.#setup = next;
     for (const worker of this.#workers) worker.commit(next.generation);
+    this.#watchCertificate(loaded);
+    return kept;
+  }
+
+  #watchCertificate(loaded: LoadedTls | undefined): void {
+    if (loaded === undefined) return;
+    this.#certificateWatch.watch({ certificate: loaded.certificate, file: loaded.certificateFile });
   }
 
   /** After `-u` the key may be out of reach; scripts must be reloadable all the same. */
-  async #reloadTls(current: TlsSetup | undefined): Promise<TlsSetup | undefined> {
-    if (current === undefined) return undefined;
-    // another user would only make a development certificate of its own
-    if (this.#development !== undefined && this.#config.user !== undefined) return current;
+  async #reloadTls(current: TlsSetup | undefined): Promise<ReloadedTls> {
+    if (current === undefined) return { tls: undefined };
+    const { user } = this.#config;
+    if (this.#development !== undefined && user !== undefined)
+      return { tls: current, kept: `user "${user}" would only make a development certificate of its own` };
     try {
-      const { certificate, key } = await this.#loadTls();
-      return { ...current, certificate, key };
+      const loaded = await this.#loadTls();
+      return { tls: { ...current, certificate: loaded.certificate, key: loaded.key }, loaded };
     } catch (error) {
       const code = error instanceof GatewayError ? systemCodeOf(error.cause) : undefined;
-      if (this.#config.user === undefined || code !== 'EACCES') throw error;
-      this.#logger.warn(
-        `The certificate stays as it is, because user "${this.#config.user}" may not read it again: ${messageOf(error)}`,
-      );
-      return current;
+      if (user === undefined || code !== 'EACCES') throw error;
+      return { tls: current, kept: `user "${user}" may not read it again: ${messageOf(error)}` };
     }
+  }
+
+  /** What a reload will need and the user cannot have is told now, and not when the certificate has expired. */
+  #becomeUser(user: string): void {
+    dropPrivileges(user);
+    for (const file of Object.values(this.#config.certificateFiles ?? {})) {
+      if (mayAccess(file, constants.R_OK)) continue;
+      this.#logger.warn(
+        `User "${user}" cannot read "${file}": a reload will keep the certificate as it is, and a new one needs a restart`,
+      );
+    }
+    const { logFile } = this.#config;
+    if (logFile !== undefined && !mayAccess(dirname(logFile), constants.W_OK))
+      this.#logger.warn(
+        `User "${user}" cannot make files in "${dirname(logFile)}": after a rotation the log goes on in the old file`,
+      );
   }
 
   async #stopOnce(): Promise<void> {
     this.#transition('stopped');
+    this.#certificateWatch.stop();
     this.#closeListeners();
     await Promise.all(this.#workers.map((worker) => worker.stop()));
     await this.#processes.stop();
@@ -381,5 +423,14 @@ export class Supervisor {
   #transition(to: SupervisorState): void {
     assert(STATE_RANK[to] > STATE_RANK[this.#state], `a ${this.#state} gateway does not go to ${to}`);
     this.#state = to;
+  }
+}
+
+function mayAccess(file: string, mode: number): boolean {
+  try {
+    accessSync(file, mode);
+    return true;
+  } catch {
+    return false;
   }
 }

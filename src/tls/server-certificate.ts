@@ -21,19 +21,13 @@ export interface ServerCertificate {
   /** SHA-256 of the server's own certificate (`AB:CD:…`). */
   readonly fingerprint256: string;
   readonly validTo: Date;
-  /** What an operator should know and what is no reason not to start. */
-  readonly warnings: readonly string[];
 }
-
-const DAY_MS = 86_400_000;
-/** Automatic renewal happens a month ahead; when it has not by now, it has failed. */
-const WARN_BEFORE_DAYS = 14;
 
 /**
  * Reads both files, PEM or DER. Throws GatewayError, its message naming the file: LGW_CERTIFICATE_READ,
  * LGW_CERTIFICATE_INVALID, LGW_KEY_ENCRYPTED, LGW_KEY_INVALID, LGW_KEY_UNSUITABLE, LGW_KEY_MISMATCH.
  */
-export function loadServerCertificate(files: CertificateFiles, now: number = Date.now()): ServerCertificate {
+export function loadServerCertificate(files: CertificateFiles): ServerCertificate {
   const chain = readChain(files.certificate);
   const { key, keyKind } = readPrivateKey(files.key);
   const [own] = chain;
@@ -47,7 +41,6 @@ export function loadServerCertificate(files: CertificateFiles, now: number = Dat
     keyKind,
     fingerprint256: own.fingerprint256,
     validTo: new Date(own.validTo),
-    warnings: [...warnOfTime(files.certificate, chain, now), ...warnOfOrder(files.certificate, chain)],
   };
 }
 
@@ -105,32 +98,4 @@ function tryInOpenssl(files: CertificateFiles, certificate: string, key: string)
       { cause: error },
     );
   }
-}
-
-function warnOfTime(file: string, chain: Chain, now: number): string[] {
-  return chain.flatMap((member, i) => {
-    const name = chain.length === 1 ? `The certificate in "${file}"` : `Certificate ${i + 1} in "${file}"`;
-    const daysLeft = Math.floor((Date.parse(member.validTo) - now) / DAY_MS);
-    if (daysLeft < 0) return [`${name} expired on ${isoDay(member.validTo)}`];
-    if (Date.parse(member.validFrom) > now)
-      return [`${name} is not valid before ${isoDay(member.validFrom)}`];
-    if (daysLeft < WARN_BEFORE_DAYS)
-      return [`${name} expires in ${daysLeft} days, on ${isoDay(member.validTo)}`];
-    return [];
-  });
-}
-
-function warnOfOrder(file: string, chain: Chain): string[] {
-  return chain.flatMap((member, i) => {
-    const issuer = chain[i + 1];
-    if (issuer === undefined) return [];
-    if (member.checkIssued(issuer) && member.verify(issuer.publicKey)) return [];
-    return [
-      `Certificate ${i + 2} in "${file}" did not issue certificate ${i + 1}: clients may not find the chain`,
-    ];
-  });
-}
-
-function isoDay(date: string): string {
-  return new Date(date).toISOString().slice(0, 10);
 }

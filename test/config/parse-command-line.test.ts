@@ -231,7 +231,15 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ['--max-streams 0', /--max-streams wants .* not "0"$/],
   ['--max-streams 10001', /--max-streams wants .* not "10001"$/],
   ['--max-connections 0', /--max-connections wants .* not "0"$/],
-  ['app.lua', 'The word "app.lua" belongs to no option'],
+  ['a.lua b.lua', 'The word "a.lua" belongs to no option; -l PREFIX SCRIPT serves each of several scripts'],
+  [
+    'app.lua -s b.lua',
+    'The word "app.lua" belongs to no option; -l PREFIX SCRIPT serves each of several scripts',
+  ],
+  ['app.lu', 'The word "app.lu" belongs to no option'],
+  ['--http 8443', /^Options -p \(--port\) and --http ask for the same port, 8443: /],
+  ['-p 80 -a 127.0.0.1 --http 80', /ask for the same port, 80: /],
+  ['-p 80 --http 127.0.0.1:80', /ask for the same port, 80: /],
   ['-- -f', 'The word "-f" belongs to no option'],
   ['-', 'The word "-" belongs to no option'],
   ['completion bash', 'The word "bash" belongs to no option'],
@@ -267,6 +275,20 @@ describe('parseCommandLine() refuses', () => {
     ok(result.kind === 'usage-error');
     equal(result.message, 'Option -p (--port) wants a port from 0 to 65535, not "a\\nb\\u001b[0m"');
   });
+});
+
+describe('parseCommandLine() takes', () => {
+  for (const line of ['app.lua', 'app.lua -p 80', '-p 80 app.lua', '-f -- app.lua'])
+    test(`a script without an option: ${line}`, () => {
+      const result = parseCommandLine(line.split(' '));
+      ok(result.kind === 'run', JSON.stringify(result));
+      deepEqual(result.config.mappings, [{ prefix: '/', script: 'app.lua' }]);
+    });
+
+  for (const line of ['-p 0 --http 0', '-p 80 -a 127.0.0.1 --http 127.0.0.2:80', '--http 8080'])
+    test(`two ports that do not meet: ${line}`, () => {
+      equal(parseCommandLine(line.split(' ')).kind, 'run');
+    });
 });
 
 describe('the option table', () => {

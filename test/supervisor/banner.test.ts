@@ -18,7 +18,7 @@ const FACTS: BannerFacts = {
 test('gatewayBanner() names the address, the workers and the scripts', () => {
   assert.equal(
     gatewayBanner(FACTS),
-    'lgateway 1.2.3 serves https://localhost:8443/ with 2 workers\n  /     site.lua\n  /app  app.lua\n',
+    'lgateway 1.2.3 serves https://localhost:8443/ with 2 workers\n  /     site.lua\n  /app  app.lua\nOpen https://localhost:8443/\n',
   );
 });
 
@@ -54,6 +54,7 @@ test('gatewayBanner() gives the curl line that trusts the development certificat
   );
 });
 
-test('gatewayBanner() ends with its notes', () => {
-  assert.ok(gatewayBanner({ ...FACTS, notes: ['Mind the gap'] }).endsWith('\nMind the gap\n'));
+test('gatewayBanner() ends with its notes and the address to open', () => {
+  const text = gatewayBanner({ ...FACTS, notes: ['Mind the gap'] });
+  assert.ok(text.endsWith('\nMind the gap\nOpen https://localhost:8443/\n'));
 });

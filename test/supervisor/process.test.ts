@@ -273,7 +273,7 @@ test('lgateway with a port in use ends with 1 and one clear line', async () => {
   assert.deepEqual(await gateway.ended, { code: 1, signal: null });
   assert.equal(
     gateway.stderr,
-    `lgateway: Cannot listen on 127.0.0.1:${port}: the port is in use by another program\n`,
+    `lgateway: Cannot listen on 127.0.0.1:${port}: the port is in use by another program; -p (--port) takes another, 0 any free one\n`,
   );
   assert.equal(gateway.stdout, '');
   assert.ok(!existsSync(pidFile));
@@ -377,11 +377,17 @@ test('lgateway -u lets every thread and every command run as that user, with a k
     assert.deepEqual(/^Uid:\t(.*)$/m.exec(status)?.[1]?.split('\t'), [uid, uid, uid, uid]);
     assert.deepEqual(/^Gid:\t(.*)$/m.exec(status)?.[1]?.split('\t'), [gid, gid, gid, gid]);
   }
+  assert.match(gateway.stderr, /User "nobody" cannot read ".*": a reload will keep the certificate as it is/);
   // the key cannot be read again, and the scripts are reloaded all the same
   writeFileSync(script, SCRIPT('two'));
   gateway.child.kill('SIGHUP');
   await until(async () => (await gateway.ask('/')).body.startsWith('two'), 'the new script answers');
-  assert.match(gateway.stderr, /The certificate stays as it is/);
+  await until(() => gateway.stderr.includes('Reloaded: '), 'the end of the reload');
+  assert.match(
+    gateway.stderr,
+    /as they are now\. The certificate stays as it is, because user "nobody" may not read it/,
+  );
+  assert.doesNotMatch(gateway.stderr, /and the certificate as they are now/);
 });
 
 test('lgateway -u started by an ordinary user ends with 1', async () => {

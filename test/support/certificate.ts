@@ -33,7 +33,7 @@ function makeCertificate(kind: 'ec' | 'rsa'): TestCertificate {
     kind === 'ec' ? ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'] : ['-newkey', 'rsa:2048'];
   execFileSync(
     'openssl',
-    ['req', '-x509', ...key, '-nodes', '-keyout', keyPath, '-out', certPath, '-days', '2'].concat([
+    ['req', '-x509', ...key, '-nodes', '-keyout', keyPath, '-out', certPath, '-days', '30'].concat([
       '-subj',
       '/CN=localhost',
       '-addext',

@@ -20,7 +20,7 @@ export class GatewayFolder {
   constructor() {
     const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
     const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', this.key];
-    const request = ['req', '-x509', ...key, '-out', this.certificate, '-days', '2', ...subject];
+    const request = ['req', '-x509', ...key, '-out', this.certificate, '-days', '30', ...subject];
     execFileSync('openssl', request, { stdio: 'ignore' });
   }
 

@@ -8,8 +8,8 @@ import { loadServerCertificate, type ServerCertificate } from '../../src/tls/ser
 import { CertificateFolder, EC_KEY, RSA_KEY } from './openssl.ts';
 
 const folder = new CertificateFolder();
-const load = (certificate: string, key: string, now?: number): ServerCertificate =>
-  loadServerCertificate({ certificate: folder.file(certificate), key: folder.file(key) }, now);
+const load = (certificate: string, key: string): ServerCertificate =>
+  loadServerCertificate({ certificate: folder.file(certificate), key: folder.file(key) });
 
 /** Asserts that loading fails with `code` and one line that holds `text`; `@` stands for the folder. */
 function refuses(certificate: string, key: string, code: string, text: string): void {
@@ -39,7 +39,6 @@ describe('loadServerCertificate() reads', () => {
     ] as const) {
       const loaded = load(`${name}.pem`, `${name}.key`);
       equal(loaded.keyKind, kind);
-      deepEqual(loaded.warnings, []);
       const own = new X509Certificate(readFileSync(folder.file(`${name}.pem`)));
       equal(loaded.fingerprint256, own.fingerprint256);
       equal(loaded.validTo.getTime(), Date.parse(own.validTo));
@@ -73,23 +72,16 @@ describe('loadServerCertificate() reads', () => {
     deepEqual(load('both.pem', 'both.pem'), load('ec.pem', 'ec.key'));
   });
 
-  test('a chain, in order without a warning and out of order with one', () => {
+  test('a chain in its order', () => {
     folder.makeSelfSigned('ca', EC_KEY);
     folder.openssl(`req -new -newkey ${RSA_KEY} -nodes -keyout @leaf.key -out @leaf.csr -subj /CN=leaf`);
     folder.openssl(
       'x509 -req -in @leaf.csr -CA @ca.pem -CAkey @ca.key -CAcreateserial -days 30 -out @leaf.pem',
     );
-    const [leaf, ca, ec] = ['leaf', 'ca', 'ec'].map((name) =>
-      readFileSync(folder.file(`${name}.pem`), 'utf8'),
-    );
+    const [leaf, ca] = ['leaf', 'ca'].map((name) => readFileSync(folder.file(`${name}.pem`), 'utf8'));
     writeFileSync(folder.file('chain.pem'), `${leaf}${ca}`);
     const loaded = load('chain.pem', 'leaf.key');
     equal(loaded.certificate.match(/BEGIN CERTIFICATE/g)?.length, 2);
-    deepEqual(loaded.warnings, []);
-    writeFileSync(folder.file('wrong-chain.pem'), `${leaf}${ec}`);
-    const [warning = '', ...more] = load('wrong-chain.pem', 'leaf.key').warnings;
-    match(warning, /^Certificate 2 in ".*wrong-chain.pem" did not issue certificate 1/);
-    deepEqual(more, []);
     writeFileSync(folder.file('reversed.pem'), `${ca}${leaf}`);
     refuses(
       'reversed.pem',
@@ -97,18 +89,6 @@ describe('loadServerCertificate() reads', () => {
       'LGW_KEY_MISMATCH',
       "belongs to certificate 2 of the file, and the server's own must be the first",
     );
-  });
-
-  test('expired, early and soon expiring certificates, with a warning', () => {
-    const day = 86_400_000;
-    const warningAt = (now: number): string => load('ec.pem', 'ec.key', now).warnings.join('|');
-    match(warningAt(Date.now() + 61 * day), /^The certificate in ".*ec.pem" expired on \d{4}-\d\d-\d\d$/);
-    match(warningAt(Date.now() - day), /^The certificate in ".*" is not valid before \d{4}-\d\d-\d\d$/);
-    match(
-      warningAt(Date.now() + 49 * day),
-      /^The certificate in ".*" expires in 10 days, on \d{4}-\d\d-\d\d$/,
-    );
-    equal(warningAt(Date.now() + 40 * day), '');
   });
 });
 

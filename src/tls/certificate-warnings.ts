@@ -1,0 +1,66 @@
+/** What an operator should know of a certificate that is served all the same: its time, its chain, the names it is for. */
+import { X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
+
+const DAY_MS = 86_400_000;
+/** Automatic renewal happens a month ahead; when it has not by now, it has failed. */
+const WARN_BEFORE_DAYS = 14;
+
+/**
+ * One sentence for each thing that clients will stumble over. `chain`: the server's own certificate first; `file`: where it
+ * was read; `now`: milliseconds since 1970; `address`: the one address listened on, undefined for all.
+ */
+export function certificateWarnings(
+  chain: readonly X509Certificate[],
+  file: string,
+  now: number,
+  address?: string,
+): string[] {
+  return [...warnOfTime(file, chain, now), ...warnOfOrder(file, chain), ...warnOfNames(file, chain, address)];
+}
+
+/** The certificates of a text in PEM. */
+export function readChainText(pem: string): X509Certificate[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  return blocks.map((block) => new X509Certificate(block));
+}
+
+function warnOfTime(file: string, chain: readonly X509Certificate[], now: number): string[] {
+  return chain.flatMap((member, i) => {
+    const name = chain.length === 1 ? `The certificate in "${file}"` : `Certificate ${i + 1} in "${file}"`;
+    const daysLeft = Math.floor((Date.parse(member.validTo) - now) / DAY_MS);
+    if (daysLeft < 0) return [`${name} expired on ${isoDay(member.validTo)}`];
+    if (Date.parse(member.validFrom) > now)
+      return [`${name} is not valid before ${isoDay(member.validFrom)}`];
+    if (daysLeft < WARN_BEFORE_DAYS)
+      return [`${name} expires in ${daysLeft} day${daysLeft === 1 ? '' : 's'}, on ${isoDay(member.validTo)}`];
+    return [];
+  });
+}
+
+function warnOfOrder(file: string, chain: readonly X509Certificate[]): string[] {
+  return chain.flatMap((member, i) => {
+    const issuer = chain[i + 1];
+    if (issuer === undefined) return [];
+    if (member.checkIssued(issuer) && member.verify(issuer.publicKey)) return [];
+    return [
+      `Certificate ${i + 2} in "${file}" did not issue certificate ${i + 1}: clients may not find the chain`,
+    ];
+  });
+}
+
+/** Clients look at subjectAltName alone (RFC 9110 §4.3.4, RFC 9525 §6.3). */
+function warnOfNames(file: string, [own]: readonly X509Certificate[], address: string | undefined): string[] {
+  if (own === undefined) return [];
+  const names = own.subjectAltName;
+  if (names === undefined || !/\b(?:DNS|IP Address):/.test(names))
+    return [`The certificate in "${file}" names no host (subjectAltName): browsers and curl will refuse it`];
+  // with a name for a host, clients come by that name
+  if (address === undefined || isIP(address) === 0 || names.includes('DNS:')) return [];
+  if (own.checkIP(address) !== undefined) return [];
+  return [`The certificate in "${file}" is for ${names}, and not for ${address}, where the gateway listens`];
+}
+
+function isoDay(date: string): string {
+  return new Date(date).toISOString().slice(0, 10);
+}
