@@ -16,7 +16,7 @@ import { duplicateDescriptor } from '../../src/native/posix.ts';
 import { Supervisor, type SupervisorOptions } from '../../src/supervisor/supervisor.ts';
 
 const PLAIN_WORKER = new URL('./plain-worker.js', import.meta.url);
-const WAIT_MAX_MS = 5000;
+const WAIT_MAX_MS = 60_000;
 
 let folder: string;
 let script: string;

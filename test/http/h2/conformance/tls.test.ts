@@ -10,7 +10,7 @@ import { runProgram } from '../../../support/run-program.ts';
 import { StrictPeer } from '../../../support/strict-peer.ts';
 import { startFrontEnd, type TestFrontEnd } from '../../../support/test-front-end.ts';
 
-const WAIT_MAX_MS = 5_000;
+const WAIT_MAX_MS = 30_000;
 const servers = new Map<'ec' | 'rsa', TestFrontEnd>();
 
 before(async () => {
