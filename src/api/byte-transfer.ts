@@ -2,22 +2,46 @@
 
 import type { ByteQueue } from '../base/byte-queue.ts';
 import type { ByteSink, ByteSource } from '../base/byte-stream.ts';
+import { GatewayError } from '../base/errors.ts';
 import type { CoroutineScheduler } from '../lua/coroutine.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { type CString, LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
+import type { StateRoom } from '../lua/state-room.ts';
 
-/** What a reader asks for: exactly `size` bytes (fewer only at the end), whatever is there, a line, or all. */
-export type Wanted =
-  | { readonly kind: 'size'; readonly size: number }
-  | { readonly kind: 'chunk' }
-  | {
-      readonly kind: 'line';
-      readonly keepEnd: boolean;
-      /** Bytes at the front of the queue that are known to hold no line feed. */
-      scanned: number;
-    }
-  | { readonly kind: 'all' };
+/** Whatever is there. */
+export interface WantedChunk {
+  readonly kind: 'chunk';
+}
+
+/** Exactly `size` bytes (fewer only at the end), a line, or all: what is long is gathered in pieces. */
+export interface WantedWhole {
+  readonly kind: 'size' | 'line' | 'all';
+  /** Of kind `size`. */
+  readonly size: number;
+  /** Of kind `line`: its end belongs to it. */
+  readonly keepEnd: boolean;
+  /** Bytes at the front of the queue that are known to hold no line feed. */
+  scanned: number;
+  /** Strings on top of the stack that have been taken already, and their bytes. */
+  pieces: number;
+  bytes: number;
+}
+
+/** What a reader asks for. */
+export type Wanted = WantedChunk | WantedWhole;
+
+export function wantSize(size: number): WantedWhole {
+  return { kind: 'size', size, keepEnd: false, scanned: 0, pieces: 0, bytes: 0 };
+}
+
+export function wantLine(keepEnd: boolean): WantedWhole {
+  return { kind: 'line', size: 0, keepEnd, scanned: 0, pieces: 0, bytes: 0 };
+}
+
+export function wantAll(): WantedWhole {
+  return { kind: 'all', size: 0, keepEnd: false, scanned: 0, pieces: 0, bytes: 0 };
+}
 
 /**
  * Bytes handed to a sink in one go. A long string is written piece by piece, so that what a slow client does not take
@@ -26,41 +50,48 @@ export type Wanted =
 const PIECE_BYTES = 16 * 1024;
 /** Up to this size a piece goes over as a byte string where the sink takes one, which costs less than a view and its copy. */
 const TEXT_BYTES_MAX = 1024;
-/** One read cannot collect more: Lua could not hold the string (wasm memory ends at 2 GiB, a state's much earlier). */
-const READ_BYTES_MAX = 1024 * 1024 * 1024;
+/**
+ * What is longer goes into the state in strings of this size as it arrives, and is put together there: a read makes nobody
+ * hold more outside than this and the source's own read-ahead, however much it asks for. The scratch area has this size.
+ */
+const GATHERED_BYTES = 64 * 1024;
 
 export class ByteTransfer {
   readonly #state: State;
   readonly #scheduler: CoroutineScheduler;
+  readonly #room: StateRoom;
 
-  constructor(scheduler: CoroutineScheduler) {
+  constructor(scheduler: CoroutineScheduler, room: StateRoom) {
     this.#state = scheduler.state;
     this.#scheduler = scheduler;
+    this.#room = room;
   }
 
   /** The argument `n` of a read: nothing, a count, or a format with or without `*`. Undefined: zero bytes. */
   checkWanted(L: LuaThread, n: number): Wanted | undefined {
     const { exports: x } = this.#state;
     const type = x.lua_type(L, n);
-    if (type <= LUA_TYPE.nil) return { kind: 'chunk' };
+    if (type <= LUA_TYPE.nil) return CHUNK;
     if (type === LUA_TYPE.number || x.lua_isnumber(L, n) !== 0) {
       const size = this.#state.checkInteger(L, n);
       if (size < 0) this.#state.argumentError(L, n, 'count must not be negative');
-      return size === 0 ? undefined : { kind: 'size', size: Math.min(size, READ_BYTES_MAX) };
+      return size === 0 ? undefined : wantSize(size);
     }
     const format = this.#state.checkString(L, n).replace(/^\*/, '');
-    if (format === 'l') return { kind: 'line', keepEnd: false, scanned: 0 };
-    if (format === 'L') return { kind: 'line', keepEnd: true, scanned: 0 };
-    if (format === 'a') return { kind: 'all' };
+    if (format === 'l' || format === 'L') return wantLine(format === 'L');
+    if (format === 'a') return wantAll();
     return this.#state.argumentError(L, n, 'invalid format');
   }
 
   /**
    * Reads from `source`; pushes a string, or nil at the end, and then goes on with `done` in the same host function,
-   * perhaps after a suspension. `L` has to be the thread the host function was called with.
+   * perhaps after a suspension. `L` has to be the thread the host function was called with. What does not fit into the
+   * state is nil, message, code; the client whose body it is gets 413, and its handler ends here.
    */
   read(L: LuaThread, source: ByteSource, wanted: Wanted, done: (L: LuaThread) => number): number {
-    if (this.tryTake(L, source, wanted)) return done(L);
+    const taken = this.tryTake(L, source, wanted);
+    if (taken === true) return done(L);
+    if (taken !== false) return this.#refuse(L, source, taken);
     if (!this.#scheduler.canWait(L))
       throw new LuaError('cannot wait for input here: a yield cannot cross this call');
     const coroutine = this.#scheduler.running;
@@ -72,27 +103,53 @@ export class ByteTransfer {
     );
   }
 
-  /** Pushes what is wanted if it is there, or if the source has ended what is left of it; false: wait. */
-  tryTake(L: LuaThread, source: ByteSource, wanted: Wanted): boolean {
+  #refuse(L: LuaThread, source: ByteSource, reason: GatewayError): number {
+    const ends = source.refuse?.(reason) === true && this.#scheduler.canWait(L);
+    if (!ends) return this.pushFailure(L, reason);
+    // whoever owns the exchange has been told, or is when this waits
+    return this.#scheduler.running.wait(
+      L,
+      (T) => this.pushFailure(T, reason),
+      () => undefined,
+    );
+  }
+
+  /** `nil, message, code`. */
+  pushFailure(L: LuaThread, { message, luaCode }: GatewayError): number {
+    this.#state.exports.lua_pushnil(L);
+    this.#state.pushMessage(L, message);
+    this.#state.pushString(L, luaCode);
+    return 3;
+  }
+
+  /**
+   * Pushes what is wanted if it is there, or if the source has ended what is left of it; false: wait, with what has been
+   * gathered of it on top of the stack. An error, and nothing on the stack: it does not fit into the state.
+   */
+  tryTake(L: LuaThread, source: ByteSource, wanted: Wanted): boolean | GatewayError {
     const { queue } = source;
     let size: number;
     let dropped = 0;
     switch (wanted.kind) {
       case 'size':
-        size = wanted.size;
+        size = wanted.size - wanted.bytes;
         break;
       case 'chunk':
         size = queue.length === 0 ? 1 : queue.length;
         break;
       case 'all':
-        size = READ_BYTES_MAX;
+        size = Number.POSITIVE_INFINITY;
         break;
       case 'line':
         size = queue.lineLength(wanted.scanned);
         if (size === -1) {
           wanted.scanned = queue.length;
-          size = READ_BYTES_MAX;
+          size = Number.POSITIVE_INFINITY;
         } else if (!wanted.keepEnd) dropped = 1;
+    }
+    if (wanted.kind !== 'chunk') {
+      const isLong = size > GATHERED_BYTES && !(source.ended && queue.length <= GATHERED_BYTES);
+      if (isLong || wanted.pieces > 0) return this.#gather(L, source, wanted, size, dropped);
     }
     if (queue.length < size) {
       if (!source.ended) return false;
@@ -108,6 +165,50 @@ export class ByteTransfer {
     this.#pushTaken(L, queue, size, dropped);
     source.consumed();
     return true;
+  }
+
+  /** As tryTake, for what is long: at most `left` more bytes, of which the last `dropped` are not wanted. */
+  #gather(
+    L: LuaThread,
+    source: ByteSource,
+    wanted: WantedWhole,
+    left: number,
+    dropped: number,
+  ): boolean | GatewayError {
+    const { queue } = source;
+    const { exports: x } = this.#state;
+    if (wanted.pieces === 0) {
+      const known = Math.min(left, source.expected ?? 0);
+      if (known > GATHERED_BYTES && wanted.kind !== 'line' && !this.#room.fits(L, 2 * known))
+        return this.#tooLarge(known);
+    }
+    const isComplete = queue.length >= left || source.ended;
+    if (!isComplete && queue.length < GATHERED_BYTES) return false;
+    for (let rest = Math.min(left, queue.length); rest > 0; ) {
+      const size = Math.min(rest, GATHERED_BYTES);
+      rest -= size;
+      // there has to be room for this piece, and then for all of them in one string
+      if (!this.#room.fits(L, wanted.bytes + 2 * size) || x.lua_checkstack(L, SPARE_SLOTS) === 0) {
+        this.#state.pop(L, wanted.pieces);
+        return this.#tooLarge(wanted.bytes + size + rest);
+      }
+      this.#pushTaken(L, queue, size, rest === 0 && isComplete ? dropped : 0);
+      wanted.pieces += 1;
+      wanted.bytes += size;
+    }
+    source.consumed();
+    wanted.scanned = 0;
+    if (isComplete) x.lua_concat(L, wanted.pieces);
+    return isComplete;
+  }
+
+  #tooLarge(bytes: number): GatewayError {
+    const limit = this.#room.bytesMax;
+    return new GatewayError(
+      'LGW_READ_LIMIT',
+      `Cannot read ${bytes} bytes or more at once: they and what the state holds already do not fit into its ${limit} bytes (--memory)`,
+      { status: 413, luaCode: 'limit' },
+    );
   }
 
   /**
@@ -171,16 +272,21 @@ export class ByteTransfer {
   }
 }
 
+const CHUNK: WantedChunk = { kind: 'chunk' };
+
+/** Stack slots for a piece and for what is asked about the room. */
+const SPARE_SLOTS = 8;
+
 /** How many bytes the source's queue has to hold before it is worth looking again. */
 export function bytesNeeded(source: ByteSource, wanted: Wanted): number {
   switch (wanted.kind) {
     case 'size':
-      return wanted.size;
+      return Math.min(wanted.size - wanted.bytes, GATHERED_BYTES);
     case 'chunk':
       return 1;
     case 'line':
       return source.queue.length + 1;
     case 'all':
-      return READ_BYTES_MAX;
+      return GATHERED_BYTES;
   }
 }

@@ -1,4 +1,5 @@
 /** The methods of FILE*: read, write, lines, seek, setvbuf, flush, close (Lua 5.4 manual §6.8). */
+import { GatewayError } from '../base/errors.ts';
 import type { Buffering, ByteFile, Whence } from '../file/byte-file.ts';
 import type { FileError } from '../file/file-error.ts';
 import type { CoroutineScheduler } from '../lua/coroutine.ts';
@@ -6,7 +7,7 @@ import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { type CFunction, LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts';
 import type { Reference, State } from '../lua/state.ts';
-import type { ByteTransfer, Wanted } from './byte-transfer.ts';
+import { type ByteTransfer, bytesNeeded, type Wanted, wantAll, wantLine, wantSize } from './byte-transfer.ts';
 import type { LuaFile, LuaFiles } from './lua-files.ts';
 import { NEEDS_MORE, scanNumeral } from './numeral.ts';
 
@@ -75,12 +76,12 @@ export class FileMethods {
       const failure = file.takeError();
       return failure === undefined ? results : this.#files.pushFailure(T, failure);
     };
-    if (count <= 0)
-      return this.#readFormats(L, file, [{ kind: 'line', keepEnd: false, scanned: 0 }], 0, finish);
+    const refuse = (T: LuaThread, reason: GatewayError): number => this.#transfer.pushFailure(T, reason);
+    if (count <= 0) return this.#readFormats(L, file, [wantLine(false)], 0, finish, refuse);
     if (x.lua_checkstack(L, count + SPARE_SLOTS) === 0) throw new LuaError('too many arguments');
     const formats: Format[] = [];
     for (let i = 0; i < count; i++) formats.push(this.#checkFormat(L, first + i));
-    return this.#readFormats(L, file, formats, 0, finish);
+    return this.#readFormats(L, file, formats, 0, finish, refuse);
   }
 
   #checkFormat(L: LuaThread, n: number): Format {
@@ -88,18 +89,18 @@ export class FileMethods {
     if (x.lua_type(L, n) !== LUA_TYPE.number) {
       const format = this.#state.checkString(L, n).replace(/^\*/, '');
       if (format.startsWith('n')) return { kind: 'numeral' };
-      if (format.startsWith('l')) return { kind: 'line', keepEnd: false, scanned: 0 };
-      if (format.startsWith('L')) return { kind: 'line', keepEnd: true, scanned: 0 };
-      if (format.startsWith('a')) return { kind: 'all' };
+      if (format.startsWith('l')) return wantLine(false);
+      if (format.startsWith('L')) return wantLine(true);
+      if (format.startsWith('a')) return wantAll();
       return this.#state.argumentError(L, n, 'invalid format');
     }
     const size = this.#state.checkInteger(L, n);
-    return size === 0 ? { kind: 'end' } : { kind: 'size', size: size < 0 ? Number.MAX_SAFE_INTEGER : size };
+    return size === 0 ? { kind: 'end' } : wantSize(size < 0 ? Number.MAX_SAFE_INTEGER : size);
   }
 
   /**
    * Pushes a result for each format until one fails, waiting in between as needed; `index` formats are done. Then goes
-   * on with `finish`, which is told how many results are on top.
+   * on with `finish`, which is told how many results are on top; or with `refuse` where the state has no room for one.
    */
   #readFormats(
     L: LuaThread,
@@ -107,18 +108,21 @@ export class FileMethods {
     formats: readonly Format[],
     index: number,
     finish: (L: LuaThread, count: number) => number,
+    refuse: (L: LuaThread, reason: GatewayError) => number,
   ): number {
     let at = index;
     while (at < formats.length) {
       const format = formats[at] as Format;
-      if (!this.#tryRead(L, file, format)) {
+      const taken = this.#tryRead(L, file, format);
+      if (taken instanceof GatewayError) return refuse(L, taken);
+      if (!taken) {
         const size = wantedLength(file, format);
         if (this.#scheduler.canWait(L)) {
           const resumeAt = at;
           return this.#wait(
             L,
             (wake) => file.request(size, wake),
-            (T) => this.#readFormats(T, file, formats, resumeAt, finish),
+            (T) => this.#readFormats(T, file, formats, resumeAt, finish, refuse),
             (wake) => file.cancelRequest(wake),
           );
         }
@@ -132,7 +136,7 @@ export class FileMethods {
   }
 
   /** Pushes what the format says, or nil; false when more bytes have to arrive first. */
-  #tryRead(L: LuaThread, file: ByteFile, format: Format): boolean {
+  #tryRead(L: LuaThread, file: ByteFile, format: Format): boolean | GatewayError {
     const { exports: x, memory } = this.#state;
     if (format.kind === 'numeral') {
       const numeral = scanNumeral(file.queue, file.ended);
@@ -181,9 +185,18 @@ export class FileMethods {
       x.lua_pushvalue(L, upvalue(3 + i));
       formats.push(this.#checkFormat(L, 1 + i));
     }
-    if (count === 0) formats.push({ kind: 'line', keepEnd: false, scanned: 0 });
+    if (count === 0) formats.push(wantLine(false));
     entry.file.clearEnd();
-    return this.#readFormats(L, entry.file, formats, 0, (T, results) => this.#finishRound(T, entry, results));
+    return this.#readFormats(
+      L,
+      entry.file,
+      formats,
+      0,
+      (T, results) => this.#finishRound(T, entry, results),
+      (_T, reason) => {
+        throw new LuaError(reason.message);
+      },
+    );
   }
 
   /** `count` results are on top: returns them, or ends the loop when the first is nil. */
@@ -307,17 +320,8 @@ export class FileMethods {
 }
 
 function wantedLength(file: ByteFile, format: Format): number {
-  switch (format.kind) {
-    case 'size':
-      return format.size;
-    case 'all':
-      return Number.MAX_SAFE_INTEGER;
-    case 'end':
-    case 'chunk':
-      return 1;
-    default:
-      return file.queue.length + 1;
-  }
+  if (format.kind === 'end') return 1;
+  return format.kind === 'numeral' ? file.queue.length + 1 : bytesNeeded(file, format);
 }
 
 function upvalue(n: number): number {

@@ -20,6 +20,7 @@ import { VmAbandoned } from '../lua/guard.ts';
 import { LazyTables } from '../lua/lazy-tables.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import { type Reference, ScriptError, State } from '../lua/state.ts';
+import { StateRoom } from '../lua/state-room.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
 import type { SharedStore } from '../shared/shared-store.ts';
 import { installBasicLibrary } from './basic-library.ts';
@@ -182,7 +183,7 @@ export class LoadedScript {
       (T, argument, number) => tables.peek(T, argument, number),
     );
     this.heads = new HeadCache(state);
-    this.transfer = new ByteTransfer(this.scheduler);
+    this.transfer = new ByteTransfer(this.scheduler, new StateRoom(state, options.memoryBytesMax));
     this.files = new LuaFiles(this.scheduler, this.transfer);
     this.streams = new LuaStreams(state, this.transfer);
     const print = (line: string): void => this.log('info', line);

@@ -126,7 +126,10 @@ export class LuaFiles {
       return failure === undefined ? 1 : this.#pushStreamFailure(T, failure);
     };
     if (this.#scheduler.canWait(L)) return this.#transfer.read(L, file, wanted, finish);
-    while (!this.#transfer.tryTake(L, file, wanted)) {
+    for (;;) {
+      const taken = this.#transfer.tryTake(L, file, wanted);
+      if (taken === true) break;
+      if (taken !== false) return this.#transfer.pushFailure(L, taken);
       const failure = file.fillSync(bytesNeeded(file, wanted));
       if (failure !== undefined) return this.#pushStreamFailure(L, failure);
     }

@@ -4,6 +4,7 @@
  */
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
+import { wantSize } from './byte-transfer.ts';
 import { currentInvocation } from './invocation.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import { readHeadTable } from './response-head.ts';
@@ -120,7 +121,7 @@ export class Luars {
       state.pushString(L, '');
       return results;
     }
-    return transfer.read(L, body, { kind: 'size', size: BODY_BYTES_MAX + 1 }, (T) => {
+    return transfer.read(L, body, wantSize(BODY_BYTES_MAX + 1), (T) => {
       if (x.lua_type(T, -1) === LUA_TYPE.nil) {
         state.pop(T);
         state.pushString(T, '');

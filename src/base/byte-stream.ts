@@ -23,6 +23,13 @@ export interface ByteSource {
   cancelRequest(ready?: () => void): void;
   /** Tells the source that bytes were taken from `queue`, so that it may let more in. Cheap. */
   consumed(): void;
+  /** Bytes that are still to be read, as far as that is known; undefined where it is not. */
+  readonly expected?: number | undefined;
+  /**
+   * The reader cannot take what it has asked for. True: whoever sends it is told so, and nobody waits for an answer of the
+   * reader any more.
+   */
+  refuse?(reason: GatewayError): boolean;
 }
 
 /** Where bytes go. One writer at a time. */

@@ -139,6 +139,12 @@ export class OpenFile implements ByteFile, WriteBehindHost {
     if (this.#direction === 'reading') this.#reads.consumed();
   }
 
+  /** By what fstat(2) says now; files of /proc say nothing. */
+  get expected(): number | undefined {
+    if (this.kind !== 'regular' || this.#direction !== 'reading' || this.#state !== 'open') return undefined;
+    return Math.max(0, fstatSync(this.#options.descriptor.fd).size - this.#reads.position);
+  }
+
   fillSync(size: number): FileError | undefined {
     this.#reads.clearEnd();
     this.#refuseUnless(this.#options.mode.readable);

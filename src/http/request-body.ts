@@ -17,6 +17,8 @@ export interface BodyFlow {
   resumeBody(): void;
   /** A reader has begun (true) or stopped (false) waiting for bytes. */
   bodyAwaited(awaited: boolean): void;
+  /** The reader has no room for the body. True: the client has been told, and the exchange is over. */
+  refuseBody(reason: GatewayError): boolean;
 }
 
 export class QueuedBody implements RequestBody {
@@ -86,6 +88,15 @@ export class QueuedBody implements RequestBody {
 
   consumed(): void {
     if (this.#paused && this.queue.length <= READ_AHEAD_BYTES / 2) this.#resume();
+  }
+
+  get expected(): number | undefined {
+    if (this.declaredLength === undefined) return undefined;
+    return Math.max(0, this.declaredLength - this.bytesReceived) + this.queue.length;
+  }
+
+  refuse(reason: GatewayError): boolean {
+    return this.#flow.refuseBody(reason);
   }
 
   /** The wire delivers a chunk, which the body owns from now on, or copies when it is only lent. */

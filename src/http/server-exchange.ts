@@ -418,6 +418,11 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     this.#bodyAwaited = awaited;
     this.#watch();
   }
+  refuseBody(reason: GatewayError): boolean {
+    if (this.#state >= HEAD_SENT || this.finished) return false;
+    this.fail(reason);
+    return true;
+  }
 
   // ---- inside ----
 

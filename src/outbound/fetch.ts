@@ -4,7 +4,6 @@ import type { Agents } from './agents.ts';
 import { type AttemptWatch, FetchAttempt } from './fetch-attempt.ts';
 import { fetchErrorOf, fetchFailure } from './fetch-error.ts';
 import { type FetchRequest, type FetchUrl, isIdempotent } from './fetch-request.ts';
-import { BODY_READ_BYTES_MAX } from './outbound-limits.ts';
 import { type BodyControl, ReceivedBody } from './received-body.ts';
 import { redirected, redirectTarget } from './redirect.ts';
 
@@ -146,11 +145,6 @@ export class Fetch implements AttemptWatch, BodyControl {
     if (this.#phase !== 'receiving') return;
     this.#expectData();
     this.#attempt?.resume();
-  }
-
-  overflow(): void {
-    const text = `one read would gather more than the limit of ${BODY_READ_BYTES_MAX} bytes`;
-    this.#end(fetchFailure('limit', this.#request.url, text), true);
   }
 
   // ---- phases ----------------------------------------------------------------------------------------------------

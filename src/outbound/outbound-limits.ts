@@ -15,8 +15,6 @@ export const TLS_VARIANTS_MAX = 32;
 export const RESPONSE_HEAD_BYTES_MAX: number = 64 * 1024;
 /** Body bytes that wait for the script before the upstream is held back. */
 export const BODY_AHEAD_BYTES: number = 128 * 1024;
-/** Bytes one read of a body may gather (`"a"`); longer bodies are read in pieces or copied. */
-export const BODY_READ_BYTES_MAX: number = 64 * 1024 * 1024;
 /** A URL, as servers commonly accept it twice over. */
 export const URL_BYTES_MAX: number = 16 * 1024;
 /** Redirects followed unless the script says otherwise: what curl's users need at most. */

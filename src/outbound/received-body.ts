@@ -5,14 +5,12 @@
 import { ByteQueue } from '../base/byte-queue.ts';
 import type { ByteSource } from '../base/byte-stream.ts';
 import type { GatewayError } from '../base/errors.ts';
-import { BODY_AHEAD_BYTES, BODY_READ_BYTES_MAX } from './outbound-limits.ts';
+import { BODY_AHEAD_BYTES } from './outbound-limits.ts';
 
 /** How a body steers where it comes from. */
 export interface BodyControl {
   pause(): void;
   resume(): void;
-  /** One read asked for more than it may gather: everything ends, and `fail` is called. */
-  overflow(): void;
 }
 
 interface Reader {
@@ -66,10 +64,6 @@ export class ReceivedBody implements ByteSource {
     if (this.#ended) return;
     this.queue.push(chunk);
     const { length } = this.queue;
-    if (length > BODY_READ_BYTES_MAX && this.#wantedMost > BODY_READ_BYTES_MAX) {
-      this.#control.overflow();
-      return;
-    }
     if (!this.#paused && length >= Math.max(BODY_AHEAD_BYTES, this.#wantedMost)) {
       this.#paused = true;
       this.#control.pause();

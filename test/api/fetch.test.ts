@@ -552,7 +552,7 @@ test('An endless body is held back, and cannot be read in one piece', async () =
         await exchange.closed;
         assert.match(
           exchange.text,
-          /^10\nnil Cannot fetch .*: one read would gather more than the limit of 67108864 bytes limit\n$/,
+          /^10\nnil Cannot read \d+ bytes or more at once: .* 268435456 bytes \(--memory\) limit\n$/,
         );
         await harness.expectNothingOpen();
         await eventually(() => assert.equal(open(), 0));
