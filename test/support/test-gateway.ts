@@ -44,8 +44,9 @@ export interface Answer {
 const REQUEST_GAUGES = ['exchanges', 'coroutines', 'files', 'pipes'] as const satisfies CounterName[];
 
 const running = new Set<TestGateway>();
-// a test that fails leaves its gateway to this
-after(() => Promise.all([...running].map((gateway) => gateway.stop())));
+// a test that fails leaves its gateway to this; a program that is no test must not become one
+if (process.argv[1]?.endsWith('.test.js') === true)
+  after(() => Promise.all([...running].map((gateway) => gateway.stop())));
 
 export class TestGateway {
   readonly folder: GatewayFolder;

@@ -1,0 +1,34 @@
+/** Everybody who misbehaves, by group. */
+import { HTTP1 } from './clients/http1.ts';
+import { HTTP2 } from './clients/http2.ts';
+import { TLS } from './clients/tls.ts';
+import type { Entry, HostileClient, HostileScript } from './offender.ts';
+import { ERRORS } from './scripts/errors.ts';
+import { HOST, SANDBOX } from './scripts/host.ts';
+import { LOOPS } from './scripts/loops.ts';
+import { MEMORY } from './scripts/memory.ts';
+import { PATTERNS } from './scripts/patterns.ts';
+import { REQUESTS } from './scripts/requests.ts';
+
+export async function catalogue(): Promise<readonly Entry[]> {
+  return [
+    ...scripts('time', LOOPS),
+    ...scripts('one call that does not end', PATTERNS),
+    ...scripts('memory', MEMORY),
+    ...scripts('errors and recursion', ERRORS),
+    ...scripts('requests', REQUESTS),
+    ...scripts('the host', HOST),
+    ...scripts('the sandbox', SANDBOX),
+    ...clients('TLS and connections', TLS),
+    ...clients('HTTP/1.1', HTTP1),
+    ...clients('HTTP/2', HTTP2),
+  ];
+}
+
+function scripts(group: string, offenders: readonly HostileScript[]): Entry[] {
+  return offenders.map((offender) => ({ kind: 'script', group, offender }));
+}
+
+function clients(group: string, offenders: readonly HostileClient[]): Entry[] {
+  return offenders.map((offender) => ({ kind: 'client', group, offender }));
+}

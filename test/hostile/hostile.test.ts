@@ -1,0 +1,28 @@
+/** The short form of `npm run hostile`: what is most likely to break, and that the catalogue is what it says. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { catalogue } from './catalogue.ts';
+import type { Row } from './judge.ts';
+import { formatPage, formatRow, formatSum } from './report.ts';
+import { runSuite } from './suite.ts';
+
+const SCRIPTS_MIN = 120;
+const CLIENTS_MIN = 60;
+
+test('The catalogue has scripts and clients enough, each with a name of its own', async () => {
+  const entries = await catalogue();
+  assert.ok(entries.filter(({ kind }) => kind === 'script').length >= SCRIPTS_MIN);
+  assert.ok(entries.filter(({ kind }) => kind === 'client').length >= CLIENTS_MIN);
+  const names = entries.map(({ kind, group, offender }) => `${kind} ${group} ${offender.name}`);
+  assert.equal(new Set(names).size, names.length);
+});
+
+test('Hostile scripts and clients cost only themselves', async (t) => {
+  const entries = (await catalogue()).filter(({ offender }) => offender.brief === true);
+  const rows: Row[] = [];
+  const calms = await runSuite(entries, true, (row) => rows.push(row));
+  assert.equal(rows.length, entries.length);
+  for (const row of rows)
+    await t.test(`${row.entry.offender.name}`, () => assert.deepEqual(row.faults, [], formatRow(row)));
+  assert.ok(formatPage(rows, calms, 'a machine').includes(formatSum(rows)));
+});

@@ -1,0 +1,43 @@
+/** What the catalogue of the hostile suite is made of: scripts and clients that misbehave, and what each has to get. */
+import type { Ask } from '../support/test-gateway.ts';
+import type { Target } from './target.ts';
+
+/** Which program a script runs in: without options, with `--sandbox`, or with `--root`. */
+export type Confinement = 'open' | 'sandbox' | 'root';
+
+interface Offender {
+  readonly name: string;
+  /** Belongs to the short form, too. */
+  readonly brief?: boolean;
+  /** What it gets, as one line: `500`, `200 survived 7`, `GOAWAY 11`. */
+  readonly gets: RegExp;
+  /** Lua cannot suspend it: others wait for the whole limit in place of a slice. The reason. */
+  readonly holds?: string;
+  /** It costs its own state, so that others of the mapping may get 503. The reason. */
+  readonly losesState?: string;
+  /** Resident memory may grow by so many bytes meanwhile; `GROWTH_BYTES_MAX` when not given. */
+  readonly growthBytesMax?: number;
+}
+
+/** The body of a handler, with `httpd`, `env` and `header`; what it returns is shown. */
+export interface HostileScript extends Offender {
+  readonly lua: string;
+  readonly confinement?: Confinement;
+  /** How it is asked for; a GET when not given. */
+  readonly ask?: Ask;
+  /** Requests at the same time, 1 when not given; all of them have to get the same. */
+  readonly times?: number;
+  /** Seconds of processor time, where it has a lot to do within its rights. */
+  readonly cpu?: number;
+}
+
+/** Talks to the target and tells what it got; ends by itself, and closes what it opened. */
+export interface HostileClient extends Offender {
+  /** It does little but wait for a limit: in the short form these wait together. */
+  readonly waits?: boolean;
+  readonly act: (target: Target) => Promise<string>;
+}
+
+export type Entry =
+  | { readonly kind: 'script'; readonly group: string; readonly offender: HostileScript }
+  | { readonly kind: 'client'; readonly group: string; readonly offender: HostileClient };

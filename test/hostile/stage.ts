@@ -1,0 +1,214 @@
+/** A gateway with one worker, the honest clients beside it, and what an offender does to all of them. */
+import { askSession, TestGateway } from '../support/test-gateway.ts';
+import { type Experiences, HonestClients } from './honest-clients.ts';
+import type { Confinement, Entry, HostileScript } from './offender.ts';
+import { CLIENT_SCRIPT, CLIENT_WORDS, GatewayTarget } from './target.ts';
+import { WorkerClock } from './worker-clock.ts';
+
+/** What a script may use before it is ended. */
+export const CPU_LIMIT_MS = 300;
+const TIME_LIMIT_MS = 1500;
+export const STATE_BYTES_MAX: number = 64 * 1024 * 1024;
+/** No offender acts longer; a program that stands still is ended then. */
+const ACT_MS_MAX = 20_000;
+const SAMPLE_MS = 20;
+const GOT_CHARS_MAX = 100;
+/** Begins what is said of an offender that got no answer and no end. */
+const NOTHING = 'nothing';
+
+const HEAD = `local httpd = require 'httpd'
+httpd.register_handler('/hello', function(env)
+  httpd.write(nil, 'hello ' .. env.QUERY_INFO)
+end)
+`;
+/** Its work shows which thread is the worker. */
+const CALIBRATION = `httpd.register_handler('/calibrate', function()
+  local till = os.clock() + 0.2
+  while os.clock() < till do end
+end)
+`;
+
+export interface Observation {
+  /** What the offender got, as one line. */
+  readonly got: string;
+  readonly afterMs: number;
+  readonly experiences: Experiences;
+  /** Resident bytes of the process before, at most meanwhile, and when all is idle again. */
+  readonly resident: { readonly before: number; readonly peak: number; readonly after: number };
+  readonly statesLost: number;
+  /** The worker is the one it was. */
+  readonly workerLives: boolean;
+  /** What the log says of defects. */
+  readonly defects: readonly string[];
+  /** Gauges did not return to where they were: what they are. */
+  readonly left: string | undefined;
+}
+
+/** What the log must never say, whoever does what. */
+const DEFECT =
+  /Uncaught|TypeError|ReferenceError|RangeError|AssertionError|is not a function|Cannot read prop|Maximum call stack|memory access out of bounds|unreachable/;
+
+export class Stage {
+  readonly #gateway: TestGateway;
+  readonly #honest: HonestClients;
+  readonly #target: GatewayTarget;
+  #usable = true;
+  readonly #scripts: readonly HostileScript[];
+
+  /** For the scripts of one confinement. */
+  static forScripts(scripts: readonly HostileScript[], confinement: Confinement): Promise<Stage> {
+    const words = [
+      '--cpu-limit',
+      CPU_LIMIT_MS / 1000,
+      '--time-limit',
+      TIME_LIMIT_MS / 1000,
+      '--memory',
+      STATE_BYTES_MAX,
+    ];
+    if (confinement === 'sandbox') words.push('--sandbox');
+    if (confinement === 'root') words.push('--root', '$FOLDER', '--allow-run', 'cat,true,sleep');
+    return Stage.#start(`${HEAD}${scripts.map(handlerOf).join('\n')}`, words.map(String), scripts);
+  }
+
+  static forClients(): Promise<Stage> {
+    return Stage.#start(`${HEAD}${CLIENT_SCRIPT}`, CLIENT_WORDS, []);
+  }
+
+  static async #start(
+    hostile: string,
+    words: readonly string[],
+    scripts: readonly HostileScript[],
+  ): Promise<Stage> {
+    const gateway = await TestGateway.start(
+      { '/hostile': hostile, '/honest': `${HEAD}${CALIBRATION}` },
+      { words: [...words, '--http', '127.0.0.1:0'] },
+    );
+    const clock = await WorkerClock.find(gateway.process.pid, () => gateway.ask('h2', '/honest/calibrate'));
+    const honest = new HonestClients(gateway, clock);
+    return new Stage(gateway, honest, scripts);
+  }
+
+  private constructor(gateway: TestGateway, honest: HonestClients, scripts: readonly HostileScript[]) {
+    this.#scripts = scripts;
+    this.#gateway = gateway;
+    this.#honest = honest;
+    const cleartextPort = Number(/http:\/\/127\.0\.0\.1:(\d+)\//.exec(gateway.process.stdout)?.[1] ?? 0);
+    this.#target = new GatewayTarget(gateway.port, cleartextPort);
+  }
+
+  /** False: the program has ended or stands still, and nothing can be seen here any more. */
+  get usable(): boolean {
+    return this.#usable && this.#lives;
+  }
+
+  get #lives(): boolean {
+    const { child } = this.#gateway.process;
+    return child.exitCode === null && child.signalCode === null;
+  }
+
+  /** What the honest clients experience when nobody misbehaves. */
+  async calm(ms: number): Promise<Experiences> {
+    const pause = new Promise((resolve) => setTimeout(resolve, ms));
+    return (await this.#honest.beside(pause)).experiences;
+  }
+
+  /** Lets the offenders act, all at the same time; each gets an observation, of which only the answer is its own. */
+  async observe(entries: readonly Entry[]): Promise<Observation[]> {
+    const gateway = this.#gateway;
+    const logged = gateway.log.length;
+    const before = gateway.residentBytes;
+    let peak = before;
+    const sampling = setInterval(() => {
+      if (this.#lives) peak = Math.max(peak, gateway.residentBytes);
+    }, SAMPLE_MS);
+    try {
+      const deeds = Promise.all(entries.map((entry) => this.#actAndTell(entry)));
+      const { result, experiences } = await this.#honest.beside(deeds);
+      this.#target.close();
+      const isStuck = result.some(({ got }) => got.startsWith(NOTHING));
+      const left = isStuck ? undefined : await this.#whatIsLeft();
+      if (isStuck || left !== undefined) this.#usable = false;
+      const log = gateway.log.slice(logged);
+      const shared = {
+        experiences,
+        resident: { before, peak, after: this.#lives ? gateway.residentBytes : 0 },
+        statesLost: log.match(/State given up/g)?.length ?? 0,
+        workerLives: this.#lives && !/Worker \d+ ended/.test(log),
+        defects: log.split('\n').filter((line) => DEFECT.test(line)),
+        left,
+      };
+      return result.map((own) => ({ ...own, ...shared }));
+    } finally {
+      clearInterval(sampling);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#target.close();
+    await this.#gateway.stop();
+  }
+
+  async #actAndTell(entry: Entry): Promise<{ readonly got: string; readonly afterMs: number }> {
+    const start = performance.now();
+    const got = await withLimit(this.#act(entry)).catch(
+      (error: unknown) => `${NOTHING}: ${error instanceof Error ? error.message : String(error)}`,
+    );
+    const line = got.replaceAll(/\s+/g, ' ').slice(0, GOT_CHARS_MAX);
+    return { got: line, afterMs: performance.now() - start };
+  }
+
+  async #act({ kind, offender }: Entry): Promise<string> {
+    if (kind === 'client') return await offender.act(this.#target);
+    // a connection of its own for each: one that has gone wrong must not answer for the next
+    const session = await this.#gateway.session();
+    const { ask = {}, times = 1 } = offender;
+    const path = `/hostile${pathOf(this.#scripts.indexOf(offender))}`;
+    const answers = await Promise.all(Array.from({ length: times }, () => askSession(session, path, ask)));
+    session.destroy();
+    const lines = answers.map(
+      ({ status, cut, text }) => `${status}${cut ? ' cut' : ''}${shown(status, text)}`,
+    );
+    return [...new Set(lines)].join(' | ');
+  }
+
+  async #whatIsLeft(): Promise<string | undefined> {
+    if (!this.#lives) return 'the program has ended';
+    try {
+      await this.#gateway.untilIdle();
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+}
+
+/** Of a page of ours the status says all. */
+function shown(status: number, text: string): string {
+  return status >= 400 && text.startsWith('<!') ? '' : ` ${text.slice(0, 60)}`;
+}
+
+function pathOf(index: number): string {
+  return `/offender-${index}`;
+}
+
+function handlerOf(script: HostileScript, index: number): string {
+  const options = script.cpu === undefined ? '' : `, {cpu = ${script.cpu}}`;
+  return `httpd.register_handler('${pathOf(index)}', function(env, header)
+  local function offend(...) ${script.lua}
+  end
+  local result = offend()
+  httpd.write(nil, 'survived ' .. tostring(result))
+end${options})`;
+}
+
+async function withLimit<T>(deed: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`No end within ${ACT_MS_MAX} ms`)), ACT_MS_MAX);
+  });
+  try {
+    return await Promise.race([deed, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,66 @@
+/** Runs entries of the catalogue, each on its stage, one after the other. */
+import type { Experiences } from './honest-clients.ts';
+import { judge, type Row } from './judge.ts';
+import type { Confinement, Entry, HostileScript } from './offender.ts';
+import { type Observation, Stage } from './stage.ts';
+
+/** Honest clients are watched so long before anybody misbehaves. */
+const CALM_MS = 500;
+
+type StageName = Confinement | 'clients';
+
+/** One after the other; in the short form those that wait do so together. `done` is told of each row as soon as it is there. */
+export async function runSuite(
+  entries: readonly Entry[],
+  isBrief: boolean,
+  done: (row: Row) => void,
+): Promise<ReadonlyMap<StageName, Experiences>> {
+  const calms = new Map<StageName, Experiences>();
+  for (const name of ['open', 'sandbox', 'root', 'clients'] as const) {
+    const own = entries.filter((entry) => stageOf(entry) === name);
+    if (own.length > 0) calms.set(name, await runStage(name, own, isBrief, done));
+  }
+  return calms;
+}
+
+async function runStage(
+  name: StageName,
+  entries: readonly Entry[],
+  isBrief: boolean,
+  done: (row: Row) => void,
+): Promise<Experiences> {
+  let stage = await startStage(name, entries);
+  try {
+    const calm = await stage.calm(CALM_MS);
+    for (const some of rounds(entries, isBrief)) {
+      if (!stage.usable) {
+        await stage.stop();
+        stage = await startStage(name, entries);
+      }
+      const observations = await stage.observe(some);
+      for (const [n, entry] of some.entries())
+        done(judge(entry, observations[n] as Observation, calm, some.length));
+    }
+    return calm;
+  } finally {
+    await stage.stop();
+  }
+}
+
+function rounds(entries: readonly Entry[], isBrief: boolean): Entry[][] {
+  const together = entries.filter(
+    (entry) => isBrief && entry.kind === 'client' && entry.offender.waits === true,
+  );
+  const alone = entries.filter((entry) => !together.includes(entry)).map((entry) => [entry]);
+  return together.length === 0 ? alone : [together, ...alone];
+}
+
+function stageOf(entry: Entry): StageName {
+  return entry.kind === 'client' ? 'clients' : (entry.offender.confinement ?? 'open');
+}
+
+function startStage(name: StageName, entries: readonly Entry[]): Promise<Stage> {
+  if (name === 'clients') return Stage.forClients();
+  const scripts = entries.map(({ offender }) => offender as HostileScript);
+  return Stage.forScripts(scripts, name);
+}
