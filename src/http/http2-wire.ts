@@ -5,10 +5,11 @@ import type { Exchange, Fields, PushPromise } from './exchange.ts';
 import type { ExchangeWire, ResponseHead } from './exchange-wire.ts';
 import { isConnectionSpecific } from './fields.ts';
 import type { Http2Connection } from './http2-connection.ts';
+import { LATE_BODY_MS_MAX, LATE_BODY_QUIET_MS } from './late-body.ts';
 import type { Chunk } from './response-buffer.ts';
 import type { ServerExchange } from './server-exchange.ts';
 
-/** A request body left unread is dropped up to this size, so that clients that read late still get their answer. */
+/** After the answer so much of an unread request body is taken in, and the window opened for it; then no more is. */
 const DRAIN_BYTES_MAX = 256 * 1024;
 
 const WIRE: unique symbol = Symbol('wire');
@@ -192,14 +193,21 @@ export class Http2Wire implements ExchangeWire {
     return room;
   }
 
-  /** The response is complete: an unread request body is dropped, and refused once it is too long (RFC 9113 §8.1). */
+  /**
+   * The response is complete: an unread request body is dropped, up to a size, and the stream reset when its client has
+   * gone quiet (RFC 9113 §8.1).
+   */
   #finishBody(stream: ServerHttp2Stream): void {
     if (this.#exchange?.bodyComplete !== false || stream.readableEnded) return;
+    const answeredAt = Date.now();
     let dropped = 0;
+    const quiet = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), LATE_BODY_QUIET_MS).unref();
+    stream.once('close', () => clearTimeout(quiet));
     stream.removeAllListeners('data');
     stream.on('data', (chunk: Buffer) => {
       dropped += chunk.length;
-      if (dropped > DRAIN_BYTES_MAX) stream.close(constants.NGHTTP2_NO_ERROR);
+      if (Date.now() - answeredAt < LATE_BODY_MS_MAX) quiet.refresh();
+      if (dropped > DRAIN_BYTES_MAX) stream.pause();
     });
     stream.resume();
   }

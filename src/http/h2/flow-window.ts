@@ -33,6 +33,11 @@ export class ReceiveWindow {
     return this.size - this.#available;
   }
 
+  /** What the peer may still send without another update. */
+  get available(): number {
+    return Math.max(0, this.#available);
+  }
+
   /** `bytes` have come; false when the window had no room for them. */
   take(bytes: number): boolean {
     this.#available -= bytes;

@@ -4,6 +4,7 @@ import type { GatewayError } from '../../base/errors.ts';
 import { giveChunk } from '../chunk-pool.ts';
 import type { Exchange, Fields, PushPromise } from '../exchange.ts';
 import type { ExchangeWire, ResponseHead } from '../exchange-wire.ts';
+import { LATE_BODY_MS_MAX } from '../late-body.ts';
 import type { RequestHead } from '../request-head.ts';
 import type { Chunk } from '../response-buffer.ts';
 import type { ServerExchange } from '../server-exchange.ts';
@@ -24,8 +25,6 @@ const HALF_CLOSED_LOCAL = 2;
 const CLOSED = 3;
 type State = typeof OPEN | typeof HALF_CLOSED_REMOTE | typeof HALF_CLOSED_LOCAL | typeof CLOSED;
 
-/** A request body left unread is dropped up to this size, so that clients that read late still get their answer. */
-const DRAIN_BYTES_MAX = 256 * 1024;
 /** Body bytes a client may send on one stream before a handler has read any. */
 export const STREAM_WINDOW_BYTES: number = 256 * 1024;
 /** A window grows up to this: 4 MiB in flight are 320 Mbit/s over 100 ms. */
@@ -66,7 +65,8 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   #paused = false;
   /** Bytes for which the windows are opened when the reader goes on. */
   #heldBytes = 0;
-  #droppedBytes = 0;
+  /** When the response was complete and the client had not ended its side, ms of Date.now. */
+  #answeredAt = 0;
 
   waitingSince = 0;
   /** The session knows it by its number. */
@@ -101,6 +101,14 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   /** True when the client may not send any more on it. */
   get remoteEnded(): boolean {
     return this.#state === HALF_CLOSED_REMOTE || this.#state === CLOSED;
+  }
+  /** True when the client has its whole answer. */
+  get localEnded(): boolean {
+    return this.#state >= HALF_CLOSED_LOCAL;
+  }
+  /** Bytes of a body that the client may have on their way. */
+  get expectedBytes(): number {
+    return this.#window?.available ?? STREAM_WINDOW_BYTES;
   }
   get pushed(): boolean {
     return this.#pushed;
@@ -243,7 +251,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
       if (this.#declaredLeft < 0) return false;
     }
     const exchange = this.#exchange;
-    if (exchange === undefined || this.#state !== OPEN) {
+    if (exchange === undefined || this.#isAnswered()) {
       this.#drop(size);
       return true;
     }
@@ -260,12 +268,13 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
 
   /** The client has ended its side. False: the body is shorter than was declared. */
   endRemote(): boolean {
-    if (this.#declaredLeft > 0) return false;
     if (this.#state === HALF_CLOSED_LOCAL) {
+      // one that has its answer may stop in the middle
       this.#close();
       this.#session.streamClosed(this);
       return true;
     }
+    if (this.#declaredLeft > 0) return false;
     this.#transition(HALF_CLOSED_REMOTE);
     this.#exchange?.endBody();
     return true;
@@ -279,7 +288,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     exchange?.wireClosed(reason);
   }
 
-  /** What waits to be sent, or the rest of a body that nobody reads, has not moved for too long. */
+  /** What waits to be sent has not moved for too long, or the rest of a body that nobody reads has stopped coming. */
   stalled(): void {
     if (this.#state === CLOSED) return;
     this.#session.resetStream(
@@ -361,32 +370,39 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     } else {
       this.#transition(HALF_CLOSED_LOCAL);
       this.#paused = false;
-      this.#watch();
+      this.#answeredAt = Date.now();
+      this.#session.stalls.stop(this);
+      this.#session.lateBodies.start(this);
       const bytes = this.#heldBytes;
       this.#heldBytes = 0;
-      if (bytes > 0) this.#drop(bytes);
+      if (bytes > 0) this.#session.releaseReceived(bytes);
     }
     exchange?.wireClosed();
   }
 
-  /** An unread request body is dropped, and refused once it is too long (RFC 9113 §8.1). */
+  /** The response is complete, if only in the queue: nobody reads the body any more. */
+  #isAnswered(): boolean {
+    return this.#lastQueued || this.#state !== OPEN;
+  }
+
+  /**
+   * The rest of a body that nobody reads. The window of the connection is opened, for the other streams; that of this one
+   * is not, so the client can only send what it had been allowed before, until it ends or goes quiet and is reset.
+   */
   #drop(bytes: number): void {
-    this.#droppedBytes += bytes;
-    this.#release(bytes);
-    if (this.#droppedBytes > DRAIN_BYTES_MAX && this.#state === HALF_CLOSED_LOCAL)
-      this.#session.resetStream(this, ERROR_CODE.noError);
-    else if (this.#state === HALF_CLOSED_LOCAL) this.#watch();
+    this.#session.releaseReceived(bytes);
+    if (this.#state === HALF_CLOSED_LOCAL && Date.now() - this.#answeredAt < LATE_BODY_MS_MAX)
+      this.#session.lateBodies.start(this);
   }
 
   /** Bytes of the body are out of our hands. */
   #release(bytes: number): void {
     this.#session.releaseReceived(bytes);
     const window = this.#window;
-    if (window === undefined || this.remoteEnded) return;
-    let increment = window.release(bytes);
+    if (window === undefined || this.#isAnswered()) return;
+    const increment = window.release(bytes);
     if (increment === 0) return;
-    if (this.#state === OPEN) increment += this.#session.growWindow(window);
-    this.#session.output.windowUpdate(this.id, increment);
+    this.#session.output.windowUpdate(this.id, increment + this.#session.growWindow(window));
   }
 
   #watch(): void {
@@ -397,7 +413,10 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     this.#transition(CLOSED);
     const session = this.#session;
     session.output.scheduler.remove(this);
-    if (this.waitingSince !== 0) session.stalls.stop(this);
+    if (this.waitingSince !== 0) {
+      session.stalls.stop(this);
+      session.lateBodies.stop(this);
+    }
     if (this.#heldBytes > 0) session.releaseReceived(this.#heldBytes);
     this.#heldBytes = 0;
     for (const chunk of this.#queue) if (typeof chunk !== 'string') giveChunk(chunk);

@@ -4,6 +4,8 @@ import type { Socket } from 'node:net';
 import type { Exchange } from '../exchange.ts';
 import type { ExchangeSettings } from '../exchange-wire.ts';
 import type { Http2Layer } from '../http2-layer.ts';
+import { LATE_BODY_QUIET_MS } from '../late-body.ts';
+import { StallWatch } from '../stall-watch.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { Session, type SessionLimits } from './session.ts';
 import type { SessionClocks } from './session-clock.ts';
@@ -19,6 +21,7 @@ export class SessionServer implements Http2Layer {
   readonly #settings: ExchangeSettings;
   readonly #handle: (exchange: Exchange) => void;
   readonly #writer = new FrameWriter();
+  readonly #lateBodies = new StallWatch(LATE_BODY_QUIET_MS);
   readonly #sessions = new Set<Session>();
   #draining = false;
 
@@ -46,7 +49,14 @@ export class SessionServer implements Http2Layer {
 
   serve(socket: Socket): void {
     const { counters } = this.#settings;
-    const session = new Session(socket, this.#writer, this.#limits, this.#settings, this.#handle);
+    const session = new Session(
+      socket,
+      this.#writer,
+      this.#limits,
+      this.#settings,
+      this.#lateBodies,
+      this.#handle,
+    );
     this.#sessions.add(session);
     counters.add('sessions', 1);
     socket.on('error', ignore);
@@ -68,6 +78,7 @@ export class SessionServer implements Http2Layer {
   }
 
   sweep(now: number): void {
+    this.#lateBodies.sweep(now);
     for (const session of this.#sessions) session.sweep(now, this.#clocks);
   }
 }

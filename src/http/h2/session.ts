@@ -44,6 +44,8 @@ const SESSION_WRITE_BYTES = 1024 * 1024;
 export const HEAD_SLACK = 2;
 /** A compressed head this much longer is still read, without keeping it, so that it can be answered. */
 const BLOCK_BYTES_SPARE = 128 * 1024;
+/** DATA that comes too late counts as no less, so that small frames are not free. */
+const LATE_FRAME_BYTES_MIN = 1024;
 /** What is believed of a round trip until one has been measured: too long a time only makes windows grow sooner. */
 const ROUND_TRIP_MS = 10;
 
@@ -62,6 +64,8 @@ export class Session implements FrameSink {
   readonly output: SessionOutput;
   readonly peer: PeerSettings = new PeerSettings();
   readonly stalls: StallWatch;
+  /** Streams that have their answer and whose client has not ended its side. */
+  readonly lateBodies: StallWatch;
   readonly #limits: SessionLimits;
   readonly #settings: ExchangeSettings;
   readonly #handle: (exchange: Exchange) => void;
@@ -79,6 +83,8 @@ export class Session implements FrameSink {
   #settingsSeen = false;
   #settingsAcknowledged = false;
   #roundTripMs = ROUND_TRIP_MS;
+  /** Bytes that may still come on streams we have reset: their client could not know. */
+  #lateBytes = 0;
 
   /** A head block that is spread over frames. */
   readonly #block: HeadBlock;
@@ -90,12 +96,14 @@ export class Session implements FrameSink {
     writer: FrameWriter,
     limits: SessionLimits,
     settings: ExchangeSettings,
+    lateBodies: StallWatch,
     handle: (exchange: Exchange) => void,
   ) {
     this.socket = socket;
     this.#limits = limits;
     this.#settings = settings;
     this.stalls = settings.stalls;
+    this.lateBodies = lateBodies;
     this.#handle = handle;
     this.#info = describeConnection(socket);
     this.#heads = new HeadReader(this.#info, socket instanceof TLSSocket ? 'https' : 'http', {
@@ -354,7 +362,16 @@ export class Session implements FrameSink {
     if ((streamId & 1) === 0) this.fail(ERROR_CODE.protocolError, `DATA on stream ${streamId}`);
     else if (stream !== undefined)
       this.#streamError(stream, ERROR_CODE.streamClosed, 'DATA follows END_STREAM');
-    else this.#takeOnClosed(streamId, FRAME_TYPE.data);
+    else if (!this.#isLate(streamId, length)) this.#takeOnClosed(streamId, FRAME_TYPE.data);
+  }
+
+  /** True for DATA that was on its way when we reset its stream: no fault of the client's. */
+  #isLate(streamId: number, length: number): boolean {
+    const cost = Math.max(length, LATE_FRAME_BYTES_MIN);
+    if (cost > this.#lateBytes || this.#streams.isIdle(streamId)) return false;
+    if (this.#streams.endingOf(streamId) !== RESET_BY_US) return false;
+    this.#lateBytes -= cost;
+    return true;
   }
 
   takeData(bytes: Buffer, start: number, end: number): void {
@@ -530,9 +547,11 @@ export class Session implements FrameSink {
         this.#countControlFrame();
         return;
       }
+      // one that has its answer costs what any request does
+      const isUntimely = !stream.pushed && !stream.localEnded;
       this.#forget(stream, RESET_BY_CLIENT);
       stream.cut();
-      if (!stream.pushed && !this.#abuse.countReset()) this.#enhanceYourCalm('too many streams were reset');
+      if (isUntimely && !this.#abuse.countReset()) this.#enhanceYourCalm('too many streams were reset');
     }
   }
 
@@ -652,6 +671,8 @@ export class Session implements FrameSink {
   resetStream(stream: H2Stream, code: H2ErrorCode): void {
     if (stream.isClosed) return;
     this.output.resetStream(stream.id, code);
+    if (!stream.remoteEnded)
+      this.#lateBytes = Math.min(CONNECTION_WINDOW_BYTES_MAX, this.#lateBytes + stream.expectedBytes);
     this.#forget(stream, stream.remoteEnded ? ENDED : RESET_BY_US);
     stream.cut();
   }
