@@ -9,6 +9,7 @@ export { LOG_LEVELS, type LogFields, type Logger, type LogLevel } from './base/l
 export { SCRIPT_MODES, type ScriptMode } from './base/script-mode.ts';
 export type { ScriptRights } from './base/script-rights.ts';
 export type { SharedSize } from './base/shared-size.ts';
+export { MAPPING_COUNTER_NAMES, type MappingCounterName } from './base/shares.ts';
 export { HTTP2_LAYERS, type Http2Layer, type ListenAddress } from './config/config.ts';
 export { DEFAULT_LIMITS, type Limits } from './config/limits.ts';
 export type {
@@ -32,4 +33,4 @@ export { type BuilderBody, ResponseBuilder } from './module/response-builder.ts'
 export { type ParamNames, type Params, type RouteHandler, Router } from './module/router.ts';
 export type { HandlerContext, WebHandler, WebService } from './module/web-handler.ts';
 export type { IncrementStart, SharedDictionary, SharedValue } from './shared/shared-dictionary.ts';
-export type { BoundAddress } from './supervisor/supervisor.ts';
+export type { BoundAddress, MappingUse } from './supervisor/supervisor.ts';

@@ -91,7 +91,7 @@ export class AppRun implements LuaRun, RunOwner {
   }
 
   get operationOwner(): OperationOwner {
-    this.#operationOwner ??= new OperationOwner();
+    this.#operationOwner ??= new OperationOwner(this.#script.share);
     return this.#operationOwner;
   }
 

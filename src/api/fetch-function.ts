@@ -1,6 +1,7 @@
 /** httpd.fetch: a request that goes out, its response as a stream, both bound to the invocation that asked for it. */
 import { GatewayError } from '../base/errors.ts';
 import type { Scope } from '../base/scope.ts';
+import type { Share } from '../base/shares.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
@@ -42,7 +43,7 @@ export function createFetch(script: LoadedScript): HostFunction {
     const closing = (): void => running.cancel();
     const running: Fetch = fetcher.start(
       request,
-      ownerOf(scope),
+      ownerOf(scope, script.share),
       (answer) => {
         result = answer;
         coroutine.wake();
@@ -136,10 +137,10 @@ export function createFetch(script: LoadedScript): HostFunction {
   }
 }
 
-function ownerOf(scope: Scope): FetchOwner {
+function ownerOf(scope: Scope, share: Share): FetchOwner {
   let owner = owners.get(scope);
   if (owner === undefined) {
-    owner = { fetches: 0 };
+    owner = { share, fetches: 0 };
     owners.set(scope, owner);
   }
   return owner;

@@ -71,7 +71,7 @@ export class Invocation implements LuaRun, RunOwner {
   }
 
   get operationOwner(): OperationOwner {
-    this.#operationOwner ??= new OperationOwner();
+    this.#operationOwner ??= new OperationOwner(this.#script.share);
     return this.#operationOwner;
   }
 

@@ -7,6 +7,7 @@ import type { LogFields, Logger, LogLevel } from '../base/logger.ts';
 import { Scope } from '../base/scope.ts';
 import type { ScriptMode } from '../base/script-mode.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
+import type { Share } from '../base/shares.ts';
 import { threadCpuMs } from '../base/thread-clock.ts';
 import type { FileSystem } from '../file/file-system.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
@@ -64,6 +65,8 @@ export interface ScriptOptions {
   readonly workerId: number;
   /** Dictionaries that all workers share. */
   readonly shared: SharedStore;
+  /** What the mapping uses of what the worker has. */
+  readonly share: Share;
   /** Defaults of handlers that do not say otherwise. */
   readonly limits: HandlerOptions;
   readonly rights: ScriptRights;
@@ -146,6 +149,8 @@ export class LoadedScript {
   readonly #whenIdle: (() => void)[] = [];
   #sweepTimer: NodeJS.Timeout | undefined;
   #overgrown = false;
+  /** What the script takes now is not held against it: the state that it is to replace may have taken all. */
+  #loading = true;
   #closed = false;
 
   /** Opens a state, installs the libraries and runs the script; throws ScriptError. */
@@ -188,14 +193,20 @@ export class LoadedScript {
     this.streams = new LuaStreams(state, this.transfer);
     const print = (line: string): void => this.log('info', line);
     const { fileSystem, processes } = options;
-    const processOwner = (): ProcessOwner => ({ scope: currentRun(this.scheduler)?.scope ?? this.#scope });
+    const operationOwner = (): OperationOwner =>
+      currentRun(this.scheduler)?.operationOwner ?? new OperationOwner(this.share, this.#loading);
+    const processOwner = (): ProcessOwner => ({
+      scope: currentRun(this.scheduler)?.scope ?? this.#scope,
+      share: this.share,
+      loading: this.#loading,
+    });
     new IoLibrary({
       scheduler: this.scheduler,
       files: this.files,
       methods: new FileMethods(this.scheduler, this.transfer, this.files),
       fileSystem,
       processes,
-      operationOwner: () => currentRun(this.scheduler)?.operationOwner ?? new OperationOwner(),
+      operationOwner,
       processOwner,
       print,
     });
@@ -204,6 +215,7 @@ export class LoadedScript {
       fileSystem,
       processes,
       files: this.files,
+      operationOwner,
       processOwner,
       variables: options.rights.variables,
     });
@@ -229,6 +241,10 @@ export class LoadedScript {
 
   get fetcher(): Fetcher {
     return this.#options.fetcher;
+  }
+
+  get share(): Share {
+    return this.#options.share;
   }
 
   get shared(): SharedStore {
@@ -415,6 +431,7 @@ export class LoadedScript {
     if (this.#options.rights.sandboxed) enterSandbox(this.state);
     this.#chunks.loadFile(this.state.mainThread, nameInside(fileSystem, script), 'bt', script);
     this.scheduler.call(0, 1, LOAD_LIMIT_MS);
+    this.#loading = false;
     this.#mode = shape.settle(this.#handlers.size > 0);
     // a script that needs that much from the start would be loaded again and again
     this.#overgrown = this.#hasOvergrown();

@@ -3,6 +3,7 @@
 import type { ProcessExit } from '../file/byte-file.ts';
 import { FileError } from '../file/file-error.ts';
 import type { FileSystem } from '../file/file-system.ts';
+import type { OperationOwner } from '../file/operation-queue.ts';
 import type { ProcessOwner, ProcessTable } from '../file/process-table.ts';
 import type { Cancellable } from '../file/task.ts';
 import type { CoroutineScheduler } from '../lua/coroutine.ts';
@@ -18,6 +19,8 @@ export interface OsLibraryOptions {
   readonly fileSystem: FileSystem;
   readonly processes: ProcessTable;
   readonly files: LuaFiles;
+  /** Who the operations started now take turns for. */
+  readonly operationOwner: () => OperationOwner;
   /** Whose a process started now is. */
   readonly processOwner: () => ProcessOwner;
   /** What `getenv` shows of the environment. */
@@ -113,7 +116,7 @@ export function installOsLibrary(options: OsLibraryOptions): void {
       return operate(
         T,
         name,
-        (done) => fileSystem.remove(name, done),
+        (done) => fileSystem.remove(name, done, options.operationOwner()),
         () => fileSystem.removeSync(name),
       );
     },
@@ -123,7 +126,7 @@ export function installOsLibrary(options: OsLibraryOptions): void {
       return operate(
         T,
         undefined,
-        (done) => fileSystem.rename(from, to, done),
+        (done) => fileSystem.rename(from, to, done, options.operationOwner()),
         () => fileSystem.renameSync(from, to),
       );
     },

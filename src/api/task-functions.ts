@@ -72,6 +72,7 @@ export class TaskFunctions implements TaskWatch {
 
   taskEnded(task: Task): void {
     this.#live.delete(task.number);
+    this.#script.share.give('tasks');
     this.#script.countCoroutine(-1);
   }
 
@@ -91,7 +92,10 @@ export class TaskFunctions implements TaskWatch {
     // what may raise comes first
     this.#handles.push(L, task.number, run.number);
     x.lua_rotate(L, 1, 1);
+    const refusal = this.#script.share.take('tasks');
+    if (refusal !== undefined) return this.#pushFailure(L, `Cannot spawn: ${refusal}`, 'limit');
     const coroutine = scheduler.prepare(task, L, x.lua_gettop(L) - 1, run);
+    if (coroutine === undefined || state.abandoned) this.#script.share.give('tasks');
     // nothing may go on in a VM that has been given up
     if (state.abandoned) throw new VmAbandoned('');
     if (coroutine === undefined) return this.#pushFailure(L, 'Cannot spawn: not enough memory', 'limit');

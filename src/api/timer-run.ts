@@ -12,7 +12,7 @@ import { TaskGroup } from './task-group.ts';
 export class TimerRun implements LuaRun, RunOwner {
   readonly number: number = nextRequestNumber();
   readonly scope: Scope = new Scope();
-  readonly operationOwner: OperationOwner = new OperationOwner();
+  readonly operationOwner: OperationOwner;
   readonly tasks: TaskGroup = new TaskGroup(() => this.tasksEnded());
   cpuUsedMs = 0;
   readonly hasNoClient = 'called in a timer, which has no client';
@@ -28,6 +28,7 @@ export class TimerRun implements LuaRun, RunOwner {
   /** `done` is called when everything of the run has ended. */
   constructor(script: LoadedScript, timerNumber: number, limits: HandlerOptions, done: () => void) {
     this.#script = script;
+    this.operationOwner = new OperationOwner(script.share);
     this.#timerNumber = timerNumber;
     this.#limits = limits;
     this.#done = done;

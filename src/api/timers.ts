@@ -97,6 +97,11 @@ export class Timers {
     this.#handles.push(L, this.#lastNumber, 0);
     x.lua_pushvalue(L, 2);
     const callback = state.keep(L);
+    const refusal = this.#script.share.take('timers', this.#status === 'loading');
+    if (refusal !== undefined) {
+      state.release(callback);
+      return this.#pushFailure(L, `Cannot start a timer: ${refusal}`, 'limit');
+    }
     const timer = new ScriptTimer(this.#lastNumber, callback, this.#script, options, this.#claims, (ended) =>
       this.#forget(ended),
     );
@@ -115,6 +120,7 @@ export class Timers {
 
   #forget(timer: ScriptTimer): void {
     this.#timers.delete(timer.number);
+    this.#script.share.give('timers');
     if (!this.#script.state.closed) this.#script.state.release(timer.callback);
     if (this.#timers.size === 0) clearTimeout(this.#graceTimer);
   }

@@ -66,6 +66,7 @@ export function buildConfig(texts: OptionTexts): Config {
       memoryBytesMax: answers.valueOrDefault(OPTIONS.memory),
       cpuLimitMs: answers.valueOrDefault(OPTIONS.cpuLimit),
       timeLimitMs: answers.valueOrDefault(OPTIONS.timeLimit),
+      mappingSharePercent: answers.valueOrDefault(OPTIONS.mappingShare),
     },
   };
 }

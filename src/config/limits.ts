@@ -29,6 +29,11 @@ export interface Limits {
   readonly cpuLimitMs: number;
   /** Time a handler may go on without writing anything; Infinity = no limit (`--time-limit 0`). */
   readonly timeLimitMs: number;
+  /**
+   * How much of what the other mappings leave free one mapping may take of a worker's files, processes, fetches, tasks and
+   * timers, in percent. A mapping that is alone may take all.
+   */
+  readonly mappingSharePercent: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -56,6 +61,8 @@ export const DEFAULT_LIMITS: Limits = {
   // an endpoint that computes for longer belongs elsewhere
   cpuLimitMs: 1000,
   timeLimitMs: 60_000,
+  // with half, something is free for the next, however many take what they can
+  mappingSharePercent: 50,
 };
 
 /** The bounds within which each limit may be set; outside them it is a slip of the keyboard. */
@@ -70,7 +77,8 @@ export const LIMIT_BOUNDS: Readonly<
     | 'framesPerSecondMax'
     | 'workersMax'
     | 'memoryBytesMin'
-    | 'memoryBytesMax',
+    | 'memoryBytesMax'
+    | 'percentMax',
     number
   >
 > = {
@@ -92,4 +100,5 @@ export const LIMIT_BOUNDS: Readonly<
   memoryBytesMin: 16 * 1024 * 1024,
   /** Addresses of wasm memory above 2 GiB are negative numbers to its C code. */
   memoryBytesMax: 2 * 1024 * 1024 * 1024 - 64 * 1024,
+  percentMax: 100,
 };

@@ -68,6 +68,7 @@ interface OptionTable {
   readonly memory: DefaultedOption<number>;
   readonly cpuLimit: DefaultedOption<number>;
   readonly timeLimit: DefaultedOption<number>;
+  readonly mappingShare: DefaultedOption<number>;
   readonly help: FlagOption;
   readonly version: FlagOption;
 }
@@ -393,6 +394,14 @@ export const OPTIONS: OptionTable = {
     default: DEFAULT_LIMITS.timeLimitMs,
     group: 'Limits',
     help: 'time a handler may go on without writing anything; 0 is no limit',
+  }),
+  mappingShare: defaulted({
+    name: 'mapping-share',
+    argument: 'PERCENT',
+    value: integer(1, LIMIT_BOUNDS.percentMax),
+    default: DEFAULT_LIMITS.mappingSharePercent,
+    group: 'Limits',
+    help: 'how much of what the others leave free one of several mappings may take of the files, processes, fetches, tasks and timers of a worker',
   }),
   help: { kind: 'flag', name: 'help', short: 'h', group: 'Help', help: 'show this text' },
   version: { kind: 'flag', name: 'version', group: 'Help', help: 'show the version' },

@@ -15,7 +15,7 @@ import {
   type ListenAddress,
   type MappingConfig,
 } from '../config/config.ts';
-import { DEFAULT_LIMITS, type Limits } from '../config/limits.ts';
+import { DEFAULT_LIMITS, LIMIT_BOUNDS, type Limits } from '../config/limits.ts';
 import { normalizePrefix } from '../config/mappings.ts';
 
 /** A path prefix and the Lua script behind it. */
@@ -132,6 +132,12 @@ function readLimits(given: Partial<Limits>): Limits {
     if (!(typeof value === 'number' && value >= 0))
       throw new GatewayError('LGW_CONFIG', `Limit ${name} is ${value} and has to be a number from 0 up`);
   }
+  const { mappingSharePercent } = { ...DEFAULT_LIMITS, ...given };
+  if (mappingSharePercent < 1 || mappingSharePercent > LIMIT_BOUNDS.percentMax)
+    throw new GatewayError(
+      'LGW_CONFIG',
+      `Limit mappingSharePercent is ${mappingSharePercent} and has to be a number from 1 to ${LIMIT_BOUNDS.percentMax}`,
+    );
   return { ...DEFAULT_LIMITS, ...given };
 }
 

@@ -11,7 +11,7 @@ import { whyNotListening } from '../native/posix.ts';
 import { takeInheritedSockets } from '../supervisor/inherited-sockets.ts';
 import { formatAddress } from '../supervisor/listener.ts';
 import { LogSink } from '../supervisor/log-sink.ts';
-import type { BoundAddress } from '../supervisor/supervisor.ts';
+import type { BoundAddress, MappingUse } from '../supervisor/supervisor.ts';
 import { type CommonOptions, completeConfig } from './gateway-options.ts';
 import { createSupervisor } from './start-gateway.ts';
 import { ThreadGateway } from './thread-gateway.ts';
@@ -55,6 +55,8 @@ export interface ServerHandle {
   reload(): Promise<void>;
   /** What each thread counts at this moment; nothing before `ready`. */
   counters(): Readonly<Record<CounterName, number>>[];
+  /** What each mapping of a script uses in each thread at this moment; nothing before `ready`. */
+  mappingCounters(): MappingUse[];
 }
 
 /** What serves: threads, or this one. */
@@ -65,6 +67,7 @@ interface Engine {
   drain(): Promise<boolean>;
   stop(): Promise<void>;
   counters(): Readonly<Record<CounterName, number>>[];
+  mappingCounters(): MappingUse[];
 }
 
 const DEFAULT_HOST = '127.0.0.1';
@@ -134,6 +137,7 @@ export class Server {
         await this.#engine?.reload();
       },
       counters: () => this.#engine?.counters() ?? [],
+      mappingCounters: () => this.#engine?.mappingCounters() ?? [],
     };
   }
 

@@ -6,7 +6,7 @@ import { withMappings } from '../config/ready-made-mappings.ts';
 import { compileLuaModule } from '../lua/wasm-module.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { LogSink } from '../supervisor/log-sink.ts';
-import { type BoundAddress, Supervisor } from '../supervisor/supervisor.ts';
+import { type BoundAddress, type MappingUse, Supervisor } from '../supervisor/supervisor.ts';
 import { completeConfig, type GatewayOptions } from './gateway-options.ts';
 
 /** A gateway that serves. */
@@ -32,6 +32,8 @@ export interface Gateway {
   shared(name: string): SharedDictionary;
   /** What each worker counts at this moment. */
   counters(): Readonly<Record<CounterName, number>>[];
+  /** What each mapping of a script uses in each worker at this moment. */
+  mappingCounters(): MappingUse[];
 }
 
 const DEFAULT_PORT = 8443;
@@ -57,6 +59,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     stop: () => supervisor.stop(),
     shared: (name) => supervisor.shared(name),
     counters: () => supervisor.counters(),
+    mappingCounters: () => supervisor.mappingCounters(),
   };
 }
 

@@ -72,6 +72,11 @@ export class ThreadGateway {
     return [this.#counters.snapshot()];
   }
 
+  /** There is no script. */
+  mappingCounters(): [] {
+    return [];
+  }
+
   async #start(): Promise<void> {
     const { logLevel, limits, noDelay, accessLog, http2 } = this.#config;
     const logger = createLogger(logLevel, LOG_SOURCE, this.#writeLine);

@@ -22,8 +22,6 @@ export interface FileSystemOptions {
   readonly root: string | undefined;
   /** Where relative names start without a root. */
   readonly workingDirectory: string;
-  /** Open files of this worker. */
-  readonly filesMax: number;
   /** Operations handed to libuv's pool at once. */
   readonly operationsMax: number;
   readonly counters: Counters;
@@ -69,8 +67,8 @@ export class FileSystem {
   }
 
   /**
-   * As fopen(3); `mode` as in C. Operations of files with the same `owner` take turns among themselves only. Throws
-   * RangeError for a mode that C does not know.
+   * As fopen(3); `mode` as in C. Operations of files with the same `owner` take turns among themselves only, and the files
+   * count for its mapping; without one they are the gateway's own. Throws RangeError for a mode that C does not know.
    */
   open(
     name: string,
@@ -82,7 +80,7 @@ export class FileSystem {
     const parsed = needMode(mode);
     return this.#run(
       action,
-      this.#reserved(action, this.#steps.open(name, parsed, action)),
+      this.#reserved(action, owner, this.#steps.open(name, parsed, action)),
       owner,
       (error, opened) => done(error, opened === undefined ? undefined : this.#fileOf(name, opened, owner)),
     );
@@ -96,6 +94,7 @@ export class FileSystem {
     const action = describeAction('open', name);
     const steps = this.#reserved(
       action,
+      owner,
       this.#steps.openBelow(directory, name.replace(/^\/+/, ''), needMode('r'), action),
     );
     return this.#run(action, steps, owner, (error, opened) =>
@@ -107,7 +106,9 @@ export class FileSystem {
   openSync(name: string, mode: string, owner: OperationOwner = new OperationOwner()): ByteFile {
     const action = describeAction('open', name);
     const opened = attempt(action, () =>
-      runSync(this.#reserved(action, this.#steps.open(name, needMode(mode), action, FIFO_TRIES_SYNC_MAX))),
+      runSync(
+        this.#reserved(action, owner, this.#steps.open(name, needMode(mode), action, FIFO_TRIES_SYNC_MAX)),
+      ),
     );
     return this.#fileOf(name, opened, owner);
   }
@@ -117,7 +118,7 @@ export class FileSystem {
     const action = 'Cannot open a temporary file';
     return this.#run(
       action,
-      this.#reserved(action, this.#steps.openTemporary(action)),
+      this.#reserved(action, owner, this.#steps.openTemporary(action)),
       owner,
       (error, opened) =>
         done(error, opened === undefined ? undefined : this.#fileOf('(temporary file)', opened, owner)),
@@ -126,7 +127,9 @@ export class FileSystem {
 
   openTemporarySync(owner: OperationOwner = new OperationOwner()): ByteFile {
     const action = 'Cannot open a temporary file';
-    const opened = attempt(action, () => runSync(this.#reserved(action, this.#steps.openTemporary(action))));
+    const opened = attempt(action, () =>
+      runSync(this.#reserved(action, owner, this.#steps.openTemporary(action))),
+    );
     return this.#fileOf('(temporary file)', opened, owner);
   }
 
@@ -137,9 +140,9 @@ export class FileSystem {
   }
 
   /** As remove(3): files and empty directories. */
-  remove(name: string, done: FileDone): Cancellable {
+  remove(name: string, done: FileDone, owner: OperationOwner = new OperationOwner()): Cancellable {
     const action = describeAction('remove', name);
-    return this.#run(action, this.#steps.remove(name, action), new OperationOwner(), done);
+    return this.#run(action, this.#steps.remove(name, action), owner, done);
   }
 
   removeSync(name: string): void {
@@ -148,9 +151,14 @@ export class FileSystem {
   }
 
   /** As rename(2). */
-  rename(from: string, to: string, done: FileDone): Cancellable {
+  rename(
+    from: string,
+    to: string,
+    done: FileDone,
+    owner: OperationOwner = new OperationOwner(),
+  ): Cancellable {
     const action = describeAction('rename', from);
-    return this.#run(action, this.#steps.rename(from, to, action), new OperationOwner(), done);
+    return this.#run(action, this.#steps.rename(from, to, action), owner, done);
   }
 
   renameSync(from: string, to: string): void {
@@ -180,12 +188,10 @@ export class FileSystem {
   // --- parts
 
   /** Counts a file while it is being opened; a failure or cancellation gives the place back. */
-  *#reserved(action: string, steps: Steps<Opened>): Steps<Opened> {
-    const { filesMax, counters } = this.#options;
-    if (this.#files >= filesMax) {
-      const text = `${this.#files} files are open and the limit is ${filesMax}`;
-      throw new FileError(action, errnoOf('EMFILE'), text);
-    }
+  *#reserved(action: string, { share, loading }: OperationOwner, steps: Steps<Opened>): Steps<Opened> {
+    const { counters } = this.#options;
+    const refusal = share?.take('files', loading);
+    if (refusal !== undefined) throw new FileError(action, errnoOf('EMFILE'), refusal);
     this.#files += 1;
     let isOpen = false;
     try {
@@ -194,7 +200,10 @@ export class FileSystem {
       counters.add('files', 1);
       return opened;
     } finally {
-      if (!isOpen) this.#files -= 1;
+      if (!isOpen) {
+        this.#files -= 1;
+        share?.give('files');
+      }
     }
   }
 
@@ -223,6 +232,7 @@ export class FileSystem {
     const onClosed = (): void => {
       this.#open.delete(file);
       this.#files -= 1;
+      owner.share?.give('files');
       counters.add('files', -1);
     };
     let file: ByteFile;

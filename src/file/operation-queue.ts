@@ -1,5 +1,6 @@
-/** Bounds the disk operations one worker has in flight, and gives every owner (an exchange, a file) its turn. */
+/** Bounds the disk operations one worker has in flight; mappings, and the owners (exchanges, files) of each, take turns. */
 import { assert } from '../base/assert.ts';
+import type { Share } from '../base/shares.ts';
 
 /** Something that keeps a thread of libuv's pool busy once started, and then calls `finished` of its queue. */
 export interface Operation {
@@ -9,12 +10,21 @@ export interface Operation {
 /** Who waits: operations of one owner start in order, owners take turns. */
 export class OperationOwner {
   readonly waiting: Operation[] = [];
+  /** The mapping that it belongs to, and that its files count for; undefined: the gateway itself. */
+  readonly share: Share | undefined;
+  /** Its mapping is being loaded. */
+  readonly loading: boolean;
+
+  constructor(share?: Share, loading = false) {
+    this.share = share;
+    this.loading = loading;
+  }
 }
 
 export class OperationQueue {
   readonly #operationsMax: number;
-  /** Owners that have operations waiting; the first is next. */
-  readonly #turns: OperationOwner[] = [];
+  /** Owners that have operations waiting, by mapping; the first mapping is next, and the first of its owners. */
+  readonly #turns = new Map<Share | undefined, OperationOwner[]>();
   #inFlight = 0;
   #pumping = false;
 
@@ -30,13 +40,16 @@ export class OperationQueue {
 
   /** Starts `operation` now when there is room, else when its owner's turn comes. */
   submit(owner: OperationOwner, operation: Operation): void {
-    if (this.#inFlight < this.#operationsMax && this.#turns.length === 0) {
+    if (this.#inFlight < this.#operationsMax && this.#turns.size === 0) {
       this.#inFlight += 1;
       operation.start();
       return;
     }
     owner.waiting.push(operation);
-    if (owner.waiting.length === 1) this.#turns.push(owner);
+    if (owner.waiting.length > 1) return;
+    const owners = this.#turns.get(owner.share);
+    if (owners === undefined) this.#turns.set(owner.share, [owner]);
+    else owners.push(owner);
   }
 
   /** Takes back an operation that has not started; false when it has. */
@@ -44,7 +57,10 @@ export class OperationQueue {
     const at = owner.waiting.indexOf(operation);
     if (at === -1) return false;
     owner.waiting.splice(at, 1);
-    if (owner.waiting.length === 0) this.#turns.splice(this.#turns.indexOf(owner), 1);
+    if (owner.waiting.length > 0) return true;
+    const owners = this.#turns.get(owner.share) ?? [];
+    owners.splice(owners.indexOf(owner), 1);
+    if (owners.length === 0) this.#turns.delete(owner.share);
     return true;
   }
 
@@ -56,13 +72,24 @@ export class OperationQueue {
     if (this.#pumping) return;
     this.#pumping = true;
     while (this.#inFlight < this.#operationsMax) {
-      const owner = this.#turns.shift();
-      if (owner === undefined) break;
-      const operation = owner.waiting.shift();
-      if (owner.waiting.length > 0) this.#turns.push(owner);
+      const operation = this.#next();
+      if (operation === undefined) break;
       this.#inFlight += 1;
-      operation?.start();
+      operation.start();
     }
     this.#pumping = false;
+  }
+
+  /** The operation whose turn it is; its owner and its mapping go behind the others. */
+  #next(): Operation | undefined {
+    for (const [share, owners] of this.#turns) {
+      const owner = owners.shift();
+      const operation = owner?.waiting.shift();
+      if (owner !== undefined && owner.waiting.length > 0) owners.push(owner);
+      this.#turns.delete(share);
+      if (owners.length > 0) this.#turns.set(share, owners);
+      return operation;
+    }
+    return undefined;
   }
 }

@@ -7,6 +7,7 @@ import type { Counters } from '../base/counters.ts';
 import type { Logger } from '../base/logger.ts';
 import type { ProcessGroups } from '../base/process-groups.ts';
 import type { Scope } from '../base/scope.ts';
+import type { Share } from '../base/shares.ts';
 import type { BlockPool } from './block-pool.ts';
 import type { ProcessExit } from './byte-file.ts';
 import { splitCommand } from './command-line.ts';
@@ -21,8 +22,6 @@ export interface ProcessTableOptions {
   readonly workingDirectory: string;
   /** Undefined: any command, through /bin/sh. Else the programs that may be started, by their name as written, without a shell. */
   readonly allowedCommands: readonly string[] | undefined;
-  /** Processes at once. */
-  readonly pipesMax: number;
   /** The whole environment of the processes. */
   readonly environment: Readonly<Record<string, string>>;
   readonly counters: Counters;
@@ -40,6 +39,10 @@ export type PipeMode = 'r' | 'w' | 'rw';
 export interface ProcessOwner {
   /** Ends the process, and those that it has started, when it closes. */
   readonly scope: Scope;
+  /** The mapping that it counts for. */
+  readonly share: Share;
+  /** Its mapping is being loaded. */
+  readonly loading: boolean;
 }
 
 export type PipeDone = (error: FileError | undefined, file: PipeFile | undefined) => void;
@@ -80,7 +83,7 @@ export class ProcessTable {
 
   /** As `openPipe`, before it returns; throws FileError. */
   openPipeSync(command: string, mode: PipeMode, owner: ProcessOwner): PipeFile {
-    return this.#pipeOf(command, mode, owner, this.#spawn(command, modeStdio(mode)));
+    return this.#pipeOf(command, mode, owner, this.#spawn(command, modeStdio(mode), owner));
   }
 
   /** As system(3). The process is ended when the call is cancelled; what it leaves running ends with its owner. */
@@ -93,7 +96,7 @@ export class ProcessTable {
         return;
       }
       running = this.#adopt(child, owner);
-      running.whenGone(this.#ended);
+      running.whenGone(() => this.#ended(owner));
       running.whenExited((exit) => {
         if (!isCancelled) done(undefined, exit);
       });
@@ -109,8 +112,8 @@ export class ProcessTable {
 
   /** As `execute`, blocking the thread; throws FileError, ETIMEDOUT after a minute, when the process is ended. */
   executeSync(command: string, owner: ProcessOwner): ProcessExit {
-    const running = this.#adopt(this.#spawn(command, ['ignore', 'pipe', 'pipe']), owner);
-    running.whenGone(this.#ended);
+    const running = this.#adopt(this.#spawn(command, ['ignore', 'pipe', 'pipe'], owner), owner);
+    running.whenGone(() => this.#ended(owner));
     const exit = running.waitSync(SYNC_WAIT_MS_MAX);
     if (exit !== undefined) return exit;
     running.kill();
@@ -135,7 +138,7 @@ export class ProcessTable {
       else if (child !== undefined) this.#pipeOf(command, 'r', owner, child).destroy();
     };
     try {
-      const child = this.#spawn(command, stdio);
+      const child = this.#spawn(command, stdio, owner);
       queueMicrotask(() => finish(undefined, child));
     } catch (thrown) {
       const error = fileErrorOf(describeAction('run', command), thrown);
@@ -149,14 +152,14 @@ export class ProcessTable {
   }
 
   /** Starts a process and counts it; throws when that fails. */
-  #spawn(command: string, stdio: StdioOptions): ChildProcess {
-    const { pipesMax, workingDirectory, environment, counters, groups } = this.#options;
+  #spawn(command: string, stdio: StdioOptions, { share, loading }: ProcessOwner): ChildProcess {
+    const { workingDirectory, environment, counters, groups } = this.#options;
     const action = describeAction('run', command);
     const [program, ...words] = this.#wordsOf(command, action);
-    if (this.#count >= pipesMax || groups.full) {
-      const text = `${this.#count} processes are running and the limit is ${pipesMax}`;
-      throw new FileError(action, errnoOf('EAGAIN'), text);
-    }
+    const refusal = groups.full
+      ? `${this.#count} processes are running and no more can be watched`
+      : share.take('processes', loading);
+    if (refusal !== undefined) throw new FileError(action, errnoOf('EAGAIN'), refusal);
     const child = spawn(program as string, words, {
       cwd: workingDirectory,
       env: { ...environment },
@@ -165,6 +168,7 @@ export class ProcessTable {
       detached: true,
     });
     if (child.pid === undefined) {
+      share.give('processes');
       // the reason comes as an event; it is nearly always this one
       child.on('error', () => {});
       throw new FileError(action, errnoOf('ENOENT'));
@@ -200,15 +204,16 @@ export class ProcessTable {
   }
 
   /** Nothing of a process is left. */
-  readonly #ended = (): void => {
+  #ended({ share }: ProcessOwner): void {
     this.#count -= 1;
+    share.give('processes');
     this.#options.counters.add('pipes', -1);
-  };
+  }
 
   #pipeOf(command: string, mode: PipeMode, owner: ProcessOwner, child: ChildProcess): PipeFile {
     const onClosed = (): void => {
       this.#pipes.delete(pipe);
-      running.whenGone(this.#ended);
+      running.whenGone(() => this.#ended(owner));
     };
     const readable = mode !== 'w' && child.stdout instanceof Socket ? child.stdout : undefined;
     const writable = mode !== 'r' && child.stdin instanceof Socket ? child.stdin : undefined;

@@ -1,23 +1,27 @@
-/** Starts the fetches of one worker, counts them, and keeps the connections they share. */
+/** Starts the fetches of one worker, counts them, and keeps the connections that those of one mapping share. */
 import type { Counters } from '../base/counters.ts';
 import { GatewayError } from '../base/errors.ts';
+import type { Share } from '../base/shares.ts';
 import { Agents } from './agents.ts';
 import { Fetch, type FetchResponse } from './fetch.ts';
 import type { FetchRequest } from './fetch-request.ts';
-import { FETCHES_MAX, FETCHES_PER_INVOCATION_MAX } from './outbound-limits.ts';
+import { FETCHES_PER_INVOCATION_MAX } from './outbound-limits.ts';
 
 /** Told what comes of a fetch. */
 export type Answered = (result: FetchResponse | GatewayError) => void;
 
 /** The fetches of one invocation. */
 export interface FetchOwner {
+  /** The mapping that they count for. */
+  readonly share: Share;
   fetches: number;
 }
 
 export class Fetcher {
-  readonly #agents = new Agents();
+  /** A mapping that has all connections to an upstream in use keeps no other from it. */
+  readonly #agents = new Map<Share, Agents>();
   readonly #counters: Counters;
-  #open = 0;
+  #stopped = false;
 
   constructor(counters: Counters) {
     this.#counters = counters;
@@ -28,12 +32,18 @@ export class Fetcher {
    * when it holds nothing any more. Throws a GatewayError when too many are under way.
    */
   start(request: FetchRequest, owner: FetchOwner, answered: Answered, released: () => void): Fetch {
-    check(owner.fetches, FETCHES_PER_INVOCATION_MAX, 'by this request');
-    check(this.#open, FETCHES_MAX, 'by this worker');
-    const fetch = new Fetch(this.#agents, request, {
+    const { share, fetches } = owner;
+    const refusal =
+      fetches < FETCHES_PER_INVOCATION_MAX
+        ? share.take('fetches')
+        : `${fetches} fetches are under way by this request and the limit is ${FETCHES_PER_INVOCATION_MAX}`;
+    if (refusal !== undefined)
+      throw new GatewayError('LGW_FETCH_LIMIT', `Cannot fetch: ${refusal}`, { luaCode: 'limit' });
+    const fetch = new Fetch(this.#agentsOf(share), request, {
       answered,
       released: () => {
         this.#count(owner, -1);
+        share.give('fetches');
         released();
       },
     });
@@ -44,21 +54,22 @@ export class Fetcher {
 
   /** Closes all connections. */
   stop(): void {
-    this.#agents.stop();
+    this.#stopped = true;
+    for (const agents of this.#agents.values()) agents.stop();
+  }
+
+  #agentsOf(share: Share): Agents {
+    let agents = this.#agents.get(share);
+    if (agents === undefined) {
+      agents = new Agents();
+      if (this.#stopped) agents.stop();
+      this.#agents.set(share, agents);
+    }
+    return agents;
   }
 
   #count(owner: FetchOwner, amount: number): void {
     owner.fetches += amount;
-    this.#open += amount;
     this.#counters.add('fetches', amount);
   }
-}
-
-function check(open: number, limit: number, whose: string): void {
-  if (open < limit) return;
-  throw new GatewayError(
-    'LGW_FETCH_LIMIT',
-    `Cannot fetch: ${open} fetches are under way ${whose} and the limit is ${limit}`,
-    { luaCode: 'limit' },
-  );
 }

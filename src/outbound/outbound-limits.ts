@@ -1,10 +1,10 @@
 /** Limits of requests that go out: how many, how large, how long; nobody outside can make us hold more. */
 
-/** Fetches under way in one worker: each may hold a connection and 128 KiB. */
+/** Fetches under way in one worker, all mappings together: each may hold a connection and 128 KiB. */
 export const FETCHES_MAX = 512;
 /** Fetches under way of one invocation: a page put together from many parts has a few dozen. */
 export const FETCHES_PER_INVOCATION_MAX = 64;
-/** Connections to one origin; further fetches wait for a free one. */
+/** Connections of one mapping to one origin; further fetches wait for a free one. */
 export const CONNECTIONS_PER_ORIGIN_MAX = 128;
 /** Origins with a connection, idle ones too. */
 export const ORIGINS_MAX = 1024;

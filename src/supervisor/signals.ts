@@ -70,6 +70,8 @@ async function reload(supervisor: Supervisor, logger: Logger): Promise<void> {
 }
 
 function logCounters({ supervisor, writeLine }: SignalOptions): void {
+  for (const use of supervisor.mappingCounters())
+    writeLine(formatLine(new Date(), 'info', 'supervisor', `mapping-counters ${JSON.stringify(use)}`));
   supervisor.counters().forEach((counters, index) => {
     const text = `counters ${JSON.stringify({ worker: index + 1, ...counters })}`;
     writeLine(formatLine(new Date(), 'info', 'supervisor', text));

@@ -5,6 +5,7 @@ import { assert } from '../base/assert.ts';
 import type { CounterName } from '../base/counters.ts';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
+import type { MappingCounterName } from '../base/shares.ts';
 import type { Config, MappingConfig } from '../config/config.ts';
 import { unavailableReason } from '../native/posix.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
@@ -57,6 +58,14 @@ export interface BoundAddress {
   /** `::` and `0.0.0.0` stand for all addresses. */
   readonly address: string;
   readonly port: number;
+}
+
+/** What one mapping uses in one worker. */
+export interface MappingUse extends Readonly<Record<MappingCounterName, number>> {
+  /** 1 and up. */
+  readonly worker: number;
+  /** Its prefix. */
+  readonly mapping: string;
 }
 
 /** What a reload found out about certificate and key. */
@@ -205,6 +214,19 @@ export class Supervisor {
   /** What each worker counts at this moment, worker 1 first. */
   counters(): Record<CounterName, number>[] {
     return this.#workers.map((worker) => worker.counters.snapshot());
+  }
+
+  /** What each mapping of a script uses in each worker at this moment, worker 1 first. */
+  mappingCounters(): MappingUse[] {
+    const uses: MappingUse[] = [];
+    for (const { workerId, mappingCounters } of this.#workers) {
+      for (const [i, { prefix, kind }] of this.#config.mappings.entries()) {
+        const row = mappingCounters[i];
+        if (row !== undefined && kind !== 'module')
+          uses.push({ worker: workerId, mapping: prefix, ...row.snapshot() });
+      }
+    }
+    return uses;
   }
 
   /** A dictionary that the workers share, by its name; from the end of `start` on. Throws as SharedStore does. */

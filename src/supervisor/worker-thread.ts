@@ -2,10 +2,11 @@
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
-import { COUNTER_NAMES, Counters } from '../base/counters.ts';
+import { CounterRow, Counters, rowsOf } from '../base/counters.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { ScriptMode } from '../base/script-mode.ts';
+import { MAPPING_COUNTER_NAMES, type MappingCounterName } from '../base/shares.ts';
 import type { FromWorker, ToWorker, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { closeSource } from './listener.ts';
 import type { OnceRegistry } from './once-registry.ts';
@@ -60,6 +61,7 @@ export interface WorkerThreadOptions {
 export interface OwnStart {
   readonly workerId: number;
   readonly counters: SharedArrayBuffer;
+  readonly mappingCounters: SharedArrayBuffer;
   readonly descriptorsAdopted: SharedArrayBuffer;
 }
 
@@ -74,6 +76,9 @@ interface Waiter<Value> {
 export class WorkerThread {
   readonly workerId: number;
   readonly counters: Counters = new Counters();
+  /** In the order of the mappings. */
+  readonly mappingCounters: readonly CounterRow<MappingCounterName>[];
+  readonly #mappingMemory: SharedArrayBuffer;
   readonly #options: WorkerThreadOptions;
   #state: State = 'stopped';
   #thread: Worker | undefined;
@@ -94,6 +99,13 @@ export class WorkerThread {
   constructor(options: WorkerThreadOptions) {
     this.#options = options;
     this.workerId = options.workerId;
+    const count = options.currentSetup().mappings.length;
+    const memory = rowsOf(MAPPING_COUNTER_NAMES, count);
+    this.#mappingMemory = memory;
+    this.mappingCounters = Array.from(
+      { length: count },
+      (_, row) => new CounterRow(MAPPING_COUNTER_NAMES, memory, row),
+    );
   }
 
   /** What the scripts were when the thread began to serve, in the order of the setup; undefined for modules. */
@@ -179,6 +191,7 @@ export class WorkerThread {
       start = this.#options.makeStart({
         workerId: this.workerId,
         counters: this.counters.memory,
+        mappingCounters: this.#mappingMemory,
         descriptorsAdopted: adopted,
       });
     } catch (error) {
@@ -319,10 +332,9 @@ export class WorkerThread {
     this.#timer = setTimeout(() => this.#run(), delay);
   }
 
-  /** Totals go on over a crash; what the dead thread held is gone. */
+  /** What the dead thread held is gone. */
   #resetGauges(): void {
-    for (const name of COUNTER_NAMES)
-      if (!name.endsWith('Total')) this.counters.add(name, -this.counters.get(name));
+    for (const row of [this.counters, ...this.mappingCounters]) row.resetGauges();
   }
 
   #timeoutError(code: 'LGW_WORKER' | 'LGW_RELOAD', action: string, limitMs: number): GatewayError {

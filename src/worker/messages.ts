@@ -62,6 +62,8 @@ export interface WorkerStart {
   readonly accessLog: boolean;
   /** Memory of the worker's Counters. */
   readonly counters: SharedArrayBuffer;
+  /** And of those of its mappings, a row for each, in the order of the setup. */
+  readonly mappingCounters: SharedArrayBuffer;
   /**
    * One Int32, 0 until the worker has put its descriptors into its own servers: while it is 0 the supervisor closes
    * them when the thread ends, from then on the thread's loop does.

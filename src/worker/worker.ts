@@ -1,10 +1,11 @@
 /** Puts one worker together: files, scripts, router and front end; serves, reloads in two phases, drains. */
 import { LuaMapping, loadLuaMapping } from '../api/lua-mapping.ts';
 import { assert } from '../base/assert.ts';
-import { Counters } from '../base/counters.ts';
+import { CounterRow, Counters } from '../base/counters.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
 import { ProcessGroups } from '../base/process-groups.ts';
 import type { ScriptMode } from '../base/script-mode.ts';
+import { MAPPING_COUNTER_NAMES, type Resource, type Share, Shares } from '../base/shares.ts';
 import type { MappingConfig } from '../config/config.ts';
 import { FileSystem } from '../file/file-system.ts';
 import { ProcessTable } from '../file/process-table.ts';
@@ -14,6 +15,7 @@ import type { Mapping } from '../http/handler.ts';
 import { Router } from '../http/router.ts';
 import { duplicateDescriptor, isAvailable } from '../native/posix.ts';
 import { Fetcher } from '../outbound/fetcher.ts';
+import { FETCHES_MAX } from '../outbound/outbound-limits.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { SharedStore } from '../shared/shared-store.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
@@ -21,10 +23,20 @@ import { createAccessLog } from './access-log.ts';
 import type { FromWorker, ListenSource, WorkerSetup, WorkerStart } from './messages.ts';
 import { OnceClient } from './once-client.ts';
 
-/** Open files of one worker: half of the 1024 descriptors that a process has by default on many systems. */
-const FILES_MAX = 512;
-/** Processes of one worker at once: a hundred slow commands, and some; each has up to three pipes. */
-const PIPES_MAX = 128;
+/** What one worker has at once, for all mappings together. */
+const WORKER_LIMITS: Readonly<Record<Resource, number>> = {
+  // half of the 1024 descriptors that a process has by default on many systems
+  files: 512,
+  // a hundred slow commands, and some; each has up to three pipes
+  processes: 128,
+  fetches: FETCHES_MAX,
+  // a hundred requests that have as many as one may; about a kilobyte each
+  tasks: 25_600,
+  // ten scripts that have as many as one may
+  timers: 10_000,
+};
+/** A mapping that comes to its share over and over is told of in the log once in so many milliseconds. */
+const SHARE_NOTICE_MS = 60_000;
 /** Twice libuv's threads, so that one is never idle while an answer is on its way. */
 const OPERATIONS_MAX = 8;
 
@@ -53,6 +65,7 @@ export class GatewayWorker {
   readonly #processes: ProcessTable;
   readonly #fetcher: Fetcher;
   readonly #shared: SharedStore;
+  readonly #shares: Shares;
   readonly #router = new Router();
   readonly #dispatcher: Dispatcher;
   readonly #frontEnds: FrontEnd[] = [];
@@ -74,7 +87,6 @@ export class GatewayWorker {
     this.#fileSystem = new FileSystem({
       root: start.root,
       workingDirectory: process.cwd(),
-      filesMax: FILES_MAX,
       operationsMax: OPERATIONS_MAX,
       counters: this.#counters,
       duplicate: (descriptor) => (isAvailable() ? duplicateDescriptor(descriptor) : undefined),
@@ -84,7 +96,6 @@ export class GatewayWorker {
       workingDirectory: this.#fileSystem.workingDirectory,
       // under a root a shell would be the way out of it
       allowedCommands: start.root === undefined ? undefined : start.rights.commands,
-      pipesMax: PIPES_MAX,
       environment: processEnvironment(),
       counters: this.#counters,
       groups: new ProcessGroups(start.processGroups),
@@ -92,6 +103,15 @@ export class GatewayWorker {
       logger,
     });
     this.#fetcher = new Fetcher(this.#counters);
+    this.#shares = new Shares({
+      limits: WORKER_LIMITS,
+      percent: start.limits.mappingSharePercent,
+      onRefused: this.#noteRefusal(),
+    });
+    for (const [row, { prefix, kind }] of start.setup.mappings.entries()) {
+      if (kind === 'module') continue;
+      this.#shares.of(prefix, new CounterRow(MAPPING_COUNTER_NAMES, start.mappingCounters, row));
+    }
     this.#shared = new SharedStore(start.shared);
     this.#dispatcher = new Dispatcher(this.#router, logger);
   }
@@ -201,10 +221,29 @@ export class GatewayWorker {
       workerCount,
       onceClaims: this.#once.claimsOf(prefix, generation),
       shared: this.#shared,
+      share: this.#shares.of(prefix),
       limits,
       rights: { ...rights, luaPath: toBytes(rights.luaPath) },
       memoryBytesMax: limits.memoryBytesMax,
     });
+  }
+
+  /** Tells the log, now and then, which mapping has come to its share of what. */
+  #noteRefusal(): (share: Share, resource: Resource, limit: number) => void {
+    const toldAt = new Map<string, number>();
+    return (share, resource, limit) => {
+      const key = `${resource} ${share.name}`;
+      const now = performance.now();
+      if (now - (toldAt.get(key) ?? Number.NEGATIVE_INFINITY) < SHARE_NOTICE_MS) return;
+      toldAt.set(key, now);
+      this.#logger.warn(`Limit of ${resource} reached`, {
+        mapping: share.name,
+        used: share.used(resource),
+        limit,
+        usedByAll: this.#shares.total(resource),
+        limitOfAll: WORKER_LIMITS[resource],
+      });
+    };
   }
 
   /** What modules need of the web's classes is loaded with the first of them: it takes as long as a script. */

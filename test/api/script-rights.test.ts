@@ -220,6 +220,7 @@ test('10,000 damaged chunks crash no thread: a state may be given up and is buil
     mode: undefined,
     onceClaims: claimsOf(new OnceRegistry(), 1),
     shared: harness.shared,
+    share: harness.share,
     limits: { cpuLimitMs: 50, timeLimitMs: 500 },
     rights: { ...DEFAULT_SCRIPT_RIGHTS, allowsBytecode: true },
     memoryBytesMax: DEFAULT_LIMITS.memoryBytesMax,

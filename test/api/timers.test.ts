@@ -298,6 +298,7 @@ async function withMapping(
     workerId: 1,
     workerCount: 1,
     shared: harness.shared,
+    share: harness.share,
     mode: undefined,
     onceClaims: claimsOf(new OnceRegistry(), 1),
     limits: { cpuLimitMs: 100, timeLimitMs: Number.POSITIVE_INFINITY },

@@ -134,6 +134,8 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
   ['--max-head 1m', { limits: { ...DEFAULT_LIMITS, headBytesMax: 1_048_576 } }],
   ['--max-body 2G', { limits: { ...DEFAULT_LIMITS, bodyBytesMax: 2 ** 31 } }],
   ['--max-body 0', { limits: { ...DEFAULT_LIMITS, bodyBytesMax: Number.POSITIVE_INFINITY } }],
+  ['--mapping-share 1', { limits: { ...DEFAULT_LIMITS, mappingSharePercent: 1 } }],
+  ['--mapping-share 100', { limits: { ...DEFAULT_LIMITS, mappingSharePercent: 100 } }],
   ['--max-streams 1', { limits: { ...DEFAULT_LIMITS, streamsMax: 1 } }],
   ['--max-connections 1000000', { limits: { ...DEFAULT_LIMITS, connectionsMax: 1_000_000 } }],
 ];
@@ -228,6 +230,8 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ['--max-head 64Q', /--max-head wants .* not "64Q"$/],
   ['--max-body 1.5G', /--max-body wants .* not "1.5G"$/],
   ['--max-body 9000000T', /--max-body wants .* not "9000000T"$/],
+  ['--mapping-share 0', 'Option --mapping-share wants a whole number from 1 to 100, not "0"'],
+  ['--mapping-share 101', 'Option --mapping-share wants a whole number from 1 to 100, not "101"'],
   ['--max-streams 0', /--max-streams wants .* not "0"$/],
   ['--max-streams 10001', /--max-streams wants .* not "10001"$/],
   ['--max-connections 0', /--max-connections wants .* not "0"$/],
@@ -304,6 +308,7 @@ describe('the option table', () => {
       http: ['--http', '1'],
       http2: ['--http2', DEFAULT_HTTP2_LAYER === 'node' ? 'own' : 'node'],
       memory: ['--memory', '64M'],
+      'mapping-share': ['--mapping-share', '40'],
       'allow-run': ['-r', '.', '--allow-run', 'cat'],
       mode: ['-l', '/', 'a.lua', '--mode', '/=luvit'],
     };

@@ -185,6 +185,7 @@ test('A1: wrong options reject the start with a typed error', async () => {
     [createServer({ address: LOCAL, http2: 'other' as 'own' }, ANSWERS).start(), 'LGW_CONFIG'],
     [createServer({ address: LOCAL, limits: { bodyBytesMax: -1 } }, ANSWERS).start(), 'LGW_CONFIG'],
     [createServer({ address: LOCAL, limits: { timeLimitMs: Number.NaN } }, ANSWERS).start(), 'LGW_CONFIG'],
+    [createServer({ address: LOCAL, limits: { mappingSharePercent: 101 } }, ANSWERS).start(), 'LGW_CONFIG'],
     [createServer({ address: LOCAL, limits: { other: 1 } as object }, ANSWERS).start(), 'LGW_CONFIG'],
     [
       createServer({

@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { test } from 'node:test';
 import type { FileError } from '../../src/file/file-error.ts';
+import { OperationOwner } from '../../src/file/operation-queue.ts';
 import {
   bytes,
   close,
@@ -216,7 +217,10 @@ test(
         errno: 24,
         luaCode: 'limit',
       });
-      assert.throws(() => fixture.files.openSync('3', 'w'), { errno: 24 });
+      const owner = new OperationOwner(fixture.share);
+      assert.throws(() => fixture.files.openSync('3', 'w', owner), { errno: 24 });
+      // the gateway's own, as for a script that is loaded
+      fixture.files.openSync('3', 'w').closeSync();
       await close(first);
       await fixture.open('3', 'w');
     },

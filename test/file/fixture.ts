@@ -7,9 +7,11 @@ import type { ByteSource } from '../../src/base/byte-stream.ts';
 import { Counters } from '../../src/base/counters.ts';
 import { ProcessGroups } from '../../src/base/process-groups.ts';
 import { Scope } from '../../src/base/scope.ts';
+import { type Share, Shares } from '../../src/base/shares.ts';
 import type { ByteFile, ProcessExit, Whence } from '../../src/file/byte-file.ts';
 import type { FileError } from '../../src/file/file-error.ts';
 import { FileSystem, type FileSystemOptions } from '../../src/file/file-system.ts';
+import { OperationOwner } from '../../src/file/operation-queue.ts';
 import type { PipeFile } from '../../src/file/pipe-file.ts';
 import {
   type PipeMode,
@@ -21,22 +23,31 @@ import { duplicateDescriptor } from '../../src/native/posix.ts';
 
 const { PATH = '' } = process.env;
 
+export type FixtureOptions = Partial<FileSystemOptions & ProcessTableOptions> & {
+  readonly filesMax?: number;
+  readonly processesMax?: number;
+};
+
 /** To be ended at the end of a test. */
 export class Fixture {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'lgateway-file-'));
   readonly counters: Counters = new Counters();
   readonly files: FileSystem;
   readonly processes: ProcessTable;
-  /** Has all processes of the test. */
-  readonly owner: ProcessOwner = { scope: new Scope() };
+  /** Has all files and processes of the test. */
+  readonly share: Share;
+  readonly owner: ProcessOwner;
 
-  constructor(options: Partial<FileSystemOptions & ProcessTableOptions> = {}) {
+  constructor(options: FixtureOptions = {}) {
     const { folder, counters } = this;
+    const { filesMax: files = 1000, processesMax: processes = 64 } = options;
+    const limits = { files, processes, fetches: 0, tasks: 0, timers: 0 };
+    this.share = new Shares({ limits, percent: 50 }).of('/');
+    this.owner = { scope: new Scope(), share: this.share, loading: false };
     const shared = { workingDirectory: folder, counters, logger: undefined };
     this.files = new FileSystem({
       ...shared,
       root: undefined,
-      filesMax: 1000,
       operationsMax: 16,
       duplicate: duplicateDescriptor,
       ...options,
@@ -44,7 +55,6 @@ export class Fixture {
     this.processes = new ProcessTable({
       ...shared,
       allowedCommands: undefined,
-      pipesMax: 64,
       environment: { PATH },
       groups: new ProcessGroups(),
       blocks: this.files.blocks,
@@ -58,7 +68,12 @@ export class Fixture {
 
   open(name: string, mode: string): Promise<ByteFile> {
     return new Promise((resolve, reject) => {
-      this.files.open(name, mode, (error, file) => (file === undefined ? reject(error) : resolve(file)));
+      this.files.open(
+        name,
+        mode,
+        (error, file) => (file === undefined ? reject(error) : resolve(file)),
+        new OperationOwner(this.share),
+      );
     });
   }
 
@@ -84,7 +99,7 @@ export class Fixture {
 /** Runs a test with a fixture that is ended afterwards. */
 export function withFixture(
   test: (fixture: Fixture) => Promise<void>,
-  options: Partial<FileSystemOptions & ProcessTableOptions> = {},
+  options: FixtureOptions = {},
 ): () => Promise<void> {
   return async () => {
     const fixture = new Fixture(options);

@@ -1,6 +1,7 @@
 /** OperationQueue: the bound, and whose turn it is. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { type Share, Shares } from '../../src/base/shares.ts';
 import { OperationOwner, OperationQueue } from '../../src/file/operation-queue.ts';
 
 test('OperationQueue starts no more operations than its limit', () => {
@@ -25,6 +26,24 @@ test('OperationQueue gives owners their turns, however much one of them asks for
   submit(c, 'c0');
   for (let i = 0; i < 7; i++) queue.finished();
   assert.deepEqual(order, ['a0', 'a1', 'b0', 'c0', 'a2', 'b1', 'a3']);
+  assert.equal(queue.inFlight, 0);
+});
+
+test('OperationQueue gives mappings their turns, however many owners one of them has', () => {
+  const queue = new OperationQueue(1);
+  const shares = new Shares({
+    limits: { files: 1, processes: 1, fetches: 1, tasks: 1, timers: 1 },
+    percent: 50,
+  });
+  const order: string[] = [];
+  const submit = (share: Share, name: string): void =>
+    queue.submit(new OperationOwner(share), { start: () => order.push(name) });
+  const [hog, honest] = [shares.of('/hog'), shares.of('/honest')];
+  for (let i = 0; i < 5; i++) submit(hog, `hog ${i}`);
+  submit(honest, 'honest 0');
+  submit(honest, 'honest 1');
+  for (let i = 0; i < 7; i++) queue.finished();
+  assert.deepEqual(order, ['hog 0', 'hog 1', 'honest 0', 'hog 2', 'honest 1', 'hog 3', 'hog 4']);
   assert.equal(queue.inFlight, 0);
 });
 

@@ -176,7 +176,7 @@ test(
       assert.deepEqual(await execute(fixture, 'exit 5'), [undefined, { kind: 'exit', code: 5 }]);
       fixture.processes.stop();
     },
-    { pipesMax: 2 },
+    { processesMax: 2 },
   ),
 );
 
@@ -188,7 +188,9 @@ test(
       const background = 'sleep 777 > /dev/null 2>&1 &';
       const run = (command: string): Promise<[FileError | undefined, ProcessExit | undefined]> =>
         new Promise((resolve) =>
-          fixture.processes.execute(command, { scope }, (error, exit) => resolve([error, exit])),
+          fixture.processes.execute(command, { ...fixture.owner, scope }, (error, exit) =>
+            resolve([error, exit]),
+          ),
         );
       for (let i = 0; i < 2; i++)
         assert.deepEqual(await run(background), [undefined, { kind: 'exit', code: 0 }]);
@@ -197,7 +199,7 @@ test(
       await until(() => fixture.processes.running === 0);
       assert.deepEqual(await execute(fixture, 'exit 5'), [undefined, { kind: 'exit', code: 5 }]);
     },
-    { pipesMax: 2 },
+    { processesMax: 2 },
   ),
 );
 
@@ -217,7 +219,7 @@ test(
       assert.ok(performance.now() - started < 2000);
       for (const pipe of pipes) pipe.destroy();
     },
-    { pipesMax: 100 },
+    { processesMax: 100 },
   ),
 );
 

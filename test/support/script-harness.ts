@@ -10,6 +10,7 @@ import type { LogFields, Logger } from '../../src/base/logger.ts';
 import { ProcessGroups } from '../../src/base/process-groups.ts';
 import type { ScriptMode } from '../../src/base/script-mode.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../../src/base/script-rights.ts';
+import { type Share, Shares } from '../../src/base/shares.ts';
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { FileSystem } from '../../src/file/file-system.ts';
 import { ProcessTable } from '../../src/file/process-table.ts';
@@ -64,6 +65,7 @@ export class ScriptHarness {
   readonly log: string[] = [];
   readonly dispatcher: Dispatcher;
   readonly fileSystem: FileSystem;
+  readonly share: Share;
   readonly processes: ProcessTable;
   readonly fetcher: Fetcher = new Fetcher(this.counters);
   readonly shared: SharedStore = new SharedStore({ memory: createSharedMemory([]), owner: 1 });
@@ -105,11 +107,18 @@ export class ScriptHarness {
     this.folder = mkdtempSync(join(tmpdir(), 'lgw-script-'));
     for (const [name, text] of Object.entries(options.files ?? {})) this.writeFile(name, text);
     const { counters } = this;
+    const limits = {
+      files: options.filesMax ?? 1000,
+      processes: 64,
+      fetches: 512,
+      tasks: 10_000,
+      timers: 10_000,
+    };
+    this.share = new Shares({ limits, percent: 50 }).of(this.prefix);
     this.logger = this.#createLogger();
     this.fileSystem = new FileSystem({
       root: options.rooted === true ? this.folder : undefined,
       workingDirectory: this.folder,
-      filesMax: options.filesMax ?? 1000,
       operationsMax: 16,
       duplicate: duplicateDescriptor,
       counters,
@@ -118,7 +127,6 @@ export class ScriptHarness {
     this.processes = new ProcessTable({
       workingDirectory: this.folder,
       allowedCommands: options.rooted === true ? (options.rights?.commands ?? []) : undefined,
-      pipesMax: 64,
       environment: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
       counters,
       groups: new ProcessGroups(),
@@ -236,6 +244,7 @@ export class ScriptHarness {
         mode: options.mode,
         onceClaims: claimsOf(options.once ?? new OnceRegistry(), workerId),
         shared: this.shared,
+        share: this.share,
         // a busy machine must not end what a test runs
         limits: {
           cpuLimitMs: Number.POSITIVE_INFINITY,

@@ -1,0 +1,139 @@
+/**
+ * What the mappings of one worker use of what it has a bounded number of, and how much of that one of them may take, so that
+ * none takes all.
+ */
+import { CounterRow } from './counters.ts';
+
+export const RESOURCES = ['files', 'processes', 'fetches', 'tasks', 'timers'] as const;
+export type Resource = (typeof RESOURCES)[number];
+
+/** Names of the counters of one mapping in one worker. Gauges go up and down, totals only up. */
+export const MAPPING_COUNTER_NAMES = [
+  // gauges: those of RESOURCES
+  'files',
+  'processes',
+  'fetches',
+  'tasks',
+  'timers',
+  // totals
+  'limitsReachedTotal',
+  'logLinesTotal',
+  'logBytesTotal',
+  'logLinesDroppedTotal',
+] as const;
+export type MappingCounterName = (typeof MAPPING_COUNTER_NAMES)[number];
+
+/** What a message says of each. */
+const IN_USE: Readonly<Record<Resource, string>> = {
+  files: 'files are open',
+  processes: 'processes are running',
+  fetches: 'fetches are under way',
+  tasks: 'tasks run',
+  timers: 'timers wait or run',
+};
+/**
+ * A script that is being loaded may take so many (of each) beyond all limits: a reload must not depend on what the state
+ * that it replaces still holds.
+ */
+const LOAD_RESERVE = 64;
+
+export interface SharesOptions {
+  /** What the worker has of each. */
+  readonly limits: Readonly<Record<Resource, number>>;
+  /** How much of what the others leave one mapping may take, where there are others (1 to 100). */
+  readonly percent: number;
+  /** Hears of each refusal. */
+  readonly onRefused?: (share: Share, resource: Resource, limit: number) => void;
+}
+
+/** All mappings of a worker. */
+export class Shares {
+  readonly #options: SharesOptions;
+  readonly #shares = new Map<string, Share>();
+  readonly #totals = new Map<Resource, number>();
+
+  constructor(options: SharesOptions) {
+    this.#options = options;
+  }
+
+  /** That of a mapping, which all its states have in common: what an old one still holds counts. */
+  of(name: string, counters: CounterRow<MappingCounterName> = new CounterRow(MAPPING_COUNTER_NAMES)): Share {
+    let share = this.#shares.get(name);
+    if (share === undefined) {
+      share = new Share(name, counters, this);
+      this.#shares.set(name, share);
+    }
+    return share;
+  }
+
+  /**
+   * How many one mapping may have now. A mapping that is alone may have all. Of several, each may take its part of what
+   * the others leave free, so that something is free whatever they do; and always an equal part of a half.
+   */
+  limitOf(share: Share, resource: Resource): number {
+    const all = this.#options.limits[resource];
+    const mappings = this.#shares.size;
+    if (mappings <= 1) return all;
+    const left = all - (this.total(resource) - share.used(resource));
+    return Math.max(Math.floor((left * this.#options.percent) / 100), Math.floor(all / (2 * mappings)), 1);
+  }
+
+  /** What all have taken. */
+  total(resource: Resource): number {
+    return this.#totals.get(resource) ?? 0;
+  }
+
+  /** For Share. */
+  count(resource: Resource, change: 1 | -1): void {
+    this.#totals.set(resource, this.total(resource) + change);
+  }
+
+  /** For Share: the end of a sentence that says why there is no more. */
+  refusal(share: Share, resource: Resource, limit: number): string {
+    this.#options.onRefused?.(share, resource, limit);
+    const all = this.#options.limits[resource];
+    const used = share.used(resource);
+    if (limit === all) return `${used} ${IN_USE[resource]} and the limit is ${all}`;
+    return `${used} ${IN_USE[resource]} for "${share.name}" and its share is ${limit} of ${all}`;
+  }
+
+  /** For Share. */
+  limitAtLoad(resource: Resource): number {
+    return this.#options.limits[resource] + LOAD_RESERVE;
+  }
+}
+
+/** What one mapping uses. */
+export class Share {
+  readonly name: string;
+  readonly counters: CounterRow<MappingCounterName>;
+  readonly #shares: Shares;
+
+  constructor(name: string, counters: CounterRow<MappingCounterName>, shares: Shares) {
+    this.name = name;
+    this.counters = counters;
+    this.#shares = shares;
+  }
+
+  used(resource: Resource): number {
+    return this.counters.get(resource);
+  }
+
+  /** Takes one, or says why not: `64 files are open and the limit is 64`. `loading`: for a script that is being loaded. */
+  take(resource: Resource, loading = false): string | undefined {
+    const limit = loading ? this.#shares.limitAtLoad(resource) : this.#shares.limitOf(this, resource);
+    if (this.used(resource) >= limit) {
+      this.counters.add('limitsReachedTotal', 1);
+      return this.#shares.refusal(this, resource, limit);
+    }
+    this.counters.add(resource, 1);
+    this.#shares.count(resource, 1);
+    return undefined;
+  }
+
+  /** Gives one back. */
+  give(resource: Resource): void {
+    this.counters.add(resource, -1);
+    this.#shares.count(resource, -1);
+  }
+}
