@@ -34,10 +34,7 @@ export function installBasicLibrary(
 
   const functions = state.addFunctions({
     print: (T) => {
-      const count = x.lua_gettop(T);
-      const parts: string[] = [];
-      for (let i = 1; i <= count; i++) parts.push(state.toDisplayString(T, i));
-      print(parts.join('\t').slice(0, PRINT_BYTES_MAX));
+      print(state.toDisplayStrings(T, 1, '\t', PRINT_BYTES_MAX));
       return 0;
     },
     /** Text only, unless bytecode is allowed: what no compiler has made can crash the VM. */
@@ -50,7 +47,7 @@ export function installBasicLibrary(
       state.pop(T);
       const count = nativeLoad(T);
       // the message tells the mode that was asked for
-      if (count === 2 && state.toString(T, -1) === TEXT_REFUSED) {
+      if (count === 2 && state.toString(T, -1, TEXT_REFUSED.length + 1) === TEXT_REFUSED) {
         x.lua_pushnil(T);
         state.pushString(
           T,

@@ -8,6 +8,7 @@ import { LuaError } from '../lua/lua-error.ts';
 import { type CString, LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 import type { StateRoom } from '../lua/state-room.ts';
+import { takeTurn } from '../lua/turns.ts';
 
 /** Whatever is there. */
 export interface WantedChunk {
@@ -48,6 +49,8 @@ export function wantAll(): WantedWhole {
  * stays where it is, in the script's memory, and is not copied to ours.
  */
 const PIECE_BYTES = 16 * 1024;
+/** To hand over such a piece (10 µs). */
+const UNITS_PER_PIECE = 2000;
 /** Up to this size a piece goes over as a byte string where the sink takes one, which costs less than a view and its copy. */
 const TEXT_BYTES_MAX = 1024;
 /**
@@ -226,20 +229,43 @@ export class ByteTransfer {
     const { exports: x, memory } = this.#state;
     const at = x.lua_tolstring(L, n, memory.sizeOut);
     const size = memory.lastSize;
+    const pieceBytesMax = sink.pieceBytesMax ?? PIECE_BYTES;
     let written = from;
-    let room = true;
+    let room = sink.isFull !== true;
+    if (!room && !this.#scheduler.canWait(L)) return done(L, written, room);
     while (written < size) {
       if (sink.error !== undefined) return done(L, written, room);
-      const piece = Math.min(PIECE_BYTES, size - written);
+      const piece = Math.min(pieceBytesMax, size - written);
+      if (written > from && piece === pieceBytesMax) {
+        const { guard } = this.#scheduler;
+        guard.pay(UNITS_PER_PIECE);
+        if (guard.armed === 'limit') return done(L, written, room);
+        if (guard.armed === 'slice' && this.#scheduler.canWait(L))
+          return this.#waitForTurn(L, sink, n, done, written);
+      }
       const place = (at + written) as CString;
       room =
         piece <= TEXT_BYTES_MAX && sink.writeText !== undefined
           ? sink.writeText(memory.readText(place, piece))
           : sink.write(memory.view(place, piece));
       written += piece;
-      if (!room && this.#scheduler.canWait(L)) return this.#waitForRoom(L, sink, n, done, written);
+      if (room) continue;
+      if (this.#scheduler.canWait(L)) return this.#waitForRoom(L, sink, n, done, written);
+      if (sink.isFull === true) break;
     }
     return done(L, written, room);
+  }
+
+  /** A sink that always has room: others get their turns between its pieces. */
+  #waitForTurn(
+    L: LuaThread,
+    sink: ByteSink,
+    n: number,
+    done: (L: LuaThread, written: number, room: boolean) => number,
+    written: number,
+  ): number {
+    const coroutine = this.#scheduler.running;
+    return coroutine.wait(L, (T) => this.write(T, sink, n, done, written), takeTurn(coroutine.wake));
   }
 
   #waitForRoom(

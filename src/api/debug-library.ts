@@ -9,6 +9,9 @@ import type { State } from '../lua/state.ts';
 /** `debug.debug` would wait for a terminal, `setcstacklimit` does nothing any more. */
 const REMOVED = ['debug', 'gethook', 'getregistry', 'setcstacklimit', 'sethook'] as const;
 
+/** Of a name, what tells those that the VM gives (bytes). */
+const NAME_BYTES_MAX = 32;
+
 export function installDebugLibrary(state: State): void {
   const { exports: x, memory, mainThread: L } = state;
 
@@ -48,7 +51,8 @@ export function installDebugLibrary(state: State): void {
   function localName(T: LuaThread): string | undefined {
     const top = x.lua_gettop(T);
     const count = getlocal(T);
-    const found = x.lua_type(T, -count) === LUA_TYPE.string ? state.toString(T, -count) : undefined;
+    const found =
+      x.lua_type(T, -count) === LUA_TYPE.string ? state.toString(T, -count, NAME_BYTES_MAX) : undefined;
     x.lua_settop(T, top);
     return found;
   }
@@ -60,7 +64,7 @@ export function installDebugLibrary(state: State): void {
         return 1;
       }
       const count = getlocal(T);
-      if (count === 1 || state.toString(T, -2) !== '(C temporary)') return count;
+      if (count === 1 || state.toString(T, -2, NAME_BYTES_MAX) !== '(C temporary)') return count;
       x.lua_pushnil(T);
       return 1;
     },

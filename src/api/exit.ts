@@ -76,7 +76,7 @@ export function createExit(script: LoadedScript): HostFunction {
   /** Leaves a body as a string at index 2; false when there is none. */
   function readBody(L: LuaThread): boolean {
     if (x.lua_type(L, 2) === LUA_TYPE.nil) return false;
-    state.checkString(L, 2);
+    x.luaL_checklstring(L, 2, state.memory.sizeOut);
     return true;
   }
 

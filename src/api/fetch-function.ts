@@ -5,7 +5,7 @@ import type { Share } from '../base/shares.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
-import type { Reference } from '../lua/state.ts';
+import { ARGUMENT_BYTES_MAX, type Reference } from '../lua/state.ts';
 import type { Fetch, FetchResponse } from '../outbound/fetch.ts';
 import type { FetchRequest } from '../outbound/fetch-request.ts';
 import type { FetchOwner } from '../outbound/fetcher.ts';
@@ -95,7 +95,7 @@ export function createFetch(script: LoadedScript): HostFunction {
     x.lua_createtable(L, 0, 1);
     const methods = state.addFunctions({
       __index: (T) => {
-        if (x.lua_type(T, 2) !== LUA_TYPE.string) return 0;
+        if (x.lua_type(T, 2) !== LUA_TYPE.string || Number(x.lua_rawlen(T, 2)) > ARGUMENT_BYTES_MAX) return 0;
         state.pushString(T, state.checkString(T, 2).toLowerCase());
         x.lua_rawget(T, 1);
         return 1;

@@ -23,10 +23,15 @@ import {
   REDIRECTS_DEFAULT,
   REDIRECTS_MAX,
 } from '../outbound/outbound-limits.ts';
+import { FieldSize } from './field-size.ts';
 import { currentInvocation } from './invocation.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from './option-table.ts';
 
+/** Bytes of a string that is sent as body: it is copied at once. */
+const BODY_BYTES_MAX = 16 * 1024 * 1024;
+/** Bytes copied for one unit of fuel. */
+const BYTES_PER_UNIT = 16;
 /** A certificate or key: what is longer was not meant. */
 const PEM_BYTES_MAX = 1024 * 1024;
 const ASCII = /^[\x21-\x7e]*$/;
@@ -169,18 +174,19 @@ function lengthOf(value: string): number {
 function readFields({ state, lazyTables }: LoadedScript, L: LuaThread): string[] {
   const { exports: x } = state;
   const fields: string[] = [];
+  const size = new FieldSize(state);
   const add = (name: string): void => {
     const type = x.lua_type(L, -1);
     if (type !== LUA_TYPE.string && type !== LUA_TYPE.number)
       throw new LuaError(`header "${name}" is a ${state.typeName(L, -1)} (a string was expected)`);
-    fields.push(name, state.toString(L, -1) as string);
+    fields.push(name, size.text(L, -1) as string);
   };
   lazyTables.touch(L, -1);
   x.lua_pushnil(L);
   while (x.lua_next(L, -2) !== 0) {
     if (x.lua_type(L, -2) !== LUA_TYPE.string)
       throw new LuaError(`a header name is a ${state.typeName(L, -2)} (a string was expected)`);
-    const name = state.toString(L, -2) as string;
+    const name = size.text(L, -2) as string;
     if (x.lua_type(L, -1) === LUA_TYPE.table) {
       const length = Number(x.lua_rawlen(L, -1));
       for (let i = 1; i <= length; i++) {
@@ -204,7 +210,7 @@ function readBody(script: LoadedScript, L: LuaThread, name: string, draft: Draft
   const { exports: x } = state;
   const type = x.lua_type(L, -1);
   if (type === LUA_TYPE.string) {
-    draft.body = Buffer.from(state.toString(L, -1) as string, 'latin1');
+    draft.body = copyOf(script, L);
     return;
   }
   if (type === LUA_TYPE.lightUserdata && x.lua_touserdata(L, -1) === LIGHT_USERDATA.clientBody) {
@@ -219,6 +225,22 @@ function readBody(script: LoadedScript, L: LuaThread, name: string, draft: Draft
     (files.kindOf(L, index) === undefined ? undefined : files.checkFile(L, index).file);
   if (source === undefined) throw wrongType(state, L, name, 'a string, a stream or httpd.body');
   draft.body = source;
+}
+
+/** The string on top of the stack: the request is sent while the script goes on. */
+function copyOf({ state, scheduler }: LoadedScript, L: LuaThread): Uint8Array {
+  const { exports: x, memory } = state;
+  const at = x.lua_tolstring(L, -1, memory.sizeOut);
+  const size = memory.lastSize;
+  if (size > BODY_BYTES_MAX) {
+    throw new GatewayError(
+      'LGW_FETCH_LIMIT',
+      `Cannot fetch: the body has ${size} bytes and the limit of a string is ${BODY_BYTES_MAX}: give a file or a stream`,
+      { luaCode: 'limit' },
+    );
+  }
+  scheduler.guard.pay(size / BYTES_PER_UNIT);
+  return Buffer.from(memory.view(at, size));
 }
 
 /** False: not followed; a number: followed so often. */
@@ -285,13 +307,13 @@ function readTls(script: LoadedScript, L: LuaThread): FetchTls {
       tls.verify = booleanOption(state, L, name);
     },
     ca: (name) => {
-      tls.ca = readPem(script, stringOption(state, L, name));
+      tls.ca = readPem(script, stringOption(state, L, name, PEM_BYTES_MAX));
     },
     cert: (name) => {
-      tls.cert = readPem(script, stringOption(state, L, name));
+      tls.cert = readPem(script, stringOption(state, L, name, PEM_BYTES_MAX));
     },
     key: (name) => {
-      tls.key = readPem(script, stringOption(state, L, name));
+      tls.key = readPem(script, stringOption(state, L, name, PEM_BYTES_MAX));
     },
     servername: (name) => {
       tls.servername = stringOption(state, L, name);

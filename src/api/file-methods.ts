@@ -8,11 +8,15 @@ import { LuaError } from '../lua/lua-error.ts';
 import { type CFunction, LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts';
 import type { Reference, State } from '../lua/state.ts';
 import { type ByteTransfer, bytesNeeded, type Wanted, wantAll, wantLine, wantSize } from './byte-transfer.ts';
+import { cannotWait } from './cannot-wait.ts';
 import type { LuaFile, LuaFiles } from './lua-files.ts';
 import { NEEDS_MORE, scanNumeral } from './numeral.ts';
 
-/** Formats `lines` keeps, as in C's Lua. */
-const LINES_ARGUMENTS_MAX = 250;
+/** Formats of one call; `lines` of C's Lua keeps as many. */
+const FORMATS_MAX = 250;
+/** To write an argument, beside its bytes. */
+const UNITS_PER_ARGUMENT = 60;
+const EAGAIN = 11;
 const WHENCES: readonly Whence[] = ['set', 'cur', 'end'];
 const BUFFERINGS: readonly Buffering[] = ['no', 'full', 'line'];
 /** Stack slots kept free beside what is pushed. */
@@ -78,6 +82,7 @@ export class FileMethods {
     };
     const refuse = (T: LuaThread, reason: GatewayError): number => this.#transfer.pushFailure(T, reason);
     if (count <= 0) return this.#readFormats(L, file, [wantLine(false)], 0, finish, refuse);
+    if (count > FORMATS_MAX) this.#state.argumentError(L, first + FORMATS_MAX, 'too many arguments');
     if (x.lua_checkstack(L, count + SPARE_SLOTS) === 0) throw new LuaError('too many arguments');
     const formats: Format[] = [];
     for (let i = 0; i < count; i++) formats.push(this.#checkFormat(L, first + i));
@@ -87,7 +92,8 @@ export class FileMethods {
   #checkFormat(L: LuaThread, n: number): Format {
     const { exports: x } = this.#state;
     if (x.lua_type(L, n) !== LUA_TYPE.number) {
-      const format = this.#state.checkString(L, n).replace(/^\*/, '');
+      const text = this.#state.checkString(L, n);
+      const format = text.startsWith('*') ? text.slice(1) : text;
       if (format.startsWith('n')) return { kind: 'numeral' };
       if (format.startsWith('l')) return wantLine(false);
       if (format.startsWith('L')) return wantLine(true);
@@ -126,7 +132,9 @@ export class FileMethods {
             (wake) => file.cancelRequest(wake),
           );
         }
-        file.fillSync(size);
+        const failure = file.fillSync(size);
+        if (failure?.errno === EAGAIN) throw cannotWait(this.#scheduler, 'wait for a file');
+        if (failure !== undefined) return this.#files.pushFailure(L, failure);
         continue;
       }
       at += 1;
@@ -139,7 +147,9 @@ export class FileMethods {
   #tryRead(L: LuaThread, file: ByteFile, format: Format): boolean | GatewayError {
     const { exports: x, memory } = this.#state;
     if (format.kind === 'numeral') {
+      const before = file.queue.length;
       const numeral = scanNumeral(file.queue, file.ended);
+      this.#scheduler.guard.pay(before - file.queue.length);
       if (numeral === NEEDS_MORE) return false;
       file.queue.take(numeral.consumed);
       file.consumed();
@@ -162,8 +172,7 @@ export class FileMethods {
   pushLines(L: LuaThread, closeAtEnd: boolean): void {
     const { exports: x } = this.#state;
     const count = x.lua_gettop(L) - 1;
-    if (count > LINES_ARGUMENTS_MAX)
-      this.#state.argumentError(L, LINES_ARGUMENTS_MAX + 2, 'too many arguments');
+    if (count > FORMATS_MAX) this.#state.argumentError(L, FORMATS_MAX + 2, 'too many arguments');
     x.lua_pushvalue(L, 1);
     this.#state.pushInteger(L, count);
     x.lua_pushboolean(L, closeAtEnd ? 1 : 0);
@@ -220,14 +229,33 @@ export class FileMethods {
 
   #writeFrom(L: LuaThread, file: ByteFile, n: number, last: number, done: (L: LuaThread) => number): number {
     const { exports: x } = this.#state;
-    if (n > last) return done(L);
-    if (x.lua_type(L, n) === LUA_TYPE.number && x.lua_isinteger(L, n) === 0) this.#formatFloat(L, n);
-    else x.luaL_checklstring(L, n, this.#state.memory.sizeOut);
-    return this.#transfer.write(L, file, n, (T) => {
-      const failure = file.takeError() ?? (this.#scheduler.canWait(T) ? undefined : file.flushSync());
-      if (failure !== undefined) return this.#files.pushFailure(T, failure);
-      return this.#writeFrom(T, file, n + 1, last, done);
-    });
+    // in a loop as long as nothing has to wait: there may be a million of them
+    let at = n;
+    let isInCall = true;
+    let goesOn = true;
+    while (goesOn && at <= last) {
+      goesOn = false;
+      if (at > n) this.#scheduler.guard.pay(UNITS_PER_ARGUMENT);
+      if (x.lua_type(L, at) === LUA_TYPE.number && x.lua_isinteger(L, at) === 0) this.#formatFloat(L, at);
+      else x.luaL_checklstring(L, at, this.#state.memory.sizeOut);
+      const results = this.#transfer.write(L, file, at, (T, written, room) => {
+        const failure = file.takeError() ?? (this.#scheduler.canWait(T) ? undefined : file.flushSync());
+        if (failure !== undefined) return this.#files.pushFailure(T, failure);
+        if (!room && written < Number(x.lua_rawlen(T, at))) {
+          if (!this.#scheduler.canWait(T)) throw cannotWait(this.#scheduler, 'wait for a file');
+        }
+        if (!isInCall) return this.#writeFrom(T, file, at + 1, last, done);
+        at += 1;
+        goesOn = true;
+        return 0;
+      });
+      if (!goesOn) {
+        isInCall = false;
+        return results;
+      }
+    }
+    isInCall = false;
+    return done(L);
   }
 
   /** Replaces a float argument by its text: "%.14g", as C's Lua prints it. */

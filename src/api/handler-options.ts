@@ -11,6 +11,9 @@ const LIMITS: ReadonlyMap<string, keyof HandlerOptions> = new Map([
   ['timeout', 'timeLimitMs'],
 ]);
 
+/** A longer name is none of ours, and is cut in the message (bytes). */
+const NAME_BYTES_MAX = 100;
+
 /** The options at `index`; raises for anything that is none. */
 export function readHandlerOptions(state: State, L: LuaThread, index: number): Partial<HandlerOptions> {
   const { exports: x } = state;
@@ -20,7 +23,9 @@ export function readHandlerOptions(state: State, L: LuaThread, index: number): P
   x.lua_pushnil(L);
   while (x.lua_next(L, index) !== 0) {
     const name =
-      x.lua_type(L, -2) === LUA_TYPE.string ? (state.toString(L, -2) as string) : state.typeName(L, -2);
+      x.lua_type(L, -2) === LUA_TYPE.string
+        ? (state.toString(L, -2, NAME_BYTES_MAX) as string)
+        : state.typeName(L, -2);
     const limit = LIMITS.get(name);
     if (limit === undefined) throw new LuaError(`register_handler has no option "${name}"`);
     const seconds = x.lua_type(L, -1) === LUA_TYPE.number ? x.lua_tonumberx(L, -1, 0 as never) : Number.NaN;

@@ -11,6 +11,7 @@ import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts';
 import type { Reference, State } from '../lua/state.ts';
+import { cannotWait } from './cannot-wait.ts';
 import type { FileMethods } from './file-methods.ts';
 import { LogFile } from './log-file.ts';
 import type { LuaFile, LuaFiles } from './lua-files.ts';
@@ -29,6 +30,9 @@ export interface IoLibraryOptions {
   /** A line a script wrote to stdout or stderr. */
   readonly print: (line: string) => void;
 }
+
+/** A FIFO that nobody reads. */
+const ENXIO = 6;
 
 type Opened = FileError | ByteFile;
 
@@ -112,14 +116,16 @@ export class IoLibrary {
   }
 
   #popen(L: LuaThread): number {
-    const { processes, processOwner, files } = this.#options;
+    const { processes, processOwner, files, scheduler } = this.#options;
     const command = this.#state.checkString(L, 1);
     const mode = this.#state.optionalString(L, 2) ?? 'r';
     if (mode !== 'r' && mode !== 'w') this.#state.argumentError(L, 2, 'invalid mode');
     return this.#whenOpened<PipeFile>(
       L,
       (done) => processes.openPipe(command, mode, processOwner(), done),
-      () => processes.openPipeSync(command, mode, processOwner()),
+      () => {
+        throw cannotWait(scheduler, 'run a program');
+      },
       (T, opened) => {
         if (opened instanceof FileError) return files.pushFailure(T, opened, command);
         // the pipe itself stays with whoever else knows it: they read to its end, or close it
@@ -231,7 +237,12 @@ export class IoLibrary {
     next: (L: LuaThread, opened: FileError | F) => number,
   ): number {
     const { scheduler } = this.#options;
-    if (!scheduler.canWait(L)) return next(L, attempt(openSync));
+    if (!scheduler.canWait(L)) {
+      const opened = attempt(openSync);
+      if (opened instanceof FileError && opened.errno === ENXIO)
+        throw cannotWait(scheduler, 'wait for the other side of a FIFO');
+      return next(L, opened);
+    }
     const coroutine = scheduler.running;
     let result: FileError | F | undefined;
     const opening = open((error, file) => {

@@ -242,7 +242,7 @@ export class JsonEncoder {
     x.lua_pushnil(L);
     while (x.lua_next(L, -2) !== 0) {
       this.#checkName(L, -2);
-      names.push(this.#state.toString(L, -2) as string);
+      names.push(this.#state.toString(L, -2, Number.POSITIVE_INFINITY) as string);
       x.lua_settop(L, -2);
     }
     this.#units += names.length;

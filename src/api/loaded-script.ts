@@ -104,6 +104,10 @@ const OVERGROWN_SHARE = 0.75;
 /** Time limits are looked at this often. */
 const SWEEP_MS = 50;
 
+/** A longer message or line of a script is cut in the log (bytes). */
+const MESSAGE_BYTES_MAX = 64 * 1024;
+/** To write a line to the log, beside its bytes (10 µs). */
+const UNITS_PER_LINE = 2000;
 /** Error reports of one script in full per second; the rest are counted, so that a broken script cannot flood the log. */
 const REPORTS_PER_SECOND_MAX = 20;
 /** Files a handler left open are collected after this time at the earliest. */
@@ -227,6 +231,7 @@ export class LoadedScript {
       chunks,
       fileSystem,
       packagePath(nameInside(fileSystem, options.script), options.rights.luaPath),
+      this.scheduler.guard,
     );
     installPackagedModules(state);
     installRequire(state);
@@ -466,6 +471,7 @@ export class LoadedScript {
 
   /** Writes a line of the script, bytes, to the log. */
   log(level: LogLevel, line: string): void {
+    this.scheduler.guard.pay(UNITS_PER_LINE + line.length);
     this.logger[level](readable(line), {
       mapping: this.#options.prefix,
       request: currentRun(this.scheduler)?.requestId,
@@ -535,6 +541,7 @@ export class LoadedScript {
 
 /** Bytes of a script as text for people: UTF-8, unless they are something else. */
 function readable(bytes: string): string {
+  if (bytes.length > MESSAGE_BYTES_MAX) return `${readable(bytes.slice(0, MESSAGE_BYTES_MAX))}…`;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is what it looks for
   if (/^[\x00-\x7f]*$/.test(bytes)) return bytes;
   const buffer = Buffer.from(bytes, 'latin1');

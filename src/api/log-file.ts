@@ -15,6 +15,8 @@ export class LogFile implements ByteFile {
   readonly ended = true;
   readonly state = 'open';
   readonly unwritten = 0;
+  /** Each byte may be a line. */
+  readonly pieceBytesMax = 256;
   readonly #log: ((line: string) => void) | undefined;
   #line = '';
   #error: FileError | undefined;
@@ -40,12 +42,14 @@ export class LogFile implements ByteFile {
       this.#error = new FileError(`Cannot write ${this.name}`, EBADF);
       return true;
     }
-    this.#line += Buffer.from(bytes).toString('latin1');
-    if (this.#line.includes('\n')) {
-      const lines = this.#line.split('\n');
-      this.#line = lines.pop() as string;
-      for (const line of lines) this.#log(line);
+    const text = Buffer.from(bytes).toString('latin1');
+    let from = 0;
+    for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', from)) {
+      this.#log(this.#line + text.slice(from, end));
+      this.#line = '';
+      from = end + 1;
     }
+    this.#line += text.slice(from);
     if (this.#line.length > LINE_BYTES_MAX) this.flushSync();
     return true;
   }

@@ -15,10 +15,7 @@ export function createLog(script: LoadedScript): HostFunction {
     if (level === undefined)
       return state.argumentError(L, 1, `unknown level '${name}' (${LOG_LEVELS.join(', ')})`);
     if (!keepsLevel(script.logger.level, level)) return 0;
-    const count = state.exports.lua_gettop(L);
-    const parts: string[] = [];
-    for (let i = 2; i <= count; i++) parts.push(state.toDisplayString(L, i));
-    script.log(level, parts.join(' ').slice(0, LINE_BYTES_MAX));
+    script.log(level, state.toDisplayStrings(L, 2, ' ', LINE_BYTES_MAX));
     return 0;
   };
 }

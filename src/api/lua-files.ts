@@ -3,14 +3,18 @@ import { assert } from '../base/assert.ts';
 import type { ByteFile, ProcessExit } from '../file/byte-file.ts';
 import type { FileError } from '../file/file-error.ts';
 import { OpenFile } from '../file/open-file.ts';
+import { PipeFile } from '../file/pipe-file.ts';
 import type { CoroutineScheduler } from '../lua/coroutine.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 import { type ByteTransfer, bytesNeeded, type Wanted } from './byte-transfer.ts';
+import { cannotWait } from './cannot-wait.ts';
 import { HostObjects } from './host-objects.ts';
 import { currentRun, type LuaRun } from './lua-run.ts';
+
+const EAGAIN = 11;
 
 /** One FILE* value. */
 export interface LuaFile {
@@ -131,6 +135,7 @@ export class LuaFiles {
       if (taken === true) break;
       if (taken !== false) return this.#transfer.pushFailure(L, taken);
       const failure = file.fillSync(bytesNeeded(file, wanted));
+      if (failure?.errno === EAGAIN) throw cannotWait(this.#scheduler, 'wait for a file');
       if (failure !== undefined) return this.#pushStreamFailure(L, failure);
     }
     return finish(L);
@@ -138,7 +143,9 @@ export class LuaFiles {
 
   /** httpd.write(file, s): the number of bytes, or nil, message, code. */
   writeStream(L: LuaThread, { file }: LuaFile): number {
-    return this.#transfer.write(L, file, 2, (T, written) => {
+    return this.#transfer.write(L, file, 2, (T, written, room) => {
+      if (!room && !this.#scheduler.canWait(T) && file.isFull === true)
+        throw cannotWait(this.#scheduler, 'wait for a file');
       const failure = file.takeError() ?? (this.#scheduler.canWait(T) ? undefined : file.flushSync());
       if (failure !== undefined) return this.#pushStreamFailure(T, failure);
       this.#state.pushInteger(T, written);
@@ -161,6 +168,9 @@ export class LuaFiles {
       x.lua_pushnil(L);
       this.#state.pushString(L, 'cannot close standard file');
       return 2;
+    }
+    if (entry.file instanceof PipeFile && !this.#scheduler.canWait(L) && entry.file.process !== undefined) {
+      if (entry.file.process.look() === undefined) throw cannotWait(this.#scheduler, 'wait for a program');
     }
     this.#forget(this.#known.check(L, index));
     if (!this.#scheduler.canWait(L)) {

@@ -5,15 +5,19 @@ import type { ByteQueue } from '../base/byte-queue.ts';
 export const NEEDS_MORE = 'needs more';
 /** `L_MAXLENNUM`: longer numerals are invalid. */
 const NUMERAL_LENGTH_MAX = 200;
+/** White space is taken in pieces of this size (bytes). */
+const BLANKS_PER_TAKE = 64;
 
 export interface Numeral {
   /** What `lua_stringtonumber` has to convert; empty when it is none. */
   readonly text: string;
-  /** Bytes to take out of the queue, white space before it included. */
+  /** Bytes to take out of the queue. */
   readonly consumed: number;
 }
 
+/** `queue` loses the white space at its front, as in C's Lua: there may be any number of it. */
 export function scanNumeral(queue: ByteQueue, ended: boolean): Numeral | typeof NEEDS_MORE {
+  skipBlanks(queue);
   let at = 0;
   let missing = false;
   let text = '';
@@ -45,7 +49,6 @@ export function scanNumeral(queue: ByteQueue, ended: boolean): Numeral | typeof 
     return count;
   };
 
-  while (accept(' \t\n\v\f\r')) text = '';
   accept('+-');
   let hex = false;
   let count = 0;
@@ -61,4 +64,17 @@ export function scanNumeral(queue: ByteQueue, ended: boolean): Numeral | typeof 
   }
   if (missing && !ended) return NEEDS_MORE;
   return { text: overflow ? '' : text, consumed: at };
+}
+
+function skipBlanks(queue: ByteQueue): void {
+  while (queue.length > 0) {
+    let count = 0;
+    while (count < BLANKS_PER_TAKE) {
+      const byte = queue.peek(count);
+      if (byte === undefined || !(byte === 0x20 || (byte >= 0x09 && byte <= 0x0d))) break;
+      count += 1;
+    }
+    if (count > 0) queue.take(count);
+    if (count < BLANKS_PER_TAKE) return;
+  }
 }

@@ -9,6 +9,7 @@ import type { Cancellable } from '../file/task.ts';
 import type { CoroutineScheduler } from '../lua/coroutine.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { cannotWait } from './cannot-wait.ts';
 import type { LuaFiles } from './lua-files.ts';
 import { waitInScope } from './scoped-wait.ts';
 
@@ -87,14 +88,17 @@ export function installOsLibrary(options: OsLibraryOptions): void {
       return 1;
     },
     date: (T) => {
-      const asked = state.optionalString(T, 1) ?? '%c';
+      const asked = state.optionalString(T, 1, DATE_FORMAT_BYTES_MAX) ?? '%c';
       const seconds = x.lua_type(T, 2) <= LUA_TYPE.nil ? Date.now() / 1000 : state.checkInteger(T, 2);
       if (Math.abs(seconds) > DATE_SECONDS_MAX)
         throw new LuaError('date result cannot be represented in this installation');
       // the VM's C library writes these in a way of its own
+      let zone: string | undefined;
       const format = asked.replace(/%(E?.)/gs, (conversion, letter) => {
         if (letter === 'c' || letter === 'Ec') return '%a %b %e %H:%M:%S %Y';
-        return letter === 'Z' ? zoneName(asked, seconds) : conversion;
+        if (letter !== 'Z') return conversion;
+        zone ??= zoneName(asked, seconds, scheduler);
+        return zone;
       });
       if (x.lua_gettop(T) === 0) x.lua_pushnil(T);
       state.pushString(T, format);
@@ -145,13 +149,7 @@ export function installOsLibrary(options: OsLibraryOptions): void {
         return 1;
       }
       const command = state.checkString(T, 1);
-      if (!scheduler.canWait(T)) {
-        let ended: ProcessExit | undefined;
-        const failed = failureOf(() => {
-          ended = processes.executeSync(command, options.processOwner());
-        });
-        return pushEnd(T, command, failed, ended);
-      }
+      if (!scheduler.canWait(T)) throw cannotWait(scheduler, 'run a program');
       const coroutine = scheduler.running;
       let failure: FileError | undefined;
       let status: ProcessExit | undefined;
@@ -178,10 +176,20 @@ const LOCALE_CATEGORIES: readonly string[] = ['all', 'collate', 'ctype', 'moneta
 /** What a JavaScript Date reaches, which the VM's C library counts with. */
 const DATE_SECONDS_MAX = 8.64e12;
 
+/** Bytes of a format of os.date. */
+const DATE_FORMAT_BYTES_MAX = 32 * 1024;
+/** To ask for the name of a zone (20 µs). */
+const UNITS_PER_ZONE = 4000;
+
+/** Made once: that takes longer than all else together. */
+let zoneFormat: Intl.DateTimeFormat | undefined;
+
 /** The abbreviation of the time zone, as far as ICU knows one. */
-function zoneName(format: string, seconds: number): string {
+function zoneName(format: string, seconds: number, { guard }: CoroutineScheduler): string {
   if (format.startsWith('!')) return 'GMT';
-  const parts = new Intl.DateTimeFormat('en-US', { timeZoneName: 'short' }).formatToParts(seconds * 1000);
+  guard.pay(UNITS_PER_ZONE);
+  zoneFormat ??= new Intl.DateTimeFormat('en-US', { timeZoneName: 'short' });
+  const parts = zoneFormat.formatToParts(seconds * 1000);
   return parts.find(({ type }) => type === 'timeZoneName')?.value ?? 'UTC';
 }
 

@@ -1,8 +1,18 @@
 /** Lets `require` and `package.searchpath` look for Lua files through the file system; there are no C libraries. */
 import type { FileSystem } from '../file/file-system.ts';
+import type { Guard } from '../lua/guard.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { ScriptError, type State } from '../lua/state.ts';
 import type { ChunkLoader } from './chunk-loader.ts';
+
+/** Bytes of the name of a module, of a path of templates, and templates of it: each is looked for on the disk. */
+const NAME_BYTES_MAX = 1024;
+const PATH_BYTES_MAX = 32 * 1024;
+const TEMPLATES_MAX = 100;
+/** No file has a longer name (PATH_MAX of Linux). */
+const FILE_NAME_BYTES_MAX = 4095;
+/** To look for one file (20 µs). */
+const UNITS_PER_LOOK = 4000;
 
 /** Searchers of C libraries, and of C libraries that hold many modules. */
 const NATIVE_SEARCHERS = [3n, 4n] as const;
@@ -12,6 +22,7 @@ export function installPackageLibrary(
   chunks: ChunkLoader,
   fileSystem: FileSystem,
   path: string,
+  guard: Guard,
 ): void {
   const { exports: x, memory, mainThread: L } = state;
   x.lua_getglobal(L, memory.constant('package'));
@@ -20,21 +31,24 @@ export function installPackageLibrary(
 
   const functions = state.addFunctions({
     searchpath: (T) => {
-      const name = state.checkString(T, 1);
-      const templates = state.checkString(T, 2);
-      const separator = state.optionalString(T, 3) ?? '.';
-      const found = search(fileSystem, name, templates, separator, state.optionalString(T, 4) ?? '/');
+      const name = state.checkString(T, 1, NAME_BYTES_MAX);
+      const templates = state.checkString(T, 2, PATH_BYTES_MAX);
+      const separator = state.optionalString(T, 3, NAME_BYTES_MAX) ?? '.';
+      const replacement = state.optionalString(T, 4, NAME_BYTES_MAX) ?? '/';
+      const found = search(fileSystem, guard, name, templates, separator, replacement);
       if (found.file === undefined) x.lua_pushnil(T);
       state.pushString(T, found.file ?? found.tried);
       return found.file === undefined ? 2 : 1;
     },
     searchFile: (T) => {
-      const name = state.checkString(T, 1);
+      const name = state.checkString(T, 1, NAME_BYTES_MAX);
       state.pushReference(T, library);
       x.lua_getfield(T, -1, memory.constant('path'));
-      const templates = state.toString(T, -1);
+      const templates = state.toString(T, -1, PATH_BYTES_MAX + 1);
       if (templates === undefined) throw new LuaError("'package.path' must be a string");
-      const { file, tried } = search(fileSystem, name, templates, '.', '/');
+      if (templates.length > PATH_BYTES_MAX)
+        throw new LuaError(`'package.path' is longer than the limit of ${PATH_BYTES_MAX} bytes`);
+      const { file, tried } = search(fileSystem, guard, name, templates, '.', '/');
       if (file === undefined) {
         state.pushString(T, tried);
         return 1;
@@ -76,15 +90,27 @@ export function packagePath(script: string, luaPath: string): string {
 /** As package.searchpath: the first template whose file can be read, or a text that names all that were tried. */
 function search(
   fileSystem: FileSystem,
+  guard: Guard,
   name: string,
   templates: string,
   separator: string,
   replacement: string,
 ): { readonly file: string | undefined; readonly tried: string } {
-  const place = separator === '' ? name : name.replaceAll(separator, () => replacement);
-  const files = templates.replaceAll('?', () => place).split(';');
-  const file = files.find((candidate) => candidate !== '' && isReadable(fileSystem, candidate));
-  return { file, tried: files.map((candidate) => `no file '${candidate}'`).join('\n\t') };
+  const place = separator === '' ? name : name.split(separator).join(replacement);
+  const parts = templates.split(';');
+  if (parts.length > TEMPLATES_MAX)
+    throw new LuaError(`the path has ${parts.length} templates and the limit is ${TEMPLATES_MAX}`);
+  const tried: string[] = [];
+  for (const template of parts) {
+    guard.pay(UNITS_PER_LOOK);
+    const pieces = template.split('?');
+    const size = template.length + (pieces.length - 1) * (place.length - 1);
+    const file = size <= FILE_NAME_BYTES_MAX ? pieces.join(place) : template;
+    if (file !== '' && size <= FILE_NAME_BYTES_MAX && isReadable(fileSystem, file))
+      return { file, tried: '' };
+    tried.push(`no file '${file}'`);
+  }
+  return { file: undefined, tried: tried.join('\n\t') };
 }
 
 function isReadable(fileSystem: FileSystem, name: string): boolean {

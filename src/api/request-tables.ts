@@ -39,6 +39,13 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
 /** Entries of env and header that are looked up one by one; a handler that wants more gets the filled tables. */
 const PEEKS_MAX = 8;
 
+/** No field has a longer name (bytes). */
+const NAME_BYTES_MAX = 32 * 1024;
+/** Entries of a table that are looked through for a name in another case; more fields than a head can have. */
+const ENTRIES_MAX = 10_000;
+/** To look at one of them. */
+const UNITS_PER_ENTRY = 30;
+
 /** Requests whose tables are kept ready to be copied. */
 const TEMPLATES_MAX = 256;
 /** Once there are so many, the share of other repeated requests that take the place of the oldest. */
@@ -112,7 +119,7 @@ export class RequestTables {
       this.#copyTemplate(L, argument);
       if (argument === 1) this.#setHeaderMetatable(L);
     } else {
-      const facts = this.#unpack(this.#state.toString(L, -2) ?? '');
+      const facts = this.#unpack(this.#state.toString(L, -2, Number.POSITIVE_INFINITY) ?? '');
       if (argument === 0) this.#fillEnvironment(L, facts);
       else this.#fillHeader(L, facts);
     }
@@ -127,7 +134,7 @@ export class RequestTables {
   /** Pushes the one value that the filled table has for the name at index 2; false: filling it costs less. */
   peek(L: LuaThread, argument: 0 | 1, number: number): boolean {
     const { exports: x } = this.#state;
-    const name = this.#state.toString(L, 2) ?? '';
+    const name = this.#state.toString(L, 2, NAME_BYTES_MAX) ?? '';
     if (argument === 0 && (name === 'REQUEST_ID' || name === 'DATE_UTC')) {
       this.#state.pushString(L, this.#varyingValue(name, number));
       return true;
@@ -138,7 +145,7 @@ export class RequestTables {
       x.lua_gettable(L, -2);
       return true;
     }
-    const facts = this.#unpack(this.#state.toString(L, -1) ?? '');
+    const facts = this.#unpack(this.#state.toString(L, -1, Number.POSITIVE_INFINITY) ?? '');
     this.#peeks += 1;
     if (this.#peeks > PEEKS_MAX) return false;
     const value =
@@ -247,7 +254,8 @@ export class RequestTables {
       index: (T) => {
         x.luaL_checktype(T, 1, LUA_TYPE.table);
         if (x.lua_type(T, 2) !== LUA_TYPE.string) return 0;
-        const name = (state.toString(T, 2) as string).toLowerCase();
+        if (Number(x.lua_rawlen(T, 2)) > NAME_BYTES_MAX) return 0;
+        const name = (state.toString(T, 2, NAME_BYTES_MAX) as string).toLowerCase();
         if (this.#findField(T, name)) return 1;
         const alias = ALIASES.get(name);
         if (alias === undefined) return 0;
@@ -263,19 +271,33 @@ export class RequestTables {
     return state.keep(L);
   }
 
+  /** True when the key below the value on top of the stack is `name` in any case. */
+  #isNamed(L: LuaThread, name: string): boolean {
+    const { exports: x } = this.#state;
+    return (
+      x.lua_type(L, -2) === LUA_TYPE.string &&
+      Number(x.lua_rawlen(L, -2)) === name.length &&
+      this.#state.toString(L, -2)?.toLowerCase() === name
+    );
+  }
+
   /** Pushes the value of the field called `name` (lower case) in whatever case the table at index 1 has it. */
   #findField(L: LuaThread, name: string): boolean {
     const { exports: x } = this.#state;
+    const top = x.lua_gettop(L);
     this.#state.pushString(L, name);
     if (x.lua_rawget(L, 1) !== LUA_TYPE.nil) return true;
     this.#state.pop(L);
+    // what a script has made of the table may have any size
+    let entries = 0;
     x.lua_pushnil(L);
-    while (x.lua_next(L, 1) !== 0) {
-      if (x.lua_type(L, -2) === LUA_TYPE.string && this.#state.toString(L, -2)?.toLowerCase() === name)
-        return true;
+    while (entries < ENTRIES_MAX && x.lua_next(L, 1) !== 0) {
+      entries += 1;
+      if (this.#isNamed(L, name)) break;
       this.#state.pop(L);
     }
-    return false;
+    x.pay(entries * UNITS_PER_ENTRY);
+    return x.lua_gettop(L) > top + 1;
   }
 }
 

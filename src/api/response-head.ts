@@ -4,6 +4,7 @@ import type { Fields, Protocol } from '../http/exchange.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
+import { FieldSize } from './field-size.ts';
 
 /** The table as it was given. `status` undefined: a promise. */
 export interface HeadTable {
@@ -23,50 +24,52 @@ export function readHeadTable(state: State, L: LuaThread, protocol: Protocol, in
   const fields: string[] = [];
   let pseudo: Record<string, string> | undefined;
   let status: number | undefined;
+  const size = new FieldSize(state);
   x.lua_pushnil(L);
   while (x.lua_next(L, index) !== 0) {
     if (x.lua_type(L, -2) !== LUA_TYPE.string) {
       throw new LuaError(`header has a ${state.typeName(L, -2)} as field name (a string was expected)`);
     }
-    const name = state.toString(L, -2) as string;
+    const name = size.text(L, -2) as string;
     if (name === ':status' || name === 'status') {
       // where both are given, each protocol has its own, as in lhttpd
       const own = (name === ':status') === (protocol === 'HTTP/2');
-      const given = readStatus(state, L, name);
+      const given = readStatus(size, L, name);
       if (own || status === undefined) status = given;
     } else if (name.charCodeAt(0) === COLON) {
       pseudo ??= {};
-      pseudo[name] = scalar(state, L, name);
-    } else if (x.lua_type(L, -1) === LUA_TYPE.table) appendList(state, L, name, fields);
-    else fields.push(name, scalar(state, L, name));
+      pseudo[name] = scalar(size, L, name);
+    } else if (x.lua_type(L, -1) === LUA_TYPE.table) appendList(size, L, name, fields);
+    else fields.push(name, scalar(size, L, name));
     state.pop(L);
   }
   return { status, pseudo: pseudo ?? NO_PSEUDO, fields };
 }
 
 /** The field's value on top of the stack as text: a string or a number. */
-function scalar(state: State, L: LuaThread, name: string): string {
-  const value = state.toString(L, -1);
+function scalar(size: FieldSize, L: LuaThread, name: string): string {
+  const value = size.text(L, -1);
   if (value !== undefined) return value;
   throw new LuaError(
-    `header field "${name}" is a ${state.typeName(L, -1)} (a string, number or list was expected)`,
+    `header field "${name}" is a ${size.state.typeName(L, -1)} (a string, number or list was expected)`,
   );
 }
 
 /** A list repeats the field. */
-function appendList(state: State, L: LuaThread, name: string, fields: string[]): void {
+function appendList(size: FieldSize, L: LuaThread, name: string, fields: string[]): void {
+  const { state } = size;
   const { exports: x } = state;
   const length = Number(x.lua_rawlen(L, -1));
   for (let i = 1; i <= length; i++) {
     x.lua_rawgeti(L, -1, BigInt(i));
-    fields.push(name, scalar(state, L, name));
+    fields.push(name, scalar(size, L, name));
     state.pop(L);
   }
 }
 
 /** 200, "200" and "200 OK" are the same status. */
-function readStatus(state: State, L: LuaThread, name: string): number {
-  const text = scalar(state, L, name);
+function readStatus(size: FieldSize, L: LuaThread, name: string): number {
+  const text = scalar(size, L, name);
   const match = /^([1-5][0-9]{2})(?:\.0)?(?: .*)?$/s.exec(text);
   if (match === null)
     throw new LuaError(`header "${name}" is "${text}" (a status from 100 to 599 was expected)`);

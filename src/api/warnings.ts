@@ -12,8 +12,10 @@ export function installWarnings(state: State, log: (line: string) => void): void
   let continued = false;
   const warn = addHostWarning(state.exports, (text, more) => {
     const { heap } = state.memory;
-    const end = heap.indexOf(0, text);
-    const part = Buffer.from(heap.subarray(text, Math.min(end, text + WARNING_BYTES_MAX))).toString('latin1');
+    // no further than what is kept of it
+    const piece = heap.subarray(text, text + WARNING_BYTES_MAX);
+    const end = piece.indexOf(0);
+    const part = piece.latin1Slice(0, end === -1 ? piece.length : end);
     if (!continued && !more && part.startsWith('@')) {
       if (part === '@on') on = true;
       else if (part === '@off') on = false;

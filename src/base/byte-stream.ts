@@ -36,6 +36,10 @@ export interface ByteSource {
 export interface ByteSink {
   /** Why nothing can be written any more; undefined while the sink works. */
   readonly error: GatewayError | undefined;
+  /** True: it has no room at all. Asked by whoever may not be able to wait; sinks that never refuse leave it out. */
+  readonly isFull?: boolean;
+  /** What it is given at once at most, where a byte may cost more than its copy. */
+  readonly pieceBytesMax?: number;
   /**
    * Takes all of `bytes` (copies them before it returns). True: there is room for more. False: the writer has to
    * wait for `whenDrained` before it writes again.

@@ -6,6 +6,11 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** Values that may stand behind a log message; never a secret. */
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
+/** A longer value is cut: a request target of the longest head has room (characters). */
+const VALUE_CHARACTERS_MAX = 32 * 1024;
+/** A longer message is cut: whatever it quotes, a line has an end (characters). */
+const MESSAGE_CHARACTERS_MAX = 64 * 1024;
+
 export interface Logger {
   /** Lines above this level are dropped; callers may check it before they build a costly message. */
   readonly level: LogLevel;
@@ -49,17 +54,36 @@ export function formatLine(
   return line;
 }
 
+const ESCAPES: readonly (string | undefined)[] = controlEscapes();
+
 /** Control characters never reach a terminal or forge a line: `\x1b`, and a line feed continues indented. */
 function escapeControls(text: string): string {
+  if (text.length > MESSAGE_CHARACTERS_MAX)
+    return `${escapeControls(text.slice(0, MESSAGE_CHARACTERS_MAX))}…`;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, escapeOne).replace(/\n/g, '\n    ');
+  if (!/[\u0000-\u0008\u000a-\u001f\u007f]/.test(text)) return text;
+  let escaped = '';
+  let from = 0;
+  for (let at = 0; at < text.length; at++) {
+    const replacement = ESCAPES[text.charCodeAt(at)];
+    if (replacement === undefined) continue;
+    escaped += text.slice(from, at) + replacement;
+    from = at + 1;
+  }
+  return escaped + text.slice(from);
 }
 
 function quoteValue(value: string): string {
+  if (value.length > VALUE_CHARACTERS_MAX) return quoteValue(`${value.slice(0, VALUE_CHARACTERS_MAX)}…`);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
   return /^[^\s"=\u0000-\u001f\u007f]+$/.test(value) ? value : JSON.stringify(value);
 }
 
-function escapeOne(character: string): string {
-  return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+/** Of the control characters, by code; a tab stays. */
+function controlEscapes(): readonly (string | undefined)[] {
+  const escapes: (string | undefined)[] = new Array(128).fill(undefined);
+  for (const code of [...Array(32).keys(), 127]) escapes[code] = `\\x${code.toString(16).padStart(2, '0')}`;
+  escapes[9] = undefined;
+  escapes[10] = '\n    ';
+  return escapes;
 }

@@ -31,6 +31,8 @@ const O_PATH = 0o10000000;
 const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY;
 /** A FIFO that nobody reads yet is tried again after this time, as C's open would wait. */
 const FIFO_RETRY_MS = 20;
+/** PATH_MAX of linux/limits.h without the NUL (bytes): a longer one is not taken apart. */
+const NAME_BYTES_MAX = 4095;
 /** Names tried for a temporary file before the directory must be odd. */
 const TEMPORARY_NAMES_MAX = 100;
 /** As mkstemp(3): nobody else's. */
@@ -138,6 +140,7 @@ export class FileSteps {
   ): Steps<Result> {
     if (name.includes('\0')) throw new FileError(action, errnoOf('EINVAL'), 'the name holds a NUL byte');
     if (name === '') throw new FileError(action, errnoOf('ENOENT'));
+    if (name.length > NAME_BYTES_MAX) throw new FileError(action, errnoOf('ENAMETOOLONG'));
     if (this.#root === undefined) return yield* use(this.#absolute(name), 0);
     return yield* this.#root.within(name, followLast, action, (path) => use(path, constants.O_NOFOLLOW));
   }

@@ -36,8 +36,8 @@ export interface FileSystemOptions {
 export type OpenDone = (error: FileError | undefined, file: ByteFile | undefined) => void;
 export type FileDone = (error: FileError | undefined) => void;
 
-/** Code that cannot wait gives a FIFO this many tries (10 s). */
-const FIFO_TRIES_SYNC_MAX = 500;
+/** Code that cannot wait does not wait for the other side of a FIFO. */
+const FIFO_TRIES_SYNC_MAX = 1;
 
 export class FileSystem {
   readonly root: Root | undefined;

@@ -17,7 +17,6 @@ import { type Copy, type CopyDone, copyBytes } from './copy-bytes.ts';
 import { describeAction, FileError, fileErrorOf } from './file-error.ts';
 import type { RunningProcess } from './running-process.ts';
 import { errnoOf } from './strerror.ts';
-import { sleepSync } from './system-call.ts';
 
 /** Nothing more is read from the pipe while this much waits for the reader (bytes). */
 const READ_AHEAD_BYTES_MAX = 128 * 1024;
@@ -25,9 +24,6 @@ const READ_AHEAD_BYTES_MAX = 128 * 1024;
 const UNWRITTEN_BYTES_HIGH = 256 * 1024;
 /** Gathered bytes go into the pipe after this time at the latest. */
 const GATHER_MS = 50;
-/** How long code that cannot wait waits for the other side. */
-const SYNC_WAIT_MS_MAX = 10_000;
-const SYNC_POLL_MS = 1;
 
 export interface PipeFileOptions {
   readonly name: string;
@@ -95,6 +91,10 @@ export class PipeFile implements ByteFile {
     return this.#taken - this.#written;
   }
 
+  get isFull(): boolean {
+    return this.#error === undefined && this.unwritten >= UNWRITTEN_BYTES_HIGH;
+  }
+
   /** The process behind it. */
   get process(): RunningProcess | undefined {
     return this.#options.process;
@@ -134,13 +134,9 @@ export class PipeFile implements ByteFile {
     const { readable } = this.#options;
     // what the stream has read already comes first, as `data`
     while (readable !== undefined && readable.readableLength > 0 && readable.read() !== null);
-    const deadline = performance.now() + SYNC_WAIT_MS_MAX;
     try {
-      while (this.queue.length < size && !this.#atEnd) {
-        if (this.#readNow()) continue;
-        if (performance.now() > deadline) return this.#errorOf({ code: 'ETIMEDOUT' });
-        sleepSync(SYNC_POLL_MS);
-      }
+      while (this.queue.length < size && !this.#atEnd)
+        if (!this.#readNow()) return this.#errorOf({ code: 'EAGAIN' });
       return undefined;
     } catch (thrown) {
       return this.#errorOf(thrown);
@@ -238,8 +234,8 @@ export class PipeFile implements ByteFile {
     // the descriptor itself is closed now, not when the loop comes round
     if (writable !== undefined && writable.writableLength === 0) writable.destroy();
     if (process === undefined) return { error, exit: undefined };
-    const exit = process.waitSync(SYNC_WAIT_MS_MAX);
-    return { error: error ?? (exit === undefined ? this.#errorOf({ code: 'ETIMEDOUT' }) : undefined), exit };
+    const exit = process.look();
+    return { error: error ?? (exit === undefined ? this.#errorOf({ code: 'EAGAIN' }) : undefined), exit };
   }
 
   destroy(): void {

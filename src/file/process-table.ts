@@ -51,8 +51,6 @@ export type ExecuteDone = (error: FileError | undefined, exit: ProcessExit | und
 const SHELL = '/bin/sh';
 /** A longer line of a process is cut in the log (bytes). */
 const LOG_LINE_BYTES_MAX = 4096;
-/** How long code that cannot wait waits for a process. */
-const SYNC_WAIT_MS_MAX = 60_000;
 
 export class ProcessTable {
   readonly #options: ProcessTableOptions;
@@ -81,11 +79,6 @@ export class ProcessTable {
     });
   }
 
-  /** As `openPipe`, before it returns; throws FileError. */
-  openPipeSync(command: string, mode: PipeMode, owner: ProcessOwner): PipeFile {
-    return this.#pipeOf(command, mode, owner, this.#spawn(command, modeStdio(mode), owner));
-  }
-
   /** As system(3). The process is ended when the call is cancelled; what it leaves running ends with its owner. */
   execute(command: string, owner: ProcessOwner, done: ExecuteDone): Cancellable {
     let running: RunningProcess | undefined;
@@ -108,16 +101,6 @@ export class ProcessTable {
         running?.kill();
       },
     };
-  }
-
-  /** As `execute`, blocking the thread; throws FileError, ETIMEDOUT after a minute, when the process is ended. */
-  executeSync(command: string, owner: ProcessOwner): ProcessExit {
-    const running = this.#adopt(this.#spawn(command, ['ignore', 'pipe', 'pipe'], owner), owner);
-    running.whenGone(() => this.#ended(owner));
-    const exit = running.waitSync(SYNC_WAIT_MS_MAX);
-    if (exit !== undefined) return exit;
-    running.kill();
-    throw new FileError(describeAction('run', command), errnoOf('ETIMEDOUT'));
   }
 
   /** Ends all processes and closes their pipes. */

@@ -5,12 +5,9 @@ import { constants } from 'node:os';
 import { assert } from '../base/assert.ts';
 import { type ProcessGroups, signalGroup } from '../base/process-groups.ts';
 import type { ProcessExit } from './byte-file.ts';
-import { sleepSync } from './system-call.ts';
 
 /** Between SIGTERM and SIGKILL. */
 const KILL_GRACE_MS = 2000;
-/** Between two looks of code that cannot wait. */
-const POLL_MS = 1;
 /** The first look whether a group has outlived its leader; the pause doubles with each further one. */
 const GROUP_LOOK_FIRST_MS = 10;
 /** Seldom enough to cost nothing, and often enough that the number is not another's by then. */
@@ -91,14 +88,9 @@ export class RunningProcess {
     for (const waiter of waiters) waiter();
   }
 
-  /** Blocks until the process has ended, at most `msMax`; the parent learns it from /proc before the event comes. */
-  waitSync(msMax: number): ProcessExit | undefined {
-    const deadline = performance.now() + msMax;
-    for (;;) {
-      const exit = this.#exit ?? exitFromProc(this.pid);
-      if (exit !== undefined || performance.now() > deadline) return exit;
-      sleepSync(POLL_MS);
-    }
+  /** How it has ended by now; the parent learns it from /proc before the event comes. */
+  look(): ProcessExit | undefined {
+    return this.#exit ?? exitFromProc(this.pid);
   }
 }
 

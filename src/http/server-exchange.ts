@@ -233,6 +233,10 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     return sent;
   }
 
+  get isFull(): boolean {
+    return !this.finished && this.#buffer.length >= this.#wire.bufferBytesMax;
+  }
+
   whenDrained(drained: () => void): void {
     if (this.#drained === undefined) this.#drained = drained;
     else {

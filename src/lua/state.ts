@@ -62,6 +62,10 @@ const YIELDS = -1;
 
 /** Bytes of a string that names something (a file, a command, an option): what Linux takes for one argument of a program. */
 export const ARGUMENT_BYTES_MAX: number = 128 * 1024;
+/** A shorter string costs no more than the call it is read in, which is paid for. */
+const FREE_BYTES_MAX = 1024;
+/** To make the text of a small value. */
+const UNITS_PER_SHOWN = 60;
 /** Strings above this length are no keys that the VM has looked up already: their bytes may still be written. */
 const SHORT_STRING_BYTES_MAX = 40;
 
@@ -259,15 +263,29 @@ export class State {
   /** The string (or number as string) at `index` as a byte string, at most its first `bytesMax`; undefined for other types. */
   toString(L: LuaThread, index: number, bytesMax: number = ARGUMENT_BYTES_MAX): string | undefined {
     const at = this.exports.lua_tolstring(L, index, this.memory.sizeOut);
-    return at === 0 ? undefined : this.memory.readString(at, Math.min(this.memory.lastSize, bytesMax));
+    return at === 0 ? undefined : this.#readString(at, Math.min(this.memory.lastSize, bytesMax));
   }
 
   /** What Lua's `tostring` says of the value, with metamethods, at most the first `bytesMax` bytes. May raise. */
   toDisplayString(L: LuaThread, index: number, bytesMax: number = ARGUMENT_BYTES_MAX): string {
     const at = this.exports.luaL_tolstring(L, index, this.memory.sizeOut);
-    const text = this.memory.readString(at, Math.min(this.memory.lastSize, bytesMax));
+    const text = this.#readString(at, Math.min(this.memory.lastSize, bytesMax));
     this.pop(L);
     return text;
+  }
+
+  /** Values `from` to the last as `print` shows them, with `separator` between, at most `bytesMax` bytes. May raise. */
+  toDisplayStrings(L: LuaThread, from: number, separator: string, bytesMax: number): string {
+    const count = this.exports.lua_gettop(L);
+    let text = '';
+    for (let i = from; i <= count && text.length < bytesMax; i++) {
+      if (i > from) {
+        text += separator;
+        this.exports.pay(UNITS_PER_SHOWN);
+      }
+      text += this.toDisplayString(L, i, bytesMax - text.length);
+    }
+    return text.slice(0, bytesMax);
   }
 
   // ---- arguments of host functions ------------------------------------------------------------------------------
@@ -278,11 +296,17 @@ export class State {
     const size = this.memory.lastSize;
     if (size > bytesMax)
       return this.argumentError(L, n, `string of ${size} bytes is longer than the limit of ${bytesMax}`);
-    return this.memory.readString(at, size);
+    return this.#readString(at, size);
   }
 
   optionalString(L: LuaThread, n: number, bytesMax: number = ARGUMENT_BYTES_MAX): string | undefined {
     return this.exports.lua_type(L, n) <= LUA_TYPE.nil ? undefined : this.checkString(L, n, bytesMax);
+  }
+
+  /** What is made of a long string outside takes about as long as a loop round for each byte. */
+  #readString(at: CString, size: number): string {
+    if (size > FREE_BYTES_MAX) this.exports.pay(size);
+    return this.memory.readString(at, size);
   }
 
   /** The integer argument `n`, exact up to 2^53. */
