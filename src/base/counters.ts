@@ -13,6 +13,9 @@ export const COUNTER_NAMES = [
   'fetches',
   // totals
   'connectionsTotal',
+  'handshakesFailedTotal',
+  'misdirectedTotal',
+  'silentTotal',
   'exchangesTotal',
   'pushesTotal',
   'luaErrorsTotal',

@@ -8,15 +8,17 @@ import { assert } from '../base/assert.ts';
 import type { Counters } from '../base/counters.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
+import { ConnectionFaults } from './connection-faults.ts';
 import type { Exchange } from './exchange.ts';
 import type { ExchangeObserver, ExchangeSettings } from './exchange-wire.ts';
-import { chooseByFirstBytes } from './first-bytes.ts';
+import { chooseByFirstBytes, type SpokenProtocol } from './first-bytes.ts';
 import { CONTROL_FRAMES_PER_SECOND, RESETS_PER_SECOND } from './h2/abuse-limits.ts';
 import { SessionServer } from './h2/session-server.ts';
 import { LINGER_LIMITS, type LingerLimits } from './http1-linger.ts';
 import { Http1Server } from './http1-server.ts';
 import type { Http2Layer, Http2LayerName } from './http2-layer.ts';
 import { Http2Server } from './http2-server.ts';
+import { answerCleartext } from './misdirected.ts';
 import { StallWatch } from './stall-watch.ts';
 
 /** Plain numbers; 0 for `bodyBytesMax` is no limit. */
@@ -57,6 +59,11 @@ export interface FrontEndOptions {
   readonly observer?: ExchangeObserver | undefined;
 }
 
+interface Handshake {
+  readonly peer: string | undefined;
+  readonly timer: NodeJS.Timeout;
+}
+
 /** Where to listen: a descriptor that already listens, or a port of an address. */
 export type ListenTarget =
   | { readonly fd: number }
@@ -76,7 +83,13 @@ export class FrontEnd {
   readonly #http1: Http1Server;
   readonly #http2: Http2Layer;
   readonly #options: FrontEndOptions;
+  readonly #settings: ExchangeSettings;
   readonly #stalls: StallWatch;
+  readonly #faults: ConnectionFaults;
+  /** Those who speak without TLS on a port that has it. */
+  #misdirected: { readonly http1: Http1Server; readonly http2: Http2Layer } | undefined;
+  /** Handshakes under way, by the socket below TLS. */
+  readonly #handshakes = new WeakMap<object, Handshake>();
   readonly #sockets = new Set<Socket>();
   readonly #sweepIntervalMs: number;
   #sweepTimer: NodeJS.Timeout | undefined;
@@ -98,6 +111,8 @@ export class FrontEnd {
       stalls: this.#stalls,
       observer: options.observer,
     };
+    this.#settings = settings;
+    this.#faults = new ConnectionFaults(logger, counters);
     this.#http1 = createHttp1(options, settings, handle);
     this.#http2 = createHttp2(options, settings, handle);
     this.#server = options.tls === undefined ? this.#createCleartext() : this.#createSecure(options.tls);
@@ -147,6 +162,7 @@ export class FrontEnd {
       if (this.#server.listening) this.#server.close();
       this.#http1.drain();
       this.#http2.drain();
+      this.#misdirected?.http1.drain();
     }
     return new Promise((resolve) => {
       const finish = (cut: number): void => {
@@ -169,6 +185,8 @@ export class FrontEnd {
     if (this.#server.listening) this.#server.close();
     this.#http2.stop();
     this.#http1.stop();
+    this.#misdirected?.http2.stop();
+    this.#misdirected?.http1.stop();
     for (const socket of this.#sockets) socket.destroy();
   }
 
@@ -193,26 +211,70 @@ export class FrontEnd {
     server.removeAllListeners('secureConnection');
     server.on('secureConnection', (socket: TLSSocket) => {
       socket.on('error', ignore);
+      clearTimeout(this.#handshakes.get(parentOf(socket))?.timer);
       if (socket.alpnProtocol === 'h2')
         this.#http2.open(socket, () => Reflect.apply(serveHttp2, server, [socket]));
-      else {
-        // a client that has asked may end its side and wait for the answer
-        socket.allowHalfOpen = true;
-        this.#http1.serve(socket);
-      }
+      else this.#http1.serve(socket);
     });
     // end() would wait for ever on a socket whose handshake never finishes
-    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    server.on('tlsClientError', (error, socket) => {
+      this.#faults.handshakeFailed(this.#handshakes.get(parentOf(socket))?.peer, error);
+      socket.destroy();
+    });
+    const [startTls] = server.listeners('connection');
+    assert(startTls !== undefined, 'node:tls listens for connections');
+    server.removeAllListeners('connection');
+    server.on('connection', (socket: Socket) => {
+      const acceptedAt = Date.now();
+      this.#choose(socket, (protocol) => {
+        if (protocol === 'tls' || protocol === 'other') {
+          this.#expectHandshake(socket, acceptedAt);
+          Reflect.apply(startTls, server, [socket]);
+        } else this.#serveCleartext(socket, protocol);
+      });
+    });
     return server;
+  }
+
+  /** node's own clock of a handshake starts with the first byte; ours, with the connection. */
+  #expectHandshake(socket: Socket, acceptedAt: number): void {
+    const leftMs = acceptedAt + this.#options.limits.handshakeTimeoutMs - Date.now();
+    const timer = setTimeout(() => socket.destroy(), Math.max(0, leftMs));
+    timer.unref();
+    // a socket that has failed no longer tells whose it was
+    this.#handshakes.set(socket, { peer: socket.remoteAddress, timer });
+    socket.on('close', () => clearTimeout(timer));
   }
 
   #createCleartext(): Server {
     return createServer({ noDelay: this.#options.noDelay ?? true, allowHalfOpen: true }, (socket) => {
-      chooseByFirstBytes(socket, this.#options.limits.handshakeTimeoutMs, (protocol) => {
+      this.#choose(socket, (protocol) => {
+        if (protocol === 'tls') this.#faults.spokeTls(socket);
         if (protocol === 'h2') this.#http2.serve(socket);
         else this.#http1.serve(socket);
       });
     });
+  }
+
+  #choose(socket: Socket, chosen: (protocol: SpokenProtocol) => void): void {
+    const peer = socket.remoteAddress;
+    const saidNothing = (): void => this.#faults.saidNothing(peer);
+    chooseByFirstBytes(socket, this.#options.limits.handshakeTimeoutMs, chosen, saidNothing);
+  }
+
+  /** Whoever speaks HTTP without TLS here is told where to go, in his own protocol. */
+  #serveCleartext(socket: Socket, protocol: 'h2' | 'http/1'): void {
+    this.#faults.spokeCleartext(socket);
+    this.#misdirected ??= {
+      http1: createHttp1(this.#options, this.#settings, answerCleartext),
+      http2: createHttp2(this.#options, this.#settings, answerCleartext),
+    };
+    const { http1, http2 } = this.#misdirected;
+    if (protocol === 'h2') {
+      http2.serve(socket);
+      // our own sessions end behind what they have been asked; node's would refuse it, and go when they are idle
+      if (this.#options.http2 === 'own') http2.drain();
+    } else http1.serve(socket);
   }
 
   #track(socket: Socket): void {
@@ -233,6 +295,8 @@ export class FrontEnd {
     this.#stalls.sweep(now);
     this.#http1.sweep(now);
     this.#http2.sweep(now);
+    this.#misdirected?.http1.sweep(now);
+    this.#misdirected?.http2.sweep(now);
   }
 }
 
@@ -269,6 +333,12 @@ function chooseSweepInterval(limits: FrontEndLimits): number {
   const shortest = Math.min(idleTimeoutMs, headTimeoutMs, stallTimeoutMs, linger.idleMs);
   const wanted = Math.floor(shortest / SWEEPS_PER_TIMEOUT);
   return Math.max(SWEEP_INTERVAL_MIN_MS, Math.min(SWEEP_INTERVAL_MAX_MS, wanted));
+}
+
+/** The socket below a TLS socket of a server; no public name leads to it. */
+function parentOf(socket: TLSSocket): object {
+  const parent: unknown = Reflect.get(socket, '_parent');
+  return typeof parent === 'object' && parent !== null ? parent : socket;
 }
 
 /** Socket errors are followed by `close`. */

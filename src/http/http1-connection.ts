@@ -102,6 +102,8 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     this.#settings = settings;
     this.#handle = handle;
     this.#input = new Http1Input(limits.headBytesMax, this);
+    // a client that has asked may end its side and wait for the answer
+    socket.allowHalfOpen = true;
     socket.on('error', ignore);
     socket.on('drain', () => this.#drained());
     socket.on('close', () => this.#closed());

@@ -118,7 +118,7 @@ export function readRequestFraming(fields: Fields, minor: number): RequestFramin
       case 17:
         if (!isNamed(name, 'transfer-encoding')) break;
         if (minor === 0 || chunked) refusal = 400;
-        else if (value.toLowerCase() !== 'chunked') refusal ||= 501;
+        else if (value.toLowerCase() !== 'chunked') refusal = ENDS_CHUNKED.test(value) ? refusal || 501 : 400;
         chunked = true;
         break;
     }
@@ -127,6 +127,9 @@ export function readRequestFraming(fields: Fields, minor: number): RequestFramin
   if (chunked && declaredLength !== undefined) refusal = 400;
   return { refusal, host: host ?? '', declaredLength, chunked, expectsContinue };
 }
+
+/** Else the end of the body cannot be found (RFC 9112 §6.3). */
+const ENDS_CHUNKED = /(?:^|[\t ,])chunked[\t ]*$/i;
 
 const statusLines = new Map<number, string>();
 

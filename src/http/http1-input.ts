@@ -256,7 +256,7 @@ export class Http1Input {
       return false;
     }
     const [, method = '', target = '', major, minor] = match;
-    this.#line = { method, target, minor: minor === '0' ? 0 : 1 };
+    this.#line = { method, target, minor: major === '1' && minor === '0' ? 0 : 1 };
     if (major !== '1') this.#refuse(505, 'LGW_VERSION', `HTTP/${major}.${minor} is not spoken here`);
     else if (method.length > METHOD_LENGTH_MAX) this.#refuse(501, 'LGW_METHOD', 'the method is not known');
     else if (method === 'CONNECT') this.#refuse(501, 'LGW_METHOD', 'this is no proxy');

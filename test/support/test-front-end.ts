@@ -30,6 +30,8 @@ export interface TestFrontEnd {
   readonly dispatcher: Dispatcher;
   readonly counters: Counters;
   readonly logLines: readonly string[];
+  /** A line for each exchange that is over: method, target, protocol, status, and why it broke. */
+  readonly accesses: readonly string[];
   /** Stops it and checks that no gauge is left above zero. */
   stop(): Promise<void>;
 }
@@ -49,6 +51,7 @@ export async function startFrontEnd(
 ): Promise<TestFrontEnd> {
   const counters = new Counters();
   const logLines: string[] = [];
+  const accesses: string[] = [];
   const logger = createLogger('debug', 'test', (line) => logLines.push(line));
   const dispatcher = new Dispatcher(new Router([functionMapping('/', handlers)]), logger);
   const { cert, key } = testCertificate();
@@ -59,6 +62,10 @@ export async function startFrontEnd(
       logger,
       counters,
       http2: options.http2 ?? TEST_HTTP2_LAYER,
+      observer: ({ method, target, protocol, status, error }) =>
+        accesses.push(
+          [method, target, protocol, status, error?.code].filter((word) => word !== undefined).join(' '),
+        ),
     },
     (exchange) => dispatcher.dispatch(exchange),
   );
@@ -69,6 +76,7 @@ export async function startFrontEnd(
     dispatcher,
     counters,
     logLines,
+    accesses,
     async stop() {
       frontEnd.stop();
       await waitFor(() => gauges(counters).every((value) => value === 0), 'all gauges to return to zero');

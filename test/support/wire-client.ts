@@ -1,5 +1,5 @@
 /** An HTTP/2 client that shows every frame: a TLS socket, frames made by hand, head blocks by hpack.js. */
-import type { TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
 import hpack, { type Compressor, type Decompressor } from 'hpack.js';
 
 export const FRAME = {
@@ -34,7 +34,7 @@ export interface Frame {
 }
 
 export class WireClient {
-  readonly socket: TLSSocket;
+  readonly socket: Socket;
   /** Every frame that has come, in order. */
   readonly frames: Frame[] = [];
   readonly #compressor: Compressor = hpack.compressor.create({ table: { maxSize: TABLE_BYTES } });
@@ -45,7 +45,7 @@ export class WireClient {
   #wake: (() => void) | undefined;
 
   /** The socket has chosen h2. Sends preface and settings (identifier → value). */
-  constructor(socket: TLSSocket, settings: Readonly<Record<number, number>> = {}) {
+  constructor(socket: Socket, settings: Readonly<Record<number, number>> = {}) {
     this.socket = socket;
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
     socket.on('close', () => {
