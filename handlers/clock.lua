@@ -6,8 +6,6 @@ local page = dofile(folder .. "lib/page.lua")
 
 -- Seconds after which a stream ends by itself, so that forgotten ones do not add up.
 local SECONDS_MAX = 3600
--- The process ends with the exchange that started it.
-local TICKS = "i=0; while [ $i -lt " .. SECONDS_MAX .. " ]; do date -u +%H:%M:%S; sleep 1; i=$((i+1)); done"
 
 local SCRIPT = [[
 const clock = document.getElementById('clock');
@@ -41,13 +39,9 @@ httpd.register_handler("/", function(env, header)
 end)
 
 httpd.register_handler("/stream", function()
-    local ticks <close>, message = io.popen(TICKS)
-    if ticks == nil then
-        page.text("503", message .. "\n")
-        return
-    end
     page.head("200", "text/plain; charset=utf-8")
-    for line in ticks:lines("L") do
-        httpd.write(nil, line)
+    for _ = 1, SECONDS_MAX do
+        httpd.write(nil, os.date("!%H:%M:%S\n"))
+        httpd.sleep(1)
     end
 end)

@@ -22,9 +22,9 @@ local function as_text(list)
 end
 
 local function as_table(title, list)
-    local parts = {'<section class="sheet"><h2>', title, '</h2>\n<div class="scroll"><table>\n'}
+    local parts = {'<section class="sheet"><h2>', title, '</h2>\n<div class="scroll"><table class="pairs">\n'}
     for _, name in ipairs(sorted_names(list)) do
-        parts[#parts + 1] = '<tr><td class="mono">' .. page.escape(name) .. '</td><td class="mono">'
+        parts[#parts + 1] = '<tr><td class="mono name">' .. page.escape(name) .. '</td><td class="mono">'
             .. page.escape(list[name]) .. '</td></tr>\n'
     end
     parts[#parts + 1] = '</table></div></section>\n'

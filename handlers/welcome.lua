@@ -17,6 +17,10 @@ local DEMOS = {
         "curl -N", "/stream"},
     {"/counter", "#", "Counter", "A plain Lua variable lives as long as its worker. Each worker thread counts for itself.",
         "curl", ""},
+    {"/shared", "∑", "Shared", "One count for all workers, in shared memory, and a timer that runs in one of them.",
+        "curl", "/json"},
+    {"/gather", "⇉", "Gather", "Three fetches at the same time, each in a task of its own, and their results as JSON.",
+        "curl", "/json"},
 }
 
 local FIRST_SCRIPT = [[

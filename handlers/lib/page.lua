@@ -29,6 +29,7 @@ code, pre, kbd, .mono { font-family: ui-monospace, "SF Mono", "Cascadia Mono", M
 pre {
     margin: .9rem 0 0; padding: .75rem .9rem; overflow-x: auto; overflow-wrap: anywhere; line-height: 1.55;
     background: var(--code); border: 1px solid var(--line); border-radius: .6rem;
+    white-space: pre-wrap;
 }
 h1, h2, h3 { line-height: 1.2; letter-spacing: -.015em; margin: 0; text-wrap: balance; }
 .wrap { max-width: 64rem; margin: 0 auto; padding: 0 1.25rem; }
@@ -55,11 +56,11 @@ h1, h2, h3 { line-height: 1.2; letter-spacing: -.015em; margin: 0; text-wrap: ba
 .card h2 a::after { content: ""; position: absolute; inset: 0; border-radius: 1rem; }
 .card h2 a::before { content: attr(data-sign); margin-right: .55rem; color: var(--soft); font-weight: 400; }
 .card p { margin: .5rem 0 0; color: var(--soft); font-size: .95rem; flex: 1; }
-.card pre { position: relative; z-index: 1; white-space: pre-wrap; overflow-wrap: anywhere; }
+.card pre { position: relative; z-index: 1; }
 .sheet { margin-top: 1.1rem; }
 .sheet > h2 { font-size: 1.2rem; margin-bottom: .4rem; }
 .sheet p { margin: .5rem 0 0; }
-.two { display: grid; gap: 0 1.4rem; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); }
+.two { display: grid; gap: 0 1.4rem; grid-template-columns: minmax(0, 1.3fr) minmax(0, 1fr); }
 .top { padding: 1.5rem 0 .3rem; }
 .top a { text-decoration: none; font-weight: 600; }
 .top h1 { font-size: clamp(1.7rem, 5vw, 2.3rem); margin-top: .6rem; }
@@ -71,6 +72,7 @@ table { border-collapse: collapse; width: 100%; font-size: .93rem; }
 th, td { text-align: left; padding: .5rem .9rem .5rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 600; font-size: .84rem; }
 td.mono { overflow-wrap: anywhere; }
+td.name { overflow-wrap: normal; white-space: nowrap; }
 tr:last-child td { border-bottom: 0; }
 .button {
     display: inline-block; padding: .55rem 1.15rem; border: 0; border-radius: .6rem; cursor: pointer; font: inherit;
@@ -93,7 +95,10 @@ tr:last-child td { border-bottom: 0; }
 .files a { font-weight: 600; margin-right: .5rem; }
 .good { color: var(--good); }
 .bad { color: var(--bad); }
+@media (max-width: 48rem) { .two { grid-template-columns: minmax(0, 1fr); gap: 1.4rem; } }
 @media (max-width: 30rem) {
+    .pairs td { display: block; padding-right: 0; }
+    .pairs td.name { border-bottom: 0; padding-bottom: 0; color: var(--soft); }
     .hero { padding: 2.2rem 0 4.6rem; }
     .hero .wrap { grid-template-columns: 1fr; gap: 1rem; }
     .hero svg { width: 4rem; height: 4rem; }

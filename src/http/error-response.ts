@@ -7,6 +7,10 @@ interface ErrorPage {
   readonly body: Uint8Array;
 }
 
+/** Light or dark as the reader's system is, and as wide as a telephone. */
+const STYLE =
+  ':root{color-scheme:light dark}body{font:1rem/1.6 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1.25rem}';
+
 const pages = new Map<number, ErrorPage>();
 
 /**
@@ -35,7 +39,8 @@ function makePage(status: number, errorId?: string): ErrorPage {
   const title = `${status} ${reasonPhrase(status)}`;
   const id = errorId === undefined ? '' : `<p>Error id: ${escapeText(errorId)}</p>`;
   const body = Buffer.from(
-    `<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>${title}</title></head>\n` +
+    `<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">` +
+      `<title>${title}</title><style>${STYLE}</style></head>\n` +
       `<body><h1>${title}</h1>${id}</body>\n</html>\n`,
     'latin1',
   );

@@ -67,7 +67,7 @@ test('The clock page shows the time as it comes in', async () => {
 });
 
 test('No page is wider than a phone, in light and dark', async () => {
-  for (const path of ['/', '/environment', '/upload', '/push', '/clock', '/counter']) {
+  for (const path of ['/', '/environment', '/upload', '/push', '/clock', '/counter', '/shared', '/gather']) {
     for (const scheme of ['light', 'dark'] as const) {
       await browser.open(`${gateway.url}${path}`);
       assert.ok((await browser.screenshot(scheme, 390)).length > 0);

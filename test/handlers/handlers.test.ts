@@ -11,6 +11,10 @@ import { HandlersGateway } from './handlers-gateway.ts';
 const PLACES_MAX = 8;
 const HTML = "-H 'accept: text/html'";
 
+/** The timer of shared ticks each second; a busy machine has half a minute for it. */
+const TICK_MS = 100;
+const TICKS_MAX = 300;
+
 let gateway: HandlersGateway;
 
 before(async () => {
@@ -205,7 +209,7 @@ test('push pushes its style and picture to a client that takes pushes', async ()
   assert.match(hinted, /Your client takes no pushes/);
 });
 
-test('clock writes a line each second until its client goes, and its program ends then', async () => {
+test('clock writes a line each second until its client goes, and starts no program for that', async () => {
   const { stdout } = await runShell(
     `timeout 2.5 curl -sSN --cacert ${gateway.folder.certificate} ${gateway.url}/clock/stream`,
     gateway.folder.path,
@@ -213,7 +217,7 @@ test('clock writes a line each second until its client goes, and its program end
   const lines = stdout.toString('utf8').trimEnd().split('\n');
   assert.ok(lines.length >= 2 && lines.length <= 3, stdout.toString());
   for (const line of lines) assert.match(line, /^\d\d:\d\d:\d\d$/);
-  await until(() => children(gateway.process.pid).length === 0);
+  assert.deepEqual(children(gateway.process.pid), []);
 });
 
 test('counter counts the requests of its worker', async () => {
@@ -226,6 +230,32 @@ test('counter counts the requests of its worker', async () => {
   }
   const [first = 0] = counts;
   assert.deepEqual(counts, [first, first + 1, first + 2]);
+});
+
+test('shared counts for all workers, and its timer runs', async () => {
+  const read = async (): Promise<Record<string, number>> =>
+    JSON.parse(await gateway.text('', '/shared/json')) as Record<string, number>;
+  const first = await read();
+  let later = await read();
+  for (let i = 0; i < TICKS_MAX && later['beats'] === first['beats']; i++) {
+    await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+    later = await read();
+  }
+  assert.notEqual(later['beats'], first['beats']);
+  assert.ok((later['requests'] ?? 0) > (first['requests'] ?? 0), JSON.stringify([first, later]));
+  assert.ok((later['yours'] ?? 0) > 0);
+  assert.match(await gateway.text('', '/shared'), /id="requests">\d+</);
+});
+
+test('gather asks three pages at the same time', async () => {
+  const results = JSON.parse(await gateway.text('', '/gather/json')) as Record<string, { status: number }>;
+  assert.deepEqual(
+    Object.entries(results)
+      .map(([path, { status }]) => `${path} ${status}`)
+      .sort(),
+    ['/counter 200', '/environment 200', '/hello 200'],
+  );
+  assert.match(await gateway.text('', '/gather'), /<td class="mono">\/hello<\/td><td>200, \d+ bytes/);
 });
 
 test('After all of this nothing is open', async () => {
