@@ -79,6 +79,7 @@ export class AppRun implements LuaRun, RunOwner {
     this.#script = runner.script;
     this.#exchange = exchange;
     this.#series = exchange.connection.series;
+    this.#identify();
   }
 
   get run(): LuaRun {
@@ -106,9 +107,7 @@ export class AppRun implements LuaRun, RunOwner {
   }
 
   get requestId(): string {
-    const id = requestIdOf(this.#script.workerId, this.number);
-    if (!this.#exchange.finished) this.#exchange.requestId = id;
-    return id;
+    return requestIdOf(this.#script.workerId, this.number);
   }
 
   /** The connection it belongs to. */
@@ -210,6 +209,13 @@ export class AppRun implements LuaRun, RunOwner {
     this.cpuUsedMs = 0;
     this.#silentBytes = -1;
     this.number = nextRequestNumber();
+    this.#identify();
+  }
+
+  /** The run goes on to other requests: the id is that of this one. */
+  #identify(): void {
+    const requestId = this.requestId;
+    this.#exchange.answeredBy = { requestId };
   }
 
   /** `write(head)`: ends the response before, if it is still open. */
@@ -349,8 +355,6 @@ export class AppRun implements LuaRun, RunOwner {
 
   cancel(status: number): void {
     if (this.#ended) return;
-    // the page names the request, as the log does
-    this.#exchange.requestId = this.requestId;
     this.#over = true;
     this.#exchange.reset(status);
     this.#next?.reset(status);

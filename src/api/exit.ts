@@ -56,7 +56,6 @@ export function createExit(script: LoadedScript): HostFunction {
     if (exchange.finished || status === undefined) return leave(L, invocation);
     if (exchange.headGiven) throw new LuaError('headers already sent');
     if (!hasBody && head === undefined && status >= ERROR_STATUS_MIN) {
-      exchange.requestId = invocation.requestId;
       exchange.reset(status);
       return leave(L, invocation);
     }

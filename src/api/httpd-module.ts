@@ -14,6 +14,7 @@ import { currentInvocation, type Invocation } from './invocation.ts';
 import { pushJsonModule } from './json-functions.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import { createLog } from './log.ts';
+import type { LuaFile } from './lua-files.ts';
 import { type HeadTable, readHeadTable } from './response-head.ts';
 import { createSendfile } from './sendfile.ts';
 import { sharedFunction } from './shared-functions.ts';
@@ -75,6 +76,21 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
     }
   }
 
+  /** The first argument as a file; undefined for nil, the client. */
+  function streamFile(L: LuaThread, name: string): LuaFile | undefined {
+    const type = x.lua_type(L, 1);
+    if (type !== LUA_TYPE.nil && type !== LUA_TYPE.userdata) {
+      const hint =
+        name === 'write' && x.lua_gettop(L) === 1 ? '; httpd.write(nil, s) writes to the client' : '';
+      state.argumentError(
+        L,
+        1,
+        `a stream expected, or nil for the client, got ${state.typeName(L, 1)}${hint}`,
+      );
+    }
+    return script.files.optionalFile(L, 1);
+  }
+
   return {
     register_handler: (L) => {
       checkCount(L, 'register_handler', 2, 3);
@@ -101,7 +117,7 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
       checkCount(L, 'read', 1, 2);
       const stream = script.streams.find(L, 1);
       if (stream !== undefined) return script.streams.read(L, stream, transfer.checkWanted(L, 2));
-      const file = script.files.optionalFile(L, 1);
+      const file = streamFile(L, 'read');
       const wanted = transfer.checkWanted(L, 2);
       if (file !== undefined) return script.files.readStream(L, file, wanted);
       const { exchange } = currentInvocation(scheduler);
@@ -119,7 +135,7 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
     write: (L) => {
       checkCount(L, 'write', 1, 2);
       const stream = script.streams.find(L, 1);
-      const file = stream === undefined ? script.files.optionalFile(L, 1) : undefined;
+      const file = stream === undefined ? streamFile(L, 'write') : undefined;
       const type = x.lua_type(L, 2);
       if (type <= LUA_TYPE.nil) return 0;
       if (type !== LUA_TYPE.string && type !== LUA_TYPE.number)
@@ -132,7 +148,7 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
     close: (L) => {
       checkCount(L, 'close', 1, 1);
       if (script.streams.find(L, 1) !== undefined) return script.streams.close(L, 1);
-      const file = script.files.optionalFile(L, 1);
+      const file = streamFile(L, 'close');
       if (file !== undefined) return script.files.closeStream(L, 1);
       const invocation = currentInvocation(scheduler);
       invocation.sendLinks();

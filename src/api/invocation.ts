@@ -7,7 +7,7 @@ import type { Exchange } from '../http/exchange.ts';
 import type { Route } from '../http/handler.ts';
 import type { Coroutine, CoroutineScheduler, LimitReached } from '../lua/coroutine.ts';
 import { LuaError } from '../lua/lua-error.ts';
-import type { LuaThread } from '../lua/lua-exports.ts';
+import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { HandlerFunction, HandlerOptions, LoadedScript } from './loaded-script.ts';
 import { currentRun, type LuaRun, type RunOwner } from './lua-run.ts';
 import { PreloadLinks } from './preload-links.ts';
@@ -45,6 +45,7 @@ export class Invocation implements LuaRun, RunOwner {
     this.#script = script;
     this.#limits = limits;
     this.exchange = exchange;
+    exchange.answeredBy = this;
     this.route = route;
   }
 
@@ -58,10 +59,7 @@ export class Invocation implements LuaRun, RunOwner {
 
   /** Identifies the exchange in env, error pages and logs. */
   get requestId(): string {
-    if (this.#requestId === undefined) {
-      this.#requestId = requestIdOf(this.#script.workerId, this.number);
-      this.exchange.requestId = this.#requestId;
-    }
+    this.#requestId ??= requestIdOf(this.#script.workerId, this.number);
     return this.#requestId;
   }
 
@@ -122,9 +120,9 @@ export class Invocation implements LuaRun, RunOwner {
     this.#kill();
   }
 
-  finished(_L: LuaThread): void {
+  finished(L: LuaThread): void {
     if (this.#tasks === undefined || this.#tasks.size === 0) {
-      this.#complete();
+      this.#complete(L);
       return;
     }
     // the response ends with the last of them
@@ -137,8 +135,9 @@ export class Invocation implements LuaRun, RunOwner {
     if (this.#returned && !this.#ended) this.#complete();
   }
 
-  #complete(): void {
-    this.#endResponse();
+  /** `L`: has the results of the handler. */
+  #complete(L?: LuaThread): void {
+    this.#endResponse(L);
     this.#end();
   }
 
@@ -148,14 +147,20 @@ export class Invocation implements LuaRun, RunOwner {
     this.#kill();
   }
 
-  #endResponse(): void {
+  #endResponse(L?: LuaThread): void {
     const { exchange } = this;
     this.#links?.send();
     if (exchange.headGiven) exchange.end();
     else if (!exchange.finished) {
-      this.#script.logger.error('Handler sent nothing', this.logFields());
+      this.#script.logger.error(`Handler sent nothing${this.#hint(L)}`, this.logFields());
       exchange.reset(500);
     }
+  }
+
+  /** In scripts for other servers, what a function returns is the answer. */
+  #hint(L: LuaThread | undefined): string {
+    if (L === undefined || this.#script.state.exports.lua_type(L, 1) !== LUA_TYPE.string) return '';
+    return ': it returned a string, and what it returns is not sent; httpd.write(nil, s) sends one';
   }
 
   failed(message: string, limit: LimitReached | undefined): void {
@@ -174,7 +179,6 @@ export class Invocation implements LuaRun, RunOwner {
   cancel(status: number): void {
     if (this.#ended) return;
     this.exchange.onAbort = undefined;
-    this.exchange.requestId = this.requestId;
     this.exchange.reset(status);
     this.#kill();
   }

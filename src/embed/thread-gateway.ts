@@ -18,6 +18,8 @@ import { createTicketKeys } from '../tls/ticket-keys.ts';
 import { createAccessLog } from '../worker/access-log.ts';
 
 const LOG_SOURCE = 'server';
+/** Of the one thread that serves, in the ids of requests. */
+const WORKER_ID = 0;
 
 export class ThreadGateway {
   readonly #config: Config;
@@ -85,9 +87,12 @@ export class ThreadGateway {
     const { timeLimitMs } = limits;
     const store = new SharedStore({ memory: createSharedMemory(this.#config.shared), owner: 1 });
     const shared = (name: string): SharedDictionary => new SharedDictionary(store.open(name));
-    this.#mapping = new WebMapping({ prefix: '/', workerId: 0, logger, shared, timeLimitMs }, this.#handler);
+    this.#mapping = new WebMapping(
+      { prefix: '/', workerId: WORKER_ID, logger, shared, timeLimitMs },
+      this.#handler,
+    );
     const dispatcher = new Dispatcher(new Router([this.#mapping]), logger);
-    const observer = accessLog ? createAccessLog(LOG_SOURCE, this.#writeLine) : undefined;
+    const observer = accessLog ? createAccessLog(LOG_SOURCE, WORKER_ID, this.#writeLine) : undefined;
     for (const { scheme, listener } of this.#listeners) {
       const frontEnd = new FrontEnd(
         {

@@ -56,6 +56,11 @@ export interface RequestBody extends ByteSource {
   readonly declaredLength: number | undefined;
 }
 
+/** Joins an exchange with log lines and error pages. */
+export interface Answerer {
+  readonly requestId: string;
+}
+
 /**
  * One request and its response.
  *
@@ -91,8 +96,8 @@ export interface Exchange extends ByteSink {
   /** Body bytes written so far. */
   readonly bytesWritten: number;
 
-  /** Joins the response with log lines; set by whoever makes one up for it. */
-  requestId?: string | undefined;
+  /** Whoever answers it and knows the id under which the log speaks of it; undefined while nobody does. */
+  answeredBy?: Answerer | undefined;
   /** Reason phrase of HTTP/1.x, if not the registered one of the status; to be set before `head`. */
   reason?: string | undefined;
 

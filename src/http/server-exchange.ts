@@ -4,6 +4,7 @@ import { GatewayError } from '../base/errors.ts';
 import { CHUNK_BYTES_MAX } from './chunk-pool.ts';
 import { errorPage } from './error-response.ts';
 import type {
+  Answerer,
   Exchange,
   ExchangeConnection,
   Fields,
@@ -75,7 +76,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
 
   bytesWritten = 0;
   waitingSince = 0;
-  requestId: string | undefined;
+  answeredBy: Answerer | undefined;
   reason: string | undefined;
   onAbort: ((reason: GatewayError) => void) | undefined;
   onClose: (() => void) | undefined;
@@ -274,6 +275,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     if (!this.bodyless && this.contentLength !== undefined && length < this.contentLength) {
       this.#settings.logger.warn('Response is shorter than its Content-Length', {
         target: this.#request.target,
+        request: this.answeredBy?.requestId,
         declared: this.contentLength,
         written: length,
       });
@@ -471,7 +473,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     this.#unsentBytes = 0;
     this.#trailers = undefined;
     this.reason = undefined;
-    const page = errorPage(status, this.requestId);
+    const page = errorPage(status, this.answeredBy?.requestId);
     this.status = status;
     this.#responseFields = page.fields;
     this.contentLength = page.body.length;
@@ -501,6 +503,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
       this.#excessLogged = true;
       this.#settings.logger.warn('Response is longer than its Content-Length: the rest is dropped', {
         target: this.#request.target,
+        request: this.answeredBy?.requestId,
         declared: this.contentLength,
       });
     }

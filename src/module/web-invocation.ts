@@ -26,9 +26,18 @@ export class WebInvocation implements RequestWatch, Stallable {
   #flushes = false;
   waitingSince = 0;
 
+  #requestId: string | undefined;
+
   constructor(exchange: Exchange, options: InvocationOptions) {
     this.#exchange = exchange;
     this.#options = options;
+    exchange.answeredBy = this;
+  }
+
+  /** Identifies the exchange in error pages and logs; made up when somebody asks. */
+  get requestId(): string {
+    this.#requestId ??= requestIdOf(this.#options.workerId, nextRequestNumber());
+    return this.#requestId;
   }
 
   /** Calls the handler; it may have ended when this returns. */
@@ -188,8 +197,7 @@ export class WebInvocation implements RequestWatch, Stallable {
 
   /** The page of the client names the request as the log does. */
   #log(message: string, more: Readonly<Record<string, number>> = {}): void {
-    this.#exchange.requestId ??= requestIdOf(this.#options.workerId, nextRequestNumber());
-    this.#options.logger.error(message, { request: this.#exchange.requestId, ...this.#facts(), ...more });
+    this.#options.logger.error(message, { request: this.requestId, ...this.#facts(), ...more });
   }
 
   #facts(): Record<string, string> {

@@ -1,5 +1,6 @@
 /** One log line for each exchange that is over: who asked for what and what came of it; no field of either message. */
 import { formatLine } from '../base/logger.ts';
+import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { ExchangeObserver } from '../http/exchange-wire.ts';
 
@@ -7,8 +8,14 @@ import type { ExchangeObserver } from '../http/exchange-wire.ts';
 const TARGET_LENGTH_MAX = 2048;
 
 /** An observer that hands its lines to `writeLine`; `source` is the second word behind the level. */
-export function createAccessLog(source: string, writeLine: (line: string) => void): ExchangeObserver {
+export function createAccessLog(
+  source: string,
+  workerId: number,
+  writeLine: (line: string) => void,
+): ExchangeObserver {
   return (exchange, startedAt) => {
+    // whatever no script or module has answered has an id all the same
+    exchange.answeredBy ??= { requestId: requestIdOf(workerId, nextRequestNumber()) };
     writeLine(formatAccess(new Date(), source, exchange, performance.now() - startedAt));
   };
 }
@@ -24,7 +31,7 @@ export function formatAccess(time: Date, source: string, exchange: Exchange, dur
     bytes: exchange.bytesWritten,
     ms: durationMs.toFixed(3),
     pushed: exchange.pushed ? true : undefined,
-    id: exchange.requestId,
+    id: exchange.answeredBy?.requestId,
     error: exchange.error?.code,
   });
 }

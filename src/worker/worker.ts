@@ -278,7 +278,9 @@ export class GatewayWorker {
 
   #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined): FrontEnd {
     const { limits, accessLog, noDelay, http2 } = this.#start;
-    const observer = accessLog ? createAccessLog(this.#logSource, this.#writeLine) : undefined;
+    const observer = accessLog
+      ? createAccessLog(this.#logSource, this.#start.workerId, this.#writeLine)
+      : undefined;
     const frontEnd = new FrontEnd(
       { tls, limits, noDelay, logger: this.#logger, counters: this.#counters, http2, observer },
       (exchange) => this.#dispatcher.dispatch(exchange),

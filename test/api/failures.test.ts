@@ -60,6 +60,13 @@ test('A handler that sends nothing answers 500 with a line in the log', async ()
   await harness.close();
 });
 
+test('A handler that returns a string, as scripts for other servers do, is told how to send it', async () => {
+  const harness = await ScriptHarness.run(`return 'Hello'`);
+  assert.equal((await harness.request('/run')).status, 500);
+  assert.match(harness.log.join('\n'), /Handler sent nothing: it returned a string, .*httpd\.write\(nil, s\) sends one/);
+  await harness.close();
+});
+
 test('One failing request disturbs no other', async () => {
   const harness = await ScriptHarness.run(
     `local n = httpd.read(nil, 1) if n == 'x' then error('mine') end say(n)`,

@@ -334,8 +334,12 @@ test('httpd.write() refuses other types and counts', async () => {
     "script.lua:7: wrong number of arguments to 'write' (1 or 2 expected, got 3)",
   );
   assert.equal(
+    await errorOf("httpd.write('x')"),
+    "script.lua:7: bad argument #1 to 'write' (a stream expected, or nil for the client, got string; httpd.write(nil, s) writes to the client)",
+  );
+  assert.equal(
     await errorOf("httpd.write('x', 'a')"),
-    "script.lua:7: bad argument #1 to 'write' (FILE* expected, got string)",
+    "script.lua:7: bad argument #1 to 'write' (a stream expected, or nil for the client, got string)",
   );
 });
 
@@ -466,7 +470,7 @@ test('httpd.read() refuses what is no count and no format', async () => {
   );
   assert.equal(
     await errorOf('httpd.read({}, 1)'),
-    "script.lua:7: bad argument #1 to 'read' (FILE* expected, got table)",
+    "script.lua:7: bad argument #1 to 'read' (a stream expected, or nil for the client, got table)",
   );
   assert.equal(
     await errorOf('httpd.read()'),

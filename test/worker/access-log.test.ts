@@ -43,7 +43,7 @@ test('formatAccess() adds what is not the rule: pushed, request id, why it broke
   const line = formatAccess(
     TIME,
     'worker-1',
-    exchange({ pushed: true, requestId: 'abc-1', error, status: 0 }),
+    exchange({ pushed: true, answeredBy: { requestId: 'abc-1' }, error, status: 0 }),
     1,
   );
   assert.match(line, / status=0 bytes=512 ms=1\.000 pushed=true id=abc-1 error=LGW_CLIENT_GONE$/);
