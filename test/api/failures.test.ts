@@ -63,7 +63,10 @@ test('A handler that sends nothing answers 500 with a line in the log', async ()
 test('A handler that returns a string, as scripts for other servers do, is told how to send it', async () => {
   const harness = await ScriptHarness.run(`return 'Hello'`);
   assert.equal((await harness.request('/run')).status, 500);
-  assert.match(harness.log.join('\n'), /Handler sent nothing: it returned a string, .*httpd\.write\(nil, s\) sends one/);
+  assert.match(
+    harness.log.join('\n'),
+    /Handler sent nothing: it returned a string, .*httpd\.write\(nil, s\) sends one/,
+  );
   await harness.close();
 });
 

@@ -524,7 +524,10 @@ test('An answer longer or shorter than its content-length is cut so that nobody 
   });
   assert.equal((await ask(get('/long'))).body.toString(), '123');
   assert.equal((await ask(get('/short'))).status, 500);
-  assert.match(server?.log ?? '', /shorter than its Content-Length target=\/short request=\S+ declared=9 written=5/);
+  assert.match(
+    server?.log ?? '',
+    /shorter than its Content-Length target=\/short request=\S+ declared=9 written=5/,
+  );
 });
 
 test('A4: a light response is a Response in every way that a handler may look at', async () => {
