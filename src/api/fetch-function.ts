@@ -9,9 +9,11 @@ import { ARGUMENT_BYTES_MAX, type Reference } from '../lua/state.ts';
 import type { Fetch, FetchResponse } from '../outbound/fetch.ts';
 import type { FetchRequest } from '../outbound/fetch-request.ts';
 import type { FetchOwner } from '../outbound/fetcher.ts';
-import { readFetchRequest } from './fetch-options.ts';
+import { pemNamesOf, readFetchRequest, withPemTexts } from './fetch-options.ts';
 import type { LoadedScript } from './loaded-script.ts';
-import { currentRun } from './lua-run.ts';
+import { currentRun, type LuaRun } from './lua-run.ts';
+import { readPemFiles } from './pem-files.ts';
+import { waitInScope } from './scoped-wait.ts';
 
 /** How many fetches each scope has under way. */
 const owners = new WeakMap<Scope, FetchOwner>();
@@ -29,12 +31,44 @@ export function createFetch(script: LoadedScript): HostFunction {
     if (!scheduler.canWait(L))
       throw new LuaError('cannot wait for the network here: a yield cannot cross this call');
     try {
-      return fetch(L, scope, readFetchRequest(script, L));
+      const request = readFetchRequest(script, L);
+      const names = pemNamesOf(request);
+      return names.length === 0 ? fetch(L, scope, request) : fetchWithFiles(L, run, request, names);
     } catch (error) {
       if (error instanceof GatewayError) return script.pushFailure(L, error);
       throw error;
     }
   };
+
+  function fetchWithFiles(
+    L: LuaThread,
+    { scope, operationOwner }: LuaRun,
+    request: FetchRequest,
+    names: readonly string[],
+  ): number {
+    const coroutine = scheduler.running;
+    let failed: GatewayError | undefined;
+    let texts: readonly string[] = [];
+    const cancel = readPemFiles(script.fileSystem, operationOwner, names, (failure, read) => {
+      failed = failure;
+      texts = read;
+      coroutine.wake();
+    });
+    return waitInScope(
+      scheduler,
+      L,
+      (T) => {
+        if (failed !== undefined) return script.pushFailure(T, failed);
+        try {
+          return fetch(T, scope, withPemTexts(request, texts));
+        } catch (error) {
+          if (error instanceof GatewayError) return script.pushFailure(T, error);
+          throw error;
+        }
+      },
+      cancel,
+    );
+  }
 
   function fetch(L: LuaThread, scope: Scope, request: FetchRequest): number {
     const coroutine = scheduler.running;

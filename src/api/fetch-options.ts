@@ -7,6 +7,7 @@ import { checkFields, parseContentLength } from '../http/fields.ts';
 import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
+import type { State } from '../lua/state.ts';
 import {
   checkMethod,
   checkOwnField,
@@ -27,15 +28,16 @@ import { FieldSize } from './field-size.ts';
 import { currentInvocation } from './invocation.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from './option-table.ts';
+import { PEM_BYTES_MAX } from './pem-files.ts';
 
 /** Bytes of a string that is sent as body: it is copied at once. */
 const BODY_BYTES_MAX = 16 * 1024 * 1024;
 /** Bytes copied for one unit of fuel. */
 const BYTES_PER_UNIT = 16;
-/** A certificate or key: what is longer was not meant. */
-const PEM_BYTES_MAX = 1024 * 1024;
 const ASCII = /^[\x21-\x7e]*$/;
+/** What does not begin like this is the name of a file. */
 const PEM = /^\s*-----BEGIN /;
+const PEM_OPTIONS = ['ca', 'cert', 'key'] as const;
 /** A day: a timer of Node ends at 24.8 days and fires at once beyond. */
 const SECONDS_MAX = 86_400;
 
@@ -292,8 +294,7 @@ function readSeconds({ state }: LoadedScript, L: LuaThread, name: string): numbe
   return value > SECONDS_MAX ? Number.POSITIVE_INFINITY : Math.max(1, value * 1000);
 }
 
-function readTls(script: LoadedScript, L: LuaThread): FetchTls {
-  const { state } = script;
+function readTls({ state }: LoadedScript, L: LuaThread): FetchTls {
   const tls: { -readonly [Name in keyof FetchTls]: FetchTls[Name] } = {
     verify: true,
     ca: undefined,
@@ -307,13 +308,13 @@ function readTls(script: LoadedScript, L: LuaThread): FetchTls {
       tls.verify = booleanOption(state, L, name);
     },
     ca: (name) => {
-      tls.ca = readPem(script, stringOption(state, L, name, PEM_BYTES_MAX));
+      tls.ca = pemOption(state, L, name);
     },
     cert: (name) => {
-      tls.cert = readPem(script, stringOption(state, L, name, PEM_BYTES_MAX));
+      tls.cert = pemOption(state, L, name);
     },
     key: (name) => {
-      tls.key = readPem(script, stringOption(state, L, name, PEM_BYTES_MAX));
+      tls.key = pemOption(state, L, name);
     },
     servername: (name) => {
       tls.servername = stringOption(state, L, name);
@@ -324,18 +325,29 @@ function readTls(script: LoadedScript, L: LuaThread): FetchTls {
   return tls;
 }
 
-/** The text itself, or the file of that name; throws FileError. */
-function readPem({ fileSystem }: LoadedScript, textOrName: string): string {
-  if (PEM.test(textOrName)) return textOrName;
-  const file = fileSystem.openSync(textOrName, 'r');
-  try {
-    file.fillSync(PEM_BYTES_MAX);
-    const failure = file.takeError();
-    if (failure !== undefined) throw failure;
-    return Buffer.from(file.queue.take(Math.min(file.queue.length, PEM_BYTES_MAX))).toString('latin1');
-  } finally {
-    file.destroy();
-  }
+/** A text of at most as many bytes as a file may have, or the name of one. */
+function pemOption(state: State, L: LuaThread, name: string): string {
+  return stringOption(state, L, name, PEM_BYTES_MAX);
+}
+
+/** The names of files among the TLS options. */
+export function pemNamesOf({ tls }: FetchRequest): string[] {
+  return PEM_OPTIONS.map((option) => tls?.[option]).filter(isFileName);
+}
+
+/** The request with the texts of these files, in the order of `pemNamesOf`. */
+export function withPemTexts(request: FetchRequest, texts: readonly string[]): FetchRequest {
+  const { tls } = request;
+  if (tls === undefined) return request;
+  const left = [...texts];
+  const complete = Object.fromEntries(
+    PEM_OPTIONS.map((option) => [option, isFileName(tls[option]) ? left.shift() : tls[option]]),
+  );
+  return { ...request, tls: { ...tls, ...complete } };
+}
+
+function isFileName(textOrName: string | undefined): textOrName is string {
+  return textOrName !== undefined && !PEM.test(textOrName);
 }
 
 /** Bytes of a script as text: UTF-8, unless they are something else. */

@@ -95,6 +95,8 @@ export interface HandlerOptions {
   readonly timeLimitMs: number;
 }
 
+/** What messages say of files in the sandbox. */
+const NO_FILES = 'a script in the sandbox opens no files';
 /** CPU time a script may take to load. */
 const LOAD_LIMIT_MS = 10_000;
 /** CPU time of one garbage collection of our own. */
@@ -131,6 +133,8 @@ export class LoadedScript {
   readonly transfer: ByteTransfer;
   readonly files: LuaFiles;
   readonly streams: LuaStreams;
+  /** Of the script's files: in the sandbox it opens none. */
+  readonly fileSystem: FileSystem;
   readonly logger: Logger;
   readonly dispatcher: Dispatcher;
   readonly timers: Timers;
@@ -142,7 +146,6 @@ export class LoadedScript {
   #mode: ScriptMode = 'lhttpd';
   /** Calls of handlers and timers under way. */
   readonly #runs = new Set<LuaRun>();
-  readonly #chunks: ChunkLoader;
   readonly #collectGarbage: Reference;
   /** What was started where nothing runs, as while the script is loaded, and ends with the state. */
   readonly #scope = new Scope();
@@ -196,7 +199,9 @@ export class LoadedScript {
     this.files = new LuaFiles(this.scheduler, this.transfer);
     this.streams = new LuaStreams(state, this.transfer);
     const print = (line: string): void => this.log('info', line);
-    const { fileSystem, processes } = options;
+    const { processes, rights } = options;
+    this.fileSystem = rights.sandboxed ? options.fileSystem.sealed(NO_FILES) : options.fileSystem;
+    const { fileSystem } = this;
     const operationOwner = (): OperationOwner =>
       currentRun(this.scheduler)?.operationOwner ?? new OperationOwner(this.share, this.#loading);
     const processOwner = (): ProcessOwner => ({
@@ -221,16 +226,15 @@ export class LoadedScript {
       files: this.files,
       operationOwner,
       processOwner,
-      variables: options.rights.variables,
+      variables: rights.variables,
     });
-    const chunks = new ChunkLoader(state, fileSystem, options.rights.allowsBytecode);
-    this.#chunks = chunks;
+    const chunks = new ChunkLoader(state, fileSystem, rights.allowsBytecode);
     installBasicLibrary(this.scheduler, chunks, print);
     installPackageLibrary(
       state,
       chunks,
       fileSystem,
-      packagePath(nameInside(fileSystem, options.script), options.rights.luaPath),
+      packagePath(nameInside(fileSystem, options.script), rights.luaPath),
       this.scheduler.guard,
     );
     installPackagedModules(state);
@@ -238,10 +242,6 @@ export class LoadedScript {
     installWarnings(state, (line) => this.#warn(line));
     this.timers = new Timers(this, options.onceClaims);
     installHttpdModule(this);
-  }
-
-  get fileSystem(): FileSystem {
-    return this.#options.fileSystem;
   }
 
   get fetcher(): Fetcher {
@@ -431,10 +431,12 @@ export class LoadedScript {
   }
 
   #run(): void {
-    const { script, fileSystem } = this.#options;
+    const { script, fileSystem, rights } = this.#options;
     const shape = new ScriptShape(this, this.#options.mode);
-    if (this.#options.rights.sandboxed) enterSandbox(this.state);
-    this.#chunks.loadFile(this.state.mainThread, nameInside(fileSystem, script), 'bt', script);
+    if (rights.sandboxed) enterSandbox(this.state);
+    // the one file that is opened for a script in the sandbox
+    const own = new ChunkLoader(this.state, fileSystem, rights.allowsBytecode);
+    own.loadFile(this.state.mainThread, nameInside(fileSystem, script), 'bt', script);
     this.scheduler.call(0, 1, LOAD_LIMIT_MS);
     this.#loading = false;
     this.#mode = shape.settle(this.#handlers.size > 0);

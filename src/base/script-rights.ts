@@ -8,6 +8,11 @@ export interface ScriptRights {
   readonly commands: readonly string[];
   /** Scripts see the language and its pure libraries only. */
   readonly sandboxed: boolean;
+  /**
+   * Where `httpd.fetch` may connect to: `none`, `all`, or any of `public` (addresses of the public internet), names, `*.name` and
+   * addresses, each perhaps with `:PORT`. Undefined: `all`, in the sandbox `public`.
+   */
+  readonly connect: readonly string[] | undefined;
   /** Variables of the environment that `os.getenv` shows. */
   readonly variables: readonly string[];
 }
@@ -16,6 +21,7 @@ export const DEFAULT_SCRIPT_RIGHTS: ScriptRights = {
   luaPath: '',
   allowsBytecode: false,
   commands: [],
+  connect: undefined,
   sandboxed: false,
   variables: [],
 };

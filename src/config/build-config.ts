@@ -48,6 +48,7 @@ export function buildConfig(texts: OptionTexts): Config {
       allowsBytecode: answers.has(OPTIONS.allowBytecode),
       sandboxed: answers.has(OPTIONS.sandbox),
       commands: answers.value(OPTIONS.allowRun) ?? DEFAULT_SCRIPT_RIGHTS.commands,
+      connect: answers.value(OPTIONS.allowConnect),
       variables: answers.value(OPTIONS.allowEnv) ?? DEFAULT_SCRIPT_RIGHTS.variables,
     },
     shared: readShared(answers),

@@ -15,6 +15,7 @@ import {
 } from './option.ts';
 import {
   choice,
+  connectList,
   integer,
   ipAddress,
   listenAddress,
@@ -37,6 +38,7 @@ interface OptionTable {
   readonly luaPath: ValueOption<string>;
   readonly allowBytecode: FlagOption;
   readonly allowRun: ValueOption<readonly string[]>;
+  readonly allowConnect: ValueOption<readonly string[]>;
   readonly allowEnv: ValueOption<readonly string[]>;
   readonly shared: ValueOption<SharedSize>;
   readonly cert: ValueOption<string>;
@@ -144,6 +146,15 @@ export const OPTIONS: OptionTable = {
     value: nameList('names of programs'),
     group: 'Scripts',
     help: 'programs that scripts may start under a virtual root, without a shell',
+  },
+  allowConnect: {
+    kind: 'value',
+    name: 'allow-connect',
+    argument: 'HOST[:PORT],...',
+    value: connectList(),
+    defaultText: 'all; under --sandbox public',
+    group: 'Scripts',
+    help: 'where httpd.fetch may connect to: names, *.NAME, addresses; public (the public internet), all or none',
   },
   allowEnv: {
     kind: 'value',

@@ -1,5 +1,6 @@
 /** Reads the text of one option value: what is accepted, how the refusal names it, how a default is shown in the help. */
 import { isIP } from 'node:net';
+import { parseConnectRules } from '../base/connect-rules.ts';
 import {
   SHARED_BYTES_DEFAULT,
   SHARED_BYTES_MAX,
@@ -133,6 +134,19 @@ export function nameList(noun: string): ValueParser<readonly string[]> {
       return names.every((part) => /^[^\s=,;\0-][^\s=,;\0]*$/.test(part)) ? names : undefined;
     },
     show: (names) => names.join(','),
+  };
+}
+
+/** Words, names and addresses, each perhaps with a port, separated by commas. */
+export function connectList(): ValueParser<readonly string[]> {
+  return {
+    wants:
+      'all, none, or names, *.NAME, addresses and public separated by commas, such as public,db.example:5432,[::1]:8080',
+    read: (text) => {
+      const entries = text.split(',');
+      return parseConnectRules(entries) === undefined ? undefined : entries;
+    },
+    show: (entries) => entries.join(','),
   };
 }
 

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { parseConnectRules } from '../base/connect-rules.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { LogLevel } from '../base/logger.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../base/script-mode.ts';
@@ -87,7 +88,7 @@ export function completeConfig(
     limits: readLimits(options.limits ?? {}),
     http2: oneOf('http2', HTTP2_LAYERS, options.http2 ?? DEFAULT_HTTP2_LAYER),
     shared: options.shared ?? [],
-    rights: { ...DEFAULT_SCRIPT_RIGHTS, ...options.rights },
+    rights: readRights(options.rights ?? {}),
     logLevel: options.logLevel ?? 'info',
     accessLog: options.accessLog ?? false,
     // the affairs of a process, not of a part of one
@@ -139,6 +140,17 @@ function readLimits(given: Partial<Limits>): Limits {
       `Limit mappingSharePercent is ${mappingSharePercent} and has to be a number from 1 to ${LIMIT_BOUNDS.percentMax}`,
     );
   return { ...DEFAULT_LIMITS, ...given };
+}
+
+function readRights(given: Partial<ScriptRights>): ScriptRights {
+  const { connect } = given;
+  const isList = Array.isArray(connect) && connect.every((entry) => typeof entry === 'string');
+  if (connect !== undefined && !(isList && parseConnectRules(connect) !== undefined))
+    throw new GatewayError(
+      'LGW_CONFIG',
+      `Right connect is ${JSON.stringify(connect)} and has to be ["all"], ["none"], or a list of "public", names, "*.NAME" and addresses`,
+    );
+  return { ...DEFAULT_SCRIPT_RIGHTS, ...given };
 }
 
 function moduleUrl(module: URL | string): string {

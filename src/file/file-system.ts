@@ -8,6 +8,7 @@ import type { ByteFile } from './byte-file.ts';
 import { Descriptor } from './descriptor.ts';
 import { describeAction, FileError, fileErrorOf } from './file-error.ts';
 import { type FileFacts, FileSteps, type Opened } from './file-steps.ts';
+import { type FileOperations, noFileSteps } from './no-file-steps.ts';
 import { OpenFile } from './open-file.ts';
 import { type OpenMode, parseMode } from './open-mode.ts';
 import { OperationOwner, OperationQueue } from './operation-queue.ts';
@@ -29,6 +30,8 @@ export interface FileSystemOptions {
    * A second number for an open descriptor, which node:fs knows nothing of; undefined where there is no way to get one.
    */
   readonly duplicate: (descriptor: number) => number | undefined;
+  /** Nothing is opened, made or looked at, and this is why; default: everything is. */
+  readonly sealed?: string;
   /** Hears of failed writes nobody was left to hear of. */
   readonly logger: Logger | undefined;
 }
@@ -46,7 +49,7 @@ export class FileSystem {
   readonly blocks: BlockPool = new BlockPool();
   readonly operations: OperationQueue;
   readonly #options: FileSystemOptions;
-  readonly #steps: FileSteps;
+  readonly #steps: FileOperations;
   readonly #open = new Set<ByteFile>();
   /** Open files and those being opened. */
   #files = 0;
@@ -57,8 +60,16 @@ export class FileSystem {
     this.root = options.root === undefined ? undefined : new Root(options.root);
     this.workingDirectory =
       this.root === undefined ? options.workingDirectory : Buffer.from(this.root.path, 'latin1').toString();
-    this.#steps = new FileSteps(this.root, this.workingDirectory);
+    this.#steps =
+      options.sealed === undefined
+        ? new FileSteps(this.root, this.workingDirectory)
+        : noFileSteps(options.sealed);
     this.operations = new OperationQueue(options.operationsMax);
+  }
+
+  /** One that opens, makes and looks at nothing, and says `why`. */
+  sealed(why: string): FileSystem {
+    return new FileSystem({ ...this.#options, sealed: why });
   }
 
   /** Files open or being opened. */

@@ -1,5 +1,10 @@
-/** Keeps connections to upstreams: one pool of origins for each set of TLS options. Loads undici when it is first needed. */
+/**
+ * Keeps connections to upstreams: one pool of origins for each set of TLS options. All of them were made under one policy.
+ * Loads undici when it is first needed.
+ */
 import type Agent from 'undici/lib/dispatcher/agent.js';
+import type Pool from 'undici/lib/dispatcher/pool.js';
+import type { ConnectPolicy } from './connect-policy.ts';
 import type { FetchTls } from './fetch-request.ts';
 import {
   CONNECT_TIMEOUT_MS_MAX,
@@ -14,24 +19,36 @@ import {
 /** The key of those that need no TLS options. */
 const DEFAULT_KEY = '';
 
-type AgentClass = typeof Agent;
+/** What is used of undici. */
+interface Client {
+  readonly Agent: typeof Agent;
+  readonly Pool: typeof Pool;
+}
 
 export class Agents {
+  readonly policy: ConnectPolicy;
   /** By their TLS options, the one used last at the end. */
   readonly #agents = new Map<string, Agent>();
-  #class: AgentClass | undefined;
-  #loading: Promise<AgentClass> | undefined;
+  #client: Client | undefined;
+  #loading: Promise<Client> | undefined;
   #stopped = false;
+
+  constructor(policy: ConnectPolicy) {
+    this.policy = policy;
+  }
 
   /** The agent for these options, at once when it can be. */
   get(tls: FetchTls | undefined): Agent | undefined {
-    return this.#class === undefined ? undefined : this.#find(this.#class, tls);
+    return this.#client === undefined ? undefined : this.#find(this.#client, tls);
   }
 
   /** The same after what it needs has been loaded. */
   async load(): Promise<void> {
-    this.#loading ??= import('undici/lib/dispatcher/agent.js').then((module) => module.default);
-    this.#class = await this.#loading;
+    this.#loading ??= Promise.all([
+      import('undici/lib/dispatcher/agent.js'),
+      import('undici/lib/dispatcher/pool.js'),
+    ]).then(([agent, pool]) => ({ Agent: agent.default, Pool: pool.default }));
+    this.#client = await this.#loading;
   }
 
   /** Closes all connections; requests under way fail. */
@@ -41,7 +58,7 @@ export class Agents {
     this.#agents.clear();
   }
 
-  #find(agentClass: AgentClass, tls: FetchTls | undefined): Agent {
+  #find(client: Client, tls: FetchTls | undefined): Agent {
     const key =
       tls === undefined
         ? DEFAULT_KEY
@@ -52,7 +69,7 @@ export class Agents {
       this.#agents.delete(key);
     } else {
       this.#makeRoom();
-      agent = createAgent(agentClass, tls);
+      agent = createAgent(client, tls, this.policy);
     }
     if (this.#stopped) void agent.destroy();
     else this.#agents.set(key, agent);
@@ -71,8 +88,16 @@ export class Agents {
   }
 }
 
-function createAgent(agentClass: AgentClass, tls: FetchTls | undefined): Agent {
-  return new agentClass({
+function createAgent(client: Client, tls: FetchTls | undefined, policy: ConnectPolicy): Agent {
+  return new client.Agent({
+    factory: (origin, options) => {
+      const lookup = policy.lookupFor(String(origin));
+      const { connect } = options as { readonly connect: object };
+      return new client.Pool(
+        String(origin),
+        lookup === undefined ? options : { ...options, connect: { ...connect, lookup } },
+      );
+    },
     allowH2: true,
     connections: CONNECTIONS_PER_ORIGIN_MAX,
     // one request at a time on a connection, over HTTP/2 too: none waits behind another's body

@@ -151,6 +151,13 @@ export class Fetch implements AttemptWatch, BodyControl {
 
   #send(): void {
     this.#phase = 'connecting';
+    const { url } = this.#request;
+    try {
+      this.#agents.policy.check(url.origin, url.pathname);
+    } catch (error) {
+      this.#end(fetchErrorOf(url, error), true);
+      return;
+    }
     this.#expect(this.#request.timeouts.connectMs, noConnection);
     const agent = this.#agents.get(this.#request.tls);
     if (agent === undefined) {

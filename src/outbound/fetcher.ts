@@ -1,14 +1,18 @@
 /** Starts the fetches of one worker, counts them, and keeps the connections that those of one mapping share. */
+import type { ConnectRules } from '../base/connect-rules.ts';
 import type { Counters } from '../base/counters.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Share } from '../base/shares.ts';
 import { Agents } from './agents.ts';
+import { ConnectPolicy } from './connect-policy.ts';
 import { Fetch, type FetchResponse } from './fetch.ts';
 import type { FetchRequest } from './fetch-request.ts';
 import { FETCHES_PER_INVOCATION_MAX } from './outbound-limits.ts';
 
 /** Told what comes of a fetch. */
 export type Answered = (result: FetchResponse | GatewayError) => void;
+
+const EVERYTHING: ConnectRules = { all: true, public: false, targets: [] };
 
 /** The fetches of one invocation. */
 export interface FetchOwner {
@@ -20,11 +24,14 @@ export interface FetchOwner {
 export class Fetcher {
   /** A mapping that has all connections to an upstream in use keeps no other from it. */
   readonly #agents = new Map<Share, Agents>();
+  readonly #policy: ConnectPolicy;
   readonly #counters: Counters;
   #stopped = false;
 
-  constructor(counters: Counters) {
+  /** `policy`: what may be connected to; default: everything. */
+  constructor(counters: Counters, policy: ConnectPolicy = new ConnectPolicy(EVERYTHING)) {
     this.#counters = counters;
+    this.#policy = policy;
   }
 
   /**
@@ -61,7 +68,7 @@ export class Fetcher {
   #agentsOf(share: Share): Agents {
     let agents = this.#agents.get(share);
     if (agents === undefined) {
-      agents = new Agents();
+      agents = new Agents(this.#policy);
       if (this.#stopped) agents.stop();
       this.#agents.set(share, agents);
     }

@@ -1,4 +1,4 @@
-/** The one file of undici that is loaded (its entry point would load mocks, caches and WebSockets too), and what is used of it. */
+/** The files of undici that are loaded (its entry point would load mocks, caches and WebSockets too), and what is used of it. */
 declare module 'undici/lib/dispatcher/agent.js' {
   interface RequestOptions {
     origin: string;
@@ -28,4 +28,9 @@ declare module 'undici/lib/dispatcher/agent.js' {
 
   // biome-ignore lint/style/noDefaultExport: it is what the file has
   export { Agent as default, type RequestHandler };
+}
+
+declare module 'undici/lib/dispatcher/pool.js' {
+  // biome-ignore lint/style/noDefaultExport: it is what the file has
+  export { Pool as default } from 'undici';
 }

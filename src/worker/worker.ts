@@ -1,10 +1,12 @@
 /** Puts one worker together: files, scripts, router and front end; serves, reloads in two phases, drains. */
 import { LuaMapping, loadLuaMapping } from '../api/lua-mapping.ts';
 import { assert } from '../base/assert.ts';
+import { connectEntries, parseConnectRules } from '../base/connect-rules.ts';
 import { CounterRow, Counters } from '../base/counters.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
 import { ProcessGroups } from '../base/process-groups.ts';
 import type { ScriptMode } from '../base/script-mode.ts';
+import type { ScriptRights } from '../base/script-rights.ts';
 import { MAPPING_COUNTER_NAMES, type Resource, type Share, Shares } from '../base/shares.ts';
 import type { MappingConfig } from '../config/config.ts';
 import { FileSystem } from '../file/file-system.ts';
@@ -14,6 +16,7 @@ import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
 import type { Mapping } from '../http/handler.ts';
 import { Router } from '../http/router.ts';
 import { duplicateDescriptor, isAvailable } from '../native/posix.ts';
+import { ConnectPolicy } from '../outbound/connect-policy.ts';
 import { Fetcher } from '../outbound/fetcher.ts';
 import { FETCHES_MAX } from '../outbound/outbound-limits.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
@@ -102,7 +105,7 @@ export class GatewayWorker {
       blocks: this.#fileSystem.blocks,
       logger,
     });
-    this.#fetcher = new Fetcher(this.#counters);
+    this.#fetcher = new Fetcher(this.#counters, connectPolicyOf(start.rights));
     this.#shares = new Shares({
       limits: WORKER_LIMITS,
       percent: start.limits.mappingSharePercent,
@@ -293,6 +296,12 @@ export class GatewayWorker {
     if (this.#prepared !== undefined) closeAll(this.#prepared.mappings);
     this.#prepared = undefined;
   }
+}
+
+function connectPolicyOf({ connect, sandboxed }: ScriptRights): ConnectPolicy {
+  const rules = parseConnectRules(connectEntries(connect, sandboxed));
+  assert(rules !== undefined, 'the configuration has been checked');
+  return new ConnectPolicy(rules);
 }
 
 function modeOf(mapping: LoadedMapping | undefined): ScriptMode | undefined {

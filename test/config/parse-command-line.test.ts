@@ -109,6 +109,14 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
     '-r /srv --allow-run cat,/bin/ls',
     { root: '/srv', rights: { ...DEFAULT_SCRIPT_RIGHTS, commands: ['cat', '/bin/ls'] } },
   ],
+  [
+    '--allow-connect public,db.example:5432',
+    { rights: { ...DEFAULT_SCRIPT_RIGHTS, connect: ['public', 'db.example:5432'] } },
+  ],
+  [
+    '--sandbox --allow-connect none',
+    { rights: { ...DEFAULT_SCRIPT_RIGHTS, sandboxed: true, connect: ['none'] } },
+  ],
   ['--shared visits', { shared: [{ name: 'visits', bytes: 16 * 1024 * 1024 }] }],
   ['--shared=visits=64K', { shared: [{ name: 'visits', bytes: 64 * 1024 }] }],
   [
@@ -171,6 +179,12 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
     'Option --mode goes with -l (--lua) or -s (--script): the scripts of the package have theirs',
   ],
   ['--mode luvit --mode luars -l / a.lua', /--mode names a mode for the same scripts twice/],
+  [
+    '--allow-connect unix:/run/db.sock',
+    /--allow-connect wants all, none, or names.* not "unix:\/run\/db.sock"$/,
+  ],
+  ['--allow-connect none,public', /--allow-connect wants all, none, or names.* not "none,public"$/],
+  ['--allow-connect x:65536', /--allow-connect wants all, none, or names.* not "x:65536"$/],
   ['-c', 'Option -c (--cert) wants a file name, and nothing follows it'],
   ['-c -k key.pem', 'Option -c (--cert) wants a file name, and nothing follows it'],
   ['-c cert.pem', 'Options -c (--cert) and -k (--key) go together, and -k (--key) is missing'],

@@ -183,6 +183,11 @@ test('A1: wrong options reject the start with a typed error', async () => {
       'LGW_CONFIG',
     ],
     [createServer({ address: LOCAL, http2: 'other' as 'own' }, ANSWERS).start(), 'LGW_CONFIG'],
+    [
+      createServer({ address: LOCAL, rights: { connect: ['none', 'public'] } }, ANSWERS).start(),
+      'LGW_CONFIG',
+    ],
+    [createServer({ address: LOCAL, rights: { connect: 'all' as never } }, ANSWERS).start(), 'LGW_CONFIG'],
     [createServer({ address: LOCAL, limits: { bodyBytesMax: -1 } }, ANSWERS).start(), 'LGW_CONFIG'],
     [createServer({ address: LOCAL, limits: { timeLimitMs: Number.NaN } }, ANSWERS).start(), 'LGW_CONFIG'],
     [createServer({ address: LOCAL, limits: { mappingSharePercent: 101 } }, ANSWERS).start(), 'LGW_CONFIG'],

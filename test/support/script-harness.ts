@@ -1,10 +1,12 @@
 /** Loads Lua scripts into real mappings with files in a temporary folder, and calls them with or without sockets. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { LookupFunction } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type HandlerOptions, LoadedScript } from '../../src/api/loaded-script.ts';
 import type { OnceClaims } from '../../src/api/script-timer.ts';
+import { connectEntries, parseConnectRules } from '../../src/base/connect-rules.ts';
 import { Counters } from '../../src/base/counters.ts';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
 import { ProcessGroups } from '../../src/base/process-groups.ts';
@@ -19,6 +21,7 @@ import { FrontEnd } from '../../src/http/front-end.ts';
 import { Router } from '../../src/http/router.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
 import { duplicateDescriptor } from '../../src/native/posix.ts';
+import { ConnectPolicy } from '../../src/outbound/connect-policy.ts';
 import { Fetcher } from '../../src/outbound/fetcher.ts';
 import { createSharedMemory } from '../../src/shared/shared-memory.ts';
 import { SharedStore } from '../../src/shared/shared-store.ts';
@@ -46,6 +49,8 @@ export interface HarnessOptions {
   readonly filesMax?: number;
   readonly rights?: Partial<ScriptRights>;
   readonly mode?: ScriptMode;
+  /** Resolves the names that are fetched from. */
+  readonly lookup?: LookupFunction;
   /** Virtual root: the script's folder. */
   readonly rooted?: boolean;
   readonly workerId?: number;
@@ -67,7 +72,7 @@ export class ScriptHarness {
   readonly fileSystem: FileSystem;
   readonly share: Share;
   readonly processes: ProcessTable;
-  readonly fetcher: Fetcher = new Fetcher(this.counters);
+  readonly fetcher: Fetcher;
   readonly shared: SharedStore = new SharedStore({ memory: createSharedMemory([]), owner: 1 });
   readonly prefix: string;
   readonly logger: Logger;
@@ -115,6 +120,10 @@ export class ScriptHarness {
       timers: 10_000,
     };
     this.share = new Shares({ limits, percent: 50 }).of(this.prefix);
+    const { connect, sandboxed = false } = options.rights ?? {};
+    const rules = parseConnectRules(connectEntries(connect, sandboxed));
+    assert(rules !== undefined, 'the rules of connecting are valid');
+    this.fetcher = new Fetcher(counters, new ConnectPolicy(rules, options.lookup));
     this.logger = this.#createLogger();
     this.fileSystem = new FileSystem({
       root: options.rooted === true ? this.folder : undefined,

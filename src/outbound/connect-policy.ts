@@ -1,0 +1,170 @@
+/**
+ * Decides what a fetch may connect to. Names are looked at before they are resolved, addresses when they are about to be
+ * connected to: what a name stands for may change from one moment to the next.
+ */
+import { type LookupAddress, type LookupOptions, lookup as systemLookup } from 'node:dns';
+import { BlockList, isIP, type LookupFunction } from 'node:net';
+import {
+  type ConnectRules,
+  type ConnectTarget,
+  canonicalAddress,
+  canonicalHost,
+  groupsOf,
+  ipv4Of,
+} from '../base/connect-rules.ts';
+import { GatewayError } from '../base/errors.ts';
+
+/** Everything that is not the public internet (IANA's special-purpose registry), and what clouds answer secrets on. */
+const SPECIAL_IPV4: readonly (readonly [string, number])[] = [
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['168.63.129.16', 32],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.0.0.0', 24],
+  ['192.0.2.0', 24],
+  ['192.31.196.0', 24],
+  ['192.52.193.0', 24],
+  ['192.88.99.0', 24],
+  ['192.168.0.0', 16],
+  ['192.175.48.0', 24],
+  ['198.18.0.0', 15],
+  ['198.51.100.0', 24],
+  ['203.0.113.0', 24],
+  ['224.0.0.0', 4],
+  ['240.0.0.0', 4],
+];
+/** Of global unicast (2000::/3), which alone is public: protocol assignments with Teredo, documentation. */
+const SPECIAL_IPV6: readonly (readonly [string, number])[] = [
+  ['2001::', 23],
+  ['2001:db8::', 32],
+  ['2620:4f:8000::', 48],
+  ['3fff::', 20],
+];
+
+const special = new BlockList();
+for (const [network, bits] of SPECIAL_IPV4) special.addSubnet(network, bits, 'ipv4');
+for (const [network, bits] of SPECIAL_IPV6) special.addSubnet(network, bits, 'ipv6');
+
+type LookupCallback = Parameters<LookupFunction>[2];
+
+export class ConnectPolicy {
+  readonly #rules: ConnectRules;
+  readonly #lookup: LookupFunction;
+
+  /** `lookup` resolves names. */
+  constructor(rules: ConnectRules, lookup: LookupFunction = systemLookup as LookupFunction) {
+    this.#rules = rules;
+    this.#lookup = lookup;
+  }
+
+  /** Throws a GatewayError when nothing that the URL could stand for is allowed. */
+  check(origin: string, pathname: string): void {
+    if (this.#rules.all) return;
+    const { host, port } = placeOf(origin);
+    const isAllowed =
+      isIP(host) === 0
+        ? this.#allowsName(host, port) || this.#mayAllowSomeAddress(port)
+        : this.#allowsAddress(host, port);
+    if (!isAllowed) throw denied(`${origin}${pathname}`);
+  }
+
+  /** How connections to an origin find its addresses: those that are not allowed are not told. Undefined: as usual. */
+  lookupFor(origin: string): LookupFunction | undefined {
+    if (this.#rules.all) return undefined;
+    const { host, port } = placeOf(origin);
+    if (isIP(host) === 0 && this.#allowsName(host, port)) return this.#lookup;
+    return (hostname, options, callback) => {
+      this.#lookup(
+        hostname,
+        options as LookupOptions,
+        ((error: NodeJS.ErrnoException | null, found: string | LookupAddress[], family?: number) => {
+          if (error !== null) {
+            callback(error, '');
+            return;
+          }
+          this.#answer(origin, port, found, family, callback);
+        }) as LookupCallback,
+      );
+    };
+  }
+
+  #answer(
+    origin: string,
+    port: number,
+    found: string | LookupAddress[],
+    family: number | undefined,
+    callback: LookupCallback,
+  ): void {
+    if (typeof found === 'string') {
+      if (this.#allowsAddress(found, port)) callback(null, found, family);
+      else callback(denied(`${origin}/`), '');
+      return;
+    }
+    const allowed = found.filter(({ address }) => this.#allowsAddress(address, port));
+    if (allowed.length > 0) callback(null, allowed);
+    else callback(denied(`${origin}/`), '');
+  }
+
+  #allowsName(host: string, port: number): boolean {
+    return this.#rules.targets.some((target) => hasPort(target, port) && isNamed(target, host));
+  }
+
+  #mayAllowSomeAddress(port: number): boolean {
+    return (
+      this.#rules.public ||
+      this.#rules.targets.some((target) => target.kind === 'address' && hasPort(target, port))
+    );
+  }
+
+  #allowsAddress(text: string, port: number): boolean {
+    const address = canonicalAddress(text);
+    if (address === undefined) return false;
+    if (this.#rules.public && isPublicAddress(address)) return true;
+    return this.#rules.targets.some(
+      (target) => target.kind === 'address' && target.host === address && hasPort(target, port),
+    );
+  }
+}
+
+/** True for an address of the public internet; what stands for an IPv4 address is as public as that. */
+export function isPublicAddress(text: string): boolean {
+  const address = canonicalAddress(text);
+  if (address === undefined || text.includes('%')) return false;
+  if (isIP(address) === 4) return !special.check(address, 'ipv4');
+  const groups = groupsOf(address);
+  const [first = 0, second = 0, third = 0] = groups;
+  // NAT64 (RFC 6052), 6to4 (RFC 3056)
+  if (first === 0x64 && second === 0xff9b && groups.slice(2, 6).every((group) => group === 0))
+    return isPublicAddress(ipv4Of(groups[6] as number, groups[7] as number));
+  if (first === 0x2002) return isPublicAddress(ipv4Of(second, third));
+  return first >> 13 === 1 && !special.check(address, 'ipv6');
+}
+
+function placeOf(origin: string): { readonly host: string; readonly port: number } {
+  const { protocol, hostname, port } = new URL(origin);
+  return {
+    host: canonicalHost(hostname),
+    port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port),
+  };
+}
+
+function hasPort(target: ConnectTarget, port: number): boolean {
+  return target.port === undefined || target.port === port;
+}
+
+function isNamed(target: ConnectTarget, host: string): boolean {
+  if (target.kind === 'name') return target.host === host;
+  return target.kind === 'below' && host.endsWith(`.${target.host}`);
+}
+
+/** What is wrong is told without what a name stands for: that may be a secret of the network inside. */
+function denied(place: string): GatewayError {
+  return new GatewayError(
+    'LGW_FETCH_DENIED',
+    `Cannot fetch "${place}": connections there are not allowed (see --allow-connect)`,
+    { luaCode: 'denied' },
+  );
+}
