@@ -9,7 +9,7 @@ export interface Limits {
   readonly headTimeoutMs: number;
   /** An exchange whose client neither sends awaited body bytes nor reads waiting ones for this long is cut. */
   readonly stallTimeoutMs: number;
-  /** Request head, names and values together. */
+  /** A whole request head: its bytes over HTTP/1, over HTTP/2 as RFC 9113 §6.5.2 counts it. */
   readonly headBytesMax: number;
   /** Request body; Infinity = no limit (`--max-body 0`). */
   readonly bodyBytesMax: number;
