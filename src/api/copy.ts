@@ -10,6 +10,8 @@ import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { currentInvocation, type Invocation } from './invocation.ts';
 import type { LoadedScript } from './loaded-script.ts';
 
+/** To begin a copy and wait for its end (40 µs). */
+const UNITS_PER_COPY = 8000;
 /** Bytes moved in one go where nothing can wait. */
 const SYNC_PIECE_BYTES = 256 * 1024;
 
@@ -51,6 +53,7 @@ export function createCopy(script: LoadedScript): HostFunction {
     // the disk answers soon; whoever else is waited for may take long, and the client gets what there is
     const isSlow = toClient && !(from instanceof OpenFile && from.kind === 'regular');
     const coroutine = scheduler.running;
+    scheduler.guard.pay(UNITS_PER_COPY);
     let failure: GatewayError | undefined;
     const copy = copyBytes(
       source,

@@ -16,6 +16,8 @@ import { NEEDS_MORE, scanNumeral } from './numeral.ts';
 const FORMATS_MAX = 250;
 /** To write an argument, beside its bytes. */
 const UNITS_PER_ARGUMENT = 60;
+/** To wait for a file, beside what happens meanwhile (20 µs). */
+const UNITS_PER_WAIT = 4000;
 const EAGAIN = 11;
 const WHENCES: readonly Whence[] = ['set', 'cur', 'end'];
 const BUFFERINGS: readonly Buffering[] = ['no', 'full', 'line'];
@@ -342,6 +344,7 @@ export class FileMethods {
     cancel: (wake: () => void) => void = () => undefined,
   ): number {
     const { wake } = this.#scheduler.running;
+    this.#scheduler.guard.pay(UNITS_PER_WAIT);
     begin(wake);
     return this.#scheduler.running.wait(L, next, () => cancel(wake));
   }

@@ -31,6 +31,8 @@ export interface IoLibraryOptions {
   readonly print: (line: string) => void;
 }
 
+/** To open a file and wait for that (100 µs). */
+const UNITS_PER_OPEN = 20_000;
 /** A FIFO that nobody reads. */
 const ENXIO = 6;
 
@@ -243,6 +245,7 @@ export class IoLibrary {
         throw cannotWait(scheduler, 'wait for the other side of a FIFO');
       return next(L, opened);
     }
+    scheduler.guard.pay(UNITS_PER_OPEN);
     const coroutine = scheduler.running;
     let result: FileError | F | undefined;
     const opening = open((error, file) => {

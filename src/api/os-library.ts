@@ -45,6 +45,7 @@ export function installOsLibrary(options: OsLibraryOptions): void {
       x.lua_pushboolean(thread, 1);
       return 1;
     };
+    scheduler.guard.pay(UNITS_PER_FILE);
     if (!scheduler.canWait(T)) return finish(T, failureOf(sync));
     const coroutine = scheduler.running;
     let failure: FileError | undefined;
@@ -100,6 +101,11 @@ export function installOsLibrary(options: OsLibraryOptions): void {
         zone ??= zoneName(asked, seconds, scheduler);
         return zone;
       });
+      // each is a call of the C library, whose own loops do not count
+      const conversions = format.split('%').length - 1;
+      if (conversions > DATE_CONVERSIONS_MAX)
+        return state.argumentError(T, 1, `more conversions than the limit of ${DATE_CONVERSIONS_MAX}`);
+      scheduler.guard.pay(conversions * UNITS_PER_CONVERSION);
       if (x.lua_gettop(T) === 0) x.lua_pushnil(T);
       state.pushString(T, format);
       x.lua_copy(T, -1, 1);
@@ -136,6 +142,7 @@ export function installOsLibrary(options: OsLibraryOptions): void {
     },
     tmpname: (T) => {
       let name = '';
+      scheduler.guard.pay(UNITS_PER_FILE);
       const failure = failureOf(() => {
         name = fileSystem.temporaryNameSync();
       });
@@ -178,6 +185,11 @@ const DATE_SECONDS_MAX = 8.64e12;
 
 /** Bytes of a format of os.date. */
 const DATE_FORMAT_BYTES_MAX = 32 * 1024;
+/** Conversions of one call, of which %c is seven, and what one costs (10 µs). */
+const DATE_CONVERSIONS_MAX = 1000;
+const UNITS_PER_CONVERSION = 2000;
+/** To make, remove or rename a file (200 µs). */
+const UNITS_PER_FILE = 40_000;
 /** To ask for the name of a zone (20 µs). */
 const UNITS_PER_ZONE = 4000;
 

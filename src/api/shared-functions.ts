@@ -3,7 +3,13 @@ import { GatewayError } from '../base/errors.ts';
 import { SHARED_NAME } from '../base/shared-size.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { type CString, LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
-import { type Dictionary, KEYS_DEFAULT, KEYS_MAX, type StoreMode } from '../shared/dictionary.ts';
+import {
+  type Dictionary,
+  KEY_BYTES_MAX,
+  KEYS_DEFAULT,
+  KEYS_MAX,
+  type StoreMode,
+} from '../shared/dictionary.ts';
 import { existsError, incrementError, limitError, missingError } from '../shared/failures.ts';
 import { VALUE_TYPE, Value } from '../shared/value.ts';
 import { HostObjects } from './host-objects.ts';
@@ -48,7 +54,7 @@ export function sharedFunction(script: LoadedScript): HostFunction {
   }
 
   function keyText(): string {
-    return memory.readString(keyAt, keySize);
+    return memory.readString(keyAt, Math.min(keySize, KEY_BYTES_MAX + 1));
   }
 
   function spend(fuel: number): void {
@@ -154,7 +160,7 @@ export function sharedFunction(script: LoadedScript): HostFunction {
         case 'missing':
           return script.pushFailure(T, missingError(keyText()));
         case 'limit':
-          return script.pushFailure(T, limitError(keyText(), size));
+          return script.pushFailure(T, limitError(keyText(), keySize, size));
       }
     };
   }
@@ -194,7 +200,7 @@ export function sharedFunction(script: LoadedScript): HostFunction {
         out,
       );
       if (outcome === 'stored') return pushOut(T);
-      return script.pushFailure(T, incrementError(outcome, keyText()));
+      return script.pushFailure(T, incrementError(outcome, keyText(), keySize));
     },
     ttl: (T) => {
       const dictionary = takeSelf(T);

@@ -2,10 +2,10 @@
 import { GatewayError } from '../base/errors.ts';
 import { type IncrementOutcome, KEY_BYTES_MAX } from './dictionary.ts';
 
-export function limitError(key: string, valueSize: number): GatewayError {
+export function limitError(key: string, keySize: number, valueSize: number): GatewayError {
   const message =
-    key.length > KEY_BYTES_MAX
-      ? `Cannot store a value: its key has ${key.length} bytes and the limit is ${KEY_BYTES_MAX}`
+    keySize > KEY_BYTES_MAX
+      ? `Cannot store a value: its key has ${keySize} bytes and the limit is ${KEY_BYTES_MAX}`
       : `Cannot store "${key}": a value of ${valueSize} bytes is larger than the dictionary`;
   return new GatewayError('LGW_SHARED', message, { luaCode: 'limit' });
 }
@@ -18,7 +18,11 @@ export function existsError(key: string): GatewayError {
   return new GatewayError('LGW_SHARED', `There is an entry "${key}" already`, { luaCode: 'refused' });
 }
 
-export function incrementError(outcome: Exclude<IncrementOutcome, 'stored'>, key: string): GatewayError {
+export function incrementError(
+  outcome: Exclude<IncrementOutcome, 'stored'>,
+  key: string,
+  keySize: number,
+): GatewayError {
   switch (outcome) {
     case 'missing':
       return missingError(key);
@@ -29,7 +33,7 @@ export function incrementError(outcome: Exclude<IncrementOutcome, 'stored'>, key
         luaCode: 'limit',
       });
     case 'limit':
-      return limitError(key, 0);
+      return limitError(key, keySize, 0);
   }
 }
 

@@ -66,7 +66,7 @@ export class SharedDictionary {
     const initial = start === undefined ? undefined : this.#initial;
     const ttlMs = toMilliseconds(start?.ttl ?? 0);
     const outcome = this.#dictionary.increment(this.#key, 0, size, this.#value, initial, ttlMs, this.#out);
-    if (outcome !== 'stored') throw incrementError(outcome, key);
+    if (outcome !== 'stored') throw incrementError(outcome, key, size);
     return this.#takeOut() as number | bigint;
   }
 
@@ -99,7 +99,7 @@ export class SharedDictionary {
     const outcome = this.#dictionary.store(mode, this.#key, 0, size, this.#value, toMilliseconds(ttl));
     const valueSize = this.#value.size;
     this.#value.clear();
-    if (outcome === 'limit') throw limitError(key, valueSize);
+    if (outcome === 'limit') throw limitError(key, key.length, valueSize);
     return outcome === 'stored';
   }
 

@@ -7,6 +7,8 @@
 export const REACHABLE_FUNCTIONS = `
 local function reachable(more)
   local names, seen, out = {}, {}, {}
+  seen[_G] = true
+  if package then seen[package.loaded], seen[package.preload] = true, true end
   local getmetatable = debug and debug.getmetatable or getmetatable
   local function visit(value, name, separator)
     local kind = type(value)
@@ -29,6 +31,8 @@ local function reachable(more)
     local metatable = getmetatable(value)
     if type(metatable) == 'table' and not seen[metatable] and kind ~= 'string' then
       local typeName = rawget(metatable, '__name') or name
+      if typeName == 'httpd.stream' then typeName = 'stream' end
+      if value == _G then typeName = 'luars' end
       local methods = rawget(metatable, '__index')
       if type(methods) == 'table' and not seen[methods] then visit(methods, typeName, ':') end
       visit(metatable, typeName)
@@ -40,6 +44,7 @@ local function reachable(more)
   for _, name in ipairs(modules) do visit(package.loaded[name], name) end
   if not package then visit(require 'httpd', 'httpd') end
   for name, value in pairs(more) do visit(value, name) end
+  seen[_G] = nil
   visit(_G, '')
   table.sort(out)
   return out

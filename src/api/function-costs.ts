@@ -1,0 +1,167 @@
+/**
+ * What each function that Lua can call costs the processor, and what bounds its arguments: the list that tests hold the
+ * functions of a running state to, and that docs/function-costs.md is made of. Each call of a host function takes 0.5 µs
+ * from the CPU limit before it begins (lua/host-functions.ts).
+ */
+
+/**
+ * `inside`: all its work is the VM's own, whose loops and copies count (lua/wasm-rewriter.ts). `constant`: nothing beside the
+ * call. `metered`: at once, and paid for by `by`. `sliced`: in steps of a fraction of a millisecond, each paid for, between
+ * which others get their turns. `asynchronous`: it waits for somebody else, and what it moves is paid for.
+ */
+type CostKind = 'inside' | 'constant' | 'metered' | 'sliced' | 'asynchronous';
+
+export interface FunctionCost {
+  readonly kind: CostKind;
+  /** What it is paid for by. */
+  readonly by?: string;
+  /** What bounds its arguments, where something does beside the memory of the state. */
+  readonly bound?: string;
+}
+
+const INSIDE: FunctionCost = { kind: 'inside' };
+const CONSTANT: FunctionCost = { kind: 'constant' };
+
+function all(cost: FunctionCost, prefix: string, names: string): [string, FunctionCost][] {
+  return names.split(' ').map((name) => [prefix + name, cost]);
+}
+
+const NAME = 'strings of 128 KiB';
+const FILE_NAME = 'names of 4095 bytes';
+const FIELDS = '256 KiB of names and values, 2000 fields';
+const LINE = 'lines of 64 KiB';
+const HANDLE: FunctionCost = CONSTANT;
+
+/** By name: `module.function`, `TYPE:method`, `TYPE.__metamethod`; `f()` is what `f` returns. */
+export const FUNCTION_COSTS: ReadonlyMap<string, FunctionCost> = new Map<string, FunctionCost>([
+  ...all(
+    INSIDE,
+    '',
+    'assert collectgarbage error getmetatable ipairs next pairs pcall rawequal rawget rawlen rawset select setmetatable tonumber tostring type xpcall',
+  ),
+  ...all(
+    INSIDE,
+    'string.',
+    'byte char dump find format gmatch gmatch() gsub len lower match pack packsize rep reverse sub unpack upper',
+  ),
+  ...all(INSIDE, 'table.', 'concat insert move pack remove sort unpack'),
+  ...all(INSIDE, 'utf8.', 'char codepoint codes len offset'),
+  ...all(
+    INSIDE,
+    'math.',
+    'abs acos asin atan ceil cos cosh deg exp floor fmod frexp ldexp log log10 max min modf pow rad random randomseed sin sinh sqrt tan tanh tointeger type ult',
+  ),
+  ...all(INSIDE, 'os.', 'clock difftime time'),
+  ...all(INSIDE, 'coroutine.', 'create'),
+  ...all(CONSTANT, 'coroutine.', 'close isyieldable resume running status wrap wrap() yield'),
+  ...all(
+    INSIDE,
+    'debug.',
+    'getinfo getmetatable getuservalue setmetatable setuservalue traceback upvaluejoin',
+  ),
+  ...all(CONSTANT, 'debug.', 'getlocal getupvalue setlocal setupvalue upvalueid'),
+
+  ['print', { kind: 'metered', by: 'bytes and values', bound: LINE }],
+  ['warn', { kind: 'metered', by: 'parts and bytes', bound: 'warnings of 8 KiB' }],
+  ['load', { kind: 'inside' }],
+  ['loadfile', { kind: 'metered', by: 'bytes', bound: `${FILE_NAME}, files of 16 MiB` }],
+  ['dofile', { kind: 'metered', by: 'bytes', bound: `${FILE_NAME}, files of 16 MiB` }],
+  [
+    'require',
+    { kind: 'metered', by: 'files looked for', bound: 'names of 1 KiB, 100 templates, 32 KiB of them' },
+  ],
+  ['package.searchers.1', INSIDE],
+  ['package.searchers.2', { kind: 'metered', by: 'files looked for', bound: 'as require' }],
+  ['package.searchers.3', CONSTANT],
+  ['package.loadlib', INSIDE],
+  [
+    'package.searchpath',
+    { kind: 'metered', by: 'files looked for', bound: 'names of 1 KiB, 100 templates, 32 KiB of them' },
+  ],
+
+  ['os.date', { kind: 'metered', by: 'bytes', bound: 'formats of 32 KiB, 1000 conversions' }],
+  ['os.execute', { kind: 'asynchronous', bound: `commands of 128 KiB; an error where Lua cannot wait` }],
+  ['os.exit', CONSTANT],
+  ['os.getenv', { kind: 'metered', by: 'bytes', bound: NAME }],
+  ['os.remove', { kind: 'asynchronous', bound: FILE_NAME }],
+  ['os.rename', { kind: 'asynchronous', bound: FILE_NAME }],
+  ['os.setlocale', { kind: 'metered', by: 'bytes', bound: NAME }],
+  ['os.tmpname', CONSTANT],
+
+  ...all({ kind: 'asynchronous' }, 'io.', 'close flush tmpfile'),
+  ...all({ kind: 'asynchronous', bound: FILE_NAME }, 'io.', 'input lines open output'),
+  ['io.popen', { kind: 'asynchronous', bound: 'commands of 128 KiB; an error where Lua cannot wait' }],
+  ...all({ kind: 'asynchronous', by: 'bytes', bound: '250 formats' }, 'io.', 'lines() read'),
+  ['io.write', { kind: 'asynchronous', by: 'arguments and pieces of 16 KiB' }],
+  ['io.type', CONSTANT],
+  ...all({ kind: 'asynchronous' }, 'FILE*', ':close :flush :seek .__close'),
+  ...all({ kind: 'asynchronous', by: 'bytes', bound: '250 formats' }, 'FILE*:', 'lines read'),
+  ['FILE*:write', { kind: 'asynchronous', by: 'arguments and pieces of 16 KiB' }],
+  ['FILE*:setvbuf', { kind: 'metered', by: 'bytes', bound: NAME }],
+  ...all(HANDLE, 'FILE*.', '__gc __tostring'),
+
+  ...all({ kind: 'sliced', by: 'bytes' }, 'httpd.', 'decode'),
+  ['httpd.encode', { kind: 'sliced', by: 'bytes and entries', bound: 'of a table 16 MiB' }],
+  ['httpd.query', { kind: 'sliced', by: 'bytes', bound: '1000 parts, empty ones too' }],
+  ['httpd.crypto.hash', { kind: 'sliced', by: 'bytes' }],
+  ['httpd.json.encode', { kind: 'sliced', by: 'values and bytes', bound: '64 MiB, 1000 levels' }],
+  ['httpd.json.decode', { kind: 'sliced', by: 'values and bytes', bound: '64 MiB, 1000 levels' }],
+  ['httpd.json.array', CONSTANT],
+  ['httpd.read', { kind: 'asynchronous', by: 'bytes' }],
+  ['httpd.write', { kind: 'asynchronous', by: 'pieces of 16 KiB' }],
+  ['httpd.close', { kind: 'asynchronous' }],
+  ['httpd.copy', { kind: 'asynchronous' }],
+  ['httpd.sendfile', { kind: 'asynchronous', bound: `${FILE_NAME}; headers as httpd.header` }],
+  [
+    'httpd.fetch',
+    {
+      kind: 'asynchronous',
+      by: 'fields and bytes of the body',
+      bound: `${FIELDS}; bodies that are strings 16 MiB`,
+    },
+  ],
+  ['httpd.header', { kind: 'metered', by: 'fields and bytes', bound: FIELDS }],
+  ['httpd.trailer', { kind: 'metered', by: 'fields and bytes', bound: FIELDS }],
+  ['httpd.exit', { kind: 'asynchronous', by: 'fields and bytes', bound: FIELDS }],
+  ['httpd.register_handler', { kind: 'metered', by: 'bytes', bound: 'names of 128 KiB' }],
+  ['httpd.log', { kind: 'metered', by: 'bytes and values', bound: LINE }],
+  ['httpd.date', CONSTANT],
+  ['httpd.now', CONSTANT],
+  ['httpd.parsedate', { kind: 'metered', by: 'bytes', bound: NAME }],
+  ['httpd.sleep', { kind: 'asynchronous', bound: 'a day' }],
+  ['httpd.spawn', { kind: 'metered', by: 'arguments' }],
+  ['httpd.wait', { kind: 'asynchronous', bound: '1000 results' }],
+  ['httpd.kill', CONSTANT],
+  ['httpd.timer', CONSTANT],
+  ['httpd.timer:cancel', CONSTANT],
+  ['httpd.shared', { kind: 'metered', by: 'bytes', bound: NAME }],
+  ...all(
+    { kind: 'metered', by: 'bytes', bound: 'keys of 1 KiB, values of the size of the dictionary' },
+    'httpd.shared:',
+    'add get replace set',
+  ),
+  ...all({ kind: 'constant', bound: 'keys of 1 KiB' }, 'httpd.shared:', 'delete expire incr ttl'),
+  ['httpd.shared:keys', { kind: 'metered', by: 'keys', bound: '65,536 keys' }],
+  ['httpd.shared:flush', { kind: 'metered', by: 'calls' }],
+  ...all(CONSTANT, 'stream.', '__close __gc __index __tostring'),
+  // what scripts in the shape of luars' server have beside
+  ...all(
+    { kind: 'asynchronous', bound: 'as the functions they are made of' },
+    'luars:',
+    'http_get read_file sleep write_file',
+  ),
+  ['luars:env', { kind: 'metered', by: 'bytes', bound: NAME }],
+  ['luars:log', { kind: 'metered', by: 'bytes', bound: LINE }],
+  ['header.__index', { kind: 'metered', by: 'entries', bound: '10,000 entries' }],
+  ['response.headers.__index', { kind: 'metered', by: 'bytes', bound: NAME }],
+]);
+
+/** The list as a table of a document. */
+export function describeCosts(): string {
+  const lines = ['| function | cost | paid for by | bound |', '|---|---|---|---|'];
+  for (const name of [...FUNCTION_COSTS.keys()].sort()) {
+    const { kind, by, bound } = FUNCTION_COSTS.get(name) as FunctionCost;
+    lines.push(`| \`${name}\` | ${kind} | ${by ?? ''} | ${bound ?? ''} |`);
+  }
+  return `${lines.join('\n')}\n`;
+}
