@@ -98,8 +98,8 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
       x.luaL_checktype(L, 2, LUA_TYPE.function);
       const options = readHandlerOptions(state, L, 3);
       x.lua_settop(L, 2);
-      script.registerHandler(name.startsWith('/') ? name : `/${name}`, options, L);
-      return 0;
+      const refused = script.registerHandler(name.startsWith('/') ? name : `/${name}`, options, L);
+      return refused === undefined ? 0 : script.pushFailure(L, refused);
     },
 
     header: (L) => {

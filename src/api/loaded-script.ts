@@ -2,7 +2,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import type { Counters } from '../base/counters.ts';
-import { type GatewayError, messageOf } from '../base/errors.ts';
+import { GatewayError, messageOf } from '../base/errors.ts';
 import type { LogFields, Logger, LogLevel } from '../base/logger.ts';
 import { Scope } from '../base/scope.ts';
 import type { ScriptMode } from '../base/script-mode.ts';
@@ -97,6 +97,10 @@ export interface HandlerOptions {
 
 /** What messages say of files in the sandbox. */
 const NO_FILES = 'a script in the sandbox opens no files';
+/** Handlers of one script: some 3 MiB with names of ordinary length; whoever has more paths has a router. */
+const HANDLERS_MAX = 10_000;
+/** Bytes of a handler's name: longer paths are no names any more. */
+const HANDLER_NAME_BYTES_MAX = 1024;
 /** CPU time a script may take to load. */
 const LOAD_LIMIT_MS = 10_000;
 /** CPU time of one garbage collection of our own. */
@@ -306,21 +310,26 @@ export class LoadedScript {
     return this.#mode;
   }
 
-  /** Registers the function on top of the stack. The first registration of a name holds. */
-  registerHandler(name: string, options: Partial<HandlerOptions>, L: LuaThread): void {
+  /** Registers the function on top of the stack. The first registration of a name holds. Says what is too much. */
+  registerHandler(name: string, options: Partial<HandlerOptions>, L: LuaThread): GatewayError | undefined {
+    if (name.length > HANDLER_NAME_BYTES_MAX)
+      return handlerLimit(`its name has ${name.length} bytes and the limit is ${HANDLER_NAME_BYTES_MAX}`);
     if (this.#handlers.has(name)) {
       this.logger.warn('Handler registered twice; the first one stays', {
         mapping: this.#options.prefix,
         name,
       });
-      return;
+      return undefined;
     }
+    if (this.#handlers.size >= HANDLERS_MAX)
+      return handlerLimit(`${this.#handlers.size} are registered and the limit is ${HANDLERS_MAX}`);
     const pushArguments = this.lazyTables.wrap(L) ? this.#pushTables : undefined;
     const handler: HandlerFunction = { reference: this.state.keep(L), pushArguments };
     const limits = { ...this.#options.limits, ...options };
     this.#handlers.set(name, {
       handle: (exchange, route) => this.#invoke(handler, limits, exchange, route),
     });
+    return undefined;
   }
 
   /** The facts of a request, for the two tables of a handler as wrapped by LazyTables. */
@@ -539,6 +548,10 @@ export class LoadedScript {
     this.#becomeIdle();
     this.#watch.abandoned(this);
   }
+}
+
+function handlerLimit(text: string): GatewayError {
+  return new GatewayError('LGW_HANDLER_LIMIT', `Cannot register the handler: ${text}`, { luaCode: 'limit' });
 }
 
 /** Bytes of a script as text for people: UTF-8, unless they are something else. */

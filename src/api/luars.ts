@@ -13,6 +13,8 @@ import { readHeadTable } from './response-head.ts';
 const BODY_BYTES_MAX = 16 * 1024 * 1024;
 /** Heads that are given again and again, by content type. */
 const HEADS_MAX = 64;
+/** Longer types are mostly different. */
+const REMEMBERED_LENGTH_MAX = 256;
 const DEFAULT_TYPE = 'text/plain';
 
 const PRELUDE = `
@@ -182,6 +184,7 @@ export class Luars {
   }
 
   #head(type: string): readonly string[] {
+    if (type.length > REMEMBERED_LENGTH_MAX) return ['content-type', type];
     let head = this.#heads.get(type);
     if (head === undefined) {
       if (this.#heads.size === HEADS_MAX) this.#heads.clear();

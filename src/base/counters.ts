@@ -16,6 +16,8 @@ export const COUNTER_NAMES = [
   'handshakesFailedTotal',
   'misdirectedTotal',
   'silentTotal',
+  'connectionsRefusedTotal',
+  'descriptorsUsedUpTotal',
   'exchangesTotal',
   'pushesTotal',
   'luaErrorsTotal',

@@ -61,6 +61,7 @@ export function buildConfig(texts: OptionTexts): Config {
       bodyBytesMax: answers.valueOrDefault(OPTIONS.maxBody),
       streamsMax: answers.valueOrDefault(OPTIONS.maxStreams),
       connectionsMax: answers.valueOrDefault(OPTIONS.maxConnections),
+      connectionsPerAddressMax: answers.valueOrDefault(OPTIONS.maxConnectionsPerAddress),
       resetsPerSecond: answers.valueOrDefault(OPTIONS.maxResets),
       controlFramesPerSecond: answers.valueOrDefault(OPTIONS.maxControlFrames),
       drainTimeoutMs: answers.valueOrDefault(OPTIONS.drainTimeout),

@@ -17,6 +17,8 @@ export interface Limits {
   readonly streamsMax: number;
   /** Open connections of one worker. */
   readonly connectionsMax: number;
+  /** Those of them from one IPv4 address, or from one IPv6 network of 64 bits. */
+  readonly connectionsPerAddressMax: number;
   /** Streams of one HTTP/2 connection that its client may reset, or make us reset, per second; four times that at once. */
   readonly resetsPerSecond: number;
   /** Frames that only steer one HTTP/2 connection, per second; four times that at once. */
@@ -51,6 +53,8 @@ export const DEFAULT_LIMITS: Limits = {
   streamsMax: 128,
   // about 50 KiB each: 500 MiB per worker
   connectionsMax: 10_000,
+  // a quarter of them: one address cannot shut out the others, and a proxy or a town behind one address still fits
+  connectionsPerAddressMax: 2500,
   // whoever leaves a page breaks off all its streams at once, and then loads another; an attack needs thousands
   resetsPerSecond: 100,
   // honest clients send a PING now and then, and a change of priorities for each image that scrolls into view

@@ -65,6 +65,7 @@ interface OptionTable {
   readonly maxBody: DefaultedOption<number>;
   readonly maxStreams: DefaultedOption<number>;
   readonly maxConnections: DefaultedOption<number>;
+  readonly maxConnectionsPerAddress: DefaultedOption<number>;
   readonly maxResets: DefaultedOption<number>;
   readonly maxControlFrames: DefaultedOption<number>;
   readonly memory: DefaultedOption<number>;
@@ -365,6 +366,14 @@ export const OPTIONS: OptionTable = {
     default: DEFAULT_LIMITS.connectionsMax,
     group: 'Limits',
     help: 'open connections of one worker',
+  }),
+  maxConnectionsPerAddress: defaulted({
+    name: 'max-connections-per-address',
+    argument: 'COUNT',
+    value: integer(1, LIMIT_BOUNDS.connectionsMax),
+    default: DEFAULT_LIMITS.connectionsPerAddressMax,
+    group: 'Limits',
+    help: 'open connections of one worker from one IPv4 address, or from one IPv6 network of 64 bits',
   }),
   maxResets: defaulted({
     name: 'max-resets',

@@ -1,13 +1,16 @@
 /** A worker's front end: accepts connections, finds their protocol, and turns what arrives into exchanges. */
 
+import { closeSync, openSync } from 'node:fs';
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket, TlsOptions } from 'node:tls';
 import { assert } from '../base/assert.ts';
 import type { Counters } from '../base/counters.ts';
-import { GatewayError, messageOf } from '../base/errors.ts';
+import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
+import { MinuteNotice } from '../base/minute-notice.ts';
+import { AddressLimit, addressKey } from './address-limit.ts';
 import { ConnectionFaults } from './connection-faults.ts';
 import type { Exchange } from './exchange.ts';
 import type { ExchangeObserver, ExchangeSettings } from './exchange-wire.ts';
@@ -37,6 +40,8 @@ export interface FrontEndLimits {
   readonly streamsMax: number;
   /** Open connections; more are closed at once. */
   readonly connectionsMax: number;
+  /** Those of them from one IPv4 address, or from one IPv6 network of 64 bits; more are closed at once. */
+  readonly connectionsPerAddressMax: number;
   /** Streams of one HTTP/2 session that its client may reset, or make us reset, per second; own sessions only. */
   readonly resetsPerSecond?: number;
   /** Frames that only steer one HTTP/2 session, per second; own sessions only. */
@@ -75,8 +80,14 @@ const SWEEPS_PER_TIMEOUT = 8;
 const SWEEP_INTERVAL_MIN_MS = 25;
 const SWEEP_INTERVAL_MAX_MS = 1_000;
 
+/** Accepting looks at most this often whether a descriptor is left. */
+const DESCRIPTOR_LOOK_MS = 100;
+
 /** It serves no connection and is only kept from being busy. */
 const FALLBACK_CHECK_INTERVAL_MS = 3_600_000;
+
+/** Descriptors are the process's: all front ends of a thread tell together. */
+const noDescriptor = new MinuteNotice();
 
 export class FrontEnd {
   readonly #server: Server | Http2SecureServer;
@@ -93,6 +104,10 @@ export class FrontEnd {
   readonly #sockets = new Set<Socket>();
   readonly #sweepIntervalMs: number;
   #sweepTimer: NodeJS.Timeout | undefined;
+  readonly #addresses: AddressLimit;
+  readonly #tooManyOfAddress = new MinuteNotice();
+  readonly #tooMany = new MinuteNotice();
+  #lookedAt = 0;
   #draining = false;
   #stopped = false;
   /** Called when the last socket has closed. */
@@ -118,7 +133,9 @@ export class FrontEnd {
     this.#server = options.tls === undefined ? this.#createCleartext() : this.#createSecure(options.tls);
     this.#server.maxConnections = limits.connectionsMax;
     this.#server.on('connection', (socket: Socket) => this.#track(socket));
-    this.#server.on('error', (error) => logger.error('Listener failed', { error: messageOf(error) }));
+    this.#server.on('drop', () => this.#refusedTooMany());
+    this.#server.on('error', (error) => this.#failed(error));
+    this.#addresses = new AddressLimit(limits.connectionsPerAddressMax);
   }
 
   /** Starts accepting; resolves to the address that is bound. */
@@ -279,19 +296,75 @@ export class FrontEnd {
 
   #track(socket: Socket): void {
     const { counters } = this.#options;
+    socket.on('error', ignore);
+    const address = addressKey(socket.remoteAddress);
+    if (address !== undefined && !this.#addresses.admit(address)) {
+      this.#refusedOf(address);
+      socket.destroy();
+      return;
+    }
+    this.#lookForDescriptor(Date.now());
     this.#sockets.add(socket);
     counters.add('connections', 1);
     counters.add('connectionsTotal', 1);
-    socket.on('error', ignore);
     socket.on('close', () => {
       this.#sockets.delete(socket);
+      if (address !== undefined) this.#addresses.release(address);
       counters.add('connections', -1);
       if (this.#sockets.size === 0) this.#emptied?.();
     });
   }
 
+  #failed(error: Error): void {
+    const code = systemCodeOf(error);
+    if (code === 'EMFILE' || code === 'ENFILE') this.#noteNoDescriptor();
+    else this.#options.logger.error('Listener failed', { error: messageOf(error) });
+  }
+
+  /** libuv closes connections that it has no descriptor for without a word: whether one is left shows only by asking for it. */
+  #lookForDescriptor(now: number): void {
+    if (now - this.#lookedAt < DESCRIPTOR_LOOK_MS) return;
+    this.#lookedAt = now;
+    try {
+      closeSync(openSync('/dev/null', 'r'));
+    } catch (error) {
+      this.#failed(error as Error);
+    }
+  }
+
+  #noteNoDescriptor(): void {
+    const { counters, logger } = this.#options;
+    counters.add('descriptorsUsedUpTotal', 1);
+    const times = noDescriptor.note();
+    if (times === undefined) return;
+    logger.error('Descriptors are used up: connections are refused and files cannot be opened (ulimit -n)', {
+      connections: counters.get('connections'),
+      times,
+    });
+  }
+
+  #refusedTooMany(): void {
+    const { counters, limits, logger } = this.#options;
+    counters.add('connectionsRefusedTotal', 1);
+    const times = this.#tooMany.note();
+    if (times === undefined) return;
+    const text = 'Connections are refused: as many are open as may be (--max-connections)';
+    logger.warn(text, { limit: limits.connectionsMax, times });
+  }
+
+  /** `address`: of the one that was refused last. */
+  #refusedOf(address: string): void {
+    const { counters, limits, logger } = this.#options;
+    counters.add('connectionsRefusedTotal', 1);
+    const times = this.#tooManyOfAddress.note();
+    if (times === undefined) return;
+    const text = 'Connections are refused: one address has as many as it may (--max-connections-per-address)';
+    logger.warn(text, { address, limit: limits.connectionsPerAddressMax, times });
+  }
+
   #sweep(): void {
     const now = Date.now();
+    this.#lookForDescriptor(now);
     this.#stalls.sweep(now);
     this.#http1.sweep(now);
     this.#http2.sweep(now);

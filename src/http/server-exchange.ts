@@ -43,6 +43,11 @@ type State =
   | typeof DONE
   | typeof CLOSED;
 
+/** Informational heads of one exchange, which nothing holds back when the client does not read: a thousand small ones. */
+const INFORMATIONAL_BYTES_MAX = 256 * 1024;
+/** What each of them counts beside its fields. */
+const INFORMATIONAL_BYTES_MIN = 64;
+
 export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallable {
   readonly #request: RequestHead;
   readonly #wire: ExchangeWire;
@@ -59,6 +64,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   /** Further writers that wait: a handler and its tasks. */
   #alsoDrained: (() => void)[] | undefined;
   #bodyAwaited = false;
+  #informationalBytes = 0;
   /** Body bytes of a HEAD response that were counted instead of sent. */
   #unsentBytes = 0;
   #excessLogged = false;
@@ -156,6 +162,12 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
       throw new RangeError(`Status ${status} is not informational`);
     }
     checkFields(fields);
+    for (const part of fields) this.#informationalBytes += part.length;
+    this.#informationalBytes += INFORMATIONAL_BYTES_MIN;
+    if (this.#informationalBytes > INFORMATIONAL_BYTES_MAX)
+      throw new RangeError(
+        `Informational heads of one exchange have more than the limit of ${INFORMATIONAL_BYTES_MAX} bytes`,
+      );
     this.#wire.sendInformational(status, fields);
   }
 

@@ -7,7 +7,7 @@ import { Agents } from './agents.ts';
 import { ConnectPolicy } from './connect-policy.ts';
 import { Fetch, type FetchResponse } from './fetch.ts';
 import type { FetchRequest } from './fetch-request.ts';
-import { FETCHES_PER_INVOCATION_MAX } from './outbound-limits.ts';
+import { FETCHES_PER_INVOCATION_MAX, STRING_BODY_BYTES_MAX } from './outbound-limits.ts';
 
 /** Told what comes of a fetch. */
 export type Answered = (result: FetchResponse | GatewayError) => void;
@@ -27,6 +27,8 @@ export class Fetcher {
   readonly #policy: ConnectPolicy;
   readonly #counters: Counters;
   #stopped = false;
+  /** Of bodies that are held until they are sent. */
+  #bodyBytes = 0;
 
   /** `policy`: what may be connected to; default: everything. */
   constructor(counters: Counters, policy: ConnectPolicy = new ConnectPolicy(EVERYTHING)) {
@@ -40,6 +42,8 @@ export class Fetcher {
    */
   start(request: FetchRequest, owner: FetchOwner, answered: Answered, released: () => void): Fetch {
     const { share, fetches } = owner;
+    const bodyBytes = request.body instanceof Uint8Array ? request.body.length : 0;
+    checkBody(this.#bodyBytes + bodyBytes);
     const refusal =
       fetches < FETCHES_PER_INVOCATION_MAX
         ? share.take('fetches')
@@ -50,11 +54,13 @@ export class Fetcher {
       answered,
       released: () => {
         this.#count(owner, -1);
+        this.#bodyBytes -= bodyBytes;
         share.give('fetches');
         released();
       },
     });
     this.#count(owner, 1);
+    this.#bodyBytes += bodyBytes;
     fetch.start();
     return fetch;
   }
@@ -79,4 +85,13 @@ export class Fetcher {
     owner.fetches += amount;
     this.#counters.add('fetches', amount);
   }
+}
+
+function checkBody(bytes: number): void {
+  if (bytes <= STRING_BODY_BYTES_MAX) return;
+  throw new GatewayError(
+    'LGW_FETCH_LIMIT',
+    `Cannot fetch: the strings that fetches of this worker send would have ${bytes} bytes and the limit is ${STRING_BODY_BYTES_MAX}: give a file or a stream`,
+    { luaCode: 'limit' },
+  );
 }

@@ -4,6 +4,8 @@
 export const FETCHES_MAX = 512;
 /** Fetches under way of one invocation: a page put together from many parts has a few dozen. */
 export const FETCHES_PER_INVOCATION_MAX = 64;
+/** Bytes of all strings that fetches of one worker send as bodies: they wait outside their states for the upstreams. */
+export const STRING_BODY_BYTES_MAX: number = 128 * 1024 * 1024;
 /** Connections of one mapping to one origin; further fetches wait for a free one. */
 export const CONNECTIONS_PER_ORIGIN_MAX = 128;
 /** Origins with a connection, idle ones too. */

@@ -146,6 +146,7 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
   ['--mapping-share 100', { limits: { ...DEFAULT_LIMITS, mappingSharePercent: 100 } }],
   ['--max-streams 1', { limits: { ...DEFAULT_LIMITS, streamsMax: 1 } }],
   ['--max-connections 1000000', { limits: { ...DEFAULT_LIMITS, connectionsMax: 1_000_000 } }],
+  ['--max-connections-per-address 6', { limits: { ...DEFAULT_LIMITS, connectionsPerAddressMax: 6 } }],
 ];
 
 describe('parseCommandLine() accepts', () => {

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from 'node:assert/strict';
 import { once } from 'node:events';
-import { constants } from 'node:http2';
+import { type ClientSessionOptions, constants } from 'node:http2';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { TLSSocket } from 'node:tls';
@@ -163,6 +163,26 @@ test('FrontEnd closes connections past its maximum', async () => {
   await waitFor(() => front.counters.get('connections') === 0, 'the sockets to close');
   const third = await connectSecure(front.port);
   third.destroy();
+  await front.stop();
+});
+
+test('FrontEnd closes connections past the maximum of their address, and says so once a minute', async () => {
+  const front = await startFrontEnd(HANDLERS, { limits: { connectionsPerAddressMax: 2 } });
+  const first = await connectSecure(front.port);
+  const second = await connectSecure(front.port);
+  for (let i = 0; i < 3; i++) await rejects(connectSecure(front.port));
+  strictEqual(front.counters.get('connectionsRefusedTotal'), 3);
+  const lines = front.logLines.filter((line) => line.includes('--max-connections-per-address'));
+  strictEqual(lines.length, 1, front.logLines.join('\n'));
+  const elsewhere = { localAddress: '127.0.0.2' } as ClientSessionOptions;
+  const other = await connectH2(front.port, 'https', elsewhere);
+  strictEqual((await fetchH2(other, { ':path': '/hello' })).status, 200);
+  first.destroy();
+  second.destroy();
+  await waitFor(() => front.counters.get('connections') === 1, 'the sockets to close');
+  const third = await connectSecure(front.port);
+  third.destroy();
+  front.frontEnd.stop();
   await front.stop();
 });
 

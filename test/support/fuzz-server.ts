@@ -6,7 +6,7 @@ const front = await startFrontEnd(FUZZ_HANDLERS, {
   cleartext: true,
   http2: 'node',
   // it keeps connections for a while after it has said GOAWAY
-  limits: { connectionsMax: 100_000 },
+  limits: { connectionsMax: 100_000, connectionsPerAddressMax: 100_000 },
 });
 process.send?.({ port: front.port });
 process.on('message', () => process.send?.('alive'));

@@ -22,6 +22,7 @@ export const TEST_LIMITS: FrontEndLimits = {
   bodyBytesMax: 4 * 1024 * 1024,
   streamsMax: 100,
   connectionsMax: 1_000,
+  connectionsPerAddressMax: 1_000,
 };
 
 export interface TestFrontEnd {
