@@ -212,6 +212,7 @@ export class LoadedScript {
       scope: currentRun(this.scheduler)?.scope ?? this.#scope,
       share: this.share,
       loading: this.#loading,
+      logger: this.logger,
     });
     new IoLibrary({
       scheduler: this.scheduler,
@@ -480,9 +481,15 @@ export class LoadedScript {
     return this.state.memory.size > this.#options.memoryBytesMax * OVERGROWN_SHARE;
   }
 
+  /** Whoever writes to the log pays for it, unless nobody calls: a file that is closed with its state has a last line. */
+  #pay(line: string): void {
+    const isCalled = this.#loading || this.scheduler.current !== undefined;
+    if (isCalled && !this.#closed) this.scheduler.guard.pay(line.length + UNITS_PER_LINE);
+  }
+
   /** Writes a line of the script, bytes, to the log. */
   log(level: LogLevel, line: string): void {
-    this.scheduler.guard.pay(UNITS_PER_LINE + line.length);
+    this.#pay(line);
     this.logger[level](readable(line), {
       mapping: this.#options.prefix,
       request: currentRun(this.scheduler)?.requestId,
@@ -490,6 +497,7 @@ export class LoadedScript {
   }
 
   #warn(line: string): void {
+    this.#pay(line);
     this.logger.warn(`Lua warning: ${readable(line)}`, {
       mapping: this.#options.prefix,
       request: currentRun(this.scheduler)?.requestId,

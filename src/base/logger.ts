@@ -6,11 +6,6 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** Values that may stand behind a log message; never a secret. */
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
-/** A longer value is cut: a request target of the longest head has room (characters). */
-const VALUE_CHARACTERS_MAX = 32 * 1024;
-/** A longer message is cut: whatever it quotes, a line has an end (characters). */
-const MESSAGE_CHARACTERS_MAX = 64 * 1024;
-
 export interface Logger {
   /** Lines above this level are dropped; callers may check it before they build a costly message. */
   readonly level: LogLevel;
@@ -39,6 +34,11 @@ export function createLogger(level: LogLevel, source: string, sink: (line: strin
   };
 }
 
+/** A longer message is cut (characters): what scripts and clients have a hand in must not fill the log by one line. */
+const MESSAGE_LENGTH_MAX = 64 * 1024;
+/** A longer value is cut (characters); a target of a request is shorter. */
+const VALUE_LENGTH_MAX = 32 * 1024;
+
 /** `2026-01-02T03:04:05.678Z info worker-1 message key=value`: line ends inside the message are indented, not lost. */
 export function formatLine(
   time: Date,
@@ -47,19 +47,23 @@ export function formatLine(
   message: string,
   fields?: LogFields,
 ): string {
-  let line = `${time.toISOString()} ${level} ${source} ${escapeControls(message)}`;
+  let line = `${time.toISOString()} ${level} ${source} ${escapeControls(shorten(message, MESSAGE_LENGTH_MAX))}`;
   for (const [key, value] of Object.entries(fields ?? {})) {
-    if (value !== undefined) line += ` ${key}=${quoteValue(String(value))}`;
+    if (value !== undefined) line += ` ${key}=${quoteValue(shorten(String(value), VALUE_LENGTH_MAX))}`;
   }
   return line;
+}
+
+/** What is missing is said: `text… (12 bytes more)`. */
+export function shorten(text: string, lengthMax: number): string {
+  if (text.length <= lengthMax) return text;
+  return `${text.slice(0, lengthMax)}… (${Buffer.byteLength(text) - Buffer.byteLength(text.slice(0, lengthMax))} bytes more)`;
 }
 
 const ESCAPES: readonly (string | undefined)[] = controlEscapes();
 
 /** Control characters never reach a terminal or forge a line: `\x1b`, and a line feed continues indented. */
 function escapeControls(text: string): string {
-  if (text.length > MESSAGE_CHARACTERS_MAX)
-    return `${escapeControls(text.slice(0, MESSAGE_CHARACTERS_MAX))}…`;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
   if (!/[\u0000-\u0008\u000a-\u001f\u007f]/.test(text)) return text;
   let escaped = '';
@@ -74,7 +78,6 @@ function escapeControls(text: string): string {
 }
 
 function quoteValue(value: string): string {
-  if (value.length > VALUE_CHARACTERS_MAX) return quoteValue(`${value.slice(0, VALUE_CHARACTERS_MAX)}…`);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
   return /^[^\s"=\u0000-\u001f\u007f]+$/.test(value) ? value : JSON.stringify(value);
 }

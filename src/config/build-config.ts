@@ -68,6 +68,7 @@ export function buildConfig(texts: OptionTexts): Config {
       memoryBytesMax: answers.valueOrDefault(OPTIONS.memory),
       cpuLimitMs: answers.valueOrDefault(OPTIONS.cpuLimit),
       timeLimitMs: answers.valueOrDefault(OPTIONS.timeLimit),
+      logBytesPerSecond: answers.valueOrDefault(OPTIONS.maxLog),
       mappingSharePercent: answers.valueOrDefault(OPTIONS.mappingShare),
     },
   };

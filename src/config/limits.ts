@@ -36,6 +36,8 @@ export interface Limits {
    * timers, in percent. A mapping that is alone may take all.
    */
   readonly mappingSharePercent: number;
+  /** What the script of one mapping may write to the log of one worker per second, four times that at once; Infinity = no limit. */
+  readonly logBytesPerSecond: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -67,6 +69,8 @@ export const DEFAULT_LIMITS: Limits = {
   timeLimitMs: 60_000,
   // with half, something is free for the next, however many take what they can
   mappingSharePercent: 50,
+  // two thousand lines; a day of it is 22 GB, as much as a disk has room for
+  logBytesPerSecond: 256 * 1024,
 };
 
 /** The bounds within which each limit may be set; outside them it is a slip of the keyboard. */

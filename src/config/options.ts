@@ -72,6 +72,7 @@ interface OptionTable {
   readonly cpuLimit: DefaultedOption<number>;
   readonly timeLimit: DefaultedOption<number>;
   readonly mappingShare: DefaultedOption<number>;
+  readonly maxLog: DefaultedOption<number>;
   readonly help: FlagOption;
   readonly version: FlagOption;
 }
@@ -422,6 +423,14 @@ export const OPTIONS: OptionTable = {
     default: DEFAULT_LIMITS.mappingSharePercent,
     group: 'Limits',
     help: 'how much of what the others leave free one of several mappings may take of the files, processes, fetches, tasks and timers of a worker',
+  }),
+  maxLog: defaulted({
+    name: 'max-log',
+    argument: 'SIZE',
+    value: sizeOrUnlimited(),
+    default: DEFAULT_LIMITS.logBytesPerSecond,
+    group: 'Limits',
+    help: 'what one mapping may write to the log per second in one worker, four times that at once; 0 is no limit',
   }),
   help: { kind: 'flag', name: 'help', short: 'h', group: 'Help', help: 'show this text' },
   version: { kind: 'flag', name: 'version', group: 'Help', help: 'show the version' },

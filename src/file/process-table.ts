@@ -4,7 +4,7 @@ import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { Counters } from '../base/counters.ts';
-import type { Logger } from '../base/logger.ts';
+import { type Logger, shorten } from '../base/logger.ts';
 import type { ProcessGroups } from '../base/process-groups.ts';
 import type { Scope } from '../base/scope.ts';
 import type { Share } from '../base/shares.ts';
@@ -28,8 +28,6 @@ export interface ProcessTableOptions {
   /** Where the groups of running processes are noted. */
   readonly groups: ProcessGroups;
   readonly blocks: BlockPool;
-  /** Gets what processes write to stderr (and stdout, where no script reads it), line by line; undefined = inherited. */
-  readonly logger: Logger | undefined;
 }
 
 /** `r`: read what it prints; `w`: write what it reads; `rw`: both. */
@@ -43,12 +41,24 @@ export interface ProcessOwner {
   readonly share: Share;
   /** Its mapping is being loaded. */
   readonly loading: boolean;
+  /** Gets what it writes to stderr (and stdout, where no script reads it), line by line. */
+  readonly logger: MappingLogger;
+}
+
+/** The logger of a mapping, which may write so much in a time. */
+export interface MappingLogger extends Logger {
+  /** Nothing more can be written for now. */
+  readonly exhausted?: boolean;
+  /** Counts bytes that nobody has made lines of. */
+  drop?(bytes: number): void;
 }
 
 export type PipeDone = (error: FileError | undefined, file: PipeFile | undefined) => void;
 export type ExecuteDone = (error: FileError | undefined, exit: ProcessExit | undefined) => void;
 
 const SHELL = '/bin/sh';
+/** A process that writes more than its mapping may log is read again after this time: what it writes is thrown away. */
+const EXHAUSTED_PAUSE_MS = 20;
 /** A longer line of a process is cut in the log (bytes). */
 const LOG_LINE_BYTES_MAX = 4096;
 
@@ -208,7 +218,7 @@ export class ProcessTable {
   }
 
   /** Follows a process to its end, and its messages into the log. */
-  #adopt(child: ChildProcess, { scope }: ProcessOwner, reads?: Socket): RunningProcess {
+  #adopt(child: ChildProcess, { scope, logger }: ProcessOwner, reads?: Socket): RunningProcess {
     const running = new RunningProcess(child, this.#options.groups);
     this.#running.add(running);
     const end = (): void => running.kill();
@@ -220,27 +230,29 @@ export class ProcessTable {
     // kill() and pipes report in their own way
     child.on('error', () => {});
     for (const output of [child.stdout, child.stderr]) {
-      if (output !== null && output !== reads) this.#log(output, running.pid);
+      if (output !== null && output !== reads) logOutput(output, running.pid, logger);
     }
     return running;
   }
+}
 
-  #log(output: Readable, pid: number): void {
-    const { logger } = this.#options;
-    let line = '';
-    output.setEncoding('utf8');
-    output.on('error', () => {});
-    output.on('data', (text: string) => {
-      if (logger === undefined) {
-        process.stderr.write(text);
-        return;
-      }
-      const lines = (line + text).split('\n');
-      line = (lines.pop() ?? '').slice(0, LOG_LINE_BYTES_MAX);
-      for (const complete of lines) logger.info(complete.slice(0, LOG_LINE_BYTES_MAX), { pid });
-    });
-    output.on('end', () => line !== '' && logger?.info(line, { pid }));
-  }
+/** Sends what a process writes to the log; more than the log takes is thrown away, and slowly, for it is work all the same. */
+function logOutput(output: Readable, pid: number, logger: MappingLogger): void {
+  let line = '';
+  output.setEncoding('utf8');
+  output.on('error', () => {});
+  output.on('data', (text: string) => {
+    if (logger.exhausted === true) {
+      logger.drop?.(text.length);
+      output.pause();
+      setTimeout(() => output.resume(), EXHAUSTED_PAUSE_MS);
+      return;
+    }
+    const lines = (line + text).split('\n');
+    line = (lines.pop() ?? '').slice(0, LOG_LINE_BYTES_MAX);
+    for (const complete of lines) logger.info(shorten(complete, LOG_LINE_BYTES_MAX), { pid });
+  });
+  output.on('end', () => line !== '' && logger.info(line, { pid }));
 }
 
 function modeStdio(mode: PipeMode): StdioOptions {

@@ -62,6 +62,7 @@ export interface OwnStart {
   readonly workerId: number;
   readonly counters: SharedArrayBuffer;
   readonly mappingCounters: SharedArrayBuffer;
+  readonly logOnTheWay: SharedArrayBuffer;
   readonly descriptorsAdopted: SharedArrayBuffer;
 }
 
@@ -79,6 +80,8 @@ export class WorkerThread {
   /** In the order of the mappings. */
   readonly mappingCounters: readonly CounterRow<MappingCounterName>[];
   readonly #mappingMemory: SharedArrayBuffer;
+  /** Messages of a thread come in before its end: nothing is left of one when the next begins. */
+  readonly #logOnTheWay = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   readonly #options: WorkerThreadOptions;
   #state: State = 'stopped';
   #thread: Worker | undefined;
@@ -185,6 +188,7 @@ export class WorkerThread {
     this.#state = 'starting';
     this.#failure = undefined;
     this.#resetGauges();
+    Atomics.store(this.#logOnTheWay, 0, 0);
     const adopted = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
     let start: WorkerStart;
     try {
@@ -192,6 +196,7 @@ export class WorkerThread {
         workerId: this.workerId,
         counters: this.counters.memory,
         mappingCounters: this.#mappingMemory,
+        logOnTheWay: this.#logOnTheWay.buffer,
         descriptorsAdopted: adopted,
       });
     } catch (error) {
@@ -230,7 +235,11 @@ export class WorkerThread {
   #receive(message: FromWorker): void {
     switch (message.type) {
       case 'log':
-        this.#options.onLogLines(message.lines);
+        try {
+          this.#options.onLogLines(message.lines);
+        } finally {
+          Atomics.sub(this.#logOnTheWay, 0, message.size);
+        }
         return;
       case 'failed':
         this.#failure = new GatewayError(message.failure.code, message.failure.message);

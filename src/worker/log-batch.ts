@@ -1,18 +1,42 @@
-/** Collects a worker's log lines, so that one message to the supervisor carries all lines of a turn of the loop. */
+/**
+ * Collects a worker's log lines, so that one message to the supervisor carries all lines of a turn of the loop. Lines that
+ * the supervisor has not taken yet are bounded: when it is slow, further ones are dropped and counted.
+ */
+import { formatLine } from '../base/logger.ts';
 
 /** A message is sent at once when this many lines wait: a turn that logs without end must not grow without bound. */
 const LINES_MAX = 256;
+/** Characters that wait here and on the way to the supervisor. */
+const WAITING_MAX = 2 * 1024 * 1024;
 
 export class LogBatch {
-  readonly #send: (lines: readonly string[]) => void;
+  readonly #send: (lines: readonly string[], size: number) => void;
+  readonly #source: string;
+  /** Characters that were sent and not taken. */
+  readonly #onTheWay: Int32Array;
   #lines: string[] = [];
+  #size = 0;
+  #dropped = 0;
 
-  constructor(send: (lines: readonly string[]) => void) {
+  /** `onTheWay`: one Int32 that `send` adds its `size` to, and whoever takes the lines takes it off again. */
+  constructor(
+    source: string,
+    onTheWay: SharedArrayBuffer,
+    send: (lines: readonly string[], size: number) => void,
+  ) {
+    this.#source = source;
+    this.#onTheWay = new Int32Array(onTheWay);
     this.#send = send;
   }
 
   /** Takes one formatted line. */
   readonly write = (line: string): void => {
+    if (this.#size + line.length + Atomics.load(this.#onTheWay, 0) > WAITING_MAX) {
+      this.#dropped += 1;
+      return;
+    }
+    if (this.#dropped > 0) this.#tellDropped();
+    this.#size += line.length;
     if (this.#lines.push(line) === 1) setImmediate(this.flush);
     else if (this.#lines.length >= LINES_MAX) this.flush();
   };
@@ -21,7 +45,16 @@ export class LogBatch {
   readonly flush = (): void => {
     if (this.#lines.length === 0) return;
     const lines = this.#lines;
+    const size = this.#size;
     this.#lines = [];
-    this.#send(lines);
+    this.#size = 0;
+    Atomics.add(this.#onTheWay, 0, size);
+    this.#send(lines, size);
   };
+
+  #tellDropped(): void {
+    const text = `${this.#dropped} log lines were dropped: they came faster than they are taken`;
+    this.#dropped = 0;
+    this.#lines.push(formatLine(new Date(), 'warn', this.#source, text));
+  }
 }

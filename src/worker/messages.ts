@@ -69,6 +69,8 @@ export interface WorkerStart {
    * them when the thread ends, from then on the thread's loop does.
    */
   readonly descriptorsAdopted: SharedArrayBuffer;
+  /** One Int32: characters of log lines that the worker has sent and the supervisor has not taken. */
+  readonly logOnTheWay: SharedArrayBuffer;
   /** Memory of the ProcessGroups of this thread: the supervisor ends those that outlive it. */
   readonly processGroups: SharedArrayBuffer;
   /** The dictionaries, and this thread's number among all that ever use them. */
@@ -109,8 +111,8 @@ export type FromWorker =
   | { readonly type: 'claim'; readonly id: number; readonly claim: OnceClaim }
   /** The run that `claim` was granted for is over; `completed` false: it was lost. */
   | { readonly type: 'release'; readonly id: number; readonly completed: boolean }
-  /** Formatted log lines without line ends. */
-  | { readonly type: 'log'; readonly lines: readonly string[] };
+  /** Formatted log lines without line ends; `size`, in characters, is taken off `logOnTheWay` when they have been taken. */
+  | { readonly type: 'log'; readonly lines: readonly string[]; readonly size: number };
 
 /** What a worker asks before it runs such a timer. */
 export interface OnceClaim {

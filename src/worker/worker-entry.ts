@@ -11,7 +11,9 @@ const port = parentPort;
 const start: WorkerStart = workerData;
 
 const post = (message: FromWorker): void => port.postMessage(message);
-const batch = new LogBatch((lines) => post({ type: 'log', lines }));
+const batch = new LogBatch(`worker-${start.workerId}`, start.logOnTheWay, (lines, size) =>
+  post({ type: 'log', lines, size }),
+);
 // the last lines before a crash are the ones that matter
 process.on('exit', batch.flush);
 

@@ -4,6 +4,7 @@ import { assert } from '../base/assert.ts';
 import { connectEntries, parseConnectRules } from '../base/connect-rules.ts';
 import { CounterRow, Counters } from '../base/counters.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
+import { MeteredLogger } from '../base/metered-logger.ts';
 import { ProcessGroups } from '../base/process-groups.ts';
 import type { ScriptMode } from '../base/script-mode.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
@@ -69,6 +70,7 @@ export class GatewayWorker {
   readonly #fetcher: Fetcher;
   readonly #shared: SharedStore;
   readonly #shares: Shares;
+  readonly #mappingLoggers = new Map<string, MeteredLogger>();
   readonly #router = new Router();
   readonly #dispatcher: Dispatcher;
   readonly #frontEnds: FrontEnd[] = [];
@@ -103,7 +105,6 @@ export class GatewayWorker {
       counters: this.#counters,
       groups: new ProcessGroups(start.processGroups),
       blocks: this.#fileSystem.blocks,
-      logger,
     });
     this.#fetcher = new Fetcher(this.#counters, connectPolicyOf(start.rights));
     this.#shares = new Shares({
@@ -217,7 +218,7 @@ export class GatewayWorker {
       processes: this.#processes,
       fetcher: this.#fetcher,
       dispatcher: this.#dispatcher,
-      logger: this.#logger,
+      logger: this.#mappingLogger(prefix),
       counters: this.#counters,
       serverPort,
       workerId,
@@ -229,6 +230,21 @@ export class GatewayWorker {
       rights: { ...rights, luaPath: toBytes(rights.luaPath) },
       memoryBytesMax: limits.memoryBytesMax,
     });
+  }
+
+  /** One for all states of a mapping: a reload is no fresh start. */
+  #mappingLogger(prefix: string): MeteredLogger {
+    let logger = this.#mappingLoggers.get(prefix);
+    if (logger === undefined) {
+      logger = new MeteredLogger({
+        logger: this.#logger,
+        mapping: prefix,
+        bytesPerSecond: this.#start.limits.logBytesPerSecond,
+        counters: this.#shares.of(prefix).counters,
+      });
+      this.#mappingLoggers.set(prefix, logger);
+    }
+    return logger;
   }
 
   /** Tells the log, now and then, which mapping has come to its share of what. */

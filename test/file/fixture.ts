@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ByteSource } from '../../src/base/byte-stream.ts';
 import { Counters } from '../../src/base/counters.ts';
+import { createLogger } from '../../src/base/logger.ts';
 import { ProcessGroups } from '../../src/base/process-groups.ts';
 import { Scope } from '../../src/base/scope.ts';
 import { type Share, Shares } from '../../src/base/shares.ts';
@@ -43,7 +44,8 @@ export class Fixture {
     const { filesMax: files = 1000, processesMax: processes = 64 } = options;
     const limits = { files, processes, fetches: 0, tasks: 0, timers: 0 };
     this.share = new Shares({ limits, percent: 50 }).of('/');
-    this.owner = { scope: new Scope(), share: this.share, loading: false };
+    const logger = options.logger ?? createLogger('error', 'test', () => undefined);
+    this.owner = { scope: new Scope(), share: this.share, loading: false, logger };
     const shared = { workingDirectory: folder, counters, logger: undefined };
     this.files = new FileSystem({
       ...shared,

@@ -91,7 +91,7 @@ async function serve(): Promise<void> {
   await Promise.all(
     start.listeners.map(({ source }, i) => listen(i === 0 ? server : createServer(answer), source)),
   );
-  post({ type: 'log', lines: [`worker ${start.workerId} listens`] });
+  post({ type: 'log', lines: [`worker ${start.workerId} listens`], size: 0 });
   post({ type: 'ready', modes: [] });
 }
 

@@ -140,7 +140,6 @@ export class ScriptHarness {
       counters,
       groups: new ProcessGroups(),
       blocks: this.fileSystem.blocks,
-      logger: this.logger,
     });
     this.dispatcher = new Dispatcher(new Router([]), this.logger);
   }
