@@ -12,11 +12,16 @@ const RETRY_DELAY_MS = 10;
 /** Log files are for the owner and the group. */
 const FILE_MODE = 0o640;
 const STDERR = 2;
+const LINE_FEED = 10;
+/** A log that cannot be written is told of on standard error, but not more often. */
+const COMPLAINT_INTERVAL_MS = 60_000;
 
 export interface LogSinkOptions {
   /** Undefined: standard error. `null`: nowhere. */
   readonly file?: string | null | undefined;
   readonly queueBytesMax?: number;
+  /** Hears, at most once a minute, that the log file cannot be written; default: a line on standard error. */
+  readonly complain?: (message: string) => void;
 }
 
 export class LogSink {
@@ -25,7 +30,11 @@ export class LogSink {
   #descriptor: number;
   #queue: string[] = [];
   #queuedBytes = 0;
+  /** Lines without room in the queue, and lines whose write failed, since the log said so. */
   #dropped = 0;
+  #lost = 0;
+  #complainedAt = Number.NEGATIVE_INFINITY;
+  readonly #complain: (message: string) => void;
   #writing: Buffer | undefined;
   #flushed: (() => void)[] = [];
 
@@ -33,6 +42,7 @@ export class LogSink {
   constructor(options: LogSinkOptions = {}) {
     this.#file = options.file;
     this.#queueBytesMax = options.queueBytesMax ?? QUEUE_BYTES_MAX;
+    this.#complain = options.complain ?? complainOnStderr;
     this.#descriptor = typeof options.file === 'string' ? openLog(options.file) : STDERR;
   }
 
@@ -42,10 +52,10 @@ export class LogSink {
     const bytes = Buffer.byteLength(line) + 1;
     if (this.#queuedBytes + bytes > this.#queueBytesMax) {
       this.#dropped += 1;
-      return;
+    } else {
+      this.#queue.push(line);
+      this.#queuedBytes += bytes;
     }
-    this.#queue.push(line);
-    this.#queuedBytes += bytes;
     if (this.#writing === undefined) this.#writeNext();
   };
 
@@ -106,9 +116,29 @@ export class LogSink {
         return;
       }
       // a closed or broken log (EPIPE, ENOSPC) loses what was in this write; the next one is tried again
+      if (error !== null) this.#lose(bytes, error);
+      else if (this.#lost > 0) this.#tellLoss();
       this.#writing = undefined;
       this.#writeNext();
     });
+  }
+
+  #lose(bytes: Buffer, error: Error): void {
+    for (const byte of bytes) if (byte === LINE_FEED) this.#lost += 1;
+    const now = performance.now();
+    if (typeof this.#file !== 'string' || now - this.#complainedAt < COMPLAINT_INTERVAL_MS) return;
+    this.#complainedAt = now;
+    this.#complain(
+      `Cannot write the log file "${this.#file}": ${messageOf(error)}; ${this.#lost} lines are lost so far`,
+    );
+  }
+
+  /** The log can be written again. */
+  #tellLoss(): void {
+    const line = notice(`${this.#lost} log lines were lost: the log could not be written`).trimEnd();
+    this.#lost = 0;
+    this.#queue.unshift(line);
+    this.#queuedBytes += Buffer.byteLength(line) + 1;
   }
 
   /** The next lines, at most WRITE_BYTES_MAX characters but at least one line. */
@@ -122,12 +152,21 @@ export class LogSink {
     }
     this.#queue.splice(0, count);
     this.#queuedBytes -= Buffer.byteLength(text);
-    if (this.#dropped > 0 && count > 0) {
-      text += `${formatLine(new Date(), 'warn', 'log', `${this.#dropped} log lines were dropped: the log is written more slowly than it fills`)}\n`;
+    if (this.#dropped > 0) {
+      // also alone: a line that is longer than the queue may be the last for long
+      text += notice(`${this.#dropped} log lines were dropped: the log is written more slowly than it fills`);
       this.#dropped = 0;
     }
     return text;
   }
+}
+
+function notice(message: string): string {
+  return `${formatLine(new Date(), 'warn', 'log', message)}\n`;
+}
+
+function complainOnStderr(message: string): void {
+  write(STDERR, `lgateway: ${message}\n`, () => undefined);
 }
 
 function openLog(file: string): number {

@@ -1,14 +1,34 @@
 /** LogSink: order, reopening, and what it does when nobody reads. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, openSync, readFileSync, readSync, renameSync, rmSync } from 'node:fs';
+import {
+  constants,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { GatewayError } from '../../src/base/errors.ts';
+import { GatewayError, systemCodeOf } from '../../src/base/errors.ts';
 import { LogSink } from '../../src/supervisor/log-sink.ts';
 
 const FLUSH_MS = 5000;
+
+/** Never waits: the sink needs this thread to go on. */
+function readWhatIsThere(descriptor: number, into: Buffer): number {
+  try {
+    return readSync(descriptor, into);
+  } catch (error) {
+    if (systemCodeOf(error) === 'EAGAIN') return 0;
+    throw error;
+  }
+}
 
 let folder: string;
 beforeEach(() => {
@@ -59,7 +79,7 @@ test('LogSink never waits for a reader: it keeps its limit, drops the rest and c
   const fifo = join(folder, 'fifo');
   assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
   // open for both directions, so that opening to write does not wait for a reader
-  const reader = openSync(fifo, 'r+');
+  const reader = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
   const sink = new LogSink({ file: fifo, queueBytesMax: 100_000 });
   const line = 'x'.repeat(999);
   for (let i = 0; i < 400; i++) sink.write(line);
@@ -69,11 +89,40 @@ test('LogSink never waits for a reader: it keeps its limit, drops the rest and c
   const kept = (): number => text.split('\n').filter((one) => one === line).length;
   while (kept() + dropped() < 400) {
     await new Promise((resolve) => setImmediate(resolve));
-    text += chunk.toString('latin1', 0, readSync(reader, chunk));
+    text += chunk.toString('latin1', 0, readWhatIsThere(reader, chunk));
   }
   await sink.flush(FLUSH_MS);
   assert.equal(kept() + dropped(), 400);
   assert.ok(kept() >= 100 && kept() <= 101, `the limit holds: ${kept()} lines were kept`);
+});
+
+test('LogSink tells of a line that is longer than its queue, though none follows', async () => {
+  const file = join(folder, 'log');
+  const sink = new LogSink({ file, queueBytesMax: 1000 });
+  sink.write('x'.repeat(1000));
+  await sink.flush(FLUSH_MS);
+  assert.match(readFileSync(file, 'utf8'), /^\S+ warn log 1 log lines were dropped: .*\n$/);
+});
+
+test('LogSink says once that its file cannot be written, and how much was lost when it can be again', async () => {
+  const file = join(folder, 'log');
+  symlinkSync('/dev/full', file);
+  const complaints: string[] = [];
+  const sink = new LogSink({ file, complain: (message) => complaints.push(message) });
+  for (const line of ['one', 'two', 'three']) {
+    sink.write(line);
+    await sink.flush(FLUSH_MS);
+  }
+  assert.equal(complaints.length, 1);
+  assert.match(complaints[0] ?? '', /^Cannot write the log file ".*log": ENOSPC.*; 1 lines are lost so far$/);
+  rmSync(file);
+  sink.reopen();
+  sink.write('four');
+  await sink.flush(FLUSH_MS);
+  assert.match(
+    readFileSync(file, 'utf8'),
+    /^four\n\S+ warn log 3 log lines were lost: the log could not be written\n$/,
+  );
 });
 
 test('LogSink with no file writes nowhere', async () => {
