@@ -208,6 +208,7 @@ export class Session implements FrameSink {
     if (this.#inputEnded) {
       // whoever has gone altogether answers with a reset, and who still reads does not mind
       this.output.ping(LEAVING_PING);
+      this.#cutUnsendable();
       return;
     }
     if (this.#state === LEAVING && clock.isGraceOver(now, clocks)) this.#finish();
@@ -257,6 +258,14 @@ export class Session implements FrameSink {
     if (this.#state === ENDING) this.socket.destroy();
     else if (this.#state === FINISHING) this.#endIfFinished();
     else this.#finish();
+  }
+
+  /** The client opens no window any more: what waits for one waits in vain. */
+  #cutUnsendable(): void {
+    const { sendWindow } = this.output;
+    for (const stream of [...this.#streams.all()])
+      if (stream.hasQueued && (sendWindow <= 0 || stream.sendWindow <= 0))
+        this.resetStream(stream, ERROR_CODE.cancel);
   }
 
   #gone(): void {
