@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { BroadcastChannel } from 'node:worker_threads';
 import { realSupervisor } from '../support/real-supervisor.ts';
 import { ask, GatewayFolder } from '../support/run-gateway.ts';
+import { eventually } from '../support/script-harness.ts';
 import { TestGateway } from '../support/test-gateway.ts';
 
 const CRASH_CHANNEL = 'lgateway-test-crash';
@@ -22,11 +23,6 @@ local ways = {
         local file <close> = io.open('$FOLDER/execute.pid') return file:read('l')
     end,
     stubborn = function() return pid_of(io.popen('trap "" TERM; (sleep 777; sleep 777) >/dev/null 2>&1 & echo $!')) end,
-    ['below table.sort'] = function()
-        local pid
-        table.sort({1, 2}, function(a, b) pid = pid or pid_of(io.popen(BACKGROUND)) return a < b end)
-        return pid
-    end,
     task = function()
         local task = httpd.spawn(function() return pid_of(io.popen(BACKGROUND)) end)
         local _, _, pid = httpd.wait(task)
@@ -34,15 +30,13 @@ local ways = {
     end,
 }
 httpd.register_handler('/end', function(env)
-    say(ways[env.QUERY_INFO:gsub('%%20', ' ')]())
+    say(ways[env.QUERY_INFO]())
 end)
+httpd.register_handler('/note', function() ways.execute() httpd.sleep(100) end)
 httpd.register_handler('/stay', function()
     say(pid_of(io.popen('trap "" TERM; (sleep 777; sleep 777) >/dev/null 2>&1 & echo $!')) .. '\\n')
     httpd.sleep(100)
-end)
-local file <close> = assert(io.popen(BACKGROUND))
-local loaded = pid_of(file)
-httpd.register_handler('/loaded', function() say(loaded) end)`;
+end)`;
 
 function isRunning(pid: number): boolean {
   try {
@@ -78,39 +72,33 @@ async function firstLine(gateway: TestGateway, path: string): Promise<string> {
 
 test('What a program has started in the background ends with the request, however it was started', async () => {
   const gateway = await TestGateway.start({ '/': SCRIPT });
-  for (const way of ['popen', 'closed', 'execute', 'stubborn', 'below%20table.sort', 'task']) {
+  for (const way of ['popen', 'closed', 'execute', 'stubborn', 'task']) {
     const { status, text } = await gateway.ask('h2', `/end?${way}`);
     assert.equal(status, 200, way);
     await untilGone(pidOf(text));
   }
-  // that of the script itself stays
-  await gateway.untilCounters((now) => now.pipes === 1, 'all have ended');
+  await gateway.untilIdle();
   await gateway.stop();
 });
 
-test('What a script has started while it was loaded ends with its state', async () => {
-  const gateway = await TestGateway.start({ '/': SCRIPT });
-  const first = pidOf((await gateway.ask('h1', '/loaded')).text);
-  assert.ok(isRunning(first));
-  gateway.process.child.kill('SIGHUP');
-  await gateway.untilLog(/Reloaded/);
-  await untilGone(first);
-  const second = pidOf((await gateway.ask('h1', '/loaded')).text);
-  assert.ok(isRunning(second));
+test('The programs of a request that is cut at the end of a drain end with it', async () => {
+  const gateway = await TestGateway.start({ '/': SCRIPT }, { words: ['--drain-timeout', '0.5'] });
+  const pid = pidOf(await firstLine(gateway, '/stay'));
+  assert.ok(isRunning(pid));
   gateway.process.child.kill('SIGTERM');
-  assert.equal((await gateway.process.ended).code, 0);
-  await untilGone(second);
+  await gateway.process.ended;
+  await untilGone(pid);
   await gateway.stop();
 });
 
 test('A second signal ends the programs of scripts too', async () => {
   const gateway = await TestGateway.start({ '/': SCRIPT });
-  const pids = [pidOf(await firstLine(gateway, '/stay')), pidOf((await gateway.ask('h1', '/loaded')).text)];
+  const pid = pidOf(await firstLine(gateway, '/stay'));
   gateway.process.child.kill('SIGTERM');
   await gateway.untilLog(/draining/);
   gateway.process.child.kill('SIGTERM');
   assert.equal((await gateway.process.ended).code, 1);
-  for (const pid of pids) await untilGone(pid);
+  await untilGone(pid);
   await gateway.stop();
 });
 
@@ -124,9 +112,14 @@ test('The programs of a worker that crashes end', async () => {
   const listeners = process.listenerCount('exit');
   try {
     await supervisor.start();
-    const pid = pidOf((await ask(folder, supervisor.addresses[0]?.port ?? 0, '/loaded')).body);
+    const pidFile = folder.file('execute.pid');
+    const asked = ask(folder, supervisor.addresses[0]?.port ?? 0, '/note').catch(() => undefined);
+    await eventually(() => assert.match(readFileSync(pidFile, 'latin1'), /\n$/));
+    const pid = pidOf(readFileSync(pidFile, 'latin1'));
+    assert.ok(isRunning(pid));
     channel.postMessage(1);
     await untilGone(pid);
+    await asked;
     assert.match(lines.join('\n'), /Worker 1 ended and is replaced/);
   } finally {
     channel.close();
