@@ -47,7 +47,7 @@ export class Root {
   }
 
   /**
-   * Runs `use` with a path of `name`, a relative name that stays inside. With `followLast`, `use` has to fail with ELOOP
+   * Runs `use` with a path of `name`, which stays inside and where an absolute one begins at the root. With `followLast`, `use` has to fail with ELOOP
    * where the path is a link (O_NOFOLLOW); it is then run again with a path of what the link points to.
    */
   *within<Result>(
@@ -90,7 +90,8 @@ export class Root {
 
   /** Checks what can be seen from the name alone, and makes it absolute. */
   #inside(name: string, action: string): string {
-    if (name.startsWith(SLASH)) throw outside(action, 'absolute names are not allowed under a root');
+    // an absolute name begins at the root, as it would after chroot(2)
+    const relative = name.startsWith(SLASH) ? name.replace(/^\/+/, '') || '.' : name;
     let depth = 0;
     for (const part of name.split(SLASH)) {
       if (part === '..') depth -= 1;
@@ -99,7 +100,7 @@ export class Root {
     }
     if (name === '') throw new FileError(action, errnoOf('ENOENT'));
     if (name.length >= NAME_BYTES_MAX) throw new FileError(action, errnoOf('ENAMETOOLONG'));
-    return this.path === SLASH ? `/${name}` : `${this.path}/${name}`;
+    return this.path === SLASH ? `/${relative}` : `${this.path}/${relative}`;
   }
 
   /** Opens the directory, following links, and checks where that led. */

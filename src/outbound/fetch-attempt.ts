@@ -1,7 +1,7 @@
 /** One request of a fetch on one connection: what undici reports of it, and how it is ended early. */
 import type Agent from 'undici/lib/dispatcher/agent.js';
 import type { RequestHandler } from 'undici/lib/dispatcher/agent.js';
-import type { GatewayError } from '../base/errors.ts';
+import { type GatewayError, systemCodeOf } from '../base/errors.ts';
 import { fetchErrorOf } from './fetch-error.ts';
 import type { FetchRequest } from './fetch-request.ts';
 import { SentBody, type SentBodyWatch } from './sent-body.ts';
@@ -30,6 +30,8 @@ export class FetchAttempt implements RequestHandler {
   #aborted: GatewayError | undefined;
   #settled = false;
   #headSeen = false;
+  /** The response has no body, whatever its content-length says (RFC 9110 §8.6). */
+  #isBodyless = false;
 
   constructor(request: FetchRequest, watch: AttemptWatch) {
     this.#request = request;
@@ -89,6 +91,7 @@ export class FetchAttempt implements RequestHandler {
     if (status >= 200 && this.#aborted === undefined) {
       this.#resume = resume;
       this.#headSeen = true;
+      this.#isBodyless = status === 204 || status === 304;
       this.#watch.head(status, flatFields(rawHeaders));
     }
     return !this.#paused;
@@ -110,6 +113,14 @@ export class FetchAttempt implements RequestHandler {
 
   onError(error: Error): void {
     if (this.#settled) return;
+    if (
+      this.#isBodyless &&
+      this.#aborted === undefined &&
+      systemCodeOf(error) === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
+    ) {
+      this.onComplete();
+      return;
+    }
     this.#settled = true;
     const failure = this.#aborted ?? fetchErrorOf(this.#request.url, error);
     this.#sentBody?.stop(failure);

@@ -31,7 +31,8 @@ export function redirected(
   status: number,
   location: string,
 ): FetchRequest | GatewayError {
-  const url = parseUrl(location, request.url);
+  // servers write blanks, and browsers send %20 for them
+  const url = parseUrl(location.trim().replaceAll(' ', '%20'), request.url);
   const becomesGet =
     status === 303
       ? request.method !== 'GET' && request.method !== 'HEAD'

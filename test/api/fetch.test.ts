@@ -811,3 +811,27 @@ test('Tasks of a request fetch at the same time, and a timer fetches without one
     },
   );
 });
+
+test('204 and 304 with a content-length end with their heads', async () => {
+  for (const status of ['204 No Content', '304 Not Modified']) {
+    const head = `HTTP/1.1 ${status}\r\ncontent-length: 300\r\netag: "x"\r\n\r\n`;
+    await withRaw(head, false, async ({ url }) => {
+      const text = await say(
+        `local r = assert(httpd.fetch('${url}')) say(r.status, httpd.read(r, 'a') == '', r.headers.etag)`,
+      );
+      assert.equal(text, `${status.slice(0, 3)} true "x"`);
+    });
+  }
+});
+
+test('A location with blanks is followed as browsers do', async () => {
+  const upstream = await plainUpstream((request, response) => {
+    if (request.url === '/') response.writeHead(302, { location: ' /a b?c d ' });
+    response.end(request.url);
+  });
+  try {
+    assert.equal(await say(`say(httpd.read(assert(httpd.fetch('${upstream.url}/')), 'a'))`), '/a%20b?c%20d');
+  } finally {
+    await upstream.close();
+  }
+});
