@@ -29,6 +29,8 @@ export interface HostileScript extends Offender {
   readonly times?: number;
   /** Seconds of processor time, where it has a lot to do within its rights. */
   readonly cpu?: number;
+  /** Seconds it may be silent, where it waits for ever. */
+  readonly timeout?: number;
 }
 
 /** Talks to the target and tells what it got; ends by itself, and closes what it opened. */

@@ -7,7 +7,7 @@ import { WorkerClock } from './worker-clock.ts';
 
 /** What a script may use before it is ended. */
 export const CPU_LIMIT_MS = 300;
-const TIME_LIMIT_MS = 1500;
+const TIME_LIMIT_MS = 15_000;
 export const STATE_BYTES_MAX: number = 64 * 1024 * 1024;
 /** No offender acts longer; a program that stands still is ended then. */
 const ACT_MS_MAX = 20_000;
@@ -192,13 +192,13 @@ function pathOf(index: number): string {
 }
 
 function handlerOf(script: HostileScript, index: number): string {
-  const options = script.cpu === undefined ? '' : `, {cpu = ${script.cpu}}`;
+  const { cpu = CPU_LIMIT_MS / 1000, timeout = TIME_LIMIT_MS / 1000 } = script;
   return `httpd.register_handler('${pathOf(index)}', function(env, header)
   local function offend(...) ${script.lua}
   end
   local result = offend()
   httpd.write(nil, 'survived ' .. tostring(result))
-end${options})`;
+end, {cpu = ${cpu}, timeout = ${timeout}})`;
 }
 
 async function withLimit<T>(deed: Promise<T>): Promise<T> {

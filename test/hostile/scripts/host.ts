@@ -7,6 +7,7 @@ const ANY_END = /^(?:200|500)/;
 export const HOST: readonly HostileScript[] = [
   {
     name: 'files opened until there are no more',
+    timeout: 1,
 
     lua: `kept = {} while true do kept[#kept + 1] = assert(io.open('/dev/null')) end`,
     gets: ENDED,
@@ -46,6 +47,7 @@ export const HOST: readonly HostileScript[] = [
   },
   {
     name: 'a program that never reads',
+    timeout: 1,
     lua: `local p <close> = io.popen('sleep 60', 'w') local s = ('x'):rep(1e6) for i = 1, 100 do p:write(s) end`,
     gets: ENDED,
   },
@@ -57,6 +59,7 @@ export const HOST: readonly HostileScript[] = [
   },
   {
     name: 'a FIFO opened below table.sort',
+    timeout: 1,
     lua: `os.execute('mkfifo $FOLDER/fifo-' .. env.REQUEST_ID) table.sort({2, 1}, function(a, b) io.open('$FOLDER/fifo-' .. env.REQUEST_ID, 'w') return a < b end)`,
     gets: ENDED,
   },
@@ -134,7 +137,7 @@ export const HOST: readonly HostileScript[] = [
   {
     name: 'all globals set to nil',
 
-    lua: `local keep = {} for k, v in pairs(_G) do keep[k] = v end for k in pairs(keep) do _G[k] = nil end httpd.write(nil, '') for k, v in keep.pairs(keep) do _G[k] = v end`,
+    lua: `local G, keep = _G, {} for k, v in pairs(G) do keep[k] = v end for k in pairs(keep) do G[k] = nil end httpd.write(nil, '') for k, v in keep.pairs(keep) do G[k] = v end`,
     gets: /^200/,
   },
   {

@@ -48,6 +48,7 @@ export const LOOPS: readonly HostileScript[] = [
           coroutine.resume(co) coroutine.close(co)`,
     gets: ENDED,
     holds: NO_YIELD,
+    losesState: STANDS_IN_C,
   },
   {
     name: 'a metamethod __index that loops',
@@ -178,5 +179,5 @@ export const LOOPS: readonly HostileScript[] = [
     gets: ENDED,
   },
   { name: 'sleeps of nothing for ever', lua: `while true do httpd.sleep(0) end`, gets: ENDED },
-  { name: 'a sleep that outlasts the time limit', lua: `httpd.sleep(86400)`, gets: ENDED },
+  { name: 'a sleep that outlasts the time limit', timeout: 1, lua: `httpd.sleep(86400)`, gets: ENDED },
 ];

@@ -1,0 +1,46 @@
+/** Random functions of a state with random arguments: nothing crashes, speaks JavaScript, costs a state or leaves something. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ApiFuzzChild } from '../support/api-fuzz-child.ts';
+
+/** Sequences of some eight calls each; `npm run fuzz:api` sets more. */
+const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? 2000);
+/** The same sequences each time; `npm run fuzz:api` begins elsewhere. */
+const SEED = Number(process.env['LGATEWAY_FUZZ_SEED'] ?? 1);
+/** Sequences that share a state. */
+const BATCH = 50;
+/** Processes, and batches at a time in each: most sequences wait for something until they are ended. */
+const PROCESSES = 2;
+const LANES = 8;
+const FINDINGS_MAX = 20;
+/** Numbers of sequences of two seeds do not meet. */
+const SEED_STRIDE = 1_000_000_000;
+
+test(`${SEQUENCES} sequences of calls of the Lua API end as they may`, async (t) => {
+  t.diagnostic(`LGATEWAY_FUZZ_SEED=${SEED}`);
+  const findings: string[] = [];
+  let lost = 0;
+  let next = 0;
+  const work = async (child: ApiFuzzChild): Promise<void> => {
+    while (next < SEQUENCES && findings.length < FINDINGS_MAX) {
+      const offset = next;
+      next += BATCH;
+      // behind a lost state the rest of the batch has a fresh one
+      for (let done = 0; done < BATCH; ) {
+        const first = SEED * SEED_STRIDE + offset + done;
+        const result = await child.run(first, BATCH - done);
+        done += Math.max(1, result.done);
+        lost += result.lost;
+        findings.push(...result.findings.map((finding) => `from ${first}: ${finding}`));
+      }
+    }
+  };
+  const children = Array.from({ length: PROCESSES }, () => new ApiFuzzChild());
+  try {
+    await Promise.all(children.flatMap((child) => Array.from({ length: LANES }, () => work(child))));
+  } finally {
+    for (const child of children) child.stop();
+  }
+  t.diagnostic(`${lost} states were given up`);
+  assert.deepEqual(findings, [], `LGATEWAY_FUZZ_SEED=${SEED}`);
+});
