@@ -180,7 +180,6 @@ export const HTTP1: readonly HostileClient[] = [
   },
   {
     name: 'pipelined downloads that nobody reads',
-    brief: true,
     act: (target) => pipelines(target, '/hostile/large', 2000, 4),
     gets: /not read/,
   },
