@@ -51,7 +51,7 @@ type Sent = GatewayError | { readonly bytes: number; readonly status: number };
 
 /** Fields that say what is sent, which is not for the script to say. */
 const OWN_FIELDS: ReadonlySet<string> = new Set(['content-length', 'content-range', 'transfer-encoding']);
-/** Of no use with 304 (RFC 9110 §15.4.5), or wrong with 416, which has no content of the file. */
+/** Of no use with 304 (RFC 9110 §15.4.5), or wrong with 412 and 416, which have no content of the file. */
 const CONTENT_FIELD = /^content-(?!location$)/;
 
 /** `httpd.sendfile(path [, options])`: body bytes sent and status, or nil, message, code. */
@@ -205,7 +205,7 @@ class Sending {
     const fields: string[] = [];
     const add = (name: string, value: string | undefined): void => {
       if (value === undefined || fieldValue(headers, name) !== undefined) return;
-      if (!((status === 304 || status === 416) && CONTENT_FIELD.test(name))) fields.push(name, value);
+      if (!(hasNoContent(status) && CONTENT_FIELD.test(name))) fields.push(name, value);
     };
     add('content-type', type ?? mediaTypeOf(this.#name));
     add('content-encoding', coding);
@@ -217,13 +217,17 @@ class Sending {
     for (let i = 0; i < headers.length; i += 2) {
       const name = headers[i] as string;
       const isContent = CONTENT_FIELD.test(name.toLowerCase());
-      if (!((status === 304 || status === 416) && isContent)) fields.push(name, headers[i + 1] as string);
+      if (!(hasNoContent(status) && isContent)) fields.push(name, headers[i + 1] as string);
     }
     const range = contentRange(selection, file.size);
     if (range !== undefined) fields.push('content-range', range);
     if (status !== 304) fields.push('content-length', String(selection.end - selection.start));
     return fields;
   }
+}
+
+function hasNoContent(status: Selection['status']): boolean {
+  return status === 304 || status === 412 || status === 416;
 }
 
 function candidatesOf(name: string, options: SendOptions, { exchange }: Invocation): Candidate[] {

@@ -1,6 +1,7 @@
 /** What a file answers to the conditions and ranges of a request: the status, the part and the fields (RFC 9110 §13, §14). */
 import type { Fields } from './exchange.ts';
 import { fieldValue } from './fields.ts';
+import { parseHttpDate } from './http-date.ts';
 
 /** The file that may be sent, as it is now. */
 export interface Representation {
@@ -16,7 +17,7 @@ export interface Representation {
 
 /** What to send: a status and the bytes from `start` to before `end`. */
 export interface Selection {
-  readonly status: 200 | 206 | 304 | 416;
+  readonly status: 200 | 206 | 304 | 412 | 416;
   readonly start: number;
   readonly end: number;
 }
@@ -26,10 +27,14 @@ export function weakTag(size: number, modifiedMs: number, suffix: string): strin
   return `W/"${size.toString(16)}-${Math.floor(modifiedMs).toString(16)}${suffix}"`;
 }
 
-/** Chooses by method and fields of the request. */
+/**
+ * Chooses by method and fields of the request, in the order of RFC 9110 §13.2.2. Conditions of other methods than GET and
+ * HEAD are for the script, which has done what was asked for before it sends a file.
+ */
 export function select(method: string, request: Fields, file: Representation): Selection {
   const whole: Selection = { status: 200, start: 0, end: file.size };
   if (method !== 'GET' && method !== 'HEAD') return whole;
+  if (!isAsExpected(request, file)) return { status: 412, start: 0, end: 0 };
   if (isUnchanged(request, file)) return { status: 304, start: 0, end: 0 };
   // ranges are defined for GET only, and nothing of an empty file can be named
   if (method !== 'GET' || !file.ranges || file.size === 0) return whole;
@@ -44,15 +49,26 @@ export function contentRange({ status, start, end }: Selection, size: number): s
   return status === 416 ? `bytes */${size}` : undefined;
 }
 
+/** If-Match, or where that is absent If-Unmodified-Since. Weak tags never match here. */
+function isAsExpected(request: Fields, file: Representation): boolean {
+  const tags = fieldValue(request, 'if-match');
+  if (tags !== undefined) {
+    if (tags.trim() === '*') return true;
+    return file.etag !== undefined && !file.etag.startsWith('W/') && listedTags(tags).includes(file.etag);
+  }
+  const since = dateOf(fieldValue(request, 'if-unmodified-since'));
+  return since === undefined || seconds(file.modifiedMs) <= since;
+}
+
 /** If-None-Match, or where that is absent If-Modified-Since (RFC 9110 §13.2.2). */
 function isUnchanged(request: Fields, file: Representation): boolean {
   const tags = fieldValue(request, 'if-none-match');
   if (tags !== undefined) {
     if (tags.trim() === '*') return true;
-    return file.etag !== undefined && listedTags(tags).includes(opaque(file.etag));
+    return file.etag !== undefined && listedTags(tags).map(opaque).includes(opaque(file.etag));
   }
   const since = dateOf(fieldValue(request, 'if-modified-since'));
-  return since !== undefined && seconds(file.modifiedMs) <= seconds(since);
+  return since !== undefined && seconds(file.modifiedMs) <= since;
 }
 
 /** If-Range: a part of what the client knows, or the whole of what is there now. Weak tags never match here. */
@@ -62,7 +78,7 @@ function rangeHolds(request: Fields, file: Representation): boolean {
   if (condition.startsWith('"')) return condition === file.etag;
   if (condition.startsWith('W/')) return false;
   const date = dateOf(condition);
-  return date !== undefined && seconds(date) === seconds(file.modifiedMs);
+  return date !== undefined && date === seconds(file.modifiedMs);
 }
 
 /** One range; several, and what is none, are as if nothing had been asked (RFC 9110 §14.2). */
@@ -81,21 +97,22 @@ function selectRange(value: string, size: number): Selection | undefined {
   return start >= size ? nothing : { status: 206, start, end };
 }
 
-/** The tags of a list without what makes them weak. */
+/** The tags of a list, with what makes them weak; what is no list names none. */
 function listedTags(value: string): string[] {
-  return [...value.matchAll(/(?:W\/)?("[^"]*")/g)].map(([, tag]) => tag as string);
+  return TAG_LIST.test(value) ? (value.match(TAG) ?? []) : [];
 }
+
+const TAG = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g;
+// with the empty members that a recipient has to take (RFC 9110 §5.6.1.2)
+const TAG_LIST = /^[\t ,]*(?:(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"[\t ]*(?:,[\t ,]*|$))+$/;
 
 function opaque(tag: string): string {
   return tag.startsWith('W/') ? tag.slice(2) : tag;
 }
 
-/** A date of HTTP in any of its three forms, ms since 1970. */
+/** A date of HTTP in any of its three forms, seconds since 1970; whatever else is as if it were not there. */
 function dateOf(value: string | undefined): number | undefined {
-  if (value === undefined || !/^[A-Z][a-z]{2}/.test(value)) return undefined;
-  // the oldest form, asctime's, names no zone: it is GMT too
-  const time = Date.parse(/GMT\s*$/.test(value) ? value : `${value} GMT`);
-  return Number.isNaN(time) ? undefined : time;
+  return value === undefined ? undefined : parseHttpDate(value.trim());
 }
 
 /** Dates of HTTP have no fractions. */

@@ -120,6 +120,22 @@ for (const protocol of PROTOCOLS) {
     assert.equal(posted.status, 200);
   });
 
+  test(`sendfile answers 412 where the file is not what the client takes it for (${protocol})`, async () => {
+    for (const fields of [
+      { 'if-match': '"nope"' },
+      { 'if-unmodified-since': 'Thu, 29 Feb 2024 11:59:59 GMT' },
+    ]) {
+      const answer = await send(protocol, 'public/style.css', 'none', { ...fields, range: 'bytes=0-9' });
+      assert.deepEqual([answer.status, answer.text, answer.headers['content-length']], [412, '', '0']);
+      assert.deepEqual(
+        [answer.headers['content-type'], answer.headers['content-range']],
+        [undefined, undefined],
+      );
+    }
+    const tagged = await send(protocol, 'public/style.css', 'tagged', { 'if-match': '"v1"' });
+    assert.equal(tagged.status, 200);
+  });
+
   test(`sendfile sends the range that was asked for (${protocol})`, async () => {
     const cases: readonly (readonly [string, number, number, number])[] = [
       ['bytes=0-0', 206, 0, 1],
