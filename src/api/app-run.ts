@@ -13,6 +13,7 @@ import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { Wanted } from './byte-transfer.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import type { LuaRun, RunOwner } from './lua-run.ts';
+import { RunProgress } from './run-progress.ts';
 import { TaskGroup } from './task-group.ts';
 
 /** What a head table says. */
@@ -68,6 +69,7 @@ export class AppRun implements LuaRun, RunOwner {
   #scope: Scope | undefined;
   #operationOwner: OperationOwner | undefined;
   #tasks: TaskGroup | undefined;
+  #progress: RunProgress | undefined;
   #wakesReader: (() => void) | undefined;
   /** When the app was first seen silent, or without a client, and how much it had written then. */
   #silentSince = 0;
@@ -94,6 +96,11 @@ export class AppRun implements LuaRun, RunOwner {
   get operationOwner(): OperationOwner {
     this.#operationOwner ??= new OperationOwner(this.#script.share);
     return this.#operationOwner;
+  }
+
+  get progress(): RunProgress {
+    this.#progress ??= new RunProgress();
+    return this.#progress;
   }
 
   get tasks(): TaskGroup {
@@ -381,11 +388,12 @@ export class AppRun implements LuaRun, RunOwner {
       return;
     }
     const { timeLimitMs } = this.#script.limits;
-    if (exchange.bytesWritten !== this.#silentBytes) {
-      this.#silentBytes = exchange.bytesWritten;
+    const bytes = exchange.bytesWritten + (this.#progress?.mark ?? 0);
+    if (bytes !== this.#silentBytes) {
+      this.#silentBytes = bytes;
       this.#silentSince = now;
     } else if (now - this.#silentSince >= timeLimitMs) {
-      const message = 'Time limit reached: the app has written nothing';
+      const message = 'Time limit reached: the app has moved no bytes';
       this.#script.reportError(this.#coroutine?.traceback(message) ?? message, {
         ...this.logFields(),
         limit: 'time',

@@ -9,6 +9,7 @@ import { type CString, LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 import type { StateRoom } from '../lua/state-room.ts';
 import { takeTurn } from '../lua/turns.ts';
+import { noteMoved, waitForBytes } from './byte-wait.ts';
 
 /** Whatever is there. */
 export interface WantedChunk {
@@ -99,8 +100,10 @@ export class ByteTransfer {
       throw new LuaError('cannot wait for input here: a yield cannot cross this call');
     const coroutine = this.#scheduler.running;
     source.request(bytesNeeded(source, wanted), coroutine.wake);
-    return coroutine.wait(
+    return waitForBytes(
+      this.#scheduler,
       L,
+      () => source.queue.length,
       (T) => this.read(T, source, wanted, done),
       () => source.cancelRequest(coroutine.wake),
     );
@@ -249,6 +252,7 @@ export class ByteTransfer {
           ? sink.writeText(memory.readText(place, piece))
           : sink.write(memory.view(place, piece));
       written += piece;
+      noteMoved(this.#scheduler, piece);
       if (room) continue;
       if (this.#scheduler.canWait(L)) return this.#waitForRoom(L, sink, n, done, written);
       if (sink.isFull === true) break;
@@ -287,6 +291,7 @@ export class ByteTransfer {
   /** Pushes the next `size` bytes of the queue without the last `dropped` of them. */
   #pushTaken(L: LuaThread, queue: ByteQueue, size: number, dropped: number): void {
     const { memory, exports: x } = this.#state;
+    noteMoved(this.#scheduler, size);
     const scratch = memory.scratch(size);
     if (scratch !== undefined) {
       queue.takeInto(memory.heap, scratch, size);

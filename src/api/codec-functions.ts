@@ -5,6 +5,7 @@ import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { type CString, LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { workInSlices } from '../lua/sliced-work.ts';
+import { noteMoved } from './byte-wait.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import { QUERY_PARTS_MAX, QueryParser } from './query-parser.ts';
 import { QueryWriter } from './query-writer.ts';
@@ -153,6 +154,7 @@ export function cryptoFunctions(script: LoadedScript): Record<string, HostFuncti
         const chunk = file.queue.takeChunk(HASH_STEP_BYTES);
         scheduler.guard.pay(chunk.length * HASH_UNITS_PER_BYTE + HASH_UNITS);
         hash.update(chunk);
+        noteMoved(scheduler, chunk.length);
         return file.queue.length === 0;
       },
       (T) => {

@@ -7,6 +7,7 @@ import { OpenFile } from '../file/open-file.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { noteMoved, waitForBytes } from './byte-wait.ts';
 import { currentInvocation, type Invocation } from './invocation.ts';
 import type { LoadedScript } from './loaded-script.ts';
 
@@ -67,9 +68,14 @@ export function createCopy(script: LoadedScript): HostFunction {
       },
       isSlow ? () => invocation?.exchange.flush() : undefined,
     );
-    return coroutine.wait(
+    return waitForBytes(
+      scheduler,
       L,
-      (T) => finish(T, failure ?? copy.bytes),
+      () => copy.bytes,
+      (T) => {
+        noteMoved(scheduler, copy.bytes);
+        return finish(T, failure ?? copy.bytes);
+      },
       () => copy.cancel(),
     );
   };

@@ -9,6 +9,7 @@ import { ARGUMENT_BYTES_MAX, type Reference } from '../lua/state.ts';
 import type { Fetch, FetchResponse } from '../outbound/fetch.ts';
 import type { FetchRequest } from '../outbound/fetch-request.ts';
 import type { FetchOwner } from '../outbound/fetcher.ts';
+import { waitForBytes } from './byte-wait.ts';
 import { pemNamesOf, readFetchRequest, withPemTexts } from './fetch-options.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import { currentRun, type LuaRun } from './lua-run.ts';
@@ -88,8 +89,10 @@ export function createFetch(script: LoadedScript): HostFunction {
       },
     );
     if (!isReleased) scope.add(closing);
-    return coroutine.wait(
+    return waitForBytes(
+      scheduler,
       L,
+      () => running.piecesGiven,
       (T) => {
         if (result === undefined || result instanceof GatewayError)
           return script.pushFailure(T, result ?? lost());

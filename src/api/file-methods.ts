@@ -8,6 +8,7 @@ import { LuaError } from '../lua/lua-error.ts';
 import { type CFunction, LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts';
 import type { Reference, State } from '../lua/state.ts';
 import { type ByteTransfer, bytesNeeded, type Wanted, wantAll, wantLine, wantSize } from './byte-transfer.ts';
+import { waitForBytes } from './byte-wait.ts';
 import { cannotWait } from './cannot-wait.ts';
 import type { LuaFile, LuaFiles } from './lua-files.ts';
 import { NEEDS_MORE, scanNumeral } from './numeral.ts';
@@ -132,6 +133,7 @@ export class FileMethods {
             (wake) => file.request(size, wake),
             (T) => this.#readFormats(T, file, formats, resumeAt, finish, refuse),
             (wake) => file.cancelRequest(wake),
+            () => file.queue.length,
           );
         }
         const failure = file.fillSync(size);
@@ -342,11 +344,12 @@ export class FileMethods {
     begin: (wake: () => void) => void,
     next: (L: LuaThread) => number,
     cancel: (wake: () => void) => void = () => undefined,
+    arrived: () => number = () => 0,
   ): number {
     const { wake } = this.#scheduler.running;
     this.#scheduler.guard.pay(UNITS_PER_WAIT);
     begin(wake);
-    return this.#scheduler.running.wait(L, next, () => cancel(wake));
+    return waitForBytes(this.#scheduler, L, arrived, next, () => cancel(wake));
   }
 }
 

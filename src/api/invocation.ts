@@ -11,6 +11,7 @@ import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { HandlerFunction, HandlerOptions, LoadedScript } from './loaded-script.ts';
 import { currentRun, type LuaRun, type RunOwner } from './lua-run.ts';
 import { PreloadLinks } from './preload-links.ts';
+import { RunProgress } from './run-progress.ts';
 import { TaskGroup } from './task-group.ts';
 
 /** The call that runs now, itself or one of its tasks; raises where none does, as while a script is loaded. */
@@ -30,6 +31,7 @@ export class Invocation implements LuaRun, RunOwner {
   #links: PreloadLinks | undefined;
   #operationOwner: OperationOwner | undefined;
   #tasks: TaskGroup | undefined;
+  #progress: RunProgress | undefined;
   /** The handler has returned, and its tasks go on. */
   #returned = false;
   #ended = false;
@@ -37,7 +39,7 @@ export class Invocation implements LuaRun, RunOwner {
 
   readonly #limits: HandlerOptions;
   cpuUsedMs = 0;
-  /** When the handler was first seen silent, and how much it had written then. */
+  /** When the handler was first seen silent, and how much it had moved then. */
   #silentSince = 0;
   #silentBytes = -1;
 
@@ -71,6 +73,11 @@ export class Invocation implements LuaRun, RunOwner {
   get operationOwner(): OperationOwner {
     this.#operationOwner ??= new OperationOwner(this.#script.share);
     return this.#operationOwner;
+  }
+
+  get progress(): RunProgress {
+    this.#progress ??= new RunProgress();
+    return this.#progress;
   }
 
   get tasks(): TaskGroup {
@@ -183,16 +190,16 @@ export class Invocation implements LuaRun, RunOwner {
     this.#kill();
   }
 
-  /** Ends the handler when it has written nothing for as long as it may. */
+  /** Ends the handler when it has moved nothing for as long as it may: no response bytes, and none of what it reads or stores. */
   checkTime(now: number): void {
     const { timeLimitMs } = this.#limits;
-    const { bytesWritten } = this.exchange;
-    if (bytesWritten !== this.#silentBytes) {
-      this.#silentBytes = bytesWritten;
+    const bytes = this.exchange.bytesWritten + (this.#progress?.mark ?? 0);
+    if (bytes !== this.#silentBytes) {
+      this.#silentBytes = bytes;
       this.#silentSince = now;
     } else if (now - this.#silentSince >= timeLimitMs) {
       const usedMs = Math.round(now - this.#silentSince);
-      const message = 'Time limit reached: the handler has written nothing';
+      const message = 'Time limit reached: the handler has moved no bytes';
       this.#script.reportError(this.#coroutine?.traceback(message) ?? message, {
         ...this.logFields(),
         limit: 'time',

@@ -2,6 +2,7 @@
 import type { Scope } from '../base/scope.ts';
 import type { OperationOwner } from '../file/operation-queue.ts';
 import type { CoroutineOwner, CoroutineScheduler, CpuBudget, LimitReached } from '../lua/coroutine.ts';
+import type { RunProgress } from './run-progress.ts';
 import type { TaskGroup } from './task-group.ts';
 
 /** One run. Its coroutines share one CPU budget. */
@@ -17,6 +18,7 @@ export interface LuaRun extends CpuBudget {
   /** Its files take turns with those of other runs, not with each other. */
   readonly operationOwner: OperationOwner;
   readonly tasks: TaskGroup;
+  readonly progress: RunProgress;
   logFields(): Record<string, string>;
   /** One of its coroutines waits. */
   suspended(): void;

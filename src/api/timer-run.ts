@@ -7,6 +7,7 @@ import type { Coroutine, LimitReached } from '../lua/coroutine.ts';
 import type { Reference } from '../lua/state.ts';
 import type { HandlerOptions, LoadedScript } from './loaded-script.ts';
 import type { LuaRun, RunOwner } from './lua-run.ts';
+import { RunProgress } from './run-progress.ts';
 import { TaskGroup } from './task-group.ts';
 
 export class TimerRun implements LuaRun, RunOwner {
@@ -14,6 +15,7 @@ export class TimerRun implements LuaRun, RunOwner {
   readonly scope: Scope = new Scope();
   readonly operationOwner: OperationOwner;
   readonly tasks: TaskGroup = new TaskGroup(() => this.tasksEnded());
+  readonly progress: RunProgress = new RunProgress();
   cpuUsedMs = 0;
   readonly hasNoClient = 'called in a timer, which has no client';
   readonly #script: LoadedScript;

@@ -57,6 +57,7 @@ export function buildConfig(texts: OptionTexts): Config {
       handshakeTimeoutMs: answers.valueOrDefault(OPTIONS.handshakeTimeout),
       headTimeoutMs: answers.valueOrDefault(OPTIONS.headTimeout),
       stallTimeoutMs: answers.valueOrDefault(OPTIONS.stallTimeout),
+      bodyRateMin: answers.valueOrDefault(OPTIONS.minBodyRate),
       headBytesMax: answers.valueOrDefault(OPTIONS.maxHead),
       bodyBytesMax: answers.valueOrDefault(OPTIONS.maxBody),
       streamsMax: answers.valueOrDefault(OPTIONS.maxStreams),

@@ -9,6 +9,8 @@ export interface Limits {
   readonly headTimeoutMs: number;
   /** An exchange whose client neither sends awaited body bytes nor reads waiting ones for this long is cut. */
   readonly stallTimeoutMs: number;
+  /** Bytes a second that a request body has to come with while its handler waits for it; 0 = any. */
+  readonly bodyRateMin: number;
   /** A whole request head: its bytes over HTTP/1, over HTTP/2 as RFC 9113 §6.5.2 counts it. */
   readonly headBytesMax: number;
   /** Request body; Infinity = no limit (`--max-body 0`). */
@@ -29,7 +31,7 @@ export interface Limits {
   readonly memoryBytesMax: number;
   /** CPU time of one exchange in Lua, waits not counted; Infinity = no limit (`--cpu-limit 0`). */
   readonly cpuLimitMs: number;
-  /** Time a handler may go on without writing anything; Infinity = no limit (`--time-limit 0`). */
+  /** Time a handler may go on without moving a byte: of its answer, its request, files, upstreams; Infinity = no limit (`--time-limit 0`). */
   readonly timeLimitMs: number;
   /**
    * How much of what the other mappings leave free one mapping may take of a worker's files, processes, fetches, tasks and
@@ -47,6 +49,8 @@ export const DEFAULT_LIMITS: Limits = {
   handshakeTimeoutMs: 10_000,
   headTimeoutMs: 10_000,
   stallTimeoutMs: 30_000,
+  // Apache's RequestReadTimeout; an old modem is ten times as fast
+  bodyRateMin: 500,
   // twice what browsers send with large cookies
   headBytesMax: 32 * 1024,
   // 1 GiB lets photographs and firmware images in and keeps a disk from filling at once
@@ -78,6 +82,7 @@ export const LIMIT_BOUNDS: Readonly<
   Record<
     | 'timeoutMsMin'
     | 'timeoutMsMax'
+    | 'bodyRateMax'
     | 'headBytesMin'
     | 'headBytesMax'
     | 'streamsMax'
@@ -94,6 +99,8 @@ export const LIMIT_BOUNDS: Readonly<
   timeoutMsMin: 1,
   /** A day; a timer of Node ends at 24.8 days and fires at once beyond. */
   timeoutMsMax: 86_400_000,
+  /** 1 MiB/s: more would cut off honest clients. */
+  bodyRateMax: 1024 * 1024,
   /** A request with a long cookie does not fit in less. */
   headBytesMin: 1024,
   /** Every connection may hold this much before a handler runs. */

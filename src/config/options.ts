@@ -60,6 +60,7 @@ interface OptionTable {
   readonly handshakeTimeout: DefaultedOption<number>;
   readonly headTimeout: DefaultedOption<number>;
   readonly stallTimeout: DefaultedOption<number>;
+  readonly minBodyRate: DefaultedOption<number>;
   readonly drainTimeout: DefaultedOption<number>;
   readonly maxHead: DefaultedOption<number>;
   readonly maxBody: DefaultedOption<number>;
@@ -336,6 +337,14 @@ export const OPTIONS: OptionTable = {
     // 0 = cut them at once
     value: seconds(0, LIMIT_BOUNDS.timeoutMsMax),
   }),
+  minBodyRate: defaulted({
+    name: 'min-body-rate',
+    argument: 'BYTES',
+    value: integer(0, LIMIT_BOUNDS.bodyRateMax),
+    default: DEFAULT_LIMITS.bodyRateMin,
+    group: 'Limits',
+    help: 'bytes a second of a request body that is waited for, after 20 s; 0 is no limit',
+  }),
   maxHead: defaulted({
     name: 'max-head',
     argument: 'SIZE',
@@ -414,7 +423,7 @@ export const OPTIONS: OptionTable = {
     value: secondsOrUnlimited(LIMIT_BOUNDS.timeoutMsMax),
     default: DEFAULT_LIMITS.timeLimitMs,
     group: 'Limits',
-    help: 'time a handler may go on without writing anything; 0 is no limit',
+    help: 'time a handler may go on without moving a byte; 0 is no limit',
   }),
   mappingShare: defaulted({
     name: 'mapping-share',

@@ -1,6 +1,7 @@
 /** What an exchange needs of its protocol: the seam between ServerExchange and HTTP/1.x or HTTP/2. */
 import type { Counters } from '../base/counters.ts';
 import type { Logger } from '../base/logger.ts';
+import type { BodyRate } from './body-rate.ts';
 import type { Exchange, Fields, PushPromise } from './exchange.ts';
 import type { Chunk } from './response-buffer.ts';
 import type { StallWatch } from './stall-watch.ts';
@@ -44,6 +45,8 @@ export interface ExchangeWire {
   sendEnd(trailers: Fields | undefined): void;
   /** Breaks the response off so that the client sees it. */
   abort(): void;
+  /** The client cannot send, since bodies that nobody reads have used up a window of its connection. */
+  readonly holdsBody?: boolean;
   startBody(): void;
   pauseBody(): void;
   resumeBody(): void;
@@ -57,6 +60,7 @@ export interface ExchangeSettings {
   readonly counters: Counters;
   readonly bodyBytesMax: number;
   readonly stalls: StallWatch;
+  readonly bodyRate: BodyRate;
   /** Undefined = nobody asks. */
   readonly observer: ExchangeObserver | undefined;
 }

@@ -11,6 +11,7 @@ import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { MinuteNotice } from '../base/minute-notice.ts';
 import { AddressLimit, addressKey } from './address-limit.ts';
+import { BODY_GRACE_MS } from './body-rate.ts';
 import { ConnectionFaults } from './connection-faults.ts';
 import type { Exchange } from './exchange.ts';
 import type { ExchangeObserver, ExchangeSettings } from './exchange-wire.ts';
@@ -34,6 +35,10 @@ export interface FrontEndLimits {
   readonly headTimeoutMs: number;
   /** An exchange that waits for its client for this long is cut. */
   readonly stallTimeoutMs: number;
+  /** Bytes a second that a body has to come with while its handler waits for it, after a grace; 0 or undefined = any. */
+  readonly bodyRateMin?: number;
+  /** Default: BODY_GRACE_MS. */
+  readonly bodyGraceMs?: number;
   readonly headBytesMax: number;
   readonly bodyBytesMax: number;
   /** Concurrent streams of one HTTP/2 session. */
@@ -124,6 +129,10 @@ export class FrontEnd {
       counters,
       bodyBytesMax: limits.bodyBytesMax,
       stalls: this.#stalls,
+      bodyRate: {
+        bytesPerSecondMin: limits.bodyRateMin ?? 0,
+        graceMs: limits.bodyGraceMs ?? BODY_GRACE_MS,
+      },
       observer: options.observer,
     };
     this.#settings = settings;

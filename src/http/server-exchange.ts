@@ -1,6 +1,7 @@
 /** The one Exchange behind every protocol: order of calls, buffering, lengths, aborts; wires do the writing. */
 import { assert } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
+import { isTooSlow } from './body-rate.ts';
 import { CHUNK_BYTES_MAX } from './chunk-pool.ts';
 import { errorPage } from './error-response.ts';
 import type {
@@ -64,6 +65,9 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   /** Further writers that wait: a handler and its tasks. */
   #alsoDrained: (() => void)[] | undefined;
   #bodyAwaited = false;
+  /** How long readers have waited for the client in all, and since when one waits now; 0 = none does. */
+  #awaitedMs = 0;
+  #awaitedSince = 0;
   #informationalBytes = 0;
   /** Body bytes of a HEAD response that were counted instead of sent. */
   #unsentBytes = 0;
@@ -404,12 +408,42 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   }
 
   stalled(limitMs: number): void {
+    if (this.#isHeldBack()) {
+      this.#watch();
+      return;
+    }
     this.fail(
       new GatewayError('LGW_CLIENT_STALLED', `Client kept the exchange waiting for ${limitMs} ms`, {
         status: 408,
         luaCode: 'timeout',
       }),
     );
+  }
+
+  /** The client sends, and perhaps too slowly. */
+  waits(now: number): void {
+    if (this.#awaitedSince === 0) return;
+    if (this.#isHeldBack()) {
+      this.#awaitedSince = now;
+      return;
+    }
+    const { bodyRate } = this.#settings;
+    const { bytesReceived } = this.body;
+    const waitedMs = this.#awaitedMs + now - this.#awaitedSince;
+    if (!isTooSlow(waitedMs, bytesReceived, bodyRate)) return;
+    const seconds = Math.round(waitedMs / 1000);
+    this.fail(
+      new GatewayError(
+        'LGW_BODY_TOO_SLOW',
+        `Request body came too slowly: ${bytesReceived} bytes in ${seconds} s of waiting, and the least rate is ${bodyRate.bytesPerSecondMin} bytes a second (--min-body-rate)`,
+        { status: 408, luaCode: 'timeout' },
+      ),
+    );
+  }
+
+  /** It is us who keep the client from sending the body that is awaited. */
+  #isHeldBack(): boolean {
+    return this.#bodyAwaited && !this.#blocked && this.#wire.holdsBody === true;
   }
 
   /** Calls those writers that wait now. Each may make others go, and wait again itself. */
@@ -433,6 +467,11 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     if (this.#state < DONE) this.#wire.resumeBody();
   }
   bodyAwaited(awaited: boolean): void {
+    if (awaited) this.#awaitedSince ||= Date.now();
+    else if (this.#awaitedSince !== 0) {
+      this.#awaitedMs += Date.now() - this.#awaitedSince;
+      this.#awaitedSince = 0;
+    }
     this.#bodyAwaited = awaited;
     this.#watch();
   }

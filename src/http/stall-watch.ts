@@ -6,6 +6,8 @@ export interface Stallable {
   waitingSince: number;
   /** The client has been waited for longer than the limit. */
   stalled(limitMs: number): void;
+  /** It waits, and not yet for too long. */
+  waits?(now: number): void;
 }
 
 export class StallWatch {
@@ -29,7 +31,10 @@ export class StallWatch {
   /** Cuts everything that has waited for longer than the limit. */
   sweep(now: number): void {
     for (const item of this.#waiting) {
-      if (now - item.waitingSince < this.#limitMs) continue;
+      if (now - item.waitingSince < this.#limitMs) {
+        item.waits?.(now);
+        continue;
+      }
       this.#waiting.delete(item);
       item.stalled(this.#limitMs);
     }

@@ -39,6 +39,8 @@ export class Fetch implements AttemptWatch, BodyControl {
   #body: ReceivedBody | undefined;
   #next: FetchRequest | undefined;
   #discarded = 0;
+  /** Pieces of the request body that the upstream has taken so far. */
+  piecesGiven = 0;
   #cancelled = false;
   #released = false;
   /** One timer for all phases: it looks at what holds now when it fires, and goes on if that is later. */
@@ -84,6 +86,7 @@ export class Fetch implements AttemptWatch, BodyControl {
   }
 
   pieceGiven(): void {
+    this.piecesGiven += 1;
     if (this.#phase === 'waiting') this.#expectHead();
   }
 

@@ -319,7 +319,7 @@ test('V1: the time limit ends an app that is silent while a request is open', ()
     app(`require 'httpd'.sleep(60)`),
     async (harness) => {
       assert.equal((await harness.request('/')).status, 500);
-      assert.match(harness.log.join('\n'), /Time limit reached: the app has written nothing/);
+      assert.match(harness.log.join('\n'), /Time limit reached: the app has moved no bytes/);
       await harness.expectNothingOpen();
     },
     { limits: { timeLimitMs: 100 } },

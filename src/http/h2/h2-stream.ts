@@ -169,6 +169,10 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     this.resumeBody();
   }
 
+  get holdsBody(): boolean {
+    return this.#session.holdsBodies;
+  }
+
   pauseBody(): void {
     this.#paused = true;
   }

@@ -44,6 +44,8 @@ const SESSION_WRITE_BYTES = 1024 * 1024;
 export const HEAD_SLACK = 2;
 /** A compressed head this much longer is still read, without keeping it, so that it can be answered. */
 const BLOCK_BYTES_SPARE = 128 * 1024;
+/** With less than this left of the connection's window a client can hardly send. */
+const HELD_BYTES_MIN = 1024;
 /** DATA that comes too late counts as no less, so that small frames are not free. */
 const LATE_FRAME_BYTES_MIN = 1024;
 /** What is believed of a round trip until one has been measured: too long a time only makes windows grow sooner. */
@@ -143,6 +145,11 @@ export class Session implements FrameSink {
   }
   get idle(): boolean {
     return this.#streams.openCount === 0;
+  }
+
+  /** Bodies that nobody reads have used up the window that all streams share. */
+  get holdsBodies(): boolean {
+    return this.#window.available < HELD_BYTES_MIN;
   }
 
   /** Bytes an exchange may hold itself: streams of one connection share what one exchange of HTTP/1 has many times. */
