@@ -19,8 +19,10 @@ describe('completeWords()', () => {
       '--max-body',
       '--max-streams',
       '--max-connections',
+      '--max-connections-per-address',
       '--max-resets',
       '--max-control-frames',
+      '--max-log',
     ]);
   });
 
