@@ -42,7 +42,7 @@ export const FUNCTION_COSTS: ReadonlyMap<string, FunctionCost> = new Map<string,
   ...all(
     INSIDE,
     'string.',
-    'byte char dump find format gmatch gmatch() gsub len lower match pack packsize rep reverse sub unpack upper',
+    'byte char find format gmatch gmatch() gsub len lower match pack packsize rep reverse sub unpack upper',
   ),
   ...all(INSIDE, 'table.', 'concat insert move pack remove sort unpack'),
   ...all(INSIDE, 'utf8.', 'char codepoint codes len offset'),
@@ -63,7 +63,8 @@ export const FUNCTION_COSTS: ReadonlyMap<string, FunctionCost> = new Map<string,
 
   ['print', { kind: 'metered', by: 'bytes and values', bound: LINE }],
   ['warn', { kind: 'metered', by: 'parts and bytes', bound: 'warnings of 8 KiB' }],
-  ['load', { kind: 'inside' }],
+  ['load', { kind: 'metered', by: 'bytes of binary chunks' }],
+  ['string.dump', { kind: 'metered', by: 'bytes' }],
   ['loadfile', { kind: 'metered', by: 'bytes', bound: `${FILE_NAME}, files of 16 MiB` }],
   ['dofile', { kind: 'metered', by: 'bytes', bound: `${FILE_NAME}, files of 16 MiB` }],
   [
