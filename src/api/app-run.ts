@@ -10,6 +10,7 @@ import type { Exchange, ExchangeSeries, Fields } from '../http/exchange.ts';
 import type { Coroutine, LimitReached } from '../lua/coroutine.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { isRoundFull, takeTurn } from '../lua/turns.ts';
 import type { Wanted } from './byte-transfer.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import type { LuaRun, RunOwner } from './lua-run.ts';
@@ -64,6 +65,8 @@ export class AppRun implements LuaRun, RunOwner {
   /** The app has been told that its client has gone. */
   #toldGone = false;
   #coroutine: Coroutine | undefined;
+  /** It has not begun. */
+  #cancelTurn: (() => void) | undefined;
   #returned = false;
   #ended = false;
   #scope: Scope | undefined;
@@ -86,6 +89,10 @@ export class AppRun implements LuaRun, RunOwner {
 
   get run(): LuaRun {
     return this;
+  }
+
+  get turnOwner(): object {
+    return this.#exchange.connection;
   }
 
   get scope(): Scope {
@@ -122,16 +129,28 @@ export class AppRun implements LuaRun, RunOwner {
     return this.#exchange.connection;
   }
 
-  /** Calls the app. It may have ended when this returns. */
+  /** Calls the app, now or when it is its turn. It may have ended when this returns. */
   start(): void {
     if (this.#series !== undefined) {
       this.#wakesReader = () => this.#wakeReader();
       this.#series.whenEnded(this.#wakesReader);
     }
     this.#script.runStarted(this);
+    if (!isRoundFull()) this.#begin();
+    else this.#cancelTurn = takeTurn(this.turnOwner, () => this.#begin());
+    this.#script.watchRuns();
+  }
+
+  #begin(): void {
+    this.#cancelTurn = undefined;
+    const { error } = this.#exchange;
+    if (error !== undefined) {
+      // its client has gone before it began
+      this.cancel(500);
+      return;
+    }
     const coroutine = this.#script.scheduler.start(this, (L) => this.#runner.pushApp(L), this);
     if (!this.#ended && !this.#returned) this.#coroutine = coroutine;
-    this.#script.watchRuns();
   }
 
   /** The connection brings its next request. */
@@ -441,6 +460,7 @@ export class AppRun implements LuaRun, RunOwner {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#cancelTurn?.();
     this.#coroutine = undefined;
     this.#leaveSeries();
     try {

@@ -8,7 +8,7 @@ import { LuaError } from '../lua/lua-error.ts';
 import { type CString, LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 import type { StateRoom } from '../lua/state-room.ts';
-import { takeTurn } from '../lua/turns.ts';
+import { takeSlice } from '../lua/turns.ts';
 import { noteMoved, waitForBytes } from './byte-wait.ts';
 
 /** Whatever is there. */
@@ -234,7 +234,8 @@ export class ByteTransfer {
     const size = memory.lastSize;
     const pieceBytesMax = sink.pieceBytesMax ?? PIECE_BYTES;
     let written = from;
-    let room = sink.isFull !== true;
+    // all has been taken: what others have filled meanwhile is their affair
+    let room = from >= size || sink.isFull !== true;
     if (!room && !this.#scheduler.canWait(L)) return done(L, written, room);
     while (written < size) {
       if (sink.error !== undefined) return done(L, written, room);
@@ -269,7 +270,11 @@ export class ByteTransfer {
     written: number,
   ): number {
     const coroutine = this.#scheduler.running;
-    return coroutine.wait(L, (T) => this.write(T, sink, n, done, written), takeTurn(coroutine.wake));
+    return coroutine.wait(
+      L,
+      (T) => this.write(T, sink, n, done, written),
+      takeSlice(coroutine.turnOwner, coroutine.goOn),
+    );
   }
 
   #waitForRoom(

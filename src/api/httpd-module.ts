@@ -254,7 +254,7 @@ function promise(script: LoadedScript, invocation: Invocation, table: HeadTable)
   checkFields(table.fields);
   checkPseudo(table, ':scheme', /^https?$/);
   checkPseudo(table, ':authority', /^[\x21-\x7e]+$/);
-  if (exchange.finished || exchange.pushed) return;
+  if (exchange.finished || exchange.pushed || !invocation.admitPromise()) return;
   const method = table.pseudo[':method'] ?? 'GET';
   if ((method !== 'GET' && method !== 'HEAD') || !script.dispatcher.resolves(target)) {
     script.logger.warn('Push promise dropped: no handler or not GET or HEAD', { method, target });

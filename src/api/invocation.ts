@@ -8,11 +8,15 @@ import type { Route } from '../http/handler.ts';
 import type { Coroutine, CoroutineScheduler, LimitReached } from '../lua/coroutine.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { isRoundFull, takeTurn } from '../lua/turns.ts';
 import type { HandlerFunction, HandlerOptions, LoadedScript } from './loaded-script.ts';
 import { currentRun, type LuaRun, type RunOwner } from './lua-run.ts';
 import { PreloadLinks } from './preload-links.ts';
 import { RunProgress } from './run-progress.ts';
 import { TaskGroup } from './task-group.ts';
+
+/** Promises of one response, as pushes or links: browsers take no more than a hundred. */
+const PROMISES_MAX = 100;
 
 /** The call that runs now, itself or one of its tasks; raises where none does, as while a script is loaded. */
 export function currentInvocation(scheduler: CoroutineScheduler): Invocation {
@@ -27,7 +31,11 @@ export class Invocation implements LuaRun, RunOwner {
   readonly #script: LoadedScript;
   readonly number: number = nextRequestNumber();
   #coroutine: Coroutine | undefined;
+  /** Its turn to begin, or to end, has not come yet. */
+  #cancelTurn: (() => void) | undefined;
+  #hasBegun = false;
   #scope: Scope | undefined;
+  #promises = 0;
   #links: PreloadLinks | undefined;
   #operationOwner: OperationOwner | undefined;
   #tasks: TaskGroup | undefined;
@@ -53,6 +61,10 @@ export class Invocation implements LuaRun, RunOwner {
 
   get run(): LuaRun {
     return this;
+  }
+
+  get turnOwner(): object {
+    return this.exchange.connection;
   }
 
   get cpuLimitMs(): number {
@@ -91,13 +103,36 @@ export class Invocation implements LuaRun, RunOwner {
     return this.#links;
   }
 
+  /** True as often as this response may promise something. */
+  admitPromise(): boolean {
+    this.#promises += 1;
+    if (this.#promises === PROMISES_MAX + 1) {
+      const message = `Push promises dropped: a response may make ${PROMISES_MAX}`;
+      this.#script.logger.warn(message, this.logFields());
+    }
+    return this.#promises <= PROMISES_MAX;
+  }
+
   /** Sends the preload links noted so far. */
   sendLinks(): void {
     this.#links?.send();
   }
 
-  /** Calls the handler. It may have ended when this returns. */
+  /** Calls the handler, now or when it is its turn. It may have ended when this returns. */
   start(handler: HandlerFunction): void {
+    if (!isRoundFull()) this.#begin(handler);
+    else {
+      const { exchange } = this;
+      exchange.onAbort ??= (reason) => this.#abort(reason);
+      this.#cancelTurn = takeTurn(exchange.connection, () => {
+        this.#cancelTurn = undefined;
+        this.#begin(handler);
+      });
+    }
+  }
+
+  #begin(handler: HandlerFunction): void {
+    this.#hasBegun = true;
     const script = this.#script;
     const coroutine = script.scheduler.start(
       this,
@@ -210,10 +245,23 @@ export class Invocation implements LuaRun, RunOwner {
     }
   }
 
+  withdraw(): Exchange | undefined {
+    if (this.#hasBegun || this.#ended) return undefined;
+    this.exchange.onAbort = undefined;
+    this.#end();
+    return this.exchange;
+  }
+
   /** The client is gone. */
   #abort(reason: GatewayError): void {
     this.#script.logger.debug(reason.message, this.logFields());
-    this.#kill();
+    if (!this.#hasBegun || !isRoundFull()) {
+      this.#kill();
+      return;
+    }
+    // what many close at the same time, because their connection has gone, may take its time
+    this.#cancelTurn?.();
+    this.#cancelTurn = takeTurn(this.turnOwner, () => this.#kill());
   }
 
   #kill(): void {
@@ -225,6 +273,7 @@ export class Invocation implements LuaRun, RunOwner {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#cancelTurn?.();
     this.#coroutine = undefined;
     try {
       this.#tasks?.close();

@@ -22,6 +22,7 @@ import { LazyTables } from '../lua/lazy-tables.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import { type Reference, ScriptError, State } from '../lua/state.ts';
 import { StateRoom } from '../lua/state-room.ts';
+import { isRoundFull, takeTurn } from '../lua/turns.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
 import type { SharedStore } from '../shared/shared-store.ts';
 import { installBasicLibrary } from './basic-library.ts';
@@ -342,7 +343,10 @@ export class LoadedScript {
 
   /** Answers a pushed exchange after the Lua code that promised it has returned. */
   dispatchLater(exchange: Exchange): void {
-    setImmediate(() => this.dispatcher.dispatch(exchange));
+    takeTurn(exchange.connection, () => {
+      // the client may have refused it
+      if (!exchange.finished && exchange.error === undefined) this.dispatcher.dispatch(exchange);
+    });
   }
 
   /** `nil, message, code`: what Lua gets for what may happen. */
@@ -534,7 +538,11 @@ export class LoadedScript {
   /** Ends runs that have been silent, or gone on, for too long. */
   #sweep(): void {
     const now = performance.now();
-    for (const run of this.#runs) run.checkTime(now);
+    for (const run of this.#runs) {
+      run.checkTime(now);
+      // those that end may have much to close; the rest is looked at the next time
+      if (isRoundFull()) return;
+    }
   }
 
   /** The VM is lost. The one at fault has been told already; the others get 503. */
@@ -549,12 +557,19 @@ export class LoadedScript {
       runs: this.#runs.size,
     });
     this.timers.close();
-    for (const run of [...this.#runs]) run.cancel(503);
+    const unbegun: Exchange[] = [];
+    for (const run of [...this.#runs]) {
+      const exchange = run.withdraw?.();
+      if (exchange === undefined) run.cancel(503);
+      else unbegun.push(exchange);
+    }
     this.files.destroyAll();
     this.streams.destroyAll();
     this.#scope.close();
     this.#becomeIdle();
     this.#watch.abandoned(this);
+    // nothing of them is lost with the state: they wait for the next one
+    for (const exchange of unbegun) this.dispatcher.dispatch(exchange);
   }
 }
 

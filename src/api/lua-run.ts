@@ -1,6 +1,7 @@
 /** What a run of Lua code is to the libraries: a call of a handler or of a timer, with its tasks and all it has opened. */
 import type { Scope } from '../base/scope.ts';
 import type { OperationOwner } from '../file/operation-queue.ts';
+import type { Exchange } from '../http/exchange.ts';
 import type { CoroutineOwner, CoroutineScheduler, CpuBudget, LimitReached } from '../lua/coroutine.ts';
 import type { RunProgress } from './run-progress.ts';
 import type { TaskGroup } from './task-group.ts';
@@ -19,6 +20,8 @@ export interface LuaRun extends CpuBudget {
   readonly operationOwner: OperationOwner;
   readonly tasks: TaskGroup;
   readonly progress: RunProgress;
+  /** Whose turns its coroutines take: the connection, or the script of a timer. */
+  readonly turnOwner: object;
   logFields(): Record<string, string>;
   /** One of its coroutines waits. */
   suspended(): void;
@@ -30,6 +33,8 @@ export interface LuaRun extends CpuBudget {
   cancel(status: number): void;
   /** Another state takes over: ends it as soon as nobody waits for it. */
   retire?(): void;
+  /** Gives back the exchange of a run that has not begun, which is over then; undefined when it has. */
+  withdraw?(): Exchange | undefined;
   /** Ends it when it has taken longer than it may. */
   checkTime(now: number): void;
 }

@@ -134,7 +134,7 @@ export class ScriptTimer {
 
   /** Many may be due at once. */
   #takeTurn(grant: OnceGrant | undefined): void {
-    const cancelTurn = takeTurn(() => {
+    const cancelTurn = takeTurn(this.#script, () => {
       this.#cancelTurn = undefined;
       this.#begin(grant);
     });

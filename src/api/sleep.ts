@@ -22,7 +22,7 @@ export function createSleep({ state, scheduler }: LoadedScript): HostFunction {
     // many may wake at once: they take turns with everybody else
     let cancelTurn: (() => void) | undefined;
     const wake = (): void => {
-      cancelTurn = takeTurn(coroutine.wake);
+      cancelTurn = takeTurn(coroutine.turnOwner, coroutine.goOn);
     };
     const timer = delayMs > 0 ? setTimeout(wake, delayMs) : undefined;
     if (timer === undefined) wake();

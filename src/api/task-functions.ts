@@ -135,7 +135,7 @@ export class TaskFunctions implements TaskWatch {
     const ended = (): void => {
       withdraw();
       // those that wait for each other must not pile up on the stack
-      cancelTurn = takeTurn(coroutine.wake);
+      cancelTurn = takeTurn(coroutine.turnOwner, coroutine.goOn);
     };
     for (const task of tasks) task.addWaiter(ended);
     return coroutine.wait(
@@ -167,7 +167,7 @@ export class TaskFunctions implements TaskWatch {
   #killItself(L: LuaThread, task: Task): number {
     const { scheduler } = this.#script;
     if (!scheduler.canWait(L)) throw new LuaError('a task cannot end here: a yield cannot cross this call');
-    const cancelTurn = takeTurn(() => task.kill());
+    const cancelTurn = takeTurn(task.turnOwner, () => task.kill());
     return scheduler.running.wait(L, () => 0, cancelTurn);
   }
 

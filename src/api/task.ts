@@ -29,6 +29,10 @@ export class Task implements RunOwner {
     this.#watch = watch;
   }
 
+  get turnOwner(): object {
+    return this.run.turnOwner;
+  }
+
   get ended(): boolean {
     return this.#ended;
   }
@@ -37,7 +41,7 @@ export class Task implements RunOwner {
   start(coroutine: Coroutine): void {
     this.#coroutine = coroutine;
     this.run.tasks.add(this);
-    this.#cancelTurn = takeTurn(coroutine.begin);
+    this.#cancelTurn = takeTurn(this.turnOwner, coroutine.begin);
   }
 
   /** Calls `ended` once when the task has; not before this returns. */

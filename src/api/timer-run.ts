@@ -40,6 +40,10 @@ export class TimerRun implements LuaRun, RunOwner {
     return this;
   }
 
+  get turnOwner(): object {
+    return this.#script;
+  }
+
   get cpuLimitMs(): number {
     return this.#limits.cpuLimitMs;
   }

@@ -8,7 +8,7 @@ import { LIGHT_USERDATA } from './light-userdata.ts';
 import { LuaError } from './lua-error.ts';
 import { type KFunction, LUA_STATUS, type LuaThread, NULL, REGISTRY_INDEX } from './lua-exports.ts';
 import { ScriptError, type State } from './state.ts';
-import { takeTurn } from './turns.ts';
+import { isRoundFull, takeSlice, takeTurn } from './turns.ts';
 
 /** Threads kept for the next function; more are left to the garbage collector. */
 const POOL_MAX = 256;
@@ -30,6 +30,8 @@ const MIB = 1024 * 1024;
 
 /** Told what becomes of a coroutine. Exactly one of `finished` and `failed` is called, and neither after `kill`. */
 export interface CoroutineOwner {
+  /** Whose turn it takes; undefined: its own. */
+  readonly turnOwner?: object;
   /** The function returned. Its results are on the stack of `L` and are gone afterwards. */
   finished(L: LuaThread): void;
   /** It raised an error, or was ended at a limit: message and traceback. */
@@ -283,6 +285,8 @@ export class Coroutine {
   #exposed = false;
   #next: Continuation | undefined;
   #cancel: (() => void) | undefined;
+  /** What it waited for has come, and it waits for its turn. */
+  #isWoken = false;
   /** Script coroutines this one is suspended through. */
   #passed: LuaThread[] | undefined;
   #budget: CpuBudget | undefined;
@@ -295,6 +299,11 @@ export class Coroutine {
   /** The one that started it; undefined when idle. */
   get owner(): CoroutineOwner | undefined {
     return this.#owner;
+  }
+
+  /** Whose turns it takes. */
+  get turnOwner(): object {
+    return this.#owner?.turnOwner ?? this;
   }
 
   /** True while `__close` metamethods of a killed coroutine run: nothing may wait then. */
@@ -371,9 +380,29 @@ export class Coroutine {
     return state.yield(1, this.#scheduler.afterWait);
   }
 
-  /** Resumes a waiting coroutine. Bound, so that it can be handed out as a callback. */
+  /**
+   * Resumes a waiting coroutine, in its turn where many wake at the same time. Bound, so that it can be handed out as a
+   * callback.
+   */
   readonly wake = (): void => {
+    if (this.#status !== 'suspended' || this.#isWoken || this.#scheduler.state.abandoned) return;
+    if (!isRoundFull()) {
+      this.goOn();
+      return;
+    }
+    this.#isWoken = true;
+    const leave = takeTurn(this.turnOwner, this.goOn);
+    const cancel = this.#cancel;
+    this.#cancel = () => {
+      leave();
+      cancel?.();
+    };
+  };
+
+  /** The same at once: in a turn that has come. */
+  readonly goOn = (): void => {
     if (this.#status !== 'suspended' || this.#scheduler.state.abandoned) return;
+    this.#isWoken = false;
     this.#cancel = undefined;
     // what a wait yielded is still on its stack, which would grow with every one; the end of a slice yields nothing
     if (this.#next !== undefined) this.#scheduler.state.exports.lua_settop(this.thread, -2);
@@ -469,7 +498,7 @@ export class Coroutine {
       this.#close();
       return;
     }
-    this.#cancel = takeTurn(this.wake);
+    this.#cancel = takeSlice(this.turnOwner, this.goOn);
   }
 
   /** An exception has passed through the VM: this coroutine gets its error, all others of the state are lost. */
@@ -521,6 +550,7 @@ export class Coroutine {
   #close(limitMs?: number): void {
     const cancel = this.#cancel;
     this.#cancel = undefined;
+    this.#isWoken = false;
     this.#next = undefined;
     const outer = this.#scheduler.current;
     cancel?.();

@@ -13,6 +13,7 @@
 import { threadCpuMs } from '../base/thread-clock.ts';
 import { addHostHook } from './host-functions.ts';
 import { type CFunction, type LuaExports, type LuaThread, NULL } from './lua-exports.ts';
+import { hasComputed } from './turns.ts';
 
 /** Loop rounds between two looks at the clock: a millisecond of Lua. */
 const FUEL_ROUNDS = 200_000;
@@ -171,6 +172,7 @@ export class Guard {
     this.#exports.fuel.value = FUEL_ROUNDS;
     if (this.#stopping) throw new VmAbandoned('');
     const now = performance.now();
+    hasComputed(now);
     if (this.#clockedRun !== this.#run) {
       this.#startClock(now, threadCpuMs());
       return;

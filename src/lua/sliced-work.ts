@@ -1,7 +1,7 @@
 /** Lets a host function that may have much to compute do so in slices, within the CPU limit of whoever called it. */
 import type { CoroutineScheduler } from './coroutine.ts';
 import type { LuaThread } from './lua-exports.ts';
-import { takeTurn } from './turns.ts';
+import { takeSlice } from './turns.ts';
 
 /** Works for a fraction of a millisecond; true when nothing is left to do. */
 export type Step = (L: LuaThread) => boolean;
@@ -28,7 +28,7 @@ export function workInSlices(
     const { exports: x } = scheduler.state;
     const top = x.lua_gettop(L);
     const coroutine = scheduler.running;
-    const cancelTurn = takeTurn(coroutine.wake);
+    const cancelTurn = takeSlice(coroutine.turnOwner, coroutine.goOn);
     return coroutine.wait(
       L,
       (T) => {

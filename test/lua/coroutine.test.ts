@@ -39,7 +39,7 @@ test('A host function that waits again and again keeps its stack', async () => {
   const waitOften = (L: Parameters<typeof state.pop>[0], left: number): number => {
     tops.push(state.exports.lua_gettop(L));
     if (left === 0) return 0;
-    wakes.push(scheduler.running.wake);
+    wakes.push(scheduler.running.goOn);
     return scheduler.running.wait(
       L,
       (T) => waitOften(T, left - 1),

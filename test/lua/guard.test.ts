@@ -137,7 +137,7 @@ for (const [name, source] of Object.entries(LOST)) {
 }
 
 /** What a pass of a loop costs that does nothing. */
-const ROUND_MAX = 4;
+const ROUND_MAX = 20;
 const CALLS = 100;
 const MS_OF_ROUNDS = 200_000;
 

@@ -146,7 +146,7 @@ export class LuaWorld {
       cancelled: false,
       wake: (value: string) => {
         answer = value;
-        coroutine.wake();
+        coroutine.goOn();
       },
     };
     this.waits.push(entry);

@@ -1,0 +1,115 @@
+/** What one connection begins at once must not keep another waiting for all of it. */
+import assert from 'node:assert/strict';
+import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
+import { constants } from 'node:http2';
+import { test } from 'node:test';
+import { TestGateway } from '../support/test-gateway.ts';
+
+const OFFENDERS = 4;
+const REQUESTS_EACH = 25;
+const PROMISES = 150;
+/** Promises of one response that are kept. */
+const PROMISES_MAX = 100;
+
+const SCRIPT = `local httpd = require 'httpd'
+  local begun = 0
+  local function compute(rounds) local n = 0 for i = 1, rounds do n = n + i end end
+  httpd.register_handler('/compute', function() compute(1000000) httpd.write(nil, 'done') end)
+  httpd.register_handler('/small', function() httpd.write(nil, 'small') end)
+  httpd.register_handler('/asleep', function() httpd.sleep(0.2) compute(1000000) httpd.write(nil, 'done') end)
+  httpd.register_handler('/pushed', function() begun = begun + 1 compute(1000000) httpd.write(nil, 'pushed') end)
+  httpd.register_handler('/begun', function() httpd.write(nil, tostring(begun)) end)
+  httpd.register_handler('/page', function(env)
+    for i = 1, tonumber(env.QUERY_INFO) do httpd.header {[':path'] = '/pushed'} end
+    httpd.write(nil, 'page')
+  end)`;
+
+/** Resolves with the body when the answer is complete. */
+function ask(session: ClientHttp2Session, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const stream = session.request({ ':path': path });
+    let body = '';
+    stream.setEncoding('latin1');
+    stream.on('data', (text: string) => {
+      body += text;
+    });
+    stream.once('error', reject);
+    stream.once('end', () => resolve(body));
+  });
+}
+
+/** The longest wait for `/small`, asked again and again until `done`. */
+async function longestWait(session: ClientHttp2Session, done: Promise<unknown>): Promise<number> {
+  let isDone = false;
+  const end = done.finally(() => {
+    isDone = true;
+  });
+  let longest = 0;
+  while (!isDone) {
+    const started = performance.now();
+    assert.equal(await ask(session, '/small'), 'small');
+    longest = Math.max(longest, performance.now() - started);
+  }
+  await end;
+  return longest;
+}
+
+for (const path of ['/compute', '/asleep']) {
+  test(`A small request does not wait for a hundred of ${path} on other connections`, async () => {
+    const gateway = await TestGateway.start({ '/': SCRIPT }, { words: ['--cpu-limit', '0'] });
+    const honest = await gateway.session();
+    await ask(honest, '/small');
+    const offenders = await Promise.all(Array.from({ length: OFFENDERS }, () => gateway.session()));
+    const started = performance.now();
+    const all = Promise.all(
+      offenders.flatMap((session) => Array.from({ length: REQUESTS_EACH }, () => ask(session, path))),
+    );
+    const longest = await longestWait(honest, all);
+    const total = performance.now() - started;
+    // two slices of hundreds; most of that is left for a busy machine
+    assert(longest < total / 4, `${Math.round(longest)} of ${Math.round(total)} ms`);
+    await gateway.stop();
+  });
+}
+
+test('A page that pushes what takes long keeps nobody else waiting for it, and pushes no more than it may', async () => {
+  const gateway = await TestGateway.start({ '/': SCRIPT }, { words: ['--cpu-limit', '0'] });
+  const honest = await gateway.session();
+  const greedy = await gateway.session({ settings: { enablePush: true } });
+  const pushed: Promise<unknown>[] = [];
+  greedy.on('stream', (stream: ClientHttp2Stream) => {
+    stream.resume();
+    pushed.push(new Promise((resolve) => stream.once('close', resolve)));
+  });
+  const started = performance.now();
+  const page = ask(greedy, `/page?${PROMISES}`).then(async (body) => {
+    assert.equal(body, 'page');
+    await Promise.all(pushed);
+  });
+  const longest = await longestWait(honest, page);
+  const total = performance.now() - started;
+  assert(longest < total / 4, `${Math.round(longest)} of ${Math.round(total)} ms`);
+  assert.equal(pushed.length, PROMISES_MAX);
+  assert.equal(await ask(honest, '/begun'), String(PROMISES_MAX));
+  await gateway.process.until(() => /Push promises dropped: a response may make 100/.test(gateway.log));
+  await gateway.stop();
+});
+
+test('A push that its client refuses before it begins is not run', async () => {
+  const gateway = await TestGateway.start({ '/': SCRIPT }, { words: ['--cpu-limit', '0'] });
+  const session = await gateway.session({ settings: { enablePush: true } });
+  let refused = 0;
+  const closed: Promise<unknown>[] = [];
+  session.on('stream', (stream: ClientHttp2Stream) => {
+    refused += 1;
+    stream.on('error', () => undefined);
+    closed.push(new Promise((resolve) => stream.once('close', resolve)));
+    stream.close(constants.NGHTTP2_REFUSED_STREAM);
+  });
+  assert.equal(await ask(session, `/page?${PROMISES_MAX}`), 'page');
+  await Promise.all(closed);
+  const begun = Number(await ask(session, '/begun'));
+  assert.equal(refused, PROMISES_MAX);
+  assert(begun < PROMISES_MAX / 2, `${begun} begun`);
+  await gateway.stop();
+});
