@@ -1,7 +1,7 @@
 /** Compiles chunks from files and checks which kinds of chunk are allowed: text, and bytecode where it may be. */
 import type { FileSystem } from '../file/file-system.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
-import { ScriptError, type State } from '../lua/state.ts';
+import { type ChunkMode, ScriptError, type State } from '../lua/state.ts';
 import { readScript } from './script-file.ts';
 
 const ESCAPE = 27;
@@ -30,9 +30,11 @@ export class ChunkLoader {
     this.#state.load(L, source, `@${shown}`, this.allowed(mode));
   }
 
-  /** The part of a mode of `load` that is allowed; may be empty. */
-  allowed(mode: string): string {
-    return this.allowsBytecode ? mode : mode.replaceAll('b', '');
+  /** The part of a mode of `load` that means something and is allowed; may be empty. */
+  allowed(mode: string): ChunkMode {
+    const binary = this.allowsBytecode && mode.includes('b');
+    if (mode.includes('t')) return binary ? 'bt' : 't';
+    return binary ? 'b' : '';
   }
 }
 

@@ -2,6 +2,7 @@
 import { type CounterName, Counters } from '../base/counters.ts';
 import { createLogger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
+import { AddressLimit } from '../http/address-limit.ts';
 import { Dispatcher } from '../http/dispatcher.ts';
 import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
 import { Router } from '../http/router.ts';
@@ -93,6 +94,7 @@ export class ThreadGateway {
     );
     const dispatcher = new Dispatcher(new Router([this.#mapping]), logger);
     const observer = accessLog ? createAccessLog(LOG_SOURCE, WORKER_ID, this.#writeLine) : undefined;
+    const addresses = new AddressLimit(limits.connectionsPerAddressMax);
     for (const { scheme, listener } of this.#listeners) {
       const frontEnd = new FrontEnd(
         {
@@ -103,6 +105,7 @@ export class ThreadGateway {
           logger,
           counters: this.#counters,
           observer,
+          addresses,
         },
         (exchange) => dispatcher.dispatch(exchange),
       );

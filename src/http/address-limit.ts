@@ -1,5 +1,6 @@
 /** Counts the open connections of each client address: of an IPv4 address, or of an IPv6 network of 64 bits. */
 import { isIPv4 } from 'node:net';
+import { MinuteNotice } from '../base/minute-notice.ts';
 
 const MAPPED_PREFIX = '::ffff:';
 /** Groups of 16 bits of an IPv6 address, and those that name the network: a subscriber has at least so many addresses. */
@@ -7,6 +8,8 @@ const GROUPS = 8;
 const NETWORK_GROUPS = 4;
 
 export class AddressLimit {
+  /** Of connections that were refused. */
+  readonly notice: MinuteNotice = new MinuteNotice();
   readonly #max: number;
   /** No more entries than there are connections. */
   readonly #open = new Map<string, number>();

@@ -1,18 +1,18 @@
 /** A worker's front end: accepts connections, finds their protocol, and turns what arrives into exchanges. */
 
-import { closeSync, openSync } from 'node:fs';
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket, TlsOptions } from 'node:tls';
 import { assert } from '../base/assert.ts';
 import type { Counters } from '../base/counters.ts';
-import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
+import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { MinuteNotice } from '../base/minute-notice.ts';
 import { AddressLimit, addressKey } from './address-limit.ts';
 import { BODY_GRACE_MS } from './body-rate.ts';
 import { ConnectionFaults } from './connection-faults.ts';
+import { areDescriptorsUsedUp, DescriptorReserve, isUsedUp, pause } from './descriptor-reserve.ts';
 import type { Exchange } from './exchange.ts';
 import type { ExchangeObserver, ExchangeSettings } from './exchange-wire.ts';
 import { chooseByFirstBytes, type SpokenProtocol } from './first-bytes.ts';
@@ -67,6 +67,8 @@ export interface FrontEndOptions {
   readonly http2?: Http2LayerName | undefined;
   /** For an access log; default: nobody. */
   readonly observer?: ExchangeObserver | undefined;
+  /** Shared by the front ends of a worker, which count as one; default: counts for this one alone. */
+  readonly addresses?: AddressLimit | undefined;
 }
 
 interface Handshake {
@@ -85,7 +87,7 @@ const SWEEPS_PER_TIMEOUT = 8;
 const SWEEP_INTERVAL_MIN_MS = 25;
 const SWEEP_INTERVAL_MAX_MS = 1_000;
 
-/** Accepting looks at most this often whether a descriptor is left. */
+/** So soon after a connection was accepted it is looked whether a descriptor is left for the next. */
 const DESCRIPTOR_LOOK_MS = 100;
 
 /** It serves no connection and is only kept from being busy. */
@@ -110,9 +112,9 @@ export class FrontEnd {
   readonly #sweepIntervalMs: number;
   #sweepTimer: NodeJS.Timeout | undefined;
   readonly #addresses: AddressLimit;
-  readonly #tooManyOfAddress = new MinuteNotice();
   readonly #tooMany = new MinuteNotice();
-  #lookedAt = 0;
+  readonly #reserve = new DescriptorReserve();
+  #lookTimer: NodeJS.Timeout | undefined;
   #draining = false;
   #stopped = false;
   /** Called when the last socket has closed. */
@@ -144,7 +146,7 @@ export class FrontEnd {
     this.#server.on('connection', (socket: Socket) => this.#track(socket));
     this.#server.on('drop', () => this.#refusedTooMany());
     this.#server.on('error', (error) => this.#failed(error));
-    this.#addresses = new AddressLimit(limits.connectionsPerAddressMax);
+    this.#addresses = options.addresses ?? new AddressLimit(limits.connectionsPerAddressMax);
   }
 
   /** Starts accepting; resolves to the address that is bound. */
@@ -161,6 +163,7 @@ export class FrontEnd {
           reject(new GatewayError('LGW_LISTEN_FAILED', 'Cannot listen: the descriptor is not a TCP socket'));
           return;
         }
+        this.#reserve.fill();
         this.#sweepTimer = setInterval(() => this.#sweep(), this.#sweepIntervalMs);
         this.#sweepTimer.unref();
         resolve(address);
@@ -208,6 +211,8 @@ export class FrontEnd {
     this.#stopped = true;
     this.#emptied = undefined;
     clearInterval(this.#sweepTimer);
+    clearTimeout(this.#lookTimer);
+    this.#reserve.end();
     if (this.#server.listening) this.#server.close();
     this.#http2.stop();
     this.#http1.stop();
@@ -306,13 +311,18 @@ export class FrontEnd {
   #track(socket: Socket): void {
     const { counters } = this.#options;
     socket.on('error', ignore);
+    if (this.#reserve.isOwed && this.#belongsToReserve()) {
+      socket.destroy();
+      this.#reserve.take();
+      return;
+    }
     const address = addressKey(socket.remoteAddress);
     if (address !== undefined && !this.#addresses.admit(address)) {
       this.#refusedOf(address);
       socket.destroy();
       return;
     }
-    this.#lookForDescriptor(Date.now());
+    this.#lookSoon();
     this.#sockets.add(socket);
     counters.add('connections', 1);
     counters.add('connectionsTotal', 1);
@@ -325,20 +335,47 @@ export class FrontEnd {
   }
 
   #failed(error: Error): void {
-    const code = systemCodeOf(error);
-    if (code === 'EMFILE' || code === 'ENFILE') this.#noteNoDescriptor();
-    else this.#options.logger.error('Listener failed', { error: messageOf(error) });
+    if (!isUsedUp(error)) {
+      this.#options.logger.error('Listener failed', { error: messageOf(error) });
+      return;
+    }
+    this.#noteNoDescriptor();
+    // libuv may ask for the same connection until it gets it: one has to go, so that the others have their turn
+    if (!this.#reserve.lend()) this.#cutOldest();
   }
 
-  /** libuv closes connections that it has no descriptor for without a word: whether one is left shows only by asking for it. */
-  #lookForDescriptor(now: number): void {
-    if (now - this.#lookedAt < DESCRIPTOR_LOOK_MS) return;
-    this.#lookedAt = now;
-    try {
-      closeSync(openSync('/dev/null', 'r'));
-    } catch (error) {
-      this.#failed(error as Error);
+  #cutOldest(): void {
+    for (const socket of this.#sockets) {
+      // their events come when libuv has had its connection
+      if (socket.destroyed) continue;
+      socket.destroy();
+      return;
     }
+    pause();
+  }
+
+  /** Whether the descriptor of a connection is the reserve's, because no other is left. */
+  #belongsToReserve(): boolean {
+    this.#reserve.fill();
+    if (!this.#reserve.isOwed) return false;
+    this.#options.counters.add('connectionsRefusedTotal', 1);
+    return true;
+  }
+
+  /** After the last of a burst, too: it is the one that takes the last descriptor. */
+  #lookSoon(): void {
+    if (this.#lookTimer !== undefined) return;
+    this.#lookTimer = setTimeout(() => {
+      this.#lookTimer = undefined;
+      this.#lookForDescriptor();
+    }, DESCRIPTOR_LOOK_MS);
+    this.#lookTimer.unref();
+  }
+
+  /** libuv closes connections that it has no descriptor for without a word. */
+  #lookForDescriptor(): void {
+    if (this.#reserve.isOwed) this.#reserve.fill();
+    if (areDescriptorsUsedUp()) this.#noteNoDescriptor();
   }
 
   #noteNoDescriptor(): void {
@@ -365,7 +402,7 @@ export class FrontEnd {
   #refusedOf(address: string): void {
     const { counters, limits, logger } = this.#options;
     counters.add('connectionsRefusedTotal', 1);
-    const times = this.#tooManyOfAddress.note();
+    const times = this.#addresses.notice.note();
     if (times === undefined) return;
     const text = 'Connections are refused: one address has as many as it may (--max-connections-per-address)';
     logger.warn(text, { address, limit: limits.connectionsPerAddressMax, times });
@@ -373,7 +410,7 @@ export class FrontEnd {
 
   #sweep(): void {
     const now = Date.now();
-    this.#lookForDescriptor(now);
+    this.#lookForDescriptor();
     this.#stalls.sweep(now);
     this.#http1.sweep(now);
     this.#http2.sweep(now);

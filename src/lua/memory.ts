@@ -114,7 +114,10 @@ export class Memory {
     return this.#scratch as unknown as CString;
   }
 
-  /** A NUL-terminated constant that stays for the life of the VM; the same address for the same text. */
+  /**
+   * A NUL-terminated constant that stays for the life of the VM; the same address for the same text. Only for text that
+   * no script chooses: nothing is ever freed.
+   */
   constant(text: string): CString {
     let at = this.#constants.get(text);
     if (at === undefined) {

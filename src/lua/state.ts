@@ -73,6 +73,9 @@ const SHORT_STRING_BYTES_MAX = 40;
 const NO_BYTES = /[^\0-\xff]/;
 const TAIL_CALLS = /\n\t\(\.\.\.tail calls\.\.\.\)$/;
 
+/** Kinds of chunk that may be loaded: bytecode, text. A script's own words would stay in memory as constants. */
+export type ChunkMode = 'b' | 't' | 'bt' | '';
+
 /** An error that ended a Lua call from the host: message and traceback as one text. */
 export class ScriptError extends Error {
   override readonly name = 'ScriptError';
@@ -393,7 +396,7 @@ export class State {
   // ---- calls from the host ---------------------------------------------------------------------------------------
 
   /** Compiles a chunk, as `mode` of Lua's `load` allows, and leaves its function on the stack; throws ScriptError with Lua's message. */
-  load(L: LuaThread, source: Uint8Array, chunkName: string, mode = 't'): void {
+  load(L: LuaThread, source: Uint8Array, chunkName: string, mode: ChunkMode = 't'): void {
     const modeName = this.memory.constant(mode);
     const size = source.length;
     const chunk = Buffer.concat([source, Buffer.from(`${chunkName}\0`, 'latin1')]);

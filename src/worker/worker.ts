@@ -12,6 +12,7 @@ import { MAPPING_COUNTER_NAMES, type Resource, type Share, Shares } from '../bas
 import type { MappingConfig } from '../config/config.ts';
 import { FileSystem } from '../file/file-system.ts';
 import { ProcessTable } from '../file/process-table.ts';
+import { AddressLimit } from '../http/address-limit.ts';
 import { Dispatcher } from '../http/dispatcher.ts';
 import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
 import type { Mapping } from '../http/handler.ts';
@@ -74,6 +75,7 @@ export class GatewayWorker {
   readonly #router = new Router();
   readonly #dispatcher: Dispatcher;
   readonly #frontEnds: FrontEnd[] = [];
+  readonly #addresses: AddressLimit;
   readonly #once: OnceClient;
   #mappings: readonly LoadedMapping[] = [];
   #prepared: Prepared | undefined;
@@ -89,6 +91,7 @@ export class GatewayWorker {
     this.#logger = createLogger(start.logLevel, this.#logSource, writeLine);
     const logger = this.#logger;
     this.#counters = new Counters(start.counters);
+    this.#addresses = new AddressLimit(start.limits.connectionsPerAddressMax);
     this.#fileSystem = new FileSystem({
       root: start.root,
       workingDirectory: process.cwd(),
@@ -301,7 +304,16 @@ export class GatewayWorker {
       ? createAccessLog(this.#logSource, this.#start.workerId, this.#writeLine)
       : undefined;
     const frontEnd = new FrontEnd(
-      { tls, limits, noDelay, logger: this.#logger, counters: this.#counters, http2, observer },
+      {
+        tls,
+        limits,
+        noDelay,
+        logger: this.#logger,
+        counters: this.#counters,
+        http2,
+        observer,
+        addresses: this.#addresses,
+      },
       (exchange) => this.#dispatcher.dispatch(exchange),
     );
     this.#frontEnds.push(frontEnd);

@@ -258,6 +258,9 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ['--max-streams 0', /--max-streams wants .* not "0"$/],
   ['--max-streams 10001', /--max-streams wants .* not "10001"$/],
   ['--max-connections 0', /--max-connections wants .* not "0"$/],
+  ['--max-connections-per-address 0', /--max-connections-per-address wants .* not "0"$/],
+  ['--max-connections-per-address 1000001', /--max-connections-per-address wants .* not "1000001"$/],
+  ['--max-connections-per-address 1.5', /--max-connections-per-address wants .* not "1.5"$/],
   ['a.lua b.lua', 'The word "a.lua" belongs to no option; -l PREFIX SCRIPT serves each of several scripts'],
   [
     'app.lua -s b.lua',

@@ -407,3 +407,31 @@ test('M4: a head too large gets 431, a body over the limit 413, and what is malf
   for (const bytes of ['nonsense\r\n\r\n', 'GET / HTTP/1.1\r\nno colon\r\n\r\n', 'GET / HTTP/1.1\r\n\r\n'])
     assert.equal((await ask(bytes)).status, 400, bytes);
 });
+
+test('Both listeners of a worker count the connections of an address together', async () => {
+  const { certPath, keyPath } = testCertificate();
+  const lines: string[] = [];
+  const gateway = await startGateway({
+    mappings: [{ prefix: '/', module: ANSWERS }],
+    certificateFiles: { certificate: certPath, key: keyPath },
+    listen: { address: '127.0.0.1', port: 0 },
+    cleartext: { address: '127.0.0.1', port: 0 },
+    limits: { connectionsPerAddressMax: 2 },
+    workers: 1,
+    log: (line) => lines.push(line),
+  });
+  const portOf = (scheme: string): number =>
+    gateway.addresses.find((address) => address.scheme === scheme)?.port ?? 0;
+  const session = await connectH2(portOf('https'));
+  const plain = await connectPlain(portOf('http'));
+  plain.send('GET /worker HTTP/1.1\r\nHost: a\r\n\r\n');
+  assert.equal((await plain.response()).status, 200);
+  await assert.rejects(connectH2(portOf('https')));
+  const third = await connectPlain(portOf('http'));
+  assert.equal((await third.rest()).length, 0);
+  await waitFor(() => lines.some((line) => line.includes('--max-connections-per-address')), 'the line');
+  assert.equal(lines.filter((line) => line.includes('--max-connections-per-address')).length, 1);
+  plain.destroy();
+  session.destroy();
+  await gateway.stop();
+});

@@ -70,6 +70,8 @@ export class TestGateway {
       readonly words?: readonly string[];
       /** Makes files the scripts need when they are loaded. */
       readonly prepare?: (folder: GatewayFolder) => void;
+      /** A program and its first words, which start what follows them. */
+      readonly launcher?: readonly string[];
     } = {},
   ): Promise<TestGateway> {
     const folder = new GatewayFolder();
@@ -82,7 +84,11 @@ export class TestGateway {
     });
     const usual = usualWords(folder, workers);
     const words = (options.words ?? []).map((word) => word.replaceAll('$FOLDER', folder.path));
-    const process = new GatewayProcess(folder, [...usual, ...mappings, ...words]);
+    const process = new GatewayProcess(
+      folder,
+      [...usual, ...mappings, ...words],
+      options.launcher === undefined ? {} : { launcher: options.launcher },
+    );
     const gateway = new TestGateway(folder, process, workers);
     running.add(gateway);
     await process.ready();
