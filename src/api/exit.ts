@@ -28,7 +28,7 @@ export function createExit(script: LoadedScript): HostFunction {
       throw new LuaError(`wrong number of arguments to 'exit' (at most 3 expected, got ${count})`);
     x.lua_settop(L, 3);
     if (x.lua_type(L, 2) !== LUA_TYPE.table) return answer(L, TEXT_TYPE);
-    const encoder = new JsonEncoder(state, { pretty: false, sorted: false }, (T) =>
+    const encoder = new JsonEncoder(state, { pretty: false, sorted: undefined }, (T) =>
       script.lazyTables.touch(T, -1),
     );
     x.lua_pushvalue(L, 2);
@@ -37,11 +37,11 @@ export function createExit(script: LoadedScript): HostFunction {
       L,
       (T) => encoder.step(T),
       (T) => {
-        state.pushBytes(T, encoder.bytes);
         x.lua_copy(T, -1, 2);
         x.lua_settop(T, 3);
         return answer(T, JSON_TYPE);
       },
+      () => encoder.cancel(),
     );
   };
 

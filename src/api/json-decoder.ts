@@ -1,11 +1,23 @@
 /** Reads one JSON text (RFC 8259) out of the VM's memory and builds Lua values on its stack, step by step. */
 import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '../base/errors.ts';
+import type { CoroutineScheduler } from '../lua/coroutine.ts';
 import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import type { CString, LuaExports, LuaThread } from '../lua/lua-exports.ts';
 import type { Memory } from '../lua/memory.ts';
 import type { Reference, State } from '../lua/state.ts';
-import { indexOf, JSON_BYTES_MAX, JSON_DEPTH_MAX, JSON_STEP_UNITS, JSON_UNIT_BYTES } from './json-limits.ts';
+import {
+  indexOf,
+  JSON_BYTES_MAX,
+  JSON_DEPTH_MAX,
+  JSON_NAME_BYTES_MAX,
+  JSON_NUMBER_BYTES_MAX,
+  JSON_STEP_UNITS,
+  JSON_UNIT_BYTES,
+  JSON_UNIT_ROUNDS,
+} from './json-limits.ts';
+import { escapedAt, escapeFault, escapeSize, JsonStringCodec, writeUtf8 } from './json-string.ts';
+import { Transcoding } from './transcoding.ts';
 
 /** Digits of whole numbers that a JavaScript number holds exactly. */
 const EXACT_DIGITS_MAX = 15;
@@ -15,6 +27,10 @@ const INTEGER_MAX = 2n ** 63n - 1n;
 const FREE_LEVELS = 6;
 /** Stack slots one level needs: its table, a key, a value, and two to work with. */
 const LEVEL_SLOTS = 5;
+/** Blanks that are skipped, or bytes of a string in which its end is looked for, between two looks at the units. */
+const SEARCH_BYTES: number = 64 * 1024;
+/** Strings up to so many bytes, as they stand in the text, are read at once. */
+const SHORT_BYTES_MAX: number = 8 * 1024;
 /** In place of the last index: the level is an object. */
 const OBJECT = -1;
 
@@ -34,22 +50,17 @@ const LEFT_BRACKET = 0x5b;
 const BACKSLASH = 0x5c;
 const RIGHT_BRACKET = 0x5d;
 const LETTER_E = 0x65;
-const LETTER_U = 0x75;
 const LEFT_BRACE = 0x7b;
 const RIGHT_BRACE = 0x7d;
 
-/** What a letter after a backslash stands for. */
-const ESCAPES: ReadonlyMap<number, number> = new Map(
-  [...'"\\/bfnrt'].map((letter, i) => [letter.charCodeAt(0), '"\\/\b\f\n\r\t'.charCodeAt(i)]),
-);
-
 /** What the reader looks for next. */
-type Expected = 'value' | 'element' | 'key' | 'after' | 'end';
+type Expected = 'value' | 'element' | 'first' | 'key' | 'colon' | 'after' | 'end';
 
 /** One text being read. It stands as a string at an index of the stack, where it has to stay until the end. */
 export class JsonDecoder {
   /** Set when the text is no JSON, or passes a limit; what had been built is left on the stack. */
   failure: GatewayError | undefined;
+  readonly #scheduler: CoroutineScheduler;
   readonly #x: LuaExports;
   readonly #memory: Memory;
   readonly #state: State;
@@ -62,9 +73,16 @@ export class JsonDecoder {
   /** For each open level the last index of an array, or OBJECT. */
   readonly #levels: number[] = [];
   #units = 0;
+  /** A long string: where it begins, 0 for none; where its end is looked for; then its text, on the way. */
+  #longStart = 0;
+  #longAt = 0;
+  #longCodec: JsonStringCodec | undefined;
+  #longText: Transcoding | undefined;
 
   /** Arrays get the metatable that `arrayMetatable` keeps. */
-  constructor(state: State, L: LuaThread, index: number, arrayMetatable: Reference) {
+  constructor(scheduler: CoroutineScheduler, L: LuaThread, index: number, arrayMetatable: Reference) {
+    const { state } = scheduler;
+    this.#scheduler = scheduler;
     this.#state = state;
     this.#x = state.exports;
     this.#memory = state.memory;
@@ -84,11 +102,30 @@ export class JsonDecoder {
 
   /** Reads on; true when the value stands on top of the stack, or `failure` says why there is none. */
   step(L: LuaThread): boolean {
-    this.#units = 0;
+    if (this.#longText !== undefined) {
+      this.#readLong(L, this.#longText);
+      return this.failure !== undefined;
+    }
+    this.#units = 1;
+    const isDone = this.#work(L);
+    this.#x.pay(this.#units * JSON_UNIT_ROUNDS);
+    return isDone;
+  }
+
+  /** To be called where it does not come to its end. */
+  cancel(): void {
+    this.#longText?.cancel();
+  }
+
+  #work(L: LuaThread): boolean {
     while (this.failure === undefined && this.#units < JSON_STEP_UNITS) {
       this.#units += 1;
       const heap = this.#memory.heap;
-      this.#skipSpace(heap);
+      if (this.#longStart !== 0) {
+        if (this.#findEnd(heap)) return false;
+        continue;
+      }
+      if (!this.#skipSpace(heap)) continue;
       switch (this.#expected) {
         case 'value':
           this.#readValue(L, heap);
@@ -97,8 +134,15 @@ export class JsonDecoder {
           if (this.#peek(heap) === RIGHT_BRACKET) this.#closeLevel();
           else this.#readValue(L, heap);
           break;
+        case 'first':
+          if (this.#peek(heap) === RIGHT_BRACE) this.#closeLevel();
+          else this.#readKey(L, heap);
+          break;
         case 'key':
           this.#readKey(L, heap);
+          break;
+        case 'colon':
+          this.#readColon(heap);
           break;
         case 'after':
           this.#readAfter(L, heap);
@@ -115,15 +159,19 @@ export class JsonDecoder {
     return this.#at < this.#end ? (heap[this.#at] as number) : -1;
   }
 
-  #skipSpace(heap: Buffer): void {
-    let at = this.#at;
-    while (at < this.#end) {
+  /** False: there may be more blanks. */
+  #skipSpace(heap: Buffer): boolean {
+    const start = this.#at;
+    const stop = Math.min(this.#end, start + SEARCH_BYTES);
+    let at = start;
+    while (at < stop) {
       const byte = heap[at];
       if (byte !== SPACE && byte !== LF && byte !== CR && byte !== TAB) break;
       at += 1;
     }
-    this.#units += ((at - this.#at) / JSON_UNIT_BYTES) | 0;
+    this.#units += ((at - start) / JSON_UNIT_BYTES) | 0;
     this.#at = at;
+    return at < stop || stop === this.#end;
   }
 
   #readValue(L: LuaThread, heap: Buffer): void {
@@ -138,10 +186,7 @@ export class JsonDecoder {
         if (!this.#openLevel(L, OBJECT)) return;
         x.lua_createtable(L, 0, 4);
         this.#at += 1;
-        this.#skipSpace(heap);
-        // the table is there, so the memory may have moved
-        if (this.#peek(this.#memory.heap) === RIGHT_BRACE) this.#closeLevel();
-        else this.#expected = 'key';
+        this.#expected = 'first';
         break;
       case LEFT_BRACKET:
         if (!this.#openLevel(L, 0)) return;
@@ -171,12 +216,17 @@ export class JsonDecoder {
       this.#fail('a string as name', heap);
       return;
     }
+    this.#expected = 'colon';
     this.#readString(L, heap);
-    if (this.failure !== undefined) return;
+    if (this.failure !== undefined || this.#longStart !== 0) return;
+    // the memory may have moved
     const now = this.#memory.heap;
-    this.#skipSpace(now);
-    if (this.#peek(now) !== COLON) {
-      this.#fail('":"', now);
+    if (this.#peek(now) === COLON) this.#readColon(now);
+  }
+
+  #readColon(heap: Buffer): void {
+    if (this.#peek(heap) !== COLON) {
+      this.#fail('":"', heap);
       return;
     }
     this.#at += 1;
@@ -244,7 +294,7 @@ export class JsonDecoder {
   #readNumber(L: LuaThread, heap: Buffer): void {
     const start = this.#at;
     let at = start;
-    const end = this.#end;
+    const end = Math.min(this.#end, start + JSON_NUMBER_BYTES_MAX + 1);
     const isNegative = heap[at] === MINUS;
     if (isNegative) at += 1;
     const firstDigit = at;
@@ -263,15 +313,19 @@ export class JsonDecoder {
     let isFloat = false;
     if (at < end && heap[at] === POINT) {
       isFloat = true;
-      at = this.#skipDigits(heap, at + 1);
+      at = this.#skipDigits(heap, at + 1, end);
     }
     if (at !== -1 && at < end && ((heap[at] as number) | 0x20) === LETTER_E) {
       isFloat = true;
       at += 1;
       if (at < end && (heap[at] === PLUS || heap[at] === MINUS)) at += 1;
-      at = this.#skipDigits(heap, at);
+      at = this.#skipDigits(heap, at, end);
     }
     if (at === -1) return;
+    if (at - start > JSON_NUMBER_BYTES_MAX) {
+      this.#failNumber(start);
+      return;
+    }
     this.#at = at;
     this.#units += ((at - start) / JSON_UNIT_BYTES) | 0;
     if (!isFloat && digits <= EXACT_DIGITS_MAX) {
@@ -292,20 +346,28 @@ export class JsonDecoder {
     this.#x.lua_pushnumber(L, Number(text));
   }
 
-  /** The address behind the digits at `from`; -1: there is none, and the text has failed. */
-  #skipDigits(heap: Buffer, from: number): number {
+  /** The address behind the digits at `from`; -1: there is none before `end`, and the text has failed. */
+  #skipDigits(heap: Buffer, from: number, end: number): number {
     let at = from;
-    while (at < this.#end && (heap[at] as number) >= ZERO && (heap[at] as number) <= NINE) at += 1;
+    while (at < end && (heap[at] as number) >= ZERO && (heap[at] as number) <= NINE) at += 1;
     if (at > from) return at;
+    if (at >= end && at < this.#end) {
+      this.#failNumber(this.#at);
+      return -1;
+    }
     this.#at = at;
     this.#fail('a digit', heap);
     return -1;
   }
 
-  /** Pushes the string whose opening quote is next. */
+  #failNumber(at: number): void {
+    this.#failWith(`a number has more characters than the limit of ${JSON_NUMBER_BYTES_MAX}`, at, 'limit');
+  }
+
+  /** Pushes the string whose opening quote is next, or leaves a long one to the next steps. */
   #readString(L: LuaThread, heap: Buffer): void {
     const start = this.#at + 1;
-    const end = this.#end;
+    const end = Math.min(this.#end, start + SHORT_BYTES_MAX);
     let at = start;
     let seen = 0;
     let byte = QUOTE;
@@ -319,7 +381,7 @@ export class JsonDecoder {
       this.#x.lua_pushlstring(L, start as CString, at - start);
       return;
     }
-    this.#readEscaped(L, heap, start);
+    this.#readEscaped(L, heap, start, at, end);
   }
 
   #finishString(heap: Buffer, start: number, end: number, seen: number): boolean {
@@ -332,54 +394,87 @@ export class JsonDecoder {
     return true;
   }
 
-  /** The same for a string with escapes: its bytes are gathered first, never more than it has now. */
-  #readEscaped(L: LuaThread, heap: Buffer, start: number): void {
-    const end = this.#closingQuote(heap, start);
-    if (end === -1) return;
+  /** The same for a string with escapes, from `from` on: its bytes are gathered first, never more than it has now. */
+  #readEscaped(L: LuaThread, heap: Buffer, start: number, from: number, stop: number): void {
+    const end = this.#closingQuote(heap, from, stop);
+    if (this.failure !== undefined) return;
+    if (end >= stop) {
+      this.#longStart = start;
+      this.#longAt = end;
+      return;
+    }
     const bytes = Buffer.allocUnsafe(end - start);
     let size = 0;
     let seen = 0;
-    for (let at = start; at < end; at++) {
+    for (let at = start; at < end; ) {
       const byte = heap[at] as number;
       if (byte !== BACKSLASH) {
         seen |= byte;
         bytes[size++] = byte;
+        at += 1;
         continue;
       }
-      at += 1;
-      const letter = heap[at] as number;
-      const plain = ESCAPES.get(letter);
-      if (plain !== undefined) {
-        bytes[size++] = plain;
-        continue;
-      }
-      const code = letter === LETTER_U ? codePointAt(heap, at + 1, end) : -1;
+      const code = escapedAt(heap, at, end);
       if (code < 0) {
-        const reason =
-          code === LONE_SURROGATE ? 'an escape is half of a surrogate pair' : 'an escape is invalid';
-        this.#failWith(reason, at - 1, 'invalid');
+        this.#failWith(escapeFault(code), at, 'invalid');
         return;
       }
-      at += code > 0xffff ? 10 : 4;
+      at += escapeSize(heap, at, code);
       size = writeUtf8(bytes, size, code);
     }
     if (!this.#finishString(heap, start, end, seen)) return;
     this.#state.pushBytes(L, bytes.subarray(0, size));
   }
 
-  /** Where the string that begins at `start` ends; -1: it does not, or has a control character. */
-  #closingQuote(heap: Buffer, start: number): number {
-    for (let at = start; at < this.#end; at++) {
+  /**
+   * Where the string ends whose bytes before `from` are known; `stop` or a little more: not before `stop`. It fails where the
+   * text ends first, or has a control character.
+   */
+  #closingQuote(heap: Buffer, from: number, stop: number): number {
+    let at = from;
+    for (; at < stop; at++) {
       const byte = heap[at] as number;
       if (byte === QUOTE) return at;
       if (byte < SPACE) {
         this.#failWith('a string holds a control character', at, 'invalid');
-        return -1;
+        return at;
       }
       if (byte === BACKSLASH) at += 1;
     }
-    this.#failWith('a string does not end', start - 1, 'invalid');
-    return -1;
+    if (at >= this.#end) this.#failWith('a string does not end', this.#at, 'invalid');
+    return at;
+  }
+
+  /** Looks for the end of a long string; true when that is known, and the string comes next. */
+  #findEnd(heap: Buffer): boolean {
+    const from = this.#longAt;
+    const start = this.#longStart;
+    const stop = Math.min(this.#end, from + SEARCH_BYTES);
+    const at = this.#closingQuote(heap, from, stop);
+    this.#units += ((at - from) / JSON_UNIT_BYTES) | 0;
+    this.#longAt = at;
+    if (this.failure !== undefined) return false;
+    if (this.#expected === 'colon' && at - start > JSON_NAME_BYTES_MAX) {
+      this.#failWith(`a name has more bytes than the limit of ${JSON_NAME_BYTES_MAX}`, this.#at, 'limit');
+      return false;
+    }
+    if (at >= stop) return false;
+    this.#longCodec = new JsonStringCodec();
+    this.#longText = new Transcoding(this.#scheduler, this.#longCodec, start, at);
+    return true;
+  }
+
+  /** One step with a long string. */
+  #readLong(L: LuaThread, text: Transcoding): void {
+    if (!text.step(L)) return;
+    if (text.isInvalid) {
+      const { fault, faultAt } = this.#longCodec as JsonStringCodec;
+      this.#failWith(fault, faultAt === -1 ? this.#at : faultAt, 'invalid');
+      return;
+    }
+    this.#at = this.#longAt + 1;
+    this.#longStart = 0;
+    this.#longText = undefined;
   }
 
   #fail(expected: string, heap: Buffer): void {
@@ -401,53 +496,4 @@ export class JsonDecoder {
       { luaCode },
     );
   }
-}
-
-const INVALID_ESCAPE = -1;
-const LONE_SURROGATE = -2;
-
-/** The character that `\u` and four hex digits at `at` stand for, two such escapes for one beyond U+FFFF. */
-function codePointAt(heap: Buffer, at: number, end: number): number {
-  const unit = hexAt(heap, at, end);
-  if (unit < 0xd800 || unit > 0xdfff) return unit;
-  if (unit > 0xdbff || heap[at + 4] !== BACKSLASH || heap[at + 5] !== LETTER_U) return LONE_SURROGATE;
-  const low = hexAt(heap, at + 6, end);
-  if (low < 0xdc00 || low > 0xdfff) return LONE_SURROGATE;
-  return 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-}
-
-function hexAt(heap: Buffer, at: number, end: number): number {
-  if (at + 4 > end) return INVALID_ESCAPE;
-  let value = 0;
-  for (let i = at; i < at + 4; i++) {
-    const byte = heap[i] as number;
-    const digit =
-      byte >= ZERO && byte <= NINE
-        ? byte - ZERO
-        : (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x66
-          ? (byte | 0x20) - 0x57
-          : -1;
-    if (digit === -1) return INVALID_ESCAPE;
-    value = value * 16 + digit;
-  }
-  return value;
-}
-
-/** Writes a character at `at`; the result is where the next one goes. */
-function writeUtf8(bytes: Buffer, at: number, code: number): number {
-  let next = at;
-  if (code < 0x80) bytes[next++] = code;
-  else if (code < 0x800) {
-    bytes[next++] = 0xc0 | (code >> 6);
-    bytes[next++] = 0x80 | (code & 0x3f);
-  } else {
-    if (code < 0x10000) bytes[next++] = 0xe0 | (code >> 12);
-    else {
-      bytes[next++] = 0xf0 | (code >> 18);
-      bytes[next++] = 0x80 | ((code >> 12) & 0x3f);
-    }
-    bytes[next++] = 0x80 | ((code >> 6) & 0x3f);
-    bytes[next++] = 0x80 | (code & 0x3f);
-  }
-  return next;
 }

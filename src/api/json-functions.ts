@@ -6,7 +6,7 @@ import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { workInSlices } from '../lua/sliced-work.ts';
 import type { Reference } from '../lua/state.ts';
 import { JsonDecoder } from './json-decoder.ts';
-import { JsonEncoder, type JsonOptions } from './json-encoder.ts';
+import { JsonEncoder, type JsonOptions, type SortedBytes } from './json-encoder.ts';
 import { JSON_TYPE_FIELD } from './json-limits.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import { booleanOption, readOptionTable } from './option-table.ts';
@@ -28,6 +28,7 @@ export function pushJsonModule(script: LoadedScript): void {
 function jsonFunctions(script: LoadedScript, arrayMetatable: Reference): Record<string, HostFunction> {
   const { state, scheduler } = script;
   const { exports: x } = state;
+  const sortedBytes: SortedBytes = { held: 0 };
 
   function readOptions(L: LuaThread): JsonOptions {
     let pretty = false;
@@ -40,7 +41,7 @@ function jsonFunctions(script: LoadedScript, arrayMetatable: Reference): Record<
         sorted = booleanOption(state, L, name);
       },
     });
-    return { pretty, sorted };
+    return { pretty, sorted: sorted ? sortedBytes : undefined };
   }
 
   return {
@@ -54,17 +55,15 @@ function jsonFunctions(script: LoadedScript, arrayMetatable: Reference): Record<
         scheduler,
         L,
         (T) => encoder.step(T),
-        (T) => {
-          state.pushBytes(T, encoder.bytes);
-          return 1;
-        },
+        () => 1,
+        () => encoder.cancel(),
       );
     },
 
     decode: (L) => {
       state.exports.luaL_checktype(L, 1, LUA_TYPE.string);
       x.lua_settop(L, 1);
-      const decoder = new JsonDecoder(state, L, 1, arrayMetatable);
+      const decoder = new JsonDecoder(scheduler, L, 1, arrayMetatable);
       return workInSlices(
         scheduler,
         L,
@@ -73,6 +72,7 @@ function jsonFunctions(script: LoadedScript, arrayMetatable: Reference): Record<
           const { failure } = decoder;
           return failure === undefined ? 1 : script.pushFailure(T, failure);
         },
+        () => decoder.cancel(),
       );
     },
 

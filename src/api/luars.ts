@@ -4,6 +4,7 @@
  */
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
+import { ARGUMENT_BYTES_MAX } from '../lua/state.ts';
 import { wantSize } from './byte-transfer.ts';
 import { currentInvocation } from './invocation.ts';
 import type { LoadedScript } from './loaded-script.ts';
@@ -16,6 +17,8 @@ const HEADS_MAX = 64;
 /** Longer types are mostly different. */
 const REMEMBERED_LENGTH_MAX = 256;
 const DEFAULT_TYPE = 'text/plain';
+/** Bytes of a content type: what any string of a head may have. */
+const TYPE_BYTES_MAX = ARGUMENT_BYTES_MAX;
 
 const PRELUDE = `
 local httpd, request, respond = ...
@@ -143,7 +146,7 @@ export class Luars {
     if (exchange.finished) return 0;
     x.lua_settop(L, 4);
     const status = this.#status(L);
-    const type = this.#text(L, 2, 'content type') ?? DEFAULT_TYPE;
+    const type = this.#type(L) ?? DEFAULT_TYPE;
     const bodyType = x.lua_type(L, 3);
     if (bodyType !== LUA_TYPE.nil && bodyType !== LUA_TYPE.string && bodyType !== LUA_TYPE.number)
       throw new LuaError(`the handler returned a ${state.typeName(L, 3)} as body (a string was expected)`);
@@ -161,14 +164,20 @@ export class Luars {
     throw new LuaError(`the handler returned ${given} as status (an integer from 200 to 599 was expected)`);
   }
 
-  #text(L: LuaThread, index: number, what: string): string | undefined {
+  #type(L: LuaThread): string | undefined {
     const { state } = this.#script;
-    const type = state.type(L, index);
+    const type = state.type(L, 2);
     if (type === LUA_TYPE.nil) return undefined;
-    if (type === LUA_TYPE.string) return state.toString(L, index);
-    throw new LuaError(
-      `the handler returned a ${state.typeName(L, index)} as ${what} (a string was expected)`,
-    );
+    if (type !== LUA_TYPE.string)
+      throw new LuaError(
+        `the handler returned a ${state.typeName(L, 2)} as content type (a string was expected)`,
+      );
+    const size = Number(state.exports.lua_rawlen(L, 2));
+    if (size > TYPE_BYTES_MAX)
+      throw new LuaError(
+        `the handler returned a content type of ${size} bytes and the limit is ${TYPE_BYTES_MAX}`,
+      );
+    return state.toString(L, 2, TYPE_BYTES_MAX);
   }
 
   #fields(L: LuaThread, type: string): readonly string[] {

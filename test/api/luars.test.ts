@@ -80,6 +80,7 @@ for (const [what, values] of Object.entries({
   'a string as fields': `200, 'text/plain', '', 'x'`,
   'an illegal field': `200, 'text/plain', '', { ['a b'] = 'c' }`,
   'a line feed in the content type': `200, 'text/plain\\n'`,
+  'a content type beyond the limit': `200, ('x'):rep(131073)`,
 })) {
   test(`R2: ${what} is answered with 500 and logged with its cause`, () =>
     withScript(`function handle_request() return ${values} end`, async (harness) => {
@@ -88,6 +89,15 @@ for (const [what, values] of Object.entries({
       await harness.expectNothingOpen();
     }));
 }
+
+test('R2: a content type that is too long is not cut: the error names its size and the limit', () =>
+  withScript(`function handle_request() return 200, ('x'):rep(131073) end`, async (harness) => {
+    assert.equal((await harness.request('/')).status, 500);
+    assert.match(
+      harness.log.join('\n'),
+      /the handler returned a content type of 131073 bytes and the limit is 131072/,
+    );
+  }));
 
 test('R3: files are read and written, the time is told, and lines go to the log', () =>
   withScript(
