@@ -15,6 +15,7 @@ import {
   RESPONSE_HEAD_BYTES_MAX,
   TLS_VARIANTS_MAX,
 } from './outbound-limits.ts';
+import { type ClientSymbols, passOverContinue } from './unasked-continue.ts';
 
 /** The key of those that need no TLS options. */
 const DEFAULT_KEY = '';
@@ -23,6 +24,7 @@ const DEFAULT_KEY = '';
 interface Client {
   readonly Agent: typeof Agent;
   readonly Pool: typeof Pool;
+  readonly symbols: ClientSymbols;
 }
 
 export class Agents {
@@ -47,7 +49,12 @@ export class Agents {
     this.#loading ??= Promise.all([
       import('undici/lib/dispatcher/agent.js'),
       import('undici/lib/dispatcher/pool.js'),
-    ]).then(([agent, pool]) => ({ Agent: agent.default, Pool: pool.default }));
+      import('undici/lib/core/symbols.js'),
+    ]).then(([agent, pool, symbols]) => ({
+      Agent: agent.default,
+      Pool: pool.default,
+      symbols: symbols.default,
+    }));
     this.#client = await this.#loading;
   }
 
@@ -70,6 +77,7 @@ export class Agents {
     } else {
       this.#makeRoom();
       agent = createAgent(client, tls, this.policy);
+      passOverContinue(agent, client.symbols);
     }
     if (this.#stopped) void agent.destroy();
     else this.#agents.set(key, agent);

@@ -2,8 +2,9 @@
 import type Agent from 'undici/lib/dispatcher/agent.js';
 import type { RequestHandler } from 'undici/lib/dispatcher/agent.js';
 import { type GatewayError, systemCodeOf } from '../base/errors.ts';
-import { fetchErrorOf } from './fetch-error.ts';
+import { fetchErrorOf, fetchFailure } from './fetch-error.ts';
 import type { FetchRequest } from './fetch-request.ts';
+import { INFORMATIONAL_HEADS_MAX } from './outbound-limits.ts';
 import { SentBody, type SentBodyWatch } from './sent-body.ts';
 
 /** Told of one attempt. After `failed` or `ended` nothing more comes. */
@@ -30,6 +31,7 @@ export class FetchAttempt implements RequestHandler {
   #aborted: GatewayError | undefined;
   #settled = false;
   #headSeen = false;
+  #informationalHeads = 0;
   /** The response has no body, whatever its content-length says (RFC 9110 §8.6). */
   #isBodyless = false;
 
@@ -88,13 +90,21 @@ export class FetchAttempt implements RequestHandler {
 
   /** False: no more is to come before `resume` has been called. */
   onHeaders(status: number, rawHeaders: readonly (Buffer | string)[], resume: () => void): boolean {
-    if (status >= 200 && this.#aborted === undefined) {
+    if (status < 200) this.#passOver();
+    else if (this.#aborted === undefined) {
       this.#resume = resume;
       this.#headSeen = true;
       this.#isBodyless = status === 204 || status === 304;
       this.#watch.head(status, flatFields(rawHeaders));
     }
     return !this.#paused;
+  }
+
+  #passOver(): void {
+    this.#informationalHeads += 1;
+    if (this.#informationalHeads <= INFORMATIONAL_HEADS_MAX) return;
+    const text = `the upstream has sent more than ${INFORMATIONAL_HEADS_MAX} informational heads before its response`;
+    this.abort(fetchFailure('limit', this.#request.url, text));
   }
 
   /** False as well. */

@@ -15,6 +15,8 @@ export const TLS_VARIANTS_MAX = 32;
 
 /** Response head, names and values together: what Node's own client allows four times over. */
 export const RESPONSE_HEAD_BYTES_MAX: number = 64 * 1024;
+/** Informational heads (1xx) before a response: a server has one for each stage of its work, and honest ones have few. */
+export const INFORMATIONAL_HEADS_MAX = 32;
 /** Body bytes that wait for the script before the upstream is held back. */
 export const BODY_AHEAD_BYTES: number = 128 * 1024;
 /** A URL, as servers commonly accept it twice over. */

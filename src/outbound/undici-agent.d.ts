@@ -21,6 +21,7 @@ declare module 'undici/lib/dispatcher/agent.js' {
 
   class Agent {
     constructor(options: import('undici').Agent.Options);
+    on(event: 'connect', listener: (origin: URL, targets: readonly object[]) => void): this;
     dispatch(options: RequestOptions, handler: RequestHandler): boolean;
     close(): Promise<void>;
     destroy(): Promise<void>;
@@ -28,6 +29,13 @@ declare module 'undici/lib/dispatcher/agent.js' {
 
   // biome-ignore lint/style/noDefaultExport: it is what the file has
   export { Agent as default, type RequestHandler };
+}
+
+declare module 'undici/lib/core/symbols.js' {
+  const symbols: { readonly kSocket: symbol; readonly kParser: symbol };
+
+  // biome-ignore lint/style/noDefaultExport: it is what the file has
+  export { symbols as default };
 }
 
 declare module 'undici/lib/dispatcher/pool.js' {

@@ -79,6 +79,12 @@ async function withRaw<T>(bytes: string, end: boolean, use: (upstream: Upstream)
   }
 }
 
+/** One byte in a turn of the event loop, each in a segment of its own. */
+function sendSlowly(socket: Socket, bytes: string, at = 0): void {
+  if (at === bytes.length || socket.destroyed) return;
+  socket.write(bytes[at] as string, () => setImmediate(() => sendSlowly(socket, bytes, at + 1)));
+}
+
 async function using<T>(starting: Promise<Upstream>, use: (upstream: Upstream) => Promise<T>): Promise<T> {
   const upstream = await starting;
   try {
@@ -288,6 +294,54 @@ test('Informational heads before the response are skipped', async () => {
       );
     },
   );
+});
+
+test('100 Continue that nobody asked for is ignored, wherever it is cut, and the connection is kept', async () => {
+  const unasked =
+    'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100\r\nx-a: b\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n';
+  const whole = `${unasked}HTTP/1.1 200 OK\r\ncontent-length: 27\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nok`;
+  let answers = 0;
+  const upstream = await rawUpstream((socket) => {
+    socket.setNoDelay(true);
+    // the body of a POST may come by itself
+    socket.on('data', (chunk: Buffer) => {
+      if (chunk.length === 1) return;
+      answers += 1;
+      // every second answer comes byte by byte
+      if (answers % 2 === 1) socket.write(whole);
+      else sendSlowly(socket, whole);
+    });
+  });
+  try {
+    const line = '200 nil 27 ok';
+    assert.equal(
+      await say(
+        `for _, options in ipairs {{}, {}, {method = 'POST', body = 'x'}, {}} do
+           local r = assert(httpd.fetch('${upstream.url}', options)) local body = httpd.read(r, 'a')
+           say(r.status, r.headers['x-a'], #body, body:sub(-2))
+         end`,
+      ),
+      Array(4).fill(line).join('\n'),
+    );
+    // a connection that has just become free rests for a turn of the loop
+    assert.ok(upstream.connections() <= 2, `${upstream.connections()} connections`);
+  } finally {
+    await upstream.close();
+  }
+});
+
+test('32 informational heads are passed over, and one more is "limit"', async () => {
+  const final = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
+  for (const head of ['HTTP/1.1 100 Continue\r\n\r\n', 'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n'])
+    for (const [count, expected] of [
+      [32, /^200$/],
+      [33, /^nil .*: the upstream has sent more than 32 informational heads before its response limit$/],
+    ] as const)
+      await withRaw(head.repeat(count) + final, false, async ({ url }) => {
+        const call = `local r, message, code = httpd.fetch('${url}')
+          if r then say(r.status) httpd.close(r) else say(r, message, code) end`;
+        assert.match(await say(call), expected);
+      });
 });
 
 test('Chunked bodies and bodies that end with the connection arrive complete', async () => {
