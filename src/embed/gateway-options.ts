@@ -126,12 +126,22 @@ function oneOf<Word extends string>(option: string, words: readonly Word[], word
   );
 }
 
+/** Limits that 0 switches off on the command line, where Infinity cannot be written: here 0 would be the opposite. */
+const UNLIMITED_BY_ZERO: ReadonlySet<string> = new Set([
+  'bodyBytesMax',
+  'cpuLimitMs',
+  'timeLimitMs',
+  'logBytesPerSecond',
+] satisfies (keyof Limits)[]);
+
 function readLimits(given: Partial<Limits>): Limits {
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(DEFAULT_LIMITS, name))
       throw new GatewayError('LGW_CONFIG', `Option limits has no limit ${JSON.stringify(name)}`);
     if (!(typeof value === 'number' && value >= 0))
       throw new GatewayError('LGW_CONFIG', `Limit ${name} is ${value} and has to be a number from 0 up`);
+    if (value === 0 && UNLIMITED_BY_ZERO.has(name))
+      throw new GatewayError('LGW_CONFIG', `Limit ${name} is 0 and has to be above; Infinity is no limit`);
   }
   const { mappingSharePercent } = { ...DEFAULT_LIMITS, ...given };
   if (mappingSharePercent < 1 || mappingSharePercent > LIMIT_BOUNDS.percentMax)

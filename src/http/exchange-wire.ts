@@ -58,6 +58,7 @@ export interface ExchangeWire {
 export interface ExchangeSettings {
   readonly logger: Logger;
   readonly counters: Counters;
+  /** Infinity = no limit. */
   readonly bodyBytesMax: number;
   readonly stalls: StallWatch;
   readonly bodyRate: BodyRate;

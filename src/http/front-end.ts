@@ -25,7 +25,7 @@ import { Http2Server } from './http2-server.ts';
 import { answerCleartext } from './misdirected.ts';
 import { StallWatch } from './stall-watch.ts';
 
-/** Plain numbers; 0 for `bodyBytesMax` is no limit. */
+/** Plain numbers; Infinity is no limit. */
 export interface FrontEndLimits {
   /** A connection without an open exchange is closed after this time. */
   readonly idleTimeoutMs: number;

@@ -370,7 +370,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     const exchange = new ServerExchange(this.#lastHead, this, this.#settings);
     this.#exchange = exchange;
     const { bodyBytesMax } = this.#settings;
-    if (refusal === 0 && bodyBytesMax > 0 && (framing.declaredLength ?? 0) > bodyBytesMax) refusal = 413;
+    if (refusal === 0 && (framing.declaredLength ?? 0) > bodyBytesMax) refusal = 413;
     else if (refusal === 0 && !isKnownMethod(method)) refusal = 501;
     if (refusal === 0) {
       this.#handle(exchange);

@@ -215,7 +215,7 @@ export class Http2Connection {
     else if (namesDiffer) exchange.reset(400);
     else if (!isKnownMethod(method)) exchange.reset(501);
     else if (expect !== undefined && !expectsContinue) exchange.reset(417);
-    else if (limit > 0 && declaredLength !== undefined && declaredLength > limit) exchange.reset(413);
+    else if (declaredLength !== undefined && declaredLength > limit) exchange.reset(413);
     else this.#handle(exchange);
     if (!exchange.finished) wire.watch();
   }

@@ -334,7 +334,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     if (this.#state >= DONE) return true;
     const { body } = this;
     const limit = this.#settings.bodyBytesMax;
-    if (limit > 0 && body.bytesReceived + chunk.length > limit) {
+    if (body.bytesReceived + chunk.length > limit) {
       this.fail(
         new GatewayError('LGW_BODY_TOO_LARGE', `Request body is larger than the limit of ${limit} bytes`, {
           status: 413,

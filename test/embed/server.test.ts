@@ -189,6 +189,10 @@ test('A1: wrong options reject the start with a typed error', async () => {
     ],
     [createServer({ address: LOCAL, rights: { connect: 'all' as never } }, ANSWERS).start(), 'LGW_CONFIG'],
     [createServer({ address: LOCAL, limits: { bodyBytesMax: -1 } }, ANSWERS).start(), 'LGW_CONFIG'],
+    ...(['bodyBytesMax', 'cpuLimitMs', 'timeLimitMs', 'logBytesPerSecond'] as const).map(
+      (name) =>
+        [createServer({ address: LOCAL, limits: { [name]: 0 } }, ANSWERS).start(), 'LGW_CONFIG'] as const,
+    ),
     [createServer({ address: LOCAL, limits: { timeLimitMs: Number.NaN } }, ANSWERS).start(), 'LGW_CONFIG'],
     [createServer({ address: LOCAL, limits: { mappingSharePercent: 101 } }, ANSWERS).start(), 'LGW_CONFIG'],
     [createServer({ address: LOCAL, limits: { other: 1 } as object }, ANSWERS).start(), 'LGW_CONFIG'],
@@ -434,4 +438,37 @@ test('Both listeners of a worker count the connections of an address together', 
   plain.destroy();
   session.destroy();
   await gateway.stop();
+});
+
+test('Limits of Infinity are none, over every protocol, and 0 is refused with the word for it', async () => {
+  const zero = createServer({ address: LOCAL, limits: { bodyBytesMax: 0 } }, ANSWERS).start();
+  await assert.rejects(
+    zero,
+    /^GatewayError: Limit bodyBytesMax is 0 and has to be above; Infinity is no limit$/,
+  );
+  const none = Number.POSITIVE_INFINITY;
+  const limits = { bodyBytesMax: none, cpuLimitMs: none, timeLimitMs: none, logBytesPerSecond: none };
+  const body = 'x'.repeat(100_000);
+  for (const http2 of ['own', 'node'] as const) {
+    const { port } = await start(async (request) => new Response(String((await request.text()).length)), {
+      limits,
+      http2,
+    });
+    for (const framed of [
+      `Content-Length: ${body.length}\r\n\r\n${body}`,
+      `Transfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
+    ]) {
+      const client = await connectPlain(port);
+      client.send(`POST / HTTP/1.1\r\nHost: x\r\n${framed}`);
+      assert.equal((await client.response()).body.toString(), String(body.length));
+      client.destroy();
+    }
+    const session = await connectH2(port, 'http');
+    for (const length of [{}, { 'content-length': body.length }]) {
+      const answer = await fetchH2(session, { ':method': 'POST', ':path': '/', ...length }, body);
+      assert.equal(answer.body.toString(), String(body.length));
+    }
+    session.destroy();
+    await server?.stop();
+  }
 });

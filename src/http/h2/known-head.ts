@@ -19,7 +19,7 @@ export interface KnownHead {
 
 export interface HeadLimits {
   readonly headBytesMax: number;
-  /** 0 = no limit. */
+  /** Infinity = no limit. */
   readonly bodyBytesMax: number;
 }
 
@@ -53,7 +53,7 @@ export class HeadReader {
     if (section.tooLarge || parsed.bytes > headBytesMax) refusal = 431;
     else if (!isKnownMethod(method)) refusal = 501;
     else if (expect !== undefined && !expectsContinue) refusal = 417;
-    else if (bodyBytesMax > 0 && declaredLength !== undefined && declaredLength > bodyBytesMax) refusal = 413;
+    else if (declaredLength !== undefined && declaredLength > bodyBytesMax) refusal = 413;
     return {
       ...this.#heads({ method, target, authority, fields, declaredLength }),
       refusal,

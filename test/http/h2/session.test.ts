@@ -319,7 +319,7 @@ test('A client that never acknowledges SETTINGS is left with SETTINGS_TIMEOUT', 
     {
       logger: createLogger('error', 'test', () => {}),
       counters: new Counters(),
-      bodyBytesMax: 0,
+      bodyBytesMax: Number.POSITIVE_INFINITY,
       stalls: new StallWatch(1_000),
       bodyRate: { bytesPerSecondMin: 0, graceMs: 0 },
       observer: undefined,
