@@ -5,6 +5,9 @@ import type { RequestBody } from '../http/exchange.ts';
 /** Bytes a stream hands on in one piece: one HTTP/2 window's quarter; larger pieces are cut, so that memory stays flat. */
 const PIECE_BYTES_MAX = 64 * 1024;
 
+/** Bytes of a body that text(), json() and their like gather: a handler has no memory limit of its own, and others share its process. */
+export const WHOLE_BODY_BYTES_MAX: number = 64 * 1024 * 1024;
+
 /** Reads on as the consumer asks for more; `onProgress` is called for each piece. */
 export function bodyStream(body: RequestBody, onProgress: () => void): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
@@ -41,7 +44,7 @@ export function bodyStream(body: RequestBody, onProgress: () => void): ReadableS
   }
 }
 
-/** Takes the whole body, whose size the gateway's own limit bounds; rejects when the client does not send all of it. */
+/** Takes the whole body; rejects when the client does not send all of it, and when it is larger than may be gathered. */
 export function readWholeBody(body: RequestBody, onProgress: () => void): Promise<Uint8Array<ArrayBuffer>> {
   return new Promise((resolve, reject) => {
     const pieces: Uint8Array[] = [];
@@ -49,8 +52,12 @@ export function readWholeBody(body: RequestBody, onProgress: () => void): Promis
     const step = (): void => {
       while (body.queue.length > 0) {
         const piece = body.queue.takeChunk();
-        pieces.push(piece);
         size += piece.length;
+        if (size > WHOLE_BODY_BYTES_MAX) {
+          reject(tooLargeError());
+          return;
+        }
+        pieces.push(piece);
         body.consumed();
       }
       onProgress();
@@ -60,6 +67,27 @@ export function readWholeBody(body: RequestBody, onProgress: () => void): Promis
     };
     step();
   });
+}
+
+/** The same for a body that has become a stream. */
+export async function readWholeStream(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  for await (const piece of stream) {
+    size += piece.length;
+    // leaving the loop cancels the stream
+    if (size > WHOLE_BODY_BYTES_MAX) throw tooLargeError();
+    pieces.push(piece);
+  }
+  return join(pieces, size);
+}
+
+function tooLargeError(): GatewayError {
+  return new GatewayError(
+    'LGW_BODY_TOO_LARGE',
+    `Request body is larger than the limit of ${WHOLE_BODY_BYTES_MAX} bytes of what is gathered; request.body gives it in pieces`,
+    { status: 413, luaCode: 'limit' },
+  );
 }
 
 /** The error of a body that is asked for twice, as the standard words it. */

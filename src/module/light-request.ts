@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { inspect } from 'node:util';
 import type { Exchange } from '../http/exchange.ts';
 import { fieldValue } from '../http/fields.ts';
-import { bodyStream, bodyUsedError, readWholeBody } from './body-stream.ts';
+import { bodyStream, bodyUsedError, readWholeBody, readWholeStream } from './body-stream.ts';
 
 const RealRequest = globalThis.Request;
 const RealResponse = globalThis.Response;
@@ -171,8 +171,7 @@ class LightRequest {
   async #bytes(): Promise<Uint8Array<ArrayBuffer>> {
     const stream = this.#real === undefined ? this.#stream : this.#real.body;
     if (this.bodyUsed || stream?.locked === true) throw bodyUsedError();
-    if (stream !== undefined && stream !== null)
-      return new Uint8Array(await new RealResponse(stream).arrayBuffer());
+    if (stream !== undefined && stream !== null) return await readWholeStream(stream);
     if (this.#hasNoBody()) return new Uint8Array(0);
     this.#used = true;
     return await readWholeBody(this.#exchange.body, () => this.#watch.progressed());

@@ -1,5 +1,5 @@
 /** One call of a web handler: from the request it is given to the last byte of the response it returns, or its failure. */
-import { messageOf } from '../base/errors.ts';
+import { GatewayError, messageOf } from '../base/errors.ts';
 import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Stallable, StallWatch } from '../http/stall-watch.ts';
@@ -165,6 +165,13 @@ export class WebInvocation implements RequestWatch, Stallable {
 
   #fail(error: unknown): void {
     if (this.#ended) return;
+    if (error instanceof GatewayError && error.code === 'LGW_BODY_TOO_LARGE') {
+      this.#options.logger.warn(error.message, this.#facts());
+      this.#end();
+      this.#abandon(error);
+      this.#exchange.reset(413);
+      return;
+    }
     const text = error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
     this.#log(`Handler failed: ${text}`);
     this.#end();

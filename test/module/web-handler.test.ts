@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import type { ServerOptions, WebHandler } from '../../src/index.ts';
+import { WHOLE_BODY_BYTES_MAX } from '../../src/module/body-stream.ts';
 import { EmbeddedServer } from '../support/embedded-server.ts';
 import { connectH2, fetchH2, type H2Response } from '../support/h2-client.ts';
 import { connectPlain, type RawResponse } from '../support/raw-client.ts';
@@ -561,4 +562,23 @@ test('A4: a light response is a Response in every way that a handler may look at
   const answer = await ask(get('/'));
   assert.equal(answer.headers.get('x-a'), '1, 3');
   assert.equal(answer.headers.get('content-type'), 'text/plain;charset=UTF-8');
+});
+
+test('What a handler gathers of a body ends at 64 MiB: one byte more is 413, however it is read', async () => {
+  await serve(async (request) => {
+    if (new URL(request.url).searchParams.has('stream')) assert.ok(request.body !== null);
+    return new Response(String((await request.arrayBuffer()).byteLength));
+  });
+  const upload = async (target: string, size: number): Promise<RawResponse> => {
+    const client = await connectPlain(server?.port ?? 0);
+    client.send(`POST ${target} HTTP/1.1\r\nHost: example.test\r\nContent-Length: ${size}\r\n\r\n`);
+    client.send(Buffer.alloc(size));
+    const response = await client.response();
+    client.destroy();
+    return response;
+  };
+  for (const target of ['/', '/?stream']) {
+    assert.equal((await upload(target, WHOLE_BODY_BYTES_MAX)).body.toString(), String(WHOLE_BODY_BYTES_MAX));
+    assert.equal((await upload(target, WHOLE_BODY_BYTES_MAX + 1)).status, 413);
+  }
 });
