@@ -357,7 +357,7 @@ export class JsonEncoder {
       const at = x.lua_tolstring(L, -1, this.#memory.sizeOut);
       const size = this.#memory.lastSize;
       this.#hold(level, size);
-      names.push(this.#memory.readText(at, size));
+      names.push(this.#memory.readString(at, size));
       this.#units += 1 + ((size / JSON_UNIT_BYTES) | 0);
       if (this.#units >= JSON_STEP_UNITS) return;
     }
