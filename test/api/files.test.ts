@@ -64,14 +64,14 @@ test('A file that could not be opened reads as the body, which a GET has not', a
   );
 });
 
-test('At load everything about files works at once', async () => {
+test('At load everything about files works at once, and no program is run', async () => {
   const loaded = await ScriptHarness.load(
     `local httpd = require 'httpd'
     local out = {}
     for l in io.lines('conf.txt') do out[#out + 1] = l end
     local f = io.open('made.txt', 'w') f:write('a', 1) httpd.write(f, 'b') f:seek('set', 0) f:write('A') f:close()
     local g = io.open('made.txt') out[#out + 1] = httpd.read(g, 2) .. httpd.read(g, 'a') g:close()
-    local p = io.popen('echo piped') out[#out + 1] = p:read('l') out[#out + 1] = tostring(p:close())
+    out[#out + 1] = tostring(pcall(io.popen, 'echo piped'))
     out[#out + 1] = dofile('part.lua')
     out[#out + 1] = tostring(os.remove('made.txt')) out[#out + 1] = tostring(os.rename('conf.txt', 'moved.txt'))
     local t = io.tmpfile() t:write('tmp') t:seek('set') out[#out + 1] = t:read('a') t:close()
@@ -85,7 +85,7 @@ test('At load everything about files works at once', async () => {
       },
     },
   );
-  assert.equal(await loaded.output(), 'one,two,A1b,piped,true,part,true,true,tmp,200000');
+  assert.equal(await loaded.output(), 'one,two,A1b,false,part,true,true,tmp,200000');
   await loaded.expectNothingOpen();
   await loaded.close();
 });
@@ -174,7 +174,7 @@ test('print and io.write go to the log, line by line', async () => {
 test('What would end, block or leave the gateway is not there', async () => {
   const text = await output(`
     say(select(2, pcall(os.exit, 1))) say(os.getenv('PATH'), os.getenv('HOME')) say(debug.debug, package.cpath == '')
-    say(load(string.dump(function() end)))`);
+    say(load('\\27Lua'))`);
   assert.equal(
     text,
     "os.exit is not available: a script cannot end the gateway\nnil nil\nnil true\nnil attempt to load a binary chunk (mode is 't')\n",
