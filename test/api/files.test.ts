@@ -177,7 +177,7 @@ test('What would end, block or leave the gateway is not there', async () => {
     say(load('\\27Lua'))`);
   assert.equal(
     text,
-    "os.exit is not available: a script cannot end the gateway\nnil nil\nnil true\nnil attempt to load a binary chunk (mode is 't')\n",
+    'os.exit is not available: a script cannot end the gateway\nnil nil\nnil true\nnil attempt to load a binary chunk: without --allow-bytecode only a string that string.dump has returned in this state can be loaded\n',
   );
 });
 
