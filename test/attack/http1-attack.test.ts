@@ -122,6 +122,8 @@ test('Clients that pipeline 2,000 downloads and do not read hold little memory a
   await front.stop();
 });
 
+const REQUESTS = 2000;
+
 test('Requests of any number wait behind one that takes its time, outside memory, and all are answered', async () => {
   const waiting: (() => void)[] = [];
   const front = await startFrontEnd({
@@ -130,16 +132,16 @@ test('Requests of any number wait behind one that takes its time, outside memory
     },
   });
   const client = await connectSecure(front.port);
-  // three megabytes of requests: what the gateway does not take stays with the client
+  // more than all buffers of sockets hold: what the gateway does not take stays with the client
   const request = `GET /wait HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(10_000)}\r\n\r\n`;
-  client.send(request.repeat(300));
+  client.send(request.repeat(REQUESTS));
   await waitFor(() => waiting.length === 1, 'the first request');
   ok(client.socket.writableLength > 1_000_000, 'the gateway has taken all');
   strictEqual(front.counters.get('exchangesTotal'), 1);
   const timer = setInterval(() => {
     for (const finish of waiting.splice(0)) finish();
   }, 1);
-  for (let answered = 0; answered < 300; answered++) strictEqual((await client.response()).status, 200);
+  for (let answered = 0; answered < REQUESTS; answered++) strictEqual((await client.response()).status, 200);
   clearInterval(timer);
   client.destroy();
   await front.stop();

@@ -138,7 +138,7 @@ test('lgateway answers OPTIONS * itself and leaves OPTIONS of a path to its hand
 });
 
 test('lgateway knows the same methods over every protocol', async () => {
-  const lines = await gateway.talk('FOO /foo/bar HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  const lines = await gateway.talk('FOO /foo/bar HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
   assert.match(lines, /^HTTP\/1\.1 501 /);
   for (const method of ['FOO', 'get', 'X-1'])
     assert.equal((await gateway.ask('h2', '/foo/bar', { method })).status, 501, method);

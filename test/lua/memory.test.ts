@@ -23,15 +23,17 @@ test('Memory reads and writes on after the VM has grown it', async () => {
   assert.equal(x.lua_rawlen(L, -1), 24n * 1024n * 1024n);
 });
 
-for (const size of [0, 1, 23, 24, 25, 256, 64 * 1024, 64 * 1024 + 1, 17 * 1024 * 1024]) {
+for (const size of [0, 1, 23, 24, 25, 256, 64 * 1024, 64 * 1024 + 1, 128 * 1024, 17 * 1024 * 1024]) {
   test(`A byte string of ${size} bytes comes back as it was`, async () => {
     const { state } = await LuaWorld.create();
     const { mainThread: L, exports: x, memory } = state;
     const text = ALL_BYTES.repeat(Math.ceil(size / 256)).slice(0, size);
     state.pushString(L, text);
-    assert(state.toString(L, -1) === text);
+    // a longer one is read where it stands, and not made a text of JavaScript
+    const isText = size <= 128 * 1024;
+    if (isText) assert(state.toString(L, -1) === text);
     state.pushBytes(L, Buffer.from(text, 'latin1'));
-    assert(state.toString(L, -1) === text);
+    if (isText) assert(state.toString(L, -1) === text);
     assert.equal(x.lua_rawequal(L, -1, -2), 1);
     assert.equal(
       Buffer.from(memory.view(x.lua_tolstring(L, -1, memory.sizeOut), size)).equals(

@@ -160,6 +160,14 @@ const RULES: readonly Rule[] = [
       stream === 0 && node.goaway === CODE.streamClosed && touchesClosed(steps, own),
   },
   {
+    // it has its answer already, and a client that stops its upload for that is no bad one
+    name: 'our sessions take a body that ends short of its content-length behind the whole answer',
+    explains: ({ stream, own: ours, node: theirs }, _own, _node, steps) =>
+      ours.endsWith(' end') &&
+      theirs.endsWith('reset 1') &&
+      steps.some(({ kind, stream: on, what }) => kind === 'malformed' && on === stream && what === 'length'),
+  },
+  {
     // RFC 9113 §5.4 does not say which of them is told
     name: 'one frame with two faults is named after either',
     explains: ({ stream }, own, node, steps) =>
