@@ -250,7 +250,7 @@ test('lgateway logs the counters of each worker on SIGUSR2', async () => {
   await gateway.ask('/');
   gateway.child.kill('SIGUSR2');
   await gateway.until(
-    () => gateway.stderr.split('\n').filter((line) => line.includes('counters')).length === 2,
+    () => gateway.stderr.split('\n').filter((line) => line.includes(' counters ')).length === 2,
   );
   const rows = [...gateway.stderr.matchAll(/ counters (\{.*\})/g)].map((match) => JSON.parse(match[1] ?? ''));
   assert.deepEqual(
