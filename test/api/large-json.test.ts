@@ -2,42 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { JSON_NUMBER_BYTES_MAX } from '../../src/api/json-limits.ts';
+import { type MeasuredRun, measuredRun } from '../support/measured-run.ts';
 import { ScriptHarness } from '../support/script-harness.ts';
-import { StretchMeter, threadCpuMs } from '../support/stretch-meter.ts';
 
 const MEBIBYTE = 1024 * 1024;
 /** A slice is 5 ms; what is tried here takes several times this when it is done at once. */
 const STRETCH_MS_MAX = 80;
 
-interface Outcome {
-  readonly status: number;
-  readonly text: string;
-  readonly log: string;
-  readonly stretchMs: number;
-  readonly cpuMs: number;
-}
-
-/** Runs `body` with the globals that `prepare` has made: `big(s, n)` is n bytes of s. */
-async function run(prepare: string, body: string, limits?: { cpuLimitMs: number }): Promise<Outcome> {
-  const harness = await ScriptHarness.load(
-    `httpd = require 'httpd' json = httpd.json
-    local function big(s, n) local part = s:rep(65536 // #s) return part:rep(n // #part) end
-    ${prepare}
-    httpd.register_handler('/run', function() ${body} end)
-    httpd.register_handler('/alive', function() httpd.write(nil, 'yes') end)`,
-    limits === undefined ? {} : { limits },
-  );
-  try {
-    const before = threadCpuMs();
-    const meter = new StretchMeter();
-    const { status, text } = await harness.request('/run');
-    const stretchMs = meter.stop();
-    const cpuMs = threadCpuMs() - before;
-    assert.equal((await harness.request('/alive')).text, 'yes');
-    return { status, text, log: harness.log.join('\n'), stretchMs, cpuMs };
-  } finally {
-    await harness.close();
-  }
+/** With `json` beside `httpd`. */
+function run(prepare: string, body: string, limits?: { cpuLimitMs: number }): Promise<MeasuredRun> {
+  return measuredRun(`json = httpd.json ${prepare}`, body, limits);
 }
 
 /** 20,000 numbers on level 1000, an entry a line. */

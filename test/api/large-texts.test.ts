@@ -2,40 +2,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
+import { measuredRun } from '../support/measured-run.ts';
 import { ScriptHarness } from '../support/script-harness.ts';
-import { StretchMeter, threadCpuMs } from '../support/stretch-meter.ts';
 
 const MEBIBYTE = 1024 * 1024;
 /** A slice is 5 ms; a text of 24 MiB done at once takes ten times this. */
 const STRETCH_MS_MAX = 80;
-/** `big(s, n)`: n bytes of s. */
-const BIG = `local function big(s, n) local part = s:rep(65536 // #s) return part:rep(n // #part) end `;
-
-/** Runs `body` with a script whose globals `prepare` has made. */
-async function run(
-  prepare: string,
-  body: string,
-  limits?: { cpuLimitMs: number },
-): Promise<{ status: number; text: string; log: string; stretchMs: number; cpuMs: number }> {
-  const harness = await ScriptHarness.load(
-    `httpd = require 'httpd' ${BIG} ${prepare}
-    httpd.register_handler('/run', function() ${body} end)
-    httpd.register_handler('/alive', function() httpd.write(nil, 'yes') end)`,
-    limits === undefined ? {} : { limits },
-  );
-  try {
-    const before = threadCpuMs();
-    const meter = new StretchMeter();
-    const answer = await harness.request('/run');
-    const stretchMs = meter.stop();
-    const cpuMs = threadCpuMs() - before;
-    assert.equal((await harness.request('/alive')).text, 'yes');
-    return { status: answer.status, text: answer.text, log: harness.log.join('\n'), stretchMs, cpuMs };
-  } finally {
-    await harness.close();
-  }
-}
-
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 /** All bytes in an order that puts escapes everywhere, of a length that is no whole number of anything. */
 function sample(size: number): Buffer {
@@ -89,7 +61,7 @@ test('Texts of any length around a slice are encoded as the platform does, and d
 
 test('base64 with line ends, and with faults at a place where slices meet', async () => {
   const slice = 96 * 1024;
-  const { text } = await run(
+  const { text } = await measuredRun(
     `text = ('YWJj\\r\\n'):rep(${slice})
     wrong = ('YWJj'):rep(${slice} // 4) .. '!' .. ('YWJj'):rep(9)
     padded = ('YWJj'):rep(${slice} // 4 - 1) .. 'YQ==YWJj'`,
@@ -156,7 +128,7 @@ const LARGE: Readonly<Record<string, readonly [prepare: string, body: string, ex
 
 for (const [what, [prepare, body, expected]] of Object.entries(LARGE)) {
   test(`Others get their turns beside ${what}`, async () => {
-    const { text, stretchMs, log } = await run(prepare, body);
+    const { text, stretchMs, log } = await measuredRun(prepare, body);
     assert.equal(text, expected, log);
     assert(stretchMs < STRETCH_MS_MAX, `nobody else had a turn for ${stretchMs} ms`);
   });
@@ -168,7 +140,7 @@ test('A text of 68 MiB of signs is encoded or refused, and the thread lives', as
     ['url', '<a'],
     ['query', '<a'],
   ]) {
-    const { status, log } = await run(
+    const { status, log } = await measuredRun(
       `s = big('${unit}', ${68 * MEBIBYTE})`,
       `httpd.write(nil, #httpd.encode('${kind}', s))`,
     );
@@ -177,7 +149,7 @@ test('A text of 68 MiB of signs is encoded or refused, and the thread lives', as
 });
 
 test('A table that is too long for a query string is refused', async () => {
-  const { text } = await run(
+  const { text } = await measuredRun(
     `s = big('x', ${16 * MEBIBYTE})`,
     `httpd.write(nil, #httpd.encode('query', {[s:sub(4)] = ''}) .. ' ' .. select(2, pcall(httpd.encode, 'query', {[s] = ''})))`,
   );
@@ -198,7 +170,7 @@ const LOOPS: Readonly<Record<string, string>> = {
 
 for (const [what, call] of Object.entries(LOOPS)) {
   test(`The CPU limit ends a loop of ${what}`, async () => {
-    const { status, log, stretchMs, cpuMs } = await run(
+    const { status, log, stretchMs, cpuMs } = await measuredRun(
       `s = big('x', ${16 * MEBIBYTE}) small = ('<'):rep(20000)`,
       `while true do ${call} end`,
       { cpuLimitMs: 200 },
