@@ -160,6 +160,8 @@ export function rule(name: string, prove: (peer: StrictPeer) => Promise<void>, o
       peer.check();
     } finally {
       peer.destroy();
+      // what the server aborts now belongs to this rule, not to the next
+      await (options.cleartext === true ? cleartext : server).whenIdle();
     }
   });
 }

@@ -33,6 +33,8 @@ export interface TestFrontEnd {
   readonly logLines: readonly string[];
   /** A line for each exchange that is over: method, target, protocol, status, and why it broke. */
   readonly accesses: readonly string[];
+  /** Waits until no connection, session and exchange is left. */
+  whenIdle(): Promise<void>;
   /** Stops it and checks that no gauge is left above zero. */
   stop(): Promise<void>;
 }
@@ -71,6 +73,8 @@ export async function startFrontEnd(
     (exchange) => dispatcher.dispatch(exchange),
   );
   const address = await frontEnd.listen({ port: 0, host: '127.0.0.1' });
+  const whenIdle = (): Promise<void> =>
+    waitFor(() => gauges(counters).every((value) => value === 0), 'all gauges to return to zero');
   return {
     port: address.port,
     frontEnd,
@@ -78,9 +82,10 @@ export async function startFrontEnd(
     counters,
     logLines,
     accesses,
+    whenIdle,
     async stop() {
       frontEnd.stop();
-      await waitFor(() => gauges(counters).every((value) => value === 0), 'all gauges to return to zero');
+      await whenIdle();
       for (const value of gauges(counters)) strictEqual(value, 0);
     },
   };

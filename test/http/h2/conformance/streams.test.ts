@@ -24,6 +24,7 @@ import {
   windowUpdateFrame,
 } from '../../../support/h2-bytes.ts';
 import type { StrictPeer } from '../../../support/strict-peer.ts';
+import { waitFor } from '../../../support/test-front-end.ts';
 import { FLAG, FRAME } from '../../../support/wire-client.ts';
 
 serveRules();
@@ -391,7 +392,7 @@ rule('RFC 9113 §5.4.1: a connection error aborts what is under way', async (pee
   await peer.settled();
   peer.send(dataFrame(0, 'x'));
   await peer.expectGoaway(CODE.protocolError);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await waitFor(() => abortCodes().length >= 2, 'both exchanges to be aborted');
   deepStrictEqual(abortCodes(), ['LGW_CLIENT_GONE', 'LGW_CLIENT_GONE']);
 });
 
