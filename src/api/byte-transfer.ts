@@ -253,7 +253,7 @@ export class ByteTransfer {
           ? sink.writeText(memory.readText(place, piece))
           : sink.write(memory.view(place, piece));
       written += piece;
-      noteMoved(this.#scheduler, piece);
+      if (sink.bytesWritten === undefined) noteMoved(this.#scheduler, piece);
       if (room) continue;
       if (this.#scheduler.canWait(L)) return this.#waitForRoom(L, sink, n, done, written);
       if (sink.isFull === true) break;

@@ -6,21 +6,22 @@ export type Arrived = () => number;
 export class RunProgress {
   /** Bytes read from the client, files and upstreams, and written to files and upstreams. */
   moved = 0;
-  /** One for each coroutine of the run that waits for bytes. */
-  readonly #awaited = new Set<Arrived>();
+  /** One for each coroutine of the run that waits for bytes; made when the first one waits. */
+  #awaited: Set<Arrived> | undefined;
 
   await(arrived: Arrived): void {
+    this.#awaited ??= new Set();
     this.#awaited.add(arrived);
   }
 
   done(arrived: Arrived): void {
-    this.#awaited.delete(arrived);
+    this.#awaited?.delete(arrived);
   }
 
   /** Another number means that something has moved. */
   get mark(): number {
     let mark = this.moved;
-    for (const arrived of this.#awaited) mark += arrived();
+    for (const arrived of this.#awaited ?? []) mark += arrived();
     return mark;
   }
 }

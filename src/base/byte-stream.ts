@@ -38,6 +38,8 @@ export interface ByteSink {
   readonly error: GatewayError | undefined;
   /** True: it has no room at all. Asked by whoever may not be able to wait; sinks that never refuse leave it out. */
   readonly isFull?: boolean;
+  /** Counted by sinks whose own count tells how far a run has come. */
+  readonly bytesWritten?: number;
   /** What it is given at once at most, where a byte may cost more than its copy. */
   readonly pieceBytesMax?: number;
   /**

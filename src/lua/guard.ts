@@ -15,8 +15,9 @@ import { addHostHook } from './host-functions.ts';
 import { type CFunction, type LuaExports, type LuaThread, NULL } from './lua-exports.ts';
 import { hasComputed } from './turns.ts';
 
-/** Loop rounds between two looks at the clock: a millisecond of Lua. */
+/** Loop rounds between two looks at the clock, and about what they take, ms. */
 const FUEL_ROUNDS = 200_000;
+const FUEL_MS = 1;
 /** What is paid at once at most, as fuel is a number of 32 bits: more would not be looked at more often. */
 const PAID_ROUNDS_MAX = 0x3fff_ffff;
 /** Code runs this long before others get their turn. */
@@ -77,6 +78,9 @@ export class Guard {
   #run = 0;
   #lastRun = 0;
   #clockedRun = 0;
+  /** The run that has used up fuel once, and when: what others have left of it may have been little, and a look costs 10 µs. */
+  #noticedRun = 0;
+  #noticedAt = 0;
   /** Processor time of the thread when the run's clock was started. */
   #startedCpuMs = 0;
   /** Processor time the run may use until something happens: it is interrupted, or the VM is given up. */
@@ -169,12 +173,19 @@ export class Guard {
 
   /** The module has used up its fuel. */
   readonly outOfFuel = (): void => {
-    this.#exports.fuel.value = FUEL_ROUNDS;
+    const { fuel } = this.#exports;
+    const isPaidAhead = fuel.value < -FUEL_ROUNDS;
+    fuel.value = FUEL_ROUNDS;
     if (this.#stopping) throw new VmAbandoned('');
     const now = performance.now();
     hasComputed(now);
     if (this.#clockedRun !== this.#run) {
-      this.#startClock(now, threadCpuMs());
+      if (this.#noticedRun === this.#run) this.#startClock(this.#noticedAt, threadCpuMs() - FUEL_MS);
+      else if (isPaidAhead) this.#startClock(now, threadCpuMs());
+      else {
+        this.#noticedRun = this.#run;
+        this.#noticedAt = now;
+      }
       return;
     }
     if (now >= this.#askAt) this.#askThread(now);
