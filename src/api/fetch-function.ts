@@ -132,6 +132,8 @@ export function createFetch(script: LoadedScript): HostFunction {
     x.lua_createtable(L, 0, 1);
     const methods = state.addFunctions({
       __index: (T) => {
+        // debug.getmetatable gives it to everybody
+        x.luaL_checktype(T, 1, LUA_TYPE.table);
         if (x.lua_type(T, 2) !== LUA_TYPE.string || Number(x.lua_rawlen(T, 2)) > ARGUMENT_BYTES_MAX) return 0;
         state.pushString(T, state.checkString(T, 2).toLowerCase());
         x.lua_rawget(T, 1);

@@ -248,6 +248,18 @@ test('A response has status, url and fields in any case, and is a stream', async
   );
 });
 
+test('The lookup of response fields, taken out of its metatable, refuses what is no table', async () => {
+  const text = await say(
+    `local index = debug.getmetatable(assert(httpd.fetch('${echo.url}')).headers).__index
+     for _, v in ipairs({ 1, 'x', io.stdout, httpd.json.null, print, true }) do say(select(2, pcall(index, v, 'x'))) end
+     say(pcall(index))
+     say(index({ x = 7 }, 'X'))`,
+  );
+  const lines = text.split('\n');
+  assert.equal(lines.pop(), '7');
+  for (const line of lines) assert.match(line, /bad argument #1 .*table expected/);
+});
+
 test('Compressed bodies and bytes of any kind stay as they are', async () => {
   const zipped = gzipSync('text');
   await using(
