@@ -66,6 +66,12 @@ export class ProcessTable {
   readonly #options: ProcessTableOptions;
   readonly #running = new Set<RunningProcess>();
   readonly #pipes = new Set<PipeFile>();
+  /**
+   * What starts those that are asked for, one in each round of the event loop: making a process takes the thread some
+   * milliseconds, and others must not wait for many of them. As many as there are coroutines that wait.
+   */
+  readonly #waiting = new Set<() => void>();
+  #isStarting = false;
   #count = 0;
 
   constructor(options: ProcessTableOptions) {
@@ -115,6 +121,7 @@ export class ProcessTable {
 
   /** Ends all processes and closes their pipes. */
   stop(): void {
+    this.#waiting.clear();
     for (const pipe of [...this.#pipes]) pipe.destroy();
     for (const running of this.#running) running.kill();
   }
@@ -125,23 +132,32 @@ export class ProcessTable {
     owner: ProcessOwner,
     done: (error: FileError | undefined, child: ChildProcess | undefined) => void,
   ): Cancellable {
-    let isCancelled = false;
-    const finish = (error: FileError | undefined, child: ChildProcess | undefined): void => {
-      if (!isCancelled) done(error, child);
-      else if (child !== undefined) this.#pipeOf(command, 'r', owner, child).destroy();
+    const start = (): void => {
+      let child: ChildProcess | undefined;
+      let error: FileError | undefined;
+      try {
+        child = this.#spawn(command, stdio, owner);
+      } catch (thrown) {
+        error = fileErrorOf(describeAction('run', command), thrown);
+      }
+      done(error, child);
     };
-    try {
-      const child = this.#spawn(command, stdio, owner);
-      queueMicrotask(() => finish(undefined, child));
-    } catch (thrown) {
-      const error = fileErrorOf(describeAction('run', command), thrown);
-      queueMicrotask(() => finish(error, undefined));
-    }
-    return {
-      cancel: () => {
-        isCancelled = true;
-      },
-    };
+    this.#waiting.add(start);
+    this.#startLater();
+    return { cancel: () => this.#waiting.delete(start) };
+  }
+
+  #startLater(): void {
+    if (this.#isStarting || this.#waiting.size === 0) return;
+    this.#isStarting = true;
+    setImmediate(() => {
+      this.#isStarting = false;
+      const [start] = this.#waiting;
+      if (start === undefined) return;
+      this.#waiting.delete(start);
+      this.#startLater();
+      start();
+    });
   }
 
   /** Starts a process and counts it; throws when that fails. */
@@ -153,15 +169,20 @@ export class ProcessTable {
       ? `${this.#count} processes are running and no more can be watched`
       : share.take('processes', loading);
     if (refusal !== undefined) throw new FileError(action, errnoOf('EAGAIN'), refusal);
-    const child = spawn(program as string, words, {
-      cwd: workingDirectory,
-      env: { ...environment },
-      stdio,
-      // a group of its own, so that it can be ended with its children
-      detached: true,
-    });
+    let child: ChildProcess | undefined;
+    try {
+      child = spawn(program as string, words, {
+        cwd: workingDirectory,
+        env: { ...environment },
+        stdio,
+        // a group of its own, so that it can be ended with its children
+        detached: true,
+      });
+    } finally {
+      // it throws for arguments that are too long, and for want of descriptors or memory
+      if (child?.pid === undefined) share.give('processes');
+    }
     if (child.pid === undefined) {
-      share.give('processes');
       // the reason comes as an event; it is nearly always this one
       child.on('error', () => {});
       throw new FileError(action, errnoOf('ENOENT'));

@@ -176,6 +176,47 @@ test(
 );
 
 test(
+  'ProcessTable counts no process that could not be started, whatever the reason',
+  withFixture(
+    async (fixture) => {
+      // longer than an argument may be (MAX_ARG_STRLEN of linux/binfmts.h)
+      const long = 'x'.repeat(131_072);
+      for (let i = 0; i < 3; i++) {
+        await assert.rejects(fixture.popen(long, 'r'), /Argument list too long/);
+        assert.match(String((await execute(fixture, long))[0]?.message), /Argument list too long/);
+      }
+      assert.equal(fixture.share.used('processes'), 0);
+      assert.deepEqual(await execute(fixture, 'exit 5'), [undefined, { kind: 'exit', code: 5 }]);
+    },
+    { processesMax: 2 },
+  ),
+);
+
+test(
+  'ProcessTable starts one process in each round of the event loop',
+  withFixture(async (fixture) => {
+    let rounds = 0;
+    let isOver = false;
+    const count = (): void => {
+      rounds += 1;
+      if (!isOver) setImmediate(count);
+    };
+    setImmediate(count);
+    const started: number[] = [];
+    const pipes = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const pipe = await fixture.popen('cat', 'w');
+        started.push(rounds);
+        return pipe;
+      }),
+    );
+    isOver = true;
+    assert.equal(new Set(started).size, started.length, started.join(' '));
+    for (const pipe of pipes) await close(pipe);
+  }),
+);
+
+test(
   'ProcessTable counts a process until nothing is left that it has started, and ends that with its owner',
   withFixture(
     async (fixture) => {
