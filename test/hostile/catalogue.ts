@@ -4,7 +4,9 @@ import { HTTP2 } from './clients/http2.ts';
 import { TLS } from './clients/tls.ts';
 import type { Entry, HostileClient, HostileScript } from './offender.ts';
 import { ERRORS } from './scripts/errors.ts';
+import { FUNCTIONS } from './scripts/functions.ts';
 import { HOST, SANDBOX } from './scripts/host.ts';
+import { SCRIPT_LIMITS } from './scripts/limits.ts';
 import { LOOPS } from './scripts/loops.ts';
 import { MEMORY } from './scripts/memory.ts';
 import { PATTERNS } from './scripts/patterns.ts';
@@ -18,6 +20,8 @@ export async function catalogue(): Promise<readonly Entry[]> {
     ...scripts('errors and recursion', ERRORS),
     ...scripts('requests', REQUESTS),
     ...scripts('the host', HOST),
+    ...scripts('every function with extreme arguments', FUNCTIONS),
+    ...scripts('limits of scripts', SCRIPT_LIMITS),
     ...scripts('the sandbox', SANDBOX),
     ...clients('TLS and connections', TLS),
     ...clients('HTTP/1.1', HTTP1),

@@ -2,8 +2,11 @@
 import type { Ask } from '../support/test-gateway.ts';
 import type { Target } from './target.ts';
 
-/** Which program a script runs in: without options, with `--sandbox`, or with `--root`. */
-export type Confinement = 'open' | 'sandbox' | 'root';
+/**
+ * Which program a script runs in: without options, with `--sandbox`, with `--root`, or a fresh one for the functions or the
+ * limits, which others have not used.
+ */
+export type Program = 'open' | 'sandbox' | 'root' | 'functions' | 'limits';
 
 interface Offender {
   readonly name: string;
@@ -15,6 +18,8 @@ interface Offender {
   readonly holds?: string;
   /** It costs its own state, so that others of the mapping may get 503. The reason. */
   readonly losesState?: string;
+  /** What its script keeps in a global for the next request, so that it is still there. */
+  readonly keeps?: string;
   /** Resident memory may grow by so many bytes meanwhile; `GROWTH_BYTES_MAX` when not given. */
   readonly growthBytesMax?: number;
 }
@@ -22,7 +27,9 @@ interface Offender {
 /** The body of a handler, with `httpd`, `env` and `header`; what it returns is shown. */
 export interface HostileScript extends Offender {
   readonly lua: string;
-  readonly confinement?: Confinement;
+  readonly program?: Program;
+  /** Asked for in place of a handler of its own. */
+  readonly path?: string;
   /** How it is asked for; a GET when not given. */
   readonly ask?: Ask;
   /** Requests at the same time, 1 when not given; all of them have to get the same. */

@@ -39,7 +39,7 @@ function cells({ entry, observation, faults }: Row): string[] {
   ];
 }
 
-/** One line for each row as it comes, its faults below. */
+/** One line for each row as it comes; its faults and what the log said below. */
 export function formatRow(row: Row): string {
   const [name = '', got = '', after = '', answers = '', waits = '', work = '', memory = '', , lost = ''] =
     cells(row);
@@ -54,7 +54,8 @@ export function formatRow(row: Row): string {
     memory.padStart(11),
     lost === '0' ? '' : `${lost} lost`,
   ].join('  ');
-  return [line.trimEnd(), ...row.faults.map((fault) => `        ${fault}`)].join('\n');
+  const said = row.faults.length === 0 ? [] : row.observation.said.map((one) => `log: ${one.slice(0, 200)}`);
+  return [line.trimEnd(), ...[...row.faults, ...said].map((fault) => `        ${fault}`)].join('\n');
 }
 
 export function formatLegend(): string {
@@ -119,6 +120,9 @@ function footnotes(rows: readonly Row[]): string[] {
     ...(offender.losesState === undefined
       ? []
       : [`| ${offender.name} | its state: ${offender.losesState} |`]),
+    ...(offender.keeps === undefined
+      ? []
+      : [`| ${offender.name} | what is kept in a global until the state ends: ${offender.keeps} |`]),
   ]);
   if (held.length === 0) return [];
   return ['', '## What may cost more than a slice', '', '| offender | what it costs |', '|---|---|', ...held];

@@ -1,7 +1,8 @@
 /** A gateway with one worker, the honest clients beside it, and what an offender does to all of them. */
 import { askSession, TestGateway } from '../support/test-gateway.ts';
 import { type Experiences, HonestClients } from './honest-clients.ts';
-import type { Confinement, Entry, HostileScript } from './offender.ts';
+import type { Entry, HostileScript, Program } from './offender.ts';
+import { FUNCTIONS_HEAD, LUARS_SCRIPT } from './scripts/functions.ts';
 import { CLIENT_SCRIPT, CLIENT_WORDS, GatewayTarget } from './target.ts';
 import { WorkerClock } from './worker-clock.ts';
 
@@ -12,7 +13,11 @@ export const STATE_BYTES_MAX: number = 64 * 1024 * 1024;
 /** No offender acts longer; a program that stands still is ended then. */
 const ACT_MS_MAX = 20_000;
 const SAMPLE_MS = 20;
-const GOT_CHARS_MAX = 100;
+/** A client that takes whatever comes: any number of fields, and an answer while it has a large body to send (in megabytes). */
+const UNLIMITED = { maxHeaderListPairs: 4000, maxSessionMemory: 1000 } as const;
+const SAID_LINES_MAX = 4;
+const TEXT_CHARS_MAX = 160;
+const GOT_CHARS_MAX = 240;
 /** Begins what is said of an offender that got no answer and no end. */
 const NOTHING = 'nothing';
 
@@ -20,6 +25,7 @@ const HEAD = `local httpd = require 'httpd'
 httpd.register_handler('/hello', function(env)
   httpd.write(nil, 'hello ' .. env.QUERY_INFO)
 end)
+httpd.register_handler('/hold', function() httpd.sleep(60) end)
 `;
 /** Its work shows which thread is the worker. */
 const CALIBRATION = `httpd.register_handler('/calibrate', function()
@@ -40,6 +46,8 @@ export interface Observation {
   readonly workerLives: boolean;
   /** What the log says of defects. */
   readonly defects: readonly string[];
+  /** The first lines of the log that are no counters. */
+  readonly said: readonly string[];
   /** Gauges did not return to where they were: what they are. */
   readonly left: string | undefined;
 }
@@ -55,8 +63,8 @@ export class Stage {
   #usable = true;
   readonly #scripts: readonly HostileScript[];
 
-  /** For the scripts of one confinement. */
-  static forScripts(scripts: readonly HostileScript[], confinement: Confinement): Promise<Stage> {
+  /** For the scripts of one program. */
+  static forScripts(scripts: readonly HostileScript[], program: Program): Promise<Stage> {
     const words = [
       '--cpu-limit',
       CPU_LIMIT_MS / 1000,
@@ -65,23 +73,33 @@ export class Stage {
       '--memory',
       STATE_BYTES_MAX,
     ];
-    if (confinement === 'sandbox') words.push('--sandbox');
-    if (confinement === 'root') words.push('--root', '$FOLDER', '--allow-run', 'cat,true,sleep');
-    return Stage.#start(`${HEAD}${scripts.map(handlerOf).join('\n')}`, words.map(String), scripts);
+    if (program === 'sandbox') words.push('--sandbox');
+    if (program === 'root') words.push('--root', '$FOLDER', '--allow-run', 'cat,true,sleep');
+    const isAboutFunctions = program === 'functions';
+    const head = isAboutFunctions ? `${HEAD}${FUNCTIONS_HEAD}` : HEAD;
+    return Stage.#start(
+      {
+        '/hostile': `${head}${scripts.map(handlerOf).join('\n')}`,
+        ...(isAboutFunctions ? { '/luars': LUARS_SCRIPT } : {}),
+      },
+      words.map(String),
+      scripts,
+    );
   }
 
   static forClients(): Promise<Stage> {
-    return Stage.#start(`${HEAD}${CLIENT_SCRIPT}`, CLIENT_WORDS, []);
+    return Stage.#start({ '/hostile': `${HEAD}${CLIENT_SCRIPT}` }, CLIENT_WORDS, []);
   }
 
   static async #start(
-    hostile: string,
+    mappings: Readonly<Record<string, string>>,
     words: readonly string[],
     scripts: readonly HostileScript[],
   ): Promise<Stage> {
     const gateway = await TestGateway.start(
-      { '/hostile': hostile, '/honest': `${HEAD}${CALIBRATION}` },
-      { words: [...words, '--http', '127.0.0.1:0'] },
+      { ...mappings, '/honest': `${HEAD}${CALIBRATION}` },
+      // names that scripts make up name files in its folder
+      { words: [...words, '--http', '127.0.0.1:0'], cwd: '$FOLDER' },
     );
     const clock = await WorkerClock.find(gateway.process.pid, () => gateway.ask('h2', '/honest/calibrate'));
     const honest = new HonestClients(gateway, clock);
@@ -129,12 +147,14 @@ export class Stage {
       const left = isStuck ? undefined : await this.#whatIsLeft();
       if (isStuck || left !== undefined) this.#usable = false;
       const log = gateway.log.slice(logged);
+      const lines = log.split('\n');
       const shared = {
         experiences,
         resident: { before, peak, after: this.#lives ? gateway.residentBytes : 0 },
         statesLost: log.match(/State given up/g)?.length ?? 0,
         workerLives: this.#lives && !/Worker \d+ ended/.test(log),
-        defects: log.split('\n').filter((line) => DEFECT.test(line)),
+        defects: lines.filter((line) => DEFECT.test(line)),
+        said: lines.filter((line) => line !== '' && !/counters \{/.test(line)).slice(0, SAID_LINES_MAX),
         left,
       };
       return result.map((own) => ({ ...own, ...shared }));
@@ -160,9 +180,9 @@ export class Stage {
   async #act({ kind, offender }: Entry): Promise<string> {
     if (kind === 'client') return await offender.act(this.#target);
     // a connection of its own for each: one that has gone wrong must not answer for the next
-    const session = await this.#gateway.session();
+    const session = await this.#gateway.session(UNLIMITED);
     const { ask = {}, times = 1 } = offender;
-    const path = `/hostile${pathOf(this.#scripts.indexOf(offender))}`;
+    const path = offender.path ?? `/hostile${pathOf(this.#scripts.indexOf(offender))}`;
     const answers = await Promise.all(Array.from({ length: times }, () => askSession(session, path, ask)));
     session.destroy();
     const lines = answers.map(
@@ -184,7 +204,7 @@ export class Stage {
 
 /** Of a page of ours the status says all. */
 function shown(status: number, text: string): string {
-  return status >= 400 && text.startsWith('<!') ? '' : ` ${text.slice(0, 60)}`;
+  return status >= 400 && text.startsWith('<!') ? '' : ` ${text.slice(0, TEXT_CHARS_MAX)}`;
 }
 
 function pathOf(index: number): string {

@@ -1,13 +1,13 @@
 /** Runs entries of the catalogue, each on its stage, one after the other. */
 import type { Experiences } from './honest-clients.ts';
 import { judge, type Row } from './judge.ts';
-import type { Confinement, Entry, HostileScript } from './offender.ts';
+import type { Entry, HostileScript, Program } from './offender.ts';
 import { type Observation, Stage } from './stage.ts';
 
 /** Honest clients are watched so long before anybody misbehaves. */
 const CALM_MS = 500;
 
-type StageName = Confinement | 'clients';
+type StageName = Program | 'clients';
 
 /** One after the other; in the short form those that wait do so together. `done` is told of each row as soon as it is there. */
 export async function runSuite(
@@ -16,7 +16,7 @@ export async function runSuite(
   done: (row: Row) => void,
 ): Promise<ReadonlyMap<StageName, Experiences>> {
   const calms = new Map<StageName, Experiences>();
-  for (const name of ['open', 'sandbox', 'root', 'clients'] as const) {
+  for (const name of ['open', 'functions', 'limits', 'sandbox', 'root', 'clients'] as const) {
     const own = entries.filter((entry) => stageOf(entry) === name);
     if (own.length > 0) calms.set(name, await runStage(name, own, isBrief, done));
   }
@@ -56,7 +56,7 @@ function rounds(entries: readonly Entry[], isBrief: boolean): Entry[][] {
 }
 
 function stageOf(entry: Entry): StageName {
-  return entry.kind === 'client' ? 'clients' : (entry.offender.confinement ?? 'open');
+  return entry.kind === 'client' ? 'clients' : (entry.offender.program ?? 'open');
 }
 
 function startStage(name: StageName, entries: readonly Entry[]): Promise<Stage> {

@@ -72,6 +72,8 @@ export class TestGateway {
       readonly prepare?: (folder: GatewayFolder) => void;
       /** A program and its first words, which start what follows them. */
       readonly launcher?: readonly string[];
+      /** `$FOLDER` stands for the folder; without it, the test's own. */
+      readonly cwd?: string;
     } = {},
   ): Promise<TestGateway> {
     const folder = new GatewayFolder();
@@ -84,11 +86,11 @@ export class TestGateway {
     });
     const usual = usualWords(folder, workers);
     const words = (options.words ?? []).map((word) => word.replaceAll('$FOLDER', folder.path));
-    const process = new GatewayProcess(
-      folder,
-      [...usual, ...mappings, ...words],
-      options.launcher === undefined ? {} : { launcher: options.launcher },
-    );
+    const { launcher, cwd } = options;
+    const process = new GatewayProcess(folder, [...usual, ...mappings, ...words], {
+      ...(launcher === undefined ? {} : { launcher }),
+      ...(cwd === undefined ? {} : { cwd: cwd.replaceAll('$FOLDER', folder.path) }),
+    });
     const gateway = new TestGateway(folder, process, workers);
     running.add(gateway);
     await process.ready();

@@ -8,6 +8,8 @@ export const ERRORS: readonly HostileScript[] = [
   { name: 'an error of five megabytes of control characters', lua: `error(('\\0'):rep(5e6))`, gets: ENDED },
   {
     name: 'an error of twenty megabytes in a task',
+    holds: 'one call of string.rep makes a string of twenty million pieces',
+    cpu: 3,
     lua: `httpd.spawn(function() error(('x'):rep(2e7)) end) httpd.sleep(0.05)`,
     gets: /^200/,
   },
@@ -90,6 +92,7 @@ export const ERRORS: readonly HostileScript[] = [
   },
   {
     name: 'an error whose tostring is twenty megabytes',
+    holds: 'one call of string.rep makes a string of twenty million pieces',
     lua: `error(setmetatable({}, {__tostring = function() return ('x'):rep(2e7) end}))`,
     gets: ENDED,
   },

@@ -40,6 +40,7 @@ export const REQUESTS: readonly HostileScript[] = [
   },
   {
     name: 'a field of thirty megabytes',
+    holds: 'one call of string.rep makes a string of thirty million pieces',
     lua: `httpd.header{[':status'] = '200', ['x-a'] = ('v'):rep(3e7)}`,
     gets: ENDED,
   },
