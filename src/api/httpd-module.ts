@@ -76,10 +76,10 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
     }
   }
 
-  /** The first argument as a file; undefined for nil, the client. */
-  function streamFile(L: LuaThread, name: string): LuaFile | undefined {
+  /** The first argument, which is no stream, as a file. */
+  function streamFile(L: LuaThread, name: string): LuaFile {
     const type = x.lua_type(L, 1);
-    if (type !== LUA_TYPE.nil && type !== LUA_TYPE.userdata) {
+    if (type !== LUA_TYPE.userdata) {
       const hint =
         name === 'write' && x.lua_gettop(L) === 1 ? '; httpd.write(nil, s) writes to the client' : '';
       state.argumentError(
@@ -88,7 +88,7 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
         `a stream expected, or nil for the client, got ${state.typeName(L, 1)}${hint}`,
       );
     }
-    return script.files.optionalFile(L, 1);
+    return script.files.checkFile(L, 1);
   }
 
   return {
@@ -115,11 +115,12 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
 
     read: (L) => {
       checkCount(L, 'read', 1, 2);
-      const stream = script.streams.find(L, 1);
-      if (stream !== undefined) return script.streams.read(L, stream, transfer.checkWanted(L, 2));
-      const file = streamFile(L, 'read');
+      if (x.lua_type(L, 1) !== LUA_TYPE.nil) {
+        const stream = script.streams.find(L, 1);
+        if (stream !== undefined) return script.streams.read(L, stream, transfer.checkWanted(L, 2));
+        return script.files.readStream(L, streamFile(L, 'read'), transfer.checkWanted(L, 2));
+      }
       const wanted = transfer.checkWanted(L, 2);
-      if (file !== undefined) return script.files.readStream(L, file, wanted);
       const { exchange } = currentInvocation(scheduler);
       if (wanted === undefined) {
         x.lua_pushnil(L);
@@ -134,8 +135,9 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
 
     write: (L) => {
       checkCount(L, 'write', 1, 2);
-      const stream = script.streams.find(L, 1);
-      const file = stream === undefined ? streamFile(L, 'write') : undefined;
+      const isForClient = x.lua_type(L, 1) === LUA_TYPE.nil;
+      const stream = isForClient ? undefined : script.streams.find(L, 1);
+      const file = isForClient || stream !== undefined ? undefined : streamFile(L, 'write');
       const type = x.lua_type(L, 2);
       if (type <= LUA_TYPE.nil) return 0;
       if (type !== LUA_TYPE.string && type !== LUA_TYPE.number)
@@ -147,9 +149,11 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
 
     close: (L) => {
       checkCount(L, 'close', 1, 1);
-      if (script.streams.find(L, 1) !== undefined) return script.streams.close(L, 1);
-      const file = streamFile(L, 'close');
-      if (file !== undefined) return script.files.closeStream(L, 1);
+      if (x.lua_type(L, 1) !== LUA_TYPE.nil) {
+        if (script.streams.find(L, 1) !== undefined) return script.streams.close(L, 1);
+        streamFile(L, 'close');
+        return script.files.closeStream(L, 1);
+      }
       const invocation = currentInvocation(scheduler);
       invocation.sendLinks();
       invocation.exchange.end();

@@ -31,7 +31,7 @@ export interface ResponseHead {
  * `exchange.wireClosed()`, exactly once.
  */
 export interface ExchangeWire {
-  /** Response bytes an exchange holds before its writer has to wait. */
+  /** Response bytes an exchange holds before its writer has to wait; no less than CHUNK_BYTES_MAX. */
   readonly bufferBytesMax: number;
   sendInformational(status: number, fields: Fields): void;
   sendHead(head: ResponseHead, chunk: Chunk | undefined, last: boolean): boolean;

@@ -209,8 +209,9 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     if (!isPlain) return this.#take(Buffer.from(text, 'latin1'), false);
     this.bytesWritten += text.length;
     this.#buffer.appendText(text);
-    if (this.#buffer.length >= this.#wire.bufferBytesMax) this.#pump();
-    return this.#buffer.length < this.#wire.bufferBytesMax;
+    if (this.#hasRoom()) return true;
+    this.#pump();
+    return this.#hasRoom();
   }
 
   writeOwned(bytes: Uint8Array): boolean {
@@ -232,8 +233,9 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     const rest = sent === 0 ? accepted : accepted.subarray(sent);
     if (owned) this.#buffer.appendOwned(rest);
     else this.#buffer.append(rest);
-    if (this.#buffer.length >= this.#wire.bufferBytesMax) this.#pump();
-    return this.#buffer.length < this.#wire.bufferBytesMax;
+    if (this.#hasRoom()) return true;
+    this.#pump();
+    return this.#hasRoom();
   }
 
   /** Full chunks with nothing before them need not be kept, as far as the wire takes them: how many bytes of them it took. */
@@ -251,7 +253,13 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   }
 
   get isFull(): boolean {
-    return !this.finished && this.#buffer.length >= this.#wire.bufferBytesMax;
+    return !this.#hasRoom() && !this.finished;
+  }
+
+  /** The second question costs a division, in each of many short writes. */
+  #hasRoom(): boolean {
+    const { length } = this.#buffer;
+    return length < CHUNK_BYTES_MAX || length < this.#wire.bufferBytesMax;
   }
 
   whenDrained(drained: () => void): void {
