@@ -137,7 +137,7 @@ export class FileMethods {
           );
         }
         const failure = file.fillSync(size);
-        if (failure?.errno === EAGAIN) throw cannotWait(this.#scheduler, 'wait for a file');
+        if (failure?.errno === EAGAIN) throw cannotWait('wait for a file');
         if (failure !== undefined) return this.#files.pushFailure(L, failure);
         continue;
       }
@@ -246,7 +246,7 @@ export class FileMethods {
         const failure = file.takeError() ?? (this.#scheduler.canWait(T) ? undefined : file.flushSync());
         if (failure !== undefined) return this.#files.pushFailure(T, failure);
         if (!room && written < Number(x.lua_rawlen(T, at))) {
-          if (!this.#scheduler.canWait(T)) throw cannotWait(this.#scheduler, 'wait for a file');
+          if (!this.#scheduler.canWait(T)) throw cannotWait('wait for a file');
         }
         if (!isInCall) return this.#writeFrom(T, file, at + 1, last, done);
         at += 1;

@@ -118,7 +118,7 @@ export class IoLibrary {
   }
 
   #popen(L: LuaThread): number {
-    const { processes, processOwner, files, scheduler } = this.#options;
+    const { processes, processOwner, files } = this.#options;
     const command = this.#state.checkString(L, 1);
     const mode = this.#state.optionalString(L, 2) ?? 'r';
     if (mode !== 'r' && mode !== 'w') this.#state.argumentError(L, 2, 'invalid mode');
@@ -126,7 +126,7 @@ export class IoLibrary {
       L,
       (done) => processes.openPipe(command, mode, processOwner(), done),
       () => {
-        throw cannotWait(scheduler, 'run a program');
+        throw cannotWait('run a program');
       },
       (T, opened) => {
         if (opened instanceof FileError) return files.pushFailure(T, opened, command);
@@ -242,7 +242,7 @@ export class IoLibrary {
     if (!scheduler.canWait(L)) {
       const opened = attempt(openSync);
       if (opened instanceof FileError && opened.errno === ENXIO)
-        throw cannotWait(scheduler, 'wait for the other side of a FIFO');
+        throw cannotWait('wait for the other side of a FIFO');
       return next(L, opened);
     }
     scheduler.guard.pay(UNITS_PER_OPEN);

@@ -46,6 +46,7 @@ import { RequestTables } from './request-tables.ts';
 import { installRequire } from './require-function.ts';
 import { enterSandbox } from './sandbox.ts';
 import { nameInside } from './script-file.ts';
+import { LOAD_LIMITS, type LoadLimits, ScriptLoad } from './script-load.ts';
 import { ScriptShape } from './script-shape.ts';
 import { type OnceClaims, Timers } from './timers.ts';
 import { installWarnings } from './warnings.ts';
@@ -70,6 +71,8 @@ export interface ScriptOptions {
   readonly share: Share;
   /** Defaults of handlers that do not say otherwise. */
   readonly limits: HandlerOptions;
+  /** What it may take to load; tests shorten it. */
+  readonly loadLimits?: LoadLimits;
   readonly rights: ScriptRights;
   /** Bytes a state may grow to, as compiled into the module. */
   readonly memoryBytesMax: number;
@@ -102,8 +105,6 @@ const NO_FILES = 'a script in the sandbox opens no files';
 const HANDLERS_MAX = 10_000;
 /** Bytes of a handler's name: longer paths are no names any more. */
 const HANDLER_NAME_BYTES_MAX = 1024;
-/** CPU time a script may take to load. */
-const LOAD_LIMIT_MS = 10_000;
 /** CPU time of one garbage collection of our own. */
 const COLLECT_LIMIT_MS = 1000;
 /** Share of a state's memory that, once taken from the system, makes the state worth replacing. */
@@ -165,13 +166,13 @@ export class LoadedScript {
   #loading = true;
   #closed = false;
 
-  /** Opens a state, installs the libraries and runs the script; throws ScriptError. */
-  static async load(options: ScriptOptions, watch: ScriptWatch): Promise<LoadedScript> {
+  /** Opens a state, installs the libraries and runs the script, until `signal` ends it; throws ScriptError. */
+  static async load(options: ScriptOptions, watch: ScriptWatch, signal?: AbortSignal): Promise<LoadedScript> {
     const state = await State.create(options.module);
     const loaded = new LoadedScript(state, options, watch);
     options.counters.add('states', 1);
     try {
-      loaded.#run();
+      await loaded.#run(signal);
     } catch (error) {
       loaded.close();
       throw error;
@@ -207,8 +208,10 @@ export class LoadedScript {
     const { processes, rights } = options;
     this.fileSystem = rights.sandboxed ? options.fileSystem.sealed(NO_FILES) : options.fileSystem;
     const { fileSystem } = this;
+    const loadOwner = new OperationOwner(this.share, true);
     const operationOwner = (): OperationOwner =>
-      currentRun(this.scheduler)?.operationOwner ?? new OperationOwner(this.share, this.#loading);
+      currentRun(this.scheduler)?.operationOwner ??
+      (this.#loading ? loadOwner : new OperationOwner(this.share));
     const processOwner = (): ProcessOwner => ({
       scope: currentRun(this.scheduler)?.scope ?? this.#scope,
       share: this.share,
@@ -444,18 +447,19 @@ export class LoadedScript {
     this.#scope.close();
   }
 
-  #run(): void {
-    const { script, fileSystem, rights } = this.#options;
+  async #run(signal: AbortSignal | undefined): Promise<void> {
+    const { script, fileSystem, rights, loadLimits = LOAD_LIMITS } = this.#options;
     const shape = new ScriptShape(this, this.#options.mode);
     if (rights.sandboxed) enterSandbox(this.state);
     // the one file that is opened for a script in the sandbox
     const own = new ChunkLoader(this.state, fileSystem, rights.allowsBytecode);
     own.loadFile(this.state.mainThread, nameInside(fileSystem, script), 'bt', script);
-    this.scheduler.call(0, 1, LOAD_LIMIT_MS);
+    await new ScriptLoad(this.scheduler, loadLimits).call(signal);
     this.#loading = false;
     this.#mode = shape.settle(this.#handlers.size > 0);
     // a script that needs that much from the start would be loaded again and again
     this.#overgrown = this.#hasOvergrown();
+    if (this.files.mayBeForgotten(this.#runs)) this.#collectSoon();
     if (this.#mode === 'lhttpd' && this.#handlers.size === 0) this.#hasNoHandler();
   }
 
@@ -487,8 +491,8 @@ export class LoadedScript {
 
   /** Whoever writes to the log pays for it, unless nobody calls: a file that is closed with its state has a last line. */
   #pay(line: string): void {
-    const isCalled = this.#loading || this.scheduler.current !== undefined;
-    if (isCalled && !this.#closed) this.scheduler.guard.pay(line.length + UNITS_PER_LINE);
+    if (this.scheduler.current !== undefined && !this.#closed)
+      this.scheduler.guard.pay(line.length + UNITS_PER_LINE);
   }
 
   /** Writes a line of the script, bytes, to the log. */

@@ -135,7 +135,7 @@ export class LuaFiles {
       if (taken === true) break;
       if (taken !== false) return this.#transfer.pushFailure(L, taken);
       const failure = file.fillSync(bytesNeeded(file, wanted));
-      if (failure?.errno === EAGAIN) throw cannotWait(this.#scheduler, 'wait for a file');
+      if (failure?.errno === EAGAIN) throw cannotWait('wait for a file');
       if (failure !== undefined) return this.#pushStreamFailure(L, failure);
     }
     return finish(L);
@@ -144,8 +144,7 @@ export class LuaFiles {
   /** httpd.write(file, s): the number of bytes, or nil, message, code. */
   writeStream(L: LuaThread, { file }: LuaFile): number {
     return this.#transfer.write(L, file, 2, (T, written, room) => {
-      if (!room && !this.#scheduler.canWait(T) && file.isFull === true)
-        throw cannotWait(this.#scheduler, 'wait for a file');
+      if (!room && !this.#scheduler.canWait(T) && file.isFull === true) throw cannotWait('wait for a file');
       const failure = file.takeError() ?? (this.#scheduler.canWait(T) ? undefined : file.flushSync());
       if (failure !== undefined) return this.#pushStreamFailure(T, failure);
       this.#state.pushInteger(T, written);
@@ -170,7 +169,7 @@ export class LuaFiles {
       return 2;
     }
     if (entry.file instanceof PipeFile && !this.#scheduler.canWait(L) && entry.file.process !== undefined) {
-      if (entry.file.process.look() === undefined) throw cannotWait(this.#scheduler, 'wait for a program');
+      if (entry.file.process.look() === undefined) throw cannotWait('wait for a program');
     }
     this.#forget(this.#known.check(L, index));
     if (!this.#scheduler.canWait(L)) {

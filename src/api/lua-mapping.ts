@@ -8,7 +8,7 @@ import type { Exchange } from '../http/exchange.ts';
 import type { Handler, Mapping, Route } from '../http/handler.ts';
 import { LoadedScript, type ScriptOptions, type ScriptWatch } from './loaded-script.ts';
 
-/** Exchanges that wait while a lost state is built anew, which takes some ten milliseconds; more get 503. */
+/** Exchanges that wait while a lost state is built anew, mostly some ten milliseconds; more get 503. */
 const WAITING_MAX = 1000;
 /** After a state could not be built anew, it is not tried again for this time. */
 const RETRY_MS = 1000;
@@ -40,6 +40,8 @@ export class LuaMapping implements Mapping, ScriptWatch {
   #timerGraceMs = TIMER_GRACE_MS;
   #closed = false;
   #rebuilding: Promise<void> | undefined;
+  /** Ends the load of a state when nobody wants it any more. */
+  readonly #closing = new AbortController();
   /** Replaced states that still serve their last exchanges. */
   readonly #ending = new Set<LoadedScript>();
   #serving = false;
@@ -52,11 +54,11 @@ export class LuaMapping implements Mapping, ScriptWatch {
     this.#options = options;
   }
 
-  /** Loads the script; throws a GatewayError with the place of the error and a traceback. */
-  async load(): Promise<void> {
+  /** Loads the script, until `signal` ends it; throws a GatewayError with the place of the error and a traceback. */
+  async load(signal?: AbortSignal): Promise<void> {
     const { script } = this.#options;
     try {
-      this.#script = await LoadedScript.load(this.#options, this);
+      this.#script = await LoadedScript.load(this.#options, this, signal);
     } catch (error) {
       throw new GatewayError('LGW_SCRIPT', `Cannot load "${script}": ${messageOf(error)}`, { cause: error });
     }
@@ -102,6 +104,7 @@ export class LuaMapping implements Mapping, ScriptWatch {
   close(): void {
     this.#retiring = true;
     this.#closed = true;
+    this.#closing.abort();
     for (const { exchange } of this.#waiting.splice(0)) exchange.reset(503);
     this.#script?.close();
     for (const ending of this.#ending) ending.close();
@@ -135,7 +138,7 @@ export class LuaMapping implements Mapping, ScriptWatch {
 
   async #rebuild(): Promise<void> {
     try {
-      const fresh = await LoadedScript.load(this.#options, this);
+      const fresh = await LoadedScript.load(this.#options, this, this.#closing.signal);
       // from here on this one serves, and may itself be lost
       this.#rebuilding = undefined;
       if (this.#closed) {
@@ -154,6 +157,7 @@ export class LuaMapping implements Mapping, ScriptWatch {
         else this.#wait(exchange, route);
       }
     } catch (error) {
+      if (this.#closed) return;
       this.#options.logger.error(
         `Cannot build the state of "${this.#options.script}" anew: ${messageOf(error)}`,
       );
@@ -188,9 +192,9 @@ export class LuaMapping implements Mapping, ScriptWatch {
   }
 }
 
-/** A mapping whose script has been loaded; throws a GatewayError. */
-export async function loadLuaMapping(options: ScriptOptions): Promise<LuaMapping> {
+/** A mapping whose script has been loaded, unless `signal` ended that; throws a GatewayError. */
+export async function loadLuaMapping(options: ScriptOptions, signal: AbortSignal): Promise<LuaMapping> {
   const mapping = new LuaMapping(options);
-  await mapping.load();
+  await mapping.load(signal);
   return mapping;
 }

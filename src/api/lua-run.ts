@@ -49,3 +49,9 @@ export function currentRun(scheduler: CoroutineScheduler): LuaRun | undefined {
   const owner: Partial<RunOwner> | undefined = scheduler.current?.owner;
   return owner?.run;
 }
+
+/** What ends with the code that calls now: the scope of its run, or that of the load of its script. */
+export function currentScope(scheduler: CoroutineScheduler): Scope | undefined {
+  const owner: (Partial<RunOwner> & { readonly scope?: Scope }) | undefined = scheduler.current?.owner;
+  return owner?.run?.scope ?? owner?.scope;
+}

@@ -156,7 +156,7 @@ export function installOsLibrary(options: OsLibraryOptions): void {
         return 1;
       }
       const command = state.checkString(T, 1);
-      if (!scheduler.canWait(T)) throw cannotWait(scheduler, 'run a program');
+      if (!scheduler.canWait(T)) throw cannotWait('run a program');
       const coroutine = scheduler.running;
       let failure: FileError | undefined;
       let status: ProcessExit | undefined;

@@ -3,6 +3,7 @@ import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { takeTurn } from '../lua/turns.ts';
 import type { LoadedScript } from './loaded-script.ts';
+import { currentRun } from './lua-run.ts';
 import { checkSeconds } from './seconds.ts';
 
 /** `httpd.sleep(seconds)`; no results. */
@@ -11,13 +12,9 @@ export function createSleep({ state, scheduler }: LoadedScript): HostFunction {
     const count = state.exports.lua_gettop(L);
     if (count !== 1) throw new LuaError(`wrong number of arguments to 'sleep' (1 expected, got ${count})`);
     const delayMs = checkSeconds(state, L, 1);
-    if (!scheduler.canWait(L)) {
-      throw new LuaError(
-        scheduler.current === undefined
-          ? "'sleep' called outside of a request or timer"
-          : 'cannot sleep here: a yield cannot cross this call',
-      );
-    }
+    if (currentRun(scheduler) === undefined)
+      throw new LuaError("'sleep' called outside of a request or timer");
+    if (!scheduler.canWait(L)) throw new LuaError('cannot sleep here: a yield cannot cross this call');
     const coroutine = scheduler.running;
     // many may wake at once: they take turns with everybody else
     let cancelTurn: (() => void) | undefined;

@@ -19,11 +19,16 @@ export class OperationOwner {
     this.share = share;
     this.loading = loading;
   }
+
+  /** Whose turns it takes: a load does not wait behind what its mapping does. */
+  get turn(): Share | undefined {
+    return this.loading ? undefined : this.share;
+  }
 }
 
 export class OperationQueue {
   readonly #operationsMax: number;
-  /** Owners that have operations waiting, by mapping; the first mapping is next, and the first of its owners. */
+  /** Owners that have operations waiting, by mapping (undefined: loads and the gateway); the first mapping is next, and the first of its owners. */
   readonly #turns = new Map<Share | undefined, OperationOwner[]>();
   #inFlight = 0;
   #pumping = false;
@@ -47,8 +52,8 @@ export class OperationQueue {
     }
     owner.waiting.push(operation);
     if (owner.waiting.length > 1) return;
-    const owners = this.#turns.get(owner.share);
-    if (owners === undefined) this.#turns.set(owner.share, [owner]);
+    const owners = this.#turns.get(owner.turn);
+    if (owners === undefined) this.#turns.set(owner.turn, [owner]);
     else owners.push(owner);
   }
 
@@ -58,9 +63,9 @@ export class OperationQueue {
     if (at === -1) return false;
     owner.waiting.splice(at, 1);
     if (owner.waiting.length > 0) return true;
-    const owners = this.#turns.get(owner.share) ?? [];
+    const owners = this.#turns.get(owner.turn) ?? [];
     owners.splice(owners.indexOf(owner), 1);
-    if (owners.length === 0) this.#turns.delete(owner.share);
+    if (owners.length === 0) this.#turns.delete(owner.turn);
     return true;
   }
 

@@ -100,6 +100,8 @@ export class Supervisor {
   #listeners: { scheme: 'https' | 'http'; listener: Listener }[] = [];
   #workers: WorkerThread[] = [];
   #setup: WorkerSetup | undefined;
+  /** The last one that was tried: a late answer to a reload that was given up is none to the next. */
+  #lastGeneration = 0;
   #luaModule: object | 'follows' | undefined;
   /** Made once: what scripts share outlives workers and reloads. */
   #shared: SharedMemory | undefined;
@@ -159,7 +161,11 @@ export class Supervisor {
     try {
       this.#shared = createSharedMemory(this.#config.shared);
       await this.#bind();
-      this.#setup = { generation: 0, tls: await this.#firstTls(), mappings: this.#config.mappings };
+      this.#setup = {
+        generation: this.#lastGeneration,
+        tls: await this.#firstTls(),
+        mappings: this.#config.mappings,
+      };
       if (this.#config.pidFile !== undefined) this.#pidFile = PidFile.write(this.#config.pidFile);
       if (this.#config.user !== undefined) this.#becomeUser(this.#config.user);
       this.#assertStarting();
@@ -367,7 +373,8 @@ export class Supervisor {
     if (this.#state !== 'serving' || current === undefined)
       throw new GatewayError('LGW_RELOAD', `Cannot reload: the gateway is ${this.#state}`);
     const { tls, loaded, kept } = await this.#reloadTls(current.tls);
-    const next: WorkerSetup = { ...current, generation: current.generation + 1, tls };
+    this.#lastGeneration += 1;
+    const next: WorkerSetup = { ...current, generation: this.#lastGeneration, tls };
     const workers = this.#workers.filter((worker) => worker.ready);
     const answers = await Promise.allSettled(workers.map((worker) => worker.prepare(next)));
     const refusal = answers.find((answer) => answer.status === 'rejected');

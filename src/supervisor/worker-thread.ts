@@ -96,7 +96,7 @@ export class WorkerThread {
   /** Why the running thread ends, when it told us. */
   #failure: GatewayError | undefined;
   #startWaiter: Waiter<void> | undefined;
-  #prepareWaiter: Waiter<void> | undefined;
+  #prepareWaiter: (Waiter<void> & { readonly generation: number }) | undefined;
   #drainWaiter: ((cut: number) => void) | undefined;
 
   constructor(options: WorkerThreadOptions) {
@@ -140,7 +140,7 @@ export class WorkerThread {
     let timer: NodeJS.Timeout | undefined;
     try {
       await new Promise<void>((resolve, reject) => {
-        this.#prepareWaiter = { resolve, reject };
+        this.#prepareWaiter = { resolve, reject, generation: setup.generation };
         timer = setTimeout(() => {
           reject(this.#timeoutError('LGW_RELOAD', 'prepare', this.#options.times.prepareTimeoutMs));
         }, this.#options.times.prepareTimeoutMs);
@@ -253,10 +253,12 @@ export class WorkerThread {
         });
         return;
       case 'prepared':
-        this.#prepareWaiter?.resolve();
+        this.#prepareOf(message.generation)?.resolve();
         return;
       case 'refused':
-        this.#prepareWaiter?.reject(new GatewayError(message.failure.code, message.failure.message));
+        this.#prepareOf(message.generation)?.reject(
+          new GatewayError(message.failure.code, message.failure.message),
+        );
         return;
       case 'drained':
         this.#drainWaiter?.(message.cut);
@@ -271,6 +273,11 @@ export class WorkerThread {
         this.#options.once.release(this.workerId, message.id, message.completed);
         return;
     }
+  }
+
+  /** Who waits for the answer of this generation: that of one given up may come late. */
+  #prepareOf(generation: number): Waiter<void> | undefined {
+    return this.#prepareWaiter?.generation === generation ? this.#prepareWaiter : undefined;
   }
 
   async #becomeReady(): Promise<void> {

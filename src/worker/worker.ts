@@ -79,8 +79,8 @@ export class GatewayWorker {
   readonly #once: OnceClient;
   #mappings: readonly LoadedMapping[] = [];
   #prepared: Prepared | undefined;
-  /** The generation that is wanted; one that was abandoned while it loaded is thrown away. */
-  #preparing = 0;
+  /** Ends the load of a generation that is not wanted any more. */
+  #preparing: AbortController | undefined;
 
   /** `writeLine` takes log lines, formatted and without line ends; `post` takes messages for the supervisor. */
   constructor(start: WorkerStart, writeLine: (line: string) => void, post: (message: FromWorker) => void) {
@@ -126,7 +126,7 @@ export class GatewayWorker {
   /** Loads the scripts, then accepts connections. Throws GatewayError. */
   async start(): Promise<void> {
     const { setup, listeners } = this.#start;
-    this.#mappings = await this.#load(setup);
+    this.#mappings = await this.#load(setup, new AbortController());
     this.#router.replace(this.#mappings);
     for (const mapping of this.#mappings) mapping.serve();
     const tls = this.#secureOptions(setup);
@@ -145,10 +145,11 @@ export class GatewayWorker {
 
   /** Reload, first phase: loads everything beside what serves. Throws GatewayError, and then nothing has changed. */
   async prepare(setup: WorkerSetup): Promise<void> {
-    this.#dropPrepared();
-    this.#preparing = setup.generation;
-    const mappings = await this.#load(setup);
-    if (this.#preparing === setup.generation) this.#prepared = { setup, mappings };
+    this.abandon();
+    const preparing = new AbortController();
+    this.#preparing = preparing;
+    const mappings = await this.#load(setup, preparing);
+    if (this.#preparing === preparing) this.#prepared = { setup, mappings };
     else closeAll(mappings);
   }
 
@@ -168,7 +169,8 @@ export class GatewayWorker {
 
   /** Gives a reload up. */
   abandon(): void {
-    this.#preparing = 0;
+    this.#preparing?.abort();
+    this.#preparing = undefined;
     this.#dropPrepared();
   }
 
@@ -190,29 +192,39 @@ export class GatewayWorker {
     this.#once.answered(id, granted);
   }
 
-  /** All scripts of a setup, or none. */
-  async #load(setup: WorkerSetup): Promise<LoadedMapping[]> {
-    const loads = setup.mappings.map((mapping) =>
-      mapping.kind === 'module'
-        ? this.#loadModule(mapping, setup.generation)
-        : this.#loadScript(mapping, setup.generation),
-    );
+  /** All scripts of a setup, or none: the first that fails ends the loads of the others. */
+  async #load({ mappings, generation }: WorkerSetup, ending: AbortController): Promise<LoadedMapping[]> {
+    let failure: unknown;
+    const loads = mappings.map(async (mapping) => {
+      try {
+        return mapping.kind === 'module'
+          ? await this.#loadModule(mapping, generation)
+          : await this.#loadScript(mapping, generation, ending.signal);
+      } catch (error) {
+        failure ??= error;
+        ending.abort();
+        throw error;
+      }
+    });
     const results = await Promise.allSettled(loads);
     const loaded = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-    const failed = results.find((result) => result.status === 'rejected');
-    if (failed === undefined) {
+    if (failure === undefined) {
       // the others load the same
-      if (this.#start.workerId === 1) this.#logModes(setup, loaded);
+      if (this.#start.workerId === 1) this.#logModes(mappings, loaded);
       return loaded;
     }
     closeAll(loaded);
-    throw failed.reason;
+    throw failure;
   }
 
-  #loadScript({ prefix, script, mode }: MappingConfig, generation: number): Promise<LoadedMapping> {
+  #loadScript(
+    { prefix, script, mode }: MappingConfig,
+    generation: number,
+    signal: AbortSignal,
+  ): Promise<LoadedMapping> {
     const { luaModule, serverPort, workerId, workerCount, limits, rights } = this.#start;
     assert(typeof luaModule === 'object', 'scripts come with the Lua machine');
-    return loadLuaMapping({
+    const options = {
       prefix: toBytes(prefix),
       script: toBytes(script),
       mode,
@@ -232,7 +244,8 @@ export class GatewayWorker {
       limits,
       rights: { ...rights, luaPath: toBytes(rights.luaPath) },
       memoryBytesMax: limits.memoryBytesMax,
-    });
+    };
+    return loadLuaMapping(options, signal);
   }
 
   /** One for all states of a mapping: a reload is no fresh start. */
@@ -292,8 +305,8 @@ export class GatewayWorker {
     return tls === undefined ? undefined : createSecureOptions({ ...tls, handshakeTimeoutMs });
   }
 
-  #logModes(setup: WorkerSetup, loaded: readonly LoadedMapping[]): void {
-    for (const [i, { prefix, script }] of setup.mappings.entries()) {
+  #logModes(mappings: WorkerSetup['mappings'], loaded: readonly LoadedMapping[]): void {
+    for (const [i, { prefix, script }] of mappings.entries()) {
       this.#logger.info('Script loaded', { mapping: prefix, script, mode: modeOf(loaded[i]) ?? 'module' });
     }
   }

@@ -64,14 +64,15 @@ test('A file that could not be opened reads as the body, which a GET has not', a
   );
 });
 
-test('At load everything about files works at once, and no program is run', async () => {
+test('At load everything about files and programs works, and waits', async () => {
   const loaded = await ScriptHarness.load(
     `local httpd = require 'httpd'
     local out = {}
     for l in io.lines('conf.txt') do out[#out + 1] = l end
     local f = io.open('made.txt', 'w') f:write('a', 1) httpd.write(f, 'b') f:seek('set', 0) f:write('A') f:close()
     local g = io.open('made.txt') out[#out + 1] = httpd.read(g, 2) .. httpd.read(g, 'a') g:close()
-    out[#out + 1] = tostring(pcall(io.popen, 'echo piped'))
+    local p <close> = io.popen('cat conf.txt; exit 4') out[#out + 1] = p:read('a'):gsub('\\n', '+') .. select(3, p:close())
+    out[#out + 1] = select(3, os.execute('kill -9 $$'))
     out[#out + 1] = dofile('part.lua')
     out[#out + 1] = tostring(os.remove('made.txt')) out[#out + 1] = tostring(os.rename('conf.txt', 'moved.txt'))
     local t = io.tmpfile() t:write('tmp') t:seek('set') out[#out + 1] = t:read('a') t:close()
@@ -85,7 +86,7 @@ test('At load everything about files works at once, and no program is run', asyn
       },
     },
   );
-  assert.equal(await loaded.output(), 'one,two,A1b,false,part,true,true,tmp,200000');
+  assert.equal(await loaded.output(), 'one,two,A1b,one+two4,9,part,true,true,tmp,200000');
   await loaded.expectNothingOpen();
   await loaded.close();
 });

@@ -2,16 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LuaMapping } from '../../src/api/lua-mapping.ts';
-import { DEFAULT_SCRIPT_RIGHTS } from '../../src/base/script-rights.ts';
-import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
-import {
-  claimsOf,
-  eventually,
-  type HarnessOptions,
-  luaModule,
-  ScriptHarness,
-} from '../support/script-harness.ts';
+import { eventually, type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
 
 /** Timers of one state, as the limit says. */
 const TIMERS_MAX = 1000;
@@ -284,27 +276,7 @@ async function withMapping(
   const harness = await ScriptHarness.load('', { mode: 'lhttpd' });
   harness.log.length = 0;
   harness.writeFile('timers.lua', `httpd = require 'httpd'\n${source}`);
-  const mapping = new LuaMapping({
-    prefix: '/',
-    script: 'timers.lua',
-    module: await luaModule(),
-    fileSystem: harness.fileSystem,
-    processes: harness.processes,
-    fetcher: harness.fetcher,
-    dispatcher: harness.dispatcher,
-    logger: harness.logger,
-    counters: harness.counters,
-    serverPort: 8443,
-    workerId: 1,
-    workerCount: 1,
-    shared: harness.shared,
-    share: harness.share,
-    mode: undefined,
-    onceClaims: claimsOf(new OnceRegistry(), 1),
-    limits: { cpuLimitMs: 100, timeLimitMs: Number.POSITIVE_INFINITY },
-    rights: DEFAULT_SCRIPT_RIGHTS,
-    memoryBytesMax: DEFAULT_LIMITS.memoryBytesMax,
-  });
+  const mapping = new LuaMapping(harness.optionsOf('timers.lua', { limits: { cpuLimitMs: 100 } }));
   try {
     await mapping.load();
     harness.dispatcher.router.replace([mapping]);

@@ -4,7 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { LookupFunction } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type HandlerOptions, LoadedScript } from '../../src/api/loaded-script.ts';
+import { type HandlerOptions, LoadedScript, type ScriptOptions } from '../../src/api/loaded-script.ts';
+import { LOAD_LIMITS, type LoadLimits } from '../../src/api/script-load.ts';
 import type { OnceClaims } from '../../src/api/script-timer.ts';
 import { connectEntries, parseConnectRules } from '../../src/base/connect-rules.ts';
 import { Counters } from '../../src/base/counters.ts';
@@ -58,6 +59,7 @@ export interface HarnessOptions {
   /** Shared by harnesses that stand for workers of one gateway. */
   readonly once?: OnceRegistry;
   readonly limits?: Partial<HandlerOptions>;
+  readonly loadLimits?: LoadLimits;
   /** Files made before the script is loaded. */
   readonly files?: Readonly<Record<string, string>>;
 }
@@ -142,6 +144,11 @@ export class ScriptHarness {
       blocks: this.fileSystem.blocks,
     });
     this.dispatcher = new Dispatcher(new Router([]), this.logger);
+  }
+
+  /** What another script, a file of the folder, is loaded with beside this one. */
+  optionsOf(script: string, options: HarnessOptions = {}): ScriptOptions {
+    return { ...this.#scriptOptions(options), script };
   }
 
   get script(): LoadedScript {
@@ -234,43 +241,45 @@ export class ScriptHarness {
 
   async #load(source: string, options: HarnessOptions): Promise<void> {
     this.writeFile('script.lua', source);
-    const { workerId = 1 } = options;
-    const script = await LoadedScript.load(
-      {
-        prefix: this.prefix,
-        script: 'script.lua',
-        module: this.#module,
-        fileSystem: this.fileSystem,
-        processes: this.processes,
-        fetcher: this.fetcher,
-        dispatcher: this.dispatcher,
-        logger: this.logger,
-        counters: this.counters,
-        serverPort: 8443,
-        workerId,
-        workerCount: options.workerCount ?? 1,
-        mode: options.mode,
-        onceClaims: claimsOf(options.once ?? new OnceRegistry(), workerId),
-        shared: this.shared,
-        share: this.share,
-        // a busy machine must not end what a test runs
-        limits: {
-          cpuLimitMs: Number.POSITIVE_INFINITY,
-          timeLimitMs: Number.POSITIVE_INFINITY,
-          ...options.limits,
-        },
-        rights: { ...DEFAULT_SCRIPT_RIGHTS, ...options.rights },
-        memoryBytesMax: DEFAULT_LIMITS.memoryBytesMax,
-      },
-      {
-        abandoned: () => this.log.push('error abandoned'),
-        overgrown: () => this.log.push('warn overgrown'),
-      },
-    );
+    const script = await LoadedScript.load(this.#scriptOptions(options), {
+      abandoned: () => this.log.push('error abandoned'),
+      overgrown: () => this.log.push('warn overgrown'),
+    });
     this.#script = script;
     script.serve();
     const { answersAll } = script;
     this.dispatcher.router.replace([{ prefix: this.prefix, answersAll, find: (name) => script.find(name) }]);
+  }
+
+  #scriptOptions(options: HarnessOptions): ScriptOptions {
+    const { workerId = 1 } = options;
+    return {
+      prefix: this.prefix,
+      script: 'script.lua',
+      module: this.#module,
+      fileSystem: this.fileSystem,
+      processes: this.processes,
+      fetcher: this.fetcher,
+      dispatcher: this.dispatcher,
+      logger: this.logger,
+      counters: this.counters,
+      serverPort: 8443,
+      workerId,
+      workerCount: options.workerCount ?? 1,
+      mode: options.mode,
+      onceClaims: claimsOf(options.once ?? new OnceRegistry(), workerId),
+      shared: this.shared,
+      share: this.share,
+      // a busy machine must not end what a test runs
+      limits: {
+        cpuLimitMs: Number.POSITIVE_INFINITY,
+        timeLimitMs: Number.POSITIVE_INFINITY,
+        ...options.limits,
+      },
+      loadLimits: options.loadLimits ?? LOAD_LIMITS,
+      rights: { ...DEFAULT_SCRIPT_RIGHTS, ...options.rights },
+      memoryBytesMax: DEFAULT_LIMITS.memoryBytesMax,
+    };
   }
 
   #createLogger(): Logger {
