@@ -60,7 +60,9 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
     close: (thread) => {
       if (scheduler.isWaiting(x.lua_tothread(thread, 1)))
         throw new LuaError('cannot close a normal coroutine');
-      return nativeClose(thread);
+      const inner = x.lua_tothread(thread, 1);
+      // the coroutine that calls cannot be closed, which the library says
+      return inner === 0 || inner === thread ? nativeClose(thread) : closeInner(thread, inner);
     },
     yield: (thread) => {
       if (scheduler.isOwn(thread)) throw new LuaError('attempt to yield from outside a coroutine', 0);
@@ -157,6 +159,19 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
     scheduler.guard.enterInner(inner);
     try {
       return native(thread);
+    } finally {
+      scheduler.guard.leaveInner();
+      scheduler.chainYieldable = outer;
+    }
+  }
+
+  /** `__close` runs in the coroutine that is closed, below a call that no yield can cross. */
+  function closeInner(thread: LuaThread, inner: LuaThread): number {
+    const outer = scheduler.chainYieldable;
+    scheduler.chainYieldable = false;
+    scheduler.guard.enterInner(inner);
+    try {
+      return nativeClose(thread);
     } finally {
       scheduler.guard.leaveInner();
       scheduler.chainYieldable = outer;

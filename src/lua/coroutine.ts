@@ -17,6 +17,8 @@ const POOLED_STACK_SLOTS_MAX = 200;
 
 /** CPU time of `__close` metamethods that run because their coroutine is ended from outside. */
 export const CLOSE_LIMIT_MS = 100;
+/** The same when it has used up its CPU limit already. */
+const CLOSE_AFTER_LIMIT_MS = 50;
 /** CPU time of code that runs to describe an error: `__tostring`. */
 const DESCRIBE_LIMIT_MS = 50;
 /**
@@ -88,7 +90,15 @@ export class CoroutineScheduler {
     this.#abandoned = abandoned;
     this.guard = new Guard(state.exports, {
       canYield: (L) => this.canYield(L),
-      raise: (L) => state.raise(L, LIMIT_MESSAGE),
+      raise: (L) => {
+        // a script's may not end, or fail for ever; the main thread has one of ours, which finds the place
+        if (L !== state.mainThread) state.threadFields.forgetMessageHandler(L);
+        state.pushString(L, LIMIT_MESSAGE);
+        // the guard looks again at once
+        state.exports.fuel.value = 0;
+        return state.exports.lua_error(L);
+      },
+      allowHooks: (L) => state.threadFields.allowHooks(L),
       traceback: (L) => state.lastTraceback(L),
     });
     state.setFuelWatch(this.guard.outOfFuel);
@@ -531,7 +541,7 @@ export class Coroutine {
     let message: string | undefined;
     try {
       message = this.#bounded(describe);
-      this.#closeVariables();
+      this.#closeVariables(limit === undefined ? CLOSE_LIMIT_MS : CLOSE_AFTER_LIMIT_MS);
     } catch (thrown) {
       this.#abandon(thrown, message, limit);
       return;

@@ -3,9 +3,10 @@
  *
  * The rewritten module (wasm-rewriter.ts) calls the host whenever `fuel` loop rounds are used up. Then the clock is
  * looked at: time left, refill; a slice used up, a count hook makes the Lua thread yield, so that others get their
- * turn; the CPU limit reached, the same hook yields for good, or raises where no yield is possible; and when the code
- * still runs some time later (inside one C function, a message handler, a finaliser), a JavaScript exception is
- * thrown through the VM, which is unusable from then on.
+ * turn; the CPU limit reached, the same hook yields for good, or raises where no yield is possible; loops of
+ * Lua's libraries in C, calls of C functions, message handlers and finalisers end by the same error. When the code still
+ * runs some time later (a collection of very much, finalisers without number), a JavaScript exception is thrown through the
+ * VM, which is unusable from then on.
  *
  * Slices are about fairness and go by the wall clock. Limits, and the time until the VM is given up, go by the processor
  * time of the thread; the wall clock, which never runs slower, says when to ask for it.
@@ -22,10 +23,26 @@ const FUEL_MS = 1;
 const PAID_ROUNDS_MAX = 0x3fff_ffff;
 /** Code runs this long before others get their turn. */
 const SLICE_MS = 5;
-/** After its limit the code has so much processor time to end by hooks before the VM is given up. */
+/** The same after the limit, when code has to end soon: a tenth of a millisecond. */
+const LAST_ROUNDS = 20_000;
+/**
+ * So many rounds after the error of the limit are looked at one by one: what catches it in a finaliser turns hooks off again,
+ * a few rounds later.
+ */
+const LOOKS_AFTER_ERROR = 16;
+/**
+ * After its limit the code has so much processor time to end before the VM is given up. The second number is for each MiB
+ * of memory: twice what a collection of it takes, which may fall there and can be ended by nothing.
+ */
 const GRACE_MS = 50;
-/** `LUA_MASKCOUNT` */
+const GRACE_MS_PER_MIB = 0.75;
+const MIB = 1024 * 1024;
+/** `LUA_MASKCOUNT`, `LUA_MASKCALL`, `LUA_MASKRET` */
 const MASK_COUNT = 8;
+const MASK_CALL = 1;
+const MASK_RETURN = 2;
+/** `LUA_HOOKCOUNT` */
+const EVENT_COUNT = 3;
 
 /** Thrown through the VM's frames: whoever called into the VM gives it up. */
 export class VmAbandoned extends Error {
@@ -47,6 +64,8 @@ export interface GuardHooks {
   canYield(thread: LuaThread): boolean;
   /** Raises the error of a limit in `thread`, where it cannot be yielded. */
   raise(thread: LuaThread): number;
+  /** Hooks of `thread` run from now on wherever it stands. */
+  allowHooks(thread: LuaThread): void;
   /** A traceback of `thread`, which has been stopped inside a C function. May throw anything. */
   traceback(thread: LuaThread): string;
 }
@@ -55,7 +74,7 @@ export interface GuardHooks {
 interface OuterRun {
   readonly run: number;
   readonly limitMs: number;
-  readonly graceMs: number;
+  readonly graceMs: number | undefined;
   readonly mayBeSliced: boolean;
   readonly isClocked: boolean;
   readonly startedCpuMs: number;
@@ -70,9 +89,12 @@ export class Guard {
   readonly #exports: LuaExports;
   readonly #hooks: GuardHooks;
   readonly #hook: CFunction;
+  /** The same for returns; it is not called where a thread cannot yield. */
+  readonly #returnHook: CFunction;
   /** Processor time the run may take, ms; Infinity = no limit. */
   #limitMs = Number.POSITIVE_INFINITY;
-  #graceMs = GRACE_MS;
+  /** Processor time after the limit; undefined: what runs of scripts have. */
+  #graceMs: number | undefined;
   #mayBeSliced = false;
   /** Runs are numbered; the clocks are read only in those long enough to use up their fuel. */
   #run = 0;
@@ -90,6 +112,7 @@ export class Guard {
   /** Wall-clock time. */
   #sliceStartedAt = 0;
   #armed: Interruption | undefined;
+  #closeLooks = 0;
   /** The thread a hook has made yield, until the host has seen it. */
   #yielded: LuaThread | undefined;
   /** The threads that run now, outermost first: so many of the array, which keeps its length from run to run. */
@@ -101,7 +124,8 @@ export class Guard {
   constructor(exports: LuaExports, hooks: GuardHooks) {
     this.#exports = exports;
     this.#hooks = hooks;
-    this.#hook = addHostHook(exports, (L) => this.#interrupt(L));
+    this.#hook = addHostHook(exports, (L, event) => this.#interrupt(L, event));
+    this.#returnHook = addHostHook(exports, (L) => this.#returned(L), true);
     exports.fuel.value = FUEL_ROUNDS;
   }
 
@@ -114,13 +138,7 @@ export class Guard {
    * The host is about to call into the VM. `limitMs`: processor time this run has left. `isLong`: it is known to take its
    * time, so that the clock is read from the start. `graceMs`: processor time after the limit until the VM is given up.
    */
-  enter(
-    thread: LuaThread,
-    limitMs: number,
-    mayBeSliced: boolean,
-    isLong = false,
-    graceMs: number = GRACE_MS,
-  ): void {
+  enter(thread: LuaThread, limitMs: number, mayBeSliced: boolean, isLong = false, graceMs?: number): void {
     if (this.#depth > 0) this.#saveRun();
     this.#lastRun += 1;
     this.#run = this.#lastRun;
@@ -152,7 +170,7 @@ export class Guard {
   enterInner(thread: LuaThread): void {
     this.#threads[this.#depth] = thread;
     this.#depth += 1;
-    if (this.#armed !== undefined) this.#exports.lua_sethook(thread, this.#hook, MASK_COUNT, 1);
+    if (this.#armed !== undefined) this.#setHook(thread, this.#armed);
   }
 
   leaveInner(): void {
@@ -171,11 +189,11 @@ export class Guard {
     this.#yielded = thread;
   }
 
-  /** The module has used up its fuel. */
-  readonly outOfFuel = (): void => {
+  /** The module has used up its fuel. `mayRaise`: it stands in a loop that an error may end. */
+  readonly outOfFuel = (mayRaise = false): void => {
     const { fuel } = this.#exports;
     const isPaidAhead = fuel.value < -FUEL_ROUNDS;
-    fuel.value = FUEL_ROUNDS;
+    fuel.value = this.#armed === 'limit' ? this.#lastRounds() : FUEL_ROUNDS;
     if (this.#stopping) throw new VmAbandoned('');
     const now = performance.now();
     hasComputed(now);
@@ -189,6 +207,7 @@ export class Guard {
       return;
     }
     if (now >= this.#askAt) this.#askThread(now);
+    if (this.#armed === 'limit') this.#press(mayRaise);
     if (this.#mayBeSliced && this.#armed === undefined && now - this.#sliceStartedAt >= SLICE_MS) {
       this.#sliceStartedAt = now;
       this.#arm('slice');
@@ -223,16 +242,44 @@ export class Guard {
     const usedMs = threadCpuMs() - this.#startedCpuMs;
     if (usedMs >= this.#boundMs) {
       if (this.#armed === 'limit') throw this.#stop();
-      this.#boundMs = usedMs + this.#graceMs;
+      this.#boundMs = usedMs + (this.#graceMs ?? this.#ownGraceMs());
       this.#arm('limit');
     }
     this.#askAt = now + (this.#boundMs - usedMs);
   }
 
+  #lastRounds(): number {
+    if (this.#closeLooks === 0) return LAST_ROUNDS;
+    this.#closeLooks -= 1;
+    return 0;
+  }
+
+  #ownGraceMs(): number {
+    return GRACE_MS + (this.#exports.memory.buffer.byteLength / MIB) * GRACE_MS_PER_MIB;
+  }
+
   #arm(interruption: Interruption): void {
     this.#armed = interruption;
-    for (let i = 0; i < this.#depth; i++)
-      this.#exports.lua_sethook(this.#threads[i] as LuaThread, this.#hook, MASK_COUNT, 1);
+    for (let i = 0; i < this.#depth; i++) this.#setHook(this.#threads[i] as LuaThread, interruption);
+  }
+
+  /** At the limit calls are seen, too: C functions call each other without an instruction between. */
+  #setHook(thread: LuaThread, interruption: Interruption): void {
+    const mask = interruption === 'limit' ? MASK_COUNT | MASK_CALL : MASK_COUNT;
+    this.#exports.lua_sethook(thread, this.#hook, mask, 1);
+  }
+
+  /** The limit was reached, and no hook has ended the code yet: it stands in C, in a finaliser or a message handler. */
+  #press(mayRaise: boolean): void {
+    const innermost = this.#threads[this.#depth - 1];
+    if (innermost === undefined) return;
+    this.#hooks.allowHooks(innermost);
+    if (mayRaise) this.#raise(innermost);
+  }
+
+  #raise(thread: LuaThread): void {
+    this.#closeLooks = LOOKS_AFTER_ERROR;
+    this.#hooks.raise(thread);
   }
 
   /** Nothing is left of the VM but what it can still tell: that may fail too, and must not take long. */
@@ -290,18 +337,30 @@ export class Guard {
     } else this.#clockedRun = 0;
   }
 
-  /** The hook: runs before the next instruction of a thread it was set on. */
-  #interrupt(L: LuaThread): void {
+  /** The hook: runs before the next instruction, or in the next call, of a thread it was set on. */
+  #interrupt(L: LuaThread, event: number): void {
     if (this.#armed === 'limit') {
-      if (this.#hooks.canYield(L)) this.#yieldFrom(L);
-      else this.#hooks.raise(L);
+      if (!this.#hooks.canYield(L)) this.#raise(L);
+      // no yield is possible while a function is called; the instruction after it comes soon
+      else if (event === EVENT_COUNT) this.#yieldFrom(L);
       return;
     }
-    this.#exports.lua_sethook(L, NULL, 0, 0);
-    if (this.#armed === undefined) return;
-    this.#armed = undefined;
-    // No turn for others while a yield is impossible; the next slice tries again.
-    if (this.#hooks.canYield(L)) this.#yieldFrom(L);
+    if (this.#armed === undefined) this.#exports.lua_sethook(L, NULL, 0, 0);
+    // left from an earlier run of this thread
+    else if (event !== EVENT_COUNT) this.#setHook(L, this.#armed);
+    // below a call that no yield can cross others get their turn when that has returned
+    else if (!this.#hooks.canYield(L)) this.#exports.lua_sethook(L, this.#returnHook, MASK_RETURN, 0);
+    else {
+      this.#exports.lua_sethook(L, NULL, 0, 0);
+      this.#armed = undefined;
+      this.#yieldFrom(L);
+    }
+  }
+
+  /** A function returns to where a yield may be possible: its caller's next instruction tries. */
+  #returned(L: LuaThread): void {
+    if (this.#armed === undefined) this.#exports.lua_sethook(L, NULL, 0, 0);
+    else if (this.#hooks.canYield(L)) this.#setHook(L, this.#armed);
   }
 
   #yieldFrom(L: LuaThread): void {

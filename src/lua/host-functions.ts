@@ -4,6 +4,7 @@
  */
 import { signed, unsigned } from './leb128.ts';
 import type { Address, CFunction, KFunction, LuaExports, LuaThread } from './lua-exports.ts';
+import { THREAD_FIELD, UNYIELDABLE_CALL } from './thread-layout.ts';
 
 /** A function Lua can call: finds its arguments on the stack of `L`, pushes results, returns their number. */
 export type HostFunction = (L: LuaThread) => number;
@@ -15,6 +16,7 @@ const HOST_CALL_ROUNDS = 100;
 
 const I32 = 0x7f;
 const MUTABLE = 1;
+const MEMORY = 2;
 
 interface Kind {
   readonly name: string;
@@ -22,12 +24,15 @@ interface Kind {
   readonly results: 0 | 1;
   /** Fuel that a call takes. */
   readonly rounds: number;
+  /** True: nothing is called for a thread that stands below a call which no yield can cross. */
+  readonly skipsUnyieldable?: boolean;
 }
 
 const FUNCTION: Kind = { name: 'function', parameters: 1, results: 1, rounds: HOST_CALL_ROUNDS };
 const CONTINUATION: Kind = { name: 'continuation', parameters: 3, results: 1, rounds: HOST_CALL_ROUNDS };
 /** The guard's own: an exception thrown in it would come at each instruction. */
 const HOOK: Kind = { name: 'hook', parameters: 2, results: 0, rounds: 0 };
+const RETURN_HOOK: Kind = { ...HOOK, name: 'returnHook', skipsUnyieldable: true };
 const WARNING: Kind = { name: 'warning', parameters: 3, results: 0, rounds: HOST_CALL_ROUNDS };
 
 /** Compiled trampolines by shape, shared by all states of a thread. */
@@ -49,9 +54,18 @@ export function addHostContinuations<K extends string>(
   return add(exports, functions, CONTINUATION) as Record<K, KFunction>;
 }
 
-/** The same for a debug hook; its second argument, the activation record, is not passed on. */
-export function addHostHook(exports: LuaExports, hook: (L: LuaThread) => void): CFunction {
-  return add(exports, { hook: (L: LuaThread) => hook(L) }, HOOK)['hook'] as CFunction;
+/**
+ * The same for a debug hook, which is told the event (`LUA_HOOKCALL`, …): the first word of the activation record.
+ * `skipsUnyieldable`: it is not called below a call that no yield can cross.
+ */
+export function addHostHook(
+  exports: LuaExports,
+  hook: (L: LuaThread, event: number) => void,
+  skipsUnyieldable = false,
+): CFunction {
+  const read = (L: LuaThread, activation: number): void =>
+    hook(L, new Uint32Array(exports.memory.buffer, activation, 1)[0] as number);
+  return add(exports, { hook: read }, skipsUnyieldable ? RETURN_HOOK : HOOK)['hook'] as CFunction;
 }
 
 /** The same for a warning function: the address of a part of a message, and whether more parts follow. */
@@ -74,7 +88,7 @@ function add(
   }
   const imports = Object.fromEntries(names.map((name, i) => [String(i), functions[name]]));
   const instance = new WebAssembly.Instance(module, {
-    g: { fuel: exports.fuel, pay: exports.pay },
+    g: { fuel: exports.fuel, pay: exports.pay, memory: exports.memory },
     h: imports,
   });
   const table = exports.__indirect_function_table;
@@ -87,7 +101,7 @@ function add(
 
 /**
  * A module that imports `count` functions of one type from "h", and exports as many of the same type that take fuel from
- * "g.fuel" and call them.
+ * "g.fuel" and call them. "g.memory" is where threads are.
  */
 function trampolines(count: number, kind: Kind): Uint8Array<ArrayBuffer> {
   const imports: number[] = [];
@@ -103,12 +117,13 @@ function trampolines(count: number, kind: Kind): Uint8Array<ArrayBuffer> {
   }
   imports.push(...text('g'), ...text('pay'), 0, 1);
   imports.push(...text('g'), ...text('fuel'), 3, I32, MUTABLE);
+  imports.push(...text('g'), ...text('memory'), MEMORY, 0, 0);
   const types = Array<number>(kind.parameters).fill(I32);
   const results = Array<number>(kind.results).fill(I32);
   return Uint8Array.from([
     ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
     ...section(1, [2, 0x60, types.length, ...types, results.length, ...results, 0x60, 1, I32, 0]),
-    ...section(2, [...unsigned(count + 2), ...imports]),
+    ...section(2, [...unsigned(count + 3), ...imports]),
     ...section(3, [...unsigned(count), ...Array<number>(count).fill(0)]),
     ...section(7, [...unsigned(count), ...exports]),
     ...section(10, [...unsigned(count), ...bodies]),
@@ -116,7 +131,7 @@ function trampolines(count: number, kind: Kind): Uint8Array<ArrayBuffer> {
 }
 
 /** `local = fuel - rounds; fuel = local; if (local < 0) pay(0); return target(…)` */
-function trampoline(target: number, pay: number, { parameters, rounds }: Kind): number[] {
+function trampoline(target: number, pay: number, { parameters, rounds, skipsUnyieldable }: Kind): number[] {
   const local = parameters;
   const arguments_ = Array.from({ length: parameters }, (_, i) => [0x20, i]).flat();
   const toll =
@@ -126,9 +141,16 @@ function trampoline(target: number, pay: number, { parameters, rounds }: Kind): 
           ...[0x23, 0, 0x41, ...signed(rounds), 0x6b, 0x22, local, 0x24, 0],
           ...[0x20, local, 0x41, 0, 0x48, 0x04, 0x40, 0x41, 0, 0x10, ...unsigned(pay), 0x0b],
         ];
-  const body = [1, 1, I32, ...toll, ...arguments_, 0x10, ...unsigned(target), 0x0b];
+  const filter = skipsUnyieldable === true ? RETURN_UNLESS_YIELDABLE : [];
+  const body = [1, 1, I32, ...filter, ...toll, ...arguments_, 0x10, ...unsigned(target), 0x0b];
   return [...unsigned(body.length), ...body];
 }
+
+/** `if (!yieldable(L)) return` (lstate.h), where `L` is the first parameter: C calls without a yield are counted in the upper half. */
+const RETURN_UNLESS_YIELDABLE: readonly number[] = [
+  ...[0x20, 0, 0x28, 2, THREAD_FIELD.calls, 0x41, ...signed(-UNYIELDABLE_CALL), 0x71],
+  ...[0x04, 0x40, 0x0f, 0x0b],
+];
 
 function section(id: number, body: readonly number[]): number[] {
   return [id, ...unsigned(body.length), ...body];

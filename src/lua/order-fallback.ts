@@ -7,17 +7,16 @@
  * that attempt: the VM would later take the result of `__lt` for that of `__le`. `L->nCcalls` says so meanwhile, as it
  * does below `table.sort`; an error puts the old count back (`luaD_rawrunprotected`).
  */
-import { unsigned } from './leb128.ts';
+import { signed, unsigned } from './leb128.ts';
+import { THREAD_FIELD, UNYIELDABLE_CALL } from './thread-layout.ts';
 import { concatenate, Reader } from './wasm-rewriter.ts';
 
 /** Number of the event `__le`, and of `__lt`, in `TMS` (ltm.h). */
 const TM_LE = 21;
 const TM_LT = 20;
-/** Offset of `nCcalls` in `lua_State`, and what makes a thread count one C call more that no yield can cross. */
-const CALLS_OFFSET = 96;
-const ONE_CALL_WITHOUT_YIELD = [0x81, 0x80, 0x04];
-/** Offset of `top` in `lua_State`, and of a value's type tag. */
-const TOP_OFFSET = 12;
+/** What makes a thread count one C call more that no yield can cross. */
+const ONE_CALL_WITHOUT_YIELD = signed(UNYIELDABLE_CALL + 1);
+/** Offset of a value's type tag. */
 const TAG_OFFSET = 8;
 
 /** How the two functions differ: where they keep operands and event, and what they do before they return. */
@@ -69,18 +68,18 @@ export function withOrderFallback(body: Uint8Array): Uint8Array {
 function attempt({ operands, event, beforeReturn }: OrderFunction, callMetamethod: string): Uint8Array {
   const [first, second] = operands;
   const countCall = (operator: number): number[] => [
-    ...[0x20, 0, 0x20, 0, 0x28, 2, CALLS_OFFSET],
-    ...[0x41, ...ONE_CALL_WITHOUT_YIELD, operator, 0x36, 2, CALLS_OFFSET],
+    ...[0x20, 0, 0x20, 0, 0x28, 2, THREAD_FIELD.calls],
+    ...[0x41, ...ONE_CALL_WITHOUT_YIELD, operator, 0x36, 2, THREAD_FIELD.calls],
   ];
   return Uint8Array.from([
     ...[0x20, event, 0x41, TM_LE, 0x46, 0x04, 0x40],
     ...countCall(0x6a),
-    ...[0x20, 0, 0x20, second, 0x20, first, 0x20, 0, 0x28, 2, TOP_OFFSET, 0x41, TM_LT],
+    ...[0x20, 0, 0x20, second, 0x20, first, 0x20, 0, 0x28, 2, THREAD_FIELD.top, 0x41, TM_LT],
     ...[0x10, ...Buffer.from(callMetamethod, 'latin1')],
     ...countCall(0x6b),
     ...[0x04, 0x40, ...beforeReturn],
     // tag == LUA_VFALSE || its type is nil
-    ...[0x20, 0, 0x28, 2, TOP_OFFSET, 0x2d, 0, TAG_OFFSET, 0x22, 0],
+    ...[0x20, 0, 0x28, 2, THREAD_FIELD.top, 0x2d, 0, TAG_OFFSET, 0x22, 0],
     ...[0x41, 1, 0x46, 0x20, 0, 0x41, 0x0f, 0x71, 0x45, 0x72, 0x0f, 0x0b, 0x0b],
   ]);
 }

@@ -24,6 +24,7 @@ import {
   REGISTRY_INDEX,
 } from './lua-exports.ts';
 import { Memory } from './memory.ts';
+import { ThreadFields } from './thread-fields.ts';
 import { instantiateLua } from './wasm-instance.ts';
 
 /** A value kept in the registry until `release`. */
@@ -85,6 +86,7 @@ export class State {
   readonly exports: LuaExports;
   readonly memory: Memory;
   readonly mainThread: LuaThread;
+  readonly threadFields: ThreadFields;
   #nextReference = FIRST_REFERENCE;
   readonly #freeReferences: Reference[] = [];
   #references = 0;
@@ -92,7 +94,7 @@ export class State {
   #closed = false;
 
   /** Called when the module has used up its fuel. */
-  #outOfFuel: () => void = refuel;
+  #outOfFuel: (mayRaise: boolean) => void = refuel;
   #abandoned = false;
   /** What the host function under way yields, and what follows. */
   #yieldCount = 0;
@@ -101,8 +103,8 @@ export class State {
   /** Opens a state with Lua's standard libraries. */
   static async create(module: WebAssembly.Module): Promise<State> {
     let state: State | undefined;
-    const exports = await instantiateLua(module, () => {
-      if (state !== undefined) state.#outOfFuel();
+    const exports = await instantiateLua(module, (mayRaise) => {
+      if (state !== undefined) state.#outOfFuel(mayRaise);
     });
     exports.fuel.value = START_FUEL;
     state = new State(exports);
@@ -116,6 +118,12 @@ export class State {
     this.#errorFunctions = this.#createErrorFunctions();
     const { panic } = this.addFunctions({ panic: (L) => this.#panic(L) });
     exports.lua_atpanic(this.mainThread, panic);
+    this.threadFields = new ThreadFields(
+      exports,
+      this.memory,
+      this.mainThread,
+      (run) => this.addFunctions({ run }).run,
+    );
     exports.luaL_openlibs(this.mainThread);
   }
 
@@ -134,8 +142,8 @@ export class State {
     this.#closed = true;
   }
 
-  /** Who looks at the clock when fuel is used up. */
-  setFuelWatch(outOfFuel: () => void): void {
+  /** Who looks at the clock when fuel is used up; `mayRaise`: in a loop of a library in C, which an error may end. */
+  setFuelWatch(outOfFuel: (mayRaise: boolean) => void): void {
     this.#outOfFuel = outOfFuel;
   }
 
