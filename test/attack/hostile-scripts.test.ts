@@ -81,6 +81,11 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     lua: `for i = 1, 10 do setmetatable({}, {__gc = function() while true do end end}) end`,
     status: 200,
   },
+  'finalisers that loop, five thousand': {
+    lua: `local m = {__gc = function() while true do end end} collectgarbage 'stop'
+          for i = 1, 5000 do setmetatable({}, m) end collectgarbage()`,
+    log: /Lua error: .*CPU limit reached.*handler=\S+.*limit=cpu limitMs=300 usedMs=\d+/,
+  },
   'a message handler that loops': {
     lua: `xpcall(error, function() while true do end end)`,
     log: CPU,
@@ -317,14 +322,14 @@ for (const [index, [name, { status = 500, log }]] of Object.entries(ATTACKS).ent
 }
 
 test('Whoever shares a state that has to be given up gets 503, and the next request a fresh state', async () => {
-  const finaliser = Object.keys(ATTACKS).indexOf('a finaliser that loops');
+  const finalisers = Object.keys(ATTACKS).indexOf('finalisers that loop, five thousand');
   const bystander = hostile.request({ ':method': 'POST', ':path': '/hostile/wait' });
   const status = new Promise<number>((resolve) => {
     bystander.on('response', (head) => resolve(Number(head[':status'])));
     bystander.on('error', () => undefined);
   });
   await gateway.untilCounters(({ coroutines }) => coroutines >= 1, 'the bystander waits');
-  const { answer } = await attack(finaliser);
+  const { answer } = await attack(finalisers);
   assert.equal(answer.status, 500);
   assert.equal(await status, 503);
   bystander.close();

@@ -152,7 +152,7 @@ for (const [name, source] of Object.entries(LOST)) {
     const { ok, message, limit } = await world.run(source);
     assert(performance.now() - start < LIMIT_MS + MARGIN_MS);
     assert.equal(ok, false);
-    assert.match(message, /CPU limit reached\nstack traceback:/);
+    assert.match(message, /^CPU limit reached/);
     assert.equal(limit?.name, 'cpu');
     assert.equal(world.lost, 1);
     assert(world.state.abandoned);
@@ -231,7 +231,7 @@ test('Host work without end costs the VM soon after the limit, whatever catches 
   world.define('toil', toil);
   const { ok, message, limit } = await world.run('while true do pcall(pcall, toil) end');
   assert.deepEqual([ok, limit?.name, world.lost], [false, 'cpu', 1]);
-  assert.match(message, /CPU limit reached\nstack traceback:/);
+  assert.match(message, /^CPU limit reached/);
 });
 
 test('Any amount can be paid at once', async () => {
