@@ -56,22 +56,25 @@ export class Root {
     action: string,
     use: (path: Buffer) => Steps<Result>,
   ): Steps<Result> {
-    return yield* this.#follow(this.#inside(name, action), followLast, action, use);
+    return yield* this.#follow(this.#inside(name, action), followLast, action, { followed: 0 }, use);
   }
 
   *#follow<Result>(
     path: string,
     followLast: boolean,
     action: string,
+    links: Links,
     use: (path: Buffer) => Steps<Result>,
   ): Steps<Result> {
     let wanted = path;
-    for (let links = 0; links < LINKS_MAX; links++) {
-      const place = yield* this.#place(splitPath(wanted, followLast), action);
+    for (;;) {
+      const place = yield* this.#place(splitPath(wanted, followLast), action, links);
       try {
         return yield* use(place.path);
       } catch (thrown) {
         if (!followLast || systemCodeOf(thrown) !== 'ELOOP') throw thrown;
+        links.followed += 1;
+        if (links.followed > LINKS_MAX) throw new FileError(action, errnoOf('ELOOP'));
         const target = (yield* readLink(place.path)).toString('latin1');
         wanted = target.startsWith(SLASH) ? target : `${directoryOf(place.fd)}/${target}`;
         // the root itself: its parent need not be looked at
@@ -80,7 +83,6 @@ export class Root {
         closeSync(place.fd);
       }
     }
-    throw new FileError(action, errnoOf('ELOOP'));
   }
 
   /** True when the absolute path without links lies inside. */
@@ -104,14 +106,14 @@ export class Root {
   }
 
   /** Opens the directory, following links, and checks where that led. */
-  *#place({ directory, last }: SplitPath, action: string): Steps<Place> {
+  *#place({ directory, last }: SplitPath, action: string, links: Links): Steps<Place> {
     let fd: number;
     try {
       fd = yield* open(Buffer.from(directory, 'latin1'), O_PATH | constants.O_DIRECTORY);
     } catch (thrown) {
       // what is missing outside must not show: the nearest directory that is there has to be inside
       const above = withoutDots(directory);
-      if (above.length > this.path.length) yield* this.#follow(above, true, action, openedAsPath);
+      if (above.length > this.path.length) yield* this.#follow(above, true, action, links, openedAsPath);
       throw thrown;
     }
     try {
@@ -123,6 +125,11 @@ export class Root {
     }
     return { fd, path: Buffer.from(`/proc/self/fd/${fd}/${last}`, 'latin1') };
   }
+}
+
+/** Of one name, in all its parts: links that lead to each other would be followed for ever. */
+interface Links {
+  followed: number;
 }
 
 interface SplitPath {

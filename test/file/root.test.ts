@@ -69,6 +69,7 @@ async function outcome({ fixture }: Scene, name: string, mode = 'r'): Promise<st
 const EACCES = 13;
 const ENOENT = 2;
 const EINVAL = 22;
+const ELOOP = 40;
 
 test(
   'Root serves names inside, through links that stay inside',
@@ -214,7 +215,22 @@ test(
     assert.equal(await outcome(scene, 'x'.repeat(256)), 36);
     assert.equal(await outcome(scene, 'x/'.repeat(5000)), 36);
     symlinkSync('loop', join(scene.root, 'loop'));
-    assert.equal(await outcome(scene, 'loop'), 40);
+    assert.equal(await outcome(scene, 'loop'), ELOOP);
+  }),
+);
+
+test(
+  'Root follows forty links for one name, in whatever part of it they stand',
+  withScene(async (scene) => {
+    symlinkSync('inside', join(scene.root, 'chain-1'));
+    for (let i = 2; i <= 41; i++) symlinkSync(`chain-${i - 1}`, join(scene.root, `chain-${i}`));
+    assert.equal(await outcome(scene, 'chain-40'), 'inside');
+    assert.equal(await outcome(scene, 'chain-41'), ELOOP);
+    // a link that leads to itself through another, below it
+    symlinkSync('loop-b', join(scene.root, 'loop-a'));
+    symlinkSync('loop-a/x', join(scene.root, 'loop-b'));
+    for (const name of ['loop-a', 'loop-b', 'loop-a/', 'loop-a/y', 'loop-b/y/z', 'sub/../loop-a'])
+      assert.equal(await outcome(scene, name), ELOOP, name);
   }),
 );
 
