@@ -1,6 +1,7 @@
 /** Everybody who misbehaves, by group. */
 import { HTTP1 } from './clients/http1.ts';
 import { HTTP2 } from './clients/http2.ts';
+import { CLIENT_LIMIT_ENTRIES } from './clients/limits.ts';
 import { TLS } from './clients/tls.ts';
 import type { Entry, HostileClient, HostileScript } from './offender.ts';
 import { ERRORS } from './scripts/errors.ts';
@@ -11,6 +12,7 @@ import { LOOPS } from './scripts/loops.ts';
 import { MEMORY } from './scripts/memory.ts';
 import { PATTERNS } from './scripts/patterns.ts';
 import { REQUESTS } from './scripts/requests.ts';
+import { ROOT } from './scripts/root.ts';
 
 export async function catalogue(): Promise<readonly Entry[]> {
   return [
@@ -22,10 +24,12 @@ export async function catalogue(): Promise<readonly Entry[]> {
     ...scripts('the host', HOST),
     ...scripts('every function with extreme arguments', FUNCTIONS),
     ...scripts('limits of scripts', SCRIPT_LIMITS),
+    ...scripts('below a root', ROOT),
     ...scripts('the sandbox', SANDBOX),
     ...clients('TLS and connections', TLS),
     ...clients('HTTP/1.1', HTTP1),
     ...clients('HTTP/2', HTTP2),
+    ...clients('limits of clients', CLIENT_LIMIT_ENTRIES),
   ];
 }
 

@@ -1,8 +1,12 @@
 /** A gateway with one worker, the honest clients beside it, and what an offender does to all of them. */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { GatewayFolder } from '../support/run-gateway.ts';
 import { askSession, TestGateway } from '../support/test-gateway.ts';
 import { type Experiences, HonestClients } from './honest-clients.ts';
 import type { Entry, HostileScript, Program } from './offender.ts';
 import { FUNCTIONS_HEAD, LUARS_SCRIPT } from './scripts/functions.ts';
+import { makeRoot, ROOT_HEAD } from './scripts/root.ts';
 import { CLIENT_SCRIPT, CLIENT_WORDS, GatewayTarget } from './target.ts';
 import { WorkerClock } from './worker-clock.ts';
 
@@ -33,6 +37,10 @@ const CALIBRATION = `httpd.register_handler('/calibrate', function()
   while os.clock() < till do end
 end)
 `;
+
+const HONEST = `${HEAD}${CALIBRATION}`;
+/** What scripts of a program find beside the usual. */
+const HEADS: Readonly<Partial<Record<Program, string>>> = { functions: FUNCTIONS_HEAD, root: ROOT_HEAD };
 
 export interface Observation {
   /** What the offender got, as one line. */
@@ -72,35 +80,43 @@ export class Stage {
       TIME_LIMIT_MS / 1000,
       '--memory',
       STATE_BYTES_MAX,
-    ];
+    ].map(String);
     if (program === 'sandbox') words.push('--sandbox');
-    if (program === 'root') words.push('--root', '$FOLDER', '--allow-run', 'cat,true,sleep');
-    const isAboutFunctions = program === 'functions';
-    const head = isAboutFunctions ? `${HEAD}${FUNCTIONS_HEAD}` : HEAD;
-    return Stage.#start(
-      {
-        '/hostile': `${head}${scripts.map(handlerOf).join('\n')}`,
-        ...(isAboutFunctions ? { '/luars': LUARS_SCRIPT } : {}),
-      },
-      words.map(String),
-      scripts,
-    );
+    const handlers = scripts.map(handlerOf).join('\n');
+    const hostile = `${HEAD}${HEADS[program] ?? ''}${handlers}`;
+    if (program === 'root') return Stage.#startBelowRoot(hostile, words, scripts);
+    const luars = program === 'functions' ? { '/luars': LUARS_SCRIPT } : {};
+    return Stage.#start({ '/hostile': hostile, '/honest': HONEST, ...luars }, words, scripts);
   }
 
   static forClients(): Promise<Stage> {
-    return Stage.#start({ '/hostile': `${HEAD}${CLIENT_SCRIPT}` }, CLIENT_WORDS, []);
+    return Stage.#start({ '/hostile': `${HEAD}${CLIENT_SCRIPT}`, '/honest': HONEST }, CLIENT_WORDS, []);
+  }
+
+  /** Scripts that lie inside of a root. */
+  static #startBelowRoot(
+    hostile: string,
+    words: readonly string[],
+    scripts: readonly HostileScript[],
+  ): Promise<Stage> {
+    const mappings = ['-l', '/hostile', '/hostile.lua', '-l', '/honest', '/honest.lua'];
+    const confined = ['--root', '$FOLDER/root', '--allow-run', 'cat,true,sleep', ...mappings];
+    return Stage.#start({}, [...words, ...confined], scripts, ({ path }) => {
+      const root = makeRoot(path);
+      writeFileSync(join(root, 'hostile.lua'), hostile.replaceAll('$FOLDER', path));
+      writeFileSync(join(root, 'honest.lua'), HONEST);
+    });
   }
 
   static async #start(
     mappings: Readonly<Record<string, string>>,
     words: readonly string[],
     scripts: readonly HostileScript[],
+    prepare: (folder: GatewayFolder) => void = () => undefined,
   ): Promise<Stage> {
-    const gateway = await TestGateway.start(
-      { ...mappings, '/honest': `${HEAD}${CALIBRATION}` },
-      // names that scripts make up name files in its folder
-      { words: [...words, '--http', '127.0.0.1:0'], cwd: '$FOLDER' },
-    );
+    // names that scripts make up name files in its folder
+    const options = { words: [...words, '--http', '127.0.0.1:0'], cwd: '$FOLDER', prepare };
+    const gateway = await TestGateway.start(mappings, options);
     const clock = await WorkerClock.find(gateway.process.pid, () => gateway.ask('h2', '/honest/calibrate'));
     const honest = new HonestClients(gateway, clock);
     return new Stage(gateway, honest, scripts);
@@ -133,6 +149,11 @@ export class Stage {
   /** Lets the offenders act, all at the same time; each gets an observation, of which only the answer is its own. */
   async observe(entries: readonly Entry[]): Promise<Observation[]> {
     const gateway = this.#gateway;
+    const folder = gateway.folder.path;
+    const isConfined = existsSync(join(folder, 'root'));
+    // each finds the links that others have moved
+    if (isConfined) makeRoot(folder);
+    const outside = isConfined ? besideRoot(folder) : '';
     const logged = gateway.log.length;
     const before = gateway.residentBytes;
     let peak = before;
@@ -153,7 +174,12 @@ export class Stage {
         resident: { before, peak, after: this.#lives ? gateway.residentBytes : 0 },
         statesLost: log.match(/State given up/g)?.length ?? 0,
         workerLives: this.#lives && !/Worker \d+ ended/.test(log),
-        defects: lines.filter((line) => DEFECT.test(line)),
+        defects: [
+          ...lines.filter((line) => DEFECT.test(line)),
+          ...(isConfined && besideRoot(folder) !== outside
+            ? ['(beside the root something has changed)']
+            : []),
+        ],
         said: lines.filter((line) => line !== '' && !/counters \{/.test(line)).slice(0, SAID_LINES_MAX),
         left,
       };
@@ -219,6 +245,12 @@ function handlerOf(script: HostileScript, index: number): string {
   local result = offend()
   httpd.write(nil, 'survived ' .. tostring(result))
 end, {cpu = ${cpu}, timeout = ${timeout}})`;
+}
+
+/** Names and contents of what lies beside the root. */
+function besideRoot(folder: string): string {
+  const names = readdirSync(folder).filter((name) => name !== 'root');
+  return JSON.stringify(names.map((name) => [name, readFileSync(join(folder, name), 'latin1')]));
 }
 
 async function withLimit<T>(deed: Promise<T>): Promise<T> {

@@ -19,7 +19,10 @@ export const CLIENT_LIMITS: Readonly<
     | 'idleTimeoutMs'
     | 'headBytesMax'
     | 'bodyBytesMax'
-    | 'streamsMax',
+    | 'streamsMax'
+    | 'resetsPerSecond'
+    | 'controlFramesPerSecond'
+    | 'connectionsPerAddressMax',
     number
   >
 > = {
@@ -30,6 +33,9 @@ export const CLIENT_LIMITS: Readonly<
   headBytesMax: 8192,
   bodyBytesMax: 1024 * 1024,
   streamsMax: 64,
+  resetsPerSecond: 100,
+  controlFramesPerSecond: 500,
+  connectionsPerAddressMax: 320,
 };
 
 export const CLIENT_WORDS: readonly string[] = Object.entries({
@@ -40,6 +46,9 @@ export const CLIENT_WORDS: readonly string[] = Object.entries({
   '--max-head': CLIENT_LIMITS.headBytesMax,
   '--max-body': CLIENT_LIMITS.bodyBytesMax,
   '--max-streams': CLIENT_LIMITS.streamsMax,
+  '--max-resets': CLIENT_LIMITS.resetsPerSecond,
+  '--max-control-frames': CLIENT_LIMITS.controlFramesPerSecond,
+  '--max-connections-per-address': CLIENT_LIMITS.connectionsPerAddressMax,
 }).flatMap(([option, value]) => [option, String(value)]);
 
 /** Handlers that clients are hostile to. */
@@ -71,7 +80,7 @@ export interface Target {
   /** A TLS connection of HTTP/1.1, or of another protocol. */
   secure(options?: ConnectionOptions): Promise<RawClient>;
   /** A TCP connection to the TLS port: no byte sent. */
-  tcp(): Promise<RawClient>;
+  tcp(localAddress?: string): Promise<RawClient>;
   /** A TCP connection to the cleartext port. */
   plain(): Promise<RawClient>;
   /** An HTTP/2 connection; its settings are sent. */
@@ -96,8 +105,8 @@ export class GatewayTarget implements Target {
     return new WireClient((await this.#handshake({ ALPNProtocols: ['h2'] })) as never, settings);
   }
 
-  async tcp(): Promise<RawClient> {
-    return new RawClient(await this.#connect(this.port));
+  async tcp(localAddress: string = HOSTILE_ADDRESS): Promise<RawClient> {
+    return new RawClient(await this.#connect(this.port, localAddress));
   }
 
   async plain(): Promise<RawClient> {
@@ -110,9 +119,9 @@ export class GatewayTarget implements Target {
     this.#sockets.clear();
   }
 
-  #connect(port: number): Promise<Socket> {
+  #connect(port: number, localAddress: string = HOSTILE_ADDRESS): Promise<Socket> {
     return this.#whenReady(
-      connectTcp({ host: '127.0.0.1', port, localAddress: HOSTILE_ADDRESS, allowHalfOpen: true }),
+      connectTcp({ host: '127.0.0.1', port, localAddress, allowHalfOpen: true }),
       'connect',
     );
   }
