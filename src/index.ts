@@ -4,7 +4,8 @@
  * @packageDocumentation
  */
 export { COUNTER_NAMES, type CounterName } from './base/counters.ts';
-export { type ErrorCode, GatewayError, type GatewayErrorOptions } from './base/errors.ts';
+export type { ErrorCode, LuaCode } from './base/error-codes.ts';
+export { GatewayError, type GatewayErrorOptions } from './base/errors.ts';
 export { LOG_LEVELS, type LogFields, type Logger, type LogLevel } from './base/logger.ts';
 export { SCRIPT_MODES, type ScriptMode } from './base/script-mode.ts';
 export type { ScriptRights } from './base/script-rights.ts';

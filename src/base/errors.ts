@@ -1,14 +1,13 @@
 /** The one error class for everything that may go wrong outside the gateway's own code. */
 
-/** Stable codes, for logs, for `code` in Lua and for programs that embed the gateway. */
-export type ErrorCode = `LGW_${string}`;
+import type { ErrorCode, LuaCode } from './error-codes.ts';
 
 /** What may be known of a failure. */
 export interface GatewayErrorOptions {
   /** HTTP status that describes the failure, where one fits. */
   readonly status?: number;
-  /** The short word a Lua script sees as third result: timeout closed limit denied refused notfound invalid io. */
-  readonly luaCode?: string;
+  /** The short word a Lua script sees as third result. */
+  readonly luaCode?: LuaCode;
   readonly cause?: unknown;
 }
 
@@ -17,7 +16,7 @@ export class GatewayError extends Error {
   override readonly name = 'GatewayError';
   readonly code: ErrorCode;
   readonly status: number | undefined;
-  readonly luaCode: string;
+  readonly luaCode: LuaCode;
   constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;

@@ -1,4 +1,5 @@
 /** The error of the file layer: a GatewayError that keeps C's number and text, so that Lua can return its triple. */
+import type { LuaCode } from '../base/error-codes.ts';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import { errnoOf, strerror } from './strerror.ts';
 
@@ -32,7 +33,7 @@ export function describeAction(verb: string, name: string): string {
   return `Cannot ${verb} ${JSON.stringify(name)}`;
 }
 
-function luaCodeOf(errno: number): string {
+function luaCodeOf(errno: number): LuaCode {
   switch (errno) {
     case errnoOf('ENOENT'):
     case errnoOf('ENOTDIR'):

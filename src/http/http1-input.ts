@@ -2,6 +2,7 @@
  * What arrives on an HTTP/1 connection, cut into heads and bodies before a parser sees any of it: whole heads within their
  * limits, one request at a time, with what waits behind it bounded (RFC 9112 §2.2, §3, §9.3.2).
  */
+import type { ErrorCode } from '../base/error-codes.ts';
 import { FIELDS_MAX } from './fields.ts';
 import { ChunkScanner } from './http1-chunks.ts';
 
@@ -31,7 +32,7 @@ export interface BodyFraming {
 /** Why the client is refused, in its own words for the log. */
 export interface InputFault {
   readonly status: number;
-  readonly code: `LGW_${string}`;
+  readonly code: ErrorCode;
   readonly reason: string;
 }
 

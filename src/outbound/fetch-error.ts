@@ -1,5 +1,6 @@
 /** Says in the gateway's words why a request that went out has failed. */
-import { type ErrorCode, GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
+import type { LuaCode } from '../base/error-codes.ts';
+import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 
 /** What is fetched, as messages name it: without a query, which may hold secrets. */
 interface FetchUrl {
@@ -7,11 +8,8 @@ interface FetchUrl {
   readonly pathname: string;
 }
 
-/** What scripts are told, and the code of the log. */
-type Reason = 'closed' | 'denied' | 'invalid' | 'io' | 'limit' | 'notfound' | 'refused' | 'timeout';
-
 /** Codes of Node, OpenSSL and undici that mean something else than `io`. */
-const REASONS: ReadonlyMap<string, Reason> = new Map([
+const REASONS: ReadonlyMap<string, LuaCode> = new Map([
   ['ECONNREFUSED', 'refused'],
   ['EHOSTUNREACH', 'refused'],
   ['ENETUNREACH', 'refused'],
@@ -44,8 +42,8 @@ const TLS_CODES =
   /^(?:ERR_TLS_|ERR_SSL_|ERR_OSSL_|CERT_|DEPTH_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_|INVALID_(?:CA|PURPOSE))/;
 
 /** A failure of a fetch, for `nil, message, code`. */
-export function fetchFailure(reason: Reason, url: FetchUrl, text: string, cause?: unknown): GatewayError {
-  const code: ErrorCode = `LGW_FETCH_${reason.toUpperCase()}`;
+export function fetchFailure(reason: LuaCode, url: FetchUrl, text: string, cause?: unknown): GatewayError {
+  const code = `LGW_FETCH_${reason.toUpperCase() as Uppercase<LuaCode>}` as const;
   return new GatewayError(code, `Cannot fetch "${url.origin}${url.pathname}": ${text}`, {
     luaCode: reason,
     ...(cause === undefined ? {} : { cause }),
@@ -61,7 +59,7 @@ export function fetchErrorOf(url: FetchUrl, thrown: unknown): GatewayError {
   return fetchFailure(reason, url, describe(thrown, code), thrown);
 }
 
-function reasonOf(code: string | undefined): Reason {
+function reasonOf(code: string | undefined): LuaCode {
   if (code === undefined) return 'io';
   const reason = REASONS.get(code);
   if (reason !== undefined) return reason;

@@ -1,5 +1,6 @@
 /** Everything the supervisor and a worker thread say to each other; no code of either side. */
 
+import type { ErrorCode } from '../base/error-codes.ts';
 import type { LogLevel } from '../base/logger.ts';
 import type { ScriptMode } from '../base/script-mode.ts';
 import type { ScriptRights } from '../base/script-rights.ts';
@@ -126,6 +127,6 @@ export interface OnceClaim {
 
 /** A GatewayError in transit: errors lose their class between threads. */
 export interface Failure {
-  readonly code: `LGW_${string}`;
+  readonly code: ErrorCode;
   readonly message: string;
 }

@@ -37,7 +37,7 @@ class SlowSink implements ByteSink {
     assert.equal(this.waiting, undefined, 'nothing is written while the sink is full');
     this.chunks.push(Uint8Array.from(bytes));
     this.size += bytes.length;
-    if (this.size > this.#failAfter) this.error = new GatewayError('LGW_TEST', 'The sink is gone');
+    if (this.size > this.#failAfter) this.error = new GatewayError('LGW_FILE', 'The sink is gone');
     return false;
   }
 
@@ -90,7 +90,7 @@ test(
     writeFileSync(fixture.path('a'), Buffer.alloc(500_000));
     const sink = new SlowSink(300_000);
     const [error, count] = await send(await fixture.open('a', 'r'), sink);
-    assert.equal(error?.code, 'LGW_TEST');
+    assert.equal(error?.code, 'LGW_FILE');
     assert.ok(count < 300_000);
     const [readError] = await send(await fixture.open('.', 'r'), new SlowSink());
     assert.equal(readError?.message, 'Cannot use ".": Is a directory');

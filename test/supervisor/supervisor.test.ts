@@ -278,7 +278,7 @@ test('Supervisor.reload() keeps the certificate when the dropped user may not re
     calls += 1;
     if (calls > 1) {
       const cause = Object.assign(new Error('permission denied'), { code: 'EACCES' });
-      throw new GatewayError('LGW_TLS', 'Cannot read "key.pem"', { cause });
+      throw new GatewayError('LGW_CERTIFICATE_READ', 'Cannot read "key.pem"', { cause });
     }
     return { certificate: '', key: '', certificateFile: 'c.pem', development: undefined };
   };

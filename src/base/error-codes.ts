@@ -1,0 +1,237 @@
+/**
+ * The closed list of error codes: what each says, for logs, for `code` in embedding programs, and for docs/errors.md, which
+ * is made of it. A code stays what it is; a new failure gets a new one.
+ */
+
+/** For each code what has happened, and what whoever sees it can do. */
+export const ERROR_CODES = {
+  // ---- what a client did; its exchange ends ----
+  LGW_BODY_MALFORMED: {
+    meaning:
+      'The chunked coding of a request body is not well-formed (RFC 9112 §7.1), or has too much around its data',
+    remedy: 'The client gets 400 and the connection ends; look at what sends it',
+  },
+  LGW_BODY_TOO_LARGE: {
+    meaning:
+      'A request body is longer than `--max-body`, or than what a TypeScript handler may gather at once',
+    remedy: 'The client gets 413; raise the limit, or read the body in pieces',
+  },
+  LGW_BODY_TOO_SLOW: {
+    meaning: 'A request body came more slowly than `--min-body-rate` while a handler waited for it',
+    remedy: 'The client gets 408; lower the rate where clients are honest and slow',
+  },
+  LGW_CLIENT_GONE: {
+    meaning: 'The client closed the connection or reset the stream before the exchange was over',
+    remedy: 'Nothing: the handler ends where it waits next',
+  },
+  LGW_CLIENT_STALLED: {
+    meaning: 'The client neither sent what was awaited nor took what waited for it for `--stall-timeout`',
+    remedy: 'The client gets 408, or the connection ends; raise the limit for slow networks',
+  },
+  LGW_HEAD_MALFORMED: {
+    meaning: 'A request head is not well-formed (RFC 9112 §2 to §6)',
+    remedy: 'The client gets 400 and the connection ends',
+  },
+  LGW_HEAD_TIMEOUT: {
+    meaning: 'A request head was not complete within the time for heads',
+    remedy: 'The client gets 408 and the connection ends',
+  },
+  LGW_HEAD_TOO_LARGE: {
+    meaning: 'A request head is longer than `--max-head`, or has too many fields',
+    remedy: 'The client gets 431; raise the limit',
+  },
+  LGW_METHOD: {
+    meaning: 'The method of a request is unknown, or CONNECT, which only proxies have',
+    remedy: 'The client gets 501',
+  },
+  LGW_TARGET_TOO_LONG: {
+    meaning: 'The request line is longer than `--max-head`',
+    remedy: 'The client gets 414; raise the limit',
+  },
+  LGW_VERSION: {
+    meaning: 'A request is of a major version of HTTP other than 1 and 2',
+    remedy: 'The client gets 505 and the connection ends',
+  },
+  // ---- what a script or a handler did ----
+  LGW_FIELD_INVALID: {
+    meaning:
+      'A header or trailer field has a name that is no token, or a value with control characters (RFC 9110 §5)',
+    remedy: 'Change the script: the field is not sent',
+  },
+  LGW_HANDLER_LIMIT: {
+    meaning: 'A script registers too many handlers, or one with too long a name',
+    remedy: 'Register fewer, for instance one `/notfound` that looks at the path',
+  },
+  LGW_JSON_INVALID: { meaning: 'A text is no JSON (RFC 8259)', remedy: 'The message names the byte' },
+  LGW_JSON_LIMIT: {
+    meaning: 'A JSON text is longer, deeper or has longer names than the limits in api.md',
+    remedy: 'Send less at once',
+  },
+  LGW_READ_LIMIT: {
+    meaning: 'A read asks for more than fits into the memory of the script (`--memory`)',
+    remedy: 'Read in pieces, or raise `--memory`; the client whose body it was gets 413',
+  },
+  LGW_RESPONSE_INCOMPLETE: {
+    meaning: 'A TypeScript handler has built a response without a status',
+    remedy: 'Change the handler',
+  },
+  LGW_RESPONSE_INVALID: {
+    meaning: 'A TypeScript handler has given a response a status, field or body that cannot be sent',
+    remedy: 'Change the handler',
+  },
+  LGW_TIME_LIMIT: {
+    meaning: 'A TypeScript handler has written nothing for its time limit',
+    remedy: 'The client gets 504; raise `timeLimitMs`, or write earlier',
+  },
+  // ---- files, and other servers ----
+  LGW_FILE: {
+    meaning: 'An operation on a file or a process failed',
+    remedy: 'The message says what the system said',
+  },
+  LGW_FETCH_CLOSED: {
+    meaning: 'The other server closed the connection, or the fetch was ended',
+    remedy: 'Try again if the request may be repeated',
+  },
+  LGW_FETCH_DENIED: { meaning: '`--allow-connect` does not name the address', remedy: 'Name it there' },
+  LGW_FETCH_INVALID: {
+    meaning: 'The options of a fetch, or what the other server answered, are not valid',
+    remedy: 'The message says which',
+  },
+  LGW_FETCH_IO: { meaning: 'The connection to the other server failed', remedy: 'The message says how' },
+  LGW_FETCH_LIMIT: {
+    meaning: 'Too many fetches at once, or too much for one of them',
+    remedy: 'The message names the limit',
+  },
+  LGW_FETCH_NOTFOUND: { meaning: 'The name of the other server has no address', remedy: 'Check the name' },
+  LGW_FETCH_REFUSED: { meaning: 'The other server refuses connections', remedy: 'Check that it runs' },
+  LGW_FETCH_TIMEOUT: {
+    meaning: 'The other server did not answer within the time of the fetch',
+    remedy: 'Raise `timeout`, or look at that server',
+  },
+  LGW_SHARED_LOCK: {
+    meaning: 'A dictionary was held by another thread for longer than a thread waits',
+    remedy: 'Try again; it points to an overloaded machine',
+  },
+  // ---- configuration and start; the program ends with it, or the reload is refused ----
+  LGW_ADDRESS: {
+    meaning: 'An address to listen on is not ADDRESS:PORT',
+    remedy: 'The message gives the forms',
+  },
+  LGW_BACKGROUND: {
+    meaning: 'The gateway in the background (`-d`) did not start',
+    remedy: 'The message is that of the process in the background',
+  },
+  LGW_CERTIFICATE_INVALID: {
+    meaning: 'A certificate file holds no certificate, or one that cannot be read',
+    remedy: 'The message names the file and what it holds',
+  },
+  LGW_CERTIFICATE_READ: {
+    meaning: 'A file of a certificate or key cannot be read',
+    remedy: 'Check its name and rights',
+  },
+  LGW_CERTIFICATE_STORE: {
+    meaning: 'The development certificate cannot be kept anywhere',
+    remedy: 'Give a certificate with `-c` and `-k`, or set XDG_DATA_HOME',
+  },
+  LGW_CONFIG: {
+    meaning: 'Options contradict each other or have wrong values',
+    remedy: 'The message names them',
+  },
+  LGW_DESCRIPTOR: {
+    meaning: 'A file descriptor cannot be duplicated or used',
+    remedy: 'The message says why',
+  },
+  LGW_HANDLER: { meaning: 'A server has nothing to serve, or no usable handler', remedy: 'Give one' },
+  LGW_KEY_ENCRYPTED: {
+    meaning: 'The private key is encrypted, and nobody can type its passphrase',
+    remedy: 'Decrypt it: `openssl pkey -in KEY -out NEWKEY`',
+  },
+  LGW_KEY_INVALID: { meaning: 'A file holds no readable private key', remedy: 'Check the file' },
+  LGW_KEY_MISMATCH: {
+    meaning: 'The private key does not belong to the certificate',
+    remedy: 'Check that both files belong together',
+  },
+  LGW_KEY_UNSUITABLE: {
+    meaning: 'The private key is of a kind, or so short, that clients refuse it',
+    remedy: 'Make an RSA key of 2048 bits or more, or an EC key',
+  },
+  LGW_LISTEN: {
+    meaning: 'An address or a socket cannot be listened on: in use, not allowed, or not there',
+    remedy: 'The message says which, and who else uses it',
+  },
+  LGW_LISTEN_FAILED: {
+    meaning: 'A worker cannot listen on the socket it was given',
+    remedy: 'The message says why',
+  },
+  LGW_LOG_FILE: { meaning: 'The log file cannot be opened', remedy: 'Check its folder and rights' },
+  LGW_MODULE: {
+    meaning: 'A TypeScript or JavaScript module fails when it is loaded, or has no usable default export',
+    remedy: 'The message has what it threw',
+  },
+  LGW_NATIVE_UNAVAILABLE: {
+    meaning: 'The native calls that workers need to share a socket are not there',
+    remedy: 'Workers bind by themselves where they can; the message says what is missing',
+  },
+  LGW_PID_FILE: {
+    meaning: 'The pid file cannot be written, or belongs to a running process',
+    remedy: 'Stop that process, or name another file',
+  },
+  LGW_RELOAD: {
+    meaning: 'A worker did not get ready for the new scripts; the old ones stay',
+    remedy: 'The log of the worker says why; send SIGHUP again',
+  },
+  LGW_ROOT: { meaning: '`--root` is no folder that can be used', remedy: 'The message says why' },
+  LGW_ROUTE: {
+    meaning: 'A route of a TypeScript router is not valid',
+    remedy: 'The message shows the pattern',
+  },
+  LGW_SCRIPT: {
+    meaning: 'A script cannot be loaded: not there, not Lua, or it fails',
+    remedy: 'The message has the place and the traceback',
+  },
+  LGW_SHARED: {
+    meaning: 'A dictionary (`--shared`) has a wrong name or size',
+    remedy: 'The message gives the bounds',
+  },
+  LGW_SOCKETS: {
+    meaning: 'The sockets that a service manager hands over do not fit',
+    remedy: 'Check LISTEN_FDS and LISTEN_FDNAMES, or the socket unit',
+  },
+  LGW_STARTED: { meaning: 'A server object was started twice', remedy: 'Make another one' },
+  LGW_STOPPED: { meaning: 'The gateway was stopped before it was ready', remedy: 'Nothing' },
+  LGW_USER: {
+    meaning: 'The process cannot become the user of `-u`',
+    remedy: 'Start it as root, or without `-u`',
+  },
+  LGW_WORKER: {
+    meaning: 'A worker thread did not start, or did not answer in time',
+    remedy: 'The log of the worker says why',
+  },
+} as const;
+
+/** Stable codes, for logs and for programs that embed the gateway. */
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** The short words a Lua script sees as third result, and what each says. */
+export const LUA_CODES = {
+  timeout: 'it took too long',
+  closed: 'the other side, or the stream, is closed',
+  limit: 'a limit is reached; the message names it',
+  denied: 'it is not allowed',
+  refused: 'the other side refuses connections',
+  notfound: 'there is no such file, host or entry',
+  invalid: 'an argument or an answer is not what it has to be',
+  io: 'the system reports an error; the message has it',
+} as const;
+
+export type LuaCode = keyof typeof LUA_CODES;
+
+/** The two tables as they stand in docs/errors.md. */
+export function describeCodes(): string {
+  const lines = ['| code | what has happened | what to do |', '|---|---|---|'];
+  for (const [code, { meaning, remedy }] of Object.entries(ERROR_CODES).sort(([a], [b]) => (a < b ? -1 : 1)))
+    lines.push(`| \`${code}\` | ${meaning} | ${remedy} |`);
+  lines.push('', '## Words in Lua', '', '| word | says |', '|---|---|');
+  for (const [word, says] of Object.entries(LUA_CODES)) lines.push(`| \`${word}\` | ${says} |`);
+  return `${lines.join('\n')}\n`;
+}
