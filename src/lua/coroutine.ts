@@ -98,6 +98,7 @@ export class CoroutineScheduler {
         state.exports.fuel.value = 0;
         return state.exports.lua_error(L);
       },
+      isRunning: (L) => state.threadFields.isInside(L, state.mainThread),
       allowHooks: (L) => state.threadFields.allowHooks(L),
       traceback: (L) => state.lastTraceback(L),
     });

@@ -19,6 +19,8 @@ import { hasComputed } from './turns.ts';
 /** Loop rounds between two looks at the clock, and about what they take, ms. */
 const FUEL_ROUNDS = 200_000;
 const FUEL_MS = 1;
+/** Loops that an error may end call the host at their next round, whatever fuel there is. */
+const RAISE_NOW = 0x7fff_ffff;
 /** What is paid at once at most, as fuel is a number of 32 bits: more would not be looked at more often. */
 const PAID_ROUNDS_MAX = 0x3fff_ffff;
 /** Code runs this long before others get their turn. */
@@ -64,6 +66,8 @@ export interface GuardHooks {
   canYield(thread: LuaThread): boolean;
   /** Raises the error of a limit in `thread`, where it cannot be yielded. */
   raise(thread: LuaThread): number;
+  /** True when an error that is raised in `thread` ends what runs now. */
+  isRunning(thread: LuaThread): boolean;
   /** Hooks of `thread` run from now on wherever it stands. */
   allowHooks(thread: LuaThread): void;
   /** A traceback of `thread`, which has been stopped inside a C function. May throw anything. */
@@ -155,6 +159,7 @@ export class Guard {
   /** The call is over. Processor time it took, ms; 0 when that was too little to be looked at. */
   leave(): number {
     const isClocked = this.#clockedRun === this.#run;
+    if (this.#armed === 'limit') this.#exports.raiseBelow.value = 0;
     const usedMs = isClocked ? threadCpuMs() - this.#startedCpuMs : 0;
     this.#depth = 0;
     this.#armed = undefined;
@@ -260,6 +265,7 @@ export class Guard {
 
   #arm(interruption: Interruption): void {
     this.#armed = interruption;
+    if (interruption === 'limit') this.#exports.raiseBelow.value = RAISE_NOW;
     for (let i = 0; i < this.#depth; i++) this.#setHook(this.#threads[i] as LuaThread, interruption);
   }
 
@@ -274,7 +280,7 @@ export class Guard {
     const innermost = this.#threads[this.#depth - 1];
     if (innermost === undefined) return;
     this.#hooks.allowHooks(innermost);
-    if (mayRaise) this.#raise(innermost);
+    if (mayRaise && this.#hooks.isRunning(innermost)) this.#raise(innermost);
   }
 
   #raise(thread: LuaThread): void {
@@ -296,6 +302,7 @@ export class Guard {
   }
 
   #saveRun(): void {
+    if (this.#armed === 'limit') this.#exports.raiseBelow.value = 0;
     this.#outer.push({
       run: this.#run,
       limitMs: this.#limitMs,
@@ -319,6 +326,7 @@ export class Guard {
     this.#graceMs = outer.graceMs;
     this.#mayBeSliced = outer.mayBeSliced;
     this.#armed = outer.armed;
+    if (outer.armed === 'limit') this.#exports.raiseBelow.value = RAISE_NOW;
     for (const [i, thread] of outer.threads.entries()) this.#threads[i] = thread;
     this.#depth = outer.threads.length;
     if (outer.isClocked) {

@@ -48,6 +48,8 @@ export interface LuaExports {
   readonly __indirect_function_table: WebAssembly.Table;
   /** Loop rounds until the host is called (wasm-rewriter.ts). */
   readonly fuel: WebAssembly.Global;
+  /** Loops that an error may end call the host when there is less fuel than this. */
+  readonly raiseBelow: WebAssembly.Global;
   /** Takes fuel, and calls the host when it is used up. */
   pay(units: number): void;
   malloc(size: number): Address;

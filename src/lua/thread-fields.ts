@@ -35,6 +35,14 @@ export class ThreadFields {
     if (this.#fits) this.#memory.setWord((L + THREAD_FIELD.messageHandler) as Address, 0);
   }
 
+  /** True when `L` runs and not `other`, which may have been called from inside it: an error goes to the right place. */
+  isInside(L: LuaThread, other: LuaThread): boolean {
+    if (!this.#fits) return false;
+    const jump = this.#memory.word((L + THREAD_FIELD.errorJump) as Address);
+    const otherJump = this.#memory.word((other + THREAD_FIELD.errorJump) as Address);
+    return jump !== 0 && (L === other || otherJump === 0 || jump < otherJump);
+  }
+
   /** Hooks of `L` run from now on, though it stands in a finaliser or in what an error in a hook has called. */
   allowHooks(L: LuaThread): void {
     if (this.#fits) this.#memory.heap[L + THREAD_FIELD.allowHook] = 1;
@@ -54,8 +62,10 @@ function looksRight(
     word(THREAD_FIELD.baseHookCount) === count &&
     memory.heap[L + THREAD_FIELD.hookMask] === mask;
   let handler = 0;
+  let jump = 0;
   const look = addFunction(() => {
     handler = word(THREAD_FIELD.messageHandler);
+    jump = word(THREAD_FIELD.errorJump);
     return 0;
   });
   x.lua_sethook(L, look, MASK_COUNT, SAMPLE_COUNT);
@@ -76,5 +86,6 @@ function looksRight(
   x.lua_pushcclosure(L, look, 0);
   x.lua_pcallk(L, 0, 0, top + 1, 0, NULL);
   x.lua_settop(L, top);
+  if (jump === 0 || word(THREAD_FIELD.errorJump) !== 0) return false;
   return handler > 0 && handler < HANDLER_OFFSET_MAX && word(THREAD_FIELD.messageHandler) === 0;
 }

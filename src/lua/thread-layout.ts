@@ -4,6 +4,8 @@
 export const THREAD_FIELD = {
   allowHook: 7,
   top: 12,
+  /** Frame on the C stack of the innermost protected call; the stack grows down. */
+  errorJump: 48,
   hook: 88,
   messageHandler: 92,
   /** Calls of C functions below each other; in the upper half, those that no yield can cross. */

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { findInterruptible } from './interruptible-functions.ts';
 import { withOrderFallback } from './order-fallback.ts';
 import { rewriteModule } from './wasm-rewriter.ts';
 
@@ -29,6 +30,7 @@ export async function compileLuaModule({
       fuelName: 'fuel',
       payName: 'pay',
       counts: guarded,
+      interruptible: { find: findInterruptible, globalName: 'raiseBelow' },
       editCode: withOrderFallback,
     }),
   );

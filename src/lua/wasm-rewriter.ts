@@ -17,8 +17,30 @@ export interface RewriteOptions {
   readonly payName: string;
   /** False: nothing uses fuel. What the counting costs is measured against that. */
   readonly counts: boolean;
+  /** Loops in which the host may raise an error. */
+  readonly interruptible?: InterruptibleOptions;
   /** Changes the body of the code section first. */
   readonly editCode?: (body: Uint8Array) => Uint8Array;
+}
+
+/** In the functions that are found each round calls the host with 1 when there is less fuel than a global says, which is 0 at first. */
+interface InterruptibleOptions {
+  readonly find: (facts: ModuleFacts) => ReadonlySet<number>;
+  /** Name under which the global (mutable i32) is exported. */
+  readonly globalName: string;
+}
+
+/** What is known of a module, by index of its functions, imported ones first. */
+export interface ModuleFacts {
+  /** Bodies of the element and the data section. */
+  readonly elements: Uint8Array;
+  readonly data: Uint8Array;
+  readonly exported: ReadonlySet<number>;
+  /** For each function of its own, from `firstOwn` on: whom it calls. */
+  readonly calls: readonly (readonly number[])[];
+  readonly firstOwn: number;
+  /** The functions that have the number as a constant. */
+  readonly withConstant: (value: number) => readonly number[];
 }
 
 /** The module is not what the rewriter can read. */
@@ -27,7 +49,17 @@ export class RewriteError extends Error {
 }
 
 const HEADER_BYTES = 8;
-const SECTION = { type: 1, import: 2, function: 3, memory: 5, global: 6, export: 7, code: 10 } as const;
+const SECTION = {
+  type: 1,
+  import: 2,
+  function: 3,
+  memory: 5,
+  global: 6,
+  export: 7,
+  element: 9,
+  code: 10,
+  data: 11,
+} as const;
 const KIND = { function: 0, table: 1, memory: 2, global: 3 } as const;
 const I32 = 0x7f;
 const FUNCTION_TYPE = 0x60;
@@ -49,8 +81,13 @@ export function rewriteModule(module: Uint8Array, options: RewriteOptions): Uint
   // holds the size of a copy while it is paid for
   const size = fuel + 1;
   global.body = appendToVector(global.body, [I32, MUTABLE, 0x41, 0, 0x0b]);
+  const raiseBelow = fuel + 2;
+  global.body = appendToVector(global.body, [I32, MUTABLE, 0x41, 0, 0x0b]);
   const exports = find(sections, SECTION.export);
   exports.body = appendToVector(exports.body, exported(options.fuelName, KIND.global, fuel));
+  const { interruptible } = options;
+  if (interruptible !== undefined)
+    exports.body = appendToVector(exports.body, exported(interruptible.globalName, KIND.global, raiseBelow));
   if (options.memoryPagesMax !== undefined) {
     const memory = find(sections, SECTION.memory);
     memory.body = withMaximum(memory.body, options.memoryPagesMax);
@@ -58,10 +95,23 @@ export function rewriteModule(module: Uint8Array, options: RewriteOptions): Uint
   const code = find(sections, SECTION.code);
   code.body = options.editCode?.(code.body) ?? code.body;
   if (options.counts) {
-    code.body = instrument(
+    const functions = readFunctions(
       code.body,
       readParameterCounts(find(sections, SECTION.type).body, find(sections, SECTION.function).body),
-      (local) => probe(fuel, imports.hostCall, local),
+    );
+    const found = interruptible?.find({
+      elements: find(sections, SECTION.element).body,
+      data: find(sections, SECTION.data).body,
+      exported: readExportedFunctions(exports.body),
+      calls: functions.map(({ calls }) => calls),
+      firstOwn: imports.functions,
+      withConstant: (value) => withConstant(code.body, functions, value).map((i) => i + imports.functions),
+    });
+    const mayRaise = (i: number): boolean => found?.has(i + imports.functions) === true;
+    code.body = instrument(
+      code.body,
+      functions,
+      (i, local) => probe(fuel, imports.hostCall, local, mayRaise(i) ? raiseBelow : undefined),
       toll(fuel, size),
     );
   }
@@ -99,14 +149,14 @@ function payment(fuel: number, hostCall: number): number[] {
 /** Fuel a fresh instance starts with: enough for its start-up; the host sets its own before it runs scripts. */
 const FULL_FUEL = 0x7fff_ffff;
 
-/** `local = fuel - 1; fuel = local; if (local < 0) host(0)` */
-function probe(fuel: number, hostCall: number, local: number): Uint8Array {
+/** `local = fuel - 1; fuel = local; if (local < bound) host(…)`: 0 and 0, or a global and 1. */
+function probe(fuel: number, hostCall: number, local: number, bound: number | undefined): Uint8Array {
   const g = unsigned(fuel);
   const n = unsigned(local);
   return Uint8Array.from([
     ...[0x23, ...g, 0x41, 1, 0x6b, 0x22, ...n, 0x24, ...g],
-    ...[0x20, ...n, 0x41, 0, 0x48],
-    ...[0x04, 0x40, 0x41, 0, 0x10, ...unsigned(hostCall), 0x1a, 0x0b],
+    ...[0x20, ...n, ...(bound === undefined ? [0x41, 0] : [0x23, ...unsigned(bound)]), 0x48],
+    ...[0x04, 0x40, 0x41, bound === undefined ? 0 : 1, 0x10, ...unsigned(hostCall), 0x1a, 0x0b],
   ]);
 }
 
@@ -123,45 +173,93 @@ function toll(fuel: number, size: number): Uint8Array {
   ]);
 }
 
-/** Copies all function bodies with `probe` before every jump to the start of a loop and `toll` before every copy. */
-function instrument(
-  body: Uint8Array,
-  parameterCounts: readonly number[],
-  makeProbe: (local: number) => Uint8Array,
-  toll: Uint8Array,
-): Uint8Array {
+/** Where a function has what. */
+interface FunctionPlan {
+  /** Its groups of locals, where they stand, and how many locals and parameters there are. */
+  readonly groups: number;
+  readonly groupsAt: number;
+  readonly locals: number;
+  readonly codeAt: number;
+  readonly end: number;
+  /** What has to be paid before the instruction there. */
+  readonly costs: readonly { readonly at: number; readonly cost: Cost }[];
+  readonly calls: readonly number[];
+}
+
+/** Reads all function bodies. */
+function readFunctions(body: Uint8Array, parameterCounts: readonly number[]): FunctionPlan[] {
   const reader = new Reader(body);
+  const plans: FunctionPlan[] = [];
   const count = reader.u32();
-  const parts: Uint8Array[] = [Uint8Array.from(unsigned(count))];
   for (let i = 0; i < count; i++) {
     const size = reader.u32();
     const end = reader.position + size;
-    const pieces: Uint8Array[] = [];
     const groups = reader.u32();
-    let copied = reader.position;
+    const groupsAt = reader.position;
     let locals = parameterCounts[i] ?? 0;
     for (let g = 0; g < groups; g++) {
       locals += reader.u32();
       reader.byte();
     }
-    // one local more, for the probes
-    pieces.push(Uint8Array.from(unsigned(groups + 1)), body.subarray(copied, reader.position), ONE_I32);
-    copied = reader.position;
-    const probe = makeProbe(locals);
+    const codeAt = reader.position;
+    const costs: { at: number; cost: Cost }[] = [];
+    const calls: number[] = [];
     /** The blocks that are open, outermost first: true for a loop. */
     const blocks: boolean[] = [false];
     while (reader.position < end) {
-      const start = reader.position;
-      const cost = readInstruction(reader, blocks);
-      if (cost === 'none') continue;
-      pieces.push(body.subarray(copied, start), cost === 'round' ? probe : toll);
-      copied = start;
+      const at = reader.position;
+      const cost = readInstruction(reader, blocks, calls);
+      if (cost !== 'none') costs.push({ at, cost });
     }
     if (reader.position !== end) throw new RewriteError(`Function ${i} ends inside an instruction`);
+    plans.push({ groups, groupsAt, locals, codeAt, end, costs, calls });
+  }
+  return plans;
+}
+
+/** Copies all function bodies with a probe before every jump to the start of a loop and `toll` before every copy. */
+function instrument(
+  body: Uint8Array,
+  functions: readonly FunctionPlan[],
+  makeProbe: (index: number, local: number) => Uint8Array,
+  toll: Uint8Array,
+): Uint8Array {
+  const parts: Uint8Array[] = [Uint8Array.from(unsigned(functions.length))];
+  functions.forEach(({ groups, groupsAt, locals, codeAt, end, costs }, i) => {
+    // one local more, for the probes
+    const pieces = [Uint8Array.from(unsigned(groups + 1)), body.subarray(groupsAt, codeAt), ONE_I32];
+    const probe = makeProbe(i, locals);
+    let copied = codeAt;
+    for (const { at, cost } of costs) {
+      pieces.push(body.subarray(copied, at), cost === 'round' ? probe : toll);
+      copied = at;
+    }
     pieces.push(body.subarray(copied, end));
     parts.push(Uint8Array.from(unsigned(pieces.reduce((sum, piece) => sum + piece.length, 0))), ...pieces);
-  }
+  });
   return concatenate(parts);
+}
+
+/** Places of the functions that have `i32.const value`. */
+function withConstant(body: Uint8Array, functions: readonly FunctionPlan[], value: number): number[] {
+  const code = Buffer.from(body.buffer, body.byteOffset, body.length);
+  const instruction = Buffer.from([0x41, ...signed(value)]);
+  const found: number[] = [];
+  for (let at = code.indexOf(instruction); at >= 0; at = code.indexOf(instruction, at + 1))
+    found.push(functions.findIndex(({ end }) => at < end));
+  return found;
+}
+
+function readExportedFunctions(exports: Uint8Array): Set<number> {
+  const reader = new Reader(exports);
+  const found = new Set<number>();
+  for (let n = reader.u32(); n > 0; n--) {
+    reader.name();
+    const kind = reader.byte();
+    const index = reader.u32();
+    if (kind === KIND.function) found.add(index);
+  }
+  return found;
 }
 
 /** A group of locals: how many, and their type. */
@@ -191,8 +289,8 @@ function readParameterCounts(types: Uint8Array, functions: Uint8Array): number[]
 /** What an instruction has to pay before it runs. */
 type Cost = 'none' | 'round' | 'copy';
 
-/** Reads one instruction and keeps the list of open blocks. */
-function readInstruction(reader: Reader, blocks: boolean[]): Cost {
+/** Reads one instruction and keeps the lists of open blocks and of functions that are called. */
+function readInstruction(reader: Reader, blocks: boolean[], calls: number[]): Cost {
   const opcode = reader.byte();
   switch (opcode) {
     case 0x02: // block
@@ -214,6 +312,8 @@ function readInstruction(reader: Reader, blocks: boolean[]): Cost {
       return cost;
     }
     case 0x10: // call
+      calls.push(reader.u32());
+      return 'none';
     case 0xd2: // ref.func
     case 0x41: // i32.const
     case 0x42: // i64.const

@@ -115,6 +115,29 @@ const STOPPED: Readonly<Record<string, string>> = {
     "while true do string.gsub(('x'):rep(1e6), '.', setmetatable({}, {__index = rawget})) end",
   'a reader that is a coroutine':
     "load(coroutine.wrap(function() while true do coroutine.yield(' ') end end))",
+  'a pattern': "return ('a'):rep(5000):find(('.-'):rep(20) .. 'b')",
+  'a pattern in pcall': "while true do pcall(string.match, ('a'):rep(3000), ('a*'):rep(6) .. 'b') end",
+  'a pattern of gmatch': "for _ in ('a'):rep(1e5):gmatch('a-b') do end",
+  'a pattern of gsub': "return ('a'):rep(1e5):gsub('a-b', '')",
+  'a search for a long string':
+    "local s = ('a'):rep(4e6) while true do s:find(('a'):rep(1e6) .. 'b', 1, true) end",
+  'string.rep of nothing': "return ('').rep('', 1e10)",
+  'string.rep of all memory in pcall': "while true do pcall(string.rep, 'x', 5e7) end",
+  'string.format': "local s = ('\\0'):rep(1e7) while true do string.format('%q', s) end",
+  'table.move': 'table.move({}, 1, 1e9, 2)',
+  'table.concat': "table.concat(setmetatable({}, {__index = function() return '' end}), '', 1, 1e9)",
+  'table.insert': `local t = setmetatable({}, {__index = rawequal, __len = function() return 1e9 end, __newindex = rawequal})
+    while true do pcall(table.insert, t, 1, 1) end`,
+  'utf8.len': "local s = ('é'):rep(4e6) while true do utf8.len(s) end",
+  'a chunk that is compiled': "local s = ('x = 1 '):rep(2e6) while true do load(s) end",
+  'a chunk that is compiled in pcall':
+    "local s = 'return {' .. ('1,'):rep(3e6) while true do pcall(load, s) end",
+  'a pattern in a finaliser':
+    "setmetatable({}, {__gc = function() return ('a'):rep(5000):find(('.-'):rep(20) .. 'b') end}) collectgarbage()",
+  'a pattern in a coroutine':
+    "coroutine.wrap(function() return ('a'):rep(5000):find(('.-'):rep(20) .. 'b') end)()",
+  'a pattern in a coroutine in table.sort': `table.sort({3, 2, 1}, function()
+    return coroutine.wrap(function() return ('a'):rep(5000):find(('.-'):rep(20) .. 'b') end)() end)`,
   'a coroutine that is closed': `local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = function() while true do end end})
      coroutine.yield() end) coroutine.resume(co) coroutine.close(co)`,
   'a coroutine that is closed and catches errors': `local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = function()
@@ -142,7 +165,6 @@ for (const [name, source] of Object.entries(STOPPED)) {
 const LOST: Readonly<Record<string, string>> = {
   'a hundred thousand finalisers': `local m = {__gc = function() while true do end end} collectgarbage 'stop'
     for i = 1, 1e5 do setmetatable({}, m) end collectgarbage()`,
-  'a pattern': "return ('a'):rep(5000):find(('.-'):rep(20) .. 'b')",
 };
 
 for (const [name, source] of Object.entries(LOST)) {

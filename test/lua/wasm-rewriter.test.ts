@@ -3,7 +3,13 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { RewriteError, type RewriteOptions, rewriteModule } from '../../src/lua/wasm-rewriter.ts';
+import { findInterruptible } from '../../src/lua/interruptible-functions.ts';
+import {
+  type ModuleFacts,
+  RewriteError,
+  type RewriteOptions,
+  rewriteModule,
+} from '../../src/lua/wasm-rewriter.ts';
 
 const LUA = readFileSync(join(dirname(createRequire(import.meta.url).resolve('wasmoon')), 'glue.wasm'));
 const PAGE_BYTES = 65_536;
@@ -57,6 +63,36 @@ test('The rewritten Lua module is valid, with and without counting', () => {
   assert(WebAssembly.validate(bytes));
   assert(bytes.length > LUA.length);
   assert(WebAssembly.validate(rewriteModule(LUA, { ...LUA_OPTIONS, counts: false })));
+});
+
+test('Libraries and compiler are found, and nothing that others call', () => {
+  let facts: ModuleFacts | undefined;
+  const find = (given: ModuleFacts): ReadonlySet<number> => {
+    facts = given;
+    return findInterruptible(given);
+  };
+  assert(
+    WebAssembly.validate(
+      rewriteModule(LUA, { ...LUA_OPTIONS, interruptible: { find, globalName: 'raiseBelow' } }),
+    ),
+  );
+  assert(facts !== undefined);
+  const found = findInterruptible(facts);
+  // 17 functions of string, 7 of table and 5 of utf8, and what they and the compiler consist of
+  assert(found.size > 80 && found.size < 200, `${found.size} functions`);
+  for (const index of found) assert(!facts.exported.has(index));
+});
+
+test('Of a module that looks otherwise nothing is interrupted', () => {
+  const nothing: ModuleFacts = {
+    elements: Uint8Array.of(0),
+    data: Uint8Array.of(1, 0, 0x41, 0, 0x0b, 3, 1, 2, 3),
+    exported: new Set(),
+    calls: [[], [0]],
+    firstOwn: 0,
+    withConstant: () => [],
+  };
+  assert.equal(findInterruptible(nothing).size, 0);
 });
 
 test('Every round of a loop takes one of fuel, and the host is called when it is used up', async () => {
