@@ -22,6 +22,8 @@ export class ByteQueue {
   /** Offset of the first unread byte in that chunk. */
   #offset = 0;
   #length = 0;
+  /** Memory of the chunks, read or not yet: a chunk goes as a whole. */
+  #memory = 0;
   /** Holds the last chunk, where that is a copy; it may have room behind. */
   #copy: Uint8Array = EMPTY;
   /** Holds the last chunk, where that was made of short ones. */
@@ -42,12 +44,19 @@ export class ByteQueue {
     return this.#length;
   }
 
+  /** Memory that is held for them: whole chunks, with what was read of the first and the room behind the last. */
+  get memory(): number {
+    return this.#memory;
+  }
+
   /** Appends a chunk; the queue owns it from now on and never changes it. */
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
     this.#length += chunk.length;
-    if (chunk.length > SHORT_BYTES_MAX || this.#recycle !== undefined || !this.#join(chunk))
+    if (chunk.length > SHORT_BYTES_MAX || this.#recycle !== undefined || !this.#join(chunk)) {
       this.#chunks.push(chunk);
+      this.#memory += chunk.buffer.byteLength;
+    }
   }
 
   /**
@@ -71,6 +80,7 @@ export class ByteQueue {
     } else {
       copy = this.#allocate(Math.max(size, Math.min(size + following, COPY_BYTES)));
       this.#copy = copy;
+      this.#memory += copy.buffer.byteLength;
       at = this.#chunks.length;
     }
     copy.set(bytes, start);
@@ -90,6 +100,7 @@ export class ByteQueue {
       joint = new Uint8Array(JOINT_BYTES);
       joint.set(last);
       this.#joint = joint;
+      this.#memory += JOINT_BYTES - last.buffer.byteLength;
     } else if (size > JOINT_BYTES) return false;
     joint.set(chunk, last.length);
     this.#chunks[at] = joint.subarray(0, size);
@@ -164,6 +175,7 @@ export class ByteQueue {
     // the chunk that was the first may have views too
     this.#viewed = true;
     this.#length += chunk.length;
+    this.#memory += chunk.buffer.byteLength;
   }
 
   /** Number of bytes up to and including the first line feed found at or after byte `from`; -1 when there is none. */
@@ -200,6 +212,7 @@ export class ByteQueue {
     this.#head = 0;
     this.#offset = 0;
     this.#length = 0;
+    this.#memory = 0;
     this.#viewed = false;
     this.#blocks = undefined;
     this.#copy = EMPTY;
@@ -224,6 +237,7 @@ export class ByteQueue {
     this.#length -= n;
     this.#offset += n;
     if (this.#offset < chunk.length) return;
+    this.#memory -= chunk.buffer.byteLength;
     if (this.#blocks?.delete(chunk.buffer) === true) this.#leaveBlock(chunk);
     else if (!this.#viewed) this.#recycle?.(chunk);
     this.#viewed = false;

@@ -11,6 +11,7 @@ export const COUNTER_NAMES = [
   'files',
   'pipes',
   'fetches',
+  'unreadBodyBytes',
   // totals
   'connectionsTotal',
   'handshakesFailedTotal',

@@ -20,6 +20,11 @@ export const ERROR_CODES = {
     meaning: 'A request body came more slowly than `--min-body-rate` while a handler waited for it',
     remedy: 'The client gets 408; lower the rate where clients are honest and slow',
   },
+  LGW_BODY_UNREAD: {
+    meaning:
+      'A request body waited unread, its connection held much, and those of all requests had used up `--max-unread-bodies`',
+    remedy: 'The client gets 503; let handlers read sooner, or raise the limit where there is memory',
+  },
   LGW_CLIENT_GONE: {
     meaning: 'The client closed the connection or reset the stream before the exchange was over',
     remedy: 'Nothing: the handler ends where it waits next',

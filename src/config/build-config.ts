@@ -2,6 +2,7 @@
 import { DEFAULT_SCRIPT_RIGHTS } from '../base/script-rights.ts';
 import type { SharedSize } from '../base/shared-size.ts';
 import type { Config, MappingConfig } from './config.ts';
+import { defaultUnreadBodyBytes } from './limits.ts';
 import { readMappings, withModes } from './mappings.ts';
 import {
   type DefaultedOption,
@@ -28,9 +29,11 @@ export function buildConfig(texts: OptionTexts): Config {
     );
   refuseOnePort(answers);
   const debugLevel = answers.value(OPTIONS.debug) ?? 0;
+  const mappings = readScripts(answers);
+  const memoryBytesMax = answers.valueOrDefault(OPTIONS.memory);
   const quietLevel = answers.value(OPTIONS.logLevel) ?? DEFAULT_LOG_LEVEL;
   return {
-    mappings: readScripts(answers),
+    mappings,
     certificateFiles: readCertificateFiles(answers),
     listen: { address, port: answers.valueOrDefault(OPTIONS.port) },
     cleartext: answers.value(OPTIONS.http),
@@ -60,13 +63,15 @@ export function buildConfig(texts: OptionTexts): Config {
       bodyRateMin: answers.valueOrDefault(OPTIONS.minBodyRate),
       headBytesMax: answers.valueOrDefault(OPTIONS.maxHead),
       bodyBytesMax: answers.valueOrDefault(OPTIONS.maxBody),
+      unreadBodyBytesMax:
+        answers.value(OPTIONS.maxUnreadBodies) ?? defaultUnreadBodyBytes(memoryBytesMax, mappings.length),
       streamsMax: answers.valueOrDefault(OPTIONS.maxStreams),
       connectionsMax: answers.valueOrDefault(OPTIONS.maxConnections),
       connectionsPerAddressMax: answers.valueOrDefault(OPTIONS.maxConnectionsPerAddress),
       resetsPerSecond: answers.valueOrDefault(OPTIONS.maxResets),
       controlFramesPerSecond: answers.valueOrDefault(OPTIONS.maxControlFrames),
       drainTimeoutMs: answers.valueOrDefault(OPTIONS.drainTimeout),
-      memoryBytesMax: answers.valueOrDefault(OPTIONS.memory),
+      memoryBytesMax,
       cpuLimitMs: answers.valueOrDefault(OPTIONS.cpuLimit),
       timeLimitMs: answers.valueOrDefault(OPTIONS.timeLimit),
       logBytesPerSecond: answers.valueOrDefault(OPTIONS.maxLog),

@@ -15,6 +15,8 @@ export interface Limits {
   readonly headBytesMax: number;
   /** Request body; Infinity = no limit (`--max-body 0`). */
   readonly bodyBytesMax: number;
+  /** Memory that request bodies nobody has read yet may take in one worker. */
+  readonly unreadBodyBytesMax: number;
   /** Concurrent streams of one HTTP/2 connection. */
   readonly streamsMax: number;
   /** Open connections of one worker. */
@@ -55,6 +57,8 @@ export const DEFAULT_LIMITS: Limits = {
   headBytesMax: 32 * 1024,
   // 1 GiB lets photographs and firmware images in and keeps a disk from filling at once
   bodyBytesMax: 1024 * 1024 * 1024,
+  // 512 bodies that are 128 KiB ahead of their handlers; a quarter of the memory of one script
+  unreadBodyBytesMax: 64 * 1024 * 1024,
   // RFC 9113 §6.5.2 recommends no less than 100
   streamsMax: 128,
   // about 50 KiB each: 500 MiB per worker
@@ -77,6 +81,14 @@ export const DEFAULT_LIMITS: Limits = {
   logBytesPerSecond: 256 * 1024,
 };
 
+/** More scripts may let more bodies wait, but clients bring them, and no machine has more memory for that. */
+const UNREAD_BODY_BYTES_DEFAULT_MAX = 256 * 1024 * 1024;
+
+/** The budget of unread bodies where none is given: a quarter of what the states of a worker may take together, up to a bound. */
+export function defaultUnreadBodyBytes(memoryBytesMax: number, scripts: number): number {
+  return Math.min(UNREAD_BODY_BYTES_DEFAULT_MAX, (memoryBytesMax / 4) * Math.max(1, scripts));
+}
+
 /** The bounds within which each limit may be set; outside them it is a slip of the keyboard. */
 export const LIMIT_BOUNDS: Readonly<
   Record<
@@ -85,6 +97,8 @@ export const LIMIT_BOUNDS: Readonly<
     | 'bodyRateMax'
     | 'headBytesMin'
     | 'headBytesMax'
+    | 'unreadBodyBytesMin'
+    | 'unreadBodyBytesMax'
     | 'streamsMax'
     | 'connectionsMax'
     | 'framesPerSecondMax'
@@ -105,6 +119,10 @@ export const LIMIT_BOUNDS: Readonly<
   headBytesMin: 1024,
   /** Every connection may hold this much before a handler runs. */
   headBytesMax: 1024 * 1024,
+  /** What one HTTP/2 connection may have on its way. */
+  unreadBodyBytesMin: 1024 * 1024,
+  /** More than a process can have. */
+  unreadBodyBytesMax: 1024 * 1024 * 1024 * 1024,
   streamsMax: 10_000,
   connectionsMax: 1_000_000,
   /** More than a connection can carry: no limit. */

@@ -64,6 +64,7 @@ interface OptionTable {
   readonly drainTimeout: DefaultedOption<number>;
   readonly maxHead: DefaultedOption<number>;
   readonly maxBody: DefaultedOption<number>;
+  readonly maxUnreadBodies: ValueOption<number>;
   readonly maxStreams: DefaultedOption<number>;
   readonly maxConnections: DefaultedOption<number>;
   readonly maxConnectionsPerAddress: DefaultedOption<number>;
@@ -361,6 +362,15 @@ export const OPTIONS: OptionTable = {
     group: 'Limits',
     help: 'size of a request body; 0 is no limit',
   }),
+  maxUnreadBodies: {
+    kind: 'value',
+    name: 'max-unread-bodies',
+    argument: 'SIZE',
+    value: size(LIMIT_BOUNDS.unreadBodyBytesMin, LIMIT_BOUNDS.unreadBodyBytesMax),
+    defaultText: 'a quarter of --memory for each script, at most 256M',
+    group: 'Limits',
+    help: 'memory of one worker for request bodies that nobody has read yet; clients wait when it is used up',
+  },
   maxStreams: defaulted({
     name: 'max-streams',
     argument: 'COUNT',

@@ -16,7 +16,7 @@ import {
   type ListenAddress,
   type MappingConfig,
 } from '../config/config.ts';
-import { DEFAULT_LIMITS, LIMIT_BOUNDS, type Limits } from '../config/limits.ts';
+import { DEFAULT_LIMITS, defaultUnreadBodyBytes, LIMIT_BOUNDS, type Limits } from '../config/limits.ts';
 import { normalizePrefix } from '../config/mappings.ts';
 
 /** A path prefix and the Lua script behind it. */
@@ -80,12 +80,13 @@ export function completeConfig(
   listening: Listening,
   workers: number = availableParallelism(),
 ): Config {
+  const mappings = readMappings(options.mappings ?? []);
   return {
     ...listening,
-    mappings: readMappings(options.mappings ?? []),
+    mappings,
     root: options.root,
     workers,
-    limits: readLimits(options.limits ?? {}),
+    limits: readLimits(options.limits ?? {}, mappings),
     http2: oneOf('http2', HTTP2_LAYERS, options.http2 ?? DEFAULT_HTTP2_LAYER),
     shared: options.shared ?? [],
     rights: readRights(options.rights ?? {}),
@@ -129,12 +130,13 @@ function oneOf<Word extends string>(option: string, words: readonly Word[], word
 /** Limits that 0 switches off on the command line, where Infinity cannot be written: here 0 would be the opposite. */
 const UNLIMITED_BY_ZERO: ReadonlySet<string> = new Set([
   'bodyBytesMax',
+  'unreadBodyBytesMax',
   'cpuLimitMs',
   'timeLimitMs',
   'logBytesPerSecond',
 ] satisfies (keyof Limits)[]);
 
-function readLimits(given: Partial<Limits>): Limits {
+function readLimits(given: Partial<Limits>, mappings: readonly MappingConfig[]): Limits {
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(DEFAULT_LIMITS, name))
       throw new GatewayError('LGW_CONFIG', `Option limits has no limit ${JSON.stringify(name)}`);
@@ -149,7 +151,13 @@ function readLimits(given: Partial<Limits>): Limits {
       'LGW_CONFIG',
       `Limit mappingSharePercent is ${mappingSharePercent} and has to be a number from 1 to ${LIMIT_BOUNDS.percentMax}`,
     );
-  return { ...DEFAULT_LIMITS, ...given };
+  const { memoryBytesMax } = { ...DEFAULT_LIMITS, ...given };
+  const scripts = mappings.filter(({ kind }) => kind !== 'module').length;
+  return {
+    ...DEFAULT_LIMITS,
+    unreadBodyBytesMax: defaultUnreadBodyBytes(memoryBytesMax, scripts),
+    ...given,
+  };
 }
 
 function readRights(given: Partial<ScriptRights>): ScriptRights {

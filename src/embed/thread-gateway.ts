@@ -6,6 +6,7 @@ import { AddressLimit } from '../http/address-limit.ts';
 import { Dispatcher } from '../http/dispatcher.ts';
 import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
 import { Router } from '../http/router.ts';
+import { UnreadBodies } from '../http/unread-bodies.ts';
 import type { WebHandler } from '../module/web-handler.ts';
 import { WebMapping } from '../module/web-mapping.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
@@ -95,6 +96,7 @@ export class ThreadGateway {
     const dispatcher = new Dispatcher(new Router([this.#mapping]), logger);
     const observer = accessLog ? createAccessLog(LOG_SOURCE, WORKER_ID, this.#writeLine) : undefined;
     const addresses = new AddressLimit(limits.connectionsPerAddressMax);
+    const unreadBodies = new UnreadBodies(limits.unreadBodyBytesMax, this.#counters, logger);
     for (const { scheme, listener } of this.#listeners) {
       const frontEnd = new FrontEnd(
         {
@@ -106,6 +108,7 @@ export class ThreadGateway {
           counters: this.#counters,
           observer,
           addresses,
+          unreadBodies,
         },
         (exchange) => dispatcher.dispatch(exchange),
       );

@@ -5,6 +5,7 @@ import type { BodyRate } from './body-rate.ts';
 import type { Exchange, Fields, PushPromise } from './exchange.ts';
 import type { Chunk } from './response-buffer.ts';
 import type { StallWatch } from './stall-watch.ts';
+import type { BodyHolder, UnreadBodies } from './unread-bodies.ts';
 
 /** A final head as it goes to the wire: names and values are checked, bodyless statuses known. */
 export interface ResponseHead {
@@ -47,6 +48,11 @@ export interface ExchangeWire {
   abort(): void;
   /** The client cannot send, since bodies that nobody reads have used up a window of its connection. */
   readonly holdsBody?: boolean;
+  /** The connection, as the budget of unread bodies sees it. */
+  readonly bodyHolder: BodyHolder;
+  /** A reader has begun (true) or stopped (false) waiting for the body. */
+  bodyAwaited?(awaited: boolean): void;
+  /** The reader wants bytes for the first time: send 100 Continue where one is awaited. */
   startBody(): void;
   pauseBody(): void;
   resumeBody(): void;
@@ -62,6 +68,8 @@ export interface ExchangeSettings {
   readonly bodyBytesMax: number;
   readonly stalls: StallWatch;
   readonly bodyRate: BodyRate;
+  /** The worker's. */
+  readonly unreadBodies: UnreadBodies;
   /** Undefined = nobody asks. */
   readonly observer: ExchangeObserver | undefined;
 }

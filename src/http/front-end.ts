@@ -24,6 +24,7 @@ import type { Http2Layer, Http2LayerName } from './http2-layer.ts';
 import { Http2Server } from './http2-server.ts';
 import { answerCleartext } from './misdirected.ts';
 import { StallWatch } from './stall-watch.ts';
+import { UnreadBodies } from './unread-bodies.ts';
 
 /** Plain numbers; Infinity is no limit. */
 export interface FrontEndLimits {
@@ -41,6 +42,8 @@ export interface FrontEndLimits {
   readonly bodyGraceMs?: number;
   readonly headBytesMax: number;
   readonly bodyBytesMax: number;
+  /** Memory that request bodies nobody has read yet may take in the whole worker. */
+  readonly unreadBodyBytesMax: number;
   /** Concurrent streams of one HTTP/2 session. */
   readonly streamsMax: number;
   /** Open connections; more are closed at once. */
@@ -69,6 +72,8 @@ export interface FrontEndOptions {
   readonly observer?: ExchangeObserver | undefined;
   /** Shared by the front ends of a worker, which count as one; default: counts for this one alone. */
   readonly addresses?: AddressLimit | undefined;
+  /** Shared by the front ends of a worker; default: a budget of this one alone. */
+  readonly unreadBodies?: UnreadBodies | undefined;
 }
 
 interface Handshake {
@@ -135,6 +140,7 @@ export class FrontEnd {
         bytesPerSecondMin: limits.bodyRateMin ?? 0,
         graceMs: limits.bodyGraceMs ?? BODY_GRACE_MS,
       },
+      unreadBodies: options.unreadBodies ?? new UnreadBodies(limits.unreadBodyBytesMax, counters, logger),
       observer: options.observer,
     };
     this.#settings = settings;
@@ -412,6 +418,7 @@ export class FrontEnd {
     const now = Date.now();
     this.#lookForDescriptor();
     this.#stalls.sweep(now);
+    this.#settings.unreadBodies.sweep();
     this.#http1.sweep(now);
     this.#http2.sweep(now);
     this.#misdirected?.http1.sweep(now);

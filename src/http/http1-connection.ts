@@ -32,6 +32,8 @@ import { splitAbsoluteForm } from './path.ts';
 import { type RequestHead, sameHead } from './request-head.ts';
 import { BUFFER_BYTES_MAX, type Chunk } from './response-buffer.ts';
 import { ServerExchange } from './server-exchange.ts';
+import { startReading, stopReading } from './socket-reading.ts';
+import type { BodyHolder } from './unread-bodies.ts';
 
 /** Response bytes that may wait in the socket before the next request of a pipeline is served. */
 const BACKLOG_BYTES_MAX = 256 * 1024;
@@ -46,7 +48,7 @@ export interface Http1Limits {
   readonly linger: LingerLimits;
 }
 
-export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink {
+export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink, BodyHolder {
   readonly bufferBytesMax: number = BUFFER_BYTES_MAX;
   readonly socket: Socket;
   readonly #info: ExchangeConnection;
@@ -67,6 +69,10 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
   /** The client waits for 100 Continue before it sends the body. */
   #awaitsContinue = false;
   #declaredLength: number | undefined;
+  /** The body goes to the exchange as it comes. */
+  #delivers = false;
+  /** The exchange takes no more of it for now. */
+  #bodyPaused = false;
   /** The connection stays open after the current response. */
   #persistent = true;
   #draining = false;
@@ -141,7 +147,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     this.#flushDeferred();
     this.#linger = new Linger(this.socket, this.#limits.linger, this.#limits.stallTimeoutMs);
     this.socket.end();
-    this.socket.resume();
+    startReading(this.socket);
     this.#tellEnd();
   }
 
@@ -272,20 +278,33 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     const exchange = this.#exchange;
     if (message === undefined || exchange === undefined) return;
     if (this.#awaitsContinue && !exchange.headSent) this.sendInformational(100, []);
-    message.on('error', ignore);
-    message.on('data', (chunk: Buffer) => {
-      if (!exchange.receiveBody(chunk)) message.pause();
-    });
-    message.on('end', () => exchange.endBody());
+    if (!this.#delivers) this.#deliver(message, exchange);
   }
 
+  /** Not the message is paused: it would go on to take in what its own buffer holds, where nobody counts it. */
   pauseBody(): void {
-    this.#message?.pause();
+    this.#bodyPaused = true;
+    stopReading(this.socket);
   }
 
   resumeBody(): void {
-    this.#message?.resume();
+    this.#bodyPaused = false;
+    if (!this.#input.isFull) startReading(this.socket);
   }
+
+  // ---- BodyHolder ----
+
+  unreadBytes = 0;
+  /** There is but one body: it is held back by being read less far ahead. */
+  readonly isHeldBack = false;
+
+  get bodyHolder(): BodyHolder {
+    return this;
+  }
+
+  holdBack(): void {}
+
+  letGo(): void {}
 
   // ---- inside ----
 
@@ -298,9 +317,22 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     if (!this.#input.isEmpty) this.#waitForMore();
   }
 
+  #deliver(message: IncomingMessage, exchange: ServerExchange): void {
+    this.#delivers = true;
+    // node would have the socket read whenever the message has nothing itself
+    message._read = () => {
+      if (!this.#bodyPaused && this.socket.isPaused() && !this.#input.isFull) startReading(this.socket);
+    };
+    message.on('error', ignore);
+    message.on('data', (chunk: Buffer) => {
+      if (!exchange.receiveBody(chunk)) message.pause();
+    });
+    message.on('end', () => exchange.endBody());
+  }
+
   /** Something cannot be taken yet: a head that is not complete, or requests that have to wait. */
   #waitForMore(): void {
-    if (this.#input.isFull) this.socket.pause();
+    if (this.#input.isFull) stopReading(this.socket);
     else if (this.#exchange === undefined && this.#headSince === 0) this.#headSince = Date.now();
   }
 
@@ -367,6 +399,8 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
       declaredLength: framing.declaredLength,
       memo: undefined,
     });
+    this.#delivers = false;
+    this.#bodyPaused = false;
     const exchange = new ServerExchange(this.#lastHead, this, this.#settings);
     this.#exchange = exchange;
     const { bodyBytesMax } = this.#settings;
@@ -374,6 +408,9 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     else if (refusal === 0 && !isKnownMethod(method)) refusal = 501;
     if (refusal === 0) {
       this.#handle(exchange);
+      // the budget of unread bodies has to see it, whether the handler wants it yet or not
+      if (hasBody(framing) && this.#exchange === exchange && !this.#delivers)
+        this.#deliver(message, exchange);
       return;
     }
     // where its end is in doubt, or it will not be read
@@ -470,6 +507,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     this.#exchange = undefined;
     this.#response = undefined;
     this.idleSince = Date.now();
+    this.#bodyPaused = false;
     if (response !== undefined && message !== undefined) {
       if (!message.complete || message.readableFlowing !== null) {
         message.removeAllListeners('data');
@@ -492,13 +530,13 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     else if (!this.#input.isEmpty) this.#waitForMore();
     if (this.#closing) return;
     if (this.#inputEnded) this.#closeEnded();
-    else if (this.socket.isPaused() && !this.#input.isFull) this.socket.resume();
+    else if (this.socket.isPaused() && !this.#input.isFull) startReading(this.socket);
   }
 
   #drained(): void {
     if (this.#exchange !== undefined) this.#exchange.wireDrained();
     else this.#continue();
-    if (this.#input.isFull) this.socket.pause();
+    if (this.#input.isFull) stopReading(this.socket);
   }
 
   #closed(): void {

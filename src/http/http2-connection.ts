@@ -17,6 +17,8 @@ import { isKnownMethod } from './methods.ts';
 import { type RequestHead, sameHead } from './request-head.ts';
 import { BUFFER_BYTES_MAX } from './response-buffer.ts';
 import { ServerExchange } from './server-exchange.ts';
+import { startHandle, stopHandle } from './socket-reading.ts';
+import type { BodyHolder } from './unread-bodies.ts';
 
 type StreamListener = (
   stream: ServerHttp2Stream,
@@ -30,7 +32,7 @@ const SESSION_WRITE_BYTES = 1024 * 1024;
 const WRITE_AHEAD_MIN_BYTES = 16 * 1024;
 const WRITE_AHEAD_MAX_BYTES = 128 * 1024;
 
-export class Http2Connection {
+export class Http2Connection implements BodyHolder {
   readonly session: ServerHttp2Session;
   readonly socket: Socket;
   readonly #info: ConnectionInfo;
@@ -43,6 +45,11 @@ export class Http2Connection {
   #exchanges = 0;
   #completed = 0;
   #pushes = 0;
+  unreadBytes = 0;
+  isHeldBack = false;
+  /** Streams whose body is waited for, and those whose response waits for room. */
+  #awaitedBodies = 0;
+  #blockedResponses = 0;
   /** When a sweep last saw that a stream had been opened or closed, or the connection was made. */
   activeSince: number = Date.now();
   #active = false;
@@ -103,6 +110,42 @@ export class Http2Connection {
     return limit === undefined || this.#pushes < limit;
   }
 
+  // ---- BodyHolder ----
+
+  /** Past node's session, which has taken the reads of the socket; not while somebody waits for what the client has to send. */
+  holdBack(): void {
+    if (this.#awaitedBodies + this.#blockedResponses + this.#completed > 0) return;
+    this.isHeldBack = true;
+    stopHandle(this.socket);
+  }
+
+  letGo(): void {
+    this.isHeldBack = false;
+    if (!this.socket.destroyed) startHandle(this.socket);
+  }
+
+  /** A reader has begun (true) or stopped (false) waiting for a body. */
+  bodyAwaited(awaited: boolean): void {
+    this.#awaitedBodies += awaited ? 1 : -1;
+    if (awaited) this.#hears();
+  }
+
+  /** A response has begun (true) or stopped (false) waiting for room. */
+  responseBlocked(blocked: boolean): void {
+    this.#blockedResponses += blocked ? 1 : -1;
+    if (blocked) this.#hears();
+  }
+
+  /** Body bytes that node may hold. */
+  holdsUnseen(bytes: number): void {
+    this.#settings.unreadBodies.change(this, bytes);
+  }
+
+  /** Somebody waits for the client. */
+  #hears(): void {
+    if (this.isHeldBack) this.#settings.unreadBodies.letGo(this);
+  }
+
   /** Notes activity since the last sweep; the clock is read once a sweep, not once a request. */
   refresh(now: number): void {
     if (!this.#active) return;
@@ -155,6 +198,7 @@ export class Http2Connection {
   completed(): void {
     this.#completed += 1;
     this.#active = true;
+    this.#hears();
   }
 
   /** A wire tells that its stream is closed. */
@@ -217,7 +261,9 @@ export class Http2Connection {
     else if (expect !== undefined && !expectsContinue) exchange.reset(417);
     else if (declaredLength !== undefined && declaredLength > limit) exchange.reset(413);
     else this.#handle(exchange);
-    if (!exchange.finished) wire.watch();
+    if (exchange.finished) return;
+    wire.watch();
+    if (hasBody) wire.deliver();
   }
 }
 

@@ -13,6 +13,7 @@ import type { ExchangeSettings } from './exchange-wire.ts';
 import { FIELDS_MAX } from './fields.ts';
 import { Http2Connection } from './http2-connection.ts';
 import type { Http2Layer } from './http2-layer.ts';
+import { STREAM_WINDOW_BYTES } from './http2-wire.ts';
 
 interface Http2Limits {
   readonly idleTimeoutMs: number;
@@ -21,9 +22,7 @@ interface Http2Limits {
   readonly streamsMax: number;
 }
 
-/** Body bytes a client may send on one stream before a handler has read any. */
-const STREAM_WINDOW_BYTES = 256 * 1024;
-/** The same for all streams of a session together: 1 MiB in flight is 80 Mbit/s over 100 ms. */
+/** Body bytes that may be on their way on all streams of a session together: 1 MiB in flight is 80 Mbit/s over 100 ms. */
 const SESSION_WINDOW_BYTES = 1024 * 1024;
 /** Past the limit, up to this factor, a head is answered with 431; beyond it node resets the stream. */
 const HEAD_SLACK = 2;
@@ -129,6 +128,7 @@ export class Http2Server implements Http2Layer {
     counters.add('sessions', 1);
     session.setLocalWindowSize(SESSION_WINDOW_BYTES);
     session.on('close', () => {
+      this.#settings.unreadBodies.letGo(connection);
       this.#connections.delete(connection);
       counters.add('sessions', -1);
       // the socket may outlive its session by seconds

@@ -8,7 +8,10 @@ import type { Http2Connection } from './http2-connection.ts';
 import { LATE_BODY_MS_MAX, LATE_BODY_QUIET_MS } from './late-body.ts';
 import type { Chunk } from './response-buffer.ts';
 import type { ServerExchange } from './server-exchange.ts';
+import type { BodyHolder } from './unread-bodies.ts';
 
+/** Body bytes a client may send on one stream before a handler has read any. */
+export const STREAM_WINDOW_BYTES: number = 256 * 1024;
 /** After the answer so much of an unread request body is taken in, and the window opened for it; then no more is. */
 const DRAIN_BYTES_MAX = 256 * 1024;
 
@@ -28,6 +31,9 @@ export class Http2Wire implements ExchangeWire {
   /** Everything was handed to the stream. */
   #complete = false;
   #aborted = false;
+  /** The stream has no room for more of the response. */
+  #blocked = false;
+  #paused = false;
 
   constructor(connection: Http2Connection, pushed: boolean, awaitsContinue: boolean) {
     this.#connection = connection;
@@ -104,21 +110,40 @@ export class Http2Wire implements ExchangeWire {
   }
 
   startBody(): void {
+    if (this.#awaitsContinue) this.sendInformational(100, []);
+    this.deliver();
+  }
+
+  /** The body goes to the exchange as it comes: the budget of unread bodies has to see it, wanted yet or not. */
+  deliver(): void {
     const stream = this.#stream;
     const exchange = this.#exchange;
-    if (stream === undefined || exchange === undefined) return;
-    if (this.#awaitsContinue) this.sendInformational(100, []);
+    if (stream === undefined || exchange === undefined || stream.listenerCount('data') > 0) return;
     stream.on('data', (chunk: Buffer) => {
       if (!exchange.receiveBody(chunk)) stream.pause();
     });
     stream.on('end', () => exchange.endBody());
   }
 
+  get bodyHolder(): BodyHolder {
+    return this.#connection;
+  }
+
+  bodyAwaited(awaited: boolean): void {
+    this.#connection.bodyAwaited(awaited);
+  }
+
+  /** What the window still allows, node takes in where nobody counts it: so all of it counts. */
   pauseBody(): void {
-    this.#stream?.pause();
+    if (this.#stream === undefined || this.#paused) return;
+    this.#paused = true;
+    this.#stream.pause();
+    this.#connection.holdsUnseen(STREAM_WINDOW_BYTES);
   }
 
   resumeBody(): void {
+    if (!this.#paused) return;
+    this.#unpaused();
     this.#stream?.resume();
   }
 
@@ -151,6 +176,8 @@ export class Http2Wire implements ExchangeWire {
     const exchange = this.#exchange;
     if (exchange === undefined) return;
     this.#exchange = undefined;
+    this.#unpaused();
+    this.#setBlocked(false);
     this.#connection.closed(this.#pushed, this.#complete);
     exchange.wireClosed();
     // after a reset with NO_ERROR node would wait for writes that cannot finish any more
@@ -158,12 +185,25 @@ export class Http2Wire implements ExchangeWire {
   }
 
   drained(): void {
+    this.#setBlocked(false);
     this.#exchange?.wireDrained();
   }
 
   finishTrailers(): void {
     const headers = toHeaders(this.#trailers ?? [], {});
     this.#stream?.sendTrailers(headers);
+  }
+
+  #setBlocked(blocked: boolean): void {
+    if (blocked === this.#blocked) return;
+    this.#blocked = blocked;
+    this.#connection.responseBlocked(blocked);
+  }
+
+  #unpaused(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#connection.holdsUnseen(-STREAM_WINDOW_BYTES);
   }
 
   #markComplete(): void {
@@ -190,6 +230,7 @@ export class Http2Wire implements ExchangeWire {
       this.#listensForDrain = true;
       stream.on('drain', onStreamDrain);
     }
+    if (!room) this.#setBlocked(true);
     return room;
   }
 
@@ -201,13 +242,19 @@ export class Http2Wire implements ExchangeWire {
     if (this.#exchange?.bodyComplete !== false || stream.readableEnded) return;
     const answeredAt = Date.now();
     let dropped = 0;
-    const quiet = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), LATE_BODY_QUIET_MS).unref();
+    // what is dropped does not count
+    this.#unpaused();
+    const quiet = setTimeout(() => {
+      stream.close(constants.NGHTTP2_NO_ERROR);
+      // it is not closed before it is read to its end
+      stream.resume();
+    }, LATE_BODY_QUIET_MS).unref();
     stream.once('close', () => clearTimeout(quiet));
     stream.removeAllListeners('data');
     stream.on('data', (chunk: Buffer) => {
       dropped += chunk.length;
       if (Date.now() - answeredAt < LATE_BODY_MS_MAX) quiet.refresh();
-      if (dropped > DRAIN_BYTES_MAX) stream.pause();
+      if (dropped > DRAIN_BYTES_MAX && !stream.closed) stream.pause();
     });
     stream.resume();
   }

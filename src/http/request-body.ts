@@ -3,15 +3,18 @@ import { ByteQueue } from '../base/byte-queue.ts';
 import type { GatewayError } from '../base/errors.ts';
 import type { RequestBody } from './exchange.ts';
 
-/** Bytes a body holds ahead of its reader before the wire is told to pause: one HTTP/2 stream window's half. */
-export const READ_AHEAD_BYTES: number = 128 * 1024;
-
 /** What is believed to follow a body's first bytes. */
 const EXPECTED_BYTES_MIN = 4 * 1024;
+/** A chunk is kept as it is when the memory it lies in is no larger than this many times the chunk. */
+const PINNED_FACTOR_MAX = 2;
 
 /** How a body steers the wire it comes from. */
 export interface BodyFlow {
-  /** The reader wants bytes for the first time: start delivering (and send 100 Continue where one is awaited). */
+  /** Bytes a body may hold ahead of its reader before the wire is told to pause. */
+  readonly readAheadBytes: number;
+  /** The body takes so many bytes of memory more, or less. */
+  bodyHolds(bytes: number): void;
+  /** The reader wants bytes for the first time: send 100 Continue where one is awaited. */
   startBody(): void;
   pauseBody(): void;
   resumeBody(): void;
@@ -30,6 +33,9 @@ export class QueuedBody implements RequestBody {
   #started = false;
   #paused = false;
   #wanted = 0;
+  /** The memory that the flow has been told of. */
+  #toldBytes = 0;
+  #dropped = false;
   #ready: (() => void) | undefined;
   /** Further readers that wait: a handler and its tasks. */
   #alsoReady: (() => void)[] | undefined;
@@ -48,11 +54,6 @@ export class QueuedBody implements RequestBody {
 
   get error(): GatewayError | undefined {
     return this.#error;
-  }
-
-  /** True once the reader has asked for bytes: from then on the wire delivers here. */
-  get started(): boolean {
-    return this.#started;
   }
 
   request(size: number, ready: () => void): void {
@@ -74,7 +75,8 @@ export class QueuedBody implements RequestBody {
     if (!this.#started) {
       this.#started = true;
       this.#flow.startBody();
-    } else this.#resume();
+    }
+    this.#resume();
   }
 
   cancelRequest(ready?: () => void): void {
@@ -87,7 +89,15 @@ export class QueuedBody implements RequestBody {
   }
 
   consumed(): void {
-    if (this.#paused && this.queue.length <= READ_AHEAD_BYTES / 2) this.#resume();
+    if (this.queue.memory !== this.#toldBytes) this.#tellMemory();
+    if (this.#paused && this.queue.length <= this.#flow.readAheadBytes / 2) this.#resume();
+  }
+
+  /** Nothing is left of the exchange: what was not read does not count any more. */
+  drop(): void {
+    this.#dropped = true;
+    if (this.#toldBytes > 0) this.#flow.bodyHolds(-this.#toldBytes);
+    this.#toldBytes = 0;
   }
 
   get expected(): number | undefined {
@@ -103,12 +113,15 @@ export class QueuedBody implements RequestBody {
   receive(chunk: Uint8Array, lent = false): void {
     if (this.#ended) return;
     this.bytesReceived += chunk.length;
-    if (lent) this.queue.pushCopy(chunk, this.#expected());
+    // a piece of something larger would keep all of it
+    if (lent || chunk.buffer.byteLength > chunk.length * PINNED_FACTOR_MAX)
+      this.queue.pushCopy(chunk, this.#expected());
     else this.queue.push(chunk);
-    if (this.queue.length >= Math.max(READ_AHEAD_BYTES, this.#wanted) && !this.#paused) {
+    if (this.queue.length >= Math.max(this.#flow.readAheadBytes, this.#wanted) && !this.#paused) {
       this.#paused = true;
       this.#flow.pauseBody();
     }
+    if (this.queue.memory !== this.#toldBytes) this.#tellMemory();
     if (this.#ready !== undefined && this.queue.length >= this.#wanted) this.notify();
     else if (this.#ready !== undefined) this.#flow.bodyAwaited(true);
   }
@@ -155,6 +168,13 @@ export class QueuedBody implements RequestBody {
       }
       ready?.();
     }
+  }
+
+  #tellMemory(): void {
+    if (this.#dropped) return;
+    const bytes = this.queue.memory - this.#toldBytes;
+    this.#toldBytes += bytes;
+    this.#flow.bodyHolds(bytes);
   }
 
   #resume(): void {

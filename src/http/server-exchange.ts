@@ -160,6 +160,18 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     return !this.#request.hasBody || (this.#body?.ended === true && this.#body.error === undefined);
   }
 
+  /** Body bytes that have come and were not read. */
+  get unreadBytes(): number {
+    return this.#body?.queue.length ?? 0;
+  }
+  /** Body bytes that were read. */
+  get readBytes(): number {
+    return this.#body === undefined ? 0 : this.#body.bytesReceived - this.#body.queue.length;
+  }
+  get awaitsBody(): boolean {
+    return this.#bodyAwaited;
+  }
+
   inform(status: number, fields: Fields): void {
     if (this.#state >= HEAD_GIVEN) return;
     if (status < 100 || status > 199 || status === 101) {
@@ -396,6 +408,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     // an error costs as much as the rest of a short request: only where somebody hears of it
     if (!ended || this.#body?.ended === false) this.#tellOwner(this.#error ?? clientGone(), ended);
     else this.notifyDrained();
+    this.#body?.drop();
     this.#settings.counters.add('exchanges', -1);
     this.#settings.observer?.(this, this.#startedAt);
     const { onClose } = this;
@@ -465,6 +478,12 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
 
   // ---- called by the body ----
 
+  get readAheadBytes(): number {
+    return this.#settings.unreadBodies.readAheadBytes;
+  }
+  bodyHolds(bytes: number): void {
+    this.#settings.unreadBodies.change(this.#wire.bodyHolder, bytes);
+  }
   startBody(): void {
     if (this.#state < DONE) this.#wire.startBody();
   }
@@ -480,7 +499,10 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
       this.#awaitedMs += Date.now() - this.#awaitedSince;
       this.#awaitedSince = 0;
     }
-    this.#bodyAwaited = awaited;
+    if (awaited !== this.#bodyAwaited) {
+      this.#bodyAwaited = awaited;
+      this.#wire.bodyAwaited?.(awaited);
+    }
     this.#watch();
   }
   refuseBody(reason: GatewayError): boolean {

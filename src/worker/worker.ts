@@ -17,6 +17,7 @@ import { Dispatcher } from '../http/dispatcher.ts';
 import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
 import type { Mapping } from '../http/handler.ts';
 import { Router } from '../http/router.ts';
+import { UnreadBodies } from '../http/unread-bodies.ts';
 import { duplicateDescriptor, isAvailable } from '../native/posix.ts';
 import { ConnectPolicy } from '../outbound/connect-policy.ts';
 import { Fetcher } from '../outbound/fetcher.ts';
@@ -76,6 +77,7 @@ export class GatewayWorker {
   readonly #dispatcher: Dispatcher;
   readonly #frontEnds: FrontEnd[] = [];
   readonly #addresses: AddressLimit;
+  readonly #unreadBodies: UnreadBodies;
   readonly #once: OnceClient;
   #mappings: readonly LoadedMapping[] = [];
   #prepared: Prepared | undefined;
@@ -92,6 +94,7 @@ export class GatewayWorker {
     const logger = this.#logger;
     this.#counters = new Counters(start.counters);
     this.#addresses = new AddressLimit(start.limits.connectionsPerAddressMax);
+    this.#unreadBodies = new UnreadBodies(start.limits.unreadBodyBytesMax, this.#counters, logger);
     this.#fileSystem = new FileSystem({
       root: start.root,
       workingDirectory: process.cwd(),
@@ -326,6 +329,7 @@ export class GatewayWorker {
         http2,
         observer,
         addresses: this.#addresses,
+        unreadBodies: this.#unreadBodies,
       },
       (exchange) => this.#dispatcher.dispatch(exchange),
     );

@@ -17,6 +17,7 @@ describe('completeWords()', () => {
     deepEqual(complete('--max-'), [
       '--max-head',
       '--max-body',
+      '--max-unread-bodies',
       '--max-streams',
       '--max-connections',
       '--max-connections-per-address',

@@ -28,6 +28,8 @@ const DEFAULTS: Config = {
   shared: [],
 };
 
+const MIB = 1024 * 1024;
+
 function configOf(...words: string[]): Config {
   const result = parseCommandLine(words);
   if (result.kind !== 'run') throw new Error(JSON.stringify(result));
@@ -55,6 +57,7 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
         { prefix: '/b', script: 'b.lua' },
         { prefix: '/c/d', script: 'a.lua' },
       ],
+      limits: { ...DEFAULT_LIMITS, unreadBodyBytesMax: 192 * MIB },
       listen: { address: undefined, port: 1 },
     },
   ],
@@ -68,6 +71,7 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
         { prefix: '/b', script: 'b.lua', mode: 'luvit' },
         { prefix: '/c', script: 'c.lua', mode: 'lhttpd' },
       ],
+      limits: { ...DEFAULT_LIMITS, unreadBodyBytesMax: 192 * MIB },
     },
   ],
   ['-c cert.pem -k key.pem', { certificateFiles: { certificate: 'cert.pem', key: 'key.pem' } }],
@@ -148,6 +152,13 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
   ['--max-log 1K', { limits: { ...DEFAULT_LIMITS, logBytesPerSecond: 1024 } }],
   ['--mapping-share 1', { limits: { ...DEFAULT_LIMITS, mappingSharePercent: 1 } }],
   ['--mapping-share 100', { limits: { ...DEFAULT_LIMITS, mappingSharePercent: 100 } }],
+  ['--max-unread-bodies 1M', { limits: { ...DEFAULT_LIMITS, unreadBodyBytesMax: MIB } }],
+  ['--max-unread-bodies 1T', { limits: { ...DEFAULT_LIMITS, unreadBodyBytesMax: 1024 * 1024 * MIB } }],
+  ['--memory 32M', { limits: { ...DEFAULT_LIMITS, memoryBytesMax: 32 * MIB, unreadBodyBytesMax: 8 * MIB } }],
+  [
+    '--memory 2097088K',
+    { limits: { ...DEFAULT_LIMITS, memoryBytesMax: 2047.9375 * MIB, unreadBodyBytesMax: 256 * MIB } },
+  ],
   ['--max-streams 1', { limits: { ...DEFAULT_LIMITS, streamsMax: 1 } }],
   ['--max-connections 1000000', { limits: { ...DEFAULT_LIMITS, connectionsMax: 1_000_000 } }],
   ['--max-connections-per-address 6', { limits: { ...DEFAULT_LIMITS, connectionsPerAddressMax: 6 } }],
@@ -255,6 +266,10 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ['--max-log 1KB', /--max-log wants a size .* not "1KB"$/],
   ['--mapping-share 0', 'Option --mapping-share wants a whole number from 1 to 100, not "0"'],
   ['--mapping-share 101', 'Option --mapping-share wants a whole number from 1 to 100, not "101"'],
+  ['--max-unread-bodies 0', /--max-unread-bodies wants a size from 1M to 1T .* not "0"$/],
+  ['--max-unread-bodies 1023K', /--max-unread-bodies wants .* not "1023K"$/],
+  ['--max-unread-bodies 1025G', /--max-unread-bodies wants .* not "1025G"$/],
+  ['--max-unread-bodies', /--max-unread-bodies wants .* and nothing follows it$/],
   ['--max-streams 0', /--max-streams wants .* not "0"$/],
   ['--max-streams 10001', /--max-streams wants .* not "10001"$/],
   ['--max-connections 0', /--max-connections wants .* not "0"$/],
@@ -334,6 +349,7 @@ describe('the option table', () => {
       http: ['--http', '1'],
       http2: ['--http2', DEFAULT_HTTP2_LAYER === 'node' ? 'own' : 'node'],
       memory: ['--memory', '64M'],
+      'max-unread-bodies': ['--max-unread-bodies', '1M'],
       'mapping-share': ['--mapping-share', '40'],
       'allow-run': ['-r', '.', '--allow-run', 'cat'],
       mode: ['-l', '/', 'a.lua', '--mode', '/=luvit'],

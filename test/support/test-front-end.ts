@@ -20,6 +20,7 @@ export const TEST_LIMITS: FrontEndLimits = {
   stallTimeoutMs: 5_000,
   headBytesMax: 16 * 1024,
   bodyBytesMax: 4 * 1024 * 1024,
+  unreadBodyBytesMax: 64 * 1024 * 1024,
   streamsMax: 100,
   connectionsMax: 1_000,
   connectionsPerAddressMax: 1_000,

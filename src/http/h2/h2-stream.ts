@@ -1,6 +1,6 @@
 /** One HTTP/2 stream as an exchange's wire: its states (RFC 9113 §5.1), both windows, what waits to be sent. */
 import { assert } from '../../base/assert.ts';
-import type { GatewayError } from '../../base/errors.ts';
+import { GatewayError } from '../../base/errors.ts';
 import { giveChunk } from '../chunk-pool.ts';
 import type { Exchange, Fields, PushPromise } from '../exchange.ts';
 import type { ExchangeWire, ResponseHead } from '../exchange-wire.ts';
@@ -9,6 +9,7 @@ import type { RequestHead } from '../request-head.ts';
 import type { Chunk } from '../response-buffer.ts';
 import type { ServerExchange } from '../server-exchange.ts';
 import type { Stallable } from '../stall-watch.ts';
+import { type BodyHolder, READ_AHEAD_BYTES, TIGHT_READ_AHEAD_BYTES } from '../unread-bodies.ts';
 import { ERROR_CODE } from './error-codes.ts';
 import { ReceiveWindow } from './flow-window.ts';
 import { FRAME_PAYLOAD_BYTES_MAX } from './frame-types.ts';
@@ -29,6 +30,8 @@ type State = typeof OPEN | typeof HALF_CLOSED_REMOTE | typeof HALF_CLOSED_LOCAL 
 export const STREAM_WINDOW_BYTES: number = 256 * 1024;
 /** A window grows up to this: 4 MiB in flight are 320 Mbit/s over 100 ms. */
 const STREAM_WINDOW_BYTES_MAX = 4 * 1024 * 1024;
+/** A body counts as not being read when nothing of it was for this long. */
+const UNREAD_MS_MIN = 1_000;
 /** Response bytes a stream holds itself once it has to wait. */
 const WRITE_AHEAD_BYTES = 16 * 1024;
 
@@ -65,6 +68,13 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   #paused = false;
   /** Bytes for which the windows are opened when the reader goes on. */
   #heldBytes = 0;
+  /** Those for which only that of the stream is. */
+  #uncreditedBytes = 0;
+  /** Those of them for which that of the connection is when somebody waits for the client, too. */
+  #withheldBytes = 0;
+  /** How much of the body had been read when a sweep last looked, and since when no more was, ms of Date.now. */
+  #readAtSweep = -1;
+  #unreadSince = 0;
   /** When the response was complete and the client had not ended its side, ms of Date.now. */
   #answeredAt = 0;
 
@@ -166,11 +176,18 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
 
   startBody(): void {
     if (this.#awaitsContinue && this.#exchange?.headSent === false) this.sendInformational(100, NO_FIELDS);
-    this.resumeBody();
   }
 
   get holdsBody(): boolean {
     return this.#session.holdsBodies;
+  }
+
+  get bodyHolder(): BodyHolder {
+    return this.#session;
+  }
+
+  bodyAwaited(awaited: boolean): void {
+    this.#session.bodyAwaited(awaited);
   }
 
   pauseBody(): void {
@@ -179,9 +196,13 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
 
   resumeBody(): void {
     this.#paused = false;
+    this.releaseWithheld();
     const bytes = this.#heldBytes;
+    const uncredited = this.#uncreditedBytes;
     this.#heldBytes = 0;
-    if (bytes > 0) this.#release(bytes);
+    this.#uncreditedBytes = 0;
+    if (bytes > 0) this.#session.releaseReceived(bytes);
+    if (bytes + uncredited > 0) this.#credit(bytes + uncredited);
   }
 
   get canPush(): boolean {
@@ -260,9 +281,44 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
       return true;
     }
     exchange.receiveBody(bytes.subarray(start, end), true);
-    if (this.#paused && this.#state === OPEN) this.#heldBytes += size;
-    else this.#release(size);
+    if (!this.#paused || this.#state !== OPEN) this.#release(size);
+    else if (exchange.unreadBytes >= READ_AHEAD_BYTES) this.#heldBytes += size;
+    else this.#withhold(size);
     return true;
+  }
+
+  /** Somebody waits for the client, on this stream or another: what it sends has to get through. */
+  releaseWithheld(): void {
+    const bytes = this.#withheldBytes;
+    if (bytes === 0) return;
+    this.#withheldBytes = 0;
+    this.#session.withheldBytes -= bytes;
+    this.#session.releaseReceived(bytes);
+  }
+
+  get unreadBytes(): number {
+    return this.#exchange?.unreadBytes ?? 0;
+  }
+
+  /** True for a body of some size that no handler has read any of for a while. */
+  isUnread(now: number): boolean {
+    const exchange = this.#exchange;
+    if (exchange === undefined || exchange.unreadBytes <= TIGHT_READ_AHEAD_BYTES || exchange.awaitsBody)
+      return false;
+    const { readBytes } = exchange;
+    if (readBytes !== this.#readAtSweep) {
+      this.#readAtSweep = readBytes;
+      this.#unreadSince = now;
+    }
+    return now - this.#unreadSince >= UNREAD_MS_MIN;
+  }
+
+  /** The worker has no room for a body that nobody reads. */
+  refuseUnread(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    const message = `Request body is refused: ${exchange.unreadBytes} bytes of it wait unread, and those of all requests have used up their budget (--max-unread-bodies)`;
+    exchange.fail(new GatewayError('LGW_BODY_UNREAD', message, { status: 503, luaCode: 'limit' }));
   }
 
   /** Padding has come and gone. */
@@ -344,6 +400,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
       output.scheduler.add(this);
       output.flushLater();
     }
+    this.#session.hears();
     if (this.#queuedBytes < WRITE_AHEAD_BYTES) return true;
     this.#blocked = true;
     return false;
@@ -377,9 +434,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
       this.#answeredAt = Date.now();
       this.#session.stalls.stop(this);
       this.#session.lateBodies.start(this);
-      const bytes = this.#heldBytes;
-      this.#heldBytes = 0;
-      if (bytes > 0) this.#session.releaseReceived(bytes);
+      this.#giveUpHeld();
     }
     exchange?.wireClosed();
   }
@@ -402,11 +457,35 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   /** Bytes of the body are out of our hands. */
   #release(bytes: number): void {
     this.#session.releaseReceived(bytes);
+    this.#credit(bytes);
+  }
+
+  /** The client may send so much more on the stream, as soon as it is worth a frame. */
+  #credit(bytes: number): void {
     const window = this.#window;
     if (window === undefined || this.#isAnswered()) return;
     const increment = window.release(bytes);
     if (increment === 0) return;
     this.#session.output.windowUpdate(this.id, increment + this.#session.growWindow(window));
+  }
+
+  /** The budget of unread bodies is short, and this one is not being read. */
+  #withhold(bytes: number): void {
+    const session = this.#session;
+    this.#uncreditedBytes += bytes;
+    if (session.withholds) {
+      this.#withheldBytes += bytes;
+      session.withheldBytes += bytes;
+    } else session.releaseReceived(bytes);
+  }
+
+  /** Nobody will read what the client was held back for; the other streams need the window of the connection. */
+  #giveUpHeld(): void {
+    this.releaseWithheld();
+    const bytes = this.#heldBytes;
+    this.#heldBytes = 0;
+    this.#uncreditedBytes = 0;
+    if (bytes > 0) this.#session.releaseReceived(bytes);
   }
 
   #watch(): void {
@@ -421,8 +500,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
       session.stalls.stop(this);
       session.lateBodies.stop(this);
     }
-    if (this.#heldBytes > 0) session.releaseReceived(this.#heldBytes);
-    this.#heldBytes = 0;
+    this.#giveUpHeld();
     for (const chunk of this.#queue) if (typeof chunk !== 'string') giveChunk(chunk);
     this.#queue = NO_CHUNKS;
     this.#queuedBytes = 0;

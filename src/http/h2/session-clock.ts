@@ -23,6 +23,8 @@ export class SessionClock {
   /** Where the last sweep found the reader, and since when it has stood still there. */
   #readerAt = -1;
   #readingSince = 0;
+  /** Since when the answer to our settings is waited for. */
+  #settingsSince = this.startedAt;
 
   /** The end is announced or has come: the grace begins. */
   closes(): void {
@@ -57,7 +59,13 @@ export class SessionClock {
     return now - this.#readingSince >= headTimeoutMs;
   }
 
+  /** What the client says is not heard at present. */
+  isDeaf(now: number): void {
+    this.#readingSince = now;
+    this.#settingsSince = now;
+  }
+
   isSettingsAnswerDue(now: number): boolean {
-    return now - this.startedAt >= SETTINGS_ACKNOWLEDGED_MS;
+    return now - this.#settingsSince >= SETTINGS_ACKNOWLEDGED_MS;
   }
 }

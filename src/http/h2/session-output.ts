@@ -26,7 +26,9 @@ export class SessionOutput implements FrameOwner {
   sendWindow: number = INITIAL_WINDOW_BYTES;
   /** The socket has enough for now. */
   #full = false;
+  /** Nothing is read: too much waits to be sent, or the session wants it so. */
   #paused = false;
+  #readingHeld = false;
   /** A flush will come. */
   #due = false;
   #ended = false;
@@ -73,6 +75,13 @@ export class SessionOutput implements FrameOwner {
     if (this.#ended) return;
     this.#ended = true;
     this.socket.end();
+  }
+
+  /** Whether the session wants nothing to be read. */
+  holdReading(held: boolean): void {
+    this.#readingHeld = held;
+    if (held) this.socket.pause();
+    else if (!this.#paused && !this.socket.destroyed) this.socket.resume();
   }
 
   /** The socket is gone. */
@@ -218,7 +227,7 @@ export class SessionOutput implements FrameOwner {
     const waiting = this.socket.writableLength;
     if (this.#paused && waiting < SOCKET_BYTES_MAX) {
       this.#paused = false;
-      this.socket.resume();
+      if (!this.#readingHeld) this.socket.resume();
     }
     if (!this.#full || waiting >= SOCKET_BYTES_MAX) return;
     this.#full = false;

@@ -9,6 +9,7 @@ import type { RequestHead } from '../request-head.ts';
 import { BUFFER_BYTES_MAX } from '../response-buffer.ts';
 import { ServerExchange } from '../server-exchange.ts';
 import type { StallWatch } from '../stall-watch.ts';
+import type { BodyHolder } from '../unread-bodies.ts';
 import { AbuseLimits, type AbuseRates } from './abuse-limits.ts';
 import { ENDED, type Ending, FORGOTTEN, NEVER_USED, RESET_BY_CLIENT, RESET_BY_US } from './closed-streams.ts';
 import { ERROR_CODE, errorCodeName, type H2ErrorCode } from './error-codes.ts';
@@ -45,7 +46,9 @@ export const HEAD_SLACK = 2;
 /** A compressed head this much longer is still read, without keeping it, so that it can be answered. */
 const BLOCK_BYTES_SPARE = 128 * 1024;
 /** With less than this left of the connection's window a client can hardly send. */
-const HELD_BYTES_MIN = 1024;
+const WINDOW_BYTES_MIN = 1024;
+/** With more than this of bodies that no handler reads, some are refused, when nothing else helps: what one stream may hold. */
+const HELD_BYTES_MAX = STREAM_WINDOW_BYTES;
 /** DATA that comes too late counts as no less, so that small frames are not free. */
 const LATE_FRAME_BYTES_MIN = 1024;
 /** What is believed of a round trip until one has been measured: too long a time only makes windows grow sooner. */
@@ -61,7 +64,7 @@ const FINISHING = 2;
 const ENDING = 3;
 type State = typeof SERVING | typeof LEAVING | typeof FINISHING | typeof ENDING;
 
-export class Session implements FrameSink {
+export class Session implements FrameSink, BodyHolder {
   readonly socket: Socket;
   readonly output: SessionOutput;
   readonly peer: PeerSettings = new PeerSettings();
@@ -87,6 +90,13 @@ export class Session implements FrameSink {
   #roundTripMs = ROUND_TRIP_MS;
   /** Bytes that may still come on streams we have reset: their client could not know. */
   #lateBytes = 0;
+
+  unreadBytes = 0;
+  isHeldBack = false;
+  /** Streams whose body is waited for. */
+  #awaitedBodies = 0;
+  /** For so much that streams hold the window of the connection was not opened, since the budget is short. */
+  withheldBytes = 0;
 
   /** A head block that is spread over frames. */
   readonly #block: HeadBlock;
@@ -149,7 +159,7 @@ export class Session implements FrameSink {
 
   /** Bodies that nobody reads have used up the window that all streams share. */
   get holdsBodies(): boolean {
-    return this.#window.available < HELD_BYTES_MIN;
+    return this.#window.available < WINDOW_BYTES_MIN;
   }
 
   /** Bytes an exchange may hold itself: streams of one connection share what one exchange of HTTP/1 has many times. */
@@ -168,6 +178,39 @@ export class Session implements FrameSink {
       this.#streams.pushedCount < this.peer.maxConcurrentStreams &&
       this.#streams.lastPushedId < STREAM_ID_MAX - 2
     );
+  }
+
+  // ---- BodyHolder ----
+
+  /** Not while somebody waits for what the client has to send: a body, or a window for a response. */
+  holdBack(): void {
+    if (this.#state === ENDING || this.#inputEnded || this.#awaitedBodies > 0) return;
+    for (const stream of this.#streams.all()) if (stream.hasQueued) return;
+    this.isHeldBack = true;
+    this.output.holdReading(true);
+  }
+
+  letGo(): void {
+    this.isHeldBack = false;
+    this.output.holdReading(false);
+  }
+
+  /** A reader has begun (true) or stopped (false) waiting for a body. */
+  bodyAwaited(awaited: boolean): void {
+    this.#awaitedBodies += awaited ? 1 : -1;
+    if (awaited) this.hears();
+  }
+
+  /** Somebody waits for the client. */
+  hears(): void {
+    if (this.isHeldBack) this.#settings.unreadBodies.letGo(this);
+    if (this.withheldBytes === 0) return;
+    for (const stream of this.#streams.all()) stream.releaseWithheld();
+  }
+
+  /** The budget of unread bodies is short, and nobody waits for this client. */
+  get withholds(): boolean {
+    return this.#awaitedBodies === 0 && this.#settings.unreadBodies.isTight;
   }
 
   // ---- end ----
@@ -191,6 +234,7 @@ export class Session implements FrameSink {
     else logger.debug('HTTP/2 connection has failed', facts);
     this.#state = ENDING;
     this.#clock.closes();
+    this.#settings.unreadBodies.letGo(this);
     this.output.goAway(this.#streams.lastServedId, code, reason);
     this.#cutStreams();
     this.output.end();
@@ -212,6 +256,11 @@ export class Session implements FrameSink {
       this.socket.destroy();
       return;
     }
+    if (this.isHeldBack) {
+      this.#clock.isDeaf(now);
+      // whoever has gone answers with a reset
+      this.output.ping(HELD_BACK_PING);
+    } else if (this.#settings.unreadBodies.isFull && this.unreadBytes > HELD_BYTES_MAX) this.#shed(now);
     if (this.#inputEnded) {
       // whoever has gone altogether answers with a reset, and who still reads does not mind
       this.output.ping(LEAVING_PING);
@@ -221,6 +270,19 @@ export class Session implements FrameSink {
     if (this.#state === LEAVING && clock.isGraceOver(now, clocks)) this.#finish();
     if (this.#state === SERVING && this.idle && idleTooLong) this.close();
     this.#sweepReading(now, clocks);
+  }
+
+  /**
+   * The budget of unread bodies is used up, and the connection has to be read for others of its streams: bodies that no handler
+   * reads are refused, the largest first.
+   */
+  #shed(now: number): void {
+    const unread = [...this.#streams.all()].filter((stream) => stream.isUnread(now));
+    unread.sort((a, b) => b.unreadBytes - a.unreadBytes);
+    for (const stream of unread) {
+      if (this.unreadBytes <= HELD_BYTES_MAX) return;
+      stream.refuseUnread();
+    }
   }
 
   /** Final GOAWAY: later streams are not served. */
@@ -277,6 +339,7 @@ export class Session implements FrameSink {
 
   #gone(): void {
     this.#state = ENDING;
+    this.#settings.unreadBodies.letGo(this);
     this.output.drop();
     this.#cutStreams();
   }
@@ -428,7 +491,9 @@ export class Session implements FrameSink {
 
   /** A window is being opened: it is made larger where its sender seems to wait for it. */
   growWindow(window: ReceiveWindow): number {
-    return window.grow(window.wantedSize(performance.now(), this.#roundTripMs));
+    const size = window.wantedSize(performance.now(), this.#roundTripMs);
+    // it is no window that holds back clients whose bodies wait here
+    return this.withholds || this.unreadBytes > CONNECTION_WINDOW_BYTES / 2 ? 0 : window.grow(size);
   }
 
   // ---- HEADERS ----
@@ -814,3 +879,4 @@ export class Session implements FrameSink {
 /** What makes a HEADERS frame more than a block. */
 const PLAIN_HEADERS_MASK: number = FLAG.endHeaders | FLAG.padded | FLAG.priority;
 const LEAVING_PING: Buffer = Buffer.from('goodbye.', 'latin1');
+const HELD_BACK_PING: Buffer = Buffer.from('patience', 'latin1');

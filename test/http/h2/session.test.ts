@@ -8,6 +8,7 @@ import { createLogger } from '../../../src/base/logger.ts';
 import { ERROR_CODE } from '../../../src/http/h2/error-codes.ts';
 import { SessionServer } from '../../../src/http/h2/session-server.ts';
 import { StallWatch } from '../../../src/http/stall-watch.ts';
+import { UnreadBodies } from '../../../src/http/unread-bodies.ts';
 import { connectWire, goAwayCode, OWN_HANDLERS, resetCode, startOwn } from '../../support/own-sessions.ts';
 import {
   type HandlerFunction,
@@ -314,13 +315,16 @@ test('A broken response is reset behind what was sent of it', async (t) => {
 });
 
 test('A client that never acknowledges SETTINGS is left with SETTINGS_TIMEOUT', async () => {
+  const logger = createLogger('error', 'test', () => {});
+  const counters = new Counters();
   const sessions = new SessionServer(
     { ...TEST_LIMITS, idleTimeoutMs: 60_000, abuse: { resetsPerSecond: 10, controlFramesPerSecond: 10 } },
     {
-      logger: createLogger('error', 'test', () => {}),
-      counters: new Counters(),
+      logger,
+      counters,
       bodyBytesMax: Number.POSITIVE_INFINITY,
       stalls: new StallWatch(1_000),
+      unreadBodies: new UnreadBodies(64 * 1024 * 1024, counters, logger),
       bodyRate: { bytesPerSecondMin: 0, graceMs: 0 },
       observer: undefined,
     },
