@@ -201,11 +201,14 @@ const LIMITS: readonly Limit[] = [
   },
 ];
 
+const BRIEF: ReadonlySet<string> = new Set(['fields of a head', 'connections of one address']);
+
 function entries({ name, at, act, within, above, step = 1 }: Limit): HostileClient[] {
   // where one is too near, the limit itself is neither below nor above
   const steps = step === 1 ? [at - 1, at, at + 1] : [at - step, at + step];
   return steps.map((n) => ({
     name: `${name}: ${n}, where ${at} are allowed`,
+    brief: n > at && BRIEF.has(name),
     act: (target: Target) => act(target, n),
     gets: n > at ? above : within,
   }));

@@ -183,6 +183,9 @@ const ANSWERS: ReadonlySet<string> = new Set([
   'httpd.write',
 ]);
 
+/** Of the short form: a kind of argument each. */
+const BRIEF: ReadonlySet<string> = new Set(['FILE*:read', 'httpd.json.encode', 'response.headers.__index']);
+
 const COUNTS = 'the number it is given says how often the VM does it, in one call';
 /** Functions that do something as often as a number says, without an end where that is 2^53. */
 const ENDLESS: Readonly<Record<string, string>> = {
@@ -227,7 +230,12 @@ function found(name: string): string {
 }
 
 function extreme(name: string): HostileScript {
-  const shared = { name: `${name} with extreme arguments`, program: 'functions', cpu: 5 } as const;
+  const shared = {
+    name: `${name} with extreme arguments`,
+    program: 'functions',
+    cpu: 5,
+    brief: BRIEF.has(name),
+  } as const;
   if (name.startsWith(LUARS))
     return { ...shared, path: `/luars/${name.slice(LUARS.length)}`, lua: '', gets: CALLED };
   const lua = `return extremes('${name}', function() return ${found(name)} end, ${usual(name)}, env, header)`;

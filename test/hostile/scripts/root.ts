@@ -136,6 +136,8 @@ const NAMES: readonly string[] = [
   '\\255\\254',
 ];
 
+const BRIEF: ReadonlySet<string> = new Set(['sub/up', 'loop-a', 'dangling-out', 'proc-root/etc/passwd']);
+
 const COMMANDS: readonly string[] = [
   'cat; id',
   'cat | id',
@@ -156,6 +158,7 @@ export const ROOT: readonly HostileScript[] = [
     (name): HostileScript => ({
       name: `below a root: the name ${name === '' ? 'of no bytes' : name.replace('$FOLDER', 'of the folder above,')}`,
       program: 'root',
+      brief: BRIEF.has(name),
       lua: `return reaches('${name}')`,
       cpu: 3,
       gets: NOTHING,
@@ -210,6 +213,7 @@ export const ROOT: readonly HostileScript[] = [
   },
   {
     name: 'below a root: folders that are swapped for links while they are opened',
+    brief: true,
     program: 'root',
     cpu: 5,
     lua: `local over, found = false, 'nothing'
