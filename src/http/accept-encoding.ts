@@ -5,7 +5,9 @@ export function acceptsCoding(value: string | undefined, coding: string): boolea
   if (value === undefined) return false;
   let any = false;
   for (const member of value.toLowerCase().split(',')) {
-    const [name = '', ...parameters] = member.split(';').map((part) => part.trim());
+    const [named = '', ...parameters] = member.split(';').map((part) => part.trim());
+    // RFC 9110 §8.4.1.3
+    const name = named === 'x-gzip' ? 'gzip' : named;
     if (name !== coding && name !== '*') continue;
     const isRefused = parameters.some((parameter) => /^q\s*=\s*0(?:\.0*)?$/.test(parameter));
     if (name === coding) return !isRefused;

@@ -190,6 +190,9 @@ for (const protocol of PROTOCOLS) {
     const cases: readonly (readonly [string, string | undefined])[] = [
       ['gzip, br', 'br'],
       ['gzip;q=0.5, br;q=0', 'gzip'],
+      ['x-gzip', 'gzip'],
+      ['x-gzip;q=0', undefined],
+      [', ,gzip,,', 'gzip'],
       ['*', 'br'],
       ['identity', undefined],
       ['', undefined],

@@ -325,7 +325,10 @@ test('Whoever shares a state that has to be given up gets 503, and the next requ
   const finalisers = Object.keys(ATTACKS).indexOf('finalisers that loop, five thousand');
   const bystander = hostile.request({ ':method': 'POST', ':path': '/hostile/wait' });
   const status = new Promise<number>((resolve) => {
-    bystander.on('response', (head) => resolve(Number(head[':status'])));
+    bystander.on('response', (head) => {
+      assert.equal(head['retry-after'], '1');
+      resolve(Number(head[':status']));
+    });
     bystander.on('error', () => undefined);
   });
   await gateway.untilCounters(({ coroutines }) => coroutines >= 1, 'the bystander waits');
