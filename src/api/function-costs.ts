@@ -167,6 +167,9 @@ export const FUNCTION_COSTS: ReadonlyMap<string, FunctionCost> = new Map<string,
   ),
   ['luars:env', { kind: 'metered', by: 'bytes', bound: NAME }],
   ['luars:log', { kind: 'metered', by: 'bytes', bound: LINE }],
+  // what apps in the shape of luvit's are called with
+  ['luvit:read', { kind: 'asynchronous', by: 'bytes' }],
+  ['luvit:write', { kind: 'asynchronous', by: 'bytes', bound: 'of a head 256 KiB and 1000 fields' }],
   ['header.__index', { kind: 'metered', by: 'entries', bound: '10,000 entries' }],
   ['response.headers.__index', { kind: 'metered', by: 'bytes', bound: NAME }],
 ]);

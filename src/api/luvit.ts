@@ -10,6 +10,7 @@ import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { Reference } from '../lua/state.ts';
 import { type AppHead, AppRun, type AppRunner } from './app-run.ts';
+import { FIELD_BYTES_MAX } from './field-size.ts';
 import { currentInvocation } from './invocation.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import { currentRun } from './lua-run.ts';
@@ -29,6 +30,7 @@ local type, tostring, tonumber, next = type, tostring, tonumber, next
 local concat, gsub, gmatch, whole = table.concat, string.gsub, string.gmatch, math.tointeger
 local error = error
 local REMEMBERED_MAX <const>, FIELDS_MAX <const>, NODES_MAX <const> = ${REMEMBERED_MAX}, ${FIELDS_MAX}, ${NODES_MAX}
+local BYTES_MAX <const> = ${FIELD_BYTES_MAX}
 
 -- Requests: tables that are filled when more is asked of them than one of their facts. Their metatables, known by numbers,
 -- serve every request that has the same head.
@@ -115,12 +117,14 @@ end
 local function define_head(head, n)
     if head.code == nil then error('the head has no code', 0) end
     if n > FIELDS_MAX then error('the head has ' .. n .. ' fields (at most ' .. FIELDS_MAX .. ' were expected)', 0) end
-    local keys = { key_of(head.code) }
+    local keys, bytes = { key_of(head.code) }, 0
     for i = 1, n do
         local pair = head[i]
         if type(pair) ~= 'table' then error('field ' .. i .. ' of the head is a ' .. type(pair) .. ' (a pair was expected)', 0) end
         keys[2 * i], keys[2 * i + 1] = key_of(pair[1]), key_of(pair[2])
     end
+    for i = 1, #keys do bytes = bytes + #tostring(keys[i]) end
+    if bytes > BYTES_MAX then error('the head has ' .. bytes .. ' bytes (at most ' .. BYTES_MAX .. ' were expected)', 0) end
     local texts = {}
     for i = 1, #keys do texts[i] = gsub(keys[i], '[\\r\\n]+', ' ') end
     local number, starts_over = define(concat(texts, '\\n'))

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { describeCosts, FUNCTION_COSTS } from '../../src/api/function-costs.ts';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
+import { compileLuaModule } from '../../src/lua/wasm-module.ts';
 import { REACHABLE_FUNCTIONS } from '../support/reachable-functions.ts';
-import { type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
-import { StretchMeter, threadCpuMs } from '../support/stretch-meter.ts';
+import { type HarnessOptions, ScriptHarness, turn } from '../support/script-harness.ts';
+import { threadCpuMs } from '../support/stretch-meter.ts';
 import { plainUpstream } from '../support/upstream.ts';
 
 const DOCUMENT = join(PACKAGE_ROOT, 'docs/function-costs.md');
@@ -80,6 +81,31 @@ test('The sandbox has no function beside those', async () => {
   expectEntries(names);
 });
 
+test('What apps are called with in the shape of luvit has entries, too', async () => {
+  const own = `local function own(names)
+    local out = {}
+    for _, name in ipairs(names) do if name:find('^luvit[:.]') then out[#out + 1] = name end end
+    return table.concat(out, '\\n')
+  end`;
+  const streaming = await namesIn(
+    `REACHABLE ${own}
+    return function(read, write)
+      local text = own(reachable { ['luvit:read'] = read, ['luvit:write'] = write, ['luvit.request'] = read() })
+      write { code = 200, { 'Content-Length', #text } }
+      write(text)
+    end`,
+  );
+  const simple = await namesIn(
+    `REACHABLE ${own}
+    return function(request)
+      local text = own(reachable { ['luvit.request'] = request })
+      return { code = 200, { 'Content-Length', #text } }, text
+    end`,
+  );
+  assert(streaming.includes('luvit:read') && streaming.includes('luvit:write'), streaming.join());
+  expectEntries([...streaming, ...simple].filter((name) => name !== ''));
+});
+
 test('Every entry stands for a function', () => {
   assert.deepEqual(
     [...FUNCTION_COSTS.keys()].filter((name) => !found.has(name)),
@@ -95,11 +121,15 @@ test('docs/function-costs.md shows the list', () => {
   else assert.equal(document, expected, 'LGATEWAY_WRITE_DOCS=1 writes it');
 });
 
-const CPU_LIMIT_MS = 60;
-/** The limit, 100 ms to enforce it, and what the platform's own collector and a first touch of memory take. */
-const VERDICT_MS_MAX = CPU_LIMIT_MS + 100 + 240;
-/** What nobody may be kept waiting for by a function of the host, by processor time. */
-const STRETCH_MS_MAX = 80;
+const CPU_LIMIT_MS = 100;
+/** Processor time in which the limit has to be enforced. */
+const VERDICT_MS_MAX = 100;
+/** What 99 of 100 requests of a neighbour may take beside functions of the host, by processor time of their thread. */
+const NEIGHBOUR_MS_MAX = 50;
+/** The platform compiles what runs for the first time, and its collector runs when it likes: the better of so many counts. */
+const TRIES = 3;
+const MEBIBYTE = 1024 * 1024;
+const STATE_BYTES_MAX = 64 * MEBIBYTE;
 
 /** Loops, where arguments of any kind would not do. */
 const LOOPS: Readonly<Record<string, string>> = {
@@ -163,54 +193,141 @@ const LOOPS: Readonly<Record<string, string>> = {
 
 /** Functions that wait for somebody, stop what calls them or have nothing large to work on. */
 const NOT_LOOPED =
-  /^(luars|math\.|coroutine\.|httpd\.close|stream\.|response\.|debug\.(setmetatable|setuservalue)|setmetatable$|error$|FILE\*\.__gc)/;
+  /^(luars|luvit|math\.|coroutine\.|httpd\.close|stream\.|response\.|debug\.(setmetatable|setuservalue)|setmetatable$|error$|FILE\*\.__gc)/;
 
 const ANY_ARGUMENTS = `for _, a in ipairs(lists) do pcall(f, table.unpack(a, 1, 4)) end`;
 
-test('No loop of any function outlasts its CPU limit, and functions of the host let others in', async (t) => {
+interface Verdict {
+  /** Processor time of the thread from the limit to the end. */
+  readonly lateMs: number;
+  /** That of the slowest but one in a hundred of the neighbour's requests. */
+  readonly neighbourMs: number;
+}
+
+/**
+ * Runs `body` with the function `name` until its limit, beside a neighbour: another script on the same thread that asks
+ * again and again. Time is processor time of the thread, so that other programs count for nobody; a request that
+ * comes while the thread works waits for its next turn, as one of a client does.
+ */
+async function runBeside(
+  offender: ScriptHarness,
+  neighbour: ScriptHarness,
+  name: string,
+  body: string,
+): Promise<Verdict> {
+  offender.log.length = 0;
+  let ended = false;
+  const startedAt = threadCpuMs();
+  const end = offender.request(`/run?${encodeURIComponent(name)}`, { body: Buffer.from(body) }).then(() => {
+    ended = true;
+    return threadCpuMs();
+  });
+  const times: number[] = [];
+  let neighbourUsedMs = 0;
+  let from = startedAt;
+  do {
+    await turn();
+    const begun = threadCpuMs();
+    assert.equal((await neighbour.request('/hello')).text, 'hello');
+    const answered = threadCpuMs();
+    times.push(answered - from);
+    neighbourUsedMs += answered - begun;
+    from = answered;
+  } while (!ended);
+  times.sort((a, b) => a - b);
+  const neighbourMs = times[Math.ceil(times.length * 0.99) - 1] ?? 0;
+  return { lateMs: (await end) - startedAt - neighbourUsedMs - CPU_LIMIT_MS, neighbourMs };
+}
+
+test('No loop of any function outlasts its CPU limit, and functions of the host let a neighbour in', async (t) => {
+  const module = await compileLuaModule({ memoryBytesMax: STATE_BYTES_MAX });
+  const neighbour = await loadNeighbour();
   let harness: ScriptHarness | undefined;
   try {
     for (const [name, { kind }] of FUNCTION_COSTS) {
       if (NOT_LOOPED.test(name)) continue;
       const loop = LOOPS[name];
-      // the VM's own are many, and pay in one and the same way
-      if (kind === 'inside' && loop === undefined && process.env['LGATEWAY_ALL_COSTS'] === undefined)
-        continue;
       if (loop === undefined && kind === 'asynchronous') continue;
-      const before = harness;
-      if (before === undefined || before.script.state.abandoned) {
-        await before?.close();
-        harness = await load();
-      }
       await t.test(name, async () => {
-        const here = harness as ScriptHarness;
-        here.log.length = 0;
-        const meter = new StretchMeter();
-        const startedAt = threadCpuMs();
-        const body = Buffer.from(loop === undefined ? ANY_ARGUMENTS : loop);
-        await here.request(`/run?${encodeURIComponent(name)}`, { body });
-        const usedMs = threadCpuMs() - startedAt;
-        const stretchMs = meter.stop();
-        assert(usedMs < VERDICT_MS_MAX, `it took ${usedMs} ms: ${here.log.join('\n').slice(0, 500)}`);
-        if (kind !== 'inside' && kind !== 'asynchronous')
-          assert(stretchMs < STRETCH_MS_MAX, `nobody else had a turn for ${stretchMs} ms`);
+        let best: Verdict = { lateMs: Number.POSITIVE_INFINITY, neighbourMs: Number.POSITIVE_INFINITY };
+        // what the host does while the script waits is not the script's time
+        const lateMax = kind === 'asynchronous' ? CPU_LIMIT_MS + VERDICT_MS_MAX : VERDICT_MS_MAX;
+        // one call inside the VM cannot be suspended: it may take the whole limit
+        const neighbourMax = kind === 'inside' ? CPU_LIMIT_MS + VERDICT_MS_MAX : NEIGHBOUR_MS_MAX;
+        for (let n = 0; n < TRIES; n++) {
+          const before = harness;
+          if (before === undefined || before.script.state.abandoned) {
+            await before?.close();
+            harness = await load(module);
+          }
+          const verdict = await runBeside(
+            harness as ScriptHarness,
+            neighbour,
+            name,
+            loop === undefined ? ANY_ARGUMENTS : loop,
+          );
+          best = {
+            lateMs: Math.min(best.lateMs, verdict.lateMs),
+            neighbourMs: Math.min(best.neighbourMs, verdict.neighbourMs),
+          };
+          if (best.lateMs < lateMax && best.neighbourMs < neighbourMax) break;
+        }
+        const log = harness?.log.join('\n').slice(0, 500);
+        assert(best.lateMs < lateMax, `it ended ${best.lateMs} ms after its limit: ${log}`);
+        assert(best.neighbourMs < neighbourMax, `a neighbour waited for ${best.neighbourMs} ms: ${log}`);
       });
     }
   } finally {
     await harness?.close();
+    await neighbour.close();
   }
 });
 
-function load(): Promise<ScriptHarness> {
+const LUVIT_LOOPS: Readonly<Record<string, string>> = {
+  'luvit:read': 'read()',
+  'luvit:write':
+    "pcall(write, { code = 200, { 'X-A', S } }) pcall(write, T) pcall(write, { code = 200, T, names })",
+};
+
+for (const [name, loop] of Object.entries(LUVIT_LOOPS)) {
+  test(`No loop of ${name} outlasts its CPU limit, and it lets a neighbour in`, async () => {
+    const app = await ScriptHarness.load(
+      `S = ('x1%<&'):rep(1e6) T, names = {}, {}
+      for i = 1, 200000 do T[i] = i end
+      for i = 1, 20000 do names['name-' .. i] = 'value' end
+      return function(read, write) while true do ${loop} end end`,
+      { limits: { cpuLimitMs: CPU_LIMIT_MS } },
+    );
+    const neighbour = await loadNeighbour();
+    try {
+      assert.equal(app.script.mode, 'luvit');
+      const { lateMs, neighbourMs } = await runBeside(app, neighbour, name, '');
+      assert(lateMs < CPU_LIMIT_MS + VERDICT_MS_MAX, `it ended ${lateMs} ms after its limit`);
+      assert(neighbourMs < NEIGHBOUR_MS_MAX, `a neighbour waited for ${neighbourMs} ms`);
+    } finally {
+      await app.close();
+      await neighbour.close();
+    }
+  });
+}
+
+function loadNeighbour(): Promise<ScriptHarness> {
+  return ScriptHarness.load(
+    `local httpd = require 'httpd' httpd.register_handler('/hello', function() httpd.write(nil, 'hello') end)`,
+  );
+}
+
+/** A state of 64 MiB with a text of 16 MiB, a million numbers (16 MiB) and what is made of them. */
+function load(module: WebAssembly.Module): Promise<ScriptHarness> {
   return ScriptHarness.load(
     `${REACHABLE_FUNCTIONS}
     httpd = require 'httpd'
-    S = ('x1%'):rep(20000):rep(64)
+    S = ('x1%<&'):rep(16384):rep(205)
     T, names, words = {}, {}, {}
-    for i = 1, 100000 do T[i] = i end
+    for i = 1, 1000000 do T[i] = i end
     for i = 1, 5000 do words[i] = 'w' end
     for i = 1, 20000 do names['name-' .. i] = 'value' end
-    json = httpd.json.encode(T)
+    json = httpd.json.encode(table.move(T, 1, 200000, 1, {}))
     shared = httpd.shared 'x'
     for i = 1, 2000 do shared:set('key-' .. i, i) end
     lists = {{S}, {S, S}, {T}, {T, S, 1, 1e6}, {S, 1, 1e15}, {1e15, S}, {T, 1, 1e15}, {function() end, S}, {S, T}, {shared, S, S}}
@@ -226,6 +343,11 @@ function load(): Promise<ScriptHarness> {
       local run = assert(load(source))
       while true do run() end
     end)`,
-    { limits: { cpuLimitMs: CPU_LIMIT_MS }, files: { 'big.txt': 'x'.repeat(1_000_000) } },
+    {
+      module,
+      memoryBytesMax: STATE_BYTES_MAX,
+      limits: { cpuLimitMs: CPU_LIMIT_MS },
+      files: { 'big.txt': 'x'.repeat(1_000_000) },
+    },
   );
 }

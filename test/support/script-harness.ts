@@ -47,6 +47,8 @@ export function luaModule(): Promise<WebAssembly.Module> {
 export interface HarnessOptions {
   readonly prefix?: string;
   readonly module?: WebAssembly.Module;
+  /** What a state may hold; `module` has to be compiled for it. */
+  readonly memoryBytesMax?: number;
   readonly filesMax?: number;
   readonly rights?: Partial<ScriptRights>;
   readonly mode?: ScriptMode;
