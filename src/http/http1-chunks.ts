@@ -1,4 +1,7 @@
-/** Finds the end of a body in chunked coding (RFC 9112 §7.1), strictly, and bounds what is no content in it. */
+/**
+ * Takes chunked coding apart (RFC 9112 §7.1), strictly, bounds what is no content in it, and codes the content anew for the
+ * parser: what has arrived together is one chunk there, so that a client cannot make it work for every single byte.
+ */
 
 /** Bytes of all chunk extensions of one body: nobody sends any in earnest (RFC 9112 §7.1.1 asks for a limit). */
 const EXTENSION_BYTES_MAX = 16 * 1024;
@@ -24,15 +27,26 @@ const SPACE = 32;
 const SEMICOLON = 59;
 const DELETE = 127;
 
-export class ChunkScanner {
+/** Fewer bytes are copied by a loop. */
+const COPIED_BYTES_MIN = 32;
+/** Room for a size and its line end before the content; what follows the content has its own. */
+const SIZE_LINE_BYTES_MAX = SIZE_DIGITS_MAX + 2;
+const CODED_BYTES_MIN = SIZE_LINE_BYTES_MAX + '\r\n0\r\n'.length;
+const NOTHING = Buffer.alloc(0);
+
+export class ChunkDecoder {
   readonly #trailerBytesMax: number;
   #state = SIZE;
   #size = 0;
   #digits = 0;
   #extensionBytes = 0;
   #trailerBytes = 0;
+  /** The size of the last chunk has been coded. */
+  #lastCoded = false;
   /** The status that refuses the body; 0 as long as it is well-formed. */
   refusal = 0;
+  /** What `decode` made of the bytes that it took last: their content as one chunk, with the last one the trailers. */
+  coded: Buffer = NOTHING;
 
   constructor(trailerBytesMax: number) {
     this.#trailerBytesMax = trailerBytesMax;
@@ -44,21 +58,54 @@ export class ChunkScanner {
   }
 
   /** Goes through bytes of the body from `at` on; returns where it stopped: their end, the body's, or a fault. */
-  scan(bytes: Uint8Array, at: number): number {
+  decode(bytes: Buffer, at: number): number {
+    const out = Buffer.allocUnsafe(bytes.length - at + CODED_BYTES_MIN);
+    let to = SIZE_LINE_BYTES_MAX;
     let i = at;
-    while (i < bytes.length && this.#state !== DONE) {
+    while (i < bytes.length && this.#state < TRAILER_START) {
       if (this.#state === DATA) {
-        const skipped = Math.min(this.#size, bytes.length - i);
-        this.#size -= skipped;
-        i += skipped;
+        const end = Math.min(i + this.#size, bytes.length);
+        this.#size -= end - i;
+        if (end - i < COPIED_BYTES_MIN) while (i < end) out[to++] = bytes[i++] as number;
+        else {
+          to += bytes.copy(out, to, i, end);
+          i = end;
+        }
         if (this.#size === 0) this.#state = DATA_CR;
         continue;
       }
       this.refusal = this.#step(bytes[i] as number);
-      if (this.refusal !== 0) return i;
+      if (this.refusal !== 0) break;
       i += 1;
     }
+    const trailersAt = i;
+    if (this.#state >= TRAILER_START) {
+      while (i < bytes.length && this.#state !== DONE) {
+        this.refusal = this.#step(bytes[i] as number);
+        if (this.refusal !== 0) break;
+        i += 1;
+      }
+    }
+    this.#code(out, to, bytes.subarray(trailersAt, i));
     return i;
+  }
+
+  /** `out`: content from `SIZE_LINE_BYTES_MAX` to `to`. */
+  #code(out: Buffer, to: number, trailers: Buffer): void {
+    let start = SIZE_LINE_BYTES_MAX;
+    let end = to;
+    if (to > start) {
+      const line = `${(to - start).toString(16)}\r\n`;
+      start -= line.length;
+      out.write(line, start, 'latin1');
+      end += out.write('\r\n', end, 'latin1');
+    }
+    if (this.#state >= TRAILER_START) {
+      if (!this.#lastCoded) end += out.write('0\r\n', end, 'latin1');
+      this.#lastCoded = true;
+      end += trailers.copy(out, end);
+    }
+    this.coded = out.subarray(start, end);
   }
 
   #step(byte: number): number {

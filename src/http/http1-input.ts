@@ -4,7 +4,7 @@
  */
 import type { ErrorCode } from '../base/error-codes.ts';
 import { FIELDS_MAX } from './fields.ts';
-import { ChunkScanner } from './http1-chunks.ts';
+import { ChunkDecoder } from './http1-chunks.ts';
 
 /** Bytes that may wait behind the request being served; with more the socket is not read. */
 const PIPELINE_BYTES_MAX = 64 * 1024;
@@ -41,7 +41,7 @@ export interface InputSink {
   readonly takesRequest: boolean;
   /** A whole head, its blank line included. Returns how the body is framed, or undefined when nothing follows any more. */
   takeHead(line: RequestLine, bytes: Buffer): BodyFraming | undefined;
-  /** Bytes of the body in their coding; `last`: with them it ends. */
+  /** Bytes of the body in their coding, or in another chunked one; `last`: with them it ends. */
   takeBody(bytes: Buffer, last: boolean): void;
   /** Nothing that follows is looked at. `line`: as far as the head had come. */
   refuse(fault: InputFault, line: RequestLine | undefined): void;
@@ -55,9 +55,9 @@ export class Http1Input {
   #heldBytes = 0;
   #consuming = false;
   #stopped = false;
-  /** Bytes of the body that are to come, or its scanner. */
+  /** Bytes of the body that are to come, or its decoder. */
   #bodyBytes = 0;
-  #chunks: ChunkScanner | undefined;
+  #chunks: ChunkDecoder | undefined;
   // how far the head has been looked at
   #emptyLines = 0;
   /** Where the line begins whose end is looked for, and from where on; from the head's beginning. */
@@ -156,10 +156,11 @@ export class Http1Input {
       this.#sink.takeBody(bytes.subarray(at, end), this.#bodyBytes === 0);
       return end - at;
     }
-    const end = chunks.scan(bytes, at);
+    const end = chunks.decode(bytes, at);
+    const { coded } = chunks;
     if (chunks.refusal !== 0) {
       this.#chunks = undefined;
-      if (end > at) this.#sink.takeBody(bytes.subarray(at, end), false);
+      if (coded.length > 0) this.#sink.takeBody(coded, false);
       this.#refuse(
         chunks.refusal,
         'LGW_BODY_MALFORMED',
@@ -169,7 +170,7 @@ export class Http1Input {
     }
     const last = chunks.done;
     if (last) this.#chunks = undefined;
-    this.#sink.takeBody(bytes.subarray(at, end), last);
+    if (coded.length > 0) this.#sink.takeBody(coded, last);
     return end - at;
   }
 
@@ -226,7 +227,7 @@ export class Http1Input {
     this.#line = undefined;
     const framing = this.#sink.takeHead(line, bytes.subarray(at, end));
     if (framing === undefined) this.stop();
-    else if (framing.chunked) this.#chunks = new ChunkScanner(this.#headBytesMax);
+    else if (framing.chunked) this.#chunks = new ChunkDecoder(this.#headBytesMax);
     else this.#bodyBytes = framing.declaredLength ?? 0;
     return end - at;
   }

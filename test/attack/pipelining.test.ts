@@ -1,7 +1,7 @@
 /** Clients that ask for gigabytes and read nothing: memory stays small, and an honest client does not notice. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { askSession, TestGateway } from '../support/test-gateway.ts';
+import { askSession, readToEnd, TestGateway } from '../support/test-gateway.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const CLIENTS = 8;
@@ -11,6 +11,8 @@ const HELLO_MAX_MS = 3000;
 const HONEST_REQUESTS = 100;
 const INITIAL_WINDOW = 4;
 const STREAMS = 100;
+/** Of 64 KiB: twice the memory that may be taken for them. */
+const PIECES = 1024;
 
 const SCRIPT = `local httpd = require 'httpd'
 local large = string.rep('8 bytes ', 1024 * 1024)
@@ -21,7 +23,10 @@ end)
 httpd.register_handler('/hello', function()
     httpd.header{[':status'] = '200', ['content-type'] = 'text/plain'}
     httpd.write(nil, 'hello')
-end)`;
+end)
+local page = string.rep('x', 2048)
+httpd.register_handler('/page', function() httpd.write(nil, page) end)
+httpd.register_handler('/sleep', function() httpd.sleep(1000) end)`;
 
 /** Asks again and again over both protocols and returns the longest wait; memory is looked at all the while. */
 async function beHonest(gateway: TestGateway): Promise<{ longest: number; memory: number }> {
@@ -97,5 +102,43 @@ test('HTTP/2 clients that grant everything and stop reading hold little memory a
     (now) => now.connections === 0 && now.sessions === 0,
     'the connections are closed',
   );
+  await gateway.stop();
+});
+
+test('A client that pipelines and reads nothing gets no more answers than its connection holds, and is cut off', async () => {
+  const gateway = await TestGateway.start({ '/': SCRIPT }, { words: ['--stall-timeout', '1'] });
+  const socket = await gateway.connect();
+  socket.pause();
+  const requests = 50_000;
+  socket.write('GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(requests));
+  await gateway.untilCounters((now) => now.exchangesTotal > 0, 'the first is answered');
+  await gateway.untilCounters((now) => now.connections === 0, 'the connection is closed');
+  const { exchangesTotal } = await gateway.counters();
+  assert.ok(exchangesTotal < requests, `${exchangesTotal} of ${requests} were answered`);
+  assert.equal((await gateway.ask('h2', '/hello')).text, 'hello');
+  socket.destroy();
+  await gateway.untilIdle();
+  await gateway.stop();
+});
+
+test('A body that has no end, for a handler that sleeps, is held back, and ends with the handler at its time limit', async () => {
+  const gateway = await TestGateway.start({ '/': SCRIPT }, { words: ['--time-limit', '2'] });
+  const before = gateway.residentBytes;
+  const socket = await gateway.connect();
+  const answer = readToEnd(socket);
+  socket.write('POST /sleep HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n');
+  const piece = Buffer.concat([Buffer.from('10000\r\n'), Buffer.alloc(0x10000, 'x'), Buffer.from('\r\n')]);
+  for (let i = 0; i < PIECES; i++) socket.write(piece);
+  const session = await gateway.session();
+  const stream = session.request({ ':method': 'POST', ':path': '/sleep' });
+  stream.on('error', () => undefined);
+  for (let i = 0; i < PIECES; i++) stream.write(piece);
+  const streamClosed = new Promise((resolve) => stream.once('close', resolve));
+  assert.match(await answer, /^HTTP\/1\.1 500 /);
+  await streamClosed;
+  assert.ok(gateway.residentBytes - before < 64 * 1024 * 1024);
+  await gateway.process.until(() => gateway.log.match(/limit=time limitMs=2000/g)?.length === 2);
+  session.destroy();
+  await gateway.untilIdle();
   await gateway.stop();
 });
