@@ -160,7 +160,8 @@ const RULES: readonly Rule[] = [
       stream === 0 && node.goaway === CODE.streamClosed && touchesClosed(steps, own),
   },
   {
-    // it has its answer already, and a client that stops its upload for that is no bad one
+    // RFC 9113 §5.1: both sides have ended the stream, which is closed then, and nothing may follow on it; §8.1.1 lets the
+    // answer come before the reset. A client that stops its upload once it has its answer is no bad one.
     name: 'our sessions take a body that ends short of its content-length behind the whole answer',
     explains: ({ stream, own: ours, node: theirs }, _own, _node, steps) =>
       ours.endsWith(' end') &&

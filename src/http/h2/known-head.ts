@@ -17,6 +17,10 @@ export interface KnownHead {
   readonly priority: Priority;
 }
 
+/** What the access log has in place of what was never known. */
+const UNKNOWN = '-';
+const NO_FACTS = { authority: '', fields: [], declaredLength: undefined };
+
 export interface HeadLimits {
   readonly headBytesMax: number;
   /** Infinity = no limit. */
@@ -64,8 +68,17 @@ export class HeadReader {
 
   /** Of a section that was not kept far enough to tell what it asks for. */
   #makeTooLarge(): KnownHead {
-    const unknown = { method: '-', target: '-', authority: '', fields: [], declaredLength: undefined };
-    return { ...this.#heads(unknown), refusal: 431, expectsContinue: false, priority: DEFAULT_PRIORITY };
+    const heads = this.#heads({ method: UNKNOWN, target: UNKNOWN, ...NO_FACTS });
+    return { ...heads, refusal: 431, expectsContinue: false, priority: DEFAULT_PRIORITY };
+  }
+
+  /** What the log says of a request that is malformed: its method and path, where it names them. */
+  malformed({ fields }: FieldSection): RequestHead {
+    const named = (wanted: string): string => {
+      const at = fields.findIndex((name, i) => i % 2 === 0 && name === wanted);
+      return at === -1 ? UNKNOWN : fields[at + 1] || UNKNOWN;
+    };
+    return this.#heads({ method: named(':method'), target: named(':path'), ...NO_FACTS }).bodyless;
   }
 
   #heads(

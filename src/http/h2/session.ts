@@ -1,6 +1,7 @@
 /** One HTTP/2 connection: reads frames, keeps the rules of RFC 9113, and turns streams into exchanges. */
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { GatewayError } from '../../base/errors.ts';
 import { CHUNK_BYTES_MAX } from '../chunk-pool.ts';
 import { describeConnection } from '../connection-info.ts';
 import type { ConnectionInfo, Exchange, Fields, PushPromise } from '../exchange.ts';
@@ -100,6 +101,8 @@ export class Session implements FrameSink, BodyHolder {
 
   /** A head block that is spread over frames. */
   readonly #block: HeadBlock;
+  /** Bytes of the DATA frame that is being read, padding included. */
+  #dataBytes = 0;
   /** Whose DATA frame is being read. */
   #dataStream: H2Stream | undefined;
 
@@ -411,6 +414,7 @@ export class Session implements FrameSink, BodyHolder {
 
   beginData(streamId: number, flags: number, length: number): void {
     this.#dataStream = undefined;
+    this.#dataBytes = length;
     if (this.#block.streamId !== 0) {
       this.fail(ERROR_CODE.protocolError, 'a head is interrupted by another frame');
       return;
@@ -467,6 +471,12 @@ export class Session implements FrameSink, BodyHolder {
     const stream = this.#dataStream;
     this.#dataStream = undefined;
     if (stream === undefined || this.deaf) return;
+    // padding is no content
+    const isEmpty = paddingBytes > 0 && paddingBytes === this.#dataBytes;
+    if (isEmpty && (flags & FLAG.endStream) === 0 && !this.#abuse.countEmptyFrame()) {
+      this.#enhanceYourCalm('too many empty DATA frames');
+      return;
+    }
     if (stream.isClosed) {
       this.releaseReceived(paddingBytes);
       return;
@@ -573,10 +583,10 @@ export class Session implements FrameSink, BodyHolder {
       return;
     }
     const head = this.#heads.read(decoded);
-    if (typeof head === 'string') this.#refuseMalformed(streamId, head);
-    else if (isSelfDependent) this.#refuseMalformed(streamId, 'the stream depends on itself');
+    if (typeof head === 'string') this.#refuseMalformed(streamId, decoded, head);
+    else if (isSelfDependent) this.#refuseMalformed(streamId, decoded, 'the stream depends on itself');
     else if (endStream && !decoded.tooLarge && (head.bodyless.declaredLength ?? 0) > 0)
-      this.#refuseMalformed(streamId, 'a body is shorter than its content-length');
+      this.#refuseMalformed(streamId, decoded, 'a body is shorter than its content-length');
     else this.#serve(streamId, head, endStream);
   }
 
@@ -778,8 +788,14 @@ export class Session implements FrameSink, BodyHolder {
     else this.#streamError(stream, code, reason);
   }
 
-  #refuseMalformed(streamId: number, reason: string): void {
+  /** It is counted and logged like a request over HTTP/1 that is refused, though its client gets no answer. */
+  #refuseMalformed(streamId: number, section: FieldSection, reason: string): void {
     this.#settings.logger.debug('HTTP/2 request is malformed', { peer: this.#info.peerAddress, reason });
+    const request = this.#heads.malformed(section);
+    const stream = new H2Stream(this, streamId, request, false, DEFAULT_PRIORITY);
+    const exchange = new ServerExchange(request, stream, this.#settings);
+    const what = `Request is refused: ${reason}`;
+    exchange.wireClosed(new GatewayError('LGW_HEAD_MALFORMED', what, { status: 400, luaCode: 'closed' }));
     this.#refuse(streamId, ERROR_CODE.protocolError);
   }
 

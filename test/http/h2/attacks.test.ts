@@ -152,6 +152,18 @@ test('A flood of empty DATA frames is cut off', (t) =>
     ),
   ));
 
+test('A flood of DATA frames that hold nothing but padding is cut off', (t) =>
+  withOwn(t, {}, (front) =>
+    flood(
+      front,
+      (wire, i) => {
+        if (i === 0) wire.request(1, '/echo', { method: 'POST', open: true });
+        wire.send(FRAME.data, FLAG.padded, 1, Buffer.from([3, 0, 0, 0]));
+      },
+      /too many empty DATA frames/,
+    ),
+  ));
+
 test('A flood of empty HEADERS frames is cut off', (t) =>
   withOwn(t, {}, (front) =>
     flood(

@@ -17,7 +17,7 @@ import {
   type TestFrontEnd,
   waitFor,
 } from '../../support/test-front-end.ts';
-import { FLAG, FRAME, type WireClient } from '../../support/wire-client.ts';
+import { FLAG, FRAME, type Head, type WireClient } from '../../support/wire-client.ts';
 
 async function start(
   t: TestContext,
@@ -361,4 +361,31 @@ test('A client that is idle is sent away in order', async (t) => {
   const wire = await connectWire(front);
   strictEqual(await goAwayCode(wire), ERROR_CODE.noError);
   await waitFor(() => wire.closed, 'the connection to end');
+});
+
+test('A malformed request is counted and logged, with what it asked for', async (t) => {
+  const front = await start(t);
+  const wire = await connectWire(front);
+  const send = (stream: number, head: Head): void =>
+    wire.send(FRAME.headers, FLAG.endHeaders | FLAG.endStream, stream, wire.encode(head));
+  const whole: Head = [
+    [':method', 'GET'],
+    [':scheme', 'https'],
+    [':path', '/asked'],
+    [':authority', 'localhost'],
+  ];
+  send(1, [...whole, ['Upper', 'case']]);
+  send(3, [...whole, ['content-length', '5']]);
+  send(5, [[':scheme', 'https']]);
+  send(7, [...whole, [':path', '/twice']]);
+  for (const stream of [1, 3, 5, 7]) strictEqual(await resetCode(wire, stream), ERROR_CODE.protocolError);
+  deepStrictEqual(front.accesses, [
+    'GET /asked HTTP/2 0 LGW_HEAD_MALFORMED',
+    'GET /asked HTTP/2 0 LGW_HEAD_MALFORMED',
+    '- - HTTP/2 0 LGW_HEAD_MALFORMED',
+    'GET /asked HTTP/2 0 LGW_HEAD_MALFORMED',
+  ]);
+  strictEqual(front.counters.get('exchangesTotal'), 4);
+  strictEqual(front.counters.get('exchanges'), 0);
+  wire.destroy();
 });
