@@ -11,6 +11,7 @@ import type { Coroutine, LimitReached } from '../lua/coroutine.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { isRoundFull, takeTurn } from '../lua/turns.ts';
+import { fetchDepthOf } from '../outbound/fetch-loop.ts';
 import type { Wanted } from './byte-transfer.ts';
 import type { LoadedScript } from './loaded-script.ts';
 import type { LuaRun, RunOwner } from './lua-run.ts';
@@ -89,6 +90,10 @@ export class AppRun implements LuaRun, RunOwner {
 
   get run(): LuaRun {
     return this;
+  }
+
+  get fetchDepth(): number {
+    return fetchDepthOf(this.#exchange.fields);
   }
 
   get turnOwner(): object {

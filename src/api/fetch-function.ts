@@ -7,6 +7,7 @@ import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { ARGUMENT_BYTES_MAX, type Reference } from '../lua/state.ts';
 import type { Fetch, FetchResponse } from '../outbound/fetch.ts';
+import { withFetchDepth } from '../outbound/fetch-loop.ts';
 import type { FetchRequest } from '../outbound/fetch-request.ts';
 import type { FetchOwner } from '../outbound/fetcher.ts';
 import { waitForBytes } from './byte-wait.ts';
@@ -32,7 +33,7 @@ export function createFetch(script: LoadedScript): HostFunction {
     if (!scheduler.canWait(L))
       throw new LuaError('cannot wait for the network here: a yield cannot cross this call');
     try {
-      const request = readFetchRequest(script, L);
+      const request = withFetchDepth(readFetchRequest(script, L), run.fetchDepth ?? 0);
       const names = pemNamesOf(request);
       return names.length === 0 ? fetch(L, scope, request) : fetchWithFiles(L, run, request, names);
     } catch (error) {

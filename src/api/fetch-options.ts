@@ -8,6 +8,7 @@ import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
+import { LOOP_FIELD, LOOP_NAME } from '../outbound/fetch-loop.ts';
 import {
   checkMethod,
   checkOwnField,
@@ -58,7 +59,7 @@ let fieldsOfOurs: readonly string[] | undefined;
 
 /** What is sent where a script does not say otherwise. */
 function ownFields(): readonly string[] {
-  fieldsOfOurs ??= ['user-agent', `lgateway/${packageVersion()}`];
+  fieldsOfOurs ??= [LOOP_FIELD, LOOP_NAME, 'user-agent', `lgateway/${packageVersion()}`];
   return fieldsOfOurs;
 }
 
@@ -154,10 +155,11 @@ function finishFields(draft: Draft): Pick<FetchRequest, 'fields' | 'bodyLength'>
     const value = draft.fields[i + 1] as string;
     checkOwnField(name);
     if (name === 'content-length') bodyLength = lengthOf(value);
-    else fields.push(name, value);
+    // those of a request that is passed on; ours says how far it has come
+    else if (name !== LOOP_FIELD) fields.push(name, value);
     if (name === 'user-agent') namesAgent = true;
   }
-  if (!namesAgent) fields.push(...ownFields());
+  fields.push(...(namesAgent ? ownFields().slice(0, 2) : ownFields()));
   const isSource = draft.body !== undefined && !(draft.body instanceof Uint8Array);
   return { fields, bodyLength: isSource ? bodyLength : undefined };
 }

@@ -9,6 +9,7 @@ import type { Coroutine, CoroutineScheduler, LimitReached } from '../lua/corouti
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { isRoundFull, takeTurn } from '../lua/turns.ts';
+import { fetchDepthOf } from '../outbound/fetch-loop.ts';
 import type { HandlerFunction, HandlerOptions, LoadedScript } from './loaded-script.ts';
 import { currentRun, type LuaRun, type RunOwner } from './lua-run.ts';
 import { PreloadLinks } from './preload-links.ts';
@@ -61,6 +62,10 @@ export class Invocation implements LuaRun, RunOwner {
 
   get run(): LuaRun {
     return this;
+  }
+
+  get fetchDepth(): number {
+    return fetchDepthOf(this.exchange.fields);
   }
 
   get turnOwner(): object {

@@ -14,6 +14,8 @@ export interface LuaRun extends CpuBudget {
   readonly requestId: string;
   /** Why the functions for a client cannot be used; undefined in a handler. */
   readonly hasNoClient?: string;
+  /** How many fetches have led to its request; undefined: it has none. */
+  readonly fetchDepth?: number;
   /** What the run opened and what ends with it at the latest. */
   readonly scope: Scope;
   /** Its files take turns with those of other runs, not with each other. */

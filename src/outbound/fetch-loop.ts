@@ -1,0 +1,41 @@
+/**
+ * Tells a request that has come round by fetches: each fetch carries the field CDN-Loop (RFC 8586) with one word for each
+ * gateway that fetched on behalf of the request before, so that a handler which fetches itself ends soon, whoever is between.
+ */
+import { GatewayError } from '../base/errors.ts';
+import type { FetchRequest } from './fetch-request.ts';
+
+export const LOOP_FIELD = 'cdn-loop';
+/** What a gateway calls itself there. */
+export const LOOP_NAME = 'lgateway';
+/** Fetches behind each other for one request: services that ask services have three or four. */
+const FETCH_DEPTH_MAX = 8;
+
+/** How many fetches have led to a request with these fields, flat names and values. */
+export function fetchDepthOf(fields: readonly string[]): number {
+  let depth = 0;
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    if (name.length !== LOOP_FIELD.length || name.toLowerCase() !== LOOP_FIELD) continue;
+    for (const part of (fields[i + 1] as string).split(',')) {
+      const [id = ''] = part.split(';', 1);
+      if (id.trim().toLowerCase() === LOOP_NAME) depth += 1;
+    }
+  }
+  return depth;
+}
+
+/** The request as it is sent for one that `depth` fetches have led to; throws a GatewayError when they are too many. */
+export function withFetchDepth(request: FetchRequest, depth: number): FetchRequest {
+  // the fields say one already
+  if (depth === 0) return request;
+  if (depth >= FETCH_DEPTH_MAX) {
+    const message = `Cannot fetch "${request.url.origin}": ${depth} fetches have led to this request and the limit is ${FETCH_DEPTH_MAX}: it seems to ask for itself`;
+    throw new GatewayError('LGW_FETCH_LIMIT', message, { luaCode: 'limit' });
+  }
+  const value = new Array<string>(depth + 1).fill(LOOP_NAME).join(', ');
+  const fields = request.fields.map((text, i) =>
+    i % 2 === 1 && request.fields[i - 1] === LOOP_FIELD ? value : text,
+  );
+  return { ...request, fields };
+}
