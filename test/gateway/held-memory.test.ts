@@ -45,6 +45,9 @@ const UNREAD_BYTES_BEYOND = 32 * KIB + 2 * 64 * KIB;
 /** What a connection of HTTP/1.1 may hold of a body: 128 KiB, and the rest of a read, in blocks half filled. */
 const UNREAD_BYTES_OF_HTTP1 = 2 * (128 + 64) * KIB;
 
+/** Where it is read all the same, for another of its bodies: 256 KiB, and two reads more, in blocks half filled. */
+const UNREAD_BYTES_MIXED = 2 * (256 + 128) * KIB;
+
 const gateways = new Set<TestGateway>();
 after(() => Promise.all([...gateways].map((gateway) => gateway.stop())));
 
@@ -284,6 +287,8 @@ test('A connection that is read for one of its requests loses large bodies of ot
     (stream) => new Promise<unknown>((resolve) => stream.on('response', (head) => resolve(head[':status']))),
   );
   assert.equal(await promptly(Promise.race(statuses)), 503);
+  const held = await untilSettled(gateway, 0);
+  assert.ok(held <= MIB + UNREAD_BYTES_MIXED, `${held} bytes are counted`);
   await gateway.untilCounters(({ unreadBodyBytes }) => unreadBodyBytes < MIB, 'there is room again');
   pour(reading, 2 * MIB, true);
   await promptly(read);

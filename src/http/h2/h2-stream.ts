@@ -300,6 +300,10 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     return this.#exchange?.unreadBytes ?? 0;
   }
 
+  get awaitsBody(): boolean {
+    return this.#exchange?.awaitsBody ?? false;
+  }
+
   /** True for a body of some size that no handler has read any of for a while. */
   isUnread(now: number): boolean {
     const exchange = this.#exchange;

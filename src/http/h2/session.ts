@@ -185,12 +185,28 @@ export class Session implements FrameSink, BodyHolder {
 
   // ---- BodyHolder ----
 
-  /** Not while somebody waits for what the client has to send: a body, or a window for a response. */
+  /**
+   * Not while somebody waits for what the client has to send, a body or a window for a response; unless other bodies of it take
+   * too much, about which the next sweep does something.
+   */
   holdBack(): void {
-    if (this.#state === ENDING || this.#inputEnded || this.#awaitedBodies > 0) return;
-    for (const stream of this.#streams.all()) if (stream.hasQueued) return;
+    if (this.#state === ENDING || this.#inputEnded) return;
+    if (this.#isAwaited() && !this.#leavesTooMuch()) return;
     this.isHeldBack = true;
     this.output.holdReading(true);
+  }
+
+  #isAwaited(): boolean {
+    if (this.#awaitedBodies > 0) return true;
+    for (const stream of this.#streams.all()) if (stream.hasQueued) return true;
+    return false;
+  }
+
+  /** True while bodies that nobody waits for take more than one connection may have of them when the budget is used up. */
+  #leavesTooMuch(): boolean {
+    let bytes = 0;
+    for (const stream of this.#streams.all()) if (!stream.awaitsBody) bytes += stream.unreadBytes;
+    return bytes > HELD_BYTES_MAX;
   }
 
   letGo(): void {
@@ -206,7 +222,7 @@ export class Session implements FrameSink, BodyHolder {
 
   /** Somebody waits for the client. */
   hears(): void {
-    if (this.isHeldBack) this.#settings.unreadBodies.letGo(this);
+    if (this.isHeldBack && !this.#leavesTooMuch()) this.#settings.unreadBodies.letGo(this);
     if (this.withheldBytes === 0) return;
     for (const stream of this.#streams.all()) stream.releaseWithheld();
   }
@@ -259,11 +275,7 @@ export class Session implements FrameSink, BodyHolder {
       this.socket.destroy();
       return;
     }
-    if (this.isHeldBack) {
-      this.#clock.isDeaf(now);
-      // whoever has gone answers with a reset
-      this.output.ping(HELD_BACK_PING);
-    } else if (this.#settings.unreadBodies.isFull && this.unreadBytes > HELD_BYTES_MAX) this.#shed(now);
+    if (this.isHeldBack) this.#sweepHeldBack(now);
     if (this.#inputEnded) {
       // whoever has gone altogether answers with a reset, and who still reads does not mind
       this.output.ping(LEAVING_PING);
@@ -275,17 +287,25 @@ export class Session implements FrameSink, BodyHolder {
     this.#sweepReading(now, clocks);
   }
 
+  #sweepHeldBack(now: number): void {
+    this.#clock.isDeaf(now);
+    // whoever has gone answers with a reset
+    this.output.ping(HELD_BACK_PING);
+    if (this.#isAwaited()) this.#shed(now);
+  }
+
   /**
    * The budget of unread bodies is used up, and the connection has to be read for others of its streams: bodies that no handler
-   * reads are refused, the largest first.
+   * reads are refused, the largest first. It is read for a moment in any case.
    */
   #shed(now: number): void {
     const unread = [...this.#streams.all()].filter((stream) => stream.isUnread(now));
     unread.sort((a, b) => b.unreadBytes - a.unreadBytes);
     for (const stream of unread) {
-      if (this.unreadBytes <= HELD_BYTES_MAX) return;
+      if (!this.#leavesTooMuch()) break;
       stream.refuseUnread();
     }
+    this.#settings.unreadBodies.letGo(this);
   }
 
   /** Final GOAWAY: later streams are not served. */
