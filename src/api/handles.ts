@@ -97,7 +97,8 @@ export class Handles {
   }
 }
 
-function createWeakTable(state: State, mode: 'k' | 'v'): Reference {
+/** A table of the host's own with weak keys or values. */
+export function createWeakTable(state: State, mode: 'k' | 'v'): Reference {
   const { exports: x, memory, mainThread: L } = state;
   x.lua_createtable(L, 0, 0);
   x.lua_createtable(L, 0, 1);

@@ -17,6 +17,8 @@ const MARKS = {
   'httpd.stream': 0x6c67_6605,
   'httpd.task': 0x6c67_6607,
   'httpd.timer': 0x6c67_6609,
+  // no script sees one
+  'FILE* owner': 0x6c67_660b,
 } as const;
 
 /** Name of a kind, as `tostring` and messages call it: "FILE* expected, got nil". */

@@ -8,9 +8,10 @@ import type { CoroutineScheduler } from '../lua/coroutine.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
-import type { State } from '../lua/state.ts';
+import type { Reference, State } from '../lua/state.ts';
 import { type ByteTransfer, bytesNeeded, type Wanted } from './byte-transfer.ts';
 import { cannotWait } from './cannot-wait.ts';
+import { createWeakTable } from './handles.ts';
 import { HostObjects } from './host-objects.ts';
 import { currentRun, type LuaRun } from './lua-run.ts';
 
@@ -34,11 +35,21 @@ export class LuaFiles {
   readonly #young = new Map<number, LuaRun | undefined>();
   #nextNumber = 1;
   #objects: HostObjects | undefined;
+  /**
+   * Weak keys: FILE* → its owner, which closes the file when it is collected. A script with `debug` may take the metatable
+   * off a FILE*, and with it `__gc`; it reaches no owner.
+   */
+  readonly #owners: Reference;
+  readonly #ownerObjects: HostObjects;
 
   constructor(scheduler: CoroutineScheduler, transfer: ByteTransfer) {
     this.#scheduler = scheduler;
     this.#state = scheduler.state;
     this.#transfer = transfer;
+    this.#owners = createWeakTable(this.#state, 'k');
+    this.#ownerObjects = new HostObjects(this.#state, 'FILE* owner', undefined, {
+      __gc: (L) => this.#closeForgotten(this.#ownerObjects.find(L, 1)),
+    });
   }
 
   /** True when a run that is none of the `active` ones may have forgotten a file. */
@@ -70,6 +81,7 @@ export class LuaFiles {
     try {
       const number = this.#nextNumber++;
       this.#known.push(L, number);
+      if (!standard) this.#own(L, number);
       this.#open.set(number, { file, standard, process: options.process === true });
       if (!standard) this.#young.set(number, currentRun(this.#scheduler));
       pushed = true;
@@ -77,6 +89,16 @@ export class LuaFiles {
       // no memory for the value: nobody will ever close the file
       if (!pushed) file.destroy();
     }
+  }
+
+  /** Gives the value on top of the stack an owner. May raise. */
+  #own(L: LuaThread, number: number): void {
+    const { exports: x } = this.#state;
+    this.#state.pushReference(L, this.#owners);
+    x.lua_pushvalue(L, -2);
+    this.#ownerObjects.push(L, number);
+    x.lua_rawset(L, -3);
+    this.#state.pop(L);
   }
 
   get #known(): HostObjects {
@@ -266,7 +288,10 @@ export class LuaFiles {
 
   /** `__gc`: nobody can be told of errors and nothing can wait. */
   #collect(L: LuaThread): number {
-    const number = this.#known.find(L, 1) ?? 0;
+    return this.#closeForgotten(this.#known.find(L, 1));
+  }
+
+  #closeForgotten(number = 0): number {
     const entry = this.#open.get(number);
     if (entry !== undefined && !entry.standard) {
       this.#forget(number);

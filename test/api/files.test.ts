@@ -137,6 +137,37 @@ test('Files nobody closes are closed soon after their request', async () => {
   await harness.close();
 });
 
+test('Files and programs that lost their metatable are closed when they are forgotten', async () => {
+  const harness = await ScriptHarness.run(
+    `for i = 1, 20 do debug.setmetatable(assert(io.open('f' .. i, 'w')), i % 2 == 0 and { __gc = false } or nil) end
+    debug.setmetatable(assert(io.popen('cat', 'w')), {})
+    for i = 1, 3 do collectgarbage() end
+    say('forgotten')`,
+  );
+  assert.equal(await harness.output(), 'forgotten\n');
+  await harness.expectNothingOpen();
+  await harness.close();
+});
+
+test('A file that is kept in disguise counts in the share, whose error names the limit, until the state ends', async () => {
+  const harness = await ScriptHarness.run(
+    `kept = kept or {}
+    for i = 1, 3 do
+      local f, message = io.open('f' .. i, 'w')
+      if not f then return say(message) end
+      kept[#kept + 1] = debug.setmetatable(f, {})
+    end
+    collectgarbage() collectgarbage() say(#kept)`,
+    { filesMax: 4 },
+  );
+  assert.equal(await harness.output(), '3\n');
+  assert.match(await harness.output(), /: 4 files are open and the limit is 4\n/);
+  assert.equal(harness.counters.get('files'), 4);
+  const { counters } = harness;
+  await harness.close();
+  await eventually(() => assert.equal(counters.get('files'), 0));
+});
+
 test('A file held on purpose does not make every request collect garbage', async () => {
   const harness = await ScriptHarness.run(`log = log or io.open('log.txt', 'w') say('x')`);
   await harness.output();
