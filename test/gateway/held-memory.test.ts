@@ -4,6 +4,7 @@ import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import { after, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { connectH2 } from '../support/h2-client.ts';
+import { TEST_HTTP2_LAYER } from '../support/http2-layer.ts';
 import { askSession, promptly, TestGateway } from '../support/test-gateway.ts';
 
 const KIB = 1024;
@@ -52,7 +53,16 @@ const gateways = new Set<TestGateway>();
 after(() => Promise.all([...gateways].map((gateway) => gateway.stop())));
 
 async function start(...words: string[]): Promise<TestGateway> {
-  const usual = ['--time-limit', '0', '--cpu-limit', '60', '--min-body-rate', '0'];
+  const usual = [
+    '--time-limit',
+    '0',
+    '--cpu-limit',
+    '60',
+    '--min-body-rate',
+    '0',
+    '--http2',
+    TEST_HTTP2_LAYER,
+  ];
   const gateway = await TestGateway.start({ '/': SCRIPT }, { words: [...usual, ...words] });
   gateways.add(gateway);
   return gateway;
@@ -149,104 +159,102 @@ const UNREAD_BYTES_OF_ONE = 2 * (128 * 128 * KIB + MIB);
 /** Of node:http2 all that its windows allow is counted, so that one connection may use up the budget. */
 const UNREAD_BYTES_OF_NODE = 64 * MIB + 512 * KIB;
 
-for (const layer of ['own', 'node']) {
-  test(`One HTTP/2 connection with all its streams and unread bodies holds no more than the table says (--http2 ${layer})`, async () => {
-    const gateway = await start('--http2', layer);
-    await gateway.ask('h2', '/count', { method: 'POST', body: 'x' });
-    const before = gateway.residentBytes;
-    const session = await gateway.session();
-    const streams = pourStreams(session, '/hold', 128, MIB);
-    const held = await untilSettled(gateway, 16 * MIB);
-    const most = layer === 'own' ? UNREAD_BYTES_OF_ONE : UNREAD_BYTES_OF_NODE;
-    assert.ok(held <= most, `${held} bytes are counted`);
-    expectGrown(gateway, before, most + CONNECTION_BYTES + 128 * EXCHANGE_BYTES);
-    await gateway.ask('h2', '/go');
-    await untilNothingUnread(gateway);
-    for (const stream of streams) stream.destroy();
-    session.destroy();
-    await gateway.untilIdle();
-    await stop(gateway);
-  });
+test('One HTTP/2 connection with all its streams and unread bodies holds no more than the table says', async () => {
+  const gateway = await start();
+  await gateway.ask('h2', '/count', { method: 'POST', body: 'x' });
+  const before = gateway.residentBytes;
+  const session = await gateway.session();
+  const streams = pourStreams(session, '/hold', 128, MIB);
+  const held = await untilSettled(gateway, 16 * MIB);
+  const most = TEST_HTTP2_LAYER === 'own' ? UNREAD_BYTES_OF_ONE : UNREAD_BYTES_OF_NODE;
+  assert.ok(held <= most, `${held} bytes are counted`);
+  expectGrown(gateway, before, most + CONNECTION_BYTES + 128 * EXCHANGE_BYTES);
+  await gateway.ask('h2', '/go');
+  await untilNothingUnread(gateway);
+  for (const stream of streams) stream.destroy();
+  session.destroy();
+  await gateway.untilIdle();
+  await stop(gateway);
+});
 
-  test(`Connections of one address hold the budget and a little for each; others are served meanwhile (--http2 ${layer})`, async () => {
-    const budget = 16 * MIB;
-    const connections = 40;
-    const gateway = await start(
-      ...['--http2', layer, '--max-unread-bodies', '16M', '--max-streams', '32'],
-      // and some for the others, which come from here too
-      ...['--max-connections-per-address', String(connections + 8)],
-    );
-    await gateway.ask('h2', '/count', { method: 'POST', body: 'x' });
-    const before = gateway.residentBytes;
-    const sessions: ClientHttp2Session[] = [];
-    const sockets: TLSSocket[] = [];
-    for (let i = 0; i < connections / 2; i++) {
-      const session = await gateway.session();
-      sessions.push(session);
-      pourStreams(session, '/hold', 32, MIB);
-      sockets.push(await pourHttp1(gateway, 16 * MIB));
-    }
-    const held = await untilSettled(gateway, budget);
-    assert.ok(held <= budget + connections * UNREAD_BYTES_BEYOND, `${held} bytes are counted`);
-    assert.match(
-      gateway.log,
-      /Unread request bodies have used up their budget \(--max-unread-bodies\).* limit=16777216/,
-    );
-    await expectHonestServed(gateway);
-    const exchanges = (connections / 2) * (32 + 1);
-    expectGrown(
-      gateway,
-      before,
-      budget + connections * (UNREAD_BYTES_BEYOND + CONNECTION_BYTES) + exchanges * EXCHANGE_BYTES,
-    );
-    await gateway.ask('h2', '/go');
-    await untilNothingUnread(gateway);
-    for (const session of sessions) session.destroy();
-    for (const socket of sockets) socket.destroy();
-    await gateway.untilIdle();
-    await stop(gateway);
-  });
-
-  test(`Handlers that begin to read when the budget is used up get their bodies whole (--http2 ${layer})`, async () => {
-    const gateway = await start('--http2', layer, '--max-unread-bodies', '1M', '--http', '127.0.0.1:0');
-    const plainPort = await plainPortOf(gateway);
-    const size = 768 * KIB;
-    const body = Buffer.alloc(size);
+test('Connections of one address hold the budget and a little for each; others are served meanwhile', async () => {
+  const budget = 16 * MIB;
+  const connections = 40;
+  const gateway = await start(
+    ...['--max-unread-bodies', '16M', '--max-streams', '32'],
+    // and some for the others, which come from here too
+    ...['--max-connections-per-address', String(connections + 8)],
+  );
+  await gateway.ask('h2', '/count', { method: 'POST', body: 'x' });
+  const before = gateway.residentBytes;
+  const sessions: ClientHttp2Session[] = [];
+  const sockets: TLSSocket[] = [];
+  for (let i = 0; i < connections / 2; i++) {
     const session = await gateway.session();
-    const plain = await connectH2(plainPort, 'http');
-    const answers = [
-      ...Array.from({ length: 6 }, () => askSession(session, '/late', { method: 'POST', body })),
-      ...Array.from({ length: 6 }, () => askSession(plain, '/late', { method: 'POST', body })),
-      gateway.ask('h1', '/late', { method: 'POST', body }),
-      gateway.ask('h1', '/late', { method: 'POST', body, chunked: true }),
-    ];
-    await untilSettled(gateway, MIB);
-    await gateway.ask('h2', '/go');
-    for (const { status, text } of await promptly(Promise.all(answers)))
-      assert.deepEqual([status, text], [200, String(size)], gateway.log);
-    await untilNothingUnread(gateway);
-    session.destroy();
-    plain.destroy();
-    await gateway.untilIdle();
-    await stop(gateway);
-  });
+    sessions.push(session);
+    pourStreams(session, '/hold', 32, MIB);
+    sockets.push(await pourHttp1(gateway, 16 * MIB));
+  }
+  const held = await untilSettled(gateway, budget);
+  assert.ok(held <= budget + connections * UNREAD_BYTES_BEYOND, `${held} bytes are counted`);
+  assert.match(
+    gateway.log,
+    /Unread request bodies have used up their budget \(--max-unread-bodies\).* limit=16777216/,
+  );
+  await expectHonestServed(gateway);
+  const exchanges = (connections / 2) * (32 + 1);
+  expectGrown(
+    gateway,
+    before,
+    budget + connections * (UNREAD_BYTES_BEYOND + CONNECTION_BYTES) + exchanges * EXCHANGE_BYTES,
+  );
+  await gateway.ask('h2', '/go');
+  await untilNothingUnread(gateway);
+  for (const session of sessions) session.destroy();
+  for (const socket of sockets) socket.destroy();
+  await gateway.untilIdle();
+  await stop(gateway);
+});
 
-  test(`A handler that waits for room for its answer is not kept from it by a body that it does not read meanwhile (--http2 ${layer})`, async () => {
-    const gateway = await start('--http2', layer, '--max-unread-bodies', '1M');
-    const session = await gateway.session();
-    pourStreams(session, '/hold', 16, MIB);
-    await untilSettled(gateway, MIB);
-    for (const protocol of ['h2', 'h1'] as const) {
-      const body = Buffer.alloc(2 * MIB, 'x');
-      const answer = await promptly(gateway.ask(protocol, '/echo', { method: 'POST', body }));
-      assert.ok(answer.body.equals(body), `${answer.status} ${answer.body.length}`);
-    }
-    await gateway.ask('h2', '/go');
-    await untilNothingUnread(gateway);
-    session.destroy();
-    await stop(gateway);
-  });
-}
+test('Handlers that begin to read when the budget is used up get their bodies whole', async () => {
+  const gateway = await start('--max-unread-bodies', '1M', '--http', '127.0.0.1:0');
+  const plainPort = await plainPortOf(gateway);
+  const size = 768 * KIB;
+  const body = Buffer.alloc(size);
+  const session = await gateway.session();
+  const plain = await connectH2(plainPort, 'http');
+  const answers = [
+    ...Array.from({ length: 6 }, () => askSession(session, '/late', { method: 'POST', body })),
+    ...Array.from({ length: 6 }, () => askSession(plain, '/late', { method: 'POST', body })),
+    gateway.ask('h1', '/late', { method: 'POST', body }),
+    gateway.ask('h1', '/late', { method: 'POST', body, chunked: true }),
+  ];
+  await untilSettled(gateway, MIB);
+  await gateway.ask('h2', '/go');
+  for (const { status, text } of await promptly(Promise.all(answers)))
+    assert.deepEqual([status, text], [200, String(size)], gateway.log);
+  await untilNothingUnread(gateway);
+  session.destroy();
+  plain.destroy();
+  await gateway.untilIdle();
+  await stop(gateway);
+});
+
+test('A handler that waits for room for its answer is not kept from it by a body that it does not read meanwhile', async () => {
+  const gateway = await start('--max-unread-bodies', '1M');
+  const session = await gateway.session();
+  pourStreams(session, '/hold', 16, MIB);
+  await untilSettled(gateway, MIB);
+  for (const protocol of ['h2', 'h1'] as const) {
+    const body = Buffer.alloc(2 * MIB, 'x');
+    const answer = await promptly(gateway.ask(protocol, '/echo', { method: 'POST', body }));
+    assert.ok(answer.body.equals(body), `${answer.status} ${answer.body.length}`);
+  }
+  await gateway.ask('h2', '/go');
+  await untilNothingUnread(gateway);
+  session.destroy();
+  await stop(gateway);
+});
 
 test('Over HTTP/1.1 a large head and a large unread body hold no more than the table says', async () => {
   const gateway = await start();
@@ -270,44 +278,56 @@ test('Over HTTP/1.1 a large head and a large unread body hold no more than the t
   await stop(gateway);
 });
 
-test('A connection that is read for one of its requests loses large bodies of others that nobody reads, and no other connection does', async () => {
-  const gateway = await start('--max-unread-bodies', '1M');
-  const session = await gateway.session();
-  const reading = session.request({ ':method': 'POST', ':path': '/count' });
-  let text = '';
-  reading.setEncoding('latin1').on('data', (part: string) => {
-    text += part;
-  });
-  const read = new Promise<void>((resolve) => reading.on('end', resolve));
-  reading.write('x');
-  const other = await gateway.session();
-  const kept = askSession(other, '/late', { method: 'POST', body: Buffer.alloc(20 * KIB) });
-  const streams = pourStreams(session, '/hold', 16, MIB);
-  const statuses = streams.map(
-    (stream) => new Promise<unknown>((resolve) => stream.on('response', (head) => resolve(head[':status']))),
-  );
-  assert.equal(await promptly(Promise.race(statuses)), 503);
-  const held = await untilSettled(gateway, 0);
-  assert.ok(held <= MIB + UNREAD_BYTES_MIXED, `${held} bytes are counted`);
-  await gateway.untilCounters(({ unreadBodyBytes }) => unreadBodyBytes < MIB, 'there is room again');
-  pour(reading, 2 * MIB, true);
-  await promptly(read);
-  assert.equal(text, String(2 * MIB + 1));
-  await gateway.ask('h2', '/go');
-  assert.equal((await promptly(kept)).text, String(20 * KIB));
-  await untilNothingUnread(gateway);
-  session.destroy();
-  other.destroy();
-  await stop(gateway);
-});
+// node:http2 has no such sweep
+const ownOnly = { skip: TEST_HTTP2_LAYER !== 'own' };
 
-test('A client that goes while its connection is not read is noticed, and all that it held is free', async () => {
-  const gateway = await start('--max-unread-bodies', '1M');
-  const sessions = await Promise.all([1, 2, 3].map(() => gateway.session()));
-  for (const session of sessions) pourStreams(session, '/hold', 16, MIB);
-  await untilSettled(gateway, MIB);
-  for (const session of sessions) session.destroy();
-  await untilNothingUnread(gateway);
-  await gateway.untilIdle();
-  await stop(gateway);
-});
+test(
+  'A connection that is read for one of its requests loses large bodies of others that nobody reads, and no other connection does',
+  ownOnly,
+  async () => {
+    const gateway = await start('--max-unread-bodies', '1M');
+    const session = await gateway.session();
+    const reading = session.request({ ':method': 'POST', ':path': '/count' });
+    let text = '';
+    reading.setEncoding('latin1').on('data', (part: string) => {
+      text += part;
+    });
+    const read = new Promise<void>((resolve) => reading.on('end', resolve));
+    reading.write('x');
+    const other = await gateway.session();
+    const kept = askSession(other, '/late', { method: 'POST', body: Buffer.alloc(20 * KIB) });
+    const streams = pourStreams(session, '/hold', 16, MIB);
+    const statuses = streams.map(
+      (stream) =>
+        new Promise<unknown>((resolve) => stream.on('response', (head) => resolve(head[':status']))),
+    );
+    assert.equal(await promptly(Promise.race(statuses)), 503);
+    const held = await untilSettled(gateway, 0);
+    assert.ok(held <= MIB + UNREAD_BYTES_MIXED, `${held} bytes are counted`);
+    await gateway.untilCounters(({ unreadBodyBytes }) => unreadBodyBytes < MIB, 'there is room again');
+    pour(reading, 2 * MIB, true);
+    await promptly(read);
+    assert.equal(text, String(2 * MIB + 1));
+    await gateway.ask('h2', '/go');
+    assert.equal((await promptly(kept)).text, String(20 * KIB));
+    await untilNothingUnread(gateway);
+    session.destroy();
+    other.destroy();
+    await stop(gateway);
+  },
+);
+
+test(
+  'A client that goes while its connection is not read is noticed, and all that it held is free',
+  ownOnly,
+  async () => {
+    const gateway = await start('--max-unread-bodies', '1M');
+    const sessions = await Promise.all([1, 2, 3].map(() => gateway.session()));
+    for (const session of sessions) pourStreams(session, '/hold', 16, MIB);
+    await untilSettled(gateway, MIB);
+    for (const session of sessions) session.destroy();
+    await untilNothingUnread(gateway);
+    await gateway.untilIdle();
+    await stop(gateway);
+  },
+);
