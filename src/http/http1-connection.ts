@@ -71,6 +71,8 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
   #declaredLength: number | undefined;
   /** The body goes to the exchange as it comes. */
   #delivers = false;
+  /** The socket is not read. Node may have resumed its stream meanwhile, which does not start the reads again. */
+  #isHeld = false;
   /** The exchange takes no more of it for now. */
   #bodyPaused = false;
   /** The connection stays open after the current response. */
@@ -147,7 +149,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     this.#flushDeferred();
     this.#linger = new Linger(this.socket, this.#limits.linger, this.#limits.stallTimeoutMs);
     this.socket.end();
-    startReading(this.socket);
+    this.#startReading();
     this.#tellEnd();
   }
 
@@ -284,12 +286,12 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
   /** Not the message is paused: it would go on to take in what its own buffer holds, where nobody counts it. */
   pauseBody(): void {
     this.#bodyPaused = true;
-    stopReading(this.socket);
+    this.#stopReading();
   }
 
   resumeBody(): void {
     this.#bodyPaused = false;
-    if (!this.#input.isFull) startReading(this.socket);
+    if (!this.#input.isFull) this.#startReading();
   }
 
   // ---- BodyHolder ----
@@ -321,7 +323,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     this.#delivers = true;
     // node would have the socket read whenever the message has nothing itself
     message._read = () => {
-      if (!this.#bodyPaused && this.socket.isPaused() && !this.#input.isFull) startReading(this.socket);
+      if (!this.#bodyPaused && this.#isHeld && !this.#input.isFull) this.#startReading();
     };
     message.on('error', ignore);
     message.on('data', (chunk: Buffer) => {
@@ -332,7 +334,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
 
   /** Something cannot be taken yet: a head that is not complete, or requests that have to wait. */
   #waitForMore(): void {
-    if (this.#input.isFull) stopReading(this.socket);
+    if (this.#input.isFull) this.#stopReading();
     else if (this.#exchange === undefined && this.#headSince === 0) this.#headSince = Date.now();
   }
 
@@ -521,6 +523,16 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     this.#continue();
   }
 
+  #stopReading(): void {
+    this.#isHeld = true;
+    stopReading(this.socket);
+  }
+
+  #startReading(): void {
+    this.#isHeld = false;
+    startReading(this.socket);
+  }
+
   /** The next request, if there is one already. */
   #continue(): void {
     if (this.#exchange !== undefined || this.#closing) return;
@@ -530,13 +542,13 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     else if (!this.#input.isEmpty) this.#waitForMore();
     if (this.#closing) return;
     if (this.#inputEnded) this.#closeEnded();
-    else if (this.socket.isPaused() && !this.#input.isFull) startReading(this.socket);
+    else if (this.#isHeld && !this.#input.isFull) this.#startReading();
   }
 
   #drained(): void {
     if (this.#exchange !== undefined) this.#exchange.wireDrained();
     else this.#continue();
-    if (this.#input.isFull) stopReading(this.socket);
+    if (this.#input.isFull) this.#stopReading();
   }
 
   #closed(): void {
