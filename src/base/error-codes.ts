@@ -34,8 +34,8 @@ export const ERROR_CODES = {
     remedy: 'The client gets 408, or the connection ends; raise the limit for slow networks',
   },
   LGW_HEAD_MALFORMED: {
-    meaning: 'A request head is not well-formed (RFC 9112 §2 to §6)',
-    remedy: 'The client gets 400 and the connection ends',
+    meaning: 'A request head is not well-formed (RFC 9112 §2 to §6, RFC 9113 §8)',
+    remedy: 'The client gets 400 and the connection ends; over HTTP/2 the stream is reset',
   },
   LGW_HEAD_TIMEOUT: {
     meaning: 'A request head was not complete within the time for heads',
