@@ -11,6 +11,8 @@ import { CPU_LIMIT_MS, type Observation, STATE_BYTES_MAX } from './stage.ts';
 const WORK_MS_MAX = 250;
 /** Where Lua cannot be suspended the limit ends the work, within 100 ms. */
 const HELD_WORK_MS_MAX: number = CPU_LIMIT_MS + 100 + WORK_MS_MAX;
+/** To load the script of all offenders anew, which is a long one, where a state was lost or has grown. */
+const REBUILD_WORK_MS_MAX = 150;
 /** A worker that waits for something takes no processor time: then the clock on the wall has to tell, generously. */
 const WAIT_MS_MAX = 5000;
 /** A wait this much longer than the calm one is allowed on a machine on which even calm ones take long. */
@@ -39,7 +41,8 @@ export function judge(entry: Entry, observation: Observation, calm: Experiences,
   const grown = resident.peak - resident.before;
   const grownMax = offender.growthBytesMax ?? GROWTH_BYTES_MAX;
   if (grown > grownMax) faults.push(`memory grew by ${mebibytes(grown)} MiB, not ${mebibytes(grownMax)}`);
-  const workMax = (offender.holds === undefined ? WORK_MS_MAX : HELD_WORK_MS_MAX) * Math.sqrt(together);
+  const ownWorkMax = offender.holds === undefined ? WORK_MS_MAX : HELD_WORK_MS_MAX;
+  const workMax = (ownWorkMax + (observation.rebuilt ? REBUILD_WORK_MS_MAX : 0)) * Math.sqrt(together);
   for (const place of PLACES) {
     const { wrong, unavailable, answers, workMs, waitMs } = experiences[place];
     if (wrong.length > 0) faults.push(`${place}: ${wrong.length} wrong answers, "${wrong[0]}"`);

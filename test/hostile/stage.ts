@@ -50,6 +50,8 @@ export interface Observation {
   /** Resident bytes of the process before, at most meanwhile, and when all is idle again. */
   readonly resident: { readonly before: number; readonly peak: number; readonly after: number };
   readonly statesLost: number;
+  /** A state was built anew meanwhile, lost or grown. */
+  readonly rebuilt: boolean;
   /** The worker is the one it was. */
   readonly workerLives: boolean;
   /** What the log says of defects. */
@@ -173,6 +175,7 @@ export class Stage {
         experiences,
         resident: { before, peak, after: this.#lives ? gateway.residentBytes : 0 },
         statesLost: log.match(/State given up/g)?.length ?? 0,
+        rebuilt: /State given up|it is replaced/.test(log),
         workerLives: this.#lives && !/Worker \d+ ended/.test(log),
         defects: [
           ...lines.filter((line) => DEFECT.test(line)),
@@ -199,7 +202,8 @@ export class Stage {
     const got = await withLimit(this.#act(entry)).catch(
       (error: unknown) => `${NOTHING}: ${error instanceof Error ? error.message : String(error)}`,
     );
-    const line = got.replaceAll(/\s+/g, ' ').slice(0, GOT_CHARS_MAX);
+    const named = got.replaceAll(this.#gateway.folder.path, '$FOLDER');
+    const line = named.replaceAll(/\s+/g, ' ').slice(0, GOT_CHARS_MAX);
     return { got: line, afterMs: performance.now() - start };
   }
 

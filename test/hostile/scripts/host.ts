@@ -48,6 +48,12 @@ export const HOST: readonly HostileScript[] = [
     gets: ENDED,
   },
   {
+    name: 'programs one after the other for ever',
+    timeout: 2,
+    lua: `while true do os.execute('true') end`,
+    gets: ENDED,
+  },
+  {
     name: 'a program that never reads',
     timeout: 1,
     lua: `local p <close> = io.popen('sleep 60', 'w') local s = ('x'):rep(1e6) for i = 1, 100 do p:write(s) end`,

@@ -85,6 +85,7 @@ export const LOOPS: readonly HostileScript[] = [
   },
   {
     name: 'a message handler that fails in itself for ever',
+    holds: 'nothing can be suspended below a message handler',
     lua: `while true do xpcall(error, function() error('again') end) end`,
     gets: ENDED,
   },

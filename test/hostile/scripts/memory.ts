@@ -20,6 +20,7 @@ export const MEMORY: readonly HostileScript[] = [
   },
   {
     name: 'string.rep of all memory in pcall',
+    holds: 'one call of string.rep makes a string of fifty million pieces',
     lua: `while true do pcall(string.rep, 'x', 50 * 1024 * 1024) end`,
     gets: FULL,
   },
