@@ -5,7 +5,7 @@ import type { GatewayFolder } from '../support/run-gateway.ts';
 import { askSession, TestGateway } from '../support/test-gateway.ts';
 import { type Experiences, HonestClients } from './honest-clients.ts';
 import type { Entry, HostileScript, Program } from './offender.ts';
-import { FUNCTIONS_HEAD, LUARS_SCRIPT } from './scripts/functions.ts';
+import { FUNCTIONS_HEAD, LUARS_SCRIPT, LUVIT_SCRIPT } from './scripts/functions.ts';
 import { makeRoot, ROOT_HEAD } from './scripts/root.ts';
 import { CLIENT_SCRIPT, CLIENT_WORDS, GatewayTarget } from './target.ts';
 import { WorkerClock } from './worker-clock.ts';
@@ -87,8 +87,8 @@ export class Stage {
     const handlers = scripts.map(handlerOf).join('\n');
     const hostile = `${HEAD}${HEADS[program] ?? ''}${handlers}`;
     if (program === 'root') return Stage.#startBelowRoot(hostile, words, scripts);
-    const luars = program === 'functions' ? { '/luars': LUARS_SCRIPT } : {};
-    return Stage.#start({ '/hostile': hostile, '/honest': HONEST, ...luars }, words, scripts);
+    const shapes = program === 'functions' ? { '/luars': LUARS_SCRIPT, '/luvit': LUVIT_SCRIPT } : {};
+    return Stage.#start({ '/hostile': hostile, '/honest': HONEST, ...shapes }, words, scripts);
   }
 
   static forClients(): Promise<Stage> {

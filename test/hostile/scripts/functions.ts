@@ -171,6 +171,7 @@ const USUAL: Readonly<Record<string, string>> = {
   'luars:sleep': '0',
   'luars:write_file': `'output', 'x'`,
   'luars:env': `'HOME'`,
+  'luvit:write': `{code = 200, {'Content-Length', 1}}`,
 };
 
 /** Functions that write to the client, end its answer or break it off. */
@@ -195,6 +196,7 @@ const ENDLESS: Readonly<Record<string, string>> = {
 };
 
 const LUARS = 'luars:';
+const LUVIT = 'luvit:';
 /** Calls that `httpd.exit` is given, one a request: two, and one for each extreme value and place. */
 const EXITS = 105;
 
@@ -236,6 +238,9 @@ function extreme(name: string): HostileScript {
     cpu: 5,
     brief: BRIEF.has(name),
   } as const;
+  // what it reads and writes is the connection: anything may come of it, and the time limit ends a wait for more requests
+  if (name.startsWith(LUVIT))
+    return { ...shared, path: `/luvit/${name.slice(LUVIT.length)}`, lua: '', gets: /^(?:[2-5]\d\d|0 cut)/ };
   if (name.startsWith(LUARS))
     return { ...shared, path: `/luars/${name.slice(LUARS.length)}`, lua: '', gets: CALLED };
   const lua = `return extremes('${name}', function() return ${found(name)} end, ${usual(name)}, env, header)`;
@@ -264,5 +269,20 @@ local usual = {${[...FUNCTION_COSTS.keys()]
 function handle_request(method, path)
   local name = path:match('[%w_]+$')
   return 200, 'text/plain', 'survived ' .. extremes('${LUARS}' .. name, function() return _G[name] end, usual[name], {}, {})
+end
+`;
+
+/** One in the shape of luvit's, which gets its functions with each connection. */
+export const LUVIT_SCRIPT: string = `${EXTREMES}
+return function(read, write)
+  local functions = {read = read, write = write}
+  local usual = {read = ${usual('luvit:read')}, write = ${usual('luvit:write')}}
+  for request in read do
+    local name = request.path:match('%w+$')
+    local text = 'survived ' .. extremes('${LUVIT}' .. name, function() return functions[name] end, usual[name], {}, {})
+    write {code = 200, {'Content-Length', #text}}
+    write(text)
+  end
+  write()
 end
 `;
