@@ -137,9 +137,9 @@ export const HTTP1: readonly HostileClient[] = [
     gets: /^413/,
   },
   {
-    name: 'a body without end that nobody reads',
-    act: (target) => uploads(target, '/hostile/hold', `1000\r\n${'x'.repeat(4096)}\r\n`, 'plain'),
-    gets: /^(?:408|413|closed)/,
+    name: 'a body without end to a handler that sleeps',
+    act: (target) => uploads(target, '/hostile/later', `1000\r\n${'x'.repeat(4096)}\r\n`, 'plain'),
+    gets: /^(?:200 later|408|413|closed)/,
   },
   {
     name: 'a body without end to a handler that ignores it',
