@@ -82,7 +82,7 @@ export function formatPage(
     'the other, while three honest clients ask without a pause: one on the same mapping, one on another mapping, one over a new',
     'connection for each request. Nobody but the offender may suffer.',
     '',
-    `${formatSum(rows)}. Measured on ${machine}; other machines have other figures, but the same verdicts.`,
+    `${formatSum(rows)}. Measured on ${machine}; other machines have other figures, and should have the same verdicts.`,
     '',
     "`npm run hostile -- WORD...` runs a part: those whose group or name contains one of the words, such as `'HTTP/2'`, `'limits of'`,",
     "`'below a root'` or `'httpd.fetch with'`. `--brief` runs what `npm test` does. With WRONG rows the exit status is 1, and what was",
@@ -134,5 +134,5 @@ function footnotes(rows: readonly Row[]): string[] {
 }
 
 function escapeCell(text: string): string {
-  return text.replaceAll(/[|\\<*_`]/g, '\\$&');
+  return text.replaceAll(/[|\\<*`]/g, '\\$&');
 }
