@@ -361,7 +361,6 @@ function entries({ name, at, lua, above, holds }: Limit): HostileScript[] {
     ] as const
   ).map(([where, n, gets]) => ({
     name: `${name}, ${where}: ${n}`,
-    brief: name === 'tasks of a request' || name === 'files of a mapping',
     program: 'limits',
     cpu: 3,
     lua: `local function try() ${lua.replaceAll('$N', String(n))} end
