@@ -120,8 +120,9 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
         if (stream !== undefined) return script.streams.read(L, stream, transfer.checkWanted(L, 2));
         return script.files.readStream(L, streamFile(L, 'read'), transfer.checkWanted(L, 2));
       }
-      const wanted = transfer.checkWanted(L, 2);
       const { exchange } = currentInvocation(scheduler);
+      if (transfer.takeReady(L, 2, exchange.body)) return 1;
+      const wanted = transfer.checkWanted(L, 2);
       if (wanted === undefined) {
         x.lua_pushnil(L);
         return 1;
