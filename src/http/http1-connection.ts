@@ -323,7 +323,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     this.#delivers = true;
     // node would have the socket read whenever the message has nothing itself
     message._read = () => {
-      if (!this.#bodyPaused && this.#isHeld && !this.#input.isFull) this.#startReading();
+      if (!this.#bodyPaused && this.#isStopped() && !this.#input.isFull) this.#startReading();
     };
     message.on('error', ignore);
     message.on('data', (chunk: Buffer) => {
@@ -523,6 +523,11 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     this.#continue();
   }
 
+  /** Node pauses the stream of the socket, too, when a message holds enough. */
+  #isStopped(): boolean {
+    return this.#isHeld || this.socket.isPaused();
+  }
+
   #stopReading(): void {
     this.#isHeld = true;
     stopReading(this.socket);
@@ -542,7 +547,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     else if (!this.#input.isEmpty) this.#waitForMore();
     if (this.#closing) return;
     if (this.#inputEnded) this.#closeEnded();
-    else if (this.#isHeld && !this.#input.isFull) this.#startReading();
+    else if (this.#isStopped() && !this.#input.isFull) this.#startReading();
   }
 
   #drained(): void {
