@@ -1,8 +1,10 @@
 /** httpd.timer: when functions run, their limits and ends, the life of their script, and storms of them. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LuaMapping } from '../../src/api/lua-mapping.ts';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
+import { LOSE_STATE } from '../support/lose-state.ts';
 import { eventually, type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
 
 /** Timers of one state, as the limit says. */
@@ -341,7 +343,7 @@ test('A timer that costs its state is held back in the next one', async () => {
   await withMapping(
     `print('loaded')
     httpd.register_handler('/', function() httpd.write(nil, 'served') end)
-    httpd.timer(0, function() string.find(('a'):rep(1000000), ('a*'):rep(20) .. 'b') end)`,
+    httpd.timer(0, function() ${LOSE_STATE} end)`,
     async (mapping, harness) => {
       mapping.serve();
       await eventually(() => assert.equal(linesOf(harness, 'loaded'), 2));

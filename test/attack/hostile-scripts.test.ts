@@ -1,8 +1,10 @@
 /** What hostile or broken scripts get, and that nobody else on their worker suffers: the real program, one worker. */
+
 import assert from 'node:assert/strict';
 import type { ClientHttp2Session } from 'node:http2';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LOSE_STATE } from '../support/lose-state.ts';
 import { eventually } from '../support/script-harness.ts';
 import { type Answer, askSession, TestGateway } from '../support/test-gateway.ts';
 
@@ -82,8 +84,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     status: 200,
   },
   'finalisers that loop, five thousand': {
-    lua: `local m = {__gc = function() while true do end end} collectgarbage 'stop'
-          for i = 1, 5000 do setmetatable({}, m) end collectgarbage()`,
+    lua: LOSE_STATE,
     log: /Lua error: .*CPU limit reached.*handler=\S+.*limit=cpu limitMs=300 usedMs=\d+/,
   },
   'a message handler that loops': {

@@ -1,8 +1,10 @@
 /** What one mapping takes of a worker's files, processes, fetches, tasks and timers is not at the cost of another. */
+
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
+import { LOSE_STATE } from '../support/lose-state.ts';
 import { TestGateway } from '../support/test-gateway.ts';
 
 const HOG = `local httpd = require 'httpd'
@@ -37,7 +39,7 @@ end)
 httpd.register_handler('/version', function() say(version) end)`;
 
 const HONEST = `local httpd = require 'httpd'
-httpd.register_handler('/lose', function() string.find(('a'):rep(60000), ('.-'):rep(20) .. 'b') end, {cpu = 0.02})
+httpd.register_handler('/lose', function() ${LOSE_STATE} end, {cpu = 0.02})
 httpd.register_handler('/all', function(env)
     local file <close> = assert(io.open('$FOLDER/config.txt'))
     local pipe <close> = assert(io.popen('echo hi'))

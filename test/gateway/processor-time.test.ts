@@ -1,7 +1,9 @@
 /** CPU limits of a gateway that has the processor a fifth of the time. */
+
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { LOSE_STATE } from '../support/lose-state.ts';
 import { TestGateway } from '../support/test-gateway.ts';
 
 /** What the gateway runs and stands still, in turns: a fifth of a core, as under a quota. */
@@ -37,7 +39,7 @@ const SCRIPT = `local httpd = require 'httpd'
     httpd.write(nil, 'done')
   end)
   httpd.register_handler('/endless', function() while true do end end)
-  httpd.register_handler('/pattern', function() return (('a'):rep(5000):find(('.-'):rep(20) .. 'b')) end)`;
+  httpd.register_handler('/lost', function() ${LOSE_STATE} end)`;
 
 /** Processor time of the whole process, ms (proc(5): utime and stime). */
 function processCpuMs(pid: number): number {
@@ -89,9 +91,9 @@ test('A gateway that has a fifth of a core ends handlers by what they used, not 
     restore();
     await gateway.process.until(() => gateway.log.includes('CPU limit reached'));
     assert(Number(/usedMs=(\d+)/.exec(gateway.log)?.[1]) >= LIMIT_MS);
-    // where hooks do not help, the state is given up, which nobody else did before
+    // where ending what runs does not help, the state is given up, which nobody else did before
     assert.doesNotMatch(gateway.log, /State given up/);
-    assert.equal((await gateway.ask('h1', '/pattern')).status, 500);
+    assert.equal((await gateway.ask('h1', '/lost')).status, 500);
     await gateway.process.until(() => gateway.log.includes('State given up'));
     assert.equal((await gateway.ask('h1', '/whole?1')).status, 200);
   } finally {
