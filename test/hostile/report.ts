@@ -78,7 +78,7 @@ export function formatPage(
   return `${[
     '# Hostile scripts and clients',
     '',
-    '`npm run hostile` wrote this page. It starts the real program with one worker and lets each offender loose on it, one after',
+    '`npm run hostile` writes this page. It starts the real program with one worker and lets each offender loose on it, one after',
     'the other, while three honest clients ask without a pause: one on the same mapping, one on another mapping, one over a new',
     'connection for each request. Nobody but the offender may suffer.',
     '',
@@ -134,5 +134,7 @@ function footnotes(rows: readonly Row[]): string[] {
 }
 
 function escapeCell(text: string): string {
-  return text.replaceAll(/[|\\<*`]/g, '\\$&');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what an offender may have got
+  const shown = text.replaceAll(/[\x00-\x1f\x7f-\x9f]/g, '\u00b7');
+  return shown.replaceAll(/[|\\<*`]/g, '\\$&');
 }
