@@ -37,6 +37,8 @@ import type { BodyHolder } from './unread-bodies.ts';
 
 /** Response bytes that may wait in the socket before the next request of a pipeline is served. */
 const BACKLOG_BYTES_MAX = 256 * 1024;
+/** Requests of a pipeline that are served before others get their turn: some 3 ms. */
+const TURN_REQUESTS_MAX = 64;
 /** A declared request body this small is read to its end for the sake of the connection when the handler ignored it. */
 const DRAIN_BYTES_MAX = 256 * 1024;
 
@@ -84,6 +86,8 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
   #closing = false;
   /** Text of complete answers that waits for the next turn of the event loop. */
   #deferred = '';
+  /** Requests that have begun since others had their turn. */
+  #begun = 0;
   #linger: Linger | undefined;
   readonly #endListeners = new Set<() => void>();
   /** When the last exchange ended, or the connection was made: where idleness starts. */
@@ -193,7 +197,12 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
   // ---- InputSink ----
 
   get takesRequest(): boolean {
-    return this.#exchange === undefined && !this.#closing && !this.#isBacklogged();
+    return (
+      this.#exchange === undefined &&
+      !this.#closing &&
+      this.#begun < TURN_REQUESTS_MAX &&
+      !this.#isBacklogged()
+    );
   }
 
   takeHead(line: RequestLine, bytes: Buffer): BodyFraming | undefined {
@@ -201,6 +210,8 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     this.#bodyFraming = undefined;
     this.#headSince = 0;
     this.#line = line;
+    this.#begun += 1;
+    if (this.#begun === TURN_REQUESTS_MAX) setImmediate(() => this.#beginTurn());
     const error = parse(this.socket, parseable(bytes, line.method, line.target, line.minor));
     this.#line = undefined;
     if (this.#closing) return undefined;
@@ -316,7 +327,8 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
       return;
     }
     this.#input.receive(chunk);
-    if (!this.#input.isEmpty) this.#waitForMore();
+    if (this.#exchange !== undefined && !this.#input.isEmpty) this.#waitForMore();
+    this.#settle();
   }
 
   #deliver(message: IncomingMessage, exchange: ServerExchange): void {
@@ -353,7 +365,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
   #closeEnded(): void {
     const { isEmpty, isAmidBody, line } = this.#input;
     if (isEmpty || isAmidBody) this.close();
-    else if (!this.#isBacklogged())
+    else if (!this.#isBacklogged() && this.#begun < TURN_REQUESTS_MAX)
       this.refuse({ status: 400, code: 'LGW_HEAD_MALFORMED', reason: 'the head is not complete' }, line);
   }
 
@@ -538,10 +550,22 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     startReading(this.socket);
   }
 
+  /** Others have had their turn: what was pipelined goes on. */
+  #beginTurn(): void {
+    this.#begun = 0;
+    this.#continue();
+  }
+
   /** The next request, if there is one already. */
   #continue(): void {
-    if (this.#exchange !== undefined || this.#closing) return;
+    // amid what is taken it comes by itself
+    if (this.#exchange !== undefined || this.#closing || this.#input.isConsuming) return;
     this.#input.continue();
+    this.#settle();
+  }
+
+  /** All that may be taken now has been: waits for more, or ends. */
+  #settle(): void {
     if (this.#exchange !== undefined || this.#closing) return;
     if (this.#draining) this.close();
     else if (!this.#input.isEmpty) this.#waitForMore();

@@ -81,6 +81,11 @@ export class Http1Input {
     return this.#heldBytes >= PIPELINE_BYTES_MAX && !this.#sink.takesRequest;
   }
 
+  /** True while what has come is taken, which goes on with the next request by itself. */
+  get isConsuming(): boolean {
+    return this.#consuming;
+  }
+
   /** True within a body. */
   get isAmidBody(): boolean {
     return this.#bodyBytes > 0 || this.#chunks !== undefined;

@@ -321,6 +321,31 @@ test('HTTP/1.1 a thousand pipelined requests are all answered', () =>
     for (let i = 0; i < 1000; i++) strictEqual((await client.response()).body.toString(), 'hello');
   }));
 
+test('HTTP/1.1 pipelined requests let those of other connections in between, and the end of their side waits for all', async (t) => {
+  const order: string[] = [];
+  const note: HandlerFunction = (x, { path }) => {
+    order.push(path);
+    x.head(200, []);
+    x.end();
+  };
+  const server = await startFrontEnd({ '/many': note, '/one': note }, { cleartext: true });
+  const many = await connectPlain(server.port);
+  const one = await connectPlain(server.port);
+  t.after(async () => {
+    one.destroy();
+    many.destroy();
+    await server.stop();
+  });
+  many.send(GET('/many').repeat(1000));
+  many.socket.end();
+  one.send(GET('/one'));
+  strictEqual((await one.response()).status, 200);
+  await waitFor(() => order.length === 1001, 'all to be served');
+  ok(order.indexOf('/one') < 900, `/one was number ${order.indexOf('/one')}`);
+  for (let i = 0; i < 1000; i++) strictEqual((await many.response()).status, 200);
+  await waitFor(() => many.ended, 'the end of the connection');
+});
+
 test('HTTP/1.1 registered methods reach the handler, others and CONNECT are 501', () =>
   withFrontEnd(async (_front, client) => {
     client.send('PROPFIND /hello HTTP/1.1\r\nHost: a\r\n\r\n');
