@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { after, before, test } from 'node:test';
-import { type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
+import { type HarnessOptions, outputOf, ScriptHarness } from '../support/script-harness.ts';
 import { plainUpstream, type Upstream } from '../support/upstream.ts';
 
 let inside: Upstream;
@@ -24,16 +24,8 @@ const GET = `local function get(url, options)
     if r then say(r.status, httpd.read(r, 'a')) else say(code, message) end
   end `;
 
-async function output(body: string, options: HarnessOptions): Promise<string> {
-  const harness = await ScriptHarness.run(GET + body, options);
-  try {
-    const text = await harness.output();
-    await harness.expectNothingOpen();
-    return text;
-  } finally {
-    await harness.close();
-  }
-}
+const output = (body: string, options: HarnessOptions): Promise<string> =>
+  outputOf(GET + body, options, (harness) => harness.expectNothingOpen());
 
 /** A resolver that gives the next answer each time it is asked, the last one for ever. */
 function rebinding(...answers: readonly string[][]): LookupFunction & { asked: number } {

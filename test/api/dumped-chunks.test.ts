@@ -2,22 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DumpedChunks } from '../../src/api/dumped-chunks.ts';
-import { type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
+import { outputOf, ScriptHarness } from '../support/script-harness.ts';
 
 const REFUSED =
   'attempt to load a binary chunk: without --allow-bytecode only a string that string.dump has returned in this state can be loaded';
 
-async function output(body: string, options: HarnessOptions = {}): Promise<string> {
-  const harness = await ScriptHarness.run(body, options);
-  try {
-    return await harness.output();
-  } finally {
-    await harness.close();
-  }
-}
-
 test('A function that was dumped is loaded again, stripped or not, with an environment of its own', async () => {
-  const text = await output(
+  const text = await outputOf(
     `local function f(a, ...) return a * 2, select('#', ...) end
      for _, strip in ipairs {false, true} do
        local chunk = string.dump(f, strip)
@@ -36,7 +27,7 @@ test('A function that was dumped is loaded again, stripped or not, with an envir
 });
 
 test('Other bytes are refused, however much they are like a dumped chunk', async () => {
-  const text = await output(
+  const text = await outputOf(
     `local chunk = string.dump(function() return 'original' end)
      local at = chunk:find('original', 1, true)
      say(load(chunk:sub(1, at - 1) .. 'modified' .. chunk:sub(at + 8)))
@@ -67,7 +58,7 @@ test('What another state has dumped is refused', async () => {
 });
 
 test('A copy without its upvalues, names and lines harms nobody', async () => {
-  const text = await output(
+  const text = await outputOf(
     `local up, count = {deep = {}}, 0
      local function g(...)
        local t <close> = setmetatable({}, {__close = function() count = count + 1 end})

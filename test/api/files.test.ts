@@ -1,17 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { eventually, ScriptHarness } from '../support/script-harness.ts';
+import { eventually, outputOf, ScriptHarness } from '../support/script-harness.ts';
 
-async function output(body: string, files: Readonly<Record<string, string>> = {}): Promise<string> {
-  const harness = await ScriptHarness.run(body, { files });
-  try {
-    const text = await harness.output();
-    await harness.expectNothingOpen();
-    return text;
-  } finally {
-    await harness.close();
-  }
-}
+const output = (body: string, files: Readonly<Record<string, string>> = {}): Promise<string> =>
+  outputOf(body, { files }, (harness) => harness.expectNothingOpen());
 
 test('httpd.read() and httpd.write() on files return bytes, nil at the end, and counts', async () => {
   assert.equal(

@@ -1,19 +1,10 @@
 /** Userdata that stand for host objects: with another kind, another metatable, or after their end, an argument error. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ScriptHarness } from '../support/script-harness.ts';
+import { keepsItsState, outputOf, ScriptHarness } from '../support/script-harness.ts';
 import { plainUpstream, type Upstream } from '../support/upstream.ts';
 
-async function output(body: string): Promise<string> {
-  const harness = await ScriptHarness.run(body);
-  try {
-    const text = await harness.output();
-    assert.ok(!harness.log.includes('error abandoned'), harness.log.join('\n'));
-    return text;
-  } finally {
-    await harness.close();
-  }
-}
+const output = (body: string): Promise<string> => outputOf(body, {}, keepsItsState);
 
 async function withUpstream<T>(use: (upstream: Upstream) => Promise<T>): Promise<T> {
   const upstream = await plainUpstream((_request, response) => response.end('x'.repeat(100_000)));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
+import { type HarnessOptions, outputOf } from '../support/script-harness.ts';
 
 /** What the bodies of the tests use: items as lines, and a decoder or encoder run over whole and split input. */
 const SUPPORT = `
@@ -50,14 +50,8 @@ local function encode(codec, items)
 end
 `;
 
-async function output(body: string, options: HarnessOptions = {}): Promise<string> {
-  const harness = await ScriptHarness.run(`${SUPPORT}\n${body}`, options);
-  try {
-    return (await harness.output()).trimEnd();
-  } finally {
-    await harness.close();
-  }
-}
+const output = async (body: string, options: HarnessOptions = {}): Promise<string> =>
+  (await outputOf(`${SUPPORT}\n${body}`, options)).trimEnd();
 
 for (const [what, side, input, expected] of [
   [

@@ -7,22 +7,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { LuaMapping } from '../../src/api/lua-mapping.ts';
 import { FakeExchange } from '../support/fake-exchange.ts';
-import { type HarnessOptions, luaModule, ScriptHarness } from '../support/script-harness.ts';
+import { luaModule, outputOf, ScriptHarness } from '../support/script-harness.ts';
 
 const MUTANTS = 10_000;
 /** Mutants tried in one request. */
 const BATCH = 200;
 /** The whole of the mutants must not take longer. */
 const MUTATION_MS_MAX = 90_000;
-
-async function output(body: string, options: HarnessOptions = {}): Promise<string> {
-  const harness = await ScriptHarness.run(body, options);
-  try {
-    return await harness.output();
-  } finally {
-    await harness.close();
-  }
-}
 
 /** What Debian's luac5.4 makes of a text. */
 function compile(source: string): Buffer {
@@ -40,7 +31,7 @@ test('require looks beside the script, in lua/, and where --lua-path says', asyn
   const more = mkdtempSync(join(tmpdir(), 'lgw-more-'));
   try {
     writeFileSync(join(more, 'third.lua'), `return 'third'`);
-    const text = await output(
+    const text = await outputOf(
       `say(package.path) say(require('first')) say(require('third'))
        say(package.searchpath('first', package.path)) say(package.searchpath('a.b', './?.x;./?.y'))
        say(package.searchpath('a-b', '?', '-', '+')) say(#package.searchers, package.loadlib('x', 'y') == nil)
@@ -83,21 +74,21 @@ test('A module that uses httpd while it loads registers handlers', async () => {
 test('os.getenv() shows the variables that are allowed and no other', async () => {
   process.env['LGW_TEST_VARIABLE'] = 'wärme';
   const body = `say(os.getenv('LGW_TEST_VARIABLE'), os.getenv('PATH'), os.getenv('LGW_MISSING'))`;
-  const text = await output(body, { rights: { variables: ['LGW_TEST_VARIABLE', 'LGW_MISSING'] } });
+  const text = await outputOf(body, { rights: { variables: ['LGW_TEST_VARIABLE', 'LGW_MISSING'] } });
   assert.equal(Buffer.from(text, 'latin1').toString(), 'wärme nil nil\n');
-  assert.equal(await output(body), 'nil nil nil\n');
+  assert.equal(await outputOf(body), 'nil nil nil\n');
 });
 
 test('Under a root only allowed programs are started, and without a shell', async () => {
   const body = `say(os.execute()) say(os.execute('cat file.txt')) say(os.execute('true')) say(os.execute('cat a | sh'))
     local p = io.popen('cat file.txt') say(p:read('a'), p:close()) say(io.popen('ls'))`;
   const files = { 'file.txt': 'text' };
-  const allowed = await output(body, { rooted: true, files, rights: { commands: ['cat'] } });
+  const allowed = await outputOf(body, { rooted: true, files, rights: { commands: ['cat'] } });
   assert.match(
     allowed,
     /^false\ntrue exit 0\nnil "true" is not among the allowed commands 13\nnil .* without a shell 13\ntext true exit 0\nnil ls: .* 13\n$/,
   );
-  const refused = await output(`say(io.popen('cat file.txt')) say(os.execute('cat file.txt'))`, {
+  const refused = await outputOf(`say(io.popen('cat file.txt')) say(os.execute('cat file.txt'))`, {
     rooted: true,
   });
   assert.match(refused, /^nil .* 13\nnil .* 13\n$/);
@@ -127,7 +118,7 @@ test('Precompiled chunks are refused, and the message tells what would allow the
   const stranger =
     'attempt to load a binary chunk: without --allow-bytecode only a string that string.dump has returned in this state can be loaded';
   const text = "attempt to load a text chunk (mode is 'b')";
-  const lines = (await output(BYTECODE_USES, { files })).trimEnd().split('\n');
+  const lines = (await outputOf(BYTECODE_USES, { files })).trimEnd().split('\n');
   assert.deepEqual(lines.slice(0, 6), [
     `nil ${stranger}`,
     `nil ${stranger}`,
@@ -145,7 +136,7 @@ test('Precompiled chunks are refused, and the message tells what would allow the
 test('Precompiled chunks are accepted everywhere under --allow-bytecode', async () => {
   const bytecode = compile('return 42').toString('latin1');
   const files = { 'chunk.luac': bytecode, 'module.lua': bytecode, 'text.lua': 'return 1' };
-  const text = await output(BYTECODE_USES, { files, rights: { allowsBytecode: true } });
+  const text = await outputOf(BYTECODE_USES, { files, rights: { allowsBytecode: true } });
   const lines = text
     .trimEnd()
     .split('\n')

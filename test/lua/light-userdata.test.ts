@@ -5,18 +5,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import { LIGHT_USERDATA } from '../../src/lua/light-userdata.ts';
-import { ScriptHarness } from '../support/script-harness.ts';
+import { keepsItsState, outputOf, ScriptHarness } from '../support/script-harness.ts';
 
-async function output(body: string): Promise<string> {
-  const harness = await ScriptHarness.run(body);
-  try {
-    const text = await harness.output();
-    assert.ok(!harness.log.includes('error abandoned'), harness.log.join('\n'));
-    return text;
-  } finally {
-    await harness.close();
-  }
-}
+const output = (body: string): Promise<string> => outputOf(body, {}, keepsItsState);
 
 test('No two light userdata are equal, and none can be an address', () => {
   const values = Object.values(LIGHT_USERDATA);

@@ -317,6 +317,27 @@ export function claimsOf(registry: OnceRegistry, workerId: number, generation = 
   };
 }
 
+/** What a handler of `body` answers; `check` looks at the harness before it is closed. */
+export async function outputOf(
+  body: string,
+  options: HarnessOptions = {},
+  check?: (harness: ScriptHarness) => void | Promise<void>,
+): Promise<string> {
+  const harness = await ScriptHarness.run(body, options);
+  try {
+    const text = await harness.output();
+    await check?.(harness);
+    return text;
+  } finally {
+    await harness.close();
+  }
+}
+
+/** A check for `outputOf`: the state was not given up. */
+export function keepsItsState({ log }: ScriptHarness): void {
+  assert.ok(!log.includes('error abandoned'), log.join('\n'));
+}
+
 /** Repeats a check until it passes or the time is up. */
 export async function eventually(check: () => void): Promise<void> {
   const deadline = performance.now() + EVENTUALLY_MS_MAX;
