@@ -28,10 +28,10 @@ export {
   type ServerOptions,
 } from './embed/server.ts';
 export { type Gateway, startGateway } from './embed/start-gateway.ts';
-export type { ConnectionInfo, Protocol } from './http/exchange.ts';
-export { Method, Reason, Version } from './module/http-words.ts';
-export { type BuilderBody, ResponseBuilder } from './module/response-builder.ts';
-export { type ParamNames, type Params, type RouteHandler, Router } from './module/router.ts';
-export type { HandlerContext, WebHandler, WebService } from './module/web-handler.ts';
+export type { ConnectionInfo, Protocol } from './http/exchange/exchange.ts';
 export type { IncrementStart, SharedDictionary, SharedValue } from './shared/shared-dictionary.ts';
 export type { BoundAddress, MappingUse } from './supervisor/supervisor.ts';
+export { Method, Reason, Version } from './web/http-words.ts';
+export { type BuilderBody, ResponseBuilder } from './web/response-builder.ts';
+export { type ParamNames, type Params, type RouteHandler, Router } from './web/router.ts';
+export type { HandlerContext, WebHandler, WebService } from './web/web-handler.ts';

@@ -21,7 +21,7 @@ function selectTestFiles(words: readonly string[]): string[] {
 const CONCURRENCY = availableParallelism() + 1;
 
 /** Folders whose tests reach HTTP/2 through a socket: they hold for both of its layers. */
-const BOTH_LAYERS = /^(?:gateway|interop|attack|http)\/[^/]*$/;
+const BOTH_LAYERS = /^(?:gateway|interop|attack|http\/(?!h2\/)[^/]*)\/[^/]*$/;
 
 function run(paths: readonly string[], layer: string | undefined): Promise<number> {
   const environment = layer === undefined ? process.env : { ...process.env, LGATEWAY_TEST_HTTP2: layer };

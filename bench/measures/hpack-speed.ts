@@ -1,6 +1,6 @@
 /** HPACK in this process: request heads that repeat, those of a browser's page, and response heads. */
 import hpack from 'hpack.js';
-import type { ResponseHead } from '../../src/http/exchange-wire.ts';
+import type { ResponseHead } from '../../src/http/exchange/exchange-wire.ts';
 import { HeadCodec } from '../../src/http/h2/head-codec.ts';
 import { HpackDecoder } from '../../src/http/h2/hpack-decoder.ts';
 import { HpackEncoder } from '../../src/http/h2/hpack-encoder.ts';

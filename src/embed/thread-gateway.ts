@@ -2,13 +2,11 @@
 import { type CounterName, Counters } from '../base/counters.ts';
 import { createLogger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
-import { AddressLimit } from '../http/address-limit.ts';
-import { Dispatcher } from '../http/dispatcher.ts';
-import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
-import { Router } from '../http/router.ts';
-import { UnreadBodies } from '../http/unread-bodies.ts';
-import type { WebHandler } from '../module/web-handler.ts';
-import { WebMapping } from '../module/web-mapping.ts';
+import { UnreadBodies } from '../http/exchange/unread-bodies.ts';
+import { AddressLimit } from '../http/front/address-limit.ts';
+import { FrontEnd, type ListenTarget } from '../http/front/front-end.ts';
+import { Dispatcher } from '../http/routing/dispatcher.ts';
+import { Router } from '../http/routing/router.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory } from '../shared/shared-memory.ts';
 import { SharedStore } from '../shared/shared-store.ts';
@@ -17,6 +15,8 @@ import { loadTls } from '../supervisor/load-tls.ts';
 import type { BoundAddress } from '../supervisor/supervisor.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { createTicketKeys } from '../tls/ticket-keys.ts';
+import type { WebHandler } from '../web/web-handler.ts';
+import { WebMapping } from '../web/web-mapping.ts';
 import { createAccessLog } from '../worker/access-log.ts';
 
 const LOG_SOURCE = 'server';

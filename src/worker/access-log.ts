@@ -1,8 +1,8 @@
 /** One log line for each exchange that is over: who asked for what and what came of it; no field of either message. */
 import { formatLine } from '../base/logger.ts';
 import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
-import type { Exchange } from '../http/exchange.ts';
-import type { ExchangeObserver } from '../http/exchange-wire.ts';
+import type { Exchange } from '../http/exchange/exchange.ts';
+import type { ExchangeObserver } from '../http/exchange/exchange-wire.ts';
 
 /** A longer target is cut in the log (characters); it has been served in full. */
 const TARGET_LENGTH_MAX = 2048;

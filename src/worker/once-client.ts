@@ -1,5 +1,5 @@
 /** Asks the supervisor which worker runs a timer that only one of all is to run. */
-import type { OnceClaims, OnceGrant } from '../api/script-timer.ts';
+import type { OnceClaims, OnceGrant } from '../script/context/script-timer.ts';
 import type { FromWorker } from './messages.ts';
 
 export class OnceClient {

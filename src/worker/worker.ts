@@ -1,5 +1,5 @@
 /** Puts one worker together: files, scripts, router and front end; serves, reloads in two phases, drains. */
-import { LuaMapping, loadLuaMapping } from '../api/lua-mapping.ts';
+
 import { assert } from '../base/assert.ts';
 import { connectEntries, parseConnectRules } from '../base/connect-rules.ts';
 import { CounterRow, Counters } from '../base/counters.ts';
@@ -12,16 +12,17 @@ import { MAPPING_COUNTER_NAMES, type Resource, type Share, Shares } from '../bas
 import type { MappingConfig } from '../config/config.ts';
 import { FileSystem } from '../file/file-system.ts';
 import { ProcessTable } from '../file/process-table.ts';
-import { AddressLimit } from '../http/address-limit.ts';
-import { Dispatcher } from '../http/dispatcher.ts';
-import { FrontEnd, type ListenTarget } from '../http/front-end.ts';
-import type { Mapping } from '../http/handler.ts';
-import { Router } from '../http/router.ts';
-import { UnreadBodies } from '../http/unread-bodies.ts';
+import type { Mapping } from '../http/exchange/handler.ts';
+import { UnreadBodies } from '../http/exchange/unread-bodies.ts';
+import { AddressLimit } from '../http/front/address-limit.ts';
+import { FrontEnd, type ListenTarget } from '../http/front/front-end.ts';
+import { Dispatcher } from '../http/routing/dispatcher.ts';
+import { Router } from '../http/routing/router.ts';
 import { duplicateDescriptor, isAvailable } from '../native/posix.ts';
 import { ConnectPolicy } from '../outbound/connect-policy.ts';
 import { Fetcher } from '../outbound/fetcher.ts';
 import { FETCHES_MAX } from '../outbound/outbound-limits.ts';
+import { LuaMapping, loadLuaMapping } from '../script/lua-mapping.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { SharedStore } from '../shared/shared-store.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
@@ -288,8 +289,8 @@ export class GatewayWorker {
   async #loadModule({ prefix, script }: MappingConfig, generation: number): Promise<LoadedMapping> {
     const { workerId, limits } = this.#start;
     const [{ installLightResponse }, { loadModuleMapping }] = await Promise.all([
-      import('../module/light-response.ts'),
-      import('../module/load-module.ts'),
+      import('../web/light-response.ts'),
+      import('../web/load-module.ts'),
     ]);
     installLightResponse();
     return await loadModuleMapping({

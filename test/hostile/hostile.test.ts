@@ -1,7 +1,7 @@
 /** The short form of `npm run hostile`: what is most likely to break, and that the catalogue is what it says. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FUNCTION_COSTS } from '../../src/api/function-costs.ts';
+import { FUNCTION_COSTS } from '../../src/script/function-costs.ts';
 import { catalogue } from './catalogue.ts';
 import type { Row } from './judge.ts';
 import { formatPage, formatRow, formatSum } from './report.ts';

@@ -3,7 +3,7 @@ import { strictEqual } from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
 import { after, before, test } from 'node:test';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
-import type { Http2LayerName } from '../../src/http/http2-layer.ts';
+import type { Http2LayerName } from '../../src/http/h2/http2-layer.ts';
 import { StrictPeer } from './strict-peer.ts';
 import {
   type HandlerFunction,

@@ -9,8 +9,8 @@ import type {
   PushPromise,
   RequestBody,
   RequestIdentity,
-} from '../../src/http/exchange.ts';
-import { checkFields, fieldValue } from '../../src/http/fields.ts';
+} from '../../src/http/exchange/exchange.ts';
+import { checkFields, fieldValue } from '../../src/http/semantics/fields.ts';
 
 export interface FakeRequest {
   readonly method?: string;

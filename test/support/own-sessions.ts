@@ -2,7 +2,7 @@
 import { ok, strictEqual } from 'node:assert/strict';
 import type { ClientHttp2Session } from 'node:http2';
 import { connect, type TLSSocket } from 'node:tls';
-import type { FrontEndLimits } from '../../src/http/front-end.ts';
+import type { FrontEndLimits } from '../../src/http/front/front-end.ts';
 import { connectH2, fetchH2 } from './h2-client.ts';
 import {
   type HandlerFunction,

@@ -2,12 +2,12 @@
 import { strictEqual } from 'node:assert/strict';
 import { Counters } from '../../src/base/counters.ts';
 import { createLogger } from '../../src/base/logger.ts';
-import { Dispatcher } from '../../src/http/dispatcher.ts';
-import type { Exchange } from '../../src/http/exchange.ts';
-import { FrontEnd, type FrontEndLimits } from '../../src/http/front-end.ts';
-import type { Handler, Mapping, Route } from '../../src/http/handler.ts';
-import type { Http2LayerName } from '../../src/http/http2-layer.ts';
-import { Router } from '../../src/http/router.ts';
+import type { Exchange } from '../../src/http/exchange/exchange.ts';
+import type { Handler, Mapping, Route } from '../../src/http/exchange/handler.ts';
+import { FrontEnd, type FrontEndLimits } from '../../src/http/front/front-end.ts';
+import type { Http2LayerName } from '../../src/http/h2/http2-layer.ts';
+import { Dispatcher } from '../../src/http/routing/dispatcher.ts';
+import { Router } from '../../src/http/routing/router.ts';
 import { testCertificate } from './certificate.ts';
 import { TEST_HTTP2_LAYER } from './http2-layer.ts';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GatewayError } from '../../src/base/errors.ts';
-import type { Exchange } from '../../src/http/exchange.ts';
+import type { Exchange } from '../../src/http/exchange/exchange.ts';
 import { formatAccess } from '../../src/worker/access-log.ts';
 
 const TIME = new Date('2026-01-02T03:04:05.678Z');

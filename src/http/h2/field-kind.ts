@@ -1,6 +1,6 @@
 /** What a field of a request is and whether it is well-formed (RFC 9113 §8.2 and §8.3), found once for a table's entry. */
 
-import { isAuthority } from '../authority.ts';
+import { isAuthority } from '../semantics/authority.ts';
 
 /** Kinds of fields; those of pseudo-header fields are the highest but for `malformed`. */
 export const KIND = {

@@ -1,15 +1,15 @@
 /** One HTTP/2 stream as an exchange's wire: its states (RFC 9113 §5.1), both windows, what waits to be sent. */
 import { assert } from '../../base/assert.ts';
 import { GatewayError } from '../../base/errors.ts';
-import { giveChunk } from '../chunk-pool.ts';
-import type { Exchange, Fields, PushPromise } from '../exchange.ts';
-import type { ExchangeWire, ResponseHead } from '../exchange-wire.ts';
-import { LATE_BODY_MS_MAX } from '../late-body.ts';
-import type { RequestHead } from '../request-head.ts';
-import type { Chunk } from '../response-buffer.ts';
-import type { ServerExchange } from '../server-exchange.ts';
-import type { Stallable } from '../stall-watch.ts';
-import { type BodyHolder, READ_AHEAD_BYTES, TIGHT_READ_AHEAD_BYTES } from '../unread-bodies.ts';
+import { giveChunk } from '../exchange/chunk-pool.ts';
+import type { Exchange, Fields, PushPromise } from '../exchange/exchange.ts';
+import type { ExchangeWire, ResponseHead } from '../exchange/exchange-wire.ts';
+import { LATE_BODY_MS_MAX } from '../exchange/late-body.ts';
+import type { RequestHead } from '../exchange/request-head.ts';
+import type { Chunk } from '../exchange/response-buffer.ts';
+import type { ServerExchange } from '../exchange/server-exchange.ts';
+import type { Stallable } from '../exchange/stall-watch.ts';
+import { type BodyHolder, READ_AHEAD_BYTES, TIGHT_READ_AHEAD_BYTES } from '../exchange/unread-bodies.ts';
 import { ERROR_CODE } from './error-codes.ts';
 import { ReceiveWindow } from './flow-window.ts';
 import { FRAME_PAYLOAD_BYTES_MAX } from './frame-types.ts';

@@ -1,7 +1,7 @@
 /** What a session makes of a request's field section, once for all requests that repeat it. */
-import type { ConnectionInfo } from '../exchange.ts';
-import { isKnownMethod } from '../methods.ts';
-import type { RequestHead } from '../request-head.ts';
+import type { ConnectionInfo } from '../exchange/exchange.ts';
+import type { RequestHead } from '../exchange/request-head.ts';
+import { isKnownMethod } from '../semantics/methods.ts';
 import type { FieldSection } from './hpack-decoder.ts';
 import { DEFAULT_PRIORITY, type Priority, parsePriority } from './priority.ts';
 import { parseRequestHead } from './request-head.ts';

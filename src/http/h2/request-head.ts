@@ -1,7 +1,8 @@
 /** Reads a request's field section and refuses what RFC 9113 §8 calls malformed. */
-import { isAuthority, isSameAuthority } from '../authority.ts';
-import type { Fields } from '../exchange.ts';
-import { parseContentLength } from '../fields.ts';
+
+import type { Fields } from '../exchange/exchange.ts';
+import { isAuthority, isSameAuthority } from '../semantics/authority.ts';
+import { parseContentLength } from '../semantics/fields.ts';
 import { ENTRY_OVERHEAD_BYTES } from './dynamic-table.ts';
 import { fieldFault, KIND } from './field-kind.ts';
 import type { FieldSection } from './hpack-decoder.ts';

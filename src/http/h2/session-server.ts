@@ -1,12 +1,12 @@
 /** Serves HTTP/2 on sockets that others accepted: our own sessions, their clocks and end. */
 import type { ServerOptions } from 'node:http2';
 import type { Socket } from 'node:net';
-import type { Exchange } from '../exchange.ts';
-import type { ExchangeSettings } from '../exchange-wire.ts';
-import type { Http2Layer } from '../http2-layer.ts';
-import { LATE_BODY_QUIET_MS } from '../late-body.ts';
-import { StallWatch } from '../stall-watch.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import type { ExchangeSettings } from '../exchange/exchange-wire.ts';
+import { LATE_BODY_QUIET_MS } from '../exchange/late-body.ts';
+import { StallWatch } from '../exchange/stall-watch.ts';
 import { FrameWriter } from './frame-writer.ts';
+import type { Http2Layer } from './http2-layer.ts';
 import { Session, type SessionLimits } from './session.ts';
 import type { SessionClocks } from './session-clock.ts';
 

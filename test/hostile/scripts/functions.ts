@@ -1,5 +1,5 @@
 /** Every function that a script can call, with extreme arguments: generated from the list of what each of them costs. */
-import { FUNCTION_COSTS } from '../../../src/api/function-costs.ts';
+import { FUNCTION_COSTS } from '../../../src/script/function-costs.ts';
 import { EXTREMES } from '../extremes.ts';
 import type { HostileScript } from '../offender.ts';
 

@@ -1,7 +1,7 @@
 /** Clients that make the server work for nothing are told to calm down; those beside them notice nothing. */
 import { match, ok, strictEqual } from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { FrontEndLimits } from '../../../src/http/front-end.ts';
+import type { FrontEndLimits } from '../../../src/http/front/front-end.ts';
 import { ERROR_CODE } from '../../../src/http/h2/error-codes.ts';
 import {
   besideHonest,

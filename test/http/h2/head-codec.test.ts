@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ResponseHead } from '../../../src/http/exchange-wire.ts';
+import type { ResponseHead } from '../../../src/http/exchange/exchange-wire.ts';
 import { HeadCodec } from '../../../src/http/h2/head-codec.ts';
 import { HpackDecoder } from '../../../src/http/h2/hpack-decoder.ts';
 

@@ -5,10 +5,10 @@ import { connect as connectTcp, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { Counters } from '../../../src/base/counters.ts';
 import { createLogger } from '../../../src/base/logger.ts';
+import { StallWatch } from '../../../src/http/exchange/stall-watch.ts';
+import { UnreadBodies } from '../../../src/http/exchange/unread-bodies.ts';
 import { ERROR_CODE } from '../../../src/http/h2/error-codes.ts';
 import { SessionServer } from '../../../src/http/h2/session-server.ts';
-import { StallWatch } from '../../../src/http/stall-watch.ts';
-import { UnreadBodies } from '../../../src/http/unread-bodies.ts';
 import { connectWire, goAwayCode, OWN_HANDLERS, resetCode, startOwn } from '../../support/own-sessions.ts';
 import {
   type HandlerFunction,

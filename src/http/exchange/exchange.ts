@@ -1,0 +1,145 @@
+/**
+ * The seam between protocols and handlers: one request and its response. Handlers, the router and Lua know only this;
+ * behind it stand HTTP/1.1, node:http2 and pushed streams.
+ */
+import type { ByteSink, ByteSource } from '../../base/byte-stream.ts';
+import type { GatewayError } from '../../base/errors.ts';
+
+export type Protocol = 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2';
+
+/** Flat list of names and values in wire order: `[name, value, name, value, …]`, each a byte string (latin1). */
+export type Fields = readonly string[];
+
+/** What is known of a connection; one object for all its exchanges. */
+export interface ConnectionInfo {
+  readonly peerAddress: string;
+  readonly peerPort: number;
+  /** The address the client connected to, not the one the listener was bound to. */
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** `TLSv1.3`; undefined on a cleartext connection. */
+  readonly tlsProtocol: string | undefined;
+  readonly tlsCipher: string | undefined;
+  /** The server name the client asked for (SNI). */
+  readonly tlsServerName: string | undefined;
+}
+
+/** A connection as those who answer its exchanges know it. */
+export interface ExchangeConnection extends ConnectionInfo {
+  /** There where exchanges come strictly one after another: HTTP/1. */
+  readonly series?: ExchangeSeries | undefined;
+}
+
+/** The exchanges of a connection that has one at a time. */
+export interface ExchangeSeries {
+  /** No exchange will follow any more. */
+  readonly ended: boolean;
+  /** Calls `ended` once, when that becomes so. */
+  whenEnded(ended: () => void): void;
+  cancelEnded(ended: () => void): void;
+  /** Closes the connection behind the current response, or at once where there is none. */
+  finish(): void;
+}
+
+/**
+ * Stands for the head of a request: requests of a connection whose heads are the same may share one, so that what was
+ * made of it need not be made again.
+ */
+export interface RequestIdentity {
+  /** Belongs to whoever answers. */
+  memo: unknown;
+}
+
+/** The request's body. `read` side of the exchange; ends at once where there is none. */
+export interface RequestBody extends ByteSource {
+  /** The Content-Length the client declared; undefined when it declared none. */
+  readonly declaredLength: number | undefined;
+}
+
+/** Joins an exchange with log lines and error pages. */
+export interface Answerer {
+  readonly requestId: string;
+}
+
+/**
+ * One request and its response.
+ *
+ * The one who handles it calls, in this order: `inform` any number of times, `head` once, `write` any number of times,
+ * `trailers` at most once, `end` once; or `reset` at any time instead. Nothing reaches the wire before `flush`, a full
+ * buffer or `end`, so that a short answer leaves in one piece and can be given its Content-Length.
+ *
+ * As a ByteSink it takes the response's body. A `write` before `head` sends `200` without fields.
+ */
+export interface Exchange extends ByteSink {
+  readonly protocol: Protocol;
+  /** As sent by the client, e.g. `GET`. */
+  readonly method: string;
+  /** The request target as received, undecoded, with its query (origin form; absolute form is reduced to it). */
+  readonly target: string;
+  readonly scheme: 'https' | 'http';
+  /** `:authority` or `Host`; empty when an HTTP/1.0 client sent none. */
+  readonly authority: string;
+  /** Request fields without pseudo-header fields; HTTP/1 keeps the client's case, HTTP/2 is lower case. */
+  readonly fields: Fields;
+  readonly connection: ExchangeConnection;
+  readonly identity: RequestIdentity;
+  readonly body: RequestBody;
+  /** True for an exchange the server promised itself. */
+  readonly pushed: boolean;
+
+  /** True from `head` (or the first `write`) on: the status can no longer be chosen. */
+  readonly headGiven: boolean;
+  /** True once the response has been ended, reset or lost: every further call is ignored. */
+  readonly finished: boolean;
+  /** Final status given so far; 0 before `head`. */
+  readonly status: number;
+  /** Body bytes written so far. */
+  readonly bytesWritten: number;
+
+  /** Whoever answers it and knows the id under which the log speaks of it; undefined while nobody does. */
+  answeredBy?: Answerer | undefined;
+  /** Reason phrase of HTTP/1.x, if not the registered one of the status; to be set before `head`. */
+  reason?: string | undefined;
+
+  /** Called at most once, when the client has gone, reset the stream or broken a limit before `end`. */
+  onAbort: ((reason: GatewayError) => void) | undefined;
+  /** Called exactly once, after `end`, `reset` or abort, when nothing of the exchange is held any more. */
+  onClose: (() => void) | undefined;
+
+  /** Sends an informational head (100, 102..199) at once. */
+  inform(status: number, fields: Fields): void;
+  /**
+   * Gives the final head, 200..599. Framing is the exchange's business: HTTP/2 drops connection-specific fields and
+   * lower-cases names; HTTP/1 honours `content-length` and `connection: close` and adds chunked coding where needed.
+   * Throws RangeError when `headGiven`.
+   */
+  head(status: number, fields: Fields): void;
+  /** Sends what is buffered; called when the handler is about to wait. Cheap when nothing is. */
+  flush(): void;
+  /** Fields to send after the body; dropped where the protocol cannot carry them. */
+  trailers(fields: Fields): void;
+  /** Completes the response. Fewer bytes than the declared Content-Length: the same as `reset`. */
+  end(): void;
+  /**
+   * Ends the exchange so that the client sees it is broken: RST_STREAM INTERNAL_ERROR, or the socket destroyed. Before
+   * anything was sent, an error page with `status` is sent instead (`status` 500 when not given).
+   */
+  reset(status?: number): void;
+
+  /** True when `push` can succeed: HTTP/2, the client allows it, not itself pushed, streams left. */
+  readonly canPush: boolean;
+  /**
+   * Promises `target` to the client and returns the exchange that has to answer it, or undefined where that is not
+   * possible (any more).
+   */
+  push(promise: PushPromise): Exchange | undefined;
+}
+
+export interface PushPromise {
+  /** GET or HEAD. */
+  readonly method: string;
+  readonly scheme: string;
+  readonly authority: string;
+  readonly target: string;
+  readonly fields: Fields;
+}

@@ -1,0 +1,189 @@
+/** The body of a request: bytes that arrived and were not read yet, bounded, with the wire held back meanwhile. */
+import { ByteQueue } from '../../base/byte-queue.ts';
+import type { GatewayError } from '../../base/errors.ts';
+import type { RequestBody } from './exchange.ts';
+
+/** What is believed to follow a body's first bytes. */
+const EXPECTED_BYTES_MIN = 4 * 1024;
+/** A chunk is kept as it is when the memory it lies in is no larger than this many times the chunk. */
+const PINNED_FACTOR_MAX = 2;
+
+/** How a body steers the wire it comes from. */
+export interface BodyFlow {
+  /** Bytes a body may hold ahead of its reader before the wire is told to pause. */
+  readonly readAheadBytes: number;
+  /** The body takes so many bytes of memory more, or less. */
+  bodyHolds(bytes: number): void;
+  /** The reader wants bytes for the first time: send 100 Continue where one is awaited. */
+  startBody(): void;
+  pauseBody(): void;
+  resumeBody(): void;
+  /** A reader has begun (true) or stopped (false) waiting for bytes. */
+  bodyAwaited(awaited: boolean): void;
+  /** The reader has no room for the body. True: the client has been told, and the exchange is over. */
+  refuseBody(reason: GatewayError): boolean;
+}
+
+export class QueuedBody implements RequestBody {
+  readonly queue: ByteQueue = new ByteQueue();
+  readonly declaredLength: number | undefined;
+  readonly #flow: BodyFlow;
+  #ended: boolean;
+  #error: GatewayError | undefined;
+  #started = false;
+  #paused = false;
+  #wanted = 0;
+  /** The memory that the flow has been told of. */
+  #toldBytes = 0;
+  #dropped = false;
+  #ready: (() => void) | undefined;
+  /** Further readers that wait: a handler and its tasks. */
+  #alsoReady: (() => void)[] | undefined;
+  /** Body bytes that have arrived so far, read or not. */
+  bytesReceived = 0;
+
+  constructor(flow: BodyFlow, declaredLength: number | undefined, ended: boolean) {
+    this.#flow = flow;
+    this.declaredLength = declaredLength;
+    this.#ended = ended;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get error(): GatewayError | undefined {
+    return this.#error;
+  }
+
+  request(size: number, ready: () => void): void {
+    const wanted = Math.max(1, size);
+    if (this.#ready === undefined) {
+      this.#ready = ready;
+      this.#wanted = wanted;
+    } else {
+      this.#alsoReady ??= [];
+      this.#alsoReady.push(ready);
+      // whoever wants more asks again
+      this.#wanted = Math.min(this.#wanted, wanted);
+    }
+    if (this.#ended || this.queue.length >= wanted) {
+      process.nextTick(notifyReader, this);
+      return;
+    }
+    this.#flow.bodyAwaited(true);
+    if (!this.#started) {
+      this.#started = true;
+      this.#flow.startBody();
+    }
+    this.#resume();
+  }
+
+  cancelRequest(ready?: () => void): void {
+    if (this.#ready === undefined) return;
+    if (ready === undefined || ready === this.#ready) this.#ready = this.#alsoReady?.shift();
+    else this.#alsoReady = this.#alsoReady?.filter((other) => other !== ready);
+    if (this.#ready !== undefined) return;
+    this.#wanted = 0;
+    this.#flow.bodyAwaited(false);
+  }
+
+  consumed(): void {
+    if (this.queue.memory !== this.#toldBytes) this.#tellMemory();
+    if (this.#paused && this.queue.length <= this.#flow.readAheadBytes / 2) this.#resume();
+  }
+
+  /** Nothing is left of the exchange: what was not read does not count any more. */
+  drop(): void {
+    this.#dropped = true;
+    if (this.#toldBytes > 0) this.#flow.bodyHolds(-this.#toldBytes);
+    this.#toldBytes = 0;
+  }
+
+  get expected(): number | undefined {
+    if (this.declaredLength === undefined) return undefined;
+    return Math.max(0, this.declaredLength - this.bytesReceived) + this.queue.length;
+  }
+
+  refuse(reason: GatewayError): boolean {
+    return this.#flow.refuseBody(reason);
+  }
+
+  /** The wire delivers a chunk, which the body owns from now on, or copies when it is only lent. */
+  receive(chunk: Uint8Array, lent = false): void {
+    if (this.#ended) return;
+    this.bytesReceived += chunk.length;
+    // a piece of something larger would keep all of it
+    if (lent || chunk.buffer.byteLength > chunk.length * PINNED_FACTOR_MAX)
+      this.queue.pushCopy(chunk, this.#expected());
+    else this.queue.push(chunk);
+    if (this.queue.length >= Math.max(this.#flow.readAheadBytes, this.#wanted) && !this.#paused) {
+      this.#paused = true;
+      this.#flow.pauseBody();
+    }
+    if (this.queue.memory !== this.#toldBytes) this.#tellMemory();
+    if (this.#ready !== undefined && this.queue.length >= this.#wanted) this.notify();
+    else if (this.#ready !== undefined) this.#flow.bodyAwaited(true);
+  }
+
+  /** Bytes that are likely to follow: no more than have come, whatever was declared, so that nobody gets much for little. */
+  #expected(): number {
+    const likely = Math.max(this.bytesReceived, EXPECTED_BYTES_MIN);
+    if (this.declaredLength === undefined) return likely;
+    return Math.min(likely, Math.max(0, this.declaredLength - this.bytesReceived));
+  }
+
+  /** The body is complete. */
+  finish(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.notify();
+  }
+
+  /** The body breaks off; what has arrived stays readable. */
+  fail(error: GatewayError): void {
+    if (this.#ended) return;
+    this.#error = error;
+    this.finish();
+  }
+
+  /** Calls those readers that wait now. Each may take what the others wait for, make them go, and wait again itself. */
+  notify(): void {
+    if (this.#ready === undefined) return;
+    const others = this.#alsoReady;
+    if (others === undefined) {
+      const ready = this.#ready;
+      this.#ready = undefined;
+      this.#wanted = 0;
+      this.#flow.bodyAwaited(false);
+      ready();
+      return;
+    }
+    for (let left = 1 + others.length; left > 0; left--) {
+      const ready = this.#ready;
+      this.#ready = this.#alsoReady?.shift();
+      if (this.#ready === undefined) {
+        this.#wanted = 0;
+        this.#flow.bodyAwaited(false);
+      }
+      ready?.();
+    }
+  }
+
+  #tellMemory(): void {
+    if (this.#dropped) return;
+    const bytes = this.queue.memory - this.#toldBytes;
+    this.#toldBytes += bytes;
+    this.#flow.bodyHolds(bytes);
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#flow.resumeBody();
+  }
+}
+
+function notifyReader(body: QueuedBody): void {
+  body.notify();
+}

@@ -1,0 +1,46 @@
+/** Counts connections that end before a request could be read, and lets the log say so now and then. */
+import type { Socket } from 'node:net';
+import type { Counters } from '../../base/counters.ts';
+import { messageOf, systemCodeOf } from '../../base/errors.ts';
+import { LimitedLine } from '../../base/limited-line.ts';
+import type { Logger } from '../../base/logger.ts';
+
+export class ConnectionFaults {
+  readonly #counters: Counters;
+  readonly #handshakes: LimitedLine;
+  readonly #silent: LimitedLine;
+  readonly #tlsOnCleartext: LimitedLine;
+  readonly #cleartextOnTls: LimitedLine;
+
+  constructor(logger: Logger, counters: Counters) {
+    this.#counters = counters;
+    this.#handshakes = new LimitedLine(logger, 'TLS handshake failed');
+    this.#silent = new LimitedLine(logger, 'Connection closed before it said anything');
+    this.#tlsOnCleartext = new LimitedLine(logger, 'Client speaks TLS on a port without it');
+    this.#cleartextOnTls = new LimitedLine(logger, 'Client speaks HTTP without TLS on a TLS port');
+  }
+
+  handshakeFailed(peer: string | undefined, error: Error): void {
+    this.#counters.add('handshakesFailedTotal', 1);
+    // OpenSSL's messages are full of places in its own source
+    const reason: unknown = Reflect.get(error, 'reason');
+    const text = typeof reason === 'string' ? reason : messageOf(error);
+    this.#handshakes.log({ peer, code: systemCodeOf(error), error: text });
+  }
+
+  /** Nothing that tells a protocol has come in time, or before the client ended its side. */
+  saidNothing(peer: string | undefined): void {
+    this.#counters.add('silentTotal', 1);
+    this.#silent.log({ peer });
+  }
+
+  spokeTls(socket: Socket): void {
+    this.#counters.add('misdirectedTotal', 1);
+    this.#tlsOnCleartext.log({ peer: socket.remoteAddress, port: socket.localPort });
+  }
+
+  spokeCleartext(socket: Socket): void {
+    this.#counters.add('misdirectedTotal', 1);
+    this.#cleartextOnTls.log({ peer: socket.remoteAddress, port: socket.localPort });
+  }
+}

@@ -1,0 +1,471 @@
+/** A worker's front end: accepts connections, finds their protocol, and turns what arrives into exchanges. */
+
+import { createSecureServer, type Http2SecureServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { SecureContextOptions, TLSSocket, TlsOptions } from 'node:tls';
+import { assert } from '../../base/assert.ts';
+import type { Counters } from '../../base/counters.ts';
+import { GatewayError, messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import { MinuteNotice } from '../../base/minute-notice.ts';
+import { BODY_GRACE_MS } from '../exchange/body-rate.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import type { ExchangeObserver, ExchangeSettings } from '../exchange/exchange-wire.ts';
+import { StallWatch } from '../exchange/stall-watch.ts';
+import { UnreadBodies } from '../exchange/unread-bodies.ts';
+import { LINGER_LIMITS, type LingerLimits } from '../h1/http1-linger.ts';
+import { Http1Server } from '../h1/http1-server.ts';
+import { CONTROL_FRAMES_PER_SECOND, RESETS_PER_SECOND } from '../h2/abuse-limits.ts';
+import type { Http2Layer, Http2LayerName } from '../h2/http2-layer.ts';
+import { SessionServer } from '../h2/session-server.ts';
+import { Http2Server } from '../h2-node/http2-server.ts';
+import { answerCleartext } from '../routing/misdirected.ts';
+import { AddressLimit, addressKey } from './address-limit.ts';
+import { ConnectionFaults } from './connection-faults.ts';
+import { areDescriptorsUsedUp, DescriptorReserve, isUsedUp, pause } from './descriptor-reserve.ts';
+import { chooseByFirstBytes, type SpokenProtocol } from './first-bytes.ts';
+
+/** Plain numbers; Infinity is no limit. */
+export interface FrontEndLimits {
+  /** A connection without an open exchange is closed after this time. */
+  readonly idleTimeoutMs: number;
+  /** From accept to the end of the TLS handshake, or to the first bytes that tell the protocol in cleartext. */
+  readonly handshakeTimeoutMs: number;
+  /** From the first byte of an HTTP/1 request head to its last. */
+  readonly headTimeoutMs: number;
+  /** An exchange that waits for its client for this long is cut. */
+  readonly stallTimeoutMs: number;
+  /** Bytes a second that a body has to come with while its handler waits for it, after a grace; 0 or undefined = any. */
+  readonly bodyRateMin?: number;
+  /** Default: BODY_GRACE_MS. */
+  readonly bodyGraceMs?: number;
+  readonly headBytesMax: number;
+  readonly bodyBytesMax: number;
+  /** Memory that request bodies nobody has read yet may take in the whole worker. */
+  readonly unreadBodyBytesMax: number;
+  /** Concurrent streams of one HTTP/2 session. */
+  readonly streamsMax: number;
+  /** Open connections; more are closed at once. */
+  readonly connectionsMax: number;
+  /** Those of them from one IPv4 address, or from one IPv6 network of 64 bits; more are closed at once. */
+  readonly connectionsPerAddressMax: number;
+  /** Streams of one HTTP/2 session that its client may reset, or make us reset, per second; own sessions only. */
+  readonly resetsPerSecond?: number;
+  /** Frames that only steer one HTTP/2 session, per second; own sessions only. */
+  readonly controlFramesPerSecond?: number;
+  /** How long an HTTP/1 client may go on sending after its last answer. */
+  readonly linger?: LingerLimits;
+}
+
+export interface FrontEndOptions {
+  /** What `tls.createServer` takes (key, cert, ciphers, ticketKeys, SNICallback …); undefined: cleartext. */
+  readonly tls: TlsOptions | undefined;
+  readonly limits: FrontEndLimits;
+  /** TCP_NODELAY for HTTP/1.x (HTTP/2 always has it); default true. */
+  readonly noDelay?: boolean | undefined;
+  readonly logger: Logger;
+  readonly counters: Counters;
+  /** Whose HTTP/2 sessions; default: node:http2's. */
+  readonly http2?: Http2LayerName | undefined;
+  /** For an access log; default: nobody. */
+  readonly observer?: ExchangeObserver | undefined;
+  /** Shared by the front ends of a worker, which count as one; default: counts for this one alone. */
+  readonly addresses?: AddressLimit | undefined;
+  /** Shared by the front ends of a worker; default: a budget of this one alone. */
+  readonly unreadBodies?: UnreadBodies | undefined;
+}
+
+interface Handshake {
+  readonly peer: string | undefined;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** Where to listen: a descriptor that already listens, or a port of an address. */
+export type ListenTarget =
+  | { readonly fd: number }
+  /** `reusePort`: others may bind the same address too (Node 22.12 and later). */
+  | { readonly port: number; readonly host?: string; readonly reusePort?: boolean };
+
+/** Deadlines are looked at this often per shortest timeout, within the bounds below. */
+const SWEEPS_PER_TIMEOUT = 8;
+const SWEEP_INTERVAL_MIN_MS = 25;
+const SWEEP_INTERVAL_MAX_MS = 1_000;
+
+/** So soon after a connection was accepted it is looked whether a descriptor is left for the next. */
+const DESCRIPTOR_LOOK_MS = 100;
+
+/** It serves no connection and is only kept from being busy. */
+const FALLBACK_CHECK_INTERVAL_MS = 3_600_000;
+
+/** Descriptors are the process's: all front ends of a thread tell together. */
+const noDescriptor = new MinuteNotice();
+
+export class FrontEnd {
+  readonly #server: Server | Http2SecureServer;
+  readonly #http1: Http1Server;
+  readonly #http2: Http2Layer;
+  readonly #options: FrontEndOptions;
+  readonly #settings: ExchangeSettings;
+  readonly #stalls: StallWatch;
+  readonly #faults: ConnectionFaults;
+  /** Those who speak without TLS on a port that has it. */
+  #misdirected: { readonly http1: Http1Server; readonly http2: Http2Layer } | undefined;
+  /** Handshakes under way, by the socket below TLS. */
+  readonly #handshakes = new WeakMap<object, Handshake>();
+  readonly #sockets = new Set<Socket>();
+  readonly #sweepIntervalMs: number;
+  #sweepTimer: NodeJS.Timeout | undefined;
+  readonly #addresses: AddressLimit;
+  readonly #tooMany = new MinuteNotice();
+  readonly #reserve = new DescriptorReserve();
+  #lookTimer: NodeJS.Timeout | undefined;
+  #draining = false;
+  #stopped = false;
+  /** Called when the last socket has closed. */
+  #emptied: (() => void) | undefined;
+
+  /** `handle` owns each exchange it is given: it has to end or reset it. */
+  constructor(options: FrontEndOptions, handle: (exchange: Exchange) => void) {
+    const { limits, logger, counters } = options;
+    this.#options = options;
+    this.#sweepIntervalMs = chooseSweepInterval(limits);
+    this.#stalls = new StallWatch(limits.stallTimeoutMs);
+    const settings: ExchangeSettings = {
+      logger,
+      counters,
+      bodyBytesMax: limits.bodyBytesMax,
+      stalls: this.#stalls,
+      bodyRate: {
+        bytesPerSecondMin: limits.bodyRateMin ?? 0,
+        graceMs: limits.bodyGraceMs ?? BODY_GRACE_MS,
+      },
+      unreadBodies: options.unreadBodies ?? new UnreadBodies(limits.unreadBodyBytesMax, counters, logger),
+      observer: options.observer,
+    };
+    this.#settings = settings;
+    this.#faults = new ConnectionFaults(logger, counters);
+    this.#http1 = createHttp1(options, settings, handle);
+    this.#http2 = createHttp2(options, settings, handle);
+    this.#server = options.tls === undefined ? this.#createCleartext() : this.#createSecure(options.tls);
+    this.#server.maxConnections = limits.connectionsMax;
+    this.#server.on('connection', (socket: Socket) => this.#track(socket));
+    this.#server.on('drop', () => this.#refusedTooMany());
+    this.#server.on('error', (error) => this.#failed(error));
+    this.#addresses = options.addresses ?? new AddressLimit(limits.connectionsPerAddressMax);
+  }
+
+  /** Starts accepting; resolves to the address that is bound. */
+  listen(target: ListenTarget): Promise<AddressInfo> {
+    return new Promise((resolve, reject) => {
+      const failed = (error: Error): void => {
+        reject(new GatewayError('LGW_LISTEN_FAILED', `Cannot listen: ${error.message}`, { cause: error }));
+      };
+      this.#server.once('error', failed);
+      this.#server.listen(target, () => {
+        this.#server.removeListener('error', failed);
+        const address = this.#server.address();
+        if (address === null || typeof address === 'string') {
+          reject(new GatewayError('LGW_LISTEN_FAILED', 'Cannot listen: the descriptor is not a TCP socket'));
+          return;
+        }
+        this.#reserve.fill();
+        this.#sweepTimer = setInterval(() => this.#sweep(), this.#sweepIntervalMs);
+        this.#sweepTimer.unref();
+        resolve(address);
+      });
+    });
+  }
+
+  /** Starts accepting on a descriptor that is already listening; the front end owns it and closes it. */
+  start(fd: number): Promise<AddressInfo> {
+    return this.listen({ fd });
+  }
+
+  /** New handshakes use this certificate and key; connections that exist stay as they are. */
+  setSecureContext(context: SecureContextOptions): void {
+    if ('setSecureContext' in this.#server) this.#server.setSecureContext(context);
+  }
+
+  /**
+   * Stops accepting, lets open exchanges finish (GOAWAY, `connection: close`), and after `timeoutMs` cuts what is
+   * left. Resolves to the number of connections that had to be cut.
+   */
+  drain(timeoutMs: number): Promise<number> {
+    if (!this.#draining) {
+      this.#draining = true;
+      if (this.#server.listening) this.#server.close();
+      this.#http1.drain();
+      this.#http2.drain();
+      this.#misdirected?.http1.drain();
+    }
+    return new Promise((resolve) => {
+      const finish = (cut: number): void => {
+        clearTimeout(timer);
+        this.stop();
+        resolve(cut);
+      };
+      const timer = setTimeout(() => finish(this.#sockets.size), timeoutMs);
+      this.#emptied = () => finish(0);
+      if (this.#sockets.size === 0) process.nextTick(finish, 0);
+    });
+  }
+
+  /** Ends everything at once. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#emptied = undefined;
+    clearInterval(this.#sweepTimer);
+    clearTimeout(this.#lookTimer);
+    this.#reserve.end();
+    if (this.#server.listening) this.#server.close();
+    this.#http2.stop();
+    this.#http1.stop();
+    this.#misdirected?.http2.stop();
+    this.#misdirected?.http1.stop();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /**
+   * One server of node:http2 owns TLS, ALPN and the sessions. Its own fallback to HTTP/1.1 ignores the options of an
+   * HTTP/1 server, so sockets that did not choose h2 are taken from it and given to one that has them.
+   */
+  #createSecure({ ALPNProtocols: _replaced, ...tls }: TlsOptions): Http2SecureServer {
+    const server = createSecureServer({
+      ...tls,
+      ...this.#http2.serverOptions,
+      allowHTTP1: true,
+      ALPNCallback: chooseProtocol,
+      handshakeTimeout: this.#options.limits.handshakeTimeoutMs,
+      noDelay: this.#options.noDelay ?? true,
+    });
+    // the clock of that fallback would tick every millisecond where this is unset
+    Reflect.set(server, 'connectionsCheckingInterval', FALLBACK_CHECK_INTERVAL_MS);
+    this.#http2.attach(server);
+    const [serveHttp2] = server.listeners('secureConnection');
+    assert(serveHttp2 !== undefined, 'node:http2 listens for secure connections');
+    server.removeAllListeners('secureConnection');
+    server.on('secureConnection', (socket: TLSSocket) => {
+      socket.on('error', ignore);
+      clearTimeout(this.#handshakes.get(parentOf(socket))?.timer);
+      if (socket.alpnProtocol === 'h2')
+        this.#http2.open(socket, () => Reflect.apply(serveHttp2, server, [socket]));
+      else this.#http1.serve(socket);
+    });
+    // end() would wait for ever on a socket whose handshake never finishes
+    server.on('tlsClientError', (error, socket) => {
+      this.#faults.handshakeFailed(this.#handshakes.get(parentOf(socket))?.peer, error);
+      socket.destroy();
+    });
+    const [startTls] = server.listeners('connection');
+    assert(startTls !== undefined, 'node:tls listens for connections');
+    server.removeAllListeners('connection');
+    server.on('connection', (socket: Socket) => {
+      const acceptedAt = Date.now();
+      this.#choose(socket, (protocol) => {
+        if (protocol === 'tls' || protocol === 'other') {
+          this.#expectHandshake(socket, acceptedAt);
+          Reflect.apply(startTls, server, [socket]);
+        } else this.#serveCleartext(socket, protocol);
+      });
+    });
+    return server;
+  }
+
+  /** node's own clock of a handshake starts with the first byte; ours, with the connection. */
+  #expectHandshake(socket: Socket, acceptedAt: number): void {
+    const leftMs = acceptedAt + this.#options.limits.handshakeTimeoutMs - Date.now();
+    const timer = setTimeout(() => socket.destroy(), Math.max(0, leftMs));
+    timer.unref();
+    // a socket that has failed no longer tells whose it was
+    this.#handshakes.set(socket, { peer: socket.remoteAddress, timer });
+    socket.on('close', () => clearTimeout(timer));
+  }
+
+  #createCleartext(): Server {
+    return createServer({ noDelay: this.#options.noDelay ?? true, allowHalfOpen: true }, (socket) => {
+      this.#choose(socket, (protocol) => {
+        if (protocol === 'tls') this.#faults.spokeTls(socket);
+        if (protocol === 'h2') this.#http2.serve(socket);
+        else this.#http1.serve(socket);
+      });
+    });
+  }
+
+  #choose(socket: Socket, chosen: (protocol: SpokenProtocol) => void): void {
+    const peer = socket.remoteAddress;
+    const saidNothing = (): void => this.#faults.saidNothing(peer);
+    chooseByFirstBytes(socket, this.#options.limits.handshakeTimeoutMs, chosen, saidNothing);
+  }
+
+  /** Whoever speaks HTTP without TLS here is told where to go, in his own protocol. */
+  #serveCleartext(socket: Socket, protocol: 'h2' | 'http/1'): void {
+    this.#faults.spokeCleartext(socket);
+    this.#misdirected ??= {
+      http1: createHttp1(this.#options, this.#settings, answerCleartext),
+      http2: createHttp2(this.#options, this.#settings, answerCleartext),
+    };
+    const { http1, http2 } = this.#misdirected;
+    if (protocol === 'h2') {
+      http2.serve(socket);
+      // our own sessions end behind what they have been asked; node's would refuse it, and go when they are idle
+      if (this.#options.http2 === 'own') http2.drain();
+    } else http1.serve(socket);
+  }
+
+  #track(socket: Socket): void {
+    const { counters } = this.#options;
+    socket.on('error', ignore);
+    if (this.#reserve.isOwed && this.#belongsToReserve()) {
+      socket.destroy();
+      this.#reserve.take();
+      return;
+    }
+    const address = addressKey(socket.remoteAddress);
+    if (address !== undefined && !this.#addresses.admit(address)) {
+      this.#refusedOf(address);
+      socket.destroy();
+      return;
+    }
+    this.#lookSoon();
+    this.#sockets.add(socket);
+    counters.add('connections', 1);
+    counters.add('connectionsTotal', 1);
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      if (address !== undefined) this.#addresses.release(address);
+      counters.add('connections', -1);
+      if (this.#sockets.size === 0) this.#emptied?.();
+    });
+  }
+
+  #failed(error: Error): void {
+    if (!isUsedUp(error)) {
+      this.#options.logger.error('Listener failed', { error: messageOf(error) });
+      return;
+    }
+    this.#noteNoDescriptor();
+    // libuv may ask for the same connection until it gets it: one has to go, so that the others have their turn
+    if (!this.#reserve.lend()) this.#cutOldest();
+  }
+
+  #cutOldest(): void {
+    for (const socket of this.#sockets) {
+      // their events come when libuv has had its connection
+      if (socket.destroyed) continue;
+      socket.destroy();
+      return;
+    }
+    pause();
+  }
+
+  /** Whether the descriptor of a connection is the reserve's, because no other is left. */
+  #belongsToReserve(): boolean {
+    this.#reserve.fill();
+    if (!this.#reserve.isOwed) return false;
+    this.#options.counters.add('connectionsRefusedTotal', 1);
+    return true;
+  }
+
+  /** After the last of a burst, too: it is the one that takes the last descriptor. */
+  #lookSoon(): void {
+    if (this.#lookTimer !== undefined) return;
+    this.#lookTimer = setTimeout(() => {
+      this.#lookTimer = undefined;
+      this.#lookForDescriptor();
+    }, DESCRIPTOR_LOOK_MS);
+    this.#lookTimer.unref();
+  }
+
+  /** libuv closes connections that it has no descriptor for without a word. */
+  #lookForDescriptor(): void {
+    if (this.#reserve.isOwed) this.#reserve.fill();
+    if (areDescriptorsUsedUp()) this.#noteNoDescriptor();
+  }
+
+  #noteNoDescriptor(): void {
+    const { counters, logger } = this.#options;
+    counters.add('descriptorsUsedUpTotal', 1);
+    const times = noDescriptor.note();
+    if (times === undefined) return;
+    logger.error('Descriptors are used up: connections are refused and files cannot be opened (ulimit -n)', {
+      connections: counters.get('connections'),
+      times,
+    });
+  }
+
+  #refusedTooMany(): void {
+    const { counters, limits, logger } = this.#options;
+    counters.add('connectionsRefusedTotal', 1);
+    const times = this.#tooMany.note();
+    if (times === undefined) return;
+    const text = 'Connections are refused: as many are open as may be (--max-connections)';
+    logger.warn(text, { limit: limits.connectionsMax, times });
+  }
+
+  /** `address`: of the one that was refused last. */
+  #refusedOf(address: string): void {
+    const { counters, limits, logger } = this.#options;
+    counters.add('connectionsRefusedTotal', 1);
+    const times = this.#addresses.notice.note();
+    if (times === undefined) return;
+    const text = 'Connections are refused: one address has as many as it may (--max-connections-per-address)';
+    logger.warn(text, { address, limit: limits.connectionsPerAddressMax, times });
+  }
+
+  #sweep(): void {
+    const now = Date.now();
+    this.#lookForDescriptor();
+    this.#stalls.sweep(now);
+    this.#settings.unreadBodies.sweep();
+    this.#http1.sweep(now);
+    this.#http2.sweep(now);
+    this.#misdirected?.http1.sweep(now);
+    this.#misdirected?.http2.sweep(now);
+  }
+}
+
+function createHttp1(
+  { limits }: FrontEndOptions,
+  settings: ExchangeSettings,
+  handle: (exchange: Exchange) => void,
+): Http1Server {
+  return new Http1Server({ ...limits, linger: limits.linger ?? LINGER_LIMITS }, settings, handle);
+}
+
+function createHttp2(
+  { http2, limits }: FrontEndOptions,
+  settings: ExchangeSettings,
+  handle: (exchange: Exchange) => void,
+): Http2Layer {
+  if (http2 !== 'own') return new Http2Server(limits, settings, handle);
+  const abuse = {
+    resetsPerSecond: limits.resetsPerSecond ?? RESETS_PER_SECOND,
+    controlFramesPerSecond: limits.controlFramesPerSecond ?? CONTROL_FRAMES_PER_SECOND,
+  };
+  return new SessionServer({ ...limits, abuse }, settings, handle);
+}
+
+/** Best first. curl --http1.0 offers the last one alone, and node:http2 by itself would end that handshake. */
+const APPLICATION_PROTOCOLS = ['h2', 'http/1.1', 'http/1.0'];
+
+function chooseProtocol({ protocols }: { readonly protocols: readonly string[] }): string | undefined {
+  return APPLICATION_PROTOCOLS.find((protocol) => protocols.includes(protocol));
+}
+
+function chooseSweepInterval(limits: FrontEndLimits): number {
+  const { idleTimeoutMs, headTimeoutMs, stallTimeoutMs, linger = LINGER_LIMITS } = limits;
+  const shortest = Math.min(idleTimeoutMs, headTimeoutMs, stallTimeoutMs, linger.idleMs);
+  const wanted = Math.floor(shortest / SWEEPS_PER_TIMEOUT);
+  return Math.max(SWEEP_INTERVAL_MIN_MS, Math.min(SWEEP_INTERVAL_MAX_MS, wanted));
+}
+
+/** The socket below a TLS socket of a server; no public name leads to it. */
+function parentOf(socket: TLSSocket): object {
+  const parent: unknown = Reflect.get(socket, '_parent');
+  return typeof parent === 'object' && parent !== null ? parent : socket;
+}
+
+/** Socket errors are followed by `close`. */
+function ignore(): void {}

@@ -1,0 +1,620 @@
+/** One HTTP/1 connection: its requests strictly one after another, framing out, and an orderly or a hard close. */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { GatewayError } from '../../base/errors.ts';
+import { giveChunk, isLent } from '../exchange/chunk-pool.ts';
+import { describeConnection } from '../exchange/connection-info.ts';
+import type { Exchange, ExchangeConnection, ExchangeSeries, Fields } from '../exchange/exchange.ts';
+import type { ExchangeSettings, ExchangeWire, ResponseHead } from '../exchange/exchange-wire.ts';
+import { type RequestHead, sameHead } from '../exchange/request-head.ts';
+import { BUFFER_BYTES_MAX, type Chunk } from '../exchange/response-buffer.ts';
+import { ServerExchange } from '../exchange/server-exchange.ts';
+import { startReading, stopReading } from '../exchange/socket-reading.ts';
+import type { BodyHolder } from '../exchange/unread-bodies.ts';
+import { isAuthority } from '../semantics/authority.ts';
+import { isNamed } from '../semantics/fields.ts';
+import { isKnownMethod } from '../semantics/methods.ts';
+import { splitAbsoluteForm } from '../semantics/path.ts';
+import {
+  chooseFraming,
+  type Framing,
+  formatHead,
+  formatInformational,
+  formatLastChunk,
+  joinBytes,
+  readRequestFraming,
+} from './http1-head.ts';
+import {
+  type BodyFraming,
+  Http1Input,
+  type InputFault,
+  type InputSink,
+  type RequestLine,
+} from './http1-input.ts';
+import { Linger, type LingerLimits } from './http1-linger.ts';
+import { attachParser, parse, parseable } from './http1-parser.ts';
+
+/** Response bytes that may wait in the socket before the next request of a pipeline is served. */
+const BACKLOG_BYTES_MAX = 256 * 1024;
+/** Requests of a pipeline that are served before others get their turn: some 3 ms. */
+const TURN_REQUESTS_MAX = 64;
+/** A declared request body this small is read to its end for the sake of the connection when the handler ignored it. */
+const DRAIN_BYTES_MAX = 256 * 1024;
+
+export interface Http1Limits {
+  readonly idleTimeoutMs: number;
+  readonly headTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+  readonly headBytesMax: number;
+  readonly linger: LingerLimits;
+}
+
+export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink, BodyHolder {
+  readonly bufferBytesMax: number = BUFFER_BYTES_MAX;
+  readonly socket: Socket;
+  readonly #info: ExchangeConnection;
+  readonly #scheme: 'https' | 'http';
+  readonly #settings: ExchangeSettings;
+  readonly #handle: (exchange: Exchange) => void;
+  readonly #limits: Http1Limits;
+  readonly #input: Http1Input;
+  /** The request being parsed or served; its body may still come when the exchange is over. */
+  #message: IncomingMessage | undefined;
+  #line: RequestLine | undefined;
+  #bodyFraming: BodyFraming | undefined;
+  #response: ServerResponse | undefined;
+  #lastHead: RequestHead | undefined;
+  #exchange: ServerExchange | undefined;
+  #framing: Framing = 'none';
+  #minor = 1;
+  /** The client waits for 100 Continue before it sends the body. */
+  #awaitsContinue = false;
+  #declaredLength: number | undefined;
+  /** The body goes to the exchange as it comes. */
+  #delivers = false;
+  /** The socket is not read. Node may have resumed its stream meanwhile, which does not start the reads again. */
+  #isHeld = false;
+  /** The exchange takes no more of it for now. */
+  #bodyPaused = false;
+  /** The connection stays open after the current response. */
+  #persistent = true;
+  #draining = false;
+  /** The client has ended its side, and still reads. */
+  #inputEnded = false;
+  /** Our last byte is written: what comes in is dropped. */
+  #closing = false;
+  /** Text of complete answers that waits for the next turn of the event loop. */
+  #deferred = '';
+  /** Requests that have begun since others had their turn. */
+  #begun = 0;
+  #linger: Linger | undefined;
+  readonly #endListeners = new Set<() => void>();
+  /** When the last exchange ended, or the connection was made: where idleness starts. */
+  idleSince: number = Date.now();
+
+  /** When the head that is being waited for began to arrive; 0: none has. */
+  #headSince = 0;
+  /** Unsent bytes that hold the next request back, and since when they are as many. */
+  #backlog = 0;
+  #backlogSince = 0;
+
+  constructor(
+    socket: Socket,
+    server: Server,
+    limits: Http1Limits,
+    settings: ExchangeSettings,
+    handle: (exchange: Exchange) => void,
+  ) {
+    this.socket = socket;
+    // not shown to handlers that print what they know of their connection
+    this.#info = Object.defineProperty(describeConnection(socket), 'series', { value: this });
+    this.#scheme = socket instanceof TLSSocket ? 'https' : 'http';
+    this.#limits = limits;
+    this.#settings = settings;
+    this.#handle = handle;
+    this.#input = new Http1Input(limits.headBytesMax, this);
+    // a client that has asked may end its side and wait for the answer
+    socket.allowHalfOpen = true;
+    socket.on('error', ignore);
+    socket.on('drain', () => this.#drained());
+    socket.on('close', () => this.#closed());
+    attachParser(
+      server,
+      socket,
+      (chunk) => this.#receive(chunk),
+      () => this.#endInput(),
+    );
+  }
+
+  /** True while no request is being served. */
+  get idle(): boolean {
+    return this.#exchange === undefined;
+  }
+
+  /** A request head has been parsed. */
+  accept(message: IncomingMessage, response: ServerResponse): void {
+    this.#message = message;
+    if (this.#closing || this.#line === undefined) return;
+    this.#serve(message, response, this.#line);
+  }
+
+  /** Finishes what is being served, then closes. */
+  drain(): void {
+    this.#draining = true;
+    if (this.idle && !this.#closing) this.close();
+  }
+
+  /** Ends our side in order; what the client still sends is read and dropped for a time (RFC 9112 §9.6). */
+  close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#input.stop();
+    this.#flushDeferred();
+    this.#linger = new Linger(this.socket, this.#limits.linger, this.#limits.stallTimeoutMs);
+    this.socket.end();
+    this.#startReading();
+    this.#tellEnd();
+  }
+
+  /** Looks at the deadlines; `now` is a time of Date.now. */
+  sweep(now: number): void {
+    const { headTimeoutMs, idleTimeoutMs, stallTimeoutMs } = this.#limits;
+    if (this.#linger !== undefined) this.#linger.sweep(now);
+    else if (this.#exchange !== undefined) return;
+    else if (this.#isBacklogged()) {
+      // a client that pipelines and does not read
+      const { writableLength } = this.socket;
+      if (writableLength !== this.#backlog) this.#backlogSince = now;
+      this.#backlog = writableLength;
+      if (now - this.#backlogSince >= stallTimeoutMs) this.socket.destroy();
+    } else if (this.#headSince !== 0) {
+      if (now - this.#headSince < headTimeoutMs) return;
+      const reason = `the head took longer than ${headTimeoutMs} ms`;
+      this.refuse({ status: 408, code: 'LGW_HEAD_TIMEOUT', reason }, this.#input.line);
+    } else if (now - this.idleSince >= idleTimeoutMs) this.close();
+  }
+
+  // ---- ExchangeSeries ----
+
+  get ended(): boolean {
+    return this.#closing;
+  }
+
+  whenEnded(ended: () => void): void {
+    this.#endListeners.add(ended);
+  }
+
+  cancelEnded(ended: () => void): void {
+    this.#endListeners.delete(ended);
+  }
+
+  finish(): void {
+    this.#persistent = false;
+    if (this.#exchange === undefined) this.close();
+  }
+
+  // ---- InputSink ----
+
+  get takesRequest(): boolean {
+    return (
+      this.#exchange === undefined &&
+      !this.#closing &&
+      this.#begun < TURN_REQUESTS_MAX &&
+      !this.#isBacklogged()
+    );
+  }
+
+  takeHead(line: RequestLine, bytes: Buffer): BodyFraming | undefined {
+    this.#message = undefined;
+    this.#bodyFraming = undefined;
+    this.#headSince = 0;
+    this.#line = line;
+    this.#begun += 1;
+    if (this.#begun === TURN_REQUESTS_MAX) setImmediate(() => this.#beginTurn());
+    const error = parse(this.socket, parseable(bytes, line.method, line.target, line.minor));
+    this.#line = undefined;
+    if (this.#closing) return undefined;
+    const framing: BodyFraming | undefined = this.#bodyFraming;
+    if (error === undefined && framing !== undefined && this.#isParsed(!hasBody(framing))) return framing;
+    this.refuse({ status: 400, code: 'LGW_HEAD_MALFORMED', reason: messageOf(error) }, line);
+    return undefined;
+  }
+
+  takeBody(bytes: Buffer, last: boolean): void {
+    const error = parse(this.socket, bytes);
+    if (error === undefined && this.#isParsed(last)) return;
+    this.#input.stop();
+    this.refuse({ status: 400, code: 'LGW_BODY_MALFORMED', reason: messageOf(error) }, undefined);
+  }
+
+  refuse({ status, code, reason }: InputFault, line: RequestLine | undefined): void {
+    if (this.#closing) return;
+    this.#input.stop();
+    this.#settings.logger.debug('Request is refused', { peer: this.#info.peerAddress, status, reason });
+    const inBody = this.#exchange !== undefined;
+    const exchange = this.#exchange ?? this.#makeRefused(line);
+    const what = inBody ? 'Request body is malformed' : 'Request is refused';
+    exchange.fail(new GatewayError(code, `${what}: ${reason}`, { status, luaCode: 'closed' }));
+  }
+
+  // ---- ExchangeWire, for the current exchange ----
+
+  readonly canPush = false;
+
+  push(): undefined {
+    return undefined;
+  }
+
+  sendInformational(status: number, fields: Fields): void {
+    if (this.#minor === 0) return;
+    if (status === 100) this.#awaitsContinue = false;
+    this.#writeText(formatInformational(status, fields));
+  }
+
+  sendHead(head: ResponseHead, chunk: Chunk | undefined, last: boolean): boolean {
+    this.#framing = chooseFraming(head, this.#minor);
+    this.#persistent &&=
+      this.#framing !== 'close' &&
+      !head.closes &&
+      !this.#draining &&
+      this.#bodyWillEnd() &&
+      !(this.#inputEnded && this.#input.isEmpty);
+    const text = formatHead(head, this.#framing, this.#persistent, this.#minor);
+    const chunked = this.#framing === 'chunked';
+    const tail = last && chunked ? '0\r\n\r\n' : '';
+    const room = this.#writeBytes(text, chunk, chunked, tail);
+    if (last) this.#complete();
+    return room;
+  }
+
+  sendChunk(chunk: Chunk, last: boolean): boolean {
+    const chunked = this.#framing === 'chunked';
+    const room = this.#writeBytes('', chunk, chunked, last && chunked ? '0\r\n\r\n' : '');
+    if (last) this.#complete();
+    return room;
+  }
+
+  sendEnd(trailers: Fields | undefined): void {
+    if (this.#framing === 'chunked') this.#writeText(formatLastChunk(trailers));
+    this.#complete();
+  }
+
+  abort(): void {
+    // an end in order would be the end of the answer
+    if (this.#framing === 'close' && this.#scheme === 'http') this.socket.resetAndDestroy();
+    else this.socket.destroy();
+  }
+
+  startBody(): void {
+    const message = this.#message;
+    const exchange = this.#exchange;
+    if (message === undefined || exchange === undefined) return;
+    if (this.#awaitsContinue && !exchange.headSent) this.sendInformational(100, []);
+    if (!this.#delivers) this.#deliver(message, exchange);
+  }
+
+  /** Not the message is paused: it would go on to take in what its own buffer holds, where nobody counts it. */
+  pauseBody(): void {
+    this.#bodyPaused = true;
+    this.#stopReading();
+  }
+
+  resumeBody(): void {
+    this.#bodyPaused = false;
+    if (!this.#input.isFull) this.#startReading();
+  }
+
+  // ---- BodyHolder ----
+
+  unreadBytes = 0;
+  /** There is but one body: it is held back by being read less far ahead. */
+  readonly isHeldBack = false;
+
+  get bodyHolder(): BodyHolder {
+    return this;
+  }
+
+  holdBack(): void {}
+
+  letGo(): void {}
+
+  // ---- inside ----
+
+  #receive(chunk: Buffer): void {
+    if (this.#linger !== undefined) {
+      this.#linger.receive(chunk.length);
+      return;
+    }
+    this.#input.receive(chunk);
+    if (this.#exchange !== undefined && !this.#input.isEmpty) this.#waitForMore();
+    this.#settle();
+  }
+
+  #deliver(message: IncomingMessage, exchange: ServerExchange): void {
+    this.#delivers = true;
+    // node would have the socket read whenever the message has nothing itself
+    message._read = () => {
+      if (!this.#bodyPaused && this.#isStopped() && !this.#input.isFull) this.#startReading();
+    };
+    message.on('error', ignore);
+    message.on('data', (chunk: Buffer) => {
+      if (!exchange.receiveBody(chunk)) message.pause();
+    });
+    message.on('end', () => exchange.endBody());
+  }
+
+  /** Something cannot be taken yet: a head that is not complete, or requests that have to wait. */
+  #waitForMore(): void {
+    if (this.#input.isFull) this.#stopReading();
+    else if (this.#exchange === undefined && this.#headSince === 0) this.#headSince = Date.now();
+  }
+
+  /** The client has ended its side. What it has asked for is answered (RFC 9112 §9.6, RFC 8446 §6.1). */
+  #endInput(): void {
+    this.#inputEnded = true;
+    if (this.#closing) return;
+    if (this.#exchange === undefined) this.#closeEnded();
+    else if (this.#input.isAmidBody) {
+      const message = 'Client has gone in the middle of its request';
+      this.#exchange.fail(new GatewayError('LGW_CLIENT_GONE', message, { status: 400, luaCode: 'closed' }));
+    }
+  }
+
+  /** Nothing is being served, and nothing will come any more. */
+  #closeEnded(): void {
+    const { isEmpty, isAmidBody, line } = this.#input;
+    if (isEmpty || isAmidBody) this.close();
+    else if (!this.#isBacklogged() && this.#begun < TURN_REQUESTS_MAX)
+      this.refuse({ status: 400, code: 'LGW_HEAD_MALFORMED', reason: 'the head is not complete' }, line);
+  }
+
+  #isBacklogged(): boolean {
+    return this.socket.writableLength + this.#deferred.length > BACKLOG_BYTES_MAX;
+  }
+
+  /** True while the parser sees the end of the request where the input does. */
+  #isParsed(ended: boolean): boolean {
+    return this.#closing || this.#message?.complete === ended;
+  }
+
+  #serve(message: IncomingMessage, response: ServerResponse, line: RequestLine): void {
+    const { method, minor } = line;
+    let fields: Fields = message.rawHeaders;
+    const framing = readRequestFraming(fields, minor);
+    let { target } = line;
+    let { refusal, host: authority } = framing;
+    const absolute = splitAbsoluteForm(target);
+    if (absolute !== undefined) {
+      target =
+        absolute.target === '/' && method === 'OPTIONS' && !line.target.endsWith('/') ? '*' : absolute.target;
+      authority = absolute.authority;
+      fields = withHost(fields, authority);
+      if (!isAuthority(authority)) refusal = 400;
+      // RFC 9110 §7.4: such a resource is only to be had over a secured connection
+      else if (absolute.scheme === 'https' && this.#scheme === 'http') refusal ||= 421;
+    } else if (!target.startsWith('/') && (target !== '*' || method !== 'OPTIONS')) refusal = 400;
+    this.#response = response;
+    this.#bodyFraming = framing;
+    this.#minor = minor;
+    this.#persistent = response.shouldKeepAlive;
+    this.#awaitsContinue = framing.expectsContinue && hasBody(framing);
+    this.#declaredLength = framing.chunked ? undefined : (framing.declaredLength ?? 0);
+    this.#lastHead = sameHead(this.#lastHead, {
+      protocol: minor === 0 ? 'HTTP/1.0' : 'HTTP/1.1',
+      method,
+      target,
+      scheme: this.#scheme,
+      authority,
+      fields,
+      connection: this.#info,
+      pushed: false,
+      hasBody: hasBody(framing),
+      declaredLength: framing.declaredLength,
+      memo: undefined,
+    });
+    this.#delivers = false;
+    this.#bodyPaused = false;
+    const exchange = new ServerExchange(this.#lastHead, this, this.#settings);
+    this.#exchange = exchange;
+    const { bodyBytesMax } = this.#settings;
+    if (refusal === 0 && (framing.declaredLength ?? 0) > bodyBytesMax) refusal = 413;
+    else if (refusal === 0 && !isKnownMethod(method)) refusal = 501;
+    if (refusal === 0) {
+      this.#handle(exchange);
+      // the budget of unread bodies has to see it, whether the handler wants it yet or not
+      if (hasBody(framing) && this.#exchange === exchange && !this.#delivers)
+        this.#deliver(message, exchange);
+      return;
+    }
+    // where its end is in doubt, or it will not be read
+    if (refusal === 400 || refusal === 413 || framing.refusal === 501) this.#persistent = false;
+    exchange.reset(refusal);
+  }
+
+  /** The exchange of a request that never became one: it is counted and logged like others. */
+  #makeRefused(line: RequestLine | undefined): ServerExchange {
+    this.#minor = line?.minor ?? 1;
+    this.#persistent = false;
+    this.#awaitsContinue = false;
+    this.#declaredLength = 0;
+    this.#exchange = new ServerExchange(
+      {
+        protocol: this.#minor === 0 ? 'HTTP/1.0' : 'HTTP/1.1',
+        method: line?.method ?? UNKNOWN,
+        target: line?.target ?? UNKNOWN,
+        scheme: this.#scheme,
+        authority: '',
+        fields: [],
+        connection: this.#info,
+        pushed: false,
+        hasBody: false,
+        declaredLength: undefined,
+        memo: undefined,
+      },
+      this,
+      this.#settings,
+    );
+    return this.#exchange;
+  }
+
+  /** True when the rest of the request body will have been read soon, so that the next request can be found. */
+  #bodyWillEnd(): boolean {
+    if (this.#message?.complete === true) return true;
+    if (this.#awaitsContinue) return false;
+    return this.#declaredLength !== undefined && this.#declaredLength <= DRAIN_BYTES_MAX;
+  }
+
+  /** One write for everything: a write is a TLS record and a packet. */
+  #writeBytes(head: string, chunk: Chunk | undefined, chunked: boolean, tail: string): boolean {
+    if (chunk === undefined) return this.#writeText(head + tail);
+    if (typeof chunk === 'string') {
+      const framed = chunked ? `${chunk.length.toString(16)}\r\n${chunk}\r\n` : chunk;
+      return this.#writeText(head + framed + tail);
+    }
+    this.#flushDeferred();
+    if (head === '' && !chunked) return this.#writeChunk(chunk);
+    const joined = joinBytes(head, chunk, chunked, tail);
+    giveChunk(chunk);
+    return this.socket.write(joined);
+  }
+
+  /** The chunk is free when the socket has its bytes, unless that came to an untimely end. */
+  #writeChunk(chunk: Buffer): boolean {
+    const { socket } = this;
+    if (!isLent(chunk)) return socket.write(chunk);
+    return socket.write(chunk, (error) => {
+      if (!error && !socket.destroyed) giveChunk(chunk);
+    });
+  }
+
+  /**
+   * Writes text at once, but never so much within one read event that the socket asks to wait: node would pause its
+   * parser then, and lose the requests that the same TLS read still brings. What is too much waits for the next turn.
+   */
+  #writeText(bytes: string): boolean {
+    const { socket } = this;
+    const waiting = socket.writableLength;
+    if (this.#deferred === '' && (waiting === 0 || waiting + bytes.length < socket.writableHighWaterMark)) {
+      return socket.write(bytes, 'latin1');
+    }
+    if (this.#deferred === '') setImmediate(() => this.#flushDeferred(true));
+    this.#deferred += bytes;
+    return this.#deferred.length < BACKLOG_BYTES_MAX;
+  }
+
+  #flushDeferred(wake = false): void {
+    if (this.#deferred === '') return;
+    const bytes = this.#deferred;
+    this.#deferred = '';
+    if (this.socket.destroyed) return;
+    if (this.socket.write(bytes, 'latin1') && wake) this.#drained();
+  }
+
+  /** The current response is with the socket. */
+  #complete(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    const message = this.#message;
+    const response = this.#response;
+    const persistent = this.#persistent && this.#bodyWillEnd();
+    this.#exchange = undefined;
+    this.#response = undefined;
+    this.idleSince = Date.now();
+    this.#bodyPaused = false;
+    if (response !== undefined && message !== undefined) {
+      if (!message.complete || message.readableFlowing !== null) {
+        message.removeAllListeners('data');
+        message.resume();
+      }
+      // node's parser counts on its own ServerResponse to say when the next request's turn has come; the bytes were ours.
+      response.emit('finish');
+    }
+    if (!persistent) this.close();
+    exchange.wireClosed();
+    this.#continue();
+  }
+
+  /** Node pauses the stream of the socket, too, when a message holds enough. */
+  #isStopped(): boolean {
+    return this.#isHeld || this.socket.isPaused();
+  }
+
+  #stopReading(): void {
+    this.#isHeld = true;
+    stopReading(this.socket);
+  }
+
+  #startReading(): void {
+    this.#isHeld = false;
+    startReading(this.socket);
+  }
+
+  /** Others have had their turn: what was pipelined goes on. */
+  #beginTurn(): void {
+    this.#begun = 0;
+    this.#continue();
+  }
+
+  /** The next request, if there is one already. */
+  #continue(): void {
+    // amid what is taken it comes by itself
+    if (this.#exchange !== undefined || this.#closing || this.#input.isConsuming) return;
+    this.#input.continue();
+    this.#settle();
+  }
+
+  /** All that may be taken now has been: waits for more, or ends. */
+  #settle(): void {
+    if (this.#exchange !== undefined || this.#closing) return;
+    if (this.#draining) this.close();
+    else if (!this.#input.isEmpty) this.#waitForMore();
+    if (this.#closing) return;
+    if (this.#inputEnded) this.#closeEnded();
+    else if (this.#isStopped() && !this.#input.isFull) this.#startReading();
+  }
+
+  #drained(): void {
+    if (this.#exchange !== undefined) this.#exchange.wireDrained();
+    else this.#continue();
+    if (this.#input.isFull) this.#stopReading();
+  }
+
+  #closed(): void {
+    this.#closing = true;
+    this.#input.stop();
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    this.#message = undefined;
+    this.#response = undefined;
+    exchange?.wireClosed();
+    this.#tellEnd();
+  }
+
+  #tellEnd(): void {
+    const listeners = [...this.#endListeners];
+    this.#endListeners.clear();
+    for (const ended of listeners) ended();
+  }
+}
+
+/** What the access log has in place of what was never known. */
+const UNKNOWN = '-';
+
+function hasBody({ chunked, declaredLength }: BodyFraming): boolean {
+  return chunked || (declaredLength ?? 0) > 0;
+}
+
+/** The fields with `host` as the one value of Host (RFC 9112 §3.2.2). */
+function withHost(fields: Fields, host: string): Fields {
+  const at = fields.findIndex((name, i) => i % 2 === 0 && isNamed(name, 'host'));
+  return at === -1 ? [...fields, 'Host', host] : fields.with(at + 1, host);
+}
+
+function messageOf(error: Error | undefined): string {
+  const reason: unknown = error === undefined ? undefined : Reflect.get(error, 'reason');
+  return typeof reason === 'string' && reason !== '' ? reason : 'it is not well-formed';
+}
+
+/** Socket and message errors are followed by `close`, which is where they are dealt with. */
+function ignore(): void {}

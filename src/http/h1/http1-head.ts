@@ -1,0 +1,166 @@
+/** Writes HTTP/1 message heads and chunks, and reads what a request head says beyond its fields (RFC 9112). */
+import { httpDate } from '../../base/clock.ts';
+import type { Fields } from '../exchange/exchange.ts';
+import type { ResponseHead } from '../exchange/exchange-wire.ts';
+import { isAuthority } from '../semantics/authority.ts';
+import { hasListMember, isNamed, parseContentLength } from '../semantics/fields.ts';
+import { reasonPhrase } from '../semantics/status.ts';
+
+/** How the end of a response body is told (RFC 9112 §6). */
+export type Framing = 'none' | 'length' | 'chunked' | 'close';
+
+/** The framing of a response to a request of HTTP/1.`minor`. */
+export function chooseFraming(head: ResponseHead, minor: number): Framing {
+  if (head.bodyless) return 'none';
+  if (head.contentLength !== undefined) return 'length';
+  return minor >= 1 ? 'chunked' : 'close';
+}
+
+/** A head as it was last written for a frozen list of fields. */
+interface WrittenHead {
+  readonly status: number;
+  readonly contentLength: number;
+  readonly date: string;
+  readonly text: string;
+}
+
+/** Handlers give the same head again and again, in the same second. */
+const written = new WeakMap<Fields, WrittenHead>();
+
+/** The final head with its blank line. `persistent`: the connection stays open after this response. */
+export function formatHead(head: ResponseHead, framing: Framing, persistent: boolean, minor: number): string {
+  const { status, contentLength, responseFields } = head;
+  const usual =
+    persistent && minor === 1 && !head.hasDate && contentLength !== undefined && head.reason === undefined;
+  if (!usual || !Object.isFrozen(responseFields)) return writeHead(head, framing, persistent, minor);
+  const date = httpDate();
+  const last = written.get(responseFields);
+  if (last?.status === status && last.contentLength === contentLength && last.date === date) return last.text;
+  const text = writeHead(head, framing, persistent, minor);
+  written.set(responseFields, { status, contentLength, date, text });
+  return text;
+}
+
+function writeHead(head: ResponseHead, framing: Framing, persistent: boolean, minor: number): string {
+  let text = statusLine(head.status, head.reason);
+  const fields = head.responseFields;
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    if (isFramingField(name)) continue;
+    text += `${name}: ${fields[i + 1] as string}\r\n`;
+  }
+  if (head.contentLength !== undefined) text += `Content-Length: ${head.contentLength}\r\n`;
+  else if (framing === 'chunked') text += 'Transfer-Encoding: chunked\r\n';
+  if (!persistent) text += 'Connection: close\r\n';
+  else if (minor === 0) text += 'Connection: keep-alive\r\n';
+  if (!head.hasDate) text += `Date: ${httpDate()}\r\n`;
+  return `${text}\r\n`;
+}
+
+/** An informational head with its blank line. */
+export function formatInformational(status: number, fields: Fields): string {
+  return `${statusLine(status)}${formatFields(fields)}\r\n`;
+}
+
+/** The last chunk with its trailer section. */
+export function formatLastChunk(trailers: Fields | undefined): string {
+  return trailers === undefined ? '0\r\n\r\n' : `0\r\n${formatFields(trailers)}\r\n`;
+}
+
+/** One buffer of `head`, then `chunk` (chunk-framed when asked), then `tail`. */
+export function joinBytes(head: string, chunk: Uint8Array, chunked: boolean, tail: string): Buffer {
+  const before = chunked ? `${head}${chunk.length.toString(16)}\r\n` : head;
+  const after = chunked ? `\r\n${tail}` : tail;
+  const joined = Buffer.allocUnsafe(before.length + chunk.length + after.length);
+  joined.write(before, 0, 'latin1');
+  joined.set(chunk, before.length);
+  if (after !== '') joined.write(after, before.length + chunk.length, 'latin1');
+  return joined;
+}
+
+/** What the fields of a request say about the message and the connection. */
+export interface RequestFraming {
+  /** The status to refuse the request with; 0 when all is well. */
+  readonly refusal: number;
+  readonly host: string;
+  readonly declaredLength: number | undefined;
+  readonly chunked: boolean;
+  readonly expectsContinue: boolean;
+}
+
+/** Reads Host, Content-Length, Transfer-Encoding and Expect; the parser has refused contradictions among them. */
+export function readRequestFraming(fields: Fields, minor: number): RequestFraming {
+  let refusal = 0;
+  let host: string | undefined;
+  let declaredLength: number | undefined;
+  let chunked = false;
+  let expectsContinue = false;
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    const value = fields[i + 1] as string;
+    switch (name.length) {
+      case 4:
+        if (!isNamed(name, 'host')) break;
+        // empty where the target has no authority (RFC 9112 §3.2)
+        if (host !== undefined || (value !== '' && !isAuthority(value))) refusal = 400;
+        host = value;
+        break;
+      case 6:
+        if (!isNamed(name, 'expect') || minor === 0) break;
+        if (hasListMember(value, '100-continue')) expectsContinue = true;
+        else refusal ||= 417;
+        break;
+      case 14:
+        if (!isNamed(name, 'content-length')) break;
+        declaredLength = parseContentLength(value);
+        if (declaredLength === undefined) refusal = 400;
+        break;
+      case 17:
+        if (!isNamed(name, 'transfer-encoding')) break;
+        if (minor === 0 || chunked) refusal = 400;
+        else if (value.toLowerCase() !== 'chunked') refusal = ENDS_CHUNKED.test(value) ? refusal || 501 : 400;
+        chunked = true;
+        break;
+    }
+  }
+  if (host === undefined && minor > 0) refusal = 400;
+  if (chunked && declaredLength !== undefined) refusal = 400;
+  return { refusal, host: host ?? '', declaredLength, chunked, expectsContinue };
+}
+
+/** Else the end of the body cannot be found (RFC 9112 §6.3). */
+const ENDS_CHUNKED = /(?:^|[\t ,])chunked[\t ]*$/i;
+
+const statusLines = new Map<number, string>();
+
+function statusLine(status: number, reason?: string): string {
+  if (reason !== undefined) return `HTTP/1.1 ${status} ${reason}\r\n`;
+  let line = statusLines.get(status);
+  if (line === undefined) {
+    line = `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`;
+    statusLines.set(status, line);
+  }
+  return line;
+}
+
+function formatFields(fields: Fields): string {
+  let text = '';
+  for (let i = 0; i < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`;
+  return text;
+}
+
+/** Fields the connection writes itself. */
+function isFramingField(name: string): boolean {
+  switch (name.length) {
+    case 7:
+      return isNamed(name, 'upgrade');
+    case 10:
+      return isNamed(name, 'connection') || isNamed(name, 'keep-alive');
+    case 14:
+      return isNamed(name, 'content-length');
+    case 17:
+      return isNamed(name, 'transfer-encoding');
+    default:
+      return false;
+  }
+}

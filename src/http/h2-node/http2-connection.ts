@@ -1,0 +1,292 @@
+/** One HTTP/2 session: its streams become exchanges, its promises are counted, its idleness is known. */
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { Socket } from 'node:net';
+import { CHUNK_BYTES_MAX } from '../exchange/chunk-pool.ts';
+import { describeConnection } from '../exchange/connection-info.ts';
+import type { ConnectionInfo, Exchange, Fields, PushPromise } from '../exchange/exchange.ts';
+import type { ExchangeSettings } from '../exchange/exchange-wire.ts';
+import { type RequestHead, sameHead } from '../exchange/request-head.ts';
+import { BUFFER_BYTES_MAX } from '../exchange/response-buffer.ts';
+import { ServerExchange } from '../exchange/server-exchange.ts';
+import { startHandle, stopHandle } from '../exchange/socket-reading.ts';
+import type { BodyHolder } from '../exchange/unread-bodies.ts';
+import { isSameAuthority } from '../semantics/authority.ts';
+import { isConnectionSpecific, parseContentLength } from '../semantics/fields.ts';
+import { isKnownMethod } from '../semantics/methods.ts';
+import { Http2Wire } from './http2-wire.ts';
+
+type StreamListener = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags: number,
+  rawHeaders: unknown,
+) => void;
+
+/** Response bytes that wait in node for one session, and for one of its streams. */
+const SESSION_WRITE_BYTES = 1024 * 1024;
+const WRITE_AHEAD_MIN_BYTES = 16 * 1024;
+const WRITE_AHEAD_MAX_BYTES = 128 * 1024;
+
+export class Http2Connection implements BodyHolder {
+  readonly session: ServerHttp2Session;
+  readonly socket: Socket;
+  readonly #info: ConnectionInfo;
+  readonly #scheme: 'https' | 'http';
+  readonly #settings: ExchangeSettings;
+  readonly #handle: (exchange: Exchange) => void;
+  readonly #headBytesMax: number;
+  #lastHead: RequestHead | undefined;
+  /** Open streams, and how many of them only wait for the client to take the rest of a complete response. */
+  #exchanges = 0;
+  #completed = 0;
+  #pushes = 0;
+  unreadBytes = 0;
+  isHeldBack = false;
+  /** Streams whose body is waited for, and those whose response waits for room. */
+  #awaitedBodies = 0;
+  #blockedResponses = 0;
+  /** When a sweep last saw that a stream had been opened or closed, or the connection was made. */
+  activeSince: number = Date.now();
+  #active = false;
+  /** When GOAWAY was sent; 0 before. */
+  closingSince = 0;
+
+  constructor(
+    session: ServerHttp2Session,
+    socket: Socket,
+    headBytesMax: number,
+    settings: ExchangeSettings,
+    handle: (exchange: Exchange) => void,
+  ) {
+    this.session = session;
+    this.socket = socket;
+    this.#info = describeConnection(socket);
+    this.#scheme = session.encrypted === true ? 'https' : 'http';
+    this.#headBytesMax = headBytesMax;
+    this.#settings = settings;
+    this.#handle = handle;
+    session.on('error', ignore);
+    // the fourth argument, the raw list, is missing from the type of this event
+    const accept: StreamListener = (stream, headers, flags, rawHeaders) =>
+      this.#accept(stream, headers, flags, rawHeaders as string[]);
+    // node's own listener only passes the event on to the server, where nobody waits for it
+    session.removeAllListeners('stream');
+    session.on(
+      'stream',
+      accept as (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number) => void,
+    );
+  }
+
+  get idle(): boolean {
+    return this.#exchanges === 0;
+  }
+
+  /** True while complete responses wait for the client. */
+  get unread(): boolean {
+    return this.#completed > 0;
+  }
+
+  /** Bytes an exchange may hold itself: streams of one session share what one exchange of HTTP/1 has many times. */
+  get bufferBytesMax(): number {
+    return Math.max(CHUNK_BYTES_MAX, Math.min(BUFFER_BYTES_MAX, SESSION_WRITE_BYTES / this.#exchanges));
+  }
+
+  /** Bytes a stream may have waiting in node: all streams together stay far below node's limit of 10 MB a session. */
+  get writeAheadBytes(): number {
+    return Math.max(
+      WRITE_AHEAD_MIN_BYTES,
+      Math.min(WRITE_AHEAD_MAX_BYTES, SESSION_WRITE_BYTES / this.#exchanges),
+    );
+  }
+
+  /** True while the client takes one promised stream more. */
+  get hasPushRoom(): boolean {
+    const limit = this.session.remoteSettings.maxConcurrentStreams;
+    return limit === undefined || this.#pushes < limit;
+  }
+
+  // ---- BodyHolder ----
+
+  /** Past node's session, which has taken the reads of the socket; not while somebody waits for what the client has to send. */
+  holdBack(): void {
+    if (this.#awaitedBodies + this.#blockedResponses + this.#completed > 0) return;
+    this.isHeldBack = true;
+    stopHandle(this.socket);
+  }
+
+  letGo(): void {
+    this.isHeldBack = false;
+    if (!this.socket.destroyed) startHandle(this.socket);
+  }
+
+  /** A reader has begun (true) or stopped (false) waiting for a body. */
+  bodyAwaited(awaited: boolean): void {
+    this.#awaitedBodies += awaited ? 1 : -1;
+    if (awaited) this.#hears();
+  }
+
+  /** A response has begun (true) or stopped (false) waiting for room. */
+  responseBlocked(blocked: boolean): void {
+    this.#blockedResponses += blocked ? 1 : -1;
+    if (blocked) this.#hears();
+  }
+
+  /** Body bytes that node may hold. */
+  holdsUnseen(bytes: number): void {
+    this.#settings.unreadBodies.change(this, bytes);
+  }
+
+  /** Somebody waits for the client. */
+  #hears(): void {
+    if (this.isHeldBack) this.#settings.unreadBodies.letGo(this);
+  }
+
+  /** Notes activity since the last sweep; the clock is read once a sweep, not once a request. */
+  refresh(now: number): void {
+    if (!this.#active) return;
+    this.#active = false;
+    this.activeSince = now;
+  }
+
+  /** Sends GOAWAY: streams under way finish, new ones are refused. */
+  close(): void {
+    if (this.closingSince !== 0) return;
+    this.closingSince = Date.now();
+    if (!this.session.closed) this.session.close();
+  }
+
+  push(parent: ServerHttp2Stream, promise: PushPromise): Exchange | undefined {
+    const wire = new Http2Wire(this, true, false);
+    const exchange = new ServerExchange(
+      {
+        protocol: 'HTTP/2',
+        method: promise.method,
+        target: promise.target,
+        scheme: promise.scheme === 'http' ? 'http' : 'https',
+        authority: promise.authority,
+        fields: promise.fields,
+        connection: this.#info,
+        pushed: true,
+        hasBody: false,
+        declaredLength: undefined,
+        memo: undefined,
+      },
+      wire,
+      this.#settings,
+      false,
+    );
+    this.#opened(true);
+    try {
+      parent.pushStream(toPromiseHeaders(promise), (error, stream) => {
+        if (error === null && stream !== undefined) wire.promised(stream, exchange);
+        else this.#pushFailed(exchange);
+      });
+    } catch {
+      this.#pushFailed(exchange);
+      return undefined;
+    }
+    this.#settings.counters.add('pushesTotal', 1);
+    return exchange;
+  }
+
+  /** A wire tells that its response is with the stream, whose bytes the client may not have taken yet. */
+  completed(): void {
+    this.#completed += 1;
+    this.#active = true;
+    this.#hears();
+  }
+
+  /** A wire tells that its stream is closed. */
+  closed(pushed: boolean, complete: boolean): void {
+    this.#exchanges -= 1;
+    if (complete) this.#completed -= 1;
+    if (pushed) this.#pushes -= 1;
+    this.#active = true;
+  }
+
+  #opened(pushed: boolean): void {
+    this.#exchanges += 1;
+    if (pushed) this.#pushes += 1;
+  }
+
+  #pushFailed(exchange: ServerExchange): void {
+    this.closed(true, false);
+    exchange.wireClosed();
+  }
+
+  #accept(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    flags: number,
+    rawHeaders: readonly string[],
+  ): void {
+    const expect = headers.expect;
+    const hasBody = (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0;
+    const length = headers['content-length'];
+    const declaredLength = length === undefined ? undefined : parseContentLength(length);
+    const method = headers[':method'] ?? '';
+    const authority = headers[':authority'];
+    const { host } = headers;
+    const namesDiffer =
+      authority !== undefined &&
+      host !== undefined &&
+      !isSameAuthority(authority, host, headers[':scheme'] ?? '');
+    const expectsContinue = expect !== undefined && expect.toLowerCase() === '100-continue';
+    this.#lastHead = sameHead(this.#lastHead, {
+      protocol: 'HTTP/2',
+      method,
+      target: headers[':path'] ?? '',
+      scheme: this.#scheme,
+      authority: authority ?? host ?? '',
+      fields: rawHeaders,
+      connection: this.#info,
+      pushed: false,
+      hasBody,
+      declaredLength,
+      memo: undefined,
+    });
+    const wire = new Http2Wire(this, false, expectsContinue);
+    const exchange = new ServerExchange(this.#lastHead, wire, this.#settings);
+    this.#opened(false);
+    wire.attach(stream, exchange);
+    const limit = this.#settings.bodyBytesMax;
+    if (listSize(rawHeaders) > this.#headBytesMax) exchange.reset(431);
+    else if (namesDiffer) exchange.reset(400);
+    else if (!isKnownMethod(method)) exchange.reset(501);
+    else if (expect !== undefined && !expectsContinue) exchange.reset(417);
+    else if (declaredLength !== undefined && declaredLength > limit) exchange.reset(413);
+    else this.#handle(exchange);
+    if (exchange.finished) return;
+    wire.watch();
+    if (hasBody) wire.deliver();
+  }
+}
+
+function listSize(fields: Fields): number {
+  // RFC 9113 §6.5.2
+  let size = (fields.length / 2) * 32;
+  for (let i = 0; i < fields.length; i++) size += (fields[i] as string).length;
+  return size;
+}
+
+function toPromiseHeaders(promise: PushPromise): Record<string, string> {
+  const headers: Record<string, string> = {
+    ':method': promise.method,
+    ':scheme': promise.scheme,
+    ':authority': promise.authority,
+    ':path': promise.target,
+  };
+  for (let i = 0; i < promise.fields.length; i += 2) {
+    const name = (promise.fields[i] as string).toLowerCase();
+    if (!isConnectionSpecific(name)) headers[name] = promise.fields[i + 1] as string;
+  }
+  return headers;
+}
+
+/** Session errors are followed by `close`. */
+function ignore(): void {}

@@ -1,0 +1,142 @@
+/** Serves HTTP/2 on sockets that others accepted: node:http2's sessions, their windows, clocks and end. */
+import {
+  createServer,
+  type Http2SecureServer,
+  type Http2Server as NodeHttp2Server,
+  type ServerHttp2Session,
+  type ServerOptions,
+} from 'node:http2';
+import type { Socket } from 'node:net';
+import { assert } from '../../base/assert.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import type { ExchangeSettings } from '../exchange/exchange-wire.ts';
+import type { Http2Layer } from '../h2/http2-layer.ts';
+import { FIELDS_MAX } from '../semantics/fields.ts';
+import { Http2Connection } from './http2-connection.ts';
+import { STREAM_WINDOW_BYTES } from './http2-wire.ts';
+
+interface Http2Limits {
+  readonly idleTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+  readonly headBytesMax: number;
+  readonly streamsMax: number;
+}
+
+/** Body bytes that may be on their way on all streams of a session together: 1 MiB in flight is 80 Mbit/s over 100 ms. */
+const SESSION_WINDOW_BYTES = 1024 * 1024;
+/** Past the limit, up to this factor, a head is answered with 431; beyond it node resets the stream. */
+const HEAD_SLACK = 2;
+/** After GOAWAY and the last stream, the client has this long to close before we do. */
+const GOAWAY_GRACE_MS = 1_000;
+
+export class Http2Server implements Http2Layer {
+  readonly #limits: Http2Limits;
+  readonly #settings: ExchangeSettings;
+  readonly #handle: (exchange: Exchange) => void;
+  readonly #connections = new Set<Http2Connection>();
+  /** Makes sessions of cleartext sockets; never listens itself. */
+  #cleartext: NodeHttp2Server | undefined;
+  #draining = false;
+  /** The socket whose session is being made: a session itself gives away only a proxy that cannot be destroyed. */
+  #socket: Socket | undefined;
+
+  constructor(limits: Http2Limits, settings: ExchangeSettings, handle: (exchange: Exchange) => void) {
+    this.#limits = limits;
+    this.#settings = settings;
+    this.#handle = handle;
+  }
+
+  /** What a server of node:http2 has to be made with before `attach`. */
+  get serverOptions(): ServerOptions {
+    return {
+      maxHeaderListPairs: FIELDS_MAX,
+      settings: {
+        // never enablePush: a server that sends it breaks its clients (RFC 9113 §6.5.2)
+        initialWindowSize: STREAM_WINDOW_BYTES,
+        maxConcurrentStreams: this.#limits.streamsMax,
+        maxHeaderListSize: this.#limits.headBytesMax * HEAD_SLACK,
+      },
+    };
+  }
+
+  /** Takes the sessions of a server that accepts connections itself. */
+  attach(server: Http2SecureServer | NodeHttp2Server): void {
+    server.on('session', (session: ServerHttp2Session) => this.#open(session));
+    server.on('sessionError', ignore);
+  }
+
+  /** Runs `makeSession`, in which an attached server emits the session of the socket. */
+  open(socket: Socket, makeSession: () => void): void {
+    this.#socket = socket;
+    makeSession();
+    this.#socket = undefined;
+  }
+
+  /** Takes over a connected cleartext socket that speaks HTTP/2 by prior knowledge. */
+  serve(socket: Socket): void {
+    if (this.#cleartext === undefined) {
+      this.#cleartext = createServer(this.serverOptions);
+      this.#cleartext.on('error', ignore);
+      this.attach(this.#cleartext);
+    }
+    socket.on('error', ignore);
+    const server = this.#cleartext;
+    this.open(socket, () => server.emit('connection', socket));
+  }
+
+  /** GOAWAY to every session; they close when their last stream has. */
+  drain(): void {
+    this.#draining = true;
+    for (const connection of this.#connections) connection.close();
+  }
+
+  stop(): void {
+    for (const connection of this.#connections) connection.session.destroy();
+  }
+
+  /** Closes idle sessions, and those that keep complete responses waiting or stay after GOAWAY. */
+  sweep(now: number): void {
+    const { idleTimeoutMs, stallTimeoutMs } = this.#limits;
+    for (const connection of this.#connections) {
+      if (connection.session.destroyed) {
+        // node waits for a write that will never finish: the client does not read, or was gone unnoticed
+        connection.socket.destroy();
+        continue;
+      }
+      connection.refresh(now);
+      const quietMs = now - connection.activeSince;
+      if (connection.closingSince !== 0) {
+        const closedMs = now - connection.closingSince;
+        if (connection.idle && Math.min(quietMs, closedMs) >= GOAWAY_GRACE_MS) connection.session.destroy();
+      } else if (connection.idle && quietMs >= idleTimeoutMs) connection.close();
+      if (connection.unread && quietMs >= stallTimeoutMs) connection.session.destroy();
+    }
+  }
+
+  #open(session: ServerHttp2Session): void {
+    const { counters } = this.#settings;
+    const socket = this.#socket;
+    assert(socket !== undefined, 'sessions are made by open()');
+    const connection = new Http2Connection(
+      session,
+      socket,
+      this.#limits.headBytesMax,
+      this.#settings,
+      this.#handle,
+    );
+    this.#connections.add(connection);
+    counters.add('sessions', 1);
+    session.setLocalWindowSize(SESSION_WINDOW_BYTES);
+    session.on('close', () => {
+      this.#settings.unreadBodies.letGo(connection);
+      this.#connections.delete(connection);
+      counters.add('sessions', -1);
+      // the socket may outlive its session by seconds
+      setTimeout(() => socket.destroy(), GOAWAY_GRACE_MS).unref();
+    });
+    if (this.#draining) connection.close();
+  }
+}
+
+/** Session and socket errors are followed by `close`. */
+function ignore(): void {}

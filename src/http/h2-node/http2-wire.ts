@@ -1,0 +1,326 @@
+/** One HTTP/2 stream as an exchange's wire, over node:http2's core stream API. */
+import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { giveChunk, isLent } from '../exchange/chunk-pool.ts';
+import type { Exchange, Fields, PushPromise } from '../exchange/exchange.ts';
+import type { ExchangeWire, ResponseHead } from '../exchange/exchange-wire.ts';
+import { LATE_BODY_MS_MAX, LATE_BODY_QUIET_MS } from '../exchange/late-body.ts';
+import type { Chunk } from '../exchange/response-buffer.ts';
+import type { ServerExchange } from '../exchange/server-exchange.ts';
+import type { BodyHolder } from '../exchange/unread-bodies.ts';
+import { isConnectionSpecific } from '../semantics/fields.ts';
+import type { Http2Connection } from './http2-connection.ts';
+
+/** Body bytes a client may send on one stream before a handler has read any. */
+export const STREAM_WINDOW_BYTES: number = 256 * 1024;
+/** After the answer so much of an unread request body is taken in, and the window opened for it; then no more is. */
+const DRAIN_BYTES_MAX = 256 * 1024;
+
+const WIRE: unique symbol = Symbol('wire');
+interface WiredStream extends ServerHttp2Stream {
+  [WIRE]?: Http2Wire;
+}
+
+export class Http2Wire implements ExchangeWire {
+  readonly #connection: Http2Connection;
+  readonly #pushed: boolean;
+  #stream: ServerHttp2Stream | undefined;
+  #exchange: ServerExchange | undefined;
+  #listensForDrain = false;
+  #trailers: Fields | undefined;
+  #awaitsContinue: boolean;
+  /** Everything was handed to the stream. */
+  #complete = false;
+  #aborted = false;
+  /** The stream has no room for more of the response. */
+  #blocked = false;
+  #paused = false;
+
+  constructor(connection: Http2Connection, pushed: boolean, awaitsContinue: boolean) {
+    this.#connection = connection;
+    this.#pushed = pushed;
+    this.#awaitsContinue = awaitsContinue;
+  }
+
+  get bufferBytesMax(): number {
+    return this.#connection.bufferBytesMax;
+  }
+
+  /** Joins wire, stream and exchange. A promised stream comes later than its exchange. */
+  attach(stream: WiredStream, exchange: ServerExchange): void {
+    this.#stream = stream;
+    this.#exchange = exchange;
+    stream[WIRE] = this;
+    stream.on('error', ignore);
+    stream.on('close', onStreamGone);
+  }
+
+  /** The handler has not finished at once: from now on the client may go meanwhile, even with NO_ERROR. */
+  watch(): void {
+    this.#stream?.on('aborted', onStreamGone);
+  }
+
+  sendInformational(status: number, fields: Fields): void {
+    const stream = this.#stream;
+    if (stream === undefined || stream.closed || stream.headersSent || this.#pushed) return;
+    if (status === 100) this.#awaitsContinue = false;
+    const headers = toHeaders(fields, { ':status': status });
+    stream.additionalHeaders(headers);
+  }
+
+  sendHead(head: ResponseHead, chunk: Chunk | undefined, last: boolean): boolean {
+    const stream = this.#stream;
+    if (stream === undefined || stream.closed || stream.destroyed) return true;
+    const headers = responseHeaders(head);
+    if (last) this.#markComplete();
+    if (last && chunk === undefined) {
+      stream.respond(headers, END_STREAM);
+      this.#finishBody(stream);
+      return true;
+    }
+    if (head.mayHaveTrailers) {
+      stream.once('wantTrailers', onWantTrailers);
+      stream.respond(headers, WAIT_FOR_TRAILERS);
+    } else stream.respond(headers);
+    return chunk === undefined ? true : this.#give(stream, chunk, last);
+  }
+
+  sendChunk(chunk: Chunk, last: boolean): boolean {
+    const stream = this.#stream;
+    if (stream === undefined || stream.closed || stream.destroyed) return true;
+    if (last) this.#markComplete();
+    return this.#give(stream, chunk, last);
+  }
+
+  sendEnd(trailers: Fields | undefined): void {
+    const stream = this.#stream;
+    if (stream === undefined || stream.closed || stream.destroyed) return;
+    this.#markComplete();
+    this.#trailers = trailers;
+    if (!stream.headersSent) return;
+    stream.end();
+    this.#finishBody(stream);
+  }
+
+  abort(): void {
+    this.#aborted = true;
+    // what was written before still goes out
+    if ((this.#stream?.writableCorked ?? 0) > 0) this.#stream?.uncork();
+    // close(INTERNAL_ERROR) would first end the stream in order, and the client would take the part for the whole
+    this.#stream?.destroy(BROKEN_OFF);
+  }
+
+  startBody(): void {
+    if (this.#awaitsContinue) this.sendInformational(100, []);
+    this.deliver();
+  }
+
+  /** The body goes to the exchange as it comes: the budget of unread bodies has to see it, wanted yet or not. */
+  deliver(): void {
+    const stream = this.#stream;
+    const exchange = this.#exchange;
+    if (stream === undefined || exchange === undefined || stream.listenerCount('data') > 0) return;
+    stream.on('data', (chunk: Buffer) => {
+      if (!exchange.receiveBody(chunk)) stream.pause();
+    });
+    stream.on('end', () => exchange.endBody());
+  }
+
+  get bodyHolder(): BodyHolder {
+    return this.#connection;
+  }
+
+  bodyAwaited(awaited: boolean): void {
+    this.#connection.bodyAwaited(awaited);
+  }
+
+  /** What the window still allows, node takes in where nobody counts it: so all of it counts. */
+  pauseBody(): void {
+    if (this.#stream === undefined || this.#paused) return;
+    this.#paused = true;
+    this.#stream.pause();
+    this.#connection.holdsUnseen(STREAM_WINDOW_BYTES);
+  }
+
+  resumeBody(): void {
+    if (!this.#paused) return;
+    this.#unpaused();
+    this.#stream?.resume();
+  }
+
+  get canPush(): boolean {
+    return (
+      !this.#pushed && this.#stream !== undefined && this.#stream.pushAllowed && this.#connection.hasPushRoom
+    );
+  }
+
+  push(promise: PushPromise): Exchange | undefined {
+    return this.#stream === undefined ? undefined : this.#connection.push(this.#stream, promise);
+  }
+
+  /** The promised stream has become usable: what waited goes out. */
+  promised(stream: ServerHttp2Stream, exchange: ServerExchange): void {
+    if (stream.destroyed || stream.closed) {
+      stream.on('error', ignore);
+      this.#exchange = exchange;
+      this.gone();
+      return;
+    }
+    this.attach(stream, exchange);
+    this.watch();
+    if (this.#aborted) this.abort();
+    else exchange.wireDrained();
+  }
+
+  /** The stream is closed, by either side. */
+  gone(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    this.#exchange = undefined;
+    this.#unpaused();
+    this.#setBlocked(false);
+    this.#connection.closed(this.#pushed, this.#complete);
+    exchange.wireClosed();
+    // after a reset with NO_ERROR node would wait for writes that cannot finish any more
+    if (this.#stream?.destroyed === false) this.#stream.destroy();
+  }
+
+  drained(): void {
+    this.#setBlocked(false);
+    this.#exchange?.wireDrained();
+  }
+
+  finishTrailers(): void {
+    const headers = toHeaders(this.#trailers ?? [], {});
+    this.#stream?.sendTrailers(headers);
+  }
+
+  #setBlocked(blocked: boolean): void {
+    if (blocked === this.#blocked) return;
+    this.#blocked = blocked;
+    this.#connection.responseBlocked(blocked);
+  }
+
+  #unpaused(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#connection.holdsUnseen(-STREAM_WINDOW_BYTES);
+  }
+
+  #markComplete(): void {
+    this.#complete = true;
+    this.#connection.completed();
+  }
+
+  #give(stream: ServerHttp2Stream, chunk: Chunk, last: boolean): boolean {
+    if (last) {
+      stream.end(chunk, 'latin1');
+      this.#finishBody(stream);
+      return true;
+    }
+    // what is written in one go reaches node's session in one go
+    if (stream.writableCorked === 0) {
+      stream.cork();
+      process.nextTick(uncork, stream);
+    }
+    if (typeof chunk === 'string') stream.write(chunk, 'latin1');
+    else if (isLent(chunk)) stream.write(chunk, (error) => recycle(stream, chunk, error));
+    else stream.write(chunk);
+    const room = stream.writableLength < this.#connection.writeAheadBytes;
+    if (!room && !this.#listensForDrain) {
+      this.#listensForDrain = true;
+      stream.on('drain', onStreamDrain);
+    }
+    if (!room) this.#setBlocked(true);
+    return room;
+  }
+
+  /**
+   * The response is complete: an unread request body is dropped, up to a size, and the stream reset when its client has
+   * gone quiet (RFC 9113 §8.1).
+   */
+  #finishBody(stream: ServerHttp2Stream): void {
+    if (this.#exchange?.bodyComplete !== false || stream.readableEnded) return;
+    const answeredAt = Date.now();
+    let dropped = 0;
+    // what is dropped does not count
+    this.#unpaused();
+    const quiet = setTimeout(() => {
+      stream.close(constants.NGHTTP2_NO_ERROR);
+      // it is not closed before it is read to its end
+      stream.resume();
+    }, LATE_BODY_QUIET_MS).unref();
+    stream.once('close', () => clearTimeout(quiet));
+    stream.removeAllListeners('data');
+    stream.on('data', (chunk: Buffer) => {
+      dropped += chunk.length;
+      if (Date.now() - answeredAt < LATE_BODY_MS_MAX) quiet.refresh();
+      if (dropped > DRAIN_BYTES_MAX && !stream.closed) stream.pause();
+    });
+    stream.resume();
+  }
+}
+
+/** Makes node reset the stream with INTERNAL_ERROR; never seen by anyone. */
+const BROKEN_OFF = new Error('Response is broken off');
+const END_STREAM = { endStream: true };
+const WAIT_FOR_TRAILERS = { waitForTrailers: true };
+
+/** What frozen lists of fields became: handlers give the same head again and again, and node copies what it is given. */
+const known = new WeakMap<Fields, OutgoingHttpHeaders>();
+
+/** The head as node:http2 wants it. */
+function responseHeaders(head: ResponseHead): OutgoingHttpHeaders {
+  const { responseFields, status, contentLength } = head;
+  const repeated = known.get(responseFields);
+  if (
+    repeated !== undefined &&
+    repeated[':status'] === status &&
+    Number(repeated['content-length']) === contentLength
+  ) {
+    return repeated;
+  }
+  const headers = toHeaders(responseFields, { ':status': status });
+  if (contentLength === undefined) delete headers['content-length'];
+  else headers['content-length'] ??= String(contentLength);
+  if (contentLength !== undefined && Object.isFrozen(responseFields)) known.set(responseFields, headers);
+  return headers;
+}
+
+/** The object node:http2 wants: lower-case names, no connection-specific fields, repeated fields as one. */
+function toHeaders(fields: Fields, headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = (fields[i] as string).toLowerCase();
+    const value = fields[i + 1] as string;
+    if (isConnectionSpecific(name)) continue;
+    const present = headers[name];
+    if (present === undefined) headers[name] = value;
+    else if (name !== 'set-cookie') headers[name] = `${present}, ${value}`;
+    else if (Array.isArray(present)) present.push(value);
+    else headers[name] = [String(present), value];
+  }
+  return headers;
+}
+
+/** The session has the bytes: the chunk is free, unless the stream came to an untimely end. */
+function recycle(stream: ServerHttp2Stream, chunk: Buffer, error: Error | null | undefined): void {
+  if (!error && !stream.destroyed) giveChunk(chunk);
+}
+
+function uncork(stream: ServerHttp2Stream): void {
+  stream.uncork();
+}
+
+function onStreamGone(this: WiredStream): void {
+  this[WIRE]?.gone();
+}
+
+function onStreamDrain(this: WiredStream): void {
+  this[WIRE]?.drained();
+}
+
+function onWantTrailers(this: WiredStream): void {
+  this[WIRE]?.finishTrailers();
+}
+
+/** Stream errors are followed by `close`, which is where they are dealt with. */
+function ignore(): void {}

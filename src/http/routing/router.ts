@@ -1,0 +1,104 @@
+/**
+ * Finds the mapping and handler of a path: a handler of its name in the mapping with the longest prefix, and where no
+ * mapping has one, the `/notfound` of the longest prefix. lhttpd's one exception stands before: `/foo` is a name of the
+ * mapping `/` first.
+ */
+import type { Handler, Mapping, Route } from '../exchange/handler.ts';
+
+const NOT_FOUND = '/notfound';
+
+/** Paths whose places are remembered, so that a path that comes again is not cut and hashed again (the scenario hello-h2-20: 0.1 µs). */
+const PATHS_MAX = 1000;
+/** Longer paths are not remembered: they are rarely asked for twice, and would hold much. */
+const PATH_BYTES_MAX = 200;
+
+/** A mapping that may have the handler of a path, and what it calls the path. */
+interface Place {
+  readonly mapping: Mapping;
+  readonly name: string;
+  /** Only a handler of that very name counts here, and no `/notfound`. */
+  readonly isExact: boolean;
+}
+
+export class Router {
+  /** First mapping of each prefix; later ones with the same prefix are never asked. */
+  #byPrefix: ReadonlyMap<string, Mapping> = new Map();
+  /** Prefixes of two or more segments, longest first. */
+  #deep: readonly Mapping[] = [];
+  /** Where to look for a path, in this order. */
+  readonly #places = new Map<string, readonly Place[]>();
+
+  constructor(mappings: readonly Mapping[] = []) {
+    this.replace(mappings);
+  }
+
+  /** Takes another list of mappings, all at once. */
+  replace(mappings: readonly Mapping[]): void {
+    const byPrefix = new Map<string, Mapping>();
+    for (const mapping of mappings) if (!byPrefix.has(mapping.prefix)) byPrefix.set(mapping.prefix, mapping);
+    this.#byPrefix = byPrefix;
+    this.#deep = [...byPrefix.values()]
+      .filter((mapping) => mapping.prefix.indexOf('/', 1) !== -1)
+      .sort((a, b) => b.prefix.length - a.prefix.length);
+    this.#places.clear();
+  }
+
+  /** The route of a decoded, normalised path; undefined where the answer is the built-in 404 page. */
+  match(path: string, query: string | undefined): Route | undefined {
+    let notFound: Mapping | undefined;
+    let lastHandler: Handler | undefined;
+    for (const { mapping, name, isExact } of this.#places.get(path) ?? this.#findPlaces(path)) {
+      if (mapping.answersAll) {
+        // it is the /notfound of its mapping, too: that of a longer prefix comes before it
+        if (isExact) continue;
+        if (notFound !== undefined) break;
+      }
+      const handler = mapping.find(name);
+      if (handler !== undefined) return toRoute(mapping, handler, name, path, query);
+      if (isExact || notFound !== undefined) continue;
+      lastHandler = mapping.find(NOT_FOUND);
+      if (lastHandler !== undefined) notFound = mapping;
+    }
+    if (notFound === undefined || lastHandler === undefined) return undefined;
+    return toRoute(notFound, lastHandler, NOT_FOUND, path, query);
+  }
+
+  #findPlaces(path: string): readonly Place[] {
+    const places: Place[] = [];
+    if (path.charCodeAt(0) === SLASH) {
+      const second = path.indexOf('/', 1);
+      const root = this.#byPrefix.get('/');
+      if (second === -1 && root !== undefined) places.push({ mapping: root, name: path, isExact: true });
+      const segment = this.#byPrefix.get(second === -1 ? path : path.slice(0, second));
+      for (const mapping of [...this.#deep, segment, root]) {
+        const name = mapping === undefined ? undefined : nameBelow(mapping.prefix, path);
+        if (mapping !== undefined && name !== undefined) places.push({ mapping, name, isExact: false });
+      }
+    }
+    if (path.length <= PATH_BYTES_MAX) {
+      if (this.#places.size >= PATHS_MAX) this.#places.clear();
+      this.#places.set(path, places);
+    }
+    return places;
+  }
+}
+
+/** What the mapping of `prefix` calls the path; undefined where the prefix does not fit. */
+function nameBelow(prefix: string, path: string): string | undefined {
+  if (prefix === '/') return path;
+  if (!path.startsWith(prefix)) return undefined;
+  if (path.length === prefix.length) return '/';
+  return path.charCodeAt(prefix.length) === SLASH ? path.slice(prefix.length) : undefined;
+}
+
+const SLASH = 47;
+
+function toRoute(
+  mapping: Mapping,
+  handler: Handler,
+  handlerName: string,
+  path: string,
+  query: string | undefined,
+): Route {
+  return { mapping, handler, prefix: mapping.prefix, handlerName, path, query };
+}

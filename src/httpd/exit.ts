@@ -1,0 +1,122 @@
+/** `httpd.exit`: answers and ends the handler where it stands, with all its tasks. */
+import { checkFields } from '../http/semantics/fields.ts';
+import type { HostFunction } from '../lua/host-functions.ts';
+import { LuaError } from '../lua/lua-error.ts';
+import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { workInSlices } from '../lua/sliced-work.ts';
+import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
+import type { LoadedScript } from '../script/loaded-script.ts';
+import { JsonEncoder } from './json-encoder.ts';
+import { type HeadTable, readHeadTable } from './response-head.ts';
+
+/** A status below is no end of a handler. */
+const FINAL_STATUS_MIN = 200;
+const ERROR_STATUS_MIN = 400;
+const STATUS_MAX = 599;
+/** What a body is when the script does not say. */
+const TEXT_TYPE = 'text/plain; charset=utf-8';
+const JSON_TYPE = 'application/json';
+
+/** `exit([status [, body [, headers]]])`: does not return. */
+export function createExit(script: LoadedScript): HostFunction {
+  const { state, scheduler, transfer } = script;
+  const { exports: x } = state;
+
+  return (L) => {
+    const count = x.lua_gettop(L);
+    if (count > 3)
+      throw new LuaError(`wrong number of arguments to 'exit' (at most 3 expected, got ${count})`);
+    x.lua_settop(L, 3);
+    if (x.lua_type(L, 2) !== LUA_TYPE.table) return answer(L, TEXT_TYPE);
+    const encoder = new JsonEncoder(state, { pretty: false, sorted: undefined }, (T) =>
+      script.lazyTables.touch(T, -1),
+    );
+    x.lua_pushvalue(L, 2);
+    return workInSlices(
+      scheduler,
+      L,
+      (T) => encoder.step(T),
+      (T) => {
+        x.lua_copy(T, -1, 2);
+        x.lua_settop(T, 3);
+        return answer(T, JSON_TYPE);
+      },
+      () => encoder.cancel(),
+    );
+  };
+
+  /** Status, body and headers are arguments 1 to 3. */
+  function answer(L: LuaThread, bodyType: string): number {
+    const status = readStatus(L);
+    const hasBody = readBody(L);
+    const invocation = currentInvocation(scheduler);
+    const { exchange } = invocation;
+    const head = readHeaders(L, invocation);
+    if (!scheduler.canWait(L)) throw new LuaError('cannot end here: a yield cannot cross this call');
+    if (exchange.finished || status === undefined) return leave(L, invocation);
+    if (exchange.headGiven) throw new LuaError('headers already sent');
+    if (!hasBody && head === undefined && status >= ERROR_STATUS_MIN) {
+      exchange.reset(status);
+      return leave(L, invocation);
+    }
+    giveHead(invocation, status, head, hasBody ? bodyType : undefined);
+    if (!hasBody) return finish(L);
+    return transfer.write(L, exchange, 2, finish);
+  }
+
+  /** The status; undefined when there is none. */
+  function readStatus(L: LuaThread): number | undefined {
+    if (x.lua_type(L, 1) === LUA_TYPE.nil) return undefined;
+    const status = state.checkInteger(L, 1);
+    if (status >= FINAL_STATUS_MIN && status <= STATUS_MAX) return status;
+    return state.argumentError(L, 1, `status from ${FINAL_STATUS_MIN} to ${STATUS_MAX} expected`);
+  }
+
+  /** Leaves a body as a string at index 2; false when there is none. */
+  function readBody(L: LuaThread): boolean {
+    if (x.lua_type(L, 2) === LUA_TYPE.nil) return false;
+    x.luaL_checklstring(L, 2, state.memory.sizeOut);
+    return true;
+  }
+
+  function readHeaders(L: LuaThread, { exchange }: Invocation): HeadTable | undefined {
+    if (x.lua_type(L, 3) === LUA_TYPE.nil) return undefined;
+    x.luaL_checktype(L, 3, LUA_TYPE.table);
+    script.lazyTables.touch(L, 3);
+    const head = readHeadTable(state, L, exchange.protocol, 3);
+    const [name] = [...(head.status === undefined ? [] : [':status']), ...Object.keys(head.pseudo)];
+    if (name !== undefined) throw new LuaError(`the headers of 'exit' cannot hold "${name}"`);
+    checkFields(head.fields);
+    return head;
+  }
+
+  function giveHead(
+    invocation: Invocation,
+    status: number,
+    head: HeadTable | undefined,
+    bodyType: string | undefined,
+  ): void {
+    const given = head?.fields ?? [];
+    const isTyped = given.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-type');
+    invocation.sendLinks();
+    invocation.exchange.head(
+      status,
+      bodyType !== undefined && !isTyped ? [...given, 'content-type', bodyType] : given,
+    );
+  }
+
+  /** All of the answer is written, or the client is gone. */
+  function finish(L: LuaThread): number {
+    return leave(L, currentInvocation(scheduler));
+  }
+
+  /** Ends whatever the invocation runs; this coroutine ends in the wait. */
+  function leave(L: LuaThread, invocation: Invocation): number {
+    invocation.leave();
+    return scheduler.running.wait(
+      L,
+      () => 0,
+      () => undefined,
+    );
+  }
+}

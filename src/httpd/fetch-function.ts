@@ -1,0 +1,191 @@
+/** httpd.fetch: a request that goes out, its response as a stream, both bound to the invocation that asked for it. */
+import { GatewayError } from '../base/errors.ts';
+import type { Scope } from '../base/scope.ts';
+import type { Share } from '../base/shares.ts';
+import type { HostFunction } from '../lua/host-functions.ts';
+import { LuaError } from '../lua/lua-error.ts';
+import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { ARGUMENT_BYTES_MAX, type Reference } from '../lua/state.ts';
+import type { Fetch, FetchResponse } from '../outbound/fetch.ts';
+import { withFetchDepth } from '../outbound/fetch-loop.ts';
+import type { FetchRequest } from '../outbound/fetch-request.ts';
+import type { FetchOwner } from '../outbound/fetcher.ts';
+import type { LoadedScript } from '../script/loaded-script.ts';
+import { waitForBytes } from '../script/objects/byte-wait.ts';
+import { currentRun, type LuaRun } from '../script/run/lua-run.ts';
+import { waitInScope } from '../script/run/scoped-wait.ts';
+import { pemNamesOf, readFetchRequest, withPemTexts } from './fetch-options.ts';
+import { readPemFiles } from './pem-files.ts';
+
+/** How many fetches each scope has under way. */
+const owners = new WeakMap<Scope, FetchOwner>();
+
+/** `httpd.fetch(url [, options])`: the response, or nil, message, code. */
+export function createFetch(script: LoadedScript): HostFunction {
+  const { state, scheduler, fetcher, streams } = script;
+  const { exports: x } = state;
+  const fieldMetatable = createFieldMetatable();
+
+  return (L) => {
+    const run = currentRun(scheduler);
+    if (run === undefined) throw new LuaError('called outside of a request');
+    const { scope } = run;
+    if (!scheduler.canWait(L))
+      throw new LuaError('cannot wait for the network here: a yield cannot cross this call');
+    try {
+      const request = withFetchDepth(readFetchRequest(script, L), run.fetchDepth ?? 0);
+      const names = pemNamesOf(request);
+      return names.length === 0 ? fetch(L, scope, request) : fetchWithFiles(L, run, request, names);
+    } catch (error) {
+      if (error instanceof GatewayError) return script.pushFailure(L, error);
+      throw error;
+    }
+  };
+
+  function fetchWithFiles(
+    L: LuaThread,
+    { scope, operationOwner }: LuaRun,
+    request: FetchRequest,
+    names: readonly string[],
+  ): number {
+    const coroutine = scheduler.running;
+    let failed: GatewayError | undefined;
+    let texts: readonly string[] = [];
+    const cancel = readPemFiles(script.fileSystem, operationOwner, names, (failure, read) => {
+      failed = failure;
+      texts = read;
+      coroutine.wake();
+    });
+    return waitInScope(
+      scheduler,
+      L,
+      (T) => {
+        if (failed !== undefined) return script.pushFailure(T, failed);
+        try {
+          return fetch(T, scope, withPemTexts(request, texts));
+        } catch (error) {
+          if (error instanceof GatewayError) return script.pushFailure(T, error);
+          throw error;
+        }
+      },
+      cancel,
+    );
+  }
+
+  function fetch(L: LuaThread, scope: Scope, request: FetchRequest): number {
+    const coroutine = scheduler.running;
+    let result: FetchResponse | GatewayError | undefined;
+    let isReleased = false;
+    const closing = (): void => running.cancel();
+    const running: Fetch = fetcher.start(
+      request,
+      ownerOf(scope, script.share),
+      (answer) => {
+        result = answer;
+        coroutine.wake();
+      },
+      () => {
+        isReleased = true;
+        scope.remove(closing);
+      },
+    );
+    if (!isReleased) scope.add(closing);
+    return waitForBytes(
+      scheduler,
+      L,
+      () => running.piecesGiven,
+      (T) => {
+        if (result === undefined || result instanceof GatewayError)
+          return script.pushFailure(T, result ?? lost());
+        return pushResponse(T, result, running, scope);
+      },
+      () => running.cancel(),
+    );
+  }
+
+  function pushResponse(L: LuaThread, response: FetchResponse, fetch: Fetch, scope: Scope): number {
+    const { status, url, fields, body } = response;
+    x.lua_createtable(L, 0, 3);
+    state.pushInteger(L, status);
+    x.lua_setfield(L, -2, state.memory.constant('status'));
+    state.pushMessage(L, url.href);
+    x.lua_setfield(L, -2, state.memory.constant('url'));
+    pushFields(L, fields);
+    x.lua_setfield(L, -2, state.memory.constant('headers'));
+    const forget = (): void => scope.remove(close);
+    const close = streams.push(L, {
+      name: 'response',
+      source: body,
+      sink: undefined,
+      close: () => {
+        forget();
+        fetch.cancel();
+        body.queue.clear();
+      },
+    });
+    scope.add(close);
+    return 1;
+  }
+
+  /** Fields are found in any case. */
+  function createFieldMetatable(): Reference {
+    const L = state.mainThread;
+    x.lua_createtable(L, 0, 1);
+    const methods = state.addFunctions({
+      __index: (T) => {
+        // debug.getmetatable gives it to everybody
+        x.luaL_checktype(T, 1, LUA_TYPE.table);
+        if (x.lua_type(T, 2) !== LUA_TYPE.string || Number(x.lua_rawlen(T, 2)) > ARGUMENT_BYTES_MAX) return 0;
+        state.pushString(T, state.checkString(T, 2).toLowerCase());
+        x.lua_rawget(T, 1);
+        return 1;
+      },
+    });
+    state.setFunctions(L, -1, methods);
+    return state.keep(L);
+  }
+
+  /** Names in lower case; a field that came several times is joined by commas, but `set-cookie` is always a list. */
+  function pushFields(L: LuaThread, fields: readonly string[]): void {
+    const joined = new Map<string, string>();
+    const cookies: string[] = [];
+    for (let i = 0; i < fields.length; i += 2) {
+      const name = fields[i] as string;
+      const value = fields[i + 1] as string;
+      if (name === 'set-cookie') cookies.push(value);
+      else {
+        const before = joined.get(name);
+        joined.set(name, before === undefined ? value : `${before}, ${value}`);
+      }
+    }
+    x.lua_createtable(L, 0, joined.size + 1);
+    for (const [name, value] of joined) {
+      state.pushString(L, name);
+      state.pushString(L, value);
+      x.lua_rawset(L, -3);
+    }
+    state.pushReference(L, fieldMetatable);
+    x.lua_setmetatable(L, -2);
+    if (cookies.length === 0) return;
+    state.pushString(L, 'set-cookie');
+    x.lua_createtable(L, cookies.length, 0);
+    cookies.forEach((cookie, i) => {
+      state.pushString(L, cookie);
+      x.lua_rawseti(L, -2, BigInt(i + 1));
+    });
+    x.lua_rawset(L, -3);
+  }
+}
+
+function ownerOf(scope: Scope, share: Share): FetchOwner {
+  let owner = owners.get(scope);
+  if (owner === undefined) {
+    owner = { share, fetches: 0 };
+    owners.set(scope, owner);
+  }
+  return owner;
+}
+
+function lost(): GatewayError {
+  return new GatewayError('LGW_FETCH_CLOSED', 'Cannot fetch: it was ended', { luaCode: 'closed' });
+}

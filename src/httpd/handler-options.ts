@@ -1,0 +1,37 @@
+/** Reads the last table of `httpd.register_handler`. */
+
+import { LuaError } from '../lua/lua-error.ts';
+import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import type { State } from '../lua/state.ts';
+import type { HandlerOptions } from '../script/loaded-script.ts';
+
+/** Lua name → our name; both limits are seconds in Lua, and 0 turns a limit off. */
+const LIMITS: ReadonlyMap<string, keyof HandlerOptions> = new Map([
+  ['cpu', 'cpuLimitMs'],
+  ['timeout', 'timeLimitMs'],
+]);
+
+/** A longer name is none of ours, and is cut in the message (bytes). */
+const NAME_BYTES_MAX = 100;
+
+/** The options at `index`; raises for anything that is none. */
+export function readHandlerOptions(state: State, L: LuaThread, index: number): Partial<HandlerOptions> {
+  const { exports: x } = state;
+  const options: { -readonly [K in keyof HandlerOptions]?: HandlerOptions[K] } = {};
+  if (x.lua_type(L, index) <= LUA_TYPE.nil) return options;
+  x.luaL_checktype(L, index, LUA_TYPE.table);
+  x.lua_pushnil(L);
+  while (x.lua_next(L, index) !== 0) {
+    const name =
+      x.lua_type(L, -2) === LUA_TYPE.string
+        ? (state.toString(L, -2, NAME_BYTES_MAX) as string)
+        : state.typeName(L, -2);
+    const limit = LIMITS.get(name);
+    if (limit === undefined) throw new LuaError(`register_handler has no option "${name}"`);
+    const seconds = x.lua_type(L, -1) === LUA_TYPE.number ? x.lua_tonumberx(L, -1, 0 as never) : Number.NaN;
+    if (!(seconds >= 0)) throw new LuaError(`option "${name}" has to be a number of seconds, 0 or more`);
+    options[limit] = seconds === 0 ? Number.POSITIVE_INFINITY : seconds * 1000;
+    state.pop(L);
+  }
+  return options;
+}

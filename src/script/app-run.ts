@@ -1,0 +1,479 @@
+/**
+ * One call of an app, `function(read, write)`: a coroutine that answers all requests of an HTTP/1 connection, one after
+ * another, or the one request of an HTTP/2 stream.
+ */
+
+import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
+import { Scope } from '../base/scope.ts';
+import { OperationOwner } from '../file/operation-queue.ts';
+import type { Exchange, ExchangeSeries, Fields } from '../http/exchange/exchange.ts';
+import type { Coroutine, LimitReached } from '../lua/coroutine.ts';
+import { LuaError } from '../lua/lua-error.ts';
+import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { isRoundFull, takeTurn } from '../lua/turns.ts';
+import { fetchDepthOf } from '../outbound/fetch-loop.ts';
+import type { LoadedScript } from './loaded-script.ts';
+import type { Wanted } from './objects/byte-transfer.ts';
+import type { LuaRun, RunOwner } from './run/lua-run.ts';
+import { RunProgress } from './run/run-progress.ts';
+import { TaskGroup } from './run/task-group.ts';
+
+/** What a head table says. */
+export interface AppHead {
+  readonly status: number;
+  readonly fields: Fields;
+  /** Its Content-Length; undefined when it has none. */
+  readonly length: number | undefined;
+  /** It says `Transfer-Encoding: chunked`: an empty string ends the body. */
+  readonly chunked: boolean;
+}
+
+/** What runs share, and who hears of their end. */
+export interface AppRunner {
+  readonly script: LoadedScript;
+  /** Pushes the app and its two arguments. */
+  pushApp(L: LuaThread): number;
+  /** Pushes what `read` makes a request table of, and `true`. */
+  pushRequest(L: LuaThread, exchange: Exchange): number;
+  ended(run: AppRun): void;
+  /** An app has returned without `write()`. */
+  returnedOpen(run: AppRun): void;
+}
+
+/** What `read` gives next of the current request. */
+type Phase = 'request' | 'body' | 'done';
+
+/** An app whose client has gone may go on for this long. */
+const ORPHAN_MS = 10_000;
+const CHUNK: Wanted = { kind: 'chunk' };
+
+export class AppRun implements LuaRun, RunOwner {
+  readonly hasNoClient = 'called in an app, which has its own read and write';
+  cpuUsedMs = 0;
+  number: number = nextRequestNumber();
+  readonly #runner: AppRunner;
+  readonly #script: LoadedScript;
+  #series: ExchangeSeries | undefined;
+  #exchange: Exchange;
+  #phase: Phase = 'request';
+  #head: AppHead | undefined;
+  /** The request that follows the current one. */
+  #next: Exchange | undefined;
+  /** Waits in `read` for a request. */
+  #reader: Coroutine | undefined;
+  /** `read` has given nil, or the app has closed. */
+  #over = false;
+  /** The app has been told that its client has gone. */
+  #toldGone = false;
+  #coroutine: Coroutine | undefined;
+  /** It has not begun. */
+  #cancelTurn: (() => void) | undefined;
+  #returned = false;
+  #ended = false;
+  #scope: Scope | undefined;
+  #operationOwner: OperationOwner | undefined;
+  #tasks: TaskGroup | undefined;
+  #progress: RunProgress | undefined;
+  #wakesReader: (() => void) | undefined;
+  /** When the app was first seen silent, or without a client, and how much it had written then. */
+  #silentSince = 0;
+  #silentBytes = -1;
+  #orphanedAt: number | undefined;
+
+  constructor(runner: AppRunner, exchange: Exchange) {
+    this.#runner = runner;
+    this.#script = runner.script;
+    this.#exchange = exchange;
+    this.#series = exchange.connection.series;
+    this.#identify();
+  }
+
+  get run(): LuaRun {
+    return this;
+  }
+
+  get fetchDepth(): number {
+    return fetchDepthOf(this.#exchange.fields);
+  }
+
+  get turnOwner(): object {
+    return this.#exchange.connection;
+  }
+
+  get scope(): Scope {
+    this.#scope ??= new Scope();
+    return this.#scope;
+  }
+
+  get operationOwner(): OperationOwner {
+    this.#operationOwner ??= new OperationOwner(this.#script.share);
+    return this.#operationOwner;
+  }
+
+  get progress(): RunProgress {
+    this.#progress ??= new RunProgress();
+    return this.#progress;
+  }
+
+  get tasks(): TaskGroup {
+    this.#tasks ??= new TaskGroup(() => this.tasksEnded());
+    return this.#tasks;
+  }
+
+  /** The limit is for each request: `cpuUsedMs` starts again with it. */
+  get cpuLimitMs(): number {
+    return this.#script.limits.cpuLimitMs;
+  }
+
+  get requestId(): string {
+    return requestIdOf(this.#script.workerId, this.number);
+  }
+
+  /** The connection it belongs to. */
+  get connection(): Exchange['connection'] {
+    return this.#exchange.connection;
+  }
+
+  /** Calls the app, now or when it is its turn. It may have ended when this returns. */
+  start(): void {
+    if (this.#series !== undefined) {
+      this.#wakesReader = () => this.#wakeReader();
+      this.#series.whenEnded(this.#wakesReader);
+    }
+    this.#script.runStarted(this);
+    if (!isRoundFull()) this.#begin();
+    else this.#cancelTurn = takeTurn(this.turnOwner, () => this.#begin());
+    this.#script.watchRuns();
+  }
+
+  #begin(): void {
+    this.#cancelTurn = undefined;
+    const { error } = this.#exchange;
+    if (error !== undefined) {
+      // its client has gone before it began
+      this.cancel(500);
+      return;
+    }
+    const coroutine = this.#script.scheduler.start(this, (L) => this.#runner.pushApp(L), this);
+    if (!this.#ended && !this.#returned) this.#coroutine = coroutine;
+  }
+
+  /** The connection brings its next request. */
+  offer(exchange: Exchange): void {
+    this.#next = exchange;
+    this.#wakeReader();
+  }
+
+  // ---- called by the app ----
+
+  /** `read()`: a request, a piece of its body, "" at the end of it; nil when the client has gone. */
+  read(L: LuaThread): number {
+    if (this.#phase === 'request' && !this.#over) {
+      this.#phase = 'body';
+      return this.#runner.pushRequest(L, this.#exchange);
+    }
+    if (this.#phase === 'body') return this.#readBody(L);
+    return this.#readNext(L);
+  }
+
+  #readBody(L: LuaThread): number {
+    const exchange = this.#exchange;
+    const { state, transfer } = this.#script;
+    const { body } = exchange;
+    // what was not read of it when the response ended is gone
+    if (exchange.finished && exchange.error === undefined) return this.#pushBodyEnd(L);
+    if (body.ended && body.queue.length === 0 && body.error === undefined) return this.#pushBodyEnd(L);
+    return transfer.read(L, body, CHUNK, (T) => {
+      if (state.exports.lua_type(T, -1) !== LUA_TYPE.nil) return 1;
+      if (body.error === undefined || (exchange.finished && exchange.error === undefined))
+        return this.#pushBodyEnd(T);
+      this.#phase = 'done';
+      return this.#pushOver(T);
+    });
+  }
+
+  #pushBodyEnd(L: LuaThread): number {
+    this.#phase = 'done';
+    this.#script.state.pushInterned(L, '');
+    return 1;
+  }
+
+  #pushOver(L: LuaThread): number {
+    this.#over = true;
+    this.#script.state.exports.lua_pushnil(L);
+    return 1;
+  }
+
+  #readNext(L: LuaThread): number {
+    if (this.#over) return this.#pushOver(L);
+    const exchange = this.#exchange;
+    // a stream has no other request that would have to wait for the answer
+    if (exchange.headGiven || this.#series !== undefined) this.#settle('App read on without an answer');
+    if (this.#next !== undefined) {
+      this.#open(this.#next);
+      return this.read(L);
+    }
+    if (this.#series === undefined || this.#series.ended) return this.#pushOver(L);
+    const { scheduler } = this.#script;
+    if (this.#reader !== undefined) throw new LuaError('another task waits for the next request already');
+    if (!scheduler.canWait(L))
+      throw new LuaError('cannot wait for a request here: a yield cannot cross this call');
+    const reader = scheduler.running;
+    this.#reader = reader;
+    return reader.wait(
+      L,
+      (T) => {
+        this.#reader = undefined;
+        return this.#readNext(T);
+      },
+      () => {
+        this.#reader = undefined;
+      },
+    );
+  }
+
+  #open(exchange: Exchange): void {
+    this.#next = undefined;
+    this.#exchange = exchange;
+    this.#phase = 'request';
+    this.#head = undefined;
+    this.cpuUsedMs = 0;
+    this.#silentBytes = -1;
+    this.number = nextRequestNumber();
+    this.#identify();
+  }
+
+  /** The run goes on to other requests: the id is that of this one. */
+  #identify(): void {
+    const requestId = this.requestId;
+    this.#exchange.answeredBy = { requestId };
+  }
+
+  /** `write(head)`: ends the response before, if it is still open. */
+  writeHead(L: LuaThread, head: AppHead): number {
+    if (this.#exchange.headGiven && !this.#exchange.finished) this.#exchange.end();
+    if (this.#exchange.error !== undefined) return this.#pushGone(L);
+    if (this.#exchange.finished) {
+      if (this.#next === undefined) return this.#pushMisuse(L, 'App wrote a head without a request');
+      this.#open(this.#next);
+    }
+    const exchange = this.#exchange;
+    if (head.status < 200) exchange.inform(head.status, head.fields);
+    else {
+      exchange.head(head.status, head.fields);
+      this.#head = head;
+      if (head.length === 0) exchange.end();
+    }
+    return this.#pushDone(L);
+  }
+
+  /** `write(string)`: the string is argument 1. */
+  writeBody(L: LuaThread): number {
+    const exchange = this.#exchange;
+    const { state, transfer } = this.#script;
+    const isEmpty = state.exports.lua_rawlen(L, 1) === 0n;
+    if (exchange.error !== undefined) return this.#pushGone(L);
+    if (exchange.finished)
+      return isEmpty ? this.#pushDone(L) : this.#pushMisuse(L, 'App wrote after the end of its response');
+    if (!exchange.headGiven) throw new LuaError('write needs a head first: a table with a code');
+    if (isEmpty) {
+      if (this.#head?.chunked === true) exchange.end();
+      return this.#pushDone(L);
+    }
+    return transfer.write(L, exchange, 1, (T, _written, room) => {
+      if (exchange.error !== undefined) return this.#pushGone(T);
+      if (!room && !this.#script.scheduler.canWait(T))
+        throw new LuaError('cannot wait for the client here: a yield cannot cross this call');
+      const length = this.#head?.length;
+      if (this.#exchange === exchange && length !== undefined && exchange.bytesWritten >= length)
+        exchange.end();
+      return this.#pushDone(T);
+    });
+  }
+
+  /** `write()`: the connection ends behind this response. */
+  close(): number {
+    this.#finish('App closed without an answer');
+    return 0;
+  }
+
+  #pushDone(L: LuaThread): number {
+    this.#script.state.exports.lua_pushboolean(L, 1);
+    return 1;
+  }
+
+  #pushMisuse(L: LuaThread, message: string): number {
+    this.#script.reportError(message, this.logFields());
+    const { state } = this.#script;
+    state.exports.lua_pushnil(L);
+    state.pushString(L, message);
+    state.pushString(L, 'closed');
+    return 3;
+  }
+
+  /** An app that writes for ever must not outlive its client: told once, it ends where it can wait. */
+  #pushGone(L: LuaThread): number {
+    const { scheduler, state } = this.#script;
+    if (this.#toldGone && scheduler.canWait(L)) {
+      const { running } = scheduler;
+      this.#kill();
+      return running.wait(
+        L,
+        () => 0,
+        () => undefined,
+      );
+    }
+    this.#toldGone = true;
+    state.exports.lua_pushnil(L);
+    state.pushString(L, this.#exchange.error?.message ?? '');
+    state.pushString(L, 'closed');
+    return 3;
+  }
+
+  /** Ends the current response if it is still open. */
+  #settle(complaint: string): void {
+    const exchange = this.#exchange;
+    if (exchange.finished) return;
+    if (exchange.headGiven) {
+      exchange.end();
+      return;
+    }
+    this.#script.reportError(complaint, this.logFields());
+    exchange.reset(500);
+  }
+
+  #finish(complaint: string): void {
+    this.#over = true;
+    this.#series?.finish();
+    this.#settle(complaint);
+    this.#phase = 'done';
+    this.#next?.reset(503);
+    this.#next = undefined;
+  }
+
+  // ---- LuaRun ----
+
+  suspended(): void {
+    this.#exchange.flush();
+  }
+
+  finished(): void {
+    this.#returned = true;
+    this.#coroutine = undefined;
+    if (this.#tasks === undefined || this.#tasks.size === 0) this.#complete();
+    else this.suspended();
+  }
+
+  tasksEnded(): void {
+    if (this.#returned && !this.#ended) this.#complete();
+  }
+
+  #complete(): void {
+    if (!this.#over) this.#runner.returnedOpen(this);
+    this.#finish('App returned without an answer');
+    this.#end();
+  }
+
+  failed(message: string, limit: LimitReached | undefined): void {
+    if (this.#ended) return;
+    const used =
+      limit === undefined
+        ? {}
+        : { limit: limit.name, limitMs: limit.limitMs, usedMs: Math.round(limit.usedMs) };
+    this.#script.reportError(message, { ...this.logFields(), ...used });
+    this.cancel(500);
+  }
+
+  cancel(status: number): void {
+    if (this.#ended) return;
+    this.#over = true;
+    this.#exchange.reset(status);
+    this.#next?.reset(status);
+    this.#next = undefined;
+    this.#kill();
+  }
+
+  /** Gives nil to an app that waits for a request; one that answers gets it behind its answer. */
+  retire(): void {
+    this.#leaveSeries();
+    this.#series = undefined;
+    this.#wakeReader();
+  }
+
+  checkTime(now: number): void {
+    const exchange = this.#exchange;
+    if (exchange.error !== undefined || this.#series?.ended === true) {
+      this.#orphanedAt ??= now;
+      if (now - this.#orphanedAt >= ORPHAN_MS) this.cancel(500);
+      return;
+    }
+    if (exchange.finished && this.#next === undefined) {
+      this.#silentBytes = -1;
+      return;
+    }
+    const { timeLimitMs } = this.#script.limits;
+    const bytes = exchange.bytesWritten + (this.#progress?.mark ?? 0);
+    if (bytes !== this.#silentBytes) {
+      this.#silentBytes = bytes;
+      this.#silentSince = now;
+    } else if (now - this.#silentSince >= timeLimitMs) {
+      const message = 'Time limit reached: the app has moved no bytes';
+      this.#script.reportError(this.#coroutine?.traceback(message) ?? message, {
+        ...this.logFields(),
+        limit: 'time',
+        limitMs: timeLimitMs,
+        usedMs: Math.round(now - this.#silentSince),
+      });
+      this.cancel(500);
+    }
+  }
+
+  logFields(): Record<string, string> {
+    return {
+      request: this.requestId,
+      mapping: this.#script.prefix,
+      method: this.#exchange.method,
+      target: this.#exchange.target,
+    };
+  }
+
+  // ---- inside ----
+
+  /** Later: this may be called from within the VM, or from a connection that is about to close. */
+  #wakeReader(): void {
+    const reader = this.#reader;
+    if (reader === undefined) return;
+    if (this.#script.scheduler.current === undefined && this.#next !== undefined) {
+      reader.wake();
+      return;
+    }
+    setImmediate(() => {
+      if (this.#reader === reader) reader.wake();
+    });
+  }
+
+  #leaveSeries(): void {
+    if (this.#wakesReader !== undefined) this.#series?.cancelEnded(this.#wakesReader);
+  }
+
+  #kill(): void {
+    const coroutine = this.#coroutine ?? this.#script.scheduler.current;
+    if (coroutine?.owner === this) coroutine.kill();
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#cancelTurn?.();
+    this.#coroutine = undefined;
+    this.#leaveSeries();
+    try {
+      this.#tasks?.close();
+    } finally {
+      this.#scope?.close();
+      this.#runner.ended(this);
+      this.#script.runEnded(this);
+    }
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * Streams beside files and the client: userdata that stand for a byte source, a byte sink or both, with properties of
+ * their own. Whoever opens one pushes it here; `httpd.read`, `write`, `copy` and `close` find it here.
+ */
+import { ByteQueue } from '../../base/byte-queue.ts';
+import type { ByteSink, ByteSource } from '../../base/byte-stream.ts';
+import type { HostFunction } from '../../lua/host-functions.ts';
+import { LuaError } from '../../lua/lua-error.ts';
+import { LUA_TYPE, type LuaThread } from '../../lua/lua-exports.ts';
+import type { State } from '../../lua/state.ts';
+import type { ByteTransfer, Wanted } from './byte-transfer.ts';
+import { HostObjects } from './host-objects.ts';
+
+/** What a script holds. */
+export interface LuaStream {
+  /** What it is, for `tostring` and messages: "response". */
+  readonly name: string;
+  readonly source: ByteSource | undefined;
+  readonly sink: ByteSink | undefined;
+  /** Ends it and frees what it holds; called at most once. */
+  close(): void;
+}
+
+/** A stream that has been read to its end. */
+const DRAINED: LuaStream = {
+  name: 'stream at its end',
+  source: {
+    queue: new ByteQueue(),
+    ended: true,
+    error: undefined,
+    request: (_size, ready) => process.nextTick(ready),
+    cancelRequest: () => undefined,
+    consumed: () => undefined,
+  },
+  sink: undefined,
+  close: () => undefined,
+};
+
+export class LuaStreams {
+  readonly #state: State;
+  readonly #transfer: ByteTransfer;
+  readonly #objects: HostObjects;
+  readonly #open = new Map<number, LuaStream>();
+  #nextNumber = 1;
+
+  constructor(state: State, transfer: ByteTransfer) {
+    this.#state = state;
+    this.#transfer = transfer;
+    const collect: HostFunction = (T) => this.#collect(T);
+    this.#objects = new HostObjects(state, 'httpd.stream', undefined, {
+      __index: (T) => this.#index(T),
+      __tostring: (T) => this.#toStringMethod(T),
+      __gc: collect,
+      __close: collect,
+    }).protect('httpd.stream');
+  }
+
+  /** Replaces the table on top of the stack, the stream's properties, by the stream. The result closes it early. */
+  push(L: LuaThread, stream: LuaStream): () => void {
+    const { exports: x } = this.#state;
+    const number = this.#nextNumber++;
+    let pushed = false;
+    try {
+      this.#objects.push(L, number, 0, 1);
+      this.#open.set(number, stream);
+      x.lua_rotate(L, -2, 1);
+      x.lua_setiuservalue(L, -2, 1);
+      pushed = true;
+    } finally {
+      // no memory for the value: nobody will ever close the stream
+      if (!pushed) {
+        this.#open.delete(number);
+        stream.close();
+      }
+    }
+    return () => this.#close(number);
+  }
+
+  /** The stream at `index`; undefined when the value is none; raises when it is closed. */
+  find(L: LuaThread, index: number): LuaStream | undefined {
+    const number = this.#objects.find(L, index);
+    if (number === undefined) return undefined;
+    const stream = this.#open.get(number);
+    if (stream === undefined) throw new LuaError('attempt to use a closed stream');
+    return stream;
+  }
+
+  /** httpd.read(stream, n): a string, nil at the end, or nil, message, code. */
+  read(L: LuaThread, stream: LuaStream, wanted: Wanted | undefined): number {
+    const { source } = stream;
+    const { exports: x } = this.#state;
+    if (source === undefined) throw new LuaError(`cannot read from a ${stream.name}`);
+    if (wanted === undefined) {
+      x.lua_pushnil(L);
+      return 1;
+    }
+    return this.#transfer.read(L, source, wanted, (T) => {
+      const { error } = source;
+      if (error === undefined && source.ended && source.queue.length === 0) this.#drain(T, stream);
+      // what arrived before the failure is given first; but part of it is not all
+      if (error === undefined || (wanted.kind !== 'all' && x.lua_type(T, -1) !== LUA_TYPE.nil)) return 1;
+      return this.#pushFailure(T, error.message, error.luaCode);
+    });
+  }
+
+  /** Everything has been read: what the stream holds need not wait for the collector. */
+  #drain(L: LuaThread, stream: LuaStream): void {
+    if (stream.sink !== undefined) return;
+    const number = this.#objects.find(L, 1);
+    if (number === undefined || this.#open.get(number) !== stream) return;
+    this.#close(number);
+    this.#open.set(number, DRAINED);
+  }
+
+  /** httpd.write(stream, s): the number of bytes, or nil, message, code. */
+  write(L: LuaThread, stream: LuaStream): number {
+    const { sink } = stream;
+    if (sink === undefined) throw new LuaError(`cannot write to a ${stream.name}`);
+    return this.#transfer.write(L, sink, 2, (T, written, room) => {
+      if (sink.error !== undefined) return this.#pushFailure(T, sink.error.message, sink.error.luaCode);
+      if (!room) throw new LuaError('cannot wait for a stream here: a yield cannot cross this call');
+      this.#state.pushInteger(T, written);
+      return 1;
+    });
+  }
+
+  /** httpd.close(stream): true. */
+  close(L: LuaThread, index: number): number {
+    this.#collect(L, index);
+    this.#state.exports.lua_pushboolean(L, 1);
+    return 1;
+  }
+
+  /** Ends all streams: the state is about to be closed, or lost. */
+  destroyAll(): void {
+    for (const number of [...this.#open.keys()]) this.#close(number);
+  }
+
+  #close(number: number): void {
+    const stream = this.#open.get(number);
+    if (stream === undefined) return;
+    this.#open.delete(number);
+    stream.close();
+  }
+
+  #collect(L: LuaThread, index = 1): number {
+    this.#close(this.#objects.check(L, index));
+    return 0;
+  }
+
+  /** Properties stay when the stream is closed. */
+  #index(L: LuaThread): number {
+    const { exports: x } = this.#state;
+    this.#objects.check(L, 1);
+    // debug.setuservalue may have put anything there
+    if (x.lua_getiuservalue(L, 1, 1) !== LUA_TYPE.table) return 0;
+    x.lua_pushvalue(L, 2);
+    x.lua_rawget(L, -2);
+    return 1;
+  }
+
+  #toStringMethod(L: LuaThread): number {
+    const stream = this.#open.get(this.#objects.check(L, 1));
+    const place = this.#state.exports.lua_touserdata(L, 1).toString(16).padStart(8, '0');
+    this.#state.pushString(L, stream === undefined ? 'stream (closed)' : `${stream.name} (0x${place})`);
+    return 1;
+  }
+
+  #pushFailure(L: LuaThread, message: string, code: string): number {
+    this.#state.exports.lua_pushnil(L);
+    this.#state.pushMessage(L, message);
+    this.#state.pushString(L, code);
+    return 3;
+  }
+}

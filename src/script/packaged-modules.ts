@@ -1,0 +1,55 @@
+/** The Lua modules that come with the package, for `require`: behind the script's own, and outside any root. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { PACKAGE_ROOT } from '../base/package-info.ts';
+import type { LuaThread } from '../lua/lua-exports.ts';
+import type { State } from '../lua/state.ts';
+
+const FOLDER = join(PACKAGE_ROOT, 'src/script/modules');
+/** Names as scripts require them. */
+const MODULES: Readonly<Record<string, string>> = {
+  codec: 'codec.lua',
+  'codecs/http': 'codecs/http.lua',
+  'codecs.http': 'codecs/http.lua',
+  'http-codec': 'http-codec.lua',
+};
+
+/** Behind `package.preload` and Lua files. */
+const SEARCHER = 3n;
+
+/** Their text, read once for all states of a thread. */
+const sources = new Map<string, Buffer>();
+
+/** Adds a searcher behind those that are there. */
+export function installPackagedModules(state: State): void {
+  const { exports: x, memory, mainThread: L } = state;
+  const { search } = state.addFunctions({
+    search: (T) => {
+      const name = state.checkString(T, 1);
+      if (!pushPackagedModule(state, T, name)) {
+        state.pushString(T, `no module '${name}' in the package`);
+        return 1;
+      }
+      state.pushString(T, ':package:');
+      return 2;
+    },
+  });
+  x.lua_getglobal(L, memory.constant('package'));
+  x.lua_getfield(L, -1, memory.constant('searchers'));
+  x.lua_pushcclosure(L, search, 0);
+  x.lua_rawseti(L, -2, SEARCHER);
+  state.pop(L, 2);
+}
+
+/** Pushes the compiled module; false where there is none of that name. */
+function pushPackagedModule(state: State, L: LuaThread, name: string): boolean {
+  const file = Object.hasOwn(MODULES, name) ? MODULES[name] : undefined;
+  if (file === undefined) return false;
+  let source = sources.get(file);
+  if (source === undefined) {
+    source = readFileSync(join(FOLDER, file));
+    sources.set(file, source);
+  }
+  state.load(L, source, `=${name}`);
+  return true;
+}

@@ -1,0 +1,463 @@
+/**
+ * Fills the two tables a handler is called with: `env` and `header` (spec: reference lhttpd, plus our additions). What
+ * they are filled from waits inside the VM: a packed string, or for requests that repeat two tables to be copied.
+ */
+import { httpDate } from '../base/clock.ts';
+import { fullRequestNumber, requestIdOf } from '../base/request-id.ts';
+import type { Exchange, Fields } from '../http/exchange/exchange.ts';
+import type { Route } from '../http/exchange/handler.ts';
+import { fieldValue } from '../http/semantics/fields.ts';
+import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
+import { LuaError } from '../lua/lua-error.ts';
+import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import type { Reference, State } from '../lua/state.ts';
+import { TableCopier } from '../lua/table-copy.ts';
+import { factsOf, packRequest, type RequestFacts, unpackRequest } from './request-facts.ts';
+
+/** What is the same for all requests of a mapping. */
+export interface MappingFacts {
+  readonly prefix: string;
+  readonly script: string;
+  readonly serverPort: number;
+  readonly workerId: number;
+}
+
+const SOFTWARE = 'lgateway';
+
+/** Pseudo entries and their other names: what `header[…]` finds on both protocols. */
+const ALIASES: ReadonlyMap<string, string> = new Map([
+  [':method', 'method'],
+  [':path', 'path'],
+  [':authority', 'host'],
+  [':scheme', 'scheme'],
+  ['method', ':method'],
+  ['path', ':path'],
+  ['host', ':authority'],
+  ['scheme', ':scheme'],
+]);
+
+/** Entries of env and header that are looked up one by one; a handler that wants more gets the filled tables. */
+const PEEKS_MAX = 8;
+
+/** No field has a longer name (bytes). */
+const NAME_BYTES_MAX = 32 * 1024;
+/** Entries of a table that are looked through for a name in another case; more fields than a head can have. */
+const ENTRIES_MAX = 10_000;
+/** To look at one of them. */
+const UNITS_PER_ENTRY = 30;
+
+/** Requests whose tables are kept ready to be copied. */
+const TEMPLATES_MAX = 256;
+/** Once there are so many, the share of other repeated requests that take the place of the oldest. */
+const REPLACED = 1 / 16;
+
+/** Keys of `env` and of `header` in what they are copied from. */
+const TEMPLATE_KEYS = [LIGHT_USERDATA.firstTemplate, LIGHT_USERDATA.secondTemplate] as const;
+
+/** What is remembered with a request that may come again. */
+class RequestMemo {
+  readonly owner: RequestTables;
+  readonly handlerName: string;
+  readonly canPush: boolean;
+  /** Its two tables, ready to be copied, under TEMPLATE_KEYS. */
+  template: Reference | undefined;
+
+  constructor(owner: RequestTables, handlerName: string, canPush: boolean) {
+    this.owner = owner;
+    this.handlerName = handlerName;
+    this.canPush = canPush;
+  }
+}
+
+export class RequestTables {
+  readonly #state: State;
+  readonly #facts: MappingFacts;
+  readonly #copier: TableCopier;
+  #last: { readonly packed: string; readonly facts: RequestFacts } | undefined;
+  /** Look-ups in tables of the last request that were answered without filling them. */
+  #peeks = 0;
+  /** The memos that have a template, in a ring. */
+  readonly #templates: RequestMemo[] = [];
+  #oldest = 0;
+  /** Metatable of filled header tables, by scheme: case-insensitive lookup and aliases. */
+  readonly #headerMetatables: Readonly<Record<'https' | 'http', Reference>>;
+
+  constructor(state: State, facts: MappingFacts) {
+    this.#state = state;
+    this.#facts = facts;
+    this.#copier = new TableCopier(state);
+    this.#headerMetatables = {
+      https: this.#createHeaderMetatable('https'),
+      http: this.#createHeaderMetatable('http'),
+    };
+  }
+
+  /** Pushes what the tables of a request are filled from, when they are. */
+  pushFacts(L: LuaThread, exchange: Exchange, route: Route): void {
+    const { identity, canPush } = exchange;
+    const { memo } = identity;
+    if (
+      !(memo instanceof RequestMemo) ||
+      memo.owner !== this ||
+      memo.canPush !== canPush ||
+      memo.handlerName !== route.handlerName
+    ) {
+      identity.memo = new RequestMemo(this, route.handlerName, canPush);
+      this.#state.pushString(L, packRequest(exchange, route));
+      return;
+    }
+    if (memo.template === undefined && !this.#prepare(L, memo, exchange, route)) {
+      this.#state.pushString(L, packRequest(exchange, route));
+      return;
+    }
+    this.#state.pushReference(L, memo.template as Reference);
+  }
+
+  /** Fills `env` (0) or `header` (1), the table on top of the stack, from what `pushFacts` pushed, which is below it. */
+  fill(L: LuaThread, argument: 0 | 1, number: number): void {
+    if (this.#state.exports.lua_type(L, -2) === LUA_TYPE.table) {
+      this.#copyTemplate(L, argument);
+      if (argument === 1) this.#setHeaderMetatable(L);
+    } else {
+      const facts = this.#unpack(this.#state.toString(L, -2, Number.POSITIVE_INFINITY) ?? '');
+      if (argument === 0) this.#fillEnvironment(L, facts);
+      else this.#fillHeader(L, facts);
+    }
+    if (argument === 1) return;
+    for (const name of VARYING_NAMES) {
+      this.#state.pushInterned(L, name);
+      this.#state.pushString(L, this.#varyingValue(name, number));
+      this.#state.exports.lua_rawset(L, -3);
+    }
+  }
+
+  /** Pushes the one value that the filled table has for the name at index 2; false: filling it costs less. */
+  peek(L: LuaThread, argument: 0 | 1, number: number): boolean {
+    const { exports: x } = this.#state;
+    const name = this.#state.toString(L, 2, NAME_BYTES_MAX) ?? '';
+    if (argument === 0 && (name === 'REQUEST_ID' || name === 'DATE_UTC')) {
+      this.#state.pushString(L, this.#varyingValue(name, number));
+      return true;
+    }
+    if (x.lua_type(L, -1) === LUA_TYPE.table) {
+      if (x.lua_rawgetp(L, -1, TEMPLATE_KEYS[argument]) !== LUA_TYPE.table) throw new LuaError(NO_FACTS);
+      x.lua_pushvalue(L, 2);
+      x.lua_gettable(L, -2);
+      return true;
+    }
+    const facts = this.#unpack(this.#state.toString(L, -1, Number.POSITIVE_INFINITY) ?? '');
+    this.#peeks += 1;
+    if (this.#peeks > PEEKS_MAX) return false;
+    const value =
+      argument === 0 ? environmentValue(name, facts, this.#facts) : headerValue(name.toLowerCase(), facts);
+    if (value === undefined) x.lua_pushnil(L);
+    else if (typeof value === 'number') this.#state.pushInteger(L, value);
+    else this.#state.pushString(L, value);
+    return true;
+  }
+
+  /** Makes the two tables of a request that has come again; false: there are others enough. */
+  #prepare(L: LuaThread, memo: RequestMemo, exchange: Exchange, route: Route): boolean {
+    const { exports: x } = this.#state;
+    if (this.#templates.length === TEMPLATES_MAX) {
+      if (Math.random() >= REPLACED) return false;
+      const oldest = this.#templates[this.#oldest] as RequestMemo;
+      this.#state.release(oldest.template as Reference);
+      oldest.template = undefined;
+    }
+    const facts = factsOf(exchange, route);
+    x.lua_createtable(L, 0, 2);
+    x.lua_createtable(L, 0, ENVIRONMENT_NAMES.length);
+    this.#fillEnvironment(L, facts);
+    x.lua_rawsetp(L, -2, TEMPLATE_KEYS[0]);
+    x.lua_createtable(L, 0, facts.fields.length / 2 + 4);
+    this.#fillHeader(L, facts);
+    x.lua_rawsetp(L, -2, TEMPLATE_KEYS[1]);
+    memo.template = this.#state.keep(L);
+    this.#templates[this.#oldest] = memo;
+    this.#oldest = (this.#oldest + 1) % TEMPLATES_MAX;
+    return true;
+  }
+
+  /** Copies a table of the template below it into the one on top of the stack. */
+  #copyTemplate(L: LuaThread, argument: 0 | 1): void {
+    const { exports: x } = this.#state;
+    if (x.lua_rawgetp(L, -2, TEMPLATE_KEYS[argument]) !== LUA_TYPE.table) throw new LuaError(NO_FACTS);
+    x.lua_rotate(L, -2, 1);
+    this.#copier.copy(L);
+    x.lua_rotate(L, -2, 1);
+    this.#state.pop(L);
+  }
+
+  #setHeaderMetatable(L: LuaThread): void {
+    const { exports: x } = this.#state;
+    x.lua_rawgetp(L, -2, TEMPLATE_KEYS[1]);
+    x.lua_getmetatable(L, -1);
+    x.lua_setmetatable(L, -3);
+    this.#state.pop(L);
+  }
+
+  #varyingValue(name: (typeof VARYING_NAMES)[number], number: number): string {
+    return name === 'DATE_UTC' ? httpDate() : requestIdOf(this.#facts.workerId, fullRequestNumber(number));
+  }
+
+  /** The last request is remembered: its entries are mostly looked up one after the other. */
+  #unpack(packed: string): RequestFacts {
+    if (this.#last?.packed === packed) return this.#last.facts;
+    const facts = unpackRequest(packed);
+    if (facts === undefined) throw new LuaError('the request holds a line feed where none is allowed');
+    this.#last = { packed, facts };
+    this.#peeks = 0;
+    return facts;
+  }
+
+  /** Strings and integers only, as scripts print them. */
+  #fillEnvironment(L: LuaThread, facts: RequestFacts): void {
+    for (const name of ENVIRONMENT_NAMES) {
+      const value = environmentValue(name, facts, this.#facts);
+      if (value === undefined) continue;
+      this.#state.pushInterned(L, name);
+      if (typeof value === 'number') this.#state.pushInteger(L, value);
+      else if (CONSTANT_NAMES.has(name)) this.#state.pushInterned(L, value);
+      else this.#state.pushString(L, value);
+      this.#state.exports.lua_rawset(L, -3);
+    }
+  }
+
+  #fillHeader(L: LuaThread, facts: RequestFacts): void {
+    const { exports: x } = this.#state;
+    const http2 = facts.protocol === 'HTTP/2';
+    this.#setString(L, http2 ? ':method' : 'method', facts.method);
+    this.#setString(L, http2 ? ':path' : 'path', pathOf(facts));
+    if (http2) {
+      this.#setString(L, ':scheme', facts.scheme);
+      this.#setString(L, ':authority', facts.authority);
+    }
+    for (const [name, value] of http2 ? joinLowerCase(facts.fields) : joinAnyCase(facts.fields)) {
+      this.#setString(L, name, value);
+    }
+    this.#state.pushReference(L, this.#headerMetatables[facts.scheme]);
+    x.lua_setmetatable(L, -2);
+  }
+
+  #setString(L: LuaThread, key: string, value: string): void {
+    if (key.length <= INTERNED_NAME_LENGTH_MAX && KNOWN_NAMES.has(key)) this.#state.pushInterned(L, key);
+    else this.#state.pushString(L, key);
+    this.#state.pushString(L, value);
+    this.#state.exports.lua_rawset(L, -3);
+  }
+
+  #createHeaderMetatable(scheme: 'https' | 'http'): Reference {
+    const state = this.#state;
+    const { exports: x, memory, mainThread: L } = state;
+    const { index } = state.addFunctions({
+      index: (T) => {
+        x.luaL_checktype(T, 1, LUA_TYPE.table);
+        if (x.lua_type(T, 2) !== LUA_TYPE.string) return 0;
+        if (Number(x.lua_rawlen(T, 2)) > NAME_BYTES_MAX) return 0;
+        const name = (state.toString(T, 2, NAME_BYTES_MAX) as string).toLowerCase();
+        if (this.#findField(T, name)) return 1;
+        const alias = ALIASES.get(name);
+        if (alias === undefined) return 0;
+        if (this.#findField(T, alias)) return 1;
+        if (alias !== 'scheme' && alias !== ':scheme') return 0;
+        state.pushInterned(T, scheme);
+        return 1;
+      },
+    });
+    x.lua_createtable(L, 0, 1);
+    x.lua_pushcclosure(L, index, 0);
+    x.lua_setfield(L, -2, memory.constant('__index'));
+    return state.keep(L);
+  }
+
+  /** True when the key below the value on top of the stack is `name` in any case. */
+  #isNamed(L: LuaThread, name: string): boolean {
+    const { exports: x } = this.#state;
+    return (
+      x.lua_type(L, -2) === LUA_TYPE.string &&
+      Number(x.lua_rawlen(L, -2)) === name.length &&
+      this.#state.toString(L, -2)?.toLowerCase() === name
+    );
+  }
+
+  /** Pushes the value of the field called `name` (lower case) in whatever case the table at index 1 has it. */
+  #findField(L: LuaThread, name: string): boolean {
+    const { exports: x } = this.#state;
+    const top = x.lua_gettop(L);
+    this.#state.pushString(L, name);
+    if (x.lua_rawget(L, 1) !== LUA_TYPE.nil) return true;
+    this.#state.pop(L);
+    // what a script has made of the table may have any size
+    let entries = 0;
+    x.lua_pushnil(L);
+    while (entries < ENTRIES_MAX && x.lua_next(L, 1) !== 0) {
+      entries += 1;
+      if (this.#isNamed(L, name)) break;
+      this.#state.pop(L);
+    }
+    x.pay(entries * UNITS_PER_ENTRY);
+    return x.lua_gettop(L) > top + 1;
+  }
+}
+
+const NO_FACTS = 'the request is not known';
+
+/** The keys of env in the order they are set. */
+const ENVIRONMENT_NAMES = [
+  'SERVER_SOFTWARE',
+  'SERVER_PROTOCOL',
+  'SCRIPT_FILENAME',
+  'SCRIPT_PREFIX',
+  'HANDLER_NAME',
+  'SERVER_PORT',
+  'SERVER_ADDR',
+  'CLIENT_ADDR',
+  'CLIENT_PORT',
+  'QUERY_INFO',
+  'PUSH_PROMISE',
+  'REQUEST_METHOD',
+  'PATH_INFO',
+  'SCHEME',
+  'WORKER_ID',
+  'TLS_PROTOCOL',
+  'TLS_CIPHER',
+  'TLS_SNI',
+] as const;
+/** Those that differ even where the same request comes again. */
+const VARYING_NAMES = ['DATE_UTC', 'REQUEST_ID'] as const;
+
+/** Those with few values in the life of a mapping: kept in the VM. */
+const CONSTANT_NAMES: ReadonlySet<string> = new Set([
+  'SERVER_SOFTWARE',
+  'SERVER_PROTOCOL',
+  'SCRIPT_FILENAME',
+  'SCRIPT_PREFIX',
+  'HANDLER_NAME',
+  'SCHEME',
+  'TLS_PROTOCOL',
+  'TLS_CIPHER',
+]);
+
+/** The value of one entry of env; undefined when it has none. */
+function environmentValue(
+  name: string,
+  facts: RequestFacts,
+  mapping: MappingFacts,
+): string | number | undefined {
+  const { connection } = facts;
+  switch (name) {
+    case 'SERVER_SOFTWARE':
+      return SOFTWARE;
+    case 'SERVER_PROTOCOL':
+      return facts.protocol;
+    case 'SCRIPT_FILENAME':
+      return mapping.script;
+    case 'SCRIPT_PREFIX':
+      return mapping.prefix;
+    case 'HANDLER_NAME':
+      return facts.handlerName;
+    case 'SERVER_PORT':
+      return connection.localPort || mapping.serverPort;
+    case 'SERVER_ADDR':
+      return connection.localAddress;
+    case 'CLIENT_ADDR':
+      return connection.peerAddress;
+    case 'CLIENT_PORT':
+      return connection.peerPort;
+    case 'QUERY_INFO':
+      return facts.query;
+    case 'PUSH_PROMISE':
+      return facts.canPush ? 1 : undefined;
+    case 'REQUEST_METHOD':
+      return facts.method;
+    case 'PATH_INFO':
+      return facts.path;
+    case 'SCHEME':
+      return facts.scheme;
+    case 'WORKER_ID':
+      return mapping.workerId;
+    case 'TLS_PROTOCOL':
+      return connection.tlsProtocol;
+    case 'TLS_CIPHER':
+      return connection.tlsCipher;
+    case 'TLS_SNI':
+      return connection.tlsServerName;
+    default:
+      return undefined;
+  }
+}
+
+/** What the filled header table gives for a lower-case name: its own entry, else that of its other name. */
+function headerValue(name: string, facts: RequestFacts): string | undefined {
+  switch (name) {
+    case 'method':
+    case ':method':
+      return facts.method;
+    case 'path':
+    case ':path':
+      return pathOf(facts);
+    case 'scheme':
+    case ':scheme':
+      return facts.scheme;
+    case ':authority':
+      return facts.protocol === 'HTTP/2' ? facts.authority : fieldValue(facts.fields, 'host');
+    case 'host':
+      return fieldValue(facts.fields, name) ?? (facts.protocol === 'HTTP/2' ? facts.authority : undefined);
+    default:
+      return fieldValue(facts.fields, name);
+  }
+}
+
+/** HTTP/2 has the target as received, HTTP/1 the decoded path, as lhttpd. */
+function pathOf(facts: RequestFacts): string {
+  if (facts.protocol === 'HTTP/2') return facts.target;
+  return facts.query === undefined ? facts.path : `${facts.path}?${facts.query}`;
+}
+
+/** Names of fields worth keeping in the VM: those ordinary clients send. */
+const KNOWN_NAMES: ReadonlySet<string> = new Set(
+  (
+    'method path :method :path ' +
+    ':scheme :authority host Host user-agent User-Agent accept Accept accept-encoding Accept-Encoding accept-language ' +
+    'Accept-Language connection Connection content-length Content-Length content-type Content-Type cookie Cookie ' +
+    'referer Referer origin Origin authorization Authorization cache-control Cache-Control range Range te TE ' +
+    'if-none-match If-None-Match if-modified-since If-Modified-Since upgrade-insecure-requests sec-fetch-dest ' +
+    'sec-fetch-mode sec-fetch-site sec-fetch-user sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform priority'
+  ).split(' '),
+);
+const INTERNED_NAME_LENGTH_MAX = 32;
+
+/** Names that `header` has for parts of the request itself; a field of that name would pass for them. */
+const RESERVED_NAMES: ReadonlySet<string> = new Set(['method', 'path', 'scheme']);
+
+/** Repeated fields become one value (RFC 9110 §5.3; cookies RFC 9113 §8.2.3). */
+function joinLowerCase(fields: Fields): Map<string, string> {
+  const joined = new Map<string, string>();
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    if (RESERVED_NAMES.has(name)) continue;
+    joined.set(name, joinValue(name, joined.get(name), fields[i + 1] as string));
+  }
+  return joined;
+}
+
+/** The same where names keep the client's case: the first spelling stays. */
+function joinAnyCase(fields: Fields): Map<string, string> {
+  const spelling = new Map<string, string>();
+  const joined = new Map<string, string>();
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    const lower = name.toLowerCase();
+    if (RESERVED_NAMES.has(lower)) continue;
+    const first = spelling.get(lower) ?? name;
+    spelling.set(lower, first);
+    joined.set(first, joinValue(lower, joined.get(first), fields[i + 1] as string));
+  }
+  return joined;
+}
+
+function joinValue(name: string, before: string | undefined, value: string): string {
+  if (before === undefined) return value;
+  return before + (name === 'cookie' ? '; ' : ', ') + value;
+}

@@ -1,0 +1,59 @@
+/** What a run of Lua code is to the libraries: a call of a handler or of a timer, with its tasks and all it has opened. */
+import type { Scope } from '../../base/scope.ts';
+import type { OperationOwner } from '../../file/operation-queue.ts';
+import type { Exchange } from '../../http/exchange/exchange.ts';
+import type { CoroutineOwner, CoroutineScheduler, CpuBudget, LimitReached } from '../../lua/coroutine.ts';
+import type { RunProgress } from './run-progress.ts';
+import type { TaskGroup } from './task-group.ts';
+
+/** One run. Its coroutines share one CPU budget. */
+export interface LuaRun extends CpuBudget {
+  /** Unique in this worker. */
+  readonly number: number;
+  /** Joins log lines, also where there is no request. */
+  readonly requestId: string;
+  /** Why the functions for a client cannot be used; undefined in a handler. */
+  readonly hasNoClient?: string;
+  /** How many fetches have led to its request; undefined: it has none. */
+  readonly fetchDepth?: number;
+  /** What the run opened and what ends with it at the latest. */
+  readonly scope: Scope;
+  /** Its files take turns with those of other runs, not with each other. */
+  readonly operationOwner: OperationOwner;
+  readonly tasks: TaskGroup;
+  readonly progress: RunProgress;
+  /** Whose turns its coroutines take: the connection, or the script of a timer. */
+  readonly turnOwner: object;
+  logFields(): Record<string, string>;
+  /** One of its coroutines waits. */
+  suspended(): void;
+  /** One of its coroutines has come to a limit, or cost the VM: all of it ends. */
+  failed(message: string, limit: LimitReached | undefined): void;
+  /** The last of its tasks has ended. */
+  tasksEnded(): void;
+  /** Ends it from outside; a client gets `status` if it has got nothing yet. */
+  cancel(status: number): void;
+  /** Another state takes over: ends it as soon as nobody waits for it. */
+  retire?(): void;
+  /** Gives back the exchange of a run that has not begun, which is over then; undefined when it has. */
+  withdraw?(): Exchange | undefined;
+  /** Ends it when it has taken longer than it may. */
+  checkTime(now: number): void;
+}
+
+/** Owns a coroutine of a run. */
+export interface RunOwner extends CoroutineOwner {
+  readonly run: LuaRun;
+}
+
+/** The run whose code calls now; undefined where there is none, as while a script is loaded. */
+export function currentRun(scheduler: CoroutineScheduler): LuaRun | undefined {
+  const owner: Partial<RunOwner> | undefined = scheduler.current?.owner;
+  return owner?.run;
+}
+
+/** What ends with the code that calls now: the scope of its run, or that of the load of its script. */
+export function currentScope(scheduler: CoroutineScheduler): Scope | undefined {
+  const owner: (Partial<RunOwner> & { readonly scope?: Scope }) | undefined = scheduler.current?.owner;
+  return owner?.run?.scope ?? owner?.scope;
+}

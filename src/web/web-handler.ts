@@ -1,0 +1,70 @@
+/** What a handler written in TypeScript or JavaScript looks like, and what it is told beside the request. */
+import type { Logger } from '../base/logger.ts';
+import type { ConnectionInfo, Exchange } from '../http/exchange/exchange.ts';
+import type { SharedDictionary } from '../shared/shared-dictionary.ts';
+import type { Version } from './http-words.ts';
+
+/** Answers a request with the web's own types. */
+export type WebHandler = (request: Request, context: HandlerContext) => Response | Promise<Response>;
+
+/** An object that answers requests, such as a Router. */
+export interface WebService {
+  fetch(request: Request, context: HandlerContext): Response | Promise<Response>;
+}
+
+/** What a handler may know beyond the request. */
+export interface HandlerContext {
+  /** Addresses of both ends, and TLS. */
+  readonly connection: ConnectionInfo;
+  /** The protocol the request came by. */
+  readonly version: Version;
+  /** The prefix of the mapping that was found. */
+  readonly prefix: string;
+  /** 1 and up in worker threads; 0 where the handler runs in the program's own thread. */
+  readonly workerId: number;
+  /** Writes to the gateway's log. */
+  readonly logger: Logger;
+  /**
+   * The dictionary of this name in the memory of all threads, the same as `httpd.shared(name)` of Lua. Throws RangeError
+   * for what is no name, and GatewayError (`luaCode` limit) when too many were opened that were not declared.
+   */
+  shared(name: string): SharedDictionary;
+}
+
+/** What all requests of one mapping have in common. */
+export interface HandlerSurroundings {
+  readonly prefix: string;
+  readonly workerId: number;
+  readonly logger: Logger;
+  readonly shared: (name: string) => SharedDictionary;
+}
+
+/** A context that costs next to nothing until it is asked. */
+export class ExchangeContext implements HandlerContext {
+  readonly #exchange: Exchange;
+  readonly #surroundings: HandlerSurroundings;
+
+  constructor(exchange: Exchange, surroundings: HandlerSurroundings) {
+    this.#exchange = exchange;
+    this.#surroundings = surroundings;
+  }
+
+  get connection(): ConnectionInfo {
+    return this.#exchange.connection;
+  }
+  get version(): Version {
+    return this.#exchange.protocol;
+  }
+  get prefix(): string {
+    return this.#surroundings.prefix;
+  }
+  get workerId(): number {
+    return this.#surroundings.workerId;
+  }
+  get logger(): Logger {
+    return this.#surroundings.logger;
+  }
+  shared(name: string): SharedDictionary {
+    return this.#surroundings.shared(name);
+  }
+}

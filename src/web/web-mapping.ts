@@ -1,0 +1,69 @@
+/** A path prefix and the web handler behind it, for the gateway's router: it answers every path under the prefix. */
+import type { Logger } from '../base/logger.ts';
+import { respondWithError } from '../http/exchange/error-response.ts';
+import type { Exchange } from '../http/exchange/exchange.ts';
+import type { Handler, Mapping } from '../http/exchange/handler.ts';
+import { StallWatch } from '../http/exchange/stall-watch.ts';
+import type { SharedDictionary } from '../shared/shared-dictionary.ts';
+import { requestUrl } from './light-request.ts';
+import type { WebHandler } from './web-handler.ts';
+import { type InvocationOptions, WebInvocation } from './web-invocation.ts';
+
+/** Silent handlers are looked for this often per time limit, within the bounds below. */
+const SWEEPS_PER_LIMIT = 8;
+const SWEEP_INTERVAL_MIN_MS = 10;
+const SWEEP_INTERVAL_MAX_MS = 1000;
+
+export interface WebMappingOptions {
+  readonly prefix: string;
+  readonly workerId: number;
+  readonly logger: Logger;
+  readonly shared: (name: string) => SharedDictionary;
+  /** Time a handler may go on without writing anything; Infinity = no limit. */
+  readonly timeLimitMs: number;
+}
+
+export class WebMapping implements Mapping, Handler {
+  readonly prefix: string;
+  readonly answersAll = true;
+  readonly #options: InvocationOptions;
+  readonly #sweepTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: WebMappingOptions, handler: WebHandler) {
+    const { prefix, workerId, logger, shared, timeLimitMs } = options;
+    this.prefix = prefix;
+    const silences = new StallWatch(timeLimitMs);
+    // the store bounds their number
+    const dictionaries = new Map<string, SharedDictionary>();
+    const open = (name: string): SharedDictionary => {
+      const known = dictionaries.get(name) ?? shared(name);
+      dictionaries.set(name, known);
+      return known;
+    };
+    this.#options = { prefix, workerId, logger, shared: open, handler, silences };
+    if (timeLimitMs === Number.POSITIVE_INFINITY) return;
+    const wanted = Math.floor(timeLimitMs / SWEEPS_PER_LIMIT);
+    const interval = Math.max(SWEEP_INTERVAL_MIN_MS, Math.min(SWEEP_INTERVAL_MAX_MS, wanted));
+    this.#sweepTimer = setInterval(() => silences.sweep(Date.now()), interval);
+    this.#sweepTimer.unref();
+  }
+
+  find(_name: string): Handler {
+    return this;
+  }
+
+  handle(exchange: Exchange): void {
+    const url = requestUrl(exchange);
+    if (url === undefined) respondWithError(exchange, 400);
+    else new WebInvocation(exchange, this.#options).start(url);
+  }
+
+  serve(): void {}
+
+  /** Calls that go on are those of exchanges, which end by themselves; the clock keeps running for them. */
+  async retire(): Promise<void> {}
+
+  close(): void {
+    clearInterval(this.#sweepTimer);
+  }
+}
