@@ -18,7 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   outbound: ['base'],
   lua: ['base'],
   shared: ['base'],
-  'http/semantics': ['base', 'http/exchange'],
+  'http/semantics': ['base'],
   'http/exchange': ['base', 'http/semantics'],
   'http/routing': ['base', ...HTTP],
   'http/h1': ['base', ...HTTP],

@@ -1,6 +1,6 @@
 /** The module `httpd`: register_handler, header, read and write, as lhttpd's scripts know them. */
-import type { Exchange, Fields } from '../http/exchange/exchange.ts';
-import { checkFields } from '../http/semantics/fields.ts';
+import type { Exchange } from '../http/exchange/exchange.ts';
+import { checkFields, type Fields } from '../http/semantics/fields.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import { LuaError } from '../lua/lua-error.ts';

@@ -1,6 +1,7 @@
 /** Reads the table of `httpd.header`: a final head, an informational one, or a push promise. */
 
-import type { Fields, Protocol } from '../http/exchange/exchange.ts';
+import type { Protocol } from '../http/exchange/exchange.ts';
+import type { Fields } from '../http/semantics/fields.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';

@@ -6,7 +6,8 @@
 import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 import { Scope } from '../base/scope.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
-import type { Exchange, ExchangeSeries, Fields } from '../http/exchange/exchange.ts';
+import type { Exchange, ExchangeSeries } from '../http/exchange/exchange.ts';
+import type { Fields } from '../http/semantics/fields.ts';
 import type { Coroutine, LimitReached } from '../lua/coroutine.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';

@@ -4,9 +4,9 @@
  */
 import { httpDate } from '../base/clock.ts';
 import { fullRequestNumber, requestIdOf } from '../base/request-id.ts';
-import type { Exchange, Fields } from '../http/exchange/exchange.ts';
+import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Route } from '../http/exchange/handler.ts';
-import { fieldValue } from '../http/semantics/fields.ts';
+import { type Fields, fieldValue } from '../http/semantics/fields.ts';
 import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';

@@ -3,7 +3,7 @@
  * to whoever asks, and becomes one of the platform's where it is used as more than an answer.
  */
 import { inspect } from 'node:util';
-import type { Fields } from '../http/exchange/exchange.ts';
+import type { Fields } from '../http/semantics/fields.ts';
 
 const RealResponse = globalThis.Response;
 

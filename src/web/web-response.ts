@@ -1,5 +1,6 @@
 /** Hands a Response to an exchange: at once where its body is known, else at the pace of the client. */
-import type { Exchange, Fields } from '../http/exchange/exchange.ts';
+import type { Exchange } from '../http/exchange/exchange.ts';
+import type { Fields } from '../http/semantics/fields.ts';
 import { type LightBody, lightPartsOf, realResponseOf } from './light-response.ts';
 
 /** A body that is known, or the stream of one that is not. */

@@ -1,7 +1,6 @@
 /** What one connection begins at once must not keep another waiting for all of it. */
 import assert from 'node:assert/strict';
-import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
-import { constants } from 'node:http2';
+import { type ClientHttp2Session, type ClientHttp2Stream, constants } from 'node:http2';
 import { test } from 'node:test';
 import { TestGateway } from '../support/test-gateway.ts';
 

@@ -4,13 +4,12 @@ import { GatewayError } from '../../src/base/errors.ts';
 import type {
   Exchange,
   ExchangeConnection,
-  Fields,
   Protocol,
   PushPromise,
   RequestBody,
   RequestIdentity,
 } from '../../src/http/exchange/exchange.ts';
-import { checkFields, fieldValue } from '../../src/http/semantics/fields.ts';
+import { checkFields, type Fields, fieldValue } from '../../src/http/semantics/fields.ts';
 
 export interface FakeRequest {
   readonly method?: string;

@@ -1,7 +1,8 @@
 /** The gateway's own answers: a small page with the status and its reason, which never repeats the request. */
 
+import type { Fields } from '../semantics/fields.ts';
 import { reasonPhrase } from '../semantics/status.ts';
-import type { Exchange, Fields } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 
 interface ErrorPage {
   readonly fields: Fields;

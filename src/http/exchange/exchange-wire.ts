@@ -1,8 +1,9 @@
 /** What an exchange needs of its protocol: the seam between ServerExchange and HTTP/1.x or HTTP/2. */
 import type { Counters } from '../../base/counters.ts';
 import type { Logger } from '../../base/logger.ts';
+import type { Fields } from '../semantics/fields.ts';
 import type { BodyRate } from './body-rate.ts';
-import type { Exchange, Fields, PushPromise } from './exchange.ts';
+import type { Exchange, PushPromise } from './exchange.ts';
 import type { Chunk } from './response-buffer.ts';
 import type { StallWatch } from './stall-watch.ts';
 import type { BodyHolder, UnreadBodies } from './unread-bodies.ts';

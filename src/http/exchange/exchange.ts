@@ -4,11 +4,9 @@
  */
 import type { ByteSink, ByteSource } from '../../base/byte-stream.ts';
 import type { GatewayError } from '../../base/errors.ts';
+import type { Fields } from '../semantics/fields.ts';
 
 export type Protocol = 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2';
-
-/** Flat list of names and values in wire order: `[name, value, name, value, …]`, each a byte string (latin1). */
-export type Fields = readonly string[];
 
 /** What is known of a connection; one object for all its exchanges. */
 export interface ConnectionInfo {

@@ -1,5 +1,7 @@
 /** What a protocol knows of a request when its head is complete. */
-import type { ExchangeConnection, Fields, Protocol, RequestIdentity } from './exchange.ts';
+
+import type { Fields } from '../semantics/fields.ts';
+import type { ExchangeConnection, Protocol, RequestIdentity } from './exchange.ts';
 
 /** Exchanges with equal heads may share it. */
 export interface RequestHead extends RequestIdentity {

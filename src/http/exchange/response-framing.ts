@@ -1,7 +1,6 @@
 /** What the fields of a response say about how it is sent: its length, and whether the connection lives on. */
 import { GatewayError } from '../../base/errors.ts';
-import { checkFields, hasListMember, isNamed, parseContentLength } from '../semantics/fields.ts';
-import type { Fields } from './exchange.ts';
+import { checkFields, type Fields, hasListMember, isNamed, parseContentLength } from '../semantics/fields.ts';
 
 export interface ResponseFraming {
   /** Content-Length; undefined when it is not declared. */

@@ -1,7 +1,7 @@
 /** The one Exchange behind every protocol: order of calls, buffering, lengths, aborts; wires do the writing. */
 import { assert } from '../../base/assert.ts';
 import { GatewayError } from '../../base/errors.ts';
-import { checkFields } from '../semantics/fields.ts';
+import { checkFields, type Fields } from '../semantics/fields.ts';
 import { isBodyless } from '../semantics/status.ts';
 import { isTooSlow } from './body-rate.ts';
 import { CHUNK_BYTES_MAX } from './chunk-pool.ts';
@@ -10,7 +10,6 @@ import type {
   Answerer,
   Exchange,
   ExchangeConnection,
-  Fields,
   Protocol,
   PushPromise,
   RequestIdentity,

@@ -1,8 +1,7 @@
 /** A worker's front end: accepts connections, finds their protocol, and turns what arrives into exchanges. */
 
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
-import type { AddressInfo } from 'node:net';
-import { createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket, TlsOptions } from 'node:tls';
 import { assert } from '../../base/assert.ts';
 import type { Counters } from '../../base/counters.ts';

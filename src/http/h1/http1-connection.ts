@@ -5,7 +5,7 @@ import { TLSSocket } from 'node:tls';
 import { GatewayError } from '../../base/errors.ts';
 import { giveChunk, isLent } from '../exchange/chunk-pool.ts';
 import { describeConnection } from '../exchange/connection-info.ts';
-import type { Exchange, ExchangeConnection, ExchangeSeries, Fields } from '../exchange/exchange.ts';
+import type { Exchange, ExchangeConnection, ExchangeSeries } from '../exchange/exchange.ts';
 import type { ExchangeSettings, ExchangeWire, ResponseHead } from '../exchange/exchange-wire.ts';
 import { type RequestHead, sameHead } from '../exchange/request-head.ts';
 import { BUFFER_BYTES_MAX, type Chunk } from '../exchange/response-buffer.ts';
@@ -13,7 +13,7 @@ import { ServerExchange } from '../exchange/server-exchange.ts';
 import { startReading, stopReading } from '../exchange/socket-reading.ts';
 import type { BodyHolder } from '../exchange/unread-bodies.ts';
 import { isAuthority } from '../semantics/authority.ts';
-import { isNamed } from '../semantics/fields.ts';
+import { type Fields, isNamed } from '../semantics/fields.ts';
 import { isKnownMethod } from '../semantics/methods.ts';
 import { splitAbsoluteForm } from '../semantics/path.ts';
 import {

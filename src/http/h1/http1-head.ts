@@ -1,9 +1,8 @@
 /** Writes HTTP/1 message heads and chunks, and reads what a request head says beyond its fields (RFC 9112). */
 import { httpDate } from '../../base/clock.ts';
-import type { Fields } from '../exchange/exchange.ts';
 import type { ResponseHead } from '../exchange/exchange-wire.ts';
 import { isAuthority } from '../semantics/authority.ts';
-import { hasListMember, isNamed, parseContentLength } from '../semantics/fields.ts';
+import { type Fields, hasListMember, isNamed, parseContentLength } from '../semantics/fields.ts';
 import { reasonPhrase } from '../semantics/status.ts';
 
 /** How the end of a response body is told (RFC 9112 §6). */

@@ -8,7 +8,7 @@ import {
 import type { Socket } from 'node:net';
 import { CHUNK_BYTES_MAX } from '../exchange/chunk-pool.ts';
 import { describeConnection } from '../exchange/connection-info.ts';
-import type { ConnectionInfo, Exchange, Fields, PushPromise } from '../exchange/exchange.ts';
+import type { ConnectionInfo, Exchange, PushPromise } from '../exchange/exchange.ts';
 import type { ExchangeSettings } from '../exchange/exchange-wire.ts';
 import { type RequestHead, sameHead } from '../exchange/request-head.ts';
 import { BUFFER_BYTES_MAX } from '../exchange/response-buffer.ts';
@@ -16,7 +16,7 @@ import { ServerExchange } from '../exchange/server-exchange.ts';
 import { startHandle, stopHandle } from '../exchange/socket-reading.ts';
 import type { BodyHolder } from '../exchange/unread-bodies.ts';
 import { isSameAuthority } from '../semantics/authority.ts';
-import { isConnectionSpecific, parseContentLength } from '../semantics/fields.ts';
+import { type Fields, isConnectionSpecific, parseContentLength } from '../semantics/fields.ts';
 import { isKnownMethod } from '../semantics/methods.ts';
 import { Http2Wire } from './http2-wire.ts';
 

@@ -1,13 +1,13 @@
 /** One HTTP/2 stream as an exchange's wire, over node:http2's core stream API. */
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { giveChunk, isLent } from '../exchange/chunk-pool.ts';
-import type { Exchange, Fields, PushPromise } from '../exchange/exchange.ts';
+import type { Exchange, PushPromise } from '../exchange/exchange.ts';
 import type { ExchangeWire, ResponseHead } from '../exchange/exchange-wire.ts';
 import { LATE_BODY_MS_MAX, LATE_BODY_QUIET_MS } from '../exchange/late-body.ts';
 import type { Chunk } from '../exchange/response-buffer.ts';
 import type { ServerExchange } from '../exchange/server-exchange.ts';
 import type { BodyHolder } from '../exchange/unread-bodies.ts';
-import { isConnectionSpecific } from '../semantics/fields.ts';
+import { type Fields, isConnectionSpecific } from '../semantics/fields.ts';
 import type { Http2Connection } from './http2-connection.ts';
 
 /** Body bytes a client may send on one stream before a handler has read any. */

@@ -2,7 +2,7 @@
 import { assert } from '../../base/assert.ts';
 import { GatewayError } from '../../base/errors.ts';
 import { giveChunk } from '../exchange/chunk-pool.ts';
-import type { Exchange, Fields, PushPromise } from '../exchange/exchange.ts';
+import type { Exchange, PushPromise } from '../exchange/exchange.ts';
 import type { ExchangeWire, ResponseHead } from '../exchange/exchange-wire.ts';
 import { LATE_BODY_MS_MAX } from '../exchange/late-body.ts';
 import type { RequestHead } from '../exchange/request-head.ts';
@@ -10,6 +10,7 @@ import type { Chunk } from '../exchange/response-buffer.ts';
 import type { ServerExchange } from '../exchange/server-exchange.ts';
 import type { Stallable } from '../exchange/stall-watch.ts';
 import { type BodyHolder, READ_AHEAD_BYTES, TIGHT_READ_AHEAD_BYTES } from '../exchange/unread-bodies.ts';
+import type { Fields } from '../semantics/fields.ts';
 import { ERROR_CODE } from './error-codes.ts';
 import { ReceiveWindow } from './flow-window.ts';
 import { FRAME_PAYLOAD_BYTES_MAX } from './frame-types.ts';

@@ -1,8 +1,8 @@
 /** Turns the heads of one connection into field sections and back: what is said of HPACK outside of it. */
 import { httpDate } from '../../base/clock.ts';
-import type { Fields, PushPromise } from '../exchange/exchange.ts';
+import type { PushPromise } from '../exchange/exchange.ts';
 import type { ResponseHead } from '../exchange/exchange-wire.ts';
-import { FIELDS_MAX, isConnectionSpecific } from '../semantics/fields.ts';
+import { FIELDS_MAX, type Fields, isConnectionSpecific } from '../semantics/fields.ts';
 import { type FieldSection, HpackDecoder, HpackError } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
 

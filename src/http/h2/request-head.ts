@@ -1,8 +1,7 @@
 /** Reads a request's field section and refuses what RFC 9113 §8 calls malformed. */
 
-import type { Fields } from '../exchange/exchange.ts';
 import { isAuthority, isSameAuthority } from '../semantics/authority.ts';
-import { parseContentLength } from '../semantics/fields.ts';
+import { type Fields, parseContentLength } from '../semantics/fields.ts';
 import { ENTRY_OVERHEAD_BYTES } from './dynamic-table.ts';
 import { fieldFault, KIND } from './field-kind.ts';
 import type { FieldSection } from './hpack-decoder.ts';

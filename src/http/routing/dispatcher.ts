@@ -2,7 +2,8 @@
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { respondWithError } from '../exchange/error-response.ts';
-import type { Exchange, Fields } from '../exchange/exchange.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import type { Fields } from '../semantics/fields.ts';
 import { ALLOWED_METHODS } from '../semantics/methods.ts';
 import { splitTarget } from '../semantics/path.ts';
 import type { Router } from './router.ts';

@@ -1,6 +1,8 @@
 /** Field names and values: what is legal (RFC 9110 §5), what may cross to HTTP/2, and lookups in flat lists. */
 import { GatewayError } from '../../base/errors.ts';
-import type { Fields } from '../exchange/exchange.ts';
+
+/** Flat list of names and values in wire order: `[name, value, name, value, …]`, each a byte string (latin1). */
+export type Fields = readonly string[];
 
 /** Fields of a request; `--max-head` bounds their bytes. */
 export const FIELDS_MAX = 1000;

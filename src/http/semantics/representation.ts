@@ -1,6 +1,5 @@
 /** What a file answers to the conditions and ranges of a request: the status, the part and the fields (RFC 9110 §13, §14). */
-import type { Fields } from '../exchange/exchange.ts';
-import { fieldValue } from './fields.ts';
+import { type Fields, fieldValue } from './fields.ts';
 import { parseHttpDate } from './http-date.ts';
 
 /** The file that may be sent, as it is now. */
