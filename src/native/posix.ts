@@ -96,7 +96,9 @@ function openLibrary(): SystemCalls | GatewayError {
       `Descriptors cannot be duplicated on ${process.platform}`,
     );
   try {
-    const koffi: typeof import('koffi') = createRequire(import.meta.url)('koffi');
+    // the package of this platform and not `koffi`, which would only choose it, and has an install script that nobody needs
+    const name = `@koromix/koffi-${process.platform}-${process.arch}`;
+    const koffi: typeof import('koffi') = createRequire(import.meta.url)(name);
     // null is the program itself, which has the C library in it already
     const library = koffi.load(null);
     const fcntl = library.func('int fcntl(int descriptor, int command, ...)');

@@ -65,14 +65,16 @@ export class GatewayProcess {
       readonly inherited?: readonly number[];
       /** A program and its first words, which start what follows them. */
       readonly launcher?: readonly string[];
+      /** The program's file, where it is another than the built one. */
+      readonly main?: string;
     } = {},
   ) {
     this.#folder = folder;
-    const { environment, inherited = [], launcher = [], ...rest } = settings;
+    const { environment, inherited = [], launcher = [], main = MAIN, ...rest } = settings;
     const [program = process.execPath, ...more] = [
       ...launcher,
       process.execPath,
-      MAIN,
+      main,
       ...layerWords(words),
       ...words,
     ];
