@@ -2,6 +2,7 @@
 
 import type { ProfileSummary } from './cpu-profile.ts';
 import type { Sample } from './measures/measure.ts';
+import { median } from './median.ts';
 import type { PeerName } from './peers/peers.ts';
 import type { Metric, Scenario, Threshold } from './scenarios.ts';
 
@@ -94,11 +95,4 @@ function ratio(key: string, own: readonly Sample[], other: readonly Sample[]): n
   return median(
     own.map((sample, round) => (sample[key] ?? Number.NaN) / (other[round]?.[key] ?? Number.NaN)),
   );
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
 }

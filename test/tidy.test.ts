@@ -36,10 +36,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'outbound',
     'shared',
     ...OF_RUNS,
-    'script',
   ],
   libraries: ['base', 'file', 'lua', ...OF_RUNS],
-  httpd: ['base', 'file', ...HTTP, 'lua', 'outbound', 'shared', ...OF_RUNS, 'script/context', 'script'],
+  httpd: ['base', 'file', ...HTTP, 'lua', 'outbound', 'shared', ...OF_RUNS, 'script/context'],
   script: [
     'base',
     'file',
@@ -90,22 +89,50 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const SOURCE = join(PACKAGE_ROOT, 'src');
 
 interface SourceFile {
-  /** Relative to src/, with `/`. */
+  /** Relative to the folder that was read, with `/`. */
   readonly name: string;
   readonly text: string;
-  /** Files of src/ it imports. */
+  /** Files of the same folder it imports, types included. */
   readonly imports: readonly string[];
 }
 
-const files: readonly SourceFile[] = readdirSync(SOURCE, { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))
-  .map((name) => {
-    const text = readFileSync(join(SOURCE, name), 'utf8');
-    const imports = [...text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map(([, target = '']) =>
-      relative(SOURCE, normalize(join(SOURCE, dirname(name), target))),
-    );
-    return { name, text, imports };
-  });
+function readSources(folder: string): readonly SourceFile[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))
+    .map((name) => {
+      const text = readFileSync(join(folder, name), 'utf8');
+      const imports = [...text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map(([, target = '']) =>
+        relative(folder, normalize(join(folder, dirname(name), target))),
+      );
+      return { name, text, imports };
+    });
+}
+
+const files = readSources(SOURCE);
+
+/** A way in the graph that ends where it began; undefined: there is none. */
+function findCircle(graph: ReadonlyMap<string, Iterable<string>>): readonly string[] | undefined {
+  const done = new Set<string>();
+  const way: string[] = [];
+  const visit = (node: string): readonly string[] | undefined => {
+    if (done.has(node)) return undefined;
+    const at = way.indexOf(node);
+    if (at !== -1) return [...way.slice(at), node];
+    way.push(node);
+    for (const next of graph.get(node) ?? []) {
+      const circle = visit(next);
+      if (circle !== undefined) return circle;
+    }
+    way.pop();
+    done.add(node);
+    return undefined;
+  };
+  for (const node of graph.keys()) {
+    const circle = visit(node);
+    if (circle !== undefined) return circle;
+  }
+  return undefined;
+}
 
 function roomOf(name: string): string | undefined {
   const folder = dirname(name);
@@ -127,6 +154,45 @@ test('Every room imports only what the table of ARCHITECTURE.md allows', () => {
   }
   assert.deepEqual(wrong, []);
   assert.ok(files.length > 80, 'the files were found');
+});
+
+test('Rooms that import each other form no circle', () => {
+  const rooms = new Map<string, Set<string>>();
+  for (const { name, imports } of files) {
+    const room = roomOf(name);
+    if (room === undefined) continue;
+    const known = rooms.get(room) ?? new Set();
+    rooms.set(room, known);
+    for (const target of imports) {
+      const other = roomOf(target);
+      if (other !== undefined && other !== room) known.add(other);
+    }
+  }
+  assert.ok(rooms.size > 20, 'the rooms were found');
+  assert.equal(findCircle(rooms)?.join(' → '), undefined);
+});
+
+const STILL_IN_A_CIRCLE = /^http\/h2\/(?:session|h2-stream)\.ts$/;
+
+for (const folder of ['src', 'bench', 'test/support']) {
+  test(`Files of ${folder}/ that import each other form no circle, not even for types`, () => {
+    const graph = new Map(
+      readSources(join(PACKAGE_ROOT, folder)).map(({ name, imports }) => [name, imports] as const),
+    );
+    for (const name of graph.keys()) if (STILL_IN_A_CIRCLE.test(name)) graph.delete(name);
+    assert.ok(graph.size > 10, 'the files were found');
+    assert.equal(findCircle(graph)?.join(' → '), undefined);
+  });
+}
+
+test('A circle is found where there is one', () => {
+  const graph = new Map([
+    ['a', ['b', 'd']],
+    ['b', ['c']],
+    ['c', ['d', 'b']],
+    ['d', []],
+  ]);
+  assert.deepEqual(findCircle(graph), ['b', 'c', 'b']);
 });
 
 test('Nobody below worker reads the configuration', () => {

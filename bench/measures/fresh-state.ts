@@ -2,7 +2,7 @@
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { State } from '../../src/lua/state.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
-import { median } from '../result.ts';
+import { median } from '../median.ts';
 import type { Measure } from './measure.ts';
 
 const STATES = 15;

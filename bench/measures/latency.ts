@@ -1,7 +1,7 @@
 /** How long requests wait at a fixed rate that is far below what a server can do: h2load's times of single requests. */
 import { readFileSync, rmSync } from 'node:fs';
+import { median } from '../median.ts';
 import type { Peer } from '../peers/peers.ts';
-import { median } from '../result.ts';
 import type { ServerProcess } from '../server-process.ts';
 import { h2load, type Load, load, prepareLoad } from './load.ts';
 import { type Bench, type Measure, type PreparedMeasure, type Sample, withServer } from './measure.ts';

@@ -4,7 +4,7 @@ import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { type CoroutineOwner, CoroutineScheduler, cpuBudget } from '../../src/lua/coroutine.ts';
 import { State } from '../../src/lua/state.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
-import { median } from '../result.ts';
+import { median } from '../median.ts';
 import type { Measure } from './measure.ts';
 
 const { LuaFactory }: typeof import('wasmoon') = createRequire(import.meta.url)('wasmoon');

@@ -1,11 +1,13 @@
 /** `httpd.encode`, `httpd.decode`, `httpd.query` and `httpd.crypto.hash`. */
+
 import { createHash, getHashes, type Hash } from 'node:crypto';
 import { FileError } from '../file/file-error.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { type CString, LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { pushFailure } from '../lua/push-failure.ts';
 import { workInSlices } from '../lua/sliced-work.ts';
-import type { LoadedScript } from '../script/loaded-script.ts';
+import type { ScriptContext } from '../script/context/script-context.ts';
 import { noteMoved } from '../script/objects/byte-wait.ts';
 import { QUERY_PARTS_MAX, QueryParser } from './query-parser.ts';
 import { QueryWriter } from './query-writer.ts';
@@ -21,7 +23,7 @@ const HASH_UNITS = 400;
 /** A word in a message is cut (bytes). */
 const SHOWN_BYTES_MAX = 100;
 
-export function codecFunctions(script: LoadedScript): Record<string, HostFunction> {
+export function codecFunctions(script: ScriptContext): Record<string, HostFunction> {
   const { state, scheduler } = script;
   const { exports: x, memory } = state;
 
@@ -115,7 +117,7 @@ function shorten(word: string): string {
 }
 
 /** `httpd.crypto`. */
-export function cryptoFunctions(script: LoadedScript): Record<string, HostFunction> {
+export function cryptoFunctions(script: ScriptContext): Record<string, HostFunction> {
   const { state, files, scheduler } = script;
   const { exports: x, memory } = state;
   const algorithms = new Set(getHashes().map((name) => name.toLowerCase()));
@@ -161,7 +163,7 @@ export function cryptoFunctions(script: LoadedScript): Record<string, HostFuncti
         file.consumed();
         if (file.ended && file.queue.length === 0) {
           const failure = file.takeError();
-          return failure === undefined ? finish(T, hash, hex) : script.pushFailure(T, failure);
+          return failure === undefined ? finish(T, hash, hex) : pushFailure(script.state, T, failure);
         }
         if (!scheduler.canWait(T)) throw new LuaError('cannot wait for a file here');
         const { wake } = scheduler.running;

@@ -1,4 +1,5 @@
 /** httpd.copy: moves bytes from one stream to another without passing through Lua. */
+
 import type { ByteSink, ByteSource } from '../base/byte-stream.ts';
 import type { GatewayError } from '../base/errors.ts';
 import type { ByteFile } from '../file/byte-file.ts';
@@ -7,8 +8,9 @@ import { OpenFile } from '../file/open-file.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { pushFailure } from '../lua/push-failure.ts';
 import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
-import type { LoadedScript } from '../script/loaded-script.ts';
+import type { ScriptContext } from '../script/context/script-context.ts';
 import { noteMoved, waitForBytes } from '../script/objects/byte-wait.ts';
 
 /** To begin a copy and wait for its end (40 µs). */
@@ -17,7 +19,7 @@ const UNITS_PER_COPY = 8000;
 const SYNC_PIECE_BYTES = 256 * 1024;
 
 /** `httpd.copy(dst, src [, n])`: the bytes moved, or nil, message, code. */
-export function createCopy(script: LoadedScript): HostFunction {
+export function createCopy(script: ScriptContext): HostFunction {
   const { state, scheduler, files, streams } = script;
   const x = state.exports;
 
@@ -81,14 +83,14 @@ export function createCopy(script: LoadedScript): HostFunction {
   };
 
   function finish(L: LuaThread, result: GatewayError | number): number {
-    if (typeof result !== 'number') return script.pushFailure(L, result);
+    if (typeof result !== 'number') return pushFailure(script.state, L, result);
     state.pushInteger(L, result);
     return 1;
   }
 }
 
 /** `nil, message, code` for a response that the script has ended itself. */
-export function pushEnded({ state }: LoadedScript, L: LuaThread): number {
+export function pushEnded({ state }: ScriptContext, L: LuaThread): number {
   state.exports.lua_pushnil(L);
   state.pushString(L, 'The response has ended');
   state.pushString(L, 'closed');

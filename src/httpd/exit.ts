@@ -5,7 +5,7 @@ import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { workInSlices } from '../lua/sliced-work.ts';
 import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
-import type { LoadedScript } from '../script/loaded-script.ts';
+import type { ScriptContext } from '../script/context/script-context.ts';
 import { JsonEncoder } from './json-encoder.ts';
 import { type HeadTable, readHeadTable } from './response-head.ts';
 
@@ -18,7 +18,7 @@ const TEXT_TYPE = 'text/plain; charset=utf-8';
 const JSON_TYPE = 'application/json';
 
 /** `exit([status [, body [, headers]]])`: does not return. */
-export function createExit(script: LoadedScript): HostFunction {
+export function createExit(script: ScriptContext): HostFunction {
   const { state, scheduler, transfer } = script;
   const { exports: x } = state;
 

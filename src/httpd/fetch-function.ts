@@ -1,16 +1,18 @@
 /** httpd.fetch: a request that goes out, its response as a stream, both bound to the invocation that asked for it. */
+
 import { GatewayError } from '../base/errors.ts';
 import type { Scope } from '../base/scope.ts';
 import type { Share } from '../base/shares.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { pushFailure } from '../lua/push-failure.ts';
 import { ARGUMENT_BYTES_MAX, type Reference } from '../lua/state.ts';
 import type { Fetch, FetchResponse } from '../outbound/fetch.ts';
 import { withFetchDepth } from '../outbound/fetch-loop.ts';
 import type { FetchRequest } from '../outbound/fetch-request.ts';
 import type { FetchOwner } from '../outbound/fetcher.ts';
-import type { LoadedScript } from '../script/loaded-script.ts';
+import type { ScriptContext } from '../script/context/script-context.ts';
 import { waitForBytes } from '../script/objects/byte-wait.ts';
 import { currentRun, type LuaRun } from '../script/run/lua-run.ts';
 import { waitInScope } from '../script/run/scoped-wait.ts';
@@ -21,7 +23,7 @@ import { readPemFiles } from './pem-files.ts';
 const owners = new WeakMap<Scope, FetchOwner>();
 
 /** `httpd.fetch(url [, options])`: the response, or nil, message, code. */
-export function createFetch(script: LoadedScript): HostFunction {
+export function createFetch(script: ScriptContext): HostFunction {
   const { state, scheduler, fetcher, streams } = script;
   const { exports: x } = state;
   const fieldMetatable = createFieldMetatable();
@@ -37,7 +39,7 @@ export function createFetch(script: LoadedScript): HostFunction {
       const names = pemNamesOf(request);
       return names.length === 0 ? fetch(L, scope, request) : fetchWithFiles(L, run, request, names);
     } catch (error) {
-      if (error instanceof GatewayError) return script.pushFailure(L, error);
+      if (error instanceof GatewayError) return pushFailure(script.state, L, error);
       throw error;
     }
   };
@@ -60,11 +62,11 @@ export function createFetch(script: LoadedScript): HostFunction {
       scheduler,
       L,
       (T) => {
-        if (failed !== undefined) return script.pushFailure(T, failed);
+        if (failed !== undefined) return pushFailure(script.state, T, failed);
         try {
           return fetch(T, scope, withPemTexts(request, texts));
         } catch (error) {
-          if (error instanceof GatewayError) return script.pushFailure(T, error);
+          if (error instanceof GatewayError) return pushFailure(script.state, T, error);
           throw error;
         }
       },
@@ -96,7 +98,7 @@ export function createFetch(script: LoadedScript): HostFunction {
       () => running.piecesGiven,
       (T) => {
         if (result === undefined || result instanceof GatewayError)
-          return script.pushFailure(T, result ?? lost());
+          return pushFailure(script.state, T, result ?? lost());
         return pushResponse(T, result, running, scope);
       },
       () => running.cancel(),

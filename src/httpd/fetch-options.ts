@@ -26,7 +26,7 @@ import {
   REDIRECTS_MAX,
 } from '../outbound/outbound-limits.ts';
 import { currentInvocation } from '../script/context/invocation.ts';
-import type { LoadedScript } from '../script/loaded-script.ts';
+import type { ScriptContext } from '../script/context/script-context.ts';
 import { FieldSize } from '../script/run/field-size.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
 import { PEM_BYTES_MAX } from './pem-files.ts';
@@ -75,7 +75,7 @@ interface Draft {
 }
 
 /** The request of `fetch(url, options)`; throws a GatewayError for values that are invalid. */
-export function readFetchRequest(script: LoadedScript, L: LuaThread): FetchRequest {
+export function readFetchRequest(script: ScriptContext, L: LuaThread): FetchRequest {
   const { state } = script;
   const { exports: x } = state;
   const address = state.checkString(L, 1);
@@ -121,7 +121,7 @@ function plainRequest(address: string): FetchRequest {
 }
 
 /** The table at index 2. */
-function readOptions(script: LoadedScript, L: LuaThread, draft: Draft): void {
+function readOptions(script: ScriptContext, L: LuaThread, draft: Draft): void {
   const { state } = script;
   const { exports: x } = state;
   readOptionTable(state, L, 2, 'fetch', {
@@ -175,7 +175,7 @@ function lengthOf(value: string): number {
 }
 
 /** The table on top of the stack: names with strings, numbers or lists of them. */
-function readFields({ state, lazyTables }: LoadedScript, L: LuaThread): string[] {
+function readFields({ state, lazyTables }: ScriptContext, L: LuaThread): string[] {
   const { exports: x } = state;
   const fields: string[] = [];
   const size = new FieldSize(state);
@@ -209,7 +209,7 @@ function readFields({ state, lazyTables }: LoadedScript, L: LuaThread): string[]
   return fields;
 }
 
-function readBody(script: LoadedScript, L: LuaThread, name: string, draft: Draft): void {
+function readBody(script: ScriptContext, L: LuaThread, name: string, draft: Draft): void {
   const { state, scheduler, files, streams } = script;
   const { exports: x } = state;
   const type = x.lua_type(L, -1);
@@ -232,7 +232,7 @@ function readBody(script: LoadedScript, L: LuaThread, name: string, draft: Draft
 }
 
 /** The string on top of the stack: the request is sent while the script goes on. */
-function copyOf({ state, scheduler }: LoadedScript, L: LuaThread): Uint8Array {
+function copyOf({ state, scheduler }: ScriptContext, L: LuaThread): Uint8Array {
   const { exports: x, memory } = state;
   const at = x.lua_tolstring(L, -1, memory.sizeOut);
   const size = memory.lastSize;
@@ -248,7 +248,7 @@ function copyOf({ state, scheduler }: LoadedScript, L: LuaThread): Uint8Array {
 }
 
 /** False: not followed; a number: followed so often. */
-function readRedirect({ state }: LoadedScript, L: LuaThread, name: string): number | undefined {
+function readRedirect({ state }: ScriptContext, L: LuaThread, name: string): number | undefined {
   const { exports: x } = state;
   if (x.lua_type(L, -1) === LUA_TYPE.boolean)
     return booleanOption(state, L, name) ? REDIRECTS_DEFAULT : undefined;
@@ -260,7 +260,7 @@ function readRedirect({ state }: LoadedScript, L: LuaThread, name: string): numb
 }
 
 /** A number: the whole fetch; a table: its parts. */
-function readTimeouts(script: LoadedScript, L: LuaThread, name: string, { timeouts }: Draft): void {
+function readTimeouts(script: ScriptContext, L: LuaThread, name: string, { timeouts }: Draft): void {
   const { state } = script;
   const { exports: x } = state;
   if (x.lua_type(L, -1) !== LUA_TYPE.table) {
@@ -288,7 +288,7 @@ function readTimeouts(script: LoadedScript, L: LuaThread, name: string, { timeou
 }
 
 /** In ms, at least one; longer than a day is no limit. */
-function readSeconds({ state }: LoadedScript, L: LuaThread, name: string): number {
+function readSeconds({ state }: ScriptContext, L: LuaThread, name: string): number {
   const { exports: x } = state;
   if (x.lua_type(L, -1) !== LUA_TYPE.number) throw wrongType(state, L, name, 'a number of seconds');
   const value = x.lua_tonumberx(L, -1, NULL);
@@ -296,7 +296,7 @@ function readSeconds({ state }: LoadedScript, L: LuaThread, name: string): numbe
   return value > SECONDS_MAX ? Number.POSITIVE_INFINITY : Math.max(1, value * 1000);
 }
 
-function readTls({ state }: LoadedScript, L: LuaThread): FetchTls {
+function readTls({ state }: ScriptContext, L: LuaThread): FetchTls {
   const tls: { -readonly [Name in keyof FetchTls]: FetchTls[Name] } = {
     verify: true,
     ca: undefined,

@@ -3,10 +3,10 @@
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
-import type { HandlerOptions } from '../script/loaded-script.ts';
+import type { RunLimits } from '../script/run/run-limits.ts';
 
 /** Lua name → our name; both limits are seconds in Lua, and 0 turns a limit off. */
-const LIMITS: ReadonlyMap<string, keyof HandlerOptions> = new Map([
+const LIMITS: ReadonlyMap<string, keyof RunLimits> = new Map([
   ['cpu', 'cpuLimitMs'],
   ['timeout', 'timeLimitMs'],
 ]);
@@ -15,9 +15,9 @@ const LIMITS: ReadonlyMap<string, keyof HandlerOptions> = new Map([
 const NAME_BYTES_MAX = 100;
 
 /** The options at `index`; raises for anything that is none. */
-export function readHandlerOptions(state: State, L: LuaThread, index: number): Partial<HandlerOptions> {
+export function readHandlerOptions(state: State, L: LuaThread, index: number): Partial<RunLimits> {
   const { exports: x } = state;
-  const options: { -readonly [K in keyof HandlerOptions]?: HandlerOptions[K] } = {};
+  const options: { -readonly [K in keyof RunLimits]?: RunLimits[K] } = {};
   if (x.lua_type(L, index) <= LUA_TYPE.nil) return options;
   x.luaL_checktype(L, index, LUA_TYPE.table);
   x.lua_pushnil(L);

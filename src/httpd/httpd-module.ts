@@ -1,18 +1,22 @@
 /** The module `httpd`: register_handler, header, read and write, as lhttpd's scripts know them. */
+
 import type { Exchange } from '../http/exchange/exchange.ts';
 import { checkFields, type Fields } from '../http/semantics/fields.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts';
+import { pushFailure } from '../lua/push-failure.ts';
+import { takeTurn } from '../lua/turns.ts';
 import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
-import type { LoadedScript } from '../script/loaded-script.ts';
+import type { ScriptContext } from '../script/context/script-context.ts';
 import type { LuaFile } from '../script/objects/lua-files.ts';
 import { codecFunctions, cryptoFunctions } from './codec-functions.ts';
 import { createCopy, pushEnded } from './copy.ts';
 import { createExit } from './exit.ts';
 import { createFetch } from './fetch-function.ts';
 import { readHandlerOptions } from './handler-options.ts';
+import { HeadCache } from './head-cache.ts';
 import { pushJsonModule } from './json-functions.ts';
 import { createLog } from './log.ts';
 import { type HeadTable, readHeadTable } from './response-head.ts';
@@ -26,7 +30,7 @@ import { timeFunctions } from './time-functions.ts';
 const API_VERSION = 'httpd 1.0.0';
 
 /** Makes the module known to `require "httpd"`; nothing is global. */
-export function installHttpdModule(script: LoadedScript): void {
+export function installHttpdModule(script: ScriptContext): void {
   const { state } = script;
   const { exports: x, memory, mainThread: L } = state;
   x.luaL_getsubtable(L, REGISTRY_INDEX, memory.constant('_LOADED'));
@@ -64,9 +68,10 @@ export function installHttpdModule(script: LoadedScript): void {
 }
 
 /** The functions of the module that belong to requests and responses. */
-function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
+function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> {
   const { state, scheduler, transfer } = script;
   const x = state.exports;
+  const heads = new HeadCache(state);
 
   function checkCount(L: LuaThread, name: string, min: number, max: number): void {
     const count = x.lua_gettop(L);
@@ -99,7 +104,7 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
       const options = readHandlerOptions(state, L, 3);
       x.lua_settop(L, 2);
       const refused = script.registerHandler(name.startsWith('/') ? name : `/${name}`, options, L);
-      return refused === undefined ? 0 : script.pushFailure(L, refused);
+      return refused === undefined ? 0 : pushFailure(script.state, L, refused);
     },
 
     header: (L) => {
@@ -107,7 +112,7 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
       x.luaL_checktype(L, 1, LUA_TYPE.table);
       const invocation = currentInvocation(scheduler);
       script.lazyTables.touch(L, 1);
-      const table = script.heads.read(L, invocation.exchange.protocol);
+      const table = heads.read(L, invocation.exchange.protocol);
       if (table.status === undefined) promise(script, invocation, table);
       else giveHead(invocation, table.status, table.fields);
       return 0;
@@ -130,7 +135,7 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
       return transfer.read(L, exchange.body, wanted, (T) => {
         const { error } = exchange.body;
         if (error === undefined || x.lua_type(T, -1) !== LUA_TYPE.nil) return 1;
-        return script.pushFailure(T, error);
+        return pushFailure(script.state, T, error);
       });
     },
 
@@ -205,7 +210,7 @@ function exchangeFunctions(script: LoadedScript): Record<string, HostFunction> {
         () => undefined,
       );
     }
-    return script.pushFailure(L, error);
+    return pushFailure(script.state, L, error);
   }
 }
 
@@ -247,7 +252,7 @@ function giveTrailers({ exchange }: Invocation, table: HeadTable): void {
 }
 
 /** A table without a status: pushes where the client allows it, else notes a preload link. */
-function promise(script: LoadedScript, invocation: Invocation, table: HeadTable): void {
+function promise(script: ScriptContext, invocation: Invocation, table: HeadTable): void {
   const { exchange } = invocation;
   const target = table.pseudo[':path'];
   if (target === undefined) throw new LuaError('header needs a ":status", or a ":path" for a push promise');
@@ -267,7 +272,15 @@ function promise(script: LoadedScript, invocation: Invocation, table: HeadTable)
   }
   const pushed = exchange.canPush ? pushTarget(exchange, table, method, target) : undefined;
   if (pushed === undefined) invocation.links.add(target);
-  else script.dispatchLater(pushed);
+  else dispatchLater(script, pushed);
+}
+
+/** Answers a pushed exchange after the Lua code that promised it has returned. */
+function dispatchLater({ dispatcher }: ScriptContext, exchange: Exchange): void {
+  takeTurn(exchange.connection, () => {
+    // the client may have refused it
+    if (!exchange.finished && exchange.error === undefined) dispatcher.dispatch(exchange);
+  });
 }
 
 function checkPseudo(table: HeadTable, name: string, legal: RegExp): void {

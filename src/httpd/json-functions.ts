@@ -1,18 +1,20 @@
 /** `httpd.json`: encode, decode, null and array. */
+
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { pushFailure } from '../lua/push-failure.ts';
 import { workInSlices } from '../lua/sliced-work.ts';
 import type { Reference } from '../lua/state.ts';
-import type { LoadedScript } from '../script/loaded-script.ts';
+import type { ScriptContext } from '../script/context/script-context.ts';
 import { booleanOption, readOptionTable } from '../script/run/option-table.ts';
 import { JsonDecoder } from './json-decoder.ts';
 import { JsonEncoder, type JsonOptions, type SortedBytes } from './json-encoder.ts';
 import { JSON_TYPE_FIELD } from './json-limits.ts';
 
 /** Pushes the table `httpd.json`. */
-export function pushJsonModule(script: LoadedScript): void {
+export function pushJsonModule(script: ScriptContext): void {
   const { state } = script;
   const { exports: x, memory, mainThread: L } = state;
   x.lua_createtable(L, 0, 1);
@@ -25,7 +27,7 @@ export function pushJsonModule(script: LoadedScript): void {
   x.lua_setfield(L, -2, memory.constant('null'));
 }
 
-function jsonFunctions(script: LoadedScript, arrayMetatable: Reference): Record<string, HostFunction> {
+function jsonFunctions(script: ScriptContext, arrayMetatable: Reference): Record<string, HostFunction> {
   const { state, scheduler } = script;
   const { exports: x } = state;
   const sortedBytes: SortedBytes = { held: 0 };
@@ -70,7 +72,7 @@ function jsonFunctions(script: LoadedScript, arrayMetatable: Reference): Record<
         (T) => decoder.step(T),
         (T) => {
           const { failure } = decoder;
-          return failure === undefined ? 1 : script.pushFailure(T, failure);
+          return failure === undefined ? 1 : pushFailure(script.state, T, failure);
         },
         () => decoder.cancel(),
       );

@@ -1,4 +1,5 @@
 /** httpd.sendfile: a whole response from a file, or the part of it that was asked for, without passing through Lua. */
+
 import type { GatewayError } from '../base/errors.ts';
 import type { ByteFile } from '../file/byte-file.ts';
 import { type Copy, copyBytes } from '../file/copy-bytes.ts';
@@ -20,9 +21,10 @@ import {
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { pushFailure } from '../lua/push-failure.ts';
 import type { State } from '../lua/state.ts';
 import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
-import type { LoadedScript } from '../script/loaded-script.ts';
+import type { ScriptContext } from '../script/context/script-context.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
 import { pushEnded } from './copy.ts';
 import { readHeadTable } from './response-head.ts';
@@ -55,7 +57,7 @@ const OWN_FIELDS: ReadonlySet<string> = new Set(['content-length', 'content-rang
 const CONTENT_FIELD = /^content-(?!location$)/;
 
 /** `httpd.sendfile(path [, options])`: body bytes sent and status, or nil, message, code. */
-export function createSendfile(script: LoadedScript): HostFunction {
+export function createSendfile(script: ScriptContext): HostFunction {
   const { state, scheduler } = script;
   const x = state.exports;
 
@@ -83,7 +85,7 @@ export function createSendfile(script: LoadedScript): HostFunction {
   };
 
   function finish(L: LuaThread, sent: Sent): number {
-    if ('code' in sent) return script.pushFailure(L, sent);
+    if ('code' in sent) return pushFailure(script.state, L, sent);
     state.pushInteger(L, sent.bytes);
     state.pushInteger(L, sent.status);
     return 2;
@@ -92,7 +94,7 @@ export function createSendfile(script: LoadedScript): HostFunction {
 
 /** One call under way. */
 class Sending {
-  readonly #script: LoadedScript;
+  readonly #script: ScriptContext;
   readonly #invocation: Invocation;
   readonly #name: string;
   readonly #options: SendOptions;
@@ -101,7 +103,7 @@ class Sending {
   #cancel: () => void = () => undefined;
 
   constructor(
-    script: LoadedScript,
+    script: ScriptContext,
     invocation: Invocation,
     name: string,
     options: SendOptions,

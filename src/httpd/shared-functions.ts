@@ -1,9 +1,11 @@
 /** `httpd.shared(name)` and the methods of what it returns; keys and values go from the VM's memory to the shared one. */
+
 import { GatewayError } from '../base/errors.ts';
 import { SHARED_NAME } from '../base/shared-size.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { type CString, LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
-import type { LoadedScript } from '../script/loaded-script.ts';
+import { pushFailure } from '../lua/push-failure.ts';
+import type { ScriptContext } from '../script/context/script-context.ts';
 import { HostObjects } from '../script/objects/host-objects.ts';
 import {
   type Dictionary,
@@ -27,7 +29,7 @@ const FUEL_PER_KEY = 32;
 const FUEL_PER_FLUSH = 10_000;
 
 /** `httpd.shared`; makes the metatable. */
-export function sharedFunction(script: LoadedScript): HostFunction {
+export function sharedFunction(script: ScriptContext): HostFunction {
   const { state } = script;
   const { exports: x, memory } = state;
   const opened: Dictionary[] = [];
@@ -132,7 +134,7 @@ export function sharedFunction(script: LoadedScript): HostFunction {
       try {
         return run(T);
       } catch (thrown) {
-        if (thrown instanceof GatewayError) return script.pushFailure(T, thrown);
+        if (thrown instanceof GatewayError) return pushFailure(script.state, T, thrown);
         throw thrown;
       }
     };
@@ -156,11 +158,11 @@ export function sharedFunction(script: LoadedScript): HostFunction {
         case 'stored':
           return pushTrue(T);
         case 'exists':
-          return script.pushFailure(T, existsError(keyText()));
+          return pushFailure(script.state, T, existsError(keyText()));
         case 'missing':
-          return script.pushFailure(T, missingError(keyText()));
+          return pushFailure(script.state, T, missingError(keyText()));
         case 'limit':
-          return script.pushFailure(T, limitError(keyText(), keySize, size));
+          return pushFailure(script.state, T, limitError(keyText(), keySize, size));
       }
     };
   }
@@ -200,13 +202,13 @@ export function sharedFunction(script: LoadedScript): HostFunction {
         out,
       );
       if (outcome === 'stored') return pushOut(T);
-      return script.pushFailure(T, incrementError(outcome, keyText(), keySize));
+      return pushFailure(script.state, T, incrementError(outcome, keyText(), keySize));
     },
     ttl: (T) => {
       const dictionary = takeSelf(T);
       takeKey(T);
       const ms = dictionary.ttl(memory.heap, keyAt, keySize);
-      if (ms === undefined) return script.pushFailure(T, missingError(keyText()));
+      if (ms === undefined) return pushFailure(script.state, T, missingError(keyText()));
       x.lua_pushnumber(T, ms / MS_PER_SECOND);
       return 1;
     },
@@ -216,7 +218,7 @@ export function sharedFunction(script: LoadedScript): HostFunction {
       x.luaL_checknumber(T, 3);
       const ttlMs = takeTtl(T, 3);
       if (dictionary.expire(memory.heap, keyAt, keySize, ttlMs)) return pushTrue(T);
-      return script.pushFailure(T, missingError(keyText()));
+      return pushFailure(script.state, T, missingError(keyText()));
     },
     keys: (T) => {
       const dictionary = takeSelf(T);

@@ -1,12 +1,14 @@
 /** `httpd.spawn`, `httpd.wait` and `httpd.kill`. */
+
 import type { Coroutine, LimitReached } from '../lua/coroutine.ts';
 import { VmAbandoned } from '../lua/guard.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
+import { pushFailure } from '../lua/push-failure.ts';
 import { ScriptError } from '../lua/state.ts';
 import { takeTurn } from '../lua/turns.ts';
-import type { LoadedScript } from '../script/loaded-script.ts';
+import type { ScriptContext } from '../script/context/script-context.ts';
 import { Handles } from '../script/objects/handles.ts';
 import { currentRun, type LuaRun } from '../script/run/lua-run.ts';
 import { Task, type TaskWatch } from '../script/run/task.ts';
@@ -20,13 +22,13 @@ const RESULTS_MAX = 1000;
 const KILLED = 'killed';
 
 export class TaskFunctions implements TaskWatch {
-  readonly #script: LoadedScript;
+  readonly #script: ScriptContext;
   readonly #handles: Handles;
   /** Tasks that have not ended. */
   readonly #live = new Map<number, Task>();
   #lastNumber = 0;
 
-  constructor(script: LoadedScript) {
+  constructor(script: ScriptContext) {
     this.#script = script;
     this.#handles = new Handles(script.state, 'httpd.task', {});
   }
@@ -45,7 +47,7 @@ export class TaskFunctions implements TaskWatch {
     const count = x.lua_gettop(L);
     if (count > RESULTS_MAX) {
       const message = `Task returned ${count} values and the limit is ${RESULTS_MAX}`;
-      this.#script.reportError(message, { ...task.run.logFields(), task: task.number });
+      this.#script.log.reportError(message, { ...task.run.logFields(), task: task.number });
       this.#fileMessage(task, message);
       return;
     }
@@ -65,7 +67,7 @@ export class TaskFunctions implements TaskWatch {
       task.run.failed(message, limit);
       return;
     }
-    this.#script.reportError(message, { ...task.run.logFields(), task: task.number });
+    this.#script.log.reportError(message, { ...task.run.logFields(), task: task.number });
     const [text = message] = message.split(TRACEBACK, 1);
     this.#fileMessage(task, text);
   }
@@ -73,7 +75,7 @@ export class TaskFunctions implements TaskWatch {
   taskEnded(task: Task): void {
     this.#live.delete(task.number);
     this.#script.share.give('tasks');
-    this.#script.countCoroutine(-1);
+    this.#script.runs.countCoroutine(-1);
   }
 
   /** `spawn(fn, ...)`: a task, or nil, message, code. */
@@ -82,10 +84,14 @@ export class TaskFunctions implements TaskWatch {
     const { exports: x } = state;
     x.luaL_checktype(L, 1, LUA_TYPE.function);
     const run = this.#checkRun('spawn');
-    if (run.tasks.closed) return this.#pushFailure(L, 'Cannot spawn: the request has ended', 'closed');
+    if (run.tasks.closed)
+      return pushFailure(this.#script.state, L, {
+        message: 'Cannot spawn: the request has ended',
+        luaCode: 'closed',
+      });
     if (run.tasks.size >= TASKS_MAX) {
       const message = `Cannot spawn: ${run.tasks.size} tasks run and the limit is ${TASKS_MAX}`;
-      return this.#pushFailure(L, message, 'limit');
+      return pushFailure(this.#script.state, L, { message, luaCode: 'limit' });
     }
     this.#lastNumber += 1;
     const task = new Task(this.#lastNumber, run, this);
@@ -93,14 +99,19 @@ export class TaskFunctions implements TaskWatch {
     this.#handles.push(L, task.number, run.number);
     x.lua_rotate(L, 1, 1);
     const refusal = this.#script.share.take('tasks');
-    if (refusal !== undefined) return this.#pushFailure(L, `Cannot spawn: ${refusal}`, 'limit');
+    if (refusal !== undefined)
+      return pushFailure(this.#script.state, L, { message: `Cannot spawn: ${refusal}`, luaCode: 'limit' });
     const coroutine = scheduler.prepare(task, L, x.lua_gettop(L) - 1, run);
     if (coroutine === undefined || state.abandoned) this.#script.share.give('tasks');
     // nothing may go on in a VM that has been given up
     if (state.abandoned) throw new VmAbandoned('');
-    if (coroutine === undefined) return this.#pushFailure(L, 'Cannot spawn: not enough memory', 'limit');
+    if (coroutine === undefined)
+      return pushFailure(this.#script.state, L, {
+        message: 'Cannot spawn: not enough memory',
+        luaCode: 'limit',
+      });
     this.#live.set(task.number, task);
-    this.#script.countCoroutine(1);
+    this.#script.runs.countCoroutine(1);
     task.start(coroutine);
     return 1;
   }
@@ -248,13 +259,6 @@ export class TaskFunctions implements TaskWatch {
     });
     if (!(filed instanceof ScriptError) || state.abandoned) return;
     x.lua_settop(mainThread, top);
-    this.#script.reportError(`Results of a task are lost: ${filed.message}`, task.run.logFields());
-  }
-
-  #pushFailure(L: LuaThread, message: string, code: string): number {
-    this.#script.state.exports.lua_pushnil(L);
-    this.#script.state.pushString(L, message);
-    this.#script.state.pushString(L, code);
-    return 3;
+    this.#script.log.reportError(`Results of a task are lost: ${filed.message}`, task.run.logFields());
   }
 }

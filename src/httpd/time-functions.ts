@@ -3,7 +3,7 @@ import { httpDate } from '../base/clock.ts';
 import { parseHttpDate } from '../http/semantics/http-date.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LUA_TYPE, NULL } from '../lua/lua-exports.ts';
-import type { LoadedScript } from '../script/loaded-script.ts';
+import type { ScriptContext } from '../script/context/script-context.ts';
 
 const MS_PER_SECOND = 1000;
 /** The years 0 and 10000, between which the form has its four digits. */
@@ -12,7 +12,7 @@ const DATE_SECONDS_END = 253_402_300_800;
 /** Bytes of a text that a message quotes. */
 const QUOTED_BYTES_MAX = 40;
 
-export function timeFunctions({ state }: LoadedScript): Record<string, HostFunction> {
+export function timeFunctions({ state }: ScriptContext): Record<string, HostFunction> {
   const { exports: x } = state;
   return {
     now: (L) => {

@@ -1,4 +1,5 @@
 /** The methods of FILE*: read, write, lines, seek, setvbuf, flush, close (Lua 5.4 manual §6.8). */
+
 import { GatewayError } from '../base/errors.ts';
 import type { Buffering, ByteFile, Whence } from '../file/byte-file.ts';
 import type { FileError } from '../file/file-error.ts';
@@ -6,6 +7,7 @@ import type { CoroutineScheduler } from '../lua/coroutine.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { type CFunction, LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts';
+import { pushFailure } from '../lua/push-failure.ts';
 import type { Reference, State } from '../lua/state.ts';
 import {
   type ByteTransfer,
@@ -90,7 +92,7 @@ export class FileMethods {
       const failure = file.takeError();
       return failure === undefined ? results : this.#files.pushFailure(T, failure);
     };
-    const refuse = (T: LuaThread, reason: GatewayError): number => this.#transfer.pushFailure(T, reason);
+    const refuse = (T: LuaThread, reason: GatewayError): number => pushFailure(this.#state, T, reason);
     if (count <= 0) return this.#readFormats(L, file, [wantLine(false)], 0, finish, refuse);
     if (count > FORMATS_MAX) this.#state.argumentError(L, first + FORMATS_MAX, 'too many arguments');
     if (x.lua_checkstack(L, count + SPARE_SLOTS) === 0) throw new LuaError('too many arguments');

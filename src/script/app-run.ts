@@ -3,21 +3,17 @@
  * another, or the one request of an HTTP/2 stream.
  */
 
-import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
-import { Scope } from '../base/scope.ts';
-import { OperationOwner } from '../file/operation-queue.ts';
+import { nextRequestNumber } from '../base/request-id.ts';
 import type { Exchange, ExchangeSeries } from '../http/exchange/exchange.ts';
 import type { Fields } from '../http/semantics/fields.ts';
-import type { Coroutine, LimitReached } from '../lua/coroutine.ts';
+import type { Coroutine } from '../lua/coroutine.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
-import { isRoundFull, takeTurn } from '../lua/turns.ts';
+import { isRoundFull } from '../lua/turns.ts';
 import { fetchDepthOf } from '../outbound/fetch-loop.ts';
-import type { LoadedScript } from './loaded-script.ts';
+import type { ScriptContext } from './context/script-context.ts';
+import { ScriptRun } from './context/script-run.ts';
 import type { Wanted } from './objects/byte-transfer.ts';
-import type { LuaRun, RunOwner } from './run/lua-run.ts';
-import { RunProgress } from './run/run-progress.ts';
-import { TaskGroup } from './run/task-group.ts';
 
 /** What a head table says. */
 export interface AppHead {
@@ -31,7 +27,7 @@ export interface AppHead {
 
 /** What runs share, and who hears of their end. */
 export interface AppRunner {
-  readonly script: LoadedScript;
+  readonly script: ScriptContext;
   /** Pushes the app and its two arguments. */
   pushApp(L: LuaThread): number;
   /** Pushes what `read` makes a request table of, and `true`. */
@@ -48,12 +44,9 @@ type Phase = 'request' | 'body' | 'done';
 const ORPHAN_MS = 10_000;
 const CHUNK: Wanted = { kind: 'chunk' };
 
-export class AppRun implements LuaRun, RunOwner {
+export class AppRun extends ScriptRun {
   readonly hasNoClient = 'called in an app, which has its own read and write';
-  cpuUsedMs = 0;
-  number: number = nextRequestNumber();
   readonly #runner: AppRunner;
-  readonly #script: LoadedScript;
   #series: ExchangeSeries | undefined;
   #exchange: Exchange;
   #phase: Phase = 'request';
@@ -66,31 +59,16 @@ export class AppRun implements LuaRun, RunOwner {
   #over = false;
   /** The app has been told that its client has gone. */
   #toldGone = false;
-  #coroutine: Coroutine | undefined;
-  /** It has not begun. */
-  #cancelTurn: (() => void) | undefined;
-  #returned = false;
-  #ended = false;
-  #scope: Scope | undefined;
-  #operationOwner: OperationOwner | undefined;
-  #tasks: TaskGroup | undefined;
-  #progress: RunProgress | undefined;
   #wakesReader: (() => void) | undefined;
-  /** When the app was first seen silent, or without a client, and how much it had written then. */
-  #silentSince = 0;
-  #silentBytes = -1;
   #orphanedAt: number | undefined;
 
   constructor(runner: AppRunner, exchange: Exchange) {
+    // the limit of CPU time is for each request: `cpuUsedMs` starts again with it
+    super(runner.script, runner.script.limits);
     this.#runner = runner;
-    this.#script = runner.script;
     this.#exchange = exchange;
     this.#series = exchange.connection.series;
     this.#identify();
-  }
-
-  get run(): LuaRun {
-    return this;
   }
 
   get fetchDepth(): number {
@@ -99,35 +77,6 @@ export class AppRun implements LuaRun, RunOwner {
 
   get turnOwner(): object {
     return this.#exchange.connection;
-  }
-
-  get scope(): Scope {
-    this.#scope ??= new Scope();
-    return this.#scope;
-  }
-
-  get operationOwner(): OperationOwner {
-    this.#operationOwner ??= new OperationOwner(this.#script.share);
-    return this.#operationOwner;
-  }
-
-  get progress(): RunProgress {
-    this.#progress ??= new RunProgress();
-    return this.#progress;
-  }
-
-  get tasks(): TaskGroup {
-    this.#tasks ??= new TaskGroup(() => this.tasksEnded());
-    return this.#tasks;
-  }
-
-  /** The limit is for each request: `cpuUsedMs` starts again with it. */
-  get cpuLimitMs(): number {
-    return this.#script.limits.cpuLimitMs;
-  }
-
-  get requestId(): string {
-    return requestIdOf(this.#script.workerId, this.number);
   }
 
   /** The connection it belongs to. */
@@ -141,22 +90,20 @@ export class AppRun implements LuaRun, RunOwner {
       this.#wakesReader = () => this.#wakeReader();
       this.#series.whenEnded(this.#wakesReader);
     }
-    this.#script.runStarted(this);
+    this.script.runs.started(this);
     if (!isRoundFull()) this.#begin();
-    else this.#cancelTurn = takeTurn(this.turnOwner, () => this.#begin());
-    this.#script.watchRuns();
+    else this.goOnInTurn(() => this.#begin());
+    this.script.runs.watch();
   }
 
   #begin(): void {
-    this.#cancelTurn = undefined;
     const { error } = this.#exchange;
     if (error !== undefined) {
       // its client has gone before it began
       this.cancel(500);
       return;
     }
-    const coroutine = this.#script.scheduler.start(this, (L) => this.#runner.pushApp(L), this);
-    if (!this.#ended && !this.#returned) this.#coroutine = coroutine;
+    this.begin((L) => this.#runner.pushApp(L));
   }
 
   /** The connection brings its next request. */
@@ -179,7 +126,7 @@ export class AppRun implements LuaRun, RunOwner {
 
   #readBody(L: LuaThread): number {
     const exchange = this.#exchange;
-    const { state, transfer } = this.#script;
+    const { state, transfer } = this.script;
     const { body } = exchange;
     // what was not read of it when the response ended is gone
     if (exchange.finished && exchange.error === undefined) return this.#pushBodyEnd(L);
@@ -195,13 +142,13 @@ export class AppRun implements LuaRun, RunOwner {
 
   #pushBodyEnd(L: LuaThread): number {
     this.#phase = 'done';
-    this.#script.state.pushInterned(L, '');
+    this.script.state.pushInterned(L, '');
     return 1;
   }
 
   #pushOver(L: LuaThread): number {
     this.#over = true;
-    this.#script.state.exports.lua_pushnil(L);
+    this.script.state.exports.lua_pushnil(L);
     return 1;
   }
 
@@ -215,7 +162,7 @@ export class AppRun implements LuaRun, RunOwner {
       return this.read(L);
     }
     if (this.#series === undefined || this.#series.ended) return this.#pushOver(L);
-    const { scheduler } = this.#script;
+    const { scheduler } = this.script;
     if (this.#reader !== undefined) throw new LuaError('another task waits for the next request already');
     if (!scheduler.canWait(L))
       throw new LuaError('cannot wait for a request here: a yield cannot cross this call');
@@ -239,7 +186,7 @@ export class AppRun implements LuaRun, RunOwner {
     this.#phase = 'request';
     this.#head = undefined;
     this.cpuUsedMs = 0;
-    this.#silentBytes = -1;
+    this.isExcused();
     this.number = nextRequestNumber();
     this.#identify();
   }
@@ -271,7 +218,7 @@ export class AppRun implements LuaRun, RunOwner {
   /** `write(string)`: the string is argument 1. */
   writeBody(L: LuaThread): number {
     const exchange = this.#exchange;
-    const { state, transfer } = this.#script;
+    const { state, transfer } = this.script;
     const isEmpty = state.exports.lua_rawlen(L, 1) === 0n;
     if (exchange.error !== undefined) return this.#pushGone(L);
     if (exchange.finished)
@@ -283,7 +230,7 @@ export class AppRun implements LuaRun, RunOwner {
     }
     return transfer.write(L, exchange, 1, (T, _written, room) => {
       if (exchange.error !== undefined) return this.#pushGone(T);
-      if (!room && !this.#script.scheduler.canWait(T))
+      if (!room && !this.script.scheduler.canWait(T))
         throw new LuaError('cannot wait for the client here: a yield cannot cross this call');
       const length = this.#head?.length;
       if (this.#exchange === exchange && length !== undefined && exchange.bytesWritten >= length)
@@ -299,13 +246,13 @@ export class AppRun implements LuaRun, RunOwner {
   }
 
   #pushDone(L: LuaThread): number {
-    this.#script.state.exports.lua_pushboolean(L, 1);
+    this.script.state.exports.lua_pushboolean(L, 1);
     return 1;
   }
 
   #pushMisuse(L: LuaThread, message: string): number {
-    this.#script.reportError(message, this.logFields());
-    const { state } = this.#script;
+    this.script.log.reportError(message, this.logFields());
+    const { state } = this.script;
     state.exports.lua_pushnil(L);
     state.pushString(L, message);
     state.pushString(L, 'closed');
@@ -314,10 +261,10 @@ export class AppRun implements LuaRun, RunOwner {
 
   /** An app that writes for ever must not outlive its client: told once, it ends where it can wait. */
   #pushGone(L: LuaThread): number {
-    const { scheduler, state } = this.#script;
+    const { scheduler, state } = this.script;
     if (this.#toldGone && scheduler.canWait(L)) {
       const { running } = scheduler;
-      this.#kill();
+      this.kill();
       return running.wait(
         L,
         () => 0,
@@ -339,7 +286,7 @@ export class AppRun implements LuaRun, RunOwner {
       exchange.end();
       return;
     }
-    this.#script.reportError(complaint, this.logFields());
+    this.script.log.reportError(complaint, this.logFields());
     exchange.reset(500);
   }
 
@@ -358,40 +305,19 @@ export class AppRun implements LuaRun, RunOwner {
     this.#exchange.flush();
   }
 
-  finished(): void {
-    this.#returned = true;
-    this.#coroutine = undefined;
-    if (this.#tasks === undefined || this.#tasks.size === 0) this.#complete();
-    else this.suspended();
-  }
-
-  tasksEnded(): void {
-    if (this.#returned && !this.#ended) this.#complete();
-  }
-
-  #complete(): void {
+  protected complete(): void {
     if (!this.#over) this.#runner.returnedOpen(this);
     this.#finish('App returned without an answer');
-    this.#end();
-  }
-
-  failed(message: string, limit: LimitReached | undefined): void {
-    if (this.#ended) return;
-    const used =
-      limit === undefined
-        ? {}
-        : { limit: limit.name, limitMs: limit.limitMs, usedMs: Math.round(limit.usedMs) };
-    this.#script.reportError(message, { ...this.logFields(), ...used });
-    this.cancel(500);
+    this.end();
   }
 
   cancel(status: number): void {
-    if (this.#ended) return;
+    if (this.ended) return;
     this.#over = true;
     this.#exchange.reset(status);
     this.#next?.reset(status);
     this.#next = undefined;
-    this.#kill();
+    this.kill();
   }
 
   /** Gives nil to an app that waits for a request; one that answers gets it behind its answer. */
@@ -409,30 +335,16 @@ export class AppRun implements LuaRun, RunOwner {
       return;
     }
     if (exchange.finished && this.#next === undefined) {
-      this.#silentBytes = -1;
+      this.isExcused();
       return;
     }
-    const { timeLimitMs } = this.#script.limits;
-    const bytes = exchange.bytesWritten + (this.#progress?.mark ?? 0);
-    if (bytes !== this.#silentBytes) {
-      this.#silentBytes = bytes;
-      this.#silentSince = now;
-    } else if (now - this.#silentSince >= timeLimitMs) {
-      const message = 'Time limit reached: the app has moved no bytes';
-      this.#script.reportError(this.#coroutine?.traceback(message) ?? message, {
-        ...this.logFields(),
-        limit: 'time',
-        limitMs: timeLimitMs,
-        usedMs: Math.round(now - this.#silentSince),
-      });
-      this.cancel(500);
-    }
+    this.checkSilence(now, exchange.bytesWritten, 'the app');
   }
 
   logFields(): Record<string, string> {
     return {
       request: this.requestId,
-      mapping: this.#script.prefix,
+      mapping: this.script.prefix,
       method: this.#exchange.method,
       target: this.#exchange.target,
     };
@@ -444,7 +356,7 @@ export class AppRun implements LuaRun, RunOwner {
   #wakeReader(): void {
     const reader = this.#reader;
     if (reader === undefined) return;
-    if (this.#script.scheduler.current === undefined && this.#next !== undefined) {
+    if (this.script.scheduler.current === undefined && this.#next !== undefined) {
       reader.wake();
       return;
     }
@@ -457,24 +369,12 @@ export class AppRun implements LuaRun, RunOwner {
     if (this.#wakesReader !== undefined) this.#series?.cancelEnded(this.#wakesReader);
   }
 
-  #kill(): void {
-    const coroutine = this.#coroutine ?? this.#script.scheduler.current;
-    if (coroutine?.owner === this) coroutine.kill();
-    this.#end();
+  protected override end(): void {
+    if (!this.ended) this.#leaveSeries();
+    super.end();
   }
 
-  #end(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#cancelTurn?.();
-    this.#coroutine = undefined;
-    this.#leaveSeries();
-    try {
-      this.#tasks?.close();
-    } finally {
-      this.#scope?.close();
-      this.#runner.ended(this);
-      this.#script.runEnded(this);
-    }
+  protected override over(): void {
+    this.#runner.ended(this);
   }
 }

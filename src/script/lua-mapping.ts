@@ -76,12 +76,12 @@ export class LuaMapping implements Mapping, ScriptWatch {
   }
 
   get answersAll(): boolean {
-    return (this.#script ?? this.#lost)?.answersAll === true;
+    return (this.#script ?? this.#lost)?.handlers.answersAll === true;
   }
 
   find(name: string): Handler | undefined {
-    if (this.#script !== undefined) return this.#script.find(name);
-    if (this.#lost?.find(name) === undefined) return undefined;
+    if (this.#script !== undefined) return this.#script.handlers.find(name);
+    if (this.#lost?.handlers.find(name) === undefined) return undefined;
     return { handle: (exchange, route) => this.#wait(exchange, route) };
   }
 
@@ -97,7 +97,7 @@ export class LuaMapping implements Mapping, ScriptWatch {
     const script = this.#script;
     this.#script = undefined;
     if (script !== undefined) this.#end(script);
-    await Promise.all([...this.#ending].map((ending) => ending.idle()));
+    await Promise.all([...this.#ending].map((ending) => ending.runs.idle()));
   }
 
   /** Ends its exchanges and the state now. */
@@ -186,7 +186,7 @@ export class LuaMapping implements Mapping, ScriptWatch {
 
   #handOn(script: LoadedScript, exchange: Exchange, route: Route): void {
     if (exchange.finished || exchange.error !== undefined) return;
-    const handler = script.find(route.handlerName);
+    const handler = script.handlers.find(route.handlerName);
     if (handler === undefined) exchange.reset(503);
     else handler.handle(exchange, route);
   }

@@ -8,7 +8,7 @@ import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
 import { ARGUMENT_BYTES_MAX } from '../lua/state.ts';
 import { currentInvocation } from './context/invocation.ts';
-import type { LoadedScript } from './loaded-script.ts';
+import type { ScriptContext } from './context/script-context.ts';
 import { wantSize } from './objects/byte-transfer.ts';
 
 /** Bytes of a request body, which a handler gets as one string. */
@@ -80,10 +80,10 @@ end
 return globals, wrap`;
 
 export class Luars {
-  readonly #script: LoadedScript;
+  readonly #script: ScriptContext;
   readonly #heads = new Map<string, readonly string[]>();
 
-  constructor(script: LoadedScript) {
+  constructor(script: ScriptContext) {
     this.#script = script;
   }
 

@@ -16,8 +16,8 @@ import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { Reference } from '../lua/state.ts';
 import { type AppHead, AppRun, type AppRunner } from './app-run.ts';
-import { currentInvocation } from './context/invocation.ts';
-import type { LoadedScript } from './loaded-script.ts';
+import { createHandler, currentInvocation, type HandlerFunction } from './context/invocation.ts';
+import type { ScriptContext } from './context/script-context.ts';
 import { FIELD_BYTES_MAX } from './run/field-size.ts';
 import { currentRun } from './run/lua-run.ts';
 
@@ -196,7 +196,7 @@ class PackedRequest {
 let lastNumber = 0;
 
 export class Luvit implements AppRunner, Handler {
-  readonly script: LoadedScript;
+  readonly script: ScriptContext;
   #heads: AppHead[] = [];
   /** Apps by the connection whose requests they read. */
   readonly #runs = new WeakMap<ExchangeConnection, AppRun>();
@@ -204,7 +204,7 @@ export class Luvit implements AppRunner, Handler {
   #warned = false;
   #pushed: PackedRequest | undefined;
 
-  constructor(script: LoadedScript) {
+  constructor(script: ScriptContext) {
     this.script = script;
   }
 
@@ -232,12 +232,16 @@ export class Luvit implements AppRunner, Handler {
     if (isCallback) {
       state.pushReference(L, app);
       state.call(L, 1, 1);
-      script.answerAll(L, (T, { exchange }) => this.#pushNumber(T, exchange));
+      const called: HandlerFunction = {
+        reference: state.keep(L),
+        pushArguments: (T, { exchange }) => this.#pushNumber(T, exchange),
+      };
+      script.handlers.answerAll(createHandler(script, called, script.limits));
       return;
     }
     state.pop(L);
     this.#arguments = [app, read, write];
-    script.answerAllBy(this);
+    script.handlers.answerAll(this);
   }
 
   handle(exchange: Exchange, _route: Route): void {

@@ -2,7 +2,8 @@
 import type { ScriptMode } from '../base/script-mode.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { ScriptError } from '../lua/state.ts';
-import type { LoadedScript } from './loaded-script.ts';
+import { createHandler } from './context/invocation.ts';
+import type { ScriptContext } from './context/script-context.ts';
 import { Luars } from './luars.ts';
 import { Luvit } from './luvit.ts';
 
@@ -10,11 +11,11 @@ import { Luvit } from './luvit.ts';
 const SHORT_PARAMETERS = 3;
 
 export class ScriptShape {
-  readonly #script: LoadedScript;
+  readonly #script: ScriptContext;
   readonly #wanted: ScriptMode | undefined;
 
   /** Has to be made before the script is loaded: what its mode offers may be used from its first line on. */
-  constructor(script: LoadedScript, wanted: ScriptMode | undefined) {
+  constructor(script: ScriptContext, wanted: ScriptMode | undefined) {
     this.#script = script;
     this.#wanted = wanted;
     if (wanted === 'luars' || wanted === undefined) this.#offerLuars();
@@ -108,7 +109,8 @@ export class ScriptShape {
     x.lua_pushboolean(L, isShort ? 1 : 0);
     state.call(L, 2, 1);
     state.release(handler);
-    this.#script.answerAll(L, undefined);
+    const called = { reference: state.keep(L), pushArguments: undefined };
+    this.#script.handlers.answerAll(createHandler(this.#script, called, this.#script.limits));
   }
 
   // ---- luvit ----

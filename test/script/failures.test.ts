@@ -209,12 +209,12 @@ test('Closing the script ends what runs with 503, runs close variables and final
   await harness.close();
 });
 
-test('LoadedScript.idle() resolves when the last request has ended', async () => {
+test('LoadedScript.runs.idle() resolves when the last request has ended', async () => {
   const harness = await ScriptHarness.run(`httpd.read(nil, 1) say('done')`);
-  await harness.script.idle();
+  await harness.script.runs.idle();
   const exchange = harness.begin('/run', { body: 'open' });
   let idle = false;
-  const waiting = harness.script.idle().then(() => {
+  const waiting = harness.script.runs.idle().then(() => {
     idle = true;
   });
   await turn();

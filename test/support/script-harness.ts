@@ -22,7 +22,8 @@ import { duplicateDescriptor } from '../../src/native/posix.ts';
 import { ConnectPolicy } from '../../src/outbound/connect-policy.ts';
 import { Fetcher } from '../../src/outbound/fetcher.ts';
 import type { OnceClaims } from '../../src/script/context/script-timer.ts';
-import { type HandlerOptions, LoadedScript, type ScriptOptions } from '../../src/script/loaded-script.ts';
+import { LoadedScript, type ScriptOptions } from '../../src/script/loaded-script.ts';
+import type { RunLimits } from '../../src/script/run/run-limits.ts';
 import { LOAD_LIMITS, type LoadLimits } from '../../src/script/script-load.ts';
 import { createSharedMemory } from '../../src/shared/shared-memory.ts';
 import { SharedStore } from '../../src/shared/shared-store.ts';
@@ -60,7 +61,7 @@ export interface HarnessOptions {
   readonly workerCount?: number;
   /** Shared by harnesses that stand for workers of one gateway. */
   readonly once?: OnceRegistry;
-  readonly limits?: Partial<HandlerOptions>;
+  readonly limits?: Partial<RunLimits>;
   readonly loadLimits?: LoadLimits;
   /** Files made before the script is loaded. */
   readonly files?: Readonly<Record<string, string>>;
@@ -249,8 +250,11 @@ export class ScriptHarness {
     });
     this.#script = script;
     script.serve();
-    const { answersAll } = script;
-    this.dispatcher.router.replace([{ prefix: this.prefix, answersAll, find: (name) => script.find(name) }]);
+    const { handlers } = script;
+    const { answersAll } = handlers;
+    this.dispatcher.router.replace([
+      { prefix: this.prefix, answersAll, find: (name) => handlers.find(name) },
+    ]);
   }
 
   #scriptOptions(options: HarnessOptions): ScriptOptions {

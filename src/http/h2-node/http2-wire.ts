@@ -8,7 +8,6 @@ import type { Chunk } from '../exchange/response-buffer.ts';
 import type { ServerExchange } from '../exchange/server-exchange.ts';
 import type { BodyHolder } from '../exchange/unread-bodies.ts';
 import { type Fields, isConnectionSpecific } from '../semantics/fields.ts';
-import type { Http2Connection } from './http2-connection.ts';
 
 /** Body bytes a client may send on one stream before a handler has read any. */
 export const STREAM_WINDOW_BYTES: number = 256 * 1024;
@@ -20,8 +19,26 @@ interface WiredStream extends ServerHttp2Stream {
   [WIRE]?: Http2Wire;
 }
 
+/** What a wire needs of its connection. */
+interface WireConnection extends BodyHolder {
+  /** Bytes of a response that may wait before its handler has to. */
+  readonly bufferBytesMax: number;
+  /** Bytes that may wait in node for one stream. */
+  readonly writeAheadBytes: number;
+  readonly hasPushRoom: boolean;
+  push(parent: ServerHttp2Stream, promise: PushPromise): Exchange | undefined;
+  /** Counts bytes that a client may send before anybody sees them. */
+  holdsUnseen(bytes: number): void;
+  bodyAwaited(awaited: boolean): void;
+  responseBlocked(blocked: boolean): void;
+  /** The whole response is with node. */
+  completed(): void;
+  /** The stream has gone. */
+  closed(pushed: boolean, wasComplete: boolean): void;
+}
+
 export class Http2Wire implements ExchangeWire {
-  readonly #connection: Http2Connection;
+  readonly #connection: WireConnection;
   readonly #pushed: boolean;
   #stream: ServerHttp2Stream | undefined;
   #exchange: ServerExchange | undefined;
@@ -35,7 +52,7 @@ export class Http2Wire implements ExchangeWire {
   #blocked = false;
   #paused = false;
 
-  constructor(connection: Http2Connection, pushed: boolean, awaitsContinue: boolean) {
+  constructor(connection: WireConnection, pushed: boolean, awaitsContinue: boolean) {
     this.#connection = connection;
     this.#pushed = pushed;
     this.#awaitsContinue = awaitsContinue;

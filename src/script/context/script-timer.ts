@@ -1,7 +1,8 @@
 /** One timer of a script: when it is due, who runs it where only one worker is to, and that its runs never overlap. */
 import type { Reference } from '../../lua/state.ts';
 import { takeTurn } from '../../lua/turns.ts';
-import type { HandlerOptions, LoadedScript } from '../loaded-script.ts';
+import type { RunLimits } from '../run/run-limits.ts';
+import type { ScriptContext } from './script-context.ts';
 import { TimerRun } from './timer-run.ts';
 
 /** Leave to run a timer, given to one worker of all. */
@@ -25,13 +26,13 @@ export interface TimerOptions {
   readonly everyMs: number | undefined;
   /** Only one worker of all runs the timers of this name. */
   readonly once: string | undefined;
-  readonly limits: HandlerOptions;
+  readonly limits: RunLimits;
 }
 
 export class ScriptTimer {
   readonly number: number;
   readonly callback: Reference;
-  readonly #script: LoadedScript;
+  readonly #script: ScriptContext;
   readonly #options: TimerOptions;
   readonly #claims: OnceClaims;
   readonly #ended: (timer: ScriptTimer) => void;
@@ -50,7 +51,7 @@ export class ScriptTimer {
   constructor(
     number: number,
     callback: Reference,
-    script: LoadedScript,
+    script: ScriptContext,
     options: TimerOptions,
     claims: OnceClaims,
     ended: (timer: ScriptTimer) => void,

@@ -1,11 +1,14 @@
 /** The timers of one script, and `httpd.timer`. */
+
 import type { HostFunction } from '../../lua/host-functions.ts';
 import { LuaError } from '../../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../../lua/lua-exports.ts';
-import type { HandlerOptions, LoadedScript } from '../loaded-script.ts';
+import { pushFailure } from '../../lua/push-failure.ts';
 import { Handles } from '../objects/handles.ts';
 import { readOptionTable, stringOption } from '../run/option-table.ts';
+import type { RunLimits } from '../run/run-limits.ts';
 import { checkSeconds, SECONDS_MAX } from '../run/seconds.ts';
+import type { ScriptContext } from './script-context.ts';
 import { type OnceClaims, ScriptTimer, type TimerOptions } from './script-timer.ts';
 
 export type { OnceClaims } from './script-timer.ts';
@@ -21,7 +24,7 @@ const MS_PER_SECOND = 1000;
 export class Timers {
   /** `httpd.timer`. */
   readonly create: HostFunction = (L) => this.#create(L);
-  readonly #script: LoadedScript;
+  readonly #script: ScriptContext;
   readonly #claims: OnceClaims;
   readonly #handles: Handles;
   readonly #timers = new Map<number, ScriptTimer>();
@@ -29,7 +32,7 @@ export class Timers {
   #status: 'loading' | 'serving' | 'retired' = 'loading';
   #graceTimer: NodeJS.Timeout | undefined;
 
-  constructor(script: LoadedScript, claims: OnceClaims) {
+  constructor(script: ScriptContext, claims: OnceClaims) {
     this.#script = script;
     this.#claims = claims;
     this.#handles = new Handles(script.state, 'httpd.timer', { cancel: (L) => this.#cancel(L) });
@@ -87,10 +90,13 @@ export class Timers {
     x.luaL_checktype(L, 2, LUA_TYPE.function);
     const options = this.#readOptions(L, delayMs);
     if (this.#status === 'retired')
-      return this.#pushFailure(L, 'Cannot start a timer: the script has been replaced', 'closed');
+      return pushFailure(this.#script.state, L, {
+        message: 'Cannot start a timer: the script has been replaced',
+        luaCode: 'closed',
+      });
     if (this.#timers.size >= TIMERS_MAX) {
       const message = `Cannot start a timer: ${this.#timers.size} wait or run and the limit is ${TIMERS_MAX}`;
-      return this.#pushFailure(L, message, 'limit');
+      return pushFailure(this.#script.state, L, { message, luaCode: 'limit' });
     }
     this.#lastNumber += 1;
     // what may raise comes first
@@ -100,7 +106,10 @@ export class Timers {
     const refusal = this.#script.share.take('timers', this.#status === 'loading');
     if (refusal !== undefined) {
       state.release(callback);
-      return this.#pushFailure(L, `Cannot start a timer: ${refusal}`, 'limit');
+      return pushFailure(this.#script.state, L, {
+        message: `Cannot start a timer: ${refusal}`,
+        luaCode: 'limit',
+      });
     }
     const timer = new ScriptTimer(this.#lastNumber, callback, this.#script, options, this.#claims, (ended) =>
       this.#forget(ended),
@@ -129,7 +138,7 @@ export class Timers {
     const { state, limits } = this.#script;
     let everyMs: number | undefined;
     let once: string | undefined;
-    const own: { -readonly [K in keyof HandlerOptions]: HandlerOptions[K] } = { ...limits };
+    const own: { -readonly [K in keyof RunLimits]: RunLimits[K] } = { ...limits };
     const limit = (name: string): number => {
       const seconds = this.#seconds(L);
       if (!(seconds >= 0)) throw new LuaError(`option "${name}" has to be a number of seconds, 0 or more`);
@@ -163,13 +172,5 @@ export class Timers {
   #seconds(L: LuaThread): number {
     const { exports: x } = this.#script.state;
     return x.lua_type(L, -1) === LUA_TYPE.number ? x.lua_tonumberx(L, -1, NULL) : Number.NaN;
-  }
-
-  #pushFailure(L: LuaThread, message: string, code: string): number {
-    const { state } = this.#script;
-    state.exports.lua_pushnil(L);
-    state.pushString(L, message);
-    state.pushString(L, code);
-    return 3;
   }
 }

@@ -6,6 +6,7 @@ import { GatewayError } from '../../base/errors.ts';
 import type { CoroutineScheduler } from '../../lua/coroutine.ts';
 import { LuaError } from '../../lua/lua-error.ts';
 import { type CString, LUA_TYPE, type LuaThread, NULL } from '../../lua/lua-exports.ts';
+import { pushFailure } from '../../lua/push-failure.ts';
 import type { State } from '../../lua/state.ts';
 import type { StateRoom } from '../../lua/state-room.ts';
 import { takeSlice } from '../../lua/turns.ts';
@@ -126,21 +127,13 @@ export class ByteTransfer {
 
   #refuse(L: LuaThread, source: ByteSource, reason: GatewayError): number {
     const ends = source.refuse?.(reason) === true && this.#scheduler.canWait(L);
-    if (!ends) return this.pushFailure(L, reason);
+    if (!ends) return pushFailure(this.#state, L, reason);
     // whoever owns the exchange has been told, or is when this waits
     return this.#scheduler.running.wait(
       L,
-      (T) => this.pushFailure(T, reason),
+      (T) => pushFailure(this.#state, T, reason),
       () => undefined,
     );
-  }
-
-  /** `nil, message, code`. */
-  pushFailure(L: LuaThread, { message, luaCode }: GatewayError): number {
-    this.#state.exports.lua_pushnil(L);
-    this.#state.pushMessage(L, message);
-    this.#state.pushString(L, luaCode);
-    return 3;
   }
 
   /**

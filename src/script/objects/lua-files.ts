@@ -1,4 +1,5 @@
 /** Lua's FILE* values: userdata that stand for files of the file layer, their metatable, life and errors. */
+
 import { assert } from '../../base/assert.ts';
 import type { ByteFile, ProcessExit } from '../../file/byte-file.ts';
 import type { FileError } from '../../file/file-error.ts';
@@ -8,6 +9,7 @@ import type { CoroutineScheduler } from '../../lua/coroutine.ts';
 import type { HostFunction } from '../../lua/host-functions.ts';
 import { LuaError } from '../../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../../lua/lua-exports.ts';
+import { pushFailure } from '../../lua/push-failure.ts';
 import type { Reference, State } from '../../lua/state.ts';
 import { currentRun, type LuaRun } from '../run/lua-run.ts';
 import { type ByteTransfer, bytesNeeded, type Wanted } from './byte-transfer.ts';
@@ -16,6 +18,11 @@ import { createWeakTable } from './handles.ts';
 import { HostObjects } from './host-objects.ts';
 
 const EAGAIN = 11;
+
+/** The runs of the script that are under way. */
+export interface ActiveRuns {
+  has(run: LuaRun): boolean;
+}
 
 /** One FILE* value. */
 export interface LuaFile {
@@ -53,14 +60,14 @@ export class LuaFiles {
   }
 
   /** True when a run that is none of the `active` ones may have forgotten a file. */
-  mayBeForgotten(active: ReadonlySet<LuaRun>): boolean {
+  mayBeForgotten(active: ActiveRuns): boolean {
     if (this.#young.size === 0) return false;
     for (const run of this.#young.values()) if (run === undefined || !active.has(run)) return true;
     return false;
   }
 
   /** The collector has run: what others than the `active` runs have left open is held on purpose. */
-  collected(active: ReadonlySet<LuaRun>): void {
+  collected(active: ActiveRuns): void {
     for (const [number, run] of this.#young)
       if (run === undefined || !active.has(run)) this.#young.delete(number);
   }
@@ -149,16 +156,16 @@ export class LuaFiles {
     }
     const finish = (T: LuaThread): number => {
       const failure = file.takeError();
-      return failure === undefined ? 1 : this.#pushStreamFailure(T, failure);
+      return failure === undefined ? 1 : pushFailure(this.#state, T, failure);
     };
     if (this.#scheduler.canWait(L)) return this.#transfer.read(L, file, wanted, finish);
     for (;;) {
       const taken = this.#transfer.tryTake(L, file, wanted);
       if (taken === true) break;
-      if (taken !== false) return this.#transfer.pushFailure(L, taken);
+      if (taken !== false) return pushFailure(this.#state, L, taken);
       const failure = file.fillSync(bytesNeeded(file, wanted));
       if (failure?.errno === EAGAIN) throw cannotWait('wait for a file');
-      if (failure !== undefined) return this.#pushStreamFailure(L, failure);
+      if (failure !== undefined) return pushFailure(this.#state, L, failure);
     }
     return finish(L);
   }
@@ -168,7 +175,7 @@ export class LuaFiles {
     return this.#transfer.write(L, file, 2, (T, written, room) => {
       if (!room && !this.#scheduler.canWait(T) && file.isFull === true) throw cannotWait('wait for a file');
       const failure = file.takeError() ?? (this.#scheduler.canWait(T) ? undefined : file.flushSync());
-      if (failure !== undefined) return this.#pushStreamFailure(T, failure);
+      if (failure !== undefined) return pushFailure(this.#state, T, failure);
       this.#state.pushInteger(T, written);
       return 1;
     });
@@ -221,7 +228,7 @@ export class LuaFiles {
 
   /** httpd.close(file): as `f:close`, but a failure is nil, message, code. */
   closeStream(L: LuaThread, index: number): number {
-    return this.close(L, index, undefined, (T, failure) => this.#pushStreamFailure(T, failure));
+    return this.close(L, index, undefined, (T, failure) => pushFailure(this.#state, T, failure));
   }
 
   /** Ends all files: the state is about to be closed. */
@@ -236,13 +243,6 @@ export class LuaFiles {
     this.#state.exports.lua_pushnil(L);
     this.#state.pushString(L, name === undefined ? failure.text : `${name}: ${failure.text}`);
     this.#state.pushInteger(L, failure.errno);
-    return 3;
-  }
-
-  #pushStreamFailure(L: LuaThread, failure: FileError): number {
-    this.#state.exports.lua_pushnil(L);
-    this.#state.pushMessage(L, failure.message);
-    this.#state.pushString(L, failure.luaCode);
     return 3;
   }
 

@@ -2,11 +2,13 @@
  * Streams beside files and the client: userdata that stand for a byte source, a byte sink or both, with properties of
  * their own. Whoever opens one pushes it here; `httpd.read`, `write`, `copy` and `close` find it here.
  */
+
 import { ByteQueue } from '../../base/byte-queue.ts';
 import type { ByteSink, ByteSource } from '../../base/byte-stream.ts';
 import type { HostFunction } from '../../lua/host-functions.ts';
 import { LuaError } from '../../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../../lua/lua-exports.ts';
+import { pushFailure } from '../../lua/push-failure.ts';
 import type { State } from '../../lua/state.ts';
 import type { ByteTransfer, Wanted } from './byte-transfer.ts';
 import { HostObjects } from './host-objects.ts';
@@ -99,7 +101,7 @@ export class LuaStreams {
       if (error === undefined && source.ended && source.queue.length === 0) this.#drain(T, stream);
       // what arrived before the failure is given first; but part of it is not all
       if (error === undefined || (wanted.kind !== 'all' && x.lua_type(T, -1) !== LUA_TYPE.nil)) return 1;
-      return this.#pushFailure(T, error.message, error.luaCode);
+      return pushFailure(this.#state, T, error);
     });
   }
 
@@ -117,7 +119,7 @@ export class LuaStreams {
     const { sink } = stream;
     if (sink === undefined) throw new LuaError(`cannot write to a ${stream.name}`);
     return this.#transfer.write(L, sink, 2, (T, written, room) => {
-      if (sink.error !== undefined) return this.#pushFailure(T, sink.error.message, sink.error.luaCode);
+      if (sink.error !== undefined) return pushFailure(this.#state, T, sink.error);
       if (!room) throw new LuaError('cannot wait for a stream here: a yield cannot cross this call');
       this.#state.pushInteger(T, written);
       return 1;
@@ -164,12 +166,5 @@ export class LuaStreams {
     const place = this.#state.exports.lua_touserdata(L, 1).toString(16).padStart(8, '0');
     this.#state.pushString(L, stream === undefined ? 'stream (closed)' : `${stream.name} (0x${place})`);
     return 1;
-  }
-
-  #pushFailure(L: LuaThread, message: string, code: string): number {
-    this.#state.exports.lua_pushnil(L);
-    this.#state.pushMessage(L, message);
-    this.#state.pushString(L, code);
-    return 3;
   }
 }

@@ -1,13 +1,18 @@
 /** The tasks of one run: how many there may be, and their common end. */
 import { threadCpuMs } from '../../base/thread-clock.ts';
 import { CLOSE_LIMIT_MS } from '../../lua/coroutine.ts';
-import type { Task } from './task.ts';
 
 /** Tasks of one run at once: more than a page has sources, and some hundred bytes each. */
 export const TASKS_MAX = 256;
 
+/** A task, as far as its group knows it. */
+interface GroupedTask {
+  /** Ends it now; `closeLimitMs`: processor time for what it closes. */
+  kill(closeLimitMs: number): void;
+}
+
 export class TaskGroup {
-  readonly #tasks = new Set<Task>();
+  readonly #tasks = new Set<GroupedTask>();
   readonly #ended: () => void;
   #closed = false;
 
@@ -26,11 +31,11 @@ export class TaskGroup {
     return this.#closed;
   }
 
-  add(task: Task): void {
+  add(task: GroupedTask): void {
     this.#tasks.add(task);
   }
 
-  remove(task: Task): void {
+  remove(task: GroupedTask): void {
     if (this.#tasks.delete(task) && this.#tasks.size === 0 && !this.#closed) this.#ended();
   }
 

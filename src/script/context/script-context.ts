@@ -1,0 +1,57 @@
+/** What the functions of `httpd`, the libraries' users and the runs know of the script they belong to. */
+import type { GatewayError } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import type { Share } from '../../base/shares.ts';
+import type { FileSystem } from '../../file/file-system.ts';
+import type { Dispatcher } from '../../http/routing/dispatcher.ts';
+import type { CoroutineScheduler } from '../../lua/coroutine.ts';
+import type { HostFunction } from '../../lua/host-functions.ts';
+import type { LazyTables } from '../../lua/lazy-tables.ts';
+import type { LuaThread } from '../../lua/lua-exports.ts';
+import type { State } from '../../lua/state.ts';
+import type { Fetcher } from '../../outbound/fetcher.ts';
+import type { SharedStore } from '../../shared/shared-store.ts';
+import type { ByteTransfer } from '../objects/byte-transfer.ts';
+import type { LuaFiles } from '../objects/lua-files.ts';
+import type { LuaStreams } from '../objects/lua-streams.ts';
+import type { RunLimits } from '../run/run-limits.ts';
+import type { RunTable } from '../run/run-table.ts';
+import type { HandlerTable } from './handler-table.ts';
+import type { ScriptLog } from './script-log.ts';
+
+export interface ScriptContext {
+  /** Of the mapping: `/`, `/app`. */
+  readonly prefix: string;
+  readonly workerId: number;
+  readonly workerCount: number;
+  /** Nothing of it may begin any more. */
+  readonly closed: boolean;
+  /** Limits of runs that do not say otherwise. */
+  readonly limits: RunLimits;
+  /** What the mapping uses of what the worker has. */
+  readonly share: Share;
+  readonly logger: Logger;
+  /** The script's lines in the log, and reports of its errors. */
+  readonly log: ScriptLog;
+
+  readonly state: State;
+  readonly scheduler: CoroutineScheduler;
+  readonly lazyTables: LazyTables;
+  readonly transfer: ByteTransfer;
+  readonly files: LuaFiles;
+  readonly streams: LuaStreams;
+
+  readonly handlers: HandlerTable;
+  /** Registers the function on top of the stack. The first registration of a name holds. Says what is too much. */
+  registerHandler(name: string, options: Partial<RunLimits>, L: LuaThread): GatewayError | undefined;
+  readonly runs: RunTable;
+  /** `create`: the function `httpd.timer`. */
+  readonly timers: { readonly create: HostFunction };
+
+  /** Of the script's files: in the sandbox it opens none. */
+  readonly fileSystem: FileSystem;
+  readonly dispatcher: Dispatcher;
+  readonly fetcher: Fetcher;
+  /** Dictionaries that all workers share. */
+  readonly shared: SharedStore;
+}
