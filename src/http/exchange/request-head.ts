@@ -1,7 +1,7 @@
 /** What a protocol knows of a request when its head is complete. */
 
 import type { Fields } from '../semantics/fields.ts';
-import type { ExchangeConnection, Protocol, RequestIdentity } from './exchange.ts';
+import type { ExchangeConnection, Protocol, PushPromise, RequestIdentity } from './exchange.ts';
 
 /** Exchanges with equal heads may share it. */
 export interface RequestHead extends RequestIdentity {
@@ -39,4 +39,21 @@ export function sameHead(last: RequestHead | undefined, fresh: RequestHead): Req
     return fresh;
   for (let i = 0; i < fields.length; i++) if (last.fields[i] !== fields[i]) return fresh;
   return last;
+}
+
+/** The head of a request that is promised over HTTP/2: nobody has sent it. */
+export function promisedHead(promise: PushPromise, connection: ExchangeConnection): RequestHead {
+  return {
+    protocol: 'HTTP/2',
+    method: promise.method,
+    target: promise.target,
+    scheme: promise.scheme === 'http' ? 'http' : 'https',
+    authority: promise.authority,
+    fields: promise.fields,
+    connection,
+    pushed: true,
+    hasBody: false,
+    declaredLength: undefined,
+    memo: undefined,
+  };
 }

@@ -1,4 +1,4 @@
-/** One HTTP/2 stream as an exchange's wire: its states (RFC 9113 §5.1), both windows, what waits to be sent. */
+/** One HTTP/2 stream as an exchange's wire: its states (RFC 9113 §5.1), and what waits to be sent. */
 import { assert } from '../../base/assert.ts';
 import { GatewayError } from '../../base/errors.ts';
 import { giveChunk } from '../exchange/chunk-pool.ts';
@@ -9,14 +9,15 @@ import type { RequestHead } from '../exchange/request-head.ts';
 import type { Chunk } from '../exchange/response-buffer.ts';
 import type { ServerExchange } from '../exchange/server-exchange.ts';
 import type { Stallable } from '../exchange/stall-watch.ts';
-import { type BodyHolder, READ_AHEAD_BYTES, TIGHT_READ_AHEAD_BYTES } from '../exchange/unread-bodies.ts';
+import type { BodyHolder } from '../exchange/unread-bodies.ts';
 import type { Fields } from '../semantics/fields.ts';
 import { ERROR_CODE } from './error-codes.ts';
-import { ReceiveWindow } from './flow-window.ts';
 import { FRAME_PAYLOAD_BYTES_MAX } from './frame-types.ts';
 import type { Priority } from './priority.ts';
 import type { Scheduled } from './send-scheduler.ts';
-import type { Session } from './session.ts';
+import { STREAM_WINDOW_BYTES } from './session-bounds.ts';
+import { StreamBody } from './stream-body.ts';
+import type { StreamSession } from './stream-session.ts';
 
 /** Both sides may send. */
 const OPEN = 0;
@@ -27,19 +28,13 @@ const HALF_CLOSED_LOCAL = 2;
 const CLOSED = 3;
 type State = typeof OPEN | typeof HALF_CLOSED_REMOTE | typeof HALF_CLOSED_LOCAL | typeof CLOSED;
 
-/** Body bytes a client may send on one stream before a handler has read any. */
-export const STREAM_WINDOW_BYTES: number = 256 * 1024;
-/** A window grows up to this: 4 MiB in flight are 320 Mbit/s over 100 ms. */
-const STREAM_WINDOW_BYTES_MAX = 4 * 1024 * 1024;
-/** A body counts as not being read when nothing of it was for this long. */
-const UNREAD_MS_MIN = 1_000;
 /** Response bytes a stream holds itself once it has to wait. */
 const WRITE_AHEAD_BYTES = 16 * 1024;
 
 export class H2Stream implements ExchangeWire, Scheduled, Stallable {
-  readonly #session: Session;
+  readonly #session: StreamSession<H2Stream>;
   readonly id: number;
-  readonly #pushed: boolean;
+  readonly pushed: boolean;
   #state: State;
   #exchange: ServerExchange | undefined;
 
@@ -62,20 +57,9 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   previous: Scheduled | undefined = undefined;
 
   // receiving
-  #window: ReceiveWindow | undefined;
-  /** Content still to come by the declared length; -1 when none was declared. */
-  #declaredLeft: number;
+  /** Undefined = the request has none. */
+  readonly #body: StreamBody | undefined;
   #awaitsContinue: boolean;
-  #paused = false;
-  /** Bytes for which the windows are opened when the reader goes on. */
-  #heldBytes = 0;
-  /** Those for which only that of the stream is. */
-  #uncreditedBytes = 0;
-  /** Those of them for which that of the connection is when somebody waits for the client, too. */
-  #withheldBytes = 0;
-  /** How much of the body had been read when a sweep last looked, and since when no more was, ms of Date.now. */
-  #readAtSweep = -1;
-  #unreadSince = 0;
   /** When the response was complete and the client had not ended its side, ms of Date.now. */
   #answeredAt = 0;
 
@@ -84,7 +68,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   listed = false;
 
   constructor(
-    session: Session,
+    session: StreamSession<H2Stream>,
     id: number,
     request: RequestHead,
     awaitsContinue: boolean,
@@ -92,12 +76,14 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   ) {
     this.#session = session;
     this.id = id;
-    this.#pushed = request.pushed;
+    this.pushed = request.pushed;
     this.#state = request.hasBody ? OPEN : HALF_CLOSED_REMOTE;
     this.sendWindow = session.peer.initialWindowSize;
     this.urgency = priority.urgency;
     this.incremental = priority.incremental;
-    this.#declaredLeft = request.declaredLength ?? -1;
+    this.#body = request.hasBody
+      ? new StreamBody(session.bodies, session.output, id, request.declaredLength)
+      : undefined;
     this.#awaitsContinue = awaitsContinue;
   }
 
@@ -119,10 +105,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   }
   /** Bytes of a body that the client may have on their way. */
   get expectedBytes(): number {
-    return this.#window?.available ?? STREAM_WINDOW_BYTES;
-  }
-  get pushed(): boolean {
-    return this.#pushed;
+    return this.#body?.expectedBytes ?? STREAM_WINDOW_BYTES;
   }
   /** True while something waits for a window. */
   get hasQueued(): boolean {
@@ -136,7 +119,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   }
 
   sendInformational(status: number, fields: Fields): void {
-    if (this.#isDone() || this.#pushed) return;
+    if (this.#isDone() || this.pushed) return;
     if (status === 100) this.#awaitsContinue = false;
     this.#session.sendInformational(this.id, status, fields);
   }
@@ -165,10 +148,8 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   sendEnd(trailers: Fields | undefined): void {
     if (this.#isDone()) return;
     this.#trailers = trailers;
-    if (this.#queuedBytes > 0) {
-      this.#lastQueued = true;
-      this.#watch();
-    } else this.#sendEnd();
+    if (this.#queuedBytes > 0) this.#queueLast();
+    else this.#sendEnd();
   }
 
   abort(): void {
@@ -180,34 +161,27 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   }
 
   get holdsBody(): boolean {
-    return this.#session.holdsBodies;
+    return this.#session.bodies.holdsBodies;
   }
 
   get bodyHolder(): BodyHolder {
-    return this.#session;
+    return this.#session.bodies;
   }
 
   bodyAwaited(awaited: boolean): void {
-    this.#session.bodyAwaited(awaited);
+    this.#session.bodies.bodyAwaited(awaited);
   }
 
   pauseBody(): void {
-    this.#paused = true;
+    this.#body?.pause();
   }
 
   resumeBody(): void {
-    this.#paused = false;
-    this.releaseWithheld();
-    const bytes = this.#heldBytes;
-    const uncredited = this.#uncreditedBytes;
-    this.#heldBytes = 0;
-    this.#uncreditedBytes = 0;
-    if (bytes > 0) this.#session.releaseReceived(bytes);
-    if (bytes + uncredited > 0) this.#credit(bytes + uncredited);
+    this.#body?.resume();
   }
 
   get canPush(): boolean {
-    return !this.#pushed && !this.#isDone() && this.#session.canPush;
+    return !this.pushed && !this.#isDone() && this.#session.canPush;
   }
 
   push(promise: PushPromise): Exchange | undefined {
@@ -265,36 +239,32 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
 
   /** A DATA frame of this size begins. False: it does not fit into the window. */
   takeWindow(bytes: number): boolean {
-    this.#window ??= new ReceiveWindow(STREAM_WINDOW_BYTES, STREAM_WINDOW_BYTES_MAX);
-    return this.#window.take(bytes);
+    return this.#body?.takeWindow(bytes) === true;
   }
 
   /** Content of the request. False: it is longer than was declared. */
   takeBody(bytes: Buffer, start: number, end: number): boolean {
+    const body = this.#body;
     const size = end - start;
-    if (this.#declaredLeft >= 0) {
-      this.#declaredLeft -= size;
-      if (this.#declaredLeft < 0) return false;
-    }
+    if (body?.count(size) !== true) return false;
     const exchange = this.#exchange;
     if (exchange === undefined || this.#isAnswered()) {
       this.#drop(size);
       return true;
     }
     exchange.receiveBody(bytes.subarray(start, end), true);
-    if (!this.#paused || this.#state !== OPEN) this.#release(size);
-    else if (exchange.unreadBytes >= READ_AHEAD_BYTES) this.#heldBytes += size;
-    else this.#withhold(size);
+    body.received(size, exchange.unreadBytes);
     return true;
   }
 
-  /** Somebody waits for the client, on this stream or another: what it sends has to get through. */
+  /** Padding has come and gone. */
+  takePadding(bytes: number): void {
+    this.#body?.release(bytes);
+  }
+
+  /** Somebody waits for the client, on this stream or another. */
   releaseWithheld(): void {
-    const bytes = this.#withheldBytes;
-    if (bytes === 0) return;
-    this.#withheldBytes = 0;
-    this.#session.withheldBytes -= bytes;
-    this.#session.releaseReceived(bytes);
+    this.#body?.releaseWithheld();
   }
 
   get unreadBytes(): number {
@@ -308,14 +278,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   /** True for a body of some size that no handler has read any of for a while. */
   isUnread(now: number): boolean {
     const exchange = this.#exchange;
-    if (exchange === undefined || exchange.unreadBytes <= TIGHT_READ_AHEAD_BYTES || exchange.awaitsBody)
-      return false;
-    const { readBytes } = exchange;
-    if (readBytes !== this.#readAtSweep) {
-      this.#readAtSweep = readBytes;
-      this.#unreadSince = now;
-    }
-    return now - this.#unreadSince >= UNREAD_MS_MIN;
+    return exchange !== undefined && this.#body?.isUnread(exchange, now) === true;
   }
 
   /** The worker has no room for a body that nobody reads. */
@@ -326,11 +289,6 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     exchange.fail(new GatewayError('LGW_BODY_UNREAD', message, { status: 503, luaCode: 'limit' }));
   }
 
-  /** Padding has come and gone. */
-  takePadding(bytes: number): void {
-    this.#release(bytes);
-  }
-
   /** The client has ended its side. False: the body is shorter than was declared. */
   endRemote(): boolean {
     if (this.#state === HALF_CLOSED_LOCAL) {
@@ -339,7 +297,8 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
       this.#session.streamClosed(this);
       return true;
     }
-    if (this.#declaredLeft > 0) return false;
+    if (this.#body?.isShort === true) return false;
+    this.#body?.end();
     this.#transition(HALF_CLOSED_REMOTE);
     this.#exchange?.endBody();
     return true;
@@ -397,18 +356,22 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     if (this.#queue === NO_CHUNKS) this.#queue = [];
     this.#queue.push(chunk);
     this.#queuedBytes += size;
-    if (last) {
-      this.#lastQueued = true;
-      this.#watch();
-    }
+    if (last) this.#queueLast();
     if (this.sendWindow > 0) {
       output.scheduler.add(this);
       output.flushLater();
     }
-    this.#session.hears();
+    this.#session.bodies.hears();
     if (this.#queuedBytes < WRITE_AHEAD_BYTES) return true;
     this.#blocked = true;
     return false;
+  }
+
+  /** Nothing follows what is queued, and nobody reads the body any more. */
+  #queueLast(): void {
+    this.#lastQueued = true;
+    this.#body?.end();
+    this.#watch();
   }
 
   /** Everything was sent but the end. */
@@ -435,11 +398,10 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
       this.#session.streamClosed(this);
     } else {
       this.#transition(HALF_CLOSED_LOCAL);
-      this.#paused = false;
       this.#answeredAt = Date.now();
       this.#session.stalls.stop(this);
       this.#session.lateBodies.start(this);
-      this.#giveUpHeld();
+      this.#body?.giveUp();
     }
     exchange?.wireClosed();
   }
@@ -454,43 +416,9 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
    * is not, so the client can only send what it had been allowed before, until it ends or goes quiet and is reset.
    */
   #drop(bytes: number): void {
-    this.#session.releaseReceived(bytes);
+    this.#session.bodies.releaseReceived(bytes);
     if (this.#state === HALF_CLOSED_LOCAL && Date.now() - this.#answeredAt < LATE_BODY_MS_MAX)
       this.#session.lateBodies.start(this);
-  }
-
-  /** Bytes of the body are out of our hands. */
-  #release(bytes: number): void {
-    this.#session.releaseReceived(bytes);
-    this.#credit(bytes);
-  }
-
-  /** The client may send so much more on the stream, as soon as it is worth a frame. */
-  #credit(bytes: number): void {
-    const window = this.#window;
-    if (window === undefined || this.#isAnswered()) return;
-    const increment = window.release(bytes);
-    if (increment === 0) return;
-    this.#session.output.windowUpdate(this.id, increment + this.#session.growWindow(window));
-  }
-
-  /** The budget of unread bodies is short, and this one is not being read. */
-  #withhold(bytes: number): void {
-    const session = this.#session;
-    this.#uncreditedBytes += bytes;
-    if (session.withholds) {
-      this.#withheldBytes += bytes;
-      session.withheldBytes += bytes;
-    } else session.releaseReceived(bytes);
-  }
-
-  /** Nobody will read what the client was held back for; the other streams need the window of the connection. */
-  #giveUpHeld(): void {
-    this.releaseWithheld();
-    const bytes = this.#heldBytes;
-    this.#heldBytes = 0;
-    this.#uncreditedBytes = 0;
-    if (bytes > 0) this.#session.releaseReceived(bytes);
   }
 
   #watch(): void {
@@ -505,7 +433,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
       session.stalls.stop(this);
       session.lateBodies.stop(this);
     }
-    this.#giveUpHeld();
+    this.#body?.giveUp();
     for (const chunk of this.#queue) if (typeof chunk !== 'string') giveChunk(chunk);
     this.#queue = NO_CHUNKS;
     this.#queuedBytes = 0;

@@ -9,19 +9,24 @@ import {
   INITIAL_WINDOW_BYTES,
 } from './frame-types.ts';
 import type { FrameOwner, FrameWriter } from './frame-writer.ts';
-import type { H2Stream } from './h2-stream.ts';
-import { SendScheduler } from './send-scheduler.ts';
+import { type Scheduled, SendScheduler } from './send-scheduler.ts';
 
 /** Bytes that may wait in the socket before no more DATA is sent: two pieces, one on its way and one behind it. */
 const SOCKET_BYTES_MAX = 256 * 1024;
 /** With this much waiting (heads and answers to PING are never held back) nothing more is read either. */
 const READ_PAUSE_BYTES = 512 * 1024;
 
+/** A stream with something to send. */
+interface Sender extends Scheduled {
+  /** Sends one frame of what waits. */
+  sendTurn(): void;
+}
+
 export class SessionOutput implements FrameOwner {
   readonly socket: Socket;
   readonly #writer: FrameWriter;
   readonly #abuse: AbuseLimits;
-  readonly scheduler: SendScheduler<H2Stream> = new SendScheduler<H2Stream>();
+  readonly scheduler: SendScheduler<Sender> = new SendScheduler<Sender>();
   /** What the client takes on all streams together. */
   sendWindow: number = INITIAL_WINDOW_BYTES;
   /** The socket has enough for now. */

@@ -8,10 +8,8 @@ import { StallWatch } from '../exchange/stall-watch.ts';
 import { FrameWriter } from './frame-writer.ts';
 import type { Http2Layer } from './http2-layer.ts';
 import { Session, type SessionLimits } from './session.ts';
+import { GOAWAY_GRACE_MS } from './session-bounds.ts';
 import type { SessionClocks } from './session-clock.ts';
-
-/** After GOAWAY and the last stream, the client has this long to close before we do. */
-const GOAWAY_GRACE_MS = 1_000;
 
 export class SessionServer implements Http2Layer {
   /** Nothing of node:http2's sessions is used. */
