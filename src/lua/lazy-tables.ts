@@ -12,6 +12,7 @@
 import type { HostFunction } from './host-functions.ts';
 import { LIGHT_USERDATA } from './light-userdata.ts';
 import { type CFunction, LUA_TYPE, type LuaThread, NULL } from './lua-exports.ts';
+import { readLuaSource } from './lua-source.ts';
 import type { Reference, State } from './state.ts';
 
 const { tableFacts: FACTS_KEY, tableNumber: NUMBER_KEY, tableFiller: FILLER_KEY } = LIGHT_USERDATA;
@@ -28,16 +29,7 @@ export type Fill = (L: LuaThread, argument: 0 | 1, number: number) => void;
  */
 export type Peek = (L: LuaThread, argument: 0 | 1, number: number) => boolean;
 
-const PRELUDE = `
-local first, second, KEY, NUMBER, setmetatable = ...
-return function(handler)
-  return function(facts, number)
-    return handler(
-      setmetatable({ [KEY] = facts, [NUMBER] = number }, first),
-      setmetatable({ [KEY] = facts }, second)
-    )
-  end
-end`;
+const PRELUDE = readLuaSource('lua/lazy-tables.lua');
 
 export class LazyTables {
   readonly #state: State;
@@ -55,7 +47,7 @@ export class LazyTables {
     this.#fillTable = fill;
     this.#peekInto = peek;
     const { exports: x, memory, mainThread: L } = state;
-    state.load(L, Buffer.from(PRELUDE), '=lgateway');
+    state.load(L, PRELUDE, '=lgateway');
     const metamethods = this.#createMetamethods();
     this.#metatables = [this.#pushMetatable(L, metamethods), this.#pushMetatable(L, metamethods)];
     x.lua_pushlightuserdata(L, FACTS_KEY);

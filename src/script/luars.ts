@@ -6,6 +6,7 @@
 import { readHeadTable } from '../httpd/response-head.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
+import { readLuaSource } from '../lua/lua-source.ts';
 import { ARGUMENT_BYTES_MAX } from '../lua/state.ts';
 import { currentInvocation } from './context/invocation.ts';
 import type { ScriptContext } from './context/script-context.ts';
@@ -21,63 +22,7 @@ const DEFAULT_TYPE = 'text/plain';
 /** Bytes of a content type: what any string of a head may have. */
 const TYPE_BYTES_MAX = ARGUMENT_BYTES_MAX;
 
-const PRELUDE = `
-local httpd, request, respond = ...
-local open, getenv, print, tostring = io.open, os.getenv, print, tostring
-
-local function failed(name, message)
-    return nil, name .. ' error: ' .. tostring(message)
-end
-
-local globals = {
-    time = httpd.now,
-    env = getenv,
-    sleep = function(seconds)
-        httpd.sleep(seconds == nil and 1 or seconds)
-        return true
-    end,
-    log = function(message)
-        print('[lua] ' .. tostring(message))
-    end,
-    read_file = function(path)
-        local file, message = open(path, 'rb')
-        if not file then return failed('read_file', message) end
-        local content, reason = file:read('a')
-        file:close()
-        if not content then return failed('read_file', reason) end
-        return content
-    end,
-    write_file = function(path, content)
-        local file, message = open(path, 'wb')
-        if not file then return failed('write_file', message) end
-        local written, reason = file:write(content)
-        local closed, problem = file:close()
-        if not written or not closed then return failed('write_file', reason or problem) end
-        return true
-    end,
-    http_get = function(url)
-        local response, message = httpd.fetch(url)
-        if not response then return failed('http_get', message) end
-        local body, reason = httpd.read(response, 'a')
-        if not body then return failed('http_get', reason) end
-        return body, response.status, response.headers
-    end,
-}
-
-local function wrap(handle, isShort)
-    if isShort then
-        return function()
-            local method, path, body = request(true)
-            if method then return respond(handle(method, path, body)) end
-        end
-    end
-    return function()
-        local method, path, query, headers, body = request(false)
-        if method then return respond(handle(method, path, query, headers, body)) end
-    end
-end
-
-return globals, wrap`;
+const PRELUDE = readLuaSource('script/luars.lua');
 
 export class Luars {
   readonly #script: ScriptContext;
@@ -95,7 +40,7 @@ export class Luars {
       request: (T) => this.#request(T),
       respond: (T) => this.#respond(T),
     });
-    state.load(L, Buffer.from(PRELUDE), '=luars');
+    state.load(L, PRELUDE, '=luars');
     x.lua_getglobal(L, memory.constant('require'));
     state.pushString(L, 'httpd');
     state.call(L, 1, 1);

@@ -1,11 +1,8 @@
 /** The Lua modules that come with the package, for `require`: behind the script's own, and outside any root. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { PACKAGE_ROOT } from '../base/package-info.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
+import { readLuaSource } from '../lua/lua-source.ts';
 import type { State } from '../lua/state.ts';
 
-const FOLDER = join(PACKAGE_ROOT, 'src/script/modules');
 /** Names as scripts require them. */
 const MODULES: Readonly<Record<string, string>> = {
   codec: 'codec.lua',
@@ -47,7 +44,7 @@ function pushPackagedModule(state: State, L: LuaThread, name: string): boolean {
   if (file === undefined) return false;
   let source = sources.get(file);
   if (source === undefined) {
-    source = readFileSync(join(FOLDER, file));
+    source = readLuaSource(`script/modules/${file}`);
     sources.set(file, source);
   }
   state.load(L, source, `=${name}`);
