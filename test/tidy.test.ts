@@ -222,3 +222,11 @@ test('Nothing is left to be done in the source, and no private key lies in it', 
     assert.doesNotMatch(text, /-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]{16}/, name);
   }
 });
+
+test('Lua code stands in .lua files, where luacheck sees it', () => {
+  const inText = /`\n\s*(?:--|local \w|return function|function )|state\.load\([^;]*Buffer\.from\(/;
+  assert.deepEqual(
+    files.filter(({ text }) => inText.test(text)).map(({ name }) => name),
+    [],
+  );
+});

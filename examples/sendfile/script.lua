@@ -24,7 +24,7 @@ httpd.register_handler('/save', function(env)
 end)
 
 -- Bytes from one stream to another: the answer is what the program says to the body of the request.
-httpd.register_handler('/sort', function(env)
+httpd.register_handler('/sort', function()
     local name = os.tmpname()
     local file <close> = assert(io.open(name, 'w+'))
     assert(httpd.copy(file, nil))

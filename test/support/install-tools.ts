@@ -1,8 +1,11 @@
-/** Installs the programs the tests drive from Debian when they are missing; says so; fails when it cannot. */
+/** Installs programs from Debian when they are missing; says so; fails when it cannot. */
 import { spawnSync } from 'node:child_process';
 
 /** Program to look for → Debian package that has it. */
-const TOOLS: Readonly<Record<string, string>> = {
+type Tools = Readonly<Record<string, string>>;
+
+/** What the tests drive. */
+const TEST_TOOLS: Tools = {
   ab: 'apache2-utils',
   curl: 'curl',
   nghttp: 'nghttp2-client',
@@ -14,20 +17,25 @@ const TOOLS: Readonly<Record<string, string>> = {
   wrk: 'wrk',
 };
 
-/** Makes sure every program of TOOLS can be started. Exits with a clear message otherwise. */
+/** Makes sure every program that the tests drive can be started. */
 export function installTestTools(): void {
+  installTools(TEST_TOOLS, 'the tests');
+}
+
+/** Makes sure every program of `tools` can be started. `purpose` ends the sentence "Installing for". Exits with a clear message otherwise. */
+export function installTools(tools: Tools, purpose: string): void {
   const missing = new Set<string>();
-  for (const [program, packageName] of Object.entries(TOOLS))
+  for (const [program, packageName] of Object.entries(tools))
     if (!isInstalled(program)) missing.add(packageName);
   if (missing.size === 0) return;
   const names = [...missing];
-  console.log(`Installing for the tests: ${names.join(' ')}`);
+  console.log(`Installing for ${purpose}: ${names.join(' ')}`);
   const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   const run = (...args: string[]): number | null =>
     spawnSync('apt-get', args, { stdio: ['ignore', 'ignore', 'inherit'], env: environment }).status;
   if (run('update', '-q') !== 0 || run('install', '-y', '-q', '--no-install-recommends', ...names) !== 0) {
     console.error(
-      `The tests need these Debian packages; install them as root: apt-get install ${names.join(' ')}`,
+      `These Debian packages are needed for ${purpose}; install them as root: apt-get install ${names.join(' ')}`,
     );
     process.exit(1);
   }
