@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { installTestTools } from '../support/install-tools.ts';
 import { runProgram } from '../support/run-program.ts';
+import { inForm } from '../support/test-form.ts';
 import { PROTOCOLS, TestGateway } from '../support/test-gateway.ts';
 
 const APP = `return function(read, write)
@@ -17,6 +18,10 @@ const APP = `return function(read, write)
   end
   write()
 end`;
+
+const AB_REQUESTS = inForm('3000', '30000');
+const WRK_SECONDS = inForm('-d1', '-d5');
+const WRK_RUNS_MAX = 5;
 
 /** A port nobody uses just now. */
 function freePort(): Promise<number> {
@@ -61,15 +66,20 @@ test('V6: ab with 1000 kept connections and wrk make no error, with and without 
   const port = await freePort();
   const gateway = await TestGateway.start({ '/': APP }, { words: ['--http', `127.0.0.1:${port}`] });
   for (const url of [`http://127.0.0.1:${port}/`, `https://127.0.0.1:${gateway.port}/`]) {
-    const ab = await runProgram('ab', ['-t', '2', '-c', '1000', '-k', '-s', '20', url]);
+    const ab = await runProgram('ab', ['-n', AB_REQUESTS, '-c', '1000', '-k', '-s', '60', url]);
     assert.equal(ab.code, 0, ab.stderr);
     assert.match(ab.text, /Failed requests: +0\n/);
     assert.doesNotMatch(ab.text, /Non-2xx responses|Write errors: +[1-9]/);
     assert.ok(Number(/Keep-Alive requests: +([0-9]+)/.exec(ab.text)?.[1]) > 0);
-    const wrk = await runProgram('wrk', ['-t2', '-c100', '-d5', '--timeout', '20', url]);
-    assert.equal(wrk.code, 0, wrk.stderr);
-    assert.doesNotMatch(wrk.text, /Socket errors|Non-2xx/);
-    assert.match(wrk.text, /[1-9][0-9]* requests in/);
+    let answers = 0;
+    // a busy machine may give a second to others
+    for (let run = 0; run < WRK_RUNS_MAX && answers === 0; run++) {
+      const wrk = await runProgram('wrk', ['-t2', '-c100', WRK_SECONDS, '--timeout', '60', url]);
+      assert.equal(wrk.code, 0, wrk.stderr);
+      assert.doesNotMatch(wrk.text, /Socket errors|Non-2xx/);
+      answers += Number(/([0-9]+) requests in/.exec(wrk.text)?.[1]);
+    }
+    assert.ok(answers > 0, 'wrk got answers');
   }
   assert.doesNotMatch(gateway.log, / error /);
   await gateway.stop();

@@ -1,23 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { FakeExchange, FakeRequest } from '../support/fake-exchange.ts';
 import { ScriptHarness } from '../support/script-harness.ts';
-
-/** Runs a handler body once. */
-async function run(
-  body: string,
-  request: FakeRequest = {},
-): Promise<FakeExchange & { readonly log: readonly string[] }> {
-  const harness = await ScriptHarness.run(body);
-  const exchange = await harness.request('/run', request);
-  await harness.expectNothingOpen();
-  await harness.close();
-  return Object.assign(exchange, { log: harness.log });
-}
+import { runBody } from '../support/shared-state.ts';
 
 /** The error a call raises, seen by pcall around a function of the script. */
 async function errorOf(call: string): Promise<string> {
-  const { text } = await run(`local ok, m = pcall(function() ${call} end) say(m)`);
+  const { text } = await runBody(`local ok, m = pcall(function() ${call} end) say(m)`);
   return text.trimEnd();
 }
 
@@ -95,7 +83,7 @@ for (const status of ['200', "'200'", "'200 OK'", "'200 Whatever You Like'", '20
   for (const key of ["[':status']", 'status']) {
     for (const protocol of ['HTTP/1.1', 'HTTP/2'] as const) {
       test(`httpd.header() takes ${key} = ${status} on ${protocol}`, async () => {
-        const exchange = await run(`httpd.header{${key} = ${status}, ['x-a'] = 'b'}`, { protocol });
+        const exchange = await runBody(`httpd.header{${key} = ${status}, ['x-a'] = 'b'}`, { protocol });
         assert.deepEqual([exchange.status, exchange.responseFields], [200, ['x-a', 'b']]);
       });
     }
@@ -103,7 +91,7 @@ for (const status of ['200', "'200'", "'200 OK'", "'200 Whatever You Like'", '20
 }
 
 test('httpd.header() sends numbers as text and lists as repeated fields', async () => {
-  const exchange = await run(
+  const exchange = await runBody(
     `httpd.header{status = 201, ['content-length'] = 12, ratio = 1.5, ['set-cookie'] = {'a=1', 'b=2', 3}, none = {}}`,
   );
   assert.equal(exchange.status, 201);
@@ -115,23 +103,23 @@ test('httpd.header() sends numbers as text and lists as repeated fields', async 
 });
 
 test('httpd.header() drops pseudo fields from a response and keeps fields that begin with status', async () => {
-  const exchange = await run(`httpd.header{status = 200, [':path'] = '/x', ['status-text'] = 'kept'}`);
+  const exchange = await runBody(`httpd.header{status = 200, [':path'] = '/x', ['status-text'] = 'kept'}`);
   assert.deepEqual(exchange.responseFields, ['status-text', 'kept']);
 });
 
 test('httpd.header() with both statuses takes the one of the protocol', async () => {
   assert.equal(
-    (await run(`httpd.header{status = 201, [':status'] = 202}`, { protocol: 'HTTP/1.1' })).status,
+    (await runBody(`httpd.header{status = 201, [':status'] = 202}`, { protocol: 'HTTP/1.1' })).status,
     201,
   );
   assert.equal(
-    (await run(`httpd.header{status = 201, [':status'] = 202}`, { protocol: 'HTTP/2' })).status,
+    (await runBody(`httpd.header{status = 201, [':status'] = 202}`, { protocol: 'HTTP/2' })).status,
     202,
   );
 });
 
 test('httpd.header() sends informational heads any number of times before the final one', async () => {
-  const exchange = await run(
+  const exchange = await runBody(
     `httpd.header{status = 103, link = '</a>; rel=preload'} httpd.header{status = '100 Continue'} httpd.header{status = 200}`,
   );
   assert.deepEqual(exchange.informed, [
@@ -191,7 +179,7 @@ for (const [name, character] of [
 }
 
 test('httpd.header() lets every legal byte of a value through', async () => {
-  const exchange = await run(
+  const exchange = await runBody(
     `local t = {'\\t'} for i = 32, 255 do if i ~= 127 then t[#t + 1] = string.char(i) end end httpd.header{status = 200, ['x-all'] = table.concat(t)}`,
   );
   const value = exchange.field('x-all') ?? '';
@@ -200,20 +188,22 @@ test('httpd.header() lets every legal byte of a value through', async () => {
 });
 
 test('httpd.header() after the head or the first write raises an error that can be caught', async () => {
-  const twice = await run(
+  const twice = await runBody(
     `httpd.header{status = 200} local ok, m = pcall(httpd.header, {status = 500}) say(ok, m)`,
   );
   assert.deepEqual([twice.status, twice.text], [200, 'false headers already sent\n']);
-  const afterWrite = await run(`say('body') local ok, m = pcall(httpd.header, {status = 103}) say(ok, m)`);
+  const afterWrite = await runBody(
+    `say('body') local ok, m = pcall(httpd.header, {status = 103}) say(ok, m)`,
+  );
   assert.equal(afterWrite.text, 'body\nfalse headers already sent\n');
 });
 
 test('httpd.header() reads the lazy tables of the request as ordinary ones', async () => {
-  const exchange = await run(
+  const exchange = await runBody(
     `header[':status'] = nil env.status = 200 for k in pairs(env) do if k ~= 'status' then env[k] = nil end end httpd.header(env)`,
   );
   assert.equal(exchange.status, 200);
-  const promised = await run(`httpd.header(header) say('x')`, { fields: ['x-a', '1'], canPush: true });
+  const promised = await runBody(`httpd.header(header) say('x')`, { fields: ['x-a', '1'], canPush: true });
   assert.deepEqual(promised.promises[0]?.fields, ['x-a', '1']);
 });
 
@@ -240,7 +230,7 @@ test('The same head again and again stays the same, and its changes are seen', a
 // ---- promises ----
 
 test('A table without a status is a promise where the client can be pushed to', async () => {
-  const exchange = await run(
+  const exchange = await runBody(
     `httpd.header{[':method'] = 'GET', [':scheme'] = 'https', [':authority'] = 'example.test', [':path'] = '/run?x', accept = 'text/css'} httpd.header{status = 200}`,
     { canPush: true },
   );
@@ -256,14 +246,14 @@ test('A table without a status is a promise where the client can be pushed to', 
 });
 
 test('A promise takes what is missing from the request', async () => {
-  const exchange = await run(`httpd.header{[':path'] = '/run'} say('x')`, { canPush: true });
+  const exchange = await runBody(`httpd.header{[':path'] = '/run'} say('x')`, { canPush: true });
   assert.deepEqual(exchange.promises, [
     { method: 'GET', scheme: 'https', authority: 'example.test', target: '/run', fields: [] },
   ]);
 });
 
 test('A promise of what has no handler, or of a POST, is dropped with a line in the log', async () => {
-  const exchange = await run(
+  const exchange = await runBody(
     `httpd.header{[':path'] = '/nowhere'} httpd.header{[':path'] = '/run', [':method'] = 'POST'} say('fine')`,
     { canPush: true },
   );
@@ -272,13 +262,13 @@ test('A promise of what has no handler, or of a POST, is dropped with a line in 
 });
 
 test('Promises a client cannot take become one 103 with preload links before the head', async () => {
-  const exchange = await run(
+  const exchange = await runBody(
     `httpd.header{[':path'] = '/run?a'} httpd.header{[':path'] = '/run?b'} httpd.header{status = 200}`,
   );
   assert.deepEqual(exchange.informed, [
     { status: 103, fields: ['link', '</run?a>; rel=preload, </run?b>; rel=preload'] },
   ]);
-  const old = await run(`httpd.header{[':path'] = '/run'} say('x')`, { protocol: 'HTTP/1.0' });
+  const old = await runBody(`httpd.header{[':path'] = '/run'} say('x')`, { protocol: 'HTTP/1.0' });
   assert.deepEqual(old.informed, []);
 });
 
@@ -298,14 +288,14 @@ test('A promise with pseudo fields nobody can be promised raises an error', asyn
 // ---- write ----
 
 test('httpd.write() returns the bytes it accepted, and takes numbers', async () => {
-  const exchange = await run(
+  const exchange = await runBody(
     `local a = httpd.write(nil, 'abc') local b = httpd.write(nil, 42) local c = httpd.write(nil, 1.5) say(a, b, c, math.type(a))`,
   );
   assert.equal(exchange.text, 'abc421.53 2 3 integer\n');
 });
 
 test('httpd.write() of nil and of nothing is silent, of "" is 0', async () => {
-  const exchange = await run(
+  const exchange = await runBody(
     `local n = select('#', httpd.write(nil, nil)) local m = select('#', httpd.write(nil)) say(n, m, httpd.write(nil, ''))`,
   );
   assert.equal(exchange.text, '0 0 0\n');
@@ -344,12 +334,12 @@ test('httpd.write() refuses other types and counts', async () => {
 });
 
 test('httpd.write() before header() is an implicit 200', async () => {
-  const exchange = await run(`httpd.write(nil, 'body')`);
+  const exchange = await runBody(`httpd.write(nil, 'body')`);
   assert.deepEqual([exchange.status, exchange.text], [200, 'body']);
 });
 
 test('httpd.write() sends every byte value, and waits for a slow client as often as it has to', async () => {
-  const exchange = await run(
+  const exchange = await runBody(
     `local t = {} for i = 0, 255 do t[i + 1] = string.char(i) end local s = table.concat(t):rep(20000)
     assert(httpd.write(nil, s) == #s) for i = 1, 50 do httpd.write(nil, 'x') end`,
     { roomBytes: 1 },
@@ -361,7 +351,7 @@ test('httpd.write() sends every byte value, and waits for a slow client as often
 
 test('httpd.write() goes on while the body is read, in any method', async () => {
   for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'BREW']) {
-    const exchange = await run(
+    const exchange = await runBody(
       `httpd.write(nil, 'before ') local d = httpd.read(nil, 3) httpd.write(nil, d) httpd.write(nil, httpd.read(nil, 'a'))`,
       { method, body: 'abcdef' },
     );
@@ -370,7 +360,7 @@ test('httpd.write() goes on while the body is read, in any method', async () => 
 });
 
 test('A full client below table.sort raises an error, files there work at once', async () => {
-  const exchange = await run(
+  const exchange = await runBody(
     `local message table.sort({2, 1}, function(a, b)
       local ok, m = pcall(httpd.write, nil, string.rep('x', 100)) message = m
       return a < b end)
@@ -421,7 +411,7 @@ const READS: readonly (readonly [code: string, body: string, expected: string])[
 
 for (const [code, body, expected] of READS) {
   test(`httpd.read(): ${code.slice(0, 70)} of ${body.length} bytes`, async () => {
-    assert.equal((await run(code, { body })).text, expected);
+    assert.equal((await runBody(code, { body })).text, expected);
   });
 }
 
@@ -443,7 +433,7 @@ test('httpd.read() waits for exactly what is asked, however the bytes arrive', a
 test('httpd.read() of a GET is nil at once and for ever', async () => {
   assert.equal(
     (
-      await run(
+      await runBody(
         `say(httpd.read(nil, 10), httpd.read(nil), httpd.read(nil, 10)) say('[' .. httpd.read(nil, 'a') .. ']')`,
       )
     ).text,

@@ -6,11 +6,12 @@ import { Worker } from 'node:worker_threads';
 import { SharedDictionary } from '../../src/shared/shared-dictionary.ts';
 import { createSharedMemory, releaseOwner } from '../../src/shared/shared-memory.ts';
 import { SharedStore } from '../../src/shared/shared-store.ts';
+import { inForm } from '../support/test-form.ts';
 import { checkDictionary } from './check-dictionary.ts';
 import type { StressThreadData } from './stress-thread.ts';
 
 const THREADS = 3;
-const DEATHS = 25;
+const DEATHS = inForm(8, 25);
 const PAUSE_MS_MAX = 30;
 
 test('Threads that are terminated at any moment leave dictionaries whole and counters exact', async () => {

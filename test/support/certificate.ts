@@ -1,45 +1,64 @@
-/** A throw-away certificate for tests: made once per process with the openssl command, in a temporary folder. */
+/** Throw-away certificates for tests: `npm test` makes them once for all files; a file that runs by itself makes its own. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+/** Names the folder that a run of many files shares. */
+export const CERTIFICATES_VARIABLE = 'LGATEWAY_TEST_CERTIFICATES';
+
+type KeyKind = 'ec' | 'rsa';
+
 export interface TestCertificate {
   readonly cert: string;
   readonly key: string;
-  /** Paths of the same, for programs; the folder is removed when the process exits. */
+  /** Paths of the same, for programs; nobody changes these files. */
   readonly certPath: string;
   readonly keyPath: string;
 }
 
-const cache = new Map<string, TestCertificate>();
+const KEY_WORDS: Readonly<Record<KeyKind, readonly string[]>> = {
+  ec: ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'],
+  rsa: ['-newkey', 'rsa:2048'],
+};
+const SUBJECT = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1'];
+
+const cache = new Map<KeyKind, TestCertificate>();
 
 /** A self-signed certificate for localhost, 127.0.0.1 and ::1, with an EC (default) or RSA key. */
-export function testCertificate(kind: 'ec' | 'rsa' = 'ec'): TestCertificate {
-  let made = cache.get(kind);
-  if (made === undefined) {
-    made = makeCertificate(kind);
-    cache.set(kind, made);
+export function testCertificate(kind: KeyKind = 'ec'): TestCertificate {
+  let certificate = cache.get(kind);
+  if (certificate === undefined) {
+    const shared = process.env[CERTIFICATES_VARIABLE];
+    const folder = shared ?? temporaryFolder();
+    if (shared === undefined) makeCertificate(folder, kind);
+    const [certPath, keyPath] = pathsIn(folder, kind);
+    const [cert, key] = [readFileSync(certPath, 'latin1'), readFileSync(keyPath, 'latin1')];
+    certificate = { cert, key, certPath, keyPath };
+    cache.set(kind, certificate);
   }
-  return made;
+  return certificate;
 }
 
-function makeCertificate(kind: 'ec' | 'rsa'): TestCertificate {
+/** Makes certificates of all kinds in a folder that ends with the process; returns its path. */
+export function makeCertificates(): string {
+  const folder = temporaryFolder();
+  for (const kind of ['ec', 'rsa'] as const) makeCertificate(folder, kind);
+  return folder;
+}
+
+function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'lgateway-cert-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const certPath = join(folder, 'cert.pem');
-  const keyPath = join(folder, 'key.pem');
-  const key =
-    kind === 'ec' ? ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'] : ['-newkey', 'rsa:2048'];
-  execFileSync(
-    'openssl',
-    ['req', '-x509', ...key, '-nodes', '-keyout', keyPath, '-out', certPath, '-days', '30'].concat([
-      '-subj',
-      '/CN=localhost',
-      '-addext',
-      'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1',
-    ]),
-    { stdio: 'ignore' },
-  );
-  return { cert: readFileSync(certPath, 'latin1'), key: readFileSync(keyPath, 'latin1'), certPath, keyPath };
+  return folder;
+}
+
+function pathsIn(folder: string, kind: KeyKind): readonly [certPath: string, keyPath: string] {
+  return [join(folder, `${kind}-cert.pem`), join(folder, `${kind}-key.pem`)];
+}
+
+function makeCertificate(folder: string, kind: KeyKind): void {
+  const [certPath, keyPath] = pathsIn(folder, kind);
+  const files = ['-nodes', '-keyout', keyPath, '-out', certPath, '-days', '30'];
+  execFileSync('openssl', ['req', '-x509', ...KEY_WORDS[kind], ...files, ...SUBJECT], { stdio: 'ignore' });
 }

@@ -1,27 +1,27 @@
 /** Runs the real program as a child process, over real TLS on a port of the kernel's choice. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DEFAULT_HTTP2_LAYER } from '../../src/config/config.ts';
+import { testCertificate } from './certificate.ts';
 import { TEST_HTTP2_LAYER } from './http2-layer.ts';
 
 export const MAIN: string = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const READY_MAX_MS = 20_000;
 
-/** A folder with a certificate for localhost, made with openssl; for scripts and pid files too. */
+/** A folder with a certificate for localhost of its own; for scripts and pid files too. */
 export class GatewayFolder {
   readonly path: string = mkdtempSync(join(tmpdir(), 'lgateway-test-'));
   readonly certificate: string = join(this.path, 'cert.pem');
   readonly key: string = join(this.path, 'key.pem');
 
   constructor() {
-    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
-    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', this.key];
-    const request = ['req', '-x509', ...key, '-out', this.certificate, '-days', '30', ...subject];
-    execFileSync('openssl', request, { stdio: 'ignore' });
+    const { cert, key } = testCertificate();
+    writeFileSync(this.certificate, cert);
+    writeFileSync(this.key, key, { mode: 0o600 });
   }
 
   file(name: string): string {

@@ -28,11 +28,10 @@ import { LOAD_LIMITS, type LoadLimits } from '../../src/script/script-load.ts';
 import { createSharedMemory } from '../../src/shared/shared-memory.ts';
 import { SharedStore } from '../../src/shared/shared-store.ts';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
-import { makeCertificate } from '../../src/tls/make-certificate.ts';
+import { testCertificate } from './certificate.ts';
 import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
 import { TEST_HTTP2_LAYER } from './http2-layer.ts';
 
-const DAY_MS = 86_400_000;
 /** How long `eventually` looks; long enough for a busy machine. */
 const EVENTUALLY_MS_MAX = 10_000;
 const EVENTUALLY_STEP_MS = 5;
@@ -209,10 +208,10 @@ export class ScriptHarness {
 
   /** Serves the script over TLS on a free port of 127.0.0.1. */
   async listen(): Promise<number> {
-    const { certificate, key } = testCertificate();
+    const { cert, key } = testCertificate();
     this.#frontEnd = new FrontEnd(
       {
-        tls: { key, cert: certificate },
+        tls: { key, cert },
         limits: DEFAULT_LIMITS,
         logger: this.logger,
         counters: this.counters,
@@ -363,17 +362,4 @@ export function turn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
   });
-}
-
-let certificate: { readonly certificate: string; readonly key: string } | undefined;
-
-function testCertificate(): { readonly certificate: string; readonly key: string } {
-  certificate ??= makeCertificate({
-    hostNames: ['localhost'],
-    addresses: [Uint8Array.of(127, 0, 0, 1)],
-    organization: 'lgateway tests',
-    notBefore: new Date(Date.now() - DAY_MS),
-    notAfter: new Date(Date.now() + DAY_MS),
-  });
-  return certificate;
 }

@@ -8,6 +8,7 @@ import { FuzzNode } from '../../support/fuzz-node.ts';
 import { describeOutcome, type Outcome, observe, sendOctets } from '../../support/fuzz-outcome.ts';
 import { compareOutcomes } from '../../support/fuzz-rules.ts';
 import { headersFrame, requestFields } from '../../support/h2-bytes.ts';
+import { inForm } from '../../support/test-form.ts';
 import {
   type HandlerFunction,
   startFrontEnd,
@@ -15,8 +16,8 @@ import {
   waitFor,
 } from '../../support/test-front-end.ts';
 
-/** Sequences; `npm run fuzz` sets more. */
-const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? 20_000);
+/** Sequences; `npm run fuzz` sets more. Each costs 2 ms of processor time, and what few find, the long form finds. */
+const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(4_000, 20_000));
 /** As many at the same time, each over a connection of its own. */
 const AT_ONCE = 40;
 const MUTATED = Math.ceil(SEQUENCES / 10);

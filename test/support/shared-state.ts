@@ -1,0 +1,40 @@
+/** Handler bodies that need no state of their own, one after the other in the same state: a state costs more than most of them. */
+import assert from 'node:assert/strict';
+import { after } from 'node:test';
+import type { FakeExchange, FakeRequest } from './fake-exchange.ts';
+import { ScriptHarness } from './script-harness.ts';
+
+/** Bodies stand on the line that those of `ScriptHarness.run` have, which messages name. */
+const BODY_LINE = 7;
+
+const SCRIPT = `httpd = require 'httpd'
+function say(...)
+  local t = table.pack(...)
+  for i = 1, t.n do t[i] = tostring(t[i]) end
+  httpd.write(nil, table.concat(t, ' ') .. '\\n')
+end
+local body
+httpd.register_handler('/set', function()
+  body = assert(load('local env, header = ...' .. ('\\n'):rep(${BODY_LINE - 1}) .. httpd.read(nil, 'a'), '@script.lua'))
+  httpd.write(nil, 'set')
+end)
+httpd.register_handler('/run', function(env, header) return body(env, header) end)`;
+
+let harness: Promise<ScriptHarness> | undefined;
+after(async () => (await harness)?.close());
+
+/** What the handler `/run` of `body` answers, and what it logged; nothing of it may be left open. */
+export async function runBody(
+  body: string,
+  request: FakeRequest = {},
+): Promise<FakeExchange & { readonly log: readonly string[] }> {
+  harness ??= ScriptHarness.load(SCRIPT);
+  const shared = await harness;
+  const set = await shared.request('/set', { body: Buffer.from(body, 'latin1') });
+  assert.equal(set.status, 200, shared.log.join('\n'));
+  shared.log.length = 0;
+  const exchange = await shared.request('/run', request);
+  await shared.expectNothingOpen();
+  assert.ok(!shared.script.state.abandoned, `the state is lost: ${body}`);
+  return Object.assign(exchange, { log: [...shared.log] });
+}
