@@ -3,6 +3,7 @@ import { readSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { ByteQueue } from '../base/byte-queue.ts';
 import type { ByteSink } from '../base/byte-stream.ts';
+import { descriptorOf } from '../native/node-internals.ts';
 import { BLOCK_BYTES, type BlockPool } from './block-pool.ts';
 import type {
   Buffering,
@@ -377,7 +378,8 @@ export class PipeFile implements ByteFile {
 
   /** Reads the descriptor without waiting; false when nothing is there. */
   #readNow(): boolean {
-    const fd = descriptorOf(this.#options.readable);
+    const { readable } = this.#options;
+    const fd = readable === undefined ? undefined : descriptorOf(readable);
     if (fd === undefined) {
       this.#atEnd = true;
       return true;
@@ -406,13 +408,6 @@ export class PipeFile implements ByteFile {
   #errorOf(thrown: unknown): FileError {
     return fileErrorOf(describeAction('use', this.name), thrown);
   }
-}
-
-/** The descriptor of a stream; node keeps it on the handle. Undefined when the stream is closed. */
-function descriptorOf(socket: Socket | undefined): number | undefined {
-  const handle: unknown = socket === undefined ? undefined : Reflect.get(socket, '_handle');
-  if (typeof handle !== 'object' || handle === null || !('fd' in handle)) return undefined;
-  return typeof handle.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined;
 }
 
 /** Node's streams do not say EPIPE when the process ended before the write. */

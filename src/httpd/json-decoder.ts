@@ -6,6 +6,7 @@ import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import type { CString, LuaExports, LuaThread } from '../lua/lua-exports.ts';
 import type { Memory } from '../lua/memory.ts';
 import type { Reference, State } from '../lua/state.ts';
+import { readLatin1 } from '../native/node-internals.ts';
 import {
   indexOf,
   JSON_BYTES_MAX,
@@ -283,7 +284,7 @@ export class JsonDecoder {
 
   #readWord(heap: Buffer, word: string): boolean {
     const end = this.#at + word.length;
-    if (end > this.#end || heap.latin1Slice(this.#at, end) !== word) {
+    if (end > this.#end || readLatin1(heap, this.#at, end) !== word) {
       this.#fail('a value', heap);
       return false;
     }
@@ -334,7 +335,7 @@ export class JsonDecoder {
       else this.#state.pushInteger(L, isNegative ? -value : value);
       return;
     }
-    const text = heap.latin1Slice(start, at);
+    const text = readLatin1(heap, start, at);
     // more digits than 64 bits can have are not worth a conversion
     if (!isFloat && digits <= 19) {
       const integer = BigInt(text);

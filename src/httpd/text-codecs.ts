@@ -2,6 +2,7 @@
  * Encodings of `httpd.encode`, `httpd.decode` and `httpd.query`, over bytes and in stretches: each first tells how long its
  * result is and then writes it, so that nothing of unbounded length is done at once or gathered outside the VM.
  */
+import { writeLatin1 } from '../native/node-internals.ts';
 
 /** How far a text has been read and written. */
 export interface Cursor {
@@ -124,7 +125,7 @@ function nativeEncoder(kind: 'base64' | 'base64url' | 'hex'): Codec {
         Math.min(to, cursor.end) - cursor.at,
       );
       const encoded = piece.toString(kind);
-      cursor.out += target.latin1Write(encoded, cursor.out, encoded.length);
+      cursor.out += writeLatin1(target, encoded, cursor.out, encoded.length);
       cursor.at += piece.length;
     },
   };

@@ -2,6 +2,7 @@
 import { addHostWarning } from '../lua/host-functions.ts';
 import { NULL } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
+import { readLatin1 } from '../native/node-internals.ts';
 
 /** A longer warning is cut (bytes). */
 const WARNING_BYTES_MAX = 8 * 1024;
@@ -15,7 +16,7 @@ export function installWarnings(state: State, log: (line: string) => void): void
     // no further than what is kept of it
     const piece = heap.subarray(text, text + WARNING_BYTES_MAX);
     const end = piece.indexOf(0);
-    const part = piece.latin1Slice(0, end === -1 ? piece.length : end);
+    const part = readLatin1(piece, 0, end === -1 ? piece.length : end);
     if (!continued && !more && part.startsWith('@')) {
       if (part === '@on') on = true;
       else if (part === '@off') on = false;

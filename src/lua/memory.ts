@@ -1,4 +1,6 @@
 /** The only file that holds views on wasm memory; they die when the memory grows, so they are re-read here. */
+
+import { readLatin1, writeLatin1 } from '../native/node-internals.ts';
 import type { Address, CString, LuaExports } from './lua-exports.ts';
 
 /** Bytes of the permanent scratch area; longer strings get an allocation of their own. */
@@ -54,7 +56,7 @@ export class Memory {
   /** A copy of `size` bytes as a byte string. */
   readString(at: CString, size: number): string {
     const heap = this.heap;
-    if (size > LOOP_LENGTH_MAX) return heap.latin1Slice(at, at + size);
+    if (size > LOOP_LENGTH_MAX) return readLatin1(heap, at, at + size);
     let text = '';
     for (let i = 0; i < size; i++) text += String.fromCharCode(heap[at + i] as number);
     return text;
@@ -62,7 +64,7 @@ export class Memory {
 
   /** The same in one flat piece, for strings that are handed on as they are. */
   readText(at: CString, size: number): string {
-    return this.heap.latin1Slice(at, at + size);
+    return readLatin1(this.heap, at, at + size);
   }
 
   /** A view of `size` bytes; the receiver has to copy them before the VM runs again. */
@@ -139,7 +141,7 @@ export class Memory {
   #writeString(text: string, at: Address): void {
     const heap = this.heap;
     const size = text.length;
-    if (size > LOOP_LENGTH_MAX) heap.latin1Write(text, at, size);
+    if (size > LOOP_LENGTH_MAX) writeLatin1(heap, text, at, size);
     else for (let i = 0; i < size; i++) heap[at + i] = text.charCodeAt(i);
   }
 

@@ -1,4 +1,4 @@
-/** Types of the platform that Node's own type package leaves out: WebAssembly, and Buffer's direct latin1 methods. */
+/** Types of the platform that Node's own type package leaves out: WebAssembly. */
 
 // biome-ignore lint/style/noNamespace: the platform's own name is one
 declare namespace WebAssembly {
@@ -25,9 +25,4 @@ declare namespace WebAssembly {
   function compile(bytes: Uint8Array): Promise<Module>;
   function validate(bytes: Uint8Array): boolean;
   function instantiate(module: Module, imports?: Imports): Promise<Instance>;
-}
-
-interface Buffer {
-  latin1Slice(start: number, end: number): string;
-  latin1Write(text: string, at: number, length: number): number;
 }

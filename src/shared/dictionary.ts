@@ -1,4 +1,6 @@
 /** A dictionary in shared memory: what each operation does, under the lock, with bytes; no strings are made of keys. */
+
+import { readLatin1 } from '../native/node-internals.ts';
 import { BlockChains, blocksFor } from './block-chains.ts';
 import { EntryTable } from './entry-table.ts';
 import { empty, HEADER, layoutOf, type Views } from './layout.ts';
@@ -205,7 +207,7 @@ export class Dictionary {
         else {
           const size = this.#table.keySize(entry);
           this.#chains.read(entry, 0, bytes, 0, size);
-          keys.push(bytes.latin1Slice(0, size));
+          keys.push(readLatin1(bytes, 0, size));
         }
         entry = older;
       }

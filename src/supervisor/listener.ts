@@ -2,6 +2,7 @@
 import { createServer, type Server } from 'node:net';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import type { ListenAddress } from '../config/config.ts';
+import { descriptorOf } from '../native/node-internals.ts';
 import {
   closeDescriptor,
   duplicateDescriptor,
@@ -53,7 +54,7 @@ export class Listener {
     try {
       const bound = server.address();
       if (bound === null || typeof bound === 'string') throw new GatewayError('LGW_LISTEN', 'No TCP socket');
-      const descriptor = options.duplicate?.(descriptorOf(server));
+      const descriptor = options.duplicate?.(listeningDescriptor(server));
       return new Listener(bound, descriptor, options);
     } finally {
       // the loop of this thread must not accept: only the duplicate lives on
@@ -191,11 +192,10 @@ export function formatAddress(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** The descriptor behind a listening server; Node has no public name for it. */
-function descriptorOf(server: Server): number {
-  const handle: unknown = Reflect.get(server, '_handle');
-  if (typeof handle === 'object' && handle !== null && 'fd' in handle && typeof handle.fd === 'number')
-    return handle.fd;
+/** The descriptor behind a listening server. */
+function listeningDescriptor(server: Server): number {
+  const descriptor = descriptorOf(server);
+  if (descriptor !== undefined) return descriptor;
   throw new GatewayError('LGW_LISTEN', 'The listening socket has no descriptor on this platform');
 }
 

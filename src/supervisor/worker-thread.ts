@@ -1,5 +1,4 @@
 /** One worker as the supervisor sees it: its thread, its start, its replacement after a crash, its end. */
-import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { CounterRow, Counters, rowsOf } from '../base/counters.ts';
@@ -7,6 +6,7 @@ import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { ScriptMode } from '../base/script-mode.ts';
 import { MAPPING_COUNTER_NAMES, type MappingCounterName } from '../base/shares.ts';
+import { setLeastYoungSpace } from '../native/node-internals.ts';
 import type { FromWorker, ToWorker, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { closeSource } from './listener.ts';
 import type { OnceRegistry } from './once-registry.ts';
@@ -205,8 +205,7 @@ export class WorkerThread {
       return;
     }
     this.#generation = start.setup.generation;
-    // a flag of the engine holds for threads made after it, and there is no other way to set the least size
-    setFlagsFromString(`--min-semi-space-size=${YOUNG_SPACE_MB}`);
+    setLeastYoungSpace(YOUNG_SPACE_MB);
     const thread = new Worker(this.#options.entry, {
       workerData: start,
       name: `worker-${this.workerId}`,

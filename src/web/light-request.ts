@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { inspect } from 'node:util';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import { fieldValue } from '../http/semantics/fields.ts';
+import { lendState } from '../native/node-internals.ts';
 import { bodyStream, bodyUsedError, readWholeBody, readWholeStream } from './body-stream.ts';
 
 const RealRequest = globalThis.Request;
@@ -216,13 +217,7 @@ export function makeRequest(exchange: RequestParts, url: string, watch: RequestW
 function joinPrototypes(): void {
   const { prototype } = LightRequest;
   Object.setPrototypeOf(prototype, RealRequest.prototype);
-  for (const symbol of Object.getOwnPropertySymbols(new RealRequest('http://localhost/'))) {
-    Object.defineProperty(prototype, symbol, {
-      get(this: LightRequest) {
-        return Reflect.get(LightRequest.toReal(this), symbol);
-      },
-    });
-  }
+  lendState(prototype, new RealRequest('http://localhost/'), (self) => LightRequest.toReal(self));
 }
 
 /** False on a platform that keeps that state where nobody can lend it (private fields): there every request is a real one. */

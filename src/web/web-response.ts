@@ -1,6 +1,7 @@
 /** Hands a Response to an exchange: at once where its body is known, else at the pace of the client. */
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Fields } from '../http/semantics/fields.ts';
+import { bodySourceOf } from '../native/node-internals.ts';
 import { type LightBody, lightPartsOf, realResponseOf } from './light-response.ts';
 
 /** A body that is known, or the stream of one that is not. */
@@ -55,20 +56,7 @@ function openBody(response: Response): ReadableStream<Uint8Array> | null {
   return body;
 }
 
-/**
- * Where the platform keeps what a response was made of; undefined where it does not let anybody look. To read a text
- * back from the stream that was built around it costs more than all the rest.
- */
-const STATE = Object.getOwnPropertySymbols(realResponseOf(new Response())).find(
-  ({ description }) => description === 'state',
-);
-
 function knownBody(response: Response): string | Uint8Array | undefined {
-  if (STATE === undefined || response.bodyUsed || response.body === null || response.body.locked)
-    return undefined;
-  const state: unknown = Reflect.get(response, STATE);
-  if (typeof state !== 'object' || state === null || !('body' in state)) return undefined;
-  const { body } = state;
-  if (typeof body !== 'object' || body === null || !('source' in body)) return undefined;
-  return typeof body.source === 'string' || body.source instanceof Uint8Array ? body.source : undefined;
+  if (response.bodyUsed || response.body === null || response.body.locked) return undefined;
+  return bodySourceOf(response);
 }

@@ -1,12 +1,12 @@
 /** Reads once what handlers may know of a connection. */
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { serverNameOf } from '../../native/node-internals.ts';
 import type { ConnectionInfo } from './exchange.ts';
 
 /** Describes a connected socket; call it before the peer can have gone. */
 export function describeConnection(socket: Socket): ConnectionInfo {
   const secure = socket instanceof TLSSocket ? socket : undefined;
-  const serverName: unknown = secure === undefined ? undefined : Reflect.get(secure, 'servername');
   return {
     peerAddress: plainAddress(socket.remoteAddress),
     peerPort: socket.remotePort ?? 0,
@@ -14,7 +14,7 @@ export function describeConnection(socket: Socket): ConnectionInfo {
     localPort: socket.localPort ?? 0,
     tlsProtocol: secure?.getProtocol() ?? undefined,
     tlsCipher: secure?.getCipher()?.name,
-    tlsServerName: typeof serverName === 'string' ? serverName : undefined,
+    tlsServerName: secure === undefined ? undefined : serverNameOf(secure),
   };
 }
 

@@ -1,5 +1,6 @@
 /** Response bytes that wait for the wire, in chunks no larger than one DATA frame or TLS record. */
 import { assert } from '../../base/assert.ts';
+import { readLatin1, writeLatin1 } from '../../native/node-internals.ts';
 import { CHUNK_BYTES_MAX, takeChunk } from './chunk-pool.ts';
 
 /** Bytes from which on a writer has to wait. */
@@ -30,7 +31,7 @@ export class ResponseBuffer {
     let at = 0;
     const size = bytes.length;
     if (this.#length === 0 && size <= SHORT_BYTES_MAX) {
-      this.#short = latin1Slice.call(bytes, 0, size);
+      this.#short = readLatin1(bytes, 0, size);
       this.#length = size;
       return;
     }
@@ -64,7 +65,7 @@ export class ResponseBuffer {
     const last = this.#chunks.length - 1;
     const tail = last >= this.#head ? (this.#chunks[last] as Buffer) : undefined;
     if (tail !== undefined && tail.length - this.#tailUsed >= size) {
-      this.#tailUsed += tail.latin1Write(text, this.#tailUsed, size);
+      this.#tailUsed += writeLatin1(tail, text, this.#tailUsed, size);
       this.#length += size;
     } else this.append(Buffer.from(text, 'latin1'));
   }
@@ -127,8 +128,3 @@ export class ResponseBuffer {
     this.#short = '';
   }
 }
-
-// node's own method, which works on every Uint8Array and which its types leave out
-const { latin1Slice } = Buffer.prototype as unknown as {
-  latin1Slice(this: Uint8Array, start: number, end: number): string;
-};

@@ -4,6 +4,7 @@ import type { Counters } from '../../base/counters.ts';
 import { messageOf, systemCodeOf } from '../../base/errors.ts';
 import { LimitedLine } from '../../base/limited-line.ts';
 import type { Logger } from '../../base/logger.ts';
+import { reasonOf } from '../../native/node-internals.ts';
 
 export class ConnectionFaults {
   readonly #counters: Counters;
@@ -23,8 +24,7 @@ export class ConnectionFaults {
   handshakeFailed(peer: string | undefined, error: Error): void {
     this.#counters.add('handshakesFailedTotal', 1);
     // OpenSSL's messages are full of places in its own source
-    const reason: unknown = Reflect.get(error, 'reason');
-    const text = typeof reason === 'string' ? reason : messageOf(error);
+    const text = reasonOf(error) ?? messageOf(error);
     this.#handshakes.log({ peer, code: systemCodeOf(error), error: text });
   }
 

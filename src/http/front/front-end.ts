@@ -3,11 +3,11 @@
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket, TlsOptions } from 'node:tls';
-import { assert } from '../../base/assert.ts';
 import type { Counters } from '../../base/counters.ts';
 import { GatewayError, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { MinuteNotice } from '../../base/minute-notice.ts';
+import { setFallbackClock, socketBelow, takeOwnListener } from '../../native/node-internals.ts';
 import { BODY_GRACE_MS } from '../exchange/body-rate.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { ExchangeObserver, ExchangeSettings } from '../exchange/exchange-wire.ts';
@@ -239,33 +239,27 @@ export class FrontEnd {
       handshakeTimeout: this.#options.limits.handshakeTimeoutMs,
       noDelay: this.#options.noDelay ?? true,
     });
-    // the clock of that fallback would tick every millisecond where this is unset
-    Reflect.set(server, 'connectionsCheckingInterval', FALLBACK_CHECK_INTERVAL_MS);
+    setFallbackClock(server, FALLBACK_CHECK_INTERVAL_MS);
     this.#http2.attach(server);
-    const [serveHttp2] = server.listeners('secureConnection');
-    assert(serveHttp2 !== undefined, 'node:http2 listens for secure connections');
-    server.removeAllListeners('secureConnection');
+    const serveHttp2 = takeOwnListener<TLSSocket>(server, 'secureConnection');
     server.on('secureConnection', (socket: TLSSocket) => {
       socket.on('error', ignore);
-      clearTimeout(this.#handshakes.get(parentOf(socket))?.timer);
-      if (socket.alpnProtocol === 'h2')
-        this.#http2.open(socket, () => Reflect.apply(serveHttp2, server, [socket]));
+      clearTimeout(this.#handshakes.get(socketBelow(socket))?.timer);
+      if (socket.alpnProtocol === 'h2') this.#http2.open(socket, () => serveHttp2(socket));
       else this.#http1.serve(socket);
     });
     // end() would wait for ever on a socket whose handshake never finishes
     server.on('tlsClientError', (error, socket) => {
-      this.#faults.handshakeFailed(this.#handshakes.get(parentOf(socket))?.peer, error);
+      this.#faults.handshakeFailed(this.#handshakes.get(socketBelow(socket))?.peer, error);
       socket.destroy();
     });
-    const [startTls] = server.listeners('connection');
-    assert(startTls !== undefined, 'node:tls listens for connections');
-    server.removeAllListeners('connection');
+    const startTls = takeOwnListener<Socket>(server, 'connection');
     server.on('connection', (socket: Socket) => {
       const acceptedAt = Date.now();
       this.#choose(socket, (protocol) => {
         if (protocol === 'tls' || protocol === 'other') {
           this.#expectHandshake(socket, acceptedAt);
-          Reflect.apply(startTls, server, [socket]);
+          startTls(socket);
         } else this.#serveCleartext(socket, protocol);
       });
     });
@@ -458,12 +452,6 @@ function chooseSweepInterval(limits: FrontEndLimits): number {
   const shortest = Math.min(idleTimeoutMs, headTimeoutMs, stallTimeoutMs, linger.idleMs);
   const wanted = Math.floor(shortest / SWEEPS_PER_TIMEOUT);
   return Math.max(SWEEP_INTERVAL_MIN_MS, Math.min(SWEEP_INTERVAL_MAX_MS, wanted));
-}
-
-/** The socket below a TLS socket of a server; no public name leads to it. */
-function parentOf(socket: TLSSocket): object {
-  const parent: unknown = Reflect.get(socket, '_parent');
-  return typeof parent === 'object' && parent !== null ? parent : socket;
 }
 
 /** Socket errors are followed by `close`. */

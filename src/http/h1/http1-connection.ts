@@ -3,6 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { GatewayError } from '../../base/errors.ts';
+import { executeParser, finishResponse, reasonOf, replaceMessageRead } from '../../native/node-internals.ts';
 import { giveChunk, isLent } from '../exchange/chunk-pool.ts';
 import { describeConnection } from '../exchange/connection-info.ts';
 import type { Exchange, ExchangeConnection, ExchangeSeries } from '../exchange/exchange.ts';
@@ -33,7 +34,7 @@ import {
   type RequestLine,
 } from './http1-input.ts';
 import { Linger, type LingerLimits } from './http1-linger.ts';
-import { attachParser, parse, parseable } from './http1-parser.ts';
+import { attachParser, parseable } from './http1-parser.ts';
 
 /** Response bytes that may wait in the socket before the next request of a pipeline is served. */
 const BACKLOG_BYTES_MAX = 256 * 1024;
@@ -212,7 +213,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     this.#line = line;
     this.#begun += 1;
     if (this.#begun === TURN_REQUESTS_MAX) setImmediate(() => this.#beginTurn());
-    const error = parse(this.socket, parseable(bytes, line.method, line.target, line.minor));
+    const error = executeParser(this.socket, parseable(bytes, line.method, line.target, line.minor));
     this.#line = undefined;
     if (this.#closing) return undefined;
     const framing: BodyFraming | undefined = this.#bodyFraming;
@@ -222,7 +223,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
   }
 
   takeBody(bytes: Buffer, last: boolean): void {
-    const error = parse(this.socket, bytes);
+    const error = executeParser(this.socket, bytes);
     if (error === undefined && this.#isParsed(last)) return;
     this.#input.stop();
     this.refuse({ status: 400, code: 'LGW_BODY_MALFORMED', reason: messageOf(error) }, undefined);
@@ -333,10 +334,9 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
 
   #deliver(message: IncomingMessage, exchange: ServerExchange): void {
     this.#delivers = true;
-    // node would have the socket read whenever the message has nothing itself
-    message._read = () => {
+    replaceMessageRead(message, () => {
       if (!this.#bodyPaused && this.#isStopped() && !this.#input.isFull) this.#startReading();
-    };
+    });
     message.on('error', ignore);
     message.on('data', (chunk: Buffer) => {
       if (!exchange.receiveBody(chunk)) message.pause();
@@ -528,7 +528,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
         message.resume();
       }
       // node's parser counts on its own ServerResponse to say when the next request's turn has come; the bytes were ours.
-      response.emit('finish');
+      finishResponse(response);
     }
     if (!persistent) this.close();
     exchange.wireClosed();
@@ -612,8 +612,7 @@ function withHost(fields: Fields, host: string): Fields {
 }
 
 function messageOf(error: Error | undefined): string {
-  const reason: unknown = error === undefined ? undefined : Reflect.get(error, 'reason');
-  return typeof reason === 'string' && reason !== '' ? reason : 'it is not well-formed';
+  return reasonOf(error) ?? 'it is not well-formed';
 }
 
 /** Socket and message errors are followed by `close`, which is where they are dealt with. */

@@ -3,6 +3,7 @@
  * limits, one request at a time, with what waits behind it bounded (RFC 9112 §2.2, §3, §9.3.2).
  */
 import type { ErrorCode } from '../../base/error-codes.ts';
+import { readLatin1 } from '../../native/node-internals.ts';
 import { FIELDS_MAX } from '../semantics/fields.ts';
 import { ChunkDecoder } from './http1-chunks.ts';
 
@@ -199,7 +200,7 @@ export class Http1Input {
         return 0;
       }
       if (this.#lines === 0) {
-        if (!this.#readRequestLine(bytes.latin1Slice(at, end - 1))) return 0;
+        if (!this.#readRequestLine(readLatin1(bytes, at, end - 1))) return 0;
       } else if (end - 1 === start) return this.#finishHead(bytes, at, end + 1);
       else if (bytes[start] === SPACE || bytes[start] === TAB) {
         this.#refuseHead('a field line begins with a blank');
@@ -249,7 +250,7 @@ export class Http1Input {
         );
       else this.#refuse(431, 'LGW_HEAD_TOO_LARGE', `the head is longer than ${this.#headBytesMax} bytes`);
     } else if (this.#lines === 0) {
-      const begun = bytes.latin1Slice(at, Math.min(at + METHOD_LENGTH_MAX + 1, bytes.length));
+      const begun = readLatin1(bytes, at, Math.min(at + METHOD_LENGTH_MAX + 1, bytes.length));
       if (!BEGUN_METHOD.test(begun)) this.#refuseLine(begun);
     } else if (bytes[start] === SPACE || bytes[start] === TAB) {
       this.#refuseHead('a field line begins with a blank');

@@ -6,6 +6,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { startHandle, stopHandle, takeOwnListener } from '../../native/node-internals.ts';
 import { CHUNK_BYTES_MAX } from '../exchange/chunk-pool.ts';
 import { describeConnection } from '../exchange/connection-info.ts';
 import type { ConnectionInfo, Exchange, PushPromise } from '../exchange/exchange.ts';
@@ -13,7 +14,6 @@ import type { ExchangeSettings } from '../exchange/exchange-wire.ts';
 import { type RequestHead, sameHead } from '../exchange/request-head.ts';
 import { BUFFER_BYTES_MAX } from '../exchange/response-buffer.ts';
 import { ServerExchange } from '../exchange/server-exchange.ts';
-import { startHandle, stopHandle } from '../exchange/socket-reading.ts';
 import type { BodyHolder } from '../exchange/unread-bodies.ts';
 import { isSameAuthority } from '../semantics/authority.ts';
 import { type Fields, isConnectionSpecific, parseContentLength } from '../semantics/fields.ts';
@@ -75,7 +75,7 @@ export class Http2Connection implements BodyHolder {
     const accept: StreamListener = (stream, headers, flags, rawHeaders) =>
       this.#accept(stream, headers, flags, rawHeaders as string[]);
     // node's own listener only passes the event on to the server, where nobody waits for it
-    session.removeAllListeners('stream');
+    takeOwnListener(session, 'stream');
     session.on(
       'stream',
       accept as (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number) => void,

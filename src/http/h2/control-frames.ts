@@ -1,4 +1,6 @@
 /** Frames that steer a session or a stream: settings, windows, priorities, resets, pings, GOAWAY (RFC 9113 §6, RFC 9218 §7). */
+
+import { readLatin1 } from '../../native/node-internals.ts';
 import { RESET_BY_CLIENT } from './closed-streams.ts';
 import { ERROR_CODE } from './error-codes.ts';
 import { FLAG, PING_BYTES, STREAM_ID_MAX } from './frame-types.ts';
@@ -154,7 +156,7 @@ export class ControlFrames {
     }
     const stream = table.get(prioritised);
     if (stream === undefined) return;
-    const { urgency, incremental } = parsePriority(bytes.latin1Slice(start + 4, end));
+    const { urgency, incremental } = parsePriority(readLatin1(bytes, start + 4, end));
     output.scheduler.reprioritise(stream, urgency, incremental);
   }
 }

@@ -2,6 +2,8 @@
  * Writes frames into one buffer, which the connections of a worker take turns to use: what a connection writes in one
  * go leaves in one piece, and a connection that has nothing to say holds no memory.
  */
+
+import { writeLatin1 } from '../../native/node-internals.ts';
 import { FRAME_HEAD_BYTES, FRAME_TYPE, PING_BYTES } from './frame-types.ts';
 
 /** Frames of one piece: eight full DATA frames, or a thousand short answers. */
@@ -100,7 +102,7 @@ export class FrameWriter {
     const at = this.used;
     const size = text.length;
     if (size <= SHORT_COPY_BYTES) for (let i = 0; i < size; i++) bytes[at + i] = text.charCodeAt(i);
-    else latin1Write.call(bytes, text, at, size);
+    else writeLatin1(bytes, text, at, size);
     this.used = at + size;
   }
 
@@ -162,8 +164,3 @@ export class FrameWriter {
 }
 
 const SHORT_COPY_BYTES = 48;
-
-// node's own method, without the look at an encoding's name that `write` takes; its types leave it out
-const { latin1Write } = Buffer.prototype as unknown as {
-  latin1Write(this: Uint8Array, text: string, at: number, size: number): number;
-};

@@ -1,4 +1,6 @@
 /** Decodes field sections (RFC 7541), and knows a section again that it has decoded before. */
+
+import { readLatin1 } from '../../native/node-internals.ts';
 import { DynamicTable, ENTRY_OVERHEAD_BYTES } from './dynamic-table.ts';
 import { fieldKind } from './field-kind.ts';
 import { huffmanDecode, huffmanDecodedMax } from './huffman.ts';
@@ -213,12 +215,12 @@ export class HpackDecoder {
     const end = start + size;
     if (end > this.#end) throw new HpackError('a string is longer than its section');
     this.#at = end;
-    if (!isCoded) return this.#hasRoomFor(size) || isForTable ? this.#bytes.latin1Slice(start, end) : '';
+    if (!isCoded) return this.#hasRoomFor(size) || isForTable ? readLatin1(this.#bytes, start, end) : '';
     const room = huffmanDecodedMax(size);
     const target = room <= scratch.length ? scratch : Buffer.allocUnsafe(room);
     const decoded = huffmanDecode(this.#bytes, start, end, target);
     if (decoded === -1) throw new HpackError('a string is not in the Huffman code');
-    return this.#hasRoomFor(decoded) || isForTable ? target.latin1Slice(0, decoded) : '';
+    return this.#hasRoomFor(decoded) || isForTable ? readLatin1(target, 0, decoded) : '';
   }
 
   #hasRoomFor(size: number): boolean {

@@ -1,4 +1,6 @@
 /** Encodes field sections (RFC 7541) with a dynamic table: what is likely to repeat is indexed, secrets never are. */
+
+import { writeLatin1 } from '../../native/node-internals.ts';
 import { DynamicTable, ENTRY_OVERHEAD_BYTES } from './dynamic-table.ts';
 import { huffmanEncode, huffmanLength } from './huffman.ts';
 import { INDEXING, type LiteralPattern, NEVER_INDEXED, nameRule, WITHOUT_INDEXING } from './name-rules.ts';
@@ -236,7 +238,7 @@ export class HpackEncoder {
       this.size = huffmanEncode(text, target, this.size);
     } else {
       this.#integer(0, 7, size);
-      this.size += target.latin1Write(text, this.size, size);
+      this.size += writeLatin1(target, text, this.size, size);
     }
   }
 

@@ -1,0 +1,332 @@
+/**
+ * Everything of Node.js that the gateway uses and Node's manual does not promise, in one place: what for, and what happens
+ * where a release lacks it. Other files call these functions and touch nothing of the kind themselves.
+ */
+import type { EventEmitter } from 'node:events';
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2SecureServer } from 'node:http2';
+import type { Server, Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { setFlagsFromString } from 'node:v8';
+import { assert } from '../base/assert.ts';
+
+/** The releases for which `npm run test:node` last passed. It runs the newest release of each of these lines. */
+export const NODE_VERSIONS_TRIED = ['20.20.2', '22.23.5', '24.22.3', '26.12.1'] as const;
+
+/**
+ * The register: what of Node is used, what for, and what happens on a Node that has no such thing. test/native/node-internals.test.ts
+ * tries every entry.
+ */
+export const NODE_INTERNALS = {
+  latin1: {
+    uses: 'Buffer.prototype.latin1Slice and latin1Write, on any Uint8Array',
+    purpose: 'text of bytes and bytes of text, without the look at the name of an encoding',
+    without: 'the same by toString() and write()',
+  },
+  handleReads: {
+    uses: 'socket._handle with reading, readStop() and readStart()',
+    purpose: 'stops the reads of a socket at once',
+    without: 'pause() alone stops it, when the buffer of the stream is full',
+  },
+  handleDescriptor: {
+    uses: '_handle.fd of a server and of a pipe',
+    purpose: 'the number of the descriptor: to duplicate a listener, to write to a pipe at once',
+    without: 'the supervisor refuses to start (LGW_LISTEN); pipes are written by their stream',
+  },
+  userBuffer: {
+    uses: 'the properties kBuffer, kBufferCb and kBufferGen of a socket, and _handle.useUserBuffer()',
+    purpose: 'the sockets of a server read into one buffer; net.connect has the option onread for it',
+    without: 'each read brings a buffer of its own, by the event data',
+  },
+  httpParser: {
+    uses: 'the listeners for data and end that http.Server adds to a socket, and socket.parser.execute()',
+    purpose: 'requests of HTTP/1.x are parsed when it is their turn, with what comes after an Upgrade',
+    without: 'each request gets 400',
+  },
+  parserReason: {
+    uses: 'error.reason of the HTTP parser (that of TLS errors is documented)',
+    purpose: 'says in the log what is wrong, without places in the source of OpenSSL',
+    without: 'the log has the message of the error',
+  },
+  messageRead: {
+    uses: 'the method _read() of an http.IncomingMessage, replaced',
+    purpose: 'a body is read at the pace of its handler and not at that of the message',
+    without: 'the socket is read until the buffer of the message is full',
+  },
+  responseTurn: {
+    uses: 'the listener that http.Server has for the event finish of a response',
+    purpose: 'says that the turn of the next request has come, as the gateway writes the bytes itself',
+    without: 'a connection serves one request',
+  },
+  ownListeners: {
+    uses: 'the listeners that tls.Server, http2.Http2SecureServer and a session add to themselves',
+    purpose: 'the gateway looks at a connection first, and decides who serves it',
+    without: 'the start fails with an assertion',
+  },
+  fallbackClock: {
+    uses: 'http2Server.connectionsCheckingInterval',
+    purpose: 'the clock of the fallback to HTTP/1.1, which serves nobody here, ticks seldom',
+    without: 'the clock ticks as often as Node wants',
+  },
+  socketBelow: {
+    uses: 'tlsSocket._parent',
+    purpose: 'finds the deadline and the peer of a connection whose handshake ends or fails',
+    without: 'the deadline lasts until the connection closes: connections that live longer end',
+  },
+  serverName: {
+    uses: 'tlsSocket.servername of a server',
+    purpose: 'the name that a client asked for by SNI',
+    without: 'scripts see no name',
+  },
+  webState: {
+    uses: 'the properties named by symbols of a Request, and state.body.source of a Response; Node 24 and later have none',
+    purpose: 'light requests work with fetch(); known bodies of responses are sent without a stream',
+    without: 'every request is a real one, and every body is read from its stream',
+  },
+  youngSpace: {
+    uses: 'the flag --min-semi-space-size of the engine, set while the program runs',
+    purpose: 'worker threads begin with room for what requests leave behind',
+    without: 'the engine lets that room grow by itself',
+  },
+} as const;
+
+// ---- bytes ----
+
+interface Latin1Methods {
+  readonly latin1Slice?: (this: Uint8Array, start: number, end: number) => string;
+  readonly latin1Write?: (this: Uint8Array, text: string, at: number, size: number) => number;
+}
+
+const {
+  latin1Slice = function (this: Uint8Array, start: number, end: number): string {
+    return asBuffer(this).toString('latin1', start, end);
+  },
+  latin1Write = function (this: Uint8Array, text: string, at: number, size: number): number {
+    return asBuffer(this).write(text, at, size, 'latin1');
+  },
+} = Buffer.prototype as Latin1Methods;
+
+/** The bytes from `start` to `end` as a byte string. */
+export function readLatin1(bytes: Uint8Array, start: number, end: number): string {
+  return latin1Slice.call(bytes, start, end);
+}
+
+/** Writes `size` characters of a byte string; returns how many have been written. */
+export function writeLatin1(bytes: Uint8Array, text: string, at: number, size: number): number {
+  return latin1Write.call(bytes, text, at, size);
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+// ---- sockets ----
+
+interface ReadHandle {
+  reading?: boolean;
+  readStart(): number;
+  readStop(): number;
+}
+
+/** Nothing more is read. Bytes of a read that has happened may still come. */
+export function stopHandle(socket: Socket): void {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  if (!isReadHandle(handle) || handle.reading === false) return;
+  handle.reading = false;
+  handle.readStop();
+}
+
+/** Reads on after `stopHandle`. */
+export function startHandle(socket: Socket): void {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  if (!isReadHandle(handle) || handle.reading !== false) return;
+  handle.reading = true;
+  handle.readStart();
+}
+
+function isReadHandle(value: unknown): value is ReadHandle {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'readStart' in value &&
+    typeof value.readStart === 'function' &&
+    'readStop' in value &&
+    typeof value.readStop === 'function'
+  );
+}
+
+/** The descriptor of a listening server or an open pipe; undefined when it is closed, or on platforms that have none. */
+export function descriptorOf(owner: Server | Socket): number | undefined {
+  const handle: unknown = Reflect.get(owner, '_handle');
+  if (typeof handle !== 'object' || handle === null || !('fd' in handle)) return undefined;
+  return typeof handle.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined;
+}
+
+/** The socket below a TLS socket of a server, or the TLS socket itself. */
+export function socketBelow(socket: TLSSocket): object {
+  const parent: unknown = Reflect.get(socket, '_parent');
+  return typeof parent === 'object' && parent !== null ? parent : socket;
+}
+
+/** What a client of a TLS server asked for by SNI. */
+export function serverNameOf(socket: TLSSocket): string | undefined {
+  const name: unknown = Reflect.get(socket, 'servername');
+  return typeof name === 'string' ? name : undefined;
+}
+
+interface BufferPlaces {
+  readonly buffer: symbol;
+  readonly callback: symbol;
+}
+
+/** Found once: all sockets share the symbols. */
+let bufferPlaces: BufferPlaces | undefined;
+
+/**
+ * Makes the socket read into `buffer`, and calls `onRead` with the number of bytes of each read. False: it cannot be told to.
+ * Sockets of servers have the same places for it as those of `net.connect`, but no option.
+ */
+export function readInto(socket: Socket, buffer: Buffer, onRead: (size: number) => true): boolean {
+  const places = findBufferPlaces(socket);
+  const handle: unknown = Reflect.get(socket, '_handle');
+  if (places === undefined || !isBufferHandle(handle)) return false;
+  Reflect.set(socket, places.buffer, buffer);
+  Reflect.set(socket, places.callback, onRead);
+  handle.useUserBuffer(buffer);
+  return true;
+}
+
+interface BufferHandle {
+  useUserBuffer(buffer: Uint8Array): void;
+}
+
+function isBufferHandle(value: unknown): value is BufferHandle {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'useUserBuffer' in value &&
+    typeof value.useUserBuffer === 'function'
+  );
+}
+
+function findBufferPlaces(socket: Socket): BufferPlaces | undefined {
+  if (bufferPlaces !== undefined && Reflect.get(socket, bufferPlaces.buffer) === null) return bufferPlaces;
+  const own = (name: string): symbol | undefined =>
+    Object.getOwnPropertySymbols(socket).find(
+      (symbol) => symbol.description === name && Reflect.get(socket, symbol) === null,
+    );
+  const buffer = own('kBuffer');
+  const callback = own('kBufferCb');
+  // a function here would be asked for a buffer
+  if (buffer === undefined || callback === undefined || own('kBufferGen') === undefined) return undefined;
+  bufferPlaces = { buffer, callback };
+  return bufferPlaces;
+}
+
+// ---- servers ----
+
+/** Node's own listener for `event`, which is taken off; it begins where it is called with what the event brings. */
+export function takeOwnListener<T>(emitter: EventEmitter, event: string): (brought: T) => void {
+  const [listener] = emitter.listeners(event);
+  assert(listener !== undefined, `node listens for ${event}`);
+  emitter.removeAllListeners(event);
+  return (brought) => Reflect.apply(listener, emitter, [brought]);
+}
+
+/** How often the fallback to HTTP/1.1 of a server looks at its connections. Where this is unset, every millisecond. */
+export function setFallbackClock(server: Http2SecureServer, intervalMs: number): void {
+  Reflect.set(server, 'connectionsCheckingInterval', intervalMs);
+}
+
+// ---- HTTP/1.x ----
+
+/**
+ * Joins `socket` to `server`, which makes requests of what `executeParser` is given, and takes Node's own input off: it loses
+ * what follows a request with an Upgrade field, and ends our side with the client's.
+ */
+export function joinParser(server: HttpServer, socket: Socket): void {
+  const before = new Set([...socket.listeners('data'), ...socket.listeners('end')]);
+  server.emit('connection', socket);
+  for (const event of ['data', 'end'] as const) {
+    for (const listener of socket.listeners(event))
+      if (!before.has(listener)) socket.removeListener(event, listener as () => void);
+  }
+}
+
+/** Parses bytes; an Error says what is wrong with them. */
+export function executeParser(socket: Socket, bytes: Buffer): Error | undefined {
+  const parser: unknown = Reflect.get(socket, 'parser');
+  if (!isParser(parser)) return new Error('The socket has no parser any more');
+  const result = parser.execute(bytes);
+  return result instanceof Error ? result : undefined;
+}
+
+interface Parser {
+  execute(bytes: Buffer): number | Error;
+}
+
+function isParser(value: unknown): value is Parser {
+  return (
+    typeof value === 'object' && value !== null && 'execute' in value && typeof value.execute === 'function'
+  );
+}
+
+/** What the HTTP parser or OpenSSL says of an error in a few words. */
+export function reasonOf(error: Error | undefined): string | undefined {
+  const reason: unknown = error === undefined ? undefined : Reflect.get(error, 'reason');
+  return typeof reason === 'string' && reason !== '' ? reason : undefined;
+}
+
+/** Node would have the socket read whenever the message has nothing itself: `read` is called in place of that. */
+export function replaceMessageRead(message: IncomingMessage, read: () => void): void {
+  message._read = read;
+}
+
+/** Tells http.Server that a response is over whose bytes it has not written. */
+export function finishResponse(response: ServerResponse): void {
+  response.emit('finish');
+}
+
+// ---- the web's classes ----
+
+/** Gives `prototype` the state that the platform keeps on `example` by symbols: that of what `realOf` makes of an object. */
+export function lendState<T extends object>(
+  prototype: T,
+  example: object,
+  realOf: (self: T) => object,
+): void {
+  for (const symbol of Object.getOwnPropertySymbols(example)) {
+    Object.defineProperty(prototype, symbol, {
+      get(this: T) {
+        return Reflect.get(realOf(this), symbol);
+      },
+    });
+  }
+}
+
+/** Undefined where the platform does not let anybody look; `bodySourceOf` finds out at its first call. */
+let responseState: symbol | undefined | null = null;
+
+/**
+ * What the body of a response was made of, where it is known. To read a text back from the stream that was built around it
+ * costs more than all the rest.
+ */
+export function bodySourceOf(response: Response): string | Uint8Array | undefined {
+  if (responseState === null) {
+    const symbols = Object.getOwnPropertySymbols(response);
+    responseState = symbols.find(({ description }) => description === 'state');
+  }
+  if (responseState === undefined) return undefined;
+  const state: unknown = Reflect.get(response, responseState);
+  if (typeof state !== 'object' || state === null || !('body' in state)) return undefined;
+  const { body } = state;
+  if (typeof body !== 'object' || body === null || !('source' in body)) return undefined;
+  return typeof body.source === 'string' || body.source instanceof Uint8Array ? body.source : undefined;
+}
+
+// ---- the engine ----
+
+/** Threads made from now on begin with this much room for young objects. There is no option of a thread for it. */
+export function setLeastYoungSpace(megabytes: number): void {
+  setFlagsFromString(`--min-semi-space-size=${megabytes}`);
+}

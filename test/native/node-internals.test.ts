@@ -1,0 +1,361 @@
+/** The register of what Node does not promise: every entry is tried on the Node that runs this, and nobody else touches such things. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fstatSync, readdirSync, readFileSync } from 'node:fs';
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { connect as connectHttp2, createSecureServer, type ServerHttp2Session } from 'node:http2';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { Worker } from 'node:worker_threads';
+import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
+import {
+  bodySourceOf,
+  descriptorOf,
+  executeParser,
+  finishResponse,
+  joinParser,
+  lendState,
+  NODE_INTERNALS,
+  NODE_VERSIONS_TRIED,
+  readInto,
+  readLatin1,
+  reasonOf,
+  replaceMessageRead,
+  serverNameOf,
+  setFallbackClock,
+  setLeastYoungSpace,
+  socketBelow,
+  startHandle,
+  stopHandle,
+  takeOwnListener,
+  writeLatin1,
+} from '../../src/native/node-internals.ts';
+import { testCertificate } from '../support/certificate.ts';
+
+const NODE_MAJOR = Number.parseInt(process.versions.node, 10);
+/** From here on the state of Request and Response is private. */
+const WEB_STATE_PRIVATE_SINCE = 24;
+
+const ignore = (): void => undefined;
+
+async function listen(server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+/** Both ends of a connection without TLS, closed after `use`. */
+async function withPair(use: (client: Socket, accepted: Socket) => Promise<void>): Promise<void> {
+  const server = createServer();
+  const port = await listen(server);
+  const accepting = once(server, 'connection');
+  const client = connect(port, '127.0.0.1').on('error', ignore);
+  const [accepted] = (await accepting) as [Socket];
+  accepted.on('error', ignore);
+  try {
+    await use(client, accepted);
+  } finally {
+    client.destroy();
+    accepted.destroy();
+    server.close();
+    await once(server, 'close');
+  }
+}
+
+/** What an `http.Server` makes of the bytes of a client, which go through `executeParser`. */
+async function withParser(
+  use: (client: Socket, accepted: Socket, requests: [IncomingMessage, ServerResponse][]) => Promise<void>,
+): Promise<void> {
+  await withPair(async (client, accepted) => {
+    const requests: [IncomingMessage, ServerResponse][] = [];
+    const server = createHttpServer((...request) => requests.push(request));
+    server.on('clientError', ignore);
+    joinParser(server, accepted);
+    await use(client, accepted, requests);
+    server.close();
+  });
+}
+
+const REQUEST = Buffer.from('GET /one HTTP/1.1\r\nHost: localhost\r\n\r\n');
+
+/** Minor collections of a new thread that makes short-lived objects of some 20 MB. */
+async function countCollections(): Promise<number> {
+  const code = `
+    const { parentPort } = require('node:worker_threads');
+    const { PerformanceObserver, constants } = require('node:perf_hooks');
+    let count = 0;
+    const observer = new PerformanceObserver((list) => {
+      count += list.getEntries().filter(({ detail }) => detail.kind === constants.NODE_PERFORMANCE_GC_MINOR).length;
+    });
+    observer.observe({ entryTypes: ['gc'] });
+    const kept = [];
+    for (let i = 0; i < 200_000; i++) kept[i & 15] = { a: i, b: [i] };
+    setImmediate(() => setImmediate(() => { observer.disconnect(); parentPort.postMessage(count); }));`;
+  const thread = new Worker(code, { eval: true, resourceLimits: { maxYoungGenerationSizeMb: 48 } });
+  const [count] = (await once(thread, 'message')) as [number];
+  await once(thread, 'exit');
+  return count;
+}
+
+const PROBES: Readonly<Record<keyof typeof NODE_INTERNALS, () => void | Promise<void>>> = {
+  latin1: () => {
+    assert.equal(typeof Reflect.get(Buffer.prototype, 'latin1Slice'), 'function');
+    assert.equal(typeof Reflect.get(Buffer.prototype, 'latin1Write'), 'function');
+    const bytes = new Uint8Array(8).subarray(2);
+    assert.equal(writeLatin1(bytes, 'a\xff\x00b', 1, 4), 4);
+    assert.deepEqual([...bytes], [0, 97, 255, 0, 98, 0]);
+    assert.equal(readLatin1(bytes, 1, 5), 'a\xff\x00b');
+  },
+
+  handleReads: () =>
+    withPair(async (client, accepted) => {
+      let received = '';
+      accepted.on('data', (chunk) => {
+        received += chunk;
+      });
+      stopHandle(accepted);
+      client.write('held');
+      // a message there and back over another connection: by then the first one would have come
+      await withPair(async (other, otherAccepted) => {
+        otherAccepted.pipe(otherAccepted);
+        other.write('x');
+        await once(other, 'data');
+      });
+      assert.equal(accepted.bytesRead, 0);
+      startHandle(accepted);
+      if (received === '') await once(accepted, 'data');
+      assert.equal(received, 'held');
+    }),
+
+  handleDescriptor: async () => {
+    const server = createServer();
+    await listen(server);
+    assert.ok(fstatSync(descriptorOf(server) ?? -1).isSocket());
+    server.close();
+    await once(server, 'close');
+    assert.equal(descriptorOf(server), undefined);
+    const child = spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] });
+    assert.ok((descriptorOf(child.stdin as unknown as Socket) ?? 0) > 2);
+    child.stdin.end();
+    await once(child, 'close');
+  },
+
+  userBuffer: () =>
+    withPair(async (client, accepted) => {
+      const buffer = Buffer.alloc(16);
+      const reading = new Promise<number>((resolve) => {
+        const onRead = (size: number): true => {
+          resolve(size);
+          return true;
+        };
+        assert.equal(readInto(accepted, buffer, onRead), true);
+      });
+      client.write('abc');
+      assert.equal(await reading, 3);
+      assert.equal(readLatin1(buffer, 0, 3), 'abc');
+    }),
+
+  httpParser: () =>
+    withParser(async (client, accepted, requests) => {
+      assert.equal(accepted.listenerCount('data'), 0);
+      const received = once(accepted, 'data');
+      client.write('nobody parses this');
+      await received;
+      assert.equal(requests.length, 0);
+      assert.equal(executeParser(accepted, REQUEST), undefined);
+      assert.equal(requests[0]?.[0].url, '/one');
+    }),
+
+  parserReason: () =>
+    withParser(async (_client, accepted) => {
+      const error = executeParser(accepted, Buffer.from('no request\r\n\r\n'));
+      assert.match(reasonOf(error) ?? '', /method/i);
+      assert.equal(reasonOf(new Error('without one')), undefined);
+    }),
+
+  messageRead: () =>
+    withParser(async (_client, accepted, requests) => {
+      executeParser(accepted, Buffer.from('POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\n'));
+      const [message] = requests[0] as [IncomingMessage, ServerResponse];
+      let reads = 0;
+      replaceMessageRead(message, () => {
+        reads += 1;
+      });
+      const body = once(message, 'data');
+      executeParser(accepted, Buffer.from('abc'));
+      assert.equal(String((await body)[0]), 'abc');
+      assert.ok(reads > 0);
+    }),
+
+  responseTurn: () =>
+    withParser(async (client, accepted, requests) => {
+      executeParser(accepted, Buffer.concat([REQUEST, REQUEST]));
+      const [first, second] = requests as [
+        [IncomingMessage, ServerResponse],
+        [IncomingMessage, ServerResponse],
+      ];
+      second[1].end('two');
+      assert.equal(second[1].socket, null);
+      finishResponse(first[1]);
+      const [answer] = (await once(client, 'data')) as [Buffer];
+      assert.match(String(answer), /^HTTP\/1\.1 200 OK\r\n/);
+    }),
+
+  ownListeners: async () => {
+    const { cert, key } = testCertificate();
+    const server = createSecureServer({ cert, key, allowHTTP1: true });
+    const startTls = takeOwnListener<Socket>(server, 'connection');
+    const serveHttp2 = takeOwnListener<TLSSocket>(server, 'secureConnection');
+    const order: string[] = [];
+    server.on('connection', (socket: Socket) => {
+      order.push('connection');
+      startTls(socket);
+    });
+    server.on('secureConnection', (socket: TLSSocket) => {
+      order.push('secureConnection');
+      serveHttp2(socket);
+    });
+    server.on('session', (session: ServerHttp2Session) => {
+      order.push('session');
+      takeOwnListener(session, 'stream');
+      session.on('stream', (stream) => {
+        stream.respond({ ':status': 204 }, { endStream: true });
+      });
+    });
+    const port = await listen(server);
+    const client = connectHttp2(`https://127.0.0.1:${port}`, {
+      ca: cert,
+      checkServerIdentity: () => undefined,
+    });
+    const [head] = (await once(client.request({ ':path': '/' }), 'response')) as [Record<string, unknown>];
+    assert.equal(head[':status'], 204);
+    assert.deepEqual(order, ['connection', 'secureConnection', 'session']);
+    client.close();
+    await once(client, 'close');
+    server.close();
+    await once(server, 'close');
+  },
+
+  fallbackClock: async () => {
+    const { cert, key } = testCertificate();
+    const server = createSecureServer({ cert, key, allowHTTP1: true });
+    setFallbackClock(server, 54_321);
+    await listen(server);
+    const clocks = Object.getOwnPropertySymbols(server).map((symbol): unknown => Reflect.get(server, symbol));
+    const periods = clocks.map((clock) =>
+      typeof clock === 'object' && clock !== null ? Reflect.get(clock, '_repeat') : undefined,
+    );
+    assert.ok(periods.includes(54_321), String(periods));
+    server.close();
+    await once(server, 'close');
+  },
+
+  socketBelow: () =>
+    withTls(async (below, secure) => {
+      assert.equal(socketBelow(secure), below);
+    }),
+
+  serverName: () =>
+    withTls(async (_below, secure) => {
+      assert.equal(serverNameOf(secure), 'localhost');
+    }),
+
+  webState: async () => {
+    const lent = { url: 'http://localhost/lent' };
+    const prototype = {};
+    lendState<object>(prototype, new Request('http://localhost/'), () => new Request(lent.url));
+    const symbols = Object.getOwnPropertySymbols(prototype);
+    const source = bodySourceOf(new Response('text'));
+    if (NODE_MAJOR >= WEB_STATE_PRIVATE_SINCE) {
+      assert.equal(source, undefined);
+      assert.deepEqual(symbols, []);
+    } else {
+      assert.equal(source, 'text');
+      assert.ok(symbols.length > 0);
+    }
+  },
+
+  youngSpace: async () => {
+    const before = await countCollections();
+    setLeastYoungSpace(16);
+    const after = await countCollections();
+    assert.ok(after <= before / 3, `${before} collections before, ${after} after`);
+  },
+};
+
+async function withTls(use: (below: Socket, secure: TLSSocket) => Promise<void>): Promise<void> {
+  const { cert, key } = testCertificate();
+  const server = createTlsServer({ cert, key });
+  const port = await listen(server);
+  const below = once(server, 'connection');
+  const secure = once(server, 'secureConnection');
+  const options = { port, host: '127.0.0.1', servername: 'localhost', ca: cert };
+  const client = connectTls({ ...options, checkServerIdentity: () => undefined }).on('error', ignore);
+  const [accepted] = (await secure) as [TLSSocket];
+  accepted.on('error', ignore);
+  try {
+    await use(((await below) as [Socket])[0], accepted);
+  } finally {
+    client.destroy();
+    accepted.destroy();
+    server.close();
+    await once(server, 'close');
+  }
+}
+
+for (const [name, { purpose }] of Object.entries(NODE_INTERNALS))
+  test(`${name} works on this Node: ${purpose}`, () => PROBES[name as keyof typeof NODE_INTERNALS]());
+
+test('What the register says of latin1 without the methods of Buffer holds', async () => {
+  const prototype = Buffer.prototype as unknown as Record<string, unknown>;
+  const { latin1Slice, latin1Write } = prototype;
+  // a module is loaded again under another address
+  const address = new URL('../../src/native/node-internals.js?without-latin1', import.meta.url).href;
+  prototype['latin1Slice'] = undefined;
+  prototype['latin1Write'] = undefined;
+  let without: typeof import('../../src/native/node-internals.ts');
+  try {
+    without = await import(address);
+  } finally {
+    Object.assign(prototype, { latin1Slice, latin1Write });
+  }
+  const bytes = new Uint8Array(8).subarray(2);
+  assert.equal(without.writeLatin1(bytes, 'a\xff\x00b', 1, 4), 4);
+  assert.deepEqual([...bytes], [0, 97, 255, 0, 98, 0]);
+  assert.equal(without.readLatin1(bytes, 1, 5), 'a\xff\x00b');
+});
+
+test('The register says that the lines of Node with long support were tried', () => {
+  assert.deepEqual(
+    NODE_VERSIONS_TRIED.map((version) => version.split('.')[0]),
+    ['20', '22', '24', '26'],
+  );
+});
+
+/** Names and ways that lead to Node's inside. */
+const INSIDE: readonly RegExp[] = [
+  /\b_handle\b|\b_parent\b|\b_httpMessage\b|\b_events\b|\b_server\b|\b_read\b|\b_write\b|\b_final\b|\b_repeat\b/,
+  /\b(?:latin1|utf8|ucs2|hex|base64|ascii)(?:Slice|Write)\b/,
+  /\breadSt(?:art|op)\b|\buseUserBuffer\b|\bkBuffer|'servername'|'parser'|\bconnectionsCheckingInterval\b/,
+  /\.emit\('(?:finish|secureConnection|request|session|stream)'|\.listeners\(|\bgetOwnPropertySymbols\b|\.description\b/,
+  /process\.binding|internalBinding|\bsetFlagsFromString\b|'node:internal|'_http_|'_tls_|'_stream_/,
+  // properties that the types of Node do not have; initgroups is documented, and headers are a script's own object
+  /Reflect\.(?:get|set)\((?!process, 'initgroups'\)|headers, name\))/,
+];
+
+test('Nobody else touches what Node does not promise', () => {
+  const source = join(PACKAGE_ROOT, 'src');
+  const found: string[] = [];
+  for (const name of readdirSync(source, { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.ts') || name === join('native', 'node-internals.ts')) continue;
+    const code = readFileSync(join(source, name), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, '');
+    for (const pattern of INSIDE) {
+      const [hit] = pattern.exec(code) ?? [];
+      if (hit !== undefined) found.push(`${name}: ${hit}`);
+    }
+  }
+  assert.deepEqual(found, []);
+});
