@@ -70,7 +70,8 @@ function run(names: readonly string[], variables: NodeJS.ProcessEnv = {}): Promi
   const paths = names.map((name) => join(testRoot, name));
   const child = spawn(process.execPath, [RUN_FILES, String(CONCURRENCY), ...paths], {
     stdio: 'inherit',
-    env: { ...process.env, ...variables },
+    // LGATEWAY_CHECK_STACK: what host functions do to Lua's stack is looked at (src/lua/stack-check.ts)
+    env: { ...process.env, LGATEWAY_CHECK_STACK: '1', ...variables },
   });
   return new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
 }

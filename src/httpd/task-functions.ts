@@ -53,6 +53,8 @@ export class TaskFunctions implements TaskWatch {
     }
     this.#fileResults(task, (T) => {
       this.#createRecord(T, true, count);
+      // results fill the stack of a coroutine that has ended
+      if (x.lua_checkstack(L, 1) === 0) throw new ScriptError('not enough memory');
       for (let i = 1; i <= count; i++) {
         x.lua_pushvalue(L, i);
         x.lua_xmove(L, T, 1);

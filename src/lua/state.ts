@@ -2,6 +2,7 @@
  * One Lua VM: its instance, memory and main thread, the stack operations host functions use, and the functions and
  * references it keeps. Knows nothing of coroutines that wait (coroutine.ts) nor of what scripts are for.
  */
+
 import { assert } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
 import {
@@ -24,6 +25,7 @@ import {
   REGISTRY_INDEX,
 } from './lua-exports.ts';
 import { Memory } from './memory.ts';
+import { CHECKS_STACK, checkedFunction } from './stack-check.ts';
 import { ThreadFields } from './thread-fields.ts';
 import { instantiateLua } from './wasm-instance.ts';
 
@@ -167,12 +169,13 @@ export class State {
    */
   addFunctions<K extends string>(functions: Readonly<Record<K, HostFunction>>): Record<K, CFunction> {
     const guarded = Object.fromEntries(
-      Object.entries<HostFunction>(functions).map(([name, run]) => [name, this.#guard(run)]),
+      Object.entries<HostFunction>(functions).map(([name, run]) => [name, this.#guard(name, run)]),
     ) as Record<K, HostFunction>;
     return addHostFunctions(this.exports, guarded);
   }
 
-  addContinuation(run: HostContinuation): KFunction {
+  addContinuation(given: HostContinuation): KFunction {
+    const run = CHECKS_STACK ? checkedFunction(this.exports, given.name, YIELDS, given) : given;
     const guarded: HostContinuation = (L, status, context) => {
       let results: number;
       try {
@@ -478,6 +481,11 @@ export class State {
   #describe(L: LuaThread, fallback: string): string {
     const x = this.exports;
     const main = this.mainThread;
+    // a function of Lua that was interrupted has no slot to spare
+    if (x.lua_checkstack(L, 1) === 0) {
+      this.pop(main, 2);
+      return fallback;
+    }
     x.lua_pushthread(L);
     x.lua_xmove(L, main, 1);
     const described = x.lua_pcallk(main, 2, 1, 0, 0, NULL) === LUA_STATUS.ok;
@@ -545,7 +553,8 @@ export class State {
     return new ScriptError(message);
   }
 
-  #guard(run: HostFunction): HostFunction {
+  #guard(name: string, given: HostFunction): HostFunction {
+    const run = CHECKS_STACK ? checkedFunction(this.exports, name, YIELDS, given) : given;
     return (L) => {
       let results: number;
       try {

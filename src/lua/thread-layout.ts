@@ -4,6 +4,8 @@
 export const THREAD_FIELD = {
   allowHook: 7,
   top: 12,
+  /** The call that runs (`CallInfo`). */
+  call: 20,
   /** Frame on the C stack of the innermost protected call; the stack grows down. */
   errorJump: 48,
   hook: 88,
@@ -12,6 +14,12 @@ export const THREAD_FIELD = {
   calls: 96,
   baseHookCount: 104,
   hookMask: 112,
+} as const;
+
+/** Where `CallInfo` has its fields. */
+export const CALL_FIELD = {
+  /** The end of the slots that the called function may use. */
+  top: 4,
 } as const;
 
 /** What one call that no yield can cross adds to `calls`. */

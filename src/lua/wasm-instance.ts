@@ -8,6 +8,7 @@
 import { createRequire } from 'node:module';
 import { isLongjmp } from './lua-error.ts';
 import type { LuaExports } from './lua-exports.ts';
+import { CHECKS_STACK, checkedExports } from './stack-check.ts';
 
 // require() instead of import: the ESM loader reads the 150 KB of glue once more for its export names, which takes five
 // times as long as running it
@@ -61,7 +62,8 @@ async function instantiateAlone(module: WebAssembly.Module, outOfFuel: OutOfFuel
     console.error = consoleError;
   }
   if (captured === undefined) throw new Error('wasmoon did not instantiate its module');
-  return captured.exports as unknown as LuaExports;
+  const exports = captured.exports as unknown as LuaExports;
+  return CHECKS_STACK ? checkedExports(exports) : exports;
 }
 
 /** Calls the function of the table with two arguments, where Lua's C code has a setjmp. */
