@@ -1,4 +1,8 @@
-/** One HTTP/2 stream as an exchange's wire: its states (RFC 9113 §5.1), and what waits to be sent. */
+/**
+ * One HTTP/2 stream as an exchange's wire: its states (RFC 9113 §5.1), and what waits to be sent.
+ *
+ * Long because sending and receiving share one state: each of them may end the stream, or the other.
+ */
 import { assert } from '../../base/assert.ts';
 import { GatewayError } from '../../base/errors.ts';
 import { giveChunk } from '../exchange/chunk-pool.ts';
@@ -14,6 +18,7 @@ import type { Fields } from '../semantics/fields.ts';
 import { ERROR_CODE } from './error-codes.ts';
 import { FRAME_PAYLOAD_BYTES_MAX } from './frame-types.ts';
 import type { Priority } from './priority.ts';
+import { SendQueue } from './send-queue.ts';
 import type { Scheduled } from './send-scheduler.ts';
 import { STREAM_WINDOW_BYTES } from './session-bounds.ts';
 import { StreamBody } from './stream-body.ts';
@@ -41,10 +46,8 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   // sending
   /** What the client takes on this stream. */
   sendWindow: number;
-  #queue: Chunk[] = NO_CHUNKS;
-  /** Bytes of the first chunk that have been sent. */
-  #sentOfFirst = 0;
-  #queuedBytes = 0;
+  /** Undefined = nothing has had to wait. */
+  #queue: SendQueue | undefined;
   /** Nothing follows what is queued. */
   #lastQueued = false;
   #trailers: Fields | undefined;
@@ -109,7 +112,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   }
   /** True while something waits for a window. */
   get hasQueued(): boolean {
-    return this.#queuedBytes > 0 || this.#lastQueued;
+    return this.#lastQueued || this.#queuedBytes() > 0;
   }
 
   // ---- ExchangeWire ----
@@ -148,7 +151,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   sendEnd(trailers: Fields | undefined): void {
     if (this.#isDone()) return;
     this.#trailers = trailers;
-    if (this.#queuedBytes > 0) this.#queueLast();
+    if (this.#queuedBytes() > 0) this.#queueLast();
     else this.#sendEnd();
   }
 
@@ -193,33 +196,21 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   /** One turn: a frame of what waits. */
   sendTurn(): void {
     const output = this.#session.output;
-    const chunk = this.#queue[0];
+    const queue = this.#queue;
     const room = Math.min(this.sendWindow, output.sendWindow, FRAME_PAYLOAD_BYTES_MAX);
-    if (chunk === undefined || room <= 0) {
+    if (queue === undefined || queue.bytes === 0 || room <= 0) {
       output.scheduler.remove(this);
       return;
     }
-    const start = this.#sentOfFirst;
-    const end = Math.min(chunk.length, start + room);
-    const whole = end === chunk.length;
-    const ends = whole && this.#lastQueued && this.#queue.length === 1 && this.#trailers === undefined;
-    if (typeof chunk !== 'string') output.data(this.id, chunk, start, end, ends);
-    else output.dataText(this.id, start === 0 && whole ? chunk : chunk.slice(start, end), ends);
-    this.sendWindow -= end - start;
-    this.#queuedBytes -= end - start;
-    if (!whole) this.#sentOfFirst = end;
-    else {
-      this.#sentOfFirst = 0;
-      this.#queue.shift();
-      if (typeof chunk !== 'string') giveChunk(chunk);
-    }
-    if (this.#queuedBytes > 0) {
+    const endsStream = this.#lastQueued && this.#trailers === undefined;
+    this.sendWindow -= queue.sendFrame(output, this.id, room, endsStream);
+    if (queue.bytes > 0) {
       if (this.sendWindow <= 0) output.scheduler.remove(this);
       if (this.#lastQueued) this.#watch();
       return;
     }
     output.scheduler.remove(this);
-    if (ends) this.#localEnded();
+    if (endsStream) this.#localEnded();
     else if (this.#lastQueued) this.#sendEnd();
     else this.#unblock();
   }
@@ -228,7 +219,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   openSendWindow(increment: number): boolean {
     this.sendWindow += increment;
     if (this.sendWindow > 0x7fffffff) return false;
-    if (this.sendWindow > 0 && this.#queuedBytes > 0) {
+    if (this.sendWindow > 0 && this.#queuedBytes() > 0) {
       this.#session.output.scheduler.add(this);
       this.#session.output.flushLater();
     }
@@ -328,11 +319,15 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     return this.#state >= HALF_CLOSED_LOCAL;
   }
 
+  #queuedBytes(): number {
+    return this.#queue === undefined ? 0 : this.#queue.bytes;
+  }
+
   /** True when a frame of this size can go at once. */
   #takesNow(size: number): boolean {
     const { output } = this.#session;
     return (
-      this.#queuedBytes === 0 &&
+      (this.#queue === undefined || this.#queue.bytes === 0) &&
       size <= this.sendWindow &&
       size <= output.sendWindow &&
       size <= FRAME_PAYLOAD_BYTES_MAX &&
@@ -353,16 +348,15 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
       if (last) this.#localEnded();
       return true;
     }
-    if (this.#queue === NO_CHUNKS) this.#queue = [];
+    this.#queue ??= new SendQueue();
     this.#queue.push(chunk);
-    this.#queuedBytes += size;
     if (last) this.#queueLast();
     if (this.sendWindow > 0) {
       output.scheduler.add(this);
       output.flushLater();
     }
     this.#session.bodies.hears();
-    if (this.#queuedBytes < WRITE_AHEAD_BYTES) return true;
+    if (this.#queue.bytes < WRITE_AHEAD_BYTES) return true;
     this.#blocked = true;
     return false;
   }
@@ -434,9 +428,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
       session.lateBodies.stop(this);
     }
     this.#body?.giveUp();
-    for (const chunk of this.#queue) if (typeof chunk !== 'string') giveChunk(chunk);
-    this.#queue = NO_CHUNKS;
-    this.#queuedBytes = 0;
+    this.#queue?.clear();
     this.#lastQueued = false;
   }
 
@@ -447,5 +439,3 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
 }
 
 const NO_FIELDS: Fields = [];
-/** Of streams for which nothing waits: nothing is ever added. */
-const NO_CHUNKS: Chunk[] = [];

@@ -54,7 +54,7 @@ export class SessionStreams implements StreamSession<H2Stream> {
     this.codec = codec;
     this.info = info;
     this.settings = settings;
-    this.stalls = settings.stalls;
+    this.stalls = settings.patience.stalls;
     this.lateBodies = lateBodies;
   }
 
