@@ -2,10 +2,9 @@
 import type { Counters } from '../../base/counters.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Fields } from '../semantics/fields.ts';
-import type { BodyRate } from './body-rate.ts';
+import type { ClientPatience } from './client-watch.ts';
 import type { Exchange, PushPromise } from './exchange.ts';
 import type { Chunk } from './response-buffer.ts';
-import type { StallWatch } from './stall-watch.ts';
 import type { BodyHolder, UnreadBodies } from './unread-bodies.ts';
 
 /** A final head as it goes to the wire: names and values are checked, bodyless statuses known. */
@@ -67,8 +66,7 @@ export interface ExchangeSettings {
   readonly counters: Counters;
   /** Infinity = no limit. */
   readonly bodyBytesMax: number;
-  readonly stalls: StallWatch;
-  readonly bodyRate: BodyRate;
+  readonly patience: ClientPatience;
   /** The worker's. */
   readonly unreadBodies: UnreadBodies;
   /** Undefined = nobody asks. */

@@ -2,6 +2,7 @@
 import { ByteQueue } from '../../base/byte-queue.ts';
 import type { GatewayError } from '../../base/errors.ts';
 import type { RequestBody } from './exchange.ts';
+import { Waiters } from './waiters.ts';
 
 /** What is believed to follow a body's first bytes. */
 const EXPECTED_BYTES_MIN = 4 * 1024;
@@ -36,9 +37,7 @@ export class QueuedBody implements RequestBody {
   /** The memory that the flow has been told of. */
   #toldBytes = 0;
   #dropped = false;
-  #ready: (() => void) | undefined;
-  /** Further readers that wait: a handler and its tasks. */
-  #alsoReady: (() => void)[] | undefined;
+  readonly #readers = new Waiters();
   /** Body bytes that have arrived so far, read or not. */
   bytesReceived = 0;
 
@@ -58,15 +57,9 @@ export class QueuedBody implements RequestBody {
 
   request(size: number, ready: () => void): void {
     const wanted = Math.max(1, size);
-    if (this.#ready === undefined) {
-      this.#ready = ready;
-      this.#wanted = wanted;
-    } else {
-      this.#alsoReady ??= [];
-      this.#alsoReady.push(ready);
-      // whoever wants more asks again
-      this.#wanted = Math.min(this.#wanted, wanted);
-    }
+    // whoever wants more than another asks again
+    this.#wanted = this.#readers.size === 0 ? wanted : Math.min(this.#wanted, wanted);
+    this.#readers.add(ready);
     if (this.#ended || this.queue.length >= wanted) {
       process.nextTick(notifyReader, this);
       return;
@@ -80,12 +73,9 @@ export class QueuedBody implements RequestBody {
   }
 
   cancelRequest(ready?: () => void): void {
-    if (this.#ready === undefined) return;
-    if (ready === undefined || ready === this.#ready) this.#ready = this.#alsoReady?.shift();
-    else this.#alsoReady = this.#alsoReady?.filter((other) => other !== ready);
-    if (this.#ready !== undefined) return;
-    this.#wanted = 0;
-    this.#flow.bodyAwaited(false);
+    if (this.#readers.size === 0) return;
+    this.#readers.remove(ready);
+    if (this.#readers.size === 0) this.#noneWaits();
   }
 
   consumed(): void {
@@ -122,8 +112,9 @@ export class QueuedBody implements RequestBody {
       this.#flow.pauseBody();
     }
     if (this.queue.memory !== this.#toldBytes) this.#tellMemory();
-    if (this.#ready !== undefined && this.queue.length >= this.#wanted) this.notify();
-    else if (this.#ready !== undefined) this.#flow.bodyAwaited(true);
+    if (this.#readers.size === 0) return;
+    if (this.queue.length >= this.#wanted) this.notify();
+    else this.#flow.bodyAwaited(true);
   }
 
   /** Bytes that are likely to follow: no more than have come, whatever was declared, so that nobody gets much for little. */
@@ -149,25 +140,16 @@ export class QueuedBody implements RequestBody {
 
   /** Calls those readers that wait now. Each may take what the others wait for, make them go, and wait again itself. */
   notify(): void {
-    if (this.#ready === undefined) return;
-    const others = this.#alsoReady;
-    if (others === undefined) {
-      const ready = this.#ready;
-      this.#ready = undefined;
-      this.#wanted = 0;
-      this.#flow.bodyAwaited(false);
-      ready();
-      return;
-    }
-    for (let left = 1 + others.length; left > 0; left--) {
-      const ready = this.#ready;
-      this.#ready = this.#alsoReady?.shift();
-      if (this.#ready === undefined) {
-        this.#wanted = 0;
-        this.#flow.bodyAwaited(false);
-      }
+    for (let left = this.#readers.size; left > 0; left--) {
+      const ready = this.#readers.take();
+      if (this.#readers.size === 0) this.#noneWaits();
       ready?.();
     }
+  }
+
+  #noneWaits(): void {
+    this.#wanted = 0;
+    this.#flow.bodyAwaited(false);
   }
 
   #tellMemory(): void {

@@ -1,10 +1,15 @@
-/** The one Exchange behind every protocol: order of calls, buffering, lengths, aborts; wires do the writing. */
+/**
+ * The one Exchange behind every protocol: order of calls, buffering, lengths, aborts; wires do the writing.
+ *
+ * Long because its calls share one state, in which each of them is legal or not.
+ */
 import { assert } from '../../base/assert.ts';
-import { GatewayError } from '../../base/errors.ts';
-import { checkFields, type Fields } from '../semantics/fields.ts';
-import { isBodyless } from '../semantics/status.ts';
-import { isTooSlow } from './body-rate.ts';
+import type { GatewayError } from '../../base/errors.ts';
+import type { LogFields } from '../../base/logger.ts';
+import { checkFields, type Fields, withoutPseudoFields } from '../semantics/fields.ts';
+import { BodyLink } from './body-link.ts';
 import { CHUNK_BYTES_MAX } from './chunk-pool.ts';
+import { ClientWatch } from './client-watch.ts';
 import { errorPage } from './error-response.ts';
 import type {
   Answerer,
@@ -14,79 +19,49 @@ import type {
   PushPromise,
   RequestIdentity,
 } from './exchange.ts';
-import type { ExchangeSettings, ExchangeWire, ResponseHead } from './exchange-wire.ts';
-import { type BodyFlow, QueuedBody } from './request-body.ts';
+import { bodyTooLarge, clientGone } from './exchange-errors.ts';
+import {
+  CLOSED,
+  DONE,
+  ENDED_UNSENT,
+  ENDING,
+  type ExchangeState,
+  HEAD_GIVEN,
+  HEAD_SENT,
+  OPEN,
+} from './exchange-state.ts';
+import type { ExchangeSettings, ExchangeWire } from './exchange-wire.ts';
+import { OutgoingHead } from './outgoing-head.ts';
+import { QueuedBody } from './request-body.ts';
 import type { RequestHead } from './request-head.ts';
 import { type Chunk, ResponseBuffer } from './response-buffer.ts';
-import { readFraming } from './response-framing.ts';
-import type { Stallable } from './stall-watch.ts';
+import { Waiters } from './waiters.ts';
 
-/** Ranks of an exchange's life: it only ever moves to a higher one. */
-const OPEN = 0;
-/** The head is known and nothing has been sent. */
-const HEAD_GIVEN = 1;
-/** `end` was called and nothing has been sent. */
-const ENDED_UNSENT = 2;
-const HEAD_SENT = 3;
-/** `end` was called and bytes are still waiting for the client. */
-const ENDING = 4;
-/** Everything is with the wire, or the exchange was broken off. */
-const DONE = 5;
-/** Nothing is held any more. */
-const CLOSED = 6;
-type State =
-  | typeof OPEN
-  | typeof HEAD_GIVEN
-  | typeof ENDED_UNSENT
-  | typeof HEAD_SENT
-  | typeof ENDING
-  | typeof DONE
-  | typeof CLOSED;
-
-/** Informational heads of one exchange, which nothing holds back when the client does not read: a thousand small ones. */
-const INFORMATIONAL_BYTES_MAX = 256 * 1024;
-/** What each of them counts beside its fields. */
-const INFORMATIONAL_BYTES_MIN = 64;
-
-export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallable {
+export class ServerExchange implements Exchange {
   readonly #request: RequestHead;
   readonly #wire: ExchangeWire;
   readonly #settings: ExchangeSettings;
+  readonly #head = new OutgoingHead();
   readonly #buffer = new ResponseBuffer();
   #requestFields: Fields | undefined;
   #body: QueuedBody | undefined;
-  #state: State = OPEN;
+  #state: ExchangeState = OPEN;
   #error: GatewayError | undefined;
   #trailers: Fields | undefined;
   /** The wire has no room: wait for wireDrained. */
   #blocked: boolean;
-  #drained: (() => void) | undefined;
-  /** Further writers that wait: a handler and its tasks. */
-  #alsoDrained: (() => void)[] | undefined;
-  #bodyAwaited = false;
-  /** How long readers have waited for the client in all, and since when one waits now; 0 = none does. */
-  #awaitedMs = 0;
-  #awaitedSince = 0;
-  #informationalBytes = 0;
+  /** Those who wait for room. */
+  #writers: Waiters | undefined;
+  /** Undefined = the client has never been waited for. */
+  #watch: ClientWatch | undefined;
   /** Body bytes of a HEAD response that were counted instead of sent. */
   #unsentBytes = 0;
   #excessLogged = false;
   /** Only where an observer asks for it. */
   #startedAt = 0;
 
-  // the response head, read by the wire
-  status = 0;
-  contentLength: number | undefined;
-  hasDate = false;
-  closes = false;
-  bodyless = false;
-  mayHaveTrailers = false;
-  #responseFields: Fields = NO_FIELDS;
-
   bytesWritten = 0;
-  waitingSince = 0;
   answeredBy: Answerer | undefined;
-  reason: string | undefined;
   onAbort: ((reason: GatewayError) => void) | undefined;
   onClose: (() => void) | undefined;
 
@@ -131,15 +106,17 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     return this.#request.pushed;
   }
   get body(): QueuedBody {
-    this.#body ??= new QueuedBody(
-      this,
-      this.#request.declaredLength,
-      !this.#request.hasBody || this.#state >= DONE,
-    );
+    this.#body ??= this.#openBody();
     return this.#body;
   }
-  get responseFields(): Fields {
-    return this.#responseFields;
+  get status(): number {
+    return this.#head.status;
+  }
+  get reason(): string | undefined {
+    return this.#head.reason;
+  }
+  set reason(reason: string | undefined) {
+    this.#head.reason = reason;
   }
   get headGiven(): boolean {
     return this.#state !== OPEN;
@@ -153,6 +130,10 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   /** True while a response is under way that the client may have seen a part of. */
   get headSent(): boolean {
     return this.#state >= HEAD_SENT;
+  }
+  /** Nothing more is done on the wire. */
+  get isDone(): boolean {
+    return this.#state >= DONE;
   }
   /** True when the request body has been taken in to its end (or there is none). */
   get bodyComplete(): boolean {
@@ -168,42 +149,19 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     return this.#body === undefined ? 0 : this.#body.bytesReceived - this.#body.queue.length;
   }
   get awaitsBody(): boolean {
-    return this.#bodyAwaited;
+    return this.#watch?.awaitsBody === true;
   }
 
   inform(status: number, fields: Fields): void {
     if (this.#state >= HEAD_GIVEN) return;
-    if (status < 100 || status > 199 || status === 101) {
-      throw new RangeError(`Status ${status} is not informational`);
-    }
-    checkFields(fields);
-    for (const part of fields) this.#informationalBytes += part.length;
-    this.#informationalBytes += INFORMATIONAL_BYTES_MIN;
-    if (this.#informationalBytes > INFORMATIONAL_BYTES_MAX)
-      throw new RangeError(
-        `Informational heads of one exchange have more than the limit of ${INFORMATIONAL_BYTES_MAX} bytes`,
-      );
+    this.#head.inform(status, fields);
     this.#wire.sendInformational(status, fields);
   }
 
   head(status: number, fields: Fields): void {
     if (this.finished) return;
     if (this.#state !== OPEN) throw new RangeError('The head has already been given');
-    if (!Number.isInteger(status) || status < 200 || status > 599) {
-      throw new RangeError(`Status ${status} is not a final status between 200 and 599`);
-    }
-    const framing = readFraming(fields);
-    if (this.reason !== undefined) checkFields(['reason', this.reason]);
-    this.contentLength = framing.contentLength;
-    this.hasDate = framing.hasDate;
-    if (framing.hasTrailer) this.mayHaveTrailers = true;
-    if (framing.closes) this.closes = true;
-    this.status = status;
-    this.#responseFields = fields;
-    this.bodyless = isBodyless(status) || this.#request.method === 'HEAD';
-    if (this.bodyless) this.mayHaveTrailers = false;
-    if (status === 204) this.contentLength = undefined;
-    else if (status === 205) this.contentLength = 0;
+    this.#head.give(status, fields, this.#request.method === 'HEAD');
     this.#transition(HEAD_GIVEN);
   }
 
@@ -215,8 +173,9 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     if (this.finished || text === '') return true;
     if (this.#state === OPEN) this.head(200, NO_FIELDS);
     // what may have to be cut or left out takes the longer way
-    const declared = this.contentLength;
-    const isPlain = !this.bodyless && (declared === undefined || this.bytesWritten + text.length <= declared);
+    const declared = this.#head.contentLength;
+    const isPlain =
+      !this.#head.bodyless && (declared === undefined || this.bytesWritten + text.length <= declared);
     if (!isPlain) return this.#take(Buffer.from(text, 'latin1'), false);
     this.bytesWritten += text.length;
     this.#buffer.appendText(text);
@@ -234,7 +193,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     if (this.#state === OPEN) this.head(200, NO_FIELDS);
     const accepted = this.#withinDeclared(bytes);
     if (accepted.length === 0) return true;
-    if (this.bodyless) {
+    if (this.#head.bodyless) {
       this.#unsentBytes += accepted.length;
       return true;
     }
@@ -274,23 +233,21 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   }
 
   whenDrained(drained: () => void): void {
-    if (this.#drained === undefined) this.#drained = drained;
-    else {
-      this.#alsoDrained ??= [];
-      this.#alsoDrained.push(drained);
-    }
+    this.#writers ??= new Waiters();
+    this.#writers.add(drained);
     if (this.finished || this.#buffer.length < this.#wire.bufferBytesMax)
-      process.nextTick(notifyWriter, this);
+      process.nextTick(notifyWriters, this.#writers);
   }
 
   cancelDrained(drained?: () => void): void {
-    if (drained === undefined || drained === this.#drained) this.#drained = this.#alsoDrained?.shift();
-    else this.#alsoDrained = this.#alsoDrained?.filter((other) => other !== drained);
+    this.#writers?.remove(drained);
   }
 
   flush(): void {
     // A bodyless response waits for its end: the wire would take it for complete and let the exchange go.
-    if (this.#state === HEAD_GIVEN ? !this.bodyless : this.#state === HEAD_SENT && this.#buffer.length > 0)
+    if (
+      this.#state === HEAD_GIVEN ? !this.#head.bodyless : this.#state === HEAD_SENT && this.#buffer.length > 0
+    )
       this.#pump();
   }
 
@@ -299,26 +256,22 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     checkFields(fields);
     if (this.#state === OPEN) this.head(200, NO_FIELDS);
     this.#trailers = fields;
-    if (this.#state === HEAD_GIVEN && !this.bodyless) this.mayHaveTrailers = true;
+    if (this.#state === HEAD_GIVEN && !this.#head.bodyless) this.#head.mayHaveTrailers = true;
   }
 
   end(): void {
     if (this.finished) return;
     if (this.#state === OPEN) this.head(200, NO_FIELDS);
-    if (this.bodyless) this.#trailers = undefined;
+    if (this.#head.bodyless) this.#trailers = undefined;
     const length = this.bytesWritten + this.#unsentBytes;
-    if (!this.bodyless && this.contentLength !== undefined && length < this.contentLength) {
-      this.#settings.logger.warn('Response is shorter than its Content-Length', {
-        target: this.#request.target,
-        request: this.answeredBy?.requestId,
-        declared: this.contentLength,
-        written: length,
-      });
+    if (!this.#head.bodyless && this.#head.contentLength !== undefined && length < this.#head.contentLength) {
+      this.#warn('Response is shorter than its Content-Length', { written: length });
       this.reset();
       return;
     }
     if (this.#state === HEAD_GIVEN) {
-      if (this.contentLength === undefined && this.#trailers === undefined) this.#completeLength(length);
+      if (this.#head.contentLength === undefined && this.#trailers === undefined)
+        this.#head.completeLength(length);
       this.#transition(ENDED_UNSENT);
     } else this.#transition(ENDING);
     this.#pump();
@@ -354,12 +307,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     const { body } = this;
     const limit = this.#settings.bodyBytesMax;
     if (body.bytesReceived + chunk.length > limit) {
-      this.fail(
-        new GatewayError('LGW_BODY_TOO_LARGE', `Request body is larger than the limit of ${limit} bytes`, {
-          status: 413,
-          luaCode: 'limit',
-        }),
-      );
+      this.fail(bodyTooLarge(limit));
       return false;
     }
     body.receive(chunk, lent);
@@ -375,10 +323,10 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   wireDrained(): void {
     if (!this.#blocked) return;
     this.#blocked = false;
-    this.#watch();
+    this.#watchClient();
     if (this.#state >= DONE) return;
     if (this.#state !== OPEN && (this.#state !== HEAD_GIVEN || this.#buffer.length > 0)) this.#pump();
-    if (this.#buffer.length <= this.#wire.bufferBytesMax / 2) this.notifyDrained();
+    if (this.#buffer.length <= this.#wire.bufferBytesMax / 2) this.#writers?.notify();
   }
 
   /** The client broke a rule or a limit, or kept us waiting: it is told so where that is still possible. */
@@ -403,10 +351,10 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     this.#transition(CLOSED);
     this.#buffer.clear();
     this.#blocked = false;
-    this.#settings.stalls.stop(this);
+    this.#watch?.stop();
     // an error costs as much as the rest of a short request: only where somebody hears of it
     if (!ended || this.#body?.ended === false) this.#tellOwner(this.#error ?? clientGone(), ended);
-    else this.notifyDrained();
+    else this.#writers?.notify();
     this.#body?.drop();
     this.#settings.counters.add('exchanges', -1);
     this.#settings.observer?.(this, this.#startedAt);
@@ -424,93 +372,29 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
       onAbort?.(reason);
     }
     this.#body?.fail(reason);
-    this.notifyDrained();
+    this.#writers?.notify();
   }
 
-  stalled(limitMs: number): void {
-    if (this.#isHeldBack()) {
-      this.#watch();
-      return;
-    }
-    this.fail(
-      new GatewayError('LGW_CLIENT_STALLED', `Client kept the exchange waiting for ${limitMs} ms`, {
-        status: 408,
-        luaCode: 'timeout',
-      }),
-    );
-  }
-
-  /** The client sends, and perhaps too slowly. */
-  waits(now: number): void {
-    if (this.#awaitedSince === 0) return;
-    if (this.#isHeldBack()) {
-      this.#awaitedSince = now;
-      return;
-    }
-    const { bodyRate } = this.#settings;
-    const { bytesReceived } = this.body;
-    const waitedMs = this.#awaitedMs + now - this.#awaitedSince;
-    if (!isTooSlow(waitedMs, bytesReceived, bodyRate)) return;
-    const seconds = Math.round(waitedMs / 1000);
-    this.fail(
-      new GatewayError(
-        'LGW_BODY_TOO_SLOW',
-        `Request body came too slowly: ${bytesReceived} bytes in ${seconds} s of waiting, and the least rate is ${bodyRate.bytesPerSecondMin} bytes a second (--min-body-rate)`,
-        { status: 408, luaCode: 'timeout' },
-      ),
-    );
-  }
-
-  /** It is us who keep the client from sending the body that is awaited. */
-  #isHeldBack(): boolean {
-    return this.#bodyAwaited && !this.#blocked && this.#wire.holdsBody === true;
-  }
-
-  /** Calls those writers that wait now. Each may make others go, and wait again itself. */
-  notifyDrained(): void {
-    for (let left = 1 + (this.#alsoDrained?.length ?? 0); left > 0; left--) {
-      const drained = this.#drained;
-      this.#drained = this.#alsoDrained?.shift();
-      drained?.();
-    }
+  get holdsBackBody(): boolean {
+    return this.awaitsBody && !this.#blocked && this.#wire.holdsBody === true;
   }
 
   // ---- called by the body ----
 
-  get readAheadBytes(): number {
-    return this.#settings.unreadBodies.readAheadBytes;
-  }
-  bodyHolds(bytes: number): void {
-    this.#settings.unreadBodies.change(this.#wire.bodyHolder, bytes);
-  }
-  startBody(): void {
-    if (this.#state < DONE) this.#wire.startBody();
-  }
-  pauseBody(): void {
-    if (this.#state < DONE) this.#wire.pauseBody();
-  }
-  resumeBody(): void {
-    if (this.#state < DONE) this.#wire.resumeBody();
-  }
+  /** A reader has begun (true) or stopped (false) waiting for the body. */
   bodyAwaited(awaited: boolean): void {
-    if (awaited) this.#awaitedSince ||= Date.now();
-    else if (this.#awaitedSince !== 0) {
-      this.#awaitedMs += Date.now() - this.#awaitedSince;
-      this.#awaitedSince = 0;
-    }
-    if (awaited !== this.#bodyAwaited) {
-      this.#bodyAwaited = awaited;
-      this.#wire.bodyAwaited?.(awaited);
-    }
-    this.#watch();
+    this.#watch ??= new ClientWatch(this, this.#settings.patience);
+    const before = this.#watch.awaitsBody;
+    this.#watch.bodyAwaited(awaited);
+    if (awaited !== before) this.#wire.bodyAwaited?.(awaited);
+    this.#watchClient();
   }
-  refuseBody(reason: GatewayError): boolean {
-    if (this.#state >= HEAD_SENT || this.finished) return false;
-    this.fail(reason);
-    return true;
-  }
-
   // ---- inside ----
+
+  #openBody(): QueuedBody {
+    const link = new BodyLink(this, this.#wire, this.#settings.unreadBodies);
+    return new QueuedBody(link, this.#request.declaredLength, !this.#request.hasBody || this.isDone);
+  }
 
   /** Gives the wire what it has room for. */
   #pump(): void {
@@ -524,7 +408,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
       const last = ending && buffer.length === 0 && this.#trailers === undefined;
       this.#transition(last ? DONE : ending ? ENDING : HEAD_SENT);
       this.#countSent(chunk);
-      room = wire.sendHead(this, chunk, last);
+      room = wire.sendHead(this.#head, chunk, last);
     }
     while (room && buffer.length > 0 && this.#state < DONE) {
       const chunk = buffer.take();
@@ -538,7 +422,7 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
       wire.sendEnd(this.#trailers);
     } else if (!room && this.#state < DONE) {
       this.#blocked = true;
-      this.#watch();
+      this.#watchClient();
     }
   }
 
@@ -552,16 +436,10 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
     this.bytesWritten = 0;
     this.#unsentBytes = 0;
     this.#trailers = undefined;
-    this.reason = undefined;
     const page = errorPage(status, this.answeredBy?.requestId);
-    this.status = status;
-    this.#responseFields = page.fields;
-    this.contentLength = page.body.length;
-    this.hasDate = false;
-    this.closes ||= closes;
-    this.mayHaveTrailers = false;
-    this.bodyless = this.#request.method === 'HEAD';
-    if (!this.bodyless) {
+    this.#head.replace(status, page.fields, page.body.length, this.#request.method === 'HEAD');
+    this.#head.closes ||= closes;
+    if (!this.#head.bodyless) {
       this.#buffer.append(page.body);
       this.bytesWritten = page.body.length;
     }
@@ -571,58 +449,43 @@ export class ServerExchange implements Exchange, BodyFlow, ResponseHead, Stallab
   #giveUp(): void {
     this.#transition(DONE);
     this.#buffer.clear();
-    this.#settings.stalls.stop(this);
+    this.#watch?.stop();
   }
 
   /** The part of `bytes` that the declared Content-Length leaves room for. */
   #withinDeclared(bytes: Uint8Array): Uint8Array {
-    if (this.contentLength === undefined) return bytes;
-    const room = this.contentLength - this.bytesWritten - this.#unsentBytes;
-    if (bytes.length <= room || this.bodyless) return bytes;
+    if (this.#head.contentLength === undefined) return bytes;
+    const room = this.#head.contentLength - this.bytesWritten - this.#unsentBytes;
+    if (bytes.length <= room || this.#head.bodyless) return bytes;
     if (!this.#excessLogged) {
       this.#excessLogged = true;
-      this.#settings.logger.warn('Response is longer than its Content-Length: the rest is dropped', {
-        target: this.#request.target,
-        request: this.answeredBy?.requestId,
-        declared: this.contentLength,
-      });
+      this.#warn('Response is longer than its Content-Length: the rest is dropped', {});
     }
     return bytes.subarray(0, room);
   }
 
-  /** The whole body is known before anything was sent: its length can be announced. */
-  #completeLength(length: number): void {
-    if (!this.bodyless) this.contentLength = length;
-    // A HEAD handler that wrote a body gets the length its GET would have; one that wrote none claims nothing.
-    else if (length > 0 && !isBodyless(this.status)) this.contentLength = length;
+  #warn(text: string, facts: LogFields): void {
+    const { target } = this.#request;
+    const request = this.answeredBy?.requestId;
+    this.#settings.logger.warn(text, { target, request, declared: this.#head.contentLength, ...facts });
   }
 
-  /** Runs the stall clock exactly while the client is being waited for. */
-  #watch(): void {
-    if (this.#state < DONE && (this.#blocked || this.#bodyAwaited)) this.#settings.stalls.start(this);
-    else this.#settings.stalls.stop(this);
+  /** Runs the clock exactly while the client is being waited for. */
+  #watchClient(): void {
+    if (this.#state < DONE && (this.#blocked || this.awaitsBody)) {
+      this.#watch ??= new ClientWatch(this, this.#settings.patience);
+      this.#watch.start();
+    } else this.#watch?.stop();
   }
 
-  #transition(next: State): void {
+  #transition(next: ExchangeState): void {
     assert(next > this.#state, 'an exchange only moves forward');
     this.#state = next;
   }
 }
 
 const NO_FIELDS: Fields = [];
-const COLON = 58;
 
-/** Pseudo-header fields stand first (RFC 9113 §8.3); a name with a colon cannot come over HTTP/1. */
-function withoutPseudoFields(fields: Fields): Fields {
-  let at = 0;
-  while (at < fields.length && (fields[at] as string).charCodeAt(0) === COLON) at += 2;
-  return at === 0 ? fields : fields.slice(at);
-}
-
-function notifyWriter(exchange: ServerExchange): void {
-  exchange.notifyDrained();
-}
-
-function clientGone(): GatewayError {
-  return new GatewayError('LGW_CLIENT_GONE', 'Client has gone', { luaCode: 'closed' });
+function notifyWriters(writers: Waiters): void {
+  writers.notify();
 }

@@ -134,10 +134,12 @@ export class FrontEnd {
       logger,
       counters,
       bodyBytesMax: limits.bodyBytesMax,
-      stalls: this.#stalls,
-      bodyRate: {
-        bytesPerSecondMin: limits.bodyRateMin ?? 0,
-        graceMs: limits.bodyGraceMs ?? BODY_GRACE_MS,
+      patience: {
+        stalls: this.#stalls,
+        bodyRate: {
+          bytesPerSecondMin: limits.bodyRateMin ?? 0,
+          graceMs: limits.bodyGraceMs ?? BODY_GRACE_MS,
+        },
       },
       unreadBodies: options.unreadBodies ?? new UnreadBodies(limits.unreadBodyBytesMax, counters, logger),
       observer: options.observer,

@@ -47,6 +47,15 @@ export function isConnectionSpecific(lowerName: string): boolean {
   return CONNECTION_SPECIFIC.has(lowerName);
 }
 
+/** Fields without those that HTTP/2 puts before them (RFC 9113 §8.3); a name with a colon cannot come over HTTP/1. */
+export function withoutPseudoFields(fields: Fields): Fields {
+  let at = 0;
+  while (at < fields.length && (fields[at] as string).charCodeAt(0) === COLON) at += 2;
+  return at === 0 ? fields : fields.slice(at);
+}
+
+const COLON = 58;
+
 /** Compares a field name, in any case, with a lower-case one; cheap for names of other lengths. */
 export function isNamed(name: string, lowerName: string): boolean {
   return name.length === lowerName.length && (name === lowerName || name.toLowerCase() === lowerName);

@@ -1,0 +1,35 @@
+/** Those who wait for the same thing: mostly one, a handler, and sometimes its tasks, too. */
+export class Waiters {
+  #first: (() => void) | undefined;
+  #others: (() => void)[] | undefined;
+
+  get size(): number {
+    return this.#first === undefined ? 0 : 1 + (this.#others?.length ?? 0);
+  }
+
+  add(waiter: () => void): void {
+    if (this.#first === undefined) this.#first = waiter;
+    else {
+      this.#others ??= [];
+      this.#others.push(waiter);
+    }
+  }
+
+  /** Removes one that waits no longer; the first when none is named. */
+  remove(waiter?: () => void): void {
+    if (waiter === undefined || waiter === this.#first) this.#first = this.#others?.shift();
+    else this.#others = this.#others?.filter((other) => other !== waiter);
+  }
+
+  /** Removes the first, and returns it. */
+  take(): (() => void) | undefined {
+    const first = this.#first;
+    this.#first = this.#others?.shift();
+    return first;
+  }
+
+  /** Calls those that wait now. Each may make others go, and wait again itself. */
+  notify(): void {
+    for (let left = this.size; left > 0; left--) this.take()?.();
+  }
+}
