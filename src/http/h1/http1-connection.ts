@@ -1,10 +1,13 @@
-/** One HTTP/1 connection: its requests strictly one after another, framing out, and an orderly or a hard close. */
+/**
+ * One HTTP/1 connection: its requests strictly one after another, and an orderly or a hard close.
+ *
+ * Long because what comes in and what goes out decide together when the next request begins and whether the connection lives on.
+ */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { GatewayError } from '../../base/errors.ts';
 import { executeParser, finishResponse, reasonOf, replaceMessageRead } from '../../native/node-internals.ts';
-import { giveChunk, isLent } from '../exchange/chunk-pool.ts';
 import { describeConnection } from '../exchange/connection-info.ts';
 import type { Exchange, ExchangeConnection, ExchangeSeries } from '../exchange/exchange.ts';
 import type { ExchangeSettings, ExchangeWire, ResponseHead } from '../exchange/exchange-wire.ts';
@@ -13,18 +16,15 @@ import { BUFFER_BYTES_MAX, type Chunk } from '../exchange/response-buffer.ts';
 import { ServerExchange } from '../exchange/server-exchange.ts';
 import { startReading, stopReading } from '../exchange/socket-reading.ts';
 import type { BodyHolder } from '../exchange/unread-bodies.ts';
-import { isAuthority } from '../semantics/authority.ts';
-import { type Fields, isNamed } from '../semantics/fields.ts';
+import type { Fields } from '../semantics/fields.ts';
 import { isKnownMethod } from '../semantics/methods.ts';
-import { splitAbsoluteForm } from '../semantics/path.ts';
+import { Http1BodyHolder } from './http1-body-holder.ts';
 import {
   chooseFraming,
   type Framing,
   formatHead,
   formatInformational,
   formatLastChunk,
-  joinBytes,
-  readRequestFraming,
 } from './http1-head.ts';
 import {
   type BodyFraming,
@@ -34,10 +34,10 @@ import {
   type RequestLine,
 } from './http1-input.ts';
 import { Linger, type LingerLimits } from './http1-linger.ts';
+import { Http1Output } from './http1-output.ts';
 import { attachParser, parseable } from './http1-parser.ts';
+import { hasBody, readRequest, refusedHead } from './http1-request.ts';
 
-/** Response bytes that may wait in the socket before the next request of a pipeline is served. */
-const BACKLOG_BYTES_MAX = 256 * 1024;
 /** Requests of a pipeline that are served before others get their turn: some 3 ms. */
 const TURN_REQUESTS_MAX = 64;
 /** A declared request body this small is read to its end for the sake of the connection when the handler ignored it. */
@@ -51,7 +51,7 @@ export interface Http1Limits {
   readonly linger: LingerLimits;
 }
 
-export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink, BodyHolder {
+export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink {
   readonly bufferBytesMax: number = BUFFER_BYTES_MAX;
   readonly socket: Socket;
   readonly #info: ExchangeConnection;
@@ -60,6 +60,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
   readonly #handle: (exchange: Exchange) => void;
   readonly #limits: Http1Limits;
   readonly #input: Http1Input;
+  readonly #output: Http1Output;
   /** The request being parsed or served; its body may still come when the exchange is over. */
   #message: IncomingMessage | undefined;
   #line: RequestLine | undefined;
@@ -85,8 +86,6 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
   #inputEnded = false;
   /** Our last byte is written: what comes in is dropped. */
   #closing = false;
-  /** Text of complete answers that waits for the next turn of the event loop. */
-  #deferred = '';
   /** Requests that have begun since others had their turn. */
   #begun = 0;
   #linger: Linger | undefined;
@@ -96,9 +95,6 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
 
   /** When the head that is being waited for began to arrive; 0: none has. */
   #headSince = 0;
-  /** Unsent bytes that hold the next request back, and since when they are as many. */
-  #backlog = 0;
-  #backlogSince = 0;
 
   constructor(
     socket: Socket,
@@ -115,6 +111,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     this.#settings = settings;
     this.#handle = handle;
     this.#input = new Http1Input(limits.headBytesMax, this);
+    this.#output = new Http1Output(socket, () => this.#drained());
     // a client that has asked may end its side and wait for the answer
     socket.allowHalfOpen = true;
     socket.on('error', ignore);
@@ -151,7 +148,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     if (this.#closing) return;
     this.#closing = true;
     this.#input.stop();
-    this.#flushDeferred();
+    this.#output.flush();
     this.#linger = new Linger(this.socket, this.#limits.linger, this.#limits.stallTimeoutMs);
     this.socket.end();
     this.#startReading();
@@ -163,12 +160,9 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     const { headTimeoutMs, idleTimeoutMs, stallTimeoutMs } = this.#limits;
     if (this.#linger !== undefined) this.#linger.sweep(now);
     else if (this.#exchange !== undefined) return;
-    else if (this.#isBacklogged()) {
+    else if (this.#output.isBacklogged) {
       // a client that pipelines and does not read
-      const { writableLength } = this.socket;
-      if (writableLength !== this.#backlog) this.#backlogSince = now;
-      this.#backlog = writableLength;
-      if (now - this.#backlogSince >= stallTimeoutMs) this.socket.destroy();
+      if (now - this.#output.stalledSince(now) >= stallTimeoutMs) this.socket.destroy();
     } else if (this.#headSince !== 0) {
       if (now - this.#headSince < headTimeoutMs) return;
       const reason = `the head took longer than ${headTimeoutMs} ms`;
@@ -202,7 +196,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
       this.#exchange === undefined &&
       !this.#closing &&
       this.#begun < TURN_REQUESTS_MAX &&
-      !this.#isBacklogged()
+      !this.#output.isBacklogged
     );
   }
 
@@ -242,6 +236,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
   // ---- ExchangeWire, for the current exchange ----
 
   readonly canPush = false;
+  readonly bodyHolder: BodyHolder = new Http1BodyHolder();
 
   push(): undefined {
     return undefined;
@@ -250,7 +245,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
   sendInformational(status: number, fields: Fields): void {
     if (this.#minor === 0) return;
     if (status === 100) this.#awaitsContinue = false;
-    this.#writeText(formatInformational(status, fields));
+    this.#output.writeText(formatInformational(status, fields));
   }
 
   sendHead(head: ResponseHead, chunk: Chunk | undefined, last: boolean): boolean {
@@ -264,20 +259,20 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     const text = formatHead(head, this.#framing, this.#persistent, this.#minor);
     const chunked = this.#framing === 'chunked';
     const tail = last && chunked ? '0\r\n\r\n' : '';
-    const room = this.#writeBytes(text, chunk, chunked, tail);
+    const room = this.#output.write(text, chunk, chunked, tail);
     if (last) this.#complete();
     return room;
   }
 
   sendChunk(chunk: Chunk, last: boolean): boolean {
     const chunked = this.#framing === 'chunked';
-    const room = this.#writeBytes('', chunk, chunked, last && chunked ? '0\r\n\r\n' : '');
+    const room = this.#output.write('', chunk, chunked, last && chunked ? '0\r\n\r\n' : '');
     if (last) this.#complete();
     return room;
   }
 
   sendEnd(trailers: Fields | undefined): void {
-    if (this.#framing === 'chunked') this.#writeText(formatLastChunk(trailers));
+    if (this.#framing === 'chunked') this.#output.writeText(formatLastChunk(trailers));
     this.#complete();
   }
 
@@ -305,20 +300,6 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     this.#bodyPaused = false;
     if (!this.#input.isFull) this.#startReading();
   }
-
-  // ---- BodyHolder ----
-
-  unreadBytes = 0;
-  /** There is but one body: it is held back by being read less far ahead. */
-  readonly isHeldBack = false;
-
-  get bodyHolder(): BodyHolder {
-    return this;
-  }
-
-  holdBack(): void {}
-
-  letGo(): void {}
 
   // ---- inside ----
 
@@ -365,12 +346,8 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
   #closeEnded(): void {
     const { isEmpty, isAmidBody, line } = this.#input;
     if (isEmpty || isAmidBody) this.close();
-    else if (!this.#isBacklogged() && this.#begun < TURN_REQUESTS_MAX)
+    else if (!this.#output.isBacklogged && this.#begun < TURN_REQUESTS_MAX)
       this.refuse({ status: 400, code: 'LGW_HEAD_MALFORMED', reason: 'the head is not complete' }, line);
-  }
-
-  #isBacklogged(): boolean {
-    return this.socket.writableLength + this.#deferred.length > BACKLOG_BYTES_MAX;
   }
 
   /** True while the parser sees the end of the request where the input does. */
@@ -379,47 +356,23 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
   }
 
   #serve(message: IncomingMessage, response: ServerResponse, line: RequestLine): void {
-    const { method, minor } = line;
-    let fields: Fields = message.rawHeaders;
-    const framing = readRequestFraming(fields, minor);
-    let { target } = line;
-    let { refusal, host: authority } = framing;
-    const absolute = splitAbsoluteForm(target);
-    if (absolute !== undefined) {
-      target =
-        absolute.target === '/' && method === 'OPTIONS' && !line.target.endsWith('/') ? '*' : absolute.target;
-      authority = absolute.authority;
-      fields = withHost(fields, authority);
-      if (!isAuthority(authority)) refusal = 400;
-      // RFC 9110 §7.4: such a resource is only to be had over a secured connection
-      else if (absolute.scheme === 'https' && this.#scheme === 'http') refusal ||= 421;
-    } else if (!target.startsWith('/') && (target !== '*' || method !== 'OPTIONS')) refusal = 400;
+    const request = readRequest(line, message.rawHeaders, this.#scheme, this.#info);
+    const { framing } = request;
+    let { refusal } = request;
     this.#response = response;
     this.#bodyFraming = framing;
-    this.#minor = minor;
+    this.#minor = line.minor;
     this.#persistent = response.shouldKeepAlive;
     this.#awaitsContinue = framing.expectsContinue && hasBody(framing);
     this.#declaredLength = framing.chunked ? undefined : (framing.declaredLength ?? 0);
-    this.#lastHead = sameHead(this.#lastHead, {
-      protocol: minor === 0 ? 'HTTP/1.0' : 'HTTP/1.1',
-      method,
-      target,
-      scheme: this.#scheme,
-      authority,
-      fields,
-      connection: this.#info,
-      pushed: false,
-      hasBody: hasBody(framing),
-      declaredLength: framing.declaredLength,
-      memo: undefined,
-    });
+    this.#lastHead = sameHead(this.#lastHead, request.head);
     this.#delivers = false;
     this.#bodyPaused = false;
     const exchange = new ServerExchange(this.#lastHead, this, this.#settings);
     this.#exchange = exchange;
     const { bodyBytesMax } = this.#settings;
     if (refusal === 0 && (framing.declaredLength ?? 0) > bodyBytesMax) refusal = 413;
-    else if (refusal === 0 && !isKnownMethod(method)) refusal = 501;
+    else if (refusal === 0 && !isKnownMethod(line.method)) refusal = 501;
     if (refusal === 0) {
       this.#handle(exchange);
       // the budget of unread bodies has to see it, whether the handler wants it yet or not
@@ -438,23 +391,8 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     this.#persistent = false;
     this.#awaitsContinue = false;
     this.#declaredLength = 0;
-    this.#exchange = new ServerExchange(
-      {
-        protocol: this.#minor === 0 ? 'HTTP/1.0' : 'HTTP/1.1',
-        method: line?.method ?? UNKNOWN,
-        target: line?.target ?? UNKNOWN,
-        scheme: this.#scheme,
-        authority: '',
-        fields: [],
-        connection: this.#info,
-        pushed: false,
-        hasBody: false,
-        declaredLength: undefined,
-        memo: undefined,
-      },
-      this,
-      this.#settings,
-    );
+    const head = refusedHead(line, this.#scheme, this.#info);
+    this.#exchange = new ServerExchange(head, this, this.#settings);
     return this.#exchange;
   }
 
@@ -463,52 +401,6 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     if (this.#message?.complete === true) return true;
     if (this.#awaitsContinue) return false;
     return this.#declaredLength !== undefined && this.#declaredLength <= DRAIN_BYTES_MAX;
-  }
-
-  /** One write for everything: a write is a TLS record and a packet. */
-  #writeBytes(head: string, chunk: Chunk | undefined, chunked: boolean, tail: string): boolean {
-    if (chunk === undefined) return this.#writeText(head + tail);
-    if (typeof chunk === 'string') {
-      const framed = chunked ? `${chunk.length.toString(16)}\r\n${chunk}\r\n` : chunk;
-      return this.#writeText(head + framed + tail);
-    }
-    this.#flushDeferred();
-    if (head === '' && !chunked) return this.#writeChunk(chunk);
-    const joined = joinBytes(head, chunk, chunked, tail);
-    giveChunk(chunk);
-    return this.socket.write(joined);
-  }
-
-  /** The chunk is free when the socket has its bytes, unless that came to an untimely end. */
-  #writeChunk(chunk: Buffer): boolean {
-    const { socket } = this;
-    if (!isLent(chunk)) return socket.write(chunk);
-    return socket.write(chunk, (error) => {
-      if (!error && !socket.destroyed) giveChunk(chunk);
-    });
-  }
-
-  /**
-   * Writes text at once, but never so much within one read event that the socket asks to wait: node would pause its
-   * parser then, and lose the requests that the same TLS read still brings. What is too much waits for the next turn.
-   */
-  #writeText(bytes: string): boolean {
-    const { socket } = this;
-    const waiting = socket.writableLength;
-    if (this.#deferred === '' && (waiting === 0 || waiting + bytes.length < socket.writableHighWaterMark)) {
-      return socket.write(bytes, 'latin1');
-    }
-    if (this.#deferred === '') setImmediate(() => this.#flushDeferred(true));
-    this.#deferred += bytes;
-    return this.#deferred.length < BACKLOG_BYTES_MAX;
-  }
-
-  #flushDeferred(wake = false): void {
-    if (this.#deferred === '') return;
-    const bytes = this.#deferred;
-    this.#deferred = '';
-    if (this.socket.destroyed) return;
-    if (this.socket.write(bytes, 'latin1') && wake) this.#drained();
   }
 
   /** The current response is with the socket. */
@@ -596,19 +488,6 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink,
     this.#endListeners.clear();
     for (const ended of listeners) ended();
   }
-}
-
-/** What the access log has in place of what was never known. */
-const UNKNOWN = '-';
-
-function hasBody({ chunked, declaredLength }: BodyFraming): boolean {
-  return chunked || (declaredLength ?? 0) > 0;
-}
-
-/** The fields with `host` as the one value of Host (RFC 9112 §3.2.2). */
-function withHost(fields: Fields, host: string): Fields {
-  const at = fields.findIndex((name, i) => i % 2 === 0 && isNamed(name, 'host'));
-  return at === -1 ? [...fields, 'Host', host] : fields.with(at + 1, host);
 }
 
 function messageOf(error: Error | undefined): string {

@@ -1,0 +1,86 @@
+/** Makes the head of an HTTP/1 request of its line and its fields: what it asks for, of whom, and whether it is refused. */
+import type { ExchangeConnection } from '../exchange/exchange.ts';
+import type { RequestHead } from '../exchange/request-head.ts';
+import { isAuthority } from '../semantics/authority.ts';
+import { type Fields, isNamed } from '../semantics/fields.ts';
+import { splitAbsoluteForm } from '../semantics/path.ts';
+import { type RequestFraming, readRequestFraming } from './http1-head.ts';
+import type { BodyFraming, RequestLine } from './http1-input.ts';
+
+/** What the access log has in place of what was never known. */
+const UNKNOWN = '-';
+
+export interface Http1Request {
+  readonly head: RequestHead;
+  readonly framing: RequestFraming;
+  /** The status that refuses the request; 0 when it is served. */
+  readonly refusal: number;
+}
+
+export function readRequest(
+  line: RequestLine,
+  rawFields: Fields,
+  scheme: 'https' | 'http',
+  connection: ExchangeConnection,
+): Http1Request {
+  const { method, minor } = line;
+  const framing = readRequestFraming(rawFields, minor);
+  let fields = rawFields;
+  let { target } = line;
+  let { refusal, host: authority } = framing;
+  const absolute = splitAbsoluteForm(target);
+  if (absolute !== undefined) {
+    target =
+      absolute.target === '/' && method === 'OPTIONS' && !line.target.endsWith('/') ? '*' : absolute.target;
+    authority = absolute.authority;
+    fields = withHost(fields, authority);
+    if (!isAuthority(authority)) refusal = 400;
+    // RFC 9110 §7.4: such a resource is only to be had over a secured connection
+    else if (absolute.scheme === 'https' && scheme === 'http') refusal ||= 421;
+  } else if (!target.startsWith('/') && (target !== '*' || method !== 'OPTIONS')) refusal = 400;
+  const head: RequestHead = {
+    protocol: minor === 0 ? 'HTTP/1.0' : 'HTTP/1.1',
+    method,
+    target,
+    scheme,
+    authority,
+    fields,
+    connection,
+    pushed: false,
+    hasBody: hasBody(framing),
+    declaredLength: framing.declaredLength,
+    memo: undefined,
+  };
+  return { head, framing, refusal };
+}
+
+/** The head of a request that never became one; `line` is undefined where not even that could be read. */
+export function refusedHead(
+  line: RequestLine | undefined,
+  scheme: 'https' | 'http',
+  connection: ExchangeConnection,
+): RequestHead {
+  return {
+    protocol: line?.minor === 0 ? 'HTTP/1.0' : 'HTTP/1.1',
+    method: line?.method ?? UNKNOWN,
+    target: line?.target ?? UNKNOWN,
+    scheme,
+    authority: '',
+    fields: [],
+    connection,
+    pushed: false,
+    hasBody: false,
+    declaredLength: undefined,
+    memo: undefined,
+  };
+}
+
+export function hasBody({ chunked, declaredLength }: BodyFraming): boolean {
+  return chunked || (declaredLength ?? 0) > 0;
+}
+
+/** The fields with `host` as the one value of Host (RFC 9112 §3.2.2). */
+function withHost(fields: Fields, host: string): Fields {
+  const at = fields.findIndex((name, i) => i % 2 === 0 && isNamed(name, 'host'));
+  return at === -1 ? [...fields, 'Host', host] : fields.with(at + 1, host);
+}
