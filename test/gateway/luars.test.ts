@@ -1,7 +1,7 @@
 /** Scripts of luars' shape in the real program: over all workers, over both protocols, and with real servers to ask. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { get, type RequestListener } from 'node:http';
+import { get, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
@@ -215,32 +215,35 @@ test('R5: a hundred requests to /sleep take about as long as one, and hold up ne
 
 test('R5: /fetch gives what a server answers as JSON, whatever its status and its bytes', async () => {
   const bytes = Buffer.from(Array.from({ length: 256 * 1024 }, (_, i) => (i * 7) % 256));
+  let asked = '';
+  const answers: Record<string, (response: ServerResponse, request: IncomingMessage) => void> = {
+    '/get': (response, { url, method }) => response.end(JSON.stringify({ url, method })),
+    '/broken': (response) => response.writeHead(500).end('{"error":"broken"}'),
+    '/bytes': (response) => response.end(bytes),
+    '/empty': (response) => response.writeHead(204).end(),
+    '/moved': (response) => response.writeHead(302, { location: '/get' }).end(),
+  };
+  // the script asks for one URL, which stands for another each time
   const server = await upstream((request, response) => {
-    const answers: Record<string, () => void> = {
-      '/get': () => response.end(JSON.stringify({ url: request.url, method: request.method })),
-      '/broken': () => response.writeHead(500).end('{"error":"broken"}'),
-      '/bytes': () => response.end(bytes),
-      '/empty': () => response.writeHead(204).end(),
-      '/moved': () => response.writeHead(302, { location: '/get' }).end(),
-    };
-    answers[request.url ?? '']?.();
+    const path = request.url === '/now' ? asked : request.url;
+    answers[path ?? '']?.(response, request);
   });
   const expected: Record<string, Buffer | string> = {
-    '/get': '{"url":"/get","method":"GET"}',
+    '/get': '{"url":"/now","method":"GET"}',
     '/broken': '{"error":"broken"}',
     '/bytes': bytes,
     '/empty': '',
     '/moved': '{"url":"/get","method":"GET"}',
   };
+  const gateway = await serveExample(`${server.url}/now`);
   for (const [path, body] of Object.entries(expected)) {
-    const gateway = await serveExample(server.url + path);
+    asked = path;
     for (const protocol of PROTOCOLS) {
       const answer = await gateway.ask(protocol, '/fetch');
       assert.deepEqual([answer.status, answer.headers['content-type']], [200, 'application/json'], path);
       assert.ok(answer.body.equals(Buffer.from(body as string)), path);
     }
     await gateway.untilCounters((now) => now.fetches === 0, 'no fetch is left');
-    await gateway.stop();
   }
 });
 

@@ -8,6 +8,8 @@ import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { testCertificate } from '../support/certificate.ts';
 import { eventually, type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
+import { outputOfBody } from '../support/shared-state.ts';
+import { inForm } from '../support/test-form.ts';
 import {
   deadPort,
   http2Upstream,
@@ -36,6 +38,7 @@ after(() => echo.close());
 
 /** What a handler with this body says; nothing may be left of it afterwards. */
 async function say(body: string, options: HarnessOptions = {}, request = {}): Promise<string> {
+  if (Object.keys(options).length === 0) return (await outputOfBody(body, request)).trimEnd();
   const harness = await ScriptHarness.run(body, options);
   try {
     const text = await harness.output(request);
@@ -794,7 +797,7 @@ test('A hundred requests of one worker fetch at the same time', async () => {
 });
 
 test('Large bodies pass in both directions at once, unchanged, and little of them is held', async () => {
-  const SIZE = 128 * 1024 * 1024;
+  const SIZE = inForm(64, 256) * 1024 * 1024;
   await using(
     plainUpstream((request, response) => {
       request.pipe(response);

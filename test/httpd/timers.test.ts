@@ -6,6 +6,7 @@ import { LuaMapping } from '../../src/script/lua-mapping.ts';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
 import { LOSE_STATE } from '../support/lose-state.ts';
 import { eventually, type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
+import { outputOfBody } from '../support/shared-state.ts';
 
 /** Timers of one state, as the limit says. */
 const TIMERS_MAX = 1000;
@@ -208,7 +209,7 @@ test('httpd.timer() refuses what is misuse', async () => {
     ['0, print, {evry = 1}', /timer has no option "evry"/],
   ];
   for (const [given, message] of cases)
-    assert.match(await outputOf(`say(pcall(function() httpd.timer(${given}) end))`), message);
+    assert.match(await outputOfBody(`say(pcall(function() httpd.timer(${given}) end))`), message);
   assert.match(
     await outputOf(`local timer = httpd.timer(1000, print)
       say(pcall(timer.cancel, io.stdout)) say(pcall(timer.cancel)) timer:cancel()`),

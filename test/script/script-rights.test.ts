@@ -8,8 +8,9 @@ import { test } from 'node:test';
 import { LuaMapping } from '../../src/script/lua-mapping.ts';
 import { FakeExchange } from '../support/fake-exchange.ts';
 import { luaModule, outputOf, ScriptHarness } from '../support/script-harness.ts';
+import { inForm } from '../support/test-form.ts';
 
-const MUTANTS = 10_000;
+const MUTANTS = inForm(2_000, 10_000);
 /** Mutants tried in one request. */
 const BATCH = 200;
 /** The whole of the mutants must not take longer. */
@@ -164,7 +165,7 @@ test('A precompiled script serves', async () => {
   await assert.rejects(ScriptHarness.load(bytecode), /attempt to load a binary chunk/);
 });
 
-test('10,000 damaged chunks crash no thread: a state may be given up and is built anew', async () => {
+test(`${MUTANTS} damaged chunks crash no thread: a state may be given up and is built anew`, async () => {
   const harness = await ScriptHarness.run(`say('up')`);
   mkdirSync(join(harness.folder, 'mutants'));
   const chunk = compile(`local a, t = 1, {x = 1, y = 'text', [3] = 2.5}

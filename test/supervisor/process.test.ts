@@ -6,6 +6,7 @@ import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, writeFile
 import { createServer } from 'node:net';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { connect } from 'node:tls';
+import { testCertificate } from '../support/certificate.ts';
 import { GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
 
 const WAIT_MAX_MS = 10_000;
@@ -196,15 +197,16 @@ test('lgateway reads the certificate again on SIGHUP', async () => {
   const gateway = new GatewayProcess(own, words);
   running.push(gateway);
   await gateway.ready();
-  assert.equal(await fingerprintOf(gateway.port), fileFingerprint(own.certificate));
-  const other = new GatewayFolder();
-  renameSync(other.certificate, own.certificate);
-  renameSync(other.key, own.key);
+  const before = fileFingerprint(own.certificate);
+  assert.equal(await fingerprintOf(gateway.port), before);
+  const other = testCertificate('rsa');
+  writeFileSync(own.certificate, other.cert);
+  writeFileSync(own.key, other.key);
   gateway.child.kill('SIGHUP');
   const wanted = fileFingerprint(own.certificate);
+  assert.notEqual(wanted, before);
   await until(async () => (await fingerprintOf(gateway.port)) === wanted, 'the new certificate is shown');
   for (let i = 0; i < 6; i++) assert.equal(await fingerprintOf(gateway.port), wanted);
-  other.remove();
   own.remove();
 });
 

@@ -15,6 +15,8 @@ function say(...)
 end
 local body
 httpd.register_handler('/set', function()
+  body = nil
+  collectgarbage()
   body = assert(load('local env, header = ...' .. ('\\n'):rep(${BODY_LINE - 1}) .. httpd.read(nil, 'a'), '@script.lua'))
   httpd.write(nil, 'set')
 end)
@@ -37,4 +39,14 @@ export async function runBody(
   await shared.expectNothingOpen();
   assert.ok(!shared.script.state.abandoned, `the state is lost: ${body}`);
   return Object.assign(exchange, { log: [...shared.log] });
+}
+
+/** The same, of a body that has to succeed: its text. */
+export async function outputOfBody(body: string, request: FakeRequest = {}): Promise<string> {
+  const exchange = await runBody(body, request);
+  assert.ok(
+    !exchange.broken && exchange.status === 200,
+    `status ${exchange.status}: ${exchange.log.join('\n')}`,
+  );
+  return exchange.text;
 }
