@@ -46,6 +46,9 @@ export function wantAll(): WantedWhole {
   return { kind: 'all', size: 0, keepEnd: false, scanned: 0, pieces: 0, bytes: 0 };
 }
 
+/** Hears how many bytes a sink has accepted, and whether it has room for more. */
+type WriteDone = (L: LuaThread, written: number, room: boolean) => number;
+
 /**
  * Bytes handed to a sink in one go. A long string is written piece by piece, so that what a slow client does not take
  * stays where it is, in the script's memory, and is not copied to ours.
@@ -230,13 +233,7 @@ export class ByteTransfer {
    * which is told how many bytes were accepted; fewer than the string's length: the sink has failed. Where nothing can
    * wait (below `table.sort` and the like) all bytes are handed over, and `done` is told when the sink has no `room` left.
    */
-  write(
-    L: LuaThread,
-    sink: ByteSink,
-    n: number,
-    done: (L: LuaThread, written: number, room: boolean) => number,
-    from = 0,
-  ): number {
+  write(L: LuaThread, sink: ByteSink, n: number, done: WriteDone, from = 0): number {
     const { exports: x, memory } = this.#state;
     const at = x.lua_tolstring(L, n, memory.sizeOut);
     const size = memory.lastSize;
@@ -252,8 +249,11 @@ export class ByteTransfer {
         const { guard } = this.#scheduler;
         guard.pay(UNITS_PER_PIECE);
         if (guard.armed === 'limit') return done(L, written, room);
-        if (guard.armed === 'slice' && this.#scheduler.canWait(L))
-          return this.#waitForTurn(L, sink, n, done, written);
+        if (guard.armed === 'slice' && this.#scheduler.canWait(L)) {
+          // a sink that always has room: others get their turns between its pieces
+          const { turnOwner, goOn } = this.#scheduler.running;
+          return this.#writeLater(L, sink, n, done, written, takeSlice(turnOwner, goOn));
+        }
       }
       const place = (at + written) as CString;
       room =
@@ -263,42 +263,26 @@ export class ByteTransfer {
       written += piece;
       if (sink.bytesWritten === undefined) noteMoved(this.#scheduler, piece);
       if (room) continue;
-      if (this.#scheduler.canWait(L)) return this.#waitForRoom(L, sink, n, done, written);
+      if (this.#scheduler.canWait(L)) {
+        const { wake } = this.#scheduler.running;
+        sink.whenDrained(wake);
+        return this.#writeLater(L, sink, n, done, written, () => sink.cancelDrained(wake));
+      }
       if (sink.isFull === true) break;
     }
     return done(L, written, room);
   }
 
-  /** A sink that always has room: others get their turns between its pieces. */
-  #waitForTurn(
+  /** Goes on with the bytes behind the first `written` when the coroutine is resumed; `cancel` ends what it waits for. */
+  #writeLater(
     L: LuaThread,
     sink: ByteSink,
     n: number,
-    done: (L: LuaThread, written: number, room: boolean) => number,
+    done: WriteDone,
     written: number,
+    cancel: () => void,
   ): number {
-    const coroutine = this.#scheduler.running;
-    return coroutine.wait(
-      L,
-      (T) => this.write(T, sink, n, done, written),
-      takeSlice(coroutine.turnOwner, coroutine.goOn),
-    );
-  }
-
-  #waitForRoom(
-    L: LuaThread,
-    sink: ByteSink,
-    n: number,
-    done: (L: LuaThread, written: number, room: boolean) => number,
-    written: number,
-  ): number {
-    const coroutine = this.#scheduler.running;
-    sink.whenDrained(coroutine.wake);
-    return coroutine.wait(
-      L,
-      (T) => this.write(T, sink, n, done, written),
-      () => sink.cancelDrained(coroutine.wake),
-    );
+    return this.#scheduler.running.wait(L, (T) => this.write(T, sink, n, done, written), cancel);
   }
 
   /** Pushes the next `size` bytes of the queue without the last `dropped` of them. */
