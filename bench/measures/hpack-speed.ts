@@ -4,7 +4,7 @@ import type { ResponseHead } from '../../src/http/exchange/exchange-wire.ts';
 import { HeadCodec } from '../../src/http/h2/head-codec.ts';
 import { HpackDecoder } from '../../src/http/h2/hpack-decoder.ts';
 import { HpackEncoder } from '../../src/http/h2/hpack-encoder.ts';
-import { parseRequestHead } from '../../src/http/h2/request-head.ts';
+import { parseRequestHead } from '../../src/http/h2/parse-request-head.ts';
 import type { Measure } from './measure.ts';
 
 const LIMITS = { tableBytesMax: 4096, listBytesMax: 65_536, fieldsMax: 100 };

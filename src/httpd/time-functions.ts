@@ -1,6 +1,5 @@
 /** `httpd.now`, `httpd.date` and `httpd.parsedate`. */
-import { httpDate } from '../base/clock.ts';
-import { parseHttpDate } from '../http/semantics/http-date.ts';
+import { formatHttpDate, httpDate, parseHttpDate } from '../http/semantics/http-date.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LUA_TYPE, NULL } from '../lua/lua-exports.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
@@ -29,7 +28,7 @@ export function timeFunctions({ state }: ScriptContext): Record<string, HostFunc
       const seconds = Math.floor(x.lua_tonumberx(L, 1, NULL));
       if (!(seconds >= DATE_SECONDS_MIN && seconds < DATE_SECONDS_END))
         return state.argumentError(L, 1, 'time outside of the years 0 to 9999');
-      state.pushString(L, new Date(seconds * MS_PER_SECOND).toUTCString());
+      state.pushString(L, formatHttpDate(seconds * MS_PER_SECOND));
       return 1;
     },
 

@@ -2,11 +2,11 @@
  * Fills the two tables a handler is called with: `env` and `header` (spec: reference lhttpd, plus our additions). What
  * they are filled from waits inside the VM: a packed string, or for requests that repeat two tables to be copied.
  */
-import { httpDate } from '../base/clock.ts';
 import { fullRequestNumber, requestIdOf } from '../base/request-id.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Route } from '../http/exchange/handler.ts';
 import { type Fields, fieldValue } from '../http/semantics/fields.ts';
+import { httpDate } from '../http/semantics/http-date.ts';
 import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';

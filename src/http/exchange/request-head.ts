@@ -3,20 +3,25 @@
 import type { Fields } from '../semantics/fields.ts';
 import type { ExchangeConnection, Protocol, PushPromise, RequestIdentity } from './exchange.ts';
 
-/** Exchanges with equal heads may share it. */
-export interface RequestHead extends RequestIdentity {
-  readonly protocol: Protocol;
+/** What the client says of a request, whatever it goes over. */
+export interface ClientRequest {
   readonly method: string;
+  /** `:path`; empty for CONNECT over HTTP/2. */
   readonly target: string;
-  readonly scheme: 'https' | 'http';
   readonly authority: string;
   /** May begin with pseudo-header fields. */
   readonly fields: Fields;
+  readonly declaredLength: number | undefined;
+}
+
+/** Exchanges with equal heads may share it. */
+export interface RequestHead extends RequestIdentity, ClientRequest {
+  readonly protocol: Protocol;
+  readonly scheme: 'https' | 'http';
   readonly connection: ExchangeConnection;
   readonly pushed: boolean;
   /** True when the request has a body. */
   readonly hasBody: boolean;
-  readonly declaredLength: number | undefined;
 }
 
 /** Fields of a head that is worth comparing. */

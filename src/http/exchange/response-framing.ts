@@ -1,6 +1,7 @@
 /** What the fields of a response say about how it is sent: its length, and whether the connection lives on. */
 import { GatewayError } from '../../base/errors.ts';
 import { checkFields, type Fields, hasListMember, isNamed, parseContentLength } from '../semantics/fields.ts';
+import { FixedFields } from '../semantics/fixed-fields.ts';
 
 export interface ResponseFraming {
   /** Content-Length; undefined when it is not declared. */
@@ -12,8 +13,7 @@ export interface ResponseFraming {
   readonly closes: boolean;
 }
 
-/** Of frozen lists: handlers give the same head again and again. */
-const known = new WeakMap<Fields, ResponseFraming>();
+const known = new FixedFields<ResponseFraming>();
 
 /** Checks the fields and reads them. Throws a GatewayError `LGW_FIELD_INVALID` that names what is illegal. */
 export function readFraming(fields: Fields): ResponseFraming {
@@ -21,7 +21,7 @@ export function readFraming(fields: Fields): ResponseFraming {
   if (before !== undefined) return before;
   checkFields(fields);
   const framing = read(fields);
-  if (Object.isFrozen(fields)) known.set(fields, framing);
+  known.set(fields, framing);
   return framing;
 }
 

@@ -11,6 +11,7 @@ import { executeParser, finishResponse, reasonOf, replaceMessageRead } from '../
 import { describeConnection } from '../exchange/connection-info.ts';
 import type { Exchange, ExchangeConnection, ExchangeSeries } from '../exchange/exchange.ts';
 import type { ExchangeSettings, ExchangeWire, ResponseHead } from '../exchange/exchange-wire.ts';
+import { LATE_BODY_BYTES_MAX } from '../exchange/late-body.ts';
 import { type RequestHead, sameHead } from '../exchange/request-head.ts';
 import { BUFFER_BYTES_MAX, type Chunk } from '../exchange/response-buffer.ts';
 import { ServerExchange } from '../exchange/server-exchange.ts';
@@ -40,8 +41,6 @@ import { hasBody, readRequest, refusedHead } from './http1-request.ts';
 
 /** Requests of a pipeline that are served before others get their turn: some 3 ms. */
 const TURN_REQUESTS_MAX = 64;
-/** A declared request body this small is read to its end for the sake of the connection when the handler ignored it. */
-const DRAIN_BYTES_MAX = 256 * 1024;
 
 export interface Http1Limits {
   readonly idleTimeoutMs: number;
@@ -400,7 +399,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
   #bodyWillEnd(): boolean {
     if (this.#message?.complete === true) return true;
     if (this.#awaitsContinue) return false;
-    return this.#declaredLength !== undefined && this.#declaredLength <= DRAIN_BYTES_MAX;
+    return this.#declaredLength !== undefined && this.#declaredLength <= LATE_BODY_BYTES_MAX;
   }
 
   /** The current response is with the socket. */

@@ -1,8 +1,9 @@
 /** Writes HTTP/1 message heads and chunks, and reads what a request head says beyond its fields (RFC 9112). */
-import { httpDate } from '../../base/clock.ts';
 import type { ResponseHead } from '../exchange/exchange-wire.ts';
 import { isAuthority } from '../semantics/authority.ts';
 import { type Fields, hasListMember, isNamed, parseContentLength } from '../semantics/fields.ts';
+import { FixedFields, isFixed } from '../semantics/fixed-fields.ts';
+import { httpDate } from '../semantics/http-date.ts';
 import { reasonPhrase } from '../semantics/status.ts';
 
 /** How the end of a response body is told (RFC 9112 §6). */
@@ -24,14 +25,14 @@ interface WrittenHead {
 }
 
 /** Handlers give the same head again and again, in the same second. */
-const written = new WeakMap<Fields, WrittenHead>();
+const written = new FixedFields<WrittenHead>();
 
 /** The final head with its blank line. `persistent`: the connection stays open after this response. */
 export function formatHead(head: ResponseHead, framing: Framing, persistent: boolean, minor: number): string {
   const { status, contentLength, responseFields } = head;
   const usual =
     persistent && minor === 1 && !head.hasDate && contentLength !== undefined && head.reason === undefined;
-  if (!usual || !Object.isFrozen(responseFields)) return writeHead(head, framing, persistent, minor);
+  if (!usual || !isFixed(responseFields)) return writeHead(head, framing, persistent, minor);
   const date = httpDate();
   const last = written.get(responseFields);
   if (last?.status === status && last.contentLength === contentLength && last.date === date) return last.text;

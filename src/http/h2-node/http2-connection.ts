@@ -7,17 +7,17 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import { startHandle, stopHandle, takeOwnListener } from '../../native/node-internals.ts';
-import { CHUNK_BYTES_MAX } from '../exchange/chunk-pool.ts';
 import { describeConnection } from '../exchange/connection-info.ts';
 import type { ConnectionInfo, Exchange, PushPromise } from '../exchange/exchange.ts';
 import type { ExchangeSettings } from '../exchange/exchange-wire.ts';
-import { type RequestHead, sameHead } from '../exchange/request-head.ts';
-import { BUFFER_BYTES_MAX } from '../exchange/response-buffer.ts';
+import { promisedHead, type RequestHead, sameHead } from '../exchange/request-head.ts';
 import { ServerExchange } from '../exchange/server-exchange.ts';
 import type { BodyHolder } from '../exchange/unread-bodies.ts';
+import { ENTRY_OVERHEAD_BYTES } from '../h2/dynamic-table.ts';
+import { CONTINUE, refusalOf } from '../h2/request-refusal.ts';
+import { exchangeBufferBytes, SESSION_WRITE_BYTES } from '../h2/session-bounds.ts';
 import { isSameAuthority } from '../semantics/authority.ts';
 import { type Fields, isConnectionSpecific, parseContentLength } from '../semantics/fields.ts';
-import { isKnownMethod } from '../semantics/methods.ts';
 import { Http2Wire } from './http2-wire.ts';
 
 type StreamListener = (
@@ -27,8 +27,7 @@ type StreamListener = (
   rawHeaders: unknown,
 ) => void;
 
-/** Response bytes that wait in node for one session, and for one of its streams. */
-const SESSION_WRITE_BYTES = 1024 * 1024;
+/** Response bytes that wait in node for one stream of a session. */
 const WRITE_AHEAD_MIN_BYTES = 16 * 1024;
 const WRITE_AHEAD_MAX_BYTES = 128 * 1024;
 
@@ -91,9 +90,8 @@ export class Http2Connection implements BodyHolder {
     return this.#completed > 0;
   }
 
-  /** Bytes an exchange may hold itself: streams of one session share what one exchange of HTTP/1 has many times. */
   get bufferBytesMax(): number {
-    return Math.max(CHUNK_BYTES_MAX, Math.min(BUFFER_BYTES_MAX, SESSION_WRITE_BYTES / this.#exchanges));
+    return exchangeBufferBytes(this.#exchanges);
   }
 
   /** Bytes a stream may have waiting in node: all streams together stay far below node's limit of 10 MB a session. */
@@ -162,24 +160,7 @@ export class Http2Connection implements BodyHolder {
 
   push(parent: ServerHttp2Stream, promise: PushPromise): Exchange | undefined {
     const wire = new Http2Wire(this, true, false);
-    const exchange = new ServerExchange(
-      {
-        protocol: 'HTTP/2',
-        method: promise.method,
-        target: promise.target,
-        scheme: promise.scheme === 'http' ? 'http' : 'https',
-        authority: promise.authority,
-        fields: promise.fields,
-        connection: this.#info,
-        pushed: true,
-        hasBody: false,
-        declaredLength: undefined,
-        memo: undefined,
-      },
-      wire,
-      this.#settings,
-      false,
-    );
+    const exchange = new ServerExchange(promisedHead(promise, this.#info), wire, this.#settings, false);
     this.#opened(true);
     try {
       parent.pushStream(toPromiseHeaders(promise), (error, stream) => {
@@ -225,7 +206,7 @@ export class Http2Connection implements BodyHolder {
     flags: number,
     rawHeaders: readonly string[],
   ): void {
-    const expect = headers.expect;
+    const expect = headers.expect?.toLowerCase();
     const hasBody = (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0;
     const length = headers['content-length'];
     const declaredLength = length === undefined ? undefined : parseContentLength(length);
@@ -236,7 +217,6 @@ export class Http2Connection implements BodyHolder {
       authority !== undefined &&
       host !== undefined &&
       !isSameAuthority(authority, host, headers[':scheme'] ?? '');
-    const expectsContinue = expect !== undefined && expect.toLowerCase() === '100-continue';
     this.#lastHead = sameHead(this.#lastHead, {
       protocol: 'HTTP/2',
       method,
@@ -250,16 +230,14 @@ export class Http2Connection implements BodyHolder {
       declaredLength,
       memo: undefined,
     });
-    const wire = new Http2Wire(this, false, expectsContinue);
+    const wire = new Http2Wire(this, false, expect === CONTINUE);
     const exchange = new ServerExchange(this.#lastHead, wire, this.#settings);
     this.#opened(false);
     wire.attach(stream, exchange);
-    const limit = this.#settings.bodyBytesMax;
+    const refusal = refusalOf(method, expect, declaredLength, this.#settings.bodyBytesMax);
     if (listSize(rawHeaders) > this.#headBytesMax) exchange.reset(431);
     else if (namesDiffer) exchange.reset(400);
-    else if (!isKnownMethod(method)) exchange.reset(501);
-    else if (expect !== undefined && !expectsContinue) exchange.reset(417);
-    else if (declaredLength !== undefined && declaredLength > limit) exchange.reset(413);
+    else if (refusal !== 0) exchange.reset(refusal);
     else this.#handle(exchange);
     if (exchange.finished) return;
     wire.watch();
@@ -269,7 +247,7 @@ export class Http2Connection implements BodyHolder {
 
 function listSize(fields: Fields): number {
   // RFC 9113 §6.5.2
-  let size = (fields.length / 2) * 32;
+  let size = (fields.length / 2) * ENTRY_OVERHEAD_BYTES;
   for (let i = 0; i < fields.length; i++) size += (fields[i] as string).length;
   return size;
 }

@@ -11,9 +11,14 @@ import { assert } from '../../base/assert.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { ExchangeSettings } from '../exchange/exchange-wire.ts';
 import type { Http2Layer } from '../h2/http2-layer.ts';
+import {
+  CONNECTION_WINDOW_BYTES,
+  GOAWAY_GRACE_MS,
+  HEAD_SLACK,
+  STREAM_WINDOW_BYTES,
+} from '../h2/session-bounds.ts';
 import { FIELDS_MAX } from '../semantics/fields.ts';
 import { Http2Connection } from './http2-connection.ts';
-import { STREAM_WINDOW_BYTES } from './http2-wire.ts';
 
 interface Http2Limits {
   readonly idleTimeoutMs: number;
@@ -21,13 +26,6 @@ interface Http2Limits {
   readonly headBytesMax: number;
   readonly streamsMax: number;
 }
-
-/** Body bytes that may be on their way on all streams of a session together: 1 MiB in flight is 80 Mbit/s over 100 ms. */
-const SESSION_WINDOW_BYTES = 1024 * 1024;
-/** Past the limit, up to this factor, a head is answered with 431; beyond it node resets the stream. */
-const HEAD_SLACK = 2;
-/** After GOAWAY and the last stream, the client has this long to close before we do. */
-const GOAWAY_GRACE_MS = 1_000;
 
 export class Http2Server implements Http2Layer {
   readonly #limits: Http2Limits;
@@ -126,7 +124,7 @@ export class Http2Server implements Http2Layer {
     );
     this.#connections.add(connection);
     counters.add('sessions', 1);
-    session.setLocalWindowSize(SESSION_WINDOW_BYTES);
+    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     session.on('close', () => {
       this.#settings.unreadBodies.letGo(connection);
       this.#connections.delete(connection);

@@ -1,18 +1,16 @@
 /** One HTTP/2 stream as an exchange's wire, over node:http2's core stream API. */
-import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { giveChunk, isLent } from '../exchange/chunk-pool.ts';
 import type { Exchange, PushPromise } from '../exchange/exchange.ts';
 import type { ExchangeWire, ResponseHead } from '../exchange/exchange-wire.ts';
-import { LATE_BODY_MS_MAX, LATE_BODY_QUIET_MS } from '../exchange/late-body.ts';
+import { LATE_BODY_BYTES_MAX, LATE_BODY_MS_MAX, LATE_BODY_QUIET_MS } from '../exchange/late-body.ts';
 import type { Chunk } from '../exchange/response-buffer.ts';
 import type { ServerExchange } from '../exchange/server-exchange.ts';
 import type { BodyHolder } from '../exchange/unread-bodies.ts';
+import { ERROR_CODE } from '../h2/error-codes.ts';
+import { STREAM_WINDOW_BYTES } from '../h2/session-bounds.ts';
 import { type Fields, isConnectionSpecific } from '../semantics/fields.ts';
-
-/** Body bytes a client may send on one stream before a handler has read any. */
-export const STREAM_WINDOW_BYTES: number = 256 * 1024;
-/** After the answer so much of an unread request body is taken in, and the window opened for it; then no more is. */
-const DRAIN_BYTES_MAX = 256 * 1024;
+import { FixedFields } from '../semantics/fixed-fields.ts';
 
 const WIRE: unique symbol = Symbol('wire');
 interface WiredStream extends ServerHttp2Stream {
@@ -262,7 +260,7 @@ export class Http2Wire implements ExchangeWire {
     // what is dropped does not count
     this.#unpaused();
     const quiet = setTimeout(() => {
-      stream.close(constants.NGHTTP2_NO_ERROR);
+      stream.close(ERROR_CODE.noError);
       // it is not closed before it is read to its end
       stream.resume();
     }, LATE_BODY_QUIET_MS).unref();
@@ -271,7 +269,7 @@ export class Http2Wire implements ExchangeWire {
     stream.on('data', (chunk: Buffer) => {
       dropped += chunk.length;
       if (Date.now() - answeredAt < LATE_BODY_MS_MAX) quiet.refresh();
-      if (dropped > DRAIN_BYTES_MAX && !stream.closed) stream.pause();
+      if (dropped > LATE_BODY_BYTES_MAX && !stream.closed) stream.pause();
     });
     stream.resume();
   }
@@ -282,8 +280,8 @@ const BROKEN_OFF = new Error('Response is broken off');
 const END_STREAM = { endStream: true };
 const WAIT_FOR_TRAILERS = { waitForTrailers: true };
 
-/** What frozen lists of fields became: handlers give the same head again and again, and node copies what it is given. */
-const known = new WeakMap<Fields, OutgoingHttpHeaders>();
+/** Node copies what it is given. */
+const known = new FixedFields<OutgoingHttpHeaders>();
 
 /** The head as node:http2 wants it. */
 function responseHeaders(head: ResponseHead): OutgoingHttpHeaders {
@@ -299,7 +297,7 @@ function responseHeaders(head: ResponseHead): OutgoingHttpHeaders {
   const headers = toHeaders(responseFields, { ':status': status });
   if (contentLength === undefined) delete headers['content-length'];
   else headers['content-length'] ??= String(contentLength);
-  if (contentLength !== undefined && Object.isFrozen(responseFields)) known.set(responseFields, headers);
+  if (contentLength !== undefined) known.set(responseFields, headers);
   return headers;
 }
 

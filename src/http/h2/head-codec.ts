@@ -1,8 +1,9 @@
 /** Turns the heads of one connection into field sections and back: what is said of HPACK outside of it. */
-import { httpDate } from '../../base/clock.ts';
 import type { PushPromise } from '../exchange/exchange.ts';
 import type { ResponseHead } from '../exchange/exchange-wire.ts';
 import { FIELDS_MAX, type Fields, isConnectionSpecific } from '../semantics/fields.ts';
+import { isFixed } from '../semantics/fixed-fields.ts';
+import { httpDate } from '../semantics/http-date.ts';
 import { type FieldSection, HpackDecoder, HpackError } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
 
@@ -67,7 +68,7 @@ export class HeadCodec {
       encoder.field(':status', String(status));
       this.#addFields(responseFields, true);
       // frozen lists come again: they are a handler's, and their identity stands for what they hold
-      if (tableState === encoder.tableState && before === 0 && Object.isFrozen(responseFields))
+      if (tableState === encoder.tableState && before === 0 && isFixed(responseFields))
         this.#remember(responseFields, status);
     }
     if (!head.hasDate) encoder.date(httpDate());

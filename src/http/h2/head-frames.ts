@@ -8,7 +8,7 @@ import { H2Stream } from './h2-stream.ts';
 import { findFragment, HeadBlock } from './head-block.ts';
 import type { FieldSection } from './hpack-decoder.ts';
 import type { HeadReader, KnownHead } from './known-head.ts';
-import { checkTrailers } from './request-head.ts';
+import { checkTrailers } from './parse-request-head.ts';
 import type { SessionStreams } from './session-streams.ts';
 
 export class HeadFrames {

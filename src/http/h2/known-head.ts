@@ -1,10 +1,10 @@
 /** What a session makes of a request's field section, once for all requests that repeat it. */
 import type { ConnectionInfo } from '../exchange/exchange.ts';
-import type { RequestHead } from '../exchange/request-head.ts';
-import { isKnownMethod } from '../semantics/methods.ts';
+import type { ClientRequest, RequestHead } from '../exchange/request-head.ts';
 import type { FieldSection } from './hpack-decoder.ts';
+import { parseRequestHead } from './parse-request-head.ts';
 import { DEFAULT_PRIORITY, type Priority, parsePriority } from './priority.ts';
-import { parseRequestHead } from './request-head.ts';
+import { CONTINUE, refusalOf } from './request-refusal.ts';
 
 /** A request head that is well-formed. */
 export interface KnownHead {
@@ -52,16 +52,11 @@ export class HeadReader {
     if (typeof parsed === 'string') return section.tooLarge ? this.#makeTooLarge() : parsed;
     const { method, target, authority, fields, declaredLength, expect, priority } = parsed;
     const { headBytesMax, bodyBytesMax } = this.#limits;
-    const expectsContinue = expect === '100-continue';
-    let refusal = 0;
-    if (section.tooLarge || parsed.bytes > headBytesMax) refusal = 431;
-    else if (!isKnownMethod(method)) refusal = 501;
-    else if (expect !== undefined && !expectsContinue) refusal = 417;
-    else if (declaredLength !== undefined && declaredLength > bodyBytesMax) refusal = 413;
+    const isTooLarge = section.tooLarge || parsed.bytes > headBytesMax;
     return {
       ...this.#heads({ method, target, authority, fields, declaredLength }),
-      refusal,
-      expectsContinue,
+      refusal: isTooLarge ? 431 : refusalOf(method, expect, declaredLength, bodyBytesMax),
+      expectsContinue: expect === CONTINUE,
       priority: priority === undefined ? DEFAULT_PRIORITY : parsePriority(priority),
     };
   }
@@ -81,9 +76,7 @@ export class HeadReader {
     return this.#heads({ method: named(':method'), target: named(':path'), ...NO_FACTS }).bodyless;
   }
 
-  #heads(
-    facts: Pick<RequestHead, 'method' | 'target' | 'authority' | 'fields' | 'declaredLength'>,
-  ): Pick<KnownHead, 'bodyless' | 'withBody'> {
+  #heads(facts: ClientRequest): Pick<KnownHead, 'bodyless' | 'withBody'> {
     const head = (hasBody: boolean): RequestHead => ({
       protocol: 'HTTP/2',
       ...facts,

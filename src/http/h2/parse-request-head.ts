@@ -1,20 +1,13 @@
 /** Reads a request's field section and refuses what RFC 9113 §8 calls malformed. */
-
+import type { ClientRequest } from '../exchange/request-head.ts';
 import { isAuthority, isSameAuthority } from '../semantics/authority.ts';
-import { type Fields, parseContentLength } from '../semantics/fields.ts';
+import { parseContentLength } from '../semantics/fields.ts';
 import { ENTRY_OVERHEAD_BYTES } from './dynamic-table.ts';
 import { fieldFault, KIND } from './field-kind.ts';
 import type { FieldSection } from './hpack-decoder.ts';
 
 /** A request head that is well-formed; one object may serve many requests that say the same. */
-export interface ParsedHead {
-  readonly method: string;
-  /** `:path`; empty for CONNECT. */
-  readonly target: string;
-  readonly authority: string;
-  /** Without pseudo-header fields. */
-  readonly fields: Fields;
-  readonly declaredLength: number | undefined;
+export interface ParsedHead extends ClientRequest {
   /** The lower-case value of `expect`; undefined when there is none. */
   readonly expect: string | undefined;
   /** The value of `priority`; undefined when there is none. */

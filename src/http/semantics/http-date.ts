@@ -1,4 +1,22 @@
-/** Reads the three forms of dates in HTTP fields (RFC 9110 §5.6.7). */
+/** Dates in HTTP fields: written as an IMF-fixdate, read in any of the three forms (RFC 9110 §5.6.7). */
+
+let cachedSecond = -1;
+let cachedDate = '';
+
+/** The current time as an IMF-fixdate, e.g. `Sun, 06 Nov 1994 08:49:37 GMT`; made once a second. */
+export function httpDate(now: number = Date.now()): string {
+  const second = Math.floor(now / MS_PER_SECOND);
+  if (second !== cachedSecond) {
+    cachedSecond = second;
+    cachedDate = formatHttpDate(now);
+  }
+  return cachedDate;
+}
+
+/** A time of the years 0 to 9999 (milliseconds since 1970) as an IMF-fixdate. */
+export function formatHttpDate(ms: number): string {
+  return new Date(ms).toUTCString();
+}
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 const MONTH = MONTHS.join('|');

@@ -1,6 +1,6 @@
 /** What a file answers to the conditions and ranges of a request: the status, the part and the fields (RFC 9110 §13, §14). */
 import { type Fields, fieldValue } from './fields.ts';
-import { parseHttpDate } from './http-date.ts';
+import { formatHttpDate, parseHttpDate } from './http-date.ts';
 
 /** The file that may be sent, as it is now. */
 export interface Representation {
@@ -121,5 +121,5 @@ function seconds(ms: number): number {
 
 /** Last-Modified, never in the future (RFC 9110 §8.8.2.1). */
 export function lastModified(modifiedMs: number, now: number = Date.now()): string {
-  return new Date(Math.min(modifiedMs, now)).toUTCString();
+  return formatHttpDate(Math.min(modifiedMs, now));
 }

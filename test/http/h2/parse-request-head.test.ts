@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import { fieldKind } from '../../../src/http/h2/field-kind.ts';
-import { checkTrailers, parseRequestHead } from '../../../src/http/h2/request-head.ts';
+import { checkTrailers, parseRequestHead } from '../../../src/http/h2/parse-request-head.ts';
 
 /** A request that is well-formed, with changes: undefined takes a pseudo-header field away. */
 function head(
