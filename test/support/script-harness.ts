@@ -212,7 +212,8 @@ export class ScriptHarness {
     this.#frontEnd = new FrontEnd(
       {
         tls: { key, cert },
-        limits: DEFAULT_LIMITS,
+        // client and server share a thread that others may keep busy
+        limits: { ...DEFAULT_LIMITS, handshakeTimeoutMs: 120_000 },
         logger: this.logger,
         counters: this.counters,
         http2: TEST_HTTP2_LAYER,
