@@ -3,14 +3,11 @@
  *
  * @packageDocumentation
  */
-export { COUNTER_NAMES, type CounterName } from './base/counters.ts';
+
 export type { ErrorCode, LuaCode } from './base/error-codes.ts';
 export { GatewayError, type GatewayErrorOptions } from './base/errors.ts';
 export { LOG_LEVELS, type LogFields, type Logger, type LogLevel } from './base/logger.ts';
-export { SCRIPT_MODES, type ScriptMode } from './base/script-mode.ts';
-export type { ScriptRights } from './base/script-rights.ts';
 export type { SharedSize } from './base/shared-size.ts';
-export { MAPPING_COUNTER_NAMES, type MappingCounterName } from './base/shares.ts';
 export { HTTP2_LAYERS, type Http2Layer, type ListenAddress } from './config/config.ts';
 export { DEFAULT_LIMITS, type Limits } from './config/limits.ts';
 export type {
@@ -29,6 +26,10 @@ export {
 } from './embed/server.ts';
 export { type Gateway, startGateway } from './embed/start-gateway.ts';
 export type { ConnectionInfo, Protocol } from './http/exchange/exchange.ts';
+export { SCRIPT_MODES, type ScriptMode } from './mapping/script-mode.ts';
+export type { ScriptRights } from './mapping/script-rights.ts';
+export { MAPPING_COUNTER_NAMES, type MappingCounterName } from './metrics/mapping-metrics.ts';
+export { COUNTER_NAMES, type CounterName } from './metrics/worker-metrics.ts';
 export type { IncrementStart, SharedDictionary, SharedValue } from './shared/shared-dictionary.ts';
 export type { BoundAddress, MappingUse } from './supervisor/supervisor.ts';
 export { Method, Reason, Version } from './web/http-words.ts';

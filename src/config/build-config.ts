@@ -1,6 +1,7 @@
 /** From the texts that were given for each option to a checked Config. */
-import { DEFAULT_SCRIPT_RIGHTS } from '../base/script-rights.ts';
+
 import type { SharedSize } from '../base/shared-size.ts';
+import { DEFAULT_SCRIPT_RIGHTS } from '../mapping/script-rights.ts';
 import type { Config, MappingConfig } from './config.ts';
 import { defaultUnreadBodyBytes } from './limits.ts';
 import { readMappings, withModes } from './mappings.ts';

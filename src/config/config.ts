@@ -1,8 +1,8 @@
 /** The configuration of one run: what the command line or an embedding program asked for, checked and complete. */
 import type { LogLevel } from '../base/logger.ts';
-import type { ScriptMode } from '../base/script-mode.ts';
-import type { ScriptRights } from '../base/script-rights.ts';
 import type { SharedSize } from '../base/shared-size.ts';
+import type { ScriptMode } from '../mapping/script-mode.ts';
+import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { Limits } from './limits.ts';
 
 /** `-l PREFIX SCRIPT`, or a module of an embedding program: what stands behind one path prefix. */

@@ -1,5 +1,5 @@
 /** Turns the values of `-l PREFIX SCRIPT` into mappings whose prefixes can be reached, each once. */
-import { SCRIPT_MODES, type ScriptMode } from '../base/script-mode.ts';
+import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
 import type { MappingConfig } from './config.ts';
 import { quote, UsageError } from './usage-error.ts';
 

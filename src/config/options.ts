@@ -1,8 +1,8 @@
 /** The table of all command-line options: parsing, help, completion and defaults are read from it. */
 import { availableParallelism } from 'node:os';
 import { LOG_LEVELS, type LogLevel } from '../base/logger.ts';
-import { SCRIPT_MODES } from '../base/script-mode.ts';
 import { SHARED_BYTES_DEFAULT, type SharedSize } from '../base/shared-size.ts';
+import { SCRIPT_MODES } from '../mapping/script-mode.ts';
 import { DEFAULT_HTTP2_LAYER, HTTP2_LAYERS, type Http2Layer, type ListenAddress } from './config.ts';
 import { DEFAULT_LIMITS, LIMIT_BOUNDS } from './limits.ts';
 import {

@@ -5,8 +5,6 @@ import { pathToFileURL } from 'node:url';
 import { parseConnectRules } from '../base/connect-rules.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { LogLevel } from '../base/logger.ts';
-import { SCRIPT_MODES, type ScriptMode } from '../base/script-mode.ts';
-import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../base/script-rights.ts';
 import type { SharedSize } from '../base/shared-size.ts';
 import {
   type Config,
@@ -18,6 +16,8 @@ import {
 } from '../config/config.ts';
 import { DEFAULT_LIMITS, defaultUnreadBodyBytes, LIMIT_BOUNDS, type Limits } from '../config/limits.ts';
 import { normalizePrefix } from '../config/mappings.ts';
+import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
+import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../mapping/script-rights.ts';
 
 /** A path prefix and the Lua script behind it. */
 export interface ScriptMapping {

@@ -1,10 +1,10 @@
 /** A server as an embedding program sees it: made, started, and stopped through a handle; what serves is behind it. */
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
-import type { CounterName } from '../base/counters.ts';
 import { GatewayError } from '../base/errors.ts';
 import { createLogger } from '../base/logger.ts';
 import type { Config, InheritedSocket, ListenAddress } from '../config/config.ts';
+import type { CounterName } from '../metrics/worker-metrics.ts';
 import { whyNotListening } from '../native/posix.ts';
 import { takeInheritedSockets } from '../supervisor/inherited-sockets.ts';
 import { formatAddress } from '../supervisor/listener.ts';

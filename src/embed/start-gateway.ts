@@ -1,9 +1,10 @@
 /** Starts a gateway of worker threads inside another program. */
-import type { CounterName } from '../base/counters.ts';
+
 import { createLogger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import { withMappings } from '../config/ready-made-mappings.ts';
 import { compileLuaModule } from '../lua/wasm-module.ts';
+import type { CounterName } from '../metrics/worker-metrics.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { LogSink } from '../supervisor/log-sink.ts';
 import { type BoundAddress, type MappingUse, Supervisor } from '../supervisor/supervisor.ts';

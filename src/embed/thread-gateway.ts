@@ -1,5 +1,5 @@
 /** Serves a function in the thread that has it: a front end of this thread's own, without workers. */
-import { type CounterName, Counters } from '../base/counters.ts';
+
 import { createLogger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import { UnreadBodies } from '../http/exchange/unread-bodies.ts';
@@ -7,6 +7,7 @@ import { AddressLimit } from '../http/front/address-limit.ts';
 import { FrontEnd, type ListenTarget } from '../http/front/front-end.ts';
 import { Dispatcher } from '../http/routing/dispatcher.ts';
 import { Router } from '../http/routing/router.ts';
+import { type CounterName, Counters } from '../metrics/worker-metrics.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory } from '../shared/shared-memory.ts';
 import { SharedStore } from '../shared/shared-store.ts';

@@ -1,8 +1,9 @@
 /** The files of one worker: opens, removes and renames, bounded in number, with C's errors. */
+
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
-import type { Counters } from '../base/counters.ts';
 import type { Logger } from '../base/logger.ts';
+import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import { BlockPool } from './block-pool.ts';
 import type { ByteFile } from './byte-file.ts';
 import { Descriptor } from './descriptor.ts';
@@ -208,7 +209,7 @@ export class FileSystem {
     try {
       const opened = this.#forStream(yield* steps);
       isOpen = true;
-      counters.add('files', 1);
+      counters.add(COUNT.files, 1);
       return opened;
     } finally {
       if (!isOpen) {
@@ -244,7 +245,7 @@ export class FileSystem {
       this.#open.delete(file);
       this.#files -= 1;
       owner.share?.give('files');
-      counters.add('files', -1);
+      counters.add(COUNT.files, -1);
     };
     let file: ByteFile;
     if (ownedByStream === true) {

@@ -1,6 +1,6 @@
 /** Bounds the disk operations one worker has in flight; mappings, and the owners (exchanges, files) of each, take turns. */
 import { assert } from '../base/assert.ts';
-import type { Share } from '../base/shares.ts';
+import type { Share } from '../mapping/shares.ts';
 
 /** Something that keeps a thread of libuv's pool busy once started, and then calls `finished` of its queue. */
 export interface Operation {

@@ -1,13 +1,14 @@
 /** Starts processes for one worker: bounded, in the file system's directory, under a root only those allowed. */
+
 import { isUtf8 } from 'node:buffer';
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import type { Counters } from '../base/counters.ts';
 import { type Logger, shorten } from '../base/logger.ts';
 import type { ProcessGroups } from '../base/process-groups.ts';
 import type { Scope } from '../base/scope.ts';
-import type { Share } from '../base/shares.ts';
+import type { Share } from '../mapping/shares.ts';
+import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import type { BlockPool } from './block-pool.ts';
 import type { ProcessExit } from './byte-file.ts';
 import { splitCommand } from './command-line.ts';
@@ -188,7 +189,7 @@ export class ProcessTable {
       throw new FileError(action, errnoOf('ENOENT'));
     }
     this.#count += 1;
-    counters.add('pipes', 1);
+    counters.add(COUNT.pipes, 1);
     return child;
   }
 
@@ -221,7 +222,7 @@ export class ProcessTable {
   #ended({ share }: ProcessOwner): void {
     this.#count -= 1;
     share.give('processes');
-    this.#options.counters.add('pipes', -1);
+    this.#options.counters.add(COUNT.pipes, -1);
   }
 
   #pipeOf(command: string, mode: PipeMode, owner: ProcessOwner, child: ChildProcess): PipeFile {

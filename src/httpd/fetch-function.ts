@@ -2,12 +2,12 @@
 
 import { GatewayError } from '../base/errors.ts';
 import type { Scope } from '../base/scope.ts';
-import type { Share } from '../base/shares.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { pushFailure } from '../lua/push-failure.ts';
 import { ARGUMENT_BYTES_MAX, type Reference } from '../lua/state.ts';
+import type { Share } from '../mapping/shares.ts';
 import type { Fetch, FetchResponse } from '../outbound/fetch.ts';
 import { withFetchDepth } from '../outbound/fetch-loop.ts';
 import type { FetchRequest } from '../outbound/fetch-request.ts';

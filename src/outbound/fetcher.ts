@@ -1,8 +1,9 @@
 /** Starts the fetches of one worker, counts them, and keeps the connections that those of one mapping share. */
+
 import type { ConnectRules } from '../base/connect-rules.ts';
-import type { Counters } from '../base/counters.ts';
 import { GatewayError } from '../base/errors.ts';
-import type { Share } from '../base/shares.ts';
+import type { Share } from '../mapping/shares.ts';
+import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import { Agents } from './agents.ts';
 import { ConnectPolicy } from './connect-policy.ts';
 import { Fetch, type FetchResponse } from './fetch.ts';
@@ -50,8 +51,13 @@ export class Fetcher {
         : `${fetches} fetches are under way by this request and the limit is ${FETCHES_PER_INVOCATION_MAX}`;
     if (refusal !== undefined)
       throw new GatewayError('LGW_FETCH_LIMIT', `Cannot fetch: ${refusal}`, { luaCode: 'limit' });
+    const startedAt = performance.now();
     const fetch = new Fetch(this.#agentsOf(share), request, {
-      answered,
+      answered: (answer) => {
+        if (!(answer instanceof GatewayError))
+          this.#counters.observe(COUNT.answers, performance.now() - startedAt);
+        answered(answer);
+      },
       released: () => {
         this.#count(owner, -1);
         this.#bodyBytes -= bodyBytes;
@@ -83,7 +89,7 @@ export class Fetcher {
 
   #count(owner: FetchOwner, amount: number): void {
     owner.fetches += amount;
-    this.#counters.add('fetches', amount);
+    this.#counters.add(COUNT.fetches, amount);
   }
 }
 

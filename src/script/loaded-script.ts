@@ -1,12 +1,8 @@
 /** One script in one state: its handlers, the libraries it sees, and the invocations that run in it. */
 
-import type { Counters } from '../base/counters.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { Scope } from '../base/scope.ts';
-import type { ScriptMode } from '../base/script-mode.ts';
-import type { ScriptRights } from '../base/script-rights.ts';
-import type { Share } from '../base/shares.ts';
 import type { FileSystem } from '../file/file-system.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
 import type { ProcessOwner, ProcessTable } from '../file/process-table.ts';
@@ -31,6 +27,10 @@ import { LazyTables } from '../lua/lazy-tables.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import { ScriptError, State } from '../lua/state.ts';
 import { StateRoom } from '../lua/state-room.ts';
+import type { ScriptMode } from '../mapping/script-mode.ts';
+import type { ScriptRights } from '../mapping/script-rights.ts';
+import type { Share } from '../mapping/shares.ts';
+import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
 import type { SharedStore } from '../shared/shared-store.ts';
 import { Collector } from './collector.ts';
@@ -123,7 +123,7 @@ export class LoadedScript implements ScriptContext {
   static async load(options: ScriptOptions, watch: ScriptWatch, signal?: AbortSignal): Promise<LoadedScript> {
     const state = await State.create(options.module);
     const loaded = new LoadedScript(state, options, watch);
-    options.counters.add('states', 1);
+    options.counters.add(COUNT.states, 1);
     try {
       await loaded.#run(signal);
     } catch (error) {
@@ -339,7 +339,7 @@ export class LoadedScript implements ScriptContext {
 
   #stop(): void {
     this.#closed = true;
-    this.#options.counters.add('states', -1);
+    this.#options.counters.add(COUNT.states, -1);
     this.#collector.close();
     this.runs.close();
   }

@@ -3,9 +3,9 @@
  * or has grown too large, and retires it when a reload has brought another.
  */
 import { GatewayError, messageOf } from '../base/errors.ts';
-import type { ScriptMode } from '../base/script-mode.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Handler, Mapping, Route } from '../http/exchange/handler.ts';
+import type { ScriptMode } from '../mapping/script-mode.ts';
 import { LoadedScript, type ScriptOptions, type ScriptWatch } from './loaded-script.ts';
 
 /** Exchanges that wait while a lost state is built anew, mostly some ten milliseconds; more get 503. */

@@ -1,7 +1,8 @@
 /** Finds out what a loaded script is (its mode), and makes the function it answers with its handler. */
-import type { ScriptMode } from '../base/script-mode.ts';
+
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { ScriptError } from '../lua/state.ts';
+import type { ScriptMode } from '../mapping/script-mode.ts';
 import { createHandler } from './context/invocation.ts';
 import type { ScriptContext } from './context/script-context.ts';
 import { Luars } from './luars.ts';

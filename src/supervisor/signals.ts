@@ -1,6 +1,8 @@
 /** What the process does on signals: drain, force, reload, report; SIGPIPE means nothing to a server. */
+
 import { messageOf } from '../base/errors.ts';
 import { formatLine, type Logger } from '../base/logger.ts';
+import type { Histogram } from '../metrics/histogram.ts';
 import type { Supervisor } from './supervisor.ts';
 
 /** How a run came to its end. */
@@ -76,4 +78,17 @@ function logCounters({ supervisor, writeLine }: SignalOptions): void {
     const text = `counters ${JSON.stringify({ worker: index + 1, ...counters })}`;
     writeLine(formatLine(new Date(), 'info', 'supervisor', text));
   });
+  supervisor.times().forEach((times, index) => {
+    const entries = Object.entries(times).map(([name, time]) => [name, summary(time)] as const);
+    const text = `times ${JSON.stringify({ worker: index + 1, ...Object.fromEntries(entries) })}`;
+    writeLine(formatLine(new Date(), 'info', 'supervisor', text));
+  });
+}
+
+/** In milliseconds, three digits: buckets are no finer. */
+function summary(time: Histogram): Record<string, number> {
+  const round = (ms: number): number => Number(ms.toPrecision(3));
+  const { count } = time;
+  const meanMs = count === 0 ? 0 : round(time.sumMs / count);
+  return { count, meanMs, p50Ms: round(time.quantile(0.5)), p99Ms: round(time.quantile(0.99)) };
 }

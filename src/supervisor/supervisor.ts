@@ -2,11 +2,12 @@
 import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { assert } from '../base/assert.ts';
-import type { CounterName } from '../base/counters.ts';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import type { MappingCounterName } from '../base/shares.ts';
 import type { Config, MappingConfig } from '../config/config.ts';
+import type { Histogram } from '../metrics/histogram.ts';
+import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
+import type { CounterName, TimesName } from '../metrics/worker-metrics.ts';
 import { unavailableReason } from '../native/posix.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory, releaseOwner, type SharedMemory } from '../shared/shared-memory.ts';
@@ -220,6 +221,11 @@ export class Supervisor {
   /** What each worker counts at this moment, worker 1 first. */
   counters(): Record<CounterName, number>[] {
     return this.#workers.map((worker) => worker.counters.snapshot());
+  }
+
+  /** How long what each worker has observed took so far, worker 1 first. */
+  times(): Record<TimesName, Histogram>[] {
+    return this.#workers.map((worker) => worker.counters.times());
   }
 
   /** What each mapping of a script uses in each worker at this moment, worker 1 first. */

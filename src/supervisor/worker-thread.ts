@@ -1,11 +1,12 @@
 /** One worker as the supervisor sees it: its thread, its start, its replacement after a crash, its end. */
 import { Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
-import { CounterRow, Counters, rowsOf } from '../base/counters.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import type { ScriptMode } from '../base/script-mode.ts';
-import { MAPPING_COUNTER_NAMES, type MappingCounterName } from '../base/shares.ts';
+import type { ScriptMode } from '../mapping/script-mode.ts';
+import { MAPPING_METRICS, type MappingCounterName } from '../metrics/mapping-metrics.ts';
+import { MetricRow } from '../metrics/metric-row.ts';
+import { Counters } from '../metrics/worker-metrics.ts';
 import { setLeastYoungSpace } from '../native/node-internals.ts';
 import type { FromWorker, ToWorker, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { closeSource } from './listener.ts';
@@ -78,7 +79,7 @@ export class WorkerThread {
   readonly workerId: number;
   readonly counters: Counters = new Counters();
   /** In the order of the mappings. */
-  readonly mappingCounters: readonly CounterRow<MappingCounterName>[];
+  readonly mappingCounters: readonly MetricRow<MappingCounterName>[];
   readonly #mappingMemory: SharedArrayBuffer;
   /** Messages of a thread come in before its end: nothing is left of one when the next begins. */
   readonly #logOnTheWay = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
@@ -103,11 +104,11 @@ export class WorkerThread {
     this.#options = options;
     this.workerId = options.workerId;
     const count = options.currentSetup().mappings.length;
-    const memory = rowsOf(MAPPING_COUNTER_NAMES, count);
+    const memory = MAPPING_METRICS.rows(count);
     this.#mappingMemory = memory;
     this.mappingCounters = Array.from(
       { length: count },
-      (_, row) => new CounterRow(MAPPING_COUNTER_NAMES, memory, row),
+      (_, row) => new MetricRow(MAPPING_METRICS, memory, row),
     );
   }
 

@@ -2,13 +2,8 @@
 
 import { assert } from '../base/assert.ts';
 import { connectEntries, parseConnectRules } from '../base/connect-rules.ts';
-import { CounterRow, Counters } from '../base/counters.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
-import { MeteredLogger } from '../base/metered-logger.ts';
 import { ProcessGroups } from '../base/process-groups.ts';
-import type { ScriptMode } from '../base/script-mode.ts';
-import type { ScriptRights } from '../base/script-rights.ts';
-import { MAPPING_COUNTER_NAMES, type Resource, type Share, Shares } from '../base/shares.ts';
 import type { MappingConfig } from '../config/config.ts';
 import { FileSystem } from '../file/file-system.ts';
 import { ProcessTable } from '../file/process-table.ts';
@@ -18,6 +13,13 @@ import { AddressLimit } from '../http/front/address-limit.ts';
 import { FrontEnd, type ListenTarget } from '../http/front/front-end.ts';
 import { Dispatcher } from '../http/routing/dispatcher.ts';
 import { Router } from '../http/routing/router.ts';
+import { MeteredLogger } from '../mapping/metered-logger.ts';
+import type { ScriptMode } from '../mapping/script-mode.ts';
+import type { ScriptRights } from '../mapping/script-rights.ts';
+import { type Resource, type Share, Shares } from '../mapping/shares.ts';
+import { MAPPING_METRICS } from '../metrics/mapping-metrics.ts';
+import { MetricRow } from '../metrics/metric-row.ts';
+import { Counters } from '../metrics/worker-metrics.ts';
 import { duplicateDescriptor, isAvailable } from '../native/posix.ts';
 import { ConnectPolicy } from '../outbound/connect-policy.ts';
 import { Fetcher } from '../outbound/fetcher.ts';
@@ -121,7 +123,7 @@ export class GatewayWorker {
     });
     for (const [row, { prefix, kind }] of start.setup.mappings.entries()) {
       if (kind === 'module') continue;
-      this.#shares.of(prefix, new CounterRow(MAPPING_COUNTER_NAMES, start.mappingCounters, row));
+      this.#shares.of(prefix, new MetricRow(MAPPING_METRICS, start.mappingCounters, row));
     }
     this.#shared = new SharedStore(start.shared);
     this.#dispatcher = new Dispatcher(this.#router, logger);

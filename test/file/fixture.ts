@@ -4,11 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ByteSource } from '../../src/base/byte-stream.ts';
-import { Counters } from '../../src/base/counters.ts';
 import { createLogger } from '../../src/base/logger.ts';
 import { ProcessGroups } from '../../src/base/process-groups.ts';
 import { Scope } from '../../src/base/scope.ts';
-import { type Share, Shares } from '../../src/base/shares.ts';
 import type { ByteFile, ProcessExit, Whence } from '../../src/file/byte-file.ts';
 import type { FileError } from '../../src/file/file-error.ts';
 import { FileSystem, type FileSystemOptions } from '../../src/file/file-system.ts';
@@ -20,6 +18,8 @@ import {
   ProcessTable,
   type ProcessTableOptions,
 } from '../../src/file/process-table.ts';
+import { type Share, Shares } from '../../src/mapping/shares.ts';
+import { Counters } from '../../src/metrics/worker-metrics.ts';
 import { duplicateDescriptor } from '../../src/native/posix.ts';
 
 const { PATH = '' } = process.env;

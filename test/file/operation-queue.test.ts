@@ -1,8 +1,8 @@
 /** OperationQueue: the bound, and whose turn it is. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Share, Shares } from '../../src/base/shares.ts';
 import { OperationOwner, OperationQueue } from '../../src/file/operation-queue.ts';
+import { type Share, Shares } from '../../src/mapping/shares.ts';
 
 test('OperationQueue starts no more operations than its limit', () => {
   const queue = new OperationQueue(2);

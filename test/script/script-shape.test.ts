@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { ScriptMode } from '../../src/base/script-mode.ts';
+import type { ScriptMode } from '../../src/mapping/script-mode.ts';
 import { ScriptHarness } from '../support/script-harness.ts';
 
 const HANDLER = `require 'httpd'.register_handler('/', function() end)`;

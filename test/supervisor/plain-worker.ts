@@ -1,8 +1,9 @@
 /** A worker thread for the tests of the supervisor: plain HTTP, answers with the text of its first mapping's file. */
+
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { parentPort, workerData } from 'node:worker_threads';
-import { Counters } from '../../src/base/counters.ts';
+import { COUNT, Counters } from '../../src/metrics/worker-metrics.ts';
 import type {
   FromWorker,
   ListenSource,
@@ -35,11 +36,11 @@ function load(setup: WorkerSetup): { generation: number; text: string } {
 }
 
 function answer(request: IncomingMessage, response: ServerResponse): void {
-  counters.add('exchangesTotal', 1);
+  counters.add(COUNT.exchangesTotal, 1);
   const url = new URL(request.url ?? '/', 'http://localhost');
   const end = (): void => void response.end(`${start.workerId} ${current.text}`);
   if (url.pathname === '/crash') {
-    counters.add('exchanges', 1);
+    counters.add(COUNT.exchanges, 1);
     const crash = (): never => {
       throw new Error('the test wants a crash');
     };

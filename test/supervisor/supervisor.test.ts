@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { GatewayError } from '../../src/base/errors.ts';
 import { createLogger } from '../../src/base/logger.ts';
-import { DEFAULT_SCRIPT_RIGHTS } from '../../src/base/script-rights.ts';
 import type { Config } from '../../src/config/config.ts';
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
+import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
 import { duplicateDescriptor } from '../../src/native/posix.ts';
 import { Supervisor, type SupervisorOptions } from '../../src/supervisor/supervisor.ts';
 

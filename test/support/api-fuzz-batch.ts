@@ -2,7 +2,7 @@
 
 import { equal } from 'node:assert/strict';
 import type { ClientHttp2Session } from 'node:http2';
-import type { CounterName } from '../../src/base/counters.ts';
+import type { CounterName } from '../../src/metrics/worker-metrics.ts';
 import { SharedDictionary } from '../../src/shared/shared-dictionary.ts';
 import { apiFuzzScript, FOREIGN_WORDS, REPORT } from './api-fuzz-script.ts';
 import { connectH2, fetchH2 } from './h2-client.ts';

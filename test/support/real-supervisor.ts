@@ -1,10 +1,10 @@
 /** A supervisor with the gateway's real workers inside the test's own process, on a free port of the loopback. */
 
 import { createLogger } from '../../src/base/logger.ts';
-import { DEFAULT_SCRIPT_RIGHTS } from '../../src/base/script-rights.ts';
 import type { Config } from '../../src/config/config.ts';
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
+import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
 import { Supervisor, type SupervisorOptions } from '../../src/supervisor/supervisor.ts';
 import { TEST_HTTP2_LAYER } from './http2-layer.ts';
 import type { GatewayFolder } from './run-gateway.ts';

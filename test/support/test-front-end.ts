@@ -1,6 +1,5 @@
 /** A running front end with TypeScript handlers, and the checks every test of it ends with. */
 import { strictEqual } from 'node:assert/strict';
-import { Counters } from '../../src/base/counters.ts';
 import { createLogger } from '../../src/base/logger.ts';
 import type { Exchange } from '../../src/http/exchange/exchange.ts';
 import type { Handler, Mapping, Route } from '../../src/http/exchange/handler.ts';
@@ -8,6 +7,7 @@ import { FrontEnd, type FrontEndLimits } from '../../src/http/front/front-end.ts
 import type { Http2LayerName } from '../../src/http/h2/http2-layer.ts';
 import { Dispatcher } from '../../src/http/routing/dispatcher.ts';
 import { Router } from '../../src/http/routing/router.ts';
+import { Counters } from '../../src/metrics/worker-metrics.ts';
 import { testCertificate } from './certificate.ts';
 import { TEST_HTTP2_LAYER } from './http2-layer.ts';
 

@@ -9,7 +9,7 @@ import {
 import { type RequestOptions, request } from 'node:https';
 import { after } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import type { CounterName } from '../../src/base/counters.ts';
+import type { CounterName } from '../../src/metrics/worker-metrics.ts';
 import { GatewayFolder, GatewayProcess } from './run-gateway.ts';
 
 /** No wait of a test lasts longer; generous, because the machine may be busy. */

@@ -1,6 +1,7 @@
 /** What an exchange needs of its protocol: the seam between ServerExchange and HTTP/1.x or HTTP/2. */
-import type { Counters } from '../../base/counters.ts';
+
 import type { Logger } from '../../base/logger.ts';
+import type { Counters } from '../../metrics/worker-metrics.ts';
 import type { Fields } from '../semantics/fields.ts';
 import type { ClientPatience } from './client-watch.ts';
 import type { Exchange, PushPromise } from './exchange.ts';

@@ -3,9 +3,11 @@
  *
  * Long because its calls share one state, in which each of them is legal or not.
  */
+
 import { assert } from '../../base/assert.ts';
 import type { GatewayError } from '../../base/errors.ts';
 import type { LogFields } from '../../base/logger.ts';
+import { COUNT } from '../../metrics/worker-metrics.ts';
 import { checkFields, type Fields, withoutPseudoFields } from '../semantics/fields.ts';
 import { BodyLink } from './body-link.ts';
 import { CHUNK_BYTES_MAX } from './chunk-pool.ts';
@@ -71,8 +73,8 @@ export class ServerExchange implements Exchange {
     this.#request = request;
     this.#wire = wire;
     this.#settings = settings;
-    settings.counters.add('exchanges', 1);
-    settings.counters.add('exchangesTotal', 1);
+    settings.counters.add(COUNT.exchanges, 1);
+    settings.counters.add(COUNT.exchangesTotal, 1);
     if (settings.observer !== undefined) this.#startedAt = performance.now();
   }
 
@@ -218,7 +220,7 @@ export class ServerExchange implements Exchange {
         break;
       sent = end;
     }
-    if (sent > 0) this.#settings.counters.add('bytesSentTotal', sent);
+    if (sent > 0) this.#settings.counters.add(COUNT.bytesSentTotal, sent);
     return sent;
   }
 
@@ -302,7 +304,7 @@ export class ServerExchange implements Exchange {
 
   /** A chunk of the request body, which is the exchange's or only lent. False when it passes the limit and was refused. */
   receiveBody(chunk: Buffer, lent = false): boolean {
-    this.#settings.counters.add('bytesReceivedTotal', chunk.length);
+    this.#settings.counters.add(COUNT.bytesReceivedTotal, chunk.length);
     if (this.#state >= DONE) return true;
     const { body } = this;
     const limit = this.#settings.bodyBytesMax;
@@ -356,7 +358,7 @@ export class ServerExchange implements Exchange {
     if (!ended || this.#body?.ended === false) this.#tellOwner(this.#error ?? clientGone(), ended);
     else this.#writers?.notify();
     this.#body?.drop();
-    this.#settings.counters.add('exchanges', -1);
+    this.#settings.counters.add(COUNT.exchanges, -1);
     this.#settings.observer?.(this, this.#startedAt);
     const { onClose } = this;
     this.onClose = undefined;
@@ -427,7 +429,7 @@ export class ServerExchange implements Exchange {
   }
 
   #countSent(chunk: Chunk | undefined): void {
-    if (chunk !== undefined) this.#settings.counters.add('bytesSentTotal', chunk.length);
+    if (chunk !== undefined) this.#settings.counters.add(COUNT.bytesSentTotal, chunk.length);
   }
 
   /** Answers with a page of our own instead of whatever was buffered. */

@@ -3,9 +3,10 @@
  * are as they are without; above, they are read less far ahead; when it is used up, connections that hold more than a little are
  * not read any more until a handler waits for them, or others have let go.
  */
-import type { Counters } from '../../base/counters.ts';
+
 import type { Logger } from '../../base/logger.ts';
 import { MinuteNotice } from '../../base/minute-notice.ts';
+import { COUNT, type Counters } from '../../metrics/worker-metrics.ts';
 
 /** Bytes a body holds ahead of its reader before its client is held back: half of an HTTP/2 stream's window. */
 export const READ_AHEAD_BYTES: number = 128 * 1024;
@@ -73,7 +74,7 @@ export class UnreadBodies {
   change(holder: BodyHolder, bytes: number): void {
     this.#bytes += bytes;
     holder.unreadBytes += bytes;
-    this.#counters.add('unreadBodyBytes', bytes);
+    this.#counters.add(COUNT.unreadBodyBytes, bytes);
     if (bytes > 0) {
       if (this.#bytes >= this.#tightBytes) this.#grown(holder);
     } else if (this.isTight) this.#shrunk(holder);

@@ -1,9 +1,10 @@
 /** Counts connections that end before a request could be read, and lets the log say so now and then. */
+
 import type { Socket } from 'node:net';
-import type { Counters } from '../../base/counters.ts';
 import { messageOf, systemCodeOf } from '../../base/errors.ts';
 import { LimitedLine } from '../../base/limited-line.ts';
 import type { Logger } from '../../base/logger.ts';
+import { COUNT, type Counters } from '../../metrics/worker-metrics.ts';
 import { reasonOf } from '../../native/node-internals.ts';
 
 export class ConnectionFaults {
@@ -22,7 +23,7 @@ export class ConnectionFaults {
   }
 
   handshakeFailed(peer: string | undefined, error: Error): void {
-    this.#counters.add('handshakesFailedTotal', 1);
+    this.#counters.add(COUNT.handshakesFailedTotal, 1);
     // OpenSSL's messages are full of places in its own source
     const text = reasonOf(error) ?? messageOf(error);
     this.#handshakes.log({ peer, code: systemCodeOf(error), error: text });
@@ -30,17 +31,17 @@ export class ConnectionFaults {
 
   /** Nothing that tells a protocol has come in time, or before the client ended its side. */
   saidNothing(peer: string | undefined): void {
-    this.#counters.add('silentTotal', 1);
+    this.#counters.add(COUNT.silentTotal, 1);
     this.#silent.log({ peer });
   }
 
   spokeTls(socket: Socket): void {
-    this.#counters.add('misdirectedTotal', 1);
+    this.#counters.add(COUNT.misdirectedTotal, 1);
     this.#tlsOnCleartext.log({ peer: socket.remoteAddress, port: socket.localPort });
   }
 
   spokeCleartext(socket: Socket): void {
-    this.#counters.add('misdirectedTotal', 1);
+    this.#counters.add(COUNT.misdirectedTotal, 1);
     this.#cleartextOnTls.log({ peer: socket.remoteAddress, port: socket.localPort });
   }
 }

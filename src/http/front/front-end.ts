@@ -3,10 +3,10 @@
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket, TlsOptions } from 'node:tls';
-import type { Counters } from '../../base/counters.ts';
 import { GatewayError, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { MinuteNotice } from '../../base/minute-notice.ts';
+import { COUNT, type Counters } from '../../metrics/worker-metrics.ts';
 import { setFallbackClock, socketBelow, takeOwnListener } from '../../native/node-internals.ts';
 import { BODY_GRACE_MS } from '../exchange/body-rate.ts';
 import type { Exchange } from '../exchange/exchange.ts';
@@ -76,6 +76,8 @@ export interface FrontEndOptions {
 }
 
 interface Handshake {
+  /** A time of performance.now. */
+  readonly acceptedAt: number;
   readonly peer: string | undefined;
   readonly timer: NodeJS.Timeout;
 }
@@ -246,7 +248,7 @@ export class FrontEnd {
     const serveHttp2 = takeOwnListener<TLSSocket>(server, 'secureConnection');
     server.on('secureConnection', (socket: TLSSocket) => {
       socket.on('error', ignore);
-      clearTimeout(this.#handshakes.get(socketBelow(socket))?.timer);
+      this.#handshakeDone(socketBelow(socket));
       if (socket.alpnProtocol === 'h2') this.#http2.open(socket, () => serveHttp2(socket));
       else this.#http1.serve(socket);
     });
@@ -257,7 +259,7 @@ export class FrontEnd {
     });
     const startTls = takeOwnListener<Socket>(server, 'connection');
     server.on('connection', (socket: Socket) => {
-      const acceptedAt = Date.now();
+      const acceptedAt = performance.now();
       this.#choose(socket, (protocol) => {
         if (protocol === 'tls' || protocol === 'other') {
           this.#expectHandshake(socket, acceptedAt);
@@ -270,12 +272,19 @@ export class FrontEnd {
 
   /** node's own clock of a handshake starts with the first byte; ours, with the connection. */
   #expectHandshake(socket: Socket, acceptedAt: number): void {
-    const leftMs = acceptedAt + this.#options.limits.handshakeTimeoutMs - Date.now();
+    const leftMs = acceptedAt + this.#options.limits.handshakeTimeoutMs - performance.now();
     const timer = setTimeout(() => socket.destroy(), Math.max(0, leftMs));
     timer.unref();
     // a socket that has failed no longer tells whose it was
-    this.#handshakes.set(socket, { peer: socket.remoteAddress, timer });
+    this.#handshakes.set(socket, { acceptedAt, peer: socket.remoteAddress, timer });
     socket.on('close', () => clearTimeout(timer));
+  }
+
+  #handshakeDone(socket: object): void {
+    const handshake = this.#handshakes.get(socket);
+    if (handshake === undefined) return;
+    clearTimeout(handshake.timer);
+    this.#options.counters.observe(COUNT.handshakes, performance.now() - handshake.acceptedAt);
   }
 
   #createCleartext(): Server {
@@ -325,12 +334,12 @@ export class FrontEnd {
     }
     this.#lookSoon();
     this.#sockets.add(socket);
-    counters.add('connections', 1);
-    counters.add('connectionsTotal', 1);
+    counters.add(COUNT.connections, 1);
+    counters.add(COUNT.connectionsTotal, 1);
     socket.on('close', () => {
       this.#sockets.delete(socket);
       if (address !== undefined) this.#addresses.release(address);
-      counters.add('connections', -1);
+      counters.add(COUNT.connections, -1);
       if (this.#sockets.size === 0) this.#emptied?.();
     });
   }
@@ -359,7 +368,7 @@ export class FrontEnd {
   #belongsToReserve(): boolean {
     this.#reserve.fill();
     if (!this.#reserve.isOwed) return false;
-    this.#options.counters.add('connectionsRefusedTotal', 1);
+    this.#options.counters.add(COUNT.connectionsRefusedTotal, 1);
     return true;
   }
 
@@ -381,7 +390,7 @@ export class FrontEnd {
 
   #noteNoDescriptor(): void {
     const { counters, logger } = this.#options;
-    counters.add('descriptorsUsedUpTotal', 1);
+    counters.add(COUNT.descriptorsUsedUpTotal, 1);
     const times = noDescriptor.note();
     if (times === undefined) return;
     logger.error('Descriptors are used up: connections are refused and files cannot be opened (ulimit -n)', {
@@ -392,7 +401,7 @@ export class FrontEnd {
 
   #refusedTooMany(): void {
     const { counters, limits, logger } = this.#options;
-    counters.add('connectionsRefusedTotal', 1);
+    counters.add(COUNT.connectionsRefusedTotal, 1);
     const times = this.#tooMany.note();
     if (times === undefined) return;
     const text = 'Connections are refused: as many are open as may be (--max-connections)';
@@ -402,7 +411,7 @@ export class FrontEnd {
   /** `address`: of the one that was refused last. */
   #refusedOf(address: string): void {
     const { counters, limits, logger } = this.#options;
-    counters.add('connectionsRefusedTotal', 1);
+    counters.add(COUNT.connectionsRefusedTotal, 1);
     const times = this.#addresses.notice.note();
     if (times === undefined) return;
     const text = 'Connections are refused: one address has as many as it may (--max-connections-per-address)';

@@ -1,4 +1,5 @@
 /** One HTTP/2 session: its streams become exchanges, its promises are counted, its idleness is known. */
+
 import {
   constants,
   type IncomingHttpHeaders,
@@ -6,6 +7,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { COUNT } from '../../metrics/worker-metrics.ts';
 import { startHandle, stopHandle, takeOwnListener } from '../../native/node-internals.ts';
 import { describeConnection } from '../exchange/connection-info.ts';
 import type { ConnectionInfo, Exchange, PushPromise } from '../exchange/exchange.ts';
@@ -171,7 +173,7 @@ export class Http2Connection implements BodyHolder {
       this.#pushFailed(exchange);
       return undefined;
     }
-    this.#settings.counters.add('pushesTotal', 1);
+    this.#settings.counters.add(COUNT.pushesTotal, 1);
     return exchange;
   }
 

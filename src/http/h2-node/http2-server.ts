@@ -1,4 +1,5 @@
 /** Serves HTTP/2 on sockets that others accepted: node:http2's sessions, their windows, clocks and end. */
+
 import {
   createServer,
   type Http2SecureServer,
@@ -8,6 +9,7 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import { assert } from '../../base/assert.ts';
+import { COUNT } from '../../metrics/worker-metrics.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { ExchangeSettings } from '../exchange/exchange-wire.ts';
 import type { Http2Layer } from '../h2/http2-layer.ts';
@@ -123,12 +125,12 @@ export class Http2Server implements Http2Layer {
       this.#handle,
     );
     this.#connections.add(connection);
-    counters.add('sessions', 1);
+    counters.add(COUNT.sessions, 1);
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     session.on('close', () => {
       this.#settings.unreadBodies.letGo(connection);
       this.#connections.delete(connection);
-      counters.add('sessions', -1);
+      counters.add(COUNT.sessions, -1);
       // the socket may outlive its session by seconds
       setTimeout(() => socket.destroy(), GOAWAY_GRACE_MS).unref();
     });

@@ -1,6 +1,8 @@
 /** Serves HTTP/2 on sockets that others accepted: our own sessions, their clocks and end. */
+
 import type { ServerOptions } from 'node:http2';
 import type { Socket } from 'node:net';
+import { COUNT } from '../../metrics/worker-metrics.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { ExchangeSettings } from '../exchange/exchange-wire.ts';
 import { LATE_BODY_QUIET_MS } from '../exchange/late-body.ts';
@@ -56,12 +58,12 @@ export class SessionServer implements Http2Layer {
       this.#handle,
     );
     this.#sessions.add(session);
-    counters.add('sessions', 1);
+    counters.add(COUNT.sessions, 1);
     socket.on('error', ignore);
     session.start();
     socket.on('close', () => {
       this.#sessions.delete(session);
-      counters.add('sessions', -1);
+      counters.add(COUNT.sessions, -1);
     });
     if (this.#draining) session.close();
   }

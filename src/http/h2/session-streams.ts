@@ -1,5 +1,7 @@
 /** The streams of one session: what they send of heads and pushes, and how each of them ends (RFC 9113 §5.4.2). */
+
 import { GatewayError } from '../../base/errors.ts';
+import { COUNT } from '../../metrics/worker-metrics.ts';
 import type { ConnectionInfo, Exchange, PushPromise } from '../exchange/exchange.ts';
 import type { ExchangeSettings, ResponseHead } from '../exchange/exchange-wire.ts';
 import { promisedHead, type RequestHead } from '../exchange/request-head.ts';
@@ -103,7 +105,7 @@ export class SessionStreams implements StreamSession<H2Stream> {
     stream.attach(exchange);
     table.opened(stream);
     table.list(stream);
-    this.settings.counters.add('pushesTotal', 1);
+    this.settings.counters.add(COUNT.pushesTotal, 1);
     return exchange;
   }
 

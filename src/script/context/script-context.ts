@@ -1,7 +1,6 @@
 /** What the functions of `httpd`, the libraries' users and the runs know of the script they belong to. */
 import type { GatewayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
-import type { Share } from '../../base/shares.ts';
 import type { FileSystem } from '../../file/file-system.ts';
 import type { Dispatcher } from '../../http/routing/dispatcher.ts';
 import type { CoroutineScheduler } from '../../lua/coroutine.ts';
@@ -9,6 +8,7 @@ import type { HostFunction } from '../../lua/host-functions.ts';
 import type { LazyTables } from '../../lua/lazy-tables.ts';
 import type { LuaThread } from '../../lua/lua-exports.ts';
 import type { State } from '../../lua/state.ts';
+import type { Share } from '../../mapping/shares.ts';
 import type { Fetcher } from '../../outbound/fetcher.ts';
 import type { SharedStore } from '../../shared/shared-store.ts';
 import type { ByteTransfer } from '../objects/byte-transfer.ts';

@@ -1,8 +1,9 @@
 /** What a script says: its lines and warnings in the log, for which it pays, and the reports of its errors. */
+
 import { isUtf8 } from 'node:buffer';
-import type { Counters } from '../../base/counters.ts';
 import type { LogFields, Logger, LogLevel } from '../../base/logger.ts';
 import type { CoroutineScheduler } from '../../lua/coroutine.ts';
+import { COUNT, type Counters } from '../../metrics/worker-metrics.ts';
 import { currentRun } from '../run/lua-run.ts';
 import { RateLimit } from './rate-limit.ts';
 
@@ -41,7 +42,7 @@ export class ScriptLog {
 
   /** Reports a Lua error with its traceback, and counts it. */
   reportError(message: string, fields: LogFields): void {
-    this.#counters.add('luaErrorsTotal', 1);
+    this.#counters.add(COUNT.luaErrorsTotal, 1);
     const suppressed = this.#reports.admit();
     if (suppressed === undefined) return;
     this.#logger.error(

@@ -1,7 +1,8 @@
 /** The runs of one script that are under way: their count, their time limits, and the moment when none is left. */
-import type { Counters } from '../../base/counters.ts';
+
 import type { Exchange } from '../../http/exchange/exchange.ts';
 import { isRoundFull } from '../../lua/turns.ts';
+import { COUNT, type Counters } from '../../metrics/worker-metrics.ts';
 import type { LuaRun } from './lua-run.ts';
 
 /** Time limits are looked at this often. */
@@ -54,7 +55,7 @@ export class RunTable {
 
   /** Counts coroutines of runs and tasks. */
   countCoroutine(change: 1 | -1): void {
-    this.#counters.add('coroutines', change);
+    this.#counters.add(COUNT.coroutines, change);
   }
 
   /** Resolves when no run is left; new ones must not be started any more. */

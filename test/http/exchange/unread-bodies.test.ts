@@ -1,6 +1,5 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import { test } from 'node:test';
-import { Counters } from '../../../src/base/counters.ts';
 import { createLogger } from '../../../src/base/logger.ts';
 import {
   type BodyHolder,
@@ -9,6 +8,7 @@ import {
   TIGHT_READ_AHEAD_BYTES,
   UnreadBodies,
 } from '../../../src/http/exchange/unread-bodies.ts';
+import { Counters } from '../../../src/metrics/worker-metrics.ts';
 
 const KIB = 1024;
 const BUDGET = 1024 * KIB;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { RESOURCES, type Share, Shares, type SharesOptions } from '../../src/base/shares.ts';
+import { RESOURCES, type Share, Shares, type SharesOptions } from '../../src/mapping/shares.ts';
 
 const FILES = 100;
 const LIMITS = { files: FILES, processes: 10, fetches: 10, tasks: 10, timers: 10 };

@@ -1,7 +1,8 @@
 /** Bounds what one mapping writes to the log: bytes per second with some at once. What is dropped is counted, and told. */
-import type { CounterRow } from './counters.ts';
-import { keepsLevel, type LogFields, type Logger, type LogLevel } from './logger.ts';
-import type { MappingCounterName } from './shares.ts';
+
+import { keepsLevel, type LogFields, type Logger, type LogLevel } from '../base/logger.ts';
+import { MAPPING_COUNT, type MappingCounterName } from '../metrics/mapping-metrics.ts';
+import type { MetricRow } from '../metrics/metric-row.ts';
 
 /** What may be written at once, in seconds of the rate: a request that tells much does so in one go. */
 const BURST_SECONDS = 4;
@@ -18,7 +19,7 @@ export interface MeteredLoggerOptions {
   readonly mapping: string;
   /** Infinity: no limit. */
   readonly bytesPerSecond: number;
-  readonly counters: CounterRow<MappingCounterName>;
+  readonly counters: MetricRow<MappingCounterName>;
   /** Milliseconds; default: performance.now. */
   readonly now?: () => number;
 }
@@ -68,7 +69,7 @@ export class MeteredLogger implements Logger {
     if (this.#droppedLines === 0) setTimeout(this.#tell, NOTICE_MS).unref();
     this.#droppedLines += 1;
     this.#droppedBytes += bytes;
-    this.#options.counters.add('logLinesDroppedTotal', 1);
+    this.#options.counters.add(MAPPING_COUNT.logLinesDroppedTotal, 1);
   }
 
   #write(level: LogLevel, message: string, fields: LogFields | undefined): void {
@@ -81,8 +82,8 @@ export class MeteredLogger implements Logger {
       return;
     }
     this.#left -= bytes;
-    counters.add('logLinesTotal', 1);
-    counters.add('logBytesTotal', bytes);
+    counters.add(MAPPING_COUNT.logLinesTotal, 1);
+    counters.add(MAPPING_COUNT.logBytesTotal, bytes);
     logger[level](message, fields);
   }
 

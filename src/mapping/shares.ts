@@ -2,26 +2,11 @@
  * What the mappings of one worker use of what it has a bounded number of, and how much of that one of them may take, so that
  * none takes all.
  */
-import { CounterRow } from './counters.ts';
+import { MAPPING_COUNT, MAPPING_METRICS, type MappingCounterName } from '../metrics/mapping-metrics.ts';
+import { MetricRow } from '../metrics/metric-row.ts';
 
 export const RESOURCES = ['files', 'processes', 'fetches', 'tasks', 'timers'] as const;
 export type Resource = (typeof RESOURCES)[number];
-
-/** Names of the counters of one mapping in one worker. Gauges go up and down, totals only up. */
-export const MAPPING_COUNTER_NAMES = [
-  // gauges: those of RESOURCES
-  'files',
-  'processes',
-  'fetches',
-  'tasks',
-  'timers',
-  // totals
-  'limitsReachedTotal',
-  'logLinesTotal',
-  'logBytesTotal',
-  'logLinesDroppedTotal',
-] as const;
-export type MappingCounterName = (typeof MAPPING_COUNTER_NAMES)[number];
 
 /** What a message says of each. */
 const IN_USE: Readonly<Record<Resource, string>> = {
@@ -57,7 +42,7 @@ export class Shares {
   }
 
   /** That of a mapping, which all its states have in common: what an old one still holds counts. */
-  of(name: string, counters: CounterRow<MappingCounterName> = new CounterRow(MAPPING_COUNTER_NAMES)): Share {
+  of(name: string, counters: MetricRow<MappingCounterName> = new MetricRow(MAPPING_METRICS)): Share {
     let share = this.#shares.get(name);
     if (share === undefined) {
       share = new Share(name, counters, this);
@@ -106,10 +91,10 @@ export class Shares {
 /** What one mapping uses. */
 export class Share {
   readonly name: string;
-  readonly counters: CounterRow<MappingCounterName>;
+  readonly counters: MetricRow<MappingCounterName>;
   readonly #shares: Shares;
 
-  constructor(name: string, counters: CounterRow<MappingCounterName>, shares: Shares) {
+  constructor(name: string, counters: MetricRow<MappingCounterName>, shares: Shares) {
     this.name = name;
     this.counters = counters;
     this.#shares = shares;
@@ -123,17 +108,17 @@ export class Share {
   take(resource: Resource, loading = false): string | undefined {
     const limit = loading ? this.#shares.limitAtLoad(resource) : this.#shares.limitOf(this, resource);
     if (this.used(resource) >= limit) {
-      this.counters.add('limitsReachedTotal', 1);
+      this.counters.add(MAPPING_COUNT.limitsReachedTotal, 1);
       return this.#shares.refusal(this, resource, limit);
     }
-    this.counters.add(resource, 1);
+    this.counters.add(MAPPING_COUNT[resource], 1);
     this.#shares.count(resource, 1);
     return undefined;
   }
 
   /** Gives one back. */
   give(resource: Resource): void {
-    this.counters.add(resource, -1);
+    this.counters.add(MAPPING_COUNT[resource], -1);
     this.#shares.count(resource, -1);
   }
 }

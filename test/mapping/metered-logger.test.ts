@@ -1,21 +1,21 @@
 /** MeteredLogger: the rate, what may be written at once, what is counted; and how long a line may be. */
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
-import { CounterRow } from '../../src/base/counters.ts';
 import { createLogger } from '../../src/base/logger.ts';
-import { MeteredLogger } from '../../src/base/metered-logger.ts';
-import { MAPPING_COUNTER_NAMES } from '../../src/base/shares.ts';
+import { MeteredLogger } from '../../src/mapping/metered-logger.ts';
+import { MAPPING_METRICS, type MappingCounterName } from '../../src/metrics/mapping-metrics.ts';
+import { MetricRow } from '../../src/metrics/metric-row.ts';
 
 interface Metered {
   readonly logger: MeteredLogger;
   readonly lines: string[];
-  readonly counters: CounterRow<(typeof MAPPING_COUNTER_NAMES)[number]>;
+  readonly counters: MetricRow<MappingCounterName>;
   now: number;
 }
 
 function metered(bytesPerSecond: number): Metered {
   const lines: string[] = [];
-  const counters = new CounterRow(MAPPING_COUNTER_NAMES);
+  const counters = new MetricRow(MAPPING_METRICS);
   const made = { lines, counters, now: 0 };
   const logger = new MeteredLogger({
     logger: createLogger('info', 'test', (line) => lines.push(line)),

@@ -1,0 +1,21 @@
+/** What one mapping uses in one worker, and what its scripts have written to the log. */
+import { MetricTable, type NumberNames, type Slots } from './metric-row.ts';
+
+const METRICS = {
+  files: { gauge: 'Files that its scripts have open' },
+  processes: { gauge: 'Programs that its scripts have started' },
+  fetches: { gauge: 'Requests of its scripts to other servers under way' },
+  tasks: { gauge: 'Tasks of its handlers' },
+  timers: { gauge: 'Timers that wait or run' },
+  limitsReachedTotal: { total: 'Times when its share was used up' },
+  logLinesTotal: { total: 'Lines that its scripts have written to the log' },
+  logBytesTotal: { total: 'Bytes of those lines' },
+  logLinesDroppedTotal: { total: 'Lines left out because there were too many' },
+} as const;
+
+export type MappingCounterName = NumberNames<typeof METRICS>;
+export const MAPPING_METRICS: MetricTable<MappingCounterName> = new MetricTable<MappingCounterName>(METRICS);
+export const MAPPING_COUNTER_NAMES: readonly MappingCounterName[] = MAPPING_METRICS.names;
+
+/** Slots of what is counted. */
+export const MAPPING_COUNT: Slots<MappingCounterName> = MAPPING_METRICS.slots;

@@ -1,0 +1,44 @@
+/** What one worker counts; `test/` asserts that the gauges return to where they were. */
+import { MetricRow, MetricTable, type NumberNames, type Slots, type TimesNames } from './metric-row.ts';
+
+const METRICS = {
+  connections: { gauge: 'Connections that are open' },
+  sessions: { gauge: 'HTTP/2 connections that are open' },
+  exchanges: { gauge: 'Requests under way' },
+  coroutines: { gauge: 'Coroutines of handlers, tasks and timers' },
+  states: { gauge: 'Lua states' },
+  files: { gauge: 'Files that are open' },
+  pipes: { gauge: 'Programs that scripts have started' },
+  fetches: { gauge: 'Requests to other servers under way' },
+  unreadBodyBytes: { gauge: 'Memory that request bodies take which nobody has read yet' },
+  connectionsTotal: { total: 'Connections accepted' },
+  handshakesFailedTotal: { total: 'TLS handshakes that failed' },
+  misdirectedTotal: { total: 'Connections that spoke another protocol than the port' },
+  silentTotal: { total: 'Connections that said nothing in time' },
+  connectionsRefusedTotal: { total: 'Connections refused because a limit was reached' },
+  descriptorsUsedUpTotal: { total: 'Times when no descriptor was left to accept a connection' },
+  exchangesTotal: { total: 'Requests' },
+  pushesTotal: { total: 'Pushed responses' },
+  luaErrorsTotal: { total: 'Errors of scripts' },
+  bytesReceivedTotal: { total: 'Bytes of request bodies' },
+  bytesSentTotal: { total: 'Bytes of response bodies' },
+  handshakes: { times: 'TLS handshakes that succeeded, from accept to the end' },
+  answers: { times: 'Requests to other servers, from the call to the head of the answer' },
+} as const;
+
+export type CounterName = NumberNames<typeof METRICS>;
+export type TimesName = TimesNames<typeof METRICS>;
+export const WORKER_METRICS: MetricTable<CounterName, TimesName> = new MetricTable<CounterName, TimesName>(
+  METRICS,
+);
+export const COUNTER_NAMES: readonly CounterName[] = WORKER_METRICS.names;
+
+/** Slots of what is counted. */
+export const COUNT: Slots<CounterName | TimesName> = WORKER_METRICS.slots;
+
+/** The row of a worker. */
+export class Counters extends MetricRow<CounterName, TimesName> {
+  constructor(memory?: SharedArrayBuffer) {
+    super(WORKER_METRICS, memory);
+  }
+}
