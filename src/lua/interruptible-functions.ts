@@ -6,7 +6,8 @@
  * The module has no names. Libraries are found by their lists of names and functions (`luaL_Reg`), the compiler by one of its
  * messages; what they call counts when nobody else calls it. What is not found is not interrupted.
  */
-import { type ModuleFacts, Reader } from './wasm-rewriter.ts';
+import { Reader } from './wasm-reader.ts';
+import type { ModuleFacts } from './wasm-rewriter.ts';
 
 /** The first names of each library's list, in the order of its source. */
 const LIBRARIES: readonly (readonly string[])[] = [

@@ -9,7 +9,7 @@
  */
 import { signed, unsigned } from './leb128.ts';
 import { THREAD_FIELD, UNYIELDABLE_CALL } from './thread-layout.ts';
-import { concatenate, Reader } from './wasm-rewriter.ts';
+import { concatenate, Reader } from './wasm-reader.ts';
 
 /** Number of the event `__le`, and of `__lt`, in `TMS` (ltm.h). */
 const TM_LE = 21;

@@ -4,12 +4,8 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { findInterruptible } from '../../src/lua/interruptible-functions.ts';
-import {
-  type ModuleFacts,
-  RewriteError,
-  type RewriteOptions,
-  rewriteModule,
-} from '../../src/lua/wasm-rewriter.ts';
+import { RewriteError } from '../../src/lua/wasm-reader.ts';
+import { type ModuleFacts, type RewriteOptions, rewriteModule } from '../../src/lua/wasm-rewriter.ts';
 
 const LUA = readFileSync(join(dirname(createRequire(import.meta.url).resolve('wasmoon')), 'glue.wasm'));
 const PAGE_BYTES = 65_536;
