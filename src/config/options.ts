@@ -1,4 +1,8 @@
-/** The table of all command-line options: parsing, help, completion and defaults are read from it. */
+/**
+ * The table of all command-line options: parsing, help, completion and defaults are read from it.
+ *
+ * Long because it is a table with an entry for each option.
+ */
 import { availableParallelism } from 'node:os';
 import { LOG_LEVELS, type LogLevel } from '../base/logger.ts';
 import { SHARED_BYTES_DEFAULT, type SharedSize } from '../base/shared-size.ts';

@@ -1,4 +1,8 @@
-/** A pipe to a process, or a FIFO, as C's stdio has it: two directions of bytes without a position. */
+/**
+ * A pipe to a process, or a FIFO, as C's stdio has it: two directions of bytes without a position.
+ *
+ * Long because reading, writing and the end of the process share one life.
+ */
 import { readSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { ByteQueue } from '../base/byte-queue.ts';

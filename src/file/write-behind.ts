@@ -1,4 +1,8 @@
-/** The writing half of an open file: gathers small writes into blocks and brings them to the disk in order. */
+/**
+ * The writing half of an open file: gathers small writes into blocks and brings them to the disk in order.
+ *
+ * Long because each way to flush, to fail and to close has to keep the order of one queue.
+ */
 import { readFileSync, write, writeSync, writev } from 'node:fs';
 import { assert } from '../base/assert.ts';
 import { BLOCK_BYTES, type BlockPool } from './block-pool.ts';

@@ -1,6 +1,6 @@
 /** Gathers bytes of unknown number in pieces, so that none is ever moved to a larger place, and gives them to the VM in slices. */
 import { BlankString } from '../lua/blank-string.ts';
-import type { CoroutineScheduler } from '../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 
 /** Bytes of the first piece; each other is twice as long as the one before, up to the largest. */

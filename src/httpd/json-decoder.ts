@@ -1,7 +1,7 @@
-/** Reads one JSON text (RFC 8259) out of the VM's memory and builds Lua values on its stack, step by step. */
+/** Reads one JSON text (RFC 8259) out of the VM's memory, step by step. Long because a step may stop amid any value. */
 import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '../base/errors.ts';
-import type { CoroutineScheduler } from '../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
 import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import type { CString, LuaExports, LuaThread } from '../lua/lua-exports.ts';
 import type { Memory } from '../lua/memory.ts';

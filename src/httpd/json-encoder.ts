@@ -1,4 +1,8 @@
-/** Writes a Lua value as JSON text (RFC 8259), step by step; raises for what JSON cannot hold. */
+/**
+ * Writes a Lua value as JSON text (RFC 8259), step by step; raises for what JSON cannot hold.
+ *
+ * Long because its steps share one place in the value and one buffer, without a call between them for each character.
+ */
 import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaExports, type LuaThread, NULL } from '../lua/lua-exports.ts';

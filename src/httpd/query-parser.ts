@@ -1,5 +1,5 @@
 /** Reads `a=1&b&c=2` into a table, part by part and in slices. */
-import type { CoroutineScheduler } from '../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 import { type Codec, DECODERS } from './text-codecs.ts';

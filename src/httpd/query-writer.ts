@@ -1,5 +1,5 @@
 /** Writes a table of names and values as a query string, in slices; a list repeats its name. */
-import type { CoroutineScheduler } from '../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';

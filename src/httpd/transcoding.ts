@@ -1,6 +1,6 @@
 /** One text of a script on its way through a codec, from the VM's memory to the VM's memory, in slices. */
 import { BlankString } from '../lua/blank-string.ts';
-import type { CoroutineScheduler } from '../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 import { type Codec, type Cursor, cursorOver } from './text-codecs.ts';

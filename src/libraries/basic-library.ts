@@ -1,5 +1,5 @@
 /** Replaces the basic functions that would reach a terminal or the VM's own, empty file system. */
-import type { CoroutineScheduler } from '../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, MULTIPLE_RESULTS } from '../lua/lua-exports.ts';
 import { ScriptError } from '../lua/state.ts';

@@ -3,6 +3,7 @@
  * that lets it see or change what C code and Lua code of the gateway's own have on their stacks or in their upvalues and
  * take for granted.
  */
+import { isOwnFunction, isOwnLevel } from '../lua/function-facts.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 
@@ -33,7 +34,7 @@ export function installDebugLibrary(state: State): void {
   /** True for a function as argument `n` that is none of the script's own: a C function, or Lua code of the gateway. */
   function isForeign(T: LuaThread, n: number): boolean {
     if (x.lua_type(T, n) !== LUA_TYPE.function) return false;
-    return x.lua_tocfunction(T, n) !== 0 || state.isOwnFunction(T, n);
+    return x.lua_tocfunction(T, n) !== 0 || isOwnFunction(state, T, n);
   }
 
   /**
@@ -44,7 +45,7 @@ export function installDebugLibrary(state: State): void {
     const at = x.lua_type(T, 1) === LUA_TYPE.thread ? 1 : 0;
     if (x.lua_type(T, at + 1) === LUA_TYPE.function) return false;
     const level = Number(BigInt.asIntN(32, x.lua_tointegerx(T, at + 1, NULL)));
-    return state.isOwnLevel(at === 1 ? x.lua_tothread(T, 1) : T, level);
+    return isOwnLevel(state, at === 1 ? x.lua_tothread(T, 1) : T, level);
   }
 
   /** The name debug.getlocal gives for the arguments of the call; leaves the stack as it is. */

@@ -3,7 +3,7 @@
 import { GatewayError } from '../base/errors.ts';
 import type { Buffering, ByteFile, Whence } from '../file/byte-file.ts';
 import type { FileError } from '../file/file-error.ts';
-import type { CoroutineScheduler } from '../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { type CFunction, LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts';

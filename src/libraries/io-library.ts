@@ -6,7 +6,7 @@ import type { OperationOwner } from '../file/operation-queue.ts';
 import type { PipeFile } from '../file/pipe-file.ts';
 import type { ProcessOwner, ProcessTable } from '../file/process-table.ts';
 import type { Cancellable } from '../file/task.ts';
-import type { CoroutineScheduler } from '../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts';

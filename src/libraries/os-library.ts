@@ -6,7 +6,7 @@ import type { FileSystem } from '../file/file-system.ts';
 import type { OperationOwner } from '../file/operation-queue.ts';
 import type { ProcessOwner, ProcessTable } from '../file/process-table.ts';
 import type { Cancellable } from '../file/task.ts';
-import type { CoroutineScheduler } from '../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { cannotWait } from '../script/objects/cannot-wait.ts';

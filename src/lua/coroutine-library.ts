@@ -3,7 +3,8 @@
  * exchange and not only that coroutine, that nobody else resumes or closes it meanwhile, and that a handler finds itself
  * where a main program would be: it cannot yield.
  */
-import { type CoroutineScheduler, WAIT_REFUSED } from './coroutine.ts';
+import { WAIT_REFUSED } from './coroutine.ts';
+import type { CoroutineScheduler } from './coroutine-scheduler.ts';
 import type { HostFunction } from './host-functions.ts';
 import { LIGHT_USERDATA } from './light-userdata.ts';
 import { LuaError } from './lua-error.ts';

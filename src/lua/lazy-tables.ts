@@ -9,6 +9,7 @@
  *
  * Lua code of the gateway's own makes others by metatables that name a function to fill them with (`pushMeans`).
  */
+import { parametersOf } from './function-facts.ts';
 import type { HostFunction } from './host-functions.ts';
 import { LIGHT_USERDATA } from './light-userdata.ts';
 import { type CFunction, LUA_TYPE, type LuaThread, NULL } from './lua-exports.ts';
@@ -80,7 +81,7 @@ export class LazyTables {
    */
   wrap(L: LuaThread): boolean {
     const { exports: x } = this.#state;
-    const { count, isVariadic } = this.#state.parameters(L);
+    const { count, isVariadic } = parametersOf(this.#state, L);
     if (count === 0 && !isVariadic) return false;
     this.#state.pushReference(L, this.#wrap);
     x.lua_rotate(L, -2, 1);

@@ -1,5 +1,5 @@
 /** Lets a host function that may have much to compute do so in slices, within the CPU limit of whoever called it. */
-import type { CoroutineScheduler } from './coroutine.ts';
+import type { CoroutineScheduler } from './coroutine-scheduler.ts';
 import type { LuaThread } from './lua-exports.ts';
 import { takeSlice } from './turns.ts';
 

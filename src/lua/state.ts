@@ -1,10 +1,13 @@
 /**
  * One Lua VM: its instance, memory and main thread, the stack operations host functions use, and the functions and
  * references it keeps. Knows nothing of coroutines that wait (coroutine.ts) nor of what scripts are for.
+ *
+ * Long because it is one flat list of short operations, which host functions find in one place.
  */
 
 import { assert } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
+import { ErrorTexts } from './error-texts.ts';
 import {
   addHostContinuations,
   addHostFunctions,
@@ -13,7 +16,6 @@ import {
 } from './host-functions.ts';
 import { isLongjmp, LuaError } from './lua-error.ts';
 import {
-  type Address,
   type CFunction,
   type CString,
   type KFunction,
@@ -41,25 +43,6 @@ const FIRST_REFERENCE = -0x8000_0000;
 /** Made once: sizes and statuses are mostly small. */
 const SMALL_INTEGERS: readonly bigint[] = Array.from({ length: 1024 }, (_, i) => BigInt(i));
 
-/** Names of chunks that are the gateway's own. */
-const OWN_CHUNKS: ReadonlySet<string> = new Set(['=lgateway', '=luars', '=luvit']);
-
-const OWN_CHUNK_LENGTH_MAX = 9;
-
-/** `lua_Debug`: its size, rounded up, and where it has `source`, `srclen`, `nparams` and `isvararg`. */
-const ACTIVATION_BYTES = 128;
-const ACTIVATION_SOURCE = 16;
-const ACTIVATION_SOURCE_LENGTH = 20;
-const ACTIVATION_PARAMETERS = 37;
-const ACTIVATION_VARARG = 38;
-
-/** Bytes of an error's text that are kept when nobody has caught it: more than a message has that was written for people. */
-const MESSAGE_BYTES_MAX = 8 * 1024;
-/** Bytes of text and traceback together: names in a traceback may be of any length. */
-const DESCRIPTION_BYTES_MAX = 32 * 1024;
-/** A character has at most so many bytes in UTF-8. */
-const CHARACTER_BYTES_MAX = 4;
-
 /** What a host function returns that yields. */
 const YIELDS = -1;
 
@@ -74,7 +57,6 @@ const SHORT_STRING_BYTES_MAX = 40;
 
 /** Characters that are no bytes. */
 const NO_BYTES = /[^\0-\xff]/;
-const TAIL_CALLS = /\n\t\(\.\.\.tail calls\.\.\.\)$/;
 
 /** Kinds of chunk that may be loaded: bytecode, text. A script's own words would stay in memory as constants. */
 export type ChunkMode = 'b' | 't' | 'bt' | '';
@@ -89,6 +71,8 @@ export class State {
   readonly memory: Memory;
   readonly mainThread: LuaThread;
   readonly threadFields: ThreadFields;
+  /** What is said of errors. */
+  readonly errors: ErrorTexts;
   #nextReference = FIRST_REFERENCE;
   readonly #freeReferences: Reference[] = [];
   #references = 0;
@@ -117,7 +101,7 @@ export class State {
     this.exports = exports;
     this.memory = new Memory(exports);
     this.mainThread = exports.luaL_newstate();
-    this.#errorFunctions = this.#createErrorFunctions();
+    this.errors = new ErrorTexts(this);
     const { panic } = this.addFunctions({ panic: (L) => this.#panic(L) });
     exports.lua_atpanic(this.mainThread, panic);
     this.threadFields = new ThreadFields(
@@ -237,6 +221,11 @@ export class State {
     } else this.memory.withString(text, (at) => this.exports.lua_pushlstring(L, at, size));
   }
 
+  /** The same where nothing protects the call; false when there is no memory for it. */
+  tryPushString(L: LuaThread, text: string): boolean {
+    return !(this.attempt(() => this.pushString(L, text)) instanceof ScriptError);
+  }
+
   /** Pushes a text of the gateway's own, which may quote anything, as UTF-8 where it is no byte string. */
   pushMessage(L: LuaThread, text: string): void {
     this.pushString(L, NO_BYTES.test(text) ? Buffer.from(text).toString('latin1') : text);
@@ -335,43 +324,6 @@ export class State {
     throw new Error('luaL_argerror does not return');
   }
 
-  /** The number of parameters of the function on top of the stack, and whether it takes `...`. */
-  parameters(L: LuaThread): { readonly count: number; readonly isVariadic: boolean } {
-    const { exports: x, memory } = this;
-    const scratch = memory.scratch(ACTIVATION_BYTES) as unknown as Address;
-    x.lua_pushvalue(L, -1);
-    x.lua_getinfo(L, memory.constant('>u'), scratch);
-    return {
-      count: memory.heap[scratch + ACTIVATION_PARAMETERS] as number,
-      isVariadic: memory.heap[scratch + ACTIVATION_VARARG] !== 0,
-    };
-  }
-
-  /** True when the function at `index` is Lua code of the gateway's own. */
-  isOwnFunction(L: LuaThread, index: number): boolean {
-    const { exports: x, memory } = this;
-    const scratch = memory.scratch(ACTIVATION_BYTES) as unknown as Address;
-    x.lua_pushvalue(L, index);
-    x.lua_getinfo(L, memory.constant('>S'), scratch);
-    return this.#isOwnActivation(scratch);
-  }
-
-  /** True when the function that runs at `level` of the stack is Lua code of the gateway's own. */
-  isOwnLevel(L: LuaThread, level: number): boolean {
-    const { exports: x, memory } = this;
-    const scratch = memory.scratch(ACTIVATION_BYTES) as unknown as Address;
-    if (x.lua_getstack(L, level, scratch) === 0) return false;
-    x.lua_getinfo(L, memory.constant('S'), scratch);
-    return this.#isOwnActivation(scratch);
-  }
-
-  #isOwnActivation(activation: Address): boolean {
-    const { memory } = this;
-    const source = memory.word((activation + ACTIVATION_SOURCE) as Address) as unknown as CString;
-    const length = memory.word((activation + ACTIVATION_SOURCE_LENGTH) as Address);
-    return length <= OWN_CHUNK_LENGTH_MAX && OWN_CHUNKS.has(memory.readString(source, length));
-  }
-
   // ---- references -----------------------------------------------------------------------------------------------
 
   /** Pops the value on top of the stack and keeps it. */
@@ -414,19 +366,19 @@ export class State {
     const status = this.memory.withCopy(chunk, (at) =>
       this.exports.luaL_loadbufferx(L, at, size, (at + size) as CString, modeName),
     );
-    if (status !== LUA_STATUS.ok) throw this.#takeError(L);
+    if (status !== LUA_STATUS.ok) throw new ScriptError(this.errors.take(L));
   }
 
   /** Calls the function below its `argumentCount` arguments outside any coroutine; throws ScriptError with traceback. */
   call(L: LuaThread, argumentCount: number, resultCount: number): void {
     const x = this.exports;
     const base = x.lua_gettop(L) - argumentCount;
-    x.lua_pushcclosure(L, this.#errorFunctions.traceback, 0);
+    x.lua_pushcclosure(L, this.errors.withTraceback, 0);
     x.lua_rotate(L, base, 1);
     const status = x.lua_pcallk(L, argumentCount, resultCount, base, 0, NULL);
     x.lua_rotate(L, base, -1);
     this.pop(L);
-    if (status !== LUA_STATUS.ok) throw this.#takeError(L);
+    if (status !== LUA_STATUS.ok) throw new ScriptError(this.errors.take(L));
   }
 
   /** Runs `run` outside Lua's protection; an error Lua raises there (it is out of memory) is returned. */
@@ -445,112 +397,6 @@ export class State {
   raise(L: LuaThread, message: string): number {
     this.pushString(L, message);
     return this.exports.lua_error(L);
-  }
-
-  /** `message` followed by a traceback of `L`. Never raises. */
-  traceback(L: LuaThread, message: string): string {
-    const x = this.exports;
-    x.lua_pushcclosure(this.mainThread, this.#errorFunctions.describe, 0);
-    const pushed = this.attempt(() => this.pushString(this.mainThread, message));
-    if (pushed instanceof ScriptError) x.lua_pushnil(this.mainThread);
-    return this.#describe(L, message);
-  }
-
-  /** The same of a thread that stands still inside a C function of a VM that is given up: may throw anything. */
-  lastTraceback(L: LuaThread): string {
-    const main = this.mainThread;
-    this.exports.luaL_traceback(main, L, NULL as never, 0);
-    return this.toString(main, -1) ?? '';
-  }
-
-  /** The error value on top of `L`, which has ended, as text with a traceback of `L`; pops it. Never raises. */
-  describeError(L: LuaThread, status: number): string {
-    const x = this.exports;
-    const main = this.mainThread;
-    if (status === LUA_STATUS.memoryError) {
-      this.pop(L);
-      return 'not enough memory';
-    }
-    const fallback = `(error object is a ${this.typeName(L, -1)} value)`;
-    x.lua_pushcclosure(main, this.#errorFunctions.describe, 0);
-    x.lua_xmove(L, main, 1);
-    return this.#describe(L, fallback);
-  }
-
-  /** Calls `describe`, which stands on the main thread below the error value, under protection. */
-  #describe(L: LuaThread, fallback: string): string {
-    const x = this.exports;
-    const main = this.mainThread;
-    // a function of Lua that was interrupted has no slot to spare
-    if (x.lua_checkstack(L, 1) === 0) {
-      this.pop(main, 2);
-      return fallback;
-    }
-    x.lua_pushthread(L);
-    x.lua_xmove(L, main, 1);
-    const described = x.lua_pcallk(main, 2, 1, 0, 0, NULL) === LUA_STATUS.ok;
-    const text = described ? this.#toShortString(main, -1, DESCRIPTION_BYTES_MAX) : undefined;
-    this.pop(main);
-    // the handler was called by code of ours that left no frame
-    return text?.replace(TAIL_CALLS, '') ?? fallback;
-  }
-
-  /** Made before the libraries are opened, so that a full heap never has to hold more for them. */
-  readonly #errorFunctions: Record<'describe' | 'traceback', CFunction>;
-
-  #createErrorFunctions(): Record<'describe' | 'traceback', CFunction> {
-    const x = this.exports;
-    return this.addFunctions({
-      // error value, thread it ended
-      describe: (L) => {
-        const message = this.#pushErrorText(L, 1);
-        x.luaL_traceback(L, x.lua_tothread(L, 2), message, 0);
-        return 1;
-      },
-      traceback: (L) => {
-        const message = this.#pushErrorText(L, 1);
-        x.luaL_traceback(L, L, message, 1);
-        return 1;
-      },
-    });
-  }
-
-  /** Pushes the text of an error value, as lua.c finds it, and returns where it stands. May raise. */
-  #pushErrorText(L: LuaThread, index: number): CString {
-    const x = this.exports;
-    const { sizeOut } = this.memory;
-    x.lua_pushvalue(L, index);
-    let at = x.lua_tolstring(L, -1, sizeOut);
-    if (at === 0 && x.luaL_callmeta(L, index, this.memory.constant('__tostring')) !== 0)
-      at = x.lua_tolstring(L, -1, sizeOut);
-    if (at !== 0 && this.memory.lastSize <= MESSAGE_BYTES_MAX) return at;
-    const text =
-      this.#toShortString(L, -1, MESSAGE_BYTES_MAX) ?? `(error object is a ${this.typeName(L, index)} value)`;
-    this.pushString(L, text);
-    return x.lua_tolstring(L, -1, sizeOut);
-  }
-
-  /** As `toString`; of a string that is longer than `bytesMax`, the beginning and how long it is. */
-  #toShortString(L: LuaThread, index: number, bytesMax: number): string | undefined {
-    const { memory } = this;
-    const at = this.exports.lua_tolstring(L, index, memory.sizeOut);
-    if (at === 0) return undefined;
-    const size = memory.lastSize;
-    if (size <= bytesMax) return memory.readString(at, size);
-    let end = bytesMax;
-    // a character is left out rather than cut
-    while (end > bytesMax - CHARACTER_BYTES_MAX && ((memory.heap[at + end] as number) & 0xc0) === 0x80)
-      end -= 1;
-    return `${memory.readString(at, end)}... (${size} bytes)`;
-  }
-
-  /** Pops the error message of a chunk that could not be compiled or run: always a string. */
-  #takeError(L: LuaThread): ScriptError {
-    const message =
-      this.#toShortString(L, -1, DESCRIPTION_BYTES_MAX) ??
-      `(error object is a ${this.typeName(L, -1)} value)`;
-    this.pop(L);
-    return new ScriptError(message);
   }
 
   #guard(name: string, given: HostFunction): HostFunction {

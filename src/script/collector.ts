@@ -2,7 +2,7 @@
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { threadCpuMs } from '../base/thread-clock.ts';
-import type { CoroutineScheduler } from '../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
 import type { Reference } from '../lua/state.ts';
 import type { LuaFiles } from './objects/lua-files.ts';
 import type { RunTable } from './run/run-table.ts';

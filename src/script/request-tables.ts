@@ -1,6 +1,8 @@
 /**
  * Fills the two tables a handler is called with: `env` and `header` (spec: reference lhttpd, plus our additions). What
  * they are filled from waits inside the VM: a packed string, or for requests that repeat two tables to be copied.
+ *
+ * Long because it is the list of what env holds.
  */
 import { fullRequestNumber, requestIdOf } from '../base/request-id.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';

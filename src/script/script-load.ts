@@ -3,13 +3,8 @@
  * computing and one for all of it.
  */
 import { Scope } from '../base/scope.ts';
-import {
-  type Coroutine,
-  type CoroutineOwner,
-  type CoroutineScheduler,
-  type CpuBudget,
-  cpuBudget,
-} from '../lua/coroutine.ts';
+import { type Coroutine, type CoroutineOwner, type CpuBudget, cpuBudget } from '../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import { ScriptError } from '../lua/state.ts';
 

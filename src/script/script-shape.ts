@@ -1,5 +1,5 @@
 /** Finds out what a loaded script is (its mode), and makes the function it answers with its handler. */
-
+import { parametersOf } from '../lua/function-facts.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { ScriptError } from '../lua/state.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
@@ -39,7 +39,7 @@ export class ScriptShape {
     const { exports: x, memory } = state;
     if (hasHandlers) return 'lhttpd';
     if (x.lua_type(L, -1) === LUA_TYPE.function) {
-      const { count, isVariadic } = state.parameters(L);
+      const { count, isVariadic } = parametersOf(state, L);
       return isVariadic || count > 2 || count === 0 ? 'luars' : 'luvit';
     }
     const type = x.lua_getglobal(L, memory.constant('handle_request'));
@@ -87,7 +87,7 @@ export class ScriptShape {
       x.lua_getglobal(L, memory.constant('handle_request'));
       if (x.lua_type(L, -1) !== LUA_TYPE.function)
         throw new ScriptError('the script neither returns a function nor defines handle_request');
-      const { count, isVariadic } = state.parameters(L);
+      const { count, isVariadic } = parametersOf(state, L);
       isShort = count <= SHORT_PARAMETERS && !isVariadic;
     }
     const handler = state.keep(L);
@@ -121,7 +121,7 @@ export class ScriptShape {
     const { state } = this.#script;
     if (state.exports.lua_type(L, -1) !== LUA_TYPE.function)
       throw new ScriptError('the script returns no app: a function(read, write) or function(request)');
-    const { count, isVariadic } = state.parameters(L);
+    const { count, isVariadic } = parametersOf(state, L);
     new Luvit(this.#script).serve(L, count === 1 && !isVariadic);
   }
 }

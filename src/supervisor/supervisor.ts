@@ -1,4 +1,8 @@
-/** The control plane: binds, reads the key, starts the workers and watches them, reloads, drains and stops. */
+/**
+ * The control plane: binds, reads the key, starts the workers and watches them, reloads, drains and stops.
+ *
+ * Long because start, reload, drain and stop are steps of one life, and each may begin amid another.
+ */
 import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { assert } from '../base/assert.ts';

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import {
-  type CoroutineOwner,
-  CoroutineScheduler,
-  cpuBudget,
-  type LimitReached,
-} from '../../src/lua/coroutine.ts';
+import { type CoroutineOwner, cpuBudget, type LimitReached } from '../../src/lua/coroutine.ts';
 import { installCoroutineLibrary } from '../../src/lua/coroutine-library.ts';
+import { CoroutineScheduler } from '../../src/lua/coroutine-scheduler.ts';
 import type { CFunction } from '../../src/lua/lua-exports.ts';
 import { State } from '../../src/lua/state.ts';
 import { eventually, luaModule, ScriptHarness, turn } from '../support/script-harness.ts';

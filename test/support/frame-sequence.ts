@@ -1,4 +1,8 @@
-/** Random sequences of HTTP/2 frames for fuzzing: mostly legal ones, with every kind of fault among them. */
+/**
+ * Random sequences of HTTP/2 frames for fuzzing: mostly legal ones, with every kind of fault among them.
+ *
+ * Long because a generator of sequences needs one of each kind of frame, and of each fault.
+ */
 import fc from 'fast-check';
 import {
   block,

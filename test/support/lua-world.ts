@@ -1,12 +1,8 @@
 /** A Lua VM with a scheduler and one host function that waits, for tests of src/lua without the api. */
 import assert from 'node:assert/strict';
-import {
-  type Coroutine,
-  type CoroutineOwner,
-  CoroutineScheduler,
-  cpuBudget,
-} from '../../src/lua/coroutine.ts';
+import { type Coroutine, type CoroutineOwner, cpuBudget } from '../../src/lua/coroutine.ts';
 import { installCoroutineLibrary } from '../../src/lua/coroutine-library.ts';
+import { CoroutineScheduler } from '../../src/lua/coroutine-scheduler.ts';
 import { type Fill, LazyTables } from '../../src/lua/lazy-tables.ts';
 import type { LuaThread } from '../../src/lua/lua-exports.ts';
 import { State } from '../../src/lua/state.ts';

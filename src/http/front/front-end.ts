@@ -1,4 +1,8 @@
-/** A worker's front end: accepts connections, finds their protocol, and turns what arrives into exchanges. */
+/**
+ * A worker's front end: accepts connections, finds their protocol, and turns what arrives into exchanges.
+ *
+ * Long because sockets, handshakes, limits and the end concern the same set of sockets.
+ */
 
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';

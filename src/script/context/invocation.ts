@@ -2,7 +2,7 @@
 import type { GatewayError } from '../../base/errors.ts';
 import type { Exchange } from '../../http/exchange/exchange.ts';
 import type { Handler, Route } from '../../http/exchange/handler.ts';
-import type { CoroutineScheduler } from '../../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../../lua/coroutine-scheduler.ts';
 import { LuaError } from '../../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../../lua/lua-exports.ts';
 import type { Reference } from '../../lua/state.ts';

@@ -3,7 +3,7 @@ import type { GatewayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { FileSystem } from '../../file/file-system.ts';
 import type { Dispatcher } from '../../http/routing/dispatcher.ts';
-import type { CoroutineScheduler } from '../../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../../lua/coroutine-scheduler.ts';
 import type { HostFunction } from '../../lua/host-functions.ts';
 import type { LazyTables } from '../../lua/lazy-tables.ts';
 import type { LuaThread } from '../../lua/lua-exports.ts';

@@ -2,7 +2,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import type { LogFields, Logger, LogLevel } from '../../base/logger.ts';
-import type { CoroutineScheduler } from '../../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../../lua/coroutine-scheduler.ts';
 import { COUNT, type Counters } from '../../metrics/worker-metrics.ts';
 import { currentRun } from '../run/lua-run.ts';
 import { RateLimit } from './rate-limit.ts';

@@ -3,7 +3,7 @@
 import type { ByteQueue } from '../../base/byte-queue.ts';
 import type { ByteSink, ByteSource } from '../../base/byte-stream.ts';
 import { GatewayError } from '../../base/errors.ts';
-import type { CoroutineScheduler } from '../../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../../lua/coroutine-scheduler.ts';
 import { LuaError } from '../../lua/lua-error.ts';
 import { type CString, LUA_TYPE, type LuaThread, NULL } from '../../lua/lua-exports.ts';
 import { pushFailure } from '../../lua/push-failure.ts';

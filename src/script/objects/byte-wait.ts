@@ -1,5 +1,6 @@
 /** What moves bytes for a script tells its run, so that a run that moves them is not taken for a silent one. */
-import type { Continuation, CoroutineScheduler } from '../../lua/coroutine.ts';
+import type { Continuation } from '../../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../../lua/coroutine-scheduler.ts';
 import type { LuaThread } from '../../lua/lua-exports.ts';
 import { currentRun } from '../run/lua-run.ts';
 import type { Arrived } from '../run/run-progress.ts';

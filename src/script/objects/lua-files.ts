@@ -5,7 +5,7 @@ import type { ByteFile, ProcessExit } from '../../file/byte-file.ts';
 import type { FileError } from '../../file/file-error.ts';
 import { OpenFile } from '../../file/open-file.ts';
 import { PipeFile } from '../../file/pipe-file.ts';
-import type { CoroutineScheduler } from '../../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../../lua/coroutine-scheduler.ts';
 import type { HostFunction } from '../../lua/host-functions.ts';
 import { LuaError } from '../../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../../lua/lua-exports.ts';

@@ -2,7 +2,8 @@
 import type { Scope } from '../../base/scope.ts';
 import type { OperationOwner } from '../../file/operation-queue.ts';
 import type { Exchange } from '../../http/exchange/exchange.ts';
-import type { CoroutineOwner, CoroutineScheduler, CpuBudget, LimitReached } from '../../lua/coroutine.ts';
+import type { CoroutineOwner, CpuBudget, LimitReached } from '../../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../../lua/coroutine-scheduler.ts';
 import type { RunProgress } from './run-progress.ts';
 import type { TaskGroup } from './task-group.ts';
 

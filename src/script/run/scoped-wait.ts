@@ -1,5 +1,6 @@
 /** Waits that leave nothing behind, however the run that waits comes to its end. */
-import type { Continuation, CoroutineScheduler } from '../../lua/coroutine.ts';
+import type { Continuation } from '../../lua/coroutine.ts';
+import type { CoroutineScheduler } from '../../lua/coroutine-scheduler.ts';
 import type { LuaThread } from '../../lua/lua-exports.ts';
 import { currentScope } from './lua-run.ts';
 
