@@ -231,6 +231,30 @@ test('Every source file begins with a comment that says what it is responsible f
   assert.deepEqual(without, []);
 });
 
+/** Lines of a file. */
+const LINES_MAX = 500;
+/** From here on the comment at the head of a file has a sentence that begins so. */
+const LONG_LINES = 400;
+const REASON = /^\/\*\*(?:(?!\*\/)[\s\S])*\bLong because \S/;
+
+test(`No file has more than ${LINES_MAX} lines, and one of more than ${LONG_LINES} says at its head why`, () => {
+  const tooLong: string[] = [];
+  const withoutReason: string[] = [];
+  let count = 0;
+  for (const folder of ['src', 'bench', 'test/support']) {
+    for (const name of readdirSync(join(PACKAGE_ROOT, folder), { recursive: true, encoding: 'utf8' })) {
+      if (!name.endsWith('.ts')) continue;
+      const text = readFileSync(join(PACKAGE_ROOT, folder, name), 'utf8');
+      const lines = text.split('\n').length - 1;
+      count += 1;
+      if (lines > LINES_MAX) tooLong.push(`${folder}/${name}: ${lines}`);
+      else if (lines > LONG_LINES && !REASON.test(text)) withoutReason.push(`${folder}/${name}: ${lines}`);
+    }
+  }
+  assert.deepEqual([tooLong, withoutReason], [[], []]);
+  assert.ok(count > 300, 'the files were found');
+});
+
 test('http never says Lua, and lua never says HTTP', () => {
   for (const { name, text } of files) {
     // a script is also a file with a media type
