@@ -1,18 +1,17 @@
 /** The configuration of one run: what the command line or an embedding program asked for, checked and complete. */
 import type { LogLevel } from '../base/logger.ts';
 import type { SharedSize } from '../base/shared-size.ts';
+import type { OfKind } from '../mapping/mapping-kinds.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { Limits } from './limits.ts';
 
 /** `-l PREFIX SCRIPT`, or a module of an embedding program: what stands behind one path prefix. */
-export interface MappingConfig {
+export interface MappingConfig extends OfKind {
   /** Starts with `/`; no doubled and no trailing `/`. Text, not yet bytes: request paths are compared in UTF-8. */
   readonly prefix: string;
   /** As given; resolved inside the root. SCRIPT_FILENAME shows it like this. A module: its `file:` URL. */
   readonly script: string;
-  /** What `script` is; default: a Lua script. */
-  readonly kind?: 'module';
   /** What the script is; undefined = it shows when it has been loaded. */
   readonly mode?: ScriptMode | undefined;
 }

@@ -1,4 +1,5 @@
 /** How a gateway inside another program is to run, and the complete configuration that this amounts to. */
+
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -16,6 +17,7 @@ import {
 } from '../config/config.ts';
 import { DEFAULT_LIMITS, defaultUnreadBodyBytes, LIMIT_BOUNDS, type Limits } from '../config/limits.ts';
 import { normalizePrefix } from '../config/mappings.ts';
+import { runsLua } from '../mapping/mapping-kinds.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../mapping/script-rights.ts';
 
@@ -152,7 +154,7 @@ function readLimits(given: Partial<Limits>, mappings: readonly MappingConfig[]):
       `Limit mappingSharePercent is ${mappingSharePercent} and has to be a number from 1 to ${LIMIT_BOUNDS.percentMax}`,
     );
   const { memoryBytesMax } = { ...DEFAULT_LIMITS, ...given };
-  const scripts = mappings.filter(({ kind }) => kind !== 'module').length;
+  const scripts = mappings.filter(runsLua).length;
   return {
     ...DEFAULT_LIMITS,
     unreadBodyBytesMax: defaultUnreadBodyBytes(memoryBytesMax, scripts),

@@ -4,6 +4,7 @@ import { createLogger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import { withMappings } from '../config/ready-made-mappings.ts';
 import { compileLuaModule } from '../lua/wasm-module.ts';
+import { runsLua } from '../mapping/mapping-kinds.ts';
 import type { CounterName } from '../metrics/worker-metrics.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { LogSink } from '../supervisor/log-sink.ts';
@@ -67,7 +68,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
 /** A supervisor that has not started, with the log of an embedding program. */
 export function createSupervisor(config: Config, log: ((line: string) => void) | undefined): Supervisor {
   const writeLine = log ?? new LogSink().write;
-  const hasScripts = config.mappings.some(({ kind }) => kind === undefined);
+  const hasScripts = config.mappings.some(runsLua);
   return new Supervisor({
     config,
     logger: createLogger(config.logLevel, 'supervisor', writeLine),

@@ -95,7 +95,7 @@ export class ThreadGateway {
       this.#handler,
     );
     const dispatcher = new Dispatcher(new Router([this.#mapping]), logger);
-    const observer = accessLog ? createAccessLog(LOG_SOURCE, WORKER_ID, this.#writeLine) : undefined;
+    const observers = accessLog ? [createAccessLog(LOG_SOURCE, WORKER_ID, this.#writeLine)] : [];
     const addresses = new AddressLimit(limits.connectionsPerAddressMax);
     const unreadBodies = new UnreadBodies(limits.unreadBodyBytesMax, this.#counters, logger);
     for (const { scheme, listener } of this.#listeners) {
@@ -107,7 +107,7 @@ export class ThreadGateway {
           http2,
           logger,
           counters: this.#counters,
-          observer,
+          observers,
           addresses,
           unreadBodies,
         },

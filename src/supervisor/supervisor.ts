@@ -9,6 +9,7 @@ import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Config, MappingConfig } from '../config/config.ts';
+import { runsLua } from '../mapping/mapping-kinds.ts';
 import type { Histogram } from '../metrics/histogram.ts';
 import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
 import type { CounterName, TimesName } from '../metrics/worker-metrics.ts';
@@ -236,10 +237,10 @@ export class Supervisor {
   mappingCounters(): MappingUse[] {
     const uses: MappingUse[] = [];
     for (const { workerId, mappingCounters } of this.#workers) {
-      for (const [i, { prefix, kind }] of this.#config.mappings.entries()) {
+      for (const [i, mapping] of this.#config.mappings.entries()) {
         const row = mappingCounters[i];
-        if (row !== undefined && kind !== 'module')
-          uses.push({ worker: workerId, mapping: prefix, ...row.snapshot() });
+        if (row !== undefined && runsLua(mapping))
+          uses.push({ worker: workerId, mapping: mapping.prefix, ...row.snapshot() });
       }
     }
     return uses;

@@ -13,6 +13,7 @@ import { AddressLimit } from '../http/front/address-limit.ts';
 import { FrontEnd, type ListenTarget } from '../http/front/front-end.ts';
 import { Dispatcher } from '../http/routing/dispatcher.ts';
 import { Router } from '../http/routing/router.ts';
+import { kindOf, type MappingKind, runsLua } from '../mapping/mapping-kinds.ts';
 import { MeteredLogger } from '../mapping/metered-logger.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
@@ -49,7 +50,10 @@ const SHARE_NOTICE_MS = 60_000;
 /** Twice libuv's threads, so that one is never idle while an answer is on its way. */
 const OPERATIONS_MAX = 8;
 
-/** A mapping of either kind: what serves until another setup takes its place. */
+/** Loads a mapping for the setup of this generation, until `signal` ends it. */
+type Loader = (mapping: MappingConfig, generation: number, signal: AbortSignal) => Promise<LoadedMapping>;
+
+/** A mapping of any kind: what serves until another setup takes its place. */
 interface LoadedMapping extends Mapping {
   /** From now on exchanges come. */
   serve(): void;
@@ -121,9 +125,9 @@ export class GatewayWorker {
       percent: start.limits.mappingSharePercent,
       onRefused: this.#noteRefusal(),
     });
-    for (const [row, { prefix, kind }] of start.setup.mappings.entries()) {
-      if (kind === 'module') continue;
-      this.#shares.of(prefix, new MetricRow(MAPPING_METRICS, start.mappingCounters, row));
+    for (const [row, mapping] of start.setup.mappings.entries()) {
+      if (!runsLua(mapping)) continue;
+      this.#shares.of(mapping.prefix, new MetricRow(MAPPING_METRICS, start.mappingCounters, row));
     }
     this.#shared = new SharedStore(start.shared);
     this.#dispatcher = new Dispatcher(this.#router, logger);
@@ -203,9 +207,7 @@ export class GatewayWorker {
     let failure: unknown;
     const loads = mappings.map(async (mapping) => {
       try {
-        return mapping.kind === 'module'
-          ? await this.#loadModule(mapping, generation)
-          : await this.#loadScript(mapping, generation, ending.signal);
+        return await this.#loaders[kindOf(mapping)](mapping, generation, ending.signal);
       } catch (error) {
         failure ??= error;
         ending.abort();
@@ -222,6 +224,12 @@ export class GatewayWorker {
     closeAll(loaded);
     throw failure;
   }
+
+  /** How each kind of mapping is loaded. */
+  readonly #loaders: Readonly<Record<MappingKind, Loader>> = {
+    script: (mapping, generation, signal) => this.#loadScript(mapping, generation, signal),
+    module: (mapping, generation) => this.#loadModule(mapping, generation),
+  };
 
   #loadScript(
     { prefix, script, mode }: MappingConfig,
@@ -319,9 +327,9 @@ export class GatewayWorker {
 
   #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined): FrontEnd {
     const { limits, accessLog, noDelay, http2 } = this.#start;
-    const observer = accessLog
-      ? createAccessLog(this.#logSource, this.#start.workerId, this.#writeLine)
-      : undefined;
+    const observers = accessLog
+      ? [createAccessLog(this.#logSource, this.#start.workerId, this.#writeLine)]
+      : [];
     const frontEnd = new FrontEnd(
       {
         tls,
@@ -330,7 +338,7 @@ export class GatewayWorker {
         logger: this.#logger,
         counters: this.#counters,
         http2,
-        observer,
+        observers,
         addresses: this.#addresses,
         unreadBodies: this.#unreadBodies,
       },

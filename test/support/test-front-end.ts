@@ -66,10 +66,12 @@ export async function startFrontEnd(
       logger,
       counters,
       http2: options.http2 ?? TEST_HTTP2_LAYER,
-      observer: ({ method, target, protocol, status, error }) =>
-        accesses.push(
-          [method, target, protocol, status, error?.code].filter((word) => word !== undefined).join(' '),
-        ),
+      observers: [
+        ({ method, target, protocol, status, error }) =>
+          accesses.push(
+            [method, target, protocol, status, error?.code].filter((word) => word !== undefined).join(' '),
+          ),
+      ],
     },
     (exchange) => dispatcher.dispatch(exchange),
   );

@@ -70,8 +70,8 @@ export interface ExchangeSettings {
   readonly patience: ClientPatience;
   /** The worker's. */
   readonly unreadBodies: UnreadBodies;
-  /** Undefined = nobody asks. */
-  readonly observer: ExchangeObserver | undefined;
+  /** Hear of each exchange that is over, in this order. */
+  readonly observers: readonly ExchangeObserver[];
 }
 
 /** Hears of each exchange that is over, with the time it began (`performance.now()`). */

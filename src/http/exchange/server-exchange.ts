@@ -75,7 +75,7 @@ export class ServerExchange implements Exchange {
     this.#settings = settings;
     settings.counters.add(COUNT.exchanges, 1);
     settings.counters.add(COUNT.exchangesTotal, 1);
-    if (settings.observer !== undefined) this.#startedAt = performance.now();
+    if (settings.observers.length > 0) this.#startedAt = performance.now();
   }
 
   get protocol(): Protocol {
@@ -359,7 +359,7 @@ export class ServerExchange implements Exchange {
     else this.#writers?.notify();
     this.#body?.drop();
     this.#settings.counters.add(COUNT.exchanges, -1);
-    this.#settings.observer?.(this, this.#startedAt);
+    for (const observer of this.#settings.observers) observer(this, this.#startedAt);
     const { onClose } = this;
     this.onClose = undefined;
     this.onAbort = undefined;

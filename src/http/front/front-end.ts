@@ -71,8 +71,8 @@ export interface FrontEndOptions {
   readonly counters: Counters;
   /** Whose HTTP/2 sessions; default: node:http2's. */
   readonly http2?: Http2LayerName | undefined;
-  /** For an access log; default: nobody. */
-  readonly observer?: ExchangeObserver | undefined;
+  /** Hear of each exchange that is over; default: nobody. */
+  readonly observers?: readonly ExchangeObserver[];
   /** Shared by the front ends of a worker, which count as one; default: counts for this one alone. */
   readonly addresses?: AddressLimit | undefined;
   /** Shared by the front ends of a worker; default: a budget of this one alone. */
@@ -148,7 +148,7 @@ export class FrontEnd {
         },
       },
       unreadBodies: options.unreadBodies ?? new UnreadBodies(limits.unreadBodyBytesMax, counters, logger),
-      observer: options.observer,
+      observers: options.observers ?? [],
     };
     this.#settings = settings;
     this.#faults = new ConnectionFaults(logger, counters);

@@ -325,7 +325,7 @@ test('A client that never acknowledges SETTINGS is left with SETTINGS_TIMEOUT', 
       bodyBytesMax: Number.POSITIVE_INFINITY,
       patience: { stalls: new StallWatch(1_000), bodyRate: { bytesPerSecondMin: 0, graceMs: 0 } },
       unreadBodies: new UnreadBodies(64 * 1024 * 1024, counters, logger),
-      observer: undefined,
+      observers: [],
     },
     () => {},
   );
