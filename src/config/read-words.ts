@@ -35,7 +35,8 @@ const PLAIN_PARSING = {
 
 const EXAMPLES: readonly (readonly [command: string, meaning: string])[] = [
   ['$0', 'the ready-made handlers at https://localhost:8443/'],
-  ['$0 -c cert.pem -k key.pem -l /app app.lua', 'one script under /app'],
+  ['$0 app.lua', 'one script, under /'],
+  ['$0 -c cert.pem -k key.pem -l /app app.lua', 'one script under /app, with a certificate'],
   ['$0 -l / site.lua -l /api api.lua -r /srv/www', 'two scripts, files below /srv/www'],
   ['$0 -D -p 443 -u www-data --access-log', 'in the background, as user www-data'],
   [`$0 ${COMPLETION_COMMAND} >> ~/.bashrc`, 'completion of options in bash'],
@@ -70,15 +71,19 @@ export function readWords(words: readonly string[], columns: number): GivenWords
   const texts = collectTexts(given);
   const [stray] = strays;
   if (stray !== undefined) {
-    if (strays.length > 1 || !isScriptWord(stray) || texts.has(OPTIONS.script.name))
-      throw new UsageError(`The word ${quote(stray)} belongs to no option${hint(stray)}`);
+    const script = strays.length === 1 && isScriptWord(stray) && !texts.has(OPTIONS.script.name);
+    if (!script) throw new UsageError(describeStray(stray, strays.length));
     texts.set(OPTIONS.script.name, [[stray]]);
   }
   return { texts, output: output === '' ? undefined : output };
 }
 
-function hint(stray: string): string {
-  return isScriptWord(stray) ? '; -l PREFIX SCRIPT serves each of several scripts' : '';
+function describeStray(stray: string, count: number): string {
+  if (isScriptWord(stray))
+    return `The word ${quote(stray)} is a script beside another one, and only one can be without a prefix; -l PREFIX SCRIPT serves each of several`;
+  const hint =
+    /[./]/.test(stray) && count === 1 ? '; a script alone ends in .lua, and -l PREFIX SCRIPT serves any' : '';
+  return `The word ${quote(stray)} belongs to no option${hint}`;
 }
 
 function describeOptions(columns: number): ReturnType<typeof yargs> {

@@ -176,6 +176,10 @@ describe('parseCommandLine() accepts', () => {
 });
 
 /** Command lines and what the refusal says. */
+const BESIDE =
+  'is a script beside another one, and only one can be without a prefix; -l PREFIX SCRIPT serves each of several';
+const ALONE = 'belongs to no option; a script alone ends in .lua, and -l PREFIX SCRIPT serves any';
+
 const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = [
   ['-l', 'Option -l (--lua) wants 2 values, PREFIX SCRIPT, and nothing follows it'],
   ['-l /x', 'Option -l (--lua) wants 2 values, PREFIX SCRIPT, and got "/x"'],
@@ -276,12 +280,14 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ['--max-connections-per-address 0', /--max-connections-per-address wants .* not "0"$/],
   ['--max-connections-per-address 1000001', /--max-connections-per-address wants .* not "1000001"$/],
   ['--max-connections-per-address 1.5', /--max-connections-per-address wants .* not "1.5"$/],
-  ['a.lua b.lua', 'The word "a.lua" belongs to no option; -l PREFIX SCRIPT serves each of several scripts'],
-  [
-    'app.lua -s b.lua',
-    'The word "app.lua" belongs to no option; -l PREFIX SCRIPT serves each of several scripts',
-  ],
-  ['app.lu', 'The word "app.lu" belongs to no option'],
+  ['a.lua b.lua', `The word "a.lua" ${BESIDE}`],
+  ['a.lua -p 80 b.lua', `The word "a.lua" ${BESIDE}`],
+  ['app.lua -s b.lua', `The word "app.lua" ${BESIDE}`],
+  ['app.lua -l / b.lua', /names the prefix "\/" twice, for "b.lua" and "app.lua"/],
+  ['-l /b b.lua app.lua', 'Option -l (--lua) wants 2 values, PREFIX SCRIPT, and got "/b" "b.lua" "app.lua"'],
+  ['app.lu', `The word "app.lu" ${ALONE}`],
+  ['bin/app', `The word "bin/app" ${ALONE}`],
+  ['app', 'The word "app" belongs to no option'],
   ['--http 8443', /^Options -p \(--port\) and --http ask for the same port, 8443: /],
   ['-p 80 -a 127.0.0.1 --http 80', /ask for the same port, 80: /],
   ['-p 80 --http 127.0.0.1:80', /ask for the same port, 80: /],
@@ -323,6 +329,15 @@ describe('parseCommandLine() refuses', () => {
 });
 
 describe('parseCommandLine() takes', () => {
+  test('a script without an option beside those of -l', () => {
+    const result = parseCommandLine('app.lua -l /b b.lua'.split(' '));
+    ok(result.kind === 'run', JSON.stringify(result));
+    deepEqual(result.config.mappings, [
+      { prefix: '/b', script: 'b.lua' },
+      { prefix: '/', script: 'app.lua' },
+    ]);
+  });
+
   for (const line of ['app.lua', 'app.lua -p 80', '-p 80 app.lua', '-f -- app.lua'])
     test(`a script without an option: ${line}`, () => {
       const result = parseCommandLine(line.split(' '));
