@@ -48,7 +48,7 @@ const [whole, streamed, many, head] = await Promise.all([
   fetch(url + '/port').then((response) => response.headers.getSetCookie()),
 ]);
 const gone = new AbortController();
-const aborted = fetch(url + '/echo', { method: 'POST', body: new ReadableStream({}), duplex: 'half', signal: gone.signal });
+const aborted = fetch(url + '/hash', { method: 'POST', body: new ReadableStream({}), duplex: 'half', signal: gone.signal });
 setTimeout(() => gone.abort(), 50);
 const error = await aborted.then(() => 'answered', (reason) => reason.name);
 console.log(JSON.stringify({ whole, streamed, answered: many.filter(Number).length, head, error }));`;
