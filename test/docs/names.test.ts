@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import * as gateway from '../../src/index.ts';
+import { FUNCTION_COSTS } from '../../src/script/function-costs.ts';
 import { ScriptHarness } from '../support/script-harness.ts';
 
 const DOCUMENTS = [
@@ -33,6 +34,16 @@ test('Every httpd.name in the documents is a name of the module', async () => {
   const text = await harness.output({ method: 'POST', body: [...new Set(names)].join(' ') });
   await harness.close();
   assert.equal(text, 'looked up\n');
+});
+
+test('docs/api.md names every function of httpd', () => {
+  const text = read('docs/api.md');
+  const functions = [...FUNCTION_COSTS.keys()].filter((name) => /^httpd\.[a-z_.]+$/.test(name));
+  assert.ok(functions.length > 20, 'the pattern finds them');
+  assert.deepEqual(
+    functions.filter((name) => !text.includes(name)),
+    [],
+  );
 });
 
 test('Every name the documents import from lgateway is exported', () => {
