@@ -81,7 +81,8 @@ export const NODE_INTERNALS = {
   webState: {
     uses: 'the properties named by symbols of a Request, and state.body.source of a Response; Node 24 and later have none',
     purpose: 'light requests work with fetch(); known bodies of responses are sent without a stream',
-    without: 'every request is a real one, and every body is read from its stream',
+    without:
+      'every request is a real one, and every body is read from its stream: answers have no content-length of ours',
   },
   youngSpace: {
     uses: 'the flag --min-semi-space-size of the engine, set while the program runs',

@@ -206,8 +206,18 @@ export interface HandlerRequest {
 /** A Request for the exchange. Throws TypeError for a method that no Request can have. */
 export function makeRequest(exchange: RequestParts, url: string, watch: RequestWatch): HandlerRequest {
   const light = new LightRequest(exchange, url, watch);
-  const request = IS_ACCEPTED ? (light as unknown as Request) : LightRequest.toReal(light);
+  const request = IS_ACCEPTED ? (light as unknown as Request) : gatheredByLight(light);
   return { request, abort: (reason) => LightRequest.abort(light, reason) };
+}
+
+const GATHERING = ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'] as const;
+
+/** A real request whose body is gathered by the light one: the platform itself would gather without a limit. */
+function gatheredByLight(light: LightRequest): Request {
+  const real = LightRequest.toReal(light);
+  for (const name of GATHERING)
+    Object.defineProperty(real, name, { value: () => light[name](), configurable: true, writable: true });
+  return real;
 }
 
 /**

@@ -1,7 +1,9 @@
 /** Handlers that take a Request and return a Response, over real connections: what reaches the client, and what fails. */
+
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import type { ServerOptions, WebHandler } from '../../src/index.ts';
+import { bodySourceOf } from '../../src/native/node-internals.ts';
 import { WHOLE_BODY_BYTES_MAX } from '../../src/web/body-stream.ts';
 import { EmbeddedServer } from '../support/embedded-server.ts';
 import { connectH2, fetchH2, type H2Response } from '../support/h2-client.ts';
@@ -163,8 +165,10 @@ test('A HEAD request gets the fields of its GET and no body, from texts and from
     });
     return new Response(body, { headers: { 'content-length': '5000' } });
   });
+  // where the platform hides what a response was made of, its body is a stream of unknown length
+  const lengthOfText = bodySourceOf(new Response('12345')) === undefined ? undefined : '5';
   for (const [path, length] of [
-    ['/text', '5'],
+    ['/text', lengthOfText],
     ['/stream', '5000'],
   ] as const) {
     const answer = await ask(`HEAD ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
