@@ -35,8 +35,15 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
   const nativeClose = nativeField(L, 'close');
   const nativeRunning = nativeField(L, 'running');
   const nativeIsYieldable = nativeField(L, 'isyieldable');
-  const resumeAgain = state.addContinuation((thread) => resume(thread));
-  const callWrappedAgain = state.addContinuation((thread) => callWrapped(thread));
+  // What is on the stack beside the coroutine came with the resume: each of many inside each other would add to it.
+  const resumeAgain = state.addContinuation((thread) => {
+    x.lua_settop(thread, 1);
+    return resume(thread);
+  });
+  const callWrappedAgain = state.addContinuation((thread) => {
+    x.lua_settop(thread, 0);
+    return callWrapped(thread);
+  });
   const functions = state.addFunctions({
     resume: (thread) => {
       if (scheduler.isWaiting(x.lua_tothread(thread, 1))) {

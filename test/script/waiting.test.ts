@@ -81,3 +81,26 @@ test('A wrapped function that fails keeps its error when a __close may not wait'
   assert.match(output, /\n\S* ?second\n/);
   assert.match(output, /cannot resume dead coroutine\n$/);
 });
+
+for (const [what, wait] of Object.entries({
+  'computes for many slices': `local t = os.clock() while os.clock() - t < 0.4 do end`,
+  'sleeps many times': `for i = 1, 60 do httpd.sleep(0) end`,
+})) {
+  test(`A coroutine inside forty others that ${what} leaves nothing on their stacks`, async () => {
+    const harness = await ScriptHarness.run(
+      `local httpd = require 'httpd'
+      local function nest(n, ...)
+        if n == 0 then ${wait} return 'end', ... end
+        return coroutine.wrap(function(...) return nest(n - 1, ...) end)(...)
+      end
+      -- two at once: each is interrupted for the other
+      local other = httpd.spawn(nest, 40)
+      say(nest(40, 1, nil, 3))
+      say(select(2, httpd.wait(other)))`,
+      { limits: { cpuLimitMs: 5000 } },
+    );
+    assert.equal(await harness.output(), 'end 1 nil 3\ntrue end\n');
+    assert.ok(!harness.log.includes('error abandoned'), harness.log.join('\n'));
+    await harness.close();
+  });
+}
