@@ -78,7 +78,7 @@ test('GatewayWorker finishes an exchange in the old state while new ones go to t
   while ((await ask(folder, port, '/')).body !== 'two');
   assert.deepEqual(await slow, { status: 200, body: 'one slow\n' });
   await until(() => total(running, 'exchanges') === 0);
-  for (const name of ['coroutines', 'pipes'] as const) assert.equal(total(running, name), 0, name);
+  for (const name of ['coroutines', 'pipes'] as const) await until(() => total(running, name) === 0);
   await until(() => total(running, 'states') === 1);
 });
 
