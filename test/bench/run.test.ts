@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { BenchResult } from '../../bench/result.ts';
-import { LONG_ONLY } from '../support/test-form.ts';
+import { longTest } from '../support/test-form.ts';
 
 const RUNNER = fileURLToPath(new URL('../../bench/run.js', import.meta.url));
 const RUN_TIMEOUT_MS = 60_000;
@@ -67,7 +67,7 @@ test('bench writes a table and a well-formed result of lgateway and bare node', 
   assert.deepEqual(readdirSync(folder), [], 'the folder of the run is removed');
 });
 
-test('bench profiles a worker behind the rounds, and names lines of the source', LONG_ONLY, async (t) => {
+longTest('bench profiles a worker behind the rounds, and names lines of the source', async (t) => {
   const words = ['--quick', '--profile', '--only', 'luars', '--only', 'luvit'];
   const { status, output, file } = await runBench(t, ...words);
   assert.equal(status, 0, output);
@@ -92,7 +92,7 @@ test('bench profiles a worker behind the rounds, and names lines of the source',
   }
 });
 
-test('bench measures a handler that fetches against undici alone', LONG_ONLY, async (t) => {
+longTest('bench measures a handler that fetches against undici alone', async (t) => {
   const { status, output, file, folder } = await runBench(t, '--quick', '--only', 'fetch');
   assert.equal(status, 0, output);
   const [scenario] = (JSON.parse(readFileSync(file, 'utf8')) as BenchResult).scenarios;
@@ -108,7 +108,7 @@ test('bench measures a handler that fetches against undici alone', LONG_ONLY, as
   assert.deepEqual(readdirSync(folder), []);
 });
 
-test('bench sends to all peers at the same rate to see how long they take', LONG_ONLY, async (t) => {
+longTest('bench sends to all peers at the same rate to see how long they take', async (t) => {
   const words = ['--quick', '--only', 'latency', '--peer', 'lgateway', '--peer', 'node'];
   const { status, output, file } = await runBench(t, ...words);
   assert.equal(status, 0, output);

@@ -2,6 +2,7 @@
  * The two forms of the suite. The short one (`npm test`) tries everything once; the long one (`npm run test:long`) has the
  * same tests with the counts and times that only many rounds, or minutes, make meaningful.
  */
+import { type TestContext, test } from 'node:test';
 
 /** Whether this run is the long form. */
 export const IS_LONG: boolean = process.env['LGATEWAY_TEST_LONG'] === '1';
@@ -11,7 +12,7 @@ export function inForm<T>(short: T, long: T): T {
   return IS_LONG ? long : short;
 }
 
-/** Options of a test whose subject has another, shorter test in the short form. */
-export const LONG_ONLY: { readonly skip: string | false } = {
-  skip: IS_LONG ? false : 'npm run test:long runs it',
-};
+/** A test of the long form alone: its subject has another, shorter test in the short form. */
+export function longTest(name: string, run: (t: TestContext) => Promise<void>): void {
+  if (IS_LONG) test(name, run);
+}
