@@ -91,10 +91,7 @@ export function createCopy(script: ScriptContext): HostFunction {
 
 /** `nil, message, code` for a response that the script has ended itself. */
 export function pushEnded({ state }: ScriptContext, L: LuaThread): number {
-  state.exports.lua_pushnil(L);
-  state.pushString(L, 'The response has ended');
-  state.pushString(L, 'closed');
-  return 3;
+  return pushFailure(state, L, { message: 'The response has ended', luaCode: 'closed' });
 }
 
 /** Between files only: nobody can wait for a client here. */

@@ -9,6 +9,7 @@ import type { Fields } from '../http/semantics/fields.ts';
 import type { Coroutine } from '../lua/coroutine.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { pushFailure } from '../lua/push-failure.ts';
 import { isRoundFull } from '../lua/turns.ts';
 import { fetchDepthOf } from '../outbound/fetch-loop.ts';
 import type { ScriptContext } from './context/script-context.ts';
@@ -252,11 +253,7 @@ export class AppRun extends ScriptRun {
 
   #pushMisuse(L: LuaThread, message: string): number {
     this.script.log.reportError(message, this.logFields());
-    const { state } = this.script;
-    state.exports.lua_pushnil(L);
-    state.pushString(L, message);
-    state.pushString(L, 'closed');
-    return 3;
+    return pushFailure(this.script.state, L, { message, luaCode: 'closed' });
   }
 
   /** An app that writes for ever must not outlive its client: told once, it ends where it can wait. */
@@ -272,10 +269,7 @@ export class AppRun extends ScriptRun {
       );
     }
     this.#toldGone = true;
-    state.exports.lua_pushnil(L);
-    state.pushString(L, this.#exchange.error?.message ?? '');
-    state.pushString(L, 'closed');
-    return 3;
+    return pushFailure(state, L, { message: this.#exchange.error?.message ?? '', luaCode: 'closed' });
   }
 
   /** Ends the current response if it is still open. */

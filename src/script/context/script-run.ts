@@ -83,12 +83,11 @@ export abstract class ScriptRun implements LuaRun, RunOwner {
   }
 
   finished(L: LuaThread): void {
+    this.#returned = true;
     if (this.#tasks === undefined || this.#tasks.size === 0) {
-      this.#returned = true;
       this.complete(L);
       return;
     }
-    this.#returned = true;
     this.#coroutine = undefined;
     this.suspended();
   }
