@@ -9,7 +9,6 @@ export { GatewayError, type GatewayErrorOptions } from './base/errors.ts';
 export { LOG_LEVELS, type LogFields, type Logger, type LogLevel } from './base/logger.ts';
 export type { SharedSize } from './base/shared-size.ts';
 export { HTTP2_LAYERS, type Http2Layer, type ListenAddress } from './config/config.ts';
-export { DEFAULT_LIMITS, type Limits } from './config/limits.ts';
 export type {
   CommonOptions,
   GatewayMapping,
@@ -30,6 +29,7 @@ export { SCRIPT_MODES, type ScriptMode } from './mapping/script-mode.ts';
 export type { ScriptRights } from './mapping/script-rights.ts';
 export { MAPPING_COUNTER_NAMES, type MappingCounterName } from './metrics/mapping-metrics.ts';
 export { COUNTER_NAMES, type CounterName } from './metrics/worker-metrics.ts';
+export { DEFAULT_LIMITS, type Limits } from './settings/limits.ts';
 export type { IncrementStart, SharedDictionary, SharedValue } from './shared/shared-dictionary.ts';
 export type { BoundAddress, MappingUse } from './supervisor/supervisor.ts';
 export { Method, Reason, Version } from './web/http-words.ts';

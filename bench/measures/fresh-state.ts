@@ -1,7 +1,8 @@
 /** How long a new Lua state takes: the module is compiled once, and what a second worker pays is an instance. */
-import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
+
 import { State } from '../../src/lua/state.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
+import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { median } from '../median.ts';
 import type { Measure } from './measure.ts';
 

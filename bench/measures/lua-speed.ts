@@ -1,10 +1,10 @@
 /** CPU-bound Lua in this process: the guarded VM against the same one unguarded, and against plain wasmoon. */
 import { createRequire } from 'node:module';
-import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { type CoroutineOwner, cpuBudget } from '../../src/lua/coroutine.ts';
 import { CoroutineScheduler } from '../../src/lua/coroutine-scheduler.ts';
 import { State } from '../../src/lua/state.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
+import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { median } from '../median.ts';
 import type { Measure } from './measure.ts';
 

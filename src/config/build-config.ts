@@ -2,8 +2,8 @@
 
 import type { SharedSize } from '../base/shared-size.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../mapping/script-rights.ts';
+import { defaultUnreadBodyBytes } from '../settings/limits.ts';
 import type { Config, MappingConfig } from './config.ts';
-import { defaultUnreadBodyBytes } from './limits.ts';
 import { readMappings, withModes } from './mappings.ts';
 import {
   type DefaultedOption,

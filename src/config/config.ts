@@ -4,7 +4,7 @@ import type { SharedSize } from '../base/shared-size.ts';
 import type { OfKind } from '../mapping/mapping-kinds.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
-import type { Limits } from './limits.ts';
+import type { Limits } from '../settings/limits.ts';
 
 /** `-l PREFIX SCRIPT`, or a module of an embedding program: what stands behind one path prefix. */
 export interface MappingConfig extends OfKind {

@@ -7,8 +7,8 @@ import { availableParallelism } from 'node:os';
 import { LOG_LEVELS, type LogLevel } from '../base/logger.ts';
 import { SHARED_BYTES_DEFAULT, type SharedSize } from '../base/shared-size.ts';
 import { SCRIPT_MODES } from '../mapping/script-mode.ts';
+import { DEFAULT_LIMITS, LIMIT_BOUNDS } from '../settings/limits.ts';
 import { DEFAULT_HTTP2_LAYER, HTTP2_LAYERS, type Http2Layer, type ListenAddress } from './config.ts';
-import { DEFAULT_LIMITS, LIMIT_BOUNDS } from './limits.ts';
 import {
   type AnyOption,
   type DefaultedOption,

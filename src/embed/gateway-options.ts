@@ -15,11 +15,11 @@ import {
   type ListenAddress,
   type MappingConfig,
 } from '../config/config.ts';
-import { DEFAULT_LIMITS, defaultUnreadBodyBytes, LIMIT_BOUNDS, type Limits } from '../config/limits.ts';
 import { normalizePrefix } from '../config/mappings.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../mapping/script-rights.ts';
+import { DEFAULT_LIMITS, defaultUnreadBodyBytes, LIMIT_BOUNDS, type Limits } from '../settings/limits.ts';
 
 /** A path prefix and the Lua script behind it. */
 export interface ScriptMapping {

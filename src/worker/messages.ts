@@ -3,9 +3,9 @@
 import type { ErrorCode } from '../base/error-codes.ts';
 import type { LogLevel } from '../base/logger.ts';
 import type { Http2Layer, MappingConfig } from '../config/config.ts';
-import type { Limits } from '../config/limits.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
+import type { Limits } from '../settings/limits.ts';
 import type { SharedAccess } from '../shared/shared-memory.ts';
 
 /** Where a worker accepts connections. */

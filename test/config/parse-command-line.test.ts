@@ -4,10 +4,10 @@ import { deepEqual, equal, match, notDeepEqual, ok } from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { describe, test } from 'node:test';
 import { type Config, DEFAULT_HTTP2_LAYER } from '../../src/config/config.ts';
-import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { ALL_OPTIONS } from '../../src/config/options.ts';
 import { parseCommandLine } from '../../src/config/parse-command-line.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
+import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 
 const DEFAULTS: Config = {
   mappings: [],

@@ -10,9 +10,9 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { GatewayError } from '../../src/base/errors.ts';
 import { createLogger } from '../../src/base/logger.ts';
 import type { Config } from '../../src/config/config.ts';
-import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
 import { duplicateDescriptor } from '../../src/native/posix.ts';
+import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { Supervisor, type SupervisorOptions } from '../../src/supervisor/supervisor.ts';
 
 const PLAIN_WORKER = new URL('./plain-worker.js', import.meta.url);

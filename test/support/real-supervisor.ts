@@ -2,9 +2,9 @@
 
 import { createLogger } from '../../src/base/logger.ts';
 import type { Config } from '../../src/config/config.ts';
-import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
+import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { Supervisor, type SupervisorOptions } from '../../src/supervisor/supervisor.ts';
 import { TEST_HTTP2_LAYER } from './http2-layer.ts';
 import type { GatewayFolder } from './run-gateway.ts';

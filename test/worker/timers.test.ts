@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { BroadcastChannel } from 'node:worker_threads';
-import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
+import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import type { Supervisor } from '../../src/supervisor/supervisor.ts';
 import { realSupervisor } from '../support/real-supervisor.ts';
 import { ask, GatewayFolder } from '../support/run-gateway.ts';
