@@ -1,9 +1,9 @@
-/** Every limit an operator may set, with its unit, default and reason. */
+/** Every limit an operator may set, with its unit, default and reason: the one declaration for all rooms. */
 
 export interface Limits {
   /** A connection without an open exchange is closed after this time. */
   readonly idleTimeoutMs: number;
-  /** From accept to the end of the TLS handshake. */
+  /** From accept to the end of the TLS handshake, or to the first bytes that tell the protocol in cleartext. */
   readonly handshakeTimeoutMs: number;
   /** From the first byte of a request head to its last. */
   readonly headTimeoutMs: number;
@@ -43,6 +43,24 @@ export interface Limits {
   /** What the script of one mapping may write to the log of one worker per second, four times that at once; Infinity = no limit. */
   readonly logBytesPerSecond: number;
 }
+
+/** The limits that belong to connections and to what comes over them. */
+export type ConnectionLimits = Pick<
+  Limits,
+  | 'idleTimeoutMs'
+  | 'handshakeTimeoutMs'
+  | 'headTimeoutMs'
+  | 'stallTimeoutMs'
+  | 'bodyRateMin'
+  | 'headBytesMax'
+  | 'bodyBytesMax'
+  | 'unreadBodyBytesMax'
+  | 'streamsMax'
+  | 'connectionsMax'
+  | 'connectionsPerAddressMax'
+  | 'resetsPerSecond'
+  | 'controlFramesPerSecond'
+>;
 
 export const DEFAULT_LIMITS: Limits = {
   // lhttpd's idle time

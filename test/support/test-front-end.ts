@@ -8,6 +8,7 @@ import type { Http2LayerName } from '../../src/http/h2/http2-layer.ts';
 import { Dispatcher } from '../../src/http/routing/dispatcher.ts';
 import { Router } from '../../src/http/routing/router.ts';
 import { Counters } from '../../src/metrics/worker-metrics.ts';
+import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { testCertificate } from './certificate.ts';
 import { TEST_HTTP2_LAYER } from './http2-layer.ts';
 
@@ -18,12 +19,15 @@ export const TEST_LIMITS: FrontEndLimits = {
   handshakeTimeoutMs: 5_000,
   headTimeoutMs: 5_000,
   stallTimeoutMs: 5_000,
+  bodyRateMin: 0,
   headBytesMax: 16 * 1024,
   bodyBytesMax: 4 * 1024 * 1024,
   unreadBodyBytesMax: 64 * 1024 * 1024,
   streamsMax: 100,
   connectionsMax: 1_000,
   connectionsPerAddressMax: 1_000,
+  resetsPerSecond: DEFAULT_LIMITS.resetsPerSecond,
+  controlFramesPerSecond: DEFAULT_LIMITS.controlFramesPerSecond,
 };
 
 export interface TestFrontEnd {

@@ -12,6 +12,7 @@ import type { Logger } from '../../base/logger.ts';
 import { MinuteNotice } from '../../base/minute-notice.ts';
 import { COUNT, type Counters } from '../../metrics/worker-metrics.ts';
 import { setFallbackClock, socketBelow, takeOwnListener } from '../../native/node-internals.ts';
+import type { ConnectionLimits } from '../../settings/limits.ts';
 import { BODY_GRACE_MS } from '../exchange/body-rate.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { ExchangeObserver, ExchangeSettings } from '../exchange/exchange-wire.ts';
@@ -19,7 +20,6 @@ import { StallWatch } from '../exchange/stall-watch.ts';
 import { UnreadBodies } from '../exchange/unread-bodies.ts';
 import { LINGER_LIMITS, type LingerLimits } from '../h1/http1-linger.ts';
 import { Http1Server } from '../h1/http1-server.ts';
-import { CONTROL_FRAMES_PER_SECOND, RESETS_PER_SECOND } from '../h2/abuse-limits.ts';
 import type { Http2Layer, Http2LayerName } from '../h2/http2-layer.ts';
 import { SessionServer } from '../h2/session-server.ts';
 import { Http2Server } from '../h2-node/http2-server.ts';
@@ -29,35 +29,11 @@ import { ConnectionFaults } from './connection-faults.ts';
 import { areDescriptorsUsedUp, DescriptorReserve, isUsedUp, pause } from './descriptor-reserve.ts';
 import { chooseByFirstBytes, type SpokenProtocol } from './first-bytes.ts';
 
-/** Plain numbers; Infinity is no limit. */
-export interface FrontEndLimits {
-  /** A connection without an open exchange is closed after this time. */
-  readonly idleTimeoutMs: number;
-  /** From accept to the end of the TLS handshake, or to the first bytes that tell the protocol in cleartext. */
-  readonly handshakeTimeoutMs: number;
-  /** From the first byte of an HTTP/1 request head to its last. */
-  readonly headTimeoutMs: number;
-  /** An exchange that waits for its client for this long is cut. */
-  readonly stallTimeoutMs: number;
-  /** Bytes a second that a body has to come with while its handler waits for it, after a grace; 0 or undefined = any. */
-  readonly bodyRateMin?: number;
-  /** Default: BODY_GRACE_MS. */
+/** Infinity is no limit. */
+export interface FrontEndLimits extends ConnectionLimits {
+  /** Waiting that every body is given, whatever its rate; default: BODY_GRACE_MS. Tests shorten it. */
   readonly bodyGraceMs?: number;
-  readonly headBytesMax: number;
-  readonly bodyBytesMax: number;
-  /** Memory that request bodies nobody has read yet may take in the whole worker. */
-  readonly unreadBodyBytesMax: number;
-  /** Concurrent streams of one HTTP/2 session. */
-  readonly streamsMax: number;
-  /** Open connections; more are closed at once. */
-  readonly connectionsMax: number;
-  /** Those of them from one IPv4 address, or from one IPv6 network of 64 bits; more are closed at once. */
-  readonly connectionsPerAddressMax: number;
-  /** Streams of one HTTP/2 session that its client may reset, or make us reset, per second; own sessions only. */
-  readonly resetsPerSecond?: number;
-  /** Frames that only steer one HTTP/2 session, per second; own sessions only. */
-  readonly controlFramesPerSecond?: number;
-  /** How long an HTTP/1 client may go on sending after its last answer. */
+  /** How long an HTTP/1 client may go on sending after its last answer; default: LINGER_LIMITS. Tests shorten it. */
   readonly linger?: LingerLimits;
 }
 
@@ -143,7 +119,7 @@ export class FrontEnd {
       patience: {
         stalls: this.#stalls,
         bodyRate: {
-          bytesPerSecondMin: limits.bodyRateMin ?? 0,
+          bytesPerSecondMin: limits.bodyRateMin,
           graceMs: limits.bodyGraceMs ?? BODY_GRACE_MS,
         },
       },
@@ -448,11 +424,7 @@ function createHttp2(
   handle: (exchange: Exchange) => void,
 ): Http2Layer {
   if (http2 !== 'own') return new Http2Server(limits, settings, handle);
-  const abuse = {
-    resetsPerSecond: limits.resetsPerSecond ?? RESETS_PER_SECOND,
-    controlFramesPerSecond: limits.controlFramesPerSecond ?? CONTROL_FRAMES_PER_SECOND,
-  };
-  return new SessionServer({ ...limits, abuse }, settings, handle);
+  return new SessionServer(limits, settings, handle);
 }
 
 /** Best first. curl --http1.0 offers the last one alone, and node:http2 by itself would end that handshake. */

@@ -2,11 +2,8 @@
  * Counts what a client makes us do without getting anything of use, and says when it is too much. Every kind has an
  * allowance that fills up again with time, so that nobody is cut off for what an honest client does now and then.
  */
+import type { ConnectionLimits } from '../../settings/limits.ts';
 
-/** Streams that came to an untimely end through the client, per second; the default of `--max-resets`. */
-export const RESETS_PER_SECOND: number = 100;
-/** Frames that only steer the connection, per second; the default of `--max-control-frames`. */
-export const CONTROL_FRAMES_PER_SECOND: number = 500;
 /** An allowance is this many seconds' worth at once: a page with all its images is left, or a slow link catches up. */
 const BURST_SECONDS = 4;
 /** Frames without content, per second: HEADERS or DATA that carry nothing and end nothing. */
@@ -19,10 +16,7 @@ const WINDOW_UPDATES_PER_DATA = 4;
 /** The frames of one request head: even with little in each, a head of the largest size fits. */
 export const CONTINUATIONS_MAX = 32;
 
-export interface AbuseRates {
-  readonly resetsPerSecond: number;
-  readonly controlFramesPerSecond: number;
-}
+export type AbuseRates = Pick<ConnectionLimits, 'resetsPerSecond' | 'controlFramesPerSecond'>;
 
 /** An allowance: `rate` a second, `burst` at once. The clock is read only when the burst is used up. */
 class Allowance {

@@ -1,9 +1,8 @@
 /** The deadlines of a connection. A sweep looks at all of them every now and then: none has a timer of its own. */
+import type { ConnectionLimits } from '../../settings/limits.ts';
 
-export interface SessionClocks {
-  readonly idleTimeoutMs: number;
-  readonly headTimeoutMs: number;
-  readonly stallTimeoutMs: number;
+export interface SessionClocks
+  extends Pick<ConnectionLimits, 'idleTimeoutMs' | 'headTimeoutMs' | 'stallTimeoutMs'> {
   /** After GOAWAY the client has this long to close before we do. */
   readonly graceMs: number;
 }

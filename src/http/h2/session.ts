@@ -1,6 +1,7 @@
 /** One HTTP/2 connection: reads its socket, gives each frame to the part that it concerns, and looks at the deadlines. */
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import type { ConnectionLimits } from '../../settings/limits.ts';
 import { describeConnection } from '../exchange/connection-info.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { ExchangeSettings } from '../exchange/exchange-wire.ts';
@@ -25,11 +26,7 @@ import { SETTING } from './settings.ts';
 import { readSocket } from './socket-reader.ts';
 import { StreamTable } from './stream-table.ts';
 
-export interface SessionLimits {
-  readonly headBytesMax: number;
-  readonly streamsMax: number;
-  readonly abuse: AbuseRates;
-}
+export type SessionLimits = AbuseRates & Pick<ConnectionLimits, 'headBytesMax' | 'streamsMax'>;
 
 /** A compressed head this much longer is still read, without keeping it, so that it can be answered. */
 const BLOCK_BYTES_SPARE = 128 * 1024;
@@ -59,7 +56,7 @@ export class Session implements FrameSink {
   ) {
     const info = describeConnection(socket);
     const listBytesMax = limits.headBytesMax * HEAD_SLACK;
-    const abuse = new AbuseLimits(limits.abuse);
+    const abuse = new AbuseLimits(limits);
     const output = new SessionOutput(socket, writer, abuse);
     const bodies = new SessionBodies(output, this.#table, settings.unreadBodies);
     const report = { logger: settings.logger, peerAddress: info.peerAddress };

@@ -318,7 +318,7 @@ test('A client that never acknowledges SETTINGS is left with SETTINGS_TIMEOUT', 
   const logger = createLogger('error', 'test', () => {});
   const counters = new Counters();
   const sessions = new SessionServer(
-    { ...TEST_LIMITS, idleTimeoutMs: 60_000, abuse: { resetsPerSecond: 10, controlFramesPerSecond: 10 } },
+    { ...TEST_LIMITS, idleTimeoutMs: 60_000, resetsPerSecond: 10, controlFramesPerSecond: 10 },
     {
       logger,
       counters,
