@@ -12,6 +12,7 @@ import { pushFailure } from '../lua/push-failure.ts';
 import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { noteMoved, waitForBytes } from '../script/objects/byte-wait.ts';
+import { checkArgumentCount } from '../script/run/argument-count.ts';
 
 /** To begin a copy and wait for its end (40 µs). */
 const UNITS_PER_COPY = 8000;
@@ -24,8 +25,7 @@ export function createCopy(script: ScriptContext): HostFunction {
   const x = state.exports;
 
   return (L) => {
-    if (x.lua_gettop(L) < 2)
-      throw new LuaError(`wrong number of arguments to 'copy' (2 or 3 expected, got ${x.lua_gettop(L)})`);
+    checkArgumentCount(state, L, 'copy', 2, 3);
     const toStream = streams.find(L, 1);
     const fromStream = streams.find(L, 2);
     const to = toStream === undefined ? files.optionalFile(L, 1)?.file : undefined;

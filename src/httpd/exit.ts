@@ -6,6 +6,7 @@ import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { workInSlices } from '../lua/sliced-work.ts';
 import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
+import { checkArgumentCount } from '../script/run/argument-count.ts';
 import { JsonEncoder } from './json-encoder.ts';
 import { type HeadTable, readHeadTable } from './response-head.ts';
 
@@ -23,9 +24,7 @@ export function createExit(script: ScriptContext): HostFunction {
   const { exports: x } = state;
 
   return (L) => {
-    const count = x.lua_gettop(L);
-    if (count > 3)
-      throw new LuaError(`wrong number of arguments to 'exit' (at most 3 expected, got ${count})`);
+    checkArgumentCount(state, L, 'exit', 0, 3);
     x.lua_settop(L, 3);
     if (x.lua_type(L, 2) !== LUA_TYPE.table) return answer(L, TEXT_TYPE);
     const encoder = new JsonEncoder(state, { pretty: false, sorted: undefined }, (T) =>

@@ -11,6 +11,7 @@ import { takeTurn } from '../lua/turns.ts';
 import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import type { LuaFile } from '../script/objects/lua-files.ts';
+import { checkArgumentCount } from '../script/run/argument-count.ts';
 import { codecFunctions, cryptoFunctions } from './codec-functions.ts';
 import { createCopy, pushEnded } from './copy.ts';
 import { createExit } from './exit.ts';
@@ -73,14 +74,6 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
   const x = state.exports;
   const heads = new HeadCache(state);
 
-  function checkCount(L: LuaThread, name: string, min: number, max: number): void {
-    const count = x.lua_gettop(L);
-    if (count < min || count > max) {
-      const expected = min === max ? String(min) : `${min} or ${max}`;
-      throw new LuaError(`wrong number of arguments to '${name}' (${expected} expected, got ${count})`);
-    }
-  }
-
   /** The first argument, which is no stream, as a file. */
   function streamFile(L: LuaThread, name: string): LuaFile {
     const type = x.lua_type(L, 1);
@@ -98,7 +91,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
 
   return {
     register_handler: (L) => {
-      checkCount(L, 'register_handler', 2, 3);
+      checkArgumentCount(state, L, 'register_handler', 2, 3);
       const name = state.checkString(L, 1);
       x.luaL_checktype(L, 2, LUA_TYPE.function);
       const options = readHandlerOptions(state, L, 3);
@@ -108,7 +101,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
     },
 
     header: (L) => {
-      checkCount(L, 'header', 1, 1);
+      checkArgumentCount(state, L, 'header', 1);
       x.luaL_checktype(L, 1, LUA_TYPE.table);
       const invocation = currentInvocation(scheduler);
       script.lazyTables.touch(L, 1);
@@ -119,7 +112,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
     },
 
     read: (L) => {
-      checkCount(L, 'read', 1, 2);
+      checkArgumentCount(state, L, 'read', 1, 2);
       if (x.lua_type(L, 1) !== LUA_TYPE.nil) {
         const stream = script.streams.find(L, 1);
         if (stream !== undefined) return script.streams.read(L, stream, transfer.checkWanted(L, 2));
@@ -140,7 +133,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
     },
 
     write: (L) => {
-      checkCount(L, 'write', 1, 2);
+      checkArgumentCount(state, L, 'write', 1, 2);
       const isForClient = x.lua_type(L, 1) === LUA_TYPE.nil;
       const stream = isForClient ? undefined : script.streams.find(L, 1);
       const file = isForClient || stream !== undefined ? undefined : streamFile(L, 'write');
@@ -154,7 +147,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
     },
 
     close: (L) => {
-      checkCount(L, 'close', 1, 1);
+      checkArgumentCount(state, L, 'close', 1);
       if (x.lua_type(L, 1) !== LUA_TYPE.nil) {
         if (script.streams.find(L, 1) !== undefined) return script.streams.close(L, 1);
         streamFile(L, 'close');
@@ -168,7 +161,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
     },
 
     trailer: (L) => {
-      checkCount(L, 'trailer', 1, 1);
+      checkArgumentCount(state, L, 'trailer', 1);
       x.luaL_checktype(L, 1, LUA_TYPE.table);
       const invocation = currentInvocation(scheduler);
       script.lazyTables.touch(L, 1);

@@ -25,6 +25,7 @@ import { pushFailure } from '../lua/push-failure.ts';
 import type { State } from '../lua/state.ts';
 import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
+import { checkArgumentCount } from '../script/run/argument-count.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
 import { pushEnded } from './copy.ts';
 import { readHeadTable } from './response-head.ts';
@@ -59,12 +60,9 @@ const CONTENT_FIELD = /^content-(?!location$)/;
 /** `httpd.sendfile(path [, options])`: body bytes sent and status, or nil, message, code. */
 export function createSendfile(script: ScriptContext): HostFunction {
   const { state, scheduler } = script;
-  const x = state.exports;
 
   return (L) => {
-    const count = x.lua_gettop(L);
-    if (count < 1 || count > 2)
-      throw new LuaError(`wrong number of arguments to 'sendfile' (1 or 2 expected, got ${count})`);
+    checkArgumentCount(state, L, 'sendfile', 1, 2);
     const name = state.checkString(L, 1);
     const invocation = currentInvocation(scheduler);
     const options = readOptions(state, L, invocation.exchange.protocol === 'HTTP/2');

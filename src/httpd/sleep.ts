@@ -3,14 +3,14 @@ import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { takeTurn } from '../lua/turns.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
+import { checkArgumentCount } from '../script/run/argument-count.ts';
 import { currentRun } from '../script/run/lua-run.ts';
 import { checkSeconds } from '../script/run/seconds.ts';
 
 /** `httpd.sleep(seconds)`; no results. */
 export function createSleep({ state, scheduler }: ScriptContext): HostFunction {
   return (L) => {
-    const count = state.exports.lua_gettop(L);
-    if (count !== 1) throw new LuaError(`wrong number of arguments to 'sleep' (1 expected, got ${count})`);
+    checkArgumentCount(state, L, 'sleep', 1);
     const delayMs = checkSeconds(state, L, 1);
     if (currentRun(scheduler) === undefined)
       throw new LuaError("'sleep' called outside of a request or timer");

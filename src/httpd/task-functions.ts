@@ -10,6 +10,7 @@ import { ScriptError } from '../lua/state.ts';
 import { takeTurn } from '../lua/turns.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { Handles } from '../script/objects/handles.ts';
+import { checkArgumentCount } from '../script/run/argument-count.ts';
 import { currentRun, type LuaRun } from '../script/run/lua-run.ts';
 import { Task, type TaskWatch } from '../script/run/task.ts';
 import { TASKS_MAX } from '../script/run/task-group.ts';
@@ -121,9 +122,7 @@ export class TaskFunctions implements TaskWatch {
   /** `wait(task...)`: the first that has ended, true and its results, or false and a message. */
   #wait(L: LuaThread): number {
     const { state, scheduler } = this.#script;
-    const count = state.exports.lua_gettop(L);
-    if (count === 0 || count > TASKS_MAX)
-      throw new LuaError(`wrong number of arguments to 'wait' (1 to ${TASKS_MAX} expected, got ${count})`);
+    const count = checkArgumentCount(state, L, 'wait', 1, TASKS_MAX);
     const run = this.#checkRun('wait');
     const tasks = new Set<Task>();
     let first = 0;
@@ -167,8 +166,7 @@ export class TaskFunctions implements TaskWatch {
   /** `kill(task)`: true, or false when it has ended before. */
   #kill(L: LuaThread): number {
     const { state, scheduler } = this.#script;
-    const count = state.exports.lua_gettop(L);
-    if (count !== 1) throw new LuaError(`wrong number of arguments to 'kill' (1 expected, got ${count})`);
+    checkArgumentCount(state, L, 'kill', 1);
     const task = this.#checkTask(L, 1, this.#checkRun('kill'));
     if (task !== undefined && scheduler.current?.owner === task) return this.#killItself(L, task);
     task?.kill();

@@ -77,6 +77,7 @@ httpd.register_handler('/misuse', function()
     local file <close> = assert(io.open('$FOLDER/both', 'w'))
     local function fails(...) say(select(2, pcall(httpd.copy, ...))) end
     fails(nil)
+    fails(nil, file, 1, 2)
     fails(file, file)
     fails(file, nil, -1)
     fails(file, {})
@@ -197,6 +198,7 @@ test('copy raises an error for what is no stream or count', async () => {
   const { text } = await gateway.ask('h2', '/misuse');
   const expected = [
     /wrong number of arguments to 'copy' \(2 or 3 expected, got 1\)/,
+    /wrong number of arguments to 'copy' \(2 or 3 expected, got 4\)/,
     /cannot copy a file to itself/,
     /bad argument #3 to '\S+' \(count must not be negative\)/,
     /FILE\* expected, got table/,

@@ -5,6 +5,7 @@ import { LuaError } from '../../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../../lua/lua-exports.ts';
 import { pushFailure } from '../../lua/push-failure.ts';
 import { Handles } from '../objects/handles.ts';
+import { checkArgumentCount } from '../run/argument-count.ts';
 import { readOptionTable, stringOption } from '../run/option-table.ts';
 import type { RunLimits } from '../run/run-limits.ts';
 import { checkSeconds, SECONDS_MAX } from '../run/seconds.ts';
@@ -83,9 +84,7 @@ export class Timers {
   #create(L: LuaThread): number {
     const { state } = this.#script;
     const { exports: x } = state;
-    const count = x.lua_gettop(L);
-    if (count < 2 || count > 3)
-      throw new LuaError(`wrong number of arguments to 'timer' (2 or 3 expected, got ${count})`);
+    checkArgumentCount(state, L, 'timer', 2, 3);
     const delayMs = checkSeconds(state, L, 1);
     x.luaL_checktype(L, 2, LUA_TYPE.function);
     const options = this.#readOptions(L, delayMs);
