@@ -50,6 +50,8 @@ interface TestFrontEndOptions {
   readonly limits?: Partial<FrontEndLimits>;
   /** Without TLS: HTTP/1.1 and h2c on one port. */
   readonly cleartext?: boolean;
+  /** Gets every exchange, whatever its target; default: the dispatcher, which knows the handlers. */
+  readonly handle?: (exchange: Exchange) => void;
 }
 
 /** Starts a front end whose mapping `/` has these handlers. */
@@ -77,7 +79,7 @@ export async function startFrontEnd(
           ),
       ],
     },
-    (exchange) => dispatcher.dispatch(exchange),
+    options.handle ?? ((exchange) => dispatcher.dispatch(exchange)),
   );
   const address = await frontEnd.listen({ port: 0, host: '127.0.0.1' });
   const whenIdle = (): Promise<void> =>
