@@ -1,62 +1,47 @@
 /**
- * Runs the test suite: installs what it needs from Debian, then every `*.test.js` (or those named) through node:test. With
- * LGATEWAY_TEST_LONG=1, its long form.
+ * Runs the test suite: installs what it needs from Debian, then every `*.test.js` (or those named) through node:test, those of a
+ * room in one process where they can share it (support/test-groups.ts). With LGATEWAY_TEST_LONG=1, its long form.
  */
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CERTIFICATES_VARIABLE, makeCertificates } from './support/certificate.ts';
 import { installTestTools } from './support/install-tools.ts';
+import { rememberedDurations } from './support/test-durations.ts';
 import { IS_LONG } from './support/test-form.ts';
+import { groupFiles, type TestUnit } from './support/test-groups.ts';
 
 const testRoot = fileURLToPath(new URL('.', import.meta.url));
+/** Files that run groups of test files, for as long as this process. */
+const groupFolder = mkdtempSync(join(tmpdir(), 'lgateway-groups-'));
+process.once('exit', () => rmSync(groupFolder, { recursive: true, force: true }));
 const RUN_FILES = join(testRoot, 'support', 'run-files.js');
-
-/**
- * What takes longest begins first, so that none of it is alone at the end: files of more than ten seconds on two
- * processors, and those that mostly wait. The order of all others does not matter.
- */
-const LONGEST_FIRST: readonly string[] = [
-  'supervisor/process',
-  'script/fuzz',
-  'hostile/hostile',
-  'httpd/copy',
-  'gateway/luars',
-  'httpd/fetch',
-  'embed/server',
-  'examples/readme',
-  'gateway/regressions-22-42',
-  'httpd/large-json',
-  'attack/hostile-scripts',
-  'script/function-costs',
-  'supervisor/supervisor',
-  'supervisor/socket-activation',
-  'gateway/held-memory',
-  'http/h2/fuzz',
-  'web/web-handler',
-  'gateway/workers',
-  'bench/run',
-  'handlers/browser',
-  'file/pipe-file',
-  'http/exchange/body-rate',
-];
 
 /** `npm test` runs all; `npm test -- lua file/` runs the files whose path contains one of the words. */
 function selectTestFiles(words: readonly string[]): string[] {
   return readdirSync(testRoot, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.js'))
     .filter((name) => words.length === 0 || words.some((word) => name.includes(word)))
-    .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+    .sort();
 }
 
-function rank(name: string): number {
-  const place = LONGEST_FIRST.indexOf(name.replace('.test.js', ''));
-  return place === -1 ? LONGEST_FIRST.length : place;
+/**
+ * What takes longest begins first, so that none of it is alone at the end. What has never run here begins before all others, files
+ * of their own first, as most of them are long.
+ */
+function longestFirst(units: readonly TestUnit[]): TestUnit[] {
+  const known = rememberedDurations();
+  const costs = new Map<TestUnit, number>();
+  for (const unit of units) {
+    const sum = unit.files.reduce((ms, file) => ms + (known.get(file) ?? Number.NaN), 0);
+    costs.set(unit, Number.isNaN(sum) ? Number.MAX_SAFE_INTEGER - unit.files.length : sum);
+  }
+  return units.toSorted((a, b) => (costs.get(b) ?? 0) - (costs.get(a) ?? 0));
 }
 
-/** Files at a time: one more than there are processors, as many tests wait. With two of them it takes three quarters of the time. */
+/** Processes at a time: one more than there are processors, as many tests wait. With two of them it takes three quarters of the time. */
 const CONCURRENCY = availableParallelism() + 1;
 
 /**
@@ -67,7 +52,7 @@ const BOTH_LAYERS = /^(?:gateway|interop|attack|http\/(?!h2\/)[^/]*)\/[^/]*$/;
 const NODE_LAYER_ONLY = 'interop/node-layer.test.js';
 
 function run(names: readonly string[], variables: NodeJS.ProcessEnv = {}): Promise<number> {
-  const paths = names.map((name) => join(testRoot, name));
+  const paths = longestFirst(groupFiles(names, testRoot, groupFolder)).map(({ path }) => path);
   const child = spawn(process.execPath, [RUN_FILES, String(CONCURRENCY), ...paths], {
     stdio: 'inherit',
     // LGATEWAY_CHECK_STACK: what host functions do to Lua's stack is looked at (src/lua/stack-check.ts)

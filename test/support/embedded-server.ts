@@ -1,7 +1,7 @@
 /** A server inside the test's own process, and the checks that every test of one ends with. */
 import assert from 'node:assert/strict';
-import { after } from 'node:test';
 import { type HandlerSource, Server, type ServerHandle, type ServerOptions } from '../../src/index.ts';
+import { atEndOfFile } from './leftovers.ts';
 import { waitFor } from './test-front-end.ts';
 
 /** What is zero when nobody is asking any more. */
@@ -9,7 +9,7 @@ const GAUGES = ['connections', 'sessions', 'exchanges', 'coroutines', 'files', '
 
 const running = new Set<EmbeddedServer>();
 // a test that fails leaves its server to this
-after(() => Promise.all([...running].map((server) => server.stop().catch(() => undefined))));
+atEndOfFile(() => Promise.all([...running].map((server) => server.stop().catch(() => undefined))));
 
 export class EmbeddedServer {
   readonly handle: ServerHandle;

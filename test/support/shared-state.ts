@@ -1,7 +1,7 @@
 /** Handler bodies that need no state of their own, one after the other in the same state: a state costs more than most of them. */
 import assert from 'node:assert/strict';
-import { after } from 'node:test';
 import type { FakeExchange, FakeRequest } from './fake-exchange.ts';
+import { atEndOfFile } from './leftovers.ts';
 import { ScriptHarness } from './script-harness.ts';
 
 /** Bodies stand on the line that those of `ScriptHarness.run` have, which messages name. */
@@ -23,7 +23,11 @@ end)
 httpd.register_handler('/run', function(env, header) return body(env, header) end)`;
 
 let harness: Promise<ScriptHarness> | undefined;
-after(async () => (await harness)?.close());
+atEndOfFile(async () => {
+  const ended = harness;
+  harness = undefined;
+  await (await ended)?.close();
+});
 
 /** What the handler `/run` of `body` answers, and what it logged; nothing of it may be left open. */
 export async function runBody(

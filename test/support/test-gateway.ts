@@ -7,9 +7,9 @@ import {
   type SecureClientSessionOptions,
 } from 'node:http2';
 import { type RequestOptions, request } from 'node:https';
-import { after } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { CounterName } from '../../src/metrics/worker-metrics.ts';
+import { atEndOfFile } from './leftovers.ts';
 import { GatewayFolder, GatewayProcess } from './run-gateway.ts';
 
 /** No wait of a test lasts longer; generous, because the machine may be busy. */
@@ -44,9 +44,8 @@ export interface Answer {
 const REQUEST_GAUGES = ['exchanges', 'coroutines', 'files', 'pipes'] as const satisfies CounterName[];
 
 const running = new Set<TestGateway>();
-// a test that fails leaves its gateway to this; a program that is no test must not become one
-if (process.argv[1]?.endsWith('.test.js') === true)
-  after(() => Promise.all([...running].map((gateway) => gateway.stop())));
+// a test that fails leaves its gateway to this
+atEndOfFile(() => Promise.all([...running].map((gateway) => gateway.stop())));
 
 export class TestGateway {
   readonly folder: GatewayFolder;

@@ -1,0 +1,25 @@
+/** How long each test file took the last time, so that a run can begin with what takes longest. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
+import { inForm } from './test-form.ts';
+
+const PATH = join(PACKAGE_ROOT, 'node_modules/.cache/lgateway', inForm('test-ms.json', 'test-long-ms.json'));
+
+/** Milliseconds by file; empty before the first run. */
+export function rememberedDurations(): ReadonlyMap<string, number> {
+  let text: string;
+  try {
+    text = readFileSync(PATH, 'utf8');
+  } catch {
+    return new Map(); // the order is worth nothing but time
+  }
+  return new Map(Object.entries(JSON.parse(text) as Record<string, number>));
+}
+
+/** Adds what a run has measured to what was known before. */
+export function rememberDurations(measured: ReadonlyMap<string, number>): void {
+  const all = new Map([...rememberedDurations(), ...measured]);
+  mkdirSync(dirname(PATH), { recursive: true });
+  writeFileSync(PATH, JSON.stringify(Object.fromEntries(all)));
+}

@@ -1,0 +1,97 @@
+/** Which test files share a process: starting one, and loading what every test needs, costs more than most files do. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { GroupFile } from './run-group.ts';
+
+/** Files that have a process of their own, without `.test.js`, and why: all that is not named here shares one with its room. */
+export const ALONE: Readonly<Record<string, string>> = {
+  'attack/hostile-scripts': 'long',
+  'attack/http1-attack': 'looks at the memory of its process',
+  'bench/run': 'long, and measures',
+  'embed/server': 'long',
+  'examples/embed': 'long',
+  'examples/lhttpd': 'long',
+  'examples/readme': 'long',
+  'file/pipe-file': 'counts the processes it has started',
+  'gateway/held-memory': 'long',
+  'gateway/luars': 'long',
+  'gateway/regressions-22-42': 'long',
+  'gateway/workers': 'long',
+  'handlers/browser': 'long',
+  'hostile/hostile': 'long, and measures',
+  'http/exchange/body-rate': 'long',
+  'http/front/descriptors-used-up': 'uses up descriptors',
+  'http/h2/attacks': 'looks at the memory of its process',
+  'http/h2/fuzz': 'long',
+  'httpd/copy': 'long',
+  'httpd/fetch': 'long, and looks at the memory of its process',
+  'httpd/large-json': 'long',
+  'interop/node-layer': 'imports other test files',
+  'native/node-internals': 'looks at what Node has inside',
+  'script/function-costs': 'long',
+  'script/fuzz': 'long',
+  'supervisor/process': 'long',
+  'supervisor/socket-activation': 'long',
+  'supervisor/supervisor': 'long',
+  'web/web-handler': 'long',
+};
+
+/** A room with fewer files that can share a process shares it with other small rooms. */
+const SMALL_ROOM_FILES = 4;
+const SMALL_ROOMS = 'small rooms';
+/** The rooms of HTTP are as large as others' top folders. */
+const DEEP_ROOMS = /^http\/(?:h2\/conformance|[^/]+)(?=\/)/;
+
+/** What one process runs. */
+export interface TestUnit {
+  readonly name: string;
+  /** What Node runs: the only file, or one that runs them all. */
+  readonly path: string;
+  readonly files: readonly string[];
+}
+
+/** Makes units of files, whose names are paths below `testRoot`; files that run groups are written to `folder`. */
+export function groupFiles(names: readonly string[], testRoot: string, folder: string): TestUnit[] {
+  const rooms = new Map<string, string[]>();
+  for (const name of names) {
+    const room = isAlone(name) ? name : roomOf(name);
+    rooms.set(room, [...(rooms.get(room) ?? []), name]);
+  }
+  const small = [...rooms].filter(
+    ([room, files]) => !names.includes(room) && files.length < SMALL_ROOM_FILES,
+  );
+  for (const [room] of small) rooms.delete(room);
+  if (small.length > 0)
+    rooms.set(
+      SMALL_ROOMS,
+      small.flatMap(([, files]) => files),
+    );
+  return [...rooms].map(([name, files]) => {
+    const [only, ...others] = files;
+    if (only !== undefined && others.length === 0) return { name: only, path: join(testRoot, only), files };
+    const path = join(folder, `${name.replaceAll(/[ /]/g, '-')}.mjs`);
+    writeGroup(
+      path,
+      files.map((file) => ({ name: file, path: join(testRoot, file) })),
+    );
+    return { name, path, files };
+  });
+}
+
+function isAlone(name: string): boolean {
+  return Object.hasOwn(ALONE, name.replace(/\.test\.js$/, ''));
+}
+
+function roomOf(name: string): string {
+  return DEEP_ROOMS.exec(name)?.[0] ?? name.split('/')[0] ?? name;
+}
+
+function writeGroup(path: string, files: readonly GroupFile[]): void {
+  const runner = pathToFileURL(fileURLToPath(new URL('run-group.js', import.meta.url))).href;
+  const lines = [
+    `import { runGroup } from ${JSON.stringify(runner)};`,
+    `await runGroup(${JSON.stringify(files)});`,
+  ];
+  writeFileSync(path, `${lines.join('\n')}\n`);
+}
