@@ -209,10 +209,14 @@ test('A1: wrong options reject the start with a typed error', async () => {
 });
 
 test('A2: ready() waits for the start, shutdown() lets what runs finish, and the port is free then', async () => {
+  let release: () => void = () => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
   for (const handler of [
     ANSWERS,
     async () => {
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await released;
       return new Response('slow');
     },
   ]) {
@@ -230,6 +234,7 @@ test('A2: ready() waits for the start, shutdown() lets what runs finish, and the
     const inFlight = text(`http://127.0.0.1:${port}/slow`);
     await waitFor(() => handle.counters().some(({ exchanges }) => exchanges === 1), 'the request');
     const [first, second] = [handle.shutdown(), made.handle().shutdown()];
+    release();
     assert.equal(await inFlight, 'slow');
     await Promise.all([first, second, done]);
     await bindOnce(port);

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import type { ByteSink } from '../../src/base/byte-stream.ts';
 import { GatewayError } from '../../src/base/errors.ts';
 import type { ByteFile } from '../../src/file/byte-file.ts';
+import { untilStill } from '../support/until-still.ts';
 import { close, read, until, withFixture } from './fixture.ts';
 
 function send(file: ByteFile, sink: ByteSink, size?: number): Promise<[GatewayError | undefined, number]> {
@@ -112,7 +113,7 @@ test(
     await until(() => sink.size > 0);
     copy.cancel();
     const before = sink.size;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await untilStill(() => sink.size);
     assert.deepEqual([sink.size, copy.bytes], [before, before]);
     assert.equal(sink.waiting, undefined);
     const pipe = await fixture.popen('sleep 10', 'r');

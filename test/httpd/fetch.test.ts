@@ -10,6 +10,7 @@ import { testCertificate } from '../support/certificate.ts';
 import { eventually, type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
 import { outputOfBody } from '../support/shared-state.ts';
 import { inForm } from '../support/test-form.ts';
+import { untilStill } from '../support/until-still.ts';
 import {
   deadPort,
   http2Upstream,
@@ -613,9 +614,7 @@ test('An endless body is held back, and cannot be read in one piece', async () =
       try {
         const exchange = harness.begin('/run', { body: 'open' });
         await eventually(() => assert.ok(written > 0));
-        await new Promise((resolve) => {
-          setTimeout(resolve, 200);
-        });
+        await untilStill(() => written);
         // what the sockets of both sides hold, and our 128 KiB
         assert.ok(written < 16 * 1024 * 1024, `${written} bytes were written`);
         exchange.body.finish();

@@ -547,6 +547,7 @@ test('V1: an idle connection is nobody’s time limit, and a state that is retir
     async (harness) => {
       const client = await connectRaw(await harness.listen());
       await client.ask('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      // armed after a limit's own timer, and later than that
       await new Promise((resolve) => {
         setTimeout(resolve, 300);
       });

@@ -33,7 +33,7 @@ import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
 import { TEST_HTTP2_LAYER } from './http2-layer.ts';
 
 /** How long `eventually` looks; long enough for a busy machine. */
-const EVENTUALLY_MS_MAX = 10_000;
+const EVENTUALLY_MS_MAX = 30_000;
 const EVENTUALLY_STEP_MS = 5;
 
 let compiled: Promise<WebAssembly.Module> | undefined;

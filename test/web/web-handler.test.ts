@@ -9,6 +9,7 @@ import { EmbeddedServer } from '../support/embedded-server.ts';
 import { connectH2, fetchH2, type H2Response } from '../support/h2-client.ts';
 import { connectPlain, type RawResponse } from '../support/raw-client.ts';
 import { waitFor } from '../support/test-front-end.ts';
+import { untilStill } from '../support/until-still.ts';
 
 const MIB = 1024 * 1024;
 
@@ -279,7 +280,7 @@ test('M6: a response stream is drawn at the pace of the client, and a slow reade
   client.socket.pause();
   client.send(get('/'));
   await waitFor(() => pulled > 1, 'the first pieces');
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await untilStill(() => pulled);
   assert.ok(pulled < total / 2, `${pulled} MiB were made for a client that reads nothing`);
   client.socket.resume();
   const { body } = await client.response();
@@ -289,11 +290,12 @@ test('M6: a response stream is drawn at the pace of the client, and a slow reade
 });
 
 test('M6: a large text reaches a client that reads slowly', async () => {
-  await serve(() => new Response('x'.repeat(32 * MIB)));
+  const started = await serve(() => new Response('x'.repeat(32 * MIB)));
   const client = await connectPlain(server?.port ?? 0);
   client.socket.pause();
   client.send(get('/'));
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await waitFor(() => started.handle.counters()[0]?.exchanges === 1, 'the request');
+  await untilStill(() => client.socket.bytesRead);
   client.socket.resume();
   const { body } = await client.response();
   assert.equal(body.length, 32 * MIB);
@@ -329,7 +331,7 @@ test('A request stream is read at the pace of the handler', async () => {
   };
   client.socket.on('drain', send);
   send();
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await untilStill(() => client.socket.bytesWritten - client.socket.writableLength);
   assert.ok(sent < total / 2, `${sent} bytes were taken from a client whose handler reads nothing`);
   release();
   assert.equal((await client.response()).body.toString(), String(total));

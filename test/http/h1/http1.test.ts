@@ -10,6 +10,7 @@ import {
   type TestFrontEnd,
   waitFor,
 } from '../../support/test-front-end.ts';
+import { untilStill } from '../../support/until-still.ts';
 
 const text = (value: string): Uint8Array => Buffer.from(value, 'latin1');
 const GET = (path: string, more = ''): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`;
@@ -398,7 +399,7 @@ test('HTTP/1.1 an exchange whose client goes is aborted once and closed once, wh
     if (name === 'blocked') client.socket.pause();
     client.send(bytes);
     await waitFor(() => front.counters.get('exchanges') === 1, 'the exchange to start');
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await untilStill(() => events.length);
     client.reset();
     await waitFor(() => front.counters.get('exchanges') === 0, `the ${name} exchange to close`);
     const expected = [`${name} abort LGW_CLIENT_GONE`, `${name} close`];

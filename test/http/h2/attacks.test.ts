@@ -12,6 +12,7 @@ import {
   startOwn,
 } from '../../support/own-sessions.ts';
 import { type TestFrontEnd, waitFor } from '../../support/test-front-end.ts';
+import { untilStill } from '../../support/until-still.ts';
 import { FLAG, FRAME, type WireClient } from '../../support/wire-client.ts';
 
 const PRIORITY_UPDATE = 0x10;
@@ -272,7 +273,7 @@ test('A client that reads nothing is cut after the stall timeout, and holds litt
       wire.socket.pause();
       for (let id = 1; id < 200; id += 2) wire.request(id, '/big');
       await waitFor(() => front.counters.get('exchanges') === 100, 'the exchanges');
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await untilStill(() => wire.socket.bytesRead);
       const held = process.memoryUsage().arrayBuffers - before;
       ok(held < 32 * 1024 * 1024, `${held} bytes are held`);
       await waitFor(() => front.counters.get('exchanges') === 0, 'the exchanges to be cut');

@@ -21,6 +21,7 @@ import {
   uint32,
   windowUpdateFrame,
 } from '../../../support/h2-bytes.ts';
+import { untilStill } from '../../../support/until-still.ts';
 import { FLAG, FRAME } from '../../../support/wire-client.ts';
 
 serveRules();
@@ -142,7 +143,7 @@ rule('RFC 9113 §4.3: a block is whole with END_HEADERS only, whatever has come 
   // nothing may come between, not even the acknowledgement of settings
   await peer.settled();
   peer.send(headersFrame(1, block(requestFields('/hello')), FLAG.endStream));
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await untilStill(() => peer.frames.length);
   expectUnreached();
   peer.send(frame(FRAME.continuation, FLAG.endHeaders, 1));
   strictEqual((await peer.expectResponse(1)).body, 'hello');
