@@ -209,14 +209,13 @@ test('A1: wrong options reject the start with a typed error', async () => {
 });
 
 test('A2: ready() waits for the start, shutdown() lets what runs finish, and the port is free then', async () => {
-  let release: () => void = () => undefined;
-  const released = new Promise<void>((resolve) => {
-    release = resolve;
-  });
+  let release = (): void => undefined;
   for (const handler of [
     ANSWERS,
     async () => {
-      await released;
+      await new Promise<void>((resolve) => {
+        release = resolve;
+      });
       return new Response('slow');
     },
   ]) {

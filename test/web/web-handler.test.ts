@@ -499,14 +499,14 @@ test('A response stream that falls silent is cut at the time limit; one that goe
             if (goesOn && pulls > 8) controller.close();
             else if (!goesOn && pulls > 1) await new Promise(() => undefined);
             else {
-              await new Promise((resolve) => setTimeout(resolve, 50));
+              await new Promise((resolve) => setTimeout(resolve, 150));
               controller.enqueue(new Uint8Array(10));
             }
           },
         }),
       );
     },
-    { limits: { timeLimitMs: 250 } },
+    { limits: { timeLimitMs: 1000 } },
   );
   assert.equal((await ask(get('/goes-on'))).body.length, 80);
   assert.notEqual((await askH2({ ':path': '/silent' })).rstCode, 0);

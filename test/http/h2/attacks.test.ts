@@ -18,12 +18,15 @@ import { FLAG, FRAME, type WireClient } from '../../support/wire-client.ts';
 const PRIORITY_UPDATE = 0x10;
 const UNKNOWN_TYPE = 0xaa;
 
+/** A flood ends for what it is, also where this process has little of the machine. */
+const HEAD_MS_MAX = 60_000;
+
 async function withOwn(
   t: TestContext,
   limits: Partial<FrontEndLimits>,
   use: (front: TestFrontEnd) => Promise<void>,
 ): Promise<void> {
-  const front = await startOwn(limits);
+  const front = await startOwn({ headTimeoutMs: HEAD_MS_MAX, ...limits });
   t.after(() => front.stop());
   await use(front);
 }
