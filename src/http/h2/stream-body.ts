@@ -1,5 +1,4 @@
 /** The request body of one stream as it arrives: the length it was declared with, and both windows that it is sent into. */
-import type { ServerExchange } from '../exchange/server-exchange.ts';
 import { READ_AHEAD_BYTES, TIGHT_READ_AHEAD_BYTES } from '../exchange/unread-bodies.ts';
 import { ReceiveWindow } from './flow-window.ts';
 import type { SessionBodies } from './session-bodies.ts';
@@ -10,6 +9,13 @@ import type { SessionOutput } from './session-output.ts';
 const STREAM_WINDOW_BYTES_MAX = 4 * 1024 * 1024;
 /** A body counts as not being read when nothing of it was for this long. */
 const UNREAD_MS_MIN = 1_000;
+
+/** What is asked of the exchange. */
+interface ReadExchange {
+  readonly unreadBytes: number;
+  readonly readBytes: number;
+  readonly awaitsBody: boolean;
+}
 
 export class StreamBody {
   readonly #bodies: SessionBodies;
@@ -104,7 +110,7 @@ export class StreamBody {
   }
 
   /** True for a body of some size that no handler has read any of for a while. */
-  isUnread(exchange: ServerExchange, now: number): boolean {
+  isUnread(exchange: ReadExchange, now: number): boolean {
     if (exchange.unreadBytes <= TIGHT_READ_AHEAD_BYTES || exchange.awaitsBody) return false;
     const { readBytes } = exchange;
     if (readBytes !== this.#readAtSweep) {

@@ -1,8 +1,13 @@
-import { deepStrictEqual, strictEqual } from 'node:assert/strict';
+/** What waits to be sent over HTTP/2: by turns and urgency between streams, by windows within one. */
+import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { isLent, takeChunk } from '../../../src/http/exchange/chunk-pool.ts';
+import { FLAG, FRAME_PAYLOAD_BYTES_MAX, FRAME_TYPE } from '../../../src/http/h2/frame-types.ts';
 import { DEFAULT_PRIORITY, parsePriority } from '../../../src/http/h2/priority.ts';
+import { SendQueue } from '../../../src/http/h2/send-queue.ts';
 import { type Scheduled, SendScheduler } from '../../../src/http/h2/send-scheduler.ts';
+import { RecordedOutput } from '../../support/recorded-output.ts';
 
 class Item implements Scheduled {
   readonly name: string;
@@ -102,4 +107,77 @@ test('parsePriority() reads urgency and incremental, and ignores what it does no
   deepStrictEqual(parsePriority('u=8, i=2, u="1"'), { urgency: 3, incremental: false });
   deepStrictEqual(parsePriority(''), { urgency: 3, incremental: false });
   deepStrictEqual(DEFAULT_PRIORITY, { urgency: 3, incremental: true });
+});
+
+test('SendQueue sends frames no larger than there is room, and ends the stream with the last of its bytes', () => {
+  const recorded = new RecordedOutput();
+  const queue = new SendQueue();
+  strictEqual(queue.sendFrame(recorded.output, 5, 10, true), 0);
+  queue.push('abcdef');
+  queue.push(Buffer.from('ghi'));
+  const sizes = [4, 10, 2, 10].map((room) => queue.sendFrame(recorded.output, 5, room, true));
+  deepStrictEqual(sizes, [4, 2, 2, 1]);
+  deepStrictEqual(
+    recorded.take().map(({ type, flags, stream, payload }) => [type, flags, stream, String(payload)]),
+    [
+      [FRAME_TYPE.data, 0, 5, 'abcd'],
+      [FRAME_TYPE.data, 0, 5, 'ef'],
+      [FRAME_TYPE.data, 0, 5, 'gh'],
+      [FRAME_TYPE.data, FLAG.endStream, 5, 'i'],
+    ],
+  );
+  queue.push('x');
+  queue.sendFrame(recorded.output, 5, 10, false);
+  strictEqual(recorded.take()[0]?.flags, 0);
+});
+
+test('SendQueue keeps order and count of its bytes, whatever the pieces are and the room is', () => {
+  const piece = fc.record({ size: fc.integer({ min: 1, max: 200 }), isText: fc.boolean() });
+  fc.assert(
+    fc.property(
+      fc.array(piece, { maxLength: 8 }),
+      fc.array(fc.integer({ min: 1, max: 150 }), { minLength: 1, maxLength: 4 }),
+      (pieces, rooms) => {
+        const recorded = new RecordedOutput();
+        const queue = new SendQueue();
+        const pushed = pieces.map(({ size }, n) => Buffer.alloc(size, 65 + n));
+        for (const [n, bytes] of pushed.entries())
+          queue.push(pieces[n]?.isText === true ? bytes.toString('latin1') : bytes);
+        const before = recorded.output.sendWindow;
+        let left = Buffer.concat(pushed).length;
+        strictEqual(queue.bytes, left);
+        for (let turn = 0; queue.bytes > 0; turn++) {
+          const room = rooms[turn % rooms.length] as number;
+          const sent = queue.sendFrame(recorded.output, 1, room, true);
+          ok(sent > 0 && sent <= room);
+          left -= sent;
+          strictEqual(queue.bytes, left);
+        }
+        const frames = recorded.take();
+        const whole = Buffer.concat(frames.map(({ payload }) => payload));
+        ok(whole.equals(Buffer.concat(pushed)));
+        strictEqual(before - recorded.output.sendWindow, whole.length);
+        strictEqual(
+          frames.findIndex(({ flags }) => flags === FLAG.endStream),
+          frames.length - 1,
+        );
+      },
+    ),
+    { numRuns: 50, seed: 1 },
+  );
+});
+
+test('SendQueue gives chunks back when they have been sent whole, and when it is cleared', () => {
+  const { output } = new RecordedOutput();
+  const queue = new SendQueue();
+  const [sent, half, waiting] = [takeChunk(), takeChunk(), takeChunk()];
+  for (const chunk of [sent, half, waiting]) queue.push(chunk);
+  queue.sendFrame(output, 1, FRAME_PAYLOAD_BYTES_MAX, false);
+  queue.sendFrame(output, 1, 100, false);
+  deepStrictEqual([sent, half, waiting].map(isLent), [false, true, true]);
+  queue.clear();
+  deepStrictEqual([sent, half, waiting].map(isLent), [false, false, false]);
+  strictEqual(queue.bytes, 0);
+  queue.push('fresh');
+  strictEqual(queue.sendFrame(output, 1, 100, true), 5);
 });
