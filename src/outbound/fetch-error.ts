@@ -8,6 +8,8 @@ interface FetchUrl {
   readonly pathname: string;
 }
 
+/** undici asserts what its parser does not check of a response: a status below 100. */
+const ASSERTION = 'ERR_ASSERTION';
 /** Codes of Node, OpenSSL and undici that mean something else than `io`. */
 const REASONS: ReadonlyMap<string, LuaCode> = new Map([
   ['ECONNREFUSED', 'refused'],
@@ -36,6 +38,7 @@ const REASONS: ReadonlyMap<string, LuaCode> = new Map([
   ['UND_ERR_NOT_SUPPORTED', 'invalid'],
   ['UND_ERR_REQ_CONTENT_LENGTH_MISMATCH', 'invalid'],
   ['EPROTO', 'denied'],
+  [ASSERTION, 'invalid'],
 ]);
 /** What is wrong with a certificate, and what OpenSSL finds wrong with a handshake. */
 const TLS_CODES =
@@ -70,6 +73,7 @@ function reasonOf(code: string | undefined): LuaCode {
 }
 
 function describe(thrown: unknown, code: string | undefined): string {
+  if (code === ASSERTION) return 'the response does not match the HTTP protocol';
   // of several addresses each has an error of its own, the whole has none
   const first = thrown instanceof AggregateError && thrown.message === '' ? thrown.errors[0] : thrown;
   const text = messageOf(first).trim();
