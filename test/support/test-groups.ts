@@ -22,6 +22,8 @@ export const ALONE: Readonly<Record<string, string>> = {
   'hostile/hostile': 'long, and measures',
   'http/exchange/body-rate': 'long',
   'http/front/descriptors-used-up': 'uses up descriptors',
+  'http/h1/fuzz': 'long',
+  'http/h1/strictness': 'long',
   'http/h2/attacks': 'looks at the memory of its process',
   'http/h2/fuzz': 'long',
   'httpd/copy': 'long',
