@@ -1,10 +1,11 @@
-/** Reads wasmoon's Lua module, makes it boundable and compiles it once; every worker thread is handed the result. */
+/** Reads the Lua module that the build has made boundable and compiles it once; every worker thread is handed the result. */
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { findInterruptible } from './interruptible-functions.ts';
-import { withOrderFallback } from './order-fallback.ts';
-import { rewriteModule } from './wasm-rewriter.ts';
+import { join } from 'node:path';
+import { PACKAGE_ROOT } from '../base/package-info.ts';
+import { withMemoryMaximum } from './wasm-sections.ts';
+
+/** What `rewriteLuaModule` makes; tools/write-lua-module.ts writes it. */
+export const GUARDED_MODULE: string = join(PACKAGE_ROOT, 'dist/src/lua/guarded-lua.wasm');
 
 const PAGE_BYTES = 64 * 1024;
 
@@ -20,18 +21,12 @@ export async function compileLuaModule({
   memoryBytesMax,
   guarded = true,
 }: LuaModuleOptions): Promise<WebAssembly.Module> {
-  const entry = createRequire(import.meta.url).resolve('wasmoon');
-  const module = await readFile(join(dirname(entry), 'glue.wasm'));
-  return WebAssembly.compile(
-    rewriteModule(module, {
-      memoryPagesMax: Math.floor(memoryBytesMax / PAGE_BYTES),
-      // only os.execute ever called it, and that is replaced
-      hostCall: 'env.system',
-      fuelName: 'fuel',
-      payName: 'pay',
-      counts: guarded,
-      interruptible: { find: findInterruptible, globalName: 'raiseBelow' },
-      editCode: withOrderFallback,
-    }),
-  );
+  const module = guarded ? await readFile(GUARDED_MODULE) : await rewriteUnguarded();
+  return WebAssembly.compile(withMemoryMaximum(module, Math.floor(memoryBytesMax / PAGE_BYTES)));
+}
+
+async function rewriteUnguarded(): Promise<Uint8Array> {
+  // no server loads the code that rewrites
+  const { rewriteLuaModule } = await import('./rewrite-lua-module.ts');
+  return rewriteLuaModule(false);
 }

@@ -96,6 +96,14 @@ export function withMaximum(body: Uint8Array, pagesMax: number): Uint8Array {
   return Uint8Array.from([1, LIMITS_WITH_MAXIMUM, ...unsigned(minimum), ...unsigned(pagesMax)]);
 }
 
+/** The module with another maximum of its own memory, in pages of 64 KiB. */
+export function withMemoryMaximum(module: Uint8Array, pagesMax: number): Uint8Array<ArrayBuffer> {
+  const sections = readSections(module);
+  const memory = find(sections, SECTION.memory);
+  memory.body = withMaximum(memory.body, pagesMax);
+  return join(sections);
+}
+
 /** A vector (count, elements) with one element more. */
 export function appendToVector(body: Uint8Array, element: readonly number[]): Uint8Array {
   const reader = new Reader(body);

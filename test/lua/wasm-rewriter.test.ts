@@ -4,8 +4,11 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { findInterruptible } from '../../src/lua/interruptible-functions.ts';
+import { rewriteLuaModule } from '../../src/lua/rewrite-lua-module.ts';
+import { GUARDED_MODULE } from '../../src/lua/wasm-module.ts';
 import { RewriteError } from '../../src/lua/wasm-reader.ts';
 import { type ModuleFacts, type RewriteOptions, rewriteModule } from '../../src/lua/wasm-rewriter.ts';
+import { withMemoryMaximum } from '../../src/lua/wasm-sections.ts';
 
 const LUA = readFileSync(join(dirname(createRequire(import.meta.url).resolve('wasmoon')), 'glue.wasm'));
 const PAGE_BYTES = 65_536;
@@ -191,4 +194,14 @@ test('Damaged modules are refused or rewritten, and never anything else', () => 
     for (let n = 0; n < 5; n++) damaged[(i * 7919 + n * 104_729) % damaged.length] = (i * 31 + n * 17) % 256;
     attempt(damaged);
   }
+});
+
+test('The module that the build writes is what the rewriter makes, and only its maximum of memory is set at the start', async () => {
+  const built = readFileSync(GUARDED_MODULE);
+  const made = await rewriteLuaModule(true);
+  assert(built.equals(made), 'npm run build writes it anew');
+  const bounded = withMemoryMaximum(built, 300);
+  assert(WebAssembly.validate(bounded));
+  assert.deepEqual(withMemoryMaximum(bounded, 1024), withMemoryMaximum(built, 1024));
+  assert.throws(() => withMemoryMaximum(built, 1), /Memory of 1 pages is less than the module needs/);
 });
