@@ -52,8 +52,8 @@ const BOTH_LAYERS = /^(?:gateway|interop|attack|http\/(?!h2\/)[^/]*)\/[^/]*$/;
 const NODE_LAYER_ONLY = 'interop/node-layer.test.js';
 
 function run(names: readonly string[], variables: NodeJS.ProcessEnv = {}): Promise<number> {
-  const paths = longestFirst(groupFiles(names, testRoot, groupFolder)).map(({ path }) => path);
-  const child = spawn(process.execPath, [RUN_FILES, String(CONCURRENCY), ...paths], {
+  const units = longestFirst(groupFiles(names, testRoot, groupFolder));
+  const child = spawn(process.execPath, [RUN_FILES, String(CONCURRENCY), JSON.stringify(units)], {
     stdio: 'inherit',
     // LGATEWAY_CHECK_STACK: what host functions do to Lua's stack is looked at (src/lua/stack-check.ts)
     env: { ...process.env, LGATEWAY_CHECK_STACK: '1', ...variables },

@@ -19,7 +19,7 @@ const APP = `return function(read, write)
   write()
 end`;
 
-const AB_REQUESTS = inForm('3000', '30000');
+const AB_REQUESTS = inForm('1000', '30000');
 /** A thousand handshakes at once take longer than one may where other tests have most of the processors. */
 const TLS_CONNECTIONS = inForm('200', '1000');
 const WRK_SECONDS = inForm('-d1', '-d5');

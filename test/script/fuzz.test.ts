@@ -5,7 +5,7 @@ import { ApiFuzzChild } from '../support/api-fuzz-child.ts';
 import { inForm } from '../support/test-form.ts';
 
 /** Sequences of some eight calls each; `npm run fuzz:api` sets more. */
-const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(2_000, 10_000));
+const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(800, 10_000));
 /** The same sequences each time; `npm run fuzz:api` begins elsewhere. */
 const SEED = Number(process.env['LGATEWAY_FUZZ_SEED'] ?? 1);
 /** Sequences that share a state. */

@@ -10,7 +10,7 @@ import { FakeExchange } from '../support/fake-exchange.ts';
 import { luaModule, outputOf, ScriptHarness } from '../support/script-harness.ts';
 import { inForm } from '../support/test-form.ts';
 
-const MUTANTS = inForm(2_000, 10_000);
+const MUTANTS = inForm(500, 10_000);
 /** Mutants tried in one request. */
 const BATCH = 200;
 /** The whole of the mutants must not take longer. */

@@ -11,7 +11,7 @@ import { checkDictionary } from './check-dictionary.ts';
 import type { StressThreadData } from './stress-thread.ts';
 
 const THREADS = 3;
-const DEATHS = inForm(8, 25);
+const DEATHS = inForm(4, 25);
 const PAUSE_MS_MAX = 30;
 
 test('Threads that are terminated at any moment leave dictionaries whole and counters exact', async () => {

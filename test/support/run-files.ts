@@ -1,43 +1,51 @@
 /**
- * Runs the files named on its command line in that order, so many at a time; exits with 1 when a test has failed. A file is a
- * test file or runs a group of them (run-group.ts); which of them stands still is said by name.
+ * Runs test units (test-groups.ts), given as JSON, in that order and so many at a time; exits with 1 when a test has failed. Of a
+ * process that ends badly it says which file, and which test, had begun last.
  */
 import { relative } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
 import { rememberDurations } from './test-durations.ts';
+import type { TestUnit } from './test-groups.ts';
 
-/** A process that takes longer stands still: the slowest takes a quarter of it in the short form. */
-const PROCESS_MS_MAX = 300_000;
+/** A process that takes longer stands still, without its event loop: files of groups have a limit of their own (run-group.ts). */
+const PROCESS_MS_MAX = 900_000;
 
 const testRoot = fileURLToPath(new URL('..', import.meta.url));
-const [concurrency, ...paths] = process.argv.slice(2);
+const [concurrency = '1', units = '[]'] = process.argv.slice(2);
+const pathOf = new Map<string, string>();
+for (const { path, files } of JSON.parse(units) as TestUnit[])
+  for (const file of files) pathOf.set(file, path);
+const paths = [...new Set(pathOf.values())];
 
-/** The test, or the file of a group, that each process has begun last. */
+/** The last file, or the last test of a file, that each process has begun. */
 const begun = new Map<string, string>();
 /** Milliseconds by test file. */
 const durations = new Map<string, number>();
 
-/** A group's suites have the names of files, the tests of any other file are in it. */
-function fileOf(name: string, path: string): string {
-  return name.endsWith('.test.js') ? name : relative(testRoot, path);
+interface TestEvent {
+  readonly name: string;
+  readonly nesting: number;
+  readonly file?: string;
 }
 
-function addDuration(event: {
-  name: string;
-  nesting: number;
-  file?: string;
-  details: { duration_ms: number };
-}) {
-  if (event.nesting > 0 || event.file === undefined || event.name === event.file) return;
-  const file = fileOf(event.name, event.file);
-  durations.set(file, (durations.get(file) ?? 0) + event.details.duration_ms);
+/** A group's suites have the names of files, the tests of any other file are in it; undefined for a process as a whole. */
+function fileOf({ name, file = '' }: TestEvent): string | undefined {
+  const found = pathOf.has(name) ? name : relative(testRoot, file);
+  return pathOf.has(found) && !paths.includes(name) ? found : undefined;
+}
+
+function addDuration(event: TestEvent & { readonly details: { readonly duration_ms: number } }): void {
+  const file = event.nesting === 0 ? fileOf(event) : undefined;
+  if (file !== undefined) durations.set(file, (durations.get(file) ?? 0) + event.details.duration_ms);
 }
 
 const events = run({ files: paths, concurrency: Number(concurrency), timeout: PROCESS_MS_MAX });
-events.on('test:dequeue', ({ name, nesting, file }) => {
-  if (nesting === 0 && file !== undefined && name !== file) begun.set(file, name);
+events.on('test:dequeue', (event) => {
+  const file = fileOf(event);
+  const path = pathOf.get(file ?? '');
+  if (file !== undefined && path !== undefined) begun.set(path, `${file}, "${event.name}"`);
 });
 events.on('test:pass', addDuration);
 events.on('test:fail', (event) => {
@@ -47,7 +55,7 @@ events.on('test:fail', (event) => {
   addDuration(event);
   // a process, not a test, has failed
   if (paths.includes(name))
-    console.error(`${name} ended badly; it had begun ${begun.get(name) ?? 'nothing'}`);
+    console.error(`${name} ended badly; the last it began: ${begun.get(name) ?? 'nothing'}`);
 });
 events.on('end', () => rememberDurations(durations));
 events.compose(new spec()).pipe(process.stdout);

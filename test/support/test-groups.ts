@@ -42,12 +42,13 @@ export const ALONE: Readonly<Record<string, string>> = {
 /** A room with fewer files that can share a process shares it with other small rooms. */
 const SMALL_ROOM_FILES = 4;
 const SMALL_ROOMS = 'small rooms';
+/** A larger group would be alone at the end, and nobody would see for long where it stands. */
+const GROUP_FILES_MAX = 8;
 /** The rooms of HTTP are as large as others' top folders. */
 const DEEP_ROOMS = /^http\/(?:h2\/conformance|[^/]+)(?=\/)/;
 
 /** What one process runs. */
 export interface TestUnit {
-  readonly name: string;
   /** What Node runs: the only file, or one that runs them all. */
   readonly path: string;
   readonly files: readonly string[];
@@ -69,16 +70,22 @@ export function groupFiles(names: readonly string[], testRoot: string, folder: s
       SMALL_ROOMS,
       small.flatMap(([, files]) => files),
     );
-  return [...rooms].map(([name, files]) => {
-    const [only, ...others] = files;
-    if (only !== undefined && others.length === 0) return { name: only, path: join(testRoot, only), files };
-    const path = join(folder, `${name.replaceAll(/[ /]/g, '-')}.mjs`);
-    writeGroup(
-      path,
-      files.map((file) => ({ name: file, path: join(testRoot, file) })),
-    );
-    return { name, path, files };
+  return [...rooms].flatMap(([room, files]) => {
+    const parts = Math.ceil(files.length / GROUP_FILES_MAX);
+    const size = Math.ceil(files.length / parts);
+    return Array.from({ length: parts }, (_, part) => {
+      const name = `${room.replaceAll(/[ /]/g, '-')}${parts === 1 ? '' : `-${part + 1}`}`;
+      return makeUnit(files.slice(part * size, (part + 1) * size), testRoot, join(folder, `${name}.mjs`));
+    });
   });
+}
+
+function makeUnit(files: readonly string[], testRoot: string, groupPath: string): TestUnit {
+  const paths = files.map((file) => ({ name: file, path: join(testRoot, file) }));
+  const [only, ...others] = paths;
+  if (only !== undefined && others.length === 0) return { path: only.path, files };
+  writeGroup(groupPath, paths);
+  return { path: groupPath, files };
 }
 
 function isAlone(name: string): boolean {

@@ -17,7 +17,7 @@ import {
 } from '../../support/test-front-end.ts';
 
 /** Sequences; `npm run fuzz` sets more. Each costs 2 ms of processor time, and what few find, the long form finds. */
-const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(4_000, 20_000));
+const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(2_500, 20_000));
 /** As many at the same time, each over a connection of its own. */
 const AT_ONCE = 40;
 const MUTATED = Math.ceil(SEQUENCES / 10);
