@@ -24,7 +24,7 @@ const PART: readonly string[] = [
   'http/h1/',
   'http/exchange/',
   'http/h2/session',
-  'http/h2/socket-reader',
+  'http/exchange/socket-reader',
   'http/h2/conformance/',
   'interop/',
   'web/',

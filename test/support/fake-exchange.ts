@@ -234,6 +234,10 @@ export class FakeExchange implements Exchange {
     this.#finish();
   }
 
+  openTunnel(): boolean {
+    return false;
+  }
+
   push(promise: PushPromise): Exchange | undefined {
     checkFields(promise.fields);
     this.promises.push(promise);

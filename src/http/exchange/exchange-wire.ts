@@ -45,6 +45,12 @@ export interface ExchangeWire {
   sendCopy?(bytes: Uint8Array): boolean;
   /** Ends the response. */
   sendEnd(trailers: Fields | undefined): void;
+  /**
+   * Answers the request by changing over to `protocol`: sends the head for it, and makes of the connection or the stream a
+   * tunnel, whose bytes are the content of the exchange in both directions (RFC 9110 §7.8). False: the client has not offered
+   * it, and nothing was done. A wire without this cannot.
+   */
+  openTunnel?(protocol: string, fields: Fields): boolean;
   /** Breaks the response off so that the client sees it. */
   abort(): void;
   /** The client cannot send, since bodies that nobody reads have used up a window of its connection. */

@@ -124,6 +124,14 @@ export interface Exchange extends ByteSink {
    */
   reset(status?: number): void;
 
+  /**
+   * Answers by changing over to `protocol` (a token, as the client offers it in Upgrade; RFC 9110 §7.8), in place of `head`.
+   * From then on `body` has the bytes that the client sends, without a limit and without an end of silence, and what is written
+   * goes to the client as it is; `end` ends the connection. False: the client has not offered it, the request has a body, or the
+   * wire cannot; nothing was done.
+   */
+  openTunnel(protocol: string, fields: Fields): boolean;
+
   /** True when `push` can succeed: HTTP/2, the client allows it, not itself pushed, streams left. */
   readonly canPush: boolean;
   /**

@@ -53,6 +53,11 @@ export class OutgoingHead implements ResponseHead {
     else if (status === 205) this.contentLength = 0;
   }
 
+  /** The wire has answered by changing over to another protocol. */
+  changeOver(): void {
+    this.status = SWITCHING_PROTOCOLS;
+  }
+
   /** Takes that of a page of ours in its place. */
   replace(status: number, fields: Fields, contentLength: number, isHead: boolean): void {
     this.status = status;
@@ -73,3 +78,4 @@ export class OutgoingHead implements ResponseHead {
 }
 
 const NO_FIELDS: Fields = [];
+const SWITCHING_PROTOCOLS = 101;

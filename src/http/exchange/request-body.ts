@@ -124,6 +124,11 @@ export class QueuedBody implements RequestBody {
     return Math.min(likely, Math.max(0, this.declaredLength - this.bytesReceived));
   }
 
+  /** The request had no body, and its connection has become one. */
+  reopen(): void {
+    this.#ended = false;
+  }
+
   /** The body is complete. */
   finish(): void {
     if (this.#ended) return;

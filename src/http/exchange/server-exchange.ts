@@ -8,19 +8,12 @@ import { assert } from '../../base/assert.ts';
 import type { GatewayError } from '../../base/errors.ts';
 import type { LogFields } from '../../base/logger.ts';
 import { COUNT } from '../../metrics/worker-metrics.ts';
-import { checkFields, type Fields, withoutPseudoFields } from '../semantics/fields.ts';
+import { checkFields, type Fields } from '../semantics/fields.ts';
 import { BodyLink } from './body-link.ts';
 import { CHUNK_BYTES_MAX } from './chunk-pool.ts';
 import { ClientWatch } from './client-watch.ts';
 import { errorPage } from './error-response.ts';
-import type {
-  Answerer,
-  Exchange,
-  ExchangeConnection,
-  Protocol,
-  PushPromise,
-  RequestIdentity,
-} from './exchange.ts';
+import type { Answerer, Exchange, PushPromise } from './exchange.ts';
 import { bodyTooLarge, clientGone } from './exchange-errors.ts';
 import {
   CLOSED,
@@ -34,18 +27,17 @@ import {
 } from './exchange-state.ts';
 import type { ExchangeSettings, ExchangeWire } from './exchange-wire.ts';
 import { OutgoingHead } from './outgoing-head.ts';
+import { ReceivedRequest } from './received-request.ts';
 import { QueuedBody } from './request-body.ts';
 import type { RequestHead } from './request-head.ts';
 import { type Chunk, ResponseBuffer } from './response-buffer.ts';
 import { Waiters } from './waiters.ts';
 
-export class ServerExchange implements Exchange {
-  readonly #request: RequestHead;
+export class ServerExchange extends ReceivedRequest implements Exchange {
   readonly #wire: ExchangeWire;
   readonly #settings: ExchangeSettings;
   readonly #head = new OutgoingHead();
   readonly #buffer = new ResponseBuffer();
-  #requestFields: Fields | undefined;
   #body: QueuedBody | undefined;
   #state: ExchangeState = OPEN;
   #error: GatewayError | undefined;
@@ -59,6 +51,8 @@ export class ServerExchange implements Exchange {
   /** Body bytes of a HEAD response that were counted instead of sent. */
   #unsentBytes = 0;
   #excessLogged = false;
+  /** It has changed over to another protocol. */
+  #isTunnel = false;
   /** Only where an observer asks for it. */
   #startedAt = 0;
 
@@ -69,8 +63,8 @@ export class ServerExchange implements Exchange {
 
   /** `ready`: the wire takes bytes at once; otherwise it calls wireDrained first (a promised stream). */
   constructor(request: RequestHead, wire: ExchangeWire, settings: ExchangeSettings, ready = true) {
+    super(request);
     this.#blocked = !ready;
-    this.#request = request;
     this.#wire = wire;
     this.#settings = settings;
     settings.counters.add(COUNT.exchanges, 1);
@@ -78,35 +72,6 @@ export class ServerExchange implements Exchange {
     if (settings.observers.length > 0) this.#startedAt = performance.now();
   }
 
-  get protocol(): Protocol {
-    return this.#request.protocol;
-  }
-  get method(): string {
-    return this.#request.method;
-  }
-  get target(): string {
-    return this.#request.target;
-  }
-  get scheme(): 'https' | 'http' {
-    return this.#request.scheme;
-  }
-  get authority(): string {
-    return this.#request.authority;
-  }
-  /** Request fields for handlers. */
-  get fields(): Fields {
-    this.#requestFields ??= withoutPseudoFields(this.#request.fields);
-    return this.#requestFields;
-  }
-  get connection(): ExchangeConnection {
-    return this.#request.connection;
-  }
-  get identity(): RequestIdentity {
-    return this.#request;
-  }
-  get pushed(): boolean {
-    return this.#request.pushed;
-  }
   get body(): QueuedBody {
     this.#body ??= this.#openBody();
     return this.#body;
@@ -139,7 +104,7 @@ export class ServerExchange implements Exchange {
   }
   /** True when the request body has been taken in to its end (or there is none). */
   get bodyComplete(): boolean {
-    return !this.#request.hasBody || (this.#body?.ended === true && this.#body.error === undefined);
+    return !this.request.hasBody || (this.#body?.ended === true && this.#body.error === undefined);
   }
 
   /** Body bytes that have come and were not read. */
@@ -163,7 +128,7 @@ export class ServerExchange implements Exchange {
   head(status: number, fields: Fields): void {
     if (this.finished) return;
     if (this.#state !== OPEN) throw new RangeError('The head has already been given');
-    this.#head.give(status, fields, this.#request.method === 'HEAD');
+    this.#head.give(status, fields, this.request.method === 'HEAD');
     this.#transition(HEAD_GIVEN);
   }
 
@@ -290,6 +255,17 @@ export class ServerExchange implements Exchange {
     this.#pump();
   }
 
+  openTunnel(protocol: string, fields: Fields): boolean {
+    if (this.#state !== OPEN || this.request.hasBody) return false;
+    checkFields(fields);
+    if (this.#wire.openTunnel?.(protocol, fields) !== true) return false;
+    this.#head.changeOver();
+    this.#isTunnel = true;
+    this.body.reopen();
+    this.#transition(HEAD_SENT);
+    return true;
+  }
+
   get canPush(): boolean {
     return !this.finished && this.#wire.canPush;
   }
@@ -308,7 +284,7 @@ export class ServerExchange implements Exchange {
     if (this.#state >= DONE) return true;
     const { body } = this;
     const limit = this.#settings.bodyBytesMax;
-    if (body.bytesReceived + chunk.length > limit) {
+    if (body.bytesReceived + chunk.length > limit && !this.#isTunnel) {
       this.fail(bodyTooLarge(limit));
       return false;
     }
@@ -385,6 +361,8 @@ export class ServerExchange implements Exchange {
 
   /** A reader has begun (true) or stopped (false) waiting for the body. */
   bodyAwaited(awaited: boolean): void {
+    // those who talk through a tunnel may be silent
+    if (this.#isTunnel) return;
     this.#watch ??= new ClientWatch(this, this.#settings.patience);
     const before = this.#watch.awaitsBody;
     this.#watch.bodyAwaited(awaited);
@@ -395,7 +373,7 @@ export class ServerExchange implements Exchange {
 
   #openBody(): QueuedBody {
     const link = new BodyLink(this, this.#wire, this.#settings.unreadBodies);
-    return new QueuedBody(link, this.#request.declaredLength, !this.#request.hasBody || this.isDone);
+    return new QueuedBody(link, this.request.declaredLength, !this.request.hasBody || this.isDone);
   }
 
   /** Gives the wire what it has room for. */
@@ -439,7 +417,7 @@ export class ServerExchange implements Exchange {
     this.#unsentBytes = 0;
     this.#trailers = undefined;
     const page = errorPage(status, this.answeredBy?.requestId);
-    this.#head.replace(status, page.fields, page.body.length, this.#request.method === 'HEAD');
+    this.#head.replace(status, page.fields, page.body.length, this.request.method === 'HEAD');
     this.#head.closes ||= closes;
     if (!this.#head.bodyless) {
       this.#buffer.append(page.body);
@@ -467,7 +445,7 @@ export class ServerExchange implements Exchange {
   }
 
   #warn(text: string, facts: LogFields): void {
-    const { target } = this.#request;
+    const { target } = this.request;
     const request = this.answeredBy?.requestId;
     this.#settings.logger.warn(text, { target, request, declared: this.#head.contentLength, ...facts });
   }

@@ -1,7 +1,8 @@
 /**
- * Takes chunked coding apart (RFC 9112 §7.1), strictly, bounds what is no content in it, and codes the content anew for the
- * parser: what has arrived together is one chunk there, so that a client cannot make it work for every single byte.
+ * Takes chunked coding apart (RFC 9112 §7.1), strictly, and bounds what is no content in it. The content that has come together
+ * is moved together in its own buffer, so that a client cannot make its reader work for every single byte.
  */
+import { isTokenByte } from './http1-fields.ts';
 
 /** Bytes of all chunk extensions of one body: nobody sends any in earnest (RFC 9112 §7.1.1 asks for a limit). */
 const EXTENSION_BYTES_MAX = 16 * 1024;
@@ -15,24 +16,22 @@ const DATA = 3;
 const DATA_CR = 4;
 const DATA_LF = 5;
 const TRAILER_START = 6;
-const TRAILER = 7;
-const TRAILER_LF = 8;
-const LAST_LF = 9;
-const DONE = 10;
+const TRAILER_NAME = 7;
+const TRAILER_VALUE = 8;
+const TRAILER_LF = 9;
+const LAST_LF = 10;
+const DONE = 11;
 
 const TAB = 9;
 const LF = 10;
 const CR = 13;
 const SPACE = 32;
+const COLON = 58;
 const SEMICOLON = 59;
 const DELETE = 127;
 
-/** Fewer bytes are copied by a loop. */
-const COPIED_BYTES_MIN = 32;
-/** Room for a size and its line end before the content; what follows the content has its own. */
-const SIZE_LINE_BYTES_MAX = SIZE_DIGITS_MAX + 2;
-const CODED_BYTES_MIN = SIZE_LINE_BYTES_MAX + '\r\n0\r\n'.length;
-const NOTHING = Buffer.alloc(0);
+/** Fewer bytes are moved by a loop. */
+const MOVED_BYTES_MIN = 32;
 
 export class ChunkDecoder {
   readonly #trailerBytesMax: number;
@@ -41,12 +40,11 @@ export class ChunkDecoder {
   #digits = 0;
   #extensionBytes = 0;
   #trailerBytes = 0;
-  /** The size of the last chunk has been coded. */
-  #lastCoded = false;
   /** The status that refuses the body; 0 as long as it is well-formed. */
   refusal = 0;
-  /** What `decode` made of the bytes that it took last: their content as one chunk, with the last one the trailers. */
-  coded: Buffer = NOTHING;
+  /** Where the content of the bytes that `decode` took last lies in their buffer. */
+  contentStart = 0;
+  contentEnd = 0;
 
   constructor(trailerBytesMax: number) {
     this.#trailerBytesMax = trailerBytesMax;
@@ -57,20 +55,20 @@ export class ChunkDecoder {
     return this.#state === DONE;
   }
 
-  /** Goes through bytes of the body from `at` on; returns where it stopped: their end, the body's, or a fault. */
+  /**
+   * Goes through bytes of the body from `at` on; returns where it stopped: their end, the body's, or a fault. What lies between
+   * `at` and there is changed.
+   */
   decode(bytes: Buffer, at: number): number {
-    const out = Buffer.allocUnsafe(bytes.length - at + CODED_BYTES_MIN);
-    let to = SIZE_LINE_BYTES_MAX;
+    this.contentStart = at;
+    this.contentEnd = at;
     let i = at;
-    while (i < bytes.length && this.#state < TRAILER_START) {
+    while (i < bytes.length && this.#state !== DONE) {
       if (this.#state === DATA) {
         const end = Math.min(i + this.#size, bytes.length);
         this.#size -= end - i;
-        if (end - i < COPIED_BYTES_MIN) while (i < end) out[to++] = bytes[i++] as number;
-        else {
-          to += bytes.copy(out, to, i, end);
-          i = end;
-        }
+        this.#takeContent(bytes, i, end);
+        i = end;
         if (this.#size === 0) this.#state = DATA_CR;
         continue;
       }
@@ -78,34 +76,20 @@ export class ChunkDecoder {
       if (this.refusal !== 0) break;
       i += 1;
     }
-    const trailersAt = i;
-    if (this.#state >= TRAILER_START) {
-      while (i < bytes.length && this.#state !== DONE) {
-        this.refusal = this.#step(bytes[i] as number);
-        if (this.refusal !== 0) break;
-        i += 1;
-      }
-    }
-    this.#code(out, to, bytes.subarray(trailersAt, i));
     return i;
   }
 
-  /** `out`: content from `SIZE_LINE_BYTES_MAX` to `to`. */
-  #code(out: Buffer, to: number, trailers: Buffer): void {
-    let start = SIZE_LINE_BYTES_MAX;
-    let end = to;
-    if (to > start) {
-      const line = `${(to - start).toString(16)}\r\n`;
-      start -= line.length;
-      out.write(line, start, 'latin1');
-      end += out.write('\r\n', end, 'latin1');
+  /** The first piece stays where it is, the others follow it. */
+  #takeContent(bytes: Buffer, start: number, end: number): void {
+    if (this.contentEnd === this.contentStart) {
+      this.contentStart = start;
+      this.contentEnd = end;
+      return;
     }
-    if (this.#state >= TRAILER_START) {
-      if (!this.#lastCoded) end += out.write('0\r\n', end, 'latin1');
-      this.#lastCoded = true;
-      end += trailers.copy(out, end);
-    }
-    this.coded = out.subarray(start, end);
+    let to = this.contentEnd;
+    this.contentEnd += end - start;
+    if (end - start >= MOVED_BYTES_MIN) bytes.copyWithin(to, start, end);
+    else for (let i = start; i < end; i++) bytes[to++] = bytes[i] as number;
   }
 
   #step(byte: number): number {
@@ -132,12 +116,15 @@ export class ChunkDecoder {
           this.#state = LAST_LF;
           return 0;
         }
-        // a blank would fold the line into the one before
-        if (byte === SPACE || byte === TAB) return 400;
-        this.#state = TRAILER;
-        return this.#takeTrailer(byte);
-      case TRAILER:
-        return this.#takeTrailer(byte);
+        this.#state = TRAILER_NAME;
+        // a trailer without a name; a blank would fold the line into the one before
+        return byte === COLON ? 400 : this.#takeTrailerName(byte);
+      case TRAILER_NAME:
+        return this.#takeTrailerName(byte);
+      case TRAILER_VALUE:
+        if (byte === CR) this.#state = TRAILER_LF;
+        else if (isControl(byte)) return 400;
+        return this.#countTrailer();
       case TRAILER_LF:
         return this.#expect(byte, LF, TRAILER_START);
       default:
@@ -160,12 +147,15 @@ export class ChunkDecoder {
     return 0;
   }
 
-  #takeTrailer(byte: number): number {
+  #takeTrailerName(byte: number): number {
+    if (byte === COLON) this.#state = TRAILER_VALUE;
+    else if (!isTokenByte(byte)) return 400;
+    return this.#countTrailer();
+  }
+
+  #countTrailer(): number {
     this.#trailerBytes += 1;
-    if (this.#trailerBytes > this.#trailerBytesMax) return 431;
-    if (byte === CR) this.#state = TRAILER_LF;
-    else if (isControl(byte)) return 400;
-    return 0;
+    return this.#trailerBytes > this.#trailerBytesMax ? 431 : 0;
   }
 
   #expect(byte: number, wanted: number, next: number): number {

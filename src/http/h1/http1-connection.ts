@@ -3,22 +3,19 @@
  *
  * Long because what comes in and what goes out decide together when the next request begins and whether the connection lives on.
  */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { GatewayError } from '../../base/errors.ts';
-import { executeParser, finishResponse, reasonOf, replaceMessageRead } from '../../native/node-internals.ts';
 import { describeConnection } from '../exchange/connection-info.ts';
 import type { Exchange, ExchangeConnection, ExchangeSeries } from '../exchange/exchange.ts';
 import type { ExchangeSettings, ExchangeWire, ResponseHead } from '../exchange/exchange-wire.ts';
 import { LATE_BODY_BYTES_MAX } from '../exchange/late-body.ts';
-import { type RequestHead, sameHead } from '../exchange/request-head.ts';
 import { BUFFER_BYTES_MAX, type Chunk } from '../exchange/response-buffer.ts';
 import { ServerExchange } from '../exchange/server-exchange.ts';
+import { readSocket } from '../exchange/socket-reader.ts';
 import { startReading, stopReading } from '../exchange/socket-reading.ts';
 import type { BodyHolder } from '../exchange/unread-bodies.ts';
-import type { Fields } from '../semantics/fields.ts';
-import { isKnownMethod } from '../semantics/methods.ts';
+import { type Fields, hasListMember } from '../semantics/fields.ts';
 import { Http1BodyHolder } from './http1-body-holder.ts';
 import {
   chooseFraming,
@@ -26,21 +23,16 @@ import {
   formatHead,
   formatInformational,
   formatLastChunk,
+  formatUpgrade,
 } from './http1-head.ts';
-import {
-  type BodyFraming,
-  Http1Input,
-  type InputFault,
-  type InputSink,
-  type RequestLine,
-} from './http1-input.ts';
+import { Http1Input, type InputFault, type InputSink } from './http1-input.ts';
 import { Linger, type LingerLimits } from './http1-linger.ts';
 import { Http1Output } from './http1-output.ts';
-import { attachParser, parseable } from './http1-parser.ts';
-import { hasBody, readRequest, refusedHead } from './http1-request.ts';
+import { type Http1Request, type RequestLine, readRequest, refusedHead } from './http1-request.ts';
 
 /** Requests of a pipeline that are served before others get their turn: some 3 ms. */
 const TURN_REQUESTS_MAX = 64;
+const LAST_CHUNK = '0\r\n\r\n';
 
 export interface Http1Limits {
   readonly idleTimeoutMs: number;
@@ -60,24 +52,15 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
   readonly #limits: Http1Limits;
   readonly #input: Http1Input;
   readonly #output: Http1Output;
-  /** The request being parsed or served; its body may still come when the exchange is over. */
-  #message: IncomingMessage | undefined;
-  #line: RequestLine | undefined;
-  #bodyFraming: BodyFraming | undefined;
-  #response: ServerResponse | undefined;
-  #lastHead: RequestHead | undefined;
+  /** The request that is being served; its body may still come when the exchange is over. */
+  #request: Http1Request | undefined;
   #exchange: ServerExchange | undefined;
   #framing: Framing = 'none';
   #minor = 1;
   /** The client waits for 100 Continue before it sends the body. */
   #awaitsContinue = false;
-  #declaredLength: number | undefined;
-  /** The body goes to the exchange as it comes. */
-  #delivers = false;
-  /** The socket is not read. Node may have resumed its stream meanwhile, which does not start the reads again. */
+  /** The socket is not read. */
   #isHeld = false;
-  /** The exchange takes no more of it for now. */
-  #bodyPaused = false;
   /** The connection stays open after the current response. */
   #persistent = true;
   #draining = false;
@@ -88,7 +71,8 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
   /** Requests that have begun since others had their turn. */
   #begun = 0;
   #linger: Linger | undefined;
-  readonly #endListeners = new Set<() => void>();
+  /** Those who want to hear that no exchange will follow; undefined = nobody has wanted to. */
+  #endListeners: Set<() => void> | undefined;
   /** When the last exchange ended, or the connection was made: where idleness starts. */
   idleSince: number = Date.now();
 
@@ -97,7 +81,6 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
 
   constructor(
     socket: Socket,
-    server: Server,
     limits: Http1Limits,
     settings: ExchangeSettings,
     handle: (exchange: Exchange) => void,
@@ -114,26 +97,14 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     // a client that has asked may end its side and wait for the answer
     socket.allowHalfOpen = true;
     socket.on('error', ignore);
-    socket.on('drain', () => this.#drained());
     socket.on('close', () => this.#closed());
-    attachParser(
-      server,
-      socket,
-      (chunk) => this.#receive(chunk),
-      () => this.#endInput(),
-    );
+    socket.on('end', () => this.#endInput());
+    readSocket(socket, (bytes) => this.#receive(bytes));
   }
 
   /** True while no request is being served. */
   get idle(): boolean {
     return this.#exchange === undefined;
-  }
-
-  /** A request head has been parsed. */
-  accept(message: IncomingMessage, response: ServerResponse): void {
-    this.#message = message;
-    if (this.#closing || this.#line === undefined) return;
-    this.#serve(message, response, this.#line);
   }
 
   /** Finishes what is being served, then closes. */
@@ -176,11 +147,12 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
   }
 
   whenEnded(ended: () => void): void {
+    this.#endListeners ??= new Set();
     this.#endListeners.add(ended);
   }
 
   cancelEnded(ended: () => void): void {
-    this.#endListeners.delete(ended);
+    this.#endListeners?.delete(ended);
   }
 
   finish(): void {
@@ -199,27 +171,36 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     );
   }
 
-  takeHead(line: RequestLine, bytes: Buffer): BodyFraming | undefined {
-    this.#message = undefined;
-    this.#bodyFraming = undefined;
-    this.#headSince = 0;
-    this.#line = line;
-    this.#begun += 1;
-    if (this.#begun === TURN_REQUESTS_MAX) setImmediate(() => this.#beginTurn());
-    const error = executeParser(this.socket, parseable(bytes, line.method, line.target, line.minor));
-    this.#line = undefined;
-    if (this.#closing) return undefined;
-    const framing: BodyFraming | undefined = this.#bodyFraming;
-    if (error === undefined && framing !== undefined && this.#isParsed(!hasBody(framing))) return framing;
-    this.refuse({ status: 400, code: 'LGW_HEAD_MALFORMED', reason: messageOf(error) }, line);
-    return undefined;
+  readRequest(line: RequestLine, fields: Fields): Http1Request {
+    return readRequest(line, fields, this.#scheme, this.#info, this.#settings.bodyBytesMax);
   }
 
-  takeBody(bytes: Buffer, last: boolean): void {
-    const error = executeParser(this.socket, bytes);
-    if (error === undefined && this.#isParsed(last)) return;
-    this.#input.stop();
-    this.refuse({ status: 400, code: 'LGW_BODY_MALFORMED', reason: messageOf(error) }, undefined);
+  takeRequest(request: Http1Request): void {
+    const { framing, head, line, refusal } = request;
+    this.#headSince = 0;
+    this.#begun += 1;
+    if (this.#begun === TURN_REQUESTS_MAX) setImmediate(() => this.#beginTurn());
+    this.#request = request;
+    this.#minor = line.minor;
+    this.#persistent = framing.persistent;
+    this.#awaitsContinue = framing.expectsContinue && head.hasBody;
+    const exchange = new ServerExchange(head, this, this.#settings);
+    this.#exchange = exchange;
+    if (refusal === 0) {
+      this.#handle(exchange);
+      return;
+    }
+    // where the end of the body is in doubt, or it will not be read
+    if (refusal === 400 || refusal === 413 || framing.refusal === 501) this.#persistent = false;
+    exchange.reset(refusal);
+  }
+
+  takeBody(content: Buffer): void {
+    this.#exchange?.receiveBody(content, true);
+  }
+
+  endBody(): void {
+    this.#exchange?.endBody();
   }
 
   refuse({ status, code, reason }: InputFault, line: RequestLine | undefined): void {
@@ -227,6 +208,12 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     this.#input.stop();
     this.#settings.logger.debug('Request is refused', { peer: this.#info.peerAddress, status, reason });
     const inBody = this.#exchange !== undefined;
+    // a body whose request has its answer: another one would be taken for that of the next request
+    if (!inBody && code === 'LGW_BODY_MALFORMED') {
+      this.close();
+      return;
+    }
+    this.#persistent = false;
     const exchange = this.#exchange ?? this.#makeRefused(line);
     const what = inBody ? 'Request body is malformed' : 'Request is refused';
     exchange.fail(new GatewayError(code, `${what}: ${reason}`, { status, luaCode: 'closed' }));
@@ -257,15 +244,17 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
       !(this.#inputEnded && this.#input.isEmpty);
     const text = formatHead(head, this.#framing, this.#persistent, this.#minor);
     const chunked = this.#framing === 'chunked';
-    const tail = last && chunked ? '0\r\n\r\n' : '';
-    const room = this.#output.write(text, chunk, chunked, tail);
+    const tail = last && chunked ? LAST_CHUNK : '';
+    const output = this.#output;
+    const room =
+      chunk === undefined ? output.writeText(text + tail) : output.write(text, chunk, chunked, tail);
     if (last) this.#complete();
     return room;
   }
 
   sendChunk(chunk: Chunk, last: boolean): boolean {
     const chunked = this.#framing === 'chunked';
-    const room = this.#output.write('', chunk, chunked, last && chunked ? '0\r\n\r\n' : '');
+    const room = this.#output.write('', chunk, chunked, last && chunked ? LAST_CHUNK : '');
     if (last) this.#complete();
     return room;
   }
@@ -275,29 +264,36 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     this.#complete();
   }
 
+  openTunnel(protocol: string, fields: Fields): boolean {
+    const offered = this.#request?.framing.upgrade;
+    if (offered === undefined || !hasListMember(offered, protocol.toLowerCase())) return false;
+    this.#persistent = false;
+    this.#framing = 'close';
+    this.#output.writeText(formatUpgrade(protocol, fields));
+    this.#input.openTunnel();
+    // what came behind the head is for the exchange, which does not take it before this call has returned
+    process.nextTick(() => this.#takeHeld());
+    return true;
+  }
+
   abort(): void {
+    // the answers before it are whole
+    this.#output.flush();
     // an end in order would be the end of the answer
     if (this.#framing === 'close' && this.#scheme === 'http') this.socket.resetAndDestroy();
     else this.socket.destroy();
   }
 
   startBody(): void {
-    const message = this.#message;
-    const exchange = this.#exchange;
-    if (message === undefined || exchange === undefined) return;
-    if (this.#awaitsContinue && !exchange.headSent) this.sendInformational(100, []);
-    if (!this.#delivers) this.#deliver(message, exchange);
+    if (this.#awaitsContinue && this.#exchange?.headSent === false) this.sendInformational(100, []);
   }
 
-  /** Not the message is paused: it would go on to take in what its own buffer holds, where nobody counts it. */
   pauseBody(): void {
-    this.#bodyPaused = true;
     this.#stopReading();
   }
 
   resumeBody(): void {
-    this.#bodyPaused = false;
-    if (!this.#input.isFull) this.#startReading();
+    if (this.#isHeld && !this.#input.isFull) this.#startReading();
   }
 
   // ---- inside ----
@@ -307,21 +303,11 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
       this.#linger.receive(chunk.length);
       return;
     }
+    this.#output.hold();
     this.#input.receive(chunk);
     if (this.#exchange !== undefined && !this.#input.isEmpty) this.#waitForMore();
     this.#settle();
-  }
-
-  #deliver(message: IncomingMessage, exchange: ServerExchange): void {
-    this.#delivers = true;
-    replaceMessageRead(message, () => {
-      if (!this.#bodyPaused && this.#isStopped() && !this.#input.isFull) this.#startReading();
-    });
-    message.on('error', ignore);
-    message.on('data', (chunk: Buffer) => {
-      if (!exchange.receiveBody(chunk)) message.pause();
-    });
-    message.on('end', () => exchange.endBody());
+    this.#output.flush();
   }
 
   /** Something cannot be taken yet: a head that is not complete, or requests that have to wait. */
@@ -335,6 +321,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     this.#inputEnded = true;
     if (this.#closing) return;
     if (this.#exchange === undefined) this.#closeEnded();
+    else if (this.#input.isTunnel) this.#exchange.endBody();
     else if (this.#input.isAmidBody) {
       const message = 'Client has gone in the middle of its request';
       this.#exchange.fail(new GatewayError('LGW_CLIENT_GONE', message, { status: 400, luaCode: 'closed' }));
@@ -349,47 +336,11 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
       this.refuse({ status: 400, code: 'LGW_HEAD_MALFORMED', reason: 'the head is not complete' }, line);
   }
 
-  /** True while the parser sees the end of the request where the input does. */
-  #isParsed(ended: boolean): boolean {
-    return this.#closing || this.#message?.complete === ended;
-  }
-
-  #serve(message: IncomingMessage, response: ServerResponse, line: RequestLine): void {
-    const request = readRequest(line, message.rawHeaders, this.#scheme, this.#info);
-    const { framing } = request;
-    let { refusal } = request;
-    this.#response = response;
-    this.#bodyFraming = framing;
-    this.#minor = line.minor;
-    this.#persistent = response.shouldKeepAlive;
-    this.#awaitsContinue = framing.expectsContinue && hasBody(framing);
-    this.#declaredLength = framing.chunked ? undefined : (framing.declaredLength ?? 0);
-    this.#lastHead = sameHead(this.#lastHead, request.head);
-    this.#delivers = false;
-    this.#bodyPaused = false;
-    const exchange = new ServerExchange(this.#lastHead, this, this.#settings);
-    this.#exchange = exchange;
-    const { bodyBytesMax } = this.#settings;
-    if (refusal === 0 && (framing.declaredLength ?? 0) > bodyBytesMax) refusal = 413;
-    else if (refusal === 0 && !isKnownMethod(line.method)) refusal = 501;
-    if (refusal === 0) {
-      this.#handle(exchange);
-      // the budget of unread bodies has to see it, whether the handler wants it yet or not
-      if (hasBody(framing) && this.#exchange === exchange && !this.#delivers)
-        this.#deliver(message, exchange);
-      return;
-    }
-    // where its end is in doubt, or it will not be read
-    if (refusal === 400 || refusal === 413 || framing.refusal === 501) this.#persistent = false;
-    exchange.reset(refusal);
-  }
-
   /** The exchange of a request that never became one: it is counted and logged like others. */
   #makeRefused(line: RequestLine | undefined): ServerExchange {
     this.#minor = line?.minor ?? 1;
     this.#persistent = false;
     this.#awaitsContinue = false;
-    this.#declaredLength = 0;
     const head = refusedHead(line, this.#scheme, this.#info);
     this.#exchange = new ServerExchange(head, this, this.#settings);
     return this.#exchange;
@@ -397,38 +348,21 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
 
   /** True when the rest of the request body will have been read soon, so that the next request can be found. */
   #bodyWillEnd(): boolean {
-    if (this.#message?.complete === true) return true;
-    if (this.#awaitsContinue) return false;
-    return this.#declaredLength !== undefined && this.#declaredLength <= LATE_BODY_BYTES_MAX;
+    if (!this.#input.isAmidBody) return true;
+    const length = this.#request?.framing.declaredLength;
+    return !this.#awaitsContinue && length !== undefined && length <= LATE_BODY_BYTES_MAX;
   }
 
   /** The current response is with the socket. */
   #complete(): void {
     const exchange = this.#exchange;
     if (exchange === undefined) return;
-    const message = this.#message;
-    const response = this.#response;
     const persistent = this.#persistent && this.#bodyWillEnd();
     this.#exchange = undefined;
-    this.#response = undefined;
     this.idleSince = Date.now();
-    this.#bodyPaused = false;
-    if (response !== undefined && message !== undefined) {
-      if (!message.complete || message.readableFlowing !== null) {
-        message.removeAllListeners('data');
-        message.resume();
-      }
-      // node's parser counts on its own ServerResponse to say when the next request's turn has come; the bytes were ours.
-      finishResponse(response);
-    }
     if (!persistent) this.close();
     exchange.wireClosed();
     this.#continue();
-  }
-
-  /** Node pauses the stream of the socket, too, when a message holds enough. */
-  #isStopped(): boolean {
-    return this.#isHeld || this.socket.isPaused();
   }
 
   #stopReading(): void {
@@ -451,8 +385,14 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
   #continue(): void {
     // amid what is taken it comes by itself
     if (this.#exchange !== undefined || this.#closing || this.#input.isConsuming) return;
+    this.#takeHeld();
+  }
+
+  #takeHeld(): void {
+    this.#output.hold();
     this.#input.continue();
     this.#settle();
+    this.#output.flush();
   }
 
   /** All that may be taken now has been: waits for more, or ends. */
@@ -462,7 +402,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     else if (!this.#input.isEmpty) this.#waitForMore();
     if (this.#closing) return;
     if (this.#inputEnded) this.#closeEnded();
-    else if (this.#isStopped() && !this.#input.isFull) this.#startReading();
+    else if (this.#isHeld && !this.#input.isFull) this.#startReading();
   }
 
   #drained(): void {
@@ -476,22 +416,16 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     this.#input.stop();
     const exchange = this.#exchange;
     this.#exchange = undefined;
-    this.#message = undefined;
-    this.#response = undefined;
     exchange?.wireClosed();
     this.#tellEnd();
   }
 
   #tellEnd(): void {
-    const listeners = [...this.#endListeners];
-    this.#endListeners.clear();
-    for (const ended of listeners) ended();
+    const listeners = this.#endListeners;
+    this.#endListeners = undefined;
+    if (listeners !== undefined) for (const ended of listeners) ended();
   }
 }
 
-function messageOf(error: Error | undefined): string {
-  return reasonOf(error) ?? 'it is not well-formed';
-}
-
-/** Socket and message errors are followed by `close`, which is where they are dealt with. */
+/** Socket errors are followed by `close`, which is where they are dealt with. */
 function ignore(): void {}

@@ -1,7 +1,6 @@
-/** Writes HTTP/1 message heads and chunks, and reads what a request head says beyond its fields (RFC 9112). */
+/** Writes HTTP/1 message heads and chunks (RFC 9112 §4 to §7). */
 import type { ResponseHead } from '../exchange/exchange-wire.ts';
-import { isAuthority } from '../semantics/authority.ts';
-import { type Fields, hasListMember, isNamed, parseContentLength } from '../semantics/fields.ts';
+import { type Fields, isNamed } from '../semantics/fields.ts';
 import { FixedFields, isFixed } from '../semantics/fixed-fields.ts';
 import { httpDate } from '../semantics/http-date.ts';
 import { reasonPhrase } from '../semantics/status.ts';
@@ -67,69 +66,24 @@ export function formatLastChunk(trailers: Fields | undefined): string {
   return trailers === undefined ? '0\r\n\r\n' : `0\r\n${formatFields(trailers)}\r\n`;
 }
 
-/** One buffer of `head`, then `chunk` (chunk-framed when asked), then `tail`. */
-export function joinBytes(head: string, chunk: Uint8Array, chunked: boolean, tail: string): Buffer {
-  const before = chunked ? `${head}${chunk.length.toString(16)}\r\n` : head;
-  const after = chunked ? `\r\n${tail}` : tail;
+/** The head of an answer that hands the connection over to another protocol (RFC 9110 §7.8). */
+export function formatUpgrade(protocol: string, fields: Fields): string {
+  let text = statusLine(101);
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    if (!isFramingField(name)) text += `${name}: ${fields[i + 1] as string}\r\n`;
+  }
+  return `${text}Connection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`;
+}
+
+/** One buffer of `before`, `chunk` and `after`. */
+export function joinBytes(before: string, chunk: Uint8Array, after: string): Buffer {
   const joined = Buffer.allocUnsafe(before.length + chunk.length + after.length);
   joined.write(before, 0, 'latin1');
   joined.set(chunk, before.length);
   if (after !== '') joined.write(after, before.length + chunk.length, 'latin1');
   return joined;
 }
-
-/** What the fields of a request say about the message and the connection. */
-export interface RequestFraming {
-  /** The status to refuse the request with; 0 when all is well. */
-  readonly refusal: number;
-  readonly host: string;
-  readonly declaredLength: number | undefined;
-  readonly chunked: boolean;
-  readonly expectsContinue: boolean;
-}
-
-/** Reads Host, Content-Length, Transfer-Encoding and Expect; the parser has refused contradictions among them. */
-export function readRequestFraming(fields: Fields, minor: number): RequestFraming {
-  let refusal = 0;
-  let host: string | undefined;
-  let declaredLength: number | undefined;
-  let chunked = false;
-  let expectsContinue = false;
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i] as string;
-    const value = fields[i + 1] as string;
-    switch (name.length) {
-      case 4:
-        if (!isNamed(name, 'host')) break;
-        // empty where the target has no authority (RFC 9112 §3.2)
-        if (host !== undefined || (value !== '' && !isAuthority(value))) refusal = 400;
-        host = value;
-        break;
-      case 6:
-        if (!isNamed(name, 'expect') || minor === 0) break;
-        if (hasListMember(value, '100-continue')) expectsContinue = true;
-        else refusal ||= 417;
-        break;
-      case 14:
-        if (!isNamed(name, 'content-length')) break;
-        declaredLength = parseContentLength(value);
-        if (declaredLength === undefined) refusal = 400;
-        break;
-      case 17:
-        if (!isNamed(name, 'transfer-encoding')) break;
-        if (minor === 0 || chunked) refusal = 400;
-        else if (value.toLowerCase() !== 'chunked') refusal = ENDS_CHUNKED.test(value) ? refusal || 501 : 400;
-        chunked = true;
-        break;
-    }
-  }
-  if (host === undefined && minor > 0) refusal = 400;
-  if (chunked && declaredLength !== undefined) refusal = 400;
-  return { refusal, host: host ?? '', declaredLength, chunked, expectsContinue };
-}
-
-/** Else the end of the body cannot be found (RFC 9112 §6.3). */
-const ENDS_CHUNKED = /(?:^|[\t ,])chunked[\t ]*$/i;
 
 const statusLines = new Map<number, string>();
 

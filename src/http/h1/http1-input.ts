@@ -1,11 +1,13 @@
 /**
- * What arrives on an HTTP/1 connection, cut into heads and bodies before a parser sees any of it: whole heads within their
- * limits, one request at a time, with what waits behind it bounded (RFC 9112 §2.2, §3, §9.3.2).
+ * Parses what arrives on an HTTP/1 connection: whole heads within their limits and bodies, one request at a time, with what
+ * waits behind it bounded (RFC 9112 §2.2, §3, §9.3.2). A head that lies whole in what a read has brought is not copied.
  */
 import type { ErrorCode } from '../../base/error-codes.ts';
 import { readLatin1 } from '../../native/node-internals.ts';
-import { FIELDS_MAX } from '../semantics/fields.ts';
+import { FIELDS_MAX, type Fields } from '../semantics/fields.ts';
 import { ChunkDecoder } from './http1-chunks.ts';
+import { parseFieldLines } from './http1-fields.ts';
+import type { Http1Request, RequestLine } from './http1-request.ts';
 
 /** Bytes that may wait behind the request being served; with more the socket is not read. */
 const PIPELINE_BYTES_MAX = 64 * 1024;
@@ -15,20 +17,10 @@ const EMPTY_LINES_MAX = 8;
 const METHOD_LENGTH_MAX = 64;
 /** A connection keeps at least this much room once something had to wait. */
 const HELD_BYTES_MIN = 1024;
-
-/** What a request line says, but for its target. */
-export interface RequestLine {
-  readonly method: string;
-  readonly target: string;
-  /** Of HTTP/1: 0, or 1 for all later ones (RFC 9110 §2.5). */
-  readonly minor: number;
-}
-
-/** How the end of the request's body is told; both nothing: it has none. */
-export interface BodyFraming {
-  readonly declaredLength: number | undefined;
-  readonly chunked: boolean;
-}
+/** A longer head is parsed each time: its bytes would stay in memory as long as its connection is open. */
+const KNOWN_HEAD_BYTES_MAX = 2 * 1024;
+/** A call into the runtime costs more than a comparison of so few bytes by a loop. */
+const COMPARED_BYTES_MIN = 96;
 
 /** Why the client is refused, in its own words for the log. */
 export interface InputFault {
@@ -40,10 +32,14 @@ export interface InputFault {
 export interface InputSink {
   /** True while the next request may be taken. */
   readonly takesRequest: boolean;
-  /** A whole head, its blank line included. Returns how the body is framed, or undefined when nothing follows any more. */
-  takeHead(line: RequestLine, bytes: Buffer): BodyFraming | undefined;
-  /** Bytes of the body in their coding, or in another chunked one; `last`: with them it ends. */
-  takeBody(bytes: Buffer, last: boolean): void;
+  /** Makes a request of its line and its fields, which are well-formed. */
+  readRequest(line: RequestLine, fields: Fields): Http1Request;
+  /** A request begins; its body follows. */
+  takeRequest(request: Http1Request): void;
+  /** Content of the body. The bytes are only lent. */
+  takeBody(content: Buffer): void;
+  /** The body of the request is complete; not called for a request without one. */
+  endBody(): void;
   /** Nothing that follows is looked at. `line`: as far as the head had come. */
   refuse(fault: InputFault, line: RequestLine | undefined): void;
 }
@@ -66,6 +62,9 @@ export class Http1Input {
   #scanned = 0;
   #lines = 0;
   #line: RequestLine | undefined;
+  /** The last head that was well-formed: a client that repeats it byte for byte asks for the same. */
+  #knownBytes: Buffer | undefined;
+  #known: Http1Request | undefined;
 
   constructor(headBytesMax: number, sink: InputSink) {
     this.#headBytesMax = headBytesMax;
@@ -90,6 +89,11 @@ export class Http1Input {
   /** True within a body. */
   get isAmidBody(): boolean {
     return this.#bodyBytes > 0 || this.#chunks !== undefined;
+  }
+
+  /** True once all that comes belongs to the exchange that has opened a tunnel. */
+  get isTunnel(): boolean {
+    return this.#bodyBytes === Number.POSITIVE_INFINITY;
   }
 
   /** The head that has begun to arrive, as far as it is known. */
@@ -117,6 +121,11 @@ export class Http1Input {
     this.#room.copyWithin(0, taken, this.#heldBytes);
     this.#heldBytes -= taken;
     if (this.#heldBytes === 0) this.#room = undefined;
+  }
+
+  /** Whatever comes is content of the request that is being served, without an end of its own. */
+  openTunnel(): void {
+    this.#bodyBytes = Number.POSITIVE_INFINITY;
   }
 
   /** Nothing is taken any more. */
@@ -156,27 +165,25 @@ export class Http1Input {
 
   #takeBody(bytes: Buffer, at: number): number {
     const chunks = this.#chunks;
-    if (chunks === undefined) {
-      const end = Math.min(bytes.length, at + this.#bodyBytes);
-      this.#bodyBytes -= end - at;
-      this.#sink.takeBody(bytes.subarray(at, end), this.#bodyBytes === 0);
-      return end - at;
-    }
+    if (chunks !== undefined) return this.#takeChunks(chunks, bytes, at);
+    const end = Math.min(bytes.length, at + this.#bodyBytes);
+    this.#bodyBytes -= end - at;
+    const ended = this.#bodyBytes === 0;
+    this.#sink.takeBody(bytes.subarray(at, end));
+    if (ended && !this.#stopped) this.#sink.endBody();
+    return end - at;
+  }
+
+  #takeChunks(chunks: ChunkDecoder, bytes: Buffer, at: number): number {
     const end = chunks.decode(bytes, at);
-    const { coded } = chunks;
-    if (chunks.refusal !== 0) {
-      this.#chunks = undefined;
-      if (coded.length > 0) this.#sink.takeBody(coded, false);
-      this.#refuse(
-        chunks.refusal,
-        'LGW_BODY_MALFORMED',
-        'chunked coding is not well-formed, or has too much around it',
-      );
-      return 0;
-    }
-    const last = chunks.done;
-    if (last) this.#chunks = undefined;
-    if (coded.length > 0) this.#sink.takeBody(coded, last);
+    const { refusal, done, contentStart, contentEnd } = chunks;
+    if (refusal !== 0 || done) this.#chunks = undefined;
+    if (contentEnd > contentStart) this.#sink.takeBody(bytes.subarray(contentStart, contentEnd));
+    if (this.#stopped) return end - at;
+    if (refusal !== 0) {
+      const reason = 'chunked coding is not well-formed, or has too much around it';
+      this.#refuse(refusal, 'LGW_BODY_MALFORMED', reason);
+    } else if (done) this.#sink.endBody();
     return end - at;
   }
 
@@ -185,6 +192,8 @@ export class Http1Input {
   /** Returns the size of what was taken: a whole head, an empty line, or nothing. */
   #takeHead(bytes: Buffer, at: number): number {
     if (!this.#sink.takesRequest) return 0;
+    if (this.#scanned === 0 && this.#repeatsKnown(bytes, at))
+      return this.#begin(this.#known as Http1Request, (this.#knownBytes as Buffer).length);
     if (this.#scanned === 0 && bytes[at] === CR && (at + 1 === bytes.length || bytes[at + 1] === LF))
       return this.#takeEmptyLine(bytes.length - at);
     for (;;) {
@@ -224,18 +233,46 @@ export class Http1Input {
     return 0;
   }
 
+  /** The bytes from `at` to `end` are a whole head. */
   #finishHead(bytes: Buffer, at: number, end: number): number {
     const line = this.#line as RequestLine;
-    this.#emptyLines = 0;
+    const text = readLatin1(bytes, at, end);
+    const fields = parseFieldLines(text, text.indexOf('\n') + 1);
+    if (fields === undefined) {
+      this.#refuseHead('a field line is not well-formed');
+      return 0;
+    }
     this.#lineStart = 0;
     this.#scanned = 0;
     this.#lines = 0;
     this.#line = undefined;
-    const framing = this.#sink.takeHead(line, bytes.subarray(at, end));
-    if (framing === undefined) this.stop();
-    else if (framing.chunked) this.#chunks = new ChunkDecoder(this.#headBytesMax);
-    else this.#bodyBytes = framing.declaredLength ?? 0;
-    return end - at;
+    const request = this.#sink.readRequest(line, fields);
+    if (request.refusal === 0 && end - at <= KNOWN_HEAD_BYTES_MAX) {
+      this.#known = request;
+      this.#knownBytes = Buffer.allocUnsafeSlow(end - at);
+      bytes.copy(this.#knownBytes, 0, at, end);
+    }
+    return this.#begin(request, end - at);
+  }
+
+  #repeatsKnown(bytes: Buffer, at: number): boolean {
+    const known = this.#knownBytes;
+    if (known === undefined) return false;
+    const size = known.length;
+    if (bytes.length - at < size) return false;
+    if (size >= COMPARED_BYTES_MIN) return known.compare(bytes, at, at + size) === 0;
+    for (let i = 0; i < size; i++) if (bytes[at + i] !== known[i]) return false;
+    return true;
+  }
+
+  /** Gives the request to the sink, which may answer it at once, and knows what follows then. */
+  #begin(request: Http1Request, headBytes: number): number {
+    this.#emptyLines = 0;
+    const { chunked, declaredLength } = request.framing;
+    if (chunked) this.#chunks = new ChunkDecoder(this.#headBytesMax);
+    else this.#bodyBytes = declaredLength ?? 0;
+    this.#sink.takeRequest(request);
+    return headBytes;
   }
 
   /** `start`: where the line begins whose end has not come, or comes too late. */

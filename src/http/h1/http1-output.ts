@@ -1,30 +1,40 @@
-/** What an HTTP/1 connection writes: framed bytes in as few writes as can be, and text that waits for the next turn. */
+/** What an HTTP/1 connection writes: the answers to all that one read has brought leave in one piece. */
 import type { Socket } from 'node:net';
+import { readLatin1 } from '../../native/node-internals.ts';
 import { giveChunk, isLent } from '../exchange/chunk-pool.ts';
 import type { Chunk } from '../exchange/response-buffer.ts';
 import { joinBytes } from './http1-head.ts';
 
-/** Response bytes that may wait in the socket before the next request of a pipeline is served. */
+/** Response bytes that may wait in the connection before the next request of a pipeline is served. */
 const BACKLOG_BYTES_MAX = 256 * 1024;
+/** Response bytes that may wait in the connection before an exchange has to. No less than what a socket asks to wait at. */
+const ROOM_BYTES_MAX = 64 * 1024;
+/** A smaller piece is cheaper to send as text with what stands around it. */
+const TEXT_BYTES_MAX = 4 * 1024;
 
 export class Http1Output {
   readonly #socket: Socket;
   readonly #drained: () => void;
-  /** Text of complete answers that waits for the next turn of the event loop. */
-  #deferred = '';
+  /** What leaves with the next flush, as a byte string. */
+  #text = '';
+  /** A flush will come: the end of the read, or a tick. */
+  #due = false;
+  /** Somebody has been told to wait for room. */
+  #awaited = false;
   /** Unsent bytes that a sweep has seen, and since when they are as many. */
   #unsent = 0;
   #unsentSince = 0;
 
-  /** `drained` is called when deferred text has gone out and the socket has room. */
+  /** `drained` is called when there is room again after there was none. */
   constructor(socket: Socket, drained: () => void) {
     this.#socket = socket;
     this.#drained = drained;
+    socket.on('drain', () => this.#tellRoom());
   }
 
   /** So much waits that the next request has to. */
   get isBacklogged(): boolean {
-    return this.#socket.writableLength + this.#deferred.length > BACKLOG_BYTES_MAX;
+    return this.#socket.writableLength + this.#text.length > BACKLOG_BYTES_MAX;
   }
 
   /** Since when a sweep has seen the same number of bytes wait. */
@@ -35,53 +45,95 @@ export class Http1Output {
     return this.#unsentSince;
   }
 
-  /** One write for everything: a write is a TLS record and a packet. */
-  write(head: string, chunk: Chunk | undefined, chunked: boolean, tail: string): boolean {
-    if (chunk === undefined) return this.writeText(head + tail);
-    if (typeof chunk === 'string') {
-      const framed = chunked ? `${chunk.length.toString(16)}\r\n${chunk}\r\n` : chunk;
-      return this.writeText(head + framed + tail);
-    }
-    this.flush();
-    if (head === '' && !chunked) return this.#writeChunk(chunk);
-    const joined = joinBytes(head, chunk, chunked, tail);
-    giveChunk(chunk);
-    return this.#socket.write(joined);
+  /** What is written from now on leaves with the next `flush` of the caller. */
+  hold(): void {
+    this.#due = true;
   }
 
-  /**
-   * Writes text at once, but never so much within one read event that the socket asks to wait: node would pause its
-   * parser then, and lose the requests that the same TLS read still brings. What is too much waits for the next turn.
-   */
+  /** `head`, `chunk` (chunk-framed when asked) and `tail`. False: there is no room for more, `drained` will be called. */
+  write(head: string, chunk: Chunk, chunked: boolean, tail: string): boolean {
+    const before = chunked ? `${head}${chunk.length.toString(16)}\r\n` : head;
+    const after = chunked ? `\r\n${tail}` : tail;
+    if (typeof chunk === 'string') return this.writeText(before + chunk + after);
+    if (chunk.length <= TEXT_BYTES_MAX) {
+      const text = readLatin1(chunk, 0, chunk.length);
+      giveChunk(chunk);
+      return this.writeText(before + text + after);
+    }
+    const text = this.#text + before;
+    this.#text = '';
+    if (text === '' && after === '') this.#writeChunk(chunk);
+    else {
+      this.#give(joinBytes(text, chunk, after));
+      giveChunk(chunk);
+    }
+    return this.#hasRoom();
+  }
+
   writeText(bytes: string): boolean {
-    const socket = this.#socket;
-    const waiting = socket.writableLength;
-    if (this.#deferred === '' && (waiting === 0 || waiting + bytes.length < socket.writableHighWaterMark)) {
-      return socket.write(bytes, 'latin1');
+    this.#text += bytes;
+    if (!this.#due) {
+      this.#due = true;
+      process.nextTick(flush, this);
     }
-    if (this.#deferred === '') setImmediate(() => this.#flushLate());
-    this.#deferred += bytes;
-    return this.#deferred.length < BACKLOG_BYTES_MAX;
+    return this.#hasRoom();
   }
 
-  /** Writes the text that waits. False: there is none, or the socket has no room for more. */
-  flush(): boolean {
-    if (this.#deferred === '') return false;
-    const bytes = this.#deferred;
-    this.#deferred = '';
-    return !this.#socket.destroyed && this.#socket.write(bytes, 'latin1');
+  /** Gives everything to the socket. */
+  flush(): void {
+    this.#due = false;
+    const text = this.#text;
+    if (text !== '') {
+      this.#text = '';
+      this.#give(text);
+    }
+    // the socket tells of room only when it has asked to wait
+    if (this.#awaited && !this.#socket.writableNeedDrain) process.nextTick(tellRoom, this);
   }
 
-  #flushLate(): void {
-    if (this.flush()) this.#drained();
+  tellRoom(): void {
+    if (this.#awaited && !this.#socket.writableNeedDrain) this.#tellRoom();
+  }
+
+  #tellRoom(): void {
+    this.#awaited = false;
+    this.#drained();
+  }
+
+  #hasRoom(): boolean {
+    if (this.#text.length + this.#socket.writableLength < ROOM_BYTES_MAX) return true;
+    this.#awaited = true;
+    // a piece may have left by itself meanwhile
+    if (!this.#due) {
+      this.#due = true;
+      process.nextTick(flush, this);
+    }
+    return false;
+  }
+
+  #give(piece: string | Buffer): void {
+    if (this.#socket.destroyed) return;
+    if (typeof piece === 'string') this.#socket.write(piece, 'latin1');
+    else this.#socket.write(piece);
   }
 
   /** The chunk is free when the socket has its bytes, unless that came to an untimely end. */
-  #writeChunk(chunk: Buffer): boolean {
+  #writeChunk(chunk: Buffer): void {
     const socket = this.#socket;
-    if (!isLent(chunk)) return socket.write(chunk);
-    return socket.write(chunk, (error) => {
-      if (!error && !socket.destroyed) giveChunk(chunk);
-    });
+    if (socket.destroyed) return;
+    if (!isLent(chunk)) socket.write(chunk);
+    else {
+      socket.write(chunk, (error) => {
+        if (!error && !socket.destroyed) giveChunk(chunk);
+      });
+    }
   }
+}
+
+function flush(output: Http1Output): void {
+  output.flush();
+}
+
+function tellRoom(output: Http1Output): void {
+  output.tellRoom();
 }

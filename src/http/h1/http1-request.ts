@@ -3,28 +3,39 @@ import type { ExchangeConnection } from '../exchange/exchange.ts';
 import type { RequestHead } from '../exchange/request-head.ts';
 import { isAuthority } from '../semantics/authority.ts';
 import { type Fields, isNamed } from '../semantics/fields.ts';
+import { isKnownMethod } from '../semantics/methods.ts';
 import { splitAbsoluteForm } from '../semantics/path.ts';
-import { type RequestFraming, readRequestFraming } from './http1-head.ts';
-import type { BodyFraming, RequestLine } from './http1-input.ts';
+import { type RequestFraming, readFraming } from './http1-framing.ts';
+
+/** What a request line says. */
+export interface RequestLine {
+  readonly method: string;
+  readonly target: string;
+  /** Of HTTP/1: 0, or 1 for all later ones (RFC 9110 §2.5). */
+  readonly minor: number;
+}
 
 /** What the access log has in place of what was never known. */
 const UNKNOWN = '-';
 
 export interface Http1Request {
+  readonly line: RequestLine;
   readonly head: RequestHead;
   readonly framing: RequestFraming;
   /** The status that refuses the request; 0 when it is served. */
   readonly refusal: number;
 }
 
+/** `bodyBytesMax`: Infinity = no limit. */
 export function readRequest(
   line: RequestLine,
   rawFields: Fields,
   scheme: 'https' | 'http',
   connection: ExchangeConnection,
+  bodyBytesMax: number,
 ): Http1Request {
   const { method, minor } = line;
-  const framing = readRequestFraming(rawFields, minor);
+  const framing = readFraming(rawFields, minor);
   let fields = rawFields;
   let { target } = line;
   let { refusal, host: authority } = framing;
@@ -38,6 +49,8 @@ export function readRequest(
     // RFC 9110 §7.4: such a resource is only to be had over a secured connection
     else if (absolute.scheme === 'https' && scheme === 'http') refusal ||= 421;
   } else if (!target.startsWith('/') && (target !== '*' || method !== 'OPTIONS')) refusal = 400;
+  if (refusal === 0 && (framing.declaredLength ?? 0) > bodyBytesMax) refusal = 413;
+  else if (refusal === 0 && !isKnownMethod(method)) refusal = 501;
   const head: RequestHead = {
     protocol: minor === 0 ? 'HTTP/1.0' : 'HTTP/1.1',
     method,
@@ -51,7 +64,7 @@ export function readRequest(
     declaredLength: framing.declaredLength,
     memo: undefined,
   };
-  return { head, framing, refusal };
+  return { line, head, framing, refusal };
 }
 
 /** The head of a request that never became one; `line` is undefined where not even that could be read. */
@@ -75,7 +88,7 @@ export function refusedHead(
   };
 }
 
-export function hasBody({ chunked, declaredLength }: BodyFraming): boolean {
+export function hasBody({ chunked, declaredLength }: RequestFraming): boolean {
   return chunked || (declaredLength ?? 0) > 0;
 }
 

@@ -5,6 +5,7 @@ import type { ConnectionLimits } from '../../settings/limits.ts';
 import { describeConnection } from '../exchange/connection-info.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { ExchangeSettings } from '../exchange/exchange-wire.ts';
+import { readSocket } from '../exchange/socket-reader.ts';
 import type { StallWatch } from '../exchange/stall-watch.ts';
 import { AbuseLimits, type AbuseRates } from './abuse-limits.ts';
 import { ControlFrames } from './control-frames.ts';
@@ -23,7 +24,6 @@ import { SessionLife } from './session-life.ts';
 import { SessionOutput } from './session-output.ts';
 import { SessionStreams } from './session-streams.ts';
 import { SETTING } from './settings.ts';
-import { readSocket } from './socket-reader.ts';
 import { StreamTable } from './stream-table.ts';
 
 export type SessionLimits = AbuseRates & Pick<ConnectionLimits, 'headBytesMax' | 'streamsMax'>;

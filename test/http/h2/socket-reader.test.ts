@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
-import { readSocket, readsIntoShared } from '../../../src/http/h2/socket-reader.ts';
+import { readSocket, readsIntoShared } from '../../../src/http/exchange/socket-reader.ts';
 import { testCertificate } from '../../support/certificate.ts';
 
 /** A client's and a server's end of one connection, closed after `use`. */
