@@ -8,7 +8,7 @@ export type { ErrorCode, LuaCode } from './base/error-codes.ts';
 export { GatewayError, type GatewayErrorOptions } from './base/errors.ts';
 export { LOG_LEVELS, type LogFields, type Logger, type LogLevel } from './base/logger.ts';
 export type { SharedSize } from './base/shared-size.ts';
-export { HTTP2_LAYERS, type Http2Layer, type ListenAddress } from './config/config.ts';
+export type { ListenAddress } from './config/config.ts';
 export type {
   CommonOptions,
   GatewayMapping,

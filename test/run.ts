@@ -10,7 +10,6 @@ import { fileURLToPath } from 'node:url';
 import { CERTIFICATES_VARIABLE, makeCertificates } from './support/certificate.ts';
 import { installTestTools } from './support/install-tools.ts';
 import { rememberedDurations } from './support/test-durations.ts';
-import { IS_LONG } from './support/test-form.ts';
 import { groupFiles, type TestUnit } from './support/test-groups.ts';
 
 const testRoot = fileURLToPath(new URL('.', import.meta.url));
@@ -44,19 +43,12 @@ function longestFirst(units: readonly TestUnit[]): TestUnit[] {
 /** Processes at a time: one more than there are processors, as many tests wait. With two of them it takes three quarters of the time. */
 const CONCURRENCY = availableParallelism() + 1;
 
-/**
- * Folders whose tests reach HTTP/2 through a socket: they hold for both of its layers. The long form runs all of them over
- * node:http2, too; the short form has test/interop/node-layer.test.ts.
- */
-const BOTH_LAYERS = /^(?:gateway|interop|attack|http\/(?!h2\/)[^/]*)\/[^/]*$/;
-const NODE_LAYER_ONLY = 'interop/node-layer.test.js';
-
-function run(names: readonly string[], variables: NodeJS.ProcessEnv = {}): Promise<number> {
+function run(names: readonly string[]): Promise<number> {
   const units = longestFirst(groupFiles(names, testRoot, groupFolder));
   const child = spawn(process.execPath, [RUN_FILES, String(CONCURRENCY), JSON.stringify(units)], {
     stdio: 'inherit',
     // LGATEWAY_CHECK_STACK: what host functions do to Lua's stack is looked at (src/lua/stack-check.ts)
-    env: { ...process.env, LGATEWAY_CHECK_STACK: '1', ...variables },
+    env: { ...process.env, LGATEWAY_CHECK_STACK: '1' },
   });
   return new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
 }
@@ -69,10 +61,4 @@ if (files.length === 0) {
 }
 installTestTools();
 process.env[CERTIFICATES_VARIABLE] = makeCertificates();
-let failed = await run(files);
-if (failed === 0 && words.length === 0 && IS_LONG) {
-  console.log('\nOnce more over node:http2 (--http2 node)\n');
-  const again = files.filter((file) => BOTH_LAYERS.test(file) && file !== NODE_LAYER_ONLY);
-  failed = await run(again, { LGATEWAY_TEST_HTTP2: 'node' });
-}
-process.exit(failed);
+process.exit(await run(files));

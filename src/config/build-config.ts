@@ -38,7 +38,6 @@ export function buildConfig(texts: OptionTexts): Config {
     certificateFiles: readCertificateFiles(answers),
     listen: { address, port: answers.valueOrDefault(OPTIONS.port) },
     cleartext: answers.value(OPTIONS.http),
-    http2: answers.valueOrDefault(OPTIONS.http2),
     user: answers.value(OPTIONS.user),
     root: answers.value(OPTIONS.root),
     workers: answers.valueOrDefault(OPTIONS.workers),

@@ -31,11 +31,6 @@ export interface InheritedSocket {
   readonly scheme: 'https' | 'http';
 }
 
-/** Whose HTTP/2 sessions serve: those of node:http2, or our own. */
-export const HTTP2_LAYERS = ['node', 'own'] as const;
-export type Http2Layer = (typeof HTTP2_LAYERS)[number];
-export const DEFAULT_HTTP2_LAYER: Http2Layer = 'own';
-
 export interface Config {
   /** In the order of the command line, each prefix once; empty = the handlers/ of the package are served. */
   readonly mappings: readonly MappingConfig[];
@@ -49,7 +44,6 @@ export interface Config {
   readonly inherited?: readonly InheritedSocket[];
   /** TCP_NODELAY for HTTP/1.x (HTTP/2 always has it); default true. */
   readonly noDelay?: boolean;
-  readonly http2: Http2Layer;
   /** User to become after binding and after the key has been read. */
   readonly user: string | undefined;
   /** Virtual root of scripts and of all file access from Lua. */

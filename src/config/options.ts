@@ -8,7 +8,7 @@ import { LOG_LEVELS, type LogLevel } from '../base/logger.ts';
 import { SHARED_BYTES_DEFAULT, type SharedSize } from '../base/shared-size.ts';
 import { SCRIPT_MODES } from '../mapping/script-mode.ts';
 import { DEFAULT_LIMITS, LIMIT_BOUNDS } from '../settings/limits.ts';
-import { DEFAULT_HTTP2_LAYER, HTTP2_LAYERS, type Http2Layer, type ListenAddress } from './config.ts';
+import type { ListenAddress } from './config.ts';
 import {
   type AnyOption,
   type DefaultedOption,
@@ -50,7 +50,6 @@ interface OptionTable {
   readonly address: ValueOption<string>;
   readonly port: DefaultedOption<number>;
   readonly http: ValueOption<ListenAddress>;
-  readonly http2: DefaultedOption<Http2Layer>;
   readonly workers: DefaultedOption<number>;
   readonly user: ValueOption<string>;
   readonly foreground: FlagOption;
@@ -228,14 +227,6 @@ export const OPTIONS: OptionTable = {
     group: 'Network',
     help: 'serve without TLS here as well (HTTP/1.1 and h2c); an IPv6 address stands in brackets',
   },
-  http2: defaulted({
-    name: 'http2',
-    argument: 'LAYER',
-    value: choice(HTTP2_LAYERS),
-    default: DEFAULT_HTTP2_LAYER,
-    group: 'Network',
-    help: "whose HTTP/2 sessions: the gateway's own, or Node's (node:http2), which cost three to four times as much",
-  }),
   workers: defaulted({
     name: 'workers',
     short: 'w',
@@ -405,7 +396,7 @@ export const OPTIONS: OptionTable = {
     value: integer(1, LIMIT_BOUNDS.framesPerSecondMax),
     default: DEFAULT_LIMITS.resetsPerSecond,
     group: 'Limits',
-    help: 'streams of one HTTP/2 connection that its client may break off, per second (--http2 own)',
+    help: 'streams of one HTTP/2 connection that its client may break off, per second',
   }),
   maxControlFrames: defaulted({
     name: 'max-control-frames',
@@ -413,7 +404,7 @@ export const OPTIONS: OptionTable = {
     value: integer(1, LIMIT_BOUNDS.framesPerSecondMax),
     default: DEFAULT_LIMITS.controlFramesPerSecond,
     group: 'Limits',
-    help: 'PING, SETTINGS, PRIORITY and the like on one HTTP/2 connection, per second (--http2 own)',
+    help: 'PING, SETTINGS, PRIORITY and the like on one HTTP/2 connection, per second',
   }),
   memory: defaulted({
     name: 'memory',

@@ -7,14 +7,7 @@ import { parseConnectRules } from '../base/connect-rules.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { LogLevel } from '../base/logger.ts';
 import type { SharedSize } from '../base/shared-size.ts';
-import {
-  type Config,
-  DEFAULT_HTTP2_LAYER,
-  HTTP2_LAYERS,
-  type Http2Layer,
-  type ListenAddress,
-  type MappingConfig,
-} from '../config/config.ts';
+import type { Config, ListenAddress, MappingConfig } from '../config/config.ts';
 import { normalizePrefix } from '../config/mappings.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
@@ -47,8 +40,6 @@ export interface CommonOptions {
   readonly root?: string;
   /** Limits that differ from DEFAULT_LIMITS. */
   readonly limits?: Partial<Limits>;
-  /** Whose HTTP/2 sessions; default: `own`. */
-  readonly http2?: Http2Layer;
   /** Sizes of dictionaries that all threads share; default: none, and each that is asked for has 16 MiB. */
   readonly shared?: readonly SharedSize[];
   /** What scripts may do beyond the default. */
@@ -89,7 +80,6 @@ export function completeConfig(
     root: options.root,
     workers,
     limits: readLimits(options.limits ?? {}, mappings),
-    http2: oneOf('http2', HTTP2_LAYERS, options.http2 ?? DEFAULT_HTTP2_LAYER),
     shared: options.shared ?? [],
     rights: readRights(options.rights ?? {}),
     logLevel: options.logLevel ?? 'info',

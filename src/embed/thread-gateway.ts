@@ -83,7 +83,7 @@ export class ThreadGateway {
   }
 
   async #start(): Promise<void> {
-    const { logLevel, limits, noDelay, accessLog, http2 } = this.#config;
+    const { logLevel, limits, noDelay, accessLog } = this.#config;
     const logger = createLogger(logLevel, LOG_SOURCE, this.#writeLine);
     await this.#bind(logger);
     const tls = await this.#secureOptions();
@@ -104,7 +104,6 @@ export class ThreadGateway {
           tls: scheme === 'https' ? tls : undefined,
           limits,
           noDelay,
-          http2,
           logger,
           counters: this.#counters,
           observers,

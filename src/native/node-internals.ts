@@ -3,7 +3,6 @@
  * where a release lacks it. Other files call these functions and touch nothing of the kind themselves.
  */
 import type { EventEmitter } from 'node:events';
-import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2SecureServer } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -38,28 +37,8 @@ export const NODE_INTERNALS = {
     purpose: 'the sockets of a server read into one buffer; net.connect has the option onread for it',
     without: 'each read brings a buffer of its own, by the event data',
   },
-  httpParser: {
-    uses: 'the listeners for data and end that http.Server adds to a socket, and socket.parser.execute()',
-    purpose: 'requests of HTTP/1.x are parsed when it is their turn, with what comes after an Upgrade',
-    without: 'each request gets 400',
-  },
-  parserReason: {
-    uses: 'error.reason of the HTTP parser (that of TLS errors is documented)',
-    purpose: 'says in the log what is wrong, without places in the source of OpenSSL',
-    without: 'the log has the message of the error',
-  },
-  messageRead: {
-    uses: 'the method _read() of an http.IncomingMessage, replaced',
-    purpose: 'a body is read at the pace of its handler and not at that of the message',
-    without: 'the socket is read until the buffer of the message is full',
-  },
-  responseTurn: {
-    uses: 'the listener that http.Server has for the event finish of a response',
-    purpose: 'says that the turn of the next request has come, as the gateway writes the bytes itself',
-    without: 'a connection serves one request',
-  },
   ownListeners: {
-    uses: 'the listeners that tls.Server, http2.Http2SecureServer and a session add to themselves',
+    uses: 'the listeners that tls.Server and http2.Http2SecureServer add to themselves',
     purpose: 'the gateway looks at a connection first, and decides who serves it',
     without: 'the start fails with an assertion',
   },
@@ -237,55 +216,6 @@ export function takeOwnListener<T>(emitter: EventEmitter, event: string): (broug
 /** How often the fallback to HTTP/1.1 of a server looks at its connections. Where this is unset, every millisecond. */
 export function setFallbackClock(server: Http2SecureServer, intervalMs: number): void {
   Reflect.set(server, 'connectionsCheckingInterval', intervalMs);
-}
-
-// ---- HTTP/1.x ----
-
-/**
- * Joins `socket` to `server`, which makes requests of what `executeParser` is given, and takes Node's own input off: it loses
- * what follows a request with an Upgrade field, and ends our side with the client's.
- */
-export function joinParser(server: HttpServer, socket: Socket): void {
-  const before = new Set([...socket.listeners('data'), ...socket.listeners('end')]);
-  server.emit('connection', socket);
-  for (const event of ['data', 'end'] as const) {
-    for (const listener of socket.listeners(event))
-      if (!before.has(listener)) socket.removeListener(event, listener as () => void);
-  }
-}
-
-/** Parses bytes; an Error says what is wrong with them. */
-export function executeParser(socket: Socket, bytes: Buffer): Error | undefined {
-  const parser: unknown = Reflect.get(socket, 'parser');
-  if (!isParser(parser)) return new Error('The socket has no parser any more');
-  const result = parser.execute(bytes);
-  return result instanceof Error ? result : undefined;
-}
-
-interface Parser {
-  execute(bytes: Buffer): number | Error;
-}
-
-function isParser(value: unknown): value is Parser {
-  return (
-    typeof value === 'object' && value !== null && 'execute' in value && typeof value.execute === 'function'
-  );
-}
-
-/** What the HTTP parser or OpenSSL says of an error in a few words. */
-export function reasonOf(error: Error | undefined): string | undefined {
-  const reason: unknown = error === undefined ? undefined : Reflect.get(error, 'reason');
-  return typeof reason === 'string' && reason !== '' ? reason : undefined;
-}
-
-/** Node would have the socket read whenever the message has nothing itself: `read` is called in place of that. */
-export function replaceMessageRead(message: IncomingMessage, read: () => void): void {
-  message._read = read;
-}
-
-/** Tells http.Server that a response is over whose bytes it has not written. */
-export function finishResponse(response: ServerResponse): void {
-  response.emit('finish');
 }
 
 // ---- the web's classes ----

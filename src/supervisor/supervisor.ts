@@ -339,7 +339,6 @@ export class Supervisor {
       workerCount,
       listeners: this.#sources(),
       noDelay: config.noDelay ?? true,
-      http2: config.http2,
       serverPort: main.listener.port,
       setup: this.#requireSetup(),
       root: config.root,

@@ -2,7 +2,7 @@
 
 import type { ErrorCode } from '../base/error-codes.ts';
 import type { LogLevel } from '../base/logger.ts';
-import type { Http2Layer, MappingConfig } from '../config/config.ts';
+import type { MappingConfig } from '../config/config.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { Limits } from '../settings/limits.ts';
@@ -52,7 +52,6 @@ export interface WorkerStart {
   readonly workerCount: number;
   readonly listeners: readonly WorkerListener[];
   readonly noDelay: boolean;
-  readonly http2: Http2Layer;
   /** The port of the first listener, as scripts see it. */
   readonly serverPort: number;
   readonly setup: WorkerSetup;

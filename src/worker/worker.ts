@@ -326,7 +326,7 @@ export class GatewayWorker {
   }
 
   #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined): FrontEnd {
-    const { limits, accessLog, noDelay, http2 } = this.#start;
+    const { limits, accessLog, noDelay } = this.#start;
     const observers = accessLog
       ? [createAccessLog(this.#logSource, this.#start.workerId, this.#writeLine)]
       : [];
@@ -337,7 +337,6 @@ export class GatewayWorker {
         noDelay,
         logger: this.#logger,
         counters: this.#counters,
-        http2,
         observers,
         addresses: this.#addresses,
         unreadBodies: this.#unreadBodies,

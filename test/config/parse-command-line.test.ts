@@ -3,7 +3,7 @@
 import { deepEqual, equal, match, notDeepEqual, ok } from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { describe, test } from 'node:test';
-import { type Config, DEFAULT_HTTP2_LAYER } from '../../src/config/config.ts';
+import type { Config } from '../../src/config/config.ts';
 import { ALL_OPTIONS } from '../../src/config/options.ts';
 import { parseCommandLine } from '../../src/config/parse-command-line.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
@@ -14,7 +14,6 @@ const DEFAULTS: Config = {
   certificateFiles: undefined,
   listen: { address: undefined, port: 8443 },
   cleartext: undefined,
-  http2: DEFAULT_HTTP2_LAYER,
   user: undefined,
   root: undefined,
   workers: availableParallelism(),
@@ -45,8 +44,6 @@ function textOf(...words: string[]): string {
 /** Command lines and the configuration they differ from the defaults by. */
 const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[] = [
   ['', {}],
-  ['--http2 own', { http2: 'own' }],
-  ['--http2 node', { http2: 'node' }],
   ['-l /app app.lua', { mappings: [{ prefix: '/app', script: 'app.lua' }] }],
   ['--lua /app app.lua', { mappings: [{ prefix: '/app', script: 'app.lua' }] }],
   [
@@ -362,7 +359,6 @@ describe('the option table', () => {
       workers: ['-w', '200'],
       'log-level': ['--log-level', 'error'],
       http: ['--http', '1'],
-      http2: ['--http2', DEFAULT_HTTP2_LAYER === 'node' ? 'own' : 'node'],
       memory: ['--memory', '64M'],
       'max-unread-bodies': ['--max-unread-bodies', '1M'],
       'mapping-share': ['--mapping-share', '40'],

@@ -182,7 +182,6 @@ test('A1: wrong options reject the start with a typed error', async () => {
       createServer({ address: LOCAL, mappings: [{ prefix: '/../a', module: ANSWERS }] }).start(),
       'LGW_CONFIG',
     ],
-    [createServer({ address: LOCAL, http2: 'other' as 'own' }, ANSWERS).start(), 'LGW_CONFIG'],
     [
       createServer({ address: LOCAL, rights: { connect: ['none', 'public'] } }, ANSWERS).start(),
       'LGW_CONFIG',
@@ -453,26 +452,23 @@ test('Limits of Infinity are none, over every protocol, and 0 is refused with th
   const none = Number.POSITIVE_INFINITY;
   const limits = { bodyBytesMax: none, cpuLimitMs: none, timeLimitMs: none, logBytesPerSecond: none };
   const body = 'x'.repeat(100_000);
-  for (const http2 of ['own', 'node'] as const) {
-    const { port } = await start(async (request) => new Response(String((await request.text()).length)), {
-      limits,
-      http2,
-    });
-    for (const framed of [
-      `Content-Length: ${body.length}\r\n\r\n${body}`,
-      `Transfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
-    ]) {
-      const client = await connectPlain(port);
-      client.send(`POST / HTTP/1.1\r\nHost: x\r\n${framed}`);
-      assert.equal((await client.response()).body.toString(), String(body.length));
-      client.destroy();
-    }
-    const session = await connectH2(port, 'http');
-    for (const length of [{}, { 'content-length': body.length }]) {
-      const answer = await fetchH2(session, { ':method': 'POST', ':path': '/', ...length }, body);
-      assert.equal(answer.body.toString(), String(body.length));
-    }
-    session.destroy();
-    await server?.stop();
+  const { port } = await start(async (request) => new Response(String((await request.text()).length)), {
+    limits,
+  });
+  for (const framed of [
+    `Content-Length: ${body.length}\r\n\r\n${body}`,
+    `Transfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
+  ]) {
+    const client = await connectPlain(port);
+    client.send(`POST / HTTP/1.1\r\nHost: x\r\n${framed}`);
+    assert.equal((await client.response()).body.toString(), String(body.length));
+    client.destroy();
   }
+  const session = await connectH2(port, 'http');
+  for (const length of [{}, { 'content-length': body.length }]) {
+    const answer = await fetchH2(session, { ':method': 'POST', ':path': '/', ...length }, body);
+    assert.equal(answer.body.toString(), String(body.length));
+  }
+  session.destroy();
+  await server?.stop();
 });

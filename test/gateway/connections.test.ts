@@ -52,28 +52,24 @@ test('env tells of the connection that the request came by, on both listeners an
 
 test('A head of the limit is served over HTTP/2 too, one byte more, one large field and many small ones are 431', async () => {
   const max = 4096;
-  for (const layer of ['own', 'node']) {
-    const words = ['--max-head', String(max), '--http2', layer];
-    const gateway = await TestGateway.start({ '/': SCRIPT }, { words });
-    const session = await gateway.session({ maxSendHeaderBlockLength: 1024 * 1024 });
-    const fields: readonly (readonly [string, string])[] = [
-      [':method', 'GET'],
-      [':path', '/'],
-      [':scheme', 'https'],
-      [':authority', `localhost:${gateway.port}`],
-      ['x', ''],
-    ];
-    const used = fields.reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
-    const ask = async (size: number): Promise<number> =>
-      (await askSession(session, '/', { headers: { x: 'x'.repeat(size) } })).status;
-    assert.deepEqual([await ask(max - used), await ask(max - used + 1)], [200, 431], layer);
-    if (layer === 'own') {
-      assert.equal(await ask(100 * 1024), 431);
-      const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`x${i}`, '1']));
-      assert.equal((await askSession(session, '/', { headers: many })).status, 431);
-      assert.equal(await ask(1), 200, 'the connection lives on');
-    }
-    session.destroy();
-    await gateway.stop();
-  }
+  const words = ['--max-head', String(max)];
+  const gateway = await TestGateway.start({ '/': SCRIPT }, { words });
+  const session = await gateway.session({ maxSendHeaderBlockLength: 1024 * 1024 });
+  const fields: readonly (readonly [string, string])[] = [
+    [':method', 'GET'],
+    [':path', '/'],
+    [':scheme', 'https'],
+    [':authority', `localhost:${gateway.port}`],
+    ['x', ''],
+  ];
+  const used = fields.reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
+  const ask = async (size: number): Promise<number> =>
+    (await askSession(session, '/', { headers: { x: 'x'.repeat(size) } })).status;
+  assert.deepEqual([await ask(max - used), await ask(max - used + 1)], [200, 431]);
+  assert.equal(await ask(100 * 1024), 431);
+  const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`x${i}`, '1']));
+  assert.equal((await askSession(session, '/', { headers: many })).status, 431);
+  assert.equal(await ask(1), 200, 'the connection lives on');
+  session.destroy();
+  await gateway.stop();
 });

@@ -4,7 +4,6 @@ import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import { after, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { connectH2 } from '../support/h2-client.ts';
-import { TEST_HTTP2_LAYER } from '../support/http2-layer.ts';
 import { askSession, promptly, TestGateway } from '../support/test-gateway.ts';
 
 const KIB = 1024;
@@ -53,16 +52,7 @@ const gateways = new Set<TestGateway>();
 after(() => Promise.all([...gateways].map((gateway) => gateway.stop())));
 
 async function start(...words: string[]): Promise<TestGateway> {
-  const usual = [
-    '--time-limit',
-    '0',
-    '--cpu-limit',
-    '60',
-    '--min-body-rate',
-    '0',
-    '--http2',
-    TEST_HTTP2_LAYER,
-  ];
+  const usual = ['--time-limit', '0', '--cpu-limit', '60', '--min-body-rate', '0'];
   const gateway = await TestGateway.start({ '/': SCRIPT }, { words: [...usual, ...words] });
   gateways.add(gateway);
   return gateway;
@@ -156,8 +146,6 @@ async function expectHonestServed(gateway: TestGateway): Promise<void> {
 
 /** What one connection may hold of bodies: half a window of each stream, and the window of the connection, in blocks half filled. */
 const UNREAD_BYTES_OF_ONE = 2 * (128 * 128 * KIB + MIB);
-/** Of node:http2 all that its windows allow is counted, so that one connection may use up the budget. */
-const UNREAD_BYTES_OF_NODE = 64 * MIB + 512 * KIB;
 
 test('One HTTP/2 connection with all its streams and unread bodies holds no more than the table says', async () => {
   const gateway = await start();
@@ -166,7 +154,7 @@ test('One HTTP/2 connection with all its streams and unread bodies holds no more
   const session = await gateway.session();
   const streams = pourStreams(session, '/hold', 128, MIB);
   const held = await untilSettled(gateway, 16 * MIB);
-  const most = TEST_HTTP2_LAYER === 'own' ? UNREAD_BYTES_OF_ONE : UNREAD_BYTES_OF_NODE;
+  const most = UNREAD_BYTES_OF_ONE;
   assert.ok(held <= most, `${held} bytes are counted`);
   expectGrown(gateway, before, most + CONNECTION_BYTES + 128 * EXCHANGE_BYTES);
   await gateway.ask('h2', '/go');
@@ -278,56 +266,44 @@ test('Over HTTP/1.1 a large head and a large unread body hold no more than the t
   await stop(gateway);
 });
 
-// node:http2 has no such sweep
-const ownOnly = { skip: TEST_HTTP2_LAYER !== 'own' };
+test('A connection that is read for one of its requests loses large bodies of others that nobody reads, and no other connection does', async () => {
+  const gateway = await start('--max-unread-bodies', '1M');
+  const session = await gateway.session();
+  const reading = session.request({ ':method': 'POST', ':path': '/count' });
+  let text = '';
+  reading.setEncoding('latin1').on('data', (part: string) => {
+    text += part;
+  });
+  const read = new Promise<void>((resolve) => reading.on('end', resolve));
+  reading.write('x');
+  const other = await gateway.session();
+  const kept = askSession(other, '/late', { method: 'POST', body: Buffer.alloc(20 * KIB) });
+  const streams = pourStreams(session, '/hold', 16, MIB);
+  const statuses = streams.map(
+    (stream) => new Promise<unknown>((resolve) => stream.on('response', (head) => resolve(head[':status']))),
+  );
+  assert.equal(await promptly(Promise.race(statuses)), 503);
+  const held = await untilSettled(gateway, 0);
+  assert.ok(held <= MIB + UNREAD_BYTES_MIXED, `${held} bytes are counted`);
+  await gateway.untilCounters(({ unreadBodyBytes }) => unreadBodyBytes < MIB, 'there is room again');
+  pour(reading, 2 * MIB, true);
+  await promptly(read);
+  assert.equal(text, String(2 * MIB + 1));
+  await gateway.ask('h2', '/go');
+  assert.equal((await promptly(kept)).text, String(20 * KIB));
+  await untilNothingUnread(gateway);
+  session.destroy();
+  other.destroy();
+  await stop(gateway);
+});
 
-test(
-  'A connection that is read for one of its requests loses large bodies of others that nobody reads, and no other connection does',
-  ownOnly,
-  async () => {
-    const gateway = await start('--max-unread-bodies', '1M');
-    const session = await gateway.session();
-    const reading = session.request({ ':method': 'POST', ':path': '/count' });
-    let text = '';
-    reading.setEncoding('latin1').on('data', (part: string) => {
-      text += part;
-    });
-    const read = new Promise<void>((resolve) => reading.on('end', resolve));
-    reading.write('x');
-    const other = await gateway.session();
-    const kept = askSession(other, '/late', { method: 'POST', body: Buffer.alloc(20 * KIB) });
-    const streams = pourStreams(session, '/hold', 16, MIB);
-    const statuses = streams.map(
-      (stream) =>
-        new Promise<unknown>((resolve) => stream.on('response', (head) => resolve(head[':status']))),
-    );
-    assert.equal(await promptly(Promise.race(statuses)), 503);
-    const held = await untilSettled(gateway, 0);
-    assert.ok(held <= MIB + UNREAD_BYTES_MIXED, `${held} bytes are counted`);
-    await gateway.untilCounters(({ unreadBodyBytes }) => unreadBodyBytes < MIB, 'there is room again');
-    pour(reading, 2 * MIB, true);
-    await promptly(read);
-    assert.equal(text, String(2 * MIB + 1));
-    await gateway.ask('h2', '/go');
-    assert.equal((await promptly(kept)).text, String(20 * KIB));
-    await untilNothingUnread(gateway);
-    session.destroy();
-    other.destroy();
-    await stop(gateway);
-  },
-);
-
-test(
-  'A client that goes while its connection is not read is noticed, and all that it held is free',
-  ownOnly,
-  async () => {
-    const gateway = await start('--max-unread-bodies', '1M');
-    const sessions = await Promise.all([1, 2, 3].map(() => gateway.session()));
-    for (const session of sessions) pourStreams(session, '/hold', 16, MIB);
-    await untilSettled(gateway, MIB);
-    for (const session of sessions) session.destroy();
-    await untilNothingUnread(gateway);
-    await gateway.untilIdle();
-    await stop(gateway);
-  },
-);
+test('A client that goes while its connection is not read is noticed, and all that it held is free', async () => {
+  const gateway = await start('--max-unread-bodies', '1M');
+  const sessions = await Promise.all([1, 2, 3].map(() => gateway.session()));
+  for (const session of sessions) pourStreams(session, '/hold', 16, MIB);
+  await untilSettled(gateway, MIB);
+  for (const session of sessions) session.destroy();
+  await untilNothingUnread(gateway);
+  await gateway.untilIdle();
+  await stop(gateway);
+});

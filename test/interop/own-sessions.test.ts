@@ -52,7 +52,7 @@ const DOWNLOADS = inForm(30, 60);
 
 let gateway: TestGateway;
 before(async () => {
-  gateway = await TestGateway.start({ '/': SCRIPT }, { workers: 1, words: ['--http2', 'own'] });
+  gateway = await TestGateway.start({ '/': SCRIPT }, { workers: 1 });
 });
 after(() => gateway.stop());
 

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fstatSync, readdirSync, readFileSync } from 'node:fs';
-import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect as connectHttp2, createSecureServer, type ServerHttp2Session } from 'node:http2';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -14,16 +13,11 @@ import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import {
   bodySourceOf,
   descriptorOf,
-  executeParser,
-  finishResponse,
-  joinParser,
   lendState,
   NODE_INTERNALS,
   NODE_VERSIONS_TRIED,
   readInto,
   readLatin1,
-  reasonOf,
-  replaceMessageRead,
   serverNameOf,
   setFallbackClock,
   setLeastYoungSpace,
@@ -64,22 +58,6 @@ async function withPair(use: (client: Socket, accepted: Socket) => Promise<void>
     await once(server, 'close');
   }
 }
-
-/** What an `http.Server` makes of the bytes of a client, which go through `executeParser`. */
-async function withParser(
-  use: (client: Socket, accepted: Socket, requests: [IncomingMessage, ServerResponse][]) => Promise<void>,
-): Promise<void> {
-  await withPair(async (client, accepted) => {
-    const requests: [IncomingMessage, ServerResponse][] = [];
-    const server = createHttpServer((...request) => requests.push(request));
-    server.on('clientError', ignore);
-    joinParser(server, accepted);
-    await use(client, accepted, requests);
-    server.close();
-  });
-}
-
-const REQUEST = Buffer.from('GET /one HTTP/1.1\r\nHost: localhost\r\n\r\n');
 
 /** Minor collections of a new thread that makes short-lived objects of some 20 MB. */
 async function countCollections(): Promise<number> {
@@ -156,52 +134,6 @@ const PROBES: Readonly<Record<keyof typeof NODE_INTERNALS, () => void | Promise<
       client.write('abc');
       assert.equal(await reading, 3);
       assert.equal(readLatin1(buffer, 0, 3), 'abc');
-    }),
-
-  httpParser: () =>
-    withParser(async (client, accepted, requests) => {
-      assert.equal(accepted.listenerCount('data'), 0);
-      const received = once(accepted, 'data');
-      client.write('nobody parses this');
-      await received;
-      assert.equal(requests.length, 0);
-      assert.equal(executeParser(accepted, REQUEST), undefined);
-      assert.equal(requests[0]?.[0].url, '/one');
-    }),
-
-  parserReason: () =>
-    withParser(async (_client, accepted) => {
-      const error = executeParser(accepted, Buffer.from('no request\r\n\r\n'));
-      assert.match(reasonOf(error) ?? '', /method/i);
-      assert.equal(reasonOf(new Error('without one')), undefined);
-    }),
-
-  messageRead: () =>
-    withParser(async (_client, accepted, requests) => {
-      executeParser(accepted, Buffer.from('POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\n'));
-      const [message] = requests[0] as [IncomingMessage, ServerResponse];
-      let reads = 0;
-      replaceMessageRead(message, () => {
-        reads += 1;
-      });
-      const body = once(message, 'data');
-      executeParser(accepted, Buffer.from('abc'));
-      assert.equal(String((await body)[0]), 'abc');
-      assert.ok(reads > 0);
-    }),
-
-  responseTurn: () =>
-    withParser(async (client, accepted, requests) => {
-      executeParser(accepted, Buffer.concat([REQUEST, REQUEST]));
-      const [first, second] = requests as [
-        [IncomingMessage, ServerResponse],
-        [IncomingMessage, ServerResponse],
-      ];
-      second[1].end('two');
-      assert.equal(second[1].socket, null);
-      finishResponse(first[1]);
-      const [answer] = (await once(client, 'data')) as [Buffer];
-      assert.match(String(answer), /^HTTP\/1\.1 200 OK\r\n/);
     }),
 
   ownListeners: async () => {

@@ -43,7 +43,6 @@ function makeSupervisor(config: Partial<Config> = {}, options: Partial<Superviso
       certificateFiles: undefined,
       listen: { address: '127.0.0.1', port: 0 },
       cleartext: undefined,
-      http2: 'node',
       user: undefined,
       root: undefined,
       workers: 2,

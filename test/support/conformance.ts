@@ -3,7 +3,6 @@ import { strictEqual } from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
 import { after, before, test } from 'node:test';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
-import type { Http2LayerName } from '../../src/http/h2/http2-layer.ts';
 import { StrictPeer } from './strict-peer.ts';
 import {
   type HandlerFunction,
@@ -17,9 +16,6 @@ import {
 export const STREAMS_MAX = 16;
 /** `/large` answers with as many. */
 export const LARGE_BYTES = 200_000;
-
-/** Ours: node:http2 breaks many, above all because it keeps a connection open after GOAWAY. */
-const HTTP2_LAYER: Http2LayerName = process.env['LGATEWAY_CONFORMANCE'] === 'node' ? 'node' : 'own';
 
 const text = (value: string): Uint8Array => Buffer.from(value, 'latin1');
 
@@ -133,7 +129,7 @@ export function serveRules(): void {
     ]),
   );
   before(async () => {
-    const options = { limits: { streamsMax: STREAMS_MAX }, http2: HTTP2_LAYER };
+    const options = { limits: { streamsMax: STREAMS_MAX } };
     server = await startFrontEnd(handlers, options);
     cleartext = await startFrontEnd(handlers, { ...options, cleartext: true });
   });

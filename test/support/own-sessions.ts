@@ -37,7 +37,7 @@ export function startOwn(
   limits: Partial<FrontEndLimits> = {},
   handlers: Readonly<Record<string, HandlerFunction>> = OWN_HANDLERS,
 ): Promise<TestFrontEnd> {
-  return startFrontEnd(handlers, { http2: 'own', limits });
+  return startFrontEnd(handlers, { limits });
 }
 
 /** A TLS connection that has chosen h2. */

@@ -6,7 +6,6 @@ import { compileLuaModule } from '../../src/lua/wasm-module.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { Supervisor, type SupervisorOptions } from '../../src/supervisor/supervisor.ts';
-import { TEST_HTTP2_LAYER } from './http2-layer.ts';
 import type { GatewayFolder } from './run-gateway.ts';
 
 /** Serves `app.lua` of the folder under `/` with two workers; its log lines go into `lines`. */
@@ -22,7 +21,6 @@ export function realSupervisor(
       certificateFiles: { certificate: folder.certificate, key: folder.key },
       listen: { address: '127.0.0.1', port: 0 },
       cleartext: undefined,
-      http2: TEST_HTTP2_LAYER,
       user: undefined,
       root: undefined,
       workers: 2,

@@ -5,9 +5,7 @@ import { get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { DEFAULT_HTTP2_LAYER } from '../../src/config/config.ts';
 import { testCertificate } from './certificate.ts';
-import { TEST_HTTP2_LAYER } from './http2-layer.ts';
 
 export const MAIN: string = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const READY_MAX_MS = 20_000;
@@ -42,12 +40,6 @@ export interface Ended {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Nothing where the layer is the default, or the test's own choice: most tests are about something else. */
-function layerWords(words: readonly string[]): string[] {
-  if (TEST_HTTP2_LAYER === DEFAULT_HTTP2_LAYER || words.includes('--http2')) return [];
-  return ['--http2', TEST_HTTP2_LAYER];
-}
-
 /** A program that was started and may have ended. */
 export class GatewayProcess {
   readonly child: ChildProcess;
@@ -75,13 +67,7 @@ export class GatewayProcess {
   ) {
     this.#folder = folder;
     const { environment, inherited = [], launcher = [], main = MAIN, ...rest } = settings;
-    const [program = process.execPath, ...more] = [
-      ...launcher,
-      process.execPath,
-      main,
-      ...layerWords(words),
-      ...words,
-    ];
+    const [program = process.execPath, ...more] = [...launcher, process.execPath, main, ...words];
     this.child = spawn(program, more, {
       stdio: ['ignore', 'pipe', 'pipe', ...inherited],
       env: { ...process.env, ...environment },

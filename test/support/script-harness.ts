@@ -30,7 +30,6 @@ import { SharedStore } from '../../src/shared/shared-store.ts';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
 import { testCertificate } from './certificate.ts';
 import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
-import { TEST_HTTP2_LAYER } from './http2-layer.ts';
 
 /** How long `eventually` looks; long enough for a busy machine. */
 const EVENTUALLY_MS_MAX = 30_000;
@@ -216,7 +215,6 @@ export class ScriptHarness {
         limits: { ...DEFAULT_LIMITS, handshakeTimeoutMs: 120_000 },
         logger: this.logger,
         counters: this.counters,
-        http2: TEST_HTTP2_LAYER,
       },
       (exchange) => this.dispatcher.dispatch(exchange),
     );

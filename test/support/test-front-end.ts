@@ -4,13 +4,11 @@ import { createLogger } from '../../src/base/logger.ts';
 import type { Exchange } from '../../src/http/exchange/exchange.ts';
 import type { Handler, Mapping, Route } from '../../src/http/exchange/handler.ts';
 import { FrontEnd, type FrontEndLimits } from '../../src/http/front/front-end.ts';
-import type { Http2LayerName } from '../../src/http/h2/http2-layer.ts';
 import { Dispatcher } from '../../src/http/routing/dispatcher.ts';
 import { Router } from '../../src/http/routing/router.ts';
 import { Counters } from '../../src/metrics/worker-metrics.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { testCertificate } from './certificate.ts';
-import { TEST_HTTP2_LAYER } from './http2-layer.ts';
 
 export type HandlerFunction = (exchange: Exchange, route: Route) => void;
 
@@ -45,8 +43,6 @@ export interface TestFrontEnd {
 }
 
 interface TestFrontEndOptions {
-  /** Default: what the environment says. */
-  readonly http2?: Http2LayerName;
   readonly limits?: Partial<FrontEndLimits>;
   /** Without TLS: HTTP/1.1 and h2c on one port. */
   readonly cleartext?: boolean;
@@ -71,7 +67,6 @@ export async function startFrontEnd(
       limits: { ...TEST_LIMITS, ...options.limits },
       logger,
       counters,
-      http2: options.http2 ?? TEST_HTTP2_LAYER,
       observers: [
         ({ method, target, protocol, status, error }) =>
           accesses.push(

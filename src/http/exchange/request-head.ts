@@ -24,28 +24,6 @@ export interface RequestHead extends RequestIdentity, ClientRequest {
   readonly hasBody: boolean;
 }
 
-/** Fields of a head that is worth comparing. */
-const FIELDS_MAX = 64;
-
-/** `last` if it says the same as `fresh`: clients repeat themselves, and then what was made of the head still holds. */
-export function sameHead(last: RequestHead | undefined, fresh: RequestHead): RequestHead {
-  const { fields } = fresh;
-  if (
-    last === undefined ||
-    last.target !== fresh.target ||
-    last.fields.length !== fields.length ||
-    fields.length > FIELDS_MAX ||
-    last.method !== fresh.method ||
-    last.authority !== fresh.authority ||
-    last.protocol !== fresh.protocol ||
-    last.hasBody !== fresh.hasBody ||
-    last.declaredLength !== fresh.declaredLength
-  )
-    return fresh;
-  for (let i = 0; i < fields.length; i++) if (last.fields[i] !== fields[i]) return fresh;
-  return last;
-}
-
 /** The head of a request that is promised over HTTP/2: nobody has sent it. */
 export function promisedHead(promise: PushPromise, connection: ExchangeConnection): RequestHead {
   return {

@@ -5,7 +5,6 @@ import { messageOf, systemCodeOf } from '../../base/errors.ts';
 import { LimitedLine } from '../../base/limited-line.ts';
 import type { Logger } from '../../base/logger.ts';
 import { COUNT, type Counters } from '../../metrics/worker-metrics.ts';
-import { reasonOf } from '../../native/node-internals.ts';
 
 export class ConnectionFaults {
   readonly #counters: Counters;
@@ -44,4 +43,11 @@ export class ConnectionFaults {
     this.#counters.add(COUNT.misdirectedTotal, 1);
     this.#cleartextOnTls.log({ peer: socket.remoteAddress, port: socket.localPort });
   }
+}
+
+/** What OpenSSL says of an error in a few words, without places in its source. */
+function reasonOf(error: Error): string | undefined {
+  return 'reason' in error && typeof error.reason === 'string' && error.reason !== ''
+    ? error.reason
+    : undefined;
 }

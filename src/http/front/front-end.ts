@@ -20,9 +20,7 @@ import { StallWatch } from '../exchange/stall-watch.ts';
 import { UnreadBodies } from '../exchange/unread-bodies.ts';
 import { LINGER_LIMITS, type LingerLimits } from '../h1/http1-linger.ts';
 import { Http1Server } from '../h1/http1-server.ts';
-import type { Http2Layer, Http2LayerName } from '../h2/http2-layer.ts';
 import { SessionServer } from '../h2/session-server.ts';
-import { Http2Server } from '../h2-node/http2-server.ts';
 import { answerCleartext } from '../routing/misdirected.ts';
 import { AddressLimit, addressKey } from './address-limit.ts';
 import { ConnectionFaults } from './connection-faults.ts';
@@ -45,8 +43,6 @@ export interface FrontEndOptions {
   readonly noDelay?: boolean | undefined;
   readonly logger: Logger;
   readonly counters: Counters;
-  /** Whose HTTP/2 sessions; default: node:http2's. */
-  readonly http2?: Http2LayerName | undefined;
   /** Hear of each exchange that is over; default: nobody. */
   readonly observers?: readonly ExchangeObserver[];
   /** Shared by the front ends of a worker, which count as one; default: counts for this one alone. */
@@ -85,13 +81,13 @@ const noDescriptor = new MinuteNotice();
 export class FrontEnd {
   readonly #server: Server | Http2SecureServer;
   readonly #http1: Http1Server;
-  readonly #http2: Http2Layer;
+  readonly #http2: SessionServer;
   readonly #options: FrontEndOptions;
   readonly #settings: ExchangeSettings;
   readonly #stalls: StallWatch;
   readonly #faults: ConnectionFaults;
   /** Those who speak without TLS on a port that has it. */
-  #misdirected: { readonly http1: Http1Server; readonly http2: Http2Layer } | undefined;
+  #misdirected: { readonly http1: Http1Server; readonly http2: SessionServer } | undefined;
   /** Handshakes under way, by the socket below TLS. */
   readonly #handshakes = new WeakMap<object, Handshake>();
   readonly #sockets = new Set<Socket>();
@@ -210,26 +206,22 @@ export class FrontEnd {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /**
-   * One server of node:http2 owns TLS, ALPN and the sessions. Its own fallback to HTTP/1.1 ignores the options of an
-   * HTTP/1 server, so sockets that did not choose h2 are taken from it and given to one that has them.
-   */
+  /** One server of node:http2 owns TLS and ALPN; its sockets are taken from it when their handshake is done. */
   #createSecure({ ALPNProtocols: _replaced, ...tls }: TlsOptions): Http2SecureServer {
     const server = createSecureServer({
       ...tls,
-      ...this.#http2.serverOptions,
       allowHTTP1: true,
       ALPNCallback: chooseProtocol,
       handshakeTimeout: this.#options.limits.handshakeTimeoutMs,
       noDelay: this.#options.noDelay ?? true,
     });
     setFallbackClock(server, FALLBACK_CHECK_INTERVAL_MS);
-    this.#http2.attach(server);
-    const serveHttp2 = takeOwnListener<TLSSocket>(server, 'secureConnection');
+    // the server would make a session of its own of each socket
+    takeOwnListener<TLSSocket>(server, 'secureConnection');
     server.on('secureConnection', (socket: TLSSocket) => {
       socket.on('error', ignore);
       this.#handshakeDone(socketBelow(socket));
-      if (socket.alpnProtocol === 'h2') this.#http2.open(socket, () => serveHttp2(socket));
+      if (socket.alpnProtocol === 'h2') this.#http2.serve(socket);
       else this.#http1.serve(socket);
     });
     // end() would wait for ever on a socket whose handshake never finishes
@@ -293,8 +285,8 @@ export class FrontEnd {
     const { http1, http2 } = this.#misdirected;
     if (protocol === 'h2') {
       http2.serve(socket);
-      // our own sessions end behind what they have been asked; node's would refuse it, and go when they are idle
-      if (this.#options.http2 === 'own') http2.drain();
+      // the session ends behind what it has been asked
+      http2.drain();
     } else http1.serve(socket);
   }
 
@@ -419,11 +411,10 @@ function createHttp1(
 }
 
 function createHttp2(
-  { http2, limits }: FrontEndOptions,
+  { limits }: FrontEndOptions,
   settings: ExchangeSettings,
   handle: (exchange: Exchange) => void,
-): Http2Layer {
-  if (http2 !== 'own') return new Http2Server(limits, settings, handle);
+): SessionServer {
   return new SessionServer(limits, settings, handle);
 }
 

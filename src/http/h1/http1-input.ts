@@ -278,17 +278,15 @@ export class Http1Input {
   /** `start`: where the line begins whose end has not come, or comes too late. */
   #checkPartial(bytes: Buffer, at: number, start: number): void {
     const size = bytes.length - at;
-    if (size > this.#headBytesMax) {
-      if (this.#lines === 0)
-        this.#refuse(
-          414,
-          'LGW_TARGET_TOO_LONG',
-          `the request line is longer than ${this.#headBytesMax} bytes`,
-        );
-      else this.#refuse(431, 'LGW_HEAD_TOO_LARGE', `the head is longer than ${this.#headBytesMax} bytes`);
-    } else if (this.#lines === 0) {
+    if (this.#lines === 0) {
       const begun = readLatin1(bytes, at, Math.min(at + METHOD_LENGTH_MAX + 1, bytes.length));
       if (!BEGUN_METHOD.test(begun)) this.#refuseLine(begun);
+      else if (size > this.#headBytesMax) {
+        const reason = `the request line is longer than ${this.#headBytesMax} bytes`;
+        this.#refuse(414, 'LGW_TARGET_TOO_LONG', reason);
+      }
+    } else if (size > this.#headBytesMax) {
+      this.#refuse(431, 'LGW_HEAD_TOO_LARGE', `the head is longer than ${this.#headBytesMax} bytes`);
     } else if (bytes[start] === SPACE || bytes[start] === TAB) {
       this.#refuseHead('a field line begins with a blank');
     }
@@ -330,6 +328,6 @@ const LF = 10;
 const CR = 13;
 const SPACE = 32;
 
-const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e\x80-\xff]+) HTTP\/(\d)\.(\d)$/;
+const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP\/(\d)\.(\d)$/;
 const BEGUN_METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}(?: |\r?$)/;
 const LONG_METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{65}/;

@@ -1,6 +1,5 @@
 /** Serves HTTP/2 on sockets that others accepted: our own sessions, their clocks and end. */
 
-import type { ServerOptions } from 'node:http2';
 import type { Socket } from 'node:net';
 import { COUNT } from '../../metrics/worker-metrics.ts';
 import type { Exchange } from '../exchange/exchange.ts';
@@ -8,14 +7,11 @@ import type { ExchangeSettings } from '../exchange/exchange-wire.ts';
 import { LATE_BODY_QUIET_MS } from '../exchange/late-body.ts';
 import { StallWatch } from '../exchange/stall-watch.ts';
 import { FrameWriter } from './frame-writer.ts';
-import type { Http2Layer } from './http2-layer.ts';
 import { Session, type SessionLimits } from './session.ts';
 import { GOAWAY_GRACE_MS } from './session-bounds.ts';
 import type { SessionClocks } from './session-clock.ts';
 
-export class SessionServer implements Http2Layer {
-  /** Nothing of node:http2's sessions is used. */
-  readonly serverOptions: ServerOptions = {};
+export class SessionServer {
   readonly #limits: SessionLimits;
   readonly #clocks: SessionClocks;
   readonly #settings: ExchangeSettings;
@@ -41,12 +37,7 @@ export class SessionServer implements Http2Layer {
     this.#handle = handle;
   }
 
-  attach(): void {}
-
-  open(socket: Socket): void {
-    this.serve(socket);
-  }
-
+  /** Takes over a connected socket that speaks HTTP/2. */
   serve(socket: Socket): void {
     const { counters } = this.#settings;
     const session = new Session(
@@ -68,6 +59,7 @@ export class SessionServer implements Http2Layer {
     if (this.#draining) session.close();
   }
 
+  /** GOAWAY to every session; they close when their last stream has. */
   drain(): void {
     this.#draining = true;
     for (const session of this.#sessions) session.close();
@@ -77,6 +69,7 @@ export class SessionServer implements Http2Layer {
     for (const session of this.#sessions) session.socket.destroy();
   }
 
+  /** Looks at the clocks; `now` is a time of Date.now. */
   sweep(now: number): void {
     this.#lateBodies.sweep(now);
     for (const session of this.#sessions) session.sweep(now, this.#clocks);

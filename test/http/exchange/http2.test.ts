@@ -333,14 +333,3 @@ test('HTTP/2 an exchange whose client goes is aborted once and closed once, what
   }
   await front.stop();
 });
-
-test('node:http2: host may say what :authority says in other words, and nothing else', async () => {
-  const front = await startFrontEnd(HANDLERS, { http2: 'node' });
-  const session = await connectH2(front.port);
-  const ask = async (authority: string, host: string): Promise<number> =>
-    (await fetchH2(session, { ':path': '/hello', ':authority': authority, host })).status;
-  strictEqual(await ask('localhost', 'LOCALHOST:443'), 200);
-  strictEqual(await ask('localhost', 'localhost:444'), 400);
-  session.destroy();
-  await front.stop();
-});

@@ -133,7 +133,7 @@ test('A client that breaks off is gone at once, and its handler hears of it', as
 test('An HTTP/2 client that has ended its side gets what it has asked for, and what is incomplete is cut', async () => {
   for (const listener of LISTENERS) {
     const held = new Held();
-    const front = await startFrontEnd(held.handlers, { http2: 'own', cleartext: listener === 'http' });
+    const front = await startFrontEnd(held.handlers, { cleartext: listener === 'http' });
     const raw =
       listener === 'https' ? await connectSecure(front.port, ['h2']) : await connectPlain(front.port);
     const wire = new WireClient(raw.socket);
@@ -155,7 +155,7 @@ test('An HTTP/2 client that has ended its side gets what it has asked for, and w
 
 test('An HTTP/2 client that has closed altogether is noticed while its handler waits', async () => {
   const held = new Held();
-  const front = await startFrontEnd(held.handlers, { http2: 'own', limits: { idleTimeoutMs: 400 } });
+  const front = await startFrontEnd(held.handlers, { limits: { idleTimeoutMs: 400 } });
   const raw = await connectSecure(front.port, ['h2']);
   new WireClient(raw.socket).request(1, '/late');
   await waitFor(() => held.waiting.length === 1, 'the handler');

@@ -33,7 +33,7 @@ const node = new FuzzNode();
 const explained = new Map<string, number>();
 
 before(async () => {
-  own = await startFrontEnd(FUZZ_HANDLERS, { cleartext: true, http2: 'own' });
+  own = await startFrontEnd(FUZZ_HANDLERS, { cleartext: true });
   const soon = (name: string): HandlerFunction => {
     return (x, route) => {
       FUZZ_HANDLERS[name]?.(x, route);
@@ -41,7 +41,7 @@ before(async () => {
     };
   };
   const handlers = { ...FUZZ_HANDLERS, '/wait': soon('/wait'), '/part': soon('/part') };
-  ending = await startFrontEnd(handlers, { cleartext: true, http2: 'own', limits: { idleTimeoutMs: 1_000 } });
+  ending = await startFrontEnd(handlers, { cleartext: true, limits: { idleTimeoutMs: 1_000 } });
 });
 after(async () => {
   await node.stop();

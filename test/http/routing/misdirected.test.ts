@@ -49,19 +49,17 @@ test('HTTP without TLS on the TLS port is told where to go, counted and logged',
 });
 
 test('HTTP/2 without TLS on the TLS port is told so, too, and its session ends', async () => {
-  for (const http2 of ['own', 'node'] as const) {
-    const front = await startFrontEnd(HANDLERS, { http2 });
-    const raw = await connectPlain(front.port);
-    const wire = new WireClient(raw.socket);
-    wire.request(1, '/hello');
-    const { status, body } = await wire.response(1);
-    strictEqual(status, 400);
-    match(body.toString(), /^This port speaks HTTPS only: ask for https:\/\/\S+\/hello\n$/);
-    if (http2 === 'own') await waitFor(() => front.counters.get('sessions') === 0, 'the end of the session');
-    strictEqual(front.accesses[0], 'GET /hello HTTP/2 400');
-    raw.destroy();
-    await front.stop();
-  }
+  const front = await startFrontEnd(HANDLERS);
+  const raw = await connectPlain(front.port);
+  const wire = new WireClient(raw.socket);
+  wire.request(1, '/hello');
+  const { status, body } = await wire.response(1);
+  strictEqual(status, 400);
+  match(body.toString(), /^This port speaks HTTPS only: ask for https:\/\/\S+\/hello\n$/);
+  await waitFor(() => front.counters.get('sessions') === 0, 'the end of the session');
+  strictEqual(front.accesses[0], 'GET /hello HTTP/2 400');
+  raw.destroy();
+  await front.stop();
 });
 
 test('TLS on the port without it is refused, counted and logged', async () => {

@@ -16,16 +16,13 @@ const servers = new Map<'ec' | 'rsa', TestFrontEnd>();
 before(async () => {
   for (const kind of ['ec', 'rsa'] as const) {
     const { cert, key } = testCertificate(kind);
-    const front = await startFrontEnd(
-      {
-        '/hello': (x) => {
-          x.head(200, []);
-          x.write(Buffer.from('hello'));
-          x.end();
-        },
+    const front = await startFrontEnd({
+      '/hello': (x) => {
+        x.head(200, []);
+        x.write(Buffer.from('hello'));
+        x.end();
       },
-      { http2: 'own' },
-    );
+    });
     front.frontEnd.setSecureContext(
       createSecureOptions({ certificate: cert, key, ticketKeys: randomBytes(48), handshakeTimeoutMs: 5_000 }),
     );
@@ -135,20 +132,17 @@ test('RFC 9113 §3.2: among several protocols h2 is chosen', async () => {
 });
 
 test('RFC 9113 §9.1: a server that drains says GOAWAY with NO_ERROR and finishes what is open', async () => {
-  const front = await startFrontEnd(
-    {
-      '/slow': (x) => {
-        x.head(200, []);
-        x.write(Buffer.from('begun, '));
-        x.flush();
-        setTimeout(() => {
-          x.write(Buffer.from('finished'));
-          x.end();
-        }, 50);
-      },
+  const front = await startFrontEnd({
+    '/slow': (x) => {
+      x.head(200, []);
+      x.write(Buffer.from('begun, '));
+      x.flush();
+      setTimeout(() => {
+        x.write(Buffer.from('finished'));
+        x.end();
+      }, 50);
     },
-    { http2: 'own' },
-  );
+  });
   const socket = connect({
     port: front.port,
     host: '127.0.0.1',

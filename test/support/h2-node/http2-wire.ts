@@ -1,16 +1,20 @@
 /** One HTTP/2 stream as an exchange's wire, over node:http2's core stream API. */
 import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import { giveChunk, isLent } from '../exchange/chunk-pool.ts';
-import type { Exchange, PushPromise } from '../exchange/exchange.ts';
-import type { ExchangeWire, ResponseHead } from '../exchange/exchange-wire.ts';
-import { LATE_BODY_BYTES_MAX, LATE_BODY_MS_MAX, LATE_BODY_QUIET_MS } from '../exchange/late-body.ts';
-import type { Chunk } from '../exchange/response-buffer.ts';
-import type { ServerExchange } from '../exchange/server-exchange.ts';
-import type { BodyHolder } from '../exchange/unread-bodies.ts';
-import { ERROR_CODE } from '../h2/error-codes.ts';
-import { STREAM_WINDOW_BYTES } from '../h2/session-bounds.ts';
-import { type Fields, isConnectionSpecific } from '../semantics/fields.ts';
-import { FixedFields } from '../semantics/fixed-fields.ts';
+import { giveChunk, isLent } from '../../../src/http/exchange/chunk-pool.ts';
+import type { Exchange, PushPromise } from '../../../src/http/exchange/exchange.ts';
+import type { ExchangeWire, ResponseHead } from '../../../src/http/exchange/exchange-wire.ts';
+import {
+  LATE_BODY_BYTES_MAX,
+  LATE_BODY_MS_MAX,
+  LATE_BODY_QUIET_MS,
+} from '../../../src/http/exchange/late-body.ts';
+import type { Chunk } from '../../../src/http/exchange/response-buffer.ts';
+import type { ServerExchange } from '../../../src/http/exchange/server-exchange.ts';
+import type { BodyHolder } from '../../../src/http/exchange/unread-bodies.ts';
+import { ERROR_CODE } from '../../../src/http/h2/error-codes.ts';
+import { STREAM_WINDOW_BYTES } from '../../../src/http/h2/session-bounds.ts';
+import { type Fields, isConnectionSpecific } from '../../../src/http/semantics/fields.ts';
+import { FixedFields } from '../../../src/http/semantics/fixed-fields.ts';
 
 const WIRE: unique symbol = Symbol('wire');
 interface WiredStream extends ServerHttp2Stream {

@@ -1,25 +1,26 @@
-/** Serves HTTP/2 on sockets that others accepted: node:http2's sessions, their windows, clocks and end. */
+/**
+ * Serves exchanges of the gateway over node:http2's sessions: what our own are compared with. Their windows, clocks and end are the
+ * same as those of our own.
+ */
 
 import {
   createServer,
-  type Http2SecureServer,
   type Http2Server as NodeHttp2Server,
   type ServerHttp2Session,
   type ServerOptions,
 } from 'node:http2';
 import type { Socket } from 'node:net';
-import { assert } from '../../base/assert.ts';
-import { COUNT } from '../../metrics/worker-metrics.ts';
-import type { Exchange } from '../exchange/exchange.ts';
-import type { ExchangeSettings } from '../exchange/exchange-wire.ts';
-import type { Http2Layer } from '../h2/http2-layer.ts';
+import { assert } from '../../../src/base/assert.ts';
+import type { Exchange } from '../../../src/http/exchange/exchange.ts';
+import type { ExchangeSettings } from '../../../src/http/exchange/exchange-wire.ts';
 import {
   CONNECTION_WINDOW_BYTES,
   GOAWAY_GRACE_MS,
   HEAD_SLACK,
   STREAM_WINDOW_BYTES,
-} from '../h2/session-bounds.ts';
-import { FIELDS_MAX } from '../semantics/fields.ts';
+} from '../../../src/http/h2/session-bounds.ts';
+import { FIELDS_MAX } from '../../../src/http/semantics/fields.ts';
+import { COUNT } from '../../../src/metrics/worker-metrics.ts';
 import { Http2Connection } from './http2-connection.ts';
 
 interface Http2Limits {
@@ -29,14 +30,13 @@ interface Http2Limits {
   readonly streamsMax: number;
 }
 
-export class Http2Server implements Http2Layer {
+export class Http2Server {
   readonly #limits: Http2Limits;
   readonly #settings: ExchangeSettings;
   readonly #handle: (exchange: Exchange) => void;
   readonly #connections = new Set<Http2Connection>();
   /** Makes sessions of cleartext sockets; never listens itself. */
   #cleartext: NodeHttp2Server | undefined;
-  #draining = false;
   /** The socket whose session is being made: a session itself gives away only a proxy that cannot be destroyed. */
   #socket: Socket | undefined;
 
@@ -46,8 +46,7 @@ export class Http2Server implements Http2Layer {
     this.#handle = handle;
   }
 
-  /** What a server of node:http2 has to be made with before `attach`. */
-  get serverOptions(): ServerOptions {
+  #serverOptions(): ServerOptions {
     return {
       maxHeaderListPairs: FIELDS_MAX,
       settings: {
@@ -59,35 +58,18 @@ export class Http2Server implements Http2Layer {
     };
   }
 
-  /** Takes the sessions of a server that accepts connections itself. */
-  attach(server: Http2SecureServer | NodeHttp2Server): void {
-    server.on('session', (session: ServerHttp2Session) => this.#open(session));
-    server.on('sessionError', ignore);
-  }
-
-  /** Runs `makeSession`, in which an attached server emits the session of the socket. */
-  open(socket: Socket, makeSession: () => void): void {
-    this.#socket = socket;
-    makeSession();
-    this.#socket = undefined;
-  }
-
   /** Takes over a connected cleartext socket that speaks HTTP/2 by prior knowledge. */
   serve(socket: Socket): void {
     if (this.#cleartext === undefined) {
-      this.#cleartext = createServer(this.serverOptions);
+      this.#cleartext = createServer(this.#serverOptions());
       this.#cleartext.on('error', ignore);
-      this.attach(this.#cleartext);
+      this.#cleartext.on('session', (session: ServerHttp2Session) => this.#open(session));
+      this.#cleartext.on('sessionError', ignore);
     }
     socket.on('error', ignore);
-    const server = this.#cleartext;
-    this.open(socket, () => server.emit('connection', socket));
-  }
-
-  /** GOAWAY to every session; they close when their last stream has. */
-  drain(): void {
-    this.#draining = true;
-    for (const connection of this.#connections) connection.close();
+    this.#socket = socket;
+    this.#cleartext.emit('connection', socket);
+    this.#socket = undefined;
   }
 
   stop(): void {
@@ -134,7 +116,6 @@ export class Http2Server implements Http2Layer {
       // the socket may outlive its session by seconds
       setTimeout(() => socket.destroy(), GOAWAY_GRACE_MS).unref();
     });
-    if (this.#draining) connection.close();
   }
 }
 

@@ -7,19 +7,19 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
-import { COUNT } from '../../metrics/worker-metrics.ts';
-import { startHandle, stopHandle, takeOwnListener } from '../../native/node-internals.ts';
-import { describeConnection } from '../exchange/connection-info.ts';
-import type { ConnectionInfo, Exchange, PushPromise } from '../exchange/exchange.ts';
-import type { ExchangeSettings } from '../exchange/exchange-wire.ts';
-import { promisedHead, type RequestHead, sameHead } from '../exchange/request-head.ts';
-import { ServerExchange } from '../exchange/server-exchange.ts';
-import type { BodyHolder } from '../exchange/unread-bodies.ts';
-import { ENTRY_OVERHEAD_BYTES } from '../h2/dynamic-table.ts';
-import { CONTINUE, refusalOf } from '../h2/request-refusal.ts';
-import { exchangeBufferBytes, SESSION_WRITE_BYTES } from '../h2/session-bounds.ts';
-import { isSameAuthority } from '../semantics/authority.ts';
-import { type Fields, isConnectionSpecific, parseContentLength } from '../semantics/fields.ts';
+import { describeConnection } from '../../../src/http/exchange/connection-info.ts';
+import type { ConnectionInfo, Exchange, PushPromise } from '../../../src/http/exchange/exchange.ts';
+import type { ExchangeSettings } from '../../../src/http/exchange/exchange-wire.ts';
+import { promisedHead, type RequestHead } from '../../../src/http/exchange/request-head.ts';
+import { ServerExchange } from '../../../src/http/exchange/server-exchange.ts';
+import type { BodyHolder } from '../../../src/http/exchange/unread-bodies.ts';
+import { ENTRY_OVERHEAD_BYTES } from '../../../src/http/h2/dynamic-table.ts';
+import { CONTINUE, refusalOf } from '../../../src/http/h2/request-refusal.ts';
+import { exchangeBufferBytes, SESSION_WRITE_BYTES } from '../../../src/http/h2/session-bounds.ts';
+import { isSameAuthority } from '../../../src/http/semantics/authority.ts';
+import { type Fields, isConnectionSpecific, parseContentLength } from '../../../src/http/semantics/fields.ts';
+import { COUNT } from '../../../src/metrics/worker-metrics.ts';
+import { startHandle, stopHandle, takeOwnListener } from '../../../src/native/node-internals.ts';
 import { Http2Wire } from './http2-wire.ts';
 
 type StreamListener = (
@@ -270,3 +270,25 @@ function toPromiseHeaders(promise: PushPromise): Record<string, string> {
 
 /** Session errors are followed by `close`. */
 function ignore(): void {}
+
+/** Fields of a head that is worth comparing. */
+const FIELDS_MAX = 64;
+
+/** `last` if it says the same as `fresh`: clients repeat themselves, and then what was made of the head still holds. */
+function sameHead(last: RequestHead | undefined, fresh: RequestHead): RequestHead {
+  const { fields } = fresh;
+  if (
+    last === undefined ||
+    last.target !== fresh.target ||
+    last.fields.length !== fields.length ||
+    fields.length > FIELDS_MAX ||
+    last.method !== fresh.method ||
+    last.authority !== fresh.authority ||
+    last.protocol !== fresh.protocol ||
+    last.hasBody !== fresh.hasBody ||
+    last.declaredLength !== fresh.declaredLength
+  )
+    return fresh;
+  for (let i = 0; i < fields.length; i++) if (last.fields[i] !== fields[i]) return fresh;
+  return last;
+}
