@@ -320,8 +320,10 @@ export class GatewayWorker {
   }
 
   #logModes(mappings: WorkerSetup['mappings'], loaded: readonly LoadedMapping[]): void {
-    for (const [i, { prefix, script }] of mappings.entries()) {
-      this.#logger.info('Script loaded', { mapping: prefix, script, mode: modeOf(loaded[i]) ?? 'module' });
+    for (const [i, mapping] of mappings.entries()) {
+      const { prefix, script } = mapping;
+      const mode = modeOf(loaded[i]) ?? kindOf(mapping);
+      this.#logger.info('Script loaded', { mapping: prefix, script, mode });
     }
   }
 
