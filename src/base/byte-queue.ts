@@ -10,7 +10,7 @@ const SHORT_BYTES_MAX = 256;
 const JOINT_BYTES = 4096;
 /** Copies are gathered in blocks of this size: what readers ask for and files are written in. */
 const COPY_BYTES = 64 * 1024;
-/** Such blocks kept for reuse, 4 MiB per worker: fresh ones are what the garbage collector works for. */
+/** Blocks that a worker keeps for reuse, 4 MiB: each fresh block costs the garbage collector time. */
 const BLOCKS_KEPT_MAX = 64;
 
 const spareBlocks: Uint8Array[] = [];
@@ -24,7 +24,7 @@ export class ByteQueue {
   #length = 0;
   /** Memory of the chunks, read or not yet: a chunk goes as a whole. */
   #memory = 0;
-  /** Holds the last chunk, where that is a copy; it may have room behind. */
+  /** The block that holds the last chunk, if that chunk is a copy; the block may have room behind it. */
   #copy: Uint8Array = EMPTY;
   /** Holds the last chunk, where that was made of short ones. */
   #joint: Uint8Array | undefined;
@@ -34,7 +34,7 @@ export class ByteQueue {
   #viewed = false;
   readonly #recycle: ((chunk: Uint8Array) => void) | undefined;
 
-  /** `recycle` is given chunks of which every byte was copied out and nobody has a view. */
+  /** `recycle` gets each chunk whose bytes were all copied out and of which no view exists. */
   constructor(recycle?: (chunk: Uint8Array) => void) {
     this.#recycle = recycle;
   }
@@ -44,7 +44,7 @@ export class ByteQueue {
     return this.#length;
   }
 
-  /** Memory that is held for them: whole chunks, with what was read of the first and the room behind the last. */
+  /** Memory that the queue holds: whole chunks, including the bytes of the first chunk that were read and the room behind the last one. */
   get memory(): number {
     return this.#memory;
   }
@@ -88,7 +88,7 @@ export class ByteQueue {
     this.#length += size;
   }
 
-  /** Adds a short chunk to a short one before it: many of them would cost many times their bytes. */
+  /** Adds a short chunk to a short chunk before it: many short chunks take many times the memory of their bytes. */
   #join(chunk: Uint8Array): boolean {
     const at = this.#chunks.length - 1;
     const last = at < this.#head ? undefined : (this.#chunks[at] as Uint8Array);
@@ -139,7 +139,7 @@ export class ByteQueue {
     return joined;
   }
 
-  /** True when the first chunk will be used again once its bytes have been copied out: no view should be made of it. */
+  /** True when the first chunk is used again as soon as its bytes have been copied out: the caller makes no view of it. */
   get isReusable(): boolean {
     if (this.#viewed) return false;
     return (
@@ -147,7 +147,7 @@ export class ByteQueue {
     );
   }
 
-  /** Hands what is left of the first chunk, at most `sizeMax` bytes of it, to `use`, which keeps no view, and removes it. */
+  /** Calls `use` with the rest of the first chunk, at most `sizeMax` bytes, and removes these bytes. `use` keeps no view of them. */
   lend<T>(sizeMax: number, use: (bytes: Uint8Array) => T): T {
     if (this.#length === 0) return use(EMPTY);
     const chunk = this.#chunks[this.#head] as Uint8Array;
@@ -227,7 +227,7 @@ export class ByteQueue {
     return block;
   }
 
-  /** All bytes of a block are taken: another queue may be the next to fill it, unless somebody has a view. */
+  /** All bytes of a block are taken: another queue may fill the block next, unless a view of it exists. */
   #leaveBlock(chunk: Uint8Array): void {
     if (this.#copy.buffer === chunk.buffer) this.#copy = EMPTY;
     if (!this.#viewed && spareBlocks.length < BLOCKS_KEPT_MAX) spareBlocks.push(new Uint8Array(chunk.buffer));

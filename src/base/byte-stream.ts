@@ -36,11 +36,11 @@ export interface ByteSource {
 export interface ByteSink {
   /** Why nothing can be written any more; undefined while the sink works. */
   readonly error: GatewayError | undefined;
-  /** True: it has no room at all. Asked by whoever may not be able to wait; sinks that never refuse leave it out. */
+  /** True: the sink has no room at all. Callers that cannot wait ask this; sinks that never refuse leave it out. */
   readonly isFull?: boolean;
-  /** Counted by sinks whose own count tells how far a run has come. */
+  /** Bytes written so far, where this count shows the progress of a run. */
   readonly bytesWritten?: number;
-  /** What it is given at once at most, where a byte may cost more than its copy. */
+  /** The most bytes that one call of `write` may give, for sinks where a byte costs more than its copy. */
   readonly pieceBytesMax?: number;
   /**
    * Takes all of `bytes` (copies them before it returns). True: there is room for more. False: the writer has to

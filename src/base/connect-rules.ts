@@ -31,7 +31,7 @@ export function connectEntries(given: readonly string[] | undefined, sandboxed: 
   return given ?? (sandboxed ? SANDBOX_DEFAULT : DEFAULT);
 }
 
-/** Undefined for a list with an entry that is none, or with `all` or `none` beside others. */
+/** Undefined when an entry has no valid form, or when `all` or `none` stands beside other entries. */
 export function parseConnectRules(entries: readonly string[]): ConnectRules | undefined {
   const isAlone = entries.length === 1;
   const targets: ConnectTarget[] = [];
@@ -100,7 +100,7 @@ function parseTarget(entry: string): ConnectTarget | undefined {
   return { host: known, kind: isAddress ? 'address' : below === '' ? 'name' : 'below', port };
 }
 
-/** What a URL would make of the host: other ways to write an address, and names in other scripts. */
+/** The host in the form that the URL parser gives it: one way to write each address, and ASCII for names in other scripts. */
 function knownHost(host: string): string | undefined {
   if (!/^[^\s/?#@\\%*]+$/.test(host)) return undefined;
   let hostname: string;

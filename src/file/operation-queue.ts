@@ -85,7 +85,7 @@ export class OperationQueue {
     this.#pumping = false;
   }
 
-  /** The operation whose turn it is; its owner and its mapping go behind the others. */
+  /** Takes the next operation. Its owner goes to the end of the queue of its mapping, and the mapping to the end of all. */
   #next(): Operation | undefined {
     for (const [share, owners] of this.#turns) {
       const owner = owners.shift();

@@ -10,14 +10,14 @@ const BLOCK_BYTES_FIRST = 64 * 1024;
 const BLOCK_BYTES_AFTER_SEEK = 16 * 1024;
 /** Blocks double up to this size while the reader goes on; two of them may be held. */
 const BLOCK_BYTES_MAX = 256 * 1024;
-/** One read for a large request is no larger than this, so that a request for gigabytes stops at what there is. */
+/** The most bytes of one read: a request for gigabytes allocates no more than this ahead of the end of the file. */
 const OPERATION_BYTES_MAX = 1024 * 1024;
 /** Buffer to find the end with, and for files that do not tell their size, like those of /proc. */
 const PROBE_BYTES = 4096;
 /** A device that has nothing yet is asked again after this time. */
 const RETRY_MS = 20;
 
-/** Who owns the two halves: hears of news (`failed` is always followed by `progressed`). */
+/** The owner of both halves, which they report to. `progressed` always follows `failed`. */
 export interface FileHost {
   failed(thrown: unknown): void;
   progressed(): void;
@@ -40,9 +40,9 @@ export class ReadAhead implements Operation {
   #fileBytes: number;
   #blockBytes = BLOCK_BYTES_FIRST;
   #buffer: Buffer | undefined;
-  /** A block that has been read from and is free again: fresh ones of this size are what the collector works for. */
+  /** A block whose bytes have been read, kept for reuse: each fresh block of this size costs the garbage collector time. */
   #spare: Buffer | undefined;
-  /** Of the present series of blocks; a read of an older one is thrown away when it arrives. */
+  /** The number of the present series of blocks. The result of a read for an older series is discarded. */
   #generation = 0;
   #generationInFlight = 0;
   #state: 'idle' | 'waiting' | 'inFlight' | 'pausing' = 'idle';

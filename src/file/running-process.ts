@@ -10,7 +10,7 @@ import type { ProcessExit } from './byte-file.ts';
 const KILL_GRACE_MS = 2000;
 /** The first look whether a group has outlived its leader; the pause doubles with each further one. */
 const GROUP_LOOK_FIRST_MS = 10;
-/** Seldom enough to cost nothing, and often enough that the number is not another's by then. */
+/** Long enough to cost nothing, and short enough that the system has not given the number to another process meanwhile. */
 const GROUP_LOOK_MS_MAX = 500;
 
 export class RunningProcess {

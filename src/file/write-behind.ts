@@ -317,7 +317,7 @@ export class WriteBehind implements Operation {
     this.#superseded = false;
   }
 
-  /** The disk refused: everything not yet written is dropped, and somebody hears of it. */
+  /** A write has failed: everything not yet written is dropped, and the owner is told. */
   #fail(thrown: unknown): void {
     this.#releaseInFlight();
     this.#drop();

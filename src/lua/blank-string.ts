@@ -42,7 +42,7 @@ export class BlankString {
     return this.#state.pushBlank(L, this.#size);
   }
 
-  /** Gives back what it holds outside of Lua's objects; to be called where it is not made to the end. */
+  /** Frees the memory that it holds outside of Lua's objects; call this when the string is not completed. */
   cancel(): void {
     if (this.#block !== NULL && !this.#state.abandoned) this.#state.exports.free(this.#block);
     this.#block = NULL;

@@ -200,7 +200,7 @@ export function installCoroutineLibrary(scheduler: CoroutineScheduler): void {
     return state.yield(1, again);
   }
 
-  /** A hook made the inner coroutine yield, with nothing: so does this one, until the host is reached. */
+  /** A hook made the inner coroutine yield without values: this coroutine yields, too, and so on outward to the host. */
   function passInterruption(thread: LuaThread, inner: LuaThread, count: number, again: KFunction): number {
     scheduler.running.passThrough(inner);
     state.pop(thread, count);

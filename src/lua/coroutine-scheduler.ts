@@ -15,9 +15,9 @@ import { type KFunction, type LuaThread, REGISTRY_INDEX } from './lua-exports.ts
 import { ScriptError, type State } from './state.ts';
 import { asError, describeLoss, LIMIT_MESSAGE } from './vm-loss.ts';
 
-/** Threads kept for the next function; more are left to the garbage collector. */
+/** Threads kept for later functions; the garbage collector takes the others. */
 const POOL_MAX = 256;
-/** Stack slots above which a thread is not kept: it has grown and would hold that memory. */
+/** A thread with more stack slots than this is not kept: its stack has grown, and keeping the thread would hold that memory. */
 const POOLED_STACK_SLOTS_MAX = 200;
 
 /**

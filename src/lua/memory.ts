@@ -1,11 +1,11 @@
-/** The only file that holds views on wasm memory; they die when the memory grows, so they are re-read here. */
+/** The only file that holds views of the wasm memory. A view becomes invalid when the memory grows, so this file makes it anew. */
 
 import { readLatin1, writeLatin1 } from '../native/node-internals.ts';
 import type { Address, CString, LuaExports } from './lua-exports.ts';
 
 /** Bytes of the permanent scratch area; longer strings get an allocation of their own. */
 const SCRATCH_BYTES = 64 * 1024;
-/** Strings up to this length are moved by a loop, longer ones by a native copy: the break-even of both on V8. */
+/** Bytes up to which a loop copies a string faster than a native call does, measured on V8. */
 const LOOP_LENGTH_MAX = 24;
 
 /** Byte strings in and out of the VM: a JavaScript string holds one byte a character (latin1), never UTF-8. */

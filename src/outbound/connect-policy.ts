@@ -14,7 +14,7 @@ import {
 } from '../base/connect-rules.ts';
 import { GatewayError } from '../base/errors.ts';
 
-/** Everything that is not the public internet (IANA's special-purpose registry), and what clouds answer secrets on. */
+/** Addresses that are not public (IANA's special-purpose registry), and those of the metadata services of clouds. */
 const SPECIAL_IPV4: readonly (readonly [string, number])[] = [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
@@ -71,7 +71,7 @@ export class ConnectPolicy {
     if (!isAllowed) throw denied(`${origin}${pathname}`);
   }
 
-  /** How connections to an origin find its addresses: those that are not allowed are not told. Undefined: as usual. */
+  /** The lookup function for connections to an origin; it leaves out addresses that are not allowed. Undefined: Node's own. */
   lookupFor(origin: string): LookupFunction | undefined {
     if (this.#rules.all) return undefined;
     const { host, port } = placeOf(origin);
@@ -160,7 +160,7 @@ function isNamed(target: ConnectTarget, host: string): boolean {
   return target.kind === 'below' && host.endsWith(`.${target.host}`);
 }
 
-/** What is wrong is told without what a name stands for: that may be a secret of the network inside. */
+/** The message does not name the addresses of a host: they may be a secret of the internal network. */
 function denied(place: string): GatewayError {
   return new GatewayError(
     'LGW_FETCH_DENIED',

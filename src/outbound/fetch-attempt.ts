@@ -15,7 +15,7 @@ export interface AttemptWatch extends SentBodyWatch {
   head(status: number, fields: readonly string[]): void;
   data(chunk: Uint8Array): void;
   ended(): void;
-  /** It holds nothing any more; `failed` follows. */
+  /** The attempt holds nothing any more; `failed` follows. */
   settled(): void;
   failed(error: GatewayError): void;
 }
@@ -64,7 +64,9 @@ export class FetchAttempt implements RequestHandler {
     agent.dispatch(options, this);
   }
 
-  /** Ends it; `failed` is called with `error`, perhaps only when it has got the connection it still waits for. */
+  /**
+   * Ends the attempt. `failed` is called with `error`; an attempt that still waits for a connection calls it only when that wait ends.
+   */
   abort(error: GatewayError): void {
     if (this.#settled || this.#aborted !== undefined) return;
     this.#aborted = error;
@@ -107,7 +109,7 @@ export class FetchAttempt implements RequestHandler {
     this.abort(fetchFailure('limit', this.#request.url, text));
   }
 
-  /** False as well. */
+  /** False: pause, as for `onHeaders`. */
   onData(chunk: Uint8Array): boolean {
     if (this.#aborted === undefined) this.#watch.data(chunk);
     return !this.#paused;

@@ -40,7 +40,7 @@ const REASONS: ReadonlyMap<string, LuaCode> = new Map([
   ['EPROTO', 'denied'],
   [ASSERTION, 'invalid'],
 ]);
-/** What is wrong with a certificate, and what OpenSSL finds wrong with a handshake. */
+/** Codes of failed certificate checks and TLS handshakes. */
 const TLS_CODES =
   /^(?:ERR_TLS_|ERR_SSL_|ERR_OSSL_|CERT_|DEPTH_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_|INVALID_(?:CA|PURPOSE))/;
 

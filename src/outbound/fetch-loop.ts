@@ -8,7 +8,7 @@ import type { FetchRequest } from './fetch-request.ts';
 export const LOOP_FIELD = 'cdn-loop';
 /** What a gateway calls itself there. */
 export const LOOP_NAME = 'lgateway';
-/** Fetches behind each other for one request: services that ask services have three or four. */
+/** The longest chain of fetches that one request may cause: services that ask services have chains of three or four. */
 const FETCH_DEPTH_MAX = 8;
 
 /** How many fetches have led to a request with these fields, flat names and values. */

@@ -26,7 +26,7 @@ export interface FetchTimeouts {
 /** A body: bytes, or a source that is read as the upstream takes it. */
 export type FetchBody = Uint8Array | ByteSource;
 
-/** A URL taken apart; getters of the platform's own compute what they tell again and again. */
+/** The parts of a URL as plain fields: the getters of the platform's `URL` compute their value at each call. */
 export interface FetchUrl {
   readonly href: string;
   readonly origin: string;

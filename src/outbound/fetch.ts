@@ -43,7 +43,7 @@ export class Fetch implements AttemptWatch, BodyControl {
   piecesGiven = 0;
   #cancelled = false;
   #released = false;
-  /** One timer for all phases: it looks at what holds now when it fires, and goes on if that is later. */
+  /** One timer for all phases. When it fires, it compares the time with the present deadline, and starts again if that is later. */
   #timer: NodeJS.Timeout | undefined;
   #deadline = Number.POSITIVE_INFINITY;
   #lateText: (ms: number) => string = noConnection;

@@ -23,12 +23,12 @@ export interface FetchOwner {
 }
 
 export class Fetcher {
-  /** A mapping that has all connections to an upstream in use keeps no other from it. */
+  /** Each mapping has its own: a mapping that uses all its connections to an upstream does not delay the fetches of another. */
   readonly #agents = new Map<Share, Agents>();
   readonly #policy: ConnectPolicy;
   readonly #counters: Counters;
   #stopped = false;
-  /** Of bodies that are held until they are sent. */
+  /** Bytes of string bodies that are held until they have been sent. */
   #bodyBytes = 0;
 
   /** `policy`: what may be connected to; default: everything. */

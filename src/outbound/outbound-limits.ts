@@ -13,13 +13,13 @@ export const ORIGINS_MAX = 1024;
 /** Sets of TLS options with connections of their own; the one unused for longest makes room. */
 export const TLS_VARIANTS_MAX = 32;
 
-/** Response head, names and values together: what Node's own client allows four times over. */
+/** Bytes of a response head, names and values together: four times what Node's own client allows. */
 export const RESPONSE_HEAD_BYTES_MAX: number = 64 * 1024;
 /** Informational heads (1xx) before a response: a server has one for each stage of its work, and honest ones have few. */
 export const INFORMATIONAL_HEADS_MAX = 32;
 /** Body bytes that wait for the script before the upstream is held back. */
 export const BODY_AHEAD_BYTES: number = 128 * 1024;
-/** A URL, as servers commonly accept it twice over. */
+/** Bytes of a URL: twice what servers commonly accept. */
 export const URL_BYTES_MAX: number = 16 * 1024;
 /** Redirects followed unless the script says otherwise: what curl's users need at most. */
 export const REDIRECTS_DEFAULT = 10;

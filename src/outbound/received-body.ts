@@ -24,7 +24,7 @@ export class ReceivedBody implements ByteSource {
   #ended = false;
   #error: GatewayError | undefined;
   #paused = false;
-  /** What the most modest of those that wait asks for; the most that one of them does. */
+  /** The smallest and the largest number of bytes that a waiting reader has asked for. */
   #wanted = 0;
   #wantedMost = 0;
   /** Whoever waits: tasks of one request may read the same response. */
@@ -84,7 +84,9 @@ export class ReceivedBody implements ByteSource {
     this.finish();
   }
 
-  /** Calls those that wait now and have what they wait for; each may take it from the next, or wait again itself. */
+  /**
+   * Calls each waiting reader whose bytes are there. A reader may take the bytes that the next reader waits for, or wait again.
+   */
   notify(): void {
     this.#scheduled = false;
     for (const reader of [...this.#readers]) {

@@ -5,7 +5,7 @@
 import type Agent from 'undici/lib/dispatcher/agent.js';
 
 const CONTINUE = 100;
-/** "Processing": no body, and of no meaning to who waits for the response, as 100. */
+/** 102 (Processing) has no body and, as 100, no meaning for the reader of the response. */
 const PASSED_OVER = 102;
 
 /** Where undici keeps what its clients and sockets have. */

@@ -1,4 +1,4 @@
-/** Keeps the chunks responses are copied into for the next ones: fresh ones are what the garbage collector works for. */
+/** Keeps the chunks that responses are copied into, for reuse: each fresh chunk costs the garbage collector time. */
 
 /** Largest chunk given to the wire: one TLS record and the default HTTP/2 frame. */
 export const CHUNK_BYTES_MAX: number = 16 * 1024;
@@ -9,14 +9,14 @@ const free: Buffer[] = [];
 /** Chunks made here and in use; views of others' buffers must never come back. */
 const lent = new WeakSet<Buffer>();
 
-/** A chunk of the largest size; what it holds is somebody's old bytes. */
+/** A chunk of the largest size. Its content is undefined: it may hold the bytes of an earlier response. */
 export function takeChunk(): Buffer {
   const chunk = free.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES_MAX);
   lent.add(chunk);
   return chunk;
 }
 
-/** Takes a chunk back that nobody reads any more; whatever is not from here is left to the collector. */
+/** Takes back a chunk that nothing reads any more; chunks that this pool did not make are left to the garbage collector. */
 export function giveChunk(chunk: Buffer): void {
   if (free.length < CHUNKS_KEPT_MAX && lent.delete(chunk)) free.push(chunk);
 }

@@ -13,7 +13,7 @@ export interface ClientPatience {
 
 /** What is asked of the exchange. */
 interface WaitingExchange {
-  /** It is us who keep the client from sending the body that is awaited. */
+  /** The gateway itself keeps the client from sending the body that a reader waits for. */
   readonly holdsBackBody: boolean;
   readonly body: { readonly bytesReceived: number };
   fail(reason: GatewayError): void;

@@ -18,7 +18,7 @@ const HINTS: ReadonlyMap<number, string> = new Map([
   [503, 'This will not last: please try again in a moment.'],
   [505, 'HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here.'],
 ]);
-/** A state that was lost is there again sooner; a second is the least that the field can say. */
+/** Seconds. A lost state is replaced sooner, but one second is the smallest value of the field. */
 const RETRY_AFTER_SECONDS = '1';
 
 const pages = new Map<number, ErrorPage>();

@@ -1,4 +1,4 @@
-/** What ends an exchange that nobody at this side wants to end. */
+/** Errors of exchanges that the client, not the gateway, has ended. */
 import { GatewayError } from '../../base/errors.ts';
 
 export function clientGone(): GatewayError {

@@ -76,9 +76,9 @@ export interface ExchangeSettings {
   readonly patience: ClientPatience;
   /** The worker's. */
   readonly unreadBodies: UnreadBodies;
-  /** Hear of each exchange that is over, in this order. */
+  /** Called for each exchange that is over, in this order. */
   readonly observers: readonly ExchangeObserver[];
 }
 
-/** Hears of each exchange that is over, with the time it began (`performance.now()`). */
+/** Called for each exchange that is over, with the time at which it began (`performance.now()`). */
 export type ExchangeObserver = (exchange: Exchange, startedAt: number) => void;

@@ -4,7 +4,7 @@ import type { GatewayError } from '../../base/errors.ts';
 import type { RequestBody } from './exchange.ts';
 import { Waiters } from './waiters.ts';
 
-/** What is believed to follow a body's first bytes. */
+/** Bytes that are expected to follow the first bytes of a body, at least. */
 const EXPECTED_BYTES_MIN = 4 * 1024;
 /** A chunk is kept as it is when the memory it lies in is no larger than this many times the chunk. */
 const PINNED_FACTOR_MAX = 2;
@@ -117,7 +117,10 @@ export class QueuedBody implements RequestBody {
     else this.#flow.bodyAwaited(true);
   }
 
-  /** Bytes that are likely to follow: no more than have come, whatever was declared, so that nobody gets much for little. */
+  /**
+   * Bytes that are likely to follow: no more than have arrived, whatever length was declared, so that a client which sends little cannot
+   * make the gateway allocate much.
+   */
   #expected(): number {
     const likely = Math.max(this.bytesReceived, EXPECTED_BYTES_MIN);
     if (this.declaredLength === undefined) return likely;
@@ -143,7 +146,7 @@ export class QueuedBody implements RequestBody {
     this.finish();
   }
 
-  /** Calls those readers that wait now. Each may take what the others wait for, make them go, and wait again itself. */
+  /** Calls the readers that wait now. A reader may take the bytes that another waits for, cancel its request, or wait again. */
   notify(): void {
     for (let left = this.#readers.size; left > 0; left--) {
       const ready = this.#readers.take();

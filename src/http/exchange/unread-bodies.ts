@@ -19,7 +19,7 @@ const TIGHT_SHARE = 1 / 2;
 const LOOSE_SHARE = 3 / 8;
 /** The budget is used up until it has fallen below this share. */
 const ROOM_SHARE = 7 / 8;
-/** What a connection that is read again is expected to bring. */
+/** Bytes that a connection is expected to deliver when it is read again. */
 const READ_BYTES = 64 * 1024;
 
 /** A connection, as the budget sees it. */

@@ -1,4 +1,4 @@
-/** Those who wait for the same thing: mostly one, a handler, and sometimes its tasks, too. */
+/** The functions that wait for one event: usually one of a handler, sometimes more of its tasks. */
 export class Waiters {
   #first: (() => void) | undefined;
   #others: (() => void)[] | undefined;
@@ -28,7 +28,7 @@ export class Waiters {
     return first;
   }
 
-  /** Calls those that wait now. Each may make others go, and wait again itself. */
+  /** Calls the functions that wait now. Each may remove others, and add itself again. */
   notify(): void {
     for (let left = this.size; left > 0; left--) this.take()?.();
   }

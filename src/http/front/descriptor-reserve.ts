@@ -11,7 +11,7 @@ const NOTHING = '/dev/null';
 
 /** Other threads may take what one lets go; all of these at once they hardly do. */
 const RESERVE = 4;
-/** What a thread that has nothing to let go waits before libuv asks again, for others to let go of something. */
+/** Milliseconds that a thread without a reserve waits before libuv tries again: other threads may close a descriptor meanwhile. */
 const PAUSE_MS = 10;
 
 export class DescriptorReserve {

@@ -1,6 +1,6 @@
 /**
- * Counts what a client makes us do without getting anything of use, and says when it is too much. Every kind has an
- * allowance that fills up again with time, so that nobody is cut off for what an honest client does now and then.
+ * Counts work that a client causes without a use to it, and says when it is too much. Each kind of work has an allowance that is
+ * refilled with time, so that an honest client, which causes some of it now and then, is not cut off.
  */
 import type { ConnectionLimits } from '../../settings/limits.ts';
 

@@ -28,7 +28,7 @@ export class ReceiveWindow {
     this.#available = announced;
   }
 
-  /** Bytes that have come and were not made up for. */
+  /** Bytes that have arrived and for which the window has not been opened again. */
   get outstanding(): number {
     return this.size - this.#available;
   }
@@ -44,7 +44,7 @@ export class ReceiveWindow {
     return this.#available >= 0;
   }
 
-  /** `bytes` are out of our hands: returns the increment to announce, 0 while it is not worth a frame. */
+  /** `bytes` have been read: returns the increment to announce, 0 while it is not worth a frame. */
   release(bytes: number): number {
     this.#used += bytes;
     if (this.#used < this.size * UPDATE_SHARE) return 0;

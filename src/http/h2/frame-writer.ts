@@ -17,7 +17,7 @@ const SPARES_MAX = 8;
 export interface FrameOwner {
   /** Bytes have been written for it: it has to call `flush` soon. */
   flushLater(): void;
-  /** Sends a piece. `lent`: goes to `recycle` as soon as nobody reads it any more. */
+  /** Sends a piece. `lent` is the buffer that the piece lies in: give it to `recycle` when nothing reads it any more. */
   sendPiece(piece: Buffer, lent: Buffer | undefined): void;
 }
 

@@ -11,7 +11,7 @@ export const CONNECTION_WINDOW_BYTES_MAX: number = 16 * 1024 * 1024;
 const WINDOW_BYTES_MIN = 1024;
 /** With more than this of bodies that no handler reads, some are refused, when nothing else helps: what one stream may hold. */
 const HELD_BYTES_MAX = STREAM_WINDOW_BYTES;
-/** What is believed of a round trip until one has been measured: too long a time only makes windows grow sooner. */
+/** Milliseconds that a round trip is assumed to take until one has been measured. Too long a time only makes windows grow sooner. */
 const ROUND_TRIP_MS = 10;
 
 /** What is asked of the session's streams. */
@@ -37,7 +37,7 @@ export class SessionBodies implements BodyHolder {
   isHeldBack = false;
   /** Streams whose body is waited for. */
   #awaited = 0;
-  /** For so much that streams hold the window of the connection was not opened, since the budget is short. */
+  /** Bytes that streams hold and for which the window of the connection was not opened, because the budget is short. */
   withheldBytes = 0;
 
   constructor(output: SessionOutput, streams: { all(): Iterable<BodyStream> }, unreadBodies: UnreadBodies) {
@@ -73,7 +73,7 @@ export class SessionBodies implements BodyHolder {
     return this.#window.available < WINDOW_BYTES_MIN;
   }
 
-  /** Bytes of DATA frames are out of our hands. */
+  /** Bytes of DATA frames have been read: the window may open for them. */
   releaseReceived(bytes: number): void {
     if (this.#ended) return;
     let increment = this.#window.release(bytes);
@@ -85,7 +85,7 @@ export class SessionBodies implements BodyHolder {
   /** A window is being opened: it is made larger where its sender seems to wait for it. */
   growWindow(window: ReceiveWindow): number {
     const size = window.wantedSize(performance.now(), this.#roundTripMs);
-    // it is no window that holds back clients whose bodies wait here
+    // a client whose bodies wait here unread is held back by its readers, not by a window
     return this.withholds || this.unreadBytes > CONNECTION_WINDOW_BYTES / 2 ? 0 : window.grow(size);
   }
 
@@ -113,7 +113,7 @@ export class SessionBodies implements BodyHolder {
     if (awaited) this.hears();
   }
 
-  /** Somebody waits for the client. */
+  /** A reader, or a response that needs a window, waits for the client. */
   hears(): void {
     if (this.isHeldBack && !this.#leavesTooMuch()) this.#unreadBodies.letGo(this);
     if (this.withheldBytes === 0) return;

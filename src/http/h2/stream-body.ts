@@ -27,11 +27,11 @@ export class StreamBody {
   /** The window of the stream is not opened any more: the client has ended its side, or nobody reads what it sends. */
   #ended = false;
   #paused = false;
-  /** Bytes for which the windows are opened when the reader goes on. */
+  /** Bytes for which both windows are opened when the reader continues. */
   #heldBytes = 0;
-  /** Those for which only that of the stream is. */
+  /** Bytes for which only the window of the stream is opened then. */
   #uncreditedBytes = 0;
-  /** Those of them for which that of the connection is when somebody waits for the client, too. */
+  /** Of these, bytes for which the window of the connection is opened when a reader waits for the client. */
   #withheldBytes = 0;
   /** How much of the body had been read when a sweep last looked, and since when no more was, ms of Date.now. */
   #readAtSweep = -1;
@@ -79,7 +79,7 @@ export class StreamBody {
     else this.#withhold(bytes);
   }
 
-  /** Bytes are out of our hands. */
+  /** Bytes have been read: both windows may open for them. */
   release(bytes: number): void {
     this.#bodies.releaseReceived(bytes);
     this.#credit(bytes);
@@ -100,7 +100,7 @@ export class StreamBody {
     if (bytes + uncredited > 0) this.#credit(bytes + uncredited);
   }
 
-  /** Somebody waits for the client, on this stream or another: what it sends has to get through. */
+  /** A reader waits for the client, on this stream or another: the client needs room in the window of the connection. */
   releaseWithheld(): void {
     const bytes = this.#withheldBytes;
     if (bytes === 0) return;
@@ -125,7 +125,7 @@ export class StreamBody {
     this.#ended = true;
   }
 
-  /** Nobody will read what the client was held back for; the other streams need the window of the connection. */
+  /** Nothing will read the rest of the body; the other streams need the window of the connection. */
   giveUp(): void {
     this.#ended = true;
     this.#paused = false;
@@ -136,7 +136,7 @@ export class StreamBody {
     if (bytes > 0) this.#bodies.releaseReceived(bytes);
   }
 
-  /** The client may send so much more on the stream, as soon as it is worth a frame. */
+  /** Opens the window of the stream by `bytes`, as soon as the sum is worth a frame. */
   #credit(bytes: number): void {
     const window = this.#window;
     if (window === undefined || this.#ended) return;
