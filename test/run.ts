@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CERTIFICATES_VARIABLE, makeCertificates } from './support/certificate.ts';
 import { installTestTools } from './support/install-tools.ts';
-import { rememberedDurations } from './support/test-durations.ts';
+import { DURATIONS, rememberedDurations } from './support/test-durations.ts';
 import { groupFiles, type TestUnit } from './support/test-groups.ts';
 
 const testRoot = fileURLToPath(new URL('.', import.meta.url));
@@ -31,7 +31,7 @@ function selectTestFiles(words: readonly string[]): string[] {
  * of their own first, as most of them are long.
  */
 function longestFirst(units: readonly TestUnit[]): TestUnit[] {
-  const known = rememberedDurations();
+  const known = rememberedDurations(DURATIONS);
   const costs = new Map<TestUnit, number>();
   for (const unit of units) {
     const sum = unit.files.reduce((ms, file) => ms + (known.get(file) ?? Number.NaN), 0);
@@ -45,7 +45,7 @@ const CONCURRENCY = availableParallelism() + 1;
 
 function run(names: readonly string[]): Promise<number> {
   const units = longestFirst(groupFiles(names, testRoot, groupFolder));
-  const child = spawn(process.execPath, [RUN_FILES, String(CONCURRENCY), JSON.stringify(units)], {
+  const child = spawn(process.execPath, [RUN_FILES, String(CONCURRENCY), JSON.stringify(units), DURATIONS], {
     stdio: 'inherit',
     // LGATEWAY_CHECK_STACK: what host functions do to Lua's stack is looked at (src/lua/stack-check.ts)
     env: { ...process.env, LGATEWAY_CHECK_STACK: '1' },

@@ -1,6 +1,6 @@
 /**
  * Runs test units (test-groups.ts), given as JSON, in that order and so many at a time; exits with 1 when a test has failed. Of a
- * process that ends badly it says which file, and which test, had begun last.
+ * process that ends badly it says which file, and which test, had begun last. A third argument names the file of the durations.
  */
 import { relative } from 'node:path';
 import { run } from 'node:test';
@@ -13,7 +13,7 @@ import type { TestUnit } from './test-groups.ts';
 const PROCESS_MS_MAX = 900_000;
 
 const testRoot = fileURLToPath(new URL('..', import.meta.url));
-const [concurrency = '1', units = '[]'] = process.argv.slice(2);
+const [concurrency = '1', units = '[]', durationsPath] = process.argv.slice(2);
 const pathOf = new Map<string, string>();
 for (const { path, files } of JSON.parse(units) as TestUnit[])
   for (const file of files) pathOf.set(file, path);
@@ -47,7 +47,11 @@ events.on('test:dequeue', (event) => {
   const path = pathOf.get(file ?? '');
   if (file !== undefined && path !== undefined) begun.set(path, `${file}, "${event.name}"`);
 });
-events.on('test:pass', addDuration);
+let passed = 0;
+events.on('test:pass', (event) => {
+  passed += 1;
+  addDuration(event);
+});
 events.on('test:fail', (event) => {
   const { name, todo } = event;
   if (todo !== undefined) return;
@@ -57,5 +61,10 @@ events.on('test:fail', (event) => {
   if (paths.includes(name))
     console.error(`${name} ended badly; the last it began: ${begun.get(name) ?? 'nothing'}`);
 });
-events.on('end', () => rememberDurations(durations));
+events.on('end', () => {
+  if (passed > 0) return;
+  console.error('No test has passed');
+  process.exitCode = 1;
+});
+if (durationsPath !== undefined) events.on('end', () => rememberDurations(durationsPath, durations));
 events.compose(new spec()).pipe(process.stdout);

@@ -4,13 +4,17 @@ import { dirname, join } from 'node:path';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import { inForm } from './test-form.ts';
 
-const PATH = join(PACKAGE_ROOT, 'node_modules/.cache/lgateway', inForm('test-ms.json', 'test-long-ms.json'));
+export const DURATIONS: string = join(
+  PACKAGE_ROOT,
+  'node_modules/.cache/lgateway',
+  inForm('test-ms.json', 'test-long-ms.json'),
+);
 
 /** Milliseconds by file; empty before the first run. */
-export function rememberedDurations(): ReadonlyMap<string, number> {
+export function rememberedDurations(path: string): ReadonlyMap<string, number> {
   let text: string;
   try {
-    text = readFileSync(PATH, 'utf8');
+    text = readFileSync(path, 'utf8');
   } catch {
     return new Map(); // the order is worth nothing but time
   }
@@ -18,8 +22,8 @@ export function rememberedDurations(): ReadonlyMap<string, number> {
 }
 
 /** Adds what a run has measured to what was known before. */
-export function rememberDurations(measured: ReadonlyMap<string, number>): void {
-  const all = new Map([...rememberedDurations(), ...measured]);
-  mkdirSync(dirname(PATH), { recursive: true });
-  writeFileSync(PATH, JSON.stringify(Object.fromEntries(all)));
+export function rememberDurations(path: string, measured: ReadonlyMap<string, number>): void {
+  const all = new Map([...rememberedDurations(path), ...measured]);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, JSON.stringify(Object.fromEntries(all)));
 }

@@ -14,9 +14,9 @@ export type HandlerFunction = (exchange: Exchange, route: Route) => void;
 
 export const TEST_LIMITS: FrontEndLimits = {
   idleTimeoutMs: 5_000,
-  handshakeTimeoutMs: 5_000,
-  headTimeoutMs: 5_000,
-  stallTimeoutMs: 5_000,
+  handshakeTimeoutMs: 30_000,
+  headTimeoutMs: 30_000,
+  stallTimeoutMs: 30_000,
   bodyRateMin: 0,
   headBytesMax: 16 * 1024,
   bodyBytesMax: 4 * 1024 * 1024,

@@ -29,7 +29,6 @@ export const ALONE: Readonly<Record<string, string>> = {
   'httpd/copy': 'long',
   'httpd/fetch': 'long, and looks at the memory of its process',
   'httpd/large-json': 'long',
-  'interop/node-layer': 'imports other test files',
   'native/node-internals': 'looks at what Node has inside',
   'script/function-costs': 'long',
   'script/fuzz': 'long',
