@@ -90,7 +90,7 @@ const FRAMING: readonly FramingRow[] = [
   ['chunked with an empty parameter', `${CODING}: chunked;`, LAST, 400],
   ['chunked with a comma behind it', `${CODING}: chunked,`, LAST, 400],
   ['chunked with a colon before it', `${CODING}: :chunked`, LAST, 400],
-  ['chunked with a word before it', `${CODING}: x chunked`, LAST, 501],
+  ['chunked with a word before it', `${CODING}: x chunked`, LAST, 400],
   ['chunked with a vertical tab before it', `${CODING}: \x0bchunked`, LAST, 400],
   ['chunked with a form feed behind it', `${CODING}: chunked\x0c`, LAST, 400],
   ['chunked with a NUL behind it', `${CODING}: chunked\0`, LAST, 400],

@@ -2,6 +2,8 @@
  * Takes chunked coding apart (RFC 9112 §7.1), strictly, and bounds what is no content in it. The content that has come together
  * is moved together in its own buffer, so that a client cannot make its reader work for every single byte.
  */
+import { isNamed } from '../semantics/fields.ts';
+import { ChunkExtension, ENDED, MALFORMED } from './http1-chunk-extension.ts';
 import { isTokenByte } from './http1-fields.ts';
 
 /** Bytes of all chunk extensions of one body: nobody sends any in earnest (RFC 9112 §7.1.1 asks for a limit). */
@@ -30,6 +32,9 @@ const COLON = 58;
 const SEMICOLON = 59;
 const DELETE = 127;
 
+/** One more than the longest name that is looked for. */
+const NAME_LENGTH_MAX = 'transfer-encoding'.length + 1;
+
 /** Fewer bytes are moved by a loop. */
 const MOVED_BYTES_MIN = 32;
 
@@ -38,7 +43,10 @@ export class ChunkDecoder {
   #state = SIZE;
   #size = 0;
   #digits = 0;
+  #extension: ChunkExtension | undefined;
   #extensionBytes = 0;
+  /** The name of a trailer, as far as it has come and may matter. */
+  #trailerName = '';
   #trailerBytes = 0;
   /** The status that refuses the body; 0 as long as it is well-formed. */
   refusal = 0;
@@ -97,13 +105,7 @@ export class ChunkDecoder {
       case SIZE:
         return this.#takeSize(byte);
       case EXTENSION:
-        if (byte === CR) this.#state = SIZE_LF;
-        else if (isControl(byte)) return 400;
-        else {
-          this.#extensionBytes += 1;
-          if (this.#extensionBytes > EXTENSION_BYTES_MAX) return 413;
-        }
-        return 0;
+        return this.#takeExtension(byte);
       case SIZE_LF:
         this.#digits = 0;
         return this.#expect(byte, LF, this.#size === 0 ? TRAILER_START : DATA);
@@ -142,14 +144,34 @@ export class ChunkDecoder {
     }
     if (this.#digits === 0) return 400;
     if (byte === CR) this.#state = SIZE_LF;
-    else if (byte === SEMICOLON) this.#state = EXTENSION;
-    else return 400;
+    else if (byte === SEMICOLON) {
+      this.#extension ??= new ChunkExtension();
+      this.#extension.begin();
+      this.#state = EXTENSION;
+    } else return 400;
     return 0;
   }
 
+  #takeExtension(byte: number): number {
+    const outcome = this.#extension?.take(byte);
+    if (outcome === MALFORMED) return 400;
+    if (outcome === ENDED) {
+      this.#state = SIZE_LF;
+      return 0;
+    }
+    this.#extensionBytes += 1;
+    return this.#extensionBytes > EXTENSION_BYTES_MAX ? 413 : 0;
+  }
+
   #takeTrailerName(byte: number): number {
-    if (byte === COLON) this.#state = TRAILER_VALUE;
-    else if (!isTokenByte(byte)) return 400;
+    if (byte === COLON) {
+      // another message may hide behind a second length (RFC 9110 §6.5.1)
+      if (isNamed(this.#trailerName, 'content-length') || isNamed(this.#trailerName, 'transfer-encoding'))
+        return 400;
+      this.#trailerName = '';
+      this.#state = TRAILER_VALUE;
+    } else if (!isTokenByte(byte)) return 400;
+    else if (this.#trailerName.length < NAME_LENGTH_MAX) this.#trailerName += String.fromCharCode(byte);
     return this.#countTrailer();
   }
 

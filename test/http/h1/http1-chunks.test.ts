@@ -49,6 +49,24 @@ test('Sizes, extensions and trailers are no content', () => {
   ]);
 });
 
+test('Extensions of every form are taken, and so are trailers that say nothing of the body', () => {
+  for (const extension of [
+    ';a',
+    ';a=b',
+    '; a = b',
+    ';a="b;\\"\r"',
+    ';a=""',
+    ';a\t=\t"\xff";b;c=d',
+    `;a=${'b'.repeat(1000)}`,
+  ]) {
+    const { contents, decoder } = decode(
+      `2${extension.replace('\r', '')}\r\nab\r\n0\r\nContent-Length-X: 1\r\n\r\n`,
+    );
+    deepStrictEqual(contents, ['ab'], extension);
+    ok(decoder.done);
+  }
+});
+
 test('The decoder stops at the end of the body, and leaves what follows as it is', () => {
   const bytes = Buffer.from('1\r\na\r\n2\r\nbc\r\n0\r\n\r\nGET /next', 'latin1');
   const decoder = new ChunkDecoder(TRAILER_BYTES_MAX);
@@ -79,6 +97,23 @@ test('A fault comes behind the content before it', () => {
     ['1\r\na\r\n0\r\nt : u', 'a', 400],
     ['1\r\na\r\n0\r\nt\r\n', 'a', 400],
     ['1\r\na\r\n0\r\nt: \0', 'a', 400],
+    ['1\r\na\r\n0\r\nContent-length: 3', 'a', 400],
+    ['1\r\na\r\n0\r\nTransfer-Encoding: chunked', 'a', 400],
+    ...[
+      ';',
+      ';a;',
+      ';a ',
+      ';a="',
+      ';a="b',
+      ';a="b"c',
+      ';a=b ',
+      ';a=',
+      ';=b',
+      ';a="\\',
+      ';a="\x7f"',
+      ';a=b=c',
+      ' ;a',
+    ].map((extension) => [`1\r\na\r\n2${extension}\r\nbc`, 'a', 400] as const),
     [`1;${'e'.repeat(16 * 1024 + 1)}\r\na`, '', 413],
     [`0\r\n${'t'.repeat(TRAILER_BYTES_MAX + 1)}`, '', 431],
     [`0\r\nt:${'u'.repeat(TRAILER_BYTES_MAX - 1)}`, '', 431],
