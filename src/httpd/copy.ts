@@ -53,7 +53,7 @@ export function createCopy(script: ScriptContext): HostFunction {
     // a short response of an upstream has often come whole; files are asked for more even at their ends
     const rest = toClient && from === undefined ? copyRest(source, sink, size) : undefined;
     if (rest !== undefined) return finish(L, rest);
-    // the disk answers soon; whoever else is waited for may take long, and the client gets what there is
+    // the disk answers soon; another source may take long, so the client gets the bytes that are there
     const isSlow = toClient && !(from instanceof OpenFile && from.kind === 'regular');
     const coroutine = scheduler.running;
     scheduler.guard.pay(UNITS_PER_COPY);

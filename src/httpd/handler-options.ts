@@ -11,7 +11,7 @@ const LIMITS: ReadonlyMap<string, keyof RunLimits> = new Map([
   ['timeout', 'timeLimitMs'],
 ]);
 
-/** A longer name is none of ours, and is cut in the message (bytes). */
+/** Bytes. No option has a longer name; a longer one is cut in the message. */
 const NAME_BYTES_MAX = 100;
 
 /** The options at `index`; raises for anything that is none. */

@@ -14,7 +14,7 @@ import { JSON_BYTES_MAX } from './json-limits.ts';
 export const PIECE_BYTES: number = 8 * 1024;
 /** Bytes a text is expected to have; the buffer grows by doubling. */
 const FIRST_BYTES = 1024;
-/** Bytes of a block, and of the buffer at most: any piece fits, where all of it is escapes of six bytes. */
+/** Bytes of a block, and the most bytes of the buffer: a piece fits even when each of its bytes becomes an escape of six. */
 const BLOCK_BYTES: number = 64 * 1024;
 /** Blocks that are copied in one step. */
 const BLOCKS_PER_STEP = 4;
@@ -139,7 +139,7 @@ export class JsonWriter {
     return this.#copy();
   }
 
-  /** Gives back what it holds inside the VM: to be called where the text does not become a string. */
+  /** Frees the memory that it holds inside the VM; call this where the text does not become a string. */
   cancel(): void {
     this.#long?.cancel();
     if (!this.#state.abandoned)

@@ -65,7 +65,7 @@ export class TaskFunctions implements TaskWatch {
   }
 
   taskFailed(task: Task, message: string, limit: LimitReached | undefined): void {
-    // a limit is the whole run's, and nobody can go on in a VM that is lost
+    // a limit ends the whole run, and no code runs in a VM that is lost
     if (limit !== undefined || this.#script.state.abandoned) {
       task.run.failed(message, limit);
       return;
@@ -146,7 +146,7 @@ export class TaskFunctions implements TaskWatch {
     };
     const ended = (): void => {
       withdraw();
-      // those that wait for each other must not pile up on the stack
+      // tasks that wait for each other must not resume each other on one stack
       cancelTurn = takeTurn(coroutine.turnOwner, coroutine.goOn);
     };
     for (const task of tasks) task.addWaiter(ended);
@@ -188,7 +188,7 @@ export class TaskFunctions implements TaskWatch {
     return run;
   }
 
-  /** The task that argument `n` stands for, undefined when it has ended; raises when it is none of `run`. */
+  /** The task that argument `n` stands for; undefined when it has ended; raises when it is no task of `run`. */
   #checkTask(L: LuaThread, n: number, run: LuaRun): Task | undefined {
     const task = this.#find(L, n);
     if (this.#handles.owner(L, n) !== run.number)

@@ -73,7 +73,7 @@ export function installDebugLibrary(state: State): void {
       const at = x.lua_type(T, 1) === LUA_TYPE.thread ? 1 : 0;
       if (x.lua_type(T, at + 1) === LUA_TYPE.function || x.lua_type(T, at + 3) === LUA_TYPE.none)
         return setlocal(T);
-      // the VM trusts what it keeps beside named variables: the counter of a loop, a buffer of string.gsub
+      // the VM trusts the unnamed values in stack slots: the counter of a loop, the buffer of string.gsub
       const found = localName(T);
       const isNamed = found === undefined || found === '(vararg)' || !found.startsWith('(');
       if (isNamed && !isForeignLevel(T)) return setlocal(T);

@@ -130,7 +130,7 @@ export class IoLibrary {
       },
       (T, opened) => {
         if (opened instanceof FileError) return files.pushFailure(T, opened, command);
-        // the pipe itself stays with whoever else knows it: they read to its end, or close it
+        // other users of the pipe keep it: they read it to its end, or close it
         files.push(T, opened, { process: true });
         return 1;
       },

@@ -80,7 +80,7 @@ export function installOsLibrary(options: OsLibraryOptions): void {
     exit: () => {
       throw new LuaError('os.exit is not available: a script cannot end the gateway');
     },
-    // of the gateway's environment a script sees what it is allowed to
+    // a script sees only the variables of the gateway's environment that it may see
     getenv: (T) => {
       const name = state.checkString(T, 1);
       const value = options.variables.includes(name) ? process.env[name] : undefined;

@@ -15,7 +15,7 @@ export class ScriptShape {
   readonly #script: ScriptContext;
   readonly #wanted: ScriptMode | undefined;
 
-  /** Has to be made before the script is loaded: what its mode offers may be used from its first line on. */
+  /** Make this before the script is loaded: the script may use the functions of its mode from its first line on. */
   constructor(script: ScriptContext, wanted: ScriptMode | undefined) {
     this.#script = script;
     this.#wanted = wanted;

@@ -163,7 +163,7 @@ export class Dictionary {
     }
   }
 
-  /** Time an entry has left, ms; 0 = it never expires, undefined = there is none. Is no use of the entry. */
+  /** Milliseconds that an entry has left; 0 = it never expires, undefined = there is no entry. Does not count as a use of the entry. */
   ttl(key: Uint8Array, at: number, size: number): number | undefined {
     const hash = this.#hash(key, at, size);
     this.#enter();
@@ -177,7 +177,7 @@ export class Dictionary {
     }
   }
 
-  /** Sets the time an entry has left, ms; 0 = it never expires. False if there is none. */
+  /** Sets the milliseconds that an entry has left; 0 = it never expires. False when there is no such entry. */
   expire(key: Uint8Array, at: number, size: number, ttlMs: number): boolean {
     const hash = this.#hash(key, at, size);
     this.#enter();

@@ -31,7 +31,7 @@ export const HEADER = {
   entries: 25,
   /** The bucket at which the search for expired entries goes on. */
   hand: 26,
-  /** Not 0 once an entry had a time to live: until then nobody looks for expired ones. */
+  /** Not 0 as soon as an entry has had a time to live: until then no operation looks for expired entries. */
   mortal: 27,
 } as const;
 

@@ -7,7 +7,7 @@ const OWNER_MASK = WAITED - 1;
 
 /** Looks before a thread sleeps: as long as an operation takes, some times over; to sleep and be woken costs more. */
 const SPINS = 200;
-/** Sleep at a time: a thread that was woken and died before it took the lock must not cost the others their wake-up. */
+/** Milliseconds of one sleep. A thread that is woken may die before it takes the lock; the other threads then wake by this limit. */
 const SLEEP_MS = 20;
 /** The longest wait; a dead owner's lock is broken within milliseconds, and no operation takes that long. */
 export const LOCK_WAIT_MAX_MS = 5000;
@@ -26,7 +26,7 @@ export class SharedLock {
     this.#waitMaxMs = waitMaxMs;
   }
 
-  /** Takes the lock; throws GatewayError when somebody keeps it for too long. */
+  /** Takes the lock; throws GatewayError when another thread keeps it for too long. */
   acquire(): void {
     if (Atomics.compareExchange(this.#words, this.#index, 0, this.#owner) !== 0) this.#wait();
   }

@@ -70,13 +70,13 @@ export class SharedDictionary {
     return this.#takeOut() as number | bigint;
   }
 
-  /** Seconds that an entry has left; 0 = it never expires, undefined = there is none. */
+  /** Seconds that an entry has left; 0 = it never expires, undefined = there is no entry. */
   ttl(key: string): number | undefined {
     const ms = this.#dictionary.ttl(this.#key, 0, this.#takeKey(key));
     return ms === undefined ? undefined : ms / MS_PER_SECOND;
   }
 
-  /** Sets the seconds that an entry has left; 0 = it never expires. False if there is none. */
+  /** Sets the seconds that an entry has left; 0 = it never expires. False when there is no such entry. */
   expire(key: string, ttl: number): boolean {
     return this.#dictionary.expire(this.#key, 0, this.#takeKey(key), toMilliseconds(ttl));
   }

@@ -87,7 +87,7 @@ function allocate(name: string, bytes: number): SharedArrayBuffer {
   }
 }
 
-/** Breaks the locks of a thread that has ended and repairs what it was changing; tells what had to be repaired. */
+/** Breaks the locks of a thread that has ended, and repairs the dictionaries that it was changing; returns what was repaired. */
 export function releaseOwner(memory: SharedMemory, owner: number): RepairReport[] {
   const reports: RepairReport[] = [];
   const release = (name: string, buffer: SharedArrayBuffer): void => {

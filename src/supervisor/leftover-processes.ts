@@ -7,7 +7,7 @@ const KILL_GRACE_MS = 2000;
 const LOOK_MS = 20;
 
 export class LeftoverProcesses {
-  /** Of threads that run, and of those that have left something. */
+  /** Process groups of threads that run, and of ended threads whose processes still run. */
   readonly #groups = new Set<ProcessGroups>();
   readonly #ending = new Set<Promise<void>>();
   #watchesExit = false;
@@ -48,7 +48,7 @@ export class LeftoverProcesses {
     groups.signal('SIGKILL');
   }
 
-  /** The program ends without `stop`: nobody can wait any more. */
+  /** The program ends without `stop`: there is no time to wait for processes. */
   readonly #killAll = (): void => {
     for (const groups of this.#groups) groups.signal('SIGKILL');
   };

@@ -1,4 +1,4 @@
-/** Decides which worker runs a timer that only one of all is to run, and forgives the runs a dead worker has lost. */
+/** Decides which worker runs a timer that runs in one worker only, and lets another worker repeat a run that a dead worker has lost. */
 import type { OnceClaim } from '../worker/messages.ts';
 
 /** Names remembered; past that the one granted longest ago is forgotten, and may run once more than it should. */

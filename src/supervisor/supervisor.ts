@@ -33,7 +33,7 @@ const DRAIN_GRACE_MS = 1000;
 
 /** The main thread breaks the locks of dead workers, so it must not wait for one for long. */
 const MAIN_LOCK_WAIT_MAX_MS = 50;
-/** Of the main thread among those that hold locks; workers have higher numbers. */
+/** The number of the main thread as a holder of locks; workers have higher numbers. */
 const MAIN_OWNER = 1;
 
 /** Bundled from worker-entry.ts: to find and read two hundred modules takes a fifth of the start. */
@@ -106,7 +106,7 @@ export class Supervisor {
   #listeners: { scheme: 'https' | 'http'; listener: Listener }[] = [];
   #workers: WorkerThread[] = [];
   #setup: WorkerSetup | undefined;
-  /** The last one that was tried: a late answer to a reload that was given up is none to the next. */
+  /** The number of the last reload that was tried: a late answer to an earlier reload is not taken for an answer to this one. */
   #lastGeneration = 0;
   #luaModule: object | 'follows' | undefined;
   /** Made once: what scripts share outlives workers and reloads. */
@@ -364,7 +364,7 @@ export class Supervisor {
     }
   }
 
-  /** A thread may have ended inside an operation on a dictionary: nobody else could use that one any more. */
+  /** A thread may have ended inside an operation on a dictionary, and other threads could not use the dictionary any more. */
   #releaseShared(workerId: number, owner: number): void {
     if (this.#shared === undefined) return;
     for (const { name, outcome } of releaseOwner(this.#shared, owner)) {

@@ -130,7 +130,7 @@ export class WorkerThread {
     });
   }
 
-  /** Gives a thread that was started while the Lua machine was being compiled what it waits for. */
+  /** Sends the compiled Lua module to a thread that was started before the module was ready. */
   giveLuaModule(module: object): void {
     this.#post({ type: 'luaModule', module });
   }
@@ -282,7 +282,7 @@ export class WorkerThread {
 
   async #becomeReady(): Promise<void> {
     const thread = this.#thread;
-    // a reload may have gone past while it started: it serves, but not yet what the others serve
+    // a reload may have been committed while this worker started: then it serves the scripts of before that reload
     for (let setup = this.#options.currentSetup(); setup.generation !== this.#generation; ) {
       await this.prepare(setup);
       if (thread !== this.#thread) return;
@@ -304,7 +304,7 @@ export class WorkerThread {
     this.#post({ type: 'commit', generation });
   }
 
-  /** An uncaught error: the thread ends by itself after this. What it said of itself before tells more. */
+  /** An uncaught error: the thread ends by itself after this. A message that it sent before says more than the error. */
   #crashed(error: unknown): void {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.#failure ??= new GatewayError('LGW_WORKER', `Uncaught error: ${text}`, { cause: error });

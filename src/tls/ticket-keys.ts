@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 /** Name, HMAC key and AES key of OpenSSL's tickets, 16 bytes each. */
 export const TICKET_KEY_BYTES = 48;
 
-/** New keys. They are secrets: whoever has them reads the resumed TLS 1.2 sessions of their time. */
+/** New keys. They are secret: with them, an attacker can decrypt the TLS 1.2 sessions that were resumed while they were in use. */
 export function createTicketKeys(): Uint8Array {
   return new Uint8Array(randomBytes(TICKET_KEY_BYTES));
 }

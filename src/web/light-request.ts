@@ -25,7 +25,7 @@ export type RequestParts = Pick<
   'method' | 'target' | 'scheme' | 'authority' | 'fields' | 'connection' | 'body'
 >;
 
-/** The address that was asked for, as the URL parser writes it; undefined where it is none. */
+/** The URL of the request, as the URL parser writes it; undefined where the target is not part of a valid URL. */
 export function requestUrl(exchange: RequestParts): string | undefined {
   const { scheme, target, authority } = exchange;
   const host = authority === '' ? localHost(exchange) : authority;
@@ -230,7 +230,7 @@ function joinPrototypes(): void {
   lendState(prototype, new RealRequest('http://localhost/'), (self) => LightRequest.toReal(self));
 }
 
-/** False on a platform that keeps that state where nobody can lend it (private fields): there every request is a real one. */
+/** False on a platform that keeps that state in private fields, which cannot be lent: there every request is a real one. */
 function isAcceptedByPlatform(): boolean {
   joinPrototypes();
   const parts = { method: 'GET', fields: ['x-probe', '1'] };

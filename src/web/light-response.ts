@@ -53,7 +53,7 @@ class LightResponse {
     return #parts in value;
   }
 
-  /** The parts, if nobody has touched the response in a way that makes them doubtful. */
+  /** The parts, unless the response was used in a way that may have changed them. */
   static partsOf(response: LightResponse): LightParts | undefined {
     const parts = response.#parts;
     if (parts === undefined || response.#headers === undefined) return parts;

@@ -51,7 +51,7 @@ export class ResponseBuilder {
     return this;
   }
 
-  /** The reason phrase of HTTP/1.x, where the registered one of the code is not wanted. */
+  /** The reason phrase of HTTP/1.x, if not the registered one of the status code. */
   reason(reason: string): this {
     if (!VALUE.test(reason)) throw invalid(`Reason ${JSON.stringify(reason)} holds a control character`);
     this.#reason = reason;

@@ -1,4 +1,4 @@
-/** What a handler written in TypeScript or JavaScript looks like, and what it is told beside the request. */
+/** The type of a handler written in TypeScript or JavaScript, and of the context that it gets beside the request. */
 import type { Logger } from '../base/logger.ts';
 import type { ConnectionInfo, Exchange } from '../http/exchange/exchange.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';

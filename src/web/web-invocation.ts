@@ -34,7 +34,7 @@ export class WebInvocation implements RequestWatch, Stallable {
     exchange.answeredBy = this;
   }
 
-  /** Identifies the exchange in error pages and logs; made up when somebody asks. */
+  /** Identifies the exchange in error pages and logs; made at the first use. */
   get requestId(): string {
     this.#requestId ??= requestIdOf(this.#options.workerId, nextRequestNumber());
     return this.#requestId;
@@ -185,7 +185,7 @@ export class WebInvocation implements RequestWatch, Stallable {
     this.#unwatch();
   }
 
-  /** Tells the handler's own code that nobody waits for it any more. */
+  /** Aborts the signal of the handler: its result is not needed any more. */
   #abandon(reason: unknown): void {
     this.#abortRequest?.(reason);
     this.#reader?.cancel(reason).catch(() => undefined);

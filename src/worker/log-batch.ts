@@ -18,7 +18,7 @@ export class LogBatch {
   #size = 0;
   #dropped = 0;
 
-  /** `onTheWay`: one Int32 that `send` adds its `size` to, and whoever takes the lines takes it off again. */
+  /** `onTheWay`: one Int32. `send` adds its `size` to it, and the receiver of the lines subtracts it again. */
   constructor(
     source: string,
     onTheWay: SharedArrayBuffer,

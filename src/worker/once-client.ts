@@ -1,4 +1,4 @@
-/** Asks the supervisor which worker runs a timer that only one of all is to run. */
+/** Asks the supervisor which worker runs a timer that runs in one worker only. */
 import type { OnceClaims, OnceGrant } from '../script/context/script-timer.ts';
 import type { FromWorker } from './messages.ts';
 

@@ -190,7 +190,7 @@ export class GatewayWorker {
     const startedAt = performance.now();
     const cut = await Promise.all(this.#frontEnds.map((frontEnd) => frontEnd.drain(drainTimeoutMs)));
     this.abandon();
-    // timers go on until nobody can need them any more; those that run have what is left of the time
+    // timers continue until the last exchange has ended; a timer call under way has the rest of the time
     const leftMs = Math.max(0, startedAt + drainTimeoutMs - performance.now());
     await Promise.all(this.#mappings.map((mapping) => mapping.retire(leftMs)));
     this.#fetcher.stop();

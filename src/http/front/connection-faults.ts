@@ -28,7 +28,7 @@ export class ConnectionFaults {
     this.#handshakes.log({ peer, code: systemCodeOf(error), error: text });
   }
 
-  /** Nothing that tells a protocol has come in time, or before the client ended its side. */
+  /** The client has sent too little in time, or before it ended its side, to know the protocol by. */
   saidNothing(peer: string | undefined): void {
     this.#counters.add(COUNT.silentTotal, 1);
     this.#silent.log({ peer });

@@ -9,7 +9,7 @@ import { systemCodeOf } from '../../base/errors.ts';
 /** Something that can be opened everywhere and costs nothing. */
 const NOTHING = '/dev/null';
 
-/** Other threads may take what one lets go; all of these at once they hardly do. */
+/** Descriptors kept: another thread may take one that is closed, but hardly all of them at once. */
 const RESERVE = 4;
 /** Milliseconds that a thread without a reserve waits before libuv tries again: other threads may close a descriptor meanwhile. */
 const PAUSE_MS = 10;
@@ -18,7 +18,7 @@ export class DescriptorReserve {
   readonly #descriptors: number[] = [];
   #owed = 0;
 
-  /** True when one was let go, and the next descriptor that comes free is to take its place. */
+  /** True when a reserved descriptor was closed, and the next free one has to replace it. */
   get isOwed(): boolean {
     return this.#owed > 0;
   }
@@ -34,7 +34,7 @@ export class DescriptorReserve {
     if (this.#owed > 0 && this.#take()) this.#owed -= 1;
   }
 
-  /** Lets one go for a connection to come; false when there is none. */
+  /** Closes a reserved descriptor, so that a connection can be accepted; false when none is left. */
   lend(): boolean {
     const descriptor = this.#descriptors.pop();
     if (descriptor === undefined) {

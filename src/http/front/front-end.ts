@@ -322,7 +322,7 @@ export class FrontEnd {
       return;
     }
     this.#noteNoDescriptor();
-    // libuv may ask for the same connection until it gets it: one has to go, so that the others have their turn
+    // libuv tries to accept the same connection again and again: one has to be closed, so that other events are handled
     if (!this.#reserve.lend()) this.#cutOldest();
   }
 

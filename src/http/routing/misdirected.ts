@@ -1,4 +1,4 @@
-/** Answers those who speak HTTP without TLS to a port that has it: one sentence, and where to go. */
+/** Answers a client that sends HTTP without TLS to a TLS port: one sentence, and the address to use. */
 
 import type { Exchange } from '../exchange/exchange.ts';
 import { isAuthority } from '../semantics/authority.ts';

@@ -11,5 +11,5 @@ export function isKnownMethod(method: string): boolean {
   return known.has(method);
 }
 
-/** What `OPTIONS *` is told: those that a script may answer, as far as anybody asks for them. */
+/** The methods in the answer to `OPTIONS *`: those in common use that a script may answer. */
 export const ALLOWED_METHODS: string = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';

@@ -80,7 +80,7 @@ function rangeHolds(request: Fields, file: Representation): boolean {
   return date !== undefined && date === seconds(file.modifiedMs);
 }
 
-/** One range; several, and what is none, are as if nothing had been asked (RFC 9110 §14.2). */
+/** One range. Several ranges, and a value that is no range, are ignored (RFC 9110 §14.2). */
 function selectRange(value: string, size: number): Selection | undefined {
   const match = /^bytes[ \t]*=[ \t]*([0-9]*)[ \t]*-[ \t]*([0-9]*)[ \t]*$/i.exec(value);
   const [, first = '', last = ''] = match ?? [];

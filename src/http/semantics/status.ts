@@ -1,7 +1,7 @@
 /** Names the status codes: reason phrases for HTTP/1 status lines and error pages (RFC 9110 §15). */
 import { STATUS_CODES } from 'node:http';
 
-/** The reason phrase of a status code; `Unknown` for codes nobody registered. */
+/** The reason phrase of a status code; `Unknown` for codes that are not registered. */
 export function reasonPhrase(status: number): string {
   return STATUS_CODES[status] ?? 'Unknown';
 }

@@ -131,7 +131,7 @@ export class ByteTransfer {
   #refuse(L: LuaThread, source: ByteSource, reason: GatewayError): number {
     const ends = source.refuse?.(reason) === true && this.#scheduler.canWait(L);
     if (!ends) return pushFailure(this.#state, L, reason);
-    // whoever owns the exchange has been told, or is when this waits
+    // the owner of the exchange has been told, or is told when this waits
     return this.#scheduler.running.wait(
       L,
       (T) => pushFailure(this.#state, T, reason),

@@ -24,7 +24,7 @@ const MARKS = {
 /** Name of a kind, as `tostring` and messages call it: "FILE* expected, got nil". */
 export type HostObjectKind = keyof typeof MARKS;
 
-/** Three words: the mark, the number, and a word for whoever makes it. */
+/** Three words: the mark, the number, and one for the use of the part that makes the object. */
 const USERDATA_BYTES = 12;
 const NUMBER_OFFSET = 4;
 const NOTE_OFFSET = 8;

@@ -123,7 +123,7 @@ export class LuaFiles {
     return this.#state.exports.lua_type(L, n) <= LUA_TYPE.nil ? undefined : this.checkFile(L, n);
   }
 
-  /** The argument `n` as an open file; raises when it is none or closed. */
+  /** The argument `n` as an open file; raises when it is no file, or a closed one. */
   checkFile(L: LuaThread, n: number): LuaFile {
     const file = this.find(L, n);
     if (file === undefined) throw new LuaError('attempt to use a closed file');
@@ -286,7 +286,7 @@ export class LuaFiles {
     return this.close(L, 1);
   }
 
-  /** `__gc`: nobody can be told of errors and nothing can wait. */
+  /** `__gc`: errors cannot be reported, and nothing can wait. */
   #collect(L: LuaThread): number {
     return this.#closeForgotten(this.#known.find(L, 1));
   }

@@ -69,7 +69,7 @@ export class LuaStreams {
       x.lua_setiuservalue(L, -2, 1);
       pushed = true;
     } finally {
-      // no memory for the value: nobody will ever close the stream
+      // no memory for the value: the script cannot close the stream
       if (!pushed) {
         this.#open.delete(number);
         stream.close();
@@ -78,7 +78,7 @@ export class LuaStreams {
     return () => this.#close(number);
   }
 
-  /** The stream at `index`; undefined when the value is none; raises when it is closed. */
+  /** The stream at `index`; undefined when the value is no stream; raises when the stream is closed. */
   find(L: LuaThread, index: number): LuaStream | undefined {
     const number = this.#objects.find(L, index);
     if (number === undefined) return undefined;
@@ -99,7 +99,7 @@ export class LuaStreams {
     return this.#transfer.read(L, source, wanted, (T) => {
       const { error } = source;
       if (error === undefined && source.ended && source.queue.length === 0) this.#drain(T, stream);
-      // what arrived before the failure is given first; but part of it is not all
+      // bytes that arrived before the failure are given first, but not where the script asked for all bytes
       if (error === undefined || (wanted.kind !== 'all' && x.lua_type(T, -1) !== LUA_TYPE.nil)) return 1;
       return pushFailure(this.#state, T, error);
     });
