@@ -11,6 +11,7 @@ export type { SharedSize } from './base/shared-size.ts';
 export type { ListenAddress } from './config/config.ts';
 export type {
   CommonOptions,
+  GatewayChanges,
   GatewayMapping,
   GatewayOptions,
   ModuleMapping,
@@ -20,6 +21,7 @@ export {
   createServer,
   type HandlerSource,
   Server,
+  type ServerChanges,
   type ServerHandle,
   type ServerOptions,
 } from './embed/server.ts';
@@ -30,6 +32,7 @@ export type { ScriptRights } from './mapping/script-rights.ts';
 export { MAPPING_COUNTER_NAMES, type MappingCounterName } from './metrics/mapping-metrics.ts';
 export { COUNTER_NAMES, type CounterName } from './metrics/worker-metrics.ts';
 export { DEFAULT_LIMITS, type Limits } from './settings/limits.ts';
+export { RestartNeededError, type SettingChange } from './settings/restart-needed-error.ts';
 export type { IncrementStart, SharedDictionary, SharedValue } from './shared/shared-dictionary.ts';
 export type { BoundAddress, MappingUse } from './supervisor/supervisor.ts';
 export { Method, Reason, Version } from './web/http-words.ts';

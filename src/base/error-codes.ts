@@ -185,6 +185,10 @@ export const ERROR_CODES = {
     meaning: 'A worker did not get ready for the new scripts; the old ones stay',
     remedy: 'The log of the worker says why; send SIGHUP again',
   },
+  LGW_RESTART: {
+    meaning: 'A reload was to change settings that only a restart changes; nothing has changed',
+    remedy: 'The message names all of them with both values; restart, or leave them as they are',
+  },
   LGW_ROOT: { meaning: '`--root` is no folder that can be used', remedy: 'The message says why' },
   LGW_ROUTE: {
     meaning: 'A route of a TypeScript router is not valid',

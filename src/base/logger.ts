@@ -20,13 +20,28 @@ export function keepsLevel(level: LogLevel, wanted: LogLevel): boolean {
   return LOG_LEVELS.indexOf(wanted) <= LOG_LEVELS.indexOf(level);
 }
 
+/** A logger whose level can be changed while it is in use. */
+export interface LevelLogger extends Logger {
+  setLevel(level: LogLevel): void;
+}
+
 /** A logger that hands each formatted line (without line end) to `sink`. */
-export function createLogger(level: LogLevel, source: string, sink: (line: string) => void): Logger {
+export function createLogger(
+  firstLevel: LogLevel,
+  source: string,
+  sink: (line: string) => void,
+): LevelLogger {
+  let level = firstLevel;
   const write = (wanted: LogLevel, message: string, fields?: LogFields): void => {
     if (keepsLevel(level, wanted)) sink(formatLine(new Date(), wanted, source, message, fields));
   };
   return {
-    level,
+    get level(): LogLevel {
+      return level;
+    },
+    setLevel: (next) => {
+      level = next;
+    },
     error: (message, fields) => write('error', message, fields),
     warn: (message, fields) => write('warn', message, fields),
     info: (message, fields) => write('info', message, fields),

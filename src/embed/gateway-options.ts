@@ -64,8 +64,11 @@ export interface GatewayOptions extends CommonOptions {
   readonly workers?: number;
 }
 
+/** What `reload` of a gateway may be given: the options that are to be other than they are. */
+export type GatewayChanges = Omit<GatewayOptions, 'log'>;
+
 /** Where a configuration listens. */
-type Listening = Pick<Config, 'certificateFiles' | 'listen' | 'cleartext' | 'inherited' | 'noDelay'>;
+export type Listening = Pick<Config, 'certificateFiles' | 'listen' | 'cleartext' | 'inherited' | 'noDelay'>;
 
 /** Errors: LGW_CONFIG for prefixes that cannot be reached, and for values that their types do not allow. */
 export function completeConfig(
@@ -89,6 +92,49 @@ export function completeConfig(
     daemon: false,
     pidFile: undefined,
     logFile: undefined,
+  };
+}
+
+/** Options that are no setting: what they name is used from the start on. */
+const FIXED_OPTIONS = ['log', 'signal'];
+
+/**
+ * The configuration with what `changes` says in the place of what it is; limits and rights that are not named stay. What
+ * needs a restart is in it, too: Settings refuse it. Errors: as `completeConfig`.
+ */
+export function changeConfig(
+  current: Config,
+  changes: CommonOptions,
+  listening: Partial<Listening> = {},
+  workers: number = current.workers,
+): Config {
+  const fixed = FIXED_OPTIONS.find((name) => Object.hasOwn(changes, name));
+  if (fixed !== undefined)
+    throw new GatewayError('LGW_CONFIG', `Option ${fixed} is given to reload and counts at the start only`);
+  const { mappings, root, shared, logLevel, accessLog, limits, rights } = changes;
+  const all = completeConfig(
+    {
+      ...(root === undefined ? (current.root === undefined ? {} : { root: current.root }) : { root }),
+      shared: shared ?? current.shared,
+      logLevel: logLevel ?? current.logLevel,
+      accessLog: accessLog ?? current.accessLog,
+      limits: { ...current.limits, ...limits },
+      rights: { ...current.rights, ...rights },
+    },
+    { ...pickListening(current), ...listening },
+    workers,
+  );
+  return { ...all, mappings: mappings === undefined ? current.mappings : readMappings(mappings) };
+}
+
+function pickListening(config: Config): Listening {
+  const { certificateFiles, listen, cleartext, inherited, noDelay } = config;
+  return {
+    certificateFiles,
+    listen,
+    cleartext,
+    ...(inherited === undefined ? {} : { inherited }),
+    ...(noDelay === undefined ? {} : { noDelay }),
   };
 }
 

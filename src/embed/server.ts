@@ -12,7 +12,7 @@ import { LogSink } from '../supervisor/log-sink.ts';
 import type { BoundAddress, MappingUse } from '../supervisor/supervisor.ts';
 import { toWebHandler } from '../web/load-module.ts';
 import type { WebHandler, WebService } from '../web/web-handler.ts';
-import { type CommonOptions, completeConfig } from './gateway-options.ts';
+import { type CommonOptions, changeConfig, completeConfig, type GatewayMapping } from './gateway-options.ts';
 import { createSupervisor } from './start-gateway.ts';
 import { ThreadGateway } from './thread-gateway.ts';
 
@@ -36,6 +36,9 @@ export interface ServerOptions extends CommonOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What `reload` of a server may be given: the options that are to be other than they are. */
+export type ServerChanges = Omit<ServerOptions, 'log' | 'signal'>;
+
 /**
  * What answers: the URL of a module that every worker loads, or its file name; or a function or an object such as a
  * Router, which runs in the thread that calls `start`, because functions cannot cross threads.
@@ -51,8 +54,8 @@ export interface ServerHandle {
    * May be called again, and does nothing before `start`.
    */
   shutdown(): Promise<void>;
-  /** Loads modules, scripts and certificate again, as `Gateway.reload` does. */
-  reload(): Promise<void>;
+  /** Loads modules, scripts and certificate again, and takes the changed options, as `Gateway.reload` does. */
+  reload(changes?: ServerChanges): Promise<void>;
   /** What each thread counts at this moment; nothing before `ready`. */
   counters(): Readonly<Record<CounterName, number>>[];
   /** What each mapping of a script uses in each thread at this moment; nothing before `ready`. */
@@ -63,7 +66,7 @@ export interface ServerHandle {
 interface Engine {
   readonly addresses: readonly BoundAddress[];
   start(): Promise<void>;
-  reload(): Promise<unknown>;
+  reload(change: (current: Config) => Config): Promise<unknown>;
   drain(): Promise<boolean>;
   stop(): Promise<void>;
   counters(): Readonly<Record<CounterName, number>>[];
@@ -132,9 +135,9 @@ export class Server {
     return {
       ready: () => this.#ready.promise,
       shutdown: () => this.#stop(),
-      reload: async () => {
+      reload: async (changes = {}) => {
         await this.#ready.promise;
-        await this.#engine?.reload();
+        await this.#engine?.reload((current) => this.#changeConfig(current, changes));
       },
       counters: () => this.#engine?.counters() ?? [],
       mappingCounters: () => this.#engine?.mappingCounters() ?? [],
@@ -151,6 +154,7 @@ export class Server {
     const { signal } = this.#options;
     // `start` rejects with whatever goes wrong there
     const abort = (): void => void this.#stop().catch(() => undefined);
+    this.#handler = handler;
     this.#starting = this.#startEngine(handler);
     if (signal?.aborted === true) abort();
     else signal?.addEventListener('abort', abort, { once: true });
@@ -214,7 +218,7 @@ export class Server {
       throw new GatewayError('LGW_HANDLER', 'There is no handler and no mapping to serve');
     }
     if (typeof handler === 'string' || handler instanceof URL) {
-      const all = [...mappings, { prefix: '/', module: handler }];
+      const all = [...mappings, ...this.#ownMappings()];
       return createSupervisor(this.#config({ ...this.#options, mappings: all }), log);
     }
     const web = toWebHandler(handler);
@@ -229,6 +233,28 @@ export class Server {
         `A function cannot cross to ${threads === undefined ? 'the threads of mappings' : `${threads} threads`}: give the URL of a module whose default export it is`,
       );
     return new ThreadGateway(this.#config(this.#options), log ?? new LogSink().write, web);
+  }
+
+  #changeConfig(current: Config, changes: ServerChanges): Config {
+    const { mappings, threads, tls, address, noDelay } = changes;
+    const isSecure = tls === undefined ? current.listen !== undefined : true;
+    const old = current.listen ?? current.cleartext;
+    const where = address === undefined ? old : parseAddress(address, DEFAULT_PORT);
+    const listening = {
+      listen: isSecure ? where : undefined,
+      cleartext: isSecure ? undefined : where,
+      ...(tls === undefined ? {} : { certificateFiles: tls === 'development' ? undefined : tls }),
+      ...(noDelay === undefined ? {} : { noDelay }),
+    };
+    const changed =
+      mappings === undefined ? changes : { ...changes, mappings: [...mappings, ...this.#ownMappings()] };
+    return changeConfig(current, changed, listening, threads);
+  }
+
+  /** The handler, where it is a module. */
+  #ownMappings(): GatewayMapping[] {
+    const module = this.#handler;
+    return typeof module === 'string' || module instanceof URL ? [{ prefix: '/', module }] : [];
   }
 
   #config(options: ServerOptions): Config {

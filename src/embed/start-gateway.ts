@@ -9,17 +9,24 @@ import type { CounterName } from '../metrics/worker-metrics.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { LogSink } from '../supervisor/log-sink.ts';
 import { type BoundAddress, type MappingUse, Supervisor } from '../supervisor/supervisor.ts';
-import { completeConfig, type GatewayOptions } from './gateway-options.ts';
+import {
+  changeConfig,
+  completeConfig,
+  type GatewayChanges,
+  type GatewayOptions,
+  type Listening,
+} from './gateway-options.ts';
 
 /** A gateway that serves. */
 export interface Gateway {
   /** Where it accepts connections; empty once it drains. */
   readonly addresses: readonly BoundAddress[];
   /**
-   * Reads scripts, modules and certificate again; all workers go over to them at once and no request is lost. Rejects
-   * with a GatewayError when anything is wrong with them, and then nothing has changed.
+   * Reads scripts, modules and certificate again, and takes the changed options; all workers go over to them at once and
+   * no request is lost. Limits and rights that are not named stay as they are. Rejects with a GatewayError when anything is
+   * wrong with them, with a RestartNeededError where options need a restart, and then nothing has changed.
    */
-  reload(): Promise<void>;
+  reload(changes?: GatewayChanges): Promise<void>;
   /**
    * Refuses new connections and resolves when all open exchanges have ended (true), or when
    * `limits.drainTimeoutMs` has passed (false). Call `stop` next.
@@ -54,14 +61,27 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     get addresses(): readonly BoundAddress[] {
       return supervisor.addresses;
     },
-    reload: async () => {
-      await supervisor.reload();
+    reload: async (changes = {}) => {
+      await supervisor.reload((current) =>
+        changeConfig(current, changes, changedListening(current, changes), changes.workers),
+      );
     },
     drain: () => supervisor.drain(),
     stop: () => supervisor.stop(),
     shared: (name) => supervisor.shared(name),
     counters: () => supervisor.counters(),
     mappingCounters: () => supervisor.mappingCounters(),
+  };
+}
+
+function changedListening(current: Config, changes: GatewayChanges): Partial<Listening> {
+  const { listen, cleartext, certificateFiles } = changes;
+  return {
+    ...(certificateFiles === undefined ? {} : { certificateFiles }),
+    ...(cleartext === undefined ? {} : { cleartext }),
+    ...(listen === undefined || current.listen === undefined
+      ? {}
+      : { listen: { ...current.listen, ...listen } }),
   };
 }
 

@@ -1,13 +1,16 @@
 /** Serves a function in the thread that has it: a front end of this thread's own, without workers. */
 
-import { createLogger } from '../base/logger.ts';
+import { createLogger, type LevelLogger, type Logger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
+import { SETTING_TABLE } from '../config/setting-table.ts';
+import type { ExchangeObserver } from '../http/exchange/exchange-wire.ts';
 import { UnreadBodies } from '../http/exchange/unread-bodies.ts';
 import { AddressLimit } from '../http/front/address-limit.ts';
 import { FrontEnd, type ListenTarget } from '../http/front/front-end.ts';
 import { Dispatcher } from '../http/routing/dispatcher.ts';
 import { Router } from '../http/routing/router.ts';
 import { type CounterName, Counters } from '../metrics/worker-metrics.ts';
+import { Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory } from '../shared/shared-memory.ts';
 import { SharedStore } from '../shared/shared-store.ts';
@@ -25,18 +28,26 @@ const LOG_SOURCE = 'server';
 const WORKER_ID = 0;
 
 export class ThreadGateway {
-  readonly #config: Config;
+  readonly #settings: Settings<Config>;
   readonly #writeLine: (line: string) => void;
   readonly #handler: WebHandler;
   readonly #counters = new Counters();
   readonly #listeners: { scheme: 'https' | 'http'; listener: Listener }[] = [];
   readonly #frontEnds: FrontEnd[] = [];
+  #logger: LevelLogger;
   #mapping: WebMapping | undefined;
+  #reloading: Promise<void> = Promise.resolve();
 
   constructor(config: Config, writeLine: (line: string) => void, handler: WebHandler) {
-    this.#config = config;
+    this.#settings = new Settings(config, SETTING_TABLE);
+    this.#settings.subscribe((next) => this.#apply(next));
+    this.#logger = createLogger(config.logLevel, LOG_SOURCE, writeLine);
     this.#writeLine = writeLine;
     this.#handler = handler;
+  }
+
+  get #config(): Config {
+    return this.#settings.values;
   }
 
   get addresses(): readonly BoundAddress[] {
@@ -53,10 +64,32 @@ export class ThreadGateway {
     }
   }
 
-  /** Nothing was read that could be read again but the certificate. */
-  async reload(): Promise<void> {
-    const tls = await this.#secureOptions();
+  /** Goes over to changed settings; nothing was read that could be read again but the certificate. Rejects as Supervisor's does. */
+  async reload(change?: (current: Config) => Config): Promise<void> {
+    const before = this.#reloading;
+    this.#reloading = before.catch(() => undefined).then(() => this.#reloadOnce(change));
+    await this.#reloading;
+  }
+
+  async #reloadOnce(change: ((current: Config) => Config) | undefined): Promise<void> {
+    const next = change?.(this.#config) ?? this.#config;
+    this.#settings.check(next);
+    const tls = await this.#secureOptions(next);
     if (tls !== undefined) for (const frontEnd of this.#frontEnds) frontEnd.setSecureContext(tls);
+    this.#settings.replace(next);
+  }
+
+  #apply({ limits, logLevel, accessLog }: Config): void {
+    this.#logger.setLevel(logLevel);
+    this.#mapping?.setTimeLimit(limits.timeLimitMs);
+    for (const frontEnd of this.#frontEnds) {
+      frontEnd.setLimits(limits);
+      frontEnd.setObservers(this.#observers(accessLog));
+    }
+  }
+
+  #observers(accessLog: boolean): ExchangeObserver[] {
+    return accessLog ? [createAccessLog(LOG_SOURCE, WORKER_ID, this.#writeLine)] : [];
   }
 
   /** True when every open exchange has ended within the limit. */
@@ -83,10 +116,10 @@ export class ThreadGateway {
   }
 
   async #start(): Promise<void> {
-    const { logLevel, limits, noDelay, accessLog } = this.#config;
-    const logger = createLogger(logLevel, LOG_SOURCE, this.#writeLine);
+    const { limits, noDelay, accessLog } = this.#config;
+    const logger = this.#logger;
     await this.#bind(logger);
-    const tls = await this.#secureOptions();
+    const tls = await this.#secureOptions(this.#config);
     const { timeLimitMs } = limits;
     const store = new SharedStore({ memory: createSharedMemory(this.#config.shared), owner: 1 });
     const shared = (name: string): SharedDictionary => new SharedDictionary(store.open(name));
@@ -95,7 +128,7 @@ export class ThreadGateway {
       this.#handler,
     );
     const dispatcher = new Dispatcher(new Router([this.#mapping]), logger);
-    const observers = accessLog ? [createAccessLog(LOG_SOURCE, WORKER_ID, this.#writeLine)] : [];
+    const observers = this.#observers(accessLog);
     const addresses = new AddressLimit(limits.connectionsPerAddressMax);
     const unreadBodies = new UnreadBodies(limits.unreadBodyBytesMax, this.#counters, logger);
     for (const { scheme, listener } of this.#listeners) {
@@ -123,7 +156,7 @@ export class ThreadGateway {
     }
   }
 
-  async #bind(logger: ReturnType<typeof createLogger>): Promise<void> {
+  async #bind(logger: Logger): Promise<void> {
     const { listen, cleartext, inherited = [] } = this.#config;
     const options = platformListenerOptions();
     for (const { descriptor, scheme } of inherited) {
@@ -137,11 +170,12 @@ export class ThreadGateway {
       this.#listeners.push({ scheme: 'http', listener: await Listener.open(cleartext, options) });
   }
 
-  async #secureOptions(): Promise<ReturnType<typeof createSecureOptions> | undefined> {
+  async #secureOptions({
+    certificateFiles,
+  }: Config): Promise<ReturnType<typeof createSecureOptions> | undefined> {
     if (this.#listeners.every(({ scheme }) => scheme === 'http')) return undefined;
-    const { certificate, key } = await loadTls(this.#config.certificateFiles);
-    const { handshakeTimeoutMs } = this.#config.limits;
-    return createSecureOptions({ certificate, key, ticketKeys: createTicketKeys(), handshakeTimeoutMs });
+    const { certificate, key } = await loadTls(certificateFiles);
+    return createSecureOptions({ certificate, key, ticketKeys: createTicketKeys() });
   }
 
   #closeListeners(): void {

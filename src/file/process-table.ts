@@ -1,4 +1,4 @@
-/** Starts processes for one worker: bounded, in the file system's directory, under a root only those allowed. */
+/** Starts processes for one worker: bounded, in the file system's directory, under a root only those that the owner may. */
 
 import { isUtf8 } from 'node:buffer';
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
@@ -21,8 +21,6 @@ import type { Cancellable } from './task.ts';
 export interface ProcessTableOptions {
   /** Where processes start. */
   readonly workingDirectory: string;
-  /** Undefined: any command, through /bin/sh. Else the programs that may be started, by their name as written, without a shell. */
-  readonly allowedCommands: readonly string[] | undefined;
   /** The whole environment of the processes. */
   readonly environment: Readonly<Record<string, string>>;
   readonly counters: Counters;
@@ -42,6 +40,8 @@ export interface ProcessOwner {
   readonly share: Share;
   /** Its mapping is being loaded. */
   readonly loading: boolean;
+  /** Undefined: any command, through /bin/sh. Else the programs that may be started, by their name as written, without a shell. */
+  readonly allowedCommands: readonly string[] | undefined;
   /** Gets what it writes to stderr (and stdout, where no script reads it), line by line. */
   readonly logger: MappingLogger;
 }
@@ -82,11 +82,6 @@ export class ProcessTable {
   /** Processes whose group still runs, and those whose pipes are open. */
   get running(): number {
     return this.#count;
-  }
-
-  /** True when a command goes through a shell, as C's system(NULL) asks. */
-  get hasShell(): boolean {
-    return this.#options.allowedCommands === undefined;
   }
 
   /** As popen(3). */
@@ -162,10 +157,14 @@ export class ProcessTable {
   }
 
   /** Starts a process and counts it; throws when that fails. */
-  #spawn(command: string, stdio: StdioOptions, { share, loading }: ProcessOwner): ChildProcess {
+  #spawn(
+    command: string,
+    stdio: StdioOptions,
+    { share, loading, allowedCommands }: ProcessOwner,
+  ): ChildProcess {
     const { workingDirectory, environment, counters, groups } = this.#options;
     const action = describeAction('run', command);
-    const [program, ...words] = this.#wordsOf(command, action);
+    const [program, ...words] = wordsOf(command, action, allowedCommands);
     const refusal = groups.full
       ? `${this.#count} processes are running and no more can be watched`
       : share.take('processes', loading);
@@ -191,31 +190,6 @@ export class ProcessTable {
     this.#count += 1;
     counters.add(COUNT.pipes, 1);
     return child;
-  }
-
-  #wordsOf(command: string, action: string): string[] {
-    const { allowedCommands } = this.#options;
-    if (command.includes('\0'))
-      throw new FileError(action, errnoOf('EINVAL'), 'the command holds a NUL byte');
-    const text = textOf(command);
-    if (allowedCommands === undefined) return [SHELL, '-c', text ?? quoteBytes(command)];
-    if (text === undefined) throw new FileError(action, errnoOf('EILSEQ'));
-    const words = splitCommand(text);
-    if (words === undefined) {
-      throw new FileError(
-        action,
-        errnoOf('EACCES'),
-        'under a root a command is a program and words, without a shell',
-      );
-    }
-    if (!allowedCommands.includes(words[0] as string)) {
-      throw new FileError(
-        action,
-        errnoOf('EACCES'),
-        `${JSON.stringify(words[0])} is not among the allowed commands`,
-      );
-    }
-    return words;
   }
 
   /** Nothing of a process is left. */
@@ -256,6 +230,30 @@ export class ProcessTable {
     }
     return running;
   }
+}
+
+/** The program and its arguments; throws for what may not be started. */
+function wordsOf(command: string, action: string, allowedCommands: readonly string[] | undefined): string[] {
+  if (command.includes('\0')) throw new FileError(action, errnoOf('EINVAL'), 'the command holds a NUL byte');
+  const text = textOf(command);
+  if (allowedCommands === undefined) return [SHELL, '-c', text ?? quoteBytes(command)];
+  if (text === undefined) throw new FileError(action, errnoOf('EILSEQ'));
+  const words = splitCommand(text);
+  if (words === undefined) {
+    throw new FileError(
+      action,
+      errnoOf('EACCES'),
+      'under a root a command is a program and words, without a shell',
+    );
+  }
+  if (!allowedCommands.includes(words[0] as string)) {
+    throw new FileError(
+      action,
+      errnoOf('EACCES'),
+      `${JSON.stringify(words[0])} is not among the allowed commands`,
+    );
+  }
+  return words;
 }
 
 /** Sends what a process writes to the log; more than the log takes is thrown away, and slowly, for it is work all the same. */

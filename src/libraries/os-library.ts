@@ -152,7 +152,8 @@ export function installOsLibrary(options: OsLibraryOptions): void {
     },
     execute: (T) => {
       if (x.lua_type(T, 1) <= LUA_TYPE.nil) {
-        x.lua_pushboolean(T, processes.hasShell ? 1 : 0);
+        const hasShell = options.processOwner().allowedCommands === undefined;
+        x.lua_pushboolean(T, hasShell ? 1 : 0);
         return 1;
       }
       const command = state.checkString(T, 1);

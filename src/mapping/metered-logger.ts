@@ -17,7 +17,7 @@ export interface MeteredLoggerOptions {
   readonly logger: Logger;
   /** Prefix of the mapping, for the notice. */
   readonly mapping: string;
-  /** Infinity: no limit. */
+  /** At first; Infinity: no limit. */
   readonly bytesPerSecond: number;
   readonly counters: MetricRow<MappingCounterName>;
   /** Milliseconds; default: performance.now. */
@@ -26,9 +26,9 @@ export interface MeteredLoggerOptions {
 
 /** The logger of one mapping in one worker. */
 export class MeteredLogger implements Logger {
-  readonly level: LogLevel;
   readonly #options: MeteredLoggerOptions;
   readonly #now: () => number;
+  #bytesPerSecond: number;
   #left: number;
   #at: number;
   #droppedLines = 0;
@@ -36,9 +36,21 @@ export class MeteredLogger implements Logger {
 
   constructor(options: MeteredLoggerOptions) {
     this.#options = options;
-    this.level = options.logger.level;
+    this.#bytesPerSecond = options.bytesPerSecond;
     this.#now = options.now ?? (() => performance.now());
     this.#left = BURST_SECONDS * options.bytesPerSecond;
+    this.#at = this.#now();
+  }
+
+  get level(): LogLevel {
+    return this.#options.logger.level;
+  }
+
+  /** From now on. What may be written at once is what the new rate allows. */
+  setRate(bytesPerSecond: number): void {
+    if (bytesPerSecond === this.#bytesPerSecond) return;
+    this.#bytesPerSecond = bytesPerSecond;
+    this.#left = BURST_SECONDS * bytesPerSecond;
     this.#at = this.#now();
   }
 
@@ -89,7 +101,7 @@ export class MeteredLogger implements Logger {
 
   #refill(): void {
     const now = this.#now();
-    const { bytesPerSecond } = this.#options;
+    const bytesPerSecond = this.#bytesPerSecond;
     if (bytesPerSecond === Number.POSITIVE_INFINITY) return;
     const gained = ((now - this.#at) / MS_PER_SECOND) * bytesPerSecond;
     this.#left = Math.min(BURST_SECONDS * bytesPerSecond, this.#left + gained);
@@ -97,12 +109,12 @@ export class MeteredLogger implements Logger {
   }
 
   readonly #tell = (): void => {
-    const { logger, mapping, bytesPerSecond } = this.#options;
+    const { logger, mapping } = this.#options;
     logger.warn('Log lines of a mapping were dropped: it writes more than it may', {
       mapping,
       lines: this.#droppedLines,
       bytes: this.#droppedBytes,
-      bytesPerSecond,
+      bytesPerSecond: this.#bytesPerSecond,
     });
     this.#droppedLines = 0;
     this.#droppedBytes = 0;

@@ -25,7 +25,7 @@ const LOAD_RESERVE = 64;
 export interface SharesOptions {
   /** What the worker has of each. */
   readonly limits: Readonly<Record<Resource, number>>;
-  /** How much of what the others leave one mapping may take, where there are others (1 to 100). */
+  /** How much of what the others leave one mapping may take, where there are others (1 to 100); at first. */
   readonly percent: number;
   /** Hears of each refusal. */
   readonly onRefused?: (share: Share, resource: Resource, limit: number) => void;
@@ -33,12 +33,15 @@ export interface SharesOptions {
 
 /** All mappings of a worker. */
 export class Shares {
+  /** Of what the others leave; what mappings have taken already they keep. */
+  percent: number;
   readonly #options: SharesOptions;
   readonly #shares = new Map<string, Share>();
   readonly #totals = new Map<Resource, number>();
 
   constructor(options: SharesOptions) {
     this.#options = options;
+    this.percent = options.percent;
   }
 
   /** That of a mapping, which all its states have in common: what an old one still holds counts. */
@@ -60,7 +63,7 @@ export class Shares {
     const mappings = this.#shares.size;
     if (mappings <= 1) return all;
     const left = all - (this.total(resource) - share.used(resource));
-    return Math.max(Math.floor((left * this.#options.percent) / 100), Math.floor(all / (2 * mappings)), 1);
+    return Math.max(Math.floor((left * this.percent) / 100), Math.floor(all / (2 * mappings)), 1);
   }
 
   /** What all have taken. */

@@ -171,6 +171,8 @@ export class LoadedScript implements ScriptContext {
       scope: currentRun(scheduler)?.scope ?? this.#scope,
       share,
       loading: this.#loading,
+      // under a root a shell would be the way out of it
+      allowedCommands: fileSystem.root === undefined ? undefined : rights.commands,
       logger: this.logger,
     });
     const system = { scheduler, fileSystem, processes, files, operationOwner, processOwner };

@@ -3,29 +3,36 @@
  *
  * Long because start, reload, drain and stop are steps of one life, and each may begin amid another.
  */
-import { accessSync, constants } from 'node:fs';
-import { dirname } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
-import type { Logger } from '../base/logger.ts';
+import type { LevelLogger } from '../base/logger.ts';
 import type { Config, MappingConfig } from '../config/config.ts';
+import { SETTING_TABLE } from '../config/setting-table.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
 import type { Histogram } from '../metrics/histogram.ts';
 import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
 import type { CounterName, TimesName } from '../metrics/worker-metrics.ts';
 import { unavailableReason } from '../native/posix.ts';
+import { Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory, releaseOwner, type SharedMemory } from '../shared/shared-memory.ts';
 import { SharedStore } from '../shared/shared-store.ts';
 import { createTicketKeys } from '../tls/ticket-keys.ts';
-import type { TlsSetup, WorkerListener, WorkerSetup, WorkerStart } from '../worker/messages.ts';
+import type {
+  TlsSetup,
+  WorkerListener,
+  WorkerSettings,
+  WorkerSetup,
+  WorkerStart,
+} from '../worker/messages.ts';
+import { becomeUser } from './become-user.ts';
 import { CertificateWatch } from './certificate-watch.ts';
 import { LeftoverProcesses } from './leftover-processes.ts';
 import { closeSource, Listener, type ListenerOptions, platformListenerOptions } from './listener.ts';
 import { type DevelopmentFacts, type LoadedTls, loadTls } from './load-tls.ts';
 import { OnceRegistry } from './once-registry.ts';
 import { PidFile } from './pid-file.ts';
-import { dropPrivileges } from './privileges.ts';
 import { type OwnStart, WORKER_TIMES, WorkerThread, type WorkerTimes } from './worker-thread.ts';
 
 /** The workers keep the drain limit themselves; this long the supervisor waits for one that hangs. */
@@ -41,7 +48,8 @@ const WORKER_ENTRY = new URL('../worker/worker-bundle.js', import.meta.url);
 
 export interface SupervisorOptions {
   readonly config: Config;
-  readonly logger: Logger;
+  /** Its level follows the settings. */
+  readonly logger: LevelLogger;
   /** Takes the log lines of the workers, formatted and without line ends. */
   readonly writeLine: (line: string) => void;
   /**
@@ -51,8 +59,8 @@ export interface SupervisorOptions {
   readonly compileLua: (() => Promise<object>) | undefined;
   /** How descriptors are duplicated and ports shared; default: what this platform can do. */
   readonly listener?: ListenerOptions;
-  /** Reads certificate and key; default: as the configuration says. */
-  readonly loadTls?: () => Promise<LoadedTls>;
+  /** Reads certificate and key from the files of the configuration; default: just that. */
+  readonly loadTls?: typeof loadTls;
   /** The module each worker thread runs; default: the gateway's own. */
   readonly workerEntry?: URL;
   readonly times?: Partial<WorkerTimes>;
@@ -94,11 +102,11 @@ const STATE_RANK: Readonly<Record<SupervisorState, number>> = {
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
-  readonly #config: Config;
-  readonly #logger: Logger;
+  readonly #settings: Settings<Config>;
+  readonly #logger: LevelLogger;
   /** One set for all workers and all reloads, so that any of them resumes a session of any other. */
   readonly #ticketKeys: Uint8Array = createTicketKeys();
-  readonly #loadTls: () => Promise<LoadedTls>;
+  readonly #loadTls: typeof loadTls;
   readonly #once = new OnceRegistry();
   readonly #processes = new LeftoverProcesses();
   readonly #certificateWatch: CertificateWatch;
@@ -123,10 +131,15 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.#config = options.config;
+    this.#settings = new Settings(options.config, SETTING_TABLE);
+    this.#settings.subscribe(({ logLevel }) => options.logger.setLevel(logLevel));
     this.#logger = options.logger;
     this.#certificateWatch = new CertificateWatch(options.logger, options.config.listen?.address);
-    this.#loadTls = options.loadTls ?? (() => loadTls(options.config.certificateFiles));
+    this.#loadTls = options.loadTls ?? loadTls;
+  }
+
+  get #config(): Config {
+    return this.#settings.values;
   }
 
   get state(): SupervisorState {
@@ -171,9 +184,10 @@ export class Supervisor {
         generation: this.#lastGeneration,
         tls: await this.#firstTls(),
         mappings: this.#config.mappings,
+        settings: workerSettings(this.#config),
       };
       if (this.#config.pidFile !== undefined) this.#pidFile = PidFile.write(this.#config.pidFile);
-      if (this.#config.user !== undefined) this.#becomeUser(this.#config.user);
+      if (this.#config.user !== undefined) becomeUser(this.#config.user, this.#config, this.#logger);
       this.#assertStarting();
       await this.#startWorkers();
       this.#assertStarting();
@@ -186,13 +200,14 @@ export class Supervisor {
   }
 
   /**
-   * Reads certificate, key and scripts again and goes over to them in all workers at once, without losing a request.
-   * When it rejects (GatewayError) nothing has changed. Calls during a reload run one after the other. The result says
-   * why the certificate stayed as it was, where it could not be read again; else it is undefined.
+   * Reads certificate, key and scripts again and goes over to them in all workers at once, without losing a request; so it
+   * does to the settings that `change` makes of those that hold. When it rejects (GatewayError, RestartNeededError where a
+   * setting needs a restart) nothing has changed. Calls during a reload run one after the other. The result says why the
+   * certificate stayed as it was, where it could not be read again; else it is undefined.
    */
-  async reload(): Promise<string | undefined> {
+  async reload(change?: (current: Config) => Config): Promise<string | undefined> {
     const before = this.#reloading ?? Promise.resolve();
-    const mine = before.catch(() => undefined).then(() => this.#reloadOnce());
+    const mine = before.catch(() => undefined).then(() => this.#reloadOnce(change));
     this.#reloading = mine;
     return await mine;
   }
@@ -278,7 +293,7 @@ export class Supervisor {
 
   async #firstTls(): Promise<TlsSetup | undefined> {
     if (this.#listeners.every(({ scheme }) => scheme === 'http')) return undefined;
-    const loaded = await this.#loadTls();
+    const loaded = await this.#loadTls(this.#config.certificateFiles);
     const { certificate, key, development } = loaded;
     this.#loaded = loaded;
     this.#development = development;
@@ -342,10 +357,6 @@ export class Supervisor {
       serverPort: main.listener.port,
       setup: this.#requireSetup(),
       root: config.root,
-      limits: config.limits,
-      rights: config.rights,
-      logLevel: config.logLevel,
-      accessLog: config.accessLog,
       processGroups: this.#processes.create(),
       shared: { memory: this.#shared, owner: this.#lastOwner },
       luaModule: this.#luaModule,
@@ -378,13 +389,16 @@ export class Supervisor {
     }
   }
 
-  async #reloadOnce(): Promise<string | undefined> {
+  async #reloadOnce(change: ((current: Config) => Config) | undefined): Promise<string | undefined> {
     const current = this.#setup;
     if (this.#state !== 'serving' || current === undefined)
       throw new GatewayError('LGW_RELOAD', `Cannot reload: the gateway is ${this.#state}`);
-    const { tls, loaded, kept } = await this.#reloadTls(current.tls);
+    const config = change?.(this.#config) ?? this.#config;
+    this.#settings.check(config);
+    const { tls, loaded, kept } = await this.#reloadTls(current.tls, config);
     this.#lastGeneration += 1;
-    const next: WorkerSetup = { ...current, generation: this.#lastGeneration, tls };
+    const settings = workerSettings(config);
+    const next: WorkerSetup = { ...current, generation: this.#lastGeneration, tls, settings };
     const workers = this.#workers.filter((worker) => worker.ready);
     const answers = await Promise.allSettled(workers.map((worker) => worker.prepare(next)));
     const refusal = answers.find((answer) => answer.status === 'rejected');
@@ -394,45 +408,32 @@ export class Supervisor {
     }
     this.#setup = next;
     for (const worker of this.#workers) worker.commit(next.generation);
+    for (const { name, from, to } of this.#settings.replace(config))
+      this.#logger.info(`Setting ${name} has changed`, { from, to });
     this.#watchCertificate(loaded);
     return kept;
   }
 
   #watchCertificate(loaded: LoadedTls | undefined): void {
     if (loaded === undefined) return;
+    this.#development = loaded.development;
     this.#certificateWatch.watch({ certificate: loaded.certificate, file: loaded.certificateFile });
   }
 
   /** After `-u` the key may be out of reach; scripts must be reloadable all the same. */
-  async #reloadTls(current: TlsSetup | undefined): Promise<ReloadedTls> {
+  async #reloadTls(current: TlsSetup | undefined, { certificateFiles, user }: Config): Promise<ReloadedTls> {
     if (current === undefined) return { tls: undefined };
-    const { user } = this.#config;
-    if (this.#development !== undefined && user !== undefined)
+    const isSame = isDeepStrictEqual(certificateFiles, this.#config.certificateFiles);
+    if (isSame && this.#development !== undefined && user !== undefined)
       return { tls: current, kept: `user "${user}" would only make a development certificate of its own` };
     try {
-      const loaded = await this.#loadTls();
+      const loaded = await this.#loadTls(certificateFiles);
       return { tls: { ...current, certificate: loaded.certificate, key: loaded.key }, loaded };
     } catch (error) {
       const code = error instanceof GatewayError ? systemCodeOf(error.cause) : undefined;
-      if (user === undefined || code !== 'EACCES') throw error;
+      if (user === undefined || code !== 'EACCES' || !isSame) throw error;
       return { tls: current, kept: `user "${user}" may not read it again: ${messageOf(error)}` };
     }
-  }
-
-  /** What a reload will need and the user cannot have is told now, and not when the certificate has expired. */
-  #becomeUser(user: string): void {
-    dropPrivileges(user);
-    for (const file of Object.values(this.#config.certificateFiles ?? {})) {
-      if (mayAccess(file, constants.R_OK)) continue;
-      this.#logger.warn(
-        `User "${user}" cannot read "${file}": a reload will keep the certificate as it is, and a new one needs a restart`,
-      );
-    }
-    const { logFile } = this.#config;
-    if (logFile !== undefined && !mayAccess(dirname(logFile), constants.W_OK))
-      this.#logger.warn(
-        `User "${user}" cannot make files in "${dirname(logFile)}": after a rotation the log goes on in the old file`,
-      );
   }
 
   async #stopOnce(): Promise<void> {
@@ -465,11 +466,6 @@ export class Supervisor {
   }
 }
 
-function mayAccess(file: string, mode: number): boolean {
-  try {
-    accessSync(file, mode);
-    return true;
-  } catch {
-    return false;
-  }
+function workerSettings({ limits, rights, logLevel, accessLog }: Config): WorkerSettings {
+  return { limits, rights, logLevel, accessLog };
 }

@@ -11,7 +11,6 @@ export interface SecureSettings {
   readonly key: string;
   /** 48 bytes of `createTicketKeys()`, shared by all workers. */
   readonly ticketKeys: Uint8Array;
-  readonly handshakeTimeoutMs: number;
 }
 
 /** Mozilla's intermediate profile 5.7, without its DHE suites, which no browser of today needs. */
@@ -48,7 +47,6 @@ export function createSecureOptions(settings: SecureSettings): TlsOptions {
     ecdhCurve: CURVES,
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION,
     ALPNProtocols: [...ALPN_PROTOCOLS],
-    handshakeTimeout: settings.handshakeTimeoutMs,
     sessionTimeout: SESSION_TIMEOUT_SECONDS,
     sessionIdContext: SESSION_ID_CONTEXT,
     ticketKeys: Buffer.from(settings.ticketKeys),

@@ -90,7 +90,7 @@ function mismatch(files: CertificateFiles, chain: Chain, key: KeyObject): Gatewa
 function tryInOpenssl(files: CertificateFiles, certificate: string, key: string): void {
   const ticketKeys = createTicketKeys();
   try {
-    createSecureContext(createSecureOptions({ certificate, key, ticketKeys, handshakeTimeoutMs: 0 }));
+    createSecureContext(createSecureOptions({ certificate, key, ticketKeys }));
   } catch (error) {
     throw new GatewayError(
       'LGW_CERTIFICATE_INVALID',

@@ -27,7 +27,8 @@ export class WebMapping implements Mapping, Handler {
   readonly prefix: string;
   readonly answersAll = true;
   readonly #options: InvocationOptions;
-  readonly #sweepTimer: NodeJS.Timeout | undefined;
+  readonly #silences: StallWatch;
+  #sweepTimer: NodeJS.Timeout | undefined;
 
   constructor(options: WebMappingOptions, handler: WebHandler) {
     const { prefix, workerId, logger, shared, timeLimitMs } = options;
@@ -41,10 +42,23 @@ export class WebMapping implements Mapping, Handler {
       return known;
     };
     this.#options = { prefix, workerId, logger, shared: open, handler, silences };
+    this.#silences = silences;
+    this.#sweepFor(timeLimitMs);
+  }
+
+  /** Holds for handlers that run already, too. */
+  setTimeLimit(timeLimitMs: number): void {
+    if (timeLimitMs === this.#silences.limitMs) return;
+    this.#silences.limitMs = timeLimitMs;
+    clearInterval(this.#sweepTimer);
+    this.#sweepFor(timeLimitMs);
+  }
+
+  #sweepFor(timeLimitMs: number): void {
     if (timeLimitMs === Number.POSITIVE_INFINITY) return;
     const wanted = Math.floor(timeLimitMs / SWEEPS_PER_LIMIT);
     const interval = Math.max(SWEEP_INTERVAL_MIN_MS, Math.min(SWEEP_INTERVAL_MAX_MS, wanted));
-    this.#sweepTimer = setInterval(() => silences.sweep(Date.now()), interval);
+    this.#sweepTimer = setInterval(() => this.#silences.sweep(Date.now()), interval);
     this.#sweepTimer.unref();
   }
 

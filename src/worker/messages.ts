@@ -36,6 +36,14 @@ export interface TlsSetup {
   readonly ticketKeys: Uint8Array;
 }
 
+/** The settings that a reload may change in a worker. */
+export interface WorkerSettings {
+  readonly limits: Limits;
+  readonly rights: ScriptRights;
+  readonly logLevel: LogLevel;
+  readonly accessLog: boolean;
+}
+
 /** The part of a worker's configuration that a reload reads again. */
 export interface WorkerSetup {
   /** Counts up with each reload. */
@@ -43,6 +51,7 @@ export interface WorkerSetup {
   /** Undefined without an https listener. */
   readonly tls: TlsSetup | undefined;
   readonly mappings: readonly MappingConfig[];
+  readonly settings: WorkerSettings;
 }
 
 /** `workerData` of a worker thread. */
@@ -56,10 +65,6 @@ export interface WorkerStart {
   readonly serverPort: number;
   readonly setup: WorkerSetup;
   readonly root: string | undefined;
-  readonly limits: Limits;
-  readonly rights: ScriptRights;
-  readonly logLevel: LogLevel;
-  readonly accessLog: boolean;
   /** Memory of the worker's Counters. */
   readonly counters: SharedArrayBuffer;
   /** And of those of its mappings, a row for each, in the order of the setup. */

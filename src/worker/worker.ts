@@ -1,12 +1,12 @@
 /** Puts one worker together: files, scripts, router and front end; serves, reloads in two phases, drains. */
 
 import { assert } from '../base/assert.ts';
-import { connectEntries, parseConnectRules } from '../base/connect-rules.ts';
-import { createLogger, type Logger } from '../base/logger.ts';
+import { createLogger, type LevelLogger } from '../base/logger.ts';
 import { ProcessGroups } from '../base/process-groups.ts';
 import type { MappingConfig } from '../config/config.ts';
 import { FileSystem } from '../file/file-system.ts';
 import { ProcessTable } from '../file/process-table.ts';
+import type { ExchangeObserver } from '../http/exchange/exchange-wire.ts';
 import type { Mapping } from '../http/exchange/handler.ts';
 import { UnreadBodies } from '../http/exchange/unread-bodies.ts';
 import { AddressLimit } from '../http/front/address-limit.ts';
@@ -16,42 +16,34 @@ import { Router } from '../http/routing/router.ts';
 import { kindOf, type MappingKind, runsLua } from '../mapping/mapping-kinds.ts';
 import { MeteredLogger } from '../mapping/metered-logger.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
-import type { ScriptRights } from '../mapping/script-rights.ts';
-import { type Resource, type Share, Shares } from '../mapping/shares.ts';
+import type { Shares } from '../mapping/shares.ts';
 import { MAPPING_METRICS } from '../metrics/mapping-metrics.ts';
 import { MetricRow } from '../metrics/metric-row.ts';
 import { Counters } from '../metrics/worker-metrics.ts';
 import { duplicateDescriptor, isAvailable } from '../native/posix.ts';
-import { ConnectPolicy } from '../outbound/connect-policy.ts';
-import { Fetcher } from '../outbound/fetcher.ts';
-import { FETCHES_MAX } from '../outbound/outbound-limits.ts';
+import type { Fetcher } from '../outbound/fetcher.ts';
 import { LuaMapping, loadLuaMapping } from '../script/lua-mapping.ts';
+import { Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { SharedStore } from '../shared/shared-store.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { createAccessLog } from './access-log.ts';
-import type { FromWorker, ListenSource, WorkerSetup, WorkerStart } from './messages.ts';
+import { connectsAlike, createFetcher } from './create-fetcher.ts';
+import type { FromWorker, ListenSource, WorkerSettings, WorkerSetup, WorkerStart } from './messages.ts';
 import { OnceClient } from './once-client.ts';
+import { processEnvironment } from './process-environment.ts';
+import { createShares } from './worker-shares.ts';
 
-/** What one worker has at once, for all mappings together. */
-const WORKER_LIMITS: Readonly<Record<Resource, number>> = {
-  // half of the 1024 descriptors that a process has by default on many systems
-  files: 512,
-  // a hundred slow commands, and some; each has up to three pipes
-  processes: 128,
-  fetches: FETCHES_MAX,
-  // a hundred requests that have as many as one may; about a kilobyte each
-  tasks: 25_600,
-  // ten scripts that have as many as one may
-  timers: 10_000,
-};
-/** A mapping that comes to its share over and over is told of in the log once in so many milliseconds. */
-const SHARE_NOTICE_MS = 60_000;
 /** Twice libuv's threads, so that one is never idle while an answer is on its way. */
 const OPERATIONS_MAX = 8;
 
-/** Loads a mapping for the setup of this generation, until `signal` ends it. */
-type Loader = (mapping: MappingConfig, generation: number, signal: AbortSignal) => Promise<LoadedMapping>;
+/** Loads a mapping of this setup, until `signal` ends it. */
+type Loader = (
+  mapping: MappingConfig,
+  setup: WorkerSetup,
+  fetcher: Fetcher,
+  signal: AbortSignal,
+) => Promise<LoadedMapping>;
 
 /** A mapping of any kind: what serves until another setup takes its place. */
 interface LoadedMapping extends Mapping {
@@ -66,17 +58,20 @@ interface LoadedMapping extends Mapping {
 interface Prepared {
   readonly setup: WorkerSetup;
   readonly mappings: readonly LoadedMapping[];
+  readonly fetcher: Fetcher;
 }
 
 export class GatewayWorker {
   readonly #start: WorkerStart;
   readonly #writeLine: (line: string) => void;
   readonly #logSource: string;
-  readonly #logger: Logger;
+  readonly #logger: LevelLogger;
+  readonly #settings: Settings<WorkerSettings>;
   readonly #counters: Counters;
   readonly #fileSystem: FileSystem;
   readonly #processes: ProcessTable;
-  readonly #fetcher: Fetcher;
+  /** Of the states that serve; another where they may connect to may have changed. */
+  #fetcher: Fetcher;
   readonly #shared: SharedStore;
   readonly #shares: Shares;
   readonly #mappingLoggers = new Map<string, MeteredLogger>();
@@ -97,11 +92,14 @@ export class GatewayWorker {
     this.#start = start;
     this.#writeLine = writeLine;
     this.#logSource = `worker-${start.workerId}`;
-    this.#logger = createLogger(start.logLevel, this.#logSource, writeLine);
+    const { settings } = start.setup;
+    const { limits } = settings;
+    this.#settings = new Settings(settings);
+    this.#logger = createLogger(settings.logLevel, this.#logSource, writeLine);
     const logger = this.#logger;
     this.#counters = new Counters(start.counters);
-    this.#addresses = new AddressLimit(start.limits.connectionsPerAddressMax);
-    this.#unreadBodies = new UnreadBodies(start.limits.unreadBodyBytesMax, this.#counters, logger);
+    this.#addresses = new AddressLimit(limits.connectionsPerAddressMax);
+    this.#unreadBodies = new UnreadBodies(limits.unreadBodyBytesMax, this.#counters, logger);
     this.#fileSystem = new FileSystem({
       root: start.root,
       workingDirectory: process.cwd(),
@@ -112,34 +110,29 @@ export class GatewayWorker {
     });
     this.#processes = new ProcessTable({
       workingDirectory: this.#fileSystem.workingDirectory,
-      // under a root a shell would be the way out of it
-      allowedCommands: start.root === undefined ? undefined : start.rights.commands,
       environment: processEnvironment(),
       counters: this.#counters,
       groups: new ProcessGroups(start.processGroups),
       blocks: this.#fileSystem.blocks,
     });
-    this.#fetcher = new Fetcher(this.#counters, connectPolicyOf(start.rights));
-    this.#shares = new Shares({
-      limits: WORKER_LIMITS,
-      percent: start.limits.mappingSharePercent,
-      onRefused: this.#noteRefusal(),
-    });
+    this.#fetcher = createFetcher(this.#counters, settings.rights);
+    this.#shares = createShares(limits.mappingSharePercent, logger);
     for (const [row, mapping] of start.setup.mappings.entries()) {
       if (!runsLua(mapping)) continue;
       this.#shares.of(mapping.prefix, new MetricRow(MAPPING_METRICS, start.mappingCounters, row));
     }
     this.#shared = new SharedStore(start.shared);
     this.#dispatcher = new Dispatcher(this.#router, logger);
+    this.#settings.subscribe((next) => this.#apply(next));
   }
 
   /** Loads the scripts, then accepts connections. Throws GatewayError. */
   async start(): Promise<void> {
     const { setup, listeners } = this.#start;
-    this.#mappings = await this.#load(setup, new AbortController());
+    this.#mappings = await this.#load(setup, this.#fetcher, new AbortController());
     this.#router.replace(this.#mappings);
     for (const mapping of this.#mappings) mapping.serve();
-    const tls = this.#secureOptions(setup);
+    const tls = secureOptionsOf(setup);
     const frontEnds = listeners.map(({ scheme }) =>
       this.#createFrontEnd(scheme === 'https' ? tls : undefined),
     );
@@ -158,9 +151,18 @@ export class GatewayWorker {
     this.abandon();
     const preparing = new AbortController();
     this.#preparing = preparing;
-    const mappings = await this.#load(setup, preparing);
-    if (this.#preparing === preparing) this.#prepared = { setup, mappings };
-    else closeAll(mappings);
+    const { rights } = setup.settings;
+    // connections of another policy are not used again: what was allowed then may not be now
+    const fetcher = connectsAlike(rights, this.#settings.values.rights)
+      ? this.#fetcher
+      : createFetcher(this.#counters, rights);
+    try {
+      const mappings = await this.#load(setup, fetcher, preparing);
+      if (this.#preparing === preparing) this.#prepared = { setup, mappings, fetcher };
+      else closeAll(mappings);
+    } finally {
+      if (this.#prepared?.fetcher !== fetcher) this.#dropFetcher(fetcher);
+    }
   }
 
   /** Reload, second phase: new exchanges go to what was prepared; the old states close behind their last exchange. */
@@ -168,13 +170,19 @@ export class GatewayWorker {
     const prepared = this.#prepared;
     if (prepared?.setup.generation !== generation) return;
     this.#prepared = undefined;
+    // before anything begins that goes by them
+    this.#settings.replace(prepared.setup.settings);
+    const { limits } = prepared.setup.settings;
     const old = this.#mappings;
+    const oldFetcher = this.#fetcher;
     this.#mappings = prepared.mappings;
+    this.#fetcher = prepared.fetcher;
     this.#router.replace(prepared.mappings);
     for (const mapping of prepared.mappings) mapping.serve();
-    const tls = this.#secureOptions(prepared.setup);
+    const tls = secureOptionsOf(prepared.setup);
     if (tls !== undefined) for (const frontEnd of this.#frontEnds) frontEnd.setSecureContext(tls);
-    for (const mapping of old) void mapping.retire(this.#start.limits.drainTimeoutMs);
+    const retired = Promise.all(old.map((mapping) => mapping.retire(limits.drainTimeoutMs)));
+    void retired.then(() => this.#dropFetcher(oldFetcher));
   }
 
   /** Gives a reload up. */
@@ -186,7 +194,7 @@ export class GatewayWorker {
 
   /** Accepts nothing more and lets open exchanges finish; resolves to the number of connections cut at the limit. */
   async drain(): Promise<number> {
-    const { drainTimeoutMs } = this.#start.limits;
+    const { drainTimeoutMs } = this.#settings.values.limits;
     const startedAt = performance.now();
     const cut = await Promise.all(this.#frontEnds.map((frontEnd) => frontEnd.drain(drainTimeoutMs)));
     this.abandon();
@@ -202,12 +210,24 @@ export class GatewayWorker {
     this.#once.answered(id, granted);
   }
 
+  /** What a reload changes in the parts that live as long as the worker; scripts and front ends read the rest. */
+  #apply({ limits, logLevel, accessLog }: WorkerSettings): void {
+    this.#logger.setLevel(logLevel);
+    this.#shares.percent = limits.mappingSharePercent;
+    for (const logger of this.#mappingLoggers.values()) logger.setRate(limits.logBytesPerSecond);
+    for (const frontEnd of this.#frontEnds) {
+      frontEnd.setLimits(limits);
+      frontEnd.setObservers(this.#observers(accessLog));
+    }
+  }
+
   /** All scripts of a setup, or none: the first that fails ends the loads of the others. */
-  async #load({ mappings, generation }: WorkerSetup, ending: AbortController): Promise<LoadedMapping[]> {
+  async #load(setup: WorkerSetup, fetcher: Fetcher, ending: AbortController): Promise<LoadedMapping[]> {
+    const { mappings } = setup;
     let failure: unknown;
     const loads = mappings.map(async (mapping) => {
       try {
-        return await this.#loaders[kindOf(mapping)](mapping, generation, ending.signal);
+        return await this.#loaders[kindOf(mapping)](mapping, setup, fetcher, ending.signal);
       } catch (error) {
         failure ??= error;
         ending.abort();
@@ -227,16 +247,18 @@ export class GatewayWorker {
 
   /** How each kind of mapping is loaded. */
   readonly #loaders: Readonly<Record<MappingKind, Loader>> = {
-    script: (mapping, generation, signal) => this.#loadScript(mapping, generation, signal),
-    module: (mapping, generation) => this.#loadModule(mapping, generation),
+    script: (mapping, setup, fetcher, signal) => this.#loadScript(mapping, setup, fetcher, signal),
+    module: (mapping, setup) => this.#loadModule(mapping, setup),
   };
 
   #loadScript(
     { prefix, script, mode }: MappingConfig,
-    generation: number,
+    { generation, settings }: WorkerSetup,
+    fetcher: Fetcher,
     signal: AbortSignal,
   ): Promise<LoadedMapping> {
-    const { luaModule, serverPort, workerId, workerCount, limits, rights } = this.#start;
+    const { luaModule, serverPort, workerId, workerCount } = this.#start;
+    const { limits, rights } = settings;
     assert(typeof luaModule === 'object', 'scripts come with the Lua machine');
     const options = {
       prefix: toBytes(prefix),
@@ -245,7 +267,7 @@ export class GatewayWorker {
       module: luaModule,
       fileSystem: this.#fileSystem,
       processes: this.#processes,
-      fetcher: this.#fetcher,
+      fetcher,
       dispatcher: this.#dispatcher,
       logger: this.#mappingLogger(prefix),
       counters: this.#counters,
@@ -269,7 +291,7 @@ export class GatewayWorker {
       logger = new MeteredLogger({
         logger: this.#logger,
         mapping: prefix,
-        bytesPerSecond: this.#start.limits.logBytesPerSecond,
+        bytesPerSecond: this.#settings.values.limits.logBytesPerSecond,
         counters: this.#shares.of(prefix).counters,
       });
       this.#mappingLoggers.set(prefix, logger);
@@ -277,27 +299,12 @@ export class GatewayWorker {
     return logger;
   }
 
-  /** Tells the log, now and then, which mapping has come to its share of what. */
-  #noteRefusal(): (share: Share, resource: Resource, limit: number) => void {
-    const toldAt = new Map<string, number>();
-    return (share, resource, limit) => {
-      const key = `${resource} ${share.name}`;
-      const now = performance.now();
-      if (now - (toldAt.get(key) ?? Number.NEGATIVE_INFINITY) < SHARE_NOTICE_MS) return;
-      toldAt.set(key, now);
-      this.#logger.warn(`Limit of ${resource} reached`, {
-        mapping: share.name,
-        used: share.used(resource),
-        limit,
-        usedByAll: this.#shares.total(resource),
-        limitOfAll: WORKER_LIMITS[resource],
-      });
-    };
-  }
-
   /** What modules need of the web's classes is loaded with the first of them: it takes as long as a script. */
-  async #loadModule({ prefix, script }: MappingConfig, generation: number): Promise<LoadedMapping> {
-    const { workerId, limits } = this.#start;
+  async #loadModule(
+    { prefix, script }: MappingConfig,
+    { generation, settings }: WorkerSetup,
+  ): Promise<LoadedMapping> {
+    const { workerId } = this.#start;
     const [{ installLightResponse }, { loadModuleMapping }] = await Promise.all([
       import('../web/light-response.ts'),
       import('../web/load-module.ts'),
@@ -310,13 +317,8 @@ export class GatewayWorker {
       workerId,
       shared: (name) => new SharedDictionary(this.#shared.open(name)),
       logger: this.#logger,
-      timeLimitMs: limits.timeLimitMs,
+      timeLimitMs: settings.limits.timeLimitMs,
     });
-  }
-
-  #secureOptions({ tls }: WorkerSetup): ReturnType<typeof createSecureOptions> | undefined {
-    const { handshakeTimeoutMs } = this.#start.limits;
-    return tls === undefined ? undefined : createSecureOptions({ ...tls, handshakeTimeoutMs });
   }
 
   #logModes(mappings: WorkerSetup['mappings'], loaded: readonly LoadedMapping[]): void {
@@ -328,10 +330,8 @@ export class GatewayWorker {
   }
 
   #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined): FrontEnd {
-    const { limits, accessLog, noDelay } = this.#start;
-    const observers = accessLog
-      ? [createAccessLog(this.#logSource, this.#start.workerId, this.#writeLine)]
-      : [];
+    const { noDelay } = this.#start;
+    const { limits, accessLog } = this.#settings.values;
     const frontEnd = new FrontEnd(
       {
         tls,
@@ -339,7 +339,7 @@ export class GatewayWorker {
         noDelay,
         logger: this.#logger,
         counters: this.#counters,
-        observers,
+        observers: this.#observers(accessLog),
         addresses: this.#addresses,
         unreadBodies: this.#unreadBodies,
       },
@@ -349,16 +349,25 @@ export class GatewayWorker {
     return frontEnd;
   }
 
+  #observers(accessLog: boolean): ExchangeObserver[] {
+    return accessLog ? [createAccessLog(this.#logSource, this.#start.workerId, this.#writeLine)] : [];
+  }
+
   #dropPrepared(): void {
-    if (this.#prepared !== undefined) closeAll(this.#prepared.mappings);
+    const prepared = this.#prepared;
     this.#prepared = undefined;
+    if (prepared === undefined) return;
+    closeAll(prepared.mappings);
+    this.#dropFetcher(prepared.fetcher);
+  }
+
+  #dropFetcher(fetcher: Fetcher): void {
+    if (fetcher !== this.#fetcher) fetcher.stop();
   }
 }
 
-function connectPolicyOf({ connect, sandboxed }: ScriptRights): ConnectPolicy {
-  const rules = parseConnectRules(connectEntries(connect, sandboxed));
-  assert(rules !== undefined, 'the configuration has been checked');
-  return new ConnectPolicy(rules);
+function secureOptionsOf({ tls }: WorkerSetup): ReturnType<typeof createSecureOptions> | undefined {
+  return tls === undefined ? undefined : createSecureOptions(tls);
 }
 
 function modeOf(mapping: LoadedMapping | undefined): ScriptMode | undefined {
@@ -378,14 +387,3 @@ function toTarget(source: ListenSource): ListenTarget {
 function toBytes(text: string): string {
   return Buffer.from(text).toString('latin1');
 }
-
-/** What processes see of the gateway's environment: enough to find programs and to format text, and no secrets. */
-function processEnvironment(): Record<string, string> {
-  const variables: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) {
-    if (value !== undefined && PASSED_VARIABLES.test(name)) variables[name] = value;
-  }
-  return variables;
-}
-
-const PASSED_VARIABLES = /^(?:PATH|HOME|USER|LOGNAME|SHELL|TZ|TMPDIR|LANG|LC_[A-Z]+)$/;

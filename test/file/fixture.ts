@@ -25,6 +25,8 @@ import { duplicateDescriptor } from '../../src/native/posix.ts';
 const { PATH = '' } = process.env;
 
 export type FixtureOptions = Partial<FileSystemOptions & ProcessTableOptions> & {
+  /** Default: any command, through a shell. */
+  readonly allowedCommands?: readonly string[];
   readonly filesMax?: number;
   readonly processesMax?: number;
 };
@@ -45,7 +47,8 @@ export class Fixture {
     const limits = { files, processes, fetches: 0, tasks: 0, timers: 0 };
     this.share = new Shares({ limits, percent: 50 }).of('/');
     const logger = options.logger ?? createLogger('error', 'test', () => undefined);
-    this.owner = { scope: new Scope(), share: this.share, loading: false, logger };
+    const { allowedCommands } = options;
+    this.owner = { scope: new Scope(), share: this.share, loading: false, allowedCommands, logger };
     const shared = { workingDirectory: folder, counters, logger: undefined };
     this.files = new FileSystem({
       ...shared,
@@ -56,7 +59,6 @@ export class Fixture {
     });
     this.processes = new ProcessTable({
       ...shared,
-      allowedCommands: undefined,
       environment: { PATH },
       groups: new ProcessGroups(),
       blocks: this.files.blocks,

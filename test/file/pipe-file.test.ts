@@ -329,7 +329,6 @@ test(
         errno: 2,
         text: 'No such file or directory',
       });
-      assert.equal(fixture.processes.hasShell, false);
     },
     { allowedCommands: ['printf', 'missing-program'] },
   ),

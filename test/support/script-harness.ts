@@ -138,7 +138,6 @@ export class ScriptHarness {
     });
     this.processes = new ProcessTable({
       workingDirectory: this.folder,
-      allowedCommands: options.rooted === true ? (options.rights?.commands ?? []) : undefined,
       environment: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
       counters,
       groups: new ProcessGroups(),

@@ -54,9 +54,7 @@ describe('a development certificate', () => {
   const server = createServer((_request, response) => response.end('trusted'));
   before(async () => {
     made = await load(newFolder());
-    server.setSecureContext(
-      createSecureOptions({ ...made, ticketKeys: createTicketKeys(), handshakeTimeoutMs: 5000 }),
-    );
+    server.setSecureContext(createSecureOptions({ ...made, ticketKeys: createTicketKeys() }));
     server.listen(0);
     await once(server, 'listening');
     port = (server.address() as AddressInfo).port;

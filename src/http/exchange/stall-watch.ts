@@ -11,11 +11,12 @@ export interface Stallable {
 }
 
 export class StallWatch {
-  readonly #limitMs: number;
+  /** Holds for those that wait already, too. */
+  limitMs: number;
   readonly #waiting = new Set<Stallable>();
 
   constructor(limitMs: number) {
-    this.#limitMs = limitMs;
+    this.limitMs = limitMs;
   }
 
   /** Starts the clock of `item`, or starts it anew after progress. */
@@ -31,12 +32,12 @@ export class StallWatch {
   /** Cuts everything that has waited for longer than the limit. */
   sweep(now: number): void {
     for (const item of this.#waiting) {
-      if (now - item.waitingSince < this.#limitMs) {
+      if (now - item.waitingSince < this.limitMs) {
         item.waits?.(now);
         continue;
       }
       this.#waiting.delete(item);
-      item.stalled(this.#limitMs);
+      item.stalled(this.limitMs);
     }
   }
 }

@@ -35,8 +35,8 @@ export interface BodyHolder {
 }
 
 export class UnreadBodies {
-  readonly #bytesMax: number;
-  readonly #tightBytes: number;
+  #bytesMax: number;
+  #tightBytes: number;
   readonly #counters: Counters;
   readonly #logger: Logger;
   readonly #notice = new MinuteNotice();
@@ -52,6 +52,13 @@ export class UnreadBodies {
     this.#tightBytes = bytesMax * TIGHT_SHARE;
     this.#counters = counters;
     this.#logger = logger;
+  }
+
+  /** From now on. What is held above a smaller budget is let go of as it is read. */
+  resize(bytesMax: number): void {
+    this.#bytesMax = bytesMax;
+    this.#tightBytes = bytesMax * TIGHT_SHARE;
+    this.#loosen();
   }
 
   /** Memory that is held now. */
@@ -103,6 +110,11 @@ export class UnreadBodies {
 
   #shrunk(holder: BodyHolder): void {
     if (holder.isHeldBack && holder.unreadBytes <= CONNECTION_BYTES_MIN) this.letGo(holder);
+    this.#loosen();
+  }
+
+  /** What holds while much of the budget is used ends when there is room again. */
+  #loosen(): void {
     if (this.#bytes >= this.#bytesMax * ROOM_SHARE) return;
     this.#isFull = false;
     if (this.#heldBack.size > 0) this.#letSomeGo();

@@ -8,20 +8,21 @@ const GROUPS = 8;
 const NETWORK_GROUPS = 4;
 
 export class AddressLimit {
+  /** Of one address; those that are open stay. */
+  connectionsMax: number;
   /** Of connections that were refused. */
   readonly notice: MinuteNotice = new MinuteNotice();
-  readonly #max: number;
   /** No more entries than there are connections. */
   readonly #open = new Map<string, number>();
 
   constructor(connectionsPerAddressMax: number) {
-    this.#max = connectionsPerAddressMax;
+    this.connectionsMax = connectionsPerAddressMax;
   }
 
   /** Counts a connection; false when its address has as many as it may. */
   admit(key: string): boolean {
     const open = this.#open.get(key) ?? 0;
-    if (open >= this.#max) return false;
+    if (open >= this.connectionsMax) return false;
     this.#open.set(key, open + 1);
     return true;
   }

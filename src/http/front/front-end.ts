@@ -12,8 +12,9 @@ import type { Logger } from '../../base/logger.ts';
 import { MinuteNotice } from '../../base/minute-notice.ts';
 import { COUNT, type Counters } from '../../metrics/worker-metrics.ts';
 import { setFallbackClock, socketBelow, takeOwnListener } from '../../native/node-internals.ts';
-import type { ConnectionLimits } from '../../settings/limits.ts';
+import { type ConnectionLimits, LIMIT_BOUNDS } from '../../settings/limits.ts';
 import { BODY_GRACE_MS } from '../exchange/body-rate.ts';
+import type { ClientPatience } from '../exchange/client-watch.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { ExchangeObserver, ExchangeSettings } from '../exchange/exchange-wire.ts';
 import { StallWatch } from '../exchange/stall-watch.ts';
@@ -35,15 +36,22 @@ export interface FrontEndLimits extends ConnectionLimits {
   readonly linger?: LingerLimits;
 }
 
+/** What is read where it is needed, and changes when a reload changes it. */
+type LiveLimits = { -readonly [Name in keyof FrontEndLimits]: FrontEndLimits[Name] } & {
+  readonly linger: LingerLimits;
+};
+type LiveSettings = { -readonly [Name in keyof ExchangeSettings]: ExchangeSettings[Name] };
+
 export interface FrontEndOptions {
   /** What `tls.createServer` takes (key, cert, ciphers, ticketKeys, SNICallback …); undefined: cleartext. */
   readonly tls: TlsOptions | undefined;
+  /** At first. */
   readonly limits: FrontEndLimits;
   /** TCP_NODELAY for HTTP/1.x (HTTP/2 always has it); default true. */
   readonly noDelay?: boolean | undefined;
   readonly logger: Logger;
   readonly counters: Counters;
-  /** Hear of each exchange that is over; default: nobody. */
+  /** Hear of each exchange that is over, at first; default: nobody. */
   readonly observers?: readonly ExchangeObserver[];
   /** Shared by the front ends of a worker, which count as one; default: counts for this one alone. */
   readonly addresses?: AddressLimit | undefined;
@@ -83,7 +91,9 @@ export class FrontEnd {
   readonly #http1: Http1Server;
   readonly #http2: SessionServer;
   readonly #options: FrontEndOptions;
-  readonly #settings: ExchangeSettings;
+  /** One object for all parts. */
+  readonly #limits: LiveLimits;
+  readonly #settings: LiveSettings;
   readonly #stalls: StallWatch;
   readonly #faults: ConnectionFaults;
   /** Those who speak without TLS on a port that has it. */
@@ -91,7 +101,6 @@ export class FrontEnd {
   /** Handshakes under way, by the socket below TLS. */
   readonly #handshakes = new WeakMap<object, Handshake>();
   readonly #sockets = new Set<Socket>();
-  readonly #sweepIntervalMs: number;
   #sweepTimer: NodeJS.Timeout | undefined;
   readonly #addresses: AddressLimit;
   readonly #tooMany = new MinuteNotice();
@@ -104,28 +113,23 @@ export class FrontEnd {
 
   /** `handle` owns each exchange it is given: it has to end or reset it. */
   constructor(options: FrontEndOptions, handle: (exchange: Exchange) => void) {
-    const { limits, logger, counters } = options;
+    const { logger, counters } = options;
+    const limits = { ...options.limits, linger: options.limits.linger ?? LINGER_LIMITS };
     this.#options = options;
-    this.#sweepIntervalMs = chooseSweepInterval(limits);
+    this.#limits = limits;
     this.#stalls = new StallWatch(limits.stallTimeoutMs);
-    const settings: ExchangeSettings = {
+    const settings: LiveSettings = {
       logger,
       counters,
       bodyBytesMax: limits.bodyBytesMax,
-      patience: {
-        stalls: this.#stalls,
-        bodyRate: {
-          bytesPerSecondMin: limits.bodyRateMin,
-          graceMs: limits.bodyGraceMs ?? BODY_GRACE_MS,
-        },
-      },
+      patience: this.#patienceOf(limits),
       unreadBodies: options.unreadBodies ?? new UnreadBodies(limits.unreadBodyBytesMax, counters, logger),
       observers: options.observers ?? [],
     };
     this.#settings = settings;
     this.#faults = new ConnectionFaults(logger, counters);
-    this.#http1 = createHttp1(options, settings, handle);
-    this.#http2 = createHttp2(options, settings, handle);
+    this.#http1 = new Http1Server(limits, settings, handle);
+    this.#http2 = new SessionServer(limits, settings, handle);
     this.#server = options.tls === undefined ? this.#createCleartext() : this.#createSecure(options.tls);
     this.#server.maxConnections = limits.connectionsMax;
     this.#server.on('connection', (socket: Socket) => this.#track(socket));
@@ -149,8 +153,7 @@ export class FrontEnd {
           return;
         }
         this.#reserve.fill();
-        this.#sweepTimer = setInterval(() => this.#sweep(), this.#sweepIntervalMs);
-        this.#sweepTimer.unref();
+        this.#startSweeps();
         resolve(address);
       });
     });
@@ -159,6 +162,35 @@ export class FrontEnd {
   /** Starts accepting on a descriptor that is already listening; the front end owns it and closes it. */
   start(fd: number): Promise<AddressInfo> {
     return this.listen({ fd });
+  }
+
+  /**
+   * Connections that are made from now on keep these limits, and so do requests that begin on those that exist, but for
+   * what a connection was told at its start (sizes of heads, streams of a session) or counts for itself (resets, frames).
+   * Deadlines hold for what waits already.
+   */
+  setLimits(limits: ConnectionLimits): void {
+    Object.assign(this.#limits, limits);
+    const settings = this.#settings;
+    this.#stalls.limitMs = limits.stallTimeoutMs;
+    settings.bodyBytesMax = limits.bodyBytesMax;
+    settings.patience = this.#patienceOf(this.#limits);
+    settings.unreadBodies.resize(limits.unreadBodyBytesMax);
+    this.#addresses.connectionsMax = limits.connectionsPerAddressMax;
+    this.#server.maxConnections = limits.connectionsMax;
+    if (this.#sweepTimer !== undefined && !this.#stopped) this.#startSweeps();
+  }
+
+  /** Who hears of each exchange that is over from now on. */
+  setObservers(observers: readonly ExchangeObserver[]): void {
+    this.#settings.observers = observers;
+  }
+
+  #patienceOf({ bodyRateMin, bodyGraceMs = BODY_GRACE_MS }: FrontEndLimits): ClientPatience {
+    return {
+      stalls: this.#stalls,
+      bodyRate: { bytesPerSecondMin: bodyRateMin, graceMs: bodyGraceMs },
+    };
   }
 
   /** New handshakes use this certificate and key; connections that exist stay as they are. */
@@ -212,7 +244,8 @@ export class FrontEnd {
       ...tls,
       allowHTTP1: true,
       ALPNCallback: chooseProtocol,
-      handshakeTimeout: this.#options.limits.handshakeTimeoutMs,
+      // our own clock ends handshakes: it may be set anew, and node's may not
+      handshakeTimeout: LIMIT_BOUNDS.timeoutMsMax,
       noDelay: this.#options.noDelay ?? true,
     });
     setFallbackClock(server, FALLBACK_CHECK_INTERVAL_MS);
@@ -244,7 +277,7 @@ export class FrontEnd {
 
   /** node's own clock of a handshake starts with the first byte; ours, with the connection. */
   #expectHandshake(socket: Socket, acceptedAt: number): void {
-    const leftMs = acceptedAt + this.#options.limits.handshakeTimeoutMs - performance.now();
+    const leftMs = acceptedAt + this.#limits.handshakeTimeoutMs - performance.now();
     const timer = setTimeout(() => socket.destroy(), Math.max(0, leftMs));
     timer.unref();
     // a socket that has failed no longer tells whose it was
@@ -272,15 +305,15 @@ export class FrontEnd {
   #choose(socket: Socket, chosen: (protocol: SpokenProtocol) => void): void {
     const peer = socket.remoteAddress;
     const saidNothing = (): void => this.#faults.saidNothing(peer);
-    chooseByFirstBytes(socket, this.#options.limits.handshakeTimeoutMs, chosen, saidNothing);
+    chooseByFirstBytes(socket, this.#limits.handshakeTimeoutMs, chosen, saidNothing);
   }
 
   /** Whoever speaks HTTP without TLS here is told where to go, in his own protocol. */
   #serveCleartext(socket: Socket, protocol: 'h2' | 'http/1'): void {
     this.#faults.spokeCleartext(socket);
     this.#misdirected ??= {
-      http1: createHttp1(this.#options, this.#settings, answerCleartext),
-      http2: createHttp2(this.#options, this.#settings, answerCleartext),
+      http1: new Http1Server(this.#limits, this.#settings, answerCleartext),
+      http2: new SessionServer(this.#limits, this.#settings, answerCleartext),
     };
     const { http1, http2 } = this.#misdirected;
     if (protocol === 'h2') {
@@ -372,22 +405,28 @@ export class FrontEnd {
   }
 
   #refusedTooMany(): void {
-    const { counters, limits, logger } = this.#options;
+    const { counters, logger } = this.#options;
     counters.add(COUNT.connectionsRefusedTotal, 1);
     const times = this.#tooMany.note();
     if (times === undefined) return;
     const text = 'Connections are refused: as many are open as may be (--max-connections)';
-    logger.warn(text, { limit: limits.connectionsMax, times });
+    logger.warn(text, { limit: this.#limits.connectionsMax, times });
   }
 
   /** `address`: of the one that was refused last. */
   #refusedOf(address: string): void {
-    const { counters, limits, logger } = this.#options;
+    const { counters, logger } = this.#options;
     counters.add(COUNT.connectionsRefusedTotal, 1);
     const times = this.#addresses.notice.note();
     if (times === undefined) return;
     const text = 'Connections are refused: one address has as many as it may (--max-connections-per-address)';
-    logger.warn(text, { address, limit: limits.connectionsPerAddressMax, times });
+    logger.warn(text, { address, limit: this.#limits.connectionsPerAddressMax, times });
+  }
+
+  #startSweeps(): void {
+    clearInterval(this.#sweepTimer);
+    this.#sweepTimer = setInterval(() => this.#sweep(), chooseSweepInterval(this.#limits));
+    this.#sweepTimer.unref();
   }
 
   #sweep(): void {
@@ -402,22 +441,6 @@ export class FrontEnd {
   }
 }
 
-function createHttp1(
-  { limits }: FrontEndOptions,
-  settings: ExchangeSettings,
-  handle: (exchange: Exchange) => void,
-): Http1Server {
-  return new Http1Server({ ...limits, linger: limits.linger ?? LINGER_LIMITS }, settings, handle);
-}
-
-function createHttp2(
-  { limits }: FrontEndOptions,
-  settings: ExchangeSettings,
-  handle: (exchange: Exchange) => void,
-): SessionServer {
-  return new SessionServer(limits, settings, handle);
-}
-
 /** Best first. curl --http1.0 offers the last one alone, and node:http2 by itself would end that handshake. */
 const APPLICATION_PROTOCOLS = ['h2', 'http/1.1', 'http/1.0'];
 
@@ -425,8 +448,8 @@ function chooseProtocol({ protocols }: { readonly protocols: readonly string[] }
   return APPLICATION_PROTOCOLS.find((protocol) => protocols.includes(protocol));
 }
 
-function chooseSweepInterval(limits: FrontEndLimits): number {
-  const { idleTimeoutMs, headTimeoutMs, stallTimeoutMs, linger = LINGER_LIMITS } = limits;
+function chooseSweepInterval(limits: LiveLimits): number {
+  const { idleTimeoutMs, headTimeoutMs, stallTimeoutMs, linger } = limits;
   const shortest = Math.min(idleTimeoutMs, headTimeoutMs, stallTimeoutMs, linger.idleMs);
   const wanted = Math.floor(shortest / SWEEPS_PER_TIMEOUT);
   return Math.max(SWEEP_INTERVAL_MIN_MS, Math.min(SWEEP_INTERVAL_MAX_MS, wanted));

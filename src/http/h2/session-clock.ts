@@ -1,11 +1,8 @@
 /** The deadlines of a connection. A sweep looks at all of them every now and then: none has a timer of its own. */
 import type { ConnectionLimits } from '../../settings/limits.ts';
+import { GOAWAY_GRACE_MS } from './session-bounds.ts';
 
-export interface SessionClocks
-  extends Pick<ConnectionLimits, 'idleTimeoutMs' | 'headTimeoutMs' | 'stallTimeoutMs'> {
-  /** After GOAWAY the client has this long to close before we do. */
-  readonly graceMs: number;
-}
+export type SessionClocks = Pick<ConnectionLimits, 'idleTimeoutMs' | 'headTimeoutMs' | 'stallTimeoutMs'>;
 
 /** A client that speaks HTTP/2 at all answers SETTINGS within a round trip (RFC 9113 §6.5.3). */
 export const SETTINGS_ACKNOWLEDGED_MS = 10_000;
@@ -30,8 +27,8 @@ export class SessionClock {
     this.#closingSince = Date.now();
   }
 
-  isGraceOver(now: number, { graceMs }: SessionClocks): boolean {
-    return now - this.#closingSince >= graceMs;
+  isGraceOver(now: number): boolean {
+    return now - this.#closingSince >= GOAWAY_GRACE_MS;
   }
 
   isIdleTooLong(now: number, changed: boolean, { idleTimeoutMs }: SessionClocks): boolean {

@@ -8,12 +8,10 @@ import { LATE_BODY_QUIET_MS } from '../exchange/late-body.ts';
 import { StallWatch } from '../exchange/stall-watch.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { Session, type SessionLimits } from './session.ts';
-import { GOAWAY_GRACE_MS } from './session-bounds.ts';
 import type { SessionClocks } from './session-clock.ts';
 
 export class SessionServer {
-  readonly #limits: SessionLimits;
-  readonly #clocks: SessionClocks;
+  readonly #limits: SessionLimits & SessionClocks;
   readonly #settings: ExchangeSettings;
   readonly #handle: (exchange: Exchange) => void;
   readonly #writer = new FrameWriter();
@@ -21,18 +19,13 @@ export class SessionServer {
   readonly #sessions = new Set<Session>();
   #draining = false;
 
+  /** `limits` are read when they are needed: they may change. */
   constructor(
-    limits: SessionLimits & Omit<SessionClocks, 'graceMs'>,
+    limits: SessionLimits & SessionClocks,
     settings: ExchangeSettings,
     handle: (exchange: Exchange) => void,
   ) {
     this.#limits = limits;
-    this.#clocks = {
-      idleTimeoutMs: limits.idleTimeoutMs,
-      headTimeoutMs: limits.headTimeoutMs,
-      stallTimeoutMs: limits.stallTimeoutMs,
-      graceMs: GOAWAY_GRACE_MS,
-    };
     this.#settings = settings;
     this.#handle = handle;
   }
@@ -72,7 +65,7 @@ export class SessionServer {
   /** Looks at the clocks; `now` is a time of Date.now. */
   sweep(now: number): void {
     this.#lateBodies.sweep(now);
-    for (const session of this.#sessions) session.sweep(now, this.#clocks);
+    for (const session of this.#sessions) session.sweep(now, this.#limits);
   }
 }
 

@@ -114,7 +114,7 @@ export class Session implements FrameSink {
     const { clock } = life;
     const idleTooLong = clock.isIdleTooLong(now, this.#table.hasChanged(), clocks);
     if (life.isEnding) {
-      if (clock.isGraceOver(now, clocks)) this.socket.destroy();
+      if (clock.isGraceOver(now)) this.socket.destroy();
       return;
     }
     if (clock.sendsTooSlowly(now, this.#output.hasProgressed(), clocks)) {
@@ -131,7 +131,7 @@ export class Session implements FrameSink {
       this.#streams.cutUnsendable();
       return;
     }
-    if (life.isLeaving && clock.isGraceOver(now, clocks)) life.finish();
+    if (life.isLeaving && clock.isGraceOver(now)) life.finish();
     if (life.isServing && this.#table.openCount === 0 && idleTooLong) life.close();
     this.#sweepReading(now, clocks);
   }

@@ -24,7 +24,7 @@ before(async () => {
       },
     });
     front.frontEnd.setSecureContext(
-      createSecureOptions({ certificate: cert, key, ticketKeys: randomBytes(48), handshakeTimeoutMs: 5_000 }),
+      createSecureOptions({ certificate: cert, key, ticketKeys: randomBytes(48) }),
     );
     servers.set(kind, front);
   }

@@ -1,0 +1,98 @@
+/** The table of settings: what each value of the configuration is set by, and whether a reload applies a new one. */
+
+import type { ScriptRights } from '../mapping/script-rights.ts';
+import type { Limits } from '../settings/limits.ts';
+import type { AtReload, Setting } from '../settings/settings.ts';
+import type { Config } from './config.ts';
+import type { AnyOption } from './option.ts';
+import { OPTIONS } from './options.ts';
+
+type TopName = Exclude<keyof Config, 'limits' | 'rights'>;
+type SettingName = TopName | `limits.${keyof Limits}` | `rights.${keyof ScriptRights}`;
+
+interface SettingRow {
+  readonly atReload: AtReload;
+  readonly options: readonly AnyOption[];
+}
+
+/** A reload applies it: new requests, connections or states go by it in every worker. */
+function applied(...options: AnyOption[]): SettingRow {
+  return { atReload: 'applied', options };
+}
+
+/** It belongs to what is made once, at the start. */
+function restart(...options: AnyOption[]): SettingRow {
+  return { atReload: 'restart', options };
+}
+
+/** The compiler asks for a row for each value of the configuration, the test of the table for each option. */
+const ROWS: Readonly<Record<SettingName, SettingRow>> = {
+  // counters in memory that a thread is started with have a row for each mapping
+  mappings: restart(OPTIONS.lua, OPTIONS.script, OPTIONS.mode),
+  certificateFiles: applied(OPTIONS.cert, OPTIONS.key),
+  // sockets are bound once, and later the right to bind may be gone
+  listen: restart(OPTIONS.address, OPTIONS.port),
+  cleartext: restart(OPTIONS.http),
+  inherited: restart(),
+  noDelay: restart(),
+  user: restart(OPTIONS.user),
+  // the files of a script that are open lie in the old one
+  root: restart(OPTIONS.root),
+  workers: restart(OPTIONS.workers),
+  daemon: restart(OPTIONS.daemon, OPTIONS.foreground),
+  pidFile: restart(OPTIONS.pidFile),
+  // opened before anything else; a reload opens the same name anew
+  logFile: restart(OPTIONS.logFile),
+  logLevel: applied(OPTIONS.logLevel, OPTIONS.debug),
+  accessLog: applied(OPTIONS.accessLog),
+  // their memory outlives reloads
+  shared: restart(OPTIONS.shared),
+  'rights.luaPath': applied(OPTIONS.luaPath),
+  'rights.allowsBytecode': applied(OPTIONS.allowBytecode),
+  'rights.commands': applied(OPTIONS.allowRun),
+  'rights.sandboxed': applied(OPTIONS.sandbox),
+  'rights.connect': applied(OPTIONS.allowConnect),
+  'rights.variables': applied(OPTIONS.allowEnv),
+  'limits.idleTimeoutMs': applied(OPTIONS.idleTimeout),
+  'limits.handshakeTimeoutMs': applied(OPTIONS.handshakeTimeout),
+  'limits.headTimeoutMs': applied(OPTIONS.headTimeout),
+  'limits.stallTimeoutMs': applied(OPTIONS.stallTimeout),
+  'limits.bodyRateMin': applied(OPTIONS.minBodyRate),
+  'limits.headBytesMax': applied(OPTIONS.maxHead),
+  'limits.bodyBytesMax': applied(OPTIONS.maxBody),
+  'limits.unreadBodyBytesMax': applied(OPTIONS.maxUnreadBodies),
+  'limits.streamsMax': applied(OPTIONS.maxStreams),
+  'limits.connectionsMax': applied(OPTIONS.maxConnections),
+  'limits.connectionsPerAddressMax': applied(OPTIONS.maxConnectionsPerAddress),
+  'limits.resetsPerSecond': applied(OPTIONS.maxResets),
+  'limits.controlFramesPerSecond': applied(OPTIONS.maxControlFrames),
+  'limits.drainTimeoutMs': applied(OPTIONS.drainTimeout),
+  // it is compiled into the Lua machine, which all workers share
+  'limits.memoryBytesMax': restart(OPTIONS.memory),
+  'limits.cpuLimitMs': applied(OPTIONS.cpuLimit),
+  'limits.timeLimitMs': applied(OPTIONS.timeLimit),
+  'limits.mappingSharePercent': applied(OPTIONS.mappingShare),
+  'limits.logBytesPerSecond': applied(OPTIONS.maxLog),
+};
+
+/** For the Settings of a process. */
+export const SETTING_TABLE: readonly Setting<Config>[] = Object.entries(ROWS).map(([name, row]) => ({
+  name,
+  options: row.options.map((option) => `--${option.name}`),
+  atReload: row.atReload,
+  read: (config) => readPath(config, name),
+  show: (value) => showBy(row.options, value),
+}));
+
+function readPath(config: Config, name: string): unknown {
+  return name
+    .split('.')
+    .reduce<unknown>((value, part) => (value as Readonly<Record<string, unknown>>)[part], config);
+}
+
+/** As the option would be given, where one alone sets it. */
+function showBy([option, ...more]: readonly AnyOption[], value: unknown): string {
+  if (more.length === 0 && option?.kind === 'value' && option.repeats !== true)
+    return option.value.show(value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

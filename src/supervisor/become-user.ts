@@ -1,0 +1,34 @@
+/** Goes over to the user of `-u`, and tells at once what a reload will need and that user cannot have. */
+import { accessSync, constants } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Logger } from '../base/logger.ts';
+import type { Config } from '../config/config.ts';
+import { dropPrivileges } from './privileges.ts';
+
+/** Told now, and not when the certificate has expired. */
+export function becomeUser(
+  user: string,
+  { certificateFiles, logFile }: Pick<Config, 'certificateFiles' | 'logFile'>,
+  logger: Logger,
+): void {
+  dropPrivileges(user);
+  for (const file of Object.values(certificateFiles ?? {})) {
+    if (mayAccess(file, constants.R_OK)) continue;
+    logger.warn(
+      `User "${user}" cannot read "${file}": a reload will keep the certificate as it is, and a new one needs a restart`,
+    );
+  }
+  if (logFile !== undefined && !mayAccess(dirname(logFile), constants.W_OK))
+    logger.warn(
+      `User "${user}" cannot make files in "${dirname(logFile)}": after a rotation the log goes on in the old file`,
+    );
+}
+
+function mayAccess(file: string, mode: number): boolean {
+  try {
+    accessSync(file, mode);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,42 @@
+/** What one worker has of what is bounded, and the log lines about mappings that have come to their share of it. */
+import type { Logger } from '../base/logger.ts';
+import { type Resource, Shares } from '../mapping/shares.ts';
+import { FETCHES_MAX } from '../outbound/outbound-limits.ts';
+
+/** What one worker has at once, for all mappings together. */
+const WORKER_LIMITS: Readonly<Record<Resource, number>> = {
+  // half of the 1024 descriptors that a process has by default on many systems
+  files: 512,
+  // a hundred slow commands, and some; each has up to three pipes
+  processes: 128,
+  fetches: FETCHES_MAX,
+  // a hundred requests that have as many as one may; about a kilobyte each
+  tasks: 25_600,
+  // ten scripts that have as many as one may
+  timers: 10_000,
+};
+/** A mapping that comes to its share over and over is told of in the log once in so many milliseconds. */
+const SHARE_NOTICE_MS = 60_000;
+
+/** `percent`: what one mapping may take of what the others leave, at first. */
+export function createShares(percent: number, logger: Logger): Shares {
+  const toldAt = new Map<string, number>();
+  const shares = new Shares({
+    limits: WORKER_LIMITS,
+    percent,
+    onRefused: (share, resource, limit) => {
+      const key = `${resource} ${share.name}`;
+      const now = performance.now();
+      if (now - (toldAt.get(key) ?? Number.NEGATIVE_INFINITY) < SHARE_NOTICE_MS) return;
+      toldAt.set(key, now);
+      logger.warn(`Limit of ${resource} reached`, {
+        mapping: share.name,
+        used: share.used(resource),
+        limit,
+        usedByAll: shares.total(resource),
+        limitOfAll: WORKER_LIMITS[resource],
+      });
+    },
+  });
+  return shares;
+}
