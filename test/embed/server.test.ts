@@ -7,7 +7,14 @@ import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import koffi from 'koffi';
-import { createServer, GatewayError, type GatewayMapping, Server, startGateway } from '../../src/index.ts';
+import {
+  createServer,
+  GatewayError,
+  type GatewayMapping,
+  RestartNeededError,
+  Server,
+  startGateway,
+} from '../../src/index.ts';
 import { testCertificate } from '../support/certificate.ts';
 import { EmbeddedServer } from '../support/embedded-server.ts';
 import { connectH2, fetchH2 } from '../support/h2-client.ts';
@@ -133,6 +140,43 @@ test('A1: reload() loads modules anew, and one that fails changes nothing', asyn
   write('syntax error');
   await assert.rejects(server?.handle.reload() ?? Promise.resolve(), { code: 'LGW_MODULE' });
   assert.equal(await text(server?.url ?? ''), 'two');
+});
+
+test('A1: reload(changes) changes the settings of a server, from a module and from a function', async () => {
+  const shut = {
+    tls: 'development',
+    noDelay: false,
+    limits: { memoryBytesMax: 2 ** 25 },
+  } as const;
+  const refused = 'listen cleartext noDelay limits.memoryBytesMax';
+  for (const handler of [ANSWERS, async (request: Request) => new Response(await request.text())]) {
+    const { url, handle } = await start(handler);
+    const post = async (): Promise<number> =>
+      (await fetch(`${url}/method`, { method: 'POST', body: 'body', headers: { connection: 'close' } }))
+        .status;
+    assert.equal(await post(), 200);
+    await handle.reload({ limits: { bodyBytesMax: 3 } });
+    assert.equal(await post(), 413);
+    await assert.rejects(
+      handle.reload(shut),
+      (error) =>
+        error instanceof RestartNeededError && error.refused.map(({ name }) => name).join(' ') === refused,
+    );
+    // limits that are not named stay
+    await handle.reload({ accessLog: true, limits: { idleTimeoutMs: 5000 } });
+    assert.equal(await post(), 413);
+    await server?.untilLog(/access POST \/method .* status=413/);
+    await server?.stop();
+    server = undefined;
+  }
+});
+
+test('A1: reload(changes) changes the time limit of a function', async () => {
+  const { url, handle } = await start(() => new Promise<Response>(() => undefined));
+  const asked = text(url);
+  await server?.until('exchanges', 1);
+  await handle.reload({ limits: { timeLimitMs: 100 } });
+  assert.match(await asked, /504/);
 });
 
 test('A1: a module that cannot be loaded, or exports no handler, rejects the start with a typed error', async () => {

@@ -54,6 +54,11 @@ export class EmbeddedServer {
     await waitFor(() => pattern.test(this.log), `a line like ${pattern}`);
   }
 
+  /** Waits until so many of something are there. */
+  async until(gauge: (typeof GAUGES)[number], count: number): Promise<void> {
+    await waitFor(() => this.#total(gauge) === count, `${count} ${gauge}`);
+  }
+
   /** Waits until no exchange is open; connections may be. */
   async untilIdle(): Promise<void> {
     await waitFor(() => this.#total('exchanges') === 0, 'the end of all exchanges');
