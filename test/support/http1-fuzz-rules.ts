@@ -16,6 +16,8 @@ export interface Difference {
   readonly node: Event;
   /** From behind the requests before on, as far as they can be told apart. */
   readonly text: string;
+  /** What is before that. */
+  readonly passed: string;
   /** The last request that both have served. */
   readonly before: SeenRequest | undefined;
 }
@@ -77,6 +79,7 @@ function looser(
   };
 }
 
+const isEnd = ({ request, refusal }: Event): boolean => request === undefined && refusal === undefined;
 const HOST =
   /^(?:\[[0-9a-f:.]+\]|\[v[0-9a-f]+\.[\w.~!$&'()*+,;=:-]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9a-f]{2})+)(?::\d{0,5})?$/i;
 const ABSOLUTE = /^https?:\/\/([^/?#]*)/i;
@@ -86,9 +89,10 @@ const isUpgrade = (request: SeenRequest | undefined): boolean =>
   valuesOf(request, 'connection').some((value) => /upgrade/i.test(value));
 const isChunked = (request: SeenRequest): boolean =>
   valuesOf(request, 'transfer-encoding').some((value) => /chunked$/i.test(value));
+const TOKEN = /[\w!#$%&'*+.^`|~-]+/.source;
+const EXTENSION = `${TOKEN}(?:=(?:${TOKEN}|${/"(?:[^"\\\r\n]|\\.)*"/.source}))?`;
 /** A size, and behind its semicolon no list of names with values. */
-const BROKEN_EXTENSION =
-  /\n[0-9a-f]+;(?![\w!#$%&'*+.^`|~-]+(?:=(?:[\w!#$%&'*+.^`|~-]+|"[^"\r\n]*"))?(?:;|\r\n))/i;
+const BROKEN_EXTENSION = new RegExp(`\\n[0-9a-f]+;(?!${EXTENSION}(?:;${EXTENSION})*\\r\\n)`, 'i');
 
 const RULES: readonly Rule[] = [
   // ---- we say more than 400 ----
@@ -154,19 +158,21 @@ const RULES: readonly Rule[] = [
     (request) => request.version === 'HTTP/1.0' && valuesOf(request, 'transfer-encoding').length > 0,
   ),
   stricter(
-    'Transfer-Encoding does not end with chunked, and only with one (RFC 9112 §6.3)',
+    'Transfer-Encoding says more, or less, than chunked once (RFC 9112 §6.1, §6.3)',
     400,
     (request) => {
       const codings = valuesOf(request, 'transfer-encoding');
-      return codings.length > 1 || codings.some((coding) => !/(?:^|[\t ,])chunked$/i.test(coding));
+      return codings.length > 1 || codings.some((coding) => coding.toLowerCase() !== 'chunked');
     },
   ),
   stricter('the protocol is no HTTP (RFC 9112 §2.3)', 400, (_request, text) =>
     /^\S+ \S+ +(?:RTSP|ICE)\/\d/.test(lineOf(text)),
   ),
-  stricter('a bare CR or LF before a request line is no empty line (RFC 9112 §2.2)', 400, (_request, text) =>
-    /^(?:\r\n)*(?:\n|\r[^\n])/.test(text),
-  ),
+  {
+    name: 'a bare CR or LF before a request line is no empty line (RFC 9112 §2.2)',
+    explains: ({ own, node, text }) =>
+      own.refusal === '400' && node.refusal === undefined && /^(?:\r\n)*(?:\n|\r(?!\n))/.test(text),
+  },
   stricter(
     'more than eight empty lines precede a request (RFC 9112 §2.2 asks for one)',
     400,
@@ -180,16 +186,48 @@ const RULES: readonly Rule[] = [
     400,
     (request, text) => isChunked(request) && /\n[0-9a-f]{14}/i.test(text),
   ),
+  stricter(
+    'an extension of a chunk has a name, and a value behind an equals sign (RFC 9112 §7.1.1)',
+    400,
+    (request, text) => isChunked(request) && BROKEN_EXTENSION.test(text),
+  ),
   {
     name: 'CONNECT is looked at before it is refused (RFC 9112 §3)',
     explains: ({ own, node }) => own.refusal === '400' && node.refusal === 'CONNECT',
   },
   // ---- llhttp refuses what we serve ----
   looser(
-    'an extension of a chunk that breaks their grammar is ignored as any other (RFC 9112 §7.1.1)',
-    'HPE_STRICT',
-    (request, { text }) => isChunked(request) && BROKEN_EXTENSION.test(text),
+    'blanks and tabs around a length are none of it (RFC 9112 §5)',
+    'HPE_INVALID_CONTENT_LENGTH',
+    (_request, { text }) => /\ncontent-length:[\t ]*\d+[\t ]*\t[\t ]*\r\n/i.test(`${headOf(text)}\r\n`),
   ),
+  looser(
+    'blanks and tabs around a coding are none of it (RFC 9112 §5)',
+    'HPE_INVALID_TRANSFER_ENCODING',
+    (_request, { text }) =>
+      /\ntransfer-encoding:[\t ]*chunked[\t ]*\t[\t ]*\r\n/i.test(`${headOf(text)}\r\n`),
+  ),
+  {
+    name: 'Proxy-Connection says nothing to an origin server (RFC 9112 appendix C.2.2)',
+    explains: ({ own, node, before }) =>
+      before !== undefined && valuesOf(before, 'proxy-connection').length > 0 && (isEnd(own) || isEnd(node)),
+  },
+  {
+    name: 'close is stronger than keep-alive in HTTP/1.0, too (RFC 9112 §9.3)',
+    explains: ({ own, before }) =>
+      isEnd(own) &&
+      before?.version === 'HTTP/1.0' &&
+      valuesOf(before, 'connection').some((value) => /(?:^|,)\s*close\s*(?:,|$)/i.test(value)),
+  },
+  {
+    // llhttp takes it for the head's, and node:http closes the connection
+    name: 'Connection as a trailer says nothing about the connection (RFC 9110 §6.5.1)',
+    explains: ({ node, before, passed }) =>
+      isEnd(node) &&
+      before !== undefined &&
+      isChunked(before) &&
+      /\r\n0+(?:;[^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*(?:proxy-)?connection:/i.test(passed),
+  },
   looser('HTTP/1.2 to 1.9 are served as 1.1 (RFC 9110 §2.5)', 'HPE_INVALID_VERSION', (_request, { text }) =>
     / HTTP\/1\.[2-9]$/.test(lineOf(text)),
   ),
@@ -200,11 +238,7 @@ const RULES: readonly Rule[] = [
   ),
   {
     name: 'node:http reads nothing behind an upgrade, and sees no fault there',
-    explains: ({ own, node, before }) =>
-      own.refusal !== undefined &&
-      node.request === undefined &&
-      node.refusal === undefined &&
-      isUpgrade(before),
+    explains: ({ own, node, before }) => own.refusal !== undefined && isEnd(node) && isUpgrade(before),
   },
 ];
 
@@ -217,13 +251,18 @@ export interface Comparison {
   readonly end: 'served' | 'refused' | undefined;
 }
 
-export function compareHttp1(bytes: string, own: ProbeOutcome, node: OracleOutcome): Comparison {
-  const ours = ownEvents(own);
-  const theirs = nodeEvents(node);
+export function compareHttp1(
+  bytes: string,
+  ownOutcome: ProbeOutcome,
+  nodeOutcome: OracleOutcome,
+): Comparison {
+  const ours = ownEvents(ownOutcome);
+  const theirs = nodeEvents(nodeOutcome);
   let at = 0;
   let before: SeenRequest | undefined;
   for (let i = 0; i < Math.max(ours.length, theirs.length); i++) {
-    const difference = { own: ours[i] ?? {}, node: theirs[i] ?? {}, text: bytes.slice(at), before };
+    const [own, node] = [ours[i] ?? {}, theirs[i] ?? {}];
+    const difference = { own, node, text: bytes.slice(at), passed: bytes.slice(0, at), before };
     const { request } = difference.node;
     if (request !== undefined) at = endOf(bytes, at, request);
     before = request;
