@@ -14,7 +14,7 @@ export interface OracleOutcome {
 const UNFINISHED = 'unfinished';
 
 /** Longest time that a connection in memory takes to end; on a busy machine, too. */
-const END_WAIT_MS = 30_000;
+const END_WAIT_MS = 120_000;
 
 /** A connection that has sent all of `bytes` and its end, and takes whatever comes back. */
 class SentBytes extends Duplex {

@@ -4,7 +4,7 @@ import { connect as connectTls } from 'node:tls';
 import { describeRequest, type Http1Witness, type SeenRequest } from './http1-witness.ts';
 
 /** Longest time that a connection takes to end; on a busy machine, too. */
-const END_WAIT_MS = 30_000;
+const END_WAIT_MS = 120_000;
 
 export interface ProbeOutcome {
   /** Of each answer in order: its status, or the request that a 204 answers. */

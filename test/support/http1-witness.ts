@@ -37,6 +37,14 @@ export interface Http1Witness {
   take(clientPort: number): Testimony;
 }
 
+/** Time is not the subject: a connection that gets its bytes one by one on a busy machine may take as long as it does. */
+const PATIENT: Partial<FrontEndLimits> = {
+  idleTimeoutMs: 600_000,
+  handshakeTimeoutMs: 600_000,
+  headTimeoutMs: 600_000,
+  stallTimeoutMs: 600_000,
+};
+
 export async function startHttp1Witness(
   isSecure: boolean,
   limits: Partial<FrontEndLimits>,
@@ -59,7 +67,7 @@ export async function startHttp1Witness(
       exchange.end();
     });
   };
-  const front = await startFrontEnd({}, { cleartext: !isSecure, limits, handle });
+  const front = await startFrontEnd({}, { cleartext: !isSecure, limits: { ...PATIENT, ...limits }, handle });
   return {
     front,
     isSecure,

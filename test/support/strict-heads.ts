@@ -206,7 +206,7 @@ const FIELDS: readonly Row[] = [
   ['an underscore is no hyphen', 'Content_Length: 5\r\n', 'Content_Length: 5'],
   ['a name that begins like another', 'Content-Lengths: 5\r\nHosts: b\r\n', 'Content-Lengths: 5 | Hosts: b'],
   ['Keep-Alive', 'Keep-Alive: timeout=5\r\n', 'Keep-Alive: timeout=5'],
-  ['Proxy-Connection', 'Proxy-Connection: keep-alive\r\n', 'Proxy-Connection: keep-alive'],
+  ['Proxy-Connection means nothing', 'Proxy-Connection: close\r\n', 'Proxy-Connection: close'],
   ['TE', 'TE: trailers, deflate;q=0.5\r\n', 'TE: trailers, deflate;q=0.5'],
   ['Trailer without chunks', 'Trailer: X\r\n', 'Trailer: X'],
   ['Max-Forwards', 'Max-Forwards: 0\r\n', 'Max-Forwards: 0'],

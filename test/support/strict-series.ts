@@ -48,6 +48,9 @@ const CONNECTIONS: readonly (readonly [version: string, values: readonly string[
   ['1.0', ['foo, keep-alive'], true],
   ['1.0', ['foo', 'keep-alive'], true],
   ['1.0', ['close'], false],
+  ['1.0', ['keep-alive, close'], false],
+  ['1.0', ['close, keep-alive'], false],
+  ['1.0', ['keep-alive', 'close'], false],
   ['1.0', ['foo'], false],
   ['1.0', ['keep-alivex'], false],
   ['1.2', [], true],
@@ -290,6 +293,7 @@ const SERIES: readonly SeriesRow[] = [
   // ---- limits ----
   ['a method of 64 characters', `${'M'.repeat(64)} / HTTP/1.1\r\nHost: a\r\n\r\n`, [501], 'kept'],
   ['a method of 65 characters', `${'M'.repeat(65)} / HTTP/1.1\r\nHost: a\r\n\r\n`, [501], 'closed'],
+  ['a method without end', 'M'.repeat(9_000), [501], 'closed'],
   [
     'a target that fills the head',
     targetOf(HEAD_MAX - TARGET_REST),

@@ -23,6 +23,9 @@ const SINGLE_BYTES_MAX = inForm(300, 30_000);
 /** One case in so many is sent over TLS, too. */
 const SECURE_EVERY = inForm(8, 1);
 
+/** So many of what is wrong are shown. */
+const FAULTS_SHOWN_MAX = 20;
+
 let plain: Http1Witness;
 let secure: Http1Witness;
 
@@ -54,12 +57,16 @@ async function check(strict: StrictCase, pieces: readonly string[], times = 1, o
 /** Runs all of them, so many at the same time. */
 async function runAll(runs: readonly (() => Promise<void>)[]): Promise<void> {
   const waiting = runs.values();
-  const faults: unknown[] = [];
+  const faults: string[] = [];
   const worker = async (): Promise<void> => {
-    for (const run of waiting) await run().catch((fault: unknown) => faults.push(fault));
+    for (const run of waiting) await run().catch((fault: unknown) => faults.push(String(fault)));
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  if (faults.length > 0) throw faults[0];
+  strictEqual(
+    faults.length,
+    0,
+    `${faults.length} are wrong:\n${faults.slice(0, FAULTS_SHOWN_MAX).join('\n')}`,
+  );
 }
 
 function singleBytes(strict: StrictCase): string[] {
