@@ -27,6 +27,7 @@ import { AddressLimit, addressKey } from './address-limit.ts';
 import { ConnectionFaults } from './connection-faults.ts';
 import { areDescriptorsUsedUp, DescriptorReserve, isUsedUp, pause } from './descriptor-reserve.ts';
 import { chooseByFirstBytes, type SpokenProtocol } from './first-bytes.ts';
+import { Handshakes } from './handshakes.ts';
 
 /** Infinity is no limit. */
 export interface FrontEndLimits extends ConnectionLimits {
@@ -57,13 +58,6 @@ export interface FrontEndOptions {
   readonly addresses?: AddressLimit | undefined;
   /** Shared by the front ends of a worker; default: a budget of this one alone. */
   readonly unreadBodies?: UnreadBodies | undefined;
-}
-
-interface Handshake {
-  /** A time of performance.now. */
-  readonly acceptedAt: number;
-  readonly peer: string | undefined;
-  readonly timer: NodeJS.Timeout;
 }
 
 /** Where to listen: a descriptor that already listens, or a port of an address. */
@@ -98,8 +92,7 @@ export class FrontEnd {
   readonly #faults: ConnectionFaults;
   /** Those who speak without TLS on a port that has it. */
   #misdirected: { readonly http1: Http1Server; readonly http2: SessionServer } | undefined;
-  /** Handshakes under way, by the socket below TLS. */
-  readonly #handshakes = new WeakMap<object, Handshake>();
+  readonly #handshakes = new Handshakes();
   readonly #sockets = new Set<Socket>();
   #sweepTimer: NodeJS.Timeout | undefined;
   readonly #addresses: AddressLimit;
@@ -259,7 +252,7 @@ export class FrontEnd {
     });
     // end() would wait for ever on a socket whose handshake never finishes
     server.on('tlsClientError', (error, socket) => {
-      this.#faults.handshakeFailed(this.#handshakes.get(socketBelow(socket))?.peer, error);
+      this.#faults.handshakeFailed(this.#handshakes.peerOf(socketBelow(socket)), error);
       socket.destroy();
     });
     const startTls = takeOwnListener<Socket>(server, 'connection');
@@ -267,7 +260,7 @@ export class FrontEnd {
       const acceptedAt = performance.now();
       this.#choose(socket, (protocol) => {
         if (protocol === 'tls' || protocol === 'other') {
-          this.#expectHandshake(socket, acceptedAt);
+          this.#handshakes.begin(socket, acceptedAt);
           startTls(socket);
         } else this.#serveCleartext(socket, protocol);
       });
@@ -275,21 +268,9 @@ export class FrontEnd {
     return server;
   }
 
-  /** node's own clock of a handshake starts with the first byte; ours, with the connection. */
-  #expectHandshake(socket: Socket, acceptedAt: number): void {
-    const leftMs = acceptedAt + this.#limits.handshakeTimeoutMs - performance.now();
-    const timer = setTimeout(() => socket.destroy(), Math.max(0, leftMs));
-    timer.unref();
-    // a socket that has failed no longer tells whose it was
-    this.#handshakes.set(socket, { acceptedAt, peer: socket.remoteAddress, timer });
-    socket.on('close', () => clearTimeout(timer));
-  }
-
   #handshakeDone(socket: object): void {
-    const handshake = this.#handshakes.get(socket);
-    if (handshake === undefined) return;
-    clearTimeout(handshake.timer);
-    this.#options.counters.observe(COUNT.handshakes, performance.now() - handshake.acceptedAt);
+    const tookMs = this.#handshakes.complete(socket);
+    if (tookMs !== undefined) this.#options.counters.observe(COUNT.handshakes, tookMs);
   }
 
   #createCleartext(): Server {
@@ -343,6 +324,7 @@ export class FrontEnd {
     counters.add(COUNT.connectionsTotal, 1);
     socket.on('close', () => {
       this.#sockets.delete(socket);
+      this.#handshakes.forget(socket);
       if (address !== undefined) this.#addresses.release(address);
       counters.add(COUNT.connections, -1);
       if (this.#sockets.size === 0) this.#emptied?.();
@@ -432,6 +414,7 @@ export class FrontEnd {
   #sweep(): void {
     const now = Date.now();
     this.#lookForDescriptor();
+    this.#handshakes.sweep(this.#limits.handshakeTimeoutMs);
     this.#stalls.sweep(now);
     this.#settings.unreadBodies.sweep();
     this.#http1.sweep(now);
@@ -449,8 +432,8 @@ function chooseProtocol({ protocols }: { readonly protocols: readonly string[] }
 }
 
 function chooseSweepInterval(limits: LiveLimits): number {
-  const { idleTimeoutMs, headTimeoutMs, stallTimeoutMs, linger } = limits;
-  const shortest = Math.min(idleTimeoutMs, headTimeoutMs, stallTimeoutMs, linger.idleMs);
+  const { idleTimeoutMs, handshakeTimeoutMs, headTimeoutMs, stallTimeoutMs, linger } = limits;
+  const shortest = Math.min(idleTimeoutMs, handshakeTimeoutMs, headTimeoutMs, stallTimeoutMs, linger.idleMs);
   const wanted = Math.floor(shortest / SWEEPS_PER_TIMEOUT);
   return Math.max(SWEEP_INTERVAL_MIN_MS, Math.min(SWEEP_INTERVAL_MAX_MS, wanted));
 }

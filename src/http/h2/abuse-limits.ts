@@ -23,12 +23,11 @@ class Allowance {
   readonly #rate: number;
   readonly #burst: number;
   #used = 0;
-  #since: number;
+  #since = Date.now();
 
-  constructor(rate: number, now: number) {
+  constructor(rate: number) {
     this.#rate = rate;
     this.#burst = rate * BURST_SECONDS;
-    this.#since = now;
   }
 
   /** True while it is not too much. */
@@ -46,18 +45,16 @@ class Allowance {
   }
 }
 
+/** Each allowance is made when it is first used: an idle connection has used one of them. */
 export class AbuseLimits {
-  readonly #resets: Allowance;
-  readonly #controlFrames: Allowance;
-  readonly #emptyFrames: Allowance;
-  readonly #windowUpdates: Allowance;
+  readonly #rates: AbuseRates;
+  #resets: Allowance | undefined;
+  #controlFrames: Allowance | undefined;
+  #emptyFrames: Allowance | undefined;
+  #windowUpdates: Allowance | undefined;
 
   constructor(rates: AbuseRates) {
-    const now = Date.now();
-    this.#resets = new Allowance(rates.resetsPerSecond, now);
-    this.#controlFrames = new Allowance(rates.controlFramesPerSecond, now);
-    this.#emptyFrames = new Allowance(EMPTY_FRAMES_PER_SECOND, now);
-    this.#windowUpdates = new Allowance(WINDOW_UPDATES_PER_SECOND, now);
+    this.#rates = rates;
   }
 
   /**
@@ -65,24 +62,28 @@ export class AbuseLimits {
    * (CVE-2025-8671). False: too many.
    */
   countReset(): boolean {
+    this.#resets ??= new Allowance(this.#rates.resetsPerSecond);
     return this.#resets.use();
   }
 
   /** SETTINGS, PING, PRIORITY, PRIORITY_UPDATE, frames of unknown types, and those on streams that are closed. */
   countControlFrame(): boolean {
+    this.#controlFrames ??= new Allowance(this.#rates.controlFramesPerSecond);
     return this.#controlFrames.use();
   }
 
   countEmptyFrame(): boolean {
+    this.#emptyFrames ??= new Allowance(EMPTY_FRAMES_PER_SECOND);
     return this.#emptyFrames.use();
   }
 
   countWindowUpdate(): boolean {
+    this.#windowUpdates ??= new Allowance(WINDOW_UPDATES_PER_SECOND);
     return this.#windowUpdates.use();
   }
 
   /** A DATA frame has been sent, which the client answers with updates. */
   dataSent(): void {
-    this.#windowUpdates.giveBack(WINDOW_UPDATES_PER_DATA);
+    this.#windowUpdates?.giveBack(WINDOW_UPDATES_PER_DATA);
   }
 }
