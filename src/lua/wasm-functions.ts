@@ -1,4 +1,4 @@
-/** Function bodies of a WebAssembly module: where they jump back, copy memory and call each other (core specification §5.4). */
+/** Function bodies of a WebAssembly module: their blocks, jumps, calls and copies of memory (core specification §5.4). */
 import { signed } from './leb128.ts';
 import { Reader, RewriteError } from './wasm-reader.ts';
 
@@ -13,10 +13,22 @@ export interface FunctionPlan {
   readonly locals: number;
   readonly codeAt: number;
   readonly end: number;
-  /** What has to be paid before the instruction there. */
-  readonly costs: readonly { readonly at: number; readonly cost: Cost }[];
+  /** What decides where fuel is used, in the order of the code. */
+  readonly steps: readonly Step[];
   readonly calls: readonly number[];
 }
+
+/** An instruction that opens or closes a block (`if` is one), jumps, leaves the function, calls, or copies memory. */
+export interface Step {
+  readonly kind: StepKind;
+  /** Its first byte, and that of the next instruction. */
+  readonly at: number;
+  readonly next: number;
+  /** Of a block or loop its type; of a jump out of how many blocks it goes. */
+  readonly operands: readonly number[];
+}
+
+type StepKind = 'block' | 'loop' | 'end' | 'br' | 'br_if' | 'br_table' | 'return' | 'call' | 'copy';
 
 /** Reads all function bodies. */
 export function readFunctions(body: Uint8Array, parameterCounts: readonly number[]): FunctionPlan[] {
@@ -34,17 +46,16 @@ export function readFunctions(body: Uint8Array, parameterCounts: readonly number
       reader.byte();
     }
     const codeAt = reader.position;
-    const costs: { at: number; cost: Cost }[] = [];
+    const steps: Step[] = [];
     const calls: number[] = [];
-    /** The blocks that are open, outermost first: true for a loop. */
-    const blocks: boolean[] = [false];
     while (reader.position < end) {
       const at = reader.position;
-      const cost = readInstruction(reader, blocks, calls);
-      if (cost !== 'none') costs.push({ at, cost });
+      const operands: number[] = [];
+      const kind = readInstruction(reader, operands, calls);
+      if (kind !== undefined) steps.push({ kind, at, next: reader.position, operands });
     }
     if (reader.position !== end) throw new RewriteError(`Function ${i} ends inside an instruction`);
-    plans.push({ groups, groupsAt, locals, codeAt, end, costs, calls });
+    plans.push({ groups, groupsAt, locals, codeAt, end, steps, calls });
   }
   return plans;
 }
@@ -80,57 +91,56 @@ export function readParameterCounts(types: Uint8Array, functions: Uint8Array): n
   return own;
 }
 
-/** What an instruction has to pay before it runs. */
-type Cost = 'none' | 'round' | 'copy';
-
-/** Reads one instruction and keeps the lists of open blocks and of functions that are called. */
-function readInstruction(reader: Reader, blocks: boolean[], calls: number[]): Cost {
+/** Reads one instruction: what kind of step it is, and what it calls. */
+function readInstruction(reader: Reader, operands: number[], calls: number[]): StepKind | undefined {
   const opcode = reader.byte();
   switch (opcode) {
     case 0x02: // block
-    case 0x03: // loop
     case 0x04: // if
-      skipBlockType(reader);
-      blocks.push(opcode === 0x03);
-      return 'none';
-    case 0x0b: // end
-      blocks.pop();
-      return 'none';
-    case 0x0c: // br
-    case 0x0d: // br_if
-      return isLoop(blocks, reader.u32()) ? 'round' : 'none';
-    case 0x0e: {
-      // br_table
-      let cost: Cost = 'none';
-      for (let n = reader.u32() + 1; n > 0; n--) if (isLoop(blocks, reader.u32())) cost = 'round';
-      return cost;
-    }
-    case 0x10: // call
+      operands.push(readBlockType(reader));
+      return 'block';
+    case 0x03:
+      operands.push(readBlockType(reader));
+      return 'loop';
+    case 0x0b:
+      return 'end';
+    case 0x0c:
+      operands.push(reader.u32());
+      return 'br';
+    case 0x0d:
+      operands.push(reader.u32());
+      return 'br_if';
+    case 0x0e:
+      for (let n = reader.u32() + 1; n > 0; n--) operands.push(reader.u32());
+      return 'br_table';
+    case 0x0f:
+      return 'return';
+    case 0x10:
       calls.push(reader.u32());
-      return 'none';
+      return 'call';
     case 0xd2: // ref.func
     case 0x41: // i32.const
     case 0x42: // i64.const
       reader.skipLeb();
-      return 'none';
+      return undefined;
     case 0x11: // call_indirect
       reader.skipLeb();
       reader.skipLeb();
-      return 'none';
+      return 'call';
     case 0x1c: // select with types
       reader.skip(reader.u32());
-      return 'none';
+      return undefined;
     case 0x3f: // memory.size
     case 0x40: // memory.grow
     case 0xd0: // ref.null
       reader.skip(1);
-      return 'none';
+      return undefined;
     case 0x43: // f32.const
       reader.skip(4);
-      return 'none';
+      return undefined;
     case 0x44: // f64.const
       reader.skip(8);
-      return 'none';
+      return undefined;
     case 0xfc:
       return readExtended(reader);
   }
@@ -140,12 +150,7 @@ function readInstruction(reader: Reader, blocks: boolean[], calls: number[]): Co
     reader.skipLeb();
     reader.skipLeb();
   } else if (!isPlain(opcode)) throw new RewriteError(`Opcode 0x${opcode.toString(16)} is not known`);
-  return 'none';
-}
-
-/** True when a jump out of `depth` blocks goes to the start of one. */
-function isLoop(blocks: readonly boolean[], depth: number): boolean {
-  return blocks[blocks.length - 1 - depth] === true;
+  return undefined;
 }
 
 /** Instructions without operands: control, drop, select, comparison, arithmetic, conversion, sign extension. */
@@ -154,7 +159,6 @@ function isPlain(opcode: number): boolean {
     opcode === 0x00 ||
     opcode === 0x01 ||
     opcode === 0x05 ||
-    opcode === 0x0f ||
     opcode === 0x1a ||
     opcode === 0x1b ||
     opcode === 0xd1 ||
@@ -163,17 +167,19 @@ function isPlain(opcode: number): boolean {
 }
 
 /** 0xfc: saturating conversions (no operand), bulk memory and table instructions. */
-function readExtended(reader: Reader): Cost {
+function readExtended(reader: Reader): StepKind | undefined {
   const extended = reader.u32();
-  if (extended <= 7) return 'none';
+  if (extended <= 7) return undefined;
   if (extended > 17) throw new RewriteError(`Opcode 0xfc ${extended} is not known`);
   reader.skipLeb();
   // memory.init, memory.copy, table.init and table.copy have two operands, the others one
   if (extended === 8 || extended === 10 || extended === 12 || extended === 14) reader.skipLeb();
-  return extended === 10 || extended === 11 ? 'copy' : 'none';
+  return extended === 10 || extended === 11 ? 'copy' : undefined;
 }
 
-/** Empty, a value type, or a type index: one LEB128 number in every case. */
-function skipBlockType(reader: Reader): void {
-  reader.skipLeb();
+/** Empty, a value type, or a type index: one LEB128 number in every case. A type of one byte is that byte. */
+function readBlockType(reader: Reader): number {
+  const first = reader.byte();
+  if ((first & 0x80) !== 0) reader.skipLeb();
+  return first;
 }

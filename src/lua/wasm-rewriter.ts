@@ -12,6 +12,7 @@ import {
   readParameterCounts,
   withConstant,
 } from './wasm-functions.ts';
+import { type MeterCode, meter, meterCode } from './wasm-meter.ts';
 import { concatenate, Reader } from './wasm-reader.ts';
 import {
   appendToVector,
@@ -102,11 +103,14 @@ export function rewriteModule(module: Uint8Array, options: RewriteOptions): Uint
       withConstant: (value) => withConstant(code.body, functions, value).map((i) => i + imports.functions),
     });
     const mayRaise = (i: number): boolean => found?.has(i + imports.functions) === true;
-    code.body = instrument(
-      code.body,
-      functions,
-      (i, local) => probe(fuel, imports.hostCall, local, mayRaise(i) ? raiseBelow : undefined),
-      toll(fuel, size),
+    code.body = instrument(code.body, functions, (i, local) =>
+      meterCode({
+        fuel,
+        size,
+        local,
+        hostCall: imports.hostCall,
+        raiseBelow: mayRaise(i) ? raiseBelow : undefined,
+      }),
     );
   }
   const types = find(sections, SECTION.type);
@@ -143,46 +147,21 @@ function payment(fuel: number, hostCall: number): number[] {
 /** Fuel a fresh instance starts with: enough for its start-up; the host sets its own before it runs scripts. */
 const FULL_FUEL = 0x7fff_ffff;
 
-/** `local = fuel - 1; fuel = local; if (local < bound) host(…)`: 0 and 0, or a global and 1. */
-function probe(fuel: number, hostCall: number, local: number, bound: number | undefined): Uint8Array {
-  const g = unsigned(fuel);
-  const n = unsigned(local);
-  return Uint8Array.from([
-    ...[0x23, ...g, 0x41, 1, 0x6b, 0x22, ...n, 0x24, ...g],
-    ...[0x20, ...n, ...(bound === undefined ? [0x41, 0] : [0x23, ...unsigned(bound)]), 0x48],
-    ...[0x04, 0x40, 0x41, bound === undefined ? 0 : 1, 0x10, ...unsigned(hostCall), 0x1a, 0x0b],
-  ]);
-}
-
-/** Of a copy, as many bytes cost as much as one round of a loop: 2 to the power of this. */
-const BYTES_PER_ROUND_LOG2 = 4;
-
-/** `fuel -= bytes / 16`, where the size of a copy or fill is on top of the stack. */
-function toll(fuel: number, size: number): Uint8Array {
-  const f = unsigned(fuel);
-  const n = unsigned(size);
-  return Uint8Array.from([
-    ...[0x24, ...n, 0x23, ...f, 0x23, ...n],
-    ...[0x41, BYTES_PER_ROUND_LOG2, 0x76, 0x6b, 0x24, ...f, 0x23, ...n],
-  ]);
-}
-
-/** Copies all function bodies with a probe before every jump to the start of a loop and `toll` before every copy. */
+/** Copies all function bodies; where they use fuel stands in wasm-meter.ts. */
 function instrument(
   body: Uint8Array,
   functions: readonly FunctionPlan[],
-  makeProbe: (index: number, local: number) => Uint8Array,
-  toll: Uint8Array,
+  costsOf: (index: number, local: number) => MeterCode,
 ): Uint8Array {
   const parts: Uint8Array[] = [Uint8Array.from(unsigned(functions.length))];
-  functions.forEach(({ groups, groupsAt, locals, codeAt, end, costs }, i) => {
-    // one local more, for the probes
+  functions.forEach((plan, i) => {
+    const { groups, groupsAt, locals, codeAt, end } = plan;
+    // one local more, for the fuel
     const pieces = [Uint8Array.from(unsigned(groups + 1)), body.subarray(groupsAt, codeAt), ONE_I32];
-    const probe = makeProbe(i, locals);
     let copied = codeAt;
-    for (const { at, cost } of costs) {
-      pieces.push(body.subarray(copied, at), cost === 'round' ? probe : toll);
-      copied = at;
+    for (const { from, to, code } of meter(plan, costsOf(i, locals))) {
+      pieces.push(body.subarray(copied, from), Uint8Array.from(code));
+      copied = to;
     }
     pieces.push(body.subarray(copied, end));
     parts.push(Uint8Array.from(unsigned(pieces.reduce((sum, piece) => sum + piece.length, 0))), ...pieces);

@@ -24,6 +24,7 @@ import { installCoroutineLibrary } from '../lua/coroutine-library.ts';
 import { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
 import { VmAbandoned } from '../lua/guard.ts';
 import { LazyTables } from '../lua/lazy-tables.ts';
+import { checkLoops } from '../lua/loop-check.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import { ScriptError, State } from '../lua/state.ts';
 import { StateRoom } from '../lua/state-room.ts';
@@ -122,6 +123,7 @@ export class LoadedScript implements ScriptContext {
   /** Opens a state, installs the libraries and runs the script, until `signal` ends it; throws ScriptError. */
   static async load(options: ScriptOptions, watch: ScriptWatch, signal?: AbortSignal): Promise<LoadedScript> {
     const state = await State.create(options.module);
+    checkLoops(state, options.module);
     const loaded = new LoadedScript(state, options, watch);
     options.counters.add(COUNT.states, 1);
     try {

@@ -102,14 +102,178 @@ test('Every round of a loop takes one of fuel, and the host is called when it is
     return 0;
   });
   small.fuel.value = 100;
-  assert.equal(small.rounds(40), 7, 'the module computes what it did before');
+  assert.equal(small.rounds(41), 7, 'the module computes what it did before');
+  // the last round does not jump back
   assert.equal(small.fuel.value, 60);
   assert.equal(calls, 0);
-  small.rounds(61);
+  small.rounds(62);
   assert.deepEqual([calls, small.fuel.value], [1, 10]);
-  small.rounds(34);
+  small.rounds(35);
   assert.deepEqual([calls, small.fuel.value], [4, 9]);
 });
+
+const br = 0x0c;
+const brIf = 0x0d;
+const loop = [0x03, 0x40];
+const end = 0x0b;
+const n = [0x20, 0];
+const lessBy = (k: number): number[] => [...n, 0x41, k, 0x6b, 0x21, 0];
+
+/** Loops by the way they go on and end: each takes n, and jumps back as often as `jumps(n)` says. */
+const SHAPES: readonly { name: string; body: readonly number[]; jumps: (n: number) => number }[] = [
+  {
+    name: 'a jump back from an inner loop to the outer one',
+    // the inner one goes on unless n can be divided by 3, then the outer one unless n is 0
+    body: [...loop, ...loop, ...lessBy(1), ...n, 0x41, 3, 0x70, brIf, 0, ...n, brIf, 1, end, end, ...n],
+    jumps: (count) => count - 1,
+  },
+  {
+    name: 'the same by jumps without a condition',
+    body: [
+      ...[...loop, ...loop, ...lessBy(1), ...n, 0x45, 0x04, 0x40, 0x41, 9, 0x0f, end],
+      ...[...n, 0x41, 1, 0x71, 0x04, 0x40, br, 2, end, br, 0, end, end, 0x00],
+    ],
+    jumps: (count) => count - 1,
+  },
+  {
+    name: 'a jump out that carries a value',
+    body: [
+      0x02,
+      I32,
+      ...loop,
+      ...n,
+      ...n,
+      0x41,
+      10,
+      0x49,
+      brIf,
+      1,
+      0x1a,
+      ...lessBy(3),
+      br,
+      0,
+      end,
+      0x00,
+      end,
+    ],
+    jumps: (count) => (count < 10 ? 0 : Math.floor((count - 10) / 3) + 1),
+  },
+  {
+    name: 'a value that the loop leaves',
+    body: [0x03, I32, ...lessBy(1), ...n, 0x41, 0, ...n, 0x45, 0x45, brIf, 0, 0x6a, end],
+    jumps: (count) => count - 1,
+  },
+  {
+    name: 'a table of jumps out of the loop',
+    body: [
+      ...[0x02, 0x40, ...loop, ...lessBy(1), 0x02, 0x40, ...n, 0x0e, 1, 2, 0, end],
+      ...[br, 0, end, end, 0x41, 4],
+    ],
+    jumps: (count) => count - 1,
+  },
+  {
+    name: 'a table of jumps that repeats the loop',
+    body: [...loop, ...lessBy(1), 0x02, 0x40, ...n, 0x0e, 1, 0, 1, end, end, 0x41, 4],
+    jumps: (count) => count,
+  },
+  {
+    name: 'a function that is left inside the loop',
+    body: [...loop, ...lessBy(1), ...n, 0x45, 0x04, 0x40, 0x41, 5, 0x0f, end, br, 0, end, 0x00],
+    jumps: (count) => count - 1,
+  },
+  {
+    name: 'a loop that calls',
+    body: [...loop, ...lessBy(1), ...n, 0x10, 0, 0x1a, ...n, brIf, 0, end, 0x41, 6],
+    jumps: (count) => count,
+  },
+];
+
+const SHAPES_MODULE = Uint8Array.from([
+  ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+  ...section(1, [1, 0x60, 1, I32, 1, I32]),
+  ...section(2, [1, ...text('env'), ...text('system'), 0, 0]),
+  ...section(3, [SHAPES.length, ...SHAPES.map(() => 0)]),
+  ...section(6, [0]),
+  ...section(7, [SHAPES.length, ...SHAPES.flatMap((_, i) => [...text(`f${i}`), 0, i + 1])]),
+  ...section(9, [0]),
+  ...[10, ...lebOfTwo(1 + SHAPES.reduce((sum, { body }) => sum + body.length + 3, 0))],
+  ...[SHAPES.length, ...SHAPES.flatMap(({ body }) => code([0, ...body, end]))],
+  ...section(11, [0]),
+]);
+
+function lebOfTwo(value: number): number[] {
+  return [(value & 0x7f) | 0x80, value >> 7];
+}
+
+/** The functions of SHAPES; `system` hears what the host is called with. */
+async function instantiateShapes(
+  options: Partial<RewriteOptions>,
+  system: (reason: number) => number,
+): Promise<{
+  call: (shape: number, count: number) => number;
+  fuel: { value: number };
+  raiseBelow: { value: number };
+}> {
+  const bytes = rewriteModule(SHAPES_MODULE, { ...OPTIONS, memoryPagesMax: undefined, ...options });
+  const { exports } = new WebAssembly.Instance(await WebAssembly.compile(bytes), { env: { system } });
+  const all = exports as unknown as Record<string, (count: number) => number>;
+  const { fuel, raiseBelow } = exports as unknown as Record<string, { value: number }>;
+  return {
+    call: (shape, count) => (all[`f${shape}`] as (count: number) => number)(count),
+    fuel: fuel as { value: number },
+    raiseBelow: raiseBelow as { value: number },
+  };
+}
+
+const everyShape = { find: () => new Set(SHAPES.map((_, i) => i + 1)), globalName: 'raiseBelow' };
+
+for (const [shape, { name, jumps }] of SHAPES.entries()) {
+  test(`Each round is paid, and the result the same: ${name}`, async () => {
+    const plain = await instantiateShapes({ counts: false }, () => 0);
+    for (const interruptible of [undefined, everyShape]) {
+      let calls = 0;
+      const metered = await instantiateShapes(
+        interruptible === undefined ? {} : { interruptible },
+        (reason) => {
+          // the shape that calls does so itself, with what it counts
+          if (metered.fuel.value >= 0) return 0;
+          assert.equal(reason, interruptible === undefined ? 0 : 1);
+          calls += 1;
+          metered.fuel.value = 6;
+          return 0;
+        },
+      );
+      for (let count = 1; count <= 50; count++) {
+        calls = 0;
+        metered.fuel.value = 1000;
+        assert.equal(metered.call(shape, count), plain.call(shape, count), `result for ${count}`);
+        const paid = 1000 - metered.fuel.value;
+        assert.equal(paid, jumps(count), `rounds of ${count}`);
+        assert.equal(calls, 0);
+        metered.fuel.value = 6;
+        assert.equal(metered.call(shape, count), plain.call(shape, count), `result for ${count}, with calls`);
+        // the host is called when 7 are taken of 6
+        assert.deepEqual([calls, metered.fuel.value], [Math.floor(jumps(count) / 7), 6 - (jumps(count) % 7)]);
+      }
+    }
+  });
+
+  test(`The host may end it at once: ${name}`, async () => {
+    const reasons: number[] = [];
+    const metered = await instantiateShapes({ interruptible: everyShape }, (reason) => {
+      if (name === 'a loop that calls' && reasons.length === 0) {
+        reasons.push(1);
+        return 0;
+      }
+      reasons.push(reason);
+      throw new Error('enough');
+    });
+    metered.fuel.value = 1000;
+    metered.raiseBelow.value = 0x7fff_ffff;
+    assert.throws(() => metered.call(shape, 40), /enough/);
+    assert.equal(reasons.at(-1), 1);
+  });
+}
 
 test('An exception of the host ends a loop without end', async () => {
   const small = await instantiate(() => {
