@@ -40,8 +40,11 @@ const MOVED_BYTES_MIN = 32;
 
 export class ChunkDecoder {
   readonly #trailerBytesMax: number;
+  readonly #contentBytesMax: number;
   #state = SIZE;
   #size = 0;
+  /** Of all chunks whose size has come. */
+  #contentBytes = 0;
   #digits = 0;
   #extension: ChunkExtension | undefined;
   #extensionBytes = 0;
@@ -54,8 +57,15 @@ export class ChunkDecoder {
   contentStart = 0;
   contentEnd = 0;
 
-  constructor(trailerBytesMax: number) {
+  /** `contentBytesMax`: Infinity = no limit. */
+  constructor(trailerBytesMax: number, contentBytesMax: number) {
     this.#trailerBytesMax = trailerBytesMax;
+    this.#contentBytesMax = contentBytesMax;
+  }
+
+  /** True when the chunks say that there is more content than may be: told before it comes. */
+  get isTooLarge(): boolean {
+    return this.#contentBytes > this.#contentBytesMax;
   }
 
   /** True once the body has ended. */
@@ -108,6 +118,8 @@ export class ChunkDecoder {
         return this.#takeExtension(byte);
       case SIZE_LF:
         this.#digits = 0;
+        this.#contentBytes += this.#size;
+        if (this.isTooLarge) return 413;
         return this.#expect(byte, LF, this.#size === 0 ? TRAILER_START : DATA);
       case DATA_CR:
         return this.#expect(byte, CR, DATA_LF);

@@ -171,6 +171,10 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     );
   }
 
+  get bodyBytesMax(): number {
+    return this.#settings.bodyBytesMax;
+  }
+
   readRequest(line: RequestLine, fields: Fields): Http1Request {
     return readRequest(line, fields, this.#scheme, this.#info, this.#settings.bodyBytesMax);
   }
@@ -209,13 +213,13 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     this.#settings.logger.debug('Request is refused', { peer: this.#info.peerAddress, status, reason });
     const inBody = this.#exchange !== undefined;
     // a body whose request has its answer: another one would be taken for that of the next request
-    if (!inBody && code === 'LGW_BODY_MALFORMED') {
+    if (!inBody && (code === 'LGW_BODY_MALFORMED' || code === 'LGW_BODY_TOO_LARGE')) {
       this.close();
       return;
     }
     this.#persistent = false;
     const exchange = this.#exchange ?? this.#makeRefused(line);
-    const what = inBody ? 'Request body is malformed' : 'Request is refused';
+    const what = inBody ? 'Request body is refused' : 'Request is refused';
     exchange.fail(new GatewayError(code, `${what}: ${reason}`, { status, luaCode: 'closed' }));
   }
 

@@ -32,6 +32,8 @@ export interface InputFault {
 export interface InputSink {
   /** True while the next request may be taken. */
   readonly takesRequest: boolean;
+  /** Content that a body may have; Infinity = no limit. */
+  readonly bodyBytesMax: number;
   /** Makes a request of its line and its fields, which are well-formed. */
   readRequest(line: RequestLine, fields: Fields): Http1Request;
   /** A request begins; its body follows. */
@@ -180,7 +182,10 @@ export class Http1Input {
     if (refusal !== 0 || done) this.#chunks = undefined;
     if (contentEnd > contentStart) this.#sink.takeBody(bytes.subarray(contentStart, contentEnd));
     if (this.#stopped) return end - at;
-    if (refusal !== 0) {
+    if (chunks.isTooLarge) {
+      const reason = `its chunks have more than the limit of ${this.#sink.bodyBytesMax} bytes (--max-body)`;
+      this.#refuse(refusal, 'LGW_BODY_TOO_LARGE', reason);
+    } else if (refusal !== 0) {
       const reason = 'chunked coding is not well-formed, or has too much around it';
       this.#refuse(refusal, 'LGW_BODY_MALFORMED', reason);
     } else if (done) this.#sink.endBody();
@@ -269,7 +274,7 @@ export class Http1Input {
   #begin(request: Http1Request, headBytes: number): number {
     this.#emptyLines = 0;
     const { chunked, declaredLength } = request.framing;
-    if (chunked) this.#chunks = new ChunkDecoder(this.#headBytesMax);
+    if (chunked) this.#chunks = new ChunkDecoder(this.#headBytesMax, this.#sink.bodyBytesMax);
     else this.#bodyBytes = declaredLength ?? 0;
     this.#sink.takeRequest(request);
     return headBytes;

@@ -73,10 +73,29 @@ export function fieldValue(fields: Fields, lowerName: string): string | undefine
   return joined;
 }
 
+/**
+ * The text without the blanks around it (RFC 9110 §5.6.3): SP and HTAB alone. `trim` would take bytes of 0x80 and more for blanks
+ * which are none on the wire, and two readers of a field would not agree.
+ */
+export function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start += 1;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end -= 1;
+  return start === 0 && end === text.length ? text : text.slice(start, end);
+}
+
+function isBlank(byte: number): boolean {
+  return byte === SPACE || byte === TAB;
+}
+
+const TAB = 9;
+const SPACE = 32;
+
 /** True when a comma-separated value has `lowerMember` as one of its members, in any case. */
 export function hasListMember(value: string, lowerMember: string): boolean {
   if (value.length === lowerMember.length) return value.toLowerCase() === lowerMember;
-  for (const member of value.split(',')) if (member.trim().toLowerCase() === lowerMember) return true;
+  for (const member of value.split(',')) if (trimBlanks(member).toLowerCase() === lowerMember) return true;
   return false;
 }
 

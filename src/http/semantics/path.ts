@@ -29,7 +29,8 @@ export interface AbsoluteTarget {
 /** Reduces `http://host:port/path?query` to its parts (RFC 9112 §3.2.2); undefined for every other form. */
 export function splitAbsoluteForm(target: string): AbsoluteTarget | undefined {
   if (target.charCodeAt(0) === SLASH) return undefined;
-  const match = /^http(s?):\/\/([^/?#]*)(.*)$/is.exec(target);
+  // a fragment is no part of a target (RFC 9112 §3.2.2)
+  const match = /^http(s?):\/\/([^/?#]*)([^#]*)$/is.exec(target);
   if (match === null) return undefined;
   const rest = match[3] as string;
   return {

@@ -1,5 +1,5 @@
 /** What a file answers to the conditions and ranges of a request: the status, the part and the fields (RFC 9110 §13, §14). */
-import { type Fields, fieldValue } from './fields.ts';
+import { type Fields, fieldValue, trimBlanks } from './fields.ts';
 import { formatHttpDate, parseHttpDate } from './http-date.ts';
 
 /** The file that may be sent, as it is now. */
@@ -52,7 +52,7 @@ export function contentRange({ status, start, end }: Selection, size: number): s
 function isAsExpected(request: Fields, file: Representation): boolean {
   const tags = fieldValue(request, 'if-match');
   if (tags !== undefined) {
-    if (tags.trim() === '*') return true;
+    if (trimBlanks(tags) === '*') return true;
     return file.etag !== undefined && !file.etag.startsWith('W/') && listedTags(tags).includes(file.etag);
   }
   const since = dateOf(fieldValue(request, 'if-unmodified-since'));
@@ -63,7 +63,7 @@ function isAsExpected(request: Fields, file: Representation): boolean {
 function isUnchanged(request: Fields, file: Representation): boolean {
   const tags = fieldValue(request, 'if-none-match');
   if (tags !== undefined) {
-    if (tags.trim() === '*') return true;
+    if (trimBlanks(tags) === '*') return true;
     return file.etag !== undefined && listedTags(tags).map(opaque).includes(opaque(file.etag));
   }
   const since = dateOf(fieldValue(request, 'if-modified-since'));
@@ -72,7 +72,8 @@ function isUnchanged(request: Fields, file: Representation): boolean {
 
 /** If-Range: a part of what the client knows, or the whole of what is there now. Weak tags never match here. */
 function rangeHolds(request: Fields, file: Representation): boolean {
-  const condition = fieldValue(request, 'if-range')?.trim();
+  const value = fieldValue(request, 'if-range');
+  const condition = value === undefined ? undefined : trimBlanks(value);
   if (condition === undefined) return true;
   if (condition.startsWith('"')) return condition === file.etag;
   if (condition.startsWith('W/')) return false;
@@ -111,7 +112,7 @@ function opaque(tag: string): string {
 
 /** A date of HTTP in any of its three forms, seconds since 1970; whatever else is as if it were not there. */
 function dateOf(value: string | undefined): number | undefined {
-  return value === undefined ? undefined : parseHttpDate(value.trim());
+  return value === undefined ? undefined : parseHttpDate(trimBlanks(value));
 }
 
 /** Dates of HTTP have no fractions. */

@@ -15,7 +15,7 @@ function contentOf(decoder: ChunkDecoder, bytes: Buffer): string {
 
 /** The content of each piece of `text`, which is cut at `cuts`. */
 function decode(text: string, cuts: readonly number[] = []): { contents: string[]; decoder: ChunkDecoder } {
-  const decoder = new ChunkDecoder(TRAILER_BYTES_MAX);
+  const decoder = new ChunkDecoder(TRAILER_BYTES_MAX, Number.POSITIVE_INFINITY);
   const contents: string[] = [];
   const ends = [...new Set(cuts.map((cut) => cut % text.length)), text.length].sort((a, b) => a - b);
   let from = 0;
@@ -69,7 +69,7 @@ test('Extensions of every form are taken, and so are trailers that say nothing o
 
 test('The decoder stops at the end of the body, and leaves what follows as it is', () => {
   const bytes = Buffer.from('1\r\na\r\n2\r\nbc\r\n0\r\n\r\nGET /next', 'latin1');
-  const decoder = new ChunkDecoder(TRAILER_BYTES_MAX);
+  const decoder = new ChunkDecoder(TRAILER_BYTES_MAX, Number.POSITIVE_INFINITY);
   const end = decoder.decode(bytes, 0);
   ok(decoder.done);
   strictEqual(bytes.toString('latin1', end), 'GET /next');
@@ -119,9 +119,27 @@ test('A fault comes behind the content before it', () => {
     [`0\r\nt:${'u'.repeat(TRAILER_BYTES_MAX - 1)}`, '', 431],
   ] as const) {
     const bytes = Buffer.from(text, 'latin1');
-    const decoder = new ChunkDecoder(TRAILER_BYTES_MAX);
+    const decoder = new ChunkDecoder(TRAILER_BYTES_MAX, Number.POSITIVE_INFINITY);
     decoder.decode(bytes, 0);
     strictEqual(contentOf(decoder, bytes), content, text.slice(0, 40));
     strictEqual(decoder.refusal, refusal, text.slice(0, 40));
   }
+});
+
+test('A size that goes beyond the limit of a body is refused before its content comes', () => {
+  for (const [text, content] of [
+    ['b\r\n', ''],
+    ['a\r\n0123456789\r\n1\r\n', '0123456789'],
+    ['fffffffffffff\r\n', ''],
+  ] as const) {
+    const bytes = Buffer.from(`${text}never looked at`, 'latin1');
+    const decoder = new ChunkDecoder(TRAILER_BYTES_MAX, 10);
+    strictEqual(decoder.decode(bytes, 0), text.length - 1);
+    deepStrictEqual([decoder.refusal, decoder.isTooLarge], [413, true]);
+    strictEqual(contentOf(decoder, bytes), content);
+  }
+  const decoder = new ChunkDecoder(TRAILER_BYTES_MAX, 10);
+  const whole = Buffer.from('4\r\n0123\r\n6\r\n456789\r\n0\r\n\r\n', 'latin1');
+  decoder.decode(whole, 0);
+  deepStrictEqual([decoder.done, decoder.isTooLarge], [true, false]);
 });
