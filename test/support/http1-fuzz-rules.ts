@@ -39,6 +39,8 @@ const lineOf = (text: string): string => /^[\r\n]*([^\r\n]*)/.exec(text)?.[1] ??
 const methodOf = (text: string): string => /^[^ ]*/.exec(lineOf(text))?.[0] ?? '';
 const headOf = (text: string): string => text.split('\r\n\r\n', 1)[0] ?? '';
 
+const behindHead = (text: string): string => text.slice(headOf(text).length);
+
 /** A refusal of ours, with this status, of what llhttp serves. */
 function stricter(
   name: string,
@@ -196,6 +198,19 @@ const RULES: readonly Rule[] = [
     explains: ({ own, node }) => own.refusal === '400' && node.refusal === 'CONNECT',
   },
   // ---- llhttp refuses what we serve ----
+  {
+    name: 'llhttp does not know a connection option with a tab behind it (RFC 9112 §5: it is none of the value)',
+    explains: ({ own, node, before, passed }) =>
+      before !== undefined &&
+      (isEnd(own) || isEnd(node)) &&
+      /\nconnection:[^\r\n]*(?:close|keep-alive)[\t ]*\t/i.test(passed),
+  },
+  stricter(
+    'a trailer that would frame the message is refused (RFC 9110 §6.5.1)',
+    400,
+    (request, text) =>
+      isChunked(request) && /\n(?:transfer-encoding|content-length):/i.test(behindHead(text)),
+  ),
   looser(
     'blanks and tabs around a length are none of it (RFC 9112 §5)',
     'HPE_INVALID_CONTENT_LENGTH',
@@ -304,11 +319,19 @@ function endOf(bytes: string, from: number, request: SeenRequest): number {
   if (end === -1) return from;
   const body = end + '\r\n\r\n'.length;
   if (!isChunked(request)) return body + request.body.length;
-  LAST_CHUNK.lastIndex = end;
-  return LAST_CHUNK.test(bytes) ? LAST_CHUNK.lastIndex : body;
+  return endOfChunks(bytes, body);
 }
 
-const LAST_CHUNK = /\r\n0+(?:;[^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n/g;
+function endOfChunks(bytes: string, from: number): number {
+  for (let at = from; ; ) {
+    const line = bytes.indexOf('\r\n', at);
+    const size = Number.parseInt(bytes.slice(at, line), 16);
+    if (line === -1 || Number.isNaN(size)) return at;
+    // the last chunk: the blank line behind the trailers, or behind its own line
+    if (size === 0) return bytes.indexOf('\r\n\r\n', line) + '\r\n\r\n'.length;
+    at = line + 2 + size + 2;
+  }
+}
 
 function isSame({ own, node }: Difference): boolean {
   if (own.request !== undefined && node.request !== undefined)

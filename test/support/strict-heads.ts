@@ -121,6 +121,7 @@ const REQUEST_LINES: readonly Row[] = [
   ['absolute form with bytes above 0x7f', 'GET http://\xe4/ HTTP/1.1', 400],
   ['absolute form with a backslash', 'GET http://b\\c/ HTTP/1.1', 400],
   ['absolute form with an open bracket', 'GET http://[::1/ HTTP/1.1', 400],
+  ['absolute form with a fragment in place of a path', 'GET http://b#x HTTP/1.1', 400],
   ['absolute form of another scheme', 'GET ftp://b/x HTTP/1.1', 400],
   ['absolute form of a scheme that begins alike', 'GET httpx://b/x HTTP/1.1', 400],
   ['a scheme of scripts', 'GET javascript:x HTTP/1.1', 400],

@@ -35,6 +35,10 @@ const CONNECTIONS: readonly (readonly [version: string, values: readonly string[
   ['1.1', ['keep-alive', 'close'], false],
   ['1.1', [', close'], false],
   ['1.1', ['close,'], false],
+  ['1.1', ['close\t'], false],
+  ['1.1', ['foo\t,\tclose'], false],
+  ['1.1', ['\xa0close'], true],
+  ['1.1', ['close\xa0, foo'], true],
   ['1.1', ['foo'], true],
   ['1.1', ['closed'], true],
   ['1.1', ['xclose'], true],
@@ -47,6 +51,7 @@ const CONNECTIONS: readonly (readonly [version: string, values: readonly string[
   ['1.0', ['Keep-Alive'], true],
   ['1.0', ['foo, keep-alive'], true],
   ['1.0', ['foo', 'keep-alive'], true],
+  ['1.0', ['\xa0keep-alive'], false],
   ['1.0', ['close'], false],
   ['1.0', ['keep-alive, close'], false],
   ['1.0', ['close, keep-alive'], false],
@@ -319,10 +324,11 @@ const SERIES: readonly SeriesRow[] = [
 export const STRICT_SERIES: readonly StrictCase[] = [
   ...ofSeries(
     CONNECTIONS.map(([version, values, kept]): SeriesRow => {
-      const fields = values.map((value) => `Connection: ${value}`);
+      const lines = values.map((value) => `Connection: ${value}\r\n`);
+      const fields = values.map((value) => `Connection: ${value.replace(/\t$/, '')}`);
       return [
-        `HTTP/${version} with ${fields.join(' and ')}`,
-        `GET / HTTP/${version}\r\nHost: a\r\n${fields.map((field) => `${field}\r\n`).join('')}\r\n`,
+        `HTTP/${version} with ${JSON.stringify(lines)}`,
+        `GET / HTTP/${version}\r\nHost: a\r\n${lines.join('')}\r\n`,
         [{ line: `GET / HTTP/${version === '1.2' ? '1.1' : version}`, fields }],
         kept ? 'kept' : 'closed',
       ];
