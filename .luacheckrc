@@ -20,3 +20,4 @@ files["bench/templates/luvit.lua"] = { unused_args = false }
 files["examples/lhttpd"] = { globals = { "httpd" } }
 files["bench/templates/haproxy.lua"] = { read_globals = { "core" } }
 files["bench/templates/lighttpd.lua"] = { globals = { "lighty" } }
+files["bench/templates/apache.lua"] = { globals = { "handle" }, read_globals = { "apache2" } }

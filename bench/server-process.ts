@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fetchOnce } from './client.ts';
 import type { Peer, PeerFiles, StartPlan } from './peers/peers.ts';
 import { cpuMs, peakResidentBytes, processTree, resetPeak, residentBytes } from './process-use.ts';
-import type { Workspace } from './workspace.ts';
+import type { PeerPorts, Workspace } from './workspace.ts';
 
 const HOST = '127.0.0.1';
 const READY_TIMEOUT_MS = 15_000;
@@ -28,6 +28,8 @@ const running = new Set<ServerProcess>();
 
 export class ServerProcess {
   readonly port: number;
+  /** Without TLS. */
+  readonly plainPort: number;
   readonly files: PeerFiles;
   /** From the start of the process until it has answered a request. */
   #readyMs = 0;
@@ -36,12 +38,15 @@ export class ServerProcess {
   /** Known once the server is ready; no peer starts processes later. */
   #pids: readonly number[] = [];
 
-  private constructor(settings: ServerSettings, port: number) {
+  private constructor(settings: ServerSettings, ports: PeerPorts) {
     const { peer, workspace } = settings;
-    this.port = port;
-    this.files = workspace.prepare(peer, port, settings.payloadBytes);
-    this.#child = spawn(peer.program, peer.arguments({ ...settings, files: this.files }), {
+    this.port = ports.tls;
+    this.plainPort = ports.plain;
+    this.files = workspace.prepare(peer, ports, settings.payloadBytes);
+    const plan = { ...settings, files: this.files };
+    this.#child = spawn(peer.program, peer.arguments(plan), {
       cwd: this.files.FOLDER,
+      env: { ...process.env, ...peer.environment?.(plan) },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const keep = (chunk: Buffer): void => {
@@ -56,7 +61,7 @@ export class ServerProcess {
   /** Rejects with what the server said when it does not come up. */
   static async start(settings: ServerSettings): Promise<ServerProcess> {
     for (let attempt = 1; ; attempt++) {
-      const server = new ServerProcess(settings, await freePort());
+      const server = new ServerProcess(settings, await freePorts());
       const started = performance.now();
       if (await server.#becomesReady(started, settings.workspace.certificate)) {
         server.#readyMs = performance.now() - started;
@@ -142,11 +147,11 @@ function endAll(pids: readonly number[]): void {
   }
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, HOST);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+/** Both are held until both are known: they differ. */
+async function freePorts(): Promise<PeerPorts> {
+  const servers = [createServer().listen(0, HOST), createServer().listen(0, HOST)];
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const [tls = 0, plain = 0] = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return { tls, plain };
 }

@@ -1,6 +1,7 @@
 /** The temporary folder of one run: certificate, key, payload, and the peers' filled-in templates. */
 import { randomBytes } from 'node:crypto';
 import {
+  chmodSync,
   closeSync,
   existsSync,
   mkdirSync,
@@ -26,6 +27,13 @@ const SMALL_FOLDER = 'small';
 const SMALL_FILES = 10_000;
 const SMALL_FILE_BYTES = 1024;
 const DAY_MS = 86_400_000;
+/** Mode of a folder in which others may open what they know the name of. */
+const TRAVERSABLE = 0o711;
+
+export interface PeerPorts {
+  readonly tls: number;
+  readonly plain: number;
+}
 
 export class Workspace {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'lgateway-bench-'));
@@ -33,6 +41,8 @@ export class Workspace {
   readonly #payloads = new Map<number, string>();
 
   constructor() {
+    // a server may read its script as a user with fewer rights; keys stay private
+    chmodSync(this.folder, TRAVERSABLE);
     const now = Date.now();
     const made = makeCertificate({
       hostNames: ['localhost'],
@@ -75,12 +85,13 @@ export class Workspace {
   }
 
   /** Puts the peer's templates, filled in, into a folder of its own. */
-  prepare(peer: Peer, port: number, payloadBytes: number): PeerFiles {
-    const folder = this.path(`${peer.name}-${port}`);
+  prepare(peer: Peer, ports: PeerPorts, payloadBytes: number): PeerFiles {
+    const folder = this.path(`${peer.name}-${ports.tls}`);
     mkdirSync(folder);
     const files: PeerFiles = {
       FOLDER: folder,
-      PORT: String(port),
+      PORT: String(ports.tls),
+      PLAINPORT: String(ports.plain),
       CERTIFICATE: this.path('certificate.pem'),
       KEY: this.path('key.pem'),
       COMBINED: this.path('combined.pem'),

@@ -1,12 +1,13 @@
-/** The platform's limit: node:http2's core stream API and nothing else, run as a process of its own. */
+/** The platform's limit: node:http2's core stream API, and node:http for HTTP/1; run as a process of its own. */
 import { createReadStream, createWriteStream, promises as fs, readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createSecureServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import type { AddressInfo } from 'node:net';
 
 const [
   certificateFile = '',
   keyFile = '',
   port = '0',
+  plainPort = '0',
   body = '',
   payloadFile = '',
   storeFile = '',
@@ -35,9 +36,37 @@ server.on('stream', (stream, headers) => {
 // on('request') would install the compatibility layer for HTTP/2 streams too
 server.removeAllListeners('newListener');
 server.on('request', (request, response) => {
-  response.writeHead(200, { 'content-type': 'text/plain' });
-  response.end(request.url === '/bench/env' ? listing(request.headers) : body);
+  // what comes here is HTTP/1: streams of HTTP/2 are answered above
+  if (request.httpVersionMajor === 1)
+    answerHttp1(request as unknown as IncomingMessage, response as unknown as ServerResponse);
 });
+/** No connection may end between two rounds; node:http2 hands this on to node:http. */
+const KEEP_ALIVE_MS = 120_000;
+Object.assign(server, { keepAliveTimeout: KEEP_ALIVE_MS });
+
+function answerHttp1(request: IncomingMessage, response: ServerResponse): void {
+  switch (request.url) {
+    case '/bench/download':
+      response.writeHead(200, { 'content-type': 'application/octet-stream' });
+      createReadStream(payloadFile).pipe(response);
+      break;
+    case '/bench/upload': {
+      const file = createWriteStream(storeFile);
+      request.pipe(file).on('finish', () => {
+        response.writeHead(200, { 'content-type': 'text/plain' });
+        response.end(String(file.bytesWritten));
+      });
+      break;
+    }
+    case '/bench/env':
+      response.writeHead(200, { 'content-type': 'text/plain' });
+      response.end(listing(request.headers));
+      break;
+    default:
+      response.writeHead(200, { 'content-type': 'text/plain' });
+      response.end(body);
+  }
+}
 
 function answer(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   switch (headers[':path']) {
@@ -89,6 +118,7 @@ function listing(headers: IncomingHttpHeaders): string {
     .join('');
 }
 
-server.listen(Number(port), '127.0.0.1', () => {
-  console.log(`ready on ${(server.address() as AddressInfo).port}`);
-});
+const plainServer = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, answerHttp1);
+
+plainServer.listen(Number(plainPort), '127.0.0.1');
+server.listen(Number(port), '127.0.0.1');

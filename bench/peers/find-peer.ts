@@ -12,7 +12,7 @@ export function findPeer(peer: Peer): FoundPeer {
   const lacking = peer.requires.filter((file) => !existsSync(file));
   const runs = run.error === undefined && run.status === 0 && lacking.length === 0;
   if (!runs && peer.packages !== undefined)
-    return { installed: false, reason: `not installed; Debian has it in ${peer.packages}` };
+    return { installed: false, reason: `not installed: apt-get install ${peer.packages}` };
   // one of our own that fails here fails again, and in detail, when it is started
   const version = runs ? `${run.stdout}${run.stderr}`.trim().split('\n')[0] : undefined;
   return { installed: true, version: version ?? 'unknown' };

@@ -11,7 +11,9 @@ export type PeerName =
   | 'nginx-lua'
   | 'haproxy-lua'
   | 'lighttpd-magnet'
-  | 'h2o-mruby';
+  | 'h2o-mruby'
+  | 'apache-lua'
+  | 'caddy';
 
 /** What a handler of the bench does; every peer has `hello`. */
 export type HandlerName =
@@ -39,6 +41,8 @@ export type ModeName = 'luars' | 'luvit';
 export interface PeerFiles {
   readonly FOLDER: string;
   readonly PORT: string;
+  /** Without TLS; the peers with `hello` listen there, too. */
+  readonly PLAINPORT: string;
   readonly CERTIFICATE: string;
   readonly KEY: string;
   /** Certificate and key in one file. */
@@ -64,6 +68,8 @@ export interface Peer {
   readonly name: PeerName;
   readonly program: string;
   readonly arguments: (plan: StartPlan) => readonly string[];
+  /** Beside the variables of the bench. */
+  readonly environment?: (plan: StartPlan) => Readonly<Record<string, string>>;
   /** Files of bench/templates that are filled in and put in the peer's folder. */
   readonly templates: readonly string[];
   readonly handlers: readonly HandlerName[];
@@ -71,7 +77,7 @@ export interface Peer {
   readonly versionArguments: readonly string[];
   /** Files that must exist besides the program. */
   readonly requires: readonly string[];
-  /** Debian packages that bring it; without them the peer is part of this project and must run. */
+  /** Debian packages that bring it, as `apt-get install` takes them; without them the peer is part of this project and must run. */
   readonly packages?: string;
 }
 
@@ -94,7 +100,18 @@ function gatewayPeer(name: PeerName, main: string): Peer {
     // the size of the payload and the idleness of connections are the bench's affair
     arguments: ({ files, workers, modes, nodeOptions }) => [
       ...[...nodeOptions, main],
-      ...['-c', files.CERTIFICATE, '-k', files.KEY, '-a', '127.0.0.1', '-p', files.PORT],
+      ...[
+        '-c',
+        files.CERTIFICATE,
+        '-k',
+        files.KEY,
+        '-a',
+        '127.0.0.1',
+        '-p',
+        files.PORT,
+        '--http',
+        `127.0.0.1:${files.PLAINPORT}`,
+      ],
       ...['-w', String(workers), '--max-body', '0', '--idle-timeout', '120', '--log-level', 'warn'],
       ...['-l', '/bench', `${files.FOLDER}/lgateway.lua`],
       ...modes.flatMap((mode) => ['-l', `/bench/${mode}-hello`, `${files.FOLDER}/${mode}.lua`]),
@@ -153,7 +170,8 @@ const OTHER_PEERS: readonly Peer[] = [
     program: process.execPath,
     arguments: ({ files }) => [
       BARE_NODE_SERVER,
-      ...[files.CERTIFICATE, files.KEY, files.PORT, files.BODY, files.PAYLOAD, files.STORE, files.SMALL],
+      ...[files.CERTIFICATE, files.KEY, files.PORT, files.PLAINPORT],
+      ...[files.BODY, files.PAYLOAD, files.STORE, files.SMALL],
     ],
     templates: [],
     handlers: ['hello', 'env', 'download', 'copy', 'sendfile', 'small-files', 'upload', 'echo'],
@@ -199,5 +217,32 @@ const OTHER_PEERS: readonly Peer[] = [
     versionArguments: ['-v'],
     requires: [],
     packages: 'h2o',
+  },
+  {
+    name: 'apache-lua',
+    program: 'apache2',
+    arguments: ({ files }) => ['-f', `${files.FOLDER}/apache.conf`, '-D', 'FOREGROUND'],
+    templates: ['apache.conf', 'apache.lua'],
+    handlers: ['hello'],
+    versionArguments: ['-v'],
+    requires: ['/usr/lib/apache2/modules/mod_lua.so'],
+    packages: 'apache2',
+  },
+  {
+    name: 'caddy',
+    program: 'caddy',
+    arguments: ({ files }) => ['run', '--config', `${files.FOLDER}/Caddyfile`, '--adapter', 'caddyfile'],
+    // it keeps what it was configured with
+    environment: ({ files }) => ({
+      GOMAXPROCS: '1',
+      HOME: files.FOLDER,
+      XDG_CONFIG_HOME: files.FOLDER,
+      XDG_DATA_HOME: files.FOLDER,
+    }),
+    templates: ['Caddyfile'],
+    handlers: ['hello'],
+    versionArguments: ['version'],
+    requires: [],
+    packages: 'caddy',
   },
 ];
