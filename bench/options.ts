@@ -12,6 +12,10 @@ export interface BenchOptions {
   readonly profile: boolean;
   /** Exit status 1 when a threshold is passed. */
   readonly check: boolean;
+  /** Scenarios that hold a goal of the project alone, and their table at the end. */
+  readonly goals: boolean;
+  /** Writes chart, tables and figures of the documents. */
+  readonly publish: boolean;
   readonly list: boolean;
   readonly help: boolean;
   /** Where the result goes instead of bench/results/. */
@@ -36,6 +40,10 @@ export const USAGE: string = `Usage: npm run bench -- [OPTIONS]
   --profile       say where the time goes in more scenarios than hello-h2-20 and hello-h2-1
   --json FILE     write the result here instead of bench/results/
   --check         exit status 1 when lgateway misses a threshold
+  --goals         what the project has to reach: those scenarios, lgateway and whom it is compared with, and a
+                  table of wanted and measured at the end
+  --publish       measure what the documents show, on every peer, and write docs/performance.json, the charts and
+                  the tables of README.md and docs/performance.md; with --goals their table, too
   --gateway FILE  measure this main.js instead of the one just built
   --against FILE  measure this main.js as well, as the peer "against"
   --list          name the scenarios and peers
@@ -43,6 +51,10 @@ export const USAGE: string = `Usage: npm run bench -- [OPTIONS]
 
 export function parseOptions(words: readonly string[]): BenchOptions {
   const { values } = parse(words);
+  if (values.publish && (values.quick || values.peer || values.gateway || values.against || values.only))
+    throw new UsageError(
+      '--publish measures this build and every peer in earnest: leave out the options that change that',
+    );
   return {
     only: values.only ?? [],
     peers: values.peer ?? [],
@@ -50,6 +62,8 @@ export function parseOptions(words: readonly string[]): BenchOptions {
     quick: values.quick ?? false,
     profile: values.profile ?? false,
     check: values.check ?? false,
+    goals: values.goals ?? false,
+    publish: values.publish ?? false,
     list: values.list ?? false,
     help: values.help ?? false,
     json: values.json,
@@ -65,6 +79,8 @@ interface Values {
   quick?: boolean;
   profile?: boolean;
   check?: boolean;
+  goals?: boolean;
+  publish?: boolean;
   list?: boolean;
   help?: boolean;
   json?: string;
@@ -83,6 +99,8 @@ function parse(words: readonly string[]): { values: Values } {
         quick: { type: 'boolean' },
         profile: { type: 'boolean' },
         check: { type: 'boolean' },
+        goals: { type: 'boolean' },
+        publish: { type: 'boolean' },
         list: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
         json: { type: 'string' },

@@ -1,7 +1,8 @@
 /** Turns results into the table that is printed. */
 import type { ProfileSummary } from './cpu-profile.ts';
 import { BASELINES, type BenchResult, type PeerResult, type ScenarioResult, type Verdict } from './result.ts';
-import { type Metric, SCENARIOS } from './scenarios.ts';
+import type { Metric } from './scenario.ts';
+import { SCENARIOS } from './scenarios.ts';
 
 const NONE = '–';
 
@@ -41,6 +42,28 @@ function formatProfile({ busyPercent, functions }: ProfileSummary): string[] {
       `  ${formatNumber(percent, 1).padStart(6)} %  ${name.padEnd(width)}  ${place}`.trimEnd(),
     ),
   ];
+}
+
+/** Every goal that was looked at, a row each. */
+export function formatGoals(results: readonly ScenarioResult[]): string {
+  const rows = results.flatMap(listGoals);
+  return ['Goals', ...formatTable([['', 'wanted', 'measured', ''], ...rows]), ''].join('\n');
+}
+
+/** Name, wanted, measured, outcome. */
+export function listGoals({ verdicts }: ScenarioResult): [string, string, string, string][] {
+  return verdicts.flatMap(({ goal, bound, value, of, actual, outcome }) =>
+    goal === undefined
+      ? []
+      : [
+          [
+            goal,
+            `${bound === 'at most' ? '≤' : '≥'} ${value.toFixed(2)}${of === undefined ? '' : ` × ${of}`}`,
+            formatNumber(actual ?? undefined, 2),
+            outcome === 'ok' ? 'met' : outcome === 'missed' ? 'not met' : 'not measured',
+          ],
+        ],
+  );
 }
 
 const OUTCOMES: Readonly<Record<Verdict['outcome'], string>> = {

@@ -4,7 +4,7 @@ import type { ProfileSummary } from './cpu-profile.ts';
 import type { Sample } from './measures/measure.ts';
 import { median } from './median.ts';
 import type { PeerName } from './peers/peers.ts';
-import type { Metric, Scenario, Threshold } from './scenarios.ts';
+import type { Metric, Scenario, Threshold } from './scenario.ts';
 
 export interface PeerResult {
   readonly peer: PeerName;
@@ -44,7 +44,7 @@ export interface BenchResult {
 }
 
 /** Peers whose speed the others are compared with. */
-export const BASELINES: readonly PeerName[] = ['against', 'node', 'nginx-lua', 'undici'];
+export const BASELINES: readonly PeerName[] = ['against', 'node', 'nginx-lua', 'lighttpd-magnet', 'undici'];
 
 /** The samples of all peers hold the same rounds. */
 export function summarize(

@@ -2,7 +2,7 @@
 import type { Bench, Sample, Session } from './measures/measure.ts';
 import type { Peer, PeerName } from './peers/peers.ts';
 import { type ScenarioResult, summarize } from './result.ts';
-import type { Scenario } from './scenarios.ts';
+import type { Scenario } from './scenario.ts';
 
 /** Never rejects: a peer that fails drops out and is named in the result. */
 export async function runScenario(

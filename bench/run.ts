@@ -8,10 +8,12 @@ import { profileLoad } from './measures/profile.ts';
 import { type BenchOptions, parseOptions, USAGE, UsageError } from './options.ts';
 import { findPeer } from './peers/find-peer.ts';
 import { listPeers, type Peer } from './peers/peers.ts';
-import { formatHeading, formatScenario } from './report.ts';
+import { CHARTED, publish } from './publish.ts';
+import { formatGoals, formatHeading, formatScenario } from './report.ts';
 import type { BenchResult, ScenarioResult } from './result.ts';
 import { runScenario } from './run-scenario.ts';
-import { SCENARIOS, type Scenario } from './scenarios.ts';
+import type { Scenario } from './scenario.ts';
+import { SCENARIOS } from './scenarios.ts';
 import { killServers } from './server-process.ts';
 import { Workspace } from './workspace.ts';
 
@@ -41,11 +43,7 @@ const QUICK_EFFORT: Effort = {
 };
 
 async function main(options: BenchOptions): Promise<number> {
-  const scenarios = SCENARIOS.filter(
-    ({ name }) => options.only.length === 0 || options.only.some((word) => name.includes(word)),
-  );
-  if (scenarios.length === 0)
-    throw new UsageError(`No scenario is named like "${options.only.join('", "')}"`);
+  const scenarios = chooseScenarios(options);
   const { peers, versions } = findPeers(options);
   const result = {
     format: 1 as const,
@@ -57,12 +55,43 @@ async function main(options: BenchOptions): Promise<number> {
   };
   console.log(formatHeading(result));
   await runAll(scenarios, peers, options, result.scenarios);
+  if (options.goals) console.log(formatGoals(result.scenarios));
   console.log(`Result written to ${writeResult(result, options.json)}`);
+  if (options.publish) console.log(`Published in ${publish(result, PACKAGE_ROOT).join(', ')}`);
   if (result.scenarios.some(({ failures }) => failures.length > 0)) return EXIT_FAILURE;
   const missed = result.scenarios.some(({ verdicts }) =>
     verdicts.some(({ outcome }) => outcome === 'missed'),
   );
   return options.check && missed ? EXIT_FAILURE : EXIT_OK;
+}
+
+function chooseScenarios({ only, goals, publish: publishes }: BenchOptions): Scenario[] {
+  const named = SCENARIOS.filter(({ name }) => only.length === 0 || only.some((word) => name.includes(word)));
+  const scenarios = named.filter(
+    (scenario) =>
+      (!goals && !publishes) ||
+      (goals && holdsGoal(scenario)) ||
+      (publishes && CHARTED.includes(scenario.name)),
+  );
+  if (scenarios.length > 0) return scenarios;
+  throw new UsageError(`No scenario ${goals ? 'with a goal ' : ''}is named like "${only.join('", "')}"`);
+}
+
+function holdsGoal({ thresholds }: Scenario): boolean {
+  return thresholds.some(({ goal }) => goal !== undefined);
+}
+
+/** Those that can do it and are of interest: for its goals alone those whom lgateway is compared with. */
+function choosePeers(scenario: Scenario, peers: readonly Peer[], options: BenchOptions): Peer[] {
+  const { name, handler, thresholds } = scenario;
+  const able = peers.filter(
+    (peer) => peer.handlers.includes(handler) && (scenario.peers?.includes(peer.name) ?? true),
+  );
+  if (!options.goals || (options.publish && CHARTED.includes(name))) return able;
+  const compared = thresholds.flatMap(({ goal, of }) => (goal === undefined || of === undefined ? [] : [of]));
+  return able.filter(
+    (peer) => peer.name === 'lgateway' || peer.name === 'against' || compared.includes(peer.name),
+  );
 }
 
 async function runAll(
@@ -78,9 +107,7 @@ async function runAll(
     workspace.remove();
   });
   for (const scenario of scenarios) {
-    const able = peers.filter(
-      ({ name, handlers }) => handlers.includes(scenario.handler) && (scenario.peers?.includes(name) ?? true),
-    );
+    const able = choosePeers(scenario, peers, options);
     if (able.length === 0) continue;
     const measured = await runScenario(scenario, able, options.rounds, bench, showProgress);
     const result = await addProfile(measured, scenario, able, options, bench);

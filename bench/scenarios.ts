@@ -1,4 +1,5 @@
 /** The table of what is measured, on which peers, and what lgateway has to reach. */
+import { apacheBench } from './measures/apache-bench.ts';
 import { besideBusy } from './measures/beside-busy.ts';
 import { fetchLoad } from './measures/fetch.ts';
 import { freshState } from './measures/fresh-state.ts';
@@ -7,47 +8,13 @@ import { idleConnections } from './measures/idle-connections.ts';
 import { latency } from './measures/latency.ts';
 import { type Load, load, modeLoad } from './measures/load.ts';
 import { luaSpeed } from './measures/lua-speed.ts';
-import type { Measure, PreparedMeasure } from './measures/measure.ts';
 import type { ProfiledLoad } from './measures/profile.ts';
 import { sharedIncr } from './measures/shared-incr.ts';
 import { startUp } from './measures/start-up.ts';
 import { download, slowEcho, slowReader, smallBlocks, smallReads, upload } from './measures/transfer.ts';
-import type { HandlerName, ModeName, PeerName } from './peers/peers.ts';
-
-export interface Metric {
-  /** Key in the samples. */
-  readonly key: string;
-  readonly label: string;
-  readonly digits: number;
-  /** How the rounds become one value: what matters of memory is the worst. */
-  readonly combine: 'median' | 'max';
-}
-
-/** Holds for lgateway, or for `by`; with `of`, for the median of its ratio to that peer in the same round. */
-export interface Threshold {
-  readonly metric: string;
-  readonly bound: 'at most' | 'at least';
-  readonly value: number;
-  readonly of?: PeerName;
-  readonly by?: PeerName;
-}
-
-export interface Scenario {
-  readonly name: string;
-  readonly title: string;
-  /** Peers without this handler are left out. */
-  readonly handler: HandlerName;
-  /** Where only some peers are of interest. */
-  readonly peers?: readonly PeerName[];
-  readonly measure: Measure | PreparedMeasure;
-  /** The first one is compared between peers. */
-  readonly metrics: readonly [Metric, ...Metric[]];
-  readonly thresholds: readonly Threshold[];
-  /** What lgateway does when its profile is taken. */
-  readonly profile?: ProfiledLoad;
-  /** For a scenario that is slow or hardly varies. */
-  readonly roundsMax?: number;
-}
+import { wrkLoad } from './measures/wrk-load.ts';
+import type { ModeName, PeerName } from './peers/peers.ts';
+import type { Metric, Scenario, Threshold } from './scenario.ts';
 
 const CPU_US: Metric = { key: 'cpuUs', label: 'CPU µs/request', digits: 1, combine: 'median' };
 const REQUESTS: Metric = { key: 'requestsPerSecond', label: 'requests/s', digits: 0, combine: 'median' };
@@ -59,6 +26,7 @@ const GROWTH: Metric = { key: 'growthMib', label: 'RSS growth MiB', digits: 1, c
 const READ: Metric = { key: 'readMib', label: 'client read MiB', digits: 1, combine: 'median' };
 const RATIO: Metric = { key: 'ratio', label: '× 64 KiB reads', digits: 2, combine: 'median' };
 const SECONDS: Metric = { key: 'seconds', label: 'seconds', digits: 2, combine: 'median' };
+const TIMES_BARE: Metric = { key: 'timesBare', label: '× node -e 0', digits: 2, combine: 'median' };
 const READY: Metric = { key: 'readyMs', label: 'ms to first answer', digits: 0, combine: 'median' };
 const EACH: Metric = { key: 'kibEach', label: 'KiB/connection', digits: 1, combine: 'median' };
 const P99: Metric = { key: 'p99Ms', label: 'p99 ms', digits: 2, combine: 'median' };
@@ -83,6 +51,8 @@ const RESPONSE_HEAD: Metric = { key: 'responseNs', label: 'ns/response head', di
 
 const CONNECTIONS = 10;
 const TWENTY_STREAMS = { protocol: 'h2', connections: CONNECTIONS, streams: 20 } as const;
+const ONE_AFTER_OTHER = { protocol: 'http/1.1', connections: CONNECTIONS, streams: 1 } as const;
+const PIPELINED = { protocol: 'http/1.1', connections: CONNECTIONS, streams: 14 } as const;
 const GROWTH_MIB_MAX = 64;
 const growthStaysFlat: Threshold = { metric: 'growthMib', bound: 'at most', value: GROWTH_MIB_MAX };
 
@@ -104,7 +74,8 @@ const SMALL_FILES: Load = { handler: 'small-files', ...TWENTY_STREAMS };
 export const SCENARIOS: readonly Scenario[] = [
   hello('hello-h2-20', 'hello, HTTP/2, 10 connections × 20 streams', TWENTY_STREAMS, 'always', [
     cpuTimes(1.35, 'node'),
-    cpuTimes(0.6, 'nginx-lua'),
+    cpuTimes(0.35, 'nginx-lua', 'hello, HTTP/2 × 20 streams'),
+    cpuTimes(1, 'lighttpd-magnet', 'hello, HTTP/2 × 20 streams'),
     cpuTimes(0.6, 'haproxy-lua'),
     cpuTimes(1.05, 'h2o-mruby'),
   ]),
@@ -113,15 +84,60 @@ export const SCENARIOS: readonly Scenario[] = [
     'hello, HTTP/2, 10 connections × 1 stream',
     { protocol: 'h2', connections: CONNECTIONS, streams: 1 },
     'always',
-    [cpuTimes(1.25, 'node'), cpuTimes(1.25, 'nginx-lua'), cpuTimes(0.95, 'haproxy-lua')],
+    [
+      cpuTimes(1.25, 'node'),
+      cpuTimes(1.15, 'nginx-lua', 'hello, HTTP/2 × 1 stream'),
+      cpuTimes(0.95, 'haproxy-lua'),
+    ],
+  ),
+  hello('hello-h1', 'hello, HTTP/1.1 keep-alive over TLS, 10 connections', ONE_AFTER_OTHER, 'asked', [
+    cpuTimes(1.25, 'node'),
+    cpuTimes(1.25, 'nginx-lua', 'hello, HTTP/1.1 keep-alive over TLS'),
+  ]),
+  hello('hello-h1-pipelined', 'hello, HTTP/1.1 over TLS, 10 connections × 14 pipelined', PIPELINED, 'asked', [
+    cpuTimes(0.5, 'nginx-lua', 'hello, HTTP/1.1 over TLS, 14 pipelined'),
+  ]),
+  hello(
+    'hello-plain-h1',
+    'hello, HTTP/1.1 keep-alive without TLS, 10 connections',
+    { ...ONE_AFTER_OTHER, isPlain: true },
+    'asked',
+    [cpuTimes(1.4, 'nginx-lua', 'hello, HTTP/1.1 cleartext')],
   ),
   hello(
-    'hello-h1',
-    'hello, HTTP/1.1 keep-alive, 10 connections',
-    { protocol: 'http/1.1', connections: CONNECTIONS, streams: 1 },
+    'hello-plain-h1-pipelined',
+    'hello, HTTP/1.1 without TLS, 10 connections × 14 pipelined',
+    { ...PIPELINED, isPlain: true },
     'asked',
-    [cpuTimes(1.25, 'node')],
+    [cpuTimes(0.5, 'nginx-lua', 'hello, HTTP/1.1 cleartext, 14 pipelined')],
   ),
+  {
+    name: 'ab',
+    title: 'hello, ab -k -c 1000: HTTP/1.0 keep-alive without TLS, 1000 connections',
+    handler: 'hello',
+    // without apache-lua, which closes idle connections where it has fewer threads than connections
+    peers: [
+      'lgateway',
+      'against',
+      'node',
+      'nginx-lua',
+      'haproxy-lua',
+      'lighttpd-magnet',
+      'h2o-mruby',
+      'caddy',
+    ],
+    measure: apacheBench,
+    metrics: [CPU_US, REQUESTS],
+    thresholds: [],
+  },
+  {
+    name: 'wrk',
+    title: 'hello, wrk -t2 -c100: HTTP/1.1 without TLS, 100 connections',
+    handler: 'hello',
+    measure: wrkLoad,
+    metrics: [CPU_US, REQUESTS],
+    thresholds: [],
+  },
   {
     name: 'module:hello',
     title: 'hello of a TypeScript module, HTTP/2, 10 connections × 20 streams; node by its compatibility API',
@@ -136,7 +152,9 @@ export const SCENARIOS: readonly Scenario[] = [
     handler: 'hello',
     measure: latency({ handler: 'hello', ...TWENTY_STREAMS }, 'nginx-lua'),
     metrics: [P99, MEDIAN, REQUESTS, CPU_US],
-    thresholds: [{ metric: 'p99Ms', bound: 'at most', value: 1, of: 'nginx-lua' }],
+    thresholds: [
+      { metric: 'p99Ms', bound: 'at most', value: 1, of: 'nginx-lua', goal: 'p99 at half the peak rate' },
+    ],
   },
   modeHello('luars'),
   modeHello('luvit'),
@@ -146,7 +164,7 @@ export const SCENARIOS: readonly Scenario[] = [
     handler: 'env',
     measure: load(ENV),
     metrics: [CPU_US, REQUESTS],
-    thresholds: [cpuTimes(0.85, 'nginx-lua')],
+    thresholds: [cpuTimes(0.85, 'nginx-lua', 'listing of env, HTTP/2 × 20 streams')],
     profile: { load: ENV, when: 'asked' },
   },
   {
@@ -190,10 +208,14 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'upload',
     title: 'upload into a file through a Lua loop of 64 KiB reads and writes; node pipes it',
     handler: 'upload',
-    measure: upload,
+    measure: upload(),
     metrics: [SPEED, CPU_MS, GROWTH],
     thresholds: [{ metric: 'mibPerSecond', bound: 'at least', value: 1.4, of: 'node' }, growthStaysFlat],
   },
+  http1Transfer('download', 'http/1.1'),
+  http1Transfer('download', 'plain http/1.1'),
+  http1Transfer('upload', 'http/1.1'),
+  http1Transfer('upload', 'plain http/1.1'),
   {
     name: 'slow-reader',
     title: 'download by a client that reads 4 MiB/s',
@@ -223,13 +245,18 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'lua-speed',
     title:
-      'computing in Lua, this build in the process of the bench: recursion, loops, tables, strings, gmatch, sort, methods',
+      'computing in Lua, this build in the process of the bench: recursion, loops, tables, strings, gmatch',
     handler: 'hello',
     peers: ['lgateway'],
     measure: luaSpeed,
     metrics: [UNGUARDED, WASMOON],
     thresholds: [
-      { metric: 'timesUnguarded', bound: 'at most', value: 1.2 },
+      {
+        metric: 'timesUnguarded',
+        bound: 'at most',
+        value: 1.2,
+        goal: 'guard on / off, worst of the programs',
+      },
       { metric: 'timesWasmoon', bound: 'at most', value: 1.3 },
     ],
   },
@@ -277,18 +304,14 @@ export const SCENARIOS: readonly Scenario[] = [
     handler: 'hello',
     peers: ['lgateway', 'against', 'node'],
     measure: startUp,
-    metrics: [READY],
-    thresholds: [{ metric: 'readyMs', bound: 'at most', value: 500 }],
+    metrics: [READY, TIMES_BARE],
+    thresholds: [
+      { metric: 'timesBare', bound: 'at most', value: 4, goal: 'start to first answer, × node -e 0' },
+      { metric: 'readyMs', bound: 'at most', value: 500 },
+    ],
   },
-  {
-    name: 'idle-connections',
-    title: 'idle HTTP/2 connections that have served one request',
-    handler: 'hello',
-    measure: idleConnections,
-    metrics: [EACH],
-    thresholds: [{ metric: 'kibEach', bound: 'at most', value: 50 }],
-    roundsMax: 2,
-  },
+  idle('idle-h2', 'h2', 'HTTP/2'),
+  idle('idle-h1', 'http/1.1', 'HTTP/1.1'),
 ];
 
 function wholeFile(handler: 'copy' | 'sendfile', title: string): Scenario {
@@ -299,6 +322,37 @@ function wholeFile(handler: 'copy' | 'sendfile', title: string): Scenario {
     measure: download(handler),
     metrics: [SPEED, CPU_MS, GROWTH],
     thresholds: [{ metric: 'mibPerSecond', bound: 'at least', value: 0.95, of: 'node' }, growthStaysFlat],
+  };
+}
+
+/** Against node:http, which pipes. */
+function http1Transfer(handler: 'download' | 'upload', way: 'http/1.1' | 'plain http/1.1'): Scenario {
+  const isPlain = way === 'plain http/1.1';
+  const words = `${handler} over HTTP/1.1, ${isPlain ? 'cleartext' : 'TLS'}`;
+  return {
+    name: `${handler}-${isPlain ? 'plain-h1' : 'h1'}`,
+    title: `${words}, through a Lua loop of 64 KiB reads and writes; node pipes it`,
+    handler,
+    measure: handler === 'download' ? download('download', way) : upload(way),
+    metrics: [SPEED, CPU_MS, GROWTH],
+    thresholds: [
+      { metric: 'mibPerSecond', bound: 'at least', value: 1, of: 'node', goal: `${words}, MiB/s` },
+      growthStaysFlat,
+    ],
+  };
+}
+
+function idle(name: string, protocol: Load['protocol'], words: string): Scenario {
+  return {
+    name,
+    title: `idle ${words} connections over TLS that have served one request, on a server that has worked`,
+    handler: 'hello',
+    measure: idleConnections(protocol),
+    metrics: [EACH],
+    thresholds: [
+      { metric: 'kibEach', bound: 'at most', value: 30, goal: `idle connection, ${words} over TLS, KiB` },
+    ],
+    roundsMax: 3,
   };
 }
 
@@ -334,6 +388,6 @@ function modeHello(mode: ModeName): Scenario {
 }
 
 /** At most so many times the CPU time of that peer. */
-function cpuTimes(value: number, of: PeerName): Threshold {
-  return { metric: 'cpuUs', bound: 'at most', value, of };
+function cpuTimes(value: number, of: PeerName, goal?: string): Threshold {
+  return { metric: 'cpuUs', bound: 'at most', value, of, ...(goal === undefined ? {} : { goal }) };
 }

@@ -1,7 +1,9 @@
-/** Memory of connections that have served one request each and then do nothing. */
+/** Memory of connections over TLS that have served one request each and then do nothing, on a server that has worked before. */
 import { once } from 'node:events';
-import { type ClientHttp2Session, connect } from 'node:http2';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect as connectTls } from 'node:tls';
 import type { ServerProcess } from '../server-process.ts';
+import { type Load, prepareLoad } from './load.ts';
 import { type Bench, type Measure, type Sample, startServer } from './measure.ts';
 
 const KIBIBYTE = 1024;
@@ -9,27 +11,46 @@ const KIBIBYTE = 1024;
 const CONNECTIONS_AT_ONCE = 20;
 /** Opened before anything counts: the first ones pay for what a server sets up once. */
 const WARM_UP_CONNECTIONS = 40;
+/** A server that does not answer must not hang the bench. */
+const ANSWER_TIMEOUT_MS = 15_000;
+
+interface IdleConnection {
+  readonly hasEnded: () => boolean;
+  readonly destroy: () => void;
+}
 
 /** Each round has a server of its own: a heap that has grown once would hide the next growth. */
-export const idleConnections: Measure = async (peer, bench) => ({
-  sample: async () => {
-    const server = await startServer(peer, bench);
-    try {
-      return await openMany(server, bench);
-    } finally {
-      await server.stop();
-    }
-  },
-  close: async () => undefined,
-});
+export function idleConnections(protocol: Load['protocol']): Measure {
+  return async (peer, bench) => ({
+    sample: async () => {
+      const server = await startServer(peer, bench);
+      try {
+        // without it the young generation, which garbage fills for the first time, would count as the connections' memory
+        await prepareLoad(
+          server,
+          { handler: 'hello', protocol, connections: 10, streams: protocol === 'h2' ? 20 : 1 },
+          bench,
+        );
+        return await openMany(server, bench, protocol === 'h2' ? openHttp2 : openHttp1);
+      } finally {
+        await server.stop();
+      }
+    },
+    close: async () => undefined,
+  });
+}
 
-async function openMany(server: ServerProcess, { workspace, effort }: Bench): Promise<Sample> {
-  const sessions: ClientHttp2Session[] = [];
+async function openMany(
+  server: ServerProcess,
+  { workspace, effort }: Bench,
+  open: typeof openHttp2,
+): Promise<Sample> {
+  const connections: IdleConnection[] = [];
   const openUpTo = async (total: number): Promise<void> => {
-    while (sessions.length < total) {
-      const count = Math.min(CONNECTIONS_AT_ONCE, total - sessions.length);
-      const opened = Array.from({ length: count }, () => openAndAsk(server.port, workspace.certificate));
-      sessions.push(...(await Promise.all(opened)));
+    while (connections.length < total) {
+      const count = Math.min(CONNECTIONS_AT_ONCE, total - connections.length);
+      const opened = Array.from({ length: count }, () => open(server.port, workspace.certificate));
+      connections.push(...(await Promise.all(opened)));
     }
   };
   try {
@@ -37,20 +58,37 @@ async function openMany(server: ServerProcess, { workspace, effort }: Bench): Pr
     const before = server.residentBytes();
     await openUpTo(WARM_UP_CONNECTIONS + effort.idleConnections);
     const growth = server.residentBytes() - before;
-    const ended = sessions.filter((session) => session.closed || session.destroyed).length;
-    if (ended > 0) throw new Error(`${ended} of ${sessions.length} connections did not stay open`);
+    const ended = connections.filter(({ hasEnded }) => hasEnded()).length;
+    if (ended > 0) throw new Error(`${ended} of ${connections.length} connections did not stay open`);
     return { kibEach: growth / KIBIBYTE / effort.idleConnections };
   } finally {
-    for (const session of sessions) session.destroy();
+    for (const { destroy } of connections) destroy();
   }
 }
 
-async function openAndAsk(port: number, ca: string): Promise<ClientHttp2Session> {
-  const session = connect(`https://127.0.0.1:${port}`, { ca });
+async function openHttp2(port: number, ca: string): Promise<IdleConnection> {
+  const session = connectHttp2(`https://127.0.0.1:${port}`, { ca });
   // 'close' follows; that is what counts
   session.on('error', () => undefined);
   const stream = session.request({ ':path': '/bench/hello' });
   stream.resume();
-  await once(stream, 'end');
-  return session;
+  await once(stream, 'end', { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
+  return { hasEnded: () => session.closed || session.destroyed, destroy: () => session.destroy() };
+}
+
+async function openHttp1(port: number, ca: string): Promise<IdleConnection> {
+  const socket = connectTls({ host: '127.0.0.1', port, ca, ALPNProtocols: ['http/1.1'] });
+  socket.write(`GET /bench/hello HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
+  // a server ends its small answer in the packet that begins it, or in the next; either has been sent when the last connection is open
+  const [head] = (await once(socket, 'data', { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) })) as [Buffer];
+  if (!head.toString('latin1').startsWith('HTTP/1.1 200 ')) throw new Error(`Not answered with 200: ${head}`);
+  socket.on('error', () => undefined);
+  socket.resume();
+  let hasEnded = false;
+  const noteEnd = (): void => {
+    hasEnded = true;
+  };
+  socket.once('end', noteEnd);
+  socket.once('close', noteEnd);
+  return { hasEnded: () => hasEnded, destroy: () => socket.destroy() };
 }

@@ -18,8 +18,10 @@ export interface Load {
   /** Behind the `?`. */
   readonly query?: string;
   readonly protocol: 'h2' | 'http/1.1';
+  /** Without TLS. */
+  readonly isPlain?: boolean;
   readonly connections: number;
-  /** Requests in flight on each connection. */
+  /** Requests in flight on each connection; over HTTP/1.1 they are pipelined. */
   readonly streams: number;
   /** Sent beside the few of h2load. */
   readonly fields?: readonly string[];
@@ -90,6 +92,11 @@ function pathOf({ handler, query }: Load): string {
   return `/bench/${handler}${query === undefined ? '' : `?${query}`}`;
 }
 
+function urlOf({ port, plainPort }: ServerProcess, settings: Load): string {
+  const origin = settings.isPlain ? `http://127.0.0.1:${plainPort}` : `https://127.0.0.1:${port}`;
+  return `${origin}${pathOf(settings)}`;
+}
+
 async function runLoad(server: ServerProcess, settings: Load, count: number): Promise<Sample> {
   const before = server.cpuMs();
   const output = await h2load(server, settings, count, []);
@@ -110,7 +117,7 @@ export async function h2load(
     ...['--tls13-ciphers', CIPHER, ...(settings.protocol === 'h2' ? [] : ['--h1'])],
     ...(settings.fields ?? []).flatMap((field) => ['-H', field]),
     ...moreWords,
-    `https://127.0.0.1:${server.port}${pathOf(settings)}`,
+    urlOf(server, settings),
   ];
   const { output } = await runTool('h2load', words, LOAD_TIMEOUT_MS);
   checkAllSucceeded(output, count, settings.protocol);

@@ -11,6 +11,9 @@ const SLOW_BYTES_PER_SECOND = 4 * MEBIBYTE;
 const CURL_TIMED_OUT = 28;
 const WRITE_OUT = '%{http_code} %{size_download} %{size_upload} %{time_pretransfer} %{time_total}';
 
+/** Over TLS, but where it is plain. */
+export type Way = 'h2' | 'http/1.1' | 'plain http/1.1';
+
 interface Transfer {
   readonly status: number;
   readonly curlStatus: number;
@@ -21,9 +24,9 @@ interface Transfer {
 }
 
 /** One of the handlers that send the payload. */
-export function download(handler: 'download' | 'copy' | 'sendfile'): Measure {
+export function download(handler: 'download' | 'copy' | 'sendfile', way: Way = 'h2'): Measure {
   return measureTransfer(async (server, bench) => ({
-    mibPerSecond: await downloadSpeed(server, bench, handler),
+    mibPerSecond: await downloadSpeed(server, bench, handler, way),
   }));
 }
 
@@ -34,18 +37,25 @@ export const smallBlocks: Measure = measureTransfer(async (server, bench) => {
   return { mibPerSecond: small, ratio: small / large };
 });
 
-async function downloadSpeed(server: ServerProcess, { effort }: Bench, handler: string): Promise<number> {
-  const result = await curl(server, handler, []);
+async function downloadSpeed(
+  server: ServerProcess,
+  { effort }: Bench,
+  handler: string,
+  way: Way = 'h2',
+): Promise<number> {
+  const result = await curl(server, handler, [], way);
   checkComplete(result, result.downloaded, effort.payloadBytes);
   return effort.payloadBytes / MEBIBYTE / result.seconds;
 }
 
-export const upload: Measure = measureTransfer(async (server, { effort }) => {
-  removeStored(server);
-  const result = await curl(server, 'upload', ['-T', server.files.PAYLOAD]);
-  checkComplete(result, statSync(server.files.STORE).size, effort.payloadBytes);
-  return { mibPerSecond: effort.payloadBytes / MEBIBYTE / result.seconds };
-});
+export function upload(way: Way = 'h2'): Measure {
+  return measureTransfer(async (server, { effort }) => {
+    removeStored(server);
+    const result = await curl(server, 'upload', ['-T', server.files.PAYLOAD], way);
+    checkComplete(result, statSync(server.files.STORE).size, effort.payloadBytes);
+    return { mibPerSecond: effort.payloadBytes / MEBIBYTE / result.seconds };
+  });
+}
 
 /** `httpd.read(nil, 4)` and `f:write` for a whole body: what the smallest steps cost. */
 export const smallReads: Measure = measureTransfer(async (server, { workspace, effort }) => {
@@ -91,9 +101,25 @@ async function dawdle(
   return { readMib: result.downloaded / MEBIBYTE };
 }
 
-async function curl(server: ServerProcess, handler: string, words: readonly string[]): Promise<Transfer> {
-  const url = `https://127.0.0.1:${server.port}/bench/${handler}`;
-  const fixed = ['-s', '--http2', '--cacert', server.files.CERTIFICATE, '-o', '/dev/null', '-w', WRITE_OUT];
+async function curl(
+  server: ServerProcess,
+  handler: string,
+  words: readonly string[],
+  way: Way = 'h2',
+): Promise<Transfer> {
+  const origin =
+    way === 'plain http/1.1' ? `http://127.0.0.1:${server.plainPort}` : `https://127.0.0.1:${server.port}`;
+  const url = `${origin}/bench/${handler}`;
+  const fixed = [
+    '-s',
+    way === 'h2' ? '--http2' : '--http1.1',
+    '--cacert',
+    server.files.CERTIFICATE,
+    '-o',
+    '/dev/null',
+    '-w',
+    WRITE_OUT,
+  ];
   const { status: curlStatus, output } = await runTool(
     'curl',
     [...fixed, ...words, url],

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { Sample } from '../../bench/measures/measure.ts';
 import type { PeerName } from '../../bench/peers/peers.ts';
 import { type ScenarioResult, summarize } from '../../bench/result.ts';
-import type { Scenario, Threshold } from '../../bench/scenarios.ts';
+import type { Scenario, Threshold } from '../../bench/scenario.ts';
 
 function resultOf(thresholds: readonly Threshold[], samples: Record<string, number[]>): ScenarioResult {
   const scenario: Scenario = {
