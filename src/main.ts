@@ -6,16 +6,11 @@ import { createLogger, formatLine, type Logger } from './base/logger.ts';
 import { packageVersion } from './base/package-info.ts';
 import type { Config } from './config/config.ts';
 import type { ParseResult } from './config/parse-command-line.ts';
-import { parsePlainWords } from './config/plain-words.ts';
-import { withMappings } from './config/ready-made-mappings.ts';
-import { compileLuaModule } from './lua/wasm-module.ts';
-import { gatewayBanner } from './supervisor/banner.ts';
 import { type BackgroundChannel, backgroundChannel, startInBackground } from './supervisor/daemon.ts';
-import { type Inheritance, takeInheritedSockets } from './supervisor/inherited-sockets.ts';
-import { formatAddress } from './supervisor/listener.ts';
-import { LogSink } from './supervisor/log-sink.ts';
-import { type Ending, handleSignals } from './supervisor/signals.ts';
-import { Supervisor } from './supervisor/supervisor.ts';
+import type { Inheritance } from './supervisor/inherited-sockets.ts';
+import type { LogSink } from './supervisor/log-sink.ts';
+import type { Ending } from './supervisor/signals.ts';
+import type { Supervisor } from './supervisor/supervisor.ts';
 
 const EXIT_OK = 0;
 const EXIT_FAILURE = 1;
@@ -41,6 +36,10 @@ async function main(words: readonly string[]): Promise<number> {
 }
 
 async function readCommandLine(words: readonly string[]): Promise<ParseResult> {
+  // what is imported below takes longer than all of Node's start, and the version needs none of it
+  if (words.length === 1 && words[0] === '--version')
+    return { kind: 'text', text: `lgateway ${packageVersion()}\n` };
+  const { parsePlainWords } = await import('./config/plain-words.ts');
   const config = parsePlainWords(words);
   if (config !== undefined) return { kind: 'run', config };
   // only here, because it brings yargs
@@ -58,6 +57,7 @@ async function run(
 ): Promise<number> {
   let inherited: Inheritance;
   try {
+    const { takeInheritedSockets } = await import('./supervisor/inherited-sockets.ts');
     inherited = takeInheritedSockets(process.env, process.pid, 'https');
   } catch (error) {
     await report(error, channel);
@@ -90,6 +90,8 @@ async function runHere(
 ): Promise<number> {
   let sink: LogSink | undefined;
   try {
+    const { LogSink } = await import('./supervisor/log-sink.ts');
+    const { withMappings } = await import('./config/ready-made-mappings.ts');
     // in the background there is no terminal: without a file the lines go nowhere
     sink = new LogSink({ file: config.logFile ?? (channel === undefined ? undefined : null) });
     if (notice !== undefined) createLogger(config.logLevel, 'supervisor', sink.write).warn(notice);
@@ -111,6 +113,11 @@ async function report(error: unknown, channel: BackgroundChannel | undefined): P
 /** Starts, serves until a signal ends it. Rejects when the start fails; then nothing is left behind. */
 async function serve(config: Config, sink: LogSink, channel: BackgroundChannel | undefined): Promise<number> {
   const logger = createLogger(config.logLevel, 'supervisor', sink.write);
+  const [{ Supervisor }, { handleSignals }, { compileLuaModule }] = await Promise.all([
+    import('./supervisor/supervisor.ts'),
+    import('./supervisor/signals.ts'),
+    import('./lua/wasm-module.ts'),
+  ]);
   const supervisor = new Supervisor({
     config,
     logger,
@@ -137,19 +144,23 @@ async function serve(config: Config, sink: LogSink, channel: BackgroundChannel |
   const started = supervisor.start().then(() => 'serving' as const);
   const first = await Promise.race([started, ending]);
   if (first === 'serving') {
-    announce(supervisor, config, logger, channel);
+    await announce(supervisor, config, logger, channel);
     return await finish(await ending, supervisor);
   }
   started.catch(() => undefined);
   return await finish(first, supervisor);
 }
 
-function announce(
+async function announce(
   supervisor: Supervisor,
   config: Config,
   logger: Logger,
   channel: BackgroundChannel | undefined,
-): void {
+): Promise<void> {
+  const [{ formatAddress }, { gatewayBanner }] = await Promise.all([
+    import('./supervisor/listener.ts'),
+    import('./supervisor/banner.ts'),
+  ]);
   const workers = supervisor.workerCount;
   for (const { scheme, address, port } of supervisor.addresses)
     logger.info(`Listening on ${scheme}://${formatAddress(address, port)}`, { workers, pid: process.pid });
