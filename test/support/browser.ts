@@ -49,8 +49,9 @@ export class Browser {
   #lastId = 0;
   #session = '';
 
-  constructor() {
-    this.#child = spawn('chromium', [...FLAGS, `--user-data-dir=${this.#folder}`, 'about:blank'], {
+  /** `flags`: further ones of its command line. */
+  constructor(flags: readonly string[] = []) {
+    this.#child = spawn('chromium', [...FLAGS, ...flags, `--user-data-dir=${this.#folder}`, 'about:blank'], {
       stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
     });
     this.#commands = this.#child.stdio[3] as Writable;

@@ -1,7 +1,8 @@
 /** Installs programs from Debian when they are missing; says so; fails when it cannot. */
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 
-/** Program to look for → Debian package that has it. */
+/** Program or file to look for → Debian package that has it. */
 type Tools = Readonly<Record<string, string>>;
 
 /** What the tests drive. */
@@ -14,7 +15,10 @@ const TEST_TOOLS: Tools = {
   openssl: 'openssl',
   'systemd-socket-activate': 'systemd',
   'lua5.4': 'lua5.4',
+  wget: 'wget',
   wrk: 'wrk',
+  '/usr/bin/python3': 'python3',
+  '/usr/lib/python3/dist-packages/requests/__init__.py': 'python3-requests',
 };
 
 /** Makes sure every program that the tests drive can be started. */
@@ -42,5 +46,6 @@ export function installTools(tools: Tools, purpose: string): void {
 }
 
 function isInstalled(program: string): boolean {
+  if (program.startsWith('/')) return existsSync(program);
   return spawnSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' }).status === 0;
 }
