@@ -76,15 +76,6 @@ export function formatUpgrade(protocol: string, fields: Fields): string {
   return `${text}Connection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`;
 }
 
-/** One buffer of `before`, `chunk` and `after`. */
-export function joinBytes(before: string, chunk: Uint8Array, after: string): Buffer {
-  const joined = Buffer.allocUnsafe(before.length + chunk.length + after.length);
-  joined.write(before, 0, 'latin1');
-  joined.set(chunk, before.length);
-  if (after !== '') joined.write(after, before.length + chunk.length, 'latin1');
-  return joined;
-}
-
 const statusLines = new Map<number, string>();
 
 function statusLine(status: number, reason?: string): string {

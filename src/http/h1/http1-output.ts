@@ -3,7 +3,6 @@ import type { Socket } from 'node:net';
 import { readLatin1 } from '../../native/node-internals.ts';
 import { giveChunk, isLent } from '../exchange/chunk-pool.ts';
 import type { Chunk } from '../exchange/response-buffer.ts';
-import { joinBytes } from './http1-head.ts';
 
 /** Response bytes that may wait in the connection before the next request of a pipeline is served. */
 const BACKLOG_BYTES_MAX = 256 * 1024;
@@ -19,6 +18,7 @@ export class Http1Output {
   #text = '';
   /** A flush will come: the end of the read, or a tick. */
   #due = false;
+  #corked = false;
   /** Somebody has been told to wait for room. */
   #awaited = false;
   /** Unsent bytes that a sweep has seen, and since when they are as many. */
@@ -60,32 +60,27 @@ export class Http1Output {
       giveChunk(chunk);
       return this.writeText(before + text + after);
     }
-    const text = this.#text + before;
-    this.#text = '';
-    if (text === '' && after === '') this.#writeChunk(chunk);
-    else {
-      this.#give(joinBytes(text, chunk, after));
-      giveChunk(chunk);
-    }
+    this.#cork();
+    this.#text += before;
+    this.#giveText();
+    this.#giveChunk(chunk);
+    this.#text = after;
     return this.#hasRoom();
   }
 
   writeText(bytes: string): boolean {
     this.#text += bytes;
-    if (!this.#due) {
-      this.#due = true;
-      process.nextTick(flush, this);
-    }
+    this.#flushSoon();
     return this.#hasRoom();
   }
 
   /** Gives everything to the socket. */
   flush(): void {
     this.#due = false;
-    const text = this.#text;
-    if (text !== '') {
-      this.#text = '';
-      this.#give(text);
+    this.#giveText();
+    if (this.#corked) {
+      this.#corked = false;
+      this.#socket.uncork();
     }
     // the socket tells of room only when it has asked to wait
     if (this.#awaited && !this.#socket.writableNeedDrain) process.nextTick(tellRoom, this);
@@ -104,21 +99,33 @@ export class Http1Output {
     if (this.#text.length + this.#socket.writableLength < ROOM_BYTES_MAX) return true;
     this.#awaited = true;
     // a piece may have left by itself meanwhile
-    if (!this.#due) {
-      this.#due = true;
-      process.nextTick(flush, this);
-    }
+    this.#flushSoon();
     return false;
   }
 
-  #give(piece: string | Buffer): void {
-    if (this.#socket.destroyed) return;
-    if (typeof piece === 'string') this.#socket.write(piece, 'latin1');
-    else this.#socket.write(piece);
+  #flushSoon(): void {
+    if (this.#due) return;
+    this.#due = true;
+    process.nextTick(flush, this);
+  }
+
+  /** All that the socket is given until the next flush leaves in one write. */
+  #cork(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    this.#socket.cork();
+    this.#flushSoon();
+  }
+
+  #giveText(): void {
+    const text = this.#text;
+    if (text === '') return;
+    this.#text = '';
+    if (!this.#socket.destroyed) this.#socket.write(text, 'latin1');
   }
 
   /** The chunk is free when the socket has its bytes, unless that came to an untimely end. */
-  #writeChunk(chunk: Buffer): void {
+  #giveChunk(chunk: Buffer): void {
     const socket = this.#socket;
     if (socket.destroyed) return;
     if (!isLent(chunk)) socket.write(chunk);
