@@ -1,7 +1,8 @@
 /** What lhttpd got wrong, rows 1 to 21: bodies both ways, HTTP/2 itself, errors and push. */
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { regressionSuite } from '../support/regression.ts';
+import { sha256 } from '../support/sha256.ts';
 import { askSession, PROTOCOLS } from '../support/test-gateway.ts';
 import { FRAME, WireClient } from '../support/wire-client.ts';
 
@@ -344,7 +345,3 @@ ${OK}httpd.write(nil, 'page')`,
     assert.match(old, /^HTTP\/1\.[01] 200 OK\r\n.*page$/s);
   },
 );
-
-function sha256(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
-}

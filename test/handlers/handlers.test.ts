@@ -1,11 +1,12 @@
 /** The scripts served when no `-l` is given, asked as programs ask: answers, limits, refusals, escaping. */
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { readyMadeMappings } from '../../src/config/ready-made-mappings.ts';
 import { runShell } from '../support/run-shell.ts';
+import { sha256 } from '../support/sha256.ts';
 import { HandlersGateway } from './handlers-gateway.ts';
 
 const PLACES_MAX = 8;
@@ -22,10 +23,6 @@ before(async () => {
   await gateway.process.ready();
 });
 after(() => gateway.stop());
-
-function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
-}
 
 function dataFiles(): string[] {
   return readdirSync(join(gateway.handlers, 'data')).filter((name) => !/^(README\.md|\..*)$/.test(name));

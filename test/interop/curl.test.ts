@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { type ProgramResult, runProgram } from '../support/run-program.ts';
+import { type ProgramResult, runSuccessfully } from '../support/run-program.ts';
 import { TestGateway } from '../support/test-gateway.ts';
 
 const SCRIPT = `local httpd = require 'httpd'
@@ -65,11 +65,9 @@ before(async () => {
 });
 after(() => gateway.stop());
 
-async function curl(...words: string[]): Promise<ProgramResult> {
+function curl(...words: string[]): Promise<ProgramResult> {
   const usual = ['-sS', '--fail-early', '--max-time', '60', '--cacert', gateway.folder.certificate];
-  const result = await runProgram('curl', [...usual, ...words]);
-  assert.equal(result.code, 0, `curl ${words.join(' ')}: ${result.stderr}`);
-  return result;
+  return runSuccessfully('curl', ...usual, ...words);
 }
 
 test('curl gets an answer over HTTP/2, 1.1 and 1.0, with the alerts of a clean end', async () => {

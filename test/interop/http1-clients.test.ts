@@ -1,10 +1,11 @@
 /** Clients that others wrote, over HTTP/1.1: wget, Python's http.client and requests, ab, wrk, h2load, and Chromium without HTTP/2. */
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { Browser } from '../support/browser.ts';
-import { type ProgramResult, runProgram } from '../support/run-program.ts';
+import { runSuccessfully as run } from '../support/run-program.ts';
+import { sha256 } from '../support/sha256.ts';
 import { TestGateway } from '../support/test-gateway.ts';
 
 const SCRIPT = `local httpd = require 'httpd'
@@ -42,14 +43,6 @@ before(async () => {
   writeFileSync(bodyFile, BODY);
 });
 after(() => gateway.stop());
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-
-async function run(program: string, ...words: string[]): Promise<ProgramResult> {
-  const result = await runProgram(program, words);
-  assert.equal(result.code, 0, `${program}: ${result.stderr}`);
-  return result;
-}
 
 test('wget downloads and uploads unchanged', async () => {
   const words = ['-q', '-O', '-', '--ca-certificate', gateway.folder.certificate];

@@ -1,11 +1,12 @@
 /** Clients that others wrote against our own HTTP/2 sessions: curl, nghttp, h2load, node's, undici and Chromium. */
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { Agent, fetch } from 'undici';
 import { Browser } from '../support/browser.ts';
-import { type ProgramResult, runProgram } from '../support/run-program.ts';
+import { type ProgramResult, runSuccessfully as run } from '../support/run-program.ts';
+import { sha256 } from '../support/sha256.ts';
 import { inForm } from '../support/test-form.ts';
 import { askSession, TestGateway } from '../support/test-gateway.ts';
 
@@ -55,14 +56,6 @@ before(async () => {
   gateway = await TestGateway.start({ '/': SCRIPT }, { workers: 1 });
 });
 after(() => gateway.stop());
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-
-async function run(program: string, ...words: string[]): Promise<ProgramResult> {
-  const result = await runProgram(program, words);
-  assert.equal(result.code, 0, `${program} ${words.join(' ')}: ${result.stderr}`);
-  return result;
-}
 
 const curl = (...words: string[]): Promise<ProgramResult> =>
   run('curl', '-sS', '--http2', '--max-time', '60', '--cacert', gateway.folder.certificate, ...words);

@@ -1,4 +1,5 @@
 /** Runs a program of the system (curl, nghttp, h2load, openssl) to its end and takes what it says. */
+import { strictEqual } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 
 const RUN_MAX_MS = 60_000;
@@ -17,6 +18,13 @@ export interface ProgramOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Written to its standard input, which then stays open until it ends; none: it reads nothing. */
   readonly input?: string;
+}
+
+/** Runs a program that has to succeed. */
+export async function runSuccessfully(program: string, ...words: string[]): Promise<ProgramResult> {
+  const result = await runProgram(program, words);
+  strictEqual(result.code, 0, `${program} ${words.join(' ')}: ${result.stderr}`);
+  return result;
 }
 
 export function runProgram(

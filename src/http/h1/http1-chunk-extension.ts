@@ -1,5 +1,6 @@
 /** Goes through the extensions of one chunk (RFC 9112 §7.1.1), which mean nothing here, and finds where they end. */
-import { isTokenByte } from './http1-fields.ts';
+import { isBlank } from '../semantics/fields.ts';
+import { isTokenByte, isValueByte } from './http1-fields.ts';
 
 const NAME_START = 0;
 const NAME = 1;
@@ -10,14 +11,11 @@ const QUOTED = 5;
 const ESCAPED = 6;
 const VALUE_END = 7;
 
-const TAB = 9;
 const CR = 13;
-const SPACE = 32;
 const QUOTE = 34;
 const SEMICOLON = 59;
 const EQUALS = 61;
 const BACKSLASH = 92;
-const DELETE = 127;
 
 export const TAKEN = 0;
 export const ENDED = 1;
@@ -48,9 +46,9 @@ export class ChunkExtension {
       case QUOTED:
         if (byte === QUOTE) return this.#go(VALUE_END);
         if (byte === BACKSLASH) return this.#go(ESCAPED);
-        return isText(byte) ? TAKEN : MALFORMED;
+        return isValueByte(byte) ? TAKEN : MALFORMED;
       case ESCAPED:
-        return isText(byte) ? this.#go(QUOTED) : MALFORMED;
+        return isValueByte(byte) ? this.#go(QUOTED) : MALFORMED;
       default:
         return this.#leaveValue(byte);
     }
@@ -77,13 +75,4 @@ export class ChunkExtension {
     this.#state = state;
     return TAKEN;
   }
-}
-
-function isBlank(byte: number): boolean {
-  return byte === SPACE || byte === TAB;
-}
-
-/** What a quoted string may hold (RFC 9110 §5.6.4). */
-function isText(byte: number): boolean {
-  return byte === TAB || (byte >= SPACE && byte !== DELETE);
 }

@@ -4,7 +4,7 @@
  */
 import { isNamed } from '../semantics/fields.ts';
 import { ChunkExtension, ENDED, MALFORMED } from './http1-chunk-extension.ts';
-import { isTokenByte } from './http1-fields.ts';
+import { isTokenByte, isValueByte } from './http1-fields.ts';
 
 /** Bytes of all chunk extensions of one body: nobody sends any in earnest (RFC 9112 §7.1.1 asks for a limit). */
 const EXTENSION_BYTES_MAX = 16 * 1024;
@@ -24,13 +24,10 @@ const TRAILER_LF = 9;
 const LAST_LF = 10;
 const DONE = 11;
 
-const TAB = 9;
 const LF = 10;
 const CR = 13;
-const SPACE = 32;
 const COLON = 58;
 const SEMICOLON = 59;
-const DELETE = 127;
 
 /** One more than the longest name that is looked for. */
 const NAME_LENGTH_MAX = 'transfer-encoding'.length + 1;
@@ -137,7 +134,7 @@ export class ChunkDecoder {
         return this.#takeTrailerName(byte);
       case TRAILER_VALUE:
         if (byte === CR) this.#state = TRAILER_LF;
-        else if (isControl(byte)) return 400;
+        else if (!isValueByte(byte)) return 400;
         return this.#countTrailer();
       case TRAILER_LF:
         return this.#expect(byte, LF, TRAILER_START);
@@ -203,8 +200,4 @@ function hexDigit(byte: number): number {
   if (byte >= 48 && byte <= 57) return byte - 48;
   const lower = byte | 32;
   return lower >= 97 && lower <= 102 ? lower - 87 : -1;
-}
-
-function isControl(byte: number): boolean {
-  return (byte < SPACE && byte !== TAB) || byte === DELETE;
 }

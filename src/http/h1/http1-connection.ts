@@ -24,6 +24,7 @@ import {
   formatInformational,
   formatLastChunk,
   formatUpgrade,
+  LAST_CHUNK,
 } from './http1-head.ts';
 import { Http1Input, type InputFault, type InputSink } from './http1-input.ts';
 import { Linger, type LingerLimits } from './http1-linger.ts';
@@ -32,7 +33,6 @@ import { type Http1Request, type RequestLine, readRequest, refusedHead } from '.
 
 /** Requests of a pipeline that are served before others get their turn: some 3 ms. */
 const TURN_REQUESTS_MAX = 64;
-const LAST_CHUNK = '0\r\n\r\n';
 
 export interface Http1Limits {
   readonly idleTimeoutMs: number;

@@ -1,5 +1,5 @@
 /** Takes the field lines of a request head apart (RFC 9112 §5), strictly: one reading of each line, or none. */
-import type { Fields } from '../semantics/fields.ts';
+import { type Fields, isBlank } from '../semantics/fields.ts';
 
 /**
  * The fields of a head from `start` on, up to the blank line at its end. `text`: the whole head, of which each line ends with
@@ -16,12 +16,12 @@ export function parseFieldLines(text: string, start: number): Fields | undefined
     if (at === nameStart || text.charCodeAt(at) !== COLON) return undefined;
     const name = text.slice(nameStart, at);
     do at += 1;
-    while (isBlank(text, at));
+    while (isBlank(text.charCodeAt(at)));
     const valueStart = at;
     while (isKind(text, at, VALUE)) at += 1;
     if (text.charCodeAt(at) !== CR || text.charCodeAt(at + 1) !== LF) return undefined;
     let valueEnd = at;
-    while (valueEnd > valueStart && isBlank(text, valueEnd - 1)) valueEnd -= 1;
+    while (valueEnd > valueStart && isBlank(text.charCodeAt(valueEnd - 1))) valueEnd -= 1;
     fields.push(name, text.slice(valueStart, valueEnd));
     at += LINE_END_BYTES;
   }
@@ -31,6 +31,11 @@ export function parseFieldLines(text: string, start: number): Fields | undefined
 /** True for a byte of a token (RFC 9110 §5.6.2). */
 export function isTokenByte(byte: number): boolean {
   return ((KINDS[byte] ?? 0) & NAME) !== 0;
+}
+
+/** True for a byte of a value or a quoted string (RFC 9110 §5.5, §5.6.4): no control but HTAB. */
+export function isValueByte(byte: number): boolean {
+  return ((KINDS[byte] ?? 0) & VALUE) !== 0;
 }
 
 const LINE_END_BYTES = 2;
@@ -58,9 +63,4 @@ function makeKinds(): Uint8Array {
 
 function isKind(text: string, at: number, kind: number): boolean {
   return ((KINDS[text.charCodeAt(at)] ?? 0) & kind) !== 0;
-}
-
-function isBlank(text: string, at: number): boolean {
-  const byte = text.charCodeAt(at);
-  return byte === SPACE || byte === TAB;
 }

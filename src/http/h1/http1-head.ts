@@ -42,12 +42,7 @@ export function formatHead(head: ResponseHead, framing: Framing, persistent: boo
 
 function writeHead(head: ResponseHead, framing: Framing, persistent: boolean, minor: number): string {
   let text = statusLine(head.status, head.reason);
-  const fields = head.responseFields;
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i] as string;
-    if (isFramingField(name)) continue;
-    text += `${name}: ${fields[i + 1] as string}\r\n`;
-  }
+  text += formatOwnFields(head.responseFields);
   if (head.contentLength !== undefined) text += `Content-Length: ${head.contentLength}\r\n`;
   else if (framing === 'chunked') text += 'Transfer-Encoding: chunked\r\n';
   if (!persistent) text += 'Connection: close\r\n';
@@ -61,19 +56,17 @@ export function formatInformational(status: number, fields: Fields): string {
   return `${statusLine(status)}${formatFields(fields)}\r\n`;
 }
 
+/** The last chunk with an empty trailer section. */
+export const LAST_CHUNK = '0\r\n\r\n';
+
 /** The last chunk with its trailer section. */
 export function formatLastChunk(trailers: Fields | undefined): string {
-  return trailers === undefined ? '0\r\n\r\n' : `0\r\n${formatFields(trailers)}\r\n`;
+  return trailers === undefined ? LAST_CHUNK : `0\r\n${formatFields(trailers)}\r\n`;
 }
 
 /** The head of an answer that hands the connection over to another protocol (RFC 9110 §7.8). */
 export function formatUpgrade(protocol: string, fields: Fields): string {
-  let text = statusLine(101);
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i] as string;
-    if (!isFramingField(name)) text += `${name}: ${fields[i + 1] as string}\r\n`;
-  }
-  return `${text}Connection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`;
+  return `${statusLine(101)}${formatOwnFields(fields)}Connection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`;
 }
 
 const statusLines = new Map<number, string>();
@@ -91,6 +84,16 @@ function statusLine(status: number, reason?: string): string {
 function formatFields(fields: Fields): string {
   let text = '';
   for (let i = 0; i < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`;
+  return text;
+}
+
+/** What a handler gives of a head, without the fields that the connection writes itself. */
+function formatOwnFields(fields: Fields): string {
+  let text = '';
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    if (!isFramingField(name)) text += `${name}: ${fields[i + 1] as string}\r\n`;
+  }
   return text;
 }
 

@@ -4,7 +4,7 @@
  */
 import type { ErrorCode } from '../../base/error-codes.ts';
 import { readLatin1 } from '../../native/node-internals.ts';
-import { FIELDS_MAX, type Fields } from '../semantics/fields.ts';
+import { FIELDS_MAX, type Fields, isBlank } from '../semantics/fields.ts';
 import { ChunkDecoder } from './http1-chunks.ts';
 import { parseFieldLines } from './http1-fields.ts';
 import type { Http1Request, RequestLine } from './http1-request.ts';
@@ -216,7 +216,7 @@ export class Http1Input {
       if (this.#lines === 0) {
         if (!this.#readRequestLine(readLatin1(bytes, at, end - 1))) return 0;
       } else if (end - 1 === start) return this.#finishHead(bytes, at, end + 1);
-      else if (bytes[start] === SPACE || bytes[start] === TAB) {
+      else if (isBlank(bytes[start] as number)) {
         this.#refuseHead('a field line begins with a blank');
         return 0;
       }
@@ -292,7 +292,7 @@ export class Http1Input {
       }
     } else if (size > this.#headBytesMax) {
       this.#refuse(431, 'LGW_HEAD_TOO_LARGE', `the head is longer than ${this.#headBytesMax} bytes`);
-    } else if (bytes[start] === SPACE || bytes[start] === TAB) {
+    } else if (isBlank(bytes[start] as number)) {
       this.#refuseHead('a field line begins with a blank');
     }
   }
@@ -328,10 +328,8 @@ export class Http1Input {
   }
 }
 
-const TAB = 9;
 const LF = 10;
 const CR = 13;
-const SPACE = 32;
 
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP\/(\d)\.(\d)$/;
 const BEGUN_METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}(?: |\r?$)/;

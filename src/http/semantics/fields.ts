@@ -85,7 +85,8 @@ export function trimBlanks(text: string): string {
   return start === 0 && end === text.length ? text : text.slice(start, end);
 }
 
-function isBlank(byte: number): boolean {
+/** SP or HTAB. */
+export function isBlank(byte: number): boolean {
   return byte === SPACE || byte === TAB;
 }
 
