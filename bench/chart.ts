@@ -1,8 +1,11 @@
-/** Draws the chart of CPU time per request by server: an SVG without scripts and fonts from elsewhere, in light and dark colours. */
+/**
+ * Draws the chart of CPU time per request for each server: an SVG file with no scripts and no external fonts, in light and dark
+ * colours.
+ */
 import type { PeerName } from './peers/peers.ts';
 import type { BenchResult, ScenarioResult } from './result.ts';
 
-/** As readers know them. */
+/** Names of the servers as the documents show them. */
 export const PEER_TITLES: Readonly<Partial<Record<PeerName, string>>> = {
   lgateway: 'lgateway',
   node: 'Node.js alone',
@@ -14,22 +17,22 @@ export const PEER_TITLES: Readonly<Partial<Record<PeerName, string>>> = {
   caddy: 'Caddy, static',
 };
 
-/** Units of the drawing. It is narrow, so that its letters can be read where a telephone shows it 360 pixels wide. */
+/** Sizes are in units of the drawing. The drawing is narrow so that its letters are readable on a screen 360 pixels wide. */
 const WIDTH = 480;
 const MARGIN = 16;
 const ROW = 24;
 const BAR = 15;
 const LABELS = 128;
-/** Behind the longest bar. */
+/** Width of the column of values, to the right of the longest bar. */
 const VALUES = 56;
-/** Above the rows of a scenario, for its name. */
+/** Height of the line with the name of a scenario, above its bars. */
 const NAME = 34;
 const HEAD = 66;
 const LINE = 17;
-/** A bar longer than so many times the middle one is cut, at this part of its length. */
+/** A bar longer than this multiple of the median bar is cut; the gap stands at this part of the bar's length. */
 const TIMES_MIDDLE_MAX = 4;
 const CUT_AT = 0.9;
-/** How it is shown where there is room. */
+/** Width of the image in a document, in pixels, where the page is wide enough. */
 const SHOWN_WIDTH = 600;
 
 const STYLE = `
@@ -50,7 +53,7 @@ const STYLE = `
     .cut { stroke: #0d1117 }
   }`;
 
-/** Scenarios that were not measured are left out. */
+/** Leaves out scenarios that the run did not measure. */
 export function drawChart(result: BenchResult, names: readonly string[]): string {
   const scenarios = names.flatMap((name) => result.scenarios.filter(({ scenario }) => scenario === name));
   const parts: string[] = [];
@@ -87,7 +90,7 @@ interface Bar {
   readonly value: number;
 }
 
-/** Those that cost least first. */
+/** Sorted by CPU time, the smallest first. */
 export function barsOf({ peers }: ScenarioResult): Bar[] {
   return peers
     .flatMap(({ peer, values }) => {
@@ -98,7 +101,7 @@ export function barsOf({ peers }: ScenarioResult): Bar[] {
     .sort((a, b) => a.value - b.value);
 }
 
-/** Each scenario has a scale of its own. */
+/** Each scenario has its own scale. */
 function drawBars(scenario: ScenarioResult, top: number): string[] {
   const bars = barsOf(scenario);
   const longest = longestOf(bars);
@@ -119,13 +122,13 @@ function drawBars(scenario: ScenarioResult, top: number): string[] {
   });
 }
 
-/** The longest value that is drawn to scale: one server far behind would leave nothing to see of the others. */
+/** The longest value drawn to scale. One very slow server would otherwise make all other bars too short to read. */
 function longestOf(bars: readonly Bar[]): number {
   const middle = bars[Math.floor((bars.length - 1) / 2)]?.value ?? 0;
   return Math.max(...bars.map(({ value }) => value).filter((value) => value <= middle * TIMES_MIDDLE_MAX));
 }
 
-/** A gap that says that the bar goes on. */
+/** Draws the gap that shows that a bar is longer than its drawing. */
 function drawCut(x: number, y: number): string {
   return `<path class="cut" d="M${x.toFixed(1)} ${y + BAR + 2}l6 -${BAR + 4}"/>`;
 }

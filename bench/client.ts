@@ -1,4 +1,4 @@
-/** One HTTP/2 request on a connection of its own, to see that a server answers and what. */
+/** Sends one HTTP/2 request over its own connection, to check that a server answers and to get the answer. */
 import { connect } from 'node:http2';
 
 export interface FetchRequest {
@@ -6,7 +6,7 @@ export interface FetchRequest {
   readonly path: string;
   /** PEM of the certificate to trust. */
   readonly ca: string;
-  /** Where the answer may take longer than that of any server that is asked something. */
+  /** Default: the timeout of an ordinary answer. Set it where the answer takes longer. */
   readonly timeoutMs?: number;
 }
 

@@ -1,17 +1,17 @@
-/** Reads V8's CPU profiles: which functions the time was spent in, by their own code and not what they called. */
+/** Reads V8's CPU profiles: how much time each function took in its own code, without the functions that it called. */
 import { existsSync, readFileSync } from 'node:fs';
 import { SourceMap } from 'node:module';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PACKAGE_ROOT } from '../src/base/package-info.ts';
 
-/** As V8 writes it (the inspector protocol's `Profiler.Profile`); times are µs of the monotonic clock. */
+/** The format that V8 writes (`Profiler.Profile` of the inspector protocol); times are µs of the monotonic clock. */
 export interface CpuProfile {
   readonly startTime: number;
   readonly nodes: readonly ProfileNode[];
-  /** Ids of nodes. */
+  /** Ids of the nodes that V8 found running. */
   readonly samples: readonly number[];
-  /** Before each sample. */
+  /** µs between each sample and the one before it. */
   readonly timeDeltas: readonly number[];
 }
 
@@ -20,7 +20,7 @@ interface ProfileNode {
   readonly callFrame: CallFrame;
 }
 
-/** Lines and columns count from 0. */
+/** A place in a script; lines and columns count from 0. */
 interface CallFrame {
   readonly functionName: string;
   readonly url: string;
@@ -29,7 +29,7 @@ interface CallFrame {
 }
 
 export interface FunctionTime {
-  /** Of the time in which the thread was not idle. */
+  /** Percent of the time in which the thread was not idle. */
   readonly percent: number;
   readonly name: string;
   /** `file:line` of the source where it is known; empty for native code. */
@@ -37,15 +37,15 @@ export interface FunctionTime {
 }
 
 export interface ProfileSummary {
-  /** Of the time, in which the thread was not idle. */
+  /** Percent of the measured time in which the thread was not idle. */
   readonly busyPercent: number;
-  /** Those with the most time first. */
+  /** The functions with the most time first. */
   readonly functions: readonly FunctionTime[];
 }
 
 const IDLE = '(idle)';
 
-/** Looks at what lies from `fromUs` to `tillUs`. */
+/** Counts only the samples between `fromUs` and `tillUs`. */
 export function summarizeProfile(
   profile: CpuProfile,
   functionsMax: number,
@@ -81,10 +81,10 @@ export function summarizeProfile(
   };
 }
 
-/** In the source that a compiled file was made of, where its map lies beside it. */
+/** Names the place in the original source where the compiled file has a source map beside it. */
 function placeOf({ url, lineNumber, columnNumber }: CallFrame): string {
   if (url.startsWith('node:')) return `${url}:${lineNumber + 1}`;
-  // WebAssembly has no lines, native code nothing at all
+  // a frame of WebAssembly has a URL but no line, a frame of native code has no URL
   if (!url.startsWith('file:')) return url;
   const map = `${fileURLToPath(url)}.map`;
   if (existsSync(map)) {

@@ -1,4 +1,4 @@
-/** What a number means depends on this. */
+/** Describes the machine: measured values are comparable only on the same machine. */
 import { availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
 
 const GIBIBYTE = 1024 ** 3;

@@ -1,4 +1,4 @@
-/** The middle of measured values: a round that was disturbed does not move it. */
+/** The median of measured values: one disturbed round does not change it much. */
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

@@ -2,33 +2,33 @@
 import { parseArgs } from 'node:util';
 
 export interface BenchOptions {
-  /** Words; a scenario runs when its name contains one of them. Empty: all. */
+  /** Parts of names; a scenario runs when its name contains one of them. Empty: all scenarios run. */
   readonly only: readonly string[];
-  /** Names of peers, whole. Empty: all. */
+  /** Whole names of peers. Empty: all peers. */
   readonly peers: readonly string[];
   readonly rounds: number;
   readonly quick: boolean;
-  /** Profiles of every scenario that can have one, in quick runs, too. */
+  /** Takes profiles of every scenario that can have one, also in quick runs. */
   readonly profile: boolean;
-  /** Exit status 1 when a threshold is passed. */
+  /** Makes the exit status 1 when lgateway misses a threshold. */
   readonly check: boolean;
-  /** Scenarios that hold a goal of the project alone, and their table at the end. */
+  /** Runs only scenarios that have a goal of the project, and prints the table of goals at the end. */
   readonly goals: boolean;
-  /** Writes chart, tables and figures of the documents. */
+  /** Writes the charts, tables and figures of the documents. */
   readonly publish: boolean;
   readonly list: boolean;
   readonly help: boolean;
-  /** Where the result goes instead of bench/results/. */
+  /** File for the result in place of one in bench/results/. */
   readonly json: string | undefined;
-  /** Compiled `main.js` to measure instead of this build. */
+  /** Compiled `main.js` that is measured in place of this build. */
   readonly gateway: string | undefined;
-  /** Compiled `main.js` of another build to measure in the same rounds. */
+  /** Compiled `main.js` of another build, measured in the same rounds. */
   readonly against: string | undefined;
 }
 
 export class UsageError extends Error {}
 
-/** Odd, so that the median is a value that was measured. */
+/** An odd number, so that the median is one of the measured values. */
 const ROUNDS_DEFAULT = 5;
 const ROUNDS_MAX = 1000;
 

@@ -2,16 +2,16 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 const NS_PER_MS = 1e6;
-/** USER_HZ, in which /proc/<pid>/stat counts on every Linux of today. */
+/** USER_HZ, the unit of CPU times in /proc/<pid>/stat (proc(5)); it is 100 on all current Linux systems. */
 const TICKS_PER_SECOND = 100;
 const MS_PER_TICK = 1000 / TICKS_PER_SECOND;
 /** Writing this to clear_refs sets the peak of the resident set to its present size (proc(5)). */
 const RESET_PEAK = '5';
 
-/** Positions in /proc/<pid>/stat behind the command name, which may hold blanks (proc(5)). */
+/** Positions in /proc/<pid>/stat after the command name, which may contain blanks (proc(5)). */
 const STAT = { parent: 1, userTicks: 11, systemTicks: 12 } as const;
 
-/** The process and all that descend from it. */
+/** Returns the process and all its descendants. */
 export function processTree(root: number): number[] {
   const parents = new Map<number, number>();
   for (const name of readdirSync('/proc')) {
@@ -24,14 +24,14 @@ export function processTree(root: number): number[] {
 }
 
 /**
- * User and system time of all threads that live, ms: to the nanosecond, where the kernel keeps it (CONFIG_SCHED_INFO), and
- * else in steps of 10 ms.
+ * User and system time of all live threads, in ms. The value is exact to the nanosecond where the kernel has CONFIG_SCHED_INFO;
+ * otherwise it counts in steps of 10 ms.
  */
 export function cpuMs(pids: readonly number[]): number {
   return pids.reduce((total, pid) => total + (scheduledMs(pid) ?? tickedMs(pid)), 0);
 }
 
-/** Undefined where the kernel has no schedstat, or the process is gone. */
+/** Returns undefined where the kernel has no schedstat, or when the process has ended. */
 function scheduledMs(pid: number): number | undefined {
   let ns: number | undefined;
   for (const thread of listThreads(pid)) {
@@ -57,7 +57,7 @@ function listThreads(pid: number): readonly string[] {
   }
 }
 
-/** Resident memory now. */
+/** Resident memory at this moment. */
 export function residentBytes(pids: readonly number[]): number {
   return sumStatus(pids, 'VmRSS');
 }
@@ -71,7 +71,7 @@ export function resetPeak(pids: readonly number[]): void {
   for (const pid of pids) writeFileSync(`/proc/${pid}/clear_refs`, RESET_PEAK);
 }
 
-/** Undefined once the process is gone. */
+/** Returns undefined when the process has ended. */
 function readStat(pid: number): readonly string[] | undefined {
   const text = readProc(pid, 'stat');
   return text?.slice(text.lastIndexOf(')') + 2).split(' ');

@@ -1,4 +1,7 @@
-/** What the documents show of one run: its figures, the charts drawn from them, and the tables of README.md and docs/performance.md. */
+/**
+ * Writes what the documents show of one run: its figures, the charts drawn from them, and the tables of README.md and
+ * docs/performance.md.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { barsOf, drawChart, formatUs, PEER_TITLES } from './chart.ts';
@@ -6,17 +9,17 @@ import type { PeerName } from './peers/peers.ts';
 import { listGoals } from './report.ts';
 import type { BenchResult, ScenarioResult } from './result.ts';
 
-/** In the chart of docs/performance.md; every peer is measured in these. */
+/** Scenarios of the chart in docs/performance.md; the bench measures every peer in these. */
 export const CHARTED: readonly string[] = ['hello-h2-20', 'hello-h2-1', 'hello-h1', 'hello-h1-pipelined'];
-/** In the chart of README.md. */
+/** Scenarios of the chart in README.md. */
 const CHARTED_IN_README = ['hello-h2-20', 'hello-h1'];
 
 const FIGURES = 'docs/performance.json';
 const PAGE = 'docs/performance.md';
-/** What lies between these lines of a document is written by the bench. */
+/** The lines around the part of a document that the bench writes. */
 const BEGIN = '<!-- measured: npm run bench -- --publish -->\n\n';
 const END = '\n\n<!-- end of what was measured -->';
-/** Facts of the machine, and their names on the page. */
+/** Facts of the machine, and their names in the document. */
 const MACHINE_WORDS: Readonly<Record<string, string>> = {
   cpu: 'processor',
   cores: 'cores',
@@ -26,10 +29,10 @@ const MACHINE_WORDS: Readonly<Record<string, string>> = {
   openssl: "Node's OpenSSL",
   loadBefore: 'load of the machine before the run',
 };
-/** More digits than a measurement is good for, and few enough for a small file. */
+/** More digits than the measurements are exact to, and few enough for a small file. */
 const SIGNIFICANT_DIGITS = 4;
 
-/** Throws when the run lacks what the documents show. */
+/** Throws when the run lacks a value that the documents show. */
 export function publish(result: BenchResult, root: string): readonly string[] {
   for (const name of CHARTED) {
     const scenario = result.scenarios.find((one) => one.scenario === name);
@@ -42,7 +45,7 @@ export function publish(result: BenchResult, root: string): readonly string[] {
   return [FIGURES, ...written.keys()];
 }
 
-/** Path → text of what is made from docs/performance.json, with the documents around their tables as they are. */
+/** Returns path and text of each file made from docs/performance.json; in the documents only the tables change. */
 export function publishedFiles(root: string): Map<string, string> {
   const read = (name: string): string => readFileSync(join(root, name), 'utf8');
   const result = JSON.parse(read(FIGURES)) as BenchResult;
@@ -54,7 +57,7 @@ export function publishedFiles(root: string): Map<string, string> {
   ]);
 }
 
-/** A line for each value that is not a list or an object of its own would make it four times as long. */
+/** Writes lists and objects of values on one line: a line for each value would make the file four times as long. */
 function formatFigures(result: BenchResult): string {
   const rounded = (_key: string, value: unknown): unknown =>
     typeof value === 'number' ? Number(value.toPrecision(SIGNIFICANT_DIGITS)) : value;
@@ -91,7 +94,7 @@ function formatPage(result: BenchResult): string {
   return parts.join('\n\n');
 }
 
-/** A row for each server, a column for each scenario; the first scenario decides the order. */
+/** Makes a row for each server and a column for each scenario; the first scenario decides the order of the rows. */
 function formatCpuTable(result: BenchResult, names: readonly string[]): string {
   const scenarios = names.flatMap((name) => result.scenarios.filter(({ scenario }) => scenario === name));
   const order = new Set(scenarios.flatMap((scenario) => barsOf(scenario).map(({ peer }) => peer)));

@@ -1,4 +1,4 @@
-/** Turns results into the table that is printed. */
+/** Formats the results as the printed table. */
 import type { ProfileSummary } from './cpu-profile.ts';
 import { BASELINES, type BenchResult, type PeerResult, type ScenarioResult, type Verdict } from './result.ts';
 import type { Metric } from './scenario.ts';
@@ -44,13 +44,13 @@ function formatProfile({ busyPercent, functions }: ProfileSummary): string[] {
   ];
 }
 
-/** Every goal that was looked at, a row each. */
+/** Makes a row for each measured goal. */
 export function formatGoals(results: readonly ScenarioResult[]): string {
   const rows = results.flatMap(listGoals);
   return ['Goals', ...formatTable([['', 'wanted', 'measured', ''], ...rows]), ''].join('\n');
 }
 
-/** Name, wanted, measured, outcome. */
+/** Each row: name, wanted value, measured value, outcome. */
 export function listGoals({ verdicts }: ScenarioResult): [string, string, string, string][] {
   return verdicts.flatMap(({ goal, bound, value, of, actual, outcome }) =>
     goal === undefined
@@ -79,7 +79,7 @@ function formatVerdict({ outcome, metric, bound, value, of, by, actual }: Verdic
   return `${OUTCOMES[outcome]} ${by ?? 'lgateway'} ${name}${found}, wanted ${bound} ${limit}`;
 }
 
-/** Smallest and largest round of the first metric: how far the numbers can be trusted. */
+/** The smallest and the largest round of the first metric: the wider the range, the less exact the number. */
 function formatRange({ samples }: PeerResult, metric: Metric | undefined): string {
   if (metric === undefined || samples.length < 2) return NONE;
   const values = samples.map((sample) => sample[metric.key] ?? Number.NaN);
@@ -90,7 +90,7 @@ function formatNumber(value: number | undefined, digits: number): string {
   return value === undefined || Number.isNaN(value) ? NONE : value.toFixed(digits);
 }
 
-/** First column to the left, numbers to the right. */
+/** Aligns the first column to the left and numbers to the right. */
 function formatTable(rows: readonly (readonly string[])[]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map((row) =>

@@ -1,4 +1,4 @@
-/** The shape of a result, as it is written to JSON, and the arithmetic behind it. */
+/** Defines the result as it is written to JSON, and computes it from the samples. */
 
 import type { ProfileSummary } from './cpu-profile.ts';
 import type { Sample } from './measures/measure.ts';
@@ -8,15 +8,15 @@ import type { Metric, Scenario, Threshold } from './scenario.ts';
 
 export interface PeerResult {
   readonly peer: PeerName;
-  /** Metric → median (or worst) of the rounds. */
+  /** Metric and its median over the rounds, or its largest value. */
   readonly values: Sample;
-  /** First metric: peer → median of this peer's value divided by that one's, round by round. */
+  /** Only for the first metric: for each other peer, the median of the ratios to its value in the same round. */
   readonly ratios: Readonly<Record<string, number>>;
   readonly samples: readonly Sample[];
 }
 
 export interface Verdict extends Threshold {
-  /** Null where it is not known: a ratio needs both peers. */
+  /** Null where the value is not known: a ratio needs both peers. */
   readonly actual: number | null;
   readonly outcome: 'ok' | 'missed' | 'not measured';
 }
@@ -27,7 +27,7 @@ export interface ScenarioResult {
   readonly rounds: number;
   readonly peers: readonly PeerResult[];
   readonly verdicts: readonly Verdict[];
-  /** Of lgateway's worker under the load of the scenario, where it was taken. */
+  /** The profile of lgateway's worker under the load of the scenario, where the bench took one. */
   readonly profile?: ProfileSummary;
   /** One sentence for each peer that could not be measured. */
   readonly failures: readonly string[];
@@ -38,15 +38,15 @@ export interface BenchResult {
   readonly startedAt: string;
   readonly machine: Readonly<Record<string, string | number>>;
   readonly quick: boolean;
-  /** Peer → version, or why it is missing. */
+  /** The version of each peer, or the reason why it is missing. */
   readonly peers: Readonly<Record<string, string>>;
   readonly scenarios: readonly ScenarioResult[];
 }
 
-/** Peers whose speed the others are compared with. */
+/** Peers that the ratios of the others refer to. */
 export const BASELINES: readonly PeerName[] = ['against', 'node', 'nginx-lua', 'lighttpd-magnet', 'undici'];
 
-/** The samples of all peers hold the same rounds. */
+/** Expects that the samples of all peers come from the same rounds. */
 export function summarize(
   scenario: Scenario,
   samples: ReadonlyMap<PeerName, readonly Sample[]>,
@@ -90,7 +90,7 @@ function combine({ key, combine: how }: Metric, samples: readonly Sample[]): num
   return how === 'max' ? Math.max(...values) : median(values);
 }
 
-/** Round by round, since a shared machine is faster in one round than in the next. */
+/** Divides within each round, because the speed of a shared machine changes between rounds. */
 function ratio(key: string, own: readonly Sample[], other: readonly Sample[]): number {
   return median(
     own.map((sample, round) => (sample[key] ?? Number.NaN) / (other[round]?.[key] ?? Number.NaN)),

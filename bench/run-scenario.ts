@@ -1,10 +1,12 @@
-/** Measures one scenario on several peers, round after round, so that the machine's moods hit all alike. */
+/**
+ * Measures one scenario on several peers in alternation, so that changes in the speed of the machine affect all peers alike.
+ */
 import type { Bench, Sample, Session } from './measures/measure.ts';
 import type { Peer, PeerName } from './peers/peers.ts';
 import { type ScenarioResult, summarize } from './result.ts';
 import type { Scenario } from './scenario.ts';
 
-/** Never rejects: a peer that fails drops out and is named in the result. */
+/** Never rejects: a peer that fails is left out, and the result names it. */
 export async function runScenario(
   scenario: Scenario,
   peers: readonly Peer[],

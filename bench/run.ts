@@ -33,9 +33,9 @@ const FULL_EFFORT: Effort = {
 const QUICK_EFFORT: Effort = {
   loadSeconds: 0.1,
   warmUpRequests: 500,
-  // the first tenth of a second does not count
+  // the first 0.11 s of a measurement do not count
   latencySeconds: 0.3,
-  // more than curl takes in one second at its slow rate, with all buffers on the way
+  // larger than what curl reads in one second at the slow rate plus all buffers on the path
   payloadBytes: 64 * MEBIBYTE,
   smallReadBytes: MEBIBYTE / 16,
   slowSeconds: 1,
@@ -81,7 +81,7 @@ function holdsGoal({ thresholds }: Scenario): boolean {
   return thresholds.some(({ goal }) => goal !== undefined);
 }
 
-/** Those that can do it and are of interest: for its goals alone those whom lgateway is compared with. */
+/** Chooses the peers that can run the scenario; with `--goals` only lgateway and the peers of its goals. */
 function choosePeers(scenario: Scenario, peers: readonly Peer[], options: BenchOptions): Peer[] {
   const { name, handler, thresholds } = scenario;
   const able = peers.filter(
@@ -117,7 +117,7 @@ async function runAll(
   }
 }
 
-/** Behind the rounds, in a process of its own. */
+/** Takes the profile after the rounds, in its own process. */
 async function addProfile(
   result: ScenarioResult,
   { name, profile }: Scenario,
@@ -156,7 +156,7 @@ function findPeers(options: BenchOptions): { peers: Peer[]; versions: Record<str
   return { peers, versions };
 }
 
-/** Returns the path. */
+/** Returns the path of the file. */
 function writeResult(result: BenchResult, file: string | undefined): string {
   const name = `${result.startedAt.replaceAll(':', '-').slice(0, 'YYYY-MM-DDTHH-MM-SS'.length)}.json`;
   const path = resolve(file ?? join(PACKAGE_ROOT, 'bench', 'results', name));
@@ -165,7 +165,7 @@ function writeResult(result: BenchResult, file: string | undefined): string {
   return path;
 }
 
-/** One line that writes over itself, on a terminal only. */
+/** Overwrites one line of the terminal; prints nothing when stderr is no terminal. */
 function showProgress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
 }

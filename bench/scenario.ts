@@ -1,41 +1,41 @@
-/** What a scenario is: what is measured, on which peers, and what lgateway has to reach. */
+/** Defines a scenario: what is measured, on which peers, and the thresholds for lgateway. */
 import type { Measure, PreparedMeasure } from './measures/measure.ts';
 import type { ProfiledLoad } from './measures/profile.ts';
 import type { HandlerName, PeerName } from './peers/peers.ts';
 
 export interface Metric {
-  /** Key in the samples. */
+  /** Key of the metric in the samples. */
   readonly key: string;
   readonly label: string;
   readonly digits: number;
-  /** How the rounds become one value: what matters of memory is the worst. */
+  /** How the values of the rounds become one value: the median, or for memory the largest. */
   readonly combine: 'median' | 'max';
 }
 
-/** Holds for lgateway, or for `by`; with `of`, for the median of its ratio to that peer in the same round. */
+/** Holds for the value of lgateway, or of `by`. With `of`, holds for the median of its ratio to that peer in the same round. */
 export interface Threshold {
   readonly metric: string;
   readonly bound: 'at most' | 'at least';
   readonly value: number;
   readonly of?: PeerName;
   readonly by?: PeerName;
-  /** Set where it is one of the goals of the project (`--goals`): the words of its row. */
+  /** Set where the threshold is one of the goals of the project (`--goals`): the name of its row. */
   readonly goal?: string;
 }
 
 export interface Scenario {
   readonly name: string;
   readonly title: string;
-  /** Peers without this handler are left out. */
+  /** A peer without this handler is left out. */
   readonly handler: HandlerName;
-  /** Where only some peers are of interest. */
+  /** Set where only some peers are compared. */
   readonly peers?: readonly PeerName[];
   readonly measure: Measure | PreparedMeasure;
-  /** The first one is compared between peers. */
+  /** The ratios between peers are those of the first metric. */
   readonly metrics: readonly [Metric, ...Metric[]];
   readonly thresholds: readonly Threshold[];
-  /** What lgateway does when its profile is taken. */
+  /** The load under which the bench takes lgateway's profile. */
   readonly profile?: ProfiledLoad;
-  /** For a scenario that is slow or hardly varies. */
+  /** Set for a scenario that is slow or whose values vary little. */
   readonly roundsMax?: number;
 }

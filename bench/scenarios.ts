@@ -1,4 +1,4 @@
-/** The table of what is measured, on which peers, and what lgateway has to reach. */
+/** The table of scenarios: what is measured, on which peers, and the thresholds for lgateway. */
 import { apacheBench } from './measures/apache-bench.ts';
 import { besideBusy } from './measures/beside-busy.ts';
 import { fetchLoad } from './measures/fetch.ts';
@@ -56,7 +56,7 @@ const PIPELINED = { protocol: 'http/1.1', connections: CONNECTIONS, streams: 14 
 const GROWTH_MIB_MAX = 64;
 const growthStaysFlat: Threshold = { metric: 'growthMib', bound: 'at most', value: GROWTH_MIB_MAX };
 
-/** What a browser sends with each request; without them the listing would be all but empty. */
+/** Fields that a browser sends with each request; without them the list in the answer would be almost empty. */
 const BROWSER_FIELDS = [
   'user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0',
   'accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8',
@@ -115,7 +115,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'ab',
     title: 'hello, ab -k -c 1000: HTTP/1.0 keep-alive without TLS, 1000 connections',
     handler: 'hello',
-    // without apache-lua, which closes idle connections where it has fewer threads than connections
+    // apache-lua is left out: it closes idle connections where it has fewer threads than connections
     peers: [
       'lgateway',
       'against',
@@ -325,7 +325,7 @@ function wholeFile(handler: 'copy' | 'sendfile', title: string): Scenario {
   };
 }
 
-/** Against node:http, which pipes. */
+/** Compares with node:http, which pipes between file and message. */
 function http1Transfer(handler: 'download' | 'upload', way: 'http/1.1' | 'plain http/1.1'): Scenario {
   const isPlain = way === 'plain http/1.1';
   const words = `${handler} over HTTP/1.1, ${isPlain ? 'cleartext' : 'TLS'}`;
@@ -387,7 +387,7 @@ function modeHello(mode: ModeName): Scenario {
   };
 }
 
-/** At most so many times the CPU time of that peer. */
+/** The CPU time is at most this multiple of the CPU time of `of`. */
 function cpuTimes(value: number, of: PeerName, goal?: string): Threshold {
   return { metric: 'cpuUs', bound: 'at most', value, of, ...(goal === undefined ? {} : { goal }) };
 }

@@ -1,4 +1,4 @@
-/** One peer as a running process: started, watched, measured and ended by its pid. */
+/** One peer as a running process: the bench starts it, watches it, measures it and ends it by its pid. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
@@ -10,12 +10,12 @@ import type { PeerPorts, Workspace } from './workspace.ts';
 
 const HOST = '127.0.0.1';
 const READY_TIMEOUT_MS = 15_000;
-/** Fine enough for the start-up time, which is some hundred ms. */
+/** Short in relation to the start-up time, which is some hundred ms. */
 const POLL_MS = 2;
 const STOP_TIMEOUT_MS = 3000;
-/** Another program may take the chosen port before the server binds it. */
+/** Starts again where another program takes the chosen port before the server binds it. */
 const START_ATTEMPTS_MAX = 3;
-/** Of what a server that failed to start said. */
+/** Bound for the output that is kept of a server, to print it when the server fails to start. */
 const OUTPUT_CHARACTERS_MAX = 2000;
 
 export interface ServerSettings extends Omit<StartPlan, 'files'> {
@@ -28,14 +28,14 @@ const running = new Set<ServerProcess>();
 
 export class ServerProcess {
   readonly port: number;
-  /** Without TLS. */
+  /** The port without TLS. */
   readonly plainPort: number;
   readonly files: PeerFiles;
-  /** From the start of the process until it has answered a request. */
+  /** Time from the start of the process until it has answered a request, in ms. */
   #readyMs = 0;
   readonly #child: ChildProcess;
   #output = '';
-  /** Known once the server is ready; no peer starts processes later. */
+  /** Read once when the server is ready, because no peer starts processes later. */
   #pids: readonly number[] = [];
 
   private constructor(settings: ServerSettings, ports: PeerPorts) {
@@ -58,7 +58,7 @@ export class ServerProcess {
     running.add(this);
   }
 
-  /** Rejects with what the server said when it does not come up. */
+  /** Rejects with the output of the server when the server does not start. */
   static async start(settings: ServerSettings): Promise<ServerProcess> {
     for (let attempt = 1; ; attempt++) {
       const server = new ServerProcess(settings, await freePorts());
@@ -107,12 +107,12 @@ export class ServerProcess {
     running.delete(this);
   }
 
-  /** At the end of the bench itself, when there is no time to wait. */
+  /** Sends SIGKILL without waiting; for the end of the bench itself. */
   kill(): void {
     if (!this.hasEnded) endAll(this.#tree());
   }
 
-  /** An accepted connection proves nothing: the kernel accepts as soon as the address is bound. */
+  /** Waits for an answer, not only for a connection: the kernel accepts connections as soon as the address is bound. */
   async #becomesReady(started: number, ca: string): Promise<boolean> {
     while (
       !this.hasEnded &&
@@ -126,13 +126,13 @@ export class ServerProcess {
     return false;
   }
 
-  /** Empty when the process could not be started at all. */
+  /** Returns an empty list when the process did not start. */
   #tree(): number[] {
     return this.#child.pid === undefined ? [] : processTree(this.#child.pid);
   }
 }
 
-/** Ends the servers that are left, for the way out after a signal. */
+/** Ends all servers that still run; called after a signal. */
 export function killServers(): void {
   for (const server of running) server.kill();
 }
@@ -142,12 +142,12 @@ function endAll(pids: readonly number[]): void {
     try {
       process.kill(pid, 'SIGKILL');
     } catch {
-      // it ended by itself
+      // the process has ended by itself
     }
   }
 }
 
-/** Both are held until both are known: they differ. */
+/** Holds both ports until both are known, so that they differ. */
 async function freePorts(): Promise<PeerPorts> {
   const servers = [createServer().listen(0, HOST), createServer().listen(0, HOST)];
   await Promise.all(servers.map((server) => once(server, 'listening')));

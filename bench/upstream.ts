@@ -1,4 +1,7 @@
-/** The server that fetching handlers ask: one process for all peers of a scenario, whose CPU time counts for none. */
+/**
+ * Starts and ends the upstream of the fetch scenarios: one process for all peers of a scenario. Its CPU time counts for no
+ * peer.
+ */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +11,7 @@ const PROGRAM = fileURLToPath(new URL('peers/upstream-server.js', import.meta.ur
 const START_TIMEOUT_MS = 15_000;
 
 export class Upstream {
-  /** The one that runs, and by how many it is used. */
+  /** The running upstream, and the number of its users. */
   static #shared: { readonly upstream: Promise<Upstream>; users: number } | undefined;
 
   readonly url: string;
@@ -19,7 +22,7 @@ export class Upstream {
     this.url = `http://127.0.0.1:${port}/hello`;
   }
 
-  /** Starts it for the first user. */
+  /** Starts the upstream for the first user. */
   static async acquire(): Promise<Upstream> {
     const shared = Upstream.#shared ?? { upstream: Upstream.#start(), users: 0 };
     Upstream.#shared = shared;
@@ -32,7 +35,7 @@ export class Upstream {
     }
   }
 
-  /** Ends it behind the last user. */
+  /** Ends the upstream after the last user. */
   static release(): void {
     const shared = Upstream.#shared;
     if (shared === undefined || --shared.users > 0) return;
@@ -41,7 +44,7 @@ export class Upstream {
   }
 
   static async #start(): Promise<Upstream> {
-    // should the bench be killed, the channel closes and the process ends all the same
+    // the process ends when the channel closes, so it also ends when the bench is killed
     const child = fork(PROGRAM, [BODY]);
     child.on('error', () => undefined);
     try {

@@ -1,4 +1,4 @@
-/** The temporary folder of one run: certificate, key, payload, and the peers' filled-in templates. */
+/** The temporary folder of one run: certificate, key, payload, and the filled-in templates of the peers. */
 import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
@@ -20,14 +20,14 @@ import type { Peer, PeerFiles } from './peers/peers.ts';
 
 const TEMPLATES = join(PACKAGE_ROOT, 'bench', 'templates');
 export const BODY = 'Hello from the bench';
-/** Random, so that nothing on the way can compress it; repeated, so that it is made fast. */
+/** Random bytes, which no layer can compress; the block is repeated, because random bytes are slow to make. */
 const PAYLOAD_BLOCK_BYTES = 1024 * 1024;
 /** The small files: their folder, number and size. */
 const SMALL_FOLDER = 'small';
 const SMALL_FILES = 10_000;
 const SMALL_FILE_BYTES = 1024;
 const DAY_MS = 86_400_000;
-/** Mode of a folder in which others may open what they know the name of. */
+/** Mode of a folder that other users may traverse but not list. */
 const TRAVERSABLE = 0o711;
 
 export interface PeerPorts {
@@ -41,7 +41,7 @@ export class Workspace {
   readonly #payloads = new Map<number, string>();
 
   constructor() {
-    // a server may read its script as a user with fewer rights; keys stay private
+    // a server may read its script as a user with fewer rights; the keys stay readable for their owner only
     chmodSync(this.folder, TRAVERSABLE);
     const now = Date.now();
     const made = makeCertificate({
@@ -61,7 +61,7 @@ export class Workspace {
     return join(this.folder, name);
   }
 
-  /** A file of so many bytes, made once. */
+  /** Makes a file of this size at the first call; returns its path. */
   payload(bytes: number): string {
     const known = this.#payloads.get(bytes);
     if (known !== undefined) return known;
@@ -75,7 +75,7 @@ export class Workspace {
     return path;
   }
 
-  /** Many small files, made once. */
+  /** Makes the small files at the first call. */
   makeSmallFiles(): void {
     const folder = this.path(SMALL_FOLDER);
     if (existsSync(folder)) return;
@@ -84,7 +84,7 @@ export class Workspace {
       writeFileSync(join(folder, String(i)), randomBytes(SMALL_FILE_BYTES));
   }
 
-  /** Puts the peer's templates, filled in, into a folder of its own. */
+  /** Writes the filled-in templates of the peer to a folder of its own. */
   prepare(peer: Peer, ports: PeerPorts, payloadBytes: number): PeerFiles {
     const folder = this.path(`${peer.name}-${ports.tls}`);
     mkdirSync(folder);

@@ -1,13 +1,13 @@
-/** Latency of small requests on a worker on which a handler computes. */
+/** Measures the latency of small requests on a worker while a handler computes there. */
 import { readFileSync } from 'node:fs';
 import { type ClientHttp2Session, connect } from 'node:http2';
 import { withServer } from './measure.ts';
 
 const REQUESTS = 50;
-/** How long the handler computes, s; it has to last for all requests. */
+/** How long the handler computes, in seconds; long enough for all the small requests. */
 const BUSY_S = 2;
 
-/** One handler computes for two seconds, and fifty requests follow each other meanwhile. */
+/** One handler computes for two seconds; fifty requests run one after another at the same time. */
 export const besideBusy: ReturnType<typeof withServer> = withServer(async (server, { workspace }) => {
   const ask = async (session: ClientHttp2Session, path: string): Promise<number> => {
     const start = performance.now();

@@ -1,4 +1,7 @@
-/** A handler that asks an upstream for each request, against undici alone asking it as often. */
+/**
+ * Measures a handler that sends a request to an upstream for each request, and compares it with undici alone, which sends as
+ * many.
+ */
 import { fetchOnce } from '../client.ts';
 import type { ServerProcess } from '../server-process.ts';
 import { Upstream } from '../upstream.ts';
@@ -10,7 +13,7 @@ export interface FetchLoad {
   readonly streams: number;
 }
 
-/** Of the client's half only the process of the peer is counted: not h2load, not the upstream. */
+/** Counts the CPU time of the peer's process only, not that of h2load or the upstream. */
 export function fetchLoad({ connections, streams }: FetchLoad): Measure {
   return async (peer, bench) => {
     const { url } = await Upstream.acquire();

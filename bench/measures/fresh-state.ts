@@ -1,4 +1,4 @@
-/** How long a new Lua state takes: the module is compiled once, and what a second worker pays is an instance. */
+/** Measures how long a new Lua state takes. The module is compiled once; each further worker only makes an instance of it. */
 
 import { State } from '../../src/lua/state.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
@@ -8,7 +8,7 @@ import type { Measure } from './measure.ts';
 
 const STATES = 15;
 
-/** In this process, with V8's code of the module warm, as it is when a state is replaced or a worker joins. */
+/** Runs in this process after V8 has optimized the module, as is the case when a state is replaced or a worker is added. */
 export const freshState: Measure = async () => {
   await State.create(await compileLuaModule(DEFAULT_LIMITS));
   return {

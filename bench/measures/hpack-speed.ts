@@ -1,4 +1,6 @@
-/** HPACK in this process: request heads that repeat, those of a browser's page, and response heads. */
+/**
+ * Measures HPACK in this process: repeated request heads, the request heads of a browser that loads a page, and response heads.
+ */
 import hpack from 'hpack.js';
 import type { ResponseHead } from '../../src/http/exchange/exchange-wire.ts';
 import { HeadCodec } from '../../src/http/h2/head-codec.ts';
@@ -9,13 +11,13 @@ import type { Measure } from './measure.ts';
 
 const LIMITS = { tableBytesMax: 4096, listBytesMax: 65_536, fieldsMax: 100 };
 const NS_PER_MS = 1e6;
-/** Heads of one sample; some ten milliseconds each. */
+/** Heads in one sample; a sample takes some ten milliseconds. */
 const SAME_HEADS = 200_000;
 const PAGE_HEADS = 20_000;
-/** Images of a page, each asked for by its own path: more than any decoder remembers whole. */
+/** Images of a page, each with its own path: more than the head cache of any decoder holds. */
 const PATHS = 500;
 
-/** What Chromium asks for an image with. */
+/** The fields that Chromium sends when it requests an image. */
 function browserFields(path: string): readonly string[] {
   return [
     ...[':method', 'GET', ':authority', 'localhost:8443', ':scheme', 'https', ':path', path],
@@ -51,7 +53,7 @@ export const hpackSpeed: Measure = async () => {
     read(block);
     readByOracle(block);
   }
-  // the first has entered the table; those behind it find everything there
+  // the first block adds the fields to the dynamic table; later blocks only refer to it
   const page = blocks.slice(1);
   const same = page[0] as Buffer;
   const codec = new HeadCodec(LIMITS.listBytesMax);
@@ -66,7 +68,7 @@ export const hpackSpeed: Measure = async () => {
       responseNs: nsOf(SAME_HEADS, (i) => codec.encodeHead(responseHead(responseFields, i))),
     };
   };
-  // the compiler needs its time
+  // the first run warms up V8's compiler and is not counted
   measure();
   measure();
   return { sample: async () => measure(), close: async () => undefined };

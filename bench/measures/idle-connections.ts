@@ -1,4 +1,4 @@
-/** Memory of connections over TLS that have served one request each and then do nothing, on a server that has worked before. */
+/** Measures the memory of idle TLS connections that have each served one request, on a server that has served load before. */
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectTls } from 'node:tls';
@@ -7,11 +7,11 @@ import { type Load, prepareLoad } from './load.ts';
 import { type Bench, type Measure, type Sample, startServer } from './measure.ts';
 
 const KIBIBYTE = 1024;
-/** More handshakes at a time would overflow the listen queues of some servers. */
+/** More simultaneous handshakes would overflow the listen queues of some servers. */
 const CONNECTIONS_AT_ONCE = 20;
-/** Opened before anything counts: the first ones pay for what a server sets up once. */
+/** Opened before the measurement, because the first connections pay for structures that a server allocates once. */
 const WARM_UP_CONNECTIONS = 40;
-/** A server that does not answer must not hang the bench. */
+/** Limit for one answer, so that a server that does not answer cannot block the bench. */
 const ANSWER_TIMEOUT_MS = 15_000;
 
 interface IdleConnection {
@@ -19,13 +19,13 @@ interface IdleConnection {
   readonly destroy: () => void;
 }
 
-/** Each round has a server of its own: a heap that has grown once would hide the next growth. */
+/** Each round starts a new server: a heap that has already grown would hide the growth of the next round. */
 export function idleConnections(protocol: Load['protocol']): Measure {
   return async (peer, bench) => ({
     sample: async () => {
       const server = await startServer(peer, bench);
       try {
-        // without it the young generation, which garbage fills for the first time, would count as the connections' memory
+        // without this load, V8's young generation would grow during the measurement and count as memory of the connections
         await prepareLoad(
           server,
           { handler: 'hello', protocol, connections: 10, streams: protocol === 'h2' ? 20 : 1 },
@@ -68,7 +68,7 @@ async function openMany(
 
 async function openHttp2(port: number, ca: string): Promise<IdleConnection> {
   const session = connectHttp2(`https://127.0.0.1:${port}`, { ca });
-  // 'close' follows; that is what counts
+  // the event 'close' follows an error, and the code below waits for it
   session.on('error', () => undefined);
   const stream = session.request({ ':path': '/bench/hello' });
   stream.resume();
@@ -79,7 +79,8 @@ async function openHttp2(port: number, ca: string): Promise<IdleConnection> {
 async function openHttp1(port: number, ca: string): Promise<IdleConnection> {
   const socket = connectTls({ host: '127.0.0.1', port, ca, ALPNProtocols: ['http/1.1'] });
   socket.write(`GET /bench/hello HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
-  // a server ends its small answer in the packet that begins it, or in the next; either has been sent when the last connection is open
+  // a server sends the end of its small answer in the first packet or in the next one; both have been sent before the last
+  // connection is open
   const [head] = (await once(socket, 'data', { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) })) as [Buffer];
   if (!head.toString('latin1').startsWith('HTTP/1.1 200 ')) throw new Error(`Not answered with 200: ${head}`);
   socket.on('error', () => undefined);

@@ -1,4 +1,6 @@
-/** How long requests wait at a fixed rate that is far below what a server can do: h2load's times of single requests. */
+/**
+ * Measures how long requests wait at a fixed rate far below the peak rate of a server, from h2load's log of single requests.
+ */
 import { readFileSync, rmSync } from 'node:fs';
 import { median } from '../median.ts';
 import type { Peer } from '../peers/peers.ts';
@@ -6,21 +8,24 @@ import type { ServerProcess } from '../server-process.ts';
 import { h2load, type Load, load, prepareLoad } from './load.ts';
 import { type Bench, type Measure, type PreparedMeasure, type Sample, withServer } from './measure.ts';
 
-/** Measurements of the peak; the middle one counts. */
+/** Measurements of the peak rate; their median is used. */
 const PEAK_SAMPLES = 3;
 const SHARE_OF_PEAK = 0.5;
 /**
- * h2load sends every 10 ms what is due on a connection. Connections that begin 11 ms after each other take their turns
- * 1 ms apart; those that begin together would send ten times as much at once.
+ * Delay between the starts of two connections. h2load sends the requests that are due on a connection every 10 ms. A delay of
+ * 11 ms makes the connections send 1 ms apart from each other. Without the delay all connections would send together, ten times
+ * as much at once.
  */
 const CONNECT_EVERY = '11ms';
 const CONNECT_EVERY_MS = 11;
-/** Requests that may wait on one connection: so many that a server that pauses does not hold up the sender at once. */
+/**
+ * Requests that may wait on one connection. The number is so large that a short pause of the server does not stop the sender.
+ */
 const WAITING_MAX = 100;
 const US_PER_MS = 1000;
 const US_PER_S = 1e6;
 
-/** Sends to all peers at half the peak rate of `reference`, or of the first peer where that one is missing. */
+/** Sends to each peer at half the peak rate of `reference`, or of the first peer where `reference` is missing. */
 export function latency(settings: Load, reference: Peer['name']): PreparedMeasure {
   return {
     prepare: async (peers, bench) => {
@@ -72,7 +77,7 @@ async function sendAtRate(
   return { ...times, cpuUs: (usedMs * US_PER_MS) / count };
 }
 
-/** Without the requests sent while connections were still being made. */
+/** Leaves out the requests sent while h2load was still opening connections. */
 function readTimes(log: string, skippedMs: number): Sample {
   const rows = readFileSync(log, 'latin1')
     .trimEnd()

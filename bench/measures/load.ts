@@ -1,4 +1,4 @@
-/** Many small requests by h2load: requests per second and CPU of the server for each. */
+/** Sends many small requests with h2load: requests per second, and CPU time of the server for each request. */
 import { fetchOnce } from '../client.ts';
 import type { ModeName } from '../peers/peers.ts';
 import type { ServerProcess } from '../server-process.ts';
@@ -15,23 +15,26 @@ export interface Load {
     | 'env'
     | 'small-files'
     | 'fetch';
-  /** Behind the `?`. */
+  /** The query of the target, without the `?`. */
   readonly query?: string;
   readonly protocol: 'h2' | 'http/1.1';
-  /** Without TLS. */
+  /** True: without TLS. */
   readonly isPlain?: boolean;
   readonly connections: number;
-  /** Requests in flight on each connection; over HTTP/1.1 they are pipelined. */
+  /** Concurrent requests on each connection; HTTP/1.1 pipelines them. */
   readonly streams: number;
-  /** Sent beside the few of h2load. */
+  /** Fields sent in addition to those of h2load. */
   readonly fields?: readonly string[];
 }
 
-/** All servers prefer another suite; one for all keeps the cipher out of the comparison. */
+/** The servers prefer different cipher suites. One suite for all of them removes the cipher from the comparison. */
 const CIPHER = 'TLS_AES_128_GCM_SHA256';
-/** A server that answers nothing must not hang the bench. */
+/** Limit for one run of a load, so that a server that does not answer cannot block the bench. */
 export const LOAD_TIMEOUT_MS = 120_000;
-/** After the first requests the speed is measured once more with this many times as many, to choose the count. */
+/**
+ * A second, longer warm-up measures the speed again, with this multiple of the warm-up requests, to choose the count of
+ * requests.
+ */
 const CALIBRATION_FACTOR = 2;
 
 export function load(settings: Load): Measure {
@@ -41,7 +44,7 @@ export function load(settings: Load): Measure {
   });
 }
 
-/** A hello of another script mode, and in the same sample, by the same process, the hello of a handler. */
+/** Measures the hello of another script mode, and in the same sample and process the hello of a handler. */
 export function modeLoad(mode: ModeName, load: Omit<Load, 'handler'>): Measure {
   return withServer(
     async (server, bench) => {
@@ -57,7 +60,7 @@ export function modeLoad(mode: ModeName, load: Omit<Load, 'handler'>): Measure {
   );
 }
 
-/** Resolves to what runs the load once. */
+/** Resolves to a function that runs the load once. */
 export async function prepareLoad(
   server: ServerProcess,
   settings: Load,
@@ -67,7 +70,7 @@ export async function prepareLoad(
   return prepareRuns((count) => runLoad(server, settings, count), effort);
 }
 
-/** Warms the server up, and chooses the number of requests from its speed. */
+/** Warms the server up and chooses the number of requests from its speed. */
 export async function prepareRuns(
   run: (count: number) => Promise<Sample>,
   { warmUpRequests, loadSeconds }: Effort,
@@ -78,7 +81,7 @@ export async function prepareRuns(
   return () => run(count);
 }
 
-/** All peers must do the same work. */
+/** Checks that every peer sends the same answer, because only equal work is comparable. */
 async function checkAnswer(server: ServerProcess, settings: Load, ca: string): Promise<void> {
   const { handler } = settings;
   const { status, type, body } = await fetchOnce({ port: server.port, path: pathOf(settings), ca });
@@ -105,7 +108,7 @@ async function runLoad(server: ServerProcess, settings: Load, count: number): Pr
   return { requestsPerSecond, cpuUs: (usedMs * 1000) / count };
 }
 
-/** Rejects unless every request succeeded. */
+/** Runs h2load once; rejects unless every request succeeded. */
 export async function h2load(
   server: ServerProcess,
   settings: Load,

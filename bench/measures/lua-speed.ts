@@ -1,4 +1,4 @@
-/** CPU-bound Lua in this process: the guarded VM against the same one unguarded, and against plain wasmoon. */
+/** Measures CPU-bound Lua in this process: the VM with the guard, the same VM without the guard, and wasmoon. */
 import { createRequire } from 'node:module';
 import { type CoroutineOwner, cpuBudget } from '../../src/lua/coroutine.ts';
 import { CoroutineScheduler } from '../../src/lua/coroutine-scheduler.ts';
@@ -9,7 +9,7 @@ import type { Measure } from './measure.ts';
 
 const { LuaFactory }: typeof import('wasmoon') = createRequire(import.meta.url)('wasmoon');
 
-/** Each takes some ten milliseconds; together what scripts do when they compute. */
+/** Each script takes some ten milliseconds. Together they cover what scripts usually compute. */
 const SCRIPTS: Readonly<Record<string, string>> = {
   recursion: 'local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end fib(24)',
   loops: 'local x = 0 for i = 1, 1500000 do x = x + i % 7 end',
@@ -27,14 +27,17 @@ const SCRIPTS: Readonly<Record<string, string>> = {
   'method calls': `local counter = { n = 0 } function counter:add(k) self.n = self.n + k return self end
     for i = 1, 400000 do counter:add(i) end`,
 };
-/** Runs of each script on each VM, in turns, for one sample; the shortest counts, as nothing makes a run too short. */
+/**
+ * Runs of each script on each VM, in turns, in one sample. The shortest run counts, because disturbances only make a run
+ * longer.
+ */
 const RUNS = 11;
 const WARM_UP_RUNS = 3;
 
-/** Runs the text once; resolves to the time it took, ms. */
+/** Runs the text once; resolves to the duration in ms. */
 type Vm = (source: string) => Promise<number>;
 
-/** The worst ratio of all scripts for either comparison. */
+/** The sample holds the worst ratio of all scripts for each of the two comparisons. */
 export const luaSpeed: Measure = async () => {
   const guarded = await createVm(true);
   const unguarded = await createVm(false);

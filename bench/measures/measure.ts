@@ -1,19 +1,19 @@
-/** What a measure is: opened once for each server, sampled once in each round, closed at the end. */
+/** Defines a measure: the bench opens it once for each server, takes one sample in each round, and closes it at the end. */
 import type { Peer, StartPlan } from '../peers/peers.ts';
 import { ServerProcess } from '../server-process.ts';
 import type { Workspace } from '../workspace.ts';
 
-/** How much is done; `--quick` makes all of it small. */
+/** How much work a measure does; `--quick` makes every value small. */
 export interface Effort {
-  /** CPU time is counted in steps of 10 ms, so a load shorter than a second says little. */
+  /** Long enough for a kernel that counts CPU time in steps of 10 ms: a load below one second would be inexact. */
   readonly loadSeconds: number;
-  /** Requests before anything counts; some thousands until the compiler of a Node server is done. */
+  /** Requests sent before the measurement; V8 needs some thousands until it has optimized a Node server. */
   readonly warmUpRequests: number;
-  /** How long requests are sent at a fixed rate. */
+  /** How long a measure sends requests at a fixed rate, in seconds. */
   readonly latencySeconds: number;
   readonly payloadBytes: number;
   readonly smallReadBytes: number;
-  /** How long a reader dawdles. */
+  /** How long a slow client reads, in seconds. */
   readonly slowSeconds: number;
   readonly idleConnections: number;
 }
@@ -23,28 +23,28 @@ export interface Bench {
   readonly effort: Effort;
 }
 
-/** Metric → value. */
+/** Names of metrics and their values. */
 export type Sample = Readonly<Record<string, number>>;
 
 export interface Session {
-  /** Rejects when a request failed: a number that hides failures is worth nothing. */
+  /** Rejects when a request failed, because a value that hides failures is wrong. */
   sample(): Promise<Sample>;
   close(): Promise<void>;
 }
 
 export type Measure = (peer: Peer, bench: Bench) => Promise<Session>;
 
-/** Becomes a measure once the peers of the scenario are known: what is done to all of them depends on one. */
+/** A measure that needs to know all peers of the scenario first, because a value of one peer decides the load of all. */
 export interface PreparedMeasure {
   prepare(peers: readonly Peer[], bench: Bench): Promise<Measure>;
 }
 
-/** What a measure may want of its server beyond the ordinary: one worker that serves one script. */
+/** What a measure may change in the start of its server; default: one worker that serves one script. */
 export type ServerWishes = Partial<Omit<StartPlan, 'files'>>;
 
 export const MEBIBYTE: number = 1024 * 1024;
 
-/** A measure that needs one server, started before it and ended with the session. */
+/** A measure that needs one server: starts it before the first sample and ends it with the session. */
 export function withServer(
   prepare: (server: ServerProcess, bench: Bench) => Promise<() => Promise<Sample>>,
   wishes: ServerWishes = {},

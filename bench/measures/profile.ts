@@ -1,4 +1,7 @@
-/** Which functions of a worker the time goes to under a load; a process of its own, so that no measurement carries the profiler. */
+/**
+ * Finds which functions of a worker take the time under a load. It uses its own process so that no measurement runs under the
+ * profiler.
+ */
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CpuProfile, type ProfileSummary, summarizeProfile } from '../cpu-profile.ts';
@@ -10,15 +13,15 @@ import { type Bench, type ServerWishes, startServer } from './measure.ts';
 
 export interface ProfiledLoad extends Pick<ServerWishes, 'modes'> {
   readonly load: Load;
-  /** Whenever the scenario is measured in earnest, or only with `--profile`. */
+  /** `always`: in every run that is not quick. `asked`: only with `--profile`. */
   readonly when: 'always' | 'asked';
 }
 
 const FUNCTIONS_MAX = 10;
-/** Four times as fine as the default: a load lasts no longer than 1.5 s. */
+/** Interval of the samples, a quarter of V8's default, because a load lasts at most 1.5 s. */
 const INTERVAL_US = 250;
 const NS_PER_US = 1000;
-/** The main thread, which is the supervisor. */
+/** Number of the main thread, which is the supervisor. */
 const MAIN_THREAD = '0';
 
 export async function profileLoad(
@@ -48,7 +51,7 @@ export async function profileLoad(
   return summary;
 }
 
-/** Files are named CPU.date.time.process.thread.number.cpuprofile; there is one worker. */
+/** Finds the profile of the only worker. V8 names the files CPU.date.time.process.thread.number.cpuprofile. */
 function readWorkerProfile(folder: string): CpuProfile {
   const names = readdirSync(folder);
   const name = names.find((file) => file.split('.')[4] !== MAIN_THREAD);
@@ -56,7 +59,7 @@ function readWorkerProfile(folder: string): CpuProfile {
   return JSON.parse(readFileSync(join(folder, name), 'utf8')) as CpuProfile;
 }
 
-/** The clock of the profiles. */
+/** Reads the clock that V8 uses in profiles. */
 function monotonicUs(): number {
   return Number(process.hrtime.bigint()) / NS_PER_US;
 }

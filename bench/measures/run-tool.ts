@@ -1,4 +1,4 @@
-/** Runs a measuring client to its end, within a time. */
+/** Runs a client program and waits for its end, within a timeout. */
 import { execFile } from 'node:child_process';
 
 const OUTPUT_BYTES_MAX = 1024 * 1024;
@@ -8,7 +8,7 @@ export interface ToolRun {
   readonly output: string;
 }
 
-/** Rejects when the tool is missing or took longer than `timeoutMs`; its exit status is the caller's to judge. */
+/** Rejects when the program is missing or runs longer than `timeoutMs`. The caller checks the exit status. */
 export function runTool(program: string, words: readonly string[], timeoutMs: number): Promise<ToolRun> {
   return new Promise((resolve, reject) => {
     execFile(program, words, { timeout: timeoutMs, maxBuffer: OUTPUT_BYTES_MAX }, (error, stdout, stderr) => {

@@ -1,10 +1,10 @@
-/** What one `incr` of a shared counter costs a handler: alone, and while another worker does the same with the same key. */
+/** Measures what one `incr` of a shared counter costs a handler: alone, and while another worker increments the same key. */
 import { readFileSync } from 'node:fs';
 import { type ClientHttp2Session, connect } from 'node:http2';
 import { type Measure, startServer } from './measure.ts';
 
 const ROUNDS = 100_000;
-/** Connections until both workers have been met: the kernel spreads them as it likes. */
+/** Connections to open until both workers have answered; the kernel chooses the worker of each connection. */
 const CONNECTIONS_MAX = 200;
 
 function ask(session: ClientHttp2Session, path: string): Promise<string> {
@@ -22,7 +22,7 @@ function ask(session: ClientHttp2Session, path: string): Promise<string> {
   });
 }
 
-/** Microseconds of wall clock for each `incr`, in a loop in Lua, with two workers. */
+/** The sample holds microseconds of wall clock for each `incr` of a loop in Lua, with two workers. */
 export const sharedIncr: Measure = async (peer, bench) => {
   const server = await startServer(peer, bench, { workers: 2 });
   const ca = readFileSync(bench.workspace.path('certificate.pem'));

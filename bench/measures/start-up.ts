@@ -1,9 +1,12 @@
-/** From the start of the process to its first answer, with two workers and one mapping, and as a multiple of Node's own start. */
+/**
+ * Measures the time from the start of the process to its first answer, with two workers and one mapping, and its ratio to the
+ * start of Node.
+ */
 import { type Measure, startServer } from './measure.ts';
 import { runTool } from './run-tool.ts';
 
 const WORKERS = 2;
-/** For a program that does nothing. */
+/** Limit for a program that does nothing. */
 const BARE_TIMEOUT_MS = 15_000;
 
 export const startUp: Measure = async (peer, bench) => ({
@@ -16,7 +19,7 @@ export const startUp: Measure = async (peer, bench) => ({
   close: async () => undefined,
 });
 
-/** `node -e 0`, from the start of the process to its end. */
+/** Resolves to the duration of `node -e 0`, from the start of the process to its end, in ms. */
 async function bareMs(): Promise<number> {
   const start = performance.now();
   const { status, output } = await runTool(process.execPath, ['-e', '0'], BARE_TIMEOUT_MS);

@@ -1,17 +1,17 @@
-/** One big body down or up by curl: speed, CPU, and how far the server's memory grows. */
+/** Transfers one large body with curl in either direction: speed, CPU time, and growth of the server's memory. */
 import { rmSync, statSync } from 'node:fs';
 import type { ServerProcess } from '../server-process.ts';
 import { type Bench, MEBIBYTE, type Measure, type Sample, withServer } from './measure.ts';
 import { runTool } from './run-tool.ts';
 
 const TRANSFER_TIMEOUT_MS = 120_000;
-/** What a reader takes who dawdles: far less than any server could send. */
+/** The rate at which a slow client reads, far below what any server can send. */
 const SLOW_BYTES_PER_SECOND = 4 * MEBIBYTE;
-/** curl's exit status when `--max-time` ended the transfer. */
+/** The exit status of curl when `--max-time` has ended the transfer. */
 const CURL_TIMED_OUT = 28;
 const WRITE_OUT = '%{http_code} %{size_download} %{size_upload} %{time_pretransfer} %{time_total}';
 
-/** Over TLS, but where it is plain. */
+/** HTTP version and transport: with TLS unless the name says plain. */
 export type Way = 'h2' | 'http/1.1' | 'plain http/1.1';
 
 interface Transfer {
@@ -19,18 +19,18 @@ interface Transfer {
   readonly curlStatus: number;
   readonly downloaded: number;
   readonly uploaded: number;
-  /** From the moment the connection stood. */
+  /** Seconds since the connection was established. */
   readonly seconds: number;
 }
 
-/** One of the handlers that send the payload. */
+/** Measures one of the handlers that send the payload. */
 export function download(handler: 'download' | 'copy' | 'sendfile', way: Way = 'h2'): Measure {
   return measureTransfer(async (server, bench) => ({
     mibPerSecond: await downloadSpeed(server, bench, handler, way),
   }));
 }
 
-/** Reads of 4 KiB and of 64 KiB in turns: the speed of the one, and its ratio to the other. */
+/** Alternates reads of 4 KiB and of 64 KiB: the speed of the small reads, and its ratio to that of the large ones. */
 export const smallBlocks: Measure = measureTransfer(async (server, bench) => {
   const large = await downloadSpeed(server, bench, 'download');
   const small = await downloadSpeed(server, bench, 'download-4k');
@@ -57,7 +57,7 @@ export function upload(way: Way = 'h2'): Measure {
   });
 }
 
-/** `httpd.read(nil, 4)` and `f:write` for a whole body: what the smallest steps cost. */
+/** Calls `httpd.read(nil, 4)` and `f:write` for a whole body: the cost of the smallest steps. */
 export const smallReads: Measure = measureTransfer(async (server, { workspace, effort }) => {
   removeStored(server);
   const result = await curl(server, 'small-reads', ['-T', workspace.payload(effort.smallReadBytes)]);
@@ -65,15 +65,15 @@ export const smallReads: Measure = measureTransfer(async (server, { workspace, e
   return { seconds: result.seconds };
 });
 
-/** A server that reads from the disk faster than its client takes must wait, not store. */
+/** The server reads from the disk faster than its client reads. It has to wait, because its memory must not grow. */
 export const slowReader: Measure = measureTransfer((server, bench) => dawdle(server, bench, 'download', []));
 
-/** A client that sends as fast as it may and hardly reads what comes back. */
+/** The client sends as fast as it can and reads slowly what comes back. */
 export const slowEcho: Measure = measureTransfer((server, bench) =>
   dawdle(server, bench, 'echo', ['-T', server.files.PAYLOAD]),
 );
 
-/** Adds CPU and memory to what `run` measures; growth counts from the time the server had answered one request. */
+/** Adds CPU time and memory to what `run` measures. Growth counts from the moment when the server had answered one request. */
 function measureTransfer(run: (server: ServerProcess, bench: Bench) => Promise<Sample>): Measure {
   return withServer(async (server, bench) => {
     const residentAtStart = server.residentBytes();
@@ -129,7 +129,7 @@ async function curl(
   return { status, curlStatus, downloaded, uploaded, seconds: total - connected };
 }
 
-/** To empty a large file whose pages are on their way to the disk takes as long as to receive it. */
+/** Deletes the file, because to truncate a large file whose pages are not yet written takes as long as the upload. */
 function removeStored(server: ServerProcess): void {
   rmSync(server.files.STORE, { force: true });
 }

@@ -1,4 +1,6 @@
-/** `wrk` without TLS, as mini_http and HTTP-Cluster are measured: HTTP/1.1, one request at a time on each connection. */
+/**
+ * `wrk` without TLS, as the READMEs of mini_http and HTTP-Cluster measure: HTTP/1.1, one request at a time on each connection.
+ */
 import type { ServerProcess } from '../server-process.ts';
 import { LOAD_TIMEOUT_MS } from './load.ts';
 import { type Effort, type Measure, type Sample, withServer } from './measure.ts';
@@ -6,12 +8,12 @@ import { runTool } from './run-tool.ts';
 
 const CONNECTIONS = 100;
 const THREADS = 2;
-/** wrk takes whole seconds. */
+/** wrk accepts only whole seconds. */
 const SECONDS_MIN = 1;
 
 export const wrkLoad: Measure = withServer(async (server, { effort }) => {
   const run = (): Promise<Sample> => runWrk(server, secondsOf(effort));
-  // warms the server up
+  // the first run warms the server up
   await run();
   return run;
 });

@@ -1,4 +1,6 @@
-/** What a TypeScript program would write without the gateway: node:http2's compatibility API; a process of its own. */
+/**
+ * A server on the compatibility API of node:http2, as a TypeScript program without the gateway would have it; its own process.
+ */
 import { readFileSync } from 'node:fs';
 import { createSecureServer } from 'node:http2';
 

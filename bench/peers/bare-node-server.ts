@@ -1,4 +1,4 @@
-/** The platform's limit: node:http2's core stream API, and node:http for HTTP/1; run as a process of its own. */
+/** The limit of the platform: a server on the core stream API of node:http2, and on node:http for HTTP/1; its own process. */
 import { createReadStream, createWriteStream, promises as fs, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createSecureServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
@@ -14,7 +14,7 @@ const [
   smallFolder = '',
 ] = process.argv.slice(2);
 
-/** Node's default of 64 KiB makes every server slow at uploads; lgateway opens its windows as well. */
+/** Node's default of 64 KiB slows down uploads on every server. lgateway enlarges its windows in the same way. */
 const WINDOW_BYTES = 1024 * 1024;
 const TEXT = { ':status': 200, 'content-type': 'text/plain' };
 const BYTES = { ':status': 200, 'content-type': 'application/octet-stream' };
@@ -33,14 +33,14 @@ server.on('stream', (stream, headers) => {
   stream.on('error', () => undefined);
   answer(stream, headers);
 });
-// on('request') would install the compatibility layer for HTTP/2 streams too
+// a listener of 'request' would make Node install the compatibility layer for HTTP/2 streams as well
 server.removeAllListeners('newListener');
 server.on('request', (request, response) => {
-  // what comes here is HTTP/1: streams of HTTP/2 are answered above
+  // this listener answers only HTTP/1 requests; the listener above answers HTTP/2 streams
   if (request.httpVersionMajor === 1)
     answerHttp1(request as unknown as IncomingMessage, response as unknown as ServerResponse);
 });
-/** No connection may end between two rounds; node:http2 hands this on to node:http. */
+/** Long enough that no idle connection ends between two rounds. node:http2 passes this value on to node:http. */
 const KEEP_ALIVE_MS = 120_000;
 Object.assign(server, { keepAliveTimeout: KEEP_ALIVE_MS });
 

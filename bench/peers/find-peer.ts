@@ -1,4 +1,4 @@
-/** Says whether a peer is installed here, and in which version. */
+/** Finds out whether a peer is installed, and its version. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Peer } from './peers.ts';
@@ -13,7 +13,7 @@ export function findPeer(peer: Peer): FoundPeer {
   const runs = run.error === undefined && run.status === 0 && lacking.length === 0;
   if (!runs && peer.packages !== undefined)
     return { installed: false, reason: `not installed: apt-get install ${peer.packages}` };
-  // one of our own that fails here fails again, and in detail, when it is started
+  // a peer of this project that fails here also fails when it is started, with a more exact message
   const version = runs ? `${run.stdout}${run.stderr}`.trim().split('\n')[0] : undefined;
   return { installed: true, version: version ?? 'unknown' };
 }

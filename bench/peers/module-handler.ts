@@ -1,4 +1,4 @@
-/** The handler of the module scenario: what most handlers are, a text and one field. */
+/** The handler of the module scenario: like most handlers it sends a text and one field. */
 
 // biome-ignore lint/style/noDefaultExport: handler modules have one
 export default function hello(): Response {

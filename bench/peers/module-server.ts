@@ -1,4 +1,4 @@
-/** The gateway inside a program, serving a handler module; run as a process of its own. */
+/** A program that embeds the gateway and serves a handler module; its own process. */
 import { Server } from '../../src/index.ts';
 
 const [certificate = '', key = '', port = '0', threads = '1'] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-/** The table of the servers that are compared: how each is found, configured and started. */
+/** The table of the compared servers: how the bench finds, configures and starts each of them. */
 import { fileURLToPath } from 'node:url';
 
 export type PeerName =
@@ -15,7 +15,7 @@ export type PeerName =
   | 'apache-lua'
   | 'caddy';
 
-/** What a handler of the bench does; every peer has `hello`. */
+/** Names of the handlers; every peer has `hello`. */
 export type HandlerName =
   | 'hello'
   | 'env'
@@ -34,33 +34,33 @@ export type HandlerName =
   | 'luars-hello'
   | 'luvit-hello';
 
-/** Scripts in other modes, beside the one that every lgateway of the bench has. */
+/** Modes of further scripts; every lgateway of the bench serves a script of mode lhttpd in any case. */
 export type ModeName = 'luars' | 'luvit';
 
-/** Values for the `{{PLACEHOLDERS}}` of the templates. */
+/** Values of the `{{PLACEHOLDERS}}` in the templates. */
 export interface PeerFiles {
   readonly FOLDER: string;
   readonly PORT: string;
-  /** Without TLS; the peers with `hello` listen there, too. */
+  /** The port without TLS; every peer with `hello` listens there as well. */
   readonly PLAINPORT: string;
   readonly CERTIFICATE: string;
   readonly KEY: string;
-  /** Certificate and key in one file. */
+  /** A file that holds both certificate and key. */
   readonly COMBINED: string;
   readonly BODY: string;
   readonly PAYLOAD: string;
   readonly STORE: string;
-  /** Folder of the small files, named by number from 0. */
+  /** The folder of the small files, which have numbers from 0 as names. */
   readonly SMALL: string;
 }
 
 export interface StartPlan {
   readonly files: PeerFiles;
-  /** Threads that serve; peers other than lgateway are always started with one. */
+  /** Threads that serve; the bench starts all peers but lgateway with one. */
   readonly workers: number;
-  /** Of lgateway only: each script is mapped under the path of its one handler. */
+  /** Only lgateway: one further script for each mode, mapped under the path of its one handler. */
   readonly modes: readonly ModeName[];
-  /** Of lgateway only: words before its `main.js`. */
+  /** Only lgateway: words of the command line before `main.js`. */
   readonly nodeOptions: readonly string[];
 }
 
@@ -68,16 +68,16 @@ export interface Peer {
   readonly name: PeerName;
   readonly program: string;
   readonly arguments: (plan: StartPlan) => readonly string[];
-  /** Beside the variables of the bench. */
+  /** Environment variables in addition to those of the bench. */
   readonly environment?: (plan: StartPlan) => Readonly<Record<string, string>>;
-  /** Files of bench/templates that are filled in and put in the peer's folder. */
+  /** Files of bench/templates that the bench fills in and writes to the peer's folder. */
   readonly templates: readonly string[];
   readonly handlers: readonly HandlerName[];
-  /** The program prints its version with these. */
+  /** Arguments with which the program prints its version. */
   readonly versionArguments: readonly string[];
-  /** Files that must exist besides the program. */
+  /** Files that must exist in addition to the program. */
   readonly requires: readonly string[];
-  /** Debian packages that bring it, as `apt-get install` takes them; without them the peer is part of this project and must run. */
+  /** Arguments of `apt-get install` that install the peer. A peer without them is part of this project and has to run. */
   readonly packages?: string;
 }
 
@@ -86,7 +86,10 @@ const BARE_COMPAT_SERVER = fileURLToPath(new URL('bare-compat-server.js', import
 const UNDICI_CLIENT = fileURLToPath(new URL('undici-client.js', import.meta.url));
 const BARE_NODE_SERVER = fileURLToPath(new URL('bare-node-server.js', import.meta.url));
 
-/** Every peer; `against` is another build of the gateway. Builds are named by their compiled `main.js`. */
+/**
+ * Returns every peer. `gateway` and `against` are paths of the compiled `main.js` of two builds; `against` becomes a peer of
+ * that name.
+ */
 export function listPeers(gateway: string, against: string | undefined): Peer[] {
   const builds = [gatewayPeer('lgateway', gateway)];
   if (against !== undefined) builds.push(gatewayPeer('against', against));
@@ -97,7 +100,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
   return {
     name,
     program: process.execPath,
-    // the size of the payload and the idleness of connections are the bench's affair
+    // the payload's size and the idle connections depend on the bench, so the limits for them are off
     arguments: ({ files, workers, modes, nodeOptions }) => [
       ...[...nodeOptions, main],
       ...[
@@ -232,7 +235,7 @@ const OTHER_PEERS: readonly Peer[] = [
     name: 'caddy',
     program: 'caddy',
     arguments: ({ files }) => ['run', '--config', `${files.FOLDER}/Caddyfile`, '--adapter', 'caddyfile'],
-    // it keeps what it was configured with
+    // Caddy saves its configuration and its data below these folders
     environment: ({ files }) => ({
       GOMAXPROCS: '1',
       HOME: files.FOLDER,

@@ -1,4 +1,4 @@
-/** undici without a gateway around it: a process of its own that sends GETs to an upstream when it is told to over HTTP/2. */
+/** undici without a gateway: its own process, which sends GET requests to an upstream on a command that it gets over HTTP/2. */
 import { readFileSync } from 'node:fs';
 import { createSecureServer } from 'node:http2';
 import { Agent, request } from 'undici';
@@ -6,10 +6,10 @@ import { CONNECTIONS_PER_ORIGIN_MAX } from '../../src/outbound/outbound-limits.t
 
 const [certificate = '', key = '', port = '0', body = ''] = process.argv.slice(2);
 
-/** As many connections as the gateway's agent has. */
+/** The same number of connections as the gateway's agent has. */
 const agent = new Agent({ connections: CONNECTIONS_PER_ORIGIN_MAX, pipelining: 1 });
 
-/** Resolves to the time it took, s. */
+/** Resolves to the duration in seconds. */
 async function getMany(url: string, count: number, concurrency: number): Promise<number> {
   let left = count;
   const getInTurn = async (): Promise<void> => {

@@ -1,10 +1,13 @@
-/** What handlers ask for something: plain node:http that greets; tells its port by message, and ends with the bench. */
+/**
+ * The upstream of the fetch scenarios: a node:http server with one answer. It sends its port as a message and ends with the
+ * bench.
+ */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 const [body = ''] = process.argv.slice(2);
 
-/** No connection may end between two rounds. */
+/** Long enough that no idle connection ends between two rounds. */
 const KEEP_ALIVE_MS = 120_000;
 
 const head = { 'content-type': 'text/plain', 'content-length': Buffer.byteLength(body) };
