@@ -1,4 +1,4 @@
-/** Some sequences of random calls, one request each, in one fresh state; says what is wrong with how they ended. */
+/** Runs some sequences of random API calls in one new state, one request for each sequence; reports every wrong result. */
 
 import { equal } from 'node:assert/strict';
 import type { ClientHttp2Session } from 'node:http2';
@@ -9,21 +9,23 @@ import { connectH2, fetchH2 } from './h2-client.ts';
 import { compileCappedModule } from './lua-capped-module.ts';
 import { eventually, ScriptHarness } from './script-harness.ts';
 
-/** Little more than a state begins with: one collection of a large heap may outlast what is left behind a limit. */
+/**
+ * Little more than a new state holds. One collection of a larger heap could take longer than a state may run past its limit.
+ */
 const STATE_BYTES_MAX = 20 * 1024 * 1024;
-/** A sequence that computes or waits for longer is ended: it has been seen then that it does. */
+/** Limit of one sequence. A sequence that computes or waits for longer adds no further information. */
 const CPU_LIMIT_MS = 50;
 const TIME_LIMIT_MS = 250;
-/** Told beside the first findings. */
+/** Findings that a batch reports at most. */
 const FINDINGS_MAX = 10;
 const PLACE_CHARS_MAX = 600;
 
 const FOREIGN = new RegExp(FOREIGN_WORDS.map((word) => word.replaceAll(/[.[\]()]/g, '\\$&')).join('|'));
-/** How the harness writes a field that a log line does not have. */
+/** The text that the harness writes for a field that a log line does not have. */
 const ABSENT_FIELD = / \w+=undefined\b/g;
 /**
- * What cannot be interrupted may cost the state, as the manual says: patterns that backtrack, message handlers, and C
- * functions that call others, with no Lua between them at which a hook could run.
+ * Reasons for which a state may be lost. The manual names them: patterns that backtrack, message handlers, and C functions that
+ * call other C functions without Lua code between them, where no hook can run.
  */
 const MAY_COST_STATE: readonly string[] = [
   'string.find',
@@ -36,21 +38,27 @@ const MAY_COST_STATE: readonly string[] = [
 ];
 
 export interface BatchResult {
-  /** Sequences that ran. */
+  /** Number of sequences that ran. */
   readonly done: number;
   readonly findings: readonly string[];
-  /** States given up for a reason that is listed. */
+  /** Number of states given up for a reason of `MAY_COST_STATE`. */
   readonly lost: number;
 }
 
-/** Client and server share a thread, which sequences of all lanes keep busy: on a slow machine the client is late, too. */
+/**
+ * The error code of a late SETTINGS acknowledgement. Client and server share a thread that other sequences keep busy, so the
+ * client may be late on a slow machine.
+ */
 const SETTINGS_TIMEOUT = 4;
 
-/** Sequences in a row that may start programs, or not: to start one costs ten times what most sequences do. */
+/**
+ * Consecutive sequences that either all may start programs or all may not: to start a program costs ten times as much as most
+ * sequences.
+ */
 const PROGRAMS_ROW = 50;
 const PROGRAMS_EVERY = 4;
 
-/** Told by the number of the sequence alone, so that a seed shows the same again. */
+/** Depends on the number of the sequence only, so that a seed repeats the same calls. */
 function startsPrograms(sequence: number): boolean {
   return Math.floor(sequence / PROGRAMS_ROW) % PROGRAMS_EVERY === 0;
 }
@@ -76,7 +84,7 @@ export async function runBatch(first: number, count: number): Promise<BatchResul
     const port = await harness.listen();
     const connect = async (): Promise<ClientHttp2Session> => {
       const connected = await connectH2(port);
-      // without a mistake of the client's, a connection ends only for its idleness
+      // the client makes no mistake, so the server may end a connection for idleness only
       connected.on('goaway', (code) => {
         if (code !== 0 && code !== SETTINGS_TIMEOUT)
           findings.push(`the connection ended with GOAWAY ${code}; last: ${step()}`);
@@ -108,12 +116,12 @@ export async function runBatch(first: number, count: number): Promise<BatchResul
   } finally {
     await harness.close();
   }
-  // files of which a script has lost hold, and the metatable, end with their state
+  // files that the script no longer refers to, and the metatable, end with their state
   await untilZero(harness, ['files', 'pipes', 'states'], findings);
   return { done, findings, lost };
 }
 
-/** Where the code was that did not end: the traceback of the last error. */
+/** Names the code that did not end: the traceback of the last error. */
 function placeOf(log: readonly string[]): string {
   const last = log.findLast((line) => line.startsWith('error Lua error: ')) ?? 'an unknown place';
   return last.slice(0, PLACE_CHARS_MAX);

@@ -1,4 +1,7 @@
-/** A process that runs batches of the API fuzzer, several at a time; one that ends or stands still is a finding, and replaced. */
+/**
+ * Controls a process that runs several batches of the API fuzzer at a time. A process that ends or hangs is a finding, and is
+ * replaced.
+ */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { BatchResult } from './api-fuzz-batch.ts';

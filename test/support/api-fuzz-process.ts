@@ -1,7 +1,7 @@
-/** Runs batches of the API fuzzer in a process of its own, so that one that brings the process down is found out. */
+/** Runs batches of the API fuzzer in its own process, so that the fuzzer detects a batch that ends the process. */
 import { runBatch } from './api-fuzz-batch.ts';
 
-/** What happens outside of every call still belongs to the batches under way. */
+/** Errors thrown outside any call; each counts for the batches that run at that moment. */
 const uncaught: string[] = [];
 process.on('uncaughtException', (error) => uncaught.push(`uncaught: ${error.stack ?? error.message}`));
 process.on('unhandledRejection', (reason) =>

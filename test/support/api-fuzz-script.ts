@@ -1,9 +1,9 @@
 /**
- * The script of the API fuzzer: each request calls random functions of its own state with random arguments, all drawn
- * from the number in the query. What it says of a call goes into a shared dictionary, which outlives the state.
+ * The script of the API fuzzer. Each request calls random functions of its state with random arguments. The number in the query
+ * is the seed of both. The script writes its findings into a shared dictionary, which outlives the state.
  */
 
-/** Text that only JavaScript or a broken VM says; in Lua patterns and regular expressions alike. */
+/** Texts that only JavaScript or a broken VM can produce; each is valid as a Lua pattern and as a regular expression. */
 export const FOREIGN_WORDS: readonly string[] = [
   'TypeError',
   'RangeError',
@@ -48,7 +48,7 @@ local words = {'', 'a', 'l', 'L', 'n', '*a', '*l', 'r', 'w', 'rb', 'r+', 'a+', '
   '{"a":[1,2,{"b":null}]}', '[[[[', '"\\\\ud800"', 'a=1&b=%41&c', '%', '%zz', '&&&&', 'Sun, 06 Nov 1994 08:49:37 GMT',
   '\\0', 'a\\0b', '\\r\\n', '\\255\\254', '\\27LuaS', 'return 1', 'x = = 1', 'http://127.0.0.1:1/', 'https://[::1', 'file:///x', 'cat', 'true',
   'f', 'S', 'nSltufrL', '>', 'p', '__index', '__gc', ':status', ':path', '200', '1e3', '0x10', 'nan', 'inf', 'hello', 'again'}
--- made anew for each use: none of them may hold on to what the fuzzer itself uses
+-- made anew for each use, so that no function keeps a value that the fuzzer itself uses
 local sources = {
   'return function(...) return ... end', 'return function() end', 'return function() return nil, 1, "x" end',
   'return function() error("callback") end', 'return function() error({}) end', 'return function() error(nil) end',
@@ -60,7 +60,7 @@ local sources = {
 }
 local function callback() return load(pick(sources))() end
 
--- finalisers that take long may cost the state, which the manual says
+-- the manual says that finalisers that run long may cost the state
 local finalisers = {'return function() end', 'return function() error("gc") end', 'return function(o) kept = o end'}
 local metas = {
   function() return {__index = callback()} end, function() return {__len = function() return pick(numbers) end} end,
@@ -85,7 +85,7 @@ local function tableOf(depth)
   return t
 end
 
--- objects of the gateway; some are closed, killed or over already
+-- objects of the gateway; some are already closed, ended or used up
 local objects = {
   function() return tmpfile() end,
   function() local f = tmpfile() close(f) return f end,
@@ -104,7 +104,7 @@ local objects = {
   function() local co = create(callback()) resume(co) finish(co) return co end,
   function() return env end, function() return header end,
 }
--- an object that says it is one of another kind
+-- a table that claims to be an object of another kind
 local function disguised()
   local a, b = pick(objects)(), pick(objects)()
   if type(a) == 'userdata' and type(b) == 'userdata' and a ~= stdout and a ~= null and a ~= body then setmeta(a, getmeta(b)) end
@@ -128,7 +128,7 @@ function value(depth)
 end
 `;
 
-/** How deep a function is reached when its arguments are of the kinds it asks for: w word, n number, f function, t table, o object. */
+/** Argument kinds that get past the first checks of a function: w word, n number, f function, t table, o object. */
 const SHAPES = `
 local shapes = {['httpd.encode'] = 'ww', ['httpd.decode'] = 'ww', ['httpd.query'] = 'w', ['httpd.json.encode'] = 'tt', ['httpd.json.decode'] = 'w',
   ['httpd.crypto.hash'] = 'ww', ['httpd.header'] = 't', ['httpd.trailer'] = 't', ['httpd.read'] = 'on', ['httpd.write'] = 'ow', ['httpd.copy'] = 'oon',
@@ -145,17 +145,17 @@ local function shaped(kind)
   if kind == 't' then return tableOf(0) end
   return random(3) == 0 and disguised() or pick(objects)()
 end
--- one call of these may be as long as its numbers are large; nothing ends it but giving the state up, which the manual says
+-- one call of these takes as long as its numbers are large; the manual says that only giving up the state ends such a call
 local long = {['string.rep'] = true, ['table.move'] = true, ['table.concat'] = true, ['table.insert'] = true, ['table.remove'] = true,
   ['table.unpack'] = true, ['string.byte'] = true, ['utf8.codepoint'] = true, ['utf8.offset'] = true, ['table.sort'] = true}
 `;
 
-/** The script; `words` are what may never stand in a message. */
+/** Returns the script; `words` in it are the texts that no message may contain. */
 export function apiFuzzScript(): string {
   const foreign = FOREIGN_WORDS.map((word) => JSON.stringify(word)).join(', ');
   return `
 local httpd = require 'httpd'
--- whatever the fuzzed calls do to the libraries, the fuzzer has what it needs
+-- local copies, because the fuzzed calls may change the libraries
 local type, load, setmetatable, tostring, find, format, rep, sub, pack, unpack = type, load, setmetatable, tostring, string.find, string.format,
   string.rep, string.sub, table.pack, table.unpack
 local sort, mathtype, collect, setmeta, getmeta, pcall, next, rawget = table.sort, math.type, collectgarbage, debug.setmetatable, debug.getmetatable, pcall, next, rawget
@@ -177,7 +177,7 @@ local function pick(list) return list[random(#list) + 1] end
 local function quiet(...) return ... end
 ${ARGUMENTS}
 ${SHAPES}
--- what there is to call: everything that the libraries, the module and the metatables of objects lead to
+-- collects all functions that the libraries, the module and the metatables of objects lead to
 local function enumerate()
   local seen = {}
   local function visit(name, what)
@@ -248,7 +248,7 @@ local function step(where)
   for i = 1, n do text = text .. (i > 1 and ', ' or '') .. describe(args[i]) end
   text = text .. ')'
   set(report, '${REPORT.step}', text)
-  -- in a coroutine of its own: what asks for levels of the stack finds none of the fuzzer's
+  -- in its own coroutine, so that functions that read stack levels do not reach the fuzzer's
   local co = create(fn)
   local results = pack(resume(co, unpack(args, 1, n)))
   for i = 1, 3 do

@@ -1,4 +1,4 @@
-/** Drives a headless Chromium through its debugging pipe; only what the tests of the pages need. */
+/** Drives a headless Chromium over its debugging pipe, with only what the tests of the pages need. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,16 +15,16 @@ const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
-  // the pages have a certificate that was made for the test
+  // the certificate of the pages is made for the test and signed by no authority
   '--ignore-certificate-errors',
   '--hide-scrollbars',
   '--window-size=1180,1080',
   '--remote-debugging-pipe',
 ];
-/** No answer of the browser takes longer on a machine that works. */
+/** Longest wait for an answer of the browser; far more than a busy machine needs. */
 const WAIT_MAX_MS = 30_000;
 const POLL_MS = 25;
-/** The last helper of the browser ends well within this. */
+/** Attempts to remove the profile folder; the last helper process of the browser ends well before the last attempt. */
 const RETRIES_MAX = 100;
 const RETRY_MS = 50;
 
@@ -44,19 +44,19 @@ export class Browser {
   readonly #commands: Writable;
   readonly #waiting = new Map<number, (message: Message) => void>();
   readonly #ended: Promise<void>;
-  /** Errors and refused resources the page has reported. */
+  /** Errors and refused resources that the page has reported. */
   readonly complaints: string[] = [];
   #lastId = 0;
   #session = '';
 
-  /** `flags`: further ones of its command line. */
+  /** `flags`: further options of the browser's command line. */
   constructor(flags: readonly string[] = []) {
     this.#child = spawn('chromium', [...FLAGS, ...flags, `--user-data-dir=${this.#folder}`, 'about:blank'], {
       stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
     });
     this.#commands = this.#child.stdio[3] as Writable;
     const answers = this.#child.stdio[4] as Readable;
-    // a browser that ends takes its pipes with it
+    // the pipes break when the browser ends
     this.#commands.on('error', () => undefined);
     answers.on('error', () => undefined);
     this.#ended = new Promise((resolve) => this.#child.once('close', () => resolve()));
@@ -68,7 +68,7 @@ export class Browser {
     });
   }
 
-  /** Attaches to a first page. */
+  /** Starts the browser and attaches to its first page. */
   async start(): Promise<this> {
     const { targetInfos } = await this.#send('Target.getTargets', {});
     const page = (targetInfos as { type: string; targetId: string }[]).find(({ type }) => type === 'page');
@@ -86,7 +86,7 @@ export class Browser {
     await this.waitFor(`document.readyState === 'complete' && location.href === ${JSON.stringify(url)}`);
   }
 
-  /** The value of an expression in the page. */
+  /** Resolves with the value of an expression in the page. */
   async evaluate(expression: string): Promise<unknown> {
     const answer = await this.#send('Runtime.evaluate', {
       expression,
@@ -97,11 +97,11 @@ export class Browser {
     return (answer['result'] as Json)['value'];
   }
 
-  /** Resolves with the value of an expression once it is true. */
+  /** Resolves with the value of an expression as soon as the value is true. */
   async waitFor(expression: string): Promise<unknown> {
     const limit = performance.now() + WAIT_MAX_MS;
     for (;;) {
-      // while a page loads, its old context may be gone
+      // the execution context of a page ends when the page loads anew
       const value = await this.evaluate(expression).catch(() => undefined);
       if (value) return value;
       if (performance.now() > limit) {
@@ -130,7 +130,7 @@ export class Browser {
     }
   }
 
-  /** What a colour scheme and a window of this width show, as PNG. */
+  /** Takes a picture of the page in a colour scheme and in a window of this width, as PNG. */
   async screenshot(scheme: 'light' | 'dark', width: number): Promise<Buffer> {
     const features = [{ name: 'prefers-color-scheme', value: scheme }];
     await this.#send('Emulation.setEmulatedMedia', { features });
@@ -151,7 +151,7 @@ export class Browser {
         rmSync(this.#folder, { recursive: true, force: true });
         return;
       } catch (error) {
-        // its helpers write to the last; node's own retries do not see what has come since
+        // helper processes may still write files, which the retries of Node's `rmSync` do not find
         if (tries === RETRIES_MAX) throw error;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }

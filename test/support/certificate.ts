@@ -1,10 +1,10 @@
-/** Throw-away certificates for tests: `npm test` makes them once for all files; a file that runs by itself makes its own. */
+/** Makes certificates for tests. `npm test` makes them once for all files; a file that runs alone makes its own. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Names the folder that a run of many files shares. */
+/** The environment variable with the folder of certificates that all files of a run share. */
 export const CERTIFICATES_VARIABLE = 'LGATEWAY_TEST_CERTIFICATES';
 
 type KeyKind = 'ec' | 'rsa';
@@ -12,7 +12,7 @@ type KeyKind = 'ec' | 'rsa';
 export interface TestCertificate {
   readonly cert: string;
   readonly key: string;
-  /** Paths of the same, for programs; nobody changes these files. */
+  /** Paths of certificate and key, for programs; no test changes these files. */
   readonly certPath: string;
   readonly keyPath: string;
 }
@@ -25,7 +25,7 @@ const SUBJECT = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localh
 
 const cache = new Map<KeyKind, TestCertificate>();
 
-/** A self-signed certificate for localhost, 127.0.0.1 and ::1, with an EC (default) or RSA key. */
+/** Returns a self-signed certificate for localhost, 127.0.0.1 and ::1, with an EC key (default) or an RSA key. */
 export function testCertificate(kind: KeyKind = 'ec'): TestCertificate {
   let certificate = cache.get(kind);
   if (certificate === undefined) {
@@ -40,7 +40,7 @@ export function testCertificate(kind: KeyKind = 'ec'): TestCertificate {
   return certificate;
 }
 
-/** Makes certificates of all kinds in a folder that ends with the process; returns its path. */
+/** Makes certificates of all kinds in a folder that is removed at the end of the process; returns the path of the folder. */
 export function makeCertificates(): string {
   const folder = temporaryFolder();
   for (const kind of ['ec', 'rsa'] as const) makeCertificate(folder, kind);

@@ -1,10 +1,12 @@
-/** Adds up what V8 says of scripts that ran, in any number of processes and threads, as lines of the TypeScript source. */
+/** Adds up V8's coverage data of any number of processes and threads, as lines of the TypeScript source. */
 import { readFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 
-/** What a file of NODE_V8_COVERAGE says of one script: functions, each with ranges of which inner ones follow outer ones. */
+/**
+ * Coverage of one script in a file of NODE_V8_COVERAGE: functions, each with ranges; an inner range follows its outer range.
+ */
 export interface ScriptCoverage {
   readonly url: string;
   readonly functions: readonly {
@@ -19,19 +21,19 @@ export interface ScriptCoverage {
 interface Compiled {
   /** 1: the character ran in some process. */
   readonly ran: Uint8Array;
-  /** Offset in the compiled text → file and line it comes from. */
+  /** Offset in the compiled text, with the file and line of the source. */
   readonly pieces: readonly { readonly offset: number; readonly file: string; readonly line: number }[];
 }
 
 const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
-/** A digit of a source map has five bits of a number and one that says that more follow. */
+/** A digit of a source map holds five bits of a number, and this bit, which says that another digit follows. */
 const MORE = 32;
 const BITS = 5;
 
 export class CodeCoverage {
   readonly #compiled = new Map<string, Compiled>();
 
-  /** A script that counts although it may not have run. */
+  /** Counts a script even if no process ran it. */
   expect(url: string): void {
     this.#of(url);
   }
@@ -45,13 +47,13 @@ export class CodeCoverage {
     for (let i = 0; i < own.length; i++) if (own[i] === 1) ran[i] = 1;
   }
 
-  /** Source file → lines with code, and those whose first piece of code ran. */
+  /** For each source file: the number of lines with code, and of those whose first piece of code ran. */
   lines(): ReadonlyMap<string, { readonly lines: number; readonly ran: number }> {
     const files = new Map<string, Map<number, boolean>>();
     for (const { ran, pieces } of this.#compiled.values()) {
       const seen = new Set<string>();
       for (const { offset, file, line } of pieces) {
-        // the first piece of a line stands for it: code that a condition guards begins lines of its own
+        // only the first piece of a line counts, because code under a condition starts lines of its own
         if (seen.has(`${file}:${line}`)) continue;
         seen.add(`${file}:${line}`);
         const lines = files.get(file) ?? new Map<number, boolean>();
@@ -79,7 +81,7 @@ export class CodeCoverage {
   }
 }
 
-/** Reads the source map that lies beside the file (ECMA-426). */
+/** Reads the source map beside the compiled file (ECMA-426). */
 function piecesOf(path: string, text: string): Compiled['pieces'] {
   const map = JSON.parse(readFileSync(`${path}.map`, 'utf8')) as { sources: string[]; mappings: string };
   const files = map.sources.map((source) => relative(PACKAGE_ROOT, resolve(dirname(path), source)));

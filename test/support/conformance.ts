@@ -1,4 +1,4 @@
-/** The server of the conformance tests, one for each test file, and `rule`, which gives each test a connection. */
+/** The server of the conformance tests, one for each test file, and `rule`, which gives each test its own connection. */
 import { strictEqual } from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
 import { after, before, test } from 'node:test';
@@ -12,14 +12,14 @@ import {
   type TestFrontEnd,
 } from './test-front-end.ts';
 
-/** Few, so that the limit is reached with few requests. */
+/** A small limit, so that a test reaches it with few requests. */
 export const STREAMS_MAX = 16;
-/** `/large` answers with as many. */
+/** Bytes of the body of `/large`. */
 export const LARGE_BYTES = 200_000;
 
 const text = (value: string): Uint8Array => Buffer.from(value, 'latin1');
 
-/** Names of the handlers that ran, since the test began. */
+/** Names of the handlers that ran since the start of the current test. */
 const reached: string[] = [];
 /** Reasons why exchanges of `/wait` were aborted. */
 const aborted: string[] = [];
@@ -104,7 +104,7 @@ const HANDLERS: Readonly<Record<string, HandlerFunction>> = {
     x.write(text(pushed === undefined ? 'alone' : 'together'));
     x.end();
   },
-  // promises, and answers neither
+  // pushes a resource, and answers neither the request nor the push
   '/promise': (x) => {
     const promise = { method: 'GET', scheme: 'https', authority: 'localhost', target: '/hello', fields: [] };
     if (x.canPush) x.push(promise);
@@ -137,14 +137,16 @@ export function serveRules(): void {
 }
 
 export interface Rule {
-  /** Settings of the client, after its preface; undefined: the rule starts the connection itself. */
+  /** Settings that the client sends after its preface. Undefined: the rule starts the connection itself. */
   readonly settings?: readonly (readonly [number, number])[];
   readonly start?: boolean;
   readonly cleartext?: boolean;
   readonly tls?: ConnectionOptions;
 }
 
-/** One test: `name` begins with the section. The server may break no rule of its own meanwhile. */
+/**
+ * Declares one test; `name` begins with the section of the RFC. The test also fails when the server breaks a rule for servers.
+ */
 export function rule(name: string, prove: (peer: StrictPeer) => Promise<void>, options: Rule = {}): void {
   test(name, async () => {
     reached.length = 0;
@@ -156,13 +158,13 @@ export function rule(name: string, prove: (peer: StrictPeer) => Promise<void>, o
       peer.check();
     } finally {
       peer.destroy();
-      // what the server aborts now belongs to this rule, not to the next
+      // waits here, so that exchanges that the server aborts now count for this rule and not for the next one
       await (options.cleartext === true ? cleartext : server).whenIdle();
     }
   });
 }
 
-/** How often a handler ran since the test began. */
+/** Returns how often a handler ran since the start of the current test. */
 export function timesReached(name: string): number {
   return reached.filter((own) => own === name).length;
 }
@@ -179,7 +181,7 @@ export function securePort(): number {
   return server.port;
 }
 
-/** A TLS connection that has chosen h2. */
+/** Opens a TLS connection that has negotiated h2. */
 export function connectSecure(tls: ConnectionOptions = {}): Promise<StrictPeer> {
   return new Promise((resolve, reject) => {
     const socket = connectTls(

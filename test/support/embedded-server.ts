@@ -1,21 +1,21 @@
-/** A server inside the test's own process, and the checks that every test of one ends with. */
+/** Runs a server inside the test process, and makes the checks with which every such test ends. */
 import assert from 'node:assert/strict';
 import { type HandlerSource, Server, type ServerHandle, type ServerOptions } from '../../src/index.ts';
 import { atEndOfFile } from './leftovers.ts';
 import { waitFor } from './test-front-end.ts';
 
-/** What is zero when nobody is asking any more. */
+/** Gauges that are zero when no request is open. */
 const GAUGES = ['connections', 'sessions', 'exchanges', 'coroutines', 'files', 'pipes'] as const;
 
 const running = new Set<EmbeddedServer>();
-// a test that fails leaves its server to this
+// stops the servers of tests that have failed
 atEndOfFile(() => Promise.all([...running].map((server) => server.stop().catch(() => undefined))));
 
 export class EmbeddedServer {
   readonly handle: ServerHandle;
   readonly port: number;
   readonly lines: readonly string[];
-  /** Settles as `start` does. */
+  /** Settles when the promise of `start` settles. */
   readonly done: Promise<void>;
 
   private constructor(handle: ServerHandle, port: number, lines: readonly string[], done: Promise<void>) {
@@ -25,7 +25,7 @@ export class EmbeddedServer {
     this.done = done;
   }
 
-  /** Starts it on a free port of 127.0.0.1, without TLS unless the options say otherwise. */
+  /** Starts a server on a free port of 127.0.0.1, without TLS unless the options set it. */
   static async start(
     handler: HandlerSource | undefined,
     options: ServerOptions = {},
@@ -54,17 +54,17 @@ export class EmbeddedServer {
     await waitFor(() => pattern.test(this.log), `a line like ${pattern}`);
   }
 
-  /** Waits until so many of something are there. */
+  /** Waits until the gauge has this value. */
   async until(gauge: (typeof GAUGES)[number], count: number): Promise<void> {
     await waitFor(() => this.#total(gauge) === count, `${count} ${gauge}`);
   }
 
-  /** Waits until no exchange is open; connections may be. */
+  /** Waits until no exchange is open; connections may stay open. */
   async untilIdle(): Promise<void> {
     await waitFor(() => this.#total('exchanges') === 0, 'the end of all exchanges');
   }
 
-  /** Shuts it down and checks that nothing is left. */
+  /** Shuts the server down and checks that all gauges are zero. */
   async stop(): Promise<void> {
     running.delete(this);
     await this.handle.shutdown();

@@ -1,4 +1,4 @@
-/** An Exchange without a wire: what a handler does to it is kept for the test to look at. */
+/** An Exchange without a wire: it keeps everything that a handler does to it, for the test to check. */
 import { ByteQueue } from '../../src/base/byte-queue.ts';
 import { GatewayError } from '../../src/base/errors.ts';
 import type {
@@ -16,14 +16,14 @@ export interface FakeRequest {
   readonly protocol?: Protocol;
   readonly fields?: Fields;
   readonly authority?: string;
-  /** The whole body; `'open'`: the test supplies it through `exchange.body`. */
+  /** The whole body. `'open'`: the test supplies the body through `exchange.body`. */
   readonly body?: string | Uint8Array | 'open';
-  /** Response bytes taken before a writer has to wait. */
+  /** Response bytes that the exchange accepts before a writer has to wait. */
   readonly roomBytes?: number;
-  /** False: nothing drains until the test calls `drain`. */
+  /** False: waiting bytes leave only when the test calls `drain`. */
   readonly drains?: boolean;
   readonly canPush?: boolean;
-  /** What differs from the usual connection. */
+  /** Properties that differ from those of the default connection. */
   readonly connection?: Partial<ExchangeConnection>;
 }
 
@@ -102,14 +102,14 @@ export class FakeExchange implements Exchange {
   onAbort: ((reason: GatewayError) => void) | undefined;
   onClose: (() => void) | undefined;
 
-  /** What the handler gave. */
+  /** The response fields that the handler gave. */
   responseFields: Fields = NO_FIELDS;
   readonly informed: { readonly status: number; readonly fields: Fields }[] = [];
   readonly promises: PushPromise[] = [];
   readonly writes: Buffer[] = [];
-  /** True when the client would see a broken response. */
+  /** True when a client would see an incomplete response. */
   broken = false;
-  /** Resolves when the response has ended, however. */
+  /** Resolves when the response has ended, complete or not. */
   readonly closed: Promise<void>;
   #close: () => void = () => undefined;
   #headSent = false;
@@ -138,12 +138,12 @@ export class FakeExchange implements Exchange {
     });
   }
 
-  /** The body given so far, as a byte string. */
+  /** The response body so far, as a byte string. */
   get text(): string {
     return Buffer.concat(this.writes).toString('latin1');
   }
 
-  /** The value of a response field. */
+  /** Returns the value of a response field. */
   field(name: string): string | undefined {
     return fieldValue(this.responseFields, name);
   }
@@ -192,7 +192,7 @@ export class FakeExchange implements Exchange {
     return this.#writers.length > 0;
   }
 
-  /** The client has read everything. */
+  /** Simulates a client that has read everything. */
   drain(): void {
     this.#unread = 0;
     for (let left = this.#writers.length; left > 0; left--) this.#writers.shift()?.();
@@ -220,7 +220,7 @@ export class FakeExchange implements Exchange {
     this.#finish();
   }
 
-  /** The client goes away. */
+  /** Simulates a client that closes the connection. */
   abort(): void {
     if (this.finished) return;
     const reason = new GatewayError('LGW_CLIENT_GONE', 'Client has gone', { luaCode: 'closed' });

@@ -1,4 +1,4 @@
-/** Watches what a server sends on one HTTP/2 connection and notes every rule of RFC 9113 it breaks. */
+/** Checks what a server sends on one HTTP/2 connection, and notes every rule of RFC 9113 that the server breaks. */
 import hpack, { type Decompressor } from 'hpack.js';
 import {
   CODE,
@@ -13,17 +13,17 @@ export interface SeenFrame {
   readonly type: number;
   readonly flags: number;
   readonly stream: number;
-  /** Without padding and priority. */
+  /** The payload without padding and priority. */
   readonly payload: Buffer;
-  /** Fields of a HEADERS or PUSH_PROMISE whose block ends with this frame. */
+  /** Fields of a HEADERS or PUSH_PROMISE frame whose field block ends with this frame. */
   readonly fields: readonly (readonly [string, string])[] | undefined;
 }
 
 interface CheckedStream {
-  /** The server has sent END_STREAM, or RST_STREAM. */
+  /** The server has sent END_STREAM or RST_STREAM. */
   ended: boolean;
   reset: boolean;
-  /** A final head has come. */
+  /** The server has sent a final head. */
   headed: boolean;
   window: number;
   received: number;
@@ -40,7 +40,7 @@ const CONNECTION_FIELDS = [
   'upgrade',
   'te',
 ];
-/** Payload lengths the RFC fixes. */
+/** Payload lengths that the RFC fixes, in octets, by frame type. */
 const FIXED_LENGTHS: Readonly<Record<number, number>> = {
   [FRAME.priority]: 5,
   [FRAME.rstStream]: 4,
@@ -59,9 +59,9 @@ const ON_STREAM: ReadonlySet<number> = new Set([
 
 export class FrameChecker {
   readonly violations: string[] = [];
-  /** What the server allows us, and what it has told us. */
+  /** The settings that the server has sent. */
   readonly settings: Map<number, number> = new Map();
-  /** Settings frames of ours that are not acknowledged yet. */
+  /** SETTINGS frames of the client that the server has not acknowledged yet. */
   readonly #unacknowledged: ReadonlyMap<number, number>[] = [];
   readonly #decompressor: Decompressor;
   readonly #streams = new Map<number, CheckedStream>();
@@ -73,7 +73,7 @@ export class FrameChecker {
   #highestPromise = 0;
   #lastGoaway = WINDOW_BYTES_MAX;
   #fragments: Buffer[] = [];
-  /** Stream and flags of the HEADERS whose block is not whole; stream 0: none. */
+  /** Stream and flags of the HEADERS frame whose field block is incomplete; stream 0: there is none. */
   #blockStream = 0;
   #blockFlags = 0;
   #blockPromised = 0;
@@ -83,7 +83,7 @@ export class FrameChecker {
     this.#decompressor.on('error', (error: Error) => this.#broken(`field block: ${error.message}`));
   }
 
-  /** The client opens a stream, or sends `settings`, or gives window. */
+  /** Notes that the client opens a stream. */
   opened(stream: number, bodyless = false): void {
     if (this.#streams.has(stream)) return;
     this.#streams.set(stream, this.#newStream(bodyless));
@@ -99,7 +99,7 @@ export class FrameChecker {
     }
   }
 
-  /** Checks a frame and takes it apart. */
+  /** Checks a frame and parses it. */
   take(type: number, flags: number, stream: number, payload: Buffer): SeenFrame {
     this.#frames += 1;
     const name = `frame ${this.#frames} (type ${type}, flags ${flags}, stream ${stream}, ${payload.length} bytes)`;
@@ -291,7 +291,10 @@ export class FrameChecker {
   }
 }
 
-/** A frame of ours on a closed stream is answered with RST_STREAM STREAM_CLOSED, which is then sent on one, too. */
+/**
+ * True for RST_STREAM with STREAM_CLOSED. A server answers a frame on a closed stream with it, so this frame may follow the end
+ * of a stream.
+ */
 function tellsClosed(type: number, payload: Buffer): boolean {
   return type === FRAME.rstStream && payload.length === 4 && payload.readUInt32BE() === CODE.streamClosed;
 }

@@ -1,5 +1,5 @@
 /**
- * Random sequences of HTTP/2 frames for fuzzing: mostly legal ones, with every kind of fault among them.
+ * Random sequences of HTTP/2 frames for fuzzing: most frames are legal, and every kind of fault occurs among them.
  *
  * Long because a generator of sequences needs one of each kind of frame, and of each fault.
  */
@@ -26,7 +26,7 @@ import {
 } from './h2-bytes.ts';
 import { FLAG, FRAME } from './wire-client.ts';
 
-/** One thing a client does; most are one frame. */
+/** One action of a client; most actions are one frame. */
 export interface Step {
   readonly kind:
     | 'request'
@@ -45,13 +45,13 @@ export interface Step {
     | 'continuation'
     | 'promise'
     | 'any';
-  /** 0: the connection; undefined: the next unused stream; negative: -1 is the stream opened first, and so on. */
+  /** 0: the connection. Undefined: the next unused stream. Negative: a stream already opened; -1 is the first one. */
   readonly stream?: number | undefined;
   readonly what: string;
   render(stream: number): Buffer;
 }
 
-/** A step with the stream it is on. */
+/** A step and the stream it is sent on. */
 export interface SentStep {
   readonly kind: Step['kind'];
   readonly what: string;
@@ -60,7 +60,7 @@ export interface SentStep {
 }
 
 const MANY_PLAIN = new Array<string>(10).fill('plain');
-/** Most sizes are right. */
+/** Chooses the right size most of the time. */
 const mostly = (right: number, wrong: number): fc.Arbitrary<number> =>
   fc.integer({ min: 0, max: 24 }).map((n) => (n === 0 ? wrong : right));
 const MANY_UNPADDED = new Array<number>(20).fill(-1);
@@ -91,12 +91,12 @@ const FAULTS: readonly (readonly [what: string, fields: readonly Field[]])[] = [
   ['nothing', []],
 ];
 
-/** Mostly one that has been opened. */
+/** Most often a stream that has been opened. */
 const stream = fc.oneof(
   { weight: 40, arbitrary: fc.constantFrom(-1, -2, -3, -4) },
   { weight: 1, arbitrary: fc.constantFrom(0, 1, 2, 3, 4, 5, 9, 99) },
 );
-/** Mostly the next unused one. */
+/** Most often the next unused stream. */
 const newStream = fc.oneof(
   { weight: 40, arbitrary: fc.constant(undefined) },
   { weight: 1, arbitrary: stream },
@@ -231,7 +231,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
           render: (own) => {
             const end = ends ? FLAG.endStream : 0;
             if (pad < 0) return dataFrame(own, content, end);
-            // 99: more than there is
+            // 99 stands for more padding than the frame holds
             const payload = padded(Buffer.from(content), pad === 99 ? 0 : pad, pad);
             return frame(FRAME.data, end | FLAG.padded, own, payload);
           },
@@ -382,7 +382,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-/** Up to nine steps; the first is often a request, so that the others have something to be about. */
+/** Up to nine steps. The first one is often a request, so that later steps have a stream to refer to. */
 export const frameSequence: fc.Arbitrary<readonly Step[]> = fc.array(step, { minLength: 1, maxLength: 9 });
 
 const OPENING: ReadonlySet<string> = new Set([
@@ -400,7 +400,7 @@ export function renderSteps(steps: readonly Step[]): readonly SentStep[] {
   const sent: SentStep[] = [];
   for (const own of steps) {
     let id = own.stream ?? highest + 2;
-    // nothing has been opened yet: the step is left out
+    // no stream is open yet, so the step is left out
     if (id < 0 && opened.length === 0) continue;
     if (id < 0) id = opened[(-1 - id) % opened.length] as number;
     if (own.stream === undefined) opened.push(id);

@@ -1,4 +1,4 @@
-/** What the servers of the fuzz tests answer; each answer is given within the call that completes the request. */
+/** The handlers of the fuzz tests; each one answers within the call that completes the request. */
 import { type HandlerFunction, readBody } from './test-front-end.ts';
 
 const text = (value: string): Uint8Array => Buffer.from(value, 'latin1');

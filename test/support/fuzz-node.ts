@@ -1,4 +1,4 @@
-/** The server over node:http2 in a process of its own: started again when a sequence of frames has aborted it. */
+/** Runs the server over node:http2 in its own process, and starts it again when a sequence of frames has aborted it. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -11,17 +11,20 @@ import { type Outcome, observe } from './fuzz-outcome.ts';
 const SERVER = fileURLToPath(new URL('./fuzz-server.js', import.meta.url));
 
 export class FuzzNode {
-  /** For what a process that aborts leaves behind. */
+  /** Working folder of the process, for the files that an abort leaves. */
   readonly #folder: string = mkdtempSync(join(tmpdir(), 'lgateway-fuzz-'));
   #child: ChildProcess | undefined;
   #port: Promise<number> | undefined;
-  /** Sequences are watched one by one while it is being found out which of them aborts. */
+  /**
+   * Resolves when no sequence runs alone. After an abort each suspect runs alone, because only then it is certain which one
+   * aborts the process.
+   */
   #alone: Promise<unknown> = Promise.resolve();
   aborts = 0;
-  /** Those who ask whether the process lives. */
+  /** Callbacks of those that wait to learn whether the process is alive. */
   readonly #waiting: (() => void)[] = [];
 
-  /** What a client sees of it; undefined when the process did not outlive it. */
+  /** Resolves with what a client observes; undefined when the process aborted. */
   async observe(steps: readonly SentStep[], patient = false): Promise<Outcome | undefined> {
     await this.#alone;
     const child = this.#child;
@@ -51,7 +54,10 @@ export class FuzzNode {
     return this.#child === child ? outcome : undefined;
   }
 
-  /** The end of a process is told later than those of its connections; one that lives answers. */
+  /**
+   * Waits until the process answers or its end is known. The end of a process is reported later than the end of its
+   * connections.
+   */
   #untilHeardOf(child: ChildProcess | undefined): Promise<void> {
     return new Promise((resolve) => {
       if (child === undefined || this.#child !== child || !child.connected) return resolve();

@@ -1,4 +1,4 @@
-/** What a client observes of a sequence of frames: the answers of its streams, resets, and the end of the connection. */
+/** What a client observes of a sequence of frames: the responses of its streams, resets, and the end of the connection. */
 import { connect } from 'node:net';
 import type { SentStep } from './frame-sequence.ts';
 import { pingFrame } from './h2-bytes.ts';
@@ -6,22 +6,22 @@ import { StrictPeer } from './strict-peer.ts';
 import { FLAG, FRAME } from './wire-client.ts';
 
 export interface Outcome {
-  /** The code of GOAWAY; undefined: none. */
+  /** The error code of GOAWAY; undefined: there was none. */
   readonly goaway: number | undefined;
   readonly closed: boolean;
-  /** Stream → `200 body end`, `200 part`, `reset 5`, … */
+  /** For each stream: `200 body end`, `200 part`, `reset 5`, … */
   readonly streams: ReadonlyMap<number, string>;
-  /** Streams the server reset → codes. */
+  /** For each stream that the server has reset: the error codes. */
   readonly resets: ReadonlyMap<number, readonly number[]>;
-  /** Rules for servers that were broken. */
+  /** Rules for servers that the server broke. */
   readonly violations: readonly string[];
-  /** The client waited in vain: neither an answer to PING nor an end. */
+  /** The server neither answered a PING nor ended the connection. */
   readonly stuck: boolean;
 }
 
 const WAIT_MAX_MS = 8_000;
 
-/** Sends the steps over a connection of its own and waits until the server has said all it has to say. */
+/** Sends the steps over a new connection and waits until the server has sent everything it has to send. */
 export async function observe(port: number, steps: readonly SentStep[], patient = false): Promise<Outcome> {
   const peer = await connectPeer(port);
   try {
@@ -34,7 +34,10 @@ export async function observe(port: number, steps: readonly SentStep[], patient 
   }
 }
 
-/** Sends octets that may be no frames, in two parts when `cut`, and the end: the server has to end the connection, too. */
+/**
+ * Sends octets that need not be frames, in two parts when `cut`, and then ends the client's side. The server has to end the
+ * connection as well.
+ */
 export async function sendOctets(port: number, octets: Buffer, cut: boolean): Promise<'ended' | 'open'> {
   const peer = await connectPeer(port);
   try {
@@ -68,7 +71,7 @@ export function describeOutcome(outcome: Outcome): string {
   return `${end} ${[...outcome.streams].map(([stream, what]) => `${stream}: ${what}`).join(', ')}`;
 }
 
-/** The first goes out with the steps. */
+/** Makes the PING of a round; the first one is sent with the steps. */
 function settlingPing(round: number): Buffer {
   return pingFrame(`fuzz-${round}..`);
 }
@@ -80,7 +83,7 @@ function connectPeer(port: number): Promise<StrictPeer> {
   });
 }
 
-/** True when nothing comes although it should. */
+/** Resolves with true when an expected answer does not arrive. */
 async function settle(peer: StrictPeer, patient: boolean): Promise<boolean> {
   const over = (): boolean => peer.closed || peer.frames.some(({ type }) => type === FRAME.goaway);
   const limit = performance.now() + WAIT_MAX_MS;

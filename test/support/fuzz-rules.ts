@@ -1,9 +1,9 @@
-/** Compares what two servers made of one sequence of frames; each difference has to be one that a rule here explains. */
+/** Compares what two servers did with one sequence of frames. A rule here has to explain each difference. */
 import type { SentStep } from './frame-sequence.ts';
 import { isOver, type Outcome } from './fuzz-outcome.ts';
 import { CODE, SETTING } from './h2-bytes.ts';
 
-/** What differs: the fate of the connection, or of a stream. */
+/** A difference in what happened to the connection or to a stream. */
 export interface Difference {
   readonly stream: number;
   readonly own: string;
@@ -17,7 +17,7 @@ interface Rule {
 
 const alive = 'alive';
 
-/** True when a step of one of the kinds comes on a stream that the steps before have ended, reset, got reset or passed by. */
+/** True when a step of one of the kinds comes on a stream that earlier steps have ended, reset, got reset or skipped. */
 function touchesClosed(steps: readonly SentStep[], own: Outcome): boolean {
   const used = new Set<number>([0]);
   const closed = new Set<number>();
@@ -31,7 +31,7 @@ function touchesClosed(steps: readonly SentStep[], own: Outcome): boolean {
   return false;
 }
 
-/** True when a field block comes on a stream below one that has been used. */
+/** True when a field block comes on a stream whose number is below one already used. */
 function goesBack(steps: readonly SentStep[]): boolean {
   let highest = 0;
   const used = new Set<number>();
@@ -44,12 +44,12 @@ function goesBack(steps: readonly SentStep[]): boolean {
   return false;
 }
 
-/** nghttp2 has left PRIORITY alone since its release 1.65, which node has had since 22. */
+/** nghttp2 ignores PRIORITY since its release 1.65, which Node has since release 22. */
 const looksIntoPriority = Number.parseInt(process.versions.node, 10) < 22;
 
 const RULES: readonly Rule[] = [
   {
-    // not even whether it is on stream 0 (RFC 9113 §6.3), or makes a stream depend on itself (RFC 7540 §5.3.1)
+    // it ignores even stream 0 (RFC 9113 §6.3) and a stream that depends on itself (RFC 7540 §5.3.1)
     name: 'node:http2 does not look into PRIORITY from release 22 on',
     explains: ({ stream }, own, _node, steps) =>
       !looksIntoPriority &&
@@ -59,7 +59,7 @@ const RULES: readonly Rule[] = [
       (own.goaway === CODE.protocolError || own.resets.get(stream)?.includes(CODE.protocolError) === true),
   },
   {
-    // nghttp2 has the right code; node tears the session down with its own, or without a word
+    // nghttp2 finds the right code, but Node ends the session with its own code or with none
     name: 'node:http2 names INTERNAL_ERROR or nothing when the connection has an error',
     explains: ({ stream }, own, node) =>
       stream === 0 &&
@@ -68,7 +68,7 @@ const RULES: readonly Rule[] = [
       (node.goaway === undefined || node.goaway === CODE.internalError),
   },
   {
-    // RFC 9113 §5.4.1 lets an endpoint choose; ours keeps the connection
+    // RFC 9113 §5.4.1 allows either; our sessions keep the connection
     name: 'node:http2 ends the connection for an error of a stream',
     explains: ({ stream }, own, node) =>
       stream === 0 &&
@@ -80,7 +80,7 @@ const RULES: readonly Rule[] = [
         ),
   },
   {
-    // RFC 9113 §6.7 gives no reason to end anything
+    // RFC 9113 §6.7 defines no error for it
     name: 'node:http2 ends the connection for an acknowledgement of PING nobody asked for',
     explains: ({ stream }, _own, node, steps) =>
       stream === 0 &&
@@ -91,7 +91,7 @@ const RULES: readonly Rule[] = [
       ),
   },
   {
-    // ours goes on until its client closes (§6.8: what is open is finished)
+    // our sessions serve until the client closes (§6.8: open streams are completed)
     name: 'node:http2 says GOAWAY as soon as its client has said it',
     explains: ({ stream }, _own, node, steps) =>
       stream === 0 && node.goaway === CODE.noError && steps.some(({ bytes }) => bytes[3] === 7),
@@ -101,7 +101,7 @@ const RULES: readonly Rule[] = [
     explains: ({ stream }, own, node, steps) =>
       stream === 0 &&
       isOver(own) &&
-      // or goes on to the next fault
+      // or our session continues until the next fault
       (!isOver(node) || (own.goaway === CODE.streamClosed && node.goaway === CODE.compressionError)) &&
       touchesClosed(steps, own),
   },
@@ -115,7 +115,7 @@ const RULES: readonly Rule[] = [
       goesBack(steps),
   },
   {
-    // node reads all that came before it answers any of it; ours answers in the order of the frames
+    // Node reads all that has arrived before it answers; our sessions answer in the order of the frames
     name: 'what came in the same segment overtakes an answer of node:http2',
     explains: ({ stream, own, node }, _own, _node, steps) =>
       withoutResets(own).startsWith(withoutResets(node)) &&
@@ -133,7 +133,7 @@ const RULES: readonly Rule[] = [
       steps.some((step) => step.stream === stream && step.what.startsWith('line feed')),
   },
   {
-    // it has forgotten the stream, ours counts its window for nothing
+    // Node has forgotten the stream; our sessions ignore window updates on it
     name: 'node:http2 ends the connection for an illegal increment on a stream that has been answered',
     explains: ({ stream }, _own, node, steps) =>
       stream === 0 &&
@@ -146,7 +146,7 @@ const RULES: readonly Rule[] = [
       }),
   },
   {
-    // ours ends the connection, or has answered the stream before
+    // our session ends the connection, or has already answered the stream
     name: 'node:http2 resets the stream whose window a setting makes larger than 2^31-1 (RFC 9113 §6.9.2)',
     explains: ({ stream, node: theirs }, own, node, steps) =>
       !isOver(node) &&
@@ -154,14 +154,14 @@ const RULES: readonly Rule[] = [
       (stream === 0 ? own.goaway === CODE.flowControlError : theirs.includes(' reset 3')),
   },
   {
-    // RFC 9113 §5.1: what was on its way when the stream was reset has to be discarded
+    // RFC 9113 §5.1: an endpoint ignores frames that were sent before the peer received its RST_STREAM
     name: 'node:http2 ends the connection for frames on their way to a stream that it has reset',
     explains: ({ stream }, own, node, steps) =>
       stream === 0 && node.goaway === CODE.streamClosed && touchesClosed(steps, own),
   },
   {
-    // RFC 9113 §5.1: both sides have ended the stream, which is closed then, and nothing may follow on it; §8.1.1 lets the
-    // answer come before the reset. A client that stops its upload once it has its answer is no bad one.
+    // RFC 9113 §5.1: both sides have ended the stream, so it is closed, and no further frame may follow. §8.1.1 allows the
+    // response before the reset. A client that stops its upload after the response has made no error.
     name: 'our sessions take a body that ends short of its content-length behind the whole answer',
     explains: ({ stream, own: ours, node: theirs }, _own, _node, steps) =>
       ours.endsWith(' end') &&
@@ -169,7 +169,7 @@ const RULES: readonly Rule[] = [
       steps.some(({ kind, stream: on, what }) => kind === 'malformed' && on === stream && what === 'length'),
   },
   {
-    // RFC 9113 §5.4 does not say which of them is told
+    // RFC 9113 §5.4 does not say which of the two errors is reported
     name: 'one frame with two faults is named after either',
     explains: ({ stream }, own, node, steps) =>
       stream === 0 &&
@@ -182,14 +182,14 @@ const RULES: readonly Rule[] = [
   },
 ];
 
-/** Sizes that are never right. */
+/** Frame sizes that are always wrong. */
 const WRONG_SIZE = /^reset .* of 3$|^window .* of 5$|^priority .* of 4$/;
 /** The largest window (RFC 9113 §6.9.1). */
 const WINDOW_MAX = 0x7fffffff;
-/** From it on, an increment passes what a window may be. */
+/** The smallest increment that exceeds the largest window. */
 const LARGE_INCREMENT = WINDOW_MAX - 65_535;
 
-/** True when the largest initial window set and the increments of one stream pass what a window may be. */
+/** True when the largest initial window and the increments of one stream exceed the largest window. */
 function settingPassesWindow(steps: readonly SentStep[]): boolean {
   const initial = steps.map(({ kind, what }) => (kind === 'settings' ? initialWindow(what) : 0));
   const increments = new Map<number, number>();
@@ -200,18 +200,18 @@ function settingPassesWindow(steps: readonly SentStep[]): boolean {
   return largest + Math.max(0, ...increments.values()) >= WINDOW_MAX && largest > 0;
 }
 
-/** The largest SETTINGS_INITIAL_WINDOW_SIZE of a step of settings; 0: it has none. */
+/** Returns the largest SETTINGS_INITIAL_WINDOW_SIZE of a step of settings; 0: the step has none. */
 function initialWindow(what: string): number {
   const pairs = JSON.parse(what) as readonly (readonly [number, number])[];
   return Math.max(0, ...pairs.filter(([id]) => id === SETTING.initialWindowSize).map(([, value]) => value));
 }
 
 const withoutResets = (what: string): string => what.replace(/ reset \d+/g, '').trimEnd();
-/** STREAM_CLOSED is said again and again. */
+/** Counts several STREAM_CLOSED resets as one. */
 const resetsOf = (what: string): string =>
   (what.match(/ reset \d+/g) ?? []).filter((reset) => reset !== ' reset 5').join();
 
-/** Names of the rules that explain the differences, and the differences that none explains. */
+/** Returns the names of the rules that explain differences, and the differences that no rule explains. */
 export function compareOutcomes(
   own: Outcome,
   node: Outcome,
@@ -227,7 +227,7 @@ export function compareOutcomes(
   return { rules, unexplained };
 }
 
-/** Streams are compared while both connections live: what an end overtakes is a matter of moments. */
+/** Compares streams only while both connections live, because it depends on timing what is sent before the end. */
 function differences(own: Outcome, node: Outcome): readonly Difference[] {
   if (isOver(own) || isOver(node)) {
     const [first, second] = [fate(own), fate(node)];

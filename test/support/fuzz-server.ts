@@ -1,4 +1,7 @@
-/** Runs by itself: cleartext HTTP/2 over node:http2's sessions, which some sequences of frames abort. Tells its port. */
+/**
+ * A program: serves cleartext HTTP/2 with the sessions of node:http2, which some sequences of frames abort. Sends its port as a
+ * message.
+ */
 import { type AddressInfo, createServer } from 'node:net';
 import { createLogger } from '../../src/base/logger.ts';
 import { BODY_GRACE_MS } from '../../src/http/exchange/body-rate.ts';

@@ -1,9 +1,9 @@
-/** HTTP/2 bytes by hand for tests: frames, settings, and HPACK representations, legal or not. */
+/** Makes HTTP/2 bytes for tests: frames, settings, and HPACK representations, legal or illegal. */
 import { FLAG, FRAME } from './wire-client.ts';
 
 export type Field = readonly [name: string, value: string];
 
-/** RFC 9113 §7. */
+/** Error codes (RFC 9113 §7). */
 export const CODE = {
   noError: 0,
   protocolError: 1,
@@ -21,7 +21,7 @@ export const CODE = {
   http11Required: 13,
 } as const;
 
-/** RFC 9113 §6.5.2 and RFC 8441. */
+/** Settings (RFC 9113 §6.5.2 and RFC 8441). */
 export const SETTING = {
   headerTableSize: 1,
   enablePush: 2,
@@ -42,7 +42,7 @@ export const DEFAULT_FRAME_BYTES_MAX = 16_384;
 export const WINDOW_BYTES_MAX = 0x7fffffff;
 const FRAME_HEADER_BYTES = 9;
 
-/** A frame; `stream` with its highest bit set has the reserved bit. `length` lies about the payload. */
+/** Makes a frame. The highest bit of `stream` is the reserved bit. `length` replaces the true length of the payload. */
 export function frame(
   type: number,
   flags: number,
@@ -65,7 +65,7 @@ export function uint32(value: number): Buffer {
   return bytes;
 }
 
-/** A SETTINGS frame of identifier-value pairs, in this order. */
+/** Makes a SETTINGS frame of identifier and value pairs, in this order. */
 export function settingsFrame(...pairs: readonly (readonly [number, number])[]): Buffer {
   const rows = pairs.map(([identifier, value]) => {
     const row = Buffer.allocUnsafe(6);
@@ -76,7 +76,7 @@ export function settingsFrame(...pairs: readonly (readonly [number, number])[]):
   return frame(FRAME.settings, 0, 0, Buffer.concat(rows));
 }
 
-/** Five bytes of priority (RFC 9113 §6.3). */
+/** Makes the five octets of priority (RFC 9113 §6.3). */
 export function priority(dependency: number, weight = 16, exclusive = false): Buffer {
   const bytes = Buffer.allocUnsafe(5);
   bytes.writeUInt32BE((dependency | (exclusive ? 0x80000000 : 0)) >>> 0, 0);
@@ -84,14 +84,14 @@ export function priority(dependency: number, weight = 16, exclusive = false): Bu
   return bytes;
 }
 
-/** What goes before and after the content of a padded frame. */
+/** Puts the pad length before the content and the padding after it; `announced` replaces the true pad length. */
 export function padded(content: Uint8Array, padBytes: number, announced: number = padBytes): Buffer {
   return Buffer.concat([Buffer.from([announced]), content, Buffer.alloc(padBytes)]);
 }
 
 // ---- HPACK (RFC 7541) ----
 
-/** An integer whose prefix has `prefixBits`; `pattern` are the bits above it (§5.1). */
+/** Encodes an integer with a prefix of `prefixBits`; `pattern` has the bits above the prefix (§5.1). */
 export function hpackInteger(value: number, prefixBits: number, pattern: number): Buffer {
   const max = 2 ** prefixBits - 1;
   if (value < max) return Buffer.from([pattern | value]);
@@ -105,7 +105,7 @@ export function hpackInteger(value: number, prefixBits: number, pattern: number)
   return Buffer.from(bytes);
 }
 
-/** A string without Huffman coding (§5.2). */
+/** Encodes a string without Huffman coding (§5.2). */
 export function hpackString(text: string): Buffer {
   return Buffer.concat([hpackInteger(text.length, 7, 0), Buffer.from(text, 'latin1')]);
 }
@@ -114,39 +114,39 @@ export function indexed(index: number): Buffer {
   return hpackInteger(index, 7, 0x80);
 }
 
-/** A literal without indexing, its name spelt out: needs no table (§6.2.2). */
+/** Encodes a literal without indexing and with a literal name, which needs no table (§6.2.2). */
 export function literal([name, value]: Field): Buffer {
   return Buffer.concat([Buffer.from([0]), hpackString(name), hpackString(value)]);
 }
 
-/** A literal that is added to the dynamic table (§6.2.1); its name spelt out or by index. */
+/** Encodes a literal with incremental indexing (§6.2.1); `name` is a literal name or an index. */
 export function literalIndexed(name: string | number, value: string): Buffer {
   if (typeof name === 'number') return Buffer.concat([hpackInteger(name, 6, 0x40), hpackString(value)]);
   return Buffer.concat([Buffer.from([0x40]), hpackString(name), hpackString(value)]);
 }
 
-/** A literal that must never be indexed (§6.2.3). */
+/** Encodes a never-indexed literal (§6.2.3). */
 export function literalNever(name: string | number, value: string): Buffer {
   if (typeof name === 'number') return Buffer.concat([hpackInteger(name, 4, 0x10), hpackString(value)]);
   return Buffer.concat([Buffer.from([0x10]), hpackString(name), hpackString(value)]);
 }
 
-/** A dynamic table size update (§6.3). */
+/** Encodes a dynamic table size update (§6.3). */
 export function tableSizeUpdate(size: number): Buffer {
   return hpackInteger(size, 5, 0x20);
 }
 
-/** A whole field block of literals. */
+/** Encodes a whole field block of literals. */
 export function block(fields: readonly Field[]): Buffer {
   return Buffer.concat(fields.map(literal));
 }
 
-/** The fields of a request; `extra` after the four pseudo-header fields. */
+/** Returns the fields of a request; `extra` follows the four pseudo-header fields. */
 export function requestFields(path: string, extra: readonly Field[] = [], method = 'GET'): Field[] {
   return [[':method', method], [':scheme', 'https'], [':authority', 'localhost'], [':path', path], ...extra];
 }
 
-/** A HEADERS frame with a whole block; without a body unless `flags` say so. */
+/** Makes a HEADERS frame with a whole field block, and with END_STREAM unless `flags` differ. */
 export function headersFrame(
   stream: number,
   fields: readonly Field[] | Uint8Array,

@@ -14,11 +14,11 @@ export interface H2Response {
   readonly informational: readonly IncomingHttpHeaders[];
   readonly trailers: IncomingHttpHeaders | undefined;
   readonly body: Buffer;
-  /** 0 when the stream was not reset. */
+  /** Error code of RST_STREAM; 0: the stream was not reset. */
   readonly rstCode: number;
 }
 
-/** Connects to the port; `scheme` http means prior knowledge. */
+/** Connects to the port. `scheme` http: cleartext with prior knowledge. */
 export function connectH2(
   port: number,
   scheme: 'https' | 'http' = 'https',
@@ -48,7 +48,7 @@ export function fetchH2(
   return response;
 }
 
-/** Collects the response of a stream until it closes; a reset resolves too, with its code. */
+/** Collects the response of a stream until it closes. A reset does not reject; its code is in the result. */
 export function collectH2(stream: ClientHttp2Stream): Promise<H2Response> {
   return new Promise((resolve) => {
     let headers: IncomingHttpHeaders = {};

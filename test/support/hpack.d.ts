@@ -1,6 +1,6 @@
-/** The part of hpack.js that tests use; the package has no types of its own. */
+/** Types for the part of hpack.js that the tests use; the package has none. */
 declare module 'hpack.js' {
-  // biome-ignore lint/style/noNamespace: `export =` of a CommonJS module takes its types along in no other way
+  // biome-ignore lint/style/noNamespace: only a namespace exports types with the `export =` of a CommonJS module
   namespace hpack {
     interface Options {
       readonly table: { readonly size?: number; readonly maxSize: number };

@@ -1,15 +1,18 @@
-/** Makes bytes of HTTP/1 connections that are nearly right: seeds, changed in a few places, the same for the same seed number. */
+/**
+ * Makes bytes for HTTP/1 connections that are almost correct: known inputs, changed in a few places. The same seed number gives
+ * the same bytes.
+ */
 import { REAL_REQUESTS } from './http1-real-requests.ts';
 import { STRICT_BODIES } from './strict-bodies.ts';
 import type { StrictCase } from './strict-case.ts';
 import { STRICT_HEADS } from './strict-heads.ts';
 import { STRICT_SERIES } from './strict-series.ts';
 
-/** Longer cases are about limits, which are not what is compared. */
+/** Longer known inputs test limits, which this comparison leaves out. */
 const SEED_BYTES_MAX = 1_000;
-/** A mutated input stays below the limit of a head. */
+/** A changed input stays below the limit of a head. */
 const INPUT_BYTES_MAX = 6_000;
-/** How many changes are made; one alone shows most. */
+/** Numbers of changes, one chosen at random. One change is most frequent, because it shows most differences. */
 const CHANGES_MADE = [0, 1, 1, 1, 1, 2, 2, 3, 5];
 
 const CASES: readonly StrictCase[] = [...STRICT_HEADS, ...STRICT_BODIES, ...STRICT_SERIES].filter(
@@ -17,7 +20,7 @@ const CASES: readonly StrictCase[] = [...STRICT_HEADS, ...STRICT_BODIES, ...STRI
 );
 const bytesOf = (fate: (strict: StrictCase) => boolean): string[] =>
   CASES.filter(fate).map(({ bytes }) => bytes);
-/** What is served and what real clients send comes more often: a fault hides the ones behind it. */
+/** Inputs that are served and requests of real clients appear more often, because a fault hides all later faults. */
 const SEEDS: readonly (readonly string[])[] = [
   REAL_REQUESTS,
   REAL_REQUESTS,
@@ -25,7 +28,7 @@ const SEEDS: readonly (readonly string[])[] = [
   bytesOf(({ fate }) => fate !== 'kept'),
 ];
 
-/** What parsers have stumbled over. */
+/** Texts that have caused faults in parsers. */
 const SPECIAL: readonly string[] = [
   ...[
     '\r',
@@ -137,7 +140,7 @@ const CHUNKS: readonly string[] = [
   ],
 ];
 
-/** A source of numbers that the seed alone decides (mulberry32). */
+/** A source of numbers that depend only on the seed (mulberry32). */
 export class Dice {
   #state: number;
 
@@ -145,7 +148,7 @@ export class Dice {
     this.#state = seed | 0;
   }
 
-  /** A whole number from 0 to below `count`. */
+  /** Returns an integer from 0 to `count` - 1. */
   below(count: number): number {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
@@ -172,7 +175,7 @@ const changeByte: Change = (bytes, dice) =>
 const insertSpecial: Change = (bytes, dice) =>
   replaced(bytes, dice.below(bytes.length + 1), 0, dice.pick(SPECIAL));
 const putSpecial: Change = (bytes, dice) => replaced(bytes, dice.below(bytes.length), 1, dice.pick(SPECIAL));
-/** Next to a byte where a parser changes its state. */
+/** Inserts beside a byte where a parser changes its state. */
 const insertAtBoundary: Change = (bytes, dice) => {
   const places = [...bytes.matchAll(/[\r\n: ;,/]/g)].map(({ index }) => index);
   if (places.length === 0) return bytes;
@@ -227,7 +230,7 @@ const insertChunk: Change = (bytes, dice) => {
   const at = body === -1 ? bytes.length : body + 4 + dice.below(bytes.length - body - 3);
   return replaced(bytes, at, 0, dice.pick(CHUNKS));
 };
-/** The head says that chunks follow. */
+/** Changes the head so that chunked coding follows. */
 const makeChunked: Change = (bytes, dice) => {
   const chunks = Array.from({ length: 1 + dice.below(3) }, () => dice.pick(CHUNKS)).join('');
   const head = bytes.split('\r\n\r\n')[0] as string;
@@ -241,7 +244,7 @@ const CHANGES: readonly Change[] = [
   ...[insertChunk, insertChunk, makeChunked, makeChunked],
 ];
 
-/** The bytes that a seed number stands for. */
+/** Returns the bytes for a seed number. */
 export function fuzzInput(seed: number): string {
   const dice = new Dice(seed);
   let bytes = dice.pick(dice.pick(SEEDS));

@@ -1,24 +1,24 @@
-/** Compares what two servers made of the bytes of one HTTP/1 connection; each difference has to be one that a rule here explains. */
+/** Compares what two servers did with the bytes of one HTTP/1 connection. A rule here has to explain each difference. */
 import { METHODS } from 'node:http';
 import type { OracleOutcome } from './http1-oracle.ts';
 import type { ProbeOutcome } from './http1-probe.ts';
 import { describeRequest, type SeenRequest } from './http1-witness.ts';
 
-/** One thing that came of the bytes, in order: a request that was served, a refusal, or the end of the connection. */
+/** One result of the bytes, in order: a served request, a refusal, or the end of the connection. */
 interface Event {
   readonly request?: SeenRequest;
-  /** Status of ours, code of llhttp. */
+  /** A status of our front end, or a code of llhttp. */
   readonly refusal?: string;
 }
 
 export interface Difference {
   readonly own: Event;
   readonly node: Event;
-  /** From behind the requests before on, as far as they can be told apart. */
+  /** The bytes after the earlier requests, as far as their ends are known. */
   readonly text: string;
-  /** What is before that. */
+  /** The bytes before `text`. */
   readonly passed: string;
-  /** The last request that both have served. */
+  /** The last request that both servers have served. */
   readonly before: SeenRequest | undefined;
 }
 
@@ -27,21 +27,21 @@ interface Rule {
   explains(difference: Difference): boolean;
 }
 
-/** Values of a field, in order. */
+/** Returns the values of a field, in order. */
 function valuesOf({ fields }: SeenRequest, lowerName: string): string[] {
   const names = fields.filter((_, i) => i % 2 === 0);
   const values = fields.filter((_, i) => i % 2 === 1);
   return values.filter((_, i) => names[i]?.toLowerCase() === lowerName);
 }
 
-/** The request line, or what stands in its place. */
+/** Returns the request line, or the first line that stands in its place. */
 const lineOf = (text: string): string => /^[\r\n]*([^\r\n]*)/.exec(text)?.[1] ?? '';
 const methodOf = (text: string): string => /^[^ ]*/.exec(lineOf(text))?.[0] ?? '';
 const headOf = (text: string): string => text.split('\r\n\r\n', 1)[0] ?? '';
 
 const behindHead = (text: string): string => text.slice(headOf(text).length);
 
-/** A refusal of ours, with this status, of what llhttp serves. */
+/** Our front end refuses with this status what llhttp serves. */
 function stricter(
   name: string,
   status: number,
@@ -54,7 +54,7 @@ function stricter(
   };
 }
 
-/** A status of ours that says more than llhttp's 400, or refuses what llhttp serves. */
+/** Our front end answers with a status more exact than llhttp's 400, or refuses what llhttp serves. */
 function named(name: string, status: number, explains: (text: string) => boolean): Rule {
   return {
     name,
@@ -65,7 +65,7 @@ function named(name: string, status: number, explains: (text: string) => boolean
   };
 }
 
-/** What is served where llhttp refuses it, or ends the connection: never without a reason from an RFC. */
+/** Our front end serves what llhttp refuses, or what makes llhttp end the connection. An RFC has to give the reason. */
 function looser(
   name: string,
   fault: string | undefined,
@@ -93,11 +93,11 @@ const isChunked = (request: SeenRequest): boolean =>
   valuesOf(request, 'transfer-encoding').some((value) => /chunked$/i.test(value));
 const TOKEN = /[\w!#$%&'*+.^`|~-]+/.source;
 const EXTENSION = `${TOKEN}(?:=(?:${TOKEN}|${/"(?:[^"\\\r\n]|\\.)*"/.source}))?`;
-/** A size, and behind its semicolon no list of names with values. */
+/** A chunk size and a semicolon, after which no valid list of chunk extensions follows. */
 const BROKEN_EXTENSION = new RegExp(`\\n[0-9a-f]+;(?!${EXTENSION}(?:;${EXTENSION})*\\r\\n)`, 'i');
 
 const RULES: readonly Rule[] = [
-  // ---- we say more than 400 ----
+  // our status is more exact than 400 ----
   named(
     '501 for a method that nobody has registered (RFC 9110 §9.1, RFC 9112 §3)',
     501,
@@ -132,7 +132,7 @@ const RULES: readonly Rule[] = [
     explains: ({ own, node, text }) =>
       own.refusal === '417' && node.refusal !== undefined && /\r\nexpect:/i.test(headOf(text)),
   },
-  // ---- we refuse what llhttp serves ----
+  // our front end refuses what llhttp serves ----
   stricter('no HTTP/0.9 (RFC 9112 §2.3)', 400, ({ version }) => version === 'HTTP/0.9'),
   stricter(
     'Host is missing or comes twice (RFC 9112 §3.2)',
@@ -197,7 +197,7 @@ const RULES: readonly Rule[] = [
     name: 'CONNECT is looked at before it is refused (RFC 9112 §3)',
     explains: ({ own, node }) => own.refusal === '400' && node.refusal === 'CONNECT',
   },
-  // ---- llhttp refuses what we serve ----
+  // llhttp refuses what our front end serves ----
   {
     name: 'llhttp does not know a connection option with a tab behind it (RFC 9112 §5: it is none of the value)',
     explains: ({ own, node, before, passed }) =>
@@ -235,7 +235,7 @@ const RULES: readonly Rule[] = [
       valuesOf(before, 'connection').some((value) => /(?:^|,)\s*close\s*(?:,|$)/i.test(value)),
   },
   {
-    // llhttp takes it for the head's, and node:http closes the connection
+    // llhttp treats the trailer field as a header field, and node:http closes the connection
     name: 'Connection as a trailer says nothing about the connection (RFC 9110 §6.5.1)',
     explains: ({ node, before, passed }) =>
       isEnd(node) &&
@@ -258,11 +258,11 @@ const RULES: readonly Rule[] = [
 ];
 
 export interface Comparison {
-  /** Name of the rule that explains the first difference. What follows it is not compared. */
+  /** Name of the rule that explains the first difference. The comparison ends there. */
   readonly rule: string | undefined;
-  /** The first difference, where no rule explains it. */
+  /** The first difference, when no rule explains it. */
   readonly unexplained: Difference | undefined;
-  /** What both have come to, where they agree to the end. */
+  /** The common result, where both servers agree to the end. */
   readonly end: 'served' | 'refused' | undefined;
 }
 
@@ -311,7 +311,7 @@ function nodeEvents({ requests, fault }: OracleOutcome): Event[] {
   return events;
 }
 
-/** Where a request ends in the bytes, or thereabouts: behind its head and its body. */
+/** Returns the approximate position where a request ends in the bytes: after its head and its body. */
 function endOf(bytes: string, from: number, request: SeenRequest): number {
   const line = bytes.indexOf(` ${request.target} `, from);
   if (line === -1) return from;
@@ -327,7 +327,7 @@ function endOfChunks(bytes: string, from: number): number {
     const line = bytes.indexOf('\r\n', at);
     const size = Number.parseInt(bytes.slice(at, line), 16);
     if (line === -1 || Number.isNaN(size)) return at;
-    // the last chunk: the blank line behind the trailers, or behind its own line
+    // the last chunk: the empty line after the trailers, or after the line of the chunk
     if (size === 0) return bytes.indexOf('\r\n\r\n', line) + '\r\n\r\n'.length;
     at = line + 2 + size + 2;
   }
@@ -340,12 +340,12 @@ function isSame({ own, node }: Difference): boolean {
   return own.request === node.request && own.refusal === node.refusal;
 }
 
-/** What node:http answers. */
+/** Returns the status that node:http sends for a fault. */
 function statusOf(fault: string): string {
   return fault === 'CONNECT' ? '501' : '400';
 }
 
-/** RFC 9112 §3.2.2: the authority of an absolute target takes the place of Host; §3.2.4: `*` in absolute form. */
+/** RFC 9112 §3.2.2: the authority of a target in absolute form replaces Host. §3.2.4: `*` in absolute form. */
 function inOriginForm(request: SeenRequest): SeenRequest {
   const [, authority, path = ''] = /^https?:\/\/([^/?#]*)(.*)$/is.exec(request.target) ?? [];
   if (authority === undefined) return request;

@@ -1,22 +1,22 @@
-/** What node:http makes of the bytes of a connection: its parser (llhttp) in strict mode, over a stream in memory. */
+/** Shows what node:http does with the bytes of a connection: its parser (llhttp) in strict mode, over a stream in memory. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Duplex } from 'node:stream';
 import type { SeenRequest } from './http1-witness.ts';
 
 export interface OracleOutcome {
-  /** Those whose bodies have ended as they should, in order. */
+  /** Requests whose bodies have ended correctly, in order. */
   readonly requests: SeenRequest[];
-  /** Why what followed them was refused: llhttp's code, or `CONNECT`; undefined where the connection just ended. */
+  /** The reason why the next request was refused: a code of llhttp, or `CONNECT`. Undefined: the connection ended normally. */
   fault: string | undefined;
 }
 
-/** The last request has not ended although all has been read. */
+/** The fault of a last request that is incomplete when all bytes are read. */
 const UNFINISHED = 'unfinished';
 
-/** Longest time that a connection in memory takes to end; on a busy machine, too. */
+/** Longest wait for the end of a connection in memory, sufficient on a busy machine. */
 const END_WAIT_MS = 120_000;
 
-/** A connection that has sent all of `bytes` and its end, and takes whatever comes back. */
+/** A connection that has sent all of `bytes` and its end, and accepts every answer. */
 class SentBytes extends Duplex {
   readonly outcome: OracleOutcome = { requests: [], fault: undefined };
 
@@ -24,9 +24,9 @@ class SentBytes extends Duplex {
     super({ allowHalfOpen: true });
     this.push(Buffer.from(bytes, 'latin1'));
     this.push(null);
-    // what is still to be read follows an answer that ends the connection
+    // unread bytes may follow an answer that ends the connection
     this.on('finish', () => this.destroy());
-    // node passes over a fault in the body of a request that asks for an upgrade, and waits for the rest of it
+    // Node skips a fault in the body of a request for an upgrade, and waits for the rest of the body
     this.on('end', () =>
       afterEvents(() => {
         if (!this.writableEnded) refuse(this, UNFINISHED);
@@ -44,7 +44,7 @@ class SentBytes extends Duplex {
 export class Http1Oracle {
   readonly #server: Server;
 
-  /** A head of `headBytesMax` has to pass: limits are not what is compared. */
+  /** The parser has to accept a head of `headBytesMax`, because this comparison leaves limits out. */
   constructor(headBytesMax: number) {
     this.#server = createServer({
       insecureHTTPParser: false,
@@ -55,7 +55,7 @@ export class Http1Oracle {
       keepAliveTimeout: 0,
     });
     this.#server.maxHeadersCount = 0;
-    // a client that has ended its side is answered; node has this in its server, and not in its manual
+    // lets a client that has ended its side get an answer; Node has this property in its server, but not in its manual
     Object.assign(this.#server, { httpAllowHalfOpen: true });
     const take = (message: IncomingMessage, response: ServerResponse): void => collect(message, response);
     this.#server.on('request', take);
@@ -104,13 +104,13 @@ function collect(message: IncomingMessage, response: ServerResponse): void {
 
 function refuse(stream: Duplex, fault: string): void {
   const outcome = outcomeOf(stream);
-  // what follows a request that ends the connection is no fault
+  // bytes after a request that ends the connection are no fault
   if (outcome !== undefined && fault !== 'HPE_CLOSED_CONNECTION') outcome.fault ??= fault;
-  // the requests before it have been parsed, and their ends are still to be told
+  // the parser has finished the earlier requests, but their events have not been emitted yet
   afterEvents(() => stream.destroy());
 }
 
-/** Calls back when the events of what has been parsed are over: they follow in the same round, or in the next. */
+/** Calls back after the events of the parsed bytes: Node emits them in this round of the event loop or in the next. */
 function afterEvents(call: () => void): void {
   setImmediate(() => setImmediate(call));
 }

@@ -1,30 +1,30 @@
-/** Sends bytes to a witness in pieces that arrive one by one, and says what came of the connection. */
+/** Sends bytes to a witness in pieces that arrive one by one, and reports what happened on the connection. */
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { describeRequest, type Http1Witness, type SeenRequest } from './http1-witness.ts';
 
-/** Longest time that a connection takes to end; on a busy machine, too. */
+/** Longest wait for the end of a connection, sufficient on a busy machine. */
 const END_WAIT_MS = 120_000;
 
 export interface ProbeOutcome {
-  /** Of each answer in order: its status, or the request that a 204 answers. */
+  /** For each answer in order: its status, or the request that a 204 answers. */
   readonly answers: readonly string[];
   /** The requests that were served, in order. */
   readonly requests: readonly SeenRequest[];
-  /** Status of the answer that is none of a request that was served; 0: there is none. */
+  /** Status of the answer that belongs to no served request; 0: there is none. */
   readonly refusal: number;
   /** Targets of all requests that reached a handler. */
   readonly begun: readonly string[];
 }
 
-/** Sends the pieces, then (`ends`) the end of the client's side, and waits until the server ends the connection. */
+/** Sends the pieces, then ends the client's side if `ends`, and waits until the server ends the connection. */
 export async function probe(
   witness: Http1Witness,
   pieces: readonly string[],
   ends: boolean,
 ): Promise<ProbeOutcome> {
   const socket = await open(witness);
-  // libuv accepts one connection in a round: before its turn, pieces would wait together and be read as one
+  // libuv accepts one connection in each round of the event loop; before that, pieces would accumulate and be read as one
   const opened = (connectionsOpened.get(witness) ?? 0) + 1;
   connectionsOpened.set(witness, opened);
   while (witness.front.counters.get('connectionsTotal') < opened && !socket.destroyed) await taken();
@@ -72,7 +72,7 @@ function readAnswers(
   return { answers, refusal };
 }
 
-/** The server has read what was written: its turn comes with each round of the event loop. */
+/** Waits until the server has read what was written: it reads in each round of the event loop. */
 async function taken(): Promise<void> {
   await new Promise<void>((resolve) => setImmediate(resolve));
   await new Promise<void>((resolve) => setImmediate(resolve));
@@ -87,13 +87,13 @@ function open({ front, isSecure }: Http1Witness): Promise<Socket> {
     socket.once('error', reject);
     socket.once(isSecure ? 'secureConnect' : 'connect', () => {
       socket.off('error', reject);
-      // the end of the connection follows, and is what counts
+      // 'close' follows an error, and the code waits for it
       socket.on('error', () => undefined);
       resolve(socket);
     });
   });
 }
 
-/** By witness: as many have to be accepted before the latest of them is. */
+/** Connections opened to each witness: so many have to be accepted before the latest one is. */
 const connectionsOpened = new WeakMap<Http1Witness, number>();
 const STATUS = /HTTP\/1\.1 (\d{3}) /g;

@@ -1,6 +1,6 @@
 /** Requests as browsers, command-line programs, libraries and proxies send them over HTTP/1. */
 
-/** Lines of a head, and what is behind it. */
+/** Makes a request of the lines of a head and of its body. */
 function request(lines: string, body = ''): string {
   return `${lines.trim().split('\n').join('\r\n')}\r\n\r\n${body}`;
 }
@@ -53,7 +53,7 @@ Connection: keep-alive`),
   request(
     'GET / HTTP/1.1\nHost: localhost\nConnection: Upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA',
   ),
-  // wget, ab, python, Go, a program of Java
+  // wget, ab, Python, Go, a Java program
   request('GET /a HTTP/1.1\nHost: localhost\nUser-Agent: Wget/1.21\nAccept: */*\nAccept-Encoding: identity'),
   request(
     'GET / HTTP/1.0\nConnection: Keep-Alive\nHost: localhost\nUser-Agent: ApacheBench/2.3\nAccept: */*',
@@ -70,7 +70,7 @@ Connection: keep-alive`),
   request(
     'DELETE /x/1 HTTP/1.1\nhost: localhost\ncontent-length: 0\nconnection: close\nuser-agent: Java-http',
   ),
-  // proxies: nginx speaks HTTP/1.0, others give absolute forms
+  // proxies: nginx uses HTTP/1.0, others send the absolute form
   request(
     'POST /up HTTP/1.0\nHost: backend\nX-Real-IP: 10.0.0.1\nX-Forwarded-For: 10.0.0.1, 10.0.0.2\nX-Forwarded-Proto: https\nConnection: close\nContent-Length: 4',
     'data',
@@ -79,7 +79,7 @@ Connection: keep-alive`),
     'GET http://backend:80/a/b?c HTTP/1.1\nHost: backend:80\nVia: 1.1 proxy\nProxy-Connection: Keep-Alive',
   ),
   request('OPTIONS * HTTP/1.1\nHost: backend\nMax-Forwards: 0\nConnection: keep-alive, TE\nTE: trailers'),
-  // a WebSocket, CORS, an upload in parts, WebDAV
+  // WebSocket, CORS, an upload in parts, WebDAV
   request(
     'GET /ws HTTP/1.1\nHost: localhost\nUpgrade: websocket\nConnection: keep-alive, Upgrade\nSec-WebSocket-Key: dGhlIHNhbXBsZQ==\nSec-WebSocket-Version: 13',
   ),
@@ -94,7 +94,7 @@ Connection: keep-alive`),
     'PROPFIND /dav/ HTTP/1.1\nHost: localhost\nDepth: 1\nContent-Type: text/xml\nContent-Length: 4',
     '<a/>',
   ),
-  // several behind one another
+  // several requests one after another
   request('GET /1 HTTP/1.1\nHost: a') +
     request('GET /2 HTTP/1.1\nHost: a') +
     request('GET /3 HTTP/1.1\nHost: b'),

@@ -1,21 +1,21 @@
-/** A front end that says what it made of the bytes of each HTTP/1 connection, request by request, as a line of text. */
+/** A front end that records what it made of the bytes of each HTTP/1 connection, one line of text for each request. */
 import type { Exchange } from '../../src/http/exchange/exchange.ts';
 import type { FrontEndLimits } from '../../src/http/front/front-end.ts';
 import type { Fields } from '../../src/http/semantics/fields.ts';
 import { readBody, startFrontEnd, type TestFrontEnd } from './test-front-end.ts';
 
-/** All that a handler can see of an HTTP/1 request. */
+/** Everything that a handler can see of an HTTP/1 request. */
 export interface SeenRequest {
   readonly method: string;
   readonly target: string;
   readonly version: string;
   readonly authority: string;
   readonly fields: Fields;
-  /** A byte string. */
+  /** The body as a byte string. */
   readonly body: string;
 }
 
-/** `POST /x HTTP/1.1 for a {Host: a | Content-Length: 2} "hi"`. */
+/** Returns text such as `POST /x HTTP/1.1 for a {Host: a | Content-Length: 2} "hi"`. */
 export function describeRequest({ method, target, version, authority, fields, body }: SeenRequest): string {
   const pairs: string[] = [];
   for (let i = 0; i < fields.length; i += 2) pairs.push(`${fields[i]}: ${fields[i + 1]}`);
@@ -24,20 +24,20 @@ export function describeRequest({ method, target, version, authority, fields, bo
 
 /** What the handlers of one connection have seen. */
 export interface Testimony {
-  /** Those whose bodies have ended as they should; each got 204. */
+  /** Requests whose bodies have ended correctly; each got 204. */
   readonly whole: SeenRequest[];
-  /** Targets of all that reached a handler. */
+  /** Targets of all requests that reached a handler. */
   readonly begun: string[];
 }
 
 export interface Http1Witness {
   readonly front: TestFrontEnd;
   readonly isSecure: boolean;
-  /** Removes and returns what was seen of the connection from this port of the client. */
+  /** Removes and returns the record of the connection from this port of the client. */
   take(clientPort: number): Testimony;
 }
 
-/** Time is not the subject: a connection that gets its bytes one by one on a busy machine may take as long as it does. */
+/** No timeouts: a connection that gets its bytes one by one on a busy machine may take any time. */
 const PATIENT: Partial<FrontEndLimits> = {
   idleTimeoutMs: 600_000,
   handshakeTimeoutMs: 600_000,
@@ -62,7 +62,7 @@ export async function startHttp1Witness(
     readBody(exchange, (body) => {
       if (body === undefined) return;
       whole.push({ method, target, version: protocol, authority, fields, body: body.toString('latin1') });
-      // without content, whatever the method: the next answer begins behind the head
+      // has no content, whatever the method, so that the next answer begins right after the head
       exchange.head(204, []);
       exchange.end();
     });

@@ -1,14 +1,14 @@
-/** Listening sockets that a program is started with, as systemd would. */
+/** Makes listening sockets for a program to inherit, as systemd makes them. */
 import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { duplicateDescriptor } from '../../src/native/posix.ts';
 
-/** A socket that listens and that nobody accepts from yet. */
+/** A listening socket from which nothing accepts connections yet. */
 export interface ListeningSocket {
   readonly descriptor: number;
   readonly port: number;
-  /** Gives up this process's hold on it. */
+  /** Closes this process's descriptor of the socket. */
   close(): void;
 }
 

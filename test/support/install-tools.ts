@@ -1,11 +1,11 @@
-/** Installs programs from Debian when they are missing; says so; fails when it cannot. */
+/** Installs missing programs from Debian and prints so; fails when it cannot. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
-/** Program or file to look for → Debian package that has it. */
+/** Program or file to look for, and the Debian package that contains it. */
 type Tools = Readonly<Record<string, string>>;
 
-/** What the tests drive. */
+/** The programs that the tests use. */
 const TEST_TOOLS: Tools = {
   ab: 'apache2-utils',
   curl: 'curl',
@@ -21,12 +21,15 @@ const TEST_TOOLS: Tools = {
   '/usr/lib/python3/dist-packages/requests/__init__.py': 'python3-requests',
 };
 
-/** Makes sure every program that the tests drive can be started. */
+/** Makes sure that every program that the tests use can be started. */
 export function installTestTools(): void {
   installTools(TEST_TOOLS, 'the tests');
 }
 
-/** Makes sure every program of `tools` can be started. `purpose` ends the sentence "Installing for". Exits with a clear message otherwise. */
+/**
+ * Makes sure that every program of `tools` can be started; otherwise exits with a message. `purpose` completes the sentence
+ * "Installing for".
+ */
 export function installTools(tools: Tools, purpose: string): void {
   const missing = new Set<string>();
   for (const [program, packageName] of Object.entries(tools))

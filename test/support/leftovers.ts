@@ -1,18 +1,20 @@
-/** What support modules clear away at the end of a test file, whatever has failed in it. */
+/** Cleanup that support modules do at the end of a test file, also after a failure. */
 import { after } from 'node:test';
 
 type Cleanup = () => unknown;
 
 const cleanups: Cleanup[] = [];
 
-/** To be called once, where a module is loaded: several files of one process may use the module, and each of them has an end. */
+/**
+ * Called once, where a module is loaded. Several files of one process may use the module; the cleanup runs at the end of each.
+ */
 export function atEndOfFile(cleanup: Cleanup): void {
   cleanups.push(cleanup);
-  // a program that is no test must not become one
+  // a hook of node:test would make a test of a program that is none
   if (process.argv[1]?.endsWith('.test.js') === true) after(cleanup);
 }
 
-/** The end of a file that shares its process (run-group.ts). */
+/** Runs the cleanup at the end of a file that shares its process (run-group.ts). */
 export async function endFile(): Promise<void> {
   for (const cleanup of cleanups) await cleanup();
 }

@@ -1,4 +1,4 @@
-/** The Lua VM with little memory, so that scripts run out of it in a test. */
+/** Compiles the Lua VM with little memory, so that a script of a test can use all of it. */
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
 
 /** The VM starts with 16 MiB. */

@@ -1,4 +1,4 @@
-/** A Lua VM with a scheduler and one host function that waits, for tests of src/lua without the api. */
+/** A Lua VM with a scheduler and one host function that waits, for tests of src/lua without the rooms above. */
 import assert from 'node:assert/strict';
 import { type Coroutine, type CoroutineOwner, cpuBudget } from '../../src/lua/coroutine.ts';
 import { installCoroutineLibrary } from '../../src/lua/coroutine-library.ts';
@@ -8,10 +8,10 @@ import type { LuaThread } from '../../src/lua/lua-exports.ts';
 import { State } from '../../src/lua/state.ts';
 import { eventually, luaModule } from './script-harness.ts';
 
-/** One Lua function under way. */
+/** One running Lua function. */
 export class Run implements CoroutineOwner {
   outcome: 'running' | 'suspended' | 'finished' | 'failed' = 'running';
-  /** What it returned, as text; or the error with its traceback. */
+  /** The results as text; or the error with its traceback. */
   results: string[] = [];
   message = '';
   suspensions = 0;
@@ -46,9 +46,9 @@ export class LuaWorld {
   readonly lazyTables: LazyTables;
   /** Fills the lazy tables. */
   fill: Fill | undefined;
-  /** What Lua passed to `note`, one line a call. */
+  /** The values that Lua passed to `note`, one line for each call. */
   readonly notes: string[] = [];
-  /** Waits under way, oldest first: name, and how to end it with a value. */
+  /** The current waits, oldest first: a name, and the function that ends the wait with a value. */
   readonly waits: { readonly name: string; readonly wake: (value: string) => void; cancelled: boolean }[] =
     [];
 
@@ -104,7 +104,7 @@ export class LuaWorld {
     return run.results;
   }
 
-  /** The same for a text that may take longer than a slice. */
+  /** Like `evaluate`, for a text that may run longer than a slice. */
   async evaluateLong(source: string): Promise<string[]> {
     const run = await this.settle(this.run(source));
     assert.equal(run.outcome, 'finished', run.message);
@@ -124,7 +124,7 @@ export class LuaWorld {
     wait.wake(value);
   }
 
-  /** Ends all waits, those they lead to as well. */
+  /** Ends all waits, and also the waits that follow from them. */
   wakeAll(): void {
     while (this.waits.length > 0) this.wake(this.waits[0]?.name.toUpperCase());
   }

@@ -1,4 +1,4 @@
-/** Runs a handler alone and tells what it cost its thread, in all and in one piece. */
+/** Runs a handler alone and measures the processor time that it costs its thread, in total and in its longest stretch. */
 import assert from 'node:assert/strict';
 import { ScriptHarness } from './script-harness.ts';
 import { StretchMeter, threadCpuMs } from './stretch-meter.ts';
@@ -7,13 +7,15 @@ export interface MeasuredRun {
   readonly status: number;
   readonly text: string;
   readonly log: string;
-  /** Longest time of the processor without a turn for others, ms. */
+  /** Longest stretch of processor time without a turn for other work, ms. */
   readonly stretchMs: number;
-  /** Time of the processor in all, ms. */
+  /** Processor time in total, ms. */
   readonly cpuMs: number;
 }
 
-/** Runs `body` with the globals that `prepare` has made: `httpd`, and `big(s, n)`, which is n bytes of s, are there. */
+/**
+ * Runs `body` with the globals that `prepare` has made, and with `httpd` and `big(s, n)`, which returns n bytes of repeated s.
+ */
 export async function measuredRun(
   prepare: string,
   body: string,
@@ -41,8 +43,8 @@ export async function measuredRun(
 }
 
 /**
- * The calmest of three runs at most: what is in the way of others at each of them is the work, and what comes and goes is
- * the collector and the compiler of V8, which take their time from the same thread.
+ * Returns the run with the shortest stretch out of at most three. A long stretch in every run is the handler's work. One in a
+ * single run is V8's collector or compiler, which use the same thread.
  */
 export async function calmRun(stretchMsMax: number, run: () => Promise<MeasuredRun>): Promise<MeasuredRun> {
   let calmest = await run();

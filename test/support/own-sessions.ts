@@ -1,4 +1,4 @@
-/** A front end with our own HTTP/2 sessions, raw clients for it, and an honest one that watches over it. */
+/** A front end with our own HTTP/2 sessions, raw clients for it, and an honest client that checks that it still serves. */
 import { ok, strictEqual } from 'node:assert/strict';
 import type { ClientHttp2Session } from 'node:http2';
 import { connect, type TLSSocket } from 'node:tls';
@@ -13,7 +13,7 @@ import {
 } from './test-front-end.ts';
 import { FRAME, WireClient } from './wire-client.ts';
 
-/** What raw clients ask for. */
+/** The handlers for raw clients. */
 export const OWN_HANDLERS: Readonly<Record<string, HandlerFunction>> = {
   '/hello': (x) => {
     x.head(200, ['content-type', 'text/plain']);
@@ -27,9 +27,9 @@ export const OWN_HANDLERS: Readonly<Record<string, HandlerFunction>> = {
       x.write(Buffer.from(String(body.length)));
       x.end();
     }),
-  /** Never answers. */
+  /** Does not answer. */
   '/quiet': () => {},
-  /** 16 MiB. */
+  /** Answers with 16 MiB. */
   '/big': (x) => streamBody(x, Buffer.alloc(65_536, 'b'), 256),
 };
 
@@ -40,7 +40,7 @@ export function startOwn(
   return startFrontEnd(handlers, { limits });
 }
 
-/** A TLS connection that has chosen h2. */
+/** Opens a TLS connection that has negotiated h2. */
 export function connectTls(port: number): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = connect(
@@ -63,13 +63,13 @@ export async function connectWire(
   return new WireClient(await connectTls(front.port), settings);
 }
 
-/** The code of the GOAWAY that ends the connection. */
+/** Resolves with the error code of the GOAWAY that ends the connection. */
 export async function goAwayCode(wire: WireClient): Promise<number> {
   const frame = await wire.frame(({ type }) => type === FRAME.goaway, 'GOAWAY');
   return frame.payload.readUInt32BE(4);
 }
 
-/** The code of the RST_STREAM on a stream. */
+/** Resolves with the error code of the RST_STREAM on a stream. */
 export async function resetCode(wire: WireClient, stream: number): Promise<number> {
   const frame = await wire.frame(
     (seen) => seen.type === FRAME.rstStream && seen.stream === stream,
@@ -78,10 +78,10 @@ export async function resetCode(wire: WireClient, stream: number): Promise<numbe
   return frame.payload.readUInt32BE();
 }
 
-/** Longer than this no honest client waits, whatever others do. */
+/** Longest time that an honest client may wait, whatever other clients do. */
 const HONEST_WAIT_MAX_MS = 2_000;
 
-/** Asks again and again while `attack` runs, on one connection, which has to outlive it. */
+/** Sends requests one after another while `attack` runs, on one connection that has to stay open. */
 export async function besideHonest(front: TestFrontEnd, attack: () => Promise<void>): Promise<void> {
   const session: ClientHttp2Session = await connectH2(front.port);
   let over = false;

@@ -1,4 +1,4 @@
-/** Raw clients for tests: a TLS or TCP socket that speaks bytes, and a reader of HTTP/1 responses. */
+/** Raw clients for tests: a TLS or TCP socket that sends any bytes, and a reader of HTTP/1 responses. */
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
@@ -10,12 +10,12 @@ export interface RawResponse {
   readonly status: number;
   /** Lower-case names; repeated fields joined by `, `. */
   readonly headers: ReadonlyMap<string, string>;
-  /** The head as it came. */
+  /** The head as received. */
   readonly head: string;
   readonly body: Buffer;
 }
 
-/** A socket whose incoming bytes can be waited for. */
+/** A socket with methods that wait for received bytes. */
 export class RawClient {
   readonly socket: Socket;
   readonly #transport: Socket;
@@ -23,7 +23,7 @@ export class RawClient {
   #closed = false;
   #wake: (() => void) | undefined;
 
-  /** `transport`: what lies below a TLS socket. */
+  /** `transport`: the TCP socket below a TLS socket. */
   constructor(socket: Socket, transport: Socket = socket) {
     this.socket = socket;
     this.#transport = transport;
@@ -81,7 +81,7 @@ export class RawClient {
     return all;
   }
 
-  /** Reads one HTTP/1 response, informational ones included. `bodyless`: an answer to HEAD. */
+  /** Reads one HTTP/1 response, informational ones included. `bodyless`: the response to a HEAD request. */
   async response(bodyless = false): Promise<RawResponse> {
     await this.until((received) => received.includes('\r\n\r\n'), 'a response head');
     const headEnd = this.#received.indexOf('\r\n\r\n') + 4;
@@ -119,7 +119,7 @@ export class RawClient {
     this.socket.destroy();
   }
 
-  /** Breaks the connection off: the server hears of it at once, where an end in order might be a client that still reads. */
+  /** Resets the connection: the server notices it at once, while a normal end could be a client that still reads. */
   reset(): void {
     this.#transport.resetAndDestroy();
   }

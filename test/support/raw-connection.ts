@@ -1,4 +1,4 @@
-/** A TLS client of HTTP/1.1 that sends what it is told, byte for byte, and takes answers apart. */
+/** A TLS client of HTTP/1.1 that sends given bytes unchanged and parses the responses. */
 import { connect, type TLSSocket } from 'node:tls';
 
 export interface RawAnswer {
@@ -39,7 +39,7 @@ export class RawConnection {
     return this.next();
   }
 
-  /** The next answer; rejects when the connection ends before it is whole. */
+  /** Resolves with the next response; rejects when the connection ends before it is complete. */
   async next(): Promise<RawAnswer> {
     for (;;) {
       const answer = this.#take();
@@ -93,7 +93,7 @@ function takeChunks(bytes: string): { readonly text: string; readonly rest: stri
   }
 }
 
-/** Connects to a port of 127.0.0.1 without looking at the certificate. */
+/** Connects to a port of 127.0.0.1 without a check of the certificate. */
 export function connectRaw(port: number): Promise<RawConnection> {
   return new Promise((resolve, reject) => {
     const socket = connect({

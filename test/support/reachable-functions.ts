@@ -1,8 +1,8 @@
-/** Lua code that names every function a script can reach: globals, modules, metatables, methods of userdata, iterators. */
+/** Lua code that names every function that a script can reach: globals, modules, metatables, methods of userdata, iterators. */
 
 /**
- * A function that takes more values by name and returns the names of all functions in them and in what everybody has, in
- * order. A method is `TYPE:name`, a metamethod `TYPE.__name`; what several names stand for has the first of them.
+ * A Lua function that takes further values by name and returns the sorted names of all functions in them and in the values that
+ * every script has. A method is `TYPE:name`, a metamethod `TYPE.__name`. A function with several names gets the first of them.
  */
 export const REACHABLE_FUNCTIONS = `
 local function reachable(more)

@@ -1,4 +1,4 @@
-/** A supervisor with the gateway's real workers inside the test's own process, on a free port of the loopback. */
+/** Runs a supervisor with real workers of the gateway inside the test process, on a free port of the loopback. */
 
 import { createLogger } from '../../src/base/logger.ts';
 import type { Config } from '../../src/config/config.ts';
@@ -8,7 +8,7 @@ import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { Supervisor, type SupervisorOptions } from '../../src/supervisor/supervisor.ts';
 import type { GatewayFolder } from './run-gateway.ts';
 
-/** Serves `app.lua` of the folder under `/` with two workers; its log lines go into `lines`. */
+/** Serves `app.lua` of the folder under `/` with two workers; appends the log lines to `lines`. */
 export function realSupervisor(
   folder: GatewayFolder,
   lines: string[],

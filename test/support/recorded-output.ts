@@ -1,4 +1,4 @@
-/** The output of an HTTP/2 connection without a client: a socket that keeps the frames that are written to it. */
+/** The output of an HTTP/2 connection without a client: a socket that keeps the frames written to it. */
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { AbuseLimits } from '../../src/http/h2/abuse-limits.ts';
@@ -28,7 +28,7 @@ export class RecordedOutput {
     new AbuseLimits({ resetsPerSecond: 1, controlFramesPerSecond: 1 }),
   );
 
-  /** The frames that have been written since the last call. */
+  /** Returns the frames written since the last call. */
   take(): SentFrame[] {
     this.output.flush();
     const bytes = Buffer.concat(this.#written.splice(0));
@@ -43,7 +43,7 @@ export class RecordedOutput {
     return frames;
   }
 
-  /** Increments of the windows that have been opened since the last call, as `stream: bytes`. */
+  /** Returns the window updates written since the last call, as `stream: bytes`. */
   takeUpdates(): string[] {
     return this.take()
       .filter(({ type }) => type === FRAME_TYPE.windowUpdate)

@@ -1,4 +1,4 @@
-/** A wire that notes what an exchange gives it, and holds the exchange to the rules of ExchangeWire. */
+/** A wire that records what an exchange gives it, and checks that the exchange follows the rules of ExchangeWire. */
 import { ok, strictEqual } from 'node:assert/strict';
 import { CHUNK_BYTES_MAX } from '../../src/http/exchange/chunk-pool.ts';
 import type { Exchange, PushPromise } from '../../src/http/exchange/exchange.ts';
@@ -7,7 +7,7 @@ import { BUFFER_BYTES_MAX, type Chunk } from '../../src/http/exchange/response-b
 import type { BodyHolder } from '../../src/http/exchange/unread-bodies.ts';
 import type { Fields } from '../../src/http/semantics/fields.ts';
 
-/** A head as it was when it was sent. */
+/** A head as it was at the moment of sending. */
 export type SentHead = Pick<
   ResponseHead,
   | 'status'
@@ -30,19 +30,21 @@ export class RecordingWire implements ExchangeWire {
     holdBack: () => undefined,
     letGo: () => undefined,
   };
-  /** Calls in their order, such as `head`, `chunk 3`, `copy 16384`, `end`, `last` behind the call that was the last. */
+  /**
+   * The calls in order, such as `head`, `chunk 3`, `copy 16384`, `end`; `last` follows the call that completed the response.
+   */
   readonly calls: string[] = [];
-  /** Content that was sent. */
+  /** The content that was sent. */
   readonly content: Buffer[] = [];
   head: SentHead | undefined;
   trailers: Fields | undefined;
-  /** What the next calls say: is there room for more? */
+  /** The result of the next calls: true while the wire has room. */
   hasRoom: () => boolean = () => true;
   /** What sendCopy says. */
   takesCopies: () => boolean = () => false;
-  /** No call may come now: the response is over. */
+  /** True when the response is over; no call may follow. */
   #isOver = false;
-  /** Said no, and has not called wireDrained since. */
+  /** True after a call returned false, until wireDrained is called. */
   #isFull = false;
 
   get text(): string {
@@ -55,7 +57,7 @@ export class RecordingWire implements ExchangeWire {
     return this.#isFull;
   }
 
-  /** There is room again: the caller tells the exchange. */
+  /** Makes room again; the caller then informs the exchange. */
   drain(): void {
     this.#isFull = false;
   }
@@ -123,7 +125,7 @@ export class RecordingWire implements ExchangeWire {
     ok(!this.head.bodyless, 'a response without content gets none');
     ok(chunk.length > 0 && chunk.length <= CHUNK_BYTES_MAX, `a chunk has ${chunk.length} bytes`);
     this.calls.push(`${what} ${chunk.length}`);
-    // a copy: the chunk is used again
+    // a copy, because the exchange reuses the chunk
     this.content.push(typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : Buffer.from(chunk));
   }
 

@@ -1,12 +1,14 @@
-/** One test per row of the list of what lhttpd got wrong; each brings the Lua handlers it asks. */
+/** Declares one test for each row of the list of known faults of lhttpd; each test has its own Lua handlers. */
 import { after, before, test } from 'node:test';
 import { promptly, TestGateway } from './test-gateway.ts';
 
-/** `/` plus the row's number: body of the handler, called with `env` and `header`. More handlers: path → body. */
+/**
+ * Body of the handler of `/` plus the row's number, called with `env` and `header`. For more handlers: path and body of each.
+ */
 export type Handlers = string | Readonly<Record<string, string>>;
 
 export interface RegressionSuite {
-  /** Declares the test of row `number`; the handlers are there when it runs. */
+  /** Declares the test of row `number`; its handlers are registered when it runs. */
   regression(
     number: number,
     sentence: string,
@@ -15,12 +17,15 @@ export interface RegressionSuite {
   ): void;
 }
 
-/** Starts one gateway (one worker) for all tests of the file, and sees after each that nothing of it is left. */
+/**
+ * Starts one gateway with one worker for all tests of the file, and checks after each test that no file, process or exchange
+ * stays open.
+ */
 export function regressionSuite(): RegressionSuite {
   let script = `local httpd = require 'httpd'\n`;
   let gateway: TestGateway | undefined;
   before(async () => {
-    // the first test starts while the file is still declaring the others
+    // the first test may start before the file has declared the others
     await new Promise((resolve) => setImmediate(resolve));
     gateway = await TestGateway.start({ '/': script });
   });

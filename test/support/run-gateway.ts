@@ -1,4 +1,4 @@
-/** Runs the real program as a child process, over real TLS on a port of the kernel's choice. */
+/** Runs the real program as a child process, with TLS on a port that the kernel chooses. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:https';
@@ -9,12 +9,12 @@ import { testCertificate } from './certificate.ts';
 
 export const MAIN: string = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const READY_MAX_MS = 20_000;
-/** A process tells what of it ran when it ends by itself. */
+/** For coverage a process has to end by itself: only then does it write what ran. */
 const COUNTS_COVERAGE = process.env['LGATEWAY_TEST_COVERAGE'] === '1';
 const GENTLE_STEP_MS = 100;
 const GENTLE_TRIES = 50;
 
-/** A folder with a certificate for localhost of its own; for scripts and pid files too. */
+/** A folder with its own certificate for localhost; tests also put scripts and pid files there. */
 export class GatewayFolder {
   readonly path: string = mkdtempSync(join(tmpdir(), 'lgateway-test-'));
   readonly certificate: string = join(this.path, 'cert.pem');
@@ -40,10 +40,10 @@ export interface Ended {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A program that was started and may have ended. */
+/** A started program, which may have ended. */
 export class GatewayProcess {
   readonly child: ChildProcess;
-  /** Everything written so far. */
+  /** Everything the program has written so far. */
   stdout = '';
   stderr = '';
   readonly ended: Promise<Ended>;
@@ -55,13 +55,13 @@ export class GatewayProcess {
     settings: {
       readonly uid?: number;
       readonly cwd?: string;
-      /** Added to the variables of the test. */
+      /** Environment variables in addition to those of the test. */
       readonly environment?: Readonly<Record<string, string>>;
-      /** Descriptors it has from 3 on. */
+      /** Descriptors that the program inherits, from number 3 on. */
       readonly inherited?: readonly number[];
-      /** A program and its first words, which start what follows them. */
+      /** A program and its first arguments, which starts the command line that follows. */
       readonly launcher?: readonly string[];
-      /** The program's file, where it is another than the built one. */
+      /** The file of the program, where it is not the built one. */
       readonly main?: string;
     } = {},
   ) {
@@ -92,12 +92,12 @@ export class GatewayProcess {
     return this.child.pid ?? 0;
   }
 
-  /** The port in the banner. */
+  /** The port that the first output names. */
   get port(): number {
     return Number(/ serves https:\/\/[^ ]*:(\d+)\//.exec(this.stdout)?.[1] ?? 0);
   }
 
-  /** Resolves when the program says that it serves; rejects with what it wrote when it ends before. */
+  /** Resolves when the program reports that it serves; rejects with its output when it ends before. */
   async ready(): Promise<this> {
     const ended = this.ended.then(({ code }) => {
       throw new Error(`The gateway ended with code ${code}: ${this.stderr}`);
@@ -106,7 +106,7 @@ export class GatewayProcess {
     return this;
   }
 
-  /** Resolves when `holds`, which is looked at after every output. */
+  /** Resolves when `holds` returns true; calls it after every output. */
   async until(holds: () => boolean): Promise<void> {
     const limit = performance.now() + READY_MAX_MS;
     while (!holds()) {
@@ -115,7 +115,7 @@ export class GatewayProcess {
     }
   }
 
-  /** One request over a connection of its own. */
+  /** Sends one request over its own connection. */
   ask(path: string): Promise<{ status: number; body: string }> {
     return ask(this.#folder, this.port, path);
   }
@@ -123,7 +123,7 @@ export class GatewayProcess {
   async stop(): Promise<void> {
     if (this.#hasEnded) return void (await this.ended);
     if (!COUNTS_COVERAGE) this.child.kill('SIGKILL');
-    // the second signal cuts what the first would wait for; a process that is stopped hears neither
+    // a second signal would skip what the first one waits for, and a stopped process handles no signal
     for (let tries = 0; COUNTS_COVERAGE && !this.#hasEnded; tries++) {
       this.child.kill(tries < GENTLE_TRIES ? 'SIGTERM' : 'SIGKILL');
       await new Promise((resolve) => setTimeout(resolve, GENTLE_STEP_MS));

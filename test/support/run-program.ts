@@ -1,11 +1,11 @@
-/** Runs a program of the system (curl, nghttp, h2load, openssl) to its end and takes what it says. */
+/** Runs a program of the system (curl, nghttp, h2load, openssl) to its end and collects its output. */
 import { strictEqual } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 
 const RUN_MAX_MS = 60_000;
 
 export interface ProgramResult {
-  /** Null when it was ended because it took too long. */
+  /** Null when the program was ended because it ran too long. */
   readonly code: number | null;
   readonly stdout: Buffer;
   readonly text: string;
@@ -14,13 +14,13 @@ export interface ProgramResult {
 
 export interface ProgramOptions {
   readonly cwd?: string;
-  /** Added to the variables of the test. */
+  /** Environment variables in addition to those of the test. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** Written to its standard input, which then stays open until it ends; none: it reads nothing. */
+  /** Written to standard input, which then stays open until the program ends. Undefined: the program has no standard input. */
   readonly input?: string;
 }
 
-/** Runs a program that has to succeed. */
+/** Runs a program; fails unless its exit status is 0. */
 export async function runSuccessfully(program: string, ...words: string[]): Promise<ProgramResult> {
   const result = await runProgram(program, words);
   strictEqual(result.code, 0, `${program} ${words.join(' ')}: ${result.stderr}`);

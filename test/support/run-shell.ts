@@ -9,14 +9,14 @@ export interface ShellResult {
   readonly stderr: string;
 }
 
-/** Resolves when the command has ended, whatever its exit code; `signal` ends it and its children. */
+/** Resolves when the command has ended, with any exit status. `signal` ends the command and its child processes. */
 export function runShell(command: string, cwd: string, signal?: AbortSignal): Promise<ShellResult> {
   return new Promise((resolve, reject) => {
     const child = spawn('sh', ['-c', command], { cwd, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     const stdout: Buffer[] = [];
     let stderr = '';
     const end = (): void => {
-      // its group: a shell may have started what it runs as a child
+      // ends the whole process group, because the shell may have started the command as a child
       if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
     };
     const limit = setTimeout(end, RUN_MAX_MS);

@@ -31,13 +31,13 @@ import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
 import { testCertificate } from './certificate.ts';
 import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
 
-/** How long `eventually` looks; long enough for a busy machine. */
+/** Longest time that `eventually` repeats a check, sufficient on a busy machine. */
 const EVENTUALLY_MS_MAX = 30_000;
 const EVENTUALLY_STEP_MS = 5;
 
 let compiled: Promise<WebAssembly.Module> | undefined;
 
-/** The VM's module, compiled once for all tests of a file. */
+/** Returns the module of the VM, compiled once for all tests of a file. */
 export function luaModule(): Promise<WebAssembly.Module> {
   compiled ??= compileLuaModule(DEFAULT_LIMITS);
   return compiled;
@@ -46,22 +46,22 @@ export function luaModule(): Promise<WebAssembly.Module> {
 export interface HarnessOptions {
   readonly prefix?: string;
   readonly module?: WebAssembly.Module;
-  /** What a state may hold; `module` has to be compiled for it. */
+  /** Maximum memory of a state; `module` has to be compiled for it. */
   readonly memoryBytesMax?: number;
   readonly filesMax?: number;
   readonly rights?: Partial<ScriptRights>;
   readonly mode?: ScriptMode;
-  /** Resolves the names that are fetched from. */
+  /** Resolves the host names of fetches. */
   readonly lookup?: LookupFunction;
-  /** Virtual root: the script's folder. */
+  /** True: the folder of the script is the virtual root. */
   readonly rooted?: boolean;
   readonly workerId?: number;
   readonly workerCount?: number;
-  /** Shared by harnesses that stand for workers of one gateway. */
+  /** Shared by harnesses that represent workers of one gateway. */
   readonly once?: OnceRegistry;
   readonly limits?: Partial<RunLimits>;
   readonly loadLimits?: LoadLimits;
-  /** Files made before the script is loaded. */
+  /** Files written before the script is loaded. */
   readonly files?: Readonly<Record<string, string>>;
 }
 
@@ -69,7 +69,7 @@ export interface HarnessOptions {
 export class ScriptHarness {
   readonly folder: string;
   readonly counters: Counters = new Counters();
-  /** `level message`, one for each line logged. */
+  /** One `level message` for each logged line. */
   readonly log: string[] = [];
   readonly dispatcher: Dispatcher;
   readonly fileSystem: FileSystem;
@@ -83,7 +83,7 @@ export class ScriptHarness {
   #script: LoadedScript | undefined;
   #frontEnd: FrontEnd | undefined;
 
-  /** Loads `source` as `script.lua`; throws what loading throws. */
+  /** Loads `source` as `script.lua`; throws the errors of loading. */
   static async load(source: string, options: HarnessOptions = {}): Promise<ScriptHarness> {
     const harness = new ScriptHarness(options.module ?? (await luaModule()), options);
     try {
@@ -95,7 +95,10 @@ export class ScriptHarness {
     return harness;
   }
 
-  /** A script whose handler `/run` is `body`, with `httpd`, `env`, `header` and `say` (writes its values and a line feed). */
+  /**
+   * Loads a script whose handler `/run` has this body, with `httpd`, `env`, `header`, and `say`, which writes its values and a
+   * line feed.
+   */
   static run(body: string, options: HarnessOptions = {}): Promise<ScriptHarness> {
     return ScriptHarness.load(
       `httpd = require 'httpd'
@@ -146,7 +149,7 @@ export class ScriptHarness {
     this.dispatcher = new Dispatcher(new Router([]), this.logger);
   }
 
-  /** What another script, a file of the folder, is loaded with beside this one. */
+  /** Returns the options for another script of the folder that is loaded in addition to this one. */
   optionsOf(script: string, options: HarnessOptions = {}): ScriptOptions {
     return { ...this.#scriptOptions(options), script };
   }
@@ -156,7 +159,7 @@ export class ScriptHarness {
     return this.#script;
   }
 
-  /** KiB that Lua's objects take after a full collection. */
+  /** Memory of Lua's objects after a full collection, in KiB. */
   luaHeapKiB(): number {
     const { state } = this.script;
     const L = state.mainThread;
@@ -178,7 +181,7 @@ export class ScriptHarness {
     writeFileSync(join(this.folder, name), typeof text === 'string' ? Buffer.from(text, 'latin1') : text);
   }
 
-  /** A file of the folder as a byte string. */
+  /** Reads a file of the folder as a byte string. */
   readFile(name: string): string {
     return readFileSync(join(this.folder, name), 'latin1');
   }
@@ -197,7 +200,7 @@ export class ScriptHarness {
     return exchange;
   }
 
-  /** The body of a GET for `/run`, which has to succeed. */
+  /** Resolves with the body of a GET request for `/run`; fails unless it succeeds. */
   async output(request: FakeRequest = {}): Promise<string> {
     const exchange = await this.request(this.prefix === '/' ? '/run' : `${this.prefix}/run`, request);
     assert(!exchange.broken && exchange.status === 200, `status ${exchange.status}: ${this.log.join('\n')}`);
@@ -210,7 +213,7 @@ export class ScriptHarness {
     this.#frontEnd = new FrontEnd(
       {
         tls: { key, cert },
-        // client and server share a thread that others may keep busy
+        // client and server share a thread that other tests may keep busy
         limits: { ...DEFAULT_LIMITS, handshakeTimeoutMs: 120_000 },
         logger: this.logger,
         counters: this.counters,
@@ -220,7 +223,7 @@ export class ScriptHarness {
     return (await this.#frontEnd.listen({ port: 0, host: '127.0.0.1' })).port;
   }
 
-  /** Fails unless nothing of any request is left. */
+  /** Fails when anything of a request is still open. */
   async expectNothingOpen(): Promise<void> {
     await eventually(() => {
       const { exchanges, coroutines, files, pipes, fetches } = this.counters.snapshot();
@@ -273,7 +276,7 @@ export class ScriptHarness {
       onceClaims: claimsOf(options.once ?? new OnceRegistry(), workerId),
       shared: this.shared,
       share: this.share,
-      // a busy machine must not end what a test runs
+      // a busy machine must not end the code that a test runs
       limits: {
         cpuLimitMs: Number.POSITIVE_INFINITY,
         timeLimitMs: Number.POSITIVE_INFINITY,
@@ -302,7 +305,7 @@ export class ScriptHarness {
   }
 }
 
-/** What the supervisor and a worker do with messages, for a script without either. */
+/** Handles the messages for timers with `once`, as supervisor and worker do, for a script without either. */
 export function claimsOf(registry: OnceRegistry, workerId: number, generation = 0): OnceClaims {
   let lastId = 0;
   return {
@@ -318,7 +321,7 @@ export function claimsOf(registry: OnceRegistry, workerId: number, generation = 
   };
 }
 
-/** What a handler of `body` answers; `check` looks at the harness before it is closed. */
+/** Resolves with the answer of a handler of `body`; `check` gets the harness before it is closed. */
 export async function outputOf(
   body: string,
   options: HarnessOptions = {},
@@ -339,7 +342,7 @@ export function keepsItsState({ log }: ScriptHarness): void {
   assert.ok(!log.includes('error abandoned'), log.join('\n'));
 }
 
-/** Repeats a check until it passes or the time is up. */
+/** Repeats a check until it passes or the time is over. */
 export async function eventually(check: () => void): Promise<void> {
   const deadline = performance.now() + EVENTUALLY_MS_MAX;
   for (;;) {
@@ -355,7 +358,7 @@ export async function eventually(check: () => void): Promise<void> {
   }
 }
 
-/** Lets everything that is ready run. */
+/** Resolves after all callbacks that are ready have run. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);

@@ -1,10 +1,13 @@
-/** Handler bodies that need no state of their own, one after the other in the same state: a state costs more than most of them. */
+/**
+ * Runs handler bodies that need no state of their own one after another in the same state, because a state costs more than most
+ * of them.
+ */
 import assert from 'node:assert/strict';
 import type { FakeExchange, FakeRequest } from './fake-exchange.ts';
 import { atEndOfFile } from './leftovers.ts';
 import { ScriptHarness } from './script-harness.ts';
 
-/** Bodies stand on the line that those of `ScriptHarness.run` have, which messages name. */
+/** The line on which bodies of `ScriptHarness.run` begin; messages name this line. */
 const BODY_LINE = 7;
 
 const SCRIPT = `httpd = require 'httpd'
@@ -29,7 +32,7 @@ atEndOfFile(async () => {
   await (await ended)?.close();
 });
 
-/** What the handler `/run` of `body` answers, and what it logged; nothing of it may be left open. */
+/** Resolves with the answer of a handler `/run` of `body` and with its log; fails when anything of it is still open. */
 export async function runBody(
   body: string,
   request: FakeRequest = {},
@@ -45,7 +48,7 @@ export async function runBody(
   return Object.assign(exchange, { log: [...shared.log] });
 }
 
-/** The same, of a body that has to succeed: its text. */
+/** Resolves with the text of the answer; fails unless the request succeeds. */
 export async function outputOfBody(body: string, request: FakeRequest = {}): Promise<string> {
   const exchange = await runBody(body, request);
   assert.ok(

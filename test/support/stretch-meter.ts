@@ -1,4 +1,7 @@
-/** Measures how long this thread works without letting anybody else in, by its own processor time: other programs do not count. */
+/**
+ * Measures how long this thread works without a turn for other work, in its own processor time, so that other programs do not
+ * count.
+ */
 import { readFileSync } from 'node:fs';
 
 const NS_PER_MS = 1e6;
@@ -8,7 +11,7 @@ export function threadCpuMs(): number {
   return Number(readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ', 1)[0]) / NS_PER_MS;
 }
 
-/** Begins with `new`; `stop` tells the longest stretch. */
+/** The constructor starts the measurement; `stop` returns the longest stretch. */
 export class StretchMeter {
   #longestMs = 0;
   #last: number = threadCpuMs();

@@ -1,4 +1,4 @@
-/** Bodies of HTTP/1 requests, legal and not: how their end is told (RFC 9112 §6), and chunked coding (§7.1). */
+/** Bodies of HTTP/1 requests, legal and illegal: how their length is determined (RFC 9112 §6), and chunked coding (§7.1). */
 import { type FramingRow, ofChunks, ofFraming, type Row, type StrictCase } from './strict-case.ts';
 
 const LAST = '0\r\n\r\n';
@@ -108,7 +108,7 @@ const FRAMING: readonly FramingRow[] = [
   ['a bare CR before the name', `X: y\r${CODING}: chunked`, LAST, 400],
   ['a bare LF before the name', 'X: y\r\nZ: \x0a'.concat(CODING, ': chunked'), LAST, 400],
   ['an underscore in place of the hyphen', 'Transfer_Encoding: chunked', '', ''],
-  // ---- no length at all (§6.3) ----
+  // no length (§6.3) ----
   ['no framing: bytes behind the head are the next request', 'X: y', '', ''],
 ];
 

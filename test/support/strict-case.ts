@@ -1,16 +1,16 @@
-/** How a row of the tables of HTTP/1 cases becomes bytes and what has to come of them. */
+/** Makes bytes and expected results of a row in the tables of HTTP/1 cases. */
 import { describeRequest } from './http1-witness.ts';
 
 export interface StrictCase {
   readonly what: string;
   readonly bytes: string;
-  /** A status, or a request as `describeRequest` has it, for each answer. */
+  /** For each answer: a status, or a request in the form of `describeRequest`. */
   readonly answers: readonly string[];
-  /** What becomes of the connection. `cut`: it ends because the client ends its side, which the bytes leave incomplete. */
+  /** The end of the connection. `cut`: it ends because the client ends its side although the message is incomplete. */
   readonly fate: 'kept' | 'closed' | 'cut';
 }
 
-/** A request that follows each case in the same bytes. Where the connection is closed, no handler may see it. */
+/** A request that follows each case in the same bytes. Where the connection is closed, no handler may get it. */
 export const HIDDEN = 'GET /hidden HTTP/1.1\r\nHost: hidden\r\nConnection: close\r\n\r\n';
 export const HIDDEN_SEEN: string = describeRequest({
   method: 'GET',
@@ -21,13 +21,13 @@ export const HIDDEN_SEEN: string = describeRequest({
   body: '',
 });
 
-/** Limits of the front end that the cases speak to. */
+/** Limits of the front end that the cases refer to. */
 export const STRICT_LIMITS: { readonly headBytesMax: number; readonly bodyBytesMax: number } = {
   headBytesMax: 8 * 1024,
   bodyBytesMax: 64 * 1024,
 };
 
-/** `[what, bytes of interest, what is made of them or the status]`. */
+/** `[name of the case, bytes that differ, expected result or status]`. */
 export type Row = readonly [what: string, text: string, expected: string | number];
 
 interface Parts {
@@ -37,7 +37,7 @@ interface Parts {
   readonly body?: string;
 }
 
-/** `line`: `GET / HTTP/1.1`; fields as `Name: value`. */
+/** `line`: such as `GET / HTTP/1.1`; fields as `Name: value`. */
 export function seen({ line = 'GET / HTTP/1.1', authority = 'a', fields = [], body = '' }: Parts): string {
   const [method = '', target = '', version = ''] = line.split(' ');
   const flat = [`Host: ${authority}`, ...fields].flatMap((field) => {
@@ -53,7 +53,7 @@ function toCase(row: Row, bytes: string, served: (expected: string) => string): 
   return { what, bytes, answers: [served(expected)], fate: 'kept' };
 }
 
-/** Rows of request lines: `method target version`, or `method target version authority`. */
+/** Rows of request lines; expected: `method target version`, or `method target version authority`. */
 export function ofRequestLines(rows: readonly Row[]): StrictCase[] {
   return rows.map((row) =>
     toCase(row, `${row[1]}\r\nHost: a\r\n\r\n`, (expected) => {
@@ -63,14 +63,14 @@ export function ofRequestLines(rows: readonly Row[]): StrictCase[] {
   );
 }
 
-/** Rows of lines of Host: the authority. */
+/** Rows of Host lines; expected: the authority. */
 export function ofHosts(rows: readonly Row[]): StrictCase[] {
   return rows.map((row) =>
     toCase(row, `GET / HTTP/1.1\r\n${row[1]}\r\n`, (authority) => seen({ authority })),
   );
 }
 
-/** Rows of lines behind Host: the fields, with ` | ` between them. */
+/** Rows of lines after Host; expected: the fields, with ` | ` between them. */
 export function ofFields(rows: readonly Row[]): StrictCase[] {
   return rows.map((row) =>
     toCase(row, `GET / HTTP/1.1\r\nHost: a\r\n${row[1]}\r\n`, (expected) =>
@@ -79,10 +79,10 @@ export function ofFields(rows: readonly Row[]): StrictCase[] {
   );
 }
 
-/** `[what, field lines, bytes behind the head, the body or the status]`. */
+/** `[name of the case, field lines, bytes after the head, expected body or status]`. */
 export type FramingRow = readonly [what: string, lines: string, behind: string, expected: string | number];
 
-/** Fields of a row that is served are `Name: value`, one a line. */
+/** The fields of a row that is served are `Name: value`, one in each line. */
 export function ofFraming(rows: readonly FramingRow[]): StrictCase[] {
   return rows.map(([what, lines, behind, expected]) => {
     const head = `POST /x HTTP/1.1\r\nHost: a\r\n${lines.replaceAll('\n', '\r\n')}\r\n\r\n`;
@@ -93,12 +93,12 @@ export function ofFraming(rows: readonly FramingRow[]): StrictCase[] {
   });
 }
 
-/** Rows of chunked coding: the body. */
+/** Rows of chunked coding; expected: the body. */
 export function ofChunks(rows: readonly Row[]): StrictCase[] {
   return ofFraming(rows.map(([what, coded, body]) => [what, 'Transfer-Encoding: chunked', coded, body]));
 }
 
-/** `[what, bytes, targets of the requests served and statuses, what becomes of the connection]`. */
+/** `[name of the case, bytes, targets of served requests and statuses, end of the connection]`. */
 export type SeriesRow = readonly [
   what: string,
   bytes: string,

@@ -1,4 +1,4 @@
-/** Heads of HTTP/1 requests, legal and not: request lines (RFC 9112 §3), Host (§3.2) and field lines (§5). */
+/** Heads of HTTP/1 requests, legal and illegal: request lines (RFC 9112 §3), Host (§3.2) and field lines (§5). */
 import { ofFields, ofHosts, ofRequestLines, type Row, type StrictCase } from './strict-case.ts';
 
 const REQUEST_LINES: readonly Row[] = [

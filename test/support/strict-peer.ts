@@ -1,4 +1,4 @@
-/** A strict HTTP/2 client for conformance tests: sends any bytes, checks all that comes, and expects with deadlines. */
+/** A strict HTTP/2 client for conformance tests: sends any bytes, checks everything it receives, and waits with deadlines. */
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
 import type { Duplex } from 'node:stream';
 import { FrameChecker, type SeenFrame } from './frame-checker.ts';
@@ -18,7 +18,7 @@ import {
 } from './h2-bytes.ts';
 import { FLAG, FRAME } from './wire-client.ts';
 
-/** No rule takes longer on a machine that works; generous, because it may be busy. */
+/** Longest wait of a rule, sufficient on a busy machine. */
 const WAIT_MAX_MS = 30_000;
 const FRAME_HEADER_BYTES = 9;
 
@@ -33,13 +33,13 @@ export interface PeerResponse {
 export class StrictPeer {
   readonly socket: Duplex;
   readonly checker: FrameChecker = new FrameChecker();
-  /** Every frame that has come, in order. */
+  /** Every received frame, in order. */
   readonly frames: SeenFrame[] = [];
   #received: Buffer = Buffer.alloc(0);
   #closed = false;
   #wake: (() => void) | undefined;
   #pings = 0;
-  /** False: settings are not acknowledged. */
+  /** False: the client does not acknowledge settings. */
   #acknowledges = true;
 
   constructor(socket: Duplex) {
@@ -60,7 +60,7 @@ export class StrictPeer {
 
   // ---- sending ----
 
-  /** Sends bytes as they are, in one write. What they open or give is noted, so that answers can be checked. */
+  /** Sends bytes unchanged, in one write. Notes the streams and windows they open, to check the answers. */
   send(...parts: readonly Uint8Array[]): void {
     const bytes = Buffer.concat(parts);
     this.#note(bytes);
@@ -72,7 +72,7 @@ export class StrictPeer {
     this.socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
   }
 
-  /** Preface and settings. */
+  /** Sends preface and settings. */
   start(...settings: readonly (readonly [number, number])[]): void {
     this.raw(PREFACE);
     this.send(settingsFrame(...settings));
@@ -82,12 +82,12 @@ export class StrictPeer {
     this.#acknowledges = false;
   }
 
-  /** A whole request without a body. */
+  /** Sends a whole request without a body. */
   get(stream: number, path = '/hello', extra: readonly Field[] = []): void {
     this.send(headersFrame(stream, requestFields(path, extra)));
   }
 
-  /** The head of a request whose body follows. */
+  /** Sends the head of a request whose body follows. */
   post(stream: number, path = '/echo', extra: readonly Field[] = []): void {
     this.send(headersFrame(stream, requestFields(path, extra, 'POST'), FLAG.endHeaders));
   }
@@ -98,7 +98,7 @@ export class StrictPeer {
 
   // ---- waiting ----
 
-  /** Resolves with the first frame from index `from` on that matches, come or still to come. */
+  /** Resolves with the first matching frame from index `from` on, received already or later. */
   async frame(matches: (frame: SeenFrame) => boolean, what: string, from = 0): Promise<SeenFrame> {
     let found: SeenFrame | undefined;
     await this.until(() => {
@@ -123,7 +123,7 @@ export class StrictPeer {
     }
   }
 
-  /** Everything sent before has been processed, and what the server had to say to it has come. */
+  /** Resolves when the server has processed everything sent before and its answers have arrived. */
   async settled(): Promise<void> {
     for (let round = 0; round < 2; round++) {
       this.#pings += 1;
@@ -139,7 +139,7 @@ export class StrictPeer {
 
   // ---- expecting ----
 
-  /** A whole response: it ends with END_STREAM, and not with a reset. */
+  /** Expects a whole response: it ends with END_STREAM and not with a reset. */
   async expectResponse(stream: number, status = 200): Promise<PeerResponse> {
     const end = await this.frame(
       (seen) => seen.stream === stream && (seen.type === FRAME.rstStream || endsStream(seen, this.frames)),
@@ -151,7 +151,7 @@ export class StrictPeer {
     return response;
   }
 
-  /** RST_STREAM with one of the codes, while the connection lives on. */
+  /** Expects RST_STREAM with one of the codes on a connection that stays open. */
   async expectReset(stream: number, ...codes: readonly number[]): Promise<void> {
     const seen = await this.frame(
       ({ type, stream: own }) => (type === FRAME.rstStream && own === stream) || type === FRAME.goaway,
@@ -162,14 +162,14 @@ export class StrictPeer {
     await this.expectAlive();
   }
 
-  /** GOAWAY with one of the codes, and then the end of the connection. */
+  /** Expects GOAWAY with one of the codes, and then the end of the connection. */
   async expectGoaway(...codes: readonly number[]): Promise<void> {
     const seen = await this.frame(({ type }) => type === FRAME.goaway, 'GOAWAY');
     this.#expectCode(seen.payload.readUInt32BE(4), codes);
     await this.expectConnectionClosed();
   }
 
-  /** The end of the connection, told with GOAWAY or not. */
+  /** Expects the end of the connection, with or without GOAWAY. */
   async expectConnectionClosed(...codes: readonly number[]): Promise<void> {
     const limit = performance.now() + WAIT_MAX_MS;
     while (!this.#closed) {
@@ -180,7 +180,7 @@ export class StrictPeer {
     if (told !== undefined && codes.length > 0) this.#expectCode(told.payload.readUInt32BE(4), codes);
   }
 
-  /** A stream error, which a server may treat as a connection error (§5.4.1). */
+  /** Expects a stream error, which a server may treat as a connection error (§5.4.1). */
   async expectStreamError(stream: number, ...codes: readonly number[]): Promise<void> {
     const seen = await this.frame(
       ({ type, stream: own }) => (type === FRAME.rstStream && own === stream) || type === FRAME.goaway,
@@ -191,7 +191,10 @@ export class StrictPeer {
     else await this.expectAlive();
   }
 
-  /** A malformed message: a stream error of type PROTOCOL_ERROR, before which an answer of 4xx may come (§8.1.1). */
+  /**
+   * Expects the reaction to a malformed message: a stream error of type PROTOCOL_ERROR, after an optional answer with 4xx
+   * (§8.1.1).
+   */
   async expectMalformed(stream: number): Promise<void> {
     const seen = await this.frame(
       (own) =>
@@ -209,7 +212,7 @@ export class StrictPeer {
     await this.expectAlive();
   }
 
-  /** The connection answers a PING and has not said GOAWAY. */
+  /** Expects that the connection answers a PING and has sent no GOAWAY. */
   async expectAlive(): Promise<void> {
     await this.settled();
     deepStrictEqual(
@@ -219,13 +222,13 @@ export class StrictPeer {
     );
   }
 
-  /** The connection still serves: a new request is answered. */
+  /** Expects that the connection still serves: it answers a new request. */
   async expectServes(stream: number): Promise<void> {
     this.get(stream);
     strictEqual((await this.expectResponse(stream)).body, 'hello');
   }
 
-  /** No frame of the type has come on the stream. */
+  /** Expects that no frame of the type has arrived on the stream. */
   expectNone(type: number, stream: number): void {
     deepStrictEqual(
       this.frames.filter((seen) => seen.type === type && seen.stream === stream),
@@ -233,13 +236,13 @@ export class StrictPeer {
     );
   }
 
-  /** Body bytes of a stream that have come so far. */
+  /** Returns the body bytes of a stream received so far. */
   body(stream: number): Buffer {
     const own = this.frames.filter((seen) => seen.type === FRAME.data && seen.stream === stream);
     return Buffer.concat(own.map(({ payload }) => payload));
   }
 
-  /** Every rule the server has broken. */
+  /** Fails with every rule that the server has broken. */
   check(): void {
     deepStrictEqual(this.checker.violations, [], String(this));
   }
@@ -285,7 +288,7 @@ export class StrictPeer {
     return { status, fields, body: this.body(stream).toString('latin1'), trailers, informational };
   }
 
-  /** Tells the checker what the frames in these bytes mean for what the server may send. */
+  /** Informs the checker of the frames in these bytes, which decide what the server may send. */
   #note(bytes: Buffer): void {
     for (let at = 0; at + FRAME_HEADER_BYTES <= bytes.length; ) {
       const length = bytes.readUIntBE(at, 3);
@@ -294,7 +297,7 @@ export class StrictPeer {
       const stream = bytes.readUInt32BE(at + 5) & WINDOW_BYTES_MAX;
       const payload = bytes.subarray(at + FRAME_HEADER_BYTES, at + FRAME_HEADER_BYTES + length);
       at += FRAME_HEADER_BYTES + length;
-      // an error in such a frame still has its stream reset
+      // a server resets the stream of a faulty frame as well
       if (stream !== 0) this.checker.opened(stream, payload.includes('\x04HEAD', 0, 'latin1'));
       if (type === FRAME.windowUpdate && payload.length === 4)
         this.checker.gaveWindow(stream, payload.readUInt32BE(0) & WINDOW_BYTES_MAX);
@@ -327,7 +330,7 @@ export class StrictPeer {
   }
 }
 
-/** A head of END_STREAM ends the stream when its last CONTINUATION has come. */
+/** The head of a stream with END_STREAM ends the stream when its last CONTINUATION frame has arrived. */
 function endsStream(seen: SeenFrame, frames: readonly SeenFrame[]): boolean {
   if (seen.type === FRAME.data) return (seen.flags & FLAG.endStream) !== 0;
   if (seen.fields === undefined) return false;
@@ -337,7 +340,7 @@ function endsStream(seen: SeenFrame, frames: readonly SeenFrame[]): boolean {
   return head !== undefined && (head.flags & FLAG.endStream) !== 0;
 }
 
-/** How much the peer may still send on a stream, by what the server has told it. */
+/** Returns how many bytes the client may still send on a stream, according to the server's settings and window updates. */
 export function sendWindow(peer: StrictPeer, stream: number, sent: number): number {
   const initial = stream === 0 ? 65_535 : (peer.checker.settings.get(SETTING.initialWindowSize) ?? 65_535);
   let window = initial - sent;
@@ -347,7 +350,7 @@ export function sendWindow(peer: StrictPeer, stream: number, sent: number): numb
   return window;
 }
 
-/** What a whole request with a body looks like in one piece. */
+/** Makes the frames of a whole request with a body, as one piece. */
 export function wholePost(stream: number, path: string, body: string, extra: readonly Field[] = []): Buffer {
   return Buffer.concat([
     headersFrame(stream, requestFields(path, extra, 'POST'), END_BOTH & ~FLAG.endStream),

@@ -1,22 +1,22 @@
-/** Requests of HTTP/1 one behind another: what keeps a connection (RFC 9112 §9.3), what ends it, and where limits are. */
+/** Several requests on one HTTP/1 connection: what keeps the connection open (RFC 9112 §9.3), what ends it, and limits. */
 import { ofSeries, type SeriesRow, STRICT_LIMITS, type StrictCase } from './strict-case.ts';
 
 const HEAD_MAX = STRICT_LIMITS.headBytesMax;
-/** More of them are refused, whatever their size. */
+/** Largest number of fields of a head, of whatever size. */
 const FIELDS_MAX = 1000;
 
-/** Bytes of a head with a target beside the target. */
+/** Length of a head with a target, without the target. */
 const TARGET_REST = 'GET  HTTP/1.1\r\nHost: a\r\n\r\n'.length;
-/** Bytes of a head with a field beside its value. */
+/** Length of a head with a field, without the value of the field. */
 const VALUE_REST = 'GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n'.length;
 
-/** A request whose target has so many bytes. */
+/** Makes a request whose head has a target of this length. */
 const targetOf = (size: number): string => `GET /${'x'.repeat(size - 1)} HTTP/1.1\r\nHost: a\r\n\r\n`;
-/** The value that a field has in a head of so many bytes. */
+/** Makes the value of a field for a head of this length. */
 const xsOf = (size: number): string => 'x'.repeat(size - VALUE_REST);
 const headOf = (size: number): string => `GET / HTTP/1.1\r\nHost: a\r\nX: ${xsOf(size)}\r\n\r\n`;
 
-/** Fields that say whether the connection is kept: `[version, values of Connection, is kept]`. */
+/** Fields that decide whether the connection stays open: `[version, values of Connection, stays open]`. */
 const CONNECTIONS: readonly (readonly [version: string, values: readonly string[], kept: boolean])[] = [
   ['1.1', [], true],
   ['1.1', ['keep-alive'], true],
@@ -93,7 +93,7 @@ const SERIES: readonly SeriesRow[] = [
   ['a bare CR between requests', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n\r', [{}, 400], 'closed'],
   ['a blank between requests', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n ', [{}, 400], 'closed'],
   ['a NUL between requests', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n\0', [{}, 400], 'closed'],
-  // ---- bytes behind the head of a request without a body (§6.3) ----
+  // bytes after the head of a request without a body (§6.3) ----
   [
     'a body that nobody announced',
     'POST / HTTP/1.1\r\nHost: a\r\n\r\n{"a":1}\r\n',
@@ -147,7 +147,7 @@ const SERIES: readonly SeriesRow[] = [
     'closed',
   ],
   ['three of the same', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(3), [{}, {}, {}], 'kept'],
-  // ---- methods that are refused and keep the connection ----
+  // refused methods that keep the connection open ----
   ['an unknown method', 'FOO / HTTP/1.1\r\nHost: a\r\n\r\n', [501], 'kept'],
   ['a method in lower case', 'get / HTTP/1.1\r\nHost: a\r\n\r\n', [501], 'kept'],
   ['a method of one digit', '1 / HTTP/1.1\r\nHost: a\r\n\r\n', [501], 'kept'],
@@ -253,7 +253,7 @@ const SERIES: readonly SeriesRow[] = [
   ['absolute form without Host', 'GET http://b/x HTTP/1.1\r\nX: y\r\n\r\n', [400], 'closed'],
   ['absolute form with two Hosts', 'GET http://b/x HTTP/1.1\r\nHost: b\r\nHost: b\r\n\r\n', [400], 'closed'],
   ['absolute form with an invalid Host', 'GET http://b/x HTTP/1.1\r\nHost: u@b\r\n\r\n', [400], 'closed'],
-  // ---- where a message ends too soon (§8) ----
+  // messages that end too early (§8) ----
   ['nothing but a method', 'GET', [400], 'cut'],
   ['a request line alone', 'GET / HTTP/1.1\r\n', [400], 'cut'],
   ['a head without its empty line', 'GET / HTTP/1.1\r\nHost: a\r\n', [400], 'cut'],

@@ -1,4 +1,4 @@
-/** How long each test file took the last time, so that a run can begin with what takes longest. */
+/** Remembers how long each test file took, so that a run can begin with the longest files. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
@@ -10,18 +10,18 @@ export const DURATIONS: string = join(
   inForm('test-ms.json', 'test-long-ms.json'),
 );
 
-/** Milliseconds by file; empty before the first run. */
+/** Returns milliseconds for each file; empty before the first run. */
 export function rememberedDurations(path: string): ReadonlyMap<string, number> {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch {
-    return new Map(); // the order is worth nothing but time
+    return new Map(); // without durations only the order of the files is worse
   }
   return new Map(Object.entries(JSON.parse(text) as Record<string, number>));
 }
 
-/** Adds what a run has measured to what was known before. */
+/** Adds the measured durations to the remembered ones. */
 export function rememberDurations(path: string, measured: ReadonlyMap<string, number>): void {
   const all = new Map([...rememberedDurations(path), ...measured]);
   mkdirSync(dirname(path), { recursive: true });

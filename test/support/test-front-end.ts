@@ -1,4 +1,4 @@
-/** A running front end with TypeScript handlers, and the checks every test of it ends with. */
+/** Runs a front end with TypeScript handlers, and makes the checks with which every such test ends. */
 import { strictEqual } from 'node:assert/strict';
 import { createLogger } from '../../src/base/logger.ts';
 import type { Exchange } from '../../src/http/exchange/exchange.ts';
@@ -34,11 +34,11 @@ export interface TestFrontEnd {
   readonly dispatcher: Dispatcher;
   readonly counters: Counters;
   readonly logLines: readonly string[];
-  /** A line for each exchange that is over: method, target, protocol, status, and why it broke. */
+  /** One line for each ended exchange: method, target, protocol, status, and the reason if it broke. */
   readonly accesses: readonly string[];
-  /** Waits until no connection, session and exchange is left. */
+  /** Waits until no connection, session and exchange is open. */
   whenIdle(): Promise<void>;
-  /** Stops it and checks that no gauge is left above zero. */
+  /** Stops the front end and checks that all gauges are zero. */
   stop(): Promise<void>;
 }
 
@@ -46,7 +46,7 @@ interface TestFrontEndOptions {
   readonly limits?: Partial<FrontEndLimits>;
   /** Without TLS: HTTP/1.1 and h2c on one port. */
   readonly cleartext?: boolean;
-  /** Gets every exchange, whatever its target; default: the dispatcher, which knows the handlers. */
+  /** Gets every exchange, whatever its target. Default: the dispatcher, which calls the handlers. */
   readonly handle?: (exchange: Exchange) => void;
 }
 
@@ -95,7 +95,7 @@ export async function startFrontEnd(
   };
 }
 
-/** A mapping over plain functions. */
+/** Makes a mapping of plain functions. */
 export function functionMapping(
   prefix: string,
   handlers: Readonly<Record<string, HandlerFunction>>,
@@ -106,7 +106,7 @@ export function functionMapping(
   return { prefix, answersAll: false, find: (name) => table.get(name) };
 }
 
-/** Polls until the condition holds; for states that have no event of their own. */
+/** Polls until the condition holds; for states that emit no event. */
 export async function waitFor(condition: () => boolean, what: string, timeoutMs = 30_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!condition()) {
@@ -115,7 +115,7 @@ export async function waitFor(condition: () => boolean, what: string, timeoutMs 
   }
 }
 
-/** Reads a whole request body, then calls back; `undefined` when the client has gone. */
+/** Reads a whole request body, then calls back; `undefined`: the client has gone. */
 export function readBody(exchange: Exchange, done: (body: Buffer | undefined) => void): void {
   const chunks: Uint8Array[] = [];
   const { body } = exchange;
@@ -130,7 +130,7 @@ export function readBody(exchange: Exchange, done: (body: Buffer | undefined) =>
   step();
 }
 
-/** Writes `count` times `chunk` with back-pressure, then ends. */
+/** Writes `chunk` `count` times with backpressure, then ends the response. */
 export function streamBody(exchange: Exchange, chunk: Uint8Array, count: number): void {
   let left = count;
   const step = (): void => {

@@ -1,4 +1,4 @@
-/** The real program with Lua scripts of a test's own, and clients that ask it over HTTP/1.1 and HTTP/2. */
+/** Runs the real program with the Lua scripts of a test, and clients that send requests over HTTP/1.1 and HTTP/2. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import {
   type ClientHttp2Session,
@@ -12,9 +12,9 @@ import type { CounterName } from '../../src/metrics/worker-metrics.ts';
 import { atEndOfFile } from './leftovers.ts';
 import { GatewayFolder, GatewayProcess } from './run-gateway.ts';
 
-/** No wait of a test lasts longer; generous, because the machine may be busy. */
+/** Longest wait of a test, sufficient on a busy machine. */
 export const WAIT_MAX_MS = 30_000;
-/** What an answer that waits for an idle connection's 30 s would take longer than. */
+/** Below the idle timeout of 30 s: an answer that waits for the idle timeout of a connection takes longer. */
 export const PROMPT_MS = 25_000;
 
 export type ClientProtocol = 'h1' | 'h2';
@@ -24,27 +24,27 @@ export interface Ask {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   readonly body?: Uint8Array | string;
-  /** HTTP/1: the body goes without a Content-Length. */
+  /** HTTP/1: sends the body without a Content-Length. */
   readonly chunked?: boolean;
 }
 
 export interface Answer {
-  /** 0 when no head came. */
+  /** 0: no head arrived. */
   readonly status: number;
   /** Lower-case names; repeated fields joined by `, `. */
   readonly headers: Readonly<Record<string, string>>;
   readonly informational: readonly number[];
   readonly body: Buffer;
   readonly text: string;
-  /** The client could see that the answer is not whole. */
+  /** True when the client can see that the response is incomplete. */
   readonly cut: boolean;
 }
 
-/** Gauges that are zero when nobody is asking any more. */
+/** Gauges that are zero when no request is open. */
 const REQUEST_GAUGES = ['exchanges', 'coroutines', 'files', 'pipes'] as const satisfies CounterName[];
 
 const running = new Set<TestGateway>();
-// a test that fails leaves its gateway to this
+// stops the gateways of tests that have failed
 atEndOfFile(() => Promise.all([...running].map((gateway) => gateway.stop())));
 
 export class TestGateway {
@@ -60,18 +60,18 @@ export class TestGateway {
     this.#workers = workers;
   }
 
-  /** Starts the program with the scripts (prefix → Lua text) and options; one worker unless `workers` says more. */
+  /** Starts the program with the scripts (prefix and Lua text) and options; with one worker unless `workers` differs. */
   static async start(
     scripts: Readonly<Record<string, string>>,
     options: {
       readonly workers?: number;
-      /** `$FOLDER` stands for the folder, as in scripts. */
+      /** Words of the command line; `$FOLDER` is replaced by the folder, as in scripts. */
       readonly words?: readonly string[];
-      /** Makes files the scripts need when they are loaded. */
+      /** Makes files that the scripts need when they are loaded. */
       readonly prepare?: (folder: GatewayFolder) => void;
-      /** A program and its first words, which start what follows them. */
+      /** A program and its first arguments, which starts the command line that follows. */
       readonly launcher?: readonly string[];
-      /** `$FOLDER` stands for the folder; without it, the test's own. */
+      /** Working folder of the program; `$FOLDER` is replaced. Default: the working folder of the test. */
       readonly cwd?: string;
     } = {},
   ): Promise<TestGateway> {
@@ -114,9 +114,9 @@ export class TestGateway {
     this.folder.remove();
   }
 
-  // ---- asking ----
+  // requests ----
 
-  /** One request over a connection of its own. */
+  /** Sends one request over its own connection. */
   async ask(protocol: ClientProtocol, path: string, options: Ask = {}): Promise<Answer> {
     if (protocol === 'h1') return await this.#askHttp1(path, options);
     const session = await this.session();
@@ -127,7 +127,7 @@ export class TestGateway {
     }
   }
 
-  /** A connected HTTP/2 client, which refuses push unless `settings` say otherwise; ended by `stop` at the latest. */
+  /** Opens an HTTP/2 client, which refuses push unless `settings` differ. `stop` ends it at the latest. */
   session(options: ClientSessionOptions & SecureClientSessionOptions = {}): Promise<ClientHttp2Session> {
     return new Promise((resolve, reject) => {
       const ca = readFileSync(this.folder.certificate);
@@ -142,7 +142,7 @@ export class TestGateway {
     });
   }
 
-  /** A TLS connection that speaks `alpn`. */
+  /** Opens a TLS connection with the protocol `alpn`. */
   connect(alpn: 'h2' | 'http/1.1' = 'http/1.1'): Promise<TLSSocket> {
     return new Promise((resolve, reject) => {
       const ca = readFileSync(this.folder.certificate);
@@ -162,7 +162,10 @@ export class TestGateway {
     });
   }
 
-  /** Sends the bytes over TLS and returns all that comes until the gateway closes; the last request has to ask it to. */
+  /**
+   * Sends the bytes over TLS and returns everything received until the gateway closes; the last request has to ask for the
+   * close.
+   */
   async talk(bytes: string): Promise<string> {
     const socket = await this.connect();
     const received = readToEnd(socket);
@@ -208,9 +211,9 @@ export class TestGateway {
     });
   }
 
-  // ---- looking at the process ----
+  // state of the process ----
 
-  /** What all workers count, added up. */
+  /** Resolves with the counters of all workers, added up. */
   async counters(): Promise<Record<CounterName, number>> {
     const seen = this.#counterRows().length;
     this.process.child.kill('SIGUSR2');
@@ -240,7 +243,7 @@ export class TestGateway {
     await this.process.until(() => pattern.test(this.log));
   }
 
-  /** Resident memory of the process. */
+  /** Resident memory of the process in bytes. */
   get residentBytes(): number {
     const status = readFileSync(`/proc/${this.process.pid}/status`, 'latin1');
     return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
@@ -255,12 +258,15 @@ export class TestGateway {
   }
 }
 
-/** Certificate, key, a port of the kernel's choice on the loopback, number of workers; scripts are to follow. */
+/**
+ * Returns the options for certificate, key, a loopback port that the kernel chooses, and the number of workers; the caller adds
+ * scripts.
+ */
 export function usualWords(folder: GatewayFolder, workers = 1): string[] {
   return `-c ${folder.certificate} -k ${folder.key} -a 127.0.0.1 -p 0 -w ${workers}`.split(' ');
 }
 
-/** One request over a session; a reset is an answer that is cut. */
+/** Sends one request over a session; a reset makes the answer `cut`. */
 export function askSession(session: ClientHttp2Session, path: string, options: Ask = {}): Promise<Answer> {
   const { method = 'GET', headers = {}, body } = options;
   return new Promise((resolve, reject) => {
@@ -301,7 +307,7 @@ export function askSession(session: ClientHttp2Session, path: string, options: A
   });
 }
 
-/** Everything a socket receives until its end, as a byte string. */
+/** Resolves with everything that a socket receives until its end, as a byte string. */
 export function readToEnd(socket: TLSSocket): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';
@@ -320,7 +326,7 @@ export function readToEnd(socket: TLSSocket): Promise<string> {
   });
 }
 
-/** Resolves when what the socket has received matches; the bytes stay with the caller's own listeners. */
+/** Resolves when the received bytes match; other listeners of the caller also get the bytes. */
 export function untilReceived(socket: TLSSocket, pattern: RegExp): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';
@@ -340,7 +346,7 @@ export function untilReceived(socket: TLSSocket, pattern: RegExp): Promise<strin
   });
 }
 
-/** Rejects what takes longer than an answer may. */
+/** Rejects when the answer takes longer than `PROMPT_MS`. */
 export async function promptly<T>(answer: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

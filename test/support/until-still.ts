@@ -1,14 +1,17 @@
-/** Waits that end when nothing happens any more, for what must not happen. */
+/** Waits until nothing changes any more, for tests that show that something does not happen. */
 
 /**
- * Rounds of the event loop without a change. Each of them looks at all sockets, so that bytes between two of them in this process
- * move on in every round. Rounds are as many on a busy machine, only slower: time would say nothing there.
+ * Rounds of the event loop without a change. Each round looks at all sockets, so bytes between two sockets of this process make
+ * progress in every round. A busy machine needs the same number of rounds, so a time would be the wrong measure.
  */
 const STILL_ROUNDS = 300;
-/** More than what moves for a while and then stops takes. */
+/** Bound of all rounds, far above what any waiting test needs. */
 const ROUNDS_MAX = 1_000_000;
 
-/** Waits until `read` returns the same number in so many rounds of the event loop; returns it. For what this process does alone. */
+/**
+ * Waits until `read` returns the same number for so many rounds of the event loop; returns the number. Only for changes that
+ * this process alone makes.
+ */
 export async function untilStill(read: () => number): Promise<number> {
   let last = read();
   for (let rounds = 0, still = 0; still < STILL_ROUNDS; rounds++) {

@@ -1,4 +1,4 @@
-/** Servers that requests of scripts go to: cleartext, TLS, HTTP/2, and raw sockets that answer as they please. */
+/** Servers for requests of scripts: cleartext, TLS, HTTP/2, and raw sockets that answer with any bytes. */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import { createServer as createHttpsServer } from 'node:https';
@@ -12,7 +12,7 @@ import { testCertificate } from './certificate.ts';
 
 export interface Upstream {
   readonly port: number;
-  /** `http://127.0.0.1:port` or the same with https. */
+  /** `http://127.0.0.1:port`, or `https://127.0.0.1:port`. */
   readonly url: string;
   /** Connections accepted so far. */
   readonly connections: () => number;
@@ -30,7 +30,7 @@ export function tlsUpstream(listener: RequestListener): Promise<Upstream> {
   return listen(createHttpsServer({ cert, key }, listener), 'https', 'secureConnection');
 }
 
-/** HTTP/2 over TLS; the listener is called through Node's compatibility layer. */
+/** Serves HTTP/2 over TLS; calls the listener through Node's compatibility layer. */
 export function http2Upstream(
   listener: (
     request: import('node:http2').Http2ServerRequest,
@@ -41,12 +41,12 @@ export function http2Upstream(
   return listen(createSecureServer({ cert, key, allowHTTP1: false }, listener), 'https', 'secureConnection');
 }
 
-/** `accepted` is given every connection. */
+/** Calls `accepted` with every connection. */
 export function rawUpstream(accepted: (socket: Socket) => void): Promise<Upstream> {
   return listen(createNetServer(accepted), 'http', 'connection');
 }
 
-/** A port of 127.0.0.1 on which nobody listens. */
+/** Returns a port of 127.0.0.1 on which nothing listens. */
 export async function deadPort(): Promise<number> {
   const upstream = await rawUpstream(() => undefined);
   await upstream.close();

@@ -1,4 +1,4 @@
-/** An HTTP/2 client that shows every frame: a TLS socket, frames made by hand, head blocks by hpack.js. */
+/** An HTTP/2 client that shows every frame: a TLS socket, frames made in the test, field blocks by hpack.js. */
 import type { Socket } from 'node:net';
 import hpack, { type Compressor, type Decompressor } from 'hpack.js';
 
@@ -29,13 +29,13 @@ export interface Frame {
   readonly flags: number;
   readonly stream: number;
   readonly payload: Buffer;
-  /** The decoded head of HEADERS and PUSH_PROMISE frames that hold a whole one. */
+  /** The decoded head of a HEADERS or PUSH_PROMISE frame that contains a whole field block. */
   readonly head: ReadonlyMap<string, string> | undefined;
 }
 
 export class WireClient {
   readonly socket: Socket;
-  /** Every frame that has come, in order. */
+  /** Every received frame, in order. */
   readonly frames: Frame[] = [];
   readonly #compressor: Compressor = hpack.compressor.create({ table: { maxSize: TABLE_BYTES } });
   readonly #decompressor: Decompressor = hpack.decompressor.create({ table: { maxSize: TABLE_BYTES } });
@@ -44,7 +44,7 @@ export class WireClient {
   #closed = false;
   #wake: (() => void) | undefined;
 
-  /** The socket has chosen h2. Sends preface and settings (identifier → value). */
+  /** The socket has negotiated h2. Sends preface and settings (identifier and value). */
   constructor(socket: Socket, settings: Readonly<Record<number, number>> = {}) {
     this.socket = socket;
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
@@ -75,7 +75,7 @@ export class WireClient {
     this.socket.write(Buffer.concat([header, payload]));
   }
 
-  /** The block of a head, compressed. Blocks have to be sent in the order they were made. */
+  /** Encodes the field block of a head. Blocks have to be sent in the order in which they were encoded. */
   encode(head: Head): Buffer {
     this.#compressor.write(head.map(([name, value]) => ({ name, value })));
     const parts: Buffer[] = [];
@@ -83,7 +83,7 @@ export class WireClient {
     return Buffer.concat(parts);
   }
 
-  /** Sends a request head; without a body unless `open`. `pieces` > 1 spreads it over CONTINUATION frames. */
+  /** Sends a request head, with END_STREAM unless `open`. `pieces` > 1 divides it into CONTINUATION frames. */
   request(stream: number, path: string, options: RequestOptions = {}): void {
     const { method = 'GET', fields = [], open = false, pieces = 1 } = options;
     const block = this.encode([
@@ -118,7 +118,7 @@ export class WireClient {
     this.send(FRAME.rstStream, 0, stream, payload);
   }
 
-  /** The first frame for which `matches` holds, come or still to come. */
+  /** Resolves with the first frame for which `matches` returns true, received already or later. */
   async frame(matches: (frame: Frame) => boolean, what: string): Promise<Frame> {
     const limit = performance.now() + WAIT_MAX_MS;
     for (;;) {
@@ -129,7 +129,7 @@ export class WireClient {
     }
   }
 
-  /** Waits until the stream has been ended by the gateway and returns its status, body and reset code. */
+  /** Waits until the gateway has ended the stream and returns its status, body and reset code. */
   async response(stream: number): Promise<{ status: number; body: Buffer; resetCode: number | undefined }> {
     const ended = (frame: Frame): boolean =>
       frame.stream === stream &&
@@ -146,7 +146,7 @@ export class WireClient {
     };
   }
 
-  /** Body bytes of a stream that have come so far. */
+  /** Returns the body bytes of a stream received so far. */
   body(stream: number): Buffer {
     return Buffer.concat(
       this.frames
@@ -155,7 +155,7 @@ export class WireClient {
     );
   }
 
-  /** Sends a PING and waits for its answer: all that the gateway sent before has then come. */
+  /** Sends a PING and waits for its answer. Everything the gateway sent before has then arrived. */
   async ping(payload: Buffer = Buffer.from('settled!')): Promise<Buffer> {
     const before = this.frames.length;
     this.send(FRAME.ping, 0, 0, payload);
@@ -202,7 +202,7 @@ export class WireClient {
     this.#wake?.();
   }
 
-  /** Blocks of all streams go through one decompressor, in order. */
+  /** One decompressor reads the field blocks of all streams in order (RFC 7541 §2.2). */
   #readHead(type: number, flags: number, payload: Buffer): ReadonlyMap<string, string> | undefined {
     if (type !== FRAME.headers && type !== FRAME.pushPromise && type !== FRAME.continuation) return undefined;
     let block = type === FRAME.pushPromise ? payload.subarray(4) : payload;
@@ -222,8 +222,8 @@ export class WireClient {
 export interface RequestOptions {
   readonly method?: string;
   readonly fields?: Head;
-  /** A body follows. */
+  /** True: a body follows. */
   readonly open?: boolean;
-  /** Frames that the head is spread over. */
+  /** Number of frames into which the head is divided. */
   readonly pieces?: number;
 }

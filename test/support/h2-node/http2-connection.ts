@@ -1,4 +1,4 @@
-/** One HTTP/2 session: its streams become exchanges, its promises are counted, its idleness is known. */
+/** One session of node:http2: makes exchanges of its streams, counts its promised streams, and knows since when it is idle. */
 
 import {
   constants,
@@ -29,7 +29,7 @@ type StreamListener = (
   rawHeaders: unknown,
 ) => void;
 
-/** Response bytes that wait in node for one stream of a session. */
+/** Least number of response bytes that may wait in Node for one stream. */
 const WRITE_AHEAD_MIN_BYTES = 16 * 1024;
 const WRITE_AHEAD_MAX_BYTES = 128 * 1024;
 
@@ -42,19 +42,22 @@ export class Http2Connection implements BodyHolder {
   readonly #handle: (exchange: Exchange) => void;
   readonly #headBytesMax: number;
   #lastHead: RequestHead | undefined;
-  /** Open streams, and how many of them only wait for the client to take the rest of a complete response. */
+  /** Number of open streams, and of those whose complete response only waits for the client to read it. */
   #exchanges = 0;
   #completed = 0;
   #pushes = 0;
   unreadBytes = 0;
   isHeldBack = false;
-  /** Streams whose body is waited for, and those whose response waits for room. */
+  /** Number of streams whose handler waits for body, and of those whose response waits for room. */
   #awaitedBodies = 0;
   #blockedResponses = 0;
-  /** When a sweep last saw that a stream had been opened or closed, or the connection was made. */
+  /**
+   * Time of the last sweep that found that a stream had been opened or closed since the sweep before, or time of the
+   * connection's start.
+   */
   activeSince: number = Date.now();
   #active = false;
-  /** When GOAWAY was sent; 0 before. */
+  /** Time when GOAWAY was sent; 0: not yet. */
   closingSince = 0;
 
   constructor(
@@ -72,10 +75,10 @@ export class Http2Connection implements BodyHolder {
     this.#settings = settings;
     this.#handle = handle;
     session.on('error', ignore);
-    // the fourth argument, the raw list, is missing from the type of this event
+    // the types of Node lack the fourth argument of this event, the raw list
     const accept: StreamListener = (stream, headers, flags, rawHeaders) =>
       this.#accept(stream, headers, flags, rawHeaders as string[]);
-    // node's own listener only passes the event on to the server, where nobody waits for it
+    // Node's own listener only passes the event on to the server, where nothing listens for it
     takeOwnListener(session, 'stream');
     session.on(
       'stream',
@@ -87,7 +90,7 @@ export class Http2Connection implements BodyHolder {
     return this.#exchanges === 0;
   }
 
-  /** True while complete responses wait for the client. */
+  /** True while complete responses wait for the client to read them. */
   get unread(): boolean {
     return this.#completed > 0;
   }
@@ -96,7 +99,10 @@ export class Http2Connection implements BodyHolder {
     return exchangeBufferBytes(this.#exchanges);
   }
 
-  /** Bytes a stream may have waiting in node: all streams together stay far below node's limit of 10 MB a session. */
+  /**
+   * Bytes that may wait in Node for one stream: so few that all streams together stay far below Node's limit of 10 MB for a
+   * session.
+   */
   get writeAheadBytes(): number {
     return Math.max(
       WRITE_AHEAD_MIN_BYTES,
@@ -104,7 +110,7 @@ export class Http2Connection implements BodyHolder {
     );
   }
 
-  /** True while the client takes one promised stream more. */
+  /** True while the client accepts one more promised stream. */
   get hasPushRoom(): boolean {
     const limit = this.session.remoteSettings.maxConcurrentStreams;
     return limit === undefined || this.#pushes < limit;
@@ -112,7 +118,7 @@ export class Http2Connection implements BodyHolder {
 
   // ---- BodyHolder ----
 
-  /** Past node's session, which has taken the reads of the socket; not while somebody waits for what the client has to send. */
+  /** Stops reading the socket itself, because Node's session reads it; does nothing while a handler waits for the client. */
   holdBack(): void {
     if (this.#awaitedBodies + this.#blockedResponses + this.#completed > 0) return;
     this.isHeldBack = true;
@@ -124,36 +130,36 @@ export class Http2Connection implements BodyHolder {
     if (!this.socket.destroyed) startHandle(this.socket);
   }
 
-  /** A reader has begun (true) or stopped (false) waiting for a body. */
+  /** Called with true when a reader begins to wait for a body, with false when it stops. */
   bodyAwaited(awaited: boolean): void {
     this.#awaitedBodies += awaited ? 1 : -1;
     if (awaited) this.#hears();
   }
 
-  /** A response has begun (true) or stopped (false) waiting for room. */
+  /** Called with true when a response begins to wait for room, with false when it stops. */
   responseBlocked(blocked: boolean): void {
     this.#blockedResponses += blocked ? 1 : -1;
     if (blocked) this.#hears();
   }
 
-  /** Body bytes that node may hold. */
+  /** Counts body bytes that Node may hold. */
   holdsUnseen(bytes: number): void {
     this.#settings.unreadBodies.change(this, bytes);
   }
 
-  /** Somebody waits for the client. */
+  /** Reads the socket again, because a handler waits for the client. */
   #hears(): void {
     if (this.isHeldBack) this.#settings.unreadBodies.letGo(this);
   }
 
-  /** Notes activity since the last sweep; the clock is read once a sweep, not once a request. */
+  /** Notes activity since the last sweep. Only sweeps read the clock, not requests. */
   refresh(now: number): void {
     if (!this.#active) return;
     this.#active = false;
     this.activeSince = now;
   }
 
-  /** Sends GOAWAY: streams under way finish, new ones are refused. */
+  /** Sends GOAWAY: open streams are completed, new ones are refused. */
   close(): void {
     if (this.closingSince !== 0) return;
     this.closingSince = Date.now();
@@ -177,14 +183,14 @@ export class Http2Connection implements BodyHolder {
     return exchange;
   }
 
-  /** A wire tells that its response is with the stream, whose bytes the client may not have taken yet. */
+  /** A wire reports that its whole response is in the stream; the client may not have read it yet. */
   completed(): void {
     this.#completed += 1;
     this.#active = true;
     this.#hears();
   }
 
-  /** A wire tells that its stream is closed. */
+  /** A wire reports that its stream is closed. */
   closed(pushed: boolean, complete: boolean): void {
     this.#exchanges -= 1;
     if (complete) this.#completed -= 1;
@@ -268,13 +274,13 @@ function toPromiseHeaders(promise: PushPromise): Record<string, string> {
   return headers;
 }
 
-/** Session errors are followed by `close`. */
+/** Ignores errors of the session, because `close` follows each of them. */
 function ignore(): void {}
 
-/** Fields of a head that is worth comparing. */
+/** Heads with more fields are not compared. */
 const FIELDS_MAX = 64;
 
-/** `last` if it says the same as `fresh`: clients repeat themselves, and then what was made of the head still holds. */
+/** Returns `last` if it equals `fresh`. Clients often repeat a head, and then the object made of it is still valid. */
 function sameHead(last: RequestHead | undefined, fresh: RequestHead): RequestHead {
   const { fields } = fresh;
   if (

@@ -1,6 +1,6 @@
 /**
- * Serves exchanges of the gateway over node:http2's sessions: what our own are compared with. Their windows, clocks and end are the
- * same as those of our own.
+ * Serves exchanges of the gateway with the sessions of node:http2, as a reference for our own sessions. Windows, timeouts and
+ * shutdown are the same as there.
  */
 
 import {
@@ -35,9 +35,9 @@ export class Http2Server {
   readonly #settings: ExchangeSettings;
   readonly #handle: (exchange: Exchange) => void;
   readonly #connections = new Set<Http2Connection>();
-  /** Makes sessions of cleartext sockets; never listens itself. */
+  /** Makes sessions of cleartext sockets; does not listen. */
   #cleartext: NodeHttp2Server | undefined;
-  /** The socket whose session is being made: a session itself gives away only a proxy that cannot be destroyed. */
+  /** The socket whose session is being made. The session itself exposes only a proxy of the socket, which cannot destroy it. */
   #socket: Socket | undefined;
 
   constructor(limits: Http2Limits, settings: ExchangeSettings, handle: (exchange: Exchange) => void) {
@@ -50,7 +50,7 @@ export class Http2Server {
     return {
       maxHeaderListPairs: FIELDS_MAX,
       settings: {
-        // never enablePush: a server that sends it breaks its clients (RFC 9113 §6.5.2)
+        // no enablePush: a server that sends it violates RFC 9113 §6.5.2, and clients end the connection
         initialWindowSize: STREAM_WINDOW_BYTES,
         maxConcurrentStreams: this.#limits.streamsMax,
         maxHeaderListSize: this.#limits.headBytesMax * HEAD_SLACK,
@@ -76,12 +76,12 @@ export class Http2Server {
     for (const connection of this.#connections) connection.session.destroy();
   }
 
-  /** Closes idle sessions, and those that keep complete responses waiting or stay after GOAWAY. */
+  /** Closes idle sessions, sessions whose complete responses are not read, and sessions that stay after GOAWAY. */
   sweep(now: number): void {
     const { idleTimeoutMs, stallTimeoutMs } = this.#limits;
     for (const connection of this.#connections) {
       if (connection.session.destroyed) {
-        // node waits for a write that will never finish: the client does not read, or was gone unnoticed
+        // Node waits for a write that never ends: the client does not read, or is gone
         connection.socket.destroy();
         continue;
       }
@@ -119,5 +119,5 @@ export class Http2Server {
   }
 }
 
-/** Session and socket errors are followed by `close`. */
+/** Ignores errors of sessions and sockets, because `close` follows each of them. */
 function ignore(): void {}

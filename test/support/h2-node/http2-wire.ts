@@ -1,4 +1,4 @@
-/** One HTTP/2 stream as an exchange's wire, over node:http2's core stream API. */
+/** The wire of an exchange on one HTTP/2 stream, over the core stream API of node:http2. */
 import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { giveChunk, isLent } from '../../../src/http/exchange/chunk-pool.ts';
 import type { Exchange, PushPromise } from '../../../src/http/exchange/exchange.ts';
@@ -21,21 +21,21 @@ interface WiredStream extends ServerHttp2Stream {
   [WIRE]?: Http2Wire;
 }
 
-/** What a wire needs of its connection. */
+/** What a wire needs from its connection. */
 interface WireConnection extends BodyHolder {
-  /** Bytes of a response that may wait before its handler has to. */
+  /** Bytes of a response that may wait before the handler has to wait. */
   readonly bufferBytesMax: number;
-  /** Bytes that may wait in node for one stream. */
+  /** Bytes that may wait in Node for one stream. */
   readonly writeAheadBytes: number;
   readonly hasPushRoom: boolean;
   push(parent: ServerHttp2Stream, promise: PushPromise): Exchange | undefined;
-  /** Counts bytes that a client may send before anybody sees them. */
+  /** Counts bytes that a client may send before the gateway reads them. */
   holdsUnseen(bytes: number): void;
   bodyAwaited(awaited: boolean): void;
   responseBlocked(blocked: boolean): void;
-  /** The whole response is with node. */
+  /** Called when Node has the whole response. */
   completed(): void;
-  /** The stream has gone. */
+  /** Called when the stream has closed. */
   closed(pushed: boolean, wasComplete: boolean): void;
 }
 
@@ -47,10 +47,10 @@ export class Http2Wire implements ExchangeWire {
   #written: ((error: Error | null | undefined) => void) | undefined;
   #trailers: Fields | undefined;
   #awaitsContinue: boolean;
-  /** Everything was handed to the stream. */
+  /** True when the stream has the whole response. */
   #complete = false;
   #aborted = false;
-  /** The stream has no room for more of the response. */
+  /** True while the stream has no room for more of the response. */
   #blocked = false;
   #paused = false;
 
@@ -64,7 +64,7 @@ export class Http2Wire implements ExchangeWire {
     return this.#connection.bufferBytesMax;
   }
 
-  /** Joins wire, stream and exchange. A promised stream comes later than its exchange. */
+  /** Joins wire, stream and exchange. A promised stream is attached later than its exchange. */
   attach(stream: WiredStream, exchange: ServerExchange): void {
     this.#stream = stream;
     this.#exchange = exchange;
@@ -73,7 +73,10 @@ export class Http2Wire implements ExchangeWire {
     stream.on('close', onStreamGone);
   }
 
-  /** The handler has not finished at once: from now on the client may go meanwhile, even with NO_ERROR. */
+  /**
+   * Called when the handler has not finished at once: from now on the wire watches for a client that goes away, even with
+   * NO_ERROR.
+   */
   watch(): void {
     this.#stream?.on('aborted', onStreamGone);
   }
@@ -122,9 +125,9 @@ export class Http2Wire implements ExchangeWire {
 
   abort(): void {
     this.#aborted = true;
-    // what was written before still goes out
+    // lets the bytes written before go out
     if ((this.#stream?.writableCorked ?? 0) > 0) this.#stream?.uncork();
-    // close(INTERNAL_ERROR) would first end the stream in order, and the client would take the part for the whole
+    // close(INTERNAL_ERROR) would first end the stream normally, and the client would take the part for the whole response
     this.#stream?.destroy(BROKEN_OFF);
   }
 
@@ -133,7 +136,7 @@ export class Http2Wire implements ExchangeWire {
     this.deliver();
   }
 
-  /** The body goes to the exchange as it comes: the budget of unread bodies has to see it, wanted yet or not. */
+  /** Gives body bytes to the exchange as they arrive, read or not, because they count for the budget of unread bodies. */
   deliver(): void {
     const stream = this.#stream;
     const exchange = this.#exchange;
@@ -152,7 +155,7 @@ export class Http2Wire implements ExchangeWire {
     this.#connection.bodyAwaited(awaited);
   }
 
-  /** What the window still allows, node takes in where nobody counts it: so all of it counts. */
+  /** Counts the whole rest of the window, because Node accepts that much without telling the gateway. */
   pauseBody(): void {
     if (this.#stream === undefined || this.#paused) return;
     this.#paused = true;
@@ -176,7 +179,7 @@ export class Http2Wire implements ExchangeWire {
     return this.#stream === undefined ? undefined : this.#connection.push(this.#stream, promise);
   }
 
-  /** The promised stream has become usable: what waited goes out. */
+  /** The promised stream has become usable: sends what has waited for it. */
   promised(stream: ServerHttp2Stream, exchange: ServerExchange): void {
     if (stream.destroyed || stream.closed) {
       stream.on('error', ignore);
@@ -199,7 +202,7 @@ export class Http2Wire implements ExchangeWire {
     this.#setBlocked(false);
     this.#connection.closed(this.#pushed, this.#complete);
     exchange.wireClosed();
-    // after a reset with NO_ERROR node would wait for writes that cannot finish any more
+    // after a reset with NO_ERROR Node would wait for writes that can no longer end
     if (this.#stream?.destroyed === false) this.#stream.destroy();
   }
 
@@ -236,13 +239,13 @@ export class Http2Wire implements ExchangeWire {
       this.#finishBody(stream);
       return true;
     }
-    // what is written in one go reaches node's session in one go
+    // corks the stream, so that one pass of writes reaches Node's session at once
     if (stream.writableCorked === 0) {
       stream.cork();
       process.nextTick(uncork, stream);
     }
     const room = stream.writableLength + chunk.length < this.#connection.writeAheadBytes;
-    // the event drain comes only where the stream holds what node takes for much: 64 KiB from Node 22 on
+    // 'drain' comes only when more than Node's high-water mark waits, which is 64 KiB from Node 22 on
     const written = room ? undefined : this.#listenForWritten();
     if (typeof chunk === 'string') stream.write(chunk, 'latin1', written);
     else if (isLent(chunk))
@@ -255,7 +258,7 @@ export class Http2Wire implements ExchangeWire {
     return room;
   }
 
-  /** Hears when everything up to a chunk has left the stream. Made once, for a response that needs it. */
+  /** Returns the callback for the end of a write. It is made once, and only for a response that needs it. */
   #listenForWritten(): (error: Error | null | undefined) => void {
     this.#written ??= (error) => {
       if (!error) this.drained();
@@ -264,18 +267,18 @@ export class Http2Wire implements ExchangeWire {
   }
 
   /**
-   * The response is complete: an unread request body is dropped, up to a size, and the stream reset when its client has
-   * gone quiet (RFC 9113 §8.1).
+   * The response is complete: drops an unread request body up to a size, and resets the stream when the client has stopped
+   * sending (RFC 9113 §8.1).
    */
   #finishBody(stream: ServerHttp2Stream): void {
     if (this.#exchange?.bodyComplete !== false || stream.readableEnded) return;
     const answeredAt = Date.now();
     let dropped = 0;
-    // what is dropped does not count
+    // dropped bytes do not count
     this.#unpaused();
     const quiet = setTimeout(() => {
       stream.close(ERROR_CODE.noError);
-      // it is not closed before it is read to its end
+      // Node does not close a stream before it is read to its end
       stream.resume();
     }, LATE_BODY_QUIET_MS).unref();
     stream.once('close', () => clearTimeout(quiet));
@@ -289,15 +292,15 @@ export class Http2Wire implements ExchangeWire {
   }
 }
 
-/** Makes node reset the stream with INTERNAL_ERROR; never seen by anyone. */
+/** Makes Node reset the stream with INTERNAL_ERROR; no handler sees this error. */
 const BROKEN_OFF = new Error('Response is broken off');
 const END_STREAM = { endStream: true };
 const WAIT_FOR_TRAILERS = { waitForTrailers: true };
 
-/** Node copies what it is given. */
+/** One object for each list of fields is enough, because Node copies it. */
 const known = new FixedFields<OutgoingHttpHeaders>();
 
-/** The head as node:http2 wants it. */
+/** Makes the head in the form that node:http2 takes. */
 function responseHeaders(head: ResponseHead): OutgoingHttpHeaders {
   const { responseFields, status, contentLength } = head;
   const repeated = known.get(responseFields);
@@ -315,7 +318,7 @@ function responseHeaders(head: ResponseHead): OutgoingHttpHeaders {
   return headers;
 }
 
-/** The object node:http2 wants: lower-case names, no connection-specific fields, repeated fields as one. */
+/** Makes the object that node:http2 takes: lower-case names, no connection-specific fields, repeated fields joined. */
 function toHeaders(fields: Fields, headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
   for (let i = 0; i < fields.length; i += 2) {
     const name = (fields[i] as string).toLowerCase();
@@ -330,7 +333,7 @@ function toHeaders(fields: Fields, headers: OutgoingHttpHeaders): OutgoingHttpHe
   return headers;
 }
 
-/** The session has the bytes: the chunk is free, unless the stream came to an untimely end. */
+/** The session has the bytes, so the chunk is free, unless an error has ended the stream. */
 function recycle(stream: ServerHttp2Stream, chunk: Buffer, error: Error | null | undefined): void {
   if (!error && !stream.destroyed) giveChunk(chunk);
 }
@@ -347,5 +350,5 @@ function onWantTrailers(this: WiredStream): void {
   this[WIRE]?.finishTrailers();
 }
 
-/** Stream errors are followed by `close`, which is where they are dealt with. */
+/** Ignores errors of the stream, because `close` follows each of them and handles the end. */
 function ignore(): void {}
