@@ -15,6 +15,7 @@ import type { ScriptContext } from './script-context.ts';
 export abstract class ScriptRun implements LuaRun, RunOwner {
   number: number = nextRequestNumber();
   cpuUsedMs = 0;
+  place = -1;
   protected readonly script: ScriptContext;
   protected readonly limits: RunLimits;
   #coroutine: Coroutine | undefined;

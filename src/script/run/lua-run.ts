@@ -11,6 +11,8 @@ import type { TaskGroup } from './task-group.ts';
 export interface LuaRun extends CpuBudget {
   /** Unique in this worker. */
   readonly number: number;
+  /** Where the table of runs has it; the table sets it. */
+  place: number;
   /** Joins log lines, also where there is no request. */
   readonly requestId: string;
   /** Why the functions for a client cannot be used; undefined in a handler. */

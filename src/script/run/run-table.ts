@@ -9,7 +9,8 @@ import type { LuaRun } from './lua-run.ts';
 const SWEEP_MS = 50;
 
 export class RunTable {
-  readonly #runs = new Set<LuaRun>();
+  /** Each at its `place`: a `Set` would be allocated anew whenever it gets empty, which is with each request of a calm server. */
+  readonly #runs: LuaRun[] = [];
   readonly #counters: Counters;
   readonly #ended: () => void;
   readonly #whenIdle: (() => void)[] = [];
@@ -23,31 +24,32 @@ export class RunTable {
   }
 
   get size(): number {
-    return this.#runs.size;
+    return this.#runs.length;
   }
 
   /** True while `run` is under way. */
   has(run: LuaRun): boolean {
-    return this.#runs.has(run);
+    return this.#runs[run.place] === run;
   }
 
   /** A run is about to begin; `watch` follows. */
   started(run: LuaRun): void {
-    this.#runs.add(run);
+    run.place = this.#runs.length;
+    this.#runs.push(run);
     this.countCoroutine(1);
   }
 
   /** Looks at runs from now on, if any of those that were started waits. */
   watch(): void {
-    if (this.#runs.size > 0) this.#sweepTimer ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
+    if (this.#runs.length > 0) this.#sweepTimer ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
   }
 
   ended(run: LuaRun): void {
-    this.#runs.delete(run);
+    this.#remove(run);
     this.countCoroutine(-1);
     if (this.#closed) return;
     this.#ended();
-    if (this.#runs.size > 0) return;
+    if (this.#runs.length > 0) return;
     if (this.#sweepTimer !== undefined) clearInterval(this.#sweepTimer);
     this.#sweepTimer = undefined;
     if (this.#whenIdle.length > 0) this.tellIdle();
@@ -60,7 +62,7 @@ export class RunTable {
 
   /** Resolves when no run is left; new ones must not be started any more. */
   idle(): Promise<void> {
-    if (this.#runs.size === 0) return Promise.resolve();
+    if (this.#runs.length === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.#whenIdle.push(resolve);
     });
@@ -68,7 +70,7 @@ export class RunTable {
 
   /** Another state takes over: those for whom nobody waits end as soon as they can. */
   retire(): void {
-    for (const run of this.#runs) run.retire?.();
+    for (const run of [...this.#runs]) run.retire?.();
   }
 
   /** Nobody looks at the runs any more, and nobody is told of their ends; they have to be ended by the caller. */
@@ -101,10 +103,21 @@ export class RunTable {
   /** Ends runs that have been silent, or gone on, for too long. */
   #sweep(): void {
     const now = performance.now();
-    for (const run of this.#runs) {
-      run.checkTime(now);
+    // from the last to the first: the run that takes the place of one that ends has been looked at
+    for (let place = this.#runs.length - 1; place >= 0; place -= 1) {
+      this.#runs[place]?.checkTime(now);
       // those that end may have much to close; the rest is looked at the next time
       if (isRoundFull()) return;
     }
+  }
+
+  /** The last run takes its place. */
+  #remove(run: LuaRun): void {
+    const last = this.#runs.at(-1) as LuaRun;
+    if (last !== run) {
+      this.#runs[run.place] = last;
+      last.place = run.place;
+    }
+    this.#runs.pop();
   }
 }
