@@ -1,6 +1,6 @@
 /**
- * Runs the suite, or the files that are named, and prints which part of the source ran, by room. What is counted: every
- * process and thread that ends by itself, the gateways of tests too, which end by a signal here in place of SIGKILL.
+ * Runs the suite, or the named files, and prints how much of the source ran, by room. Counts every process and thread that ends
+ * by itself. The gateways of tests count too: for coverage they end by a signal that they handle and not by SIGKILL.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -34,7 +34,7 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** Room → files, lines and how many of them ran. */
+/** Formats, for each room, the files, the lines and how many of the lines ran. */
 function table(files: ReadonlyMap<string, { readonly lines: number; readonly ran: number }>): string {
   const rooms = new Map<string, { files: number; lines: number; ran: number }>();
   for (const [file, { lines, ran }] of files) {

@@ -1,4 +1,4 @@
-/** The embedding API: startGateway() and what it returns, in the process of the test itself. */
+/** The embedding API, startGateway() and its result, inside the test process. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';

@@ -1,4 +1,4 @@
-/** `npm run lint:lua`: the Lua code of the repository through luacheck, by the rules of .luacheckrc. */
+/** `npm run lint:lua`: checks the Lua code of the repository with luacheck and the rules of .luacheckrc. */
 import { spawnSync } from 'node:child_process';
 import { PACKAGE_ROOT } from '../src/base/package-info.ts';
 import { installTools } from './support/install-tools.ts';

@@ -1,4 +1,4 @@
-/** What the command reads from the disk before it answers. */
+/** Which files the command reads before it answers. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,7 @@ import { runProgram } from './support/run-program.ts';
 const folder = mkdtempSync(join(tmpdir(), 'lgateway-main-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Files of the package and its dependencies that the command evaluates, in all its threads. */
+/** Resolves with the files of the package and its dependencies that the command evaluates, in all its threads. */
 async function evaluated(word: string): Promise<string[]> {
   const coverage = join(folder, word);
   const { code } = await runProgram(process.execPath, [join(PACKAGE_ROOT, 'dist/src/main.js'), word], {

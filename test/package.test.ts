@@ -1,4 +1,4 @@
-/** The npm package: what `npm pack` makes serves by itself, and installs without running a script. */
+/** The npm package: the result of `npm pack` serves without other files, and its installation runs no script. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,7 @@ import { PACKAGE_ROOT, packageVersion } from '../src/base/package-info.ts';
 import { GatewayFolder, GatewayProcess } from './support/run-gateway.ts';
 import { runProgram } from './support/run-program.ts';
 
-/** What npm runs, or asks the user about, where a package is installed as a dependency. */
+/** Scripts that npm runs, or asks the user about, when a package is installed as a dependency. */
 const INSTALL_SCRIPTS = ['preinstall', 'install', 'postinstall', 'preprepare', 'prepare', 'postprepare'];
 
 interface LockedPackage {
@@ -21,18 +21,18 @@ interface LockedPackage {
 const lock: { readonly packages: Readonly<Record<string, LockedPackage>> } = JSON.parse(
   readFileSync(join(PACKAGE_ROOT, 'package-lock.json'), 'utf8'),
 );
-/** Folders of what `npm install` would bring with the package, as they lie in this checkout. */
+/** Folders of the packages that `npm install` would install together with the package, in this checkout. */
 const installedFolders = Object.entries(lock.packages)
   .filter(([folder, { dev, devOptional }]) => folder !== '' && dev !== true && devOptional !== true)
   .map(([folder]) => folder);
 
 let folder: string;
-/** Where the package lies after it was installed: `node_modules/lgateway` of an empty project. */
+/** The folder of the installed package: `node_modules/lgateway` of an empty project. */
 let installed: string;
 let files: readonly string[];
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'lgateway-package-'));
-  // what is in dist/ was built for these tests; npm's cache and its look for updates stay out of it
+  // dist/ was built for these tests; the options keep npm from writing its cache and looking for updates
   const words = ['pack', '--ignore-scripts', '--json', '--offline', '--pack-destination', folder];
   const environment = { npm_config_cache: join(folder, 'cache'), npm_config_update_notifier: 'false' };
   const packed = await runProgram('npm', words, { cwd: PACKAGE_ROOT, environment });
@@ -50,7 +50,7 @@ before(async () => {
   const topmost = installedFolders.filter((name) => name.lastIndexOf('node_modules') === 0);
   for (const name of topmost) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
-    // those of other platforms are not there
+    // packages for other platforms are not installed
     symlinkSync(join(PACKAGE_ROOT, name), join(folder, name));
   }
 });
@@ -62,7 +62,7 @@ test('The packed package has no script that npm runs where it is installed', () 
     Object.keys(scripts).filter((name) => INSTALL_SCRIPTS.includes(name)),
     [],
   );
-  // what builds a checkout after `npm ci`, and before it is packed
+  // builds a checkout after `npm ci` and before packing
   assert.equal(scripts.dependencies, 'npm run --silent build');
   assert.equal(scripts.prepack, scripts.dependencies);
 });

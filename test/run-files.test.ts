@@ -1,4 +1,4 @@
-/** What `npm test` says of test files that fail in unusual ways while they share a process with others. */
+/** What `npm test` reports of test files that fail in unusual ways while they share a process with others. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,14 +19,14 @@ mkdirSync(join(folder, 'x'));
 writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A group of a good file, the given one and another good one, as `npm test` runs it. */
+/** Runs a group of a good file, the given one and another good one, in the way of `npm test`. */
 async function runBeside(source: string): Promise<{ readonly code: number | null; readonly text: string }> {
   const names = ['x/a.test.js', 'x/b.test.js', 'x/c.test.js', 'x/d.test.js'];
   for (const name of names)
     writeFileSync(join(folder, name), name === 'x/b.test.js' ? `${GOOD}\n${source}` : GOOD);
   const units = groupFiles(names, folder, folder);
   assert.equal(units.length, 1);
-  // a run of its own, which writes what it finds for people
+  // a separate run, which writes its results as text for people
   const words = ['-u', 'NODE_TEST_CONTEXT', process.execPath, RUN_FILES, '2', JSON.stringify(units)];
   const { code, stdout, stderr } = await runProgram('env', words, { environment: { NO_COLOR: '1' } });
   return { code, text: `${stderr}\n${stdout.toString('utf8')}` };

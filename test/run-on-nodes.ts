@@ -1,6 +1,6 @@
 /**
- * `npm run test:node`: runs a part of the test suite on each line of Node that the register of Node's inside names. The programs
- * come from npm into a cache folder; the project does not depend on them.
+ * `npm run test:node`: runs a part of the test suite on each release line of Node that the register of Node's internals names.
+ * npm fetches the programs into a cache folder; they are no dependencies of the project.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ Runs the test files whose path contains one of the words, or the part of the sui
 Node of each major version given, or of all that the gateway runs on. Exit status 1 when a test fails or a Node cannot be had.
 `;
 
-/** What depends on Node most: its inside, sockets, TLS, HTTP, the web's classes, threads, files and processes. */
+/** Tests of what depends most on Node: its internals, sockets, TLS, HTTP, the web's classes, threads, files and processes. */
 const PART: readonly string[] = [
   'native/',
   'index.test',
@@ -42,7 +42,7 @@ const PART: readonly string[] = [
 const CACHE = join(PACKAGE_ROOT, 'node_modules/.cache/test-node');
 const PROGRAM_PACKAGE = `node-${process.platform}-${process.arch}`;
 
-/** The newest Node of a line; undefined when npm cannot get it, which has said why then. */
+/** Returns the newest Node of a release line; undefined when npm cannot fetch it, for which npm has printed the reason. */
 function fetchNode(major: string): { readonly program: string; readonly version: string } | undefined {
   const folder = join(CACHE, major);
   mkdirSync(folder, { recursive: true });

@@ -1,4 +1,7 @@
-/** The queue of bytes against a plain list: whatever is put in comes out in order, whoever owns it. */
+/**
+ * Compares the queue of bytes with a plain list: bytes come out in the order in which they went in, whichever owner their
+ * memory has.
+ */
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -42,7 +45,7 @@ test('ByteQueue gives out what was put in, in order, after copies and chunks of 
             if (each.act === 'push') queue.push(bytes);
             else {
               queue.pushCopy(bytes, each.following);
-              // they were only lent
+              // the queue had only borrowed these bytes
               bytes.fill(0xee);
             }
             break;
@@ -77,7 +80,7 @@ test('ByteQueue gives out what was put in, in order, after copies and chunks of 
           }
         }
         strictEqual(queue.length, model.length);
-        // what was taken is the taker's: later copies go elsewhere
+        // a taken view belongs to the caller, so later copies must not overwrite it
         for (const { view, bytes } of views) strictEqual(bytes.compare(view), 0);
       }
     }),
@@ -115,7 +118,7 @@ test('ByteQueue fills a block again once its bytes have been copied out, and nev
   fill(queue, 2);
   fill(other, 3);
   strictEqual(Buffer.alloc(10, 1).compare(view), 0);
-  // what another queue was given is the other's
+  // a chunk given to another queue belongs to that queue
   const chunk = queue.takeChunk();
   other.push(chunk);
   other.takeInto(new Uint8Array(2 * BLOCK), 0, 2 * BLOCK);

@@ -18,7 +18,7 @@ function sources(): string {
 
 test('Every code of the list is used', () => {
   const text = sources();
-  // the codes of a fetch are made of the words for Lua
+  // the codes of a fetch are formed from the words for Lua
   const made = new Set(Object.keys(LUA_CODES).map((word) => `LGW_FETCH_${word.toUpperCase()}`));
   const unused = Object.keys(ERROR_CODES).filter((code) => !text.includes(`'${code}'`) && !made.has(code));
   assert.deepEqual(unused, []);

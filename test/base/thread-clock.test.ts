@@ -1,10 +1,10 @@
-/** The processor time of a thread: what it leaves out and what it counts. */
+/** The processor time of a thread: what it includes and what it leaves out. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { threadCpuMs } from '../../src/base/thread-clock.ts';
 
-/** A tick of the kernel at 100 Hz, twice. */
+/** Two ticks of a kernel with 100 Hz. */
 const TICKS_MS = 20;
 const WAIT_MS = 400;
 const WAIT_MAX_MS = 20_000;
@@ -30,7 +30,7 @@ test('The processor time of a thread goes on while it computes, and not faster t
 });
 
 test('What another thread computes does not count', async () => {
-  // says when it has computed for so long, while this thread waits for it
+  // sends a message after this much computing, while this thread waits
   const code = `const until = performance.now() + ${WAIT_MS};
     while (performance.now() < until);
     const cell = require('node:worker_threads').workerData;

@@ -1,4 +1,4 @@
-/** What the bench reads from a CPU profile. */
+/** Tests what the bench reads from a CPU profile. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -11,7 +11,7 @@ interface Frame {
   readonly line?: number;
 }
 
-/** Frames in the order of their samples, one each 100 µs from 1000 µs on. */
+/** Makes a profile with one sample every 100 µs from 1000 µs on, with these frames. */
 function profileOf(...frames: readonly Frame[]): CpuProfile {
   return {
     startTime: 1000,

@@ -1,4 +1,4 @@
-/** The charts and tables of the documents: made from the figures that lie beside them, and nothing else. */
+/** The charts and tables of the documents are made from the figures in docs/performance.json and from nothing else. */
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -52,7 +52,7 @@ test('drawChart() draws a bar for each server, as long as its figure says, cheap
   assert.match(svg, /hello &lt;one&gt;/);
   assert.match(svg, /Abacus &amp; Sons, 2 cores; Node.js v20.20.2; 2026-01-02/);
   assert.match(svg, /prefers-color-scheme: dark/);
-  // nothing is fetched, nothing runs
+  // the drawing loads nothing and runs no script
   assert.doesNotMatch(svg.replace('http://www.w3.org/2000/svg', ''), /https?:|url\(|@import|<script|href/);
 });
 
@@ -118,7 +118,7 @@ test('publish() writes figures from which the charts and tables come out again',
 test('The charts and tables of the documents are those of docs/performance.json', () => {
   for (const [name, content] of publishedFiles(PACKAGE_ROOT)) {
     const path = join(PACKAGE_ROOT, name);
-    // after a change of the drawing; the figures stay
+    // after a change of the drawing; the figures stay the same
     if (process.env['LGATEWAY_WRITE_DOCS'] !== undefined) writeFileSync(path, content);
     else assert.equal(readFileSync(path, 'utf8'), content, `${name}: LGATEWAY_WRITE_DOCS=1 writes it`);
   }

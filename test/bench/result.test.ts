@@ -1,4 +1,4 @@
-/** The arithmetic of the bench: what becomes of samples, and when a threshold holds. */
+/** Tests the computations of the bench: from samples to values, and when a threshold holds. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Sample } from '../../bench/measures/measure.ts';

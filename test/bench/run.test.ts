@@ -1,4 +1,4 @@
-/** The bench as a command: a tiny run writes a well-formed result, bad options are refused. */
+/** Runs the bench as a command: a small run writes a well-formed result, and wrong options are refused. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -15,13 +15,13 @@ const RUN_TIMEOUT_MS = 60_000;
 interface Run {
   readonly status: number;
   readonly output: string;
-  /** Its temporary folder. */
+  /** The temporary folder of the run. */
   readonly folder: string;
-  /** Where it was told to write its result. */
+  /** The file for the result. */
   readonly file: string;
 }
 
-/** Runs the bench with a temporary folder of its own, in which it must leave nothing. */
+/** Runs the bench with its own temporary folder, which has to be empty afterwards. */
 function runBench(t: TestContext, ...words: string[]): Promise<Run> {
   const [folder, results] = ['bench-test-', 'bench-result-'].map((name) => {
     const path = mkdtempSync(join(tmpdir(), name));
@@ -145,7 +145,7 @@ test('bench --goals measures what has a goal, and prints what was wanted and mea
   const { status, output, file } = await runBench(t, ...words, '--peer', 'lgateway', '--peer', 'node');
   assert.equal(status, 0, output);
   const { scenarios } = JSON.parse(readFileSync(file, 'utf8')) as BenchResult;
-  // ab has no goal, and nobody has to be better than node here
+  // ab has no goal, and no peer has a goal against node here
   assert.deepEqual(
     scenarios.map(({ scenario, peers }) => [scenario, peers.map(({ peer }) => peer)]),
     [['hello-plain-h1-pipelined', ['lgateway']]],

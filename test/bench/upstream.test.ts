@@ -1,4 +1,4 @@
-/** The server that the fetching handlers of the bench ask. */
+/** Tests the upstream of the bench's fetching handlers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';

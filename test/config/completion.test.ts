@@ -1,4 +1,4 @@
-/** Shell completion: the words offered, and the printed script at work in a real bash. */
+/** Shell completion: the offered words, and the printed script in a real bash. */
 import { deepEqual, equal } from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -78,7 +78,7 @@ import(${JSON.stringify(PARSER)}).then(({ parseCommandLine }) => {
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  /** What bash would offer for the last of `words`. */
+  /** Returns what bash offers for the last of `words`. */
   function completeInBash(...words: string[]): string[] {
     const script = `
       source <(lgateway completion)

@@ -41,7 +41,7 @@ function textOf(...words: string[]): string {
   return result.text;
 }
 
-/** Command lines and the configuration they differ from the defaults by. */
+/** Command lines, and the values in which the configuration differs from the defaults. */
 const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[] = [
   ['', {}],
   ['-l /app app.lua', { mappings: [{ prefix: '/app', script: 'app.lua' }] }],
@@ -172,7 +172,7 @@ describe('parseCommandLine() accepts', () => {
   });
 });
 
-/** Command lines and what the refusal says. */
+/** Command lines, and a part of the message that refuses them. */
 const BESIDE =
   'is a script beside another one, and only one can be without a prefix; -l PREFIX SCRIPT serves each of several';
 const ALONE = 'belongs to no option; a script alone ends in .lua, and -l PREFIX SCRIPT serves any';
@@ -366,7 +366,7 @@ describe('the option table', () => {
       mode: ['-l', '/', 'a.lua', '--mode', '/=luvit'],
     };
     for (const option of ALL_OPTIONS) {
-      // asked for by name elsewhere, or the default written out
+      // another test covers these by name, or they only repeat the default
       if (['help', 'version', 'foreground'].includes(option.name)) continue;
       const words =
         samples[option.name] ??

@@ -1,4 +1,4 @@
-/** parsePlainWords(): never another meaning than parseCommandLine(), and the ordinary command lines without its help. */
+/** parsePlainWords() never gives another meaning than parseCommandLine(), and reads ordinary command lines without its help. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -1,4 +1,4 @@
-/** readyMadeMappings(): which script of a folder answers where. */
+/** readyMadeMappings(): the mapping of each script of a folder. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

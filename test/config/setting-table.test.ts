@@ -1,4 +1,4 @@
-/** The table of settings: every option and every value of the configuration has its place, and the manual shows it. */
+/** The table of settings: it has a row for every option and every value of the configuration, and the manual shows it. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ test('Every option sets one setting, but for help and version', () => {
   );
 });
 
-/** Another value than the default for each setting that needs a restart. */
+/** For each setting that needs a restart, a value other than the default. */
 const OTHERS: Readonly<Record<string, Partial<Config>>> = {
   mappings: { mappings: [{ prefix: '/other', script: 'other.lua' }] },
   listen: { listen: { address: '127.0.0.1', port: 1 } },

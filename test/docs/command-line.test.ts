@@ -1,4 +1,4 @@
-/** docs/command-line.md names every option as the program has it, and no other. */
+/** docs/command-line.md names every option of the program as it is, and no other option. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

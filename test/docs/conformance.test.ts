@@ -1,4 +1,4 @@
-/** docs/conformance.md: what is called done is held by tests that exist, under the titles it names. */
+/** The tests that docs/conformance.md names exist, under the titles that it names. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 const HELD_BY = /`(test\/[\w./-]+\.ts)`(?:: "([^"]+)")?/g;
 const ROWS_MIN = 120;
 
-/** Cells of every row of a requirement. */
+/** Returns the cells of each row with a requirement. */
 function rows(): readonly (readonly string[])[] {
   const text = readFileSync(join(PACKAGE_ROOT, 'docs/conformance.md'), 'utf8');
   return text

@@ -1,4 +1,4 @@
-/** What the documents call by name is there: functions of httpd, and exports of the package. */
+/** The functions of httpd and the exports of the package that the documents name exist. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The first script of README.md answers as the README says, and the documents point at files that exist. */
+/** The first script of README.md answers as README.md says, and the links of the documents lead to existing files. */
 import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -1,11 +1,11 @@
-/** SECURITY.md: what it promises is held by tests that exist, under the titles it names. */
+/** The tests that SECURITY.md names exist, under the titles that it names. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 
-/** A row of a table that ends with the tests that hold it: `test/…` and perhaps a title. */
+/** Matches the tests at the end of a table row: a path `test/…` and an optional title. */
 const HELD_BY = /`(test\/[\w./-]+\.ts)`(?:: "([^"]+)")?/g;
 const PROMISES_MIN = 20;
 

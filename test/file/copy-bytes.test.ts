@@ -20,13 +20,13 @@ function send(file: ByteFile, sink: ByteSink, size?: number): Promise<[GatewayEr
   });
 }
 
-/** Takes `room` bytes, then only after a while; fails after `failAfter` bytes. */
+/** Accepts `room` bytes and further bytes only after a delay; fails after `failAfter` bytes. */
 class SlowSink implements ByteSink {
   error: GatewayError | undefined;
   readonly chunks: Uint8Array[] = [];
   size = 0;
   waiting: (() => void) | undefined;
-  /** Never has room again. */
+  /** True: no room ever becomes free. */
   stuck = false;
   readonly #failAfter: number;
 

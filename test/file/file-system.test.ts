@@ -30,9 +30,9 @@ import {
   withFixture,
 } from './fixture.ts';
 
-/** What reading, then writing at the start gives, as C's fopen has it. */
+/** For each mode: the result of reading, then of writing at the start, as C's fopen specifies it. */
 const MODES: readonly (readonly [string, string | number, string | number])[] = [
-  // mode, content after writing "XY" to a file "abc", or the errno; the same for a missing file
+  // mode, then the content after "XY" was written to a file "abc", or the errno; then the same for a missing file
   ['r', 9, 2],
   ['rb', 9, 2],
   ['w', 'XY', 'XY'],
@@ -148,7 +148,7 @@ test(
 test(
   'FileSystem.open() tells a file that may not be opened: EACCES',
   withFixture(async (fixture) => {
-    // root may open all but what the kernel itself refuses
+    // root may open every file except those that the kernel itself refuses
     const name = process.getuid?.() === 0 ? '/proc/self/attr/nothing' : 'secret';
     if (name === 'secret') writeFileSync(fixture.path(name), '', { mode: 0 });
     const expected = name === 'secret' ? { errno: 13, text: 'Permission denied' } : { errno: 2 };
@@ -219,7 +219,7 @@ test(
       });
       const owner = new OperationOwner(fixture.share);
       assert.throws(() => fixture.files.openSync('3', 'w', owner), { errno: 24 });
-      // the gateway's own, as for a script that is loaded
+      // opened by the gateway itself, as when a script is loaded
       fixture.files.openSync('3', 'w').closeSync();
       await close(first);
       await fixture.open('3', 'w');
@@ -323,7 +323,7 @@ test(
   ),
 );
 
-/** Undefined for the descriptor that the directory itself was read with. */
+/** Returns undefined for the descriptor with which the directory itself was read. */
 function readlinkOf(path: string): string | undefined {
   try {
     return readlinkSync(path);

@@ -1,4 +1,4 @@
-/** A file system over a temporary folder, with promises around its callbacks, for the tests of the file layer. */
+/** A file system on a temporary folder, with promises in place of callbacks, for the tests of the file layer. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,19 +25,19 @@ import { duplicateDescriptor } from '../../src/native/posix.ts';
 const { PATH = '' } = process.env;
 
 export type FixtureOptions = Partial<FileSystemOptions & ProcessTableOptions> & {
-  /** Default: any command, through a shell. */
+  /** Default: any command is allowed and runs in a shell. */
   readonly allowedCommands?: readonly string[];
   readonly filesMax?: number;
   readonly processesMax?: number;
 };
 
-/** To be ended at the end of a test. */
+/** Every test has to end its fixture. */
 export class Fixture {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'lgateway-file-'));
   readonly counters: Counters = new Counters();
   readonly files: FileSystem;
   readonly processes: ProcessTable;
-  /** Has all files and processes of the test. */
+  /** Counts all files and processes of the test. */
   readonly share: Share;
   readonly owner: ProcessOwner;
 
@@ -89,7 +89,7 @@ export class Fixture {
     });
   }
 
-  /** Waits until all is closed; removes the folder. */
+  /** Waits until everything is closed, then removes the folder. */
   async end(): Promise<void> {
     this.files.stop();
     this.processes.stop();
@@ -100,7 +100,7 @@ export class Fixture {
   }
 }
 
-/** Runs a test with a fixture that is ended afterwards. */
+/** Runs a test with a fixture, and ends the fixture afterwards. */
 export function withFixture(
   test: (fixture: Fixture) => Promise<void>,
   options: FixtureOptions = {},
@@ -139,7 +139,7 @@ export function request(source: ByteSource, size: number): Promise<void> {
   });
 }
 
-/** What f:read(size) does: at most `size` bytes. */
+/** Reads like f:read(size): at most `size` bytes. */
 export async function read(source: ByteSource, size: number): Promise<string> {
   if (source.queue.length < size) await request(source, size);
   return taken(source, size);

@@ -1,4 +1,4 @@
-/** OpenFile against a model of C's stdio: random reads, writes, seeks and flushes, waited for or not. */
+/** Compares OpenFile with a model of C's stdio: random reads, writes, seeks and flushes, with and without waiting for each. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -63,7 +63,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constantFrom('flush', 'flushSync', 'startFlush', 'wait') }),
 ) as fc.Arbitrary<Step>;
 
-/** Bytes that differ along the way, so that a wrong place shows. */
+/** Makes bytes that differ by position, so that bytes from a wrong position are noticed. */
 function pattern(size: number, fill: number): Buffer {
   const data = Buffer.alloc(size);
   for (let i = 0; i < size; i++) data[i] = (fill + i * 7 + (i >> 8)) & 0xff;
@@ -81,7 +81,7 @@ async function runStep(file: ByteFile, model: ModelFile, step: Step): Promise<vo
       assert.equal(taken(file, step.size), model.read(step.size));
       break;
     case 'startRead':
-      // leaves a read in flight that nobody waits for
+      // starts a read whose result nothing waits for
       file.request(step.size, assert.fail);
       file.cancelRequest();
       break;

@@ -1,11 +1,11 @@
-/** OpenFile: C's texts, failed writes, overtaking, buffering, sharing and giving up. */
+/** OpenFile: error texts of C, failed writes, order of operations, buffering, shared files and cancelling. */
 import assert from 'node:assert/strict';
 import { pbkdf2 } from 'node:crypto';
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { bytes, close, drained, flush, read, request, seek, taken, until, withFixture } from './fixture.ts';
 
-/** Keeps all threads of libuv's pool busy for a while, so that what is submitted now stays in flight. */
+/** Keeps all threads of libuv's pool busy for a time, so that an operation submitted now stays in progress. */
 function clogPool(): Promise<unknown> {
   const job = (): Promise<unknown> =>
     new Promise((resolve) => pbkdf2('x', 'y', 60_000, 32, 'sha512', resolve));
@@ -192,7 +192,7 @@ test(
   'OpenFile.setBuffering() hands on every write, or every line',
   withFixture(async (fixture) => {
     const file = await fixture.open('a', 'w');
-    /** Milliseconds until `text` has left the buffer, at best: full buffering waits 50. */
+    /** Measures at best how many milliseconds pass until `text` leaves the buffer: full buffering waits 50. */
     const leaves = async (text: string): Promise<number> => {
       let best = Infinity;
       for (let i = 0; i < 5; i++) {
@@ -317,7 +317,7 @@ test(
       return ms;
     };
     const best = { small: Infinity, large: Infinity };
-    // the machine may be busy with something else
+    // repeats, because other programs may disturb one comparison
     for (let i = 0; i < 12 && (i < 3 || best.large / best.small < 0.8); i++) {
       best.large = Math.min(best.large, await measure(65_536));
       best.small = Math.min(best.small, await measure(4096));

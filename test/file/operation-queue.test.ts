@@ -1,4 +1,4 @@
-/** OperationQueue: the bound, and whose turn it is. */
+/** OperationQueue: its bound, and the order between owners. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OperationOwner, OperationQueue } from '../../src/file/operation-queue.ts';

@@ -1,4 +1,4 @@
-/** PipeFile and ProcessTable: streams of processes, exit status, ending them, limits, what is refused under a root. */
+/** PipeFile and ProcessTable: streams of processes, exit status, termination, limits, and what a root refuses. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -138,7 +138,7 @@ test(
       try {
         return /^State:\s+Z/m.test(readFileSync(`/proc/${child}/status`, 'latin1'));
       } catch {
-        // gone
+        // the process does not exist any more
         return true;
       }
     });
@@ -181,7 +181,7 @@ test(
   'ProcessTable counts no process that could not be started, whatever the reason',
   withFixture(
     async (fixture) => {
-      // longer than an argument may be (MAX_ARG_STRLEN of linux/binfmts.h)
+      // longer than one argument may be (MAX_ARG_STRLEN of linux/binfmts.h)
       const long = 'x'.repeat(131_072);
       for (let i = 0; i < 3; i++) {
         await assert.rejects(fixture.popen(long, 'r'), /Argument list too long/);
@@ -253,7 +253,7 @@ test(
         assert.equal((await read(file, 1_000_000)).length, 200_000);
         await close(file);
       }
-      // the files were read before any of them had ended
+      // the files were read before any process had ended
       assert.ok(pipes.every((pipe) => pipe.process?.exit === undefined));
       for (const pipe of pipes) pipe.destroy();
     },

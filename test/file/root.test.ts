@@ -1,4 +1,4 @@
-/** Root: what stays inside is served, every way out is refused, also while somebody moves directories about. */
+/** Root serves names inside the root and refuses every way out, also while another process moves directories. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
@@ -17,7 +17,7 @@ import { test } from 'node:test';
 import type { FileError } from '../../src/file/file-error.ts';
 import { close, Fixture, read, until } from './fixture.ts';
 
-/** A folder with `root` and, beside it, `outside` with a secret; `rooted-sibling` shares the root's prefix. */
+/** A folder with `root`, and beside it `outside` with a secret file; `rooted-sibling` has the name of the root as prefix. */
 interface Scene {
   readonly base: string;
   readonly root: string;
@@ -43,7 +43,7 @@ function withScene(run: (scene: Scene) => Promise<void>): () => Promise<void> {
   };
 }
 
-/** Content of the file, or the error number. */
+/** Resolves with the content of the file or with the error number. */
 async function outcome({ fixture }: Scene, name: string, mode = 'r'): Promise<string | number> {
   let sync: string | number;
   try {
@@ -98,7 +98,7 @@ test(
     const made = await scene.fixture.open('sub/new', 'w');
     await close(made);
     assert.ok(existsSync(join(root, 'sub/new')));
-    // a link to a name that is not there yet is made where it points
+    // opening a link to a missing name creates the file where the link points
     symlinkSync('deep/made', join(root, 'sub/pending'));
     await close(await scene.fixture.open('sub/pending', 'w'));
     assert.ok(existsSync(join(root, 'sub/deep/made')));
@@ -185,7 +185,7 @@ test(
     }
     assert.deepEqual(readdirSync(join(base, 'outside')), ['secret']);
     assert.equal(readFileSync(join(base, 'outside/secret'), 'latin1'), 'SECRET');
-    // a link itself is inside: it may be removed, what it points to stays
+    // the link itself is inside, so it may be removed; its target stays
     scene.fixture.files.removeSync('file');
     assert.equal(existsSync(join(base, 'outside/secret')), true);
   }),
@@ -226,7 +226,7 @@ test(
     for (let i = 2; i <= 41; i++) symlinkSync(`chain-${i - 1}`, join(scene.root, `chain-${i}`));
     assert.equal(await outcome(scene, 'chain-40'), 'inside');
     assert.equal(await outcome(scene, 'chain-41'), ELOOP);
-    // a link that leads to itself through another, below it
+    // two links that lead to each other, the second one below the first
     symlinkSync('loop-b', join(scene.root, 'loop-a'));
     symlinkSync('loop-a/x', join(scene.root, 'loop-b'));
     for (const name of ['loop-a', 'loop-b', 'loop-a/', 'loop-a/y', 'loop-b/y/z', 'sub/../loop-a'])
@@ -271,7 +271,7 @@ test(
     symlinkSync(join(base, 'outside'), join(root, 'evil'));
     symlinkSync(join(base, 'outside/secret'), join(root, 'evil-file'));
     writeFileSync(join(root, 'plain'), 'harmless');
-    // exchanges a directory and a link, and a file and a link, for ever
+    // exchanges a directory with a link, and a file with a link, until it is killed
     const script = `
       const fs = require('node:fs');
       process.chdir(${JSON.stringify(root)});

@@ -1,4 +1,4 @@
-/** The pages in a real browser: from the welcome page to a stored file whose SHA-256 is right. */
+/** The pages in a real browser: from the welcome page to a stored file with the right SHA-256. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ after(async () => {
   await Promise.all([browser?.stop(), gateway?.stop()]);
 });
 
-/** Makes a file of random bytes and tells its SHA-256. */
+/** Makes a file of random bytes; returns its path and its SHA-256. */
 function makeFile(name: string, size: number): { path: string; sha256: string } {
   const bytes = randomBytes(size);
   const path = gateway.folder.file(name);

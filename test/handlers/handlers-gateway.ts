@@ -1,4 +1,4 @@
-/** Serves a copy of handlers/ in a temporary folder, so that uploads of tests do not mix with a developer's own. */
+/** Serves a copy of handlers/ in a temporary folder, so that test uploads do not mix with a developer's files. */
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
@@ -12,7 +12,7 @@ export class HandlersGateway {
   readonly process: GatewayProcess;
 
   constructor(workers: number) {
-    // only what the repository holds: data/ of a checkout may be full
+    // only files of the repository: data/ of a checkout may hold many others
     cpSync(join(PACKAGE_ROOT, 'handlers'), this.handlers, {
       recursive: true,
       filter: (name) => !/[\\/]data[\\/].*\.(?:data|index|part)$/.test(name),
@@ -30,13 +30,13 @@ export class HandlersGateway {
     return `https://localhost:${this.process.port}`;
   }
 
-  /** Runs curl with these words; `path` is asked of this gateway. */
+  /** Runs curl with these words; the URL is `path` of this gateway. */
   curl(words: string, path: string): Promise<ShellResult> {
     const line = `curl -sS --cacert ${this.folder.certificate} ${words} '${this.url}${path}'`;
     return runShell(line, this.folder.path);
   }
 
-  /** What curl prints. */
+  /** Resolves with what curl prints. */
   async text(words: string, path: string): Promise<string> {
     const { stdout, stderr } = await this.curl(words, path);
     return stdout.toString('utf8') || stderr;

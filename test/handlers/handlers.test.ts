@@ -1,4 +1,4 @@
-/** The scripts served when no `-l` is given, asked as programs ask: answers, limits, refusals, escaping. */
+/** The scripts that are served without `-l`, requested by programs: answers, limits, refusals, escaping. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { HandlersGateway } from './handlers-gateway.ts';
 const PLACES_MAX = 8;
 const HTML = "-H 'accept: text/html'";
 
-/** The timer of shared ticks each second; a busy machine has half a minute for it. */
+/** Interval between two looks at the timer, which fires each second; a busy machine gets half a minute. */
 const TICK_MS = 100;
 const TICKS_MAX = 300;
 
@@ -75,7 +75,7 @@ test('Pages escape what a client has chosen', async () => {
   assert.ok(!page.includes(evil));
   await gateway.text('-T photo.jpg', `/upload?name=${encodeURIComponent(evil)}`);
   const list = await gateway.text('', '/upload/list');
-  // what stands behind the last slash of the name
+  // the part of the name after the last slash
   assert.ok(list.includes('script&gt;'));
   assert.ok(!list.includes('<script'));
 });
@@ -256,11 +256,11 @@ test('gather asks three pages at the same time', async () => {
 });
 
 test('After all of this nothing is open', async () => {
-  // answers of the tests above have ended, their connections may be closing still
+  // the answers of the tests above are complete, but their connections may still be closing
   await untilNothingIsOpen();
 });
 
-/** Asks for the counters until no exchange, coroutine, file or process is open. */
+/** Requests the counters until no exchange, coroutine, file or process is open. */
 async function untilNothingIsOpen(): Promise<void> {
   const { process: program } = gateway;
   const gauges = ['exchanges', 'coroutines', 'files', 'pipes'];

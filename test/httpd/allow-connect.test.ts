@@ -1,4 +1,4 @@
-/** Where httpd.fetch connects to under --allow-connect: the first request, each redirect, each connection anew. */
+/** Where httpd.fetch may connect under --allow-connect: the first request, each redirect, each new connection. */
 import assert from 'node:assert/strict';
 import type { LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
@@ -27,7 +27,7 @@ const GET = `local function get(url, options)
 const output = (body: string, options: HarnessOptions): Promise<string> =>
   outputOf(GET + body, options, (harness) => harness.expectNothingOpen());
 
-/** A resolver that gives the next answer each time it is asked, the last one for ever. */
+/** Makes a resolver that gives the next answer at each lookup, and repeats the last one. */
 function rebinding(...answers: readonly string[][]): LookupFunction & { asked: number } {
   const lookup = ((_name, options, callback) => {
     const addresses = answers[Math.min(lookup.asked, answers.length - 1)] as string[];
@@ -77,7 +77,7 @@ test('Addresses inside are refused under public in every spelling', async () => 
   });
   const lines = text.trimEnd().split('\n');
   assert.equal(lines.length, hosts.length);
-  // not every resolver knows the full name
+  // some resolvers do not know the full name
   for (const line of lines) assert.match(line, /^denied |^notfound .*localhost\./);
   assert.equal(inside.connections(), before);
 });
@@ -108,7 +108,7 @@ test('Each redirect is looked at as the first request was', async () => {
 });
 
 test('A name that stands for another address at the next connection is looked at again', async () => {
-  // 8.8.8.8 is not connected to: the resolver turns to the loopback interface before anybody could
+  // no connection goes to 8.8.8.8: the resolver changes to the loopback interface before
   const lookup = rebinding(['127.0.0.1']);
   const { port } = inside;
   const text = await output(

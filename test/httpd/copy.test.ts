@@ -1,4 +1,4 @@
-/** httpd.copy, close and trailer: every pair of streams, both protocols, failures, clients that go. */
+/** httpd.copy, close and trailer: every pair of streams, both protocols, failures, clients that go away. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ local function say(...)
     for i = 1, t.n do t[i] = tostring(t[i]) end
     httpd.write(nil, table.concat(t, ' ') .. '\\n')
 end
--- at load, between files
+-- while the script is loaded, between files
 do
     local from <close> = assert(io.open('$FOLDER/big.bin', 'rb'))
     local to <close> = assert(io.open('$FOLDER/loaded.bin', 'wb'))
@@ -123,7 +123,7 @@ before(async () => {
 });
 after(() => gateway.stop());
 
-/** The first bytes of an endless body, and what to call to go away. */
+/** Resolves with the first bytes of an endless body, and with a function that closes the connection. */
 async function firstBytes(protocol: ClientProtocol, path: string): Promise<[string, () => void]> {
   if (protocol === 'h1') {
     const client = await connectSecure(gateway.port);
@@ -132,7 +132,7 @@ async function firstBytes(protocol: ClientProtocol, path: string): Promise<[stri
       (received) => /\r\n\r\n.*.{5}/s.test(received.toString('latin1')),
       'a part of the body',
     );
-    // an end in order might be a client that still reads: a handler that writes nothing would go on
+    // after a normal end the client might still read, and a handler that writes nothing would continue
     return [client.received.toString('latin1'), () => client.reset()];
   }
   const session = await gateway.session();

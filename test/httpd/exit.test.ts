@@ -1,4 +1,4 @@
-/** httpd.exit: the answers it gives, from where, and what it refuses. */
+/** httpd.exit: its answers, the places where it may be called, and what it refuses. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ScriptHarness } from '../support/script-harness.ts';

@@ -1,4 +1,4 @@
-/** httpd.fetch against real servers on the loopback interface: what comes back, and what each failure is called. */
+/** httpd.fetch against real servers on the loopback interface: its results, and the code of each failure. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -37,7 +37,7 @@ before(async () => {
 
 after(() => echo.close());
 
-/** What a handler with this body says; nothing may be left of it afterwards. */
+/** Resolves with the answer of a handler with this body; nothing may stay open afterwards. */
 async function say(body: string, options: HarnessOptions = {}, request = {}): Promise<string> {
   if (Object.keys(options).length === 0) return (await outputOfBody(body, request)).trimEnd();
   const harness = await ScriptHarness.run(body, options);
@@ -58,7 +58,7 @@ interface Echoed {
   readonly body: string;
 }
 
-/** What the echo server saw of `fetch(url, options)`. */
+/** Resolves with the request that the echo server got from `fetch(url, options)`. */
 async function sent(options: string, prelude = '', request = {}): Promise<Echoed> {
   const text = await say(
     `${prelude} local r = assert(httpd.fetch('${echo.url}/p?q=1', ${options})) say(httpd.read(r, 'a'))`,
@@ -68,7 +68,7 @@ async function sent(options: string, prelude = '', request = {}): Promise<Echoed
   return JSON.parse(Buffer.from(text, 'latin1').toString()) as Echoed;
 }
 
-/** Runs `use` with a server that sends `bytes` to whoever has sent a request, and then perhaps closes. */
+/** Runs `use` with a server that sends `bytes` after each request, and then closes if `end`. */
 async function withRaw<T>(bytes: string, end: boolean, use: (upstream: Upstream) => Promise<T>): Promise<T> {
   const upstream = await rawUpstream((socket) => {
     socket.on('data', () => {
@@ -83,7 +83,7 @@ async function withRaw<T>(bytes: string, end: boolean, use: (upstream: Upstream)
   }
 }
 
-/** One byte in a turn of the event loop, each in a segment of its own. */
+/** Sends one byte in each round of the event loop, each in its own segment. */
 function sendSlowly(socket: Socket, bytes: string, at = 0): void {
   if (at === bytes.length || socket.destroyed) return;
   socket.write(bytes[at] as string, () => setImmediate(() => sendSlowly(socket, bytes, at + 1)));
@@ -319,11 +319,11 @@ test('100 Continue that nobody asked for is ignored, wherever it is cut, and the
   let answers = 0;
   const upstream = await rawUpstream((socket) => {
     socket.setNoDelay(true);
-    // the body of a POST may come by itself
+    // the body of a POST may arrive separately
     socket.on('data', (chunk: Buffer) => {
       if (chunk.length === 1) return;
       answers += 1;
-      // every second answer comes byte by byte
+      // every second answer is sent byte by byte
       if (answers % 2 === 1) socket.write(whole);
       else sendSlowly(socket, whole);
     });
@@ -339,7 +339,7 @@ test('100 Continue that nobody asked for is ignored, wherever it is cut, and the
       ),
       Array(4).fill(line).join('\n'),
     );
-    // a connection that has just become free rests for a turn of the loop
+    // a connection becomes reusable one round of the event loop after its answer
     assert.ok(upstream.connections() <= 2, `${upstream.connections()} connections`);
   } finally {
     await upstream.close();
@@ -404,7 +404,7 @@ test('A connection is kept for the next fetch of the worker', async () => {
     plainUpstream((_request, response) => response.end('ok')),
     async ({ url, connections }) => {
       await say(`for i = 1, 20 do say(httpd.read(httpd.fetch('${url}'), 'a')) end`);
-      // a connection that has just become free rests for a turn of the loop
+      // a connection becomes reusable one round of the event loop after its answer
       assert.ok(connections() <= 2, `${connections()} connections`);
     },
   );
@@ -521,7 +521,7 @@ test('Nobody there is "refused", no such host "notfound"', async () => {
 
 test('An upstream that is slow in any way is a "timeout"', async () => {
   const silent = await rawUpstream(() => undefined);
-  // gives up after a while, so that the connection that nobody waits for any more ends
+  // gives up after a while, so that the unused connection ends
   const deaf = await rawUpstream((socket) => {
     socket.resume();
     setTimeout(() => socket.destroy(), 500);
@@ -615,7 +615,7 @@ test('An endless body is held back, and cannot be read in one piece', async () =
         const exchange = harness.begin('/run', { body: 'open' });
         await eventually(() => assert.ok(written > 0));
         await untilStill(() => written);
-        // what the sockets of both sides hold, and our 128 KiB
+        // what the sockets of both sides hold, and the 128 KiB of the gateway
         assert.ok(written < 16 * 1024 * 1024, `${written} bytes were written`);
         exchange.body.finish();
         await exchange.closed;
@@ -824,7 +824,7 @@ test('Large bodies pass in both directions at once, unchanged, and little of the
             .update(readFileSync(join(harness.folder, name)))
             .digest('hex');
         assert.equal(digest('copy.bin'), digest('big.bin'));
-        // what the collector has not come to yet counts too
+        // memory that the collector has not freed yet also counts
         assert.ok(peak < SIZE * 0.75, `${peak} bytes`);
         await harness.expectNothingOpen();
       } finally {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ScriptHarness } from '../support/script-harness.ts';
 import { runBody } from '../support/shared-state.ts';
 
-/** The error a call raises, seen by pcall around a function of the script. */
+/** Resolves with the error that a call raises, caught by pcall in the script. */
 async function errorOf(call: string): Promise<string> {
   const { text } = await runBody(`local ok, m = pcall(function() ${call} end) say(m)`);
   return text.trimEnd();

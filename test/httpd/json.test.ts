@@ -1,4 +1,4 @@
-/** httpd.json: what is read and written, what is refused with which answer, and that large texts leave others their turns. */
+/** httpd.json: what it reads and writes, what it refuses and how, and that large texts let other handlers run. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
@@ -53,9 +53,9 @@ async function post(target: string, body: string | Uint8Array): Promise<string> 
   return text;
 }
 
-/** What decode makes of UTF-8 text, or the code and message. */
+/** Resolves with what decode makes of UTF-8 text, or with code and message. */
 const decode = (text: string | Uint8Array): Promise<string> => post('/decode', text);
-/** What a chunk returns, with `json`. */
+/** Resolves with the results of a chunk, which has `json`. */
 const run = (chunk: string): Promise<string> => post('/lua', chunk);
 
 test('json.decode() keeps integers of 64 bits and reads everything else as floats', async () => {

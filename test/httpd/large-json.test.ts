@@ -1,4 +1,4 @@
-/** JSON that is as large as a state can hold, in every way: others get their turns, at the price of whoever asks. */
+/** JSON as large as a state can hold, in every direction: other handlers run meanwhile, and the caller pays for the work. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { JSON_NUMBER_BYTES_MAX } from '../../src/httpd/json-limits.ts';
@@ -7,17 +7,17 @@ import { ScriptHarness } from '../support/script-harness.ts';
 import { inForm } from '../support/test-form.ts';
 
 const MEBIBYTE = 1024 * 1024;
-/** Half of everything still takes longer than a turn may when it is done at once. */
+/** Half of everything still takes longer than a turn allows when it is done at once. */
 const UNIT = inForm(MEBIBYTE / 2, MEBIBYTE);
-/** A slice is 5 ms; what is tried here takes several times this when it is done at once. */
+/** A slice is 5 ms; work of this size takes several times this limit when it is done at once. */
 const STRETCH_MS_MAX = 80;
 
-/** With `json` beside `httpd`. */
+/** Runs `body` with `json` in addition to `httpd`. */
 function run(prepare: string, body: string, limits?: { cpuLimitMs: number }): Promise<MeasuredRun> {
   return measuredRun(`json = httpd.json ${prepare}`, body, limits);
 }
 
-/** 20,000 numbers on level 1000, an entry a line. */
+/** Makes 20,000 numbers at nesting level 1000, one entry on each line. */
 function deepList(): string {
   let list: unknown = Array.from({ length: 20_000 }, (_, i) => i + 1);
   for (let i = 1; i < 1000; i++) list = [list];

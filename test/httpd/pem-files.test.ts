@@ -1,4 +1,4 @@
-/** Certificates and keys that httpd.fetch takes from files: regular ones, inside the root, of bounded size. */
+/** Certificates and keys that httpd.fetch reads from files: regular files, inside the root, of limited size. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { symlinkSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { tlsUpstream } from '../support/upstream.ts';
 const LIMIT = 1024 * 1024;
 const { cert } = testCertificate();
 
-/** What fetches with each of these names as `ca` come to. */
+/** Resolves with the results of fetches with each of these names as `ca`. */
 async function fetches(
   names: readonly string[],
   options: HarnessOptions,

@@ -1,4 +1,4 @@
-/** httpd.sendfile over real HTTP/1.1 and HTTP/2: fields, conditions, ranges, forms, names that lead out. */
+/** httpd.sendfile over real HTTP/1.1 and HTTP/2: fields, conditions, ranges, forms, names that lead out of the root. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
@@ -105,7 +105,7 @@ for (const protocol of PROTOCOLS) {
       [{ 'if-modified-since': CHANGED_TEXT }, 304],
       [{ 'if-modified-since': 'Thu, 29 Feb 2024 11:59:59 GMT' }, 200],
       [{ 'if-modified-since': 'yesterday' }, 200],
-      // the tag decides where both are given
+      // the entity tag decides where both conditions are given (RFC 9110 §13.2.2)
       [{ 'if-none-match': '"other"', 'if-modified-since': CHANGED_TEXT }, 200],
     ];
     for (const [fields, status] of cases) {

@@ -1,9 +1,9 @@
-/** `httpd.shared` as scripts see it: methods, results, what may happen and what is misuse. */
+/** `httpd.shared` from the side of scripts: methods, results, failures and misuse. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ScriptHarness } from '../support/script-harness.ts';
 
-/** What the body of a handler says, with `d` a dictionary. */
+/** Resolves with the answer of a handler whose `d` is a dictionary. */
 async function say(body: string): Promise<string> {
   const harness = await ScriptHarness.run(`local d = httpd.shared('test') ${body}`);
   try {

@@ -1,10 +1,10 @@
-/** httpd.sleep: many at once, what it refuses, where it cannot wait, clients that go. */
+/** httpd.sleep: many at once, what it refuses, where it cannot wait, clients that go away. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually, ScriptHarness } from '../support/script-harness.ts';
 
 const SLEEPERS = 600;
-/** Each sleeps this long: one after the other they would take minutes. */
+/** Duration of each sleep; one after another they would take minutes. */
 const SLEEP_SECONDS = 0.3;
 
 async function outputOf(body: string): Promise<string> {
@@ -118,7 +118,7 @@ test('httpd.sleep() costs no CPU time, but a silent handler still reaches its ti
 });
 
 test('httpd.sleep() wakes a crowd without holding the event loop up', async () => {
-  // each computes for some milliseconds when it wakes
+  // each run computes for some milliseconds when it wakes
   const harness = await ScriptHarness.run(
     `httpd.sleep(0.05) for i = 1, 200000 do local _ = i * i end say('x')`,
   );

@@ -1,10 +1,10 @@
-/** httpd.spawn, wait and kill: what they give, whose tasks are, how they end, and what attacks them. */
+/** httpd.spawn, wait and kill: their results, who may wait for a task, how tasks end, and attacks. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually, type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
 import { PROTOCOLS, TestGateway } from '../support/test-gateway.ts';
 
-/** Tasks of one run, as the limit says. */
+/** Limit of tasks in one run. */
 const TASKS_MAX = 256;
 
 async function withScript(
@@ -45,7 +45,7 @@ test('httpd.wait() gives the first task that has ended with all its results', as
     local t = table.pack(httpd.wait(slow, fast))
     say(t.n, t[1] == fast, t[2], t[3], t[4], t[5], t[6])
     say(select('#', httpd.wait(slow)), select(4, httpd.wait(slow)))
-    -- what has ended can be asked again
+    -- a task that has ended can be waited for again
     say(select(2, httpd.wait(fast, slow)))`);
   assert.equal(output, '6 true true 0.02 nil fast nil\n4 slow\ntrue 0.02 nil fast nil\n');
 });

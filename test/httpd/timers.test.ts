@@ -1,4 +1,4 @@
-/** httpd.timer: when functions run, their limits and ends, the life of their script, and storms of them. */
+/** httpd.timer: when functions run, limits and ends of timers, the life of their script, and many timers at once. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,7 +8,7 @@ import { LOSE_STATE } from '../support/lose-state.ts';
 import { eventually, type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
 import { outputOfBody } from '../support/shared-state.ts';
 
-/** Timers of one state, as the limit says. */
+/** Limit of timers in one state. */
 const TIMERS_MAX = 1000;
 
 async function withTop(
@@ -130,7 +130,7 @@ test('A timer has files, sleep and tasks, but no client', async () => {
       const refusals = harness.log.filter((line) => line.startsWith('info client'));
       assert.equal(refusals.length, 8);
       for (const line of refusals) assert.match(line, /\tfalse\t.*called in a timer, which has no client/);
-      // all lines of a run bear its id
+      // all log lines of a run have its id
       assert.match(harness.log[0] ?? '', / request=\w+-1-\w+$/);
       await harness.expectNothingOpen();
     },
@@ -375,7 +375,7 @@ test('A timer with "once" runs in one of several workers each time, and in anoth
     once.workerGone(workers.indexOf(gone) + 1);
     const before = count('tick');
     await eventually(() => assert(count('tick') >= before + 4));
-    // each period has one run at most, but for those the lost worker is forgiven
+    // at most one run in each period, and some more because a worker is lost meanwhile
     assert(count('tick') <= (performance.now() - started) / 45 + 4, `${count('tick')} runs`);
     assert.equal(count('first'), 1);
   } finally {

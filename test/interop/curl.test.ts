@@ -1,4 +1,4 @@
-/** curl against the gateway: HTTP/2, 1.1 and 1.0, methods, uploads and downloads of every kind. */
+/** curl and the gateway: HTTP/2, 1.1 and 1.0, methods, uploads and downloads of every kind. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** h2load against the gateway: large answers over many streams, HTTP/1.1, and answers of every kind at once. */
+/** h2load and the gateway: large answers on many streams, HTTP/1.1, and answers of every kind at once. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
@@ -33,7 +33,7 @@ before(async () => {
 });
 after(() => gateway.stop());
 
-/** Runs h2load and returns how many requests got a 2xx answer and how many body bytes came. */
+/** Runs h2load; resolves with the number of requests with a 2xx answer and of received body bytes. */
 async function h2load(...words: string[]): Promise<{ succeeded: number; status2xx: number; bytes: number }> {
   const { code, text, stderr } = await runProgram('h2load', words);
   assert.equal(code, 0, stderr);

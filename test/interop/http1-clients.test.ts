@@ -1,4 +1,7 @@
-/** Clients that others wrote, over HTTP/1.1: wget, Python's http.client and requests, ab, wrk, h2load, and Chromium without HTTP/2. */
+/**
+ * Clients of other projects over HTTP/1.1: wget, Python's http.client and requests, ab, wrk, h2load, and Chromium without
+ * HTTP/2.
+ */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';

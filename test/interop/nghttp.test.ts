@@ -1,4 +1,4 @@
-/** nghttp against the gateway: pushes that are promised, answered, come from another mapping, or are refused. */
+/** nghttp and the gateway: pushes that are promised, answered, served by another mapping, or refused. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { runProgram } from '../support/run-program.ts';
@@ -14,7 +14,7 @@ httpd.register_handler('/page', function(env, header)
     httpd.write(nil, 'page ' .. tostring(env.PUSH_PROMISE))
 end)
 httpd.register_handler('/part', function(env, header)
-    -- a pushed answer may not promise in turn: that is dropped
+    -- a pushed response may not promise a further push: the gateway drops it
     promise(header, '/part?again')
     httpd.header{[':status'] = '200', ['x-part'] = env.QUERY_INFO, ['x-method'] = header[':method'],
         ['x-push'] = tostring(env.PUSH_PROMISE), ['x-body'] = tostring(httpd.read(nil, 10))}
@@ -46,18 +46,18 @@ after(() => gateway.stop());
 interface Seen {
   /** Paths of PUSH_PROMISE frames, in order. */
   readonly promised: string[];
-  /** Stream → answer fields. */
+  /** For each stream: the response fields. */
   readonly answers: Map<number, Map<string, string>>;
-  /** Stream → body bytes. */
+  /** For each stream: the number of body bytes. */
   readonly sizes: Map<number, number>;
   readonly resets: number;
 }
 
-/** What `nghttp -v` tells of the frames it received. */
+/** Runs `nghttp -v` and reads from its output the frames that it received. */
 async function nghttp(...words: string[]): Promise<Seen> {
   const { code, text, stderr } = await runProgram('nghttp', ['-v', '-n', ...words]);
   assert.equal(code, 0, stderr);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: nghttp colours what it prints
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: nghttp colours its output
   const plain = text.replace(/\x1b\[[0-9;]*m/g, '');
   const answers = new Map<number, Map<string, string>>();
   for (const [, id, name = '', value = ''] of plain.matchAll(

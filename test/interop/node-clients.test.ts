@@ -1,4 +1,4 @@
-/** Node's own clients against the gateway: http2, https with an agent, and fetch (undici). */
+/** Node's own clients and the gateway: http2, https with an agent, and fetch (undici). */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { Agent, request } from 'node:https';
@@ -30,7 +30,7 @@ httpd.register_handler('/port', function(env)
     httpd.write(nil, env.CLIENT_PORT)
 end)`;
 
-/** Runs in a process of its own, which trusts the certificate by its environment. Prints what it saw as JSON. */
+/** Runs in its own process, whose environment makes it trust the certificate. Prints its results as JSON. */
 const FETCH = `
 const url = process.argv[1];
 const body = new Uint8Array(500000).map((_, i) => i * 7);

@@ -1,4 +1,4 @@
-/** Clients that others wrote against our own HTTP/2 sessions: curl, nghttp, h2load, node's, undici and Chromium. */
+/** Clients of other projects and our own HTTP/2 sessions: curl, nghttp, h2load, Node, undici and Chromium. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -190,7 +190,7 @@ test('Chromium shows 200 images at once, uploads, and reads an answer as it come
     })()`)) as [number, number];
     assert.equal(size, LARGE_BYTES);
     assert.ok(parts > 1);
-    // one that is left before its end
+    // a request that the page aborts before its end
     await browser.evaluate(`(async () => {
       const gone = new AbortController();
       const response = await fetch('/large', { signal: gone.signal });

@@ -1,9 +1,9 @@
-/** What a hostile script can do with the functions of `debug` that it has: nothing to anybody but itself. */
+/** A hostile script can harm only itself with the functions of `debug` that it has. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ScriptHarness } from '../support/script-harness.ts';
 
-/** Runs a handler's text, then checks that the same state still serves. */
+/** Runs the body of a handler, then checks that the same state still serves. */
 async function runHostile(body: string): Promise<string> {
   const harness = await ScriptHarness.load(`local httpd = require 'httpd'
     local function say(...)

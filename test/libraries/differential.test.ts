@@ -1,4 +1,4 @@
-/** Runs the same Lua text in Debian's lua5.4 and in a handler: what both print has to be the same, byte for byte. */
+/** Runs the same Lua text in Debian's lua5.4 and in a handler: both have to print the same bytes. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ import { STRING_SNIPPETS } from './snippets/strings.ts';
 import { SYSTEM_SNIPPETS } from './snippets/system.ts';
 import { TABLE_AND_NUMBER_SNIPPETS } from './snippets/tables-and-numbers.ts';
 
-/** Files both find in their working directory. */
+/** Files that both find in their working directory. */
 const FIXTURES: Readonly<Record<string, string>> = {
   'lines.txt': 'first\nsecond line\n\nfourth\r\nlast without end',
   'numbers.txt': '12 -7\n0x1F 3.5e2 .5 0x.8p1 1e+ 99999999999999999999 - nan 5',
@@ -28,7 +28,7 @@ const FIXTURES: Readonly<Record<string, string>> = {
   'env.lua': 'x = 1; y = x + 1; return y',
 };
 
-/** Runs one text and returns everything it printed, and its error. The same text in both. */
+/** Runs one text; returns everything it printed, and its error. Both sides use this Lua code. */
 const RUNNER = `
 local function run_snippet(source)
   local out = {}
@@ -57,7 +57,7 @@ const SNIPPETS: Readonly<Record<string, string>> = {
 
 let expected: ReadonlyMap<string, string>;
 let harness: ScriptHarness;
-/** The same script in a VM that cannot be stopped. */
+/** The same script in a VM without a guard. */
 let unguarded: ScriptHarness;
 
 before(async () => {
@@ -88,7 +88,7 @@ for (const [i, name] of Object.keys(SNIPPETS).entries()) {
   });
 }
 
-/** All snippets in one process of lua5.4. */
+/** Runs all snippets in one process of lua5.4. */
 function runInLua(): Map<string, string> {
   const folder = mkdtempSync(join(tmpdir(), 'lgw-lua54-'));
   try {
@@ -111,7 +111,7 @@ function runInLua(): Map<string, string> {
   }
 }
 
-/** The driver writes each output behind its length. */
+/** The runner writes the length of each output before the output. */
 function splitOutputs(text: string): Map<string, string> {
   const outputs = new Map<string, string>();
   let at = 0;
@@ -124,7 +124,7 @@ function splitOutputs(text: string): Map<string, string> {
   return outputs;
 }
 
-/** A text as a Lua literal of its UTF-8 bytes, on one line. */
+/** Writes a text as a Lua literal of its UTF-8 bytes, on one line. */
 function quote(text: string): string {
   let literal = '';
   for (const byte of Buffer.from(text)) {
@@ -134,7 +134,7 @@ function quote(text: string): string {
   return `"${literal}"`;
 }
 
-/** Addresses differ between two processes. */
+/** Replaces addresses, which differ between two processes. */
 function normalise(text: string): string {
   return text.replace(/0x[0-9a-f]{6,16}/g, '0xADDRESS');
 }

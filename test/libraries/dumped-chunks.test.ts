@@ -1,4 +1,4 @@
-/** `load` takes what `string.dump` has returned in the same state, and no other bytecode. */
+/** `load` accepts what `string.dump` has returned in the same state, and no other bytecode. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DumpedChunks } from '../../src/libraries/dumped-chunks.ts';
@@ -118,7 +118,7 @@ test('256 chunks of at most 1 MiB are remembered, and one more takes the place o
   assert.ok(dumped.has(whole));
   dumped.add(Buffer.alloc(1024 * 1024 + 1));
   assert.ok(!dumped.has(Buffer.alloc(1024 * 1024 + 1)));
-  // a size that nothing has is not worth a hash
+  // a size that no dumped chunk has is refused before the hash is computed
   const before = paid;
   assert.ok(!dumped.has(Buffer.alloc(3)));
   assert.equal(paid, before);

@@ -1,4 +1,4 @@
-/** The file layer as scripts see it: when writes are visible, who hears of failures, turns, and the ends of processes. */
+/** The file layer from the side of scripts: when writes become visible, who gets failures, turns, and the ends of processes. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
@@ -8,7 +8,7 @@ import { TestGateway } from '../support/test-gateway.ts';
 const BIG_BYTES = 8 * 1024 * 1024;
 const HOGS = 12;
 const SMALL_MAX_MS = 2000;
-/** The limit comes at another place of the opening each time. */
+/** Requests that reach their limit, each at another moment of the opening. */
 const SPENT_REQUESTS = inForm(5, 20);
 
 const SCRIPT = `local httpd = require 'httpd'
@@ -93,7 +93,7 @@ httpd.register_handler('/spent', function(env)
     local kept = {}
     while true do
         kept[#kept + 1] = env.QUERY_INFO == 'file' and io.open('small') or io.popen('exec sleep 60')
-        -- waits with no time left, so that the limit comes with the next file
+        -- computes until almost no time is left, so that the limit comes with the next file
         local begun = os.clock()
         while os.clock() - begun < 0.004 do end
     end

@@ -1,10 +1,10 @@
-/** What a script under `-r` cannot reach: no name leads out, whichever function takes it. */
+/** What a script under `-r` cannot reach: no function accepts a name that leads out of the root. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { TestGateway } from '../support/test-gateway.ts';
 
-/** Each names `outside.lua` beside the root, or something of the system. */
+/** Each name leads to `outside.lua` beside the root, or to a file of the system. */
 const NAMES = [
   '$FOLDER/outside.lua',
   '../outside.lua',
@@ -92,7 +92,7 @@ test('No function that takes a name reaches outside of the root', async () => {
   assert.equal(status, 200, gateway.log);
   const lines = text.split('\n');
   assert.equal(lines.length, NAMES.length * 14);
-  // a link is a file of the root itself: it may be removed and renamed, what it points to may not
+  // a link is itself a file of the root: the script may remove and rename it, but not its target
   const own = /^(?:remove|rename) (?:link|absolute) |^renamed (?:link|absolute) /;
   for (const line of lines.filter((one) => !own.test(one))) {
     assert.doesNotMatch(line, / -> reached/, line);

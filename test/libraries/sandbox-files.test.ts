@@ -1,4 +1,6 @@
-/** The sandbox opens no file by any way: every function is tried with names, and every call that would open one is watched. */
+/**
+ * The sandbox opens no file in any way: the test calls every function with file names and watches every call that opens a file.
+ */
 import assert from 'node:assert/strict';
 import childProcess from 'node:child_process';
 import fs from 'node:fs';
@@ -17,7 +19,7 @@ const WATCHED = [
   .split(' ');
 const STARTS = ['spawn', 'spawnSync', 'exec', 'execSync', 'execFile', 'execFileSync', 'fork'];
 
-/** Runs `use` and tells the calls of node:fs and node:child_process made meanwhile, but those that load modules. */
+/** Runs `use`; resolves with the calls of node:fs and node:child_process made meanwhile, except those that load modules. */
 async function callsDuring(use: () => Promise<void>): Promise<string[]> {
   const calls: string[] = [];
   const restore: (() => void)[] = [];
@@ -30,7 +32,7 @@ async function callsDuring(use: () => Promise<void>): Promise<string[]> {
       const native = functions[name] as (...values: unknown[]) => unknown;
       functions[name] = (...values: unknown[]): unknown => {
         const what = String(values[0]);
-        // the clock of the thread is the gateway's own
+        // the gateway itself reads the clock of the thread
         if (!what.includes('/node_modules/') && !what.startsWith('/proc/thread-self/'))
           calls.push(`${name} ${what}`);
         return native.apply(module, values);
@@ -50,7 +52,7 @@ async function callsDuring(use: () => Promise<void>): Promise<string[]> {
   return calls;
 }
 
-/** Calls everything that can be reached with names of files, in every place an argument or option may have. */
+/** Calls every reachable function with file names, in the place of every argument and option. */
 const TRY_ALL = `local httpd = require 'httpd'
   local names = { 'script.lua', './script.lua', '/etc/passwd', 'nowhere', '../x', '/proc/self/environ', 'file:///etc/passwd', 'new.txt' }
   local seen, functions = {}, {}
@@ -115,7 +117,7 @@ test('No function of the sandbox opens, looks at, makes or removes a file, and n
     assert.match(all, /^\d{3,} nilnilnil$/);
     const lines = fetched.split('\n');
     assert.equal(lines.length, 24);
-    // what is there and what is not look the same
+    // existing and missing files give the same result
     for (const line of lines)
       assert.match(line, /^nil denied Cannot open "[^"]+": a script in the sandbox opens no files$/);
   } finally {

@@ -1,4 +1,4 @@
-/** MeteredLogger: the rate, what may be written at once, what is counted; and how long a line may be. */
+/** MeteredLogger: the rate, the burst, what it counts, and the longest line. */
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import { createLogger } from '../../src/base/logger.ts';
@@ -29,7 +29,7 @@ function metered(bytesPerSecond: number): Metered {
 
 test('A mapping may write four seconds of its rate at once, and its rate from then on', () => {
   const one = metered(1000);
-  // 128 bytes are counted for each line beside its text
+  // each line counts 128 bytes in addition to its text
   for (let i = 0; i < 100; i++) one.logger.info('x'.repeat(72));
   assert.equal(one.lines.length, 20);
   assert.equal(one.logger.exhausted, true);

@@ -1,4 +1,4 @@
-/** Shares: how much one mapping may take, alone and among others, and what counts. */
+/** Shares: how much one mapping may use, alone and beside others, and what counts. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -11,7 +11,7 @@ function sharesOf(options: Partial<SharesOptions> = {}): Shares {
   return new Shares({ limits: LIMITS, percent: 50, ...options });
 }
 
-/** Takes files until there is no more; returns how many, and the last words. */
+/** Takes files until the share is used up; returns their number and the last message. */
 function takeAll(share: Share): [number, string] {
   for (let taken = 0; ; taken++) {
     const refusal = share.take('files');

@@ -1,9 +1,9 @@
-/** Times in buckets: which one each falls into, and what is read out of them. */
+/** Times in buckets: the bucket of each time, and the values read from the buckets. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HISTOGRAM_SLOTS, Histogram } from '../../src/metrics/histogram.ts';
 
-/** Ends of buckets as they are defined: 16 µs, then a quarter of the octave more each. */
+/** The upper ends of buckets by their definition: 16 µs, then a quarter of the octave more each. */
 function bucketEnds(): number[] {
   const ends: number[] = [];
   for (let start = 16; start < 2 ** 27; start *= 2)

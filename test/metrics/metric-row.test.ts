@@ -1,4 +1,4 @@
-/** Rows of metrics in shared memory, and the document of what they hold. */
+/** Rows of metrics in shared memory, and the document that describes them. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -50,7 +50,7 @@ test('Another thread reads what the writer has counted', async () => {
   await worker.terminate();
 });
 
-/** The tables as they stand in docs/metrics.md. */
+/** The tables in docs/metrics.md. */
 function describeMetrics(): string {
   const lines: string[] = [];
   for (const [title, { metrics }] of [

@@ -1,4 +1,6 @@
-/** The register of what Node does not promise: every entry is tried on the Node that runs this, and nobody else touches such things. */
+/**
+ * The register of what Node does not promise: tests every entry on the running Node, and that no other file uses such things.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,7 +32,7 @@ import {
 import { testCertificate } from '../support/certificate.ts';
 
 const NODE_MAJOR = Number.parseInt(process.versions.node, 10);
-/** From here on the state of Request and Response is private. */
+/** First major version of Node with private state in Request and Response. */
 const WEB_STATE_PRIVATE_SINCE = 24;
 
 const ignore = (): void => undefined;
@@ -41,7 +43,7 @@ async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Both ends of a connection without TLS, closed after `use`. */
+/** Connects two sockets without TLS, and closes both after `use`. */
 async function withPair(use: (client: Socket, accepted: Socket) => Promise<void>): Promise<void> {
   const server = createServer();
   const port = await listen(server);
@@ -59,7 +61,7 @@ async function withPair(use: (client: Socket, accepted: Socket) => Promise<void>
   }
 }
 
-/** Minor collections of a new thread that makes short-lived objects of some 20 MB. */
+/** Resolves with the number of minor collections of a new thread that makes short-lived objects of some 20 MB. */
 async function countCollections(): Promise<number> {
   const code = `
     const { parentPort } = require('node:worker_threads');
@@ -96,7 +98,7 @@ const PROBES: Readonly<Record<keyof typeof NODE_INTERNALS, () => void | Promise<
       });
       stopHandle(accepted);
       client.write('held');
-      // a message there and back over another connection: by then the first one would have come
+      // after a message in both directions on another connection, the first message would have arrived
       await withPair(async (other, otherAccepted) => {
         otherAccepted.pipe(otherAccepted);
         other.write('x');
@@ -244,7 +246,7 @@ for (const [name, { purpose }] of Object.entries(NODE_INTERNALS))
 test('What the register says of latin1 without the methods of Buffer holds', async () => {
   const prototype = Buffer.prototype as unknown as Record<string, unknown>;
   const { latin1Slice, latin1Write } = prototype;
-  // a module is loaded again under another address
+  // an import under another address loads the module again
   const address = new URL('../../src/native/node-internals.js?without-latin1', import.meta.url).href;
   prototype['latin1Slice'] = undefined;
   prototype['latin1Write'] = undefined;
@@ -267,14 +269,14 @@ test('The register says that the lines of Node with long support were tried', ()
   );
 });
 
-/** Names and ways that lead to Node's inside. */
+/** Patterns of names and expressions that reach into Node's internals. */
 const INSIDE: readonly RegExp[] = [
   /\b_handle\b|\b_parent\b|\b_httpMessage\b|\b_events\b|\b_server\b|\b_read\b|\b_write\b|\b_final\b|\b_repeat\b/,
   /\b(?:latin1|utf8|ucs2|hex|base64|ascii)(?:Slice|Write)\b/,
   /\breadSt(?:art|op)\b|\buseUserBuffer\b|\bkBuffer|'servername'|'parser'|\bconnectionsCheckingInterval\b/,
   /\.emit\('(?:finish|secureConnection|request|session|stream)'|\.listeners\(|\bgetOwnPropertySymbols\b|\.description\b/,
   /process\.binding|internalBinding|\bsetFlagsFromString\b|'node:internal|'_http_|'_tls_|'_stream_/,
-  // properties that the types of Node do not have; initgroups is documented, and headers are a script's own object
+  // properties that the types of Node lack; initgroups is documented, and headers are an object of the script
   /Reflect\.(?:get|set)\((?!process, 'initgroups'\)|headers, name\))/,
 ];
 

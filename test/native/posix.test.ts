@@ -1,4 +1,4 @@
-/** Duplicated descriptors: independent of their originals, closed on exec, and honest about failures. */
+/** Duplicated descriptors: independent of their originals, closed on exec; failures are reported. */
 import { deepEqual, equal, match, notEqual, ok, throws } from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -97,7 +97,7 @@ describe('native/posix', () => {
     const before = Object.getOwnPropertyDescriptor(process, 'platform') as PropertyDescriptor;
     Object.defineProperty(process, 'platform', { ...before, value: 'sunos' });
     try {
-      // a module of its own, which has not looked yet
+      // a new instance of the module, which has not looked for the function yet
       const address = new URL('../../src/native/posix.js?sunos', import.meta.url).href;
       const posix: typeof import('../../src/native/posix.ts') = await import(address);
       equal(posix.isAvailable(), false);

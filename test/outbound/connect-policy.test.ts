@@ -1,4 +1,4 @@
-/** What --allow-connect lets through and refuses: words, names, patterns, and addresses in all the ways to write them. */
+/** What --allow-connect permits and refuses: words, names, patterns, and addresses in every notation. */
 import assert from 'node:assert/strict';
 import type { LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
@@ -12,7 +12,7 @@ function policyOf(entries: string, lookup?: LookupFunction): ConnectPolicy {
   return new ConnectPolicy(rules, lookup);
 }
 
-/** Whether a URL passes the look at its name. */
+/** True when the name in the URL passes the policy. */
 function passes(policy: ConnectPolicy, url: string): boolean {
   const { origin, pathname } = new URL(url);
   try {
@@ -27,7 +27,7 @@ function passes(policy: ConnectPolicy, url: string): boolean {
   }
 }
 
-/** A resolver that knows one answer. */
+/** Makes a resolver with one answer. */
 function answering(...addresses: string[]): LookupFunction {
   return (_name, options, callback) => {
     const found: LookupAddress[] = addresses.map((address) => ({
@@ -39,7 +39,7 @@ function answering(...addresses: string[]): LookupFunction {
   };
 }
 
-/** The addresses that a connection to `origin` gets to see. */
+/** Resolves with the addresses that a connection to `origin` may use. */
 function seen(policy: ConnectPolicy, origin: string): Promise<string[]> {
   const lookup = policy.lookupFor(origin);
   assert.ok(lookup !== undefined);
@@ -228,7 +228,7 @@ test('Of what a name stands for only allowed addresses are connected to', async 
   const [message = ''] = await seen(policyOf('public', inside), 'http://db.internal');
   assert.match(message, /^Cannot fetch "http:\/\/db\.internal\/": connections there are not allowed/);
   assert.ok(!message.includes('10.0.0.7'), 'the address is not told');
-  // the operator has named it
+  // allowed, because the operator has named it
   assert.deepEqual(await seen(policyOf('db.internal', inside), 'http://db.internal'), ['10.0.0.7']);
 });
 

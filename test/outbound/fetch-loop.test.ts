@@ -1,4 +1,4 @@
-/** Requests that have come round by fetches: how they are told, and that they end. */
+/** Requests that reach the gateway again through its own fetches: how it detects them, and that they end. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fetchDepthOf, withFetchDepth } from '../../src/outbound/fetch-loop.ts';

@@ -1,4 +1,4 @@
-/** The parts of a fetch that need no network: bodies both ways, redirects, and what may be asked for. */
+/** The parts of a fetch that need no network: bodies in both directions, redirects, and the checks of requests. */
 import { deepStrictEqual, ok, rejects, strictEqual, throws } from 'node:assert/strict';
 import { test } from 'node:test';
 import { ByteQueue } from '../../src/base/byte-queue.ts';
@@ -16,7 +16,7 @@ const broken = (): GatewayError => new GatewayError('LGW_FETCH_CLOSED', 'Broken'
 const bytes = (size: number): Buffer => Buffer.alloc(size, 'x');
 const untilNextTick = (): Promise<void> => new Promise((resolve) => process.nextTick(resolve));
 
-// ---- what comes in ---------------------------------------------------------------------------------------------------
+// received bodies --------------------------------------------------------------------------------------------------
 
 function received(): { body: ReceivedBody; told: string[] } {
   const told: string[] = [];
@@ -91,9 +91,9 @@ test('ReceivedBody that breaks off stays readable, ends its readers, and takes n
   strictEqual(told.at(-1), 'again');
 });
 
-// ---- what goes out ---------------------------------------------------------------------------------------------------
+// sent bodies ------------------------------------------------------------------------------------------------------
 
-/** A source that is filled by hand. */
+/** A source that the test fills. */
 class Source implements ByteSource {
   readonly queue = new ByteQueue();
   ended = false;
@@ -142,7 +142,7 @@ test('SentBody gives pieces of at most 64 KiB, waits for its source, and ends wi
   source.ended = true;
   source.notify();
   deepStrictEqual(await last, { done: true, value: undefined });
-  // it has sent all: nothing can stop it any more
+  // the body has been sent completely, so it cannot be stopped any more
   body.stop(broken());
 });
 

@@ -1,4 +1,4 @@
-/** Fetches without a script: their limits, their connections, what they may connect to, and upstreams that lie. */
+/** Fetches without a script: limits, connections, permitted addresses, and upstreams that send wrong messages. */
 import assert from 'node:assert/strict';
 import type { RequestListener } from 'node:http';
 import type { LookupFunction, Socket } from 'node:net';
@@ -21,7 +21,7 @@ import {
 } from '../../src/outbound/outbound-limits.ts';
 import * as upstreams from '../support/upstream.ts';
 
-/** What a test has to close, whatever becomes of it. */
+/** Objects that a test has to close, also after a failure. */
 const open: { close(): void | Promise<void> }[] = [];
 afterEach(async () => {
   for (const one of open.splice(0)) await one.close();
@@ -38,7 +38,7 @@ const plainUpstream = (listener: RequestListener): Promise<upstreams.Upstream> =
 const rawUpstream = (accepted: (socket: Socket) => void): Promise<upstreams.Upstream> =>
   listening(upstreams.rawUpstream(accepted));
 
-/** A promise, and what resolves it. */
+/** Makes a promise and returns it with its resolve function. */
 function settable<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
   let resolve: (value: T) => void = () => undefined;
   const promise = new Promise<T>((settle) => {
@@ -47,7 +47,7 @@ function settable<T>(): { readonly promise: Promise<T>; readonly resolve: (value
   return { promise, resolve };
 }
 
-/** Longer than any machine takes. */
+/** Longer than any machine needs. */
 const LONG_MS = 60_000;
 const TIMEOUTS = { connectMs: LONG_MS, headMs: LONG_MS, idleMs: LONG_MS, wholeMs: LONG_MS };
 
@@ -71,7 +71,7 @@ function policyOf(entry: string, lookup?: LookupFunction): ConnectPolicy {
   return new ConnectPolicy(rules, lookup);
 }
 
-/** A fetch under way: what comes of it, and when nothing of it is left. */
+/** A running fetch: its result, and when all of it has ended. */
 interface Asked {
   readonly fetch: Fetch;
   readonly answer: Promise<FetchResponse | GatewayError>;
@@ -103,7 +103,7 @@ class Scene {
     return { fetch, answer: answer.promise, released: released.promise };
   }
 
-  /** What came back, in one line: status and body, and the code of what went wrong. */
+  /** Resolves with the result in one line: status and body, and the error code if it failed. */
   async say(request: FetchRequest): Promise<string> {
     const { answer, released } = this.start(request);
     const result = await answer;
@@ -134,7 +134,7 @@ const isLimit = (text: RegExp) => (error: unknown) =>
   error.luaCode === 'limit' &&
   text.test(error.message);
 
-/** A server that never answers. */
+/** Makes a server that never answers. */
 const silentUpstream = (): Promise<upstreams.Upstream> => rawUpstream((socket) => socket.resume());
 
 // ---- limits ----------------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ test('The strings that fetches of a worker send have 128 MiB together, and one b
   const scene = new Scene();
   const send = (bytes: number): Asked =>
     scene.start(requestOf(upstream.url, { method: 'PUT', body: new Uint8Array(bytes) }));
-  // nothing of it is touched: it is cancelled before there is a connection
+  // cancelled before it has a connection, so that nothing of it is sent
   const first = send(STRING_BODY_BYTES_MAX - 10);
   const second = send(10);
   assert.throws(() => send(1), isLimit(/would have 134217729 bytes and the limit is 134217728: give a file/));
@@ -218,7 +218,7 @@ test('A mapping has 128 connections to an upstream; further fetches wait for one
   await other.released;
   assert.equal(waiting.length, CONNECTIONS_PER_ORIGIN_MAX);
   assert.equal(upstream.connections(), CONNECTIONS_PER_ORIGIN_MAX + 1);
-  // the last one comes over the connection that the first one frees
+  // the last fetch gets the connection that the first one frees
   for (const answer of waiting) answer();
   await Promise.race(asked.map(({ released }) => released));
   const last = asked.at(-1) as Asked;
@@ -244,7 +244,7 @@ test('TLS options that are the same share connections, and the set that was unus
   const plain = agents.get(undefined);
   const made = Array.from({ length: TLS_VARIANTS_MAX - 1 }, (_, i) => agents.get(tls(`a${i}`)));
   assert.equal(new Set([plain, ...made]).size, TLS_VARIANTS_MAX);
-  // the first one is used again, so that the second one is the oldest
+  // the first one is used again, so the second one is the oldest
   assert.equal(agents.get(tls('a0')), made[0]);
   assert.notEqual(agents.get({ ...tls('a0'), verify: false }), made[0]);
   assert.equal(agents.get(tls('a0')), made[0]);
@@ -287,17 +287,17 @@ test('Of the addresses of a name only those are connected to that are allowed', 
   const { answer } = scene.start(request);
   const error = await answer;
   assert.ok(error instanceof GatewayError && error.code === 'LGW_FETCH_DENIED', String(error));
-  // what the name stands for may be a secret
+  // the address behind a name may be a secret
   assert.doesNotMatch(error.message, /10\.0\.0\.1|192\.168/);
   assert.deepEqual([lookups, upstream.connections()], [1, 0]);
-  // what is refused at once is refused in a tick of its own, and not at all when it is cancelled before
+  // a refusal without a lookup comes in a later tick, and not at all when the fetch is cancelled before
   const cancelled = scene.start(requestOf('http://[::1]:1/'));
   void cancelled.answer.then(() => assert.fail('a fetch that was cancelled is not answered'));
   cancelled.fetch.cancel();
   await cancelled.released;
   addresses = ['10.0.0.1', '127.0.0.1'];
   assert.equal(await scene.say(request), '200 here');
-  // another port of the same address is another place, which is refused without a look
+  // another port of the same address is another destination, which is refused before a lookup
   assert.equal(await scene.say(requestOf('http://name.example:1/')), 'LGW_FETCH_DENIED');
   assert.equal(await scene.say(requestOf('http://[::1]:1/')), 'LGW_FETCH_DENIED');
   assert.equal(lookups, 2);
@@ -330,7 +330,7 @@ test('A fetch whose name is never resolved ends in time, and counts until the re
   const error = await answer;
   assert.ok(error instanceof GatewayError);
   assert.match(error.message, /^Cannot fetch "http:\/\/name\.example\/": no connection after 0\.001 s$/);
-  // undici may not have been loaded within that time, and then nobody asks
+  // undici may not be loaded by then, in which case no lookup happens
   const resolver = await Promise.race([asked.promise, released]);
   if (resolver !== undefined) {
     assert.equal(scene.counters.get('fetches'), 1);
@@ -340,10 +340,10 @@ test('A fetch whose name is never resolved ends in time, and counts until the re
   scene.expectNothingLeft();
 });
 
-// ---- upstreams that lie ----------------------------------------------------------------------------------------------
+// upstreams with wrong messages ------------------------------------------------------------------------------------
 
 const OK = 'HTTP/1.1 200 OK\r\n';
-/** What an upstream sends, and what comes of it. `+` at the end: it closes the connection then. */
+/** Bytes that an upstream sends, and the result. A final `+`: the upstream then closes the connection. */
 const LIES: Readonly<Record<string, readonly [sent: string, result: string]>> = {
   'a length longer than the body': [`${OK}content-length: 9\r\n\r\nabc+`, '200 abc LGW_FETCH_CLOSED'],
   'a length shorter than the body': [`${OK}content-length: 2\r\n\r\nabcdef`, '200 ab'],

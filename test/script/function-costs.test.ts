@@ -1,4 +1,4 @@
-/** Every function that a script can reach has an entry in the list of costs, and no loop of any of them outlasts its limit. */
+/** Every function that a script can reach has an entry in the list of costs, and a loop of any function ends at its limit. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { plainUpstream } from '../support/upstream.ts';
 
 const DOCUMENT = join(PACKAGE_ROOT, 'docs/function-costs.md');
 
-/** What the handler `/run` of a script answers, line by line. */
+/** Resolves with the lines that the handler `/run` of a script answers. */
 async function namesIn(source: string, options: HarnessOptions = {}): Promise<string[]> {
   const harness = await ScriptHarness.load(
     source.replace('REACHABLE', () => REACHABLE_FUNCTIONS),
@@ -29,7 +29,7 @@ async function namesIn(source: string, options: HarnessOptions = {}): Promise<st
   }
 }
 
-/** Functions of all states so far. */
+/** The functions found so far, in all states. */
 const found = new Set<string>();
 
 function expectEntries(names: readonly string[]): void {
@@ -123,16 +123,16 @@ test('docs/function-costs.md shows the list', () => {
 });
 
 const CPU_LIMIT_MS = inForm(30, 100);
-/** Processor time in which the limit has to be enforced. */
+/** Processor time after the limit within which the loop has to end. */
 const VERDICT_MS_MAX = 100;
-/** What 99 of 100 requests of a neighbour may take beside functions of the host, by processor time of their thread. */
+/** Processor time that 99 of 100 requests of another script may take beside functions of the host. */
 const NEIGHBOUR_MS_MAX = 50;
-/** The platform compiles what runs for the first time, and its collector runs when it likes: the better of so many counts. */
+/** V8 compiles what runs for the first time and collects garbage at any time, so the best of this many tries counts. */
 const TRIES = 3;
 const MEBIBYTE = 1024 * 1024;
 const STATE_BYTES_MAX = 64 * MEBIBYTE;
 
-/** Loops, where arguments of any kind would not do. */
+/** Loops for functions that need special arguments. */
 const LOOPS: Readonly<Record<string, string>> = {
   'FILE*:close': `io.stdout:close()`,
   'FILE*:flush': `file:flush()`,
@@ -192,23 +192,23 @@ const LOOPS: Readonly<Record<string, string>> = {
   'debug.traceback': `debug.traceback(S)`,
 };
 
-/** Functions that wait for somebody, stop what calls them or have nothing large to work on. */
+/** Functions that wait for others, end their caller, or have no large input. */
 const NOT_LOOPED =
   /^(luars|luvit|math\.|coroutine\.|httpd\.close|stream\.|response\.|debug\.(setmetatable|setuservalue)|setmetatable$|error$|FILE\*\.__gc)/;
 
 const ANY_ARGUMENTS = `for _, a in ipairs(lists) do pcall(f, table.unpack(a, 1, 4)) end`;
 
 interface Verdict {
-  /** Processor time of the thread from the limit to the end. */
+  /** Processor time of the thread from the limit to the end of the loop. */
   readonly lateMs: number;
-  /** That of the slowest but one in a hundred of the neighbour's requests. */
+  /** Processor time of the slowest request of the other script, without the slowest one percent. */
   readonly neighbourMs: number;
 }
 
 /**
- * Runs `body` with the function `name` until its limit, beside a neighbour: another script on the same thread that asks
- * again and again. Time is processor time of the thread, so that other programs count for nobody; a request that
- * comes while the thread works waits for its next turn, as one of a client does.
+ * Runs `body` with the function `name` until its limit. Meanwhile another script on the same thread sends one request after
+ * another. Times are processor time of the thread, so that other programs do not count. A request that arrives while the thread
+ * works waits for the next round of the event loop, as a client's request does.
  */
 async function runBeside(
   offender: ScriptHarness,
@@ -251,9 +251,9 @@ test('No loop of any function outlasts its CPU limit, and functions of the host 
       if (loop === undefined && kind === 'asynchronous') continue;
       await t.test(name, async () => {
         let best: Verdict = { lateMs: Number.POSITIVE_INFINITY, neighbourMs: Number.POSITIVE_INFINITY };
-        // what the host does while the script waits is not the script's time
+        // work of the host while the script waits is not time of the script
         const lateMax = kind === 'asynchronous' ? CPU_LIMIT_MS + VERDICT_MS_MAX : VERDICT_MS_MAX;
-        // one call inside the VM cannot be suspended, nor can its compiler: it may take the whole limit
+        // neither a call inside the VM nor the VM's compiler can be suspended, so it may take the whole limit
         const neighbourMax =
           kind === 'inside' || name === 'load' ? CPU_LIMIT_MS + VERDICT_MS_MAX : NEIGHBOUR_MS_MAX;
         for (let n = 0; n < TRIES; n++) {
@@ -319,7 +319,7 @@ function loadNeighbour(): Promise<ScriptHarness> {
   );
 }
 
-/** A state of 64 MiB with a text of 16 MiB, a million numbers (16 MiB) and what is made of them. */
+/** Loads a state of 64 MiB with a text of 16 MiB, a million numbers (16 MiB), and what is made of them. */
 function load(module: WebAssembly.Module): Promise<ScriptHarness> {
   return ScriptHarness.load(
     `${REACHABLE_FUNCTIONS}

@@ -1,20 +1,20 @@
-/** Random functions of a state with random arguments: nothing crashes, speaks JavaScript, costs a state or leaves something. */
+/** Calls random functions of a state with random arguments: no crash, no JavaScript text, no lost state, nothing left open. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ApiFuzzChild } from '../support/api-fuzz-child.ts';
 import { inForm } from '../support/test-form.ts';
 
-/** Sequences of some eight calls each; `npm run fuzz:api` sets more. */
+/** Number of sequences, each of some eight calls; `npm run fuzz:api` sets more. */
 const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(800, 10_000));
-/** The same sequences each time; `npm run fuzz:api` begins elsewhere. */
+/** The same sequences in each run; `npm run fuzz:api` sets another seed. */
 const SEED = Number(process.env['LGATEWAY_FUZZ_SEED'] ?? 1);
-/** Sequences that share a state. */
+/** Number of sequences that share a state. */
 const BATCH = 50;
-/** Processes, and batches at a time in each: most sequences wait for something until they are ended. */
+/** Number of processes, and of concurrent batches in each: most sequences wait until they are ended. */
 const PROCESSES = 2;
 const LANES = 8;
 const FINDINGS_MAX = 20;
-/** Numbers of sequences of two seeds do not meet. */
+/** Larger than any number of sequences, so that two seeds have no sequence in common. */
 const SEED_STRIDE = 1_000_000_000;
 
 test(`${SEQUENCES} sequences of calls of the Lua API end as they may`, async (t) => {
@@ -26,7 +26,7 @@ test(`${SEQUENCES} sequences of calls of the Lua API end as they may`, async (t)
     while (next < SEQUENCES && findings.length < FINDINGS_MAX) {
       const offset = next;
       next += BATCH;
-      // behind a lost state the rest of the batch has a fresh one
+      // after a lost state the rest of the batch gets a new one
       for (let done = 0; done < BATCH; ) {
         const first = SEED * SEED_STRIDE + offset + done;
         const result = await child.run(first, BATCH - done);

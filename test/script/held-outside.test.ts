@@ -1,4 +1,6 @@
-/** What scripts make the gateway hold outside their states: each has a limit that they are told. */
+/**
+ * What scripts make the gateway hold outside their states: each kind has a limit, and the script is told when it reaches it.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
@@ -51,7 +53,7 @@ test('a name of 1,024 bytes is registered', async () => {
 });
 
 test('strings that fetches send wait outside up to 128 MiB in all', async () => {
-  // it takes connections and never answers
+  // accepts connections and never answers
   const silent = createServer((socket) => socket.pause().on('error', () => undefined)).listen(0, '127.0.0.1');
   await once(silent, 'listening');
   const { port } = silent.address() as AddressInfo;

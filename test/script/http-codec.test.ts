@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type HarnessOptions, outputOf } from '../support/script-harness.ts';
 
-/** What the bodies of the tests use: items as lines, and a decoder or encoder run over whole and split input. */
+/** Lua code for the tests: shows items as lines, and runs a decoder or encoder over whole and split input. */
 const SUPPORT = `
 local http = require 'codecs/http'
 local http_codec = require 'http-codec'
@@ -15,7 +15,7 @@ local function show(item)
   return table.concat(out, ' ')
 end
 
--- strings next to each other are one: how a body is cut is nobody's business
+-- joins adjacent strings, because how a body is cut does not matter
 local function decode(codec, pieces)
   local items, at = {}, 0
   local function read() at = at + 1 return pieces[at] end

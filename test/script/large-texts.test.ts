@@ -1,4 +1,6 @@
-/** Encodings, queries and hashes of texts that are as large as a state can hold: in slices, at the price of whoever asks. */
+/**
+ * Encodings, queries and hashes of texts as large as a state can hold: they run in slices, and the caller pays for the work.
+ */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
@@ -7,12 +9,12 @@ import { ScriptHarness } from '../support/script-harness.ts';
 import { inForm } from '../support/test-form.ts';
 
 const MEBIBYTE = 1024 * 1024;
-/** Half of everything still takes longer than a turn may when it is done at once. */
+/** Half of everything still takes longer than a turn allows when it is done at once. */
 const UNIT = inForm(MEBIBYTE / 2, MEBIBYTE);
-/** A slice is 5 ms; a text of 24 MiB done at once takes ten times this. */
+/** A slice is 5 ms; a text of 24 MiB takes ten times this limit when it is processed at once. */
 const STRETCH_MS_MAX = 80;
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-/** All bytes in an order that puts escapes everywhere, of a length that is no whole number of anything. */
+/** Makes a text of all bytes, which needs escapes everywhere; its length is a multiple of no block size. */
 function sample(size: number): Buffer {
   return Buffer.from(Uint8Array.from({ length: size }, (_, i) => (i * 7919 + (i >> 8)) & 255));
 }

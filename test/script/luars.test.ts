@@ -131,7 +131,10 @@ test('R3: env shows the variables that are allowed', () => {
   );
 });
 
-/** Asks `url` by http_get and says what came of it, joined by `|`: a table as its field x-kind. */
+/**
+ * Returns Lua code that calls http_get with `url` and answers with the results, joined by `|`; a table becomes its field
+ * x-kind.
+ */
 const ASKING = (url: string): string => `function handle_request()
   local out = table.pack(http_get('${url}'))
   for i = 1, out.n do out[i] = type(out[i]) == 'table' and out[i]['x-kind'] or tostring(out[i]) end

@@ -4,7 +4,7 @@ import type { ExchangeConnection, ExchangeSeries } from '../../src/http/exchange
 import { connectRaw } from '../support/raw-connection.ts';
 import { eventually, type HarnessOptions, ScriptHarness, turn } from '../support/script-harness.ts';
 
-/** Answers with what it has read: the request as lines, its body in brackets. */
+/** Answers with the request as lines, and its body in brackets. */
 const ECHO = `return function(read, write)
   for req in read do
     local out = { req.method .. ' ' .. req.path .. ' ' .. req.version .. ' ' .. tostring(req.keepAlive) }
@@ -35,7 +35,7 @@ async function withScript<T>(
   }
 }
 
-/** An app for one request, `req` and its body have been read. */
+/** Makes an app for one request; `req` and its body have been read. */
 function app(body: string): string {
   return `return function(read, write)
     local req = read()
@@ -128,11 +128,11 @@ test('V1: a request table cannot be told from an ordinary one, however it is loo
         insert: 'x-b3',
       };
       for (const [name, seen] of Object.entries(expected)) {
-        // the first and the next request of the same head
+        // the first request with this head and the second one
         for (let i = 0; i < 2; i++)
           assert.equal((await harness.request(`/${name}`, { fields: ['x-a', 'one'] })).text, seen, name);
       }
-      // a table with a sequence and names is none of JSON's kinds, filled or not
+      // a table with both list items and names is neither a JSON array nor an object, in either order
       assert.match((await harness.request('/json')).text, /as key beside a list of 1 values/);
     },
   ));
@@ -547,7 +547,7 @@ test('V1: an idle connection is nobody’s time limit, and a state that is retir
     async (harness) => {
       const client = await connectRaw(await harness.listen());
       await client.ask('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
-      // armed after a limit's own timer, and later than that
+      // started after the timer of the limit itself, and due later
       await new Promise((resolve) => {
         setTimeout(resolve, 300);
       });

@@ -1,10 +1,10 @@
-/** The top level of a script: what waits there, what it is told, and how it is ended. */
+/** The top level of a script: what may wait there, what it gets as arguments, and how it is ended. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LuaMapping } from '../../src/script/lua-mapping.ts';
 import { eventually, ScriptHarness } from '../support/script-harness.ts';
 
-/** Never reached by what a test loads. */
+/** A limit that no script of these tests reaches. */
 const CPU_MS = 60_000;
 const TIME_MS = 300;
 

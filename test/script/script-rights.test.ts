@@ -1,4 +1,7 @@
-/** What the options --lua-path, --allow-bytecode, --allow-run and --allow-env let scripts do, and refuse without. */
+/**
+ * What scripts may do with the options --lua-path, --allow-bytecode, --allow-run and --allow-env, and what is refused without
+ * them.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,12 +14,12 @@ import { luaModule, outputOf, ScriptHarness } from '../support/script-harness.ts
 import { inForm } from '../support/test-form.ts';
 
 const MUTANTS = inForm(500, 10_000);
-/** Mutants tried in one request. */
+/** Changed chunks tried in one request. */
 const BATCH = 200;
-/** The whole of the mutants must not take longer. */
+/** Limit for all changed chunks together. */
 const MUTATION_MS_MAX = 90_000;
 
-/** What Debian's luac5.4 makes of a text. */
+/** Compiles a text with Debian's luac5.4. */
 function compile(source: string): Buffer {
   const folder = mkdtempSync(join(tmpdir(), 'lgw-luac-'));
   try {
@@ -215,12 +218,12 @@ test(`${MUTANTS} damaged chunks crash no thread: a state may be given up and is 
     const exchange = new FakeExchange(`/?${next}`, {});
     harness.dispatcher.dispatch(exchange);
     await exchange.closed;
-    // the state ended at the mutant that was announced last
+    // the state ended at the changed chunk that was logged last
     const announced = harness.log.findLast((line) => /^info \d+ /.test(line));
     const reached = Number(announced?.split(' ')[1] ?? next) + 1;
     if (reached > next && reached <= next + BATCH) next = reached;
     else {
-      // a damaged chunk has changed the loop itself, or what the scripts of the state share, without harm to the state
+      // a damaged chunk has changed the loop itself or shared values of the state, without an end of the state
       next += 1;
       mapping.close();
       mapping = await reload();

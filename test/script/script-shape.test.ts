@@ -1,4 +1,4 @@
-/** What a script is taken for when it has been loaded, and which ones are refused because they could answer nothing. */
+/** How the gateway determines the mode of a loaded script, and which scripts it refuses because they have no handler. */
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import { ScriptHarness, turn } from '../support/script-harness.ts';
 
 const REQUESTS = 50_000;
-/** Requests under way at once. */
+/** Concurrent requests. */
 const CONCURRENT = 100;
-/** Growth of Lua's heap that is no leak: tables that have grown once. */
+/** Growth of Lua's heap that is no leak: tables that grow once and stay. */
 const HEAP_GROWTH_KIB_MAX = 64;
 
 test(`After ${REQUESTS} requests of all kinds nothing is left: coroutines, references, files, memory`, async () => {

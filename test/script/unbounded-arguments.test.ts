@@ -1,4 +1,4 @@
-/** Arguments as large as a state allows, for functions that look at them outside the VM, and waits where Lua cannot yield. */
+/** Arguments as large as a state allows, for functions that read them outside the VM, and waits where Lua cannot yield. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import { ScriptHarness } from '../support/script-harness.ts';
 import { StretchMeter, threadCpuMs } from '../support/stretch-meter.ts';
 
-/** What one call may take at most, on a machine that has other things to do, too. */
+/** Longest time of one call, sufficient on a busy machine. */
 const CALL_MS_MAX = 250;
 
 /** `longText` has 32 MiB and `many` a million members. */
@@ -19,7 +19,7 @@ const PREPARE = `httpd = require 'httpd'
     httpd.write(nil, table.concat(t, ' '))
   end`;
 
-/** One state for all: to prepare it takes longer than most calls. */
+/** One state for all tests, because its preparation takes longer than most calls. */
 let shared: Promise<ScriptHarness> | undefined;
 after(async () => (await shared)?.close());
 

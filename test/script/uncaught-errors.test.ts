@@ -1,14 +1,14 @@
-/** What it takes to describe an error that nobody caught: never the state, and never the log. */
+/** The description of an error that no code caught must cost neither the state nor an endless log. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ScriptHarness } from '../support/script-harness.ts';
 
-/** More than a collection, a copy or a traceback in a large heap once had. */
+/** Enough objects to make a collection, copy or traceback take longer than the bounds allow. */
 const TABLES = 600_000;
 const LARGE = 5_000_000;
-/** Text, traceback and what a line has beside them. */
+/** Text, traceback and the other parts of a line. */
 const LINE_BYTES_MAX = 40_000;
-/** Bytes of a message that are kept. */
+/** Bytes of a message that the log keeps. */
 const KEPT = 8192;
 
 interface Case {

@@ -1,4 +1,4 @@
-/** Where a call may wait and where it cannot: modules, metamethods, comparisons, what is closed. */
+/** Where a call may wait and where it cannot: modules, metamethods, comparisons, closing variables. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
@@ -93,7 +93,7 @@ for (const [what, wait] of Object.entries({
         if n == 0 then ${wait} return 'end', ... end
         return coroutine.wrap(function(...) return nest(n - 1, ...) end)(...)
       end
-      -- two at once: each is interrupted for the other
+      -- two tasks at once: each is interrupted for the other
       local other = httpd.spawn(nest, 40)
       say(nest(40, 1, nil, 3))
       say(select(2, httpd.wait(other)))`,

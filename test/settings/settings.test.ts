@@ -1,4 +1,4 @@
-/** Settings: what a reload applies, what it refuses, and who hears of it in which order. */
+/** Settings: what a reload applies, what it refuses, and in which order subscribers are called. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GatewayError } from '../../src/base/errors.ts';
@@ -36,7 +36,7 @@ const TABLE: readonly Setting<Values>[] = [
   row('token', 'restart', { isSecret: true }),
 ];
 
-/** Settings with the values above, and what two subscribers have heard. */
+/** Makes settings with the values above, and two subscribers that record their calls. */
 function create(): { settings: Settings<Values>; heard: [string, Values][] } {
   const settings = new Settings(VALUES, TABLE);
   const heard: [string, Values][] = [];

@@ -1,4 +1,4 @@
-/** Walks through the memory of a dictionary and fails at whatever is not as it has to be. */
+/** Reads the memory of a dictionary and fails when an invariant is broken. */
 import assert from 'node:assert/strict';
 import { blocksFor } from '../../src/shared/block-chains.ts';
 import {
@@ -13,7 +13,7 @@ import {
 } from '../../src/shared/layout.ts';
 import { sipHash } from '../../src/shared/sip-hash.ts';
 
-/** The invariants of a dictionary that nobody is using; returns its entries, the one used last first. */
+/** Checks the invariants of a dictionary that no thread is using; returns its entries, the most recently used first. */
 export function checkDictionary(buffer: SharedArrayBuffer): { key: string; blocks: number }[] {
   const { words, bytes } = viewsOf(buffer);
   const layout = layoutOf(buffer.byteLength);

@@ -1,4 +1,4 @@
-/** Whoever dies or throws in the middle of an operation leaves no lock behind, and costs at most the entry at hand. */
+/** A thread that ends or throws in the middle of an operation leaves no lock held, and costs at most the current entry. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, test } from 'node:test';
@@ -20,12 +20,12 @@ function contents(dictionary: SharedDictionary): Map<string, unknown> {
   return new Map(keys.map((key) => [key, dictionary.get(key)]));
 }
 
-/** What another thread finds: the order of `keys` is that of use. */
+/** Reads what another thread finds; `keys` gives the order of use. */
 function look(buffer: SharedArrayBuffer): Map<string, unknown> {
   return contents(openAt(viewsOf(buffer), 2, LATER));
 }
 
-/** Compares what a death has left with what was before and what the whole operation would have made of it. */
+/** Compares what is left with the content before, and with the result of the whole operation. */
 function checkSurvivors(
   buffer: SharedArrayBuffer,
   key: string,
@@ -148,7 +148,7 @@ test('A dictionary that nothing could have left like this is emptied', () => {
   checkDictionary(buffer);
 });
 
-/** What a thread that dies before its n-th write leaves; undefined when it does not write that often. */
+/** Returns the memory left by a thread that ends before its n-th write; undefined when it writes less often. */
 function memoryAt(
   run: (dictionary: SharedDictionary) => unknown,
   write: number,
@@ -162,7 +162,7 @@ function memoryAt(
   return left;
 }
 
-/** As the supervisor has it. */
+/** Makes the shared memory as the supervisor does. */
 function memoryOf(buffer: SharedArrayBuffer): SharedMemory {
   return { ...NOTHING_SHARED, declared: [{ name: 'test', buffer }] };
 }

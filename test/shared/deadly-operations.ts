@@ -1,18 +1,18 @@
-/** A full dictionary and one operation of each kind that changes it: what a thread is doing when a test lets it die. */
+/** A full dictionary, and one operation of each kind that changes it: the tests end a thread in the middle of these. */
 import { Dictionary } from '../../src/shared/dictionary.ts';
 import { HEADER, type Views, viewsOf } from '../../src/shared/layout.ts';
 import { SharedDictionary } from '../../src/shared/shared-dictionary.ts';
 
 const DICTIONARY_BYTES = 4096;
 export const NOW = 1000;
-/** When `expired` has expired and nothing else has. */
+/** A time at which `expired` has expired and no other entry has. */
 export const LATER: number = NOW + 60_000;
 
 export function openAt(views: Views, owner: number, now: number): SharedDictionary {
   return new SharedDictionary(new Dictionary(views, owner, () => now));
 }
 
-/** Twenty numbers, texts of one block and of many, an expired entry; a few blocks are left, and some were given back. */
+/** Holds numbers, texts of one block and of many, and an expired entry; a few blocks are free, some of them freed before. */
 export function fullDictionary(): SharedArrayBuffer {
   const buffer = new SharedArrayBuffer(DICTIONARY_BYTES);
   const views = viewsOf(buffer);
@@ -30,7 +30,7 @@ export function fullDictionary(): SharedArrayBuffer {
 }
 
 export interface DeadlyOperation {
-  /** The entry that may be lost. */
+  /** The entry that the operation may lose. */
   readonly key: string;
   run(dictionary: SharedDictionary): unknown;
 }

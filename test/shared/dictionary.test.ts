@@ -1,4 +1,4 @@
-/** A dictionary does what a plain Map with expiry would, byte for byte, and makes room from the far end of use. */
+/** A dictionary behaves like a plain Map with expiry, byte for byte, and removes the least recently used entries for room. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -9,7 +9,7 @@ import { SharedDictionary, type SharedValue } from '../../src/shared/shared-dict
 import { checkDictionary } from './check-dictionary.ts';
 
 const RUNS = 150;
-/** Some fifty blocks: most sequences of commands need room that others have. */
+/** Some fifty blocks, so that most sequences of commands have to remove entries. */
 const SMALL_BYTES = 4096;
 
 interface World {
@@ -32,11 +32,11 @@ function createWorld(bytes = SMALL_BYTES): World {
 
 interface Entry {
   readonly value: SharedValue;
-  /** ms; 0 = never. */
+  /** ms; 0 = does not expire. */
   readonly expires: number;
 }
 
-/** The plain model: entries in the order of use, the one used last at the end. Nothing is ever pushed out. */
+/** The model: entries in the order of use, the most recently used at the end. It never removes an entry for room. */
 class Model {
   readonly entries = new Map<string, Entry>();
 
@@ -52,7 +52,7 @@ class Model {
     this.entries.set(key, { value, expires });
   }
 
-  /** Living keys, the one used last first. */
+  /** Keys that have not expired, the most recently used first. */
   keys(now: number): string[] {
     return [...this.entries.keys()].filter((key) => this.find(key, now) !== undefined).reverse();
   }
@@ -81,7 +81,7 @@ const bytesOf = (maxLength: number): fc.Arbitrary<string> =>
   fc.uint8Array({ maxLength }).map((bytes) => Buffer.from(bytes).toString('latin1'));
 const keys = fc.oneof(
   { weight: 8, arbitrary: fc.integer({ min: 0, max: 30 }).map((n) => `key${n}`) },
-  // around the end of the first block
+  // lengths around the end of the first block
   { weight: 3, arbitrary: fc.integer({ min: 20, max: 30 }).map((n) => 'k'.repeat(n)) },
   { weight: 1, arbitrary: fc.integer({ min: 80, max: 95 }).map((n) => 'k'.repeat(n)) },
   { weight: 1, arbitrary: bytesOf(40) },
@@ -120,7 +120,7 @@ function commands(ttl: fc.Arbitrary<number>): fc.Arbitrary<Command[]> {
   });
 }
 
-/** What a number becomes in a dictionary and out of it: whole numbers are integers, and 5.0 reads as 5. */
+/** Adds as a dictionary does: whole numbers are integers, and 5.0 reads as 5. */
 function sum(a: SharedValue, b: number): SharedValue | undefined {
   const isInteger = (n: SharedValue): n is number | bigint =>
     typeof n === 'bigint' || (Number.isSafeInteger(n) && !Object.is(n, -0));
@@ -140,7 +140,7 @@ function codeOf(run: () => unknown): unknown {
   }
 }
 
-/** Does one command to both and compares what they say. */
+/** Runs one command on both and compares the results. */
 function step({ dictionary, now }: World, model: Model, command: Command): void {
   if (command.kind === 'wait') return;
   if (command.kind === 'flush') {
@@ -195,12 +195,12 @@ function step({ dictionary, now }: World, model: Model, command: Command): void 
   }
 }
 
-/** A BigInt that a number can hold comes back as one. */
+/** Converts a BigInt to a number where a number can hold it. */
 function fromModel(value: SharedValue): SharedValue {
   return typeof value === 'bigint' && Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
-/** Takes out of the model what the dictionary has pushed out; that must have been the entries not used for longest. */
+/** Removes from the model what the dictionary has evicted; these have to be the least recently used entries. */
 function comparePushedOut(world: World, model: Model): { kept: number; pushedOut: string[] } {
   const living = model.keys(world.now);
   const kept = world.dictionary.keys(65_536);
@@ -282,7 +282,7 @@ test('Expired entries give way to new ones before any living entry does', () => 
   dictionary.set('living', 1);
   for (let i = 0; i < 40; i++) dictionary.set(`short ${i}`, 1, 1);
   world.now += 2000;
-  // each new entry looks through two of the 32 buckets
+  // each new entry checks two of the 32 buckets
   for (let i = 0; i < 20; i++) dictionary.set(`new ${i}`, 1);
   assert.equal(checkDictionary(world.buffer).length, 21);
   assert.equal(dictionary.get('living'), 1);
@@ -303,7 +303,7 @@ test('An entry is there until its time is over and not a moment longer', () => {
 
 test('Keys of one bucket are told apart', () => {
   const { dictionary, buffer } = createWorld();
-  // 50 blocks and 32 buckets: some share one
+  // 50 blocks and 32 buckets: some entries share a bucket
   for (let i = 0; i < 50; i++) dictionary.set(`k${i}`, i);
   for (let i = 49; i >= 0; i--) {
     assert.equal(dictionary.get(`k${i}`), i);

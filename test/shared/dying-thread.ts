@@ -1,4 +1,4 @@
-/** A thread that stands still inside an operation, at a chosen write, until it is terminated. */
+/** A thread that stops inside an operation, at a chosen write, until it is terminated. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { DEADLY_OPERATIONS, LATER, openAt } from './deadly-operations.ts';
 import { mortalViews } from './mortal-views.ts';
@@ -7,7 +7,7 @@ export interface DyingThreadData {
   readonly buffer: SharedArrayBuffer;
   readonly owner: number;
   readonly operation: string;
-  /** The write it does not do. */
+  /** The number of the write that it does not do. */
   readonly write: number;
 }
 

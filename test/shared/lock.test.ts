@@ -1,4 +1,4 @@
-/** The lock of a dictionary: who waits is woken, waits not for ever, and outlives the death of the owner. */
+/** The lock of a dictionary: a waiting thread is woken, does not wait for ever, and gets the lock after the owner's death. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
@@ -70,7 +70,7 @@ test('A thread that sleeps is woken by a release, and by a lock that is broken',
       lock.acquire();
       const had = once(worker, 'message');
       worker.postMessage('go');
-      // the bit that says that somebody sleeps
+      // the bit that says that a thread sleeps
       while (Atomics.load(words, 0) === 1) await new Promise((resolve) => setImmediate(resolve));
       free();
       assert.deepEqual(await had, ['had it']);

@@ -1,9 +1,9 @@
-/** Views on a dictionary's memory that call `die` before the n-th write. */
+/** Views of a dictionary's memory that call `die` before the n-th write. */
 import { type Views, viewsOf } from '../../src/shared/layout.ts';
 
 type AnyView = Int32Array | Uint8Array | Float64Array | BigInt64Array;
 
-/** The lock itself is not counted. */
+/** Writes to the lock itself do not count. */
 export function mortalViews(buffer: SharedArrayBuffer, writes: number, die: () => void): Views {
   let left = writes;
   const count = (): void => {

@@ -1,4 +1,4 @@
-/** The hash of keys gives what the reference implementation gives. */
+/** The hash of keys equals that of the reference implementation. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HEADER } from '../../src/shared/layout.ts';

@@ -1,4 +1,4 @@
-/** A thread of the stress test: random operations on a dictionary that is too small, and a counter of its own beside it. */
+/** A thread of the stress test: random operations on a dictionary that is too small for them, and a counter of its own. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { SharedDictionary } from '../../src/shared/shared-dictionary.ts';
 import type { SharedAccess } from '../../src/shared/shared-memory.ts';
@@ -6,9 +6,9 @@ import { SharedStore } from '../../src/shared/shared-store.ts';
 
 export interface StressThreadData {
   readonly access: SharedAccess;
-  /** Increments this thread has begun and ended. */
+  /** Increments that this thread has begun, and that it has ended. */
   readonly progress: SharedArrayBuffer;
-  /** 0 until all threads are to end. */
+  /** Not 0: all threads have to end. */
   readonly ending: SharedArrayBuffer;
 }
 

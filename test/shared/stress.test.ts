@@ -1,4 +1,4 @@
-/** Threads that use the same dictionaries, and die there, leave them whole, and lose no increment. */
+/** Threads that use the same dictionaries, and end in the middle of operations, leave them valid and lose no increment. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-/** What is said of a certificate that is served all the same, and when. */
+/** Warnings about a certificate that the gateway serves in spite of a defect, and when they are logged. */
 import { deepEqual, equal, match } from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';

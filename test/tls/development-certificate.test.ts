@@ -1,4 +1,4 @@
-/** The development certificate: what clients make of it, when it is kept and when renewed, and who may read it. */
+/** The development certificate: how clients treat it, when it is kept, when it is renewed, and who may read it. */
 import { deepEqual, equal, match, notEqual, ok, rejects } from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
@@ -36,7 +36,7 @@ const NOW = Date.now();
 const root = mkdtempSync(join(tmpdir(), 'lgw-development-'));
 let folders = 0;
 
-/** A folder that does not exist yet. */
+/** Names a folder that does not exist yet. */
 function newFolder(): string {
   folders += 1;
   return join(root, `store-${folders}`);
@@ -233,7 +233,7 @@ describe('loadDevelopmentCertificate()', () => {
       hostName: 'box',
     });
     equal(again.fingerprint256, made.fingerprint256);
-    // what the README says of certs/ holds, whatever an installed lgateway has kept for its user
+    // the certificate in certs/ is used, as README.md says, and not one that an installed lgateway has kept for its user
     const own = await loadDevelopmentCertificate({ folders: [first, second], hostName: 'box' });
     ok(own.certificatePath.startsWith(first));
   });

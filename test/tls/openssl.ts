@@ -1,4 +1,4 @@
-/** Keys and certificates for the tests, made with openssl in a temporary folder. */
+/** Makes keys and certificates for the tests, with openssl in a temporary folder. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ export class CertificateFolder {
     });
   }
 
-  /** `NAME.key` and a self-signed `NAME.pem` for localhost; `key` as in `openssl req -newkey`. */
+  /** Makes `NAME.key` and a self-signed `NAME.pem` for localhost; `key` as in `openssl req -newkey`. */
   makeSelfSigned(name: string, key: string, more = ''): void {
     this.openssl(
       `req -x509 -newkey ${key} -nodes -keyout @${name}.key -out @${name}.pem -days 60 -subj /CN=localhost` +

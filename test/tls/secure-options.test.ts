@@ -1,4 +1,7 @@
-/** Real handshakes against a server with our options: what is spoken, what is refused, and resumption across servers. */
+/**
+ * Real handshakes with a server that has our options: accepted versions and suites, refused ones, and resumption across
+ * servers.
+ */
 import { deepEqual, equal, match, notEqual, ok, rejects } from 'node:assert/strict';
 import { once } from 'node:events';
 import { createSecureServer, connect as h2Connect } from 'node:http2';
@@ -56,7 +59,7 @@ interface Spoken {
   readonly keyExchange: string | undefined;
 }
 
-/** Connects, reads to the end (TLS 1.3 sends its tickets after the handshake), and tells what was agreed. */
+/** Connects, reads to the end, because TLS 1.3 sends its tickets after the handshake, and returns what was negotiated. */
 function speak(
   port: number,
   certificate: ServerCertificate,

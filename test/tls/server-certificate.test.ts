@@ -1,4 +1,4 @@
-/** Certificates and keys from files: the forms that are read, and the line that each unusable one gets. */
+/** Certificates and keys from files: the accepted forms, and the message for each unusable one. */
 import { deepEqual, equal, match, ok, throws } from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ const folder = new CertificateFolder();
 const load = (certificate: string, key: string): ServerCertificate =>
   loadServerCertificate({ certificate: folder.file(certificate), key: folder.file(key) });
 
-/** Asserts that loading fails with `code` and one line that holds `text`; `@` stands for the folder. */
+/** Asserts that loading fails with `code` and a message of one line that contains `text`; `@` is replaced by the folder. */
 function refuses(certificate: string, key: string, code: string, text: string): void {
   throws(
     () => load(certificate, key),

@@ -1,10 +1,10 @@
-/** The router of handler modules, and the builder of responses: matching, parameters, and what they refuse. */
+/** The router of handler modules and the builder of responses: matching, parameters, and refusals. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type HandlerContext, Method, Reason, ResponseBuilder, Router } from '../../src/index.ts';
 import { EmbeddedServer } from '../support/embedded-server.ts';
 
-// the router hands it on and does not look at it
+// the router passes the context on and does not read it
 const CONTEXT = {} as HandlerContext;
 
 async function ask(router: Router, path: string, method = 'GET'): Promise<string> {

@@ -1,4 +1,4 @@
-/** Handlers that take a Request and return a Response, over real connections: what reaches the client, and what fails. */
+/** Handlers that take a Request and return a Response, over real connections: what the client receives, and failures. */
 
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
@@ -24,7 +24,7 @@ async function serve(handler: WebHandler, options: ServerOptions = {}): Promise<
   return server;
 }
 
-/** One request over HTTP/1.1 on a connection of its own, as bytes. */
+/** Sends one request over HTTP/1.1 on its own connection, as bytes. */
 async function ask(bytes: string): Promise<RawResponse> {
   const client = await connectPlain(server?.port ?? 0);
   try {
@@ -71,7 +71,7 @@ test('A4: a handler sees method, URL, headers and connection of the request', as
     agent: 'Curious/1',
     body: true,
     peer: '127.0.0.1',
-    // undefined is not in JSON, but among the keys
+    // JSON leaves undefined out, but the list of keys has it
     known: [
       'peerAddress',
       'peerPort',
@@ -166,7 +166,7 @@ test('A HEAD request gets the fields of its GET and no body, from texts and from
     });
     return new Response(body, { headers: { 'content-length': '5000' } });
   });
-  // where the platform hides what a response was made of, its body is a stream of unknown length
+  // where the platform hides the source of a response, its body is a stream of unknown length
   const lengthOfText = bodySourceOf(new Response('12345')) === undefined ? undefined : '5';
   for (const [path, length] of [
     ['/text', lengthOfText],
@@ -360,7 +360,7 @@ test('The signal of a request is aborted when the client goes, and streams are c
     client.send(get(path));
     await waitFor(() => server?.handle.counters()[0]?.exchanges === 1, 'the request');
     if (path === '/stream') await client.until((received) => received.length > 0, 'the first bytes');
-    // an end alone would say that it sends no more, and it would still get its answer
+    // after a normal end the client would still get its answer
     client.socket.resetAndDestroy();
     await waitFor(() => seen.length === count, 'the end');
   }

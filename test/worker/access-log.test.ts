@@ -1,4 +1,4 @@
-/** formatAccess(): one line that no client can forge. */
+/** formatAccess() makes one line, whatever the client sends. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GatewayError } from '../../src/base/errors.ts';
@@ -7,7 +7,7 @@ import { formatAccess } from '../../src/worker/access-log.ts';
 
 const TIME = new Date('2026-01-02T03:04:05.678Z');
 
-/** The part of an exchange that the access log reads. */
+/** Makes the part of an exchange that the access log reads. */
 function exchange(own: Partial<Exchange> = {}): Exchange {
   const facts: Partial<Exchange> = {
     method: 'GET',
@@ -53,7 +53,7 @@ test('formatAccess() keeps a target of any bytes one word on one line', () => {
   let target = '/';
   for (let byte = 0; byte < 256; byte++) target += String.fromCharCode(byte);
   const line = formatAccess(TIME, 'worker-1', exchange({ target }), 1);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: their absence is the point
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the line must not contain them
   assert.doesNotMatch(line, /[\x00-\x1f\x7f-\xff]/);
   assert.equal(line.split(' ').length, 11);
   assert.match(line, /\/\\x00\\x01.*\\x20!\\x22#.*\[\\x5c\].*~\\x7f\\x80.*\\xff peer=/);

@@ -1,4 +1,4 @@
-/** A worker that crashes under load: the other one serves every request, and the crashed one comes back. */
+/** A worker crashes under load: the other one serves every request, and the crashed one is replaced. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Agent, get } from 'node:https';
@@ -24,7 +24,7 @@ before(() => {
 });
 after(() => folder.remove());
 
-/** A request over the agent's one connection. */
+/** Sends a request over the agent's one connection. */
 function askOver(agent: Agent, port: number): Promise<string> {
   return new Promise((resolve, reject) => {
     get({ host: 'localhost', port, agent, ca: readFileSync(folder.certificate) }, (response) => {
@@ -38,7 +38,7 @@ function askOver(agent: Agent, port: number): Promise<string> {
   });
 }
 
-/** A connection that the wanted worker has accepted. */
+/** Opens connections until the wanted worker has accepted one; resolves with its agent. */
 async function connectTo(worker: string, port: number): Promise<Agent> {
   for (let i = 0; i < 200; i++) {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });

@@ -1,4 +1,4 @@
-/** The gateway's own worker, and a way for the test to crash it: a message on a channel that only this module knows. */
+/** The gateway's worker, which crashes when the test sends a message on a channel that only this module knows. */
 import { BroadcastChannel, workerData } from 'node:worker_threads';
 
 const CRASH_CHANNEL = 'lgateway-test-crash';

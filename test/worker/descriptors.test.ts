@@ -1,4 +1,4 @@
-/** Descriptors have one owner: a thread that ends closes nothing of anybody else. */
+/** Each descriptor has one owner: a thread that ends closes no descriptor of another thread. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { ask, GatewayFolder } from '../support/run-gateway.ts';
 import { eventually } from '../support/script-harness.ts';
 
 const CRASH_CHANNEL = 'lgateway-test-crash';
-/** The lowest free number is taken first: a closed one comes soon. */
+/** The kernel reuses the lowest free number first, so a wrongly closed descriptor is noticed soon. */
 const DESCRIPTORS_MAX = 200;
 const SCRIPT = `local httpd = require 'httpd'
 local fifo
@@ -25,13 +25,13 @@ httpd.register_handler('/close', function()
     httpd.write(nil, 'closed')
 end)`;
 
-/** The number behind which `path` is open, in this process. */
+/** Returns the number of the descriptor of `path` in this process. */
 function descriptorOf(path: string): number | undefined {
   for (const name of readdirSync('/proc/self/fd')) {
     try {
       if (readlinkSync(`/proc/self/fd/${name}`) === path) return Number(name);
     } catch {
-      // the directory's own
+      // the descriptor with which the directory itself was read
     }
   }
   return undefined;

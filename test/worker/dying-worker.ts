@@ -1,4 +1,4 @@
-/** The gateway's own worker, which dies inside an operation on a dictionary when the test asks for it on a channel. */
+/** The gateway's worker, which ends inside an operation on a dictionary when the test sends a message on a channel. */
 import { BroadcastChannel, workerData } from 'node:worker_threads';
 import type { WorkerStart } from '../../src/worker/messages.ts';
 import { openAt } from '../shared/deadly-operations.ts';
@@ -12,7 +12,7 @@ channel.onmessage = ({ data }: { data: unknown }) => {
   if (data !== workerId) return;
   const { buffer } = shared.memory.declared[0] ?? {};
   if (buffer === undefined) throw new Error('a dictionary is declared');
-  // the lock is held, a change is under way, and the first bytes of the value are to be written
+  // the lock is held, a change is in progress, and the next write is the first one of the value
   const views = mortalViews(buffer, 3, () => process.exit(7));
   openAt(views, shared.owner, 0).set('counter', '0');
 };

@@ -1,4 +1,4 @@
-/** LogBatch: how lines become messages. */
+/** LogBatch: how it combines lines into messages. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LogBatch } from '../../src/worker/log-batch.ts';

@@ -1,4 +1,4 @@
-/** What scripts share outlives a worker, a death inside an operation, and a reload. */
+/** What scripts share outlives a worker, the end of a thread inside an operation, and a reload. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
@@ -98,7 +98,7 @@ test('A worker that dies inside an operation leaves no lock, and its dictionary 
         /Worker 1 ended in the middle of a change of dictionary "visits": it has been repaired, without the entry that was being written, if any/,
       );
       assert.equal((await ask(folder, port, '/')).body, 'old 2 2');
-      // the text was about to be overwritten by a shorter one
+      // the operation was about to overwrite the text with a shorter one
       assert.equal((await ask(folder, port, '/look')).body, 'nil yes');
       await untilLine(lines, 'Worker 1 serves again');
       for (let i = 3; i <= 10; i++) assert.equal((await ask(folder, port, '/')).body, `old ${i} ${i}`);

@@ -1,4 +1,4 @@
-/** Timers over real workers: one of all runs those with a name, a crash does not stop them, a reload replaces them. */
+/** Timers with real workers: one worker of all runs a timer with a name, a crash does not stop it, a reload replaces it. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
@@ -44,7 +44,7 @@ async function withSupervisor(
   }
 }
 
-/** Lines that contain the word; with `worker`, those of that worker. */
+/** Returns the lines that contain the word; with `worker`, only lines of that worker. */
 function linesOf(lines: readonly string[], word: string, worker?: string): string[] {
   return lines.filter(
     (line) => line.includes(` ${word} `) && (worker === undefined || line.includes(` ${worker} `)),
@@ -61,7 +61,7 @@ test('One worker of three runs a timer with "once" each time, also when the one 
       try {
         await eventually(() => assert(linesOf(lines, 'tick').length >= 5));
         const ticks = linesOf(lines, 'tick');
-        // crashes while it runs: right after the line
+        // crashes during the run: right after the line
         await eventually(() => assert(linesOf(lines, 'tick').length > ticks.length));
         const crashing = / worker-(\d) /.exec(linesOf(lines, 'tick').at(-1) ?? '')?.[1];
         channel.postMessage(Number(crashing));
@@ -69,7 +69,7 @@ test('One worker of three runs a timer with "once" each time, also when the one 
         const before = linesOf(lines, 'tick').length;
         await eventually(() => assert(linesOf(lines, 'tick').length >= before + 5));
         const periods = (performance.now() - startedAt) / (EVERY_SECONDS * 1000);
-        // a lost run may be made up for
+        // the supervisor may repeat a lost run
         assert(linesOf(lines, 'tick').length <= periods / 0.9 + 2);
         assert.equal(linesOf(lines, 'warmup').length, 1);
       } finally {

@@ -1,4 +1,4 @@
-/** The real worker behind a supervisor: both listeners, both ways to listen, and what a reload leaves behind. */
+/** The real worker with a supervisor: both listeners, both ways to listen, and the state after a reload. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { get } from 'node:http';
@@ -86,7 +86,7 @@ test('GatewayWorker drops what it prepared when another worker refuses', async (
   const { running, port } = await start();
   const before = total(running, 'states');
   assert.equal(before, 2);
-  // renaming is atomic: one of the two states gets the token, the other fails
+  // rename is atomic: one of the two states gets the token, and the other one fails
   const token = folder.file('token');
   writeFileSync(token, '');
   const failsOnce = `assert(os.rename('${token}', '${token}.taken'), 'second')\n${script('two')}`;

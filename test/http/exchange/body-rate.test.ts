@@ -1,4 +1,4 @@
-/** Request bodies that come too slowly are refused, where it is the client who is waited for. */
+/** The gateway refuses request bodies that arrive too slowly, but counts only the time in which it waits for the client. */
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import type { ClientHttp2Stream } from 'node:http2';
 import { type TestContext, test } from 'node:test';
@@ -10,7 +10,7 @@ import { connectSecure } from '../../support/raw-client.ts';
 import { type HandlerFunction, readBody, type TestFrontEnd } from '../../support/test-front-end.ts';
 
 const GRACE_MS = 400;
-/** A byte each 20 ms is half of it; HONEST_BYTES each 20 ms buy two seconds of waiting. */
+/** Bytes each second. One byte every 20 ms is half of it; HONEST_BYTES every 20 ms earn two seconds of waiting. */
 const RATE = 100;
 const INTERVAL_MS = 20;
 const HONEST_BYTES = 200;
@@ -18,7 +18,7 @@ const LIMITS: Partial<FrontEndLimits> = { bodyRateMin: RATE, bodyGraceMs: GRACE_
 
 const HANDLERS: Readonly<Record<string, HandlerFunction>> = {
   ...OWN_HANDLERS,
-  /** Does something else for longer than the grace before it reads. */
+  /** Waits longer than the grace before it reads. */
   '/later': (x) => {
     setTimeout(() => {
       readBody(x, (body) => {
@@ -36,7 +36,7 @@ async function start(t: TestContext): Promise<TestFrontEnd> {
   return front;
 }
 
-/** Writes `bytes` bytes again and again until it is told to stop. */
+/** Writes `bytes` bytes again and again; returns the function that stops it. */
 function drip(write: (bytes: Buffer) => unknown, bytes: number): () => void {
   const timer = setInterval(() => write(Buffer.alloc(bytes)), INTERVAL_MS);
   return () => clearInterval(timer);
@@ -112,7 +112,7 @@ test('A client whose window other bodies have used up is not to blame', async (t
   const front = await start(t);
   const wire = await connectWire(front);
   await wire.ping();
-  // 1 MiB is the window of the connection
+  // 1 MiB is the connection's window
   for (const stream of [1, 3, 5, 7]) {
     wire.request(stream, '/quiet', { method: 'POST', open: true });
     for (let left = 16; left > 0; left--) wire.data(stream, Buffer.alloc(16 * 1024));

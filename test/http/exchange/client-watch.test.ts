@@ -1,4 +1,4 @@
-/** How an exchange waits for its client: for how long, how slowly, and when the clock stands. */
+/** How an exchange waits for its client: for how long, at which rate, and when the clock stops. */
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { GatewayError } from '../../../src/base/errors.ts';

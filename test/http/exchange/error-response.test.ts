@@ -1,4 +1,4 @@
-/** The gateway's own pages: what they tell beside status and reason. */
+/** The gateway's own pages: what they say in addition to status and reason. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { errorPage } from '../../../src/http/exchange/error-response.ts';

@@ -100,7 +100,7 @@ test('HTTP/2 field names are lower case, connection-specific fields are gone (22
     deepStrictEqual(response.headers['set-cookie'], ['a', 'b']);
     match(response.headers.date ?? '', /GMT$/);
     strictEqual((await get('/fields')).headers['x-twice'], '1, 2');
-    // one exchange a request: no second layer takes the streams too
+    // one exchange for each request: no second layer gets the streams as well
     strictEqual(front.counters.get('exchangesTotal'), 2);
   }));
 
@@ -308,7 +308,7 @@ test('HTTP/2 an exchange whose client goes is aborted once and closed once, what
   });
   for (const way of ['cancel', 'no error', 'destroy'] as const) {
     for (const name of ['quiet', 'body', 'mid', 'blocked']) {
-      // node's client ends the request body in order before it resets with NO_ERROR
+      // Node's client ends the request body normally before it resets with NO_ERROR
       if (way === 'no error' && name === 'body') continue;
       events.length = 0;
       const session = await connectH2(front.port);

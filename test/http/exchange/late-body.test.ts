@@ -1,4 +1,4 @@
-/** Clients that still send a body when they have their answer: the answer arrives, and the connection goes on. */
+/** Clients that still send a body when their answer is complete: the answer arrives and the connection stays usable. */
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';
@@ -40,7 +40,7 @@ test('A stream that has its answer gets no more window, its connection does, and
   strictEqual((await wire.response(1)).status, 401);
   const sent = 240_000;
   for (let left = sent; left > 0; left -= 16_000) wire.data(1, Buffer.alloc(16_000));
-  // more than half of the connection's window, so that it has to be opened again
+  // more than half of the connection's window, so that the server has to open it again
   wire.request(3, '/unread', { method: 'POST', open: true });
   wire.request(5, '/unread', { method: 'POST', open: true });
   for (const stream of [3, 5])
@@ -52,7 +52,7 @@ test('A stream that has its answer gets no more window, its connection does, and
   for (const stream of [1, 3, 5]) strictEqual(await resetCode(wire, stream), ERROR_CODE.noError);
   const credited = wire.frames.filter(({ type, stream }) => type === FRAME.windowUpdate && stream !== 0);
   deepStrictEqual(credited, []);
-  // what was on its way when the reset came is nobody's fault
+  // frames sent before the reset arrived are no error of the client
   for (let i = 0; i < 16; i++) wire.data(1, Buffer.alloc(16_000));
   wire.request(7, '/hello');
   strictEqual((await wire.response(7)).status, 200);
@@ -92,7 +92,7 @@ test('A client that resets uploads that were refused is no attacker', async (t) 
 const UPLOAD_BYTES = 64 * 1024 * 1024;
 const TRIES = 8;
 
-/** What curl says of an upload of unknown length: status and exit code. */
+/** Resolves with the status and exit code of curl for an upload of unknown length. */
 function upload(url: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const words = ['-sk', '--http2', '-o', '/dev/null', '-w', '%{http_code}', '-m', '25', '-T', '-', url];

@@ -9,7 +9,10 @@ import { startFrontEnd, type TestFrontEnd } from '../../support/test-front-end.t
 
 const run = promisify(execFile);
 
-/** A front end whose /page promises /asset `count` times and says how many were taken. `late`: none ends before it. */
+/**
+ * Starts a front end whose /page promises /asset `count` times and answers with the number accepted. `late`: no push ends
+ * before the page.
+ */
 async function startPusher(count: number, late = false): Promise<TestFrontEnd> {
   let nested = 0;
   const front = await startFrontEnd({
@@ -85,7 +88,7 @@ test('Exchange.push() promises, and the pushed exchanges answer by themselves', 
 test('Exchange.push() gives nothing where the client has switched push off (21)', async () => {
   const front = await startPusher(2);
   const session = await connectH2(front.port, 'https', { settings: { enablePush: false } });
-  // the first request makes sure that the settings have arrived
+  // after the answer to the first request the settings have arrived
   await fetchH2(session, { ':path': '/asset' });
   const page = await fetchH2(session, { ':path': '/page' });
   strictEqual(page.headers['x-taken'], '0');

@@ -1,4 +1,4 @@
-/** A request body between a wire and its readers: when the wire is held back, who is called, and what counts as held. */
+/** A request body between wire and readers: when the wire is held back, whose callback runs, and which bytes count as held. */
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import { GatewayError } from '../../../src/base/errors.ts';
@@ -6,7 +6,7 @@ import { type BodyFlow, QueuedBody } from '../../../src/http/exchange/request-bo
 
 const READ_AHEAD_BYTES = 1000;
 
-/** A wire that notes what it is told. */
+/** Makes a body whose wire records the calls it gets. */
 function body(
   declaredLength?: number,
   ended = false,
@@ -30,7 +30,7 @@ function body(
   return { body: new QueuedBody(flow, declaredLength, ended), told, held: () => held };
 }
 
-/** A chunk in memory of its own. */
+/** Makes a chunk in its own memory. */
 const bytes = (size: number): Uint8Array => new Uint8Array(new ArrayBuffer(size)).fill(120);
 
 test('QueuedBody asks the wire to begin with the first reader, and once', () => {

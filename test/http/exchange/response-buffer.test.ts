@@ -1,4 +1,7 @@
-/** Bytes of a response come out of the buffer as they went in, in chunks that fit a frame, whatever they were written as. */
+/**
+ * Bytes of a response leave the buffer in the order in which they were written, in chunks that fit a frame, however they were
+ * written.
+ */
 import { deepStrictEqual, ok, strictEqual, throws } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -12,7 +15,7 @@ function write(buffer: ResponseBuffer, how: Write, bytes: Buffer): void {
   else buffer[how](bytes);
 }
 
-/** A copy: the buffer may use a chunk again. */
+/** Makes a copy, because the buffer may reuse a chunk. */
 function bytesOf(chunk: Chunk): Buffer {
   return typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : Buffer.from(chunk);
 }

@@ -1,4 +1,4 @@
-/** The exchange between a handler and a wire: the order of calls, lengths, buffers, and how it ends. */
+/** The exchange between handler and wire: the order of calls, lengths, buffers, and the ways to end. */
 import { deepStrictEqual, ok, strictEqual, throws } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -30,7 +30,7 @@ class Scene {
   readonly stalls = new StallWatch(STALL_MS);
   readonly unreadBodies: UnreadBodies;
   readonly exchange: ServerExchange;
-  /** What the owner is told, in order. */
+  /** The calls that the owner of the exchange got, in order. */
   readonly told: string[] = [];
 
   constructor({ request, ready = true, observers = [] }: Options = {}) {
@@ -66,13 +66,13 @@ class Scene {
     this.exchange.onClose = () => this.told.push('closed');
   }
 
-  /** The wire has room again. */
+  /** Simulates that the wire has room again. */
   drain(): void {
     this.wire.drain();
     this.exchange.wireDrained();
   }
 
-  /** The wire says no at its next call. */
+  /** Makes the next call of the wire return false. */
   fill(): void {
     this.wire.hasRoom = () => false;
   }
@@ -318,7 +318,7 @@ test('A writer waits from a full buffer on until half of it has gone', async () 
   const cancelled = (): void => ok(false, 'a writer that has been withdrawn is not called');
   exchange.whenDrained(cancelled);
   exchange.cancelDrained(cancelled);
-  // one chunk goes at each of the first turns
+  // one chunk leaves at each of the first drains
   scene.drain();
   deepStrictEqual([drained, wire.calls.at(-1)], [0, `chunk ${CHUNK_BYTES_MAX}`]);
   scene.drain();
@@ -347,13 +347,13 @@ test('Full chunks go from the memory of the writer when the wire takes them, and
   let copies = 0;
   wire.takesCopies = () => ++copies <= 2;
   exchange.head(200, []);
-  // before the head everything is kept
+  // everything is kept until the head is sent
   exchange.write(bytes(CHUNK_BYTES_MAX));
   strictEqual(copies, 0);
   scene.fill();
   exchange.flush();
   wire.calls.length = 0;
-  // a wire without room is not asked
+  // a wire without room gets no call
   exchange.write(bytes(CHUNK_BYTES_MAX));
   strictEqual(copies, 0);
   wire.hasRoom = () => true;
@@ -361,7 +361,7 @@ test('Full chunks go from the memory of the writer when the wire takes them, and
   wire.calls.length = 0;
   exchange.write(bytes(4 * CHUNK_BYTES_MAX + 1));
   deepStrictEqual([wire.calls, copies], [['copy 16384', 'copy 16384'], 3]);
-  // nothing overtakes what is kept
+  // no later bytes may overtake the kept ones
   wire.takesCopies = () => true;
   exchange.write(bytes(CHUNK_BYTES_MAX));
   deepStrictEqual(wire.calls, ['copy 16384', 'copy 16384']);
@@ -582,7 +582,7 @@ test('A body of the largest size is taken, and one byte more is 413', () => {
   deepStrictEqual([scene.wire.head?.status, scene.wire.head?.closes], [413, true]);
   deepStrictEqual(scene.told, ['LGW_BODY_TOO_LARGE']);
   strictEqual(scene.exchange.body.error?.code, 'LGW_BODY_TOO_LARGE');
-  // what still comes is of no interest
+  // bytes that still arrive are accepted and dropped
   strictEqual(scene.exchange.receiveBody(bytes(1)), true);
   strictEqual(scene.exchange.unreadBytes, BODY_BYTES_MAX);
 });
@@ -617,7 +617,7 @@ test('A client that is waited for too long is cut off: with 408 for its body, wi
   full.stalls.sweep(Date.now() + STALL_MS);
   deepStrictEqual([full.told, full.wire.calls.at(-1)], [['LGW_CLIENT_STALLED'], 'abort']);
 
-  // a client that takes nothing gets no time for a body that we hold back
+  // a client that reads nothing gets no extra time for a body that the gateway holds back
   const both = new Scene({ request: POST });
   both.fill();
   both.write('abc');

@@ -13,7 +13,7 @@ import { Counters } from '../../../src/metrics/worker-metrics.ts';
 const KIB = 1024;
 const BUDGET = 1024 * KIB;
 
-/** A connection that lets itself be held back unless somebody waits for its client. */
+/** A connection that accepts to be held back, unless a handler waits for its client. */
 class Holder implements BodyHolder {
   unreadBytes = 0;
   isHeldBack = false;
@@ -101,7 +101,7 @@ test('When there is room again, connections are read again a few at a time, and 
   equal(heldBack(), 16);
   const last = new Holder();
   bodies.change(last, 1);
-  // to seven eighths of the budget, which leaves room for two reads
+  // up to seven eighths of the budget, which leaves room for two reads
   const away = holders[0] as Holder;
   bodies.change(away, -CONNECTION_BYTES_MIN);
   bodies.change(holders[1] as Holder, -CONNECTION_BYTES_MIN);

@@ -1,4 +1,4 @@
-/** Those who wait for one thing: their order, and what each may do to the others when it is called. */
+/** Several waiters for one event: their order, and what a callback may do to the other waiters. */
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import { Waiters } from '../../../src/http/exchange/waiters.ts';

@@ -1,10 +1,13 @@
-/** A program that has no descriptor left for its clients: it says so, serves those it has, and takes others when some go. */
+/**
+ * A program without free descriptors for clients: it logs so, serves the clients that it has, and accepts others when some
+ * leave.
+ */
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { TestGateway, untilReceived, WAIT_MAX_MS } from '../../support/test-gateway.ts';
 
-/** The program takes about 30 with one worker and 10 more for each other. */
+/** The program uses about 30 with one worker, and 10 more for each further worker. */
 const DESCRIPTORS_MAX = 100;
 const CLIENTS = 160;
 const WORKERS = 4;
@@ -51,7 +54,7 @@ test('No client of workers without descriptors waits for an answer to its connec
     const sockets = Array.from({ length: CLIENTS }, () => connect(gateway.port, '127.0.0.1'));
     for (const socket of sockets) socket.on('error', () => undefined);
     await untilClosed(sockets, CLIENTS - DESCRIPTORS_MAX, gateway);
-    // all workers have their turn
+    // every worker has run since
     await gateway.counters();
     for (const socket of sockets) socket.destroy();
     await untilServed(gateway);

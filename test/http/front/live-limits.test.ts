@@ -1,4 +1,4 @@
-/** Limits of a front end that change while it serves, where a gateway would take too long to show it. */
+/** Limits of a front end that change while it serves, for effects that would take too long in a whole gateway. */
 import { strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import { connectSecure } from '../../support/raw-client.ts';
@@ -31,7 +31,7 @@ test('FrontEnd.setLimits() looks at deadlines as often as the new ones ask for',
   const client = await connectSecure(front.port);
   client.send('POST /read HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n\r\nx');
   strictEqual((await client.response()).status, 200);
-  // the connection is idle already
+  // the connection is already idle
   front.frontEnd.setLimits({ ...TEST_LIMITS, idleTimeoutMs: 100 });
   await client.rest();
   client.destroy();

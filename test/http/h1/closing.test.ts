@@ -1,4 +1,4 @@
-/** How connections end: clients that end their side and still read, clients that go on sending, clients that have gone. */
+/** How connections end: clients that end their side and still read, clients that continue to send, clients that have gone. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';
@@ -17,7 +17,7 @@ const BODY_MAX = 1024 * 1024 * 1024;
 type Listener = 'https' | 'http';
 const LISTENERS: readonly Listener[] = ['https', 'http'];
 
-/** Handlers that go on when the test says so. */
+/** Handlers that continue when the test allows it. */
 class Held {
   readonly waiting: (() => void)[] = [];
   readonly aborted: string[] = [];
@@ -83,7 +83,7 @@ test('A client that has ended its side gets its answer, late and in parts', asyn
       await held.release();
       match((await client.rest()).toString(), end);
     }
-    // all that were asked before the end
+    // all requests that came before the end
     const client = await connect(front, listener);
     client.socket.end(GET('/hello') + GET('/late') + GET('/hello'));
     await held.release();
@@ -107,7 +107,7 @@ test('A client that ends its side in the middle of a request is told so', async 
       match((await client.rest()).toString(), /^HTTP\/1\.1 400 /, bytes);
     }
     deepStrictEqual(held.aborted, ['LGW_CLIENT_GONE', 'LGW_CLIENT_GONE']);
-    // an idle connection just ends
+    // an idle connection just closes
     const client = await connect(front, listener);
     client.socket.end();
     strictEqual((await client.rest()).length, 0);
@@ -141,7 +141,7 @@ test('An HTTP/2 client that has ended its side gets what it has asked for, and w
     wire.request(3, '/body', { method: 'POST', open: true });
     wire.request(5, '/stream');
     await waitFor(() => held.waiting.length === 2, 'both handlers');
-    // it has acknowledged the settings, too
+    // the client has acknowledged the settings as well
     await wire.ping();
     raw.socket.end();
     await waitFor(() => held.aborted.length === 1, 'the incomplete request to be cut');
@@ -164,7 +164,7 @@ test('An HTTP/2 client that has closed altogether is noticed while its handler w
   await front.stop();
 });
 
-/** Sends until it has sent enough or is told to stop, without reading. */
+/** Sends, without reading, until it has sent this much or the server ends the connection. */
 function sendOn(client: RawClient, bytes: number): Promise<void> {
   const piece = Buffer.alloc(256 * 1024);
   return new Promise((resolve) => {
@@ -234,7 +234,7 @@ test('A connection that lingers ends without a byte for so long, in all after so
       const limits = { linger, idleTimeoutMs: 1_000, bodyBytesMax: BODY_MAX };
       const front = await startFrontEnd(held.handlers, { cleartext: listener === 'http', limits });
       const client = await connect(front, listener);
-      // it never ends its side
+      // the client never ends its side
       client.socket.allowHalfOpen = true;
       client.send('POST /no HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n');
       await client.until((received) => received.toString().endsWith('no'), 'the answer');
@@ -287,7 +287,7 @@ test('A cut answer that would end with the connection is a reset without TLS', a
     },
     { cleartext: true },
   );
-  // libuv takes a reset behind bytes for an end (node's own client would not tell): curl sees it
+  // libuv reports a reset after bytes as an end, so Node's client cannot tell the difference; curl can
   const child = spawn('curl', ['-s', '--http1.0', '-m', '30', `http://127.0.0.1:${front.port}/cut`]);
   const code = await new Promise((resolve) => child.on('close', resolve));
   const receiveFailure = 56;
@@ -317,7 +317,7 @@ test('curl shows the early answer to an upload over every protocol', async () =>
     }
 });
 
-/** The status that curl shows for an upload of 16 MB. */
+/** Resolves with the status that curl shows for an upload of 16 MB. */
 function curl(words: readonly string[]): Promise<string> {
   return new Promise((resolve) => {
     const child = spawn('curl', ['-sk', '-m', '30', '-o', '/dev/null', '-w', '%{http_code}', ...words]);

@@ -1,4 +1,4 @@
-/** Random changes of HTTP/1 requests: our front end and node:http's parser in strict mode have to make the same of them. */
+/** Random changes of HTTP/1 requests: our front end and node:http's parser in strict mode have to treat them alike. */
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Dice, fuzzInput } from '../../support/http1-fuzz-input.ts';
@@ -9,26 +9,26 @@ import { describeRequest, type Http1Witness, startHttp1Witness } from '../../sup
 import { HIDDEN } from '../../support/strict-case.ts';
 import { inForm } from '../../support/test-form.ts';
 
-/** Inputs; `npm run fuzz:http1` sets more. Each costs a millisecond of processor time. */
+/** Number of inputs; `npm run fuzz:http1` sets more. Each costs a millisecond of processor time. */
 const INPUTS = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(5_000, 20_000));
-/** The same inputs each time; `npm run fuzz:http1` begins elsewhere. Input number i has this seed + i. */
+/** The same inputs in each run; `npm run fuzz:http1` sets another seed. Input number i has this seed + i. */
 const SEED = Number(process.env['LGATEWAY_FUZZ_SEED'] ?? 1);
-/** Connections at the same time. */
+/** Concurrent connections. */
 const AT_ONCE = 32;
-/** One in so many is cut in two. */
+/** One of this many inputs is cut in two. */
 const CUT_EVERY = 4;
 const FAILURES_MAX = 10;
-/** Bytes left out at once to find out which of them matter. */
+/** Numbers of bytes left out at a time, to find out which bytes matter. */
 const LEFT_OUT = [256, 64, 16, 4, 1];
 const HEAD_BYTES_MAX = 16 * 1024;
 
 let own: Http1Witness;
 let oracle: Http1Oracle;
-/** Rule → how many differences it has explained. */
+/** For each rule: the number of differences that it has explained. */
 const explained = new Map<string, number>();
-/** What both have served, and refused, alike. */
+/** Inputs that both servers have served, and refused. */
 const alike = { served: 0, refused: 0 };
-/** Of the inputs, one in so many at least is to be served to its end, and one in so many refused: else they are of no use. */
+/** At least one input in this many has to be served to its end, and one refused; otherwise the inputs test too little. */
 const USEFUL_SHARE = 10;
 
 before(async () => {
@@ -44,7 +44,7 @@ async function differenceOf(input: string, cut: number): Promise<Comparison> {
   return compareHttp1(bytes, ours, theirs);
 }
 
-/** What is wrong with an input; undefined: nothing. */
+/** Resolves with what is wrong with an input; undefined: nothing. */
 async function judge(seed: number): Promise<string | undefined> {
   const input = fuzzInput(seed);
   const dice = new Dice(~seed);
@@ -56,7 +56,7 @@ async function judge(seed: number): Promise<string | undefined> {
   return `seed ${seed}, cut at ${cut}: ${await shrink(input)}\n${describe(unexplained)}`;
 }
 
-/** Leaves out what is not needed to see what is wrong; as escaped text. */
+/** Leaves out all bytes that the fault does not need; resolves with the rest as escaped text. */
 async function shrink(input: string): Promise<string> {
   let bytes = input;
   for (const size of LEFT_OUT)

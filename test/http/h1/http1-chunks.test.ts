@@ -1,4 +1,4 @@
-/** Chunked coding taken apart: whatever the client made of it, the content that came together is one piece. */
+/** Decoding of chunked coding: however the client divided the content, content that arrived together becomes one piece. */
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -6,14 +6,14 @@ import { ChunkDecoder } from '../../../src/http/h1/http1-chunks.ts';
 
 const TRAILER_BYTES_MAX = 1000;
 
-/** What lies before the body in the buffer of a read. */
+/** The bytes before the body in the buffer of a read. */
 const BEFORE = 'POST / HTTP/1.1\r\n\r\n';
 
 function contentOf(decoder: ChunkDecoder, bytes: Buffer): string {
   return bytes.toString('latin1', decoder.contentStart, decoder.contentEnd);
 }
 
-/** The content of each piece of `text`, which is cut at `cuts`. */
+/** Decodes `text`, cut at `cuts`; returns the content of each piece. */
 function decode(text: string, cuts: readonly number[] = []): { contents: string[]; decoder: ChunkDecoder } {
   const decoder = new ChunkDecoder(TRAILER_BYTES_MAX, Number.POSITIVE_INFINITY);
   const contents: string[] = [];

@@ -1,4 +1,4 @@
-/** What HTTP/1 takes for a request, over both listeners: limits at and above, framing, versions, targets, pipelines. */
+/** What HTTP/1 accepts as a request, on both listeners: limits at and above, framing, versions, targets, pipelines. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { connectPlain, connectSecure, type RawClient } from '../../support/raw-client.ts';
@@ -43,7 +43,7 @@ after(async () => {
   for (const front of fronts.values()) await front.stop();
 });
 
-/** Runs over TLS and without it, each with a connection of its own. */
+/** Runs with TLS and without, each with its own connection. */
 async function onBoth(run: (client: RawClient, front: TestFrontEnd) => Promise<void>): Promise<void> {
   for (const listener of LISTENERS) {
     const front = fronts.get(listener) as TestFrontEnd;
@@ -56,7 +56,7 @@ async function onBoth(run: (client: RawClient, front: TestFrontEnd) => Promise<v
   }
 }
 
-/** The statuses of all answers to bytes that end the connection. */
+/** Resolves with the statuses of all answers to bytes that end the connection. */
 async function statuses(bytes: string): Promise<number[]> {
   const seen: number[][] = [];
   await onBoth(async (client) => {
@@ -68,13 +68,13 @@ async function statuses(bytes: string): Promise<number[]> {
   return seen[0] as number[];
 }
 
-/** A head of exactly so many bytes. */
+/** Makes a head of exactly this size. */
 function headOf(size: number): string {
   const start = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: ';
   return `${start}${'x'.repeat(size - start.length - 4)}\r\n\r\n`;
 }
 
-/** A request whose connection ends after it. */
+/** Makes a request after which the connection ends. */
 const last = (line: string, more = ''): string => `${line}\r\nHost: a\r\nConnection: close\r\n${more}\r\n`;
 const post = (more: string, body: string): string =>
   `POST /body HTTP/1.1\r\nHost: a\r\n${more}\r\n\r\n${body}`;
@@ -89,7 +89,7 @@ test('A request line of the limit is 431 for what follows it, one byte more is 4
     `GET /${'x'.repeat(size - 'GET / HTTP/1.1\r\n'.length)} HTTP/1.1\r\n`;
   deepStrictEqual(await statuses(`${line(HEAD_MAX)}Host: a\r\n\r\n`), [431]);
   deepStrictEqual(await statuses(`${line(HEAD_MAX + 1)}Host: a\r\n\r\n`), [414]);
-  // no end of a line ever comes
+  // no line end follows
   deepStrictEqual(await statuses(`GET /${'x'.repeat(100 * 1024)}`), [414]);
 });
 
@@ -113,7 +113,7 @@ test('A thousand fields are served, one more is 431', async () => {
   deepStrictEqual(await statuses(last('GET / HTTP/1.1', fields(1001))), [431]);
 });
 
-// [what, the bytes, the statuses of all answers]
+// [name, bytes, statuses of all answers]
 const HEADS: readonly (readonly [string, string, readonly number[]])[] = [
   ['bare LF everywhere', 'GET / HTTP/1.1\nHost: a\n\n', [400]],
   ['a bare LF after the request line', 'GET / HTTP/1.1\nHost: a\r\n\r\n', [400]],
@@ -174,7 +174,7 @@ test('Heads that are not well-formed, or unusual, get one answer each', async ()
   }
 });
 
-// [what, the bytes, the statuses of all answers]; a second request hides in each, which must not be found
+// [name, bytes, statuses of all answers]; each contains a second request, which must not be served
 const HIDDEN = 'GET / HTTP/1.1\r\nHost: hidden\r\n\r\n';
 const BODIES: readonly (readonly [string, string, readonly number[]])[] = [
   [

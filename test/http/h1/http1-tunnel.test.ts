@@ -1,4 +1,4 @@
-/** Exchanges that change over to another protocol (RFC 9110 §7.8), over TLS and without it. */
+/** Exchanges that switch to another protocol (RFC 9110 §7.8), with TLS and without. */
 import { deepStrictEqual, match, strictEqual } from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Exchange } from '../../../src/http/exchange/exchange.ts';
@@ -11,7 +11,7 @@ import {
   waitFor,
 } from '../../support/test-front-end.ts';
 
-/** Writes back what comes, and ends when the client does. */
+/** Writes back what it reads, and ends when the client does. */
 function echo(exchange: Exchange): void {
   const { body } = exchange;
   const step = (): void => {
@@ -78,7 +78,7 @@ for (const listener of LISTENERS) {
   };
   const upgrade = (path: string, more = ''): string =>
     `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: h2c, Echo\r\n${more}\r\n`;
-  /** What has come once it ends like that. */
+  /** Resolves with the received text as soon as it ends with `end`. */
   const until = async (client: RawClient, end: string): Promise<string> => {
     let text = '';
     const take = (chunk: Buffer): void => {
@@ -101,7 +101,7 @@ for (const listener of LISTENERS) {
       /^HTTP\/1\.1 101 Switching Protocols\r\nx-room: 7\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n$/,
     );
     strictEqual(body, 'GET / HTTP/1.1\r\n\r\n');
-    // far beyond the limit of a body
+    // far above the limit of a body
     const large = `${'0123456789'.repeat(20_000)}.`;
     const back = until(client, '.');
     client.send(large);
@@ -118,7 +118,7 @@ for (const listener of LISTENERS) {
     const first = until(client, 'early');
     client.send(`${upgrade('/later')}early`);
     match(await first, /^HTTP\/1\.1 101 .*\r\n\r\nearly$/s);
-    // longer than a client may be silent elsewhere: sweeps come by several times
+    // longer than a client may be silent without a tunnel; several sweeps pass
     await new Promise((resolve) => setTimeout(resolve, 3 * limits.stallTimeoutMs));
     const back = until(client, 'still here');
     client.send('still here');

@@ -1,4 +1,4 @@
-/** HTTP/1 requests of the tables of test/support/strict-*.ts: what is made of them, however they are cut. */
+/** Checks the HTTP/1 requests of the tables in test/support/strict-*.ts, cut in many ways. */
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { probe } from '../../support/http1-probe.ts';
@@ -12,18 +12,18 @@ import { inForm } from '../../support/test-form.ts';
 const CASES: readonly StrictCase[] = [...STRICT_HEADS, ...STRICT_BODIES, ...STRICT_SERIES];
 const CASES_MIN = 250;
 
-/** Connections at the same time. */
+/** Concurrent connections. */
 const AT_ONCE = 32;
-/** Of the places that are no line end, colon or blank, one in so many is cut at. */
+/** Cuts at one in this many of the places that are not at a line end, colon or blank. */
 const CUT_EVERY = inForm(8, 1);
-/** Places where one case is cut; those of longer ones are spread over it. */
+/** Most places where one case is cut; the places of a longer case are spread over it. */
 const CUTS_MAX = inForm(24, 400);
-/** Bytes at the end of a case that come one by one; those before come in one piece. */
+/** Number of bytes at the end of a case that are sent one by one; the bytes before are sent as one piece. */
 const SINGLE_BYTES_MAX = inForm(300, 30_000);
-/** One case in so many is sent over TLS, too. */
+/** One case in this many is also sent over TLS. */
 const SECURE_EVERY = inForm(8, 1);
 
-/** So many of what is wrong are shown. */
+/** Number of faults shown at most. */
 const FAULTS_SHOWN_MAX = 20;
 
 let plain: Http1Witness;
@@ -38,10 +38,10 @@ after(async () => {
   await secure.front.stop();
 });
 
-/** What follows the bytes of a case. */
+/** Bytes that follow a case. */
 const tailOf = ({ fate }: StrictCase): string => (fate === 'cut' ? '' : HIDDEN);
 
-/** The answers to a case that comes so many times. */
+/** The answers to a case that is sent this many times. */
 function expectedOf({ answers, fate }: StrictCase, times: number): string[] {
   const all = Array.from({ length: times }, () => answers).flat();
   return fate === 'kept' ? [...all, HIDDEN_SEEN] : all;
@@ -54,7 +54,7 @@ async function check(strict: StrictCase, pieces: readonly string[], times = 1, o
   strictEqual(begun.includes('/hidden'), strict.fate === 'kept', `${how}: what a handler saw`);
 }
 
-/** Runs all of them, so many at the same time. */
+/** Runs all functions, a limited number at a time. */
 async function runAll(runs: readonly (() => Promise<void>)[]): Promise<void> {
   const waiting = runs.values();
   const faults: string[] = [];
@@ -76,7 +76,10 @@ function singleBytes(strict: StrictCase): string[] {
   return pieces.filter((piece) => piece !== '');
 }
 
-/** Where a case is cut in two. The short form does not cut once more what the case before begins and ends with. */
+/**
+ * Returns the places where a case is cut in two. The short form leaves out cuts in what the case has in common with the case
+ * before.
+ */
 function cutsOf(bytes: string, before: string): number[] {
   const [from, to] = inForm(differenceOf(bytes, before), [1, bytes.length] as const);
   const cuts: number[] = [];
@@ -88,7 +91,7 @@ function cutsOf(bytes: string, before: string): number[] {
   return chosen;
 }
 
-/** The first and the last place to cut at so that what differs, and a byte around it, is cut everywhere. */
+/** Returns the first and the last place of the cuts, so that the part that differs, and a byte around it, is cut everywhere. */
 function differenceOf(bytes: string, before: string): readonly [number, number] {
   let first = 0;
   while (first < bytes.length && bytes[first] === before[first]) first += 1;
@@ -97,7 +100,7 @@ function differenceOf(bytes: string, before: string): readonly [number, number] 
   return [Math.max(1, first - 1), Math.min(bytes.length, bytes.length - same + 2)];
 }
 
-/** Where the states of a parser change. */
+/** True at bytes where a parser changes its state. */
 const isTelling = (byte: string | undefined): boolean => byte !== undefined && '\r\n: ;'.includes(byte);
 
 test(`The tables have ${CASES_MIN} cases and more, each with a name of its own`, () => {
@@ -125,7 +128,7 @@ test('A request that comes in two pieces is the same request, wherever it is cut
     const tail = tailOf(strict);
     const cuts = cutsOf(bytes, CASES[i - 1]?.bytes ?? '').filter((cut) => cut < bytes.length + tail.length);
     const halves = cuts.map((cut) => [bytes.slice(0, cut), bytes.slice(cut)] as const);
-    // one behind another over one connection, where it is kept
+    // one after another on one connection, where the case keeps it open
     if (fate === 'kept') runs.push(() => check(strict, [...halves.flat(), tail], halves.length));
     else for (const [first, second] of halves) runs.push(() => check(strict, [first, second + tail]));
   }

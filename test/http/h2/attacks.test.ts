@@ -1,4 +1,4 @@
-/** Clients that make the server work for nothing are told to calm down; those beside them notice nothing. */
+/** Clients that make the server do useless work lose their connection; other clients notice nothing. */
 import { match, ok, strictEqual } from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { FrontEndLimits } from '../../../src/http/front/front-end.ts';
@@ -18,7 +18,7 @@ import { FLAG, FRAME, type WireClient } from '../../support/wire-client.ts';
 const PRIORITY_UPDATE = 0x10;
 const UNKNOWN_TYPE = 0xaa;
 
-/** A flood ends for what it is, also where this process has little of the machine. */
+/** Long enough that a flood is ended for its content also where this process gets little processor time. */
 const HEAD_MS_MAX = 60_000;
 
 async function withOwn(
@@ -31,7 +31,7 @@ async function withOwn(
   await use(front);
 }
 
-/** Sends until the connection has been ended, and looks at how it ended. */
+/** Sends until the connection has ended, and checks how it ended. */
 async function flood(
   front: TestFrontEnd,
   send: (wire: WireClient, i: number) => void,
@@ -184,7 +184,7 @@ test('A flood of WINDOW_UPDATE frames is cut off', (t) =>
 
 test('WINDOW_UPDATE frames that answer DATA are no flood, however small the windows', (t) =>
   withOwn(t, {}, async (front) => {
-    // 16 MiB through a window of 1 KiB that is opened for each frame: 16,384 times for the stream and the connection
+    // 16 MiB through a window of 1 KiB that is opened for each frame: 16,384 updates each for the stream and the connection
     const wire = await connectWire(front, { 4: 1024 });
     wire.request(1, '/big');
     let seen = 0;
@@ -232,7 +232,7 @@ test('A small head that unfolds into a large one is refused without being unfold
   withOwn(t, {}, async (front) => {
     await besideHonest(front, async () => {
       const wire = await connectWire(front);
-      // static entries for GET, https and /, then :authority and the field that is going to be repeated
+      // static entries for GET, https and /, then :authority and the field that is repeated later
       const head = Buffer.from('\x82\x87\x84\x01\x09localhost', 'latin1');
       // an integer with a prefix of seven bits: 127 + 3840
       const name = Buffer.from('\x40\x06x-bomb\x7f\x80\x1e', 'latin1');
@@ -241,7 +241,7 @@ test('A small head that unfolds into a large one is refused without being unfold
       strictEqual((await wire.response(1)).status, 404);
       const before = process.memoryUsage().heapUsed;
       for (let id = 3; id < 40; id += 2) {
-        // the entry made last is the dynamic table's first, number 62
+        // the newest entry is the first of the dynamic table, number 62
         const repeated = Buffer.alloc(16_000, 0x80 | 62);
         wire.send(FRAME.headers, FLAG.endHeaders | FLAG.endStream, id, Buffer.concat([head, repeated]));
         const { status, resetCode: code } = await wire.response(id);
@@ -294,7 +294,7 @@ test('A client that sends PING and reads nothing is not read any more', (t) =>
       const pings = Buffer.concat(
         Array.from({ length: 4096 }, () => Buffer.from([0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8])),
       );
-      // more than the sockets between the two take; to encrypt 70 MB took the honest client's own thread for seconds
+      // more than the sockets between the two hold; to encrypt 70 MB would block the honest client's thread for seconds
       for (let i = 0; i < 256; i++) wire.socket.write(pings);
       await waitFor(() => front.counters.get('sessions') === 1, 'the session to be cut', 10_000);
       wire.destroy();
@@ -304,7 +304,7 @@ test('A client that sends PING and reads nothing is not read any more', (t) =>
 test('A head that is begun and not finished is cut off after the head timeout', (t) =>
   withOwn(t, { headTimeoutMs: 200 }, async (front) => {
     const wire = await connectWire(front);
-    // its answer to SETTINGS would stand between the parts of the head
+    // the acknowledgement of SETTINGS would otherwise come between the parts of the head
     await wire.ping();
     wire.send(FRAME.headers, 0, 1, wire.encode([[':method', 'GET']]));
     strictEqual(await goAwayCode(wire), ERROR_CODE.enhanceYourCalm);

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { ERROR_CODE } from '../../../src/http/h2/error-codes.ts';
 import { FrameReader, type FrameSink, PREFACE } from '../../../src/http/h2/frame-reader.ts';
 
-/** Notes what it hears; DATA that came in pieces is joined. */
+/** Records the frames; joins DATA that arrived in pieces. */
 class Listener implements FrameSink {
   readonly heard: string[] = [];
   deaf = false;
@@ -49,7 +49,7 @@ function readAll(bytes: Buffer, sizes: readonly number[] = []): string[] {
   let i = 0;
   while (at < bytes.length) {
     const size = sizes.length === 0 ? bytes.length : (sizes[i++ % sizes.length] as number);
-    // a chunk of its own, overwritten behind the reader: it must not look again
+    // a chunk in its own memory, overwritten after the read: the reader must not read it again
     const chunk = Buffer.from(bytes.subarray(at, at + size));
     reader.read(chunk);
     chunk.fill(0xee);

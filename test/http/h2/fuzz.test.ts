@@ -1,4 +1,4 @@
-/** Random sequences of frames against our sessions and node:http2's: what a client observes has to be the same. */
+/** Random sequences of frames for our sessions and node:http2's: a client has to observe the same on both. */
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
@@ -16,20 +16,20 @@ import {
   waitFor,
 } from '../../support/test-front-end.ts';
 
-/** Sequences; `npm run fuzz` sets more. Each costs 2 ms of processor time, and what few find, the long form finds. */
+/** Number of sequences; `npm run fuzz` sets more. Each costs 2 ms of processor time. The long form finds the rarer faults. */
 const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(2_500, 20_000));
-/** As many at the same time, each over a connection of its own. */
+/** Concurrent sequences, each on its own connection. */
 const AT_ONCE = 40;
 const MUTATED = Math.ceil(SEQUENCES / 10);
 const FAILURES_MAX = 10;
-/** The same sequences each time; `npm run fuzz` begins elsewhere. */
+/** The same sequences in each run; `npm run fuzz` sets another seed. */
 const SEED = Number(process.env['LGATEWAY_FUZZ_SEED'] ?? 1);
 
 let own: TestFrontEnd;
-/** The same, but whoever has to wait waits only for a moment: a client that has ended its side is answered first. */
+/** A front end with very short waits, for clients that end their side, which are answered first. */
 let ending: TestFrontEnd;
 const node = new FuzzNode();
-/** Rule → how many differences it has explained. */
+/** For each rule: the number of differences that it has explained. */
 const explained = new Map<string, number>();
 
 before(async () => {
@@ -49,7 +49,7 @@ after(async () => {
   await ending.stop();
 });
 
-/** What is wrong with a sequence; undefined: nothing. */
+/** Resolves with what is wrong with a sequence; undefined: nothing. */
 async function judge(steps: readonly Step[]): Promise<string | undefined> {
   const sent = renderSteps(steps);
   const [ours, nodes] = await Promise.all([observe(own.port, sent), node.observe(sent)]);
@@ -62,14 +62,14 @@ async function judge(steps: readonly Step[]): Promise<string | undefined> {
   const { rules, unexplained } = compareOutcomes(ours, nodes, sent);
   for (const rule of rules) count(rule);
   if (unexplained.length === 0) return undefined;
-  // once more, with time for all that is under way
+  // repeats the sequence alone, with time for everything in progress
   const [calm, calmNode] = await Promise.all([observe(own.port, sent, true), node.observe(sent, true)]);
   if (calmNode === undefined || compareOutcomes(calm, calmNode, sent).unexplained.length === 0)
     return undefined;
   return `${describeSteps(sent)}\n  own:  ${describeOutcome(calm)}\n  node: ${describeOutcome(calmNode)}`;
 }
 
-/** What our sessions must never do, whatever comes. */
+/** Names a behaviour that our sessions must never show, whatever the input. */
 function faultOf(ours: Outcome): string | undefined {
   if (ours.stuck) return 'neither an answer nor an end';
   if (ours.violations.length > 0) return ours.violations.join(', ');
@@ -77,7 +77,7 @@ function faultOf(ours: Outcome): string | undefined {
   return undefined;
 }
 
-/** Leaves out what is not needed to see what is wrong. */
+/** Leaves out all steps that the fault does not need. */
 async function shrink(steps: readonly Step[], wrong: string): Promise<string> {
   for (let i = 0; i < steps.length; i++) {
     const fewer = steps.toSpliced(i, 1);

@@ -14,7 +14,7 @@ class Pair {
     return this.decoder.decode(Buffer.from(this.codec.bytes.subarray(0, size)), 0, size).fields;
   }
 
-  /** The fields that a peer gets of a head, without the date that is added. */
+  /** Returns the fields of a head as the peer decodes them, without the added date. */
   send(responseFields: readonly string[], contentLength?: number, status = 200): readonly string[] {
     const fields = this.take(this.codec.encodeHead(responseHead(responseFields, contentLength, status)));
     const at = fields.indexOf('date');
@@ -46,7 +46,7 @@ test('HeadCodec sends a head again in a few octets, with another length each tim
   for (let length = 0; length < 20; length++)
     assert.deepEqual(pair.send(fields, length), [':status', '200', ...fields, 'content-length', `${length}`]);
   const size = pair.codec.encodeHead(responseHead(fields, undefined, 200));
-  // status, two fields and, unless a second has just begun, the date
+  // status, two fields and possibly the date, when a new second has begun
   assert.ok(size <= 3 + 25, `${size} octets`);
 });
 

@@ -15,7 +15,7 @@ import {
 
 const LIMITS = { tableBytesMax: 4096, listBytesMax: 16_384, fieldsMax: 100 };
 const FIRST_DYNAMIC = 62;
-/** Lists longer than this are not remembered. */
+/** The decoder does not keep longer lists. */
 const REMEMBERED_LIST_BYTES_MAX = 4096;
 
 function decode(decoder: HpackDecoder, ...parts: readonly Uint8Array[]): ReturnType<HpackDecoder['decode']> {
@@ -188,7 +188,7 @@ test('HpackDecoder says the same of sections that it remembers as a decoder that
       for (let end = 0; end < picks.length; end++) {
         const bytes = pool[picks[end] as number] as Buffer;
         const got = outcome(remembering, bytes);
-        // the same sections, each of them new because of what is added behind it
+        // the same sections, each made new by the representation added at its end
         const fresh = new HpackDecoder(LIMITS);
         let last: readonly string[] | string = '';
         for (let i = 0; i <= end; i++) {

@@ -9,7 +9,7 @@ class Pair {
   readonly encoder = new HpackEncoder();
   readonly decoder = new HpackDecoder(LIMITS);
 
-  /** Encodes by `act`, and gives the bytes and the fields that the peer gets. */
+  /** Encodes with `act`; returns the bytes and the fields that the peer decodes. */
   section(act: (encoder: HpackEncoder) => void): { bytes: Buffer; fields: readonly string[] } {
     this.encoder.begin();
     act(this.encoder);
@@ -17,7 +17,7 @@ class Pair {
     return { bytes, fields: this.decoder.decode(bytes, 0, bytes.length).fields };
   }
 
-  /** Bytes of a section of one field, which has to arrive as it was. */
+  /** Returns the bytes of a section of one field; checks that the peer decodes it unchanged. */
   field(name: string, value: string): Buffer {
     const { bytes, fields } = this.section((encoder) => encoder.field(name, value));
     assert.deepEqual(fields, [name, value]);
@@ -41,7 +41,7 @@ test('HpackEncoder gives a name up whose values nobody asks for again', () => {
   const { tableState } = pair.encoder;
   assert.equal(pattern(pair.field('x-trace', '4'), 0xf0), 0x00);
   assert.equal(pair.encoder.tableState, tableState);
-  // one that does repeat
+  // a field that does repeat
   assert.ok(isIndexedField(pair.field('x-trace', '2')));
   assert.equal(pattern(pair.field('x-trace', '5'), 0xc0), 0x40);
 });
@@ -119,7 +119,7 @@ test('HpackEncoder enters a date when a second response of the same second pays 
   assert.equal(pattern(send(second), 0xf0), 0);
   assert.equal(pattern(send(second), 0xc0), 0x40);
   assert.ok(isIndexedField(send(second)));
-  // others push it out, and it comes back
+  // other fields evict it, and it is added again
   for (let i = 0; i < 200; i++) pair.field(`x-${i}`, 'v');
   assert.equal(pattern(send(second), 0xc0), 0x40);
   pair.encoder.setTableBytesMax(0);

@@ -1,4 +1,4 @@
-/** HPACK against nghttp2's, by way of node:http2: a client of it talks to a server that has nothing but our codec. */
+/** HPACK against nghttp2, through node:http2: its client talks to a server that has only our codec. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import {
@@ -22,12 +22,12 @@ const LIMITS = { tableBytesMax: 4096, listBytesMax: 65_536, fieldsMax: 100 };
 
 type Fields = Readonly<Record<string, string>>;
 
-/** Answers each request with the fields that wait for it, and keeps those it came with. */
+/** Answers each request with the prepared fields, and keeps the fields of the request. */
 class CodecServer {
   readonly #server: Server = createServer((socket) => this.#serve(socket));
-  /** Sizes that the client's encoder may use; the last holds. */
+  /** Table sizes that the client's encoder may use; the last one is in force. */
   encoderSizes: readonly number[] = [];
-  /** What answers are encoded for; undefined leaves the table as it is. */
+  /** Table size for the encoder of the answers; undefined keeps the present size. */
   decoderSize: number | undefined;
   answer: Fields = {};
   received: Fields = {};
@@ -59,7 +59,7 @@ class CodecServer {
         } else for (const size of this.encoderSizes) decoder.setTableBytesMax(size);
       } else if (type === FRAME.headers) {
         assert.ok((flags & FLAG.endHeaders) !== 0);
-        // node adds five octets of priority
+        // Node adds five octets of priority
         const at = (flags & 0x20) === 0 ? 0 : 5;
         this.received = toObject(decoder.decode(payload, at, payload.length).fields);
         encoder.begin();
@@ -139,7 +139,7 @@ for (const [what, [own, peers]] of Object.entries(SIZES)) {
     const settings = peers === undefined ? {} : { headerTableSize: peers };
     const client = connect(`http://127.0.0.1:${await port}`, { settings });
     try {
-      // what came before our SETTINGS need not keep to them
+      // what the client sent before it received SETTINGS need not follow them
       await once(client, 'remoteSettings');
       await fc.assert(
         fc.asyncProperty(

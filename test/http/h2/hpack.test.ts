@@ -220,7 +220,7 @@ const name = fc.constantFrom(
 );
 const value = fc.oneof(
   fc.constantFrom('200', '404', 'text/plain', 'a', '', 'no-cache', 'x'.repeat(300), 'y'.repeat(1500)),
-  // hpack.js looks values up in plain objects, where it takes "valueOf" for one it knows
+  // hpack.js looks values up in plain objects, where it treats "valueOf" as a known value
   fc.string({ unit: 'grapheme-ascii', maxLength: 40 }).filter((text) => !(text in {})),
 );
 const section = fc.array(fc.tuple(name, value), { maxLength: 8 }).map((fields) => fields.flat());

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { fieldKind } from '../../../src/http/h2/field-kind.ts';
 import { checkTrailers, parseRequestHead } from '../../../src/http/h2/parse-request-head.ts';
 
-/** A request that is well-formed, with changes: undefined takes a pseudo-header field away. */
+/** Makes a well-formed request with changes; undefined removes a pseudo-header field. */
 function head(
   pseudo: Readonly<Record<string, string | undefined>> = {},
   fields: readonly string[] = [],
@@ -14,7 +14,7 @@ function head(
   return [...list, ...fields];
 }
 
-/** What the decoder makes of a list. */
+/** Returns what the decoder makes of a list of fields. */
 function section(fields: readonly string[]): Parameters<typeof parseRequestHead>[0] {
   const kinds: number[] = [];
   for (let i = 0; i < fields.length; i += 2)

@@ -1,4 +1,4 @@
-/** What waits to be sent over HTTP/2: by turns and urgency between streams, by windows within one. */
+/** The order of what waits to be sent over HTTP/2: turns and urgency between streams, windows within one stream. */
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

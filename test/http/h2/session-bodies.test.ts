@@ -17,10 +17,10 @@ import { RecordedOutput } from '../../support/recorded-output.ts';
 const KIB = 1024;
 const BUDGET = 8192 * KIB;
 const STREAM_WINDOW_BYTES_MAX = 4096 * KIB;
-/** No body is read for so long before it counts as unread. */
+/** A body that no handler reads for this long counts as unread. */
 const UNREAD_MS = 1_000;
 
-/** A stream as the bodies of a session see it. */
+/** A stream as SessionBodies sees it. */
 class Stream {
   readonly body: StreamBody;
   hasQueued = false;
@@ -60,7 +60,7 @@ class Scene {
     deepStrictEqual(this.updates(), [`0: ${CONNECTION_WINDOW_BYTES - INITIAL_WINDOW_BYTES}`]);
   }
 
-  /** Stream 1, 3, … */
+  /** Makes streams 1, 3, 5 and so on. */
   stream(declaredLength?: number): Stream {
     const id = 1 + 2 * this.streams.length;
     const stream = new Stream(new StreamBody(this.bodies, this.recorded.output, id, declaredLength));
@@ -72,19 +72,19 @@ class Scene {
     return this.recorded.takeUpdates();
   }
 
-  /** A DATA frame comes in and is with the exchange, which holds so much. */
+  /** Receives a DATA frame and gives it to the exchange, which then holds `unreadBytes`. */
   receive(stream: Stream, bytes: number, unreadBytes = 0): void {
     strictEqual(this.bodies.takeWindow(bytes), true);
     strictEqual(stream.body.takeWindow(bytes), true);
     stream.body.received(bytes, unreadBytes);
   }
 
-  /** So much waits here that no window grows, however fast this machine is. */
+  /** Makes so much wait that no window grows, however fast this machine is. */
   keepWindows(): void {
     this.unread.change(this.bodies, CONNECTION_WINDOW_BYTES / 2 + 1);
   }
 
-  /** Others use more than half of the budget. */
+  /** Uses more than half of the budget by other connections. */
   makeTight(): void {
     const others = { unreadBytes: 0, isHeldBack: false, holdBack: () => undefined, letGo: () => undefined };
     this.unread.change(others, BUDGET / 2);
@@ -125,7 +125,7 @@ test('All streams together take the window of the connection, which opens by hal
 
 test('Windows double for a client that they hold back, up to 4 MiB a stream and 16 MiB a connection', () => {
   const scene = new Scene();
-  // so that no pause of this machine looks like a client that is in no hurry
+  // prevents that a pause of this machine looks like a slow client
   scene.bodies.measured(Number.POSITIVE_INFINITY);
   const stream = scene.stream();
   let sizes = { 0: CONNECTION_WINDOW_BYTES, 1: STREAM_WINDOW_BYTES };
@@ -133,7 +133,7 @@ test('Windows double for a client that they hold back, up to 4 MiB a stream and 
     scene.receive(stream, 16 * KIB);
     for (const update of scene.updates()) {
       const [id, increment] = update.split(': ').map(Number) as [0 | 1, number];
-      // what was used, a half, comes back, and the rest is growth
+      // the used half is returned, and the rest is growth
       const grown = increment - sizes[id] / 2;
       strictEqual([0, sizes[id]].includes(grown), true, `${update} of ${sizes[id]}`);
       sizes = { ...sizes, [id]: sizes[id] + grown };
@@ -193,7 +193,7 @@ test('Under a short budget the window of the connection waits, too, until somebo
   deepStrictEqual([scene.updates(), scene.bodies.withheldBytes], [[], STREAM_WINDOW_BYTES]);
   scene.bodies.bodyAwaited(true);
   deepStrictEqual([scene.updates(), scene.bodies.withheldBytes], [[`0: ${half}`], 0]);
-  // and what comes now does not
+  // but bytes that arrive now do not count
   scene.bodies.releaseReceived(half - 1);
   stream.body.received(1, TIGHT_READ_AHEAD_BYTES);
   deepStrictEqual([scene.updates(), scene.bodies.withheldBytes], [[`0: ${half}`], 0]);
@@ -249,7 +249,7 @@ test('A connection that is held back is not read, and is read again when somebod
   deepStrictEqual([bodies.isHeldBack, recorded.socket.isPaused()], [true, true]);
   bodies.bodyAwaited(true);
   deepStrictEqual([bodies.isHeldBack, recorded.socket.isPaused()], [false, false]);
-  // while somebody waits, for a body or with a response for a window, it stays so
+  // it stays so while a handler waits for a body, or a response waits for a window
   unread.change(bodies, 1);
   strictEqual(bodies.isHeldBack, false);
   bodies.bodyAwaited(false);

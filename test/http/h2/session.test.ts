@@ -1,4 +1,4 @@
-/** What a session does beyond the letter of RFC 9113: order, windows, limits, its end. */
+/** Behaviour of a session that RFC 9113 leaves open: order, windows, limits, its end. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectTcp, createServer, type Socket } from 'node:net';
@@ -29,7 +29,7 @@ async function start(
   return front;
 }
 
-/** Values of the server's SETTINGS by number. */
+/** Returns the values of the server's SETTINGS by number. */
 async function settingsOf(wire: WireClient): Promise<Record<number, number>> {
   const { payload } = await wire.frame(({ type }) => type === FRAME.settings, 'SETTINGS');
   const values: Record<number, number> = {};
@@ -102,7 +102,7 @@ test('Streams take turns: a short answer is not behind a long one', async (t) =>
   wire.windowUpdate(0, 60_000_000);
   for (const id of [1, 3, 5]) await wire.response(id);
   const order = framesOf(wire, FRAME.data).map(({ stream }) => stream);
-  // the first to ask has at most what the socket takes at once
+  // the first stream to send gets at most what the socket accepts at once
   const half = order.slice(0, order.length / 2);
   for (const id of [1, 3, 5]) {
     const share = half.filter((stream) => stream === id).length / half.length;
@@ -345,7 +345,7 @@ test('A client that never acknowledges SETTINGS is left with SETTINGS_TIMEOUT', 
   strictEqual(socket.readyState, 'open');
   sessions.sweep(now + 10_000);
   await once(socket, 'close');
-  // its last frame: type, flags and stream, last stream served, code, reason
+  // the last frame: type, flags and stream, last stream served, code, reason
   const goAway = Buffer.concat(chunks).subarray(9 + 24 + 13 + 9 + 3);
   deepStrictEqual(
     [...goAway.subarray(0, 14)],

@@ -1,4 +1,7 @@
-/** Sockets read into the shared buffer: of TLS and cleartext, paused and resumed, with bytes that were there before. */
+/**
+ * Sockets that are read into the shared buffer: with TLS and cleartext, paused and resumed, with bytes that had already
+ * arrived.
+ */
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
@@ -7,7 +10,7 @@ import { connect as connectTls, createServer as createTlsServer } from 'node:tls
 import { readSocket, readsIntoShared } from '../../../src/http/exchange/socket-reader.ts';
 import { testCertificate } from '../../support/certificate.ts';
 
-/** A client's and a server's end of one connection, closed after `use`. */
+/** Connects a client and a server socket, and closes both after `use`. */
 async function withPair(
   server: Server,
   event: 'connection' | 'secureConnection',

@@ -1,4 +1,4 @@
-/** Clients that speak another protocol than the port does. */
+/** Clients that use another protocol than the port. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
 import { test } from 'node:test';
@@ -37,7 +37,7 @@ test('HTTP without TLS on the TLS port is told where to go, counted and logged',
   }
   strictEqual(front.accesses[0], 'GET /app/x?y=1 HTTP/1.1 400');
   strictEqual(front.counters.get('misdirectedTotal'), 6);
-  // one line a minute, however many come
+  // one line each minute, however many clients connect
   const lines = front.logLines.filter((line) => line.includes('without TLS on a TLS port'));
   strictEqual(lines.length, 1);
   match(lines[0] ?? '', / peer=127\.0\.0\.1 port=\d+$/);
@@ -90,7 +90,7 @@ test('Handshakes that fail, and connections that say nothing, are counted, and l
       socket.on('data', () => undefined);
       socket.on('close', () => resolve());
     });
-  // no record, a record that is no handshake, one that never ends
+  // no TLS record, a record that is no handshake, one that does not end
   await speak('\x00\x01\x02\x03\x04\x05');
   await speak('\x16\x03\x01\x00\x02\x99\x99\x00\x00');
   await speak('\x16\x03\x01\x02\x00\x01');
@@ -110,7 +110,7 @@ test('The time for a handshake begins with the connection, whenever its first by
   const socket = connectTcp({ port: front.port, host: '127.0.0.1' });
   socket.on('error', () => undefined);
   const closed = new Promise((resolve) => socket.on('close', resolve));
-  // what node's own clock, which starts with the byte, would do
+  // Node's own timeout starts with the first byte and would not fire here
   let isLate = false;
   setTimeout(() => {
     socket.write('\x16\x03\x01\x02\x00\x01', 'latin1');

@@ -12,7 +12,7 @@ const NAMES = ['/', '/bar', '/bar/baz', '/js', '/foo'];
 const mapping = (prefix: string, names: readonly string[]) =>
   functionMapping(prefix, Object.fromEntries(names.map((name) => [name, () => {}])));
 
-/** `prefix : handler ?query`, or `404`. */
+/** Returns `prefix : handler ?query`, or `404`. */
 function describe(router: Router, target: string): string {
   const split = splitTarget(target);
   const route = split === undefined ? undefined : router.match(split.path, split.query);
@@ -20,8 +20,8 @@ function describe(router: Router, target: string): string {
   return `${route.prefix} : ${route.handlerName}${route.query === undefined ? '' : ` ?${route.query}`}`;
 }
 
-// lhttpd's own lookup, run by hand: mappings `/`, `/foo`, `/a/b`, each with the same five handlers. Rows marked [bug]
-// there show the repaired result, and rows where it gives its built-in 404 show what the extensions make of them.
+// results of lhttpd's own lookup with the mappings `/`, `/foo` and `/a/b`, each with the same five handlers. Rows marked [bug]
+// there have the corrected result. Where lhttpd sends its built-in 404, the row has the result of our extensions.
 const TABLE: readonly (readonly [string, string])[] = [
   ['/', '/ : /'],
   ['/js', '/ : /js'],
@@ -108,7 +108,7 @@ test('Router.match() gives all below its prefix to a mapping that answers every 
   strictEqual(describe(below, '/q/r'), '/ : /notfound');
 });
 
-/** The rule once more, in plain words: every mapping is asked for every path. */
+/** The rule of routing without any optimization: looks for every path in every mapping. */
 function plainRoute(
   mappings: readonly Mapping[],
   names: Map<Mapping, readonly string[]>,

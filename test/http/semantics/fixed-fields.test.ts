@@ -1,4 +1,4 @@
-/** What is remembered of lists of fields, and of which. */
+/** FixedFields: what is kept for a list of fields, and for which lists. */
 import { strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import { FixedFields } from '../../../src/http/semantics/fixed-fields.ts';

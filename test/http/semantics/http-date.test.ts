@@ -1,4 +1,4 @@
-/** Dates of HTTP as they are written, and read again. */
+/** Dates of HTTP, written and read. */
 import { strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatHttpDate, httpDate, parseHttpDate } from '../../../src/http/semantics/http-date.ts';

@@ -1,4 +1,4 @@
-/** What a file answers to conditions and ranges: RFC 9110 §13.2.2 row by row. */
+/** Responses of a file to conditions and ranges: RFC 9110 §13.2.2 row by row. */
 import { strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Representation, select } from '../../../src/http/semantics/representation.ts';
@@ -6,7 +6,7 @@ import { type Representation, select } from '../../../src/http/semantics/represe
 const MODIFIED = 'Thu, 29 Feb 2024 12:00:00 GMT';
 const BEFORE = 'Thu, 29 Feb 2024 11:59:59 GMT';
 const AFTER = 'Thu, 29 Feb 2024 12:00:01 GMT';
-/** The same moment in the two old forms. */
+/** The same time in the two obsolete formats. */
 const RFC850 = 'Thursday, 29-Feb-24 12:00:00 GMT';
 const ASCTIME = 'Thu Feb 29 12:00:00 2024';
 const modifiedMs = Date.parse(MODIFIED) + 400;
@@ -87,7 +87,7 @@ const TABLE: readonly Row[] = [
   [STRONG, { range: 'bytes=0-9', 'if-match': '"a"', 'if-range': '"a"' }, 206],
   [{ ...STRONG, ranges: false }, { range: 'bytes=0-9' }, 200],
   [{ ...STRONG, size: 0 }, { range: 'bytes=0-9' }, 200],
-  // other methods: what was asked for has been done
+  // other methods: the request has already been carried out
   [STRONG, { 'if-match': '"nope"' }, 200, 'POST'],
   [STRONG, { 'if-none-match': '*' }, 200, 'POST'],
   [STRONG, { range: 'bytes=0-9' }, 200, 'OPTIONS'],

@@ -1,4 +1,6 @@
-/** Lua texts about io and files, for the comparison with lua5.4. Files of FIXTURES exist; others are made and removed. */
+/**
+ * Lua texts about io and files, for the comparison with lua5.4. The files of FIXTURES exist; the texts make and remove others.
+ */
 export const FILE_SNIPPETS: Readonly<Record<string, string>> = {
   'every read format': `local f = io.open('lines.txt') print(f:read('l')) print(f:read('L')) print(f:read(0)) print(f:read(3)) print(f:read('n')) print(f:read('a')) print(f:read('a')) print(f:read('l')) print(f:read(0)) print(f:read(1)) f:close()`,
   'several formats at once': `local f = io.open('lines.txt') print(f:read('l', 'L', 2, 'l', 'a')) print(f:read('l', 'a')) print(f:read('a', 'l', 'a')) f:close()`,

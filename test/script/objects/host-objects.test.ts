@@ -1,4 +1,4 @@
-/** Userdata that stand for host objects: with another kind, another metatable, or after their end, an argument error. */
+/** Userdata of host objects: with another kind, another metatable, or after their end, they give an argument error. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { keepsItsState, outputOf, ScriptHarness } from '../../support/script-harness.ts';
@@ -58,7 +58,7 @@ test('Every function and method refuses every value of another kind, under every
         for _, meta in ipairs(metas) do
           local value
           for _, list in ipairs{ functions, methods } do for _, f in ipairs(list) do
-            -- a fresh one where that costs little
+            -- a new value where it costs little
             if not value or name ~= 'stream' and name ~= 'ended' then value = make() end
             local before = debug.getmetatable(value)
             if meta then debug.setmetatable(value, meta) end

@@ -1,4 +1,4 @@
-/** RFC 7541: what a decoder has to accept, refuse and remember, and what the encoder of a server may send. */
+/** RFC 7541: what a decoder has to accept, refuse and keep, and what the encoder of a server may send. */
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
 import hpack from 'hpack.js';
 import { expectUnreached, rule, serveRules } from '../../../support/conformance.ts';
@@ -24,7 +24,7 @@ serveRules();
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');
 const fields = block(requestFields('/fields'));
 
-/** A rule that a block is a COMPRESSION_ERROR. */
+/** Declares a rule that a block is a COMPRESSION_ERROR. */
 function undecodable(name: string, ...parts: readonly Uint8Array[]): void {
   rule(name, async (peer) => {
     peer.send(headersFrame(1, Buffer.concat(parts)));
@@ -38,7 +38,7 @@ async function ask(peer: StrictPeer, stream: number, ...parts: readonly Uint8Arr
   return (JSON.parse((await peer.expectResponse(stream)).body) as string[]).slice(4);
 }
 
-/** The same, with what is only legal at the beginning of a block. */
+/** Like `ask`, with representations that are legal only at the beginning of a block. */
 async function askAfter(
   peer: StrictPeer,
   stream: number,
@@ -93,7 +93,7 @@ rule('RFC 7541 §6.2.1: a literal with indexing is added to the dynamic table', 
     'x-two',
     '2',
   ]);
-  // the newest has the lowest index
+  // the newest entry has the lowest index
   deepStrictEqual(await ask(peer, 3, indexed(62), indexed(63)), ['x-two', '2', 'x-one', '1']);
 });
 
@@ -130,7 +130,7 @@ rule('RFC 7541 §4.4: the oldest entries make room for a new one', async (peer) 
   const value = 'v'.repeat(1_000);
   const names = ['x-a', 'x-b', 'x-c', 'x-d'];
   await ask(peer, 1, ...names.map((name) => literalIndexed(name, value)));
-  // 4 × (3 + 1,000 + 32) > 4,096: the first is gone
+  // 4 × (3 + 1,000 + 32) > 4,096: the first entry is evicted
   deepStrictEqual(await ask(peer, 3, indexed(62), indexed(63), indexed(64)), [
     'x-d',
     value,

@@ -1,4 +1,4 @@
-/** RFC 9113 §5.2 and §6.9: flow control both ways. */
+/** RFC 9113 §5.2 and §6.9: flow control in both directions. */
 import { ok, strictEqual } from 'node:assert/strict';
 import { rule, STREAMS_MAX, serveRules } from '../../../support/conformance.ts';
 import {
@@ -253,7 +253,7 @@ rule(
 
 // ---- the server receives ----
 
-/** Sends as much as the windows allow until they do not open any more; returns the octets sent. */
+/** Sends as much as the windows allow until they do not open any more; returns the octets sent on each stream. */
 async function exhaust(peer: StrictPeer, streams: readonly number[]): Promise<ReadonlyMap<number, number>> {
   const sent = new Map<number, number>([[0, 0]]);
   for (const stream of streams) sent.set(stream, 0);
@@ -310,7 +310,7 @@ rule('RFC 9113 §6.9.1: many streams cannot pass the window of the connection', 
   const room = sendWindow(peer, 0, sent.get(0) ?? 0);
   const rooms: readonly number[] = streams.map((own) => sendWindow(peer, own, sent.get(own) ?? 0));
   ok(room === 0 || Math.max(...rooms) === 0);
-  // past the one window or the other
+  // exceeds one of the two windows
   const stream = streams[rooms.indexOf(Math.max(...rooms))] as number;
   peer.data(stream, 'x');
   if (room === 0) await peer.expectGoaway(CODE.flowControlError);
@@ -363,7 +363,7 @@ rule('RFC 9113 §6.9: DATA of reset streams is given back to the connection wind
   await peer.settled();
   let total = 0;
   let stream = 1;
-  // 16 × 256 KiB: more than the connection's window begins with
+  // 16 × 256 KiB: more than the connection's initial window
   for (let i = 0; i < 16; i++) {
     peer.post(stream, '/wait');
     for (let part = 0; part < 16; part++) {

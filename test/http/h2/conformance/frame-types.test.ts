@@ -1,4 +1,4 @@
-/** RFC 9113 §6.1 to §6.4 and §6.6 to §6.10: what each type of frame may hold, and where it may come. */
+/** RFC 9113 §6.1 to §6.4 and §6.6 to §6.10: what each type of frame may contain, and where it may occur. */
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
 import { abortCodes, expectUnreached, rule, serveRules, timesReached } from '../../../support/conformance.ts';
 import {
@@ -25,7 +25,7 @@ serveRules();
 
 const hello = block(requestFields('/hello'));
 
-/** A rule that a frame, after what went before, ends the connection with one of the codes. */
+/** Declares a rule that the last frame ends the connection with one of the codes. */
 function fatal(name: string, codes: readonly number[], ...frames: readonly Uint8Array[]): void {
   rule(name, async (peer) => {
     peer.send(...frames);

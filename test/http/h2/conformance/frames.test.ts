@@ -1,4 +1,4 @@
-/** RFC 9113 §4 and §5.5: the frame format, frame sizes, field blocks, and what may be added to the protocol. */
+/** RFC 9113 §4 and §5.5: the frame format, frame sizes, field blocks, and extensions of the protocol. */
 import { ok, strictEqual } from 'node:assert/strict';
 import { expectUnreached, rule, serveRules, timesReached } from '../../../support/conformance.ts';
 import {
@@ -140,7 +140,7 @@ rule('RFC 9113 §4.3: a field block may come in many pieces', async (peer) => {
 });
 
 rule('RFC 9113 §4.3: a block is whole with END_HEADERS only, whatever has come of it', async (peer) => {
-  // nothing may come between, not even the acknowledgement of settings
+  // no frame may come between, not even the acknowledgement of settings
   await peer.settled();
   peer.send(headersFrame(1, block(requestFields('/hello')), FLAG.endStream));
   await untilStill(() => peer.frames.length);

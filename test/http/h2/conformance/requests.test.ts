@@ -7,7 +7,9 @@ import { FLAG, FRAME } from '../../../support/wire-client.ts';
 
 serveRules();
 
-/** A rule that a request with these fields is malformed: no handler sees it, and the connection lives on or ends. */
+/**
+ * Declares a rule that a request with these fields is malformed: no handler gets it, and the connection stays usable or ends.
+ */
 function malformed(name: string, fields: readonly Field[]): void {
   rule(name, async (peer) => {
     peer.send(headersFrame(1, fields));

@@ -84,7 +84,7 @@ for (const [name, identifier, values] of [
       stream += 2;
     }
     await peer.expectAlive();
-    // the preface's and one for each
+    // one acknowledgement for the preface's settings and one for each further frame
     strictEqual(acknowledgements(peer), 1 + values.length);
   });
 
