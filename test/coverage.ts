@@ -3,7 +3,7 @@
  * by itself. The gateways of tests count too: for coverage they end by a signal that they handle and not by SIGKILL.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -14,6 +14,8 @@ const PERCENT = 100;
 
 const folder = mkdtempSync(join(tmpdir(), 'lgateway-coverage-'));
 try {
+  // gateways that run as another user write there too
+  chmodSync(folder, 0o777);
   const run = fileURLToPath(new URL('run.js', import.meta.url));
   const { status } = spawnSync(process.execPath, [run, ...process.argv.slice(2)], {
     stdio: ['ignore', 'inherit', 'inherit'],
