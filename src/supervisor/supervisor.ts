@@ -21,6 +21,7 @@ import { SharedStore } from '../shared/shared-store.ts';
 import { createTicketKeys } from '../tls/ticket-keys.ts';
 import type {
   TlsSetup,
+  WorkerJob,
   WorkerListener,
   WorkerSettings,
   WorkerSetup,
@@ -53,7 +54,7 @@ export interface SupervisorOptions {
   /** Takes the log lines of the workers, formatted and without line ends. */
   readonly writeLine: (line: string) => void;
   /**
-   * Compiles the Lua machine, which is handed to the workers unread; called once, when their threads have begun. Undefined
+   * Compiles the Lua machine, which is handed to the workers unread; called once, while their threads begin. Undefined
    * where no script is served.
    */
   readonly compileLua: (() => Promise<object>) | undefined;
@@ -117,6 +118,8 @@ export class Supervisor {
   /** The number of the last reload that was tried: a late answer to an earlier reload is not taken for an answer to this one. */
   #lastGeneration = 0;
   #luaModule: object | 'follows' | undefined;
+  /** The compilation of the Lua machine. */
+  #compiling: Promise<object> | undefined;
   /** Made once: what scripts share outlives workers and reloads. */
   #shared: SharedMemory | undefined;
   /** Each thread is another owner of locks in the shared memory. */
@@ -179,6 +182,9 @@ export class Supervisor {
     this.#transition('starting');
     try {
       this.#shared = createSharedMemory(this.#config.shared);
+      const { user } = this.#config;
+      // threads take longer to begin than all the rest; but none begins with rights that it is not to have
+      if (user === undefined) this.#beginWorkers();
       await this.#bind();
       this.#setup = {
         generation: this.#lastGeneration,
@@ -187,8 +193,9 @@ export class Supervisor {
         settings: workerSettings(this.#config),
       };
       if (this.#config.pidFile !== undefined) this.#pidFile = PidFile.write(this.#config.pidFile);
-      if (this.#config.user !== undefined) becomeUser(this.#config.user, this.#config, this.#logger);
+      if (user !== undefined) becomeUser(user, this.#config, this.#logger);
       this.#assertStarting();
+      if (user !== undefined) this.#beginWorkers();
       await this.#startWorkers();
       this.#assertStarting();
       this.#transition('serving');
@@ -300,35 +307,50 @@ export class Supervisor {
     return { certificate, key, ticketKeys: this.#ticketKeys };
   }
 
-  async #startWorkers(): Promise<void> {
-    const count = this.#chooseWorkerCount();
-    for (let workerId = 1; workerId <= count; workerId++) {
-      this.#workers.push(
-        new WorkerThread({
-          workerId,
-          entry: this.#options.workerEntry ?? WORKER_ENTRY,
-          times: { ...WORKER_TIMES, ...this.#options.times },
-          logger: this.#logger,
-          onLogLines: (lines) => lines.forEach(this.#options.writeLine),
-          makeStart: (own) => this.#makeStart(own, count),
-          once: this.#once,
-          onThreadEnd: ({ shared, processGroups }) => {
-            this.#releaseShared(workerId, shared.owner);
-            this.#processes.end(processGroups);
-          },
-          currentSetup: () => this.#requireSetup(),
-        }),
-      );
+  /** The threads read their code while this one binds, reads the key and compiles the Lua machine. */
+  #beginWorkers(): void {
+    for (let workerId = 1; workerId <= this.#config.workers; workerId++) {
+      const worker = this.#createWorker(workerId);
+      this.#workers.push(worker);
+      worker.begin();
     }
     const { compileLua } = this.#options;
-    if (compileLua !== undefined) this.#luaModule = 'follows';
-    // the first failure ends the start, and `stop` ends the others
-    await Promise.all([...this.#workers.map((worker) => worker.start()), this.#handOut(compileLua)]);
+    if (compileLua === undefined) return;
+    this.#luaModule = 'follows';
+    this.#compiling = compileLua();
+    // `#handOut` tells, unless something else has failed before
+    this.#compiling.catch(() => undefined);
   }
 
-  /** Compiles while the threads begin. */
-  async #handOut(compileLua: (() => Promise<object>) | undefined): Promise<void> {
-    const module = await compileLua?.();
+  #createWorker(workerId: number): WorkerThread {
+    return new WorkerThread({
+      workerId,
+      entry: this.#options.workerEntry ?? WORKER_ENTRY,
+      times: { ...WORKER_TIMES, ...this.#options.times },
+      logger: this.#logger,
+      onLogLines: (lines) => lines.forEach(this.#options.writeLine),
+      mappingCount: this.#config.mappings.length,
+      makeStart: (own) => this.#makeStart(own),
+      makeJob: () => this.#makeJob(),
+      once: this.#once,
+      onThreadEnd: ({ shared, processGroups }) => {
+        this.#releaseShared(workerId, shared.owner);
+        this.#processes.end(processGroups);
+      },
+      currentSetup: () => this.#requireSetup(),
+    });
+  }
+
+  async #startWorkers(): Promise<void> {
+    const left = this.#workers.splice(this.#chooseWorkerCount());
+    await Promise.all(left.map((worker) => worker.stop()));
+    // the first failure ends the start, and `stop` ends the others
+    await Promise.all([...this.#workers.map((worker) => worker.start()), this.#handOut()]);
+  }
+
+  /** To the workers, which have their jobs. */
+  async #handOut(): Promise<void> {
+    const module = await this.#compiling;
     this.#luaModule = module;
     if (module !== undefined) for (const worker of this.#workers) worker.giveLuaModule(module);
   }
@@ -343,22 +365,24 @@ export class Supervisor {
     return 1;
   }
 
-  #makeStart(own: OwnStart, workerCount: number): WorkerStart {
-    const [main] = this.#listeners;
-    assert(main !== undefined, 'workers start while the listener is open');
+  #makeStart(own: OwnStart): WorkerStart {
     assert(this.#shared !== undefined, 'workers start with the shared memory');
     this.#lastOwner += 1;
+    const shared = { memory: this.#shared, owner: this.#lastOwner };
+    return { ...own, processGroups: this.#processes.create(), shared };
+  }
+
+  #makeJob(): WorkerJob {
+    const [main] = this.#listeners;
+    assert(main !== undefined, 'workers start while the listener is open');
     const config = this.#config;
     return {
-      ...own,
-      workerCount,
+      workerCount: this.#workers.length,
       listeners: this.#sources(),
       noDelay: config.noDelay ?? true,
       serverPort: main.listener.port,
       setup: this.#requireSetup(),
       root: config.root,
-      processGroups: this.#processes.create(),
-      shared: { memory: this.#shared, owner: this.#lastOwner },
       luaModule: this.#luaModule,
     };
   }

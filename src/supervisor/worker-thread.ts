@@ -8,13 +8,13 @@ import { MAPPING_METRICS, type MappingCounterName } from '../metrics/mapping-met
 import { MetricRow } from '../metrics/metric-row.ts';
 import { Counters } from '../metrics/worker-metrics.ts';
 import { setLeastYoungSpace } from '../native/node-internals.ts';
-import type { FromWorker, ToWorker, WorkerSetup, WorkerStart } from '../worker/messages.ts';
+import type { FromWorker, ToWorker, WorkerJob, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { closeSource } from './listener.ts';
 import type { OnceRegistry } from './once-registry.ts';
 
 /** Waits of a worker's life; tests shorten them. */
 export interface WorkerTimes {
-  /** From the thread's creation to `ready`: scripts may compute at load, but not for ever. */
+  /** From the job to `ready`: scripts may compute at load, but not for ever. */
   readonly readyTimeoutMs: number;
   /** The longest answer to `prepare`. */
   readonly prepareTimeoutMs: number;
@@ -48,8 +48,12 @@ export interface WorkerThreadOptions {
   readonly logger: Logger;
   /** Takes the worker's own log lines. */
   readonly onLogLines: (lines: readonly string[]) => void;
-  /** What the next thread starts with; called once for each, and the listen sources in it become the worker's. */
+  /** For each there is a row of counters. */
+  readonly mappingCount: number;
+  /** What the next thread starts with; called once for each. */
   readonly makeStart: (own: OwnStart) => WorkerStart;
+  /** What the thread that has started is to do; called once for each, and the listen sources in it become the worker's. */
+  readonly makeJob: () => WorkerJob;
   /** One for all workers. */
   readonly once: OnceRegistry;
   /** A thread that was started like this has ended. */
@@ -88,6 +92,10 @@ export class WorkerThread {
   #thread: Worker | undefined;
   /** Resolves when `#thread` is gone. */
   #gone: Promise<void> = Promise.resolve();
+  /** Settles when the first thread is ready or has failed. */
+  #started: Promise<void> | undefined;
+  /** Of the running thread, once it has its job. */
+  #listeners: WorkerJob['listeners'] = [];
   #timer: NodeJS.Timeout | undefined;
   #readySince = 0;
   /** Of the setup this thread was started with or committed to. */
@@ -103,7 +111,7 @@ export class WorkerThread {
   constructor(options: WorkerThreadOptions) {
     this.#options = options;
     this.workerId = options.workerId;
-    const count = options.currentSetup().mappings.length;
+    const count = options.mappingCount;
     const memory = MAPPING_METRICS.rows(count);
     this.#mappingMemory = memory;
     this.mappingCounters = Array.from(
@@ -121,16 +129,25 @@ export class WorkerThread {
     return this.#state === 'ready';
   }
 
-  /** Starts the first thread; rejects with its failure, and then no thread is left and none will follow. */
-  async start(): Promise<void> {
-    assert(this.#state === 'stopped', 'a worker is started once');
-    await new Promise<void>((resolve, reject) => {
+  /** Begins the first thread, which reads its code while its job is found out. */
+  begin(): void {
+    assert(this.#started === undefined, 'a worker is started once');
+    this.#started = new Promise<void>((resolve, reject) => {
       this.#startWaiter = { resolve, reject };
-      this.#run();
     });
+    // `start` tells
+    this.#started.catch(() => undefined);
+    this.#beginThread();
   }
 
-  /** Sends the compiled Lua module to a thread that was started before the module was ready. */
+  /** Gives the first thread its job; rejects with its failure, and then no thread is left and none will follow. */
+  async start(): Promise<void> {
+    assert(this.#started !== undefined, 'a worker begins before it starts');
+    this.#giveJob();
+    await this.#started;
+  }
+
+  /** Sends the compiled Lua module to a thread that got its job before the module was ready. */
   giveLuaModule(module: object): void {
     this.#post({ type: 'luaModule', module });
   }
@@ -185,27 +202,19 @@ export class WorkerThread {
     await this.#gone;
   }
 
-  #run(): void {
+  #beginThread(): void {
     this.#state = 'starting';
     this.#failure = undefined;
     this.#resetGauges();
     Atomics.store(this.#logOnTheWay, 0, 0);
     const adopted = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
-    let start: WorkerStart;
-    try {
-      start = this.#options.makeStart({
-        workerId: this.workerId,
-        counters: this.counters.memory,
-        mappingCounters: this.#mappingMemory,
-        logOnTheWay: this.#logOnTheWay.buffer,
-        descriptorsAdopted: adopted,
-      });
-    } catch (error) {
-      // out of descriptors, for example
-      this.#ended(new GatewayError('LGW_WORKER', `Cannot start: ${messageOf(error)}`, { cause: error }));
-      return;
-    }
-    this.#generation = start.setup.generation;
+    const start = this.#options.makeStart({
+      workerId: this.workerId,
+      counters: this.counters.memory,
+      mappingCounters: this.#mappingMemory,
+      logOnTheWay: this.#logOnTheWay.buffer,
+      descriptorsAdopted: adopted,
+    });
     setLeastYoungSpace(YOUNG_SPACE_MB);
     const thread = new Worker(this.#options.entry, {
       workerData: start,
@@ -220,12 +229,31 @@ export class WorkerThread {
       thread.once('exit', (code) => {
         this.#options.onThreadEnd(start);
         if (Atomics.load(new Int32Array(adopted), 0) === 0)
-          for (const { source } of start.listeners) closeSource(source);
+          for (const { source } of this.#listeners) closeSource(source);
+        this.#listeners = [];
         if (this.#thread === thread) this.#thread = undefined;
         resolve();
         this.#ended(this.#failure ?? new GatewayError('LGW_WORKER', `The thread ended with code ${code}`));
       });
     });
+  }
+
+  /** A thread that has ended meanwhile needs no job: `#ended` was told. */
+  #giveJob(): void {
+    const thread = this.#thread;
+    if (thread === undefined || this.#state !== 'starting') return;
+    let job: WorkerJob;
+    try {
+      job = this.#options.makeJob();
+    } catch (error) {
+      // out of descriptors, for example
+      this.#failure ??= new GatewayError('LGW_WORKER', `Cannot start: ${messageOf(error)}`, { cause: error });
+      void thread.terminate();
+      return;
+    }
+    this.#listeners = job.listeners;
+    this.#generation = job.setup.generation;
+    this.#post({ type: 'job', job });
     this.#timer = setTimeout(() => {
       this.#failure ??= this.#timeoutError('LGW_WORKER', 'get ready', this.#options.times.readyTimeoutMs);
       void thread.terminate();
@@ -345,7 +373,10 @@ export class WorkerThread {
     this.#options.logger.error(
       `Worker ${this.workerId} ended and is replaced in ${delay} ms: ${failure.message}`,
     );
-    this.#timer = setTimeout(() => this.#run(), delay);
+    this.#timer = setTimeout(() => {
+      this.#beginThread();
+      this.#giveJob();
+    }, delay);
   }
 
   /** What the dead thread held is gone. */

@@ -54,17 +54,10 @@ export interface WorkerSetup {
   readonly settings: WorkerSettings;
 }
 
-/** `workerData` of a worker thread. */
+/** `workerData` of a worker thread: what is known before the supervisor has bound an address or read a key. */
 export interface WorkerStart {
-  /** 1..workerCount. */
+  /** 1 and up. */
   readonly workerId: number;
-  readonly workerCount: number;
-  readonly listeners: readonly WorkerListener[];
-  readonly noDelay: boolean;
-  /** The port of the first listener, as scripts see it. */
-  readonly serverPort: number;
-  readonly setup: WorkerSetup;
-  readonly root: string | undefined;
   /** Memory of the worker's Counters. */
   readonly counters: SharedArrayBuffer;
   /** And of those of its mappings, a row for each, in the order of the setup. */
@@ -80,16 +73,29 @@ export interface WorkerStart {
   readonly processGroups: SharedArrayBuffer;
   /** The dictionaries, and this thread's number among all that ever use them. */
   readonly shared: SharedAccess;
+}
+
+/** What a worker is to do. It comes as a message: threads begin, and read their code, while the supervisor finds it out. */
+export interface WorkerJob {
+  readonly workerCount: number;
+  readonly listeners: readonly WorkerListener[];
+  readonly noDelay: boolean;
+  /** The port of the first listener, as scripts see it. */
+  readonly serverPort: number;
+  readonly setup: WorkerSetup;
+  readonly root: string | undefined;
   /**
    * The compiled Lua machine (a WebAssembly.Module), shared by all workers; undefined where no script is served. While it is
-   * being compiled, `luaModule` follows as the first message: threads begin meanwhile.
+   * being compiled, `luaModule` follows as the next message.
    */
   readonly luaModule: object | 'follows' | undefined;
 }
 
 /** Supervisor → worker. */
 export type ToWorker =
-  /** Comes once, before all others, where the start says so. */
+  /** Comes once, before all others; answered by `ready` or `failed`. */
+  | { readonly type: 'job'; readonly job: WorkerJob }
+  /** Comes once, after the job, where the job says so. */
   | { readonly type: 'luaModule'; readonly module: object }
   /** Reload, first phase: make ready beside what serves, change nothing; answered by `prepared` or `refused`. */
   | { readonly type: 'prepare'; readonly setup: WorkerSetup }

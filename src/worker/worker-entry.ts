@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import { LogBatch } from './log-batch.ts';
-import type { Failure, FromWorker, ToWorker, WorkerStart } from './messages.ts';
+import type { Failure, FromWorker, ToWorker, WorkerJob, WorkerStart } from './messages.ts';
 import { GatewayWorker } from './worker.ts';
 
 assert(parentPort !== null, 'this module runs in a thread of its own');
@@ -25,7 +25,30 @@ function toFailure(error: unknown): Failure {
   };
 }
 
-async function receive(worker: GatewayWorker, message: ToWorker): Promise<void> {
+/** Undefined until the job has come, and the Lua machine where it comes later. */
+let worker: GatewayWorker | undefined;
+let job: WorkerJob | undefined;
+
+async function receive(message: ToWorker): Promise<void> {
+  switch (message.type) {
+    case 'job':
+      job = message.job;
+      if (job.luaModule !== 'follows') await serve(job);
+      return;
+    case 'luaModule':
+      assert(job !== undefined, 'the job comes before the Lua machine');
+      await serve({ ...job, luaModule: message.module });
+      return;
+    default:
+      assert(worker !== undefined, 'nothing else is said to a thread that is not ready');
+      await obey(worker, message);
+  }
+}
+
+async function obey(
+  worker: GatewayWorker,
+  message: Exclude<ToWorker, { type: 'job' | 'luaModule' }>,
+): Promise<void> {
   switch (message.type) {
     case 'prepare': {
       const { generation } = message.setup;
@@ -51,19 +74,15 @@ async function receive(worker: GatewayWorker, message: ToWorker): Promise<void> 
   }
 }
 
-/** The start with the Lua machine, which may come later: nothing else is said to a thread that is not ready. */
-async function complete(): Promise<WorkerStart> {
-  if (start.luaModule !== 'follows') return start;
-  const message = await new Promise<ToWorker>((resolve) => port.once('message', resolve));
-  assert(message.type === 'luaModule', 'the first message is the one that was promised');
-  return { ...start, luaModule: message.module };
+async function serve(complete: WorkerJob): Promise<void> {
+  try {
+    const starting = new GatewayWorker(start, complete, batch.write, post);
+    worker = starting;
+    await starting.start();
+    post({ type: 'ready', modes: starting.modes });
+  } catch (error) {
+    post({ type: 'failed', failure: toFailure(error) });
+  }
 }
 
-try {
-  const worker = new GatewayWorker(await complete(), batch.write, post);
-  await worker.start();
-  port.on('message', (message: ToWorker) => void receive(worker, message));
-  post({ type: 'ready', modes: worker.modes });
-} catch (error) {
-  post({ type: 'failed', failure: toFailure(error) });
-}
+port.on('message', (message: ToWorker) => void receive(message));

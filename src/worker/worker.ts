@@ -29,7 +29,14 @@ import { SharedStore } from '../shared/shared-store.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { createAccessLog } from './access-log.ts';
 import { connectsAlike, createFetcher } from './create-fetcher.ts';
-import type { FromWorker, ListenSource, WorkerSettings, WorkerSetup, WorkerStart } from './messages.ts';
+import type {
+  FromWorker,
+  ListenSource,
+  WorkerJob,
+  WorkerSettings,
+  WorkerSetup,
+  WorkerStart,
+} from './messages.ts';
 import { OnceClient } from './once-client.ts';
 import { processEnvironment } from './process-environment.ts';
 import { createShares } from './worker-shares.ts';
@@ -63,6 +70,7 @@ interface Prepared {
 
 export class GatewayWorker {
   readonly #start: WorkerStart;
+  readonly #job: WorkerJob;
   readonly #writeLine: (line: string) => void;
   readonly #logSource: string;
   readonly #logger: LevelLogger;
@@ -87,12 +95,18 @@ export class GatewayWorker {
   #preparing: AbortController | undefined;
 
   /** `writeLine` takes log lines, formatted and without line ends; `post` takes messages for the supervisor. */
-  constructor(start: WorkerStart, writeLine: (line: string) => void, post: (message: FromWorker) => void) {
+  constructor(
+    start: WorkerStart,
+    job: WorkerJob,
+    writeLine: (line: string) => void,
+    post: (message: FromWorker) => void,
+  ) {
     this.#once = new OnceClient(post);
     this.#start = start;
+    this.#job = job;
     this.#writeLine = writeLine;
     this.#logSource = `worker-${start.workerId}`;
-    const { settings } = start.setup;
+    const { settings } = job.setup;
     const { limits } = settings;
     this.#settings = new Settings(settings);
     this.#logger = createLogger(settings.logLevel, this.#logSource, writeLine);
@@ -101,7 +115,7 @@ export class GatewayWorker {
     this.#addresses = new AddressLimit(limits.connectionsPerAddressMax);
     this.#unreadBodies = new UnreadBodies(limits.unreadBodyBytesMax, this.#counters, logger);
     this.#fileSystem = new FileSystem({
-      root: start.root,
+      root: job.root,
       workingDirectory: process.cwd(),
       operationsMax: OPERATIONS_MAX,
       counters: this.#counters,
@@ -117,7 +131,7 @@ export class GatewayWorker {
     });
     this.#fetcher = createFetcher(this.#counters, settings.rights);
     this.#shares = createShares(limits.mappingSharePercent, logger);
-    for (const [row, mapping] of start.setup.mappings.entries()) {
+    for (const [row, mapping] of job.setup.mappings.entries()) {
       if (!runsLua(mapping)) continue;
       this.#shares.of(mapping.prefix, new MetricRow(MAPPING_METRICS, start.mappingCounters, row));
     }
@@ -128,7 +142,7 @@ export class GatewayWorker {
 
   /** Loads the scripts, then accepts connections. Throws GatewayError. */
   async start(): Promise<void> {
-    const { setup, listeners } = this.#start;
+    const { setup, listeners } = this.#job;
     this.#mappings = await this.#load(setup, this.#fetcher, new AbortController());
     this.#router.replace(this.#mappings);
     for (const mapping of this.#mappings) mapping.serve();
@@ -257,7 +271,8 @@ export class GatewayWorker {
     fetcher: Fetcher,
     signal: AbortSignal,
   ): Promise<LoadedMapping> {
-    const { luaModule, serverPort, workerId, workerCount } = this.#start;
+    const { workerId } = this.#start;
+    const { luaModule, serverPort, workerCount } = this.#job;
     const { limits, rights } = settings;
     assert(typeof luaModule === 'object', 'scripts come with the Lua machine');
     const options = {
@@ -330,7 +345,7 @@ export class GatewayWorker {
   }
 
   #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined): FrontEnd {
-    const { noDelay } = this.#start;
+    const { noDelay } = this.#job;
     const { limits, accessLog } = this.#settings.values;
     const frontEnd = new FrontEnd(
       {

@@ -8,6 +8,7 @@ import type {
   FromWorker,
   ListenSource,
   ToWorker,
+  WorkerJob,
   WorkerSetup,
   WorkerStart,
 } from '../../src/worker/messages.ts';
@@ -17,7 +18,7 @@ const FOR_EVER_MS = 600_000;
 
 const start = workerData as WorkerStart;
 const counters = new Counters(start.counters);
-let current = load(start.setup);
+let current = { generation: 0, text: '' };
 let prepared: { generation: number; text: string } | undefined;
 
 function post(message: FromWorker): void {
@@ -56,6 +57,11 @@ const server = createServer(answer);
 
 parentPort?.on('message', (message: ToWorker) => {
   switch (message.type) {
+    case 'job':
+      current = load(message.job.setup);
+      if (current.text === 'hang') setTimeout(() => undefined, FOR_EVER_MS);
+      else void serve(message.job);
+      return;
     case 'prepare': {
       const text = readFileSync(message.setup.mappings[0]?.script ?? '', 'utf8').trim();
       const { generation } = message.setup;
@@ -87,14 +93,11 @@ async function listen(on: Server, source: ListenSource): Promise<void> {
   });
 }
 
-async function serve(): Promise<void> {
+async function serve({ listeners }: WorkerJob): Promise<void> {
   Atomics.store(new Int32Array(start.descriptorsAdopted), 0, 1);
   await Promise.all(
-    start.listeners.map(({ source }, i) => listen(i === 0 ? server : createServer(answer), source)),
+    listeners.map(({ source }, i) => listen(i === 0 ? server : createServer(answer), source)),
   );
   post({ type: 'log', lines: [`worker ${start.workerId} listens`], size: 0 });
   post({ type: 'ready', modes: [] });
 }
-
-if (current.text === 'hang') setTimeout(() => undefined, FOR_EVER_MS);
-else void serve();
