@@ -19,7 +19,9 @@ const MUTABLE = 1;
 const MEMORY = 2;
 
 interface Kind {
-  readonly name: string;
+  /** Where its trampolines stand among those of the module, and how many there are. */
+  readonly at: number;
+  readonly count: number;
   readonly parameters: number;
   readonly results: 0 | 1;
   /** Fuel that a call takes. */
@@ -28,15 +30,26 @@ interface Kind {
   readonly skipsUnyieldable?: boolean;
 }
 
-const FUNCTION: Kind = { name: 'function', parameters: 1, results: 1, rounds: HOST_CALL_ROUNDS };
-const CONTINUATION: Kind = { name: 'continuation', parameters: 3, results: 1, rounds: HOST_CALL_ROUNDS };
-/** The guard's own: an exception thrown in it would come at each instruction. */
-const HOOK: Kind = { name: 'hook', parameters: 2, results: 0, rounds: 0 };
-const RETURN_HOOK: Kind = { ...HOOK, name: 'returnHook', skipsUnyieldable: true };
-const WARNING: Kind = { name: 'warning', parameters: 3, results: 0, rounds: HOST_CALL_ROUNDS };
+/** Functions that one instance takes: few families have more, and most of the others a single one. */
+const FUNCTIONS_PER_INSTANCE = 8;
 
-/** Compiled trampolines by shape, shared by all states of a thread. */
-const compiled = new Map<string, WebAssembly.Module>();
+const FUNCTION: Kind = {
+  ...{ at: 0, count: FUNCTIONS_PER_INSTANCE },
+  ...{ parameters: 1, results: 1, rounds: HOST_CALL_ROUNDS },
+};
+const CONTINUATION: Kind = { ...after(FUNCTION), parameters: 3, results: 1, rounds: HOST_CALL_ROUNDS };
+/** The guard's own: an exception thrown in it would come at each instruction. */
+const HOOK: Kind = { ...after(CONTINUATION), parameters: 2, results: 0, rounds: 0 };
+const RETURN_HOOK: Kind = { ...HOOK, ...after(HOOK), skipsUnyieldable: true };
+const WARNING: Kind = { ...after(RETURN_HOOK), parameters: 3, results: 0, rounds: HOST_CALL_ROUNDS };
+/** In the order of the module. */
+const KINDS: readonly Kind[] = [FUNCTION, CONTINUATION, HOOK, RETURN_HOOK, WARNING];
+
+/**
+ * Trampolines of all kinds, shared by all states of a thread. One module and not one for each number of functions: to compile
+ * a module takes more than a millisecond however small it is, and an instance a hundredth of that.
+ */
+let compiled: WebAssembly.Module | undefined;
 
 /** Puts functions into the table of a Lua VM; the result holds their table indices under the same names. */
 export function addHostFunctions<K extends string>(
@@ -79,55 +92,69 @@ function add(
   functions: Readonly<Record<string, (L: LuaThread, status: number, context: number) => unknown>>,
   kind: Kind,
 ): Record<string, number> {
+  compiled ??= new WebAssembly.Module(trampolines());
   const names = Object.keys(functions);
-  const shape = `${kind.name}${names.length}`;
-  let module = compiled.get(shape);
-  if (module === undefined) {
-    module = new WebAssembly.Module(trampolines(names.length, kind));
-    compiled.set(shape, module);
-  }
-  const imports = Object.fromEntries(names.map((name, i) => [String(i), functions[name]]));
-  const instance = new WebAssembly.Instance(module, {
-    g: { fuel: exports.fuel, pay: exports.pay, memory: exports.memory },
-    h: imports,
-  });
   const table = exports.__indirect_function_table;
   const first = table.grow(names.length);
-  names.forEach((_name, i) => {
-    table.set(first + i, instance.exports[String(i)]);
-  });
+  const g = { fuel: exports.fuel, pay: exports.pay, memory: exports.memory };
+  for (let from = 0; from < names.length; from += kind.count) {
+    const some = names.slice(from, from + kind.count);
+    const used = Object.fromEntries(some.map((name, i) => [kind.at + i, functions[name]]));
+    const instance = new WebAssembly.Instance(compiled, { g, h: { ...UNUSED, ...used } });
+    some.forEach((_name, i) => {
+      table.set(first + from + i, instance.exports[String(kind.at + i)]);
+    });
+  }
   return Object.fromEntries(names.map((name, i) => [name, first + i]));
 }
 
+/** For the trampolines of an instance that nobody calls. */
+const UNUSED: Readonly<Record<string, () => void>> = Object.fromEntries(
+  Array.from({ length: WARNING.at + WARNING.count }, (_, i) => [i, () => undefined]),
+);
+
+/** The place behind a kind, for a kind with one trampoline. */
+function after({ at, count }: Kind): { at: number; count: number } {
+  return { at: at + count, count: 1 };
+}
+
 /**
- * A module that imports `count` functions of one type from "h", and exports as many of the same type that take fuel from
- * "g.fuel" and call them. "g.memory" is where threads are.
+ * A module that imports functions of all kinds from "h", and exports one of the same type for each that takes fuel from
+ * "g.fuel" and calls it. "g.memory" is where threads are.
  */
-function trampolines(count: number, kind: Kind): Uint8Array<ArrayBuffer> {
+function trampolines(): Uint8Array<ArrayBuffer> {
+  const places = KINDS.flatMap((kind, type) => Array.from({ length: kind.count }, () => ({ kind, type })));
+  const count = places.length;
   const imports: number[] = [];
   const exports: number[] = [];
   const bodies: number[] = [];
   // after the imports: those to be called, then `pay`
   const pay = count;
-  for (let i = 0; i < count; i++) {
-    const name = [...Buffer.from(String(i))];
-    imports.push(1, 0x68, name.length, ...name, 0, 0);
-    exports.push(name.length, ...name, 0, ...unsigned(count + 1 + i));
+  for (const [i, { kind, type }] of places.entries()) {
+    const name = text(String(i));
+    imports.push(...text('h'), ...name, 0, type);
+    exports.push(...name, 0, ...unsigned(count + 1 + i));
     bodies.push(...trampoline(i, pay, kind));
   }
-  imports.push(...text('g'), ...text('pay'), 0, 1);
+  imports.push(...text('g'), ...text('pay'), 0, KINDS.length);
   imports.push(...text('g'), ...text('fuel'), 3, I32, MUTABLE);
   imports.push(...text('g'), ...text('memory'), MEMORY, 0, 0);
-  const types = Array<number>(kind.parameters).fill(I32);
-  const results = Array<number>(kind.results).fill(I32);
+  const types = KINDS.map(({ parameters, results }) => functionType(parameters, results));
+  const payType = functionType(1, 0);
   return Uint8Array.from([
     ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    ...section(1, [2, 0x60, types.length, ...types, results.length, ...results, 0x60, 1, I32, 0]),
+    ...section(1, [KINDS.length + 1, ...types.flat(), ...payType]),
     ...section(2, [...unsigned(count + 3), ...imports]),
-    ...section(3, [...unsigned(count), ...Array<number>(count).fill(0)]),
+    ...section(3, [...unsigned(count), ...places.map(({ type }) => type)]),
     ...section(7, [...unsigned(count), ...exports]),
     ...section(10, [...unsigned(count), ...bodies]),
   ]);
+}
+
+/** Of 32-bit integers. */
+function functionType(parameters: number, results: number): number[] {
+  const list = (length: number): number[] => [length, ...Array<number>(length).fill(I32)];
+  return [0x60, ...list(parameters), ...list(results)];
 }
 
 /** `local = fuel - rounds; fuel = local; if (local < 0) pay(0); return target(…)` */
