@@ -83,7 +83,9 @@ test('The modules of koffi for each platform are of the one version whose types 
 test('The package has what the program reads, and neither tests nor TypeScript sources', () => {
   for (const name of [
     'dist/src/main.js',
-    'dist/src/worker/worker-bundle.js',
+    'dist/src/command/command-bundle.cjs',
+    'dist/src/worker/worker-start.cjs',
+    'dist/src/worker/worker-bundle.cjs',
     'handlers/welcome.lua',
     'README.md',
   ])

@@ -9,13 +9,11 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Folders that the compiler writes; nothing else in dist/ is touched. */
 const FOLDERS = ['src', 'test', 'bench', 'examples', 'tools'];
 const OUTPUT = /(?:\.js|\.js\.map|\.d\.ts)$/;
-/** What other steps of the build write. */
-const BUNDLES = ['src/worker/worker-bundle.js', 'src/worker/worker-bundle.js.map'];
 
 for (const folder of FOLDERS.filter((name) => existsSync(join(dist, name)))) {
   for (const name of readdirSync(join(dist, folder), { recursive: true, encoding: 'utf8' })) {
     const output = `${folder}/${name}`;
-    if (!OUTPUT.test(output) || BUNDLES.includes(output)) continue;
+    if (!OUTPUT.test(output)) continue;
     if (existsSync(join(root, output.replace(OUTPUT, '.ts')))) continue;
     rmSync(join(dist, output));
     console.log(`Removed dist/${output}: it has no source any more`);

@@ -1,7 +1,7 @@
 /** Starts processes for one worker: bounded, in the file system's directory, under a root only those that the owner may. */
 
 import { isUtf8 } from 'node:buffer';
-import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import type { ChildProcess, StdioOptions } from 'node:child_process';
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { type Logger, shorten } from '../base/logger.ts';
@@ -171,6 +171,8 @@ export class ProcessTable {
     if (refusal !== undefined) throw new FileError(action, errnoOf('EAGAIN'), refusal);
     let child: ChildProcess | undefined;
     try {
+      // not before a script wants it: nine modules of Node
+      const { spawn } = process.getBuiltinModule('node:child_process');
       child = spawn(program as string, words, {
         cwd: workingDirectory,
         env: { ...environment },

@@ -3,17 +3,11 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { InheritedSocket } from '../config/config.ts';
+import { MARK, type Report } from './background-channel.ts';
 import { inheritedVariables } from './inherited-sockets.ts';
 
-/** Tells a process that it is the one in the background; taken out of the environment at once. */
-const MARK = 'LGATEWAY_BACKGROUND';
 /** Longer than any start: a first development certificate, a script that computes, a slow disk. */
 const READY_TIMEOUT_MS = 60_000;
-
-/** What the background process tells the one that started it, once. */
-type Report =
-  /** It serves; the text is for the terminal. */
-  { readonly ready: true; readonly text: string } | { readonly ready: false; readonly message: string };
 
 export interface BackgroundOptions {
   /** The program's main module. */
@@ -60,36 +54,6 @@ export async function startInBackground(options: BackgroundOptions): Promise<str
   child.unref();
   if (!report.ready) throw new GatewayError('LGW_BACKGROUND', report.message);
   return report.text;
-}
-
-/** The background process's side. */
-export interface BackgroundChannel {
-  /** Lets the first process end with success. */
-  ready(text: string): void;
-  /** Lets it end with failure; resolves when the message is on its way. */
-  failed(message: string): Promise<void>;
-}
-
-/** Undefined when this process was not started by `startInBackground`. */
-export function backgroundChannel(): BackgroundChannel | undefined {
-  const marked = process.env[MARK] !== undefined;
-  delete process.env[MARK];
-  if (!marked || process.send === undefined) return undefined;
-  // the first process may be killed while it waits: that ends nothing here
-  process.on('error', () => undefined);
-  const send = (report: Report): Promise<void> =>
-    new Promise((resolve) => {
-      if (!process.connected || process.send === undefined) resolve();
-      else
-        process.send(report, undefined, undefined, () => {
-          if (process.connected) process.disconnect();
-          resolve();
-        });
-    });
-  return {
-    ready: (text) => void send({ ready: true, text }),
-    failed: (message) => send({ ready: false, message }),
-  };
 }
 
 function toReport(message: unknown): Report {

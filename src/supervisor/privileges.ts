@@ -1,5 +1,4 @@
 /** Becomes an unprivileged user (`-u`), for good and for all threads. */
-import { execFileSync } from 'node:child_process';
 import { GatewayError, messageOf } from '../base/errors.ts';
 
 /** `id` asks the name service; a directory server that does not answer must not hang the start. */
@@ -39,11 +38,14 @@ export function dropPrivileges(user: string): void {
 /** Node has no getpwnam: `id` asks the same name service. */
 function findAccount(user: string): Account {
   const ask = (option: string): string =>
-    execFileSync('id', [...option.split(' '), '--', user], {
-      encoding: 'utf8',
-      timeout: LOOKUP_TIMEOUT_MS,
-      stdio: ['ignore', 'pipe', 'ignore'],
-    }).trim();
+    process
+      .getBuiltinModule('node:child_process')
+      .execFileSync('id', [...option.split(' '), '--', user], {
+        encoding: 'utf8',
+        timeout: LOOKUP_TIMEOUT_MS,
+        stdio: ['ignore', 'pipe', 'ignore'],
+      })
+      .trim();
   try {
     const account = { name: ask('-u -n'), uid: Number(ask('-u')), gid: Number(ask('-g')) };
     if (Number.isInteger(account.uid) && Number.isInteger(account.gid)) return account;

@@ -3,6 +3,7 @@
  *
  * Long because start, reload, drain and stop are steps of one life, and each may begin amid another.
  */
+import { availableParallelism } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
 import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
@@ -44,8 +45,8 @@ const MAIN_LOCK_WAIT_MAX_MS = 50;
 /** The number of the main thread as a holder of locks; workers have higher numbers. */
 const MAIN_OWNER = 1;
 
-/** Bundled from worker-entry.ts: to find and read two hundred modules takes a fifth of the start. */
-const WORKER_ENTRY = new URL('../worker/worker-bundle.js', import.meta.url);
+/** Runs the bundle of worker-entry.ts: to find and read two hundred modules takes a fifth of the start. */
+const WORKER_ENTRY = new URL('../worker/worker-start.cjs', import.meta.url);
 
 export interface SupervisorOptions {
   readonly config: Config;
@@ -118,7 +119,6 @@ export class Supervisor {
   /** The number of the last reload that was tried: a late answer to an earlier reload is not taken for an answer to this one. */
   #lastGeneration = 0;
   #luaModule: object | 'follows' | undefined;
-  /** The compilation of the Lua machine. */
   #compiling: Promise<object> | undefined;
   /** Made once: what scripts share outlives workers and reloads. */
   #shared: SharedMemory | undefined;
@@ -183,8 +183,9 @@ export class Supervisor {
     try {
       this.#shared = createSharedMemory(this.#config.shared);
       const { user } = this.#config;
+      this.#createWorkers();
       // threads take longer to begin than all the rest; but none begins with rights that it is not to have
-      if (user === undefined) this.#beginWorkers();
+      if (user === undefined) this.#beginEarly();
       await this.#bind();
       this.#setup = {
         generation: this.#lastGeneration,
@@ -195,7 +196,6 @@ export class Supervisor {
       if (this.#config.pidFile !== undefined) this.#pidFile = PidFile.write(this.#config.pidFile);
       if (user !== undefined) becomeUser(user, this.#config, this.#logger);
       this.#assertStarting();
-      if (user !== undefined) this.#beginWorkers();
       await this.#startWorkers();
       this.#assertStarting();
       this.#transition('serving');
@@ -307,19 +307,23 @@ export class Supervisor {
     return { certificate, key, ticketKeys: this.#ticketKeys };
   }
 
-  /** The threads read their code while this one binds, reads the key and compiles the Lua machine. */
-  #beginWorkers(): void {
-    for (let workerId = 1; workerId <= this.#config.workers; workerId++) {
-      const worker = this.#createWorker(workerId);
-      this.#workers.push(worker);
-      worker.begin();
-    }
+  #createWorkers(): void {
+    for (let workerId = 1; workerId <= this.#config.workers; workerId++)
+      this.#workers.push(this.#createWorker(workerId));
     const { compileLua } = this.#options;
     if (compileLua === undefined) return;
     this.#luaModule = 'follows';
     this.#compiling = compileLua();
     // `#handOut` tells, unless something else has failed before
     this.#compiling.catch(() => undefined);
+  }
+
+  /**
+   * Some threads read their code while this one binds and reads the key; a processor is left to it, for otherwise all of them
+   * are late. The others begin when they start.
+   */
+  #beginEarly(): void {
+    for (const worker of this.#workers.slice(0, Math.max(1, availableParallelism() - 1))) worker.begin();
   }
 
   #createWorker(workerId: number): WorkerThread {

@@ -7,7 +7,7 @@ import type { ScriptMode } from '../mapping/script-mode.ts';
 import { MAPPING_METRICS, type MappingCounterName } from '../metrics/mapping-metrics.ts';
 import { MetricRow } from '../metrics/metric-row.ts';
 import { Counters } from '../metrics/worker-metrics.ts';
-import { setLeastYoungSpace } from '../native/node-internals.ts';
+import { beginWithYoungSpace } from '../native/node-internals.ts';
 import type { FromWorker, ToWorker, WorkerJob, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { closeSource } from './listener.ts';
 import type { OnceRegistry } from './once-registry.ts';
@@ -140,9 +140,9 @@ export class WorkerThread {
     this.#beginThread();
   }
 
-  /** Gives the first thread its job; rejects with its failure, and then no thread is left and none will follow. */
+  /** Gives the first thread, which may have begun, its job; rejects with its failure, and then no thread is left and none will follow. */
   async start(): Promise<void> {
-    assert(this.#started !== undefined, 'a worker begins before it starts');
+    if (this.#started === undefined) this.begin();
     this.#giveJob();
     await this.#started;
   }
@@ -215,12 +215,13 @@ export class WorkerThread {
       logOnTheWay: this.#logOnTheWay.buffer,
       descriptorsAdopted: adopted,
     });
-    setLeastYoungSpace(YOUNG_SPACE_MB);
-    const thread = new Worker(this.#options.entry, {
-      workerData: start,
-      name: `worker-${this.workerId}`,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_SPACE_MB * SPACES_PER_YOUNG_GENERATION },
-    });
+    const begin = (): Worker =>
+      new Worker(this.#options.entry, {
+        workerData: start,
+        name: `worker-${this.workerId}`,
+        resourceLimits: { maxYoungGenerationSizeMb: YOUNG_SPACE_MB * SPACES_PER_YOUNG_GENERATION },
+      });
+    const thread = beginWithYoungSpace(YOUNG_SPACE_MB, begin);
     this.#thread = thread;
     thread.on('message', (message: FromWorker) => this.#receive(message));
     thread.on('error', (error: unknown) => this.#crashed(error));

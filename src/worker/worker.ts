@@ -1,5 +1,4 @@
 /** Puts one worker together: files, scripts, router and front end; serves, reloads in two phases, drains. */
-
 import { assert } from '../base/assert.ts';
 import { createLogger, type LevelLogger } from '../base/logger.ts';
 import { ProcessGroups } from '../base/process-groups.ts';
@@ -101,10 +100,8 @@ export class GatewayWorker {
     writeLine: (line: string) => void,
     post: (message: FromWorker) => void,
   ) {
+    [this.#start, this.#job, this.#writeLine] = [start, job, writeLine];
     this.#once = new OnceClient(post);
-    this.#start = start;
-    this.#job = job;
-    this.#writeLine = writeLine;
     this.#logSource = `worker-${start.workerId}`;
     const { settings } = job.setup;
     const { limits } = settings;
@@ -271,7 +268,6 @@ export class GatewayWorker {
     fetcher: Fetcher,
     signal: AbortSignal,
   ): Promise<LoadedMapping> {
-    const { workerId } = this.#start;
     const { luaModule, serverPort, workerCount } = this.#job;
     const { limits, rights } = settings;
     assert(typeof luaModule === 'object', 'scripts come with the Lua machine');
@@ -287,7 +283,7 @@ export class GatewayWorker {
       logger: this.#mappingLogger(prefix),
       counters: this.#counters,
       serverPort,
-      workerId,
+      workerId: this.#start.workerId,
       workerCount,
       onceClaims: this.#once.claimsOf(prefix, generation),
       shared: this.#shared,

@@ -1,0 +1,198 @@
+/** All that the command `lgateway` does: command line → configuration → supervisor; the only file that names an exit code. */
+import { fileURLToPath } from 'node:url';
+import { GatewayError, messageOf } from '../base/errors.ts';
+import { createLogger, formatLine, type Logger } from '../base/logger.ts';
+import { packageVersion } from '../base/package-info.ts';
+import type { Config } from '../config/config.ts';
+import type { ParseResult } from '../config/parse-command-line.ts';
+import { type BackgroundChannel, backgroundChannel } from '../supervisor/background-channel.ts';
+import type { Inheritance } from '../supervisor/inherited-sockets.ts';
+import type { LogSink } from '../supervisor/log-sink.ts';
+import type { Ending } from '../supervisor/signals.ts';
+import type { Supervisor } from '../supervisor/supervisor.ts';
+
+const EXIT_OK = 0;
+const EXIT_FAILURE = 1;
+const EXIT_USAGE = 2;
+
+/** How long the last log lines and the last threads may hold up the end of the process. */
+const LAST_WORDS_MS = 1000;
+const DEFAULT_COLUMNS = 80;
+
+async function main(words: readonly string[]): Promise<number> {
+  const channel = backgroundChannel();
+  const result = await readCommandLine(words);
+  switch (result.kind) {
+    case 'text':
+      process.stdout.write(result.text);
+      return EXIT_OK;
+    case 'usage-error':
+      process.stderr.write(`lgateway: ${result.message}\nTry "lgateway --help"\n`);
+      return EXIT_USAGE;
+    case 'run':
+      return await run(words, result.config, channel);
+  }
+}
+
+async function readCommandLine(words: readonly string[]): Promise<ParseResult> {
+  const { parsePlainWords } = await import('../config/plain-words.ts');
+  const config = parsePlainWords(words);
+  if (config !== undefined) return { kind: 'run', config };
+  // only here, because it brings yargs
+  const { parseCommandLine } = await import('../config/parse-command-line.ts');
+  return parseCommandLine(words, {
+    columns: process.stdout.columns ?? DEFAULT_COLUMNS,
+    shell: process.env['SHELL'] ?? '',
+  });
+}
+
+async function run(
+  words: readonly string[],
+  config: Config,
+  channel: BackgroundChannel | undefined,
+): Promise<number> {
+  let inherited: Inheritance;
+  try {
+    const { takeInheritedSockets } = await import('../supervisor/inherited-sockets.ts');
+    inherited = takeInheritedSockets(process.env, process.pid, 'https');
+  } catch (error) {
+    await report(error, channel);
+    return EXIT_FAILURE;
+  }
+  if (config.daemon && channel === undefined) return await runInBackground(words, config, inherited);
+  return await runHere(config, inherited, channel);
+}
+
+async function runInBackground(
+  words: readonly string[],
+  config: Config,
+  { sockets }: Inheritance,
+): Promise<number> {
+  try {
+    const { startInBackground } = await import('../supervisor/daemon.ts');
+    const main = fileURLToPath(new URL('../main.js', import.meta.url));
+    const background = { main, argv: words, logFile: config.logFile, inherited: sockets };
+    process.stdout.write(await startInBackground(background));
+    return EXIT_OK;
+  } catch (error) {
+    showFailure(messageOf(error));
+    return EXIT_FAILURE;
+  }
+}
+
+async function runHere(
+  config: Config,
+  { sockets, notice }: Inheritance,
+  channel: BackgroundChannel | undefined,
+): Promise<number> {
+  let sink: LogSink | undefined;
+  try {
+    const { LogSink } = await import('../supervisor/log-sink.ts');
+    const { withMappings } = await import('../config/ready-made-mappings.ts');
+    // in the background there is no terminal: without a file the lines go nowhere
+    sink = new LogSink({ file: config.logFile ?? (channel === undefined ? undefined : null) });
+    if (notice !== undefined) createLogger(config.logLevel, 'supervisor', sink.write).warn(notice);
+    return await serve({ ...withMappings(config), inherited: sockets }, sink, channel);
+  } catch (error) {
+    await report(error, channel);
+    return EXIT_FAILURE;
+  } finally {
+    await sink?.flush(LAST_WORDS_MS);
+  }
+}
+
+async function report(error: unknown, channel: BackgroundChannel | undefined): Promise<void> {
+  const message = error instanceof GatewayError ? error.message : stackOf(error);
+  if (channel === undefined) showFailure(message);
+  else await channel.failed(message);
+}
+
+/** Starts, serves until a signal ends it. Rejects when the start fails; then nothing is left behind. */
+async function serve(config: Config, sink: LogSink, channel: BackgroundChannel | undefined): Promise<number> {
+  const logger = createLogger(config.logLevel, 'supervisor', sink.write);
+  const [{ Supervisor }, { handleSignals }, { compileLuaModule }] = await Promise.all([
+    import('../supervisor/supervisor.ts'),
+    import('../supervisor/signals.ts'),
+    import('../lua/wasm-module.ts'),
+  ]);
+  const supervisor = new Supervisor({
+    config,
+    logger,
+    writeLine: sink.write,
+    compileLua: () => compileLuaModule(config.limits),
+  });
+  process.on('uncaughtException', (error) => {
+    sink.writeNow(formatLine(new Date(), 'error', 'supervisor', stackOf(error)));
+    supervisor.removePidFile();
+    process.exit(EXIT_FAILURE);
+  });
+  const ending = handleSignals({
+    supervisor,
+    logger,
+    writeLine: sink.write,
+    reopenLog: () => {
+      try {
+        sink.reopen();
+      } catch (error) {
+        logger.error(messageOf(error));
+      }
+    },
+  });
+  const started = supervisor.start().then(() => 'serving' as const);
+  const first = await Promise.race([started, ending]);
+  if (first === 'serving') {
+    await announce(supervisor, config, logger, channel);
+    return await finish(await ending, supervisor);
+  }
+  started.catch(() => undefined);
+  return await finish(first, supervisor);
+}
+
+async function announce(
+  supervisor: Supervisor,
+  config: Config,
+  logger: Logger,
+  channel: BackgroundChannel | undefined,
+): Promise<void> {
+  const [{ formatAddress }, { gatewayBanner }] = await Promise.all([
+    import('../supervisor/listener.ts'),
+    import('../supervisor/banner.ts'),
+  ]);
+  const workers = supervisor.workerCount;
+  for (const { scheme, address, port } of supervisor.addresses)
+    logger.info(`Listening on ${scheme}://${formatAddress(address, port)}`, { workers, pid: process.pid });
+  const notes: string[] = [];
+  if (channel !== undefined && config.logFile === undefined)
+    notes.push('Log lines go nowhere in the background; --log-file FILE keeps them');
+  const text = gatewayBanner({
+    version: packageVersion(),
+    addresses: supervisor.addresses,
+    workerCount: supervisor.workerCount,
+    mappings: supervisor.mappings,
+    development: supervisor.development,
+    notes,
+  });
+  if (channel === undefined) process.stdout.write(text);
+  else channel.ready(text);
+}
+
+async function finish(ending: Ending, supervisor: Supervisor): Promise<number> {
+  if (ending !== 'forced') return EXIT_OK;
+  await Promise.race([supervisor.stop(), new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS))]);
+  return EXIT_FAILURE;
+}
+
+/** One block, so that it stays together whatever else writes to the terminal. */
+function showFailure(message: string): void {
+  process.stderr.write(`lgateway: ${message}\n`);
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+// a terminal or pipe that is gone is no reason to end
+process.stdout.on('error', () => undefined);
+process.stderr.on('error', () => undefined);
+
+void main(process.argv.slice(2)).then((code) => process.exit(code));
