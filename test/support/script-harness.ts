@@ -25,7 +25,13 @@ import { LoadedScript, type ScriptOptions } from '../../src/script/loaded-script
 import type { RunLimits } from '../../src/script/run/run-limits.ts';
 import { LOAD_LIMITS, type LoadLimits } from '../../src/script/script-load.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
-import { createSharedMemory } from '../../src/shared/shared-memory.ts';
+import {
+  createSharedMemory,
+  DIRECTORY_NAME_BYTES,
+  DIRECTORY_NAMES_AT,
+  type SharedMemory,
+  UNDECLARED_MAX,
+} from '../../src/shared/shared-memory.ts';
 import { SharedStore } from '../../src/shared/shared-store.ts';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
 import { testCertificate } from './certificate.ts';
@@ -41,6 +47,19 @@ let compiled: Promise<WebAssembly.Module> | undefined;
 export function luaModule(): Promise<WebAssembly.Module> {
   compiled ??= compileLuaModule(DEFAULT_LIMITS);
   return compiled;
+}
+
+/** Memory of dictionaries that is made when one is opened: few tests do, and zeros for all of them cost more than most tests. */
+function lazySharedMemory(): SharedMemory {
+  let made: SharedMemory | undefined;
+  return {
+    declared: [],
+    get spare() {
+      made ??= createSharedMemory([]);
+      return made.spare;
+    },
+    directory: new SharedArrayBuffer(DIRECTORY_NAMES_AT + UNDECLARED_MAX * DIRECTORY_NAME_BYTES),
+  };
 }
 
 export interface HarnessOptions {
@@ -76,7 +95,7 @@ export class ScriptHarness {
   readonly share: Share;
   readonly processes: ProcessTable;
   readonly fetcher: Fetcher;
-  readonly shared: SharedStore = new SharedStore({ memory: createSharedMemory([]), owner: 1 });
+  readonly shared: SharedStore = new SharedStore({ memory: lazySharedMemory(), owner: 1 });
   readonly prefix: string;
   readonly logger: Logger;
   readonly #module: WebAssembly.Module;
