@@ -57,7 +57,7 @@ function run(...words: string[]): GatewayProcess {
   return process;
 }
 
-/** The usual command line; words given here replace those of the same option. */
+/** The usual command line, one worker; words given here replace those of the same option. */
 function serve(...words: string[]): GatewayProcess {
   const usual = [
     ['-c', folder.certificate],
@@ -65,7 +65,7 @@ function serve(...words: string[]): GatewayProcess {
     ['-l', '/', script],
     ['-a', '127.0.0.1'],
     ['-p', '0'],
-    ['-w', '2'],
+    ['-w', '1'],
   ];
   return run(...usual.filter(([option = '']) => !words.includes(option)).flat(), ...words);
 }
@@ -89,7 +89,7 @@ function isAlive(pid: number): boolean {
 }
 
 test('lgateway serves one port from all workers', async () => {
-  const gateway = await serve().ready();
+  const gateway = await serve('-w', '2').ready();
   const seen = new Set<string>();
   await until(async () => seen.add((await gateway.ask('/')).body).size === 2, 'both workers answer');
   assert.deepEqual([...seen].sort(), ['one 1', 'one 2']);
@@ -97,7 +97,7 @@ test('lgateway serves one port from all workers', async () => {
 
 test('lgateway ends with 0 on SIGTERM and on SIGINT', async () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    const gateway = await serve('-w', '1').ready();
+    const gateway = await serve().ready();
     gateway.child.kill(signal);
     assert.deepEqual(await gateway.ended, { code: 0, signal: null });
   }
@@ -142,13 +142,13 @@ test('lgateway cuts what is left when the drain limit has passed', async () => {
 });
 
 test('lgateway lives on after SIGPIPE', async () => {
-  const gateway = await serve('-w', '1').ready();
+  const gateway = await serve().ready();
   gateway.child.kill('SIGPIPE');
   assert.equal((await gateway.ask('/')).body, 'one 1');
 });
 
 test('lgateway reloads scripts on SIGHUP without losing a request', async () => {
-  const gateway = await serve().ready();
+  const gateway = await serve('-w', '2').ready();
   let asking = true;
   const answers: string[] = [];
   const load = Array.from({ length: 4 }, async () => {
@@ -166,7 +166,7 @@ test('lgateway reloads scripts on SIGHUP without losing a request', async () => 
 });
 
 test('lgateway keeps the old scripts when a new one is broken, and says why', async () => {
-  const gateway = await serve().ready();
+  const gateway = await serve('-w', '2').ready();
   writeFileSync(script, 'local x = = 1');
   gateway.child.kill('SIGHUP');
   await gateway.until(() => /Reload refused.*app\.lua:1:/.test(gateway.stderr));
@@ -211,8 +211,8 @@ test('lgateway reads the certificate again on SIGHUP', async () => {
 });
 
 test('lgateway resumes a TLS session in any worker', async () => {
+  const gateway = await serve('-w', '2').ready();
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
-    const gateway = await serve().ready();
     const first = await tlsSession(gateway.port, version, undefined);
     assert.equal(first.reused, false);
     const workers = new Set<string>();
@@ -222,7 +222,6 @@ test('lgateway resumes a TLS session in any worker', async () => {
       assert.equal(next.reused, true, `${version}: worker ${next.body} resumes`);
       workers.add(next.body);
     }
-    await gateway.stop();
   }
 });
 
@@ -242,13 +241,13 @@ test('lgateway --access-log writes a line for each request', async () => {
   await gateway.until(() => gateway.stderr.match(/ access /g)?.length === 2);
   assert.match(
     gateway.stderr,
-    / info worker-[12] access GET \/\?q=a%20b peer=127\.0\.0\.1 protocol=HTTP\/1\.1 status=200 bytes=5 ms=/,
+    / info worker-1 access GET \/\?q=a%20b peer=127\.0\.0\.1 protocol=HTTP\/1\.1 status=200 bytes=5 ms=/,
   );
   assert.match(gateway.stderr, / access GET \/none .* status=404 /);
 });
 
 test('lgateway logs the counters of each worker on SIGUSR2', async () => {
-  const gateway = await serve('--log-level', 'error').ready();
+  const gateway = await serve('-w', '2', '--log-level', 'error').ready();
   await gateway.ask('/');
   gateway.child.kill('SIGUSR2');
   await gateway.until(
@@ -415,12 +414,12 @@ test('lgateway -u with an unknown user ends with 1 and names it', async () => {
   assert.equal(gateway.stderr, 'lgateway: There is no user "no-such-user"\n');
 });
 
-/** Open exchanges of all workers, as SIGUSR2 shows them. */
+/** Open exchanges of the one worker, as SIGUSR2 shows them. */
 async function exchanges(gateway: GatewayProcess): Promise<number> {
   const seen = gateway.stderr.length;
   const rows = (): string[] => gateway.stderr.slice(seen).match(/ counters \{.*\}/g) ?? [];
   gateway.child.kill('SIGUSR2');
-  await gateway.until(() => rows().length === 2);
+  await gateway.until(() => rows().length === 1);
   return rows().reduce((total, row) => total + JSON.parse(row.slice(' counters '.length)).exchanges, 0);
 }
 
