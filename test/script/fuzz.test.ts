@@ -5,11 +5,11 @@ import { ApiFuzzChild } from '../support/api-fuzz-child.ts';
 import { inForm } from '../support/test-form.ts';
 
 /** Number of sequences, each of some eight calls; `npm run fuzz:api` sets more. */
-const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(800, 10_000));
+const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(400, 10_000));
 /** The same sequences in each run; `npm run fuzz:api` sets another seed. */
 const SEED = Number(process.env['LGATEWAY_FUZZ_SEED'] ?? 1);
 /** Number of sequences that share a state. */
-const BATCH = 50;
+const BATCH = 25;
 /** Number of processes, and of concurrent batches in each: most sequences wait until they are ended. */
 const PROCESSES = 2;
 const LANES = 8;
