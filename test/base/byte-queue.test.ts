@@ -33,8 +33,11 @@ test('ByteQueue gives out what was put in, in order, after copies and chunks of 
       let model = Buffer.alloc(0);
       const views: { readonly view: Uint8Array; readonly bytes: Buffer }[] = [];
       let value = 0;
-      const bytesOf = (count: number): Buffer =>
-        Buffer.from(Uint8Array.from({ length: count }, () => value++));
+      const bytesOf = (count: number): Buffer => {
+        const bytes = Buffer.alloc(count);
+        for (let i = 0; i < count; i++) bytes[i] = value++;
+        return bytes;
+      };
       for (const each of steps) {
         const count = Math.min(each.size, model.length);
         switch (each.act) {

@@ -16,7 +16,9 @@ const STRETCH_MS_MAX = 80;
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 /** Makes a text of all bytes, which needs escapes everywhere; its length is a multiple of no block size. */
 function sample(size: number): Buffer {
-  return Buffer.from(Uint8Array.from({ length: size }, (_, i) => (i * 7919 + (i >> 8)) & 255));
+  const bytes = Buffer.alloc(size);
+  for (let i = 0; i < size; i++) bytes[i] = i * 7919 + (i >> 8);
+  return bytes;
 }
 
 const PERCENT: Readonly<Record<string, (byte: number) => string>> = {
