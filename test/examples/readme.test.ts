@@ -14,7 +14,8 @@ const CERTIFICATE = 'certs/development/certificate.pem';
 const PHOTO_BYTES = 70_001;
 
 let folder: GatewayFolder;
-const running: GatewayProcess[] = [];
+/** By their words: some are asked by several tests. */
+const running = new Map<string, GatewayProcess>();
 const names = readdirSync(EXAMPLES, { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map((entry) => entry.name);
@@ -28,19 +29,23 @@ before(() => {
   copyFileSync(join(PACKAGE_ROOT, 'README.md'), folder.file('README.md'));
 });
 after(async () => {
-  await Promise.all(running.map((one) => one.stop()));
+  await Promise.all([...running.values()].map((one) => one.stop()));
   folder.remove();
 });
 
 /** Serves what the README says, from a folder of the test's own. */
 async function serve({ serve: given }: ExampleServing): Promise<GatewayProcess> {
+  const known = running.get(given.join(' '));
+  if (known !== undefined) return known;
   const words = given.map((word) => (word.startsWith('examples/') ? join(PACKAGE_ROOT, word) : word));
   const rest = ['-a', '127.0.0.1', '-p', '0', '-w', '1', '-c', folder.certificate, '-k', folder.key];
   const gateway = new GatewayProcess(folder, [...words, ...rest], { cwd: folder.path });
-  running.push(gateway);
+  running.set(given.join(' '), gateway);
   return await gateway.ready();
 }
 
+/** Later tests ask these again. */
+const ASKED_AGAIN = ['upload', 'file-download', 'error'];
 /** Programs and not scripts: embed.test.ts runs them. */
 const PROGRAMS = 'embed';
 
@@ -51,7 +56,11 @@ for (const name of names.filter((one) => one !== PROGRAMS)) {
       before(async () => {
         gateway = await serve(serving);
       });
-      after(() => gateway.stop());
+      after(async () => {
+        if (ASKED_AGAIN.includes(name)) return;
+        running.delete(serving.serve.join(' '));
+        await gateway.stop();
+      });
 
       assert.ok(serving.steps.length > 0, `${name} shows no request`);
       for (const { command, answer } of serving.steps) {
