@@ -66,7 +66,7 @@ export class CoroutineScheduler implements CoroutineHost {
       allowHooks: (L) => state.threadFields.allowHooks(L),
       traceback: (L) => state.errors.last(L),
     });
-    state.setFuelWatch(this.guard.outOfFuel);
+    state.setFuelWatch(this.guard.called);
     this.afterWait = state.addContinuation((L) => this.running.continue(L));
   }
 

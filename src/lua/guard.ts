@@ -21,6 +21,8 @@ const FUEL_ROUNDS = 200_000;
 const FUEL_MS = 1;
 /** Loops that an error may end call the host at their next round, whatever fuel there is. */
 const RAISE_NOW = 0x7fff_ffff;
+/** The module calls in a loop that an error may end. Less: in another one. More: the thread whose frame goes on. */
+const MAY_RAISE = 1;
 /** What is paid at once at most, as fuel is a number of 32 bits: more would not be looked at more often. */
 const PAID_ROUNDS_MAX = 0x3fff_ffff;
 /** Code runs this long before others get their turn. */
@@ -39,10 +41,9 @@ const LOOKS_AFTER_ERROR = 16;
 const GRACE_MS = 50;
 const GRACE_MS_PER_MIB = 0.75;
 const MIB = 1024 * 1024;
-/** `LUA_MASKCOUNT`, `LUA_MASKCALL`, `LUA_MASKRET` */
+/** `LUA_MASKCOUNT`, `LUA_MASKCALL` */
 const MASK_COUNT = 8;
 const MASK_CALL = 1;
-const MASK_RETURN = 2;
 /** `LUA_HOOKCOUNT` */
 const EVENT_COUNT = 3;
 
@@ -93,8 +94,6 @@ export class Guard {
   readonly #exports: LuaExports;
   readonly #hooks: GuardHooks;
   readonly #hook: CFunction;
-  /** The same for returns; it is not called where a thread cannot yield. */
-  readonly #returnHook: CFunction;
   /** Processor time the run may take, ms; Infinity = no limit. */
   #limitMs = Number.POSITIVE_INFINITY;
   /** Processor time after the limit; undefined: what runs of scripts have. */
@@ -129,7 +128,6 @@ export class Guard {
     this.#exports = exports;
     this.#hooks = hooks;
     this.#hook = addHostHook(exports, (L, event) => this.#interrupt(L, event));
-    this.#returnHook = addHostHook(exports, (L) => this.#returned(L), true);
     exports.fuel.value = FUEL_ROUNDS;
   }
 
@@ -194,8 +192,14 @@ export class Guard {
     this.#yielded = thread;
   }
 
-  /** The module has used up its fuel. `mayRaise`: it stands in a loop that an error may end. */
-  readonly outOfFuel = (mayRaise = false): void => {
+  /** The module calls the host, and says why. */
+  readonly called = (reason: number): void => {
+    if (reason > MAY_RAISE) this.#tryYield(reason as LuaThread);
+    else this.outOfFuel(reason === MAY_RAISE);
+  };
+
+  /** The fuel is used up. `mayRaise`: it stands in a loop that an error may end. */
+  outOfFuel(mayRaise = false): void {
     const { fuel } = this.#exports;
     const isPaidAhead = fuel.value < -FUEL_ROUNDS;
     fuel.value = this.#armed === 'limit' ? this.#lastRounds() : FUEL_ROUNDS;
@@ -217,7 +221,7 @@ export class Guard {
       this.#sliceStartedAt = now;
       this.#arm('slice');
     }
-  };
+  }
 
   /**
    * Work of a host function is paid for: one unit is a loop round, 5 ns. Paid before the work, so that the clock of a
@@ -356,8 +360,9 @@ export class Guard {
     if (this.#armed === undefined) this.#exports.lua_sethook(L, NULL, 0, 0);
     // left from an earlier run of this thread
     else if (event !== EVENT_COUNT) this.#setHook(L, this.#armed);
-    // below a call that no yield can cross others get their turn when that has returned
-    else if (!this.#hooks.canYield(L)) this.#exports.lua_sethook(L, this.#returnHook, MASK_RETURN, 0);
+    // below a call that no yield can cross others get their turn when that has returned: a frame goes on then that the hook was set on,
+    // which the VM tells (frame-notice.ts)
+    else if (!this.#hooks.canYield(L)) this.#exports.lua_sethook(L, NULL, 0, 0);
     else {
       this.#exports.lua_sethook(L, NULL, 0, 0);
       this.#armed = undefined;
@@ -365,10 +370,9 @@ export class Guard {
     }
   }
 
-  /** A function returns to where a yield may be possible: its caller's next instruction tries. */
-  #returned(L: LuaThread): void {
-    if (this.#armed === undefined) this.#exports.lua_sethook(L, NULL, 0, 0);
-    else if (this.#hooks.canYield(L)) this.#setHook(L, this.#armed);
+  /** A slice that was used up where `L` could not yield: the next instruction of `L` tries again. */
+  #tryYield(L: LuaThread): void {
+    if (this.#armed === 'slice' && this.#hooks.canYield(L)) this.#setHook(L, 'slice');
   }
 
   #yieldFrom(L: LuaThread): void {

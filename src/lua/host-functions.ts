@@ -4,7 +4,6 @@
  */
 import { signed, unsigned } from './leb128.ts';
 import type { Address, CFunction, KFunction, LuaExports, LuaThread } from './lua-exports.ts';
-import { THREAD_FIELD, UNYIELDABLE_CALL } from './thread-layout.ts';
 
 /** A function Lua can call: finds its arguments on the stack of `L`, pushes results, returns their number. */
 export type HostFunction = (L: LuaThread) => number;
@@ -26,8 +25,6 @@ interface Kind {
   readonly results: 0 | 1;
   /** Fuel that a call takes. */
   readonly rounds: number;
-  /** True: nothing is called for a thread that stands below a call which no yield can cross. */
-  readonly skipsUnyieldable?: boolean;
 }
 
 /** Functions that one instance takes: few families have more, and most of the others a single one. */
@@ -40,10 +37,9 @@ const FUNCTION: Kind = {
 const CONTINUATION: Kind = { ...after(FUNCTION), parameters: 3, results: 1, rounds: HOST_CALL_ROUNDS };
 /** The guard's own: an exception thrown in it would come at each instruction. */
 const HOOK: Kind = { ...after(CONTINUATION), parameters: 2, results: 0, rounds: 0 };
-const RETURN_HOOK: Kind = { ...HOOK, ...after(HOOK), skipsUnyieldable: true };
-const WARNING: Kind = { ...after(RETURN_HOOK), parameters: 3, results: 0, rounds: HOST_CALL_ROUNDS };
+const WARNING: Kind = { ...after(HOOK), parameters: 3, results: 0, rounds: HOST_CALL_ROUNDS };
 /** In the order of the module. */
-const KINDS: readonly Kind[] = [FUNCTION, CONTINUATION, HOOK, RETURN_HOOK, WARNING];
+const KINDS: readonly Kind[] = [FUNCTION, CONTINUATION, HOOK, WARNING];
 
 /**
  * Trampolines of all kinds, shared by all states of a thread. One module and not one for each number of functions: to compile
@@ -67,18 +63,11 @@ export function addHostContinuations<K extends string>(
   return add(exports, functions, CONTINUATION) as Record<K, KFunction>;
 }
 
-/**
- * The same for a debug hook, which is told the event (`LUA_HOOKCALL`, …): the first word of the activation record.
- * `skipsUnyieldable`: it is not called below a call that no yield can cross.
- */
-export function addHostHook(
-  exports: LuaExports,
-  hook: (L: LuaThread, event: number) => void,
-  skipsUnyieldable = false,
-): CFunction {
+/** The same for a debug hook, which is told the event (`LUA_HOOKCALL`, …): the first word of the activation record. */
+export function addHostHook(exports: LuaExports, hook: (L: LuaThread, event: number) => void): CFunction {
   const read = (L: LuaThread, activation: number): void =>
     hook(L, new Uint32Array(exports.memory.buffer, activation, 1)[0] as number);
-  return add(exports, { hook: read }, skipsUnyieldable ? RETURN_HOOK : HOOK)['hook'] as CFunction;
+  return add(exports, { hook: read }, HOOK)['hook'] as CFunction;
 }
 
 /** The same for a warning function: the address of a part of a message, and whether more parts follow. */
@@ -158,7 +147,7 @@ function functionType(parameters: number, results: number): number[] {
 }
 
 /** `local = fuel - rounds; fuel = local; if (local < 0) pay(0); return target(…)` */
-function trampoline(target: number, pay: number, { parameters, rounds, skipsUnyieldable }: Kind): number[] {
+function trampoline(target: number, pay: number, { parameters, rounds }: Kind): number[] {
   const local = parameters;
   const arguments_ = Array.from({ length: parameters }, (_, i) => [0x20, i]).flat();
   const toll =
@@ -168,16 +157,9 @@ function trampoline(target: number, pay: number, { parameters, rounds, skipsUnyi
           ...[0x23, 0, 0x41, ...signed(rounds), 0x6b, 0x22, local, 0x24, 0],
           ...[0x20, local, 0x41, 0, 0x48, 0x04, 0x40, 0x41, 0, 0x10, ...unsigned(pay), 0x0b],
         ];
-  const filter = skipsUnyieldable === true ? RETURN_UNLESS_YIELDABLE : [];
-  const body = [1, 1, I32, ...filter, ...toll, ...arguments_, 0x10, ...unsigned(target), 0x0b];
+  const body = [1, 1, I32, ...toll, ...arguments_, 0x10, ...unsigned(target), 0x0b];
   return [...unsigned(body.length), ...body];
 }
-
-/** `if (!yieldable(L)) return` (lstate.h), where `L` is the first parameter: C calls without a yield are counted in the upper half. */
-const RETURN_UNLESS_YIELDABLE: readonly number[] = [
-  ...[0x20, 0, 0x28, 2, THREAD_FIELD.calls, 0x41, ...signed(-UNYIELDABLE_CALL), 0x71],
-  ...[0x04, 0x40, 0x0f, 0x0b],
-];
 
 function section(id: number, body: readonly number[]): number[] {
   return [id, ...unsigned(body.length), ...body];

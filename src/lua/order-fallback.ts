@@ -7,9 +7,9 @@
  * that attempt: the VM would later take the result of `__lt` for that of `__le`. `L->nCcalls` says so meanwhile, as it
  * does below `table.sort`; an error puts the old count back (`luaD_rawrunprotected`).
  */
-import { signed, unsigned } from './leb128.ts';
+import { signed } from './leb128.ts';
 import { THREAD_FIELD, UNYIELDABLE_CALL } from './thread-layout.ts';
-import { concatenate, Reader } from './wasm-reader.ts';
+import { type CodeEdit, insertCode, pattern } from './wasm-edits.ts';
 
 /** Number of the event `__le`, and of `__lt`, in `TMS` (ltm.h). */
 const TM_LE = 21;
@@ -52,7 +52,7 @@ const ORDER_FUNCTIONS: readonly OrderFunction[] = [
 /** The body of the code section with both functions changed; as it is, when one of them cannot be found. */
 export function withOrderFallback(body: Uint8Array): Uint8Array {
   const text = Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1');
-  const edits: Edit[] = [];
+  const edits: CodeEdit[] = [];
   for (const order of ORDER_FUNCTIONS) {
     const match = order.code.exec(text);
     const [, callMetamethod, raise] = match ?? [];
@@ -61,7 +61,7 @@ export function withOrderFallback(body: Uint8Array): Uint8Array {
     const errorBytes = 7 + raise.length + 2;
     edits.push({ at: match.index + match[0].length - errorBytes, code: attempt(order, callMetamethod) });
   }
-  return insert(body, edits);
+  return insertCode(body, edits);
 }
 
 /** `if (event == TM_LE && callbinTM(L, p2, p1, L->top, TM_LT)) return l_isfalse(L->top)` */
@@ -82,36 +82,4 @@ function attempt({ operands, event, beforeReturn }: OrderFunction, callMetametho
     ...[0x20, 0, 0x28, 2, THREAD_FIELD.top, 0x2d, 0, TAG_OFFSET, 0x22, 0],
     ...[0x41, 1, 0x46, 0x20, 0, 0x41, 0x0f, 0x71, 0x45, 0x72, 0x0f, 0x0b, 0x0b],
   ]);
-}
-
-interface Edit {
-  /** Where in the section the code is put in. */
-  readonly at: number;
-  readonly code: Uint8Array;
-}
-
-/** Puts code into functions, whose sizes are written anew. */
-function insert(body: Uint8Array, edits: readonly Edit[]): Uint8Array {
-  const reader = new Reader(body);
-  const count = reader.u32();
-  const parts: Uint8Array[] = [Uint8Array.from(unsigned(count))];
-  for (let i = 0; i < count; i++) {
-    const size = reader.u32();
-    const start = reader.position;
-    const code = reader.take(size);
-    const edit = edits.find(({ at }) => at > start && at < start + size);
-    const pieces =
-      edit === undefined
-        ? [code]
-        : [code.subarray(0, edit.at - start), edit.code, code.subarray(edit.at - start)];
-    parts.push(Uint8Array.from(unsigned(size + (edit?.code.length ?? 0))), ...pieces);
-  }
-  return concatenate(parts);
-}
-
-/** Bytes in hexadecimal; `#` stands for a number in LEB128. */
-function pattern(...lines: readonly string[]): RegExp {
-  const bytes = lines.join(' ').split(' ');
-  const source = bytes.map((byte) => (byte === '#' ? '([\\x80-\\xff]*[\\x00-\\x7f])' : `\\x${byte}`));
-  return new RegExp(source.join(''), 's');
 }

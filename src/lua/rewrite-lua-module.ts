@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { withFrameNotice } from './frame-notice.ts';
 import { findInterruptible } from './interruptible-functions.ts';
 import { withOrderFallback } from './order-fallback.ts';
 import { rewriteModule } from './wasm-rewriter.ts';
@@ -17,6 +18,6 @@ export async function rewriteLuaModule(guarded: boolean): Promise<Uint8Array<Arr
     payName: 'pay',
     counts: guarded,
     interruptible: { find: findInterruptible, globalName: 'raiseBelow' },
-    editCode: withOrderFallback,
+    editCode: (body, hostCall) => withFrameNotice(withOrderFallback(body), hostCall),
   });
 }

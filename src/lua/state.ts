@@ -80,7 +80,7 @@ export class State {
   #closed = false;
 
   /** Called when the module has used up its fuel. */
-  #outOfFuel: (mayRaise: boolean) => void = refuel;
+  #outOfFuel: (reason: number) => void = refuel;
   #abandoned = false;
   /** What the host function under way yields, and what follows. */
   #yieldCount = 0;
@@ -89,8 +89,8 @@ export class State {
   /** Opens a state with Lua's standard libraries. */
   static async create(module: WebAssembly.Module): Promise<State> {
     let state: State | undefined;
-    const exports = await instantiateLua(module, (mayRaise) => {
-      if (state !== undefined) state.#outOfFuel(mayRaise);
+    const exports = await instantiateLua(module, (reason) => {
+      if (state !== undefined) state.#outOfFuel(reason);
     });
     exports.fuel.value = START_FUEL;
     state = new State(exports);
@@ -128,8 +128,8 @@ export class State {
     this.#closed = true;
   }
 
-  /** Who looks at the clock when fuel is used up; `mayRaise`: in a loop of a library in C, which an error may end. */
-  setFuelWatch(outOfFuel: (mayRaise: boolean) => void): void {
+  /** Who looks at the clock when fuel is used up; `reason`: in a loop of a library in C, which an error may end. */
+  setFuelWatch(outOfFuel: (reason: number) => void): void {
     this.#outOfFuel = outOfFuel;
   }
 

@@ -20,6 +20,8 @@ export const THREAD_FIELD = {
 export const CALL_FIELD = {
   /** The end of the slots that the called function may use. */
   top: 4,
+  /** Of a function in Lua: not 0 when it has to look for hooks. */
+  trap: 20,
 } as const;
 
 /** What one call that no yield can cross adds to `calls`. */

@@ -20,7 +20,7 @@ const THROW_ROUNDS = 2000;
 let previous: Promise<unknown> = Promise.resolve();
 
 /** Whose fuel is used up: `mayRaise` when an error may be raised there. */
-type OutOfFuel = (mayRaise: boolean) => void;
+type OutOfFuel = (reason: number) => void;
 
 /** A fresh Lua VM: its own memory, no state opened yet. `outOfFuel` is called whenever its fuel is used up. */
 export function instantiateLua(module: WebAssembly.Module, outOfFuel: OutOfFuel): Promise<LuaExports> {
@@ -41,8 +41,8 @@ async function instantiateAlone(module: WebAssembly.Module, outOfFuel: OutOfFuel
     const environment = imports['env'] as Record<string, unknown>;
     // others in this thread may make modules of theirs meanwhile, as Node does for its own fetch
     if (environment?.['invoke_vii'] === undefined) return await original(bytes, imports);
-    environment['system'] = (mayRaise: number) => {
-      outOfFuel(mayRaise !== 0);
+    environment['system'] = (reason: number) => {
+      outOfFuel(reason);
       return 0;
     };
     environment['invoke_vii'] = (index: number, a: number, b: number) => protectedCall(index, a, b);

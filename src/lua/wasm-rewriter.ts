@@ -39,8 +39,8 @@ export interface RewriteOptions {
   readonly counts: boolean;
   /** Loops in which the host may raise an error. */
   readonly interruptible?: InterruptibleOptions;
-  /** Changes the body of the code section first. */
-  readonly editCode?: (body: Uint8Array) => Uint8Array;
+  /** Changes the body of the code section first; it is told the index of the host's function. */
+  readonly editCode?: (body: Uint8Array, hostCall: number) => Uint8Array;
 }
 
 /** In the functions that are found each round calls the host with 1 when there is less fuel than a global says, which is 0 at first. */
@@ -88,7 +88,7 @@ export function rewriteModule(module: Uint8Array, options: RewriteOptions): Uint
     memory.body = withMaximum(memory.body, options.memoryPagesMax);
   }
   const code = find(sections, SECTION.code);
-  code.body = options.editCode?.(code.body) ?? code.body;
+  code.body = options.editCode?.(code.body, imports.hostCall) ?? code.body;
   if (options.counts) {
     const functions = readFunctions(
       code.body,

@@ -3,8 +3,9 @@ import { before, test } from 'node:test';
 import { type CoroutineOwner, cpuBudget, type LimitReached } from '../../src/lua/coroutine.ts';
 import { installCoroutineLibrary } from '../../src/lua/coroutine-library.ts';
 import { CoroutineScheduler } from '../../src/lua/coroutine-scheduler.ts';
-import type { CFunction } from '../../src/lua/lua-exports.ts';
+import type { Address, CFunction } from '../../src/lua/lua-exports.ts';
 import { State } from '../../src/lua/state.ts';
+import { THREAD_FIELD } from '../../src/lua/thread-layout.ts';
 import { eventually, luaModule, ScriptHarness, turn } from '../support/script-harness.ts';
 import { StretchMeter } from '../support/stretch-meter.ts';
 
@@ -319,6 +320,49 @@ for (const [name, source] of Object.entries(SHORT_CALLS)) {
     assert(stretchMs < TURNS_LIMIT_MS / 2, `nobody else had a turn for ${stretchMs} ms`);
   });
 }
+
+test('A sort that outlives its slice runs without a hook, and yields as soon as it has returned', async () => {
+  const world = await GuardedWorld.create();
+  let looks = 0;
+  let hooked = 0;
+  let turned = false;
+  let turnedBehind = false;
+  const { look, behind } = world.state.addFunctions({
+    look: (L) => {
+      looks += 1;
+      if (world.state.memory.word((L + THREAD_FIELD.hookMask) as Address) !== 0) hooked += 1;
+      return 0;
+    },
+    behind: () => {
+      turnedBehind = turned;
+      return 0;
+    },
+  });
+  world.define('look', look);
+  world.define('behind', behind);
+  setImmediate(() => {
+    turned = true;
+  });
+  const source = `local t = {} for i = 1, 20000 do t[i] = i * 7919 % 20011 end
+    table.sort(t, function(a, b) look() return a < b end)
+    behind()`;
+  assert.equal((await world.run(source, Number.POSITIVE_INFINITY)).ok, true);
+  assert(looks > 100_000);
+  assert(hooked < looks / 10, `${hooked} of ${looks} calls had a hook`);
+  assert(turnedBehind);
+});
+
+test('A slice that ends in a recursion of more frames than the VM has fuel for goes on in its turn', async () => {
+  const world = await GuardedWorld.create();
+  const ended = await world.run(
+    `local function down(n) if n == 0 then for i = 1, 3e6 do end return 0 end return 1 + down(n - 1) end
+     local t = {3, 1, 2}
+     table.sort(t, function(a, b) pcall(down, 190000) return a < b end)
+     pcall(down, 190000)`,
+    Number.POSITIVE_INFINITY,
+  );
+  assert.deepEqual(ended, { ok: true, message: '', limit: undefined });
+});
 
 test('Those that compute take turns: one slice in each round of the event loop', async () => {
   const world = await GuardedWorld.create();
