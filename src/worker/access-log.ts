@@ -16,12 +16,21 @@ export function createAccessLog(
   return (exchange, startedAt) => {
     // whatever no script or module has answered has an id all the same
     exchange.answeredBy ??= { requestId: requestIdOf(workerId, nextRequestNumber()) };
-    writeLine(formatAccess(new Date(), source, exchange, performance.now() - startedAt));
+    const durationMs = startedAt === undefined ? undefined : performance.now() - startedAt;
+    writeLine(formatAccess(new Date(), source, exchange, durationMs));
   };
 }
 
-/** `… info worker-1 access GET /app?x=1 peer=192.0.2.7 protocol=HTTP/2 status=200 bytes=512 ms=1.250` */
-export function formatAccess(time: Date, source: string, exchange: Exchange, durationMs: number): string {
+/**
+ * `… info worker-1 access GET /app?x=1 peer=192.0.2.7 protocol=HTTP/2 status=200 bytes=512 ms=1.250`; without `ms` where the
+ * duration is not known.
+ */
+export function formatAccess(
+  time: Date,
+  source: string,
+  exchange: Exchange,
+  durationMs: number | undefined,
+): string {
   const { method, target, connection } = exchange;
   return formatLine(time, 'info', source, `access ${escapeWord(method)} ${escapeWord(target)}`, {
     peer: connection.peerAddress,
@@ -29,7 +38,7 @@ export function formatAccess(time: Date, source: string, exchange: Exchange, dur
     // 0: the client was gone before there was one
     status: exchange.status,
     bytes: exchange.bytesWritten,
-    ms: durationMs.toFixed(3),
+    ms: durationMs?.toFixed(3),
     pushed: exchange.pushed ? true : undefined,
     id: exchange.answeredBy?.requestId,
     error: exchange.error?.code,

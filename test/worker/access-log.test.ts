@@ -49,6 +49,10 @@ test('formatAccess() adds what is not the rule: pushed, request id, why it broke
   assert.match(line, / status=0 bytes=512 ms=1\.000 pushed=true id=abc-1 error=LGW_CLIENT_GONE$/);
 });
 
+test('formatAccess() leaves out a duration that is not known', () => {
+  assert.match(formatAccess(TIME, 'worker-1', exchange(), undefined), / status=200 bytes=512$/);
+});
+
 test('formatAccess() keeps a target of any bytes one word on one line', () => {
   let target = '/';
   for (let byte = 0; byte < 256; byte++) target += String.fromCharCode(byte);

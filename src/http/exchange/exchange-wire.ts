@@ -80,5 +80,8 @@ export interface ExchangeSettings {
   readonly observers: readonly ExchangeObserver[];
 }
 
-/** Called for each exchange that is over, with the time at which it began (`performance.now()`). */
-export type ExchangeObserver = (exchange: Exchange, startedAt: number) => void;
+/**
+ * Called for each exchange that is over, with the time at which it began (`performance.now()`); undefined for one that began
+ * before there was an observer.
+ */
+export type ExchangeObserver = (exchange: Exchange, startedAt: number | undefined) => void;

@@ -53,8 +53,8 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
   #excessLogged = false;
   /** It has changed over to another protocol. */
   #isTunnel = false;
-  /** Only where an observer asks for it. */
-  #startedAt = 0;
+  /** Read only where an observer asks for it when the exchange begins. */
+  #startedAt: number | undefined;
 
   bytesWritten = 0;
   answeredBy: Answerer | undefined;

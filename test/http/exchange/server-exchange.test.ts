@@ -523,7 +523,7 @@ test('An exchange that has ended well closes without an error; observers hear of
   const scene = new Scene({
     observers: [
       (exchange, startedAt) => {
-        ok(startedAt >= before && startedAt <= performance.now());
+        ok(startedAt !== undefined && startedAt >= before && startedAt <= performance.now());
         order.push(`first ${exchange.status} ${exchange.bytesWritten}`);
       },
       () => order.push('second'),
@@ -536,6 +536,17 @@ test('An exchange that has ended well closes without an error; observers hear of
   scene.exchange.wireClosed();
   deepStrictEqual(order, ['first 200 3', 'second', 'owner']);
   deepStrictEqual([scene.exchange.error, scene.told], [undefined, []]);
+});
+
+test('An observer that comes while an exchange goes on hears of its end, but not when it began', () => {
+  const observers: ExchangeObserver[] = [];
+  const scene = new Scene({ observers });
+  const heard: (number | undefined)[] = [];
+  observers.push((_exchange, startedAt) => heard.push(startedAt));
+  scene.write('abc');
+  scene.exchange.end();
+  scene.exchange.wireClosed();
+  deepStrictEqual(heard, [undefined]);
 });
 
 // ---- request bodies --------------------------------------------------------------------------------------------------
