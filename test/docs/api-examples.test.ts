@@ -16,6 +16,7 @@ const HEADINGS = [
   'httpd.cookies(',
   'httpd.cookie(',
   'httpd.accepts(',
+  'Sessions: ',
 ];
 
 const sections = readFileSync(join(PACKAGE_ROOT, 'docs/api.md'), 'latin1').split(/^## /m);
