@@ -1,4 +1,6 @@
-/** The table of scenarios: what is measured, on which peers, and the thresholds for lgateway. */
+/**
+ * The table of scenarios: what is measured, on which peers, and the thresholds for lgateway. Long because a table is read as one.
+ */
 import { apacheBench } from './measures/apache-bench.ts';
 import { besideBusy } from './measures/beside-busy.ts';
 import { fetchLoad } from './measures/fetch.ts';
@@ -11,7 +13,15 @@ import { luaSpeed } from './measures/lua-speed.ts';
 import type { ProfiledLoad } from './measures/profile.ts';
 import { sharedIncr } from './measures/shared-incr.ts';
 import { startUp } from './measures/start-up.ts';
-import { download, slowEcho, slowReader, smallBlocks, smallReads, upload } from './measures/transfer.ts';
+import {
+  download,
+  multipartUpload,
+  slowEcho,
+  slowReader,
+  smallBlocks,
+  smallReads,
+  upload,
+} from './measures/transfer.ts';
 import { wrkLoad } from './measures/wrk-load.ts';
 import type { ModeName, PeerName } from './peers/peers.ts';
 import type { Metric, Scenario, Threshold } from './scenario.ts';
@@ -25,6 +35,7 @@ const CPU_MS: Metric = { key: 'cpuMs', label: 'CPU ms', digits: 0, combine: 'med
 const GROWTH: Metric = { key: 'growthMib', label: 'RSS growth MiB', digits: 1, combine: 'max' };
 const READ: Metric = { key: 'readMib', label: 'client read MiB', digits: 1, combine: 'median' };
 const RATIO: Metric = { key: 'ratio', label: '× 64 KiB reads', digits: 2, combine: 'median' };
+const TIMES_UPLOAD: Metric = { key: 'ratio', label: '× plain upload', digits: 2, combine: 'median' };
 const SECONDS: Metric = { key: 'seconds', label: 'seconds', digits: 2, combine: 'median' };
 const TIMES_BARE: Metric = { key: 'timesBare', label: '× node -e 0', digits: 2, combine: 'median' };
 const READY: Metric = { key: 'readyMs', label: 'ms to first answer', digits: 0, combine: 'median' };
@@ -211,6 +222,18 @@ export const SCENARIOS: readonly Scenario[] = [
     measure: upload(),
     metrics: [SPEED, CPU_MS, GROWTH],
     thresholds: [{ metric: 'mibPerSecond', bound: 'at least', value: 1.4, of: 'node' }, growthStaysFlat],
+  },
+  {
+    name: 'multipart',
+    title: 'upload of a file by a form (httpd.multipart, httpd.copy), and its ratio to the upload as it is',
+    handler: 'multipart',
+    peers: ['lgateway', 'against'],
+    measure: multipartUpload,
+    metrics: [SPEED, TIMES_UPLOAD, CPU_MS, GROWTH],
+    thresholds: [
+      { metric: 'ratio', bound: 'at least', value: 0.6 },
+      { metric: 'growthMib', bound: 'at most', value: 32 },
+    ],
   },
   http1Transfer('download', 'http/1.1'),
   http1Transfer('download', 'plain http/1.1'),

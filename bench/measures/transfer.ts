@@ -57,6 +57,19 @@ export function upload(way: Way = 'h2'): Measure {
   });
 }
 
+/** Alternates an upload as it is and one by a form: the speed of the form, and its ratio to the other. */
+export const multipartUpload: Measure = measureTransfer(async (server, { effort }) => {
+  const speed = async (handler: string, words: readonly string[]): Promise<number> => {
+    removeStored(server);
+    const result = await curl(server, handler, words);
+    checkComplete(result, statSync(server.files.STORE).size, effort.payloadBytes);
+    return effort.payloadBytes / MEBIBYTE / result.seconds;
+  };
+  const plain = await speed('upload', ['-T', server.files.PAYLOAD]);
+  const form = await speed('multipart', ['-F', `file=@${server.files.PAYLOAD}`]);
+  return { mibPerSecond: form, ratio: form / plain };
+});
+
 /** Calls `httpd.read(nil, 4)` and `f:write` for a whole body: the cost of the smallest steps. */
 export const smallReads: Measure = measureTransfer(async (server, { workspace, effort }) => {
   removeStored(server);

@@ -25,6 +25,7 @@ export type HandlerName =
   | 'sendfile'
   | 'small-files'
   | 'upload'
+  | 'multipart'
   | 'small-reads'
   | 'echo'
   | 'busy'
@@ -124,6 +125,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
       ...(['hello', 'env', 'download', 'download-4k', 'copy', 'sendfile', 'small-files'] as const),
       ...([
         'upload',
+        'multipart',
         'small-reads',
         'echo',
         'busy',

@@ -83,6 +83,17 @@ httpd.register_handler('/upload', function()
     store(BLOCK, httpd.write)
 end)
 
+httpd.register_handler('/multipart', function()
+    local total = 0
+    for part in httpd.multipart() do
+        local file <close> = assert(io.open('{{STORE}}', 'wb'))
+        total = total + assert(httpd.copy(file, part))
+        assert(httpd.close(file))
+    end
+    head('text/plain')
+    httpd.write(nil, tostring(total))
+end)
+
 httpd.register_handler('/small-reads', function()
     store(4, function(file, block) assert(file:write(block)) end)
 end)

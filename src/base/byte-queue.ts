@@ -15,6 +15,12 @@ const BLOCKS_KEPT_MAX = 64;
 
 const spareBlocks: Uint8Array[] = [];
 
+/** What a reader does with bytes that wait, whether they are a whole queue or the front of one. */
+export type ReadableBytes = Pick<
+  ByteQueue,
+  'length' | 'takeInto' | 'take' | 'takeChunk' | 'isReusable' | 'lend' | 'lineLength'
+>;
+
 export class ByteQueue {
   #chunks: Uint8Array[] = [];
   /** Index of the first chunk that has unread bytes. */
@@ -22,6 +28,7 @@ export class ByteQueue {
   /** Offset of the first unread byte in that chunk. */
   #offset = 0;
   #length = 0;
+  #taken = 0;
   /** Memory of the chunks, read or not yet: a chunk goes as a whole. */
   #memory = 0;
   /** The block that holds the last chunk, if that chunk is a copy; the block may have room behind it. */
@@ -42,6 +49,11 @@ export class ByteQueue {
   /** Bytes waiting. */
   get length(): number {
     return this.#length;
+  }
+
+  /** Bytes that were taken out so far: whoever reads alone sees by it that somebody else reads, too. */
+  get taken(): number {
+    return this.#taken;
   }
 
   /** Memory that the queue holds: whole chunks, including the bytes of the first chunk that were read and the room behind the last one. */
@@ -206,6 +218,21 @@ export class ByteQueue {
     return undefined;
   }
 
+  /**
+   * The bytes from number `from` (0 is the next to be taken) to the end of the chunk that holds it, without taking them; empty past the
+   * end. The caller keeps no view of them.
+   */
+  peekChunk(from: number): Uint8Array {
+    let left = from;
+    for (let i = this.#head; i < this.#chunks.length; i++) {
+      const chunk = this.#chunks[i] as Uint8Array;
+      const start = i === this.#head ? this.#offset : 0;
+      if (left < chunk.length - start) return chunk.subarray(start + left);
+      left -= chunk.length - start;
+    }
+    return EMPTY;
+  }
+
   /** Drops all bytes. */
   clear(): void {
     this.#chunks = [];
@@ -235,6 +262,7 @@ export class ByteQueue {
 
   #advance(n: number, chunk: Uint8Array): void {
     this.#length -= n;
+    this.#taken += n;
     this.#offset += n;
     if (this.#offset < chunk.length) return;
     this.#memory -= chunk.buffer.byteLength;

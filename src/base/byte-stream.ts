@@ -1,5 +1,5 @@
 /** The two seams between everything that moves bytes (request bodies, files, pipes) and whoever reads or writes. */
-import type { ByteQueue } from './byte-queue.ts';
+import type { ReadableBytes } from './byte-queue.ts';
 import type { GatewayError } from './errors.ts';
 
 /**
@@ -8,7 +8,7 @@ import type { GatewayError } from './errors.ts';
  */
 export interface ByteSource {
   /** Bytes that have arrived and have not been read; the reader takes them out. */
-  readonly queue: ByteQueue;
+  readonly queue: ReadableBytes;
   /** True when nothing will be added to `queue` any more (end, failure or close). */
   readonly ended: boolean;
   /** Why the source ended early; undefined for an ordinary end. */

@@ -33,6 +33,18 @@ export const ERROR_CODES = {
     meaning: 'The client neither sent what was awaited nor took what waited for it for `--stall-timeout`',
     remedy: 'The client gets 408, or the connection ends; raise the limit for slow networks',
   },
+  LGW_FORM_LIMIT: {
+    meaning: 'A form has more bytes, parts or lines in the head of a part than the script admits',
+    remedy: 'The message names the option; in a loop over `httpd.multipart()` the client gets 413',
+  },
+  LGW_FORM_MALFORMED: {
+    meaning: 'A multipart form is not well-formed (RFC 7578, RFC 2046 §5.1), or breaks off',
+    remedy: 'Look at what sends it; in a loop over `httpd.multipart()` the client gets 400',
+  },
+  LGW_FORM_TYPE: {
+    meaning: 'A request does not hold the kind of form that the script reads',
+    remedy: 'Answer 415, as a loop over `httpd.multipart()` does by itself',
+  },
   LGW_HEAD_MALFORMED: {
     meaning: 'A request head is not well-formed (RFC 9112 §2 to §6, RFC 9113 §8)',
     remedy: 'The client gets 400 and the connection ends; over HTTP/2 the stream is reset',
@@ -58,23 +70,15 @@ export const ERROR_CODES = {
     remedy: 'The client gets 505 and the connection ends',
   },
   // ---- what a script or a handler did ----
-  LGW_CRYPTO_INVALID: {
-    meaning: 'A key cannot be used, or a seal was changed or made with another key',
-    remedy: 'The message says which',
-  },
-  LGW_CRYPTO_LIMIT: {
-    meaning:
-      'A key, text or token is longer than a function of `httpd.crypto` or `httpd.jwt` takes, or too many wait',
-    remedy: 'The message names the limit',
-  },
-  LGW_FIELD_LIMIT: {
-    meaning: 'A field of a request has more cookies or entries than `httpd.cookies` or `httpd.accepts` reads',
-    remedy: 'The message names the limit; answer 400 or 431',
-  },
   LGW_FIELD_INVALID: {
     meaning:
       'A header or trailer field has a name that is no token, or a value with control characters (RFC 9110 §5)',
     remedy: 'Change the script: the field is not sent',
+  },
+  LGW_FORM_READ: {
+    meaning: 'A script reads a form whose body, or a part that, it has read or passed over already',
+    remedy:
+      'Change the script: one of `httpd.form`, `httpd.multipart` and `httpd.read` reads the body, in one task',
   },
   LGW_HANDLER_LIMIT: {
     meaning: 'A script registers too many handlers, or one with too long a name',
@@ -84,15 +88,6 @@ export const ERROR_CODES = {
   LGW_JSON_LIMIT: {
     meaning: 'A JSON text is longer, deeper or has longer names than the limits in api.md',
     remedy: 'Send less at once',
-  },
-  LGW_JWT_DENIED: {
-    meaning:
-      'A token is genuine and not for this place or time: expired, not valid yet, for another audience',
-    remedy: 'Answer 401; the client needs a new token',
-  },
-  LGW_JWT_INVALID: {
-    meaning: 'A token is malformed, changed, or signed with another key or algorithm',
-    remedy: 'Answer 401',
   },
   LGW_READ_LIMIT: {
     meaning: 'A read asks for more than fits into the memory of the script (`--memory`)',

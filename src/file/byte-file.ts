@@ -1,4 +1,5 @@
 /** What regular files, devices, FIFOs and processes have in common: Lua's FILE* as a byte source and a byte sink. */
+import type { ByteQueue } from '../base/byte-queue.ts';
 import type { ByteSink, ByteSource } from '../base/byte-stream.ts';
 import type { Copy, CopyDone } from './copy-bytes.ts';
 import type { FileError } from './file-error.ts';
@@ -24,6 +25,7 @@ export type CloseDone = (error: FileError | undefined, exit: ProcessExit | undef
  * after `destroy`.
  */
 export interface ByteFile extends ByteSource, ByteSink {
+  readonly queue: ByteQueue;
   /** The name it was opened with, or the command. */
   readonly name: string;
   /** `closing` and `closed` refuse everything with EBADF. */

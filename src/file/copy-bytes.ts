@@ -1,5 +1,5 @@
 /** Moves bytes from a source to a sink with backpressure, without a script in between. */
-import type { ByteQueue } from '../base/byte-queue.ts';
+import type { ReadableBytes } from '../base/byte-queue.ts';
 import type { ByteSink, ByteSource } from '../base/byte-stream.ts';
 import type { GatewayError } from '../base/errors.ts';
 
@@ -157,7 +157,7 @@ class RunningCopy implements Copy {
 }
 
 /** The sink copies what its source will fill again, and keeps what nobody else has. */
-function moveChunk(queue: ByteQueue, sink: ByteSink, sizeMax: number): boolean {
+function moveChunk(queue: ReadableBytes, sink: ByteSink, sizeMax: number): boolean {
   if (queue.isReusable) return queue.lend(sizeMax, (bytes) => sink.write(bytes));
   const chunk = queue.takeChunk(sizeMax);
   return sink.writeOwned === undefined ? sink.write(chunk) : sink.writeOwned(chunk);

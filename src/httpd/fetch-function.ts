@@ -4,9 +4,8 @@ import { GatewayError } from '../base/errors.ts';
 import type { Scope } from '../base/scope.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
-import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import type { LuaThread } from '../lua/lua-exports.ts';
 import { pushFailure } from '../lua/push-failure.ts';
-import { ARGUMENT_BYTES_MAX, type Reference } from '../lua/state.ts';
 import type { Share } from '../mapping/shares.ts';
 import type { Fetch, FetchResponse } from '../outbound/fetch.ts';
 import { withFetchDepth } from '../outbound/fetch-loop.ts';
@@ -17,16 +16,16 @@ import { waitForBytes } from '../script/objects/byte-wait.ts';
 import { currentRun, type LuaRun } from '../script/run/lua-run.ts';
 import { waitInScope } from '../script/run/scoped-wait.ts';
 import { pemNamesOf, readFetchRequest, withPemTexts } from './fetch-options.ts';
+import type { PushFields } from './field-tables.ts';
 import { readPemFiles } from './pem-files.ts';
 
 /** How many fetches each scope has under way. */
 const owners = new WeakMap<Scope, FetchOwner>();
 
 /** `httpd.fetch(url [, options])`: the response, or nil, message, code. */
-export function createFetch(script: ScriptContext): HostFunction {
+export function createFetch(script: ScriptContext, pushFields: PushFields): HostFunction {
   const { state, scheduler, fetcher, streams } = script;
   const { exports: x } = state;
-  const fieldMetatable = createFieldMetatable();
 
   return (L) => {
     const run = currentRun(scheduler);
@@ -127,55 +126,6 @@ export function createFetch(script: ScriptContext): HostFunction {
     });
     scope.add(close);
     return 1;
-  }
-
-  /** Fields are found in any case. */
-  function createFieldMetatable(): Reference {
-    const L = state.mainThread;
-    x.lua_createtable(L, 0, 1);
-    const methods = state.addFunctions({
-      __index: (T) => {
-        // debug.getmetatable gives it to everybody
-        x.luaL_checktype(T, 1, LUA_TYPE.table);
-        if (x.lua_type(T, 2) !== LUA_TYPE.string || Number(x.lua_rawlen(T, 2)) > ARGUMENT_BYTES_MAX) return 0;
-        state.pushString(T, state.checkString(T, 2).toLowerCase());
-        x.lua_rawget(T, 1);
-        return 1;
-      },
-    });
-    state.setFunctions(L, -1, methods);
-    return state.keep(L);
-  }
-
-  /** Names in lower case; a field that came several times is joined by commas, but `set-cookie` is always a list. */
-  function pushFields(L: LuaThread, fields: readonly string[]): void {
-    const joined = new Map<string, string>();
-    const cookies: string[] = [];
-    for (let i = 0; i < fields.length; i += 2) {
-      const name = fields[i] as string;
-      const value = fields[i + 1] as string;
-      if (name === 'set-cookie') cookies.push(value);
-      else {
-        const before = joined.get(name);
-        joined.set(name, before === undefined ? value : `${before}, ${value}`);
-      }
-    }
-    x.lua_createtable(L, 0, joined.size + 1);
-    for (const [name, value] of joined) {
-      state.pushString(L, name);
-      state.pushString(L, value);
-      x.lua_rawset(L, -3);
-    }
-    state.pushReference(L, fieldMetatable);
-    x.lua_setmetatable(L, -2);
-    if (cookies.length === 0) return;
-    state.pushString(L, 'set-cookie');
-    x.lua_createtable(L, cookies.length, 0);
-    cookies.forEach((cookie, i) => {
-      state.pushString(L, cookie);
-      x.lua_rawseti(L, -2, BigInt(i + 1));
-    });
-    x.lua_rawset(L, -3);
   }
 }
 

@@ -12,18 +12,17 @@ import { currentInvocation, type Invocation } from '../script/context/invocation
 import type { ScriptContext } from '../script/context/script-context.ts';
 import type { LuaFile } from '../script/objects/lua-files.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
-import { acceptFunctions } from './accept-functions.ts';
-import { codecFunctions } from './codec-functions.ts';
-import { cookieFunctions } from './cookie-functions.ts';
+import { codecFunctions, cryptoFunctions } from './codec-functions.ts';
 import { createCopy, pushEnded } from './copy.ts';
-import { cryptoFunctions } from './crypto-functions.ts';
 import { createExit } from './exit.ts';
 import { createFetch } from './fetch-function.ts';
+import { createFieldTables } from './field-tables.ts';
+import { createForm } from './form-function.ts';
 import { readHandlerOptions } from './handler-options.ts';
 import { HeadCache } from './head-cache.ts';
-import { createArrayMetatable, pushJsonModule } from './json-functions.ts';
-import { jwtFunctions } from './jwt-functions.ts';
+import { pushJsonModule } from './json-functions.ts';
 import { createLog } from './log.ts';
+import { createMultipart } from './multipart-function.ts';
 import { type HeadTable, readHeadTable } from './response-head.ts';
 import { createSendfile } from './sendfile.ts';
 import { sharedFunction } from './shared-functions.ts';
@@ -46,23 +45,22 @@ export function installHttpdModule(script: ScriptContext): void {
     state.addFunctions({
       ...exchangeFunctions(script),
       ...codecFunctions(script),
-      ...cookieFunctions(script),
-      ...acceptFunctions(script),
       shared: sharedFunction(script),
     }),
   );
-  const arrayMetatable = createArrayMetatable(script);
-  for (const [name, functions] of [
-    ['crypto', cryptoFunctions(script)],
-    ['jwt', jwtFunctions(script, arrayMetatable)],
-  ] as const) {
-    x.lua_createtable(L, 0, Object.keys(functions).length);
-    state.setFunctions(L, -1, state.addFunctions(functions));
+  // the functions of streams are their methods, too
+  x.lua_createtable(L, 0, 4);
+  for (const name of ['read', 'write', 'copy', 'close']) {
+    x.lua_getfield(L, -2, memory.constant(name));
     x.lua_setfield(L, -2, memory.constant(name));
   }
+  script.streams.giveMethods(L);
+  x.lua_createtable(L, 0, 4);
+  state.setFunctions(L, -1, state.addFunctions(cryptoFunctions(script)));
+  x.lua_setfield(L, -2, memory.constant('crypto'));
   x.lua_pushlightuserdata(L, LIGHT_USERDATA.clientBody);
   x.lua_setfield(L, -2, memory.constant('body'));
-  pushJsonModule(script, arrayMetatable);
+  pushJsonModule(script);
   x.lua_setfield(L, -2, memory.constant('json'));
   x.lua_createtable(L, 0, 3);
   for (const [name, value] of [
@@ -85,6 +83,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
   const { state, scheduler, transfer } = script;
   const x = state.exports;
   const heads = new HeadCache(state);
+  const pushFields = createFieldTables(state);
 
   /** The first argument, which is no stream, as a file. */
   function streamFile(L: LuaThread, name: string): LuaFile {
@@ -182,7 +181,9 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
     },
 
     copy: createCopy(script),
-    fetch: createFetch(script),
+    fetch: createFetch(script, pushFields),
+    form: createForm(script),
+    multipart: createMultipart(script, pushFields),
     sendfile: createSendfile(script),
     sleep: createSleep(script),
     timer: script.timers.create,

@@ -1,7 +1,8 @@
 /** Reads `a=1&b&c=2` into a table, part by part and in slices. */
 import type { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
-import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import type { LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
+import { setOrAppend } from './set-or-append.ts';
 import { type Codec, DECODERS } from './text-codecs.ts';
 import { Transcoding } from './transcoding.ts';
 
@@ -121,7 +122,7 @@ export class QueryParser {
       return true;
     }
     if (this.#phase === 'name') this.#state.exports.lua_pushboolean(L, 1);
-    this.#setOrAppend(L);
+    setOrAppend(this.#state, L);
     this.#next();
     return true;
   }
@@ -134,30 +135,5 @@ export class QueryParser {
     this.#at = this.#partEnd + 1;
     this.#search = this.#at;
     this.#phase = 'search';
-  }
-
-  /** Table, name, value: sets it, or appends it to what the table has under that name. */
-  #setOrAppend(L: LuaThread): void {
-    const { exports: x } = this.#state;
-    x.lua_pushvalue(L, -2);
-    const type = x.lua_rawget(L, -4);
-    if (type === LUA_TYPE.nil) {
-      this.#state.pop(L);
-      x.lua_rawset(L, -3);
-      return;
-    }
-    if (type !== LUA_TYPE.table) {
-      // table, name, value, old → table, name, value, list
-      x.lua_createtable(L, 2, 0);
-      x.lua_rotate(L, -2, 1);
-      x.lua_rawseti(L, -2, 1n);
-      x.lua_pushvalue(L, -3);
-      x.lua_pushvalue(L, -2);
-      x.lua_rawset(L, -6);
-    }
-    // table, name, value, list
-    x.lua_rotate(L, -2, 1);
-    x.lua_rawseti(L, -2, x.lua_rawlen(L, -2) + 1n);
-    this.#state.pop(L, 2);
   }
 }

@@ -54,7 +54,7 @@ test('Every function that a script can reach has an entry', async () => {
         local names = reachable {
           ['FILE*'] = io.stdout, ['httpd.task'] = task, ['httpd.timer'] = timer, ['httpd.shared'] = httpd.shared 'x',
           ['stream'] = response, ['response.headers'] = response.headers, env = env, header = header,
-          ['io.lines()'] = io.lines('script.lua'), ['string.gmatch()'] = string.gmatch('a', 'a'),
+          ['io.lines()'] = io.lines('script.lua'), ['httpd.multipart()'] = httpd.multipart(), ['string.gmatch()'] = string.gmatch('a', 'a'),
           ['coroutine.wrap()'] = coroutine.wrap(print),
         }
         timer:cancel()

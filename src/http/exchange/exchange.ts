@@ -2,6 +2,7 @@
  * The seam between protocols and handlers: one request and its response. Handlers, the router and Lua know only this;
  * behind it stand HTTP/1.1, node:http2 and pushed streams.
  */
+import type { ByteQueue } from '../../base/byte-queue.ts';
 import type { ByteSink, ByteSource } from '../../base/byte-stream.ts';
 import type { GatewayError } from '../../base/errors.ts';
 import type { Fields } from '../semantics/fields.ts';
@@ -50,6 +51,7 @@ export interface RequestIdentity {
 
 /** The request's body. `read` side of the exchange; ends at once where there is none. */
 export interface RequestBody extends ByteSource {
+  readonly queue: ByteQueue;
   /** The Content-Length the client declared; undefined when it declared none. */
   readonly declaredLength: number | undefined;
 }

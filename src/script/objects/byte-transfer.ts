@@ -1,6 +1,6 @@
 /** Moves bytes between Lua strings and the gateway's sources and sinks; suspends only when it has to. */
 
-import type { ByteQueue } from '../../base/byte-queue.ts';
+import type { ReadableBytes } from '../../base/byte-queue.ts';
 import type { ByteSink, ByteSource } from '../../base/byte-stream.ts';
 import { GatewayError } from '../../base/errors.ts';
 import type { CoroutineScheduler } from '../../lua/coroutine-scheduler.ts';
@@ -286,7 +286,7 @@ export class ByteTransfer {
   }
 
   /** Pushes the next `size` bytes of the queue without the last `dropped` of them. */
-  #pushTaken(L: LuaThread, queue: ByteQueue, size: number, dropped: number): void {
+  #pushTaken(L: LuaThread, queue: ReadableBytes, size: number, dropped: number): void {
     const { memory, exports: x } = this.#state;
     noteMoved(this.#scheduler, size);
     const scratch = memory.scratch(size);

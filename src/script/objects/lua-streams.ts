@@ -9,7 +9,7 @@ import type { HostFunction } from '../../lua/host-functions.ts';
 import { LuaError } from '../../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../../lua/lua-exports.ts';
 import { pushFailure } from '../../lua/push-failure.ts';
-import type { State } from '../../lua/state.ts';
+import type { Reference, State } from '../../lua/state.ts';
 import type { ByteTransfer, Wanted } from './byte-transfer.ts';
 import { HostObjects } from './host-objects.ts';
 
@@ -21,6 +21,8 @@ export interface LuaStream {
   readonly sink: ByteSink | undefined;
   /** Ends it and frees what it holds; called at most once. */
   close(): void;
+  /** Every use of it is an error that says this. */
+  readonly refusal?: string;
 }
 
 /** A stream that has been read to its end. */
@@ -44,6 +46,8 @@ export class LuaStreams {
   readonly #objects: HostObjects;
   readonly #open = new Map<number, LuaStream>();
   #nextNumber = 1;
+  /** A table of the functions that are methods of all streams. */
+  #methods: Reference | undefined;
 
   constructor(state: State, transfer: ByteTransfer) {
     this.#state = state;
@@ -57,8 +61,16 @@ export class LuaStreams {
     }).protect('httpd.stream');
   }
 
-  /** Replaces the table on top of the stack, the stream's properties, by the stream. The result closes it early. */
-  push(L: LuaThread, stream: LuaStream): () => void {
+  /** Pops the table of the functions that are methods of all streams. */
+  giveMethods(L: LuaThread): void {
+    this.#methods = this.#state.keep(L);
+  }
+
+  /**
+   * Replaces the table on top of the stack, the stream's properties, by the stream. The result closes it early; with a text every
+   * later use says why.
+   */
+  push(L: LuaThread, stream: LuaStream): (why?: string) => void {
     const { exports: x } = this.#state;
     const number = this.#nextNumber++;
     let pushed = false;
@@ -75,7 +87,7 @@ export class LuaStreams {
         stream.close();
       }
     }
-    return () => this.#close(number);
+    return (why) => this.#close(number, why);
   }
 
   /** The stream at `index`; undefined when the value is no stream; raises when the stream is closed. */
@@ -84,6 +96,7 @@ export class LuaStreams {
     if (number === undefined) return undefined;
     const stream = this.#open.get(number);
     if (stream === undefined) throw new LuaError('attempt to use a closed stream');
+    if (stream.refusal !== undefined) throw new LuaError(stream.refusal);
     return stream;
   }
 
@@ -138,10 +151,11 @@ export class LuaStreams {
     for (const number of [...this.#open.keys()]) this.#close(number);
   }
 
-  #close(number: number): void {
+  #close(number: number, why?: string): void {
     const stream = this.#open.get(number);
     if (stream === undefined) return;
-    this.#open.delete(number);
+    if (why === undefined) this.#open.delete(number);
+    else this.#open.set(number, { ...DRAINED, refusal: why });
     stream.close();
   }
 
@@ -155,7 +169,12 @@ export class LuaStreams {
     const { exports: x } = this.#state;
     this.#objects.check(L, 1);
     // debug.setuservalue may have put anything there
-    if (x.lua_getiuservalue(L, 1, 1) !== LUA_TYPE.table) return 0;
+    if (x.lua_getiuservalue(L, 1, 1) === LUA_TYPE.table) {
+      x.lua_pushvalue(L, 2);
+      if (x.lua_rawget(L, -2) !== LUA_TYPE.nil) return 1;
+    }
+    if (this.#methods === undefined) return 0;
+    this.#state.pushReference(L, this.#methods);
     x.lua_pushvalue(L, 2);
     x.lua_rawget(L, -2);
     return 1;

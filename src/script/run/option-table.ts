@@ -1,6 +1,6 @@
 /** Reads a last table of options: each entry is handed on by name, an unknown one is misuse. */
 import { LuaError } from '../../lua/lua-error.ts';
-import { LUA_TYPE, type LuaThread } from '../../lua/lua-exports.ts';
+import { LUA_TYPE, type LuaThread, NULL } from '../../lua/lua-exports.ts';
 import { ARGUMENT_BYTES_MAX, type State } from '../../lua/state.ts';
 
 /** A longer name is none of ours, and is cut in the message (bytes). */
@@ -36,6 +36,15 @@ export function booleanOption(state: State, L: LuaThread, name: string): boolean
   const { exports: x } = state;
   if (x.lua_type(L, -1) === LUA_TYPE.boolean) return x.lua_toboolean(L, -1) !== 0;
   throw wrongType(state, L, name, 'a boolean');
+}
+
+/** The value on top of the stack as a whole number from 1 to `max`; raises for anything else. */
+export function countOption(state: State, L: LuaThread, name: string, max: number): number {
+  const { exports: x } = state;
+  if (x.lua_type(L, -1) !== LUA_TYPE.number) throw wrongType(state, L, name, 'a number');
+  const count = x.lua_tonumberx(L, -1, NULL);
+  if (Number.isInteger(count) && count >= 1 && count <= max) return count;
+  throw new LuaError(`option "${name}" is ${count} (a whole number from 1 to ${max} was expected)`);
 }
 
 /** The value on top of the stack as a string; raises for anything else. */

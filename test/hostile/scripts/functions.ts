@@ -124,25 +124,14 @@ const USUAL: Readonly<Record<string, string>> = {
   'FILE*.__tostring': 'io.tmpfile()',
   'httpd.close': 'io.tmpfile()',
   'httpd.copy': 'io.tmpfile(), io.tmpfile(), 10',
-  'httpd.accepts': `{'text/html', 'application/json'}, 'accept'`,
-  'httpd.cookie': `'name', 'value', {path = '/'}`,
-  'httpd.cookies': `'a=1; b=2'`,
-  'httpd.crypto.equal': `'abc', 'abd'`,
   'httpd.crypto.hash': `'sha256', 'x', 'hex'`,
-  'httpd.crypto.hmac': `'sha256', 'key', 'x', 'hex'`,
-  'httpd.crypto.kdf': `'password', 'salt', {n = 1024, p = 1}`,
-  'httpd.crypto.open': `('k'):rep(32), httpd.crypto.seal(('k'):rep(32), 'x', 'y'), 'y'`,
-  'httpd.crypto.random': '16',
-  'httpd.crypto.seal': `('k'):rep(32), 'x', 'y'`,
-  'httpd.crypto.sign': `'key', 'x', {}`,
-  'httpd.crypto.verify': `'key', 'x', 'signature', {}`,
-  'httpd.jwt.sign': `{sub = 'x'}, ('k'):rep(32), {alg = 'HS256'}`,
-  'httpd.jwt.verify': `'a.b.c', ('k'):rep(32), {alg = 'HS256'}`,
   'httpd.date': '0',
   'httpd.decode': `'hex', '00'`,
   'httpd.encode': `'hex', 'x'`,
   'httpd.exit': `200, 'x', {}`,
   'httpd.fetch': `'http://127.0.0.1:1/', {timeout = 1, headers = {}}`,
+  'httpd.form': '{size = 1}',
+  'httpd.multipart': '{parts = 1, head = 1, field = 1, size = 1}',
   'httpd.header': `{[':status'] = 103, ['x-a'] = 'a'}`,
   'httpd.json.array': '{1}',
   'httpd.json.decode': `'[1]'`,
@@ -193,6 +182,8 @@ const ANSWERS: ReadonlySet<string> = new Set([
   'httpd.copy',
   'httpd.exit',
   'httpd.header',
+  // in a loop it answers what is no form
+  'httpd.multipart()',
   'httpd.sendfile',
   'httpd.write',
 ]);
@@ -223,6 +214,8 @@ local function named(name)
   for part in name:gmatch('[^.]+') do found = found[tonumber(part) or part] end
   return found
 end
+local iterators = setmetatable({}, {__mode = 'k'})
+local function parts(env) iterators[env] = iterators[env] or httpd.multipart() return iterators[env] end
 local function method(object, name) return debug.getmetatable(object).__index[name] end
 local function metamethod(object, name) return rawget(debug.getmetatable(object), name) end
 `;
@@ -239,6 +232,7 @@ function found(name: string): string {
   if (name === 'response.headers.__index') return `metamethod(response(env).headers, '__index')`;
   if (name === 'coroutine.wrap()')
     return 'coroutine.wrap(function(...) while true do coroutine.yield(...) end end)';
+  if (name === 'httpd.multipart()') return 'parts(env)';
   if (name === 'io.lines()') return `io.lines('script-0.lua')`;
   if (name === 'string.gmatch()') return `('abc'):gmatch('.')`;
   return `named '${name}'`;
