@@ -20,6 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ['mapping', 'base', 'settings'],
   native: ['base'],
   tls: ['base'],
+  crypto: ['base'],
   file: ['mapping', 'metrics', 'base', NODE],
   outbound: ['mapping', 'metrics', 'base'],
   lua: ['base', NODE],
@@ -49,6 +50,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   httpd: [
     'mapping',
     'base',
+    'crypto',
     NODE,
     'file',
     'forms',

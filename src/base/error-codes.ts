@@ -70,6 +70,19 @@ export const ERROR_CODES = {
     remedy: 'The client gets 505 and the connection ends',
   },
   // ---- what a script or a handler did ----
+  LGW_CRYPTO_INVALID: {
+    meaning: 'A key cannot be used, or a seal was changed or made with another key',
+    remedy: 'The message says which',
+  },
+  LGW_CRYPTO_LIMIT: {
+    meaning:
+      'A key, text or token is longer than a function of `httpd.crypto` or `httpd.jwt` takes, or too many wait',
+    remedy: 'The message names the limit',
+  },
+  LGW_FIELD_LIMIT: {
+    meaning: 'A field of a request has more cookies or entries than `httpd.cookies` or `httpd.accepts` reads',
+    remedy: 'The message names the limit; answer 400 or 431',
+  },
   LGW_FIELD_INVALID: {
     meaning:
       'A header or trailer field has a name that is no token, or a value with control characters (RFC 9110 §5)',
@@ -88,6 +101,15 @@ export const ERROR_CODES = {
   LGW_JSON_LIMIT: {
     meaning: 'A JSON text is longer, deeper or has longer names than the limits in api.md',
     remedy: 'Send less at once',
+  },
+  LGW_JWT_DENIED: {
+    meaning:
+      'A token is genuine and not for this place or time: expired, not valid yet, for another audience',
+    remedy: 'Answer 401; the client needs a new token',
+  },
+  LGW_JWT_INVALID: {
+    meaning: 'A token is malformed, changed, or signed with another key or algorithm',
+    remedy: 'Answer 401',
   },
   LGW_READ_LIMIT: {
     meaning: 'A read asks for more than fits into the memory of the script (`--memory`)',

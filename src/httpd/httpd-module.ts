@@ -12,15 +12,19 @@ import { currentInvocation, type Invocation } from '../script/context/invocation
 import type { ScriptContext } from '../script/context/script-context.ts';
 import type { LuaFile } from '../script/objects/lua-files.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
-import { codecFunctions, cryptoFunctions } from './codec-functions.ts';
+import { acceptFunctions } from './accept-functions.ts';
+import { codecFunctions } from './codec-functions.ts';
+import { cookieFunctions } from './cookie-functions.ts';
 import { createCopy, pushEnded } from './copy.ts';
+import { cryptoFunctions } from './crypto-functions.ts';
 import { createExit } from './exit.ts';
 import { createFetch } from './fetch-function.ts';
 import { createFieldTables } from './field-tables.ts';
 import { createForm } from './form-function.ts';
 import { readHandlerOptions } from './handler-options.ts';
 import { HeadCache } from './head-cache.ts';
-import { pushJsonModule } from './json-functions.ts';
+import { createArrayMetatable, pushJsonModule } from './json-functions.ts';
+import { jwtFunctions } from './jwt-functions.ts';
 import { createLog } from './log.ts';
 import { createMultipart } from './multipart-function.ts';
 import { type HeadTable, readHeadTable } from './response-head.ts';
@@ -45,6 +49,8 @@ export function installHttpdModule(script: ScriptContext): void {
     state.addFunctions({
       ...exchangeFunctions(script),
       ...codecFunctions(script),
+      ...cookieFunctions(script),
+      ...acceptFunctions(script),
       shared: sharedFunction(script),
     }),
   );
@@ -55,12 +61,18 @@ export function installHttpdModule(script: ScriptContext): void {
     x.lua_setfield(L, -2, memory.constant(name));
   }
   script.streams.giveMethods(L);
-  x.lua_createtable(L, 0, 4);
-  state.setFunctions(L, -1, state.addFunctions(cryptoFunctions(script)));
-  x.lua_setfield(L, -2, memory.constant('crypto'));
+  const arrayMetatable = createArrayMetatable(script);
+  for (const [name, functions] of [
+    ['crypto', cryptoFunctions(script)],
+    ['jwt', jwtFunctions(script, arrayMetatable)],
+  ] as const) {
+    x.lua_createtable(L, 0, Object.keys(functions).length);
+    state.setFunctions(L, -1, state.addFunctions(functions));
+    x.lua_setfield(L, -2, memory.constant(name));
+  }
   x.lua_pushlightuserdata(L, LIGHT_USERDATA.clientBody);
   x.lua_setfield(L, -2, memory.constant('body'));
-  pushJsonModule(script);
+  pushJsonModule(script, arrayMetatable);
   x.lua_setfield(L, -2, memory.constant('json'));
   x.lua_createtable(L, 0, 3);
   for (const [name, value] of [

@@ -13,14 +13,19 @@ import { JsonDecoder } from './json-decoder.ts';
 import { JsonEncoder, type JsonOptions, type SortedBytes } from './json-encoder.ts';
 import { JSON_TYPE_FIELD } from './json-limits.ts';
 
-/** Pushes the table `httpd.json`. */
-export function pushJsonModule(script: ScriptContext): void {
-  const { state } = script;
+/** Keeps the metatable that all arrays of a state share which come from JSON. */
+export function createArrayMetatable({ state }: ScriptContext): Reference {
   const { exports: x, memory, mainThread: L } = state;
   x.lua_createtable(L, 0, 1);
   state.pushString(L, 'array');
   x.lua_setfield(L, -2, memory.constant(JSON_TYPE_FIELD));
-  const arrayMetatable = state.keep(L);
+  return state.keep(L);
+}
+
+/** Pushes the table `httpd.json`. */
+export function pushJsonModule(script: ScriptContext, arrayMetatable: Reference): void {
+  const { state } = script;
+  const { exports: x, memory, mainThread: L } = state;
   x.lua_createtable(L, 0, 4);
   state.setFunctions(L, -1, state.addFunctions(jsonFunctions(script, arrayMetatable)));
   x.lua_pushlightuserdata(L, LIGHT_USERDATA.jsonNull);

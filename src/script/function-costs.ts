@@ -104,7 +104,40 @@ export const FUNCTION_COSTS: ReadonlyMap<string, FunctionCost> = new Map<string,
   ...all({ kind: 'sliced', by: 'bytes' }, 'httpd.', 'decode'),
   ['httpd.encode', { kind: 'sliced', by: 'bytes and entries', bound: 'of a table 16 MiB' }],
   ['httpd.query', { kind: 'sliced', by: 'bytes', bound: '1000 parts, empty ones too' }],
+  ['httpd.accepts', { kind: 'metered', by: 'entries and bytes', bound: '32 forms, 100 entries, 4 KiB' }],
+  ['httpd.cookie', { kind: 'metered', by: 'calls', bound: 'name and value 4 KiB, attributes 1 KiB' }],
+  ['httpd.cookies', { kind: 'metered', by: 'bytes and cookies', bound: '64 KiB, 500 cookies' }],
+  ['httpd.crypto.equal', { kind: 'metered', by: 'bytes' }],
   ['httpd.crypto.hash', { kind: 'sliced', by: 'bytes' }],
+  ['httpd.crypto.hmac', { kind: 'sliced', by: 'bytes', bound: 'keys of 128 KiB' }],
+  [
+    'httpd.crypto.kdf',
+    {
+      kind: 'asynchronous',
+      by: 'bytes',
+      bound: 'passwords of 4 KiB, the cost in api.md; 1 at once, 64 wait, 32 of a mapping',
+    },
+  ],
+  ...all({ kind: 'metered', by: 'bytes', bound: 'texts of 1 MiB' }, 'httpd.crypto.', 'open seal'),
+  ['httpd.crypto.random', { kind: 'metered', by: 'bytes', bound: '64 KiB' }],
+  ...all(
+    {
+      kind: 'asynchronous',
+      by: 'bytes and keys',
+      bound: 'texts of 1 MiB, RSA keys of 4096 bits; 2 at once, 1024 wait, 512 of a mapping',
+    },
+    'httpd.crypto.',
+    'sign verify',
+  ),
+  ...all(
+    {
+      kind: 'asynchronous',
+      by: 'tokens and keys',
+      bound: 'tokens of 16 KiB, claims of 11 KiB; as httpd.crypto.sign',
+    },
+    'httpd.jwt.',
+    'sign verify',
+  ),
   [
     'httpd.json.encode',
     {

@@ -1,14 +1,17 @@
 /** The Lua modules that come with the package, for `require`: behind the script's own, and outside any root. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { PACKAGE_ROOT } from '../base/package-info.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
-import { readLuaSource } from '../lua/lua-source.ts';
 import type { State } from '../lua/state.ts';
 
-/** Names as scripts require them. */
+/** Names as scripts require them, and files of the package. */
 const MODULES: Readonly<Record<string, string>> = {
-  codec: 'codec.lua',
-  'codecs/http': 'codecs/http.lua',
-  'codecs.http': 'codecs/http.lua',
-  'http-codec': 'http-codec.lua',
+  codec: 'src/script/modules/codec.lua',
+  'codecs/http': 'src/script/modules/codecs/http.lua',
+  'codecs.http': 'src/script/modules/codecs/http.lua',
+  'http-codec': 'src/script/modules/http-codec.lua',
+  'lgateway.session': 'handlers/lib/session.lua',
 };
 
 /** Behind `package.preload` and Lua files. */
@@ -44,7 +47,7 @@ function pushPackagedModule(state: State, L: LuaThread, name: string): boolean {
   if (file === undefined) return false;
   let source = sources.get(file);
   if (source === undefined) {
-    source = readLuaSource(`script/modules/${file}`);
+    source = readFileSync(join(PACKAGE_ROOT, file));
     sources.set(file, source);
   }
   state.load(L, source, `=${name}`);
