@@ -5,6 +5,7 @@ import { apacheBench } from './measures/apache-bench.ts';
 import { besideBusy } from './measures/beside-busy.ts';
 import { fetchLoad } from './measures/fetch.ts';
 import { freshState } from './measures/fresh-state.ts';
+import { hmac } from './measures/hmac.ts';
 import { hpackSpeed } from './measures/hpack-speed.ts';
 import { idleConnections } from './measures/idle-connections.ts';
 import { latency } from './measures/latency.ts';
@@ -54,6 +55,8 @@ const WASMOON: Metric = { key: 'timesWasmoon', label: 'worst × wasmoon', digits
 
 const ALONE: Metric = { key: 'aloneUs', label: 'µs alone', digits: 2, combine: 'median' };
 const TOGETHER: Metric = { key: 'togetherUs', label: 'µs with two', digits: 2, combine: 'median' };
+
+const HMAC: Metric = { key: 'hmacUs', label: 'µs/hmac', digits: 2, combine: 'median' };
 
 const SAME_HEAD: Metric = { key: 'sameNs', label: 'ns/same head', digits: 0, combine: 'median' };
 const OTHER_PATH: Metric = { key: 'otherPathNs', label: 'ns/other path', digits: 0, combine: 'median' };
@@ -320,6 +323,14 @@ export const SCENARIOS: readonly Scenario[] = [
       { metric: 'aloneUs', bound: 'at most', value: 3 },
       { metric: 'togetherUs', bound: 'at most', value: 10 },
     ],
+  },
+  {
+    name: 'hmac',
+    title: 'one HMAC-SHA-256 of 1 KiB in a Lua loop',
+    handler: 'hmac',
+    measure: hmac,
+    metrics: [HMAC],
+    thresholds: [{ metric: 'hmacUs', bound: 'at most', value: 5 }],
   },
   {
     name: 'start-up',

@@ -1,26 +1,12 @@
 /** Measures what one `incr` of a shared counter costs a handler: alone, and while another worker increments the same key. */
 import { readFileSync } from 'node:fs';
 import { type ClientHttp2Session, connect } from 'node:http2';
+import { ask } from './ask.ts';
 import { type Measure, startServer } from './measure.ts';
 
 const ROUNDS = 100_000;
 /** Connections to open until both workers have answered; the kernel chooses the worker of each connection. */
 const CONNECTIONS_MAX = 200;
-
-function ask(session: ClientHttp2Session, path: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let body = '';
-    const stream = session.request({ ':path': path });
-    stream.on('response', (head) => {
-      if (head[':status'] !== 200) reject(new Error(`${path} was answered ${head[':status']}`));
-    });
-    stream.setEncoding('latin1').on('data', (text: string) => {
-      body += text;
-    });
-    stream.on('error', reject);
-    stream.on('close', () => resolve(body));
-  });
-}
 
 /** The sample holds microseconds of wall clock for each `incr` of a loop in Lua, with two workers. */
 export const sharedIncr: Measure = async (peer, bench) => {

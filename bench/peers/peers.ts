@@ -30,6 +30,7 @@ export type HandlerName =
   | 'echo'
   | 'busy'
   | 'shared-incr'
+  | 'hmac'
   | 'fetch'
   | 'module-hello'
   | 'luars-hello'
@@ -130,6 +131,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
         'echo',
         'busy',
         'shared-incr',
+        'hmac',
         'fetch',
         'luars-hello',
         'luvit-hello',

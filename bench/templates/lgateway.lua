@@ -121,6 +121,13 @@ httpd.register_handler('/shared-incr', function(env)
     httpd.write(nil, env.WORKER_ID)
 end, { cpu = 60 })
 
+local KIB = ('x'):rep(1024)
+httpd.register_handler('/hmac', function(env)
+    for _ = 1, tonumber(env.QUERY_INFO) do httpd.crypto.hmac('sha256', 'the key of both sides', KIB) end
+    head('text/plain')
+    httpd.write(nil, 'done')
+end, { cpu = 60 })
+
 httpd.register_handler('/fetch', function(env)
     local response <close> = assert(httpd.fetch(env.QUERY_INFO))
     head('text/plain')
