@@ -14,9 +14,9 @@ export const SCRYPT_DEFAULTS: ScryptCost = { n: 16_384, r: 8, p: 5 };
 export const PBKDF2_ITERATIONS = 600_000;
 /** Bytes that scrypt may work in: 128 · n · r. */
 export const SCRYPT_MEMORY_MAX: number = 128 * 1024 * 1024;
-/** n · r · p: three times the default, some half a second. */
+/** n · r · p: three times the default, about a second. */
 export const SCRYPT_WORK_MAX: number = 2 ** 21;
-/** Iterations for all blocks of the result together: some half a second. */
+/** Iterations for all blocks of the result together: up to a second. */
 export const PBKDF2_WORK_MAX = 2_000_000;
 
 /** Bytes of each hash, and so of a block of PBKDF2. */

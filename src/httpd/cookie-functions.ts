@@ -23,9 +23,11 @@ const ATTRIBUTE_BYTES_MAX = 1024;
 const AGE_SECONDS_MAX = 315_360_000;
 /** The year 10000. */
 const DATE_SECONDS_END = 253_402_300_800;
-/** Fuel for a byte of the field, and for making one cookie. */
+/** Fuel for a byte of the field, and for an entry of the table. */
 const UNITS_PER_BYTE = 2;
 const UNITS_PER_COOKIE = 200;
+/** To check and write one (5 µs). */
+const UNITS_PER_SET_COOKIE = 1000;
 const MS_PER_SECOND = 1000;
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -174,7 +176,7 @@ export function cookieFunctions(script: ScriptContext): Record<'cookie' | 'cooki
     /** cookie(name, value [, options]): a value of `set-cookie`; raises for what a browser would not take. */
     cookie: (L) => {
       checkArgumentCount(state, L, 'cookie', 2, 3);
-      scheduler.guard.pay(UNITS_PER_COOKIE);
+      scheduler.guard.pay(UNITS_PER_SET_COOKIE);
       const name = state.checkString(L, 1, COOKIE_BYTES_MAX);
       const value = state.checkString(L, 2, COOKIE_BYTES_MAX);
       if (!TOKEN.test(name))

@@ -53,8 +53,9 @@ const RANDOM_BYTES_MAX: number = 64 * 1024;
 const AAD_BYTES_MAX = 1024;
 /** Bytes of a random number, or compared, for one unit of fuel. */
 const BYTES_PER_UNIT = 4;
-/** To set up a cipher (3 µs). */
-const UNITS_PER_SEAL = 600;
+/** To set up a cipher (10 µs), and to ask for random bytes (4 µs). */
+const UNITS_PER_SEAL = 2000;
+const UNITS_PER_RANDOM = 800;
 /** To hand work to the pool (10 µs), and to parse a key (0.4 ms). */
 const UNITS_PER_JOB = 2000;
 export const UNITS_PER_KEY = 80_000;
@@ -238,7 +239,7 @@ export function cryptoFunctions(script: ScriptContext): Record<string, HostFunct
       const size = state.checkInteger(L, 1);
       if (size < 0 || size > RANDOM_BYTES_MAX)
         return state.argumentError(L, 1, `0 to ${RANDOM_BYTES_MAX} expected`);
-      scheduler.guard.pay(size / BYTES_PER_UNIT);
+      scheduler.guard.pay(size / BYTES_PER_UNIT + UNITS_PER_RANDOM);
       return pushBytes(L, randomFillSync(Buffer.allocUnsafe(size)));
     },
 
