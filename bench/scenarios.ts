@@ -36,7 +36,7 @@ const CPU_MS: Metric = { key: 'cpuMs', label: 'CPU ms', digits: 0, combine: 'med
 const GROWTH: Metric = { key: 'growthMib', label: 'RSS growth MiB', digits: 1, combine: 'max' };
 const READ: Metric = { key: 'readMib', label: 'client read MiB', digits: 1, combine: 'median' };
 const RATIO: Metric = { key: 'ratio', label: '× 64 KiB reads', digits: 2, combine: 'median' };
-const TIMES_UPLOAD: Metric = { key: 'ratio', label: '× plain upload', digits: 2, combine: 'median' };
+const TIMES_UPLOAD: Metric = { key: 'timesUpload', label: '× plain upload', digits: 2, combine: 'median' };
 const SECONDS: Metric = { key: 'seconds', label: 'seconds', digits: 2, combine: 'median' };
 const TIMES_BARE: Metric = { key: 'timesBare', label: '× node -e 0', digits: 2, combine: 'median' };
 const READY: Metric = { key: 'readyMs', label: 'ms to first answer', digits: 0, combine: 'median' };
@@ -234,7 +234,7 @@ export const SCENARIOS: readonly Scenario[] = [
     measure: multipartUpload,
     metrics: [SPEED, TIMES_UPLOAD, CPU_MS, GROWTH],
     thresholds: [
-      { metric: 'ratio', bound: 'at least', value: 0.6 },
+      { metric: 'timesUpload', bound: 'at least', value: 0.6 },
       { metric: 'growthMib', bound: 'at most', value: 32 },
     ],
   },

@@ -67,7 +67,7 @@ export const multipartUpload: Measure = measureTransfer(async (server, { effort 
   };
   const plain = await speed('upload', ['-T', server.files.PAYLOAD]);
   const form = await speed('multipart', ['-F', `file=@${server.files.PAYLOAD}`]);
-  return { mibPerSecond: form, ratio: form / plain };
+  return { mibPerSecond: form, timesUpload: form / plain };
 });
 
 /** Calls `httpd.read(nil, 4)` and `f:write` for a whole body: the cost of the smallest steps. */
