@@ -1,5 +1,6 @@
 /** `httpd.exit`: answers and ends the handler where it stands, with all its tasks. */
 import { checkFields } from '../http/semantics/fields.ts';
+import type { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
@@ -52,11 +53,11 @@ export function createExit(script: ScriptContext): HostFunction {
     const { exchange } = invocation;
     const head = readHeaders(L, invocation);
     if (!scheduler.canWait(L)) throw new LuaError('cannot end here: a yield cannot cross this call');
-    if (exchange.finished || status === undefined) return leave(L, invocation);
+    if (exchange.finished || status === undefined) return leaveRun(scheduler, L, invocation);
     if (exchange.headGiven) throw new LuaError('headers already sent');
     if (!hasBody && head === undefined && status >= ERROR_STATUS_MIN) {
       exchange.reset(status);
-      return leave(L, invocation);
+      return leaveRun(scheduler, L, invocation);
     }
     giveHead(invocation, status, head, hasBody ? bodyType : undefined);
     if (!hasBody) return finish(L);
@@ -106,16 +107,16 @@ export function createExit(script: ScriptContext): HostFunction {
 
   /** All of the answer is written, or the client is gone. */
   function finish(L: LuaThread): number {
-    return leave(L, currentInvocation(scheduler));
+    return leaveRun(scheduler, L, currentInvocation(scheduler));
   }
+}
 
-  /** Ends whatever the invocation runs; this coroutine ends in the wait. */
-  function leave(L: LuaThread, invocation: Invocation): number {
-    invocation.leave();
-    return scheduler.running.wait(
-      L,
-      () => 0,
-      () => undefined,
-    );
-  }
+/** Ends whatever the invocation runs; the coroutine that calls ends in the wait. */
+export function leaveRun(scheduler: CoroutineScheduler, L: LuaThread, invocation: Invocation): number {
+  invocation.leave();
+  return scheduler.running.wait(
+    L,
+    () => 0,
+    () => undefined,
+  );
 }

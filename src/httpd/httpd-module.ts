@@ -23,10 +23,13 @@ import { createFieldTables } from './field-tables.ts';
 import { createForm } from './form-function.ts';
 import { readHandlerOptions } from './handler-options.ts';
 import { HeadCache } from './head-cache.ts';
+import { createHook } from './hook-function.ts';
 import { createArrayMetatable, pushJsonModule } from './json-functions.ts';
 import { jwtFunctions } from './jwt-functions.ts';
 import { createLog } from './log.ts';
 import { createMultipart } from './multipart-function.ts';
+import { createRedirect } from './redirect.ts';
+import { createRequest } from './request-function.ts';
 import { type HeadTable, readHeadTable } from './response-head.ts';
 import { createSendfile } from './sendfile.ts';
 import { sharedFunction } from './shared-functions.ts';
@@ -201,6 +204,9 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
     timer: script.timers.create,
     ...new TaskFunctions(script).functions,
     exit: createExit(script),
+    redirect: createRedirect(script),
+    request: createRequest(script),
+    hook: createHook(script),
     log: createLog(script),
     ...timeFunctions(script),
   };

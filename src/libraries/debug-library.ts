@@ -17,7 +17,8 @@ export function installDebugLibrary(state: State): void {
   const { exports: x, memory, mainThread: L } = state;
 
   x.lua_getglobal(L, memory.constant('debug'));
-  const [getlocal, setlocal, getupvalue, setupvalue, upvalueid, upvaluejoin] = [
+  const [getinfo, getlocal, setlocal, getupvalue, setupvalue, upvalueid, upvaluejoin] = [
+    'getinfo',
     'getlocal',
     'setlocal',
     'getupvalue',
@@ -29,7 +30,15 @@ export function installDebugLibrary(state: State): void {
     const native = state.nativeFunction(x.lua_tocfunction(L, -1));
     state.pop(L);
     return native;
-  }) as [NativeFunction, NativeFunction, NativeFunction, NativeFunction, NativeFunction, NativeFunction];
+  }) as [
+    NativeFunction,
+    NativeFunction,
+    NativeFunction,
+    NativeFunction,
+    NativeFunction,
+    NativeFunction,
+    NativeFunction,
+  ];
 
   /** True for a function as argument `n` that is none of the script's own: a C function, or Lua code of the gateway. */
   function isForeign(T: LuaThread, n: number): boolean {
@@ -59,6 +68,19 @@ export function installDebugLibrary(state: State): void {
   }
 
   const functions = state.addFunctions({
+    // below every handler stands a function of the gateway's, which nobody else may call
+    getinfo: (T) => {
+      const count = getinfo(T);
+      if (x.lua_type(T, -1) !== LUA_TYPE.table) return count;
+      const type = x.lua_getfield(T, -1, memory.constant('func'));
+      const isOwn = type === LUA_TYPE.function && isOwnFunction(state, T, -1);
+      state.pop(T);
+      if (isOwn) {
+        x.lua_pushnil(T);
+        x.lua_setfield(T, -2, memory.constant('func'));
+      }
+      return count;
+    },
     getlocal: (T) => {
       if (isForeignLevel(T)) {
         x.lua_pushnil(T);

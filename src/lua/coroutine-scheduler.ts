@@ -36,6 +36,8 @@ export class CoroutineScheduler implements CoroutineHost {
   readonly state: State;
   /** The coroutine that runs now: the one whose host call is being answered. */
   current: Coroutine | undefined;
+  /** The owner of what runs in place of a coroutine's (`actFor`). */
+  standIn: CoroutineOwner | undefined;
   /** False while a script's coroutine runs below a call that no yield can cross (`table.sort`, `string.gsub`, …). */
   chainYieldable = true;
   /** Script coroutines that are suspended on behalf of the host; nobody else may resume them meanwhile. */
@@ -183,6 +185,24 @@ export class CoroutineScheduler implements CoroutineHost {
       this.abandon(asError(thrown));
       return new ScriptError(describeLoss(thrown));
     }
+  }
+
+  /**
+   * The same on behalf of `owner`, where nothing can wait: `run` calls functions of the script on the main thread, perhaps
+   * in the middle of a host function.
+   */
+  actFor<T>(owner: CoroutineOwner, run: () => T): T | ScriptError {
+    const x = this.state.exports;
+    const { mainThread } = this.state;
+    const { current, standIn } = this;
+    const top = x.lua_gettop(mainThread);
+    this.standIn = owner;
+    const outcome = this.attempt(run);
+    this.standIn = standIn;
+    if (!this.state.abandoned) x.lua_settop(mainThread, top);
+    // whoever has called from inside the VM cannot go on
+    else if (current !== undefined) throw outcome;
+    return outcome;
   }
 
   /** Closes the state; finalisers run, but not for long. */

@@ -17,7 +17,8 @@ const DESCRIPTION_BYTES_MAX = 32 * 1024;
 /** A character has at most so many bytes in UTF-8. */
 const CHARACTER_BYTES_MAX = 4;
 
-const TAIL_CALLS = /\n\t\(\.\.\.tail calls\.\.\.\)$/;
+/** The frame, or what is left of it, of code of ours that has called the function. */
+const OWN_CALLER = /\n\t(?:\(\.\.\.tail calls\.\.\.\)|lgateway:\d+: in function <lgateway:\d+>)$/;
 
 /** What is asked of the state. */
 interface ErrorStack {
@@ -102,8 +103,7 @@ export class ErrorTexts {
     const described = x.lua_pcallk(main, 2, 1, 0, 0, NULL) === LUA_STATUS.ok;
     const text = described ? this.#toShortString(main, -1, DESCRIPTION_BYTES_MAX) : undefined;
     this.#state.pop(main);
-    // the handler was called by code of ours that left no frame
-    return text?.replace(TAIL_CALLS, '') ?? fallback;
+    return text?.replace(OWN_CALLER, '') ?? fallback;
   }
 
   /** Pushes the text of an error value, as lua.c finds it, and returns where it stands. May raise. */

@@ -7,6 +7,9 @@ const OWN_CHUNKS: ReadonlySet<string> = new Set(['=lgateway', '=luars', '=luvit'
 
 const OWN_CHUNK_LENGTH_MAX = 9;
 
+/** Variables of a function of ours that are looked through. */
+const OWN_LOCALS_MAX = 16;
+
 /** `lua_Debug`: its size, rounded up, and where it has `source`, `srclen`, `nparams` and `isvararg`. */
 const ACTIVATION_BYTES = 128;
 const ACTIVATION_SOURCE = 16;
@@ -45,6 +48,67 @@ export function isOwnLevel(state: State, L: LuaThread, level: number): boolean {
   if (x.lua_getstack(L, level, scratch) === 0) return false;
   x.lua_getinfo(L, memory.constant('S'), scratch);
   return isOwnActivation(state, scratch);
+}
+
+/**
+ * Pushes the values of local variables, one for each name, of the lowest function on the stack of `thread`, if it is Lua
+ * code of the gateway's own that has all of them. False: nothing was pushed.
+ */
+export function pushLowestLocals(
+  state: State,
+  L: LuaThread,
+  thread: LuaThread,
+  names: readonly string[],
+): boolean {
+  const { exports: x } = state;
+  const level = lowestLevel(state, thread);
+  if (level === undefined || !isOwnLevel(state, thread, level)) return false;
+  if (x.lua_checkstack(thread, 1) === 0) return false;
+  const top = x.lua_gettop(L);
+  for (const name of names) {
+    if (pushLocal(state, L, thread, level, name)) continue;
+    x.lua_settop(L, top);
+    return false;
+  }
+  return true;
+}
+
+function pushLocal(state: State, L: LuaThread, thread: LuaThread, level: number, name: string): boolean {
+  const { exports: x, memory } = state;
+  const scratch = memory.scratch(ACTIVATION_BYTES) as unknown as Address;
+  x.lua_getstack(thread, level, scratch);
+  for (let n = 1; n <= OWN_LOCALS_MAX; n++) {
+    const at = x.lua_getlocal(thread, scratch, n);
+    if (at === 0) return false;
+    if (memory.readString(at, name.length + 1) === `${name}\0`) {
+      if (thread !== L) x.lua_xmove(thread, L, 1);
+      return true;
+    }
+    state.pop(thread);
+  }
+  return false;
+}
+
+/** The level of the function that was called first; undefined when none runs. */
+function lowestLevel(state: State, thread: LuaThread): number | undefined {
+  const { exports: x, memory } = state;
+  const scratch = memory.scratch(ACTIVATION_BYTES) as unknown as Address;
+  const exists = (level: number): boolean => x.lua_getstack(thread, level, scratch) !== 0;
+  if (!exists(0)) return undefined;
+  let low = 0;
+  let high = 1;
+  while (exists(high)) {
+    low = high;
+    high *= 2;
+  }
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1;
+    if (exists(middle)) low = middle;
+    else high = middle;
+  }
+  // each question walks down the stack
+  x.pay(low);
+  return low;
 }
 
 function isOwnActivation(state: State, activation: Address): boolean {

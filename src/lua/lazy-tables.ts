@@ -9,7 +9,7 @@
  *
  * Lua code of the gateway's own makes others by metatables that name a function to fill them with (`pushMeans`).
  */
-import { parametersOf } from './function-facts.ts';
+import { parametersOf, pushLowestLocals } from './function-facts.ts';
 import type { HostFunction } from './host-functions.ts';
 import { LIGHT_USERDATA } from './light-userdata.ts';
 import { type CFunction, LUA_TYPE, type LuaThread, NULL } from './lua-exports.ts';
@@ -31,12 +31,15 @@ export type Fill = (L: LuaThread, argument: 0 | 1, number: number) => void;
 export type Peek = (L: LuaThread, argument: 0 | 1, number: number) => boolean;
 
 const PRELUDE = readLuaSource('lua/lazy-tables.lua');
+/** Where Lua code of the gateway's own has the two tables of a call. */
+const TABLE_VARIABLES = ['env', 'header'] as const;
 
 export class LazyTables {
   readonly #state: State;
   readonly #fillTable: Fill;
   readonly #peekInto: Peek;
   readonly #wrap: Reference;
+  readonly #make: Reference;
   /** The functions as they were before they were shadowed. */
   readonly #setMetatable: Reference;
   readonly #getMetatable: Reference;
@@ -54,7 +57,8 @@ export class LazyTables {
     x.lua_pushlightuserdata(L, FACTS_KEY);
     x.lua_pushlightuserdata(L, NUMBER_KEY);
     x.lua_getglobal(L, memory.constant('setmetatable'));
-    state.call(L, 5, 1);
+    state.call(L, 5, 2);
+    this.#make = state.keep(L);
     this.#wrap = state.keep(L);
     x.lua_getglobal(L, memory.constant('setmetatable'));
     this.#setMetatable = state.keep(L);
@@ -76,7 +80,7 @@ export class LazyTables {
 
   /**
    * Replaces the function on top of the stack by one that takes the facts and a number of 32 bits (as `pushNumber`
-   * pushes it), and calls it with two tables. False: it has no parameters, so that it stays as it is and is called with
+   * pushes it), and calls it with two tables, which it returns behind the function's first result. False: it has no parameters, so that it stays as it is and is called with
    * nothing.
    */
   wrap(L: LuaThread): boolean {
@@ -87,6 +91,26 @@ export class LazyTables {
     x.lua_rotate(L, -2, 1);
     this.#state.call(L, 1, 1);
     return true;
+  }
+
+  /** Makes the two tables of a call, of the facts and the number on top of the stack, whose places they take. May raise. */
+  make(L: LuaThread): void {
+    this.pushMaker(L);
+    this.#state.exports.lua_rotate(L, -3, 1);
+    this.#state.exports.lua_callk(L, 2, 2, 0, NULL);
+  }
+
+  /** Pushes the function that makes the two tables of facts and a number. */
+  pushMaker(L: LuaThread): void {
+    this.#state.pushReference(L, this.#make);
+  }
+
+  /**
+   * Pushes the two tables of the call that `thread` is in, where its lowest function is a wrapped one, or one of the
+   * gateway's own that has them in variables of the same names. False: it is not, and nothing was pushed.
+   */
+  pushTablesOf(L: LuaThread, thread: LuaThread): boolean {
+    return pushLowestLocals(this.#state, L, thread, TABLE_VARIABLES);
   }
 
   pushNumber(L: LuaThread, number: number): void {

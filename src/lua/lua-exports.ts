@@ -88,6 +88,7 @@ export interface LuaExports {
   luaL_where(L: LuaThread, level: number): void;
   lua_getinfo(L: LuaThread, what: CString, activation: Address): number;
   lua_getstack(L: LuaThread, level: number, activation: Address): number;
+  lua_getlocal(L: LuaThread, activation: Address, n: number): CString;
 
   lua_gettop(L: LuaThread): number;
   lua_settop(L: LuaThread, index: number): void;

@@ -6,6 +6,8 @@ import { Scope } from '../base/scope.ts';
 import type { FileSystem } from '../file/file-system.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
 import type { ProcessOwner, ProcessTable } from '../file/process-table.ts';
+import type { Exchange } from '../http/exchange/exchange.ts';
+import type { Route } from '../http/exchange/handler.ts';
 import type { Dispatcher } from '../http/routing/dispatcher.ts';
 import { installHttpdModule } from '../httpd/httpd-module.ts';
 import { installBasicLibrary } from '../libraries/basic-library.ts';
@@ -35,8 +37,11 @@ import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
 import type { SharedStore } from '../shared/shared-store.ts';
 import { Collector } from './collector.ts';
+import { createHandler } from './context/create-handler.ts';
 import { HandlerTable } from './context/handler-table.ts';
-import { createHandler, type Invocation } from './context/invocation.ts';
+import { HookRun } from './context/hook-run.ts';
+import { Hooks } from './context/hooks.ts';
+import type { Invocation } from './context/invocation.ts';
 import type { ScriptContext } from './context/script-context.ts';
 import { ScriptLog } from './context/script-log.ts';
 import { type OnceClaims, Timers } from './context/timers.ts';
@@ -93,6 +98,8 @@ export interface ScriptWatch {
 
 /** What messages say of files in the sandbox. */
 const NO_FILES = 'a script in the sandbox opens no files';
+/** Time of a hook `stop`, ms: a state that ends, and the reload or the drain with it, waits no longer. */
+const STOP_HOOK_MS = 5000;
 /** Share of a state's memory that, once taken from the system, makes the state worth replacing. */
 const OVERGROWN_SHARE = 0.75;
 
@@ -105,6 +112,7 @@ export class LoadedScript implements ScriptContext {
   readonly streams: LuaStreams;
   readonly fileSystem: FileSystem;
   readonly handlers: HandlerTable;
+  readonly hooks: Hooks;
   readonly runs: RunTable;
   readonly timers: Timers;
   readonly log: ScriptLog;
@@ -144,6 +152,7 @@ export class LoadedScript implements ScriptContext {
     const { scheduler } = this;
     this.log = new ScriptLog(logger, counters, scheduler, prefix);
     this.handlers = new HandlerTable(logger, prefix);
+    this.hooks = new Hooks(state);
     this.runs = new RunTable(counters, () => this.#runEnded());
     const tables = new RequestTables(state, options);
     this.#requestTables = tables;
@@ -243,21 +252,27 @@ export class LoadedScript implements ScriptContext {
     const admitted = this.handlers.admit(name);
     if (admitted instanceof GatewayError) return admitted;
     if (!admitted) return undefined;
+    this.state.exports.lua_pushvalue(L, -1);
+    const plain = this.state.keep(L);
     const pushArguments = this.lazyTables.wrap(L) ? this.#pushTables : undefined;
     const limits = { ...this.limits, ...options };
     this.handlers.register(
       name,
-      createHandler(this, { reference: this.state.keep(L), pushArguments }, limits),
+      createHandler(this, { reference: this.state.keep(L), pushArguments, plain }, limits),
     );
     return undefined;
   }
 
   /** The facts of a request, for the two tables of a handler as wrapped by LazyTables. */
-  readonly #pushTables = (L: LuaThread, invocation: Invocation): number => {
-    this.#requestTables.pushFacts(L, invocation.exchange, invocation.route);
-    this.lazyTables.pushNumber(L, invocation.number);
+  readonly #pushTables = (L: LuaThread, { exchange, route, number }: Invocation): number => {
+    this.pushFacts(L, exchange, route, number);
     return 2;
   };
+
+  pushFacts(L: LuaThread, exchange: Exchange, route: Route, number: number): void {
+    this.#requestTables.pushFacts(L, exchange, route);
+    this.lazyTables.pushNumber(L, number);
+  }
 
   #runEnded(): void {
     if (this.files.mayBeForgotten(this.runs)) this.#collector.collectSoon();
@@ -276,11 +291,24 @@ export class LoadedScript implements ScriptContext {
     this.timers.begin(holdMs);
   }
 
-  /** Resolves when no run is left. No exchange may come any more; timers end, those that run within `graceMs`. */
-  retire(graceMs: number): Promise<void> {
+  /**
+   * Resolves when no run is left and the hooks `stop` have ended. No exchange may come any more; timers end, those that run
+   * within `graceMs`.
+   */
+  async retire(graceMs: number): Promise<void> {
     this.timers.retire(graceMs);
     this.runs.retire();
-    return this.runs.idle();
+    await this.runs.idle();
+    if (this.#closed) return;
+    for (const callback of this.hooks.functions('stop')) {
+      const limits = { ...this.limits, timeLimitMs: Math.min(this.limits.timeLimitMs, STOP_HOOK_MS) };
+      new HookRun(this, 'stop', limits, undefined).start(
+        callback,
+        () => 0,
+        () => undefined,
+      );
+    }
+    await this.runs.idle();
   }
 
   /** Ends everything now: exchanges get 503, files are closed, the VM is freed. */

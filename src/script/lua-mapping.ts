@@ -43,7 +43,7 @@ export class LuaMapping implements Mapping, ScriptWatch {
   /** Ends the load of a state when nobody wants it any more. */
   readonly #closing = new AbortController();
   /** Replaced states that still serve their last exchanges. */
-  readonly #ending = new Set<LoadedScript>();
+  readonly #ending = new Map<LoadedScript, Promise<void>>();
   #serving = false;
   /** States lost in a row, and when the last one was. */
   #losses = 0;
@@ -97,7 +97,7 @@ export class LuaMapping implements Mapping, ScriptWatch {
     const script = this.#script;
     this.#script = undefined;
     if (script !== undefined) this.#end(script);
-    await Promise.all([...this.#ending].map((ending) => ending.runs.idle()));
+    await Promise.all(this.#ending.values());
   }
 
   /** Ends its exchanges and the state now. */
@@ -107,7 +107,7 @@ export class LuaMapping implements Mapping, ScriptWatch {
     this.#closing.abort();
     for (const { exchange } of this.#waiting.splice(0)) exchange.reset(503);
     this.#script?.close();
-    for (const ending of this.#ending) ending.close();
+    for (const ending of [...this.#ending.keys()]) ending.close();
   }
 
   /** The state is lost: the next exchanges wait for a new one. */
@@ -172,11 +172,11 @@ export class LuaMapping implements Mapping, ScriptWatch {
 
   /** Closes a state behind its last exchange. */
   #end(script: LoadedScript): void {
-    this.#ending.add(script);
-    void script.retire(this.#timerGraceMs).then(() => {
+    const ended = script.retire(this.#timerGraceMs).then(() => {
       this.#ending.delete(script);
       script.close();
     });
+    this.#ending.set(script, ended);
   }
 
   #wait(exchange: Exchange, route: Route): void {

@@ -17,7 +17,8 @@ import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { readLuaSource } from '../lua/lua-source.ts';
 import type { Reference } from '../lua/state.ts';
 import { type AppHead, AppRun, type AppRunner } from './app-run.ts';
-import { createHandler, currentInvocation, type HandlerFunction } from './context/invocation.ts';
+import { createHandler } from './context/create-handler.ts';
+import { currentInvocation, type HandlerFunction } from './context/invocation.ts';
 import type { ScriptContext } from './context/script-context.ts';
 import { FIELD_BYTES_MAX } from './run/field-size.ts';
 import { currentRun } from './run/lua-run.ts';
@@ -88,9 +89,11 @@ export class Luvit implements AppRunner, Handler {
     if (isCallback) {
       state.pushReference(L, app);
       state.call(L, 1, 1);
+      const reference = state.keep(L);
       const called: HandlerFunction = {
-        reference: state.keep(L),
+        reference,
         pushArguments: (T, { exchange }) => this.#pushNumber(T, exchange),
+        plain: reference,
       };
       script.handlers.answerAll(createHandler(script, called, script.limits));
       return;

@@ -3,7 +3,7 @@ import { parametersOf } from '../lua/function-facts.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { ScriptError } from '../lua/state.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
-import { createHandler } from './context/invocation.ts';
+import { createHandler } from './context/create-handler.ts';
 import type { ScriptContext } from './context/script-context.ts';
 import { Luars } from './luars.ts';
 import { Luvit } from './luvit.ts';
@@ -110,7 +110,8 @@ export class ScriptShape {
     x.lua_pushboolean(L, isShort ? 1 : 0);
     state.call(L, 2, 1);
     state.release(handler);
-    const called = { reference: state.keep(L), pushArguments: undefined };
+    const reference = state.keep(L);
+    const called = { reference, pushArguments: undefined, plain: reference };
     this.#script.handlers.answerAll(createHandler(this.#script, called, this.#script.limits));
   }
 
@@ -121,6 +122,7 @@ export class ScriptShape {
     const { state } = this.#script;
     if (state.exports.lua_type(L, -1) !== LUA_TYPE.function)
       throw new ScriptError('the script returns no app: a function(read, write) or function(request)');
+    this.#script.hooks.refuseForRequests('requests of an app for luvit have no hooks: it reads them itself');
     const { count, isVariadic } = parametersOf(state, L);
     new Luvit(this.#script).serve(L, count === 1 && !isVariadic);
   }

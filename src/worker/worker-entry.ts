@@ -66,9 +66,13 @@ async function obey(
     case 'abandon':
       worker.abandon();
       return;
-    case 'drain':
-      post({ type: 'drained', cut: await worker.drain() });
+    case 'drain': {
+      const cut = await worker.drain();
+      // the thread is ended by whoever hears of it
+      batch.flush();
+      post({ type: 'drained', cut });
       return;
+    }
     case 'claimed':
       worker.claimed(message.id, message.granted);
   }

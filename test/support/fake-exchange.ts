@@ -4,6 +4,7 @@ import { GatewayError } from '../../src/base/errors.ts';
 import type {
   Exchange,
   ExchangeConnection,
+  HeadReviser,
   Protocol,
   PushPromise,
   RequestBody,
@@ -101,6 +102,7 @@ export class FakeExchange implements Exchange {
   error: GatewayError | undefined;
   onAbort: ((reason: GatewayError) => void) | undefined;
   onClose: (() => void) | undefined;
+  reviseHead: HeadReviser | undefined;
 
   /** The response fields that the handler gave. */
   responseFields: Fields = NO_FIELDS;
@@ -157,6 +159,17 @@ export class FakeExchange implements Exchange {
     if (this.finished) return;
     if (this.headGiven) throw new RangeError('The head has already been given');
     checkFields(fields);
+    const revised = this.reviseHead === undefined ? { status, fields } : this.reviseHead(status, fields);
+    if (this.finished) return;
+    if (revised === undefined) {
+      this.reviseHead = undefined;
+      this.reset(500);
+      return;
+    }
+    this.#giveHead(revised.status, revised.fields);
+  }
+
+  #giveHead(status: number, fields: Fields): void {
     const length = fieldValue(fields, 'content-length');
     if (length !== undefined && !/^[0-9]+$/.test(length)) {
       throw new GatewayError(
@@ -214,7 +227,9 @@ export class FakeExchange implements Exchange {
     if (this.finished) return;
     if (this.#headSent) this.broken = true;
     else {
-      this.status = status;
+      const page = this.reviseHead?.(status, NO_FIELDS) ?? { status, fields: NO_FIELDS };
+      this.status = page.status;
+      this.responseFields = page.fields;
       this.writes.length = 0;
     }
     this.#finish();

@@ -56,6 +56,15 @@ export interface RequestBody extends ByteSource {
   readonly declaredLength: number | undefined;
 }
 
+/** A final head. */
+export interface FinalHead {
+  readonly status: number;
+  readonly fields: Fields;
+}
+
+/** Takes a final head before it is given, and returns it as it is to be; undefined: that has failed. */
+export type HeadReviser = (status: number, fields: Fields) => FinalHead | undefined;
+
 /** Joins an exchange with log lines and error pages. */
 export interface Answerer {
   readonly requestId: string;
@@ -100,6 +109,12 @@ export interface Exchange extends ByteSink {
   answeredBy?: Answerer | undefined;
   /** Reason phrase of HTTP/1.x, if not the registered one of the status; to be set before `head`. */
   reason?: string | undefined;
+
+  /**
+   * Asked for each final head, also for that of an error page. Where it fails, the page of status 500 takes the place of the
+   * answer, and an error page stays as it is.
+   */
+  reviseHead?: HeadReviser | undefined;
 
   /** Called at most once, when the client has gone, reset the stream or broken a limit before `end`. */
   onAbort: ((reason: GatewayError) => void) | undefined;

@@ -36,9 +36,7 @@ export class OutgoingHead implements ResponseHead {
 
   /** Takes a handler's. Throws where that cannot be sent, and changes nothing then. */
   give(status: number, fields: Fields, isHead: boolean): void {
-    if (!Number.isInteger(status) || status < 200 || status > 599) {
-      throw new RangeError(`Status ${status} is not a final status between 200 and 599`);
-    }
+    checkStatus(status);
     const framing = readFraming(fields);
     if (this.reason !== undefined) checkFields(['reason', this.reason]);
     this.contentLength = framing.contentLength;
@@ -66,7 +64,8 @@ export class OutgoingHead implements ResponseHead {
     this.contentLength = contentLength;
     this.hasDate = false;
     this.mayHaveTrailers = false;
-    this.bodyless = isHead;
+    this.bodyless = isHead || isBodyless(status);
+    if (isBodyless(status)) this.contentLength = status === 205 ? 0 : undefined;
   }
 
   /** The whole body is known before anything was sent: its length can be announced. */
@@ -75,6 +74,17 @@ export class OutgoingHead implements ResponseHead {
     // A HEAD handler that wrote a body gets the length its GET would have; one that wrote none claims nothing.
     else if (length > 0 && !isBodyless(this.status)) this.contentLength = length;
   }
+}
+
+/** Throws where a handler's final head cannot be sent. */
+export function checkHead(status: number, fields: Fields): void {
+  checkStatus(status);
+  readFraming(fields);
+}
+
+function checkStatus(status: number): void {
+  if (!Number.isInteger(status) || status < 200 || status > 599)
+    throw new RangeError(`Status ${status} is not a final status between 200 and 599`);
 }
 
 const NO_FIELDS: Fields = [];

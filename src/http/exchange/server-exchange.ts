@@ -13,7 +13,7 @@ import { BodyLink } from './body-link.ts';
 import { CHUNK_BYTES_MAX } from './chunk-pool.ts';
 import { ClientWatch } from './client-watch.ts';
 import { errorPage } from './error-response.ts';
-import type { Answerer, Exchange, PushPromise } from './exchange.ts';
+import type { Answerer, Exchange, HeadReviser, PushPromise } from './exchange.ts';
 import { bodyTooLarge, clientGone } from './exchange-errors.ts';
 import {
   CLOSED,
@@ -26,7 +26,7 @@ import {
   OPEN,
 } from './exchange-state.ts';
 import type { ExchangeSettings, ExchangeWire } from './exchange-wire.ts';
-import { OutgoingHead } from './outgoing-head.ts';
+import { checkHead, OutgoingHead } from './outgoing-head.ts';
 import { ReceivedRequest } from './received-request.ts';
 import { QueuedBody } from './request-body.ts';
 import type { RequestHead } from './request-head.ts';
@@ -58,6 +58,7 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
 
   bytesWritten = 0;
   answeredBy: Answerer | undefined;
+  reviseHead: HeadReviser | undefined;
   onAbort: ((reason: GatewayError) => void) | undefined;
   onClose: (() => void) | undefined;
 
@@ -128,7 +129,24 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
   head(status: number, fields: Fields): void {
     if (this.finished) return;
     if (this.#state !== OPEN) throw new RangeError('The head has already been given');
-    this.#head.give(status, fields, this.request.method === 'HEAD');
+    if (this.reviseHead !== undefined) this.#giveRevised(this.reviseHead, status, fields);
+    else {
+      this.#head.give(status, fields, this.request.method === 'HEAD');
+      this.#transition(HEAD_GIVEN);
+    }
+  }
+
+  #giveRevised(revise: HeadReviser, status: number, fields: Fields): void {
+    checkHead(status, fields);
+    const head = revise(status, fields);
+    // whoever revises may have ended the exchange
+    if (this.#state !== OPEN) return;
+    if (head === undefined) {
+      this.reviseHead = undefined;
+      this.reset(500);
+      return;
+    }
+    this.#head.give(head.status, head.fields, this.request.method === 'HEAD');
     this.#transition(HEAD_GIVEN);
   }
 
@@ -417,7 +435,8 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
     this.#unsentBytes = 0;
     this.#trailers = undefined;
     const page = errorPage(status, this.answeredBy?.requestId);
-    this.#head.replace(status, page.fields, page.body.length, this.request.method === 'HEAD');
+    const head = this.reviseHead?.(status, page.fields) ?? { status, fields: page.fields };
+    this.#head.replace(head.status, head.fields, page.body.length, this.request.method === 'HEAD');
     this.#head.closes ||= closes;
     if (!this.#head.bodyless) {
       this.#buffer.append(page.body);

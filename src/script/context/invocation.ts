@@ -1,7 +1,7 @@
 /** One call of a handler: joins an exchange with the coroutine that answers it, and ends both on one path. */
 import type { GatewayError } from '../../base/errors.ts';
 import type { Exchange } from '../../http/exchange/exchange.ts';
-import type { Handler, Route } from '../../http/exchange/handler.ts';
+import type { Route } from '../../http/exchange/handler.ts';
 import type { CoroutineScheduler } from '../../lua/coroutine-scheduler.ts';
 import { LuaError } from '../../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../../lua/lua-exports.ts';
@@ -11,11 +11,15 @@ import { fetchDepthOf } from '../../outbound/fetch-loop.ts';
 import { currentRun } from '../run/lua-run.ts';
 import type { RunLimits } from '../run/run-limits.ts';
 import { PreloadLinks } from './preload-links.ts';
+import { keepRequest, keepRequestOf } from './request-table.ts';
 import type { ScriptContext } from './script-context.ts';
 import { ScriptRun } from './script-run.ts';
 
 /** Promises of one response, as pushes or links: browsers take no more than a hundred. */
 const PROMISES_MAX = 100;
+
+/** What a function leaves that is called with two tables: its own result, and the tables (lua/lazy-tables.lua). */
+const RESULTS_WITH_TABLES = 3;
 
 /** The call that runs now, itself or one of its tasks; raises where none does, as while a script is loaded. */
 export function currentInvocation(scheduler: CoroutineScheduler): Invocation {
@@ -29,22 +33,8 @@ export interface HandlerFunction {
   readonly reference: Reference;
   /** Pushes what it takes, and returns how many values that are; undefined: it takes nothing. */
   readonly pushArguments: ((L: LuaThread, invocation: Invocation) => number) | undefined;
-}
-
-/** The handler that calls the function. */
-export function createHandler(script: ScriptContext, called: HandlerFunction, limits: RunLimits): Handler {
-  return {
-    handle: (exchange, route) => {
-      if (script.closed) {
-        exchange.reset(503);
-        return;
-      }
-      const invocation = new Invocation(script, exchange, route, limits);
-      script.runs.started(invocation);
-      invocation.start(called);
-      script.runs.watch();
-    },
-  };
+  /** The function as the script gave it, which takes env and header or nothing. */
+  readonly plain: Reference;
 }
 
 export class Invocation extends ScriptRun {
@@ -54,6 +44,8 @@ export class Invocation extends ScriptRun {
   #promises = 0;
   #links: PreloadLinks | undefined;
   #requestId: string | undefined;
+  /** The table of `httpd.request`, once somebody has asked for it. */
+  #request: Reference | undefined;
 
   constructor(script: ScriptContext, exchange: Exchange, route: Route, limits: RunLimits) {
     super(script, limits);
@@ -108,10 +100,44 @@ export class Invocation extends ScriptRun {
 
   #begin(handler: HandlerFunction): void {
     this.#hasBegun = true;
-    this.begin((L) => {
-      this.script.state.pushReference(L, handler.reference);
-      return handler.pushArguments?.(L, this) ?? 0;
+    this.begin((L) => this.pushCall(L, handler));
+  }
+
+  /** Pushes what is to be run and its arguments; returns their number. */
+  protected pushCall(L: LuaThread, handler: HandlerFunction): number {
+    this.script.state.pushReference(L, handler.reference);
+    return handler.pushArguments?.(L, this) ?? 0;
+  }
+
+  /** Pushes the table of `httpd.request`, always the same one; raises when there is no memory for it. */
+  pushRequest(L: LuaThread): void {
+    this.#request ??= keepRequest(this.script, L, this, this.coroutine?.thread);
+    this.script.state.pushReference(L, this.#request);
+  }
+
+  /** The same table is made of env and header on top of the stack, which are popped. */
+  noteTables(L: LuaThread): void {
+    if (this.#request === undefined) this.#request = keepRequestOf(this.script, L, this);
+    else this.script.state.pop(L, 2);
+  }
+
+  /** The tasks may ask for the request, and nobody has its tables then. */
+  protected override outlived(L: LuaThread): void {
+    const x = this.script.state.exports;
+    if (this.#request !== undefined || x.lua_gettop(L) !== RESULTS_WITH_TABLES) return;
+    if (x.lua_type(L, -1) !== LUA_TYPE.table || x.lua_type(L, -2) !== LUA_TYPE.table) return;
+    this.script.scheduler.attempt(() => {
+      x.lua_checkstack(L, 2);
+      x.lua_pushvalue(L, -2);
+      x.lua_pushvalue(L, -2);
+      this.noteTables(L);
     });
+  }
+
+  protected override over(): void {
+    const { state } = this.script;
+    if (this.#request !== undefined && !state.closed) state.release(this.#request);
+    this.#request = undefined;
   }
 
   suspended(): void {

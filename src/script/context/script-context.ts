@@ -2,11 +2,14 @@
 import type { GatewayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { FileSystem } from '../../file/file-system.ts';
+import type { Exchange } from '../../http/exchange/exchange.ts';
+import type { Route } from '../../http/exchange/handler.ts';
 import type { Dispatcher } from '../../http/routing/dispatcher.ts';
 import type { CoroutineScheduler } from '../../lua/coroutine-scheduler.ts';
 import type { HostFunction } from '../../lua/host-functions.ts';
 import type { LazyTables } from '../../lua/lazy-tables.ts';
 import type { LuaThread } from '../../lua/lua-exports.ts';
+import type { Failure } from '../../lua/push-failure.ts';
 import type { State } from '../../lua/state.ts';
 import type { Share } from '../../mapping/shares.ts';
 import type { Fetcher } from '../../outbound/fetcher.ts';
@@ -17,6 +20,7 @@ import type { LuaStreams } from '../objects/lua-streams.ts';
 import type { RunLimits } from '../run/run-limits.ts';
 import type { RunTable } from '../run/run-table.ts';
 import type { HandlerTable } from './handler-table.ts';
+import type { Hooks } from './hooks.ts';
 import type { ScriptLog } from './script-log.ts';
 
 export interface ScriptContext {
@@ -44,9 +48,17 @@ export interface ScriptContext {
   readonly handlers: HandlerTable;
   /** Registers the function on top of the stack. The first registration of a name holds. Says what is too much. */
   registerHandler(name: string, options: Partial<RunLimits>, L: LuaThread): GatewayError | undefined;
+  /** Pushes what the two tables of a handler are made of: facts and a number. */
+  pushFacts(L: LuaThread, exchange: Exchange, route: Route, number: number): void;
+  /** What `httpd.hook` was told. */
+  readonly hooks: Hooks;
   readonly runs: RunTable;
-  /** `create`: the function `httpd.timer`. */
-  readonly timers: { readonly create: HostFunction };
+  readonly timers: {
+    /** The function `httpd.timer`. */
+    readonly create: HostFunction;
+    /** Calls the function on top of the stack, which is popped, as soon as the script serves. */
+    startAtOnce(L: LuaThread): Failure | undefined;
+  };
 
   /** Of the script's files: in the sandbox it opens none. */
   readonly fileSystem: FileSystem;

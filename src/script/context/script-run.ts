@@ -46,6 +46,8 @@ export abstract class ScriptRun implements LuaRun, RunOwner {
   protected abstract complete(L?: LuaThread): void;
   /** Everything of the run has ended. */
   protected over(): void {}
+  /** The function has returned, with its results on the stack of `L`, and its tasks go on. */
+  protected outlived(_L: LuaThread): void {}
 
   get run(): LuaRun {
     return this;
@@ -83,12 +85,20 @@ export abstract class ScriptRun implements LuaRun, RunOwner {
     return this.#ended;
   }
 
+  /** The coroutine of the function itself; undefined before it begins and when it has returned. */
+  protected get coroutine(): Coroutine | undefined {
+    if (this.#coroutine !== undefined) return this.#coroutine;
+    const { current } = this.script.scheduler;
+    return current?.owner === this ? current : undefined;
+  }
+
   finished(L: LuaThread): void {
     this.#returned = true;
     if (this.#tasks === undefined || this.#tasks.size === 0) {
       this.complete(L);
       return;
     }
+    this.outlived(L);
     this.#coroutine = undefined;
     this.suspended();
   }
@@ -150,8 +160,7 @@ export abstract class ScriptRun implements LuaRun, RunOwner {
 
   /** Ends it, at once when it waits, at its next wait when it runs. */
   protected kill(): void {
-    const coroutine = this.#coroutine ?? this.script.scheduler.current;
-    if (coroutine?.owner === this) coroutine.kill();
+    this.coroutine?.kill();
     this.end();
   }
 

@@ -3,7 +3,7 @@
 import type { HostFunction } from '../../lua/host-functions.ts';
 import { LuaError } from '../../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../../lua/lua-exports.ts';
-import { pushFailure } from '../../lua/push-failure.ts';
+import { type Failure, pushFailure } from '../../lua/push-failure.ts';
 import { Handles } from '../objects/handles.ts';
 import { checkArgumentCount } from '../run/argument-count.ts';
 import { readOptionTable, stringOption } from '../run/option-table.ts';
@@ -88,34 +88,40 @@ export class Timers {
     const delayMs = checkSeconds(state, L, 1);
     x.luaL_checktype(L, 2, LUA_TYPE.function);
     const options = this.#readOptions(L, delayMs);
+    // what may raise comes first
+    this.#handles.push(L, this.#lastNumber + 1, 0);
+    x.lua_pushvalue(L, 2);
+    const failure = this.#start(L, options);
+    return failure === undefined ? 1 : pushFailure(state, L, failure);
+  }
+
+  /** Calls the function on top of the stack, which is popped, as soon as the script serves. */
+  startAtOnce(L: LuaThread): Failure | undefined {
+    return this.#start(L, { delayMs: 0, everyMs: undefined, once: undefined, limits: this.#script.limits });
+  }
+
+  /** Starts a timer of the next number for the function on top of the stack, which is popped. */
+  #start(L: LuaThread, options: TimerOptions): Failure | undefined {
+    const script = this.#script;
     if (this.#status === 'retired')
-      return pushFailure(this.#script.state, L, {
-        message: 'Cannot start a timer: the script has been replaced',
-        luaCode: 'closed',
-      });
+      return { message: 'Cannot start a timer: the script has been replaced', luaCode: 'closed' };
     if (this.#timers.size >= TIMERS_MAX) {
       const message = `Cannot start a timer: ${this.#timers.size} wait or run and the limit is ${TIMERS_MAX}`;
-      return pushFailure(this.#script.state, L, { message, luaCode: 'limit' });
+      return { message, luaCode: 'limit' };
+    }
+    const callback = script.state.keep(L);
+    const refusal = script.share.take('timers', this.#status === 'loading');
+    if (refusal !== undefined) {
+      script.state.release(callback);
+      return { message: `Cannot start a timer: ${refusal}`, luaCode: 'limit' };
     }
     this.#lastNumber += 1;
-    // what may raise comes first
-    this.#handles.push(L, this.#lastNumber, 0);
-    x.lua_pushvalue(L, 2);
-    const callback = state.keep(L);
-    const refusal = this.#script.share.take('timers', this.#status === 'loading');
-    if (refusal !== undefined) {
-      state.release(callback);
-      return pushFailure(this.#script.state, L, {
-        message: `Cannot start a timer: ${refusal}`,
-        luaCode: 'limit',
-      });
-    }
-    const timer = new ScriptTimer(this.#lastNumber, callback, this.#script, options, this.#claims, (ended) =>
+    const timer = new ScriptTimer(this.#lastNumber, callback, script, options, this.#claims, (ended) =>
       this.#forget(ended),
     );
     this.#timers.set(timer.number, timer);
     if (this.#status === 'serving') timer.start(false);
-    return 1;
+    return undefined;
   }
 
   /** `timer:cancel()`: true, or false when no run would have come any more. */

@@ -4,6 +4,7 @@ import type { OperationOwner } from '../../file/operation-queue.ts';
 import type { Exchange } from '../../http/exchange/exchange.ts';
 import type { CoroutineOwner, CpuBudget, LimitReached } from '../../lua/coroutine.ts';
 import type { CoroutineScheduler } from '../../lua/coroutine-scheduler.ts';
+import type { LuaThread } from '../../lua/lua-exports.ts';
 import type { RunProgress } from './run-progress.ts';
 import type { TaskGroup } from './task-group.ts';
 
@@ -17,6 +18,8 @@ export interface LuaRun extends CpuBudget {
   readonly requestId: string;
   /** Why the functions for a client cannot be used; undefined in a handler. */
   readonly hasNoClient?: string;
+  /** Pushes the request that it answers, or was started by, as its script knows it; undefined: it has none. */
+  pushRequest?(L: LuaThread): void;
   /** How many fetches have led to its request; undefined: it has none. */
   readonly fetchDepth?: number;
   /** What the run opened and what ends with it at the latest. */
@@ -51,7 +54,7 @@ export interface RunOwner extends CoroutineOwner {
 
 /** The run whose code calls now; undefined where there is none, as while a script is loaded. */
 export function currentRun(scheduler: CoroutineScheduler): LuaRun | undefined {
-  const owner: Partial<RunOwner> | undefined = scheduler.current?.owner;
+  const owner: Partial<RunOwner> | undefined = scheduler.standIn ?? scheduler.current?.owner;
   return owner?.run;
 }
 

@@ -146,6 +146,7 @@ const USUAL: Readonly<Record<string, string>> = {
   'httpd.form': '{size = 1}',
   'httpd.multipart': '{parts = 1, head = 1, field = 1, size = 1}',
   'httpd.header': `{[':status'] = 103, ['x-a'] = 'a'}`,
+  'httpd.hook': `'abort', print`,
   'httpd.json.array': '{1}',
   'httpd.json.decode': `'[1]'`,
   'httpd.json.encode': '{1}, {sorted = true}',
@@ -154,6 +155,7 @@ const USUAL: Readonly<Record<string, string>> = {
   'httpd.parsedate': `'Sun, 06 Nov 1994 08:49:37 GMT'`,
   'httpd.query': `'a=1'`,
   'httpd.read': 'io.tmpfile(), 10',
+  'httpd.redirect': `'/', 302`,
   'httpd.register_handler': `'/extreme', print, {cpu = 1}`,
   'httpd.sendfile': `'cert.pem', {root = '.'}`,
   'httpd.shared': `'hostile'`,
@@ -267,7 +269,7 @@ function extreme(name: string): HostileScript {
   const holds = ENDLESS[name];
   if (holds !== undefined)
     return { ...shared, lua, cpu: 0.3, gets: CALLED_OR_ENDED, holds, losesState: holds };
-  if (name === 'httpd.exit') {
+  if (name === 'httpd.exit' || name === 'httpd.redirect') {
     const counted = lua.replace(/\)$/, ', exits)');
     return { ...shared, lua: `exits = (exits or 0) + 1 ${counted}`, times: EXITS, gets: ANY_ANSWER };
   }

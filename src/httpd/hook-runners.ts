@@ -1,0 +1,180 @@
+/** What calls the hooks of a request: Lua code for those before the handler, and for those that see and change its head. */
+import type { FinalHead, HeadReviser } from '../http/exchange/exchange.ts';
+import { checkFields, type Fields, isNamed } from '../http/semantics/fields.ts';
+import { LuaError } from '../lua/lua-error.ts';
+import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
+import { readLuaSource } from '../lua/lua-source.ts';
+import { type Reference, ScriptError } from '../lua/state.ts';
+import type { HookRunners } from '../script/context/hooks.ts';
+import { currentInvocation } from '../script/context/invocation.ts';
+import type { ScriptContext } from '../script/context/script-context.ts';
+import type { LuaRun, RunOwner } from '../script/run/lua-run.ts';
+import { readHeadTable } from './response-head.ts';
+
+const PRELUDE = readLuaSource('httpd/hooks.lua');
+/** Where a hook finds and sets the status of a head. */
+const STATUS = 'status';
+/** It says what is sent, which is not for a hook to say. */
+const LENGTH = 'content-length';
+
+/** Makes the runners of a script's hooks. */
+export function installHookRunners(script: ScriptContext): void {
+  script.hooks.runners = new Runners(script);
+}
+
+class Runners implements HookRunners {
+  readonly request: Reference;
+  readonly #script: ScriptContext;
+  readonly #revise: Reference;
+  readonly #add: Reference;
+  readonly #keepTables: Reference;
+  /** What the hooks of the head under way have made of it. */
+  #taken: FinalHead | undefined;
+  /** Hooks of a head run. */
+  #isRevising = false;
+
+  constructor(script: ScriptContext) {
+    this.#script = script;
+    const { state, scheduler, lazyTables } = script;
+    const { exports: x, mainThread: L } = state;
+    const { answered, keep, take } = state.addFunctions({
+      answered: (T) => {
+        x.lua_pushboolean(T, currentInvocation(scheduler).exchange.headGiven ? 1 : 0);
+        return 1;
+      },
+      keep: (T) => {
+        currentInvocation(scheduler).noteTables(T);
+        return 0;
+      },
+      take: (T) => {
+        this.#taken = this.#readHead(T);
+        return 0;
+      },
+    });
+    state.load(L, PRELUDE, '=lgateway');
+    lazyTables.pushMaker(L);
+    for (const given of [answered, keep, take]) x.lua_pushcclosure(L, given, 0);
+    state.call(L, 4, 4);
+    this.#keepTables = state.keep(L);
+    this.#add = state.keep(L);
+    this.#revise = state.keep(L);
+    this.request = state.keep(L);
+  }
+
+  add(phase: 'request' | 'response', L: LuaThread): void {
+    const { state } = this.#script;
+    const { exports: x } = state;
+    state.pushReference(L, this.#add);
+    state.pushInterned(L, phase);
+    x.lua_rotate(L, -3, -1);
+    x.lua_callk(L, 2, 0, 0, NULL);
+  }
+
+  keepTables(L: LuaThread): void {
+    const { state } = this.#script;
+    state.pushReference(L, this.#keepTables);
+    state.exports.lua_callk(L, 0, 0, 0, NULL);
+  }
+
+  createReviser(run: LuaRun & RunOwner): HeadReviser {
+    return (status, fields) => this.#reviseHead(run, status, fields);
+  }
+
+  #reviseHead(run: LuaRun & RunOwner, status: number, fields: Fields): FinalHead | undefined {
+    const { state, scheduler, log, closed } = this.#script;
+    // no code of the script may run any more
+    if (closed || state.closed) return { status, fields };
+    if (this.#isRevising)
+      throw new LuaError('cannot answer in a hook "response": it may change the head that it is given');
+    this.#isRevising = true;
+    this.#taken = undefined;
+    try {
+      const outcome = scheduler.actFor(run, () => this.#callHooks(run, status, fields));
+      if (!(outcome instanceof ScriptError)) return this.#restored(fields);
+      log.reportError(outcome.message, { ...run.logFields(), hook: 'response' });
+      return undefined;
+    } finally {
+      this.#isRevising = false;
+    }
+  }
+
+  #callHooks(run: LuaRun, status: number, fields: Fields): void {
+    const { state } = this.#script;
+    const { exports: x, memory, mainThread: L } = state;
+    state.pushReference(L, this.#revise);
+    run.pushRequest?.(L);
+    x.lua_getfield(L, -1, memory.constant('env'));
+    x.lua_rotate(L, -2, 1);
+    state.pop(L);
+    this.#pushHead(L, status, fields);
+    state.call(L, 2, 0);
+  }
+
+  /** Names in lower case; a field that comes again is a list. */
+  #pushHead(L: LuaThread, status: number, fields: Fields): void {
+    const { state } = this.#script;
+    const { exports: x, memory } = state;
+    x.lua_createtable(L, 0, fields.length / 2 + 1);
+    state.pushInteger(L, status);
+    x.lua_setfield(L, -2, memory.constant(STATUS));
+    for (const [name, values] of valuesByName(fields)) {
+      state.pushString(L, name);
+      if (values.length === 1) state.pushString(L, values[0] as string);
+      else {
+        x.lua_createtable(L, values.length, 0);
+        for (const [i, value] of values.entries()) {
+          state.pushString(L, value);
+          x.lua_rawseti(L, -2, BigInt(i + 1));
+        }
+      }
+      x.lua_rawset(L, -3);
+    }
+  }
+
+  /** The table at index 1; raises where it is no head. */
+  #readHead(L: LuaThread): FinalHead {
+    const { state } = this.#script;
+    const { exports: x, memory } = state;
+    if (x.lua_getfield(L, 1, memory.constant(':status')) !== LUA_TYPE.nil)
+      throw new LuaError(`a head has its status as "${STATUS}", not as ":status"`, 0);
+    state.pop(L);
+    const { status, pseudo, fields } = readHeadTable(state, L, 'HTTP/1.1', 1);
+    const [name] = Object.keys(pseudo);
+    if (name !== undefined) throw new LuaError(`a head cannot hold "${name}"`, 0);
+    if (status === undefined || status < 200) throw new LuaError(`a head needs a status from 200 to 599`, 0);
+    checkFields(fields);
+    return { status, fields };
+  }
+
+  /** The head as the hooks have left it, in the order of the handler's fields, and with the length that it had. */
+  #restored(before: Fields): FinalHead | undefined {
+    if (this.#taken === undefined) return undefined;
+    const { status, fields } = this.#taken;
+    const left = valuesByName(fields);
+    left.delete(LENGTH);
+    const ordered: string[] = [];
+    const append = (name: string, values: readonly string[]): void => {
+      for (const value of values) ordered.push(name, value);
+    };
+    for (let i = 0; i < before.length; i += 2) {
+      const given = before[i] as string;
+      if (isNamed(given, LENGTH)) ordered.push(given, before[i + 1] as string);
+      const name = given.toLowerCase();
+      append(given, left.get(name) ?? []);
+      left.delete(name);
+    }
+    for (const name of [...left.keys()].sort()) append(name, left.get(name) ?? []);
+    return { status, fields: ordered };
+  }
+}
+
+function valuesByName(fields: Fields): Map<string, string[]> {
+  const values = new Map<string, string[]>();
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = (fields[i] as string).toLowerCase();
+    const known = values.get(name);
+    if (known === undefined) values.set(name, [fields[i + 1] as string]);
+    else known.push(fields[i + 1] as string);
+  }
+  return values;
+}

@@ -1,0 +1,38 @@
+-- What runs the hooks of a request (hook-runners.ts): those before its handler, and those that see its head.
+local make, answered, keep, take = ...
+
+local requests, responses = {}, {}
+local keeps = false
+
+-- The host finds `env` and `header` as in lazy-tables.lua.
+local function run(facts, number, handler)
+    local env, header = make(facts, number)
+    if keeps then
+        keep(env, header)
+    end
+    for i = 1, #requests do
+        if requests[i](env, header) or answered() then
+            return nil, env, header
+        end
+    end
+    local result = (handler or nil)(env, header)
+    return result, env, header
+end
+
+local function revise(env, head)
+    for i = 1, #responses do
+        responses[i](env, head)
+    end
+    take(head)
+end
+
+local function add(phase, hook)
+    local hooks = phase == "request" and requests or responses
+    hooks[#hooks + 1] = hook
+end
+
+local function keep_tables()
+    keeps = true
+end
+
+return run, revise, add, keep_tables

@@ -1,0 +1,23 @@
+/** Makes of a function of a script the handler that calls it for each exchange, with the hooks of its mapping where it has any. */
+import type { Handler } from '../../http/exchange/handler.ts';
+import type { RunLimits } from '../run/run-limits.ts';
+import { HookedInvocation } from './hooked-invocation.ts';
+import { type HandlerFunction, Invocation } from './invocation.ts';
+import type { ScriptContext } from './script-context.ts';
+
+export function createHandler(script: ScriptContext, called: HandlerFunction, limits: RunLimits): Handler {
+  return {
+    handle: (exchange, route) => {
+      if (script.closed) {
+        exchange.reset(503);
+        return;
+      }
+      const invocation = script.hooks.areForRequests
+        ? new HookedInvocation(script, exchange, route, limits)
+        : new Invocation(script, exchange, route, limits);
+      script.runs.started(invocation);
+      invocation.start(called);
+      script.runs.watch();
+    },
+  };
+}

@@ -1,0 +1,106 @@
+/** One call of a hook that runs on its own: when a request is over, or before its state ends. A run without a client. */
+import type { LuaThread } from '../../lua/lua-exports.ts';
+import type { Reference } from '../../lua/state.ts';
+import type { RunLimits } from '../run/run-limits.ts';
+import type { HookPhase } from './hooks.ts';
+import type { ScriptContext } from './script-context.ts';
+import { ScriptRun } from './script-run.ts';
+
+/** The request that a hook runs for. */
+export interface HookedRequest {
+  readonly id: string;
+  /** Its table, which is the run's from then on. */
+  readonly table: Reference;
+}
+
+export class HookRun extends ScriptRun {
+  readonly hasNoClient: string;
+  readonly #phase: HookPhase;
+  readonly #request: HookedRequest | undefined;
+  #startedAt: number | undefined;
+  #done: (() => void) | undefined;
+
+  /** It counts as a run from now on, and begins with `start`. */
+  constructor(
+    script: ScriptContext,
+    phase: HookPhase,
+    limits: RunLimits,
+    request: HookedRequest | undefined,
+  ) {
+    super(script, limits);
+    this.hasNoClient = `called in a hook "${phase}", which has no client`;
+    this.#phase = phase;
+    this.#request = request;
+    script.runs.started(this);
+  }
+
+  get turnOwner(): object {
+    return this.script;
+  }
+
+  /** Log lines of the hook join those of its request. */
+  override get requestId(): string {
+    return this.#request?.id ?? super.requestId;
+  }
+
+  /** Calls the function, when it is its turn; `done` is called when that is over. */
+  start(callback: Reference, pushArguments: (L: LuaThread) => number, done: () => void): void {
+    if (this.ended) {
+      done();
+      return;
+    }
+    this.#done = done;
+    this.#startedAt = performance.now();
+    this.goOnInTurn(() =>
+      this.begin((L) => {
+        this.script.state.pushReference(L, callback);
+        return pushArguments(L);
+      }),
+    );
+    this.script.runs.watch();
+  }
+
+  pushRequest(L: LuaThread): void {
+    const { state } = this.script;
+    if (this.#request === undefined) state.exports.lua_pushnil(L);
+    else state.pushReference(L, this.#request.table);
+  }
+
+  /** Pushes the env of the request. */
+  pushEnvironment(L: LuaThread): void {
+    const { state } = this.script;
+    this.pushRequest(L);
+    state.exports.lua_getfield(L, -1, state.memory.constant('env'));
+    state.exports.lua_rotate(L, -2, 1);
+    state.pop(L);
+  }
+
+  logFields(): Record<string, string> {
+    return { request: this.requestId, mapping: this.script.prefix, hook: this.#phase };
+  }
+
+  suspended(): void {
+    // nobody has to be told
+  }
+
+  cancel(): void {
+    if (!this.ended) this.kill();
+  }
+
+  checkTime(now: number): void {
+    if (this.#startedAt === undefined) return;
+    const usedMs = now - this.#startedAt;
+    if (usedMs >= this.limits.timeLimitMs)
+      this.takenTooLong(`Time limit reached: the hook "${this.#phase}" still runs`, usedMs);
+  }
+
+  protected complete(): void {
+    this.end();
+  }
+
+  protected override over(): void {
+    const { state } = this.script;
+    if (this.#request !== undefined && !state.closed) state.release(this.#request.table);
+    this.#done?.();
+  }
+}

@@ -1,0 +1,122 @@
+/** A call of a handler in a mapping that has hooks: those before it, those that see its head, and those that run when it is over. */
+import type { Exchange } from '../../http/exchange/exchange.ts';
+import type { Route } from '../../http/exchange/handler.ts';
+import type { LuaThread } from '../../lua/lua-exports.ts';
+import type { Reference } from '../../lua/state.ts';
+import type { RunLimits } from '../run/run-limits.ts';
+import { HookRun } from './hook-run.ts';
+import { type HandlerFunction, Invocation } from './invocation.ts';
+import type { ScriptContext } from './script-context.ts';
+
+/** A call of a hook that waits until all is over. */
+interface LateCall {
+  readonly run: HookRun;
+  readonly callback: Reference;
+  readonly phase: 'abort' | 'log';
+}
+
+export class HookedInvocation extends Invocation {
+  readonly #startedAt: number = performance.now();
+  #hasClosed = false;
+  /** Calls of the hooks of the end, which wait for that of the exchange. */
+  #late: readonly LateCall[] = NONE;
+
+  constructor(script: ScriptContext, exchange: Exchange, route: Route, limits: RunLimits) {
+    super(script, exchange, route, limits);
+    const { hooks } = script;
+    if (hooks.count('response') > 0) exchange.reviseHead = hooks.runners.createReviser(this);
+    if (hooks.areAtEnd) exchange.onClose = () => this.#exchangeClosed();
+  }
+
+  protected override pushCall(L: LuaThread, handler: HandlerFunction): number {
+    const { state, hooks } = this.script;
+    state.pushReference(L, hooks.runners.request);
+    this.script.pushFacts(L, this.exchange, this.route, this.number);
+    state.pushReference(L, handler.plain);
+    return 3;
+  }
+
+  /** The hooks of the end count as runs before this one does no more: a state that ends waits for them. */
+  protected override over(): void {
+    const { hooks } = this.script;
+    if (hooks.areAtEnd) this.#late = [...this.#createCalls('abort'), ...this.#createCalls('log')];
+    super.over();
+    if (this.#hasClosed) this.#startLate();
+  }
+
+  #createCalls(phase: 'abort' | 'log'): LateCall[] {
+    const calls: LateCall[] = [];
+    for (const callback of this.script.hooks.functions(phase)) {
+      const run = this.#createRun(phase);
+      if (run !== undefined) calls.push({ run, callback, phase });
+    }
+    return calls;
+  }
+
+  /** Nothing of the exchange is held any more. */
+  #exchangeClosed(): void {
+    this.#hasClosed = true;
+    this.#startLate();
+  }
+
+  /** The exchange is over, and so is the run, or its end calls this again. */
+  #startLate(): void {
+    const calls = this.#late;
+    this.#late = NONE;
+    const ms = performance.now() - this.#startedAt;
+    for (const { run, callback, phase } of calls) {
+      if (phase === 'log') this.#start(run, callback, (L) => this.#pushRecord(L, ms));
+      else if (this.exchange.error !== undefined) this.#start(run, callback, () => 0);
+      else run.cancel();
+    }
+  }
+
+  #start(run: HookRun, callback: Reference, pushMore: (L: LuaThread) => number): void {
+    const { late } = this.script.hooks;
+    const refusal = late.begin();
+    if (refusal !== undefined) {
+      if (refusal !== '') this.script.logger.warn(refusal, { mapping: this.script.prefix });
+      run.cancel();
+      return;
+    }
+    const push = (L: LuaThread): number => {
+      run.pushEnvironment(L);
+      return 1 + pushMore(L);
+    };
+    run.start(callback, push, () => late.end());
+  }
+
+  /** A run of a hook, with a reference of its own to the table of the request; undefined where none can begin any more. */
+  #createRun(phase: 'log' | 'abort'): HookRun | undefined {
+    const { script } = this;
+    if (script.closed) return undefined;
+    const { state, scheduler } = script;
+    const table = scheduler.attempt(() => {
+      this.pushRequest(state.mainThread);
+      return state.keep(state.mainThread);
+    });
+    if (typeof table !== 'number') return undefined;
+    return new HookRun(script, phase, this.limits, { id: this.requestId, table });
+  }
+
+  /** What became of the request. */
+  #pushRecord(L: LuaThread, ms: number): number {
+    const { state } = this.script;
+    const { exports: x, memory } = state;
+    const { status, bytesWritten, error } = this.exchange;
+    x.lua_createtable(L, 0, 5);
+    state.pushInteger(L, status);
+    x.lua_setfield(L, -2, memory.constant('status'));
+    state.pushInteger(L, bytesWritten);
+    x.lua_setfield(L, -2, memory.constant('bytes'));
+    x.lua_pushnumber(L, ms);
+    x.lua_setfield(L, -2, memory.constant('ms'));
+    x.lua_pushnumber(L, this.cpuUsedMs);
+    x.lua_setfield(L, -2, memory.constant('cpu_ms'));
+    x.lua_pushboolean(L, error === undefined ? 0 : 1);
+    x.lua_setfield(L, -2, memory.constant('aborted'));
+    return 1;
+  }
+}
+
+const NONE: readonly LateCall[] = [];
