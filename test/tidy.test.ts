@@ -46,6 +46,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'shared',
     ...OF_RUNS,
   ],
+  static: ['mapping', 'base', 'file', ...HTTP],
   libraries: ['base', NODE, 'file', 'lua', ...OF_RUNS],
   httpd: [
     'mapping',
@@ -58,6 +59,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'lua',
     'outbound',
     'shared',
+    'static',
     ...OF_RUNS,
     'script/context',
   ],
@@ -95,6 +97,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'script/context',
     'web',
     'shared',
+    'static',
   ],
   supervisor: [
     'mapping',

@@ -233,6 +233,10 @@ export const ERROR_CODES = {
     meaning: 'A route of a TypeScript router is not valid',
     remedy: 'The message shows the pattern',
   },
+  LGW_FOLDER: {
+    meaning: 'A folder that a mapping serves (`-l /static public/`) is not there, or is no folder',
+    remedy: 'Check its name and the rights of the user; with `--root` it has to lie inside',
+  },
   LGW_SCRIPT: {
     meaning: 'A script cannot be loaded: not there, not Lua, or it fails',
     remedy: 'The message has the place and the traceback',

@@ -10,7 +10,7 @@ import type { Limits } from '../settings/limits.ts';
 export interface MappingConfig extends OfKind {
   /** Starts with `/`; no doubled and no trailing `/`. Text, not yet bytes: request paths are compared in UTF-8. */
   readonly prefix: string;
-  /** As given; resolved inside the root. SCRIPT_FILENAME shows it like this. A module: its `file:` URL. */
+  /** As given; resolved inside the root. SCRIPT_FILENAME shows it like this. A module: its `file:` URL; static: its folder. */
   readonly script: string;
   /** What the script is; undefined = it shows when it has been loaded. */
   readonly mode?: ScriptMode | undefined;

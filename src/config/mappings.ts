@@ -1,4 +1,5 @@
 /** Turns the values of `-l PREFIX SCRIPT` into mappings whose prefixes can be reached, each once. */
+import { runsLua } from '../mapping/mapping-kinds.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
 import type { MappingConfig } from './config.ts';
 import { quote, UsageError } from './usage-error.ts';
@@ -30,9 +31,14 @@ export function readMappings(pairs: readonly (readonly [prefix: string, script: 
       throw new UsageError(
         `Option -l (--lua) names the prefix ${quote(prefix)} twice, for ${quote(first.script)} and ${quote(script)}: the second could never be reached`,
       );
-    byPrefix.set(prefix, { prefix, script });
+    byPrefix.set(prefix, isFolder(script) ? { prefix, script, kind: 'static' } : { prefix, script });
   }
   return [...byPrefix.values()];
+}
+
+/** A folder is named with a `/` at its end: what a command line means does not depend on what is on the disk. */
+function isFolder(name: string): boolean {
+  return name.endsWith('/');
 }
 
 /** Gives mappings the modes of `--mode [PREFIX=]MODE`; throws UsageError for what is no mode, or no prefix of a mapping. */
@@ -56,10 +62,14 @@ export function withModes(mappings: readonly MappingConfig[], texts: readonly st
     if (at === -1) general = mode;
     else if (prefix === undefined || !mappings.some((mapping) => mapping.prefix === prefix))
       throw new UsageError(`Option --mode names the prefix ${quote(text.slice(0, at))}, which no -l has`);
+    else if (mappings.some((mapping) => mapping.prefix === prefix && !runsLua(mapping)))
+      throw new UsageError(
+        `Option --mode names the prefix ${quote(prefix)}, which has a folder and no script`,
+      );
     else byPrefix.set(prefix, mode);
   }
   return mappings.map((mapping) => {
-    const mode = byPrefix.get(mapping.prefix) ?? general;
+    const mode = runsLua(mapping) ? (byPrefix.get(mapping.prefix) ?? general) : undefined;
     return mode === undefined ? mapping : { ...mapping, mode };
   });
 }

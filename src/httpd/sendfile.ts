@@ -1,23 +1,8 @@
 /** httpd.sendfile: a whole response from a file, or the part of it that was asked for, without passing through Lua. */
 
-import type { GatewayError } from '../base/errors.ts';
-import type { ByteFile } from '../file/byte-file.ts';
-import { type Copy, copyBytes } from '../file/copy-bytes.ts';
-import { describeAction, FileError } from '../file/file-error.ts';
-import { OpenFile } from '../file/open-file.ts';
-import { errnoOf } from '../file/strerror.ts';
 import { acceptsCoding } from '../http/semantics/accept-encoding.ts';
-import { attachment } from '../http/semantics/content-disposition.ts';
 import { checkFields, fieldValue } from '../http/semantics/fields.ts';
-import { mediaTypeOf } from '../http/semantics/media-type.ts';
-import {
-  contentRange,
-  lastModified,
-  type Representation,
-  type Selection,
-  select,
-  weakTag,
-} from '../http/semantics/representation.ts';
+import { weakTag } from '../http/semantics/representation.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
@@ -27,6 +12,7 @@ import { currentInvocation, type Invocation } from '../script/context/invocation
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
+import { type Candidate, FileAnswer, type FileSent, fileFields } from '../static/file-answer.ts';
 import { pushEnded } from './copy.ts';
 import { readHeadTable } from './response-head.ts';
 
@@ -44,18 +30,8 @@ interface SendOptions {
   headers: readonly string[];
 }
 
-/** A form of the file: itself, or a smaller one beside it. */
-interface Candidate {
-  readonly name: string;
-  readonly coding: 'br' | 'gzip' | undefined;
-}
-
-type Sent = GatewayError | { readonly bytes: number; readonly status: number };
-
 /** Fields that say what is sent, which is not for the script to say. */
 const OWN_FIELDS: ReadonlySet<string> = new Set(['content-length', 'content-range', 'transfer-encoding']);
-/** Of no use with 304 (RFC 9110 §15.4.5), or wrong with 412 and 416, which have no content of the file. */
-const CONTENT_FIELD = /^content-(?!location$)/;
 
 /** `httpd.sendfile(path [, options])`: body bytes sent and status, or nil, message, code. */
 export function createSendfile(script: ScriptContext): HostFunction {
@@ -69,20 +45,20 @@ export function createSendfile(script: ScriptContext): HostFunction {
     if (invocation.exchange.finished && invocation.exchange.error === undefined) return pushEnded(script, L);
     if (!scheduler.canWait(L)) throw new LuaError('cannot send a file here: a yield cannot cross this call');
     const coroutine = scheduler.running;
-    let result: Sent | undefined;
-    const sending = new Sending(script, invocation, name, options, (sent) => {
+    let result: FileSent | undefined;
+    const answer = answerWith(script, invocation, name, options, (sent) => {
       result = sent;
       coroutine.wake();
     });
-    sending.openNext();
+    answer.start();
     return coroutine.wait(
       L,
-      (T) => finish(T, result as Sent),
-      () => sending.cancel(),
+      (T) => finish(T, result as FileSent),
+      () => answer.cancel(),
     );
   };
 
-  function finish(L: LuaThread, sent: Sent): number {
+  function finish(L: LuaThread, sent: FileSent): number {
     if ('code' in sent) return pushFailure(script.state, L, sent);
     state.pushInteger(L, sent.bytes);
     state.pushInteger(L, sent.status);
@@ -90,144 +66,35 @@ export function createSendfile(script: ScriptContext): HostFunction {
   }
 }
 
-/** One call under way. */
-class Sending {
-  readonly #script: ScriptContext;
-  readonly #invocation: Invocation;
-  readonly #name: string;
-  readonly #options: SendOptions;
-  readonly #candidates: Candidate[];
-  readonly #done: (sent: Sent) => void;
-  #cancel: () => void = () => undefined;
-
-  constructor(
-    script: ScriptContext,
-    invocation: Invocation,
-    name: string,
-    options: SendOptions,
-    done: (sent: Sent) => void,
-  ) {
-    this.#script = script;
-    this.#invocation = invocation;
-    this.#name = name;
-    this.#options = options;
-    this.#done = done;
-    this.#candidates = candidatesOf(name, options, invocation);
-  }
-
-  cancel(): void {
-    this.#cancel();
-  }
-
-  /** Opens the best form that is left. */
-  openNext(): void {
-    const { fileSystem } = this.#script;
-    const candidate = this.#candidates.shift() as Candidate;
-    const { root } = this.#options;
-    const owner = this.#invocation.operationOwner;
-    const opened = (error: FileError | undefined, file: ByteFile | undefined): void => {
-      const failure = error ?? this.#refusalOf(file as ByteFile);
-      if (failure === undefined) this.#send(file as OpenFile, candidate);
-      else if (this.#candidates.length > 0) this.openNext();
-      else this.#done(failure);
-    };
-    const opening =
+function answerWith(
+  { fileSystem }: ScriptContext,
+  invocation: Invocation,
+  name: string,
+  options: SendOptions,
+  done: (sent: FileSent) => void,
+): FileAnswer {
+  const { exchange, operationOwner } = invocation;
+  const { root, etag, range, type, download, precompressed, headers } = options;
+  return new FileAnswer({
+    exchange,
+    name,
+    candidates: candidatesOf(name, options, invocation),
+    open: (candidate, opened) =>
       root === undefined
-        ? fileSystem.open(candidate.name, 'r', opened, owner)
-        : fileSystem.openBelow(root, candidate.name, opened, owner);
-    this.#cancel = () => opening.cancel();
-  }
-
-  /** Only regular files have a size to announce; whatever else it is is closed. */
-  #refusalOf(file: ByteFile): FileError | undefined {
-    if (file instanceof OpenFile && file.kind === 'regular') return undefined;
-    file.destroy();
-    const action = describeAction('send', this.#name);
-    if (file instanceof OpenFile && file.kind === 'directory')
-      return new FileError(action, errnoOf('EISDIR'));
-    return new FileError(action, errnoOf('EINVAL'), 'it is not a regular file');
-  }
-
-  #send(file: OpenFile, { coding }: Candidate): void {
-    const { exchange } = this.#invocation;
-    const { etag, range } = this.#options;
-    const { size, modifiedMs } = file.stat();
-    const suffix = coding === undefined ? '' : `-${coding}`;
-    const representation: Representation = {
-      size,
-      modifiedMs,
-      etag: etag === true ? weakTag(size, modifiedMs, suffix) : etag === false ? undefined : etag,
-      ranges: range,
-    };
-    let selection: Selection = { status: 200, start: 0, end: size };
-    if (!exchange.headGiven) {
-      selection = select(exchange.method, exchange.fields, representation);
-      this.#invocation.sendLinks();
-      exchange.head(selection.status, this.#fieldsOf(representation, selection, coding));
-    }
-    const wanted = exchange.method === 'HEAD' ? 0 : selection.end - selection.start;
-    this.#cancel = () => file.destroy();
-    const { start } = selection;
-    if (start === 0 || wanted === 0) this.#copy(file, wanted);
-    else {
-      file.seek('set', start, (error) => {
-        if (error === undefined) this.#copy(file, wanted);
-        else this.#finish(file, error);
-      });
-    }
-  }
-
-  #copy(file: OpenFile, wanted: number): void {
-    const { exchange } = this.#invocation;
-    const copy: Copy = copyBytes(file, exchange, wanted, (error, bytes) => {
-      if (error !== undefined) this.#finish(file, error);
-      else if (bytes === wanted) this.#finish(file, { bytes, status: exchange.status });
-      else {
-        const action = describeAction('send', this.#name);
-        const text = `it ended after ${bytes} of ${wanted} bytes`;
-        this.#finish(file, new FileError(action, errnoOf('EIO'), text));
-      }
-    });
-    this.#cancel = () => {
-      copy.cancel();
-      file.destroy();
-    };
-  }
-
-  #finish(file: OpenFile, sent: Sent): void {
-    file.destroy();
-    this.#done(sent);
-  }
-
-  #fieldsOf(file: Representation, selection: Selection, coding: Candidate['coding']): string[] {
-    const { type, precompressed, download, headers } = this.#options;
-    const { status } = selection;
-    const fields: string[] = [];
-    const add = (name: string, value: string | undefined): void => {
-      if (value === undefined || fieldValue(headers, name) !== undefined) return;
-      if (!(hasNoContent(status) && CONTENT_FIELD.test(name))) fields.push(name, value);
-    };
-    add('content-type', type ?? mediaTypeOf(this.#name));
-    add('content-encoding', coding);
-    if (download !== false) add('content-disposition', attachment(download === true ? this.#name : download));
-    add('last-modified', lastModified(file.modifiedMs));
-    add('etag', file.etag);
-    if (file.ranges) add('accept-ranges', 'bytes');
-    if (precompressed) add('vary', 'accept-encoding');
-    for (let i = 0; i < headers.length; i += 2) {
-      const name = headers[i] as string;
-      const isContent = CONTENT_FIELD.test(name.toLowerCase());
-      if (!(hasNoContent(status) && isContent)) fields.push(name, headers[i + 1] as string);
-    }
-    const range = contentRange(selection, file.size);
-    if (range !== undefined) fields.push('content-range', range);
-    if (status !== 304) fields.push('content-length', String(selection.end - selection.start));
-    return fields;
-  }
-}
-
-function hasNoContent(status: Selection['status']): boolean {
-  return status === 304 || status === 412 || status === 416;
+        ? fileSystem.open(candidate, 'r', opened, operationOwner)
+        : fileSystem.openBelow(root, candidate, opened, operationOwner),
+    describe: (size, modifiedMs, coding) => {
+      const suffix = coding === undefined ? '' : `-${coding}`;
+      const tag = etag === true ? weakTag(size, modifiedMs, suffix) : etag === false ? undefined : etag;
+      return { size, modifiedMs, etag: tag, ranges: range };
+    },
+    giveHead: (chosen) => {
+      invocation.sendLinks();
+      const fields = fileFields({ name, type, download, varies: precompressed, headers }, chosen);
+      exchange.head(chosen.selection.status, fields);
+    },
+    done,
+  });
 }
 
 function candidatesOf(name: string, options: SendOptions, { exchange }: Invocation): Candidate[] {

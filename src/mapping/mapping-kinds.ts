@@ -1,6 +1,6 @@
 /** What can stand behind a path prefix. Another kind is a row of this table, and one of the loaders in worker/worker.ts. */
 
-export type MappingKind = 'script' | 'module';
+export type MappingKind = 'script' | 'module' | 'static';
 
 interface KindFacts {
   /** It has Lua states: the Lua machine is compiled for it, and what it uses is counted and has a share. */
@@ -10,6 +10,7 @@ interface KindFacts {
 const MAPPING_KINDS: Readonly<Record<MappingKind, KindFacts>> = {
   script: { runsLua: true },
   module: { runsLua: false },
+  static: { runsLua: false },
 };
 
 /** What stands behind a prefix; default: a Lua script. */

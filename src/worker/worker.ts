@@ -1,4 +1,7 @@
-/** Puts one worker together: files, scripts, router and front end; serves, reloads in two phases, drains. */
+/**
+ * Puts one worker together: files, scripts, router and front end; serves, reloads in two phases, drains.
+ * Long because each kind of mapping has its loader here, which takes parts of the worker.
+ */
 import { assert } from '../base/assert.ts';
 import { createLogger, type LevelLogger } from '../base/logger.ts';
 import { ProcessGroups } from '../base/process-groups.ts';
@@ -25,6 +28,7 @@ import { LuaMapping, loadLuaMapping } from '../script/lua-mapping.ts';
 import { Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { SharedStore } from '../shared/shared-store.ts';
+import { loadStaticMapping } from '../static/static-mapping.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { createAccessLog } from './access-log.ts';
 import { connectsAlike, createFetcher } from './create-fetcher.ts';
@@ -260,7 +264,18 @@ export class GatewayWorker {
   readonly #loaders: Readonly<Record<MappingKind, Loader>> = {
     script: (mapping, setup, fetcher, signal) => this.#loadScript(mapping, setup, fetcher, signal),
     module: (mapping, setup) => this.#loadModule(mapping, setup),
+    static: (mapping) => this.#loadFolder(mapping),
   };
+
+  #loadFolder({ prefix, script }: MappingConfig): Promise<LoadedMapping> {
+    return loadStaticMapping({
+      prefix: toBytes(prefix),
+      folder: toBytes(script),
+      fileSystem: this.#fileSystem,
+      share: this.#shares.of(prefix),
+      logger: this.#logger,
+    });
+  }
 
   #loadScript(
     { prefix, script, mode }: MappingConfig,

@@ -26,6 +26,11 @@ export function weakTag(size: number, modifiedMs: number, suffix: string): strin
   return `W/"${size.toString(16)}-${Math.floor(modifiedMs).toString(16)}${suffix}"`;
 }
 
+/** A strong tag, which names the form by `suffix`. The time is in µs: files of one size that change twice in a tick of the kernel share it. */
+export function strongTag(size: number, modifiedMs: number, suffix: string): string {
+  return `"${size.toString(16)}-${Math.floor(modifiedMs * 1000).toString(16)}${suffix}"`;
+}
+
 /**
  * Chooses by method and fields of the request, in the order of RFC 9110 §13.2.2. Conditions of other methods than GET and
  * HEAD are for the script, which has done what was asked for before it sends a file.
