@@ -5,7 +5,7 @@ local requests, responses = {}, {}
 local keeps = false
 
 -- The host finds `env` and `header` as in lazy-tables.lua.
-local function run(facts, number, handler)
+local function run(facts, number, handler, parameters)
     local env, header = make(facts, number)
     if keeps then
         keep(env, header)
@@ -14,6 +14,10 @@ local function run(facts, number, handler)
         if requests[i](env, header) or answered() then
             return nil, env, header
         end
+    end
+    if parameters then
+        local result = (handler or nil)(env, header, parameters)
+        return result, env, header
     end
     local result = (handler or nil)(env, header)
     return result, env, header

@@ -80,16 +80,18 @@ export class LazyTables {
 
   /**
    * Replaces the function on top of the stack by one that takes the facts and a number of 32 bits (as `pushNumber`
-   * pushes it), and calls it with two tables, which it returns behind the function's first result. False: it has no parameters, so that it stays as it is and is called with
-   * nothing.
+   * pushes it), and calls it with two tables, which it returns behind the function's first result. False: it has no
+   * parameters, so that it stays as it is and is called with nothing. With `hasParameters`, both take one more argument,
+   * a table of parameters.
    */
-  wrap(L: LuaThread): boolean {
+  wrap(L: LuaThread, hasParameters = false): boolean {
     const { exports: x } = this.#state;
     const { count, isVariadic } = parametersOf(this.#state, L);
     if (count === 0 && !isVariadic) return false;
     this.#state.pushReference(L, this.#wrap);
     x.lua_rotate(L, -2, 1);
-    this.#state.call(L, 1, 1);
+    x.lua_pushboolean(L, hasParameters ? 1 : 0);
+    this.#state.call(L, 2, 1);
     return true;
   }
 

@@ -9,6 +9,7 @@ import type { ProcessOwner, ProcessTable } from '../file/process-table.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Route } from '../http/exchange/handler.ts';
 import type { Dispatcher } from '../http/routing/dispatcher.ts';
+import { isPattern } from '../http/routing/pattern-tree.ts';
 import { installHttpdModule } from '../httpd/httpd-module.ts';
 import { installBasicLibrary } from '../libraries/basic-library.ts';
 import { ChunkLoader } from '../libraries/chunk-loader.ts';
@@ -42,6 +43,7 @@ import { HandlerTable } from './context/handler-table.ts';
 import { HookRun } from './context/hook-run.ts';
 import { Hooks } from './context/hooks.ts';
 import type { Invocation } from './context/invocation.ts';
+import { pushParams } from './context/request-table.ts';
 import type { ScriptContext } from './context/script-context.ts';
 import { ScriptLog } from './context/script-log.ts';
 import { type OnceClaims, Timers } from './context/timers.ts';
@@ -50,6 +52,7 @@ import { LuaFiles } from './objects/lua-files.ts';
 import { LuaStreams } from './objects/lua-streams.ts';
 import { installPackagedModules } from './packaged-modules.ts';
 import { RequestTables } from './request-tables.ts';
+import type { HandlerOptions } from './run/handler-options.ts';
 import { currentRun } from './run/lua-run.ts';
 import type { RunLimits } from './run/run-limits.ts';
 import { RunTable } from './run/run-table.ts';
@@ -248,25 +251,29 @@ export class LoadedScript implements ScriptContext {
   }
 
   /** Registers the function on top of the stack. The first registration of a name holds. Says what is too much. */
-  registerHandler(name: string, options: Partial<RunLimits>, L: LuaThread): GatewayError | undefined {
-    const admitted = this.handlers.admit(name);
+  registerHandler(name: string, options: HandlerOptions, L: LuaThread): GatewayError | undefined {
+    const { methods, ...ownLimits } = options;
+    const admitted = this.handlers.admit(name, methods);
     if (admitted instanceof GatewayError) return admitted;
-    if (!admitted) return undefined;
+    if (admitted === false) return undefined;
     this.state.exports.lua_pushvalue(L, -1);
     const plain = this.state.keep(L);
-    const pushArguments = this.lazyTables.wrap(L) ? this.#pushTables : undefined;
-    const limits = { ...this.limits, ...options };
+    const pushArguments = this.lazyTables.wrap(L, isPattern(name)) ? this.#pushTables : undefined;
+    const limits = { ...this.limits, ...ownLimits };
     this.handlers.register(
       name,
+      admitted,
       createHandler(this, { reference: this.state.keep(L), pushArguments, plain }, limits),
     );
     return undefined;
   }
 
-  /** The facts of a request, for the two tables of a handler as wrapped by LazyTables. */
+  /** The facts of a request, for the two tables of a handler as wrapped by LazyTables, and the parameters of a pattern. */
   readonly #pushTables = (L: LuaThread, { exchange, route, number }: Invocation): number => {
     this.pushFacts(L, exchange, route, number);
-    return 2;
+    if (route.params === undefined) return 2;
+    pushParams(this.state, L, route.params);
+    return 3;
   };
 
   pushFacts(L: LuaThread, exchange: Exchange, route: Route, number: number): void {

@@ -4,7 +4,7 @@
  */
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
-import type { Handler, Mapping, Route } from '../http/exchange/handler.ts';
+import type { Handler, Mapping, PatternMatch, Route } from '../http/exchange/handler.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import { LoadedScript, type ScriptOptions, type ScriptWatch } from './loaded-script.ts';
 
@@ -83,6 +83,13 @@ export class LuaMapping implements Mapping, ScriptWatch {
     if (this.#script !== undefined) return this.#script.handlers.find(name);
     if (this.#lost?.handlers.find(name) === undefined) return undefined;
     return { handle: (exchange, route) => this.#wait(exchange, route) };
+  }
+
+  findPattern(name: string, method: string): PatternMatch | undefined {
+    if (this.#script !== undefined) return this.#script.handlers.findPattern(name, method);
+    const found = this.#lost?.handlers.findPattern(name, method);
+    if (found === undefined) return undefined;
+    return { ...found, handler: { handle: (exchange, route) => this.#wait(exchange, route) } };
   }
 
   /**
@@ -186,7 +193,7 @@ export class LuaMapping implements Mapping, ScriptWatch {
 
   #handOn(script: LoadedScript, exchange: Exchange, route: Route): void {
     if (exchange.finished || exchange.error !== undefined) return;
-    const handler = script.handlers.find(route.handlerName);
+    const handler = script.handlers.findRegistered(route.handlerName, exchange.method);
     if (handler === undefined) exchange.reset(503);
     else handler.handle(exchange, route);
   }

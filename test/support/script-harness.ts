@@ -272,7 +272,12 @@ export class ScriptHarness {
     const { handlers } = script;
     const { answersAll } = handlers;
     this.dispatcher.router.replace([
-      { prefix: this.prefix, answersAll, find: (name) => handlers.find(name) },
+      {
+        prefix: this.prefix,
+        answersAll,
+        find: (name) => handlers.find(name),
+        findPattern: (name, method) => handlers.findPattern(name, method),
+      },
     ]);
   }
 

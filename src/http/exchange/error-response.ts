@@ -37,10 +37,10 @@ export function errorPage(status: number, errorId?: string): ErrorPage {
   return page;
 }
 
-/** Answers an exchange whose head has not been given with the page of `status`. */
-export function respondWithError(exchange: Exchange, status: number): void {
+/** Answers an exchange whose head has not been given with the page of `status`, with `fields` beside those of the page. */
+export function respondWithError(exchange: Exchange, status: number, fields?: Fields): void {
   const page = errorPage(status);
-  exchange.head(status, page.fields);
+  exchange.head(status, fields === undefined ? page.fields : [...page.fields, ...fields]);
   exchange.write(page.body);
   exchange.end();
 }

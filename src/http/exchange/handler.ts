@@ -13,6 +13,8 @@ export interface Route {
   readonly path: string;
   /** The undecoded text after the first `?`; undefined when there is none. */
   readonly query: string | undefined;
+  /** Names and decoded values of the parameters of a pattern, in turns; undefined where the name is no pattern. */
+  readonly params: readonly string[] | undefined;
 }
 
 /** Answers exchanges. Owns the exchange from the call on: it must end or reset it, now or later. */
@@ -27,4 +29,13 @@ export interface Mapping {
   readonly answersAll: boolean;
   /** The handler registered under exactly `name`; names start with `/`. Handlers may come later, at run time. */
   find(name: string): Handler | undefined;
+  /** The pattern that `name` fits; absent where a mapping has none. Asked when `find` has found nothing. */
+  findPattern?(name: string, method: string): PatternMatch | undefined;
+}
+
+/** A pattern that fits, and what it says of the name. */
+export interface PatternMatch {
+  readonly handler: Handler;
+  readonly pattern: string;
+  readonly params: readonly string[];
 }

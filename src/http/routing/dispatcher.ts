@@ -29,7 +29,7 @@ export class Dispatcher {
       else respondWithError(exchange, 400);
       return;
     }
-    const route = this.router.match(split.path, split.query);
+    const route = this.router.match(split.path, split.query, exchange.method);
     if (route === undefined) {
       respondWithError(exchange, 404);
       return;
@@ -45,7 +45,7 @@ export class Dispatcher {
   /** True when a target has a handler: only such targets are worth a push promise. */
   resolves(target: string): boolean {
     const split = splitTarget(target);
-    return split !== undefined && this.router.match(split.path, split.query) !== undefined;
+    return split !== undefined && this.router.match(split.path, split.query, 'GET') !== undefined;
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * Finds the mapping and handler of a path: a handler of its name in the mapping with the longest prefix, and where no
- * mapping has one, the `/notfound` of the longest prefix. lhttpd's one exception stands before: `/foo` is a name of the
- * mapping `/` first.
+ * Finds the mapping and handler of a path: a handler of its name, or of a pattern that it fits, in the mapping with the
+ * longest prefix, and where no mapping has one, the `/notfound` of the longest prefix. lhttpd's one exception stands
+ * before: `/foo` is a name of the mapping `/` first.
  */
 import type { Handler, Mapping, Route } from '../exchange/handler.ts';
 
@@ -44,7 +44,7 @@ export class Router {
   }
 
   /** The route of a decoded, normalised path; undefined where the answer is the built-in 404 page. */
-  match(path: string, query: string | undefined): Route | undefined {
+  match(path: string, query: string | undefined, method: string): Route | undefined {
     let notFound: Mapping | undefined;
     let lastHandler: Handler | undefined;
     for (const { mapping, name, isExact } of this.#places.get(path) ?? this.#findPlaces(path)) {
@@ -54,13 +54,17 @@ export class Router {
         if (notFound !== undefined) break;
       }
       const handler = mapping.find(name);
-      if (handler !== undefined) return toRoute(mapping, handler, name, path, query);
-      if (isExact || notFound !== undefined) continue;
+      if (handler !== undefined) return toRoute(mapping, handler, name, path, query, undefined);
+      if (isExact) continue;
+      const found = mapping.findPattern?.(name, method);
+      if (found !== undefined)
+        return toRoute(mapping, found.handler, found.pattern, path, query, found.params);
+      if (notFound !== undefined) continue;
       lastHandler = mapping.find(NOT_FOUND);
       if (lastHandler !== undefined) notFound = mapping;
     }
     if (notFound === undefined || lastHandler === undefined) return undefined;
-    return toRoute(notFound, lastHandler, NOT_FOUND, path, query);
+    return toRoute(notFound, lastHandler, NOT_FOUND, path, query, undefined);
   }
 
   #findPlaces(path: string): readonly Place[] {
@@ -99,6 +103,7 @@ function toRoute(
   handlerName: string,
   path: string,
   query: string | undefined,
+  params: readonly string[] | undefined,
 ): Route {
-  return { mapping, handler, prefix: mapping.prefix, handlerName, path, query };
+  return { mapping, handler, prefix: mapping.prefix, handlerName, path, query, params };
 }

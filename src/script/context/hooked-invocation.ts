@@ -6,6 +6,7 @@ import type { Reference } from '../../lua/state.ts';
 import type { RunLimits } from '../run/run-limits.ts';
 import { HookRun } from './hook-run.ts';
 import { type HandlerFunction, Invocation } from './invocation.ts';
+import { pushParams } from './request-table.ts';
 import type { ScriptContext } from './script-context.ts';
 
 /** A call of a hook that waits until all is over. */
@@ -33,7 +34,9 @@ export class HookedInvocation extends Invocation {
     state.pushReference(L, hooks.runners.request);
     this.script.pushFacts(L, this.exchange, this.route, this.number);
     state.pushReference(L, handler.plain);
-    return 3;
+    if (this.route.params === undefined) return 3;
+    pushParams(state, L, this.route.params);
+    return 4;
   }
 
   /** The hooks of the end count as runs before this one does no more: a state that ends waits for them. */

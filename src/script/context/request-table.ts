@@ -2,7 +2,7 @@
 import type { Exchange } from '../../http/exchange/exchange.ts';
 import type { Route } from '../../http/exchange/handler.ts';
 import type { LuaThread } from '../../lua/lua-exports.ts';
-import type { Reference } from '../../lua/state.ts';
+import type { Reference, State } from '../../lua/state.ts';
 import type { ScriptContext } from './script-context.ts';
 
 /** What the table is made of. */
@@ -38,10 +38,10 @@ export function keepRequestOf({ state }: ScriptContext, L: LuaThread, source: Re
   x.lua_rotate(L, -3, 1);
   x.lua_setfield(L, -3, memory.constant('header'));
   x.lua_setfield(L, -2, memory.constant('env'));
-  for (const name of ['params', 'ctx']) {
-    x.lua_createtable(L, 0, 0);
-    x.lua_setfield(L, -2, memory.constant(name));
-  }
+  pushParams(state, L, source.route.params ?? NO_PARAMS);
+  x.lua_setfield(L, -2, memory.constant('params'));
+  x.lua_createtable(L, 0, 0);
+  x.lua_setfield(L, -2, memory.constant('ctx'));
   state.pushString(L, source.requestId);
   x.lua_setfield(L, -2, memory.constant('id'));
   return state.keep(L);
@@ -51,3 +51,16 @@ function pushFreshTables(script: ScriptContext, L: LuaThread, source: RequestSou
   script.pushFacts(L, source.exchange, source.route, source.number);
   script.lazyTables.make(L);
 }
+
+/** Pushes a table of the parameters of a pattern: names and values in turns. */
+export function pushParams(state: State, L: LuaThread, params: readonly string[]): void {
+  const { exports: x } = state;
+  x.lua_createtable(L, 0, params.length / 2);
+  for (let i = 0; i < params.length; i += 2) {
+    state.pushString(L, params[i] as string);
+    state.pushString(L, params[i + 1] as string);
+    x.lua_rawset(L, -3);
+  }
+}
+
+const NO_PARAMS: readonly string[] = [];

@@ -17,6 +17,7 @@ import type { SharedStore } from '../../shared/shared-store.ts';
 import type { ByteTransfer } from '../objects/byte-transfer.ts';
 import type { LuaFiles } from '../objects/lua-files.ts';
 import type { LuaStreams } from '../objects/lua-streams.ts';
+import type { HandlerOptions } from '../run/handler-options.ts';
 import type { RunLimits } from '../run/run-limits.ts';
 import type { RunTable } from '../run/run-table.ts';
 import type { HandlerTable } from './handler-table.ts';
@@ -47,7 +48,7 @@ export interface ScriptContext {
 
   readonly handlers: HandlerTable;
   /** Registers the function on top of the stack. The first registration of a name holds. Says what is too much. */
-  registerHandler(name: string, options: Partial<RunLimits>, L: LuaThread): GatewayError | undefined;
+  registerHandler(name: string, options: HandlerOptions, L: LuaThread): GatewayError | undefined;
   /** Pushes what the two tables of a handler are made of: facts and a number. */
   pushFacts(L: LuaThread, exchange: Exchange, route: Route, number: number): void;
   /** What `httpd.hook` was told. */

@@ -15,7 +15,7 @@ const mapping = (prefix: string, names: readonly string[]) =>
 /** Returns `prefix : handler ?query`, or `404`. */
 function describe(router: Router, target: string): string {
   const split = splitTarget(target);
-  const route = split === undefined ? undefined : router.match(split.path, split.query);
+  const route = split === undefined ? undefined : router.match(split.path, split.query, 'GET');
   if (route === undefined) return '404';
   return `${route.prefix} : ${route.handlerName}${route.query === undefined ? '' : ` ?${route.query}`}`;
 }

@@ -1,0 +1,70 @@
+/** The handlers of one path by method, and the gateway's own answers to the methods that none of them takes. */
+
+import { respondWithError } from '../exchange/error-response.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import type { Handler, Route } from '../exchange/handler.ts';
+
+/** A handler, and the name it was registered under. */
+export interface NamedHandler {
+  readonly name: string;
+  /** Names of its parameters, from the left. */
+  readonly parameters: readonly string[];
+  readonly handler: Handler;
+}
+
+export class MethodTable implements Handler {
+  readonly #byMethod = new Map<string, NamedHandler>();
+  /** Takes the methods that no other takes. */
+  #any: NamedHandler | undefined;
+  #unsupported: NamedHandler | undefined;
+  #options: NamedHandler | undefined;
+
+  /** True when a handler has the method, or all that are left: undefined. */
+  has(method: string | undefined): boolean {
+    return method === undefined ? this.#any !== undefined : this.#byMethod.has(method);
+  }
+
+  /** Gives the methods to the handler; undefined: all that no other takes. */
+  set(methods: readonly string[] | undefined, named: NamedHandler): void {
+    if (methods === undefined) this.#any = named;
+    else for (const method of methods) this.#byMethod.set(method, named);
+    const allow = this.#allow();
+    this.#unsupported ??= named;
+    this.#unsupported = { ...this.#unsupported, handler: automaticAnswer(405, allow) };
+    this.#options = { ...this.#unsupported, handler: automaticAnswer(204, allow) };
+  }
+
+  /** The handler of a method: that of GET takes HEAD, too. There always is one. */
+  pick(method: string): NamedHandler {
+    const own =
+      this.#byMethod.get(method) ??
+      this.#any ??
+      (method === 'HEAD' ? this.#byMethod.get('GET') : undefined) ??
+      (method === 'OPTIONS' ? this.#options : this.#unsupported);
+    return own as NamedHandler;
+  }
+
+  /** For names without parameters. */
+  handle(exchange: Exchange, route: Route): void {
+    this.pick(exchange.method).handler.handle(exchange, route);
+  }
+
+  #allow(): string {
+    const methods = new Set(this.#byMethod.keys());
+    if (methods.has('GET')) methods.add('HEAD');
+    methods.add('OPTIONS');
+    return [...methods].sort().join(', ');
+  }
+}
+
+/** Answers in the place of a handler: 405, or 204 to OPTIONS, with the methods that the path has (RFC 9110 §9.3.7, §15.5.6). */
+function automaticAnswer(status: 204 | 405, allow: string): Handler {
+  return {
+    handle: (exchange) => {
+      if (status === 204) {
+        exchange.head(204, ['allow', allow]);
+        exchange.end();
+      } else respondWithError(exchange, 405, ['allow', allow]);
+    },
+  };
+}

@@ -1,0 +1,7 @@
+/** What `register_handler` is told about a handler beside its name. */
+import type { RunLimits } from './run-limits.ts';
+
+export interface HandlerOptions extends Partial<RunLimits> {
+  /** The methods it answers; undefined: all that no other handler of the name answers. */
+  readonly methods?: readonly string[];
+}
