@@ -6,15 +6,29 @@ import { FileError, fileErrorOf } from './file-error.ts';
 import { flagsOf, type OpenMode } from './open-mode.ts';
 import { linkFound, Root } from './root.ts';
 import { errnoOf } from './strerror.ts';
-import { open, type Steps } from './system-call.ts';
+import { lookAtName, open, openDirectory, readDirectory, type Steps } from './system-call.ts';
 
-/** What a name stands for. */
+/** What a name stands for; names of st_mode(2). */
+export type FileKind = 'file' | 'directory' | 'link' | 'fifo' | 'socket' | 'device';
+
 export interface FileFacts {
+  readonly kind: FileKind;
+  /** Bytes. */
   readonly size: number;
-  /** Time of the last change, ms since 1970. */
+  /** Times of the last change of the content, ms since 1970. */
   readonly modifiedMs: number;
   readonly isDirectory: boolean;
+  readonly stats: Stats;
 }
+
+/** A name in a directory, in bytes, and what it is; links are not followed. */
+export interface DirectoryEntry {
+  readonly name: string;
+  readonly facts: FileFacts;
+}
+
+/** Entries of one listing: each takes a few hundred bytes until the list has been read. */
+export const DIRECTORY_ENTRIES_MAX = 10_000;
 
 /** A descriptor, and what it is of. */
 export interface Opened {
@@ -127,8 +141,59 @@ export class FileSteps {
   }
 
   *stat(name: string, action: string): Steps<FileFacts> {
-    const stats = yield* this.#at(name, true, action, lookAt);
-    return { size: stats.size, modifiedMs: stats.mtimeMs, isDirectory: stats.isDirectory() };
+    return factsOf(yield* this.#at(name, true, action, lookAt));
+  }
+
+  /** As `stat`, of a link itself. */
+  *lstat(name: string, action: string): Steps<FileFacts> {
+    return factsOf(yield* this.#at(name, false, action, lookAtName));
+  }
+
+  *makeDirectory(name: string, action: string): Steps<void> {
+    yield* this.#at(name, false, action, function* (path): Steps<void> {
+      yield { call: 'mkdir', path };
+    });
+  }
+
+  /** Makes an empty file where nothing is, and sets the times (seconds since 1970). */
+  *touch(name: string, accessed: number, modified: number, action: string): Steps<void> {
+    yield* this.#at(name, true, action, function* (path, noFollow): Steps<void> {
+      const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOCTTY;
+      let fd: number;
+      try {
+        fd = yield* open(path, flags | noFollow);
+      } catch (thrown) {
+        const { errno } = fileErrorOf(action, thrown);
+        // directories, sockets and FIFOs that nobody reads are not opened for it
+        if (errno !== errnoOf('EISDIR') && errno !== errnoOf('ENXIO')) throw thrown;
+        fd = yield* open(path, O_PATH | noFollow);
+      }
+      try {
+        yield { call: 'utimes', path: Buffer.from(`/proc/self/fd/${fd}`), accessed, modified };
+      } finally {
+        closeSync(fd);
+      }
+    });
+  }
+
+  /** The entries of a directory in its own order, without `.` and `..`. */
+  *list(name: string, action: string): Steps<DirectoryEntry[]> {
+    const flags = constants.O_RDONLY | constants.O_DIRECTORY;
+    const fd = yield* this.#at(name, true, action, function* (path, noFollow): Steps<number> {
+      // for a link, O_DIRECTORY with O_NOFOLLOW says ENOTDIR and not ELOOP
+      const place = yield* open(path, O_PATH | noFollow);
+      try {
+        if (fstatSync(place).isSymbolicLink()) throw linkFound();
+        return yield* open(Buffer.from(`/proc/self/fd/${place}`), flags);
+      } finally {
+        closeSync(place);
+      }
+    });
+    try {
+      return yield* listDirectory(`/proc/self/fd/${fd}`, action);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   /** The place of a name, for `use`; whatever was opened to find it is closed afterwards. */
@@ -149,6 +214,52 @@ export class FileSteps {
     if (name.startsWith('/')) return Buffer.from(name, 'latin1');
     return Buffer.concat([Buffer.from(`${this.#workingDirectory}/`), Buffer.from(name, 'latin1')]);
   }
+}
+
+function* listDirectory(path: string, action: string): Steps<DirectoryEntry[]> {
+  const entries: DirectoryEntry[] = [];
+  const directory = yield* openDirectory(Buffer.from(path));
+  try {
+    for (
+      let entry = yield* readDirectory(directory);
+      entry !== null;
+      entry = yield* readDirectory(directory)
+    ) {
+      if (entries.length === DIRECTORY_ENTRIES_MAX) {
+        const text = `the directory has more entries than the limit of ${DIRECTORY_ENTRIES_MAX} for one list`;
+        throw new FileError(action, errnoOf('EAGAIN'), text);
+      }
+      const place = Buffer.concat([Buffer.from(`${path}/`), entry.name]);
+      try {
+        entries.push({ name: entry.name.toString('latin1'), facts: factsOf(yield* lookAtName(place)) });
+      } catch (thrown) {
+        // it has been removed meanwhile
+        if (fileErrorOf(action, thrown).errno !== errnoOf('ENOENT')) throw thrown;
+      }
+    }
+    return entries;
+  } finally {
+    // its last read may not be over for node:fs, which lets it be closed behind that only
+    directory.close(() => undefined);
+  }
+}
+
+function factsOf(stats: Stats): FileFacts {
+  return {
+    kind: kindOf(stats),
+    size: stats.size,
+    modifiedMs: stats.mtimeMs,
+    isDirectory: stats.isDirectory(),
+    stats,
+  };
+}
+
+function kindOf(stats: Stats): FileKind {
+  if (stats.isFile()) return 'file';
+  if (stats.isDirectory()) return 'directory';
+  if (stats.isSymbolicLink()) return 'link';
+  if (stats.isFIFO()) return 'fifo';
+  return stats.isSocket() ? 'socket' : 'device';
 }
 
 /** Opens; a FIFO that nobody reads is tried until somebody does. */

@@ -8,7 +8,7 @@ import { BlockPool } from './block-pool.ts';
 import type { ByteFile } from './byte-file.ts';
 import { Descriptor } from './descriptor.ts';
 import { describeAction, FileError, fileErrorOf } from './file-error.ts';
-import { type FileFacts, FileSteps, type Opened } from './file-steps.ts';
+import { type DirectoryEntry, type FileFacts, FileSteps, type Opened } from './file-steps.ts';
 import { type FileOperations, noFileSteps } from './no-file-steps.ts';
 import { OpenFile } from './open-file.ts';
 import { type OpenMode, parseMode } from './open-mode.ts';
@@ -178,18 +178,67 @@ export class FileSystem {
     attempt(action, () => runSync(this.#steps.rename(from, to, action)));
   }
 
-  /** What stat(2) says of a name. */
+  /** What stat(2) says of a name; lstat(2) where `follow` is false. */
   stat(
     name: string,
     done: (error: FileError | undefined, facts: FileFacts | undefined) => void,
+    owner: OperationOwner = new OperationOwner(),
+    follow = true,
   ): Cancellable {
     const action = describeAction('look at', name);
-    return this.#run(action, this.#steps.stat(name, action), new OperationOwner(), done);
+    return this.#run(action, this.#look(name, follow, action), owner, done);
   }
 
-  statSync(name: string): FileFacts {
+  statSync(name: string, follow = true): FileFacts {
     const action = describeAction('look at', name);
-    return attempt(action, () => runSync(this.#steps.stat(name, action)));
+    return attempt(action, () => runSync(this.#look(name, follow, action)));
+  }
+
+  #look(name: string, follow: boolean, action: string): Steps<FileFacts> {
+    return follow ? this.#steps.stat(name, action) : this.#steps.lstat(name, action);
+  }
+
+  /** As mkdir(2), with the permissions that the umask leaves. */
+  makeDirectory(name: string, done: FileDone, owner: OperationOwner): Cancellable {
+    const action = describeAction('make the directory', name);
+    return this.#run(action, this.#steps.makeDirectory(name, action), owner, done);
+  }
+
+  makeDirectorySync(name: string): void {
+    const action = describeAction('make the directory', name);
+    attempt(action, () => runSync(this.#steps.makeDirectory(name, action)));
+  }
+
+  /** The entries of a directory, at most DIRECTORY_ENTRIES_MAX; more are an error with the code "limit". */
+  list(
+    name: string,
+    done: (error: FileError | undefined, entries: DirectoryEntry[] | undefined) => void,
+    owner: OperationOwner,
+  ): Cancellable {
+    const action = describeAction('list', name);
+    return this.#run(action, this.#steps.list(name, action), owner, done);
+  }
+
+  listSync(name: string): DirectoryEntry[] {
+    const action = describeAction('list', name);
+    return attempt(action, () => runSync(this.#steps.list(name, action)));
+  }
+
+  /** As touch(1): makes an empty file where nothing is; times in seconds since 1970. */
+  touch(
+    name: string,
+    accessed: number,
+    modified: number,
+    done: FileDone,
+    owner: OperationOwner,
+  ): Cancellable {
+    const action = describeAction('touch', name);
+    return this.#run(action, this.#steps.touch(name, accessed, modified, action), owner, done);
+  }
+
+  touchSync(name: string, accessed: number, modified: number): void {
+    const action = describeAction('touch', name);
+    attempt(action, () => runSync(this.#steps.touch(name, accessed, modified, action)));
   }
 
   /** Closes all files that are still open; what was written to them still goes to the disk. */

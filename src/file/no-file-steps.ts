@@ -7,7 +7,17 @@ import type { Steps } from './system-call.ts';
 /** What a file system does by steps. */
 export type FileOperations = Pick<
   FileSteps,
-  'makeTemporary' | 'open' | 'openBelow' | 'openTemporary' | 'remove' | 'rename' | 'stat'
+  | 'list'
+  | 'lstat'
+  | 'makeDirectory'
+  | 'makeTemporary'
+  | 'open'
+  | 'openBelow'
+  | 'openTemporary'
+  | 'remove'
+  | 'rename'
+  | 'stat'
+  | 'touch'
 >;
 
 /** `why` completes messages: `Cannot open "x.txt": …`. */
@@ -24,5 +34,9 @@ export function noFileSteps(why: string): FileOperations {
     remove: (_name, action) => refuse(action),
     rename: (_from, _to, action) => refuse(action),
     stat: (_name, action) => refuse(action),
+    lstat: (_name, action) => refuse(action),
+    list: (_name, action) => refuse(action),
+    makeDirectory: (_name, action) => refuse(action),
+    touch: (_name, _accessed, _modified, action) => refuse(action),
   };
 }

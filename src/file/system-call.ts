@@ -1,5 +1,5 @@
 /** File operations of several system calls, written once and run either without blocking or at once. */
-import fs from 'node:fs';
+import fs, { type Dir, type Dirent, type Stats } from 'node:fs';
 
 /** One call that may wait for a disk. Names are bytes. */
 export type SystemCall =
@@ -7,14 +7,24 @@ export type SystemCall =
   | { readonly call: 'readlink'; readonly path: Buffer }
   | { readonly call: 'unlink'; readonly path: Buffer }
   | { readonly call: 'rmdir'; readonly path: Buffer }
+  | { readonly call: 'mkdir'; readonly path: Buffer }
+  | { readonly call: 'opendir'; readonly path: Buffer }
+  | { readonly call: 'readdir'; readonly directory: Dir }
+  | { readonly call: 'lstat'; readonly path: Buffer }
+  /** Times in seconds. */
+  | { readonly call: 'utimes'; readonly path: Buffer; readonly accessed: number; readonly modified: number }
   /** Waits, without a thread of the pool. */
   | { readonly call: 'pause'; readonly ms: number }
   | { readonly call: 'rename'; readonly path: Buffer; readonly to: Buffer };
 
-export type SystemResult = number | Buffer | undefined;
+/** A directory that is read has names of bytes, and `null` behind its last entry. */
+export type SystemResult = number | Buffer | Dir | Dirent | Stats | null | undefined;
 
 /** Yields calls and gets their results; what a call fails with is thrown into it. */
 export type Steps<Result> = Generator<SystemCall, Result, SystemResult>;
+
+/** node:fs takes these, though its types name neither the encoding of names nor a path of bytes. */
+const NAMES_AS_BYTES = { encoding: 'buffer' as BufferEncoding };
 
 /** As fopen(3). */
 const NEW_FILE_MODE = 0o666;
@@ -26,6 +36,20 @@ export function* open(path: Buffer, flags: number, mode: number = NEW_FILE_MODE)
 
 export function* readLink(path: Buffer): Steps<Buffer> {
   return (yield { call: 'readlink', path }) as Buffer;
+}
+
+export function* openDirectory(path: Buffer): Steps<Dir> {
+  return (yield { call: 'opendir', path }) as Dir;
+}
+
+/** The next entry, whose name is a Buffer; null at the end. */
+export function* readDirectory(directory: Dir): Steps<Dirent<Buffer> | null> {
+  return (yield { call: 'readdir', directory }) as Dirent<Buffer> | null;
+}
+
+/** What lstat(2) says of a name. */
+export function* lookAtName(path: Buffer): Steps<Stats> {
+  return (yield { call: 'lstat', path }) as Stats;
 }
 
 /** Runs all steps before it returns; throws what they throw. */
@@ -67,6 +91,21 @@ export function perform(call: SystemCall, done: (thrown: unknown, result: System
     case 'rename':
       fs.rename(call.path, call.to, finish);
       break;
+    case 'mkdir':
+      fs.mkdir(call.path, (thrown) => finish(thrown));
+      break;
+    case 'opendir':
+      fs.opendir(call.path as unknown as string, NAMES_AS_BYTES, finish);
+      break;
+    case 'readdir':
+      call.directory.read(finish);
+      break;
+    case 'lstat':
+      fs.lstat(call.path, finish);
+      break;
+    case 'utimes':
+      fs.utimes(call.path, call.accessed, call.modified, finish);
+      break;
   }
 }
 
@@ -85,6 +124,16 @@ function performSync(call: SystemCall): SystemResult {
       return void fs.rmdirSync(call.path);
     case 'rename':
       return void fs.renameSync(call.path, call.to);
+    case 'mkdir':
+      return void fs.mkdirSync(call.path);
+    case 'opendir':
+      return fs.opendirSync(call.path as unknown as string, NAMES_AS_BYTES);
+    case 'readdir':
+      return call.directory.readSync();
+    case 'lstat':
+      return fs.lstatSync(call.path);
+    case 'utimes':
+      return void fs.utimesSync(call.path, call.accessed, call.modified);
   }
 }
 

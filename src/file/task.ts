@@ -1,5 +1,5 @@
 /** Runs the steps of a file operation on libuv's pool, in the turns the operation queue gives. */
-import { close } from 'node:fs';
+import { close, Dir } from 'node:fs';
 import type { Operation, OperationOwner, OperationQueue } from './operation-queue.ts';
 import { perform, type Steps, type SystemCall, type SystemResult } from './system-call.ts';
 
@@ -58,6 +58,7 @@ export class Task<Result> implements Operation, Cancellable {
   #arrived(call: SystemCall, thrown: unknown, result: SystemResult): void {
     if (this.#state === 'cancelled') {
       if (call.call === 'open' && typeof result === 'number') close(result, () => {});
+      else if (call.call === 'opendir' && result instanceof Dir) result.close(() => undefined);
       this.#steps.return(undefined as Result);
     } else if (thrown === undefined) {
       this.#advance(() => this.#steps.next(result), false);

@@ -20,6 +20,7 @@ import { cryptoFunctions } from './crypto-functions.ts';
 import { createExit } from './exit.ts';
 import { createFetch } from './fetch-function.ts';
 import { createFieldTables } from './field-tables.ts';
+import { fileFunctions } from './files-functions.ts';
 import { createForm } from './form-function.ts';
 import { readHandlerOptions } from './handler-options.ts';
 import { HeadCache } from './head-cache.ts';
@@ -68,6 +69,7 @@ export function installHttpdModule(script: ScriptContext): void {
   for (const [name, functions] of [
     ['crypto', cryptoFunctions(script)],
     ['jwt', jwtFunctions(script, arrayMetatable)],
+    ['files', fileFunctions(script)],
   ] as const) {
     x.lua_createtable(L, 0, Object.keys(functions).length);
     state.setFunctions(L, -1, state.addFunctions(functions));

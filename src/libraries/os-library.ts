@@ -10,6 +10,7 @@ import type { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { cannotWait } from '../script/objects/cannot-wait.ts';
+import { type FileOperations, UNITS_PER_FILE } from '../script/objects/file-operations.ts';
 import type { LuaFiles } from '../script/objects/lua-files.ts';
 import { waitInScope } from '../script/run/scoped-wait.ts';
 
@@ -20,8 +21,7 @@ export interface OsLibraryOptions {
   readonly fileSystem: FileSystem;
   readonly processes: ProcessTable;
   readonly files: LuaFiles;
-  /** Who the operations started now take turns for. */
-  readonly operationOwner: () => OperationOwner;
+  readonly operations: FileOperations;
   /** Whose a process started now is. */
   readonly processOwner: () => ProcessOwner;
   /** What `getenv` shows of the environment. */
@@ -33,31 +33,22 @@ export function installOsLibrary(options: OsLibraryOptions): void {
   const { state } = scheduler;
   const { exports: x, memory, mainThread: L } = state;
 
-  /** Runs an operation, waiting where the caller can; returns true, or nil, message (with `name`) and errno. */
+  /** Runs an operation; true, or nil, message (with `name`) and errno. */
   function operate(
     T: LuaThread,
     name: string | undefined,
-    begin: (done: Done) => Cancellable,
+    begin: (done: Done, owner: OperationOwner) => Cancellable,
     sync: () => void,
   ): number {
-    const finish = (thread: LuaThread, failure: FileError | undefined): number => {
-      if (failure !== undefined) return files.pushFailure(thread, failure, name);
-      x.lua_pushboolean(thread, 1);
-      return 1;
-    };
-    scheduler.guard.pay(UNITS_PER_FILE);
-    if (!scheduler.canWait(T)) return finish(T, failureOf(sync));
-    const coroutine = scheduler.running;
-    let failure: FileError | undefined;
-    const operation = begin((error) => {
-      failure = error;
-      coroutine.wake();
+    return options.operations.run(T, {
+      begin,
+      sync,
+      finish: (thread, failure) => {
+        if (failure !== undefined) return files.pushFailure(thread, failure, name);
+        x.lua_pushboolean(thread, 1);
+        return 1;
+      },
     });
-    return coroutine.wait(
-      T,
-      (thread) => finish(thread, failure),
-      () => operation.cancel(),
-    );
   }
 
   function pushEnd(
@@ -126,7 +117,7 @@ export function installOsLibrary(options: OsLibraryOptions): void {
       return operate(
         T,
         name,
-        (done) => fileSystem.remove(name, done, options.operationOwner()),
+        (done, owner) => fileSystem.remove(name, done, owner),
         () => fileSystem.removeSync(name),
       );
     },
@@ -136,7 +127,7 @@ export function installOsLibrary(options: OsLibraryOptions): void {
       return operate(
         T,
         undefined,
-        (done) => fileSystem.rename(from, to, done, options.operationOwner()),
+        (done, owner) => fileSystem.rename(from, to, done, owner),
         () => fileSystem.renameSync(from, to),
       );
     },
@@ -189,8 +180,6 @@ const DATE_FORMAT_BYTES_MAX = 32 * 1024;
 /** Conversions of one call, of which %c is seven, and what one costs (10 µs). */
 const DATE_CONVERSIONS_MAX = 1000;
 const UNITS_PER_CONVERSION = 2000;
-/** To make, remove or rename a file (200 µs). */
-const UNITS_PER_FILE = 40_000;
 /** To ask for the name of a zone (20 µs). */
 const UNITS_PER_ZONE = 4000;
 

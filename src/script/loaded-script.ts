@@ -48,6 +48,7 @@ import type { ScriptContext } from './context/script-context.ts';
 import { ScriptLog } from './context/script-log.ts';
 import { type OnceClaims, Timers } from './context/timers.ts';
 import { ByteTransfer } from './objects/byte-transfer.ts';
+import { FileOperations } from './objects/file-operations.ts';
 import { LuaFiles } from './objects/lua-files.ts';
 import { LuaStreams } from './objects/lua-streams.ts';
 import { installPackagedModules } from './packaged-modules.ts';
@@ -114,6 +115,7 @@ export class LoadedScript implements ScriptContext {
   readonly files: LuaFiles;
   readonly streams: LuaStreams;
   readonly fileSystem: FileSystem;
+  readonly fileOperations: FileOperations;
   readonly handlers: HandlerTable;
   readonly hooks: Hooks;
   readonly runs: RunTable;
@@ -126,6 +128,7 @@ export class LoadedScript implements ScriptContext {
   #mode: ScriptMode = 'lhttpd';
   /** What was started where nothing runs, as while the script is loaded, and ends with the state. */
   readonly #scope = new Scope();
+  readonly #loadOwner: OperationOwner;
   #overgrown = false;
   /** What the script takes now is not held against it: the state that it is to replace may have taken all. */
   #loading = true;
@@ -169,6 +172,8 @@ export class LoadedScript implements ScriptContext {
     this.streams = new LuaStreams(state, this.transfer);
     this.#collector = new Collector(scheduler, this.files, this.runs, logger, prefix);
     this.fileSystem = options.rights.sandboxed ? options.fileSystem.sealed(NO_FILES) : options.fileSystem;
+    this.fileOperations = new FileOperations(this.scheduler, () => this.#operationOwner());
+    this.#loadOwner = new OperationOwner(options.share, true);
     this.#installLibraries();
     this.timers = new Timers(this, options.onceClaims);
     installHttpdModule(this);
@@ -178,9 +183,6 @@ export class LoadedScript implements ScriptContext {
     const { state, scheduler, fileSystem, files, share } = this;
     const { processes, rights, script } = this.#options;
     const print = (line: string): void => this.log.write('info', line);
-    const loadOwner = new OperationOwner(share, true);
-    const operationOwner = (): OperationOwner =>
-      currentRun(scheduler)?.operationOwner ?? (this.#loading ? loadOwner : new OperationOwner(share));
     const processOwner = (): ProcessOwner => ({
       scope: currentRun(scheduler)?.scope ?? this.#scope,
       share,
@@ -189,7 +191,9 @@ export class LoadedScript implements ScriptContext {
       allowedCommands: fileSystem.root === undefined ? undefined : rights.commands,
       logger: this.logger,
     });
-    const system = { scheduler, fileSystem, processes, files, operationOwner, processOwner };
+    const { fileOperations: operations } = this;
+    const operationOwner = (): OperationOwner => this.#operationOwner();
+    const system = { scheduler, fileSystem, processes, files, operations, operationOwner, processOwner };
     installCoroutineLibrary(scheduler);
     installDebugLibrary(state);
     installMathLibrary(state);
@@ -202,6 +206,12 @@ export class LoadedScript implements ScriptContext {
     installPackagedModules(state);
     installRequire(state);
     installWarnings(state, (line) => this.log.warn(line));
+  }
+
+  /** Who the operations on files that start now take turns for. */
+  #operationOwner(): OperationOwner {
+    const run = currentRun(this.scheduler);
+    return run?.operationOwner ?? (this.#loading ? this.#loadOwner : new OperationOwner(this.share));
   }
 
   get logger(): Logger {

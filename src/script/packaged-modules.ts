@@ -11,6 +11,7 @@ const MODULES: Readonly<Record<string, string>> = {
   'codecs/http': 'src/script/modules/codecs/http.lua',
   'codecs.http': 'src/script/modules/codecs/http.lua',
   'http-codec': 'src/script/modules/http-codec.lua',
+  lfs: 'src/script/modules/lfs.lua',
   'lgateway.session': 'handlers/lib/session.lua',
 };
 

@@ -16,6 +16,7 @@ const HEADINGS = [
   'httpd.cookies(',
   'httpd.cookie(',
   'httpd.accepts(',
+  'httpd.files',
   'Sessions: ',
 ];
 

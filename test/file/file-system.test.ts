@@ -181,8 +181,9 @@ test(
     const facts = await new Promise((resolve) =>
       fixture.files.stat('a', (_error, result) => resolve(result)),
     );
-    const { mtimeMs } = statSync(fixture.path('a'));
-    assert.deepEqual(facts, { size: 3, modifiedMs: mtimeMs, isDirectory: false });
+    const stats = statSync(fixture.path('a'));
+    const { mtimeMs } = stats;
+    assert.deepEqual(facts, { kind: 'file', size: 3, modifiedMs: mtimeMs, isDirectory: false, stats });
     assert.equal(fixture.files.statSync('.').isDirectory, true);
   }),
 );

@@ -15,6 +15,7 @@ import type { Share } from '../../mapping/shares.ts';
 import type { Fetcher } from '../../outbound/fetcher.ts';
 import type { SharedStore } from '../../shared/shared-store.ts';
 import type { ByteTransfer } from '../objects/byte-transfer.ts';
+import type { FileOperations } from '../objects/file-operations.ts';
 import type { LuaFiles } from '../objects/lua-files.ts';
 import type { LuaStreams } from '../objects/lua-streams.ts';
 import type { HandlerOptions } from '../run/handler-options.ts';
@@ -61,6 +62,7 @@ export interface ScriptContext {
     startAtOnce(L: LuaThread): Failure | undefined;
   };
 
+  readonly fileOperations: FileOperations;
   /** Of the script's files: in the sandbox it opens none. */
   readonly fileSystem: FileSystem;
   readonly dispatcher: Dispatcher;
