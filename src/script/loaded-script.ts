@@ -1,4 +1,7 @@
-/** One script in one state: its handlers, the libraries it sees, and the invocations that run in it. */
+/**
+ * One script in one state: its handlers, the libraries it sees, and the invocations that run in it. Long because it joins all parts
+ * of a state, each of which is a file of its own.
+ */
 
 import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
@@ -38,6 +41,7 @@ import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
 import type { SharedStore } from '../shared/shared-store.ts';
 import { Collector } from './collector.ts';
+import { createAutomaticAnswer } from './context/automatic-answer.ts';
 import { createHandler } from './context/create-handler.ts';
 import { HandlerTable } from './context/handler-table.ts';
 import { HookRun } from './context/hook-run.ts';
@@ -157,7 +161,9 @@ export class LoadedScript implements ScriptContext {
     this.scheduler = new CoroutineScheduler(state, (reason) => this.#abandon(reason));
     const { scheduler } = this;
     this.log = new ScriptLog(logger, counters, scheduler, prefix);
-    this.handlers = new HandlerTable(logger, prefix);
+    this.handlers = new HandlerTable(logger, prefix, (status, allow) =>
+      createAutomaticAnswer(this, status, allow),
+    );
     this.hooks = new Hooks(state);
     this.runs = new RunTable(counters, () => this.#runEnded());
     const tables = new RequestTables(state, options);

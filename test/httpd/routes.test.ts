@@ -92,3 +92,34 @@ test('Handlers of patterns get their parameters in a mapping with hooks, and htt
   assert.equal((await harness.request('/plain')).text, '2nil');
   await harness.close();
 });
+
+test('Hooks run before the answers of the gateway to methods that no handler takes, and may answer or change heads', async () => {
+  const harness = await ScriptHarness.load(`
+    local httpd = require 'httpd'
+    local show = function(env) httpd.write(nil, env.HANDLER_NAME) end
+    httpd.register_handler('/users/{id}', show, {methods = {'GET'}})
+    httpd.register_handler('/plain', show, {methods = {'GET'}})
+    httpd.hook('request', function(env)
+      if env.QUERY_INFO == 'no' then httpd.exit(403, httpd.request().params.id or 'none') end
+    end)
+    httpd.hook('response', function(env, head) head['access-control-allow-origin'] = '*' end)`);
+  for (const [path, id] of [
+    ['/users/7', '7'],
+    ['/plain', 'none'],
+  ] as const) {
+    for (const [method, status] of [
+      ['OPTIONS', 204],
+      ['PUT', 405],
+    ] as const) {
+      const answer = await harness.request(path, { method });
+      assert.equal(answer.status, status);
+      assert.equal(answer.field('allow'), 'GET, HEAD, OPTIONS');
+      assert.equal(answer.field('access-control-allow-origin'), '*');
+      const refused = await harness.request(`${path}?no`, { method });
+      assert.equal(refused.status, 403);
+      assert.equal(refused.text, id);
+    }
+  }
+  assert.deepEqual(harness.log, []);
+  await harness.close();
+});

@@ -12,12 +12,22 @@ export interface NamedHandler {
   readonly handler: Handler;
 }
 
+export type MethodStatus = 204 | 405;
+
+/** Makes the handler that answers a method which no other takes. */
+export type AutomaticAnswer = (status: MethodStatus, allow: string) => Handler;
+
 export class MethodTable implements Handler {
+  readonly #automatic: AutomaticAnswer;
   readonly #byMethod = new Map<string, NamedHandler>();
   /** Takes the methods that no other takes. */
   #any: NamedHandler | undefined;
   #unsupported: NamedHandler | undefined;
   #options: NamedHandler | undefined;
+
+  constructor(automatic: AutomaticAnswer) {
+    this.#automatic = automatic;
+  }
 
   /** True when a handler has the method, or all that are left: undefined. */
   has(method: string | undefined): boolean {
@@ -30,8 +40,8 @@ export class MethodTable implements Handler {
     else for (const method of methods) this.#byMethod.set(method, named);
     const allow = this.#allow();
     this.#unsupported ??= named;
-    this.#unsupported = { ...this.#unsupported, handler: automaticAnswer(405, allow) };
-    this.#options = { ...this.#unsupported, handler: automaticAnswer(204, allow) };
+    this.#unsupported = { ...this.#unsupported, handler: this.#automatic(405, allow) };
+    this.#options = { ...this.#unsupported, handler: this.#automatic(204, allow) };
   }
 
   /** The handler of a method: that of GET takes HEAD, too. There always is one. */
@@ -58,13 +68,11 @@ export class MethodTable implements Handler {
 }
 
 /** Answers in the place of a handler: 405, or 204 to OPTIONS, with the methods that the path has (RFC 9110 §9.3.7, §15.5.6). */
-function automaticAnswer(status: 204 | 405, allow: string): Handler {
-  return {
-    handle: (exchange) => {
-      if (status === 204) {
-        exchange.head(204, ['allow', allow]);
-        exchange.end();
-      } else respondWithError(exchange, 405, ['allow', allow]);
-    },
-  };
+export function answerMethod(exchange: Exchange, status: MethodStatus, allow: string): void {
+  if (status === 405) {
+    respondWithError(exchange, 405, ['allow', allow]);
+    return;
+  }
+  exchange.head(204, ['allow', allow]);
+  exchange.end();
 }

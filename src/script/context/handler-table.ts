@@ -2,7 +2,7 @@
 import { GatewayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Handler, PatternMatch } from '../../http/exchange/handler.ts';
-import { MethodTable } from '../../http/routing/method-table.ts';
+import { type AutomaticAnswer, MethodTable } from '../../http/routing/method-table.ts';
 import { isPattern, type Pattern, PatternTree, readPattern } from '../../http/routing/pattern-tree.ts';
 import { LuaError } from '../../lua/lua-error.ts';
 
@@ -19,13 +19,16 @@ export class HandlerTable {
   readonly #byPattern = new Map<string, MethodTable>();
   readonly #logger: Logger;
   readonly #prefix: string;
+  /** Makes the answers to methods that no handler of a name takes. */
+  readonly #automatic: AutomaticAnswer;
   /** Handlers with names. */
   #size = 0;
   #patternCount = 0;
   /** Instead of all others. */
   #ofAll: Handler | undefined;
 
-  constructor(logger: Logger, prefix: string) {
+  constructor(logger: Logger, prefix: string, automatic: AutomaticAnswer) {
+    this.#automatic = automatic;
     this.#logger = logger;
     this.#prefix = prefix;
   }
@@ -96,7 +99,7 @@ export class HandlerTable {
     this.#size += 1;
     if (pattern !== undefined) {
       this.#patternCount += 1;
-      const table = this.#patterns.get(pattern) ?? new MethodTable();
+      const table = this.#patterns.get(pattern) ?? new MethodTable(this.#automatic);
       table.set(methods, { name, parameters: pattern.names, handler });
       this.#patterns.set(pattern, table);
       this.#byPattern.set(name, table);
@@ -107,7 +110,7 @@ export class HandlerTable {
       this.#handlers.set(name, handler);
       return;
     }
-    const table = known instanceof MethodTable ? known : new MethodTable();
+    const table = known instanceof MethodTable ? known : new MethodTable(this.#automatic);
     if (known !== undefined && known !== table)
       table.set(undefined, { name, parameters: [], handler: known });
     table.set(methods, { name, parameters: [], handler });
