@@ -64,7 +64,7 @@ const TRY_ALL = `local httpd = require 'httpd'
     local meta = getmetatable(value)
     if type(meta) == 'table' then visit(meta) end
   end
-  local skip = { [httpd.exit or 0] = true, [error] = true, [warn] = true, [print] = true, [httpd.log or 0] = true, [httpd.kill or 0] = true,
+  local skip = { [httpd.exit or 0] = true, [httpd.redirect or 0] = true, [error] = true, [warn] = true, [print] = true, [httpd.log or 0] = true, [httpd.kill or 0] = true,
     [coroutine.yield] = true, [httpd.sleep] = true, [httpd.close] = true, [httpd.write] = true, [httpd.header] = true,
     [httpd.timer] = true, [httpd.read] = true }
   local calls = 0
