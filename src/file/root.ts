@@ -185,11 +185,14 @@ function outside(action: string, why: string): FileError {
   return new FileError(action, errnoOf('EACCES'), why);
 }
 
+/** Asked for once: a root is made for each file that is opened below a folder. */
+let knownDevice: number | undefined;
+
 function procDevice(): number | undefined {
   try {
-    return statSync('/proc').dev;
+    knownDevice ??= statSync('/proc').dev;
   } catch {
     // no /proc, nothing to guard
-    return undefined;
   }
+  return knownDevice;
 }

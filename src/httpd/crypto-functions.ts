@@ -39,7 +39,7 @@ import {
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
-import { pushFailure } from '../lua/push-failure.ts';
+import { pushFailure, returningFailures } from '../lua/push-failure.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
 import { readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
@@ -219,18 +219,6 @@ export function cryptoFunctions(script: ScriptContext): Record<string, HostFunct
     return 1;
   }
 
-  /** What cannot be used is no mistake in the program: a key comes from a file. */
-  function failing(run: HostFunction): HostFunction {
-    return (L) => {
-      try {
-        return run(L);
-      } catch (error) {
-        if (error instanceof GatewayError) return pushFailure(state, L, error);
-        throw error;
-      }
-    };
-  }
-
   return {
     ...hashFunctions(script),
 
@@ -304,7 +292,7 @@ export function cryptoFunctions(script: ScriptContext): Record<string, HostFunct
       return pushFailure(state, L, new GatewayError('LGW_CRYPTO_INVALID', message, { luaCode: 'invalid' }));
     },
 
-    sign: failing((L) => {
+    sign: returningFailures(state, (L) => {
       checkArgumentCount(state, L, 'sign', 2, 3);
       checkStrings(L, 2);
       checkCanCompute(script, L);
@@ -322,7 +310,7 @@ export function cryptoFunctions(script: ScriptContext): Record<string, HostFunct
       );
     }),
 
-    verify: failing((L) => {
+    verify: returningFailures(state, (L) => {
       checkArgumentCount(state, L, 'verify', 3, 4);
       checkStrings(L, 3);
       checkCanCompute(script, L);

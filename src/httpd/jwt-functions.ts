@@ -18,7 +18,7 @@ import { signatureJobs } from '../crypto/signatures.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
-import { pushFailure } from '../lua/push-failure.ts';
+import { pushFailure, returningFailures } from '../lua/push-failure.ts';
 import { workInSlices } from '../lua/sliced-work.ts';
 import type { Reference } from '../lua/state.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
@@ -169,20 +169,8 @@ export function jwtFunctions(
     );
   }
 
-  /** A key that cannot be parsed comes from a file. */
-  function failing(run: HostFunction): HostFunction {
-    return (L) => {
-      try {
-        return run(L);
-      } catch (error) {
-        if (error instanceof GatewayError) return pushFailure(state, L, error);
-        throw error;
-      }
-    };
-  }
-
   return {
-    sign: failing((L) => {
+    sign: returningFailures(state, (L) => {
       checkArgumentCount(state, L, 'sign', 3);
       x.luaL_checktype(L, 1, LUA_TYPE.table);
       x.luaL_checktype(L, 3, LUA_TYPE.table);
@@ -203,7 +191,7 @@ export function jwtFunctions(
       );
     }),
 
-    verify: failing((L) => {
+    verify: returningFailures(state, (L) => {
       checkArgumentCount(state, L, 'verify', 3);
       x.luaL_checktype(L, 3, LUA_TYPE.table);
       const checks = readChecks(L);

@@ -1,4 +1,5 @@
 /** `httpd.redirect`: sends the client to another address, and ends the request where it stands. */
+import { percentEncodeByte } from '../http/semantics/path.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
@@ -41,7 +42,7 @@ export function createRedirect(script: ScriptContext): HostFunction {
     const url = state.checkString(L, 1, URL_BYTES_MAX);
     if (url === '') state.argumentError(L, 1, 'address expected, got an empty string');
     if (CONTROL.test(url)) state.argumentError(L, 1, 'address holds a control character');
-    return url.replace(NOT_IN_URLS, escapeByte);
+    return url.replace(NOT_IN_URLS, percentEncodeByte);
   }
 
   function readStatus(L: LuaThread): number | undefined {
@@ -50,8 +51,4 @@ export function createRedirect(script: ScriptContext): HostFunction {
     if (STATUSES.has(status)) return status;
     return state.argumentError(L, 2, `status ${[...STATUSES].join(', ')} expected`);
   }
-}
-
-function escapeByte(byte: string): string {
-  return `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
 }

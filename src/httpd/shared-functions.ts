@@ -1,10 +1,9 @@
 /** `httpd.shared(name)` and the methods of what it returns; keys and values go from the VM's memory to the shared one. */
 
-import { GatewayError } from '../base/errors.ts';
 import { SHARED_NAME } from '../base/shared-size.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { type CString, LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
-import { pushFailure } from '../lua/push-failure.ts';
+import { pushFailure, returningFailures } from '../lua/push-failure.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { HostObjects } from '../script/objects/host-objects.ts';
 import {
@@ -128,18 +127,6 @@ export function sharedFunction(script: ScriptContext): HostFunction {
     return 1;
   }
 
-  /** A lock that cannot be had is no misuse. */
-  function failing(run: HostFunction): HostFunction {
-    return (T) => {
-      try {
-        return run(T);
-      } catch (thrown) {
-        if (thrown instanceof GatewayError) return pushFailure(script.state, T, thrown);
-        throw thrown;
-      }
-    };
-  }
-
   function storeFunction(mode: StoreMode): HostFunction {
     return (T) => {
       const dictionary = takeSelf(T);
@@ -244,10 +231,10 @@ export function sharedFunction(script: ScriptContext): HostFunction {
   const objects = new HostObjects(
     state,
     'httpd.shared',
-    Object.fromEntries(Object.entries(methods).map(([name, run]) => [name, failing(run)])),
+    Object.fromEntries(Object.entries(methods).map(([name, run]) => [name, returningFailures(state, run)])),
   ).protect(false);
 
-  return failing((T) => {
+  return returningFailures(state, (T) => {
     const name = state.checkString(T, 1);
     if (!SHARED_NAME.test(name))
       state.argumentError(T, 1, '1 to 63 of letters, digits, "_", "." and "-" expected');

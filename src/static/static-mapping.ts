@@ -5,7 +5,8 @@ import type { FileError } from '../file/file-error.ts';
 import type { FileSystem } from '../file/file-system.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
 import { errnoOf } from '../file/strerror.ts';
-import { errorPage, respondWithError } from '../http/exchange/error-response.ts';
+import { answerMethod } from '../http/exchange/answer-method.ts';
+import { respondWithError } from '../http/exchange/error-response.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Handler, Mapping, Route } from '../http/exchange/handler.ts';
 import { preferredCodings } from '../http/semantics/accept-encoding.ts';
@@ -30,7 +31,7 @@ const CODINGS = ['br', 'zstd', 'gzip'] as const;
 const INDEX = 'index.html';
 /** A file is what its type says, whatever a browser finds in it. */
 const HEADERS = ['x-content-type-options', 'nosniff'] as const;
-const ALLOW = ['allow', 'GET, HEAD, OPTIONS'] as const;
+const ALLOW = 'GET, HEAD, OPTIONS';
 
 /** A mapping whose folder is there. Errors: LGW_FOLDER. */
 export function loadStaticMapping(options: StaticMappingOptions): Promise<StaticMapping> {
@@ -66,15 +67,7 @@ class StaticMapping implements Mapping, Handler {
     if (method === 'GET' || method === 'HEAD') {
       if (isHidden(route.handlerName)) respondWithError(exchange, 404);
       else this.#answer(exchange, route);
-    } else if (method === 'OPTIONS') {
-      exchange.head(204, ALLOW);
-      exchange.end();
-    } else {
-      const page = errorPage(405);
-      exchange.head(405, [...page.fields, ...ALLOW]);
-      exchange.write(page.body);
-      exchange.end();
-    }
+    } else answerMethod(exchange, method === 'OPTIONS' ? 204 : 405, ALLOW);
   }
 
   serve(): void {}
@@ -135,10 +128,7 @@ class StaticMapping implements Mapping, Handler {
 }
 
 function redirect(exchange: Exchange, { path, query }: Route): void {
-  const page = errorPage(308);
-  exchange.head(308, [...page.fields, 'location', folderLocation(path, query)]);
-  exchange.write(page.body);
-  exchange.end();
+  respondWithError(exchange, 308, ['location', folderLocation(path, query)]);
 }
 
 function candidatesOf(name: string, accepted: string | undefined): readonly Candidate[] {

@@ -1,5 +1,7 @@
 /** What a path below a static mapping may name, and the address of a folder. */
 
+import { percentEncodeByte } from '../http/semantics/path.ts';
+
 /** The one folder with a dot that is meant to be seen (RFC 8615); it stands at the top. */
 const WELL_KNOWN = '.well-known';
 
@@ -22,11 +24,8 @@ export function isHidden(path: string): boolean {
  * which browsers take for a slash, is encoded, so that no other host can be meant.
  */
 export function folderLocation(path: string, query: string | undefined): string {
-  const encoded = path.replace(/[^\w\-.~/]/g, percentEncode);
-  return query === undefined ? `${encoded}/` : `${encoded}/?${query.replace(/[^\x21-\x7e]/g, percentEncode)}`;
-}
-
-/** Of one byte. */
-function percentEncode(character: string): string {
-  return `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
+  const encoded = path.replace(/[^\w\-.~/]/g, percentEncodeByte);
+  return query === undefined
+    ? `${encoded}/`
+    : `${encoded}/?${query.replace(/[^\x21-\x7e]/g, percentEncodeByte)}`;
 }

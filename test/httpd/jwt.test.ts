@@ -4,20 +4,14 @@ import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, sign 
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { ScriptHarness } from '../support/script-harness.ts';
+import { SHOW_VALUE } from '../support/show-value.ts';
 
 let harness: ScriptHarness;
 
 before(async () => {
   harness = await ScriptHarness.load(
     `local httpd = require 'httpd'
-    local function show(v)
-      if type(v) ~= 'table' then return math.type(v) == 'integer' and 'i' .. v or tostring(v) end
-      local names, out = {}, {}
-      for k in pairs(v) do names[#names + 1] = k end
-      table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
-      for _, k in ipairs(names) do out[#out + 1] = tostring(k) .. '=' .. show(v[k]) end
-      return '{' .. table.concat(out, ',') .. '}'
-    end
+    ${SHOW_VALUE}
     httpd.register_handler('/eval', function(env)
       local code = httpd.read(nil, 'a')
       local environment = setmetatable({httpd = httpd, jwt = httpd.jwt, K = ('k'):rep(64)}, {__index = _G})

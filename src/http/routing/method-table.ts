@@ -1,6 +1,6 @@
 /** The handlers of one path by method, and the gateway's own answers to the methods that none of them takes. */
 
-import { respondWithError } from '../exchange/error-response.ts';
+import type { MethodStatus } from '../exchange/answer-method.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { Handler, Route } from '../exchange/handler.ts';
 
@@ -11,8 +11,6 @@ export interface NamedHandler {
   readonly parameters: readonly string[];
   readonly handler: Handler;
 }
-
-export type MethodStatus = 204 | 405;
 
 /** Makes the handler that answers a method which no other takes. */
 export type AutomaticAnswer = (status: MethodStatus, allow: string) => Handler;
@@ -65,14 +63,4 @@ export class MethodTable implements Handler {
     methods.add('OPTIONS');
     return [...methods].sort().join(', ');
   }
-}
-
-/** Answers in the place of a handler: 405, or 204 to OPTIONS, with the methods that the path has (RFC 9110 §9.3.7, §15.5.6). */
-export function answerMethod(exchange: Exchange, status: MethodStatus, allow: string): void {
-  if (status === 405) {
-    respondWithError(exchange, 405, ['allow', allow]);
-    return;
-  }
-  exchange.head(204, ['allow', allow]);
-  exchange.end();
 }

@@ -54,3 +54,8 @@ function collapseLeadingSlashes(path: string): string {
   while (path.charCodeAt(at) === SLASH) at += 1;
   return path.slice(at - 1);
 }
+
+/** `%XX` for a character that stands for one byte (RFC 3986 §2.1). */
+export function percentEncodeByte(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
+}

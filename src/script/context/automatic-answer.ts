@@ -1,7 +1,7 @@
 /** Makes the handlers that answer methods which no handler of a script takes: in a mapping with hooks, behind these. */
+import { answerMethod, type MethodStatus } from '../../http/exchange/answer-method.ts';
 import type { Exchange } from '../../http/exchange/exchange.ts';
 import type { Handler } from '../../http/exchange/handler.ts';
-import { answerMethod, type MethodStatus } from '../../http/routing/method-table.ts';
 import type { Reference } from '../../lua/state.ts';
 import { createHandler } from './create-handler.ts';
 import { currentInvocation } from './invocation.ts';
