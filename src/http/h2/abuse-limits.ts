@@ -1,19 +1,19 @@
 /**
- * Counts work that a client causes without a use to it, and says when it is too much. Each kind of work has an allowance that is
- * refilled with time, so that an honest client, which causes some of it now and then, is not cut off.
+ * Counts work that a client causes without using it, and says when that work is too much. Each kind of work has an allowance, which
+ * time refills. An honest client causes such work now and then, and its connection goes on.
  */
 import type { ConnectionLimits } from '../../settings/limits.ts';
 
-/** An allowance is this many seconds' worth at once: a page with all its images is left, or a slow link catches up. */
+/** A client may use this many seconds of its allowance at once: it leaves a page with many images, or a slow link catches up. */
 const BURST_SECONDS = 4;
 /** Frames without content, per second: HEADERS or DATA that carry nothing and end nothing. */
 const EMPTY_FRAMES_PER_SECOND = 20;
 /** WINDOW_UPDATE frames beyond those that answer DATA of ours. */
 const WINDOW_UPDATES_PER_SECOND = 500;
-/** A DATA frame of ours is answered with two updates, for stream and connection; small windows need some more. */
+/** A client answers a DATA frame with two updates, one for the stream and one for the connection; small windows need more. */
 const WINDOW_UPDATES_PER_DATA = 4;
 
-/** The frames of one request head: even with little in each, a head of the largest size fits. */
+/** CONTINUATION frames of one request head: a head of the largest size fits even when each frame holds only a part of what it could. */
 export const CONTINUATIONS_MAX = 32;
 
 export type AbuseRates = Pick<ConnectionLimits, 'resetsPerSecond' | 'controlFramesPerSecond'>;
@@ -30,7 +30,7 @@ class Allowance {
     this.#burst = rate * BURST_SECONDS;
   }
 
-  /** True while it is not too much. */
+  /** Returns false when the allowance is used up. */
   use(): boolean {
     this.#used += 1;
     if (this.#used <= this.#burst) return true;
@@ -45,7 +45,7 @@ class Allowance {
   }
 }
 
-/** Each allowance is made when it is first used: an idle connection has used one of them. */
+/** Makes each allowance at its first use, as most connections use few of them. */
 export class AbuseLimits {
   readonly #rates: AbuseRates;
   #resets: Allowance | undefined;
@@ -58,15 +58,15 @@ export class AbuseLimits {
   }
 
   /**
-   * A stream was reset before its time: by the client (CVE-2023-44487), or by us because of what the client did on it
-   * (CVE-2025-8671). False: too many.
+   * Counts a stream that was reset before its response was complete: by the client (CVE-2023-44487), or by the session because of
+   * what the client did on the stream (CVE-2025-8671). Returns false when the resets are too many.
    */
   countReset(): boolean {
     this.#resets ??= new Allowance(this.#rates.resetsPerSecond);
     return this.#resets.use();
   }
 
-  /** SETTINGS, PING, PRIORITY, PRIORITY_UPDATE, frames of unknown types, and those on streams that are closed. */
+  /** Counts SETTINGS, PING, PRIORITY, PRIORITY_UPDATE, GOAWAY, frames of unknown types, and frames on closed streams. */
   countControlFrame(): boolean {
     this.#controlFrames ??= new Allowance(this.#rates.controlFramesPerSecond);
     return this.#controlFrames.use();
@@ -82,7 +82,7 @@ export class AbuseLimits {
     return this.#windowUpdates.use();
   }
 
-  /** A DATA frame has been sent, which the client answers with updates. */
+  /** Notes a DATA frame that has been sent: the client answers it with updates. */
   dataSent(): void {
     this.#windowUpdates?.giveBack(WINDOW_UPDATES_PER_DATA);
   }

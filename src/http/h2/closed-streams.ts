@@ -1,14 +1,14 @@
-/** Remembers how the last streams of a connection ended, for what may still come on them (RFC 9113 §5.1). */
+/** Remembers how the last streams of a connection ended: what a late frame on a stream means depends on it (RFC 9113 §5.1). */
 
-/** The client has never used it. */
+/** The client has never used the stream. */
 export const NEVER_USED = 0;
-/** Both sides have ended it. */
+/** Both sides have ended the stream. */
 export const ENDED = 1;
-/** The client has reset it. */
+/** The client has reset the stream. */
 export const RESET_BY_CLIENT = 2;
-/** We have reset it: whatever the client sent before it knew is ignored. */
+/** The session has reset the stream: it ignores frames that the client sent before it knew. */
 export const RESET_BY_US = 3;
-/** Too long ago. */
+/** The stream ended too long ago to be remembered. */
 export const FORGOTTEN = 4;
 export type Ending =
   | typeof NEVER_USED
@@ -17,18 +17,18 @@ export type Ending =
   | typeof RESET_BY_US
   | typeof FORGOTTEN;
 
-/** Streams remembered (a power of two): several times those that can be open, in 2 KiB of memory. */
+/** Streams remembered (a power of two): four times the usual limit of open streams, in 2 KiB of memory. */
 const STREAMS_REMEMBERED = 512;
-/** Those that a connection of few requests has room for: most connections are idle after these. */
+/** Streams that the ring has room for at first: most connections have few requests and are then idle. */
 const STREAMS_AT_FIRST = 16;
-/** Each entry is the stream's number with its ending in the upper bits, so that one look tells both. */
+/** The lowest bits of an entry are the ending, and those above them half the number of the stream: one read tells both. */
 const ENDING_BITS = 2;
 
 export class ClosedStreams {
-  /** Made with the first stream that closes, and doubled until it has room for all that are remembered. */
+  /** The first stream that closes makes the ring; the ring doubles, up to STREAMS_REMEMBERED, when two streams need the same place. */
   #ring: Uint32Array | undefined;
 
-  /** A stream of the client's has closed. */
+  /** Notes that a stream which the client opened has closed. */
   add(streamId: number, ending: Ending): void {
     this.#ring ??= new Uint32Array(STREAMS_AT_FIRST);
     const half = streamId >>> 1;
@@ -37,11 +37,11 @@ export class ClosedStreams {
       ring = doubled(ring);
       this.#ring = ring;
     }
-    // odd numbers of 31 bits: the half has 30, and two are left for the ending
+    // stream numbers are odd and have 31 bits: half of one has 30, which leaves two for the ending
     ring[half & (ring.length - 1)] = half * (1 << ENDING_BITS) + ending;
   }
 
-  /** How a stream that is not open any more has ended; `lastId` is the highest number the client has used. */
+  /** Returns how a stream that is no longer open has ended; `lastId` is the highest number that the client has used. */
   endingOf(streamId: number, lastId: number): Ending {
     const half = streamId >>> 1;
     const ring = this.#ring;
@@ -53,12 +53,12 @@ export class ClosedStreams {
 
 const MASK_ENDING: number = (1 << ENDING_BITS) - 1;
 
-/** True for an entry of another stream; an empty one is of none. */
+/** True for an entry of another stream; an empty entry belongs to no stream. */
 function isOther(entry: number, half: number): boolean {
   return entry !== 0 && entry >>> ENDING_BITS !== half;
 }
 
-/** Streams that have places of their own in a ring have them in a larger one, too. */
+/** Returns a ring of twice the length: streams that have different places in a ring have different places in the larger one. */
 function doubled(ring: Uint32Array): Uint32Array {
   const larger = new Uint32Array(ring.length * 2);
   for (const entry of ring) if (entry !== 0) larger[(entry >>> ENDING_BITS) & (larger.length - 1)] = entry;

@@ -1,4 +1,4 @@
-/** Frames that steer a session or a stream: settings, windows, priorities, resets, pings, GOAWAY (RFC 9113 §6, RFC 9218 §7). */
+/** Handles the frames that control a session or a stream: settings, windows, priorities, resets, PING, GOAWAY (RFC 9113 §6, RFC 9218 §7). */
 
 import { readLatin1 } from '../../native/node-internals.ts';
 import { RESET_BY_CLIENT } from './closed-streams.ts';
@@ -37,11 +37,11 @@ export class ControlFrames {
       const stream = table.get(streamId);
       if (stream === undefined) {
         if ((streamId & 1) === 1) table.remember(streamId, RESET_BY_CLIENT);
-        // of a request that was answered at once the client could not know
+        // the client may have sent the reset before the answer of the stream reached it
         life.countControlFrame();
         return;
       }
-      // one that has its answer costs what any request does
+      // a stream whose answer is complete has cost as much as any other request
       const isUntimely = !stream.pushed && !stream.localEnded;
       streams.cut(stream);
       if (isUntimely) life.countReset('too many streams were reset');

@@ -1,4 +1,4 @@
-/** DATA frames of a session, as they arrive piece by piece: windows, padding, and whose body they belong to (RFC 9113 §6.1). */
+/** Handles the DATA frames of a session piece by piece: windows, padding, and the stream whose body they belong to (RFC 9113 §6.1). */
 import { ERROR_CODE } from './error-codes.ts';
 import { FLAG, FRAME_TYPE } from './frame-types.ts';
 import type { H2Stream } from './h2-stream.ts';
@@ -6,16 +6,16 @@ import type { SessionStreams } from './session-streams.ts';
 
 export class DataFrames {
   readonly #streams: SessionStreams;
-  /** Bytes of the frame that is being read, padding included. */
+  /** Bytes of the current frame, padding included. */
   #bytes = 0;
-  /** Whose frame is being read; undefined = its content is dropped. */
+  /** The stream of the current frame; undefined: the content of the frame is dropped. */
   #stream: H2Stream | undefined;
 
   constructor(streams: SessionStreams) {
     this.#streams = streams;
   }
 
-  /** The frame that begins must not come: its content is dropped. */
+  /** Drops the content of the frame that begins, as no DATA frame may come now. */
   skip(): void {
     this.#stream = undefined;
   }
@@ -40,7 +40,7 @@ export class DataFrames {
       return;
     }
     bodies.releaseReceived(length);
-    // not even before our response begins, where the stream is but reserved
+    // a client must never send DATA on a pushed stream, reserved or open
     if ((streamId & 1) === 0) life.fail(ERROR_CODE.protocolError, `DATA on stream ${streamId}`);
     else if (stream !== undefined) streams.fail(stream, ERROR_CODE.streamClosed, 'DATA follows END_STREAM');
     else if (!streams.isLate(streamId, length)) streams.takeOnClosed(streamId, FRAME_TYPE.data);
@@ -62,7 +62,7 @@ export class DataFrames {
     const { life, bodies } = this.#streams;
     this.#stream = undefined;
     if (stream === undefined || life.isEnding) return;
-    // padding is no content
+    // a frame of padding alone is empty
     const isEmpty = paddingBytes > 0 && paddingBytes === this.#bytes;
     if (isEmpty && (flags & FLAG.endStream) === 0 && !life.countEmptyFrame(EMPTY)) return;
     if (stream.isClosed) {

@@ -1,6 +1,6 @@
 /** HPACK's dynamic table (RFC 7541 §2.3.2): a ring of entries, bounded by the sum of their sizes. */
 
-/** What an entry counts beside its name and value (RFC 7541 §4.1). */
+/** What the size of an entry counts in addition to its name and value (RFC 7541 §4.1). */
 export const ENTRY_OVERHEAD_BYTES = 32;
 
 export interface TableEntry {
@@ -11,7 +11,7 @@ export interface TableEntry {
 export class DynamicTable<Entry extends TableEntry> {
   #bytesMax: number;
   #bytes = 0;
-  /** Entry number `n` since the beginning stands at `n` modulo the length, a power of two. */
+  /** The entry that was added as number `n` stands at `n` modulo the length of the ring, a power of two. */
   #ring: (Entry | undefined)[] = [];
   #count = 0;
   #inserted = 0;
@@ -29,17 +29,17 @@ export class DynamicTable<Entry extends TableEntry> {
   get count(): number {
     return this.#count;
   }
-  /** Entries that were ever added. */
+  /** Entries added since the beginning, evicted ones included. */
   get inserted(): number {
     return this.#inserted;
   }
 
-  /** An entry that is there; 0 is the latest, `count - 1` the oldest. */
+  /** Returns an entry of the table; 0 is the latest, `count - 1` the oldest. */
   entry(index: number): Entry {
     return this.#ring[(this.#inserted - 1 - index) & (this.#ring.length - 1)] as Entry;
   }
 
-  /** Adds an entry, for which the oldest make room; one that is larger than the table empties it. */
+  /** Adds an entry and evicts the oldest ones to make room; an entry that is larger than the table only empties the table. */
   add(entry: Entry): void {
     const size = entry.name.length + entry.value.length + ENTRY_OVERHEAD_BYTES;
     this.#evict(this.#bytesMax - size);
@@ -56,7 +56,7 @@ export class DynamicTable<Entry extends TableEntry> {
     this.#evict(bytesMax);
   }
 
-  /** Makes the ring larger: most connections need a few entries, and idle ones none. */
+  /** Makes the ring larger. It begins empty because most connections need few entries or none. */
   #grow(): void {
     const length = Math.max(SLOTS_MIN, this.#ring.length * 2);
     const ring = new Array<Entry | undefined>(length).fill(undefined);

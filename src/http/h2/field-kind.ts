@@ -1,8 +1,8 @@
-/** What a field of a request is and whether it is well-formed (RFC 9113 §8.2 and §8.3), found once for a table's entry. */
+/** Tells what a field of a request is and whether it is well-formed (RFC 9113 §8.2 and §8.3), once for each entry of a table. */
 
 import { isAuthority } from '../semantics/authority.ts';
 
-/** Kinds of fields; those of pseudo-header fields are the highest but for `malformed`. */
+/** Kinds of fields. The kinds of pseudo-header fields are above all others but `malformed`. */
 export const KIND = {
   plain: 0,
   host: 1,
@@ -13,16 +13,16 @@ export const KIND = {
   scheme: 6,
   authority: 7,
   path: 8,
-  /** Must not be in a request: `fieldFault` says why. */
+  /** A field that a request must not have: `fieldFault` says why. */
   malformed: 9,
 } as const;
 
-/** The kind of a field by its name, and by its value where one of the rules is about it. */
+/** Returns the kind of a field by its name, and by its value where a rule concerns the value. */
 export function fieldKind(name: string, value: string): number {
   return fieldFault(name, value) === undefined ? (KIND_OF_NAME.get(name) ?? KIND.plain) : KIND.malformed;
 }
 
-/** Says what is wrong with a field wherever it stands in a request, or nothing. */
+/** Says what is wrong with a field, wherever it stands in a request; undefined: nothing. */
 export function fieldFault(name: string, value: string): string | undefined {
   switch (name) {
     case ':method':
@@ -64,8 +64,8 @@ const KIND_OF_NAME: ReadonlyMap<string, number> = new Map<string, number>([
 const COLON = 58;
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const SCHEME = /^[A-Za-z][A-Za-z0-9+\-.]*$/;
-// `*` is for OPTIONS only, which another field tells
+// `*` is for OPTIONS only: parse-request-head.ts, which knows `:method`, looks at that
 const PATH = /^(?:\/[\x21-\x7e\x80-\xff]*|\*)$/;
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-// visible characters, with blanks inside only (RFC 9110 §5.5)
+// visible characters; blanks only between them (RFC 9110 §5.5)
 const VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/;

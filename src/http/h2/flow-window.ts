@@ -1,13 +1,13 @@
 /**
- * The window a peer may send into: counts what came, says when to open it again, and grows to the bandwidth-delay
- * product of a sender that it holds back (RFC 9113 §5.2).
+ * The flow-control window that a peer may send into (RFC 9113 §5.2). It counts received bytes, says when to open again, and grows up
+ * to the bandwidth-delay product of a sender that waits for it.
  */
 
-/** A window is opened again when this share of it has been used: fewer updates, and never an idle sender. */
+/** A window opens again when this share of it has been read: that saves updates, and the sender need not wait. */
 const UPDATE_SHARE = 1 / 2;
 /** Each growth multiplies the window by this. */
 const GROWTH = 2;
-/** When a share passes in less than this many round trips, the sender is likely to wait for the window. */
+/** When such a share is read in less than this many round trips, the sender is likely to wait for the window. */
 const ROUND_TRIPS = 2;
 
 export class ReceiveWindow {
@@ -16,12 +16,12 @@ export class ReceiveWindow {
   readonly #sizeMax: number;
   /** What the peer may still send. */
   #available: number;
-  /** Bytes that were taken in and for which the window has not been opened again. */
+  /** Bytes that have been read and for which the window has not been opened again. */
   #used = 0;
-  /** When the window was last opened; 0 before. */
+  /** When the window was last opened; 0 before that. */
   #openedAt = 0;
 
-  /** `announced`: what the peer believes the window to be. */
+  /** `announced`: the size that the peer knows. */
   constructor(announced: number, sizeMax: number) {
     this.size = announced;
     this.#sizeMax = sizeMax;
@@ -38,13 +38,13 @@ export class ReceiveWindow {
     return Math.max(0, this.#available);
   }
 
-  /** `bytes` have come; false when the window had no room for them. */
+  /** Counts `bytes` that have come; false when the window had no room for them. */
   take(bytes: number): boolean {
     this.#available -= bytes;
     return this.#available >= 0;
   }
 
-  /** `bytes` have been read: returns the increment to announce, 0 while it is not worth a frame. */
+  /** Counts `bytes` that have been read. Returns the increment to announce, or 0 while that is not worth a frame. */
   release(bytes: number): number {
     this.#used += bytes;
     if (this.#used < this.size * UPDATE_SHARE) return 0;
@@ -63,7 +63,7 @@ export class ReceiveWindow {
     return added;
   }
 
-  /** The window opens at `now`: returns the size it should have, given the time of a round trip. */
+  /** The window opens at `now`: returns the size that it should have, given the time of a round trip. */
   wantedSize(now: number, roundTripMs: number): number {
     const since = now - this.#openedAt;
     const first = this.#openedAt === 0;

@@ -1,21 +1,21 @@
 /**
- * Cuts the bytes of a connection into frames. What lies whole in a received chunk is never copied; of a frame that is
- * spread over chunks at most one payload is held. DATA is passed on piece by piece and never held at all.
+ * Cuts the bytes of a connection into frames. A frame that lies in one received chunk is not copied. Of frames that are spread over
+ * chunks the reader holds one payload at most. It passes DATA on piece by piece and holds none of it.
  */
 import { ERROR_CODE, type H2ErrorCode } from './error-codes.ts';
 import { FLAG, FRAME_HEAD_BYTES, FRAME_PAYLOAD_BYTES_MAX, FRAME_TYPE, STREAM_ID_MAX } from './frame-types.ts';
 
-/** Hears of frames. Buffers are the reader's: what has to be kept is copied, or viewed, within the call. */
+/** Takes the frames. The buffers belong to the reader: a sink copies what it has to keep. */
 export interface FrameSink {
-  /** Nothing more is wanted: the reader drops what is left. */
+  /** True when the sink wants no more frames: the reader drops the rest. */
   readonly deaf: boolean;
   /** A whole frame of any known type but DATA; its payload is `bytes[start..end)`. */
   takeFrame(type: number, flags: number, streamId: number, bytes: Buffer, start: number, end: number): void;
   /** A DATA frame begins; `length` counts its padding too. */
   beginData(streamId: number, flags: number, length: number): void;
-  /** A piece of its content. */
+  /** A piece of the frame's content. */
   takeData(bytes: Buffer, start: number, end: number): void;
-  /** Its content is complete; `paddingBytes` came with it. */
+  /** The content of the frame is complete; `paddingBytes` came with it, the byte with their count included. */
   endData(streamId: number, flags: number, paddingBytes: number): void;
   /** A frame of a type that we do not know, whose payload is skipped. */
   skipFrame(type: number): void;
@@ -23,13 +23,13 @@ export interface FrameSink {
   readFailed(code: H2ErrorCode, reason: string): void;
 }
 
-/** What a client begins with (RFC 9113 §3.4). */
+/** The connection preface of a client (RFC 9113 §3.4). */
 export const PREFACE: Buffer = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
-/** What the bytes are that come next. */
+/** What the next bytes of the connection are. */
 const IN_PREFACE = 0;
 const IN_HEAD = 1;
-/** A payload that came in part. */
+/** The rest of a payload of which the reader holds the first part. */
 const IN_PAYLOAD = 2;
 const IN_SKIPPED = 3;
 const IN_PAD_LENGTH = 4;
@@ -49,7 +49,7 @@ const NOTHING: Buffer = Buffer.alloc(0);
 export class FrameReader {
   readonly #sink: FrameSink;
   #place: Place = IN_PREFACE;
-  /** A frame head that came in part (or the part of the preface), and how much of it there is. */
+  /** A frame head of which only a part has come, and the size of that part; or of the part of the preface. */
   #head: Buffer = NOTHING;
   #held = 0;
   #payload: Buffer = NOTHING;
@@ -57,28 +57,28 @@ export class FrameReader {
   #flags = 0;
   #streamId = 0;
   #length = 0;
-  /** Bytes of the current place that are still to come. */
+  /** Bytes of the current `#place` that are still to come. */
   #left = 0;
   #paddingBytes = 0;
-  /** Frames seen so far: whoever watches the clock can tell a slow frame from many. */
+  /** Frames that have begun so far: deadlines tell one slow frame from many frames by it. */
   framesTotal = 0;
 
   constructor(sink: FrameSink) {
     this.#sink = sink;
   }
 
-  /** True while a frame (or the preface) has come in part. DATA does not count: whoever reads the body waits for it. */
+  /** True while only a part of a frame, or of the preface, has come. DATA does not count: the limits for bodies cover it. */
   get isAmidFrame(): boolean {
     const place = this.#place;
     return place === IN_HEAD ? this.#held > 0 : place < IN_PAD_LENGTH;
   }
 
-  /** Bytes held of what is incomplete. */
+  /** Bytes of the buffers that hold incomplete frames. */
   get bytesHeld(): number {
     return this.#head.length + this.#payload.length;
   }
 
-  /** Takes the next bytes of the connection; the chunk is the reader's until it returns. */
+  /** Takes the next bytes of the connection; nothing may change the chunk before the call returns. */
   read(chunk: Buffer): void {
     const sink = this.#sink;
     const end = chunk.length;
@@ -198,7 +198,7 @@ export class FrameReader {
     return at + n;
   }
 
-  /** Adds to the frame head that came in part. */
+  /** Adds bytes to the incomplete frame head. */
   #hold(chunk: Buffer, at: number, size: number): number {
     if (this.#head.length === 0) this.#head = Buffer.allocUnsafe(size);
     const n = Math.min(size - this.#held, chunk.length - at);
@@ -228,7 +228,7 @@ export class FrameReader {
   }
 
   #enterPadding(): void {
-    // the byte with the padding's length has been read
+    // the byte with the length of the padding has been read
     this.#left = Math.max(0, this.#paddingBytes - 1);
     this.#place = IN_PADDING;
     if (this.#left > 0) return;

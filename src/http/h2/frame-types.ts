@@ -23,11 +23,11 @@ export const FLAG = {
 } as const;
 
 export const FRAME_HEAD_BYTES = 9;
-/** The largest payload we accept and send: SETTINGS_MAX_FRAME_SIZE is left at its initial value (RFC 9113 §6.5.2). */
+/** The largest payload that a session accepts and sends: it leaves SETTINGS_MAX_FRAME_SIZE at its initial value (RFC 9113 §6.5.2). */
 export const FRAME_PAYLOAD_BYTES_MAX: number = 16 * 1024;
 export const STREAM_ID_MAX = 0x7fffffff;
 /** The largest flow-control window (RFC 9113 §6.9.1). */
 export const WINDOW_BYTES_MAX = 0x7fffffff;
-/** Every window at the start of a connection (RFC 9113 §6.9.2). */
+/** The size of every window at the start of a connection (RFC 9113 §6.9.2). */
 export const INITIAL_WINDOW_BYTES = 65_535;
 export const PING_BYTES = 8;

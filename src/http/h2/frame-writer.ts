@@ -1,34 +1,34 @@
 /**
- * Writes frames into one buffer, which the connections of a worker take turns to use: what a connection writes in one
- * go leaves in one piece, and a connection that has nothing to say holds no memory.
+ * Writes frames into one buffer, which the connections of a worker share one after the other. Frames that a connection writes
+ * together go to its socket as one piece, and a connection that sends nothing holds no buffer.
  */
 
 import { writeLatin1 } from '../../native/node-internals.ts';
 import { FRAME_HEAD_BYTES, FRAME_TYPE, PING_BYTES } from './frame-types.ts';
 
-/** Frames of one piece: eight full DATA frames, or a thousand short answers. */
+/** The largest piece: about eight full DATA frames, or a thousand short answers. */
 export const OUTPUT_BYTES: number = 128 * 1024;
-/** Up to this size a piece is copied and the buffer used on; a larger one is handed over with its buffer. */
+/** Up to this size a piece is copied and the buffer stays in use; a larger piece is sent from the buffer itself. */
 const COPIED_BYTES_MAX = 8 * 1024;
 /** Buffers kept for reuse: 1 MiB per worker. */
 const SPARES_MAX = 8;
 
-/** One who writes: a connection. */
+/** A connection that writes. */
 export interface FrameOwner {
-  /** Bytes have been written for it: it has to call `flush` soon. */
+  /** Bytes of the connection are about to be written: it has to call `flush` soon. */
   flushLater(): void;
-  /** Sends a piece. `lent` is the buffer that the piece lies in: give it to `recycle` when nothing reads it any more. */
+  /** Sends a piece. `lent` is the buffer of the piece, which the connection gives to `recycle` when nothing reads it any more. */
   sendPiece(piece: Buffer, lent: Buffer | undefined): void;
 }
 
 export class FrameWriter {
-  /** What is being filled, and how far. */
+  /** The buffer that frames are written to, and how many of its bytes are in use. */
   bytes: Buffer = Buffer.allocUnsafeSlow(OUTPUT_BYTES);
   used = 0;
   #owner: FrameOwner | undefined;
   readonly #spares: Buffer[] = [];
 
-  /** Makes room for `size` bytes of the owner, at most OUTPUT_BYTES; what others have written is sent. */
+  /** Makes room for `size` bytes of the owner, at most OUTPUT_BYTES; sends what the buffer holds of another owner or what leaves no room. */
   claim(owner: FrameOwner, size: number): void {
     if (this.#owner === owner && this.used + size <= OUTPUT_BYTES) return;
     this.#send();
@@ -36,12 +36,12 @@ export class FrameWriter {
     owner.flushLater();
   }
 
-  /** Sends what the owner has written. */
+  /** Sends what this owner has written. */
   flush(owner: FrameOwner): void {
     if (this.#owner === owner) this.#send();
   }
 
-  /** Drops what the owner has written: its connection is gone. */
+  /** Drops what this owner has written, as its connection is closed. */
   drop(owner: FrameOwner): void {
     if (this.#owner !== owner) return;
     this.#owner = undefined;
@@ -53,7 +53,7 @@ export class FrameWriter {
     if (this.#spares.length < SPARES_MAX) this.#spares.push(lent);
   }
 
-  // ---- frames: room for them has been claimed ----
+  // ---- parts of frames; `claim` has made room for them ----
 
   head(length: number, type: number, flags: number, streamId: number): void {
     const { bytes } = this;
@@ -90,7 +90,7 @@ export class FrameWriter {
     const { bytes } = this;
     const at = this.used;
     const size = end - start;
-    // a call into the runtime costs more than a short loop
+    // for a few bytes a call of `set` costs more than a loop
     if (size <= SHORT_COPY_BYTES) for (let i = 0; i < size; i++) bytes[at + i] = source[start + i] as number;
     else bytes.set(start === 0 && end === source.length ? source : source.subarray(start, end), at);
     this.used = at + size;

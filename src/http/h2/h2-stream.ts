@@ -1,7 +1,7 @@
 /**
- * One HTTP/2 stream as an exchange's wire: its states (RFC 9113 §5.1), and what waits to be sent.
+ * One HTTP/2 stream, which is the wire of an exchange: its states (RFC 9113 §5.1), and what waits to be sent.
  *
- * Long because sending and receiving share one state: each of them may end the stream, or the other.
+ * Long because sending and receiving share one state: each of them may end the stream, and each may end the other.
  */
 import { assert } from '../../base/assert.ts';
 import { GatewayError } from '../../base/errors.ts';
@@ -28,12 +28,12 @@ import type { StreamSession } from './stream-session.ts';
 const OPEN = 0;
 /** The client has ended its side. */
 const HALF_CLOSED_REMOTE = 1;
-/** We have ended ours. */
+/** The server has ended its side. */
 const HALF_CLOSED_LOCAL = 2;
 const CLOSED = 3;
 type State = typeof OPEN | typeof HALF_CLOSED_REMOTE | typeof HALF_CLOSED_LOCAL | typeof CLOSED;
 
-/** Response bytes a stream holds itself once it has to wait. */
+/** Response bytes that a stream holds before its exchange has to wait. */
 const WRITE_AHEAD_BYTES = 16 * 1024;
 
 export class H2Stream implements ExchangeWire, Scheduled, Stallable {
@@ -44,14 +44,14 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   #exchange: ServerExchange | undefined;
 
   // sending
-  /** What the client takes on this stream. */
+  /** Bytes that the client allows on this stream. */
   sendWindow: number;
-  /** Undefined = nothing has had to wait. */
+  /** Undefined: nothing has had to wait yet. */
   #queue: SendQueue | undefined;
-  /** Nothing follows what is queued. */
+  /** The queue holds the end of the response. */
   #lastQueued = false;
   #trailers: Fields | undefined;
-  /** The exchange was told to wait. */
+  /** The exchange waits until the queue is sent. */
   #blocked = false;
   urgency: number;
   incremental: boolean;
@@ -60,14 +60,14 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   previous: Scheduled | undefined = undefined;
 
   // receiving
-  /** Undefined = the request has none. */
+  /** Undefined: the request has no body. */
   readonly #body: StreamBody | undefined;
   #awaitsContinue: boolean;
-  /** When the response was complete and the client had not ended its side, ms of Date.now. */
+  /** When the response became complete while the client had not ended its side, ms of Date.now. */
   #answeredAt = 0;
 
   waitingSince = 0;
-  /** The session knows it by its number. */
+  /** The table of the session finds the stream by its number. */
   listed = false;
 
   constructor(
@@ -90,7 +90,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     this.#awaitsContinue = awaitsContinue;
   }
 
-  /** Joins the wire with its exchange. */
+  /** Sets the exchange that this stream is the wire of. */
   attach(exchange: ServerExchange): void {
     this.#exchange = exchange;
   }
@@ -98,19 +98,19 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   get isClosed(): boolean {
     return this.#state === CLOSED;
   }
-  /** True when the client may not send any more on it. */
+  /** True when the client may send nothing more on this stream. */
   get remoteEnded(): boolean {
     return this.#state === HALF_CLOSED_REMOTE || this.#state === CLOSED;
   }
-  /** True when the client has its whole answer. */
+  /** True when the whole response has been sent, or the stream is closed. */
   get localEnded(): boolean {
     return this.#state >= HALF_CLOSED_LOCAL;
   }
-  /** Bytes of a body that the client may have on their way. */
+  /** Bytes of the request body that the client may have sent already. */
   get expectedBytes(): number {
     return this.#body?.expectedBytes ?? STREAM_WINDOW_BYTES;
   }
-  /** True while something waits for a window. */
+  /** True while a part of the response waits to be sent. */
   get hasQueued(): boolean {
     return this.#lastQueued || this.#queuedBytes() > 0;
   }
@@ -193,7 +193,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
 
   // ---- sending, for the session ----
 
-  /** One turn: a frame of what waits. */
+  /** Sends one frame of what waits, as it is this stream's turn. */
   sendTurn(): void {
     const output = this.#session.output;
     const queue = this.#queue;
@@ -215,7 +215,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     else this.#unblock();
   }
 
-  /** The client has opened its window. False when that makes it larger than a window may be. */
+  /** The client has opened the window of the stream. False when the window is then larger than a window may be. */
   openSendWindow(increment: number): boolean {
     this.sendWindow += increment;
     if (this.sendWindow > 0x7fffffff) return false;
@@ -228,12 +228,12 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
 
   // ---- receiving, for the session ----
 
-  /** A DATA frame of this size begins. False: it does not fit into the window. */
+  /** A DATA frame of this size begins. False: the window has no room for the frame. */
   takeWindow(bytes: number): boolean {
     return this.#body?.takeWindow(bytes) === true;
   }
 
-  /** Content of the request. False: it is longer than was declared. */
+  /** Takes content of the request. False: the body is longer than its content-length. */
   takeBody(bytes: Buffer, start: number, end: number): boolean {
     const body = this.#body;
     const size = end - start;
@@ -248,12 +248,12 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     return true;
   }
 
-  /** Padding has come and gone. */
+  /** Opens the windows for padding, which nobody reads. */
   takePadding(bytes: number): void {
     this.#body?.release(bytes);
   }
 
-  /** Somebody waits for the client, on this stream or another. */
+  /** A reader or a response waits for the client, on this stream or another: opens the window of the connection. */
   releaseWithheld(): void {
     this.#body?.releaseWithheld();
   }
@@ -266,13 +266,13 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     return this.#exchange?.awaitsBody ?? false;
   }
 
-  /** True for a body of some size that no handler has read any of for a while. */
+  /** True when the body has some size and no handler has read any of it for a while. */
   isUnread(now: number): boolean {
     const exchange = this.#exchange;
     return exchange !== undefined && this.#body?.isUnread(exchange, now) === true;
   }
 
-  /** The worker has no room for a body that nobody reads. */
+  /** Refuses a body that nobody reads, as the worker has no room for it. */
   refuseUnread(): void {
     const exchange = this.#exchange;
     if (exchange === undefined) return;
@@ -280,10 +280,10 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     exchange.fail(new GatewayError('LGW_BODY_UNREAD', message, { status: 503, luaCode: 'limit' }));
   }
 
-  /** The client has ended its side. False: the body is shorter than was declared. */
+  /** The client has ended its side. False: the body is shorter than its content-length. */
   endRemote(): boolean {
     if (this.#state === HALF_CLOSED_LOCAL) {
-      // one that has its answer may stop in the middle
+      // a client that has its whole response may end its body early
       this.#close();
       this.#session.streamClosed(this);
       return true;
@@ -295,7 +295,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     return true;
   }
 
-  /** The stream was reset by either side, or its connection is gone. */
+  /** Either side has reset the stream, or its connection is closed. */
   cut(reason?: GatewayError): void {
     this.#close();
     const exchange = this.#exchange;
@@ -303,7 +303,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     exchange?.wireClosed(reason);
   }
 
-  /** What waits to be sent has not moved for too long, or the rest of a body that nobody reads has stopped coming. */
+  /** The response has waited too long to be sent, or the rest of a body that nobody reads has stopped coming. */
   stalled(): void {
     if (this.#state === CLOSED) return;
     this.#session.resetStream(
@@ -314,7 +314,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
 
   // ---- inside ----
 
-  /** Nothing more may be sent. */
+  /** True when nothing more may be sent. */
   #isDone(): boolean {
     return this.#state >= HALF_CLOSED_LOCAL;
   }
@@ -323,7 +323,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     return this.#queue === undefined ? 0 : this.#queue.bytes;
   }
 
-  /** True when a frame of this size can go at once. */
+  /** True when a frame of this size can be sent at once. */
   #takesNow(size: number): boolean {
     const { output } = this.#session;
     return (
@@ -361,14 +361,14 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     return false;
   }
 
-  /** Nothing follows what is queued, and nobody reads the body any more. */
+  /** The queue now holds the end of the response, and nobody reads the request body any more. */
   #queueLast(): void {
     this.#lastQueued = true;
     this.#body?.end();
     this.#watch();
   }
 
-  /** Everything was sent but the end. */
+  /** Sends the end of the response, behind everything else. */
   #sendEnd(): void {
     const trailers = this.#trailers;
     if (trailers === undefined) this.#session.output.dataText(this.id, '', true);
@@ -382,7 +382,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     this.#exchange?.wireDrained();
   }
 
-  /** The response is with the connection, to its last byte. */
+  /** The last byte of the response has been given to the connection. */
   #localEnded(): void {
     this.#lastQueued = false;
     const exchange = this.#exchange;
@@ -400,14 +400,14 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     exchange?.wireClosed();
   }
 
-  /** The response is complete, if only in the queue: nobody reads the body any more. */
+  /** True when the response is complete, sent or queued: nobody reads the request body any more. */
   #isAnswered(): boolean {
     return this.#lastQueued || this.#state !== OPEN;
   }
 
   /**
-   * The rest of a body that nobody reads. The window of the connection is opened, for the other streams; that of this one
-   * is not, so the client can only send what it had been allowed before, until it ends or goes quiet and is reset.
+   * Drops bytes of a body that nobody reads. The window of the connection opens again, for the other streams. The window of this
+   * stream does not: the client can only send what it was allowed before. When it sends nothing for a time, the stream is reset.
    */
   #drop(bytes: number): void {
     this.#session.bodies.releaseReceived(bytes);

@@ -2,15 +2,15 @@
 import { CONTINUATIONS_MAX } from './abuse-limits.ts';
 import { FLAG, STREAM_ID_MAX } from './frame-types.ts';
 
-/** The part of a HEADERS frame that belongs to the block. */
+/** The part of a HEADERS frame that belongs to the head block. */
 export interface Fragment {
   readonly start: number;
   readonly end: number;
-  /** The deprecated priority in the frame names the stream itself. */
+  /** True when the deprecated priority in the frame names the stream itself. */
   readonly isSelfDependent: boolean;
 }
 
-/** Takes padding and the deprecated priority off a HEADERS frame; undefined when they do not fit into it. */
+/** Finds the block of a HEADERS frame between the deprecated priority and the padding; undefined when these do not fit into the frame. */
 export function findFragment(
   flags: number,
   streamId: number,
@@ -32,7 +32,7 @@ const PRIORITY_BYTES = 5;
 
 export class HeadBlock {
   readonly #bytesMax: number;
-  /** The stream whose block is incomplete; 0 = none. */
+  /** The stream whose block is incomplete; 0: none. */
   streamId = 0;
   flags = 0;
   isSelfDependent = false;
@@ -44,7 +44,7 @@ export class HeadBlock {
     this.#bytesMax = bytesMax;
   }
 
-  /** Begins with a HEADERS frame; says what is too much, if something is. */
+  /** Begins a block with a HEADERS frame; returns what exceeds a limit, if anything does. */
   begin(flags: number, streamId: number, bytes: Buffer, fragment: Fragment): string | undefined {
     this.streamId = streamId;
     this.flags = flags;
@@ -54,7 +54,7 @@ export class HeadBlock {
     return this.#add(bytes, fragment.start, fragment.end);
   }
 
-  /** Goes on with a CONTINUATION frame; says what is too much, if something is. */
+  /** Adds a CONTINUATION frame to the block; returns what exceeds a limit, if anything does. */
   continue(bytes: Buffer, start: number, end: number): string | undefined {
     this.#continuations += 1;
     if (this.#continuations > CONTINUATIONS_MAX)
@@ -62,7 +62,7 @@ export class HeadBlock {
     return this.#add(bytes, start, end);
   }
 
-  /** The block has been used. */
+  /** Forgets the block, which has been decoded. */
   clear(): void {
     this.streamId = 0;
     this.bytes = NOTHING;

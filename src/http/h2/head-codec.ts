@@ -1,4 +1,4 @@
-/** Turns the heads of one connection into field sections and back: what is said of HPACK outside of it. */
+/** Turns the heads of one connection into encoded field sections and back: what a session knows of HPACK. */
 import type { PushPromise } from '../exchange/exchange.ts';
 import type { ResponseHead } from '../exchange/exchange-wire.ts';
 import { FIELDS_MAX, type Fields, isConnectionSpecific } from '../semantics/fields.ts';
@@ -7,12 +7,12 @@ import { httpDate } from '../semantics/http-date.ts';
 import { type FieldSection, HpackDecoder, HpackError } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
 
-/** Our SETTINGS_HEADER_TABLE_SIZE: the initial value (RFC 9113 §6.5.2). */
+/** SETTINGS_HEADER_TABLE_SIZE of the server: the initial value (RFC 9113 §6.5.2). */
 const TABLE_BYTES_MAX = 4096;
-/** Response heads remembered for one connection. */
+/** Encoded response heads that one connection remembers. */
 const HEADS_MAX = 8;
 
-/** A response head that was encoded without changing the table, but for its date and its length. */
+/** A response head, without its date and length, whose encoding did not change the dynamic table. */
 interface EncodedHead {
   readonly fields: Fields;
   readonly status: number;
@@ -26,7 +26,7 @@ export class HeadCodec {
   readonly #heads: EncodedHead[] = [];
   #nextHead = 0;
 
-  /** `listBytesMax`: of a request's head, as RFC 9113 §6.5.2 counts it. */
+  /** `listBytesMax`: the largest head of a request, as RFC 9113 §6.5.2 counts it. */
   constructor(listBytesMax: number) {
     this.#decoder = new HpackDecoder({
       tableBytesMax: TABLE_BYTES_MAX,
@@ -35,7 +35,7 @@ export class HeadCodec {
     });
   }
 
-  /** Decodes a whole section. A string tells what is wrong with it, and then the connection cannot go on. */
+  /** Decodes a whole section. A string says what is wrong with the section; the connection must then end. */
   decode(bytes: Buffer, start: number, end: number): FieldSection | string {
     try {
       return this.#decoder.decode(bytes, start, end);
@@ -50,7 +50,7 @@ export class HeadCodec {
     this.#encoder.setTableBytesMax(bytes);
   }
 
-  // The results of the calls below stand in `bytes`, so many from its beginning, until the next one.
+  // Each of the calls below returns how many bytes of `bytes`, from the first, are its result. They stand there until the next call.
 
   get bytes(): Buffer {
     return this.#encoder.bytes;
@@ -67,7 +67,7 @@ export class HeadCodec {
       const { tableState } = encoder;
       encoder.field(':status', String(status));
       this.#addFields(responseFields, true);
-      // frozen lists come again: they are a handler's, and their identity stands for what they hold
+      // a handler uses a fixed list again, and no fixed list changes: its identity stands for its fields
       if (tableState === encoder.tableState && before === 0 && isFixed(responseFields))
         this.#remember(responseFields, status);
     }
@@ -100,7 +100,7 @@ export class HeadCodec {
     return encoder.size;
   }
 
-  /** Lower-case names, and nothing that speaks about one connection (RFC 9113 §8.2). */
+  /** Adds fields with lower-case names, without those that concern one connection (RFC 9113 §8.2). */
   #addFields(fields: Fields, withoutLength: boolean): void {
     for (let i = 0; i < fields.length; i += 2) {
       const name = (fields[i] as string).toLowerCase();

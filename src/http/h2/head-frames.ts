@@ -1,4 +1,4 @@
-/** HEADERS and CONTINUATION frames of a session: field blocks become requests, or trailers of one (RFC 9113 §6.2, §6.10, §8.1). */
+/** Makes requests, or trailers of a request, of the HEADERS and CONTINUATION frames of a session (RFC 9113 §6.2, §6.10, §8.1). */
 import type { Exchange } from '../exchange/exchange.ts';
 import { ServerExchange } from '../exchange/server-exchange.ts';
 import { RESET_BY_US } from './closed-streams.ts';
@@ -33,7 +33,7 @@ export class HeadFrames {
     this.#handle = handle;
   }
 
-  /** The stream whose head has come in part; 0 = none. */
+  /** The stream of whose head only a part has come; 0: none. */
   get streamId(): number {
     return this.#block.streamId;
   }
@@ -79,7 +79,7 @@ export class HeadFrames {
     }
   }
 
-  /** A whole head block: a request, trailers, or something that must not be. */
+  /** Takes a whole head block: a request, trailers, or a block that is not allowed. */
   #takeBlock(
     streamId: number,
     flags: number,
@@ -105,7 +105,7 @@ export class HeadFrames {
     }
     table.lastId = streamId;
     if (life.isFinishing) {
-      // it came too late, and the client has been told
+      // the request comes after the final GOAWAY, which told the client that nobody serves it
       table.remember(streamId, RESET_BY_US);
       return;
     }
@@ -135,7 +135,7 @@ export class HeadFrames {
     table.opened(stream);
     if (head.refusal === 0) this.#handle(exchange);
     else exchange.reset(head.refusal);
-    // most streams have come and gone by now
+    // most streams are answered, and closed, within the call of `#handle`
     if (!stream.isClosed) {
       if (streams.life.isEnding) stream.cut();
       else table.list(stream);
@@ -154,5 +154,5 @@ export class HeadFrames {
   }
 }
 
-/** What makes a HEADERS frame more than a block. */
+/** Flags of which a HEADERS frame that is one whole block, and nothing else, has END_HEADERS alone. */
 const PLAIN_HEADERS_MASK: number = FLAG.endHeaders | FLAG.padded | FLAG.priority;

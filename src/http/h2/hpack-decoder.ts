@@ -1,4 +1,4 @@
-/** Decodes field sections (RFC 7541), and knows a section again that it has decoded before. */
+/** Decodes field sections (RFC 7541), and recognises a section that it has decoded before. */
 
 import { readLatin1 } from '../../native/node-internals.ts';
 import { DynamicTable, ENTRY_OVERHEAD_BYTES } from './dynamic-table.ts';
@@ -6,25 +6,25 @@ import { fieldKind } from './field-kind.ts';
 import { huffmanDecode, huffmanDecodedMax } from './huffman.ts';
 import { STATIC_LAST, STATIC_NAMES, STATIC_VALUES } from './static-table.ts';
 
-/** What the peer's encoder has done is not HPACK: the connection cannot go on (COMPRESSION_ERROR). */
+/** A section is not valid HPACK: the connection must end (COMPRESSION_ERROR). */
 export class HpackError extends Error {
   override readonly name = 'HpackError';
 }
 
-/** A decoded section; the same object for the same section of a connection as long as that can be told. */
+/** A decoded section. A section that a connection repeats is the same object while the decoder remembers it. */
 export interface FieldSection {
-  /** Names and values in turn, byte strings. Incomplete when `tooLarge`. */
+  /** Names and values in turn, as byte strings. Incomplete when `tooLarge`. */
   readonly fields: readonly string[];
-  /** What each field is, see field-kind.ts: found once for fields that stand in a table. */
+  /** The kind of each field (field-kind.ts), which is found once for a field of a table. */
   readonly kinds: readonly number[];
-  /** It has passed a limit; nothing of it was kept from there on. */
+  /** The section exceeds a limit; `fields` ends before the field that does. */
   readonly tooLarge: boolean;
-  /** Belongs to whoever decodes: what was made of the section. */
+  /** Belongs to the caller of the decoder: what it has made of the section. */
   memo: unknown;
 }
 
 export interface HpackDecoderLimits {
-  /** Size of the dynamic table that we have told the peer. */
+  /** Size of the dynamic table that the peer was told. */
   readonly tableBytesMax: number;
   /** Size of a section as RFC 9113 §6.5.2 counts it. */
   readonly listBytesMax: number;
@@ -32,16 +32,16 @@ export interface HpackDecoderLimits {
   readonly fieldsMax: number;
 }
 
-/** Sections remembered for one connection: a page and what it asks for again and again. */
+/** Sections remembered for one connection: requests for a page, and those that the page repeats. */
 const REMEMBERED_SLOTS = 16;
-/** Longer ones hold literals, which seldom repeat. */
+/** Longer sections hold literals, which seldom repeat. */
 const REMEMBERED_BYTES_MAX = 96;
-/** A few octets can stand for many long fields: what an idle connection keeps of them is bounded too. */
+/** A few octets can stand for many long fields: this bounds the decoded sections that an idle connection keeps. */
 const REMEMBERED_LIST_BYTES_MAX = 4096;
-/** An integer has no more octets after its prefix (RFC 7541 §5.1): 28 bits, far beyond any length we take. */
+/** Octets of an integer after its prefix (RFC 7541 §5.1): 28 bits are far more than any length within the limits. */
 const INTEGER_OCTETS_MAX = 4;
 
-/** A field, and what has been found out about it. */
+/** A field and its kind. */
 interface KnownField {
   readonly name: string;
   readonly value: string;
@@ -49,7 +49,7 @@ interface KnownField {
 }
 
 interface RememberedSection extends FieldSection {
-  /** Octets it was encoded in. */
+  /** Octets of the encoded section. */
   readonly size: number;
   readonly tableState: number;
 }
@@ -58,15 +58,15 @@ export class HpackDecoder {
   readonly #listBytesMax: number;
   readonly #fieldsMax: number;
   readonly #table: DynamicTable<KnownField>;
-  /** What the peer's encoder may use, and what it has to come down to before it says anything else. */
+  /** The largest table that the encoder of the peer may use. While `#mustShrink`, a section has to begin with a smaller size. */
   #tableBytesMax: number;
   #mustShrink = false;
-  /** Counts whatever changes what an index means. */
+  /** Counts the changes of the dynamic table: the same number means that each index has the same meaning. */
   #tableState = 0;
-  /** The sections, and one after the other the octets they were encoded in. */
+  /** The remembered sections by slot, and their encoded octets, REMEMBERED_BYTES_MAX for each slot. */
   #remembered: (RememberedSection | undefined)[] | undefined;
   #octets: Uint8Array = NOTHING;
-  // what is being decoded
+  // the section that is being decoded
   #bytes: Buffer = NOTHING;
   #at = 0;
   #end = 0;
@@ -87,7 +87,7 @@ export class HpackDecoder {
     return this.#table.bytes;
   }
 
-  /** The peer has acknowledged another SETTINGS_HEADER_TABLE_SIZE: a smaller one it has to confirm (RFC 7541 §4.2). */
+  /** The peer has acknowledged another SETTINGS_HEADER_TABLE_SIZE. It has to confirm a smaller one (RFC 7541 §4.2). */
   setTableBytesMax(bytes: number): void {
     this.#tableBytesMax = bytes;
     this.#mustShrink = this.#table.bytesMax > bytes;
@@ -206,7 +206,7 @@ export class HpackDecoder {
     }
   }
 
-  /** RFC 7541 §5.2. What nobody will keep is checked and not copied; the table has to have all. */
+  /** RFC 7541 §5.2. Past a limit a string is checked and not copied, unless the dynamic table needs it. */
   #string(isForTable: boolean): string {
     if (this.#at >= this.#end) throw new HpackError('a string is missing');
     const isCoded = ((this.#bytes[this.#at] as number) & 0x80) !== 0;
@@ -228,7 +228,7 @@ export class HpackDecoder {
     return !this.#tooLarge;
   }
 
-  // ---- sections that come again ----
+  // ---- repeated sections ----
 
   #isRemembered(slot: number, bytes: Uint8Array, start: number, size: number): boolean {
     const octets = this.#octets;
@@ -248,7 +248,7 @@ export class HpackDecoder {
   }
 }
 
-/** Where a section is remembered: by its length, its ends and its middle, which hold what differs. */
+/** Returns the slot of a section by its length and its first, middle and last octets, in which sections are likely to differ. */
 function slotOf(bytes: Uint8Array, start: number, end: number): number {
   const middle = (start + end) >>> 1;
   const sum =
@@ -260,7 +260,7 @@ function slotOf(bytes: Uint8Array, start: number, end: number): number {
 }
 
 const NOTHING: Buffer = Buffer.alloc(0);
-/** Where strings are decoded before they become strings; longer ones get an allocation of their own. */
+/** Receives decoded Huffman codes before they become strings; longer codes get an allocation of their own. */
 const scratch = Buffer.allocUnsafeSlow(8 * 1024);
 const STATIC_FIELDS: readonly KnownField[] = STATIC_NAMES.map((name, i) => {
   const value = STATIC_VALUES[i] as string;

@@ -1,4 +1,4 @@
-/** Encodes field sections (RFC 7541) with a dynamic table: what is likely to repeat is indexed, secrets never are. */
+/** Encodes field sections (RFC 7541) with a dynamic table, which gets fields that are likely to repeat and never a secret. */
 
 import { writeLatin1 } from '../../native/node-internals.ts';
 import { DynamicTable, ENTRY_OVERHEAD_BYTES } from './dynamic-table.ts';
@@ -6,25 +6,25 @@ import { huffmanEncode, huffmanLength } from './huffman.ts';
 import { INDEXING, type LiteralPattern, NEVER_INDEXED, nameRule, WITHOUT_INDEXING } from './name-rules.ts';
 import { STATIC_INDEX_OF_NAME, STATIC_LAST, STATIC_VALUES } from './static-table.ts';
 
-// What is indexed: fields whose name is not known for values of their own (name-rules.ts), that take at most a quarter of
-// the table, and whose name does not stand in it already with values that nobody asked for again. An entry costs the peer
-// memory and us a search, and it moves all others one step nearer to their end: it has to be paid back by repetition.
+// A field enters the dynamic table when name-rules.ts does not exclude its name, when it takes at most a quarter of the table, and when
+// the table does not hold several unused entries of that name. Each entry costs the peer memory, costs the encoder a search, and brings
+// the eviction of all other entries nearer. Only an entry that is used again is worth that.
 
-/** The table we use at most, whatever the peer would keep. */
+/** The largest table that the encoder uses, even when the peer allows a larger one. */
 const TABLE_BYTES_MAX = 4096;
-/** Before the peer says otherwise (RFC 9113 §6.5.2). */
+/** The size of the table before the peer sets another (RFC 9113 §6.5.2). */
 const INITIAL_TABLE_BYTES = 4096;
-/** An entry takes at most this share of the table: a longer one would push out all that repeats. */
+/** An entry takes at most this share of the table: a longer one would evict most entries that repeat. */
 const ENTRY_SHARE_MAX = 1 / 4;
-/** So many entries of one name that were never asked for again show that its values do not repeat. */
+/** So many unused entries of one name show that the values of that name do not repeat. */
 const UNUSED_ENTRIES_MAX = 3;
-/** An integer is at most 28 bits long here: a prefix and four octets. */
+/** The encoder writes integers of at most 28 bits: a prefix and four octets. */
 const INTEGER_BYTES_MAX = 5;
-/** Below this length one octet tells the length of a string, in the Huffman code too when that is shorter. */
+/** Below this length one octet holds the length of a string, also of its Huffman code when that is shorter. */
 const SHORT_STRING = 127;
 /** The longest Huffman codes take four octets. */
 const CODE_BYTES_MAX = 4;
-/** Beside the bytes of name and value: integers, and twice a short string in the Huffman code before it is given up. */
+/** Bytes in addition to name and value: integers, and the Huffman codes of two short strings, which may be longer than the strings. */
 const FIELD_OVERHEAD_BYTES = 3 * INTEGER_BYTES_MAX + 2 * SHORT_STRING * CODE_BYTES_MAX;
 
 /** How an indexed field and a size update begin (RFC 7541 §6.1 and §6.3). */
@@ -34,31 +34,31 @@ const SIZE_UPDATE = 0x20;
 interface SentEntry {
   readonly name: string;
   readonly value: string;
-  /** It was asked for again. */
+  /** The entry has been used since it was added. */
   isUsed: boolean;
 }
 
-/** Where sections of all connections of this thread are encoded, one after the other. */
+/** The buffer in which the connections of this thread encode sections, one after the other. */
 let target: Buffer = Buffer.allocUnsafeSlow(4096);
 
 export class HpackEncoder {
   readonly #table = new DynamicTable<SentEntry>(INITIAL_TABLE_BYTES);
-  /** The smallest size since the last section, and the last; -1: no change is to be told. */
+  /** The smallest and the latest table size that the peer has set since the last section; -1: no change is to be told. */
   #smallestSize = -1;
   #nextSize = -1;
-  /** The last `date`, and the number of its entry; -1: it has none. */
+  /** The last `date`, and the number of its entry in the table; -1: no entry. */
   #date = '';
   #dateNumber = -1;
   #tableState = 0;
   /** Bytes of the section so far. */
   size = 0;
 
-  /** What has been encoded stands at the beginning, until any encoder of this thread begins another section. */
+  /** The encoded section stands at the beginning, until an encoder of this thread begins another section. */
   get bytes(): Buffer {
     return target;
   }
 
-  /** As long as it stays the same, a section that was encoded without changing it can be sent again. */
+  /** While this number stays the same, a section whose encoding did not change the table can be sent again. */
   get tableState(): number {
     return this.#tableState;
   }
@@ -75,13 +75,13 @@ export class HpackEncoder {
   begin(): void {
     this.size = 0;
     if (this.#nextSize === -1) return;
-    // both, so that the peer evicts what we have evicted (RFC 7541 §4.2)
+    // both sizes, so that the peer evicts the same entries (RFC 7541 §4.2)
     if (this.#smallestSize < this.#nextSize) this.#resize(this.#smallestSize);
     this.#resize(this.#nextSize);
     this.#nextSize = -1;
   }
 
-  /** Adds a field: a lower-case name and its value, byte strings. */
+  /** Adds a field: a lower-case name and its value, both byte strings. */
   field(name: string, value: string): void {
     this.#reserve(name.length + value.length + FIELD_OVERHEAD_BYTES);
     const { literal, first, last } = nameRule(name);
@@ -99,7 +99,7 @@ export class HpackEncoder {
     else this.#indexed(first, name, value);
   }
 
-  /** Adds `date`: a literal when it is the only one of this second, so that quiet connections keep their tables. */
+  /** Adds `date`: as a literal at its first use in a second, so that connections of few requests keep their table entries. */
   date(date: string): void {
     if (date !== this.#date) {
       this.#date = date;
@@ -123,7 +123,7 @@ export class HpackEncoder {
     this.#dateNumber = this.#table.inserted - 1;
   }
 
-  /** Adds `content-length`, which seldom repeats: without the tables, and without a string for its digits. */
+  /** Adds `content-length`, which seldom repeats, as a literal, and makes no string of its digits. */
   contentLength(length: number): void {
     this.#reserve(INTEGER_BYTES_MAX + DIGITS_MAX);
     target[this.size++] = 0x0f;
@@ -142,7 +142,7 @@ export class HpackEncoder {
     } while (small > 0);
   }
 
-  /** Adds what was encoded before, at a table state that still holds. */
+  /** Adds fields that were encoded before, while `tableState` was what it is now. */
   repeat(section: Uint8Array): void {
     const size = section.length;
     this.#reserve(size);
@@ -162,12 +162,12 @@ export class HpackEncoder {
     return this.#table.bytesMax * ENTRY_SHARE_MAX;
   }
 
-  /** Adds a field that stands in the dynamic table, or enters it if it is worth that. */
+  /** Adds a field by its entry in the dynamic table, or as a literal that enters the table where the rules above allow it. */
   #indexed(staticIndex: number, name: string, value: string): void {
     const table = this.#table;
     let nameIndex = staticIndex;
     let unused = 0;
-    // a table of 4096 bytes holds some fifty entries, and the latest are the likely ones
+    // a table of 4096 bytes holds some fifty entries, and the latest are the most likely ones
     for (let i = 0; i < table.count; i++) {
       const entry = table.entry(i);
       if (entry.name !== name) continue;
@@ -199,7 +199,7 @@ export class HpackEncoder {
     this.#string(value);
   }
 
-  /** The index of an entry by its number; 0 when it is no longer there. */
+  /** Returns the index of an entry by its number; 0 when the entry has been evicted. */
   #indexOf(number: number): number {
     const age = this.#table.inserted - 1 - number;
     return age < this.#table.count ? STATIC_LAST + 1 + age : 0;
@@ -217,11 +217,11 @@ export class HpackEncoder {
     target[this.size++] = rest;
   }
 
-  /** RFC 7541 §5.2, in the Huffman code where that is shorter. */
+  /** Writes a string (RFC 7541 §5.2), in the Huffman code where that is shorter. */
   #string(text: string): void {
     const size = text.length;
     if (size < SHORT_STRING) {
-      // its coded length is known when it stands there
+      // writes the code at once: its length is then known
       const start = this.size + 1;
       const end = huffmanEncode(text, target, start);
       const isShorter = end - start < size;
@@ -253,7 +253,7 @@ export class HpackEncoder {
 
 const ZERO = 48;
 const INT32_MAX = 0x7fffffff;
-/** Of a length that a double holds exactly. */
+/** Digits of the largest length that a double holds exactly. */
 const DIGITS_MAX = 16;
 
 function countDigits(length: number): number {
@@ -265,7 +265,7 @@ function countDigits(length: number): number {
 let datedFor = '';
 let datedBytes: Uint8Array = new Uint8Array(0);
 
-/** A date as an encoded string, made once a second for all connections. */
+/** Returns a date as an encoded string, which is made once a second for all connections. */
 function encodedDate(date: string): Uint8Array {
   if (date !== datedFor) {
     datedBytes = new Uint8Array(huffmanLength(date) + 1);

@@ -1,6 +1,6 @@
-/** HPACK's Huffman code (RFC 7541 §5.2 and Appendix B): both ways by table. */
+/** Encodes and decodes HPACK's Huffman code (RFC 7541 §5.2 and Appendix B) with tables. */
 
-/** Bits of the code of each octet, and of EOS, as letters (`a` = 5): codes of one length follow the order of symbols. */
+/** The length in bits of the code of each octet, and of EOS, as letters (`a` is 5): codes of one length follow the order of symbols. */
 const LENGTHS =
   'isxxxxxxxtzxxzxxxxxxxxzxxxxxxxxxbffhibdgffdgdbbbaaabbbbbbbcdkbhfibccccccccccccccccccccccdcdioijbkabababbbac' +
   'cbbbabcbaabccccckgjixprpprrrsrssssststtrstssssqrsrsstrqprrssqsrrtqrssqqrqsrssprrrsrrsvvporsruvvvwwvtuoqvwwv' +
@@ -14,7 +14,7 @@ const codes = assignCodes();
 
 // ---- encoding ----
 
-/** Bytes of the code of a byte string. */
+/** Returns how many bytes the code of a byte string takes. */
 export function huffmanLength(text: string): number {
   let bits = 0;
   for (let i = 0; i < text.length; i++) bits += codeLengths[text.charCodeAt(i)] as number;
@@ -24,7 +24,7 @@ export function huffmanLength(text: string): number {
 /** Writes the code of a byte string, padded with ones, and returns where it ends. */
 export function huffmanEncode(text: string, target: Uint8Array, offset: number): number {
   let at = offset;
-  // the lowest `bits` bits are still to be written, at most 7 between characters; what stands above them is over
+  // the lowest `bits` bits are still to be written, at most 7 between characters; the bits above them have been written
   let pending = 0;
   let bits = 0;
   for (let i = 0; i < text.length; i++) {
@@ -32,7 +32,7 @@ export function huffmanEncode(text: string, target: Uint8Array, offset: number):
     let length = codeLengths[octet] as number;
     const code = codes[octet] as number;
     if (length > PART_BITS) {
-      // 7 and 30 bits are more than fit: the upper ones first
+      // 7 and 30 bits do not fit into 32: the upper bits of the code go first
       length -= PART_BITS;
       pending = (pending << length) | (code >>> PART_BITS);
       for (bits += length; bits >= 8; target[at++] = pending >>> bits) bits -= 8;
@@ -50,22 +50,22 @@ const PART_MASK = 0xffffff;
 
 // ---- decoding ----
 
-// One step takes four bits. Its entry: the state after them, the octet that has ended in them, and what has happened.
+// One step takes four bits. Its entry holds the state after them, the octet whose code ends in them, and flags.
 const STATE_MASK = 0x1ff;
 const OCTET_SHIFT = 9;
 const HAS_OCTET = 1 << 17;
-/** EOS is in the string (RFC 7541 §5.2: a decoding error). */
+/** The string has EOS in it, which is an error (RFC 7541 §5.2). */
 const FAILED = 1 << 18;
-/** States in which a string may end: less than eight bits of ones since the last octet. */
+/** States in which a string may end: at most seven bits, all ones, follow the last octet. */
 const accepting = new Uint8Array(257);
 const steps = makeSteps();
 
-/** No code is shorter than five bits: octets that so many bytes can hold. */
+/** Returns the most octets that so many bytes of code can stand for: no code is shorter than five bits. */
 export function huffmanDecodedMax(size: number): number {
   return Math.floor((size * 8) / SHORTEST);
 }
 
-/** Decodes `source[start, end)` into `target`, which has room; the number of octets, or -1 where the code is broken. */
+/** Decodes `source[start, end)` into `target`, which has room. Returns the number of octets, or -1 for an invalid code. */
 export function huffmanDecode(source: Uint8Array, start: number, end: number, target: Uint8Array): number {
   let state = 0;
   let size = 0;
@@ -83,7 +83,7 @@ export function huffmanDecode(source: Uint8Array, start: number, end: number, ta
   return accepting[state] === 1 ? size : -1;
 }
 
-/** The codes are canonical: by length, then by symbol, each is one more than the last. */
+/** Assigns the codes, which are canonical: ordered by length and then by symbol, each is one more than the one before. */
 function assignCodes(): Uint32Array {
   const assigned = new Uint32Array(codeLengths.length);
   let code = 0;
@@ -99,7 +99,7 @@ function assignCodes(): Uint32Array {
 }
 
 function makeSteps(): Uint32Array {
-  // inner nodes of the code's tree: children as node numbers, or symbols as -1 - symbol
+  // the inner nodes of the tree of codes: a child is the number of a node, or -1 - symbol
   const children: [number, number][] = [[0, 0]];
   for (let symbol = 0; symbol <= EOS; symbol++) {
     let node = 0;

@@ -1,4 +1,4 @@
-/** What a session makes of a request's field section, once for all requests that repeat it. */
+/** Makes the head of a request from its field section, once for all requests of a session that repeat the section. */
 import type { ConnectionInfo } from '../exchange/exchange.ts';
 import type { ClientRequest, RequestHead } from '../exchange/request-head.ts';
 import type { FieldSection } from './hpack-decoder.ts';
@@ -8,7 +8,7 @@ import { CONTINUE, refusalOf } from './request-refusal.ts';
 
 /** A request head that is well-formed. */
 export interface KnownHead {
-  /** What exchanges get to see, without a body and with one. */
+  /** The head that exchanges get, for a request without a body and for one with a body. */
   readonly bodyless: RequestHead;
   readonly withBody: RequestHead;
   /** The status that refuses the request; 0 when it is served. */
@@ -17,13 +17,13 @@ export interface KnownHead {
   readonly priority: Priority;
 }
 
-/** What the access log has in place of what was never known. */
+/** Stands in the access log for a method or a path that the section does not tell. */
 const UNKNOWN = '-';
 const NO_FACTS = { authority: '', fields: [], declaredLength: undefined };
 
 export interface HeadLimits {
   readonly headBytesMax: number;
-  /** Infinity = no limit. */
+  /** Infinity: no limit. */
   readonly bodyBytesMax: number;
 }
 
@@ -38,7 +38,7 @@ export class HeadReader {
     this.#limits = limits;
   }
 
-  /** The head of a section that holds all its fields; a string says why the request is malformed. */
+  /** Returns the head of a request; a string says why the request is malformed. */
   read(section: FieldSection): KnownHead | string {
     const known = section.memo;
     if (known !== undefined) return known as KnownHead | string;
@@ -61,13 +61,13 @@ export class HeadReader {
     };
   }
 
-  /** Of a section that was not kept far enough to tell what it asks for. */
+  /** Makes the head for a section of which too little was kept to tell what it asks for. */
   #makeTooLarge(): KnownHead {
     const heads = this.#heads({ method: UNKNOWN, target: UNKNOWN, ...NO_FACTS });
     return { ...heads, refusal: 431, expectsContinue: false, priority: DEFAULT_PRIORITY };
   }
 
-  /** What the log says of a request that is malformed: its method and path, where it names them. */
+  /** Makes the head by which the log names a malformed request: its method and path, where the section has them. */
   malformed({ fields }: FieldSection): RequestHead {
     const named = (wanted: string): string => {
       const at = fields.findIndex((name, i) => i % 2 === 0 && name === wanted);

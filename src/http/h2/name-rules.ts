@@ -1,26 +1,26 @@
-/** What HPACK's encoder knows of names: which values are secrets, which vary, and where the static table has them. */
+/** What the HPACK encoder knows of field names: which have secret values, which have varying ones, and where the static table has them. */
 import { STATIC_INDEX_OF_NAME, STATIC_NAMES } from './static-table.ts';
 
-/** How a literal begins (RFC 7541 §6.2). */
+/** The first bits of a literal (RFC 7541 §6.2). */
 export const INDEXING = 0x40;
 export const WITHOUT_INDEXING = 0x00;
 export const NEVER_INDEXED = 0x10;
 export type LiteralPattern = typeof INDEXING | typeof WITHOUT_INDEXING | typeof NEVER_INDEXED;
 
 export interface NameRule {
-  /** Where the field is not in a table yet. */
+  /** The form of a field that no table holds. */
   readonly literal: LiteralPattern;
-  /** The first and the last index of the static table with this name; 0 = none. */
+  /** The first and the last index of the static table with this name; `first` is 0 when the table does not have the name. */
   readonly first: number;
   readonly last: number;
 }
 
-/** The rule for a lower-case name. */
+/** Returns the rule for a lower-case name. */
 export function nameRule(name: string): NameRule {
   return RULES.get(name) ?? UNKNOWN_NAME;
 }
 
-/** Secrets: a table must not tell by its size what they are, nor any hop keep them (RFC 7541 §7.1.3). */
+/** Names of secrets: the size of encoded sections must not tell their values, and no hop may index them (RFC 7541 §7.1.3). */
 const SECRET: readonly string[] = [
   'authorization',
   'authentication-info',
@@ -36,7 +36,7 @@ const SECRET: readonly string[] = [
   'x-xsrf-token',
 ];
 
-/** Values that differ from one response to the next: they would only push others out. */
+/** Names whose values differ from one response to the next: entries of them would only evict others. */
 const VARYING: readonly string[] = [
   ':path',
   'age',

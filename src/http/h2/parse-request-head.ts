@@ -1,4 +1,4 @@
-/** Reads a request's field section and refuses what RFC 9113 §8 calls malformed. */
+/** Reads the field section of a request and refuses what RFC 9113 §8 calls malformed. */
 import type { ClientRequest } from '../exchange/request-head.ts';
 import { isAuthority, isSameAuthority } from '../semantics/authority.ts';
 import { parseContentLength } from '../semantics/fields.ts';
@@ -6,20 +6,20 @@ import { ENTRY_OVERHEAD_BYTES } from './dynamic-table.ts';
 import { fieldFault, KIND } from './field-kind.ts';
 import type { FieldSection } from './hpack-decoder.ts';
 
-/** A request head that is well-formed; one object may serve many requests that say the same. */
+/** A well-formed request head; requests with the same section share one object. */
 export interface ParsedHead extends ClientRequest {
-  /** The lower-case value of `expect`; undefined when there is none. */
+  /** The lower-case value of `expect`; undefined when the request has none. */
   readonly expect: string | undefined;
-  /** The value of `priority`; undefined when there is none. */
+  /** The value of `priority`; undefined when the request has none. */
   readonly priority: string | undefined;
-  /** Size as RFC 9113 §6.5.2 counts it. */
+  /** The size of the section as RFC 9113 §6.5.2 counts it. */
   readonly bytes: number;
 }
 
-/** What is looked at of a section. */
+/** The part of a section that the parser reads. */
 type KnownFields = Pick<FieldSection, 'fields' | 'kinds'>;
 
-/** Parses a section. A string says what is wrong with it. */
+/** Parses a section. A string says what is wrong with the section. */
 export function parseRequestHead(section: KnownFields): ParsedHead | string {
   const { fields: list, kinds } = section;
   let pseudoCount = 0;
@@ -91,7 +91,7 @@ export function parseRequestHead(section: KnownFields): ParsedHead | string {
   };
 }
 
-/** Says what is wrong with a trailer section, or nothing. */
+/** Says what is wrong with a trailer section; undefined: nothing. */
 export function checkTrailers(section: KnownFields): string | undefined {
   const { fields, kinds } = section;
   for (let i = 0; i < kinds.length; i++) {

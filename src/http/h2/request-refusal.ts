@@ -1,7 +1,7 @@
-/** Which requests are refused because of what their head asks for, whichever layer speaks HTTP/2. */
+/** Says which requests are refused because of their method, their expectation or their content-length. */
 import { isKnownMethod } from '../semantics/methods.ts';
 
-/** The status that refuses a request; 0 when it is served. `expect`: the lower-case value of the field. */
+/** Returns the status that refuses a request; 0 when the request is served. `expect`: the lower-case value of the field. */
 export function refusalOf(
   method: string,
   expect: string | undefined,
@@ -13,5 +13,5 @@ export function refusalOf(
   return declaredLength !== undefined && declaredLength > bodyBytesMax ? 413 : 0;
 }
 
-/** The one expectation there is (RFC 9110 §10.1.1). */
+/** The only expectation that RFC 9110 §10.1.1 defines. */
 export const CONTINUE = '100-continue';

@@ -1,4 +1,4 @@
-/** Response bytes of a stream that wait for a window, the socket or a turn. */
+/** Holds response bytes of a stream that wait for a window, for the socket or for the stream's turn. */
 import { giveChunk } from '../exchange/chunk-pool.ts';
 import type { Chunk } from '../exchange/response-buffer.ts';
 import type { SessionOutput } from './session-output.ts';
@@ -15,7 +15,7 @@ export class SendQueue {
     this.bytes += chunk.length;
   }
 
-  /** Sends a frame of at most `room` bytes; END_STREAM with the last of them, if that `ends` the stream. Returns its size. */
+  /** Sends a frame of at most `room` bytes and returns its size; with `ends` the last bytes of the queue carry END_STREAM. */
   sendFrame(output: SessionOutput, streamId: number, room: number, ends: boolean): number {
     const chunk = this.#chunks[0];
     if (chunk === undefined) return 0;

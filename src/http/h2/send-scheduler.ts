@@ -1,19 +1,19 @@
-/** Whose turn it is to send: the streams of a connection that have something to send, by urgency (RFC 9218 §10). */
+/** Decides which stream of a connection sends next, by urgency (RFC 9218 §10). */
 import { URGENCIES } from './priority.ts';
 
-/** A stream in the line; the links belong to the scheduler. */
+/** A stream that may stand in a line; the links belong to the scheduler. */
 export interface Scheduled {
   urgency: number;
-  /** Goes to the end of the line after each turn. */
+  /** True: the stream goes to the end of its line after each turn. */
   incremental: boolean;
-  /** In the line. */
+  /** True while the stream stands in a line. */
   scheduled: boolean;
   next: Scheduled | undefined;
   previous: Scheduled | undefined;
 }
 
 export class SendScheduler<T extends Scheduled> {
-  /** First and last of each urgency. */
+  /** The first and the last stream of each line; a line is for one urgency. */
   readonly #first: (Scheduled | undefined)[] = [];
   readonly #last: (Scheduled | undefined)[] = [];
   #size = 0;
@@ -22,7 +22,7 @@ export class SendScheduler<T extends Scheduled> {
     return this.#size === 0;
   }
 
-  /** Puts a stream at the end of the line of its urgency, unless it stands there already. */
+  /** Puts a stream at the end of the line of its urgency, unless it stands in the line already. */
   add(stream: T): void {
     if (stream.scheduled) return;
     stream.scheduled = true;
@@ -37,7 +37,7 @@ export class SendScheduler<T extends Scheduled> {
     this.#unlink(stream);
   }
 
-  /** The stream whose turn it is; it stays in the line. */
+  /** Returns the stream whose turn it is; the stream stays in its line. */
   next(): T | undefined {
     if (this.#size === 0) return undefined;
     for (let urgency = 0; urgency < URGENCIES; urgency++) {

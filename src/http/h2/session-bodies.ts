@@ -1,4 +1,4 @@
-/** Request bodies of one session: the window that all streams share, and what is done when the budget of unread bodies is short. */
+/** The request bodies of one session: the window that all streams share, and what happens when the budget of unread bodies is short. */
 import type { BodyHolder, UnreadBodies } from '../exchange/unread-bodies.ts';
 import { ReceiveWindow } from './flow-window.ts';
 import { INITIAL_WINDOW_BYTES } from './frame-types.ts';
@@ -7,16 +7,16 @@ import type { SessionOutput } from './session-output.ts';
 
 /** The shared window grows up to this: 16 MiB in flight are 1.3 Gbit/s over 100 ms. */
 export const CONNECTION_WINDOW_BYTES_MAX: number = 16 * 1024 * 1024;
-/** With less than this left of the connection's window a client can hardly send. */
+/** A client whose connection window has less than this left can hardly send. */
 const WINDOW_BYTES_MIN = 1024;
-/** With more than this of bodies that no handler reads, some are refused, when nothing else helps: what one stream may hold. */
+/** When bodies that nobody waits for exceed this and the budget is used up, some are refused: as much as one stream may hold. */
 const HELD_BYTES_MAX = STREAM_WINDOW_BYTES;
 /** Milliseconds that a round trip is assumed to take until one has been measured. Too long a time only makes windows grow sooner. */
 const ROUND_TRIP_MS = 10;
 
-/** What is asked of the session's streams. */
+/** What a session asks its streams. */
 interface BodyStream {
-  /** Something waits for a window of the client's. */
+  /** A part of the response waits to be sent. */
   readonly hasQueued: boolean;
   readonly unreadBytes: number;
   readonly awaitsBody: boolean;
@@ -31,13 +31,13 @@ export class SessionBodies implements BodyHolder {
   readonly #unreadBodies: UnreadBodies;
   readonly #window = new ReceiveWindow(INITIAL_WINDOW_BYTES, CONNECTION_WINDOW_BYTES_MAX);
   #roundTripMs = ROUND_TRIP_MS;
-  /** Nothing more is read. */
+  /** The session reads no more bodies. */
   #ended = false;
   unreadBytes = 0;
   isHeldBack = false;
-  /** Streams whose body is waited for. */
+  /** Streams whose body a reader waits for. */
   #awaited = 0;
-  /** Bytes that streams hold and for which the window of the connection was not opened, because the budget is short. */
+  /** Bytes of all streams for which the window of the connection has not been opened, as the budget is short. */
   withheldBytes = 0;
 
   constructor(output: SessionOutput, streams: { all(): Iterable<BodyStream> }, unreadBodies: UnreadBodies) {
@@ -46,12 +46,12 @@ export class SessionBodies implements BodyHolder {
     this.#unreadBodies = unreadBodies;
   }
 
-  /** Opens the window to its size at first. */
+  /** Opens the window to CONNECTION_WINDOW_BYTES. */
   start(): void {
     this.#output.windowUpdate(0, this.#window.grow(CONNECTION_WINDOW_BYTES));
   }
 
-  /** Nothing more is read: the connection is over, or the client has ended its side. */
+  /** Ends reading: the connection has ended, or the client has ended its side. */
   end(): void {
     this.#ended = true;
     this.#unreadBodies.letGo(this);
@@ -63,17 +63,17 @@ export class SessionBodies implements BodyHolder {
 
   // ---- the window ----
 
-  /** A DATA frame of this size begins. False: it does not fit into the window. */
+  /** A DATA frame of this size begins. False: the window has no room for the frame. */
   takeWindow(bytes: number): boolean {
     return this.#window.take(bytes);
   }
 
-  /** Bodies that nobody reads have used up the window that all streams share. */
+  /** True when bodies that nobody reads have used up the window that all streams share. */
   get holdsBodies(): boolean {
     return this.#window.available < WINDOW_BYTES_MIN;
   }
 
-  /** Bytes of DATA frames have been read: the window may open for them. */
+  /** Counts bytes of DATA frames that have been read or dropped, and opens the window for them when that is worth a frame. */
   releaseReceived(bytes: number): void {
     if (this.#ended) return;
     let increment = this.#window.release(bytes);
@@ -82,18 +82,18 @@ export class SessionBodies implements BodyHolder {
     this.#output.windowUpdate(0, increment);
   }
 
-  /** A window is being opened: it is made larger where its sender seems to wait for it. */
+  /** Makes a window that opens larger when its sender seems to wait for it; returns the growth in bytes. */
   growWindow(window: ReceiveWindow): number {
     const size = window.wantedSize(performance.now(), this.#roundTripMs);
-    // a client whose bodies wait here unread is held back by its readers, not by a window
+    // where bodies wait unread, slow readers hold the client back and not the window
     return this.withholds || this.unreadBytes > CONNECTION_WINDOW_BYTES / 2 ? 0 : window.grow(size);
   }
 
   // ---- the budget ----
 
   /**
-   * Not while somebody waits for what the client has to send, a body or a window for a response; unless other bodies of it take
-   * too much, about which the next sweep does something.
+   * Stops reading the socket, as the budget is used up. It goes on reading while a reader waits for a body, or a response for a window,
+   * unless other bodies of the client take too much. For those the next sweep refuses bodies.
    */
   holdBack(): void {
     if (this.#ended) return;
@@ -113,21 +113,21 @@ export class SessionBodies implements BodyHolder {
     if (awaited) this.hears();
   }
 
-  /** A reader, or a response that needs a window, waits for the client. */
+  /** A reader, or a response that needs a window, waits for the client: the session reads again where that is allowed. */
   hears(): void {
     if (this.isHeldBack && !this.#leavesTooMuch()) this.#unreadBodies.letGo(this);
     if (this.withheldBytes === 0) return;
     for (const stream of this.#streams.all()) stream.releaseWithheld();
   }
 
-  /** The budget of unread bodies is short, and nobody waits for this client. */
+  /** True when the budget of unread bodies is short and no reader waits for a body of this client. */
   get withholds(): boolean {
     return this.#awaited === 0 && this.#unreadBodies.isTight;
   }
 
   /**
-   * The budget of unread bodies is used up. Where the connection has to be read for others of its streams, bodies that no handler
-   * reads are refused, the largest first. It is read for a moment in any case.
+   * A sweep while the budget of unread bodies is used up. Where a reader or a response of the connection waits for the client, bodies
+   * that no handler reads are refused, the largest first, and the connection is read again.
    */
   sweepHeldBack(now: number): void {
     if (!this.#isAwaited()) return;
@@ -146,7 +146,7 @@ export class SessionBodies implements BodyHolder {
     return false;
   }
 
-  /** True while bodies that nobody waits for take more than one connection may have of them when the budget is used up. */
+  /** True while bodies that nobody waits for take more than a connection may hold when the budget is used up. */
   #leavesTooMuch(): boolean {
     let bytes = 0;
     for (const stream of this.#streams.all()) if (!stream.awaitsBody) bytes += stream.unreadBytes;

@@ -1,28 +1,28 @@
-/** The deadlines of a connection. A sweep looks at all of them every now and then: none has a timer of its own. */
+/** The deadlines of a connection. Regular sweeps look at all of them, so that none needs a timer of its own. */
 import type { ConnectionLimits } from '../../settings/limits.ts';
 import { GOAWAY_GRACE_MS } from './session-bounds.ts';
 
 export type SessionClocks = Pick<ConnectionLimits, 'idleTimeoutMs' | 'headTimeoutMs' | 'stallTimeoutMs'>;
 
-/** A client that speaks HTTP/2 at all answers SETTINGS within a round trip (RFC 9113 §6.5.3). */
+/** A client acknowledges SETTINGS as soon as it has read them (RFC 9113 §6.5.3): this allows for a slow one. */
 export const SETTINGS_ACKNOWLEDGED_MS = 10_000;
 
 /** Times are those of Date.now. */
 export class SessionClock {
   readonly startedAt: number = Date.now();
-  /** When a sweep last saw that a stream had been opened or closed, or the connection was made. */
+  /** When a sweep last saw that a stream had been opened or closed; before that, when the connection was made. */
   #activeSince: number = this.startedAt;
-  /** When the end was announced, or came; 0 before. */
+  /** When the end was announced or came; 0 before that. */
   #closingSince = 0;
-  /** When a sweep last saw that output went on. */
+  /** When a sweep last saw that output made progress. */
   #sendingSince = 0;
-  /** Where the last sweep found the reader, and since when it has stood still there. */
+  /** Where the last sweep found the reader, and since when the reader has been there. */
   #readerAt = -1;
   #readingSince = 0;
-  /** Since when the answer to our settings is waited for. */
+  /** Since when the session waits for the acknowledgement of its settings. */
   #settingsSince = this.startedAt;
 
-  /** The end is announced or has come: the grace begins. */
+  /** The end is announced or has come: GOAWAY_GRACE_MS begin. */
   closes(): void {
     this.#closingSince = Date.now();
   }
@@ -44,7 +44,7 @@ export class SessionClock {
     return now - this.#sendingSince >= stallTimeoutMs;
   }
 
-  /** `waits`: the client has begun to say something; `at` tells how far it has come. */
+  /** `waits`: the client has begun a frame or a head and not ended it; `at` tells how far it is. */
   readsTooSlowly(now: number, waits: boolean, at: number, { headTimeoutMs }: SessionClocks): boolean {
     const goesOn = !waits || at !== this.#readerAt;
     this.#readerAt = at;
@@ -55,7 +55,7 @@ export class SessionClock {
     return now - this.#readingSince >= headTimeoutMs;
   }
 
-  /** What the client says is not heard at present. */
+  /** The session does not read the socket at present: deadlines for what the client sends begin anew. */
   isDeaf(now: number): void {
     this.#readingSince = now;
     this.#settingsSince = now;

@@ -1,4 +1,4 @@
-/** The life of a session, from serving to its end: GOAWAY, errors of the connection, and clients that ask for too much. */
+/** The states of a session from serving to its end: GOAWAY, connection errors, and clients that exceed an allowance. */
 import type { Logger } from '../../base/logger.ts';
 import type { AbuseLimits } from './abuse-limits.ts';
 import { ERROR_CODE, errorCodeName, type H2ErrorCode } from './error-codes.ts';
@@ -10,15 +10,15 @@ import type { StreamTable } from './stream-table.ts';
 
 /** Streams are served. */
 const SERVING = 0;
-/** GOAWAY has been announced, so that what is on its way still gets in (RFC 9113 §6.8). */
+/** A first GOAWAY announces the end: requests that are on their way are still served (RFC 9113 §6.8). */
 const LEAVING = 1;
-/** GOAWAY has been sent: streams that are open finish. */
+/** The final GOAWAY has been sent: open streams finish. */
 const FINISHING = 2;
-/** Our side is ended: whatever comes is dropped. */
+/** The server has ended its side: what the client sends is dropped. */
 const ENDING = 3;
 type State = typeof SERVING | typeof LEAVING | typeof FINISHING | typeof ENDING;
 
-/** What a session needs to say how it ended. */
+/** What a session needs to log how it ended. */
 export interface SessionReport {
   readonly logger: Logger;
   readonly peerAddress: string;
@@ -52,7 +52,7 @@ export class SessionLife {
   get isServing(): boolean {
     return this.#state === SERVING;
   }
-  /** GOAWAY is announced, and its answer is waited for. */
+  /** The first GOAWAY has been sent, and the session waits for the answer to the PING behind it. */
   get isLeaving(): boolean {
     return this.#state === LEAVING;
   }
@@ -60,29 +60,29 @@ export class SessionLife {
   get isFinishing(): boolean {
     return this.#state >= FINISHING;
   }
-  /** Whatever comes is dropped. */
+  /** What the client sends is dropped. */
   get isEnding(): boolean {
     return this.#state === ENDING;
   }
 
   // ---- the end ----
 
-  /** Announces the end: what is open or on its way is served, then the connection closes. */
+  /** Announces the end: requests that are open or on their way are served, then the connection closes. */
   close(): void {
     if (this.#state !== SERVING) return;
     this.#state = LEAVING;
     this.clock.closes();
     this.#output.goAway(STREAM_ID_MAX, ERROR_CODE.noError, '');
-    // its answer tells that the client knows
+    // the answer to this PING shows that the client has read GOAWAY
     this.#output.ping(LEAVING_PING);
   }
 
-  /** An answer to PING has come. */
+  /** The client has answered a PING. */
   pingAnswered(bytes: Buffer, start: number, end: number): void {
     if (this.#state === LEAVING && LEAVING_PING.compare(bytes, start, end) === 0) this.finish();
   }
 
-  /** Final GOAWAY: later streams are not served. */
+  /** Sends the final GOAWAY: later streams are not served. */
   finish(): void {
     if (this.#state < FINISHING) {
       this.#state = FINISHING;
@@ -91,7 +91,7 @@ export class SessionLife {
     this.streamEnded();
   }
 
-  /** A stream has ended: was it the last? */
+  /** A stream has ended: ends the connection when it is finishing and this was the last stream. */
   streamEnded(): void {
     if (this.#state !== FINISHING || this.#streams.openCount > 0) return;
     this.#end();
@@ -128,14 +128,14 @@ export class SessionLife {
     for (const stream of this.#streams.takeAll()) stream.cut();
   }
 
-  // ---- what is too much ----
+  // ---- allowances ----
 
-  /** A stream came to an untimely end through the client. */
+  /** Counts a stream that was reset early because of the client. */
   countReset(reason: string): void {
     if (!this.#abuse.countReset()) this.enhanceYourCalm(reason);
   }
 
-  /** False: too many, and the connection has failed. */
+  /** False: the frames are too many, and the connection has failed. */
   countControlFrame(): boolean {
     if (this.#abuse.countControlFrame()) return true;
     this.enhanceYourCalm('too many frames that only steer the connection');

@@ -1,4 +1,4 @@
-/** What a connection sends: frames into the shared writer, pieces to the socket, and DATA by turns while it has room. */
+/** What a connection sends: frames go into the shared writer and pieces to the socket; streams send DATA in turns while there is room. */
 import type { Socket } from 'node:net';
 import type { AbuseLimits } from './abuse-limits.ts';
 import {
@@ -11,9 +11,9 @@ import {
 import type { FrameOwner, FrameWriter } from './frame-writer.ts';
 import { type Scheduled, SendScheduler } from './send-scheduler.ts';
 
-/** Bytes that may wait in the socket before no more DATA is sent: two pieces, one on its way and one behind it. */
+/** With so many bytes waiting in the socket no more DATA is sent: two pieces, one on its way and one behind it. */
 const SOCKET_BYTES_MAX = 256 * 1024;
-/** With this much waiting (heads and answers to PING are never held back) nothing more is read either. */
+/** With so many bytes waiting the socket is not read either: heads and answers to PING are sent above the limit for DATA. */
 const READ_PAUSE_BYTES = 512 * 1024;
 
 /** A stream with something to send. */
@@ -27,17 +27,17 @@ export class SessionOutput implements FrameOwner {
   readonly #writer: FrameWriter;
   readonly #abuse: AbuseLimits;
   readonly scheduler: SendScheduler<Sender> = new SendScheduler<Sender>();
-  /** What the client takes on all streams together. */
+  /** Bytes that the client allows on all streams together. */
   sendWindow: number = INITIAL_WINDOW_BYTES;
-  /** The socket has enough for now. */
+  /** SOCKET_BYTES_MAX bytes wait in the socket: no DATA is sent. */
   #full = false;
-  /** Nothing is read: too much waits to be sent, or the session wants it so. */
+  /** The socket is not read because READ_PAUSE_BYTES wait to be sent (`#paused`), or because the session wants it so (`#readingHeld`). */
   #paused = false;
   #readingHeld = false;
-  /** A flush will come. */
+  /** A call of `flush` is certain to follow. */
   #due = false;
   #ended = false;
-  /** Bytes have gone out, or nothing waits, since `hasProgressed` was last asked. */
+  /** Bytes have left the socket since the last call of `hasProgressed`. */
   #progressed = true;
 
   constructor(socket: Socket, writer: FrameWriter, abuse: AbuseLimits) {
@@ -47,12 +47,12 @@ export class SessionOutput implements FrameOwner {
     socket.on('drain', () => this.#drained());
   }
 
-  /** True when DATA can go out at once: the socket has room, and nobody else waits for a turn. */
+  /** True when DATA can be sent at once: the socket has room, and no stream waits for its turn. */
   get takesData(): boolean {
     return !this.#full && this.scheduler.isEmpty;
   }
 
-  /** What is written from now on leaves with the next `flush` of the caller. */
+  /** The caller promises a `flush`: what is written until then leaves with it. */
   hold(): void {
     this.#due = true;
   }
@@ -63,7 +63,7 @@ export class SessionOutput implements FrameOwner {
     process.nextTick(flush, this);
   }
 
-  /** Lets streams have their turns, and sends everything. */
+  /** Gives streams their turns, and sends what has been written. */
   flush(): void {
     while (!this.#full && this.sendWindow > 0) {
       const stream = this.scheduler.next();
@@ -74,7 +74,7 @@ export class SessionOutput implements FrameOwner {
     this.#due = false;
   }
 
-  /** Ends our side behind what has been written. */
+  /** Ends the server's side of the connection behind what has been written. */
   end(): void {
     this.flush();
     if (this.#ended) return;
@@ -82,14 +82,14 @@ export class SessionOutput implements FrameOwner {
     this.socket.end();
   }
 
-  /** Whether the session wants nothing to be read. */
+  /** Stops (true) or continues (false) reading, as the session wants. */
   holdReading(held: boolean): void {
     this.#readingHeld = held;
     if (held) this.socket.pause();
     else if (!this.#paused && !this.socket.destroyed) this.socket.resume();
   }
 
-  /** The socket is gone. */
+  /** The socket is closed. */
   drop(): void {
     this.#ended = true;
     this.#writer.drop(this);
@@ -132,7 +132,7 @@ export class SessionOutput implements FrameOwner {
     this.#writer.goAway(this, lastStreamId, code, reason);
   }
 
-  /** HEADERS with the block in `block[0, size)`, and CONTINUATION where one frame is too small. */
+  /** Writes HEADERS with the block in `block[0, size)`, and CONTINUATION where one frame is too small. */
   headers(streamId: number, block: Uint8Array, size: number, endStream: boolean): void {
     const writer = this.#writer;
     const flags = endStream ? FLAG.endStream : 0;
@@ -149,7 +149,7 @@ export class SessionOutput implements FrameOwner {
     this.#longBlock(FRAME_TYPE.pushPromise, 0, parentId, block, size, promisedId);
   }
 
-  /** DATA of at most FRAME_PAYLOAD_BYTES_MAX bytes; the windows have been looked at. */
+  /** Writes DATA of at most FRAME_PAYLOAD_BYTES_MAX bytes; the caller has made sure that the windows have room. */
   data(streamId: number, chunk: Uint8Array, start: number, end: number, endStream: boolean): void {
     const size = end - start;
     const writer = this.#writer;
@@ -160,7 +160,7 @@ export class SessionOutput implements FrameOwner {
     this.#abuse.dataSent();
   }
 
-  /** The same for a byte string. */
+  /** Writes DATA of a byte string, under the same conditions. */
   dataText(streamId: number, text: string, endStream: boolean): void {
     const size = text.length;
     const writer = this.#writer;
@@ -182,7 +182,7 @@ export class SessionOutput implements FrameOwner {
     if (lent === undefined) socket.write(piece);
     else {
       socket.write(piece, (error) => {
-        // after an error the system may still have it
+        // after an error the system may still read the buffer
         if (!error) this.#writer.recycle(lent);
         this.#sent();
       });
@@ -225,7 +225,7 @@ export class SessionOutput implements FrameOwner {
     if (this.socket.writableLength === 0) this.#sent();
   }
 
-  /** Something has left the socket: is there room for more? */
+  /** Bytes have left the socket: reads and sends again where there is room. */
   #sent(): void {
     this.#progressed = true;
     if (this.socket.destroyed) return;

@@ -1,4 +1,4 @@
-/** Serves HTTP/2 on sockets that others accepted: our own sessions, their clocks and end. */
+/** Serves HTTP/2 on accepted sockets: makes the sessions, sweeps them, and ends them. */
 
 import type { Socket } from 'node:net';
 import { COUNT } from '../../metrics/worker-metrics.ts';
@@ -19,7 +19,7 @@ export class SessionServer {
   readonly #sessions = new Set<Session>();
   #draining = false;
 
-  /** `limits` are read when they are needed: they may change. */
+  /** `limits` are read at each use, as a reload may change them. */
   constructor(
     limits: SessionLimits & SessionClocks,
     settings: ExchangeSettings,
@@ -52,7 +52,7 @@ export class SessionServer {
     if (this.#draining) session.close();
   }
 
-  /** GOAWAY to every session; they close when their last stream has. */
+  /** Sends GOAWAY to every session; a session closes after its last stream. */
   drain(): void {
     this.#draining = true;
     for (const session of this.#sessions) session.close();
@@ -62,12 +62,12 @@ export class SessionServer {
     for (const session of this.#sessions) session.socket.destroy();
   }
 
-  /** Looks at the clocks; `now` is a time of Date.now. */
+  /** Looks at the deadlines of all sessions; `now` is a time of Date.now. */
   sweep(now: number): void {
     this.#lateBodies.sweep(now);
     for (const session of this.#sessions) session.sweep(now, this.#limits);
   }
 }
 
-/** Socket errors are followed by `close`. */
+/** Needs to do nothing: `close` follows every error of a socket. */
 function ignore(): void {}

@@ -1,4 +1,4 @@
-/** The streams of one session: what they send of heads and pushes, and how each of them ends (RFC 9113 §5.4.2). */
+/** The streams of one session: their heads and pushes, and how each of them ends (RFC 9113 §5.4.2). */
 
 import { GatewayError } from '../../base/errors.ts';
 import { COUNT } from '../../metrics/worker-metrics.ts';
@@ -22,7 +22,7 @@ import { PeerSettings } from './settings.ts';
 import type { StreamSession } from './stream-session.ts';
 import type { StreamTable } from './stream-table.ts';
 
-/** DATA that comes too late counts as no less, so that small frames are not free. */
+/** A late DATA frame costs at least so many bytes of the allowance, so that small frames are not free. */
 const LATE_FRAME_BYTES_MIN = 1024;
 
 export class SessionStreams implements StreamSession<H2Stream> {
@@ -36,7 +36,7 @@ export class SessionStreams implements StreamSession<H2Stream> {
   readonly peer: PeerSettings = new PeerSettings();
   readonly stalls: StallWatch;
   readonly lateBodies: StallWatch;
-  /** Bytes that may still come on streams we have reset: their client could not know. */
+  /** Bytes that may still come on streams that the session has reset: the client sent them before it knew. */
   #lateBytes = 0;
 
   constructor(
@@ -136,7 +136,7 @@ export class SessionStreams implements StreamSession<H2Stream> {
       this.fail(stream, ERROR_CODE.protocolError, 'a body is shorter than its content-length');
   }
 
-  /** The client has done something on a stream that it must not (RFC 9113 §5.4.2). */
+  /** A stream error: the client has broken a rule on this stream (RFC 9113 §5.4.2). */
   fail(stream: H2Stream, code: H2ErrorCode, reason: string): void {
     this.settings.logger.debug('HTTP/2 stream has failed', {
       peer: this.info.peerAddress,
@@ -149,7 +149,7 @@ export class SessionStreams implements StreamSession<H2Stream> {
     this.#countReset();
   }
 
-  /** A stream error where a stream is open, or else one of the connection. */
+  /** A stream error where the stream is open, otherwise a connection error. */
   failOn(streamId: number, code: H2ErrorCode, reason: string): void {
     const stream = this.table.get(streamId);
     if (stream === undefined) this.life.fail(code, reason);
@@ -163,7 +163,7 @@ export class SessionStreams implements StreamSession<H2Stream> {
     this.#countReset();
   }
 
-  /** It is counted and logged like a request over HTTP/1 that is refused, though its client gets no answer. */
+  /** Resets the stream of a malformed request. The request is counted and logged as a refused one of HTTP/1 is, without an answer. */
   refuseMalformed(streamId: number, request: RequestHead, reason: string): void {
     this.settings.logger.debug('HTTP/2 request is malformed', { peer: this.info.peerAddress, reason });
     const stream = new H2Stream(this, streamId, request, false, DEFAULT_PRIORITY);
@@ -191,7 +191,7 @@ export class SessionStreams implements StreamSession<H2Stream> {
     } else life.fail(ERROR_CODE.streamClosed, `a frame on stream ${streamId}, which is closed`);
   }
 
-  /** True for DATA that was on its way when we reset its stream: no fault of the client's. */
+  /** True for DATA that was on its way when the session reset the stream, which is no fault of the client. */
   isLate(streamId: number, length: number): boolean {
     const cost = Math.max(length, LATE_FRAME_BYTES_MIN);
     if (cost > this.#lateBytes || this.table.isIdle(streamId)) return false;
@@ -200,7 +200,7 @@ export class SessionStreams implements StreamSession<H2Stream> {
     return true;
   }
 
-  /** The client opens no window any more: what waits for one waits in vain. */
+  /** The client opens no window any more: resets the streams that wait for one. */
   cutUnsendable(): void {
     const { sendWindow } = this.output;
     for (const stream of [...this.table.all()])
@@ -208,7 +208,7 @@ export class SessionStreams implements StreamSession<H2Stream> {
         this.resetStream(stream, ERROR_CODE.cancel);
   }
 
-  /** The stream is closed. */
+  /** Takes a closed stream out of the table. */
   forget(stream: H2Stream, ending: Ending): void {
     this.table.closed(stream, ending);
     this.life.streamEnded();

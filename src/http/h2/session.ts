@@ -1,4 +1,4 @@
-/** One HTTP/2 connection: reads its socket, gives each frame to the part that it concerns, and looks at the deadlines. */
+/** One HTTP/2 connection: reads its socket, gives each frame to the part that handles its type, and looks at the deadlines. */
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { ConnectionLimits } from '../../settings/limits.ts';
@@ -28,7 +28,7 @@ import { StreamTable } from './stream-table.ts';
 
 export type SessionLimits = AbuseRates & Pick<ConnectionLimits, 'headBytesMax' | 'streamsMax'>;
 
-/** A compressed head this much longer is still read, without keeping it, so that it can be answered. */
+/** A compressed head may exceed the decoded limit by this: it is still decoded, so that the request gets an answer. */
 const BLOCK_BYTES_SPARE = 128 * 1024;
 
 export class Session implements FrameSink {
@@ -80,7 +80,7 @@ export class Session implements FrameSink {
     this.#reader = new FrameReader(this);
   }
 
-  /** Sends our settings and reads what comes. */
+  /** Sends the server's settings and begins to read. */
   start(): void {
     const { socket } = this;
     this.#output.settings([
@@ -95,13 +95,13 @@ export class Session implements FrameSink {
     ]);
     this.#bodies.start();
     readSocket(socket, (bytes) => this.#read(bytes));
-    // without it node would end our side with the client's
+    // otherwise Node would end the server's side as soon as the client ends its own
     socket.allowHalfOpen = true;
     socket.on('end', () => this.#endInput());
     socket.on('close', () => this.#life.gone());
   }
 
-  /** Announces the end: what is open or on its way is served, then the connection closes. */
+  /** Announces the end: requests that are open or on their way are served, then the connection closes. */
   close(): void {
     this.#life.close();
   }
@@ -136,7 +136,7 @@ export class Session implements FrameSink {
     this.#sweepReading(now, clocks);
   }
 
-  /** A client that has begun to say something has to say it in time. */
+  /** Fails when a frame, a head or the acknowledgement of SETTINGS takes too long. */
   #sweepReading(now: number, clocks: SessionClocks): void {
     const { clock } = this.#life;
     const { framesTotal, isAmidFrame } = this.#reader;
@@ -163,7 +163,7 @@ export class Session implements FrameSink {
     this.#output.flush();
   }
 
-  /** The client has ended its side. What it has asked for in full is answered as far as its windows are open. */
+  /** The client has ended its side. Complete requests are answered as far as the windows are open. */
   #endInput(): void {
     this.#inputEnded = true;
     this.#bodies.end();
@@ -243,7 +243,7 @@ export class Session implements FrameSink {
     this.#life.fail(code, reason);
   }
 
-  /** A frame that is neither SETTINGS nor CONTINUATION comes at a time when it may. */
+  /** True when a frame that is neither SETTINGS nor CONTINUATION may come now; otherwise the connection fails. */
   #mayCome(): boolean {
     if (this.#heads.streamId === 0 && this.#control.settingsSeen) return true;
     const reason = this.#control.settingsSeen ? HEAD_INTERRUPTED : SETTINGS_MISSING;
@@ -254,5 +254,5 @@ export class Session implements FrameSink {
 
 const HEAD_INTERRUPTED = 'a head is interrupted by another frame';
 const SETTINGS_MISSING = 'the first frame is not SETTINGS';
-/** Whoever has gone altogether answers with a reset, and who still reads does not mind. */
+/** The system of a client that has gone answers with a TCP reset; a client that still reads answers PING. */
 const PROBE_PING: Buffer = Buffer.from('patience', 'latin1');

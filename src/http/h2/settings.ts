@@ -15,14 +15,14 @@ export const SETTING = {
 export const SETTING_BYTES = 6;
 const FRAME_SIZE_LIMIT = 0xffffff;
 
-/** What the client has announced. */
+/** The settings that the client has sent. */
 export class PeerSettings {
   headerTableSize = 4096;
   enablePush = true;
   maxConcurrentStreams: number = Number.POSITIVE_INFINITY;
   initialWindowSize: number = INITIAL_WINDOW_BYTES;
 
-  /** Takes the payload of a SETTINGS frame; returns the error it makes, if it does. */
+  /** Takes the payload of a SETTINGS frame; returns the error code where a value is not allowed. */
   read(bytes: Buffer, start: number, end: number): H2ErrorCode | undefined {
     for (let at = start; at < end; at += SETTING_BYTES) {
       const value = bytes.readUInt32BE(at + 2);
@@ -42,7 +42,7 @@ export class PeerSettings {
           this.initialWindowSize = value;
           break;
         case SETTING.maxFrameSize:
-          // we send frames of the least size everyone takes
+          // not kept: the session sends frames that every client takes
           if (value < FRAME_PAYLOAD_BYTES_MAX || value > FRAME_SIZE_LIMIT) return ERROR_CODE.protocolError;
           break;
         case SETTING.noRfc7540Priorities:

@@ -1,4 +1,4 @@
-/** The request body of one stream as it arrives: the length it was declared with, and both windows that it is sent into. */
+/** The request body of one stream as it arrives: its content-length, and the windows of the stream and of the connection. */
 import { READ_AHEAD_BYTES, TIGHT_READ_AHEAD_BYTES } from '../exchange/unread-bodies.ts';
 import { ReceiveWindow } from './flow-window.ts';
 import type { SessionBodies } from './session-bodies.ts';
@@ -7,10 +7,10 @@ import type { SessionOutput } from './session-output.ts';
 
 /** A window grows up to this: 4 MiB in flight are 320 Mbit/s over 100 ms. */
 const STREAM_WINDOW_BYTES_MAX = 4 * 1024 * 1024;
-/** A body counts as not being read when nothing of it was for this long. */
+/** A body counts as unread when nobody has read any of it for this long. */
 const UNREAD_MS_MIN = 1_000;
 
-/** What is asked of the exchange. */
+/** What the body asks its exchange. */
 interface ReadExchange {
   readonly unreadBytes: number;
   readonly readBytes: number;
@@ -22,18 +22,18 @@ export class StreamBody {
   readonly #output: SessionOutput;
   readonly #streamId: number;
   #window: ReceiveWindow | undefined;
-  /** Content still to come by the declared length; -1 when none was declared. */
+  /** Bytes that are still to come by the content-length; -1: the request has no content-length. */
   #declaredLeft: number;
-  /** The window of the stream is not opened any more: the client has ended its side, or nobody reads what it sends. */
+  /** The window of the stream stays as it is: the client has ended its side, or nobody reads the body. */
   #ended = false;
   #paused = false;
-  /** Bytes for which both windows are opened when the reader continues. */
+  /** Bytes for which both windows open when the reader continues. */
   #heldBytes = 0;
-  /** Bytes for which only the window of the stream is opened then. */
+  /** Bytes for which only the window of the stream opens when the reader continues. */
   #uncreditedBytes = 0;
-  /** Of these, bytes for which the window of the connection is opened when a reader waits for the client. */
+  /** Of `#uncreditedBytes`, bytes for which the window of the connection opens when a reader waits for the client. */
   #withheldBytes = 0;
-  /** How much of the body had been read when a sweep last looked, and since when no more was, ms of Date.now. */
+  /** How much of the body had been read at the last sweep, and since when that has not changed, ms of Date.now. */
   #readAtSweep = -1;
   #unreadSince = 0;
 
@@ -49,37 +49,37 @@ export class StreamBody {
     this.#declaredLeft = declaredLength ?? -1;
   }
 
-  /** Bytes that the client may have on their way. */
+  /** Bytes of the body that the client may have sent already. */
   get expectedBytes(): number {
     return this.#window?.available ?? STREAM_WINDOW_BYTES;
   }
 
-  /** True while less has come than was declared. */
+  /** True while less has come than the content-length says. */
   get isShort(): boolean {
     return this.#declaredLeft > 0;
   }
 
-  /** A DATA frame of this size begins. False: it does not fit into the window. */
+  /** A DATA frame of this size begins. False: the window has no room for the frame. */
   takeWindow(bytes: number): boolean {
     this.#window ??= new ReceiveWindow(STREAM_WINDOW_BYTES, STREAM_WINDOW_BYTES_MAX);
     return this.#window.take(bytes);
   }
 
-  /** So much content comes. False: it is longer than was declared. */
+  /** Counts content. False: the body is longer than its content-length. */
   count(bytes: number): boolean {
     if (this.#declaredLeft < 0) return true;
     this.#declaredLeft -= bytes;
     return this.#declaredLeft >= 0;
   }
 
-  /** Bytes are with the exchange, which holds so many that were not read. */
+  /** The exchange has got `bytes`, and holds `unreadBytes` that nobody has read. */
   received(bytes: number, unreadBytes: number): void {
     if (!this.#paused || this.#ended) this.release(bytes);
     else if (unreadBytes >= READ_AHEAD_BYTES) this.#heldBytes += bytes;
     else this.#withhold(bytes);
   }
 
-  /** Bytes have been read: both windows may open for them. */
+  /** Counts bytes that have been read: both windows may open for them. */
   release(bytes: number): void {
     this.#bodies.releaseReceived(bytes);
     this.#credit(bytes);
@@ -100,7 +100,7 @@ export class StreamBody {
     if (bytes + uncredited > 0) this.#credit(bytes + uncredited);
   }
 
-  /** A reader waits for the client, on this stream or another: the client needs room in the window of the connection. */
+  /** A reader or a response waits for the client, on this stream or another: opens the window of the connection. */
   releaseWithheld(): void {
     const bytes = this.#withheldBytes;
     if (bytes === 0) return;
@@ -109,7 +109,7 @@ export class StreamBody {
     this.#bodies.releaseReceived(bytes);
   }
 
-  /** True for a body of some size that no handler has read any of for a while. */
+  /** True when the body has some size and no handler has read any of it for a while. */
   isUnread(exchange: ReadExchange, now: number): boolean {
     if (exchange.unreadBytes <= TIGHT_READ_AHEAD_BYTES || exchange.awaitsBody) return false;
     const { readBytes } = exchange;
@@ -125,7 +125,7 @@ export class StreamBody {
     this.#ended = true;
   }
 
-  /** Nothing will read the rest of the body; the other streams need the window of the connection. */
+  /** Nobody will read the rest of the body: opens the window of the connection, which the other streams need. */
   giveUp(): void {
     this.#ended = true;
     this.#paused = false;
@@ -136,7 +136,7 @@ export class StreamBody {
     if (bytes > 0) this.#bodies.releaseReceived(bytes);
   }
 
-  /** Opens the window of the stream by `bytes`, as soon as the sum is worth a frame. */
+  /** Opens the window of the stream by `bytes`, when their sum is worth a frame. */
   #credit(bytes: number): void {
     const window = this.#window;
     if (window === undefined || this.#ended) return;
@@ -145,7 +145,7 @@ export class StreamBody {
     this.#output.windowUpdate(this.#streamId, increment + this.#bodies.growWindow(window));
   }
 
-  /** The budget of unread bodies is short, and this one is not being read. */
+  /** Keeps the window of the stream closed, as the body is paused; with a short budget that of the connection, too. */
   #withhold(bytes: number): void {
     const bodies = this.#bodies;
     this.#uncreditedBytes += bytes;

@@ -1,4 +1,4 @@
-/** What a stream needs of its session. The session knows its streams, and the streams know only this. */
+/** What a stream needs of its session: an interface, so that the files of stream and session make no circle. */
 import type { Exchange, PushPromise } from '../exchange/exchange.ts';
 import type { ResponseHead } from '../exchange/exchange-wire.ts';
 import type { StallWatch } from '../exchange/stall-watch.ts';
@@ -14,7 +14,7 @@ export interface StreamSession<Stream> {
   readonly peer: PeerSettings;
   /** Streams whose response waits for the client. */
   readonly stalls: StallWatch;
-  /** Streams that have their answer and whose client has not ended its side. */
+  /** Streams whose response is complete and whose client has not ended its side. */
   readonly lateBodies: StallWatch;
   /** Response bytes that the exchange of one stream may hold. */
   readonly bufferBytesMax: number;
@@ -25,6 +25,6 @@ export interface StreamSession<Stream> {
   push(parentId: number, promise: PushPromise): Exchange | undefined;
   /** Both sides of the stream have ended. */
   streamClosed(stream: Stream): void;
-  /** Resets a stream of which the client has seen, or may see, a part. */
+  /** Resets a stream that is open. */
   resetStream(stream: Stream, code: H2ErrorCode): void;
 }

@@ -1,22 +1,22 @@
-/** The streams of a connection: those that are open, how many, which numbers were used, and how the last ones ended. */
+/** The streams of a connection: which are open, which numbers were used, and how the last closed ones ended. */
 import { ClosedStreams, type Ending } from './closed-streams.ts';
 import type { H2Stream } from './h2-stream.ts';
 
 export class StreamTable {
-  /** Streams that outlived the read in which they came. */
+  /** Streams that were not answered within the read in which they came. */
   readonly #listed = new Map<number, H2Stream>();
   readonly #closed = new ClosedStreams();
   #changed = false;
-  /** Streams that are open, and how many of them we have pushed. */
+  /** Counts of open streams, and of the pushed ones among them. */
   openCount = 0;
   pushedCount = 0;
-  /** The highest stream the client has used, and the highest that was served. */
+  /** The highest stream number that the client has used, and the highest that was served. */
   lastId = 0;
   lastServedId = 0;
-  /** The highest that we have promised. */
+  /** The highest stream number of a push. */
   lastPushedId = 0;
 
-  /** Streams the client has opened. */
+  /** Open streams that the client has opened. */
   get requestedCount(): number {
     return this.openCount - this.pushedCount;
   }
@@ -29,7 +29,7 @@ export class StreamTable {
     return this.#listed.values();
   }
 
-  /** A stream opens; most close before anybody has to find them by their number. */
+  /** Counts a stream that opens. Most streams close before a frame has to find them by their number. */
   opened(stream: H2Stream): void {
     this.openCount += 1;
     if (stream.pushed) this.pushedCount += 1;
@@ -37,7 +37,7 @@ export class StreamTable {
     this.#changed = true;
   }
 
-  /** From now on `get` finds it. */
+  /** Lets `get` find the stream from now on. */
   list(stream: H2Stream): void {
     stream.listed = true;
     this.#listed.set(stream.id, stream);
@@ -51,12 +51,12 @@ export class StreamTable {
     this.#changed = true;
   }
 
-  /** A stream of the client's that was never opened, or no longer is. */
+  /** Notes how a stream of the client ended that was not opened, or is no longer open. */
   remember(streamId: number, ending: Ending): void {
     this.#closed.add(streamId, ending);
   }
 
-  /** How a stream of the client's that is not open has ended. */
+  /** Returns how a stream of the client that is not open has ended. */
   endingOf(streamId: number): Ending {
     return this.#closed.endingOf(streamId, this.lastId);
   }
@@ -73,7 +73,7 @@ export class StreamTable {
     return changed;
   }
 
-  /** Removes and returns all that `get` finds: the connection is over. */
+  /** Removes and returns all streams that `get` finds, as the connection has ended. */
   takeAll(): H2Stream[] {
     const streams = [...this.#listed.values()];
     this.#listed.clear();
