@@ -37,5 +37,16 @@ export type { IncrementStart, SharedDictionary, SharedValue } from './shared/sha
 export type { BoundAddress, MappingUse } from './supervisor/supervisor.ts';
 export { Method, Reason, Version } from './web/http-words.ts';
 export { type BuilderBody, ResponseBuilder } from './web/response-builder.ts';
-export { type ParamNames, type Params, type RouteHandler, Router } from './web/router.ts';
-export type { HandlerContext, WebHandler, WebService } from './web/web-handler.ts';
+export type {
+  Answer,
+  ErrorHandler,
+  FallbackHandler,
+  Middleware,
+  Next,
+  ParamNames,
+  Params,
+  RouteHandler,
+} from './web/route-types.ts';
+export { Router, type RouterOptions } from './web/router.ts';
+export { testContext } from './web/test-context.ts';
+export type { HandlerContext, RequestState, WebHandler, WebService } from './web/web-handler.ts';

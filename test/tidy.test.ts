@@ -78,7 +78,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...OF_RUNS,
     'script/context',
   ],
-  web: ['base', NODE, ...HTTP, 'shared'],
+  web: ['base', NODE, 'forms', ...HTTP, 'http/routing', 'shared'],
   worker: [
     'mapping',
     'metrics',

@@ -230,8 +230,12 @@ export const ERROR_CODES = {
   },
   LGW_ROOT: { meaning: '`--root` is no folder that can be used', remedy: 'The message says why' },
   LGW_ROUTE: {
-    meaning: 'A route of a TypeScript router is not valid',
+    meaning: 'A route, prefix or mounted router of a TypeScript router is not valid, or is there twice',
     remedy: 'The message shows the pattern',
+  },
+  LGW_MIDDLEWARE: {
+    meaning: 'A middleware of a TypeScript router gave no Response, or called next() wrongly',
+    remedy: 'The message names it and says what it did; the client gets 500 unless `onError` answers',
   },
   LGW_FOLDER: {
     meaning: 'A folder that a mapping serves (`-l /static public/`) is not there, or is no folder',

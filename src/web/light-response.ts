@@ -167,6 +167,29 @@ export function isResponse(value: unknown): value is Response {
   return value instanceof RealResponse;
 }
 
+/** A field that is in no response: to take it away shows whether fields may be changed. */
+const NO_FIELD = 'x-lgateway-none';
+
+/** The response, or a copy of it where its fields are fixed, as those of `fetch` and `Response.redirect` are. */
+export function changeableResponse(response: Response): Response {
+  if (lightPartsOf(response) !== undefined) return response;
+  try {
+    response.headers.delete(NO_FIELD);
+    return response;
+  } catch {
+    const { status, statusText, headers, body } = response;
+    // what is no answer stays what it is
+    return status === 0 ? response : new RealResponse(body, { status, statusText, headers });
+  }
+}
+
+/** Nobody takes this response any more: whatever feeds its body is told. Other values are left alone. */
+export function discardResponse(value: unknown): void {
+  if (!isResponse(value) || value.bodyUsed) return;
+  const { body } = realResponseOf(value);
+  if (body !== null && !body.locked) body.cancel().catch(() => undefined);
+}
+
 /** Puts the light class in the place of the global one, for a thread in which nothing but handlers runs. */
 export function installLightResponse(): void {
   Reflect.defineProperty(globalThis, 'Response', {

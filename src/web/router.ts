@@ -1,45 +1,40 @@
-/** Finds the handler of a request by its method and path: patterns with `{param}`, the first that fits wins. */
-import { GatewayError } from '../base/errors.ts';
-import { ResponseBuilder } from './response-builder.ts';
-import type { HandlerContext, WebService } from './web-handler.ts';
+/** Finds the handler of a request by its path and method, and calls it within the middleware around it. */
+import { MethodTable } from '../http/routing/method-table.ts';
+import { PatternTree } from '../http/routing/pattern-tree.ts';
+import { describe } from './describe.ts';
+import { type Core, Onion } from './onion.ts';
+import {
+  comparablePath,
+  joinPaths,
+  makeParams,
+  pathOf,
+  readRoute,
+  routeError,
+  withoutSlash,
+} from './route-path.ts';
+import type { Answer, ErrorHandler, FallbackHandler, Middleware, RouteHandler } from './route-types.ts';
+import { type MatchedLayer, RouterScope } from './router-scope.ts';
+import { testContext } from './test-context.ts';
+import type { HandlerContext, RequestState, WebService } from './web-handler.ts';
 
-/** The names in a pattern: `'id' | 'part'` for `/users/{id}/{part}`. */
-export type ParamNames<Pattern extends string> = string extends Pattern
-  ? string
-  : Pattern extends `${string}{${infer Name}}${infer Rest}`
-    ? Name | ParamNames<Rest>
-    : never;
+/** What answers a route, whatever its parameters are called. */
+type AnyHandler = (request: Request, params: never, context: HandlerContext<never>) => Answer;
 
-/** The decoded segments that stood in the place of each `{name}`. */
-export type Params<Pattern extends string = string> = Readonly<Record<ParamNames<Pattern>, string>>;
-
-/** Answers the requests of one route. */
-export type RouteHandler<Pattern extends string = string> = (
-  request: Request,
-  params: Params<Pattern>,
-  context: HandlerContext,
-) => Response | Promise<Response>;
-
-interface Segment {
-  readonly text: string;
-  readonly isParam: boolean;
-}
-
-interface Entry {
+interface Route {
   /** Undefined: any. */
   readonly method: string | undefined;
-  readonly segments: readonly Segment[];
-  readonly handler: RouteHandler<never>;
+  readonly pattern: string;
+  readonly run: AnyHandler;
+  readonly scope: RouterScope;
 }
 
-interface Found {
-  readonly handler: RouteHandler<never>;
-  readonly params: Params;
-}
+/** Where the handler of a route is found. */
+type Target = Pick<Route, 'run' | 'scope'>;
 
-const PATTERN = /^(?:\/[^/?#]*)+$/;
-const PARAM = /^\{(\w+)\}$/;
-const NO_PARAMS: Params = Object.freeze({});
+export interface RouterOptions {
+  /** All patterns, and paths of `use` and `mount`, stand below it: `/api`. Default: `/`, that is none. */
+  readonly base?: string;
+}
 
 /**
  * ```ts
@@ -49,131 +44,229 @@ const NO_PARAMS: Params = Object.freeze({});
  * ```
  *
  * Patterns are matched against the whole path of the request, the mapping's prefix included, without its query and one
- * trailing `/`. Adding a route with a bad pattern throws GatewayError `LGW_ROUTE`.
+ * trailing `/`. An exact segment goes before `{name}`, and this before `{name...}`, which takes all that is left. Adding a
+ * route that is no pattern, or that is there, throws GatewayError `LGW_ROUTE`. `State` is what `context.state` holds.
  */
-export class Router implements WebService {
-  readonly #entries: Entry[] = [];
-  #notFound: RouteHandler = () => ResponseBuilder.empty404().build();
+export class Router<State extends object = RequestState> implements WebService {
+  readonly #tree = new PatternTree<MethodTable<Target>>();
+  readonly #routes: Route[] = [];
+  readonly #scope: RouterScope;
+  /** Of the routers mounted here, at any depth. */
+  readonly #mounted: RouterScope[] = [];
+  #isMounted = false;
+
+  constructor(options: RouterOptions = {}) {
+    this.#scope = new RouterScope(options.base ?? '/', undefined);
+  }
 
   /** A route for one method; those of GET answer HEAD as well, unless a route of its own fits. */
-  add<const Pattern extends string>(method: string, pattern: Pattern, handler: RouteHandler<Pattern>): this {
+  add<const Pattern extends string>(
+    method: string,
+    pattern: Pattern,
+    handler: RouteHandler<Pattern, State>,
+  ): this {
     return this.#add(method, pattern, handler);
   }
-  get<const Pattern extends string>(pattern: Pattern, handler: RouteHandler<Pattern>): this {
+  get<const Pattern extends string>(pattern: Pattern, handler: RouteHandler<Pattern, State>): this {
     return this.#add('GET', pattern, handler);
   }
-  head<const Pattern extends string>(pattern: Pattern, handler: RouteHandler<Pattern>): this {
+  head<const Pattern extends string>(pattern: Pattern, handler: RouteHandler<Pattern, State>): this {
     return this.#add('HEAD', pattern, handler);
   }
-  post<const Pattern extends string>(pattern: Pattern, handler: RouteHandler<Pattern>): this {
+  post<const Pattern extends string>(pattern: Pattern, handler: RouteHandler<Pattern, State>): this {
     return this.#add('POST', pattern, handler);
   }
-  put<const Pattern extends string>(pattern: Pattern, handler: RouteHandler<Pattern>): this {
+  put<const Pattern extends string>(pattern: Pattern, handler: RouteHandler<Pattern, State>): this {
     return this.#add('PUT', pattern, handler);
   }
-  patch<const Pattern extends string>(pattern: Pattern, handler: RouteHandler<Pattern>): this {
+  patch<const Pattern extends string>(pattern: Pattern, handler: RouteHandler<Pattern, State>): this {
     return this.#add('PATCH', pattern, handler);
   }
-  delete<const Pattern extends string>(pattern: Pattern, handler: RouteHandler<Pattern>): this {
+  delete<const Pattern extends string>(pattern: Pattern, handler: RouteHandler<Pattern, State>): this {
     return this.#add('DELETE', pattern, handler);
   }
-  /** A route for every method. */
-  any<const Pattern extends string>(pattern: Pattern, handler: RouteHandler<Pattern>): this {
+  options<const Pattern extends string>(pattern: Pattern, handler: RouteHandler<Pattern, State>): this {
+    return this.#add('OPTIONS', pattern, handler);
+  }
+  /** A route for every method that no other route of the pattern takes. */
+  any<const Pattern extends string>(pattern: Pattern, handler: RouteHandler<Pattern, State>): this {
     return this.#add(undefined, pattern, handler);
   }
 
-  /** Answers what no route fits; default: 404 without a body. */
-  notFound(handler: (request: Request, context: HandlerContext) => Response | Promise<Response>): this {
-    this.#notFound = (request, _params, context) => handler(request, context);
+  /**
+   * Calls the middleware for all requests of this router, or for those at or below a path, also where no route fits. The first
+   * added is the outermost, wherever routes were added.
+   */
+  use(middleware: Middleware<string, State>): this;
+  use<const Path extends string>(path: Path, middleware: Middleware<Path, State>): this;
+  use(first: unknown, second?: unknown): this {
+    this.#assertOpen();
+    const [path, middleware] = typeof first === 'function' ? ['/', first] : [first, second];
+    if (typeof middleware !== 'function')
+      throw routeError(
+        `The middleware of ${JSON.stringify(path)} is ${describe(middleware)} and no function`,
+      );
+    this.#scope.use(path as string, middleware as Middleware);
     return this;
   }
 
-  /** Answers a request by the first route that fits. */
-  fetch(request: Request, context: HandlerContext): Response | Promise<Response> {
-    const segments = splitPath(pathOf(request.url));
-    const { method } = request;
-    const found =
-      this.#find(method, segments) ?? (method === 'HEAD' ? this.#find('GET', segments) : undefined);
-    if (found === undefined) return this.#notFound(request, NO_PARAMS, context);
-    return found.handler(request, found.params as never, context);
+  /**
+   * Lets another router, an object with `fetch`, or a function answer all requests at or below `prefix`. A function gets what
+   * is below it as `path`. Routes of a router are taken over, so that it takes no more of them afterwards.
+   */
+  mount<const Prefix extends string>(
+    prefix: Prefix,
+    // a router says for itself what its state is: that is set by the middleware of this one
+    target: Router<never> | WebService | RouteHandler<`${Prefix}/{path...}`, State>,
+  ): this {
+    this.#assertOpen();
+    if (target instanceof Router) this.#mountRouter(prefix, target);
+    else {
+      const run = (typeof target === 'function' ? target : serviceHandler(target)) as RouteHandler;
+      const withPath: RouteHandler<string, State> = (request, params, context) =>
+        run(
+          request,
+          params['path'] === undefined ? { ...params, path: '' } : params,
+          context as HandlerContext,
+        );
+      this.#add(undefined, prefix, withPath).#add(undefined, joinPaths(prefix, '/{path...}'), withPath);
+    }
+    return this;
+  }
+
+  /** Answers what no route fits; default: that of the router this one is mounted in, or 404 without a body. */
+  notFound(handler: FallbackHandler<State>): this {
+    this.#assertOpen();
+    this.#scope.notFound = handler as FallbackHandler;
+    return this;
+  }
+
+  /**
+   * Answers when a handler or middleware of this router throws or rejects, or returns no Response. Middleware further out gets
+   * this answer from `next()`. Without it `next()` rejects, and the client gets 500.
+   */
+  onError(handler: ErrorHandler<State>): this {
+    this.#assertOpen();
+    this.#scope.onError = handler as ErrorHandler;
+    return this;
+  }
+
+  /** Answers a request. Tests may leave the context out: `testContext()` says what they get. */
+  fetch(request: Request, context: HandlerContext<object> = testContext()): Answer {
+    const given = pathOf(request.url);
+    const path = comparablePath(withoutSlash(given));
+    const match = this.#tree.match(path);
+    // the state is what its middleware makes of it
+    if (match === undefined) return this.#answerWithout(path, request, context as HandlerContext);
+    const { name, parameters, handler } = match.leaf.pick(request.method);
+    const params = makeParams(parameters, match.values, 0, isOpen(name) && given.endsWith('/') ? '/' : '');
+    const { scope } = handler;
+    const run = handler.run as RouteHandler;
+    const layers = scope.layersFor(path);
+    if (layers.length === 0 && !scope.answersErrors()) return run(request, params, context as HandlerContext);
+    return this.#throughLayers(layers, request, context as HandlerContext, {
+      title: `The handler of ${JSON.stringify(name)}`,
+      scope,
+      answer: (inner) => run(inner, params, context as HandlerContext),
+    });
+  }
+
+  #answerWithout(path: string, request: Request, context: HandlerContext): Answer {
+    let scope = this.#scope;
+    for (const mounted of this.#mounted)
+      if (mounted.matcher.depth > scope.matcher.depth && mounted.matcher.match(path) !== undefined)
+        scope = mounted;
+    const notFound = scope.findNotFound() ?? answerNotFound;
+    const answer = (inner: Request): Answer => notFound(inner, context);
+    const layers = scope.layersFor(path);
+    if (layers.length === 0 && !scope.answersErrors()) return answer(request);
+    return this.#throughLayers(layers, request, context, { title: 'notFound', scope, answer });
+  }
+
+  #throughLayers(
+    layers: readonly MatchedLayer[],
+    request: Request,
+    context: HandlerContext,
+    core: Core,
+  ): Promise<Response> {
+    return new Onion(layers, core, context).run(request);
   }
 
   #add<Pattern extends string>(
     method: string | undefined,
-    pattern: Pattern,
-    handler: RouteHandler<Pattern>,
+    pattern: string,
+    handler: RouteHandler<Pattern, State>,
   ): this {
+    this.#assertOpen();
     if (typeof handler !== 'function')
-      throw new GatewayError('LGW_ROUTE', `The handler of route "${pattern}" is not a function`);
-    this.#entries.push({ method, segments: readPattern(pattern), handler: handler as RouteHandler<never> });
+      throw routeError(`The handler of route ${JSON.stringify(pattern)} is not a function`);
+    const whole = typeof pattern === 'string' ? joinPaths(this.#scope.prefix, pattern) : pattern;
+    this.#insert({ method, pattern: whole, run: handler as AnyHandler, scope: this.#scope });
     return this;
   }
 
-  #find(method: string, given: readonly string[]): Found | undefined {
-    for (const { method: wanted, segments, handler } of this.#entries) {
-      if (wanted !== undefined && wanted !== method) continue;
-      const params = matchSegments(segments, given);
-      if (params !== undefined) return { handler, params };
-    }
-    return undefined;
+  #insert(route: Route): void {
+    const { method, pattern: text, run, scope } = route;
+    const pattern = readRoute(text);
+    const known = this.#tree.get(pattern);
+    if (known?.has(method) === true)
+      throw routeError(
+        `Route ${JSON.stringify(`${method ?? 'any'} ${text}`)} is there already: names of parameters make no difference`,
+      );
+    const excess = this.#tree.excess(pattern);
+    if (excess !== undefined) throw routeError(`Cannot add route ${JSON.stringify(text)}: ${excess}`);
+    const table =
+      known ?? new MethodTable<Target>((status, allow) => ({ run: answerMethod(status, allow), scope }));
+    table.set(method === undefined ? undefined : [method], {
+      name: text,
+      parameters: pattern.names,
+      handler: { run, scope },
+    });
+    this.#tree.set(pattern, table);
+    this.#routes.push(route);
+  }
+
+  #mountRouter(prefix: string, router: Router<never>): void {
+    if ((router as unknown) === this) throw routeError('A router cannot be mounted into itself');
+    router.#isMounted = true;
+    const place = joinPaths(this.#scope.prefix, prefix);
+    const moved = new Map([[router.#scope, router.#scope.moved(place, this.#scope)]]);
+    for (const scope of router.#mounted)
+      moved.set(scope, scope.moved(place, moved.get(scope.parent as RouterScope) as RouterScope));
+    for (const { method, pattern, run, scope } of router.#routes)
+      this.#insert({
+        method,
+        pattern: joinPaths(place, pattern),
+        run,
+        scope: moved.get(scope) as RouterScope,
+      });
+    this.#mounted.push(...moved.values());
+  }
+
+  #assertOpen(): void {
+    if (this.#isMounted)
+      throw routeError('The router is mounted into another: give it all it has to have before that');
   }
 }
 
-function readPattern(pattern: string): Segment[] {
-  if (typeof pattern !== 'string' || !PATTERN.test(pattern))
-    throw new GatewayError(
-      'LGW_ROUTE',
-      `Route ${JSON.stringify(pattern)} is not a path that starts with "/", without "?" and "#"`,
+function serviceHandler(service: WebService): RouteHandler {
+  if (typeof service !== 'object' || service === null || typeof service.fetch !== 'function')
+    throw routeError(
+      `What is mounted is ${describe(service)}: a router, a function or an object with "fetch" was expected`,
     );
-  const names = new Set<string>();
-  return splitPath(pattern).map((text) => {
-    const name = PARAM.exec(text)?.[1];
-    if (name === undefined) {
-      if (/[{}]/.test(text))
-        throw new GatewayError('LGW_ROUTE', `Route "${pattern}": "${text}" is not {name} and nothing else`);
-      return { text: decode(text), isParam: false };
-    }
-    if (names.has(name)) throw new GatewayError('LGW_ROUTE', `Route "${pattern}" names {${name}} twice`);
-    names.add(name);
-    return { text: name, isParam: true };
-  });
+  return (request, _params, context) => service.fetch(request, context);
 }
 
-/** The path of an absolute URL. */
-function pathOf(url: string): string {
-  const start = url.indexOf('/', url.indexOf('://') + 3);
-  const mark = url.indexOf('?', start);
-  return mark === -1 ? url.slice(start) : url.slice(start, mark);
+/** Of patterns that end with `{name...}`: the slash at the end of a path belongs to what is left of it. */
+function isOpen(pattern: string): boolean {
+  return pattern.endsWith('...}');
 }
 
-/** Decoded segments without one trailing slash; none for `/`. */
-function splitPath(path: string): string[] {
-  const end = path.endsWith('/') ? path.length - 1 : path.length;
-  if (end === 0) return [];
-  return path.slice(1, end).split('/').map(decode);
+function answerNotFound(): Response {
+  return new Response(null, { status: 404 });
 }
 
-function decode(segment: string): string {
-  if (!segment.includes('%')) return segment;
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    // no UTF-8: as it was sent
-    return segment;
-  }
-}
-
-function matchSegments(wanted: readonly Segment[], given: readonly string[]): Params | undefined {
-  if (wanted.length !== given.length) return undefined;
-  let params: Record<string, string> | undefined;
-  for (let i = 0; i < wanted.length; i++) {
-    const { text, isParam } = wanted[i] as Segment;
-    const segment = given[i] as string;
-    if (isParam) {
-      // a name such as __proto__ must be a name like others
-      params ??= Object.create(null) as Record<string, string>;
-      params[text] = segment;
-    } else if (text !== segment) return undefined;
-  }
-  return params ?? NO_PARAMS;
+/** The answer of a path to a method that no route of it has: 405, or 204 to OPTIONS. */
+function answerMethod(status: 204 | 405, allow: string): AnyHandler {
+  return () => new Response(null, { status, headers: { allow } });
 }

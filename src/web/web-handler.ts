@@ -12,8 +12,11 @@ export interface WebService {
   fetch(request: Request, context: HandlerContext): Response | Promise<Response>;
 }
 
+/** What handlers and middleware keep of one request for each other, where they do not say what that is. */
+export type RequestState = Record<string, unknown>;
+
 /** What a handler may know beyond the request. */
-export interface HandlerContext {
+export interface HandlerContext<State extends object = RequestState> {
   /** Addresses of both ends, and TLS. */
   readonly connection: ConnectionInfo;
   /** The protocol the request came by. */
@@ -24,6 +27,8 @@ export interface HandlerContext {
   readonly workerId: number;
   /** Writes to the gateway's log. */
   readonly logger: Logger;
+  /** For what middleware and handlers tell each other about this request; empty at first. */
+  readonly state: State;
   /**
    * The dictionary of this name in the memory of all threads, the same as `httpd.shared(name)` of Lua. Throws RangeError
    * for what is no name, and GatewayError (`luaCode` limit) when too many were opened that were not declared.
@@ -43,6 +48,7 @@ export interface HandlerSurroundings {
 export class ExchangeContext implements HandlerContext {
   readonly #exchange: Exchange;
   readonly #surroundings: HandlerSurroundings;
+  #state: RequestState | undefined;
 
   constructor(exchange: Exchange, surroundings: HandlerSurroundings) {
     this.#exchange = exchange;
@@ -63,6 +69,10 @@ export class ExchangeContext implements HandlerContext {
   }
   get logger(): Logger {
     return this.#surroundings.logger;
+  }
+  get state(): RequestState {
+    this.#state ??= Object.create(null) as RequestState;
+    return this.#state;
   }
   shared(name: string): SharedDictionary {
     return this.#surroundings.shared(name);

@@ -1,11 +1,12 @@
 /** One call of a web handler: from the request it is given to the last byte of the response it returns, or its failure. */
-import { GatewayError, messageOf } from '../base/errors.ts';
+import { GatewayError } from '../base/errors.ts';
 import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Stallable, StallWatch } from '../http/exchange/stall-watch.ts';
 import { timeLimitError } from './body-stream.ts';
+import { describe, describeThrown } from './describe.ts';
 import { makeRequest, type RequestWatch } from './light-request.ts';
-import { isResponse, realResponseOf } from './light-response.ts';
+import { discardResponse, isResponse } from './light-response.ts';
 import { ExchangeContext, type HandlerSurroundings, type WebHandler } from './web-handler.ts';
 import { giveHead, partsOf, sendWhole } from './web-response.ts';
 
@@ -82,7 +83,7 @@ export class WebInvocation implements RequestWatch, Stallable {
 
   #respond(result: unknown): void {
     if (this.#ended) {
-      discard(result);
+      discardResponse(result);
       return;
     }
     this.#unwatch();
@@ -172,8 +173,7 @@ export class WebInvocation implements RequestWatch, Stallable {
       this.#exchange.reset(413);
       return;
     }
-    const text = error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
-    this.#log(`Handler failed: ${text}`);
+    this.#log(`Handler failed: ${describeThrown(error)}`);
     this.#end();
     this.#abandon(error);
     this.#exchange.reset(500);
@@ -213,19 +213,6 @@ export class WebInvocation implements RequestWatch, Stallable {
   }
 }
 
-/** Nobody takes this response any more: whatever feeds its body is told. */
-function discard(result: unknown): void {
-  if (!isResponse(result) || result.bodyUsed) return;
-  const { body } = realResponseOf(result);
-  if (body !== null && !body.locked) body.cancel().catch(() => undefined);
-}
-
 function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
-}
-
-function describe(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  if (typeof value !== 'object') return `a ${typeof value}`;
-  return `an object of class ${JSON.stringify(value.constructor?.name ?? 'Object')}`;
 }

@@ -1,25 +1,22 @@
 /** The router of handler modules and the builder of responses: matching, parameters, and refusals. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type HandlerContext, Method, Reason, ResponseBuilder, Router } from '../../src/index.ts';
+import { Method, Reason, ResponseBuilder, Router } from '../../src/index.ts';
 import { EmbeddedServer } from '../support/embedded-server.ts';
 
-// the router passes the context on and does not read it
-const CONTEXT = {} as HandlerContext;
-
 async function ask(router: Router, path: string, method = 'GET'): Promise<string> {
-  const response = await router.fetch(new Request(`http://example.test${path}`, { method }), CONTEXT);
+  const response = await router.fetch(new Request(`http://example.test${path}`, { method }));
   return response.status === 200 ? await response.text() : String(response.status);
 }
 
 const says = (text: string) => (): Response => new Response(text);
 
-test('A5: Router finds routes by method and path, and answers 404 for other methods and paths', async () => {
+test('A5: Router finds routes by path and method, and answers 404 for other paths, 405 for other methods', async () => {
   const router = new Router().get('/', says('root')).get('/a/b', says('ab')).post('/a/b', says('posted'));
   assert.equal(await ask(router, '/'), 'root');
   assert.equal(await ask(router, '/a/b'), 'ab');
   assert.equal(await ask(router, '/a/b', 'POST'), 'posted');
-  assert.equal(await ask(router, '/a/b', 'PUT'), '404');
+  assert.equal(await ask(router, '/a/b', 'PUT'), '405');
   for (const path of ['/a', '/a/b/c', '/A/b', '/a//b']) assert.equal(await ask(router, path), '404', path);
 });
 
@@ -39,7 +36,7 @@ test('A5: {param} matches one segment, decoded, and names are typed', async () =
   assert.equal(await ask(router, '/users/a%2Fb%20%C3%A9'), 'user a/b é');
   assert.equal(await ask(router, '/users/%E9%'), 'user %E9%');
   assert.equal(await ask(router, '/users/7/x/end'), '7 x');
-  assert.equal(await ask(router, '/users/7//end'), '7 ');
+  assert.equal(await ask(router, '/users/7//end'), '404');
   assert.equal(await ask(router, '/users/'), '404');
   assert.equal(await ask(router, '/users/7/x'), '404');
 });
@@ -56,18 +53,52 @@ test('A5: static segments are compared decoded, and no character of them is spec
   assert.equal(await ask(router, '/__proto__/x'), 'x');
 });
 
-test('A5: the first route that fits wins, and any() takes every method', async () => {
+test('A5: an exact segment goes before a parameter, this before the rest, and any() takes every method that is left', async () => {
   const router = new Router()
-    .get('/a/first', says('first'))
+    .any('/a/{rest...}', (_request, { rest }) => new Response(`rest ${rest}`))
     .any('/a/{x}', says('any'))
-    .get('/a/second', says('never'))
-    .add('PURGE', '/b', says('purged'))
-    .get('/a/first', says('never'));
+    .get('/a/{x}', says('get'))
+    .get('/a/first', says('first'))
+    .add('PURGE', '/b', says('purged'));
   assert.equal(await ask(router, '/a/first'), 'first');
-  assert.equal(await ask(router, '/a/second'), 'any');
-  for (const method of [Method.POST, Method.DELETE, Method.PATCH, 'ODD'])
-    assert.equal(await ask(router, '/a/first', method), 'any', method);
+  assert.equal(await ask(router, '/a/second'), 'get');
+  assert.equal(await ask(router, '/a/second/third'), 'rest second/third');
+  for (const method of [Method.POST, Method.DELETE, Method.PATCH, Method.OPTIONS, 'ODD'])
+    assert.equal(await ask(router, '/a/second', method), 'any', method);
+  assert.equal(await ask(router, '/a/first', Method.POST), '405');
   assert.equal(await ask(router, '/b', 'PURGE'), 'purged');
+});
+
+test('{rest...} takes all that is left, decoded, with the slash at its end, and never nothing', async () => {
+  const router = new Router().get('/files/{path...}', (_request, { path }) => new Response(`<${path}>`));
+  const cases: readonly (readonly [path: string, expected: string])[] = [
+    ['/files/a', '<a>'],
+    ['/files/a/b.txt?x=/y', '<a/b.txt>'],
+    ['/files/a/', '<a/>'],
+    ['/files/a//b', '<a//b>'],
+    ['/files/%C3%A9/%25/%7Bx%7D', '<é/%/{x}>'],
+    ['/files/a%2F..%2Fb', '<a/../b>'],
+    ['/files', '404'],
+    ['/files/', '404'],
+  ];
+  for (const [path, expected] of cases) assert.equal(await ask(router, path), expected, path);
+});
+
+test('A path that has no route for the method gets 405, or 204 for OPTIONS, with the methods it has', async () => {
+  const router = new Router()
+    .get('/a/{x}', says('got'))
+    .post('/a/{y}', says('posted'))
+    .options('/b', says('own'))
+    .put('/b', says('put'));
+  const allowOf = async (path: string, method: string): Promise<[number, string | null, string]> => {
+    const response = await router.fetch(new Request(`http://example.test${path}`, { method }));
+    return [response.status, response.headers.get('allow'), await response.text()];
+  };
+  assert.deepEqual(await allowOf('/a/1', 'DELETE'), [405, 'GET, HEAD, OPTIONS, POST', '']);
+  assert.deepEqual(await allowOf('/a/1', 'OPTIONS'), [204, 'GET, HEAD, OPTIONS, POST', '']);
+  assert.deepEqual(await allowOf('/b', 'GET'), [405, 'OPTIONS, PUT', '']);
+  assert.deepEqual(await allowOf('/b', 'OPTIONS'), [200, null, 'own']);
+  assert.deepEqual(await allowOf('/c', 'OPTIONS'), [404, null, '']);
 });
 
 test('A5: HEAD goes to a route of its own, else to that of GET', async () => {
@@ -89,7 +120,7 @@ test('A5: notFound() answers what no route fits', async () => {
     .get('/a', says('a'))
     .notFound((request) => new Response(`nothing at ${new URL(request.url).pathname}`));
   assert.equal(await ask(router, '/b'), 'nothing at /b');
-  assert.equal(await ask(router, '/a', 'POST'), 'nothing at /a');
+  assert.equal(await ask(router, '/a', 'POST'), '405');
 });
 
 test('A5: Router refuses bad patterns and handlers with a typed error', () => {
@@ -98,16 +129,43 @@ test('A5: Router refuses bad patterns and handlers with a typed error', () => {
     ['', /is not a path/],
     ['/a?b', /is not a path/],
     ['/a#b', /is not a path/],
-    ['/{}', /"\{\}" is not \{name\} and nothing else/],
-    ['/x{a}', /"x\{a\}" is not/],
-    ['/{a}{b}', /is not \{name\}/],
-    ['/{a-b}', /is not \{name\}/],
-    ['/{a}/{a}', /names \{a\} twice/],
+    ['/{}', /"\{\}" has to be \{name\} or \{name\.\.\.\} and nothing else/],
+    ['/x{a}', /"x\{a\}" has to be/],
+    ['/{a}{b}', /has to be \{name\}/],
+    ['/{a-b}', /has to be \{name\}/],
+    ['/{a}/{a}', /the name "a" stands in it twice/],
+    ['/{a...}/b', /\{a\.\.\.\} has to be its last segment/],
+    ['/a'.repeat(33), /it has 33 segments and the limit is 32/],
   ];
   for (const [pattern, message] of cases)
     assert.throws(() => new Router().any(pattern, says('')), { code: 'LGW_ROUTE', message }, pattern);
+  new Router().any('/a'.repeat(32), says(''));
   const missing: unknown = undefined;
   assert.throws(() => new Router().get('/a', missing as () => Response), { code: 'LGW_ROUTE' });
+});
+
+test('A route that is there already is refused, whatever its parameters are called', () => {
+  const router = new Router().get('/a/{x}', says('')).any('/a/{x}', says('')).get('/%61', says(''));
+  for (const add of [
+    () => router.get('/a/{y}', says('')),
+    () => router.any('/a/{x}/', says('')),
+    () => router.get('/a', says('')),
+  ])
+    assert.throws(add, { code: 'LGW_ROUTE', message: /is there already: names of parameters make no/ });
+  router.post('/a/{y}', says(''));
+});
+
+test('Patterns that overlap so often that a path could take hundreds of steps are refused', () => {
+  const router = new Router();
+  assert.throws(
+    () => {
+      for (let bits = 0; bits < 1024; bits++) {
+        const parts = Array.from({ length: 10 }, (_, i) => ((bits >> i) & 1 ? 'a' : `{p${i}}`));
+        router.get(`/${parts.join('/')}`, says(''));
+      }
+    },
+    { code: 'LGW_ROUTE', message: /matching a path may take \d+ steps and the limit is 256/ },
+  );
 });
 
 test('A5: a Router serves over real connections, and a route that returns nothing gives 500', async () => {
@@ -118,7 +176,7 @@ test('A5: a Router serves over real connections, and a route that returns nothin
   const server = await EmbeddedServer.start(router);
   const answer = await fetch(`${server.url}/router/parametrized/myParam`);
   assert.equal(await answer.text(), 'myParam');
-  assert.equal((await fetch(`${server.url}/router/parametrized/myParam`, { method: 'POST' })).status, 404);
+  assert.equal((await fetch(`${server.url}/router/parametrized/myParam`, { method: 'POST' })).status, 405);
   assert.equal((await fetch(`${server.url}/nothing`)).status, 500);
   await server.stop();
 });

@@ -4,26 +4,26 @@ import type { MethodStatus } from '../exchange/answer-method.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { Handler, Route } from '../exchange/handler.ts';
 
-/** A handler, and the name it was registered under. */
-export interface NamedHandler {
+/** A handler (of exchanges, or of what else has methods), and the name it was registered under. */
+export interface NamedHandler<Target = Handler> {
   readonly name: string;
   /** Names of its parameters, from the left. */
   readonly parameters: readonly string[];
-  readonly handler: Handler;
+  readonly handler: Target;
 }
 
 /** Makes the handler that answers a method which no other takes. */
-export type AutomaticAnswer = (status: MethodStatus, allow: string) => Handler;
+export type AutomaticAnswer<Target = Handler> = (status: MethodStatus, allow: string) => Target;
 
-export class MethodTable implements Handler {
-  readonly #automatic: AutomaticAnswer;
-  readonly #byMethod = new Map<string, NamedHandler>();
+export class MethodTable<Target = Handler> {
+  readonly #automatic: AutomaticAnswer<Target>;
+  readonly #byMethod = new Map<string, NamedHandler<Target>>();
   /** Takes the methods that no other takes. */
-  #any: NamedHandler | undefined;
-  #unsupported: NamedHandler | undefined;
-  #options: NamedHandler | undefined;
+  #any: NamedHandler<Target> | undefined;
+  #unsupported: NamedHandler<Target> | undefined;
+  #options: NamedHandler<Target> | undefined;
 
-  constructor(automatic: AutomaticAnswer) {
+  constructor(automatic: AutomaticAnswer<Target>) {
     this.#automatic = automatic;
   }
 
@@ -33,7 +33,7 @@ export class MethodTable implements Handler {
   }
 
   /** Gives the methods to the handler; undefined: all that no other takes. */
-  set(methods: readonly string[] | undefined, named: NamedHandler): void {
+  set(methods: readonly string[] | undefined, named: NamedHandler<Target>): void {
     if (methods === undefined) this.#any = named;
     else for (const method of methods) this.#byMethod.set(method, named);
     const allow = this.#allow();
@@ -43,17 +43,17 @@ export class MethodTable implements Handler {
   }
 
   /** The handler of a method: that of GET takes HEAD, too. There always is one. */
-  pick(method: string): NamedHandler {
+  pick(method: string): NamedHandler<Target> {
     const own =
       this.#byMethod.get(method) ??
       this.#any ??
       (method === 'HEAD' ? this.#byMethod.get('GET') : undefined) ??
       (method === 'OPTIONS' ? this.#options : this.#unsupported);
-    return own as NamedHandler;
+    return own as NamedHandler<Target>;
   }
 
-  /** For names without parameters. */
-  handle(exchange: Exchange, route: Route): void {
+  /** For names without parameters: a table of handlers is one. */
+  handle(this: MethodTable, exchange: Exchange, route: Route): void {
     this.pick(exchange.method).handler.handle(exchange, route);
   }
 

@@ -1,0 +1,55 @@
+/** A context for handlers that no gateway calls: tests give requests to a router or handler without a connection. */
+import type { Logger } from '../base/logger.ts';
+import type { ConnectionInfo } from '../http/exchange/exchange.ts';
+import { SharedDictionary } from '../shared/shared-dictionary.ts';
+import { createSharedMemory } from '../shared/shared-memory.ts';
+import { SharedStore } from '../shared/shared-store.ts';
+import type { HandlerContext, RequestState } from './web-handler.ts';
+
+const CONNECTION: ConnectionInfo = Object.freeze({
+  peerAddress: '127.0.0.1',
+  peerPort: 0,
+  localAddress: '127.0.0.1',
+  localPort: 0,
+  tlsProtocol: undefined,
+  tlsCipher: undefined,
+  tlsServerName: undefined,
+});
+
+const SILENT: Logger = Object.freeze({
+  level: 'error',
+  error: ignore,
+  warn: ignore,
+  info: ignore,
+  debug: ignore,
+});
+
+let store: SharedStore | undefined;
+
+/** The dictionaries of this thread, which all such contexts share as all requests of a gateway do. */
+function openShared(name: string): SharedDictionary {
+  store ??= new SharedStore({ memory: createSharedMemory([]), owner: 1 });
+  return new SharedDictionary(store.open(name));
+}
+
+/**
+ * A cleartext request of HTTP/1.1 from 127.0.0.1, a log that goes nowhere, and real dictionaries in the memory of this thread;
+ * `given` goes before.
+ */
+export function testContext<State extends object = RequestState>(
+  given: Partial<HandlerContext<State>> = {},
+): HandlerContext<State> {
+  return {
+    connection: CONNECTION,
+    version: 'HTTP/1.1',
+    prefix: '/',
+    workerId: 0,
+    logger: SILENT,
+    // what the state has at first is nothing, as in a gateway
+    state: Object.create(null) as State,
+    shared: openShared,
+    ...given,
+  };
+}
+
+function ignore(): void {}
