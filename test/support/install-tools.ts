@@ -5,6 +5,31 @@ import { existsSync } from 'node:fs';
 /** Program or file to look for, and the Debian package that contains it. */
 type Tools = Readonly<Record<string, string>>;
 
+/** The libraries of Lua that test/libraries/public/ does work with. */
+const LUA_LIBRARIES: Tools = {
+  '/usr/share/lua/5.1/ansicolors.lua': 'lua-ansicolors',
+  '/usr/share/lua/5.1/argparse.lua': 'lua-argparse',
+  '/usr/share/lua/5.1/basexx.lua': 'lua-basexx',
+  '/usr/share/lua/5.1/binaryheap.lua': 'lua-binaryheap',
+  '/usr/share/lua/5.1/cliargs.lua': 'lua-cliargs',
+  '/usr/share/lua/5.1/coxpcall.lua': 'lua-coxpcall',
+  '/usr/share/lua/5.1/dkjson.lua': 'lua-dkjson',
+  '/usr/share/lua/5.1/fifo.lua': 'lua-fifo',
+  '/usr/share/lua/5.1/inifile.lua': 'lua-inifile',
+  '/usr/share/lua/5.1/inspect.lua': 'lua-inspect',
+  '/usr/share/lua/5.1/logging.lua': 'lua-logging',
+  '/usr/share/lua/5.1/ltn12.lua': 'lua-socket',
+  '/usr/share/lua/5.1/luacheck/init.lua': 'lua-check',
+  '/usr/share/lua/5.1/luassert/init.lua': 'lua-luassert',
+  '/usr/share/lua/5.1/luaunit.lua': 'lua-unit',
+  '/usr/share/lua/5.1/mediator.lua': 'lua-mediator',
+  '/usr/share/lua/5.1/MessagePack.lua': 'lua-messagepack',
+  '/usr/share/lua/5.1/moses.lua': 'lua-moses',
+  '/usr/share/lua/5.1/pl/init.lua': 'lua-penlight',
+  '/usr/share/lua/5.1/say/init.lua': 'lua-say',
+  '/usr/share/lua/5.1/uri.lua': 'lua-uri',
+};
+
 /** The programs that the tests use. */
 const TEST_TOOLS: Tools = {
   ab: 'apache2-utils',
@@ -19,6 +44,7 @@ const TEST_TOOLS: Tools = {
   wrk: 'wrk',
   '/usr/bin/python3': 'python3',
   '/usr/lib/python3/dist-packages/requests/__init__.py': 'python3-requests',
+  ...LUA_LIBRARIES,
 };
 
 /** Makes sure that every program that the tests use can be started. */
