@@ -1,4 +1,5 @@
 /** `httpd.exit`: answers and ends the handler where it stands, with all its tasks. */
+import type { Exchange } from '../http/exchange/exchange.ts';
 import { checkFields } from '../http/semantics/fields.ts';
 import type { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
@@ -9,7 +10,7 @@ import { currentInvocation, type Invocation } from '../script/context/invocation
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
 import { JsonEncoder } from './json-encoder.ts';
-import { type HeadTable, readHeadTable } from './response-head.ts';
+import { readHeadTable } from './response-head.ts';
 
 /** A status below is no end of a handler. */
 const FINAL_STATUS_MIN = 200;
@@ -51,15 +52,15 @@ export function createExit(script: ScriptContext): HostFunction {
     const hasBody = readBody(L);
     const invocation = currentInvocation(scheduler);
     const { exchange } = invocation;
-    const head = readHeaders(L, invocation);
+    const fields = readThirdTable(script, L, exchange, 'exit');
     if (!scheduler.canWait(L)) throw new LuaError('cannot end here: a yield cannot cross this call');
     if (exchange.finished || status === undefined) return leaveRun(scheduler, L, invocation);
     if (exchange.headGiven) throw new LuaError('headers already sent');
-    if (!hasBody && head === undefined && status >= ERROR_STATUS_MIN) {
+    if (!hasBody && fields === undefined && status >= ERROR_STATUS_MIN) {
       exchange.reset(status);
       return leaveRun(scheduler, L, invocation);
     }
-    giveHead(invocation, status, head, hasBody ? bodyType : undefined);
+    giveHead(invocation, status, fields, hasBody ? bodyType : undefined);
     if (!hasBody) return finish(L);
     return transfer.write(L, exchange, 2, finish);
   }
@@ -79,24 +80,13 @@ export function createExit(script: ScriptContext): HostFunction {
     return true;
   }
 
-  function readHeaders(L: LuaThread, { exchange }: Invocation): HeadTable | undefined {
-    if (x.lua_type(L, 3) === LUA_TYPE.nil) return undefined;
-    x.luaL_checktype(L, 3, LUA_TYPE.table);
-    script.lazyTables.touch(L, 3);
-    const head = readHeadTable(state, L, exchange.protocol, 3);
-    const [name] = [...(head.status === undefined ? [] : [':status']), ...Object.keys(head.pseudo)];
-    if (name !== undefined) throw new LuaError(`the headers of 'exit' cannot hold "${name}"`);
-    checkFields(head.fields);
-    return head;
-  }
-
   function giveHead(
     invocation: Invocation,
     status: number,
-    head: HeadTable | undefined,
+    fields: readonly string[] | undefined,
     bodyType: string | undefined,
   ): void {
-    const given = head?.fields ?? [];
+    const given = fields ?? [];
     const isTyped = given.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-type');
     invocation.sendLinks();
     invocation.exchange.head(
@@ -109,6 +99,24 @@ export function createExit(script: ScriptContext): HostFunction {
   function finish(L: LuaThread): number {
     return leaveRun(scheduler, L, currentInvocation(scheduler));
   }
+}
+
+/** The fields in the table of headers at index 3 of the function `name`; undefined where there is none. */
+export function readThirdTable(
+  { state, lazyTables }: ScriptContext,
+  L: LuaThread,
+  { protocol }: Exchange,
+  name: string,
+): readonly string[] | undefined {
+  const { exports: x } = state;
+  if (x.lua_type(L, 3) <= LUA_TYPE.nil) return undefined;
+  x.luaL_checktype(L, 3, LUA_TYPE.table);
+  lazyTables.touch(L, 3);
+  const head = readHeadTable(state, L, protocol, 3);
+  const [pseudo] = [...(head.status === undefined ? [] : [':status']), ...Object.keys(head.pseudo)];
+  if (pseudo !== undefined) throw new LuaError(`the headers of '${name}' cannot hold "${pseudo}"`);
+  checkFields(head.fields);
+  return head.fields;
 }
 
 /** Ends whatever the invocation runs; the coroutine that calls ends in the wait. */

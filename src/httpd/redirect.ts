@@ -1,4 +1,5 @@
 /** `httpd.redirect`: sends the client to another address, and ends the request where it stands. */
+import { fieldValue } from '../http/semantics/fields.ts';
 import { percentEncodeByte } from '../http/semantics/path.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
@@ -6,7 +7,7 @@ import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { currentInvocation } from '../script/context/invocation.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
-import { leaveRun } from './exit.ts';
+import { leaveRun, readThirdTable } from './exit.ts';
 
 /** Statuses that name another address (RFC 9110 §15.4). */
 const STATUSES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
@@ -18,22 +19,25 @@ const CONTROL = /[\x00-\x1f\x7f]/;
 /** What cannot stand in an address as it is (RFC 3986 §2); browsers take a backslash for a slash. */
 const NOT_IN_URLS = /[^\x21\x23-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]/g;
 
-/** `redirect(url [, status])`: does not return. */
+/** `redirect(url [, status [, headers]])`: does not return. */
 export function createRedirect(script: ScriptContext): HostFunction {
   const { state, scheduler } = script;
   const { exports: x } = state;
 
   return (L) => {
-    checkArgumentCount(state, L, 'redirect', 1, 2);
+    checkArgumentCount(state, L, 'redirect', 1, 3);
     const location = readLocation(L);
     const invocation = currentInvocation(scheduler);
     const { exchange } = invocation;
     const status = readStatus(L) ?? (exchange.method === 'GET' || exchange.method === 'HEAD' ? 302 : 303);
+    const fields = readThirdTable(script, L, exchange, 'redirect') ?? [];
+    if (fieldValue(fields, 'location') !== undefined)
+      throw new LuaError(`the headers of 'redirect' cannot hold "location"`);
     if (!scheduler.canWait(L)) throw new LuaError('cannot end here: a yield cannot cross this call');
     if (!exchange.finished) {
       if (exchange.headGiven) throw new LuaError('headers already sent');
       invocation.sendLinks();
-      exchange.head(status, ['location', location]);
+      exchange.head(status, ['location', location, ...fields]);
     }
     return leaveRun(scheduler, L, invocation);
   };

@@ -72,6 +72,39 @@ test('httpd.redirect() of 8192 bytes is sent', async () => {
   assert.equal(location?.length, 8192);
 });
 
+test('httpd.redirect() sends further fields beside the address', async () => {
+  const harness = await ScriptHarness.run(
+    `httpd.redirect('/a', 303, {['set-cookie'] = {'a=1', 'b=2'}, ['cache-control'] = 'no-store'})`,
+  );
+  try {
+    const exchange = await harness.request('/run');
+    assert.equal(exchange.status, 303);
+    assert.equal(exchange.field('location'), '/a');
+    assert.equal(exchange.field('set-cookie'), 'a=1, b=2');
+    assert.equal(exchange.field('cache-control'), 'no-store');
+  } finally {
+    await harness.close();
+  }
+});
+
+test('httpd.redirect() refuses fields that are another address, a status, or none at all', async () => {
+  const harness = await ScriptHarness.run(
+    `for _, headers in ipairs {{Location = '/b'}, {[':status'] = 200}, {x = 'a\\nb'}, 'x'} do
+      say(select(2, pcall(httpd.redirect, '/a', nil, headers)))
+    end`,
+  );
+  try {
+    const lines = (await harness.output()).trimEnd().split('\n');
+    assert.equal(lines.length, 4);
+    assert.match(lines[0] ?? '', /the headers of 'redirect' cannot hold "location"/);
+    assert.match(lines[1] ?? '', /the headers of 'redirect' cannot hold ":status"/);
+    assert.match(lines[2] ?? '', /"x"/);
+    assert.match(lines[3] ?? '', /table expected, got string/);
+  } finally {
+    await harness.close();
+  }
+});
+
 test('httpd.redirect() after the head is an error, and in a task it ends the whole request', async () => {
   const harness = await ScriptHarness.run(
     `if env.QUERY_INFO then

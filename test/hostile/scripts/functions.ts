@@ -155,7 +155,7 @@ const USUAL: Readonly<Record<string, string>> = {
   'httpd.parsedate': `'Sun, 06 Nov 1994 08:49:37 GMT'`,
   'httpd.query': `'a=1'`,
   'httpd.read': 'io.tmpfile(), 10',
-  'httpd.redirect': `'/', 302`,
+  'httpd.redirect': `'/', 302, {x = '1'}`,
   'httpd.register_handler': `'/extreme', print, {cpu = 1}`,
   'httpd.sendfile': `'cert.pem', {root = '.'}`,
   'httpd.shared': `'hostile'`,
