@@ -35,7 +35,7 @@ httpd.register_handler("/", function(env, header)
         '<section class="sheet"><div class="big" id="clock" data-stream="' .. page.escape(stream) .. '">--:--:--</div>'
         .. '<p class="soft">UTC. <span id="state">Opening the stream …</span></p>'
         .. '<pre>curl --no-buffer --insecure ' .. page.escape(page.origin(env, header) .. stream) .. '</pre></section>',
-        SCRIPT)
+        {script = SCRIPT})
 end)
 
 httpd.register_handler("/stream", function()

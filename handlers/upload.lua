@@ -3,12 +3,10 @@
 local httpd = require 'httpd'
 local folder = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 local page = dofile(folder .. "lib/page.lua")
-local store = dofile(folder .. "lib/store.lua")
+local shelf = dofile(folder .. "lib/shelf.lua")
+local store = shelf.store
 
 store.open(folder .. "data/")
-
--- Bytes sent to a client in one go.
-local CHUNK_BYTES = 65536
 
 local SCRIPT = [[
 const drop = document.getElementById('drop');
@@ -99,33 +97,6 @@ drop.addEventListener('drop', (event) => { event.preventDefault(); uploadAll([..
 for (const name of ['dragover', 'drop']) window.addEventListener(name, (event) => event.preventDefault());
 ]]
 
-local function readable_size(bytes)
-    if bytes < 1024 then
-        return bytes .. " B"
-    end
-    local unit = bytes < 1048576 and 1024 or 1048576
-    local number = string.format("%.1f", bytes / unit):gsub("%.0$", "")
-    return number .. (unit == 1024 and " KiB" or " MiB")
-end
-
--- The uploads as a list; everything a stranger has chosen is escaped.
-local function listing(env)
-    local uploads = store.list()
-    if #uploads == 0 then
-        return '<p class="soft">Nothing yet.</p>'
-    end
-    local items = {'<ul class="files">\n'}
-    for _, entry in ipairs(uploads) do
-        items[#items + 1] = table.concat {
-            '<li><a href="', page.escape(page.link(env, "/file?id=" .. entry.id)), '">', page.escape(entry.name), '</a> ',
-            '<span class="soft" title="', tostring(entry.size), ' bytes">', readable_size(entry.size), ', ',
-            os.date("!%d %b %H:%M UTC", entry.time), '</span><div class="mono soft">', entry.sha256, '</div></li>\n',
-        }
-    end
-    items[#items + 1] = '</ul>'
-    return table.concat(items)
-end
-
 local function show_page(env, header)
     local target = page.link(env, "/")
     page.inner("Upload",
@@ -135,26 +106,19 @@ local function show_page(env, header)
             '<section class="sheet"><label class="drop" id="drop" data-target="', page.escape(target), '" data-listing="',
             page.escape(page.link(env, "/list")), '" data-limit="', tostring(store.upload_bytes_max), '">',
             '<input type="file" id="file" multiple><b>Drop files here</b><span class="soft">or click to choose them, up to ',
-            readable_size(store.upload_bytes_max), ' each</span></label><ul class="jobs" id="jobs" aria-live="polite"></ul></section>\n',
-            '<section class="sheet"><h2>Stored</h2><div id="list">', listing(env), '</div><p class="soft">Each worker keeps its last ',
+            shelf.readable_size(store.upload_bytes_max), ' each</span></label>',
+            '<ul class="jobs" id="jobs" aria-live="polite"></ul></section>\n',
+            '<section class="sheet"><h2>Stored</h2><div id="list">', shelf.list(env, store.list()), '</div>',
+            '<p class="soft">Each worker keeps its last ',
             tostring(store.places_max), ' uploads, for everybody to see, in <code>handlers/data/</code>.</p></section>\n',
             '<section class="sheet"><h2>Without a browser</h2><pre>curl -k -T photo.jpg ',
             page.escape("'" .. page.origin(env, header) .. env.SCRIPT_PREFIX .. "?name=photo.jpg'"), '</pre>',
             '<p class="soft">answers in the format of <code>sha256sum</code>.</p></section>',
-        }, SCRIPT)
-end
-
--- Pages of other sites may not make a visitor's browser store files here.
-local function is_foreign(env, header)
-    local site = header["sec-fetch-site"]
-    if site then
-        return site ~= "same-origin" and site ~= "none"
-    end
-    return header.origin ~= nil and header.origin ~= page.origin(env, header)
+        }, {script = SCRIPT})
 end
 
 local function take_upload(env, header)
-    if is_foreign(env, header) then
+    if page.is_foreign(env, header) then
         page.text("403", "Another site's page cannot upload here\n")
         return
     end
@@ -175,7 +139,7 @@ local function take_upload(env, header)
         return
     end
     page.text("201", entry.sha256 .. "  " .. entry.name .. "\n", {
-        location = page.link(env, "/file?id=" .. entry.id),
+        location = shelf.link(env, entry),
         ["x-upload-size"] = entry.size,
     })
 end
@@ -193,26 +157,7 @@ end)
 
 httpd.register_handler("/list", function(env)
     page.head("200", "text/html; charset=utf-8")
-    httpd.write(nil, listing(env))
+    httpd.write(nil, shelf.list(env, store.list()))
 end)
 
-httpd.register_handler("/file", function(env)
-    local query = httpd.query(env) or {}
-    local entry, opened = store.find(type(query.id) == "string" and query.id or "")
-    if entry == nil then
-        page.text("404", "There is no such upload\n")
-        return
-    end
-    local file <close> = opened
-    page.head("200", "application/octet-stream", {
-        ["content-length"] = entry.size,
-        ["content-disposition"] = "attachment; filename*=UTF-8''" .. httpd.encode("url", entry.name),
-    })
-    while true do
-        local chunk = httpd.read(file, CHUNK_BYTES)
-        if chunk == nil then
-            break
-        end
-        httpd.write(nil, chunk)
-    end
-end)
+httpd.register_handler("/file", shelf.send)

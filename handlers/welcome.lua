@@ -5,7 +5,7 @@ local folder = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 local page = dofile(folder .. "lib/page.lua")
 
 -- Path, sign, title, explanation, the words of curl that come before the address, and the rest of the path for them.
-local DEMOS = {
+local FEATURES = {
     {"/hello", "→", "Hello", "The smallest handler there is: one function that writes one line, and greets you by name.",
         "curl", "?name=Ada"},
     {"/environment", "≡", "Environment", "Everything a script is told about a request: two tables, listed.", "curl", ""},
@@ -21,6 +21,19 @@ local DEMOS = {
         "curl", "/json"},
     {"/gather", "⇉", "Gather", "Three fetches at the same time, each in a task of its own, and their results as JSON.",
         "curl", "/json"},
+}
+
+local PROGRAMS = {
+    {"/form", "▤", "Form with files", "A multipart form: each file streams to disk while it arrives, within limits that are told.",
+        "curl -F title=Holiday -F file=@photo.jpg", ""},
+    {"/login", "✓", "Login", "A session in all workers, passwords kept as hashes, forms that no other site can send.",
+        "curl", ""},
+    {"/api", "{}", "JSON API", "Routes with parameters, methods, validation with clear errors, and a list page by page.",
+        "curl", "/notes?limit=5"},
+    {"/webhook", "⚑", "Webhook", "Signed deliveries as GitHub sends them: compared in constant time, and taken once.",
+        "curl -d unsigned", ""},
+    {"/site", "▦", "Static site", "A folder of files with an index, a style sheet and an error page. No Lua runs.",
+        "curl -i", "/"},
 }
 
 local FIRST_SCRIPT = [[
@@ -47,27 +60,35 @@ local function facts(env)
     return '<ul class="facts"><li>' .. table.concat(items, "</li><li>") .. "</li></ul>"
 end
 
-local function card(demo, origin)
+local function card(demo, origin, level)
     local path, sign, title, text, command, rest = table.unpack(demo)
     -- a development certificate is nobody's business but this machine's, and curl has to be told so
     local trust = command:match("^curl") and " -k" or ""
     local quote = rest:find("?", 1, true) and "'" or ""
     return table.concat {
-        '<article class="card"><h2><a data-sign="', sign, '" href="', path, '">', title, '</a></h2><p>', text, '</p><pre>',
+        '<article class="card"><', level, '>',
+        '<a data-sign="', sign, '" href="', path, '">', title, '</a></', level, '><p>', text, '</p><pre>',
         command, trust, ' ', page.escape(quote .. origin), '<wbr>', page.escape(path .. rest .. quote), '</pre></article>\n',
     }
 end
 
+local function cards(demos, origin, level)
+    local made = {}
+    for i, demo in ipairs(demos) do
+        made[i] = card(demo, origin, level)
+    end
+    return table.concat(made)
+end
+
 httpd.register_handler("/", function(env, header)
     local origin = page.origin(env, header)
-    local cards = {}
-    for i, demo in ipairs(DEMOS) do
-        cards[i] = card(demo, origin)
-    end
     page.html("lgateway", table.concat {
         '<header class="hero"><div class="wrap">', page.logo, '<div><h1>lgateway</h1>',
         '<p>It works. This page is a Lua script, served over TLS to you:</p></div>', facts(env),
-        '</div></header>\n<main class="wrap">\n<div class="cards">\n', table.concat(cards), '</div>\n',
+        '</div></header>\n<main class="wrap">\n<div class="cards">\n',
+        cards(FEATURES, origin, "h2"), '</div>\n',
+        '<section><h2 class="group">Everyday programs</h2>\n<div class="cards after">\n',
+        cards(PROGRAMS, origin, "h3"), '</div></section>\n',
         '<section class="sheet two"><div><h2>Your first script</h2><p class="soft">Save this as <code>app.lua</code>. ',
         'Strings are bytes, calls look as if they blocked, and only their own coroutine waits.</p><pre>',
         page.escape(FIRST_SCRIPT), '</pre></div><div><h2>Serve it</h2><p class="soft">',

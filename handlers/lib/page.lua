@@ -18,6 +18,7 @@ local STYLE = [[
     }
 }
 * { box-sizing: border-box; }
+[hidden] { display: none !important; }
 body {
     margin: 0; background: var(--paper); color: var(--ink);
     font: 1rem/1.6 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
@@ -51,10 +52,11 @@ h1, h2, h3 { line-height: 1.2; letter-spacing: -.015em; margin: 0; text-wrap: ba
 }
 .card { display: flex; flex-direction: column; position: relative; transition: transform .15s, border-color .15s; }
 .card:hover { transform: translateY(-2px); border-color: var(--brand); }
-.card h2 { font-size: 1.14rem; }
-.card h2 a { text-decoration: none; }
-.card h2 a::after { content: ""; position: absolute; inset: 0; border-radius: 1rem; }
-.card h2 a::before { content: attr(data-sign); margin-right: .55rem; color: var(--soft); font-weight: 400; }
+.cards.after { margin-top: .9rem; }
+.card h2, .card h3 { font-size: 1.14rem; }
+.card h2 a, .card h3 a { text-decoration: none; }
+.card h2 a::after, .card h3 a::after { content: ""; position: absolute; inset: 0; border-radius: 1rem; }
+.card h2 a::before, .card h3 a::before { content: attr(data-sign); margin-right: .55rem; color: var(--soft); font-weight: 400; }
 .card p { margin: .5rem 0 0; color: var(--soft); font-size: .95rem; flex: 1; }
 .card pre { position: relative; z-index: 1; }
 .sheet { margin-top: 1.1rem; }
@@ -95,6 +97,21 @@ tr:last-child td { border-bottom: 0; }
 .files a { font-weight: 600; margin-right: .5rem; }
 .good { color: var(--good); }
 .bad { color: var(--bad); }
+.sheet p.notice { margin: 0 0 1rem; padding: .6rem .9rem; border: 1px solid; border-left-width: .4rem; border-radius: .6rem; overflow-wrap: anywhere; }
+.field { display: block; margin-top: .9rem; font-weight: 600; }
+.field input {
+    display: block; width: 100%; max-width: 30rem; margin-top: .3rem; padding: .5rem .7rem; border: 1px solid var(--soft); border-radius: .6rem;
+    background: var(--paper); color: inherit; font: inherit; font-weight: 400;
+}
+.rows { list-style: none; margin: .6rem 0 0; padding: 0; }
+.rows li { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; padding: .55rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+.rows li:last-child { border-bottom: 0; }
+.grow { flex: 1 1 8rem; }
+.done { color: var(--soft); text-decoration: line-through; }
+.small { padding: .3rem .75rem; border: 1px solid var(--soft); border-radius: .5rem; background: none; color: inherit; font: inherit; font-size: .88rem; cursor: pointer; }
+.buttons { display: flex; flex-wrap: wrap; gap: .6rem; }
+form > .field:first-child { margin-top: 0; }
+.group { margin: 2.2rem 0 0; font-size: 1.35rem; }
 @media (max-width: 48rem) { .two { grid-template-columns: minmax(0, 1fr); gap: 1.4rem; } }
 @media (max-width: 30rem) {
     .pairs td { display: block; padding-right: 0; }
@@ -145,6 +162,20 @@ function page.origin(env, header)
     return env.SCHEME .. "://" .. (header.host or "localhost:" .. env.SERVER_PORT)
 end
 
+-- True when a page of another site has made the browser send this request: what changes something refuses it.
+function page.is_foreign(env, header)
+    local site = header["sec-fetch-site"]
+    if site then
+        return site ~= "same-origin" and site ~= "none"
+    end
+    return header.origin ~= nil and header.origin ~= page.origin(env, header)
+end
+
+-- A message on a page, which screen readers read out at once; kind = "good" or "bad", what = a word or two that say so.
+function page.notice(kind, what, text)
+    return '<p class="notice ' .. kind .. '" role="alert"><b>' .. page.escape(what) .. ':</b> ' .. page.escape(text) .. '</p>'
+end
+
 -- Fields that every answer carries: nothing is guessed, framed, or told to other sites.
 local function safe_fields(status, content_type, policy)
     return {
@@ -174,12 +205,17 @@ function page.text(status, text, more)
     httpd.write(nil, text)
 end
 
--- Answers with a page: body is HTML, script (optional) is JavaScript without markup.
-function page.html(title, body, script)
+-- Answers with a page: body is HTML. more (optional): script = JavaScript without markup, status (200), fields to add.
+function page.html(title, body, more)
+    local script, status = more and more.script, more and more.status or "200"
     local policy = "default-src 'none'; style-src " .. STYLE_HASH .. "; img-src data:; connect-src 'self'; "
         .. (script and "script-src " .. source_hash(script) .. "; " or "")
         .. "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    httpd.header(safe_fields("200", "text/html; charset=utf-8", policy))
+    local fields = safe_fields(status, "text/html; charset=utf-8", policy)
+    for name, value in pairs(more and more.fields or {}) do
+        fields[name] = value
+    end
+    httpd.header(fields)
     httpd.write(nil, table.concat {
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>', page.escape(title), '</title>\n',
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
@@ -188,12 +224,12 @@ function page.html(title, body, script)
     })
 end
 
--- The head of a page that is not the first one, and its frame.
-function page.inner(title, lead, content, script)
+-- The head of a page that is not the first one, and its frame; more = as for page.html.
+function page.inner(title, lead, content, more)
     page.html(title .. " · lgateway", table.concat {
         '<div class="wrap">\n<header class="top"><a href="/">← lgateway</a><h1>', page.escape(title), '</h1>\n<p>',
         lead, '</p></header>\n<main>\n', content, '\n</main>\n<footer></footer>\n</div>',
-    }, script)
+    }, more)
 end
 
 return page

@@ -16,16 +16,18 @@ local CHUNK_BYTES = 65536
 
 local store = {places_max = PLACES_MAX, upload_bytes_max = 256 * 1024 * 1024}
 
--- The folder the scripts are told; set by store.open.
-local folder
+-- What the names of all files begin with, a folder and perhaps more; set by store.open.
+local start
 -- Of this worker: what each place holds, and which are being written.
 local entries
 local busy = {}
 -- The place that was written last.
 local turn
 
-function store.open(path)
-    folder = path
+-- Each script needs names of its own: its places are no other script's. limit (optional): bytes of an upload.
+function store.open(path, limit)
+    start = path
+    store.upload_bytes_max = limit or store.upload_bytes_max
 end
 
 -- A stranger's file name as one that can be shown and saved: its last part, without control characters.
@@ -42,11 +44,11 @@ function store.clean_name(name)
 end
 
 local function index_name(worker)
-    return folder .. worker .. ".index"
+    return start .. worker .. ".index"
 end
 
 local function data_name(worker, place)
-    return folder .. worker .. "-" .. place .. ".data"
+    return start .. worker .. "-" .. place .. ".data"
 end
 
 -- What stands in a line: size, hash, time, name; nil for an empty place.
@@ -136,11 +138,11 @@ local function choose_place(own)
     return nil
 end
 
--- Copies the request's body to a file; returns its length, or nil, a status and a message.
-local function receive(file)
+-- Copies a source to a file; returns its length, or nil, a status and a message.
+local function receive(file, source)
     local size = 0
     while true do
-        local chunk, message, code = httpd.read(nil, CHUNK_BYTES)
+        local chunk, message, code = httpd.read(source, CHUNK_BYTES)
         if chunk == nil then
             if message then
                 return nil, code == "limit" and "413" or "400", message
@@ -158,13 +160,13 @@ local function receive(file)
     end
 end
 
--- Writes the body to a file beside its place and hashes it; returns size and hash, or nil, a status and a message.
-local function write_part(name)
+-- Writes a source to a file beside its place and hashes it; returns size and hash, or nil, a status and a message.
+local function write_part(name, source)
     local file <close>, message = io.open(name, "w+b")
     if file == nil then
         return nil, "507", message
     end
-    local size, status, reason = receive(file)
+    local size, status, reason = receive(file, source)
     if size == nil then
         return nil, status, reason
     end
@@ -179,21 +181,21 @@ local function write_part(name)
     return size, sha256
 end
 
--- Stores the body of the request under way; returns its entry, or nil, a status and a message.
-function store.receive(worker, name)
+-- Stores what a source gives (nil: the body of the request under way); returns its entry, or nil, a status and a message.
+function store.receive(worker, name, source)
     local own = own_entries(worker)
     local place = choose_place(own)
     if place == nil then
         return nil, "503", "All " .. PLACES_MAX .. " places of this worker are being written; try again"
     end
     busy[place] = true
-    local part = folder .. worker .. "-" .. place .. ".part"
+    local part = start .. worker .. "-" .. place .. ".part"
     -- also when the client goes away half-way: the place is free again, and nothing half-written stays
     local _ <close> = setmetatable({}, {__close = function()
         busy[place] = nil
         os.remove(part)
     end})
-    local size, sha256, message = write_part(part)
+    local size, sha256, message = write_part(part, source)
     if size == nil then
         return nil, sha256, message
     end

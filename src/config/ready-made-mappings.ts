@@ -1,5 +1,5 @@
-/** The mappings served when no `-l` is given: every script of the package's handlers/ folder under its own name. */
-import { readdirSync } from 'node:fs';
+/** The mappings served when no `-l` is given: every script and site of the package's handlers/ folder under its own name. */
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { GatewayError } from '../base/errors.ts';
 import { PACKAGE_ROOT } from '../base/package-info.ts';
@@ -24,13 +24,16 @@ export function withMappings(config: Config): Config {
   return { ...config, mappings: readyMadeMappings() };
 }
 
-/** `handlers/NAME.lua` → `/NAME`, `handlers/welcome.lua` → `/`; in the order of their names. */
+/** `handlers/NAME.lua` and a folder `handlers/NAME/` with an index page → `/NAME`, `handlers/welcome.lua` → `/`; in the order of names. */
 export function readyMadeMappings(folder: string = join(PACKAGE_ROOT, 'handlers')): MappingConfig[] {
   return readdirSync(folder)
-    .filter((name) => name.endsWith('.lua'))
     .sort()
-    .map((name) => ({
-      prefix: name === FRONT_PAGE ? '/' : `/${name.slice(0, -'.lua'.length)}`,
-      script: join(folder, name),
-    }));
+    .flatMap((name): MappingConfig[] => {
+      const script = join(folder, name);
+      if (name === FRONT_PAGE) return [{ prefix: '/', script }];
+      if (name.endsWith('.lua')) return [{ prefix: `/${name.slice(0, -'.lua'.length)}`, script }];
+      if (existsSync(join(script, 'index.html')))
+        return [{ prefix: `/${name}`, script: `${script}/`, kind: 'static' }];
+      return [];
+    });
 }

@@ -1,0 +1,291 @@
+/** The everyday programs of handlers/ (form, login, JSON API, webhook, site), asked by curl: what they take and what they refuse. */
+import assert from 'node:assert/strict';
+import { createHmac, randomBytes } from 'node:crypto';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { sha256 } from '../support/sha256.ts';
+import { HandlersGateway } from './handlers-gateway.ts';
+
+const MIB = 1024 * 1024;
+const SECRET = "It's a Secret to Everybody";
+/** Attempts of an address that the login takes in a minute. */
+const ATTEMPTS_MAX = 10;
+const PASSWORD = "--data-urlencode 'password=correct horse battery staple'";
+const LOOKS_MAX = 100;
+const JSON_TYPE = "-H 'content-type: application/json'";
+
+let gateway: HandlersGateway;
+
+before(async () => {
+  gateway = new HandlersGateway(2);
+  await gateway.process.ready();
+  writeFileSync(gateway.folder.file('photo.jpg'), randomBytes(300_000));
+});
+after(() => gateway.stop());
+
+/** Resolves with status and body. */
+async function ask(words: string, path: string): Promise<{ status: number; text: string }> {
+  const all = await gateway.text(`-w '\\n%{http_code}' ${words}`, path);
+  const end = all.lastIndexOf('\n');
+  return { status: Number(all.slice(end + 1)), text: all.slice(0, end) };
+}
+
+async function expect(words: string, path: string, status: number, text: RegExp): Promise<void> {
+  const answer = await ask(words, path);
+  assert.equal(answer.status, status, `${words} ${path}: ${answer.text}`);
+  assert.match(answer.text, text, `${words} ${path}`);
+}
+
+test('form stores the files of a form, over each protocol, and sends them back', async () => {
+  for (const protocol of ['--http1.1', '--http2']) {
+    const bodies = [randomBytes(0), randomBytes(1_000_003)];
+    bodies.forEach((body, i) => {
+      writeFileSync(gateway.folder.file(`part${i}.bin`), body);
+    });
+    const { status, text } = await ask(
+      `${protocol} -F title=Two -F 'a=@part0.bin' -F 'b=@part1.bin;filename="../é<i>.bin"' -F 'c=;filename='`,
+      '/form',
+    );
+    assert.equal(status, 201, text);
+    assert.equal(
+      text,
+      `Two\n${sha256(bodies[0] as Buffer)}  part0.bin\n${sha256(bodies[1] as Buffer)}  é<i>.bin\n`,
+    );
+    const page = await gateway.text("-H 'accept: text/html'", '/form');
+    assert.ok(page.includes('é&lt;i&gt;.bin') && !page.includes('<i>'));
+    const [, link = ''] = /href="([^"]*)">é/.exec(page) ?? [];
+    const { stdout } = await gateway.curl('', link);
+    assert.ok(stdout.equals(bodies[1] as Buffer));
+  }
+});
+
+test('form names the limit that a form exceeds, and keeps nothing of the file that was too long', async () => {
+  const data = join(gateway.handlers, 'data');
+  writeFileSync(gateway.folder.file('fits.bin'), Buffer.alloc(8 * MIB));
+  writeFileSync(gateway.folder.file('long.bin'), Buffer.alloc(8 * MIB + 1));
+  writeFileSync(gateway.folder.file('title.txt'), 'é'.repeat(101));
+  await expect('-F a=@fits.bin', '/form', 201, /^Without a title\n\w{64} {2}fits\.bin\n$/);
+  for (const protocol of ['--http1.1', '--http2'])
+    await expect(
+      `${protocol} -F a=@long.bin`,
+      '/form',
+      413,
+      /^long\.bin: The file is longer than the limit of 8388608 bytes\n/,
+    );
+  assert.deepEqual(
+    readdirSync(data).filter((name) => name.endsWith('.part')),
+    [],
+  );
+  await expect(
+    [...Array(11).keys()].map((i) => `-F a${i}=x`).join(' '),
+    '/form',
+    413,
+    /more parts than the limit of 10 \("parts"\)/,
+  );
+  await expect(
+    "-F 'title=<title.txt' -F a=@photo.jpg",
+    '/form',
+    422,
+    /^The title has 101 characters and the limit is 100\n/,
+  );
+  await expect(
+    '-F a=@photo.jpg -F title=@title.txt -F "title=<long.bin"',
+    '/form',
+    413,
+    /\w{64} {2}photo\.jpg/,
+  );
+});
+
+test('form refuses what is no form, and names what is wrong with one', async () => {
+  writeFileSync(gateway.folder.file('latin1.txt'), Buffer.from([0xff, 0xfe]));
+  for (const [words, status, text] of [
+    ['-d a=b', 415, /has to be multipart\/form-data/],
+    ["-H 'content-type: multipart/form-data' -d x", 400, /with a boundary/],
+    ["-H 'content-type: multipart/form-data; boundary=x' -d x", 400, /ends before its last boundary/],
+    ["-F 'title=<latin1.txt' -F a=@photo.jpg", 422, /The title is not UTF-8/],
+    ['-F title=alone', 422, /No file was chosen/],
+    ["-F a=@photo.jpg -H 'origin: https://evil.example'", 403, /another site/],
+    ["-F a=@photo.jpg -H 'sec-fetch-site: same-site'", 403, /another site/],
+    ['-X PUT', 405, /405/],
+  ] as const)
+    await expect(words, '/form', status, text);
+  await expect(
+    "-H 'accept: text/html' -F title=alone",
+    '/form',
+    422,
+    /role="alert"><b>Not stored:<\/b> No file/,
+  );
+});
+
+test('login takes the right password only, and its session ends with the logout, copies of the cookie included', async () => {
+  await expect('-d name=ada -d password=wrong', '/login', 403, /the name or the password is wrong/);
+  await expect(`-d name=bob ${PASSWORD}`, '/login', 403, /the name or the password is wrong/);
+  const answer = await gateway.text(`-i -c jar -d name=ada ${PASSWORD}`, '/login');
+  assert.match(answer, /^HTTP\/2 303/);
+  assert.match(answer, /^location: \/login\/\r$/m);
+  assert.match(answer, /^set-cookie: __Host-login=[\w-]+; .*HttpOnly; Secure; SameSite=Lax\r$/m);
+  // another connection may meet the other worker
+  for (let i = 0; i < 4; i++) await expect('-b jar', '/login', 200, /Hello, <span id="user">ada</);
+  await expect("-b jar -X POST -H 'sec-fetch-site: cross-site'", '/login/out', 403, /another site/i);
+  await expect('-b jar', '/login', 200, /Hello/);
+  const out = await gateway.text('-i -b jar -X POST', '/login/out');
+  assert.match(out, /^HTTP\/2 303/);
+  assert.match(out, /^set-cookie: __Host-login=; Max-Age=0/m);
+  await expect('-b jar', '/login', 200, /<b>Logged out:<\/b> your session is over/);
+  await expect('', '/login/out', 405, /405/);
+});
+
+test('login refuses forms of other sites, forms it cannot read, and cookies that were changed', async () => {
+  const attempts: readonly (readonly [string, number, RegExp])[] = [
+    [`-d name=ada ${PASSWORD} -H 'origin: https://evil.example'`, 403, /another site/],
+    ['-d name=ada%zz -d password=x', 400, /an escape is invalid/],
+    ['-d name=ada -d name=bob -d password=x', 400, /one name and one password/],
+    ['-d name=ada -d password', 400, /one name and one password/],
+    [`${JSON_TYPE} -d '{}'`, 400, /holds no form/],
+    [`-d name=${'a'.repeat(4100)} -d password=x`, 413, /limit of 4096/],
+  ];
+  for (const [words, status, text] of attempts) await expect(words, '/login', status, text);
+  for (const cookie of ['x', `${'A'.repeat(100)}`, '"><script>'])
+    await expect(`-b '__Host-login=${cookie}'`, '/login', 200, /your session is over/);
+});
+
+test('login lets an address try so often and no more', async () => {
+  let statuses: number[] = [];
+  for (let i = 0; i <= ATTEMPTS_MAX; i++) {
+    const { status } = await ask('-d name=ada -d password=wrong', '/login');
+    statuses = [...statuses, status];
+  }
+  assert.equal(statuses.at(-1), 429);
+  const answer = await gateway.text(`-i -d name=ada ${PASSWORD}`, '/login');
+  assert.match(answer, /^HTTP\/2 429/);
+  assert.match(answer, /^retry-after: 60\r$/m);
+});
+
+test('api makes, shows, changes and deletes notes', async () => {
+  const made = await gateway.text(`-i --json '{"text":"Milk & <b>"}'`, '/api/notes');
+  assert.match(made, /^HTTP\/2 201/);
+  const [, path = ''] = /^location: (\S+)/m.exec(made) ?? [];
+  const id = Number(path.split('/').pop());
+  assert.ok(made.endsWith(`{"done":false,"id":${id},"text":"Milk & <b>"}\n`), made);
+  assert.equal(await gateway.text('', path), `{"done":false,"id":${id},"text":"Milk & <b>"}\n`);
+  await expect(
+    `-X PUT --json '{"text":"Oat milk","done":true}'`,
+    path,
+    200,
+    /^\{"done":true,"id":\d+,"text":"Oat milk"\}\n$/,
+  );
+  assert.match(await gateway.text('-I', path), /^HTTP\/2 200 .*content-type: application\/json/s);
+  await expect('-X DELETE', path, 204, /^$/);
+  await expect('', path, 404, /^\{"error":"There is no such note"\}\n$/);
+  await expect('-X DELETE', path, 404, /no such note/);
+  await expect(`-X PUT --json '{"text":"late"}'`, path, 404, /no such note/);
+});
+
+test('api tells what is wrong with a note, a query or an address, as JSON', async () => {
+  writeFileSync(gateway.folder.file('latin1.json'), Buffer.from('{"text":"\xff"}', 'latin1'));
+  writeFileSync(gateway.folder.file('long.json'), JSON.stringify({ text: 'x'.repeat(5000) }));
+  writeFileSync(gateway.folder.file('most.json'), JSON.stringify({ text: 'é'.repeat(200) }));
+  writeFileSync(gateway.folder.file('more.json'), JSON.stringify({ text: 'é'.repeat(201) }));
+  await expect('--json @most.json', '/api/notes', 201, /"id"/);
+  for (const [words, path, status, text] of [
+    ['--json @more.json', '/notes', 422, /"text":"has to be a string of 1 to 200 characters"/],
+    [`--json '{"text":"","done":1,"id":7}'`, '/notes', 422, /"fields":\{"done":.*,"id":"is unknown","text":/],
+    [`--json '[]'`, '/notes', 422, /"text":/],
+    [`--json '"x"'`, '/notes', 400, /has to be a JSON object/],
+    [`--json 'null'`, '/notes', 400, /has to be a JSON object/],
+    [`--json '{"text"'`, '/notes', 400, /Cannot decode JSON/],
+    [`--json ''`, '/notes', 400, /has to be a JSON object/],
+    ['--json @latin1.json', '/notes', 400, /not valid UTF-8 at byte 9/],
+    ['--json @long.json', '/notes', 413, /limit of 4096 bytes/],
+    [`-d '{"text":"x"}'`, '/notes', 415, /application\/json/],
+    [`-H 'content-type: application/json-x' -d '{"text":"x"}'`, '/notes', 415, /application\/json/],
+    ['', '/notes?limit=0', 422, /"limit":"has to be an integer from 1 to 50"/],
+    ['', '/notes?limit=51', 422, /"limit"/],
+    ['', '/notes?limit=1&limit=2', 422, /"limit"/],
+    ['', '/notes?after=x', 422, /"after"/],
+    ['', '/notes?after=%zz', 400, /escape is invalid/],
+    ['', '/notes/0x1', 404, /no such note/],
+    ['', '/notes/99999999999999999999', 404, /no such note/],
+    ['', '/nothing', 404, /no such address/],
+  ] as const) {
+    await expect(words, `/api${path}`, status, text);
+  }
+  assert.match(
+    await gateway.text('-i -X PATCH', '/api/notes/1'),
+    /^HTTP\/2 405 .*allow: DELETE, GET, HEAD, OPTIONS, PUT\r/s,
+  );
+});
+
+test('api lists its notes page by page, and keeps the last hundred', async () => {
+  const notes = JSON.stringify({ text: 'many' });
+  writeFileSync(gateway.folder.file('note.json'), notes);
+  await gateway.text('-o /dev/null --json @note.json', '/api/notes?[1-120]');
+  let path: string | undefined = '/api/notes?limit=50';
+  const ids: number[] = [];
+  const pages: number[] = [];
+  while (path !== undefined) {
+    const page = JSON.parse(await gateway.text('', path)) as { notes: { id: number }[]; next?: string };
+    ids.push(...page.notes.map(({ id }) => id));
+    pages.push(page.notes.length);
+    path = page.next;
+  }
+  assert.deepEqual(pages, [50, 50]);
+  assert.deepEqual(
+    ids,
+    ids.toSorted((a, b) => a - b),
+  );
+  assert.equal(new Set(ids).size, 100);
+});
+
+function signature(body: string | Buffer, secret = SECRET): string {
+  return `-H 'x-hub-signature-256: sha256=${createHmac('sha256', secret).update(body).digest('hex')}'`;
+}
+
+/** Deliveries are worked on behind the answer. Each look is a request, and a busy machine gets many. */
+async function seenOnPage(text: string): Promise<void> {
+  for (let looks = 0; looks < LOOKS_MAX; looks++)
+    if ((await gateway.text('', '/webhook')).includes(text)) return;
+  assert.fail(`The page does not show ${text}`);
+}
+
+test('webhook takes what was signed with the secret, once', async () => {
+  // the example of GitHub's manual, "Validating webhook deliveries"
+  assert.match(
+    signature('Hello, World!'),
+    /sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17'/,
+  );
+  await expect(`${signature('Hello, World!')} -d 'Hello, World!'`, '/webhook', 202, /^Accepted/);
+  for (let i = 0; i < 4; i++)
+    await expect(`${signature('Hello, World!')} -d 'Hello, World!'`, '/webhook', 200, /known already/);
+  await expect(`${signature('')} -X POST`, '/webhook', 202, /^Accepted/);
+  await seenOnPage('Hello, World!');
+});
+
+test('webhook refuses what is not signed, was changed, or was signed with another secret', async () => {
+  const body = '{"a":"<b>"}';
+  for (const words of [
+    '',
+    "-H 'x-hub-signature-256;'",
+    "-H 'x-hub-signature-256: sha256='",
+    signature(`${body} `),
+    signature(body, 'another'),
+    signature(body).toUpperCase(),
+    signature(body).replace('sha256=', 'sha1='),
+    `${signature(body)} ${signature(body)}`,
+  ])
+    await expect(`${words} -d '${body}'`, '/webhook', 403, /^The signature is missing or wrong/);
+  await expect(`${signature(body)} -d '${body}'`, '/webhook', 202, /^Accepted/);
+  await seenOnPage('{&quot;a&quot;:&quot;&lt;b&gt;&quot;}');
+});
+
+test('webhook takes a delivery of a mebibyte and none that is longer', async () => {
+  for (const [size, status] of [
+    [MIB, 202],
+    [MIB + 1, 413],
+  ] as const) {
+    const body = randomBytes(size);
+    writeFileSync(gateway.folder.file('body.bin'), body);
+    await expect(`${signature(body)} --data-binary @body.bin`, '/webhook', status, /limit|Accepted/);
+  }
+});
