@@ -94,7 +94,7 @@ function refuseOnePort(answers: Answers): void {
 
 /** `--script FILE` is short for `--lua / FILE`. */
 function readScripts(answers: Answers): MappingConfig[] {
-  const pairs = answers.tuples(OPTIONS.lua).map(([prefix = '', script = '']) => [prefix, script] as const);
+  const pairs = answers.tuples(OPTIONS.lua).map(([place = '', script = '']) => [place, script] as const);
   const script = answers.value(OPTIONS.script);
   const modes = answers.tuples(OPTIONS.mode).map(([mode = '']) => mode);
   return withModes(readMappings(script === undefined ? pairs : [...pairs, ['/', script]]), modes);

@@ -2,12 +2,15 @@
 import type { LogLevel } from '../base/logger.ts';
 import type { SharedSize } from '../base/shared-size.ts';
 import type { OfKind } from '../mapping/mapping-kinds.ts';
+import type { OfPlace } from '../mapping/mapping-name.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { Limits } from '../settings/limits.ts';
 
-/** `-l PREFIX SCRIPT`, or a module of an embedding program: what stands behind one path prefix. */
-export interface MappingConfig extends OfKind {
+/** `-l [HOST]PREFIX SCRIPT`, or a module of an embedding program: what stands behind one path prefix, perhaps of one host. */
+export interface MappingConfig extends OfKind, OfPlace {
+  /** As `comparableHost` writes it, perhaps with `*.` before it: all names below. */
+  readonly host?: string | undefined;
   /** Starts with `/`; no doubled and no trailing `/`. Text, not yet bytes: request paths are compared in UTF-8. */
   readonly prefix: string;
   /** As given; resolved inside the root. SCRIPT_FILENAME shows it like this. A module: its `file:` URL; static: its folder. */
@@ -32,7 +35,7 @@ export interface InheritedSocket {
 }
 
 export interface Config {
-  /** In the order of the command line, each prefix once; empty = the handlers/ of the package are served. */
+  /** In the order of the command line, each place once; empty = the handlers/ of the package are served. */
   readonly mappings: readonly MappingConfig[];
   /** PEM or DER files of `-c` and `-k`; undefined = a development certificate. */
   readonly certificateFiles: { readonly certificate: string; readonly key: string } | undefined;

@@ -1,7 +1,9 @@
-/** Turns the values of `-l PREFIX SCRIPT` into mappings whose prefixes can be reached, each once. */
+/** Turns the values of `-l [HOST]PREFIX SCRIPT` into mappings that can be reached, each place once. */
 import { runsLua } from '../mapping/mapping-kinds.ts';
+import { mappingName, type OfPlace } from '../mapping/mapping-name.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
 import type { MappingConfig } from './config.ts';
+import { HOSTS_MAX, readHost, splitHost } from './mapping-host.ts';
 import { quote, UsageError } from './usage-error.ts';
 
 /**
@@ -15,25 +17,43 @@ export function normalizePrefix(prefix: string): string | undefined {
   return `/${segments.join('/')}`;
 }
 
-/** Throws UsageError for a prefix that cannot match, an empty script name, or a prefix given twice. */
-export function readMappings(pairs: readonly (readonly [prefix: string, script: string])[]): MappingConfig[] {
-  const byPrefix = new Map<string, MappingConfig>();
-  for (const [givenPrefix, script] of pairs) {
-    const prefix = normalizePrefix(givenPrefix);
-    if (prefix === undefined)
-      throw new UsageError(
-        `Option -l (--lua) wants a path as PREFIX, without ?, #, control characters and dot segments, not ${quote(givenPrefix)}`,
-      );
+/** Throws UsageError for a place that cannot match, an empty script name, a place given twice, or too many hosts. */
+export function readMappings(pairs: readonly (readonly [place: string, script: string])[]): MappingConfig[] {
+  const byName = new Map<string, MappingConfig>();
+  for (const [text, script] of pairs) {
+    const place = readPlace(text, 'Option -l (--lua)');
+    const name = mappingName(place);
     if (script === '')
-      throw new UsageError(`Option -l (--lua) wants a file name as SCRIPT of ${quote(prefix)}, not ""`);
-    const first = byPrefix.get(prefix);
+      throw new UsageError(`Option -l (--lua) wants a file name as SCRIPT of ${quote(name)}, not ""`);
+    const first = byName.get(name);
     if (first !== undefined)
       throw new UsageError(
-        `Option -l (--lua) names the prefix ${quote(prefix)} twice, for ${quote(first.script)} and ${quote(script)}: the second could never be reached`,
+        `Option -l (--lua) names the prefix ${quote(name)} twice, for ${quote(first.script)} and ${quote(script)}: the second could never be reached`,
       );
-    byPrefix.set(prefix, isFolder(script) ? { prefix, script, kind: 'static' } : { prefix, script });
+    byName.set(name, isFolder(script) ? { ...place, script, kind: 'static' } : { ...place, script });
   }
-  return [...byPrefix.values()];
+  const mappings = [...byName.values()];
+  const hosts = countHosts(mappings);
+  if (hosts > HOSTS_MAX)
+    throw new UsageError(`Option -l (--lua) names ${hosts} hosts and the limit is ${HOSTS_MAX}`);
+  return mappings;
+}
+
+export function countHosts(mappings: readonly OfPlace[]): number {
+  return new Set(mappings.flatMap(({ host }) => host ?? [])).size;
+}
+
+function readPlace(text: string, option: string): OfPlace {
+  const { host: givenHost, prefix: givenPrefix } = splitHost(text);
+  const prefix = normalizePrefix(givenPrefix);
+  if (prefix === undefined)
+    throw new UsageError(
+      `${option} wants a path as PREFIX, without ?, #, control characters and dot segments, not ${quote(text)}`,
+    );
+  if (givenHost === undefined) return { prefix };
+  const read = readHost(givenHost);
+  if ('fault' in read) throw new UsageError(`${option} names the host ${quote(givenHost)}: ${read.fault}`);
+  return { host: read.host, prefix };
 }
 
 /** A folder is named with a `/` at its end: what a command line means does not depend on what is on the disk. */
@@ -48,7 +68,7 @@ export function withModes(mappings: readonly MappingConfig[], texts: readonly st
       'Option --mode goes with -l (--lua) or -s (--script): the scripts of the package have theirs',
     );
   let general: ScriptMode | undefined;
-  const byPrefix = new Map<string, ScriptMode>();
+  const byName = new Map<string, ScriptMode>();
   for (const text of texts) {
     const at = text.lastIndexOf('=');
     const mode = SCRIPT_MODES.find((name) => name === text.slice(at + 1));
@@ -56,20 +76,23 @@ export function withModes(mappings: readonly MappingConfig[], texts: readonly st
       throw new UsageError(
         `Option --mode wants one of ${SCRIPT_MODES.join(', ')}, alone or as PREFIX=MODE, not ${quote(text)}`,
       );
-    const prefix = at === -1 ? undefined : normalizePrefix(text.slice(0, at));
-    if (at === -1 ? general !== undefined : prefix !== undefined && byPrefix.has(prefix))
+    const name = at === -1 ? undefined : mappingName(readPlace(text.slice(0, at), 'Option --mode'));
+    if (name === undefined ? general !== undefined : byName.has(name))
       throw new UsageError(`Option --mode names a mode for the same scripts twice: ${quote(text)}`);
-    if (at === -1) general = mode;
-    else if (prefix === undefined || !mappings.some((mapping) => mapping.prefix === prefix))
-      throw new UsageError(`Option --mode names the prefix ${quote(text.slice(0, at))}, which no -l has`);
-    else if (mappings.some((mapping) => mapping.prefix === prefix && !runsLua(mapping)))
-      throw new UsageError(
-        `Option --mode names the prefix ${quote(prefix)}, which has a folder and no script`,
-      );
-    else byPrefix.set(prefix, mode);
+    if (name === undefined) general = mode;
+    else {
+      const mapping = mappings.find((one) => mappingName(one) === name);
+      if (mapping === undefined)
+        throw new UsageError(`Option --mode names the prefix ${quote(text.slice(0, at))}, which no -l has`);
+      if (!runsLua(mapping))
+        throw new UsageError(
+          `Option --mode names the prefix ${quote(name)}, which has a folder and no script`,
+        );
+      byName.set(name, mode);
+    }
   }
   return mappings.map((mapping) => {
-    const mode = runsLua(mapping) ? (byPrefix.get(mapping.prefix) ?? general) : undefined;
+    const mode = runsLua(mapping) ? (byName.get(mappingName(mapping)) ?? general) : undefined;
     return mode === undefined ? mapping : { ...mapping, mode };
   });
 }

@@ -97,7 +97,7 @@ export const OPTIONS: OptionTable = {
     short: 'l',
     arguments: ['PREFIX', 'SCRIPT'],
     group: 'Scripts',
-    help: 'serve the Lua SCRIPT under the path PREFIX; may be given many times (without it, the handlers/ of the package are served)',
+    help: 'serve the Lua SCRIPT under the path PREFIX, of one host with HOST/PREFIX; may be given many times (without it, the handlers/ of the package are served)',
   },
   script: {
     kind: 'value',

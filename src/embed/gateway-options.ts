@@ -8,15 +8,23 @@ import { GatewayError } from '../base/errors.ts';
 import type { LogLevel } from '../base/logger.ts';
 import type { SharedSize } from '../base/shared-size.ts';
 import type { Config, ListenAddress, MappingConfig } from '../config/config.ts';
-import { normalizePrefix } from '../config/mappings.ts';
+import { HOSTS_MAX, readHost } from '../config/mapping-host.ts';
+import { countHosts, normalizePrefix } from '../config/mappings.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
+import { mappingName, type OfPlace } from '../mapping/mapping-name.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../mapping/script-rights.ts';
 import { DEFAULT_LIMITS, defaultUnreadBodyBytes, LIMIT_BOUNDS, type Limits } from '../settings/limits.ts';
 
-/** A path prefix and the Lua script behind it. */
-export interface ScriptMapping {
+/** Where a mapping stands. */
+export interface MappingPlace {
+  /** A name, `*.name` for all names below it, or an address: it is asked before mappings without a host. Default: any host. */
+  readonly host?: string;
   readonly prefix: string;
+}
+
+/** A path prefix and the Lua script behind it. */
+export interface ScriptMapping extends MappingPlace {
   /** Name of the file. */
   readonly script: string;
   /** What the script is; default: that shows when it has been loaded. */
@@ -24,8 +32,7 @@ export interface ScriptMapping {
 }
 
 /** A path prefix and the module of handlers behind it, which every worker loads. */
-export interface ModuleMapping {
-  readonly prefix: string;
+export interface ModuleMapping extends MappingPlace {
   /** A `file:` URL, or the name of the file. Its default export is a WebHandler or a WebService. */
   readonly module: URL | string;
 }
@@ -140,20 +147,36 @@ function pickListening(config: Config): Listening {
 
 function readMappings(given: readonly GatewayMapping[]): MappingConfig[] {
   const seen = new Set<string>();
-  return given.map((mapping) => {
-    const prefix = normalizePrefix(mapping.prefix);
-    if (prefix === undefined)
-      throw new GatewayError('LGW_CONFIG', `Prefix ${JSON.stringify(mapping.prefix)} is not a path`);
-    if (seen.has(prefix)) throw new GatewayError('LGW_CONFIG', `Prefix "${prefix}" is mapped twice`);
-    seen.add(prefix);
+  const mappings = given.map((mapping): MappingConfig => {
+    const place = readPlace(mapping);
+    const name = mappingName(place);
+    if (seen.has(name)) throw new GatewayError('LGW_CONFIG', `Prefix "${name}" is mapped twice`);
+    seen.add(name);
     if ('script' in mapping) {
       const { script, mode } = mapping;
       return mode === undefined
-        ? { prefix, script }
-        : { prefix, script, mode: oneOf('mode', SCRIPT_MODES, mode) };
+        ? { ...place, script }
+        : { ...place, script, mode: oneOf('mode', SCRIPT_MODES, mode) };
     }
-    return { prefix, script: moduleUrl(mapping.module), kind: 'module' };
+    return { ...place, script: moduleUrl(mapping.module), kind: 'module' };
   });
+  const hosts = countHosts(mappings);
+  if (hosts > HOSTS_MAX)
+    throw new GatewayError(
+      'LGW_CONFIG',
+      `Option mappings names ${hosts} hosts and the limit is ${HOSTS_MAX}`,
+    );
+  return mappings;
+}
+
+function readPlace({ host: given, prefix: givenPrefix }: MappingPlace): OfPlace {
+  const prefix = normalizePrefix(givenPrefix);
+  if (prefix === undefined)
+    throw new GatewayError('LGW_CONFIG', `Prefix ${JSON.stringify(givenPrefix)} is not a path`);
+  if (given === undefined) return { prefix };
+  const read = typeof given === 'string' ? readHost(given) : { fault: 'it is no text' };
+  if ('fault' in read) throw new GatewayError('LGW_CONFIG', `Host ${JSON.stringify(given)}: ${read.fault}`);
+  return { host: read.host, prefix };
 }
 
 /** Programs in JavaScript have no types to keep them from others. */

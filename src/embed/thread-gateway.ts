@@ -8,7 +8,7 @@ import { UnreadBodies } from '../http/exchange/unread-bodies.ts';
 import { AddressLimit } from '../http/front/address-limit.ts';
 import { FrontEnd, type ListenTarget } from '../http/front/front-end.ts';
 import { Dispatcher } from '../http/routing/dispatcher.ts';
-import { Router } from '../http/routing/router.ts';
+import { HostRouter } from '../http/routing/host-router.ts';
 import { type CounterName, Counters } from '../metrics/worker-metrics.ts';
 import { Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
@@ -127,7 +127,7 @@ export class ThreadGateway {
       { prefix: '/', workerId: WORKER_ID, logger, shared, timeLimitMs },
       this.#handler,
     );
-    const dispatcher = new Dispatcher(new Router([this.#mapping]), logger);
+    const dispatcher = new Dispatcher(new HostRouter([this.#mapping]), logger);
     const observers = this.#observers(accessLog);
     const addresses = new AddressLimit(limits.connectionsPerAddressMax);
     const unreadBodies = new UnreadBodies(limits.unreadBodyBytesMax, this.#counters, logger);

@@ -292,7 +292,8 @@ function promise(script: ScriptContext, invocation: Invocation, table: HeadTable
   checkPseudo(table, ':authority', /^[\x21-\x7e]+$/);
   if (exchange.finished || exchange.pushed || !invocation.admitPromise()) return;
   const method = table.pseudo[':method'] ?? 'GET';
-  if ((method !== 'GET' && method !== 'HEAD') || !script.dispatcher.resolves(target)) {
+  const authority = table.pseudo[':authority'] ?? exchange.authority;
+  if ((method !== 'GET' && method !== 'HEAD') || !script.dispatcher.resolves(target, authority)) {
     script.logger.warn('Push promise dropped: no handler or not GET or HEAD', { method, target });
     return;
   }

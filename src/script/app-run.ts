@@ -338,7 +338,7 @@ export class AppRun extends ScriptRun {
   logFields(): Record<string, string> {
     return {
       request: this.requestId,
-      mapping: this.script.prefix,
+      mapping: this.script.mappingName,
       method: this.#exchange.method,
       target: this.#exchange.target,
     };

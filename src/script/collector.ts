@@ -19,7 +19,7 @@ export class Collector {
   readonly #files: LuaFiles;
   readonly #runs: RunTable;
   readonly #logger: Logger;
-  readonly #prefix: string;
+  readonly #mapping: string;
   readonly #collectGarbage: Reference;
   #timer: NodeJS.Timeout | undefined;
   /** Wait before the next collection: grows with what the last one took. */
@@ -32,13 +32,13 @@ export class Collector {
     files: LuaFiles,
     runs: RunTable,
     logger: Logger,
-    prefix: string,
+    mapping: string,
   ) {
     this.#scheduler = scheduler;
     this.#files = files;
     this.#runs = runs;
     this.#logger = logger;
-    this.#prefix = prefix;
+    this.#mapping = mapping;
     const { exports: x, memory, mainThread: L } = scheduler.state;
     x.lua_getglobal(L, memory.constant('collectgarbage'));
     this.#collectGarbage = scheduler.state.keep(L);
@@ -67,7 +67,7 @@ export class Collector {
       this.#scheduler.call(0, 0, COLLECT_LIMIT_MS);
       this.#files.collected(this.#runs);
     } catch (error) {
-      this.#logger.warn('Garbage collection failed', { error: messageOf(error), mapping: this.#prefix });
+      this.#logger.warn('Garbage collection failed', { error: messageOf(error), mapping: this.#mapping });
     }
     this.#delayMs = Math.max(COLLECT_DELAY_MS, (threadCpuMs() - before) / COLLECT_SHARE);
   }

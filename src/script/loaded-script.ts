@@ -34,6 +34,7 @@ import { checkLoops } from '../lua/loop-check.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
 import { ScriptError, State } from '../lua/state.ts';
 import { StateRoom } from '../lua/state-room.ts';
+import { mappingName, type OfPlace } from '../mapping/mapping-name.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { Share } from '../mapping/shares.ts';
@@ -64,8 +65,7 @@ import { RunTable } from './run/run-table.ts';
 import { LOAD_LIMITS, type LoadLimits, ScriptLoad } from './script-load.ts';
 import { ScriptShape } from './script-shape.ts';
 
-export interface ScriptOptions {
-  readonly prefix: string;
+export interface ScriptOptions extends OfPlace {
   /** As given on the command line; opened through the file system, so inside its root. */
   readonly script: string;
   readonly module: WebAssembly.Module;
@@ -112,6 +112,8 @@ const STOP_HOOK_MS = 5000;
 const OVERGROWN_SHARE = 0.75;
 
 export class LoadedScript implements ScriptContext {
+  /** What log lines call the mapping. */
+  readonly mappingName: string;
   readonly state: State;
   readonly scheduler: CoroutineScheduler;
   readonly lazyTables: LazyTables;
@@ -157,11 +159,12 @@ export class LoadedScript implements ScriptContext {
     this.state = state;
     this.#options = options;
     this.#watch = watch;
-    const { counters, logger, prefix, memoryBytesMax } = options;
+    const { counters, logger, memoryBytesMax } = options;
+    this.mappingName = mappingName(options);
     this.scheduler = new CoroutineScheduler(state, (reason) => this.#abandon(reason));
     const { scheduler } = this;
-    this.log = new ScriptLog(logger, counters, scheduler, prefix);
-    this.handlers = new HandlerTable(logger, prefix, (status, allow) =>
+    this.log = new ScriptLog(logger, counters, scheduler, this.mappingName);
+    this.handlers = new HandlerTable(logger, this.mappingName, (status, allow) =>
       createAutomaticAnswer(this, status, allow),
     );
     this.hooks = new Hooks(state);
@@ -176,7 +179,7 @@ export class LoadedScript implements ScriptContext {
     this.transfer = new ByteTransfer(scheduler, new StateRoom(state, memoryBytesMax));
     this.files = new LuaFiles(scheduler, this.transfer);
     this.streams = new LuaStreams(state, this.transfer);
-    this.#collector = new Collector(scheduler, this.files, this.runs, logger, prefix);
+    this.#collector = new Collector(scheduler, this.files, this.runs, logger, this.mappingName);
     this.fileSystem = options.rights.sandboxed ? options.fileSystem.sealed(NO_FILES) : options.fileSystem;
     this.fileOperations = new FileOperations(this.scheduler, () => this.#operationOwner());
     this.#loadOwner = new OperationOwner(options.share, true);
@@ -248,10 +251,6 @@ export class LoadedScript implements ScriptContext {
     return this.#options.workerCount;
   }
 
-  get prefix(): string {
-    return this.#options.prefix;
-  }
-
   /** Limits of runs that do not say otherwise. */
   get limits(): RunLimits {
     return this.#options.limits;
@@ -302,7 +301,7 @@ export class LoadedScript implements ScriptContext {
     if (this.#overgrown || !this.#hasOvergrown()) return;
     this.#overgrown = true;
     this.logger.warn('Memory of a state has grown: it is replaced', {
-      mapping: this.prefix,
+      mapping: this.mappingName,
       bytes: this.state.memory.size,
       limit: this.#options.memoryBytesMax,
     });
@@ -362,13 +361,13 @@ export class LoadedScript implements ScriptContext {
 
   /** Every path would get 404: most likely a slip, unless somebody has said otherwise, or timers do what there is to do. */
   #hasNoHandler(): void {
-    const { mode, prefix, script } = this.#options;
+    const { mode, script } = this.#options;
     if (mode === undefined && this.timers.count === 0)
       throw new ScriptError(
         'the script neither registers a handler nor returns a function nor defines handle_request (--mode lhttpd serves it all the same)',
       );
     if (this.timers.count === 0)
-      this.logger.warn('Script registered no handler', { mapping: prefix, script });
+      this.logger.warn('Script registered no handler', { mapping: this.mappingName, script });
   }
 
   #hasOvergrown(): boolean {
@@ -379,7 +378,7 @@ export class LoadedScript implements ScriptContext {
   #abandon(reason: Error): void {
     this.#stop();
     this.logger.error('State given up', {
-      mapping: this.prefix,
+      mapping: this.mappingName,
       reason: reason instanceof VmAbandoned ? reason.message : (reason.stack ?? reason.message),
       runs: this.runs.size,
     });

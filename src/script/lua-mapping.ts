@@ -29,6 +29,7 @@ interface Waiting {
 }
 
 export class LuaMapping implements Mapping, ScriptWatch {
+  readonly host: string | undefined;
   readonly prefix: string;
   readonly #options: ScriptOptions;
   #script: LoadedScript | undefined;
@@ -50,6 +51,7 @@ export class LuaMapping implements Mapping, ScriptWatch {
   #lostAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: ScriptOptions) {
+    this.host = options.host;
     this.prefix = options.prefix;
     this.#options = options;
   }

@@ -12,12 +12,12 @@ import type { Handler, Mapping, Route } from '../http/exchange/handler.ts';
 import { preferredCodings } from '../http/semantics/accept-encoding.ts';
 import { fieldValue } from '../http/semantics/fields.ts';
 import { type Representation, strongTag } from '../http/semantics/representation.ts';
+import { mappingName, type OfPlace } from '../mapping/mapping-name.ts';
 import type { Share } from '../mapping/shares.ts';
 import { type Candidate, FileAnswer, type FileSent, fileFields } from './file-answer.ts';
 import { folderLocation, isHidden } from './static-path.ts';
 
-interface StaticMappingOptions {
-  readonly prefix: string;
+interface StaticMappingOptions extends OfPlace {
   /** Name of the folder, a byte string. */
   readonly folder: string;
   readonly fileSystem: FileSystem;
@@ -49,11 +49,13 @@ export function loadStaticMapping(options: StaticMappingOptions): Promise<Static
 }
 
 class StaticMapping implements Mapping, Handler {
+  readonly host: string | undefined;
   readonly prefix: string;
   readonly answersAll = true;
   readonly #options: StaticMappingOptions;
 
   constructor(options: StaticMappingOptions) {
+    this.host = options.host;
     this.prefix = options.prefix;
     this.#options = options;
   }
@@ -123,7 +125,10 @@ class StaticMapping implements Mapping, Handler {
   }
 
   #warn(error: GatewayError): void {
-    this.#options.logger.warn('File not sent', { mapping: this.prefix, error: messageOf(error) });
+    this.#options.logger.warn('File not sent', {
+      mapping: mappingName(this.#options),
+      error: messageOf(error),
+    });
   }
 }
 

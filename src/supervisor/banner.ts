@@ -1,5 +1,6 @@
 /** What an operator reads when the gateway serves: its addresses, its scripts and how to reach it. */
 import type { MappingConfig } from '../config/config.ts';
+import { mappingName } from '../mapping/mapping-name.ts';
 import { formatAddress } from './listener.ts';
 import type { BoundAddress } from './supervisor.ts';
 
@@ -18,12 +19,12 @@ export interface BannerFacts {
 export function gatewayBanner(facts: BannerFacts): string {
   const urls = facts.addresses.map(urlOf);
   const workers = facts.workerCount === 1 ? '1 worker' : `${facts.workerCount} workers`;
-  const width = Math.max(...facts.mappings.map(({ prefix }) => prefix.length));
+  const width = Math.max(...facts.mappings.map((mapping) => mappingName(mapping).length));
   const lines = [
     `lgateway ${facts.version} serves ${urls.join(' and ')} with ${workers}`,
     ...facts.mappings.map(
-      ({ prefix, script, mode }) =>
-        `  ${prefix.padEnd(width)}  ${script}${mode === undefined ? '' : ` (${mode})`}`,
+      (mapping) =>
+        `  ${mappingName(mapping).padEnd(width)}  ${mapping.script}${mapping.mode === undefined ? '' : ` (${mapping.mode})`}`,
     ),
   ];
   if (facts.development !== undefined) {

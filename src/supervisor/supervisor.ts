@@ -11,6 +11,7 @@ import type { LevelLogger } from '../base/logger.ts';
 import type { Config, MappingConfig } from '../config/config.ts';
 import { SETTING_TABLE } from '../config/setting-table.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
+import { mappingName } from '../mapping/mapping-name.ts';
 import type { Histogram } from '../metrics/histogram.ts';
 import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
 import type { CounterName, TimesName } from '../metrics/worker-metrics.ts';
@@ -80,7 +81,7 @@ export interface BoundAddress {
 export interface MappingUse extends Readonly<Record<MappingCounterName, number>> {
   /** 1 and up. */
   readonly worker: number;
-  /** Its prefix. */
+  /** Its host, if it has one, and its prefix. */
   readonly mapping: string;
 }
 
@@ -262,7 +263,7 @@ export class Supervisor {
       for (const [i, mapping] of this.#config.mappings.entries()) {
         const row = mappingCounters[i];
         if (row !== undefined && runsLua(mapping))
-          uses.push({ worker: workerId, mapping: mapping.prefix, ...row.snapshot() });
+          uses.push({ worker: workerId, mapping: mappingName(mapping), ...row.snapshot() });
       }
     }
     return uses;

@@ -12,6 +12,8 @@ import { giveHead, partsOf, sendWhole } from './web-response.ts';
 
 /** What all calls of a handler share. */
 export interface InvocationOptions extends HandlerSurroundings {
+  /** What log lines call the mapping. */
+  readonly name: string;
   readonly handler: WebHandler;
   /** Watches those that wait for their handler. */
   readonly silences: StallWatch;
@@ -209,7 +211,7 @@ export class WebInvocation implements RequestWatch, Stallable {
 
   #facts(): Record<string, string> {
     const { method, target } = this.#exchange;
-    return { mapping: this.#options.prefix, method, target };
+    return { mapping: this.#options.name, method, target };
   }
 }
 

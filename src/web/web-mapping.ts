@@ -15,6 +15,7 @@ const SWEEP_INTERVAL_MIN_MS = 10;
 const SWEEP_INTERVAL_MAX_MS = 1000;
 
 export interface WebMappingOptions {
+  readonly host?: string | undefined;
   readonly prefix: string;
   readonly workerId: number;
   readonly logger: Logger;
@@ -24,6 +25,7 @@ export interface WebMappingOptions {
 }
 
 export class WebMapping implements Mapping, Handler {
+  readonly host: string | undefined;
   readonly prefix: string;
   readonly answersAll = true;
   readonly #options: InvocationOptions;
@@ -31,7 +33,8 @@ export class WebMapping implements Mapping, Handler {
   #sweepTimer: NodeJS.Timeout | undefined;
 
   constructor(options: WebMappingOptions, handler: WebHandler) {
-    const { prefix, workerId, logger, shared, timeLimitMs } = options;
+    const { host, prefix, workerId, logger, shared, timeLimitMs } = options;
+    this.host = host;
     this.prefix = prefix;
     const silences = new StallWatch(timeLimitMs);
     // the store bounds their number
@@ -41,7 +44,8 @@ export class WebMapping implements Mapping, Handler {
       dictionaries.set(name, known);
       return known;
     };
-    this.#options = { prefix, workerId, logger, shared: open, handler, silences };
+    const name = (host ?? '') + prefix;
+    this.#options = { prefix, name, workerId, logger, shared: open, handler, silences };
     this.#silences = silences;
     this.#sweepFor(timeLimitMs);
   }

@@ -13,7 +13,7 @@ export class OnceClient {
   }
 
   /** For the scripts of one mapping in one setup. */
-  claimsOf(prefix: string, generation: number): OnceClaims {
+  claimsOf(mapping: string, generation: number): OnceClaims {
     return {
       claim: (name, waitMs, answer) => {
         this.#lastId += 1;
@@ -21,7 +21,7 @@ export class OnceClient {
         this.#post({
           type: 'claim',
           id: this.#lastId,
-          claim: { name: `${prefix}\0${name}`, generation, waitMs },
+          claim: { name: `${mapping}\0${name}`, generation, waitMs },
         });
       },
     };

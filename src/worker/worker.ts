@@ -14,8 +14,9 @@ import { UnreadBodies } from '../http/exchange/unread-bodies.ts';
 import { AddressLimit } from '../http/front/address-limit.ts';
 import { FrontEnd, type ListenTarget } from '../http/front/front-end.ts';
 import { Dispatcher } from '../http/routing/dispatcher.ts';
-import { Router } from '../http/routing/router.ts';
+import { HostRouter } from '../http/routing/host-router.ts';
 import { kindOf, type MappingKind, runsLua } from '../mapping/mapping-kinds.ts';
+import { mappingName } from '../mapping/mapping-name.ts';
 import { MeteredLogger } from '../mapping/metered-logger.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { Shares } from '../mapping/shares.ts';
@@ -86,7 +87,7 @@ export class GatewayWorker {
   readonly #shared: SharedStore;
   readonly #shares: Shares;
   readonly #mappingLoggers = new Map<string, MeteredLogger>();
-  readonly #router = new Router();
+  readonly #router = new HostRouter();
   readonly #dispatcher: Dispatcher;
   readonly #frontEnds: FrontEnd[] = [];
   readonly #addresses: AddressLimit;
@@ -134,7 +135,7 @@ export class GatewayWorker {
     this.#shares = createShares(limits.mappingSharePercent, logger);
     for (const [row, mapping] of job.setup.mappings.entries()) {
       if (!runsLua(mapping)) continue;
-      this.#shares.of(mapping.prefix, new MetricRow(MAPPING_METRICS, start.mappingCounters, row));
+      this.#shares.of(mappingName(mapping), new MetricRow(MAPPING_METRICS, start.mappingCounters, row));
     }
     this.#shared = new SharedStore(start.shared);
     this.#dispatcher = new Dispatcher(this.#router, logger);
@@ -267,18 +268,18 @@ export class GatewayWorker {
     static: (mapping) => this.#loadFolder(mapping),
   };
 
-  #loadFolder({ prefix, script }: MappingConfig): Promise<LoadedMapping> {
+  #loadFolder(mapping: MappingConfig): Promise<LoadedMapping> {
     return loadStaticMapping({
-      prefix: toBytes(prefix),
-      folder: toBytes(script),
+      ...placeOf(mapping),
+      folder: toBytes(mapping.script),
       fileSystem: this.#fileSystem,
-      share: this.#shares.of(prefix),
+      share: this.#shares.of(mappingName(mapping)),
       logger: this.#logger,
     });
   }
 
   #loadScript(
-    { prefix, script, mode }: MappingConfig,
+    mapping: MappingConfig,
     { generation, settings }: WorkerSetup,
     fetcher: Fetcher,
     signal: AbortSignal,
@@ -286,23 +287,24 @@ export class GatewayWorker {
     const { luaModule, serverPort, workerCount } = this.#job;
     const { limits, rights } = settings;
     assert(typeof luaModule === 'object', 'scripts come with the Lua machine');
+    const name = mappingName(mapping);
     const options = {
-      prefix: toBytes(prefix),
-      script: toBytes(script),
-      mode,
+      ...placeOf(mapping),
+      script: toBytes(mapping.script),
+      mode: mapping.mode,
       module: luaModule,
       fileSystem: this.#fileSystem,
       processes: this.#processes,
       fetcher,
       dispatcher: this.#dispatcher,
-      logger: this.#mappingLogger(prefix),
+      logger: this.#mappingLogger(name),
       counters: this.#counters,
       serverPort,
       workerId: this.#start.workerId,
       workerCount,
-      onceClaims: this.#once.claimsOf(prefix, generation),
+      onceClaims: this.#once.claimsOf(name, generation),
       shared: this.#shared,
-      share: this.#shares.of(prefix),
+      share: this.#shares.of(name),
       limits,
       rights: { ...rights, luaPath: toBytes(rights.luaPath) },
       memoryBytesMax: limits.memoryBytesMax,
@@ -311,25 +313,22 @@ export class GatewayWorker {
   }
 
   /** One for all states of a mapping: a reload is no fresh start. */
-  #mappingLogger(prefix: string): MeteredLogger {
-    let logger = this.#mappingLoggers.get(prefix);
+  #mappingLogger(name: string): MeteredLogger {
+    let logger = this.#mappingLoggers.get(name);
     if (logger === undefined) {
       logger = new MeteredLogger({
         logger: this.#logger,
-        mapping: prefix,
+        mapping: name,
         bytesPerSecond: this.#settings.values.limits.logBytesPerSecond,
-        counters: this.#shares.of(prefix).counters,
+        counters: this.#shares.of(name).counters,
       });
-      this.#mappingLoggers.set(prefix, logger);
+      this.#mappingLoggers.set(name, logger);
     }
     return logger;
   }
 
   /** What modules need of the web's classes is loaded with the first of them: it takes as long as a script. */
-  async #loadModule(
-    { prefix, script }: MappingConfig,
-    { generation, settings }: WorkerSetup,
-  ): Promise<LoadedMapping> {
+  async #loadModule(mapping: MappingConfig, { generation, settings }: WorkerSetup): Promise<LoadedMapping> {
     const { workerId } = this.#start;
     const [{ installLightResponse }, { loadModuleMapping }] = await Promise.all([
       import('../web/light-response.ts'),
@@ -337,8 +336,8 @@ export class GatewayWorker {
     ]);
     installLightResponse();
     return await loadModuleMapping({
-      prefix: toBytes(prefix),
-      url: script,
+      ...placeOf(mapping),
+      url: mapping.script,
       generation,
       workerId,
       shared: (name) => new SharedDictionary(this.#shared.open(name)),
@@ -349,9 +348,8 @@ export class GatewayWorker {
 
   #logModes(mappings: WorkerSetup['mappings'], loaded: readonly LoadedMapping[]): void {
     for (const [i, mapping] of mappings.entries()) {
-      const { prefix, script } = mapping;
       const mode = modeOf(loaded[i]) ?? kindOf(mapping);
-      this.#logger.info('Script loaded', { mapping: prefix, script, mode });
+      this.#logger.info('Script loaded', { mapping: mappingName(mapping), script: mapping.script, mode });
     }
   }
 
@@ -407,6 +405,10 @@ function closeAll(mappings: readonly LoadedMapping[]): void {
 function toTarget(source: ListenSource): ListenTarget {
   if (source.kind === 'descriptor') return { fd: source.descriptor };
   return { port: source.port, host: source.address, reusePort: source.reusePort };
+}
+
+function placeOf({ host, prefix }: MappingConfig): { host: string | undefined; prefix: string } {
+  return { host, prefix: toBytes(prefix) };
 }
 
 /** The byte string of a text in UTF-8: paths of requests and names of files are bytes. */

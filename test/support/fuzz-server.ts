@@ -13,7 +13,7 @@ import { chooseByFirstBytes } from '../../src/http/front/first-bytes.ts';
 import { LINGER_LIMITS } from '../../src/http/h1/http1-linger.ts';
 import { Http1Server } from '../../src/http/h1/http1-server.ts';
 import { Dispatcher } from '../../src/http/routing/dispatcher.ts';
-import { Router } from '../../src/http/routing/router.ts';
+import { HostRouter } from '../../src/http/routing/host-router.ts';
 import { Counters } from '../../src/metrics/worker-metrics.ts';
 import { FUZZ_HANDLERS } from './fuzz-handlers.ts';
 import { Http2Server } from './h2-node/http2-server.ts';
@@ -32,7 +32,7 @@ const settings: ExchangeSettings = {
   unreadBodies: new UnreadBodies(TEST_LIMITS.unreadBodyBytesMax, counters, logger),
   observers: [],
 };
-const dispatcher = new Dispatcher(new Router([functionMapping('/', FUZZ_HANDLERS)]), logger);
+const dispatcher = new Dispatcher(new HostRouter([functionMapping('/', FUZZ_HANDLERS)]), logger);
 const handle = (exchange: Exchange): void => dispatcher.dispatch(exchange);
 const http1 = new Http1Server({ ...TEST_LIMITS, linger: LINGER_LIMITS }, settings, handle);
 const http2 = new Http2Server(TEST_LIMITS, settings, handle);

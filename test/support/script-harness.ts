@@ -11,7 +11,7 @@ import { FileSystem } from '../../src/file/file-system.ts';
 import { ProcessTable } from '../../src/file/process-table.ts';
 import { FrontEnd } from '../../src/http/front/front-end.ts';
 import { Dispatcher } from '../../src/http/routing/dispatcher.ts';
-import { Router } from '../../src/http/routing/router.ts';
+import { HostRouter } from '../../src/http/routing/host-router.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
 import type { ScriptMode } from '../../src/mapping/script-mode.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../../src/mapping/script-rights.ts';
@@ -165,7 +165,7 @@ export class ScriptHarness {
       groups: new ProcessGroups(),
       blocks: this.fileSystem.blocks,
     });
-    this.dispatcher = new Dispatcher(new Router([]), this.logger);
+    this.dispatcher = new Dispatcher(new HostRouter(), this.logger);
   }
 
   /** Returns the options for another script of the folder that is loaded in addition to this one. */

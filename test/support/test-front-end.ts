@@ -5,7 +5,7 @@ import type { Exchange } from '../../src/http/exchange/exchange.ts';
 import type { Handler, Mapping, Route } from '../../src/http/exchange/handler.ts';
 import { FrontEnd, type FrontEndLimits } from '../../src/http/front/front-end.ts';
 import { Dispatcher } from '../../src/http/routing/dispatcher.ts';
-import { Router } from '../../src/http/routing/router.ts';
+import { HostRouter } from '../../src/http/routing/host-router.ts';
 import { Counters } from '../../src/metrics/worker-metrics.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { testCertificate } from './certificate.ts';
@@ -59,7 +59,7 @@ export async function startFrontEnd(
   const logLines: string[] = [];
   const accesses: string[] = [];
   const logger = createLogger('debug', 'test', (line) => logLines.push(line));
-  const dispatcher = new Dispatcher(new Router([functionMapping('/', handlers)]), logger);
+  const dispatcher = new Dispatcher(new HostRouter([functionMapping('/', handlers)]), logger);
   const { cert, key } = testCertificate();
   const frontEnd = new FrontEnd(
     {

@@ -179,6 +179,8 @@ export class TestGateway {
       if (body !== undefined && !chunked) all['content-length'] = String(Buffer.from(body as string).length);
       const options: RequestOptions = {
         host: 'localhost',
+        // else Node would take that of the Host field
+        servername: 'localhost',
         port: this.port,
         path,
         method,

@@ -24,6 +24,8 @@ export interface Handler {
 
 /** A prefix and whatever stands behind it. */
 export interface Mapping {
+  /** The host whose requests it gets, as `comparableHost` writes it, perhaps `*.name`: all below the name. Default: any. */
+  readonly host?: string | undefined;
   readonly prefix: string;
   /** One handler for every path, whatever its name: `find` always gives it. */
   readonly answersAll: boolean;

@@ -6,18 +6,18 @@ import type { Exchange } from '../exchange/exchange.ts';
 import type { Fields } from '../semantics/fields.ts';
 import { ALLOWED_METHODS } from '../semantics/methods.ts';
 import { splitTarget } from '../semantics/path.ts';
-import type { Router } from './router.ts';
+import type { HostRouter } from './host-router.ts';
 
 export class Dispatcher {
-  readonly router: Router;
+  readonly router: HostRouter;
   readonly #logger: Logger;
 
-  constructor(router: Router, logger: Logger) {
+  constructor(router: HostRouter, logger: Logger) {
     this.router = router;
     this.#logger = logger;
   }
 
-  /** Hands the exchange to its handler, or answers it: 204 `OPTIONS *`, 400 bad path, 404 nothing there, 501 CONNECT. */
+  /** Hands the exchange to its handler, or answers it: 204 `OPTIONS *`, 400 bad path, 404 nothing there, 421 a host that is not served, 501 CONNECT. */
   dispatch(exchange: Exchange): void {
     if (exchange.method === 'CONNECT') {
       respondWithError(exchange, 501);
@@ -29,9 +29,10 @@ export class Dispatcher {
       else respondWithError(exchange, 400);
       return;
     }
-    const route = this.router.match(split.path, split.query, exchange.method);
+    const { authority, method } = exchange;
+    const route = this.router.of(authority).match(split.path, split.query, method);
     if (route === undefined) {
-      respondWithError(exchange, 404);
+      respondWithError(exchange, this.router.isStranger(authority) ? 421 : 404);
       return;
     }
     try {
@@ -42,10 +43,12 @@ export class Dispatcher {
     }
   }
 
-  /** True when a target has a handler: only such targets are worth a push promise. */
-  resolves(target: string): boolean {
+  /** True when a target of a host has a handler: only such targets are worth a push promise. */
+  resolves(target: string, authority: string): boolean {
     const split = splitTarget(target);
-    return split !== undefined && this.router.match(split.path, split.query, 'GET') !== undefined;
+    return (
+      split !== undefined && this.router.of(authority).match(split.path, split.query, 'GET') !== undefined
+    );
   }
 }
 

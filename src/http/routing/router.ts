@@ -1,5 +1,5 @@
 /**
- * Finds the mapping and handler of a path: a handler of its name, or of a pattern that it fits, in the mapping with the
+ * Finds the mapping and handler of a path of one host: a handler of its name, or of a pattern that it fits, in the mapping with the
  * longest prefix, and where no mapping has one, the `/notfound` of the longest prefix. lhttpd's one exception stands
  * before: `/foo` is a name of the mapping `/` first.
  */
@@ -9,6 +9,8 @@ const NOT_FOUND = '/notfound';
 
 /** Paths whose places are remembered, so that a path that comes again is not cut and hashed again (the scenario hello-h2-20: 0.1 µs). */
 const PATHS_MAX = 1000;
+/** Of a router among many: one of each host shares the number above, and each has at least so many. */
+const PATHS_MIN = 32;
 /** Longer paths are not remembered: they are rarely asked for twice, and would hold much. */
 const PATH_BYTES_MAX = 200;
 
@@ -20,27 +22,29 @@ interface Place {
   readonly isExact: boolean;
 }
 
-export class Router {
+/** Mappings that are asked before those of the next layer. */
+interface Layer {
   /** First mapping of each prefix; later ones with the same prefix are never asked. */
-  #byPrefix: ReadonlyMap<string, Mapping> = new Map();
+  readonly byPrefix: ReadonlyMap<string, Mapping>;
   /** Prefixes of two or more segments, longest first. */
-  #deep: readonly Mapping[] = [];
+  readonly deep: readonly Mapping[];
+}
+
+export class Router {
+  readonly #layers: readonly Layer[];
+  readonly #pathsMax: number;
   /** Where to look for a path, in this order. */
   readonly #places = new Map<string, readonly Place[]>();
 
-  constructor(mappings: readonly Mapping[] = []) {
-    this.replace(mappings);
+  /** `count`: routers of the worker. */
+  constructor(layers: readonly (readonly Mapping[])[] = [], count = 1) {
+    this.#layers = layers.filter((mappings) => mappings.length > 0).map(toLayer);
+    this.#pathsMax = Math.max(PATHS_MIN, Math.floor(PATHS_MAX / count));
   }
 
-  /** Takes another list of mappings, all at once. */
-  replace(mappings: readonly Mapping[]): void {
-    const byPrefix = new Map<string, Mapping>();
-    for (const mapping of mappings) if (!byPrefix.has(mapping.prefix)) byPrefix.set(mapping.prefix, mapping);
-    this.#byPrefix = byPrefix;
-    this.#deep = [...byPrefix.values()]
-      .filter((mapping) => mapping.prefix.indexOf('/', 1) !== -1)
-      .sort((a, b) => b.prefix.length - a.prefix.length);
-    this.#places.clear();
+  /** No mapping at all. */
+  get isEmpty(): boolean {
+    return this.#layers.length === 0;
   }
 
   /** The route of a decoded, normalised path; undefined where the answer is the built-in 404 page. */
@@ -69,21 +73,32 @@ export class Router {
 
   #findPlaces(path: string): readonly Place[] {
     const places: Place[] = [];
-    if (path.charCodeAt(0) === SLASH) {
-      const second = path.indexOf('/', 1);
-      const root = this.#byPrefix.get('/');
-      if (second === -1 && root !== undefined) places.push({ mapping: root, name: path, isExact: true });
-      const segment = this.#byPrefix.get(second === -1 ? path : path.slice(0, second));
-      for (const mapping of [...this.#deep, segment, root]) {
-        const name = mapping === undefined ? undefined : nameBelow(mapping.prefix, path);
-        if (mapping !== undefined && name !== undefined) places.push({ mapping, name, isExact: false });
-      }
-    }
+    if (path.charCodeAt(0) === SLASH) for (const layer of this.#layers) addPlaces(places, layer, path);
     if (path.length <= PATH_BYTES_MAX) {
-      if (this.#places.size >= PATHS_MAX) this.#places.clear();
+      if (this.#places.size >= this.#pathsMax) this.#places.clear();
       this.#places.set(path, places);
     }
     return places;
+  }
+}
+
+function toLayer(mappings: readonly Mapping[]): Layer {
+  const byPrefix = new Map<string, Mapping>();
+  for (const mapping of mappings) if (!byPrefix.has(mapping.prefix)) byPrefix.set(mapping.prefix, mapping);
+  const deep = [...byPrefix.values()]
+    .filter((mapping) => mapping.prefix.indexOf('/', 1) !== -1)
+    .sort((a, b) => b.prefix.length - a.prefix.length);
+  return { byPrefix, deep };
+}
+
+function addPlaces(places: Place[], { byPrefix, deep }: Layer, path: string): void {
+  const second = path.indexOf('/', 1);
+  const root = byPrefix.get('/');
+  if (second === -1 && root !== undefined) places.push({ mapping: root, name: path, isExact: true });
+  const segment = byPrefix.get(second === -1 ? path : path.slice(0, second));
+  for (const mapping of [...deep, segment, root]) {
+    const name = mapping === undefined ? undefined : nameBelow(mapping.prefix, path);
+    if (mapping !== undefined && name !== undefined) places.push({ mapping, name, isExact: false });
   }
 }
 

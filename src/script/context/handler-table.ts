@@ -18,7 +18,7 @@ export class HandlerTable {
   readonly #patterns = new PatternTree<MethodTable>();
   readonly #byPattern = new Map<string, MethodTable>();
   readonly #logger: Logger;
-  readonly #prefix: string;
+  readonly #mapping: string;
   /** Makes the answers to methods that no handler of a name takes. */
   readonly #automatic: AutomaticAnswer;
   /** Handlers with names. */
@@ -27,10 +27,10 @@ export class HandlerTable {
   /** Instead of all others. */
   #ofAll: Handler | undefined;
 
-  constructor(logger: Logger, prefix: string, automatic: AutomaticAnswer) {
+  constructor(logger: Logger, mapping: string, automatic: AutomaticAnswer) {
     this.#automatic = automatic;
     this.#logger = logger;
-    this.#prefix = prefix;
+    this.#mapping = mapping;
   }
 
   /** Handlers with names. */
@@ -81,7 +81,7 @@ export class HandlerTable {
     const known = pattern === undefined ? this.#handlers.get(name) : this.#patterns.get(pattern);
     const free = freeMethods(known, methods);
     if (free.isTaken) {
-      this.#logger.warn('Handler registered twice; the first one stays', { mapping: this.#prefix, name });
+      this.#logger.warn('Handler registered twice; the first one stays', { mapping: this.#mapping, name });
       if (methods === undefined || free.methods?.length === 0) return false;
     }
     if (this.#size >= HANDLERS_MAX)

@@ -76,7 +76,7 @@ export class HookRun extends ScriptRun {
   }
 
   logFields(): Record<string, string> {
-    return { request: this.requestId, mapping: this.script.prefix, hook: this.#phase };
+    return { request: this.requestId, mapping: this.script.mappingName, hook: this.#phase };
   }
 
   suspended(): void {

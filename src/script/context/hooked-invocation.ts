@@ -78,7 +78,7 @@ export class HookedInvocation extends Invocation {
     const { late } = this.script.hooks;
     const refusal = late.begin();
     if (refusal !== undefined) {
-      if (refusal !== '') this.script.logger.warn(refusal, { mapping: this.script.prefix });
+      if (refusal !== '') this.script.logger.warn(refusal, { mapping: this.script.mappingName });
       run.cancel();
       return;
     }

@@ -215,7 +215,7 @@ export class Invocation extends ScriptRun {
   logFields(): Record<string, string> {
     return {
       request: this.requestId,
-      mapping: this.route.prefix,
+      mapping: this.script.mappingName,
       handler: this.route.handlerName,
       method: this.exchange.method,
       target: this.exchange.target,

@@ -27,7 +27,8 @@ import type { ScriptLog } from './script-log.ts';
 
 export interface ScriptContext {
   /** Of the mapping: `/`, `/app`. */
-  readonly prefix: string;
+  /** What log lines call the mapping. */
+  readonly mappingName: string;
   readonly workerId: number;
   readonly workerCount: number;
   /** Nothing of it may begin any more. */

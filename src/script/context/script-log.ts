@@ -18,14 +18,14 @@ export class ScriptLog {
   readonly #logger: Logger;
   readonly #counters: Counters;
   readonly #scheduler: CoroutineScheduler;
-  readonly #prefix: string;
+  readonly #mapping: string;
   readonly #reports = new RateLimit(REPORTS_PER_SECOND_MAX);
 
-  constructor(logger: Logger, counters: Counters, scheduler: CoroutineScheduler, prefix: string) {
+  constructor(logger: Logger, counters: Counters, scheduler: CoroutineScheduler, mapping: string) {
     this.#logger = logger;
     this.#counters = counters;
     this.#scheduler = scheduler;
-    this.#prefix = prefix;
+    this.#mapping = mapping;
   }
 
   /** Writes a line of the script, bytes. */
@@ -52,7 +52,7 @@ export class ScriptLog {
   }
 
   #fields(): LogFields {
-    return { mapping: this.#prefix, request: currentRun(this.#scheduler)?.requestId };
+    return { mapping: this.#mapping, request: currentRun(this.#scheduler)?.requestId };
   }
 
   /** Whoever writes pays for it, unless nobody calls: a file that is closed with its state has a last line. */

@@ -34,7 +34,7 @@ export class TimerRun extends ScriptRun {
   logFields(): Record<string, string> {
     return {
       request: this.requestId,
-      mapping: this.script.prefix,
+      mapping: this.script.mappingName,
       timer: String(this.#timerNumber),
     };
   }

@@ -73,7 +73,7 @@ export class Timers {
     for (const timer of [...this.#timers.values()]) {
       if (timer.running)
         this.#script.logger.warn('Timer ended: its script has been replaced', {
-          mapping: this.#script.prefix,
+          mapping: this.#script.mappingName,
           timer: timer.number,
         });
       timer.endRun();

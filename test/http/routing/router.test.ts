@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { createLogger } from '../../../src/base/logger.ts';
 import type { Mapping } from '../../../src/http/exchange/handler.ts';
 import { Dispatcher } from '../../../src/http/routing/dispatcher.ts';
-import { Router } from '../../../src/http/routing/router.ts';
+import { HostRouter } from '../../../src/http/routing/host-router.ts';
 import { splitTarget } from '../../../src/http/semantics/path.ts';
 import { functionMapping } from '../../support/test-front-end.ts';
 
@@ -13,9 +13,9 @@ const mapping = (prefix: string, names: readonly string[]) =>
   functionMapping(prefix, Object.fromEntries(names.map((name) => [name, () => {}])));
 
 /** Returns `prefix : handler ?query`, or `404`. */
-function describe(router: Router, target: string): string {
+function describe(router: HostRouter, target: string): string {
   const split = splitTarget(target);
-  const route = split === undefined ? undefined : router.match(split.path, split.query, 'GET');
+  const route = split === undefined ? undefined : router.of('').match(split.path, split.query, 'GET');
   if (route === undefined) return '404';
   return `${route.prefix} : ${route.handlerName}${route.query === undefined ? '' : ` ?${route.query}`}`;
 }
@@ -51,14 +51,14 @@ const TABLE: readonly (readonly [string, string])[] = [
 ];
 
 test('Router.match() resolves every row of the lhttpd table (25)', () => {
-  const router = new Router(['/', '/foo', '/a/b'].map((prefix) => mapping(prefix, NAMES)));
+  const router = new HostRouter(['/', '/foo', '/a/b'].map((prefix) => mapping(prefix, NAMES)));
   const actual = TABLE.map(([target]) => [target, describe(router, target)]);
   deepStrictEqual(actual, TABLE);
 });
 
 test('Router.match() falls to the /notfound of the longest prefix that has one, for every path below it', () => {
   const names = ['/', '/notfound'];
-  const router = new Router([
+  const router = new HostRouter([
     mapping('/', names),
     mapping('/foo', ['/bar', '/notfound']),
     mapping('/a/b', []),
@@ -74,33 +74,33 @@ test('Router.match() falls to the /notfound of the longest prefix that has one, 
 
 test('Router.match() prefers a handler of any mapping to a /notfound of whatever prefix', () => {
   const nf = ['/notfound'];
-  const onlyRoot = new Router([mapping('/', nf)]);
+  const onlyRoot = new HostRouter([mapping('/', nf)]);
   for (const path of ['/a/b', '/a/', '/a/b/c', '/', '/a'])
     strictEqual(describe(onlyRoot, path), '/ : /notfound');
-  const onlyDeep = new Router([mapping('/s', nf)]);
+  const onlyDeep = new HostRouter([mapping('/s', nf)]);
   for (const path of ['/s', '/s/', '/s/t']) strictEqual(describe(onlyDeep, path), '/s : /notfound');
   strictEqual(describe(onlyDeep, '/st'), '404');
-  const handlerBelow = new Router([mapping('/', nf), mapping('/s', ['/'])]);
+  const handlerBelow = new HostRouter([mapping('/', nf), mapping('/s', ['/'])]);
   strictEqual(describe(handlerBelow, '/s'), '/s : /');
   strictEqual(describe(handlerBelow, '/s/x'), '/ : /notfound');
-  const deeper = new Router([mapping('/s', nf), mapping('/s/t', ['/', '/u'])]);
+  const deeper = new HostRouter([mapping('/s', nf), mapping('/s/t', ['/', '/u'])]);
   strictEqual(describe(deeper, '/s/t'), '/s/t : /');
   strictEqual(describe(deeper, '/s/t/u'), '/s/t : /u');
   strictEqual(describe(deeper, '/s/t/v'), '/s : /notfound');
-  const ofTheShorter = new Router([mapping('/', ['/s/x']), mapping('/s', nf)]);
+  const ofTheShorter = new HostRouter([mapping('/', ['/s/x']), mapping('/s', nf)]);
   strictEqual(describe(ofTheShorter, '/s/x'), '/ : /s/x');
 });
 
 test('Router.match() gives all below its prefix to a mapping that answers every path', () => {
   const all = (prefix: string): Mapping => ({ prefix, answersAll: true, find: () => ({ handle: () => {} }) });
-  const router = new Router([all('/'), mapping('/s', ['/', '/x', '/notfound']), mapping('/t', ['/x'])]);
+  const router = new HostRouter([all('/'), mapping('/s', ['/', '/x', '/notfound']), mapping('/t', ['/x'])]);
   strictEqual(describe(router, '/s'), '/s : /');
   strictEqual(describe(router, '/s/x'), '/s : /x');
   strictEqual(describe(router, '/s/y'), '/s : /notfound');
   strictEqual(describe(router, '/t/x'), '/t : /x');
   strictEqual(describe(router, '/t/y'), '/ : /t/y');
   strictEqual(describe(router, '/u'), '/ : /u');
-  const below = new Router([mapping('/', ['/s/x', '/notfound']), all('/s'), mapping('/s/t', ['/u'])]);
+  const below = new HostRouter([mapping('/', ['/s/x', '/notfound']), all('/s'), mapping('/s/t', ['/u'])]);
   strictEqual(describe(below, '/s/x'), '/s : /x');
   strictEqual(describe(below, '/s'), '/s : /');
   strictEqual(describe(below, '/s/t/u'), '/s/t : /u');
@@ -158,7 +158,7 @@ test('Router.match() finds what a plain model of its rule finds, for random mapp
           names.set(made, spec.answersAll ? [] : spec.names);
           return made;
         });
-        const router = new Router(mappings);
+        const router = new HostRouter(mappings);
         for (const path of asked)
           strictEqual(describe(router, path), plainRoute(mappings, names, path), path);
       },
@@ -168,42 +168,42 @@ test('Router.match() finds what a plain model of its rule finds, for random mapp
 });
 
 test('Router.match() takes the first mapping of a prefix only', () => {
-  const router = new Router([mapping('/foo', ['/a']), mapping('/foo', ['/b'])]);
+  const router = new HostRouter([mapping('/foo', ['/a']), mapping('/foo', ['/b'])]);
   strictEqual(describe(router, '/foo/a'), '/foo : /a');
   strictEqual(describe(router, '/foo/b'), '404');
 });
 
 test('Router.match() prefers the longest of several deep prefixes', () => {
-  const router = new Router([mapping('/a/b', ['/c/d', '/x']), mapping('/a/b/c', ['/d'])]);
+  const router = new HostRouter([mapping('/a/b', ['/c/d', '/x']), mapping('/a/b/c', ['/d'])]);
   strictEqual(describe(router, '/a/b/c/d'), '/a/b/c : /d');
   strictEqual(describe(router, '/a/b/x'), '/a/b : /x');
   strictEqual(describe(router, '/a/bc'), '404');
 });
 
 test('Router.match() prefers the longest prefix to a shorter one with the whole name', () => {
-  const router = new Router([mapping('/a/b', ['/c']), mapping('/a', ['/b/c', '/b/d'])]);
+  const router = new HostRouter([mapping('/a/b', ['/c']), mapping('/a', ['/b/c', '/b/d'])]);
   strictEqual(describe(router, '/a/b/c'), '/a/b : /c');
   strictEqual(describe(router, '/a/b/d'), '/a : /b/d');
 });
 
 test('Router.match() gives /foo to the mapping /foo only where the mapping / has no handler of that name', () => {
-  strictEqual(describe(new Router([mapping('/foo', ['/'])]), '/foo'), '/foo : /');
-  strictEqual(describe(new Router([mapping('/foo', ['/']), mapping('/', ['/foo'])]), '/foo'), '/ : /foo');
+  strictEqual(describe(new HostRouter([mapping('/foo', ['/'])]), '/foo'), '/foo : /');
+  strictEqual(describe(new HostRouter([mapping('/foo', ['/']), mapping('/', ['/foo'])]), '/foo'), '/ : /foo');
   strictEqual(
-    describe(new Router([mapping('/foo', ['/']), mapping('/', ['/notfound'])]), '/foo'),
+    describe(new HostRouter([mapping('/foo', ['/']), mapping('/', ['/notfound'])]), '/foo'),
     '/foo : /',
   );
 });
 
 test('Router.match() finds deep handler names of the mapping / after everything else', () => {
-  const router = new Router([mapping('/', ['/x/y', '/foo/z', '/notfound']), mapping('/foo', ['/bar'])]);
+  const router = new HostRouter([mapping('/', ['/x/y', '/foo/z', '/notfound']), mapping('/foo', ['/bar'])]);
   strictEqual(describe(router, '/x/y'), '/ : /x/y');
   strictEqual(describe(router, '/foo/z'), '/ : /foo/z');
   strictEqual(describe(router, '/foo/bar'), '/foo : /bar');
 });
 
-test('Router.replace() swaps the whole list', () => {
-  const router = new Router([mapping('/', ['/old'])]);
+test('HostRouter.replace() swaps the whole list', () => {
+  const router = new HostRouter([mapping('/', ['/old'])]);
   router.replace([mapping('/', ['/new'])]);
   strictEqual(describe(router, '/old'), '404');
   strictEqual(describe(router, '/new'), '/ : /new');
@@ -219,12 +219,12 @@ test('splitTarget() splits before it decodes, decodes once, and refuses NUL (26)
 });
 
 test('Dispatcher.resolves() tells whether a target has a handler', () => {
-  const router = new Router([mapping('/', ['/js'])]);
+  const router = new HostRouter([mapping('/', ['/js'])]);
   const dispatcher = new Dispatcher(
     router,
     createLogger('error', 'test', () => {}),
   );
-  strictEqual(dispatcher.resolves('/js?x'), true);
-  strictEqual(dispatcher.resolves('/nope'), false);
-  strictEqual(dispatcher.resolves('/%00'), false);
+  strictEqual(dispatcher.resolves('/js?x', ''), true);
+  strictEqual(dispatcher.resolves('/nope', ''), false);
+  strictEqual(dispatcher.resolves('/%00', ''), false);
 });
