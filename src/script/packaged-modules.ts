@@ -12,6 +12,12 @@ const MODULES: Readonly<Record<string, string>> = {
   'codecs.http': 'src/script/modules/codecs/http.lua',
   'http-codec': 'src/script/modules/http-codec.lua',
   lfs: 'src/script/modules/lfs.lua',
+  'lgateway.auth': 'handlers/lib/auth.lua',
+  'lgateway.cors': 'handlers/lib/cors.lua',
+  'lgateway.csrf': 'handlers/lib/csrf.lua',
+  'lgateway.headers': 'handlers/lib/headers.lua',
+  'lgateway.options': 'handlers/lib/options.lua',
+  'lgateway.ratelimit': 'handlers/lib/ratelimit.lua',
   'lgateway.session': 'handlers/lib/session.lua',
 };
 

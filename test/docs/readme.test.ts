@@ -17,6 +17,7 @@ const DOCUMENTS = [
   'docs/coming-from.md',
   'docs/command-line.md',
   'docs/embedding.md',
+  'docs/libraries.md',
   'docs/modes.md',
   'docs/typescript.md',
   'examples/embed/README.md',
