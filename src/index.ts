@@ -35,6 +35,7 @@ export { DEFAULT_LIMITS, type Limits } from './settings/limits.ts';
 export { RestartNeededError, type SettingChange } from './settings/restart-needed-error.ts';
 export type { IncrementStart, SharedDictionary, SharedValue } from './shared/shared-dictionary.ts';
 export type { BoundAddress, MappingUse } from './supervisor/supervisor.ts';
+export { type CookieOptions, makeCookie, readCookies } from './web/cookies.ts';
 export { Method, Reason, Version } from './web/http-words.ts';
 export { type BuilderBody, ResponseBuilder } from './web/response-builder.ts';
 export type {

@@ -168,11 +168,11 @@ export class WebInvocation implements RequestWatch, Stallable {
 
   #fail(error: unknown): void {
     if (this.#ended) return;
-    if (error instanceof GatewayError && error.code === 'LGW_BODY_TOO_LARGE') {
+    if (error instanceof GatewayError && isOfClient(error.status)) {
       this.#options.logger.warn(error.message, this.#facts());
       this.#end();
       this.#abandon(error);
-      this.#exchange.reset(413);
+      this.#exchange.reset(error.status);
       return;
     }
     this.#log(`Handler failed: ${describeThrown(error)}`);
@@ -213,6 +213,11 @@ export class WebInvocation implements RequestWatch, Stallable {
     const { method, target } = this.#exchange;
     return { mapping: this.#options.name, method, target };
   }
+}
+
+/** True for a status that says what a client did wrong. */
+function isOfClient(status: number | undefined): status is number {
+  return status !== undefined && status >= 400 && status < 500;
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {
