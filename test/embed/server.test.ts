@@ -41,6 +41,14 @@ async function start(...given: Parameters<typeof EmbeddedServer.start>): Promise
   return server;
 }
 
+/** One server with two workers for the tests that change nothing of it. */
+let pair: Promise<EmbeddedServer> | undefined;
+function startPair(): Promise<EmbeddedServer> {
+  pair ??= EmbeddedServer.start(ANSWERS, { threads: 2 });
+  return pair;
+}
+after(async () => (await pair)?.stop());
+
 async function text(url: string, init?: RequestInit): Promise<string> {
   const response = await fetch(url, { ...init, headers: { connection: 'close' } });
   return await response.text();
@@ -62,19 +70,6 @@ async function seenWorkers(url: string, count: number): Promise<string[]> {
     for (const id of await Promise.all(Array.from({ length: 8 }, () => text(url)))) seen.add(id);
   return [...seen].sort();
 }
-
-test('A1: createServer({threads, address}, module) runs the module in every worker', async () => {
-  const lines: string[] = [];
-  const made = createServer({ threads: 2, address: LOCAL, log: (line) => lines.push(line) }, ANSWERS);
-  const done = made.start();
-  const [address] = await made.handle().ready();
-  assert.equal(address?.scheme, 'http');
-  const url = `http://127.0.0.1:${address?.port}`;
-  assert.deepEqual(await seenWorkers(`${url}/worker`, 2), ['1', '2']);
-  assert.equal(await text(`${url}/method`, { method: 'POST' }), 'POST');
-  await made.handle().shutdown();
-  await done;
-});
 
 test('A1: createServer() takes a module alone, a function, a Router, and mappings of scripts and modules', async () => {
   assert.ok(createServer(ANSWERS) instanceof Server);
@@ -113,21 +108,6 @@ test('A1: with TLS a server speaks HTTP/2 by ALPN, from a module and from a func
   }
 });
 
-test('A1: startGateway() serves modules beside scripts', async () => {
-  const { certPath, keyPath } = testCertificate();
-  const gateway = await startGateway({
-    mappings: [{ prefix: '/', module: ANSWERS }],
-    certificateFiles: { certificate: certPath, key: keyPath },
-    listen: { address: '127.0.0.1', port: 0 },
-    workers: 1,
-    log: quiet,
-  });
-  const session = await connectH2(gateway.addresses[0]?.port ?? 0);
-  assert.equal((await fetchH2(session, { ':path': '/worker' })).body.toString(), '1');
-  session.destroy();
-  await gateway.stop();
-});
-
 test('A1: reload() loads modules anew, and one that fails changes nothing', async () => {
   const file = join(folder, 'reloaded.mjs');
   const write = (body: string): void => writeFileSync(file, `export default () => ${body};\n`);
@@ -150,7 +130,7 @@ test('A1: reload(changes) changes the settings of a server, from a module and fr
   } as const;
   const refused = 'listen cleartext noDelay limits.memoryBytesMax';
   for (const handler of [ANSWERS, async (request: Request) => new Response(await request.text())]) {
-    const { url, handle } = await start(handler);
+    const { url, handle } = await start(handler, handler === ANSWERS ? { threads: 1 } : {});
     const post = async (): Promise<number> =>
       (await fetch(`${url}/method`, { method: 'POST', body: 'body', headers: { connection: 'close' } }))
         .status;
@@ -251,7 +231,7 @@ test('A1: wrong options reject the start with a typed error', async () => {
     await assert.rejects(started, (error) => error instanceof GatewayError && error.code === code, code);
 });
 
-test('A2: ready() waits for the start, shutdown() lets what runs finish, and the port is free then', async () => {
+test('A1, A2: createServer() runs a module in every worker; ready() waits for the start, shutdown() lets what runs finish, and the port is free then', async () => {
   let release = (): void => undefined;
   for (const handler of [
     ANSWERS,
@@ -273,6 +253,14 @@ test('A2: ready() waits for the start, shutdown() lets what runs finish, and the
     const done = made.start();
     const [address] = await ready;
     const port = address?.port ?? 0;
+    if (handler === ANSWERS) {
+      assert.equal(address?.scheme, 'http');
+      const url = `http://127.0.0.1:${port}`;
+      assert.deepEqual(await seenWorkers(`${url}/worker`, 2), ['1', '2']);
+      assert.equal(await text(`${url}/method`, { method: 'POST' }), 'POST');
+      // the answers have ended for the client, if not yet in the workers
+      await waitFor(() => handle.counters().every(({ exchanges }) => exchanges === 0), 'idle workers');
+    }
     const inFlight = text(`http://127.0.0.1:${port}/slow`);
     await waitFor(() => handle.counters().some(({ exchanges }) => exchanges === 1), 'the request');
     const [first, second] = [handle.shutdown(), made.handle().shutdown()];
@@ -318,10 +306,15 @@ test('A2: shutdown() cuts what does not finish within the drain limit', async ()
   await cut;
 });
 
-test('A4: in workers Response is the light class, and nobody can tell', async () => {
+test('A4: in workers Response is the light class, and nobody can tell; a worker that crashes is replaced', async () => {
   await start(ANSWERS, { threads: 1 });
   assert.equal(await text(`${server?.url}/classes`), 'true true true true true true true');
   assert.equal(await text(`${server?.url}/refused`), 'TypeError RangeError TypeError TypeError TypeError');
+  // and a worker that a module brings down is replaced
+  await text(`${server?.url}/crash`).catch(() => undefined);
+  await server?.untilLog(/Worker 1 ended and is replaced in 0 ms: Uncaught error: Error: crashed on purpose/);
+  await server?.untilLog(/Worker 1 serves again/);
+  assert.equal(await text(`${server?.url}/worker`), '1');
 });
 
 test('A7: 14 requests in one buffer get 14 answers in order', async () => {
@@ -352,9 +345,9 @@ test('A7: a request that comes byte by byte is answered after the last one', asy
 });
 
 test('A7: 20 connections at once ask 20 times each', async () => {
-  await start(ANSWERS, { threads: 2 });
+  const { port } = await startPair();
   const talk = async (method: string): Promise<void> => {
-    const client = await connectPlain(server?.port ?? 0);
+    const client = await connectPlain(port);
     for (let i = 0; i < 20; i++) {
       client.send(`${method} /method HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`);
       assert.equal((await client.response()).body.toString(), method);
@@ -374,28 +367,18 @@ test('A7: Connection: close is honoured in any case', async () => {
 });
 
 test('A8: handlers that wait hold up nobody, and one that computes holds up only its own thread', async () => {
-  await start(ANSWERS, { threads: 2 });
-  const slow = Array.from({ length: 50 }, () => text(`${server?.url}/slow`));
-  assert.match(await text(`${server?.url}/worker`), /^[12]$/);
+  const { url, handle } = await startPair();
+  const slow = Array.from({ length: 50 }, () => text(`${url}/slow`));
+  assert.match(await text(`${url}/worker`), /^[12]$/);
   await Promise.all(slow);
-  const begin = performance.now();
-  const spinning = text(`${server?.url}/spin`);
-  await waitFor(
-    () => server?.handle.counters().some(({ exchanges }) => exchanges > 0) === true,
-    'the request',
-  );
-  for (let i = 0; i < 10; i++) await text(`${server?.url}/worker`);
-  const others = performance.now() - begin;
-  await spinning;
-  assert.ok(others < performance.now() - begin, 'the others were answered first');
-});
-
-test('A worker that a module brings down is replaced', async () => {
-  await start(ANSWERS, { threads: 1 });
-  await text(`${server?.url}/crash`).catch(() => undefined);
-  await server?.untilLog(/Worker 1 ended and is replaced in 0 ms: Uncaught error: Error: crashed on purpose/);
-  await server?.untilLog(/Worker 1 serves again/);
-  assert.equal(await text(`${server?.url}/worker`), '1');
+  await waitFor(() => handle.counters().every(({ exchanges }) => exchanges === 0), 'idle workers');
+  const end = join(folder, 'spin-ends');
+  const spinning = text(`${url}/spin?${encodeURIComponent(end)}`);
+  await waitFor(() => handle.counters().some(({ exchanges }) => exchanges > 0), 'the request');
+  // the thread that computes is let go when the other has answered
+  for (let i = 0; i < 10; i++) assert.match(await text(`${url}/worker`), /^[12]$/);
+  writeFileSync(end, '');
+  assert.equal(await spinning, 'spun');
 });
 
 test('M1: new Server(address).noDelay(true).start(handler) serves a function, and sets TCP_NODELAY', async () => {
@@ -459,7 +442,7 @@ test('M4: a head too large gets 431, a body over the limit 413, and what is malf
     assert.equal((await ask(bytes)).status, 400, bytes);
 });
 
-test('Both listeners of a worker count the connections of an address together', async () => {
+test('A1: startGateway() serves a module; both listeners of a worker count the connections of an address together', async () => {
   const { certPath, keyPath } = testCertificate();
   const lines: string[] = [];
   const gateway = await startGateway({
@@ -474,6 +457,7 @@ test('Both listeners of a worker count the connections of an address together', 
   const portOf = (scheme: string): number =>
     gateway.addresses.find((address) => address.scheme === scheme)?.port ?? 0;
   const session = await connectH2(portOf('https'));
+  assert.equal((await fetchH2(session, { ':path': '/worker' })).body.toString(), '1');
   const plain = await connectPlain(portOf('http'));
   plain.send('GET /worker HTTP/1.1\r\nHost: a\r\n\r\n');
   assert.equal((await plain.response()).status, 200);

@@ -9,7 +9,7 @@ import { askSession, promptly, TestGateway } from '../support/test-gateway.ts';
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** Handlers that leave their bodies until `go` is called, and such that read. */
+/** Handlers that leave their bodies until `go` is called, and after `again` once more; and such that read. */
 const SCRIPT = `local httpd = require 'httpd'
 local gone = false
 httpd.register_handler('/hold', function()
@@ -23,6 +23,7 @@ httpd.register_handler('/late', function()
     httpd.write(nil, tostring(n))
 end)
 httpd.register_handler('/go', function() gone = true httpd.write(nil, 'gone') end)
+httpd.register_handler('/again', function() gone = false httpd.write(nil, 'again') end)
 httpd.register_handler('/count', function()
     local n = 0
     for data in function() return httpd.read(nil, 65536) end do n = n + #data end
@@ -61,6 +62,15 @@ async function start(...words: string[]): Promise<TestGateway> {
 async function stop(gateway: TestGateway): Promise<void> {
   gateways.delete(gateway);
   await gateway.stop();
+}
+
+/** One gateway, with a budget of 1 MiB and a listener without TLS, for the tests that do not look at the memory of its process. */
+let shared: Promise<TestGateway> | undefined;
+async function startShared(): Promise<TestGateway> {
+  shared ??= start('--max-unread-bodies', '1M', '--http', '127.0.0.1:0');
+  const gateway = await shared;
+  assert.equal((await gateway.ask('h2', '/again')).status, 200);
+  return gateway;
 }
 
 const BLOCK = Buffer.alloc(64 * KIB);
@@ -205,7 +215,7 @@ test('Connections of one address hold the budget and a little for each; others a
 });
 
 test('Handlers that begin to read when the budget is used up get their bodies whole', async () => {
-  const gateway = await start('--max-unread-bodies', '1M', '--http', '127.0.0.1:0');
+  const gateway = await startShared();
   const plainPort = await plainPortOf(gateway);
   const size = 768 * KIB;
   const body = Buffer.alloc(size);
@@ -225,11 +235,10 @@ test('Handlers that begin to read when the budget is used up get their bodies wh
   session.destroy();
   plain.destroy();
   await gateway.untilIdle();
-  await stop(gateway);
 });
 
 test('A handler that waits for room for its answer is not kept from it by a body that it does not read meanwhile', async () => {
-  const gateway = await start('--max-unread-bodies', '1M');
+  const gateway = await startShared();
   const session = await gateway.session();
   pourStreams(session, '/hold', 16, MIB);
   await untilSettled(gateway, MIB);
@@ -241,7 +250,7 @@ test('A handler that waits for room for its answer is not kept from it by a body
   await gateway.ask('h2', '/go');
   await untilNothingUnread(gateway);
   session.destroy();
-  await stop(gateway);
+  await gateway.untilIdle();
 });
 
 test('Over HTTP/1.1 a large head and a large unread body hold no more than the table says', async () => {
@@ -267,7 +276,7 @@ test('Over HTTP/1.1 a large head and a large unread body hold no more than the t
 });
 
 test('A connection that is read for one of its requests loses large bodies of others that nobody reads, and no other connection does', async () => {
-  const gateway = await start('--max-unread-bodies', '1M');
+  const gateway = await startShared();
   const session = await gateway.session();
   const reading = session.request({ ':method': 'POST', ':path': '/count' });
   let text = '';
@@ -294,16 +303,15 @@ test('A connection that is read for one of its requests loses large bodies of ot
   await untilNothingUnread(gateway);
   session.destroy();
   other.destroy();
-  await stop(gateway);
+  await gateway.untilIdle();
 });
 
 test('A client that goes while its connection is not read is noticed, and all that it held is free', async () => {
-  const gateway = await start('--max-unread-bodies', '1M');
+  const gateway = await startShared();
   const sessions = await Promise.all([1, 2, 3].map(() => gateway.session()));
   for (const session of sessions) pourStreams(session, '/hold', 16, MIB);
   await untilSettled(gateway, MIB);
   for (const session of sessions) session.destroy();
   await untilNothingUnread(gateway);
   await gateway.untilIdle();
-  await stop(gateway);
 });

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { get, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import { afterEach, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import { parseCommandLine } from '../../src/config/parse-command-line.ts';
 import { GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
 import { askSession, PROTOCOLS, promptly, TestGateway } from '../support/test-gateway.ts';
-import { deadPort, plainUpstream, rawUpstream, type Upstream } from '../support/upstream.ts';
+import { plainUpstream, rawUpstream, type Upstream } from '../support/upstream.ts';
 
 const EXAMPLE = readFileSync(join(PACKAGE_ROOT, 'examples', 'luars', 'script.lua'), 'utf8');
 /** What the example's /fetch asks. */
@@ -31,12 +31,28 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-/** The program with one script under /, given by --script. */
-async function serve(
-  source: string,
-  { workers = 1, words = [] }: { readonly workers?: number; readonly words?: readonly string[] } = {},
-): Promise<TestGateway> {
-  const gateway = await TestGateway.start(
+/** How the server that the example's /fetch asks answers. */
+let answerFetch: RequestListener = (_, response) => response.end();
+let fetched: Upstream;
+/** Serves the example of luars for all tests that need no option of their own. */
+let example: TestGateway;
+before(async () => {
+  fetched = await plainUpstream((request, response) => answerFetch(request, response));
+  example = await startExample(`${fetched.url}/get`);
+});
+after(async () => {
+  await example.stop();
+  await fetched.close();
+});
+
+interface Serving {
+  readonly workers?: number;
+  readonly words?: readonly string[];
+}
+
+/** Starts the program with one script under /, given by --script. */
+function startScript(source: string, { workers = 1, words = [] }: Serving = {}): Promise<TestGateway> {
+  return TestGateway.start(
     {},
     {
       workers,
@@ -44,20 +60,19 @@ async function serve(
       prepare: (folder) => writeFileSync(folder.file('handler.lua'), source),
     },
   );
+}
+
+/** The same until the test ends. */
+async function serve(source: string, serving: Serving = {}): Promise<TestGateway> {
+  const gateway = await startScript(source, serving);
   ends.push(() => gateway.stop());
   return gateway;
 }
 
-/** The example, whose /fetch asks another server than the one it names. */
-function serveExample(url: string, words: readonly string[] = []): Promise<TestGateway> {
+/** Starts the example, whose /fetch asks another server than the one it names. */
+function startExample(url: string, words: readonly string[] = []): Promise<TestGateway> {
   assert.ok(EXAMPLE.includes(`http_get('${FETCHED}')`));
-  return serve(EXAMPLE.replace(FETCHED, url), { words });
-}
-
-async function upstream(listener: RequestListener): Promise<Upstream> {
-  const server = await plainUpstream(listener);
-  ends.push(() => server.close());
-  return server;
+  return startScript(EXAMPLE.replace(FETCHED, url), { words });
 }
 
 /** One request without TLS, over a connection of its own. */
@@ -73,7 +88,7 @@ function askCleartext(port: number): Promise<string> {
   });
 }
 
-test('R4: four workers answer, and each has a state that counts by itself', async () => {
+test('R4: four workers answer, and each has a state that counts by itself; a connection that is kept reaches one', async () => {
   const gateway = await serve(COUNTER, { workers: WORKERS });
   const counts = new Map<string, number[]>();
   for (let round = 0; round < ROUNDS_MAX && counts.size < WORKERS; round++) {
@@ -94,40 +109,41 @@ test('R4: four workers answer, and each has a state that counts by itself', asyn
       `worker ${worker} counts from 1 and leaves nothing out`,
     );
   }
-});
-
-test('R4: a connection that is kept reaches one state, whose count goes on', async () => {
-  const gateway = await serve(COUNTER, { workers: 2 });
   const session = await gateway.session();
   const texts: string[] = [];
   for (let i = 0; i < 5; i++) texts.push((await askSession(session, '/')).text);
-  const [worker] = (texts[0] ?? '').split(' ');
+  const [worker = ''] = (texts[0] ?? '').split(' ');
+  const before = counts.get(worker)?.length ?? 0;
   assert.deepEqual(
     texts,
-    texts.map((_, i) => `${worker} ${i + 1}`),
+    texts.map((_, i) => `${worker} ${before + i + 1}`),
   );
 });
 
-for (const [spelling, names] of Object.entries({
-  '--port, --workers and --script': ['--port', '--workers', '--script'],
-  '-p, -w and -s': ['-p', '-w', '-s'],
-})) {
-  test(`R4: ${spelling} are understood, and the mode is told`, async () => {
-    const folder = new GatewayFolder();
-    ends.push(async () => folder.remove());
-    const script = folder.file('handler.lua');
-    writeFileSync(script, EXAMPLE);
-    const [port = '', workers = '', file = ''] = names;
-    const tls = ['-c', folder.certificate, '-k', folder.key, '-a', '127.0.0.1'];
-    const words = [port, '0', workers, '3', file, script, '--mode', 'luars', ...tls];
-    const gateway = new GatewayProcess(folder, words);
-    ends.push(() => gateway.stop());
-    await gateway.ready();
-    assert.deepEqual(await gateway.ask('/'), { status: 200, body: 'Hello from luars!' });
-    assert.match(gateway.stdout, /with 3 workers\n {2}\/ {2}.*handler\.lua \(luars\)/);
-    await gateway.until(() => /Script loaded .*mode=luars/.test(gateway.stderr));
-  });
-}
+test('R4: --port, --workers and --script are understood, as are -p, -w and -s, and the mode is told', async () => {
+  const folder = new GatewayFolder();
+  ends.push(async () => folder.remove());
+  const script = folder.file('handler.lua');
+  writeFileSync(script, EXAMPLE);
+  const tls = ['-c', folder.certificate, '-k', folder.key, '-a', '127.0.0.1'];
+  const wordsOf = ([port = '', workers = '', file = '']: readonly string[]): string[] => [
+    ...[port, '0', workers, '3', file, script, '--mode', 'luars'],
+    ...tls,
+  ];
+  const short = wordsOf(['-p', '-w', '-s']);
+  const context = { columns: 80, shell: '' };
+  // the short names stand for the same configuration, so that one start shows both
+  assert.deepEqual(
+    await parseCommandLine(short, context),
+    await parseCommandLine(wordsOf(['--port', '--workers', '--script']), context),
+  );
+  const gateway = new GatewayProcess(folder, short);
+  ends.push(() => gateway.stop());
+  await gateway.ready();
+  assert.deepEqual(await gateway.ask('/'), { status: 200, body: 'Hello from luars!' });
+  assert.match(gateway.stdout, /with 3 workers\n {2}\/ {2}.*handler\.lua \(luars\)/);
+  await gateway.until(() => /Script loaded .*mode=luars/.test(gateway.stderr));
+});
 
 test('R4: the mode of each script is shown at the start, whether it was found or given', async () => {
   const gateway = await TestGateway.start(
@@ -164,7 +180,7 @@ test('R4: without --port it is 8443, with TLS; --http adds the listener without 
 });
 
 test('R5: /, /time, /echo, /sleep and everything else answer as the example of luars does', async () => {
-  const gateway = await serveExample(FETCHED);
+  const gateway = example;
   for (const protocol of PROTOCOLS) {
     const ask = gateway.ask.bind(gateway, protocol);
     const home = await ask('/');
@@ -198,7 +214,7 @@ test('R5: /, /time, /echo, /sleep and everything else answer as the example of l
 });
 
 test('R5: a hundred requests to /sleep take about as long as one, and hold up neither / nor /time', async () => {
-  const gateway = await serveExample(FETCHED);
+  const gateway = example;
   const session = await gateway.session();
   const begun = performance.now();
   const sleepers = Array.from({ length: SLEEPERS }, () => askSession(session, '/sleep'));
@@ -217,25 +233,25 @@ test('R5: /fetch gives what a server answers as JSON, whatever its status and it
   const bytes = Buffer.from(Array.from({ length: 256 * 1024 }, (_, i) => (i * 7) % 256));
   let asked = '';
   const answers: Record<string, (response: ServerResponse, request: IncomingMessage) => void> = {
-    '/get': (response, { url, method }) => response.end(JSON.stringify({ url, method })),
+    '/here': (response, { url, method }) => response.end(JSON.stringify({ url, method })),
     '/broken': (response) => response.writeHead(500).end('{"error":"broken"}'),
     '/bytes': (response) => response.end(bytes),
     '/empty': (response) => response.writeHead(204).end(),
-    '/moved': (response) => response.writeHead(302, { location: '/get' }).end(),
+    '/moved': (response) => response.writeHead(302, { location: '/here' }).end(),
   };
   // the script asks for one URL, which stands for another each time
-  const server = await upstream((request, response) => {
-    const path = request.url === '/now' ? asked : request.url;
+  answerFetch = (request, response) => {
+    const path = request.url === '/get' ? asked : request.url;
     answers[path ?? '']?.(response, request);
-  });
+  };
   const expected: Record<string, Buffer | string> = {
-    '/get': '{"url":"/now","method":"GET"}',
+    '/here': '{"url":"/get","method":"GET"}',
     '/broken': '{"error":"broken"}',
     '/bytes': bytes,
     '/empty': '',
-    '/moved': '{"url":"/get","method":"GET"}',
+    '/moved': '{"url":"/here","method":"GET"}',
   };
-  const gateway = await serveExample(`${server.url}/now`);
+  const gateway = example;
   for (const [path, body] of Object.entries(expected)) {
     asked = path;
     for (const protocol of PROTOCOLS) {
@@ -247,49 +263,49 @@ test('R5: /fetch gives what a server answers as JSON, whatever its status and it
   }
 });
 
-test('R5: /fetch of a server that refuses, breaks off or speaks no HTTP is answered with 502 and the reason', async () => {
-  const talk = async (answer: string): Promise<string> => {
-    const server = await rawUpstream((socket) => socket.once('data', () => socket.end(answer)));
-    ends.push(() => server.close());
-    return server.url;
-  };
-  const reasons: readonly (readonly [url: string, reason: RegExp])[] = [
-    [`http://127.0.0.1:${await deadPort()}`, /ECONNREFUSED/],
-    [await talk('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\ncut short'), /closed|ended/],
-    [await talk('220 mail.example ESMTP\r\n'), /Cannot fetch/],
-  ];
-  for (const [url, reason] of reasons) {
-    const gateway = await serveExample(`${url}/get`);
-    const answer = await gateway.ask('h2', '/fetch');
-    assert.deepEqual([answer.status, answer.headers['content-type']], [502, 'text/plain']);
-    assert.match(answer.text, /^http_get error: /);
-    assert.match(answer.text, reason);
-    assert.equal((await gateway.ask('h1', '/')).status, 200);
-    await gateway.untilIdle();
-    await gateway.stop();
-  }
-});
-
 test('R5: /fetch waits for a slow server without holding up /, and ends at the time limit with one that is silent', async () => {
   let release = (): void => undefined;
-  const server = await upstream((_, response) => {
+  let asked = 0;
+  answerFetch = (_, response) => {
+    asked += 1;
     release = () => response.end('{"slow":true}');
-  });
-  const patient = await serveExample(`${server.url}/get`);
+  };
+  const patient = example;
   const slow = patient.ask('h1', '/fetch');
-  await patient.untilCounters(
-    (now) => now.fetches === 1 && server.connections() === 1,
-    'the server is asked',
-  );
+  await patient.untilCounters((now) => now.fetches === 1 && asked === 1, 'the server is asked');
   for (const protocol of PROTOCOLS) assert.equal((await promptly(patient.ask(protocol, '/'))).status, 200);
   release();
   assert.equal((await slow).text, '{"slow":true}');
 
-  const limited = await serveExample(`${server.url}/get`, ['--time-limit', '0.2']);
+  const limited = await startExample(`${fetched.url}/get`, ['--time-limit', '0.2']);
+  ends.push(() => limited.stop());
   const silent = await promptly(limited.ask('h2', '/fetch'));
   assert.equal(silent.status, 500);
   await limited.untilLog(/Time limit reached.*limit=time limitMs=200/s);
   assert.equal((await limited.ask('h1', '/')).status, 200);
   await limited.untilIdle();
   await limited.untilCounters((now) => now.fetches === 0, 'the fetch has ended with its request');
+});
+
+test('R5: /fetch of a server that refuses, breaks off or speaks no HTTP is answered with 502 and the reason', async () => {
+  let bytes = '';
+  const server = await rawUpstream((socket) => socket.once('data', () => socket.end(bytes)));
+  ends.push(() => server.close());
+  const gateway = await startExample(`${server.url}/get`);
+  ends.push(() => gateway.stop());
+  const reasons: readonly (readonly [answered: string | undefined, reason: RegExp])[] = [
+    ['HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\ncut short', /closed|ended/],
+    ['220 mail.example ESMTP\r\n', /Cannot fetch/],
+    [undefined, /ECONNREFUSED/],
+  ];
+  for (const [answered, reason] of reasons) {
+    if (answered === undefined) await server.close();
+    else bytes = answered;
+    const answer = await gateway.ask('h2', '/fetch');
+    assert.deepEqual([answer.status, answer.headers['content-type']], [502, 'text/plain']);
+    assert.match(answer.text, /^http_get error: /);
+    assert.match(answer.text, reason);
+    assert.equal((await gateway.ask('h1', '/')).status, 200);
+    await gateway.untilIdle();
+  }
 });

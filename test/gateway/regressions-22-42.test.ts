@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { connect as connectTls } from 'node:tls';
+import { parseCommandLine } from '../../src/config/parse-command-line.ts';
 import { regressionSuite } from '../support/regression.ts';
 import { GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
 import { runProgram } from '../support/run-program.ts';
@@ -269,14 +270,19 @@ httpd.write(nil, table.concat({produce(), produce(), produce()}, '-'))`,
   async (gateway, path) => {
     assert.equal((await gateway.ask('h2', path)).text, 'from the pipe from-the-pipe');
     const folder = new GatewayFolder();
-    for (const call of [`httpd.write(nil, 'x')`, `httpd.header{status = 200}`, 'httpd.read(nil, 1)']) {
-      const script = folder.file('top.lua');
-      writeFileSync(script, `local httpd = require 'httpd'\n${call}\n`);
-      const words = [...usualWords(folder), '-l', '/', script];
-      const failed = new GatewayProcess(folder, words);
-      assert.equal((await failed.ended).code, 1);
-      assert.match(failed.stderr, /top\.lua:2: called outside of a request/);
-    }
+    const script = folder.file('top.lua');
+    const lines = [
+      `local httpd = require 'httpd'`,
+      `print(pcall(function() httpd.write(nil, 'x') end))`,
+      `print(pcall(function() httpd.header{status = 200} end))`,
+      'httpd.read(nil, 1)',
+    ];
+    writeFileSync(script, lines.join('\n'));
+    const failed = new GatewayProcess(folder, [...usualWords(folder), '-l', '/', script]);
+    assert.equal((await failed.ended).code, 1);
+    for (const line of [2, 3])
+      assert.match(failed.stderr, new RegExp(`false\\W+\\S*top\\.lua:${line}: called outside of a request`));
+    assert.match(failed.stderr, /lgateway: .*top\.lua:4: called outside of a request/);
     folder.remove();
   },
 );
@@ -300,13 +306,13 @@ regression(
     const script = folder.file('app.lua');
     const usual = [...usualWords(folder), '-l', '/', script];
     writeFileSync(script, `require 'httpd'.register_handler('/', function() end)`);
-    const debug = [['-d', '-f'], ['-d', '5'], ['-d0']].map(
-      (words) => new GatewayProcess(folder, [...usual, ...words]),
-    );
-    for (const gateway of debug) {
-      await gateway.ready();
-      await gateway.stop();
+    for (const words of [['-d', '5'], ['-d0']]) {
+      const { kind } = await parseCommandLine([...usual, ...words], { columns: 80, shell: '' });
+      assert.equal(kind, 'run', words.join(' '));
     }
+    const debug = new GatewayProcess(folder, [...usual, '-d', '-f']);
+    await debug.ready();
+    await debug.stop();
     writeFileSync(script, `error('no luck')`);
     assert.match(await endOf(...usual, '-D'), /^1 lgateway: .*app\.lua:1: no luck/);
     folder.remove();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { askSession, TestGateway } from '../support/test-gateway.ts';
 
 const COUNTER = `local httpd = require 'httpd'
@@ -45,10 +45,18 @@ httpd.register_handler('/atomic', function()
     httpd.write(nil, 'alone')
 end)`;
 
+/** One gateway for both tests of slow handlers. */
+let slowGateway: Promise<TestGateway> | undefined;
+function slow(): Promise<TestGateway> {
+  slowGateway ??= TestGateway.start({ '/': SLOW });
+  return slowGateway;
+}
+after(async () => (await slowGateway)?.stop());
+
 const SLOW_READERS = 100;
 const HELLO_MAX_MS = 5000;
 
-test('Two workers serve, and each mapping of each worker has a state of its own', async () => {
+test('Two workers serve, each mapping of each worker has a state of its own, and a connection reaches one', async () => {
   const gateway = await TestGateway.start({ '/a': COUNTER, '/b': COUNTER }, { workers: 2 });
   const counts = new Map<string, number[]>();
   const asked = 40;
@@ -65,24 +73,21 @@ test('Two workers serve, and each mapping of each worker has a state of its own'
   assert.deepEqual([...counts.keys()].sort(), ['/a 1', '/a 2', '/b 1', '/b 2']);
   for (const [key, seen] of counts)
     assert.deepEqual(seen, [...seen.keys()], `${key} counts by itself, from 0`);
-  await gateway.stop();
-});
-
-test('All requests of one connection reach the same state', async () => {
-  const gateway = await TestGateway.start({ '/': COUNTER }, { workers: 2 });
+  // all requests of one connection reach the same state
   const session = await gateway.session();
   const texts: string[] = [];
-  for (let i = 0; i < 10; i++) texts.push((await askSession(session, '/count')).text);
+  for (let i = 0; i < 10; i++) texts.push((await askSession(session, '/a/count')).text);
   const worker = texts[0]?.split(' ')[0];
+  const before = counts.get(`/a ${worker}`)?.length ?? 0;
   assert.deepEqual(
     texts,
-    texts.map((_, i) => `${worker} ${i}`),
+    texts.map((_, i) => `${worker} ${before + i}`),
   );
   await gateway.stop();
 });
 
 test('A hundred slow pipes and a hundred slow FIFOs on one worker hold up nobody', async () => {
-  const gateway = await TestGateway.start({ '/': SLOW });
+  const gateway = await slow();
   const gates = Array.from({ length: 2 * SLOW_READERS }, (_, i) => gateway.folder.file(`gate-${i}`));
   execFileSync('mkfifo', gates);
   // for both directions, so that nobody waits for the other end
@@ -109,14 +114,12 @@ test('A hundred slow pipes and a hundred slow FIFOs on one worker hold up nobody
   for (const { text, cut } of await Promise.all(answers))
     assert.deepEqual([text, cut], ['begun opened', false]);
   await gateway.untilIdle();
-  await gateway.stop();
 });
 
 test('Handlers take turns only where they wait', async () => {
-  const gateway = await TestGateway.start({ '/': SLOW });
+  const gateway = await slow();
   const session = await gateway.session();
   const answers = await Promise.all(Array.from({ length: 100 }, () => askSession(session, '/atomic')));
   for (const { text } of answers) assert.equal(text, 'alone', gateway.log);
   await gateway.untilIdle();
-  await gateway.stop();
 });

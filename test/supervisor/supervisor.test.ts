@@ -138,11 +138,13 @@ function isGatewayError(code: string, text: RegExp): (error: unknown) => boolean
   };
 }
 
-test('Supervisor.start() serves one port from all workers', async () => {
+test('Supervisor.start() serves one port from all workers, and hands their log lines on', async () => {
   const { port } = await startSupervisor();
   const seen = new Set<string>();
   await askUntil(port, (text) => seen.add(text).size === 2);
   assert.deepEqual([...seen].sort(), ['1 one', '2 one']);
+  await lineWith('worker 1 listens');
+  await lineWith('worker 2 listens');
 });
 
 test('Supervisor.start() fails when one script fails, with its message, and leaves nothing behind', async () => {
@@ -157,12 +159,12 @@ test('Supervisor.start() fails when one script fails, with its message, and leav
 
 test('Supervisor.start() fails when a worker does not get ready in time', async () => {
   writeFileSync(script, 'hang');
-  const failing = makeSupervisor({}, { times: { readyTimeoutMs: 200 } });
+  const failing = makeSupervisor({ workers: 1 }, { times: { readyTimeoutMs: 200 } });
   await assert.rejects(failing.start(), isGatewayError('LGW_WORKER', /did not get ready within 200 ms/));
 });
 
 test('Supervisor.start() refuses a port in use with a clear message', async () => {
-  const { port } = await startSupervisor();
+  const { port } = await startSupervisor({ workers: 1 });
   const first = supervisor;
   const second = makeSupervisor({ listen: { address: '127.0.0.1', port } });
   const before = listeningDescriptors();
@@ -176,7 +178,7 @@ test('Supervisor.start() refuses a port in use with a clear message', async () =
 
 test('Supervisor.stop() during the start ends the start', async () => {
   writeFileSync(script, 'hang');
-  const stopped = makeSupervisor();
+  const stopped = makeSupervisor({ workers: 1 });
   const outcome = assert.rejects(stopped.start(), GatewayError);
   await new Promise((resolve) => setImmediate(resolve));
   await stopped.stop();
@@ -282,7 +284,7 @@ test('Supervisor.reload() keeps the certificate when the dropped user may not re
     return { certificate: '', key: '', certificateFile: 'c.pem', development: undefined };
   };
   const user = process.getuid?.() === 0 ? 'root' : undefined;
-  const { supervisor: running, port } = await startSupervisor({ user }, { loadTls });
+  const { supervisor: running, port } = await startSupervisor({ user, workers: 1 }, { loadTls });
   writeFileSync(script, 'two');
   if (user === undefined) await assert.rejects(running.reload(), GatewayError);
   else {
@@ -295,7 +297,7 @@ test('Supervisor.reload() keeps the certificate when the dropped user may not re
 });
 
 test('Supervisor.drain() finishes what runs, refuses what is new, and stop() ends the rest', async () => {
-  const { supervisor: running, port } = await startSupervisor();
+  const { supervisor: running, port } = await startSupervisor({ workers: 1 });
   const slow = ask(port, '/slow?ms=300');
   await untilCounted(running, 1);
   const drained = running.drain();
@@ -306,6 +308,7 @@ test('Supervisor.drain() finishes what runs, refuses what is new, and stop() end
 
 test('Supervisor.drain() gives up at its limit', async () => {
   const { supervisor: running, port } = await startSupervisor({
+    workers: 1,
     limits: { ...DEFAULT_LIMITS, drainTimeoutMs: 100 },
   });
   const slow = assert.rejects(ask(port, '/slow?ms=60000'));
@@ -326,18 +329,13 @@ test('Supervisor without dup lets one worker bind by itself and says so', async 
 });
 
 test('Supervisor.start() serves the cleartext listener beside the other', async () => {
-  const { supervisor: running } = await startSupervisor({ cleartext: { address: '127.0.0.1', port: 0 } });
+  const cleartextAddress = { address: '127.0.0.1', port: 0 };
+  const { supervisor: running } = await startSupervisor({ workers: 1, cleartext: cleartextAddress });
   const [secure, cleartext] = running.addresses;
   assert.ok(secure !== undefined && cleartext !== undefined);
   assert.deepEqual([secure.scheme, cleartext.scheme], ['https', 'http']);
   assert.match(await ask(cleartext.port), /^[12] one$/);
   assert.match(await ask(secure.port), /^[12] one$/);
-});
-
-test('Supervisor hands the log lines of its workers on', async () => {
-  await startSupervisor();
-  await lineWith('worker 1 listens');
-  await lineWith('worker 2 listens');
 });
 
 test('Supervisor.reload() fails when a worker crashes over it, and both serve as before', async () => {
@@ -385,7 +383,8 @@ function sum(running: Supervisor, name: 'exchanges' | 'exchangesTotal'): number 
 }
 
 async function untilCounted(running: Supervisor, exchanges: number): Promise<void> {
-  while (sum(running, 'exchangesTotal') < exchanges) await new Promise((resolve) => setImmediate(resolve));
+  // looks again after a while, as the workers need the processor
+  while (sum(running, 'exchangesTotal') < exchanges) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
 /** Resolves when the kernel refuses a connection. */

@@ -1,7 +1,9 @@
 /** A handler module for tests: which worker answers, and what it makes of awkward requests. */
+import { existsSync } from 'node:fs';
 import { Router } from '../../../src/index.ts';
 
-const SPIN_MS = 1500;
+const SLOW_MS = 500;
+const SPIN_MS_MAX = 60_000;
 let count = 0;
 
 const router: Router = new Router()
@@ -42,13 +44,15 @@ const router: Router = new Router()
     });
     return new Response(names.join(' '));
   })
-  .get('/spin', () => {
-    const end = performance.now() + SPIN_MS;
-    while (performance.now() < end);
-    return new Response('spun');
+  .get('/spin', (request) => {
+    // computes until a file comes, as the thread can hear of nothing else meanwhile
+    const end = decodeURIComponent(new URL(request.url).search.slice(1));
+    const limit = performance.now() + SPIN_MS_MAX;
+    while (!existsSync(end) && performance.now() < limit);
+    return new Response(existsSync(end) ? 'spun' : 'spun in vain');
   })
   .get('/slow', async () => {
-    await new Promise((resolve) => setTimeout(resolve, SPIN_MS));
+    await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
     return new Response('slow');
   })
   .get('/crash', () => {
