@@ -11,6 +11,7 @@ export type { SharedSize } from './base/shared-size.ts';
 export type { ListenAddress } from './config/config.ts';
 export type {
   CommonOptions,
+  FolderMapping,
   GatewayChanges,
   GatewayMapping,
   GatewayOptions,

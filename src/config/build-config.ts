@@ -1,7 +1,9 @@
 /** From the texts that were given for each option to a checked Config. */
 
 import type { SharedSize } from '../base/shared-size.ts';
+import { kindOf, runsLua } from '../mapping/mapping-kinds.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../mapping/script-rights.ts';
+import { DEFAULT_STATIC_SETTINGS, type FolderSettings } from '../mapping/static-settings.ts';
 import { defaultUnreadBodyBytes } from '../settings/limits.ts';
 import type { Config, MappingConfig } from './config.ts';
 import { readMappings, withModes } from './mappings.ts';
@@ -55,6 +57,7 @@ export function buildConfig(texts: OptionTexts): Config {
       variables: answers.value(OPTIONS.allowEnv) ?? DEFAULT_SCRIPT_RIGHTS.variables,
     },
     shared: readShared(answers),
+    folders: readFolders(answers, mappings),
     limits: {
       idleTimeoutMs: answers.valueOrDefault(OPTIONS.idleTimeout),
       handshakeTimeoutMs: answers.valueOrDefault(OPTIONS.handshakeTimeout),
@@ -64,7 +67,8 @@ export function buildConfig(texts: OptionTexts): Config {
       headBytesMax: answers.valueOrDefault(OPTIONS.maxHead),
       bodyBytesMax: answers.valueOrDefault(OPTIONS.maxBody),
       unreadBodyBytesMax:
-        answers.value(OPTIONS.maxUnreadBodies) ?? defaultUnreadBodyBytes(memoryBytesMax, mappings.length),
+        answers.value(OPTIONS.maxUnreadBodies) ??
+        defaultUnreadBodyBytes(memoryBytesMax, mappings.filter(runsLua).length),
       streamsMax: answers.valueOrDefault(OPTIONS.maxStreams),
       connectionsMax: answers.valueOrDefault(OPTIONS.maxConnections),
       connectionsPerAddressMax: answers.valueOrDefault(OPTIONS.maxConnectionsPerAddress),
@@ -97,7 +101,8 @@ function readScripts(answers: Answers): MappingConfig[] {
   const pairs = answers.tuples(OPTIONS.lua).map(([place = '', script = '']) => [place, script] as const);
   const script = answers.value(OPTIONS.script);
   const modes = answers.tuples(OPTIONS.mode).map(([mode = '']) => mode);
-  return withModes(readMappings(script === undefined ? pairs : [...pairs, ['/', script]]), modes);
+  const all = script === undefined ? pairs : [...pairs, ['/', script] as const];
+  return withModes(readMappings(all, answers.value(OPTIONS.root)), modes);
 }
 
 function readCertificateFiles(answers: Answers): Config['certificateFiles'] {
@@ -109,6 +114,27 @@ function readCertificateFiles(answers: Answers): Config['certificateFiles'] {
   throw new UsageError(
     `Options ${nameOption(OPTIONS.cert)} and ${nameOption(OPTIONS.key)} go together, and ${nameOption(missing)} is missing`,
   );
+}
+
+/** The options hold for all folders; without one they would be read and do nothing. */
+function readFolders(answers: Answers, mappings: readonly MappingConfig[]): FolderSettings[] {
+  const folders = mappings.filter((mapping) => kindOf(mapping) === 'static');
+  const given = [OPTIONS.staticIndex, OPTIONS.staticListing, OPTIONS.staticCacheControl];
+  const idle = folders.length === 0 ? given.find((option) => answers.has(option)) : undefined;
+  if (idle !== undefined)
+    throw new UsageError(
+      `Option ${nameOption(idle)} goes with a folder behind ${nameOption(OPTIONS.lua)}, and none is given`,
+    );
+  const settings = {
+    index: answers.value(OPTIONS.staticIndex) ?? DEFAULT_STATIC_SETTINGS.index,
+    listing: answers.has(OPTIONS.staticListing),
+    cacheControl: answers.value(OPTIONS.staticCacheControl),
+  };
+  return folders.map(({ host, prefix }) => ({
+    ...(host === undefined ? {} : { host }),
+    prefix,
+    ...settings,
+  }));
 }
 
 function readShared(answers: Answers): readonly SharedSize[] {

@@ -5,6 +5,7 @@ import type { OfKind } from '../mapping/mapping-kinds.ts';
 import type { OfPlace } from '../mapping/mapping-name.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
+import type { FolderSettings } from '../mapping/static-settings.ts';
 import type { Limits } from '../settings/limits.ts';
 
 /** `-l [HOST]PREFIX SCRIPT`, or a module of an embedding program: what stands behind one path prefix, perhaps of one host. */
@@ -62,6 +63,8 @@ export interface Config {
   readonly accessLog: boolean;
   readonly limits: Limits;
   readonly rights: ScriptRights;
+  /** How the folders among the mappings are served. */
+  readonly folders: readonly FolderSettings[];
   /** Dictionaries of `httpd.shared` whose size was given; others come up with the default. */
   readonly shared: readonly SharedSize[];
 }

@@ -1,4 +1,6 @@
 /** Turns the values of `-l [HOST]PREFIX SCRIPT` into mappings that can be reached, each place once. */
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { runsLua } from '../mapping/mapping-kinds.ts';
 import { mappingName, type OfPlace } from '../mapping/mapping-name.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
@@ -17,8 +19,14 @@ export function normalizePrefix(prefix: string): string | undefined {
   return `/${segments.join('/')}`;
 }
 
-/** Throws UsageError for a place that cannot match, an empty script name, a place given twice, or too many hosts. */
-export function readMappings(pairs: readonly (readonly [place: string, script: string])[]): MappingConfig[] {
+/**
+ * Throws UsageError for a place that cannot match, an empty script name, a place given twice, or too many hosts. `root`: what the names
+ * are of; the disk is asked which of them are folders.
+ */
+export function readMappings(
+  pairs: readonly (readonly [place: string, script: string])[],
+  root?: string,
+): MappingConfig[] {
   const byName = new Map<string, MappingConfig>();
   for (const [text, script] of pairs) {
     const place = readPlace(text, 'Option -l (--lua)');
@@ -30,7 +38,7 @@ export function readMappings(pairs: readonly (readonly [place: string, script: s
       throw new UsageError(
         `Option -l (--lua) names the prefix ${quote(name)} twice, for ${quote(first.script)} and ${quote(script)}: the second could never be reached`,
       );
-    byName.set(name, isFolder(script) ? { ...place, script, kind: 'static' } : { ...place, script });
+    byName.set(name, isFolder(script, root) ? { ...place, script, kind: 'static' } : { ...place, script });
   }
   const mappings = [...byName.values()];
   const hosts = countHosts(mappings);
@@ -56,9 +64,15 @@ function readPlace(text: string, option: string): OfPlace {
   return { host: read.host, prefix };
 }
 
-/** A folder is named with a `/` at its end: what a command line means does not depend on what is on the disk. */
-function isFolder(name: string): boolean {
-  return name.endsWith('/');
+/** A name with a `/` at its end is one of a folder also where nothing is there: the message then speaks of a folder. */
+function isFolder(name: string, root: string | undefined): boolean {
+  if (name.endsWith('/')) return true;
+  try {
+    return statSync(root === undefined ? name : join(root, name)).isDirectory();
+  } catch {
+    // whoever loads it says what is wrong with it
+    return false;
+  }
 }
 
 /** Gives mappings the modes of `--mode [PREFIX=]MODE`; throws UsageError for what is no mode, or no prefix of a mapping. */

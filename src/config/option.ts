@@ -1,7 +1,16 @@
 /** The three kinds of command-line options, and how messages, help and completion write them. */
 import type { ValueParser } from './value-parsers.ts';
 
-export const OPTION_GROUPS = ['Scripts', 'TLS', 'Network', 'Process', 'Log', 'Limits', 'Help'] as const;
+export const OPTION_GROUPS = [
+  'Scripts',
+  'Folders',
+  'TLS',
+  'Network',
+  'Process',
+  'Log',
+  'Limits',
+  'Help',
+] as const;
 export type OptionGroup = (typeof OPTION_GROUPS)[number];
 
 interface OptionBase {

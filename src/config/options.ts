@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { LOG_LEVELS, type LogLevel } from '../base/logger.ts';
 import { SHARED_BYTES_DEFAULT, type SharedSize } from '../base/shared-size.ts';
 import { SCRIPT_MODES } from '../mapping/script-mode.ts';
+import { DEFAULT_STATIC_SETTINGS } from '../mapping/static-settings.ts';
 import { DEFAULT_LIMITS, LIMIT_BOUNDS } from '../settings/limits.ts';
 import type { ListenAddress } from './config.ts';
 import {
@@ -18,8 +19,10 @@ import {
   type ValueOption,
 } from './option.ts';
 import {
+  cacheControl,
   choice,
   connectList,
+  indexNames,
   integer,
   ipAddress,
   listenAddress,
@@ -45,6 +48,9 @@ interface OptionTable {
   readonly allowConnect: ValueOption<readonly string[]>;
   readonly allowEnv: ValueOption<readonly string[]>;
   readonly shared: ValueOption<SharedSize>;
+  readonly staticIndex: ValueOption<readonly string[]>;
+  readonly staticListing: FlagOption;
+  readonly staticCacheControl: ValueOption<string>;
   readonly cert: ValueOption<string>;
   readonly key: ValueOption<string>;
   readonly address: ValueOption<string>;
@@ -97,7 +103,7 @@ export const OPTIONS: OptionTable = {
     short: 'l',
     arguments: ['PREFIX', 'SCRIPT'],
     group: 'Scripts',
-    help: 'serve the Lua SCRIPT under the path PREFIX, of one host with HOST/PREFIX; may be given many times (without it, the handlers/ of the package are served)',
+    help: 'serve the Lua SCRIPT, or the files of a folder in its place, under the path PREFIX, of one host with HOST/PREFIX; may be given many times (without it, the handlers/ of the package are served)',
   },
   script: {
     kind: 'value',
@@ -179,6 +185,30 @@ export const OPTIONS: OptionTable = {
     repeats: true,
     group: 'Scripts',
     help: `size of the dictionary that scripts know as httpd.shared("NAME"); may be given many times (without it, or without SIZE: ${sharedSize().show({ name: '', bytes: SHARED_BYTES_DEFAULT }).slice(1)})`,
+  },
+  staticIndex: {
+    kind: 'value',
+    name: 'static-index',
+    argument: 'NAME,...',
+    value: indexNames(),
+    defaultText: DEFAULT_STATIC_SETTINGS.index.join(','),
+    group: 'Folders',
+    help: 'files that stand for the folder they are in, the first that is there; none switches that off',
+  },
+  staticListing: {
+    kind: 'flag',
+    name: 'static-listing',
+    group: 'Folders',
+    help: 'show what is in a folder that has no such file',
+  },
+  staticCacheControl: {
+    kind: 'value',
+    name: 'static-cache-control',
+    argument: 'VALUE',
+    value: cacheControl(),
+    defaultText: 'not sent',
+    group: 'Folders',
+    help: 'Cache-Control of the files, such as max-age=3600',
   },
   cert: {
     kind: 'value',

@@ -47,6 +47,7 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   accessLog: applied(OPTIONS.accessLog),
   // their memory outlives reloads
   shared: restart(OPTIONS.shared),
+  folders: applied(OPTIONS.staticIndex, OPTIONS.staticListing, OPTIONS.staticCacheControl),
   'rights.luaPath': applied(OPTIONS.luaPath),
   'rights.allowsBytecode': applied(OPTIONS.allowBytecode),
   'rights.commands': applied(OPTIONS.allowRun),

@@ -8,6 +8,7 @@ import {
   SHARED_NAME,
   type SharedSize,
 } from '../base/shared-size.ts';
+import { INDEX_NAMES_MAX, isCacheControl, isIndexName } from '../mapping/static-settings.ts';
 import type { ListenAddress } from './config.ts';
 
 export interface ValueParser<T> {
@@ -134,6 +135,28 @@ export function nameList(noun: string): ValueParser<readonly string[]> {
       return names.every((part) => /^[^\s=,;\0-][^\s=,;\0]*$/.test(part)) ? names : undefined;
     },
     show: (names) => names.join(','),
+  };
+}
+
+/** Names of files in a folder, separated by commas; `none` for no name. */
+export function indexNames(): ValueParser<readonly string[]> {
+  return {
+    wants: `none, or up to ${INDEX_NAMES_MAX} names of files, without a dot before them, separated by commas`,
+    read: (text) => {
+      if (text === 'none') return [];
+      const names = text.split(',');
+      return names.length <= INDEX_NAMES_MAX && names.every(isIndexName) ? names : undefined;
+    },
+    show: (names) => (names.length === 0 ? 'none' : names.join(',')),
+  };
+}
+
+/** The value of a Cache-Control field. */
+export function cacheControl(): ValueParser<string> {
+  return {
+    wants: 'the value of a field in plain ASCII, such as max-age=3600',
+    read: (text) => (isCacheControl(text) ? text : undefined),
+    show: String,
   };
 }
 

@@ -14,6 +14,13 @@ import { runsLua } from '../mapping/mapping-kinds.ts';
 import { mappingName, type OfPlace } from '../mapping/mapping-name.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../mapping/script-rights.ts';
+import {
+  DEFAULT_STATIC_SETTINGS,
+  type FolderSettings,
+  INDEX_NAMES_MAX,
+  isCacheControl,
+  isIndexName,
+} from '../mapping/static-settings.ts';
 import { DEFAULT_LIMITS, defaultUnreadBodyBytes, LIMIT_BOUNDS, type Limits } from '../settings/limits.ts';
 
 /** Where a mapping stands. */
@@ -37,11 +44,23 @@ export interface ModuleMapping extends MappingPlace {
   readonly module: URL | string;
 }
 
-export type GatewayMapping = ScriptMapping | ModuleMapping;
+/** A path prefix and the folder whose files are served. */
+export interface FolderMapping extends MappingPlace {
+  /** Name of the folder. */
+  readonly folder: string;
+  /** Names of the files that stand for the folder they are in, the first that is there; default: `index.html`. */
+  readonly index?: readonly string[];
+  /** A folder without such a file shows what is in it; default false. */
+  readonly listing?: boolean;
+  /** Cache-Control of the files; default: none is sent. */
+  readonly cacheControl?: string;
+}
+
+export type GatewayMapping = ScriptMapping | ModuleMapping | FolderMapping;
 
 /** What all ways to embed the gateway have in common. */
 export interface CommonOptions {
-  /** Scripts and modules and their path prefixes. */
+  /** Scripts, modules and folders, and their path prefixes. */
   readonly mappings?: readonly GatewayMapping[];
   /** Virtual root of scripts and of all file access from Lua; default: none. Modules are not bound by it. */
   readonly root?: string;
@@ -87,6 +106,7 @@ export function completeConfig(
   return {
     ...listening,
     mappings,
+    folders: readFolders(options.mappings ?? []),
     root: options.root,
     workers,
     limits: readLimits(options.limits ?? {}, mappings),
@@ -131,7 +151,8 @@ export function changeConfig(
     { ...pickListening(current), ...listening },
     workers,
   );
-  return { ...all, mappings: mappings === undefined ? current.mappings : readMappings(mappings) };
+  if (mappings === undefined) return { ...all, mappings: current.mappings, folders: current.folders };
+  return { ...all, mappings: readMappings(mappings), folders: readFolders(mappings) };
 }
 
 function pickListening(config: Config): Listening {
@@ -158,6 +179,7 @@ function readMappings(given: readonly GatewayMapping[]): MappingConfig[] {
         ? { ...place, script }
         : { ...place, script, mode: oneOf('mode', SCRIPT_MODES, mode) };
     }
+    if ('folder' in mapping) return { ...place, script: mapping.folder, kind: 'static' };
     return { ...place, script: moduleUrl(mapping.module), kind: 'module' };
   });
   const hosts = countHosts(mappings);
@@ -177,6 +199,38 @@ function readPlace({ host: given, prefix: givenPrefix }: MappingPlace): OfPlace 
   const read = typeof given === 'string' ? readHost(given) : { fault: 'it is no text' };
   if ('fault' in read) throw new GatewayError('LGW_CONFIG', `Host ${JSON.stringify(given)}: ${read.fault}`);
   return { host: read.host, prefix };
+}
+
+/** What the folders among the mappings are told. */
+function readFolders(given: readonly GatewayMapping[]): FolderSettings[] {
+  return given.flatMap((mapping) => ('folder' in mapping ? [readFolder(mapping)] : []));
+}
+
+function readFolder(mapping: FolderMapping): FolderSettings {
+  const { folder, index, listing, cacheControl } = mapping;
+  const refuse = (option: string, value: unknown, wanted: string): never => {
+    throw new GatewayError(
+      'LGW_CONFIG',
+      `Option ${option} of the folder ${JSON.stringify(folder)} is ${JSON.stringify(value)} and has to be ${wanted}`,
+    );
+  };
+  if (typeof folder !== 'string' || folder === '') refuse('folder', folder, 'the name of a folder');
+  if (index !== undefined && !areIndexNames(index))
+    refuse('index', index, `a list of up to ${INDEX_NAMES_MAX} names of files, without a dot before them`);
+  if (listing !== undefined && typeof listing !== 'boolean') refuse('listing', listing, 'true or false');
+  if (cacheControl !== undefined && !(typeof cacheControl === 'string' && isCacheControl(cacheControl)))
+    refuse('cacheControl', cacheControl, 'the value of a field in plain ASCII');
+  return {
+    ...readPlace(mapping),
+    index: index ?? DEFAULT_STATIC_SETTINGS.index,
+    listing: listing ?? DEFAULT_STATIC_SETTINGS.listing,
+    cacheControl: cacheControl ?? DEFAULT_STATIC_SETTINGS.cacheControl,
+  };
+}
+
+function areIndexNames(names: unknown): boolean {
+  if (!Array.isArray(names) || names.length > INDEX_NAMES_MAX) return false;
+  return names.every((name: unknown) => typeof name === 'string' && isIndexName(name));
 }
 
 /** Programs in JavaScript have no types to keep them from others. */

@@ -28,6 +28,29 @@ export function fileErrorOf(action: string, thrown: unknown): FileError {
   return new FileError(action, errnoOf(name), undefined, thrown);
 }
 
+/**
+ * True for what the name is to blame for: nothing is there, nobody may see it, or it is of a kind that cannot be opened. All else is
+ * what the machine lacks or fails in.
+ */
+export function isAbsence({ errno }: FileError): boolean {
+  return ABSENCES.has(errno);
+}
+
+const ABSENCES: ReadonlySet<number> = new Set(
+  [
+    'ENOENT',
+    'ENOTDIR',
+    'EACCES',
+    'EPERM',
+    'ELOOP',
+    'ENAMETOOLONG',
+    'EISDIR',
+    'EINVAL',
+    'ENXIO',
+    'ENODEV',
+  ].map(errnoOf),
+);
+
 /** `Cannot open "x.txt"`: the start of a message, with the name quoted and its control characters escaped. */
 export function describeAction(verb: string, name: string): string {
   return `Cannot ${verb} ${JSON.stringify(name)}`;

@@ -1,4 +1,7 @@
-/** The files of one worker: opens, removes and renames, bounded in number, with C's errors. */
+/**
+ * The files of one worker: opens, removes and renames, bounded in number, with C's errors. Long because each operation has its name, its
+ * steps and its message here.
+ */
 
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -9,6 +12,14 @@ import type { ByteFile } from './byte-file.ts';
 import { Descriptor } from './descriptor.ts';
 import { describeAction, FileError, fileErrorOf } from './file-error.ts';
 import { type DirectoryEntry, type FileFacts, FileSteps, type Opened } from './file-steps.ts';
+import {
+  Folder,
+  type FolderFacts,
+  type FolderList,
+  folderPath,
+  type Looked,
+  type WantedContent,
+} from './folder.ts';
 import { type FileOperations, noFileSteps } from './no-file-steps.ts';
 import { OpenFile } from './open-file.ts';
 import { type OpenMode, parseMode } from './open-mode.ts';
@@ -112,6 +123,74 @@ export class FileSystem {
     return this.#run(action, steps, owner, (error, opened) =>
       done(error, opened === undefined ? undefined : this.#fileOf(name, opened, owner)),
     );
+  }
+
+  /**
+   * The folder of this name, which has to lie inside the root, where there is one. `admits` says which files in it may be seen, by
+   * their names below it (`/a/b`) behind all links.
+   */
+  findFolder(
+    name: string,
+    admits: (name: string) => boolean,
+    done: (error: FileError | undefined, folder: Folder | undefined) => void,
+    owner: OperationOwner,
+  ): Cancellable {
+    return this.#run(describeAction('look at', name), this.#folder(name, admits), owner, done);
+  }
+
+  *#folder(name: string, admits: (name: string) => boolean): Steps<Folder> {
+    const { root } = this;
+    // as in a root a leading `/` stands for it
+    const base = root === undefined && name.startsWith('/') ? '' : `${this.#directoryBytes()}/`;
+    const path = yield* folderPath(base + name);
+    if (root?.contains(path) === false)
+      throw new FileError(describeAction('look at', name), errnoOf('EACCES'), 'it lies outside of the root');
+    return new Folder(path, admits);
+  }
+
+  #directoryBytes(): string {
+    return this.root?.path ?? Buffer.from(this.workingDirectory).toString('latin1');
+  }
+
+  /** What a name in the folder stands for, with its bytes where they are wanted. */
+  lookIn(
+    folder: Folder,
+    name: string,
+    wanted: WantedContent,
+    done: (error: FileError | undefined, looked: Looked | undefined) => void,
+    owner: OperationOwner,
+  ): Cancellable {
+    const action = describeAction('look at', name);
+    const steps = this.#counted(action, owner, folder.look(name, wanted, action));
+    return this.#run(action, steps, owner, done);
+  }
+
+  /** A regular file in the folder, open for reading. */
+  openIn(
+    folder: Folder,
+    name: string,
+    done: (error: FileError | undefined, file: ByteFile | undefined, facts: FolderFacts | undefined) => void,
+    owner: OperationOwner,
+  ): Cancellable {
+    const action = describeAction('open', name);
+    const steps = this.#reserved(action, owner, folder.open(name, action));
+    return this.#run(action, steps, owner, (error, opened) => {
+      if (opened === undefined) done(error, undefined, undefined);
+      else done(undefined, this.#fileOf(name, opened, owner), opened.facts);
+    });
+  }
+
+  /** What may be seen of a directory in the folder: its first `entriesMax` files and directories. */
+  listIn(
+    folder: Folder,
+    name: string,
+    entriesMax: number,
+    done: (error: FileError | undefined, list: FolderList | undefined) => void,
+    owner: OperationOwner,
+  ): Cancellable {
+    const action = describeAction('list', name);
+    const steps = this.#counted(action, owner, folder.list(name, entriesMax, action));
+    return this.#run(action, steps, owner, done);
   }
 
   /** As `open`, before it returns; throws FileError. */
@@ -249,30 +328,45 @@ export class FileSystem {
   // --- parts
 
   /** Counts a file while it is being opened; a failure or cancellation gives the place back. */
-  *#reserved(action: string, { share, loading }: OperationOwner, steps: Steps<Opened>): Steps<Opened> {
-    const { counters } = this.#options;
-    const refusal = share?.take('files', loading);
-    if (refusal !== undefined) throw new FileError(action, errnoOf('EMFILE'), refusal);
-    this.#files += 1;
+  *#reserved<Of extends Opened>(action: string, owner: OperationOwner, steps: Steps<Of>): Steps<Of> {
+    this.#take(action, owner);
     let isOpen = false;
     try {
       const opened = this.#forStream(yield* steps);
       isOpen = true;
-      counters.add(COUNT.files, 1);
+      this.#options.counters.add(COUNT.files, 1);
       return opened;
     } finally {
-      if (!isOpen) {
-        this.#files -= 1;
-        share?.give('files');
-      }
+      if (!isOpen) this.#give(owner);
     }
+  }
+
+  /** Counts a file as long as the steps take, which leave none open. */
+  *#counted<Result>(action: string, owner: OperationOwner, steps: Steps<Result>): Steps<Result> {
+    this.#take(action, owner);
+    try {
+      return yield* steps;
+    } finally {
+      this.#give(owner);
+    }
+  }
+
+  #take(action: string, { share, loading }: OperationOwner): void {
+    const refusal = share?.take('files', loading);
+    if (refusal !== undefined) throw new FileError(action, errnoOf('EMFILE'), refusal);
+    this.#files += 1;
+  }
+
+  #give({ share }: OperationOwner): void {
+    this.#files -= 1;
+    share?.give('files');
   }
 
   /**
    * A FIFO is read and written by a stream, which closes the number it is given. What node:fs has opened it must close
    * itself: a worker thread remembers such numbers, and closes those that are left when it ends, whoever has them by then.
    */
-  #forStream(opened: Opened): Opened {
+  #forStream<Of extends Opened>(opened: Of): Of {
     if (!opened.stats.isFIFO()) return opened;
     let copy: number | undefined;
     try {
@@ -292,8 +386,7 @@ export class FileSystem {
     const { counters, logger } = this.#options;
     const onClosed = (): void => {
       this.#open.delete(file);
-      this.#files -= 1;
-      owner.share?.give('files');
+      this.#give(owner);
       counters.add(COUNT.files, -1);
     };
     let file: ByteFile;

@@ -188,7 +188,8 @@ function outside(action: string, why: string): FileError {
 /** Asked for once: a root is made for each file that is opened below a folder. */
 let knownDevice: number | undefined;
 
-function procDevice(): number | undefined {
+/** The device of /proc, where there is one. */
+export function procDevice(): number | undefined {
   try {
     knownDevice ??= statSync('/proc').dev;
   } catch {

@@ -11,6 +11,13 @@ export type SystemCall =
   | { readonly call: 'opendir'; readonly path: Buffer }
   | { readonly call: 'readdir'; readonly directory: Dir }
   | { readonly call: 'lstat'; readonly path: Buffer }
+  | { readonly call: 'fstat'; readonly descriptor: number }
+  | {
+      readonly call: 'read';
+      readonly descriptor: number;
+      readonly into: Uint8Array;
+      readonly position: number;
+    }
   /** Times in seconds. */
   | { readonly call: 'utimes'; readonly path: Buffer; readonly accessed: number; readonly modified: number }
   /** Waits, without a thread of the pool. */
@@ -50,6 +57,16 @@ export function* readDirectory(directory: Dir): Steps<Dirent<Buffer> | null> {
 /** What lstat(2) says of a name. */
 export function* lookAtName(path: Buffer): Steps<Stats> {
   return (yield { call: 'lstat', path }) as Stats;
+}
+
+/** What fstat(2) says, where that may ask a server of files. */
+export function* lookAtDescriptor(descriptor: number): Steps<Stats> {
+  return (yield { call: 'fstat', descriptor }) as Stats;
+}
+
+/** Reads into all of `into`, or less; 0 at the end. */
+export function* readDescriptor(descriptor: number, into: Uint8Array, position: number): Steps<number> {
+  return (yield { call: 'read', descriptor, into, position }) as number;
 }
 
 /** Runs all steps before it returns; throws what they throw. */
@@ -103,6 +120,12 @@ export function perform(call: SystemCall, done: (thrown: unknown, result: System
     case 'lstat':
       fs.lstat(call.path, finish);
       break;
+    case 'fstat':
+      fs.fstat(call.descriptor, finish);
+      break;
+    case 'read':
+      fs.read(call.descriptor, call.into, 0, call.into.length, call.position, finish);
+      break;
     case 'utimes':
       fs.utimes(call.path, call.accessed, call.modified, finish);
       break;
@@ -132,6 +155,10 @@ function performSync(call: SystemCall): SystemResult {
       return call.directory.readSync();
     case 'lstat':
       return fs.lstatSync(call.path);
+    case 'fstat':
+      return fs.fstatSync(call.descriptor);
+    case 'read':
+      return fs.readSync(call.descriptor, call.into, 0, call.into.length, call.position);
     case 'utimes':
       return void fs.utimesSync(call.path, call.accessed, call.modified);
   }

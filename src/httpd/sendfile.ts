@@ -83,7 +83,8 @@ function answerWith(
       root === undefined
         ? fileSystem.open(candidate, 'r', opened, operationOwner)
         : fileSystem.openBelow(root, candidate, opened, operationOwner),
-    describe: (size, modifiedMs, coding) => {
+    describe: (file, coding) => {
+      const { size, modifiedMs } = file.stat();
       const suffix = coding === undefined ? '' : `-${coding}`;
       const tag = etag === true ? weakTag(size, modifiedMs, suffix) : etag === false ? undefined : etag;
       return { size, modifiedMs, etag: tag, ranges: range };

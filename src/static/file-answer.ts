@@ -2,7 +2,7 @@
 import type { GatewayError } from '../base/errors.ts';
 import type { ByteFile } from '../file/byte-file.ts';
 import { copyBytes } from '../file/copy-bytes.ts';
-import { describeAction, FileError } from '../file/file-error.ts';
+import { describeAction, FileError, isAbsence } from '../file/file-error.ts';
 import { OpenFile } from '../file/open-file.ts';
 import { errnoOf } from '../file/strerror.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
@@ -17,7 +17,7 @@ import {
   select,
 } from '../http/semantics/representation.ts';
 
-type Coding = 'br' | 'gzip' | 'zstd';
+export type Coding = 'br' | 'gzip' | 'zstd';
 
 /** A form of the file: itself, or a smaller one beside it. */
 export interface Candidate {
@@ -44,7 +44,8 @@ interface FileAnswerOptions {
     name: string,
     done: (error: FileError | undefined, file: ByteFile | undefined) => void,
   ) => { cancel(): void };
-  readonly describe: (size: number, modifiedMs: number, coding: Coding | undefined) => Representation;
+  /** Asked once, of the file that is sent. */
+  readonly describe: (file: OpenFile, coding: Coding | undefined) => Representation;
   /** Gives the head, where none has been given before. */
   readonly giveHead: (chosen: Chosen) => void;
   /** Called once. The exchange has not been ended. */
@@ -68,7 +69,8 @@ export class FileAnswer {
     const opening = open(candidate.name, (error, file) => {
       const failure = error ?? this.#refusalOf(file as ByteFile);
       if (failure === undefined) this.#send(file as OpenFile, candidate);
-      else if (this.#tried < candidates.length) this.start();
+      // what the machine lacks or fails in is no reason to send another form
+      else if (this.#tried < candidates.length && isAbsence(failure)) this.start();
       else done(failure);
     });
     this.#cancel = () => opening.cancel();
@@ -91,9 +93,8 @@ export class FileAnswer {
 
   #send(file: OpenFile, { coding }: Candidate): void {
     const { exchange, describe, giveHead } = this.#options;
-    const { size, modifiedMs } = file.stat();
-    const representation = describe(size, modifiedMs, coding);
-    let selection: Selection = { status: 200, start: 0, end: size };
+    const representation = describe(file, coding);
+    let selection: Selection = { status: 200, start: 0, end: representation.size };
     if (!exchange.headGiven) {
       selection = select(exchange.method, exchange.fields, representation);
       giveHead({ coding, representation, selection });
@@ -139,6 +140,8 @@ interface FieldOptions {
   readonly type?: string | undefined;
   /** True, or the name to save it under. */
   readonly download?: boolean | string;
+  /** The time of its last change is told. */
+  readonly isDated?: boolean;
   /** Other clients may get another form of it. */
   readonly varies: boolean;
   /** Flat names and values, which come before those that follow from the file. */
@@ -147,7 +150,7 @@ interface FieldOptions {
 
 /** The fields of the head. */
 export function fileFields(
-  { name, type, download = false, varies, headers }: FieldOptions,
+  { name, type, download = false, isDated = true, varies, headers }: FieldOptions,
   { coding, representation, selection }: Chosen,
 ): string[] {
   const { status, start, end } = selection;
@@ -159,7 +162,7 @@ export function fileFields(
   add('content-type', type ?? mediaTypeOf(name));
   add('content-encoding', coding);
   if (download !== false) add('content-disposition', attachment(download === true ? name : download));
-  add('last-modified', lastModified(representation.modifiedMs));
+  if (isDated) add('last-modified', lastModified(representation.modifiedMs));
   add('etag', representation.etag);
   if (representation.ranges) add('accept-ranges', 'bytes');
   if (varies) add('vary', 'accept-encoding');

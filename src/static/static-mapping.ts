@@ -1,48 +1,60 @@
 /** A path prefix and the folder behind it: the files below are the answers to GET and HEAD. */
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import type { FileError } from '../file/file-error.ts';
+import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
+import { FileError, isAbsence } from '../file/file-error.ts';
 import type { FileSystem } from '../file/file-system.ts';
-import { OperationOwner } from '../file/operation-queue.ts';
 import { errnoOf } from '../file/strerror.ts';
 import { answerMethod } from '../http/exchange/answer-method.ts';
 import { respondWithError } from '../http/exchange/error-response.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Handler, Mapping, Route } from '../http/exchange/handler.ts';
-import { preferredCodings } from '../http/semantics/accept-encoding.ts';
 import { fieldValue } from '../http/semantics/fields.ts';
-import { type Representation, strongTag } from '../http/semantics/representation.ts';
 import { mappingName, type OfPlace } from '../mapping/mapping-name.ts';
 import type { Share } from '../mapping/shares.ts';
-import { type Candidate, FileAnswer, type FileSent, fileFields } from './file-answer.ts';
+import type { StaticSettings } from '../mapping/static-settings.ts';
+import { codingsOf } from './accepted-codings.ts';
+import { CurrentFolder } from './current-folder.ts';
+import type { Coding, FileSent } from './file-answer.ts';
+import { sendContent, streamFile } from './send-form.ts';
+import type { StaticCache } from './static-cache.ts';
+import { StaticEntry } from './static-entry.ts';
+import { type FormParts, FRESH_MS, type StaticForm } from './static-form.ts';
+import { StaticLookup } from './static-lookup.ts';
 import { folderLocation, isHidden } from './static-path.ts';
 
 interface StaticMappingOptions extends OfPlace {
   /** Name of the folder, a byte string. */
   readonly folder: string;
+  readonly settings: StaticSettings;
   readonly fileSystem: FileSystem;
   readonly share: Share;
+  readonly cache: StaticCache;
   readonly logger: Logger;
+  readonly workerId: number;
 }
 
-/** The ending of a precompressed form, and its coding; of codings that a client likes alike the first is taken. */
-const ENDINGS = { br: '.br', zstd: '.zst', gzip: '.gz' } as const;
-const CODINGS = ['br', 'zstd', 'gzip'] as const;
-const INDEX = 'index.html';
-/** A file is what its type says, whatever a browser finds in it. */
-const HEADERS = ['x-content-type-options', 'nosniff'] as const;
 const ALLOW = 'GET, HEAD, OPTIONS';
+
+/** What the machine lacks for now. All other faults are 500. */
+const SHORTAGES: ReadonlySet<number> = new Set(
+  ['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM', 'ETIMEDOUT'].map(errnoOf),
+);
 
 /** A mapping whose folder is there. Errors: LGW_FOLDER. */
 export function loadStaticMapping(options: StaticMappingOptions): Promise<StaticMapping> {
-  const { folder, fileSystem } = options;
+  const { folder: name, fileSystem, share, logger } = options;
+  const folder = new CurrentFolder(name, fileSystem, share, (error) => {
+    logger.warn('Folder not found', { mapping: mappingName(options), error: messageOf(error) });
+  });
   return new Promise((resolve, reject) => {
-    fileSystem.stat(folder, (error, facts) => {
-      if (facts?.isDirectory === true) resolve(new StaticMapping(options));
+    folder.find(performance.now(), (error) => {
+      if (error === undefined) resolve(new StaticMapping(options, folder));
       else {
-        const why = error === undefined ? 'it is not a directory' : error.text;
-        const name = JSON.stringify(Buffer.from(folder, 'latin1').toString());
-        reject(new GatewayError('LGW_FOLDER', `Cannot serve the folder ${name}: ${why}`, { cause: error }));
+        const shown = JSON.stringify(Buffer.from(name, 'latin1').toString());
+        reject(
+          new GatewayError('LGW_FOLDER', `Cannot serve the folder ${shown}: ${error.text}`, { cause: error }),
+        );
       }
     });
   });
@@ -53,11 +65,15 @@ class StaticMapping implements Mapping, Handler {
   readonly prefix: string;
   readonly answersAll = true;
   readonly #options: StaticMappingOptions;
+  readonly #parts: FormParts;
+  readonly #entries = new Map<string, StaticEntry>();
 
-  constructor(options: StaticMappingOptions) {
-    this.host = options.host;
-    this.prefix = options.prefix;
+  constructor(options: StaticMappingOptions, folder: CurrentFolder) {
+    const { host, prefix, fileSystem, share, settings, cache } = options;
+    this.host = host;
+    this.prefix = prefix;
     this.#options = options;
+    this.#parts = { folder, fileSystem, share, settings, loans: cache.loans };
   }
 
   find(_name: string): Handler {
@@ -66,91 +82,92 @@ class StaticMapping implements Mapping, Handler {
 
   handle(exchange: Exchange, route: Route): void {
     const { method } = exchange;
-    if (method === 'GET' || method === 'HEAD') {
-      if (isHidden(route.handlerName)) respondWithError(exchange, 404);
-      else this.#answer(exchange, route);
-    } else answerMethod(exchange, method === 'OPTIONS' ? 204 : 405, ALLOW);
+    if (method !== 'GET' && method !== 'HEAD') {
+      answerMethod(exchange, method === 'OPTIONS' ? 204 : 405, ALLOW);
+      return;
+    }
+    const path = route.handlerName;
+    // the mapping itself is called `/` with and without the slash at its end
+    if (path === '/' && !route.path.endsWith('/')) {
+      redirect(exchange, route);
+      return;
+    }
+    const codings = codingsOf(fieldValue(exchange.fields, 'accept-encoding'));
+    const entry = this.#entries.get(path);
+    const form = entry?.formFor(codings, performance.now() - FRESH_MS);
+    if (entry === undefined || form?.content === undefined) {
+      // what is hidden has no entry
+      if (entry === undefined && isHidden(path)) respondWithError(exchange, 404);
+      else this.#search(exchange, route, entry ?? this.#newEntry(path), codings);
+    } else {
+      entry.isUsed = true;
+      sendContent(exchange, form, form.content);
+    }
   }
 
   serve(): void {}
 
   /** Answers under way are those of exchanges, which end by themselves. */
-  async retire(): Promise<void> {}
-
-  close(): void {}
-
-  #answer(exchange: Exchange, route: Route): void {
-    const { folder, fileSystem, share } = this.#options;
-    const path = route.handlerName;
-    // the mapping itself is called `/` with and without the slash at its end
-    if (!route.path.endsWith('/') && path === '/') {
-      redirect(exchange, route);
-      return;
-    }
-    const name = path.endsWith('/') ? path + INDEX : path;
-    const owner = new OperationOwner(share);
-    const answer = new FileAnswer({
-      exchange,
-      name,
-      candidates: candidatesOf(name, fieldValue(exchange.fields, 'accept-encoding')),
-      open: (candidate, done) => fileSystem.openBelow(folder, candidate, done, owner),
-      describe,
-      giveHead: (chosen) => {
-        const fields = fileFields({ name, varies: true, headers: HEADERS }, chosen);
-        exchange.head(chosen.selection.status, fields);
-      },
-      done: (sent) => this.#sent(exchange, route, sent),
-    });
-    exchange.onAbort = () => answer.cancel();
-    answer.start();
+  async retire(): Promise<void> {
+    this.close();
   }
 
-  #sent(exchange: Exchange, route: Route, sent: FileSent): void {
+  close(): void {
+    for (const entry of [...this.#entries.values()]) this.#options.cache.drop(entry);
+  }
+
+  #newEntry(path: string): StaticEntry {
+    const entry = new StaticEntry(path, this.#parts, this.#options.cache, this.#entries);
+    this.#entries.set(path, entry);
+    return entry;
+  }
+
+  #search(exchange: Exchange, route: Route, entry: StaticEntry, codings: readonly Coding[]): void {
+    const lookup = new StaticLookup(entry, codings, (found) => {
+      exchange.onAbort = undefined;
+      if (found instanceof FileError) this.#fail(exchange, found);
+      else if (found.state === 'file') this.#send(exchange, found);
+      else if (found.state === 'directory') redirect(exchange, route);
+      else respondWithError(exchange, 404);
+    });
+    exchange.onAbort = () => lookup.cancel();
+    lookup.start();
+  }
+
+  #send(exchange: Exchange, form: StaticForm): void {
+    if (form.content !== undefined) sendContent(exchange, form, form.content);
+    else streamFile(exchange, form, this.#parts, (sent) => this.#sent(exchange, sent));
+  }
+
+  #sent(exchange: Exchange, sent: FileSent): void {
     if (!('code' in sent)) exchange.end();
-    else if (exchange.headGiven) {
+    else if (!exchange.headGiven) this.#fail(exchange, sent as FileError);
+    else {
       // a client that has gone is no fault of the file
-      if (sent.code === 'LGW_FILE') this.#warn(sent);
+      if (sent.code === 'LGW_FILE') this.#warn(exchange, sent);
       exchange.reset();
-    } else this.#refuse(exchange, route, sent as FileError);
+    }
   }
 
   /** What cannot be had looks as if it were not there, but for faults of the machine. */
-  #refuse(exchange: Exchange, route: Route, error: FileError): void {
-    if (error.errno === errnoOf('EISDIR') && !route.path.endsWith('/')) redirect(exchange, route);
-    else if (error.luaCode === 'limit') respondWithError(exchange, 503);
-    else if (error.errno === errnoOf('EIO')) {
-      this.#warn(error);
-      respondWithError(exchange, 500);
-    } else respondWithError(exchange, 404);
+  #fail(exchange: Exchange, error: FileError): void {
+    if (isAbsence(error)) {
+      respondWithError(exchange, 404);
+      return;
+    }
+    this.#warn(exchange, error);
+    exchange.reset(SHORTAGES.has(error.errno) ? 503 : 500);
   }
 
-  #warn(error: GatewayError): void {
-    this.#options.logger.warn('File not sent', {
-      mapping: mappingName(this.#options),
-      error: messageOf(error),
-    });
+  /** The log line and the page of the error have the same id. */
+  #warn(exchange: Exchange, error: GatewayError): void {
+    const { logger, workerId } = this.#options;
+    exchange.answeredBy ??= { requestId: requestIdOf(workerId, nextRequestNumber()) };
+    const request = exchange.answeredBy.requestId;
+    logger.warn('File not sent', { mapping: mappingName(this.#options), request, error: messageOf(error) });
   }
 }
 
 function redirect(exchange: Exchange, { path, query }: Route): void {
   respondWithError(exchange, 308, ['location', folderLocation(path, query)]);
-}
-
-function candidatesOf(name: string, accepted: string | undefined): readonly Candidate[] {
-  const codings = preferredCodings(accepted, CODINGS);
-  return [
-    ...codings.map((coding) => ({ name: name + ENDINGS[coding], coding })),
-    { name, coding: undefined },
-  ];
-}
-
-/** Parts are given of the file itself only: what a client has of one form must not be continued with another. */
-function describe(size: number, modifiedMs: number, coding: Candidate['coding']): Representation {
-  const suffix = coding === undefined ? '' : `-${coding}`;
-  return {
-    size,
-    modifiedMs,
-    etag: strongTag(size, modifiedMs, suffix),
-    ranges: coding === undefined,
-  };
 }

@@ -19,12 +19,17 @@ export function isHidden(path: string): boolean {
   return false;
 }
 
+/** A path of bytes as it stands in an address; all but the plainest characters are encoded. */
+export function encodePath(path: string): string {
+  return path.replace(/[^\w\-.~/]/g, percentEncodeByte);
+}
+
 /**
  * The address of a folder whose decoded path lacks the `/` at its end. The path begins with one `/` and is written anew: a backslash,
  * which browsers take for a slash, is encoded, so that no other host can be meant.
  */
 export function folderLocation(path: string, query: string | undefined): string {
-  const encoded = path.replace(/[^\w\-.~/]/g, percentEncodeByte);
+  const encoded = encodePath(path);
   return query === undefined
     ? `${encoded}/`
     : `${encoded}/?${query.replace(/[^\x21-\x7e]/g, percentEncodeByte)}`;

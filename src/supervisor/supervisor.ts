@@ -495,6 +495,6 @@ export class Supervisor {
   }
 }
 
-function workerSettings({ limits, rights, logLevel, accessLog }: Config): WorkerSettings {
-  return { limits, rights, logLevel, accessLog };
+function workerSettings({ limits, rights, logLevel, accessLog, folders }: Config): WorkerSettings {
+  return { limits, rights, logLevel, accessLog, folders };
 }

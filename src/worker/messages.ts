@@ -5,6 +5,7 @@ import type { LogLevel } from '../base/logger.ts';
 import type { MappingConfig } from '../config/config.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
+import type { FolderSettings } from '../mapping/static-settings.ts';
 import type { Limits } from '../settings/limits.ts';
 import type { SharedAccess } from '../shared/shared-memory.ts';
 
@@ -42,6 +43,7 @@ export interface WorkerSettings {
   readonly rights: ScriptRights;
   readonly logLevel: LogLevel;
   readonly accessLog: boolean;
+  readonly folders: readonly FolderSettings[];
 }
 
 /** The part of a worker's configuration that a reload reads again. */

@@ -20,6 +20,7 @@ import { mappingName } from '../mapping/mapping-name.ts';
 import { MeteredLogger } from '../mapping/metered-logger.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { Shares } from '../mapping/shares.ts';
+import { DEFAULT_STATIC_SETTINGS } from '../mapping/static-settings.ts';
 import { MAPPING_METRICS } from '../metrics/mapping-metrics.ts';
 import { MetricRow } from '../metrics/metric-row.ts';
 import { Counters } from '../metrics/worker-metrics.ts';
@@ -29,6 +30,7 @@ import { LuaMapping, loadLuaMapping } from '../script/lua-mapping.ts';
 import { Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { SharedStore } from '../shared/shared-store.ts';
+import { StaticCache } from '../static/static-cache.ts';
 import { loadStaticMapping } from '../static/static-mapping.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { createAccessLog } from './access-log.ts';
@@ -93,6 +95,7 @@ export class GatewayWorker {
   readonly #addresses: AddressLimit;
   readonly #unreadBodies: UnreadBodies;
   readonly #once: OnceClient;
+  readonly #staticCache = new StaticCache();
   #mappings: readonly LoadedMapping[] = [];
   #prepared: Prepared | undefined;
   /** Ends the load of a generation that is not wanted any more. */
@@ -265,16 +268,21 @@ export class GatewayWorker {
   readonly #loaders: Readonly<Record<MappingKind, Loader>> = {
     script: (mapping, setup, fetcher, signal) => this.#loadScript(mapping, setup, fetcher, signal),
     module: (mapping, setup) => this.#loadModule(mapping, setup),
-    static: (mapping) => this.#loadFolder(mapping),
+    static: (mapping, setup) => this.#loadFolder(mapping, setup),
   };
 
-  #loadFolder(mapping: MappingConfig): Promise<LoadedMapping> {
+  #loadFolder(mapping: MappingConfig, { settings }: WorkerSetup): Promise<LoadedMapping> {
+    const name = mappingName(mapping);
+    const own = settings.folders.find((folder) => mappingName(folder) === name) ?? DEFAULT_STATIC_SETTINGS;
     return loadStaticMapping({
       ...placeOf(mapping),
       folder: toBytes(mapping.script),
       fileSystem: this.#fileSystem,
-      share: this.#shares.of(mappingName(mapping)),
-      logger: this.#logger,
+      settings: { ...own, index: own.index.map(toBytes) },
+      share: this.#shares.of(name),
+      cache: this.#staticCache,
+      logger: this.#mappingLogger(name),
+      workerId: this.#start.workerId,
     });
   }
 
@@ -348,8 +356,11 @@ export class GatewayWorker {
 
   #logModes(mappings: WorkerSetup['mappings'], loaded: readonly LoadedMapping[]): void {
     for (const [i, mapping] of mappings.entries()) {
-      const mode = modeOf(loaded[i]) ?? kindOf(mapping);
-      this.#logger.info('Script loaded', { mapping: mappingName(mapping), script: mapping.script, mode });
+      const { script } = mapping;
+      const name = mappingName(mapping);
+      const kind = kindOf(mapping);
+      if (kind === 'static') this.#logger.info('Folder found', { mapping: name, folder: script });
+      else this.#logger.info('Script loaded', { mapping: name, script, mode: modeOf(loaded[i]) ?? kind });
     }
   }
 

@@ -3,6 +3,7 @@
 import { deepEqual, equal, match, notDeepEqual, ok } from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import type { Config } from '../../src/config/config.ts';
 import { ALL_OPTIONS } from '../../src/config/options.ts';
 import { parseCommandLine } from '../../src/config/parse-command-line.ts';
@@ -11,6 +12,7 @@ import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 
 const DEFAULTS: Config = {
   mappings: [],
+  folders: [],
   certificateFiles: undefined,
   listen: { address: undefined, port: 8443 },
   cleartext: undefined,
@@ -296,6 +298,13 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ['--no-daemon', 'There is no option "--no-daemon"; --help lists all'],
   ['--pidFile x', 'There is no option "--pidFile"; --help lists all'],
   ['--l / x', 'There is no option "--l"; --help lists all'],
+  ['--static-listing', 'Option --static-listing goes with a folder behind -l (--lua), and none is given'],
+  ['-l / a.lua --static-index a', /^Option --static-index goes with a folder/],
+  ...['.hidden', 'a/b', 'a,,b', '..', 'a,b,c,d,e,f,g,h,i'].map(
+    (names) =>
+      [`-l / a/ --static-index ${names}`, /^Option --static-index wants none, or up to 8 names/] as const,
+  ),
+  ['-l / a/ --static-cache-control a\u0001', /^Option --static-cache-control wants the value of a field/],
   ['--limits.x 1', 'There is no option "--limits.x"; --help lists all'],
   ['--__proto__ 1', 'There is no option "--__proto__"; --help lists all'],
   ['--_=1', 'There is no option "--_"; --help lists all'],
@@ -325,6 +334,45 @@ describe('parseCommandLine() refuses', () => {
   });
 });
 
+describe('parseCommandLine() takes a folder', () => {
+  const settings = { index: ['index.html'], listing: false, cacheControl: undefined };
+
+  test('by the slash at the end of its name, and by what the disk says', () => {
+    const here = fileURLToPath(new URL('.', import.meta.url)).replace(/\/$/, '');
+    for (const script of ['public/', here]) {
+      const { mappings, folders } = configOf('-l', '/f', script);
+      deepEqual(mappings, [{ prefix: '/f', script, kind: 'static' }]);
+      deepEqual(folders, [{ prefix: '/f', ...settings }]);
+    }
+    const at = here.lastIndexOf('/');
+    const [root, script] = [here.slice(0, at), here.slice(at)];
+    equal(configOf('-r', root, '-l', '/f', script).mappings[0]?.kind, 'static');
+    equal(configOf('-l', '/f', script).mappings[0]?.kind, undefined);
+  });
+
+  test('with options that hold for all folders', () => {
+    const words = ['-l', '/', 'a.lua', '-l', '/a', 'a/', '-l', '/b', 'b/'];
+    const given = [
+      '--static-index',
+      'a.html,b.html',
+      '--static-listing',
+      '--static-cache-control',
+      'max-age=60, public',
+    ];
+    const all = { index: ['a.html', 'b.html'], listing: true, cacheControl: 'max-age=60, public' };
+    deepEqual(configOf(...words, ...given).folders, [
+      { prefix: '/a', ...all },
+      { prefix: '/b', ...all },
+    ]);
+    deepEqual(configOf('-l', '/', 'a/', '--static-index', 'none').folders[0]?.index, []);
+  });
+
+  test('without a part in the memory for unread bodies', () => {
+    const { unreadBodyBytesMax } = configOf('-l', '/', 'a.lua').limits;
+    equal(configOf('-l', '/', 'a.lua', '-l', '/b', 'b/').limits.unreadBodyBytesMax, unreadBodyBytesMax);
+  });
+});
+
 describe('parseCommandLine() takes', () => {
   test('a script without an option beside those of -l', () => {
     const result = parseCommandLine('app.lua -l /b b.lua'.split(' '));
@@ -350,6 +398,7 @@ describe('parseCommandLine() takes', () => {
 
 describe('the option table', () => {
   test('has no option that is read and has no effect', () => {
+    const FOLDER = ['-l', '/', 'public/'];
     const samples: Readonly<Record<string, readonly string[]>> = {
       lua: ['-l', '/x', 'x.lua'],
       cert: ['-c', 'c', '-k', 'k'],
@@ -364,6 +413,9 @@ describe('the option table', () => {
       'mapping-share': ['--mapping-share', '40'],
       'allow-run': ['-r', '.', '--allow-run', 'cat'],
       mode: ['-l', '/', 'a.lua', '--mode', '/=luvit'],
+      'static-index': [...FOLDER, '--static-index', 'main.html'],
+      'static-listing': [...FOLDER, '--static-listing'],
+      'static-cache-control': [...FOLDER, '--static-cache-control', 'no-cache'],
     };
     for (const option of ALL_OPTIONS) {
       // another test covers these by name, or they only repeat the default
@@ -372,7 +424,12 @@ describe('the option table', () => {
         samples[option.name] ??
         (option.kind === 'flag' ? [] : ['7777'].slice(option.name === 'debug' ? 1 : 0));
       const given = words.length > 1 ? words : [`--${option.name}`, ...words];
-      const expected = option.name === 'mode' ? configOf('-l', '/', 'a.lua') : DEFAULTS;
+      const expected =
+        option.name === 'mode'
+          ? configOf('-l', '/', 'a.lua')
+          : option.group === 'Folders'
+            ? configOf(...FOLDER)
+            : DEFAULTS;
       notDeepEqual(configOf(...given), expected, option.name);
     }
   });

@@ -54,6 +54,7 @@ function makeSupervisor(config: Partial<Config> = {}, options: Partial<Superviso
       limits: DEFAULT_LIMITS,
       rights: DEFAULT_SCRIPT_RIGHTS,
       shared: [],
+      folders: [],
       ...config,
     },
     logger: createLogger('debug', 'supervisor', (line) => lines.push(line)),

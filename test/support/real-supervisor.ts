@@ -32,6 +32,7 @@ export function realSupervisor(
       limits: DEFAULT_LIMITS,
       rights: DEFAULT_SCRIPT_RIGHTS,
       shared: [],
+      folders: [],
       ...config,
     },
     logger: createLogger('info', 'supervisor', (line) => lines.push(line)),

@@ -26,9 +26,15 @@ export function weakTag(size: number, modifiedMs: number, suffix: string): strin
   return `W/"${size.toString(16)}-${Math.floor(modifiedMs).toString(16)}${suffix}"`;
 }
 
-/** A strong tag, which names the form by `suffix`. The time is in µs: files of one size that change twice in a tick of the kernel share it. */
-export function strongTag(size: number, modifiedMs: number, suffix: string): string {
-  return `"${size.toString(16)}-${Math.floor(modifiedMs * 1000).toString(16)}${suffix}"`;
+/**
+ * A file that changed so recently may change once more without another time. 2 s is what the coarsest file systems tell (FAT), and
+ * more than the second of a date and the tick of a kernel.
+ */
+const SETTLED_MS = 2_000;
+
+/** True when the time of the last change tells what is there now from all that was there before (RFC 9110 §8.8.2.2). */
+export function isSettled(changedMs: number, now: number = Date.now()): boolean {
+  return now - changedMs >= SETTLED_MS;
 }
 
 /**
@@ -75,7 +81,10 @@ function isUnchanged(request: Fields, file: Representation): boolean {
   return since !== undefined && seconds(file.modifiedMs) <= since;
 }
 
-/** If-Range: a part of what the client knows, or the whole of what is there now. Weak tags never match here. */
+/**
+ * If-Range: a part of what the client knows, or the whole of what is there now. Weak tags never match here, and neither does a date
+ * that is weak (RFC 9110 §13.1.5): of a file that may have changed twice in its second.
+ */
 function rangeHolds(request: Fields, file: Representation): boolean {
   const value = fieldValue(request, 'if-range');
   const condition = value === undefined ? undefined : trimBlanks(value);
@@ -83,7 +92,7 @@ function rangeHolds(request: Fields, file: Representation): boolean {
   if (condition.startsWith('"')) return condition === file.etag;
   if (condition.startsWith('W/')) return false;
   const date = dateOf(condition);
-  return date !== undefined && date === seconds(file.modifiedMs);
+  return date !== undefined && date === seconds(file.modifiedMs) && isSettled(file.modifiedMs);
 }
 
 /** One range. Several ranges, and a value that is no range, are ignored (RFC 9110 §14.2). */
