@@ -5,6 +5,7 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } fro
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
+import { copyHandlers } from '../handlers/handlers-gateway.ts';
 import { GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
 import { runShell } from '../support/run-shell.ts';
 import { type ExampleServing, matchesAnswer, readExampleReadme } from './example-readme.ts';
@@ -27,6 +28,7 @@ before(() => {
   writeFileSync(folder.file('photo.jpg'), randomBytes(PHOTO_BYTES));
   // the top of the checkout has one
   copyFileSync(join(PACKAGE_ROOT, 'README.md'), folder.file('README.md'));
+  copyHandlers(folder.file('handlers'));
 });
 after(async () => {
   await Promise.all([...running.values()].map((one) => one.stop()));

@@ -6,6 +6,8 @@ import { after, before, test } from 'node:test';
 import { Browser } from '../support/browser.ts';
 import { HandlersGateway } from './handlers-gateway.ts';
 
+const PROGRAMS = ['/form', '/login', '/api', '/webhook', '/site/'];
+
 let gateway: HandlersGateway;
 let browser: Browser;
 
@@ -66,12 +68,159 @@ test('The clock page shows the time as it comes in', async () => {
   assert.deepEqual(browser.complaints, []);
 });
 
-test('No page is wider than a phone, in light and dark', async () => {
-  for (const path of ['/', '/environment', '/upload', '/push', '/clock', '/counter', '/shared', '/gather']) {
+/** Follows the card of the welcome page that leads to `path`. */
+async function openFromWelcomePage(path: string): Promise<void> {
+  await browser.open(`${gateway.url}/`);
+  await browser.evaluate(`document.querySelector('a[href="${path}"]').click()`);
+  await browser.waitFor(`location.pathname.startsWith('${path}') && document.readyState === 'complete'`);
+}
+
+/** Text of the element that `selector` finds, as soon as it holds `text`. */
+async function seeText(selector: string, text: string): Promise<void> {
+  await browser.waitFor(
+    `document.querySelector('${selector}')?.textContent.includes(${JSON.stringify(text)})`,
+  );
+}
+
+test('The form page sends a title and files, shows what was stored, and names the limit that a file exceeds', async () => {
+  const files = [makeFile('<i>one.bin', 70_000), makeFile('two.bin', 10)];
+  await openFromWelcomePage('/form');
+  await browser.evaluate(`document.querySelector('[name=title]').value = 'Two <b>'`);
+  await browser.chooseFiles(
+    '[type=file]',
+    files.map(({ path }) => path),
+  );
+  await browser.evaluate(`document.querySelector('form button').click()`);
+  await seeText('[role=alert]', 'Stored: Two <b>');
+  assert.deepEqual(
+    await browser.evaluate(`[...document.querySelectorAll('#sent li')].map((li) => li.textContent)`),
+    ['<i>one.bin, 68.4 KiB', 'two.bin, 10 B'],
+  );
+  for (const { sha256 } of files) await seeText('.files', sha256);
+  assert.deepEqual(browser.complaints, []);
+  await browser.chooseFiles('[type=file]', [makeFile('long.bin', 8 * 1024 * 1024 + 1).path]);
+  await browser.evaluate(`document.querySelector('form button').click()`);
+  await seeText('[role=alert]', 'Not stored: long.bin: The file is longer than the limit of 8388608 bytes');
+  browser.complaints.length = 0;
+});
+
+test('The login page refuses a wrong password, lets a user in and out', async () => {
+  const send = async (password: string): Promise<void> => {
+    await browser.evaluate(`document.querySelector('[name=name]').value = 'ada'`);
+    await browser.evaluate(`document.querySelector('[name=password]').value = '${password}'`);
+    await browser.evaluate(`document.querySelector('form button').click()`);
+  };
+  await openFromWelcomePage('/login');
+  await send('wrong');
+  await seeText('[role=alert]', 'Not logged in:');
+  browser.complaints.length = 0;
+  await send('correct horse battery staple');
+  await seeText('#user', 'ada');
+  assert.equal(await browser.evaluate('document.cookie'), '', 'scripts do not see the cookie');
+  await browser.open(`${gateway.url}/login`);
+  await seeText('#user', 'ada');
+  await browser.evaluate(`document.querySelector('form button').click()`);
+  await browser.waitFor(`document.querySelector('[name=password]') !== null`);
+  assert.equal(await browser.evaluate(`document.querySelector('[role=alert]')`), null);
+  assert.deepEqual(browser.complaints, []);
+});
+
+test('The page of the JSON API adds, changes and deletes notes, and shows why one was refused', async () => {
+  await openFromWelcomePage('/api');
+  await seeText('#state', 'GET /api/notes → 200');
+  const add = async (text: string): Promise<void> => {
+    await browser.evaluate(`document.querySelector('#new').text.value = '${text}'`);
+    await browser.evaluate(`document.querySelector('#new button').click()`);
+  };
+  await add('Buy <b>milk</b>');
+  await seeText('#list', 'Buy <b>milk</b>');
+  await browser.evaluate(`document.querySelector('#list button').click()`);
+  await seeText('#list', 'Buy <b>milk</b> (done)');
+  assert.equal(await browser.evaluate('document.activeElement.textContent'), 'Reopen', 'the focus stays');
+  assert.deepEqual(browser.complaints, []);
+  await add('');
+  await seeText('#state', '→ 422, The note is not valid: text has to be a string of 1 to 200 characters');
+  browser.complaints.length = 0;
+  await browser.evaluate(`document.querySelector('[aria-label^="Delete"]').click()`);
+  await browser.waitFor(`document.querySelector('#list li') === null`);
+  assert.deepEqual(browser.complaints, []);
+});
+
+test('The page of the webhook sends a signed delivery once, and shows that a changed one is refused', async () => {
+  await openFromWelcomePage('/webhook');
+  const [signed, changed] = ['button', 'button + button'];
+  await browser.evaluate(`document.querySelector('${signed}').click()`);
+  await seeText('#state', '202: Accepted');
+  await browser.evaluate(`document.querySelector('${signed}').click()`);
+  await seeText('#state', '200: This delivery is known already');
+  assert.deepEqual(browser.complaints, []);
+  await browser.evaluate(`document.querySelector('${changed}').click()`);
+  await seeText('#state', '403: The signature is missing or wrong');
+  browser.complaints.length = 0;
+  await browser.open(`${gateway.url}/webhook`);
+  await seeText('.rows', 'Delivery of');
+});
+
+test('The static site has its style sheet and its pages', async () => {
+  await openFromWelcomePage('/site');
+  assert.equal(await browser.evaluate('location.pathname'), '/site/');
+  assert.equal(await browser.evaluate('document.querySelector("h1").textContent'), 'A static site');
+  assert.equal(await browser.evaluate('document.styleSheets[0].cssRules.length > 5'), true);
+  await browser.evaluate(`document.querySelector('a[href="/site/about/"]').click()`);
+  await seeText('h1', 'About');
+  assert.deepEqual(browser.complaints, []);
+});
+
+/** What keeps somebody from using a page: fields without a label, a heading left out, one id twice, text hard to read. */
+const FAULTS = `(() => {
+  const faults = [];
+  for (const field of document.querySelectorAll('input, select, textarea'))
+    if (field.labels.length === 0 && !field.ariaLabel) faults.push('no label: ' + field.outerHTML);
+  for (const button of document.querySelectorAll('button, a'))
+    if (!(button.ariaLabel ?? button.textContent).trim()) faults.push('no name: ' + button.outerHTML);
+  let level = 0;
+  for (const { tagName } of document.querySelectorAll('h1, h2, h3, h4')) {
+    if (Number(tagName[1]) > level + 1) faults.push(tagName + ' follows h' + level);
+    level = Number(tagName[1]);
+  }
+  if (document.querySelectorAll('h1').length !== 1) faults.push('not one h1');
+  if (!document.documentElement.lang || !document.title) faults.push('no language or title');
+  const ids = [...document.querySelectorAll('[id]')].map(({ id }) => id);
+  if (new Set(ids).size < ids.length) faults.push('an id twice');
+  const light = (text) => {
+    const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number);
+    const linear = [r, g, b].map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return { y: 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2], a };
+  };
+  for (const element of document.querySelectorAll('main *, .top *')) {
+    if (![...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim())) continue;
+    if (element.closest('.hero, script, svg')) continue;
+    let behind = element;
+    while (behind && light(getComputedStyle(behind).backgroundColor).a < 1) behind = behind.parentElement;
+    const [one, two] = [light(getComputedStyle(element).color).y, light(getComputedStyle(behind ?? document.body).backgroundColor).y];
+    const contrast = (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
+    if (contrast < 4.5) faults.push('contrast ' + contrast.toFixed(1) + ': ' + element.outerHTML.slice(0, 100));
+  }
+  return faults;
+})()`;
+
+test('No page is wider than a phone, and each can be read and used, in light and dark', async () => {
+  for (const path of [
+    '/',
+    '/environment',
+    '/upload',
+    '/push',
+    '/clock',
+    '/counter',
+    '/shared',
+    '/gather',
+    ...PROGRAMS,
+  ]) {
     for (const scheme of ['light', 'dark'] as const) {
       await browser.open(`${gateway.url}${path}`);
       assert.ok((await browser.screenshot(scheme, 390)).length > 0);
       assert.equal(await browser.evaluate('document.documentElement.scrollWidth'), 390, `${path} ${scheme}`);
+      assert.deepEqual(await browser.evaluate(FAULTS), [], `${path} ${scheme}`);
     }
   }
 });

@@ -6,17 +6,21 @@ import { readyMadeMappings } from '../../src/config/ready-made-mappings.ts';
 import { GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
 import { runShell, type ShellResult } from '../support/run-shell.ts';
 
+/** Copies files of the repository only: data/ of a checkout may hold many others. */
+export function copyHandlers(folder: string): void {
+  cpSync(join(PACKAGE_ROOT, 'handlers'), folder, {
+    recursive: true,
+    filter: (name) => !/[\\/]data[\\/].*\.(?:data|index|part)$/.test(name),
+  });
+}
+
 export class HandlersGateway {
   readonly folder: GatewayFolder = new GatewayFolder();
   readonly handlers: string = this.folder.file('handlers');
   readonly process: GatewayProcess;
 
   constructor(workers: number) {
-    // only files of the repository: data/ of a checkout may hold many others
-    cpSync(join(PACKAGE_ROOT, 'handlers'), this.handlers, {
-      recursive: true,
-      filter: (name) => !/[\\/]data[\\/].*\.(?:data|index|part)$/.test(name),
-    });
+    copyHandlers(this.handlers);
     const mappings = readyMadeMappings(this.handlers).flatMap(({ prefix, script }) => ['-l', prefix, script]);
     const rest = ['-a', '127.0.0.1', '-p', '0', '-w', String(workers)];
     this.process = new GatewayProcess(
