@@ -42,7 +42,7 @@ import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
 import type { SharedStore } from '../shared/shared-store.ts';
 import { Collector } from './collector.ts';
-import { createAutomaticAnswer } from './context/automatic-answer.ts';
+import { AutomaticAnswers } from './context/automatic-answers.ts';
 import { createHandler } from './context/create-handler.ts';
 import { HandlerTable } from './context/handler-table.ts';
 import { HookRun } from './context/hook-run.ts';
@@ -164,8 +164,9 @@ export class LoadedScript implements ScriptContext {
     this.scheduler = new CoroutineScheduler(state, (reason) => this.#abandon(reason));
     const { scheduler } = this;
     this.log = new ScriptLog(logger, counters, scheduler, this.mappingName);
+    const answers = new AutomaticAnswers(this);
     this.handlers = new HandlerTable(logger, this.mappingName, (status, allow) =>
-      createAutomaticAnswer(this, status, allow),
+      answers.create(status, allow),
     );
     this.hooks = new Hooks(state);
     this.runs = new RunTable(counters, () => this.#runEnded());

@@ -1,4 +1,5 @@
 /** What the router finds and the dispatcher calls: a handler, and the mapping (prefix and script) it belongs to. */
+import type { MethodAnswer } from './answer-method.ts';
 import type { Exchange } from './exchange.ts';
 
 /** The result of resolving a request target: what a handler is told beside the exchange. */
@@ -15,6 +16,8 @@ export interface Route {
   readonly query: string | undefined;
   /** Names and decoded values of the parameters of a pattern, in turns; undefined where the name is no pattern. */
   readonly params: readonly string[] | undefined;
+  /** What the gateway answers behind the hooks of the mapping, where no handler has the method. */
+  readonly automatic?: MethodAnswer;
 }
 
 /** Answers exchanges. Owns the exchange from the call on: it must end or reset it, now or later. */
