@@ -99,7 +99,7 @@ export class PatternTree<Leaf> {
   /** Finds the pattern of a name, which begins with `/`. */
   match(name: string): Match<Leaf> | undefined {
     const values: string[] = [];
-    const leaf = find(this.#root, name, 1, values);
+    const leaf = find(this.#root, { name, segments: [], values }, 1, 0);
     return leaf === undefined ? undefined : { leaf, values };
   }
 }
@@ -131,19 +131,33 @@ function insert<Leaf>(node: Node<Leaf>, segments: readonly Segment[], index: num
   }
 }
 
-/** `at`: where the segment begins that the node has to lead on; beyond the end, there is none left. */
-function find<Leaf>(node: Node<Leaf>, name: string, at: number, values: string[]): Leaf | undefined {
+/** A name under way through the tree. */
+interface Search {
+  readonly name: string;
+  /** Cut as they are reached, and once: a text is hashed once, however many nodes look for it, so that a long path costs its length. */
+  readonly segments: string[];
+  readonly values: string[];
+}
+
+/** `at`: where segment `depth` begins, which the node has to lead on; beyond the end of the name, there is none left. */
+function find<Leaf>(node: Node<Leaf>, search: Search, at: number, depth: number): Leaf | undefined {
+  const { name, segments, values } = search;
   if (at > name.length) return node.leaf;
-  let end = name.indexOf('/', at);
-  if (end === -1) end = name.length;
-  const exact = node.exact.size === 0 ? undefined : node.exact.get(name.slice(at, end));
+  let segment = segments[depth];
+  if (segment === undefined) {
+    const end = name.indexOf('/', at);
+    segment = end === -1 ? name.slice(at) : name.slice(at, end);
+    segments.push(segment);
+  }
+  const next = at + segment.length + 1;
+  const exact = node.exact.size === 0 ? undefined : node.exact.get(segment);
   if (exact !== undefined) {
-    const leaf = find(exact, name, end + 1, values);
+    const leaf = find(exact, search, next, depth + 1);
     if (leaf !== undefined) return leaf;
   }
-  if (node.parameter !== undefined && end > at) {
-    values.push(name.slice(at, end));
-    const leaf = find(node.parameter, name, end + 1, values);
+  if (node.parameter !== undefined && segment !== '') {
+    values.push(segment);
+    const leaf = find(node.parameter, search, next, depth + 1);
     if (leaf !== undefined) return leaf;
     values.pop();
   }
