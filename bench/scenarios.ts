@@ -12,6 +12,7 @@ import { latency } from './measures/latency.ts';
 import { type Load, load, modeLoad } from './measures/load.ts';
 import { luaSpeed } from './measures/lua-speed.ts';
 import type { ProfiledLoad } from './measures/profile.ts';
+import { routes } from './measures/routes.ts';
 import { sharedIncr } from './measures/shared-incr.ts';
 import { startUp } from './measures/start-up.ts';
 import {
@@ -56,6 +57,14 @@ const WASMOON: Metric = { key: 'timesWasmoon', label: 'worst × wasmoon', digits
 const ALONE: Metric = { key: 'aloneUs', label: 'µs alone', digits: 2, combine: 'median' };
 const TOGETHER: Metric = { key: 'togetherUs', label: 'µs with two', digits: 2, combine: 'median' };
 
+const TIMES_ONE: Metric = { key: 'timesOne', label: '× one pattern', digits: 2, combine: 'median' };
+const PLAIN_US: Metric = { key: 'plainUs', label: 'plain name µs', digits: 1, combine: 'median' };
+const TIMES_PLAIN: Metric = {
+  key: 'timesPlain',
+  label: 'plain name × one pattern',
+  digits: 2,
+  combine: 'median',
+};
 const HMAC: Metric = { key: 'hmacUs', label: 'µs/hmac', digits: 2, combine: 'median' };
 
 const SAME_HEAD: Metric = { key: 'sameNs', label: 'ns/same head', digits: 0, combine: 'median' };
@@ -331,6 +340,24 @@ export const SCENARIOS: readonly Scenario[] = [
     measure: hmac,
     metrics: [HMAC],
     thresholds: [{ metric: 'hmacUs', bound: 'at most', value: 5 }],
+  },
+  {
+    name: 'routes-1000',
+    title:
+      'a path of one of 1,000 patterns, and a plain name beside them, against a script with one pattern in the same process',
+    handler: 'routes',
+    peers: ['lgateway'],
+    measure: routes(TWENTY_STREAMS),
+    metrics: [CPU_US, TIMES_ONE, PLAIN_US, TIMES_PLAIN],
+    thresholds: [
+      { metric: 'timesOne', bound: 'at most', value: 1.1, goal: 'routes: 1,000 patterns, × one' },
+      {
+        metric: 'timesPlain',
+        bound: 'at most',
+        value: 1.05,
+        goal: 'routes: plain names beside 1,000 patterns',
+      },
+    ],
   },
   {
     name: 'start-up',

@@ -12,9 +12,13 @@ export interface Load {
     | 'module-hello'
     | 'luars-hello'
     | 'luvit-hello'
+    | 'routes-1'
+    | 'routes-1000'
     | 'env'
     | 'small-files'
     | 'fetch';
+  /** The rest of the path, from its `/` on. */
+  readonly below?: string;
   /** The query of the target, without the `?`. */
   readonly query?: string;
   readonly protocol: 'h2' | 'http/1.1';
@@ -86,13 +90,13 @@ async function checkAnswer(server: ServerProcess, settings: Load, ca: string): P
   const { handler } = settings;
   const { status, type, body } = await fetchOnce({ port: server.port, path: pathOf(settings), ca });
   const expected = handler === 'small-files' ? 'application/octet-stream' : 'text/plain';
-  const greets = handler.endsWith('hello') || handler === 'fetch';
+  const greets = handler.endsWith('hello') || handler.startsWith('routes') || handler === 'fetch';
   if (status === 200 && type === expected && (!greets || body === BODY)) return;
   throw new Error(`The answer to ${handler} is wrong: ${status} "${type}" "${body}"`);
 }
 
-function pathOf({ handler, query }: Load): string {
-  return `/bench/${handler}${query === undefined ? '' : `?${query}`}`;
+function pathOf({ handler, below = '', query }: Load): string {
+  return `/bench/${handler}${below}${query === undefined ? '' : `?${query}`}`;
 }
 
 function urlOf({ port, plainPort }: ServerProcess, settings: Load): string {

@@ -34,10 +34,14 @@ export type HandlerName =
   | 'fetch'
   | 'module-hello'
   | 'luars-hello'
-  | 'luvit-hello';
+  | 'luvit-hello'
+  | 'routes';
 
 /** Modes of further scripts; every lgateway of the bench serves a script of mode lhttpd in any case. */
 export type ModeName = 'luars' | 'luvit';
+
+/** Further scripts of mode lhttpd, by the names of their files and prefixes. */
+export type FurtherName = 'routes-1' | 'routes-1000';
 
 /** Values of the `{{PLACEHOLDERS}}` in the templates. */
 export interface PeerFiles {
@@ -62,6 +66,8 @@ export interface StartPlan {
   readonly workers: number;
   /** Only lgateway: one further script for each mode, mapped under the path of its one handler. */
   readonly modes: readonly ModeName[];
+  /** Only lgateway: further scripts, mapped under their names. */
+  readonly further: readonly FurtherName[];
   /** Only lgateway: words of the command line before `main.js`. */
   readonly nodeOptions: readonly string[];
 }
@@ -103,7 +109,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
     name,
     program: process.execPath,
     // the payload's size and the idle connections depend on the bench, so the limits for them are off
-    arguments: ({ files, workers, modes, nodeOptions }) => [
+    arguments: ({ files, workers, modes, further, nodeOptions }) => [
       ...[...nodeOptions, main],
       ...[
         '-c',
@@ -120,8 +126,9 @@ function gatewayPeer(name: PeerName, main: string): Peer {
       ...['-w', String(workers), '--max-body', '0', '--idle-timeout', '120', '--log-level', 'warn'],
       ...['-l', '/bench', `${files.FOLDER}/lgateway.lua`],
       ...modes.flatMap((mode) => ['-l', `/bench/${mode}-hello`, `${files.FOLDER}/${mode}.lua`]),
+      ...further.flatMap((name) => ['-l', `/bench/${name}`, `${files.FOLDER}/${name}.lua`]),
     ],
-    templates: ['lgateway.lua', 'luars.lua', 'luvit.lua'],
+    templates: ['lgateway.lua', 'luars.lua', 'luvit.lua', 'routes-1.lua', 'routes-1000.lua'],
     handlers: [
       ...(['hello', 'env', 'download', 'download-4k', 'copy', 'sendfile', 'small-files'] as const),
       ...([
@@ -135,6 +142,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
         'fetch',
         'luars-hello',
         'luvit-hello',
+        'routes',
       ] as const),
     ],
     versionArguments: [main, '--version'],
