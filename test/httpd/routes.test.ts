@@ -123,3 +123,53 @@ test('Hooks run before the answers of the gateway to methods that no handler tak
   assert.deepEqual(harness.log, []);
   await harness.close();
 });
+
+test('A script has 2,000 patterns and a handler 16 methods, and one more is refused', async () => {
+  const harness = await ScriptHarness.load(`
+    local httpd = require 'httpd'
+    local show = function(env, header, params) httpd.write(nil, env.HANDLER_NAME .. ' ' .. params.id) end
+    for i = 1, 2000 do assert(select('#', httpd.register_handler('/r' .. i .. '/{id}', show)) == 0) end
+    local _, message, code = httpd.register_handler('/one-more/{id}', show)
+    local sixteen = {'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'TRACE', 'COPY', 'LOCK', 'MKCOL', 'MOVE', 'PROPFIND',
+      'PROPPATCH', 'SEARCH', 'UNLOCK'}
+    assert(#sixteen == 16)
+    httpd.register_handler('/many', function(env) httpd.write(nil, env.REQUEST_METHOD) end, {methods = sixteen})
+    sixteen[17] = 'REPORT'
+    local ok, fault = pcall(httpd.register_handler, '/more', show, {methods = sixteen})
+    httpd.register_handler('/told', function() httpd.write(nil, message .. '; ' .. code .. '; ' .. tostring(fault)) end)`);
+  assert.equal((await harness.request('/r2000/x')).text, '/r2000/{id} x');
+  assert.equal((await harness.request('/one-more/x')).status, 404);
+  const { text } = await harness.request('/told');
+  assert.match(
+    text,
+    /2000 have patterns and the limit is 2000; limit; .*option "methods" has 17 methods and the limit is 16/,
+  );
+  assert.equal((await harness.request('/many', { method: 'SEARCH' })).text, 'SEARCH');
+  const refused = await harness.request('/many', { method: 'REPORT' });
+  assert.equal(refused.status, 405);
+  assert.equal(refused.field('allow')?.split(', ').length, 16);
+  await harness.close();
+});
+
+test('Patterns that overlap too much are refused with the number of steps, and the others stay', async () => {
+  const harness = await ScriptHarness.load(`
+    local httpd = require 'httpd'
+    local show = function(env) httpd.write(nil, env.HANDLER_NAME) end
+    local taken, refused = 0, nil
+    for bits = 0, 4095 do
+      local name = ''
+      for i = 0, 11 do name = name .. (bits >> i & 1 == 0 and '/a' or '/{p' .. i .. '}') end
+      local _, message, code = httpd.register_handler(name, show)
+      if message then refused = code .. ' ' .. message else taken = taken + 1 end
+    end
+    httpd.register_handler('/told', function() httpd.write(nil, taken .. ' ' .. refused) end)`);
+  const { text } = await harness.request('/told');
+  assert.match(
+    text,
+    /^\d+ limit Cannot register the handler: with it, matching a path may take \d+ steps and the limit is 256: fewer patterns may overlap$/,
+  );
+  assert.ok(Number.parseInt(text, 10) > 10, text);
+  assert.equal((await harness.request('/a'.repeat(12))).text, '/a'.repeat(12));
+  assert.equal((await harness.request(`${'/a'.repeat(12)}/b`)).status, 404);
+  await harness.close();
+});
