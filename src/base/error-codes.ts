@@ -127,6 +127,10 @@ export const ERROR_CODES = {
     meaning: 'A TypeScript handler has written nothing for its time limit',
     remedy: 'The client gets 504; raise `timeLimitMs`, or write earlier',
   },
+  LGW_COMPRESSION: {
+    meaning: 'An answer could not be compressed: there was no memory for it',
+    remedy: 'The client gets 500, or sees that the answer breaks off; give the process more memory',
+  },
   // ---- files, and other servers ----
   LGW_FILE: {
     meaning: 'An operation on a file or a process failed',

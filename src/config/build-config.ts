@@ -48,6 +48,11 @@ export function buildConfig(texts: OptionTexts): Config {
     logFile: answers.value(OPTIONS.logFile),
     logLevel: debugLevel >= DEBUG_LEVEL_TRACE ? 'debug' : quietLevel,
     accessLog: answers.has(OPTIONS.accessLog),
+    compression: {
+      enabled: answers.has(OPTIONS.compress),
+      types: answers.valueOrDefault(OPTIONS.compressTypes),
+      bytesMin: answers.valueOrDefault(OPTIONS.compressMin),
+    },
     rights: {
       luaPath: answers.value(OPTIONS.luaPath) ?? DEFAULT_SCRIPT_RIGHTS.luaPath,
       allowsBytecode: answers.has(OPTIONS.allowBytecode),

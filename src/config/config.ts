@@ -6,6 +6,7 @@ import type { OfPlace } from '../mapping/mapping-name.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { FolderSettings } from '../mapping/static-settings.ts';
+import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
 
 /** `-l [HOST]PREFIX SCRIPT`, or a module of an embedding program: what stands behind one path prefix, perhaps of one host. */
@@ -61,6 +62,7 @@ export interface Config {
   readonly logLevel: LogLevel;
   /** One line per exchange. */
   readonly accessLog: boolean;
+  readonly compression: CompressionSettings;
   readonly limits: Limits;
   readonly rights: ScriptRights;
   /** How the folders among the mappings are served. */

@@ -6,6 +6,7 @@ export const OPTION_GROUPS = [
   'Folders',
   'TLS',
   'Network',
+  'Compression',
   'Process',
   'Log',
   'Limits',

@@ -9,6 +9,7 @@ import { SHARED_BYTES_DEFAULT, type SharedSize } from '../base/shared-size.ts';
 import { SCRIPT_MODES } from '../mapping/script-mode.ts';
 import { DEFAULT_STATIC_SETTINGS } from '../mapping/static-settings.ts';
 import { DEFAULT_LIMITS, LIMIT_BOUNDS } from '../settings/limits.ts';
+import { COMPRESSION_OPTIONS, type CompressionOptions } from './compression-options.ts';
 import type { ListenAddress } from './config.ts';
 import {
   type AnyOption,
@@ -36,7 +37,7 @@ import {
   sizeOrUnlimited,
 } from './value-parsers.ts';
 
-interface OptionTable {
+interface OptionTable extends CompressionOptions {
   readonly lua: TupleOption;
   readonly script: ValueOption<string>;
   readonly mode: TupleOption;
@@ -257,6 +258,7 @@ export const OPTIONS: OptionTable = {
     group: 'Network',
     help: 'serve without TLS here as well (HTTP/1.1 and h2c); an IPv6 address stands in brackets',
   },
+  ...COMPRESSION_OPTIONS,
   workers: defaulted({
     name: 'workers',
     short: 'w',

@@ -1,14 +1,19 @@
 /** The table of settings: what each value of the configuration is set by, and whether a reload applies a new one. */
 
 import type { ScriptRights } from '../mapping/script-rights.ts';
+import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
 import type { AtReload, Setting } from '../settings/settings.ts';
 import type { Config } from './config.ts';
 import type { AnyOption } from './option.ts';
 import { OPTIONS } from './options.ts';
 
-type TopName = Exclude<keyof Config, 'limits' | 'rights'>;
-type SettingName = TopName | `limits.${keyof Limits}` | `rights.${keyof ScriptRights}`;
+type TopName = Exclude<keyof Config, 'compression' | 'limits' | 'rights'>;
+type SettingName =
+  | TopName
+  | `compression.${keyof CompressionSettings}`
+  | `limits.${keyof Limits}`
+  | `rights.${keyof ScriptRights}`;
 
 interface SettingRow {
   readonly atReload: AtReload;
@@ -45,6 +50,9 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   logFile: restart(OPTIONS.logFile),
   logLevel: applied(OPTIONS.logLevel, OPTIONS.debug),
   accessLog: applied(OPTIONS.accessLog),
+  'compression.enabled': applied(OPTIONS.compress),
+  'compression.types': applied(OPTIONS.compressTypes),
+  'compression.bytesMin': applied(OPTIONS.compressMin),
   // their memory outlives reloads
   shared: restart(OPTIONS.shared),
   folders: applied(OPTIONS.staticIndex, OPTIONS.staticListing, OPTIONS.staticCacheControl),

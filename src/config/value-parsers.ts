@@ -9,6 +9,7 @@ import {
   type SharedSize,
 } from '../base/shared-size.ts';
 import { INDEX_NAMES_MAX, isCacheControl, isIndexName } from '../mapping/static-settings.ts';
+import { COMPRESSION_TYPES_MAX, isTypePattern } from '../settings/compression.ts';
 import type { ListenAddress } from './config.ts';
 
 export interface ValueParser<T> {
@@ -157,6 +158,18 @@ export function cacheControl(): ValueParser<string> {
     wants: 'the value of a field in plain ASCII, such as max-age=3600',
     read: (text) => (isCacheControl(text) ? text : undefined),
     show: String,
+  };
+}
+
+/** Media types, separated by commas: `text/html`, `text/*`, or `+json` for all types with that suffix. */
+export function typeList(): ValueParser<readonly string[]> {
+  return {
+    wants: `media types such as text/html, text/* or +json, separated by commas, ${COMPRESSION_TYPES_MAX} at most`,
+    read: (text) => {
+      const types = text.split(',').map((type) => type.trim());
+      return types.length <= COMPRESSION_TYPES_MAX && types.every(isTypePattern) ? types : undefined;
+    },
+    show: (types) => types.join(', '),
   };
 }
 

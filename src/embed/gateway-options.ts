@@ -21,6 +21,12 @@ import {
   isCacheControl,
   isIndexName,
 } from '../mapping/static-settings.ts';
+import {
+  COMPRESSION_TYPES_MAX,
+  type CompressionSettings,
+  DEFAULT_COMPRESSION,
+  isTypePattern,
+} from '../settings/compression.ts';
 import { DEFAULT_LIMITS, defaultUnreadBodyBytes, LIMIT_BOUNDS, type Limits } from '../settings/limits.ts';
 
 /** Where a mapping stands. */
@@ -74,6 +80,8 @@ export interface CommonOptions {
   readonly logLevel?: LogLevel;
   /** One line per exchange; default false. */
   readonly accessLog?: boolean;
+  /** Compression of answers that differs from DEFAULT_COMPRESSION, which has it off. */
+  readonly compression?: Partial<CompressionSettings>;
   /** Takes each log line, without its line end; default: standard error. */
   readonly log?: (line: string) => void;
 }
@@ -114,6 +122,7 @@ export function completeConfig(
     rights: readRights(options.rights ?? {}),
     logLevel: options.logLevel ?? 'info',
     accessLog: options.accessLog ?? false,
+    compression: readCompression(options.compression ?? {}),
     // the affairs of a process, not of a part of one
     user: undefined,
     daemon: false,
@@ -138,13 +147,14 @@ export function changeConfig(
   const fixed = FIXED_OPTIONS.find((name) => Object.hasOwn(changes, name));
   if (fixed !== undefined)
     throw new GatewayError('LGW_CONFIG', `Option ${fixed} is given to reload and counts at the start only`);
-  const { mappings, root, shared, logLevel, accessLog, limits, rights } = changes;
+  const { mappings, root, shared, logLevel, accessLog, compression, limits, rights } = changes;
   const all = completeConfig(
     {
       ...(root === undefined ? (current.root === undefined ? {} : { root: current.root }) : { root }),
       shared: shared ?? current.shared,
       logLevel: logLevel ?? current.logLevel,
       accessLog: accessLog ?? current.accessLog,
+      compression: { ...current.compression, ...compression },
       limits: { ...current.limits, ...limits },
       rights: { ...current.rights, ...rights },
     },
@@ -284,6 +294,23 @@ function readRights(given: Partial<ScriptRights>): ScriptRights {
       `Right connect is ${JSON.stringify(connect)} and has to be ["all"], ["none"], or a list of "public", names, "*.NAME" and addresses`,
     );
   return { ...DEFAULT_SCRIPT_RIGHTS, ...given };
+}
+
+function readCompression(given: Partial<CompressionSettings>): CompressionSettings {
+  const { enabled, types, bytesMin } = { ...DEFAULT_COMPRESSION, ...given };
+  if (typeof enabled !== 'boolean')
+    throw new GatewayError('LGW_CONFIG', `Option compression.enabled is ${enabled} and has to be a boolean`);
+  if (!(typeof bytesMin === 'number' && bytesMin >= 0))
+    throw new GatewayError(
+      'LGW_CONFIG',
+      `Option compression.bytesMin is ${bytesMin} and has to be a number from 0 up`,
+    );
+  if (!(Array.isArray(types) && types.length <= COMPRESSION_TYPES_MAX && types.every(isTypePattern)))
+    throw new GatewayError(
+      'LGW_CONFIG',
+      `Option compression.types is ${JSON.stringify(types)} and has to be a list of ${COMPRESSION_TYPES_MAX} at most of "TYPE/SUBTYPE", "TYPE/*" or "+SUFFIX"`,
+    );
+  return { enabled, types, bytesMin };
 }
 
 function moduleUrl(module: URL | string): string {

@@ -3,6 +3,8 @@
 import { createLogger, type LevelLogger, type Logger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import { SETTING_TABLE } from '../config/setting-table.ts';
+import { Compression } from '../http/coding/compression.ts';
+import { PoolTurns, poolJobsMax } from '../http/coding/pool-turns.ts';
 import type { ExchangeObserver } from '../http/exchange/exchange-wire.ts';
 import { UnreadBodies } from '../http/exchange/unread-bodies.ts';
 import { AddressLimit } from '../http/front/address-limit.ts';
@@ -32,6 +34,7 @@ export class ThreadGateway {
   readonly #writeLine: (line: string) => void;
   readonly #handler: WebHandler;
   readonly #counters = new Counters();
+  readonly #compression: Compression;
   readonly #listeners: { scheme: 'https' | 'http'; listener: Listener }[] = [];
   readonly #frontEnds: FrontEnd[] = [];
   #logger: LevelLogger;
@@ -40,6 +43,8 @@ export class ThreadGateway {
 
   constructor(config: Config, writeLine: (line: string) => void, handler: WebHandler) {
     this.#settings = new Settings(config, SETTING_TABLE);
+    const turns = new PoolTurns(poolJobsMax(1, process.env['UV_THREADPOOL_SIZE']));
+    this.#compression = new Compression(config.compression, turns, this.#counters);
     this.#settings.subscribe((next) => this.#apply(next));
     this.#logger = createLogger(config.logLevel, LOG_SOURCE, writeLine);
     this.#writeLine = writeLine;
@@ -79,7 +84,8 @@ export class ThreadGateway {
     this.#settings.replace(next);
   }
 
-  #apply({ limits, logLevel, accessLog }: Config): void {
+  #apply({ limits, logLevel, accessLog, compression }: Config): void {
+    this.#compression.apply(compression);
     this.#logger.setLevel(logLevel);
     this.#mapping?.setTimeLimit(limits.timeLimitMs);
     for (const frontEnd of this.#frontEnds) {
@@ -142,6 +148,7 @@ export class ThreadGateway {
           observers,
           addresses,
           unreadBodies,
+          compression: this.#compression,
         },
         (exchange) => dispatcher.dispatch(exchange),
       );

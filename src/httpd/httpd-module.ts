@@ -14,6 +14,7 @@ import type { LuaFile } from '../script/objects/lua-files.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
 import { acceptFunctions } from './accept-functions.ts';
 import { codecFunctions } from './codec-functions.ts';
+import { createCompress } from './compress.ts';
 import { cookieFunctions } from './cookie-functions.ts';
 import { createCopy, pushEnded } from './copy.ts';
 import { cryptoFunctions } from './crypto-functions.ts';
@@ -197,6 +198,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
       return 0;
     },
 
+    compress: createCompress(script),
     copy: createCopy(script),
     fetch: createFetch(script, pushFields),
     form: createForm(script),

@@ -10,6 +10,7 @@ const METRICS = {
   files: { gauge: 'Files that are open' },
   pipes: { gauge: 'Programs that scripts have started' },
   fetches: { gauge: 'Requests to other servers under way' },
+  coders: { gauge: 'Answers that are compressed piece by piece' },
   unreadBodyBytes: { gauge: 'Memory that request bodies take which nobody has read yet' },
   connectionsTotal: { total: 'Connections accepted' },
   handshakesFailedTotal: { total: 'TLS handshakes that failed' },
@@ -22,6 +23,10 @@ const METRICS = {
   luaErrorsTotal: { total: 'Errors of scripts' },
   bytesReceivedTotal: { total: 'Bytes of request bodies' },
   bytesSentTotal: { total: 'Bytes of response bodies' },
+  compressedTotal: { total: 'Answers that were compressed' },
+  compressionsRefusedTotal: {
+    total: 'Answers that went uncompressed because coders had used up their memory',
+  },
   handshakes: { times: 'TLS handshakes that succeeded, from accept to the end' },
   answers: { times: 'Requests to other servers, from the call to the head of the answer' },
 } as const;

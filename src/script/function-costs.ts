@@ -155,6 +155,7 @@ export const FUNCTION_COSTS: ReadonlyMap<string, FunctionCost> = new Map<string,
   ['httpd.write', { kind: 'asynchronous', by: 'pieces of 16 KiB' }],
   ['httpd.close', { kind: 'asynchronous' }],
   ['httpd.copy', { kind: 'asynchronous' }],
+  ['httpd.compress', CONSTANT],
   ['httpd.sendfile', { kind: 'asynchronous', bound: `${FILE_NAME}; headers as httpd.header` }],
   [
     'httpd.fetch',

@@ -495,6 +495,6 @@ export class Supervisor {
   }
 }
 
-function workerSettings({ limits, rights, logLevel, accessLog, folders }: Config): WorkerSettings {
-  return { limits, rights, logLevel, accessLog, folders };
+function workerSettings({ limits, rights, logLevel, accessLog, ...more }: Config): WorkerSettings {
+  return { limits, rights, logLevel, accessLog, compression: more.compression, folders: more.folders };
 }

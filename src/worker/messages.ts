@@ -6,6 +6,7 @@ import type { MappingConfig } from '../config/config.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { FolderSettings } from '../mapping/static-settings.ts';
+import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
 import type { SharedAccess } from '../shared/shared-memory.ts';
 
@@ -44,6 +45,7 @@ export interface WorkerSettings {
   readonly logLevel: LogLevel;
   readonly accessLog: boolean;
   readonly folders: readonly FolderSettings[];
+  readonly compression: CompressionSettings;
 }
 
 /** The part of a worker's configuration that a reload reads again. */

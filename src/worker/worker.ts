@@ -8,6 +8,8 @@ import { ProcessGroups } from '../base/process-groups.ts';
 import type { MappingConfig } from '../config/config.ts';
 import { FileSystem } from '../file/file-system.ts';
 import { ProcessTable } from '../file/process-table.ts';
+import { Compression } from '../http/coding/compression.ts';
+import { PoolTurns, poolJobsMax } from '../http/coding/pool-turns.ts';
 import type { ExchangeObserver } from '../http/exchange/exchange-wire.ts';
 import type { Mapping } from '../http/exchange/handler.ts';
 import { UnreadBodies } from '../http/exchange/unread-bodies.ts';
@@ -94,6 +96,7 @@ export class GatewayWorker {
   readonly #frontEnds: FrontEnd[] = [];
   readonly #addresses: AddressLimit;
   readonly #unreadBodies: UnreadBodies;
+  readonly #compression: Compression;
   readonly #once: OnceClient;
   readonly #staticCache = new StaticCache();
   #mappings: readonly LoadedMapping[] = [];
@@ -119,6 +122,8 @@ export class GatewayWorker {
     this.#counters = new Counters(start.counters);
     this.#addresses = new AddressLimit(limits.connectionsPerAddressMax);
     this.#unreadBodies = new UnreadBodies(limits.unreadBodyBytesMax, this.#counters, logger);
+    const jobsMax = poolJobsMax(job.workerCount, process.env['UV_THREADPOOL_SIZE']);
+    this.#compression = new Compression(settings.compression, new PoolTurns(jobsMax), this.#counters);
     this.#fileSystem = new FileSystem({
       root: job.root,
       workingDirectory: process.cwd(),
@@ -230,9 +235,10 @@ export class GatewayWorker {
   }
 
   /** What a reload changes in the parts that live as long as the worker; scripts and front ends read the rest. */
-  #apply({ limits, logLevel, accessLog }: WorkerSettings): void {
+  #apply({ limits, logLevel, accessLog, compression }: WorkerSettings): void {
     this.#logger.setLevel(logLevel);
     this.#shares.percent = limits.mappingSharePercent;
+    this.#compression.apply(compression);
     for (const logger of this.#mappingLoggers.values()) logger.setRate(limits.logBytesPerSecond);
     for (const frontEnd of this.#frontEnds) {
       frontEnd.setLimits(limits);
@@ -377,6 +383,7 @@ export class GatewayWorker {
         observers: this.#observers(accessLog),
         addresses: this.#addresses,
         unreadBodies: this.#unreadBodies,
+        compression: this.#compression,
       },
       (exchange) => this.#dispatcher.dispatch(exchange),
     );

@@ -8,6 +8,7 @@ import type { Config } from '../../src/config/config.ts';
 import { ALL_OPTIONS } from '../../src/config/options.ts';
 import { parseCommandLine } from '../../src/config/parse-command-line.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
+import { DEFAULT_COMPRESSION } from '../../src/settings/compression.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 
 const DEFAULTS: Config = {
@@ -24,6 +25,7 @@ const DEFAULTS: Config = {
   logFile: undefined,
   logLevel: 'info',
   accessLog: false,
+  compression: DEFAULT_COMPRESSION,
   limits: DEFAULT_LIMITS,
   rights: DEFAULT_SCRIPT_RIGHTS,
   shared: [],
@@ -411,6 +413,7 @@ describe('the option table', () => {
       memory: ['--memory', '64M'],
       'max-unread-bodies': ['--max-unread-bodies', '1M'],
       'mapping-share': ['--mapping-share', '40'],
+      'compress-types': ['--compress-types', 'text/html'],
       'allow-run': ['-r', '.', '--allow-run', 'cat'],
       mode: ['-l', '/', 'a.lua', '--mode', '/=luvit'],
       'static-index': [...FOLDER, '--static-index', 'main.html'],

@@ -17,6 +17,7 @@ const HEADINGS = [
   'httpd.cookie(',
   'httpd.accepts(',
   'httpd.files',
+  'httpd.compress(',
   'Sessions: ',
 ];
 

@@ -8,7 +8,13 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { TLSSocket } from 'node:tls';
 import { SETTING_TABLE } from '../../src/config/setting-table.ts';
-import { type Gateway, type GatewayChanges, RestartNeededError, startGateway } from '../../src/index.ts';
+import {
+  DEFAULT_COMPRESSION,
+  type Gateway,
+  type GatewayChanges,
+  RestartNeededError,
+  startGateway,
+} from '../../src/index.ts';
 import { testCertificate } from '../support/certificate.ts';
 import { connectH2, fetchH2 } from '../support/h2-client.ts';
 import { connectPlain, connectSecure, type RawClient } from '../support/raw-client.ts';
@@ -21,6 +27,11 @@ local function say(...)
 end
 local function on(name, handler) httpd.register_handler(name, handler) end
 on('/hello', function() say 'hello' end)
+on('/text', function(env)
+    local kind, size = env.QUERY_INFO:match '(.+)=(.+)'
+    httpd.header{[':status'] = '200', ['content-type'] = kind}
+    httpd.write(nil, ('x'):rep(tonumber(size)))
+end)
 on('/log', function(env)
     httpd.log('debug', 'debug-' .. env.QUERY_INFO)
     httpd.log('info', 'info-' .. env.QUERY_INFO)
@@ -95,6 +106,7 @@ const START = {
     timeLimitMs: LONG_MS,
     cpuLimitMs: LONG_MS,
   },
+  compression: { enabled: true },
 } as const;
 
 before(async () => {
@@ -234,6 +246,17 @@ async function untilIdle(): Promise<void> {
   await waitFor(() => open() === 0, 'the end of all connections', LONG_MS);
 }
 
+/** How an answer of this type and size comes to a client that takes gzip. */
+async function codingOf(type: string, size: number): Promise<string> {
+  const client = await connectPlain(plainPort);
+  try {
+    client.send(`GET /text?${type}=${size} HTTP/1.1\r\nhost: localhost\r\naccept-encoding: gzip\r\n\r\n`);
+    return (await client.response()).headers.get('content-encoding') ?? 'none';
+  } finally {
+    client.destroy();
+  }
+}
+
 interface Case {
   readonly change: GatewayChanges;
   /** Uses one new connection, or more; resolves to what shows the setting. */
@@ -282,6 +305,24 @@ const CASES: Readonly<Record<string, Case>> = {
     },
     was: false,
     is: true,
+  },
+  'compression.enabled': {
+    change: { compression: { enabled: false } },
+    probe: () => codingOf('text/plain', 2000),
+    was: 'gzip',
+    is: 'none',
+  },
+  'compression.types': {
+    change: { compression: { types: ['font/*'] } },
+    probe: () => codingOf('font/woff', 2000),
+    was: 'none',
+    is: 'gzip',
+  },
+  'compression.bytesMin': {
+    change: { compression: { bytesMin: 1000 } },
+    probe: () => codingOf('text/plain', 1000),
+    was: 'none',
+    is: 'gzip',
   },
   certificateFiles: {
     get change() {
@@ -536,6 +577,7 @@ function undo(change: GatewayChanges): GatewayChanges {
       connect: ['all'],
       variables: [],
     },
+    compression: { ...DEFAULT_COMPRESSION, ...START.compression },
     limits: { ...startLimits },
   } as const;
   return Object.fromEntries(Object.entries(defaults).filter(([name]) => name in change));

@@ -12,6 +12,7 @@ import { createLogger } from '../../src/base/logger.ts';
 import type { Config } from '../../src/config/config.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
 import { duplicateDescriptor } from '../../src/native/posix.ts';
+import { DEFAULT_COMPRESSION } from '../../src/settings/compression.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { Supervisor, type SupervisorOptions } from '../../src/supervisor/supervisor.ts';
 
@@ -51,6 +52,7 @@ function makeSupervisor(config: Partial<Config> = {}, options: Partial<Superviso
       logFile: undefined,
       logLevel: 'debug',
       accessLog: false,
+      compression: DEFAULT_COMPRESSION,
       limits: DEFAULT_LIMITS,
       rights: DEFAULT_SCRIPT_RIGHTS,
       shared: [],

@@ -17,6 +17,7 @@ import { HostRouter } from '../../src/http/routing/host-router.ts';
 import { Counters } from '../../src/metrics/worker-metrics.ts';
 import { FUZZ_HANDLERS } from './fuzz-handlers.ts';
 import { Http2Server } from './h2-node/http2-server.ts';
+import { testCompression } from './test-compression.ts';
 import { functionMapping, TEST_LIMITS } from './test-front-end.ts';
 
 const SWEEP_INTERVAL_MS = 100;
@@ -30,6 +31,7 @@ const settings: ExchangeSettings = {
   bodyBytesMax: TEST_LIMITS.bodyBytesMax,
   patience: { stalls, bodyRate: { bytesPerSecondMin: 0, graceMs: BODY_GRACE_MS } },
   unreadBodies: new UnreadBodies(TEST_LIMITS.unreadBodyBytesMax, counters, logger),
+  compression: testCompression(),
   observers: [],
 };
 const dispatcher = new Dispatcher(new HostRouter([functionMapping('/', FUZZ_HANDLERS)]), logger);

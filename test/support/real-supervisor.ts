@@ -4,6 +4,7 @@ import { createLogger } from '../../src/base/logger.ts';
 import type { Config } from '../../src/config/config.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
+import { DEFAULT_COMPRESSION } from '../../src/settings/compression.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { Supervisor, type SupervisorOptions } from '../../src/supervisor/supervisor.ts';
 import type { GatewayFolder } from './run-gateway.ts';
@@ -29,6 +30,7 @@ export function realSupervisor(
       logFile: undefined,
       logLevel: 'info',
       accessLog: false,
+      compression: DEFAULT_COMPRESSION,
       limits: DEFAULT_LIMITS,
       rights: DEFAULT_SCRIPT_RIGHTS,
       shared: [],

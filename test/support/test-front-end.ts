@@ -7,8 +7,10 @@ import { FrontEnd, type FrontEndLimits } from '../../src/http/front/front-end.ts
 import { Dispatcher } from '../../src/http/routing/dispatcher.ts';
 import { HostRouter } from '../../src/http/routing/host-router.ts';
 import { Counters } from '../../src/metrics/worker-metrics.ts';
+import type { CompressionSettings } from '../../src/settings/compression.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { testCertificate } from './certificate.ts';
+import { testCompression } from './test-compression.ts';
 
 export type HandlerFunction = (exchange: Exchange, route: Route) => void;
 
@@ -44,6 +46,8 @@ export interface TestFrontEnd {
 
 interface TestFrontEndOptions {
   readonly limits?: Partial<FrontEndLimits>;
+  /** Default: answers are compressed only where they ask for it. */
+  readonly compression?: Partial<CompressionSettings>;
   /** Without TLS: HTTP/1.1 and h2c on one port. */
   readonly cleartext?: boolean;
   /** Gets every exchange, whatever its target. Default: the dispatcher, which calls the handlers. */
@@ -67,6 +71,7 @@ export async function startFrontEnd(
       limits: { ...TEST_LIMITS, ...options.limits },
       logger,
       counters,
+      compression: testCompression(options.compression, counters),
       observers: [
         ({ method, target, protocol, status, error }) =>
           accesses.push(

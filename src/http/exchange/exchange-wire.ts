@@ -2,6 +2,7 @@
 
 import type { Logger } from '../../base/logger.ts';
 import type { Counters } from '../../metrics/worker-metrics.ts';
+import type { Compression } from '../coding/compression.ts';
 import type { Fields } from '../semantics/fields.ts';
 import type { ClientPatience } from './client-watch.ts';
 import type { Exchange, PushPromise } from './exchange.ts';
@@ -76,6 +77,8 @@ export interface ExchangeSettings {
   readonly patience: ClientPatience;
   /** The worker's. */
   readonly unreadBodies: UnreadBodies;
+  /** The worker's. */
+  readonly compression: Compression;
   /** Called for each exchange that is over, in this order. */
   readonly observers: readonly ExchangeObserver[];
 }

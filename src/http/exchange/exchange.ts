@@ -65,6 +65,14 @@ export interface FinalHead {
 /** Takes a final head before it is given, and returns it as it is to be; undefined: that has failed. */
 export type HeadReviser = (status: number, fields: Fields) => FinalHead | undefined;
 
+/** How the body of one answer is compressed, whatever its type and the settings say; for a client that takes it. */
+export interface AnswerCompression {
+  /** A shorter body goes as it is (bytes); default: the setting. */
+  readonly bytesMin?: number | undefined;
+  /** From 1, which is fast, to 9, which is small; default: that of the coding. */
+  readonly level?: number | undefined;
+}
+
 /** Joins an exchange with log lines and error pages. */
 export interface Answerer {
   readonly requestId: string;
@@ -115,6 +123,8 @@ export interface Exchange extends ByteSink {
    * answer, and an error page stays as it is.
    */
   reviseHead?: HeadReviser | undefined;
+  /** False: the body goes as it is. Undefined: the settings decide. To be set before `head`. */
+  compression?: AnswerCompression | false | undefined;
 
   /** Called at most once, when the client has gone, reset the stream or broken a limit before `end`. */
   onAbort: ((reason: GatewayError) => void) | undefined;

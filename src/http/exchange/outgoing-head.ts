@@ -13,6 +13,8 @@ export class OutgoingHead implements ResponseHead {
   status = 0;
   reason: string | undefined;
   responseFields: Fields = NO_FIELDS;
+  /** Of the body as its handler has declared it. */
+  declaredLength: number | undefined;
   contentLength: number | undefined;
   hasDate = false;
   closes = false;
@@ -49,6 +51,13 @@ export class OutgoingHead implements ResponseHead {
     if (this.bodyless) this.mayHaveTrailers = false;
     if (status === 204) this.contentLength = undefined;
     else if (status === 205) this.contentLength = 0;
+    this.declaredLength = this.contentLength;
+  }
+
+  /** The body is sent in another form, whose length is not known. */
+  code(fields: Fields): void {
+    this.responseFields = fields;
+    this.contentLength = undefined;
   }
 
   /** The wire has answered by changing over to another protocol. */
@@ -62,6 +71,7 @@ export class OutgoingHead implements ResponseHead {
     this.reason = undefined;
     this.responseFields = fields;
     this.contentLength = contentLength;
+    this.declaredLength = contentLength;
     this.hasDate = false;
     this.mayHaveTrailers = false;
     this.bodyless = isHead || isBodyless(status);

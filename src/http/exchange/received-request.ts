@@ -1,10 +1,13 @@
 /** The request of an exchange, as handlers see it. */
 import { type Fields, withoutPseudoFields } from '../semantics/fields.ts';
 import type { ExchangeConnection, Protocol, RequestIdentity } from './exchange.ts';
+import type { QueuedBody } from './request-body.ts';
 import type { RequestHead } from './request-head.ts';
 
 export class ReceivedRequest {
   protected readonly request: RequestHead;
+  /** Undefined = nobody has asked for it, and nothing has come. */
+  protected receivedBody: QueuedBody | undefined;
   #fields: Fields | undefined;
 
   constructor(request: RequestHead) {
@@ -38,5 +41,20 @@ export class ReceivedRequest {
   }
   get pushed(): boolean {
     return this.request.pushed;
+  }
+
+  /** True when the request body has been taken in to its end (or there is none). */
+  get bodyComplete(): boolean {
+    const body = this.receivedBody;
+    return !this.request.hasBody || (body?.ended === true && body.error === undefined);
+  }
+  /** Body bytes that have come and were not read. */
+  get unreadBytes(): number {
+    return this.receivedBody?.queue.length ?? 0;
+  }
+  /** Body bytes that were read. */
+  get readBytes(): number {
+    const body = this.receivedBody;
+    return body === undefined ? 0 : body.bytesReceived - body.queue.length;
   }
 }

@@ -9,11 +9,13 @@ import type { GatewayError } from '../../base/errors.ts';
 import type { LogFields } from '../../base/logger.ts';
 import { COUNT } from '../../metrics/worker-metrics.ts';
 import { checkFields, type Fields } from '../semantics/fields.ts';
+import { AnswerBody } from './answer-body.ts';
+import { createAnswerCoder } from './answer-coder.ts';
 import { BodyLink } from './body-link.ts';
 import { CHUNK_BYTES_MAX } from './chunk-pool.ts';
 import { ClientWatch } from './client-watch.ts';
 import { errorPage } from './error-response.ts';
-import type { Answerer, Exchange, HeadReviser, PushPromise } from './exchange.ts';
+import type { AnswerCompression, Answerer, Exchange, HeadReviser, PushPromise } from './exchange.ts';
 import { bodyTooLarge, clientGone } from './exchange-errors.ts';
 import {
   CLOSED,
@@ -30,15 +32,15 @@ import { checkHead, OutgoingHead } from './outgoing-head.ts';
 import { ReceivedRequest } from './received-request.ts';
 import { QueuedBody } from './request-body.ts';
 import type { RequestHead } from './request-head.ts';
-import { type Chunk, ResponseBuffer } from './response-buffer.ts';
+import type { Chunk } from './response-buffer.ts';
+import { sendCopies } from './send-copies.ts';
 import { Waiters } from './waiters.ts';
 
 export class ServerExchange extends ReceivedRequest implements Exchange {
   readonly #wire: ExchangeWire;
   readonly #settings: ExchangeSettings;
   readonly #head = new OutgoingHead();
-  readonly #buffer = new ResponseBuffer();
-  #body: QueuedBody | undefined;
+  readonly #answer: AnswerBody;
   #state: ExchangeState = OPEN;
   #error: GatewayError | undefined;
   #trailers: Fields | undefined;
@@ -59,6 +61,7 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
   bytesWritten = 0;
   answeredBy: Answerer | undefined;
   reviseHead: HeadReviser | undefined;
+  compression: AnswerCompression | false | undefined;
   onAbort: ((reason: GatewayError) => void) | undefined;
   onClose: (() => void) | undefined;
 
@@ -67,6 +70,7 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
     super(request);
     this.#blocked = !ready;
     this.#wire = wire;
+    this.#answer = new AnswerBody(wire);
     this.#settings = settings;
     settings.counters.add(COUNT.exchanges, 1);
     settings.counters.add(COUNT.exchangesTotal, 1);
@@ -74,8 +78,12 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
   }
 
   get body(): QueuedBody {
-    this.#body ??= this.#openBody();
-    return this.#body;
+    this.receivedBody ??= new QueuedBody(
+      new BodyLink(this, this.#wire, this.#settings.unreadBodies),
+      this.request.declaredLength,
+      !this.request.hasBody || this.isDone,
+    );
+    return this.receivedBody;
   }
   get status(): number {
     return this.#head.status;
@@ -103,19 +111,6 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
   get isDone(): boolean {
     return this.#state >= DONE;
   }
-  /** True when the request body has been taken in to its end (or there is none). */
-  get bodyComplete(): boolean {
-    return !this.request.hasBody || (this.#body?.ended === true && this.#body.error === undefined);
-  }
-
-  /** Body bytes that have come and were not read. */
-  get unreadBytes(): number {
-    return this.#body?.queue.length ?? 0;
-  }
-  /** Body bytes that were read. */
-  get readBytes(): number {
-    return this.#body === undefined ? 0 : this.#body.bytesReceived - this.#body.queue.length;
-  }
   get awaitsBody(): boolean {
     return this.#watch?.awaitsBody === true;
   }
@@ -129,11 +124,8 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
   head(status: number, fields: Fields): void {
     if (this.finished) return;
     if (this.#state !== OPEN) throw new RangeError('The head has already been given');
-    if (this.reviseHead !== undefined) this.#giveRevised(this.reviseHead, status, fields);
-    else {
-      this.#head.give(status, fields, this.request.method === 'HEAD');
-      this.#transition(HEAD_GIVEN);
-    }
+    if (this.reviseHead === undefined) this.#give(status, fields);
+    else this.#giveRevised(this.reviseHead, status, fields);
   }
 
   #giveRevised(revise: HeadReviser, status: number, fields: Fields): void {
@@ -146,8 +138,15 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
       this.reset(500);
       return;
     }
-    this.#head.give(head.status, head.fields, this.request.method === 'HEAD');
+    this.#give(head.status, head.fields);
+  }
+
+  #give(status: number, fields: Fields): void {
+    this.#head.give(status, fields, this.request.method === 'HEAD');
     this.#transition(HEAD_GIVEN);
+    const { compression } = this.#settings;
+    if (compression.isOn || this.compression !== undefined)
+      this.#answer.codeBy(createAnswerCoder(this, compression, this.compression, this.request, this.#head));
   }
 
   write(bytes: Uint8Array): boolean {
@@ -158,15 +157,13 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
     if (this.finished || text === '') return true;
     if (this.#state === OPEN) this.head(200, NO_FIELDS);
     // what may have to be cut or left out takes the longer way
-    const declared = this.#head.contentLength;
+    const declared = this.#head.declaredLength;
     const isPlain =
       !this.#head.bodyless && (declared === undefined || this.bytesWritten + text.length <= declared);
     if (!isPlain) return this.#take(Buffer.from(text, 'latin1'), false);
     this.bytesWritten += text.length;
-    this.#buffer.appendText(text);
-    if (this.#hasRoom()) return true;
-    this.#pump();
-    return this.#hasRoom();
+    this.#answer.written.appendText(text);
+    return this.#answer.hasRoom || this.#pumpForRoom();
   }
 
   writeOwned(bytes: Uint8Array): boolean {
@@ -186,42 +183,33 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
     const sent = accepted.length >= CHUNK_BYTES_MAX ? this.#sendNow(accepted) : 0;
     if (sent === accepted.length) return true;
     const rest = sent === 0 ? accepted : accepted.subarray(sent);
-    if (owned) this.#buffer.appendOwned(rest);
-    else this.#buffer.append(rest);
-    if (this.#hasRoom()) return true;
-    this.#pump();
-    return this.#hasRoom();
+    if (owned) this.#answer.written.appendOwned(rest);
+    else this.#answer.written.append(rest);
+    return this.#answer.hasRoom || this.#pumpForRoom();
   }
 
   /** Full chunks with nothing before them need not be kept, as far as the wire takes them: how many bytes of them it took. */
   #sendNow(bytes: Uint8Array): number {
-    if (this.#state !== HEAD_SENT || this.#blocked || this.#buffer.length > 0) return 0;
-    const wire = this.#wire;
-    let sent = 0;
-    for (let end = CHUNK_BYTES_MAX; end <= bytes.length; end += CHUNK_BYTES_MAX) {
-      if (wire.sendCopy?.(end === bytes.length && sent === 0 ? bytes : bytes.subarray(sent, end)) !== true)
-        break;
-      sent = end;
-    }
+    const { written, mayBeCoded } = this.#answer;
+    if (this.#state !== HEAD_SENT || this.#blocked || written.length > 0 || mayBeCoded) return 0;
+    const sent = sendCopies(this.#wire, bytes);
     if (sent > 0) this.#settings.counters.add(COUNT.bytesSentTotal, sent);
     return sent;
   }
 
-  get isFull(): boolean {
-    return !this.#hasRoom() && !this.finished;
+  #pumpForRoom(): boolean {
+    this.#pump();
+    return this.#answer.hasRoom;
   }
 
-  /** The second question costs a division, in each of many short writes. */
-  #hasRoom(): boolean {
-    const { length } = this.#buffer;
-    return length < CHUNK_BYTES_MAX || length < this.#wire.bufferBytesMax;
+  get isFull(): boolean {
+    return !this.#answer.hasRoom && !this.finished;
   }
 
   whenDrained(drained: () => void): void {
     this.#writers ??= new Waiters();
     this.#writers.add(drained);
-    if (this.finished || this.#buffer.length < this.#wire.bufferBytesMax)
-      process.nextTick(notifyWriters, this.#writers);
+    if (this.finished || this.#answer.hasRoom) this.#writers.notifySoon();
   }
 
   cancelDrained(drained?: () => void): void {
@@ -229,9 +217,12 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
   }
 
   flush(): void {
+    this.#answer.flush();
     // A bodyless response waits for its end: the wire would take it for complete and let the exchange go.
     if (
-      this.#state === HEAD_GIVEN ? !this.#head.bodyless : this.#state === HEAD_SENT && this.#buffer.length > 0
+      this.#state === HEAD_GIVEN
+        ? !this.#head.bodyless
+        : this.#state === HEAD_SENT && this.#answer.written.length > 0
     )
       this.#pump();
   }
@@ -249,13 +240,14 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
     if (this.#state === OPEN) this.head(200, NO_FIELDS);
     if (this.#head.bodyless) this.#trailers = undefined;
     const length = this.bytesWritten + this.#unsentBytes;
-    if (!this.#head.bodyless && this.#head.contentLength !== undefined && length < this.#head.contentLength) {
+    const { declaredLength } = this.#head;
+    if (!this.#head.bodyless && declaredLength !== undefined && length < declaredLength) {
       this.#warn('Response is shorter than its Content-Length', { written: length });
       this.reset();
       return;
     }
     if (this.#state === HEAD_GIVEN) {
-      if (this.#head.contentLength === undefined && this.#trailers === undefined)
+      if (declaredLength === undefined && this.#trailers === undefined && !this.#answer.isDecided)
         this.#head.completeLength(length);
       this.#transition(ENDED_UNSENT);
     } else this.#transition(ENDING);
@@ -321,8 +313,14 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
     this.#blocked = false;
     this.#watchClient();
     if (this.#state >= DONE) return;
-    if (this.#state !== OPEN && (this.#state !== HEAD_GIVEN || this.#buffer.length > 0)) this.#pump();
-    if (this.#buffer.length <= this.#wire.bufferBytesMax / 2) this.#writers?.notify();
+    if (this.#state !== OPEN && (this.#state !== HEAD_GIVEN || this.#answer.written.length > 0)) this.#pump();
+    this.#tellRoom();
+  }
+
+  /** The coder has done what it had to do, and may go on. */
+  coded(): void {
+    this.#pump();
+    this.#tellRoom();
   }
 
   /** The client broke a rule or a limit, or kept us waiting: it is told so where that is still possible. */
@@ -345,13 +343,13 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
     const ended = this.finished;
     if (this.#state < DONE) this.#error ??= reason ?? clientGone();
     this.#transition(CLOSED);
-    this.#buffer.clear();
+    this.#answer.clear();
     this.#blocked = false;
     this.#watch?.stop();
     // an error costs as much as the rest of a short request: only where somebody hears of it
-    if (!ended || this.#body?.ended === false) this.#tellOwner(this.#error ?? clientGone(), ended);
+    if (!ended || this.receivedBody?.ended === false) this.#tellOwner(this.#error ?? clientGone(), ended);
     else this.#writers?.notify();
-    this.#body?.drop();
+    this.receivedBody?.drop();
     this.#settings.counters.add(COUNT.exchanges, -1);
     for (const observer of this.#settings.observers) observer(this, this.#startedAt);
     const { onClose } = this;
@@ -367,7 +365,7 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
       this.onAbort = undefined;
       onAbort?.(reason);
     }
-    this.#body?.fail(reason);
+    this.receivedBody?.fail(reason);
     this.#writers?.notify();
   }
 
@@ -389,39 +387,49 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
   }
   // ---- inside ----
 
-  #openBody(): QueuedBody {
-    const link = new BodyLink(this, this.#wire, this.#settings.unreadBodies);
-    return new QueuedBody(link, this.request.declaredLength, !this.request.hasBody || this.isDone);
-  }
-
   /** Gives the wire what it has room for. */
   #pump(): void {
     if (this.#blocked) return;
+    const isComplete = this.#code();
+    if (this.#state < HEAD_SENT && this.#answer.holdsHead) return;
     const wire = this.#wire;
-    const buffer = this.#buffer;
+    const buffer = this.#answer.output;
     let room = true;
     if (this.#state < HEAD_SENT) {
       const ending = this.#state === ENDED_UNSENT;
       const chunk = buffer.length > 0 ? buffer.take() : undefined;
-      const last = ending && buffer.length === 0 && this.#trailers === undefined;
+      const last = ending && isComplete && buffer.length === 0 && this.#trailers === undefined;
       this.#transition(last ? DONE : ending ? ENDING : HEAD_SENT);
       this.#countSent(chunk);
       room = wire.sendHead(this.#head, chunk, last);
     }
     while (room && buffer.length > 0 && this.#state < DONE) {
       const chunk = buffer.take();
-      const last = this.#state === ENDING && buffer.length === 0 && this.#trailers === undefined;
+      const last =
+        this.#state === ENDING && isComplete && buffer.length === 0 && this.#trailers === undefined;
       if (last) this.#transition(DONE);
       this.#countSent(chunk);
       room = wire.sendChunk(chunk, last);
     }
-    if (this.#state === ENDING && buffer.length === 0) {
+    if (this.#state === ENDING && isComplete && buffer.length === 0) {
       this.#transition(DONE);
       wire.sendEnd(this.#trailers);
     } else if (!room && this.#state < DONE) {
       this.#blocked = true;
       this.#watchClient();
-    }
+    } else if (!isComplete) this.#code();
+  }
+
+  /** Lets a coder do what it can; true when all of an ended body is in the output. */
+  #code(): boolean {
+    const { mayBeCoded } = this.#answer;
+    return (
+      !mayBeCoded || this.#answer.code(this.finished ? this.bytesWritten + this.#unsentBytes : undefined)
+    );
+  }
+
+  #tellRoom(): void {
+    if (this.#answer.written.length <= this.#answer.roomBytes / 2) this.#writers?.notify();
   }
 
   #countSent(chunk: Chunk | undefined): void {
@@ -430,7 +438,7 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
 
   /** Answers with a page of our own instead of whatever was buffered. */
   #preparePage(status: number, closes: boolean): void {
-    this.#buffer.clear();
+    this.#answer.clear();
     this.bytesWritten = 0;
     this.#unsentBytes = 0;
     this.#trailers = undefined;
@@ -439,7 +447,7 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
     this.#head.replace(head.status, head.fields, page.body.length, this.request.method === 'HEAD');
     this.#head.closes ||= closes;
     if (!this.#head.bodyless) {
-      this.#buffer.append(page.body);
+      this.#answer.written.append(page.body);
       this.bytesWritten = page.body.length;
     }
     if (this.#state !== ENDED_UNSENT) this.#transition(ENDED_UNSENT);
@@ -447,14 +455,14 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
 
   #giveUp(): void {
     this.#transition(DONE);
-    this.#buffer.clear();
+    this.#answer.clear();
     this.#watch?.stop();
   }
 
   /** The part of `bytes` that the declared Content-Length leaves room for. */
   #withinDeclared(bytes: Uint8Array): Uint8Array {
-    if (this.#head.contentLength === undefined) return bytes;
-    const room = this.#head.contentLength - this.bytesWritten - this.#unsentBytes;
+    if (this.#head.declaredLength === undefined) return bytes;
+    const room = this.#head.declaredLength - this.bytesWritten - this.#unsentBytes;
     if (bytes.length <= room || this.#head.bodyless) return bytes;
     if (!this.#excessLogged) {
       this.#excessLogged = true;
@@ -466,7 +474,7 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
   #warn(text: string, facts: LogFields): void {
     const { target } = this.request;
     const request = this.answeredBy?.requestId;
-    this.#settings.logger.warn(text, { target, request, declared: this.#head.contentLength, ...facts });
+    this.#settings.logger.warn(text, { target, request, declared: this.#head.declaredLength, ...facts });
   }
 
   /** Runs the clock exactly while the client is being waited for. */
@@ -484,7 +492,3 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
 }
 
 const NO_FIELDS: Fields = [];
-
-function notifyWriters(writers: Waiters): void {
-  writers.notify();
-}

@@ -28,8 +28,17 @@ export class Waiters {
     return first;
   }
 
+  /** As `notify`, but not before the caller has returned. */
+  notifySoon(): void {
+    process.nextTick(notify, this);
+  }
+
   /** Calls the functions that wait now. Each may remove others, and add itself again. */
   notify(): void {
     for (let left = this.size; left > 0; left--) this.take()?.();
   }
+}
+
+function notify(waiters: Waiters): void {
+  waiters.notify();
 }

@@ -12,7 +12,10 @@ import type { Logger } from '../../base/logger.ts';
 import { MinuteNotice } from '../../base/minute-notice.ts';
 import { COUNT, type Counters } from '../../metrics/worker-metrics.ts';
 import { setFallbackClock, socketBelow, takeOwnListener } from '../../native/node-internals.ts';
+import { DEFAULT_COMPRESSION } from '../../settings/compression.ts';
 import { type ConnectionLimits, LIMIT_BOUNDS } from '../../settings/limits.ts';
+import { Compression } from '../coding/compression.ts';
+import { PoolTurns } from '../coding/pool-turns.ts';
 import { BODY_GRACE_MS } from '../exchange/body-rate.ts';
 import type { ClientPatience } from '../exchange/client-watch.ts';
 import type { Exchange } from '../exchange/exchange.ts';
@@ -58,6 +61,8 @@ export interface FrontEndOptions {
   readonly addresses?: AddressLimit | undefined;
   /** Shared by the front ends of a worker; default: a budget of this one alone. */
   readonly unreadBodies?: UnreadBodies | undefined;
+  /** Shared by the front ends of a worker; default: answers are compressed only where they ask for it. */
+  readonly compression?: Compression | undefined;
 }
 
 /** Where to listen: a descriptor that already listens, or a port of an address. */
@@ -117,6 +122,7 @@ export class FrontEnd {
       bodyBytesMax: limits.bodyBytesMax,
       patience: this.#patienceOf(limits),
       unreadBodies: options.unreadBodies ?? new UnreadBodies(limits.unreadBodyBytesMax, counters, logger),
+      compression: options.compression ?? new Compression(DEFAULT_COMPRESSION, new PoolTurns(1), counters),
       observers: options.observers ?? [],
     };
     this.#settings = settings;

@@ -1,40 +1,57 @@
-/** Which codings of a body a client takes (RFC 9110 §12.5.3). */
+/** Which codings of a body a client takes: the one reader of Accept-Encoding (RFC 9110 §12.5.3). */
 import { trimBlanks } from './fields.ts';
+
+/** Characters. Browsers send some twenty; a client that sends more than this gets the body as it is. */
+const VALUE_LENGTH_MAX = 1024;
+
+/** A coding or `*`, and its weight (RFC 9110 §12.4.2). */
+const MEMBER = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?:[\t ]*;[\t ]*[Qq]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?$/;
 
 /** True when the value of Accept-Encoding names `coding`, or `*`, and does not refuse it with `q=0`. */
 export function acceptsCoding(value: string | undefined, coding: string): boolean {
-  return value !== undefined && (qualityOf(value, coding, true) ?? 0) > 0;
+  const weights = readWeights(value);
+  return weights !== undefined && weightOf(weights, coding) > 0;
 }
 
-/** Those of `codings` that the client takes, and likes no less than the file as it is: its favourite first, then in the order given. */
+/**
+ * Those of `codings` that the client takes, and likes no less than the body as it is: its favourite first, then in the order given.
+ * None where the value is no list of codings. A client that takes neither these nor the body as it is (`identity;q=0`) gets the
+ * latter all the same: RFC 9110 §12.1 lets a server disregard the field, and a page it cannot read says less than one it can.
+ */
 export function preferredCodings<Coding extends string>(
   value: string | undefined,
   codings: readonly Coding[],
 ): readonly Coding[] {
-  if (value === undefined) return [];
-  const least = qualityOf(value, 'identity', false) ?? 0;
+  const weights = readWeights(value);
+  if (weights === undefined) return [];
+  // without a weight of its own, `identity` is what remains where nothing else is taken
+  const least = weights.get('identity') ?? 0;
   return codings
-    .map((coding) => ({ coding, quality: qualityOf(value, coding, true) ?? 0 }))
-    .filter(({ quality }) => quality > 0 && quality >= least)
-    .sort((a, b) => b.quality - a.quality)
+    .map((coding) => ({ coding, weight: weightOf(weights, coding) }))
+    .filter(({ weight }) => weight > 0 && weight >= least)
+    .sort((a, b) => b.weight - a.weight)
     .map(({ coding }) => coding);
 }
 
-/** The quality (0 to 1) of a coding that is named, or with `orAny` of `*`; undefined where it is not. What is no quality counts as 1. */
-function qualityOf(value: string, coding: string, orAny: boolean): number | undefined {
-  let any: number | undefined;
-  for (const member of value.toLowerCase().split(',')) {
-    const [named = '', ...parameters] = member.split(';').map(trimBlanks);
+function weightOf(weights: ReadonlyMap<string, number>, coding: string): number {
+  return weights.get(coding) ?? weights.get('*') ?? 0;
+}
+
+/** The weight of each member; undefined: the value is no list of codings. Of two weights of one coding the smaller counts. */
+function readWeights(value: string | undefined): ReadonlyMap<string, number> | undefined {
+  if (value === undefined || value.length > VALUE_LENGTH_MAX) return undefined;
+  const weights = new Map<string, number>();
+  for (const part of value.split(',')) {
+    const member = trimBlanks(part);
+    // RFC 9110 §5.6.1.2
+    if (member === '') continue;
+    const match = MEMBER.exec(member);
+    if (match === null) return undefined;
+    const lower = (match[1] as string).toLowerCase();
     // RFC 9110 §8.4.1.3
-    const name = named === 'x-gzip' ? 'gzip' : named;
-    if (name !== coding && !(orAny && name === '*')) continue;
-    let quality = 1;
-    for (const parameter of parameters) {
-      const digits = /^q[\t ]*=[\t ]*(0(?:\.[0-9]*)?)$/.exec(parameter)?.[1];
-      if (digits !== undefined) quality = Math.min(quality, Number(digits));
-    }
-    if (name === coding) return quality;
-    any = quality;
+    const name = lower === 'x-gzip' ? 'gzip' : lower;
+    const weight = match[2] === undefined ? 1 : Number(match[2]);
+    weights.set(name, Math.min(weight, weights.get(name) ?? 1));
   }
-  return any;
+  return weights;
 }

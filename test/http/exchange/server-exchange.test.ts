@@ -13,6 +13,7 @@ import { StallWatch } from '../../../src/http/exchange/stall-watch.ts';
 import { READ_AHEAD_BYTES, UnreadBodies } from '../../../src/http/exchange/unread-bodies.ts';
 import { Counters } from '../../../src/metrics/worker-metrics.ts';
 import { RecordingWire } from '../../support/recording-wire.ts';
+import { testCompression } from '../../support/test-compression.ts';
 
 const STALL_MS = 5_000;
 const BODY_BYTES_MAX = 1_000_000;
@@ -60,7 +61,15 @@ class Scene {
     };
     const patience = { stalls: this.stalls, bodyRate: { bytesPerSecondMin: 0, graceMs: 0 } };
     const { counters, unreadBodies } = this;
-    const settings = { logger, counters, bodyBytesMax: BODY_BYTES_MAX, patience, unreadBodies, observers };
+    const settings = {
+      logger,
+      counters,
+      bodyBytesMax: BODY_BYTES_MAX,
+      patience,
+      unreadBodies,
+      compression: testCompression(),
+      observers,
+    };
     this.exchange = new ServerExchange(head, this.wire, settings, ready);
     this.exchange.onAbort = (reason) => this.told.push(reason.code);
     this.exchange.onClose = () => this.told.push('closed');

@@ -10,6 +10,7 @@ import { ERROR_CODE } from '../../../src/http/h2/error-codes.ts';
 import { SessionServer } from '../../../src/http/h2/session-server.ts';
 import { Counters } from '../../../src/metrics/worker-metrics.ts';
 import { connectWire, goAwayCode, OWN_HANDLERS, resetCode, startOwn } from '../../support/own-sessions.ts';
+import { testCompression } from '../../support/test-compression.ts';
 import {
   type HandlerFunction,
   streamBody,
@@ -325,6 +326,7 @@ test('A client that never acknowledges SETTINGS is left with SETTINGS_TIMEOUT', 
       bodyBytesMax: Number.POSITIVE_INFINITY,
       patience: { stalls: new StallWatch(1_000), bodyRate: { bytesPerSecondMin: 0, graceMs: 0 } },
       unreadBodies: new UnreadBodies(64 * 1024 * 1024, counters, logger),
+      compression: testCompression(),
       observers: [],
     },
     () => {},
