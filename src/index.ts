@@ -39,6 +39,7 @@ export type { IncrementStart, SharedDictionary, SharedValue } from './shared/sha
 export type { BoundAddress, MappingUse } from './supervisor/supervisor.ts';
 export { type CookieOptions, makeCookie, readCookies } from './web/cookies.ts';
 export { Method, Reason, Version } from './web/http-words.ts';
+export { type FormPart, type MultipartOptions, multipart } from './web/multipart.ts';
 export { type BuilderBody, ResponseBuilder } from './web/response-builder.ts';
 export type {
   Answer,

@@ -1,6 +1,6 @@
-/** The body of a request as web code reads it: a stream that keeps its pace, or all of it at once. */
+/** The body of a request, or of a part of a form, as web code reads it: a stream that keeps its pace, or all of it at once. */
+import type { ByteSource } from '../base/byte-stream.ts';
 import { GatewayError } from '../base/errors.ts';
-import type { RequestBody } from '../http/exchange/exchange.ts';
 
 /** Bytes a stream hands on in one piece: one HTTP/2 window's quarter; larger pieces are cut, so that memory stays flat. */
 const PIECE_BYTES_MAX = 64 * 1024;
@@ -9,7 +9,7 @@ const PIECE_BYTES_MAX = 64 * 1024;
 export const WHOLE_BODY_BYTES_MAX: number = 64 * 1024 * 1024;
 
 /** Reads on as the consumer asks for more; `onProgress` is called for each piece. */
-export function bodyStream(body: RequestBody, onProgress: () => void): ReadableStream<Uint8Array> {
+export function bodyStream(body: ByteSource, onProgress: () => void): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {
       pull(controller): Promise<void> | undefined {
@@ -45,7 +45,7 @@ export function bodyStream(body: RequestBody, onProgress: () => void): ReadableS
 }
 
 /** Takes the whole body; rejects when the client does not send all of it, and when it is larger than may be gathered. */
-export function readWholeBody(body: RequestBody, onProgress: () => void): Promise<Uint8Array<ArrayBuffer>> {
+export function readWholeBody(body: ByteSource, onProgress: () => void): Promise<Uint8Array<ArrayBuffer>> {
   return new Promise((resolve, reject) => {
     const pieces: Uint8Array[] = [];
     let size = 0;

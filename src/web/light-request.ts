@@ -8,9 +8,9 @@ import type { Exchange } from '../http/exchange/exchange.ts';
 import { fieldValue } from '../http/semantics/fields.ts';
 import { lendState } from '../native/node-internals.ts';
 import { bodyStream, bodyUsedError, readWholeBody, readWholeStream } from './body-stream.ts';
+import { readFormData } from './form-data.ts';
 
 const RealRequest = globalThis.Request;
-const RealResponse = globalThis.Response;
 
 /** Targets and authorities that the URL parser would leave as they are; everything else is given to it. */
 const PLAIN_TARGET =
@@ -157,8 +157,11 @@ class LightRequest {
     return new Blob([await this.#bytes()], { type: this.headers.get('content-type') ?? '' });
   }
   async formData(): Promise<FormData> {
-    const type = this.headers.get('content-type') ?? '';
-    return await new RealResponse(await this.#bytes(), { headers: { 'content-type': type } }).formData();
+    if (this.bodyUsed) throw bodyUsedError();
+    return await readFormData(this.headers.get('content-type') ?? undefined, {
+      stream: () => this.body,
+      bytes: () => this.#bytes(),
+    });
   }
   clone(): Request {
     return LightRequest.toReal(this).clone();

@@ -19,6 +19,7 @@ const IDS: Readonly<Record<string, string>> = {
   echo: 'M3',
   counter: 'A6',
   routed: 'A5',
+  notes: 'TypeScript routes',
   preopened: 'M2',
 };
 const START_MAX_MS = 20_000;
@@ -141,7 +142,7 @@ test('M2: Server.preopened() refuses a process without sockets, and what does no
 test('Every program of examples/embed is named in its README', () => {
   assert.deepEqual(
     programs.map(({ words }) => /(\w+)\.js$/.exec(words.join(' '))?.[1]),
-    ['hello', 'echo', 'counter', 'routed', 'preopened'],
+    ['hello', 'echo', 'counter', 'routed', 'notes', 'preopened'],
   );
 });
 
