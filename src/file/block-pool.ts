@@ -1,6 +1,6 @@
-/** Keeps the gather buffers of write-behind for the next file, so that a small file does not pay for a fresh 64 KiB. */
+/** Keeps the buffers that gather writes for the next file, so that a small file needs no new allocation of 64 KiB. */
 
-/** Writes are gathered into blocks of this size (bytes): past it, a system call costs less than its copy. */
+/** Writes are gathered into blocks of this size (bytes): for more bytes, a system call costs less than copying them. */
 export const BLOCK_BYTES: number = 64 * 1024;
 /** Blocks kept for reuse: 4 MiB per worker. */
 const BLOCKS_KEPT_MAX = 64;

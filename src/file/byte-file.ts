@@ -1,4 +1,4 @@
-/** What regular files, devices, FIFOs and processes have in common: Lua's FILE* as a byte source and a byte sink. */
+/** The interface of regular files, devices, FIFOs and processes: Lua's FILE* as a byte source and a byte sink. */
 import type { ByteQueue } from '../base/byte-queue.ts';
 import type { ByteSink, ByteSource } from '../base/byte-stream.ts';
 import type { Copy, CopyDone } from './copy-bytes.ts';
@@ -20,23 +20,23 @@ export type CloseDone = (error: FileError | undefined, exit: ProcessExit | undef
 /**
  * A file as C's stdio has it: one position for reading and writing, buffered both ways.
  *
- * A failed write-behind stands in `error` until someone takes it with `takeError`; until then `write` drops its bytes
- * and every other call reports it. No callback is called before the function it was given to has returned, and none
+ * The error of a gathered write that failed stands in `error` until `takeError` takes it; until then `write` drops its bytes,
+ * and every other call reports the error. No callback is called before the function that took it has returned, and none
  * after `destroy`.
  */
 export interface ByteFile extends ByteSource, ByteSink {
   readonly queue: ByteQueue;
-  /** The name it was opened with, or the command. */
+  /** The name that the file was opened with, or the command of a process. */
   readonly name: string;
-  /** `closing` and `closed` refuse everything with EBADF. */
+  /** A file that is `closing` or `closed` refuses every call with EBADF. */
   readonly state: 'open' | 'closing' | 'closed';
-  /** What failed and was not reported yet (as ByteSource and ByteSink; also by flush, seek and close). */
+  /** The failure that no call has reported yet (as in ByteSource and ByteSink; flush, seek and close report it, too). */
   readonly error: FileError | undefined;
-  /** Bytes taken by `write` that the system has not got yet. */
+  /** Bytes that `write` has taken and the system has not. */
   readonly unwritten: number;
-  /** `error`, once: it is forgotten. */
+  /** Returns `error` and forgets it. */
   takeError(): FileError | undefined;
-  /** As C's clearerr: forgets that the end was seen, so that the reader looks at the file again. */
+  /** As C's clearerr: forgets that the end was reached, so that the next read looks at the file again. */
   clearEnd(): void;
   /** As ByteSource; several readers may wait, and are served in order. */
   request(size: number, ready: () => void): void;
@@ -46,26 +46,26 @@ export interface ByteFile extends ByteSource, ByteSink {
   whenDrained(drained: () => void): void;
   /** Withdraws one writer, or all. */
   cancelDrained(drained?: () => void): void;
-  /** Calls `done` when everything written so far has reached the system. */
+  /** Calls `done` when all bytes written so far have reached the system. */
   flush(done: FlushDone): void;
-  /** Flushes, moves the position and tells it (bytes from the start). */
+  /** Flushes, moves the position, and passes it to `done` (bytes from the start). */
   seek(whence: Whence, offset: number, done: SeekDone): void;
   /**
-   * As setvbuf: with `no` a write is over when the system has it, with `line` one that ends a line; `full` (the default)
-   * gathers 64 KiB or 50 ms.
+   * As setvbuf: with `no` a write is over when the system has its bytes; with `line` this holds for a write that has a line end;
+   * `full` (the default) gathers writes up to 64 KiB or 50 ms.
    */
   setBuffering(buffering: Buffering): void;
-  /** Flushes and closes; for a process: waits for its end. A second close does nothing. */
+  /** Flushes and closes; the file of a process also waits for the end of the process. A second close does nothing. */
   close(done: CloseDone): void;
 
-  /** For code that cannot wait: afterwards `queue` holds `size` bytes, or the end was reached. */
+  /** For callers that cannot wait: afterwards `queue` holds `size` bytes, or the end was reached. */
   fillSync(size: number): FileError | undefined;
   flushSync(): FileError | undefined;
   seekSync(whence: Whence, offset: number): number | FileError;
   closeSync(): { readonly error: FileError | undefined; readonly exit: ProcessExit | undefined };
 
-  /** Copies `size` bytes, or all to the end, to `sink`. */
+  /** Copies `size` bytes, or all bytes up to the end, to `sink`. */
   sendTo(sink: ByteSink, size: number | undefined, done: CopyDone): Copy;
-  /** Gives up: no callback any more; gathered writes still go to the disk, a process is ended, all is closed. */
+  /** Closes without callbacks: gathered writes still go to the disk, and a process is ended. */
   destroy(): void;
 }

@@ -1,12 +1,12 @@
 /** Splits a command line without a shell, for processes started under a root. */
 
-/** What a shell would act on, outside of quotes; inside double quotes only `$`, backquote and backslash. */
+/** Characters that a shell acts on outside of quotes; inside double quotes these are only `$`, backquote and backslash. */
 const META = /[|&;<>()$`\\*?[\]{}~#!\n\r]/;
 const META_IN_DOUBLE_QUOTES = /[$`\\]/;
 const WORD = /'([^']*)'|"([^"]*)"|[^ \t'"]+/y;
 const BLANKS = /[ \t]*/y;
 
-/** The words of a command; undefined when it needs a shell (or holds no word, an open quote or a NUL). */
+/** Returns the words of a command; undefined when the command needs a shell, or has no word, an open quote or a NUL. */
 export function splitCommand(command: string): string[] | undefined {
   if (command.includes('\0')) return undefined;
   const words: string[] = [];
@@ -29,7 +29,7 @@ export function splitCommand(command: string): string[] | undefined {
     words.push(word);
     at = next;
   }
-  // NAME=value before a command is the shell's affair
+  // only a shell sets variables by NAME=value before a command
   if (words.length === 0 || /^\w+=/.test(words[0] as string)) return undefined;
   return words;
 }

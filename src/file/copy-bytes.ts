@@ -1,28 +1,28 @@
-/** Moves bytes from a source to a sink with backpressure, without a script in between. */
+/** Copies bytes from a source to a sink with backpressure, without running Lua for them. */
 import type { ReadableBytes } from '../base/byte-queue.ts';
 import type { ByteSink, ByteSource } from '../base/byte-stream.ts';
 import type { GatewayError } from '../base/errors.ts';
 
-/** Bytes moved before other work of the thread gets its turn; about 100 µs of copying. */
+/** Bytes copied before other work of the thread gets a turn: about 100 µs of copying. */
 const TURN_BYTES_MAX = 1024 * 1024;
 
-/** Bytes handed to the sink in one go, so that no more than this passes the sink's own limit. */
+/** Bytes of one write to the sink, which may exceed the limit of the sink by no more than this. */
 const PIECE_BYTES_MAX = 64 * 1024;
 
-/** `error` is the source's or the sink's; `bytes` were accepted by the sink. */
+/** `error` is that of the source or of the sink; the sink has accepted `bytes`. */
 export type CopyDone = (error: GatewayError | undefined, bytes: number) => void;
 
-/** A copy under way. */
+/** A copy that is running. */
 export interface Copy {
   /** Bytes the sink has accepted so far. */
   readonly bytes: number;
-  /** Stops; `done` is not called any more. */
+  /** Stops the copy; `done` is not called any more. */
   cancel(): void;
 }
 
 /**
- * Copies `size` bytes, or until the source ends; `done` is called once, never before this returns. `beforeWait` is called
- * whenever the source has to be waited for: what the sink gathers should go on its way.
+ * Copies `size` bytes, or all until the source ends. Calls `done` once, never before this function returns. Calls `beforeWait`
+ * before each wait for the source, so that the sink can send what it has gathered.
  */
 export function copyBytes(
   source: ByteSource,
@@ -37,8 +37,8 @@ export function copyBytes(
 }
 
 /**
- * Copies all that is left of a source which has ended, where that is so little that nobody needs to wait for it; the
- * bytes, or the sink's error. Undefined: nothing was copied, it has to be waited for.
+ * Copies the rest of a source that has ended, where the rest is so little that no wait is needed. Returns the number of bytes, or
+ * the error of the sink. Undefined: nothing was copied, and the caller has to use `copyBytes`.
  */
 export function copyRest(
   source: ByteSource,
@@ -78,7 +78,7 @@ class RunningCopy implements Copy {
   }
 
   start(): void {
-    // also where nothing is to do: `done` never comes before this returns
+    // also when there is nothing to copy: `done` is never called before `start` returns
     if (this.#source.queue.length > 0 || this.#left <= 0) this.#waitTurn();
     else this.#waitSource();
   }
@@ -118,7 +118,7 @@ class RunningCopy implements Copy {
     this.#move(true);
   };
 
-  /** `asked`: the source has just answered a request, so that an empty queue means its end. */
+  /** `asked`: the source has just answered a request, so that an empty queue means the end of the source. */
   #move(asked: boolean): void {
     const queue = this.#source.queue;
     let moved = 0;
@@ -130,7 +130,7 @@ class RunningCopy implements Copy {
       const before = queue.length;
       const hasRoom = moveChunk(queue, this.#sink, Math.min(this.#left, PIECE_BYTES_MAX));
       const size = before - queue.length;
-      // the sink may have ended it all
+      // the write may have cancelled the copy
       if (this.#cancelled) return;
       this.#source.consumed();
       if (this.#sink.error !== undefined) {
@@ -156,7 +156,7 @@ class RunningCopy implements Copy {
   }
 }
 
-/** The sink copies what its source will fill again, and keeps what nobody else has. */
+/** Moves one chunk. The sink copies bytes of a buffer that the source uses again, and may keep any other chunk. */
 function moveChunk(queue: ReadableBytes, sink: ByteSink, sizeMax: number): boolean {
   if (queue.isReusable) return queue.lend(sizeMax, (bytes) => sink.write(bytes));
   const chunk = queue.takeChunk(sizeMax);

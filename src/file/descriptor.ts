@@ -15,19 +15,19 @@ export class Descriptor {
     this.#onClosed = onClosed;
   }
 
-  /** An operation on the descriptor starts. */
+  /** Counts an operation that starts on the descriptor. */
   acquire(): void {
     assert(this.#state !== 'closed', 'no operation starts on a closed descriptor');
     this.#operations += 1;
   }
 
-  /** An operation has ended. */
+  /** Counts an operation that has ended; closes the descriptor when it was the last one before a close. */
   release(): void {
     this.#operations -= 1;
     if (this.#operations === 0 && this.#state === 'closing') this.#close();
   }
 
-  /** Closes, now or after the operations in flight; `done` gets what close(2) failed with. */
+  /** Closes the descriptor, now or after the operations in flight; `done` gets the error of close(2). */
   close(done: (thrown: unknown) => void): void {
     assert(this.#state === 'open', 'a descriptor is closed once');
     this.#state = 'closing';
@@ -35,7 +35,7 @@ export class Descriptor {
     if (this.#operations === 0) this.#close();
   }
 
-  /** Closes before it returns, unless an operation is in flight: then when that has ended. Throws what close(2) says. */
+  /** Closes before it returns, or after the last operation in flight where there is one. Throws the error of close(2). */
   closeSync(): void {
     assert(this.#state === 'open', 'a descriptor is closed once');
     this.#state = 'closing';

@@ -1,16 +1,16 @@
-/** The error of the file layer: a GatewayError that keeps C's number and text, so that Lua can return its triple. */
+/** The error of the file layer: a GatewayError with the number and text of C, of which Lua makes `nil, message, number`. */
 import type { LuaCode } from '../base/error-codes.ts';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import { errnoOf, strerror } from './strerror.ts';
 
-/** `nil, name .. ": " .. error.text, error.errno` is what C's library and Lua say. */
+/** Lua returns `nil, name .. ": " .. error.text, error.errno` for such an error. */
 export class FileError extends GatewayError {
   /** POSIX error number, e.g. 2. */
   readonly errno: number;
-  /** What stands behind the name: "No such file or directory". */
+  /** The text that follows the name in messages of Lua: "No such file or directory". */
   readonly text: string;
 
-  /** `action` is the sentence's start, `Cannot open "x.txt"`; `text` when it says more than strerror does. */
+  /** `action` begins the message: `Cannot open "x.txt"`; `text` replaces that of strerror where another says more. */
   constructor(action: string, errno: number, text: string = strerror(errno), cause?: unknown) {
     super('LGW_FILE', `${action}: ${text}`, { luaCode: luaCodeOf(errno), cause });
     this.errno = errno;
@@ -18,12 +18,12 @@ export class FileError extends GatewayError {
   }
 }
 
-/** The FileError for what a function of node:fs or child_process threw or passed to its callback. */
+/** Returns the FileError for a value that node:fs or node:child_process has thrown or passed to a callback. */
 export function fileErrorOf(action: string, thrown: unknown): FileError {
   if (thrown instanceof FileError) return thrown;
   const name = systemCodeOf(thrown);
   if (name === undefined) return new FileError(action, errnoOf('EIO'), messageOf(thrown), thrown);
-  // node's own argument checks have codes like ERR_INVALID_ARG_VALUE
+  // Node's own checks of arguments have codes like ERR_INVALID_ARG_VALUE
   if (name.startsWith('ERR_')) return new FileError(action, errnoOf('EINVAL'), undefined, thrown);
   return new FileError(action, errnoOf(name), undefined, thrown);
 }
@@ -51,7 +51,7 @@ const ABSENCES: ReadonlySet<number> = new Set(
   ].map(errnoOf),
 );
 
-/** `Cannot open "x.txt"`: the start of a message, with the name quoted and its control characters escaped. */
+/** Returns the start of a message, as `Cannot open "x.txt"`: the name is quoted and its control characters escaped. */
 export function describeAction(verb: string, name: string): string {
   return `Cannot ${verb} ${JSON.stringify(name)}`;
 }

@@ -1,4 +1,4 @@
-/** The system calls behind opening, removing and renaming: what C's library does, inside the root where there is one. */
+/** The system calls of opening, removing, renaming and listing: what C's library does, inside the root where there is one. */
 import { randomBytes } from 'node:crypto';
 import { closeSync, constants, fstatSync, readlinkSync, type Stats } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,35 +21,35 @@ export interface FileFacts {
   readonly stats: Stats;
 }
 
-/** A name in a directory, in bytes, and what it is; links are not followed. */
+/** A name in a directory, as a byte string, and facts about the entry itself, even when it is a link. */
 export interface DirectoryEntry {
   readonly name: string;
   readonly facts: FileFacts;
 }
 
-/** Entries of one listing: each takes a few hundred bytes until the list has been read. */
+/** Entries of one listing: each takes a few hundred bytes until the caller has read the list. */
 export const DIRECTORY_ENTRIES_MAX = 10_000;
 
-/** A descriptor, and what it is of. */
+/** An open descriptor, with the facts and the mode of its file. */
 export interface Opened {
   readonly fd: number;
   readonly stats: Stats;
   readonly mode: OpenMode;
-  /** node:fs does not know of it: a stream may have it and close it. */
+  /** True when node:fs does not know the descriptor: a stream may own and close it. */
   readonly ownedByStream?: boolean;
 }
 
-/** Opens a name without touching what it stands for. Linux, asm-generic/fcntl.h. */
+/** Opens a name without opening its file. Linux, asm-generic/fcntl.h. */
 const O_PATH = 0o10000000;
 /** Makes a file without a name in a directory. Linux, asm-generic/fcntl.h. */
 const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY;
-/** A FIFO that nobody reads yet is tried again after this time, as C's open would wait. */
+/** C's open waits for a reader of a FIFO: a FIFO without one is tried again after this time. */
 const FIFO_RETRY_MS = 20;
-/** PATH_MAX of linux/limits.h without the NUL (bytes): a longer one is not taken apart. */
+/** PATH_MAX of linux/limits.h without the NUL (bytes): longer names are refused before they are split. */
 const NAME_BYTES_MAX = 4095;
-/** Names tried for a temporary file before the directory must be odd. */
+/** Names that are tried for a temporary file before the call fails. */
 const TEMPORARY_NAMES_MAX = 100;
-/** As mkstemp(3): nobody else's. */
+/** As mkstemp(3): for the user of the process alone. */
 const TEMPORARY_MODE = 0o600;
 const UPDATE: OpenMode = { readable: true, writable: true, append: false, truncate: false, create: true };
 
@@ -57,7 +57,7 @@ export class FileSteps {
   readonly #root: Root | undefined;
   readonly #workingDirectory: string;
 
-  /** `workingDirectory`: where relative names start; the root's own path, when there is one. */
+  /** `workingDirectory`: where relative names begin; the path of the root, when there is one. */
   constructor(root: Root | undefined, workingDirectory: string) {
     this.#root = root;
     this.#workingDirectory = workingDirectory;
@@ -65,13 +65,13 @@ export class FileSteps {
 
   *open(name: string, mode: OpenMode, action: string, triesMax: number = Infinity): Steps<Opened> {
     const fd = yield* this.#at(name, true, action, (path, noFollow) =>
-      // O_NONBLOCK: a FIFO must not hold a thread of the pool; it changes nothing for other files
+      // O_NONBLOCK: opening a FIFO must not block a thread of the pool; the flag changes nothing for other files
       openPatiently(path, flagsOf(mode) | noFollow | constants.O_NONBLOCK | constants.O_NOCTTY, triesMax),
     );
     return openedOf(fd, mode);
   }
 
-  /** As `open`, of a name that may not lead out of `directory`. */
+  /** As `open`, for a name that must not lead out of `directory`. */
   *openBelow(directory: string, name: string, mode: OpenMode, action: string): Steps<Opened> {
     const path = yield* this.#at(directory, true, action, realPathOf);
     const root = new Root(path);
@@ -85,7 +85,7 @@ export class FileSteps {
     try {
       fd = yield* open(directory, O_TMPFILE | flags);
     } catch {
-      // a file system without O_TMPFILE: a name for a moment
+      // a file system without O_TMPFILE: makes a file with a name and removes the name
       const name = yield* this.makeTemporary(action);
       const path =
         this.#root === undefined ? this.#absolute(name) : Buffer.from(`${this.#workingDirectory}/${name}`);
@@ -144,7 +144,7 @@ export class FileSteps {
     return factsOf(yield* this.#at(name, true, action, lookAt));
   }
 
-  /** As `stat`, of a link itself. */
+  /** As `stat`, but of a link itself. */
   *lstat(name: string, action: string): Steps<FileFacts> {
     return factsOf(yield* this.#at(name, false, action, lookAtName));
   }
@@ -155,7 +155,7 @@ export class FileSteps {
     });
   }
 
-  /** Makes an empty file where nothing is, and sets the times (seconds since 1970). */
+  /** Makes an empty file where the name stands for nothing, and sets the times (seconds since 1970). */
   *touch(name: string, accessed: number, modified: number, action: string): Steps<void> {
     yield* this.#at(name, true, action, function* (path, noFollow): Steps<void> {
       const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOCTTY;
@@ -164,7 +164,7 @@ export class FileSteps {
         fd = yield* open(path, flags | noFollow);
       } catch (thrown) {
         const { errno } = fileErrorOf(action, thrown);
-        // directories, sockets and FIFOs that nobody reads are not opened for it
+        // directories, sockets and FIFOs without a reader cannot be opened for writing
         if (errno !== errnoOf('EISDIR') && errno !== errnoOf('ENXIO')) throw thrown;
         fd = yield* open(path, O_PATH | noFollow);
       }
@@ -176,11 +176,11 @@ export class FileSteps {
     });
   }
 
-  /** The entries of a directory in its own order, without `.` and `..`. */
+  /** Lists the entries of a directory in the order of the system, without `.` and `..`. */
   *list(name: string, action: string): Steps<DirectoryEntry[]> {
     const flags = constants.O_RDONLY | constants.O_DIRECTORY;
     const fd = yield* this.#at(name, true, action, function* (path, noFollow): Steps<number> {
-      // for a link, O_DIRECTORY with O_NOFOLLOW says ENOTDIR and not ELOOP
+      // for a link, O_DIRECTORY with O_NOFOLLOW fails with ENOTDIR and not with ELOOP
       const place = yield* open(path, O_PATH | noFollow);
       try {
         if (fstatSync(place).isSymbolicLink()) throw linkFound();
@@ -196,7 +196,7 @@ export class FileSteps {
     }
   }
 
-  /** The place of a name, for `use`; whatever was opened to find it is closed afterwards. */
+  /** Finds the place of a name and runs `use` with its path; closes afterwards what was opened to find it. */
   *#at<Result>(
     name: string,
     followLast: boolean,
@@ -233,13 +233,13 @@ function* listDirectory(path: string, action: string): Steps<DirectoryEntry[]> {
       try {
         entries.push({ name: entry.name.toString('latin1'), facts: factsOf(yield* lookAtName(place)) });
       } catch (thrown) {
-        // it has been removed meanwhile
+        // the entry has been removed meanwhile
         if (fileErrorOf(action, thrown).errno !== errnoOf('ENOENT')) throw thrown;
       }
     }
     return entries;
   } finally {
-    // its last read may not be over for node:fs, which lets it be closed behind that only
+    // node:fs closes a directory only behind its last read, which may still be running
     directory.close(() => undefined);
   }
 }
@@ -262,7 +262,7 @@ function kindOf(stats: Stats): FileKind {
   return stats.isSocket() ? 'socket' : 'device';
 }
 
-/** Opens; a FIFO that nobody reads is tried until somebody does. */
+/** Opens a path; tries a FIFO without a reader again until it has one, `triesMax` times at most. */
 function* openPatiently(path: Buffer, flags: number, triesMax: number): Steps<number> {
   for (let tries = 1; ; tries++) {
     try {
@@ -275,7 +275,7 @@ function* openPatiently(path: Buffer, flags: number, triesMax: number): Steps<nu
   }
 }
 
-/** What fstat(2) says of a name, whatever it is, without opening it; ELOOP for a link that must not be followed. */
+/** Returns what fstat(2) says of a name, without opening its file; fails with ELOOP for a link that must not be followed. */
 function* lookAt(path: Buffer, noFollow: number): Steps<Stats> {
   const fd = yield* open(path, O_PATH | noFollow);
   try {
@@ -287,7 +287,7 @@ function* lookAt(path: Buffer, noFollow: number): Steps<Stats> {
   }
 }
 
-/** Where a directory really is, found through its descriptor. */
+/** Returns the path of a directory without links, found through a descriptor. */
 function* realPathOf(path: Buffer, noFollow: number): Steps<Buffer> {
   const fd = yield* open(path, O_PATH | noFollow);
   try {

@@ -1,10 +1,10 @@
-/** In the place of FileSteps where no file may be opened, made or looked at: every operation is refused before a system call. */
+/** Stands in for FileSteps where a script may use no files: refuses every operation before a system call. */
 import { FileError } from './file-error.ts';
 import type { FileSteps } from './file-steps.ts';
 import { errnoOf } from './strerror.ts';
 import type { Steps } from './system-call.ts';
 
-/** What a file system does by steps. */
+/** The operations of a file system that consist of steps. */
 export type FileOperations = Pick<
   FileSteps,
   | 'list'
@@ -22,7 +22,7 @@ export type FileOperations = Pick<
 
 /** `why` completes messages: `Cannot open "x.txt": …`. */
 export function noFileSteps(why: string): FileOperations {
-  // biome-ignore lint/correctness/useYield: a refusal, as a step that fails
+  // biome-ignore lint/correctness/useYield: a refusal is a step that fails
   const refuse = function* (action: string): Steps<never> {
     throw new FileError(action, errnoOf('EACCES'), why);
   };

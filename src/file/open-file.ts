@@ -1,4 +1,4 @@
-/** A regular file or a device as C's stdio has it: one position, read ahead, written behind, never blocking the loop. */
+/** A regular file or a device as C's stdio has it: one position, read ahead, gathered writes, never blocking the event loop. */
 import { fstatSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { assert } from '../base/assert.ts';
@@ -30,16 +30,16 @@ export interface OpenFileOptions {
   readonly descriptor: Descriptor;
   /** Devices have no positions: their bytes are read and written as they come. */
   readonly kind: 'regular' | 'directory' | 'device';
-  /** Size when it was opened (bytes). */
+  /** Size of the file when it was opened (bytes). */
   readonly size: number;
   readonly operations: OperationQueue;
   readonly owner: OperationOwner;
   readonly blocks: BlockPool;
-  /** Hears of writes that failed when nobody was left to tell. */
+  /** Logs writes that failed after the last caller had gone. */
   readonly logger: Logger | undefined;
 }
 
-/** Up to this size a file that was only read is closed without a thread of the pool (bytes). */
+/** Up to this size (bytes) a file that was only read is closed without a thread of the pool. */
 const SMALL_BYTES_MAX = 64 * 1024;
 
 interface Reader {
@@ -57,7 +57,7 @@ export class OpenFile implements ByteFile, WriteBehindHost {
   #state: 'open' | 'closing' | 'closed' = 'open';
   #direction: 'reading' | 'turning' | 'writing' = 'reading';
   #error: FileError | undefined;
-  /** The first write that failed: told by the next call, and by close in any case. */
+  /** The first write that failed: the next call reports it, and close does in any case. */
   #writeFailure: FileError | undefined;
   #readers: Reader[] = [];
   #abandoned = false;
@@ -73,7 +73,7 @@ export class OpenFile implements ByteFile, WriteBehindHost {
     this.#reads = new ReadAhead(parts, size, this);
     this.#writes = new WriteBehind(parts, mode.append, options.blocks, this);
     this.queue = this.#reads.queue;
-    // glibc's "a" starts at the end, its "a+" at the start
+    // as in glibc, "a" begins at the end and "a+" at the start
     if (mode.append && !mode.readable) this.#reads.reset(size);
   }
 
@@ -89,12 +89,12 @@ export class OpenFile implements ByteFile, WriteBehindHost {
     return this.#reads.atEnd || this.#error !== undefined || this.#state !== 'open';
   }
 
-  /** Nothing was ever written and nothing has failed: its close has nothing to tell. */
+  /** True when nothing was written and nothing has failed: close has nothing to report. */
   get closesSilently(): boolean {
     return !this.#everWritten && this.#error === undefined;
   }
 
-  /** Its close also costs less than a turn of libuv's pool: even a deleted file of this size is quickly gone. */
+  /** True when close also costs less than a turn in libuv's pool, even where it frees the blocks of a deleted file. */
   get closesAtOnce(): boolean {
     const { kind, size } = this.#options;
     return this.closesSilently && kind === 'regular' && size <= SMALL_BYTES_MAX;
@@ -104,7 +104,7 @@ export class OpenFile implements ByteFile, WriteBehindHost {
     return this.#writes.unwritten;
   }
 
-  /** Size, time of change (ms since 1970) and what else fstat(2) says now; not counting what is unwritten. */
+  /** What fstat(2) says now: size without unwritten bytes, and time of the last change (ms since 1970). */
   stat(): { readonly size: number; readonly modifiedMs: number; readonly isDirectory: boolean } {
     const stats = fstatSync(this.#options.descriptor.fd);
     return { size: stats.size, modifiedMs: stats.mtimeMs, isDirectory: stats.isDirectory() };
@@ -139,7 +139,7 @@ export class OpenFile implements ByteFile, WriteBehindHost {
     if (this.#direction === 'reading') this.#reads.consumed();
   }
 
-  /** By what fstat(2) says now; files of /proc say nothing. */
+  /** Bytes up to the end, by what fstat(2) says now; files of /proc have a size of 0. */
   get expected(): number | undefined {
     if (this.kind !== 'regular' || this.#direction !== 'reading' || this.#state !== 'open') return undefined;
     return Math.max(0, fstatSync(this.#options.descriptor.fd).size - this.#reads.position);
@@ -208,7 +208,7 @@ export class OpenFile implements ByteFile, WriteBehindHost {
 
   seek(whence: Whence, offset: number, done: SeekDone): void {
     this.flush((error) => {
-      // somebody else has written meanwhile
+      // another coroutine has written meanwhile
       if (error === undefined && this.#writes.unwritten > 0 && this.#state === 'open') {
         this.seek(whence, offset, done);
         return;
@@ -223,7 +223,7 @@ export class OpenFile implements ByteFile, WriteBehindHost {
     return this.flushSync() ?? this.#moveTo(whence, offset);
   }
 
-  /** Everything is written. */
+  /** Moves the position; all bytes have been written before. */
   #moveTo(whence: Whence, offset: number): number | FileError {
     if (this.#state !== 'open') return this.#closedError('seek in');
     const { descriptor, kind, name } = this.#options;
@@ -268,7 +268,7 @@ export class OpenFile implements ByteFile, WriteBehindHost {
     if (this.#state !== 'open') return { error: undefined, exit: undefined };
     const error = this.flushSync();
     if (this.#writes.unwritten > 0) {
-      // an operation that cannot be overtaken is under way: the rest follows it
+      // an operation in flight cannot be overtaken: the rest is written behind it
       this.close(() => {});
       return { error: undefined, exit: undefined };
     }
@@ -286,7 +286,7 @@ export class OpenFile implements ByteFile, WriteBehindHost {
     if (this.#state === 'open') this.close(() => {});
   }
 
-  // --- news from the two halves
+  // --- reports of the two halves
 
   failed(thrown: unknown): void {
     this.#error ??= this.errorOf(thrown);
@@ -319,11 +319,11 @@ export class OpenFile implements ByteFile, WriteBehindHost {
     }
   }
 
-  /** Brings what was written to the system, so that it can be read, and goes on behind it. */
+  /** Flushes what was written, so that it can be read, and then reads on from the position behind it. */
   #turnToReading(): void {
     this.#direction = 'turning';
     this.#writes.flush((error) => {
-      // somebody else may have written or turned it meanwhile
+      // another coroutine may have written, or changed the direction, meanwhile
       if (this.#direction !== 'turning' || this.#writes.unwritten > 0) return;
       if (error !== undefined) {
         this.#error ??= error;
@@ -335,7 +335,7 @@ export class OpenFile implements ByteFile, WriteBehindHost {
     });
   }
 
-  /** False when nothing can be written: the reason is in `error`. */
+  /** Changes the direction to writing. False when nothing can be written: the reason is in `error`. */
   #startWriting(): boolean {
     this.#refuseUnless(this.#options.mode.writable);
     if (this.#error !== undefined) return false;
@@ -349,14 +349,14 @@ export class OpenFile implements ByteFile, WriteBehindHost {
     return true;
   }
 
-  /** Where the position is after a write; appended bytes are at the end, wherever that was. */
+  /** The position behind a write; appended bytes are at the end of the file. */
   #positionWritten(): number {
     assert(this.#writes.unwritten === 0, 'the position after a write is known when it is done');
     const { mode, descriptor } = this.#options;
     return mode.append ? fstatSync(descriptor.fd).size : this.#writes.position;
   }
 
-  /** C's EBADF, for the wrong direction and for a closed file. */
+  /** Sets C's EBADF for the wrong direction or for a closed file. */
   #refuseUnless(isAllowed: boolean): void {
     if (isAllowed && this.#state === 'open') return;
     this.#error ??= this.#closedError('use');

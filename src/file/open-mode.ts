@@ -14,7 +14,7 @@ export interface OpenMode {
 
 const MODE = /^([rwa])(b?\+?|\+b)$/;
 
-/** `r w a`, each with `+` and `b` in any order; undefined for anything else. */
+/** Parses `r`, `w` or `a`, each with `+` and `b` in any order; undefined for anything else. */
 export function parseMode(mode: string): OpenMode | undefined {
   const match = MODE.exec(mode);
   if (match === null) return undefined;
@@ -29,7 +29,7 @@ export function parseMode(mode: string): OpenMode | undefined {
   };
 }
 
-/** The flags of open(2) for a mode. */
+/** Returns the flags of open(2) for a mode. */
 export function flagsOf(mode: OpenMode): number {
   let flags = mode.readable ? (mode.writable ? constants.O_RDWR : constants.O_RDONLY) : constants.O_WRONLY;
   if (mode.append) flags |= constants.O_APPEND;

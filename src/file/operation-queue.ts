@@ -1,18 +1,18 @@
-/** Bounds the disk operations one worker has in flight; mappings, and the owners (exchanges, files) of each, take turns. */
+/** Bounds the disk operations of one worker that are in flight. Mappings take turns, and so do the owners (exchanges, files) of a mapping. */
 import { assert } from '../base/assert.ts';
 import type { Share } from '../mapping/shares.ts';
 
-/** Something that keeps a thread of libuv's pool busy once started, and then calls `finished` of its queue. */
+/** An operation that keeps a thread of libuv's pool busy once it has started, and then calls `finished` of its queue. */
 export interface Operation {
   start(): void;
 }
 
-/** Who waits: operations of one owner start in order, owners take turns. */
+/** The owner of operations: the operations of one owner start in order, and owners take turns. */
 export class OperationOwner {
   readonly waiting: Operation[] = [];
-  /** The mapping that it belongs to, and that its files count for; undefined: the gateway itself. */
+  /** The mapping that the owner belongs to, which its files count for; undefined: the gateway itself. */
   readonly share: Share | undefined;
-  /** Its mapping is being loaded. */
+  /** The mapping of the owner is being loaded. */
   readonly loading: boolean;
 
   constructor(share?: Share, loading = false) {
@@ -20,7 +20,7 @@ export class OperationOwner {
     this.loading = loading;
   }
 
-  /** Whose turns it takes: a load does not wait behind what its mapping does. */
+  /** The mapping whose turns the owner takes; undefined for a load, which does not wait behind requests of its mapping. */
   get turn(): Share | undefined {
     return this.loading ? undefined : this.share;
   }
@@ -28,22 +28,22 @@ export class OperationOwner {
 
 export class OperationQueue {
   readonly #operationsMax: number;
-  /** Owners that have operations waiting, by mapping (undefined: loads and the gateway); the first mapping is next, and the first of its owners. */
+  /** Owners with waiting operations, by mapping (undefined: loads and the gateway). The first owner of the first mapping is next. */
   readonly #turns = new Map<Share | undefined, OperationOwner[]>();
   #inFlight = 0;
   #pumping = false;
 
-  /** `operationsMax`: operations handed to libuv at once; its pool serves them first come, first served. */
+  /** `operationsMax`: operations that libuv has at once; its pool runs them in the order in which they come. */
   constructor(operationsMax: number) {
     this.#operationsMax = operationsMax;
   }
 
-  /** Operations started and not finished. */
+  /** Operations that have started and not finished. */
   get inFlight(): number {
     return this.#inFlight;
   }
 
-  /** Starts `operation` now when there is room, else when its owner's turn comes. */
+  /** Starts `operation` now when there is room, otherwise when the turn of its owner comes. */
   submit(owner: OperationOwner, operation: Operation): void {
     if (this.#inFlight < this.#operationsMax && this.#turns.size === 0) {
       this.#inFlight += 1;
@@ -57,7 +57,7 @@ export class OperationQueue {
     else owners.push(owner);
   }
 
-  /** Takes back an operation that has not started; false when it has. */
+  /** Takes back an operation that has not started; false when the operation has started. */
   withdraw(owner: OperationOwner, operation: Operation): boolean {
     const at = owner.waiting.indexOf(operation);
     if (at === -1) return false;
@@ -69,11 +69,11 @@ export class OperationQueue {
     return true;
   }
 
-  /** An operation has ended: the next may start. */
+  /** Counts an operation that has ended, and starts the next ones. */
   finished(): void {
     assert(this.#inFlight > 0, 'an operation finishes once');
     this.#inFlight -= 1;
-    // a start that finishes at once must not nest
+    // an operation that finishes within its start must not call this loop again
     if (this.#pumping) return;
     this.#pumping = true;
     while (this.#inFlight < this.#operationsMax) {
@@ -85,7 +85,7 @@ export class OperationQueue {
     this.#pumping = false;
   }
 
-  /** Takes the next operation. Its owner goes to the end of the queue of its mapping, and the mapping to the end of all. */
+  /** Takes the next operation. Its owner goes to the end of the owners of its mapping, and the mapping to the end of all mappings. */
   #next(): Operation | undefined {
     for (const [share, owners] of this.#turns) {
       const owner = owners.shift();

@@ -23,20 +23,20 @@ import { describeAction, FileError, fileErrorOf } from './file-error.ts';
 import type { RunningProcess } from './running-process.ts';
 import { errnoOf } from './strerror.ts';
 
-/** Nothing more is read from the pipe while this much waits for the reader (bytes). */
+/** The pipe is not read while so many bytes wait for the reader. */
 const READ_AHEAD_BYTES_MAX = 128 * 1024;
-/** The writer has to wait once this much has not gone into the pipe (bytes). */
+/** The writer has to wait when so many bytes have not gone into the pipe. */
 const UNWRITTEN_BYTES_HIGH = 256 * 1024;
 /** Gathered bytes go into the pipe after this time at the latest. */
 const GATHER_MS = 50;
 
 export interface PipeFileOptions {
   readonly name: string;
-  /** Where to read; undefined when the file is only written. */
+  /** The stream to read from; undefined when the file is only written. */
   readonly readable: Socket | undefined;
-  /** Where to write; undefined when the file is only read. May be the same. */
+  /** The stream to write to; undefined when the file is only read. May be the same stream. */
   readonly writable: Socket | undefined;
-  /** The process behind it; undefined for a FIFO. */
+  /** The process at the other end; undefined for a FIFO. */
   readonly process: RunningProcess | undefined;
   readonly blocks: BlockPool;
   /** Called once, when the descriptors are closed and the process has ended. */
@@ -55,7 +55,7 @@ export class PipeFile implements ByteFile {
   #state: 'open' | 'closing' | 'closed' = 'open';
   #abandoned = false;
   #error: FileError | undefined;
-  /** The other side will send nothing more. */
+  /** The other end will send nothing more. */
   #atEnd = false;
   #readers: { readonly size: number; readonly ready: () => void }[] = [];
   #block: Uint8Array | undefined;
@@ -100,7 +100,7 @@ export class PipeFile implements ByteFile {
     return this.#error === undefined && this.unwritten >= UNWRITTEN_BYTES_HIGH;
   }
 
-  /** The process behind it. */
+  /** The process at the other end. */
   get process(): RunningProcess | undefined {
     return this.#options.process;
   }
@@ -137,7 +137,7 @@ export class PipeFile implements ByteFile {
     if (this.#error !== undefined) return this.takeError();
     this.#send();
     const { readable } = this.#options;
-    // what the stream has read already comes first, as `data`
+    // bytes that the stream has read already come first, as `data` events
     while (readable !== undefined && readable.readableLength > 0 && readable.read() !== null);
     try {
       while (this.queue.length < size && !this.#atEnd)
@@ -182,7 +182,7 @@ export class PipeFile implements ByteFile {
     if (this.#hasDrained || this.#error !== undefined) queueMicrotask(() => this.#serveDrained());
   }
 
-  /** A write that was not to be gathered is over when the pipe has it. */
+  /** True when waiting writers may go on: a write that is not gathered is over when the pipe has its bytes. */
   get #hasDrained(): boolean {
     return this.unwritten < (this.#buffering === 'full' ? UNWRITTEN_BYTES_HIGH : 1);
   }
@@ -203,7 +203,7 @@ export class PipeFile implements ByteFile {
     if (this.unwritten === 0 || this.#error !== undefined) queueMicrotask(() => this.#serveFlushed());
   }
 
-  /** Hands all to the stream, which keeps the order; what the pipe has no room for goes when the other side reads. */
+  /** Gives all bytes to the stream, which keeps their order; what the pipe has no room for is written when the other end reads. */
   flushSync(): FileError | undefined {
     if (this.#state !== 'open') this.#refuseUnless(false);
     this.#send();
@@ -236,7 +236,7 @@ export class PipeFile implements ByteFile {
     const { process, writable } = this.#options;
     const error = this.flushSync();
     this.#beginClose(() => {});
-    // the descriptor itself is closed now, not when the loop comes round
+    // closes the descriptor now, not in the next round of the event loop
     if (writable !== undefined && writable.writableLength === 0) writable.destroy();
     if (process === undefined) return { error, exit: undefined };
     const exit = process.look();
@@ -275,7 +275,7 @@ export class PipeFile implements ByteFile {
     };
     if (writable !== undefined) {
       await_(writable);
-      // a FIFO opened for both directions ends as a whole once all is written
+      // a FIFO that is open in both directions is closed as a whole when all is written
       writable.end(() => writable.destroy());
     }
     if (readable !== undefined && readable !== writable) {
@@ -288,14 +288,14 @@ export class PipeFile implements ByteFile {
     }
   }
 
-  /** Flushes that can no longer succeed. */
+  /** Fails the flushes that can no longer succeed. */
   #failWaiters(): void {
     if (this.#written < this.#taken) this.#error ??= this.#errorOf(brokenPipe());
     this.#serveFlushed();
     this.#serveDrained();
   }
 
-  // --- news from the streams
+  // --- events of the streams
 
   readonly #onData = (chunk: Buffer): void => {
     this.queue.push(chunk);
@@ -333,7 +333,7 @@ export class PipeFile implements ByteFile {
       const waiter = this.#flushWaiters[0] as FlushWaiter;
       if (failed === undefined && waiter.target > this.#written) return;
       this.#flushWaiters.shift();
-      // reported once
+      // one caller gets the error
       this.#error = undefined;
       waiter.done(failed);
     }
@@ -370,7 +370,7 @@ export class PipeFile implements ByteFile {
     writable.write(block.subarray(0, size), (thrown) => {
       blocks.give(block);
       if (thrown !== null && thrown !== undefined) {
-        // what fails while the stream lives comes as an event
+        // a failure of an open stream comes as an `error` event
         if (writable.destroyed && this.#written < this.#taken) this.#onError(brokenPipe());
         return;
       }
@@ -414,7 +414,7 @@ export class PipeFile implements ByteFile {
   }
 }
 
-/** Node's streams do not say EPIPE when the process ended before the write. */
+/** Returns EPIPE, which Node's streams do not report when the process ended before the write. */
 function brokenPipe(): Error {
   return Object.assign(new Error('The other side is closed'), { code: 'EPIPE' });
 }

@@ -1,4 +1,4 @@
-/** Starts processes for one worker: bounded, in the file system's directory, under a root only those that the owner may. */
+/** Starts the processes of one worker: bounded in number, in the working directory of its files, and under a root only allowed ones. */
 
 import { isUtf8 } from 'node:buffer';
 import type { ChildProcess, StdioOptions } from 'node:child_process';
@@ -24,33 +24,33 @@ export interface ProcessTableOptions {
   /** The whole environment of the processes. */
   readonly environment: Readonly<Record<string, string>>;
   readonly counters: Counters;
-  /** Where the groups of running processes are noted. */
+  /** The table of the groups of running processes. */
   readonly groups: ProcessGroups;
   readonly blocks: BlockPool;
 }
 
-/** `r`: read what it prints; `w`: write what it reads; `rw`: both. */
+/** `r`: read the output of the process; `w`: write its input; `rw`: both. */
 export type PipeMode = 'r' | 'w' | 'rw';
 
-/** Whose a process is. */
+/** The owner of a process. */
 export interface ProcessOwner {
-  /** Ends the process, and those that it has started, when it closes. */
+  /** Ends the process, and those that it has started, when the scope closes. */
   readonly scope: Scope;
-  /** The mapping that it counts for. */
+  /** The mapping that the process counts for. */
   readonly share: Share;
-  /** Its mapping is being loaded. */
+  /** The mapping is being loaded. */
   readonly loading: boolean;
-  /** Undefined: any command, through /bin/sh. Else the programs that may be started, by their name as written, without a shell. */
+  /** Undefined: any command, run by /bin/sh. Otherwise the names of programs that may be started, without a shell. */
   readonly allowedCommands: readonly string[] | undefined;
-  /** Gets what it writes to stderr (and stdout, where no script reads it), line by line. */
+  /** Gets the lines that the process writes to stderr, and to stdout where no script reads it. */
   readonly logger: MappingLogger;
 }
 
-/** The logger of a mapping, which may write so much in a time. */
+/** The logger of a mapping, which may write a limited number of bytes in a time. */
 export interface MappingLogger extends Logger {
-  /** Nothing more can be written for now. */
+  /** True when the mapping may write nothing more for now. */
   readonly exhausted?: boolean;
-  /** Counts bytes that nobody has made lines of. */
+  /** Counts bytes that were dropped before they were split into lines. */
   drop?(bytes: number): void;
 }
 
@@ -58,7 +58,7 @@ export type PipeDone = (error: FileError | undefined, file: PipeFile | undefined
 export type ExecuteDone = (error: FileError | undefined, exit: ProcessExit | undefined) => void;
 
 const SHELL = '/bin/sh';
-/** A process that writes more than its mapping may log is read again after this time: what it writes is thrown away. */
+/** The output of a process whose mapping may log nothing more is read again after this time; the bytes are dropped. */
 const EXHAUSTED_PAUSE_MS = 20;
 /** A longer line of a process is cut in the log (bytes). */
 const LOG_LINE_BYTES_MAX = 4096;
@@ -68,8 +68,8 @@ export class ProcessTable {
   readonly #running = new Set<RunningProcess>();
   readonly #pipes = new Set<PipeFile>();
   /**
-   * What starts those that are asked for, one in each round of the event loop: making a process takes the thread some
-   * milliseconds, and others must not wait for many of them. As many as there are coroutines that wait.
+   * Functions that start the processes asked for, one in each round of the event loop: to start a process blocks the thread for
+   * some milliseconds, and other work must not wait for many of them. There are no more than coroutines that wait.
    */
   readonly #waiting = new Set<() => void>();
   #isStarting = false;
@@ -79,7 +79,7 @@ export class ProcessTable {
     this.#options = options;
   }
 
-  /** Processes whose group still runs, and those whose pipes are open. */
+  /** Number of processes whose group still runs or whose pipes are open. */
   get running(): number {
     return this.#count;
   }
@@ -91,7 +91,7 @@ export class ProcessTable {
     });
   }
 
-  /** As system(3). The process is ended when the call is cancelled; what it leaves running ends with its owner. */
+  /** As system(3). A cancelled call ends the process; what the process leaves running ends with its owner. */
   execute(command: string, owner: ProcessOwner, done: ExecuteDone): Cancellable {
     let running: RunningProcess | undefined;
     let isCancelled = false;
@@ -171,21 +171,21 @@ export class ProcessTable {
     if (refusal !== undefined) throw new FileError(action, errnoOf('EAGAIN'), refusal);
     let child: ChildProcess | undefined;
     try {
-      // not before a script wants it: nine modules of Node
+      // loaded when a script first needs it, as it loads nine modules of Node
       const { spawn } = process.getBuiltinModule('node:child_process');
       child = spawn(program as string, words, {
         cwd: workingDirectory,
         env: { ...environment },
         stdio,
-        // a group of its own, so that it can be ended with its children
+        // a process group of its own, so that the process can be ended with its children
         detached: true,
       });
     } finally {
-      // it throws for arguments that are too long, and for want of descriptors or memory
+      // `spawn` throws for arguments that are too long and for lack of descriptors or memory
       if (child?.pid === undefined) share.give('processes');
     }
     if (child.pid === undefined) {
-      // the reason comes as an event; it is nearly always this one
+      // the reason comes later, as an event, and is nearly always ENOENT
       child.on('error', () => {});
       throw new FileError(action, errnoOf('ENOENT'));
     }
@@ -194,7 +194,7 @@ export class ProcessTable {
     return child;
   }
 
-  /** Nothing of a process is left. */
+  /** Counts a process of which nothing is left. */
   #ended({ share }: ProcessOwner): void {
     this.#count -= 1;
     share.give('processes');
@@ -215,7 +215,7 @@ export class ProcessTable {
     return pipe;
   }
 
-  /** Follows a process to its end, and its messages into the log. */
+  /** Watches a process until it has ended, and logs its output. */
   #adopt(child: ChildProcess, { scope, logger }: ProcessOwner, reads?: Socket): RunningProcess {
     const running = new RunningProcess(child, this.#options.groups);
     this.#running.add(running);
@@ -225,7 +225,7 @@ export class ProcessTable {
       this.#running.delete(running);
       scope.remove(end);
     });
-    // kill() and pipes report in their own way
+    // kill() and the pipes report their errors themselves
     child.on('error', () => {});
     for (const output of [child.stdout, child.stderr]) {
       if (output !== null && output !== reads) logOutput(output, running.pid, logger);
@@ -234,7 +234,7 @@ export class ProcessTable {
   }
 }
 
-/** The program and its arguments; throws for what may not be started. */
+/** Returns the program and its arguments; throws for a command that may not be started. */
 function wordsOf(command: string, action: string, allowedCommands: readonly string[] | undefined): string[] {
   if (command.includes('\0')) throw new FileError(action, errnoOf('EINVAL'), 'the command holds a NUL byte');
   const text = textOf(command);
@@ -258,7 +258,7 @@ function wordsOf(command: string, action: string, allowedCommands: readonly stri
   return words;
 }
 
-/** Sends what a process writes to the log; more than the log takes is thrown away, and slowly, for it is work all the same. */
+/** Logs the output of a process. Output beyond the limit of the mapping is read slowly, as reading costs time, and dropped. */
 function logOutput(output: Readable, pid: number, logger: MappingLogger): void {
   let line = '';
   output.setEncoding('utf8');
@@ -281,13 +281,13 @@ function modeStdio(mode: PipeMode): StdioOptions {
   return [mode === 'r' ? 'ignore' : 'pipe', 'pipe', 'pipe'];
 }
 
-/** Node passes arguments as UTF-8: the text whose UTF-8 form these bytes are, when there is one. */
+/** Returns the text whose UTF-8 form these bytes are, as Node passes arguments in UTF-8; undefined: they are not UTF-8. */
 function textOf(bytes: string): string | undefined {
   const buffer = Buffer.from(bytes, 'latin1');
   return isUtf8(buffer) ? buffer.toString() : undefined;
 }
 
-/** A command for the shell that has it run any bytes. */
+/** Returns a command that lets the shell run a command of any bytes. */
 function quoteBytes(bytes: string): string {
   let octal = '';
   for (const byte of Buffer.from(bytes, 'latin1')) octal += `\\0${byte.toString(8).padStart(3, '0')}`;

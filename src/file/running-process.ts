@@ -1,4 +1,4 @@
-/** A process and its group: how it ended, and how it is ended; knows nothing of its pipes. */
+/** A process and its process group: how it ended, and how to end it. It knows nothing of pipes. */
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -6,11 +6,11 @@ import { assert } from '../base/assert.ts';
 import { type ProcessGroups, signalGroup } from '../base/process-groups.ts';
 import type { ProcessExit } from './byte-file.ts';
 
-/** Between SIGTERM and SIGKILL. */
+/** Time between SIGTERM and SIGKILL. */
 const KILL_GRACE_MS = 2000;
-/** The first look whether a group has outlived its leader; the pause doubles with each further one. */
+/** The pause before the second look whether a group has outlived its leader; it doubles with each look. */
 const GROUP_LOOK_FIRST_MS = 10;
-/** Long enough to cost nothing, and short enough that the system has not given the number to another process meanwhile. */
+/** The longest pause: it costs little, and is so short that the system has not given the id to another process meanwhile. */
 const GROUP_LOOK_MS_MAX = 500;
 
 export class RunningProcess {
@@ -24,7 +24,7 @@ export class RunningProcess {
   #killTimer: NodeJS.Timeout | undefined;
   #lookTimer: NodeJS.Timeout | undefined;
 
-  /** `child` has been started in a process group of its own (`detached`), which is in `groups` until it has ended. */
+  /** `child` has been started in a process group of its own (`detached`), which is in `groups` until the group has ended. */
   constructor(child: ChildProcess, groups: ProcessGroups) {
     assert(child.pid !== undefined, 'the process has been started');
     this.pid = child.pid;
@@ -42,25 +42,25 @@ export class RunningProcess {
     });
   }
 
-  /** How it ended; undefined while it runs. */
+  /** How the process ended; undefined while it runs. */
   get exit(): ProcessExit | undefined {
     return this.#exit;
   }
 
-  /** Calls `done` when the process has ended, not before this returns. Others of its group may go on. */
+  /** Calls `done` when the process has ended, never before this method returns. Other processes of the group may still run. */
   whenExited(done: (exit: ProcessExit) => void): void {
     const exit = this.#exit;
     if (exit === undefined) this.#waiters.push(done);
     else queueMicrotask(() => done(exit));
   }
 
-  /** Calls `done` when nothing of the group is left, not before this returns. */
+  /** Calls `done` when no process of the group is left, never before this method returns. */
   whenGone(done: () => void): void {
     if (this.#isGone) queueMicrotask(done);
     else this.#goneWaiters.push(done);
   }
 
-  /** Ends the whole group, also when its first process has ended: SIGTERM now, SIGKILL after a grace. */
+  /** Ends the whole group, also when its leader has ended: SIGTERM now, SIGKILL after KILL_GRACE_MS. */
   kill(): void {
     if (this.#isGone || this.#killing !== 'no') return;
     this.#killing = 'asked';
@@ -72,10 +72,10 @@ export class RunningProcess {
     if (this.#exit !== undefined) this.#look(GROUP_LOOK_FIRST_MS);
   }
 
-  /** The leader has ended: looks for others, which nobody tells us of. */
+  /** The leader has ended: looks for other processes of the group, of which no event tells. */
   #look(nextMs: number): void {
     clearTimeout(this.#lookTimer);
-    // what is left after SIGKILL only waits for its parent to ask
+    // processes that are left after SIGKILL are zombies, which wait for their parent
     if (this.#killing !== 'forced' && signalGroup(this.pid, 0)) {
       this.#lookTimer = setTimeout(() => this.#look(Math.min(2 * nextMs, GROUP_LOOK_MS_MAX)), nextMs);
       return;
@@ -88,7 +88,7 @@ export class RunningProcess {
     for (const waiter of waiters) waiter();
   }
 
-  /** How it has ended by now; the parent learns it from /proc before the event comes. */
+  /** How the process has ended by now; /proc tells it before the event comes. */
   look(): ProcessExit | undefined {
     return this.#exit ?? exitFromProc(this.pid);
   }

@@ -1,4 +1,4 @@
-/** File operations of several system calls, written once and run either without blocking or at once. */
+/** File operations of several system calls, written once and run with or without blocking. */
 import fs, { type Dir, type Dirent, type Stats } from 'node:fs';
 
 /** One call that may wait for a disk. Names are bytes. */
@@ -20,14 +20,14 @@ export type SystemCall =
     }
   /** Times in seconds. */
   | { readonly call: 'utimes'; readonly path: Buffer; readonly accessed: number; readonly modified: number }
-  /** Waits, without a thread of the pool. */
+  /** Waits without using a thread of the pool. */
   | { readonly call: 'pause'; readonly ms: number }
   | { readonly call: 'rename'; readonly path: Buffer; readonly to: Buffer };
 
-/** A directory that is read has names of bytes, and `null` behind its last entry. */
+/** The result of a call; readdir gives `null` behind the last entry. */
 export type SystemResult = number | Buffer | Dir | Dirent | Stats | null | undefined;
 
-/** Yields calls and gets their results; what a call fails with is thrown into it. */
+/** Yields calls and gets their results; the error of a call is thrown into the generator. */
 export type Steps<Result> = Generator<SystemCall, Result, SystemResult>;
 
 /** node:fs takes these, though its types name neither the encoding of names nor a path of bytes. */
@@ -36,7 +36,7 @@ const NAMES_AS_BYTES = { encoding: 'buffer' as BufferEncoding };
 /** As fopen(3). */
 const NEW_FILE_MODE = 0o666;
 
-/** `mode`: permissions of a file that is made, before the umask. */
+/** `mode`: permissions of a new file, before the umask. */
 export function* open(path: Buffer, flags: number, mode: number = NEW_FILE_MODE): Steps<number> {
   return (yield { call: 'open', path, flags, mode }) as number;
 }
@@ -69,7 +69,7 @@ export function* readDescriptor(descriptor: number, into: Uint8Array, position: 
   return (yield { call: 'read', descriptor, into, position }) as number;
 }
 
-/** Runs all steps before it returns; throws what they throw. */
+/** Runs all steps before it returns; throws the error of the steps. */
 export function runSync<Result>(steps: Steps<Result>): Result {
   let state = steps.next();
   while (state.done !== true) {
@@ -85,7 +85,7 @@ export function runSync<Result>(steps: Steps<Result>): Result {
   return state.value;
 }
 
-/** Makes one call on libuv's pool; `done` gets what it failed with or its result. */
+/** Makes one call on libuv's pool; `done` gets its error or its result. */
 export function perform(call: SystemCall, done: (thrown: unknown, result: SystemResult) => void): void {
   const finish = (thrown: NodeJS.ErrnoException | null, result?: SystemResult): void =>
     done(thrown ?? undefined, result);
@@ -164,7 +164,7 @@ function performSync(call: SystemCall): SystemResult {
   }
 }
 
-/** Blocks the thread; only for code that cannot wait otherwise. */
+/** Blocks the thread, for callers that cannot wait otherwise. */
 export function sleepSync(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }

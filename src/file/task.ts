@@ -1,9 +1,9 @@
-/** Runs the steps of a file operation on libuv's pool, in the turns the operation queue gives. */
+/** Runs the steps of a file operation on libuv's pool, each when the operation queue gives it a turn. */
 import { close, Dir } from 'node:fs';
 import type { Operation, OperationOwner, OperationQueue } from './operation-queue.ts';
 import { perform, type Steps, type SystemCall, type SystemResult } from './system-call.ts';
 
-/** Something under way that can be called off: its callback is not called any more, what it opened is closed. */
+/** A running operation that can be cancelled: its callback is then not called, and what it has opened is closed. */
 export interface Cancellable {
   cancel(): void;
 }
@@ -16,7 +16,7 @@ export class Task<Result> implements Operation, Cancellable {
   #next: SystemCall | undefined;
   #state: 'running' | 'cancelled' | 'finished' = 'running';
 
-  /** `done` is called once, never before `start` returns; with a thrown value or a result. */
+  /** `done` is called once, never before `begin` returns, with a thrown value or a result. */
   constructor(
     steps: Steps<Result>,
     operations: OperationQueue,
@@ -29,7 +29,7 @@ export class Task<Result> implements Operation, Cancellable {
     this.#done = done;
   }
 
-  /** To be called once, by the maker. */
+  /** Starts the first step; the creator calls this once. */
   begin(): this {
     this.#advance(() => this.#steps.next(), true);
     return this;
@@ -39,13 +39,13 @@ export class Task<Result> implements Operation, Cancellable {
     if (this.#state !== 'running') return;
     this.#state = 'cancelled';
     const call = this.#next;
-    // a call in flight ends first, and its result is looked at
+    // a call in flight ends first; `#arrived` then closes what it has opened
     if (call === undefined || !this.#operations.withdraw(this.#owner, this)) return;
     this.#next = undefined;
     this.#steps.return(undefined as Result);
   }
 
-  /** The queue's turn has come. */
+  /** Makes the next call, as the queue has given this operation a turn. */
   start(): void {
     const call = this.#next as SystemCall;
     this.#next = undefined;

@@ -11,27 +11,27 @@ import type { Operation } from './operation-queue.ts';
 import type { FileHost, FileParts } from './read-ahead.ts';
 import { sleepSync } from './system-call.ts';
 
-/** The writer has to wait once this much has not reached the system (bytes). */
+/** The writer has to wait when so many bytes have not reached the system. */
 const UNWRITTEN_BYTES_HIGH = 512 * 1024;
-/** It goes on when no more than this is left. */
+/** The writer goes on when no more bytes than these are left. */
 const UNWRITTEN_BYTES_LOW = 256 * 1024;
-/** Blocks handed over in one system call. */
+/** Blocks that one system call writes. */
 const BLOCKS_PER_OPERATION = 8;
 /** Gathered bytes reach the disk after this time at the latest. */
 const GATHER_MS = 50;
-/** A device that takes nothing now is asked again after this time. */
+/** A device that takes nothing now is tried again after this time. */
 const RETRY_MS = 20;
-/** How long code that cannot wait waits for an append that another thread has in its hands. */
+/** How long a caller that cannot suspend blocks for an append that a thread of the pool is making. */
 const APPEND_WAIT_MS_MAX = 2000;
 
 interface FlushWaiter {
-  /** Total that has to be written. */
+  /** Total of bytes that has to be written. */
   readonly target: number;
   readonly done: (error: FileError | undefined) => void;
 }
 
 export interface WriteBehindHost extends FileHost {
-  /** Makes the error of what was thrown. */
+  /** Makes a FileError of a thrown value. */
   errorOf(thrown: unknown): FileError;
 }
 
@@ -40,17 +40,17 @@ export class WriteBehind implements Operation {
   readonly #append: boolean;
   readonly #blocks: BlockPool;
   readonly #host: WriteBehindHost;
-  /** The block that small writes are gathered in, and how much of it is used. */
+  /** The block that gathers small writes, and how many of its bytes are used. */
   #block: Uint8Array | undefined;
   #used = 0;
   /** Full blocks, in order. */
   #full: Uint8Array[] = [];
-  /** What libuv has in its hands: views of the blocks behind them. */
+  /** What libuv is writing: views, and the blocks that the views lie in. */
   #inFlight: Uint8Array[] = [];
   #inFlightBlocks: Uint8Array[] = [];
   #inFlightAt = 0;
   #inFlightBytes = 0;
-  /** The blocks in flight have been written a second time by a call that could not wait: their result is of no use. */
+  /** A call that could not wait has written the blocks in flight a second time: the result of the operation does not count. */
   #superseded = false;
   /** Totals of bytes taken and of bytes that have reached the system. */
   #taken = 0;
@@ -58,7 +58,7 @@ export class WriteBehind implements Operation {
   /** Position in the file of byte 0 of these totals. */
   #base = 0;
   #state: 'idle' | 'waiting' | 'inFlight' | 'pausing' = 'idle';
-  /** The gather block has to go too. */
+  /** The next operation also writes the block that gathers. */
   #urgent = false;
   #eager: 'no' | 'line' | 'full' = 'full';
   #timer: NodeJS.Timeout | undefined;
@@ -78,12 +78,12 @@ export class WriteBehind implements Operation {
     return this.#taken - this.#written;
   }
 
-  /** Where the next byte goes, and the size a file has that ends there (meaningless when appending). */
+  /** The position of the next byte in the file; without meaning when appending. */
   get position(): number {
     return this.#base + this.#taken;
   }
 
-  /** Sets where the next byte goes; only when all is written. */
+  /** Sets the position of the next byte; only when all bytes are written. */
   moveTo(position: number): void {
     assert(this.unwritten === 0, 'the position moves when all is written');
     this.#base = position - this.#taken;
@@ -93,7 +93,7 @@ export class WriteBehind implements Operation {
     this.#eager = buffering;
   }
 
-  /** Copies `bytes`; false when the writer should wait: for room, or for the system where nothing is gathered. */
+  /** Copies `bytes`. False when the writer should wait: for room, or for the system where writes are not gathered. */
   write(bytes: Uint8Array): boolean {
     const size = bytes.length;
     const block = this.#block;
@@ -118,7 +118,7 @@ export class WriteBehind implements Operation {
     if (this.#hasDrained(UNWRITTEN_BYTES_HIGH - 1)) queueMicrotask(() => this.#serveDrained());
   }
 
-  /** A write that was not to be gathered is over when the system has it. */
+  /** True when waiting writers may go on: a write that is not gathered is over when the system has its bytes. */
   #hasDrained(unwrittenMax: number): boolean {
     return this.unwritten <= (this.#eager === 'full' ? unwrittenMax : 0);
   }
@@ -128,7 +128,7 @@ export class WriteBehind implements Operation {
       drained === undefined ? [] : this.#drainWaiters.filter((waiter) => waiter !== drained);
   }
 
-  /** `done` when all that was taken so far is written, or has failed; not before this returns. */
+  /** Calls `done` when all bytes taken so far are written or have failed, never before this method returns. */
   flush(done: (error: FileError | undefined) => void): void {
     const waiter: FlushWaiter = { target: this.#taken, done };
     this.#flushWaiters.push(waiter);
@@ -136,7 +136,7 @@ export class WriteBehind implements Operation {
     else queueMicrotask(() => this.#serveFlushed(undefined));
   }
 
-  /** Writes all now; throws what write(2) fails with. */
+  /** Writes all bytes before it returns; throws the error of write(2). */
   flushSync(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -149,7 +149,7 @@ export class WriteBehind implements Operation {
     if (this.#state === 'inFlight' && !this.#superseded) this.#overtake();
     this.#urgent = false;
     try {
-      // what an operation could not write in full
+      // the rest of an operation that wrote only a part
       while (this.#state === 'idle' && this.#inFlight.length > 0) {
         this.#writeNow(this.#inFlight[0] as Uint8Array);
         this.#inFlight.shift();
@@ -176,7 +176,7 @@ export class WriteBehind implements Operation {
     this.#serveSoon(undefined);
   }
 
-  /** The queue's turn has come. */
+  /** Writes full blocks, as the queue has given this operation a turn. */
   start(): void {
     if (this.#inFlight.length > 0) {
       this.#submit();
@@ -248,7 +248,7 @@ export class WriteBehind implements Operation {
     this.#hurry();
   };
 
-  /** Sends what is gathered without waiting for a full block. */
+  /** Writes what is gathered without waiting for a full block. */
   #hurry(): void {
     if (this.#block !== undefined) this.#urgent = true;
     this.#pump();
@@ -287,7 +287,7 @@ export class WriteBehind implements Operation {
     if (this.#hasDrained(UNWRITTEN_BYTES_LOW)) this.#serveDrained();
   }
 
-  /** A partial write (a disk nearly full): the rest goes first in the next operation. */
+  /** Only a part was written, as on a disk that is nearly full: the next operation begins with the rest. */
   #keepRest(written: number): void {
     let skip = written;
     const rest: Uint8Array[] = [];
@@ -317,7 +317,7 @@ export class WriteBehind implements Operation {
     this.#superseded = false;
   }
 
-  /** A write has failed: everything not yet written is dropped, and the owner is told. */
+  /** A write has failed: drops all bytes that are not yet written, and tells the owner. */
   #fail(thrown: unknown): void {
     this.#releaseInFlight();
     this.#drop();
@@ -344,7 +344,7 @@ export class WriteBehind implements Operation {
     }
   }
 
-  /** Answers those who wait, outside of the present call. */
+  /** Calls the waiting callbacks, after the present call has returned. */
   #serveSoon(error: FileError | undefined): void {
     if (this.#flushWaiters.length === 0 && this.#drainWaiters.length === 0) return;
     queueMicrotask(() => {
@@ -359,14 +359,14 @@ export class WriteBehind implements Operation {
     for (const drained of waiters) drained();
   }
 
-  /** A write is in flight and the caller cannot wait for it. */
+  /** A write is in flight and the caller cannot wait for it: writes the same bytes here, or blocks until an append is done. */
   #overtake(): void {
     const { descriptor, positional } = this.#parts;
     if (!positional) throw Object.assign(new Error('a write is in flight'), { code: 'EAGAIN' });
     if (this.#append) {
       awaitOffset(descriptor.fd, this.#appendPosition);
     } else {
-      // the same bytes at the same place twice do no harm
+      // to write the same bytes at the same position twice does no harm
       let at = this.#inFlightAt;
       for (const view of this.#inFlight) {
         writeAll(descriptor.fd, view, at);
@@ -386,8 +386,8 @@ export class WriteBehind implements Operation {
   }
 
   /**
-   * Bytes that overlap a write still in flight are put into its buffer too: should it land after ours, it brings the
-   * same bytes (the kernel serialises writes to one file).
+   * Copies bytes that overlap a write in flight into the buffer of that write, too: should it come second, it writes the same
+   * bytes (the kernel serialises writes to one file).
    */
   #patch(bytes: Uint8Array, at: number): void {
     let viewAt = this.#inFlightAt;
@@ -408,13 +408,13 @@ function writeAll(fd: number, bytes: Uint8Array, position: number | null): void 
   }
 }
 
-/** The descriptor's own offset, which every append moves. */
+/** Returns the offset of the descriptor, which every append moves. */
 function offsetOf(fd: number): string {
   const line = readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1');
   return line.slice(0, line.indexOf('\n'));
 }
 
-/** Waits until an append of another thread has moved the descriptor's offset away from `before`. */
+/** Blocks until an append of another thread has moved the offset of the descriptor away from `before`. */
 function awaitOffset(fd: number, before: string): void {
   const deadline = performance.now() + APPEND_WAIT_MS_MAX;
   while (offsetOf(fd) === before) {

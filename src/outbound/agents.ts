@@ -1,6 +1,6 @@
 /**
- * Keeps connections to upstreams: one pool of origins for each set of TLS options. All of them were made under one policy.
- * Loads undici when it is first needed.
+ * Keeps connections to upstreams: one pool of origins for each set of TLS options. One policy holds for all connections.
+ * Loads undici at the first fetch.
  */
 import type Agent from 'undici/lib/dispatcher/agent.js';
 import type Pool from 'undici/lib/dispatcher/pool.js';
@@ -17,10 +17,10 @@ import {
 } from './outbound-limits.ts';
 import { type ClientSymbols, passOverContinue } from './unasked-continue.ts';
 
-/** The key of those that need no TLS options. */
+/** The key of the pool without TLS options. */
 const DEFAULT_KEY = '';
 
-/** What is used of undici. */
+/** The parts of undici that are used. */
 interface Client {
   readonly Agent: typeof Agent;
   readonly Pool: typeof Pool;
@@ -29,7 +29,7 @@ interface Client {
 
 export class Agents {
   readonly policy: ConnectPolicy;
-  /** By their TLS options, the one used last at the end. */
+  /** Agents by their TLS options; the one used last stands last. */
   readonly #agents = new Map<string, Agent>();
   #client: Client | undefined;
   #loading: Promise<Client> | undefined;
@@ -39,12 +39,12 @@ export class Agents {
     this.policy = policy;
   }
 
-  /** The agent for these options, at once when it can be. */
+  /** Returns the agent for these options; a promise while undici is not loaded. */
   get(tls: FetchTls | undefined): Agent | undefined {
     return this.#client === undefined ? undefined : this.#find(this.#client, tls);
   }
 
-  /** The same after what it needs has been loaded. */
+  /** Returns the agent for these options; undici has been loaded. */
   async load(): Promise<void> {
     this.#loading ??= Promise.all([
       import('undici/lib/dispatcher/agent.js'),
@@ -58,7 +58,7 @@ export class Agents {
     this.#client = await this.#loading;
   }
 
-  /** Closes all connections; requests under way fail. */
+  /** Closes all connections; running requests fail. */
   stop(): void {
     this.#stopped = true;
     for (const agent of this.#agents.values()) void agent.destroy();
@@ -108,13 +108,13 @@ function createAgent(client: Client, tls: FetchTls | undefined, policy: ConnectP
     },
     allowH2: true,
     connections: CONNECTIONS_PER_ORIGIN_MAX,
-    // one request at a time on a connection, over HTTP/2 too: none waits behind another's body
+    // one request at a time on a connection, also over HTTP/2: no request waits for the body of another
     pipelining: 1,
     maxOrigins: ORIGINS_MAX,
     maxHeaderSize: RESPONSE_HEAD_BYTES_MAX,
     keepAliveTimeout: KEEP_ALIVE_MS,
     keepAliveMaxTimeout: KEEP_ALIVE_MS_MAX,
-    // each request has timeouts of its own
+    // each fetch has timeouts of its own
     headersTimeout: 0,
     bodyTimeout: 0,
     pingInterval: 0,

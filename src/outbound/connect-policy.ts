@@ -1,6 +1,6 @@
 /**
- * Decides what a fetch may connect to. Names are looked at before they are resolved, addresses when they are about to be
- * connected to: what a name stands for may change from one moment to the next.
+ * Decides what a fetch may connect to. It checks names before they are resolved, and addresses right before the connection: the
+ * addresses of a name may change at any time.
  */
 import { type LookupAddress, type LookupOptions, lookup as systemLookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
@@ -36,7 +36,7 @@ const SPECIAL_IPV4: readonly (readonly [string, number])[] = [
   ['224.0.0.0', 4],
   ['240.0.0.0', 4],
 ];
-/** Of global unicast (2000::/3), which alone is public: protocol assignments with Teredo, documentation. */
+/** Parts of global unicast (2000::/3), the only public range, that are not public: protocol assignments with Teredo, documentation. */
 const SPECIAL_IPV6: readonly (readonly [string, number])[] = [
   ['2001::', 23],
   ['2001:db8::', 32],
@@ -60,7 +60,7 @@ export class ConnectPolicy {
     this.#lookup = lookup;
   }
 
-  /** Throws a GatewayError when nothing that the URL could stand for is allowed. */
+  /** Throws a GatewayError when the policy allows no address that the URL could stand for. */
   check(origin: string, pathname: string): void {
     if (this.#rules.all) return;
     const { host, port } = placeOf(origin);
@@ -71,7 +71,7 @@ export class ConnectPolicy {
     if (!isAllowed) throw denied(`${origin}${pathname}`);
   }
 
-  /** The lookup function for connections to an origin; it leaves out addresses that are not allowed. Undefined: Node's own. */
+  /** Returns the lookup function for connections to an origin, which leaves out addresses that are not allowed. Undefined: Node's own. */
   lookupFor(origin: string): LookupFunction | undefined {
     if (this.#rules.all) return undefined;
     const { host, port } = placeOf(origin);
@@ -129,7 +129,7 @@ export class ConnectPolicy {
   }
 }
 
-/** True for an address of the public internet; what stands for an IPv4 address is as public as that. */
+/** True for an address of the public internet; an IPv6 address that contains an IPv4 address is public when that one is. */
 export function isPublicAddress(text: string): boolean {
   const address = canonicalAddress(text);
   if (address === undefined || text.includes('%')) return false;
@@ -160,7 +160,7 @@ function isNamed(target: ConnectTarget, host: string): boolean {
   return target.kind === 'below' && host.endsWith(`.${target.host}`);
 }
 
-/** The message does not name the addresses of a host: they may be a secret of the internal network. */
+/** Makes the refusal. Its message names no addresses of a host, which may be secrets of the internal network. */
 function denied(place: string): GatewayError {
   return new GatewayError(
     'LGW_FETCH_DENIED',

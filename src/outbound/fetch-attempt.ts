@@ -1,4 +1,4 @@
-/** One request of a fetch on one connection: what undici reports of it, and how it is ended early. */
+/** One request of a fetch on one connection: takes the reports of undici, and can end the request early. */
 import type Agent from 'undici/lib/dispatcher/agent.js';
 import type { RequestHandler } from 'undici/lib/dispatcher/agent.js';
 import { type GatewayError, systemCodeOf } from '../base/errors.ts';
@@ -7,9 +7,9 @@ import type { FetchRequest } from './fetch-request.ts';
 import { INFORMATIONAL_HEADS_MAX } from './outbound-limits.ts';
 import { SentBody, type SentBodyWatch } from './sent-body.ts';
 
-/** Told of one attempt. After `failed` or `ended` nothing more comes. */
+/** Gets the events of one attempt. After `failed` or `ended` no event comes. */
 export interface AttemptWatch extends SentBodyWatch {
-  /** It has a connection. */
+  /** The attempt has a connection. */
   connected(): void;
   /** The final head: flat names, in lower case, and values, as byte strings. */
   head(status: number, fields: readonly string[]): void;
@@ -20,7 +20,7 @@ export interface AttemptWatch extends SentBodyWatch {
   failed(error: GatewayError): void;
 }
 
-/** The handler is of the kind that undici's own `request` uses, which its connections call without an adapter between. */
+/** A handler of the kind that undici's own `request` uses, which connections of undici call without an adapter. */
 export class FetchAttempt implements RequestHandler {
   readonly #request: FetchRequest;
   readonly #watch: AttemptWatch;
@@ -90,7 +90,7 @@ export class FetchAttempt implements RequestHandler {
     else this.#watch.connected();
   }
 
-  /** False: no more is to come before `resume` has been called. */
+  /** False: undici pauses until `resume` is called. */
   onHeaders(status: number, rawHeaders: readonly (Buffer | string)[], resume: () => void): boolean {
     if (status < 200) this.#passOver();
     else if (this.#aborted === undefined) {
@@ -109,7 +109,7 @@ export class FetchAttempt implements RequestHandler {
     this.abort(fetchFailure('limit', this.#request.url, text));
   }
 
-  /** False: pause, as for `onHeaders`. */
+  /** False: undici pauses, as for `onHeaders`. */
   onData(chunk: Uint8Array): boolean {
     if (this.#aborted === undefined) this.#watch.data(chunk);
     return !this.#paused;
@@ -118,7 +118,7 @@ export class FetchAttempt implements RequestHandler {
   onComplete(): void {
     if (this.#settled) return;
     this.#settled = true;
-    // an answer that came before the request was complete ends the request too
+    // a response that came before the request was complete ends the request, too
     this.#sentBody?.stop(fetchErrorOf(this.#request.url, new Error('the response has ended')));
     this.#watch.ended();
   }
@@ -137,7 +137,7 @@ export class FetchAttempt implements RequestHandler {
     const failure = this.#aborted ?? fetchErrorOf(this.#request.url, error);
     this.#sentBody?.stop(failure);
     this.#watch.settled();
-    // undici is not done with the connection yet: whoever tries again has to wait for that
+    // undici still uses the connection within this call: a second attempt has to wait until the call is over
     process.nextTick(() => this.#watch.failed(failure));
   }
 }

@@ -1,14 +1,14 @@
-/** Says in the gateway's words why a request that went out has failed. */
+/** Makes errors of the gateway for outgoing requests that have failed. */
 import type { LuaCode } from '../base/error-codes.ts';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 
-/** What is fetched, as messages name it: without a query, which may hold secrets. */
+/** Returns the URL of a fetch for messages: without its query, which may hold secrets. */
 interface FetchUrl {
   readonly origin: string;
   readonly pathname: string;
 }
 
-/** undici asserts what its parser does not check of a response: a status below 100. */
+/** The name of undici's assertions: its parser does not check that a status is at least 100. */
 const ASSERTION = 'ERR_ASSERTION';
 /** Codes of Node, OpenSSL and undici that mean something else than `io`. */
 const REASONS: ReadonlyMap<string, LuaCode> = new Map([
@@ -53,11 +53,11 @@ export function fetchFailure(reason: LuaCode, url: FetchUrl, text: string, cause
   });
 }
 
-/** The failure for what undici, node:tls or the sender of a body has thrown. */
+/** Returns the failure for a value that undici, node:tls or the sender of a body has thrown. */
 export function fetchErrorOf(url: FetchUrl, thrown: unknown): GatewayError {
   if (thrown instanceof GatewayError) return thrown;
   const code = systemCodeOf(thrown);
-  // the parser's errors have no code
+  // errors of undici's parser have no code
   const reason = thrown instanceof Error && thrown.name === 'HTTPParserError' ? 'invalid' : reasonOf(code);
   return fetchFailure(reason, url, describe(thrown, code), thrown);
 }
@@ -74,7 +74,7 @@ function reasonOf(code: string | undefined): LuaCode {
 
 function describe(thrown: unknown, code: string | undefined): string {
   if (code === ASSERTION) return 'the response does not match the HTTP protocol';
-  // of several addresses each has an error of its own, the whole has none
+  // where several addresses were tried, each has an error with a code, and the whole has no code
   const first = thrown instanceof AggregateError && thrown.message === '' ? thrown.errors[0] : thrown;
   const text = messageOf(first).trim();
   return text === '' ? (code ?? 'unknown error') : text;

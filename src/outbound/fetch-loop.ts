@@ -1,17 +1,17 @@
 /**
- * Tells a request that has come round by fetches: each fetch carries the field CDN-Loop (RFC 8586) with one word for each
- * gateway that fetched on behalf of the request before, so that a handler which fetches itself ends soon, whoever is between.
+ * Recognises loops of fetches: each fetch has the field CDN-Loop (RFC 8586) with one word for each fetch that led to it. A
+ * handler that fetches itself therefore ends soon, also where other servers are in the loop.
  */
 import { GatewayError } from '../base/errors.ts';
 import type { FetchRequest } from './fetch-request.ts';
 
 export const LOOP_FIELD = 'cdn-loop';
-/** What a gateway calls itself there. */
+/** The word of a gateway in CDN-Loop. */
 export const LOOP_NAME = 'lgateway';
 /** The longest chain of fetches that one request may cause: services that ask services have chains of three or four. */
 const FETCH_DEPTH_MAX = 8;
 
-/** How many fetches have led to a request with these fields, flat names and values. */
+/** Returns how many fetches have led to a request with these fields (names and values in turn). */
 export function fetchDepthOf(fields: readonly string[]): number {
   let depth = 0;
   for (let i = 0; i < fields.length; i += 2) {
@@ -25,9 +25,9 @@ export function fetchDepthOf(fields: readonly string[]): number {
   return depth;
 }
 
-/** The request as it is sent for one that `depth` fetches have led to; throws a GatewayError when they are too many. */
+/** Adds CDN-Loop to the request of a fetch, where `depth` fetches have led to the handler; throws a GatewayError when these are too many. */
 export function withFetchDepth(request: FetchRequest, depth: number): FetchRequest {
-  // the fields say one already
+  // the word in `fields` counts one already
   if (depth === 0) return request;
   if (depth >= FETCH_DEPTH_MAX) {
     const message = `Cannot fetch "${request.url.origin}": ${depth} fetches have led to this request and the limit is ${FETCH_DEPTH_MAX}: it seems to ask for itself`;

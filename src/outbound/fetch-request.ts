@@ -1,16 +1,16 @@
-/** What is asked for in a fetch, and the checks that let nothing of it become another request. */
+/** The request of a fetch, and the checks that keep a part of it from being read as another request. */
 import type { ByteSource } from '../base/byte-stream.ts';
 import { GatewayError } from '../base/errors.ts';
 import { URL_BYTES_MAX } from './outbound-limits.ts';
 
-/** Who is believed on TLS connections, and how we show who we are; PEM texts. */
+/** Which certificates a TLS connection accepts and which it shows, as PEM texts. */
 export interface FetchTls {
   /** False: any certificate is accepted. */
   readonly verify: boolean;
   readonly ca: string | undefined;
   readonly cert: string | undefined;
   readonly key: string | undefined;
-  /** The name asked for and expected instead of the URL's. */
+  /** The server name to ask for and to expect in the certificate, instead of the host of the URL. */
   readonly servername: string | undefined;
 }
 
@@ -43,7 +43,7 @@ export interface FetchRequest {
   readonly body: FetchBody | undefined;
   /** Length of a source, where it is known. */
   readonly bodyLength: number | undefined;
-  /** Redirects that are followed, one more fails; undefined: a response that redirects is the answer. */
+  /** Redirects to follow; one more fails. Undefined: a response that redirects is the result. */
   readonly redirectsMax: number | undefined;
   readonly timeouts: FetchTimeouts;
   /** Undefined: the system's certificates. */
@@ -52,7 +52,7 @@ export interface FetchRequest {
 
 /** Methods that may be sent twice (RFC 9110 §9.2.2). */
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
-/** Fields that frame the message or speak about the connection, which is the gateway's. */
+/** Fields that frame the message or concern the connection, which the gateway sets itself. */
 const OWN_FIELDS: ReadonlySet<string> = new Set([
   'connection',
   'expect',
@@ -66,14 +66,14 @@ const OWN_FIELDS: ReadonlySet<string> = new Set([
 ]);
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Characters that URL parsers drop or that would end a request line. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the expression looks for control characters
 const UNSAFE = /[\x00-\x20\x7f]/;
 
 export function isIdempotent(method: string): boolean {
   return IDEMPOTENT.has(method);
 }
 
-/** The URL of a text, perhaps relative to `base`; throws a GatewayError. */
+/** Parses a URL, which may be relative to `base`; throws a GatewayError. */
 export function parseUrl(text: string, base?: FetchUrl): FetchUrl {
   const shown = JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
   if (text.length > URL_BYTES_MAX) {
@@ -96,13 +96,13 @@ export function parseUrl(text: string, base?: FetchUrl): FetchUrl {
   return { href, origin, pathname, path: pathname + search };
 }
 
-/** Throws a GatewayError for a method that is none, or that would open a tunnel. */
+/** Throws a GatewayError for a text that is no method, and for CONNECT. */
 export function checkMethod(method: string): void {
   if (!METHOD.test(method)) throw invalid(`Cannot fetch: ${JSON.stringify(method)} is no method`);
   if (method === 'CONNECT') throw invalid('Cannot fetch with CONNECT: a tunnel is no response');
 }
 
-/** Throws a GatewayError for a field (lower-case name) that is not the script's to set. */
+/** Throws a GatewayError for a field (lower-case name) that a script may not set. */
 export function checkOwnField(lowerName: string): void {
   if (OWN_FIELDS.has(lowerName) || lowerName.startsWith(':'))
     throw invalid(`Cannot fetch: the field "${lowerName}" belongs to the gateway`);

@@ -7,15 +7,15 @@ import { type FetchRequest, type FetchUrl, isIdempotent } from './fetch-request.
 import { type BodyControl, ReceivedBody } from './received-body.ts';
 import { redirected, redirectTarget } from './redirect.ts';
 
-/** Body bytes of a redirecting response that are read for the sake of its connection. */
+/** Body bytes of a redirecting response that are read and dropped, so that its connection can be used again. */
 const DISCARD_BYTES_MAX = 64 * 1024;
 
-/** What came back. The body goes on to arrive until it has ended or the fetch is cancelled. */
+/** The response. Its body continues to arrive until it has ended or the fetch is cancelled. */
 export interface FetchResponse {
   readonly status: number;
   /** Flat names, in lower case, and values, as byte strings. */
   readonly fields: readonly string[];
-  /** Where it came from, after redirects. */
+  /** The URL of the response, after redirects. */
   readonly url: FetchUrl;
   readonly body: ReceivedBody;
 }
@@ -23,7 +23,7 @@ export interface FetchResponse {
 export interface FetchWatch {
   /** Called once, in a tick of its own, unless the fetch is cancelled before. */
   answered(result: FetchResponse | GatewayError): void;
-  /** Nothing is held any more: called once, at the end, also after `cancel`. */
+  /** Called once, when the fetch holds nothing any more, also after `cancel`. */
   released(): void;
 }
 
@@ -65,7 +65,7 @@ export class Fetch implements AttemptWatch, BodyControl {
     this.#send();
   }
 
-  /** Ends it, wherever it is. `answered` is not called any more; a body that has not ended fails. */
+  /** Ends the fetch in any state. `answered` is not called any more; a body that has not ended fails. */
   cancel(): void {
     this.#cancelled = true;
     if (this.#phase === 'ended') return;
@@ -80,7 +80,7 @@ export class Fetch implements AttemptWatch, BodyControl {
     this.#expectHead();
   }
 
-  /** A body is being sent: it is its source that is slow. */
+  /** The request body waits for its source: the upstream is not to blame for the time. */
   sourceAwaited(): void {
     if (this.#phase === 'waiting') this.#deadline = Number.POSITIVE_INFINITY;
   }
@@ -139,7 +139,7 @@ export class Fetch implements AttemptWatch, BodyControl {
   // ---- the body --------------------------------------------------------------------------------------------------
 
   pause(): void {
-    // the script's own time is not the upstream's
+    // time during which the script does not read does not count for the upstream
     this.#deadline = Number.POSITIVE_INFINITY;
     this.#attempt?.pause();
   }
@@ -198,7 +198,7 @@ export class Fetch implements AttemptWatch, BodyControl {
     this.#discarded = 0;
   }
 
-  /** The redirecting response is out of the way. */
+  /** The redirecting response has ended: sends the next request. */
   #goOn(): void {
     this.#request = this.#next as FetchRequest;
     this.#retried = false;
@@ -219,7 +219,7 @@ export class Fetch implements AttemptWatch, BodyControl {
   }
 
   #answer(result: FetchResponse | GatewayError): void {
-    // not inside undici: who is answered may call into it again
+    // not within a call of undici, as the receiver may call undici again
     process.nextTick(() => {
       if (!this.#cancelled) this.#watch.answered(result);
     });
@@ -258,7 +258,7 @@ export class Fetch implements AttemptWatch, BodyControl {
     this.#lateText = lateText;
     this.#phaseMs = ms;
     this.#deadline = performance.now() + ms;
-    // a timer that fires earlier than needed goes on by itself
+    // a timer that fires before the deadline starts again
     if (this.#timer !== undefined && this.#timerAt <= this.#deadline) return;
     this.#arm(ms);
   }

@@ -10,36 +10,36 @@ import { Fetch, type FetchResponse } from './fetch.ts';
 import type { FetchRequest } from './fetch-request.ts';
 import { FETCHES_PER_INVOCATION_MAX, STRING_BODY_BYTES_MAX } from './outbound-limits.ts';
 
-/** Told what comes of a fetch. */
+/** Gets the result of a fetch. */
 export type Answered = (result: FetchResponse | GatewayError) => void;
 
 const EVERYTHING: ConnectRules = { all: true, public: false, targets: [] };
 
 /** The fetches of one invocation. */
 export interface FetchOwner {
-  /** The mapping that they count for. */
+  /** The mapping that the fetches count for. */
   readonly share: Share;
   fetches: number;
 }
 
 export class Fetcher {
-  /** Each mapping has its own: a mapping that uses all its connections to an upstream does not delay the fetches of another. */
+  /** Connections by mapping: a mapping that uses all its connections to an upstream does not delay the fetches of another. */
   readonly #agents = new Map<Share, Agents>();
   readonly #policy: ConnectPolicy;
   readonly #counters: Counters;
   #stopped = false;
-  /** Bytes of string bodies that are held until they have been sent. */
+  /** Bytes of string bodies that have not been sent to their end. */
   #bodyBytes = 0;
 
-  /** `policy`: what may be connected to; default: everything. */
+  /** `policy`: where fetches may connect to; default: everywhere. */
   constructor(counters: Counters, policy: ConnectPolicy = new ConnectPolicy(EVERYTHING)) {
     this.#counters = counters;
     this.#policy = policy;
   }
 
   /**
-   * Starts a fetch; `answered` is called once, never before this returns, unless it is cancelled. `released` is called
-   * when it holds nothing any more. Throws a GatewayError when too many are under way.
+   * Starts a fetch. Calls `answered` once, never before this method returns, unless the fetch is cancelled. Calls `released` when
+   * the fetch holds nothing any more. Throws a GatewayError when too many fetches run.
    */
   start(request: FetchRequest, owner: FetchOwner, answered: Answered, released: () => void): Fetch {
     const { share, fetches } = owner;

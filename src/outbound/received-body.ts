@@ -1,13 +1,13 @@
 /**
- * The body of a response that comes in: what has arrived and was not read yet, with the upstream held back meanwhile.
- * Readers are called in a tick of their own, never inside undici, whose parser cannot be entered twice.
+ * The body of a received response: holds bytes that nobody has read yet, and pauses the upstream when they are many.
+ * Readers are called in a tick of their own, never within a call of undici, whose parser cannot be entered twice.
  */
 import { ByteQueue } from '../base/byte-queue.ts';
 import type { ByteSource } from '../base/byte-stream.ts';
 import type { GatewayError } from '../base/errors.ts';
 import { BODY_AHEAD_BYTES } from './outbound-limits.ts';
 
-/** How a body steers where it comes from. */
+/** How a body pauses and ends its upstream. */
 export interface BodyControl {
   pause(): void;
   resume(): void;
@@ -24,10 +24,10 @@ export class ReceivedBody implements ByteSource {
   #ended = false;
   #error: GatewayError | undefined;
   #paused = false;
-  /** The smallest and the largest number of bytes that a waiting reader has asked for. */
+  /** The smallest and the largest number of bytes that waiting readers have asked for. */
   #wanted = 0;
   #wantedMost = 0;
-  /** Whoever waits: tasks of one request may read the same response. */
+  /** The waiting readers: tasks of one request may read the same response. */
   #readers: Reader[] = [];
   #scheduled = false;
 
@@ -59,7 +59,7 @@ export class ReceivedBody implements ByteSource {
     if (this.#paused && this.queue.length <= BODY_AHEAD_BYTES / 2) this.#resume();
   }
 
-  /** Takes a chunk, which nobody changes any more. */
+  /** Takes a chunk, which must not change any more. */
   receive(chunk: Uint8Array): void {
     if (this.#ended) return;
     this.queue.push(chunk);
@@ -85,7 +85,7 @@ export class ReceivedBody implements ByteSource {
   }
 
   /**
-   * Calls each waiting reader whose bytes are there. A reader may take the bytes that the next reader waits for, or wait again.
+   * Calls each waiting reader whose bytes have come. A reader may take the bytes that the next reader waits for, or wait again.
    */
   notify(): void {
     this.#scheduled = false;
@@ -97,7 +97,7 @@ export class ReceivedBody implements ByteSource {
       this.#measure();
       reader.ready();
     }
-    // some may want more than what is let in ahead
+    // a reader may want more bytes than are read ahead
     if (this.queue.length < this.#wantedMost) this.#resume();
   }
 

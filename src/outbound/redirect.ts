@@ -1,13 +1,13 @@
-/** What is asked for next when a response redirects, as the fetch standard has it (HTTP-redirect fetch). */
+/** Makes the next request when a response redirects, by the fetch standard (HTTP-redirect fetch). */
 import { isUtf8 } from 'node:buffer';
 import type { GatewayError } from '../base/errors.ts';
 import { fetchFailure } from './fetch-error.ts';
 import { type FetchRequest, type FetchTls, parseUrl } from './fetch-request.ts';
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-/** Fields of a body that is not sent again. */
+/** Fields that describe a body, which leave with a body that is not sent again. */
 const CONTENT_FIELD = /^content-/;
-/** What one origin was trusted with is not shown to another. */
+/** Fields with secrets for one origin, which another origin does not get. */
 const PRIVATE_FIELDS: ReadonlySet<string> = new Set([
   'authorization',
   'cookie',
@@ -15,7 +15,7 @@ const PRIVATE_FIELDS: ReadonlySet<string> = new Set([
   'proxy-authorization',
 ]);
 
-/** The place a response sends on to, if it does. */
+/** Returns where a response redirects to; undefined: it does not redirect. */
 export function redirectTarget(status: number, fields: readonly string[]): string | undefined {
   if (!REDIRECTS.has(status)) return undefined;
   const at = fields.findIndex((name, i) => i % 2 === 0 && name === 'location');
@@ -25,13 +25,13 @@ export function redirectTarget(status: number, fields: readonly string[]): strin
   return isUtf8(bytes) ? bytes.toString() : location;
 }
 
-/** The next request, or why there is none. Throws a GatewayError for a place that is no URL. */
+/** Returns the next request, or why there is none. Throws a GatewayError for a location that is no URL. */
 export function redirected(
   request: FetchRequest,
   status: number,
   location: string,
 ): FetchRequest | GatewayError {
-  // servers write blanks, and browsers send %20 for them
+  // some servers write blanks, for which browsers send %20
   const url = parseUrl(location.trim().replaceAll(' ', '%20'), request.url);
   const becomesGet =
     status === 303
@@ -62,7 +62,7 @@ export function redirected(
   };
 }
 
-/** Our own certificate and the expected name were meant for one origin. */
+/** Removes the client certificate and the expected name, which are for one origin. */
 function elsewhere(tls: FetchTls): FetchTls {
   return { ...tls, cert: undefined, key: undefined, servername: undefined };
 }

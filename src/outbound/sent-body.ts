@@ -1,11 +1,11 @@
-/** A byte source as the asynchronous iterable that undici sends: one piece at a time, as the upstream takes them. */
+/** A byte source as the asynchronous iterable that undici sends: one piece at a time, when the upstream takes it. */
 import type { ByteSource } from '../base/byte-stream.ts';
 import type { GatewayError } from '../base/errors.ts';
 
-/** Bytes handed over in one go. */
+/** Bytes of one piece. */
 const PIECE_BYTES_MAX = 64 * 1024;
 
-/** Told when the source is waited for, and when the upstream is. */
+/** Hears when the body begins to wait for its source, and when for the upstream. */
 export interface SentBodyWatch {
   sourceAwaited(): void;
   pieceGiven(): void;
@@ -47,7 +47,7 @@ export class SentBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8A
     return Promise.resolve({ done: true, value: undefined });
   }
 
-  /** Nothing more is wanted: the source is left alone from now on. */
+  /** Ends the body: it does not use the source any more. */
   stop(error: GatewayError): void {
     if (this.#stopped !== undefined || this.#finished) return;
     this.#stopped = error;

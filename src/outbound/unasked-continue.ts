@@ -1,6 +1,6 @@
 /**
- * Lets HTTP/1.1 upstreams send `100 Continue` that nobody asked for, which RFC 9110 §15.2 says to ignore. undici closes such a
- * connection, but passes over other informational heads; so its parser is told that a 100 is one of those.
+ * Lets HTTP/1.1 upstreams send `100 Continue` that no request asked for, which RFC 9110 §15.2 says to ignore. undici closes such a
+ * connection, but ignores other informational heads. So its parser gets 102 in the place of 100.
  */
 import type Agent from 'undici/lib/dispatcher/agent.js';
 
@@ -8,20 +8,20 @@ const CONTINUE = 100;
 /** 102 (Processing) has no body and, as 100, no meaning for the reader of the response. */
 const PASSED_OVER = 102;
 
-/** Where undici keeps what its clients and sockets have. */
+/** The symbols under which undici keeps the parts of its clients and sockets. */
 export interface ClientSymbols {
   readonly kSocket: symbol;
   readonly kParser: symbol;
 }
 
-/** What is used of its parser of responses; over HTTP/2 there is none. */
+/** The part of undici's parser of responses that is used; a connection of HTTP/2 has no parser. */
 interface Parser {
   onHeadersComplete(status: number, upgrade: boolean, keepsAlive: boolean): number;
 }
 
-/** All connections of the agent pass over 100. */
+/** Makes all connections of the agent ignore 100. */
 export function passOverContinue(agent: Agent, { kSocket, kParser }: ClientSymbols): void {
-  // told before the first request is written
+  // undici calls this before it writes the first request
   agent.on('connect', (_origin, targets) => {
     const client = targets.at(-1) as Readonly<Record<symbol, unknown>> | undefined;
     const socket = client?.[kSocket] as Readonly<Record<symbol, unknown>> | undefined;

@@ -1,10 +1,10 @@
 /**
- * The blocks of a dictionary: each entry is a chain of them, so that memory never falls into pieces; which block comes
- * next stands in a table beside them, so that blocks in a row are copied in one piece.
+ * The blocks of a dictionary. Each entry is a chain of blocks, so that free memory cannot become too fragmented for an entry. A
+ * table of links names the next block of each, so that adjacent blocks are copied at once.
  */
 import { BLOCK_BYTES, ENTRY_BYTES, HEADER, type Layout, type Views } from './layout.ts';
 
-/** Pieces up to this length are copied by a loop, longer ones by a native copy: the break-even of both. */
+/** A loop copies pieces up to this length, and a native copy longer ones: at this length both take the same time. */
 const LOOP_BYTES_MAX = 64;
 
 export class BlockChains {
@@ -53,7 +53,7 @@ export class BlockChains {
     return first;
   }
 
-  /** Gives a chain back behind all others: what lay in a row is taken in a row again. */
+  /** Gives a chain back behind all other free blocks: adjacent blocks stay adjacent in the list. */
   free(first: number): void {
     const words = this.#words;
     let last = first;
@@ -69,12 +69,12 @@ export class BlockChains {
     words[HEADER.freeCount] = (words[HEADER.freeCount] as number) + count;
   }
 
-  /** The block that follows in the chain; 0 = none. */
+  /** The block that follows in the chain; 0: none. */
   next(block: number): number {
     return this.#words[this.#chainsAt + block] as number;
   }
 
-  /** Copies bytes into an entry, `offset` bytes behind its words. */
+  /** Copies bytes into an entry, beginning `offset` bytes behind its words. */
   write(entry: number, offset: number, source: Uint8Array, at: number, size: number): void {
     const bytes = this.#bytes;
     let inside = ENTRY_BYTES + offset;
@@ -118,7 +118,7 @@ export class BlockChains {
     }
   }
 
-  /** True if the bytes right behind an entry's words, its key, are these. */
+  /** True if the key of an entry, right behind its words, has these bytes. */
   equals(entry: number, other: Uint8Array, at: number, size: number): boolean {
     const bytes = this.#bytes;
     let block = entry;
@@ -137,7 +137,7 @@ export class BlockChains {
   }
 }
 
-/** Blocks of an entry with a key and a string value of these sizes. */
+/** Returns how many blocks an entry with a key and a string value of these sizes takes. */
 export function blocksFor(keySize: number, valueSize: number): number {
   return Math.ceil((ENTRY_BYTES + keySize + valueSize) / BLOCK_BYTES);
 }

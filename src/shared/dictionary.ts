@@ -1,4 +1,4 @@
-/** A dictionary in shared memory: what each operation does, under the lock, with bytes; no strings are made of keys. */
+/** A dictionary in shared memory: its operations, which work on bytes under the lock and make no strings of keys. */
 
 import { readLatin1 } from '../native/node-internals.ts';
 import { BlockChains, blocksFor } from './block-chains.ts';
@@ -9,13 +9,13 @@ import { repair } from './repair.ts';
 import { sipHash } from './sip-hash.ts';
 import { addTo, VALUE_TYPE, type Value, type ValueType } from './value.ts';
 
-/** Longer keys are no names any more; each is hashed and compared while others wait. */
+/** Bytes of a key: each operation hashes and compares a key while other threads wait. */
 export const KEY_BYTES_MAX = 1024;
-/** Keys of one answer of `keys`: others wait meanwhile. */
+/** Keys of one result of `keys`: other threads wait while it is made. */
 export const KEYS_DEFAULT = 1024;
 export const KEYS_MAX = 65_536;
 
-/** What `store` may insist on. */
+/** Under which condition `store` stores. */
 export type StoreMode = 'set' | 'add' | 'replace';
 export type StoreOutcome = 'stored' | 'exists' | 'missing' | 'limit';
 export type IncrementOutcome = 'stored' | 'missing' | 'not a number' | 'overflow' | 'limit';
@@ -32,7 +32,10 @@ export class Dictionary {
   readonly #seed1: number;
   readonly #now: () => number;
 
-  /** On memory that createSharedMemory has made. `owner` numbers this thread and `lockWaitMaxMs` is how long it waits (lock.ts); `now` gives the same ms in all threads. */
+  /**
+   * Uses memory that createSharedMemory has made. `owner` numbers this thread, and `lockWaitMaxMs` is how long the thread waits
+   * (lock.ts); `now` gives the same ms in all threads.
+   */
   constructor(views: Views, owner: number, now: () => number, lockWaitMaxMs?: number) {
     const layout = layoutOf(views.bytes.length);
     this.#views = views;
@@ -46,7 +49,7 @@ export class Dictionary {
     this.#now = now;
   }
 
-  /** Reads the value into `out`; false if there is none. */
+  /** Reads the value into `out`; false if there is no entry. */
   get(key: Uint8Array, at: number, size: number, out: Value): boolean {
     const hash = this.#hash(key, at, size);
     this.#enter();
@@ -61,7 +64,7 @@ export class Dictionary {
     }
   }
 
-  /** Stores a value; `ttlMs` 0 = it never expires. `limit`: the whole dictionary could not hold it, or the key is too long. */
+  /** Stores a value; `ttlMs` 0: it never expires. Result `limit`: the whole dictionary could not hold the entry, or the key is too long. */
   store(
     mode: StoreMode,
     key: Uint8Array,
@@ -130,7 +133,7 @@ export class Dictionary {
       this.#load(entry, out);
       if (!addTo(out, by)) return 'overflow';
       if (out.type === type) {
-        // one store: whoever dies leaves the old number or the new one
+        // one store: a thread that dies here leaves either the old number or the new one
         this.#writeNumber(entry, out);
         this.#touch(entry);
         return 'stored';
@@ -147,7 +150,7 @@ export class Dictionary {
     }
   }
 
-  /** True if there was one. */
+  /** Removes an entry; true if there was one. */
   delete(key: Uint8Array, at: number, size: number): boolean {
     const hash = this.#hash(key, at, size);
     this.#enter();
@@ -192,7 +195,7 @@ export class Dictionary {
     }
   }
 
-  /** Keys as byte strings, the one used last first, at most `limit`. */
+  /** Returns at most `limit` keys as byte strings; the key used last comes first. */
   keys(limit: number): string[] {
     const keys: string[] = [];
     const bytes = Buffer.allocUnsafe(KEY_BYTES_MAX);
@@ -217,7 +220,7 @@ export class Dictionary {
     }
   }
 
-  /** Removes everything. */
+  /** Removes all entries. */
   flush(): void {
     this.#enter();
     try {
@@ -228,7 +231,7 @@ export class Dictionary {
     }
   }
 
-  /** The living entry with this key; an expired one is removed. */
+  /** Finds the entry with this key, unless it has expired: then removes it. */
   #find(hash: number, key: Uint8Array, at: number, size: number): number {
     const entry = this.#table.find(hash, key, at, size);
     if (entry === 0) return 0;
@@ -251,7 +254,7 @@ export class Dictionary {
     this.#end();
   }
 
-  /** Makes room, as much as the entry needs, at the cost of those not used for longest. */
+  /** Makes the room that an entry needs: removes the entries that were not used for longest. */
   #insert(hash: number, key: Uint8Array, at: number, size: number, value: Value, expires: number): void {
     this.#table.sweep(this.#now);
     const count = blocksFor(size, value.size);
@@ -295,7 +298,7 @@ export class Dictionary {
   }
 
   #hash(key: Uint8Array, at: number, size: number): number {
-    // no entry has a longer key
+    // no entry has so long a key
     return sipHash(key, at, Math.min(size, KEY_BYTES_MAX), this.#seed0, this.#seed1);
   }
 
@@ -305,7 +308,7 @@ export class Dictionary {
   }
 
   #leave(): void {
-    // an exception has ended the operation half-way
+    // an exception has ended the operation in the middle
     if (this.#words[HEADER.dirty] !== 0) repair(this.#views);
     this.#lock.release();
   }

@@ -1,11 +1,11 @@
 /**
- * The entries of a dictionary: buckets by hash, and all in the order of their last use. Writes stand in an order that
- * leaves every bucket whole at each step: from the buckets alone repair.ts can build all the rest anew.
+ * The entries of a dictionary: buckets by hash, and a list of all entries in the order of their last use. The order of writes
+ * leaves every bucket whole after each of them: from the buckets alone repair.ts can make all other structures anew.
  */
 import type { BlockChains } from './block-chains.ts';
 import { ENTRY, HEADER, type Layout, SIZE_MASK, TYPE_SHIFT, type Views } from './layout.ts';
 
-/** Buckets that each new entry looks through for expired ones: more than come in, so that they cannot pile up. */
+/** Buckets that each new entry searches for expired entries: more than one, so that expired entries cannot accumulate. */
 const SWEPT_BUCKETS = 2;
 const WORDS_PER_BLOCK = 16;
 
@@ -30,7 +30,7 @@ export class EntryTable {
     return this.#words[HEADER.oldest] as number;
   }
 
-  /** The entry with this key, expired or not; 0 = none. */
+  /** Finds the entry with this key, expired or not; 0: none. */
   find(hash: number, key: Uint8Array, at: number, size: number): number {
     const words = this.#words;
     let entry = words[this.#bucket(hash)] as number;
@@ -47,7 +47,7 @@ export class EntryTable {
     return 0;
   }
 
-  /** Makes a chain whose content has been written an entry, the newest. */
+  /** Makes an entry, the newest one, of a chain whose content has been written. */
   insert(entry: number, hash: number): void {
     const words = this.#words;
     const base = this.#base(entry);
@@ -71,14 +71,14 @@ export class EntryTable {
     this.#chains.free(entry);
   }
 
-  /** Makes it the one used last. */
+  /** Makes an entry the one used last. */
   touch(entry: number): void {
     if (this.#words[HEADER.newest] === entry) return;
     this.#unlink(entry);
     this.#linkNewest(entry);
   }
 
-  /** The entry used before this one; 0 = none. */
+  /** The entry that was used before this one; 0: none. */
   older(entry: number): number {
     return this.#words[this.#base(entry) + ENTRY.older] as number;
   }
@@ -95,7 +95,7 @@ export class EntryTable {
     return (this.#words[this.#base(entry) + ENTRY.sizeAndType] as number) >>> TYPE_SHIFT;
   }
 
-  /** Of a string value; 0 for others. */
+  /** The size of a string value; 0 for others. */
   valueSize(entry: number): number {
     return (this.#words[this.#base(entry) + ENTRY.sizeAndType] as number) & SIZE_MASK;
   }
@@ -104,12 +104,12 @@ export class EntryTable {
     this.#words[this.#base(entry) + ENTRY.sizeAndType] = (type << TYPE_SHIFT) | size;
   }
 
-  /** Index of an entry's number, in 8 bytes. */
+  /** Index of the number of an entry in the views of 8 bytes. */
   numberAt(entry: number): number {
     return (this.#base(entry) + ENTRY.number) >> 1;
   }
 
-  /** Time on the clock when it ends, ms; 0 = never. */
+  /** When the entry expires, ms on the clock of the dictionary; 0: never. */
   expires(entry: number): number {
     return this.#floats[(this.#base(entry) + ENTRY.expires) >> 1] as number;
   }

@@ -1,27 +1,27 @@
-/** Where everything stands in the memory of one dictionary, and the views on it; memory of zeros is an empty dictionary. */
+/** The layout of the memory of one dictionary, and the views of it; memory of zeros is an empty dictionary. */
 
 /** Room for the words of the header; the lock has a cache line of its own. */
 const HEADER_BYTES = 256;
 /** A cache line: a counter with a short key fits in one block. */
 export const BLOCK_BYTES = 64;
-/** In front of key and value, in the first block of an entry. */
+/** Words of an entry, before key and value, in its first block. */
 export const ENTRY_BYTES = 40;
 const WORD_BYTES = 4;
-/** Blocks begin where a cache line does, so that words of 8 bytes in them are aligned. */
+/** Blocks begin at a cache line, so that words of 8 bytes in them are aligned. */
 const ALIGNMENT = 64;
 
 /** Words of the header. Blocks are numbered from 1; 0 is none. */
 export const HEADER = {
   lock: 0,
-  /** Not 0 while the structure is being changed. */
+  /** Not 0 while an operation changes the structure. */
   dirty: 16,
-  /** The entry whose value is being overwritten. */
+  /** The entry whose value an operation overwrites; 0: none. */
   writing: 17,
   seed0: 18,
   seed1: 19,
   /** The first of the blocks that were used and given back. */
   free: 20,
-  /** The last of them: what is given back last is taken last, so that blocks stay in a row. */
+  /** The last of these blocks: a chain is given back at this end and taken at the other, so that adjacent blocks stay adjacent. */
   freeLast: 28,
   freeCount: 21,
   /** Blocks with a higher number have never been used. */
@@ -51,7 +51,7 @@ export const ENTRY = {
   number: 8,
 } as const;
 
-/** A value is smaller than the largest dictionary, 256 MiB: its type stands above its size. */
+/** A value is smaller than the largest dictionary, 256 MiB: the bits above its size hold its type. */
 export const TYPE_SHIFT = 28;
 export const SIZE_MASK: number = 2 ** TYPE_SHIFT - 1;
 
@@ -76,19 +76,19 @@ export function viewsOf(buffer: SharedArrayBuffer): Views {
   };
 }
 
-/** Where the parts begin, in words. */
+/** Where the parts of the memory begin, in words. */
 export interface Layout {
   readonly blocks: number;
   /** A power of two. */
   readonly buckets: number;
   readonly bucketsAt: number;
-  /** For each block the one that follows it in its chain. */
+  /** For each block, the block that follows it in its chain. */
   readonly chainsAt: number;
-  /** Of block 0, which does not exist. */
+  /** Where block 0 would begin, which does not exist. */
   readonly blocksAt: number;
 }
 
-/** Parts of a memory of so many bytes: each block costs itself, a link, and at most a bucket. */
+/** Returns the layout of a memory of so many bytes: a block takes its own size, a link, and at most one bucket. */
 export function layoutOf(byteLength: number): Layout {
   const blocks = Math.floor(
     (byteLength - HEADER_BYTES - ALIGNMENT - WORD_BYTES) / (BLOCK_BYTES + 2 * WORD_BYTES),
@@ -101,7 +101,7 @@ export function layoutOf(byteLength: number): Layout {
   return { blocks, buckets, bucketsAt, chainsAt, blocksAt: (firstBlock - BLOCK_BYTES) / WORD_BYTES };
 }
 
-/** Empties a dictionary, whole or not; the caller holds the lock. Last it says that nothing is being changed. */
+/** Empties a dictionary, whole or damaged; the caller holds the lock. The last write notes that no operation changes the structure. */
 export function empty(views: Views): void {
   const { words } = views;
   const { buckets, bucketsAt } = layoutOf(views.bytes.length);

@@ -1,15 +1,15 @@
 /** One word of shared memory as a lock: it names the thread that holds it, so that the lock of a dead thread can be broken. */
 import { GatewayError } from '../base/errors.ts';
 
-/** Set while somebody may be asleep. */
+/** The bit that is set while threads may sleep. */
 const WAITED = 2 ** 30;
 const OWNER_MASK = WAITED - 1;
 
-/** Looks before a thread sleeps: as long as an operation takes, some times over; to sleep and be woken costs more. */
+/** Tries before a thread sleeps: they take as long as several operations, and less time than to sleep and to be woken. */
 const SPINS = 200;
 /** Milliseconds of one sleep. A thread that is woken may die before it takes the lock; the other threads then wake by this limit. */
 const SLEEP_MS = 20;
-/** The longest wait; a dead owner's lock is broken within milliseconds, and no operation takes that long. */
+/** The longest wait: no operation takes so long, and the lock of a dead thread is broken within milliseconds. */
 export const LOCK_WAIT_MAX_MS = 5000;
 
 export class SharedLock {
@@ -18,7 +18,7 @@ export class SharedLock {
   readonly #owner: number;
   readonly #waitMaxMs: number;
 
-  /** `owner` is this thread's number, 1 to 2^30 - 1, and no other thread's, dead or alive. */
+  /** `owner` is the number of this thread, 1 to 2^30 - 1, which no other thread has or has had. */
   constructor(words: Int32Array, index: number, owner: number, waitMaxMs: number = LOCK_WAIT_MAX_MS) {
     this.#words = words;
     this.#index = index;
@@ -31,7 +31,7 @@ export class SharedLock {
     if (Atomics.compareExchange(this.#words, this.#index, 0, this.#owner) !== 0) this.#wait();
   }
 
-  /** Gives it back and wakes one who waits. */
+  /** Gives the lock back and wakes a thread that waits. */
   release(): void {
     const word = Atomics.exchange(this.#words, this.#index, 0);
     if ((word & WAITED) !== 0) Atomics.notify(this.#words, this.#index, 1);
@@ -46,9 +46,9 @@ export class SharedLock {
     const deadline = performance.now() + this.#waitMaxMs;
     for (;;) {
       const word = Atomics.load(words, index);
-      // an exception (the stack was full) has kept this thread from giving it back
+      // an exception, as of a full stack, has kept this thread from giving the lock back
       if ((word & OWNER_MASK) === this.#owner) return;
-      // whoever has slept cannot know whether others still do
+      // a thread that has slept cannot know whether others still sleep
       if (word === 0) {
         if (Atomics.compareExchange(words, index, 0, this.#owner | WAITED) === 0) return;
       } else if (
@@ -62,7 +62,7 @@ export class SharedLock {
   }
 }
 
-/** If the thread `owner`, which has ended, holds the lock: calls `repair`, then sets the lock free. True if it did. */
+/** If the ended thread `owner` holds the lock, calls `repair` and then frees the lock. True if the thread held it. */
 export function breakLock(words: Int32Array, index: number, owner: number, repair: () => void): boolean {
   if ((Atomics.load(words, index) & OWNER_MASK) !== owner) return false;
   repair();

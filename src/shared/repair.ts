@@ -1,6 +1,6 @@
 /**
- * Makes a dictionary whole again after a thread has ended in the middle of a change: what the buckets hold stays, but
- * for the one entry whose value was being written; order, free blocks and counts are made anew from it.
+ * Repairs a dictionary after a thread has ended in the middle of a change. The entries in the buckets stay, except the one whose
+ * value was being written; the order, the free blocks and the counts are made anew from the entries.
  */
 import { blocksFor } from './block-chains.ts';
 import { ENTRY, empty, HEADER, type Layout, layoutOf, SIZE_MASK, type Views } from './layout.ts';
@@ -13,14 +13,14 @@ const USED = 1;
 const ENTRY_FOUND = 2;
 const ENTRY_ORDERED = 3;
 
-/** The caller holds the lock, or has found that its holder is dead. */
+/** Repairs the dictionary. The caller holds the lock, or has found that its holder has ended. */
 export function repair(views: Views): RepairOutcome {
   const { words } = views;
   const layout = layoutOf(views.bytes.length);
   const blocks = new Uint8Array(layout.blocks + 1);
   const entries = gather(words, layout, blocks);
   if (entries === undefined) {
-    // no death leaves this behind; but if something else has, nothing in it can be trusted
+    // an ended thread cannot cause this; where something else has, no entry can be trusted
     empty(views);
     return 'emptied';
   }
@@ -33,7 +33,7 @@ export function repair(views: Views): RepairOutcome {
   return 'repaired';
 }
 
-/** All whole entries, with their blocks marked; undefined if the buckets themselves are damaged. */
+/** Returns all whole entries, and marks their blocks; undefined if the buckets are damaged. */
 function gather(words: Int32Array, layout: Layout, blocks: Uint8Array): number[] | undefined {
   const entries: number[] = [];
   for (let bucket = layout.bucketsAt; bucket < layout.bucketsAt + layout.buckets; bucket++) {
@@ -43,7 +43,7 @@ function gather(words: Int32Array, layout: Layout, blocks: Uint8Array): number[]
       const base = layout.blocksAt + entry * WORDS_PER_BLOCK;
       if (entry === words[HEADER.writing]) {
         words[link] = words[base + ENTRY.next] as number;
-        // it may come but once
+        // an entry may stand in one bucket only
         words[HEADER.writing] = 0;
         continue;
       }
@@ -56,7 +56,7 @@ function gather(words: Int32Array, layout: Layout, blocks: Uint8Array): number[]
   return entries;
 }
 
-/** Marks the blocks of an entry; false if they are not exactly as many as it needs, or belong to another as well. */
+/** Marks the blocks of an entry; false if their number is not what the entry needs, or if one belongs to another entry, too. */
 function markChain(words: Int32Array, layout: Layout, blocks: Uint8Array, entry: number): boolean {
   const base = layout.blocksAt + entry * WORDS_PER_BLOCK;
   const keySize = words[base + ENTRY.keySize] as number;
@@ -70,7 +70,7 @@ function markChain(words: Int32Array, layout: Layout, blocks: Uint8Array, entry:
   return block === 0;
 }
 
-/** Puts all entries in the order of use, as far as it can be read from either end. */
+/** Puts all entries into the order of their use, as far as this can be read from either end of the list. */
 function linkByUse(words: Int32Array, layout: Layout, blocks: Uint8Array, entries: readonly number[]): void {
   const newestFirst = follow(words, layout, blocks, HEADER.newest, ENTRY.older);
   const oldestFirst = follow(words, layout, blocks, HEADER.oldest, ENTRY.newer);

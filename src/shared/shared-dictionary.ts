@@ -6,15 +6,15 @@ import { VALUE_TYPE, Value } from './value.ts';
 /** A whole number is an integer of 64 bits; one beyond 2^53 is read as a BigInt. A string holds bytes (latin1). */
 export type SharedValue = boolean | number | bigint | string;
 
-/** How an entry that `incr` does not find begins. */
+/** How `incr` makes an entry that it does not find. */
 export interface IncrementStart {
   readonly init: number | bigint;
-  /** Seconds; 0 or none = it never expires. */
+  /** Seconds; 0 or undefined: the entry never expires. */
   readonly ttl?: number;
 }
 
 const MS_PER_SECOND = 1000;
-/** Characters that are no bytes. */
+/** Characters above the range of a byte. */
 const NO_BYTES = /[^\0-\xff]/;
 
 /**
@@ -33,27 +33,27 @@ export class SharedDictionary {
     this.#dictionary = dictionary;
   }
 
-  /** The value; undefined if there is none. */
+  /** Returns the value; undefined if there is no entry. */
   get(key: string): SharedValue | undefined {
     return this.#dictionary.get(this.#key, 0, this.#takeKey(key), this.#out) ? this.#takeOut() : undefined;
   }
 
-  /** Stores a value for `ttl` seconds; 0 = for ever. */
+  /** Stores a value for `ttl` seconds; 0: for ever. */
   set(key: string, value: SharedValue, ttl = 0): void {
     this.#store('set', key, value, ttl);
   }
 
-  /** Stores a value if there is none yet; false if there is. */
+  /** Stores a value if there is no entry; false if there is one. */
   add(key: string, value: SharedValue, ttl = 0): boolean {
     return this.#store('add', key, value, ttl);
   }
 
-  /** Stores a value if there is one already; false if not. */
+  /** Stores a value if there is an entry already; false if there is none. */
   replace(key: string, value: SharedValue, ttl = 0): boolean {
     return this.#store('replace', key, value, ttl);
   }
 
-  /** True if there was one. */
+  /** Removes an entry; true if there was one. */
   delete(key: string): boolean {
     return this.#dictionary.delete(this.#key, 0, this.#takeKey(key));
   }
@@ -81,14 +81,14 @@ export class SharedDictionary {
     return this.#dictionary.expire(this.#key, 0, this.#takeKey(key), toMilliseconds(ttl));
   }
 
-  /** Keys, the one used last first. */
+  /** Returns the keys; the key used last comes first. */
   keys(limit: number = KEYS_DEFAULT): string[] {
     if (!Number.isInteger(limit) || limit < 1 || limit > KEYS_MAX)
       throw new RangeError(`The limit of keys is ${limit} (1 to ${KEYS_MAX} was expected)`);
     return this.#dictionary.keys(limit);
   }
 
-  /** Removes everything. */
+  /** Removes all entries. */
   flush(): void {
     this.#dictionary.flush();
   }
@@ -106,7 +106,7 @@ export class SharedDictionary {
   #takeKey(key: string): number {
     if (NO_BYTES.test(key))
       throw new TypeError('A key is a byte string: characters above 255 have to be encoded');
-    // what is cut off still counts: a key that is too long is never found
+    // the whole length still counts: a key that is too long is never found
     this.#key.write(key, 'latin1');
     return key.length;
   }

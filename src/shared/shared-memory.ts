@@ -1,4 +1,4 @@
-/** The memory of all dictionaries: made once by the supervisor, handed to every thread, freed of the locks of dead ones. */
+/** The memory of all dictionaries: the supervisor makes it once, gives it to every thread, and breaks the locks of ended threads. */
 import { randomFillSync } from 'node:crypto';
 import { GatewayError } from '../base/errors.ts';
 import {
@@ -12,13 +12,13 @@ import { HEADER, viewsOf } from './layout.ts';
 import { breakLock } from './lock.ts';
 import { type RepairOutcome, repair } from './repair.ts';
 
-/** Dictionaries that scripts may use without having been declared: their memory is address space until it is written. */
+/** Spare dictionaries, for names that were not declared: their memory is only address space until a script writes it. */
 export const UNDECLARED_MAX = 16;
 
-/** Goes to worker threads as it is. */
+/** The memory as worker threads get it. */
 export interface SharedMemory {
   readonly declared: readonly { readonly name: string; readonly buffer: SharedArrayBuffer }[];
-  /** For names that were not declared, in the order in which `directory` names them. */
+  /** Dictionaries for names that were not declared, in the order of `directory`. */
   readonly spare: readonly SharedArrayBuffer[];
   /** Names of the spare dictionaries in use, and how many. */
   readonly directory: SharedArrayBuffer;
@@ -27,11 +27,11 @@ export interface SharedMemory {
 /** What a thread needs to use the dictionaries. */
 export interface SharedAccess {
   readonly memory: SharedMemory;
-  /** The thread's number: 1 and more, never given twice. */
+  /** The number of the thread: 1 or more, and never used twice. */
   readonly owner: number;
 }
 
-/** A dictionary that a dead thread has left in the middle of a change. */
+/** A dictionary that an ended thread has left in the middle of a change. */
 export interface RepairReport {
   readonly name: string;
   readonly outcome: RepairOutcome;
@@ -39,11 +39,11 @@ export interface RepairReport {
 
 /** Words of the directory. */
 export const DIRECTORY = { lock: 0, count: 16 } as const;
-/** Where the names stand: a byte with the length, then the name. */
+/** Bytes of one name in the directory: a byte with the length, then the name. */
 export const DIRECTORY_NAMES_AT = 128;
 export const DIRECTORY_NAME_BYTES = 64;
 
-/** Throws GatewayError for a name or size that cannot be, and when there is no memory. */
+/** Makes the memory. Throws GatewayError for an invalid name or size, and when there is no memory. */
 export function createSharedMemory(sizes: readonly SharedSize[]): SharedMemory {
   const names = new Set<string>();
   for (const { name, bytes } of sizes) {
@@ -67,7 +67,7 @@ export function createSharedMemory(sizes: readonly SharedSize[]): SharedMemory {
   };
 }
 
-/** Makes memory of zeros a dictionary: all it lacks is the secret of its hash. */
+/** Makes a dictionary of memory of zeros, which lacks only the secret of its hash. */
 export function makeDictionary(buffer: SharedArrayBuffer): void {
   const { words } = viewsOf(buffer);
   const [seed0 = 0, seed1 = 0] = randomFillSync(new Int32Array(2));
@@ -77,7 +77,7 @@ export function makeDictionary(buffer: SharedArrayBuffer): void {
 
 function allocate(name: string, bytes: number): SharedArrayBuffer {
   try {
-    // views of 8 bytes have to end with it
+    // the size has to be a multiple of 8, for the views of 8 bytes
     return new SharedArrayBuffer(Math.floor(bytes / 8) * 8);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
@@ -96,7 +96,7 @@ export function releaseOwner(memory: SharedMemory, owner: number): RepairReport[
       if (views.words[HEADER.dirty] !== 0) reports.push({ name, outcome: repair(views) });
     });
   };
-  // a name that was not written to its end does not count yet
+  // a name of which only a part was written does not count yet
   breakLock(new Int32Array(memory.directory), DIRECTORY.lock, owner, () => undefined);
   for (const { name, buffer } of memory.declared) release(name, buffer);
   const names = undeclaredNames(memory);
@@ -107,7 +107,7 @@ export function releaseOwner(memory: SharedMemory, owner: number): RepairReport[
   return reports;
 }
 
-/** Names of the undeclared dictionaries in use, in the order of `spare`. */
+/** Returns the names of the spare dictionaries in use, in the order of `spare`. */
 export function undeclaredNames({ directory }: SharedMemory): string[] {
   const count = Atomics.load(new Int32Array(directory), DIRECTORY.count);
   return Array.from({ length: count }, (_, i) => {

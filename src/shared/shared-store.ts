@@ -28,8 +28,8 @@ export class SharedStore {
   }
 
   /**
-   * The dictionary of this name, the same in all threads. One that was not declared is taken from those that are spare;
-   * throws GatewayError (`limit`) when there is none left, RangeError for what is no name.
+   * Returns the dictionary of this name, the same in all threads. A name that was not declared gets a spare dictionary.
+   * Throws GatewayError (`limit`) when no spare one is left, and RangeError for an invalid name.
    */
   open(name: string): Dictionary {
     const opened = this.#opened.get(name);

@@ -1,9 +1,9 @@
 /**
- * HalfSipHash-1-3 (https://github.com/veorq/SipHash): a hash with a secret, so that nobody who chooses keys can make
- * them fall into one bucket.
+ * HalfSipHash-1-3 (https://github.com/veorq/SipHash): a hash with a secret. A client that chooses keys cannot choose them so that
+ * many fall into one bucket.
  */
 
-/** The hash of `size` bytes from `at` on, as a signed 32-bit number. */
+/** Returns the hash of `size` bytes from `at` on, as a signed 32-bit number. */
 export function sipHash(bytes: Uint8Array, at: number, size: number, seed0: number, seed1: number): number {
   let v0 = seed0;
   let v1 = seed1;

@@ -1,4 +1,4 @@
-/** A value on its way into a dictionary or out of it. The object is used again and again, so that nothing is allocated. */
+/** A value on its way into a dictionary or out of it. Callers use one object for many values, so that nothing is allocated. */
 
 export const VALUE_TYPE = { none: 0, no: 1, yes: 2, integer: 3, float: 4, string: 5 } as const;
 export type ValueType = (typeof VALUE_TYPE)[keyof typeof VALUE_TYPE];
@@ -12,10 +12,10 @@ export class Value {
   type: ValueType = VALUE_TYPE.none;
   integer = 0n;
   float = 0;
-  /** Of a string: where its bytes are, or have been put. */
+  /** Of a string: where its bytes are. */
   bytes: Uint8Array = NO_BYTES;
   at = 0;
-  /** Of a string, else 0. */
+  /** Size of a string; 0 for other types. */
   size = 0;
   readonly makeRoom: MakeRoom;
 
@@ -28,7 +28,7 @@ export class Value {
     this.size = 0;
   }
 
-  /** Of 64 bits, signed. */
+  /** An integer of 64 bits, signed. */
   setInteger(value: bigint): void {
     this.type = VALUE_TYPE.integer;
     this.integer = value;
@@ -48,7 +48,7 @@ export class Value {
     this.size = size;
   }
 
-  /** Lets go of bytes that may be many. */
+  /** Forgets the bytes, which may be many. */
   clear(): void {
     this.type = VALUE_TYPE.none;
     this.bytes = NO_BYTES;
@@ -62,8 +62,8 @@ function allocate(value: Value): void {
 }
 
 /**
- * Adds `other` to `value`, both numbers, as Lua does: integers stay integers. False if an integer would leave 64 bits,
- * and then nothing has changed.
+ * Adds `other` to `value`, both numbers, as Lua does: integers stay integers. False, without a change, if the sum of integers
+ * does not fit into 64 bits.
  */
 export function addTo(value: Value, other: Value): boolean {
   if (value.type === VALUE_TYPE.integer && other.type === VALUE_TYPE.integer) {

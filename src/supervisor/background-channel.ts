@@ -1,6 +1,6 @@
-/** What the process in the background (`-D`) says to the one that started it. */
+/** The channel on which the background process (`-D`) tells the process that started it how the start went. */
 
-/** Tells a process that it is the one in the background; taken out of the environment at once. */
+/** The environment variable of the background process, which removes it at once. */
 export const MARK: string = 'LGATEWAY_BACKGROUND';
 
 /** What the background process tells the one that started it, once. */
@@ -21,7 +21,7 @@ export function backgroundChannel(): BackgroundChannel | undefined {
   const marked = process.env[MARK] !== undefined;
   delete process.env[MARK];
   if (!marked || process.send === undefined) return undefined;
-  // the first process may be killed while it waits: that ends nothing here
+  // the first process may be killed while it waits, which must not end this process
   process.on('error', () => undefined);
   const send = (report: Report): Promise<void> =>
     new Promise((resolve) => {

@@ -1,4 +1,4 @@
-/** What an operator reads when the gateway serves: its addresses, its scripts and how to reach it. */
+/** Makes the text for the terminal when the gateway serves: its addresses, its scripts and how to reach it. */
 import type { MappingConfig } from '../config/config.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
 import { formatAddress } from './listener.ts';

@@ -1,11 +1,11 @@
-/** Goes over to the user of `-u`, and tells at once what a reload will need and that user cannot have. */
+/** Changes to the user of `-u`, and warns at once of files that a reload needs and this user cannot read. */
 import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Logger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import { dropPrivileges } from './privileges.ts';
 
-/** Told now, and not when the certificate has expired. */
+/** The warning comes at the start, and not when the certificate has expired. */
 export function becomeUser(
   user: string,
   { certificateFiles, logFile }: Pick<Config, 'certificateFiles' | 'logFile'>,

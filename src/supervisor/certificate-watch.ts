@@ -1,4 +1,4 @@
-/** Tells the operator what is wrong with the certificate that is served: when it is taken, and once a day after that. */
+/** Warns of faults of the certificate that is served: when it is set, and once a day after that. */
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { certificateWarnings, readChainText } from '../tls/certificate-warnings.ts';
@@ -26,7 +26,7 @@ export class CertificateWatch {
     this.#intervalMs = intervalMs;
   }
 
-  /** From now on this one is served. */
+  /** Sets the certificate that is served from now on. */
   watch(served: ServedCertificate): void {
     this.#served = served;
     this.#look();

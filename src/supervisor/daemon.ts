@@ -14,7 +14,7 @@ export interface BackgroundOptions {
   readonly main: string;
   /** Its command line. */
   readonly argv: readonly string[];
-  /** What the background process writes past its logger (the engine's last words) goes here; undefined = nowhere. */
+  /** Gets what the background process writes without its logger, as messages of V8 before a crash; undefined: nobody does. */
   readonly logFile: string | undefined;
   /** Listening sockets that it gets as this process got them; their descriptors follow one another from 3. */
   readonly inherited: readonly InheritedSocket[];

@@ -1,10 +1,10 @@
-/** Sockets that the process was started with (systemd's protocol, sd_listen_fds(3)): which they are and what they speak. */
+/** Finds the sockets that the process was started with (systemd's protocol, sd_listen_fds(3)) and their schemes. */
 import { GatewayError } from '../base/errors.ts';
 import type { InheritedSocket } from '../config/config.ts';
 
 /** The first descriptor behind standard input, output and error. */
 const FIRST_DESCRIPTOR = 3;
-/** A gateway with more listeners is a slip of the keyboard. */
+/** The most listeners: a higher number is a mistake. */
 const SOCKETS_MAX = 64;
 
 /** What was found; the variables are gone from the environment then. */
@@ -50,7 +50,7 @@ export function takeInheritedSockets(
   return { sockets };
 }
 
-/** The same in variables, for a process that is given these descriptors; it does not need to have a certain id. */
+/** Makes these variables for a process that gets the descriptors, without LISTEN_PID. */
 export function inheritedVariables(sockets: readonly InheritedSocket[]): Readonly<Record<string, string>> {
   if (sockets.length === 0) return {};
   return {

@@ -1,9 +1,9 @@
-/** Ends the processes that scripts have started when the thread that knew them has ended, or the whole program ends. */
+/** Ends the processes of scripts when the thread that started them has ended, or when the program ends. */
 import { ProcessGroups } from '../base/process-groups.ts';
 
-/** Between SIGTERM and SIGKILL, as in the workers. */
+/** Time between SIGTERM and SIGKILL, as in the workers. */
 const KILL_GRACE_MS = 2000;
-/** Between two looks whether all have ended. */
+/** Time between two looks whether all processes have ended. */
 const LOOK_MS = 20;
 
 export class LeftoverProcesses {

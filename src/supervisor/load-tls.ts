@@ -1,4 +1,4 @@
-/** Certificate and key for the workers: from the files of `-c` and `-k`, or the gateway's own for development. */
+/** Loads certificate and key for the workers: from the files of `-c` and `-k`, or the development certificate. */
 import type { Config } from '../config/config.ts';
 import { loadDevelopmentCertificate } from '../tls/development-certificate.ts';
 import { loadServerCertificate } from '../tls/server-certificate.ts';

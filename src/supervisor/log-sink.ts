@@ -1,11 +1,11 @@
-/** Where all log lines of the process end: standard error or a file, written in order and never waited for. */
+/** Writes all log lines of the process to standard error or a file, in order; nobody waits for a write. */
 import { closeSync, openSync, write, writeSync } from 'node:fs';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import { formatLine } from '../base/logger.ts';
 
-/** Text waiting for a slow reader of the log; past it whole lines are dropped and counted. */
+/** Characters that wait for a slow reader of the log; lines beyond them are dropped and counted. */
 const QUEUE_BYTES_MAX = 1024 * 1024;
-/** One write(2): big enough to empty the queue in a few calls. */
+/** Characters of one write(2): so many that a few calls empty the queue. */
 const WRITE_BYTES_MAX = 64 * 1024;
 /** Pause before a full non-blocking pipe is tried again. */
 const RETRY_DELAY_MS = 10;
@@ -80,7 +80,7 @@ export class LogSink {
     });
   }
 
-  /** Last words of a process that ends now: written synchronously, behind what still waits. */
+  /** Writes the last line of a process that ends now, synchronously, behind all waiting lines. */
   writeNow(line: string): void {
     if (this.#file === null) return;
     const text = [...this.#queue.splice(0), line].map((one) => `${one}\n`).join('');
@@ -88,7 +88,7 @@ export class LogSink {
     try {
       writeSync(this.#descriptor, text);
     } catch {
-      // nobody is left to be told
+      // the process ends, and nothing can report this failure
     }
   }
 

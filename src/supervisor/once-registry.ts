@@ -19,7 +19,7 @@ interface Entry {
 }
 
 export class OnceRegistry {
-  /** The one granted last stands last. */
+  /** The timers; the one whose run was granted last stands last. */
   readonly #entries = new Map<string, Entry>();
 
   /** True when the worker is to run it now. `now`: ms of a steady clock. */

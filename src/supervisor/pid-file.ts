@@ -2,7 +2,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 
-/** More is no pid file of ours. */
+/** Bytes of a pid file; a larger file is none. */
 const PID_MAX = 2 ** 31 - 1;
 
 export class PidFile {
@@ -70,7 +70,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // it is there, but someone else's
+    // the process exists, and belongs to another user
     return systemCodeOf(error) === 'EPERM';
   }
 }

@@ -1,4 +1,4 @@
-/** What the process does on signals: drain, force, reload, report; SIGPIPE means nothing to a server. */
+/** What the process does on signals: drain, stop, reload, report counters. It ignores SIGPIPE. */
 
 import { messageOf } from '../base/errors.ts';
 import { formatLine, type Logger } from '../base/logger.ts';

@@ -38,7 +38,7 @@ import { OnceRegistry } from './once-registry.ts';
 import { PidFile } from './pid-file.ts';
 import { type OwnStart, WORKER_TIMES, WorkerThread, type WorkerTimes } from './worker-thread.ts';
 
-/** The workers keep the drain limit themselves; this long the supervisor waits for one that hangs. */
+/** The workers keep the drain limit themselves; the supervisor waits this much longer for a worker that hangs. */
 const DRAIN_GRACE_MS = 1000;
 
 /** The main thread breaks the locks of dead workers, so it must not wait for one for long. */
@@ -127,7 +127,7 @@ export class Supervisor {
   #lastOwner = MAIN_OWNER;
   #store: SharedStore | undefined;
   #development: DevelopmentFacts | undefined;
-  /** What was read at the start. */
+  /** The configuration that was read at the start. */
   #loaded: LoadedTls | undefined;
   #pidFile: PidFile | undefined;
   #reloading: Promise<string | undefined> | undefined;
@@ -240,7 +240,7 @@ export class Supervisor {
     return inTime;
   }
 
-  /** Ends everything now, from any state; open exchanges are cut. Safe to call again. */
+  /** Stops at once, in any state; open exchanges are cut. May be called again. */
   async stop(): Promise<void> {
     this.#stopped ??= this.#stopOnce();
     await this.#stopped;
@@ -320,8 +320,8 @@ export class Supervisor {
   }
 
   /**
-   * Some threads read their code while this one binds and reads the key; a processor is left to it, for otherwise all of them
-   * are late. The others begin when they start.
+   * Some threads read their code while this thread binds and reads the key. One processor is left to this thread, as otherwise all
+   * threads are late. The other workers begin when they start.
    */
   #beginEarly(): void {
     for (const worker of this.#workers.slice(0, Math.max(1, availableParallelism() - 1))) worker.begin();

@@ -1,4 +1,4 @@
-/** One worker as the supervisor sees it: its thread, its start, its replacement after a crash, its end. */
+/** One worker, for the supervisor: starts its thread, replaces the thread after a crash, and ends it. */
 import { Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
@@ -12,11 +12,11 @@ import type { FromWorker, ToWorker, WorkerJob, WorkerSetup, WorkerStart } from '
 import { closeSource } from './listener.ts';
 import type { OnceRegistry } from './once-registry.ts';
 
-/** Waits of a worker's life; tests shorten them. */
+/** Time limits of a worker; tests shorten them. */
 export interface WorkerTimes {
-  /** From the job to `ready`: scripts may compute at load, but not for ever. */
+  /** Time from the job to `ready`: scripts may compute while they are loaded. */
   readonly readyTimeoutMs: number;
-  /** The longest answer to `prepare`. */
+  /** Time for the answer to `prepare`. */
   readonly prepareTimeoutMs: number;
   /** Pause before the second replacement in a row (the first comes at once); doubles with each further one. */
   readonly restartDelayFirstMs: number;
@@ -102,7 +102,7 @@ export class WorkerThread {
   #generation = 0;
   #modes: readonly (ScriptMode | undefined)[] = [];
   #crashesInARow = 0;
-  /** Why the running thread ends, when it told us. */
+  /** Why the running thread ends, when it has said so. */
   #failure: GatewayError | undefined;
   #startWaiter: Waiter<void> | undefined;
   #prepareWaiter: (Waiter<void> & { readonly generation: number }) | undefined;
@@ -339,7 +339,7 @@ export class WorkerThread {
     this.#failure ??= new GatewayError('LGW_WORKER', `Uncaught error: ${text}`, { cause: error });
   }
 
-  /** The thread is gone: fails the start, replaces the thread, or takes it as wanted. */
+  /** The thread has ended: fails the start, replaces the thread, or does nothing when the end was wanted. */
   #ended(failure: GatewayError): void {
     this.#options.once.workerGone(this.workerId);
     clearTimeout(this.#timer);
@@ -380,7 +380,7 @@ export class WorkerThread {
     }, delay);
   }
 
-  /** What the dead thread held is gone. */
+  /** Resets what counted for the ended thread. */
   #resetGauges(): void {
     for (const row of [this.counters, ...this.mappingCounters]) row.resetGauges();
   }

@@ -1,14 +1,15 @@
-/** What an operator should know of a certificate that is served all the same: its time, its chain, the names it is for. */
+/** Warnings about a certificate that is served nevertheless: about its time, its chain and its names. */
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 
 const DAY_MS = 86_400_000;
-/** Automatic renewal happens a month ahead; when it has not by now, it has failed. */
+/** Automatic renewal happens a month before the end: with less time left, it has failed. */
 const WARN_BEFORE_DAYS = 14;
 
 /**
- * One sentence for each thing that clients will stumble over. `chain`: the server's own certificate first; `file`: where it
- * was read; `now`: milliseconds since 1970; `address`: the one address listened on, undefined for all.
+ * Returns one sentence for each fault for which clients may refuse the certificate. `chain`: the server's own certificate first;
+ * `file`: where the certificate was read; `now`: milliseconds since 1970; `address`: the only address of the listener, undefined for
+ * all.
  */
 export function certificateWarnings(
   chain: readonly X509Certificate[],
@@ -19,7 +20,7 @@ export function certificateWarnings(
   return [...warnOfTime(file, chain, now), ...warnOfOrder(file, chain), ...warnOfNames(file, chain, address)];
 }
 
-/** The certificates of a text in PEM. */
+/** Returns the certificates of a text in PEM. */
 export function readChainText(pem: string): X509Certificate[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
   return blocks.map((block) => new X509Certificate(block));

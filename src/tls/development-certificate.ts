@@ -1,4 +1,4 @@
-/** Keeps the certificate that is served when none was given: made once, reused, renewed before it expires. */
+/** Keeps the certificate for a gateway that was given none: makes it once, uses it again, and renews it before it expires. */
 import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -16,7 +16,7 @@ export interface DevelopmentCertificate extends CertificateAndKey {
 }
 
 export interface DevelopmentCertificateSettings {
-  /** Tried in this order: each is looked into, then written to; default `developmentCertificateFolders()`. */
+  /** Folders to read the certificate from, and to write it to, in this order; default `developmentCertificateFolders()`. */
   readonly folders?: readonly string[];
   /** Name of this machine; default the system's. */
   readonly hostName?: string;
@@ -27,10 +27,10 @@ export interface DevelopmentCertificateSettings {
 const DAY_MS = 86_400_000;
 /** Browsers refuse certificates that are valid for more than 398 days (CA/Browser Forum ballot SC31). */
 const VALIDITY_DAYS = 397;
-/** For clients whose clock is behind. */
+/** The certificate is valid from so long before now, for clients whose clock is behind. */
 const BACKDATED_DAYS = 1;
 const RENEW_BEFORE_DAYS = 30;
-/** Each failed attempt means that another process has just written; more than a few of these is not a race. */
+/** A failed attempt means that another process has just written the pair: several in a row have another cause. */
 const STORE_ATTEMPTS_MAX = 8;
 
 /** Certificate and key lie in a folder of their own, so that one rename puts both in place. */
@@ -42,9 +42,9 @@ const LOOPBACK_IPV4 = Uint8Array.of(127, 0, 0, 1);
 const LOOPBACK_IPV6 = Uint8Array.from({ length: 16 }, (_, i) => (i === 15 ? 1 : 0));
 
 /**
- * The certificate for localhost, 127.0.0.1, ::1 and this machine's name; made when there is no usable one. Safe when
- * several processes start at once: all get the same pair. Throws GatewayError LGW_CERTIFICATE_STORE when it cannot be
- * kept anywhere.
+ * Returns the certificate for localhost, 127.0.0.1, ::1 and the name of this machine; makes one when there is no usable one.
+ * Processes that start at the same time all get the same pair. Throws GatewayError LGW_CERTIFICATE_STORE when no folder can be
+ * written.
  */
 export async function loadDevelopmentCertificate(
   settings: DevelopmentCertificateSettings = {},
@@ -71,7 +71,7 @@ export async function loadDevelopmentCertificate(
 }
 
 async function makePair(hostNames: readonly string[], now: number): Promise<CertificateAndKey> {
-  // forge takes 40 ms to load and is needed once a year
+  // forge takes 40 ms to load, and only a new certificate needs it
   const { makeCertificate } = await import('./make-certificate.ts');
   return makeCertificate({
     hostNames,
@@ -111,7 +111,7 @@ function certifiableHostNames(machine: string): string[] {
   return isDnsName && isIP(name) === 0 && name !== 'localhost' ? ['localhost', name] : ['localhost'];
 }
 
-/** The pair in `folder` when it is whole, fits together, is private, names all hosts, and lasts; else undefined. */
+/** Returns the pair in `folder` when both files match, are private, name all hosts and do not expire soon; otherwise undefined. */
 function readPair(
   folder: string,
   hostNames: readonly string[],
@@ -131,12 +131,12 @@ function readPair(
       return undefined;
     return { certificate, key, fingerprint256: parsed.fingerprint256, certificatePath };
   } catch {
-    // missing, unreadable or damaged: the same to us, a new pair is made
+    // whether a file is missing, unreadable or damaged: a new pair is made
     return undefined;
   }
 }
 
-/** Puts the pair in place with one rename; when another process was faster, its pair is taken instead. */
+/** Puts the pair in place with one rename; when another process was faster, returns the pair of that process. */
 function storePair(
   folder: string,
   made: CertificateAndKey,
@@ -162,7 +162,7 @@ function storePair(
   throw new GatewayError('LGW_CERTIFICATE_STORE', `No usable certificate stays in "${target}"`);
 }
 
-/** Removes an unusable pair; one that another process has put in its place meanwhile is given back. */
+/** Removes an unusable pair; puts a pair back that another process has written meanwhile. */
 function setAside(target: string, hostNames: readonly string[], now: number): void {
   const aside = join(target, '..', `.old-${randomBytes(8).toString('hex')}`);
   try {

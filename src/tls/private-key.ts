@@ -1,11 +1,11 @@
-/** Reads a private key file, PEM or DER, and refuses the kinds that no browser or no suite of ours can use. */
+/** Reads a private key file, PEM or DER, and refuses keys that browsers or the offered suites cannot use. */
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import { readPemFile } from './read-pem-file.ts';
 
 export type KeyKind = 'RSA' | 'EC';
 
-/** Browsers refuse shorter ones. */
+/** Bits of an RSA key: browsers refuse shorter ones. */
 const RSA_BITS_MIN = 2048;
 /** The curves TLS 1.3 can sign with (RFC 8446 §4.2.3), as OpenSSL calls them. */
 const SIGNING_CURVES: readonly string[] = ['prime256v1', 'secp384r1', 'secp521r1'];

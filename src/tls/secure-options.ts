@@ -13,7 +13,7 @@ export interface SecureSettings {
   readonly ticketKeys: Uint8Array;
 }
 
-/** Mozilla's intermediate profile 5.7, without its DHE suites, which no browser of today needs. */
+/** Mozilla's intermediate profile 5.7, without its DHE suites, which no current browser needs. */
 const CIPHERS: string = [
   'TLS_AES_128_GCM_SHA256',
   'TLS_AES_256_GCM_SHA384',
@@ -28,7 +28,7 @@ const CIPHERS: string = [
 
 const CURVES = 'X25519:prime256v1:secp384r1';
 const ALPN_PROTOCOLS: readonly string[] = ['h2', 'http/1.1'];
-/** A visitor who is back within the same morning or afternoon resumes. */
+/** How long a session can be resumed: some hours, for a client that comes back on the same day. */
 const SESSION_TIMEOUT_SECONDS = 4 * 3600;
 /** OpenSSL resumes only sessions of the same context; by default Node derives it from the command line. */
 const SESSION_ID_CONTEXT = 'lgateway';
@@ -42,7 +42,7 @@ export function createSecureOptions(settings: SecureSettings): TlsOptions {
     minVersion: 'TLSv1.2',
     maxVersion: 'TLSv1.3',
     ciphers: CIPHERS,
-    // all suites are good: the client knows whether its processor has AES
+    // all suites are strong: the client chooses, as it knows whether its processor has AES
     honorCipherOrder: false,
     ecdhCurve: CURVES,
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION,

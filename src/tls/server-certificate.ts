@@ -1,4 +1,4 @@
-/** Reads the certificate chain and the private key of `-c` and `-k`, and says plainly what is wrong with them. */
+/** Reads the certificate chain and the private key of `-c` and `-k`, and says what is wrong with them. */
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { GatewayError, messageOf } from '../base/errors.ts';

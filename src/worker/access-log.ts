@@ -1,4 +1,4 @@
-/** One log line for each exchange that is over: who asked for what and what came of it; no field of either message. */
+/** Writes one log line for each exchange that has ended: the client, the request and the result, without any field of the messages. */
 import { formatLine } from '../base/logger.ts';
 import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
@@ -7,7 +7,7 @@ import type { ExchangeObserver } from '../http/exchange/exchange-wire.ts';
 /** A longer target is cut in the log (characters); it has been served in full. */
 const TARGET_LENGTH_MAX = 2048;
 
-/** An observer that hands its lines to `writeLine`; `source` is the second word behind the level. */
+/** Returns an observer that gives its lines to `writeLine`; `source` is the word behind the level. */
 export function createAccessLog(
   source: string,
   workerId: number,
@@ -35,7 +35,7 @@ export function formatAccess(
   return formatLine(time, 'info', source, `access ${escapeWord(method)} ${escapeWord(target)}`, {
     peer: connection.peerAddress,
     protocol: exchange.protocol,
-    // 0: the client was gone before there was one
+    // 0: the client had gone before the exchange had a status
     status: exchange.status,
     bytes: exchange.bytesWritten,
     ms: durationMs?.toFixed(3),
@@ -45,7 +45,7 @@ export function formatAccess(
   });
 }
 
-/** Keeps a client's text one word: spaces, quotes, controls and everything beyond ASCII become `\xHH`. */
+/** Makes one word of a text of the client: spaces, quotes, control characters and those beyond ASCII become `\xHH`. */
 function escapeWord(text: string): string {
   const shown = text.length > TARGET_LENGTH_MAX ? `${text.slice(0, TARGET_LENGTH_MAX)}…` : text;
   return shown.replace(/[^\x21\x23-\x5b\x5d-\x7e\u2026]/g, escapeCharacter);

@@ -1,4 +1,4 @@
-/** What scripts of some rights fetch by: it connects to where they may. */
+/** Makes the fetcher for scripts with certain rights, which connects only where these rights allow. */
 import { isDeepStrictEqual } from 'node:util';
 import { assert } from '../base/assert.ts';
 import { connectEntries, parseConnectRules } from '../base/connect-rules.ts';

@@ -6,13 +6,13 @@ import { formatLine } from '../base/logger.ts';
 
 /** A message is sent at once when this many lines wait: a turn that logs without end must not grow without bound. */
 const LINES_MAX = 256;
-/** Characters that wait here and on the way to the supervisor. */
+/** Characters of lines that wait here and on the way to the supervisor. */
 const WAITING_MAX = 2 * 1024 * 1024;
 
 export class LogBatch {
   readonly #send: (lines: readonly string[], size: number) => void;
   readonly #source: string;
-  /** Characters that were sent and not taken. */
+  /** Characters that were sent and that the supervisor has not taken. */
   readonly #onTheWay: Int32Array;
   #lines: string[] = [];
   #size = 0;
@@ -41,7 +41,7 @@ export class LogBatch {
     else if (this.#lines.length >= LINES_MAX) this.flush();
   };
 
-  /** Sends what waits; to be called as a thread's last act. */
+  /** Sends all waiting lines; the thread also calls this before it ends. */
   readonly flush = (): void => {
     if (this.#lines.length === 0) return;
     const lines = this.#lines;

@@ -1,4 +1,4 @@
-/** Everything the supervisor and a worker thread say to each other; no code of either side. */
+/** The messages between the supervisor and a worker thread; no code of either side. */
 
 import type { ErrorCode } from '../base/error-codes.ts';
 import type { LogLevel } from '../base/logger.ts';
@@ -14,7 +14,7 @@ import type { SharedAccess } from '../shared/shared-memory.ts';
 export type ListenSource =
   /** A duplicate of the supervisor's listening socket, the worker's own from `listen` on. */
   | { readonly kind: 'descriptor'; readonly descriptor: number }
-  /** Without descriptors to hand over: the worker binds the address itself. */
+  /** The worker binds the address itself, as descriptors cannot be duplicated. */
   | {
       readonly kind: 'bind';
       readonly address: string;
@@ -28,7 +28,7 @@ export interface WorkerListener {
   readonly source: ListenSource;
 }
 
-/** What TLS needs, read by the supervisor while it still may; the same for all workers. */
+/** What TLS needs, the same for all workers; the supervisor reads it while it still has the rights. */
 export interface TlsSetup {
   /** PEM, the server's own certificate first, then its chain. */
   readonly certificate: string;
@@ -64,7 +64,7 @@ export interface WorkerStart {
   readonly workerId: number;
   /** Memory of the worker's Counters. */
   readonly counters: SharedArrayBuffer;
-  /** And of those of its mappings, a row for each, in the order of the setup. */
+  /** Memory of the counters of its mappings, a row for each, in the order of the setup. */
   readonly mappingCounters: SharedArrayBuffer;
   /**
    * One Int32, 0 until the worker has put its descriptors into its own servers: while it is 0 the supervisor closes
@@ -79,7 +79,7 @@ export interface WorkerStart {
   readonly shared: SharedAccess;
 }
 
-/** What a worker is to do. It comes as a message: threads begin, and read their code, while the supervisor finds it out. */
+/** The job of a worker. It comes as a message, as threads begin and read their code before the supervisor knows the job. */
 export interface WorkerJob {
   readonly workerCount: number;
   readonly listeners: readonly WorkerListener[];
@@ -101,11 +101,11 @@ export type ToWorker =
   | { readonly type: 'job'; readonly job: WorkerJob }
   /** Comes once, after the job, where the job says so. */
   | { readonly type: 'luaModule'; readonly module: object }
-  /** Reload, first phase: make ready beside what serves, change nothing; answered by `prepared` or `refused`. */
+  /** Reload, first phase: prepare new states beside those that serve, change nothing; answered by `prepared` or `refused`. */
   | { readonly type: 'prepare'; readonly setup: WorkerSetup }
-  /** Reload, second phase: new exchanges go to what was prepared. */
+  /** Reload, second phase: new exchanges go to the prepared states. */
   | { readonly type: 'commit'; readonly generation: number }
-  /** Reload given up: drop what was prepared. */
+  /** The reload is given up: drop the prepared states. */
   | { readonly type: 'abandon'; readonly generation: number }
   /** Accept nothing more, finish what runs, answer `drained`. */
   | { readonly type: 'drain' }
@@ -129,7 +129,7 @@ export type FromWorker =
   /** Formatted log lines without line ends; `size`, in characters, is taken off `logOnTheWay` when they have been taken. */
   | { readonly type: 'log'; readonly lines: readonly string[]; readonly size: number };
 
-/** What a worker asks before it runs such a timer. */
+/** The question of a worker before it runs a timer that only one worker runs. */
 export interface OnceClaim {
   /** Mapping and name. */
   readonly name: string;

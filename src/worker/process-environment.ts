@@ -1,4 +1,4 @@
-/** What processes of scripts see of the gateway's environment: enough to find programs and to format text, and no secrets. */
+/** The environment variables that processes of scripts get: those to find programs and to format text, and no secrets. */
 
 const PASSED_VARIABLES = /^(?:PATH|HOME|USER|LOGNAME|SHELL|TZ|TMPDIR|LANG|LC_[A-Z]+)$/;
 

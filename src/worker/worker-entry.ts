@@ -14,7 +14,7 @@ const post = (message: FromWorker): void => port.postMessage(message);
 const batch = new LogBatch(`worker-${start.workerId}`, start.logOnTheWay, (lines, size) =>
   post({ type: 'log', lines, size }),
 );
-// the last lines before a crash are the ones that matter
+// sends the lines that were logged right before a crash, too
 process.on('exit', batch.flush);
 
 function toFailure(error: unknown): Failure {

@@ -1,9 +1,9 @@
-/** What one worker has of what is bounded, and the log lines about mappings that have come to their share of it. */
+/** The bounded resources of one worker, and the log lines about mappings that have used up their share. */
 import type { Logger } from '../base/logger.ts';
 import { type Resource, Shares } from '../mapping/shares.ts';
 import { FETCHES_MAX } from '../outbound/outbound-limits.ts';
 
-/** What one worker has at once, for all mappings together. */
+/** What one worker may have at the same time, for all mappings together. */
 const WORKER_LIMITS: Readonly<Record<Resource, number>> = {
   // half of the 1024 descriptors that a process has by default on many systems
   files: 512,
@@ -15,7 +15,7 @@ const WORKER_LIMITS: Readonly<Record<Resource, number>> = {
   // ten scripts that have as many as one may
   timers: 10_000,
 };
-/** A mapping that comes to its share over and over is told of in the log once in so many milliseconds. */
+/** The log says at most once in so many milliseconds that a mapping has used up its share. */
 const SHARE_NOTICE_MS = 60_000;
 
 /** `percent`: what one mapping may take of what the others leave, at first. */

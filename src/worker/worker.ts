@@ -49,7 +49,7 @@ import { OnceClient } from './once-client.ts';
 import { processEnvironment } from './process-environment.ts';
 import { createShares } from './worker-shares.ts';
 
-/** Twice libuv's threads, so that one is never idle while an answer is on its way. */
+/** Twice the threads of libuv, so that no thread is idle while a result is on its way. */
 const OPERATIONS_MAX = 8;
 
 /** Loads a mapping of this setup, until `signal` ends it. */
@@ -62,7 +62,7 @@ type Loader = (
 
 /** A mapping of any kind: what serves until another setup takes its place. */
 interface LoadedMapping extends Mapping {
-  /** From now on exchanges come. */
+  /** Exchanges come from now on. */
   serve(): void;
   /** Resolves when the last exchange has ended. */
   retire(timerGraceMs: number): Promise<void>;
@@ -86,7 +86,7 @@ export class GatewayWorker {
   readonly #counters: Counters;
   readonly #fileSystem: FileSystem;
   readonly #processes: ProcessTable;
-  /** Of the states that serve; another where they may connect to may have changed. */
+  /** The fetcher of the states that serve; a reload that changes where scripts may connect to makes another. */
   #fetcher: Fetcher;
   readonly #shared: SharedStore;
   readonly #shares: Shares;
@@ -176,7 +176,7 @@ export class GatewayWorker {
     const preparing = new AbortController();
     this.#preparing = preparing;
     const { rights } = setup.settings;
-    // connections of another policy are not used again: what was allowed then may not be now
+    // connections that another policy has allowed are not used again
     const fetcher = connectsAlike(rights, this.#settings.values.rights)
       ? this.#fetcher
       : createFetcher(this.#counters, rights);
@@ -189,7 +189,7 @@ export class GatewayWorker {
     }
   }
 
-  /** Reload, second phase: new exchanges go to what was prepared; the old states close behind their last exchange. */
+  /** Reload, second phase: new exchanges go to the prepared states; the old states close behind their last exchange. */
   commit(generation: number): void {
     const prepared = this.#prepared;
     if (prepared?.setup.generation !== generation) return;
@@ -341,7 +341,7 @@ export class GatewayWorker {
     return logger;
   }
 
-  /** What modules need of the web's classes is loaded with the first of them: it takes as long as a script. */
+  /** Loads the classes of the web for the first module, as this takes as long as to load a script. */
   async #loadModule(mapping: MappingConfig, { generation, settings }: WorkerSetup): Promise<LoadedMapping> {
     const { workerId } = this.#start;
     const [{ installLightResponse }, { loadModuleMapping }] = await Promise.all([
