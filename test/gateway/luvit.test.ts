@@ -37,8 +37,9 @@ function freePort(): Promise<number> {
   });
 }
 
-test('V1, V5: an app answers over HTTP/1.1 and HTTP/2, by workers that share a socket, and its mode is shown', async () => {
-  const gateway = await TestGateway.start({ '/': APP }, { workers: 2, words: ['--mode', 'luvit'] });
+test('V1, V5, V7: an app answers over both protocols, by workers that share a socket; its mode is shown; one that never ends costs its request', async () => {
+  const words = ['--mode', 'luvit', '--cpu-limit', '0.2'];
+  const gateway = await TestGateway.start({ '/': APP }, { workers: 2, words });
   const workers = new Set<string>();
   for (let i = 0; i < 50 && workers.size < 2; i++) {
     for (const protocol of PROTOCOLS) {
@@ -51,11 +52,6 @@ test('V1, V5: an app answers over HTTP/1.1 and HTTP/2, by workers that share a s
   assert.equal(workers.size, 2);
   assert.match(gateway.process.stdout, /\(luvit\)/);
   assert.match(gateway.log, /Script loaded .*mode=luvit/);
-  await gateway.stop();
-});
-
-test('V7: an app that never ends costs its request, not the service', async () => {
-  const gateway = await TestGateway.start({ '/': APP }, { words: ['--cpu-limit', '0.2'] });
   const hanging = gateway.ask('h1', '/hang');
   assert.equal((await gateway.ask('h2', '/')).status, 200);
   assert.equal((await hanging).status, 500);

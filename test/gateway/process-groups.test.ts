@@ -78,6 +78,13 @@ test('What a program has started in the background ends with the request, howeve
     await untilGone(pidOf(text));
   }
   await gateway.untilIdle();
+  // and a second signal ends the programs of scripts, too
+  const pid = pidOf(await firstLine(gateway, '/stay'));
+  gateway.process.child.kill('SIGTERM');
+  await gateway.untilLog(/draining/);
+  gateway.process.child.kill('SIGTERM');
+  assert.equal((await gateway.process.ended).code, 1);
+  await untilGone(pid);
   await gateway.stop();
 });
 
@@ -87,17 +94,6 @@ test('The programs of a request that is cut at the end of a drain end with it', 
   assert.ok(isRunning(pid));
   gateway.process.child.kill('SIGTERM');
   await gateway.process.ended;
-  await untilGone(pid);
-  await gateway.stop();
-});
-
-test('A second signal ends the programs of scripts too', async () => {
-  const gateway = await TestGateway.start({ '/': SCRIPT });
-  const pid = pidOf(await firstLine(gateway, '/stay'));
-  gateway.process.child.kill('SIGTERM');
-  await gateway.untilLog(/draining/);
-  gateway.process.child.kill('SIGTERM');
-  assert.equal((await gateway.process.ended).code, 1);
   await untilGone(pid);
   await gateway.stop();
 });

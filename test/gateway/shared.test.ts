@@ -1,7 +1,7 @@
 /** Counters that all workers share, over real connections: each number once, in order, and fast. */
 import assert from 'node:assert/strict';
 import type { ClientHttp2Session } from 'node:http2';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { askSession, TestGateway } from '../support/test-gateway.ts';
 
 const SCRIPT = `local httpd = require 'httpd'
@@ -37,80 +37,68 @@ async function sessionsTo(gateway: TestGateway, workers: number): Promise<Client
   return [...sessions.values()];
 }
 
+/** One gateway for the tests that look at answers and times. */
+let gateway: TestGateway;
+before(async () => {
+  const words = ['--cpu-limit', '60', '--shared', 'counter=1M', '--shared', 'tiny=64K'];
+  gateway = await TestGateway.start({ '/': SCRIPT }, { workers: WORKERS, words });
+});
+after(() => gateway.stop());
+
 test('A6: a counter increases strictly over all workers and connections', async () => {
-  const gateway = await TestGateway.start({ '/': SCRIPT }, { workers: WORKERS });
-  try {
-    const sessions = await sessionsTo(gateway, WORKERS);
-    while (sessions.length < CONNECTIONS) sessions.push(await gateway.session());
-    const workers = new Set<string>();
-    const all: number[] = [];
-    await Promise.all(
-      sessions.map(async (session) => {
-        let last = -1;
-        for (let i = 0; i < REQUESTS_EACH; i++) {
-          const { status, text } = await askSession(session, '/next');
-          assert.equal(status, 200);
-          const [count = '', worker = ''] = text.split(' ');
-          workers.add(worker);
-          assert.ok(Number(count) > last, `${count} comes after ${last}`);
-          last = Number(count);
-          all.push(last);
-        }
-      }),
-    );
-    assert.equal(workers.size, WORKERS);
-    all.sort((a, b) => a - b);
-    assert.deepEqual(
-      all,
-      Array.from({ length: CONNECTIONS * REQUESTS_EACH }, (_, i) => i),
-      'each number once: 0, 1, 2 …',
-    );
-  } finally {
-    await gateway.stop();
-  }
+  const sessions = await sessionsTo(gateway, WORKERS);
+  while (sessions.length < CONNECTIONS) sessions.push(await gateway.session());
+  const workers = new Set<string>();
+  const all: number[] = [];
+  await Promise.all(
+    sessions.map(async (session) => {
+      let last = -1;
+      for (let i = 0; i < REQUESTS_EACH; i++) {
+        const { status, text } = await askSession(session, '/next');
+        assert.equal(status, 200);
+        const [count = '', worker = ''] = text.split(' ');
+        workers.add(worker);
+        assert.ok(Number(count) > last, `${count} comes after ${last}`);
+        last = Number(count);
+        all.push(last);
+      }
+    }),
+  );
+  assert.equal(workers.size, WORKERS);
+  all.sort((a, b) => a - b);
+  assert.deepEqual(
+    all,
+    Array.from({ length: CONNECTIONS * REQUESTS_EACH }, (_, i) => i),
+    'each number once: 0, 1, 2 …',
+  );
+  for (const session of sessions) session.destroy();
 });
 
 test('incr costs microseconds, alone and with two workers on one key, and none is lost', async () => {
   const rounds = 100_000;
   /** Three times what is promised: 3 µs alone, 10 µs with two. */
   const [aloneUsMax, togetherUsMax] = [9, 30];
-  const gateway = await TestGateway.start(
-    { '/': SCRIPT },
-    { workers: 2, words: ['--cpu-limit', '60', '--shared', 'counter=1M'] },
-  );
-  try {
-    const [first, second] = await sessionsTo(gateway, 2);
-    assert.ok(first !== undefined && second !== undefined);
-    const time = async (sessions: readonly ClientHttp2Session[]): Promise<number> => {
-      const start = performance.now();
-      const answers = await Promise.all(sessions.map((session) => askSession(session, `/loop?${rounds}`)));
-      assert.ok(answers.every(({ status }) => status === 200));
-      // of one incr of one worker
-      return ((performance.now() - start) * 1000) / rounds;
-    };
-    await time([first]);
-    await time([second]);
-    const alone = await time([first]);
-    const together = await time([first, second]);
-    assert.equal((await askSession(first, '/loop?0')).text, String(5 * rounds));
-    assert.ok(alone <= aloneUsMax, `${alone} µs alone`);
-    assert.ok(together <= togetherUsMax, `${together} µs with two workers`);
-    console.log(`incr: ${alone.toFixed(2)} µs alone, ${together.toFixed(2)} µs with two workers on one key`);
-  } finally {
-    await gateway.stop();
-  }
+  const [first, second] = await sessionsTo(gateway, 2);
+  assert.ok(first !== undefined && second !== undefined);
+  const time = async (sessions: readonly ClientHttp2Session[]): Promise<number> => {
+    const start = performance.now();
+    const answers = await Promise.all(sessions.map((session) => askSession(session, `/loop?${rounds}`)));
+    assert.ok(answers.every(({ status }) => status === 200));
+    // of one incr of one worker
+    return ((performance.now() - start) * 1000) / rounds;
+  };
+  await time([first]);
+  await time([second]);
+  const alone = await time([first]);
+  const together = await time([first, second]);
+  assert.equal((await askSession(first, '/loop?0')).text, String(5 * rounds));
+  assert.ok(alone <= aloneUsMax, `${alone} µs alone`);
+  assert.ok(together <= togetherUsMax, `${together} µs with two workers`);
+  console.log(`incr: ${alone.toFixed(2)} µs alone, ${together.toFixed(2)} µs with two workers on one key`);
 });
 
 test('--shared bounds a dictionary', async () => {
-  const gateway = await TestGateway.start(
-    { '/': SCRIPT },
-    { words: ['--shared', 'tiny=64K', '--shared=counter'] },
-  );
-  try {
-    assert.equal((await gateway.ask('h2', '/tiny')).text, 'limit true');
-  } finally {
-    await gateway.stop();
-  }
+  assert.equal((await gateway.ask('h2', '/tiny')).text, 'limit true');
 });
 
 test('A script that uses dictionaries without end is stopped at its limit, and others are served meanwhile', async () => {
