@@ -73,8 +73,8 @@ export class Stage {
   #usable = true;
   readonly #scripts: readonly HostileScript[];
 
-  /** For the scripts of one program. */
-  static forScripts(scripts: readonly HostileScript[], program: Program): Promise<Stage> {
+  /** For the scripts of one program. `isBrief`: honest clients ask less often. */
+  static forScripts(scripts: readonly HostileScript[], program: Program, isBrief: boolean): Promise<Stage> {
     const words = [
       '--cpu-limit',
       CPU_LIMIT_MS / 1000,
@@ -86,13 +86,18 @@ export class Stage {
     if (program === 'sandbox') words.push('--sandbox');
     const handlers = scripts.map(handlerOf).join('\n');
     const hostile = `${HEAD}${HEADS[program] ?? ''}${handlers}`;
-    if (program === 'root') return Stage.#startBelowRoot(hostile, words, scripts);
+    if (program === 'root') return Stage.#startBelowRoot(hostile, words, scripts, isBrief);
     const shapes = program === 'functions' ? { '/luars': LUARS_SCRIPT, '/luvit': LUVIT_SCRIPT } : {};
-    return Stage.#start({ '/hostile': hostile, '/honest': HONEST, ...shapes }, words, scripts);
+    return Stage.#start({ '/hostile': hostile, '/honest': HONEST, ...shapes }, words, scripts, isBrief);
   }
 
-  static forClients(): Promise<Stage> {
-    return Stage.#start({ '/hostile': `${HEAD}${CLIENT_SCRIPT}`, '/honest': HONEST }, CLIENT_WORDS, []);
+  static forClients(isBrief: boolean): Promise<Stage> {
+    return Stage.#start(
+      { '/hostile': `${HEAD}${CLIENT_SCRIPT}`, '/honest': HONEST },
+      CLIENT_WORDS,
+      [],
+      isBrief,
+    );
   }
 
   /** Scripts that lie inside of a root. */
@@ -100,10 +105,11 @@ export class Stage {
     hostile: string,
     words: readonly string[],
     scripts: readonly HostileScript[],
+    isBrief: boolean,
   ): Promise<Stage> {
     const mappings = ['-l', '/hostile', '/hostile.lua', '-l', '/honest', '/honest.lua'];
     const confined = ['--root', '$FOLDER/root', '--allow-run', 'cat,true,sleep', ...mappings];
-    return Stage.#start({}, [...words, ...confined], scripts, ({ path }) => {
+    return Stage.#start({}, [...words, ...confined], scripts, isBrief, ({ path }) => {
       const root = makeRoot(path);
       writeFileSync(join(root, 'hostile.lua'), hostile.replaceAll('$FOLDER', path));
       writeFileSync(join(root, 'honest.lua'), HONEST);
@@ -114,13 +120,14 @@ export class Stage {
     mappings: Readonly<Record<string, string>>,
     words: readonly string[],
     scripts: readonly HostileScript[],
+    isBrief: boolean,
     prepare: (folder: GatewayFolder) => void = () => undefined,
   ): Promise<Stage> {
     // names that scripts make up name files in its folder
     const options = { words: [...words, '--http', '127.0.0.1:0'], cwd: '$FOLDER', prepare };
     const gateway = await TestGateway.start(mappings, options);
     const clock = await WorkerClock.find(gateway.process.pid, () => gateway.ask('h2', '/honest/calibrate'));
-    const honest = new HonestClients(gateway, clock);
+    const honest = new HonestClients(gateway, clock, isBrief);
     return new Stage(gateway, honest, scripts);
   }
 

@@ -29,13 +29,13 @@ async function runStage(
   isBrief: boolean,
   done: (row: Row) => void,
 ): Promise<Experiences> {
-  let stage = await startStage(name, entries);
+  let stage = await startStage(name, entries, isBrief);
   try {
     const calm = await stage.calm(CALM_MS);
     for (const some of rounds(entries, isBrief)) {
       if (!stage.usable) {
         await stage.stop();
-        stage = await startStage(name, entries);
+        stage = await startStage(name, entries, isBrief);
       }
       const observations = await stage.observe(some);
       for (const [n, entry] of some.entries())
@@ -59,8 +59,8 @@ function stageOf(entry: Entry): StageName {
   return entry.kind === 'client' ? 'clients' : (entry.offender.program ?? 'open');
 }
 
-function startStage(name: StageName, entries: readonly Entry[]): Promise<Stage> {
-  if (name === 'clients') return Stage.forClients();
+function startStage(name: StageName, entries: readonly Entry[], isBrief: boolean): Promise<Stage> {
+  if (name === 'clients') return Stage.forClients(isBrief);
   const scripts = entries.map(({ offender }) => offender as HostileScript);
-  return Stage.forScripts(scripts, name);
+  return Stage.forScripts(scripts, name, isBrief);
 }

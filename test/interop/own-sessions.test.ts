@@ -49,7 +49,7 @@ httpd.register_handler('/page', function()
     for i = 1, 200 do httpd.write(nil, ('<img src="/image?%d">'):format(i)) end
 end)`;
 const LARGE_BYTES = 16 * 64 * 300 * 10;
-const DOWNLOADS = inForm(30, 60);
+const DOWNLOADS = inForm(20, 60);
 
 let gateway: TestGateway;
 before(async () => {
@@ -95,7 +95,7 @@ test('nghttp asks 100 times on one connection with weights', async () => {
 });
 
 for (const words of [
-  ['-c', '10', '-m', '100', '-n', '10000'],
+  ['-c', '10', '-m', '100', '-n', inForm('3000', '10000')],
   ['-c', '3', '-m', '1', '-n', '500'],
   ['-c', '5', '-m', '20', '-n', '1000', '-w', '10', '-W', '12'],
   ['-c', '2', '-m', '10', '-n', '100', '--encoder-header-table-size=0', '--header-table-size=0'],

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ScriptHarness, turn } from '../support/script-harness.ts';
+import { inForm } from '../support/test-form.ts';
 
-const REQUESTS = 50_000;
+const REQUESTS = inForm(15_000, 50_000);
 /** Concurrent requests. */
 const CONCURRENT = 100;
 /** Growth of Lua's heap that is no leak: tables that grow once and stay. */
