@@ -31,32 +31,32 @@ import { runSync, type Steps } from './system-call.ts';
 import { type Cancellable, Task } from './task.ts';
 
 export interface FileSystemOptions {
-  /** Directory that every name stays in; undefined = whatever the user may. */
+  /** Directory that no name may lead out of; undefined: names may lead wherever the user of the gateway may go. */
   readonly root: string | undefined;
-  /** Where relative names start without a root. */
+  /** Where relative names begin without a root. */
   readonly workingDirectory: string;
-  /** Operations handed to libuv's pool at once. */
+  /** Operations that libuv's pool has at the same time. */
   readonly operationsMax: number;
   readonly counters: Counters;
   /**
-   * A second number for an open descriptor, which node:fs knows nothing of; undefined where there is no way to get one.
+   * Duplicates an open descriptor; node:fs does not know the new number. Undefined where duplicating is not possible.
    */
   readonly duplicate: (descriptor: number) => number | undefined;
-  /** Nothing is opened, made or looked at, and this is why; default: everything is. */
+  /** Why every operation is refused; undefined: operations are not refused. */
   readonly sealed?: string;
-  /** Hears of failed writes nobody was left to hear of. */
+  /** Logs failed writes that no caller can be told of. */
   readonly logger: Logger | undefined;
 }
 
 export type OpenDone = (error: FileError | undefined, file: ByteFile | undefined) => void;
 export type FileDone = (error: FileError | undefined) => void;
 
-/** Code that cannot wait does not wait for the other side of a FIFO. */
+/** A caller that cannot wait does not wait for the other end of a FIFO. */
 const FIFO_TRIES_SYNC_MAX = 1;
 
 export class FileSystem {
   readonly root: Root | undefined;
-  /** Where processes start and relative names too: the root, when there is one. */
+  /** Where processes start and relative names begin: the root, when there is one. */
   readonly workingDirectory: string;
   readonly blocks: BlockPool = new BlockPool();
   readonly operations: OperationQueue;
@@ -79,19 +79,19 @@ export class FileSystem {
     this.operations = new OperationQueue(options.operationsMax);
   }
 
-  /** One that opens, makes and looks at nothing, and says `why`. */
+  /** Returns a file system that refuses every operation and says `why`. */
   sealed(why: string): FileSystem {
     return new FileSystem({ ...this.#options, sealed: why });
   }
 
-  /** Files open or being opened. */
+  /** Number of files that are open or being opened. */
   get files(): number {
     return this.#files;
   }
 
   /**
-   * As fopen(3); `mode` as in C. Operations of files with the same `owner` take turns among themselves only, and the files
-   * count for its mapping; without one they are the gateway's own. Throws RangeError for a mode that C does not know.
+   * As fopen(3); `mode` as in C. Files with the same `owner` share the turns of that owner in the operation queue, and count
+   * for its mapping; without an owner a file belongs to the gateway. Throws RangeError for a mode that C does not know.
    */
   open(
     name: string,
@@ -193,7 +193,7 @@ export class FileSystem {
     return this.#run(action, steps, owner, done);
   }
 
-  /** As `open`, before it returns; throws FileError. */
+  /** As `open`, but opens before it returns; throws FileError. */
   openSync(name: string, mode: string, owner: OperationOwner = new OperationOwner()): ByteFile {
     const action = describeAction('open', name);
     const opened = attempt(action, () =>
@@ -204,7 +204,7 @@ export class FileSystem {
     return this.#fileOf(name, opened, owner);
   }
 
-  /** As tmpfile(3): open for update, without a name, gone when closed. */
+  /** As tmpfile(3): opens a file for update that has no name and is removed when it is closed. */
   openTemporary(done: OpenDone, owner: OperationOwner = new OperationOwner()): Cancellable {
     const action = 'Cannot open a temporary file';
     return this.#run(
@@ -303,7 +303,7 @@ export class FileSystem {
     return attempt(action, () => runSync(this.#steps.list(name, action)));
   }
 
-  /** As touch(1): makes an empty file where nothing is; times in seconds since 1970. */
+  /** As touch(1): makes an empty file where the name stands for nothing; times in seconds since 1970. */
   touch(
     name: string,
     accessed: number,
@@ -320,14 +320,14 @@ export class FileSystem {
     attempt(action, () => runSync(this.#steps.touch(name, accessed, modified, action)));
   }
 
-  /** Closes all files that are still open; what was written to them still goes to the disk. */
+  /** Closes all open files; bytes that were written to them still go to the disk. */
   stop(): void {
     for (const file of [...this.#open]) file.destroy();
   }
 
   // --- parts
 
-  /** Counts a file while it is being opened; a failure or cancellation gives the place back. */
+  /** Counts a file while it is being opened, and no longer when that fails or is cancelled. */
   *#reserved<Of extends Opened>(action: string, owner: OperationOwner, steps: Steps<Of>): Steps<Of> {
     this.#take(action, owner);
     let isOpen = false;
@@ -341,7 +341,7 @@ export class FileSystem {
     }
   }
 
-  /** Counts a file as long as the steps take, which leave none open. */
+  /** Counts a file while the steps run, which leave no file open. */
   *#counted<Result>(action: string, owner: OperationOwner, steps: Steps<Result>): Steps<Result> {
     this.#take(action, owner);
     try {
@@ -363,8 +363,8 @@ export class FileSystem {
   }
 
   /**
-   * A FIFO is read and written by a stream, which closes the number it is given. What node:fs has opened it must close
-   * itself: a worker thread remembers such numbers, and closes those that are left when it ends, whoever has them by then.
+   * A stream reads and writes a FIFO, and closes the descriptor that it was given. A descriptor that node:fs has opened node:fs must
+   * close: a worker thread keeps a list of these numbers and closes the rest when it ends, even where a number has another owner by then.
    */
   #forStream<Of extends Opened>(opened: Of): Of {
     if (!opened.stats.isFIFO()) return opened;
@@ -396,7 +396,7 @@ export class FileSystem {
       const writable = mode.writable ? socket : undefined;
       file = new PipeFile({ name, readable, writable, process: undefined, blocks, onClosed });
     } else {
-      // a FIFO that no stream can own is asked now and then, as a device
+      // a FIFO that no stream can own is read at intervals, as a device is
       const kind = stats.isFile() ? 'regular' : stats.isDirectory() ? 'directory' : 'device';
       const descriptor = new Descriptor(fd, onClosed);
       file = new OpenFile({

@@ -6,18 +6,18 @@ import type { Operation, OperationOwner, OperationQueue } from './operation-queu
 
 /** First block of a file read from its start (bytes). */
 const BLOCK_BYTES_FIRST = 64 * 1024;
-/** First block after a seek: random access must not read much in vain. */
+/** First block after a seek (bytes): random access must not read much that nobody uses. */
 const BLOCK_BYTES_AFTER_SEEK = 16 * 1024;
 /** Blocks double up to this size while the reader goes on; two of them may be held. */
 const BLOCK_BYTES_MAX = 256 * 1024;
-/** The most bytes of one read: a request for gigabytes allocates no more than this ahead of the end of the file. */
+/** The most bytes of one read: a request for gigabytes allocates no more than this beyond the end of the file. */
 const OPERATION_BYTES_MAX = 1024 * 1024;
-/** Buffer to find the end with, and for files that do not tell their size, like those of /proc. */
+/** Buffer of a read that finds the end, or reads a file without a known size, as those of /proc (bytes). */
 const PROBE_BYTES = 4096;
 /** A device that has nothing yet is asked again after this time. */
 const RETRY_MS = 20;
 
-/** The owner of both halves, which they report to. `progressed` always follows `failed`. */
+/** The owner of both halves, which report to it. `progressed` always follows `failed`. */
 export interface FileHost {
   failed(thrown: unknown): void;
   progressed(): void;
@@ -48,7 +48,7 @@ export class ReadAhead implements Operation {
   #state: 'idle' | 'waiting' | 'inFlight' | 'pausing' = 'idle';
   #wantedBytes = 0;
   #retry: NodeJS.Timeout | undefined;
-  /** The last block was full: the reader goes through the file. */
+  /** The last block was full: the file is read sequentially. */
   #sequential = false;
   #atEnd = false;
 
@@ -73,7 +73,7 @@ export class ReadAhead implements Operation {
     this.#atEnd = false;
   }
 
-  /** Goes to `position`; what lies between is kept when it has been read already. */
+  /** Moves to `position`, within the queue where the bytes have been read already. */
   moveTo(position: number): void {
     const skipped = position - this.position;
     if (skipped >= 0 && skipped <= this.queue.length) this.queue.take(skipped);
@@ -97,7 +97,7 @@ export class ReadAhead implements Operation {
     }
   }
 
-  /** Makes sure that a read is under way that brings the queue nearer to `size` bytes. */
+  /** Starts a read, unless one is running, when the queue has fewer than `size` bytes. */
   fetch(size: number): void {
     this.#wantedBytes = size;
     if (this.#state !== 'idle') return;
@@ -105,13 +105,13 @@ export class ReadAhead implements Operation {
     this.#parts.operations.submit(this.#parts.owner, this);
   }
 
-  /** The reader has taken bytes: reads the next block while it works through this one. */
+  /** The reader has taken bytes: reads the next block while the reader uses this one. */
   consumed(): void {
     if (this.#sequential && this.#state === 'idle' && this.queue.length < this.#blockBytes >> 1)
       this.#prefetch();
   }
 
-  /** The queue's turn has come. */
+  /** Reads the next block, as the operation queue has given this file a turn. */
   start(): void {
     const length = this.#nextLength();
     const buffer = this.#takeSpare(length) ?? Buffer.allocUnsafeSlow(length);
@@ -123,11 +123,11 @@ export class ReadAhead implements Operation {
     read(this.#parts.descriptor.fd, buffer, 0, length, position, this.#onRead);
   }
 
-  /** Reads now until the queue holds `size` bytes or the end is reached; throws what read(2) fails with. */
+  /** Reads before it returns until the queue holds `size` bytes or the end is reached; throws the error of read(2). */
   fillSync(size: number): void {
     if (this.#state === 'waiting' && this.#parts.operations.withdraw(this.#parts.owner, this))
       this.#state = 'idle';
-    // what is in flight starts at the same position: it is read twice and thrown away once
+    // a read in flight begins at the same position: its result is discarded
     if (this.#state === 'inFlight' && this.#parts.positional) this.#generation += 1;
     this.#wantedBytes = size;
     while (this.queue.length < size && !this.#atEnd) {
@@ -137,12 +137,12 @@ export class ReadAhead implements Operation {
     }
   }
 
-  /** True while a read is in flight whose bytes must not be lost: a device's. */
+  /** True while a read of a device is in flight, whose bytes cannot be read again. */
   get holdsUnrepeatableRead(): boolean {
     return this.#state === 'inFlight' && !this.#parts.positional;
   }
 
-  /** Starts nothing any more. */
+  /** Starts no further read. */
   stop(): void {
     this.reset(this.#end);
     this.#spare = undefined;
@@ -165,7 +165,7 @@ export class ReadAhead implements Operation {
     this.fetch(0);
   }
 
-  /** A byte more than the file is said to have left: a short read then proves the end. */
+  /** The rest of the file by its size, and one byte more: a short read then proves the end. */
   #nextLength(): number {
     const missing = this.#wantedBytes - this.queue.length;
     if (!this.#parts.positional) return Math.min(Math.max(missing, 1), BLOCK_BYTES_FIRST);
@@ -205,7 +205,7 @@ export class ReadAhead implements Operation {
     if (size > 0) this.queue.push(isFull ? buffer : buffer.subarray(0, size));
   }
 
-  /** Files of /proc say that they have no bytes, and give them in short reads. */
+  /** Files of /proc have a size of 0 and give their bytes in short reads. */
   #isKnownEnd(): boolean {
     return this.#fileBytes > 0 && this.#end >= this.#fileBytes;
   }

@@ -14,8 +14,8 @@ const NAME_BYTES_MAX = 4096;
 const SLASH = '/';
 
 /**
- * A directory held by a descriptor and the last component of a name in it: `/proc/self/fd/N/last` is what openat(2) is
- * elsewhere. Whatever is renamed meanwhile, the directory is the one that was checked.
+ * A directory held by a descriptor, and the last component of a name in it. `/proc/self/fd/N/last` does what openat(2) does
+ * elsewhere: it names the directory that was checked, also when a directory is renamed meanwhile.
  */
 interface Place {
   readonly fd: number;
@@ -41,7 +41,7 @@ export class Root {
   /** A Buffer is an absolute path without links already. Errors: LGW_ROOT when the directory cannot be used. */
   constructor(directory: string | Buffer) {
     const real = typeof directory === 'string' ? findDirectory(directory) : directory;
-    // every byte of a name is one character here
+    // each byte of a name is one character of these strings
     this.path = real.toString('latin1');
     this.#device = procDevice();
   }
@@ -77,7 +77,7 @@ export class Root {
         if (links.followed > LINKS_MAX) throw new FileError(action, errnoOf('ELOOP'));
         const target = (yield* readLink(place.path)).toString('latin1');
         wanted = target.startsWith(SLASH) ? target : `${directoryOf(place.fd)}/${target}`;
-        // the root itself: its parent need not be looked at
+        // the root itself, whose parent must not be opened
         if (wanted === this.path) wanted += '/.';
       } finally {
         closeSync(place.fd);
@@ -85,12 +85,12 @@ export class Root {
     }
   }
 
-  /** True when the absolute path without links lies inside. */
+  /** True when the absolute path, which has no links, lies inside the root. */
   contains(path: string): boolean {
     return this.path === SLASH || path === this.path || path.startsWith(this.path + SLASH);
   }
 
-  /** Checks what can be seen from the name alone, and makes it absolute. */
+  /** Checks what the name alone shows, and makes the name absolute. */
   #inside(name: string, action: string): string {
     // an absolute name begins at the root, as it would after chroot(2)
     const relative = name.startsWith(SLASH) ? name.replace(/^\/+/, '') || '.' : name;
@@ -111,7 +111,7 @@ export class Root {
     try {
       fd = yield* open(Buffer.from(directory, 'latin1'), O_PATH | constants.O_DIRECTORY);
     } catch (thrown) {
-      // what is missing outside must not show: the nearest directory that is there has to be inside
+      // a script must not find out what exists outside: the nearest directory that exists has to be inside
       const above = withoutDots(directory);
       if (above.length > this.path.length) yield* this.#follow(above, true, action, links, openedAsPath);
       throw thrown;
@@ -127,7 +127,7 @@ export class Root {
   }
 }
 
-/** Of one name, in all its parts: links that lead to each other would be followed for ever. */
+/** Counts the links of one name, so that links which lead to each other are not followed for ever. */
 interface Links {
   followed: number;
 }
@@ -163,7 +163,7 @@ function withoutDots(path: string): string {
   return path.endsWith('/..', end) ? withoutDots(path.slice(0, end - 3)) : path.slice(0, end);
 }
 
-/** Opens and closes whatever a path names; ELOOP for a link. */
+/** Opens and closes what a path names; fails with ELOOP for a link. */
 function* openedAsPath(path: Buffer): Steps<void> {
   const fd = yield* open(path, O_PATH | constants.O_NOFOLLOW);
   const isLink = fstatSync(fd).isSymbolicLink();
@@ -176,7 +176,7 @@ export function linkFound(): Error {
   return Object.assign(new Error('The name is a link'), { code: 'ELOOP' });
 }
 
-/** Where a directory really is, now. */
+/** Returns the present path of a directory, without links. */
 function directoryOf(fd: number): string {
   return readlinkSync(`/proc/self/fd/${fd}`, { encoding: 'buffer' }).toString('latin1');
 }
@@ -193,7 +193,7 @@ export function procDevice(): number | undefined {
   try {
     knownDevice ??= statSync('/proc').dev;
   } catch {
-    // no /proc, nothing to guard
+    // without /proc there is nothing to protect
   }
   return knownDevice;
 }
