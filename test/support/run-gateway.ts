@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { testCertificate } from './certificate.ts';
 
 export const MAIN: string = fileURLToPath(new URL('../../src/main.js', import.meta.url));
-const READY_MAX_MS = 20_000;
+/** The longest wait for a start or an output: on a machine with ten times the work it can do, a start takes half a minute. */
+const READY_MAX_MS = 60_000;
 /** For coverage a process has to end by itself: only then does it write what ran. */
 const COUNTS_COVERAGE = process.env['LGATEWAY_TEST_COVERAGE'] === '1';
 const GENTLE_STEP_MS = 100;
