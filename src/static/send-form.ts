@@ -3,10 +3,11 @@ import type { FolderFacts } from '../file/folder.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import { type Fields, isNamed } from '../http/semantics/fields.ts';
+import { mediaTypeOf } from '../http/semantics/media-type.ts';
 import { type Selection, select } from '../http/semantics/representation.ts';
 import { FileAnswer, type FileSent } from './file-answer.ts';
 import { LentContent } from './lent-content.ts';
-import { type Content, type FormParts, FRESH_MS, type StaticForm } from './static-form.ts';
+import { type Content, type FormParts, FRESH_MS, NO_SNIFFING, type StaticForm } from './static-form.ts';
 
 /** The fields that may make another answer than the whole file of a GET or HEAD (RFC 9110 §13, §14). */
 const CONDITIONS = [
@@ -34,6 +35,14 @@ export function sendContent(exchange: Exchange, form: StaticForm, content: Conte
   const { status, start, end } = selection;
   exchange.head(status, headOf(form, selection));
   if (!isHead && end > start) write(exchange, content, start, end);
+  exchange.end();
+}
+
+/** Says that nothing is there with a page of the folder. It is not what was asked for, so it has no tag, no parts and no conditions. */
+export function sendNotFound(exchange: Exchange, name: string, content: Content): void {
+  const length = String(content.length);
+  exchange.head(404, ['content-type', mediaTypeOf(name), ...NO_SNIFFING, 'content-length', length]);
+  if (exchange.method !== 'HEAD') write(exchange, content);
   exchange.end();
 }
 

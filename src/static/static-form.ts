@@ -17,7 +17,7 @@ import { LentContent, type Loans } from './lent-content.ts';
 export const FRESH_MS = 1_000;
 
 /** Files up to this size are always answered from memory: an answer holds as much anyway (bytes). */
-const SMALL_BYTES_MAX: number = 64 * 1024;
+export const SMALL_BYTES_MAX: number = 64 * 1024;
 
 /**
  * Files up to this size are answered from memory where there is room, which takes a third of the processor time of reading them as they
@@ -32,7 +32,7 @@ const TEXT_BYTES_MAX = 4 * 1024;
 const TAG_CHARACTERS = 22;
 
 /** A file is what its type says, whatever a browser finds in it. */
-const NO_SNIFFING = ['x-content-type-options', 'nosniff'] as const;
+export const NO_SNIFFING = ['x-content-type-options', 'nosniff'] as const;
 /** A list has no scripts, and is asked for again each time. */
 const LISTING_HEADERS = [
   ...NO_SNIFFING,

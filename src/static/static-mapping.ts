@@ -16,10 +16,10 @@ import type { StaticSettings } from '../mapping/static-settings.ts';
 import { codingsOf } from './accepted-codings.ts';
 import { CurrentFolder } from './current-folder.ts';
 import type { Coding, FileSent } from './file-answer.ts';
-import { sendContent, streamFile } from './send-form.ts';
+import { sendContent, sendNotFound, streamFile } from './send-form.ts';
 import type { StaticCache } from './static-cache.ts';
 import { StaticEntry } from './static-entry.ts';
-import { type FormParts, FRESH_MS, type StaticForm } from './static-form.ts';
+import { type FormParts, FRESH_MS, SMALL_BYTES_MAX, type StaticForm } from './static-form.ts';
 import { StaticLookup } from './static-lookup.ts';
 import { folderLocation, isHidden } from './static-path.ts';
 
@@ -33,6 +33,9 @@ interface StaticMappingOptions extends OfPlace {
   readonly logger: Logger;
   readonly workerId: number;
 }
+
+/** Answers for what is not there, as in many servers of static sites. */
+const NOT_FOUND_PAGE = '/404.html';
 
 const ALLOW = 'GET, HEAD, OPTIONS';
 
@@ -97,7 +100,7 @@ class StaticMapping implements Mapping, Handler {
     const form = entry?.formFor(codings, performance.now() - FRESH_MS);
     if (entry === undefined || form?.content === undefined) {
       // what is hidden has no entry
-      if (entry === undefined && isHidden(path)) respondWithError(exchange, 404);
+      if (entry === undefined && isHidden(path)) this.#refuse(exchange);
       else this.#search(exchange, route, entry ?? this.#newEntry(path), codings);
     } else {
       entry.isUsed = true;
@@ -128,7 +131,21 @@ class StaticMapping implements Mapping, Handler {
       if (found instanceof FileError) this.#fail(exchange, found);
       else if (found.state === 'file') this.#send(exchange, found);
       else if (found.state === 'directory') redirect(exchange, route);
-      else respondWithError(exchange, 404);
+      else this.#refuse(exchange);
+    });
+    exchange.onAbort = () => lookup.cancel();
+    lookup.start();
+  }
+
+  /** With the folder's own page where it has a small one, else with that of the gateway. */
+  #refuse(exchange: Exchange): void {
+    const entry = this.#entries.get(NOT_FOUND_PAGE) ?? this.#newEntry(NOT_FOUND_PAGE);
+    entry.isUsed = true;
+    const lookup = new StaticLookup(entry, [], (found) => {
+      exchange.onAbort = undefined;
+      const content = found instanceof FileError ? undefined : found.content;
+      if (content === undefined || content.length > SMALL_BYTES_MAX) respondWithError(exchange, 404);
+      else sendNotFound(exchange, NOT_FOUND_PAGE, content);
     });
     exchange.onAbort = () => lookup.cancel();
     lookup.start();
@@ -152,7 +169,7 @@ class StaticMapping implements Mapping, Handler {
   /** What cannot be had looks as if it were not there, but for faults of the machine. */
   #fail(exchange: Exchange, error: FileError): void {
     if (isAbsence(error)) {
-      respondWithError(exchange, 404);
+      this.#refuse(exchange);
       return;
     }
     this.#warn(exchange, error);
