@@ -13,6 +13,9 @@ local LIMITS = {parts = 10, field = 4096, size = 32 * 1024 * 1024}
 
 store.open(folder .. "data/form-", FILE_BYTES_MAX)
 
+-- Pages of other sites cannot send this form in the name of a visitor.
+httpd.hook("request", require 'lgateway.csrf'.check())
+
 -- The limits as the page and its errors name them.
 local LIMITS_TEXT = "up to " .. shelf.readable_size(FILE_BYTES_MAX) .. " each and "
     .. shelf.readable_size(LIMITS.size) .. " in all, at most " .. LIMITS.parts - 1 .. " files"
@@ -88,9 +91,6 @@ end, {methods = {"GET"}})
 
 httpd.register_handler("/", function(env, header)
     local sent = {title = "Without a title"}
-    if page.is_foreign(env, header) then
-        return answer(env, header, "403", sent, "A page of another site cannot send this form")
-    end
     if not (header["content-type"] or ""):lower():find("^multipart/form%-data") then
         return answer(env, header, "415", sent, "The form has to be multipart/form-data")
     end

@@ -3,15 +3,15 @@
 local httpd = require 'httpd'
 local folder = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 local page = dofile(folder .. "lib/page.lua")
+local auth = require 'lgateway.auth'
 
--- Who may log in. Both values of a user are in hexadecimal; for another user make them with
---     salt = httpd.crypto.random(16)   hash = httpd.crypto.kdf(password, salt)   httpd.encode("hex", …)
--- The password of ada is "correct horse battery staple".
+-- Who may log in, with the hash of the password (scrypt), which auth.hash(password) makes. The password of ada is
+-- "correct horse battery staple".
 local USERS = {
-    ada = {salt = "b0a05f5591f8d3875ecf1542bf604a33", hash = "20849bec1ecfde0baf9475281077163459e5686835896b63368ff74f76be3f19"},
+    ada = "$scrypt$ln=14,r=8,p=5$sKBfVZH404dezxVCv2BKMw$IISb7B7P3guvlHUoEHcWNFnlaGg1iWtjNo/3T3a+Pxk",
 }
--- Stands for every unknown user, so that the answer takes as long as for a known one.
-local NOBODY = {salt = ("00"):rep(16), hash = ("00"):rep(32)}
+-- Stands for every unknown user, so that the answer takes as long as for a known one. It is the hash of no password.
+local NOBODY = "$scrypt$ln=14,r=8,p=5$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 local FORM_BYTES_MAX = 4096
 -- Attempts of one address in so many seconds; the right password counts, too.
@@ -25,15 +25,8 @@ local sessions = require 'lgateway.session'.new{
     keys = {secrets:get("login")}, name = "__Host-login", store = "shared", dictionary = "logins", idle = 600, absolute = 8 * 3600,
 }
 
--- True when this is the user's password, false when not; or nil and a message when too many ask at once.
-local function is_password(name, password)
-    local user = USERS[name] or NOBODY
-    local hash, message = httpd.crypto.kdf(password, httpd.decode("hex", user.salt))
-    if not hash then
-        return nil, message
-    end
-    return httpd.crypto.equal(hash, httpd.decode("hex", user.hash)) and user ~= NOBODY
-end
+-- Pages of other sites can neither log somebody in nor out.
+httpd.hook("request", require 'lgateway.csrf'.check())
 
 local LOGIN = [[
 <form method="post"><label class="field">Name <input name="name" autocomplete="username" required autofocus maxlength="100"></label>
@@ -71,9 +64,6 @@ httpd.register_handler("/", function(env, header)
 end, {methods = {"GET"}})
 
 httpd.register_handler("/", function(env, header)
-    if page.is_foreign(env, header) then
-        return page.text("403", "A page of another site cannot log you in\n")
-    end
     local count = attempts:incr(env.CLIENT_ADDR, 1, 0, ATTEMPTS_SECONDS)
     if not count or count > ATTEMPTS_MAX then
         local notice = page.notice("bad", "Too many attempts", "wait a minute, then try again")
@@ -85,7 +75,7 @@ httpd.register_handler("/", function(env, header)
     elseif type(form.name) ~= "string" or type(form.password) ~= "string" then
         return show_login("400", page.notice("bad", "Not read", "the form needs one name and one password"))
     end
-    local is_right, reason = is_password(form.name, form.password)
+    local is_right, reason = auth.matches(form.password, USERS[form.name] or NOBODY)
     if is_right == nil then
         return show_login("503", page.notice("bad", "Busy", reason), {["retry-after"] = 1})
     elseif not is_right then
@@ -98,8 +88,5 @@ httpd.register_handler("/", function(env, header)
 end, {methods = {"POST"}})
 
 httpd.register_handler("/out", function(env, header)
-    if page.is_foreign(env, header) then
-        return page.text("403", "A page of another site cannot log you out\n")
-    end
     httpd.redirect(page.link(env, "/"), 303, {["set-cookie"] = sessions:open(header):destroy()})
 end, {methods = {"POST"}})

@@ -8,6 +8,9 @@ local store = shelf.store
 
 store.open(folder .. "data/")
 
+-- Pages of other sites may not make a visitor's browser store files here.
+httpd.hook("request", require 'lgateway.csrf'.check())
+
 local SCRIPT = [[
 const drop = document.getElementById('drop');
 const input = document.getElementById('file');
@@ -118,10 +121,6 @@ local function show_page(env, header)
 end
 
 local function take_upload(env, header)
-    if page.is_foreign(env, header) then
-        page.text("403", "Another site's page cannot upload here\n")
-        return
-    end
     local query, message = httpd.query(env)
     if query == nil then
         page.text("400", message .. "\n")

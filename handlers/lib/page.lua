@@ -162,15 +162,6 @@ function page.origin(env, header)
     return env.SCHEME .. "://" .. (header.host or "localhost:" .. env.SERVER_PORT)
 end
 
--- True when a page of another site has made the browser send this request: what changes something refuses it.
-function page.is_foreign(env, header)
-    local site = header["sec-fetch-site"]
-    if site then
-        return site ~= "same-origin" and site ~= "none"
-    end
-    return header.origin ~= nil and header.origin ~= page.origin(env, header)
-end
-
 -- A message on a page, which screen readers read out at once; kind = "good" or "bad", what = a word or two that say so.
 function page.notice(kind, what, text)
     return '<p class="notice ' .. kind .. '" role="alert"><b>' .. page.escape(what) .. ':</b> ' .. page.escape(text) .. '</p>'

@@ -169,6 +169,9 @@ test('The static site has its style sheet and its pages', async () => {
   await browser.evaluate(`document.querySelector('a[href="/site/about/"]').click()`);
   await seeText('h1', 'About');
   assert.deepEqual(browser.complaints, []);
+  await browser.open(`${gateway.url}/site/nothing`);
+  await seeText('h1', 'There is no such page');
+  browser.complaints.length = 0;
 });
 
 /** What keeps somebody from using a page: fields without a label, a heading left out, one id twice, text hard to read. */

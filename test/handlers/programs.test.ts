@@ -1,9 +1,11 @@
 /** The everyday programs of handlers/ (form, login, JSON API, webhook, site), asked by curl: what they take and what they refuse. */
 import assert from 'node:assert/strict';
 import { createHmac, randomBytes } from 'node:crypto';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
+import { runShell } from '../support/run-shell.ts';
 import { sha256 } from '../support/sha256.ts';
 import { HandlersGateway } from './handlers-gateway.ts';
 
@@ -36,6 +38,20 @@ async function expect(words: string, path: string, status: number, text: RegExp)
   assert.equal(answer.status, status, `${words} ${path}: ${answer.text}`);
   assert.match(answer.text, text, `${words} ${path}`);
 }
+
+test('The lines of README.md for the everyday programs are answered', async () => {
+  const readme = readFileSync(join(PACKAGE_ROOT, 'README.md'), 'utf8');
+  const lines = [...readme.matchAll(/^- \[.*\(examples\/[\w-]+\/\).*: `(curl .*)`$/gm)].map(
+    ([, line = '']) => line,
+  );
+  const statuses: string[] = [];
+  for (const line of lines) {
+    const own = line.replace('localhost:8443', `localhost:${gateway.process.port}`);
+    const { stdout } = await runShell(`${own} -sS -o /dev/null -w '%{http_code}'`, gateway.folder.path);
+    statuses.push(stdout.toString());
+  }
+  assert.deepEqual(statuses, ['201', '200', '201', '403', '200']);
+});
 
 test('form stores the files of a form, over each protocol, and sends them back', async () => {
   for (const protocol of ['--http1.1', '--http2']) {
