@@ -1,7 +1,9 @@
 /** Everybody who misbehaves, by group. */
+import { FORMS } from './clients/forms.ts';
 import { HTTP1 } from './clients/http1.ts';
 import { HTTP2 } from './clients/http2.ts';
 import { CLIENT_LIMIT_ENTRIES } from './clients/limits.ts';
+import { ROUTING } from './clients/routing.ts';
 import { TLS } from './clients/tls.ts';
 import type { Entry, HostileClient, HostileScript } from './offender.ts';
 import { ERRORS } from './scripts/errors.ts';
@@ -29,6 +31,8 @@ export async function catalogue(): Promise<readonly Entry[]> {
     ...clients('TLS and connections', TLS),
     ...clients('HTTP/1.1', HTTP1),
     ...clients('HTTP/2', HTTP2),
+    ...clients('forms', FORMS),
+    ...clients('paths and hosts', ROUTING),
     ...clients('limits of clients', CLIENT_LIMIT_ENTRIES),
   ];
 }

@@ -72,6 +72,26 @@ httpd.register_handler('/pushes', function()
   for i = 1, 50 do httpd.header{[':path'] = '/hostile/large?' .. i} end
   httpd.write(nil, 'pushed')
 end)
+httpd.register_handler('/form', function()
+  local form, message, code = httpd.form()
+  httpd.write(nil, form and 'form' or code .. ' ' .. message)
+end)
+httpd.register_handler('/parts', function()
+  local count, size = 0, 0
+  for part in httpd.multipart() do
+    count = count + 1
+    for piece in function() return httpd.read(part, 65536) end do size = size + #piece end
+  end
+  httpd.write(nil, count .. ' parts ' .. size)
+end)
+local function routes() httpd.write(nil, 'routes') end
+httpd.register_handler('/routes/{x}', routes)
+-- patterns that overlap as much as they may
+for bits = 0, 4095 do
+  local name = '/routes'
+  for i = 0, 11 do name = name .. (bits >> i & 1 == 0 and '/a' or '/{p' .. i .. '}') end
+  if select('#', httpd.register_handler(name, routes)) > 0 then break end
+end
 `;
 
 export interface Target {
