@@ -102,7 +102,6 @@ export const FORMS: readonly HostileClient[] = [
   {
     waits: true,
     name: 'a file of one byte in a tenth of a second',
-    brief: true,
     act: drips('--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n', 'x', 100),
     gets: /^(?:408|closed)/,
   },

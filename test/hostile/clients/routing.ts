@@ -32,7 +32,7 @@ function names(hosts: () => readonly string[]) {
   };
 }
 
-const REPEATED = 200;
+const REPEATED = 60;
 
 export const ROUTING: readonly HostileClient[] = [
   {
