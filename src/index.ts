@@ -52,5 +52,6 @@ export type {
   RouteHandler,
 } from './web/route-types.ts';
 export { Router, type RouterOptions } from './web/router.ts';
+export { type ServeFilesOptions, serveFiles } from './web/serve-files.ts';
 export { testContext } from './web/test-context.ts';
 export type { HandlerContext, RequestState, WebHandler, WebService } from './web/web-handler.ts';

@@ -90,7 +90,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...OF_RUNS,
     'script/context',
   ],
-  web: ['base', NODE, 'forms', ...HTTP, 'http/routing', 'shared'],
+  web: ['mapping', 'metrics', 'base', NODE, 'file', 'forms', ...HTTP, 'http/routing', 'shared', 'static'],
   worker: [
     'mapping',
     'metrics',

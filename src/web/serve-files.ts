@@ -1,0 +1,162 @@
+/** The files of a folder as the answers of a route: what the mapping of a folder does, for TypeScript handlers. */
+import { fileURLToPath } from 'node:url';
+import { FileSystem } from '../file/file-system.ts';
+import { errorPage } from '../http/exchange/error-response.ts';
+import type { Handler, Mapping } from '../http/exchange/handler.ts';
+import { splitTarget } from '../http/semantics/path.ts';
+import { type Share, Shares } from '../mapping/shares.ts';
+import {
+  DEFAULT_STATIC_SETTINGS,
+  INDEX_NAMES_MAX,
+  isCacheControl,
+  isIndexName,
+  type StaticSettings,
+} from '../mapping/static-settings.ts';
+import { Counters } from '../metrics/worker-metrics.ts';
+import { StaticCache } from '../static/static-cache.ts';
+import { loadStaticMapping } from '../static/static-mapping.ts';
+import { makeLightResponse } from './light-response.ts';
+import { ResponseExchange } from './response-exchange.ts';
+import type { Answer, RouteHandler } from './route-types.ts';
+import type { HandlerContext } from './web-handler.ts';
+
+export interface ServeFilesOptions {
+  /** Names of the files that stand for their folder, the first that is there. Default: `index.html`. */
+  readonly index?: readonly string[];
+  /** A folder without such a file shows what is in it. Default: false. */
+  readonly listing?: boolean;
+  /** Value of Cache-Control of the files. Default: none is sent. */
+  readonly cacheControl?: string;
+}
+
+/** Files that all folders of a thread have open at once: a quarter of what a process has by default on many systems. */
+const FILES_MAX = 256;
+/** Operations on files of a thread that are under way at once, as many as those of scripts are. */
+const OPERATIONS_MAX = 8;
+
+/** What all folders of a thread have in common. */
+interface Shelf {
+  readonly fileSystem: FileSystem;
+  readonly cache: StaticCache;
+  readonly share: Share;
+}
+
+let shelf: Shelf | undefined;
+
+function openShelf({ logger }: HandlerContext): Shelf {
+  shelf ??= {
+    fileSystem: new FileSystem({
+      root: undefined,
+      workingDirectory: process.cwd(),
+      operationsMax: OPERATIONS_MAX,
+      counters: new Counters(),
+      duplicate: () => undefined,
+      logger,
+    }),
+    cache: new StaticCache(),
+    share: new Shares({
+      limits: { files: FILES_MAX, processes: 0, fetches: 0, tasks: 0, timers: 0 },
+      percent: 100,
+    }).of('serveFiles'),
+  };
+  return shelf;
+}
+
+type FolderMapping = Mapping & Handler;
+
+/**
+ * ```ts
+ * router.mount('/static', serveFiles(new URL('../public/', import.meta.url)));
+ * ```
+ *
+ * A handler for `mount`, or for routes that end with `{path...}`. The folder is looked for at the first request, a name from the
+ * process's own folder on: LGW_FOLDER where it is not there. Throws RangeError for options that cannot be.
+ */
+export function serveFiles(
+  folder: string | URL,
+  options: ServeFilesOptions = {},
+): RouteHandler<'/{path...}', object> {
+  const settings = readOptions(options);
+  const name = bytesOf(folder instanceof URL ? fileURLToPath(folder) : folder);
+  let mapping: FolderMapping | undefined;
+  let loading: Promise<FolderMapping> | undefined;
+  const load = (context: HandlerContext): Promise<FolderMapping> => {
+    const { prefix, logger, workerId } = context;
+    loading ??= loadStaticMapping({
+      ...openShelf(context),
+      prefix,
+      folder: name,
+      settings,
+      logger,
+      workerId,
+    }).then(
+      (loaded) => {
+        mapping = loaded;
+        return loaded;
+      },
+      (error: unknown) => {
+        // it may be there at the next request
+        loading = undefined;
+        throw error;
+      },
+    );
+    return loading;
+  };
+  return (request, { path }, context) => {
+    const surroundings = context as HandlerContext;
+    if (mapping !== undefined) return answer(mapping, request, path, surroundings);
+    return load(surroundings).then((loaded) => answer(loaded, request, path, surroundings));
+  };
+}
+
+function answer(mapping: FolderMapping, request: Request, below: string, context: HandlerContext): Answer {
+  const url = new URL(request.url);
+  const split = splitTarget(url.pathname + url.search);
+  if (split === undefined) {
+    const { fields, body } = errorPage(400);
+    return makeLightResponse({ status: 400, statusText: '', fields, body });
+  }
+  let response: Response | undefined;
+  let deliver = (given: Response): void => {
+    response = given;
+  };
+  const exchange = new ResponseExchange(request, url, context, (given) => deliver(given));
+  mapping.handle(exchange, {
+    mapping,
+    handler: mapping,
+    prefix: mapping.prefix,
+    handlerName: `/${bytesOf(below)}`,
+    path: split.path,
+    query: split.query,
+    params: undefined,
+  });
+  return (
+    response ??
+    new Promise((resolve) => {
+      deliver = resolve;
+    })
+  );
+}
+
+/** The bytes of a name in UTF-8, as a byte string. */
+function bytesOf(text: string): string {
+  return Buffer.from(text).toString('latin1');
+}
+
+function readOptions({ index, listing, cacheControl, ...others }: ServeFilesOptions): StaticSettings {
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined) throw new RangeError(`serveFiles has no option "${unknown}"`);
+  if (index !== undefined && !(index.length <= INDEX_NAMES_MAX && index.every(isIndexName)))
+    throw new RangeError(
+      `Option "index" of serveFiles is ${JSON.stringify(index)} (at most ${INDEX_NAMES_MAX} names of files were expected)`,
+    );
+  if (cacheControl !== undefined && !isCacheControl(cacheControl))
+    throw new RangeError(
+      `Option "cacheControl" of serveFiles is ${JSON.stringify(cacheControl)}, which is no field`,
+    );
+  return {
+    index: (index ?? DEFAULT_STATIC_SETTINGS.index).map(bytesOf),
+    listing: listing ?? DEFAULT_STATIC_SETTINGS.listing,
+    cacheControl,
+  };
+}
