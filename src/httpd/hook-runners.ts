@@ -24,6 +24,7 @@ export function installHookRunners(script: ScriptContext): void {
 
 class Runners implements HookRunners {
   readonly request: Reference;
+  readonly bareRequest: Reference;
   readonly #script: ScriptContext;
   readonly #revise: Reference;
   readonly #add: Reference;
@@ -39,7 +40,8 @@ class Runners implements HookRunners {
     const { exports: x, mainThread: L } = state;
     const { answered, keep, take } = state.addFunctions({
       answered: (T) => {
-        x.lua_pushboolean(T, currentInvocation(scheduler).exchange.headGiven ? 1 : 0);
+        if (!currentInvocation(scheduler).exchange.headGiven) return 0;
+        x.lua_pushboolean(T, 1);
         return 1;
       },
       keep: (T) => {
@@ -54,7 +56,8 @@ class Runners implements HookRunners {
     state.load(L, PRELUDE, '=lgateway');
     lazyTables.pushMaker(L);
     for (const given of [answered, keep, take]) x.lua_pushcclosure(L, given, 0);
-    state.call(L, 4, 4);
+    state.call(L, 4, 5);
+    this.bareRequest = state.keep(L);
     this.#keepTables = state.keep(L);
     this.#add = state.keep(L);
     this.#revise = state.keep(L);

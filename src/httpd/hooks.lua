@@ -23,6 +23,17 @@ local function run(facts, number, handler, parameters)
     return result, env, header
 end
 
+-- The same where nobody takes the tables: they are made when somebody asks for the request.
+local function run_bare(handler)
+    for i = 1, #requests do
+        if requests[i]() or answered() then
+            return
+        end
+    end
+    local result = (handler or nil)()
+    return result
+end
+
 local function revise(env, head)
     for i = 1, #responses do
         responses[i](env, head)
@@ -39,4 +50,4 @@ local function keep_tables()
     keeps = true
 end
 
-return run, revise, add, keep_tables
+return run, revise, add, keep_tables, run_bare

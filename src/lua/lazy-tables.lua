@@ -1,5 +1,24 @@
 -- What makes the two tables of a call (lazy-tables.ts). KEY and NUMBER are the keys that no script can write.
-local first, second, KEY, NUMBER, setmetatable = ...
+-- The host looks names up; what it has found for facts that come again is under these keys of theirs, false where nothing is there.
+local first, second, KEY, NUMBER, setmetatable, type, FIRST_FOUND, SECOND_FOUND = ...
+
+-- Names that were looked up before are found without a call of the host.
+local function remember(metatable, FOUND)
+    local look_up = metatable.__index
+    metatable.__index = function(table, name)
+        -- a table that is not filled always has them
+        local facts = table[KEY]
+        if type(facts) == "table" then
+            local value = facts[FOUND][name]
+            if value ~= nil then
+                return value or nil
+            end
+        end
+        return look_up(table, name)
+    end
+end
+remember(first, FIRST_FOUND)
+remember(second, SECOND_FOUND)
 
 local function make(facts, number)
     return setmetatable({ [KEY] = facts, [NUMBER] = number }, first), setmetatable({ [KEY] = facts }, second)

@@ -19,6 +19,12 @@ import type { Reference, State } from './state.ts';
 const { tableFacts: FACTS_KEY, tableNumber: NUMBER_KEY, tableFiller: FILLER_KEY } = LIGHT_USERDATA;
 
 /**
+ * Where facts that are a table have two more: the values that `Peek` has given for the first and the second argument, by name, and
+ * false for nil. They have to hold for all tables of the same facts. Who adds to them bounds them.
+ */
+export const FOUND_KEYS: readonly [number, number] = [LIGHT_USERDATA.firstFound, LIGHT_USERDATA.secondFound];
+
+/**
  * Fills the first (0) or second (1) argument: the table on top of the stack of `L`, with the facts below it, where it
  * leaves both. `number` is that of the call, 0 in the second table.
  */
@@ -56,8 +62,9 @@ export class LazyTables {
     this.#metatables = [this.#pushMetatable(L, metamethods), this.#pushMetatable(L, metamethods)];
     x.lua_pushlightuserdata(L, FACTS_KEY);
     x.lua_pushlightuserdata(L, NUMBER_KEY);
-    x.lua_getglobal(L, memory.constant('setmetatable'));
-    state.call(L, 5, 2);
+    for (const name of ['setmetatable', 'type']) x.lua_getglobal(L, memory.constant(name));
+    for (const key of FOUND_KEYS) x.lua_pushlightuserdata(L, key);
+    state.call(L, 8, 2);
     this.#make = state.keep(L);
     this.#wrap = state.keep(L);
     x.lua_getglobal(L, memory.constant('setmetatable'));

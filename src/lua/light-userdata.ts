@@ -12,6 +12,9 @@ export const LIGHT_USERDATA = {
   /** In the two tables of a request that has come again: what the first and the second one are copied from. */
   firstTemplate: 0x6c67_773d,
   secondTemplate: 0x6c67_773f,
+  /** Beside those: what look-ups in them have found. */
+  firstFound: 0x6c67_7741,
+  secondFound: 0x6c67_7743,
   /** In a metatable: the function that fills its tables. */
   tableFiller: 0x6c67_7737,
   /** Scripts have it as `json.null`. */

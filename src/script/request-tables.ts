@@ -9,9 +9,10 @@ import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Route } from '../http/exchange/handler.ts';
 import { type Fields, fieldValue } from '../http/semantics/fields.ts';
 import { httpDate } from '../http/semantics/http-date.ts';
+import { FOUND_KEYS } from '../lua/lazy-tables.ts';
 import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import { LuaError } from '../lua/lua-error.ts';
-import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
 import type { Reference, State } from '../lua/state.ts';
 import { TableCopier } from '../lua/table-copy.ts';
 import { factsOf, packRequest, type RequestFacts, unpackRequest } from './request-facts.ts';
@@ -55,6 +56,12 @@ const REPLACED = 1 / 16;
 
 /** Keys of `env` and of `header` in what they are copied from. */
 const TEMPLATE_KEYS = [LIGHT_USERDATA.firstTemplate, LIGHT_USERDATA.secondTemplate] as const;
+
+/** Names whose values are remembered for each of these two, and bytes of such a name: those that scripts ask for again and again. */
+const FOUND_MAX = 64;
+const FOUND_NAME_BYTES_MAX = 64;
+/** How many there are, beside them; no script can write this key. */
+const FOUND_COUNT_KEY = LIGHT_USERDATA.tableNumber;
 
 /** What is remembered with a request that may come again. */
 class RequestMemo {
@@ -145,6 +152,7 @@ export class RequestTables {
       if (x.lua_rawgetp(L, -1, TEMPLATE_KEYS[argument]) !== LUA_TYPE.table) throw new LuaError(NO_FACTS);
       x.lua_pushvalue(L, 2);
       x.lua_gettable(L, -2);
+      if (name.length <= FOUND_NAME_BYTES_MAX) this.#remember(L, argument);
       return true;
     }
     const facts = this.#unpack(this.#state.toString(L, -1, Number.POSITIVE_INFINITY) ?? '');
@@ -158,6 +166,24 @@ export class RequestTables {
     return true;
   }
 
+  /** Keeps the value on top of the stack for the name at index 2: the next look-up is Lua's alone. The facts are two below it. */
+  #remember(L: LuaThread, argument: 0 | 1): void {
+    const { exports: x } = this.#state;
+    if (x.lua_rawgetp(L, -3, FOUND_KEYS[argument]) !== LUA_TYPE.table) throw new LuaError(NO_FACTS);
+    x.lua_rawgetp(L, -1, FOUND_COUNT_KEY);
+    const count = Number(x.lua_tointegerx(L, -1, NULL));
+    this.#state.pop(L);
+    if (count < FOUND_MAX) {
+      this.#state.pushInteger(L, count + 1);
+      x.lua_rawsetp(L, -2, FOUND_COUNT_KEY);
+      x.lua_pushvalue(L, 2);
+      if (x.lua_type(L, -3) === LUA_TYPE.nil) x.lua_pushboolean(L, 0);
+      else x.lua_pushvalue(L, -3);
+      x.lua_rawset(L, -3);
+    }
+    this.#state.pop(L);
+  }
+
   /** Makes the two tables of a request that has come again; false: there are others enough. */
   #prepare(L: LuaThread, memo: RequestMemo, exchange: Exchange, route: Route): boolean {
     const { exports: x } = this.#state;
@@ -168,7 +194,11 @@ export class RequestTables {
       oldest.template = undefined;
     }
     const facts = factsOf(exchange, route);
-    x.lua_createtable(L, 0, 2);
+    x.lua_createtable(L, 0, 4);
+    for (const key of FOUND_KEYS) {
+      x.lua_createtable(L, 0, 0);
+      x.lua_rawsetp(L, -2, key);
+    }
     x.lua_createtable(L, 0, ENVIRONMENT_NAMES.length);
     this.#fillEnvironment(L, facts);
     x.lua_rawsetp(L, -2, TEMPLATE_KEYS[0]);

@@ -27,7 +27,7 @@ test('Light userdata and keys that are some are written with names of the list, 
     );
   assert.ok(uses.length > 15, String(uses.length));
   const known =
-    /^(?:LIGHT_USERDATA\.\w+|FACTS_KEY|NUMBER_KEY|FILLER_KEY|key|TEMPLATE_KEYS\[\w+\]|reference|created|coroutine\.thread|number)$/;
+    /^(?:LIGHT_USERDATA\.\w+|FACTS_KEY|NUMBER_KEY|FILLER_KEY|key|TEMPLATE_KEYS\[\w+\]|FOUND_KEYS\[\w+\]|FOUND_COUNT_KEY|reference|created|coroutine\.thread|number)$/;
   assert.deepEqual(
     uses.filter((key) => !known.test(key)),
     [],

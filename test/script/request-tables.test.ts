@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FakeRequest } from '../support/fake-exchange.ts';
 import { ScriptHarness } from '../support/script-harness.ts';
+import { askSession, PROTOCOLS, TestGateway } from '../support/test-gateway.ts';
 
 const LIST = `local names = {}
   for k, v in pairs(TABLE) do names[#names + 1] = k .. '=' .. tostring(v) .. ':' .. (math.type(v) or type(v)) end
@@ -263,3 +264,52 @@ for (const protocol of ['HTTP/1.0', 'HTTP/1.1', 'HTTP/2'] as const) {
     await harness.close();
   });
 }
+
+test('Entries of a request that comes again are found again: present, absent, in other cases, and more than are remembered', async () => {
+  const gateway = await TestGateway.start({
+    '/': `local httpd = require 'httpd'
+      httpd.register_handler('/run', function(env, header)
+        local seen = {header['x-own'], header['X-OWN'], tostring(header['x-none']), header.host == header[':authority'] and 'host' or 'no host',
+          header.method, header.scheme or 'no scheme', env.PATH_INFO, tostring(env.QUERY_INFO), tostring(env.NOTHING), tostring(header[1]),
+          tostring(env[httpd.json.null]), tostring(header[('x'):rep(100)])}
+        for i = 1, 100 do
+          seen[#seen + 1] = header['x-' .. i] or '-'
+          seen[#seen + 1] = env['NAME_' .. i] or '-'
+        end
+        local id = env.REQUEST_ID
+        assert(id == httpd.request().id and env.REQUEST_ID == id)
+        header['x-own'] = 'changed' header['x-none'] = 'made' env.NOTHING = 'made'
+        assert(header['x-own'] == 'changed' and header['X-None'] == 'made' and env.NOTHING == 'made' and env.REQUEST_ID == id)
+        httpd.write(nil, id .. ' ' .. table.concat(seen, ','))
+      end)`,
+  });
+  const dashes = (present: number): string =>
+    Array.from({ length: 100 }, (_, i) => (i + 1 === present ? 'here,-' : '-,-')).join(',');
+  try {
+    for (const protocol of PROTOCOLS) {
+      const ids = new Set<string>();
+      const session = protocol === 'h2' ? await gateway.session() : undefined;
+      const head = 'GET /run HTTP/1.1\r\nHost: localhost\r\nX-Own: own\r\nX-77: here\r\n';
+      const answers =
+        session === undefined
+          ? (await gateway.talk(`${`${head}\r\n`.repeat(5)}${head}Connection: close\r\n\r\n`))
+              .split('HTTP/1.1 200')
+              .slice(1)
+          : [];
+      for (let i = 0; session !== undefined && i < 6; i++)
+        answers.push(
+          (await askSession(session, '/run', { headers: { 'x-own': 'own', 'x-77': 'here' } })).text,
+        );
+      assert.equal(answers.length, 6);
+      for (const answer of answers) {
+        const [, id = '', seen] = /(\S+) (own,\S+)$/.exec(answer.trimEnd()) ?? [];
+        ids.add(id);
+        assert.equal(seen, `own,own,nil,host,GET,https,/run,nil,nil,nil,nil,nil,${dashes(77)}`, protocol);
+      }
+      assert.equal(ids.size, 6);
+      session?.destroy();
+    }
+  } finally {
+    await gateway.stop();
+  }
+});

@@ -17,7 +17,8 @@ interface LateCall {
 }
 
 export class HookedInvocation extends Invocation {
-  readonly #startedAt: number = performance.now();
+  /** When it began, for the hooks of the end. */
+  readonly #startedAt: number;
   #hasClosed = false;
   /** Calls of the hooks of the end, which wait for that of the exchange. */
   #late: readonly LateCall[] = NONE;
@@ -25,12 +26,18 @@ export class HookedInvocation extends Invocation {
   constructor(script: ScriptContext, exchange: Exchange, route: Route, limits: RunLimits) {
     super(script, exchange, route, limits);
     const { hooks } = script;
-    if (hooks.count('response') > 0) exchange.reviseHead = hooks.runners.createReviser(this);
+    if (hooks.areOfHeads) exchange.reviseHead = hooks.runners.createReviser(this);
+    this.#startedAt = hooks.areAtEnd ? performance.now() : 0;
     if (hooks.areAtEnd) exchange.onClose = () => this.#exchangeClosed();
   }
 
   protected override pushCall(L: LuaThread, handler: HandlerFunction): number {
     const { state, hooks } = this.script;
+    if (!hooks.takeTables && handler.pushArguments === undefined) {
+      state.pushReference(L, hooks.runners.bareRequest);
+      state.pushReference(L, handler.plain);
+      return 1;
+    }
     state.pushReference(L, hooks.runners.request);
     this.script.pushFacts(L, this.exchange, this.route, this.number);
     state.pushReference(L, handler.plain);

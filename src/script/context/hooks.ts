@@ -1,5 +1,6 @@
 /** The hooks of one script: which functions it wants to be called at which moments (`httpd.hook`). */
 import type { HeadReviser } from '../../http/exchange/exchange.ts';
+import { parametersOf } from '../../lua/function-facts.ts';
 import type { LuaThread } from '../../lua/lua-exports.ts';
 import { type Reference, ScriptError, type State } from '../../lua/state.ts';
 import type { LuaRun, RunOwner } from '../run/lua-run.ts';
@@ -42,8 +43,10 @@ class LateRuns {
 
 /** What runs the hooks of requests: made by whoever knows the functions of `httpd`. */
 export interface HookRunners {
-  /** A function of Lua: runs the hooks `request` and then the handler (facts, number, handler). */
+  /** A function of Lua: runs the hooks `request` and then the handler (facts, number, handler, parameters). */
   readonly request: Reference;
+  /** The same where neither the hooks nor the handler take arguments (handler). */
+  readonly bareRequest: Reference;
   /** Gives a run's reviser, which calls the hooks `response`. */
   createReviser(run: LuaRun & RunOwner): HeadReviser;
   /** Takes a function of these two phases, on top of the stack, which is popped. */
@@ -61,6 +64,10 @@ export class Hooks {
   readonly late: LateRuns = new LateRuns();
   /** Requests have hooks from now on. */
   areForRequests = false;
+  /** Some of them take the tables of the request before its handler. */
+  takeTables = false;
+  /** Some of them see heads. */
+  areOfHeads = false;
   /** Some of them run when a request is over. */
   areAtEnd = false;
 
@@ -98,13 +105,18 @@ export class Hooks {
 
   /** Takes the function on top of the stack, which is popped. */
   add(phase: HookPhase, L: LuaThread): void {
-    if (phase === 'request' || phase === 'response') this.runners.add(phase, L);
-    else {
+    if (phase === 'request' || phase === 'response') {
+      const { count, isVariadic } = parametersOf(this.#state, L);
+      if (phase === 'response') this.areOfHeads = true;
+      else this.takeTables ||= count > 0 || isVariadic;
+      this.runners.add(phase, L);
+    } else {
       const functions = this.#functions.get(phase) ?? [];
       functions.push(this.#state.keep(L));
       this.#functions.set(phase, functions);
       if (phase !== 'stop') {
         this.areAtEnd = true;
+        this.takeTables = true;
         this.runners.keepTables(L);
       }
     }
