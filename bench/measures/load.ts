@@ -14,6 +14,7 @@ export interface Load {
     | 'luvit-hello'
     | 'routes-1'
     | 'routes-1000'
+    | 'hook-hello'
     | 'env'
     | 'small-files'
     | 'fetch';
@@ -48,7 +49,7 @@ export function load(settings: Load): Measure {
   });
 }
 
-/** Measures the hello of another script mode, and in the same sample and process the hello of a handler. */
+/** Measures the hello of a further script, and in the same sample and process the hello of a handler. */
 export function modeLoad(mode: ModeName, load: Omit<Load, 'handler'>): Measure {
   return withServer(
     async (server, bench) => {

@@ -35,10 +35,11 @@ export type HandlerName =
   | 'module-hello'
   | 'luars-hello'
   | 'luvit-hello'
-  | 'routes';
+  | 'routes'
+  | 'hook-hello';
 
-/** Modes of further scripts; every lgateway of the bench serves a script of mode lhttpd in any case. */
-export type ModeName = 'luars' | 'luvit';
+/** Further scripts, by their modes or what they show; every lgateway of the bench serves a script of mode lhttpd in any case. */
+export type ModeName = 'luars' | 'luvit' | 'hook';
 
 /** Further scripts of mode lhttpd, by the names of their files and prefixes. */
 export type FurtherName = 'routes-1' | 'routes-1000';
@@ -128,7 +129,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
       ...modes.flatMap((mode) => ['-l', `/bench/${mode}-hello`, `${files.FOLDER}/${mode}.lua`]),
       ...further.flatMap((name) => ['-l', `/bench/${name}`, `${files.FOLDER}/${name}.lua`]),
     ],
-    templates: ['lgateway.lua', 'luars.lua', 'luvit.lua', 'routes-1.lua', 'routes-1000.lua'],
+    templates: ['lgateway.lua', 'luars.lua', 'luvit.lua', 'routes-1.lua', 'routes-1000.lua', 'hook.lua'],
     handlers: [
       ...(['hello', 'env', 'download', 'download-4k', 'copy', 'sendfile', 'small-files'] as const),
       ...([
@@ -143,6 +144,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
         'luars-hello',
         'luvit-hello',
         'routes',
+        'hook-hello',
       ] as const),
     ],
     versionArguments: [main, '--version'],
