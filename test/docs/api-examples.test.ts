@@ -1,10 +1,10 @@
-/** The examples of docs/api.md that stand below these headings run as they stand there, and what they assert holds. */
+/** The examples of docs/api.md that stand below these headings run as they stand there, and what they assert or answer holds. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
-import { outputOf } from '../support/script-harness.ts';
+import { eventually, outputOf, ScriptHarness } from '../support/script-harness.ts';
 
 const HEADINGS = [
   'httpd.crypto.hmac(',
@@ -23,11 +23,48 @@ const HEADINGS = [
 
 const sections = readFileSync(join(PACKAGE_ROOT, 'docs/api.md'), 'latin1').split(/^## /m);
 
+/** The first example below a heading. */
+function exampleBelow(heading: string): string {
+  const section = sections.find((text) => text.startsWith(heading));
+  const code = /^```lua\n(.*?)^```$/ms.exec(section ?? '')?.[1];
+  assert.ok(code !== undefined, 'the section has an example');
+  return code;
+}
+
 for (const heading of HEADINGS) {
   test(`The example below "${heading.replace(/\($/, '')}" runs`, async () => {
-    const section = sections.find((text) => text.startsWith(heading));
-    const code = /^```lua\n(.*?)^```$/ms.exec(section ?? '')?.[1];
-    assert.ok(code !== undefined, 'the section has an example');
-    assert.equal(await outputOf(`${code}\nhttpd.write(nil, 'done')`), 'done');
+    assert.equal(await outputOf(`${exampleBelow(heading)}\nhttpd.write(nil, 'done')`), 'done');
+  });
+}
+
+/** Examples that are whole scripts, and what these have to answer. */
+const SCRIPTS: Readonly<Record<string, (harness: ScriptHarness) => Promise<void>>> = {
+  'httpd.request(': async (harness) => {
+    assert.equal((await harness.request('/me')).text, 'nobody');
+    assert.equal((await harness.request('/me', { fields: ['X-Api-Key', 'key of ann'] })).text, 'ann');
+  },
+  'httpd.hook(': async (harness) => {
+    const refused = await harness.request('/page');
+    assert.deepEqual([refused.status, refused.field('retry-after')], [503, '3600']);
+    const served = await harness.request('/page', { fields: ['x-maintainer', 'yes'] });
+    assert.deepEqual([served.text, served.field('x-content-type-options')], ['The page\n', 'nosniff']);
+    await eventually(() =>
+      assert.match(harness.log.join('\n'), /GET\s+\/page\s+503[\s\S]*GET\s+\/page\s+200\s+9/),
+    );
+  },
+  'httpd.redirect(': async (harness) => {
+    const answer = await harness.request('/old');
+    assert.deepEqual([answer.status, answer.field('location')], [301, '/new']);
+  },
+};
+
+for (const [heading, check] of Object.entries(SCRIPTS)) {
+  test(`The script below "${heading.replace(/\($/, '')}" answers as the section says`, async () => {
+    const harness = await ScriptHarness.load(exampleBelow(heading));
+    try {
+      await check(harness);
+    } finally {
+      await harness.close();
+    }
   });
 }
