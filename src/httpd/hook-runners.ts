@@ -54,9 +54,9 @@ class Runners implements HookRunners {
       },
     });
     state.load(L, PRELUDE, '=lgateway');
-    lazyTables.pushMaker(L);
+    const count = lazyTables.pushParts(L);
     for (const given of [answered, keep, take]) x.lua_pushcclosure(L, given, 0);
-    state.call(L, 4, 5);
+    state.call(L, count + 3, 5);
     this.bareRequest = state.keep(L);
     this.#keepTables = state.keep(L);
     this.#add = state.keep(L);

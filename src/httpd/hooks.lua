@@ -1,12 +1,12 @@
 -- What runs the hooks of a request (hook-runners.ts): those before its handler, and those that see its head.
-local make, answered, keep, take = ...
+local first, second, KEY, NUMBER, setmetatable, answered, keep, take = ...
 
 local requests, responses = {}, {}
 local keeps = false
 
--- The host finds `env` and `header` as in lazy-tables.lua.
+-- The host finds `env` and `header` as in lazy-tables.lua, where they are made in the same way: a function would be one more call.
 local function run(facts, number, handler, parameters)
-    local env, header = make(facts, number)
+    local env, header = setmetatable({ [KEY] = facts, [NUMBER] = number }, first), setmetatable({ [KEY] = facts }, second)
     if keeps then
         keep(env, header)
     end

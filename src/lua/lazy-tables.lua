@@ -43,4 +43,8 @@ local function wrap(handler, hasParameters)
     end
 end
 
-return wrap, make
+local function parts()
+    return first, second, KEY, NUMBER, setmetatable
+end
+
+return wrap, make, parts

@@ -37,6 +37,8 @@ export type Fill = (L: LuaThread, argument: 0 | 1, number: number) => void;
 export type Peek = (L: LuaThread, argument: 0 | 1, number: number) => boolean;
 
 const PRELUDE = readLuaSource('lua/lazy-tables.lua');
+/** What the two tables of a call are made of. */
+const PARTS = 5;
 /** Where Lua code of the gateway's own has the two tables of a call. */
 const TABLE_VARIABLES = ['env', 'header'] as const;
 
@@ -46,6 +48,7 @@ export class LazyTables {
   readonly #peekInto: Peek;
   readonly #wrap: Reference;
   readonly #make: Reference;
+  readonly #parts: Reference;
   /** The functions as they were before they were shadowed. */
   readonly #setMetatable: Reference;
   readonly #getMetatable: Reference;
@@ -64,7 +67,8 @@ export class LazyTables {
     x.lua_pushlightuserdata(L, NUMBER_KEY);
     for (const name of ['setmetatable', 'type']) x.lua_getglobal(L, memory.constant(name));
     for (const key of FOUND_KEYS) x.lua_pushlightuserdata(L, key);
-    state.call(L, 8, 2);
+    state.call(L, 8, 3);
+    this.#parts = state.keep(L);
     this.#make = state.keep(L);
     this.#wrap = state.keep(L);
     x.lua_getglobal(L, memory.constant('setmetatable'));
@@ -104,14 +108,19 @@ export class LazyTables {
 
   /** Makes the two tables of a call, of the facts and the number on top of the stack, whose places they take. May raise. */
   make(L: LuaThread): void {
-    this.pushMaker(L);
+    this.#state.pushReference(L, this.#make);
     this.#state.exports.lua_rotate(L, -3, 1);
     this.#state.exports.lua_callk(L, 2, 2, 0, NULL);
   }
 
-  /** Pushes the function that makes the two tables of facts and a number. */
-  pushMaker(L: LuaThread): void {
-    this.#state.pushReference(L, this.#make);
+  /**
+   * Pushes what Lua code of the gateway's own makes the two tables of, as lazy-tables.lua does: their metatables, the keys of the
+   * facts and the number, and `setmetatable`. Returns how many values that are.
+   */
+  pushParts(L: LuaThread): number {
+    this.#state.pushReference(L, this.#parts);
+    this.#state.call(L, 0, PARTS);
+    return PARTS;
   }
 
   /**
