@@ -13,7 +13,7 @@ export const ERROR_CODES = {
   },
   LGW_BODY_TOO_LARGE: {
     meaning:
-      'A request body is longer than `--max-body`, or than what a TypeScript handler may gather at once',
+      'A request body is longer than `--max-body`, than the option `body` of its handler, or than what a TypeScript handler may gather at once',
     remedy: 'The client gets 413; raise the limit, or read the body in pieces',
   },
   LGW_BODY_TOO_SLOW: {

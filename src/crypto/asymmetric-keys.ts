@@ -44,8 +44,8 @@ export function parseKey(use: KeyUse, pem: string): AsymmetricKey {
   try {
     key = use === 'sign' ? createPrivateKey(pem) : createPublicKey(pem);
   } catch (error) {
-    const expected = use === 'sign' ? 'private key that is not encrypted' : 'public key or certificate';
-    throw new GatewayError('LGW_CRYPTO_INVALID', `Cannot ${use}: the text is no ${expected} in PEM`, {
+    const expected = use === 'sign' ? 'unencrypted private key' : 'public key or certificate';
+    throw new GatewayError('LGW_CRYPTO_INVALID', `Cannot ${use}: the text has no ${expected} in PEM`, {
       luaCode: 'invalid',
       cause: messageOf(error),
     });

@@ -268,7 +268,7 @@ export class LoadedScript implements ScriptContext {
 
   /** Registers the function on top of the stack. The first registration of a name holds. Says what is too much. */
   registerHandler(name: string, options: HandlerOptions, L: LuaThread): GatewayError | undefined {
-    const { methods, ...ownLimits } = options;
+    const { methods, bodyBytesMax, ...ownLimits } = options;
     const admitted = this.handlers.admit(name, methods);
     if (admitted instanceof GatewayError) return admitted;
     if (admitted === false) return undefined;
@@ -279,7 +279,7 @@ export class LoadedScript implements ScriptContext {
     this.handlers.register(
       name,
       admitted,
-      createHandler(this, { reference: this.state.keep(L), pushArguments, plain }, limits),
+      createHandler(this, { reference: this.state.keep(L), pushArguments, plain }, limits, bodyBytesMax),
     );
     return undefined;
   }

@@ -80,6 +80,8 @@ export class ResponseExchange implements Exchange {
     return this.status !== 0;
   }
 
+  /** Its request has no body. */
+  limitBody(): void {}
   /** A Response has none. */
   inform(): void {}
   trailers(): void {}

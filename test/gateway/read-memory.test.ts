@@ -40,6 +40,7 @@ end)
 httpd.register_handler('/pipe', function() local f <close> = io.popen('head -c 300000000 /dev/zero') say(f:read('a')) end)
 httpd.register_handler('/device', function() local f <close> = io.open('/dev/zero') say(f:read('a')) end)
 httpd.register_handler('/fetch', function(env) say(httpd.read(assert(httpd.fetch(env.QUERY_INFO)), 'a')) end)
+httpd.register_handler('/small', function() say(httpd.read(nil, 'a')) end, { body = 1000 })
 httpd.register_handler('/fits', function() local data = httpd.read(nil, 'a') say(httpd.encode('hex', httpd.crypto.hash('sha256', data))) end)
 `;
 
@@ -145,6 +146,36 @@ test('a body whose declared length does not fit is answered with 413 before it i
     socket.write(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\nbegun`);
     const head = await new Promise<string>((resolve) => socket.once('data', (data) => resolve(String(data))));
     assert.match(head, /^HTTP\/1\.1 413 /);
+    socket.destroy();
+  }
+});
+
+test('a handler takes no longer bodies than its option "body" says, declared or not, over both protocols', async () => {
+  for (const protocol of ['h2', 'h1'] as const)
+    for (const [size, status] of [
+      [1000, 200],
+      [1001, 413],
+    ] as const) {
+      const answer = await gateway.ask(protocol, '/small', { method: 'POST', body: Buffer.alloc(size) });
+      assert.equal(answer.status, status, `${protocol} ${size}`);
+      if (status === 200) assert.equal(answer.text, `#${size}`);
+    }
+  const session = await gateway.session();
+  assert.equal((await upload(session, '/small', 64 * 1024)).status, 413);
+  session.destroy();
+  for (const [size, head] of [
+    ['3E8', /^HTTP\/1\.1 200 /],
+    ['3E9', /^HTTP\/1\.1 413 /],
+  ] as const) {
+    const socket = await gateway.connect();
+    const data = 'x'.repeat(Number.parseInt(size, 16));
+    socket.write(
+      `POST /small HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n${size}\r\n${data}\r\n0\r\n\r\n`,
+    );
+    const answer = await new Promise<string>((resolve) =>
+      socket.once('data', (bytes) => resolve(String(bytes))),
+    );
+    assert.match(answer, head);
     socket.destroy();
   }
 });

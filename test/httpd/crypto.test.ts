@@ -198,13 +198,10 @@ const REFUSED: readonly (readonly [code: string, expected: string])[] = [
     `c.kdf('p', ('s'):rep(1025))`,
     'nil Cannot derive a key: the salt has 1025 bytes and the limit is 1024 limit',
   ],
-  [
-    `c.sign('no key', 's')`,
-    'nil Cannot sign: the text is no private key that is not encrypted in PEM invalid',
-  ],
+  [`c.sign('no key', 's')`, 'nil Cannot sign: the text has no unencrypted private key in PEM invalid'],
   [
     `c.verify('no key', 's', 'x')`,
-    'nil Cannot verify: the text is no public key or certificate in PEM invalid',
+    'nil Cannot verify: the text has no public key or certificate in PEM invalid',
   ],
   [`c.sign(('k'):rep(8193), 's')`, 'nil Cannot sign: the key has 8193 bytes and the limit is 8192 limit'],
 ];

@@ -265,11 +265,11 @@ test('Secrets are as long as the hash, and keys fit the algorithm', async () => 
     );
   assert.match(
     await evaluate(`jwt.verify('a.b.c', 'no key', {alg = 'RS256'})`),
-    /^nil Cannot verify: the text is no public key or certificate in PEM invalid$/,
+    /^nil Cannot verify: the text has no public key or certificate in PEM invalid$/,
   );
   assert.match(
     await evaluate(`jwt.sign({}, [[${rsa.publicPem}]], {alg = 'RS256'})`),
-    /^nil Cannot sign: the text is no private key .* invalid$/,
+    /^nil Cannot sign: the text has no unencrypted private key .* invalid$/,
   );
 });
 

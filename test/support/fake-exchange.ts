@@ -109,6 +109,8 @@ export class FakeExchange implements Exchange {
   readonly informed: { readonly status: number; readonly fields: Fields }[] = [];
   readonly promises: PushPromise[] = [];
   readonly writes: Buffer[] = [];
+  /** What the handler takes of a request body, bytes. */
+  bodyBytesMax: number = Number.POSITIVE_INFINITY;
   /** True when a client would see an incomplete response. */
   broken = false;
   /** Resolves when the response has ended, complete or not. */
@@ -148,6 +150,10 @@ export class FakeExchange implements Exchange {
   /** Returns the value of a response field. */
   field(name: string): string | undefined {
     return fieldValue(this.responseFields, name);
+  }
+
+  limitBody(bytesMax: number): void {
+    this.bodyBytesMax = bytesMax;
   }
 
   inform(status: number, fields: Fields): void {

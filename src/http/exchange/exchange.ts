@@ -131,6 +131,11 @@ export interface Exchange extends ByteSink {
   /** Called exactly once, after `end`, `reset` or abort, when nothing of the exchange is held any more. */
   onClose: (() => void) | undefined;
 
+  /**
+   * Takes at most so many bytes of request body from now on; the limit of the server holds as well. A body that is longer, or is
+   * declared longer, is answered with 413 as one over the limit of the server is.
+   */
+  limitBody(bytesMax: number): void;
   /** Sends an informational head (100, 102..199) at once. */
   inform(status: number, fields: Fields): void;
   /**

@@ -8,6 +8,8 @@ export class ReceivedRequest {
   protected readonly request: RequestHead;
   /** Undefined = nobody has asked for it, and nothing has come. */
   protected receivedBody: QueuedBody | undefined;
+  /** What the handler takes of the body, bytes. */
+  protected bodyBytesMax: number = Number.POSITIVE_INFINITY;
   #fields: Fields | undefined;
 
   constructor(request: RequestHead) {
@@ -43,6 +45,11 @@ export class ReceivedRequest {
     return this.request.pushed;
   }
 
+  /** True when the body is longer than the handler takes, or says that it will be. */
+  protected get isKnownTooLong(): boolean {
+    const { declaredLength, hasBody } = this.request;
+    return hasBody && (declaredLength ?? this.receivedBody?.bytesReceived ?? 0) > this.bodyBytesMax;
+  }
   /** True when the request body has been taken in to its end (or there is none). */
   get bodyComplete(): boolean {
     const body = this.receivedBody;

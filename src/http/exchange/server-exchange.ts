@@ -115,6 +115,11 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
     return this.#watch?.awaitsBody === true;
   }
 
+  limitBody(bytesMax: number): void {
+    this.bodyBytesMax = bytesMax;
+    if (this.isKnownTooLong) this.fail(bodyTooLarge(bytesMax));
+  }
+
   inform(status: number, fields: Fields): void {
     if (this.#state >= HEAD_GIVEN) return;
     this.#head.inform(status, fields);
@@ -293,7 +298,7 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
     this.#settings.counters.add(COUNT.bytesReceivedTotal, chunk.length);
     if (this.#state >= DONE) return true;
     const { body } = this;
-    const limit = this.#settings.bodyBytesMax;
+    const limit = Math.min(this.#settings.bodyBytesMax, this.bodyBytesMax);
     if (body.bytesReceived + chunk.length > limit && !this.#isTunnel) {
       this.fail(bodyTooLarge(limit));
       return false;

@@ -5,12 +5,22 @@ import { HookedInvocation } from './hooked-invocation.ts';
 import { type HandlerFunction, Invocation } from './invocation.ts';
 import type { ScriptContext } from './script-context.ts';
 
-export function createHandler(script: ScriptContext, called: HandlerFunction, limits: RunLimits): Handler {
+/** `bodyBytesMax`: what `register_handler` was told. */
+export function createHandler(
+  script: ScriptContext,
+  called: HandlerFunction,
+  limits: RunLimits,
+  bodyBytesMax: number = Number.POSITIVE_INFINITY,
+): Handler {
   return {
     handle: (exchange, route) => {
       if (script.closed) {
         exchange.reset(503);
         return;
+      }
+      if (bodyBytesMax !== Number.POSITIVE_INFINITY) {
+        exchange.limitBody(bodyBytesMax);
+        if (exchange.finished) return;
       }
       const invocation = script.hooks.areForRequests
         ? new HookedInvocation(script, exchange, route, limits)
