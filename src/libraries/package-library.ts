@@ -4,15 +4,12 @@ import type { Guard } from '../lua/guard.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { ScriptError, type State } from '../lua/state.ts';
 import type { ChunkLoader } from './chunk-loader.ts';
+import { aboutNativeLibrary } from './native-libraries.ts';
+import { searchPath } from './search-path.ts';
 
-/** Bytes of the name of a module, of a path of templates, and templates of it: each is looked for on the disk. */
+/** Bytes of the name of a module, and of a path of templates. */
 const NAME_BYTES_MAX = 1024;
 const PATH_BYTES_MAX = 32 * 1024;
-const TEMPLATES_MAX = 100;
-/** No file has a longer name (PATH_MAX of Linux). */
-const FILE_NAME_BYTES_MAX = 4095;
-/** To look for one file (20 µs). */
-const UNITS_PER_LOOK = 4000;
 
 /** Searchers of C libraries, and of C libraries that hold many modules. */
 const NATIVE_SEARCHERS = [3n, 4n] as const;
@@ -35,7 +32,7 @@ export function installPackageLibrary(
       const templates = state.checkString(T, 2, PATH_BYTES_MAX);
       const separator = state.optionalString(T, 3, NAME_BYTES_MAX) ?? '.';
       const replacement = state.optionalString(T, 4, NAME_BYTES_MAX) ?? '/';
-      const found = search(fileSystem, guard, name, templates, separator, replacement);
+      const found = searchPath(fileSystem, guard, name, templates, separator, replacement);
       if (found.file === undefined) x.lua_pushnil(T);
       state.pushString(T, found.file ?? found.tried);
       return found.file === undefined ? 2 : 1;
@@ -48,9 +45,9 @@ export function installPackageLibrary(
       if (templates === undefined) throw new LuaError("'package.path' must be a string");
       if (templates.length > PATH_BYTES_MAX)
         throw new LuaError(`'package.path' is longer than the limit of ${PATH_BYTES_MAX} bytes`);
-      const { file, tried } = search(fileSystem, guard, name, templates, '.', '/');
+      const { file, tried } = searchPath(fileSystem, guard, name, templates, '.', '/');
       if (file === undefined) {
-        state.pushString(T, tried);
+        state.pushString(T, tried + aboutNativeLibrary(fileSystem, guard, name, templates));
         return 1;
       }
       try {
@@ -85,39 +82,4 @@ export function packagePath(script: string, luaPath: string): string {
   const directory = slash === -1 ? '.' : script.slice(0, slash);
   const own = [directory, `${directory}/lua`].flatMap((place) => [`${place}/?.lua`, `${place}/?/init.lua`]);
   return [...own, ...(luaPath === '' ? [] : [luaPath])].join(';');
-}
-
-/** As package.searchpath: the first template whose file can be read, or a text that names all that were tried. */
-function search(
-  fileSystem: FileSystem,
-  guard: Guard,
-  name: string,
-  templates: string,
-  separator: string,
-  replacement: string,
-): { readonly file: string | undefined; readonly tried: string } {
-  const place = separator === '' ? name : name.split(separator).join(replacement);
-  const parts = templates.split(';');
-  if (parts.length > TEMPLATES_MAX)
-    throw new LuaError(`the path has ${parts.length} templates and the limit is ${TEMPLATES_MAX}`);
-  const tried: string[] = [];
-  for (const template of parts) {
-    guard.pay(UNITS_PER_LOOK);
-    const pieces = template.split('?');
-    const size = template.length + (pieces.length - 1) * (place.length - 1);
-    const file = size <= FILE_NAME_BYTES_MAX ? pieces.join(place) : template;
-    if (file !== '' && size <= FILE_NAME_BYTES_MAX && isReadable(fileSystem, file))
-      return { file, tried: '' };
-    tried.push(`no file '${file}'`);
-  }
-  return { file: undefined, tried: tried.join('\n\t') };
-}
-
-function isReadable(fileSystem: FileSystem, name: string): boolean {
-  try {
-    return !fileSystem.statSync(name).isDirectory;
-  } catch {
-    // what cannot be looked at is not there, as for C's searcher
-    return false;
-  }
 }

@@ -2,6 +2,8 @@
  * `require`, as loadlib.c has it, but a searcher and the body of a module may wait for the host: Lua's own is a C function
  * that no yield can cross.
  */
+import { countLevels, hasLevels } from '../lua/function-facts.ts';
+import type { Guard } from '../lua/guard.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
@@ -16,8 +18,14 @@ const FAILURES = 4;
 const LOADER = 5;
 const LOADER_DATA = 6;
 
+/** Modules that are loaded inside each other: more are taken for a circle. Lua's own `require` ends at the limit of the C stack. */
+const NESTED_MAX = 100;
+/** Levels that so many take, when each requires the next in a `pcall`; and what to look at them costs (200 µs). */
+const NESTED_LEVELS = 3 * NESTED_MAX;
+const UNITS_PER_COUNT = 40_000;
+
 /** Puts `require` in the place of Lua's. */
-export function installRequire(state: State): void {
+export function installRequire(state: State, guard: Guard): void {
   const { exports: x, memory, mainThread: L } = state;
   x.lua_getglobal(L, memory.constant('package'));
   const library = state.keep(L);
@@ -48,6 +56,17 @@ export function installRequire(state: State): void {
       state.pushString(T, failures);
     }
     return search(T, index + 1);
+  }
+
+  /** The stack of the coroutine tells, which an error, a kill or a wait leaves as true as before. */
+  function refuseCircle(T: LuaThread): void {
+    if (!hasLevels(state, T, NESTED_MAX)) return;
+    guard.pay(UNITS_PER_COUNT);
+    if (countLevels(state, T, require, NESTED_LEVELS) <= NESTED_MAX) return;
+    const name = state.toString(T, NAME);
+    throw new LuaError(
+      `module '${name}' is required while ${NESTED_MAX} modules are being loaded inside each other: do they require each other in a circle?`,
+    );
   }
 
   function load(T: LuaThread): number {
@@ -88,6 +107,7 @@ export function installRequire(state: State): void {
       x.lua_gettable(T, LOADED);
       if (x.lua_toboolean(T, -1) !== 0) return 1;
       x.lua_settop(T, LOADED);
+      refuseCircle(T);
       state.pushReference(T, library);
       if (x.lua_getfield(T, -1, memory.constant('searchers')) !== LUA_TYPE.table)
         throw new LuaError("'package.searchers' must be a table");

@@ -1,5 +1,5 @@
 /** What is known of a function of Lua: its parameters, and whether it is the gateway's own. */
-import type { Address, CString, LuaThread } from './lua-exports.ts';
+import type { Address, CFunction, CString, LuaThread } from './lua-exports.ts';
 import type { State } from './state.ts';
 
 /** Names of chunks that are the gateway's own. */
@@ -48,6 +48,24 @@ export function isOwnLevel(state: State, L: LuaThread, level: number): boolean {
   if (x.lua_getstack(L, level, scratch) === 0) return false;
   x.lua_getinfo(L, memory.constant('S'), scratch);
   return isOwnActivation(state, scratch);
+}
+
+/** True when more than `levels` functions are on a stack. */
+export function hasLevels({ exports: x, memory }: State, L: LuaThread, levels: number): boolean {
+  return x.lua_getstack(L, levels, memory.scratch(ACTIVATION_BYTES) as unknown as Address) !== 0;
+}
+
+/** How many of the topmost `levels` of a stack run the C function `wanted`. */
+export function countLevels(state: State, L: LuaThread, wanted: CFunction, levels: number): number {
+  const { exports: x, memory } = state;
+  const scratch = memory.scratch(ACTIVATION_BYTES) as unknown as Address;
+  let count = 0;
+  for (let level = 0; level < levels && x.lua_getstack(L, level, scratch) !== 0; level++) {
+    x.lua_getinfo(L, memory.constant('f'), scratch);
+    if (x.lua_tocfunction(L, -1) === wanted) count++;
+    state.pop(L);
+  }
+  return count;
 }
 
 /**

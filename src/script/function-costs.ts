@@ -55,7 +55,7 @@ export const FUNCTION_COSTS: ReadonlyMap<string, FunctionCost> = new Map<string,
   ...all(INSIDE, 'coroutine.', 'create'),
   ...all(CONSTANT, 'coroutine.', 'close isyieldable resume running status wrap wrap() yield'),
   ...all(INSIDE, 'debug.', 'getmetatable getuservalue setmetatable setuservalue traceback upvaluejoin'),
-  ...all(CONSTANT, 'debug.', 'getinfo getlocal getupvalue setlocal setupvalue upvalueid'),
+  ...all(CONSTANT, 'debug.', 'gethook getinfo getlocal getupvalue setlocal setupvalue upvalueid'),
 
   ['print', { kind: 'metered', by: 'bytes and values', bound: LINE }],
   ['warn', { kind: 'metered', by: 'parts and bytes', bound: 'warnings of 8 KiB' }],

@@ -213,8 +213,9 @@ export class LoadedScript implements ScriptContext {
     installBasicLibrary(scheduler, chunks, print);
     const path = packagePath(nameInside(fileSystem, script), rights.luaPath);
     installPackageLibrary(state, chunks, fileSystem, path, scheduler.guard);
-    installPackagedModules(state);
-    installRequire(state);
+    const directory = fileSystem.root === undefined ? fileSystem.workingDirectory : '/';
+    installPackagedModules(state, Buffer.from(directory).toString('latin1'));
+    installRequire(state, scheduler.guard);
     installWarnings(state, (line) => this.log.warn(line));
   }
 

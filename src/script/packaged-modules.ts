@@ -27,8 +27,8 @@ const SEARCHER = 3n;
 /** Their text, read once for all states of a thread. */
 const sources = new Map<string, Buffer>();
 
-/** Adds a searcher behind those that are there. */
-export function installPackagedModules(state: State): void {
+/** Adds a searcher behind those that are there. `directory`: where relative names of files start, which lfs tells a script. */
+export function installPackagedModules(state: State, directory: string): void {
   const { exports: x, memory, mainThread: L } = state;
   const { search } = state.addFunctions({
     search: (T) => {
@@ -37,7 +37,7 @@ export function installPackagedModules(state: State): void {
         state.pushString(T, `no module '${name}' in the package`);
         return 1;
       }
-      state.pushString(T, ':package:');
+      state.pushString(T, name === 'lfs' ? directory : ':package:');
       return 2;
     },
   });

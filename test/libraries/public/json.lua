@@ -41,7 +41,6 @@ show(getmetatable(json.decode('{}', 1, nil, nil)))
 show(json.decode('{"a":[1]}', 1, nil, { __index = { extra = 1 } }))
 try(json.decode)
 try(json.decode, {})
-print((pcall(json.use_lpeg)))
 
 -- a deep and a wide one
 local deep = ('['):rep(100) .. (']'):rep(100)
