@@ -18,6 +18,7 @@ const DOCUMENTS = [
   'docs/command-line.md',
   'docs/embedding.md',
   'docs/libraries.md',
+  'docs/lua-libraries.md',
   'docs/modes.md',
   'docs/typescript.md',
   'examples/embed/README.md',

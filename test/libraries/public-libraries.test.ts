@@ -1,7 +1,7 @@
 /** Public Lua libraries, as Debian installs them: a handler and lua5.4 do the same work with each, and print the same bytes. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -72,6 +72,11 @@ function makeTree(home: string): void {
 
 const LUA_LIMIT_MS = 60_000;
 
+/** The script in docs/lua-libraries.md. */
+const example = /```lua\n(.*?)```/s.exec(
+  readFileSync(join(PACKAGE_ROOT, 'docs/lua-libraries.md'), 'latin1'),
+)?.[1];
+
 let gateway: TestGateway;
 let home: string;
 
@@ -79,10 +84,10 @@ before(async () => {
   home = mkdtempSync(join(tmpdir(), 'lgw-libraries-'));
   makeTree(home);
   const script = `
-    local httpd = require 'httpd'
+    ${example}
     local run = dofile '${DRIVER}'
     for name in ('${NAMES.join(' ')}'):gmatch '%S+' do
-      httpd.register_handler('/' .. name, function()
+      httpd.register_handler('/work/' .. name, function()
         httpd.write(nil, run('${WORK}/' .. name .. '.lua', '${FOLDER}'))
       end)
     end
@@ -106,7 +111,7 @@ after(async () => {
 
 for (const name of NAMES) {
   test(`A handler and lua5.4 agree on the work of ${name}.lua`, async () => {
-    const { status, text } = await gateway.ask('h2', `/${name}`);
+    const { status, text } = await gateway.ask('h2', `/work/${name}`);
     assert.equal(status, 200, gateway.log);
     assert.equal(withoutAddresses(text), withoutAddresses(runInLua(name)));
     assert.doesNotMatch(text, /^error: /m);
@@ -123,6 +128,10 @@ test('require says of a C library where it lies, and what the gateway has instea
     const preload = `\n\tno field package.preload['${name}']`;
     assert.equal(text, `module '${name}' not found:${preload}${says}\n\tno module '${name}' in the package`);
   }
+});
+
+test('The example of docs/lua-libraries.md gives a library under the name of another', async () => {
+  assert.equal((await gateway.ask('h2', '/json')).text, '[1,2,3]\n');
 });
 
 test('Modules that require each other in a circle are an error that says so', async () => {
