@@ -1,6 +1,7 @@
 /** Runs a front end with TypeScript handlers, and makes the checks with which every such test ends. */
 import { strictEqual } from 'node:assert/strict';
 import { createLogger } from '../../src/base/logger.ts';
+import type { PoolTurns } from '../../src/http/coding/pool-turns.ts';
 import type { Exchange } from '../../src/http/exchange/exchange.ts';
 import type { Handler, Mapping, Route } from '../../src/http/exchange/handler.ts';
 import { FrontEnd, type FrontEndLimits } from '../../src/http/front/front-end.ts';
@@ -48,6 +49,8 @@ interface TestFrontEndOptions {
   readonly limits?: Partial<FrontEndLimits>;
   /** Default: answers are compressed only where they ask for it. */
   readonly compression?: Partial<CompressionSettings>;
+  /** Of compression in the pool of threads. Default: two at once. */
+  readonly turns?: PoolTurns;
   /** Without TLS: HTTP/1.1 and h2c on one port. */
   readonly cleartext?: boolean;
   /** Gets every exchange, whatever its target. Default: the dispatcher, which calls the handlers. */
@@ -71,7 +74,7 @@ export async function startFrontEnd(
       limits: { ...TEST_LIMITS, ...options.limits },
       logger,
       counters,
-      compression: testCompression(options.compression, counters),
+      compression: testCompression(options.compression, counters, options.turns),
       observers: [
         ({ method, target, protocol, status, error }) =>
           accesses.push(

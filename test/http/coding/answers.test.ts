@@ -1,7 +1,12 @@
 /** Compressed answers as clients get them, over both protocols. */
 import { deepEqual, equal, ok, strictEqual } from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import type { ClientHttp2Stream } from 'node:http2';
 import { after, before, test } from 'node:test';
 import { brotliDecompressSync, constants, createGunzip, gunzipSync } from 'node:zlib';
+import { CODER_BYTES } from '../../../src/http/coding/codings.ts';
+import { CODERS_BYTES_MAX } from '../../../src/http/coding/compression.ts';
+import { PoolTurns } from '../../../src/http/coding/pool-turns.ts';
 import type { Exchange } from '../../../src/http/exchange/exchange.ts';
 import { connectH2, fetchH2 } from '../../support/h2-client.ts';
 import { connectSecure } from '../../support/raw-client.ts';
@@ -230,6 +235,64 @@ test('A client that reads slowly gets all, and one that goes frees the coder', a
   left.close(8);
   await waitFor(() => front.counters.get('coders') === 0, 'the end of the coder');
   session.close();
+});
+
+test('Where coders have used up their memory, answers go as they are, and are counted', async () => {
+  const admitted = Math.floor(CODERS_BYTES_MAX / CODER_BYTES.br);
+  const session = await connectH2(front.port);
+  const streams: ClientHttp2Stream[] = [];
+  const codingOf = async (): Promise<unknown> => {
+    const stream = session.request({ ':path': '/stream', 'accept-encoding': 'br' });
+    stream.on('error', () => undefined);
+    streams.push(stream);
+    return await new Promise((resolve) =>
+      stream.once('response', (head) => resolve(head['content-encoding'])),
+    );
+  };
+  for (let i = 0; i < admitted; i++) equal(await codingOf(), 'br');
+  equal(front.counters.get('coders'), admitted);
+  equal(await codingOf(), undefined);
+  equal(front.counters.get('compressionsRefusedTotal'), 1);
+  streams[0]?.close(8);
+  await waitFor(() => front.counters.get('coders') === admitted - 1, 'room');
+  equal(await codingOf(), 'br');
+  session.destroy();
+  await waitFor(() => front.counters.get('coders') === 0, 'the end of all coders');
+});
+
+test('Files are read beside twenty answers of 1 MiB, whose pieces have no more than their threads', async () => {
+  const turns = new PoolTurns(2);
+  const busy = await startFrontEnd(
+    {
+      '/large': (exchange) => {
+        exchange.head(200, TYPE);
+        streamBody(exchange, text(64 * 1024), 16);
+      },
+    },
+    { compression: { enabled: true }, turns },
+  );
+  const session = await connectH2(busy.port);
+  let isOver = false;
+  const answers = Promise.all(
+    Array.from({ length: 20 }, () => fetchH2(session, { ':path': '/large', 'accept-encoding': 'gzip' })),
+  ).finally(() => {
+    isOver = true;
+  });
+  let readBeside = 0;
+  let atOnce = 0;
+  while (!isOver) {
+    await readFile(import.meta.filename);
+    atOnce = Math.max(atOnce, turns.underWay);
+    if (turns.underWay > 0) readBeside += 1;
+    // others of this thread have their turn
+    await new Promise(setImmediate);
+  }
+  for (const { body } of await answers) equal(gunzipSync(body).length, 1024 * 1024);
+  equal(atOnce, 2);
+  ok(readBeside > 0, 'files were read meanwhile');
+  session.close();
+  await busy.stop();
+  equal(turns.underWay, 0);
 });
 
 test('Eighty answers at once are all compressed and whole', async () => {

@@ -1,0 +1,216 @@
+/** `--compress` and `httpd.compress` with the real program: scripts, folders, live streams. */
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { brotliCompressSync, brotliDecompressSync, constants, gunzipSync, gzipSync } from 'node:zlib';
+import { connectSecure } from '../support/raw-client.ts';
+import { PROTOCOLS, TestGateway } from '../support/test-gateway.ts';
+
+const TEXT = 'All work and no play makes Jack a dull boy.\n'.repeat(1000);
+
+const SCRIPT = `local httpd = require 'httpd'
+local function on(name, fn) httpd.register_handler(name, fn) end
+local text = ('text '):rep(1000)
+local function answer(kind)
+    httpd.header{[':status'] = 200, ['content-type'] = kind, etag = '"a"', vary = 'origin'}
+    httpd.write(nil, text)
+end
+on('/plain', function() answer 'text/plain' end)
+on('/other', function() answer 'application/x-other' end)
+on('/asked', function() httpd.compress(true) answer 'application/x-other' end)
+on('/level', function() httpd.compress{level = 9, min = 1} answer 'application/x-other' end)
+on('/long', function() httpd.compress{min = 5001} answer 'text/plain' end)
+on('/off', function() httpd.compress(false) answer 'text/plain' end)
+on('/coded', function()
+    httpd.compress(true)
+    httpd.header{[':status'] = 200, ['content-type'] = 'text/plain', ['content-encoding'] = 'x-own'}
+    httpd.write(nil, text)
+end)
+on('/misuse', function()
+    local function try(...) return tostring(select(2, pcall(httpd.compress, ...))) end
+    local lines = {try(), try(1), try({level = 0}), try({level = 10}), try({min = -1}), try({min = 1.5}), try({level = '4'}), try({other = 1})}
+    httpd.write(nil, table.concat(lines, '\\n') .. '\\n')
+    httpd.write(nil, try(true))
+end)
+on('/live', function()
+    httpd.header{[':status'] = 200, ['content-type'] = 'text/event-stream'}
+    httpd.write(nil, 'data: one\\n\\n')
+    httpd.read(nil, 1)
+    httpd.write(nil, 'data: two\\n\\n')
+end)`;
+
+let gateway: TestGateway;
+
+before(async () => {
+  gateway = await TestGateway.start(
+    { '/': SCRIPT },
+    {
+      words: ['--compress', '-l', '/static', '$FOLDER/public/'],
+      prepare: (folder) => {
+        mkdirSync(folder.file('public'));
+        writeFileSync(folder.file('public/large.txt'), TEXT);
+        writeFileSync(folder.file('public/app.js'), TEXT);
+        writeFileSync(folder.file('public/app.js.gz'), gzipSync(TEXT));
+        writeFileSync(folder.file('public/app.js.br'), brotliCompressSync(TEXT));
+      },
+    },
+  );
+});
+
+after(() => gateway?.stop());
+
+for (const protocol of PROTOCOLS) {
+  const ask = (path: string, accepted: string, more: Readonly<Record<string, string>> = {}, method = 'GET') =>
+    gateway.ask(protocol, path, { method, headers: { 'accept-encoding': accepted, ...more } });
+
+  test(`A file of a folder is compressed once, whether a form lies beside it or not (${protocol})`, async () => {
+    const made = await ask('/static/large.txt', 'gzip');
+    assert.equal(made.headers['content-encoding'], 'gzip');
+    assert.equal(gunzipSync(made.body).toString(), TEXT);
+    assert.match(made.headers['etag'] ?? '', /^W\/"/);
+    assert.equal(made.headers['vary'], 'accept-encoding');
+    const gzip = await ask('/static/app.js', 'gzip');
+    assert.equal(gzip.headers['content-encoding'], 'gzip');
+    assert.ok(gzip.body.equals(gzipSync(TEXT)), 'the file itself');
+    const br = await ask('/static/app.js', 'br, gzip');
+    assert.equal(br.headers['content-encoding'], 'br');
+    assert.equal(brotliDecompressSync(br.body).toString(), TEXT);
+  });
+
+  test(`A part of a file goes as it is, a whole one that was asked for by a weak tag is compressed (${protocol})`, async () => {
+    const part = await ask('/static/large.txt', 'gzip', { range: 'bytes=0-4' });
+    assert.deepEqual(
+      [part.status, part.text, part.headers['content-encoding'], part.headers['content-length']],
+      [206, TEXT.slice(0, 5), undefined, '5'],
+    );
+    const tag = (await ask('/static/large.txt', 'gzip')).headers['etag'] as string;
+    const whole = await ask('/static/large.txt', 'gzip', { range: 'bytes=0-4', 'if-range': tag });
+    assert.deepEqual([whole.status, whole.headers['content-encoding']], [200, 'gzip']);
+    const known = await ask('/static/large.txt', 'gzip', { 'if-none-match': tag });
+    assert.deepEqual(
+      [known.status, known.headers['etag'], known.headers['vary']],
+      [304, tag, 'accept-encoding'],
+    );
+  });
+
+  test(`HEAD has the fields of GET but for the length (${protocol})`, async () => {
+    const names = (headers: Readonly<Record<string, string>>): unknown =>
+      Object.entries(headers).filter(([name]) => !/^(content-length|transfer-encoding|date)$/.test(name));
+    for (const path of ['/static/large.txt', '/static/app.js', '/plain', '/off'])
+      for (const accepted of ['gzip', 'identity']) {
+        const [get, head] = [await ask(path, accepted), await ask(path, accepted, {}, 'HEAD')];
+        assert.deepEqual(names(head.headers), names(get.headers), `${path} ${accepted}`);
+        assert.equal(head.body.length, 0);
+      }
+  });
+
+  test(`httpd.compress decides for one answer, whatever the type (${protocol})`, async () => {
+    for (const [path, coding] of [
+      ['/plain', 'gzip'],
+      ['/other', undefined],
+      ['/asked', 'gzip'],
+      ['/level', 'gzip'],
+      ['/long', undefined],
+      ['/off', undefined],
+      ['/coded', 'x-own'],
+    ] as const) {
+      const { headers, body } = await ask(path, 'gzip');
+      assert.equal(headers['content-encoding'], coding, path);
+      if (coding !== 'gzip') assert.equal(body.length, 5000, path);
+      else {
+        assert.equal(gunzipSync(body).length, 5000);
+        assert.deepEqual([headers['vary'], headers['etag']], ['origin, accept-encoding', 'W/"a"'], path);
+      }
+    }
+  });
+}
+
+test('A client that takes no coding and refuses the answer as it is gets it all the same', async () => {
+  for (const accepted of [
+    'identity;q=0',
+    '*;q=0',
+    'deflate, *;q=0',
+    `${'gzip, '.repeat(500)}gzip`,
+    'gzip;q=x',
+  ]) {
+    const { status, headers, body } = await gateway.ask('h2', '/plain', {
+      headers: { 'accept-encoding': accepted },
+    });
+    assert.deepEqual([status, headers['content-encoding'], body.length], [200, undefined, 5000], accepted);
+    assert.equal(headers['vary'], 'origin, accept-encoding');
+  }
+});
+
+test('httpd.compress refuses what it does not know, and comes before the head', async () => {
+  const { text } = await gateway.ask('h2', '/misuse');
+  const lines = text.split('\n');
+  for (const [i, pattern] of [
+    /expected/,
+    /table expected/,
+    /option "level" is 0 \(a whole number from 1 to 9 was expected\)/,
+    /option "level" is 10/,
+    /option "min" is -1/,
+    /option "min" is 1.5/,
+    /level.*number/,
+    /other/,
+    /headers already sent: compress has to be called before them/,
+  ].entries())
+    assert.match(lines[i] ?? '', pattern);
+});
+
+test('What a live stream has written can be decoded while its handler waits, over both protocols', async () => {
+  const decode = (bytes: Buffer): string =>
+    gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH }).toString();
+  const session = await gateway.session();
+  const stream = session.request(
+    { ':path': '/live', ':method': 'POST', 'accept-encoding': 'gzip' },
+    { endStream: false },
+  );
+  const seen: Buffer[] = [];
+  const first = new Promise<void>((resolve) => {
+    stream.on('data', (bytes: Buffer) => {
+      seen.push(bytes);
+      if (decode(Buffer.concat(seen)) === 'data: one\n\n') resolve();
+    });
+  });
+  await first;
+  stream.end('x');
+  await new Promise((resolve) => stream.on('close', resolve));
+  assert.equal(gunzipSync(Buffer.concat(seen)).toString(), 'data: one\n\ndata: two\n\n');
+  session.close();
+
+  const client = await connectSecure(gateway.port);
+  client.send('POST /live HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\nContent-Length: 1\r\n\r\n');
+  const whole = (received: Buffer): boolean => {
+    const at = received.indexOf('\r\n\r\n');
+    const line = at < 0 ? -1 : received.indexOf('\r\n', at + 4);
+    if (line < 0) return false;
+    const size = Number.parseInt(received.subarray(at + 4, line).toString(), 16);
+    const chunk = received.subarray(line + 2, line + 2 + size);
+    return chunk.length === size && decode(chunk) === 'data: one\n\n';
+  };
+  await client.until(whole, 'the first event');
+  client.send('x');
+  const answer = await client.response();
+  assert.equal(gunzipSync(answer.body).toString(), 'data: one\n\ndata: two\n\n');
+  client.destroy();
+});
+
+test('Clients that go in the middle leave no coder behind', async () => {
+  const before = (await gateway.counters()).compressedTotal;
+  const session = await gateway.session();
+  for (let i = 0; i < 10; i++) {
+    const stream = session.request(
+      { ':path': '/live', ':method': 'POST', 'accept-encoding': 'gzip' },
+      { endStream: false },
+    );
+    stream.on('error', () => undefined);
+    await new Promise((resolve) => stream.once('data', resolve));
+    if (i === 9) assert.equal((await gateway.counters()).coders >= 1, true);
+    stream.close(8);
+  }
+  session.destroy();
+  await gateway.untilIdle();
+  const counters = await gateway.counters();
+  assert.deepEqual([counters.coders, counters.compressedTotal - before], [0, 10]);
+});
