@@ -5,6 +5,7 @@ import { apacheBench } from './measures/apache-bench.ts';
 import { besideBusy } from './measures/beside-busy.ts';
 import { fetchLoad } from './measures/fetch.ts';
 import { freshState } from './measures/fresh-state.ts';
+import { gzipLoad } from './measures/gzip-load.ts';
 import { hmac } from './measures/hmac.ts';
 import { hpackSpeed } from './measures/hpack-speed.ts';
 import { idleConnections } from './measures/idle-connections.ts';
@@ -65,6 +66,9 @@ const TIMES_PLAIN: Metric = {
   digits: 2,
   combine: 'median',
 };
+const TIMES_ZLIB: Metric = { key: 'timesZlib', label: '× node:zlib', digits: 2, combine: 'median' };
+const ZLIB_US: Metric = { key: 'zlibUs', label: 'µs node:zlib', digits: 0, combine: 'median' };
+
 const HMAC: Metric = { key: 'hmacUs', label: 'µs/hmac', digits: 2, combine: 'median' };
 
 const SAME_HEAD: Metric = { key: 'sameNs', label: 'ns/same head', digits: 0, combine: 'median' };
@@ -345,6 +349,18 @@ export const SCENARIOS: readonly Scenario[] = [
     thresholds: [
       { metric: 'aloneUs', bound: 'at most', value: 3 },
       { metric: 'togetherUs', bound: 'at most', value: 10 },
+    ],
+  },
+  {
+    name: 'gzip-100k',
+    title: 'a compressed answer of 100 KiB, twenty at once, and plain requests beside them',
+    handler: 'gzip',
+    peers: ['lgateway', 'against'],
+    measure: gzipLoad,
+    metrics: [TIMES_ZLIB, CPU_US, ZLIB_US, P99],
+    thresholds: [
+      { metric: 'timesZlib', bound: 'at most', value: 1.1, goal: 'gzip of 100 KiB, × node:zlib alone' },
+      { metric: 'p99Ms', bound: 'at most', value: 50, goal: 'plain requests beside 20 gzip streams, p99 ms' },
     ],
   },
   {

@@ -17,7 +17,8 @@ export interface Load {
     | 'hook-hello'
     | 'env'
     | 'small-files'
-    | 'fetch';
+    | 'fetch'
+    | 'gzip';
   /** The rest of the path, from its `/` on. */
   readonly below?: string;
   /** The query of the target, without the `?`. */

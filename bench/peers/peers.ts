@@ -31,6 +31,7 @@ export type HandlerName =
   | 'busy'
   | 'shared-incr'
   | 'hmac'
+  | 'gzip'
   | 'fetch'
   | 'module-hello'
   | 'luars-hello'
@@ -140,6 +141,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
         'busy',
         'shared-incr',
         'hmac',
+        'gzip',
         'fetch',
         'luars-hello',
         'luvit-hello',

@@ -128,6 +128,17 @@ httpd.register_handler('/hmac', function(env)
     httpd.write(nil, 'done')
 end, { cpu = 60 })
 
+local ROWS = {}
+for i = 1, 3000 do
+    ROWS[i] = ('<tr><td>%d</td><td>name %x</td><td>%d</td></tr>\n'):format(i, i * 2654435761 % 4294967296, i * i % 9973)
+end
+local PAGE = table.concat(ROWS):sub(1, 100 * 1024)
+httpd.register_handler('/gzip', function()
+    httpd.compress(true)
+    head('text/html')
+    httpd.write(nil, PAGE)
+end)
+
 httpd.register_handler('/fetch', function(env)
     local response <close> = assert(httpd.fetch(env.QUERY_INFO))
     head('text/plain')
