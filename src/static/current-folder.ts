@@ -1,5 +1,5 @@
 /** Where the folder of a mapping is now: it may be a link that a deployment turns to another folder. */
-import type { FileError } from '../file/file-error.ts';
+import { type FileError, isAbsence } from '../file/file-error.ts';
 import type { FileSystem } from '../file/file-system.ts';
 import type { Folder } from '../file/folder.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
@@ -43,7 +43,7 @@ export class CurrentFolder {
       this.name,
       isSeen,
       (error, folder) => {
-        if (error !== undefined && this.#folder !== undefined) this.#onLost(error);
+        if (error !== undefined && isAbsence(error) && this.#folder !== undefined) this.#onLost(error);
         if (folder?.path !== this.#folder?.path) this.#folder = folder;
         this.#foundAt = startedAt;
         const waiting = this.#waiting ?? [];

@@ -10,8 +10,10 @@ import { TLSSocket } from 'node:tls';
 import { SETTING_TABLE } from '../../src/config/setting-table.ts';
 import {
   DEFAULT_COMPRESSION,
+  type FolderMapping,
   type Gateway,
   type GatewayChanges,
+  type GatewayMapping,
   RestartNeededError,
   startGateway,
 } from '../../src/index.ts';
@@ -126,17 +128,22 @@ before(async () => {
     certificateFiles: { certificate: certPath, key: keyPath },
     workers: WORKERS,
     root: folder,
-    mappings: [
-      { prefix: '/', script: '/app.lua' },
-      { prefix: '/other', script: '/other.lua' },
-      { prefix: '/module', module: join(folder, 'silent.mjs') },
-    ],
+    mappings: mappings({}),
     log: (line) => lines.push(line),
   });
   const [secure, plain] = gateway.addresses;
   securePort = secure?.port ?? 0;
   plainPort = plain?.port ?? 0;
 });
+
+function mappings(files: Omit<FolderMapping, 'prefix' | 'folder'>): GatewayMapping[] {
+  return [
+    { prefix: '/', script: '/app.lua' },
+    { prefix: '/other', script: '/other.lua' },
+    { prefix: '/module', module: join(folder, 'silent.mjs') },
+    { prefix: '/files', folder: '/extra', ...files },
+  ];
+}
 
 after(async () => {
   await gateway?.stop();
@@ -323,6 +330,17 @@ const CASES: Readonly<Record<string, Case>> = {
     probe: () => codingOf('text/plain', 1000),
     was: 'none',
     is: 'gzip',
+  },
+  folders: {
+    get change() {
+      return { mappings: mappings({ listing: true, index: ['main.html'], cacheControl: 'no-store' }) };
+    },
+    probe: async () => {
+      const [status, body] = await ask('/files/');
+      return [status, /extra\.lua/.test(body)];
+    },
+    was: [404, false],
+    is: [200, true],
   },
   certificateFiles: {
     get change() {
@@ -523,7 +541,7 @@ const CASES: Readonly<Record<string, Case>> = {
     change: limits({ mappingSharePercent: 10 }),
     probe: async () => /its share is \d+/.exec(await said('/files'))?.[0],
     was: 'its share is 256',
-    is: 'its share is 128',
+    is: 'its share is 85',
     alone: true,
   },
   'limits.logBytesPerSecond': {
@@ -568,6 +586,7 @@ function undo(change: GatewayChanges): GatewayChanges {
   const defaults = {
     logLevel: 'info',
     accessLog: false,
+    mappings: mappings({}),
     certificateFiles: { certificate: certPath, key: keyPath },
     rights: {
       luaPath: '',
