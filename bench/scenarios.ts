@@ -10,7 +10,7 @@ import { hmac } from './measures/hmac.ts';
 import { hpackSpeed } from './measures/hpack-speed.ts';
 import { idleConnections } from './measures/idle-connections.ts';
 import { latency } from './measures/latency.ts';
-import { type Load, load, modeLoad } from './measures/load.ts';
+import { type Load, load, modeLoad, staticLoad } from './measures/load.ts';
 import { luaSpeed } from './measures/lua-speed.ts';
 import type { ProfiledLoad } from './measures/profile.ts';
 import { routes } from './measures/routes.ts';
@@ -33,6 +33,8 @@ const CPU_US: Metric = { key: 'cpuUs', label: 'CPU µs/request', digits: 1, comb
 const REQUESTS: Metric = { key: 'requestsPerSecond', label: 'requests/s', digits: 0, combine: 'median' };
 const HELLO_CPU_US: Metric = { key: 'helloCpuUs', label: 'handler µs', digits: 1, combine: 'median' };
 const TIMES_HELLO: Metric = { key: 'timesHello', label: '× handler', digits: 2, combine: 'median' };
+const MEMORY_US: Metric = { key: 'memoryCpuUs', label: 'Lua memory µs', digits: 1, combine: 'median' };
+const TIMES_MEMORY: Metric = { key: 'timesMemory', label: '× Lua memory', digits: 2, combine: 'median' };
 const SPEED: Metric = { key: 'mibPerSecond', label: 'MiB/s', digits: 0, combine: 'median' };
 const CPU_MS: Metric = { key: 'cpuMs', label: 'CPU ms', digits: 0, combine: 'median' };
 const GROWTH: Metric = { key: 'growthMib', label: 'RSS growth MiB', digits: 1, combine: 'max' };
@@ -226,6 +228,8 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   wholeFile('copy', 'download of a file by httpd.copy; node pipes it'),
   wholeFile('sendfile', 'download of a file by httpd.sendfile; node pipes it'),
+  staticFile('10k', '10 KiB', 20, 1),
+  staticFile('1m', '1 MiB', 2, 1.5),
   {
     name: 'small-files',
     title: '10,000 files of 1 KiB, each opened, read and sent, HTTP/2, 10 connections × 20 streams',
@@ -404,6 +408,26 @@ export const SCENARIOS: readonly Scenario[] = [
   idle('idle-h2', 'h2', 'HTTP/2'),
   idle('idle-h1', 'http/1.1', 'HTTP/1.1'),
 ];
+
+function staticFile(size: '10k' | '1m', words: string, streams: number, timesNginx: number): Scenario {
+  return {
+    name: `static-${size}`,
+    title: `a file of ${words} of a static mapping, HTTP/2, 10 connections × ${streams} streams; and a handler that answers as much from Lua memory`,
+    handler: `static/${size}`,
+    measure: staticLoad(size, { ...TWENTY_STREAMS, streams }),
+    metrics: [CPU_US, REQUESTS, MEMORY_US, HELLO_CPU_US, TIMES_MEMORY],
+    thresholds: [
+      {
+        metric: 'timesMemory',
+        bound: 'at most',
+        value: 1.3,
+        goal: `file of ${words}, × a handler with as much`,
+      },
+      cpuTimes(timesNginx, 'nginx-lua', `file of ${words}`),
+      cpuTimes(1, 'caddy', `file of ${words}, beside Caddy`),
+    ],
+  };
+}
 
 function wholeFile(handler: 'copy' | 'sendfile', title: string): Scenario {
   return {

@@ -26,6 +26,9 @@ const PAYLOAD_BLOCK_BYTES = 1024 * 1024;
 const SMALL_FOLDER = 'small';
 const SMALL_FILES = 10_000;
 const SMALL_FILE_BYTES = 1024;
+/** The files of static mappings: their folder, and the size of each. */
+const STATIC_FOLDER = 'static';
+export const STATIC_FILES: Readonly<Record<'10k' | '1m', number>> = { '10k': 10 * 1024, '1m': 1024 * 1024 };
 const DAY_MS = 86_400_000;
 /** Mode of a folder that other users may traverse but not list. */
 const TRAVERSABLE = 0o711;
@@ -54,6 +57,7 @@ export class Workspace {
     this.certificate = made.certificate;
     writeFileSync(this.path('certificate.pem'), made.certificate);
     writeFileSync(this.path('key.pem'), made.key, { mode: 0o600 });
+    this.#makeStaticFiles();
     writeFileSync(this.path('combined.pem'), made.certificate + made.key, { mode: 0o600 });
   }
 
@@ -84,6 +88,16 @@ export class Workspace {
       writeFileSync(join(folder, String(i)), randomBytes(SMALL_FILE_BYTES));
   }
 
+  /** What the folder of static mappings has: a server refuses to start without the folder. */
+  #makeStaticFiles(): void {
+    const folder = this.path(STATIC_FOLDER);
+    // nginx's worker may be another user
+    mkdirSync(folder, { mode: 0o755 });
+    // text, so that the check of an answer can count characters
+    for (const [name, bytes] of Object.entries(STATIC_FILES))
+      writeFileSync(join(folder, name), randomBytes(bytes).toString('base64').slice(0, bytes));
+  }
+
   /** Writes the filled-in templates of the peer to a folder of its own. */
   prepare(peer: Peer, ports: PeerPorts, payloadBytes: number): PeerFiles {
     const folder = this.path(`${peer.name}-${ports.tls}`);
@@ -99,6 +113,7 @@ export class Workspace {
       PAYLOAD: this.payload(payloadBytes),
       STORE: join(folder, 'stored'),
       SMALL: this.path(SMALL_FOLDER),
+      STATIC: this.path(STATIC_FOLDER),
     };
     for (const name of peer.templates)
       writeFileSync(join(folder, name), fillIn(readFileSync(join(TEMPLATES, name), 'utf8'), files));

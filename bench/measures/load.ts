@@ -2,7 +2,7 @@
 import { fetchOnce } from '../client.ts';
 import type { ModeName } from '../peers/peers.ts';
 import type { ServerProcess } from '../server-process.ts';
-import { BODY } from '../workspace.ts';
+import { BODY, STATIC_FILES } from '../workspace.ts';
 import { type Bench, type Effort, type Measure, type Sample, withServer } from './measure.ts';
 import { runTool } from './run-tool.ts';
 
@@ -18,7 +18,11 @@ export interface Load {
     | 'env'
     | 'small-files'
     | 'fetch'
-    | 'gzip';
+    | 'gzip'
+    | 'static/10k'
+    | 'static/1m'
+    | 'memory-10k'
+    | 'memory-1m';
   /** The rest of the path, from its `/` on. */
   readonly below?: string;
   /** The query of the target, without the `?`. */
@@ -66,6 +70,35 @@ export function modeLoad(mode: ModeName, load: Omit<Load, 'handler'>): Measure {
   );
 }
 
+/**
+ * Measures a file of a static mapping. Where the server has a handler that answers with as many bytes from memory, that is measured in the
+ * same sample and process, and so is the hello.
+ */
+export function staticLoad(size: keyof typeof STATIC_FILES, load: Omit<Load, 'handler'>): Measure {
+  return async (peer, bench) => {
+    const hasMemory = peer.handlers.includes(`memory-${size}`);
+    const measure = withServer(async (server) => {
+      const run = (handler: Load['handler']): Promise<() => Promise<Sample>> =>
+        prepareLoad(server, { ...load, handler }, bench);
+      const runFile = await run(`static/${size}`);
+      if (!hasMemory) return runFile;
+      const [runMemory, runHello] = [await run(`memory-${size}`), await run('hello')];
+      return async () => {
+        const { cpuUs: helloCpuUs = Number.NaN } = await runHello();
+        const { cpuUs: memoryCpuUs = Number.NaN } = await runMemory();
+        const sample = await runFile();
+        return {
+          ...sample,
+          helloCpuUs,
+          memoryCpuUs,
+          timesMemory: (sample['cpuUs'] ?? Number.NaN) / memoryCpuUs,
+        };
+      };
+    });
+    return await measure(peer, bench);
+  };
+}
+
 /** Resolves to a function that runs the load once. */
 export async function prepareLoad(
   server: ServerProcess,
@@ -91,6 +124,11 @@ export async function prepareRuns(
 async function checkAnswer(server: ServerProcess, settings: Load, ca: string): Promise<void> {
   const { handler } = settings;
   const { status, type, body } = await fetchOnce({ port: server.port, path: pathOf(settings), ca });
+  if (/^(?:static\/|memory-)/.test(handler)) {
+    const size = STATIC_FILES[handler.endsWith('10k') ? '10k' : '1m'];
+    if (status === 200 && Buffer.byteLength(body, 'latin1') === size) return;
+    throw new Error(`The answer to ${handler} is wrong: ${status} with ${body.length} characters of ${size}`);
+  }
   const expected = handler === 'small-files' ? 'application/octet-stream' : 'text/plain';
   const greets = handler.endsWith('hello') || handler.startsWith('routes') || handler === 'fetch';
   if (status === 200 && type === expected && (!greets || body === BODY)) return;

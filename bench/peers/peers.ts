@@ -24,6 +24,10 @@ export type HandlerName =
   | 'copy'
   | 'sendfile'
   | 'small-files'
+  | 'static/10k'
+  | 'static/1m'
+  | 'memory-10k'
+  | 'memory-1m'
   | 'upload'
   | 'multipart'
   | 'small-reads'
@@ -60,6 +64,8 @@ export interface PeerFiles {
   readonly STORE: string;
   /** The folder of the small files, which have numbers from 0 as names. */
   readonly SMALL: string;
+  /** The folder of the files that static mappings serve: `10k` and `1m`. */
+  readonly STATIC: string;
 }
 
 export interface StartPlan {
@@ -127,12 +133,14 @@ function gatewayPeer(name: PeerName, main: string): Peer {
       ],
       ...['-w', String(workers), '--max-body', '0', '--idle-timeout', '120', '--log-level', 'warn'],
       ...['-l', '/bench', `${files.FOLDER}/lgateway.lua`],
+      ...['-l', '/bench/static', `${files.STATIC}/`],
       ...modes.flatMap((mode) => ['-l', `/bench/${mode}-hello`, `${files.FOLDER}/${mode}.lua`]),
       ...further.flatMap((name) => ['-l', `/bench/${name}`, `${files.FOLDER}/${name}.lua`]),
     ],
     templates: ['lgateway.lua', 'luars.lua', 'luvit.lua', 'routes-1.lua', 'routes-1000.lua', 'hook.lua'],
     handlers: [
       ...(['hello', 'env', 'download', 'download-4k', 'copy', 'sendfile', 'small-files'] as const),
+      ...(['static/10k', 'static/1m', 'memory-10k', 'memory-1m'] as const),
       ...([
         'upload',
         'multipart',
@@ -202,7 +210,7 @@ const OTHER_PEERS: readonly Peer[] = [
     program: 'nginx',
     arguments: ({ files }) => ['-p', '/usr/lib/nginx', '-e', 'stderr', '-c', `${files.FOLDER}/nginx.conf`],
     templates: ['nginx.conf'],
-    handlers: ['hello', 'env'],
+    handlers: ['hello', 'env', 'static/10k', 'static/1m'],
     versionArguments: ['-v'],
     requires: ['/usr/lib/nginx/modules/ngx_http_lua_module.so'],
     packages: 'nginx libnginx-mod-http-lua',
@@ -259,7 +267,7 @@ const OTHER_PEERS: readonly Peer[] = [
       XDG_DATA_HOME: files.FOLDER,
     }),
     templates: ['Caddyfile'],
-    handlers: ['hello'],
+    handlers: ['hello', 'static/10k', 'static/1m'],
     versionArguments: ['version'],
     requires: [],
     packages: 'caddy',

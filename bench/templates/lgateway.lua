@@ -12,6 +12,14 @@ httpd.register_handler('/hello', function()
     httpd.write(nil, '{{BODY}}')
 end)
 
+for name, size in pairs { ['/memory-10k'] = 10 * 1024, ['/memory-1m'] = 1024 * 1024 } do
+    local content = ('x'):rep(size)
+    httpd.register_handler(name, function()
+        head('application/octet-stream')
+        httpd.write(nil, content)
+    end)
+end
+
 httpd.register_handler('/env', function(env, header)
     head('text/plain')
     local lines = {}

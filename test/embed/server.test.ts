@@ -219,6 +219,20 @@ test('A1: wrong options reject the start with a typed error', async () => {
     [createServer({ address: LOCAL, limits: { timeLimitMs: Number.NaN } }, ANSWERS).start(), 'LGW_CONFIG'],
     [createServer({ address: LOCAL, limits: { mappingSharePercent: 101 } }, ANSWERS).start(), 'LGW_CONFIG'],
     [createServer({ address: LOCAL, limits: { other: 1 } as object }, ANSWERS).start(), 'LGW_CONFIG'],
+    ...[
+      { folder: '' },
+      { folder: '.', index: ['.hidden'] },
+      { folder: '.', index: ['a/b'] },
+      { folder: '.', index: 'index.html' as never },
+      { folder: '.', listing: 1 as never },
+      { folder: '.', cacheControl: 'a\nb' },
+    ].map(
+      (folder) =>
+        [
+          createServer({ address: LOCAL, mappings: [{ prefix: '/', ...folder }] }).start(),
+          'LGW_CONFIG',
+        ] as const,
+    ),
     [
       createServer({
         address: LOCAL,

@@ -1,4 +1,5 @@
 /** Everybody who misbehaves, by group. */
+import { FILES } from './clients/files.ts';
 import { FORMS } from './clients/forms.ts';
 import { HTTP1 } from './clients/http1.ts';
 import { HTTP2 } from './clients/http2.ts';
@@ -33,6 +34,7 @@ export async function catalogue(): Promise<readonly Entry[]> {
     ...clients('HTTP/2', HTTP2),
     ...clients('forms', FORMS),
     ...clients('paths and hosts', ROUTING),
+    ...clients('files of a folder', FILES),
     ...clients('limits of clients', CLIENT_LIMIT_ENTRIES),
   ];
 }

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { GatewayFolder } from '../support/run-gateway.ts';
 import { askSession, TestGateway } from '../support/test-gateway.ts';
+import { FILES_WORDS, makeFiles } from './clients/files.ts';
 import { type Experiences, HonestClients } from './honest-clients.ts';
 import type { Entry, HostileScript, Program } from './offender.ts';
 import { FUNCTIONS_HEAD, LUARS_SCRIPT, LUVIT_SCRIPT } from './scripts/functions.ts';
@@ -92,12 +93,8 @@ export class Stage {
   }
 
   static forClients(isBrief: boolean): Promise<Stage> {
-    return Stage.#start(
-      { '/hostile': `${HEAD}${CLIENT_SCRIPT}`, '/honest': HONEST },
-      CLIENT_WORDS,
-      [],
-      isBrief,
-    );
+    const scripts = { '/hostile': `${HEAD}${CLIENT_SCRIPT}`, '/honest': HONEST };
+    return Stage.#start(scripts, [...CLIENT_WORDS, ...FILES_WORDS], [], isBrief, makeFiles);
   }
 
   /** Scripts that lie inside of a root. */
