@@ -1,6 +1,7 @@
 /**
  * The table of scenarios: what is measured, on which peers, and the thresholds for lgateway. Long because a table is read as one.
  */
+import { CONNECTIONS, ENV, ONE_AFTER_OTHER, PIPELINED, SMALL_FILES, TWENTY_STREAMS } from './loads.ts';
 import { apacheBench } from './measures/apache-bench.ts';
 import { besideBusy } from './measures/beside-busy.ts';
 import { fetchLoad } from './measures/fetch.ts';
@@ -26,79 +27,47 @@ import {
   upload,
 } from './measures/transfer.ts';
 import { wrkLoad } from './measures/wrk-load.ts';
+import {
+  ALONE,
+  COMPILE,
+  CPU_MS,
+  CPU_US,
+  EACH,
+  GROWTH,
+  HELLO_CPU_US,
+  HMAC,
+  MEDIAN,
+  MEMORY_US,
+  OTHER_PATH,
+  P99,
+  PLAIN_US,
+  RATIO,
+  READ,
+  READY,
+  REQUESTS,
+  RESPONSE_HEAD,
+  SAME_HEAD,
+  SECONDS,
+  SPEED,
+  STATE,
+  TIMES_BARE,
+  TIMES_HELLO,
+  TIMES_HPACK_JS,
+  TIMES_MEMORY,
+  TIMES_ONE,
+  TIMES_PLAIN,
+  TIMES_UPLOAD,
+  TIMES_ZLIB,
+  TOGETHER,
+  UNGUARDED,
+  WASMOON,
+  ZLIB_US,
+} from './metrics.ts';
 import type { ModeName, PeerName } from './peers/peers.ts';
-import type { Metric, Scenario, Threshold } from './scenario.ts';
+import type { Scenario, Threshold } from './scenario.ts';
 
-const CPU_US: Metric = { key: 'cpuUs', label: 'CPU µs/request', digits: 1, combine: 'median' };
-const REQUESTS: Metric = { key: 'requestsPerSecond', label: 'requests/s', digits: 0, combine: 'median' };
-const HELLO_CPU_US: Metric = { key: 'helloCpuUs', label: 'handler µs', digits: 1, combine: 'median' };
-const TIMES_HELLO: Metric = { key: 'timesHello', label: '× handler', digits: 2, combine: 'median' };
-const MEMORY_US: Metric = { key: 'memoryCpuUs', label: 'Lua memory µs', digits: 1, combine: 'median' };
-const TIMES_MEMORY: Metric = { key: 'timesMemory', label: '× Lua memory', digits: 2, combine: 'median' };
-const SPEED: Metric = { key: 'mibPerSecond', label: 'MiB/s', digits: 0, combine: 'median' };
-const CPU_MS: Metric = { key: 'cpuMs', label: 'CPU ms', digits: 0, combine: 'median' };
-const GROWTH: Metric = { key: 'growthMib', label: 'RSS growth MiB', digits: 1, combine: 'max' };
-const READ: Metric = { key: 'readMib', label: 'client read MiB', digits: 1, combine: 'median' };
-const RATIO: Metric = { key: 'ratio', label: '× 64 KiB reads', digits: 2, combine: 'median' };
-const TIMES_UPLOAD: Metric = { key: 'timesUpload', label: '× plain upload', digits: 2, combine: 'median' };
-const SECONDS: Metric = { key: 'seconds', label: 'seconds', digits: 2, combine: 'median' };
-const TIMES_BARE: Metric = { key: 'timesBare', label: '× node -e 0', digits: 2, combine: 'median' };
-const READY: Metric = { key: 'readyMs', label: 'ms to first answer', digits: 0, combine: 'median' };
-const EACH: Metric = { key: 'kibEach', label: 'KiB/connection', digits: 1, combine: 'median' };
-const P99: Metric = { key: 'p99Ms', label: 'p99 ms', digits: 2, combine: 'median' };
-const MEDIAN: Metric = { key: 'medianMs', label: 'median ms', digits: 2, combine: 'median' };
-const STATE: Metric = { key: 'stateMs', label: 'ms/state', digits: 1, combine: 'median' };
-const COMPILE: Metric = { key: 'compileMs', label: 'ms to compile', digits: 1, combine: 'median' };
-const UNGUARDED: Metric = {
-  key: 'timesUnguarded',
-  label: 'worst × unguarded',
-  digits: 2,
-  combine: 'median',
-};
-const WASMOON: Metric = { key: 'timesWasmoon', label: 'worst × wasmoon', digits: 2, combine: 'median' };
-
-const ALONE: Metric = { key: 'aloneUs', label: 'µs alone', digits: 2, combine: 'median' };
-const TOGETHER: Metric = { key: 'togetherUs', label: 'µs with two', digits: 2, combine: 'median' };
-
-const TIMES_ONE: Metric = { key: 'timesOne', label: '× one pattern', digits: 2, combine: 'median' };
-const PLAIN_US: Metric = { key: 'plainUs', label: 'plain name µs', digits: 1, combine: 'median' };
-const TIMES_PLAIN: Metric = {
-  key: 'timesPlain',
-  label: 'plain name × one pattern',
-  digits: 2,
-  combine: 'median',
-};
-const TIMES_ZLIB: Metric = { key: 'timesZlib', label: '× node:zlib', digits: 2, combine: 'median' };
-const ZLIB_US: Metric = { key: 'zlibUs', label: 'µs node:zlib', digits: 0, combine: 'median' };
-
-const HMAC: Metric = { key: 'hmacUs', label: 'µs/hmac', digits: 2, combine: 'median' };
-
-const SAME_HEAD: Metric = { key: 'sameNs', label: 'ns/same head', digits: 0, combine: 'median' };
-const OTHER_PATH: Metric = { key: 'otherPathNs', label: 'ns/other path', digits: 0, combine: 'median' };
-const TIMES_HPACK_JS: Metric = { key: 'timesHpackJs', label: '× hpack.js', digits: 2, combine: 'median' };
-const RESPONSE_HEAD: Metric = { key: 'responseNs', label: 'ns/response head', digits: 0, combine: 'median' };
-
-const CONNECTIONS = 10;
-const TWENTY_STREAMS = { protocol: 'h2', connections: CONNECTIONS, streams: 20 } as const;
-const ONE_AFTER_OTHER = { protocol: 'http/1.1', connections: CONNECTIONS, streams: 1 } as const;
-const PIPELINED = { protocol: 'http/1.1', connections: CONNECTIONS, streams: 14 } as const;
 const GROWTH_MIB_MAX = 64;
 const growthStaysFlat: Threshold = { metric: 'growthMib', bound: 'at most', value: GROWTH_MIB_MAX };
-
-/** Fields that a browser sends with each request; without them the list in the answer would be almost empty. */
-const BROWSER_FIELDS = [
-  'user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0',
-  'accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8',
-  'accept-language: en-US,en;q=0.5',
-  'accept-encoding: gzip, deflate, br, zstd',
-  'cookie: session=0123456789abcdef; theme=dark',
-  'upgrade-insecure-requests: 1',
-  'sec-fetch-dest: document',
-  'sec-fetch-mode: navigate',
-];
-
-const ENV: Load = { handler: 'env', ...TWENTY_STREAMS, fields: BROWSER_FIELDS };
-const SMALL_FILES: Load = { handler: 'small-files', ...TWENTY_STREAMS };
 
 export const SCENARIOS: readonly Scenario[] = [
   hello('hello-h2-20', 'hello, HTTP/2, 10 connections × 20 streams', TWENTY_STREAMS, 'always', [

@@ -237,7 +237,7 @@ test('Without a descriptor left the answer is 503, with an id that the log has, 
       assert.equal(got.status, 503, path);
       const id = /Error id: ([\w-]+)/.exec(got.text)?.[1];
       assert.ok(id !== undefined, got.text);
-      assert.match(gateway.log, new RegExp(`File not sent .*request=${id}.*Too many open files`));
+      await gateway.untilLog(new RegExp(`File not sent .*request=${id}.*Too many open files`));
       assert.ok(got.headers['retry-after'] !== undefined);
     }
   } finally {

@@ -1,0 +1,86 @@
+/** What scenarios measure: the key in the results, the words of the table, and how rounds become one figure. */
+import type { Metric } from './scenario.ts';
+
+export const CPU_US: Metric = { key: 'cpuUs', label: 'CPU µs/request', digits: 1, combine: 'median' };
+export const REQUESTS: Metric = {
+  key: 'requestsPerSecond',
+  label: 'requests/s',
+  digits: 0,
+  combine: 'median',
+};
+export const HELLO_CPU_US: Metric = { key: 'helloCpuUs', label: 'handler µs', digits: 1, combine: 'median' };
+export const TIMES_HELLO: Metric = { key: 'timesHello', label: '× handler', digits: 2, combine: 'median' };
+export const MEMORY_US: Metric = { key: 'memoryCpuUs', label: 'Lua memory µs', digits: 1, combine: 'median' };
+export const TIMES_MEMORY: Metric = {
+  key: 'timesMemory',
+  label: '× Lua memory',
+  digits: 2,
+  combine: 'median',
+};
+export const SPEED: Metric = { key: 'mibPerSecond', label: 'MiB/s', digits: 0, combine: 'median' };
+export const CPU_MS: Metric = { key: 'cpuMs', label: 'CPU ms', digits: 0, combine: 'median' };
+export const GROWTH: Metric = { key: 'growthMib', label: 'RSS growth MiB', digits: 1, combine: 'max' };
+export const READ: Metric = { key: 'readMib', label: 'client read MiB', digits: 1, combine: 'median' };
+export const RATIO: Metric = { key: 'ratio', label: '× 64 KiB reads', digits: 2, combine: 'median' };
+export const TIMES_UPLOAD: Metric = {
+  key: 'timesUpload',
+  label: '× plain upload',
+  digits: 2,
+  combine: 'median',
+};
+export const SECONDS: Metric = { key: 'seconds', label: 'seconds', digits: 2, combine: 'median' };
+export const TIMES_BARE: Metric = { key: 'timesBare', label: '× node -e 0', digits: 2, combine: 'median' };
+export const READY: Metric = { key: 'readyMs', label: 'ms to first answer', digits: 0, combine: 'median' };
+export const EACH: Metric = { key: 'kibEach', label: 'KiB/connection', digits: 1, combine: 'median' };
+export const P99: Metric = { key: 'p99Ms', label: 'p99 ms', digits: 2, combine: 'median' };
+export const MEDIAN: Metric = { key: 'medianMs', label: 'median ms', digits: 2, combine: 'median' };
+export const STATE: Metric = { key: 'stateMs', label: 'ms/state', digits: 1, combine: 'median' };
+export const COMPILE: Metric = { key: 'compileMs', label: 'ms to compile', digits: 1, combine: 'median' };
+export const UNGUARDED: Metric = {
+  key: 'timesUnguarded',
+  label: 'worst × unguarded',
+  digits: 2,
+  combine: 'median',
+};
+export const WASMOON: Metric = {
+  key: 'timesWasmoon',
+  label: 'worst × wasmoon',
+  digits: 2,
+  combine: 'median',
+};
+
+export const ALONE: Metric = { key: 'aloneUs', label: 'µs alone', digits: 2, combine: 'median' };
+export const TOGETHER: Metric = { key: 'togetherUs', label: 'µs with two', digits: 2, combine: 'median' };
+
+export const TIMES_ONE: Metric = { key: 'timesOne', label: '× one pattern', digits: 2, combine: 'median' };
+export const PLAIN_US: Metric = { key: 'plainUs', label: 'plain name µs', digits: 1, combine: 'median' };
+export const TIMES_PLAIN: Metric = {
+  key: 'timesPlain',
+  label: 'plain name × one pattern',
+  digits: 2,
+  combine: 'median',
+};
+export const TIMES_ZLIB: Metric = { key: 'timesZlib', label: '× node:zlib', digits: 2, combine: 'median' };
+export const ZLIB_US: Metric = { key: 'zlibUs', label: 'µs node:zlib', digits: 0, combine: 'median' };
+
+export const HMAC: Metric = { key: 'hmacUs', label: 'µs/hmac', digits: 2, combine: 'median' };
+
+export const SAME_HEAD: Metric = { key: 'sameNs', label: 'ns/same head', digits: 0, combine: 'median' };
+export const OTHER_PATH: Metric = {
+  key: 'otherPathNs',
+  label: 'ns/other path',
+  digits: 0,
+  combine: 'median',
+};
+export const TIMES_HPACK_JS: Metric = {
+  key: 'timesHpackJs',
+  label: '× hpack.js',
+  digits: 2,
+  combine: 'median',
+};
+export const RESPONSE_HEAD: Metric = {
+  key: 'responseNs',
+  label: 'ns/response head',
+  digits: 0,
+  combine: 'median',
+};
