@@ -78,8 +78,11 @@ export function staticLoad(size: keyof typeof STATIC_FILES, load: Omit<Load, 'ha
   return async (peer, bench) => {
     const hasMemory = peer.handlers.includes(`memory-${size}`);
     const measure = withServer(async (server) => {
+      // a hundred times as many bytes as a small file has
+      const warmUpRequests = Math.ceil(bench.effort.warmUpRequests / (size === '1m' ? 100 : 1));
+      const effort = { ...bench.effort, warmUpRequests };
       const run = (handler: Load['handler']): Promise<() => Promise<Sample>> =>
-        prepareLoad(server, { ...load, handler }, bench);
+        prepareLoad(server, { ...load, handler }, { ...bench, effort });
       const runFile = await run(`static/${size}`);
       if (!hasMemory) return runFile;
       const [runMemory, runHello] = [await run(`memory-${size}`), await run('hello')];
