@@ -308,7 +308,6 @@ test('lgateway with a broken script ends with 1, file, line and traceback', asyn
 test('lgateway with a missing or wrong script or key ends with 1 and says what is wrong with it', async () => {
   for (const [words, wanted] of [
     [['-l', '/', folder.file('none.lua')], /none\.lua/],
-    [['-l', '/', folder.path], /cannot read .*: Is a directory/],
     [['--mode', 'luvit'], /the script returns no app: a function\(read, write\) or function\(request\)/],
     [['--mode', 'luars'], /the script neither returns a function nor defines handle_request/],
     [['-k', folder.file('none.pem')], /none\.pem/],
