@@ -9,7 +9,7 @@ import { FRESH_MS, type StaticForm } from './static-form.ts';
 const LOOK_MS_MAX = 30_000;
 
 /** The form, whose state says what it is; or what has failed. */
-type LookupDone = (found: StaticForm | FileError) => void;
+export type LookupDone = (found: StaticForm | FileError) => void;
 
 export class StaticLookup {
   readonly #entry: StaticEntry;
@@ -30,7 +30,6 @@ export class StaticLookup {
   }
 
   start(): void {
-    this.#deadline = setTimeout(() => this.#expire(), LOOK_MS_MAX);
     this.#next();
   }
 
@@ -53,6 +52,8 @@ export class StaticLookup {
       }
       if (!form.isKnownSince(this.#notBefore)) {
         this.#looksAt = form;
+        // all looks of a request have one deadline, and what is known needs none
+        this.#deadline ??= setTimeout(() => this.#expire(), LOOK_MS_MAX);
         form.check(this.#onChecked);
         return;
       }

@@ -20,7 +20,7 @@ import { sendContent, sendNotFound, streamFile } from './send-form.ts';
 import type { StaticCache } from './static-cache.ts';
 import { StaticEntry } from './static-entry.ts';
 import { type FormParts, FRESH_MS, SMALL_BYTES_MAX, type StaticForm } from './static-form.ts';
-import { StaticLookup } from './static-lookup.ts';
+import { type LookupDone, StaticLookup } from './static-lookup.ts';
 import { folderLocation, isHidden } from './static-path.ts';
 
 interface StaticMappingOptions extends OfPlace {
@@ -126,29 +126,23 @@ class StaticMapping implements Mapping, Handler {
   }
 
   #search(exchange: Exchange, route: Route, entry: StaticEntry, codings: readonly Coding[]): void {
-    const lookup = new StaticLookup(entry, codings, (found) => {
-      exchange.onAbort = undefined;
+    lookUp(exchange, entry, codings, (found) => {
       if (found instanceof FileError) this.#fail(exchange, found);
       else if (found.state === 'file') this.#send(exchange, found);
       else if (found.state === 'directory') redirect(exchange, route);
       else this.#refuse(exchange);
     });
-    exchange.onAbort = () => lookup.cancel();
-    lookup.start();
   }
 
   /** With the folder's own page where it has a small one, else with that of the gateway. */
   #refuse(exchange: Exchange): void {
     const entry = this.#entries.get(NOT_FOUND_PAGE) ?? this.#newEntry(NOT_FOUND_PAGE);
     entry.isUsed = true;
-    const lookup = new StaticLookup(entry, [], (found) => {
-      exchange.onAbort = undefined;
+    lookUp(exchange, entry, [], (found) => {
       const content = found instanceof FileError ? undefined : found.content;
       if (content === undefined || content.length > SMALL_BYTES_MAX) respondWithError(exchange, 404);
       else sendNotFound(exchange, NOT_FOUND_PAGE, content);
     });
-    exchange.onAbort = () => lookup.cancel();
-    lookup.start();
   }
 
   #send(exchange: Exchange, form: StaticForm): void {
@@ -183,6 +177,16 @@ class StaticMapping implements Mapping, Handler {
     const request = exchange.answeredBy.requestId;
     logger.warn('File not sent', { mapping: mappingName(this.#options), request, error: messageOf(error) });
   }
+}
+
+/** Searches as long as the client waits for it. */
+function lookUp(exchange: Exchange, entry: StaticEntry, codings: readonly Coding[], done: LookupDone): void {
+  const lookup = new StaticLookup(entry, codings, (found) => {
+    exchange.onAbort = undefined;
+    done(found);
+  });
+  exchange.onAbort = () => lookup.cancel();
+  lookup.start();
 }
 
 function redirect(exchange: Exchange, { path, query }: Route): void {

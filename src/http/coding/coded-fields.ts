@@ -1,6 +1,6 @@
 /** What the fields of an answer say about coding its body, and the fields that a coded answer has (RFC 9110 §8.4, §8.8.3, §12.5.5). */
 import { type Fields, fieldValue, hasListMember, isNamed } from '../semantics/fields.ts';
-import { FixedFields } from '../semantics/fixed-fields.ts';
+import { FixedFields, isFixed } from '../semantics/fixed-fields.ts';
 import type { Coding } from './codings.ts';
 
 export interface CodingFacts {
@@ -37,8 +37,9 @@ export function readFacts(fields: Fields): CodingFacts {
 export function variedFields(fields: Fields): Fields {
   const before = varied.get(fields);
   if (before !== undefined) return before;
-  const made = Object.freeze(vary(fields));
-  varied.set(fields, made);
+  const made = vary(fields);
+  // a list that comes once stays one that comes once: the layers below would remember what they make of a frozen one
+  if (isFixed(fields)) varied.set(fields, Object.freeze(made));
   return made;
 }
 

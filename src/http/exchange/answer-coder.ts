@@ -121,12 +121,12 @@ export class AnswerCoder implements PoolJob {
     const length = head.declaredLength ?? (isUnknown ? undefined : writtenLength);
     const bytesMin = Math.max(1, this.#wish.bytesMin ?? this.#compression.bytesMin);
     if (length !== undefined && length < bytesMin) return false;
-    const { responseFields } = head;
-    head.responseFields = variedFields(responseFields);
+    const fields = variedFields(head.responseFields);
+    head.responseFields = fields;
     const coding = this.#compression.choose(fieldValue(this.#request.fields, 'accept-encoding'));
     if (coding === undefined) return false;
     if (head.bodyless) {
-      head.code(codedFields(responseFields, coding));
+      head.code(codedFields(fields, coding));
       return false;
     }
     if (writtenLength !== undefined && writtenLength <= PIECE_BYTES_MAX) this.#wholeLength = writtenLength;
@@ -135,7 +135,7 @@ export class AnswerCoder implements PoolJob {
     this.#coding = coding;
     this.#written = written;
     this.#compression.count();
-    head.code(codedFields(responseFields, coding));
+    head.code(codedFields(fields, coding));
     return true;
   }
 
