@@ -87,7 +87,7 @@ before(async () => {
     ${example}
     local run = dofile '${DRIVER}'
     for name in ('${NAMES.join(' ')}'):gmatch '%S+' do
-      httpd.register_handler('/work/' .. name, function()
+      httpd.register_handler('/run/' .. name, function()
         httpd.write(nil, run('${WORK}/' .. name .. '.lua', '${FOLDER}'))
       end)
     end
@@ -111,7 +111,7 @@ after(async () => {
 
 for (const name of NAMES) {
   test(`A handler and lua5.4 agree on the work of ${name}.lua`, async () => {
-    const { status, text } = await gateway.ask('h2', `/work/${name}`);
+    const { status, text } = await gateway.ask('h2', `/run/${name}`);
     assert.equal(status, 200, gateway.log);
     assert.equal(withoutAddresses(text), withoutAddresses(runInLua(name)));
     assert.doesNotMatch(text, /^error: /m);
