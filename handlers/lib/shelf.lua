@@ -30,7 +30,7 @@ function shelf.list(env, entries)
         items[#items + 1] = table.concat {
             '<li><a href="', page.escape(shelf.link(env, entry)), '">', page.escape(entry.name), '</a> ',
             '<span class="soft" title="', tostring(entry.size), ' bytes">', shelf.readable_size(entry.size), ', ',
-            os.date("!%d %b %H:%M UTC", entry.time), '</span><div class="mono soft">', entry.sha256, '</div></li>\n',
+            os.date("!%d %b %H:%M UTC", math.floor(entry.time)), '</span><div class="mono soft">', entry.sha256, '</div></li>\n',
         }
     end
     items[#items + 1] = '</ul>'

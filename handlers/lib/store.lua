@@ -51,16 +51,16 @@ local function data_name(worker, place)
     return start .. worker .. "-" .. place .. ".data"
 end
 
--- What stands in a line: size, hash, time, name; nil for an empty place.
+-- What stands in a line: size, hash, time, name; nil for an empty place. The time has milliseconds: uploads of one second are in order.
 local function parse_line(worker, place, line)
-    local size, sha256, time, name = line:match("^(%d+) (%x+) (%d+) (%S+) *$")
+    local size, sha256, time, name = line:match("^(%d+) (%x+) (%d+%.?%d*) (%S+) *$")
     name = name and httpd.decode("url", name)
     if not name then
         return nil
     end
     return {
         id = worker .. "-" .. place, worker = worker, place = place,
-        size = math.tointeger(size), sha256 = sha256, time = math.tointeger(time), name = name,
+        size = math.tointeger(size), sha256 = sha256, time = tonumber(time), name = name,
     }
 end
 
@@ -85,7 +85,7 @@ end
 local function write_line(worker, place, entry)
     local text = ""
     if entry then
-        text = string.format("%d %s %d %s", entry.size, entry.sha256, entry.time, httpd.encode("url", entry.name))
+        text = string.format("%d %s %.3f %s", entry.size, entry.sha256, entry.time, httpd.encode("url", entry.name))
     end
     -- opened to append first: that makes the file without emptying one that is there
     local made, message = io.open(index_name(worker), "ab")
@@ -201,7 +201,7 @@ function store.receive(worker, name, source)
     end
     local entry = {
         id = worker .. "-" .. place, worker = worker, place = place,
-        size = size, sha256 = sha256, time = os.time(), name = store.clean_name(name),
+        size = size, sha256 = sha256, time = httpd.now(), name = store.clean_name(name),
     }
     -- the old line goes first, so that it never stands beside the new content
     local blanked, problem = write_line(worker, place, nil)
