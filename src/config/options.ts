@@ -1,16 +1,15 @@
 /**
  * The table of all command-line options: parsing, help, completion and defaults are read from it.
- *
- * Long because it is a table with an entry for each option.
  */
 import { availableParallelism } from 'node:os';
 import { LOG_LEVELS, type LogLevel } from '../base/logger.ts';
 import { SHARED_BYTES_DEFAULT, type SharedSize } from '../base/shared-size.ts';
 import { SCRIPT_MODES } from '../mapping/script-mode.ts';
 import { DEFAULT_STATIC_SETTINGS } from '../mapping/static-settings.ts';
-import { DEFAULT_LIMITS, LIMIT_BOUNDS } from '../settings/limits.ts';
+import { LIMIT_BOUNDS } from '../settings/limits.ts';
 import { COMPRESSION_OPTIONS, type CompressionOptions } from './compression-options.ts';
 import type { ListenAddress } from './config.ts';
+import { LIMIT_OPTIONS, type LimitOptions } from './limit-options.ts';
 import {
   type AnyOption,
   type DefaultedOption,
@@ -30,14 +29,10 @@ import {
   name,
   nameList,
   port,
-  seconds,
-  secondsOrUnlimited,
   sharedSize,
-  size,
-  sizeOrUnlimited,
 } from './value-parsers.ts';
 
-interface OptionTable extends CompressionOptions {
+interface OptionTable extends CompressionOptions, LimitOptions {
   readonly lua: TupleOption;
   readonly script: ValueOption<string>;
   readonly mode: TupleOption;
@@ -66,25 +61,6 @@ interface OptionTable extends CompressionOptions {
   readonly logLevel: ValueOption<LogLevel>;
   readonly logFile: ValueOption<string>;
   readonly accessLog: FlagOption;
-  readonly idleTimeout: DefaultedOption<number>;
-  readonly handshakeTimeout: DefaultedOption<number>;
-  readonly headTimeout: DefaultedOption<number>;
-  readonly stallTimeout: DefaultedOption<number>;
-  readonly minBodyRate: DefaultedOption<number>;
-  readonly drainTimeout: DefaultedOption<number>;
-  readonly maxHead: DefaultedOption<number>;
-  readonly maxBody: DefaultedOption<number>;
-  readonly maxUnreadBodies: ValueOption<number>;
-  readonly maxStreams: DefaultedOption<number>;
-  readonly maxConnections: DefaultedOption<number>;
-  readonly maxConnectionsPerAddress: DefaultedOption<number>;
-  readonly maxResets: DefaultedOption<number>;
-  readonly maxControlFrames: DefaultedOption<number>;
-  readonly memory: DefaultedOption<number>;
-  readonly cpuLimit: DefaultedOption<number>;
-  readonly timeLimit: DefaultedOption<number>;
-  readonly mappingShare: DefaultedOption<number>;
-  readonly maxLog: DefaultedOption<number>;
   readonly help: FlagOption;
   readonly version: FlagOption;
 }
@@ -336,162 +312,10 @@ export const OPTIONS: OptionTable = {
     group: 'Log',
     help: 'write one line for each request',
   },
-  idleTimeout: timeout(
-    'idle-timeout',
-    DEFAULT_LIMITS.idleTimeoutMs,
-    'close a connection that has no open request for this long',
-  ),
-  handshakeTimeout: timeout(
-    'handshake-timeout',
-    DEFAULT_LIMITS.handshakeTimeoutMs,
-    'time a client has for the TLS handshake',
-  ),
-  headTimeout: timeout(
-    'head-timeout',
-    DEFAULT_LIMITS.headTimeoutMs,
-    'time from the first byte of a request head to its last',
-  ),
-  stallTimeout: timeout(
-    'stall-timeout',
-    DEFAULT_LIMITS.stallTimeoutMs,
-    'cut a request whose client neither sends nor reads for this long',
-  ),
-  drainTimeout: defaulted({
-    ...timeout(
-      'drain-timeout',
-      DEFAULT_LIMITS.drainTimeoutMs,
-      'time open requests have to finish when the server is told to end',
-    ),
-    // 0 = cut them at once
-    value: seconds(0, LIMIT_BOUNDS.timeoutMsMax),
-  }),
-  minBodyRate: defaulted({
-    name: 'min-body-rate',
-    argument: 'BYTES',
-    value: integer(0, LIMIT_BOUNDS.bodyRateMax),
-    default: DEFAULT_LIMITS.bodyRateMin,
-    group: 'Limits',
-    help: 'bytes a second of a request body that is waited for, after 20 s; 0 is no limit',
-  }),
-  maxHead: defaulted({
-    name: 'max-head',
-    argument: 'SIZE',
-    value: size(LIMIT_BOUNDS.headBytesMin, LIMIT_BOUNDS.headBytesMax),
-    default: DEFAULT_LIMITS.headBytesMax,
-    group: 'Limits',
-    help: 'size of a request head',
-  }),
-  maxBody: defaulted({
-    name: 'max-body',
-    argument: 'SIZE',
-    value: sizeOrUnlimited(),
-    default: DEFAULT_LIMITS.bodyBytesMax,
-    group: 'Limits',
-    help: 'size of a request body; 0 is no limit',
-  }),
-  maxUnreadBodies: {
-    kind: 'value',
-    name: 'max-unread-bodies',
-    argument: 'SIZE',
-    value: size(LIMIT_BOUNDS.unreadBodyBytesMin, LIMIT_BOUNDS.unreadBodyBytesMax),
-    defaultText: 'a quarter of --memory for each script, at most 256M',
-    group: 'Limits',
-    help: 'memory of one worker for request bodies that nobody has read yet; clients wait when it is used up',
-  },
-  maxStreams: defaulted({
-    name: 'max-streams',
-    argument: 'COUNT',
-    value: integer(1, LIMIT_BOUNDS.streamsMax),
-    default: DEFAULT_LIMITS.streamsMax,
-    group: 'Limits',
-    help: 'concurrent streams of one HTTP/2 connection',
-  }),
-  maxConnections: defaulted({
-    name: 'max-connections',
-    argument: 'COUNT',
-    value: integer(1, LIMIT_BOUNDS.connectionsMax),
-    default: DEFAULT_LIMITS.connectionsMax,
-    group: 'Limits',
-    help: 'open connections of one worker',
-  }),
-  maxConnectionsPerAddress: defaulted({
-    name: 'max-connections-per-address',
-    argument: 'COUNT',
-    value: integer(1, LIMIT_BOUNDS.connectionsMax),
-    default: DEFAULT_LIMITS.connectionsPerAddressMax,
-    group: 'Limits',
-    help: 'open connections of one worker from one IPv4 address, or from one IPv6 network of 64 bits',
-  }),
-  maxResets: defaulted({
-    name: 'max-resets',
-    argument: 'COUNT',
-    value: integer(1, LIMIT_BOUNDS.framesPerSecondMax),
-    default: DEFAULT_LIMITS.resetsPerSecond,
-    group: 'Limits',
-    help: 'streams of one HTTP/2 connection that its client may break off, per second',
-  }),
-  maxControlFrames: defaulted({
-    name: 'max-control-frames',
-    argument: 'COUNT',
-    value: integer(1, LIMIT_BOUNDS.framesPerSecondMax),
-    default: DEFAULT_LIMITS.controlFramesPerSecond,
-    group: 'Limits',
-    help: 'PING, SETTINGS, PRIORITY and the like on one HTTP/2 connection, per second',
-  }),
-  memory: defaulted({
-    name: 'memory',
-    argument: 'SIZE',
-    value: size(LIMIT_BOUNDS.memoryBytesMin, LIMIT_BOUNDS.memoryBytesMax),
-    default: DEFAULT_LIMITS.memoryBytesMax,
-    group: 'Limits',
-    help: 'memory of one Lua state (one script in one worker)',
-  }),
-  cpuLimit: defaulted({
-    name: 'cpu-limit',
-    argument: 'SECONDS',
-    value: secondsOrUnlimited(LIMIT_BOUNDS.timeoutMsMax),
-    default: DEFAULT_LIMITS.cpuLimitMs,
-    group: 'Limits',
-    help: 'processor time of one request in Lua, waits not counted; 0 is no limit',
-  }),
-  timeLimit: defaulted({
-    name: 'time-limit',
-    argument: 'SECONDS',
-    value: secondsOrUnlimited(LIMIT_BOUNDS.timeoutMsMax),
-    default: DEFAULT_LIMITS.timeLimitMs,
-    group: 'Limits',
-    help: 'time a handler may go on without moving a byte; 0 is no limit',
-  }),
-  mappingShare: defaulted({
-    name: 'mapping-share',
-    argument: 'PERCENT',
-    value: integer(1, LIMIT_BOUNDS.percentMax),
-    default: DEFAULT_LIMITS.mappingSharePercent,
-    group: 'Limits',
-    help: 'how much of what the others leave free one of several mappings may take of the files, processes, fetches, tasks and timers of a worker',
-  }),
-  maxLog: defaulted({
-    name: 'max-log',
-    argument: 'SIZE',
-    value: sizeOrUnlimited(),
-    default: DEFAULT_LIMITS.logBytesPerSecond,
-    group: 'Limits',
-    help: 'what one mapping may write to the log per second in one worker, four times that at once; 0 is no limit',
-  }),
+  ...LIMIT_OPTIONS,
   help: { kind: 'flag', name: 'help', short: 'h', group: 'Help', help: 'show this text' },
   version: { kind: 'flag', name: 'version', group: 'Help', help: 'show the version' },
 };
 
 /** All rows of the table, in the order of the help. */
 export const ALL_OPTIONS: readonly AnyOption[] = Object.values(OPTIONS);
-
-function timeout(optionName: string, defaultMs: number, help: string): DefaultedOption<number> {
-  return defaulted({
-    name: optionName,
-    argument: 'SECONDS',
-    value: seconds(LIMIT_BOUNDS.timeoutMsMin, LIMIT_BOUNDS.timeoutMsMax),
-    default: defaultMs,
-    group: 'Limits',
-    help,
-  });
-}
