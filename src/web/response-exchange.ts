@@ -86,6 +86,7 @@ export class ResponseExchange implements Exchange {
   inform(): void {}
   trailers(): void {}
   flush(): void {}
+  readonly connectProtocol = undefined;
   openTunnel(): boolean {
     return false;
   }

@@ -255,6 +255,8 @@ export class FakeExchange implements Exchange {
     this.#finish();
   }
 
+  readonly connectProtocol = undefined;
+
   openTunnel(): boolean {
     return false;
   }

@@ -43,10 +43,11 @@ export class ClientWatch implements Stallable {
     this.#patience.stalls.stop(this);
   }
 
-  /** A reader has begun (true) or stopped (false) waiting for the body. */
-  bodyAwaited(awaited: boolean): void {
+  /** A reader has begun (true) or stopped (false) waiting for the body. `isTimed`: the client may not be silent meanwhile. */
+  bodyAwaited(awaited: boolean, isTimed = true): void {
     this.awaitsBody = awaited;
-    if (awaited) this.#awaitedSince ||= Date.now();
+    if (!isTimed) this.#awaitedSince = 0;
+    else if (awaited) this.#awaitedSince ||= Date.now();
     else if (this.#awaitedSince !== 0) {
       this.#awaitedMs += Date.now() - this.#awaitedSince;
       this.#awaitedSince = 0;

@@ -48,7 +48,7 @@ export interface ExchangeWire {
   sendEnd(trailers: Fields | undefined): void;
   /**
    * Answers the request by changing over to `protocol`: sends the head for it, and makes of the connection or the stream a
-   * tunnel, whose bytes are the content of the exchange in both directions (RFC 9110 §7.8). False: the client has not offered
+   * tunnel, whose bytes are the content of the exchange in both directions (RFC 9110 §7.8, RFC 8441). False: the client has not offered
    * it, and nothing was done. A wire without this cannot.
    */
   openTunnel?(protocol: string, fields: Fields): boolean;

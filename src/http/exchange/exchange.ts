@@ -96,6 +96,11 @@ export interface Exchange extends ByteSink {
   readonly scheme: 'https' | 'http';
   /** `:authority` or `Host`; empty when an HTTP/1.0 client sent none. */
   readonly authority: string;
+  /**
+   * `:protocol` of an extended CONNECT (RFC 8441), whose `method` is GET as it would be over HTTP/1.1. An answer of 2xx that opens no
+   * tunnel becomes 501: such a client takes it for the opened tunnel.
+   */
+  readonly connectProtocol: string | undefined;
   /** Request fields without pseudo-header fields; HTTP/1 keeps the client's case, HTTP/2 is lower case. */
   readonly fields: Fields;
   readonly connection: ExchangeConnection;
@@ -157,9 +162,10 @@ export interface Exchange extends ByteSink {
   reset(status?: number): void;
 
   /**
-   * Answers by changing over to `protocol` (a token, as the client offers it in Upgrade; RFC 9110 §7.8), in place of `head`.
+   * Answers by changing over to `protocol` (a token, as the client offers it in Upgrade, RFC 9110 §7.8, or asks for by `:protocol`,
+   * RFC 8441), in place of `head`.
    * From then on `body` has the bytes that the client sends, without a limit and without an end of silence, and what is written
-   * goes to the client as it is; `end` ends the connection. False: the client has not offered it, the request has a body, or the
+   * goes to the client as it is; `end` ends the connection, or the stream. False: the client has not offered it, the request has a body, or the
    * wire cannot; nothing was done.
    */
   openTunnel(protocol: string, fields: Fields): boolean;

@@ -61,8 +61,8 @@ export class OutgoingHead implements ResponseHead {
   }
 
   /** The wire has answered by changing over to another protocol. */
-  changeOver(): void {
-    this.status = SWITCHING_PROTOCOLS;
+  changeOver(connectProtocol: string | undefined): void {
+    this.status = connectProtocol === undefined ? SWITCHING_PROTOCOLS : CONNECTED;
   }
 
   /** Takes that of a page of ours in its place. */
@@ -76,6 +76,13 @@ export class OutgoingHead implements ResponseHead {
     this.mayHaveTrailers = false;
     this.bodyless = isHead || isBodyless(status);
     if (isBodyless(status)) this.contentLength = status === 205 ? 0 : undefined;
+  }
+
+  /** The part of `bytes` that the declared length leaves room for behind `bytesBefore`. */
+  within(bytes: Uint8Array, bytesBefore: number): Uint8Array {
+    if (this.declaredLength === undefined || this.bodyless) return bytes;
+    const room = this.declaredLength - bytesBefore;
+    return bytes.length <= room ? bytes : bytes.subarray(0, room);
   }
 
   /** The whole body is known before anything was sent: its length can be announced. */
@@ -99,3 +106,5 @@ function checkStatus(status: number): void {
 
 const NO_FIELDS: Fields = [];
 const SWITCHING_PROTOCOLS = 101;
+/** RFC 8441 §5. */
+const CONNECTED = 200;

@@ -41,10 +41,21 @@ export class ReceivedRequest {
   get identity(): RequestIdentity {
     return this.request;
   }
+  get connectProtocol(): string | undefined {
+    return this.request.connectProtocol;
+  }
   get pushed(): boolean {
     return this.request.pushed;
   }
 
+  /**
+   * True where a tunnel has nothing before it: over HTTP/1 a request without a body, over HTTP/2 an extended CONNECT, whose body the
+   * tunnel is.
+   */
+  protected get mayBecomeTunnel(): boolean {
+    const { hasBody, connectProtocol, declaredLength } = this.request;
+    return connectProtocol === undefined ? !hasBody : hasBody && declaredLength === undefined;
+  }
   /** True when the body is longer than the handler takes, or says that it will be. */
   protected get isKnownTooLong(): boolean {
     const { declaredLength, hasBody } = this.request;

@@ -12,6 +12,8 @@ export interface ClientRequest {
   /** May begin with pseudo-header fields. */
   readonly fields: Fields;
   readonly declaredLength: number | undefined;
+  /** `:protocol` of an extended CONNECT (RFC 8441 §4), whose method is GET here; undefined for all other requests. */
+  readonly connectProtocol?: string | undefined;
 }
 
 /** Exchanges with equal heads may share it. */

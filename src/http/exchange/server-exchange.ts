@@ -147,6 +147,10 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
   }
 
   #give(status: number, fields: Fields): void {
+    if (status < 300 && this.connectProtocol !== undefined) {
+      this.reset(501);
+      return;
+    }
     this.#head.give(status, fields, this.request.method === 'HEAD');
     this.#transition(HEAD_GIVEN);
     const { compression } = this.#settings;
@@ -178,7 +182,8 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
   #take(bytes: Uint8Array, owned: boolean): boolean {
     if (this.finished) return true;
     if (this.#state === OPEN) this.head(200, NO_FIELDS);
-    const accepted = this.#withinDeclared(bytes);
+    const accepted = this.#head.within(bytes, this.bytesWritten + this.#unsentBytes);
+    if (accepted.length < bytes.length) this.#warnOfExcess();
     if (accepted.length === 0) return true;
     if (this.#head.bodyless) {
       this.#unsentBytes += accepted.length;
@@ -271,12 +276,12 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
   }
 
   openTunnel(protocol: string, fields: Fields): boolean {
-    if (this.#state !== OPEN || this.request.hasBody) return false;
+    if (this.#state !== OPEN || !this.mayBecomeTunnel) return false;
     checkFields(fields);
     if (this.#wire.openTunnel?.(protocol, fields) !== true) return false;
-    this.#head.changeOver();
+    this.#head.changeOver(this.connectProtocol);
     this.#isTunnel = true;
-    this.body.reopen();
+    if (!this.request.hasBody) this.body.reopen();
     this.#transition(HEAD_SENT);
     return true;
   }
@@ -382,11 +387,10 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
 
   /** A reader has begun (true) or stopped (false) waiting for the body. */
   bodyAwaited(awaited: boolean): void {
-    // those who talk through a tunnel may be silent
-    if (this.#isTunnel) return;
     this.#watch ??= new ClientWatch(this, this.#settings.patience);
     const before = this.#watch.awaitsBody;
-    this.#watch.bodyAwaited(awaited);
+    // those who talk through a tunnel may be silent
+    this.#watch.bodyAwaited(awaited, !this.#isTunnel);
     if (awaited !== before) this.#wire.bodyAwaited?.(awaited);
     this.#watchClient();
   }
@@ -464,16 +468,10 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
     this.#watch?.stop();
   }
 
-  /** The part of `bytes` that the declared Content-Length leaves room for. */
-  #withinDeclared(bytes: Uint8Array): Uint8Array {
-    if (this.#head.declaredLength === undefined) return bytes;
-    const room = this.#head.declaredLength - this.bytesWritten - this.#unsentBytes;
-    if (bytes.length <= room || this.#head.bodyless) return bytes;
-    if (!this.#excessLogged) {
-      this.#excessLogged = true;
-      this.#warn('Response is longer than its Content-Length: the rest is dropped', {});
-    }
-    return bytes.subarray(0, room);
+  #warnOfExcess(): void {
+    if (this.#excessLogged) return;
+    this.#excessLogged = true;
+    this.#warn('Response is longer than its Content-Length: the rest is dropped', {});
   }
 
   #warn(text: string, facts: LogFields): void {
@@ -484,7 +482,7 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
 
   /** Runs the clock exactly while the client is being waited for. */
   #watchClient(): void {
-    if (this.#state < DONE && (this.#blocked || this.awaitsBody)) {
+    if (this.#state < DONE && (this.#blocked || (this.awaitsBody && !this.#isTunnel))) {
       this.#watch ??= new ClientWatch(this, this.#settings.patience);
       this.#watch.start();
     } else this.#watch?.stop();

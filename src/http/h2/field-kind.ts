@@ -13,8 +13,9 @@ export const KIND = {
   scheme: 6,
   authority: 7,
   path: 8,
+  protocol: 9,
   /** A field that a request must not have: `fieldFault` says why. */
-  malformed: 9,
+  malformed: 10,
 } as const;
 
 /** Returns the kind of a field by its name, and by its value where a rule concerns the value. */
@@ -33,6 +34,8 @@ export function fieldFault(name: string, value: string): string | undefined {
       return isAuthority(value) ? undefined : ':authority is not a host with an optional port';
     case ':path':
       return PATH.test(value) ? undefined : ':path is not a path';
+    case ':protocol':
+      return METHOD.test(value) ? undefined : ':protocol is not a token';
   }
   if (name.charCodeAt(0) === COLON) return 'a pseudo-header field is unknown';
   if (!NAME.test(name)) return 'a field name is not a lower-case token';
@@ -59,6 +62,7 @@ const KIND_OF_NAME: ReadonlyMap<string, number> = new Map<string, number>([
   [':scheme', KIND.scheme],
   [':authority', KIND.authority],
   [':path', KIND.path],
+  [':protocol', KIND.protocol],
 ]);
 
 const COLON = 58;

@@ -155,6 +155,14 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     else this.#sendEnd();
   }
 
+  openTunnel(protocol: string, fields: Fields): boolean {
+    const asked = this.#exchange?.connectProtocol;
+    if (asked?.toLowerCase() !== protocol.toLowerCase() || this.#state !== OPEN) return false;
+    this.#session.sendHead(this.id, { ...TUNNEL_HEAD, responseFields: fields }, false);
+    this.#session.output.flushLater();
+    return true;
+  }
+
   abort(): void {
     if (this.#state !== CLOSED) this.#session.resetStream(this, ERROR_CODE.internalError);
   }
@@ -439,3 +447,13 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
 }
 
 const NO_FIELDS: Fields = [];
+/** The head that opens a tunnel (RFC 8441 §5), without its fields. */
+const TUNNEL_HEAD: Omit<ResponseHead, 'responseFields'> = {
+  status: 200,
+  reason: undefined,
+  contentLength: undefined,
+  hasDate: false,
+  closes: false,
+  mayHaveTrailers: false,
+  bodyless: false,
+};

@@ -19,7 +19,7 @@ export interface KnownHead {
 
 /** Stands in the access log for a method or a path that the section does not tell. */
 const UNKNOWN = '-';
-const NO_FACTS = { authority: '', fields: [], declaredLength: undefined };
+const NO_FACTS = { authority: '', fields: [], declaredLength: undefined, connectProtocol: undefined };
 
 export interface HeadLimits {
   readonly headBytesMax: number;
@@ -50,12 +50,12 @@ export class HeadReader {
   #make(section: FieldSection): KnownHead | string {
     const parsed = parseRequestHead(section);
     if (typeof parsed === 'string') return section.tooLarge ? this.#makeTooLarge() : parsed;
-    const { method, target, authority, fields, declaredLength, expect, priority } = parsed;
+    const { method, target, authority, fields, declaredLength, connectProtocol, expect, priority } = parsed;
     const { headBytesMax, bodyBytesMax } = this.#limits;
     const isTooLarge = section.tooLarge || parsed.bytes > headBytesMax;
     return {
-      ...this.#heads({ method, target, authority, fields, declaredLength }),
-      refusal: isTooLarge ? 431 : refusalOf(method, expect, declaredLength, bodyBytesMax),
+      ...this.#heads({ method, target, authority, fields, declaredLength, connectProtocol }),
+      refusal: isTooLarge ? 431 : refusalOf(method, expect, declaredLength, bodyBytesMax, connectProtocol),
       expectsContinue: expect === CONTINUE,
       priority: priority === undefined ? DEFAULT_PRIORITY : parsePriority(priority),
     };

@@ -28,6 +28,7 @@ export function parseRequestHead(section: KnownFields): ParsedHead | string {
   let scheme: string | undefined;
   let authority: string | undefined;
   let path: string | undefined;
+  let protocol: string | undefined;
   let host: string | undefined;
   let declaredLength: number | undefined;
   let expect: string | undefined;
@@ -59,6 +60,10 @@ export function parseRequestHead(section: KnownFields): ParsedHead | string {
         if (path !== undefined) return ':path is given twice';
         path = value;
         break;
+      case KIND.protocol:
+        if (protocol !== undefined) return ':protocol is given twice';
+        protocol = value;
+        break;
       case KIND.host:
         if (host !== undefined) return 'host is given twice';
         host = value;
@@ -77,10 +82,14 @@ export function parseRequestHead(section: KnownFields): ParsedHead | string {
     }
   }
   const pseudo = { method, scheme, authority, path };
-  const malformed = method === 'CONNECT' ? checkConnect(pseudo) : checkPseudo(pseudo, host);
+  const isConnect = method === 'CONNECT';
+  if (protocol !== undefined && !isConnect) return ':protocol is only for CONNECT';
+  const malformed = isConnect && protocol === undefined ? checkConnect(pseudo) : checkPseudo(pseudo, host);
   if (malformed !== undefined) return malformed;
   return {
-    method: method as string,
+    // what HTTP/1.1 asks for by GET and Upgrade: handlers see one request, whatever version it comes over
+    method: protocol === undefined ? (method as string) : 'GET',
+    connectProtocol: protocol,
     target: path ?? '',
     authority: authority ?? host ?? '',
     fields: list.slice(2 * pseudoCount),
@@ -112,7 +121,7 @@ interface Pseudo {
 
 const COLON = 58;
 
-/** RFC 9113 §8.3.1. */
+/** RFC 9113 §8.3.1, and RFC 8441 §4 for a CONNECT with `:protocol`. */
 function checkPseudo(pseudo: Pseudo, host: string | undefined): string | undefined {
   const { method, scheme, authority, path } = pseudo;
   if (method === undefined) return ':method is missing';

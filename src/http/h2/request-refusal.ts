@@ -1,17 +1,25 @@
-/** Says which requests are refused because of their method, their expectation or their content-length. */
+/** Says which requests are refused because of their method, their expectation, their content-length or the protocol that they ask for. */
 import { isKnownMethod } from '../semantics/methods.ts';
 
-/** Returns the status that refuses a request; 0 when the request is served. `expect`: the lower-case value of the field. */
+/**
+ * Returns the status that refuses a request; 0 when the request is served. `expect`: the lower-case value of the field;
+ * `connectProtocol`: of an extended CONNECT.
+ */
 export function refusalOf(
   method: string,
   expect: string | undefined,
   declaredLength: number | undefined,
   bodyBytesMax: number,
+  connectProtocol?: string,
 ): number {
   if (!isKnownMethod(method)) return 501;
+  if (connectProtocol !== undefined && connectProtocol.toLowerCase() !== WEBSOCKET) return 501;
   if (expect !== undefined && expect !== CONTINUE) return 417;
   return declaredLength !== undefined && declaredLength > bodyBytesMax ? 413 : 0;
 }
 
 /** The only expectation that RFC 9110 §10.1.1 defines. */
 export const CONTINUE = '100-continue';
+
+/** The only protocol that an extended CONNECT may ask for here (RFC 8441 §5). */
+const WEBSOCKET = 'websocket';

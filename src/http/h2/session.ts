@@ -92,6 +92,8 @@ export class Session implements FrameSink {
       this.#limits.headBytesMax * HEAD_SLACK,
       SETTING.noRfc7540Priorities,
       1,
+      SETTING.enableConnectProtocol,
+      1,
     ]);
     this.#bodies.start();
     readSocket(socket, (bytes) => this.#read(bytes));

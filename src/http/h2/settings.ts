@@ -1,4 +1,4 @@
-/** The settings of both sides (RFC 9113 §6.5.2, RFC 9218 §2.1). */
+/** The settings of both sides (RFC 9113 §6.5.2, RFC 8441 §3, RFC 9218 §2.1). */
 import { ERROR_CODE, type H2ErrorCode } from './error-codes.ts';
 import { FRAME_PAYLOAD_BYTES_MAX, INITIAL_WINDOW_BYTES, WINDOW_BYTES_MAX } from './frame-types.ts';
 
@@ -9,6 +9,8 @@ export const SETTING = {
   initialWindowSize: 0x4,
   maxFrameSize: 0x5,
   maxHeaderListSize: 0x6,
+  /** RFC 8441 §3. */
+  enableConnectProtocol: 0x8,
   noRfc7540Priorities: 0x9,
 } as const;
 

@@ -9,6 +9,7 @@ test('fieldKind() names the fields that a request is read by', () => {
   equal(fieldKind(':authority', 'a.example:1'), KIND.authority);
   equal(fieldKind(':path', '/'), KIND.path);
   equal(fieldKind(':path', '*'), KIND.path);
+  equal(fieldKind(':protocol', 'websocket'), KIND.protocol);
   equal(fieldKind('host', 'a.example'), KIND.host);
   equal(fieldKind('content-length', '1'), KIND.contentLength);
   equal(fieldKind('expect', '100-continue'), KIND.expect);

@@ -1,4 +1,4 @@
-import { deepStrictEqual, match, strictEqual } from 'node:assert/strict';
+import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import { fieldKind } from '../../../src/http/h2/field-kind.ts';
 import { checkTrailers, parseRequestHead } from '../../../src/http/h2/parse-request-head.ts';
@@ -22,10 +22,17 @@ function section(fields: readonly string[]): Parameters<typeof parseRequestHead>
   return { fields, kinds };
 }
 
+test('parseRequestHead() makes a GET of an extended CONNECT', () => {
+  const parsed = parseRequestHead(section(head({ ':method': 'CONNECT', ':protocol': 'websocket' })));
+  ok(typeof parsed === 'object');
+  deepStrictEqual([parsed.method, parsed.target, parsed.connectProtocol], ['GET', '/', 'websocket']);
+});
+
 test('parseRequestHead() tells pseudo-header fields and fields apart', () => {
   const fields = ['cookie', 'a=1', 'content-length', '12', 'expect', '100-Continue', 'priority', 'u=1'];
   deepStrictEqual(parseRequestHead(section(head({ ':path': '/x?y' }, fields))), {
     method: 'GET',
+    connectProtocol: undefined,
     target: '/x?y',
     authority: 'a.example',
     fields,
@@ -92,7 +99,13 @@ const WRONG: Readonly<Record<string, readonly [list: readonly string[], reason: 
   'host twice': [head({}, ['host', 'a.example', 'host', 'a.example']), /twice/],
   'an unknown pseudo-header field': [head({ ':extra': 'x' }), /unknown/],
   ':status in a request': [head({ ':status': '200' }), /unknown/],
-  ':protocol, which was not announced': [head({ ':method': 'CONNECT', ':protocol': 'websocket' }), /unknown/],
+  ':protocol without CONNECT': [head({ ':protocol': 'websocket' }), /only for CONNECT/],
+  ':protocol twice': [head({ ':method': 'CONNECT', ':protocol': 'a' }, [':protocol', 'a']), /twice/],
+  ':protocol that is no token': [head({ ':method': 'CONNECT', ':protocol': 'a b' }), /:protocol/],
+  'CONNECT with :protocol and without :path': [
+    head({ ':method': 'CONNECT', ':protocol': 'websocket', ':path': undefined }),
+    /:path is missing/,
+  ],
   'CONNECT with :path': [head({ ':method': 'CONNECT', ':scheme': undefined }), /CONNECT/],
   'CONNECT without :authority': [[':method', 'CONNECT'], /CONNECT has no/],
   ':method twice': [[':method', 'GET', ...head()], /twice/],

@@ -48,7 +48,7 @@ function framesOf(wire: WireClient, type: number, stream?: number): WireClient['
 test('A session announces its limits, and a window for all streams together', async (t) => {
   const front = await start(t);
   const wire = await connectWire(front);
-  deepStrictEqual(await settingsOf(wire), { 3: 100, 4: 262_144, 6: 32_768, 9: 1 });
+  deepStrictEqual(await settingsOf(wire), { 3: 100, 4: 262_144, 6: 32_768, 8: 1, 9: 1 });
   const update = await wire.frame(({ type }) => type === FRAME.windowUpdate, 'WINDOW_UPDATE');
   strictEqual(update.stream, 0);
   strictEqual(update.payload.readUInt32BE(), 1024 * 1024 - 65_535);
@@ -341,14 +341,14 @@ test('A client that never acknowledges SETTINGS is left with SETTINGS_TIMEOUT', 
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
   socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1');
-  await waitFor(() => Buffer.concat(chunks).length >= 9 + 24 + 13 + 9, 'SETTINGS and its acknowledgement');
+  await waitFor(() => Buffer.concat(chunks).length >= 9 + 30 + 13 + 9, 'SETTINGS and its acknowledgement');
   const now = Date.now();
   sessions.sweep(now + 9_000);
   strictEqual(socket.readyState, 'open');
   sessions.sweep(now + 10_000);
   await once(socket, 'close');
   // the last frame: type, flags and stream, last stream served, code, reason
-  const goAway = Buffer.concat(chunks).subarray(9 + 24 + 13 + 9 + 3);
+  const goAway = Buffer.concat(chunks).subarray(9 + 30 + 13 + 9 + 3);
   deepStrictEqual(
     [...goAway.subarray(0, 14)],
     [7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ERROR_CODE.settingsTimeout],

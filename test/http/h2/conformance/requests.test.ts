@@ -234,14 +234,24 @@ malformed('RFC 9113 §8.5: CONNECT with :scheme is malformed', [
   [':authority', 'localhost:443'],
 ]);
 malformed('RFC 9113 §8.5: CONNECT without :authority is malformed', [[':method', 'CONNECT']]);
-malformed('RFC 8441 §4: :protocol is malformed where it was not announced', [
-  ...requestFields('/hello', [], 'CONNECT'),
+malformed('RFC 8441 §4: CONNECT with :protocol is malformed without :path and :scheme', [
+  [':method', 'CONNECT'],
   [':protocol', 'websocket'],
+  [':authority', 'localhost:443'],
 ]);
 malformed('RFC 8441 §4: :protocol is malformed without CONNECT', [
   ...requestFields('/hello'),
   [':protocol', 'websocket'],
 ]);
+
+rule('RFC 8441 §5: an extended CONNECT whose handler opens no tunnel gets no success', async (peer) => {
+  const fields: Field[] = [...requestFields('/hello', [], 'CONNECT')];
+  fields.splice(1, 0, [':protocol', 'websocket']);
+  peer.send(headersFrame(1, fields, FLAG.endHeaders));
+  const answer = await peer.frame(({ type, stream }) => stream === 1 && type === FRAME.headers, 'an answer');
+  strictEqual(new Map(answer.fields).get(':status'), '501');
+  await peer.expectAlive();
+});
 
 rule('RFC 9113 §8.5: a CONNECT nobody serves gets an answer and no tunnel', async (peer) => {
   const fields: Field[] = [
