@@ -1,12 +1,18 @@
 -- What runs the hooks of a request (hook-runners.ts): those before its handler, and those that see its head.
-local first, second, KEY, NUMBER, setmetatable, answered, keep, take = ...
+local make, NUMBER, setmetatable, answered, keep, take = ...
 
 local requests, responses = {}, {}
 local keeps = false
 
--- The host finds `env` and `header` as in lazy-tables.lua, where they are made in the same way: a function would be one more call.
-local function run(facts, number, handler, parameters)
-    local env, header = setmetatable({ [KEY] = facts, [NUMBER] = number }, first), setmetatable({ [KEY] = facts }, second)
+-- The host finds `env` and `header` as in lazy-tables.lua.
+local function run(handler, facts, number, is_unprepared, parameters)
+    local env, header
+    if is_unprepared then
+        env, header = make(facts, number, true)
+    else
+        -- what `make` does, without a call
+        env, header = setmetatable({ [NUMBER] = number }, facts[1]), setmetatable({}, facts[2])
+    end
     if keeps then
         keep(env, header)
     end

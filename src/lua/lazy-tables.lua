@@ -1,50 +1,61 @@
 -- What makes the two tables of a call (lazy-tables.ts). KEY and NUMBER are the keys that no script can write.
--- The host looks names up; what it has found for facts that come again is under these keys of theirs, false where nothing is there.
-local first, second, KEY, NUMBER, setmetatable, type, FIRST_FOUND, SECOND_FOUND = ...
+local first, second, KEY, NUMBER, setmetatable, FIRST_FOUND, SECOND_FOUND = ...
 
--- Names that were looked up before are found without a call of the host.
-local function remember(metatable, FOUND)
+-- A metatable for tables of these facts alone: it has the facts, so that the tables need not, and NUMBER where they are second.
+-- The host looks names up; what it has found is in `found`, false where nothing is there.
+local function own(metatable, facts, found, is_second)
     local look_up = metatable.__index
-    metatable.__index = function(table, name)
-        -- a table that is not filled always has them
-        local facts = table[KEY]
-        if type(facts) == "table" then
-            local value = facts[FOUND][name]
+    return {
+        [KEY] = facts,
+        [NUMBER] = is_second,
+        __index = function(table, name)
+            local value = found[name]
             if value ~= nil then
                 return value or nil
             end
-        end
-        return look_up(table, name)
-    end
+            return look_up(table, name)
+        end,
+        __newindex = metatable.__newindex,
+        __len = metatable.__len,
+        __pairs = metatable.__pairs,
+    }
 end
-remember(first, FIRST_FOUND)
-remember(second, SECOND_FOUND)
 
-local function make(facts, number)
-    return setmetatable({ [KEY] = facts, [NUMBER] = number }, first), setmetatable({ [KEY] = facts }, second)
+local function prepare(facts)
+    facts[FIRST_FOUND], facts[SECOND_FOUND] = {}, {}
+    facts[1] = own(first, facts, facts[FIRST_FOUND])
+    facts[2] = own(second, facts, facts[SECOND_FOUND], true)
+end
+
+local function make(facts, number, is_unprepared)
+    if is_unprepared then
+        return setmetatable({ [KEY] = facts, [NUMBER] = number }, first), setmetatable({ [KEY] = facts }, second)
+    end
+    return setmetatable({ [NUMBER] = number }, facts[1]), setmetatable({}, facts[2])
 end
 
 -- The call of the handler is no tail call: the host finds `env` and `header` in this frame while the handler runs, and
 -- behind its result when it has returned. Without `or nil`, tracebacks would name the handler by the variable here.
 local function wrap(handler, hasParameters)
-    -- the third argument is there only for names with parameters: others see two, as ever
+    -- the last argument is there only for names with parameters: others see two, as ever
     if hasParameters then
-        return function(facts, number, parameters)
-            local env, header = make(facts, number)
+        return function(facts, number, is_unprepared, parameters)
+            local env, header = make(facts, number, is_unprepared)
             local result = (handler or nil)(env, header, parameters)
             return result, env, header
         end
     end
-    return function(facts, number)
-        local env, header =
-            setmetatable({ [KEY] = facts, [NUMBER] = number }, first), setmetatable({ [KEY] = facts }, second)
+    return function(facts, number, is_unprepared)
+        local env, header
+        if is_unprepared then
+            env, header = make(facts, number, true)
+        else
+            -- what `make` does, without a call
+            env, header = setmetatable({ [NUMBER] = number }, facts[1]), setmetatable({}, facts[2])
+        end
         local result = (handler or nil)(env, header)
         return result, env, header
     end
 end
 
-local function parts()
-    return first, second, KEY, NUMBER, setmetatable
-end
-
-return wrap, make, parts
+return wrap, prepare, make

@@ -5,7 +5,8 @@
  *
  * A call of a wrapped function gets two of them, made by Lua code with nothing in them but the facts they are filled
  * from, under keys no script can write: any one Lua value, and in the first table a number. Nothing outside the VM has to
- * be remembered for them, however long a script keeps them.
+ * be remembered for them, however long a script keeps them. Facts that serve many calls are a table, and prepared: they have
+ * metatables of their own, so that making and reading the two tables costs less.
  *
  * Lua code of the gateway's own makes others by metatables that name a function to fill them with (`pushMeans`).
  */
@@ -19,7 +20,7 @@ import type { Reference, State } from './state.ts';
 const { tableFacts: FACTS_KEY, tableNumber: NUMBER_KEY, tableFiller: FILLER_KEY } = LIGHT_USERDATA;
 
 /**
- * Where facts that are a table have two more: the values that `Peek` has given for the first and the second argument, by name, and
+ * Where prepared facts have two tables: the values that `Peek` has given for the first and the second argument, by name, and
  * false for nil. They have to hold for all tables of the same facts. Who adds to them bounds them.
  */
 export const FOUND_KEYS: readonly [number, number] = [LIGHT_USERDATA.firstFound, LIGHT_USERDATA.secondFound];
@@ -37,8 +38,6 @@ export type Fill = (L: LuaThread, argument: 0 | 1, number: number) => void;
 export type Peek = (L: LuaThread, argument: 0 | 1, number: number) => boolean;
 
 const PRELUDE = readLuaSource('lua/lazy-tables.lua');
-/** What the two tables of a call are made of. */
-const PARTS = 5;
 /** Where Lua code of the gateway's own has the two tables of a call. */
 const TABLE_VARIABLES = ['env', 'header'] as const;
 
@@ -47,12 +46,12 @@ export class LazyTables {
   readonly #fillTable: Fill;
   readonly #peekInto: Peek;
   readonly #wrap: Reference;
+  readonly #prepare: Reference;
   readonly #make: Reference;
-  readonly #parts: Reference;
   /** The functions as they were before they were shadowed. */
   readonly #setMetatable: Reference;
   readonly #getMetatable: Reference;
-  /** Where the metatables of the two arguments stand. */
+  /** Where the metatables of the two arguments stand, those without prepared facts. */
   readonly #metatables: readonly [number, number];
 
   constructor(state: State, fill: Fill, peek: Peek) {
@@ -65,11 +64,11 @@ export class LazyTables {
     this.#metatables = [this.#pushMetatable(L, metamethods), this.#pushMetatable(L, metamethods)];
     x.lua_pushlightuserdata(L, FACTS_KEY);
     x.lua_pushlightuserdata(L, NUMBER_KEY);
-    for (const name of ['setmetatable', 'type']) x.lua_getglobal(L, memory.constant(name));
+    x.lua_getglobal(L, memory.constant('setmetatable'));
     for (const key of FOUND_KEYS) x.lua_pushlightuserdata(L, key);
-    state.call(L, 8, 3);
-    this.#parts = state.keep(L);
+    state.call(L, 7, 3);
     this.#make = state.keep(L);
+    this.#prepare = state.keep(L);
     this.#wrap = state.keep(L);
     x.lua_getglobal(L, memory.constant('setmetatable'));
     this.#setMetatable = state.keep(L);
@@ -90,10 +89,10 @@ export class LazyTables {
   }
 
   /**
-   * Replaces the function on top of the stack by one that takes the facts and a number of 32 bits (as `pushNumber`
-   * pushes it), and calls it with two tables, which it returns behind the function's first result. False: it has no
-   * parameters, so that it stays as it is and is called with nothing. With `hasParameters`, both take one more argument,
-   * a table of parameters.
+   * Replaces the function on top of the stack by one that takes the facts, a number of 32 bits (as `pushNumber` pushes it), and
+   * true where the facts are not prepared. It calls the function with two tables, which it returns behind the function's first
+   * result. False: it has no parameters, so that it stays as it is and is called with nothing. With `hasParameters`, both take one
+   * more argument, a table of parameters.
    */
   wrap(L: LuaThread, hasParameters = false): boolean {
     const { exports: x } = this.#state;
@@ -106,21 +105,30 @@ export class LazyTables {
     return true;
   }
 
-  /** Makes the two tables of a call, of the facts and the number on top of the stack, whose places they take. May raise. */
-  make(L: LuaThread): void {
+  /** Prepares the facts on top of the stack, a table, whose entries 1 and 2 are taken for it. May raise. */
+  prepare(L: LuaThread): void {
+    const { exports: x } = this.#state;
+    this.#state.pushReference(L, this.#prepare);
+    x.lua_pushvalue(L, -2);
+    x.lua_callk(L, 1, 0, 0, NULL);
+  }
+
+  /** Makes the two tables of a call, of the `count` arguments on top of the stack that a wrapped function takes. May raise. */
+  make(L: LuaThread, count: number): void {
     this.#state.pushReference(L, this.#make);
-    this.#state.exports.lua_rotate(L, -3, 1);
-    this.#state.exports.lua_callk(L, 2, 2, 0, NULL);
+    this.#state.exports.lua_rotate(L, -count - 1, 1);
+    this.#state.exports.lua_callk(L, count, 2, 0, NULL);
   }
 
   /**
-   * Pushes what Lua code of the gateway's own makes the two tables of, as lazy-tables.lua does: their metatables, the keys of the
-   * facts and the number, and `setmetatable`. Returns how many values that are.
+   * Pushes what Lua code of the gateway's own makes the two tables with, as lazy-tables.lua does: the function that makes them, the
+   * key of the number, and `setmetatable`. Returns how many values that are.
    */
   pushParts(L: LuaThread): number {
-    this.#state.pushReference(L, this.#parts);
-    this.#state.call(L, 0, PARTS);
-    return PARTS;
+    this.#state.pushReference(L, this.#make);
+    this.#state.exports.lua_pushlightuserdata(L, NUMBER_KEY);
+    this.#state.pushReference(L, this.#setMetatable);
+    return 3;
   }
 
   /**
@@ -140,34 +148,58 @@ export class LazyTables {
     const { exports: x } = this.#state;
     const table = x.lua_absindex(L, index);
     if (x.lua_getmetatable(L, table) === 0) return;
-    const argument = this.#metatables.indexOf(x.lua_topointer(L, -1));
-    if (argument === -1 && x.lua_rawgetp(L, -1, FILLER_KEY) === LUA_TYPE.function) {
+    const argument = this.#argumentOf(L, table);
+    if (argument !== undefined) {
+      this.#fill(L, table, argument);
+      return;
+    }
+    if (x.lua_rawgetp(L, -1, FILLER_KEY) === LUA_TYPE.function) {
       x.lua_pushvalue(L, table);
       x.lua_callk(L, 1, 0, 0, NULL);
       this.#state.pop(L);
       return;
     }
-    this.#state.pop(L, argument === -1 ? 2 : 1);
-    if (argument !== -1) this.#fill(L, table, argument === 0 ? 0 : 1);
+    this.#state.pop(L, 2);
   }
 
   /** Answers the look-up of a string, index 2, in the table at index 1 without filling it. */
   #peek(L: LuaThread): boolean {
     const { exports: x } = this.#state;
     if (x.lua_getmetatable(L, 1) === 0) return false;
-    const argument = this.#metatables.indexOf(x.lua_topointer(L, -1));
+    const argument = this.#argumentOf(L, 1);
+    if (argument !== undefined) return this.#peekInto(L, argument, this.#numberOf(L, 1));
     this.#state.pop(L);
-    if (argument === -1) return false;
-    const number = this.#numberOf(L, 1);
-    x.lua_rawgetp(L, 1, FACTS_KEY);
-    return this.#peekInto(L, argument === 0 ? 0 : 1, number);
+    return false;
   }
 
+  /**
+   * Which argument the table at the absolute index `table` is, whose metatable is on top of the stack: the facts take the place of
+   * the metatable. Undefined: it is no unfilled one, and the metatable stays.
+   */
+  #argumentOf(L: LuaThread, table: number): 0 | 1 | undefined {
+    const { exports: x } = this.#state;
+    let argument = this.#metatables.indexOf(x.lua_topointer(L, -1));
+    if (argument !== -1) x.lua_rawgetp(L, table, FACTS_KEY);
+    else if (x.lua_rawgetp(L, -1, FACTS_KEY) === LUA_TYPE.table) {
+      argument = x.lua_rawgetp(L, -2, NUMBER_KEY) === LUA_TYPE.nil ? 0 : 1;
+      this.#state.pop(L);
+    } else {
+      this.#state.pop(L);
+      return undefined;
+    }
+    x.lua_rotate(L, -2, 1);
+    this.#state.pop(L);
+    return argument === 0 ? 0 : 1;
+  }
+
+  /** The facts are on top of the stack, and are popped. */
   #fill(L: LuaThread, index: number, argument: 0 | 1): void {
     const { exports: x } = this.#state;
     const number = this.#numberOf(L, index);
-    x.lua_rawgetp(L, index, FACTS_KEY);
     for (const key of [FACTS_KEY, NUMBER_KEY]) {
+      const isThere = x.lua_rawgetp(L, index, key) !== LUA_TYPE.nil;
+      this.#state.pop(L);
+      if (!isThere) continue;
       x.lua_pushnil(L);
       x.lua_rawsetp(L, index, key);
     }

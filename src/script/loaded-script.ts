@@ -287,15 +287,19 @@ export class LoadedScript implements ScriptContext {
 
   /** The facts of a request, for the two tables of a handler as wrapped by LazyTables, and the parameters of a pattern. */
   readonly #pushTables = (L: LuaThread, { exchange, route, number }: Invocation): number => {
-    this.pushFacts(L, exchange, route, number);
-    if (route.params === undefined) return 2;
+    const count = this.pushFacts(L, exchange, route, number);
+    if (route.params === undefined) return count;
+    if (count === 2) this.state.exports.lua_pushnil(L);
     pushParams(this.state, L, route.params);
-    return 3;
+    return 4;
   };
 
-  pushFacts(L: LuaThread, exchange: Exchange, route: Route, number: number): void {
-    this.#requestTables.pushFacts(L, exchange, route);
+  pushFacts(L: LuaThread, exchange: Exchange, route: Route, number: number): number {
+    const arePrepared = this.#requestTables.pushFacts(L, exchange, route, this.lazyTables);
     this.lazyTables.pushNumber(L, number);
+    if (arePrepared) return 2;
+    this.state.exports.lua_pushboolean(L, 1);
+    return 3;
   }
 
   #runEnded(): void {

@@ -1,43 +1,33 @@
 /**
  * Fills the two tables a handler is called with: `env` and `header` (spec: reference lhttpd, plus our additions). What
  * they are filled from waits inside the VM: a packed string, or for requests that repeat two tables to be copied.
- *
- * Long because it is the list of what env holds.
  */
 import { fullRequestNumber, requestIdOf } from '../base/request-id.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Route } from '../http/exchange/handler.ts';
-import { type Fields, fieldValue } from '../http/semantics/fields.ts';
 import { httpDate } from '../http/semantics/http-date.ts';
-import { FOUND_KEYS } from '../lua/lazy-tables.ts';
+import { FOUND_KEYS, type LazyTables } from '../lua/lazy-tables.ts';
 import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
 import type { Reference, State } from '../lua/state.ts';
 import { TableCopier } from '../lua/table-copy.ts';
+import {
+  CONSTANT_NAMES,
+  ENVIRONMENT_NAMES,
+  environmentValue,
+  type MappingFacts,
+  VARYING_NAMES,
+} from './environment-values.ts';
+import {
+  HEADER_ALIASES,
+  headerValue,
+  isKnownName,
+  joinAnyCase,
+  joinLowerCase,
+  pathOf,
+} from './header-values.ts';
 import { factsOf, packRequest, type RequestFacts, unpackRequest } from './request-facts.ts';
-
-/** What is the same for all requests of a mapping. */
-export interface MappingFacts {
-  readonly prefix: string;
-  readonly script: string;
-  readonly serverPort: number;
-  readonly workerId: number;
-}
-
-const SOFTWARE = 'lgateway';
-
-/** Pseudo entries and their other names: what `header[…]` finds on both protocols. */
-const ALIASES: ReadonlyMap<string, string> = new Map([
-  [':method', 'method'],
-  [':path', 'path'],
-  [':authority', 'host'],
-  [':scheme', 'scheme'],
-  ['method', ':method'],
-  ['path', ':path'],
-  ['host', ':authority'],
-  ['scheme', ':scheme'],
-]);
 
 /** Entries of env and header that are looked up one by one; a handler that wants more gets the filled tables. */
 const PEEKS_MAX = 8;
@@ -101,8 +91,8 @@ export class RequestTables {
     };
   }
 
-  /** Pushes what the tables of a request are filled from, when they are. */
-  pushFacts(L: LuaThread, exchange: Exchange, route: Route): void {
+  /** Pushes what the tables of a request are filled from, when they are. True: these facts are prepared. */
+  pushFacts(L: LuaThread, exchange: Exchange, route: Route, lazyTables: LazyTables): boolean {
     const { identity, canPush } = exchange;
     const { memo } = identity;
     if (
@@ -113,13 +103,14 @@ export class RequestTables {
     ) {
       identity.memo = new RequestMemo(this, route.handlerName, canPush);
       this.#state.pushString(L, packRequest(exchange, route));
-      return;
+      return false;
     }
-    if (memo.template === undefined && !this.#prepare(L, memo, exchange, route)) {
+    if (memo.template === undefined && !this.#prepare(L, memo, exchange, route, lazyTables)) {
       this.#state.pushString(L, packRequest(exchange, route));
-      return;
+      return false;
     }
     this.#state.pushReference(L, memo.template as Reference);
+    return true;
   }
 
   /** Fills `env` (0) or `header` (1), the table on top of the stack, from what `pushFacts` pushed, which is below it. */
@@ -185,7 +176,13 @@ export class RequestTables {
   }
 
   /** Makes the two tables of a request that has come again; false: there are others enough. */
-  #prepare(L: LuaThread, memo: RequestMemo, exchange: Exchange, route: Route): boolean {
+  #prepare(
+    L: LuaThread,
+    memo: RequestMemo,
+    exchange: Exchange,
+    route: Route,
+    lazyTables: LazyTables,
+  ): boolean {
     const { exports: x } = this.#state;
     if (this.#templates.length === TEMPLATES_MAX) {
       if (Math.random() >= REPLACED) return false;
@@ -194,11 +191,8 @@ export class RequestTables {
       oldest.template = undefined;
     }
     const facts = factsOf(exchange, route);
-    x.lua_createtable(L, 0, 4);
-    for (const key of FOUND_KEYS) {
-      x.lua_createtable(L, 0, 0);
-      x.lua_rawsetp(L, -2, key);
-    }
+    x.lua_createtable(L, 2, 4);
+    lazyTables.prepare(L);
     x.lua_createtable(L, 0, ENVIRONMENT_NAMES.length);
     this.#fillEnvironment(L, facts);
     x.lua_rawsetp(L, -2, TEMPLATE_KEYS[0]);
@@ -273,7 +267,7 @@ export class RequestTables {
   }
 
   #setString(L: LuaThread, key: string, value: string): void {
-    if (key.length <= INTERNED_NAME_LENGTH_MAX && KNOWN_NAMES.has(key)) this.#state.pushInterned(L, key);
+    if (isKnownName(key)) this.#state.pushInterned(L, key);
     else this.#state.pushString(L, key);
     this.#state.pushString(L, value);
     this.#state.exports.lua_rawset(L, -3);
@@ -289,7 +283,7 @@ export class RequestTables {
         if (Number(x.lua_rawlen(T, 2)) > NAME_BYTES_MAX) return 0;
         const name = (state.toString(T, 2, NAME_BYTES_MAX) as string).toLowerCase();
         if (this.#findField(T, name)) return 1;
-        const alias = ALIASES.get(name);
+        const alias = HEADER_ALIASES.get(name);
         if (alias === undefined) return 0;
         if (this.#findField(T, alias)) return 1;
         if (alias !== 'scheme' && alias !== ':scheme') return 0;
@@ -334,162 +328,3 @@ export class RequestTables {
 }
 
 const NO_FACTS = 'the request is not known';
-
-/** The keys of env in the order they are set. */
-const ENVIRONMENT_NAMES = [
-  'SERVER_SOFTWARE',
-  'SERVER_PROTOCOL',
-  'SCRIPT_FILENAME',
-  'SCRIPT_PREFIX',
-  'HANDLER_NAME',
-  'SERVER_PORT',
-  'SERVER_ADDR',
-  'CLIENT_ADDR',
-  'CLIENT_PORT',
-  'QUERY_INFO',
-  'PUSH_PROMISE',
-  'REQUEST_METHOD',
-  'PATH_INFO',
-  'SCHEME',
-  'WORKER_ID',
-  'TLS_PROTOCOL',
-  'TLS_CIPHER',
-  'TLS_SNI',
-] as const;
-/** Those that differ even where the same request comes again. */
-const VARYING_NAMES = ['DATE_UTC', 'REQUEST_ID'] as const;
-
-/** Those with few values in the life of a mapping: kept in the VM. */
-const CONSTANT_NAMES: ReadonlySet<string> = new Set([
-  'SERVER_SOFTWARE',
-  'SERVER_PROTOCOL',
-  'SCRIPT_FILENAME',
-  'SCRIPT_PREFIX',
-  'HANDLER_NAME',
-  'SCHEME',
-  'TLS_PROTOCOL',
-  'TLS_CIPHER',
-]);
-
-/** The value of one entry of env; undefined when it has none. */
-function environmentValue(
-  name: string,
-  facts: RequestFacts,
-  mapping: MappingFacts,
-): string | number | undefined {
-  const { connection } = facts;
-  switch (name) {
-    case 'SERVER_SOFTWARE':
-      return SOFTWARE;
-    case 'SERVER_PROTOCOL':
-      return facts.protocol;
-    case 'SCRIPT_FILENAME':
-      return mapping.script;
-    case 'SCRIPT_PREFIX':
-      return mapping.prefix;
-    case 'HANDLER_NAME':
-      return facts.handlerName;
-    case 'SERVER_PORT':
-      return connection.localPort || mapping.serverPort;
-    case 'SERVER_ADDR':
-      return connection.localAddress;
-    case 'CLIENT_ADDR':
-      return connection.peerAddress;
-    case 'CLIENT_PORT':
-      return connection.peerPort;
-    case 'QUERY_INFO':
-      return facts.query;
-    case 'PUSH_PROMISE':
-      return facts.canPush ? 1 : undefined;
-    case 'REQUEST_METHOD':
-      return facts.method;
-    case 'PATH_INFO':
-      return facts.path;
-    case 'SCHEME':
-      return facts.scheme;
-    case 'WORKER_ID':
-      return mapping.workerId;
-    case 'TLS_PROTOCOL':
-      return connection.tlsProtocol;
-    case 'TLS_CIPHER':
-      return connection.tlsCipher;
-    case 'TLS_SNI':
-      return connection.tlsServerName;
-    default:
-      return undefined;
-  }
-}
-
-/** What the filled header table gives for a lower-case name: its own entry, else that of its other name. */
-function headerValue(name: string, facts: RequestFacts): string | undefined {
-  switch (name) {
-    case 'method':
-    case ':method':
-      return facts.method;
-    case 'path':
-    case ':path':
-      return pathOf(facts);
-    case 'scheme':
-    case ':scheme':
-      return facts.scheme;
-    case ':authority':
-      return facts.protocol === 'HTTP/2' ? facts.authority : fieldValue(facts.fields, 'host');
-    case 'host':
-      return fieldValue(facts.fields, name) ?? (facts.protocol === 'HTTP/2' ? facts.authority : undefined);
-    default:
-      return fieldValue(facts.fields, name);
-  }
-}
-
-/** HTTP/2 has the target as received, HTTP/1 the decoded path, as lhttpd. */
-function pathOf(facts: RequestFacts): string {
-  if (facts.protocol === 'HTTP/2') return facts.target;
-  return facts.query === undefined ? facts.path : `${facts.path}?${facts.query}`;
-}
-
-/** Names of fields worth keeping in the VM: those ordinary clients send. */
-const KNOWN_NAMES: ReadonlySet<string> = new Set(
-  (
-    'method path :method :path ' +
-    ':scheme :authority host Host user-agent User-Agent accept Accept accept-encoding Accept-Encoding accept-language ' +
-    'Accept-Language connection Connection content-length Content-Length content-type Content-Type cookie Cookie ' +
-    'referer Referer origin Origin authorization Authorization cache-control Cache-Control range Range te TE ' +
-    'if-none-match If-None-Match if-modified-since If-Modified-Since upgrade-insecure-requests sec-fetch-dest ' +
-    'sec-fetch-mode sec-fetch-site sec-fetch-user sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform priority'
-  ).split(' '),
-);
-const INTERNED_NAME_LENGTH_MAX = 32;
-
-/** Names that `header` has for parts of the request itself; a field of that name would pass for them. */
-const RESERVED_NAMES: ReadonlySet<string> = new Set(['method', 'path', 'scheme']);
-
-/** Repeated fields become one value (RFC 9110 §5.3; cookies RFC 9113 §8.2.3). */
-function joinLowerCase(fields: Fields): Map<string, string> {
-  const joined = new Map<string, string>();
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i] as string;
-    if (RESERVED_NAMES.has(name)) continue;
-    joined.set(name, joinValue(name, joined.get(name), fields[i + 1] as string));
-  }
-  return joined;
-}
-
-/** The same where names keep the client's case: the first spelling stays. */
-function joinAnyCase(fields: Fields): Map<string, string> {
-  const spelling = new Map<string, string>();
-  const joined = new Map<string, string>();
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i] as string;
-    const lower = name.toLowerCase();
-    if (RESERVED_NAMES.has(lower)) continue;
-    const first = spelling.get(lower) ?? name;
-    spelling.set(lower, first);
-    joined.set(first, joinValue(lower, joined.get(first), fields[i + 1] as string));
-  }
-  return joined;
-}
-
-function joinValue(name: string, before: string | undefined, value: string): string {
-  if (before === undefined) return value;
-  return before + (name === 'cookie' ? '; ' : ', ') + value;
-}

@@ -3,8 +3,11 @@ import { test } from 'node:test';
 import type { LuaThread } from '../../src/lua/lua-exports.ts';
 import { LuaWorld } from '../support/lua-world.ts';
 
+/** What lazy tables are filled from: a string of each call, or a table for many calls. */
+const FORMS = ['own facts', 'prepared facts'] as const;
+
 /** A world whose global `t` is a lazy table {a = 'A', b = 'B', [1] = 'one', n = <number>}. */
-async function worldWithTable(): Promise<{
+async function worldWithTable(form: (typeof FORMS)[number]): Promise<{
   world: LuaWorld;
   fills: () => number;
   renew: (n?: number) => void;
@@ -13,9 +16,9 @@ async function worldWithTable(): Promise<{
   const { state, lazyTables } = world;
   const L = state.mainThread;
   let fills = 0;
-  world.fill = (T: LuaThread): void => {
+  world.fill = (T: LuaThread, argument: 0 | 1, number: number): void => {
     fills += 1;
-    const n = state.toString(T, -2) ?? '';
+    const n = argument === 0 ? String(number) : 'none';
     for (const [key, value] of Object.entries({ a: 'A', b: 'B', n })) {
       state.pushString(T, value);
       state.exports.lua_setfield(T, -2, state.memory.constant(key));
@@ -26,11 +29,16 @@ async function worldWithTable(): Promise<{
   state.load(L, Buffer.from('t, other = ...'), '=test');
   lazyTables.wrap(L);
   const setGlobals = state.keep(L);
+  state.exports.lua_createtable(L, 0, 0);
+  lazyTables.prepare(L);
+  const prepared = state.keep(L);
   const renew = (n = 0): void => {
     state.pushReference(L, setGlobals);
-    state.pushString(L, String(n));
+    if (form === 'own facts') state.pushString(L, `of ${n}`);
+    else state.pushReference(L, prepared);
     lazyTables.pushNumber(L, n);
-    state.call(L, 2, 0);
+    if (form === 'own facts') state.exports.lua_pushboolean(L, 1);
+    state.call(L, form === 'own facts' ? 3 : 2, 0);
   };
   renew();
   return { world, fills: () => fills, renew };
@@ -70,26 +78,41 @@ const CASES: Readonly<Record<string, readonly [source: string, expected: string]
   'a generic for over next': ['local n = 0 for k in next, t do n = n + 1 end return n', '4'],
 };
 
-for (const [name, [source, expected]] of Object.entries(CASES)) {
-  test(`A lazy table is filled by ${name}`, async () => {
-    const { world, fills } = await worldWithTable();
-    assert.deepEqual(world.evaluate(source), [expected]);
-    assert.equal(fills(), name === 'rawequal and identity' ? 0 : 1);
-    assert.deepEqual(world.evaluate('return rawget(t, "b")'), [name.startsWith('index') ? 'B' : 'B']);
-    assert.equal(fills(), 1);
+for (const form of FORMS) {
+  for (const [name, [source, expected]] of Object.entries(CASES)) {
+    test(`A lazy table of ${form} is filled by ${name}`, async () => {
+      for (const table of ['t', 'other']) {
+        const { world, fills } = await worldWithTable(form);
+        world.evaluate(`t, other = ${table}, nil`);
+        assert.deepEqual(world.evaluate(source), [expected]);
+        assert.equal(fills(), name === 'rawequal and identity' ? 0 : 1);
+        assert.deepEqual(world.evaluate('return rawget(t, "b")'), ['B']);
+        assert.equal(fills(), 1);
+      }
+    });
+  }
+
+  test(`A lazy table of ${form} that is filled holds nothing but its values`, async () => {
+    const { world } = await worldWithTable(form);
+    const types = 'for k, v in pairs(t) do if type(k) == "userdata" then return "a key of ours" end end';
+    assert.deepEqual(world.evaluate(`${types} t = other ${types} return t.n`), ['none']);
   });
 }
 
 test('A lazy table nobody looks at is never filled, and forgotten', async () => {
-  const { world, fills, renew } = await worldWithTable();
+  const { world, fills, renew } = await worldWithTable('own facts');
   for (let i = 0; i < 5000; i++) renew(i);
   world.evaluate('t = nil collectgarbage()');
   for (let i = 0; i < 3000; i++) renew(i);
   assert(fills() < 5000 / 4, `${fills()} of 5000 tables were filled`);
 });
 
-test('A lazy table that is kept sees its own values after thousands of others', async () => {
-  const { world, renew } = await worldWithTable();
+for (const form of FORMS)
+  test(`A lazy table of ${form} that is kept sees its own values after thousands of others`, () =>
+    keepsItsValues(form));
+
+async function keepsItsValues(form: (typeof FORMS)[number]): Promise<void> {
+  const { world, renew } = await worldWithTable(form);
   world.evaluate('kept = {}');
   for (let i = 1; i <= 4000; i++) {
     renew(i);
@@ -102,10 +125,10 @@ test('A lazy table that is kept sees its own values after thousands of others', 
     ),
     ['40', '0'],
   );
-});
+}
 
 test('An ordinary table at the address of a collected lazy one stays ordinary', async () => {
-  const { world, renew } = await worldWithTable();
+  const { world, renew } = await worldWithTable('prepared facts');
   for (let round = 0; round < 50; round++) {
     for (let i = 0; i < 100; i++) renew(i);
     world.evaluate('t = nil collectgarbage()');

@@ -39,11 +39,12 @@ export class HookedInvocation extends Invocation {
       return 1;
     }
     state.pushReference(L, hooks.runners.request);
-    this.script.pushFacts(L, this.exchange, this.route, this.number);
     state.pushReference(L, handler.plain);
-    if (this.route.params === undefined) return 3;
+    const count = this.script.pushFacts(L, this.exchange, this.route, this.number);
+    if (this.route.params === undefined) return count + 1;
+    if (count === 2) state.exports.lua_pushnil(L);
     pushParams(state, L, this.route.params);
-    return 4;
+    return 5;
   }
 
   /** The hooks of the end count as runs before this one does no more: a state that ends waits for them. */

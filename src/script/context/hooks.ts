@@ -43,7 +43,7 @@ class LateRuns {
 
 /** What runs the hooks of requests: made by whoever knows the functions of `httpd`. */
 export interface HookRunners {
-  /** A function of Lua: runs the hooks `request` and then the handler (facts, number, handler, parameters). */
+  /** A function of Lua: runs the hooks `request` and then the handler (handler, what `pushFacts` pushes, parameters). */
   readonly request: Reference;
   /** The same where neither the hooks nor the handler take arguments (handler). */
   readonly bareRequest: Reference;

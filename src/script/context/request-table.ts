@@ -48,8 +48,8 @@ export function keepRequestOf({ state }: ScriptContext, L: LuaThread, source: Re
 }
 
 function pushFreshTables(script: ScriptContext, L: LuaThread, source: RequestSource): void {
-  script.pushFacts(L, source.exchange, source.route, source.number);
-  script.lazyTables.make(L);
+  const count = script.pushFacts(L, source.exchange, source.route, source.number);
+  script.lazyTables.make(L, count);
 }
 
 /** Pushes a table of the parameters of a pattern: names and values in turns. */

@@ -51,8 +51,8 @@ export interface ScriptContext {
   readonly handlers: HandlerTable;
   /** Registers the function on top of the stack. The first registration of a name holds. Says what is too much. */
   registerHandler(name: string, options: HandlerOptions, L: LuaThread): GatewayError | undefined;
-  /** Pushes what the two tables of a handler are made of: facts and a number. */
-  pushFacts(L: LuaThread, exchange: Exchange, route: Route, number: number): void;
+  /** Pushes what the two tables of a handler are made of, as wrapped functions take it; returns how many values: two, or three. */
+  pushFacts(L: LuaThread, exchange: Exchange, route: Route, number: number): number;
   /** What `httpd.hook` was told. */
   readonly hooks: Hooks;
   readonly runs: RunTable;
