@@ -36,7 +36,8 @@ export { type CompressionSettings, DEFAULT_COMPRESSION } from './settings/compre
 export { DEFAULT_LIMITS, type Limits } from './settings/limits.ts';
 export { RestartNeededError, type SettingChange } from './settings/restart-needed-error.ts';
 export type { IncrementStart, SharedDictionary, SharedValue } from './shared/shared-dictionary.ts';
-export type { BoundAddress, MappingUse } from './supervisor/supervisor.ts';
+export type { BoundAddress } from './supervisor/listeners.ts';
+export type { MappingUse } from './supervisor/supervisor.ts';
 export { type CookieOptions, makeCookie, readCookies } from './web/cookies.ts';
 export { Method, Reason, Version } from './web/http-words.ts';
 export { type FormPart, type MultipartOptions, multipart } from './web/multipart.ts';

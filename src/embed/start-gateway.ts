@@ -7,8 +7,9 @@ import { compileLuaModule } from '../lua/wasm-module.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
 import type { CounterName } from '../metrics/worker-metrics.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
+import type { BoundAddress } from '../supervisor/listeners.ts';
 import { LogSink } from '../supervisor/log-sink.ts';
-import { type BoundAddress, type MappingUse, Supervisor } from '../supervisor/supervisor.ts';
+import { type MappingUse, Supervisor } from '../supervisor/supervisor.ts';
 import {
   changeConfig,
   completeConfig,

@@ -2,7 +2,7 @@
 import type { MappingConfig } from '../config/config.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
 import { formatAddress } from './listener.ts';
-import type { BoundAddress } from './supervisor.ts';
+import type { BoundAddress } from './listeners.ts';
 
 export interface BannerFacts {
   readonly version: string;

@@ -4,9 +4,8 @@
  * Long because start, reload, drain and stop are steps of one life, and each may begin amid another.
  */
 import { availableParallelism } from 'node:os';
-import { isDeepStrictEqual } from 'node:util';
 import { assert } from '../base/assert.ts';
-import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
+import { GatewayError } from '../base/errors.ts';
 import type { LevelLogger } from '../base/logger.ts';
 import type { Config, MappingConfig } from '../config/config.ts';
 import { SETTING_TABLE } from '../config/setting-table.ts';
@@ -17,34 +16,21 @@ import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
 import type { CounterName, TimesName } from '../metrics/worker-metrics.ts';
 import { unavailableReason } from '../native/posix.ts';
 import { Settings } from '../settings/settings.ts';
-import { SharedDictionary } from '../shared/shared-dictionary.ts';
-import { createSharedMemory, releaseOwner, type SharedMemory } from '../shared/shared-memory.ts';
-import { SharedStore } from '../shared/shared-store.ts';
-import { createTicketKeys } from '../tls/ticket-keys.ts';
-import type {
-  TlsSetup,
-  WorkerJob,
-  WorkerListener,
-  WorkerSettings,
-  WorkerSetup,
-  WorkerStart,
-} from '../worker/messages.ts';
+import type { SharedDictionary } from '../shared/shared-dictionary.ts';
+import type { TlsSetup, WorkerJob, WorkerSettings, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { becomeUser } from './become-user.ts';
-import { CertificateWatch } from './certificate-watch.ts';
 import { LeftoverProcesses } from './leftover-processes.ts';
-import { closeSource, Listener, type ListenerOptions, platformListenerOptions } from './listener.ts';
+import { type ListenerOptions, platformListenerOptions } from './listener.ts';
+import { type BoundAddress, Listeners } from './listeners.ts';
 import { type DevelopmentFacts, type LoadedTls, loadTls } from './load-tls.ts';
 import { OnceRegistry } from './once-registry.ts';
 import { PidFile } from './pid-file.ts';
+import { SharedKeeper } from './shared-keeper.ts';
+import { TlsKeeper } from './tls-keeper.ts';
 import { type OwnStart, WORKER_TIMES, WorkerThread, type WorkerTimes } from './worker-thread.ts';
 
 /** The workers keep the drain limit themselves; the supervisor waits this much longer for a worker that hangs. */
 const DRAIN_GRACE_MS = 1000;
-
-/** The main thread breaks the locks of dead workers, so it must not wait for one for long. */
-const MAIN_LOCK_WAIT_MAX_MS = 50;
-/** The number of the main thread as a holder of locks; workers have higher numbers. */
-const MAIN_OWNER = 1;
 
 /** Runs the bundle of worker-entry.ts: to find and read two hundred modules takes a fifth of the start. */
 const WORKER_ENTRY = new URL('../worker/worker-start.cjs', import.meta.url);
@@ -69,29 +55,12 @@ export interface SupervisorOptions {
   readonly times?: Partial<WorkerTimes>;
 }
 
-/** An address the gateway is listening on. */
-export interface BoundAddress {
-  readonly scheme: 'https' | 'http';
-  /** `::` and `0.0.0.0` stand for all addresses. */
-  readonly address: string;
-  readonly port: number;
-}
-
 /** What one mapping uses in one worker. */
 export interface MappingUse extends Readonly<Record<MappingCounterName, number>> {
   /** 1 and up. */
   readonly worker: number;
   /** Its host, if it has one, and its prefix. */
   readonly mapping: string;
-}
-
-/** What a reload found out about certificate and key. */
-interface ReloadedTls {
-  readonly tls: TlsSetup | undefined;
-  /** Read anew. */
-  readonly loaded?: LoadedTls;
-  /** Why the present one stays. */
-  readonly kept?: string;
 }
 
 export type SupervisorState = 'idle' | 'starting' | 'serving' | 'draining' | 'stopped';
@@ -107,26 +76,19 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #settings: Settings<Config>;
   readonly #logger: LevelLogger;
-  /** One set for all workers and all reloads, so that any of them resumes a session of any other. */
-  readonly #ticketKeys: Uint8Array = createTicketKeys();
-  readonly #loadTls: typeof loadTls;
+  readonly #tls: TlsKeeper;
+  readonly #listeners: Listeners;
   readonly #once = new OnceRegistry();
   readonly #processes = new LeftoverProcesses();
-  readonly #certificateWatch: CertificateWatch;
   #state: SupervisorState = 'idle';
-  #listeners: { scheme: 'https' | 'http'; listener: Listener }[] = [];
   #workers: WorkerThread[] = [];
   #setup: WorkerSetup | undefined;
   /** The number of the last reload that was tried: a late answer to an earlier reload is not taken for an answer to this one. */
   #lastGeneration = 0;
   #luaModule: object | 'follows' | undefined;
   #compiling: Promise<object> | undefined;
-  /** Made once: what scripts share outlives workers and reloads. */
-  #shared: SharedMemory | undefined;
-  /** Each thread is another owner of locks in the shared memory. */
-  #lastOwner = MAIN_OWNER;
-  #store: SharedStore | undefined;
-  #development: DevelopmentFacts | undefined;
+  /** Made at the start, once. */
+  #shared: SharedKeeper | undefined;
   /** The configuration that was read at the start. */
   #loaded: LoadedTls | undefined;
   #pidFile: PidFile | undefined;
@@ -138,8 +100,8 @@ export class Supervisor {
     this.#settings = new Settings(options.config, SETTING_TABLE);
     this.#settings.subscribe(({ logLevel }) => options.logger.setLevel(logLevel));
     this.#logger = options.logger;
-    this.#certificateWatch = new CertificateWatch(options.logger, options.config.listen?.address);
-    this.#loadTls = options.loadTls ?? loadTls;
+    this.#listeners = new Listeners(options.logger);
+    this.#tls = new TlsKeeper(options.loadTls ?? loadTls, options.logger, options.config.listen?.address);
   }
 
   get #config(): Config {
@@ -152,11 +114,7 @@ export class Supervisor {
 
   /** Where connections are accepted; empty before `start` and after `drain`. */
   get addresses(): readonly BoundAddress[] {
-    return this.#listeners.map(({ scheme, listener }) => ({
-      scheme,
-      address: listener.address,
-      port: listener.port,
-    }));
+    return this.#listeners.addresses;
   }
 
   /** The mappings, each with the mode its script was found to have; without it before `start`. */
@@ -175,19 +133,19 @@ export class Supervisor {
 
   /** The certificate that the gateway made itself; undefined when it was given one, and before `start`. */
   get development(): DevelopmentFacts | undefined {
-    return this.#development;
+    return this.#tls.development;
   }
 
   /** Resolves when every worker serves. When it rejects (GatewayError) nothing is left behind. */
   async start(): Promise<void> {
     this.#transition('starting');
     try {
-      this.#shared = createSharedMemory(this.#config.shared);
+      this.#shared = new SharedKeeper(this.#config.shared, this.#logger);
       const { user } = this.#config;
       this.#createWorkers();
       // threads take longer to begin than all the rest; but none begins with rights that it is not to have
       if (user === undefined) this.#beginEarly();
-      await this.#bind();
+      await this.#listeners.open(this.#config, this.#options.listener ?? platformListenerOptions());
       this.#setup = {
         generation: this.#lastGeneration,
         tls: await this.#firstTls(),
@@ -200,7 +158,7 @@ export class Supervisor {
       await this.#startWorkers();
       this.#assertStarting();
       this.#transition('serving');
-      this.#watchCertificate(this.#loaded);
+      this.#tls.use(this.#loaded);
     } catch (error) {
       await this.stop();
       throw error;
@@ -227,7 +185,7 @@ export class Supervisor {
   async drain(): Promise<boolean> {
     if (this.#state !== 'serving') return true;
     this.#transition('draining');
-    this.#closeListeners();
+    this.#listeners.close();
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<boolean>((resolve) => {
       timer = setTimeout(() => resolve(false), this.#config.limits.drainTimeoutMs + DRAIN_GRACE_MS);
@@ -272,8 +230,7 @@ export class Supervisor {
   /** A dictionary that the workers share, by its name; from the end of `start` on. Throws as SharedStore does. */
   shared(name: string): SharedDictionary {
     assert(this.#shared !== undefined, 'dictionaries are asked for after the start');
-    this.#store ??= new SharedStore({ memory: this.#shared, owner: MAIN_OWNER }, MAIN_LOCK_WAIT_MAX_MS);
-    return new SharedDictionary(this.#store.open(name));
+    return this.#shared.open(name);
   }
 
   /** For a process that must end without `stop`. */
@@ -282,30 +239,11 @@ export class Supervisor {
     this.#pidFile = undefined;
   }
 
-  async #bind(): Promise<void> {
-    const { listen, cleartext, inherited = [] } = this.#config;
-    const options = this.#options.listener ?? platformListenerOptions();
-    for (const { descriptor, scheme } of inherited) {
-      this.#listeners.push({ scheme, listener: await Listener.adopt(descriptor, options) });
-      this.#logger.info(`** Using preopened socket FD ${descriptor} **`);
-    }
-    if (inherited.length > 0) return;
-    if (listen !== undefined)
-      this.#listeners.push({
-        scheme: 'https',
-        listener: await Listener.open(listen, options, '-p (--port)'),
-      });
-    if (cleartext !== undefined)
-      this.#listeners.push({ scheme: 'http', listener: await Listener.open(cleartext, options, '--http') });
-  }
-
   async #firstTls(): Promise<TlsSetup | undefined> {
-    if (this.#listeners.every(({ scheme }) => scheme === 'http')) return undefined;
-    const loaded = await this.#loadTls(this.#config.certificateFiles);
-    const { certificate, key, development } = loaded;
+    if (this.#listeners.cleartextOnly) return undefined;
+    const { loaded, tls } = await this.#tls.read(this.#config);
     this.#loaded = loaded;
-    this.#development = development;
-    return { certificate, key, ticketKeys: this.#ticketKeys };
+    return tls;
   }
 
   #createWorkers(): void {
@@ -339,7 +277,7 @@ export class Supervisor {
       makeJob: () => this.#makeJob(),
       once: this.#once,
       onThreadEnd: ({ shared, processGroups }) => {
-        this.#releaseShared(workerId, shared.owner);
+        this.#shared?.release(workerId, shared.owner);
         this.#processes.end(processGroups);
       },
       currentSetup: () => this.#requireSetup(),
@@ -361,8 +299,7 @@ export class Supervisor {
   }
 
   #chooseWorkerCount(): number {
-    const sharable = this.#listeners.every(({ listener }) => listener.sharable);
-    if (sharable || this.#config.workers === 1) return this.#config.workers;
+    if (this.#listeners.sharable || this.#config.workers === 1) return this.#config.workers;
     const reason = unavailableReason() ?? 'Descriptors are not duplicated';
     this.#logger.warn(`${reason}, and this Node.js has no reusePort: one worker serves alone`, {
       wanted: this.#config.workers,
@@ -372,50 +309,22 @@ export class Supervisor {
 
   #makeStart(own: OwnStart): WorkerStart {
     assert(this.#shared !== undefined, 'workers start with the shared memory');
-    this.#lastOwner += 1;
-    const shared = { memory: this.#shared, owner: this.#lastOwner };
-    return { ...own, processGroups: this.#processes.create(), shared };
+    return { ...own, processGroups: this.#processes.create(), shared: this.#shared.share() };
   }
 
   #makeJob(): WorkerJob {
-    const [main] = this.#listeners;
+    const [main] = this.#listeners.addresses;
     assert(main !== undefined, 'workers start while the listener is open');
     const config = this.#config;
     return {
       workerCount: this.#workers.length,
-      listeners: this.#sources(),
+      listeners: this.#listeners.sources(),
       noDelay: config.noDelay ?? true,
-      serverPort: main.listener.port,
+      serverPort: main.port,
       setup: this.#requireSetup(),
       root: config.root,
       luaModule: this.#luaModule,
     };
-  }
-
-  /** One source of each listener for one worker, or none at all. */
-  #sources(): WorkerListener[] {
-    const made: WorkerListener[] = [];
-    try {
-      for (const { scheme, listener } of this.#listeners) made.push({ scheme, source: listener.source() });
-      return made;
-    } catch (error) {
-      for (const { source } of made) closeSource(source);
-      throw error;
-    }
-  }
-
-  /** A thread may have ended inside an operation on a dictionary, and other threads could not use the dictionary any more. */
-  #releaseShared(workerId: number, owner: number): void {
-    if (this.#shared === undefined) return;
-    for (const { name, outcome } of releaseOwner(this.#shared, owner)) {
-      const what =
-        outcome === 'repaired'
-          ? 'it has been repaired, without the entry that was being written, if any'
-          : 'it was damaged and has been emptied';
-      this.#logger.warn(
-        `Worker ${workerId} ended in the middle of a change of dictionary "${name}": ${what}`,
-      );
-    }
   }
 
   async #reloadOnce(change: ((current: Config) => Config) | undefined): Promise<string | undefined> {
@@ -424,7 +333,7 @@ export class Supervisor {
       throw new GatewayError('LGW_RELOAD', `Cannot reload: the gateway is ${this.#state}`);
     const config = change?.(this.#config) ?? this.#config;
     this.#settings.check(config);
-    const { tls, loaded, kept } = await this.#reloadTls(current.tls, config);
+    const { tls, loaded, kept } = await this.#tls.reread(current.tls, this.#config, config);
     this.#lastGeneration += 1;
     const settings = workerSettings(config);
     const next: WorkerSetup = { ...current, generation: this.#lastGeneration, tls, settings };
@@ -439,36 +348,14 @@ export class Supervisor {
     for (const worker of this.#workers) worker.commit(next.generation);
     for (const { name, from, to } of this.#settings.replace(config))
       this.#logger.info(`Setting ${name} has changed`, { from, to });
-    this.#watchCertificate(loaded);
+    this.#tls.use(loaded);
     return kept;
-  }
-
-  #watchCertificate(loaded: LoadedTls | undefined): void {
-    if (loaded === undefined) return;
-    this.#development = loaded.development;
-    this.#certificateWatch.watch({ certificate: loaded.certificate, file: loaded.certificateFile });
-  }
-
-  /** After `-u` the key may be out of reach; scripts must be reloadable all the same. */
-  async #reloadTls(current: TlsSetup | undefined, { certificateFiles, user }: Config): Promise<ReloadedTls> {
-    if (current === undefined) return { tls: undefined };
-    const isSame = isDeepStrictEqual(certificateFiles, this.#config.certificateFiles);
-    if (isSame && this.#development !== undefined && user !== undefined)
-      return { tls: current, kept: `user "${user}" would only make a development certificate of its own` };
-    try {
-      const loaded = await this.#loadTls(certificateFiles);
-      return { tls: { ...current, certificate: loaded.certificate, key: loaded.key }, loaded };
-    } catch (error) {
-      const code = error instanceof GatewayError ? systemCodeOf(error.cause) : undefined;
-      if (user === undefined || code !== 'EACCES' || !isSame) throw error;
-      return { tls: current, kept: `user "${user}" may not read it again: ${messageOf(error)}` };
-    }
   }
 
   async #stopOnce(): Promise<void> {
     this.#transition('stopped');
-    this.#certificateWatch.stop();
-    this.#closeListeners();
+    this.#tls.stop();
+    this.#listeners.close();
     await Promise.all(this.#workers.map((worker) => worker.stop()));
     await this.#processes.stop();
     this.removePidFile();
@@ -477,10 +364,6 @@ export class Supervisor {
   #requireSetup(): WorkerSetup {
     assert(this.#setup !== undefined, 'workers start with a setup');
     return this.#setup;
-  }
-
-  #closeListeners(): void {
-    for (const { listener } of this.#listeners.splice(0)) listener.close();
   }
 
   /** `stop` may be called while `start` waits. */
