@@ -1,5 +1,6 @@
 /** What the process does on signals: drain, stop, reload, report counters. It ignores SIGPIPE. */
 
+import type { EventEmitter } from 'node:events';
 import { messageOf } from '../base/errors.ts';
 import { formatLine, type Logger } from '../base/logger.ts';
 import type { Histogram } from '../metrics/histogram.ts';
@@ -23,8 +24,11 @@ export interface SignalOptions {
   readonly writeLine: (line: string) => void;
 }
 
-/** Installs the handlers; the promise resolves when a signal has ended the run. They stay until the process ends. */
-export function handleSignals(options: SignalOptions): Promise<Ending> {
+/**
+ * Installs the handlers; the promise resolves when a signal has ended the run. They stay until the process ends. `signals`: who
+ * emits what the process gets.
+ */
+export function handleSignals(options: SignalOptions, signals: EventEmitter = process): Promise<Ending> {
   const { supervisor, logger } = options;
   return new Promise((resolve) => {
     let draining = false;
@@ -38,14 +42,14 @@ export function handleSignals(options: SignalOptions): Promise<Ending> {
       logger.info(`${signal}: draining; a second signal stops at once`);
       void drain(supervisor, logger).then(resolve);
     };
-    process.on('SIGTERM', () => end('SIGTERM'));
-    process.on('SIGINT', () => end('SIGINT'));
-    process.on('SIGHUP', () => {
+    signals.on('SIGTERM', () => end('SIGTERM'));
+    signals.on('SIGINT', () => end('SIGINT'));
+    signals.on('SIGHUP', () => {
       options.reopenLog();
       void reload(supervisor, logger);
     });
-    process.on('SIGUSR2', () => logCounters(options));
-    process.on('SIGPIPE', () => undefined);
+    signals.on('SIGUSR2', () => logCounters(options));
+    signals.on('SIGPIPE', () => undefined);
   });
 }
 

@@ -81,7 +81,7 @@ const WAYS: Readonly<Record<string, (gateway: TestGateway, path: string) => Prom
 
 let gateway: TestGateway;
 before(async () => {
-  gateway = await TestGateway.start({ '/': SCRIPT });
+  gateway = await TestGateway.start({ '/': SCRIPT }, { apart: true });
   execFileSync('mkfifo', [gateway.folder.file('gate'), gateway.folder.file('nobody')]);
 });
 after(() => gateway.stop());

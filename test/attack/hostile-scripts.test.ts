@@ -287,7 +287,7 @@ let hostile: ClientHttp2Session;
 before(async () => {
   gateway = await TestGateway.start(
     { '/honest': HONEST, '/hostile': HOSTILE },
-    { words: ['--cpu-limit', String(CPU_LIMIT_MS / 1000), '--memory', '64M'] },
+    { words: ['--cpu-limit', String(CPU_LIMIT_MS / 1000), '--memory', '64M'], apart: true },
   );
   honest = await gateway.session();
   hostile = await gateway.session();

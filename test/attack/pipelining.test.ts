@@ -31,7 +31,7 @@ httpd.register_handler('/sleep', function() httpd.sleep(1000) end)`;
 /** One gateway for the tests that need no option: what one leaves behind counts in the memory of the other. */
 let usualGateway: Promise<TestGateway> | undefined;
 function usual(): Promise<TestGateway> {
-  usualGateway ??= TestGateway.start({ '/': SCRIPT });
+  usualGateway ??= TestGateway.start({ '/': SCRIPT }, { apart: true });
   return usualGateway;
 }
 after(async () => (await usualGateway)?.stop());
@@ -90,7 +90,7 @@ test('HTTP/2 clients that open many streams of 8 MB and grant nothing hold littl
 test('HTTP/2 clients that grant everything and stop reading hold little memory and disturb nobody', async () => {
   // node:http2 does not notice that a connection it cannot write to was reset (Node 20): time has to tell it
   const words = ['--stall-timeout', '3', '--idle-timeout', '2'];
-  const gateway = await TestGateway.start({ '/': SCRIPT }, { words });
+  const gateway = await TestGateway.start({ '/': SCRIPT }, { words, apart: true });
   const wires = await Promise.all(
     Array.from({ length: CLIENTS }, async () => {
       const wire = new WireClient(await gateway.connect('h2'), { [INITIAL_WINDOW]: 0x7fffffff });
@@ -128,7 +128,7 @@ test('A client that pipelines and reads nothing gets no more answers than its co
 });
 
 test('A body that has no end, for a handler that sleeps, is held back, and ends with the handler at its time limit', async () => {
-  const gateway = await TestGateway.start({ '/': SCRIPT }, { words: ['--time-limit', '2'] });
+  const gateway = await TestGateway.start({ '/': SCRIPT }, { words: ['--time-limit', '2'], apart: true });
   const before = gateway.residentBytes;
   const socket = await gateway.connect();
   const answer = readToEnd(socket);
@@ -143,7 +143,7 @@ test('A body that has no end, for a handler that sleeps, is held back, and ends 
   assert.match(await answer, /^HTTP\/1\.1 500 /);
   await streamClosed;
   assert.ok(gateway.residentBytes - before < 64 * 1024 * 1024);
-  await gateway.process.until(() => gateway.log.match(/limit=time limitMs=2000/g)?.length === 2);
+  await gateway.running.until(() => gateway.log.match(/limit=time limitMs=2000/g)?.length === 2);
   session.destroy();
   await gateway.untilIdle();
   await gateway.stop();

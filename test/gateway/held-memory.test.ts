@@ -54,7 +54,7 @@ after(() => Promise.all([...gateways].map((gateway) => gateway.stop())));
 
 async function start(...words: string[]): Promise<TestGateway> {
   const usual = ['--time-limit', '0', '--cpu-limit', '60', '--min-body-rate', '0'];
-  const gateway = await TestGateway.start({ '/': SCRIPT }, { words: [...usual, ...words] });
+  const gateway = await TestGateway.start({ '/': SCRIPT }, { words: [...usual, ...words], apart: true });
   gateways.add(gateway);
   return gateway;
 }

@@ -146,7 +146,7 @@ test('A reload keeps hosts apart, and takes away a pattern that its script does 
   assert.equal(before.text, 'a /users/{id} 5');
   // the second script of the folder is that of a.test/
   writeFileSync(open.folder.file('script-1.lua'), script('a2', ['/', '/people/{id}']));
-  open.process.child.kill('SIGHUP');
+  open.running.signal('SIGHUP');
   await open.untilLog(/Reloaded/);
   assert.equal((await ask(open, 'h2', 'a.test', '/people/6')).text, 'a2 /people/{id} 6');
   // the pattern of the mapping for any host is next

@@ -24,7 +24,7 @@ test('A reload waits for programs while the old script goes on answering, and ev
   );
   const { folder } = gateway;
   writeFileSync(folder.file('version'), 'two\n');
-  gateway.process.child.kill('SIGHUP');
+  gateway.running.signal('SIGHUP');
   await gateway.untilCounters(({ states }) => states === 4, 'both workers load');
   for (let i = 0; i < 10; i++) assert.equal((await gateway.ask('h2', '/')).text, 'one');
   assert.doesNotMatch(gateway.log, /Reloaded/);
@@ -53,7 +53,7 @@ test('A script that fails after it has run a program is one block at the start, 
     '/': `require 'httpd'.register_handler('/', function() require 'httpd'.write(nil, 'old') end)`,
   });
   writeFileSync(gateway.folder.file('script-0.lua'), broken);
-  gateway.process.child.kill('SIGHUP');
+  gateway.running.signal('SIGHUP');
   await gateway.untilLog(/script-0\.lua:3: after the program/);
   assert.equal((await gateway.ask('h2', '/')).text, 'old');
   await gateway.untilIdle();

@@ -57,7 +57,7 @@ async function startFlooded(): Promise<Flooded> {
   );
   const program = scriptOf(`os.execute('yes >&2')`);
   const all = { ...scripts, '/program': program, '/honest': HONEST };
-  const gateway = await TestGateway.start(all, { words: WORDS });
+  const gateway = await TestGateway.start(all, { words: WORDS, apart: true });
   return { gateway, before: gateway.residentBytes };
 }
 

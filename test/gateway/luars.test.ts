@@ -156,7 +156,7 @@ test('R4: the mode of each script is shown at the start, whether it was found or
     { words: ['--mode', '/given=luars'] },
   );
   ends.push(() => gateway.stop());
-  const shown = [...gateway.process.stdout.matchAll(/^ {2}(\/\S*) .*script-\d\.lua \((\w+)\)$/gm)];
+  const shown = [...gateway.running.stdout.matchAll(/^ {2}(\/\S*) .*script-\d\.lua \((\w+)\)$/gm)];
   assert.deepEqual(
     shown.map(([, prefix, mode]) => [prefix, mode]),
     [
@@ -174,7 +174,7 @@ test('R4: without --port it is 8443, with TLS; --http adds the listener without 
   assert.deepEqual(result.config.listen, { address: undefined, port: 8443 });
   assert.equal(result.config.cleartext, undefined);
   const gateway = await serve(COUNTER, { words: ['--http', '127.0.0.1:0'] });
-  const [, port] = /http:\/\/127\.0\.0\.1:(\d+)\//.exec(gateway.process.stdout) ?? [];
+  const [, port] = /http:\/\/127\.0\.0\.1:(\d+)\//.exec(gateway.running.stdout) ?? [];
   assert.equal(await askCleartext(Number(port)), '1 1');
   assert.equal((await gateway.ask('h1', '/')).text, '1 2');
 });

@@ -82,7 +82,7 @@ test('A script that keeps all files it can keeps no other from files, from loadi
   await gateway.untilLog(/State given up mapping=\/honest/);
   assert.equal((await gateway.ask('h2', '/honest/all?3')).text, 'one');
   writeFileSync(gateway.folder.file('config.txt'), 'two');
-  gateway.process.child.kill('SIGHUP');
+  gateway.running.signal('SIGHUP');
   await gateway.untilLog(/Reloaded|Reload refused/);
   assert.doesNotMatch(gateway.log, /Reload refused/);
   assert.equal((await gateway.ask('h2', '/hog/version')).text, 'two');
@@ -114,7 +114,7 @@ test('A script may hold its share of timers, tasks and processes, and others hav
   assert.equal(limitsReachedTotal, 1);
   assert.deepEqual([hog?.['mapping'], honest?.['mapping'], honest?.['files']], ['/hog', '/honest', 0]);
   session.destroy();
-  gateway.process.child.kill('SIGHUP');
+  gateway.running.signal('SIGHUP');
   await gateway.untilLog(/Reloaded/);
   await gateway.untilCounters((now) => now.pipes === 0 && now.coroutines === 0, 'the old state is closed');
   await gateway.counters();

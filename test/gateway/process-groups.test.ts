@@ -71,7 +71,7 @@ async function firstLine(gateway: TestGateway, path: string): Promise<string> {
 }
 
 test('What a program has started in the background ends with the request, however it was started', async () => {
-  const gateway = await TestGateway.start({ '/': SCRIPT });
+  const gateway = await TestGateway.start({ '/': SCRIPT }, { apart: true });
   for (const way of ['popen', 'closed', 'execute', 'stubborn', 'task']) {
     const { status, text } = await gateway.ask('h2', `/end?${way}`);
     assert.equal(status, 200, way);
@@ -89,7 +89,10 @@ test('What a program has started in the background ends with the request, howeve
 });
 
 test('The programs of a request that is cut at the end of a drain end with it', async () => {
-  const gateway = await TestGateway.start({ '/': SCRIPT }, { words: ['--drain-timeout', '0.5'] });
+  const gateway = await TestGateway.start(
+    { '/': SCRIPT },
+    { words: ['--drain-timeout', '0.5'], apart: true },
+  );
   const pid = pidOf(await firstLine(gateway, '/stay'));
   assert.ok(isRunning(pid));
   gateway.process.child.kill('SIGTERM');

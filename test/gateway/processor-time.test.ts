@@ -89,12 +89,12 @@ test('A gateway that has a fifth of a core ends handlers by what they used, not 
     const used = processCpuMs(pid) - usedBefore;
     assert(used >= LIMIT_MS - 2 * JIFFY_MS, `${used} ms`);
     restore();
-    await gateway.process.until(() => gateway.log.includes('CPU limit reached'));
+    await gateway.running.until(() => gateway.log.includes('CPU limit reached'));
     assert(Number(/usedMs=(\d+)/.exec(gateway.log)?.[1]) >= LIMIT_MS);
     // where ending what runs does not help, the state is given up, which nobody else did before
     assert.doesNotMatch(gateway.log, /State given up/);
     assert.equal((await gateway.ask('h1', '/lost')).status, 500);
-    await gateway.process.until(() => gateway.log.includes('State given up'));
+    await gateway.running.until(() => gateway.log.includes('State given up'));
     assert.equal((await gateway.ask('h1', '/whole?1')).status, 200);
   } finally {
     restore();

@@ -56,6 +56,7 @@ before(async () => {
     {
       // time is not what this is about
       words: ['--memory', '32M', '--cpu-limit', '60'],
+      apart: true,
       prepare: (folder) => {
         const fd = openSync(folder.file('sparse'), 'w');
         ftruncateSync(fd, SPARSE_BYTES);

@@ -1,9 +1,10 @@
 /** What lhttpd got wrong, rows 22 to 42: fields, targets, HTTP/1 framing, files, start, TLS and time. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { connect as connectTls } from 'node:tls';
 import { parseCommandLine } from '../../src/config/parse-command-line.ts';
+import { testCertificate } from '../support/certificate.ts';
+import { LocalGateway } from '../support/local-gateway.ts';
 import { regressionSuite } from '../support/regression.ts';
 import { GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
 import { runProgram } from '../support/run-program.ts';
@@ -298,11 +299,14 @@ regression(
       const { code } = await failed.ended;
       return `${code} ${failed.stderr}`;
     };
-    const withoutValue = ['-c', '-k', '-l', '-p'].map(async (option) => {
-      const line = new RegExp(`^2 lgateway: [^\\n]*${option} [^\\n]+\\n(?:[^\\n]+--help[^\\n]*\\n)?$`);
-      assert.match(await endOf('-f', option), line);
-    });
-    await Promise.all(withoutValue);
+    assert.match(await endOf('-f', '-c'), /^2 lgateway: [^\n]*-c [^\n]+\n(?:[^\n]+--help[^\n]*\n)?$/);
+    for (const option of ['-k', '-l', '-p']) {
+      const result = await parseCommandLine(['-f', option], { columns: 80, shell: '' });
+      assert.match(
+        result.kind === 'usage-error' ? result.message : result.kind,
+        new RegExp(`^.*${option} .+$`),
+      );
+    }
     const script = folder.file('app.lua');
     const usual = [...usualWords(folder), '-l', '/', script];
     writeFileSync(script, `require 'httpd'.register_handler('/', function() end)`);
@@ -310,9 +314,7 @@ regression(
       const { kind } = await parseCommandLine([...usual, ...words], { columns: 80, shell: '' });
       assert.equal(kind, 'run', words.join(' '));
     }
-    const debug = new GatewayProcess(folder, [...usual, '-d', '-f']);
-    await debug.ready();
-    await debug.stop();
+    await (await new LocalGateway([...usual, '-d', '-f']).ready()).stop();
     writeFileSync(script, `error('no luck')`);
     assert.match(await endOf(...usual, '-D'), /^1 lgateway: .*app\.lua:1: no luck/);
     folder.remove();
@@ -345,13 +347,16 @@ end)`,
 });
 
 regression(38, 'SIGTERM lets a running request finish', '', async () => {
-  const gateway = await TestGateway.start({
-    '/': `local httpd = require 'httpd'
+  const gateway = await TestGateway.start(
+    {
+      '/': `local httpd = require 'httpd'
 httpd.register_handler('/', function()
     local pipe <close> = assert(io.popen('sleep 0.5; echo finished'))
     httpd.write(nil, httpd.read(pipe, 100))
 end)`,
-  });
+    },
+    { apart: true },
+  );
   const answers = PROTOCOLS.map((protocol) => gateway.ask(protocol, '/'));
   await gateway.untilCounters((now) => now.pipes === 2, 'both requests run');
   gateway.process.child.kill('SIGTERM');
@@ -369,25 +374,16 @@ regression(
     assert.match((await gateway.ask('h1', path)).text, /^TLSv1\.3 TLS_AES_\w+ localhost$/);
     assert.match(await askWithVersion(gateway.port, path, 'TLSv1.2'), /TLSv1\.2 ECDHE-ECDSA-\S+ localhost$/);
     const folder = new GatewayFolder();
-    const make = [
-      'req',
-      '-x509',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-keyout',
-      folder.key,
-      '-out',
-      folder.certificate,
-    ];
-    execFileSync('openssl', [...make, '-subj', '/CN=localhost', '-days', '2'], { stdio: 'ignore' });
+    const { certPath, keyPath } = testCertificate('rsa');
+    copyFileSync(certPath, folder.certificate);
+    copyFileSync(keyPath, folder.key);
     const script = folder.file('app.lua');
     writeFileSync(
       script,
       `require 'httpd'.register_handler('/', function(env) require 'httpd'.write(nil, env.TLS_CIPHER) end)`,
     );
     const words = [...usualWords(folder), '-l', '/', script];
-    const rsa = await new GatewayProcess(folder, words).ready();
+    const rsa = await new LocalGateway(words).ready();
     assert.match(await askWithVersion(rsa.port, '/', 'TLSv1.2'), /ECDHE-RSA-\S+$/);
     assert.match(await askWithVersion(rsa.port, '/', 'TLSv1.3'), /TLS_AES_\S+$/);
     await rsa.stop();

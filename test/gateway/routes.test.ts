@@ -161,7 +161,7 @@ test('A reload takes patterns and methods away and brings others', async () => {
     httpd.register_handler('/users/{id}', show, {methods = {'DELETE'}})
     httpd.register_handler('/people/{id}', show)`,
   );
-  gateway.process.child.kill('SIGHUP');
+  gateway.running.signal('SIGHUP');
   await gateway.untilLog(/Reloaded/);
   assert.equal((await gateway.ask('h2', '/people/1')).text, '/ /people/{id} id=1');
   const refused = await gateway.ask('h1', '/users/1');

@@ -48,7 +48,7 @@ async function sessionsTo(gateway: TestGateway, workers: number): Promise<Client
 let gateway: TestGateway;
 before(async () => {
   const words = ['--cpu-limit', '60', '--shared', 'counter=1M', '--shared', 'tiny=64K'];
-  gateway = await TestGateway.start({ '/': SCRIPT }, { workers: WORKERS, words });
+  gateway = await TestGateway.start({ '/': SCRIPT }, { workers: WORKERS, words, apart: true });
 });
 after(() => gateway.stop());
 

@@ -74,7 +74,10 @@ const SCALE = inForm(0.12, 1);
 const GROWTH_MAX_BYTES = 48 * 1024 * 1024;
 
 test(`After ${WANTED_TOTAL} requests nothing is open and memory has not grown`, async () => {
-  const gateway = await TestGateway.start({ '/': SCRIPT }, { workers: 2, words: ['--log-level', 'error'] });
+  const gateway = await TestGateway.start(
+    { '/': SCRIPT },
+    { workers: 2, words: ['--log-level', 'error'], apart: true },
+  );
   writeFileSync(gateway.folder.file('data.bin'), Buffer.alloc(10_000, 'd'));
   const body = gateway.folder.file('body.bin');
   writeFileSync(body, Buffer.alloc(1000, 'b'));

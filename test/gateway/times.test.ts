@@ -19,7 +19,7 @@ after(() => gateway.stop());
 test('SIGUSR2 tells how long handshakes and the answers of other servers took', async () => {
   assert.equal((await gateway.ask('h2', '/plain')).text, 'plain');
   assert.equal((await gateway.ask('h2', '/fetch')).text, 'plain');
-  gateway.process.child.kill('SIGUSR2');
+  gateway.running.signal('SIGUSR2');
   await gateway.untilLog(/ times \{.*"handshakes":\{"count":[1-9].*\}\n/);
   const lines = [...gateway.log.matchAll(/ times (\{.*\})\n/g)];
   const { worker, handshakes, answers } = JSON.parse(lines.at(-1)?.[1] ?? '');

@@ -96,7 +96,7 @@ test('A page that pushes what takes long keeps nobody else waiting for it, and p
   assert(longest < total / 4, `${Math.round(longest)} of ${Math.round(total)} ms`);
   assert.equal(pushed.length, PROMISES_MAX);
   assert.equal(Number(await ask(honest, '/begun')) - before, PROMISES_MAX);
-  await gateway.process.until(() => /Push promises dropped: a response may make 100/.test(gateway.log));
+  await gateway.running.until(() => /Push promises dropped: a response may make 100/.test(gateway.log));
   honest.destroy();
   greedy.destroy();
   await gateway.untilIdle();

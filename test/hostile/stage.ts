@@ -132,7 +132,7 @@ export class Stage {
     this.#scripts = scripts;
     this.#gateway = gateway;
     this.#honest = honest;
-    const cleartextPort = Number(/http:\/\/127\.0\.0\.1:(\d+)\//.exec(gateway.process.stdout)?.[1] ?? 0);
+    const cleartextPort = Number(/http:\/\/127\.0\.0\.1:(\d+)\//.exec(gateway.running.stdout)?.[1] ?? 0);
     this.#target = new GatewayTarget(gateway.port, cleartextPort);
   }
 

@@ -402,14 +402,13 @@ test('A hook of the stop runs behind the last request, before the state closes, 
 });
 
 test('A reload and a drain run the hooks of the stop', async () => {
-  const gateway = await TestGateway.start({
-    '/': `local httpd = require 'httpd'
+  const script = `local httpd = require 'httpd'
       httpd.hook('stop', function() httpd.sleep(0.001) print('stop hook ran') end)
-      httpd.register_handler('/run', function() httpd.write(nil, 'ok') end)`,
-  });
+      httpd.register_handler('/run', function() httpd.write(nil, 'ok') end)`;
+  const gateway = await TestGateway.start({ '/': script }, { apart: true });
   const count = (): number => gateway.log.split('stop hook ran').length - 1;
   try {
-    gateway.process.child.kill('SIGHUP');
+    gateway.running.signal('SIGHUP');
     await eventually(() => assert.equal(count(), 1));
     gateway.process.child.kill('SIGTERM');
     await eventually(() => assert.equal(count(), 2));

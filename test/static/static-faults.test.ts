@@ -55,6 +55,7 @@ before(async () => {
     {},
     {
       words: ['-l', '/s', '$FOLDER/one', '-l', '/current', '$FOLDER/current', ...options, ...cached],
+      apart: true,
       prepare,
     },
   );

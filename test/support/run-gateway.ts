@@ -41,10 +41,24 @@ export interface Ended {
   readonly signal: NodeJS.Signals | null;
 }
 
+/** What tests ask of a gateway, wherever it runs. */
+export interface RunningGateway {
+  /** Everything it has written so far. */
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The port that the first output names. */
+  readonly port: number;
+  /** Resolves when it serves; rejects when it cannot. */
+  ready(): Promise<this>;
+  signal(name: NodeJS.Signals): void;
+  /** Resolves when `holds` returns true; calls it after every output. */
+  until(holds: () => boolean): Promise<void>;
+  stop(): Promise<void>;
+}
+
 /** A started program, which may have ended. */
-export class GatewayProcess {
+export class GatewayProcess implements RunningGateway {
   readonly child: ChildProcess;
-  /** Everything the program has written so far. */
   stdout = '';
   stderr = '';
   readonly ended: Promise<Ended>;
@@ -93,9 +107,8 @@ export class GatewayProcess {
     return this.child.pid ?? 0;
   }
 
-  /** The port that the first output names. */
   get port(): number {
-    return Number(/ serves https:\/\/[^ ]*:(\d+)\//.exec(this.stdout)?.[1] ?? 0);
+    return portOf(this.stdout);
   }
 
   /** Resolves when the program reports that it serves; rejects with its output when it ends before. */
@@ -107,13 +120,12 @@ export class GatewayProcess {
     return this;
   }
 
-  /** Resolves when `holds` returns true; calls it after every output. */
-  async until(holds: () => boolean): Promise<void> {
-    const limit = performance.now() + READY_MAX_MS;
-    while (!holds()) {
-      if (performance.now() > limit) throw new Error(`Not in time; stderr: ${this.stderr}`);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+  signal(name: NodeJS.Signals): void {
+    this.child.kill(name);
+  }
+
+  until(holds: () => boolean): Promise<void> {
+    return untilHolds(this, holds);
   }
 
   /** Sends one request over its own connection. */
@@ -130,6 +142,18 @@ export class GatewayProcess {
       await new Promise((resolve) => setTimeout(resolve, GENTLE_STEP_MS));
     }
     await this.ended;
+  }
+}
+
+export function portOf(banner: string): number {
+  return Number(/ serves https:\/\/[^ ]*:(\d+)\//.exec(banner)?.[1] ?? 0);
+}
+
+export async function untilHolds(gateway: RunningGateway, holds: () => boolean): Promise<void> {
+  const limit = performance.now() + READY_MAX_MS;
+  while (!holds()) {
+    if (performance.now() > limit) throw new Error(`Not in time; stderr: ${gateway.stderr}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 

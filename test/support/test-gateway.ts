@@ -1,4 +1,4 @@
-/** Runs the real program with the Lua scripts of a test, and clients that send requests over HTTP/1.1 and HTTP/2. */
+/** Runs the gateway with the Lua scripts of a test, as a process or inside the test's, and clients that send requests over HTTP/1.1 and HTTP/2. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import {
   type ClientHttp2Session,
@@ -10,7 +10,8 @@ import { type RequestOptions, request } from 'node:https';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { CounterName } from '../../src/metrics/worker-metrics.ts';
 import { atEndOfFile } from './leftovers.ts';
-import { GatewayFolder, GatewayProcess } from './run-gateway.ts';
+import { LocalGateway } from './local-gateway.ts';
+import { GatewayFolder, GatewayProcess, type RunningGateway } from './run-gateway.ts';
 
 /** Longest wait of a test, sufficient on a busy machine. */
 export const WAIT_MAX_MS = 30_000;
@@ -49,24 +50,29 @@ atEndOfFile(() => Promise.all([...running].map((gateway) => gateway.stop())));
 
 export class TestGateway {
   readonly folder: GatewayFolder;
-  readonly process: GatewayProcess;
+  readonly running: RunningGateway;
   readonly #workers: number;
   readonly #sessions = new Set<ClientHttp2Session>();
   #statesAtStart = 0;
 
-  private constructor(folder: GatewayFolder, process: GatewayProcess, workers: number) {
+  private constructor(folder: GatewayFolder, running: RunningGateway, workers: number) {
     this.folder = folder;
-    this.process = process;
+    this.running = running;
     this.#workers = workers;
   }
 
-  /** Starts the program with the scripts (prefix and Lua text) and options; with one worker unless `workers` differs. */
+  /**
+   * Starts the gateway with the scripts (prefix and Lua text) and options; with one worker unless `workers` differs. It runs inside the
+   * test's process unless `apart`, a launcher or a working folder asks for one of its own.
+   */
   static async start(
     scripts: Readonly<Record<string, string>>,
     options: {
       readonly workers?: number;
       /** Words of the command line; `$FOLDER` is replaced by the folder, as in scripts. */
       readonly words?: readonly string[];
+      /** In a process of its own: the test looks at the process or ends it. */
+      readonly apart?: boolean;
       /** Makes files that the scripts need when they are loaded. */
       readonly prepare?: (folder: GatewayFolder) => void;
       /** A program and its first arguments, which starts the command line that follows. */
@@ -85,23 +91,32 @@ export class TestGateway {
     });
     const usual = usualWords(folder, workers);
     const words = (options.words ?? []).map((word) => word.replaceAll('$FOLDER', folder.path));
-    const { launcher, cwd } = options;
-    const process = new GatewayProcess(folder, [...usual, ...mappings, ...words], {
-      ...(launcher === undefined ? {} : { launcher }),
-      ...(cwd === undefined ? {} : { cwd: cwd.replaceAll('$FOLDER', folder.path) }),
-    });
-    const gateway = new TestGateway(folder, process, workers);
+    const all = [...usual, ...mappings, ...words];
+    const { launcher, cwd, apart = launcher !== undefined || cwd !== undefined } = options;
+    const own = !apart
+      ? new LocalGateway(all)
+      : new GatewayProcess(folder, all, {
+          ...(launcher === undefined ? {} : { launcher }),
+          ...(cwd === undefined ? {} : { cwd: cwd.replaceAll('$FOLDER', folder.path) }),
+        });
+    const gateway = new TestGateway(folder, own, workers);
     running.add(gateway);
-    await process.ready();
+    await own.ready();
     gateway.#statesAtStart = (await gateway.counters()).states;
     return gateway;
   }
 
   get port(): number {
-    return this.process.port;
+    return this.running.port;
   }
   get log(): string {
-    return this.process.stderr;
+    return this.running.stderr;
+  }
+  /** Its process, which `apart` asks for. */
+  get process(): GatewayProcess {
+    if (!(this.running instanceof GatewayProcess))
+      throw new Error('The gateway runs inside the test process');
+    return this.running;
   }
   get url(): string {
     return `https://localhost:${this.port}`;
@@ -110,7 +125,7 @@ export class TestGateway {
   async stop(): Promise<void> {
     running.delete(this);
     for (const session of this.#sessions) session.destroy();
-    await this.process.stop();
+    await this.running.stop();
     this.folder.remove();
   }
 
@@ -218,8 +233,8 @@ export class TestGateway {
   /** Resolves with the counters of all workers, added up. */
   async counters(): Promise<Record<CounterName, number>> {
     const seen = this.#counterRows().length;
-    this.process.child.kill('SIGUSR2');
-    await this.process.until(() => this.#counterRows().length >= seen + this.#workers);
+    this.running.signal('SIGUSR2');
+    await this.running.until(() => this.#counterRows().length >= seen + this.#workers);
     const total: Record<string, number> = {};
     for (const row of this.#counterRows().slice(seen, seen + this.#workers))
       for (const [name, value] of Object.entries(row)) total[name] = (total[name] ?? 0) + value;
@@ -242,7 +257,7 @@ export class TestGateway {
   }
 
   async untilLog(pattern: RegExp): Promise<void> {
-    await this.process.until(() => pattern.test(this.log));
+    await this.running.until(() => pattern.test(this.log));
   }
 
   /** Resident memory of the process in bytes. */
