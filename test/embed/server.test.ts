@@ -166,17 +166,23 @@ test('A1: a module that cannot be loaded, or exports no handler, rejects the sta
     ['throw new Error("no luck");', /Cannot load "file:.*": Error: no luck/],
     ['export default (', /Cannot load .*SyntaxError/],
   ];
-  for (const [i, [code, message]] of files.entries()) {
-    const file = join(folder, `bad-${i}.mjs`);
+  const [[first] = ['']] = files;
+  const file = join(folder, 'bad.mjs');
+  writeFileSync(file, first);
+  const made = createServer({ address: LOCAL, threads: 1, log: quiet }, file);
+  const ready = made.handle().ready();
+  await assert.rejects(made.start(), { code: 'LGW_MODULE', message: /neither a function nor an object/ });
+  await assert.rejects(ready, { code: 'LGW_MODULE' });
+  await made.handle().shutdown();
+  // a reload loads as a start does
+  writeFileSync(file, "export default () => new Response('good');");
+  const { handle } = await start(pathToFileURL(file), { threads: 1 });
+  for (const [code, message] of files) {
     writeFileSync(file, code);
-    const made = createServer({ address: LOCAL, threads: 1, log: quiet }, file);
-    const ready = made.handle().ready();
     await assert.rejects(
-      made.start(),
-      (error) => error instanceof GatewayError && message.test(error.message),
+      handle.reload(),
+      (error) => error instanceof GatewayError && error.code === 'LGW_MODULE' && message.test(error.message),
     );
-    await assert.rejects(ready, { code: 'LGW_MODULE' });
-    await made.handle().shutdown();
   }
   const absent = createServer({ address: LOCAL, threads: 1, log: quiet }, join(folder, 'absent.mjs'));
   await assert.rejects(absent.start(), { code: 'LGW_MODULE', message: /Cannot find module/ });

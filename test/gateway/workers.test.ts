@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { after, test } from 'node:test';
+import { inForm } from '../support/test-form.ts';
 import { askSession, TestGateway } from '../support/test-gateway.ts';
 
 const COUNTER = `local httpd = require 'httpd'
@@ -36,7 +37,7 @@ httpd.register_handler('/atomic', function()
     for _ = 1, 20 do
         assert(inside == 0)
         inside = inside + 1
-        for _ = 1, 1000 do assert(inside == 1) end
+        for _ = 1, 200 do assert(inside == 1) end
         inside = inside - 1
         local file <close> = assert(io.open('$FOLDER/cert.pem'))
         httpd.read(file, 100)
@@ -53,13 +54,14 @@ function slow(): Promise<TestGateway> {
 }
 after(async () => (await slowGateway)?.stop());
 
-const SLOW_READERS = 100;
+/** More than the pool of four threads could hold up. */
+const SLOW_READERS = inForm(24, 100);
 const HELLO_MAX_MS = 5000;
 
 test('Two workers serve, each mapping of each worker has a state of its own, and a connection reaches one', async () => {
   const gateway = await TestGateway.start({ '/a': COUNTER, '/b': COUNTER }, { workers: 2 });
   const counts = new Map<string, number[]>();
-  const asked = 40;
+  const asked = 16;
   for (let i = 0; i < asked || counts.size < 4; i++) {
     assert.ok(i < 400, 'both workers answer');
     for (const prefix of ['/a', '/b']) {
@@ -86,7 +88,7 @@ test('Two workers serve, each mapping of each worker has a state of its own, and
   await gateway.stop();
 });
 
-test('A hundred slow pipes and a hundred slow FIFOs on one worker hold up nobody', async () => {
+test(`${SLOW_READERS} slow pipes and as many slow FIFOs on one worker hold up nobody`, async () => {
   const gateway = await slow();
   const gates = Array.from({ length: 2 * SLOW_READERS }, (_, i) => gateway.folder.file(`gate-${i}`));
   execFileSync('mkfifo', gates);
@@ -102,7 +104,7 @@ test('A hundred slow pipes and a hundred slow FIFOs on one worker hold up nobody
     'all handlers wait',
   );
   const times: number[] = [];
-  for (let i = 0; i < 20; i++) {
+  for (let i = 0; i < 10; i++) {
     const before = performance.now();
     assert.equal((await gateway.ask('h1', '/hello')).text, 'hello');
     times.push(performance.now() - before);
@@ -119,7 +121,7 @@ test('A hundred slow pipes and a hundred slow FIFOs on one worker hold up nobody
 test('Handlers take turns only where they wait', async () => {
   const gateway = await slow();
   const session = await gateway.session();
-  const answers = await Promise.all(Array.from({ length: 100 }, () => askSession(session, '/atomic')));
+  const answers = await Promise.all(Array.from({ length: 40 }, () => askSession(session, '/atomic')));
   for (const { text } of answers) assert.equal(text, 'alone', gateway.log);
   await gateway.untilIdle();
 });

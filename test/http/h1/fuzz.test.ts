@@ -10,7 +10,7 @@ import { HIDDEN } from '../../support/strict-case.ts';
 import { inForm } from '../../support/test-form.ts';
 
 /** Number of inputs; `npm run fuzz:http1` sets more. Each costs a millisecond of processor time. */
-const INPUTS = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(5_000, 20_000));
+const INPUTS = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(2_000, 20_000));
 /** The same inputs in each run; `npm run fuzz:http1` sets another seed. Input number i has this seed + i. */
 const SEED = Number(process.env['LGATEWAY_FUZZ_SEED'] ?? 1);
 /** Concurrent connections. */

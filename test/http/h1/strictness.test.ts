@@ -15,13 +15,13 @@ const CASES_MIN = 250;
 /** Concurrent connections. */
 const AT_ONCE = 32;
 /** Cuts at one in this many of the places that are not at a line end, colon or blank. */
-const CUT_EVERY = inForm(8, 1);
+const CUT_EVERY = inForm(12, 1);
 /** Most places where one case is cut; the places of a longer case are spread over it. */
-const CUTS_MAX = inForm(24, 400);
+const CUTS_MAX = inForm(14, 400);
 /** Number of bytes at the end of a case that are sent one by one; the bytes before are sent as one piece. */
-const SINGLE_BYTES_MAX = inForm(300, 30_000);
+const SINGLE_BYTES_MAX = inForm(150, 30_000);
 /** One case in this many is also sent over TLS. */
-const SECURE_EVERY = inForm(8, 1);
+const SECURE_EVERY = inForm(16, 1);
 
 /** Number of faults shown at most. */
 const FAULTS_SHOWN_MAX = 20;

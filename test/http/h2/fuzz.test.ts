@@ -17,7 +17,7 @@ import {
 } from '../../support/test-front-end.ts';
 
 /** Number of sequences; `npm run fuzz` sets more. Each costs 2 ms of processor time. The long form finds the rarer faults. */
-const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(1_500, 20_000));
+const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(700, 20_000));
 /** Concurrent sequences, each on its own connection. */
 const AT_ONCE = 40;
 const MUTATED = Math.ceil(SEQUENCES / 10);
