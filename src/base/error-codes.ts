@@ -156,6 +156,10 @@ export const ERROR_CODES = {
     meaning: 'The other server did not answer within the time of the fetch',
     remedy: 'Raise `timeout`, or look at that server',
   },
+  LGW_EVENT_LIMIT: {
+    meaning: 'An event of a stream (`httpd.sse`) has more bytes than one may have',
+    remedy: 'Send less at once: what is large is better fetched by the client when it hears of it',
+  },
   LGW_SHARED_LOCK: {
     meaning: 'A dictionary was held by another thread for longer than a thread waits',
     remedy: 'Try again; it points to an overloaded machine',

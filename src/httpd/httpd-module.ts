@@ -36,6 +36,7 @@ import { type HeadTable, readHeadTable } from './response-head.ts';
 import { createSendfile } from './sendfile.ts';
 import { sharedFunction } from './shared-functions.ts';
 import { createSleep } from './sleep.ts';
+import { createSse } from './sse-function.ts';
 import { TaskFunctions } from './task-functions.ts';
 import { timeFunctions } from './time-functions.ts';
 
@@ -205,6 +206,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
     multipart: createMultipart(script, pushFields),
     sendfile: createSendfile(script),
     sleep: createSleep(script),
+    sse: createSse(script),
     timer: script.timers.create,
     ...new TaskFunctions(script).functions,
     exit: createExit(script),

@@ -319,6 +319,11 @@ export class LoadedScript implements ScriptContext {
     this.timers.begin(holdMs);
   }
 
+  /** Answers without an end are ended: a drain has begun. */
+  endStreams(): void {
+    this.runs.endStreams();
+  }
+
   /**
    * Resolves when no run is left and the hooks `stop` have ended. No exchange may come any more; timers end, those that run
    * within `graceMs`.

@@ -109,6 +109,11 @@ export class LuaMapping implements Mapping, ScriptWatch {
     await Promise.all(this.#ending.values());
   }
 
+  /** Answers without an end are ended, so that a drain need not cut them; states that are being replaced have done so. */
+  endStreams(): void {
+    this.#script?.endStreams();
+  }
+
   /** Ends its exchanges and the state now. */
   close(): void {
     this.#retiring = true;

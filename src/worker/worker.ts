@@ -64,6 +64,8 @@ type Loader = (
 interface LoadedMapping extends Mapping {
   /** Exchanges come from now on. */
   serve(): void;
+  /** Ends answers that have no end of their own; kinds that have none leave it out. */
+  endStreams?(): void;
   /** Resolves when the last exchange has ended. */
   retire(timerGraceMs: number): Promise<void>;
   close(): void;
@@ -220,6 +222,7 @@ export class GatewayWorker {
   async drain(): Promise<number> {
     const { drainTimeoutMs } = this.#settings.values.limits;
     const startedAt = performance.now();
+    for (const mapping of this.#mappings) mapping.endStreams?.();
     const cut = await Promise.all(this.#frontEnds.map((frontEnd) => frontEnd.drain(drainTimeoutMs)));
     this.abandon();
     // timers continue until the last exchange has ended; a timer call under way has the rest of the time

@@ -52,6 +52,12 @@ const SCRIPTS: Readonly<Record<string, (harness: ScriptHarness) => Promise<void>
       assert.match(harness.log.join('\n'), /GET\s+\/page\s+503[\s\S]*GET\s+\/page\s+200\s+9/),
     );
   },
+  'httpd.sse(': async (harness) => {
+    const first = await harness.request('/ticks');
+    assert.equal(first.text.split('\n\n')[1], 'event: tick\nid: 1\ndata: tick 1');
+    const second = await harness.request('/ticks', { fields: ['last-event-id', '3'] });
+    assert.match(second.text, /^retry: 2000\n\nevent: tick\nid: 4\n/);
+  },
   'httpd.redirect(': async (harness) => {
     const answer = await harness.request('/old');
     assert.deepEqual([answer.status, answer.field('location')], [301, '/new']);

@@ -51,10 +51,11 @@ test('Every function that a script can reach has an entry', async () => {
         local task, timer = httpd.spawn(function() end), httpd.timer(100, function() end)
         local response = assert(httpd.fetch('${upstream.url}/'))
         local _ = header.x, #header
+        local events = httpd.sse()
         local names = reachable {
           ['FILE*'] = io.stdout, ['httpd.task'] = task, ['httpd.timer'] = timer, ['httpd.shared'] = httpd.shared 'x',
           ['stream'] = response, ['response.headers'] = response.headers, env = env, header = header,
-          ['io.lines()'] = io.lines('script.lua'), ['httpd.multipart()'] = httpd.multipart(), ['string.gmatch()'] = string.gmatch('a', 'a'),
+          ['io.lines()'] = io.lines('script.lua'), ['httpd.multipart()'] = httpd.multipart(), ['httpd.sse()'] = {send = events.send}, ['string.gmatch()'] = string.gmatch('a', 'a'),
           ['coroutine.wrap()'] = coroutine.wrap(print),
         }
         timer:cancel()

@@ -122,7 +122,7 @@ export class HookedInvocation extends Invocation {
     x.lua_setfield(L, -2, memory.constant('bytes'));
     x.lua_pushnumber(L, ms);
     x.lua_setfield(L, -2, memory.constant('ms'));
-    x.lua_pushnumber(L, this.cpuUsedMs);
+    x.lua_pushnumber(L, this.cpuTotalMs);
     x.lua_setfield(L, -2, memory.constant('cpu_ms'));
     x.lua_pushboolean(L, error === undefined ? 0 : 1);
     x.lua_setfield(L, -2, memory.constant('aborted'));

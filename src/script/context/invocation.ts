@@ -40,6 +40,8 @@ export interface HandlerFunction {
 export class Invocation extends ScriptRun {
   readonly exchange: Exchange;
   readonly route: Route;
+  /** Set where the answer has no end of its own. */
+  endStream: (() => void) | undefined;
   #hasBegun = false;
   #promises = 0;
   #links: PreloadLinks | undefined;
@@ -72,6 +74,11 @@ export class Invocation extends ScriptRun {
   get links(): PreloadLinks {
     this.#links ??= new PreloadLinks(this.exchange);
     return this.#links;
+  }
+
+  /** How long it may be silent. */
+  get timeLimitMs(): number {
+    return this.limits.timeLimitMs;
   }
 
   /** True as often as this response may promise something. */

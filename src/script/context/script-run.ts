@@ -31,6 +31,8 @@ export abstract class ScriptRun implements LuaRun, RunOwner {
   /** When the run was first seen silent, and how much it had moved then; -1: it has not been looked at. */
   #silentSince = 0;
   #silentBytes = -1;
+  /** Processor time of before the budget was renewed, ms. */
+  #renewedMs = 0;
 
   constructor(script: ScriptContext, limits: RunLimits) {
     this.script = script;
@@ -55,6 +57,16 @@ export abstract class ScriptRun implements LuaRun, RunOwner {
 
   get cpuLimitMs(): number {
     return this.limits.cpuLimitMs;
+  }
+
+  /** All that it has used, ms. */
+  get cpuTotalMs(): number {
+    return this.#renewedMs + this.cpuUsedMs;
+  }
+
+  renewBudget(): void {
+    this.#renewedMs += this.cpuUsedMs;
+    this.cpuUsedMs = 0;
   }
 
   get requestId(): string {

@@ -41,6 +41,10 @@ export interface LuaRun extends CpuBudget {
   cancel(status: number): void;
   /** Another state takes over: ends it as soon as nobody waits for it. */
   retire?(): void;
+  /** Ends an answer that has no end of its own, so that its client comes back to whoever serves then. */
+  readonly endStream?: (() => void) | undefined;
+  /** Something of its own kind has been dealt with, of which it may have many: the next one has the whole budget. */
+  renewBudget(): void;
   /** Gives back the exchange of a run that has not begun, which is over then; undefined when it has. */
   withdraw?(): Exchange | undefined;
   /** Ends it when it has taken longer than it may. */

@@ -16,6 +16,7 @@ export class RunTable {
   readonly #whenIdle: (() => void)[] = [];
   #sweepTimer: NodeJS.Timeout | undefined;
   #closed = false;
+  #streamsEnd = false;
 
   /** `ended` is told of each run that ends before `close`, while it is counted no more. */
   constructor(counters: Counters, ended: () => void) {
@@ -70,7 +71,20 @@ export class RunTable {
 
   /** Another state takes over: those for whom nobody waits end as soon as they can. */
   retire(): void {
+    this.endStreams();
     for (const run of [...this.#runs]) run.retire?.();
+  }
+
+  /** Answers without an end are ended, those that begin from now on, too. */
+  get streamsEnd(): boolean {
+    return this.#streamsEnd;
+  }
+
+  /** Another state takes over, or the gateway drains: ends answers that have no end of their own. */
+  endStreams(): void {
+    if (this.#streamsEnd) return;
+    this.#streamsEnd = true;
+    for (const run of [...this.#runs]) run.endStream?.();
   }
 
   /** Nobody looks at the runs any more, and nobody is told of their ends; they have to be ended by the caller. */

@@ -158,6 +158,8 @@ const USUAL: Readonly<Record<string, string>> = {
   'httpd.redirect': `'/', 302, {x = '1'}`,
   'httpd.register_handler': `'/extreme', print, {cpu = 1}`,
   'httpd.sendfile': `'cert.pem', {root = '.'}`,
+  'httpd.sse': '{retry = 1, heartbeat = 1, headers = {}}',
+  'httpd.sse().send': `events(env), 'x'`,
   'httpd.shared': `'hostile'`,
   'httpd.sleep': '0',
   'httpd.spawn': 'tostring, 1',
@@ -200,6 +202,8 @@ const ANSWERS: ReadonlySet<string> = new Set([
   // in a loop it answers what is no form
   'httpd.multipart()',
   'httpd.sendfile',
+  'httpd.sse',
+  'httpd.sse().send',
   'httpd.write',
 ]);
 
@@ -231,6 +235,8 @@ local function named(name)
 end
 local iterators = setmetatable({}, {__mode = 'k'})
 local function parts(env) iterators[env] = iterators[env] or httpd.multipart() return iterators[env] end
+local streams = setmetatable({}, {__mode = 'k'})
+local function events(env) streams[env] = streams[env] or httpd.sse() return streams[env] end
 local function method(object, name) return debug.getmetatable(object).__index[name] end
 local function metamethod(object, name) return rawget(debug.getmetatable(object), name) end
 `;
@@ -248,6 +254,7 @@ function found(name: string): string {
   if (name === 'coroutine.wrap()')
     return 'coroutine.wrap(function(...) while true do coroutine.yield(...) end end)';
   if (name === 'httpd.multipart()') return 'parts(env)';
+  if (name === 'httpd.sse().send') return 'events(env).send';
   if (name === 'io.lines()') return `io.lines('script-0.lua')`;
   if (name === 'string.gmatch()') return `('abc'):gmatch('.')`;
   return `named '${name}'`;
