@@ -160,6 +160,33 @@ export const ERROR_CODES = {
     meaning: 'An event of a stream (`httpd.sse`) has more bytes than one may have',
     remedy: 'Send less at once: what is large is better fetched by the client when it hears of it',
   },
+  LGW_PROXY_CLOSED: {
+    meaning: 'An upstream closed the connection before it had answered in full',
+    remedy: 'The client gets 502, or an answer that breaks off; look at that server',
+  },
+  LGW_PROXY_DENIED: {
+    meaning: '`--allow-connect` does not name the upstream, or its certificate is not accepted',
+    remedy: 'Name it there, or give `tls` what it needs',
+  },
+  LGW_PROXY_INVALID: {
+    meaning:
+      'A target is not well-formed, a path does not fit it, or an upstream answers what could be read in two ways',
+    remedy: 'The message says which',
+  },
+  LGW_PROXY_IO: { meaning: 'The connection to an upstream failed', remedy: 'The message says how' },
+  LGW_PROXY_LIMIT: {
+    meaning: 'Too many requests are passed on at once, no upstream is left, or a request goes in a circle',
+    remedy: 'The client gets 503 or 508; the message says which',
+  },
+  LGW_PROXY_NOTFOUND: {
+    meaning: 'The name of an upstream has no address, or its socket is not there',
+    remedy: 'Check the name',
+  },
+  LGW_PROXY_REFUSED: { meaning: 'An upstream refuses connections', remedy: 'Check that it runs' },
+  LGW_PROXY_TIMEOUT: {
+    meaning: 'An upstream did not connect, answer or go on within its time',
+    remedy: 'The client gets 504; raise `timeout`, or look at that server',
+  },
   LGW_SHARED_LOCK: {
     meaning: 'A dictionary was held by another thread for longer than a thread waits',
     remedy: 'Try again; it points to an overloaded machine',

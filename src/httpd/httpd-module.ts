@@ -29,6 +29,7 @@ import { createArrayMetatable, pushJsonModule } from './json-functions.ts';
 import { jwtFunctions } from './jwt-functions.ts';
 import { createLog } from './log.ts';
 import { createMultipart } from './multipart-function.ts';
+import { createProxy } from './proxy-function.ts';
 import { readHandlerOptions } from './read-handler-options.ts';
 import { createRedirect } from './redirect.ts';
 import { createRequest } from './request-function.ts';
@@ -202,6 +203,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
     compress: createCompress(script),
     copy: createCopy(script),
     fetch: createFetch(script, pushFields),
+    proxy: createProxy(script),
     form: createForm(script),
     multipart: createMultipart(script, pushFields),
     sendfile: createSendfile(script),

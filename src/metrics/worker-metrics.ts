@@ -10,6 +10,7 @@ const METRICS = {
   files: { gauge: 'Files that are open' },
   pipes: { gauge: 'Programs that scripts have started' },
   fetches: { gauge: 'Requests to other servers under way' },
+  proxied: { gauge: 'Requests that are passed on to other servers' },
   coders: { gauge: 'Answers that are compressed piece by piece' },
   unreadBodyBytes: { gauge: 'Memory that request bodies take which nobody has read yet' },
   connectionsTotal: { total: 'Connections accepted' },
@@ -21,6 +22,8 @@ const METRICS = {
   exchangesTotal: { total: 'Requests' },
   pushesTotal: { total: 'Pushed responses' },
   luaErrorsTotal: { total: 'Errors of scripts' },
+  proxiedTotal: { total: 'Requests that were passed on to other servers' },
+  proxyFailuresTotal: { total: 'Of these, those that no server has answered in full' },
   bytesReceivedTotal: { total: 'Bytes of request bodies' },
   bytesSentTotal: { total: 'Bytes of response bodies' },
   compressedTotal: { total: 'Answers that were compressed' },
@@ -28,6 +31,9 @@ const METRICS = {
     total: 'Answers that went uncompressed because coders had used up their memory',
   },
   handshakes: { times: 'TLS handshakes that succeeded, from accept to the end' },
+  upstreamAnswers: {
+    times: 'Requests that were passed on, from the choice of a server to the head of its answer',
+  },
   answers: { times: 'Requests to other servers, from the call to the head of the answer' },
 } as const;
 

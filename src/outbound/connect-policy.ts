@@ -60,6 +60,11 @@ export class ConnectPolicy {
     this.#lookup = lookup;
   }
 
+  /** There is no rule at all. */
+  get allowsAll(): boolean {
+    return this.#rules.all;
+  }
+
   /** Throws a GatewayError when the policy allows no address that the URL could stand for. */
   check(origin: string, pathname: string): void {
     if (this.#rules.all) return;

@@ -166,6 +166,10 @@ export const FUNCTION_COSTS: ReadonlyMap<string, FunctionCost> = new Map<string,
     },
   ],
   [
+    'httpd.proxy',
+    { kind: 'asynchronous', by: 'fields', bound: `${FIELDS}; 64 targets of 2 KiB, paths of 16 KiB` },
+  ],
+  [
     'httpd.form',
     { kind: 'asynchronous', by: 'bytes and parts', bound: '1 MiB (its option: 16 MiB), 1000 parts' },
   ],

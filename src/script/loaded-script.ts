@@ -40,6 +40,7 @@ import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { Share } from '../mapping/shares.ts';
 import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
+import type { Proxies } from '../proxy/proxies.ts';
 import type { SharedStore } from '../shared/shared-store.ts';
 import { Collector } from './collector.ts';
 import { AutomaticAnswers } from './context/automatic-answers.ts';
@@ -72,6 +73,7 @@ export interface ScriptOptions extends OfPlace {
   readonly fileSystem: FileSystem;
   readonly processes: ProcessTable;
   readonly fetcher: Fetcher;
+  readonly proxies: Proxies;
   readonly dispatcher: Dispatcher;
   readonly logger: Logger;
   readonly counters: Counters;
@@ -235,6 +237,9 @@ export class LoadedScript implements ScriptContext {
 
   get fetcher(): Fetcher {
     return this.#options.fetcher;
+  }
+  get proxies(): Proxies {
+    return this.#options.proxies;
   }
 
   get share(): Share {

@@ -11,6 +11,7 @@ import type {
   ExchangeConnection,
   Protocol,
   RequestBody,
+  RequestIdentity,
 } from '../http/exchange/exchange.ts';
 import { clientGone } from '../http/exchange/exchange-errors.ts';
 import type { Fields } from '../http/semantics/fields.ts';
@@ -39,7 +40,7 @@ export class ResponseExchange implements Exchange {
   readonly authority: string;
   readonly fields: Fields;
   readonly connection: ExchangeConnection;
-  readonly identity: { memo: unknown } = { memo: undefined };
+  readonly identity: RequestIdentity = { memo: undefined, hasBody: false };
   readonly body: RequestBody = NO_BODY;
   readonly pushed = false;
   readonly canPush = false;

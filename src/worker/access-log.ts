@@ -40,6 +40,7 @@ export function formatAccess(
     bytes: exchange.bytesWritten,
     ms: durationMs?.toFixed(3),
     pushed: exchange.pushed ? true : undefined,
+    upstream: exchange.upstream,
     id: exchange.answeredBy?.requestId,
     error: exchange.error?.code,
   });

@@ -27,7 +27,6 @@ import { MAPPING_METRICS } from '../metrics/mapping-metrics.ts';
 import { MetricRow } from '../metrics/metric-row.ts';
 import { Counters } from '../metrics/worker-metrics.ts';
 import { duplicateDescriptor, isAvailable } from '../native/posix.ts';
-import type { Fetcher } from '../outbound/fetcher.ts';
 import { LuaMapping, loadLuaMapping } from '../script/lua-mapping.ts';
 import { Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
@@ -36,7 +35,6 @@ import { StaticCache } from '../static/static-cache.ts';
 import { loadStaticMapping } from '../static/static-mapping.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { createAccessLog } from './access-log.ts';
-import { connectsAlike, createFetcher } from './create-fetcher.ts';
 import type {
   FromWorker,
   ListenSource,
@@ -46,6 +44,7 @@ import type {
   WorkerStart,
 } from './messages.ts';
 import { OnceClient } from './once-client.ts';
+import { connectsAlike, Outward } from './outward.ts';
 import { processEnvironment } from './process-environment.ts';
 import { createShares } from './worker-shares.ts';
 
@@ -56,7 +55,7 @@ const OPERATIONS_MAX = 8;
 type Loader = (
   mapping: MappingConfig,
   setup: WorkerSetup,
-  fetcher: Fetcher,
+  outward: Outward,
   signal: AbortSignal,
 ) => Promise<LoadedMapping>;
 
@@ -75,7 +74,7 @@ interface LoadedMapping extends Mapping {
 interface Prepared {
   readonly setup: WorkerSetup;
   readonly mappings: readonly LoadedMapping[];
-  readonly fetcher: Fetcher;
+  readonly outward: Outward;
 }
 
 export class GatewayWorker {
@@ -88,8 +87,8 @@ export class GatewayWorker {
   readonly #counters: Counters;
   readonly #fileSystem: FileSystem;
   readonly #processes: ProcessTable;
-  /** The fetcher of the states that serve; a reload that changes where scripts may connect to makes another. */
-  #fetcher: Fetcher;
+  /** Of the states that serve; a reload that changes where scripts may connect to makes another. */
+  #outward: Outward;
   readonly #shared: SharedStore;
   readonly #shares: Shares;
   readonly #mappingLoggers = new Map<string, MeteredLogger>();
@@ -141,7 +140,7 @@ export class GatewayWorker {
       groups: new ProcessGroups(start.processGroups),
       blocks: this.#fileSystem.blocks,
     });
-    this.#fetcher = createFetcher(this.#counters, settings.rights);
+    this.#outward = new Outward(this.#counters, settings.rights);
     this.#shares = createShares(limits.mappingSharePercent, logger);
     for (const [row, mapping] of job.setup.mappings.entries()) {
       if (!runsLua(mapping)) continue;
@@ -155,7 +154,7 @@ export class GatewayWorker {
   /** Loads the scripts, then accepts connections. Throws GatewayError. */
   async start(): Promise<void> {
     const { setup, listeners } = this.#job;
-    this.#mappings = await this.#load(setup, this.#fetcher, new AbortController());
+    this.#mappings = await this.#load(setup, this.#outward, new AbortController());
     this.#router.replace(this.#mappings);
     for (const mapping of this.#mappings) mapping.serve();
     const tls = secureOptionsOf(setup);
@@ -179,15 +178,15 @@ export class GatewayWorker {
     this.#preparing = preparing;
     const { rights } = setup.settings;
     // connections that another policy has allowed are not used again
-    const fetcher = connectsAlike(rights, this.#settings.values.rights)
-      ? this.#fetcher
-      : createFetcher(this.#counters, rights);
+    const outward = connectsAlike(rights, this.#settings.values.rights)
+      ? this.#outward
+      : new Outward(this.#counters, rights);
     try {
-      const mappings = await this.#load(setup, fetcher, preparing);
-      if (this.#preparing === preparing) this.#prepared = { setup, mappings, fetcher };
+      const mappings = await this.#load(setup, outward, preparing);
+      if (this.#preparing === preparing) this.#prepared = { setup, mappings, outward };
       else closeAll(mappings);
     } finally {
-      if (this.#prepared?.fetcher !== fetcher) this.#dropFetcher(fetcher);
+      if (this.#prepared?.outward !== outward) this.#dropOutward(outward);
     }
   }
 
@@ -200,15 +199,15 @@ export class GatewayWorker {
     this.#settings.replace(prepared.setup.settings);
     const { limits } = prepared.setup.settings;
     const old = this.#mappings;
-    const oldFetcher = this.#fetcher;
+    const oldOutward = this.#outward;
     this.#mappings = prepared.mappings;
-    this.#fetcher = prepared.fetcher;
+    this.#outward = prepared.outward;
     this.#router.replace(prepared.mappings);
     for (const mapping of prepared.mappings) mapping.serve();
     const tls = secureOptionsOf(prepared.setup);
     if (tls !== undefined) for (const frontEnd of this.#frontEnds) frontEnd.setSecureContext(tls);
     const retired = Promise.all(old.map((mapping) => mapping.retire(limits.drainTimeoutMs)));
-    void retired.then(() => this.#dropFetcher(oldFetcher));
+    void retired.then(() => this.#dropOutward(oldOutward));
   }
 
   /** Gives a reload up. */
@@ -228,7 +227,7 @@ export class GatewayWorker {
     // timers continue until the last exchange has ended; a timer call under way has the rest of the time
     const leftMs = Math.max(0, startedAt + drainTimeoutMs - performance.now());
     await Promise.all(this.#mappings.map((mapping) => mapping.retire(leftMs)));
-    this.#fetcher.stop();
+    this.#outward.stop();
     return cut.reduce((total, count) => total + count, 0);
   }
 
@@ -250,12 +249,12 @@ export class GatewayWorker {
   }
 
   /** All scripts of a setup, or none: the first that fails ends the loads of the others. */
-  async #load(setup: WorkerSetup, fetcher: Fetcher, ending: AbortController): Promise<LoadedMapping[]> {
+  async #load(setup: WorkerSetup, outward: Outward, ending: AbortController): Promise<LoadedMapping[]> {
     const { mappings } = setup;
     let failure: unknown;
     const loads = mappings.map(async (mapping) => {
       try {
-        return await this.#loaders[kindOf(mapping)](mapping, setup, fetcher, ending.signal);
+        return await this.#loaders[kindOf(mapping)](mapping, setup, outward, ending.signal);
       } catch (error) {
         failure ??= error;
         ending.abort();
@@ -275,7 +274,7 @@ export class GatewayWorker {
 
   /** How each kind of mapping is loaded. */
   readonly #loaders: Readonly<Record<MappingKind, Loader>> = {
-    script: (mapping, setup, fetcher, signal) => this.#loadScript(mapping, setup, fetcher, signal),
+    script: (mapping, setup, outward, signal) => this.#loadScript(mapping, setup, outward, signal),
     module: (mapping, setup) => this.#loadModule(mapping, setup),
     static: (mapping, setup) => this.#loadFolder(mapping, setup),
   };
@@ -298,7 +297,7 @@ export class GatewayWorker {
   #loadScript(
     mapping: MappingConfig,
     { generation, settings }: WorkerSetup,
-    fetcher: Fetcher,
+    outward: Outward,
     signal: AbortSignal,
   ): Promise<LoadedMapping> {
     const { luaModule, serverPort, workerCount } = this.#job;
@@ -312,7 +311,8 @@ export class GatewayWorker {
       module: luaModule,
       fileSystem: this.#fileSystem,
       processes: this.#processes,
-      fetcher,
+      fetcher: outward.fetcher,
+      proxies: outward.proxies,
       dispatcher: this.#dispatcher,
       logger: this.#mappingLogger(name),
       counters: this.#counters,
@@ -403,11 +403,11 @@ export class GatewayWorker {
     this.#prepared = undefined;
     if (prepared === undefined) return;
     closeAll(prepared.mappings);
-    this.#dropFetcher(prepared.fetcher);
+    this.#dropOutward(prepared.outward);
   }
 
-  #dropFetcher(fetcher: Fetcher): void {
-    if (fetcher !== this.#fetcher) fetcher.stop();
+  #dropOutward(outward: Outward): void {
+    if (outward !== this.#outward) outward.stop();
   }
 }
 

@@ -90,7 +90,7 @@ export class FakeExchange implements Exchange {
   readonly authority: string;
   readonly fields: Fields;
   readonly connection: ExchangeConnection;
-  readonly identity: RequestIdentity = { memo: undefined };
+  readonly identity: RequestIdentity = { memo: undefined, hasBody: false };
   readonly body: FakeBody = new FakeBody();
   readonly pushed = false;
   readonly canPush: boolean;

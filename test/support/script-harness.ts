@@ -20,6 +20,7 @@ import { Counters } from '../../src/metrics/worker-metrics.ts';
 import { duplicateDescriptor } from '../../src/native/posix.ts';
 import { ConnectPolicy } from '../../src/outbound/connect-policy.ts';
 import { Fetcher } from '../../src/outbound/fetcher.ts';
+import { Proxies } from '../../src/proxy/proxies.ts';
 import type { OnceClaims } from '../../src/script/context/script-timer.ts';
 import { LoadedScript, type ScriptOptions } from '../../src/script/loaded-script.ts';
 import type { RunLimits } from '../../src/script/run/run-limits.ts';
@@ -95,6 +96,7 @@ export class ScriptHarness {
   readonly share: Share;
   readonly processes: ProcessTable;
   readonly fetcher: Fetcher;
+  readonly proxies: Proxies;
   readonly shared: SharedStore = new SharedStore({ memory: lazySharedMemory(), owner: 1 });
   readonly prefix: string;
   readonly logger: Logger;
@@ -148,7 +150,9 @@ export class ScriptHarness {
     const { connect, sandboxed = false } = options.rights ?? {};
     const rules = parseConnectRules(connectEntries(connect, sandboxed));
     assert(rules !== undefined, 'the rules of connecting are valid');
-    this.fetcher = new Fetcher(counters, new ConnectPolicy(rules, options.lookup));
+    const policy = new ConnectPolicy(rules, options.lookup);
+    this.fetcher = new Fetcher(counters, policy);
+    this.proxies = new Proxies(counters, policy);
     this.logger = this.#createLogger();
     this.fileSystem = new FileSystem({
       root: options.rooted === true ? this.folder : undefined,
@@ -258,6 +262,7 @@ export class ScriptHarness {
     this.#frontEnd?.stop();
     this.#script?.close();
     this.fetcher.stop();
+    this.proxies.stop();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -290,6 +295,7 @@ export class ScriptHarness {
       fileSystem: this.fileSystem,
       processes: this.processes,
       fetcher: this.fetcher,
+      proxies: this.proxies,
       dispatcher: this.dispatcher,
       logger: this.logger,
       counters: this.counters,

@@ -47,6 +47,8 @@ export interface ExchangeSeries {
 export interface RequestIdentity {
   /** Belongs to whoever answers. */
   memo: unknown;
+  /** The request has a body. */
+  readonly hasBody: boolean;
 }
 
 /** The request's body. `read` side of the exchange; ends at once where there is none. */
@@ -120,6 +122,8 @@ export interface Exchange extends ByteSink {
 
   /** Whoever answers it and knows the id under which the log speaks of it; undefined while nobody does. */
   answeredBy?: Answerer | undefined;
+  /** The server that a proxy has passed it on to, for the access log; undefined = none. */
+  upstream?: string | undefined;
   /** Reason phrase of HTTP/1.x, if not the registered one of the status; to be set before `head`. */
   reason?: string | undefined;
 

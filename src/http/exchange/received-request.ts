@@ -11,6 +11,8 @@ export class ReceivedRequest {
   /** What the handler takes of the body, bytes. */
   protected bodyBytesMax: number = Number.POSITIVE_INFINITY;
   #fields: Fields | undefined;
+  /** The server that a proxy has passed it on to. */
+  upstream: string | undefined;
 
   constructor(request: RequestHead) {
     this.request = request;

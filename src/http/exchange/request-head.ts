@@ -22,8 +22,6 @@ export interface RequestHead extends RequestIdentity, ClientRequest {
   readonly scheme: 'https' | 'http';
   readonly connection: ExchangeConnection;
   readonly pushed: boolean;
-  /** True when the request has a body. */
-  readonly hasBody: boolean;
 }
 
 /** The head of a request that is promised over HTTP/2: nobody has sent it. */

@@ -2,9 +2,9 @@
  * Takes chunked coding apart (RFC 9112 §7.1), strictly, and bounds what is no content in it. The content that has come together
  * is moved together in its own buffer, so that a client cannot make its reader work for every single byte.
  */
-import { isNamed } from '../semantics/fields.ts';
+import { type Fields, isNamed } from '../semantics/fields.ts';
 import { ChunkExtension, ENDED, MALFORMED } from './http1-chunk-extension.ts';
-import { isTokenByte, isValueByte } from './http1-fields.ts';
+import { isTokenByte, isValueByte, parseFieldLines } from './http1-fields.ts';
 
 /** Bytes of all chunk extensions of one body: nobody sends any in earnest (RFC 9112 §7.1.1 asks for a limit). */
 const EXTENSION_BYTES_MAX = 16 * 1024;
@@ -32,12 +32,15 @@ const SEMICOLON = 59;
 /** One more than the longest name that is looked for. */
 const NAME_LENGTH_MAX = 'transfer-encoding'.length + 1;
 
+/** A trailer section without a field. */
+const EMPTY_SECTION_BYTES = 2;
 /** Fewer bytes are moved by a loop. */
 const MOVED_BYTES_MIN = 32;
 
 export class ChunkDecoder {
   readonly #trailerBytesMax: number;
   readonly #contentBytesMax: number;
+  readonly #keepsTrailers: boolean;
   #state = SIZE;
   #size = 0;
   /** Of all chunks whose size has come. */
@@ -48,16 +51,24 @@ export class ChunkDecoder {
   /** The name of a trailer, as far as it has come and may matter. */
   #trailerName = '';
   #trailerBytes = 0;
+  /** The trailer section as far as it has come, where somebody wants it. */
+  #trailerText = '';
   /** The status that refuses the body; 0 as long as it is well-formed. */
   refusal = 0;
   /** Where the content of the bytes that `decode` took last lies in their buffer. */
   contentStart = 0;
   contentEnd = 0;
 
-  /** `contentBytesMax`: Infinity = no limit. */
-  constructor(trailerBytesMax: number, contentBytesMax: number) {
+  /** `contentBytesMax`: Infinity = no limit. `keepsTrailers`: for `trailers`. */
+  constructor(trailerBytesMax: number, contentBytesMax: number, keepsTrailers = false) {
     this.#trailerBytesMax = trailerBytesMax;
     this.#contentBytesMax = contentBytesMax;
+    this.#keepsTrailers = keepsTrailers;
+  }
+
+  /** The trailers of a body that has ended; undefined where it has none, or they were not kept. */
+  get trailers(): Fields | undefined {
+    return this.#trailerText.length > EMPTY_SECTION_BYTES ? parseFieldLines(this.#trailerText, 0) : undefined;
   }
 
   /** True when the chunks say that there is more content than may be: told before it comes. */
@@ -108,6 +119,7 @@ export class ChunkDecoder {
   }
 
   #step(byte: number): number {
+    if (this.#keepsTrailers && this.#state >= TRAILER_START) this.#trailerText += String.fromCharCode(byte);
     switch (this.#state) {
       case SIZE:
         return this.#takeSize(byte);

@@ -13,6 +13,7 @@ import type { Failure } from '../../lua/push-failure.ts';
 import type { State } from '../../lua/state.ts';
 import type { Share } from '../../mapping/shares.ts';
 import type { Fetcher } from '../../outbound/fetcher.ts';
+import type { Proxies } from '../../proxy/proxies.ts';
 import type { SharedStore } from '../../shared/shared-store.ts';
 import type { ByteTransfer } from '../objects/byte-transfer.ts';
 import type { FileOperations } from '../objects/file-operations.ts';
@@ -68,6 +69,7 @@ export interface ScriptContext {
   readonly fileSystem: FileSystem;
   readonly dispatcher: Dispatcher;
   readonly fetcher: Fetcher;
+  readonly proxies: Proxies;
   /** Dictionaries that all workers share. */
   readonly shared: SharedStore;
 }

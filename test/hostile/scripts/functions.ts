@@ -142,6 +142,7 @@ const USUAL: Readonly<Record<string, string>> = {
   'httpd.decode': `'hex', '00'`,
   'httpd.encode': `'hex', 'x'`,
   'httpd.exit': `200, 'x', {}`,
+  'httpd.proxy': `'http://127.0.0.1:1/', {timeout = 1, headers = {}}`,
   'httpd.fetch': `'http://127.0.0.1:1/', {timeout = 1, headers = {}}`,
   'httpd.form': '{size = 1}',
   'httpd.multipart': '{parts = 1, head = 1, field = 1, size = 1}',

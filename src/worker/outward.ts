@@ -1,4 +1,4 @@
-/** Makes the fetcher for scripts with certain rights, which connects only where these rights allow. */
+/** What goes out from scripts with certain rights, to where these rights allow: fetches, and requests that are passed on. */
 import { isDeepStrictEqual } from 'node:util';
 import { assert } from '../base/assert.ts';
 import { connectEntries, parseConnectRules } from '../base/connect-rules.ts';
@@ -6,11 +6,25 @@ import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { Counters } from '../metrics/worker-metrics.ts';
 import { ConnectPolicy } from '../outbound/connect-policy.ts';
 import { Fetcher } from '../outbound/fetcher.ts';
+import { Proxies } from '../proxy/proxies.ts';
 
-export function createFetcher(counters: Counters, rights: ScriptRights): Fetcher {
-  const rules = parseConnectRules(entriesOf(rights));
-  assert(rules !== undefined, 'the configuration has been checked');
-  return new Fetcher(counters, new ConnectPolicy(rules));
+export class Outward {
+  readonly fetcher: Fetcher;
+  readonly proxies: Proxies;
+
+  constructor(counters: Counters, rights: ScriptRights) {
+    const rules = parseConnectRules(entriesOf(rights));
+    assert(rules !== undefined, 'the configuration has been checked');
+    const policy = new ConnectPolicy(rules);
+    this.fetcher = new Fetcher(counters, policy);
+    this.proxies = new Proxies(counters, policy);
+  }
+
+  /** Closes all connections but those of requests that are passed on, which end with these. */
+  stop(): void {
+    this.fetcher.stop();
+    this.proxies.stop();
+  }
 }
 
 /** True when scripts with either rights may connect to the same places. */

@@ -1,0 +1,93 @@
+/** httpd.proxy: passes the request on to another server, and its answer to the client, without either passing through Lua. */
+import { GatewayError } from '../base/errors.ts';
+import type { Exchange } from '../http/exchange/exchange.ts';
+import type { HostFunction } from '../lua/host-functions.ts';
+import { LuaError } from '../lua/lua-error.ts';
+import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { pushFailure } from '../lua/push-failure.ts';
+import type { ProxyResult, ProxyRoute } from '../proxy/proxy-run.ts';
+import { DEFAULT_PROXY_SETTINGS, type ProxySettings } from '../proxy/proxy-settings.ts';
+import { parseTarget } from '../proxy/proxy-target.ts';
+import { TurnsBalancer } from '../proxy/turns-balancer.ts';
+import { currentInvocation } from '../script/context/invocation.ts';
+import type { ScriptContext } from '../script/context/script-context.ts';
+import { waitForBytes } from '../script/objects/byte-wait.ts';
+import { checkArgumentCount } from '../script/run/argument-count.ts';
+import { pushEnded } from './copy.ts';
+import { readProxySettings, readTargets } from './proxy-options.ts';
+
+/** To begin a call and wait for its end (40 µs). */
+const UNITS_PER_CALL = 8000;
+/** Routes without options by their targets: scripts give the same ones again and again. */
+const ROUTES_KEPT_MAX = 64;
+
+/** `httpd.proxy(target or {targets} [, options])`: status and bytes of the body, or nil, message, code. */
+export function createProxy(script: ScriptContext): HostFunction {
+  const { state, scheduler, proxies } = script;
+  const { exports: x } = state;
+  const plainRoutes = new Map<string, ProxyRoute>();
+
+  return (L) => {
+    checkArgumentCount(state, L, 'proxy', 1, 2);
+    const invocation = currentInvocation(scheduler);
+    const { exchange, route } = invocation;
+    try {
+      const proxyRoute = routeOf(L, route.prefix);
+      if (exchange.finished && exchange.error === undefined) return pushEnded(script, L);
+      if (exchange.headGiven) throw new LuaError('the response has begun');
+      if (exchange.identity.hasBody && exchange.body.queue.taken > 0)
+        throw new LuaError('a part of the body has been read, and only a whole body is passed on');
+      if (!scheduler.canWait(L))
+        throw new LuaError('cannot wait for the network here: a yield cannot cross this call');
+      scheduler.guard.pay(UNITS_PER_CALL);
+      invocation.sendLinks();
+      return pass(L, exchange, proxyRoute);
+    } catch (error) {
+      if (error instanceof GatewayError) return pushFailure(state, L, error);
+      throw error;
+    }
+  };
+
+  function pass(L: LuaThread, exchange: Exchange, route: ProxyRoute): number {
+    const coroutine = scheduler.running;
+    let result: ProxyResult | GatewayError | undefined;
+    let waits = false;
+    const run = proxies.pass(exchange, route, (given) => {
+      result = given;
+      if (waits) coroutine.wake();
+    });
+    if (result !== undefined) return finish(L, result);
+    waits = true;
+    return waitForBytes(
+      scheduler,
+      L,
+      () => run.moved,
+      (T) => finish(T, result as ProxyResult | GatewayError),
+      () => run.cancel(),
+    );
+  }
+
+  function routeOf(L: LuaThread, prefix: string): ProxyRoute {
+    const isPlain = x.lua_type(L, 1) === LUA_TYPE.string && x.lua_type(L, 2) <= LUA_TYPE.nil;
+    if (!isPlain) return makeRoute(readTargets(script, L), readProxySettings(script, L), prefix);
+    const text = state.checkString(L, 1);
+    const known = plainRoutes.get(text);
+    if (known !== undefined) return known;
+    const route = makeRoute([text], DEFAULT_PROXY_SETTINGS, prefix);
+    if (plainRoutes.size === ROUTES_KEPT_MAX) plainRoutes.clear();
+    plainRoutes.set(text, route);
+    return route;
+  }
+
+  function makeRoute(targets: readonly string[], settings: ProxySettings, prefix: string): ProxyRoute {
+    const upstreams = targets.map((text) => proxies.upstreamOf(parseTarget(text), settings.tls));
+    return { settings, balancer: new TurnsBalancer(upstreams), prefix };
+  }
+
+  function finish(L: LuaThread, result: ProxyResult | GatewayError): number {
+    if (result instanceof GatewayError) return pushFailure(state, L, result);
+    state.pushInteger(L, result.status);
+    state.pushInteger(L, result.bytes);
+    return 2;
+  }
+}

@@ -1,0 +1,235 @@
+/** Reads the arguments of httpd.proxy: misuse raises, what a stranger may have caused is a GatewayError. */
+import { BlockList, isIP } from 'node:net';
+import { GatewayError } from '../base/errors.ts';
+import { isAuthority } from '../http/semantics/authority.ts';
+import { checkFields } from '../http/semantics/fields.ts';
+import { LuaError } from '../lua/lua-error.ts';
+import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
+import type { UpstreamTls } from '../proxy/http1-upstream.ts';
+import { TARGETS_MAX } from '../proxy/proxy-limits.ts';
+import {
+  DEFAULT_PROXY_SETTINGS,
+  DEFAULT_TLS,
+  FORWARDED_FORMS,
+  isSettableField,
+  type ProxySettings,
+  type ProxyTimeouts,
+} from '../proxy/proxy-settings.ts';
+import type { ScriptContext } from '../script/context/script-context.ts';
+import { FieldSize } from '../script/run/field-size.ts';
+import { booleanOption, readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
+import { PEM_BYTES_MAX } from './pem-files.ts';
+
+/** Bytes of a path: twice what servers commonly accept. */
+const PATH_BYTES_MAX: number = 16 * 1024;
+/** Addresses and networks that are trusted: proxies before this one. */
+const TRUSTED_MAX = 256;
+/** Tries beyond the first. */
+const RETRIES_MAX = 8;
+/** A day: a longer time is no limit. */
+const SECONDS_MAX = 86_400;
+
+type Draft = { -readonly [Name in keyof ProxySettings]: ProxySettings[Name] };
+
+/** The texts of argument 1: one, or a list. */
+export function readTargets({ state }: ScriptContext, L: LuaThread): string[] {
+  const { exports: x } = state;
+  if (x.lua_type(L, 1) !== LUA_TYPE.table) return [state.checkString(L, 1)];
+  const count = Number(x.lua_rawlen(L, 1));
+  if (count === 0 || count > TARGETS_MAX)
+    state.argumentError(L, 1, `a list of 1 to ${TARGETS_MAX} targets expected, and it has ${count}`);
+  return readList(count, (i) => {
+    x.lua_rawgeti(L, 1, BigInt(i));
+    if (x.lua_type(L, -1) !== LUA_TYPE.string) state.argumentError(L, 1, `target ${i} is no string`);
+    const text = state.toString(L, -1) as string;
+    state.pop(L);
+    return text;
+  });
+}
+
+/** The table that is argument 2, or absent. */
+export function readProxySettings(script: ScriptContext, L: LuaThread): ProxySettings {
+  const { state } = script;
+  const { exports: x } = state;
+  const draft: Draft = { ...DEFAULT_PROXY_SETTINGS };
+  readOptionTable(state, L, 2, 'proxy', {
+    timeout: (name) => {
+      draft.timeouts = readTimeouts(script, L, name);
+    },
+    headers: (name) => {
+      if (x.lua_type(L, -1) !== LUA_TYPE.table) throw wrongType(state, L, name, 'a table');
+      readHeaders(script, L, draft);
+    },
+    host: (name) => {
+      draft.host =
+        x.lua_type(L, -1) === LUA_TYPE.boolean ? booleanOption(state, L, name) : stringOption(state, L, name);
+      if (typeof draft.host === 'string' && !isAuthority(draft.host))
+        throw invalid(
+          `option "host" is ${JSON.stringify(draft.host)} (a host with an optional port was expected)`,
+        );
+    },
+    retries: (name) => {
+      draft.retries = readCount(script, L, name, RETRIES_MAX);
+    },
+    path: (name) => {
+      draft.path = stringOption(state, L, name, PATH_BYTES_MAX);
+      if (!/^\/[\x21-\x7e]*$/.test(draft.path))
+        throw invalid('option "path" has to begin with a slash and to be plain ASCII without blanks');
+    },
+    tls: (name) => {
+      if (x.lua_type(L, -1) !== LUA_TYPE.table) throw wrongType(state, L, name, 'a table');
+      draft.tls = readTls(script, L);
+    },
+    forwarded: (name) => {
+      const given =
+        x.lua_type(L, -1) === LUA_TYPE.boolean ? booleanOption(state, L, name) : stringOption(state, L, name);
+      const form = FORWARDED_FORMS.find((one) => one === given);
+      if (form === undefined)
+        throw new LuaError(`option "forwarded" has to be "x", "rfc7239", "both" or false`);
+      draft.forwarded = form;
+    },
+    trusted: (name) => {
+      if (x.lua_type(L, -1) !== LUA_TYPE.table) throw wrongType(state, L, name, 'a list of addresses');
+      draft.trusted = readTrusted(script, L);
+    },
+  });
+  return draft;
+}
+
+/** A number: until the head of the answer; a table: the parts. */
+function readTimeouts(script: ScriptContext, L: LuaThread, name: string): ProxyTimeouts {
+  const { state } = script;
+  const timeouts: { -readonly [Name in keyof ProxyTimeouts]: number } = {
+    ...DEFAULT_PROXY_SETTINGS.timeouts,
+  };
+  if (state.exports.lua_type(L, -1) !== LUA_TYPE.table) {
+    timeouts.headMs = readSeconds(script, L, name);
+    return timeouts;
+  }
+  readOptionTable(state, L, state.exports.lua_absindex(L, -1), 'timeout', {
+    connect: (part) => {
+      timeouts.connectMs = readSeconds(script, L, part);
+    },
+    head: (part) => {
+      timeouts.headMs = readSeconds(script, L, part);
+    },
+    idle: (part) => {
+      timeouts.idleMs = readSeconds(script, L, part);
+    },
+    tunnel: (part) => {
+      timeouts.tunnelMs = readSeconds(script, L, part);
+    },
+  });
+  return timeouts;
+}
+
+/** The table on top of the stack: names with strings, lists of them, or false for a field that is left out. */
+function readHeaders({ state }: ScriptContext, L: LuaThread, draft: Draft): void {
+  const { exports: x } = state;
+  const fields: string[] = [];
+  const removed = new Set<string>();
+  const size = new FieldSize(state);
+  const add = (name: string): void => {
+    const type = x.lua_type(L, -1);
+    if (type !== LUA_TYPE.string && type !== LUA_TYPE.number)
+      throw new LuaError(`header "${name}" is a ${state.typeName(L, -1)} (a string or false was expected)`);
+    fields.push(name, size.text(L, -1) as string);
+  };
+  x.lua_pushnil(L);
+  while (x.lua_next(L, -2) !== 0) {
+    if (x.lua_type(L, -2) !== LUA_TYPE.string)
+      throw new LuaError(`a header name is a ${state.typeName(L, -2)} (a string was expected)`);
+    const name = size.text(L, -2) as string;
+    if (!isSettableField(name))
+      throw new LuaError(`header "${name}" is the gateway's own (see option "host")`);
+    removed.add(name.toLowerCase());
+    if (x.lua_type(L, -1) === LUA_TYPE.table) {
+      const index = x.lua_absindex(L, -1);
+      readList(Number(x.lua_rawlen(L, index)), (i) => {
+        x.lua_rawgeti(L, index, BigInt(i));
+        add(name);
+        state.pop(L);
+      });
+    } else if (x.lua_type(L, -1) !== LUA_TYPE.boolean || x.lua_toboolean(L, -1) !== 0) {
+      // lua_next needs the value as it is
+      x.lua_pushvalue(L, -1);
+      add(name);
+      state.pop(L);
+    }
+    state.pop(L);
+  }
+  checkFields(fields);
+  draft.setFields = fields;
+  draft.removedFields = removed;
+}
+
+function readTls({ state }: ScriptContext, L: LuaThread): UpstreamTls {
+  const tls: { -readonly [Name in keyof UpstreamTls]: UpstreamTls[Name] } = { ...DEFAULT_TLS };
+  readOptionTable(state, L, state.exports.lua_absindex(L, -1), 'tls', {
+    verify: (name) => {
+      tls.verify = booleanOption(state, L, name);
+    },
+    ca: (name) => {
+      tls.ca = stringOption(state, L, name, PEM_BYTES_MAX);
+    },
+    name: (name) => {
+      tls.name = stringOption(state, L, name);
+    },
+  });
+  return tls;
+}
+
+/** The list on top of the stack: addresses, and networks as `10.0.0.0/8`. */
+function readTrusted({ state }: ScriptContext, L: LuaThread): BlockList {
+  const { exports: x } = state;
+  const index = x.lua_absindex(L, -1);
+  const count = Number(x.lua_rawlen(L, index));
+  if (count > TRUSTED_MAX)
+    throw new LuaError(`option "trusted" has ${count} addresses and the limit is ${TRUSTED_MAX}`);
+  const list = new BlockList();
+  readList(count, (i) => {
+    x.lua_rawgeti(L, index, BigInt(i));
+    if (x.lua_type(L, -1) !== LUA_TYPE.string || !trust(list, state.toString(L, -1) as string))
+      throw new LuaError(`option "trusted" has no address or network at ${i}`);
+    state.pop(L);
+  });
+  return list;
+}
+
+function trust(list: BlockList, text: string): boolean {
+  const [address = '', bits] = text.split('/', 2);
+  const family = isIP(address);
+  if (family === 0 || (bits !== undefined && !/^\d{1,3}$/.test(bits))) return false;
+  const all = family === 4 ? 32 : 128;
+  const count = bits === undefined ? all : Number(bits);
+  if (count > all) return false;
+  list.addSubnet(address, count, family === 4 ? 'ipv4' : 'ipv6');
+  return true;
+}
+
+function readCount({ state }: ScriptContext, L: LuaThread, name: string, max: number): number {
+  const { exports: x } = state;
+  if (x.lua_type(L, -1) !== LUA_TYPE.number) throw wrongType(state, L, name, 'a number');
+  const count = x.lua_tonumberx(L, -1, NULL);
+  if (Number.isInteger(count) && count >= 0 && count <= max) return count;
+  throw new LuaError(`option "${name}" is ${count} (a whole number from 0 to ${max} was expected)`);
+}
+
+/** In ms, at least one; longer than a day is no limit. */
+function readSeconds({ state }: ScriptContext, L: LuaThread, name: string): number {
+  const { exports: x } = state;
+  if (x.lua_type(L, -1) !== LUA_TYPE.number) throw wrongType(state, L, name, 'a number of seconds');
+  const value = x.lua_tonumberx(L, -1, NULL);
+  if (!(value > 0)) throw new LuaError(`option "${name}" is ${value} (a number above 0 was expected)`);
+  return value > SECONDS_MAX ? Number.POSITIVE_INFINITY : Math.max(1, value * 1000);
+}
+
+function readList<T>(count: number, read: (i: number) => T): T[] {
+  const list: T[] = [];
+  for (let i = 1; i <= count; i++) list.push(read(i));
+  return list;
+}
+
+function invalid(text: string): GatewayError {
+  return new GatewayError('LGW_PROXY_INVALID', `Cannot pass the request on: ${text}`, { luaCode: 'invalid' });
+}

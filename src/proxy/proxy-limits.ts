@@ -1,0 +1,38 @@
+/** Limits of proxies: how many connections, how large, how long. No upstream can make the gateway hold more. */
+
+/** Requests of one worker that proxies have under way: each may hold a connection and twice 128 KiB. */
+export const CALLS_MAX = 4096;
+/** Connections to one upstream that are kept while nothing uses them: as many as a burst of ten clients with twenty streams each leaves. */
+export const IDLE_LINKS_MAX = 256;
+/** An idle connection is closed after this time, or earlier when the server has said so: most servers keep theirs for longer. */
+export const LINK_IDLE_MS = 10_000;
+/** A request that cannot be repeated takes a connection that was used so lately: its server does hardly close it at this moment. */
+export const LINK_FRESH_MS = 1000;
+/** Idle connections are looked at so often. */
+export const LINK_SWEEP_MS = 1000;
+
+/** Bytes of the head of an answer: as much as a fetch takes. */
+export const ANSWER_HEAD_BYTES_MAX: number = 64 * 1024;
+/** Bytes of the trailers of an answer. */
+export const ANSWER_TRAILER_BYTES_MAX: number = 64 * 1024;
+/** Informational heads (1xx) before an answer: a server has one for each stage of its work, and honest ones have few. */
+export const INFORMATIONAL_HEADS_MAX = 32;
+/** A body up to this size that comes with its head is one piece with it. */
+export const WHOLE_BODY_BYTES_MAX: number = 16 * 1024;
+/** Bytes of a request's body that wait in the socket to an upstream before its client is held back. */
+export const UNSENT_BYTES_MAX: number = 128 * 1024;
+
+/** Time to a connection, with TLS; time to the head of the answer, behind the last byte sent; silence within a body; silence of a tunnel. */
+export const CONNECT_TIMEOUT_MS = 5000;
+export const HEAD_TIMEOUT_MS = 30_000;
+export const IDLE_TIMEOUT_MS = 30_000;
+export const TUNNEL_TIMEOUT_MS = 3_600_000;
+/** Deadlines are looked at so often, and passed by no more. */
+export const DEADLINE_SWEEP_MS = 100;
+
+/** Further servers that a request is tried at, where it may be tried again. */
+export const RETRIES_DEFAULT = 1;
+/** Upstreams with connections that scripts of a worker may have: one that makes up targets uses up its own. */
+export const UPSTREAMS_MAX = 1024;
+/** Targets of one proxy: a machine for each of some hundred processes has more than one gateway before it. */
+export const TARGETS_MAX = 64;

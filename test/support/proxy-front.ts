@@ -1,0 +1,65 @@
+/** A front end whose every request goes to the upstreams of a test, as a mapping passes it on. */
+import { GatewayError } from '../../src/base/errors.ts';
+import type { Counters } from '../../src/metrics/worker-metrics.ts';
+import { Proxies } from '../../src/proxy/proxies.ts';
+import { DEFAULT_PROXY_SETTINGS, type ProxySettings } from '../../src/proxy/proxy-settings.ts';
+import { parseTarget } from '../../src/proxy/proxy-target.ts';
+import { TurnsBalancer } from '../../src/proxy/turns-balancer.ts';
+import { startFrontEnd, type TestFrontEnd, waitFor } from './test-front-end.ts';
+
+export interface ProxyFront extends TestFrontEnd {
+  /** Where the requests that come from now on go. */
+  passTo(targets: readonly string[], settings?: Partial<ProxySettings>, prefix?: string): void;
+  /** Codes of the failures so far. */
+  readonly failures: readonly string[];
+  /** Waits until nothing is passed on any more. */
+  whenPassed(): Promise<void>;
+}
+
+interface ProxyFrontOptions {
+  readonly cleartext?: boolean;
+  readonly limits?: Parameters<typeof startFrontEnd>[1] extends infer Options | undefined
+    ? Options extends { readonly limits?: infer Limits }
+      ? Limits
+      : never
+    : never;
+}
+
+export async function startProxyFront(options: ProxyFrontOptions = {}): Promise<ProxyFront> {
+  const failures: string[] = [];
+  let proxies: Proxies | undefined;
+  let route: Parameters<Proxies['pass']>[1] | undefined;
+  const front = await startFrontEnd(
+    {},
+    {
+      ...options,
+      handle: (exchange) => {
+        if (proxies === undefined || route === undefined) throw new Error('No target was given');
+        const run = proxies.pass(exchange, route, (result) => {
+          exchange.onAbort = undefined;
+          if (!(result instanceof GatewayError)) return;
+          failures.push(result.code);
+          if (!exchange.headGiven) exchange.reset(result.status);
+        });
+        if (!exchange.finished) exchange.onAbort = () => run.cancel();
+      },
+    },
+  );
+  const counters: Counters = front.counters;
+  proxies = new Proxies(counters);
+  const made = proxies;
+  return {
+    ...front,
+    failures,
+    passTo(targets, settings = {}, prefix = '/') {
+      const all: ProxySettings = { ...DEFAULT_PROXY_SETTINGS, ...settings };
+      const upstreams = targets.map((text) => made.upstreamOf(parseTarget(text), all.tls));
+      route = { settings: all, balancer: new TurnsBalancer(upstreams), prefix };
+    },
+    whenPassed: () => waitFor(() => counters.get('proxied') === 0, 'all requests to be passed on'),
+    async stop() {
+      made.stop();
+      await front.stop();
+    },
+  };
+}
