@@ -1,12 +1,17 @@
 /** `--compress` and `httpd.compress` with the real program: scripts, folders, live streams. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { buffer } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { brotliCompressSync, brotliDecompressSync, constants, gunzipSync, gzipSync } from 'node:zlib';
 import { connectSecure } from '../support/raw-client.ts';
-import { PROTOCOLS, TestGateway } from '../support/test-gateway.ts';
+import { askSession, PROTOCOLS, TestGateway } from '../support/test-gateway.ts';
 
 const TEXT = 'All work and no play makes Jack a dull boy.\n'.repeat(1000);
+
+/** Of an answer that is compressed to something that is large, too. */
+const LARGE_BYTES = 48 * 65536;
 
 const SCRIPT = `local httpd = require 'httpd'
 local function on(name, fn) httpd.register_handler(name, fn) end
@@ -31,6 +36,16 @@ on('/misuse', function()
     local lines = {try(), try(1), try({level = 0}), try({level = 10}), try({min = -1}), try({min = 1.5}), try({level = '4'}), try({other = 1})}
     httpd.write(nil, table.concat(lines, '\\n') .. '\\n')
     httpd.write(nil, try(true))
+end)
+on('/pushing', function()
+    httpd.header{[':path'] = '/plain', ['accept-encoding'] = 'gzip'}
+    httpd.header{[':path'] = '/plain'}
+    answer 'text/plain'
+end)
+local digits = httpd.crypto.random(32 * 1024):gsub('.', function(c) return ('%02x'):format(c:byte()) end)
+on('/large', function()
+    httpd.header{[':status'] = 200, ['content-type'] = 'text/plain'}
+    for _ = 1, ${LARGE_BYTES / 65536} do httpd.write(nil, digits) end
 end)
 on('/live', function()
     httpd.header{[':status'] = 200, ['content-type'] = 'text/event-stream'}
@@ -196,6 +211,69 @@ test('What a live stream has written can be decoded while its handler waits, ove
   client.destroy();
 });
 
+test('A client of HTTP/1.0 gets compressed answers, which end with the connection', async () => {
+  for (const [path, wanted, size] of [
+    ['/plain', '', 5000],
+    ['/static/large.txt', '', TEXT.length],
+    // its length is not known in time
+    ['/large', 'Connection: keep-alive\r\n', LARGE_BYTES],
+  ] as const) {
+    const client = await connectSecure(gateway.port);
+    client.send(`GET ${path} HTTP/1.0\r\n${wanted}Accept-Encoding: gzip\r\n\r\n`);
+    const received = await client.rest();
+    const end = received.indexOf('\r\n\r\n') + 4;
+    const head = received.toString('latin1', 0, end).toLowerCase();
+    assert.match(head, /\r\ncontent-encoding: gzip\r\n/);
+    assert.match(head, /\r\nconnection: close\r\n/);
+    assert.doesNotMatch(head, /transfer-encoding/);
+    const length = /\r\ncontent-length: (\d+)/.exec(head)?.[1] ?? received.length - end;
+    assert.equal(received.length - end, Number(length));
+    assert.equal(gunzipSync(received.subarray(end)).length, size);
+  }
+});
+
+test('A pushed answer is compressed where its promise accepts that', async () => {
+  const session = await gateway.session({ settings: { enablePush: true } });
+  const pushes: Promise<readonly [accepted: unknown, coding: unknown, body: Buffer]>[] = [];
+  session.on('stream', (stream, promised) => {
+    const chunks: Buffer[] = [];
+    let coding: unknown;
+    stream.on('push', (head) => {
+      coding = head['content-encoding'];
+    });
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+    pushes.push(
+      new Promise((resolve) => {
+        stream.on('close', () => resolve([promised['accept-encoding'], coding, Buffer.concat(chunks)]));
+      }),
+    );
+  });
+  assert.equal((await askSession(session, '/pushing')).body.length, 5000);
+  const [coded, plain] = await Promise.all(pushes);
+  assert.deepEqual(coded?.slice(0, 2), ['gzip', 'gzip']);
+  assert.equal(gunzipSync(coded?.[2] ?? Buffer.alloc(0)).length, 5000);
+  assert.deepEqual([plain?.[0], plain?.[1], plain?.[2].length], [undefined, undefined, 5000]);
+  session.destroy();
+});
+
+test('A compressed stream goes on over a reload, and others are compressed beside it', async () => {
+  const session = await gateway.session();
+  const headers = { 'accept-encoding': 'gzip' };
+  const stream = session.request({ ':path': '/live', ':method': 'POST', ...headers }, { endStream: false });
+  const chunks: Buffer[] = [];
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+  await once(stream, 'data');
+  gateway.running.signal('SIGHUP');
+  await gateway.untilLog(/ Reloaded/);
+  assert.equal(gunzipSync((await askSession(session, '/plain', { headers })).body).length, 5000);
+  stream.end('x');
+  await once(stream, 'close');
+  assert.equal(gunzipSync(Buffer.concat(chunks)).toString(), 'data: one\n\ndata: two\n\n');
+  session.destroy();
+  await gateway.untilIdle();
+  assert.equal((await gateway.counters()).coders, 0);
+});
+
 test('Clients that go in the middle leave no coder behind', async () => {
   const before = (await gateway.counters()).compressedTotal;
   const session = await gateway.session();
@@ -213,4 +291,18 @@ test('Clients that go in the middle leave no coder behind', async () => {
   await gateway.untilIdle();
   const counters = await gateway.counters();
   assert.deepEqual([counters.coders, counters.compressedTotal - before], [0, 10]);
+});
+
+// the last one: it ends the gateway
+test('A drain waits for coders that have work, and for clients that read it late', async () => {
+  const session = await gateway.session();
+  const closed = once(session, 'close');
+  const streams = [0, 1, 2].map(() => session.request({ ':path': '/large', 'accept-encoding': 'gzip' }));
+  await Promise.all(streams.map((stream) => once(stream, 'response')));
+  assert.equal((await gateway.counters()).coders, 3);
+  gateway.running.signal('SIGTERM');
+  await gateway.untilLog(/SIGTERM: draining/);
+  const bodies = await Promise.all(streams.map((stream) => buffer(stream)));
+  for (const body of bodies) assert.equal(gunzipSync(body).length, LARGE_BYTES);
+  await closed;
 });
