@@ -95,7 +95,7 @@ export class ThreadGateway {
   }
 
   #observers(accessLog: boolean): ExchangeObserver[] {
-    return accessLog ? [createAccessLog(LOG_SOURCE, WORKER_ID, this.#writeLine)] : [];
+    return accessLog ? [createAccessLog(LOG_SOURCE, WORKER_ID, this.#writeLine, () => false)] : [];
   }
 
   /** True when every open exchange has ended within the limit. */

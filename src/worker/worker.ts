@@ -395,7 +395,9 @@ export class GatewayWorker {
   }
 
   #observers(accessLog: boolean): ExchangeObserver[] {
-    return accessLog ? [createAccessLog(this.#logSource, this.#start.workerId, this.#writeLine)] : [];
+    if (!accessLog) return [];
+    const namesHosts = (): boolean => this.#router.namesHosts;
+    return [createAccessLog(this.#logSource, this.#start.workerId, this.#writeLine, namesHosts)];
   }
 
   #dropPrepared(): void {

@@ -94,6 +94,37 @@ test('A1: createServer() takes a module alone, a function, a Router, and mapping
   assert.equal((await fetch(`${server?.url}/other/worker`)).status, 404);
 });
 
+test('A1: mappings of one host each answer that host alone, and the access log names it', async () => {
+  const script = join(folder, 'of-host.lua');
+  writeFileSync(
+    script,
+    "local httpd = require 'httpd'\nhttpd.register_handler('/worker', function() httpd.write(nil, 'from Lua') end)\n",
+  );
+  const mappings: GatewayMapping[] = [
+    { host: 'A.test', prefix: '/', script },
+    { host: '*.b.test', prefix: '/', module: ANSWERS.href },
+    { host: 'c.test', prefix: '/', folder },
+  ];
+  const { port } = await start(undefined, { mappings, threads: 1, accessLog: true });
+  for (const [host, path, status, body] of [
+    ['a.test', '/worker', 200, /^from Lua$/],
+    ['x.B.test:80', '/worker', 200, /^1$/],
+    ['c.test', '/of-host.lua', 200, /^local httpd/],
+    ['c.test', '/worker', 404, /Not Found/],
+    ['b.test', '/worker', 421, /Misdirected Request/],
+  ] as const) {
+    const client = await connectPlain(port);
+    client.send(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    const answer = await client.response();
+    assert.equal(answer.status, status, host);
+    assert.match(answer.body.toString(), body, host);
+    await server?.untilLog(
+      new RegExp(` access GET ${path} peer=127\\.0\\.0\\.1 host=${host} .* status=${status} `),
+    );
+    client.destroy();
+  }
+});
+
 test('A1: with TLS a server speaks HTTP/2 by ALPN, from a module and from a function', async () => {
   const { certPath, keyPath } = testCertificate();
   const tls = { certificate: certPath, key: keyPath };

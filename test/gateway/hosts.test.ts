@@ -166,3 +166,14 @@ test('Pipelined requests for several hosts are answered by each', async () => {
   const text = await all;
   assert.match(text, /a2? \/ nil[\s\S]*static of b[\s\S]*local \/ nil/);
 });
+
+test('Lines of the access log name the host that was asked for', async () => {
+  for (const protocol of PROTOCOLS) {
+    await ask(open, protocol, 'A.test:1234', '/users/logged');
+    await open.untilLog(
+      new RegExp(
+        ` access GET /users/logged peer=\\S+ host=A\\.test:1234 protocol=HTTP/${protocol === 'h2' ? '2' : '1\\.1'} status=200 `,
+      ),
+    );
+  }
+});

@@ -53,6 +53,16 @@ test('formatAccess() leaves out a duration that is not known', () => {
   assert.match(formatAccess(TIME, 'worker-1', exchange(), undefined), / status=200 bytes=512$/);
 });
 
+test('formatAccess() names the host where it is asked to and the client has sent one, as one word of any bytes', () => {
+  const line = (authority: string, namesHost = true): string =>
+    formatAccess(TIME, 'worker-1', exchange({ authority }), 1, namesHost);
+  assert.match(line('A.test:8443'), / peer=192\.0\.2\.7 host=A\.test:8443 protocol=/);
+  assert.match(line('[::1]:8443'), / host=\[::1\]:8443 protocol=/);
+  assert.match(line('a b"\u00e9'), / host=a\\x20b\\x22\\xe9 protocol=/);
+  assert.match(line('a'.repeat(300)), / host=a{260}… protocol=/);
+  for (const without of [line(''), line('a.test', false)]) assert.doesNotMatch(without, /host=/);
+});
+
 test('formatAccess() keeps a target of any bytes one word on one line', () => {
   let target = '/';
   for (let byte = 0; byte < 256; byte++) target += String.fromCharCode(byte);

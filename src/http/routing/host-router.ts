@@ -55,6 +55,11 @@ export class HostRouter {
     this.#hosts = hosts.size === 0 ? undefined : hosts;
   }
 
+  /** Some mappings are for one host only. */
+  get namesHosts(): boolean {
+    return this.#hosts !== undefined;
+  }
+
   /** The router for the host of `:authority` or Host, which is empty where a client of HTTP/1.0 has sent none. */
   of(authority: string): Router {
     if (this.#hosts === undefined) return this.#others;
