@@ -6,7 +6,8 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import { copyHandlers } from '../handlers/handlers-gateway.ts';
-import { GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
+import { LocalGateway } from '../support/local-gateway.ts';
+import { GatewayFolder } from '../support/run-gateway.ts';
 import { runShell } from '../support/run-shell.ts';
 import { type ExampleServing, matchesAnswer, readExampleReadme } from './example-readme.ts';
 
@@ -16,13 +17,15 @@ const PHOTO_BYTES = 70_001;
 
 let folder: GatewayFolder;
 /** By their words: some are asked by several tests. */
-const running = new Map<string, GatewayProcess>();
+const running = new Map<string, LocalGateway>();
 const names = readdirSync(EXAMPLES, { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map((entry) => entry.name);
 
 before(() => {
   folder = new GatewayFolder();
+  // scripts find their files by it; no other test file shares the process
+  process.chdir(folder.path);
   mkdirSync(dirname(folder.file(CERTIFICATE)), { recursive: true });
   copyFileSync(folder.certificate, folder.file(CERTIFICATE));
   writeFileSync(folder.file('photo.jpg'), randomBytes(PHOTO_BYTES));
@@ -32,16 +35,17 @@ before(() => {
 });
 after(async () => {
   await Promise.all([...running.values()].map((one) => one.stop()));
+  process.chdir(PACKAGE_ROOT);
   folder.remove();
 });
 
 /** Serves what the README says, from a folder of the test's own. */
-async function serve({ serve: given }: ExampleServing): Promise<GatewayProcess> {
+async function serve({ serve: given }: ExampleServing): Promise<LocalGateway> {
   const known = running.get(given.join(' '));
   if (known !== undefined) return known;
   const words = given.map((word) => (word.startsWith('examples/') ? join(PACKAGE_ROOT, word) : word));
   const rest = ['-a', '127.0.0.1', '-p', '0', '-w', '1', '-c', folder.certificate, '-k', folder.key];
-  const gateway = new GatewayProcess(folder, [...words, ...rest], { cwd: folder.path });
+  const gateway = new LocalGateway([...words, ...rest]);
   running.set(given.join(' '), gateway);
   return await gateway.ready();
 }
@@ -54,7 +58,7 @@ const PROGRAMS = 'embed';
 for (const name of names.filter((one) => one !== PROGRAMS)) {
   for (const serving of readExampleReadme(join(EXAMPLES, name, 'README.md'))) {
     describe(`examples/${name} with ${serving.serve.join(' ')}`, () => {
-      let gateway: GatewayProcess;
+      let gateway: LocalGateway;
       before(async () => {
         gateway = await serve(serving);
       });

@@ -6,7 +6,9 @@ import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, writeFile
 import { createServer } from 'node:net';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { connect } from 'node:tls';
+import { parseCommandLine } from '../../src/config/parse-command-line.ts';
 import { testCertificate } from '../support/certificate.ts';
+import { LocalGateway } from '../support/local-gateway.ts';
 import { GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
 
 const WAIT_MAX_MS = 10_000;
@@ -59,6 +61,10 @@ function run(...words: string[]): GatewayProcess {
 
 /** The usual command line, one worker; words given here replace those of the same option. */
 function serve(...words: string[]): GatewayProcess {
+  return run(...usualWith(words));
+}
+
+function usualWith(words: readonly string[]): string[] {
   const usual = [
     ['-c', folder.certificate],
     ['-k', folder.key],
@@ -67,7 +73,7 @@ function serve(...words: string[]): GatewayProcess {
     ['-p', '0'],
     ['-w', '1'],
   ];
-  return run(...usual.filter(([option = '']) => !words.includes(option)).flat(), ...words);
+  return [...usual.filter(([option = '']) => !words.includes(option)).flat(), ...words];
 }
 
 async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
@@ -201,19 +207,18 @@ test('lgateway reads the certificate again on SIGHUP', async () => {
     '-w',
     '2',
   ];
-  const gateway = new GatewayProcess(own, words);
-  running.push(gateway);
-  await gateway.ready();
+  const gateway = await new LocalGateway(words).ready();
   const before = fileFingerprint(own.certificate);
   assert.equal(await fingerprintOf(gateway.port), before);
   const other = testCertificate('rsa');
   writeFileSync(own.certificate, other.cert);
   writeFileSync(own.key, other.key);
-  gateway.child.kill('SIGHUP');
+  gateway.signal('SIGHUP');
   const wanted = fileFingerprint(own.certificate);
   assert.notEqual(wanted, before);
   await until(async () => (await fingerprintOf(gateway.port)) === wanted, 'the new certificate is shown');
   for (let i = 0; i < 6; i++) assert.equal(await fingerprintOf(gateway.port), wanted);
+  await gateway.stop();
   own.remove();
 });
 
@@ -306,28 +311,32 @@ test('lgateway with a broken script ends with 1, file, line and traceback', asyn
 });
 
 test('lgateway with a missing or wrong script or key ends with 1 and says what is wrong with it', async () => {
-  for (const [words, wanted] of [
+  const gateway = serve('-k', folder.file('none.pem'));
+  assert.deepEqual(await gateway.ended, { code: 1, signal: null });
+  assert.match(gateway.stderr, /none\.pem/);
+  assert.equal(gateway.stderr.match(/^lgateway: /gm)?.length, 1);
+  // the message of any start that fails comes in this way
+  for (const [words, message] of [
     [['-l', '/', folder.file('none.lua')], /none\.lua/],
     [['--mode', 'luvit'], /the script returns no app: a function\(read, write\) or function\(request\)/],
     [['--mode', 'luars'], /the script neither returns a function nor defines handle_request/],
-    [['-k', folder.file('none.pem')], /none\.pem/],
   ] as const) {
-    const gateway = serve(...words);
-    assert.deepEqual(await gateway.ended, { code: 1, signal: null });
-    assert.match(gateway.stderr, wanted);
-    assert.equal(gateway.stderr.match(/^lgateway: /gm)?.length, 1);
+    const local = new LocalGateway(usualWith(words));
+    await assert.rejects(local.ready(), { name: 'GatewayError', message });
+    await local.stop();
   }
 });
 
 test('lgateway with a bad option ends with 2 and names it', async () => {
+  const gateway = run('-p', '70000');
+  assert.deepEqual(await gateway.ended, { code: 2, signal: null });
+  assert.match(gateway.stderr, /^lgateway: Option -p \(--port\) wants a port/);
   for (const [words, wanted] of [
-    [['-p', '70000'], /^lgateway: Option -p \(--port\) wants a port/],
-    [['--nonsense'], /^lgateway: .*--nonsense/],
-    [['-c', 'cert.pem'], /^lgateway: Options -c \(--cert\) and -k \(--key\) go together/],
+    [['--nonsense'], /--nonsense/],
+    [['-c', 'cert.pem'], /^Options -c \(--cert\) and -k \(--key\) go together/],
   ] as const) {
-    const gateway = run(...words);
-    assert.deepEqual(await gateway.ended, { code: 2, signal: null });
-    assert.match(gateway.stderr, wanted);
+    const result = parseCommandLine(words);
+    assert.match(result.kind === 'usage-error' ? result.message : result.kind, wanted);
   }
 });
 

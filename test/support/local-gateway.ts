@@ -6,7 +6,6 @@ import { EventEmitter } from 'node:events';
 import { createLogger } from '../../src/base/logger.ts';
 import { packageVersion } from '../../src/base/package-info.ts';
 import type { Config } from '../../src/config/config.ts';
-import { parseCommandLine } from '../../src/config/parse-command-line.ts';
 import { parsePlainWords } from '../../src/config/plain-words.ts';
 import { withMappings } from '../../src/config/ready-made-mappings.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
@@ -18,19 +17,12 @@ import { portOf, type RunningGateway, untilHolds } from './run-gateway.ts';
 export class LocalGateway implements RunningGateway {
   stdout = '';
   stderr = '';
-  readonly #supervisor: Supervisor;
+  readonly #words: readonly string[];
   readonly #signals = new EventEmitter();
+  #supervisor: Supervisor | undefined;
 
   constructor(words: readonly string[]) {
-    const config = configOf(words);
-    const writeLine = (line: string): void => {
-      this.stderr += `${line}\n`;
-    };
-    const logger = createLogger(config.logLevel, 'supervisor', writeLine);
-    const compileLua = (): Promise<WebAssembly.Module> => compileLuaModule(config.limits);
-    this.#supervisor = new Supervisor({ config, logger, writeLine, compileLua });
-    const options = { supervisor: this.#supervisor, logger, writeLine, reopenLog: () => undefined };
-    void handleSignals(options, this.#signals);
+    this.#words = words;
   }
 
   get port(): number {
@@ -39,7 +31,15 @@ export class LocalGateway implements RunningGateway {
 
   /** Resolves when it serves. */
   async ready(): Promise<this> {
-    const supervisor = this.#supervisor;
+    const config = await configOf(this.#words);
+    const writeLine = (line: string): void => {
+      this.stderr += `${line}\n`;
+    };
+    const logger = createLogger(config.logLevel, 'supervisor', writeLine);
+    const compileLua = (): Promise<WebAssembly.Module> => compileLuaModule(config.limits);
+    const supervisor = new Supervisor({ config, logger, writeLine, compileLua });
+    this.#supervisor = supervisor;
+    void handleSignals({ supervisor, logger, writeLine, reopenLog: () => undefined }, this.#signals);
     await supervisor.start();
     const { addresses, workerCount, mappings, development } = supervisor;
     const facts = { version: packageVersion(), addresses, workerCount, mappings, development, notes: [] };
@@ -55,14 +55,16 @@ export class LocalGateway implements RunningGateway {
     return untilHolds(this, holds);
   }
 
-  stop(): Promise<void> {
-    return this.#supervisor.stop();
+  async stop(): Promise<void> {
+    await this.#supervisor?.stop();
   }
 }
 
-function configOf(words: readonly string[]): Config {
+async function configOf(words: readonly string[]): Promise<Config> {
   const plain = parsePlainWords(words);
   if (plain !== undefined) return withMappings(plain);
+  // it brings yargs, which few words need
+  const { parseCommandLine } = await import('../../src/config/parse-command-line.ts');
   const result = parseCommandLine(words);
   if (result.kind !== 'run') throw new Error(`The gateway would not run: ${JSON.stringify(result)}`);
   return withMappings(result.config);

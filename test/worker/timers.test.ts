@@ -10,7 +10,7 @@ import { ask, GatewayFolder } from '../support/run-gateway.ts';
 import { eventually } from '../support/script-harness.ts';
 
 const CRASH_CHANNEL = 'lgateway-test-crash';
-const WORKERS = 3;
+const WORKERS = 2;
 const EVERY_SECONDS = 0.1;
 
 let folder: GatewayFolder;
@@ -22,7 +22,7 @@ after(() => folder.remove());
 async function withSupervisor(
   script: string,
   use: (supervisor: Supervisor, lines: string[]) => Promise<void>,
-  drainTimeoutMs = 5000,
+  { workers = WORKERS, drainTimeoutMs = 5000 } = {},
 ): Promise<void> {
   writeFileSync(
     folder.file('app.lua'),
@@ -33,7 +33,7 @@ async function withSupervisor(
   const supervisor = realSupervisor(
     folder,
     lines,
-    { workers: WORKERS, limits: { ...DEFAULT_LIMITS, drainTimeoutMs } },
+    { workers, limits: { ...DEFAULT_LIMITS, drainTimeoutMs } },
     { workerEntry: new URL('./crashing-worker.js', import.meta.url) },
   );
   try {
@@ -76,6 +76,7 @@ test('One worker of three runs a timer with "once" each time, also when the one 
         channel.close();
       }
     },
+    { workers: 3 },
   );
 });
 
@@ -135,6 +136,6 @@ test('A drain lets timers that run end, and does not wait for those that do not'
       assert.equal(await supervisor.drain(), true);
       assert(performance.now() - startedAt < 5000);
     },
-    300,
+    { drainTimeoutMs: 300 },
   );
 });
