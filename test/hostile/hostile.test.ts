@@ -1,4 +1,7 @@
-/** The short form of `npm run hostile`: what is most likely to break, and that the catalogue is what it says. */
+/**
+ * The short form of `npm run hostile`: what is most likely to break, and that the catalogue is what it says. Loops and memory have theirs in
+ * test/attack/hostile-scripts.test.ts, what the sandbox refuses in test/libraries/sandbox-files.test.ts.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FUNCTION_COSTS } from '../../src/script/function-costs.ts';

@@ -73,7 +73,6 @@ export const HOST: readonly HostileScript[] = [
   },
   {
     name: 'damaged bytecode',
-    brief: true,
     lua: `local good = string.dump(function(a) local t = {a, 'x', 1.5} for k, v in pairs(t) do a = v end return t, a end)
      for i = 1, 10000 do local at = i % #good + 1
        local f = load(good:sub(1, at - 1) .. string.char((i * 7919) % 256) .. good:sub(at + 1), 'bad', 'b')
@@ -178,7 +177,6 @@ export const SANDBOX: readonly HostileScript[] = [
   ].map(
     (what): HostileScript => ({
       name: `in the sandbox: ${what}`,
-      brief: what.startsWith('io.open'),
       program: 'sandbox',
       lua: `return ${what}`,
       gets: ENDED,

@@ -10,7 +10,6 @@ export const LOOPS: readonly HostileScript[] = [
   { name: 'a loop without end', brief: true, lua: `while true do end`, gets: ENDED },
   {
     name: 'a loop without end in pcall, again and again',
-    brief: true,
     lua: `while true do pcall(function() while true do end end) end`,
     gets: ENDED,
   },
@@ -63,7 +62,6 @@ export const LOOPS: readonly HostileScript[] = [
   },
   {
     name: 'a finaliser that loops',
-    brief: true,
     lua: `setmetatable({}, {__gc = function() while true do end end}) collectgarbage()`,
     gets: ENDED,
     holds: NO_YIELD,
@@ -91,7 +89,6 @@ export const LOOPS: readonly HostileScript[] = [
   },
   {
     name: 'a comparator of table.sort that loops',
-    brief: true,
     lua: `table.sort({3, 2, 1}, function() while true do end end)`,
     gets: ENDED,
     holds: NO_YIELD,
@@ -130,7 +127,6 @@ export const LOOPS: readonly HostileScript[] = [
   },
   {
     name: 'an error whose tostring loops',
-    brief: true,
     lua: `error(setmetatable({}, {__tostring = function() while true do end end}))`,
     gets: ENDED,
     holds: NO_YIELD,

@@ -7,7 +7,6 @@ const IN_C = 'copies and collections run in C';
 export const MEMORY: readonly HostileScript[] = [
   {
     name: 'memory in large pieces',
-    brief: true,
     lua: `local t, piece = {}, ('x'):rep(100000) while true do t[#t + 1] = piece:rep(40) end`,
     gets: FULL,
   },
@@ -27,7 +26,6 @@ export const MEMORY: readonly HostileScript[] = [
   { name: 'string.rep of ten billion bytes', lua: `return string.rep('x', 1e10)`, gets: FULL },
   {
     name: 'string.rep of nothing ten billion times',
-    brief: true,
     lua: `return #string.rep('', 1e10)`,
     gets: FULL,
     holds: IN_C,

@@ -9,7 +9,6 @@ const C_CALL = { gets: ENDED, holds: IN_C, losesState: GIVEN_UP } as const;
 export const PATTERNS: readonly HostileScript[] = [
   {
     name: 'a pattern that nests captures',
-    brief: true,
     lua: `local p = ('(.-)'):rep(12) for i = 1, 1e9 do (('x'):rep(200)):find(p .. 'y') end`,
     ...C_CALL,
   },
