@@ -6,6 +6,9 @@ import { readyMadeMappings } from '../../src/config/ready-made-mappings.ts';
 import { GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
 import { runShell, type ShellResult } from '../support/run-shell.ts';
 
+/** Behind each answer of `askAll`; no answer has it. */
+const ANSWER_END = '--end of answer--';
+
 /** Copies files of the repository only: data/ of a checkout may hold many others. */
 export function copyHandlers(folder: string): void {
   cpSync(join(PACKAGE_ROOT, 'handlers'), folder, {
@@ -44,6 +47,22 @@ export class HandlersGateway {
   async text(words: string, path: string): Promise<string> {
     const { stdout, stderr } = await this.curl(words, path);
     return stdout.toString('utf8') || stderr;
+  }
+
+  /** Words and path of each; one curl asks them all in this order, because its start costs more than most answers. */
+  async askAll(
+    asked: readonly (readonly [words: string, path: string])[],
+  ): Promise<readonly { readonly status: number; readonly text: string }[]> {
+    const each = asked.map(
+      ([words, path]) =>
+        `-sS --cacert ${this.folder.certificate} -w '\\n%{http_code}${ANSWER_END}' ${words} '${this.url}${path}'`,
+    );
+    const { stdout } = await runShell(`curl ${each.join(' --next ')}`, this.folder.path);
+    const answers = stdout.toString('utf8').split(ANSWER_END).slice(0, -1);
+    return answers.map((answer) => {
+      const end = answer.lastIndexOf('\n');
+      return { status: Number(answer.slice(end + 1)), text: answer.slice(0, end) };
+    });
   }
 
   async stop(): Promise<void> {

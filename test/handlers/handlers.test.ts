@@ -55,9 +55,12 @@ test('hello greets by name, the world without one, and refuses a broken query', 
 });
 
 test('Every page forbids other sources, sniffing and framing, and holds no element that needs them', async () => {
-  for (const { prefix } of readyMadeMappings(gateway.handlers)) {
-    if (prefix === SITE) continue;
-    const answer = await gateway.text(`-i ${HTML}`, prefix);
+  const pages = readyMadeMappings(gateway.handlers)
+    .map(({ prefix }) => prefix)
+    .filter((prefix) => prefix !== SITE);
+  const answers = await gateway.askAll(pages.map((prefix) => [`-i ${HTML}`, prefix]));
+  for (const [i, prefix] of pages.entries()) {
+    const answer = answers[i]?.text ?? '';
     assert.match(answer, /^content-security-policy: default-src 'none';.*frame-ancestors 'none'/im, prefix);
     assert.match(answer, /^x-content-type-options: nosniff/im, prefix);
     assert.doesNotMatch(answer, /<(?:script|img|link|iframe)[^>]+(?:src|href)="(?!data:)/i, prefix);
@@ -127,11 +130,14 @@ test('upload keeps file names inside its folder and fit to be shown', async () =
     ['é'.repeat(200), 'é'.repeat(60)],
     ['%ff%fe'.repeat(1), '__'],
   ] as const;
-  for (const [given, kept] of cases) {
-    const query = given.startsWith('%') ? given : encodeURIComponent(given);
-    const answer = await gateway.text('--data-binary x', `/upload?name=${query}`);
-    assert.equal(answer, `${sha256(Buffer.from('x'))}  ${kept}\n`, given);
-  }
+  const answers = await gateway.askAll(
+    cases.map(([given]) => {
+      const query = given.startsWith('%') ? given : encodeURIComponent(given);
+      return ['--data-binary x', `/upload?name=${query}`];
+    }),
+  );
+  for (const [i, [given, kept]] of cases.entries())
+    assert.equal(answers[i]?.text, `${sha256(Buffer.from('x'))}  ${kept}\n`, given);
   assert.deepEqual(
     dataFiles().filter((name) => !/^1(?:-\d+\.data|\.index)$/.test(name)),
     [],
@@ -139,8 +145,8 @@ test('upload keeps file names inside its folder and fit to be shown', async () =
 });
 
 test('upload keeps a bounded number of files, the newest ones', async () => {
-  for (let i = 1; i <= PLACES_MAX + 3; i++)
-    await gateway.text(`--data-binary file-${i}`, `/upload?name=n${i}`);
+  const uploads = Array.from({ length: PLACES_MAX + 3 }, (_, i) => i + 1);
+  await gateway.askAll(uploads.map((i) => [`--data-binary file-${i}`, `/upload?name=n${i}`]));
   const list = await gateway.text('', '/upload/list');
   assert.equal([...list.matchAll(/<li>/g)].length, PLACES_MAX);
   for (let i = 4; i <= PLACES_MAX + 3; i++) assert.ok(list.includes(`>n${i}<`), `n${i}`);
@@ -148,23 +154,24 @@ test('upload keeps a bounded number of files, the newest ones', async () => {
 });
 
 test('upload refuses what is too long before it is sent, pages of other sites, other methods', async () => {
-  const status = "-o /dev/null -w '%{http_code}'";
   const tooLong = `${256 * 1024 * 1024 + 1}`;
   const answer = await gateway.text(`--http1.1 -i -X POST -H 'content-length: ${tooLong}'`, '/upload?name=x');
   assert.match(answer, /^HTTP\/1\.1 413/);
   assert.ok(answer.includes(`${tooLong} bytes and the limit is ${256 * 1024 * 1024}`));
-  assert.equal(await gateway.text(`${status} -H 'sec-fetch-site: cross-site' -d x`, '/upload?name=x'), '403');
-  assert.equal(
-    await gateway.text(`${status} -H 'origin: https://evil.example' -d x`, '/upload?name=x'),
-    '403',
+  const asked: readonly (readonly [words: string, path: string, status: number])[] = [
+    ["-H 'sec-fetch-site: cross-site' -d x", '/upload?name=x', 403],
+    ["-H 'origin: https://evil.example' -d x", '/upload?name=x', 403],
+    ["-H 'sec-fetch-site: same-origin' -d x", '/upload?name=x', 201],
+    ['-X DELETE', '/upload', 405],
+    ...['', '1-99', '999-1', '../../x', '1-1.data'].map(
+      (id) => ['', `/upload/file?id=${encodeURIComponent(id)}`, 404] as const,
+    ),
+  ];
+  const answers = await gateway.askAll(asked.map(([words, path]) => [words, path]));
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    asked.map(([, , status]) => status),
   );
-  assert.equal(
-    await gateway.text(`${status} -H 'sec-fetch-site: same-origin' -d x`, '/upload?name=x'),
-    '201',
-  );
-  assert.equal(await gateway.text(`${status} -X DELETE`, '/upload'), '405');
-  for (const id of ['', '1-99', '999-1', '../../x', '1-1.data'])
-    assert.equal(await gateway.text(status, `/upload/file?id=${encodeURIComponent(id)}`), '404', id);
 });
 
 test('upload leaves nothing behind when its client goes away half-way', async () => {

@@ -28,15 +28,26 @@ after(() => gateway.stop());
 
 /** Resolves with status and body. */
 async function ask(words: string, path: string): Promise<{ status: number; text: string }> {
-  const all = await gateway.text(`-w '\\n%{http_code}' ${words}`, path);
-  const end = all.lastIndexOf('\n');
-  return { status: Number(all.slice(end + 1)), text: all.slice(0, end) };
+  const [answer] = await gateway.askAll([[words, path]]);
+  assert.ok(answer !== undefined, `${words} ${path}`);
+  return answer;
 }
 
-async function expect(words: string, path: string, status: number, text: RegExp): Promise<void> {
-  const answer = await ask(words, path);
-  assert.equal(answer.status, status, `${words} ${path}: ${answer.text}`);
-  assert.match(answer.text, text, `${words} ${path}`);
+type Expected = readonly [words: string, path: string, status: number, text: RegExp];
+
+/** One request after the other, which one curl sends. */
+async function expectAll(expected: readonly Expected[]): Promise<void> {
+  const answers = await gateway.askAll(expected.map(([words, path]) => [words, path] as const));
+  for (const [i, [words, path, status, text]] of expected.entries()) {
+    const answer = answers[i];
+    assert.equal(answer?.status, status, `${words} ${path}: ${answer?.text}`);
+    assert.match(answer?.text ?? '', text, `${words} ${path}`);
+  }
+}
+
+/** Over a connection of its own. */
+async function expect(...expected: Expected): Promise<void> {
+  await expectAll([expected]);
 }
 
 test('The lines of README.md for the everyday programs are answered', async () => {
@@ -115,7 +126,7 @@ test('form names the limit that a form exceeds, and keeps nothing of the file th
 
 test('form refuses what is no form, and names what is wrong with one', async () => {
   writeFileSync(gateway.folder.file('latin1.txt'), Buffer.from([0xff, 0xfe]));
-  for (const [words, status, text] of [
+  const refused = [
     ['-d a=b', 415, /has to be multipart\/form-data/],
     ["-H 'content-type: multipart/form-data' -d x", 400, /with a boundary/],
     ["-H 'content-type: multipart/form-data; boundary=x' -d x", 400, /ends before its last boundary/],
@@ -124,14 +135,9 @@ test('form refuses what is no form, and names what is wrong with one', async () 
     ["-F a=@photo.jpg -H 'origin: https://evil.example'", 403, /another site/],
     ["-F a=@photo.jpg -H 'sec-fetch-site: same-site'", 403, /another site/],
     ['-X PUT', 405, /405/],
-  ] as const)
-    await expect(words, '/form', status, text);
-  await expect(
-    "-H 'accept: text/html' -F title=alone",
-    '/form',
-    422,
-    /role="alert"><b>Not stored:<\/b> No file/,
-  );
+    ["-H 'accept: text/html' -F title=alone", 422, /role="alert"><b>Not stored:<\/b> No file/],
+  ] as const;
+  await expectAll(refused.map(([words, status, text]) => [words, '/form', status, text]));
 });
 
 test('login takes the right password only, and its session ends with the logout, copies of the cookie included', async () => {
@@ -161,18 +167,18 @@ test('login refuses forms of other sites, forms it cannot read, and cookies that
     [`${JSON_TYPE} -d '{}'`, 400, /holds no form/],
     [`-d name=${'a'.repeat(4100)} -d password=x`, 413, /limit of 4096/],
   ];
-  for (const [words, status, text] of attempts) await expect(words, '/login', status, text);
-  for (const cookie of ['x', `${'A'.repeat(100)}`, '"><script>'])
-    await expect(`-b '__Host-login=${cookie}'`, '/login', 200, /your session is over/);
+  const cookies = ['x', `${'A'.repeat(100)}`, '"><script>'];
+  await expectAll([
+    ...attempts.map(([words, status, text]) => [words, '/login', status, text] as const),
+    ...cookies.map((value) => [`-b '__Host-login=${value}'`, '/login', 200, /your session is over/] as const),
+  ]);
 });
 
 test('login lets an address try so often and no more', async () => {
-  let statuses: number[] = [];
-  for (let i = 0; i <= ATTEMPTS_MAX; i++) {
-    const { status } = await ask('-d name=ada -d password=wrong', '/login');
-    statuses = [...statuses, status];
-  }
-  assert.equal(statuses.at(-1), 429);
+  const attempt = ['-d name=ada -d password=wrong', '/login'] as const;
+  const answers = await gateway.askAll(Array.from({ length: ATTEMPTS_MAX + 1 }, () => attempt));
+  assert.equal(answers.length, ATTEMPTS_MAX + 1);
+  assert.equal(answers.at(-1)?.status, 429);
   const answer = await gateway.text(`-i -d name=ada ${PASSWORD}`, '/login');
   assert.match(answer, /^HTTP\/2 429/);
   assert.match(answer, /^retry-after: 60\r$/m);
@@ -204,7 +210,7 @@ test('api tells what is wrong with a note, a query or an address, as JSON', asyn
   writeFileSync(gateway.folder.file('most.json'), JSON.stringify({ text: 'é'.repeat(200) }));
   writeFileSync(gateway.folder.file('more.json'), JSON.stringify({ text: 'é'.repeat(201) }));
   await expect('--json @most.json', '/api/notes', 201, /"id"/);
-  for (const [words, path, status, text] of [
+  const wrong = [
     ['--json @more.json', '/notes', 422, /"text":"has to be a string of 1 to 200 characters"/],
     [`--json '{"text":"","done":1,"id":7}'`, '/notes', 422, /"fields":\{"done":.*,"id":"is unknown","text":/],
     [`--json '[]'`, '/notes', 422, /"text":/],
@@ -224,9 +230,8 @@ test('api tells what is wrong with a note, a query or an address, as JSON', asyn
     ['', '/notes/0x1', 404, /no such note/],
     ['', '/notes/99999999999999999999', 404, /no such note/],
     ['', '/nothing', 404, /no such address/],
-  ] as const) {
-    await expect(words, `/api${path}`, status, text);
-  }
+  ] as const;
+  await expectAll(wrong.map(([words, path, status, text]) => [words, `/api${path}`, status, text]));
   assert.match(
     await gateway.text('-i -X PATCH', '/api/notes/1'),
     /^HTTP\/2 405 .*allow: DELETE, GET, HEAD, OPTIONS, PUT\r/s,
@@ -280,7 +285,7 @@ test('webhook takes what was signed with the secret, once', async () => {
 
 test('webhook refuses what is not signed, was changed, or was signed with another secret', async () => {
   const body = '{"a":"<b>"}';
-  for (const words of [
+  const unsigned = [
     '',
     "-H 'x-hub-signature-256;'",
     "-H 'x-hub-signature-256: sha256='",
@@ -289,9 +294,12 @@ test('webhook refuses what is not signed, was changed, or was signed with anothe
     signature(body).toUpperCase(),
     signature(body).replace('sha256=', 'sha1='),
     `${signature(body)} ${signature(body)}`,
-  ])
-    await expect(`${words} -d '${body}'`, '/webhook', 403, /^The signature is missing or wrong/);
-  await expect(`${signature(body)} -d '${body}'`, '/webhook', 202, /^Accepted/);
+  ];
+  const refusal = /^The signature is missing or wrong/;
+  await expectAll([
+    ...unsigned.map((words) => [`${words} -d '${body}'`, '/webhook', 403, refusal] as const),
+    [`${signature(body)} -d '${body}'`, '/webhook', 202, /^Accepted/],
+  ]);
   await seenOnPage('{&quot;a&quot;:&quot;&lt;b&gt;&quot;}');
 });
 

@@ -9,6 +9,8 @@ const FLAGS = [
   '--headless',
   '--no-sandbox',
   '--disable-gpu',
+  // a process less
+  '--in-process-gpu',
   '--disable-dev-shm-usage',
   '--disable-quic',
   '--no-first-run',
@@ -130,17 +132,12 @@ export class Browser {
     }
   }
 
-  /** Takes a picture of the page in a colour scheme and in a window of this width, as PNG. */
-  async screenshot(scheme: 'light' | 'dark', width: number): Promise<Buffer> {
+  /** Lays the page out in a colour scheme and in a window of this width. */
+  async show(scheme: 'light' | 'dark', width: number): Promise<void> {
     const features = [{ name: 'prefers-color-scheme', value: scheme }];
     await this.#send('Emulation.setEmulatedMedia', { features });
     const size = { width, height: 1080, deviceScaleFactor: 1, mobile: width < 600 };
     await this.#send('Emulation.setDeviceMetricsOverride', size);
-    const { data } = await this.#send('Page.captureScreenshot', {
-      format: 'png',
-      captureBeyondViewport: true,
-    });
-    return Buffer.from(data as string, 'base64');
   }
 
   async stop(): Promise<void> {
