@@ -68,7 +68,7 @@ on('/unread', function() httpd.sleep(1) end)
 on('/begin', function() say 'begun' httpd.sleep(60) end)
 on('/hang', function() httpd.sleep(60) say 'late' end)
 on('/spin', function()
-    for _ = 1, 40000000 do end
+    for _ = 1, 20000000 do end
     say 'spun'
 end)
 on('/files', function()
@@ -616,22 +616,42 @@ const startLimits = {
   ...START.limits,
 };
 
+test('Before any reload each setting is what it was at the start', async () => {
+  await said('/dump');
+  // states that have not made the chunk themselves
+  await gateway.reload();
+  for (const [name, { probe, was }] of Object.entries(CASES))
+    if (was !== undefined) assert.deepEqual(await probe(), was, name);
+});
+
+/** What the test before has changed. */
+let changed: GatewayChanges = {};
+
 for (const [name, it] of Object.entries(CASES)) {
   test(`A reload changes ${name} in every worker`, async () => {
-    if (name === 'rights.allowsBytecode') {
-      await said('/dump');
-      // states that have not made the chunk themselves
-      await gateway.reload();
-    }
-    if (it.was !== undefined) assert.deepEqual(await it.probe(), it.was);
     await untilIdle();
-    await gateway.reload(it.change);
-    try {
-      await probeAll(it);
-    } finally {
-      await gateway.reload(undo(it.change));
-    }
+    const back = undo(changed);
+    changed = it.change;
+    await gateway.reload(merged(back, changed));
+    await probeAll(it);
   });
+}
+
+test('A reload takes the last change back', async () => {
+  await gateway.reload(undo(changed));
+  assert.equal(await said('/hello'), 'hello');
+});
+
+/** Both, where the second counts for what both name. */
+function merged(first: GatewayChanges, second: GatewayChanges): GatewayChanges {
+  const { limits: firstLimits, rights: firstRights, compression: firstCompression } = first;
+  const { limits: secondLimits, rights: secondRights, compression: secondCompression } = second;
+  const groups = {
+    limits: { ...firstLimits, ...secondLimits },
+    rights: { ...firstRights, ...secondRights },
+    compression: { ...firstCompression, ...secondCompression },
+  };
+  return { ...first, ...second, ...groups };
 }
 
 test('What needs a restart is refused by name, with all that would have changed, and nothing changes', async () => {
