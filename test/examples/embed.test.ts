@@ -98,7 +98,7 @@ for (const { words, steps } of programs) {
 test('A6: the counter of three threads gives no number twice and leaves none out', async () => {
   const { port, stdout } = await start(['node', 'dist/examples/embed/counter.js']);
   const connections = 20;
-  const each = 50;
+  const each = 20;
   const numbers: number[] = [];
   const talk = async (): Promise<void> => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });

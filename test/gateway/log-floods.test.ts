@@ -9,7 +9,7 @@ import { TestGateway, usualWords } from '../support/test-gateway.ts';
 
 const MIB = 1024 * 1024;
 /** The log of a mapping: 64 KiB a second, and 256 KiB at once. */
-const WORDS = ['--max-log', '64K', '--cpu-limit', '0.2'];
+const WORDS = ['--max-log', '64K', '--cpu-limit', '0.1'];
 /** What all floods together may write, with what the seconds of a slow machine allow. */
 const LOG_BYTES_MAX = 4 * MIB;
 const GROWTH_BYTES_MAX = 120 * MIB;
@@ -116,8 +116,8 @@ test('A log that nobody reads makes nothing grow, holds up nobody, and keeps not
       stream.on('error', reject);
       stream.resume().on('end', resolve);
     });
-  // some 8 MB of lines, each with a long target
-  for (let i = 0; i < 64; i++) await Promise.all(Array.from({ length: 64 }, ask));
+  // some 3 MB of lines, each with a long target: three times what the queue of the log holds
+  for (let i = 0; i < 24; i++) await Promise.all(Array.from({ length: 64 }, ask));
   session.destroy();
   child.kill('SIGTERM');
   assert.equal(await ended, 0);

@@ -68,7 +68,7 @@ const WARM_UP = inForm(0.8, 0.2);
 const LATE_REQUESTS = 200;
 const PIPE_REQUESTS = 100;
 const BODY_REQUESTS = 1000;
-const WANTED_TOTAL = inForm(7000, 50_000);
+const WANTED_TOTAL = inForm(5000, 50_000);
 /** Of the requests of a pass of the long form, so many are made. */
 const SCALE = inForm(0.12, 1);
 const GROWTH_MAX_BYTES = 48 * 1024 * 1024;

@@ -185,19 +185,22 @@ test('What is at a limit is taken, what is above is refused, and where pieces me
   }
 });
 
+/** All texts that are not finished would together be more than a state of 256 MiB holds. */
+const ROWS = inForm(30, 40);
+
 test('Texts that were not written to their end leave no memory behind', async () => {
   const { text, log } = await run(
-    `t = {} for i = 1, 40 do t[i] = big('x', ${MEBIBYTE}) end t[41] = print`,
+    `t = {} for i = 1, ${ROWS} do t[i] = big('x', ${MEBIBYTE}) end t[${ROWS + 1}] = print`,
     `for i = 1, ${inForm(8, 12)} do pcall(json.encode, t) end
     for i = 1, 6 do
       local task = httpd.spawn(json.encode, t)
       httpd.sleep(0.01)
       httpd.kill(task)
     end
-    t[41] = nil
+    t[${ROWS + 1}] = nil
     httpd.write(nil, #json.encode(t))`,
   );
-  assert.equal(text, String(40 * (MEBIBYTE + 3) + 1), log);
+  assert.equal(text, String(ROWS * (MEBIBYTE + 3) + 1), log);
 });
 
 const LOOPS: Readonly<Record<string, string>> = {
