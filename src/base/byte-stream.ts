@@ -19,6 +19,15 @@ export interface ByteSource {
    * bytes in than its own read-ahead.
    */
   request(size: number, ready: () => void): void;
+  /**
+   * As `request`, for readers that can go on after they have waited too long: `ready` is called then, too, and `takeTimeout` says
+   * so. Sources that wait for ever, or end when a wait takes too long, leave both out.
+   */
+  requestInTime?(size: number, ready: () => void): void;
+  /** Why `ready` was called before its bytes had come; undefined where they have, or the source has ended. */
+  takeTimeout?(ready: () => void): GatewayError | undefined;
+  /** Bytes of the longest line, with its end, that may be read as one; undefined: as many as the reader has room for. */
+  readonly lineBytesMax?: number;
   /** Withdraws a standing request; its `ready` is not called any more. Sources with several readers need to know whose. */
   cancelRequest(ready?: () => void): void;
   /** Tells the source that bytes were taken from `queue`, so that it may let more in. Cheap. */

@@ -16,6 +16,8 @@ export interface ConnectRules {
   /** Addresses of the public internet. */
   readonly public: boolean;
   readonly targets: readonly ConnectTarget[];
+  /** Paths of unix sockets. */
+  readonly sockets: readonly string[];
 }
 
 /** What scripts in the sandbox may connect to unless the operator says otherwise, and all others. */
@@ -23,6 +25,10 @@ const SANDBOX_DEFAULT: readonly string[] = ['public'];
 const DEFAULT: readonly string[] = ['all'];
 
 const PORT_MAX = 65_535;
+/** How an entry for a unix socket begins, and the place of one. */
+export const UNIX_PREFIX = 'unix:';
+/** Bytes of the path of a unix socket: the system cuts longer ones off (unix(7)), and would connect to another socket. */
+const SOCKET_PATH_BYTES_MAX = 107;
 const HOST_BYTES_MAX = 253;
 const NAME = /^(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?$/;
 
@@ -35,19 +41,31 @@ export function connectEntries(given: readonly string[] | undefined, sandboxed: 
 export function parseConnectRules(entries: readonly string[]): ConnectRules | undefined {
   const isAlone = entries.length === 1;
   const targets: ConnectTarget[] = [];
+  const sockets: string[] = [];
   let isPublic = false;
   if (entries.length === 0) return undefined;
   for (const entry of entries) {
     if (entry === 'all' || entry === 'none')
-      return isAlone ? { all: entry === 'all', public: false, targets } : undefined;
+      return isAlone ? { all: entry === 'all', public: false, targets, sockets } : undefined;
     if (entry === 'public') isPublic = true;
-    else {
+    else if (entry.startsWith(UNIX_PREFIX)) {
+      const path = socketPath(entry);
+      if (path === undefined) return undefined;
+      sockets.push(path);
+    } else {
       const target = parseTarget(entry);
       if (target === undefined) return undefined;
       targets.push(target);
     }
   }
-  return { all: false, public: isPublic, targets };
+  return { all: false, public: isPublic, targets, sockets };
+}
+
+/** The path that `unix:/path` names; undefined when it is relative, longer than the system takes, or has a NUL byte. */
+export function socketPath(entry: string): string | undefined {
+  const path = entry.slice(UNIX_PREFIX.length);
+  const isPath = path.startsWith('/') && !path.includes('\0');
+  return isPath && Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX ? path : undefined;
 }
 
 /**

@@ -112,7 +112,8 @@ export const ERROR_CODES = {
     remedy: 'Answer 401',
   },
   LGW_READ_LIMIT: {
-    meaning: 'A read asks for more than fits into the memory of the script (`--memory`)',
+    meaning:
+      'A read asks for more than fits into the memory of the script (`--memory`), or for a line above its limit',
     remedy: 'Read in pieces, or raise `--memory`; the client whose body it was gets 413',
   },
   LGW_RESPONSE_INCOMPLETE: {
@@ -135,6 +136,33 @@ export const ERROR_CODES = {
   LGW_FILE: {
     meaning: 'An operation on a file or a process failed',
     remedy: 'The message says what the system said',
+  },
+  LGW_CONNECT_CLOSED: {
+    meaning: 'The other side has closed a connection of `httpd.connect`, or it was ended',
+    remedy: 'Connect again',
+  },
+  LGW_CONNECT_DENIED: {
+    meaning:
+      '`--allow-connect` does not name the place of a connection, or the certificate there is not trusted',
+    remedy: 'Name the place there (`HOST:PORT`, `unix:/path`), or give `ca`',
+  },
+  LGW_CONNECT_INVALID: {
+    meaning: 'The place or the options of a connection are not valid, or it cannot be kept',
+    remedy: 'The message says why',
+  },
+  LGW_CONNECT_IO: { meaning: 'A connection of `httpd.connect` failed', remedy: 'The message says how' },
+  LGW_CONNECT_LIMIT: {
+    meaning: 'Too many connections of scripts at once, or a line that is too long',
+    remedy: 'The message names the limit',
+  },
+  LGW_CONNECT_NOTFOUND: {
+    meaning: 'The name of a host has no address, or there is no such unix socket',
+    remedy: 'Check the name',
+  },
+  LGW_CONNECT_REFUSED: { meaning: 'Nothing listens there', remedy: 'Check that the server runs' },
+  LGW_CONNECT_TIMEOUT: {
+    meaning: 'A connection was not there, sent nothing, or took nothing, within its `timeout`',
+    remedy: 'Raise `timeout`, or look at that server',
   },
   LGW_FETCH_CLOSED: {
     meaning: 'The other server closed the connection, or the fetch was ended',

@@ -144,7 +144,7 @@ export const OPTIONS: OptionTable = {
     value: connectList(),
     defaultText: 'all; under --sandbox public',
     group: 'Scripts',
-    help: 'where httpd.fetch may connect to: names, *.NAME, addresses; public (the public internet), all or none',
+    help: 'where httpd.fetch and httpd.connect may connect to: names, *.NAME, addresses, unix:/path; public (the public internet), all or none',
   },
   allowEnv: {
     kind: 'value',

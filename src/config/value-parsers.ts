@@ -177,7 +177,7 @@ export function typeList(): ValueParser<readonly string[]> {
 export function connectList(): ValueParser<readonly string[]> {
   return {
     wants:
-      'all, none, or names, *.NAME, addresses and public separated by commas, such as public,db.example:5432,[::1]:8080',
+      'all, none, or names, *.NAME, addresses, unix:/path and public separated by commas, such as public,db.example:5432,[::1]:8080',
     read: (text) => {
       const entries = text.split(',');
       return parseConnectRules(entries) === undefined ? undefined : entries;

@@ -13,11 +13,10 @@ import type { FetchRequest } from '../outbound/fetch-request.ts';
 import type { FetchOwner } from '../outbound/fetcher.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { waitForBytes } from '../script/objects/byte-wait.ts';
-import { currentRun, type LuaRun } from '../script/run/lua-run.ts';
-import { waitInScope } from '../script/run/scoped-wait.ts';
-import { pemNamesOf, readFetchRequest, withPemTexts } from './fetch-options.ts';
+import { currentRun } from '../script/run/lua-run.ts';
+import { readFetchRequest } from './fetch-options.ts';
 import type { PushFields } from './field-tables.ts';
-import { readPemFiles } from './pem-files.ts';
+import { withTlsFiles } from './tls-options.ts';
 
 /** How many fetches each scope has under way. */
 const owners = new WeakMap<Scope, FetchOwner>();
@@ -35,43 +34,14 @@ export function createFetch(script: ScriptContext, pushFields: PushFields): Host
       throw new LuaError('cannot wait for the network here: a yield cannot cross this call');
     try {
       const request = withFetchDepth(readFetchRequest(script, L), run.fetchDepth ?? 0);
-      const names = pemNamesOf(request);
-      return names.length === 0 ? fetch(L, scope, request) : fetchWithFiles(L, run, request, names);
+      return withTlsFiles(script, L, run, request.tls, (T, tls) =>
+        fetch(T, scope, tls === request.tls ? request : { ...request, tls }),
+      );
     } catch (error) {
       if (error instanceof GatewayError) return pushFailure(script.state, L, error);
       throw error;
     }
   };
-
-  function fetchWithFiles(
-    L: LuaThread,
-    { scope, operationOwner }: LuaRun,
-    request: FetchRequest,
-    names: readonly string[],
-  ): number {
-    const coroutine = scheduler.running;
-    let failed: GatewayError | undefined;
-    let texts: readonly string[] = [];
-    const cancel = readPemFiles(script.fileSystem, operationOwner, names, (failure, read) => {
-      failed = failure;
-      texts = read;
-      coroutine.wake();
-    });
-    return waitInScope(
-      scheduler,
-      L,
-      (T) => {
-        if (failed !== undefined) return pushFailure(script.state, T, failed);
-        try {
-          return fetch(T, scope, withPemTexts(request, texts));
-        } catch (error) {
-          if (error instanceof GatewayError) return pushFailure(script.state, T, error);
-          throw error;
-        }
-      },
-      cancel,
-    );
-  }
 
   function fetch(L: LuaThread, scope: Scope, request: FetchRequest): number {
     const coroutine = scheduler.running;

@@ -7,7 +7,6 @@ import { checkFields, parseContentLength } from '../http/semantics/fields.ts';
 import { LIGHT_USERDATA } from '../lua/light-userdata.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
-import type { State } from '../lua/state.ts';
 import { LOOP_FIELD, LOOP_NAME } from '../outbound/fetch-loop.ts';
 import {
   checkMethod,
@@ -29,18 +28,14 @@ import { currentInvocation } from '../script/context/invocation.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { FieldSize } from '../script/run/field-size.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
-import { PEM_BYTES_MAX } from './pem-files.ts';
+import { secondsOption } from '../script/run/seconds.ts';
+import { readTls } from './tls-options.ts';
 
 /** Bytes of a string that is sent as body: it is copied at once. */
 const BODY_BYTES_MAX = 16 * 1024 * 1024;
 /** Bytes copied for one unit of fuel. */
 const BYTES_PER_UNIT = 16;
 const ASCII = /^[\x21-\x7e]*$/;
-/** What does not begin like this is the name of a file. */
-const PEM = /^\s*-----BEGIN /;
-const PEM_OPTIONS = ['ca', 'cert', 'key'] as const;
-/** A day: a timer of Node ends at 24.8 days and fires at once beyond. */
-const SECONDS_MAX = 86_400;
 
 const TIMEOUTS: FetchTimeouts = {
   connectMs: CONNECT_TIMEOUT_MS_MAX,
@@ -139,7 +134,7 @@ function readOptions(script: ScriptContext, L: LuaThread, draft: Draft): void {
     timeout: (name) => readTimeouts(script, L, name, draft),
     tls: (name) => {
       if (x.lua_type(L, -1) !== LUA_TYPE.table) throw wrongType(state, L, name, 'a table');
-      draft.tls = readTls(script, L);
+      draft.tls = readTls(script.state, L);
     },
   });
 }
@@ -264,92 +259,27 @@ function readTimeouts(script: ScriptContext, L: LuaThread, name: string, { timeo
   const { state } = script;
   const { exports: x } = state;
   if (x.lua_type(L, -1) !== LUA_TYPE.table) {
-    timeouts.wholeMs = readSeconds(script, L, name);
+    timeouts.wholeMs = secondsOption(state, L, name);
     return;
   }
   const index = x.lua_absindex(L, -1);
   readOptionTable(state, L, index, 'timeout', {
     connect: (part) => {
-      const ms = readSeconds(script, L, part);
+      const ms = secondsOption(state, L, part);
       if (ms > CONNECT_TIMEOUT_MS_MAX)
         throw new LuaError(`option "${part}" is above its limit of ${CONNECT_TIMEOUT_MS_MAX / 1000} s`);
       timeouts.connectMs = ms;
     },
     head: (part) => {
-      timeouts.headMs = readSeconds(script, L, part);
+      timeouts.headMs = secondsOption(state, L, part);
     },
     idle: (part) => {
-      timeouts.idleMs = readSeconds(script, L, part);
+      timeouts.idleMs = secondsOption(state, L, part);
     },
     whole: (part) => {
-      timeouts.wholeMs = readSeconds(script, L, part);
+      timeouts.wholeMs = secondsOption(state, L, part);
     },
   });
-}
-
-/** In ms, at least one; longer than a day is no limit. */
-function readSeconds({ state }: ScriptContext, L: LuaThread, name: string): number {
-  const { exports: x } = state;
-  if (x.lua_type(L, -1) !== LUA_TYPE.number) throw wrongType(state, L, name, 'a number of seconds');
-  const value = x.lua_tonumberx(L, -1, NULL);
-  if (!(value > 0)) throw new LuaError(`option "${name}" is ${value} (a number above 0 was expected)`);
-  return value > SECONDS_MAX ? Number.POSITIVE_INFINITY : Math.max(1, value * 1000);
-}
-
-function readTls({ state }: ScriptContext, L: LuaThread): FetchTls {
-  const tls: { -readonly [Name in keyof FetchTls]: FetchTls[Name] } = {
-    verify: true,
-    ca: undefined,
-    cert: undefined,
-    key: undefined,
-    servername: undefined,
-  };
-  const index = state.exports.lua_absindex(L, -1);
-  readOptionTable(state, L, index, 'tls', {
-    verify: (name) => {
-      tls.verify = booleanOption(state, L, name);
-    },
-    ca: (name) => {
-      tls.ca = pemOption(state, L, name);
-    },
-    cert: (name) => {
-      tls.cert = pemOption(state, L, name);
-    },
-    key: (name) => {
-      tls.key = pemOption(state, L, name);
-    },
-    servername: (name) => {
-      tls.servername = stringOption(state, L, name);
-    },
-  });
-  if ((tls.cert === undefined) !== (tls.key === undefined))
-    throw new LuaError('options "cert" and "key" need each other');
-  return tls;
-}
-
-/** A text of at most as many bytes as a file may have, or the name of one. */
-function pemOption(state: State, L: LuaThread, name: string): string {
-  return stringOption(state, L, name, PEM_BYTES_MAX);
-}
-
-/** The names of files among the TLS options. */
-export function pemNamesOf({ tls }: FetchRequest): string[] {
-  return PEM_OPTIONS.map((option) => tls?.[option]).filter(isFileName);
-}
-
-/** The request with the texts of these files, in the order of `pemNamesOf`. */
-export function withPemTexts(request: FetchRequest, texts: readonly string[]): FetchRequest {
-  const { tls } = request;
-  if (tls === undefined) return request;
-  const left = [...texts];
-  const complete = Object.fromEntries(
-    PEM_OPTIONS.map((option) => [option, isFileName(tls[option]) ? left.shift() : tls[option]]),
-  );
-  return { ...request, tls: { ...tls, ...complete } };
-}
-
-function isFileName(textOrName: string | undefined): textOrName is string {
-  return textOrName !== undefined && !PEM.test(textOrName);
 }
 
 /** Bytes of a script as text: UTF-8, unless they are something else. */

@@ -15,6 +15,7 @@ import { checkArgumentCount } from '../script/run/argument-count.ts';
 import { acceptFunctions } from './accept-functions.ts';
 import { codecFunctions } from './codec-functions.ts';
 import { createCompress } from './compress.ts';
+import { createConnect } from './connect-function.ts';
 import { cookieFunctions } from './cookie-functions.ts';
 import { createCopy, pushEnded } from './copy.ts';
 import { cryptoFunctions } from './crypto-functions.ts';
@@ -201,6 +202,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
     },
 
     compress: createCompress(script),
+    connect: createConnect(script),
     copy: createCopy(script),
     fetch: createFetch(script, pushFields),
     proxy: createProxy(script),

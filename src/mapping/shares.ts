@@ -5,7 +5,7 @@
 import { MAPPING_COUNT, MAPPING_METRICS, type MappingCounterName } from '../metrics/mapping-metrics.ts';
 import { MetricRow } from '../metrics/metric-row.ts';
 
-export const RESOURCES = ['files', 'processes', 'fetches', 'tasks', 'timers'] as const;
+export const RESOURCES = ['files', 'processes', 'fetches', 'sockets', 'tasks', 'timers'] as const;
 export type Resource = (typeof RESOURCES)[number];
 
 /** What a message says of each. */
@@ -13,6 +13,7 @@ const IN_USE: Readonly<Record<Resource, string>> = {
   files: 'files are open',
   processes: 'processes are running',
   fetches: 'fetches are under way',
+  sockets: 'connections are open',
   tasks: 'tasks run',
   timers: 'timers wait or run',
 };

@@ -5,6 +5,7 @@ const METRICS = {
   files: { gauge: 'Files that its scripts have open' },
   processes: { gauge: 'Programs that its scripts have started' },
   fetches: { gauge: 'Requests of its scripts to other servers under way' },
+  sockets: { gauge: 'Connections that its scripts have opened by `httpd.connect`' },
   tasks: { gauge: 'Tasks of its handlers' },
   timers: { gauge: 'Timers that wait or run' },
   limitsReachedTotal: { total: 'Times when its share was used up' },

@@ -11,6 +11,7 @@ const METRICS = {
   pipes: { gauge: 'Programs that scripts have started' },
   fetches: { gauge: 'Requests to other servers under way' },
   proxied: { gauge: 'Requests that are passed on to other servers' },
+  sockets: { gauge: 'Connections that scripts have opened by `httpd.connect`' },
   coders: { gauge: 'Answers that are compressed piece by piece' },
   unreadBodyBytes: { gauge: 'Memory that request bodies take which nobody has read yet' },
   connectionsTotal: { total: 'Connections accepted' },

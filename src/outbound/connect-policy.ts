@@ -1,5 +1,5 @@
 /**
- * Decides what a fetch may connect to. It checks names before they are resolved, and addresses right before the connection: the
+ * Decides what a script may connect to. It checks names before they are resolved, and addresses right before the connection: the
  * addresses of a name may change at any time.
  */
 import { type LookupAddress, type LookupOptions, lookup as systemLookup } from 'node:dns';
@@ -50,14 +50,28 @@ for (const [network, bits] of SPECIAL_IPV6) special.addSubnet(network, bits, 'ip
 
 type LookupCallback = Parameters<LookupFunction>[2];
 
+/** Where a connection goes: a name or an address as `canonicalHost` writes it. */
+export interface ConnectPlace {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ConnectPolicyOptions {
+  /** Resolves names. */
+  readonly lookup?: LookupFunction | undefined;
+  /** Scripts see the files of a folder only (`--root`): `all` names no unix sockets then, which lie outside. */
+  readonly rooted?: boolean;
+}
+
 export class ConnectPolicy {
   readonly #rules: ConnectRules;
   readonly #lookup: LookupFunction;
+  readonly #rooted: boolean;
 
-  /** `lookup` resolves names. */
-  constructor(rules: ConnectRules, lookup: LookupFunction = systemLookup as LookupFunction) {
+  constructor(rules: ConnectRules, { lookup, rooted = false }: ConnectPolicyOptions = {}) {
     this.#rules = rules;
-    this.#lookup = lookup;
+    this.#lookup = lookup ?? (systemLookup as LookupFunction);
+    this.#rooted = rooted;
   }
 
   /** There is no rule at all. */
@@ -67,50 +81,60 @@ export class ConnectPolicy {
 
   /** Throws a GatewayError when the policy allows no address that the URL could stand for. */
   check(origin: string, pathname: string): void {
-    if (this.#rules.all) return;
-    const { host, port } = placeOf(origin);
-    const isAllowed =
-      isIP(host) === 0
-        ? this.#allowsName(host, port) || this.#mayAllowSomeAddress(port)
-        : this.#allowsAddress(host, port);
-    if (!isAllowed) throw denied(`${origin}${pathname}`);
+    if (!this.mayAllow(placeOf(origin))) throw denied(`${origin}${pathname}`);
+  }
+
+  /** False when the policy allows no address that the place could stand for. */
+  mayAllow({ host, port }: ConnectPlace): boolean {
+    if (this.#rules.all) return true;
+    return isIP(host) === 0
+      ? this.#allowsName(host, port) || this.#mayAllowSomeAddress(port)
+      : this.#allowsAddress(host, port);
+  }
+
+  /** A path is allowed as it was written: what it leads to is the operator's affair. */
+  allowsSocket(path: string): boolean {
+    return (this.#rules.all && !this.#rooted) || this.#rules.sockets.includes(path);
   }
 
   /** Returns the lookup function for connections to an origin, which leaves out addresses that are not allowed. Undefined: Node's own. */
   lookupFor(origin: string): LookupFunction | undefined {
-    if (this.#rules.all) return undefined;
-    const { host, port } = placeOf(origin);
-    if (isIP(host) === 0 && this.#allowsName(host, port)) return this.#lookup;
+    return this.#rules.all ? undefined : this.lookupOf(placeOf(origin), () => denied(`${origin}/`));
+  }
+
+  /**
+   * The lookup function for connections to a place: it gives the addresses that are allowed, or what `refusal` makes. The connection
+   * goes to one of these, and nobody resolves the name again.
+   */
+  lookupOf({ host, port }: ConnectPlace, refusal: () => Error): LookupFunction {
+    if (this.#rules.all || (isIP(host) === 0 && this.#allowsName(host, port))) return this.#lookup;
     return (hostname, options, callback) => {
       this.#lookup(
         hostname,
         options as LookupOptions,
         ((error: NodeJS.ErrnoException | null, found: string | LookupAddress[], family?: number) => {
-          if (error !== null) {
-            callback(error, '');
-            return;
-          }
-          this.#answer(origin, port, found, family, callback);
+          if (error === null) this.#answer(port, refusal, found, family, callback);
+          else callback(error, '');
         }) as LookupCallback,
       );
     };
   }
 
   #answer(
-    origin: string,
     port: number,
+    refusal: () => Error,
     found: string | LookupAddress[],
     family: number | undefined,
     callback: LookupCallback,
   ): void {
     if (typeof found === 'string') {
       if (this.#allowsAddress(found, port)) callback(null, found, family);
-      else callback(denied(`${origin}/`), '');
+      else callback(refusal(), '');
       return;
     }
     const allowed = found.filter(({ address }) => this.#allowsAddress(address, port));
     if (allowed.length > 0) callback(null, allowed);
-    else callback(denied(`${origin}/`), '');
+    else callback(refusal(), '');
   }
 
   #allowsName(host: string, port: number): boolean {
@@ -148,7 +172,7 @@ export function isPublicAddress(text: string): boolean {
   return first >> 13 === 1 && !special.check(address, 'ipv6');
 }
 
-function placeOf(origin: string): { readonly host: string; readonly port: number } {
+function placeOf(origin: string): ConnectPlace {
   const { protocol, hostname, port } = new URL(origin);
   return {
     host: canonicalHost(hostname),

@@ -6,6 +6,7 @@ import type { Share } from '../mapping/shares.ts';
 import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import { Agents } from './agents.ts';
 import { ConnectPolicy } from './connect-policy.ts';
+import { Connector } from './connector.ts';
 import { Fetch, type FetchResponse } from './fetch.ts';
 import type { FetchRequest } from './fetch-request.ts';
 import { FETCHES_PER_INVOCATION_MAX, STRING_BODY_BYTES_MAX } from './outbound-limits.ts';
@@ -13,7 +14,7 @@ import { FETCHES_PER_INVOCATION_MAX, STRING_BODY_BYTES_MAX } from './outbound-li
 /** Gets the result of a fetch. */
 export type Answered = (result: FetchResponse | GatewayError) => void;
 
-const EVERYTHING: ConnectRules = { all: true, public: false, targets: [] };
+const EVERYTHING: ConnectRules = { all: true, public: false, targets: [], sockets: [] };
 
 /** The fetches of one invocation. */
 export interface FetchOwner {
@@ -26,6 +27,8 @@ export class Fetcher {
   /** Connections by mapping: a mapping that uses all its connections to an upstream does not delay the fetches of another. */
   readonly #agents = new Map<Share, Agents>();
   readonly #policy: ConnectPolicy;
+  /** Connections that speak something else than HTTP: the same policy holds for them. */
+  readonly connector: Connector;
   readonly #counters: Counters;
   #stopped = false;
   /** Bytes of string bodies that have not been sent to their end. */
@@ -35,6 +38,7 @@ export class Fetcher {
   constructor(counters: Counters, policy: ConnectPolicy = new ConnectPolicy(EVERYTHING)) {
     this.#counters = counters;
     this.#policy = policy;
+    this.connector = new Connector(policy, counters);
   }
 
   /**
@@ -75,6 +79,7 @@ export class Fetcher {
   stop(): void {
     this.#stopped = true;
     for (const agents of this.#agents.values()) agents.stop();
+    this.connector.stop();
   }
 
   #agentsOf(share: Share): Agents {

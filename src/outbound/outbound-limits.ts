@@ -36,3 +36,22 @@ export const CONNECT_TIMEOUT_MS_MAX = 10_000;
 export const HEAD_TIMEOUT_MS = 30_000;
 /** Time between two pieces of a body that a reader waits for. */
 export const IDLE_TIMEOUT_MS = 30_000;
+
+/** Connections of one worker that scripts have opened by `httpd.connect`: each may hold 128 KiB that arrived, and a descriptor. */
+export const SOCKETS_MAX = 512;
+/** Those of one invocation: a script talks to a handful of servers, perhaps in a few dozen tasks. */
+export const SOCKETS_PER_INVOCATION_MAX = 64;
+/** Idle connections of one mapping that its scripts have given back: they hold a descriptor each. The oldest makes room. */
+export const IDLE_SOCKETS_MAX = 256;
+/** Idle connections with one name: more than these are not in use at once where a request takes some ms. */
+export const IDLE_SOCKETS_PER_NAME_MAX = 32;
+/** Time after which an idle connection is closed where the script gives none: what servers wait for at least. */
+export const IDLE_SOCKET_MS = 60_000;
+/** Bytes of the name that a script gives to connections. */
+export const SOCKET_NAME_BYTES_MAX = 128;
+/** Bytes of a line that a script reads: a peer that sends no line end makes nobody gather more. */
+export const LINE_BYTES_MAX: number = 1024 * 1024;
+/** Time that a read may wait for bytes, and a write for room, where the script gives none. */
+export const SOCKET_TIMEOUT_MS = 30_000;
+/** Time that bytes which were written before a connection was closed have to leave. */
+export const SOCKET_LINGER_MS = 5_000;

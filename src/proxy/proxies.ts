@@ -78,10 +78,13 @@ export class Proxies {
 
   #lookupFor(target: ProxyTarget): LookupFunction | undefined {
     const policy = this.#policy;
-    if (policy === undefined || policy.allowsAll) return undefined;
+    if (policy === undefined) return undefined;
     const { socketPath, isSecure, host, port, name } = target;
-    if (socketPath !== undefined)
+    if (socketPath !== undefined) {
+      if (policy.allowsSocket(socketPath)) return undefined;
       throw callError('denied', name, 'connections there are not allowed (see --allow-connect)');
+    }
+    if (policy.allowsAll) return undefined;
     const origin = `${isSecure ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
     policy.check(origin, '/');
     return policy.lookupFor(origin);

@@ -170,6 +170,11 @@ export const FUNCTION_COSTS: ReadonlyMap<string, FunctionCost> = new Map<string,
     { kind: 'asynchronous', by: 'fields', bound: `${FIELDS}; 64 targets of 2 KiB, paths of 16 KiB` },
   ],
   [
+    'httpd.connect',
+    { kind: 'asynchronous', by: 'connections', bound: '64 connections of a request, lines of 1 MiB' },
+  ],
+  ['connection.keepalive', CONSTANT],
+  [
     'httpd.form',
     { kind: 'asynchronous', by: 'bytes and parts', bound: '1 MiB (its option: 16 MiB), 1000 parts' },
   ],

@@ -12,10 +12,11 @@ export class Outward {
   readonly fetcher: Fetcher;
   readonly proxies: Proxies;
 
-  constructor(counters: Counters, rights: ScriptRights) {
+  /** `rooted`: scripts see the files of a folder only. */
+  constructor(counters: Counters, rights: ScriptRights, rooted: boolean) {
     const rules = parseConnectRules(entriesOf(rights));
     assert(rules !== undefined, 'the configuration has been checked');
-    const policy = new ConnectPolicy(rules);
+    const policy = new ConnectPolicy(rules, { rooted });
     this.fetcher = new Fetcher(counters, policy);
     this.proxies = new Proxies(counters, policy);
   }

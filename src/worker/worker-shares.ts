@@ -1,7 +1,7 @@
 /** The bounded resources of one worker, and the log lines about mappings that have used up their share. */
 import type { Logger } from '../base/logger.ts';
 import { type Resource, Shares } from '../mapping/shares.ts';
-import { FETCHES_MAX } from '../outbound/outbound-limits.ts';
+import { FETCHES_MAX, SOCKETS_MAX } from '../outbound/outbound-limits.ts';
 
 /** What one worker may have at the same time, for all mappings together. */
 const WORKER_LIMITS: Readonly<Record<Resource, number>> = {
@@ -10,6 +10,7 @@ const WORKER_LIMITS: Readonly<Record<Resource, number>> = {
   // a hundred slow commands, and some; each has up to three pipes
   processes: 128,
   fetches: FETCHES_MAX,
+  sockets: SOCKETS_MAX,
   // a hundred requests that have as many as one may; about a kilobyte each
   tasks: 25_600,
   // ten scripts that have as many as one may

@@ -140,7 +140,7 @@ export class GatewayWorker {
       groups: new ProcessGroups(start.processGroups),
       blocks: this.#fileSystem.blocks,
     });
-    this.#outward = new Outward(this.#counters, settings.rights);
+    this.#outward = new Outward(this.#counters, settings.rights, job.root !== undefined);
     this.#shares = createShares(limits.mappingSharePercent, logger);
     for (const [row, mapping] of job.setup.mappings.entries()) {
       if (!runsLua(mapping)) continue;
@@ -180,7 +180,7 @@ export class GatewayWorker {
     // connections that another policy has allowed are not used again
     const outward = connectsAlike(rights, this.#settings.values.rights)
       ? this.#outward
-      : new Outward(this.#counters, rights);
+      : new Outward(this.#counters, rights, this.#job.root !== undefined);
     try {
       const mappings = await this.#load(setup, outward, preparing);
       if (this.#preparing === preparing) this.#prepared = { setup, mappings, outward };

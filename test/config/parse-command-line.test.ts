@@ -201,8 +201,8 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ],
   ['--mode luvit --mode luars -l / a.lua', /--mode names a mode for the same scripts twice/],
   [
-    '--allow-connect unix:/run/db.sock',
-    /--allow-connect wants all, none, or names.* not "unix:\/run\/db.sock"$/,
+    '--allow-connect unix:run/db.sock',
+    /--allow-connect wants all, none, or names.* not "unix:run\/db.sock"$/,
   ],
   ['--allow-connect none,public', /--allow-connect wants all, none, or names.* not "none,public"$/],
   ['--allow-connect x:65536', /--allow-connect wants all, none, or names.* not "x:65536"$/],

@@ -4,7 +4,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
+import { serveRedis } from '../support/redis-server.ts';
 import { eventually, outputOf, ScriptHarness } from '../support/script-harness.ts';
+import { rawUpstream } from '../support/upstream.ts';
 
 const HEADINGS = [
   'httpd.crypto.hmac(',
@@ -36,6 +38,25 @@ for (const heading of HEADINGS) {
     assert.equal(await outputOf(`${exampleBelow(heading)}\nhttpd.write(nil, 'done')`), 'done');
   });
 }
+
+test('The script below "httpd.connect" talks to a server', async () => {
+  const values = new Map<string, string>();
+  const redis = await rawUpstream((socket) => serveRedis(socket, values));
+  try {
+    const harness = await ScriptHarness.load(
+      exampleBelow('httpd.connect(').replace('6379', String(redis.port)),
+    );
+    try {
+      assert.equal((await harness.request('/name')).text, 'Ann');
+      assert.equal((await harness.request('/name')).text, 'Ann');
+      assert.equal(redis.connections(), 1);
+    } finally {
+      await harness.close();
+    }
+  } finally {
+    await redis.close();
+  }
+});
 
 /** Examples that are whole scripts, and what these have to answer. */
 const SCRIPTS: Readonly<Record<string, (harness: ScriptHarness) => Promise<void>>> = {

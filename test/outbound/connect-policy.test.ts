@@ -9,7 +9,7 @@ import { ConnectPolicy, isPublicAddress } from '../../src/outbound/connect-polic
 function policyOf(entries: string, lookup?: LookupFunction): ConnectPolicy {
   const rules = parseConnectRules(entries.split(','));
   assert.ok(rules !== undefined, entries);
-  return new ConnectPolicy(rules, lookup);
+  return new ConnectPolicy(rules, { lookup });
 }
 
 /** True when the name in the URL passes the policy. */
@@ -61,6 +61,8 @@ test('Entries of --allow-connect are read, and others are refused', () => {
     'bücher.example',
     '0x7f.1:80',
     'db_1.internal.:5432',
+    'unix:/run/x.sock',
+    `public,unix:/${'x'.repeat(106)}`,
   ])
     assert.ok(parseConnectRules(good.split(',')) !== undefined, good);
   for (const bad of [
@@ -78,7 +80,10 @@ test('Entries of --allow-connect are read, and others are refused', () => {
     'http://example.com',
     'example.com/path',
     'user@example.com',
-    'unix:/run/x.sock',
+    'unix:run/x.sock',
+    'unix:',
+    'all,unix:/run/x.sock',
+    `unix:/${'x'.repeat(107)}`,
     'exa mple.com',
     '-a.example',
     '[::1',

@@ -68,7 +68,7 @@ function requestOf(url: string, more: Partial<FetchRequest> = {}): FetchRequest 
 function policyOf(entry: string, lookup?: LookupFunction): ConnectPolicy {
   const rules = parseConnectRules([entry]);
   assert.ok(rules !== undefined);
-  return new ConnectPolicy(rules, lookup);
+  return new ConnectPolicy(rules, { lookup });
 }
 
 /** A running fetch: its result, and when all of it has ended. */
@@ -87,7 +87,7 @@ class Scene {
   constructor(policy?: ConnectPolicy, fetchesMax = FETCHES_MAX) {
     this.fetcher = new Fetcher(this.counters, policy);
     open.unshift({ close: () => this.fetcher.stop() });
-    const limits = { files: 1, processes: 1, fetches: fetchesMax, tasks: 1, timers: 1 };
+    const limits = { files: 1, processes: 1, fetches: fetchesMax, sockets: 1, tasks: 1, timers: 1 };
     this.#shares = new Shares({ limits, percent: 50 });
     this.share = this.#shares.of('/');
   }

@@ -50,11 +50,12 @@ test('Every function that a script can reach has an entry', async () => {
       httpd.register_handler('/run', function(env, header)
         local task, timer = httpd.spawn(function() end), httpd.timer(100, function() end)
         local response = assert(httpd.fetch('${upstream.url}/'))
+        local connection <close> = assert(httpd.connect('127.0.0.1', ${upstream.port}))
         local _ = header.x, #header
         local events = httpd.sse()
         local names = reachable {
           ['FILE*'] = io.stdout, ['httpd.task'] = task, ['httpd.timer'] = timer, ['httpd.shared'] = httpd.shared 'x',
-          ['stream'] = response, ['response.headers'] = response.headers, env = env, header = header,
+          ['stream'] = response, ['response.headers'] = response.headers, connection = {keepalive = connection.keepalive}, env = env, header = header,
           ['io.lines()'] = io.lines('script.lua'), ['httpd.multipart()'] = httpd.multipart(), ['httpd.sse()'] = {send = events.send}, ['string.gmatch()'] = string.gmatch('a', 'a'),
           ['coroutine.wrap()'] = coroutine.wrap(print),
         }

@@ -71,7 +71,7 @@ local metas = {
   function() return {__eq = callback(), __lt = callback(), __le = callback(), __concat = callback()} end,
   function() return {__jsontype = 'array'} end, function() return {__newindex = callback()} end, function() return {__index = {}} end,
 }
-local keys = {'cpu', 'timeout', 'every', 'once', 'method', 'headers', 'body', 'tls', 'verify', 'cert', 'key', 'redirects', 'sorted', 'pretty',
+local keys = {'cpu', 'timeout', 'every', 'once', 'method', 'headers', 'body', 'tls', 'verify', 'cert', 'key', 'redirects', 'sorted', 'pretty', 'keepalive',
   ':status', ':path', ':method', ':authority', 'x-a', 'status', 'content-length', 'year', 'month', 'day', 'hour', 'n', 'root', 'type', 1, 2, 3}
 local value
 local function tableOf(depth)
@@ -134,7 +134,7 @@ local shapes = {['httpd.encode'] = 'ww', ['httpd.decode'] = 'ww', ['httpd.query'
   ['httpd.crypto.hash'] = 'ww', ['httpd.crypto.hmac'] = 'www', ['httpd.crypto.random'] = 'n', ['httpd.crypto.equal'] = 'ww',
   ['httpd.crypto.kdf'] = 'wwt', ['httpd.crypto.seal'] = 'www', ['httpd.crypto.open'] = 'www', ['httpd.crypto.sign'] = 'wwt', ['httpd.crypto.verify'] = 'wwwt',
   ['httpd.jwt.sign'] = 'twt', ['httpd.jwt.verify'] = 'wwt', ['httpd.cookies'] = 'w', ['httpd.cookie'] = 'wwt', ['httpd.accepts'] = 'tw', ['httpd.header'] = 't', ['httpd.form'] = 't', ['httpd.multipart'] = 't', ['httpd.trailer'] = 't', ['httpd.read'] = 'on', ['httpd.write'] = 'ow', ['httpd.copy'] = 'oon',
-  ['httpd.close'] = 'o', ['httpd.spawn'] = 'fww', ['httpd.wait'] = 'oo', ['httpd.kill'] = 'o', ['httpd.timer'] = 'nft', ['httpd.fetch'] = 'wt', ['httpd.proxy'] = 'wt',
+  ['httpd.close'] = 'o', ['httpd.spawn'] = 'fww', ['httpd.wait'] = 'oo', ['httpd.kill'] = 'o', ['httpd.timer'] = 'nft', ['httpd.fetch'] = 'wt', ['httpd.proxy'] = 'wt', ['httpd.connect'] = 'wnt',
   ['httpd.log'] = 'wtof', ['httpd.sleep'] = 'n', ['httpd.date'] = 'n', ['httpd.sendfile'] = 'wt', ['httpd.register_handler'] = 'wft', ['httpd.hook'] = 'wf', ['httpd.redirect'] = 'wnt', ['httpd.sse'] = 't',
   ['table.sort'] = 'tf', ['table.concat'] = 'twnn', ['string.gsub'] = 'wwf', ['string.format'] = 'wnwo', ['string.pack'] = 'wnnw', ['string.unpack'] = 'wwn',
   ['load'] = 'fwwt', ['xpcall'] = 'ffw', ['pcall'] = 'fww', ['debug.setmetatable'] = 'ot', ['debug.setuservalue'] = 'otn', ['io.lines'] = 'www',

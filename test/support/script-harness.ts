@@ -143,6 +143,7 @@ export class ScriptHarness {
       files: options.filesMax ?? 1000,
       processes: 64,
       fetches: 512,
+      sockets: 512,
       tasks: 10_000,
       timers: 10_000,
     };
@@ -150,7 +151,7 @@ export class ScriptHarness {
     const { connect, sandboxed = false } = options.rights ?? {};
     const rules = parseConnectRules(connectEntries(connect, sandboxed));
     assert(rules !== undefined, 'the rules of connecting are valid');
-    const policy = new ConnectPolicy(rules, options.lookup);
+    const policy = new ConnectPolicy(rules, { lookup: options.lookup, rooted: options.rooted === true });
     this.fetcher = new Fetcher(counters, policy);
     this.proxies = new Proxies(counters, policy);
     this.logger = this.#createLogger();
@@ -249,10 +250,10 @@ export class ScriptHarness {
   /** Fails when anything of a request is still open. */
   async expectNothingOpen(): Promise<void> {
     await eventually(() => {
-      const { exchanges, coroutines, files, pipes, fetches } = this.counters.snapshot();
+      const { exchanges, coroutines, files, pipes, fetches, sockets } = this.counters.snapshot();
       assert.deepEqual(
-        { exchanges, coroutines, files, pipes, fetches },
-        { exchanges: 0, coroutines: 0, files: 0, pipes: 0, fetches: 0 },
+        { exchanges, coroutines, files, pipes, fetches, sockets },
+        { exchanges: 0, coroutines: 0, files: 0, pipes: 0, fetches: 0, sockets: 0 },
       );
       assert.equal(this.script.scheduler.active, 0);
     });

@@ -117,15 +117,31 @@ export class ByteTransfer {
     if (taken !== false) return this.#refuse(L, source, taken);
     if (!this.#scheduler.canWait(L))
       throw new LuaError('cannot wait for input here: a yield cannot cross this call');
-    const coroutine = this.#scheduler.running;
-    source.request(bytesNeeded(source, wanted), coroutine.wake);
+    const { wake } = this.#scheduler.running;
+    const size = bytesNeeded(source, wanted);
+    if (source.requestInTime === undefined) source.request(size, wake);
+    else source.requestInTime(size, wake);
     return waitForBytes(
       this.#scheduler,
       L,
       () => source.queue.length,
-      (T) => this.read(T, source, wanted, done),
-      () => source.cancelRequest(coroutine.wake),
+      (T) => {
+        const late = source.takeTimeout?.(wake);
+        return late === undefined
+          ? this.read(T, source, wanted, done)
+          : this.#giveUp(T, source, wanted, late);
+      },
+      () => source.cancelRequest(wake),
     );
+  }
+
+  /** What has come stays for the next read, but for pieces that are in the state already: without these the rest makes no sense. */
+  #giveUp(L: LuaThread, source: ByteSource, wanted: Wanted, late: GatewayError): number {
+    if (wanted.kind !== 'chunk' && wanted.pieces > 0) {
+      this.#state.pop(L, wanted.pieces);
+      source.refuse?.(late);
+    }
+    return pushFailure(this.#state, L, late);
   }
 
   #refuse(L: LuaThread, source: ByteSource, reason: GatewayError): number {
@@ -159,6 +175,13 @@ export class ByteTransfer {
         break;
       case 'line':
         size = queue.lineLength(wanted.scanned);
+        if (source.lineBytesMax !== undefined) {
+          const bytes = wanted.bytes + (size === -1 ? queue.length : size);
+          if (bytes > source.lineBytesMax) {
+            this.#state.pop(L, wanted.pieces);
+            return lineTooLong(bytes, source.lineBytesMax);
+          }
+        }
         if (size === -1) {
           wanted.scanned = queue.length;
           size = Number.POSITIVE_INFINITY;
@@ -301,6 +324,14 @@ export class ByteTransfer {
 }
 
 const CHUNK: WantedChunk = { kind: 'chunk' };
+
+function lineTooLong(bytes: number, limit: number): GatewayError {
+  return new GatewayError(
+    'LGW_READ_LIMIT',
+    `Cannot read a line: it has ${bytes} bytes or more and the limit is ${limit}`,
+    { luaCode: 'limit' },
+  );
+}
 
 /** Stack slots for a piece and for what is asked about the room. */
 const SPARE_SLOTS = 8;

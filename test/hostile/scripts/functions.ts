@@ -144,6 +144,8 @@ const USUAL: Readonly<Record<string, string>> = {
   'httpd.exit': `200, 'x', {}`,
   'httpd.proxy': `'http://127.0.0.1:1/', {timeout = 1, headers = {}}`,
   'httpd.fetch': `'http://127.0.0.1:1/', {timeout = 1, headers = {}}`,
+  'httpd.connect': `'127.0.0.1', 1, {timeout = 1, keepalive = true}`,
+  'connection.keepalive': 'connection(env), 1',
   'httpd.form': '{size = 1}',
   'httpd.multipart': '{parts = 1, head = 1, field = 1, size = 1}',
   'httpd.header': `{[':status'] = 103, ['x-a'] = 'a'}`,
@@ -228,6 +230,7 @@ const EXITS = 105;
 export const FUNCTIONS_HEAD: string = `${EXTREMES}
 local function counter() local n = 0 return function() n = n + 1 return n end end
 local function response(env) return assert(httpd.fetch('https://127.0.0.1:' .. env.SERVER_PORT .. '/honest/hello?x', {tls = {verify = false}})) end
+local function connection(env) return assert(httpd.connect('127.0.0.1', tonumber(env.SERVER_PORT), {keepalive = true})) end
 local function named(name)
   local found = _G
   if name:find('^httpd%.') then found = {httpd = httpd} end
@@ -250,6 +253,7 @@ function found(name: string): string {
   if (name.startsWith('httpd.shared:')) return `method(httpd.shared 'hostile', '${member}')`;
   if (name.startsWith('httpd.timer:')) return `method(httpd.timer(0, tostring), '${member}')`;
   if (name.startsWith('stream.')) return `metamethod(response(env), '${member}')`;
+  if (name === 'connection.keepalive') return 'connection(env).keepalive';
   if (name === 'header.__index') return `metamethod(header, '__index')`;
   if (name === 'response.headers.__index') return `metamethod(response(env).headers, '__index')`;
   if (name === 'coroutine.wrap()')

@@ -133,6 +133,25 @@ const LIMITS: readonly Limit[] = [
     above: /^limit .*64/,
   },
   {
+    name: 'connections of a request at once',
+    at: 64,
+    lua: `local open, message, code = {}
+      for i = 1, $N do open[i], message, code = httpd.connect('127.0.0.1', tonumber(env.SERVER_PORT)) end return open[$N], message, code`,
+    above: /^limit .*64/,
+  },
+  {
+    name: 'bytes of the name of a kept connection',
+    at: 128,
+    lua: `local _, message, code = httpd.connect('127.0.0.1', 1, {keepalive = ('x'):rep($N)}) return code == 'refused', message, code`,
+    above: /^error .*128/,
+  },
+  {
+    name: 'bytes of the path of a unix socket',
+    at: 107,
+    lua: `local _, message, code = httpd.connect('unix:/' .. ('x'):rep($N - 1)) return code == 'notfound', message, code`,
+    above: /^invalid .*107/,
+  },
+  {
     name: 'bytes of a string that a fetch sends',
     holds: COPIES,
     at: 16 * MEBIBYTE,

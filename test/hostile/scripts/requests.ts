@@ -135,6 +135,24 @@ export const REQUESTS: readonly HostileScript[] = [
     gets: ANY_END,
   },
   {
+    name: 'connections to itself that say nothing, for ever',
+    lua: `while true do local s, message = httpd.connect('127.0.0.1', tonumber(env.SERVER_PORT), {timeout = 5}) if not s then error(message) end kept = s end`,
+    gets: ENDED,
+  },
+  {
+    name: 'a connection to itself that gets what it sends back, and sends more',
+    timeout: 1,
+    lua: `local s = assert(httpd.connect('127.0.0.1', tonumber(env.SERVER_PORT), {timeout = 5}))
+      httpd.spawn(function() httpd.copy(io.tmpfile(), s) end)
+      while s:write(('x'):rep(65536)) do end`,
+    gets: ANY_END,
+  },
+  {
+    name: 'connections with bad places and options',
+    lua: `for _, host in ipairs{'', '\\0', 'a b', '[', '[::', 'unix:', 'unix:x', 'unix:/\\0x', ('x'):rep(1e6), '127.0.0.1%x'} do local s = httpd.connect(host, 1) assert(not s) end`,
+    gets: ANY_END,
+  },
+  {
     name: 'lines of 64 KB in the log for ever',
 
     lua: `local s = ('x'):rep(65536) while true do httpd.log('info', s) end`,
