@@ -154,13 +154,8 @@ async function announce(
   logger: Logger,
   channel: BackgroundChannel | undefined,
 ): Promise<void> {
-  const [{ formatAddress }, { gatewayBanner }] = await Promise.all([
-    import('../supervisor/listener.ts'),
-    import('../supervisor/banner.ts'),
-  ]);
-  const workers = supervisor.workerCount;
-  for (const { scheme, address, port } of supervisor.addresses)
-    logger.info(`Listening on ${scheme}://${formatAddress(address, port)}`, { workers, pid: process.pid });
+  const { gatewayBanner, logAddresses } = await import('../supervisor/banner.ts');
+  logAddresses(supervisor, logger);
   const notes: string[] = [];
   if (channel !== undefined && config.logFile === undefined)
     notes.push('Log lines go nowhere in the background; --log-file FILE keeps them');

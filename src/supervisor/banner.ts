@@ -1,4 +1,5 @@
 /** Makes the text for the terminal when the gateway serves: its addresses, its scripts and how to reach it. */
+import type { Logger } from '../base/logger.ts';
 import type { MappingConfig } from '../config/config.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
 import { formatAddress } from './listener.ts';
@@ -39,6 +40,15 @@ export function gatewayBanner(facts: BannerFacts): string {
   // last, so that no list of scripts and no log line stands between it and the prompt
   if (urls[0] !== undefined) lines.push(`Open ${urls[0]}`);
   return lines.map((line) => `${line}\n`).join('');
+}
+
+/** One line of the log for each address that is served. */
+export function logAddresses(
+  { addresses, workerCount: workers }: Pick<BannerFacts, 'addresses' | 'workerCount'>,
+  logger: Logger,
+): void {
+  for (const { scheme, address, port } of addresses)
+    logger.info(`Listening on ${scheme}://${formatAddress(address, port)}`, { workers, pid: process.pid });
 }
 
 /** `https://localhost:8443/` for all addresses, else with the address itself. */

@@ -9,7 +9,7 @@ import type { Config } from '../../src/config/config.ts';
 import { parsePlainWords } from '../../src/config/plain-words.ts';
 import { withMappings } from '../../src/config/ready-made-mappings.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
-import { gatewayBanner } from '../../src/supervisor/banner.ts';
+import { gatewayBanner, logAddresses } from '../../src/supervisor/banner.ts';
 import { handleSignals } from '../../src/supervisor/signals.ts';
 import { Supervisor } from '../../src/supervisor/supervisor.ts';
 import { portOf, type RunningGateway, untilHolds } from './run-gateway.ts';
@@ -41,6 +41,7 @@ export class LocalGateway implements RunningGateway {
     this.#supervisor = supervisor;
     void handleSignals({ supervisor, logger, writeLine, reopenLog: () => undefined }, this.#signals);
     await supervisor.start();
+    logAddresses(supervisor, logger);
     const { addresses, workerCount, mappings, development } = supervisor;
     const facts = { version: packageVersion(), addresses, workerCount, mappings, development, notes: [] };
     this.stdout = gatewayBanner(facts);
