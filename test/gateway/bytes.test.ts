@@ -74,7 +74,7 @@ const WAYS = [
 
 let gateway: TestGateway;
 before(async () => {
-  gateway = await TestGateway.start({ '/': SCRIPT });
+  gateway = await TestGateway.start({ '/': SCRIPT }, { keeps: true });
 });
 after(() => gateway.stop());
 

@@ -61,6 +61,7 @@ before(async () => {
     { '/': SCRIPT },
     {
       words: ['--compress', '-l', '/static', '$FOLDER/public/'],
+      keeps: true,
       prepare: (folder) => {
         mkdirSync(folder.file('public'));
         writeFileSync(folder.file('public/large.txt'), TEXT);

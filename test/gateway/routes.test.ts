@@ -37,7 +37,7 @@ httpd.register_handler('/deep/{y}', show)
 let gateway: TestGateway;
 
 before(async () => {
-  gateway = await TestGateway.start({ '/': ROOT, '/app': APP });
+  gateway = await TestGateway.start({ '/': ROOT, '/app': APP }, { keeps: true });
 });
 after(() => gateway.stop());
 

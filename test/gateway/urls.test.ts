@@ -70,14 +70,17 @@ const EXTENDED_ROWS: readonly (readonly [string, string])[] = [
 
 let gateway: TestGateway;
 before(async () => {
-  gateway = await TestGateway.start({
-    '/': script(NAMES),
-    '/foo': script(NAMES, NOT_FOUND),
-    '/a/b': script(NAMES),
-    '/a/b/c': script(['/js']),
-    only: script(['/']),
-    '/café': script(['/js']),
-  });
+  gateway = await TestGateway.start(
+    {
+      '/': script(NAMES),
+      '/foo': script(NAMES, NOT_FOUND),
+      '/a/b': script(NAMES),
+      '/a/b/c': script(['/js']),
+      only: script(['/']),
+      '/café': script(['/js']),
+    },
+    { keeps: true },
+  );
 });
 after(() => gateway.stop());
 

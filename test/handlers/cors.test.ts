@@ -37,7 +37,7 @@ const SCRIPTS = {
 let gateway: TestGateway;
 
 before(async () => {
-  gateway = await TestGateway.start(SCRIPTS);
+  gateway = await TestGateway.start(SCRIPTS, { keeps: true });
 });
 after(() => gateway.stop());
 

@@ -7,15 +7,18 @@ import { PROTOCOLS, TestGateway } from '../support/test-gateway.ts';
 let gateway: TestGateway;
 
 before(async () => {
-  gateway = await TestGateway.start({
-    '/': `local httpd = require 'httpd'
+  gateway = await TestGateway.start(
+    {
+      '/': `local httpd = require 'httpd'
       local csrf = require 'lgateway.csrf'
       httpd.hook('request', csrf.check {origins = {'https://partner.example'}})
       httpd.register_handler('/run', function() httpd.write(nil, 'done') end)`,
-    '/strict': `local httpd = require 'httpd'
+      '/strict': `local httpd = require 'httpd'
       httpd.hook('request', require 'lgateway.csrf'.check())
       httpd.register_handler('/run', function() httpd.write(nil, 'done') end)`,
-  });
+    },
+    { keeps: true },
+  );
 });
 after(() => gateway.stop());
 

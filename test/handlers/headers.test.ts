@@ -42,7 +42,7 @@ before(async () => {
         }
         httpd.register_handler('/run', function() httpd.request().ctx.nonce = 'abc' httpd.write(nil, 'done') end)`,
     },
-    { words: ['--http', '127.0.0.1:0'] },
+    { words: ['--http', '127.0.0.1:0'], keeps: true },
   );
 });
 after(() => gateway.stop());

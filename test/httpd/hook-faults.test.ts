@@ -94,6 +94,7 @@ before(async () => {
   gateway = await TestGateway.start(Object.fromEntries(CASES.map((each) => [each.path, script(each)])), {
     words: ['--cpu-limit', '0.1', '--time-limit', '3', '--memory', '16m'],
     apart: true,
+    keeps: true,
   });
 });
 after(() => gateway.stop());

@@ -44,7 +44,7 @@ end)`;
 
 let gateway: TestGateway;
 before(async () => {
-  gateway = await TestGateway.start({ '/': SCRIPT });
+  gateway = await TestGateway.start({ '/': SCRIPT }, { keeps: true });
   const file = (name: string): string => gateway.folder.file(name);
   mkdirSync(file('public/sub'), { recursive: true });
   writeFileSync(file('big.bin'), big);

@@ -72,6 +72,7 @@ before(async () => {
     {},
     {
       words: ['-r', '$FOLDER/root', '-l', '/', '/app.lua'],
+      keeps: true,
       prepare: (folder) => {
         const file = (name: string): string => folder.file(name);
         mkdirSync(file('root/sub'), { recursive: true });

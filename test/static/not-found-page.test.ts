@@ -28,7 +28,7 @@ function prepare(given: GatewayFolder): void {
 before(async () => {
   const names = ['own', 'most', 'long', 'plain', 'linked'];
   const words = names.flatMap((name) => ['-l', `/${name}`, `$FOLDER/${name}/`]);
-  gateway = await TestGateway.start({}, { words, prepare });
+  gateway = await TestGateway.start({}, { words, prepare, keeps: true });
 });
 after(() => gateway.stop());
 

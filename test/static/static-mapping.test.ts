@@ -56,7 +56,10 @@ const LARGE_BYTES = 64 * 1024 * 1024;
 
 before(async () => {
   const words = ['-l', '/static', '$FOLDER/public/', '-l', '/lua', '$FOLDER/notes.lua'];
-  gateway = await TestGateway.start({}, { words: [...words, '-l', '/', '$FOLDER/public/'], prepare });
+  gateway = await TestGateway.start(
+    {},
+    { words: [...words, '-l', '/', '$FOLDER/public/'], prepare, keeps: true },
+  );
 });
 after(() => gateway.stop());
 

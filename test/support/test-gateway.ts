@@ -6,7 +6,7 @@ import {
   connect as connectHttp2,
   type SecureClientSessionOptions,
 } from 'node:http2';
-import { type RequestOptions, request } from 'node:https';
+import { Agent, type RequestOptions, request } from 'node:https';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { CounterName } from '../../src/metrics/worker-metrics.ts';
 import { atEndOfFile } from './leftovers.ts';
@@ -53,12 +53,16 @@ export class TestGateway {
   readonly running: RunningGateway;
   readonly #workers: number;
   readonly #sessions = new Set<ClientHttp2Session>();
+  /** What `ask` keeps open, where it may. */
+  readonly #agent: Agent | false;
+  #kept: Promise<ClientHttp2Session> | undefined;
   #statesAtStart = 0;
 
-  private constructor(folder: GatewayFolder, running: RunningGateway, workers: number) {
+  private constructor(folder: GatewayFolder, running: RunningGateway, workers: number, keeps: boolean) {
     this.folder = folder;
     this.running = running;
     this.#workers = workers;
+    this.#agent = keeps && new Agent({ keepAlive: true });
   }
 
   /**
@@ -73,6 +77,11 @@ export class TestGateway {
       readonly words?: readonly string[];
       /** In a process of its own: the test looks at the process or ends it. */
       readonly apart?: boolean;
+      /**
+       * `ask` keeps its connections: a handshake costs ten times what an answer does. Not for tests that count connections, or whose
+       * requests have to meet several workers.
+       */
+      readonly keeps?: boolean;
       /** Makes files that the scripts need when they are loaded. */
       readonly prepare?: (folder: GatewayFolder) => void;
       /** A program and its first arguments, which starts the command line that follows. */
@@ -99,7 +108,7 @@ export class TestGateway {
           ...(launcher === undefined ? {} : { launcher }),
           ...(cwd === undefined ? {} : { cwd: cwd.replaceAll('$FOLDER', folder.path) }),
         });
-    const gateway = new TestGateway(folder, own, workers);
+    const gateway = new TestGateway(folder, own, workers, options.keeps ?? false);
     running.add(gateway);
     await own.ready();
     gateway.#statesAtStart = (await gateway.counters()).states;
@@ -125,21 +134,30 @@ export class TestGateway {
   async stop(): Promise<void> {
     running.delete(this);
     for (const session of this.#sessions) session.destroy();
+    if (this.#agent !== false) this.#agent.destroy();
     await this.running.stop();
     this.folder.remove();
   }
 
   // requests ----
 
-  /** Sends one request over its own connection. */
+  /** Sends one request, over its own connection unless connections are kept. */
   async ask(protocol: ClientProtocol, path: string, options: Ask = {}): Promise<Answer> {
     if (protocol === 'h1') return await this.#askHttp1(path, options);
+    if (this.#agent !== false) return await askSession(await this.#keptSession(), path, options);
     const session = await this.session();
     try {
       return await askSession(session, path, options);
     } finally {
       session.destroy();
     }
+  }
+
+  async #keptSession(): Promise<ClientHttp2Session> {
+    const kept = await this.#kept;
+    if (kept !== undefined && !kept.closed && !kept.destroyed) return kept;
+    this.#kept = this.session();
+    return await this.#kept;
   }
 
   /** Opens an HTTP/2 client, which refuses push unless `settings` differ. `stop` ends it at the latest. */
@@ -201,7 +219,7 @@ export class TestGateway {
         method,
         headers: all as Record<string, string>,
         ca: readFileSync(this.folder.certificate),
-        agent: false,
+        agent: this.#agent,
         timeout: WAIT_MAX_MS,
       };
       const informational: number[] = [];
