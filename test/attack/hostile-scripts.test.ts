@@ -10,7 +10,7 @@ import { eventually } from '../support/script-harness.ts';
 import { inForm } from '../support/test-form.ts';
 import { type Answer, askSession, TestGateway } from '../support/test-gateway.ts';
 
-const CPU_LIMIT_MS = inForm(100, 300);
+const CPU_LIMIT_MS = inForm(60, 300);
 /**
  * What the worker may compute, ms of its processor time, which other programs hardly change: for others beside one request, some
  * slices and collections of garbage.

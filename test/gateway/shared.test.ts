@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import type { ClientHttp2Session } from 'node:http2';
 import { after, before, test } from 'node:test';
+import { inForm } from '../support/test-form.ts';
 import { askSession, TestGateway } from '../support/test-gateway.ts';
 
 const SCRIPT = `local httpd = require 'httpd'
@@ -23,7 +24,7 @@ end)`;
 
 const WORKERS = 3;
 const CONNECTIONS = 9;
-const REQUESTS_EACH = 150;
+const REQUESTS_EACH = inForm(60, 150);
 
 /** Processor time that a process has used (proc(5)): hundredths of a second of user and of system time. */
 function processorMs(pid: number): number {
@@ -82,7 +83,7 @@ test('A6: a counter increases strictly over all workers and connections', async 
 });
 
 test('incr costs microseconds, alone and with two workers on one key, and none is lost', async () => {
-  const rounds = 100_000;
+  const rounds = inForm(50_000, 100_000);
   /** Three times what is promised: 3 µs alone, 10 µs with two; of processor time, so that a busy machine changes little. */
   const [aloneUsMax, togetherUsMax] = [9, 30];
   /** Times these on the wall: far less than threads that sleep for each other would take. */
@@ -125,7 +126,7 @@ test('A script that uses dictionaries without end is stopped at its limit, and o
   }
   httpd.register_handler('/loop', function(env) while true do loops[env.QUERY_INFO]() end end)
   httpd.register_handler('/hello', function() httpd.write(nil, 'hello') end)`;
-  const gateway = await TestGateway.start({ '/': script }, { words: ['--cpu-limit', '0.3'] });
+  const gateway = await TestGateway.start({ '/': script }, { words: ['--cpu-limit', '0.1'] });
   try {
     for (const kind of ['get', 'keys', 'incr', 'flush']) {
       const loop = gateway.ask('h2', `/loop?${kind}`);
