@@ -66,7 +66,10 @@ function slowDown(pid: number): () => void {
 }
 
 test('A gateway that has a fifth of a core ends handlers by what they used, not by how long it took', async () => {
-  const gateway = await TestGateway.start({ '/': SCRIPT }, { words: ['--cpu-limit', String(LIMIT_S)] });
+  const gateway = await TestGateway.start(
+    { '/': SCRIPT },
+    { words: ['--cpu-limit', String(LIMIT_S)], apart: true },
+  );
   const { pid } = gateway.process;
   // the first time its code is compiled meanwhile
   assert.equal((await gateway.ask('h1', `/sample?${SAMPLE_ROUNDS}`)).text, 'done');

@@ -65,10 +65,7 @@ export class TestGateway {
     this.#agent = keeps && new Agent({ keepAlive: true });
   }
 
-  /**
-   * Starts the gateway with the scripts (prefix and Lua text) and options; with one worker unless `workers` differs. It runs inside the
-   * test's process unless `apart`, a launcher or a working folder asks for one of its own.
-   */
+  /** Serves the scripts (prefix and Lua text), inside the test's process unless `apart`, a launcher or a working folder is given. */
   static async start(
     scripts: Readonly<Record<string, string>>,
     options: {
@@ -77,10 +74,7 @@ export class TestGateway {
       readonly words?: readonly string[];
       /** In a process of its own: the test looks at the process or ends it. */
       readonly apart?: boolean;
-      /**
-       * `ask` keeps its connections: a handshake costs ten times what an answer does. Not for tests that count connections, or whose
-       * requests have to meet several workers.
-       */
+      /** `ask` keeps connections, as a handshake costs ten answers: not where they are counted, or several workers have to be met. */
       readonly keeps?: boolean;
       /** Makes files that the scripts need when they are loaded. */
       readonly prepare?: (folder: GatewayFolder) => void;
