@@ -16,8 +16,10 @@ export type {
   GatewayMapping,
   GatewayOptions,
   ModuleMapping,
+  ProxyMapping,
   ScriptMapping,
 } from './embed/gateway-options.ts';
+export type { ProxyOptions } from './embed/proxy-mapping-options.ts';
 export {
   createServer,
   type HandlerSource,
@@ -28,6 +30,7 @@ export {
 } from './embed/server.ts';
 export { type Gateway, startGateway } from './embed/start-gateway.ts';
 export type { ConnectionInfo, Protocol } from './http/exchange/exchange.ts';
+export type { ForwardedForm, ProxyTimeouts, UpstreamTls } from './mapping/proxy-settings.ts';
 export { SCRIPT_MODES, type ScriptMode } from './mapping/script-mode.ts';
 export type { ScriptRights } from './mapping/script-rights.ts';
 export { MAPPING_COUNTER_NAMES, type MappingCounterName } from './metrics/mapping-metrics.ts';

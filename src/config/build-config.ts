@@ -2,6 +2,7 @@
 
 import type { SharedSize } from '../base/shared-size.ts';
 import { kindOf, runsLua } from '../mapping/mapping-kinds.ts';
+import { DEFAULT_PROXY_RULES, type ProxyMappingSettings, splitTargets } from '../mapping/proxy-settings.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../mapping/script-rights.ts';
 import { DEFAULT_STATIC_SETTINGS, type FolderSettings } from '../mapping/static-settings.ts';
 import { defaultUnreadBodyBytes } from '../settings/limits.ts';
@@ -63,6 +64,7 @@ export function buildConfig(texts: OptionTexts): Config {
     },
     shared: readShared(answers),
     folders: readFolders(answers, mappings),
+    proxies: readProxies(answers, mappings),
     limits: {
       idleTimeoutMs: answers.valueOrDefault(OPTIONS.idleTimeout),
       handshakeTimeoutMs: answers.valueOrDefault(OPTIONS.handshakeTimeout),
@@ -139,6 +141,27 @@ function readFolders(answers: Answers, mappings: readonly MappingConfig[]): Fold
     ...(host === undefined ? {} : { host }),
     prefix,
     ...settings,
+  }));
+}
+
+/** As for folders. */
+function readProxies(answers: Answers, mappings: readonly MappingConfig[]): ProxyMappingSettings[] {
+  const proxies = mappings.filter((mapping) => kindOf(mapping) === 'proxy');
+  const given = [OPTIONS.proxyTimeout, OPTIONS.proxyHost, OPTIONS.proxyForwarded, OPTIONS.proxyTrusted];
+  const idle = proxies.length === 0 ? given.find((option) => answers.has(option)) : undefined;
+  if (idle !== undefined)
+    throw new UsageError(
+      `Option ${nameOption(idle)} goes with http://HOST:PORT behind ${nameOption(OPTIONS.lua)}, and none is given`,
+    );
+  const { timeouts, trusted, host: keptHost, forwarded } = DEFAULT_PROXY_RULES;
+  return proxies.map(({ host, prefix, script }) => ({
+    ...DEFAULT_PROXY_RULES,
+    place: host === undefined ? { prefix } : { host, prefix },
+    targets: splitTargets(script),
+    timeouts: { ...timeouts, headMs: answers.value(OPTIONS.proxyTimeout) ?? timeouts.headMs },
+    host: answers.value(OPTIONS.proxyHost) ?? keptHost,
+    forwarded: answers.value(OPTIONS.proxyForwarded) ?? forwarded,
+    trusted: answers.value(OPTIONS.proxyTrusted) ?? trusted,
   }));
 }
 

@@ -3,6 +3,7 @@ import type { LogLevel } from '../base/logger.ts';
 import type { SharedSize } from '../base/shared-size.ts';
 import type { OfKind } from '../mapping/mapping-kinds.ts';
 import type { OfPlace } from '../mapping/mapping-name.ts';
+import type { ProxyMappingSettings } from '../mapping/proxy-settings.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { FolderSettings } from '../mapping/static-settings.ts';
@@ -15,7 +16,7 @@ export interface MappingConfig extends OfKind, OfPlace {
   readonly host?: string | undefined;
   /** Starts with `/`; no doubled and no trailing `/`. Text, not yet bytes: request paths are compared in UTF-8. */
   readonly prefix: string;
-  /** As given; resolved inside the root. SCRIPT_FILENAME shows it like this. A module: its `file:` URL; static: its folder. */
+  /** As given; resolved inside the root. SCRIPT_FILENAME shows it like this. A module: its `file:` URL; static: its folder; proxy: `proxy`. */
   readonly script: string;
   /** What the script is; undefined = it shows when it has been loaded. */
   readonly mode?: ScriptMode | undefined;
@@ -67,6 +68,8 @@ export interface Config {
   readonly rights: ScriptRights;
   /** How the folders among the mappings are served. */
   readonly folders: readonly FolderSettings[];
+  /** How the mappings among them that pass requests on do it. */
+  readonly proxies: readonly ProxyMappingSettings[];
   /** Dictionaries of `httpd.shared` whose size was given; others come up with the default. */
   readonly shared: readonly SharedSize[];
 }

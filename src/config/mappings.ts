@@ -1,8 +1,11 @@
 /** Turns the values of `-l [HOST]PREFIX SCRIPT` into mappings that can be reached, each place once. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { messageOf } from '../base/errors.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
 import { mappingName, type OfPlace } from '../mapping/mapping-name.ts';
+import { isTargetText, splitTargets, TARGETS_MAX } from '../mapping/proxy-settings.ts';
+import { parseTarget } from '../mapping/proxy-target.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
 import type { MappingConfig } from './config.ts';
 import { HOSTS_MAX, readHost, splitHost } from './mapping-host.ts';
@@ -38,13 +41,28 @@ export function readMappings(
       throw new UsageError(
         `Option -l (--lua) names the prefix ${quote(name)} twice, for ${quote(first.script)} and ${quote(script)}: the second could never be reached`,
       );
-    byName.set(name, isFolder(script, root) ? { ...place, script, kind: 'static' } : { ...place, script });
+    if (isTargetText(script)) checkTargets(script);
+    const kind = isTargetText(script) ? 'proxy' : isFolder(script, root) ? 'static' : undefined;
+    byName.set(name, kind === undefined ? { ...place, script } : { ...place, script, kind });
   }
   const mappings = [...byName.values()];
   const hosts = countHosts(mappings);
   if (hosts > HOSTS_MAX)
     throw new UsageError(`Option -l (--lua) names ${hosts} hosts and the limit is ${HOSTS_MAX}`);
   return mappings;
+}
+
+function checkTargets(text: string): void {
+  const targets = splitTargets(text);
+  if (targets.length > TARGETS_MAX)
+    throw new UsageError(`Option -l (--lua) names ${targets.length} targets and the limit is ${TARGETS_MAX}`);
+  for (const target of targets) {
+    try {
+      parseTarget(target);
+    } catch (error) {
+      throw new UsageError(`Option -l (--lua): ${messageOf(error)}`);
+    }
+  }
 }
 
 export function countHosts(mappings: readonly OfPlace[]): number {
@@ -99,9 +117,7 @@ export function withModes(mappings: readonly MappingConfig[], texts: readonly st
       if (mapping === undefined)
         throw new UsageError(`Option --mode names the prefix ${quote(text.slice(0, at))}, which no -l has`);
       if (!runsLua(mapping))
-        throw new UsageError(
-          `Option --mode names the prefix ${quote(name)}, which has a folder and no script`,
-        );
+        throw new UsageError(`Option --mode names the prefix ${quote(name)}, which has no script`);
       byName.set(name, mode);
     }
   }

@@ -4,6 +4,7 @@ import type { ValueParser } from './value-parsers.ts';
 export const OPTION_GROUPS = [
   'Scripts',
   'Folders',
+  'Proxy',
   'TLS',
   'Network',
   'Compression',

@@ -18,6 +18,7 @@ import {
   type TupleOption,
   type ValueOption,
 } from './option.ts';
+import { PROXY_OPTIONS, type ProxyOptions } from './proxy-options.ts';
 import {
   cacheControl,
   choice,
@@ -32,7 +33,7 @@ import {
   sharedSize,
 } from './value-parsers.ts';
 
-interface OptionTable extends CompressionOptions, LimitOptions {
+interface OptionTable extends CompressionOptions, LimitOptions, ProxyOptions {
   readonly lua: TupleOption;
   readonly script: ValueOption<string>;
   readonly mode: TupleOption;
@@ -80,7 +81,7 @@ export const OPTIONS: OptionTable = {
     short: 'l',
     arguments: ['PREFIX', 'SCRIPT'],
     group: 'Scripts',
-    help: 'serve the Lua SCRIPT, or the files of a folder in its place, under the path PREFIX, of one host with HOST/PREFIX; may be given many times (without it, the handlers/ of the package are served)',
+    help: 'serve the Lua SCRIPT, or in its place the files of a folder or what servers (http://HOST:PORT,...) answer, under the path PREFIX, of one host with HOST/PREFIX; may be given many times (without it, the handlers/ of the package are served)',
   },
   script: {
     kind: 'value',
@@ -187,6 +188,7 @@ export const OPTIONS: OptionTable = {
     group: 'Folders',
     help: 'Cache-Control of the files, such as max-age=3600',
   },
+  ...PROXY_OPTIONS,
   cert: {
     kind: 'value',
     name: 'cert',

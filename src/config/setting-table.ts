@@ -56,6 +56,7 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   // their memory outlives reloads
   shared: restart(OPTIONS.shared),
   folders: applied(OPTIONS.staticIndex, OPTIONS.staticListing, OPTIONS.staticCacheControl),
+  proxies: applied(OPTIONS.proxyTimeout, OPTIONS.proxyHost, OPTIONS.proxyForwarded, OPTIONS.proxyTrusted),
   'rights.luaPath': applied(OPTIONS.luaPath),
   'rights.allowsBytecode': applied(OPTIONS.allowBytecode),
   'rights.commands': applied(OPTIONS.allowRun),

@@ -12,6 +12,7 @@ import { HOSTS_MAX, readHost } from '../config/mapping-host.ts';
 import { countHosts, normalizePrefix } from '../config/mappings.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
 import { mappingName, type OfPlace } from '../mapping/mapping-name.ts';
+import type { ProxyMappingSettings } from '../mapping/proxy-settings.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../mapping/script-rights.ts';
 import {
@@ -28,6 +29,7 @@ import {
   isTypePattern,
 } from '../settings/compression.ts';
 import { DEFAULT_LIMITS, defaultUnreadBodyBytes, LIMIT_BOUNDS, type Limits } from '../settings/limits.ts';
+import { type ProxyOptions, readProxyOptions } from './proxy-mapping-options.ts';
 
 /** Where a mapping stands. */
 export interface MappingPlace {
@@ -62,7 +64,13 @@ export interface FolderMapping extends MappingPlace {
   readonly cacheControl?: string;
 }
 
-export type GatewayMapping = ScriptMapping | ModuleMapping | FolderMapping;
+/** A path prefix and the servers behind it, which answer its requests. */
+export interface ProxyMapping extends MappingPlace, ProxyOptions {
+  /** `http://HOST:PORT`, `https://HOST:PORT` or `unix:/SOCKET`, perhaps with a path; or a list of up to 64. */
+  readonly proxy: string | readonly string[];
+}
+
+export type GatewayMapping = ScriptMapping | ModuleMapping | FolderMapping | ProxyMapping;
 
 /** What all ways to embed the gateway have in common. */
 export interface CommonOptions {
@@ -115,6 +123,7 @@ export function completeConfig(
     ...listening,
     mappings,
     folders: readFolders(options.mappings ?? []),
+    proxies: readProxies(options.mappings ?? []),
     root: options.root,
     workers,
     limits: readLimits(options.limits ?? {}, mappings),
@@ -161,8 +170,16 @@ export function changeConfig(
     { ...pickListening(current), ...listening },
     workers,
   );
-  if (mappings === undefined) return { ...all, mappings: current.mappings, folders: current.folders };
-  return { ...all, mappings: readMappings(mappings), folders: readFolders(mappings) };
+  if (mappings === undefined) {
+    const { folders, proxies } = current;
+    return { ...all, mappings: current.mappings, folders, proxies };
+  }
+  return {
+    ...all,
+    mappings: readMappings(mappings),
+    folders: readFolders(mappings),
+    proxies: readProxies(mappings),
+  };
 }
 
 function pickListening(config: Config): Listening {
@@ -190,6 +207,8 @@ function readMappings(given: readonly GatewayMapping[]): MappingConfig[] {
         : { ...place, script, mode: oneOf('mode', SCRIPT_MODES, mode) };
     }
     if ('folder' in mapping) return { ...place, script: mapping.folder, kind: 'static' };
+    // the targets are settings, which a reload changes
+    if ('proxy' in mapping) return { ...place, script: 'proxy', kind: 'proxy' };
     return { ...place, script: moduleUrl(mapping.module), kind: 'module' };
   });
   const hosts = countHosts(mappings);
@@ -214,6 +233,13 @@ function readPlace({ host: given, prefix: givenPrefix }: MappingPlace): OfPlace 
 /** What the folders among the mappings are told. */
 function readFolders(given: readonly GatewayMapping[]): FolderSettings[] {
   return given.flatMap((mapping) => ('folder' in mapping ? [readFolder(mapping)] : []));
+}
+
+/** Where the proxies among the mappings pass requests on to, and how. */
+function readProxies(given: readonly GatewayMapping[]): ProxyMappingSettings[] {
+  return given.flatMap((mapping) =>
+    'proxy' in mapping ? [readProxyOptions(readPlace(mapping), mapping.proxy, mapping)] : [],
+  );
 }
 
 function readFolder(mapping: FolderMapping): FolderSettings {

@@ -5,9 +5,10 @@ import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { pushFailure } from '../lua/push-failure.ts';
+import { DEFAULT_PROXY_RULES } from '../mapping/proxy-settings.ts';
+import { parseTarget } from '../mapping/proxy-target.ts';
 import type { ProxyResult, ProxyRoute } from '../proxy/proxy-run.ts';
-import { DEFAULT_PROXY_SETTINGS, type ProxySettings } from '../proxy/proxy-settings.ts';
-import { parseTarget } from '../proxy/proxy-target.ts';
+import { type ProxySettings, proxySettings } from '../proxy/proxy-settings.ts';
 import { TurnsBalancer } from '../proxy/turns-balancer.ts';
 import { currentInvocation } from '../script/context/invocation.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
@@ -26,6 +27,7 @@ export function createProxy(script: ScriptContext): HostFunction {
   const { state, scheduler, proxies } = script;
   const { exports: x } = state;
   const plainRoutes = new Map<string, ProxyRoute>();
+  const plainSettings = proxySettings(DEFAULT_PROXY_RULES);
 
   return (L) => {
     checkArgumentCount(state, L, 'proxy', 1, 2);
@@ -73,7 +75,7 @@ export function createProxy(script: ScriptContext): HostFunction {
     const text = state.checkString(L, 1);
     const known = plainRoutes.get(text);
     if (known !== undefined) return known;
-    const route = makeRoute([text], DEFAULT_PROXY_SETTINGS, prefix);
+    const route = makeRoute([text], plainSettings, prefix);
     if (plainRoutes.size === ROUTES_KEPT_MAX) plainRoutes.clear();
     plainRoutes.set(text, route);
     return route;

@@ -1,20 +1,22 @@
 /** Reads the arguments of httpd.proxy: misuse raises, what a stranger may have caused is a GatewayError. */
-import { BlockList, isIP } from 'node:net';
+import { parseAddressList } from '../base/address-list.ts';
 import { GatewayError } from '../base/errors.ts';
 import { isAuthority } from '../http/semantics/authority.ts';
 import { checkFields } from '../http/semantics/fields.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
-import type { UpstreamTls } from '../proxy/http1-upstream.ts';
-import { TARGETS_MAX } from '../proxy/proxy-limits.ts';
 import {
-  DEFAULT_PROXY_SETTINGS,
-  DEFAULT_TLS,
+  DEFAULT_PROXY_RULES,
   FORWARDED_FORMS,
   isSettableField,
-  type ProxySettings,
+  type ProxyRules,
   type ProxyTimeouts,
-} from '../proxy/proxy-settings.ts';
+  RETRIES_MAX,
+  TARGETS_MAX,
+  TRUSTED_MAX,
+  type UpstreamTls,
+} from '../mapping/proxy-settings.ts';
+import { type ProxySettings, proxySettings } from '../proxy/proxy-settings.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { FieldSize } from '../script/run/field-size.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
@@ -22,14 +24,10 @@ import { PEM_BYTES_MAX } from './pem-files.ts';
 
 /** Bytes of a path: twice what servers commonly accept. */
 const PATH_BYTES_MAX: number = 16 * 1024;
-/** Addresses and networks that are trusted: proxies before this one. */
-const TRUSTED_MAX = 256;
-/** Tries beyond the first. */
-const RETRIES_MAX = 8;
 /** A day: a longer time is no limit. */
 const SECONDS_MAX = 86_400;
 
-type Draft = { -readonly [Name in keyof ProxySettings]: ProxySettings[Name] };
+type Draft = { -readonly [Name in keyof ProxyRules]: ProxyRules[Name] };
 
 /** The texts of argument 1: one, or a list. */
 export function readTargets({ state }: ScriptContext, L: LuaThread): string[] {
@@ -51,7 +49,8 @@ export function readTargets({ state }: ScriptContext, L: LuaThread): string[] {
 export function readProxySettings(script: ScriptContext, L: LuaThread): ProxySettings {
   const { state } = script;
   const { exports: x } = state;
-  const draft: Draft = { ...DEFAULT_PROXY_SETTINGS };
+  const draft: Draft = { ...DEFAULT_PROXY_RULES };
+  let wantedPath: string | undefined;
   readOptionTable(state, L, 2, 'proxy', {
     timeout: (name) => {
       draft.timeouts = readTimeouts(script, L, name);
@@ -72,8 +71,8 @@ export function readProxySettings(script: ScriptContext, L: LuaThread): ProxySet
       draft.retries = readCount(script, L, name, RETRIES_MAX);
     },
     path: (name) => {
-      draft.path = stringOption(state, L, name, PATH_BYTES_MAX);
-      if (!/^\/[\x21-\x7e]*$/.test(draft.path))
+      wantedPath = stringOption(state, L, name, PATH_BYTES_MAX);
+      if (!/^\/[\x21-\x7e]*$/.test(wantedPath))
         throw invalid('option "path" has to begin with a slash and to be plain ASCII without blanks');
     },
     tls: (name) => {
@@ -93,14 +92,14 @@ export function readProxySettings(script: ScriptContext, L: LuaThread): ProxySet
       draft.trusted = readTrusted(script, L);
     },
   });
-  return draft;
+  return proxySettings(draft, wantedPath);
 }
 
 /** A number: until the head of the answer; a table: the parts. */
 function readTimeouts(script: ScriptContext, L: LuaThread, name: string): ProxyTimeouts {
   const { state } = script;
   const timeouts: { -readonly [Name in keyof ProxyTimeouts]: number } = {
-    ...DEFAULT_PROXY_SETTINGS.timeouts,
+    ...DEFAULT_PROXY_RULES.timeouts,
   };
   if (state.exports.lua_type(L, -1) !== LUA_TYPE.table) {
     timeouts.headMs = readSeconds(script, L, name);
@@ -127,7 +126,7 @@ function readTimeouts(script: ScriptContext, L: LuaThread, name: string): ProxyT
 function readHeaders({ state }: ScriptContext, L: LuaThread, draft: Draft): void {
   const { exports: x } = state;
   const fields: string[] = [];
-  const removed = new Set<string>();
+  const removed: string[] = [];
   const size = new FieldSize(state);
   const add = (name: string): void => {
     const type = x.lua_type(L, -1);
@@ -142,7 +141,7 @@ function readHeaders({ state }: ScriptContext, L: LuaThread, draft: Draft): void
     const name = size.text(L, -2) as string;
     if (!isSettableField(name))
       throw new LuaError(`header "${name}" is the gateway's own (see option "host")`);
-    removed.add(name.toLowerCase());
+    removed.push(name.toLowerCase());
     if (x.lua_type(L, -1) === LUA_TYPE.table) {
       const index = x.lua_absindex(L, -1);
       readList(Number(x.lua_rawlen(L, index)), (i) => {
@@ -164,7 +163,7 @@ function readHeaders({ state }: ScriptContext, L: LuaThread, draft: Draft): void
 }
 
 function readTls({ state }: ScriptContext, L: LuaThread): UpstreamTls {
-  const tls: { -readonly [Name in keyof UpstreamTls]: UpstreamTls[Name] } = { ...DEFAULT_TLS };
+  const tls: { -readonly [Name in keyof UpstreamTls]: UpstreamTls[Name] } = { ...DEFAULT_PROXY_RULES.tls };
   readOptionTable(state, L, state.exports.lua_absindex(L, -1), 'tls', {
     verify: (name) => {
       tls.verify = booleanOption(state, L, name);
@@ -180,31 +179,21 @@ function readTls({ state }: ScriptContext, L: LuaThread): UpstreamTls {
 }
 
 /** The list on top of the stack: addresses, and networks as `10.0.0.0/8`. */
-function readTrusted({ state }: ScriptContext, L: LuaThread): BlockList {
+function readTrusted({ state }: ScriptContext, L: LuaThread): string[] {
   const { exports: x } = state;
   const index = x.lua_absindex(L, -1);
   const count = Number(x.lua_rawlen(L, index));
   if (count > TRUSTED_MAX)
     throw new LuaError(`option "trusted" has ${count} addresses and the limit is ${TRUSTED_MAX}`);
-  const list = new BlockList();
-  readList(count, (i) => {
+  const texts = readList(count, (i) => {
     x.lua_rawgeti(L, index, BigInt(i));
-    if (x.lua_type(L, -1) !== LUA_TYPE.string || !trust(list, state.toString(L, -1) as string))
-      throw new LuaError(`option "trusted" has no address or network at ${i}`);
+    const text = stringOption(state, L, `trusted[${i}]`);
     state.pop(L);
+    return text;
   });
-  return list;
-}
-
-function trust(list: BlockList, text: string): boolean {
-  const [address = '', bits] = text.split('/', 2);
-  const family = isIP(address);
-  if (family === 0 || (bits !== undefined && !/^\d{1,3}$/.test(bits))) return false;
-  const all = family === 4 ? 32 : 128;
-  const count = bits === undefined ? all : Number(bits);
-  if (count > all) return false;
-  list.addSubnet(address, count, family === 4 ? 'ipv4' : 'ipv6');
-  return true;
+  if (parseAddressList(texts) === undefined)
+    throw new LuaError('option "trusted" has something that is no address and no network such as 10.0.0.0/8');
+  return texts;
 }
 
 function readCount({ state }: ScriptContext, L: LuaThread, name: string, max: number): number {

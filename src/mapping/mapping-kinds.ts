@@ -1,6 +1,6 @@
 /** What can stand behind a path prefix. Another kind is a row of this table, and one of the loaders in worker/worker.ts. */
 
-export type MappingKind = 'script' | 'module' | 'static';
+export type MappingKind = 'script' | 'module' | 'static' | 'proxy';
 
 interface KindFacts {
   /** It has Lua states: the Lua machine is compiled for it, and what it uses is counted and has a share. */
@@ -11,6 +11,7 @@ const MAPPING_KINDS: Readonly<Record<MappingKind, KindFacts>> = {
   script: { runsLua: true },
   module: { runsLua: false },
   static: { runsLua: false },
+  proxy: { runsLua: false },
 };
 
 /** What stands behind a prefix; default: a Lua script. */

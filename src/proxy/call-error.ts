@@ -1,7 +1,7 @@
 /** Failures of calls to upstreams, for the log, for clients (502, 503, 504) and for `nil, message, code`. */
 import type { LuaCode } from '../base/error-codes.ts';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
-import type { ProxyTarget } from './proxy-target.ts';
+import type { ProxyTarget } from '../mapping/proxy-target.ts';
 
 const BAD_GATEWAY = 502;
 const STATUSES: Partial<Record<LuaCode, number>> = { timeout: 504, limit: 503 };

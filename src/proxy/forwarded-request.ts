@@ -2,9 +2,9 @@
 import { type BlockList, isIPv6 } from 'node:net';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import { type Fields, fieldValue, hasListMember, isNamed } from '../http/semantics/fields.ts';
+import type { ProxyTarget } from '../mapping/proxy-target.ts';
 import { namedByConnection } from './answer-head.ts';
 import type { ProxySettings } from './proxy-settings.ts';
-import type { ProxyTarget } from './proxy-target.ts';
 import type { UpstreamRequest } from './upstream.ts';
 
 /** What the gateway calls itself in Via (RFC 9110 §7.6.3). */

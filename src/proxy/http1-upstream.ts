@@ -1,20 +1,12 @@
 /** One upstream of HTTP/1.1: makes connections to it, and keeps those that are idle for the next call. */
 import { connect as connectTcp, type LookupFunction, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import type { UpstreamTls } from '../mapping/proxy-settings.ts';
+import type { ProxyTarget } from '../mapping/proxy-target.ts';
 import { Http1Link, type LinkOwner } from './http1-link.ts';
 import { KnownAnswers } from './known-answers.ts';
 import { IDLE_LINKS_MAX, LINK_FRESH_MS } from './proxy-limits.ts';
-import type { ProxyTarget } from './proxy-target.ts';
 import type { CallListener, Upstream, UpstreamCall, UpstreamRequest } from './upstream.ts';
-
-/** How the certificate of an upstream is checked. */
-export interface UpstreamTls {
-  readonly verify: boolean;
-  /** PEM; undefined = the authorities that Node knows. */
-  readonly ca: string | undefined;
-  /** The name that the certificate has to be for, and that is asked for; undefined = the host of the target. */
-  readonly name: string | undefined;
-}
 
 export class Http1Upstream implements Upstream, LinkOwner {
   readonly target: ProxyTarget;

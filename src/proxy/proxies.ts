@@ -2,15 +2,16 @@
 import type { LookupFunction } from 'node:net';
 import type { GatewayError } from '../base/errors.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
+import type { UpstreamTls } from '../mapping/proxy-settings.ts';
+import type { ProxyTarget } from '../mapping/proxy-target.ts';
 import type { Counters } from '../metrics/worker-metrics.ts';
 import type { ConnectPolicy } from '../outbound/connect-policy.ts';
 import { AnswerBatch } from './answer-batch.ts';
 import { callError } from './call-error.ts';
 import { Deadlines } from './deadlines.ts';
-import { Http1Upstream, type UpstreamTls } from './http1-upstream.ts';
+import { Http1Upstream } from './http1-upstream.ts';
 import { CALLS_MAX, LINK_SWEEP_MS, UPSTREAMS_MAX } from './proxy-limits.ts';
 import { type ProxyDone, type ProxyParts, type ProxyRoute, ProxyRun } from './proxy-run.ts';
-import type { ProxyTarget } from './proxy-target.ts';
 import type { Upstream } from './upstream.ts';
 
 export class Proxies {
@@ -23,9 +24,9 @@ export class Proxies {
   #isStopped = false;
 
   /** `policy`: where scripts may connect to; undefined = everywhere, as an operator may. */
-  constructor(counters: Counters, policy?: ConnectPolicy) {
+  constructor(counters: Counters, workerId: number, policy?: ConnectPolicy) {
     this.#policy = policy;
-    this.#parts = { counters, deadlines: new Deadlines(), batch: new AnswerBatch() };
+    this.#parts = { counters, workerId, deadlines: new Deadlines(), batch: new AnswerBatch() };
   }
 
   /** Requests under way. */

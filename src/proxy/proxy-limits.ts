@@ -22,17 +22,8 @@ export const WHOLE_BODY_BYTES_MAX: number = 16 * 1024;
 /** Bytes of a request's body that wait in the socket to an upstream before its client is held back. */
 export const UNSENT_BYTES_MAX: number = 128 * 1024;
 
-/** Time to a connection, with TLS; time to the head of the answer, behind the last byte sent; silence within a body; silence of a tunnel. */
-export const CONNECT_TIMEOUT_MS = 5000;
-export const HEAD_TIMEOUT_MS = 30_000;
-export const IDLE_TIMEOUT_MS = 30_000;
-export const TUNNEL_TIMEOUT_MS = 3_600_000;
 /** Deadlines are looked at so often, and passed by no more. */
 export const DEADLINE_SWEEP_MS = 100;
 
-/** Further servers that a request is tried at, where it may be tried again. */
-export const RETRIES_DEFAULT = 1;
 /** Upstreams with connections that scripts of a worker may have: one that makes up targets uses up its own. */
 export const UPSTREAMS_MAX = 1024;
-/** Targets of one proxy: a machine for each of some hundred processes has more than one gateway before it. */
-export const TARGETS_MAX = 64;

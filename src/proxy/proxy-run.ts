@@ -4,7 +4,8 @@
  * Long because request and answer go on at the same time, and each may end the other.
  */
 import { GatewayError } from '../base/errors.ts';
-import type { Exchange, ExchangeConnection } from '../http/exchange/exchange.ts';
+import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
+import type { Answerer, Exchange, ExchangeConnection } from '../http/exchange/exchange.ts';
 import type { Fields } from '../http/semantics/fields.ts';
 import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import { readLatin1 } from '../native/node-internals.ts';
@@ -37,6 +38,7 @@ export interface ProxyRoute {
 
 /** What all of a worker have in common. */
 export interface ProxyParts {
+  readonly workerId: number;
   readonly counters: Counters;
   readonly deadlines: Deadlines;
   readonly batch: AnswerBatch;
@@ -58,7 +60,7 @@ const known = new WeakMap<
   { readonly route: ProxyRoute; readonly upstream: Upstream; readonly request: UpstreamRequest }
 >();
 
-export class ProxyRun implements CallListener, Waiting, BatchedAnswer {
+export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer {
   readonly #exchange: Exchange;
   readonly #route: ProxyRoute;
   readonly #parts: ProxyParts;
@@ -82,6 +84,7 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer {
   #wholeBody = '';
   #moreBody: (() => void) | undefined;
   #moreRoom: (() => void) | undefined;
+  #requestId: string | undefined;
   deadline: number = Number.POSITIVE_INFINITY;
 
   constructor(exchange: Exchange, route: ProxyRoute, parts: ProxyParts, done: ProxyDone) {
@@ -98,6 +101,7 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer {
     counters.add(COUNT.proxied, 1);
     counters.add(COUNT.proxiedTotal, 1);
     deadlines.add(this);
+    exchange.answeredBy ??= this;
     if (refusal !== undefined) this.#fail(refusal);
     else if (isLastHop(exchange)) {
       exchange.head(204, []);
@@ -111,6 +115,12 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer {
         }),
       );
     } else this.#try(false);
+  }
+
+  /** Identifies the exchange in error pages and logs; made at the first use. */
+  get requestId(): string {
+    this.#requestId ??= requestIdOf(this.#parts.workerId, nextRequestNumber());
+    return this.#requestId;
   }
 
   /** Bytes that have gone either way: whoever waits sees by it that the run goes on. */

@@ -3,7 +3,7 @@ import type { ReadableBytes } from '../base/byte-queue.ts';
 import type { GatewayError } from '../base/errors.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Fields } from '../http/semantics/fields.ts';
-import type { ProxyTarget } from './proxy-target.ts';
+import type { ProxyTarget } from '../mapping/proxy-target.ts';
 
 /** A request as it goes to an upstream. Requests with equal heads of one connection may share it. */
 export interface UpstreamRequest {

@@ -379,5 +379,5 @@ export class Supervisor {
 }
 
 function workerSettings({ limits, rights, logLevel, accessLog, ...more }: Config): WorkerSettings {
-  return { limits, rights, logLevel, accessLog, compression: more.compression, folders: more.folders };
+  return { limits, rights, logLevel, accessLog, compression: more.compression, folders: more.folders, proxies: more.proxies };
 }

@@ -3,6 +3,7 @@
 import type { ErrorCode } from '../base/error-codes.ts';
 import type { LogLevel } from '../base/logger.ts';
 import type { MappingConfig } from '../config/config.ts';
+import type { ProxyMappingSettings } from '../mapping/proxy-settings.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { FolderSettings } from '../mapping/static-settings.ts';
@@ -45,6 +46,7 @@ export interface WorkerSettings {
   readonly logLevel: LogLevel;
   readonly accessLog: boolean;
   readonly folders: readonly FolderSettings[];
+  readonly proxies: readonly ProxyMappingSettings[];
   readonly compression: CompressionSettings;
 }
 

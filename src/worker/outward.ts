@@ -13,12 +13,12 @@ export class Outward {
   readonly proxies: Proxies;
 
   /** `rooted`: scripts see the files of a folder only. */
-  constructor(counters: Counters, rights: ScriptRights, rooted: boolean) {
+  constructor(counters: Counters, workerId: number, rights: ScriptRights, rooted: boolean) {
     const rules = parseConnectRules(entriesOf(rights));
     assert(rules !== undefined, 'the configuration has been checked');
     const policy = new ConnectPolicy(rules, { rooted });
     this.fetcher = new Fetcher(counters, policy);
-    this.proxies = new Proxies(counters, policy);
+    this.proxies = new Proxies(counters, workerId, policy);
   }
 
   /** Closes all connections but those of requests that are passed on, which end with these. */

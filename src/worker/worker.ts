@@ -27,6 +27,8 @@ import { MAPPING_METRICS } from '../metrics/mapping-metrics.ts';
 import { MetricRow } from '../metrics/metric-row.ts';
 import { Counters } from '../metrics/worker-metrics.ts';
 import { duplicateDescriptor, isAvailable } from '../native/posix.ts';
+import { Proxies } from '../proxy/proxies.ts';
+import { ProxyMapping } from '../proxy/proxy-mapping.ts';
 import { LuaMapping, loadLuaMapping } from '../script/lua-mapping.ts';
 import { Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
@@ -100,6 +102,8 @@ export class GatewayWorker {
   readonly #compression: Compression;
   readonly #once: OnceClient;
   readonly #staticCache = new StaticCache();
+  /** Of mappings, which operators let go anywhere. */
+  readonly #proxies: Proxies;
   #mappings: readonly LoadedMapping[] = [];
   #prepared: Prepared | undefined;
   /** Ends the load of a generation that is not wanted any more. */
@@ -140,7 +144,8 @@ export class GatewayWorker {
       groups: new ProcessGroups(start.processGroups),
       blocks: this.#fileSystem.blocks,
     });
-    this.#outward = new Outward(this.#counters, settings.rights, job.root !== undefined);
+    this.#outward = new Outward(this.#counters, start.workerId, settings.rights, job.root !== undefined);
+    this.#proxies = new Proxies(this.#counters, start.workerId);
     this.#shares = createShares(limits.mappingSharePercent, logger);
     for (const [row, mapping] of job.setup.mappings.entries()) {
       if (!runsLua(mapping)) continue;
@@ -180,7 +185,7 @@ export class GatewayWorker {
     // connections that another policy has allowed are not used again
     const outward = connectsAlike(rights, this.#settings.values.rights)
       ? this.#outward
-      : new Outward(this.#counters, rights, this.#job.root !== undefined);
+      : new Outward(this.#counters, this.#start.workerId, rights, this.#job.root !== undefined);
     try {
       const mappings = await this.#load(setup, outward, preparing);
       if (this.#preparing === preparing) this.#prepared = { setup, mappings, outward };
@@ -228,6 +233,7 @@ export class GatewayWorker {
     const leftMs = Math.max(0, startedAt + drainTimeoutMs - performance.now());
     await Promise.all(this.#mappings.map((mapping) => mapping.retire(leftMs)));
     this.#outward.stop();
+    this.#proxies.stop();
     return cut.reduce((total, count) => total + count, 0);
   }
 
@@ -277,7 +283,20 @@ export class GatewayWorker {
     script: (mapping, setup, outward, signal) => this.#loadScript(mapping, setup, outward, signal),
     module: (mapping, setup) => this.#loadModule(mapping, setup),
     static: (mapping, setup) => this.#loadFolder(mapping, setup),
+    proxy: (mapping, setup) => this.#loadProxy(mapping, setup),
   };
+
+  async #loadProxy(mapping: MappingConfig, { settings }: WorkerSetup): Promise<LoadedMapping> {
+    const name = mappingName(mapping);
+    const own = settings.proxies.find(({ place }) => mappingName(place) === name);
+    assert(own !== undefined, 'a mapping of this kind has settings');
+    return new ProxyMapping({
+      place: placeOf(mapping),
+      settings: own,
+      proxies: this.#proxies,
+      logger: this.#mappingLogger(name),
+    });
+  }
 
   #loadFolder(mapping: MappingConfig, { settings }: WorkerSetup): Promise<LoadedMapping> {
     const name = mappingName(mapping);
@@ -369,6 +388,7 @@ export class GatewayWorker {
       const name = mappingName(mapping);
       const kind = kindOf(mapping);
       if (kind === 'static') this.#logger.info('Folder found', { mapping: name, folder: script });
+      else if (kind === 'proxy') this.#logger.info('Requests are passed on', { mapping: name });
       else this.#logger.info('Script loaded', { mapping: name, script, mode: modeOf(loaded[i]) ?? kind });
     }
   }

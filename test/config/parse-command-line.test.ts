@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { Config } from '../../src/config/config.ts';
 import { ALL_OPTIONS } from '../../src/config/options.ts';
 import { parseCommandLine } from '../../src/config/parse-command-line.ts';
+import { DEFAULT_PROXY_RULES } from '../../src/mapping/proxy-settings.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
 import { DEFAULT_COMPRESSION } from '../../src/settings/compression.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
@@ -14,6 +15,7 @@ import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 const DEFAULTS: Config = {
   mappings: [],
   folders: [],
+  proxies: [],
   certificateFiles: undefined,
   listen: { address: undefined, port: 8443 },
   cleartext: undefined,
@@ -301,6 +303,16 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ['--pidFile x', 'There is no option "--pidFile"; --help lists all'],
   ['--l / x', 'There is no option "--l"; --help lists all'],
   ['--static-listing', 'Option --static-listing goes with a folder behind -l (--lua), and none is given'],
+  ['-l / http://x:y', /^Option -l \(--lua\): Cannot use "http:\/\/x:y" as a target: it has to be/],
+  ['-l / http://a,b', /Cannot use "b" as a target/],
+  [`-l / ${new Array(65).fill('http://a').join(',')}`, /names 65 targets and the limit is 64/],
+  [
+    '--proxy-timeout 5',
+    /^Option --proxy-timeout goes with http:\/\/HOST:PORT behind -l \(--lua\), and none is given/,
+  ],
+  ['-l / http://a --proxy-trusted 10.0.0.0/99', /^Option --proxy-trusted wants addresses and networks/],
+  ['-l / http://a --proxy-forwarded no', /^Option --proxy-forwarded wants one of x, rfc7239, both, none/],
+  ['-l / http://a --proxy-host a/b', /^Option --proxy-host wants keep, target/],
   ['-l / a.lua --static-index a', /^Option --static-index goes with a folder/],
   ...['.hidden', 'a/b', 'a,,b', '..', 'a,b,c,d,e,f,g,h,i'].map(
     (names) =>
@@ -333,6 +345,32 @@ describe('parseCommandLine() refuses', () => {
     const result = parseCommandLine(['-p', 'a\nb\x1b[0m']);
     ok(result.kind === 'usage-error');
     equal(result.message, 'Option -p (--port) wants a port from 0 to 65535, not "a\\nb\\u001b[0m"');
+  });
+});
+
+describe('parseCommandLine() takes targets', () => {
+  test('in the place of a script, several separated by commas', () => {
+    const { mappings, proxies } = configOf('-l', '/api', 'http://127.0.0.1:3000,unix:/run/app.sock');
+    deepEqual(mappings, [
+      { prefix: '/api', script: 'http://127.0.0.1:3000,unix:/run/app.sock', kind: 'proxy' },
+    ]);
+    deepEqual(proxies, [
+      {
+        ...DEFAULT_PROXY_RULES,
+        place: { prefix: '/api' },
+        targets: ['http://127.0.0.1:3000', 'unix:/run/app.sock'],
+      },
+    ]);
+  });
+
+  test('with options that hold for all of them', () => {
+    const words = ['-l', '/a', 'http://a', '-l', '/b', 'https://b/base'];
+    const given = ['--proxy-host', 'in.example:80', '--proxy-forwarded', 'both', '--proxy-timeout', '0.5'];
+    const { proxies } = configOf(...words, ...given, '--proxy-trusted', '10.0.0.0/8');
+    deepEqual(
+      proxies.map(({ host, forwarded, timeouts, trusted }) => [host, forwarded, timeouts.headMs, trusted]),
+      new Array(2).fill(['in.example:80', 'both', 500, ['10.0.0.0/8']]),
+    );
   });
 });
 
@@ -401,6 +439,7 @@ describe('parseCommandLine() takes', () => {
 describe('the option table', () => {
   test('has no option that is read and has no effect', () => {
     const FOLDER = ['-l', '/', 'public/'];
+    const PROXY = ['-l', '/', 'http://127.0.0.1:3000'];
     const samples: Readonly<Record<string, readonly string[]>> = {
       lua: ['-l', '/x', 'x.lua'],
       cert: ['-c', 'c', '-k', 'k'],
@@ -416,6 +455,10 @@ describe('the option table', () => {
       'compress-types': ['--compress-types', 'text/html'],
       'allow-run': ['-r', '.', '--allow-run', 'cat'],
       mode: ['-l', '/', 'a.lua', '--mode', '/=luvit'],
+      'proxy-timeout': [...PROXY, '--proxy-timeout', '7'],
+      'proxy-host': [...PROXY, '--proxy-host', 'target'],
+      'proxy-forwarded': [...PROXY, '--proxy-forwarded', 'none'],
+      'proxy-trusted': [...PROXY, '--proxy-trusted', '10.0.0.0/8,::1'],
       'static-index': [...FOLDER, '--static-index', 'main.html'],
       'static-listing': [...FOLDER, '--static-listing'],
       'static-cache-control': [...FOLDER, '--static-cache-control', 'no-cache'],
@@ -432,7 +475,9 @@ describe('the option table', () => {
           ? configOf('-l', '/', 'a.lua')
           : option.group === 'Folders'
             ? configOf(...FOLDER)
-            : DEFAULTS;
+            : option.group === 'Proxy'
+              ? configOf(...PROXY)
+              : DEFAULTS;
       notDeepEqual(configOf(...given), expected, option.name);
     }
   });

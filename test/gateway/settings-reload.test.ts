@@ -136,12 +136,17 @@ before(async () => {
   plainPort = plain?.port ?? 0;
 });
 
-function mappings(files: Omit<FolderMapping, 'prefix' | 'folder'>): GatewayMapping[] {
+function mappings(
+  files: Omit<FolderMapping, 'prefix' | 'folder'>,
+  target = 'http://127.0.0.1:1',
+): GatewayMapping[] {
   return [
     { prefix: '/', script: '/app.lua' },
     { prefix: '/other', script: '/other.lua' },
     { prefix: '/module', module: join(folder, 'silent.mjs') },
     { prefix: '/files', folder: '/extra', ...files },
+    // nobody listens there
+    { prefix: '/passed', proxy: target },
   ];
 }
 
@@ -341,6 +346,15 @@ const CASES: Readonly<Record<string, Case>> = {
     },
     was: [404, false],
     is: [200, true],
+  },
+  proxies: {
+    get change() {
+      const { port } = upstream.address() as AddressInfo;
+      return { mappings: mappings({}, `http://127.0.0.1:${port}`) };
+    },
+    probe: async () => (await ask('/passed'))[0],
+    was: 502,
+    is: 200,
   },
   certificateFiles: {
     get change() {

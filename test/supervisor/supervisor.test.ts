@@ -57,6 +57,7 @@ function makeSupervisor(config: Partial<Config> = {}, options: Partial<Superviso
       rights: DEFAULT_SCRIPT_RIGHTS,
       shared: [],
       folders: [],
+      proxies: [],
       ...config,
     },
     logger: createLogger('debug', 'supervisor', (line) => lines.push(line)),

@@ -1,15 +1,16 @@
 /** A front end whose every request goes to the upstreams of a test, as a mapping passes it on. */
 import { GatewayError } from '../../src/base/errors.ts';
+import { DEFAULT_PROXY_RULES, type ProxyRules } from '../../src/mapping/proxy-settings.ts';
+import { parseTarget } from '../../src/mapping/proxy-target.ts';
 import type { Counters } from '../../src/metrics/worker-metrics.ts';
 import { Proxies } from '../../src/proxy/proxies.ts';
-import { DEFAULT_PROXY_SETTINGS, type ProxySettings } from '../../src/proxy/proxy-settings.ts';
-import { parseTarget } from '../../src/proxy/proxy-target.ts';
+import { proxySettings } from '../../src/proxy/proxy-settings.ts';
 import { TurnsBalancer } from '../../src/proxy/turns-balancer.ts';
 import { startFrontEnd, type TestFrontEnd, waitFor } from './test-front-end.ts';
 
 export interface ProxyFront extends TestFrontEnd {
   /** Where the requests that come from now on go. */
-  passTo(targets: readonly string[], settings?: Partial<ProxySettings>, prefix?: string): void;
+  passTo(targets: readonly string[], rules?: Partial<ProxyRules>, prefix?: string): void;
   /** Codes of the failures so far. */
   readonly failures: readonly string[];
   /** Waits until nothing is passed on any more. */
@@ -46,13 +47,13 @@ export async function startProxyFront(options: ProxyFrontOptions = {}): Promise<
     },
   );
   const counters: Counters = front.counters;
-  proxies = new Proxies(counters);
+  proxies = new Proxies(counters, 1);
   const made = proxies;
   return {
     ...front,
     failures,
-    passTo(targets, settings = {}, prefix = '/') {
-      const all: ProxySettings = { ...DEFAULT_PROXY_SETTINGS, ...settings };
+    passTo(targets, rules = {}, prefix = '/') {
+      const all = proxySettings({ ...DEFAULT_PROXY_RULES, ...rules });
       const upstreams = targets.map((text) => made.upstreamOf(parseTarget(text), all.tls));
       route = { settings: all, balancer: new TurnsBalancer(upstreams), prefix };
     },

@@ -35,6 +35,7 @@ export function realSupervisor(
       rights: DEFAULT_SCRIPT_RIGHTS,
       shared: [],
       folders: [],
+      proxies: [],
       ...config,
     },
     logger: createLogger('info', 'supervisor', (line) => lines.push(line)),

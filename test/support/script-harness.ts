@@ -153,7 +153,7 @@ export class ScriptHarness {
     assert(rules !== undefined, 'the rules of connecting are valid');
     const policy = new ConnectPolicy(rules, { lookup: options.lookup, rooted: options.rooted === true });
     this.fetcher = new Fetcher(counters, policy);
-    this.proxies = new Proxies(counters, policy);
+    this.proxies = new Proxies(counters, options.workerId ?? 1, policy);
     this.logger = this.#createLogger();
     this.fileSystem = new FileSystem({
       root: options.rooted === true ? this.folder : undefined,

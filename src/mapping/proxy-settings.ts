@@ -1,0 +1,100 @@
+/** How a mapping passes requests on: what a configuration says of it, in a form that crosses threads. */
+import type { OfPlace } from './mapping-name.ts';
+
+export interface ProxyTimeouts {
+  /** Time to a connection, with TLS. */
+  readonly connectMs: number;
+  /** From the last byte sent to the head of the answer. */
+  readonly headMs: number;
+  /** Silence within a body. */
+  readonly idleMs: number;
+  /** Silence of a tunnel. */
+  readonly tunnelMs: number;
+}
+
+/** Which fields tell the upstream of the client: X-Forwarded-For, -Proto and -Host; Forwarded (RFC 7239); both; none. */
+export type ForwardedForm = (typeof FORWARDED_FORMS)[number];
+export const FORWARDED_FORMS = ['x', 'rfc7239', 'both', false] as const;
+
+/** How the certificate of an upstream is checked. */
+export interface UpstreamTls {
+  readonly verify: boolean;
+  /** PEM; undefined = the authorities that Node knows. */
+  readonly ca: string | undefined;
+  /** The name that the certificate has to be for, and that is asked for; undefined = the host of the target. */
+  readonly name: string | undefined;
+}
+
+/** What a call of `httpd.proxy` and a mapping have in common. */
+export interface ProxyRules {
+  readonly timeouts: ProxyTimeouts;
+  /** Fields of the request that are set, name and value in turn. */
+  readonly setFields: readonly string[];
+  /** Fields that are left out, in lower case; those that are set are among them. */
+  readonly removedFields: readonly string[];
+  /** The value of Host; true = the client's, false = that of the target. */
+  readonly host: string | boolean;
+  /** Further servers that are tried. */
+  readonly retries: number;
+  readonly forwarded: ForwardedForm;
+  /** Addresses and networks whose own fields of that kind are believed. */
+  readonly trusted: readonly string[];
+  readonly tls: UpstreamTls;
+}
+
+/** Those of one mapping. */
+export interface ProxyMappingSettings extends ProxyRules {
+  readonly place: OfPlace;
+  /** As they are written. */
+  readonly targets: readonly string[];
+}
+
+const DEFAULT_TLS: UpstreamTls = { verify: true, ca: undefined, name: undefined };
+
+export const DEFAULT_PROXY_RULES: ProxyRules = {
+  timeouts: { connectMs: 5000, headMs: 30_000, idleMs: 30_000, tunnelMs: 3_600_000 },
+  setFields: [],
+  removedFields: [],
+  host: true,
+  retries: 1,
+  forwarded: 'x',
+  trusted: [],
+  tls: DEFAULT_TLS,
+};
+
+/** Targets of one proxy: a machine for each of some hundred processes has more than one gateway before it. */
+export const TARGETS_MAX = 64;
+/** Addresses and networks that are trusted: proxies before this one. */
+export const TRUSTED_MAX = 256;
+/** Tries beyond the first. */
+export const RETRIES_MAX = 8;
+
+/** Fields that are never given: they frame the message, speak of one connection, or have an option of their own. */
+const RESERVED_FIELDS: ReadonlySet<string> = new Set([
+  'host',
+  'content-length',
+  'transfer-encoding',
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'upgrade',
+  'expect',
+  'http2-settings',
+]);
+
+/** True for a field that may be set or left out. */
+export function isSettableField(name: string): boolean {
+  return !RESERVED_FIELDS.has(name.toLowerCase());
+}
+
+/** A text that is meant as targets, right or wrong: no name of a script or a folder. */
+export function isTargetText(text: string): boolean {
+  return /^(?:https?:\/\/|unix:)/i.test(text);
+}
+
+/** `http://a:1,http://b:2`: several, separated by commas. */
+export function splitTargets(text: string): readonly string[] {
+  return text.split(',').map((one) => one.trim());
+}
