@@ -6,6 +6,7 @@ import type { ProxyTarget } from '../mapping/proxy-target.ts';
 import { namedByConnection } from './answer-head.ts';
 import type { ProxySettings } from './proxy-settings.ts';
 import type { UpstreamRequest } from './upstream.ts';
+import { newWebSocketKey } from './websocket-key.ts';
 
 /** What the gateway calls itself in Via (RFC 9110 §7.6.3). */
 const VIA_NAME = 'lgateway';
@@ -49,7 +50,9 @@ export function forwardedRequest(
   const authority = settings.host === true ? asked || own : settings.host || own;
   const isTrusted = settings.trusted !== undefined && isTrustedClient(exchange, settings.trusted);
   const named = namedByConnection(fieldValue(given, 'connection') ?? '');
-  const { hasBody } = exchange.identity;
+  const { connectProtocol } = exchange;
+  // what an extended CONNECT sends belongs to the tunnel
+  const hasBody = connectProtocol === undefined && exchange.identity.hasBody;
   const fields: string[] = [];
   for (let i = 0; i < given.length; i += 2) {
     const name = given[i] as string;
@@ -66,6 +69,7 @@ export function forwardedRequest(
   addVia(fields, exchange);
   addMaxForwards(fields, given, method);
   fields.push(...settings.setFields);
+  if (connectProtocol !== undefined) fields.push('Sec-WebSocket-Key', newWebSocketKey());
   return {
     method,
     target: path,
@@ -74,7 +78,7 @@ export function forwardedRequest(
     hasBody,
     declaredLength: hasBody ? exchange.body.declaredLength : undefined,
     takesTrailers: hasListMember(fieldValue(given, 'te') ?? '', 'trailers'),
-    upgrade: hasBody || exchange.protocol !== 'HTTP/1.1' ? undefined : upgradeOf(given),
+    upgrade: connectProtocol ?? (hasBody ? undefined : upgradeOf(given)),
     isIdempotent: IDEMPOTENT.has(method),
     memo: undefined,
   };
@@ -108,6 +112,7 @@ export function viaDepth(fields: Fields): number {
   return via.split(',').filter((member) => member.trim().split(/\s+/)[1]?.toLowerCase() === VIA_NAME).length;
 }
 
+/** HTTP/1.0 and HTTP/2 have no such field. */
 function upgradeOf(fields: Fields): string | undefined {
   if (!hasListMember(fieldValue(fields, 'connection') ?? '', 'upgrade')) return undefined;
   return fieldValue(fields, 'upgrade');

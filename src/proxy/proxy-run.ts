@@ -6,7 +6,7 @@
 import { GatewayError } from '../base/errors.ts';
 import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 import type { Answerer, Exchange, ExchangeConnection } from '../http/exchange/exchange.ts';
-import type { Fields } from '../http/semantics/fields.ts';
+import { type Fields, fieldValue, isNamed } from '../http/semantics/fields.ts';
 import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import { readLatin1 } from '../native/node-internals.ts';
 import type { AnswerBatch, BatchedAnswer } from './answer-batch.ts';
@@ -24,6 +24,7 @@ import type {
   UpstreamCall,
   UpstreamRequest,
 } from './upstream.ts';
+import { webSocketAccept } from './websocket-key.ts';
 
 /** Gateways of this kind that one request goes through: services that ask services have chains of three or four. */
 const VIA_DEPTH_MAX = 8;
@@ -230,7 +231,7 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
 
   switched(protocol: string, fields: Fields): void {
     this.#answered({ status: 101, reason: undefined, fields });
-    if (this.#exchange.openTunnel(protocol, fields)) {
+    if (this.#isAccepted(fields) && this.#exchange.openTunnel(protocol, this.#tunnelFields(fields))) {
       this.#isTunnel = true;
       this.#wait(this.#silenceMs());
       this.#sendBody();
@@ -240,7 +241,7 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
     this.#call?.cancel();
     this.#call = undefined;
     this.#fail(
-      callError('invalid', name, `it changes over to ${protocol}, which the client has not offered`),
+      callError('invalid', name, `it changes over to ${protocol} otherwise than the client has asked for`),
     );
   }
 
@@ -312,8 +313,22 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
       return undefined;
     }
     const request = forwardedRequest(exchange, route.settings, upstream.target, target);
-    known.set(exchange.identity, { route, upstream, request });
+    // each WebSocket has a key of its own
+    if (exchange.connectProtocol === undefined) known.set(exchange.identity, { route, upstream, request });
     return request;
+  }
+
+  /** For a client of HTTP/2 the gateway itself has asked, and looks whether the answer is one to its question. */
+  #isAccepted(fields: Fields): boolean {
+    if (this.#exchange.connectProtocol === undefined) return true;
+    const key = fieldValue(this.#request?.fields ?? [], 'sec-websocket-key') ?? '';
+    return fieldValue(fields, 'sec-websocket-accept') === webSocketAccept(key);
+  }
+
+  /** HTTP/2 knows no such answer (RFC 8441 §5). */
+  #tunnelFields(fields: Fields): Fields {
+    if (this.#exchange.connectProtocol === undefined) return fields;
+    return fields.filter((_text, i) => !isNamed(fields[i - (i % 2)] as string, 'sec-websocket-accept'));
   }
 
   #mayRepeat(stage: CallStage): boolean {
