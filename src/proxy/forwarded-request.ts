@@ -64,7 +64,7 @@ export function forwardedRequest(
     if (isNamed(name, 'trailer')) continue;
     fields.push(name, given[i + 1] as string);
   }
-  addCookie(fields, given, settings);
+  if (named?.has('cookie') !== true) addCookie(fields, given, settings);
   addForwarded(fields, exchange, settings, isTrusted);
   addVia(fields, exchange);
   addMaxForwards(fields, given, method);

@@ -12,7 +12,7 @@ interface Case {
   /** What the upstream sends as soon as it has the request. */
   readonly sends: string;
   /** What it does then; default: it waits. */
-  readonly then?: 'ends' | 'resets';
+  readonly last?: 'ends' | 'resets';
   readonly rules?: Partial<ProxyRules>;
   readonly gets: (told: Told) => void;
 }
@@ -36,9 +36,9 @@ const whole = (body: string) => (told: Told) => {
 const OK = 'HTTP/1.1 200 OK\r\n';
 
 const CASES: Readonly<Record<string, Case>> = {
-  'closes without an answer': { sends: '', then: 'ends', gets: badGateway },
-  'resets the connection': { sends: '', then: 'resets', gets: badGateway },
-  'closes within its head': { sends: `${OK}Content-Le`, then: 'ends', gets: badGateway },
+  'closes without an answer': { sends: '', last: 'ends', gets: badGateway },
+  'resets the connection': { sends: '', last: 'resets', gets: badGateway },
+  'closes within its head': { sends: `${OK}Content-Le`, last: 'ends', gets: badGateway },
   'never answers': { sends: '', rules: SHORT, gets: ({ status }) => assert.equal(status, 504) },
   'sends half a head and no more': {
     sends: `${OK}A: b`,
@@ -94,17 +94,17 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   'ends within a body of known length': {
     sends: `${OK}Content-Length: 100000\r\n\r\nhalf`,
-    then: 'ends',
+    last: 'ends',
     gets: broken,
   },
   'resets within a body of known length': {
     sends: `${OK}Content-Length: 100000\r\n\r\nhalf`,
-    then: 'resets',
+    last: 'resets',
     gets: broken,
   },
   'ends within chunks': {
     sends: `${OK}Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n`,
-    then: 'ends',
+    last: 'ends',
     gets: broken,
   },
   'goes silent within its body': {
@@ -139,10 +139,10 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   'ends its body by closing': {
     sends: `${OK}Connection: close\r\n\r\nuntil the end`,
-    then: 'ends',
+    last: 'ends',
     gets: whole('until the end'),
   },
-  'answers as HTTP/1.0 does': { sends: 'HTTP/1.0 200 OK\r\n\r\nold', then: 'ends', gets: whole('old') },
+  'answers as HTTP/1.0 does': { sends: 'HTTP/1.0 200 OK\r\n\r\nold', last: 'ends', gets: whole('old') },
   'has trailers': {
     sends: `${OK}Trailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 7\r\n\r\n`,
     gets: (told) => {
@@ -160,10 +160,10 @@ let current: Case | undefined;
 before(async () => {
   front = await startProxyFront();
   backend = await recordingBackend((_request, socket) => {
-    const { sends = '', then } = current ?? {};
+    const { sends = '', last } = current ?? {};
     if (sends !== '') socket.write(sends, 'latin1');
-    if (then === 'ends') socket.end();
-    else if (then === 'resets') setImmediate(() => socket.resetAndDestroy());
+    if (last === 'ends') socket.end();
+    else if (last === 'resets') setImmediate(() => socket.resetAndDestroy());
   });
 });
 

@@ -34,6 +34,8 @@ const LUA_LIBRARIES: Tools = {
 const TEST_TOOLS: Tools = {
   ab: 'apache2-utils',
   curl: 'curl',
+  haproxy: 'haproxy',
+  nginx: 'nginx',
   nghttp: 'nghttp2-client',
   h2load: 'nghttp2-client',
   chromium: 'chromium',
