@@ -379,5 +379,13 @@ export class Supervisor {
 }
 
 function workerSettings({ limits, rights, logLevel, accessLog, ...more }: Config): WorkerSettings {
-  return { limits, rights, logLevel, accessLog, compression: more.compression, folders: more.folders, proxies: more.proxies };
+  return {
+    limits,
+    rights,
+    logLevel,
+    accessLog,
+    compression: more.compression,
+    folders: more.folders,
+    proxies: more.proxies,
+  };
 }
