@@ -136,7 +136,7 @@ export class ResponseExchange implements Exchange {
     this.finished = true;
     if (this.#isDelivered) this.#controller?.error(new Error('The answer has broken off'));
     else {
-      const page = errorPage(status, this.answeredBy?.requestId);
+      const page = errorPage(status, this.fields, this.answeredBy?.requestId);
       this.status = status;
       this.#fields = page.fields;
       this.#send(page.body);

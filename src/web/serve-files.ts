@@ -113,7 +113,7 @@ function answer(mapping: FolderMapping, request: Request, below: string, context
   const url = new URL(request.url);
   const split = splitTarget(url.pathname + url.search);
   if (split === undefined) {
-    const { fields, body } = errorPage(400);
+    const { fields, body } = errorPage(400, [...request.headers].flat());
     return makeLightResponse({ status: 400, statusText: '', fields, body });
   }
   let response: Response | undefined;

@@ -125,6 +125,20 @@ test('A1: mappings of one host each answer that host alone, and the access log n
   }
 });
 
+test('What a handler of TypeScript throws is answered in the form that the client wants', async () => {
+  await start(() => {
+    throw new Error('secret');
+  });
+  const ask = (accept: string): Promise<Response> => fetch(server?.url as string, { headers: { accept } });
+  const problem = await ask('application/json');
+  assert.deepEqual([problem.status, problem.headers.get('content-type')], [500, 'application/problem+json']);
+  const { error_id: id, ...rest } = (await problem.json()) as Record<string, unknown>;
+  assert.deepEqual(rest, { type: 'about:blank', title: 'Internal Server Error', status: 500 });
+  await server?.untilLog(new RegExp(` request=${id}\\b`));
+  assert.match(await (await ask('text/plain')).text(), /^500 Internal Server Error\nError id: \S+\n$/);
+  assert.match(await (await ask('*/*')).text(), /^<!DOCTYPE html>/);
+});
+
 test('A1: with TLS a server speaks HTTP/2 by ALPN, from a module and from a function', async () => {
   const { certPath, keyPath } = testCertificate();
   const tls = { certificate: certPath, key: keyPath };

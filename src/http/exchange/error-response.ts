@@ -1,8 +1,11 @@
-/** The gateway's own answers: a small page with the status and its reason, which never repeats the request. */
-
+/**
+ * The gateway's own answers: a small page with the status and its reason, which never repeats the request, as HTML, as a problem
+ * (RFC 9457) or as text.
+ */
 import type { Fields } from '../semantics/fields.ts';
 import { reasonPhrase } from '../semantics/status.ts';
 import type { Exchange } from './exchange.ts';
+import { type PageForm, pageFormOf } from './page-form.ts';
 
 interface ErrorPage {
   readonly fields: Fields;
@@ -21,43 +24,82 @@ const HINTS: ReadonlyMap<number, string> = new Map([
 /** Seconds. A lost state is replaced sooner, but one second is the smallest value of the field. */
 const RETRY_AFTER_SECONDS = '1';
 
-const pages = new Map<number, ErrorPage>();
+const TYPES: Readonly<Record<PageForm, string>> = {
+  html: 'text/html; charset=utf-8',
+  problem: 'application/problem+json',
+  text: 'text/plain; charset=utf-8',
+};
+
+const WRITERS: Readonly<Record<PageForm, (status: number, errorId: string | undefined) => string>> = {
+  html: writeHtml,
+  problem: writeProblem,
+  text: writeText,
+};
+
+const pages: Readonly<Record<PageForm, Map<number, ErrorPage>>> = {
+  html: new Map(),
+  problem: new Map(),
+  text: new Map(),
+};
 
 /**
- * The page of a status; made once, since only some twenty codes exist. With the id under which the log speaks of the
- * exchange, it is a page of its own.
+ * The page of a status in the form that a request with these fields wants; made once, since only some twenty codes exist. With the
+ * id under which the log speaks of the exchange, it is a page of its own.
  */
-export function errorPage(status: number, errorId?: string): ErrorPage {
-  if (errorId !== undefined) return makePage(status, errorId);
-  let page = pages.get(status);
+export function errorPage(status: number, fields: Fields, errorId?: string): ErrorPage {
+  const form = pageFormOf(fields);
+  if (errorId !== undefined) return makePage(form, status, errorId);
+  let page = pages[form].get(status);
   if (page === undefined) {
-    page = makePage(status);
-    pages.set(status, page);
+    page = makePage(form, status);
+    pages[form].set(status, page);
   }
   return page;
 }
 
 /** Answers an exchange whose head has not been given with the page of `status`, with `fields` beside those of the page. */
 export function respondWithError(exchange: Exchange, status: number, fields?: Fields): void {
-  const page = errorPage(status);
+  const page = errorPage(status, exchange.fields);
   exchange.head(status, fields === undefined ? page.fields : [...page.fields, ...fields]);
   exchange.write(page.body);
   exchange.end();
 }
 
-function makePage(status: number, errorId?: string): ErrorPage {
+function makePage(form: PageForm, status: number, errorId?: string): ErrorPage {
+  const body = Buffer.from(WRITERS[form](status, errorId), 'latin1');
+  // another client gets another form of it (RFC 9110 §12.5.5)
+  const fields = ['content-type', TYPES[form], 'content-length', String(body.length), 'vary', 'accept'];
+  if (status === 503) fields.push('retry-after', RETRY_AFTER_SECONDS);
+  return { fields, body };
+}
+
+function writeHtml(status: number, errorId: string | undefined): string {
   const title = `${status} ${reasonPhrase(status)}`;
   const id = errorId === undefined ? '' : `<p>Error id: ${escapeText(errorId)}</p>`;
   const hint = HINTS.get(status);
-  const body = Buffer.from(
+  return (
     `<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">` +
-      `<title>${title}</title><style>${STYLE}</style></head>\n` +
-      `<body><h1>${title}</h1>${hint === undefined ? '' : `<p>${hint}</p>`}${id}</body>\n</html>\n`,
-    'latin1',
+    `<title>${title}</title><style>${STYLE}</style></head>\n` +
+    `<body><h1>${title}</h1>${hint === undefined ? '' : `<p>${hint}</p>`}${id}</body>\n</html>\n`
   );
-  const fields = ['content-type', 'text/html; charset=utf-8', 'content-length', String(body.length)];
-  if (status === 503) fields.push('retry-after', RETRY_AFTER_SECONDS);
-  return { fields, body };
+}
+
+/** The status says all there is to say, so that the problem has the type that stands for none (RFC 9457 §4.2.1). */
+function writeProblem(status: number, errorId: string | undefined): string {
+  const problem = {
+    type: 'about:blank',
+    title: reasonPhrase(status),
+    status,
+    detail: HINTS.get(status),
+    error_id: errorId,
+  };
+  return `${JSON.stringify(problem)}\n`;
+}
+
+function writeText(status: number, errorId: string | undefined): string {
+  const lines = [`${status} ${reasonPhrase(status)}`, HINTS.get(status)];
+  if (errorId !== undefined) lines.push(`Error id: ${errorId}`);
+  return `${lines.filter((line) => line !== undefined).join('\n')}\n`;
 }
 
 function escapeText(text: string): string {

@@ -451,7 +451,7 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
     this.bytesWritten = 0;
     this.#unsentBytes = 0;
     this.#trailers = undefined;
-    const page = errorPage(status, this.answeredBy?.requestId);
+    const page = errorPage(status, this.fields, this.answeredBy?.requestId);
     const head = this.reviseHead?.(status, page.fields) ?? { status, fields: page.fields };
     this.#head.replace(head.status, head.fields, page.body.length, this.request.method === 'HEAD');
     this.#head.closes ||= closes;
