@@ -102,38 +102,47 @@ local function read(sessions, sealed)
     return nil
 end
 
-local function is_alive(sessions, record, now)
+local function is_record(record)
     return type(record) == 'table' and math.type(record.created) == 'integer' and math.type(record.seen) == 'integer'
-        and type(record.id) == 'string'
-        and now < record.created + sessions.absolute * 1000 and now < record.seen + sessions.idle * 1000
+        and type(record.id) == 'string' and type(record.data) == 'table'
 end
 
--- A table of names: that of a cookie stands in it, that of a dictionary beside the id.
+-- A table of names: that of a cookie stands in it, that of a dictionary beside the id. Or nil, and why there is none.
 local function find(sessions, cookie, now)
+    if not cookie then
+        return nil, 'absent'
+    end
     local record = read(sessions, cookie)
     if record and sessions.entries and type(record.id) == 'string' then
         local text = sessions.entries:get(record.id)
-        record = text and httpd.json.decode(text)
+        if not text then
+            -- the dictionary forgets what is over, and what was destroyed or renewed
+            return nil, 'expired'
+        end
+        record = httpd.json.decode(text)
     end
-    if is_alive(sessions, record, now) and type(record.data) == 'table' then
+    if not is_record(record) then
+        return nil, 'invalid'
+    end
+    if now < record.created + sessions.absolute * 1000 and now < record.seen + sessions.idle * 1000 then
         return record
     end
-    return nil
+    return nil, 'expired'
 end
 
--- The session of the request whose header is given (the one that runs now without it): what it was, or a new one.
+-- The session of the request whose header is given (the one that runs now without it): what it was, or a new one and why it is new:
+-- "absent" (no cookie), "invalid" (none of our cookies, or a changed one), "expired".
 function Sessions:open(header)
     local cookies = httpd.cookies(header)
-    local cookie = cookies and cookies[self.name]
     local now = time()
-    local record = cookie and find(self, cookie, now)
+    local record, why = find(self, cookies and cookies[self.name], now)
     local session = {sessions = self, is_new = record == nil}
     if record then
         session.id, session.created, session.data = record.id, record.created, record.data
     else
         session.id, session.created, session.data = random_id(), now, {}
     end
-    return setmetatable(session, Session)
+    return setmetatable(session, Session), why
 end
 
 -- A new id for the same data, and a new life: at login and logout, so that an id somebody knew before is worth nothing.

@@ -8,7 +8,7 @@ import { fieldValue } from '../http/semantics/fields.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
-import { type Failure, pushFailure } from '../lua/push-failure.ts';
+import type { Failure } from '../lua/push-failure.ts';
 import { workInSlices } from '../lua/sliced-work.ts';
 import type { Reference } from '../lua/state.ts';
 import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
@@ -18,6 +18,7 @@ import { waitForBytes } from '../script/objects/byte-wait.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
 import { countOption, readOptionTable } from '../script/run/option-table.ts';
 import { FieldCollection } from './field-collection.ts';
+import { pushFormFailure } from './form-failure.ts';
 import { unreadBody } from './multipart-function.ts';
 import { parseQuery } from './parse-query.ts';
 import { QUERY_PARTS_MAX } from './query-parser.ts';
@@ -46,12 +47,12 @@ export function createForm(script: ScriptContext): HostFunction {
       state.pushReference(L, known);
       return 1;
     }
-    if (known !== undefined) return pushFailure(state, L, known);
+    if (known !== undefined) return pushFormFailure(state, L, known);
     const contentType = fieldValue(invocation.exchange.fields, 'content-type');
     const type = readFormType(contentType);
     if (type === undefined) {
       const expected = 'form (application/x-www-form-urlencoded, or multipart/form-data with a boundary)';
-      return pushFailure(state, L, wrongType(expected, contentType));
+      return pushFormFailure(state, L, wrongType(expected, contentType));
     }
     const body = unreadBody(invocation.exchange);
     forms.set(invocation, 'begun');
@@ -120,7 +121,7 @@ export function createForm(script: ScriptContext): HostFunction {
 
   function fail(L: LuaThread, invocation: Invocation, failure: Failure): number {
     forms.set(invocation, failure);
-    return pushFailure(state, L, failure);
+    return pushFormFailure(state, L, failure);
   }
 
   function readSize(L: LuaThread): number {

@@ -10,13 +10,13 @@ import { fieldValue } from '../http/semantics/fields.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { type LuaThread, NULL, REGISTRY_INDEX } from '../lua/lua-exports.ts';
-import { pushFailure } from '../lua/push-failure.ts';
 import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { waitForBytes } from '../script/objects/byte-wait.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
 import { countOption, readOptionTable } from '../script/run/option-table.ts';
 import type { PushFields } from './field-tables.ts';
+import { pushFormFailure } from './form-failure.ts';
 
 /** The most that the option "parts" may say. */
 const PARTS_OPTION_MAX = 10_000;
@@ -131,7 +131,7 @@ export function createMultipart(script: ScriptContext, pushFields: PushFields): 
   }
 
   function fail(L: LuaThread, invocation: Invocation, error: GatewayError, endsHandler: boolean): number {
-    if (!endsHandler) return pushFailure(state, L, error);
+    if (!endsHandler) return pushFormFailure(state, L, error);
     if (error.code === 'LGW_FORM_READ' || !scheduler.canWait(L)) throw new LuaError(error.message);
     // the client's mistake is no error of the script
     script.logger.debug(error.message, invocation.logFields());

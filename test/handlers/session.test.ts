@@ -13,8 +13,8 @@ const SCRIPT = `
   httpd.register_handler('/do', function(env, header)
     local options, code = httpd.read(nil, 'a'):match('^([^\\n]*)\\n(.*)$')
     made[options] = made[options] or session.new(load('return ' .. options)())
-    local now = made[options]:open(header)
-    local text, cookie = assert(load('local session, httpd = ... ' .. code, '=code'))(now, httpd)
+    local now, why = made[options]:open(header)
+    local text, cookie = assert(load('local session, httpd, why = ... ' .. code, '=code'))(now, httpd, why)
     httpd.header{[':status'] = 200, ['set-cookie'] = cookie}
     httpd.write(nil, tostring(text))
   end)
@@ -75,6 +75,31 @@ for (const store of ['cookie', 'shared'] as const) {
       'ann9007199254740992integer',
     );
     assert.equal(await new Client(options).do(SHOW), 'new nil');
+  });
+
+  test(`A new session in a ${store} comes with the reason why it is new`, async () => {
+    const why = 'return tostring(session.is_new) .. " " .. tostring(why)';
+    const client = new Client(options);
+    assert.equal(await client.do(why), 'true absent');
+    await client.do(LOGIN);
+    assert.equal(await client.do(why), 'false nil');
+    const { cookie } = client;
+    for (const wrong of ['', 'x', `${cookie?.slice('__Host-session='.length)}AAAA`]) {
+      client.cookie = `__Host-session=${wrong}`;
+      assert.equal(await client.do(why), 'true invalid', wrong);
+    }
+    const otherKey = new Client(options.replace(KEYS, `{('b'):rep(32)}`));
+    otherKey.cookie = cookie;
+    assert.equal(await otherKey.do(why), 'true invalid');
+    for (const limit of ['idle = 1e-9', 'absolute = 1e-9']) {
+      const late = new Client(options.replace('{', `{${limit}, `));
+      late.cookie = cookie;
+      assert.equal(await late.do(why), 'true expired', limit);
+    }
+    client.cookie = cookie;
+    await client.do('return 1, session:destroy()');
+    client.cookie = cookie;
+    assert.equal(await client.do(why), store === 'shared' ? 'true expired' : 'false nil');
   });
 
   test(`A session in a ${store} has another id after a login, and is none after it is destroyed`, async () => {

@@ -80,8 +80,8 @@ test('httpd.form reads the fields of a multipart form and passes over its files'
 test('httpd.form gives the same table, or the same failure, each time', async () => {
   assert.equal(await textOf(`say(httpd.form() == httpd.form(), httpd.form().a)`), 'true one\n');
   const twice = `for i = 1, 2 do say(select(3, httpd.form())) end`;
-  assert.equal(await textOf(twice, { body: 'nothing' }), 'invalid\ninvalid\n');
-  assert.equal(await textOf(twice, { fields: URLENCODED, body: 'a=%zz' }), 'invalid\ninvalid\n');
+  assert.equal(await textOf(twice, { body: 'nothing' }), 'invalid 400\ninvalid 400\n');
+  assert.equal(await textOf(twice, { fields: URLENCODED, body: 'a=%zz' }), 'invalid 400\ninvalid 400\n');
 });
 
 test('httpd.form says what is wrong', async () => {
@@ -249,16 +249,16 @@ test('In a loop a malformed form cuts a response whose head is sent', async () =
 });
 
 test('Called by hand the iterator gives nil, message, code', async () => {
-  const text = `local parts = httpd.multipart { parts = 1 } local part, message, code = parts()
-    while part do part, message, code = parts() end say(part, message, code) say(select('#', parts()))`;
-  assert.match(await textOf(text), /^nil The form is too large: .* limit\n3\n$/);
+  const text = `local parts = httpd.multipart { parts = 1 } local part, message, code, status = parts()
+    while part do part, message, code, status = parts() end say(part, message, code) say(status, select('#', parts()))`;
+  assert.match(await textOf(text), /^nil The form is too large: .* limit\n413 4\n$/);
   assert.match(
     await textOf(text, { body: TWO.slice(0, 40) }),
-    /^nil The form is malformed: .* invalid\n3\n$/,
+    /^nil The form is malformed: .* invalid\n400 4\n$/,
   );
   assert.match(
     await textOf(text, { fields: URLENCODED }),
-    /^nil The request holds no multipart.* invalid\n3\n$/,
+    /^nil The request holds no multipart.* invalid\n415 4\n$/,
   );
 });
 
@@ -281,7 +281,7 @@ test('A form that others read from, too, is an error', async () => {
     await textOf(
       `local parts = httpd.multipart() parts() httpd.read(nil, 1) say(select(3, parts())) say(pcall(function() for _ in parts do end end))`,
     ),
-    /^closed\nfalse .*the request body was read otherwise\n$/,
+    /^closed 500\nfalse .*the request body was read otherwise\n$/,
   );
 });
 
