@@ -69,6 +69,32 @@ export const ERROR_CODES = {
     meaning: 'A request is of a major version of HTTP other than 1 and 2',
     remedy: 'The client gets 505 and the connection ends',
   },
+  LGW_WEBSOCKET_CLOSED: {
+    meaning: 'A WebSocket is closed: by either side, or its connection has gone',
+    remedy: 'Nothing: `ws.code` and `ws.reason` say more; clients open another',
+  },
+  LGW_WEBSOCKET_HANDSHAKE: {
+    meaning: 'A request asks for no WebSocket, or not as RFC 6455 §4.2 and RFC 8441 say',
+    remedy:
+      'The client gets 426 or 400; look at what sends it, and whether a proxy before the gateway passes Upgrade on',
+  },
+  LGW_WEBSOCKET_LIMIT: {
+    meaning:
+      'A message has more bytes than the option `max` or more fragments than a message may, or a worker has as many WebSockets as it may',
+    remedy: 'The WebSocket is closed with 1009 or 1008, or the client gets 503; the message names the limit',
+  },
+  LGW_WEBSOCKET_ORIGIN: {
+    meaning: 'A page of another origin than the option `origins` names has tried to open a WebSocket',
+    remedy: 'The client gets 403; name the origin where it is one of yours',
+  },
+  LGW_WEBSOCKET_PROTOCOL: {
+    meaning: 'A client has sent what RFC 6455 or RFC 7692 does not allow',
+    remedy: 'The WebSocket is closed with 1002 or 1007; look at what sends it',
+  },
+  LGW_WEBSOCKET_TIMEOUT: {
+    meaning: 'The client of a WebSocket has answered no ping, or no message has come in time',
+    remedy: 'Where the message says that it is closed: nothing, the client has gone; else receive again',
+  },
   // ---- what a script or a handler did ----
   LGW_CRYPTO_INVALID: {
     meaning: 'A key cannot be used, or a seal was changed or made with another key',

@@ -9,7 +9,7 @@ import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { pushFailure } from '../lua/push-failure.ts';
-import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
+import { currentClient, type Invocation } from '../script/context/invocation.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { noteMoved, waitForBytes } from '../script/objects/byte-wait.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
@@ -37,7 +37,7 @@ export function createCopy(script: ScriptContext): HostFunction {
     if (to !== undefined && to === from) throw new LuaError('cannot copy a file to itself');
     if (toStream !== undefined && toStream === fromStream)
       throw new LuaError('cannot copy a stream to itself');
-    const invocation = toClient || fromClient ? currentInvocation(scheduler) : undefined;
+    const invocation = toClient || fromClient ? currentClient(scheduler) : undefined;
     if (toClient) {
       const { exchange } = invocation as Invocation;
       if (exchange.finished && exchange.error === undefined) return pushEnded(script, L);

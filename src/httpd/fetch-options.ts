@@ -24,7 +24,7 @@ import {
   REDIRECTS_DEFAULT,
   REDIRECTS_MAX,
 } from '../outbound/outbound-limits.ts';
-import { currentInvocation } from '../script/context/invocation.ts';
+import { currentClient } from '../script/context/invocation.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { FieldSize } from '../script/run/field-size.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
@@ -213,7 +213,7 @@ function readBody(script: ScriptContext, L: LuaThread, name: string, draft: Draf
     return;
   }
   if (type === LUA_TYPE.lightUserdata && x.lua_touserdata(L, -1) === LIGHT_USERDATA.clientBody) {
-    const { body } = currentInvocation(scheduler).exchange;
+    const { body } = currentClient(scheduler).exchange;
     draft.body = body;
     draft.bodyLength = body.declaredLength;
     return;

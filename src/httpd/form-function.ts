@@ -11,7 +11,7 @@ import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { Failure } from '../lua/push-failure.ts';
 import { workInSlices } from '../lua/sliced-work.ts';
 import type { Reference } from '../lua/state.ts';
-import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
+import { currentClient, type Invocation } from '../script/context/invocation.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { wantSize } from '../script/objects/byte-transfer.ts';
 import { waitForBytes } from '../script/objects/byte-wait.ts';
@@ -40,7 +40,7 @@ export function createForm(script: ScriptContext): HostFunction {
   return (L) => {
     checkArgumentCount(state, L, 'form', 0, 1);
     const bytesMax = readSize(L);
-    const invocation = currentInvocation(scheduler);
+    const invocation = currentClient(scheduler);
     const known = forms.get(invocation);
     if (known === 'begun') throw new LuaError('another task reads the form, or was ended while it did');
     if (typeof known === 'number') {

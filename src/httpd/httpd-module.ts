@@ -8,7 +8,7 @@ import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, REGISTRY_INDEX } from '../lua/lua-exports.ts';
 import { pushFailure } from '../lua/push-failure.ts';
 import { takeTurn } from '../lua/turns.ts';
-import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
+import { currentClient, currentInvocation, type Invocation } from '../script/context/invocation.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import type { LuaFile } from '../script/objects/lua-files.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
@@ -41,6 +41,7 @@ import { createSleep } from './sleep.ts';
 import { createSse } from './sse-function.ts';
 import { TaskFunctions } from './task-functions.ts';
 import { timeFunctions } from './time-functions.ts';
+import { createWebSocket } from './websocket-function.ts';
 
 /** Version of the API lhttpd's scripts look at. */
 const API_VERSION = 'httpd 1.0.0';
@@ -150,7 +151,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
         if (stream !== undefined) return script.streams.read(L, stream, transfer.checkWanted(L, 2));
         return script.files.readStream(L, streamFile(L, 'read'), transfer.checkWanted(L, 2));
       }
-      const { exchange } = currentInvocation(scheduler);
+      const { exchange } = currentClient(scheduler);
       if (transfer.takeReady(L, 2, exchange.body)) return 1;
       const wanted = transfer.checkWanted(L, 2);
       if (wanted === undefined) {
@@ -175,7 +176,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
         x.luaL_typeerror(L, 2, state.memory.constant('string'));
       if (stream !== undefined) return script.streams.write(L, stream);
       if (file !== undefined) return script.files.writeStream(L, file);
-      return writeToClient(L, currentInvocation(scheduler));
+      return writeToClient(L, currentClient(scheduler));
     },
 
     close: (L) => {
@@ -185,7 +186,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
         streamFile(L, 'close');
         return script.files.closeStream(L, 1);
       }
-      const invocation = currentInvocation(scheduler);
+      const invocation = currentClient(scheduler);
       invocation.sendLinks();
       invocation.exchange.end();
       x.lua_pushboolean(L, 1);
@@ -195,7 +196,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
     trailer: (L) => {
       checkArgumentCount(state, L, 'trailer', 1);
       x.luaL_checktype(L, 1, LUA_TYPE.table);
-      const invocation = currentInvocation(scheduler);
+      const invocation = currentClient(scheduler);
       script.lazyTables.touch(L, 1);
       giveTrailers(invocation, readHeadTable(state, L, invocation.exchange.protocol));
       return 0;
@@ -218,6 +219,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
     request: createRequest(script),
     hook: createHook(script),
     log: createLog(script),
+    websocket: createWebSocket(script),
     ...timeFunctions(script),
   };
 

@@ -10,7 +10,7 @@ import { fieldValue } from '../http/semantics/fields.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { type LuaThread, NULL, REGISTRY_INDEX } from '../lua/lua-exports.ts';
-import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
+import { currentClient, currentInvocation, type Invocation } from '../script/context/invocation.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { waitForBytes } from '../script/objects/byte-wait.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
@@ -47,7 +47,7 @@ export function createMultipart(script: ScriptContext, pushFields: PushFields): 
   return (L) => {
     checkArgumentCount(state, L, 'multipart', 0, 1);
     const limits = readLimits(L);
-    const invocation = currentInvocation(scheduler);
+    const invocation = currentClient(scheduler);
     if (partsOf.has(invocation)) throw new LuaError('multipart was called before for this request');
     const body = unreadBody(invocation.exchange);
     const contentType = fieldValue(invocation.exchange.fields, 'content-type');

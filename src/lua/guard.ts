@@ -115,6 +115,8 @@ export class Guard {
   /** Wall-clock time. */
   #sliceStartedAt = 0;
   #armed: Interruption | undefined;
+  /** The limit counts from the next look at the clock; slices go on. */
+  #isRenewed = false;
   #closeLooks = 0;
   /** The thread a hook has made yield, until the host has seen it. */
   #yielded: LuaThread | undefined;
@@ -129,6 +131,12 @@ export class Guard {
     this.#hooks = hooks;
     this.#hook = addHostHook(exports, (L, event) => this.#interrupt(L, event));
     exports.fuel.value = FUEL_ROUNDS;
+  }
+
+  /** What runs now has its whole time again from here on: it has come to the next of many pieces of work. */
+  renew(limitMs: number): void {
+    this.#limitMs = limitMs;
+    this.#isRenewed = true;
   }
 
   /** What the run is being interrupted for. */
@@ -148,6 +156,7 @@ export class Guard {
     this.#graceMs = graceMs;
     this.#mayBeSliced = mayBeSliced;
     this.#armed = undefined;
+    this.#isRenewed = false;
     this.#yielded = undefined;
     this.#threads[0] = thread;
     this.#depth = 1;
@@ -215,6 +224,7 @@ export class Guard {
       }
       return;
     }
+    if (this.#isRenewed && this.#armed !== 'limit') this.#startLimit(now);
     if (now >= this.#askAt) this.#askThread(now);
     if (this.#armed === 'limit') this.#press(mayRaise);
     if (this.#mayBeSliced && this.#armed === undefined && now - this.#sliceStartedAt >= SLICE_MS) {
@@ -244,6 +254,13 @@ export class Guard {
     this.#boundMs = this.#limitMs;
     this.#askAt = now + this.#limitMs;
     this.#sliceStartedAt = now;
+  }
+
+  #startLimit(now: number): void {
+    this.#isRenewed = false;
+    this.#startedCpuMs = threadCpuMs();
+    this.#boundMs = this.#limitMs;
+    this.#askAt = now + this.#limitMs;
   }
 
   /** So much wall-clock time has passed that the run may have come to its bound: others may have had the processor. */

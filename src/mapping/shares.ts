@@ -5,7 +5,15 @@
 import { MAPPING_COUNT, MAPPING_METRICS, type MappingCounterName } from '../metrics/mapping-metrics.ts';
 import { MetricRow } from '../metrics/metric-row.ts';
 
-export const RESOURCES = ['files', 'processes', 'fetches', 'sockets', 'tasks', 'timers'] as const;
+export const RESOURCES = [
+  'files',
+  'processes',
+  'fetches',
+  'sockets',
+  'tasks',
+  'timers',
+  'websockets',
+] as const;
 export type Resource = (typeof RESOURCES)[number];
 
 /** What a message says of each. */
@@ -16,6 +24,7 @@ const IN_USE: Readonly<Record<Resource, string>> = {
   sockets: 'connections are open',
   tasks: 'tasks run',
   timers: 'timers wait or run',
+  websockets: 'WebSockets are open',
 };
 /**
  * A script that is being loaded may take so many (of each) beyond all limits: a reload must not depend on what the state

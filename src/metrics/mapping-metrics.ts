@@ -8,6 +8,7 @@ const METRICS = {
   sockets: { gauge: 'Connections that its scripts have opened by `httpd.connect`' },
   tasks: { gauge: 'Tasks of its handlers' },
   timers: { gauge: 'Timers that wait or run' },
+  websockets: { gauge: 'WebSockets of its handlers' },
   limitsReachedTotal: { total: 'Times when its share was used up' },
   logLinesTotal: { total: 'Lines that its scripts have written to the log' },
   logBytesTotal: { total: 'Bytes of those lines' },

@@ -55,7 +55,7 @@ function openShelf({ logger }: HandlerContext): Shelf {
     }),
     cache: new StaticCache(),
     share: new Shares({
-      limits: { files: FILES_MAX, processes: 0, fetches: 0, sockets: 0, tasks: 0, timers: 0 },
+      limits: { files: FILES_MAX, processes: 0, fetches: 0, sockets: 0, tasks: 0, timers: 0, websockets: 0 },
       percent: 100,
     }).of('serveFiles'),
   };

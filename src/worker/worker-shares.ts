@@ -2,6 +2,7 @@
 import type { Logger } from '../base/logger.ts';
 import { type Resource, Shares } from '../mapping/shares.ts';
 import { FETCHES_MAX, SOCKETS_MAX } from '../outbound/outbound-limits.ts';
+import { WEBSOCKETS_MAX } from '../websocket/websocket-limits.ts';
 
 /** What one worker may have at the same time, for all mappings together. */
 const WORKER_LIMITS: Readonly<Record<Resource, number>> = {
@@ -15,6 +16,7 @@ const WORKER_LIMITS: Readonly<Record<Resource, number>> = {
   tasks: 25_600,
   // ten scripts that have as many as one may
   timers: 10_000,
+  websockets: WEBSOCKETS_MAX,
 };
 /** The log says at most once in so many milliseconds that a mapping has used up its share. */
 const SHARE_NOTICE_MS = 60_000;

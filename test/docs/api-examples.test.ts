@@ -7,6 +7,7 @@ import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import { serveRedis } from '../support/redis-server.ts';
 import { eventually, outputOf, ScriptHarness } from '../support/script-harness.ts';
 import { rawUpstream } from '../support/upstream.ts';
+import { WebSocketPeer } from '../support/websocket-peer.ts';
 
 const HEADINGS = [
   'httpd.crypto.hmac(',
@@ -78,6 +79,19 @@ const SCRIPTS: Readonly<Record<string, (harness: ScriptHarness) => Promise<void>
     assert.equal(first.text.split('\n\n')[1], 'event: tick\nid: 1\ndata: tick 1');
     const second = await harness.request('/ticks', { fields: ['last-event-id', '3'] });
     assert.match(second.text, /^retry: 2000\n\nevent: tick\nid: 4\n/);
+  },
+  'httpd.websocket(': async (harness) => {
+    const port = await harness.listen();
+    const peer = await WebSocketPeer.connect(port, 'HTTP/2', '/echo', {
+      fields: { 'sec-websocket-protocol': 'echo.v1' },
+    });
+    assert.equal(peer.answer.headers['sec-websocket-protocol'], 'echo.v1');
+    peer.send('hello');
+    assert.equal(await peer.message(), 'hello');
+    peer.close(3001);
+    assert.equal(await peer.closed(), 3001);
+    await eventually(() => assert.match(harness.log.join('\n'), /closed with 3001/));
+    peer.destroy();
   },
   'httpd.redirect(': async (harness) => {
     const answer = await harness.request('/old');

@@ -5,7 +5,15 @@ import fc from 'fast-check';
 import { RESOURCES, type Share, Shares, type SharesOptions } from '../../src/mapping/shares.ts';
 
 const FILES = 100;
-const LIMITS = { files: FILES, processes: 10, fetches: 10, sockets: 10, tasks: 10, timers: 10 };
+const LIMITS = {
+  files: FILES,
+  processes: 10,
+  fetches: 10,
+  sockets: 10,
+  tasks: 10,
+  timers: 10,
+  websockets: 10,
+};
 
 function sharesOf(options: Partial<SharesOptions> = {}): Shares {
   return new Shares({ limits: LIMITS, percent: 50, ...options });

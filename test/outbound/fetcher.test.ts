@@ -87,7 +87,15 @@ class Scene {
   constructor(policy?: ConnectPolicy, fetchesMax = FETCHES_MAX) {
     this.fetcher = new Fetcher(this.counters, policy);
     open.unshift({ close: () => this.fetcher.stop() });
-    const limits = { files: 1, processes: 1, fetches: fetchesMax, sockets: 1, tasks: 1, timers: 1 };
+    const limits = {
+      files: 1,
+      processes: 1,
+      fetches: fetchesMax,
+      sockets: 1,
+      tasks: 1,
+      timers: 1,
+      websockets: 1,
+    };
     this.#shares = new Shares({ limits, percent: 50 });
     this.share = this.#shares.of('/');
   }

@@ -14,6 +14,11 @@ import { plainUpstream } from '../support/upstream.ts';
 
 const DOCUMENT = join(PACKAGE_ROOT, 'docs/function-costs.md');
 
+const UPGRADE = [
+  ...['connection', 'upgrade', 'upgrade', 'websocket', 'sec-websocket-version', '13'],
+  ...['sec-websocket-key', 'dGhlIHNhbXBsZSBub25jZQ=='],
+];
+
 /** Resolves with the lines that the handler `/run` of a script answers. */
 async function namesIn(source: string, options: HarnessOptions = {}): Promise<string[]> {
   const harness = await ScriptHarness.load(
@@ -21,6 +26,8 @@ async function namesIn(source: string, options: HarnessOptions = {}): Promise<st
     options,
   );
   try {
+    // what is only had over a WebSocket is kept for the handler
+    harness.begin('/socket', { protocol: 'HTTP/1.1', fields: UPGRADE });
     const { text, status } = await harness.request('/run');
     assert.equal(status, 200, harness.log.join('\n'));
     return text.split('\n');
@@ -47,6 +54,8 @@ test('Every function that a script can reach has an entry', async () => {
       `REACHABLE
       httpd = require 'httpd'
       local atLoad = reachable {}
+      local socket
+      httpd.register_handler('/socket', function() socket = assert(httpd.websocket()) end)
       httpd.register_handler('/run', function(env, header)
         local task, timer = httpd.spawn(function() end), httpd.timer(100, function() end)
         local response = assert(httpd.fetch('${upstream.url}/'))
@@ -54,6 +63,7 @@ test('Every function that a script can reach has an entry', async () => {
         local _ = header.x, #header
         local events = httpd.sse()
         local names = reachable {
+          ['httpd.websocket()'] = {recv = socket.recv, send = socket.send, messages = socket.messages, close = socket.close}, ['httpd.websocket().messages()'] = socket:messages(),
           ['FILE*'] = io.stdout, ['httpd.task'] = task, ['httpd.timer'] = timer, ['httpd.shared'] = httpd.shared 'x',
           ['stream'] = response, ['response.headers'] = response.headers, connection = {keepalive = connection.keepalive}, env = env, header = header,
           ['io.lines()'] = io.lines('script.lua'), ['httpd.multipart()'] = httpd.multipart(), ['httpd.sse()'] = {send = events.send}, ['string.gmatch()'] = string.gmatch('a', 'a'),

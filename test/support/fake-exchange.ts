@@ -258,7 +258,11 @@ export class FakeExchange implements Exchange {
   readonly connectProtocol = undefined;
 
   openTunnel(): boolean {
-    return false;
+    if (this.headGiven || !this.fields.includes('upgrade')) return false;
+    this.headGiven = true;
+    this.status = 101;
+    this.body.ended = false;
+    return true;
   }
 
   push(promise: PushPromise): Exchange | undefined {

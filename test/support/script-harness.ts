@@ -69,6 +69,7 @@ export interface HarnessOptions {
   /** Maximum memory of a state; `module` has to be compiled for it. */
   readonly memoryBytesMax?: number;
   readonly filesMax?: number;
+  readonly webSocketsMax?: number;
   readonly rights?: Partial<ScriptRights>;
   readonly mode?: ScriptMode;
   /** Resolves the host names of fetches. */
@@ -146,6 +147,7 @@ export class ScriptHarness {
       sockets: 512,
       tasks: 10_000,
       timers: 10_000,
+      websockets: options.webSocketsMax ?? 100,
     };
     this.share = new Shares({ limits, percent: 50 }).of(this.prefix);
     const { connect, sandboxed = false } = options.rights ?? {};

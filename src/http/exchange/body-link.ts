@@ -2,7 +2,7 @@
 import type { GatewayError } from '../../base/errors.ts';
 import type { ExchangeWire } from './exchange-wire.ts';
 import type { BodyFlow } from './request-body.ts';
-import type { UnreadBodies } from './unread-bodies.ts';
+import { CONNECTION_BYTES_MIN, type UnreadBodies } from './unread-bodies.ts';
 
 /** What is asked of the exchange. */
 interface OpenExchange {
@@ -27,6 +27,9 @@ export class BodyLink implements BodyFlow {
 
   get readAheadBytes(): number {
     return this.#unreadBodies.readAheadBytes;
+  }
+  get isOverBudget(): boolean {
+    return this.#unreadBodies.isFull && this.#wire.bodyHolder.unreadBytes > CONNECTION_BYTES_MIN;
   }
   bodyHolds(bytes: number): void {
     this.#unreadBodies.change(this.#wire.bodyHolder, bytes);

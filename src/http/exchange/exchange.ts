@@ -56,6 +56,11 @@ export interface RequestBody extends ByteSource {
   readonly queue: ByteQueue;
   /** The Content-Length the client declared; undefined when it declared none. */
   readonly declaredLength: number | undefined;
+  /**
+   * What the reader keeps of it beside the queue and nobody has used yet counts as unread: so many bytes more, or less. False: the
+   * budget of unread bodies is used up, and this connection has more of it than the least.
+   */
+  hold?(bytes: number): boolean;
 }
 
 /** A final head. */

@@ -13,6 +13,8 @@ const PINNED_FACTOR_MAX = 2;
 export interface BodyFlow {
   /** Bytes a body may hold ahead of its reader before the wire is told to pause. */
   readonly readAheadBytes: number;
+  /** The budget of unread bodies is used up, and the connection has more of it than the least. */
+  readonly isOverBudget: boolean;
   /** The body takes so many bytes of memory more, or less. */
   bodyHolds(bytes: number): void;
   /** The reader wants bytes for the first time: send 100 Continue where one is awaited. */
@@ -34,6 +36,8 @@ export class QueuedBody implements RequestBody {
   #started = false;
   #paused = false;
   #wanted = 0;
+  /** What the reader keeps beside the queue. */
+  #heldBytes = 0;
   /** The memory that the flow has been told of. */
   #toldBytes = 0;
   #dropped = false;
@@ -45,6 +49,12 @@ export class QueuedBody implements RequestBody {
     this.#flow = flow;
     this.declaredLength = declaredLength;
     this.#ended = ended;
+  }
+
+  hold(bytes: number): boolean {
+    this.#heldBytes += bytes;
+    this.#tellMemory();
+    return !this.#flow.isOverBudget;
   }
 
   get ended(): boolean {
@@ -79,7 +89,7 @@ export class QueuedBody implements RequestBody {
   }
 
   consumed(): void {
-    if (this.queue.memory !== this.#toldBytes) this.#tellMemory();
+    if (this.#memory !== this.#toldBytes) this.#tellMemory();
     if (this.#paused && this.queue.length <= this.#flow.readAheadBytes / 2) this.#resume();
   }
 
@@ -111,7 +121,7 @@ export class QueuedBody implements RequestBody {
       this.#paused = true;
       this.#flow.pauseBody();
     }
-    if (this.queue.memory !== this.#toldBytes) this.#tellMemory();
+    if (this.#memory !== this.#toldBytes) this.#tellMemory();
     if (this.#readers.size === 0) return;
     if (this.queue.length >= this.#wanted) this.notify();
     else this.#flow.bodyAwaited(true);
@@ -160,9 +170,13 @@ export class QueuedBody implements RequestBody {
     this.#flow.bodyAwaited(false);
   }
 
+  get #memory(): number {
+    return this.queue.memory + this.#heldBytes;
+  }
+
   #tellMemory(): void {
     if (this.#dropped) return;
-    const bytes = this.queue.memory - this.#toldBytes;
+    const bytes = this.#memory - this.#toldBytes;
     this.#toldBytes += bytes;
     this.#flow.bodyHolds(bytes);
   }

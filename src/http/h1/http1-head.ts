@@ -1,6 +1,6 @@
 /** Writes HTTP/1 message heads and chunks (RFC 9112 §4 to §7). */
 import type { ResponseHead } from '../exchange/exchange-wire.ts';
-import { type Fields, isNamed } from '../semantics/fields.ts';
+import { type Fields, fieldValue, isNamed } from '../semantics/fields.ts';
 import { FixedFields, isFixed } from '../semantics/fixed-fields.ts';
 import { httpDate } from '../semantics/http-date.ts';
 import { reasonPhrase } from '../semantics/status.ts';
@@ -48,7 +48,16 @@ function writeHead(head: ResponseHead, framing: Framing, persistent: boolean, mi
   if (!persistent) text += 'Connection: close\r\n';
   else if (minor === 0) text += 'Connection: keep-alive\r\n';
   if (!head.hasDate) text += `Date: ${httpDate()}\r\n`;
+  if (head.status === UPGRADE_REQUIRED) text += formatOffer(head.responseFields);
   return `${text}\r\n`;
+}
+
+const UPGRADE_REQUIRED = 426;
+
+/** The protocols to change over to, which have to stand in such an answer (RFC 9110 §15.5.22). */
+function formatOffer(fields: Fields): string {
+  const offer = fieldValue(fields, 'upgrade');
+  return offer === undefined ? '' : `Connection: Upgrade\r\nUpgrade: ${offer}\r\n`;
 }
 
 /** An informational head with its blank line. */

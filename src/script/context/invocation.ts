@@ -37,11 +37,33 @@ export interface HandlerFunction {
   readonly plain: Reference;
 }
 
+/** What has the connection of a request in the place of an answer, and ends it in its own way. */
+export interface Takeover {
+  /** What messages call it: "WebSocket". */
+  readonly name: string;
+  /** It may be silent: it finds out by itself whether its client is there. */
+  readonly isOpen: boolean;
+  /** The run has ended well. */
+  finish(): void;
+  /** It was ended with this status. */
+  break(status: number): void;
+}
+
+/** The same, whose request and answer are still the script's to read and write. */
+export function currentClient(scheduler: CoroutineScheduler): Invocation {
+  const invocation = currentInvocation(scheduler);
+  const { takeover } = invocation;
+  if (takeover !== undefined) throw new LuaError(`the connection of this request is a ${takeover.name}`);
+  return invocation;
+}
+
 export class Invocation extends ScriptRun {
   readonly exchange: Exchange;
   readonly route: Route;
   /** Set where the answer has no end of its own. */
   endStream: (() => void) | undefined;
+  /** Undefined: the exchange gets an answer. */
+  takeover: Takeover | undefined;
   #hasBegun = false;
   #promises = 0;
   #links: PreloadLinks | undefined;
@@ -149,6 +171,10 @@ export class Invocation extends ScriptRun {
 
   suspended(): void {
     const { exchange } = this;
+    if (this.takeover !== undefined) {
+      exchange.flush();
+      return;
+    }
     if (exchange.error !== undefined) {
       this.#abort(exchange.error);
       return;
@@ -179,7 +205,8 @@ export class Invocation extends ScriptRun {
   #endResponse(L?: LuaThread): void {
     const { exchange } = this;
     this.#links?.send();
-    if (exchange.headGiven) exchange.end();
+    if (this.takeover !== undefined) this.takeover.finish();
+    else if (exchange.headGiven) exchange.end();
     else if (!exchange.finished) {
       this.script.logger.error(`Handler sent nothing${this.#hint(L)}`, this.logFields());
       exchange.reset(500);
@@ -195,13 +222,17 @@ export class Invocation extends ScriptRun {
   /** Ends the handler from outside; the client gets `status` if it has got nothing yet. */
   cancel(status: number): void {
     if (this.ended) return;
-    this.exchange.onAbort = undefined;
-    this.exchange.reset(status);
+    if (this.takeover !== undefined) this.takeover.break(status);
+    else {
+      this.exchange.onAbort = undefined;
+      this.exchange.reset(status);
+    }
     this.kill();
   }
 
   checkTime(now: number): void {
-    this.checkSilence(now, this.exchange.bytesWritten, 'the handler');
+    if (this.takeover?.isOpen === true) this.isExcused();
+    else this.checkSilence(now, this.exchange.bytesWritten, 'the handler');
   }
 
   withdraw(): Exchange | undefined {

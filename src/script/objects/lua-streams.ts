@@ -23,6 +23,13 @@ export interface LuaStream {
   close(): void;
   /** Every use of it is an error that says this. */
   readonly refusal?: string;
+  /** It stays known until the script has dropped it, for what it can tell when it is closed; `close` may be called again. */
+  readonly outlivesClose?: boolean;
+  /** Pushes the property whose name is at index 2, and returns 1; 0: it has none of that name. */
+  property?(L: LuaThread): number;
+  /** In place of what is read from `source` and written to `sink`: where a read gives a whole of some kind. */
+  read?(L: LuaThread): number;
+  write?(L: LuaThread): number;
 }
 
 /** A stream that has been read to its end. */
@@ -56,7 +63,7 @@ export class LuaStreams {
     this.#objects = new HostObjects(state, 'httpd.stream', undefined, {
       __index: (T) => this.#index(T),
       __tostring: (T) => this.#toStringMethod(T),
-      __gc: collect,
+      __gc: (T) => this.#forget(T),
       __close: collect,
     }).protect('httpd.stream');
   }
@@ -104,6 +111,11 @@ export class LuaStreams {
   read(L: LuaThread, stream: LuaStream, wanted: Wanted | undefined): number {
     const { source } = stream;
     const { exports: x } = this.#state;
+    if (stream.read !== undefined) {
+      if (wanted?.kind !== 'chunk')
+        throw new LuaError(`a ${stream.name} is read as a whole: no count and no format`);
+      return stream.read(L);
+    }
     if (source === undefined) throw new LuaError(`cannot read from a ${stream.name}`);
     if (wanted === undefined) {
       x.lua_pushnil(L);
@@ -130,6 +142,7 @@ export class LuaStreams {
   /** httpd.write(stream, s): the number of bytes, or nil, message, code. */
   write(L: LuaThread, stream: LuaStream): number {
     const { sink } = stream;
+    if (stream.write !== undefined) return stream.write(L);
     if (sink === undefined) throw new LuaError(`cannot write to a ${stream.name}`);
     return this.#transfer.write(L, sink, 2, (T, written, room) => {
       if (sink.error !== undefined) return pushFailure(this.#state, T, sink.error);
@@ -154,8 +167,9 @@ export class LuaStreams {
   #close(number: number, why?: string): void {
     const stream = this.#open.get(number);
     if (stream === undefined) return;
-    if (why === undefined) this.#open.delete(number);
-    else this.#open.set(number, { ...DRAINED, refusal: why });
+    if (why === undefined) {
+      if (stream.outlivesClose !== true) this.#open.delete(number);
+    } else this.#open.set(number, { ...DRAINED, refusal: why });
     stream.close();
   }
 
@@ -164,15 +178,24 @@ export class LuaStreams {
     return 0;
   }
 
+  /** The script has dropped it. */
+  #forget(L: LuaThread): number {
+    const number = this.#objects.check(L, 1);
+    this.#close(number);
+    this.#open.delete(number);
+    return 0;
+  }
+
   /** Properties stay when the stream is closed. */
   #index(L: LuaThread): number {
     const { exports: x } = this.#state;
-    this.#objects.check(L, 1);
+    const number = this.#objects.check(L, 1);
     // debug.setuservalue may have put anything there
     if (x.lua_getiuservalue(L, 1, 1) === LUA_TYPE.table) {
       x.lua_pushvalue(L, 2);
       if (x.lua_rawget(L, -2) !== LUA_TYPE.nil) return 1;
     }
+    if (this.#open.get(number)?.property?.(L) === 1) return 1;
     if (this.#methods === undefined) return 0;
     this.#state.pushReference(L, this.#methods);
     x.lua_pushvalue(L, 2);

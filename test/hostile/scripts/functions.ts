@@ -161,6 +161,12 @@ const USUAL: Readonly<Record<string, string>> = {
   'httpd.redirect': `'/', 302, {x = '1'}`,
   'httpd.register_handler': `'/extreme', print, {cpu = 1}`,
   'httpd.sendfile': `'cert.pem', {root = '.'}`,
+  'httpd.websocket': `{protocols = {'a'}, origins = 'same', deflate = true, max = 9, ping = 1, timeout = 1}`,
+  'httpd.websocket().recv': `socket(env), 1`,
+  'httpd.websocket().send': `socket(env), 'x', 'binary'`,
+  'httpd.websocket().messages': `socket(env)`,
+  'httpd.websocket().messages()': `socket(env)`,
+  'httpd.websocket().close': `socket(env), 1000, 'x'`,
   'httpd.sse': '{retry = 1, heartbeat = 1, headers = {}}',
   'httpd.sse().send': `events(env), 'x'`,
   'httpd.shared': `'hostile'`,
@@ -207,6 +213,12 @@ const ANSWERS: ReadonlySet<string> = new Set([
   'httpd.sendfile',
   'httpd.sse',
   'httpd.sse().send',
+  'httpd.websocket',
+  'httpd.websocket().recv',
+  'httpd.websocket().send',
+  'httpd.websocket().messages',
+  'httpd.websocket().messages()',
+  'httpd.websocket().close',
   'httpd.write',
 ]);
 
@@ -241,6 +253,8 @@ local iterators = setmetatable({}, {__mode = 'k'})
 local function parts(env) iterators[env] = iterators[env] or httpd.multipart() return iterators[env] end
 local streams = setmetatable({}, {__mode = 'k'})
 local function events(env) streams[env] = streams[env] or httpd.sse() return streams[env] end
+-- the requests of this suite are no handshakes: they get 426 here, and test/httpd/websocket.test.ts calls the methods
+local function socket(env) return httpd.websocket() or httpd.exit() end
 local function method(object, name) return debug.getmetatable(object).__index[name] end
 local function metamethod(object, name) return rawget(debug.getmetatable(object), name) end
 `;
@@ -260,6 +274,8 @@ function found(name: string): string {
     return 'coroutine.wrap(function(...) while true do coroutine.yield(...) end end)';
   if (name === 'httpd.multipart()') return 'parts(env)';
   if (name === 'httpd.sse().send') return 'events(env).send';
+  if (name.startsWith('httpd.websocket()'))
+    return `socket(env).${name === 'httpd.websocket().messages()' ? 'recv' : member}`;
   if (name === 'io.lines()') return `io.lines('script-0.lua')`;
   if (name === 'string.gmatch()') return `('abc'):gmatch('.')`;
   return `named '${name}'`;

@@ -14,6 +14,7 @@ function body(
   const told: string[] = [];
   let held = 0;
   const flow: BodyFlow = {
+    isOverBudget: false,
     readAheadBytes: READ_AHEAD_BYTES,
     bodyHolds: (bytes) => {
       held += bytes;

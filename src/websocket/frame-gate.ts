@@ -1,0 +1,47 @@
+/** Takes frames out of a queue one at a time, so that no more messages are made than somebody wants; looks at their lengths only. */
+import type { ReadableBytes } from '../base/byte-queue.ts';
+import { PIECE_BYTES } from './websocket-limits.ts';
+
+/** What the gate asks of a queue. */
+type FrameQueue = Pick<ReadableBytes, 'length' | 'takeInto'> & { peek(index: number): number | undefined };
+
+const MASK_BYTES = 4;
+/** Of the opcode. */
+const CONTROL_BIT = 0x08;
+
+export class FrameGate {
+  /** Bytes of the frame that has begun which were not taken. */
+  #left = 0;
+
+  /** The frame that the last piece was of is a control frame (RFC 6455 §5.5). */
+  isControl = false;
+
+  /** The next piece: a whole frame where it has come, else its head, then what follows in pieces. A number: so many bytes are needed. */
+  take(queue: FrameQueue): Buffer | number {
+    if (this.#left > 0) {
+      const size = Math.min(this.#left, PIECE_BYTES);
+      if (queue.length < size) return size;
+      this.#left -= size;
+      return copy(queue, size);
+    }
+    if (queue.length < 2) return 2;
+    const second = queue.peek(1) as number;
+    const short = second & 0x7f;
+    const lengthBytes = short === 126 ? 2 : short === 127 ? 8 : 0;
+    const headBytes = 2 + lengthBytes + ((second & 0x80) === 0 ? 0 : MASK_BYTES);
+    if (queue.length < headBytes) return headBytes;
+    let length = lengthBytes === 0 ? short : 0;
+    for (let i = 2; i < 2 + lengthBytes; i++) length = length * 256 + (queue.peek(i) as number);
+    this.isControl = ((queue.peek(0) as number) & CONTROL_BIT) !== 0;
+    if (length <= PIECE_BYTES && queue.length >= headBytes + length) return copy(queue, headBytes + length);
+    this.#left = length;
+    // the head alone: what is wrong with it shows before the rest has come
+    return copy(queue, headBytes);
+  }
+}
+
+function copy(queue: FrameQueue, size: number): Buffer {
+  const bytes = Buffer.allocUnsafe(size);
+  queue.takeInto(bytes, 0, size);
+  return bytes;
+}

@@ -1,0 +1,165 @@
+/** Writes the frames of one WebSocket to its exchange: one message at a time, control frames between, compressed where that was agreed. */
+import type { PerMessageDeflate, Sender, SenderSocket } from 'ws';
+import type { Exchange } from '../http/exchange/exchange.ts';
+import { Waiters } from '../http/exchange/waiters.ts';
+import { webSocketParts } from './handshake.ts';
+import { DEFLATING_BYTES_MAX } from './websocket-limits.ts';
+
+/** Writes to the exchange what a Sender gives; the exchange copies it. */
+class ExchangeSocket implements SenderSocket {
+  readonly #exchange: Exchange;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+  }
+
+  get destroyed(): boolean {
+    return this.#exchange.finished;
+  }
+
+  /** The exchange gathers what it is given until the next flush. */
+  cork(): void {}
+  uncork(): void {}
+
+  write(bytes: Uint8Array, written?: (error?: Error | null) => void): void {
+    this.#exchange.write(bytes);
+    written?.();
+  }
+}
+
+export class FrameOutput {
+  readonly #exchange: Exchange;
+  readonly #deflate: PerMessageDeflate | undefined;
+  readonly #sender: Sender;
+  /** Bytes that wait to be compressed, or are being. */
+  #deflatingBytes = 0;
+  /** A message has begun and not ended: others wait. */
+  #isClaimed = false;
+  #isFlushDue = false;
+  readonly #claimers = new Waiters();
+  readonly #drained = new Waiters();
+  /** The last ping that could not be answered at once; older ones need no answer (RFC 6455 §5.5.3). */
+  #owedPong: Buffer | undefined;
+
+  constructor(exchange: Exchange, deflate: PerMessageDeflate | undefined) {
+    const { Sender, PerMessageDeflate } = webSocketParts();
+    this.#exchange = exchange;
+    this.#deflate = deflate;
+    const extensions = deflate === undefined ? {} : { [PerMessageDeflate.extensionName]: deflate };
+    this.#sender = new Sender(new ExchangeSocket(exchange), extensions);
+  }
+
+  /** Whoever sends a message next has to wait for `whenDrained`. */
+  get isFull(): boolean {
+    return this.#exchange.isFull === true || this.#deflatingBytes >= DEFLATING_BYTES_MAX;
+  }
+
+  /** A message is under way. */
+  get isClaimed(): boolean {
+    return this.#isClaimed;
+  }
+
+  /** Begins a message. False: another one is under way, and `claimed` is called when it is over. */
+  claim(claimed: () => void): boolean {
+    if (this.#isClaimed) {
+      this.#claimers.add(claimed);
+      return false;
+    }
+    this.#isClaimed = true;
+    return true;
+  }
+
+  cancelClaim(claimed: () => void): void {
+    this.#claimers.remove(claimed);
+  }
+
+  /** The message has been sent, or will never be. */
+  release(): void {
+    this.#isClaimed = false;
+    this.#claimers.notify();
+  }
+
+  /** Sends a part of the message that was begun; `bytes` are the caller's again when this returns. */
+  send(bytes: Uint8Array, isBinary: boolean, isLast: boolean): void {
+    if (this.#deflate === undefined) {
+      this.#flushSoon();
+      this.#sender.send(bytes, { binary: isBinary, compress: false, fin: isLast, mask: false });
+      return;
+    }
+    const size = bytes.length;
+    this.#deflatingBytes += size;
+    const options = { binary: isBinary, compress: true, fin: isLast, mask: false };
+    this.#sender.send(Buffer.from(bytes), options, () => this.#deflated(size));
+  }
+
+  whenDrained(drained: () => void): void {
+    if (this.#deflatingBytes >= DEFLATING_BYTES_MAX) this.#drained.add(drained);
+    else this.#exchange.whenDrained(drained);
+  }
+
+  cancelDrained(drained: () => void): void {
+    this.#drained.remove(drained);
+    this.#exchange.cancelDrained(drained);
+  }
+
+  ping(): void {
+    this.#sender.ping(NOTHING, false);
+    this.#exchange.flush();
+  }
+
+  pong(data: Buffer): void {
+    if (this.#exchange.isFull === true) {
+      if (this.#owedPong === undefined) this.#exchange.whenDrained(this.#payPong);
+      this.#owedPong = data;
+      return;
+    }
+    this.#sender.pong(data, false);
+    this.#exchange.flush();
+  }
+
+  /** Sends a close frame behind all that was sent, then calls `sent`. */
+  close(code: number | undefined, reason: Uint8Array, sent: () => void): void {
+    this.#sender.close(code, reason, false, () => {
+      this.#exchange.flush();
+      sent();
+    });
+  }
+
+  /** Nothing can be sent any more: those that wait hear of it. */
+  end(): void {
+    this.#owedPong = undefined;
+    this.#exchange.cancelDrained(this.#payPong);
+    this.#claimers.notify();
+    this.#drained.notify();
+  }
+
+  /** A coroutine that sends may end without waiting, and nobody else flushes for it. */
+  #flushSoon(): void {
+    if (this.#isFlushDue) return;
+    this.#isFlushDue = true;
+    process.nextTick(flush, this);
+  }
+
+  flush(): void {
+    this.#isFlushDue = false;
+    this.#exchange.flush();
+  }
+
+  #deflated(size: number): void {
+    this.#deflatingBytes -= size;
+    this.#exchange.flush();
+    if (this.#deflatingBytes < DEFLATING_BYTES_MAX) this.#drained.notify();
+  }
+
+  readonly #payPong = (): void => {
+    const data = this.#owedPong;
+    this.#owedPong = undefined;
+    if (data !== undefined && !this.#exchange.finished) this.pong(data);
+  };
+}
+
+function flush(output: FrameOutput): void {
+  output.flush();
+}
+
+const NOTHING: Buffer = Buffer.alloc(0);
