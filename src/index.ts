@@ -29,6 +29,8 @@ export {
   type ServerOptions,
 } from './embed/server.ts';
 export { type Gateway, startGateway } from './embed/start-gateway.ts';
+export type { EventMessage, EventSubscription } from './events/event-subscription.ts';
+export type { SubscriptionOptions } from './events/text-events.ts';
 export type { ConnectionInfo, Protocol } from './http/exchange/exchange.ts';
 export type { ForwardedForm, ProxyTimeouts, UpstreamTls } from './mapping/proxy-settings.ts';
 export { SCRIPT_MODES, type ScriptMode } from './mapping/script-mode.ts';
@@ -42,6 +44,12 @@ export type { IncrementStart, SharedDictionary, SharedValue } from './shared/sha
 export type { BoundAddress } from './supervisor/listeners.ts';
 export type { MappingUse } from './supervisor/supervisor.ts';
 export { type CookieOptions, makeCookie, readCookies } from './web/cookies.ts';
+export {
+  type EventGenerator,
+  type EventStreamOptions,
+  eventStream,
+  type ServerEvent,
+} from './web/event-stream.ts';
 export { Method, Reason, Version } from './web/http-words.ts';
 export { type FormPart, type MultipartOptions, multipart } from './web/multipart.ts';
 export { type BuilderBody, ResponseBuilder } from './web/response-builder.ts';

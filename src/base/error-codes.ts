@@ -211,8 +211,9 @@ export const ERROR_CODES = {
     remedy: 'Raise `timeout`, or look at that server',
   },
   LGW_EVENT_LIMIT: {
-    meaning: 'An event of a stream (`httpd.sse`) has more bytes than one may have',
-    remedy: 'Send less at once: what is large is better fetched by the client when it hears of it',
+    meaning:
+      'An event, a message, or the name of a channel is too long, or there are too many subscriptions (`httpd.sse`, `httpd.publish`, `httpd.subscribe`)',
+    remedy: 'The message names the limit; what is large is better fetched by whoever hears of it',
   },
   LGW_PROXY_CLOSED: {
     meaning: 'An upstream closed the connection before it had answered in full',

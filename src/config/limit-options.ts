@@ -158,7 +158,7 @@ export const LIMIT_OPTIONS: LimitOptions = {
     value: integer(1, LIMIT_BOUNDS.percentMax),
     default: DEFAULT_LIMITS.mappingSharePercent,
     group: 'Limits',
-    help: 'how much of what the others leave free one of several mappings may take of the files, processes, fetches, tasks and timers of a worker',
+    help: 'how much of what the others leave free one of several mappings may take of the files, processes, fetches, tasks, timers, subscriptions and messages of a worker',
   }),
   maxLog: defaulted({
     name: 'max-log',

@@ -3,6 +3,8 @@
 import { createLogger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import { withMappings } from '../config/ready-made-mappings.ts';
+import type { EventSubscription } from '../events/event-subscription.ts';
+import type { SubscriptionOptions } from '../events/text-events.ts';
 import { compileLuaModule } from '../lua/wasm-module.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
 import type { CounterName } from '../metrics/worker-metrics.ts';
@@ -40,6 +42,13 @@ export interface Gateway {
    * (`luaCode` limit) when too many were opened that are not in `GatewayOptions.shared`.
    */
   shared(name: string): SharedDictionary;
+  /**
+   * Gives the message to all who have subscribed to the channel, in all workers and in this program; returns how many those of this program
+   * are. A text goes as UTF-8. Throws GatewayError (`luaCode` limit) for what is too long.
+   */
+  publish(channel: string, message: string | Uint8Array): number;
+  /** Subscribes to channels, until the subscription is closed or the gateway stopped. */
+  subscribe(channels: string | readonly string[], options?: SubscriptionOptions): EventSubscription;
   /** What each worker counts at this moment. */
   counters(): Readonly<Record<CounterName, number>>[];
   /** What each mapping of a script uses in each worker at this moment. */
@@ -70,6 +79,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     drain: () => supervisor.drain(),
     stop: () => supervisor.stop(),
     shared: (name) => supervisor.shared(name),
+    publish: (channel, message) => supervisor.events.publish(channel, message),
+    subscribe: (channels, options) => supervisor.events.subscribe(channels, options),
     counters: () => supervisor.counters(),
     mappingCounters: () => supervisor.mappingCounters(),
   };

@@ -3,6 +3,9 @@
 import { createLogger, type LevelLogger, type Logger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import { SETTING_TABLE } from '../config/setting-table.ts';
+import { EventHub } from '../events/event-hub.ts';
+import { InterestTable } from '../events/interest-table.ts';
+import { createEventShare, TextEvents } from '../events/text-events.ts';
 import { Compression } from '../http/coding/compression.ts';
 import { PoolTurns, poolJobsMax } from '../http/coding/pool-turns.ts';
 import type { ExchangeObserver } from '../http/exchange/exchange-wire.ts';
@@ -37,6 +40,11 @@ export class ThreadGateway {
   readonly #compression: Compression;
   readonly #listeners: { scheme: 'https' | 'http'; listener: Listener }[] = [];
   readonly #frontEnds: FrontEnd[] = [];
+  /** For the program, too. */
+  readonly events: TextEvents = new TextEvents(
+    new EventHub(WORKER_ID, new InterestTable(1)),
+    createEventShare('/'),
+  );
   #logger: LevelLogger;
   #mapping: WebMapping | undefined;
   #reloading: Promise<void> = Promise.resolve();
@@ -101,6 +109,7 @@ export class ThreadGateway {
   /** True when every open exchange has ended within the limit. */
   async drain(): Promise<boolean> {
     this.#closeListeners();
+    this.#mapping?.endStreams();
     const { drainTimeoutMs } = this.#config.limits;
     const cuts = await Promise.all(this.#frontEnds.map((frontEnd) => frontEnd.drain(drainTimeoutMs)));
     return cuts.every((cut) => cut === 0);
@@ -130,7 +139,7 @@ export class ThreadGateway {
     const store = new SharedStore({ memory: createSharedMemory(this.#config.shared), owner: 1 });
     const shared = (name: string): SharedDictionary => new SharedDictionary(store.open(name));
     this.#mapping = new WebMapping(
-      { prefix: '/', workerId: WORKER_ID, logger, shared, timeLimitMs },
+      { prefix: '/', workerId: WORKER_ID, logger, shared, events: this.events, timeLimitMs },
       this.#handler,
     );
     const dispatcher = new Dispatcher(new HostRouter([this.#mapping]), logger);

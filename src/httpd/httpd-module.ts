@@ -19,6 +19,7 @@ import { createConnect } from './connect-function.ts';
 import { cookieFunctions } from './cookie-functions.ts';
 import { createCopy, pushEnded } from './copy.ts';
 import { cryptoFunctions } from './crypto-functions.ts';
+import { eventFunctions } from './event-functions.ts';
 import { createExit } from './exit.ts';
 import { createFetch } from './fetch-function.ts';
 import { createFieldTables } from './field-tables.ts';
@@ -60,6 +61,7 @@ export function installHttpdModule(script: ScriptContext): void {
       ...codecFunctions(script),
       ...cookieFunctions(script),
       ...acceptFunctions(script),
+      ...eventFunctions(script),
       shared: sharedFunction(script),
     }),
   );

@@ -13,8 +13,22 @@ export const RESOURCES = [
   'tasks',
   'timers',
   'websockets',
+  'subscriptions',
+  'messageBytes',
 ] as const;
 export type Resource = (typeof RESOURCES)[number];
+
+/** Limits of whoever needs some of these only. */
+export const NOTHING: Readonly<Record<Resource, number>> = {
+  files: 0,
+  processes: 0,
+  fetches: 0,
+  sockets: 0,
+  tasks: 0,
+  timers: 0,
+  subscriptions: 0,
+  messageBytes: 0,
+};
 
 /** What a message says of each. */
 const IN_USE: Readonly<Record<Resource, string>> = {
@@ -25,6 +39,8 @@ const IN_USE: Readonly<Record<Resource, string>> = {
   tasks: 'tasks run',
   timers: 'timers wait or run',
   websockets: 'WebSockets are open',
+  subscriptions: 'channels are subscribed to',
+  messageBytes: 'bytes of messages wait',
 };
 /**
  * A script that is being loaded may take so many (of each) beyond all limits: a reload must not depend on what the state
@@ -82,7 +98,7 @@ export class Shares {
   }
 
   /** For Share. */
-  count(resource: Resource, change: 1 | -1): void {
+  count(resource: Resource, change: number): void {
     this.#totals.set(resource, this.total(resource) + change);
   }
 
@@ -117,21 +133,24 @@ export class Share {
     return this.counters.get(resource);
   }
 
-  /** Takes one, or says why not: `64 files are open and the limit is 64`. `loading`: for a script that is being loaded. */
-  take(resource: Resource, loading = false): string | undefined {
+  /**
+   * Takes one, or `amount`, or says why not: `64 files are open and the limit is 64`. `loading`: for a script that is being
+   * loaded.
+   */
+  take(resource: Resource, loading = false, amount = 1): string | undefined {
     const limit = loading ? this.#shares.limitAtLoad(resource) : this.#shares.limitOf(this, resource);
-    if (this.used(resource) >= limit) {
+    if (this.used(resource) + amount > limit) {
       this.counters.add(MAPPING_COUNT.limitsReachedTotal, 1);
       return this.#shares.refusal(this, resource, limit);
     }
-    this.counters.add(MAPPING_COUNT[resource], 1);
-    this.#shares.count(resource, 1);
+    this.counters.add(MAPPING_COUNT[resource], amount);
+    this.#shares.count(resource, amount);
     return undefined;
   }
 
-  /** Gives one back. */
-  give(resource: Resource): void {
-    this.counters.add(MAPPING_COUNT[resource], -1);
-    this.#shares.count(resource, -1);
+  /** Gives one back, or `amount`. */
+  give(resource: Resource, amount = 1): void {
+    this.counters.add(MAPPING_COUNT[resource], -amount);
+    this.#shares.count(resource, -amount);
   }
 }

@@ -9,6 +9,8 @@ const METRICS = {
   tasks: { gauge: 'Tasks of its handlers' },
   timers: { gauge: 'Timers that wait or run' },
   websockets: { gauge: 'WebSockets of its handlers' },
+  subscriptions: { gauge: 'Channels that its handlers have subscribed to' },
+  messageBytes: { gauge: 'Bytes of messages that wait for its subscribers' },
   limitsReachedTotal: { total: 'Times when its share was used up' },
   logLinesTotal: { total: 'Lines that its scripts have written to the log' },
   logBytesTotal: { total: 'Bytes of those lines' },

@@ -27,6 +27,8 @@ const METRICS = {
   proxyFailuresTotal: { total: 'Of these, those that no server has answered in full' },
   bytesReceivedTotal: { total: 'Bytes of request bodies' },
   bytesSentTotal: { total: 'Bytes of response bodies' },
+  messagesTotal: { total: 'Messages published' },
+  messagesLostTotal: { total: 'Messages that a subscriber has lost, because it or its worker was too slow' },
   compressedTotal: { total: 'Answers that were compressed' },
   compressionsRefusedTotal: {
     total: 'Answers that went uncompressed because coders had used up their memory',

@@ -6,6 +6,7 @@
 import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { Scope } from '../base/scope.ts';
+import type { EventHub } from '../events/event-hub.ts';
 import type { FileSystem } from '../file/file-system.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
 import type { ProcessOwner, ProcessTable } from '../file/process-table.ts';
@@ -82,6 +83,8 @@ export interface ScriptOptions extends OfPlace {
   readonly workerId: number;
   /** Dictionaries that all workers share. */
   readonly shared: SharedStore;
+  /** Messages between all threads. */
+  readonly events: EventHub;
   /** What the mapping uses of what the worker has. */
   readonly share: Share;
   /** Defaults of handlers that do not say otherwise. */
@@ -248,6 +251,10 @@ export class LoadedScript implements ScriptContext {
 
   get shared(): SharedStore {
     return this.#options.shared;
+  }
+
+  get events(): EventHub {
+    return this.#options.events;
   }
 
   get workerId(): number {

@@ -9,6 +9,7 @@ import { GatewayError } from '../base/errors.ts';
 import type { LevelLogger } from '../base/logger.ts';
 import type { Config, MappingConfig } from '../config/config.ts';
 import { SETTING_TABLE } from '../config/setting-table.ts';
+import type { TextEvents } from '../events/text-events.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
 import type { Histogram } from '../metrics/histogram.ts';
@@ -19,6 +20,7 @@ import { Settings } from '../settings/settings.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { TlsSetup, WorkerJob, WorkerSettings, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { becomeUser } from './become-user.ts';
+import { EventMesh } from './event-mesh.ts';
 import { LeftoverProcesses } from './leftover-processes.ts';
 import { type ListenerOptions, platformListenerOptions } from './listener.ts';
 import { type BoundAddress, Listeners } from './listeners.ts';
@@ -89,6 +91,7 @@ export class Supervisor {
   #compiling: Promise<object> | undefined;
   /** Made at the start, once. */
   #shared: SharedKeeper | undefined;
+  readonly #mesh: EventMesh;
   /** The configuration that was read at the start. */
   #loaded: LoadedTls | undefined;
   #pidFile: PidFile | undefined;
@@ -98,6 +101,7 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#settings = new Settings(options.config, SETTING_TABLE);
+    this.#mesh = new EventMesh(options.config.workers);
     this.#settings.subscribe(({ logLevel }) => options.logger.setLevel(logLevel));
     this.#logger = options.logger;
     this.#listeners = new Listeners(options.logger);
@@ -233,6 +237,11 @@ export class Supervisor {
     return this.#shared.open(name);
   }
 
+  /** Publishes and subscribes as the workers do, for the program that has started this. */
+  get events(): TextEvents {
+    return this.#mesh.main;
+  }
+
   /** For a process that must end without `stop`. */
   removePidFile(): void {
     this.#pidFile?.remove();
@@ -276,7 +285,9 @@ export class Supervisor {
       makeStart: (own) => this.#makeStart(own),
       makeJob: () => this.#makeJob(),
       once: this.#once,
+      onThreadBegin: (giveEnd) => this.#mesh.join(workerId, giveEnd),
       onThreadEnd: ({ shared, processGroups }) => {
+        this.#mesh.leave(workerId);
         this.#shared?.release(workerId, shared.owner);
         this.#processes.end(processGroups);
       },
@@ -309,7 +320,12 @@ export class Supervisor {
 
   #makeStart(own: OwnStart): WorkerStart {
     assert(this.#shared !== undefined, 'workers start with the shared memory');
-    return { ...own, processGroups: this.#processes.create(), shared: this.#shared.share() };
+    return {
+      ...own,
+      processGroups: this.#processes.create(),
+      shared: this.#shared.share(),
+      interest: this.#mesh.interest.memory,
+    };
   }
 
   #makeJob(): WorkerJob {
@@ -356,6 +372,7 @@ export class Supervisor {
     this.#transition('stopped');
     this.#tls.stop();
     this.#listeners.close();
+    this.#mesh.close();
     await Promise.all(this.#workers.map((worker) => worker.stop()));
     await this.#processes.stop();
     this.removePidFile();

@@ -1,8 +1,9 @@
 /** One worker, for the supervisor: starts its thread, replaces the thread after a crash, and ends it. */
-import { Worker } from 'node:worker_threads';
+import { type MessagePort, Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
+import type { EventEnd } from '../events/event-link.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import { MAPPING_METRICS, type MappingCounterName } from '../metrics/mapping-metrics.ts';
 import { MetricRow } from '../metrics/metric-row.ts';
@@ -56,6 +57,8 @@ export interface WorkerThreadOptions {
   readonly makeJob: () => WorkerJob;
   /** One for all workers. */
   readonly once: OnceRegistry;
+  /** A thread has begun; it takes ends of ways to others at any time. */
+  readonly onThreadBegin: (giveEnd: (end: EventEnd, transfer: readonly MessagePort[]) => void) => void;
   /** A thread that was started like this has ended. */
   readonly onThreadEnd: (start: WorkerStart) => void;
   /** The setup that serves; a worker that comes up with an older one catches up. */
@@ -223,6 +226,7 @@ export class WorkerThread {
       });
     const thread = beginWithYoungSpace(YOUNG_SPACE_MB, begin);
     this.#thread = thread;
+    this.#options.onThreadBegin((end, transfer) => thread.postMessage({ type: 'peer', end }, transfer));
     thread.on('message', (message: FromWorker) => this.#receive(message));
     thread.on('error', (error: unknown) => this.#crashed(error));
     thread.on('messageerror', (error) => this.#crashed(error));

@@ -4,7 +4,7 @@ import { FileSystem } from '../file/file-system.ts';
 import { errorPage } from '../http/exchange/error-response.ts';
 import type { Handler, Mapping } from '../http/exchange/handler.ts';
 import { splitTarget } from '../http/semantics/path.ts';
-import { type Share, Shares } from '../mapping/shares.ts';
+import { NOTHING, type Share, Shares } from '../mapping/shares.ts';
 import {
   DEFAULT_STATIC_SETTINGS,
   INDEX_NAMES_MAX,
@@ -55,7 +55,7 @@ function openShelf({ logger }: HandlerContext): Shelf {
     }),
     cache: new StaticCache(),
     share: new Shares({
-      limits: { files: FILES_MAX, processes: 0, fetches: 0, sockets: 0, tasks: 0, timers: 0, websockets: 0 },
+      limits: { ...NOTHING, files: FILES_MAX },
       percent: 100,
     }).of('serveFiles'),
   };

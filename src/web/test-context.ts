@@ -1,5 +1,8 @@
 /** A context for handlers that no gateway calls: tests give requests to a router or handler without a connection. */
 import type { Logger } from '../base/logger.ts';
+import { EventHub } from '../events/event-hub.ts';
+import { InterestTable } from '../events/interest-table.ts';
+import { createEventShare, TextEvents } from '../events/text-events.ts';
 import type { ConnectionInfo } from '../http/exchange/exchange.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory } from '../shared/shared-memory.ts';
@@ -25,6 +28,13 @@ const SILENT: Logger = Object.freeze({
 });
 
 let store: SharedStore | undefined;
+let events: TextEvents | undefined;
+
+/** Channels of this thread, which all such contexts share as all requests of a gateway do. */
+function openEvents(): TextEvents {
+  events ??= new TextEvents(new EventHub(0, new InterestTable(1)), createEventShare('test'));
+  return events;
+}
 
 /** The dictionaries of this thread, which all such contexts share as all requests of a gateway do. */
 function openShared(name: string): SharedDictionary {
@@ -33,7 +43,7 @@ function openShared(name: string): SharedDictionary {
 }
 
 /**
- * A cleartext request of HTTP/1.1 from 127.0.0.1, a log that goes nowhere, and real dictionaries in the memory of this thread;
+ * A cleartext request of HTTP/1.1 from 127.0.0.1, a log that goes nowhere, and real dictionaries and channels of this thread;
  * `given` goes before.
  */
 export function testContext<State extends object = RequestState>(
@@ -48,6 +58,9 @@ export function testContext<State extends object = RequestState>(
     // what the state has at first is nothing, as in a gateway
     state: Object.create(null) as State,
     shared: openShared,
+    publish: (channel, message) => openEvents().publish(channel, message),
+    subscribe: (channels, options) => openEvents().subscribe(channels, options),
+    ending: new AbortController().signal,
     ...given,
   };
 }

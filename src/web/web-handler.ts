@@ -1,5 +1,7 @@
 /** The type of a handler written in TypeScript or JavaScript, and of the context that it gets beside the request. */
 import type { Logger } from '../base/logger.ts';
+import type { EventSubscription } from '../events/event-subscription.ts';
+import type { SubscriptionOptions, TextEvents } from '../events/text-events.ts';
 import type { ConnectionInfo, Exchange } from '../http/exchange/exchange.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { Version } from './http-words.ts';
@@ -34,6 +36,15 @@ export interface HandlerContext<State extends object = RequestState> {
    * for what is no name, and GatewayError (`luaCode` limit) when too many were opened that were not declared.
    */
   shared(name: string): SharedDictionary;
+  /**
+   * Gives the message to all who have subscribed to the channel, in all threads and scripts; returns how many those of this thread are. A
+   * text goes as UTF-8. Throws GatewayError (`luaCode` limit) for what is too long.
+   */
+  publish(channel: string, message: string | Uint8Array): number;
+  /** Subscribes until the request is over, or the subscription is closed. Throws GatewayError (`luaCode` limit) when there is no room. */
+  subscribe(channels: string | readonly string[], options?: SubscriptionOptions): EventSubscription;
+  /** Aborted when another handler takes over, or the gateway drains: answers that have no end of their own should end then. */
+  readonly ending: AbortSignal;
 }
 
 /** What all requests of one mapping have in common. */
@@ -42,6 +53,8 @@ export interface HandlerSurroundings {
   readonly workerId: number;
   readonly logger: Logger;
   readonly shared: (name: string) => SharedDictionary;
+  readonly events: TextEvents;
+  readonly ending: AbortSignal;
 }
 
 /** A context that costs next to nothing until it is asked. */
@@ -49,6 +62,8 @@ export class ExchangeContext implements HandlerContext {
   readonly #exchange: Exchange;
   readonly #surroundings: HandlerSurroundings;
   #state: RequestState | undefined;
+  /** Subscriptions that end with the exchange. */
+  #subscriptions: Set<EventSubscription> | undefined;
 
   constructor(exchange: Exchange, surroundings: HandlerSurroundings) {
     this.#exchange = exchange;
@@ -74,7 +89,32 @@ export class ExchangeContext implements HandlerContext {
     this.#state ??= Object.create(null) as RequestState;
     return this.#state;
   }
+  get ending(): AbortSignal {
+    return this.#surroundings.ending;
+  }
   shared(name: string): SharedDictionary {
     return this.#surroundings.shared(name);
+  }
+  publish(channel: string, message: string | Uint8Array): number {
+    return this.#surroundings.events.publish(channel, message);
+  }
+  subscribe(channels: string | readonly string[], options?: SubscriptionOptions): EventSubscription {
+    const subscription = this.#surroundings.events.subscribe(channels, options);
+    if (this.#subscriptions === undefined) this.#closeWithExchange();
+    // a handler that goes on behind its answer has nobody who would end it
+    if (this.#exchange.finished) subscription.close();
+    else this.#subscriptions?.add(subscription);
+    return subscription;
+  }
+
+  #closeWithExchange(): void {
+    const exchange = this.#exchange;
+    const subscriptions = new Set<EventSubscription>();
+    this.#subscriptions = subscriptions;
+    const { onClose } = exchange;
+    exchange.onClose = () => {
+      for (const subscription of subscriptions) subscription.close();
+      onClose?.();
+    };
   }
 }

@@ -1,5 +1,7 @@
 /** A path prefix and the web handler behind it, for the gateway's router: it answers every path under the prefix. */
+import { setMaxListeners } from 'node:events';
 import type { Logger } from '../base/logger.ts';
+import type { TextEvents } from '../events/text-events.ts';
 import { respondWithError } from '../http/exchange/error-response.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Handler, Mapping } from '../http/exchange/handler.ts';
@@ -20,6 +22,7 @@ export interface WebMappingOptions {
   readonly workerId: number;
   readonly logger: Logger;
   readonly shared: (name: string) => SharedDictionary;
+  readonly events: TextEvents;
   /** Time a handler may go on without writing anything; Infinity = no limit. */
   readonly timeLimitMs: number;
 }
@@ -30,10 +33,11 @@ export class WebMapping implements Mapping, Handler {
   readonly answersAll = true;
   readonly #options: InvocationOptions;
   readonly #silences: StallWatch;
+  readonly #ending = new AbortController();
   #sweepTimer: NodeJS.Timeout | undefined;
 
   constructor(options: WebMappingOptions, handler: WebHandler) {
-    const { host, prefix, workerId, logger, shared, timeLimitMs } = options;
+    const { host, prefix, workerId, logger, shared, events, timeLimitMs } = options;
     this.host = host;
     this.prefix = prefix;
     const silences = new StallWatch(timeLimitMs);
@@ -45,7 +49,10 @@ export class WebMapping implements Mapping, Handler {
       return known;
     };
     const name = (host ?? '') + prefix;
-    this.#options = { prefix, name, workerId, logger, shared: open, handler, silences };
+    // each open stream listens
+    setMaxListeners(0, this.#ending.signal);
+    const ending = this.#ending.signal;
+    this.#options = { prefix, name, workerId, logger, shared: open, events, ending, handler, silences };
     this.#silences = silences;
     this.#sweepFor(timeLimitMs);
   }
@@ -78,8 +85,15 @@ export class WebMapping implements Mapping, Handler {
 
   serve(): void {}
 
+  /** Answers without an end of their own are to end. */
+  endStreams(): void {
+    this.#ending.abort();
+  }
+
   /** Calls that go on are those of exchanges, which end by themselves; the clock keeps running for them. */
-  async retire(): Promise<void> {}
+  async retire(): Promise<void> {
+    this.endStreams();
+  }
 
   close(): void {
     clearInterval(this.#sweepTimer);

@@ -4,6 +4,7 @@ import type { ErrorCode } from '../base/error-codes.ts';
 import type { LogLevel } from '../base/logger.ts';
 import type { MappingConfig } from '../config/config.ts';
 import type { ProxyMappingSettings } from '../mapping/proxy-settings.ts';
+import type { EventEnd } from '../events/event-link.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { FolderSettings } from '../mapping/static-settings.ts';
@@ -79,6 +80,8 @@ export interface WorkerStart {
   readonly processGroups: SharedArrayBuffer;
   /** The dictionaries, and this thread's number among all that ever use them. */
   readonly shared: SharedAccess;
+  /** Memory of the InterestTable: who has subscribed to what. */
+  readonly interest: SharedArrayBuffer;
 }
 
 /** The job of a worker. It comes as a message, as threads begin and read their code before the supervisor knows the job. */
@@ -103,6 +106,8 @@ export type ToWorker =
   | { readonly type: 'job'; readonly job: WorkerJob }
   /** Comes once, after the job, where the job says so. */
   | { readonly type: 'luaModule'; readonly module: object }
+  /** Another thread has begun: the way to it, for what is published. Comes at any time. */
+  | { readonly type: 'peer'; readonly end: EventEnd }
   /** Reload, first phase: prepare new states beside those that serve, change nothing; answered by `prepared` or `refused`. */
   | { readonly type: 'prepare'; readonly setup: WorkerSetup }
   /** Reload, second phase: new exchanges go to the prepared states. */

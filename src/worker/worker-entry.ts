@@ -2,6 +2,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
+import { EventHub } from '../events/event-hub.ts';
+import { InterestTable } from '../events/interest-table.ts';
+import { COUNT, Counters } from '../metrics/worker-metrics.ts';
 import { LogBatch } from './log-batch.ts';
 import type { Failure, FromWorker, ToWorker, WorkerJob, WorkerStart } from './messages.ts';
 import { GatewayWorker } from './worker.ts';
@@ -16,6 +19,13 @@ const batch = new LogBatch(`worker-${start.workerId}`, start.logOnTheWay, (lines
 );
 // sends the lines that were logged right before a crash, too
 process.on('exit', batch.flush);
+
+const counters = new Counters(start.counters);
+/** Ways to other threads come before the job, too. */
+const hub = new EventHub(start.workerId, new InterestTable(start.interest), {
+  published: () => counters.add(COUNT.messagesTotal, 1),
+  lost: (count) => counters.add(COUNT.messagesLostTotal, count),
+});
 
 function toFailure(error: unknown): Failure {
   if (error instanceof GatewayError) return { code: error.code, message: error.message };
@@ -35,6 +45,9 @@ async function receive(message: ToWorker): Promise<void> {
       job = message.job;
       if (job.luaModule !== 'follows') await serve(job);
       return;
+    case 'peer':
+      hub.connect(message.end);
+      return;
     case 'luaModule':
       assert(job !== undefined, 'the job comes before the Lua machine');
       await serve({ ...job, luaModule: message.module });
@@ -47,7 +60,7 @@ async function receive(message: ToWorker): Promise<void> {
 
 async function obey(
   worker: GatewayWorker,
-  message: Exclude<ToWorker, { type: 'job' | 'luaModule' }>,
+  message: Exclude<ToWorker, { type: 'job' | 'luaModule' | 'peer' }>,
 ): Promise<void> {
   switch (message.type) {
     case 'prepare': {
@@ -69,6 +82,7 @@ async function obey(
     case 'drain': {
       const cut = await worker.drain();
       // the thread is ended by whoever hears of it
+      hub.close();
       batch.flush();
       post({ type: 'drained', cut });
       return;
@@ -80,7 +94,7 @@ async function obey(
 
 async function serve(complete: WorkerJob): Promise<void> {
   try {
-    const starting = new GatewayWorker(start, complete, batch.write, post);
+    const starting = new GatewayWorker(start, complete, hub, batch.write, post);
     worker = starting;
     await starting.start();
     post({ type: 'ready', modes: starting.modes });

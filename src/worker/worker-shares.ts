@@ -1,5 +1,6 @@
 /** The bounded resources of one worker, and the log lines about mappings that have used up their share. */
 import type { Logger } from '../base/logger.ts';
+import { MESSAGE_BYTES_WAITING_MAX, SUBSCRIPTIONS_MAX } from '../events/event-limits.ts';
 import { type Resource, Shares } from '../mapping/shares.ts';
 import { FETCHES_MAX, SOCKETS_MAX } from '../outbound/outbound-limits.ts';
 import { WEBSOCKETS_MAX } from '../websocket/websocket-limits.ts';
@@ -17,6 +18,8 @@ const WORKER_LIMITS: Readonly<Record<Resource, number>> = {
   // ten scripts that have as many as one may
   timers: 10_000,
   websockets: WEBSOCKETS_MAX,
+  subscriptions: SUBSCRIPTIONS_MAX,
+  messageBytes: MESSAGE_BYTES_WAITING_MAX,
 };
 /** The log says at most once in so many milliseconds that a mapping has used up its share. */
 const SHARE_NOTICE_MS = 60_000;

@@ -6,6 +6,8 @@ import { assert } from '../base/assert.ts';
 import { createLogger, type LevelLogger } from '../base/logger.ts';
 import { ProcessGroups } from '../base/process-groups.ts';
 import type { MappingConfig } from '../config/config.ts';
+import type { EventHub } from '../events/event-hub.ts';
+import { TextEvents } from '../events/text-events.ts';
 import { FileSystem } from '../file/file-system.ts';
 import { ProcessTable } from '../file/process-table.ts';
 import { Compression } from '../http/coding/compression.ts';
@@ -93,6 +95,7 @@ export class GatewayWorker {
   #outward: Outward;
   readonly #shared: SharedStore;
   readonly #shares: Shares;
+  readonly #events: EventHub;
   readonly #mappingLoggers = new Map<string, MeteredLogger>();
   readonly #router = new HostRouter();
   readonly #dispatcher: Dispatcher;
@@ -113,10 +116,12 @@ export class GatewayWorker {
   constructor(
     start: WorkerStart,
     job: WorkerJob,
+    events: EventHub,
     writeLine: (line: string) => void,
     post: (message: FromWorker) => void,
   ) {
     [this.#start, this.#job, this.#writeLine] = [start, job, writeLine];
+    this.#events = events;
     this.#once = new OnceClient(post);
     this.#logSource = `worker-${start.workerId}`;
     const { settings } = job.setup;
@@ -340,6 +345,7 @@ export class GatewayWorker {
       workerCount,
       onceClaims: this.#once.claimsOf(name, generation),
       shared: this.#shared,
+      events: this.#events,
       share: this.#shares.of(name),
       limits,
       rights: { ...rights, luaPath: toBytes(rights.luaPath) },
@@ -377,6 +383,7 @@ export class GatewayWorker {
       generation,
       workerId,
       shared: (name) => new SharedDictionary(this.#shared.open(name)),
+      events: new TextEvents(this.#events, this.#shares.of(mappingName(mapping))),
       logger: this.#logger,
       timeLimitMs: settings.limits.timeLimitMs,
     });

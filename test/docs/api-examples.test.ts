@@ -93,6 +93,14 @@ const SCRIPTS: Readonly<Record<string, (harness: ScriptHarness) => Promise<void>
     await eventually(() => assert.match(harness.log.join('\n'), /closed with 3001/));
     peer.destroy();
   },
+  'httpd.subscribe(': async (harness) => {
+    const reader = harness.begin('/news');
+    await eventually(() => assert.equal(harness.share.used('subscriptions'), 2));
+    const { text } = await harness.request('/publish', { body: 'sunny' });
+    assert.equal(text, '1 subscribers here');
+    await eventually(() => assert.equal(reader.text, 'event: news\ndata: sunny\n\n'));
+    reader.abort();
+  },
   'httpd.redirect(': async (harness) => {
     const answer = await harness.request('/old');
     assert.deepEqual([answer.status, answer.field('location')], [301, '/new']);

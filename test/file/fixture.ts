@@ -44,7 +44,17 @@ export class Fixture {
   constructor(options: FixtureOptions = {}) {
     const { folder, counters } = this;
     const { filesMax: files = 1000, processesMax: processes = 64 } = options;
-    const limits = { files, processes, fetches: 0, sockets: 0, tasks: 0, timers: 0, websockets: 0 };
+    const limits = {
+      files,
+      processes,
+      fetches: 0,
+      sockets: 0,
+      tasks: 0,
+      timers: 0,
+      subscriptions: 10,
+      messageBytes: 10,
+      websockets: 1,
+    };
     this.share = new Shares({ limits, percent: 50 }).of('/');
     const logger = options.logger ?? createLogger('error', 'test', () => undefined);
     const { allowedCommands } = options;

@@ -32,7 +32,17 @@ test('OperationQueue gives owners their turns, however much one of them asks for
 test('OperationQueue gives mappings their turns, however many owners one of them has', () => {
   const queue = new OperationQueue(1);
   const shares = new Shares({
-    limits: { files: 1, processes: 1, fetches: 1, sockets: 1, tasks: 1, timers: 1, websockets: 1 },
+    limits: {
+      files: 1,
+      processes: 1,
+      fetches: 1,
+      sockets: 1,
+      tasks: 1,
+      timers: 1,
+      subscriptions: 10,
+      messageBytes: 10,
+      websockets: 1,
+    },
     percent: 50,
   });
   const order: string[] = [];

@@ -13,6 +13,8 @@ const LIMITS = {
   tasks: 10,
   timers: 10,
   websockets: 10,
+  subscriptions: 10,
+  messageBytes: 10,
 };
 
 function sharesOf(options: Partial<SharesOptions> = {}): Shares {

@@ -95,6 +95,8 @@ class Scene {
       tasks: 1,
       timers: 1,
       websockets: 1,
+      subscriptions: 10,
+      messageBytes: 10,
     };
     this.#shares = new Shares({ limits, percent: 50 });
     this.share = this.#shares.of('/');

@@ -61,12 +61,13 @@ test('Every function that a script can reach has an entry', async () => {
         local response = assert(httpd.fetch('${upstream.url}/'))
         local connection <close> = assert(httpd.connect('127.0.0.1', ${upstream.port}))
         local _ = header.x, #header
-        local events = httpd.sse()
+        local events, sub = httpd.sse(), httpd.subscribe('a')
         local names = reachable {
           ['httpd.websocket()'] = {recv = socket.recv, send = socket.send, messages = socket.messages, close = socket.close}, ['httpd.websocket().messages()'] = socket:messages(),
           ['FILE*'] = io.stdout, ['httpd.task'] = task, ['httpd.timer'] = timer, ['httpd.shared'] = httpd.shared 'x',
           ['stream'] = response, ['response.headers'] = response.headers, connection = {keepalive = connection.keepalive}, env = env, header = header,
-          ['io.lines()'] = io.lines('script.lua'), ['httpd.multipart()'] = httpd.multipart(), ['httpd.sse()'] = {send = events.send}, ['string.gmatch()'] = string.gmatch('a', 'a'),
+          ['io.lines()'] = io.lines('script.lua'), ['httpd.multipart()'] = httpd.multipart(), ['httpd.sse()'] = {send = events.send},
+          ['httpd.subscribe()'] = {recv = sub.recv, messages = sub.messages, ['messages()'] = sub:messages()}, ['string.gmatch()'] = string.gmatch('a', 'a'),
           ['coroutine.wrap()'] = coroutine.wrap(print),
         }
         timer:cancel()

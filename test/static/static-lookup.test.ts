@@ -19,7 +19,17 @@ test('A request gives a look up after 30 seconds, and one that has been cancelle
   try {
     // no real file system can be made to hang here: this one never calls back
     const fileSystem = { findFolder: () => ({ cancel: () => undefined }) } as unknown as FileSystem;
-    const limits = { files: 8, processes: 1, fetches: 1, sockets: 1, tasks: 1, timers: 1, websockets: 1 };
+    const limits = {
+      files: 8,
+      processes: 1,
+      fetches: 1,
+      sockets: 1,
+      tasks: 1,
+      timers: 1,
+      subscriptions: 10,
+      messageBytes: 10,
+      websockets: 1,
+    };
     const share = new Shares({ limits, percent: 100 }).of('/');
     const cache = new StaticCache();
     const folder = new CurrentFolder('/nowhere', fileSystem, share, () => undefined);

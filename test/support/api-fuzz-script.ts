@@ -135,7 +135,7 @@ local shapes = {['httpd.encode'] = 'ww', ['httpd.decode'] = 'ww', ['httpd.query'
   ['httpd.crypto.kdf'] = 'wwt', ['httpd.crypto.seal'] = 'www', ['httpd.crypto.open'] = 'www', ['httpd.crypto.sign'] = 'wwt', ['httpd.crypto.verify'] = 'wwwt',
   ['httpd.jwt.sign'] = 'twt', ['httpd.jwt.verify'] = 'wwt', ['httpd.cookies'] = 'w', ['httpd.cookie'] = 'wwt', ['httpd.accepts'] = 'tw', ['httpd.header'] = 't', ['httpd.form'] = 't', ['httpd.multipart'] = 't', ['httpd.trailer'] = 't', ['httpd.read'] = 'on', ['httpd.write'] = 'ow', ['httpd.copy'] = 'oon',
   ['httpd.close'] = 'o', ['httpd.spawn'] = 'fww', ['httpd.wait'] = 'oo', ['httpd.kill'] = 'o', ['httpd.timer'] = 'nft', ['httpd.fetch'] = 'wt', ['httpd.proxy'] = 'wt', ['httpd.connect'] = 'wnt',
-  ['httpd.log'] = 'wtof', ['httpd.sleep'] = 'n', ['httpd.date'] = 'n', ['httpd.sendfile'] = 'wt', ['httpd.register_handler'] = 'wft', ['httpd.hook'] = 'wf', ['httpd.redirect'] = 'wnt', ['httpd.sse'] = 't', ['httpd.websocket'] = 't',
+  ['httpd.log'] = 'wtof', ['httpd.sleep'] = 'n', ['httpd.date'] = 'n', ['httpd.sendfile'] = 'wt', ['httpd.register_handler'] = 'wft', ['httpd.hook'] = 'wf', ['httpd.redirect'] = 'wnt', ['httpd.sse'] = 't', ['httpd.websocket'] = 't', ['httpd.publish'] = 'ww', ['httpd.subscribe'] = 'wwt',
   ['table.sort'] = 'tf', ['table.concat'] = 'twnn', ['string.gsub'] = 'wwf', ['string.format'] = 'wnwo', ['string.pack'] = 'wnnw', ['string.unpack'] = 'wwn',
   ['load'] = 'fwwt', ['xpcall'] = 'ffw', ['pcall'] = 'fww', ['debug.setmetatable'] = 'ot', ['debug.setuservalue'] = 'otn', ['io.lines'] = 'www',
   ['coroutine.resume'] = 'oww', ['coroutine.close'] = 'o', ['coroutine.wrap'] = 'f', ['os.date'] = 'wn', ['os.time'] = 't', ['io.open'] = 'ww'}

@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { connectEntries, parseConnectRules } from '../../src/base/connect-rules.ts';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
 import { ProcessGroups } from '../../src/base/process-groups.ts';
+import { EventHub } from '../../src/events/event-hub.ts';
+import { InterestTable } from '../../src/events/interest-table.ts';
 import { FileSystem } from '../../src/file/file-system.ts';
 import { ProcessTable } from '../../src/file/process-table.ts';
 import { FrontEnd } from '../../src/http/front/front-end.ts';
@@ -70,6 +72,8 @@ export interface HarnessOptions {
   readonly memoryBytesMax?: number;
   readonly filesMax?: number;
   readonly webSocketsMax?: number;
+  readonly subscriptionsMax?: number;
+  readonly messageBytesMax?: number;
   readonly rights?: Partial<ScriptRights>;
   readonly mode?: ScriptMode;
   /** Resolves the host names of fetches. */
@@ -98,6 +102,7 @@ export class ScriptHarness {
   readonly processes: ProcessTable;
   readonly fetcher: Fetcher;
   readonly proxies: Proxies;
+  readonly events: EventHub = new EventHub(1, new InterestTable(2));
   readonly shared: SharedStore = new SharedStore({ memory: lazySharedMemory(), owner: 1 });
   readonly prefix: string;
   readonly logger: Logger;
@@ -148,6 +153,8 @@ export class ScriptHarness {
       tasks: 10_000,
       timers: 10_000,
       websockets: options.webSocketsMax ?? 100,
+      subscriptions: options.subscriptionsMax ?? 10_000,
+      messageBytes: options.messageBytesMax ?? 64 * 1024 * 1024,
     };
     this.share = new Shares({ limits, percent: 50 }).of(this.prefix);
     const { connect, sandboxed = false } = options.rights ?? {};
@@ -308,6 +315,7 @@ export class ScriptHarness {
       mode: options.mode,
       onceClaims: claimsOf(options.once ?? new OnceRegistry(), workerId),
       shared: this.shared,
+      events: this.events,
       share: this.share,
       // a busy machine must not end the code that a test runs
       limits: {

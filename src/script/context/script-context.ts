@@ -1,6 +1,7 @@
 /** What the functions of `httpd`, the libraries' users and the runs know of the script they belong to. */
 import type { GatewayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
+import type { EventHub } from '../../events/event-hub.ts';
 import type { FileSystem } from '../../file/file-system.ts';
 import type { Exchange } from '../../http/exchange/exchange.ts';
 import type { Route } from '../../http/exchange/handler.ts';
@@ -72,4 +73,6 @@ export interface ScriptContext {
   readonly proxies: Proxies;
   /** Dictionaries that all workers share. */
   readonly shared: SharedStore;
+  /** Messages between all threads. */
+  readonly events: EventHub;
 }

@@ -167,6 +167,11 @@ const USUAL: Readonly<Record<string, string>> = {
   'httpd.websocket().messages': `socket(env)`,
   'httpd.websocket().messages()': `socket(env)`,
   'httpd.websocket().close': `socket(env), 1000, 'x'`,
+  'httpd.publish': `'channel', 'x'`,
+  'httpd.subscribe': `'channel', 'other', {queue = 10}`,
+  'httpd.subscribe().messages': 'subscription()',
+  'httpd.subscribe().messages()': 'subscription(), nil',
+  'httpd.subscribe().recv': 'subscription(), 0',
   'httpd.sse': '{retry = 1, heartbeat = 1, headers = {}}',
   'httpd.sse().send': `events(env), 'x'`,
   'httpd.shared': `'hostile'`,
@@ -252,6 +257,7 @@ end
 local iterators = setmetatable({}, {__mode = 'k'})
 local function parts(env) iterators[env] = iterators[env] or httpd.multipart() return iterators[env] end
 local streams = setmetatable({}, {__mode = 'k'})
+local function subscription() local sub = httpd.subscribe('channel') httpd.publish('channel', 'x') return sub end
 local function events(env) streams[env] = streams[env] or httpd.sse() return streams[env] end
 -- the requests of this suite are no handshakes: they get 426 here, and test/httpd/websocket.test.ts calls the methods
 local function socket(env) return httpd.websocket() or httpd.exit() end
@@ -273,6 +279,8 @@ function found(name: string): string {
   if (name === 'coroutine.wrap()')
     return 'coroutine.wrap(function(...) while true do coroutine.yield(...) end end)';
   if (name === 'httpd.multipart()') return 'parts(env)';
+  if (name === 'httpd.subscribe().messages()') return '(subscription():messages())';
+  if (name.startsWith('httpd.subscribe().')) return `subscription().${member}`;
   if (name === 'httpd.sse().send') return 'events(env).send';
   if (name.startsWith('httpd.websocket()'))
     return `socket(env).${name === 'httpd.websocket().messages()' ? 'recv' : member}`;

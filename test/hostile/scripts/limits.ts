@@ -72,6 +72,31 @@ const LIMITS: readonly Limit[] = [
     above: /^limit .*500/,
   },
   {
+    name: 'bytes of the name of a channel',
+    at: 255,
+    lua: `return httpd.publish(('c'):rep($N), 'x')`,
+    above: /^limit .*255/,
+  },
+  {
+    name: 'bytes of a message',
+    at: 256 * KIBIBYTE,
+    lua: `return httpd.publish('limits', ('x'):rep($N))`,
+    above: /^limit .*262144/,
+  },
+  {
+    name: 'channels of a subscription',
+    at: 64,
+    lua: `local names = {} for i = 1, $N do names[i] = 'limits-' .. i end local sub, message, code = httpd.subscribe(table.unpack(names))
+      if sub then sub:close() end return sub, message, code`,
+    above: /^limit .*64/,
+  },
+  {
+    name: 'messages of a queue',
+    at: 16_384,
+    lua: `return httpd.subscribe('limits', {queue = $N}):close()`,
+    above: /^error .*16384/,
+  },
+  {
     name: 'tasks of a request',
     at: 256,
     lua: `local task, message, code for i = 1, $N do task, message, code = httpd.spawn(httpd.sleep, 0.2) end return task, message, code`,
