@@ -2,6 +2,12 @@
 import type { Metric } from './scenario.ts';
 
 export const CPU_US: Metric = { key: 'cpuUs', label: 'CPU µs/request', digits: 1, combine: 'median' };
+export const CPU_EACH_US: Metric = {
+  key: 'cpuEachUs',
+  label: 'CPU µs/subscriber',
+  digits: 2,
+  combine: 'median',
+};
 export const REQUESTS: Metric = {
   key: 'requestsPerSecond',
   label: 'requests/s',

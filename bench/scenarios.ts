@@ -14,6 +14,7 @@ import { latency } from './measures/latency.ts';
 import { type Load, load, modeLoad, staticLoad } from './measures/load.ts';
 import { luaSpeed } from './measures/lua-speed.ts';
 import type { ProfiledLoad } from './measures/profile.ts';
+import { publishEvents } from './measures/publish-events.ts';
 import { routes } from './measures/routes.ts';
 import { sharedIncr } from './measures/shared-incr.ts';
 import { startUp } from './measures/start-up.ts';
@@ -30,6 +31,7 @@ import { wrkLoad } from './measures/wrk-load.ts';
 import {
   ALONE,
   COMPILE,
+  CPU_EACH_US,
   CPU_MS,
   CPU_US,
   EACH,
@@ -322,6 +324,16 @@ export const SCENARIOS: readonly Scenario[] = [
     thresholds: [
       { metric: 'aloneUs', bound: 'at most', value: 3 },
       { metric: 'togetherUs', bound: 'at most', value: 10 },
+    ],
+  },
+  {
+    name: 'publish',
+    title: 'messages to a thousand subscribers, handlers of two workers that wait for them',
+    handler: 'publish',
+    measure: publishEvents,
+    metrics: [CPU_EACH_US],
+    thresholds: [
+      { metric: 'cpuEachUs', bound: 'at most', value: 5, goal: 'publish to 1,000 subscribers, CPU µs each' },
     ],
   },
   {

@@ -34,6 +34,7 @@ export type HandlerName =
   | 'echo'
   | 'busy'
   | 'shared-incr'
+  | 'publish'
   | 'hmac'
   | 'gzip'
   | 'fetch'
@@ -148,6 +149,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
         'echo',
         'busy',
         'shared-incr',
+        'publish',
         'hmac',
         'gzip',
         'fetch',

@@ -129,6 +129,29 @@ httpd.register_handler('/shared-incr', function(env)
     httpd.write(nil, env.WORKER_ID)
 end, { cpu = 60 })
 
+-- each answers how many messages it has got, itself or as lost
+httpd.register_handler('/subscribe', function()
+    local sub <close> = assert(httpd.subscribe('bench', { queue = 1000 }))
+    head('text/plain')
+    httpd.write(nil, '.')
+    local count = 0
+    for message, _, lost in sub:messages() do
+        count = count + 1 + lost
+        if message == 'end' then break end
+    end
+    httpd.write(nil, count)
+end, { cpu = 60 })
+
+httpd.register_handler('/publish', function(env)
+    local message = ('x'):rep(100)
+    for _ = 2, tonumber(env.QUERY_INFO) do
+        httpd.publish('bench', message)
+        httpd.sleep(0)
+    end
+    head('text/plain')
+    httpd.write(nil, httpd.publish('bench', 'end'))
+end, { cpu = 60 })
+
 local KIB = ('x'):rep(1024)
 httpd.register_handler('/hmac', function(env)
     for _ = 1, tonumber(env.QUERY_INFO) do httpd.crypto.hmac('sha256', 'the key of both sides', KIB) end

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import { after, before, test } from 'node:test';
+import { Browser } from '../support/browser.ts';
 import { EventReader } from '../support/event-reader.ts';
 import { TestGateway, WAIT_MAX_MS } from '../support/test-gateway.ts';
 
@@ -26,6 +27,14 @@ httpd.register_handler('/events', function()
   s:send{event = 'hello', data = httpd.worker.id}
   catch_up(ring:get('last') or 0)
   for id in sub:messages() do catch_up(tonumber(id)) end
+end)
+httpd.register_handler('/page', function()
+  httpd.header{[':status'] = 200, ['content-type'] = 'text/html'}
+  httpd.write(nil, [[<!doctype html><title>news</title><script>
+    var seen = [], hellos = 0, source = new EventSource('/events');
+    source.onmessage = function (event) { seen.push(event.data); };
+    source.addEventListener('hello', function () { hellos += 1; });
+  </script>]])
 end)
 `;
 
@@ -126,6 +135,32 @@ test('A reload ends streams in whole events, and a client that comes back has lo
   again.stream.destroy();
   // no state of before the reload is left
   await gateway.untilIdle();
+});
+
+test('EventSource in Chromium comes back over reloads and has lost no event', async () => {
+  const browser = new Browser();
+  try {
+    await browser.start();
+    const [one, two] = await sessionsOfBoth();
+    await browser.open(`${gateway.url}/page`);
+    await browser.waitFor('hellos === 1');
+    const sent: string[] = [];
+    const publish = async (session: ClientHttp2Session, text: string): Promise<void> => {
+      sent.push(text);
+      await textOf(session.request({ ':path': `/publish?${text}` }));
+    };
+    for (let reload = 1; reload <= 2; reload++) {
+      for (let i = 0; i < 5; i++) await publish(i % 2 === 0 ? one : two, `before-${reload}-${i}`);
+      gateway.running.signal('SIGHUP');
+      for (let i = 0; i < 10; i++) await publish(i % 2 === 0 ? one : two, `during-${reload}-${i}`);
+      await browser.waitFor(`hellos > ${reload} && source.readyState === 1`);
+      await publish(two, `after-${reload}`);
+      await browser.waitFor(`seen[seen.length - 1] === 'after-${reload}'`);
+    }
+    assert.deepEqual(await browser.evaluate('seen'), sent);
+  } finally {
+    await browser.stop();
+  }
 });
 
 test('A drain ends streams, and is over when they are', async () => {
