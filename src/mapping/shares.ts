@@ -26,6 +26,7 @@ export const NOTHING: Readonly<Record<Resource, number>> = {
   sockets: 0,
   tasks: 0,
   timers: 0,
+  websockets: 0,
   subscriptions: 0,
   messageBytes: 0,
 };

@@ -159,6 +159,19 @@ test('What is too long or too many is nil, message, "limit"; misuse is an error'
   );
 });
 
+test('Of more than ten thousand subscriptions those beyond the limit are refused, and all are given back', async () => {
+  assert.equal(
+    await say(`
+      local subs, refused = {}, 0
+      for i = 1, 10100 do
+        local sub, message, code = httpd.subscribe('a' .. i % 7)
+        if sub then subs[#subs + 1] = sub else refused = refused + 1 assert(code == 'limit', message) end
+      end
+      say(#subs, refused, httpd.publish('a1', 'x'))`),
+    '10000 100 1429\n',
+  );
+});
+
 test('A message gives whoever waits for it the processor time of a request, and keeps it from being silent', async () => {
   const harness = await ScriptHarness.run(
     `if env.QUERY_INFO == 'publish' then

@@ -1,4 +1,7 @@
-/** Loads Lua scripts into real mappings with files in a temporary folder, and calls them with or without sockets. */
+/**
+ * Loads Lua scripts into real mappings with files in a temporary folder, and calls them with or without sockets. Long because it stands for
+ * the worker, each part of which a script needs.
+ */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { LookupFunction } from 'node:net';
