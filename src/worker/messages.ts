@@ -3,8 +3,8 @@
 import type { ErrorCode } from '../base/error-codes.ts';
 import type { LogLevel } from '../base/logger.ts';
 import type { MappingConfig } from '../config/config.ts';
-import type { ProxyMappingSettings } from '../mapping/proxy-settings.ts';
 import type { EventEnd } from '../events/event-link.ts';
+import type { ProxyMappingSettings } from '../mapping/proxy-settings.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { FolderSettings } from '../mapping/static-settings.ts';

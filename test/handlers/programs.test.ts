@@ -310,6 +310,11 @@ test('webhook takes a delivery of a mebibyte and none that is longer', async () 
   ] as const) {
     const body = randomBytes(size);
     writeFileSync(gateway.folder.file('body.bin'), body);
-    await expect(`${signature(body)} --data-binary @body.bin`, '/webhook', status, /Content Too Large|Accepted/);
+    await expect(
+      `${signature(body)} --data-binary @body.bin`,
+      '/webhook',
+      status,
+      /Content Too Large|Accepted/,
+    );
   }
 });

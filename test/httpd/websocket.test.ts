@@ -373,8 +373,7 @@ test('A worker has so many WebSockets, and refuses more', async () => {
   await harness.expectNothingOpen();
   strictEqual(harness.share.used('websockets'), 0);
   const peers: WebSocketPeer[] = [];
-  for (let i = 0; i < 8; i++)
-    peers.push(await WebSocketPeer.connect(port, 'HTTP/1.1', '/echo'));
+  for (let i = 0; i < 8; i++) peers.push(await WebSocketPeer.connect(port, 'HTTP/1.1', '/echo'));
   const refused = await WebSocketPeer.connect(port, 'HTTP/1.1', '/limited');
   strictEqual(refused.answer.status, 503);
   match((await toldAtLast())[0] ?? '', /^refused limit .*8 WebSockets are open and the limit is 8$/);
