@@ -299,7 +299,8 @@ export class GatewayWorker {
       place: placeOf(mapping),
       settings: own,
       proxies: this.#proxies,
-      logger: this.#mappingLogger(name),
+      // one by mapping would take a share of what scripts use, and this kind uses none of that
+      logger: this.#logger,
     });
   }
 
