@@ -10,13 +10,19 @@ import { FrameGate } from './frame-gate.ts';
 import { FrameOutput } from './frame-output.ts';
 import { type Handshake, webSocketParts } from './handshake.ts';
 import { type Message, MessageInbox } from './message-inbox.ts';
-import { CLOSE_TIMEOUT_MS, FRAGMENTS_MAX } from './websocket-limits.ts';
+import { CLOSE_TIMEOUT_MS, FRAGMENTS_MAX, GOODBYE_MS_MAX } from './websocket-limits.ts';
 
 export interface WebSocketSettings {
   /** Bytes of a message, inflated. */
   readonly messageBytesMax: number;
   /** From one ping to the next; Infinity: none is sent. */
   readonly pingMs: number;
+}
+
+/** What stands in a close frame. */
+interface Goodbye {
+  readonly code: number;
+  readonly reason: Buffer;
 }
 
 /** Messages come and go. */
@@ -55,6 +61,8 @@ export class ServerWebSocket {
   #isRequested = false;
   #reader: (() => void) | undefined;
   #isLeaving = false;
+  /** The close frame of the client, which is answered when the messages before it are. */
+  #goodbye: Goodbye | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** A ping waits for any sign of life. */
   #isProbed = false;
@@ -89,7 +97,10 @@ export class ServerWebSocket {
     if (message !== undefined) {
       this.#hold(-message.data.length);
       this.#pump();
-    } else if (this.#isLeaving && !this.output.isClaimed) this.close(CLOSE_CODE.goingAway);
+    } else if (!this.output.isClaimed) {
+      if (this.#goodbye !== undefined) this.#answerGoodbye(this.#goodbye);
+      else if (this.#isLeaving) this.close(CLOSE_CODE.goingAway);
+    }
     return message;
   }
 
@@ -112,6 +123,10 @@ export class ServerWebSocket {
   /** Begins to close: what was sent before still goes, what comes is dropped. Nothing happens where that has begun already. */
   close(code: number | undefined, reason: Uint8Array = NOTHING): void {
     if (this.#state !== OPEN) return;
+    if (this.#goodbye !== undefined) {
+      this.#answerGoodbye(this.#goodbye);
+      return;
+    }
     this.#end(CLOSING, code ?? CLOSE_CODE.noCode, reason, closedError('closed here'));
     this.#startTimer(CLOSE_TIMEOUT_MS);
     this.output.close(code, reason, ignore);
@@ -143,7 +158,7 @@ export class ServerWebSocket {
   }
 
   #wantsFrames(): boolean {
-    if (this.#state === CLOSED || this.#isBusy) return false;
+    if (this.#state === CLOSED || this.#isBusy || this.#goodbye !== undefined) return false;
     return this.#state === CLOSING || !this.#inbox.isFull;
   }
 
@@ -229,12 +244,22 @@ export class ServerWebSocket {
   /** The client has sent its close frame. */
   #concluded(code: number, reason: Buffer): void {
     if (this.#state === OPEN) {
-      this.#end(CLOSED, code, reason, closedError(`Client has closed it with code ${code}`));
-      this.output.close(code === CLOSE_CODE.noCode ? undefined : code, NOTHING, () => this.#exchange.end());
-    } else if (this.#state === CLOSING) {
+      this.#goodbye = { code, reason };
+      if (this.isAwaited && this.#inbox.isEmpty && !this.output.isClaimed) this.#answerGoodbye(this.#goodbye);
+      else this.#startTimer(GOODBYE_MS_MAX);
+      return;
+    }
+    if (this.#state === CLOSING) {
       this.#state = CLOSED;
       this.#exchange.end();
     }
+    this.#cleanUp();
+  }
+
+  /** Sends our close frame behind the answers to what the client has sent before its own (RFC 6455 §5.5.1). */
+  #answerGoodbye({ code, reason }: Goodbye): void {
+    this.#end(CLOSED, code, reason, closedError(`Client has closed it with code ${code}`));
+    this.output.close(code === CLOSE_CODE.noCode ? undefined : code, reason, () => this.#exchange.end());
     this.#cleanUp();
   }
 
@@ -255,7 +280,8 @@ export class ServerWebSocket {
   /** The connection or the stream is gone. */
   #lost(reason: GatewayError): void {
     if (this.#state !== CLOSED) {
-      this.#end(CLOSED, CLOSE_CODE.abnormal, NOTHING, reason);
+      const { code, reason: words } = this.#goodbye ?? { code: CLOSE_CODE.abnormal, reason: NOTHING };
+      this.#end(CLOSED, code, words, reason);
       this.#exchange.end();
     }
     this.#cleanUp();
@@ -302,8 +328,10 @@ export class ServerWebSocket {
     if (!this.#isBusy) this.#dropDeflate();
   }
 
+  /** Frees the contexts as soon as nothing is being compressed: until then they are in use in the pool. */
   #dropDeflate(): void {
-    this.#deflate?.cleanup();
+    const deflate = this.#deflate;
+    if (deflate !== undefined) this.output.whenDeflated(() => deflate.cleanup());
   }
 
   #gone(): void {
@@ -324,6 +352,10 @@ export class ServerWebSocket {
   }
 
   readonly #tick = (): void => {
+    if (this.#goodbye !== undefined && this.#state === OPEN) {
+      this.#answerGoodbye(this.#goodbye);
+      return;
+    }
     if (this.#state === CLOSING) {
       this.#timedOut();
       return;
