@@ -6,6 +6,7 @@ import { HTTP2 } from './clients/http2.ts';
 import { CLIENT_LIMIT_ENTRIES } from './clients/limits.ts';
 import { ROUTING } from './clients/routing.ts';
 import { TLS } from './clients/tls.ts';
+import { WEBSOCKET } from './clients/websocket.ts';
 import type { Entry, HostileClient, HostileScript } from './offender.ts';
 import { ERRORS } from './scripts/errors.ts';
 import { FUNCTIONS } from './scripts/functions.ts';
@@ -32,6 +33,7 @@ export async function catalogue(): Promise<readonly Entry[]> {
     ...clients('TLS and connections', TLS),
     ...clients('HTTP/1.1', HTTP1),
     ...clients('HTTP/2', HTTP2),
+    ...clients('WebSockets', WEBSOCKET),
     ...clients('forms', FORMS),
     ...clients('paths and hosts', ROUTING),
     ...clients('files of a folder', FILES),

@@ -5,7 +5,7 @@ import { RawClient } from '../support/raw-client.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 /** Not the address of the honest clients. */
-const HOSTILE_ADDRESS = '127.0.0.9';
+export const HOSTILE_ADDRESS = '127.0.0.9';
 
 /**
  * The limits that clients are held to: small, and short enough for a test, but long enough for honest clients of a
@@ -71,6 +71,19 @@ end)
 httpd.register_handler('/pushes', function()
   for i = 1, 50 do httpd.header{[':path'] = '/hostile/large?' .. i} end
   httpd.write(nil, 'pushed')
+end)
+local function websocket(path, act)
+  httpd.register_handler(path, function()
+    local ws <close> = assert(httpd.websocket{deflate = true, ping = 1, max = 65536})
+    act(ws)
+  end)
+end
+websocket('/websocket', function(ws)
+  for message, kind in ws:messages() do ws:send(message, kind == 'binary' and 'binary' or nil) end
+end)
+websocket('/websocket-closes', function(ws) ws:close(4000, 'enough') end)
+websocket('/websocket-floods', function(ws)
+  repeat local sent = ws:send(('x'):rep(65536)) until not sent
 end)
 httpd.register_handler('/form', function()
   local form, message, code = httpd.form()

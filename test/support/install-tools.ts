@@ -46,6 +46,7 @@ const TEST_TOOLS: Tools = {
   wrk: 'wrk',
   '/usr/bin/python3': 'python3',
   '/usr/lib/python3/dist-packages/requests/__init__.py': 'python3-requests',
+  '/usr/lib/python3/dist-packages/websockets/__init__.py': 'python3-websockets',
   ...LUA_LIBRARIES,
 };
 
