@@ -90,3 +90,18 @@ export const RESPONSE_HEAD: Metric = {
   digits: 0,
   combine: 'median',
 };
+
+export const MESSAGE_US: Metric = { key: 'cpuUs', label: 'CPU µs/message', digits: 1, combine: 'median' };
+export const MESSAGES: Metric = {
+  key: 'requestsPerSecond',
+  label: 'messages/s',
+  digits: 0,
+  combine: 'median',
+};
+export const PLAIN_KIB: Metric = { key: 'plainKib', label: 'plain KiB', digits: 1, combine: 'median' };
+export const WEBSOCKET_KIB: Metric = {
+  key: 'websocketKib',
+  label: 'with WebSocket KiB',
+  digits: 1,
+  combine: 'median',
+};

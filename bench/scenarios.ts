@@ -67,6 +67,7 @@ import {
 } from './metrics.ts';
 import type { ModeName, PeerName } from './peers/peers.ts';
 import type { Scenario, Threshold } from './scenario.ts';
+import { WEBSOCKET_SCENARIOS } from './websocket-scenarios.ts';
 
 const GROWTH_MIB_MAX = 64;
 const growthStaysFlat: Threshold = { metric: 'growthMib', bound: 'at most', value: GROWTH_MIB_MAX };
@@ -388,6 +389,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   idle('idle-h2', 'h2', 'HTTP/2'),
   idle('idle-h1', 'http/1.1', 'HTTP/1.1'),
+  ...WEBSOCKET_SCENARIOS,
 ];
 
 function staticFile(size: '10k' | '1m', words: string, streams: number, timesNginx: number): Scenario {

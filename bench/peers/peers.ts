@@ -8,6 +8,7 @@ export type PeerName =
   | 'node'
   | 'node-compat'
   | 'undici'
+  | 'ws'
   | 'nginx-lua'
   | 'haproxy-lua'
   | 'lighttpd-magnet'
@@ -42,7 +43,8 @@ export type HandlerName =
   | 'luars-hello'
   | 'luvit-hello'
   | 'routes'
-  | 'hook-hello';
+  | 'hook-hello'
+  | 'websocket-echo';
 
 /** Further scripts, by their modes or what they show; every lgateway of the bench serves a script of mode lhttpd in any case. */
 export type ModeName = 'luars' | 'luvit' | 'hook';
@@ -101,6 +103,7 @@ export interface Peer {
 const MODULE_SERVER = fileURLToPath(new URL('module-server.js', import.meta.url));
 const BARE_COMPAT_SERVER = fileURLToPath(new URL('bare-compat-server.js', import.meta.url));
 const UNDICI_CLIENT = fileURLToPath(new URL('undici-client.js', import.meta.url));
+const WS_SERVER = fileURLToPath(new URL('ws-server.js', import.meta.url));
 const BARE_NODE_SERVER = fileURLToPath(new URL('bare-node-server.js', import.meta.url));
 
 /**
@@ -133,6 +136,8 @@ function gatewayPeer(name: PeerName, main: string): Peer {
         `127.0.0.1:${files.PLAINPORT}`,
       ],
       ...['-w', String(workers), '--max-body', '0', '--idle-timeout', '120', '--log-level', 'warn'],
+      // ten thousand idle WebSockets, and those before them
+      ...['--max-connections', '20000', '--max-connections-per-address', '20000'],
       ...['-l', '/bench', `${files.FOLDER}/lgateway.lua`],
       ...['-l', '/bench/static', `${files.STATIC}/`],
       ...modes.flatMap((mode) => ['-l', `/bench/${mode}-hello`, `${files.FOLDER}/${mode}.lua`]),
@@ -157,6 +162,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
         'luvit-hello',
         'routes',
         'hook-hello',
+        'websocket-echo',
       ] as const),
     ],
     versionArguments: [main, '--version'],
@@ -191,6 +197,15 @@ const OTHER_PEERS: readonly Peer[] = [
     arguments: ({ files }) => [UNDICI_CLIENT, files.CERTIFICATE, files.KEY, files.PORT, files.BODY],
     templates: [],
     handlers: ['fetch'],
+    versionArguments: ['--version'],
+    requires: [],
+  },
+  {
+    name: 'ws',
+    program: process.execPath,
+    arguments: ({ files }) => [WS_SERVER, files.CERTIFICATE, files.KEY, files.PORT, files.BODY],
+    templates: [],
+    handlers: ['websocket-echo'],
     versionArguments: ['--version'],
     requires: [],
   },

@@ -175,3 +175,10 @@ httpd.register_handler('/fetch', function(env)
     head('text/plain')
     httpd.copy(nil, response)
 end)
+
+httpd.register_handler('/websocket-echo', function()
+    local ws = assert(httpd.websocket())
+    for message, kind in ws:messages() do
+        ws:send(message, kind == 'binary' and 'binary' or nil)
+    end
+end)
