@@ -4,8 +4,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseCommandLine } from '../../src/config/parse-command-line.ts';
 import { parsePlainWords } from '../../src/config/plain-words.ts';
+import { inForm } from '../support/test-form.ts';
 
-const RUNS = 1500;
+const RUNS = inForm(600, 3000);
 const VOCABULARY = [
   ...['--shared', '--shared=a', '--shared=b=1M', 'a=64K'],
   ...[

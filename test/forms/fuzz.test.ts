@@ -7,7 +7,7 @@ import { readMultipart } from '../support/read-multipart.ts';
 import { inForm } from '../support/test-form.ts';
 
 const SEED = Number(process.env['LGATEWAY_FUZZ_SEED'] ?? 1);
-const COUNT = inForm(1500, 100_000);
+const COUNT = inForm(700, 100_000);
 
 /** Resolves with the rule that explains the difference, and what there is to see. */
 async function judge(seed: number, isSpoilt: boolean): Promise<{ rule: string | undefined; text: string }> {

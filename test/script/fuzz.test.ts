@@ -5,7 +5,7 @@ import { ApiFuzzChild } from '../support/api-fuzz-child.ts';
 import { inForm } from '../support/test-form.ts';
 
 /** Number of sequences, each of some eight calls; `npm run fuzz:api` sets more. */
-const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(400, 10_000));
+const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(250, 10_000));
 /** The same sequences in each run; `npm run fuzz:api` sets another seed. */
 const SEED = Number(process.env['LGATEWAY_FUZZ_SEED'] ?? 1);
 /** Number of sequences that share a state. */

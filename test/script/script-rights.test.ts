@@ -13,7 +13,7 @@ import { FakeExchange } from '../support/fake-exchange.ts';
 import { luaModule, outputOf, ScriptHarness } from '../support/script-harness.ts';
 import { inForm } from '../support/test-form.ts';
 
-const MUTANTS = inForm(500, 10_000);
+const MUTANTS = inForm(300, 10_000);
 /** Changed chunks tried in one request. */
 const BATCH = 200;
 /** Limit for all changed chunks together. */

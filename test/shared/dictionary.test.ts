@@ -6,9 +6,10 @@ import { blocksFor } from '../../src/shared/block-chains.ts';
 import { Dictionary } from '../../src/shared/dictionary.ts';
 import { HEADER, layoutOf, viewsOf } from '../../src/shared/layout.ts';
 import { SharedDictionary, type SharedValue } from '../../src/shared/shared-dictionary.ts';
+import { inForm } from '../support/test-form.ts';
 import { checkDictionary } from './check-dictionary.ts';
 
-const RUNS = 150;
+const RUNS = inForm(80, 400);
 /** Some fifty blocks, so that most sequences of commands have to remove entries. */
 const SMALL_BYTES = 4096;
 

@@ -8,6 +8,7 @@ import type { GroupFile } from './run-group.ts';
 export const ALONE: Readonly<Record<string, string>> = {
   'attack/hostile-scripts': 'long',
   'attack/http1-attack': 'looks at the memory of its process',
+  'attack/pipelining': 'long',
   'bench/run': 'long, and measures',
   'embed/server': 'long',
   'examples/embed': 'long',
@@ -19,6 +20,8 @@ export const ALONE: Readonly<Record<string, string>> = {
   'gateway/regressions-22-42': 'long',
   'gateway/workers': 'long',
   'handlers/browser': 'long',
+  'handlers/handlers': 'long',
+  'handlers/programs': 'long',
   'hostile/hostile': 'long, and measures',
   'http/exchange/body-rate': 'long',
   'http/front/descriptors-used-up': 'uses up descriptors',

@@ -7,6 +7,7 @@ import type { Handler, Mapping } from '../../../src/http/exchange/handler.ts';
 import { HostRouter } from '../../../src/http/routing/host-router.ts';
 import type { AutomaticAnswer } from '../../../src/http/routing/method-table.ts';
 import { HandlerTable } from '../../../src/script/context/handler-table.ts';
+import { inForm } from '../../support/test-form.ts';
 import { functionMapping } from '../../support/test-front-end.ts';
 
 function hosted(host: string | undefined, prefix: string, names: readonly string[]): Mapping {
@@ -272,7 +273,7 @@ test('Hosts, mappings, patterns and methods together choose what a plain model c
         }
       },
     ),
-    { numRuns: 2000 },
+    { numRuns: inForm(700, 4000) },
   );
 });
 
