@@ -9,11 +9,12 @@ import { DEFAULT_PROXY_RULES } from '../mapping/proxy-settings.ts';
 import { parseTarget } from '../mapping/proxy-target.ts';
 import type { ProxyResult, ProxyRoute } from '../proxy/proxy-run.ts';
 import { type ProxySettings, proxySettings } from '../proxy/proxy-settings.ts';
-import { TurnsBalancer } from '../proxy/turns-balancer.ts';
-import { currentInvocation } from '../script/context/invocation.ts';
+import { type BalanceRules, DEFAULT_BALANCE } from '../proxy/server-group.ts';
+import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { waitForBytes } from '../script/objects/byte-wait.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
+import { balanceRules, newBalanceDraft } from './balance-options.ts';
 import { pushEnded } from './copy.ts';
 import { readProxySettings, readTargets } from './proxy-options.ts';
 
@@ -28,13 +29,14 @@ export function createProxy(script: ScriptContext): HostFunction {
   const { exports: x } = state;
   const plainRoutes = new Map<string, ProxyRoute>();
   const plainSettings = proxySettings(DEFAULT_PROXY_RULES);
+  const servers = proxies.groupOf(script.mappingName, script.logger);
 
   return (L) => {
     checkArgumentCount(state, L, 'proxy', 1, 2);
     const invocation = currentInvocation(scheduler);
     const { exchange, route } = invocation;
     try {
-      const proxyRoute = routeOf(L, route.prefix);
+      const proxyRoute = routeOf(L, invocation, route.prefix);
       if (exchange.finished && exchange.error === undefined) return pushEnded(script, L);
       if (exchange.headGiven) throw new LuaError('the response has begun');
       if (exchange.identity.hasBody && exchange.body.queue.taken > 0)
@@ -69,21 +71,31 @@ export function createProxy(script: ScriptContext): HostFunction {
     );
   }
 
-  function routeOf(L: LuaThread, prefix: string): ProxyRoute {
+  function routeOf(L: LuaThread, invocation: Invocation, prefix: string): ProxyRoute {
     const isPlain = x.lua_type(L, 1) === LUA_TYPE.string && x.lua_type(L, 2) <= LUA_TYPE.nil;
-    if (!isPlain) return makeRoute(readTargets(script, L), readProxySettings(script, L), prefix);
+    if (!isPlain) {
+      const targets = readTargets(script, L);
+      const balance = newBalanceDraft(script, invocation);
+      const settings = readProxySettings(script, L, balance);
+      return makeRoute(targets, settings, prefix, balanceRules(script, balance, invocation));
+    }
     const text = state.checkString(L, 1);
     const known = plainRoutes.get(text);
     if (known !== undefined) return known;
-    const route = makeRoute([text], plainSettings, prefix);
+    const route = makeRoute([text], plainSettings, prefix, DEFAULT_BALANCE);
     if (plainRoutes.size === ROUTES_KEPT_MAX) plainRoutes.clear();
     plainRoutes.set(text, route);
     return route;
   }
 
-  function makeRoute(targets: readonly string[], settings: ProxySettings, prefix: string): ProxyRoute {
+  function makeRoute(
+    targets: readonly string[],
+    settings: ProxySettings,
+    prefix: string,
+    rules: BalanceRules,
+  ): ProxyRoute {
     const upstreams = targets.map((text) => proxies.upstreamOf(parseTarget(text), settings.tls));
-    return { settings, balancer: new TurnsBalancer(upstreams), prefix };
+    return { settings, balancer: servers.balancer(upstreams, rules), prefix };
   }
 
   function finish(L: LuaThread, result: ProxyResult | GatewayError): number {

@@ -20,6 +20,7 @@ import { type ProxySettings, proxySettings } from '../proxy/proxy-settings.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { FieldSize } from '../script/run/field-size.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
+import { type BalanceDraft, readBalance, readHashKey, readHealth } from './balance-options.ts';
 import { PEM_BYTES_MAX } from './pem-files.ts';
 
 /** Bytes of a path: twice what servers commonly accept. */
@@ -46,7 +47,7 @@ export function readTargets({ state }: ScriptContext, L: LuaThread): string[] {
 }
 
 /** The table that is argument 2, or absent. */
-export function readProxySettings(script: ScriptContext, L: LuaThread): ProxySettings {
+export function readProxySettings(script: ScriptContext, L: LuaThread, balance: BalanceDraft): ProxySettings {
   const { state } = script;
   const { exports: x } = state;
   const draft: Draft = { ...DEFAULT_PROXY_RULES };
@@ -87,6 +88,9 @@ export function readProxySettings(script: ScriptContext, L: LuaThread): ProxySet
         throw new LuaError(`option "forwarded" has to be "x", "rfc7239", "both" or false`);
       draft.forwarded = form;
     },
+    balance: (name) => readBalance(state, L, name, balance),
+    hash: (name) => readHashKey(state, L, name, balance),
+    health: (name) => readHealth(state, L, name, balance),
     trusted: (name) => {
       if (x.lua_type(L, -1) !== LUA_TYPE.table) throw wrongType(state, L, name, 'a list of addresses');
       draft.trusted = readTrusted(script, L);

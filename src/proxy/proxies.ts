@@ -1,6 +1,7 @@
 /** Passes requests of one worker on: bounds and counts them, and keeps the upstreams that several may have in common. */
 import type { LookupFunction } from 'node:net';
 import type { GatewayError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { UpstreamTls } from '../mapping/proxy-settings.ts';
 import type { ProxyTarget } from '../mapping/proxy-target.ts';
@@ -12,11 +13,16 @@ import { Deadlines } from './deadlines.ts';
 import { Http1Upstream } from './http1-upstream.ts';
 import { CALLS_MAX, LINK_SWEEP_MS, UPSTREAMS_MAX } from './proxy-limits.ts';
 import { type ProxyDone, type ProxyParts, type ProxyRoute, ProxyRun } from './proxy-run.ts';
+import { ServerGroup } from './server-group.ts';
 import type { Upstream } from './upstream.ts';
+import { HealthTable } from './upstreams/health-table.ts';
 
 export class Proxies {
   readonly #policy: ConnectPolicy | undefined;
   readonly #parts: ProxyParts;
+  readonly #health: HealthTable;
+  /** By mapping. */
+  readonly #groups = new Map<string, ServerGroup>();
   readonly #upstreams = new Map<string, Http1Upstream>();
   /** Those with connections, also where `#upstreams` has another in their place. */
   readonly #active = new Set<Http1Upstream>();
@@ -24,14 +30,30 @@ export class Proxies {
   #isStopped = false;
 
   /** `policy`: where scripts may connect to; undefined = everywhere, as an operator may. */
-  constructor(counters: Counters, workerId: number, policy?: ConnectPolicy) {
+  constructor(
+    counters: Counters,
+    workerId: number,
+    policy?: ConnectPolicy,
+    health: HealthTable = new HealthTable(),
+  ) {
     this.#policy = policy;
+    this.#health = health;
     this.#parts = { counters, workerId, deadlines: new Deadlines(), batch: new AnswerBatch() };
   }
 
   /** Requests under way. */
   get running(): number {
     return this.#parts.deadlines.size;
+  }
+
+  /** The servers of a mapping, which only its proxies use; the same for all states that the mapping has one after the other. */
+  groupOf(mapping: string, logger: Logger): ServerGroup {
+    let group = this.#groups.get(mapping);
+    if (group === undefined) {
+      group = new ServerGroup(mapping, this.#health, logger);
+      this.#groups.set(mapping, group);
+    }
+    return group;
   }
 
   /** The upstream of a target; the same one for the same target and TLS. Throws a GatewayError where the policy forbids it. */
@@ -62,6 +84,7 @@ export class Proxies {
   /** Closes idle connections; requests under way go on. */
   stop(): void {
     this.#isStopped = true;
+    for (const group of this.#groups.values()) group.stop();
     clearInterval(this.#sweeper);
     for (const upstream of this.#active) upstream.stop();
     this.#active.clear();

@@ -27,3 +27,13 @@ export const DEADLINE_SWEEP_MS = 100;
 
 /** Upstreams with connections that scripts of a worker may have: one that makes up targets uses up its own. */
 export const UPSTREAMS_MAX = 1024;
+
+/** Servers of one mapping that one worker checks; further ones are not checked. */
+export const CHECKS_MAX = 256;
+/** A server that no request has named for so long is not checked any more, or after two intervals if these are longer. */
+export const CHECK_KEPT_MS = 60_000;
+/** How servers are checked where nobody says otherwise. */
+export const CHECK_INTERVAL_MS = 5000;
+export const CHECK_TIMEOUT_MS = 2000;
+export const CHECK_FALL = 3;
+export const CHECK_RISE = 2;

@@ -9,7 +9,7 @@ import { parseTarget } from '../mapping/proxy-target.ts';
 import type { Proxies } from './proxies.ts';
 import type { ProxyRoute } from './proxy-run.ts';
 import { proxySettings } from './proxy-settings.ts';
-import { TurnsBalancer } from './turns-balancer.ts';
+import { DEFAULT_BALANCE } from './server-group.ts';
 
 interface ProxyMappingOptions {
   /** Where it stands, in bytes. */
@@ -37,7 +37,7 @@ export class ProxyMapping implements Mapping, Handler {
     const upstreams = settings.targets.map((text) => proxies.upstreamOf(parseTarget(text), settings.tls));
     this.#route = {
       settings: proxySettings(settings),
-      balancer: new TurnsBalancer(upstreams),
+      balancer: proxies.groupOf(this.#name, options.logger).balancer(upstreams, DEFAULT_BALANCE),
       prefix: place.prefix,
     };
   }

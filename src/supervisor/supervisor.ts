@@ -16,6 +16,7 @@ import type { Histogram } from '../metrics/histogram.ts';
 import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
 import type { CounterName, TimesName } from '../metrics/worker-metrics.ts';
 import { unavailableReason } from '../native/posix.ts';
+import { createHealthMemory } from '../proxy/upstreams/health-table.ts';
 import { Settings } from '../settings/settings.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { TlsSetup, WorkerJob, WorkerSettings, WorkerSetup, WorkerStart } from '../worker/messages.ts';
@@ -92,6 +93,7 @@ export class Supervisor {
   /** Made at the start, once. */
   #shared: SharedKeeper | undefined;
   readonly #mesh: EventMesh;
+  readonly #health: SharedArrayBuffer = createHealthMemory();
   /** The configuration that was read at the start. */
   #loaded: LoadedTls | undefined;
   #pidFile: PidFile | undefined;
@@ -325,6 +327,7 @@ export class Supervisor {
       processGroups: this.#processes.create(),
       shared: this.#shared.share(),
       interest: this.#mesh.interest.memory,
+      health: this.#health,
     };
   }
 

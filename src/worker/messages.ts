@@ -78,6 +78,8 @@ export interface WorkerStart {
   readonly logOnTheWay: SharedArrayBuffer;
   /** Memory of the ProcessGroups of this thread: the supervisor ends those that outlive it. */
   readonly processGroups: SharedArrayBuffer;
+  /** What all workers know of the servers that proxies choose among. */
+  readonly health: SharedArrayBuffer;
   /** The dictionaries, and this thread's number among all that ever use them. */
   readonly shared: SharedAccess;
   /** Memory of the InterestTable: who has subscribed to what. */

@@ -7,18 +7,25 @@ import type { Counters } from '../metrics/worker-metrics.ts';
 import { ConnectPolicy } from '../outbound/connect-policy.ts';
 import { Fetcher } from '../outbound/fetcher.ts';
 import { Proxies } from '../proxy/proxies.ts';
+import type { HealthTable } from '../proxy/upstreams/health-table.ts';
 
 export class Outward {
   readonly fetcher: Fetcher;
   readonly proxies: Proxies;
 
   /** `rooted`: scripts see the files of a folder only. */
-  constructor(counters: Counters, workerId: number, rights: ScriptRights, rooted: boolean) {
+  constructor(
+    counters: Counters,
+    workerId: number,
+    rights: ScriptRights,
+    rooted: boolean,
+    health: HealthTable,
+  ) {
     const rules = parseConnectRules(entriesOf(rights));
     assert(rules !== undefined, 'the configuration has been checked');
     const policy = new ConnectPolicy(rules, { rooted });
     this.fetcher = new Fetcher(counters, policy);
-    this.proxies = new Proxies(counters, workerId, policy);
+    this.proxies = new Proxies(counters, workerId, policy, health);
   }
 
   /** Closes all connections but those of requests that are passed on, which end with these. */

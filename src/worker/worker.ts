@@ -31,6 +31,7 @@ import { Counters } from '../metrics/worker-metrics.ts';
 import { duplicateDescriptor, isAvailable } from '../native/posix.ts';
 import { Proxies } from '../proxy/proxies.ts';
 import { ProxyMapping } from '../proxy/proxy-mapping.ts';
+import { HealthTable } from '../proxy/upstreams/health-table.ts';
 import { LuaMapping, loadLuaMapping } from '../script/lua-mapping.ts';
 import { Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
@@ -93,6 +94,7 @@ export class GatewayWorker {
   readonly #processes: ProcessTable;
   /** Of the states that serve; a reload that changes where scripts may connect to makes another. */
   #outward: Outward;
+  readonly #health: HealthTable;
   readonly #shared: SharedStore;
   readonly #shares: Shares;
   readonly #events: EventHub;
@@ -149,8 +151,15 @@ export class GatewayWorker {
       groups: new ProcessGroups(start.processGroups),
       blocks: this.#fileSystem.blocks,
     });
-    this.#outward = new Outward(this.#counters, start.workerId, settings.rights, job.root !== undefined);
-    this.#proxies = new Proxies(this.#counters, start.workerId);
+    this.#health = new HealthTable(start.health);
+    this.#outward = new Outward(
+      this.#counters,
+      start.workerId,
+      settings.rights,
+      job.root !== undefined,
+      this.#health,
+    );
+    this.#proxies = new Proxies(this.#counters, start.workerId, undefined, this.#health);
     this.#shares = createShares(limits.mappingSharePercent, logger);
     for (const [row, mapping] of job.setup.mappings.entries()) {
       if (!runsLua(mapping)) continue;
@@ -190,7 +199,7 @@ export class GatewayWorker {
     // connections that another policy has allowed are not used again
     const outward = connectsAlike(rights, this.#settings.values.rights)
       ? this.#outward
-      : new Outward(this.#counters, this.#start.workerId, rights, this.#job.root !== undefined);
+      : new Outward(this.#counters, this.#start.workerId, rights, this.#job.root !== undefined, this.#health);
     try {
       const mappings = await this.#load(setup, outward, preparing);
       if (this.#preparing === preparing) this.#prepared = { setup, mappings, outward };

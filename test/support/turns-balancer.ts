@@ -1,6 +1,6 @@
-/** Chooses the upstreams of a proxy in turns. */
-import type { Exchange } from '../http/exchange/exchange.ts';
-import type { Balancer, Upstream } from './upstream.ts';
+/** Chooses the upstreams of a proxy in turns, so that a test knows who is next. */
+import type { Exchange } from '../../src/http/exchange/exchange.ts';
+import type { Balancer, Upstream } from '../../src/proxy/upstream.ts';
 
 export class TurnsBalancer implements Balancer {
   readonly #upstreams: readonly Upstream[];

@@ -1,0 +1,38 @@
+/** The servers that the proxies of one mapping choose among, in one worker: their health, their checks, and the balancers over them. */
+import type { Logger } from '../base/logger.ts';
+import { type Balancing, HealthyBalancer } from './balancers.ts';
+import { Candidates } from './candidates.ts';
+import { HealthChecks, type HealthSettings } from './health-checks.ts';
+import type { Balancer, Upstream } from './upstream.ts';
+import type { HealthTable } from './upstreams/health-table.ts';
+
+/** How a proxy chooses among its servers. */
+export interface BalanceRules {
+  readonly balancing: Balancing;
+  /** How they are checked; undefined: only the requests themselves show how they are. */
+  readonly health: HealthSettings | undefined;
+}
+
+export const DEFAULT_BALANCE: BalanceRules = { balancing: { kind: 'random2' }, health: undefined };
+
+export class ServerGroup {
+  readonly #candidates: Candidates;
+  readonly #checks: HealthChecks;
+
+  constructor(mapping: string, table: HealthTable, logger: Logger) {
+    this.#candidates = new Candidates(mapping, table, logger);
+    this.#checks = new HealthChecks(this.#candidates);
+  }
+
+  /** Cheap: a script may ask for one in each request. */
+  balancer(upstreams: readonly Upstream[], { balancing, health }: BalanceRules): Balancer {
+    if (health !== undefined)
+      for (const upstream of upstreams) this.#checks.want(this.#candidates.of(upstream), health);
+    return new HealthyBalancer(upstreams, this.#candidates, balancing);
+  }
+
+  /** Ends all checks. */
+  stop(): void {
+    this.#checks.stop();
+  }
+}
