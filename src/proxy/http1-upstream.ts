@@ -1,14 +1,14 @@
 /** One upstream of HTTP/1.1: makes connections to it, and keeps those that are idle for the next call. */
-import { connect as connectTcp, type LookupFunction, type Socket } from 'node:net';
-import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import type { LookupFunction, Socket } from 'node:net';
 import type { UpstreamTls } from '../mapping/proxy-settings.ts';
 import type { ProxyTarget } from '../mapping/proxy-target.ts';
+import { connectTo } from './connect-to.ts';
 import { Http1Link, type LinkOwner } from './http1-link.ts';
 import { KnownAnswers } from './known-answers.ts';
 import { IDLE_LINKS_MAX, LINK_FRESH_MS } from './proxy-limits.ts';
-import type { CallListener, Upstream, UpstreamCall, UpstreamRequest } from './upstream.ts';
+import type { CallListener, PooledUpstream, UpstreamCall, UpstreamRequest } from './upstream.ts';
 
-export class Http1Upstream implements Upstream, LinkOwner {
+export class Http1Upstream implements PooledUpstream, LinkOwner {
   readonly target: ProxyTarget;
   readonly known: KnownAnswers = new KnownAnswers();
   readonly #tls: UpstreamTls;
@@ -16,7 +16,7 @@ export class Http1Upstream implements Upstream, LinkOwner {
   readonly #links = new Set<Http1Link>();
   /** The one used last stands last. */
   readonly #idle: Http1Link[] = [];
-  readonly #opened: (upstream: Http1Upstream) => void;
+  readonly #opened: (upstream: PooledUpstream) => void;
   #session: Buffer | undefined;
   #isStopped = false;
 
@@ -25,7 +25,7 @@ export class Http1Upstream implements Upstream, LinkOwner {
     target: ProxyTarget,
     tls: UpstreamTls,
     lookup: LookupFunction | undefined,
-    opened: (upstream: Http1Upstream) => void,
+    opened: (upstream: PooledUpstream) => void,
   ) {
     this.target = target;
     this.#tls = tls;
@@ -96,37 +96,10 @@ export class Http1Upstream implements Upstream, LinkOwner {
   }
 
   #connect(): Socket {
-    const { host, port, socketPath, isSecure } = this.target;
-    if (socketPath !== undefined) return connectTcp({ path: socketPath });
-    const place = {
-      host,
-      port,
-      noDelay: true,
-      ...(this.#lookup === undefined ? {} : { lookup: this.#lookup }),
-    };
-    if (!isSecure) return connectTcp(place);
-    const { verify, ca, name } = this.#tls;
-    const options: ConnectionOptions = {
-      ...place,
-      rejectUnauthorized: verify,
-      ALPNProtocols: ['http/1.1'],
-      ...(ca === undefined ? {} : { ca }),
-      ...serverNameOf(name ?? host),
-      ...(this.#session === undefined ? {} : { session: this.#session }),
-    };
-    const socket = connectTls(options);
-    socket.on('session', (session) => {
+    const socket = connectTo(this.target, this.#tls, this.#lookup, 'http/1.1', this.#session);
+    socket.on('session', (session: Buffer) => {
       this.#session = session;
     });
     return socket;
   }
-}
-
-/** Addresses are no server names (RFC 6066 §3), and Node checks them by themselves. */
-function serverNameOf(name: string): { readonly servername?: string } {
-  return isAddress(name) ? {} : { servername: name };
-}
-
-function isAddress(name: string): boolean {
-  return name.includes(':') || /^[\d.]+$/.test(name);
 }

@@ -11,10 +11,11 @@ import { AnswerBatch } from './answer-batch.ts';
 import { callError } from './call-error.ts';
 import { Deadlines } from './deadlines.ts';
 import { Http1Upstream } from './http1-upstream.ts';
+import { Http2Upstream } from './http2-upstream.ts';
 import { CALLS_MAX, LINK_SWEEP_MS, UPSTREAMS_MAX } from './proxy-limits.ts';
 import { type ProxyDone, type ProxyParts, type ProxyRoute, ProxyRun } from './proxy-run.ts';
 import { ServerGroup } from './server-group.ts';
-import type { Upstream } from './upstream.ts';
+import type { PooledUpstream, Upstream } from './upstream.ts';
 import { HealthTable } from './upstreams/health-table.ts';
 
 export class Proxies {
@@ -23,9 +24,9 @@ export class Proxies {
   readonly #health: HealthTable;
   /** By mapping. */
   readonly #groups = new Map<string, ServerGroup>();
-  readonly #upstreams = new Map<string, Http1Upstream>();
+  readonly #upstreams = new Map<string, PooledUpstream>();
   /** Those with connections, also where `#upstreams` has another in their place. */
-  readonly #active = new Set<Http1Upstream>();
+  readonly #active = new Set<PooledUpstream>();
   #sweeper: NodeJS.Timeout | undefined;
   #isStopped = false;
 
@@ -66,7 +67,8 @@ export class Proxies {
     if (this.#upstreams.size >= UPSTREAMS_MAX) this.#forgetIdle();
     if (this.#upstreams.size >= UPSTREAMS_MAX)
       throw callError('limit', name, `${UPSTREAMS_MAX} upstreams have connections and the limit is as many`);
-    const upstream = new Http1Upstream(target, tls, lookup, (opened) => this.#opened(opened));
+    const Kind = target.isHttp2 ? Http2Upstream : Http1Upstream;
+    const upstream = new Kind(target, tls, lookup, (opened) => this.#opened(opened));
     this.#upstreams.set(key, upstream);
     return upstream;
   }
@@ -91,7 +93,7 @@ export class Proxies {
     this.#upstreams.clear();
   }
 
-  #opened(upstream: Http1Upstream): void {
+  #opened(upstream: PooledUpstream): void {
     if (this.#isStopped) {
       upstream.stop();
       return;

@@ -81,6 +81,16 @@ export interface Upstream {
   call(request: UpstreamRequest, listener: CallListener, isFresh: boolean): UpstreamCall;
 }
 
+/** An upstream with connections of its own, whatever their protocol. */
+export interface PooledUpstream extends Upstream {
+  /** Connections, idle ones too. */
+  readonly linkCount: number;
+  /** Closes what has been idle for too long; `now` is a time of performance.now. */
+  sweep(now: number): void;
+  /** Calls under way go on, and nothing is kept behind them. */
+  stop(): void;
+}
+
 /** What came of one call, for whoever chooses: the status of the answer, or why there is none. */
 export type CallOutcome = number | 'failed' | 'given up';
 

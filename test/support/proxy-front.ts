@@ -5,8 +5,8 @@ import { parseTarget } from '../../src/mapping/proxy-target.ts';
 import type { Counters } from '../../src/metrics/worker-metrics.ts';
 import { Proxies } from '../../src/proxy/proxies.ts';
 import { proxySettings } from '../../src/proxy/proxy-settings.ts';
-import { TurnsBalancer } from './turns-balancer.ts';
 import { startFrontEnd, type TestFrontEnd, waitFor } from './test-front-end.ts';
+import { TurnsBalancer } from './turns-balancer.ts';
 
 export interface ProxyFront extends TestFrontEnd {
   /** Where the requests that come from now on go. */

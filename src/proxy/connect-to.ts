@@ -1,0 +1,37 @@
+/** Makes connections to the servers behind a proxy. */
+import { connect as connectTcp, type LookupFunction, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import type { UpstreamTls } from '../mapping/proxy-settings.ts';
+import type { ProxyTarget } from '../mapping/proxy-target.ts';
+
+/** `lookup`: resolves the host; undefined = Node's own. `protocol`: what is asked for in TLS (ALPN). `session`: one to go on with. */
+export function connectTo(
+  { host, port, socketPath, isSecure }: ProxyTarget,
+  tls: UpstreamTls,
+  lookup: LookupFunction | undefined,
+  protocol: 'http/1.1' | 'h2',
+  session: Buffer | undefined,
+): Socket | TLSSocket {
+  if (socketPath !== undefined) return connectTcp({ path: socketPath });
+  const place = { host, port, noDelay: true, ...(lookup === undefined ? {} : { lookup }) };
+  if (!isSecure) return connectTcp(place);
+  const { verify, ca, name } = tls;
+  const options: ConnectionOptions = {
+    ...place,
+    rejectUnauthorized: verify,
+    ALPNProtocols: [protocol],
+    ...(ca === undefined ? {} : { ca }),
+    ...serverNameOf(name ?? host),
+    ...(session === undefined ? {} : { session }),
+  };
+  return connectTls(options);
+}
+
+/** Addresses are no server names (RFC 6066 §3), and Node checks them by themselves. */
+function serverNameOf(name: string): { readonly servername?: string } {
+  return isAddress(name) ? {} : { servername: name };
+}
+
+function isAddress(name: string): boolean {
+  return name.includes(':') || /^[\d.]+$/.test(name);
+}

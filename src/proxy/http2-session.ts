@@ -1,0 +1,157 @@
+/** One connection of HTTP/2 to an upstream: as many calls at a time as its server allows, until it is idle for too long or ends. */
+import { type ClientHttp2Session, connect } from 'node:http2';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import type { GatewayError } from '../base/errors.ts';
+import type { ProxyTarget } from '../mapping/proxy-target.ts';
+import { callError, callErrorOf } from './call-error.ts';
+import { type CallOwner, Http2Call } from './http2-call.ts';
+import { ANSWER_HEAD_BYTES_MAX, SESSION_STREAMS_MAX } from './proxy-limits.ts';
+import type { CallListener, UpstreamCall, UpstreamRequest } from './upstream.ts';
+
+/** What an upstream may send ahead of its client: for one stream, and for all of a session. */
+const STREAM_WINDOW_BYTES = 256 * 1024;
+const SESSION_WINDOW_BYTES: number = 4 * 1024 * 1024;
+/** MiB that node:http2 may hold for a session: the bodies of as many streams as it has, and their heads. */
+const SESSION_MEMORY_MIB = 64;
+/** Fields of a head; more end the stream. */
+const HEAD_FIELDS_MAX = 1000;
+
+export class Http2Session implements CallOwner {
+  readonly target: ProxyTarget;
+  readonly #closed: (session: Http2Session) => void;
+  readonly #calls = new Set<Http2Call>();
+  #session: ClientHttp2Session | undefined;
+  #state: 'connecting' | 'open' | 'retired' | 'closed' = 'connecting';
+  #served = 0;
+  #heardAt = 0;
+  /** Since when it has no call: a time of performance.now. */
+  idleSince: number = performance.now();
+
+  /** `closed` is called once. The socket is being connected. */
+  constructor(target: ProxyTarget, socket: Socket, closed: (session: Http2Session) => void) {
+    this.target = target;
+    this.#closed = closed;
+    const onError = (error: Error): void => this.#fail(callErrorOf(target, error));
+    const onClose = (): void =>
+      this.#fail(callError('closed', target.name, 'it closed the connection before it answered'));
+    socket.on('error', onError).on('close', onClose);
+    socket.once(target.isSecure ? 'secureConnect' : 'connect', () => {
+      if (this.#state === 'closed') return;
+      if (socket instanceof TLSSocket && socket.alpnProtocol !== 'h2') {
+        this.#fail(callError('invalid', target.name, 'it does not speak HTTP/2'));
+        socket.destroy();
+        return;
+      }
+      socket.off('error', onError).off('close', onClose);
+      this.#connected(socket);
+    });
+  }
+
+  get callCount(): number {
+    return this.#calls.size;
+  }
+
+  /** It takes one more call. */
+  get hasRoom(): boolean {
+    if (this.#state !== 'connecting' && this.#state !== 'open') return false;
+    const allowed = this.#session?.remoteSettings.maxConcurrentStreams ?? SESSION_STREAMS_MAX;
+    return this.#calls.size < Math.min(allowed, SESSION_STREAMS_MAX);
+  }
+
+  call(request: UpstreamRequest, listener: CallListener): UpstreamCall {
+    const call = new Http2Call(request, listener, this);
+    this.#calls.add(call);
+    if (this.#state === 'open') this.#begin(call);
+    return call;
+  }
+
+  /** Takes no further call; those under way go on. */
+  retire(): void {
+    if (this.#state === 'closed' || this.#state === 'retired') return;
+    if (this.#calls.size === 0) {
+      this.close();
+      return;
+    }
+    // one that is still connecting has calls, and goes on
+    if (this.#state === 'open') this.#state = 'retired';
+  }
+
+  /** Ends it, and fails what is under way. */
+  close(): void {
+    this.#fail(callError('closed', this.target.name, 'the connection was ended'));
+  }
+
+  // ---- CallOwner ----
+
+  heard(): void {
+    this.#heardAt = performance.now();
+  }
+
+  closed(call: Http2Call, unheard: boolean): void {
+    if (!this.#calls.delete(call)) return;
+    // a server that has said nothing at all meanwhile may be gone: further calls try another connection
+    if (unheard && this.#heardAt < call.begunAt && this.#state === 'open') this.#state = 'retired';
+    if (this.#calls.size > 0) return;
+    this.idleSince = performance.now();
+    if (this.#state !== 'open') this.close();
+  }
+
+  // ---- inside ----
+
+  #connected(socket: Socket): void {
+    const { target } = this;
+    const scheme = target.isSecure ? 'https' : 'http';
+    const session = connect(`${scheme}://${target.authority}`, {
+      createConnection: () => socket,
+      settings: {
+        enablePush: false,
+        initialWindowSize: STREAM_WINDOW_BYTES,
+        maxHeaderListSize: ANSWER_HEAD_BYTES_MAX,
+      },
+      maxSessionMemory: SESSION_MEMORY_MIB,
+      maxHeaderListPairs: HEAD_FIELDS_MAX,
+      peerMaxConcurrentStreams: SESSION_STREAMS_MAX,
+    });
+    this.#session = session;
+    this.#state = 'open';
+    session.once('connect', () => session.setLocalWindowSize(SESSION_WINDOW_BYTES));
+    session.on('error', (error) => this.#fail(callErrorOf(target, error)));
+    session.on('goaway', () => this.retire());
+    session.on('close', () =>
+      this.#fail(callError('closed', target.name, 'it closed the connection before it answered')),
+    );
+    for (const call of [...this.#calls]) {
+      if (!this.#calls.has(call)) continue;
+      this.#begin(call);
+      if (call.isConnected) call.connected();
+    }
+  }
+
+  #begin(call: Http2Call): void {
+    const session = this.#session as ClientHttp2Session;
+    try {
+      call.begin(session, this.target.isSecure ? 'https' : 'http', this.#served > 0);
+      this.#served += 1;
+    } catch (error) {
+      this.#calls.delete(call);
+      // not within the call that has begun it
+      process.nextTick(() =>
+        call.fail(
+          callError('invalid', this.target.name, `the request cannot be sent: ${String(error)}`),
+          'unsent',
+        ),
+      );
+    }
+  }
+
+  #fail(error: GatewayError): void {
+    if (this.#state === 'closed') return;
+    const session = this.#session;
+    this.#state = 'closed';
+    // streams hear of it by themselves
+    session?.destroy();
+    for (const call of [...this.#calls]) if (!call.isConnected) call.fail(error, 'unsent');
+    this.#closed(this);
+  }
+}
