@@ -32,6 +32,8 @@ local PROGRAMS = {
         "curl", "/notes?limit=5"},
     {"/webhook", "⚑", "Webhook", "Signed deliveries as GitHub sends them: compared in constant time, and taken once.",
         "curl -d unsigned", ""},
+    {"/proxy", "⇄", "Reverse proxy", "Requests go in turns to backends that are well; their health is checked once for all workers.",
+        "curl", "/app/hello"},
     {"/site", "▦", "Static site", "A folder of files with an index, a style sheet and an error page. No Lua runs.",
         "curl -i", "/"},
 }

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { Browser } from '../support/browser.ts';
 import { HandlersGateway } from './handlers-gateway.ts';
 
-const PROGRAMS = ['/form', '/login', '/api', '/webhook', '/site/'];
+const PROGRAMS = ['/form', '/login', '/api', '/webhook', '/proxy', '/site/'];
 
 let gateway: HandlersGateway;
 let browser: Browser;
@@ -159,6 +159,26 @@ test('The page of the webhook sends a signed delivery once, and shows that a cha
   browser.complaints.length = 0;
   await browser.open(`${gateway.url}/webhook`);
   await seeText('.rows', 'Delivery of');
+});
+
+test('The page of the proxy shows which backends are well, and takes one out without an error', async () => {
+  await openFromWelcomePage('/proxy');
+  await seeText('#one', 'well');
+  await seeText('#three', 'no answer: refused');
+  const ask = async (): Promise<string> => {
+    await browser.evaluate(`document.querySelector('#state').textContent = ''`);
+    await browser.evaluate(`document.querySelector('#ask').click()`);
+    return String(await browser.waitFor(`document.querySelector('#state').textContent`));
+  };
+  await browser.waitFor(`document.querySelector('#three .bad') !== null`);
+  const answers = [await ask(), await ask()].sort();
+  assert.match(answers.join(), /^200: Backend one in worker \d: GET \/app\/hello\n,200: Backend two in/);
+  await browser.evaluate(`document.querySelector('#one button').click()`);
+  await browser.waitFor(`document.querySelector('#one .bad')?.textContent === '✗ answers 503'`);
+  for (let i = 0; i < 3; i++) assert.match(await ask(), /^200: Backend two/);
+  await browser.evaluate(`document.querySelector('#one button').click()`);
+  await browser.waitFor(`document.querySelector('#one .good') !== null`);
+  assert.deepEqual(browser.complaints, []);
 });
 
 test('The static site has its style sheet and its pages', async () => {

@@ -1,4 +1,4 @@
-/** The everyday programs of handlers/ (form, login, JSON API, webhook, site), asked by curl: what they take and what they refuse. */
+/** The everyday programs of handlers/ (form, login, JSON API, webhook, proxy, site), asked by curl: what they take and what they refuse. */
 import assert from 'node:assert/strict';
 import { createHmac, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -61,7 +61,7 @@ test('The lines of README.md for the everyday programs are answered', async () =
     const { stdout } = await runShell(`${own} -sS -o /dev/null -w '%{http_code}'`, gateway.folder.path);
     statuses.push(stdout.toString());
   }
-  assert.deepEqual(statuses, ['201', '200', '201', '403', '200']);
+  assert.deepEqual(statuses, ['201', '200', '201', '403', '200', '200']);
 });
 
 test('form stores the files of a form, over each protocol, and sends them back', async () => {
@@ -317,4 +317,20 @@ test('webhook takes a delivery of a mebibyte and none that is longer', async () 
       /Content Too Large|Accepted/,
     );
   }
+});
+
+test('proxy passes requests on to the backends that are well, with their bodies, and tells how they are', async () => {
+  await expect(
+    '-X POST -d body',
+    '/proxy/app/a/b?c=d',
+    200,
+    /^Backend (?:one|two) in worker \d: POST \/app\/a\/b\n$/,
+  );
+  await expect('-d backend=three', '/proxy', 422, /backend=one or backend=two/);
+  await expect("-d backend=one -H 'sec-fetch-site: cross-site'", '/proxy', 403, /another site/);
+  const known = JSON.parse(await gateway.text('', '/proxy/health')) as { name: string }[];
+  assert.deepEqual(
+    known.map(({ name }) => name),
+    ['one', 'two', 'three'],
+  );
 });

@@ -1,0 +1,181 @@
+-- A reverse proxy with health: requests go in turns to the backends that say they are well, and to no other.
+-- curl --cacert certs/development/certificate.pem https://localhost:8443/proxy/app/hello
+local httpd = require 'httpd'
+local folder = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
+local page = dofile(folder .. "lib/page.lua")
+
+-- Two backends are handlers of this script (below), so that it needs nothing else; the third is a port where nobody listens.
+local BACKENDS = {"one", "two", "three"}
+local NOBODY = "http://127.0.0.1:1"
+-- Seconds between two checks, and for one. After so many failures in a row a backend gets no requests; one success ends that.
+local CHECK_SECONDS, CHECK_TIMEOUT, FAILURES_MAX = 1, 2, 2
+-- Seconds until a backend has to begin its answer.
+local TIMEOUT = 10
+-- The certificate of this gateway is for the name that clients use. Other backends are verified: leave this out.
+local TLS = {verify = false}
+
+local health = assert(httpd.shared("proxy-health"))
+
+-- Pages of other sites take no backend out.
+httpd.hook("request", require 'lgateway.csrf'.check())
+
+-- The address of a backend. A program of its own has a table of addresses.
+local function target(env, name)
+    if name == "three" then
+        return NOBODY
+    end
+    local address = env.SERVER_ADDR:find(":", 1, true) and "[" .. env.SERVER_ADDR .. "]" or env.SERVER_ADDR
+    return env.SCHEME .. "://" .. address .. ":" .. env.SERVER_PORT .. page.link(env, "/backend/" .. name)
+end
+
+local function is_well(name)
+    return (health:get("failures " .. name) or 0) < FAILURES_MAX
+end
+
+-- Asks one backend how it is.
+local function check(name, url)
+    local response <close>, _, code = httpd.fetch(url .. "/health", {timeout = CHECK_TIMEOUT, tls = TLS})
+    local state = response and "answers " .. response.status or "no answer: " .. code
+    if response and response.status == 200 then
+        health:set("failures " .. name, 0)
+        state = "well"
+    else
+        health:incr("failures " .. name, 1, 0)
+    end
+    health:set("state " .. name, state)
+end
+
+-- Starts the checks with the first request, which says where this gateway is. Because of its name, one worker runs the
+-- timer each time, for all.
+local is_checking = false
+local function start_checks(env)
+    if is_checking then
+        return
+    end
+    local urls = {}
+    for _, name in ipairs(BACKENDS) do
+        urls[name] = target(env, name)
+    end
+    is_checking = httpd.timer(0, function()
+        for name, url in pairs(urls) do
+            httpd.spawn(check, name, url)
+        end
+    end, {every = CHECK_SECONDS, once = "proxy-health"}) ~= nil
+end
+
+-- The targets of the backends that are well, in turns: the list begins with another one each time.
+local function well_targets(env)
+    local well, targets = {}, {}
+    for _, name in ipairs(BACKENDS) do
+        if is_well(name) then
+            well[#well + 1] = target(env, name)
+        end
+    end
+    local turn = health:incr("turn", 1, 0) or 0
+    for i = 1, #well do
+        targets[i] = well[(turn + i) % #well + 1]
+    end
+    return targets
+end
+
+-- The proxy. Where a target gives no connection, the next one of the list is tried.
+httpd.register_handler("/app/{rest...}", function(env)
+    start_checks(env)
+    local targets = well_targets(env)
+    if #targets == 0 then
+        return page.text("503", "No backend is well\n", {["retry-after"] = CHECK_SECONDS})
+    end
+    local status, message, code = httpd.proxy(targets, {timeout = TIMEOUT, retries = #targets - 1, tls = TLS})
+    if not status then
+        httpd.log("warn", message)
+        page.text(code == "timeout" and "504" or "502", "The backend does not answer\n")
+    end
+end)
+
+-- A backend: it says how it is, and answers with its name.
+httpd.register_handler("/backend/{name}/{rest...}", function(env, _, params)
+    local name = params.name
+    if params.rest == "health" then
+        local leaves = health:get("leaves " .. name)
+        return page.text(leaves and "503" or "200", leaves and "Leaving\n" or "Well\n")
+    end
+    health:incr("answered " .. name, 1, 0)
+    page.text("200", "Backend " .. name .. " in worker " .. env.WORKER_ID .. ": " .. env.REQUEST_METHOD .. " /" .. params.rest .. "\n")
+end)
+
+local SCRIPT = [[
+const [rows, state] = ['rows', 'state'].map((id) => document.getElementById(id));
+async function refresh() {
+    const response = await fetch(rows.dataset.health);
+    for (const { name, well, state, answered } of await response.json()) {
+        const [, health, count] = document.getElementById(name).children;
+        health.textContent = (well ? '✓ ' : '✗ ') + state;
+        health.className = 'grow ' + (well ? 'good' : 'bad');
+        count.textContent = answered + ' answered';
+    }
+}
+document.getElementById('ask').addEventListener('click', async ({ target }) => {
+    const response = await fetch(target.dataset.app);
+    state.textContent = response.status + ': ' + await response.text();
+    await refresh();
+});
+async function follow() {
+    await refresh().catch((error) => { state.textContent = error.message; });
+    setTimeout(follow, 1000);
+}
+follow();
+]]
+
+-- What is known of each backend, in their order.
+local function known()
+    local list = {}
+    for i, name in ipairs(BACKENDS) do
+        list[i] = {
+            name = name, well = is_well(name), answered = health:get("answered " .. name) or 0,
+            state = health:get("state " .. name) or "not checked yet", leaves = health:get("leaves " .. name) or false,
+        }
+    end
+    return list
+end
+
+httpd.register_handler("/health", function(env)
+    start_checks(env)
+    page.head("200", "application/json")
+    httpd.write(nil, httpd.json.encode(known()) .. "\n")
+end, {methods = {"GET"}})
+
+httpd.register_handler("/", function(env, header)
+    start_checks(env)
+    local rows = {}
+    for i, backend in ipairs(known()) do
+        local words = backend.leaves and {"Bring ", " back"} or {"Take ", " out"}
+        rows[i] = table.concat {
+            '<li id="', backend.name, '"><b>', backend.name, '</b><span class="grow ', backend.well and 'good">✓ ' or 'bad">✗ ',
+            page.escape(backend.state), '</span><span class="soft">', backend.answered, ' answered</span>',
+            -- nobody can start what is not there
+            backend.name == "three" and '' or
+            '<button class="small" name="backend" value="' .. backend.name .. '">' .. words[1] .. backend.name .. words[2] .. '</button>',
+            '</li>',
+        }
+    end
+    local app = page.link(env, "/app/hello")
+    page.inner("Reverse proxy", "Requests go in turns to the backends that are well. One that leaves, or does not answer, gets none.",
+        table.concat {
+            '<section class="sheet"><h2>Backends</h2><form method="post"><ul class="rows" id="rows" data-health="',
+            page.escape(page.link(env, "/health")), '">', table.concat(rows), '</ul></form></section>\n',
+            '<section class="sheet"><h2>Ask through the proxy</h2><p class="buttons"><button class="button" id="ask" data-app="',
+            page.escape(app), '">Ask</button></p><p class="mono" id="state" role="status">&nbsp;</p>',
+            '<pre>curl -k ', page.escape(page.origin(env, header) .. app), '</pre></section>',
+        }, {script = SCRIPT})
+end, {methods = {"GET"}})
+
+-- A backend that leaves says so when it is checked, and answers what still comes: nobody sees an error.
+httpd.register_handler("/", function(env)
+    local form, message = httpd.form{size = 1024}
+    local key = form and (form.backend == "one" or form.backend == "two") and "leaves " .. form.backend
+    if not key then
+        return page.text("422", (message or "The form has to have backend=one or backend=two") .. "\n")
+    end
+    health:set(key, not health:get(key) or nil)
+    httpd.redirect(page.link(env, "/"), 303)
+end, {methods = {"POST"}})
