@@ -111,6 +111,10 @@ tr:last-child td { border-bottom: 0; }
 .small { padding: .3rem .75rem; border: 1px solid var(--soft); border-radius: .5rem; background: none; color: inherit; font: inherit; font-size: .88rem; cursor: pointer; }
 .buttons { display: flex; flex-wrap: wrap; gap: .6rem; }
 form > .field:first-child { margin-top: 0; }
+.log { max-height: 22rem; overflow-y: auto; }
+.tiles { display: grid; gap: .5rem 1rem; grid-template-columns: repeat(auto-fit, minmax(5rem, 1fr)); }
+.tiles .big { font-size: clamp(1.8rem, 8vw, 3.4rem); }
+.chart { display: block; width: 100%; height: 5rem; margin-top: .6rem; fill: var(--brand); border-bottom: 1px solid var(--line); }
 .group { margin: 2.2rem 0 0; font-size: 1.35rem; }
 @media (max-width: 48rem) { .two { grid-template-columns: minmax(0, 1fr); gap: 1.4rem; } }
 @media (max-width: 30rem) {

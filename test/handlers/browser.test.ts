@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { Browser } from '../support/browser.ts';
 import { HandlersGateway } from './handlers-gateway.ts';
 
-const PROGRAMS = ['/form', '/login', '/api', '/webhook', '/proxy', '/site/'];
+const PROGRAMS = ['/form', '/login', '/api', '/webhook', '/chat', '/dashboard', '/proxy', '/site/'];
 
 let gateway: HandlersGateway;
 let browser: Browser;
@@ -159,6 +159,78 @@ test('The page of the webhook sends a signed delivery once, and shows that a cha
   browser.complaints.length = 0;
   await browser.open(`${gateway.url}/webhook`);
   await seeText('.rows', 'Delivery of');
+});
+
+/** Says something on the page of the chat, as a visitor would. */
+async function say(text: string): Promise<void> {
+  await browser.evaluate(`(() => {
+    const form = document.querySelector('#say');
+    [form.elements.name.value, form.elements.text.value] = ['Bo', ${JSON.stringify(text)}];
+    form.requestSubmit();
+  })()`);
+}
+
+test('The page of the chat hears what others say in any worker, over WebSocket, also what was said while it was away', async () => {
+  await gateway.text('-d name=Ada -d text=before', '/chat');
+  await openFromWelcomePage('/chat');
+  await seeText('#log', 'before');
+  await seeText('#state', 'Connected');
+  await say('Hello <b>all</b>');
+  await seeText('#log', 'Hello <b>all</b>');
+  // each curl has a connection of its own, and may meet the other worker
+  for (const text of ['one', 'two', 'three']) await gateway.text(`-d name=Ada -d text=${text}`, '/chat');
+  await browser.waitFor(`document.querySelectorAll('#log li').length === 5`);
+  assert.deepEqual(browser.complaints, []);
+  // behind a socket that ends the page opens another one, which begins where that one ended
+  await browser.evaluate(
+    `new Promise((resolve) => { socket.addEventListener('close', resolve); socket.close(); })`,
+  );
+  await gateway.text('-d name=Ada -d text=away', '/chat');
+  await browser.waitFor(`document.querySelectorAll('#log li').length === 6`);
+  assert.deepEqual(
+    await browser.evaluate(
+      `[...document.querySelectorAll('#log li')].map((li) => li.children[0].textContent + ': ' + li.children[1].textContent)`,
+    ),
+    ['Ada: before', 'Bo: Hello <b>all</b>', 'Ada: one', 'Ada: two', 'Ada: three', 'Ada: away'],
+  );
+  await seeText('#state', 'Connected');
+  // more than twice the limit, because a new window of seconds may begin in between
+  await browser.evaluate(`for (let i = 0; i < 21; i++) {
+    document.querySelector('#say').elements.text.value = 'many';
+    document.querySelector('#say').requestSubmit();
+  }`);
+  await seeText('#state', 'Not sent: More than 10 messages in 10 seconds');
+  assert.equal(
+    await browser.evaluate(`new Promise((resolve) => {
+      const other = new WebSocket('wss://' + location.host + '/chat/socket');
+      other.onopen = () => { for (let i = 0; i < 20; i++) other.send('[]'); };
+      other.onclose = ({ code, reason }) => resolve(code + ' ' + reason);
+    })`),
+    '1008 too many messages were refused',
+  );
+  assert.deepEqual(browser.complaints, []);
+});
+
+test('The dashboard shows the events of all workers, and misses none over a reload of the scripts', async () => {
+  await openFromWelcomePage('/dashboard');
+  await seeText('#state', 'Live');
+  await browser.evaluate(`document.querySelector('[value=order]').click()`);
+  await seeText('#counted', '1 received · 0 missed');
+  await gateway.text('-d kind=alarm', '/dashboard');
+  await seeText('#list', 'alarm 1');
+  gateway.process.signal('SIGHUP');
+  await gateway.text('-d kind=signup', '/dashboard?[1-20]');
+  await seeText('#counted', 'connected 2×');
+  await gateway.text('-d kind=order', '/dashboard');
+  await seeText('#counted', '23 received · 0 missed');
+  assert.deepEqual(
+    await browser.evaluate(
+      `[...document.querySelectorAll('.tiles .big')].map((element) => element.textContent)`,
+    ),
+    ['2', '20', '1'],
+  );
+  assert.equal(await browser.evaluate(`document.querySelectorAll('#list li').length`), 8);
+  assert.deepEqual(browser.complaints, []);
 });
 
 test('The page of the proxy shows which backends are well, and takes one out without an error', async () => {

@@ -1,10 +1,12 @@
-/** The everyday programs of handlers/ (form, login, JSON API, webhook, proxy, site), asked by curl: what they take and what they refuse. */
+/** The everyday programs of handlers/ (form, login, JSON API, webhook, chat, dashboard, proxy, site), asked by curl: what they take and what they refuse. */
 import assert from 'node:assert/strict';
 import { createHmac, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { get } from 'node:https';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
+import { EventReader } from '../support/event-reader.ts';
 import { runShell } from '../support/run-shell.ts';
 import { sha256 } from '../support/sha256.ts';
 import { HandlersGateway } from './handlers-gateway.ts';
@@ -61,7 +63,7 @@ test('The lines of README.md for the everyday programs are answered', async () =
     const { stdout } = await runShell(`${own} -sS -o /dev/null -w '%{http_code}'`, gateway.folder.path);
     statuses.push(stdout.toString());
   }
-  assert.deepEqual(statuses, ['201', '200', '201', '403', '200', '200']);
+  assert.deepEqual(statuses, ['201', '200', '201', '403', '201', '201', '200', '200']);
 });
 
 test('form stores the files of a form, over each protocol, and sends them back', async () => {
@@ -317,6 +319,74 @@ test('webhook takes a delivery of a mebibyte and none that is longer', async () 
       /Content Too Large|Accepted/,
     );
   }
+});
+
+test('chat takes a message within its limits, and tells what is wrong with others', async () => {
+  for (const [words, status, text] of [
+    [`-d name=${'é'.repeat(30)} -d text=${'é'.repeat(500)}`, 201, /^Said\n$/],
+    [`-d name=${'é'.repeat(31)} -d text=x`, 422, /^The name has 31 characters and the limit is 30\n$/],
+    [`-d name=Ada -d text=${'é'.repeat(501)}`, 422, /^The text has 501 characters and the limit is 500\n$/],
+    ['-d name=Ada -d text=%09+', 422, /^The text is empty\n$/],
+    ['-d name=Ada -d text=%ff', 422, /^The text has to be a string in UTF-8\n$/],
+    ['-d name=Ada -d name=Bo -d text=x', 422, /^The name has to be a string/],
+    [`-d name=Ada -d text=${'x'.repeat(8192)}`, 413, /limit of 8192/],
+    ["-d name=Ada -d text=x -H 'origin: https://evil.example'", 403, /another site/],
+    ["-d name=Ada -d 'text=%20<b>%26%0Ab'", 201, /^Said\n$/],
+    ['-X PUT', 405, /405/],
+  ] as const)
+    await expect(words, '/chat', status, text);
+  await expect('', '/chat', 200, /^\d\d:\d\d é{30}: é{500}\n\d\d:\d\d Ada: <b>& b\n$/m);
+  const page = await gateway.text("-H 'accept: text/html'", '/chat');
+  assert.ok(page.includes('&lt;b&gt;&amp; b') && !page.includes('<b>&'));
+});
+
+test('chat opens no socket for the page of another site, nor for what is no WebSocket', async () => {
+  const upgrade =
+    "--http1.1 -H 'connection: upgrade' -H 'upgrade: websocket' -H 'sec-websocket-version: 13' -H 'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=='";
+  await expect(`${upgrade} -H 'origin: https://evil.example'`, '/chat/socket', 403, /./);
+  await expect('', '/chat/socket', 426, /./);
+});
+
+/** Reads the ids of so many events of the dashboard, as a client that has seen `lastId`. */
+function readIds(count: number, lastId = ''): Promise<string[]> {
+  const headers = lastId === '' ? {} : { 'last-event-id': lastId };
+  const reader = new EventReader();
+  return new Promise((resolve, reject) => {
+    const request = get(
+      `${gateway.url}/dashboard/stream`,
+      { headers, rejectUnauthorized: false },
+      (response) => {
+        response.setEncoding('utf8').on('data', (text: string) => {
+          reader.read(text);
+          if (reader.events.length < count) return;
+          request.destroy();
+          resolve(reader.events.slice(0, count).map(({ id }) => id));
+        });
+      },
+    );
+    request.on('error', reject);
+  });
+}
+
+function numberOf(id: string): number {
+  return Number(id.split('-')[1]);
+}
+
+test('dashboard takes the events it knows, and its stream begins behind the cursor of the client', async () => {
+  await expect('-d kind=alarm', '/dashboard', 201, /^Everybody has been told\n$/);
+  for (const [words, status, text] of [
+    ['-d kind=holiday', 422, /^The form has to have kind=/],
+    ['-d kind=alarm -d kind=alarm', 422, /^The form has to have kind=/],
+    ["-d kind=alarm -H 'sec-fetch-site: cross-site'", 403, /another site/],
+    [`-d kind=${'x'.repeat(2000)}`, 413, /limit of 1024/],
+  ] as const)
+    await expect(words, '/dashboard', status, text);
+  await gateway.text('-d kind=order', '/dashboard?[1-3]');
+  const [first = '', second = ''] = await readIds(2);
+  assert.match(second, /^[0-9a-f]{8}-\d+$/);
+  const [third = ''] = await readIds(1, second);
+  assert.equal(numberOf(third), numberOf(second) + 1);
+  assert.deepEqual(await readIds(2, '00000000-2'), [first, second], 'an id of another life is none');
 });
 
 test('proxy passes requests on to the backends that are well, with their bodies, and tells how they are', async () => {
