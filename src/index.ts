@@ -50,6 +50,13 @@ export {
   eventStream,
   type ServerEvent,
 } from './web/event-stream.ts';
+export type {
+  HandlerWebSocket,
+  WebSocketClosing,
+  WebSocketHandler,
+  WebSocketMessage,
+  WebSocketUpgradeOptions,
+} from './web/handler-websocket.ts';
 export { Method, Reason, Version } from './web/http-words.ts';
 export { type FormPart, type MultipartOptions, multipart } from './web/multipart.ts';
 export { type BuilderBody, ResponseBuilder } from './web/response-builder.ts';

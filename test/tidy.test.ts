@@ -176,6 +176,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'http/routing',
     'http/front',
     'lua/wasm-module.ts',
+    'websocket',
     'web',
     'native',
     'shared',

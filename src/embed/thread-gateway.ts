@@ -14,6 +14,7 @@ import { AddressLimit } from '../http/front/address-limit.ts';
 import { FrontEnd, type ListenTarget } from '../http/front/front-end.ts';
 import { Dispatcher } from '../http/routing/dispatcher.ts';
 import { HostRouter } from '../http/routing/host-router.ts';
+import { type Share, Shares } from '../mapping/shares.ts';
 import { type CounterName, Counters } from '../metrics/worker-metrics.ts';
 import { Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
@@ -26,6 +27,7 @@ import { createSecureOptions } from '../tls/secure-options.ts';
 import { createTicketKeys } from '../tls/ticket-keys.ts';
 import type { WebHandler } from '../web/web-handler.ts';
 import { WebMapping } from '../web/web-mapping.ts';
+import { WEBSOCKETS_MAX } from '../websocket/websocket-limits.ts';
 import { createAccessLog } from '../worker/access-log.ts';
 
 const LOG_SOURCE = 'server';
@@ -139,7 +141,7 @@ export class ThreadGateway {
     const store = new SharedStore({ memory: createSharedMemory(this.#config.shared), owner: 1 });
     const shared = (name: string): SharedDictionary => new SharedDictionary(store.open(name));
     this.#mapping = new WebMapping(
-      { prefix: '/', workerId: WORKER_ID, logger, shared, events: this.events, timeLimitMs },
+      { prefix: '/', workerId: WORKER_ID, logger, shared, events: this.events, share: createShare(), timeLimitMs },
       this.#handler,
     );
     const dispatcher = new Dispatcher(new HostRouter([this.#mapping]), logger);
@@ -202,4 +204,18 @@ export class ThreadGateway {
 function targetOf(source: ReturnType<Listener['source']>): ListenTarget {
   if (source.kind === 'descriptor') return { fd: source.descriptor };
   return { port: source.port, host: source.address, reusePort: source.reusePort };
+}
+
+/** The one mapping may have all WebSockets of the thread; it has nothing else that is shared out. */
+function createShare(): Share {
+  const limits = {
+    files: 0,
+    processes: 0,
+    fetches: 0,
+    sockets: 0,
+    tasks: 0,
+    timers: 0,
+    websockets: WEBSOCKETS_MAX,
+  };
+  return new Shares({ limits, percent: 100 }).of('/');
 }

@@ -61,6 +61,9 @@ export function testContext<State extends object = RequestState>(
     publish: (channel, message) => openEvents().publish(channel, message),
     subscribe: (channels, options) => openEvents().subscribe(channels, options),
     ending: new AbortController().signal,
+    upgradeWebSocket: () => {
+      throw new TypeError('A WebSocket needs a connection, which a test context has not');
+    },
     ...given,
   };
 }

@@ -4,6 +4,12 @@ import type { EventSubscription } from '../events/event-subscription.ts';
 import type { SubscriptionOptions, TextEvents } from '../events/text-events.ts';
 import type { ConnectionInfo, Exchange } from '../http/exchange/exchange.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
+import {
+  upgrade,
+  type WebSocketHandler,
+  type WebSocketSurroundings,
+  type WebSocketUpgradeOptions,
+} from './handler-websocket.ts';
 import type { Version } from './http-words.ts';
 
 /** Answers a request with the web's own types. */
@@ -45,6 +51,11 @@ export interface HandlerContext<State extends object = RequestState> {
   subscribe(channels: string | readonly string[], options?: SubscriptionOptions): EventSubscription;
   /** Aborted when another handler takes over, or the gateway drains: answers that have no end of their own should end then. */
   readonly ending: AbortSignal;
+  /**
+   * Answers the request by a WebSocket that `serve` has until it ends. Return what it returns, whatever the client has asked for: a
+   * request that asks for no WebSocket gets 426 or 400.
+   */
+  upgradeWebSocket(serve: WebSocketHandler, options?: WebSocketUpgradeOptions): Response;
 }
 
 /** What all requests of one mapping have in common. */
@@ -55,6 +66,7 @@ export interface HandlerSurroundings {
   readonly shared: (name: string) => SharedDictionary;
   readonly events: TextEvents;
   readonly ending: AbortSignal;
+  readonly webSockets: WebSocketSurroundings;
 }
 
 /** A context that costs next to nothing until it is asked. */
@@ -116,5 +128,12 @@ export class ExchangeContext implements HandlerContext {
       for (const subscription of subscriptions) subscription.close();
       onClose?.();
     };
+  }
+
+  upgradeWebSocket(serve: WebSocketHandler, options: WebSocketUpgradeOptions = {}): Response {
+    if (this.#exchange.headGiven) throw new TypeError('The request has got its answer already');
+    upgrade(this.#exchange, serve, options, this.#surroundings.webSockets);
+    // stands for the answer, which is given
+    return new Response(null, { status: 204 });
   }
 }

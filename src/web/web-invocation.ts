@@ -89,6 +89,12 @@ export class WebInvocation implements RequestWatch, Stallable {
       return;
     }
     this.#unwatch();
+    if (this.#exchange.headGiven) {
+      // a WebSocket has the exchange, or its client was told why not
+      this.#ended = true;
+      discardResponse(result);
+      return;
+    }
     if (!isResponse(result)) {
       this.#fail(new TypeError(`The handler returned ${describe(result)} in the place of a Response`));
       return;

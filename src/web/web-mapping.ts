@@ -6,7 +6,10 @@ import { respondWithError } from '../http/exchange/error-response.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Handler, Mapping } from '../http/exchange/handler.ts';
 import { StallWatch } from '../http/exchange/stall-watch.ts';
+import type { Share } from '../mapping/shares.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
+import type { ServerWebSocket } from '../websocket/server-websocket.ts';
+import { describeThrown } from './describe.ts';
 import { requestUrl } from './light-request.ts';
 import type { WebHandler } from './web-handler.ts';
 import { type InvocationOptions, WebInvocation } from './web-invocation.ts';
@@ -23,6 +26,8 @@ export interface WebMappingOptions {
   readonly logger: Logger;
   readonly shared: (name: string) => SharedDictionary;
   readonly events: TextEvents;
+  /** What it may have of the thread's WebSockets. */
+  readonly share: Share;
   /** Time a handler may go on without writing anything; Infinity = no limit. */
   readonly timeLimitMs: number;
 }
@@ -34,10 +39,11 @@ export class WebMapping implements Mapping, Handler {
   readonly #options: InvocationOptions;
   readonly #silences: StallWatch;
   readonly #ending = new AbortController();
+  readonly #sockets = new Set<ServerWebSocket>();
   #sweepTimer: NodeJS.Timeout | undefined;
 
   constructor(options: WebMappingOptions, handler: WebHandler) {
-    const { host, prefix, workerId, logger, shared, events, timeLimitMs } = options;
+    const { host, prefix, workerId, logger, shared, share, events, timeLimitMs } = options;
     this.host = host;
     this.prefix = prefix;
     const silences = new StallWatch(timeLimitMs);
@@ -52,7 +58,10 @@ export class WebMapping implements Mapping, Handler {
     // each open stream listens
     setMaxListeners(0, this.#ending.signal);
     const ending = this.#ending.signal;
-    this.#options = { prefix, name, workerId, logger, shared: open, events, ending, handler, silences };
+    const failed = (error: unknown): void =>
+      logger.error(`Handler of a WebSocket failed: ${describeThrown(error)}`, { mapping: name });
+    const webSockets = { share, sockets: this.#sockets, failed };
+    this.#options = { prefix, name, workerId, logger, shared: open, events, ending, webSockets, handler, silences };
     this.#silences = silences;
     this.#sweepFor(timeLimitMs);
   }
@@ -85,9 +94,10 @@ export class WebMapping implements Mapping, Handler {
 
   serve(): void {}
 
-  /** Answers without an end of their own are to end. */
+  /** Answers without an end of their own are to end. WebSockets close when their handlers come to wait for a message or send the next one. */
   endStreams(): void {
     this.#ending.abort();
+    for (const socket of this.#sockets) socket.leave();
   }
 
   /** Calls that go on are those of exchanges, which end by themselves; the clock keeps running for them. */

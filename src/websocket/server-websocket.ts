@@ -41,6 +41,8 @@ export class ServerWebSocket {
   reason: Uint8Array = NOTHING;
   /** Why nothing comes any more. */
   error: GatewayError | undefined;
+  /** Called once, when messages neither come nor go any more. */
+  onClosed: (() => void) | undefined;
   /** Called once, when it is closed and nothing of its exchange is left. */
   onGone: (() => void) | undefined;
   readonly output: FrameOutput;
@@ -313,6 +315,9 @@ export class ServerWebSocket {
     this.#state = state;
     this.#tellReader();
     this.output.end();
+    const { onClosed } = this;
+    this.onClosed = undefined;
+    onClosed?.();
   }
 
   #tellReader(): void {

@@ -387,13 +387,15 @@ export class GatewayWorker {
       import('../web/load-module.ts'),
     ]);
     installLightResponse();
+    const share = this.#shares.of(mappingName(mapping));
     return await loadModuleMapping({
       ...placeOf(mapping),
       url: mapping.script,
       generation,
       workerId,
       shared: (name) => new SharedDictionary(this.#shared.open(name)),
-      events: new TextEvents(this.#events, this.#shares.of(mappingName(mapping))),
+      events: new TextEvents(this.#events, share),
+      share,
       logger: this.#logger,
       timeLimitMs: settings.limits.timeLimitMs,
     });

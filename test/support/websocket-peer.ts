@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import type { ClientHttp2Session } from 'node:http2';
 import { createRequire } from 'node:module';
+import { connect as connectTcp } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import type { Parts, PerMessageDeflate, Receiver, Sender } from 'ws';
@@ -25,6 +26,8 @@ export interface PeerOptions {
   readonly fields?: Readonly<Record<string, string | undefined>>;
   /** Offers compression. */
   readonly deflate?: boolean;
+  /** Without TLS. */
+  readonly isPlain?: boolean;
   /** Does not answer pings. */
   readonly isDead?: boolean;
   /** Shared by several WebSockets of HTTP/2. */
@@ -151,14 +154,14 @@ async function connectStream(
   fields: Readonly<Record<string, string | undefined>>,
   options: PeerOptions,
 ): Promise<WebSocketPeer> {
-  const session = options.session ?? (await connectH2(port));
+  const session = options.session ?? (await connectH2(port, options.isPlain === true ? 'http' : 'https'));
   if (session.remoteSettings.enableConnectProtocol !== true) await once(session, 'remoteSettings');
   const stream = session.request(
     {
       ':method': 'CONNECT',
       ':protocol': 'websocket',
       ':path': path,
-      ':scheme': 'https',
+      ':scheme': options.isPlain === true ? 'http' : 'https',
       ':authority': 'localhost',
       ...fields,
     },
@@ -180,8 +183,11 @@ async function connectSocket(
   fields: Readonly<Record<string, string | undefined>>,
   options: PeerOptions,
 ): Promise<WebSocketPeer> {
-  const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', rejectUnauthorized: false });
-  await once(socket, 'secureConnect');
+  const socket =
+    options.isPlain === true
+      ? connectTcp({ host: '127.0.0.1', port })
+      : connect({ host: '127.0.0.1', port, servername: 'localhost', rejectUnauthorized: false });
+  await once(socket, options.isPlain === true ? 'connect' : 'secureConnect');
   const all = {
     host: 'localhost',
     connection: 'keep-alive, Upgrade',
