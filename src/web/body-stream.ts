@@ -44,8 +44,20 @@ export function bodyStream(body: ByteSource, onProgress: () => void): ReadableSt
   }
 }
 
-/** Takes the whole body; rejects when the client does not send all of it, and when it is larger than may be gathered. */
-export function readWholeBody(body: ByteSource, onProgress: () => void): Promise<Uint8Array<ArrayBuffer>> {
+/** How much of a body may be gathered, and the error for more. */
+export interface GatherLimit {
+  readonly bytesMax: number;
+  tooLarge(): GatewayError;
+}
+
+const WHOLE_BODY: GatherLimit = { bytesMax: WHOLE_BODY_BYTES_MAX, tooLarge: tooLargeError };
+
+/** Takes the whole body; rejects when the client does not send all of it, and as soon as it is larger than may be gathered. */
+export function readWholeBody(
+  body: ByteSource,
+  onProgress: () => void,
+  { bytesMax, tooLarge }: GatherLimit = WHOLE_BODY,
+): Promise<Uint8Array<ArrayBuffer>> {
   return new Promise((resolve, reject) => {
     const pieces: Uint8Array[] = [];
     let size = 0;
@@ -53,8 +65,8 @@ export function readWholeBody(body: ByteSource, onProgress: () => void): Promise
       while (body.queue.length > 0) {
         const piece = body.queue.takeChunk();
         size += piece.length;
-        if (size > WHOLE_BODY_BYTES_MAX) {
-          reject(tooLargeError());
+        if (size > bytesMax) {
+          reject(tooLarge());
           return;
         }
         pieces.push(piece);
@@ -70,13 +82,16 @@ export function readWholeBody(body: ByteSource, onProgress: () => void): Promise
 }
 
 /** The same for a body that has become a stream. */
-export async function readWholeStream(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
+export async function readWholeStream(
+  stream: ReadableStream<Uint8Array>,
+  { bytesMax, tooLarge }: GatherLimit = WHOLE_BODY,
+): Promise<Uint8Array<ArrayBuffer>> {
   const pieces: Uint8Array[] = [];
   let size = 0;
   for await (const piece of stream) {
     size += piece.length;
     // leaving the loop cancels the stream
-    if (size > WHOLE_BODY_BYTES_MAX) throw tooLargeError();
+    if (size > bytesMax) throw tooLarge();
     pieces.push(piece);
   }
   return join(pieces, size);

@@ -2,7 +2,7 @@
 import { beyondLimit, wrongType } from '../forms/form-errors.ts';
 import { MULTIPART_LIMITS, type MultipartLimits } from '../forms/form-limits.ts';
 import { readFormType } from '../forms/form-type.ts';
-import { WHOLE_BODY_BYTES_MAX } from './body-stream.ts';
+import { type GatherLimit, WHOLE_BODY_BYTES_MAX } from './body-stream.ts';
 import { readParts } from './multipart.ts';
 
 /** Entries of a form, as many as `httpd.form` takes: a longer one is an attack, not a form. */
@@ -16,10 +16,16 @@ const LIMITS: MultipartLimits = {
   bytes: WHOLE_BODY_BYTES_MAX,
 };
 
+const URLENCODED: GatherLimit = {
+  bytesMax: URLENCODED_BYTES_MAX,
+  tooLarge: () =>
+    beyondLimit(`it has more bytes, and the limit of an urlencoded form is ${URLENCODED_BYTES_MAX}`),
+};
+
 /** How the body is read, one way or the other. */
 export interface FormDataBody {
   stream(): ReadableStream<Uint8Array> | null;
-  bytes(): Promise<Uint8Array>;
+  bytes(limit: GatherLimit): Promise<Uint8Array>;
 }
 
 /** Rejects with a GatewayError for what is no form, is malformed, or exceeds the limits. */
@@ -30,7 +36,7 @@ export async function readFormData(contentType: string | undefined, body: FormDa
       'form (application/x-www-form-urlencoded, or multipart/form-data with a boundary)',
       contentType,
     );
-  if (type.kind === 'urlencoded') return readUrlencoded(await body.bytes());
+  if (type.kind === 'urlencoded') return readUrlencoded(await body.bytes(URLENCODED));
   const form = new FormData();
   for await (const part of readParts(contentType, () => body.stream(), LIMITS)) {
     const { name, filename } = part;
@@ -41,10 +47,6 @@ export async function readFormData(contentType: string | undefined, body: FormDa
 }
 
 function readUrlencoded(bytes: Uint8Array): FormData {
-  if (bytes.length > URLENCODED_BYTES_MAX)
-    throw beyondLimit(
-      `it has ${bytes.length} bytes and the limit of an urlencoded form is ${URLENCODED_BYTES_MAX}`,
-    );
   const form = new FormData();
   let count = 0;
   for (const [name, value] of new URLSearchParams(new TextDecoder().decode(bytes))) {

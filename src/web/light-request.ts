@@ -7,7 +7,13 @@ import { inspect } from 'node:util';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import { fieldValue } from '../http/semantics/fields.ts';
 import { lendState } from '../native/node-internals.ts';
-import { bodyStream, bodyUsedError, readWholeBody, readWholeStream } from './body-stream.ts';
+import {
+  bodyStream,
+  bodyUsedError,
+  type GatherLimit,
+  readWholeBody,
+  readWholeStream,
+} from './body-stream.ts';
 import { readFormData } from './form-data.ts';
 
 const RealRequest = globalThis.Request;
@@ -160,7 +166,7 @@ class LightRequest {
     if (this.bodyUsed) throw bodyUsedError();
     return await readFormData(this.headers.get('content-type') ?? undefined, {
       stream: () => this.body,
-      bytes: () => this.#bytes(),
+      bytes: (limit) => this.#bytes(limit),
     });
   }
   clone(): Request {
@@ -172,13 +178,13 @@ class LightRequest {
     return { method, url, headers };
   }
 
-  async #bytes(): Promise<Uint8Array<ArrayBuffer>> {
+  async #bytes(limit?: GatherLimit): Promise<Uint8Array<ArrayBuffer>> {
     const stream = this.#real === undefined ? this.#stream : this.#real.body;
     if (this.bodyUsed || stream?.locked === true) throw bodyUsedError();
-    if (stream !== undefined && stream !== null) return await readWholeStream(stream);
+    if (stream !== undefined && stream !== null) return await readWholeStream(stream, limit);
     if (this.#hasNoBody()) return new Uint8Array(0);
     this.#used = true;
-    return await readWholeBody(this.#exchange.body, () => this.#watch.progressed());
+    return await readWholeBody(this.#exchange.body, () => this.#watch.progressed(), limit);
   }
 
   #hasNoBody(): boolean {

@@ -9,6 +9,7 @@ import { EmbeddedServer } from '../support/embedded-server.ts';
 import { connectH2, fetchH2 } from '../support/h2-client.ts';
 import { makeInput } from '../support/multipart-input.ts';
 import { askBusboy, explain, withoutPadding } from '../support/multipart-oracle.ts';
+import { connectPlain } from '../support/raw-client.ts';
 import type { ReadPart } from '../support/read-multipart.ts';
 import { waitFor } from '../support/test-front-end.ts';
 import { untilStill } from '../support/until-still.ts';
@@ -157,6 +158,18 @@ test('request.formData() refuses what is no form, is malformed, or exceeds the l
     assert.equal((await fetch(url, init)).status, status, what);
     if (log !== undefined) await server?.untilLog(log);
   }
+});
+
+test('formData() refuses an urlencoded form at its limit, and does not wait for the rest', async () => {
+  const { port } = await serveForm(async (request) => Response.json([...(await request.formData())].length));
+  const client = await connectPlain(port);
+  client.send(
+    'POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n',
+  );
+  // the chunk goes on, and the client sends no more of it
+  client.send(`${(16 * MIB).toString(16)}\r\na=${'x'.repeat(URLENCODED_BYTES_MAX - 1)}`);
+  await client.until((received) => received.includes('HTTP/1.1 413 '), 'the refusal');
+  client.destroy();
 });
 
 test('multipart() gives each part as a stream, in pieces of any size', async () => {
