@@ -14,7 +14,7 @@ import { AddressLimit } from '../http/front/address-limit.ts';
 import { FrontEnd, type ListenTarget } from '../http/front/front-end.ts';
 import { Dispatcher } from '../http/routing/dispatcher.ts';
 import { HostRouter } from '../http/routing/host-router.ts';
-import { type Share, Shares } from '../mapping/shares.ts';
+import { NOTHING, type Share, Shares } from '../mapping/shares.ts';
 import { type CounterName, Counters } from '../metrics/worker-metrics.ts';
 import { Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
@@ -141,7 +141,15 @@ export class ThreadGateway {
     const store = new SharedStore({ memory: createSharedMemory(this.#config.shared), owner: 1 });
     const shared = (name: string): SharedDictionary => new SharedDictionary(store.open(name));
     this.#mapping = new WebMapping(
-      { prefix: '/', workerId: WORKER_ID, logger, shared, events: this.events, share: createShare(), timeLimitMs },
+      {
+        prefix: '/',
+        workerId: WORKER_ID,
+        logger,
+        shared,
+        events: this.events,
+        share: createShare(),
+        timeLimitMs,
+      },
       this.#handler,
     );
     const dispatcher = new Dispatcher(new HostRouter([this.#mapping]), logger);
@@ -208,14 +216,6 @@ function targetOf(source: ReturnType<Listener['source']>): ListenTarget {
 
 /** The one mapping may have all WebSockets of the thread; it has nothing else that is shared out. */
 function createShare(): Share {
-  const limits = {
-    files: 0,
-    processes: 0,
-    fetches: 0,
-    sockets: 0,
-    tasks: 0,
-    timers: 0,
-    websockets: WEBSOCKETS_MAX,
-  };
+  const limits = { ...NOTHING, websockets: WEBSOCKETS_MAX };
   return new Shares({ limits, percent: 100 }).of('/');
 }

@@ -61,7 +61,18 @@ export class WebMapping implements Mapping, Handler {
     const failed = (error: unknown): void =>
       logger.error(`Handler of a WebSocket failed: ${describeThrown(error)}`, { mapping: name });
     const webSockets = { share, sockets: this.#sockets, failed };
-    this.#options = { prefix, name, workerId, logger, shared: open, events, ending, webSockets, handler, silences };
+    this.#options = {
+      prefix,
+      name,
+      workerId,
+      logger,
+      shared: open,
+      events,
+      ending,
+      webSockets,
+      handler,
+      silences,
+    };
     this.#silences = silences;
     this.#sweepFor(timeLimitMs);
   }
