@@ -171,3 +171,14 @@ test('A function chooses among those that are up; what it does not know is left 
   const lost = scene(2, { kind: 'choice', choose: () => undefined });
   assert.ok(lost.balancer.choose(request(), []) !== undefined);
 });
+
+test("What one mapping finds out about a server is no other mapping's affair, and all workers of the mapping share it", () => {
+  const table = new HealthTable();
+  const [own, sameMapping, other] = ['/a', '/a', '/b'].map(
+    (mapping) => new Candidates(mapping, table, SILENT),
+  );
+  const upstream = server(1);
+  for (let i = 0; i < FAILURES_MAX; i++) own?.of(upstream).health.failed(1000);
+  assert.equal(sameMapping?.of(server(1)).health.state(1001), 'rests');
+  assert.equal(other?.of(upstream).health.state(1001), 'up');
+});
