@@ -189,6 +189,17 @@ for (const transport of TRANSPORTS) {
     await harness.expectNothingOpen();
   });
 
+  test(`${transport}: a close frame that comes while a message is being compressed ends in order`, async () => {
+    const peer = await connect('/echo', { deflate: true });
+    const text = Array.from({ length: 9000 }, (_, i) => String(i * 7919)).join();
+    for (let i = 0; i < 4; i++) peer.send(text);
+    peer.close(1000);
+    strictEqual(await peer.closed(), 1000);
+    // the handler may have been told by the message that it could not send
+    await told();
+    await harness.expectNothingOpen();
+  });
+
   test(`${transport}: a wrong handshake is answered as RFC 6455 says`, async () => {
     const refusal = async (path: string, fields: PeerOptions['fields']): Promise<number> => {
       const peer = await connect(path, { fields: fields ?? {} });

@@ -138,7 +138,9 @@ export class WebSocketPeer {
 
   /** Resolves with the code of the server's close frame, or `gone`, when the server has ended its side. */
   async closed(): Promise<number | 'gone'> {
-    await waitFor(() => this.ended, 'the end');
+    // what has come may still be inflated
+    const isRead = (): boolean => this.code !== undefined || this.#receiver.writableLength === 0;
+    await waitFor(() => this.ended && isRead(), 'the end');
     return this.code ?? 'gone';
   }
 
