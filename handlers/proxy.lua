@@ -1,4 +1,4 @@
--- A reverse proxy with health: requests go in turns to the backends that say they are well, and to no other.
+-- A reverse proxy with health: requests go to the backends that say they are well, and to no other.
 -- curl --cacert certs/development/certificate.pem https://localhost:8443/proxy/app/hello
 local httpd = require 'httpd'
 local folder = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
@@ -63,22 +63,18 @@ local function start_checks(env)
     end, {every = CHECK_SECONDS, once = "proxy-health"}) ~= nil
 end
 
--- The targets of the backends that are well, in turns: the list begins with another one each time.
+-- The targets of the backends that are well.
 local function well_targets(env)
-    local well, targets = {}, {}
+    local targets = {}
     for _, name in ipairs(BACKENDS) do
         if is_well(name) then
-            well[#well + 1] = target(env, name)
+            targets[#targets + 1] = target(env, name)
         end
-    end
-    local turn = health:incr("turn", 1, 0) or 0
-    for i = 1, #well do
-        targets[i] = well[(turn + i) % #well + 1]
     end
     return targets
 end
 
--- The proxy. Where a target gives no connection, the next one of the list is tried.
+-- The proxy: of two targets by chance, the one with fewer requests under way. Where a target gives no connection, another one is tried.
 httpd.register_handler("/app/{rest...}", function(env)
     start_checks(env)
     local targets = well_targets(env)
@@ -159,7 +155,7 @@ httpd.register_handler("/", function(env, header)
         }
     end
     local app = page.link(env, "/app/hello")
-    page.inner("Reverse proxy", "Requests go in turns to the backends that are well. One that leaves, or does not answer, gets none.",
+    page.inner("Reverse proxy", "Requests go to the backends that are well. One that leaves, or does not answer, gets none.",
         table.concat {
             '<section class="sheet"><h2>Backends</h2><form method="post"><ul class="rows" id="rows" data-health="',
             page.escape(page.link(env, "/health")), '">', table.concat(rows), '</ul></form></section>\n',

@@ -36,7 +36,7 @@ local PROGRAMS = {
         "curl -d name=Ada -d text=Hello", ""},
     {"/dashboard", "◔", "Dashboard", "Live events, in all workers at once. A browser that comes back takes up where it was.",
         "curl -N", "/stream"},
-    {"/proxy", "⇄", "Reverse proxy", "Requests go in turns to backends that are well; their health is checked once for all workers.",
+    {"/proxy", "⇄", "Reverse proxy", "Requests go to backends that are well; their health is checked once for all workers.",
         "curl", "/app/hello"},
     {"/site", "▦", "Static site", "A folder of files with an index, a style sheet and an error page. No Lua runs.",
         "curl -i", "/"},
