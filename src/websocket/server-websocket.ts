@@ -1,6 +1,8 @@
 /**
  * One WebSocket: the messages that come and go through the tunnel of an exchange, its pings, and the two ways in which it ends: by a
  * handshake of close frames, or broken off.
+ *
+ * Long because what comes, what goes and what ends it are one life, and each may happen amid another.
  */
 import type { PerMessageDeflate, Receiver } from 'ws';
 import { GatewayError } from '../base/errors.ts';
@@ -10,7 +12,7 @@ import { FrameGate } from './frame-gate.ts';
 import { FrameOutput } from './frame-output.ts';
 import { type Handshake, webSocketParts } from './handshake.ts';
 import { type Message, MessageInbox } from './message-inbox.ts';
-import { CLOSE_TIMEOUT_MS, FRAGMENTS_MAX, GOODBYE_MS_MAX } from './websocket-limits.ts';
+import { CLOSE_TIMEOUT_MS, FRAGMENTS_MAX, FRAMES_IN_TURN_MAX, GOODBYE_MS_MAX } from './websocket-limits.ts';
 
 export interface WebSocketSettings {
   /** Bytes of a message, inflated. */
@@ -57,6 +59,10 @@ export class ServerWebSocket {
   /** The piece before is being inflated, or was wrong: the next one waits. */
   #isBusy = false;
   #isPumping = false;
+  /** Frames that were taken since others had a turn. */
+  #framesInTurn = 0;
+  /** Others have their turn. */
+  #isResting = false;
   /** Bytes of the message that is not complete. */
   #pieceBytes = 0;
   /** The body has been asked for more. */
@@ -150,7 +156,7 @@ export class ServerWebSocket {
 
   /** Takes frames while somebody wants messages. */
   #pump(): void {
-    if (this.#isPumping || this.#isRequested) return;
+    if (this.#isPumping || this.#isRequested || this.#isResting) return;
     this.#isPumping = true;
     try {
       while (this.#wantsFrames() && this.#takePiece());
@@ -160,7 +166,8 @@ export class ServerWebSocket {
   }
 
   #wantsFrames(): boolean {
-    if (this.#state === CLOSED || this.#isBusy || this.#goodbye !== undefined) return false;
+    if (this.#state === CLOSED || this.#isBusy || this.#isResting || this.#goodbye !== undefined)
+      return false;
     return this.#state === CLOSING || !this.#inbox.isFull;
   }
 
@@ -178,6 +185,8 @@ export class ServerWebSocket {
     }
     body.consumed();
     this.#isProbed = false;
+    this.#framesInTurn += 1;
+    if (this.#framesInTurn === FRAMES_IN_TURN_MAX) this.#rest();
     if (!this.#gate.isControl && this.#state === OPEN) {
       this.#pieceBytes += piece.length;
       if (!this.#hold(piece.length)) {
@@ -187,6 +196,16 @@ export class ServerWebSocket {
     }
     this.#feed(piece);
     return true;
+  }
+
+  /** A client that sends small frames without end must not keep the thread: a socket is read many times before others have a turn. */
+  #rest(): void {
+    this.#isResting = true;
+    setImmediate(() => {
+      this.#isResting = false;
+      this.#framesInTurn = 0;
+      this.#pump();
+    });
   }
 
   #feed(piece: Buffer): void {
@@ -291,15 +310,11 @@ export class ServerWebSocket {
 
   /** Neither an answer to a ping has come, nor anything else. */
   #timedOut(): void {
-    const isClosing = this.#state === CLOSING;
-    const error = new GatewayError(
-      'LGW_WEBSOCKET_TIMEOUT',
-      'WebSocket is closed: its client answers no ping',
-      {
-        luaCode: 'timeout',
-      },
-    );
-    if (!isClosing) this.#end(CLOSED, CLOSE_CODE.abnormal, NOTHING, error);
+    if (this.#state === OPEN) {
+      const message = 'WebSocket is closed: its client answers no ping';
+      const error = new GatewayError('LGW_WEBSOCKET_TIMEOUT', message, { luaCode: 'timeout' });
+      this.#end(CLOSED, CLOSE_CODE.abnormal, NOTHING, error);
+    }
     this.#state = CLOSED;
     this.#exchange.reset();
     this.#cleanUp();
