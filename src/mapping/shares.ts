@@ -65,18 +65,28 @@ export class Shares {
   readonly #options: SharesOptions;
   readonly #shares = new Map<string, Share>();
   readonly #totals = new Map<Resource, number>();
+  /** How many mappings may use each. */
+  readonly #users = new Map<Resource, number>();
 
   constructor(options: SharesOptions) {
     this.#options = options;
     this.percent = options.percent;
   }
 
-  /** That of a mapping, which all its states have in common: what an old one still holds counts. */
-  of(name: string, counters: MetricRow<MappingCounterName> = new MetricRow(MAPPING_METRICS)): Share {
+  /**
+   * That of a mapping, which all its states have in common: what an old one still holds counts. `uses`, which counts the first time: a
+   * mapping that cannot use a resource makes nobody's part of it smaller.
+   */
+  of(
+    name: string,
+    counters: MetricRow<MappingCounterName> = new MetricRow(MAPPING_METRICS),
+    uses: readonly Resource[] = RESOURCES,
+  ): Share {
     let share = this.#shares.get(name);
     if (share === undefined) {
       share = new Share(name, counters, this);
       this.#shares.set(name, share);
+      for (const resource of uses) this.#users.set(resource, (this.#users.get(resource) ?? 0) + 1);
     }
     return share;
   }
@@ -87,7 +97,7 @@ export class Shares {
    */
   limitOf(share: Share, resource: Resource): number {
     const all = this.#options.limits[resource];
-    const mappings = this.#shares.size;
+    const mappings = this.#users.get(resource) ?? 0;
     if (mappings <= 1) return all;
     const left = all - (this.total(resource) - share.used(resource));
     return Math.max(Math.floor((left * this.percent) / 100), Math.floor(all / (2 * mappings)), 1);

@@ -51,7 +51,7 @@ import type {
 import { OnceClient } from './once-client.ts';
 import { connectsAlike, Outward } from './outward.ts';
 import { processEnvironment } from './process-environment.ts';
-import { createShares } from './worker-shares.ts';
+import { createShares, MODULE_RESOURCES } from './worker-shares.ts';
 
 /** Twice the threads of libuv, so that no thread is idle while a result is on its way. */
 const OPERATIONS_MAX = 8;
@@ -387,7 +387,7 @@ export class GatewayWorker {
       import('../web/load-module.ts'),
     ]);
     installLightResponse();
-    const share = this.#shares.of(mappingName(mapping));
+    const share = this.#shares.of(mappingName(mapping), undefined, MODULE_RESOURCES);
     return await loadModuleMapping({
       ...placeOf(mapping),
       url: mapping.script,

@@ -104,3 +104,14 @@ test('Whatever mappings take and give, no total passes its bound, and every mapp
     }),
   );
 });
+
+test('A mapping that cannot use a resource leaves it to the others', () => {
+  const shares = sharesOf({});
+  const script = shares.of('/script');
+  const module = shares.of('/module', undefined, ['websockets']);
+  assert.equal(shares.limitOf(script, 'files'), FILES);
+  assert.equal(shares.limitOf(script, 'websockets'), LIMITS.websockets / 2);
+  assert.equal(shares.limitOf(module, 'websockets'), LIMITS.websockets / 2);
+  assert.equal(shares.of('/script'), script);
+  assert.equal(shares.limitOf(script, 'files'), FILES);
+});
