@@ -11,6 +11,8 @@ const MEBIBYTE = 1024 * 1024;
 const UNIT = inForm(MEBIBYTE / 2, MEBIBYTE);
 /** A slice is 5 ms; work of this size takes several times this limit when it is done at once. */
 const STRETCH_MS_MAX = 80;
+/** With a table that grows to a million entries: Lua moves them all in one step, which takes 60 ms. At once it would all take 350 ms. */
+const GROWTH_MS_MAX = 160;
 
 /** Runs `body` with `json` in addition to `httpd`. */
 function run(prepare: string, body: string, limits?: { cpuLimitMs: number }): Promise<MeasuredRun> {
@@ -24,7 +26,9 @@ function deepList(): string {
   return JSON.stringify(list, undefined, 2);
 }
 
-const LARGE: Readonly<Record<string, readonly [prepare: string, body: string, expected: string]>> = {
+const LARGE: Readonly<
+  Record<string, readonly [prepare: string, body: string, expected: string, stretchMsMax?: number]>
+> = {
   'a string of 32 MiB that is read': [
     `s = '"' .. big('x', ${32 * UNIT}) .. '"'`,
     `httpd.write(nil, #json.decode(s))`,
@@ -69,6 +73,7 @@ const LARGE: Readonly<Record<string, readonly [prepare: string, body: string, ex
     `s = '[' .. ('1,'):rep(999999) .. '1]'`,
     `httpd.write(nil, tostring(json.encode((json.decode(s))) == s))`,
     'true',
+    GROWTH_MS_MAX,
   ],
   'a list that turns out to be none behind a million entries': [
     `t = {} for i = 1, 1000000 do t[i] = i end t.x = 1`,
@@ -95,11 +100,11 @@ const LARGE: Readonly<Record<string, readonly [prepare: string, body: string, ex
   ],
 };
 
-for (const [what, [prepare, body, expected]] of Object.entries(LARGE)) {
+for (const [what, [prepare, body, expected, stretchMsMax = STRETCH_MS_MAX]] of Object.entries(LARGE)) {
   test(`Others get their turns beside ${what}`, async () => {
-    const { text, stretchMs, log } = await calmRun(STRETCH_MS_MAX, () => run(prepare, body));
+    const { text, stretchMs, log } = await calmRun(stretchMsMax, () => run(prepare, body));
     assert.equal(text, expected, log);
-    assert(stretchMs < STRETCH_MS_MAX, `nobody else had a turn for ${stretchMs} ms`);
+    assert(stretchMs < stretchMsMax, `nobody else had a turn for ${stretchMs} ms`);
   });
 }
 
