@@ -66,10 +66,13 @@ test('A mapping passes requests on, and the log names the server', async () => {
   await gateway.until(() => gateway.stderr.includes(`upstream=http://127.0.0.1:${one.port}`));
 });
 
-test('Several targets take turns, and their paths take the place of the prefix', async () => {
-  for (let i = 0; i < 2; i++) assert.equal((await ask('/both/a?b')).status, 200);
-  assert.match(one.requests.at(-1)?.head ?? '', /^GET \/v1\/a\?b /);
-  assert.match(other.requests.at(-1)?.head ?? '', /^GET \/v2\/a\?b /);
+test('Each of several targets is asked, and their paths take the place of the prefix', async () => {
+  const wasAsked = (): boolean =>
+    /^GET \/v1\/a\?b /.test(one.requests.at(-1)?.head ?? '') &&
+    /^GET \/v2\/a\?b /.test(other.requests.at(-1)?.head ?? '');
+  // chance chooses: that one of two is never asked comes once in 500 million times
+  for (let i = 0; i < 30 && !wasAsked(); i++) assert.equal((await ask('/both/a?b')).status, 200);
+  assert.ok(wasAsked());
   // where the path cannot be exchanged without reading it otherwise than the router has, it is refused
   assert.equal((await ask('/%62oth/a')).status, 400);
 });
