@@ -78,10 +78,10 @@ async function measureGrowth(
   try {
     await openUpTo(WARM_UP_SOCKETS);
     const before = server.residentBytes();
-    await openUpTo(WARM_UP_SOCKETS + count);
+    await openUpTo(count);
     const growth = server.residentBytes() - before;
     if (ended > 0) throw new Error(`${ended} of ${sockets.length} sockets did not stay open`);
-    return growth / KIBIBYTE / count;
+    return growth / KIBIBYTE / (count - WARM_UP_SOCKETS);
   } finally {
     for (const socket of sockets) socket.destroy();
   }

@@ -388,6 +388,7 @@ test('A worker has so many WebSockets, and refuses more', async () => {
   for (let i = 0; i < 8; i++) peers.push(await WebSocketPeer.connect(port, 'HTTP/1.1', '/echo'));
   const refused = await WebSocketPeer.connect(port, 'HTTP/1.1', '/limited');
   strictEqual(refused.answer.status, 503);
+  strictEqual(refused.answer.headers['retry-after'], '5');
   match((await toldAtLast())[0] ?? '', /^refused limit .*8 WebSockets are open and the limit is 8$/);
   for (const peer of [...peers, refused]) peer.destroy();
   await harness.expectNothingOpen();

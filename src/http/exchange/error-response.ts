@@ -57,12 +57,20 @@ export function errorPage(status: number, fields: Fields, errorId?: string): Err
   return page;
 }
 
-/** Answers an exchange whose head has not been given with the page of `status`, with `fields` beside those of the page. */
+/**
+ * Answers an exchange whose head has not been given with the page of `status`. `fields` (names in lower case) go beside those of the
+ * page, and in the place of those with the same name.
+ */
 export function respondWithError(exchange: Exchange, status: number, fields?: Fields): void {
   const page = errorPage(status, exchange.fields);
-  exchange.head(status, fields === undefined ? page.fields : [...page.fields, ...fields]);
+  exchange.head(status, fields === undefined ? page.fields : joinFields(page.fields, fields));
   exchange.write(page.body);
   exchange.end();
+}
+
+function joinFields(ofPage: Fields, own: Fields): string[] {
+  const names = new Set(own.filter((_, i) => i % 2 === 0));
+  return [...ofPage.filter((_, i) => !names.has(ofPage[i - (i % 2)] as string)), ...own];
 }
 
 function makePage(form: PageForm, status: number, errorId?: string): ErrorPage {
