@@ -72,6 +72,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'http/h1/http1-fields.ts',
     'http/h1/http1-chunks.ts',
     'outbound/connect-policy.ts',
+    'outbound/failure-reason.ts',
   ],
   websocket: ['mapping', 'base', ...HTTP],
   libraries: ['base', NODE, 'file', 'lua', ...OF_RUNS],
