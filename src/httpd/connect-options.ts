@@ -1,6 +1,5 @@
 /** Reads the arguments of httpd.connect into a request: misuse raises, what a stranger may have caused is a GatewayError. */
 import { canonicalHost, socketPath, UNIX_PREFIX } from '../base/connect-rules.ts';
-import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 import type { FetchTls } from '../outbound/fetch-request.ts';
@@ -13,7 +12,8 @@ import { socketFailure } from '../outbound/socket-error.ts';
 import type { SocketRequest, SocketTimeouts } from '../outbound/socket-request.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
 import { secondsOption } from '../script/run/seconds.ts';
-import { readTls } from './tls-options.ts';
+import { connectMsOption } from './connect-time.ts';
+import { PLAIN_TLS, readTls } from './tls-options.ts';
 
 const PORT_MAX = 65_535;
 /** No name is longer (RFC 1035 §2.3.4), with a dot at its end. */
@@ -22,15 +22,6 @@ const HOST_BYTES_MAX = 254;
 const SHOWN_BYTES_MAX = 300;
 /** A name in ASCII, or an address, which may stand in brackets. */
 const HOST = /^(?:\[[0-9A-Fa-f:.]+\]|[\w.:-]+)$/;
-/** TLS as it is without options. */
-const PLAIN_TLS: FetchTls = {
-  verify: true,
-  ca: undefined,
-  cert: undefined,
-  key: undefined,
-  servername: undefined,
-};
-
 interface Draft {
   timeouts: { -readonly [Name in keyof SocketTimeouts]: number };
   tls: FetchTls | undefined;
@@ -111,10 +102,7 @@ function readTimeouts(state: State, L: LuaThread, name: string, { timeouts }: Dr
   if (x.lua_type(L, -1) !== LUA_TYPE.table) throw wrongType(state, L, name, 'a number of seconds or a table');
   readOptionTable(state, L, x.lua_absindex(L, -1), 'timeout', {
     connect: (part) => {
-      const ms = secondsOption(state, L, part);
-      if (ms > CONNECT_TIMEOUT_MS_MAX)
-        throw new LuaError(`option "${part}" is above its limit of ${CONNECT_TIMEOUT_MS_MAX / 1000} s`);
-      timeouts.connectMs = ms;
+      timeouts.connectMs = connectMsOption(state, L, part);
     },
     read: (part) => {
       timeouts.readMs = secondsOption(state, L, part);

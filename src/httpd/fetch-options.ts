@@ -29,6 +29,7 @@ import type { ScriptContext } from '../script/context/script-context.ts';
 import { FieldSize } from '../script/run/field-size.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
 import { secondsOption } from '../script/run/seconds.ts';
+import { connectMsOption } from './connect-time.ts';
 import { readTls } from './tls-options.ts';
 
 /** Bytes of a string that is sent as body: it is copied at once. */
@@ -265,10 +266,7 @@ function readTimeouts(script: ScriptContext, L: LuaThread, name: string, { timeo
   const index = x.lua_absindex(L, -1);
   readOptionTable(state, L, index, 'timeout', {
     connect: (part) => {
-      const ms = secondsOption(state, L, part);
-      if (ms > CONNECT_TIMEOUT_MS_MAX)
-        throw new LuaError(`option "${part}" is above its limit of ${CONNECT_TIMEOUT_MS_MAX / 1000} s`);
-      timeouts.connectMs = ms;
+      timeouts.connectMs = connectMsOption(state, L, part);
     },
     head: (part) => {
       timeouts.headMs = secondsOption(state, L, part);

@@ -20,13 +20,12 @@ import { type ProxySettings, proxySettings } from '../proxy/proxy-settings.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { FieldSize } from '../script/run/field-size.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
+import { secondsOption } from '../script/run/seconds.ts';
 import { type BalanceDraft, readBalance, readHashKey, readHealth } from './balance-options.ts';
 import { PEM_BYTES_MAX } from './pem-files.ts';
 
 /** Bytes of a path: twice what servers commonly accept. */
 const PATH_BYTES_MAX: number = 16 * 1024;
-/** A day: a longer time is no limit. */
-const SECONDS_MAX = 86_400;
 
 type Draft = { -readonly [Name in keyof ProxyRules]: ProxyRules[Name] };
 
@@ -100,27 +99,26 @@ export function readProxySettings(script: ScriptContext, L: LuaThread, balance: 
 }
 
 /** A number: until the head of the answer; a table: the parts. */
-function readTimeouts(script: ScriptContext, L: LuaThread, name: string): ProxyTimeouts {
-  const { state } = script;
+function readTimeouts({ state }: ScriptContext, L: LuaThread, name: string): ProxyTimeouts {
   const timeouts: { -readonly [Name in keyof ProxyTimeouts]: number } = {
     ...DEFAULT_PROXY_RULES.timeouts,
   };
   if (state.exports.lua_type(L, -1) !== LUA_TYPE.table) {
-    timeouts.headMs = readSeconds(script, L, name);
+    timeouts.headMs = secondsOption(state, L, name);
     return timeouts;
   }
   readOptionTable(state, L, state.exports.lua_absindex(L, -1), 'timeout', {
     connect: (part) => {
-      timeouts.connectMs = readSeconds(script, L, part);
+      timeouts.connectMs = secondsOption(state, L, part);
     },
     head: (part) => {
-      timeouts.headMs = readSeconds(script, L, part);
+      timeouts.headMs = secondsOption(state, L, part);
     },
     idle: (part) => {
-      timeouts.idleMs = readSeconds(script, L, part);
+      timeouts.idleMs = secondsOption(state, L, part);
     },
     tunnel: (part) => {
-      timeouts.tunnelMs = readSeconds(script, L, part);
+      timeouts.tunnelMs = secondsOption(state, L, part);
     },
   });
   return timeouts;
@@ -206,15 +204,6 @@ function readCount({ state }: ScriptContext, L: LuaThread, name: string, max: nu
   const count = x.lua_tonumberx(L, -1, NULL);
   if (Number.isInteger(count) && count >= 0 && count <= max) return count;
   throw new LuaError(`option "${name}" is ${count} (a whole number from 0 to ${max} was expected)`);
-}
-
-/** In ms, at least one; longer than a day is no limit. */
-function readSeconds({ state }: ScriptContext, L: LuaThread, name: string): number {
-  const { exports: x } = state;
-  if (x.lua_type(L, -1) !== LUA_TYPE.number) throw wrongType(state, L, name, 'a number of seconds');
-  const value = x.lua_tonumberx(L, -1, NULL);
-  if (!(value > 0)) throw new LuaError(`option "${name}" is ${value} (a number above 0 was expected)`);
-  return value > SECONDS_MAX ? Number.POSITIVE_INFINITY : Math.max(1, value * 1000);
 }
 
 function readList<T>(count: number, read: (i: number) => T): T[] {

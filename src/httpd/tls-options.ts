@@ -15,15 +15,18 @@ import { PEM_BYTES_MAX, readPemFiles } from './pem-files.ts';
 const PEM = /^\s*-----BEGIN /;
 const PEM_OPTIONS = ['ca', 'cert', 'key'] as const;
 
+/** TLS as it is without options. */
+export const PLAIN_TLS: FetchTls = {
+  verify: true,
+  ca: undefined,
+  cert: undefined,
+  key: undefined,
+  servername: undefined,
+};
+
 /** The table on top of the stack. */
 export function readTls(state: State, L: LuaThread): FetchTls {
-  const tls: { -readonly [Name in keyof FetchTls]: FetchTls[Name] } = {
-    verify: true,
-    ca: undefined,
-    cert: undefined,
-    key: undefined,
-    servername: undefined,
-  };
+  const tls: { -readonly [Name in keyof FetchTls]: FetchTls[Name] } = { ...PLAIN_TLS };
   const index = state.exports.lua_absindex(L, -1);
   readOptionTable(state, L, index, 'tls', {
     verify: (name) => {
