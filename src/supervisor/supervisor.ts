@@ -19,13 +19,13 @@ import { unavailableReason } from '../native/posix.ts';
 import { createHealthMemory } from '../proxy/upstreams/health-table.ts';
 import { Settings } from '../settings/settings.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
-import type { TlsSetup, WorkerJob, WorkerSettings, WorkerSetup, WorkerStart } from '../worker/messages.ts';
+import type { WorkerJob, WorkerSettings, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { becomeUser } from './become-user.ts';
 import { EventMesh } from './event-mesh.ts';
 import { LeftoverProcesses } from './leftover-processes.ts';
 import { type ListenerOptions, platformListenerOptions } from './listener.ts';
 import { type BoundAddress, Listeners } from './listeners.ts';
-import { type DevelopmentFacts, type LoadedTls, loadTls } from './load-tls.ts';
+import { type DevelopmentFacts, loadTls } from './load-tls.ts';
 import { OnceRegistry } from './once-registry.ts';
 import { PidFile } from './pid-file.ts';
 import { SharedKeeper } from './shared-keeper.ts';
@@ -94,8 +94,6 @@ export class Supervisor {
   #shared: SharedKeeper | undefined;
   readonly #mesh: EventMesh;
   readonly #health: SharedArrayBuffer = createHealthMemory();
-  /** The configuration that was read at the start. */
-  #loaded: LoadedTls | undefined;
   #pidFile: PidFile | undefined;
   #reloading: Promise<string | undefined> | undefined;
   #stopped: Promise<void> | undefined;
@@ -152,9 +150,10 @@ export class Supervisor {
       // threads take longer to begin than all the rest; but none begins with rights that it is not to have
       if (user === undefined) this.#beginEarly();
       await this.#listeners.open(this.#config, this.#options.listener ?? platformListenerOptions());
+      const first = this.#listeners.cleartextOnly ? undefined : await this.#tls.read(this.#config);
       this.#setup = {
         generation: this.#lastGeneration,
-        tls: await this.#firstTls(),
+        tls: first?.tls,
         mappings: this.#config.mappings,
         settings: workerSettings(this.#config),
       };
@@ -164,7 +163,7 @@ export class Supervisor {
       await this.#startWorkers();
       this.#assertStarting();
       this.#transition('serving');
-      this.#tls.use(this.#loaded);
+      this.#tls.use(first?.loaded);
     } catch (error) {
       await this.stop();
       throw error;
@@ -248,13 +247,6 @@ export class Supervisor {
   removePidFile(): void {
     this.#pidFile?.remove();
     this.#pidFile = undefined;
-  }
-
-  async #firstTls(): Promise<TlsSetup | undefined> {
-    if (this.#listeners.cleartextOnly) return undefined;
-    const { loaded, tls } = await this.#tls.read(this.#config);
-    this.#loaded = loaded;
-    return tls;
   }
 
   #createWorkers(): void {
