@@ -265,7 +265,11 @@ export class Supervisor {
    * threads are late. The other workers begin when they start.
    */
   #beginEarly(): void {
-    for (const worker of this.#workers.slice(0, Math.max(1, availableParallelism() - 1))) worker.begin();
+    for (const worker of this.#earlyWorkers()) worker.begin();
+  }
+
+  #earlyWorkers(): readonly WorkerThread[] {
+    return this.#workers.slice(0, Math.max(1, availableParallelism() - 1));
   }
 
   #createWorker(workerId: number): WorkerThread {
@@ -293,7 +297,15 @@ export class Supervisor {
     const left = this.#workers.splice(this.#chooseWorkerCount());
     await Promise.all(left.map((worker) => worker.stop()));
     // the first failure ends the start, and `stop` ends the others
-    await Promise.all([...this.#workers.map((worker) => worker.start()), this.#handOut()]);
+    await Promise.all([this.#startThreads(), this.#handOut()]);
+  }
+
+  /** Those that may begin early at once; the others when the first serves, which does so later if they compete with it. */
+  async #startThreads(): Promise<void> {
+    const early = this.#earlyWorkers().map((worker) => worker.start());
+    const others = this.#workers.slice(early.length);
+    const late = Promise.race(early).then(() => Promise.all(others.map((worker) => worker.start())));
+    await Promise.all([...early, late]);
   }
 
   /** To the workers, which have their jobs. */
