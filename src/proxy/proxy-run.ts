@@ -87,6 +87,7 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
   #moreRoom: (() => void) | undefined;
   #requestId: string | undefined;
   deadline: number = Number.POSITIVE_INFINITY;
+  place = 0;
 
   constructor(exchange: Exchange, route: ProxyRoute, parts: ProxyParts, done: ProxyDone) {
     this.#exchange = exchange;
