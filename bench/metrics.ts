@@ -91,6 +91,18 @@ export const RESPONSE_HEAD: Metric = {
   combine: 'median',
 };
 
+export const LUA_US: Metric = { key: 'luaUs', label: 'httpd.proxy µs', digits: 1, combine: 'median' };
+export const LUA_TIMES_HELLO: Metric = {
+  key: 'luaTimesHello',
+  label: '× handler',
+  digits: 2,
+  combine: 'median',
+};
+export const FETCH_US: Metric = { key: 'fetchUs', label: 'fetch µs', digits: 1, combine: 'median' };
+export const TIMES_FETCH: Metric = { key: 'timesFetch', label: '× fetch', digits: 2, combine: 'median' };
+export const UP_SPEED: Metric = { key: 'upMibPerSecond', label: 'up MiB/s', digits: 0, combine: 'median' };
+export const UP_CPU_MS: Metric = { key: 'upCpuMs', label: 'up CPU ms', digits: 0, combine: 'median' };
+
 export const MESSAGE_US: Metric = { key: 'cpuUs', label: 'CPU µs/message', digits: 1, combine: 'median' };
 export const MESSAGES: Metric = {
   key: 'requestsPerSecond',

@@ -66,6 +66,7 @@ import {
   ZLIB_US,
 } from './metrics.ts';
 import type { ModeName, PeerName } from './peers/peers.ts';
+import { PROXY_SCENARIOS } from './proxy-scenarios.ts';
 import type { Scenario, Threshold } from './scenario.ts';
 import { WEBSOCKET_SCENARIOS } from './websocket-scenarios.ts';
 
@@ -390,6 +391,7 @@ export const SCENARIOS: readonly Scenario[] = [
   idle('idle-h2', 'h2', 'HTTP/2'),
   idle('idle-h1', 'http/1.1', 'HTTP/1.1'),
   ...WEBSOCKET_SCENARIOS,
+  ...PROXY_SCENARIOS,
 ];
 
 function staticFile(size: '10k' | '1m', words: string, streams: number, timesNginx: number): Scenario {

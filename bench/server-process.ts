@@ -42,7 +42,7 @@ export class ServerProcess {
     const { peer, workspace } = settings;
     this.port = ports.tls;
     this.plainPort = ports.plain;
-    this.files = workspace.prepare(peer, ports, settings.payloadBytes);
+    this.files = workspace.prepare(peer, ports, settings.payloadBytes, settings.upstreamPort);
     const plan = { ...settings, files: this.files };
     this.#child = spawn(peer.program, peer.arguments(plan), {
       cwd: this.files.FOLDER,

@@ -9,6 +9,7 @@ import {
   openSync,
   readFileSync,
   rmSync,
+  truncateSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -28,6 +29,8 @@ const SMALL_FILES = 10_000;
 const SMALL_FILE_BYTES = 1024;
 /** The files of static mappings: their folder, and the size of each. */
 const STATIC_FOLDER = 'static';
+/** Nobody listens there (RFC 863): for servers that pass nothing on. */
+const NO_UPSTREAM_PORT = 9;
 export const STATIC_FILES: Readonly<Record<'10k' | '1m', number>> = { '10k': 10 * 1024, '1m': 1024 * 1024 };
 const DAY_MS = 86_400_000;
 /** Mode of a folder that other users may traverse but not list. */
@@ -79,6 +82,14 @@ export class Workspace {
     return path;
   }
 
+  /** A file of this size that takes no room on the disk; its bytes are zeros. */
+  sparse(bytes: number): string {
+    const path = this.path(`sparse-${bytes}`);
+    closeSync(openSync(path, 'a'));
+    truncateSync(path, bytes);
+    return path;
+  }
+
   /** Makes the small files at the first call. */
   makeSmallFiles(): void {
     const folder = this.path(SMALL_FOLDER);
@@ -99,7 +110,12 @@ export class Workspace {
   }
 
   /** Writes the filled-in templates of the peer to a folder of its own. */
-  prepare(peer: Peer, ports: PeerPorts, payloadBytes: number): PeerFiles {
+  prepare(
+    peer: Peer,
+    ports: PeerPorts,
+    payloadBytes: number,
+    upstreamPort: number = NO_UPSTREAM_PORT,
+  ): PeerFiles {
     const folder = this.path(`${peer.name}-${ports.tls}`);
     mkdirSync(folder);
     const files: PeerFiles = {
@@ -114,6 +130,7 @@ export class Workspace {
       STORE: join(folder, 'stored'),
       SMALL: this.path(SMALL_FOLDER),
       STATIC: this.path(STATIC_FOLDER),
+      UPSTREAM: String(upstreamPort),
     };
     for (const name of peer.templates)
       writeFileSync(join(folder, name), fillIn(readFileSync(join(TEMPLATES, name), 'utf8'), files));

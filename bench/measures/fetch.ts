@@ -6,7 +6,8 @@ import { fetchOnce } from '../client.ts';
 import type { ServerProcess } from '../server-process.ts';
 import { Upstream } from '../upstream.ts';
 import { LOAD_TIMEOUT_MS, load, prepareRuns } from './load.ts';
-import { type Measure, type Sample, type Session, withServer } from './measure.ts';
+import { type Measure, type Sample, withServer } from './measure.ts';
+import { releaseUpstream } from './release-upstream.ts';
 
 export interface FetchLoad {
   readonly connections: number;
@@ -21,24 +22,8 @@ export function fetchLoad({ connections, streams }: FetchLoad): Measure {
       peer.name === 'undici'
         ? undiciAlone(url, connections * streams)
         : load({ handler: 'fetch', query: url, protocol: 'h2', connections, streams });
-    return releaseUpstream(measure(peer, bench));
+    return releaseUpstream('hello', measure(peer, bench));
   };
-}
-
-async function releaseUpstream(opening: ReturnType<Measure>): Promise<Session> {
-  try {
-    const session = await opening;
-    return {
-      sample: () => session.sample(),
-      close: async () => {
-        await session.close();
-        Upstream.release();
-      },
-    };
-  } catch (error) {
-    Upstream.release();
-    throw error;
-  }
 }
 
 function undiciAlone(url: string, concurrency: number): Measure {

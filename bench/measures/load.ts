@@ -22,7 +22,9 @@ export interface Load {
     | 'static/10k'
     | 'static/1m'
     | 'memory-10k'
-    | 'memory-1m';
+    | 'memory-1m'
+    | 'proxy'
+    | 'proxy-lua';
   /** The rest of the path, from its `/` on. */
   readonly below?: string;
   /** The query of the target, without the `?`. */
@@ -35,6 +37,8 @@ export interface Load {
   readonly streams: number;
   /** Fields sent in addition to those of h2load. */
   readonly fields?: readonly string[];
+  /** Bytes of the answer, where it is no greeting. */
+  readonly bytes?: number;
 }
 
 /** The servers prefer different cipher suites. One suite for all of them removes the cipher from the comparison. */
@@ -125,10 +129,11 @@ export async function prepareRuns(
 
 /** Checks that every peer sends the same answer, because only equal work is comparable. */
 async function checkAnswer(server: ServerProcess, settings: Load, ca: string): Promise<void> {
-  const { handler } = settings;
+  const { handler, bytes } = settings;
   const { status, type, body } = await fetchOnce({ port: server.port, path: pathOf(settings), ca });
-  if (/^(?:static\/|memory-)/.test(handler)) {
-    const size = STATIC_FILES[handler.endsWith('10k') ? '10k' : '1m'];
+  const isFile = /^(?:static\/|memory-)/.test(handler);
+  if (isFile || bytes !== undefined) {
+    const size = bytes ?? STATIC_FILES[handler.endsWith('10k') ? '10k' : '1m'];
     if (status === 200 && Buffer.byteLength(body, 'latin1') === size) return;
     throw new Error(`The answer to ${handler} is wrong: ${status} with ${body.length} characters of ${size}`);
   }

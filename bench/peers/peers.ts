@@ -44,7 +44,8 @@ export type HandlerName =
   | 'luvit-hello'
   | 'routes'
   | 'hook-hello'
-  | 'websocket-echo';
+  | 'websocket-echo'
+  | 'proxy';
 
 /** Further scripts, by their modes or what they show; every lgateway of the bench serves a script of mode lhttpd in any case. */
 export type ModeName = 'luars' | 'luvit' | 'hook';
@@ -69,6 +70,8 @@ export interface PeerFiles {
   readonly SMALL: string;
   /** The folder of the files that static mappings serve: `10k` and `1m`. */
   readonly STATIC: string;
+  /** The port of the server that proxies pass requests on to; one where nobody listens, where the scenario has none. */
+  readonly UPSTREAM: string;
 }
 
 export interface StartPlan {
@@ -79,6 +82,8 @@ export interface StartPlan {
   readonly modes: readonly ModeName[];
   /** Only lgateway: further scripts, mapped under their names. */
   readonly further: readonly FurtherName[];
+  /** Set where requests below `/bench/proxy/` are passed on: the port of the server. */
+  readonly upstreamPort?: number;
   /** Only lgateway: words of the command line before `main.js`. */
   readonly nodeOptions: readonly string[];
 }
@@ -140,6 +145,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
       ...['--max-connections', '20000', '--max-connections-per-address', '20000'],
       ...['-l', '/bench', `${files.FOLDER}/lgateway.lua`],
       ...['-l', '/bench/static', `${files.STATIC}/`],
+      ...['-l', '/bench/proxy', `http://127.0.0.1:${files.UPSTREAM}`],
       ...modes.flatMap((mode) => ['-l', `/bench/${mode}-hello`, `${files.FOLDER}/${mode}.lua`]),
       ...further.flatMap((name) => ['-l', `/bench/${name}`, `${files.FOLDER}/${name}.lua`]),
     ],
@@ -163,6 +169,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
         'routes',
         'hook-hello',
         'websocket-echo',
+        'proxy',
       ] as const),
     ],
     versionArguments: [main, '--version'],
@@ -225,9 +232,12 @@ const OTHER_PEERS: readonly Peer[] = [
   {
     name: 'nginx-lua',
     program: 'nginx',
-    arguments: ({ files }) => ['-p', '/usr/lib/nginx', '-e', 'stderr', '-c', `${files.FOLDER}/nginx.conf`],
-    templates: ['nginx.conf'],
-    handlers: ['hello', 'env', 'static/10k', 'static/1m'],
+    arguments: ({ files, upstreamPort }) => [
+      ...['-p', '/usr/lib/nginx', '-e', 'stderr', '-c'],
+      `${files.FOLDER}/${upstreamPort === undefined ? 'nginx.conf' : 'nginx-proxy.conf'}`,
+    ],
+    templates: ['nginx.conf', 'nginx-proxy.conf'],
+    handlers: ['hello', 'env', 'static/10k', 'static/1m', 'proxy'],
     versionArguments: ['-v'],
     requires: ['/usr/lib/nginx/modules/ngx_http_lua_module.so'],
     packages: 'nginx libnginx-mod-http-lua',
@@ -235,9 +245,12 @@ const OTHER_PEERS: readonly Peer[] = [
   {
     name: 'haproxy-lua',
     program: 'haproxy',
-    arguments: ({ files }) => ['-q', '-f', `${files.FOLDER}/haproxy.cfg`],
-    templates: ['haproxy.cfg', 'haproxy.lua'],
-    handlers: ['hello'],
+    arguments: ({ files, upstreamPort }) => [
+      ...['-q', '-f'],
+      `${files.FOLDER}/${upstreamPort === undefined ? 'haproxy.cfg' : 'haproxy-proxy.cfg'}`,
+    ],
+    templates: ['haproxy.cfg', 'haproxy-proxy.cfg', 'haproxy.lua'],
+    handlers: ['hello', 'proxy'],
     versionArguments: ['-v'],
     requires: [],
     packages: 'haproxy',
@@ -284,7 +297,7 @@ const OTHER_PEERS: readonly Peer[] = [
       XDG_DATA_HOME: files.FOLDER,
     }),
     templates: ['Caddyfile'],
-    handlers: ['hello', 'static/10k', 'static/1m'],
+    handlers: ['hello', 'static/10k', 'static/1m', 'proxy'],
     versionArguments: ['version'],
     requires: [],
     packages: 'caddy',

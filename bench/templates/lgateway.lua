@@ -176,6 +176,10 @@ httpd.register_handler('/fetch', function(env)
     httpd.copy(nil, response)
 end)
 
+httpd.register_handler('/proxy-lua', function()
+    httpd.proxy('http://127.0.0.1:{{UPSTREAM}}')
+end)
+
 httpd.register_handler('/websocket-echo', function()
     local ws = assert(httpd.websocket())
     for message, kind in ws:messages() do
