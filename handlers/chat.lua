@@ -38,7 +38,7 @@ local function clean(what, text, characters_max)
     return text
 end
 
--- Tells everybody. Returns true, or nil, a message and a status.
+-- Tells everybody. Returns true, or nil, a status and a message.
 local function say(env, message)
     local name, text, reason
     name, reason = clean("name", message.name, NAME_CHARACTERS_MAX)
@@ -46,16 +46,16 @@ local function say(env, message)
         text, reason = clean("text", message.text, TEXT_CHARACTERS_MAX)
     end
     if not text then
-        return nil, reason, "422"
+        return nil, "422", reason
     end
     local count = rates:incr(env.CLIENT_ADDR, 1, 0, MESSAGES_SECONDS)
     if not count or count > MESSAGES_MAX then
-        return nil, "More than " .. MESSAGES_MAX .. " messages in " .. MESSAGES_SECONDS .. " seconds", "429"
+        return nil, "429", "More than " .. MESSAGES_MAX .. " messages in " .. MESSAGES_SECONDS .. " seconds"
     end
     local time = os.date("!%H:%M")
     local number, failure = room:add(httpd.json.encode{name = name, text = text, time = time, worker = env.WORKER_ID})
     if not number then
-        return nil, failure, "503"
+        return nil, "503", failure
     end
     return true
 end
@@ -85,9 +85,9 @@ httpd.register_handler("/socket", function(env)
     local refused = 0
     for text in ws:messages() do
         local given = httpd.json.decode(text)
-        local done, reason = nil, "The message has to be a JSON object with name and text"
+        local done, reason, _ = nil, "The message has to be a JSON object with name and text"
         if type(given) == "table" then
-            done, reason = say(env, given)
+            done, _, reason = say(env, given)
         end
         if not done then
             refused = refused + 1
@@ -196,7 +196,7 @@ httpd.register_handler("/", function(env, header)
     local form, message, code = httpd.form{size = MESSAGE_BYTES_MAX}
     local done, status
     if form then
-        done, message, status = say(env, form)
+        done, status, message = say(env, form)
     else
         status = code == "limit" and "413" or "400"
     end

@@ -93,7 +93,13 @@ export function eventFunctions(script: ScriptContext): Record<string, HostFuncti
         const { scope } = run;
         const end = (): void => close('the request of the subscription has ended');
         scope.add(end);
-        stream.closed = () => scope.remove(end);
+        // whoever waits for messages for a WebSocket would not hear that its client has gone
+        const ended = (): void => subscription.close();
+        run.whenClosed?.(ended);
+        stream.closed = () => {
+          scope.remove(end);
+          run.cancelClosed?.(ended);
+        };
       }
     } finally {
       if (!isPushed) subscription.close();
@@ -117,6 +123,7 @@ export function eventFunctions(script: ScriptContext): Record<string, HostFuncti
     if (!scheduler.canWait(L)) throw cannotWait('wait for a message');
     const { running } = scheduler;
     const run = currentRun(scheduler);
+    run?.endWithClient?.();
     let isLate = false;
     subscription.whenReady(() => {
       // each message has the processor time of a request

@@ -2,6 +2,12 @@
 import { GatewayError } from '../base/errors.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import { EVENT_STREAM_TYPE, formatEvent, RETRY_MS_MAX } from '../http/semantics/event-stream.ts';
+import {
+  endDelayMs,
+  HEARTBEAT_MS_MAX,
+  HEARTBEAT_MS_MIN,
+  usualHeartbeatMs,
+} from '../http/semantics/event-stream-times.ts';
 import { checkFields, fieldValue } from '../http/semantics/fields.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
@@ -22,18 +28,6 @@ import { readHeadTable } from './response-head.ts';
 export const EVENT_BYTES_MAX: number = 256 * 1024;
 /** Bytes of a type or an id: the latter comes back in the head of a request. */
 const EVENT_NAME_BYTES_MAX = 1024;
-/** What stands between closes connections that are silent for longer, most after 30 s or 60 s. */
-const HEARTBEAT_MS = 15_000;
-const HEARTBEAT_MS_MIN = 100;
-const HEARTBEAT_MS_MAX = 3_600_000;
-/** Heartbeats in the time that a handler may be silent. */
-const BEATS_PER_TIME_LIMIT = 2;
-/**
- * Streams that end because of a reload or a drain do so one after the other, as their clients come back at once: so many a second, and all
- * within this time.
- */
-const ENDS_PER_MS = 2;
-const ENDS_MS_MAX = 5000;
 const MS_PER_SECOND = 1000;
 /** To make the lines of an event, for each byte of it. */
 const UNITS_PER_BYTE = 2;
@@ -76,7 +70,7 @@ export function createSse(script: ScriptContext): HostFunction {
     // it has no content, and would never end
     if (isHead) return leaveRun(scheduler, L, invocation);
     openStreams += 1;
-    const stream = new EventStream(exchange, heartbeatMs ?? usualHeartbeat(invocation), () => {
+    const stream = new EventStream(exchange, heartbeatMs ?? usualHeartbeatMs(invocation.timeLimitMs), () => {
       openStreams -= 1;
     });
     pushStream(L, invocation, stream);
@@ -90,14 +84,6 @@ export function createSse(script: ScriptContext): HostFunction {
     if (fieldValue(headers, 'cache-control') === undefined) fields.push('cache-control', 'no-store');
     invocation.sendLinks();
     invocation.exchange.head(200, fields);
-  }
-
-  /** A shorter time limit needs more of them: it is the client that is to be waited for, not the next event. */
-  function usualHeartbeat(invocation: Invocation): number {
-    return Math.max(
-      HEARTBEAT_MS_MIN,
-      Math.min(HEARTBEAT_MS, Math.floor(invocation.timeLimitMs / BEATS_PER_TIME_LIMIT)),
-    );
   }
 
   function pushStream(L: LuaThread, invocation: Invocation, stream: EventStream): void {
@@ -116,8 +102,8 @@ export function createSse(script: ScriptContext): HostFunction {
   /** A state that is replaced, or whose gateway drains, is not held by what has no end: the client comes back to the next one. */
   function endWithState(invocation: Invocation): void {
     const end = (): void => {
-      const delayMs = Math.random() * Math.min(ENDS_MS_MAX, openStreams / ENDS_PER_MS);
-      const timer = setTimeout(() => takeTurn(invocation.turnOwner, () => invocation.leave()), delayMs);
+      const leave = (): void => void takeTurn(invocation.turnOwner, () => invocation.leave());
+      const timer = setTimeout(leave, endDelayMs(openStreams));
       invocation.scope.add(() => clearTimeout(timer));
     };
     if (script.runs.streamsEnd) end();

@@ -86,6 +86,7 @@ export function createWebSocket(script: ScriptContext): HostFunction {
       break: (status) => socket.close(status === 503 ? CLOSE_CODE.goingAway : CLOSE_CODE.internalError),
     };
     invocation.endStream = () => socket.leave();
+    socket.onClosed = () => invocation.takeoverClosed();
   }
 
   /** The methods of all WebSockets of the state, in one table. */

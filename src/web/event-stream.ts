@@ -1,5 +1,11 @@
 /** Server-sent events as the answer of a TypeScript handler (WHATWG HTML §9.2). */
 import { EVENT_STREAM_TYPE, formatEvent, HEARTBEAT, RETRY_MS_MAX } from '../http/semantics/event-stream.ts';
+import {
+  endDelayMs,
+  HEARTBEAT_MS_MAX,
+  HEARTBEAT_MS_MIN,
+  usualHeartbeatMs,
+} from '../http/semantics/event-stream-times.ts';
 import type { HandlerContext } from './web-handler.ts';
 
 /** One event. A text alone is its data. */
@@ -17,7 +23,10 @@ export interface ServerEvent {
 export interface EventStreamOptions {
   /** Seconds that the client waits before it comes back (0 to 86400); default: the client's, some 3 s. */
   readonly retry?: number;
-  /** A comment is sent when nothing was sent for so many seconds (0.1 to 3600); false: never. Default: 15. */
+  /**
+   * A comment is sent when nothing was sent for so many seconds (0.1 to 3600); false: never. Default: 15, or half of the time limit where
+   * that is less.
+   */
   readonly heartbeat?: number | false;
   /** More fields of the answer. */
   readonly headers?: Readonly<Record<string, string>>;
@@ -26,14 +35,7 @@ export interface EventStreamOptions {
 /** Gives the events of one client; `lastId` is what it has seen last, undefined where it says nothing. */
 export type EventGenerator = (lastId: string | undefined) => AsyncIterable<ServerEvent | string>;
 
-const HEARTBEAT_MS = 15_000;
-const HEARTBEAT_MS_MIN = 100;
-const HEARTBEAT_MS_MAX = 3_600_000;
 const MS_PER_SECOND = 1000;
-/** Streams that end because the gateway reloads or drains do so one after the other: so many a millisecond, and all within this time. */
-const ENDS_PER_MS = 2;
-const ENDS_MS_MAX = 5000;
-
 /** Streams of this thread that are open. */
 let openStreams = 0;
 
@@ -50,7 +52,7 @@ let openStreams = 0;
  */
 export function eventStream(
   request: Request,
-  context: Pick<HandlerContext, 'ending'>,
+  context: Pick<HandlerContext, 'ending' | 'timeLimitMs'>,
   events: EventGenerator,
   options: EventStreamOptions = {},
 ): Response {
@@ -62,7 +64,7 @@ export function eventStream(
     heartbeat === false
       ? 0
       : heartbeat === undefined
-        ? HEARTBEAT_MS
+        ? usualHeartbeatMs(context.timeLimitMs)
         : milliseconds('heartbeat', heartbeat, HEARTBEAT_MS_MIN, HEARTBEAT_MS_MAX);
   const lastId = request.headers.get('last-event-id') ?? undefined;
   const body = new EventBody(() => events(lastId), heartbeatMs, retryMs, context.ending);
@@ -166,8 +168,7 @@ class EventBody {
 
   /** Clients come back at once: not all at the same time. */
   readonly #endSoon = (): void => {
-    const delayMs = Math.random() * Math.min(ENDS_MS_MAX, openStreams / ENDS_PER_MS);
-    setTimeout(() => this.#close(), delayMs);
+    setTimeout(() => this.#close(), endDelayMs(openStreams));
   };
 
   #close(): void {

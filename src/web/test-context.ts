@@ -61,6 +61,7 @@ export function testContext<State extends object = RequestState>(
     publish: (channel, message) => openEvents().publish(channel, message),
     subscribe: (channels, options) => openEvents().subscribe(channels, options),
     ending: new AbortController().signal,
+    timeLimitMs: Number.POSITIVE_INFINITY,
     upgradeWebSocket: () => {
       throw new TypeError('A WebSocket needs a connection, which a test context has not');
     },

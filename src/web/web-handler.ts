@@ -3,6 +3,7 @@ import type { Logger } from '../base/logger.ts';
 import type { EventSubscription } from '../events/event-subscription.ts';
 import type { SubscriptionOptions, TextEvents } from '../events/text-events.ts';
 import type { ConnectionInfo, Exchange } from '../http/exchange/exchange.ts';
+import type { StallWatch } from '../http/exchange/stall-watch.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import {
   upgrade,
@@ -51,6 +52,8 @@ export interface HandlerContext<State extends object = RequestState> {
   subscribe(channels: string | readonly string[], options?: SubscriptionOptions): EventSubscription;
   /** Aborted when another handler takes over, or the gateway drains: answers that have no end of their own should end then. */
   readonly ending: AbortSignal;
+  /** How long a handler may be silent, ms: neither write nor read; Infinity: without end. */
+  readonly timeLimitMs: number;
   /**
    * Answers the request by a WebSocket that `serve` has until it ends. Return what it returns, whatever the client has asked for: a
    * request that asks for no WebSocket gets 426 or 400.
@@ -66,6 +69,8 @@ export interface HandlerSurroundings {
   readonly shared: (name: string) => SharedDictionary;
   readonly events: TextEvents;
   readonly ending: AbortSignal;
+  /** Watches those that wait for their handler. */
+  readonly silences: StallWatch;
   readonly webSockets: WebSocketSurroundings;
 }
 
@@ -104,6 +109,9 @@ export class ExchangeContext implements HandlerContext {
   get ending(): AbortSignal {
     return this.#surroundings.ending;
   }
+  get timeLimitMs(): number {
+    return this.#surroundings.silences.limitMs;
+  }
   shared(name: string): SharedDictionary {
     return this.#surroundings.shared(name);
   }
@@ -115,7 +123,11 @@ export class ExchangeContext implements HandlerContext {
     if (this.#subscriptions === undefined) this.#closeWithExchange();
     // a handler that goes on behind its answer has nobody who would end it
     if (this.#exchange.finished) subscription.close();
-    else this.#subscriptions?.add(subscription);
+    else {
+      this.#subscriptions?.add(subscription);
+      // a WebSocket finds out by itself
+      if (!this.#exchange.headGiven) this.#exchange.connection.series?.endWithClient();
+    }
     return subscription;
   }
 

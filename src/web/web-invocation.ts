@@ -2,7 +2,7 @@
 import { GatewayError } from '../base/errors.ts';
 import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
-import type { Stallable, StallWatch } from '../http/exchange/stall-watch.ts';
+import type { Stallable } from '../http/exchange/stall-watch.ts';
 import { timeLimitError } from './body-stream.ts';
 import { describe, describeThrown } from './describe.ts';
 import { makeRequest, type RequestWatch } from './light-request.ts';
@@ -15,8 +15,6 @@ export interface InvocationOptions extends HandlerSurroundings {
   /** What log lines call the mapping. */
   readonly name: string;
   readonly handler: WebHandler;
-  /** Watches those that wait for their handler. */
-  readonly silences: StallWatch;
 }
 
 export class WebInvocation implements RequestWatch, Stallable {

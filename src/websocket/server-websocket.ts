@@ -303,7 +303,9 @@ export class ServerWebSocket {
     if (this.#state !== CLOSED) {
       const { code, reason: words } = this.#goodbye ?? { code: CLOSE_CODE.abnormal, reason: NOTHING };
       this.#end(CLOSED, code, words, reason);
-      this.#exchange.end();
+      // it has ended its side without a word: hooks and counters hear of a client that has gone
+      if (code === CLOSE_CODE.abnormal && this.#exchange.fail !== undefined) this.#exchange.fail(reason);
+      else this.#exchange.end();
     }
     this.#cleanUp();
   }

@@ -569,6 +569,7 @@ test('V1: a state that is closed leaves nothing at a connection that goes on', (
       whenEnded: (ended) => listeners.add(ended),
       cancelEnded: (ended) => listeners.delete(ended),
       finish: () => undefined,
+      endWithClient: () => undefined,
     };
     const exchange = harness.begin('/', { connection: { series } satisfies Partial<ExchangeConnection> });
     await exchange.closed;

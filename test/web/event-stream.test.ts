@@ -89,6 +89,22 @@ test('Heartbeats come while the generator waits, and keep its answer alive', asy
   assert.ok(reader.comments >= 3, `${reader.comments} comments`);
 });
 
+test('Where the time limit is short, heartbeats come often enough', async () => {
+  const { reader, closed } = await listen(
+    await serve(
+      (request, context) =>
+        eventStream(request, context, async function* () {
+          await new Promise((resolve) => setTimeout(resolve, 1200));
+          yield 'late';
+        }),
+      { limits: { timeLimitMs: 600 } },
+    ),
+  );
+  assert.equal(await closed, true);
+  assert.equal(reader.events.length, 1);
+  assert.ok(reader.comments >= 2, `${reader.comments} comments`);
+});
+
 test('A client that goes ends the generator and the subscriptions of its request', async () => {
   let ended = 0;
   const handler: WebHandler = (request, context) => {
@@ -101,8 +117,8 @@ test('A client that goes ends the generator and the subscriptions of its request
         ended += 1;
       }
     };
-    // over HTTP/1 it is a write that finds out: a client that has ended its side may still read
-    return eventStream(request, context, events, { heartbeat: 0.1 });
+    // nothing that is written finds out
+    return eventStream(request, context, events, { heartbeat: false });
   };
   const running = await serve(handler);
   const clients = [await listen(running), await listen(running)];

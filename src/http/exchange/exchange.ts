@@ -38,6 +38,11 @@ export interface ExchangeSeries {
   cancelEnded(ended: () => void): void;
   /** Closes the connection behind the current response, or at once where there is none. */
   finish(): void;
+  /**
+   * The current exchange may wait without end for what others do, or its answer has no end: it is over as soon as the client has ended its
+   * side, whose other exchanges get their answers all the same.
+   */
+  endWithClient(): void;
 }
 
 /**
@@ -169,6 +174,8 @@ export interface Exchange extends ByteSink {
    * anything was sent, an error page with `status` is sent instead (`status` 500 when not given).
    */
   reset(status?: number): void;
+  /** The client has broken off, or a rule of what the tunnel carries: as `reset`, and `error` says why. */
+  fail?(reason: GatewayError): void;
 
   /**
    * Answers by changing over to `protocol` (a token, as the client offers it in Upgrade, RFC 9110 §7.8, or asks for by `:protocol`,

@@ -8,6 +8,7 @@ import { TLSSocket } from 'node:tls';
 import { GatewayError } from '../../base/errors.ts';
 import { describeConnection } from '../exchange/connection-info.ts';
 import type { Exchange, ExchangeConnection, ExchangeSeries } from '../exchange/exchange.ts';
+import { clientGone } from '../exchange/exchange-errors.ts';
 import type { ExchangeSettings, ExchangeWire, ResponseHead } from '../exchange/exchange-wire.ts';
 import { LATE_BODY_BYTES_MAX } from '../exchange/late-body.ts';
 import { BUFFER_BYTES_MAX, type Chunk } from '../exchange/response-buffer.ts';
@@ -24,6 +25,7 @@ import {
   formatInformational,
   formatLastChunk,
   formatUpgrade,
+  isEndless,
   LAST_CHUNK,
 } from './http1-head.ts';
 import { Http1Input, type InputFault, type InputSink } from './http1-input.ts';
@@ -66,6 +68,8 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
   #draining = false;
   /** The client has ended its side, and still reads. */
   #inputEnded = false;
+  /** The current exchange is over when the client has ended its side. */
+  #endsWithClient = false;
   /** Our last byte is written: what comes in is dropped. */
   #closing = false;
   /** Requests that have begun since others had their turn. */
@@ -160,6 +164,16 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     if (this.#exchange === undefined) this.close();
   }
 
+  /**
+   * RFC 9112 §9.6 lets a client that has ended its side wait for its answer. Of one that waits without end nothing else would ever be heard:
+   * nginx, Node and Go take the end of the client's side for the end of the client there, too.
+   */
+  endWithClient(): void {
+    this.#endsWithClient = true;
+    // whoever calls this goes on first
+    if (this.#inputEnded) setImmediate(() => this.#endWithInput());
+  }
+
   // ---- InputSink ----
 
   get takesRequest(): boolean {
@@ -185,6 +199,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     this.#begun += 1;
     if (this.#begun === TURN_REQUESTS_MAX) setImmediate(() => this.#beginTurn());
     this.#request = request;
+    this.#endsWithClient = false;
     this.#minor = line.minor;
     this.#persistent = framing.persistent;
     this.#awaitsContinue = framing.expectsContinue && head.hasBody;
@@ -247,6 +262,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
       this.#bodyWillEnd() &&
       !(this.#inputEnded && this.#input.isEmpty);
     const text = formatHead(head, this.#framing, this.#persistent, this.#minor);
+    if (!last && isEndless(head, this.#framing)) this.endWithClient();
     const chunked = this.#framing === 'chunked';
     const tail = last && chunked ? LAST_CHUNK : '';
     const output = this.#output;
@@ -329,7 +345,11 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     else if (this.#input.isAmidBody) {
       const message = 'Client has gone in the middle of its request';
       this.#exchange.fail(new GatewayError('LGW_CLIENT_GONE', message, { status: 400, luaCode: 'closed' }));
-    }
+    } else this.#endWithInput();
+  }
+
+  #endWithInput(): void {
+    if (this.#endsWithClient) this.#exchange?.fail(clientGone());
   }
 
   /** Nothing is being served, and nothing will come any more. */

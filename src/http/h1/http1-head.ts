@@ -1,5 +1,6 @@
 /** Writes HTTP/1 message heads and chunks (RFC 9112 §4 to §7). */
 import type { ResponseHead } from '../exchange/exchange-wire.ts';
+import { EVENT_STREAM_TYPE } from '../semantics/event-stream.ts';
 import { type Fields, fieldValue, isNamed } from '../semantics/fields.ts';
 import { FixedFields, isFixed } from '../semantics/fixed-fields.ts';
 import { httpDate } from '../semantics/http-date.ts';
@@ -13,6 +14,12 @@ export function chooseFraming(head: ResponseHead, minor: number): Framing {
   if (head.bodyless) return 'none';
   if (head.contentLength !== undefined) return 'length';
   return minor >= 1 ? 'chunked' : 'close';
+}
+
+/** A stream of events, which goes on until one side has had enough. */
+export function isEndless({ responseFields }: ResponseHead, framing: Framing): boolean {
+  if (framing !== 'chunked' && framing !== 'close') return false;
+  return fieldValue(responseFields, 'content-type')?.startsWith(EVENT_STREAM_TYPE) === true;
 }
 
 /** A head as it was last written for a frozen list of fields. */

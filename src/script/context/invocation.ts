@@ -64,6 +64,8 @@ export class Invocation extends ScriptRun {
   endStream: (() => void) | undefined;
   /** Undefined: the exchange gets an answer. */
   takeover: Takeover | undefined;
+  /** Those who want to hear that the takeover is closed. */
+  #closeListeners: Set<() => void> | undefined;
   #hasBegun = false;
   #promises = 0;
   #links: PreloadLinks | undefined;
@@ -167,6 +169,27 @@ export class Invocation extends ScriptRun {
     const { state } = this.script;
     if (this.#request !== undefined && !state.closed) state.release(this.#request);
     this.#request = undefined;
+  }
+
+  whenClosed(closed: () => void): void {
+    this.#closeListeners ??= new Set();
+    this.#closeListeners.add(closed);
+  }
+
+  cancelClosed(closed: () => void): void {
+    this.#closeListeners?.delete(closed);
+  }
+
+  /** The takeover neither sends nor takes anything any more. */
+  takeoverClosed(): void {
+    const listeners = this.#closeListeners;
+    this.#closeListeners = undefined;
+    if (listeners !== undefined) for (const closed of listeners) closed();
+  }
+
+  endWithClient(): void {
+    const { exchange } = this;
+    if (this.takeover === undefined && !exchange.finished) exchange.connection.series?.endWithClient();
   }
 
   suspended(): void {

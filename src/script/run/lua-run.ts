@@ -45,6 +45,11 @@ export interface LuaRun extends CpuBudget {
   readonly endStream?: (() => void) | undefined;
   /** Something of its own kind has been dealt with, of which it may have many: the next one has the whole budget. */
   renewBudget(): void;
+  /** It waits for what others do: it is over as soon as its client has ended its side. */
+  endWithClient?(): void;
+  /** Calls `closed` once, when the WebSocket that its request has become, or becomes, is closed. */
+  whenClosed?(closed: () => void): void;
+  cancelClosed?(closed: () => void): void;
   /** Gives back the exchange of a run that has not begun, which is over then; undefined when it has. */
   withdraw?(): Exchange | undefined;
   /** Ends it when it has taken longer than it may. */
