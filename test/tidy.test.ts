@@ -184,6 +184,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'supervisor',
     'tls',
     'worker/access-log.ts',
+    'worker/listen-target.ts',
   ],
 };
 

@@ -344,7 +344,10 @@ export const ERROR_CODES = {
     remedy: 'Check LISTEN_FDS and LISTEN_FDNAMES, or the socket unit',
   },
   LGW_STARTED: { meaning: 'A server object was started twice', remedy: 'Make another one' },
-  LGW_STOPPED: { meaning: 'The gateway was stopped before it was ready', remedy: 'Nothing' },
+  LGW_STOPPED: {
+    meaning: 'The gateway was stopped before it was ready, or was used while it did not serve',
+    remedy: 'Nothing, or wait for `ready()`',
+  },
   LGW_USER: {
     meaning: 'The process cannot become the user of `-u`',
     remedy: 'Start it as root, or without `-u`',

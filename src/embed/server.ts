@@ -4,6 +4,8 @@ import { availableParallelism } from 'node:os';
 import { GatewayError } from '../base/errors.ts';
 import { createLogger } from '../base/logger.ts';
 import type { Config, InheritedSocket, ListenAddress } from '../config/config.ts';
+import type { EventSubscription } from '../events/event-subscription.ts';
+import type { SubscriptionOptions, TextEvents } from '../events/text-events.ts';
 import type { CounterName } from '../metrics/worker-metrics.ts';
 import { whyNotListening } from '../native/posix.ts';
 import { takeInheritedSockets } from '../supervisor/inherited-sockets.ts';
@@ -15,7 +17,7 @@ import { toWebHandler } from '../web/load-module.ts';
 import type { WebHandler, WebService } from '../web/web-handler.ts';
 import { type CommonOptions, changeConfig, completeConfig, type GatewayMapping } from './gateway-options.ts';
 import { createSupervisor } from './start-gateway.ts';
-import { ThreadGateway } from './thread-gateway.ts';
+import { SERVER_LISTEN_NAMES, ThreadGateway } from './thread-gateway.ts';
 
 /** How a server is to run; everything may be left out. */
 export interface ServerOptions extends CommonOptions {
@@ -57,6 +59,16 @@ export interface ServerHandle {
   shutdown(): Promise<void>;
   /** Loads modules, scripts and certificate again, and takes the changed options, as `Gateway.reload` does. */
   reload(changes?: ServerChanges): Promise<void>;
+  /**
+   * Gives the message to all who have subscribed to the channel, in all threads, scripts and handlers, and in this program; returns how many
+   * those of this thread are. A text goes as UTF-8. Throws GatewayError: `luaCode` limit for what is too long, LGW_STOPPED before `ready`.
+   */
+  publish(channel: string, message: string | Uint8Array): number;
+  /**
+   * Subscribes to channels, until the subscription is closed or the server has shut down. Throws GatewayError: `luaCode` limit when there is
+   * no room, LGW_STOPPED before `ready`.
+   */
+  subscribe(channels: string | readonly string[], options?: SubscriptionOptions): EventSubscription;
   /** What each thread counts at this moment; nothing before `ready`. */
   counters(): Readonly<Record<CounterName, number>>[];
   /** What each mapping of a script uses in each thread at this moment; nothing before `ready`. */
@@ -66,6 +78,7 @@ export interface ServerHandle {
 /** What serves: threads, or this one. */
 interface Engine {
   readonly addresses: readonly BoundAddress[];
+  readonly events: TextEvents;
   start(): Promise<void>;
   reload(change: (current: Config) => Config): Promise<unknown>;
   drain(): Promise<boolean>;
@@ -140,6 +153,8 @@ export class Server {
         await this.#ready.promise;
         await this.#engine?.reload((current) => this.#changeConfig(current, changes));
       },
+      publish: (channel, message) => this.#events('publish').publish(channel, message),
+      subscribe: (channels, options) => this.#events('subscribe').subscribe(channels, options),
       counters: () => this.#engine?.counters() ?? [],
       mappingCounters: () => this.#engine?.mappingCounters() ?? [],
     };
@@ -183,6 +198,15 @@ export class Server {
     else this.#ready.resolve(engine.addresses);
   }
 
+  #events(call: string): TextEvents {
+    if (this.#engine === undefined || this.#shutdown !== undefined)
+      throw new GatewayError(
+        'LGW_STOPPED',
+        `Cannot ${call}: the server does not serve${this.#shutdown === undefined ? ' yet, wait for ready()' : ' any more'}`,
+      );
+    return this.#engine.events;
+  }
+
   /** Ends the server once; every call waits for that. */
   async #stop(): Promise<void> {
     if (this.#starting === undefined) return;
@@ -215,12 +239,12 @@ export class Server {
         `Option threads is ${threads} and has to be a whole number from 1 up`,
       );
     if (handler === undefined) {
-      if (mappings.length > 0) return createSupervisor(this.#config(this.#options), log);
+      if (mappings.length > 0) return createSupervisor(this.#config(this.#options), log, SERVER_LISTEN_NAMES);
       throw new GatewayError('LGW_HANDLER', 'There is no handler and no mapping to serve');
     }
     if (typeof handler === 'string' || handler instanceof URL) {
       const all = [...mappings, ...this.#ownMappings()];
-      return createSupervisor(this.#config({ ...this.#options, mappings: all }), log);
+      return createSupervisor(this.#config({ ...this.#options, mappings: all }), log, SERVER_LISTEN_NAMES);
     }
     const web = toWebHandler(handler);
     if (web === undefined)

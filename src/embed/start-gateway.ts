@@ -9,7 +9,7 @@ import { compileLuaModule } from '../lua/wasm-module.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
 import type { CounterName } from '../metrics/worker-metrics.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
-import type { BoundAddress } from '../supervisor/listeners.ts';
+import type { BoundAddress, ListenNames } from '../supervisor/listeners.ts';
 import { LogSink } from '../supervisor/log-sink.ts';
 import { type MappingUse, Supervisor } from '../supervisor/supervisor.ts';
 import {
@@ -56,6 +56,7 @@ export interface Gateway {
 }
 
 const DEFAULT_PORT = 8443;
+const LISTEN_NAMES: ListenNames = { https: 'option "listen"', http: 'option "cleartext"' };
 
 /**
  * Starts a gateway in this process; resolves when every worker serves. Rejects with a GatewayError (a port in use, an
@@ -65,7 +66,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const { listen, workers, certificateFiles, cleartext } = options;
   const address = { address: listen?.address, port: listen?.port ?? DEFAULT_PORT };
   const config = completeConfig(options, { certificateFiles, listen: address, cleartext }, workers);
-  const supervisor = createSupervisor(withMappings(config), options.log);
+  const supervisor = createSupervisor(withMappings(config), options.log, LISTEN_NAMES);
   await supervisor.start();
   return {
     get addresses(): readonly BoundAddress[] {
@@ -98,13 +99,18 @@ function changedListening(current: Config, changes: GatewayChanges): Partial<Lis
 }
 
 /** A supervisor that has not started, with the log of an embedding program. */
-export function createSupervisor(config: Config, log: ((line: string) => void) | undefined): Supervisor {
+export function createSupervisor(
+  config: Config,
+  log: ((line: string) => void) | undefined,
+  listenNames: ListenNames,
+): Supervisor {
   const writeLine = log ?? new LogSink().write;
   const hasScripts = config.mappings.some(runsLua);
   return new Supervisor({
     config,
     logger: createLogger(config.logLevel, 'supervisor', writeLine),
     writeLine,
+    listenNames,
     compileLua: hasScripts ? () => compileLuaModule(config.limits) : undefined,
   });
 }

@@ -1,6 +1,6 @@
 /** Serves a function in the thread that has it: a front end of this thread's own, without workers. */
 
-import { createLogger, type LevelLogger, type Logger } from '../base/logger.ts';
+import { createLogger, type LevelLogger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import { SETTING_TABLE } from '../config/setting-table.ts';
 import { EventHub } from '../events/event-hub.ts';
@@ -11,7 +11,7 @@ import { PoolTurns, poolJobsMax } from '../http/coding/pool-turns.ts';
 import type { ExchangeObserver } from '../http/exchange/exchange-wire.ts';
 import { UnreadBodies } from '../http/exchange/unread-bodies.ts';
 import { AddressLimit } from '../http/front/address-limit.ts';
-import { FrontEnd, type ListenTarget } from '../http/front/front-end.ts';
+import { FrontEnd } from '../http/front/front-end.ts';
 import { Dispatcher } from '../http/routing/dispatcher.ts';
 import { HostRouter } from '../http/routing/host-router.ts';
 import { NOTHING, type Share, Shares } from '../mapping/shares.ts';
@@ -20,8 +20,8 @@ import { Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory } from '../shared/shared-memory.ts';
 import { SharedStore } from '../shared/shared-store.ts';
-import { closeSource, Listener, platformListenerOptions } from '../supervisor/listener.ts';
-import type { BoundAddress } from '../supervisor/listeners.ts';
+import { closeSource, platformListenerOptions } from '../supervisor/listener.ts';
+import { type BoundAddress, Listeners, type ListenNames } from '../supervisor/listeners.ts';
 import { loadTls } from '../supervisor/load-tls.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { createTicketKeys } from '../tls/ticket-keys.ts';
@@ -29,8 +29,11 @@ import type { WebHandler } from '../web/web-handler.ts';
 import { WebMapping } from '../web/web-mapping.ts';
 import { WEBSOCKETS_MAX } from '../websocket/websocket-limits.ts';
 import { createAccessLog } from '../worker/access-log.ts';
+import { listenTarget } from '../worker/listen-target.ts';
 
 const LOG_SOURCE = 'server';
+/** What messages call that which says where a server listens. */
+export const SERVER_LISTEN_NAMES: ListenNames = { https: 'option "address"', http: 'option "address"' };
 /** Of the one thread that serves, in the ids of requests. */
 const WORKER_ID = 0;
 
@@ -40,13 +43,11 @@ export class ThreadGateway {
   readonly #handler: WebHandler;
   readonly #counters = new Counters();
   readonly #compression: Compression;
-  readonly #listeners: { scheme: 'https' | 'http'; listener: Listener }[] = [];
+  readonly #listeners: Listeners;
   readonly #frontEnds: FrontEnd[] = [];
+  readonly #hub = new EventHub(WORKER_ID, new InterestTable(1));
   /** For the program, too. */
-  readonly events: TextEvents = new TextEvents(
-    new EventHub(WORKER_ID, new InterestTable(1)),
-    createEventShare('/'),
-  );
+  readonly events: TextEvents = new TextEvents(this.#hub, createEventShare('/'));
   #logger: LevelLogger;
   #mapping: WebMapping | undefined;
   #reloading: Promise<void> = Promise.resolve();
@@ -57,6 +58,7 @@ export class ThreadGateway {
     this.#compression = new Compression(config.compression, turns, this.#counters);
     this.#settings.subscribe((next) => this.#apply(next));
     this.#logger = createLogger(config.logLevel, LOG_SOURCE, writeLine);
+    this.#listeners = new Listeners(this.#logger, SERVER_LISTEN_NAMES);
     this.#writeLine = writeLine;
     this.#handler = handler;
   }
@@ -66,7 +68,7 @@ export class ThreadGateway {
   }
 
   get addresses(): readonly BoundAddress[] {
-    return this.#listeners.map(({ scheme, listener: { address, port } }) => ({ scheme, address, port }));
+    return this.#listeners.addresses;
   }
 
   /** Resolves when connections are accepted. When it rejects (GatewayError) nothing is left behind. */
@@ -110,7 +112,7 @@ export class ThreadGateway {
 
   /** True when every open exchange has ended within the limit. */
   async drain(): Promise<boolean> {
-    this.#closeListeners();
+    this.#listeners.close();
     this.#mapping?.endStreams();
     const { drainTimeoutMs } = this.#config.limits;
     const cuts = await Promise.all(this.#frontEnds.map((frontEnd) => frontEnd.drain(drainTimeoutMs)));
@@ -118,9 +120,10 @@ export class ThreadGateway {
   }
 
   async stop(): Promise<void> {
-    this.#closeListeners();
+    this.#listeners.close();
     for (const frontEnd of this.#frontEnds) frontEnd.stop();
     this.#mapping?.close();
+    this.#hub.closeSubscriptions();
   }
 
   counters(): Record<CounterName, number>[] {
@@ -135,7 +138,7 @@ export class ThreadGateway {
   async #start(): Promise<void> {
     const { limits, noDelay, accessLog } = this.#config;
     const logger = this.#logger;
-    await this.#bind(logger);
+    await this.#listeners.open(this.#config, platformListenerOptions());
     const tls = await this.#secureOptions(this.#config);
     const { timeLimitMs } = limits;
     const store = new SharedStore({ memory: createSharedMemory(this.#config.shared), owner: 1 });
@@ -156,8 +159,8 @@ export class ThreadGateway {
     const observers = this.#observers(accessLog);
     const addresses = new AddressLimit(limits.connectionsPerAddressMax);
     const unreadBodies = new UnreadBodies(limits.unreadBodyBytesMax, this.#counters, logger);
-    for (const { scheme, listener } of this.#listeners) {
-      const frontEnd = new FrontEnd(
+    const frontEndFor = (scheme: 'https' | 'http'): FrontEnd =>
+      new FrontEnd(
         {
           tls: scheme === 'https' ? tls : undefined,
           limits,
@@ -171,47 +174,27 @@ export class ThreadGateway {
         },
         (exchange) => dispatcher.dispatch(exchange),
       );
-      this.#frontEnds.push(frontEnd);
-      const source = listener.source();
-      try {
-        await frontEnd.listen(targetOf(source));
-      } catch (error) {
-        closeSource(source);
-        throw error;
+    const left = this.#listeners.sources();
+    try {
+      for (let next = left[0]; next !== undefined; next = left[0]) {
+        const frontEnd = frontEndFor(next.scheme);
+        this.#frontEnds.push(frontEnd);
+        await frontEnd.listen(listenTarget(next.source));
+        left.shift();
       }
+    } catch (error) {
+      for (const { source } of left) closeSource(source);
+      throw error;
     }
-  }
-
-  async #bind(logger: Logger): Promise<void> {
-    const { listen, cleartext, inherited = [] } = this.#config;
-    const options = platformListenerOptions();
-    for (const { descriptor, scheme } of inherited) {
-      this.#listeners.push({ scheme, listener: await Listener.adopt(descriptor, options) });
-      logger.info(`** Using preopened socket FD ${descriptor} **`);
-    }
-    if (inherited.length > 0) return;
-    if (listen !== undefined)
-      this.#listeners.push({ scheme: 'https', listener: await Listener.open(listen, options) });
-    if (cleartext !== undefined)
-      this.#listeners.push({ scheme: 'http', listener: await Listener.open(cleartext, options) });
   }
 
   async #secureOptions({
     certificateFiles,
   }: Config): Promise<ReturnType<typeof createSecureOptions> | undefined> {
-    if (this.#listeners.every(({ scheme }) => scheme === 'http')) return undefined;
+    if (this.#listeners.cleartextOnly) return undefined;
     const { certificate, key } = await loadTls(certificateFiles);
     return createSecureOptions({ certificate, key, ticketKeys: createTicketKeys() });
   }
-
-  #closeListeners(): void {
-    for (const { listener } of this.#listeners.splice(0)) listener.close();
-  }
-}
-
-function targetOf(source: ReturnType<Listener['source']>): ListenTarget {
-  if (source.kind === 'descriptor') return { fd: source.descriptor };
-  return { port: source.port, host: source.address, reusePort: source.reusePort };
 }
 
 /** The one mapping may have all WebSockets of the thread; it has nothing else that is shared out. */

@@ -145,6 +145,12 @@ export class EventHub implements SubscriptionOwner {
     for (const link of this.#links.values()) link.close();
   }
 
+  /** Ends the subscriptions of a program whose gateway has stopped: loops over them end. */
+  closeSubscriptions(): void {
+    for (const subscriptions of [...this.#channels.values()])
+      for (const subscription of [...subscriptions]) subscription.close();
+  }
+
   // ---- for subscriptions ----
 
   closed(subscription: Subscription): void {

@@ -47,10 +47,11 @@ export class EventMesh {
     return this.#main;
   }
 
-  /** Ends the main thread's part. */
+  /** Ends the main thread's part, and what it has subscribed to. */
   close(): void {
     this.leave(MAIN_THREAD);
     this.#mainHub?.close();
+    this.#mainHub?.closeSubscriptions();
   }
 
   /** The thread has ended: nobody subscribes there any more. */

@@ -12,12 +12,19 @@ export interface BoundAddress {
   readonly port: number;
 }
 
+/** What says where the sockets of a scheme are, for messages. */
+export type ListenNames = Readonly<Record<'https' | 'http', string>>;
+
+const COMMAND_LINE_NAMES: ListenNames = { https: '-p (--port)', http: '--http' };
+
 export class Listeners {
   readonly #logger: Logger;
+  readonly #names: ListenNames;
   #open: { scheme: 'https' | 'http'; listener: Listener }[] = [];
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, names: ListenNames = COMMAND_LINE_NAMES) {
     this.#logger = logger;
+    this.#names = names;
   }
 
   /** Where connections are accepted; empty before `open` and after `close`. */
@@ -47,9 +54,12 @@ export class Listeners {
     }
     if (inherited.length > 0) return;
     if (listen !== undefined)
-      this.#open.push({ scheme: 'https', listener: await Listener.open(listen, options, '-p (--port)') });
+      this.#open.push({ scheme: 'https', listener: await Listener.open(listen, options, this.#names.https) });
     if (cleartext !== undefined)
-      this.#open.push({ scheme: 'http', listener: await Listener.open(cleartext, options, '--http') });
+      this.#open.push({
+        scheme: 'http',
+        listener: await Listener.open(cleartext, options, this.#names.http),
+      });
   }
 
   /** One source of each listener for one worker, which owns them; or none at all, when it throws. */

@@ -24,7 +24,7 @@ import { becomeUser } from './become-user.ts';
 import { EventMesh } from './event-mesh.ts';
 import { LeftoverProcesses } from './leftover-processes.ts';
 import { type ListenerOptions, platformListenerOptions } from './listener.ts';
-import { type BoundAddress, Listeners } from './listeners.ts';
+import { type BoundAddress, Listeners, type ListenNames } from './listeners.ts';
 import { type DevelopmentFacts, loadTls } from './load-tls.ts';
 import { OnceRegistry } from './once-registry.ts';
 import { PidFile } from './pid-file.ts';
@@ -49,6 +49,8 @@ export interface SupervisorOptions {
    * where no script is served.
    */
   readonly compileLua: (() => Promise<object>) | undefined;
+  /** What messages call that which says where it listens; default: the options of the command line. */
+  readonly listenNames?: ListenNames | undefined;
   /** How descriptors are duplicated and ports shared; default: what this platform can do. */
   readonly listener?: ListenerOptions;
   /** Reads certificate and key from the files of the configuration; default: just that. */
@@ -104,7 +106,7 @@ export class Supervisor {
     this.#mesh = new EventMesh(options.config.workers);
     this.#settings.subscribe(({ logLevel }) => options.logger.setLevel(logLevel));
     this.#logger = options.logger;
-    this.#listeners = new Listeners(options.logger);
+    this.#listeners = new Listeners(options.logger, options.listenNames);
     this.#tls = new TlsKeeper(options.loadTls ?? loadTls, options.logger, options.config.listen?.address);
   }
 

@@ -16,7 +16,7 @@ import type { ExchangeObserver } from '../http/exchange/exchange-wire.ts';
 import type { Mapping } from '../http/exchange/handler.ts';
 import { UnreadBodies } from '../http/exchange/unread-bodies.ts';
 import { AddressLimit } from '../http/front/address-limit.ts';
-import { FrontEnd, type ListenTarget } from '../http/front/front-end.ts';
+import { FrontEnd } from '../http/front/front-end.ts';
 import { Dispatcher } from '../http/routing/dispatcher.ts';
 import { HostRouter } from '../http/routing/host-router.ts';
 import { kindOf, type MappingKind, runsLua } from '../mapping/mapping-kinds.ts';
@@ -40,14 +40,8 @@ import { StaticCache } from '../static/static-cache.ts';
 import { loadStaticMapping } from '../static/static-mapping.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { createAccessLog } from './access-log.ts';
-import type {
-  FromWorker,
-  ListenSource,
-  WorkerJob,
-  WorkerSettings,
-  WorkerSetup,
-  WorkerStart,
-} from './messages.ts';
+import { listenTarget } from './listen-target.ts';
+import type { FromWorker, WorkerJob, WorkerSettings, WorkerSetup, WorkerStart } from './messages.ts';
 import { OnceClient } from './once-client.ts';
 import { connectsAlike, Outward } from './outward.ts';
 import { processEnvironment } from './process-environment.ts';
@@ -182,7 +176,9 @@ export class GatewayWorker {
     );
     // from here on the descriptors belong to the servers of this thread
     Atomics.store(new Int32Array(this.#start.descriptorsAdopted), 0, 1);
-    await Promise.all(listeners.map(({ source }, i) => (frontEnds[i] as FrontEnd).listen(toTarget(source))));
+    await Promise.all(
+      listeners.map(({ source }, i) => (frontEnds[i] as FrontEnd).listen(listenTarget(source))),
+    );
   }
 
   /** What the scripts that serve are, in the order of the setup; undefined for a module. */
@@ -462,11 +458,6 @@ function modeOf(mapping: LoadedMapping | undefined): ScriptMode | undefined {
 
 function closeAll(mappings: readonly LoadedMapping[]): void {
   for (const mapping of mappings) mapping.close();
-}
-
-function toTarget(source: ListenSource): ListenTarget {
-  if (source.kind === 'descriptor') return { fd: source.descriptor };
-  return { port: source.port, host: source.address, reusePort: source.reusePort };
 }
 
 function placeOf({ host, prefix }: MappingConfig): { host: string | undefined; prefix: string } {

@@ -1,4 +1,4 @@
-/** The examples of docs/typescript.md that import something are well-typed as they stand there, and what they assert holds. */
+/** The examples of docs/typescript.md that import something, and those of docs/embedding.md that assert something, are well-typed and hold. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,14 +7,24 @@ import { pathToFileURL } from 'node:url';
 import ts from 'typescript';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 
-const text = readFileSync(join(PACKAGE_ROOT, 'docs/typescript.md'), 'utf8');
-const examples = [...text.matchAll(/^## (.*)\n((?:(?!^## )[^\n]*\n)*)/gm)].flatMap(
-  ([, heading = '', section = '']) =>
+interface Example {
+  readonly heading: string;
+  readonly code: string;
+}
+
+function examplesOf(file: string): Example[] {
+  const text = readFileSync(join(PACKAGE_ROOT, file), 'utf8');
+  return [...text.matchAll(/^## (.*)\n((?:(?!^## )[^\n]*\n)*)/gm)].flatMap(([, heading = '', section = '']) =>
     [...section.matchAll(/^```ts\n(import (?:(?!^```$)[^\n]*\n)*)```$/gm)].map(([, code = '']) => ({
       heading,
       code,
     })),
-);
+  );
+}
+
+// others of docs/embedding.md serve without end
+const embedding = examplesOf('docs/embedding.md').filter(({ code }) => code.startsWith('import assert'));
+const examples = [...examplesOf('docs/typescript.md'), ...embedding];
 
 let folder: string;
 before(() => {
@@ -23,8 +33,8 @@ before(() => {
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-test('The examples of docs/typescript.md have no error of types, and what they assert holds', async () => {
-  assert.ok(examples.length > 4, 'the pattern finds them');
+test('The examples of docs/typescript.md and docs/embedding.md have no error of types, and what they assert holds', async () => {
+  assert.ok(examples.length > 4 && embedding.length > 0, 'the pattern finds them');
   const files = examples.map(({ code }, index) => {
     const file = join(folder, `example-${index}.mts`);
     writeFileSync(file, `${code}\nexport {};\n`);

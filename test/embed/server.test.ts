@@ -14,6 +14,7 @@ import {
   RestartNeededError,
   Server,
   startGateway,
+  type WebHandler,
 } from '../../src/index.ts';
 import { testCertificate } from '../support/certificate.ts';
 import { EmbeddedServer } from '../support/embedded-server.ts';
@@ -353,11 +354,44 @@ test('A2: an AbortSignal stops a server, before and after it is ready', async ()
   await assert.rejects(ready, { code: 'LGW_STOPPED' });
 });
 
+test('A handle publishes to handlers and hears them, in all threads, from ready() to the end', async () => {
+  const idle = createServer({ address: LOCAL, log: quiet }, () => new Response('')).handle();
+  assert.throws(() => idle.publish('a', 'b'), { code: 'LGW_STOPPED', message: /wait for ready/ });
+  assert.throws(() => idle.subscribe('a'), { code: 'LGW_STOPPED' });
+  const subscribes: WebHandler = async (_request, context) => {
+    const { value } = await context.subscribe('to-handlers').next();
+    return new Response(value?.text);
+  };
+  const own = await EmbeddedServer.start(subscribes);
+  // messages of a module come from threads of their own
+  for (const one of [own, await startPair()]) {
+    const heard = one.handle.subscribe(['from-handlers', 'own']);
+    assert.equal(one.handle.publish('own', 'hello'), 1);
+    assert.equal((await heard.next()).value?.text, 'hello');
+    if (one === own) {
+      const answer = text(one.url);
+      await waitFor(() => one.handle.publish('to-handlers', 'to all') === 1, 'the handler subscribes');
+      assert.equal(await answer, 'to all');
+    } else {
+      await text(`${one.url}/publish?from-handlers`);
+      assert.equal((await heard.next()).value?.text, 'from a thread');
+    }
+    heard.close();
+  }
+  const open = own.handle.subscribe('a').next();
+  await own.stop();
+  assert.deepEqual(await open, { done: true, value: undefined });
+  assert.throws(() => own.handle.publish('a', 'b'), { code: 'LGW_STOPPED', message: /any more/ });
+});
+
 test('A2: a port in use rejects start() and ready(), and shutdown() has nothing to do', async () => {
   await start(() => new Response(''));
   const second = createServer({ address: `127.0.0.1:${server?.port}`, log: quiet }, () => new Response(''));
   const ready = second.handle().ready();
-  await assert.rejects(second.start(), { code: 'LGW_LISTEN', message: /the port is in use/ });
+  await assert.rejects(second.start(), {
+    code: 'LGW_LISTEN',
+    message: /the port is in use by another program; option "address" takes another/,
+  });
   await assert.rejects(ready, { code: 'LGW_LISTEN' });
   await second.handle().shutdown();
 });

@@ -1,9 +1,13 @@
 /** Events over two workers: publish and subscribe, streams that a reload and a drain end, a worker that crashes. */
 import assert from 'node:assert/strict';
-import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from 'node:http2';
 import { after, before, test } from 'node:test';
+import { BroadcastChannel } from 'node:worker_threads';
 import { Browser } from '../support/browser.ts';
 import { EventReader } from '../support/event-reader.ts';
+import { realSupervisor } from '../support/real-supervisor.ts';
+import { GatewayFolder } from '../support/run-gateway.ts';
 import { TestGateway, WAIT_MAX_MS } from '../support/test-gateway.ts';
 
 /** Keeps the last events in a dictionary, so that a client that comes back gets what it has missed. */
@@ -38,6 +42,9 @@ httpd.register_handler('/page', function()
 end)
 `;
 
+/** What test/worker/crashing-worker.ts listens to. */
+const CRASH_CHANNEL = 'lgateway-test-crash';
+
 let gateway: TestGateway;
 before(async () => {
   gateway = await TestGateway.start({ '/': SCRIPT }, { workers: 2 });
@@ -45,11 +52,13 @@ before(async () => {
 after(() => gateway.stop());
 
 /** One session with each worker. */
-async function sessionsOfBoth(): Promise<[ClientHttp2Session, ClientHttp2Session]> {
+async function sessionsOfBoth(
+  open: () => Promise<ClientHttp2Session> = () => gateway.session(),
+): Promise<[ClientHttp2Session, ClientHttp2Session]> {
   const found = new Map<string, ClientHttp2Session>();
   for (const limit = performance.now() + WAIT_MAX_MS; found.size < 2; ) {
     assert.ok(performance.now() < limit, 'both workers accept connections');
-    const session = await gateway.session();
+    const session = await open();
     const id = await textOf(session.request({ ':path': '/worker' }));
     if (found.has(id)) session.destroy();
     else found.set(id, session);
@@ -162,6 +171,82 @@ test('EventSource in Chromium comes back over reloads and has lost no event', as
     await browser.stop();
   }
 });
+
+test('A worker that crashes loses its subscribers, and those of the others go on; the one in its place subscribes anew', async () => {
+  const folder = new GatewayFolder();
+  writeFileSync(folder.file('app.lua'), SCRIPT);
+  const lines: string[] = [];
+  const workerEntry = new URL('../worker/crashing-worker.js', import.meta.url);
+  const supervisor = realSupervisor(folder, lines, { workers: 2 }, { workerEntry });
+  const channel = new BroadcastChannel(CRASH_CHANNEL);
+  const open = (): Promise<ClientHttp2Session> => openSession(folder, supervisor.addresses[0]?.port ?? 0);
+  const interest = (): Promise<readonly number[]> =>
+    new Promise((resolve) => {
+      channel.onmessage = (event) =>
+        resolve((event as { data: { interest: readonly number[] } }).data.interest);
+      channel.postMessage('interest');
+    });
+  const sessions: ClientHttp2Session[] = [];
+  try {
+    await supervisor.start();
+    const program = supervisor.events.subscribe('news');
+    const heard: string[] = [];
+    void (async () => {
+      for await (const { text } of program) heard.push(text);
+    })();
+    const [one, two] = await sessionsOfBoth(open);
+    const [kept, cut] = [listen(one), listen(two)];
+    await until(() => [kept, cut].every(({ reader }) => reader.events.length === 1), 'both are greeted');
+    assert.deepEqual(await interest(), [1, 1, 1]);
+    channel.postMessage(2);
+    assert.equal(await cut.closed, false);
+    await until(
+      () => lines.some((line) => line.includes('Worker 2 ended and is replaced')),
+      'it is replaced',
+    );
+    assert.equal(await textOf(one.request({ ':path': '/publish?meanwhile' })), '1');
+    const [still, next] = await sessionsOfBoth(open);
+    sessions.push(one, still, next);
+    assert.equal(await textOf(next.request({ ':path': '/publish?back' })), '0');
+    const again = listen(next);
+    await until(() => again.reader.events.length === 1, 'it is greeted');
+    assert.equal(await textOf(one.request({ ':path': '/publish?both' })), '1');
+    assert.equal(await textOf(next.request({ ':path': '/publish?all' })), '1');
+    await until(() => news(kept.reader).length === 4 && news(again.reader).length === 2, 'all have all');
+    assert.deepEqual(news(kept.reader), ['meanwhile', 'back', 'both', 'all']);
+    assert.deepEqual(news(again.reader), ['both', 'all']);
+    // what the program hears are the numbers
+    await until(() => heard.length === 4, 'the program has all');
+    assert.deepEqual(heard, ['1', '2', '3', '4']);
+    for (const { stream } of [kept, again]) stream.destroy();
+    program.close();
+    let left = await interest();
+    for (
+      const limit = performance.now() + WAIT_MAX_MS;
+      left.some((count) => count > 0);
+      left = await interest()
+    )
+      assert.ok(performance.now() < limit, `${left} subscriptions are left`);
+    assert.deepEqual(left, [0, 0, 0]);
+  } finally {
+    for (const session of sessions) session.destroy();
+    channel.close();
+    await supervisor.stop();
+    folder.remove();
+  }
+});
+
+function openSession(folder: GatewayFolder, port: number): Promise<ClientHttp2Session> {
+  return new Promise((resolve, reject) => {
+    const ca = readFileSync(folder.certificate);
+    const session = connectHttp2(`https://localhost:${port}`, { ca });
+    session.once('error', reject);
+    session.once('remoteSettings', () => {
+      session.off('error', reject).on('error', () => undefined);
+      resolve(session);
+    });
+  });
+}
 
 test('A drain ends streams, and is over when they are', async () => {
   const [one, two] = await sessionsOfBoth();

@@ -8,6 +8,9 @@ let count = 0;
 
 const router: Router = new Router()
   .get('/worker', (_request, _params, { workerId }) => new Response(String(workerId)))
+  .get('/publish', (request, _params, context) =>
+    Response.json(context.publish(new URL(request.url).search.slice(1), 'from a thread')),
+  )
   .any('/method', (request) => new Response(request.method))
   .get('/count', () => {
     count += 1;
