@@ -19,7 +19,6 @@ export type {
   ProxyMapping,
   ScriptMapping,
 } from './embed/gateway-options.ts';
-export type { ProxyOptions } from './embed/proxy-mapping-options.ts';
 export {
   createServer,
   type HandlerSource,
@@ -32,7 +31,19 @@ export { type Gateway, startGateway } from './embed/start-gateway.ts';
 export type { EventMessage, EventSubscription } from './events/event-subscription.ts';
 export type { SubscriptionOptions } from './events/text-events.ts';
 export type { ConnectionInfo, Protocol } from './http/exchange/exchange.ts';
-export type { ForwardedForm, ProxyTimeouts, UpstreamTls } from './mapping/proxy-settings.ts';
+export type {
+  HandlerProxyOptions,
+  ProxyOptions,
+  ProxyTargets,
+  ServerChoice,
+} from './mapping/proxy-options.ts';
+export type {
+  BalanceSettings,
+  ForwardedForm,
+  HealthSettings,
+  ProxyTimeouts,
+  UpstreamTls,
+} from './mapping/proxy-settings.ts';
 export { SCRIPT_MODES, type ScriptMode } from './mapping/script-mode.ts';
 export type { ScriptRights } from './mapping/script-rights.ts';
 export { MAPPING_COUNTER_NAMES, type MappingCounterName } from './metrics/mapping-metrics.ts';

@@ -15,7 +15,7 @@ const NODE = 'native/node-internals.ts';
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   base: [],
   metrics: [],
-  mapping: ['base', 'metrics'],
+  mapping: ['base', 'metrics', 'http/semantics'],
   settings: ['base'],
   config: ['mapping', 'base', 'settings'],
   events: ['mapping', 'base'],
@@ -177,6 +177,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'http/routing',
     'http/front',
     'lua/wasm-module.ts',
+    'proxy',
     'websocket',
     'web',
     'native',

@@ -2,7 +2,12 @@
 
 import type { SharedSize } from '../base/shared-size.ts';
 import { kindOf, runsLua } from '../mapping/mapping-kinds.ts';
-import { DEFAULT_PROXY_RULES, type ProxyMappingSettings, splitTargets } from '../mapping/proxy-settings.ts';
+import {
+  DEFAULT_BALANCE_SETTINGS,
+  DEFAULT_PROXY_RULES,
+  type ProxyMappingSettings,
+  splitTargets,
+} from '../mapping/proxy-settings.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../mapping/script-rights.ts';
 import { DEFAULT_STATIC_SETTINGS, type FolderSettings } from '../mapping/static-settings.ts';
 import { defaultUnreadBodyBytes } from '../settings/limits.ts';
@@ -156,6 +161,8 @@ function readProxies(answers: Answers, mappings: readonly MappingConfig[]): Prox
   const { timeouts, trusted, host: keptHost, forwarded } = DEFAULT_PROXY_RULES;
   return proxies.map(({ host, prefix, script }) => ({
     ...DEFAULT_PROXY_RULES,
+    balance: DEFAULT_BALANCE_SETTINGS,
+    health: undefined,
     place: host === undefined ? { prefix } : { host, prefix },
     targets: splitTargets(script),
     timeouts: { ...timeouts, headMs: answers.value(OPTIONS.proxyTimeout) ?? timeouts.headMs },

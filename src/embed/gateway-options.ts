@@ -12,6 +12,7 @@ import { HOSTS_MAX, readHost } from '../config/mapping-host.ts';
 import { countHosts, normalizePrefix } from '../config/mappings.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
 import { mappingName, type OfPlace } from '../mapping/mapping-name.ts';
+import { type ProxyOptions, readProxyMapping } from '../mapping/proxy-options.ts';
 import type { ProxyMappingSettings } from '../mapping/proxy-settings.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../mapping/script-rights.ts';
@@ -29,7 +30,6 @@ import {
   isTypePattern,
 } from '../settings/compression.ts';
 import { DEFAULT_LIMITS, defaultUnreadBodyBytes, LIMIT_BOUNDS, type Limits } from '../settings/limits.ts';
-import { type ProxyOptions, readProxyOptions } from './proxy-mapping-options.ts';
 
 /** Where a mapping stands. */
 export interface MappingPlace {
@@ -238,7 +238,7 @@ function readFolders(given: readonly GatewayMapping[]): FolderSettings[] {
 /** Where the proxies among the mappings pass requests on to, and how. */
 function readProxies(given: readonly GatewayMapping[]): ProxyMappingSettings[] {
   return given.flatMap((mapping) =>
-    'proxy' in mapping ? [readProxyOptions(readPlace(mapping), mapping.proxy, mapping)] : [],
+    'proxy' in mapping ? [readProxyMapping(readPlace(mapping), mapping.proxy, mapping)] : [],
   );
 }
 

@@ -16,6 +16,8 @@ import { Dispatcher } from '../http/routing/dispatcher.ts';
 import { HostRouter } from '../http/routing/host-router.ts';
 import { NOTHING, type Share, Shares } from '../mapping/shares.ts';
 import { type CounterName, Counters } from '../metrics/worker-metrics.ts';
+import { HandlerProxies } from '../proxy/handler-proxies.ts';
+import { Proxies } from '../proxy/proxies.ts';
 import { Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory } from '../shared/shared-memory.ts';
@@ -48,6 +50,7 @@ export class ThreadGateway {
   readonly #hub = new EventHub(WORKER_ID, new InterestTable(1));
   /** For the program, too. */
   readonly events: TextEvents = new TextEvents(this.#hub, createEventShare('/'));
+  readonly #proxies = new Proxies(this.#counters, WORKER_ID);
   #logger: LevelLogger;
   #mapping: WebMapping | undefined;
   #reloading: Promise<void> = Promise.resolve();
@@ -124,6 +127,7 @@ export class ThreadGateway {
     for (const frontEnd of this.#frontEnds) frontEnd.stop();
     this.#mapping?.close();
     this.#hub.closeSubscriptions();
+    this.#proxies.stop();
   }
 
   counters(): Record<CounterName, number>[] {
@@ -151,6 +155,7 @@ export class ThreadGateway {
         shared,
         events: this.events,
         share: createShare(),
+        proxies: new HandlerProxies({ mapping: '/', prefix: '/', proxies: this.#proxies, logger }),
         timeLimitMs,
       },
       this.#handler,

@@ -1,30 +1,27 @@
 /** Reads the options of httpd.proxy that say how it chooses among its targets, and how it checks them. */
 import type { Exchange } from '../http/exchange/exchange.ts';
-import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
 import { type Reference, ScriptError, type State } from '../lua/state.ts';
-import type { HashKey } from '../proxy/balancers.ts';
+import {
+  type BalanceSettings,
+  DEFAULT_HEALTH,
+  type HashKey,
+  type HealthSettings,
+} from '../mapping/proxy-settings.ts';
+import { PROXY_VALUES, type ValueRule } from '../mapping/proxy-values.ts';
 import type { Candidate } from '../proxy/candidates.ts';
-import type { HealthSettings } from '../proxy/health-checks.ts';
-import { CHECK_FALL, CHECK_INTERVAL_MS, CHECK_RISE, CHECK_TIMEOUT_MS } from '../proxy/proxy-limits.ts';
 import type { BalanceRules } from '../proxy/server-group.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import type { LuaRun, RunOwner } from '../script/run/lua-run.ts';
-import { countOption, readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
+import { readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
 import { secondsOption } from '../script/run/seconds.ts';
+import { checked, numberOption } from './checked-option.ts';
 
 /** Processor time that a function has to choose: it holds up all requests of its worker (ms). */
 const CHOICE_LIMIT_MS = 1;
-/** Checks in a row that may be asked for. */
-const COUNT_MAX = 100;
-const STATUS_MAX = 599;
-const SECONDS_MIN = 0.1;
-/** Bytes of a text that requests are put in their place by. */
-const KEY_BYTES_MAX = 1024;
-
 /** What the options say so far. */
 export interface BalanceDraft {
-  kind: 'random2' | 'least' | 'hash';
+  kind: BalanceSettings['kind'];
   key: HashKey;
   /** A function of the script. */
   choice: Reference | undefined;
@@ -52,10 +49,7 @@ export function readBalance(state: State, L: LuaThread, name: string, draft: Bal
     draft.choice = draft.keep(L);
     return;
   }
-  const kind = stringOption(state, L, name);
-  if (kind !== 'random2' && kind !== 'least' && kind !== 'hash')
-    throw new LuaError(`option "${name}" has to be "random2", "least", "hash" or a function`);
-  draft.kind = kind;
+  draft.kind = checked(name, stringOption(state, L, name), PROXY_VALUES.balance, ' or a function');
 }
 
 /** The value of `hash`: "address", "path", or a table with `field` or `value`. */
@@ -64,59 +58,46 @@ export function readHashKey(state: State, L: LuaThread, name: string, draft: Bal
   if (x.lua_type(L, -1) === LUA_TYPE.table) {
     readOptionTable(state, L, x.lua_absindex(L, -1), name, {
       field: (part) => {
-        draft.key = { by: 'field', name: stringOption(state, L, part, KEY_BYTES_MAX).toLowerCase() };
+        const field = checked(part, stringOption(state, L, part), PROXY_VALUES.hashField);
+        draft.key = { by: 'field', name: field.toLowerCase() };
       },
       value: (part) => {
-        draft.key = { by: 'value', value: stringOption(state, L, part, KEY_BYTES_MAX) };
+        draft.key = {
+          by: 'value',
+          value: checked(part, stringOption(state, L, part), PROXY_VALUES.hashValue),
+        };
       },
     });
     return;
   }
-  const by = stringOption(state, L, name);
-  if (by !== 'address' && by !== 'path')
-    throw new LuaError(`option "${name}" has to be "address", "path", {field = …} or {value = …}`);
-  draft.key = { by };
+  draft.key = { by: checked(name, stringOption(state, L, name), PROXY_VALUES.hashBy) };
 }
 
 /** The table of `health` on top of the stack. */
 export function readHealth(state: State, L: LuaThread, name: string, draft: BalanceDraft): void {
   const { exports: x } = state;
   if (x.lua_type(L, -1) !== LUA_TYPE.table) throw wrongType(state, L, name, 'a table');
-  const health: { -readonly [Name in keyof HealthSettings]: HealthSettings[Name] } = {
-    path: '/',
-    intervalMs: CHECK_INTERVAL_MS,
-    timeoutMs: CHECK_TIMEOUT_MS,
-    status: undefined,
-    fall: CHECK_FALL,
-    rise: CHECK_RISE,
-  };
-  const seconds = (part: string): number => {
-    const ms = secondsOption(state, L, part);
-    if (Number.isFinite(ms) && ms >= SECONDS_MIN * 1000) return ms;
-    throw new LuaError(
-      `option "${part}" is ${ms / 1000} (seconds from ${SECONDS_MIN} to a day were expected)`,
-    );
-  };
+  const health: { -readonly [Name in keyof HealthSettings]: HealthSettings[Name] } = { ...DEFAULT_HEALTH };
+  const count = (part: string, rule: ValueRule<number>): number =>
+    checked(part, numberOption(state, L, part), rule);
   readOptionTable(state, L, x.lua_absindex(L, -1), name, {
     path: (part) => {
-      health.path = stringOption(state, L, part, KEY_BYTES_MAX);
-      if (!/^\/[\x21-\x7e]*$/.test(health.path))
-        throw new LuaError(`option "${part}" has to begin with a slash and to be plain ASCII without blanks`);
+      health.path = checked(part, stringOption(state, L, part), PROXY_VALUES.checkPath);
     },
     interval: (part) => {
-      health.intervalMs = seconds(part);
+      health.intervalMs = checked(part, secondsOption(state, L, part), PROXY_VALUES.checkMs);
     },
     timeout: (part) => {
-      health.timeoutMs = seconds(part);
+      health.timeoutMs = checked(part, secondsOption(state, L, part), PROXY_VALUES.checkMs);
     },
     status: (part) => {
-      health.status = countOption(state, L, part, STATUS_MAX);
+      health.status = count(part, PROXY_VALUES.checkStatus);
     },
     fall: (part) => {
-      health.fall = countOption(state, L, part, COUNT_MAX);
+      health.fall = count(part, PROXY_VALUES.checkCount);
     },
     rise: (part) => {
-      health.rise = countOption(state, L, part, COUNT_MAX);
+      health.rise = count(part, PROXY_VALUES.checkCount);
     },
   });
   draft.health = health;

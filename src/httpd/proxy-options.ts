@@ -1,31 +1,25 @@
 /** Reads the arguments of httpd.proxy: misuse raises, what a stranger may have caused is a GatewayError. */
-import { parseAddressList } from '../base/address-list.ts';
 import { GatewayError } from '../base/errors.ts';
-import { isAuthority } from '../http/semantics/authority.ts';
 import { checkFields } from '../http/semantics/fields.ts';
 import { LuaError } from '../lua/lua-error.ts';
-import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
+import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import {
   DEFAULT_PROXY_RULES,
-  FORWARDED_FORMS,
   isSettableField,
   type ProxyRules,
   type ProxyTimeouts,
-  RETRIES_MAX,
   TARGETS_MAX,
   TRUSTED_MAX,
   type UpstreamTls,
 } from '../mapping/proxy-settings.ts';
+import { PROXY_VALUES, type ValueRule } from '../mapping/proxy-values.ts';
 import { type ProxySettings, proxySettings } from '../proxy/proxy-settings.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { FieldSize } from '../script/run/field-size.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
 import { secondsOption } from '../script/run/seconds.ts';
 import { type BalanceDraft, readBalance, readHashKey, readHealth } from './balance-options.ts';
-import { PEM_BYTES_MAX } from './pem-files.ts';
-
-/** Bytes of a path: twice what servers commonly accept. */
-const PATH_BYTES_MAX: number = 16 * 1024;
+import { checked, numberOption, optionText } from './checked-option.ts';
 
 type Draft = { -readonly [Name in keyof ProxyRules]: ProxyRules[Name] };
 
@@ -60,32 +54,20 @@ export function readProxySettings(script: ScriptContext, L: LuaThread, balance: 
       readHeaders(script, L, draft);
     },
     host: (name) => {
-      draft.host =
-        x.lua_type(L, -1) === LUA_TYPE.boolean ? booleanOption(state, L, name) : stringOption(state, L, name);
-      if (typeof draft.host === 'string' && !isAuthority(draft.host))
-        throw invalid(
-          `option "host" is ${JSON.stringify(draft.host)} (a host with an optional port was expected)`,
-        );
+      draft.host = permitted(name, textOrBoolean(script, L, name), PROXY_VALUES.host);
     },
     retries: (name) => {
-      draft.retries = readCount(script, L, name, RETRIES_MAX);
+      draft.retries = checked(name, numberOption(state, L, name), PROXY_VALUES.retries);
     },
     path: (name) => {
-      wantedPath = stringOption(state, L, name, PATH_BYTES_MAX);
-      if (!/^\/[\x21-\x7e]*$/.test(wantedPath))
-        throw invalid('option "path" has to begin with a slash and to be plain ASCII without blanks');
+      wantedPath = permitted(name, stringOption(state, L, name), PROXY_VALUES.path);
     },
     tls: (name) => {
       if (x.lua_type(L, -1) !== LUA_TYPE.table) throw wrongType(state, L, name, 'a table');
       draft.tls = readTls(script, L);
     },
     forwarded: (name) => {
-      const given =
-        x.lua_type(L, -1) === LUA_TYPE.boolean ? booleanOption(state, L, name) : stringOption(state, L, name);
-      const form = FORWARDED_FORMS.find((one) => one === given);
-      if (form === undefined)
-        throw new LuaError(`option "forwarded" has to be "x", "rfc7239", "both" or false`);
-      draft.forwarded = form;
+      draft.forwarded = checked(name, textOrBoolean(script, L, name), PROXY_VALUES.forwarded);
     },
     balance: (name) => readBalance(state, L, name, balance),
     hash: (name) => readHashKey(state, L, name, balance),
@@ -171,10 +153,10 @@ function readTls({ state }: ScriptContext, L: LuaThread): UpstreamTls {
       tls.verify = booleanOption(state, L, name);
     },
     ca: (name) => {
-      tls.ca = stringOption(state, L, name, PEM_BYTES_MAX);
+      tls.ca = checked(name, stringOption(state, L, name), PROXY_VALUES.ca);
     },
-    name: (name) => {
-      tls.name = stringOption(state, L, name);
+    servername: (name) => {
+      tls.servername = checked(name, stringOption(state, L, name), PROXY_VALUES.servername);
     },
   });
   return tls;
@@ -193,25 +175,29 @@ function readTrusted({ state }: ScriptContext, L: LuaThread): string[] {
     state.pop(L);
     return text;
   });
-  if (parseAddressList(texts) === undefined)
-    throw new LuaError('option "trusted" has something that is no address and no network such as 10.0.0.0/8');
-  return texts;
+  return [...checked('trusted', texts, PROXY_VALUES.trusted)];
 }
 
-function readCount({ state }: ScriptContext, L: LuaThread, name: string, max: number): number {
-  const { exports: x } = state;
-  if (x.lua_type(L, -1) !== LUA_TYPE.number) throw wrongType(state, L, name, 'a number');
-  const count = x.lua_tonumberx(L, -1, NULL);
-  if (Number.isInteger(count) && count >= 0 && count <= max) return count;
-  throw new LuaError(`option "${name}" is ${count} (a whole number from 0 to ${max} was expected)`);
+function textOrBoolean({ state }: ScriptContext, L: LuaThread, name: string): string | boolean {
+  return state.exports.lua_type(L, -1) === LUA_TYPE.boolean
+    ? booleanOption(state, L, name)
+    : stringOption(state, L, name);
+}
+
+/** For what a script may have from a stranger: a value that is refused is no misuse. */
+function permitted<T>(name: string, value: unknown, rule: ValueRule<T>): T {
+  if (rule.accepts(value)) return value;
+  throw new GatewayError(
+    'LGW_PROXY_INVALID',
+    `Cannot pass the request on: ${optionText(name, value, rule)}`,
+    {
+      luaCode: 'invalid',
+    },
+  );
 }
 
 function readList<T>(count: number, read: (i: number) => T): T[] {
   const list: T[] = [];
   for (let i = 1; i <= count; i++) list.push(read(i));
   return list;
-}
-
-function invalid(text: string): GatewayError {
-  return new GatewayError('LGW_PROXY_INVALID', `Cannot pass the request on: ${text}`, { luaCode: 'invalid' });
 }

@@ -22,7 +22,33 @@ export interface UpstreamTls {
   /** PEM; undefined = the authorities that Node knows. */
   readonly ca: string | undefined;
   /** The name that the certificate has to be for, and that is asked for; undefined = the host of the target. */
-  readonly name: string | undefined;
+  readonly servername: string | undefined;
+}
+
+/** What a request is put in a place by: the address of the client, the path, a field, or a text that the caller has given. */
+export type HashKey =
+  | { readonly by: 'address' | 'path' }
+  | { readonly by: 'field'; readonly name: string }
+  | { readonly by: 'value'; readonly value: string };
+
+/** How one of several servers is chosen. */
+export type BalanceSettings =
+  | { readonly kind: 'random2' | 'least' }
+  | { readonly kind: 'hash'; readonly key: HashKey };
+export const BALANCE_KINDS = ['random2', 'least', 'hash'] as const;
+
+/** How the servers of a proxy are checked. */
+export interface HealthSettings {
+  /** What is asked for, by GET. */
+  readonly path: string;
+  readonly intervalMs: number;
+  /** Time to the end of the answer's head. */
+  readonly timeoutMs: number;
+  /** Undefined: 200 to 399. */
+  readonly status: number | undefined;
+  /** So many checks in a row take a server out, and so many bring it back. */
+  readonly fall: number;
+  readonly rise: number;
 }
 
 /** What a call of `httpd.proxy` and a mapping have in common. */
@@ -47,9 +73,12 @@ export interface ProxyMappingSettings extends ProxyRules {
   readonly place: OfPlace;
   /** As they are written. */
   readonly targets: readonly string[];
+  readonly balance: BalanceSettings;
+  /** Undefined: only the requests themselves show how the servers are. */
+  readonly health: HealthSettings | undefined;
 }
 
-const DEFAULT_TLS: UpstreamTls = { verify: true, ca: undefined, name: undefined };
+const DEFAULT_TLS: UpstreamTls = { verify: true, ca: undefined, servername: undefined };
 
 export const DEFAULT_PROXY_RULES: ProxyRules = {
   timeouts: { connectMs: 5000, headMs: 30_000, idleMs: 30_000, tunnelMs: 3_600_000 },
@@ -60,6 +89,17 @@ export const DEFAULT_PROXY_RULES: ProxyRules = {
   forwarded: 'x',
   trusted: [],
   tls: DEFAULT_TLS,
+};
+
+export const DEFAULT_BALANCE_SETTINGS: BalanceSettings = { kind: 'random2' };
+
+export const DEFAULT_HEALTH: HealthSettings = {
+  path: '/',
+  intervalMs: 5000,
+  timeoutMs: 2000,
+  status: undefined,
+  fall: 3,
+  rise: 2,
 };
 
 /** Targets of one proxy: a machine for each of some hundred processes has more than one gateway before it. */

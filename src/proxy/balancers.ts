@@ -1,24 +1,16 @@
 /** Chooses among the servers of a proxy: which of them may get a request now, and which of these does. */
 import type { Exchange } from '../http/exchange/exchange.ts';
 import { fieldValue } from '../http/semantics/fields.ts';
+import type { BalanceSettings, HashKey } from '../mapping/proxy-settings.ts';
 import type { Candidate, Candidates } from './candidates.ts';
 import type { Balancer, CallOutcome, Upstream } from './upstream.ts';
 import { FAILURES_WINDOW_MS, healthNow } from './upstreams/health-row.ts';
 import { hashOf, scoreOf } from './upstreams/rendezvous.ts';
 
-/** What a request is put in a place by: the address of the client, the path, a field, or a text that the caller has given. */
-export type HashKey =
-  | { readonly by: 'address' | 'path' }
-  | { readonly by: 'field'; readonly name: string }
-  | { readonly by: 'value'; readonly value: string };
-
 /** Says which of several it is to be; undefined: it does not know. */
 export type Choice = (exchange: Exchange, open: readonly Candidate[]) => Candidate | undefined;
 
-export type Balancing =
-  | { readonly kind: 'random2' | 'least' }
-  | { readonly kind: 'hash'; readonly key: HashKey }
-  | { readonly kind: 'choice'; readonly choose: Choice };
+export type Balancing = BalanceSettings | { readonly kind: 'choice'; readonly choose: Choice };
 
 /** Two at random, and the one of them for which fewer requests wait (the power of two choices). */
 export function chooseRandom2(open: readonly Candidate[]): Candidate {

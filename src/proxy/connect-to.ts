@@ -15,13 +15,13 @@ export function connectTo(
   if (socketPath !== undefined) return connectTcp({ path: socketPath });
   const place = { host, port, noDelay: true, ...(lookup === undefined ? {} : { lookup }) };
   if (!isSecure) return connectTcp(place);
-  const { verify, ca, name } = tls;
+  const { verify, ca, servername } = tls;
   const options: ConnectionOptions = {
     ...place,
     rejectUnauthorized: verify,
     ALPNProtocols: [protocol],
     ...(ca === undefined ? {} : { ca }),
-    ...serverNameOf(name ?? host),
+    ...serverNameOf(servername ?? host),
     ...(session === undefined ? {} : { session }),
   };
   return connectTls(options);

@@ -1,24 +1,11 @@
 /** Asks the servers of proxies at intervals whether they are well: one worker of all for each server, as whoever is first says. */
 import type { GatewayError } from '../base/errors.ts';
 import { packageVersion } from '../base/package-info.ts';
+import type { HealthSettings } from '../mapping/proxy-settings.ts';
 import type { Candidate, Candidates } from './candidates.ts';
 import { CHECK_KEPT_MS, CHECKS_MAX } from './proxy-limits.ts';
 import type { CallListener, UpstreamAnswer, UpstreamCall, UpstreamRequest } from './upstream.ts';
 import { healthNow } from './upstreams/health-row.ts';
-
-/** How the servers of a proxy are checked. */
-export interface HealthSettings {
-  /** What is asked for, by GET. */
-  readonly path: string;
-  readonly intervalMs: number;
-  /** Time to the end of the answer's head. */
-  readonly timeoutMs: number;
-  /** Undefined: 200 to 399. */
-  readonly status: number | undefined;
-  /** So many checks in a row take a server out, and so many bring it back. */
-  readonly fall: number;
-  readonly rise: number;
-}
 
 /** The clocks of workers and of machines drift apart: each wait is up to this part longer or shorter. */
 const JITTER = 0.1;

@@ -60,7 +60,7 @@ export class Proxies {
   /** The upstream of a target; the same one for the same target and TLS. Throws a GatewayError where the policy forbids it. */
   upstreamOf(target: ProxyTarget, tls: UpstreamTls): Upstream {
     const { name, basePath } = target;
-    const key = JSON.stringify([name, basePath, tls.verify, tls.ca, tls.name]);
+    const key = JSON.stringify([name, basePath, tls.verify, tls.ca, tls.servername]);
     const known = this.#upstreams.get(key);
     if (known !== undefined) return known;
     const lookup = this.#lookupFor(target);

@@ -32,12 +32,6 @@ export const UPSTREAMS_MAX = 1024;
 export const CHECKS_MAX = 256;
 /** A server that no request has named for so long is not checked any more, or after two intervals if these are longer. */
 export const CHECK_KEPT_MS = 60_000;
-/** How servers are checked where nobody says otherwise. */
-export const CHECK_INTERVAL_MS = 5000;
-export const CHECK_TIMEOUT_MS = 2000;
-export const CHECK_FALL = 3;
-export const CHECK_RISE = 2;
-
 /** Calls at a time on one connection of HTTP/2, where its server allows as many: what servers allow as a rule. Further ones get another connection. */
 export const SESSION_STREAMS_MAX = 100;
 /** Connections of HTTP/2 to one upstream: with a hundred calls each they are as many as a worker has. */

@@ -1,5 +1,6 @@
 /** A path prefix and the servers behind it: every request below it is passed on. */
-import { GatewayError } from '../base/errors.ts';
+import { readFile } from 'node:fs/promises';
+import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Handler, Mapping } from '../http/exchange/handler.ts';
@@ -9,7 +10,6 @@ import { parseTarget } from '../mapping/proxy-target.ts';
 import type { Proxies } from './proxies.ts';
 import type { ProxyRoute } from './proxy-run.ts';
 import { proxySettings } from './proxy-settings.ts';
-import { DEFAULT_BALANCE } from './server-group.ts';
 
 interface ProxyMappingOptions {
   /** Where it stands, in bytes. */
@@ -17,6 +17,21 @@ interface ProxyMappingOptions {
   readonly settings: ProxyMappingSettings;
   readonly proxies: Proxies;
   readonly logger: Logger;
+}
+
+/** What does not begin like this is the name of a file. */
+const PEM = /^\s*-----BEGIN /;
+
+/** The settings with certificates in the place of the name of a file. Errors: LGW_CONFIG. */
+export async function withCertificates(settings: ProxyMappingSettings): Promise<ProxyMappingSettings> {
+  const { tls } = settings;
+  if (tls.ca === undefined || PEM.test(tls.ca)) return settings;
+  try {
+    return { ...settings, tls: { ...tls, ca: await readFile(tls.ca, 'latin1') } };
+  } catch (error) {
+    const text = `Cannot read the certificates ${JSON.stringify(tls.ca)} for ${mappingName(settings.place)}: ${messageOf(error)}`;
+    throw new GatewayError('LGW_CONFIG', text, { cause: error });
+  }
 }
 
 export class ProxyMapping implements Mapping, Handler {
@@ -37,7 +52,9 @@ export class ProxyMapping implements Mapping, Handler {
     const upstreams = settings.targets.map((text) => proxies.upstreamOf(parseTarget(text), settings.tls));
     this.#route = {
       settings: proxySettings(settings),
-      balancer: proxies.groupOf(this.#name, options.logger).balancer(upstreams, DEFAULT_BALANCE),
+      balancer: proxies
+        .groupOf(this.#name, options.logger)
+        .balancer(upstreams, { balancing: settings.balance, health: settings.health }),
       prefix: place.prefix,
     };
   }

@@ -1,8 +1,9 @@
 /** The servers that the proxies of one mapping choose among, in one worker: their health, their checks, and the balancers over them. */
 import type { Logger } from '../base/logger.ts';
+import { DEFAULT_BALANCE_SETTINGS, type HealthSettings } from '../mapping/proxy-settings.ts';
 import { type Balancing, HealthyBalancer } from './balancers.ts';
 import { Candidates } from './candidates.ts';
-import { HealthChecks, type HealthSettings } from './health-checks.ts';
+import { HealthChecks } from './health-checks.ts';
 import type { Balancer, Upstream } from './upstream.ts';
 import type { HealthTable } from './upstreams/health-table.ts';
 
@@ -13,7 +14,10 @@ export interface BalanceRules {
   readonly health: HealthSettings | undefined;
 }
 
-export const DEFAULT_BALANCE: BalanceRules = { balancing: { kind: 'random2' }, health: undefined };
+export const DEFAULT_BALANCE: BalanceRules = {
+  balancing: DEFAULT_BALANCE_SETTINGS,
+  health: undefined,
+};
 
 export class ServerGroup {
   readonly #candidates: Candidates;

@@ -4,6 +4,7 @@
  */
 import { inspect } from 'node:util';
 import type { Fields } from '../http/semantics/fields.ts';
+import { LentBody } from './lent-body.ts';
 
 const RealResponse = globalThis.Response;
 
@@ -24,7 +25,7 @@ export interface LightParts {
   readonly statusText: string;
   /** Empty names stand nowhere; `content-type` is in it. */
   readonly fields: Fields;
-  readonly body: LightBody;
+  readonly body: LightBody | LentBody;
 }
 
 class LightResponse {
@@ -71,7 +72,8 @@ class LightResponse {
     if (response.#real !== undefined) return response.#real;
     const { status, statusText, fields, body } = response.#parts as LightParts;
     const headers = response.#headers ?? toHeaders(fields);
-    const real = new RealResponse(body as RealBody, { status, statusText, headers });
+    const given = body instanceof LentBody ? body.stream() : body;
+    const real = new RealResponse(given as RealBody, { status, statusText, headers });
     response.#real = real;
     response.#parts = undefined;
     return real;

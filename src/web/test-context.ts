@@ -65,6 +65,8 @@ export function testContext<State extends object = RequestState>(
     upgradeWebSocket: () => {
       throw new TypeError('A WebSocket needs a connection, which a test context has not');
     },
+    proxy: () =>
+      Promise.reject(new TypeError('To pass a request on needs a connection, which a test context has not')),
     ...given,
   };
 }

@@ -4,7 +4,9 @@ import type { EventSubscription } from '../events/event-subscription.ts';
 import type { SubscriptionOptions, TextEvents } from '../events/text-events.ts';
 import type { ConnectionInfo, Exchange } from '../http/exchange/exchange.ts';
 import type { StallWatch } from '../http/exchange/stall-watch.ts';
+import type { HandlerProxyOptions, ProxyTargets } from '../mapping/proxy-options.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
+import { type ProgressWatch, type ProxySurroundings, passOn } from './handler-proxy.ts';
 import {
   upgrade,
   type WebSocketHandler,
@@ -59,6 +61,12 @@ export interface HandlerContext<State extends object = RequestState> {
    * request that asks for no WebSocket gets 426 or 400.
    */
   upgradeWebSocket(serve: WebSocketHandler, options?: WebSocketUpgradeOptions): Response;
+  /**
+   * Passes the request on to another server and resolves with its answer when the head of that has come. The body goes on as it comes
+   * when the handler returns the response; return it also where the request has become a tunnel. Rejects with a GatewayError whose
+   * `status` the client gets where the handler lets it through: 502, 503 or 504. The body of the request must not have been read.
+   */
+  proxy(targets: ProxyTargets, options?: HandlerProxyOptions): Promise<Response>;
 }
 
 /** What all requests of one mapping have in common. */
@@ -72,18 +80,21 @@ export interface HandlerSurroundings {
   /** Watches those that wait for their handler. */
   readonly silences: StallWatch;
   readonly webSockets: WebSocketSurroundings;
+  readonly proxies: ProxySurroundings;
 }
 
 /** A context that costs next to nothing until it is asked. */
 export class ExchangeContext implements HandlerContext {
   readonly #exchange: Exchange;
   readonly #surroundings: HandlerSurroundings;
+  readonly #watch: ProgressWatch;
   #state: RequestState | undefined;
   /** Subscriptions that end with the exchange. */
   #subscriptions: Set<EventSubscription> | undefined;
 
-  constructor(exchange: Exchange, surroundings: HandlerSurroundings) {
+  constructor(exchange: Exchange, surroundings: HandlerSurroundings, watch: ProgressWatch) {
     this.#exchange = exchange;
+    this.#watch = watch;
     this.#surroundings = surroundings;
   }
 
@@ -147,5 +158,9 @@ export class ExchangeContext implements HandlerContext {
     upgrade(this.#exchange, serve, options, this.#surroundings.webSockets);
     // stands for the answer, which is given
     return new Response(null, { status: 204 });
+  }
+
+  proxy(targets: ProxyTargets, options: HandlerProxyOptions = {}): Promise<Response> {
+    return passOn(this.#exchange, targets, options, this.#surroundings.proxies, this.#watch);
   }
 }

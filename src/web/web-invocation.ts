@@ -5,6 +5,8 @@ import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Stallable } from '../http/exchange/stall-watch.ts';
 import { timeLimitError } from './body-stream.ts';
 import { describe, describeThrown } from './describe.ts';
+import type { ProgressWatch } from './handler-proxy.ts';
+import { LentBody } from './lent-body.ts';
 import { makeRequest, type RequestWatch } from './light-request.ts';
 import { discardResponse, isResponse } from './light-response.ts';
 import { ExchangeContext, type HandlerSurroundings, type WebHandler } from './web-handler.ts';
@@ -17,7 +19,7 @@ export interface InvocationOptions extends HandlerSurroundings {
   readonly handler: WebHandler;
 }
 
-export class WebInvocation implements RequestWatch, Stallable {
+export class WebInvocation implements RequestWatch, ProgressWatch, Stallable {
   readonly #exchange: Exchange;
   readonly #options: InvocationOptions;
   #abortRequest: ((reason: unknown) => void) | undefined;
@@ -26,6 +28,9 @@ export class WebInvocation implements RequestWatch, Stallable {
   #isWatched = false;
   #flushes = false;
   waitingSince = 0;
+  /** What has moved of a request that is passed on, and how much that was at the last look. */
+  #moved: (() => number) | undefined;
+  #movedBefore = 0;
 
   #requestId: string | undefined;
 
@@ -48,7 +53,7 @@ export class WebInvocation implements RequestWatch, Stallable {
     try {
       const { request, abort } = makeRequest(exchange, url, this);
       this.#abortRequest = abort;
-      result = this.#options.handler(request, new ExchangeContext(exchange, this.#options));
+      result = this.#options.handler(request, new ExchangeContext(exchange, this.#options, this));
     } catch (error) {
       this.#fail(error);
       return;
@@ -70,10 +75,20 @@ export class WebInvocation implements RequestWatch, Stallable {
     if (this.#isWatched) this.#watch();
   }
 
+  follow(moved: () => number): void {
+    this.#moved = moved;
+  }
+
   /** The handler has been silent for too long. */
   stalled(limitMs: number): void {
     this.#isWatched = false;
     if (this.#ended) return;
+    const moved = this.#moved?.() ?? 0;
+    if (moved !== this.#movedBefore) {
+      this.#movedBefore = moved;
+      this.#watch();
+      return;
+    }
     const reason = timeLimitError(limitMs);
     this.#log('Time limit reached: the handler has written nothing', { limitMs });
     this.#end();
@@ -106,6 +121,12 @@ export class WebInvocation implements RequestWatch, Stallable {
         return;
       }
       giveHead(this.#exchange, parts);
+      if (body instanceof LentBody) {
+        // from now on whoever passes it on ends the exchange
+        this.#listen();
+        body.giveTo(this.#exchange);
+        return;
+      }
       if (this.#exchange.method === 'HEAD') {
         // it has the fields of a GET and no body to wait for
         body.cancel().catch(() => undefined);
@@ -172,8 +193,9 @@ export class WebInvocation implements RequestWatch, Stallable {
 
   #fail(error: unknown): void {
     if (this.#ended) return;
-    if (error instanceof GatewayError && isOfClient(error.status)) {
-      this.#options.logger.warn(error.message, this.#facts());
+    if (error instanceof GatewayError && isForClient(error)) {
+      const request = isOfClient(error.status) ? {} : { request: this.requestId };
+      this.#options.logger.warn(error.message, { ...request, ...this.#facts() });
       this.#end();
       this.#abandon(error);
       this.#exchange.reset(error.status);
@@ -217,6 +239,11 @@ export class WebInvocation implements RequestWatch, Stallable {
     const { method, target } = this.#exchange;
     return { mapping: this.#options.name, method, target };
   }
+}
+
+/** What clients are told as it is: what they did wrong, and that the server behind a proxy does not answer. */
+function isForClient({ status, code }: GatewayError): boolean {
+  return isOfClient(status) || (status !== undefined && code.startsWith('LGW_PROXY_'));
 }
 
 /** True for a status that says what a client did wrong. */

@@ -10,6 +10,7 @@ import type { Share } from '../mapping/shares.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { ServerWebSocket } from '../websocket/server-websocket.ts';
 import { describeThrown } from './describe.ts';
+import type { ProxySurroundings } from './handler-proxy.ts';
 import { requestUrl } from './light-request.ts';
 import type { WebHandler } from './web-handler.ts';
 import { type InvocationOptions, WebInvocation } from './web-invocation.ts';
@@ -28,6 +29,8 @@ export interface WebMappingOptions {
   readonly events: TextEvents;
   /** What it may have of the thread's WebSockets. */
   readonly share: Share;
+  /** Where its handlers pass requests on. */
+  readonly proxies: ProxySurroundings;
   /** Time a handler may go on without writing anything; Infinity = no limit. */
   readonly timeLimitMs: number;
 }
@@ -43,7 +46,7 @@ export class WebMapping implements Mapping, Handler {
   #sweepTimer: NodeJS.Timeout | undefined;
 
   constructor(options: WebMappingOptions, handler: WebHandler) {
-    const { host, prefix, workerId, logger, shared, share, events, timeLimitMs } = options;
+    const { host, prefix, workerId, logger, shared, share, events, proxies, timeLimitMs } = options;
     this.host = host;
     this.prefix = prefix;
     const silences = new StallWatch(timeLimitMs);
@@ -70,6 +73,7 @@ export class WebMapping implements Mapping, Handler {
       events,
       ending,
       webSockets,
+      proxies,
       handler,
       silences,
     };

@@ -2,14 +2,15 @@
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Fields } from '../http/semantics/fields.ts';
 import { bodySourceOf } from '../native/node-internals.ts';
+import type { LentBody } from './lent-body.ts';
 import { type LightBody, lightPartsOf, realResponseOf } from './light-response.ts';
 
-/** A body that is known, or the stream of one that is not. */
+/** A body that is known, or the stream of one that is not, or one that another server sends. */
 export interface ResponseParts {
   readonly status: number;
   readonly statusText: string;
   readonly fields: Fields;
-  readonly body: LightBody | ReadableStream<Uint8Array>;
+  readonly body: LightBody | ReadableStream<Uint8Array> | LentBody;
 }
 
 /** What a response consists of; throws TypeError for one that cannot be sent. */

@@ -29,8 +29,9 @@ import { MAPPING_METRICS } from '../metrics/mapping-metrics.ts';
 import { MetricRow } from '../metrics/metric-row.ts';
 import { Counters } from '../metrics/worker-metrics.ts';
 import { duplicateDescriptor, isAvailable } from '../native/posix.ts';
+import { HandlerProxies } from '../proxy/handler-proxies.ts';
 import { Proxies } from '../proxy/proxies.ts';
-import { ProxyMapping } from '../proxy/proxy-mapping.ts';
+import { ProxyMapping, withCertificates } from '../proxy/proxy-mapping.ts';
 import { HealthTable } from '../proxy/upstreams/health-table.ts';
 import { LuaMapping, loadLuaMapping } from '../script/lua-mapping.ts';
 import { Settings } from '../settings/settings.ts';
@@ -302,7 +303,7 @@ export class GatewayWorker {
     assert(own !== undefined, 'a mapping of this kind has settings');
     return new ProxyMapping({
       place: placeOf(mapping),
-      settings: own,
+      settings: await withCertificates(own),
       proxies: this.#proxies,
       // one by mapping would take a share of what scripts use, and this kind uses none of that
       logger: this.#logger,
@@ -383,9 +384,12 @@ export class GatewayWorker {
       import('../web/load-module.ts'),
     ]);
     installLightResponse();
-    const share = this.#shares.of(mappingName(mapping), undefined, MODULE_RESOURCES);
+    const name = mappingName(mapping);
+    const share = this.#shares.of(name, undefined, MODULE_RESOURCES);
+    const { prefix } = mapping;
     return await loadModuleMapping({
       ...placeOf(mapping),
+      proxies: new HandlerProxies({ mapping: name, prefix, proxies: this.#proxies, logger: this.#logger }),
       url: mapping.script,
       generation,
       workerId,

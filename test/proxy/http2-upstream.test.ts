@@ -304,7 +304,7 @@ test('Over TLS the certificate is checked, and a server that speaks HTTP/1.1 onl
     const target = `h2://127.0.0.1:${(secure.address() as AddressInfo).port}`;
     front.passTo([target]);
     assert.equal((await ask({ ':path': '/' })).status, 502);
-    front.passTo([target], { tls: { verify: true, ca: cert, name: undefined } });
+    front.passTo([target], { tls: { verify: true, ca: cert, servername: undefined } });
     assert.equal((await ask({ ':path': '/' })).body.toString(), 'over 2.0');
     front.passTo([`h2c://127.0.0.1:${plain.port}`]);
     assert.equal((await ask({ ':path': '/' })).status, 502);
