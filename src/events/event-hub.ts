@@ -8,6 +8,7 @@ import {
   BYTES_ON_THE_WAY_MAX,
   CHANNEL_BYTES_MAX,
   DELIVERIES_PER_TURN,
+  LOSSES_TOLD_MS,
   MESSAGE_BYTES_MAX,
   QUEUE_MESSAGES_DEFAULT,
   SUBSCRIPTION_CHANNELS_MAX,
@@ -54,8 +55,12 @@ export class EventHub implements SubscriptionOwner {
   #own: string[] | undefined;
   #ownBytes = 0;
   #published = 0;
+  /** Queues of all threads that the last message goes into, about: whoever publishes pays for that. */
+  reach = 0;
   #woken: Subscription[] = [];
   #scheduled = false;
+  /** Losses are still to be told. */
+  #isTelling = false;
 
   constructor(thread: number, interest: InterestTable, counts?: EventCounts) {
     this.#thread = thread;
@@ -85,9 +90,10 @@ export class EventHub implements SubscriptionOwner {
     if (text.length > MESSAGE_BYTES_MAX)
       throw limitError(`Cannot publish a message of ${text.length} bytes: the limit is ${MESSAGE_BYTES_MAX}`);
     this.#counts?.published();
-    if (this.#links.size > 0) this.#publishAbroad(channel, text);
+    this.reach = this.#links.size > 0 ? this.#publishAbroad(channel, text) : 0;
     const subscriptions = this.#channels.get(channel);
     if (subscriptions === undefined) return 0;
+    this.reach += subscriptions.size;
     const size = loadOf(channel, text);
     if (this.#ownBytes + size > BYTES_ON_THE_WAY_MAX) for (const one of subscriptions) one.lose(1);
     else {
@@ -134,9 +140,16 @@ export class EventHub implements SubscriptionOwner {
     return subscription;
   }
 
-  /** Sends what was published: the thread is about to end. */
+  /** Sends what was published; what could not be told yet follows. */
   flush(): void {
-    for (const link of this.#links.values()) link.flush();
+    let isAllTold = true;
+    for (const link of this.#links.values()) if (!link.flush()) isAllTold = false;
+    if (isAllTold || this.#isTelling) return;
+    this.#isTelling = true;
+    setTimeout(() => {
+      this.#isTelling = false;
+      this.flush();
+    }, LOSSES_TOLD_MS).unref();
   }
 
   /** Ends the ways to other threads. */
@@ -175,13 +188,18 @@ export class EventHub implements SubscriptionOwner {
 
   // ---- inside ----
 
-  #publishAbroad(channel: string, text: string): void {
+  /** Returns how many subscribers other threads may have. */
+  #publishAbroad(channel: string, text: string): number {
     const slot = InterestTable.slotOf(channel);
+    let reach = 0;
     for (const link of this.#links.values()) {
-      if (!this.#interest.has(link.peer, slot)) continue;
+      const count = this.#interest.count(link.peer, slot);
+      if (count <= 0) continue;
+      reach += count;
       link.send(channel, text);
       this.#schedule();
     }
+    return reach;
   }
 
   #received(link: EventLink, { items, lost }: EventBatch): void {

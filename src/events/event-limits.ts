@@ -23,3 +23,5 @@ export const MESSAGE_OVERHEAD_BYTES = 64;
 export const DELIVERIES_PER_TURN = 4096;
 /** Channels for which a thread remembers how many messages did not reach another; beyond, all subscribers of that one are told. */
 export const LOST_CHANNELS_MAX = 1024;
+/** How long a thread waits before it asks again whether another has room to hear of losses: a message that follows tells of them, too. */
+export const LOSSES_TOLD_MS = 50;

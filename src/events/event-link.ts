@@ -65,13 +65,17 @@ export class EventLink {
     this.#items.push(channel, text);
   }
 
-  /** Sends what the turn has brought. */
-  flush(): void {
-    if (this.#items.length === 0) return;
+  /** Sends what the turn has brought. False: the other side is to hear of losses when it has taken some of what is on the way. */
+  flush(): boolean {
+    if (this.#items.length === 0) {
+      if (this.#lost.size === 0) return true;
+      if (Atomics.load(this.#load, this.#out) > BYTES_ON_THE_WAY_MAX / 2) return false;
+    }
     const batch: EventBatch = { items: this.#items, lost: [...this.#lost].flat() };
     this.#items = [];
     this.#lost.clear();
     this.#port.postMessage(batch);
+    return true;
   }
 
   /** So many bytes of what came have been handed out. */

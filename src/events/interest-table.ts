@@ -33,9 +33,9 @@ export class InterestTable {
     Atomics.add(this.#counts, thread * SLOTS + InterestTable.slotOf(channel), change);
   }
 
-  /** True where the thread may have a subscriber. */
-  has(thread: number, slot: number): boolean {
-    return Atomics.load(this.#counts, thread * SLOTS + slot) > 0;
+  /** How many subscribers the thread may have. */
+  count(thread: number, slot: number): number {
+    return Atomics.load(this.#counts, thread * SLOTS + slot);
   }
 
   /** The thread has ended. */

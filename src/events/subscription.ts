@@ -77,9 +77,14 @@ export class Subscription {
   take(): Message | undefined {
     const held = this.#takeOldest();
     if (held === undefined) return undefined;
+    return { channel: held.channel, text: held.text, lost: this.takeLost() };
+  }
+
+  /** Messages that it has lost and that no message has told of; told of from now on. */
+  takeLost(): number {
     const lost = this.#lost;
     this.#lost = 0;
-    return { channel: held.channel, text: held.text, lost };
+    return lost;
   }
 
   /** Calls `ready` once, in another turn, when a message has come or the subscription is closed. One waits at a time. */

@@ -19,6 +19,11 @@ const UNITS_PER_CHANNEL = 200;
 /** To hand a message over (1 µs). */
 const UNITS_PER_MESSAGE = 200;
 
+/** To put a message into one queue, in the turns that follow; and to note that costs as much as to do it for so many. */
+const UNITS_PER_DELIVERY = 25;
+const DELIVERY_MS = 0.000_125;
+const DELIVERIES_CHARGED_MIN = 16;
+
 const CLOSED: Failure = { message: 'The subscription has been closed', luaCode: 'closed' };
 const TIMEOUT: Failure = { message: 'No message has come in time', luaCode: 'timeout' };
 
@@ -54,11 +59,21 @@ export function eventFunctions(script: ScriptContext): Record<string, HostFuncti
           message: `Cannot publish a message of ${size} bytes: the limit is ${MESSAGE_BYTES_MAX}`,
           luaCode: 'limit',
         });
-      state.pushInteger(L, events.publish(channel, state.toString(L, 2, MESSAGE_BYTES_MAX) as string));
+      const count = events.publish(channel, state.toString(L, 2, MESSAGE_BYTES_MAX) as string);
+      if (events.reach >= DELIVERIES_CHARGED_MIN) chargeDeliveries(events.reach);
+      state.pushInteger(L, count);
       return 1;
     }),
     subscribe: returningFailures(state, subscribe),
   };
+
+  /** The subscribers cannot help that somebody publishes: their queues are filled at his cost. */
+  function chargeDeliveries(count: number): void {
+    const run = currentRun(scheduler);
+    if (run !== undefined) run.cpuUsedMs += count * DELIVERY_MS;
+    scheduler.guard.charge(count * DELIVERY_MS);
+    scheduler.guard.pay(count * UNITS_PER_DELIVERY);
+  }
 
   function subscribe(L: LuaThread): number {
     const count = x.lua_gettop(L);
@@ -118,7 +133,11 @@ export function eventFunctions(script: ScriptContext): Record<string, HostFuncti
     const message = subscription.take();
     if (message !== undefined) return pushTaken(L, message);
     if (subscription.closed) return pushFailure(state, L, CLOSED);
-    if (timeoutMs === 0) return pushFailure(state, L, TIMEOUT);
+    if (timeoutMs === 0) {
+      const count = pushFailure(state, L, TIMEOUT);
+      state.pushInteger(L, subscription.takeLost());
+      return count + 1;
+    }
     checkAlone(subscription);
     if (!scheduler.canWait(L)) throw cannotWait('wait for a message');
     const { running } = scheduler;

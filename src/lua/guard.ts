@@ -242,6 +242,14 @@ export class Guard {
     this.#exports.pay(Math.min(units, PAID_ROUNDS_MAX));
   }
 
+  /** What runs now has made work that the host does later: so much less processor time is left to it, ms. */
+  charge(ms: number): void {
+    this.#limitMs -= ms;
+    if (this.#clockedRun !== this.#run || this.#armed === 'limit') return;
+    this.#boundMs -= ms;
+    this.#askAt -= ms;
+  }
+
   /** A host function that takes its time looks at the clock as the module does: what the run is interrupted for. */
   hostWorked(): Interruption | undefined {
     this.outOfFuel();

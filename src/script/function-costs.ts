@@ -197,7 +197,10 @@ export const FUNCTION_COSTS: ReadonlyMap<string, FunctionCost> = new Map<string,
   ['httpd.sleep', { kind: 'asynchronous', bound: 'a day' }],
   ...all({ kind: 'asynchronous', bound: FILE_NAME }, 'httpd.files.', 'mkdir remove stat touch'),
   ['httpd.files.list', { kind: 'asynchronous', bound: `${FILE_NAME}, 10,000 entries` }],
-  ['httpd.publish', { kind: 'metered', by: 'bytes', bound: 'names of 255 bytes, messages of 256 KiB' }],
+  [
+    'httpd.publish',
+    { kind: 'metered', by: 'bytes and subscribers', bound: 'names of 255 bytes, messages of 256 KiB' },
+  ],
   [
     'httpd.subscribe',
     { kind: 'metered', by: 'channels', bound: '64 channels, names of 255 bytes, queues of 16,384 messages' },

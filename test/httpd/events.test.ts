@@ -23,7 +23,7 @@ test('recv() gives message, channel and how many were lost, for strings of any b
       local message, channel, lost = sub:recv()
       say(message == '\\0\\255\\n', channel == 'b\\0\\255', lost)
       say(sub:recv(1)) say(sub:recv(0)) say(sub:recv(0.01))`),
-    '1 1 0 1\none a 0\ntrue true 0\n3 a 0\nnil No message has come in time timeout\nnil No message has come in time timeout\n',
+    '1 1 0 1\none a 0\ntrue true 0\n3 a 0\nnil No message has come in time timeout 0\nnil No message has come in time timeout 0\n',
   );
 });
 
@@ -50,7 +50,7 @@ test('A subscriber that does not keep up loses its oldest messages, and hears ho
       httpd.sleep(0.01)
       say(sub:recv()) say(sub:recv()) say(sub:recv(0))
       httpd.publish('a', 11) say(sub:recv())`),
-    '9 a 8\n10 a 0\nnil No message has come in time timeout\n11 a 0\n',
+    '9 a 8\n10 a 0\nnil No message has come in time timeout 0\n11 a 0\n',
   );
 });
 
@@ -90,7 +90,7 @@ test('A subscription ends with its request, with the collector and with its stat
   try {
     assert.equal(
       await harness.output(),
-      '1 1\ntrue x a 0\n'.replace('x a 0', 'nil No message has come in time timeout'),
+      '1 1\ntrue x a 0\n'.replace('x a 0', 'nil No message has come in time timeout 0'),
     );
     assert.match(await harness.output(), /^2 1\nfalse .*the request of the subscription has ended\n$/);
     assert.equal((await harness.request('/run?collect')).text, '0\n');
@@ -170,6 +170,32 @@ test('Of more than ten thousand subscriptions those beyond the limit are refused
       say(#subs, refused, httpd.publish('a1', 'x'))`),
     '10000 100 1429\n',
   );
+});
+
+test('Whoever publishes pays for the queues that are filled, and ends at the limit of processor time', async () => {
+  const harness = await ScriptHarness.load(
+    `local httpd = require 'httpd'
+    local subs, published = {}, 0
+    for i = 1, 2000 do subs[i] = assert(httpd.subscribe('flood', {queue = 1})) end
+    httpd.register_handler('/run', function()
+      while true do httpd.publish('flood', 'x') published = published + 1 end
+    end)
+    httpd.register_handler('/count', function() httpd.write(nil, published) end)
+    httpd.register_handler('/alone', function()
+      for i = 1, 10000 do httpd.publish('nobody', 'x') end
+      httpd.write(nil, 'done')
+    end)`,
+    { limits: { cpuLimitMs: 100 } },
+  );
+  try {
+    assert.equal((await harness.request('/run')).status, 500);
+    assert.match(harness.log.join('\n'), /CPU limit reached/);
+    const count = Number((await harness.request('/count')).text);
+    // 100 ms by 2000 queues of 0.125 µs are 400
+    assert.ok(count >= 1 && count <= 450, `${count} messages`);
+  } finally {
+    await harness.close();
+  }
 });
 
 test('A message gives whoever waits for it the processor time of a request, and keeps it from being silent', async () => {

@@ -6,6 +6,22 @@ const ANY_END = /^(?:200|500)/;
 
 export const HOST: readonly HostileScript[] = [
   {
+    name: 'messages without end for thousands of subscriptions',
+    brief: true,
+    lua: `local subs = {} for i = 1, 4000 do subs[i] = httpd.subscribe('flood', {queue = 1}) end while true do httpd.publish('flood', 'x') end`,
+    gets: ENDED,
+  },
+  {
+    name: 'subscriptions to all channels that there may be, and a message for each',
+    lua: `local subs, count = {}, 0
+      repeat
+        local names = {} for i = 1, 64 do names[i] = 'all-' .. count + i end
+        subs[#subs + 1] = httpd.subscribe(table.unpack(names)) count = count + 64
+      until #subs * 64 < count
+      for i = 1, count do httpd.publish('all-' .. i, 'x') end return #subs`,
+    gets: ANY_END,
+  },
+  {
     name: 'files opened until there are no more',
     keeps: 'all files that its mapping may have',
     timeout: 1,
