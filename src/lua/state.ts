@@ -160,6 +160,7 @@ export class State {
 
   addContinuation(given: HostContinuation): KFunction {
     const run = CHECKS_STACK ? checkedFunction(this.exports, given.name, YIELDS, given) : given;
+    const { lua_yieldk } = this.exports;
     const guarded: HostContinuation = (L, status, context) => {
       let results: number;
       try {
@@ -167,7 +168,7 @@ export class State {
       } catch (thrown) {
         return this.#raise(L, thrown);
       }
-      return results === YIELDS ? this.#leaveByYield(L) : results;
+      return results === YIELDS ? lua_yieldk(L, this.#yieldCount, 0, this.#yieldNext) : results;
     };
     return addHostContinuations(this.exports, { run: guarded }).run;
   }
@@ -401,6 +402,8 @@ export class State {
 
   #guard(name: string, given: HostFunction): HostFunction {
     const run = CHECKS_STACK ? checkedFunction(this.exports, name, YIELDS, given) : given;
+    // Lua leaves a C function that yields by a longjmp, an exception here: nobody on its way must catch it and throw it again
+    const { lua_yieldk } = this.exports;
     return (L) => {
       let results: number;
       try {
@@ -408,13 +411,8 @@ export class State {
       } catch (thrown) {
         return this.#raise(L, thrown);
       }
-      return results === YIELDS ? this.#leaveByYield(L) : results;
+      return results === YIELDS ? lua_yieldk(L, this.#yieldCount, 0, this.#yieldNext) : results;
     };
-  }
-
-  /** Lua leaves a C function that yields by a longjmp, an exception here: nobody on its way must catch it and throw it again. */
-  #leaveByYield(L: LuaThread): number {
-    return this.exports.lua_yieldk(L, this.#yieldCount, 0, this.#yieldNext);
   }
 
   /** Turns what a host function threw into a Lua error. */

@@ -46,11 +46,7 @@ async function instantiateAlone(module: WebAssembly.Module, outOfFuel: OutOfFuel
       return 0;
     };
     environment['invoke_vii'] = (index: number, a: number, b: number) => protectedCall(index, a, b);
-    const throwLongjmp = environment['_emscripten_throw_longjmp'] as () => never;
-    environment['_emscripten_throw_longjmp'] = () => {
-      if (captured !== undefined) (captured.exports as unknown as LuaExports).fuel.value -= THROW_ROUNDS;
-      throwLongjmp();
-    };
+    environment['_emscripten_throw_longjmp'] = throwLongjmp;
     captured = await original(module, imports);
     protectedCall = createProtectedCall(captured.exports as unknown as LuaExports);
     return { instance: captured, module };
@@ -64,6 +60,13 @@ async function instantiateAlone(module: WebAssembly.Module, outOfFuel: OutOfFuel
   if (captured === undefined) throw new Error('wasmoon did not instantiate its module');
   const exports = captured.exports as unknown as LuaExports;
   return CHECKS_STACK ? checkedExports(exports) : exports;
+}
+
+/** What emscripten throws. V8 never compiles a function that never returns, so this one looks nothing up. */
+const LONGJMP: number = Number.POSITIVE_INFINITY;
+
+function throwLongjmp(): never {
+  throw LONGJMP;
 }
 
 /** Calls the function of the table with two arguments, where Lua's C code has a setjmp. */
@@ -88,6 +91,7 @@ function createProtectedCall(exports: LuaExports): ProtectedCall {
     } catch (thrown) {
       exports.stackRestore(stackPointer);
       if (!isLongjmp(thrown)) throw thrown;
+      exports.fuel.value -= THROW_ROUNDS;
       exports.setThrew(1, 0);
     }
   };
