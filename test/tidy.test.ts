@@ -74,7 +74,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'outbound/connect-policy.ts',
     'outbound/failure-reason.ts',
   ],
-  websocket: ['mapping', 'base', ...HTTP],
+  websocket: ['mapping', 'base', NODE, ...HTTP],
   libraries: ['base', NODE, 'file', 'lua', ...OF_RUNS],
   httpd: [
     'mapping',

@@ -6,6 +6,7 @@ import { PIECE_BYTES } from './websocket-limits.ts';
 type FrameQueue = Pick<ReadableBytes, 'length' | 'takeInto'> & { peek(index: number): number | undefined };
 
 const MASK_BYTES = 4;
+const FIN = 0x80;
 /** Of the opcode. */
 const CONTROL_BIT = 0x08;
 
@@ -15,6 +16,14 @@ export class FrameGate {
 
   /** The frame that the last piece was of is a control frame (RFC 6455 §5.5). */
   isControl = false;
+
+  /** A message has begun and its last frame has not (RFC 6455 §5.4). */
+  #isContinued = false;
+
+  /** What comes next begins a frame that may begin a message. */
+  get isBetweenMessages(): boolean {
+    return this.#left === 0 && !this.#isContinued;
+  }
 
   /** The next piece: a whole frame where it has come, else its head, then what follows in pieces. A number: so many bytes are needed. */
   take(queue: FrameQueue): Buffer | number {
@@ -32,7 +41,9 @@ export class FrameGate {
     if (queue.length < headBytes) return headBytes;
     let length = lengthBytes === 0 ? short : 0;
     for (let i = 2; i < 2 + lengthBytes; i++) length = length * 256 + (queue.peek(i) as number);
-    this.isControl = ((queue.peek(0) as number) & CONTROL_BIT) !== 0;
+    const first = queue.peek(0) as number;
+    this.isControl = (first & CONTROL_BIT) !== 0;
+    if (!this.isControl) this.#isContinued = (first & FIN) === 0;
     if (length <= PIECE_BYTES && queue.length >= headBytes + length) return copy(queue, headBytes + length);
     this.#left = length;
     // the head alone: what is wrong with it shows before the rest has come

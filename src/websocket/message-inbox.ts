@@ -20,6 +20,11 @@ export class MessageInbox {
     return this.#messages.length >= INBOX_MESSAGES_MAX || this.#bytes >= INBOX_BYTES_MAX;
   }
 
+  /** Of all its messages. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   put(message: Message): void {
     this.#messages.push(message);
     this.#bytes += message.data.length;
@@ -29,13 +34,5 @@ export class MessageInbox {
     const message = this.#messages.shift();
     if (message !== undefined) this.#bytes -= message.data.length;
     return message;
-  }
-
-  /** Drops all; returns their bytes. */
-  clear(): number {
-    const bytes = this.#bytes;
-    this.#messages.length = 0;
-    this.#bytes = 0;
-    return bytes;
   }
 }

@@ -13,6 +13,7 @@ import { FrameOutput } from './frame-output.ts';
 import { type Handshake, webSocketParts } from './handshake.ts';
 import { type Message, MessageInbox } from './message-inbox.ts';
 import { CLOSE_TIMEOUT_MS, FRAGMENTS_MAX, FRAMES_IN_TURN_MAX, GOODBYE_MS_MAX } from './websocket-limits.ts';
+import { readWholeFrame, wholeFrameBytes } from './whole-frame.ts';
 
 export interface WebSocketSettings {
   /** Bytes of a message, inflated. */
@@ -65,6 +66,8 @@ export class ServerWebSocket {
   #isResting = false;
   /** Bytes of the message that is not complete. */
   #pieceBytes = 0;
+  /** Bytes that were counted as unread. */
+  #heldBytes = 0;
   /** The body has been asked for more. */
   #isRequested = false;
   #reader: (() => void) | undefined;
@@ -88,6 +91,7 @@ export class ServerWebSocket {
       closed?.();
       this.#gone();
     };
+    if (deflate === undefined) exchange.body.taker = this.#takeWhole;
     this.#startTimer(settings.pingMs);
     exchange.flush();
     this.#pump();
@@ -103,7 +107,7 @@ export class ServerWebSocket {
   take(): Message | undefined {
     const message = this.#inbox.take();
     if (message !== undefined) {
-      this.#hold(-message.data.length);
+      this.#hold();
       this.#pump();
     } else if (!this.output.isClaimed) {
       if (this.#goodbye !== undefined) this.#answerGoodbye(this.#goodbye);
@@ -184,18 +188,43 @@ export class ServerWebSocket {
       return false;
     }
     body.consumed();
-    this.#isProbed = false;
-    this.#framesInTurn += 1;
-    if (this.#framesInTurn === FRAMES_IN_TURN_MAX) this.#rest();
+    this.#countFrame();
     if (!this.#gate.isControl && this.#state === OPEN) {
       this.#pieceBytes += piece.length;
-      if (!this.#hold(piece.length)) {
+      if (!this.#hold()) {
         this.#fail(CLOSE_CODE.policy, 'LGW_WEBSOCKET_LIMIT', BUDGET_USED_UP);
         return false;
       }
     }
     this.#feed(piece);
     return true;
+  }
+
+  /** Messages that come whole in what a read has brought are taken out of it: they never enter a queue, nor a Receiver. */
+  readonly #takeWhole = (bytes: Uint8Array): number => {
+    if (!this.#isRequested || !this.#gate.isBetweenMessages) return 0;
+    let at = 0;
+    this.output.hold();
+    while (at < bytes.length && this.#state === OPEN && this.#wantsFrames()) {
+      const message = readWholeFrame(bytes, at, this.#settings.messageBytesMax);
+      if (message === undefined) break;
+      at += wholeFrameBytes(message);
+      this.#countFrame();
+      this.#inbox.put(message);
+      this.#tellReader();
+      if (!this.#hold()) {
+        this.#fail(CLOSE_CODE.policy, 'LGW_WEBSOCKET_LIMIT', BUDGET_USED_UP);
+        break;
+      }
+    }
+    this.output.letGo();
+    return at;
+  };
+
+  #countFrame(): void {
+    this.#isProbed = false;
+    this.#framesInTurn += 1;
+    if (this.#framesInTurn === FRAMES_IN_TURN_MAX) this.#rest();
   }
 
   /** A client that sends small frames without end must not keep the thread: a socket is read many times before others have a turn. */
@@ -256,10 +285,10 @@ export class ServerWebSocket {
   #received(message: Message): void {
     if (this.#state !== OPEN) return;
     // the pieces that it came in are nobody's any more
-    this.#hold(message.data.length - this.#pieceBytes);
     this.#pieceBytes = 0;
     this.#inbox.put(message);
     this.#tellReader();
+    this.#hold();
   }
 
   /** The client has sent its close frame. */
@@ -402,9 +431,12 @@ export class ServerWebSocket {
     this.#pump();
   };
 
-  /** What nobody has used yet: false when the worker has no room for it. */
-  #hold(bytes: number): boolean {
-    return this.#exchange.body.hold?.(bytes) !== false;
+  /** Counts what nobody has used yet, where that has changed: false when the worker has no room for it. */
+  #hold(): boolean {
+    const change = this.#inbox.bytes + this.#pieceBytes - this.#heldBytes;
+    if (change === 0) return true;
+    this.#heldBytes += change;
+    return this.#exchange.body.hold?.(change) !== false;
   }
 }
 

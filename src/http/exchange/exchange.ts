@@ -66,6 +66,11 @@ export interface RequestBody extends ByteSource {
    * budget of unread bodies is used up, and this connection has more of it than the least.
    */
   hold?(bytes: number): boolean;
+  /**
+   * Gets what arrives while the queue is empty, and returns how many bytes from the start it has used; the rest is kept. The bytes are its own
+   * only until it returns.
+   */
+  taker?: ((bytes: Uint8Array) => number) | undefined;
 }
 
 /** A final head. */

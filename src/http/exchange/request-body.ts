@@ -44,6 +44,7 @@ export class QueuedBody implements RequestBody {
   readonly #readers = new Waiters();
   /** Body bytes that have arrived so far, read or not. */
   bytesReceived = 0;
+  taker: ((bytes: Uint8Array) => number) | undefined;
 
   constructor(flow: BodyFlow, declaredLength: number | undefined, ended: boolean) {
     this.#flow = flow;
@@ -110,9 +111,15 @@ export class QueuedBody implements RequestBody {
   }
 
   /** The wire delivers a chunk, which the body owns from now on, or copies when it is only lent. */
-  receive(chunk: Uint8Array, lent = false): void {
+  receive(given: Uint8Array, lent = false): void {
     if (this.#ended) return;
-    this.bytesReceived += chunk.length;
+    this.bytesReceived += given.length;
+    let chunk = given;
+    if (this.taker !== undefined && this.queue.length === 0) {
+      const used = this.taker(given);
+      if (used === given.length || this.ended) return;
+      chunk = given.subarray(used);
+    }
     // a piece of something larger would keep all of it
     if (lent || chunk.buffer.byteLength > chunk.length * PINNED_FACTOR_MAX)
       this.queue.pushCopy(chunk, this.#expected());

@@ -120,3 +120,25 @@ test('QueuedBody copies what is only lent, and what would keep much more memory'
   large.fill(0);
   deepStrictEqual([...new Set(one.queue.take(200))], [120]);
 });
+
+test('QueuedBody gives its taker what comes while the queue is empty, and keeps what that leaves', () => {
+  const { body: one, held } = body();
+  const offered: number[] = [];
+  let used = 3;
+  one.taker = (given) => {
+    offered.push(given.length);
+    return Math.min(used, given.length);
+  };
+  one.request(1, () => offered.push(-1));
+  one.receive(bytes(3));
+  deepStrictEqual(offered, [3]);
+  strictEqual(held(), 0);
+  used = 1;
+  one.receive(bytes(5));
+  strictEqual(one.queue.length, 4);
+  // the reader is told, and what comes behind waits as well
+  deepStrictEqual(offered, [3, 5, -1]);
+  one.receive(bytes(2));
+  strictEqual(one.queue.length, 6);
+  deepStrictEqual(offered, [3, 5, -1]);
+});
