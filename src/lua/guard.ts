@@ -10,6 +10,8 @@
  *
  * Slices are about fairness and go by the wall clock. Limits, and the time until the VM is given up, go by the processor
  * time of the thread; the wall clock, which never runs slower, says when to ask for it.
+ *
+ * Long because slices, limits and the end of a VM are steps of one path, and each call of the module decides between them.
  */
 import { threadCpuMs } from '../base/thread-clock.ts';
 import { addHostHook } from './host-functions.ts';

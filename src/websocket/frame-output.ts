@@ -42,6 +42,7 @@ export class FrameOutput {
   readonly #exchange: Exchange;
   readonly #deflate: PerMessageDeflate | undefined;
   readonly #sender: Sender;
+  readonly #released: () => void;
   /** Bytes that wait to be compressed, or are being. */
   #deflatingBytes = 0;
   /** Parts of messages that wait to be compressed, or are being: some are empty. */
@@ -58,10 +59,12 @@ export class FrameOutput {
   /** The last ping that could not be answered at once; older ones need no answer (RFC 6455 §5.5.3). */
   #owedPong: Buffer | undefined;
 
-  constructor(exchange: Exchange, deflate: PerMessageDeflate | undefined) {
+  /** `released` is called when a message has ended, before those that wait to send the next one. */
+  constructor(exchange: Exchange, deflate: PerMessageDeflate | undefined, released: () => void) {
     const { Sender, PerMessageDeflate } = webSocketParts();
     this.#exchange = exchange;
     this.#deflate = deflate;
+    this.#released = released;
     const extensions = deflate === undefined ? {} : { [PerMessageDeflate.extensionName]: deflate };
     this.#sender = new Sender(new ExchangeSocket(exchange), extensions);
   }
@@ -93,6 +96,7 @@ export class FrameOutput {
   /** The message has been sent, or will never be. */
   release(): void {
     this.#isClaimed = false;
+    this.#released();
     this.#claimers.notify();
   }
 

@@ -74,6 +74,10 @@ export class ServerWebSocket {
   #isLeaving = false;
   /** The close frame of the client, which is answered when the messages before it are. */
   #goodbye: Goodbye | undefined;
+  /** It is answered when the message that is being sent has ended: a close frame amid a message would cut it off. */
+  #isGoodbyeDue = false;
+  /** The script has taken a message since the close frame began to wait. */
+  #hasTaken = false;
   #timer: NodeJS.Timeout | undefined;
   /** A ping waits for any sign of life. */
   #isProbed = false;
@@ -84,7 +88,7 @@ export class ServerWebSocket {
     this.#settings = settings;
     this.#deflate = deflate;
     this.protocol = protocol;
-    this.output = new FrameOutput(exchange, deflate);
+    this.output = new FrameOutput(exchange, deflate, () => this.#messageEnded());
     exchange.onAbort = (reason) => this.#lost(reason);
     const closed = exchange.onClose;
     exchange.onClose = () => {
@@ -107,6 +111,7 @@ export class ServerWebSocket {
   take(): Message | undefined {
     const message = this.#inbox.take();
     if (message !== undefined) {
+      this.#hasTaken = true;
       this.#hold();
       this.#pump();
     } else if (!this.output.isClaimed) {
@@ -296,7 +301,11 @@ export class ServerWebSocket {
     if (this.#state === OPEN) {
       this.#goodbye = { code, reason };
       if (this.isAwaited && this.#inbox.isEmpty && !this.output.isClaimed) this.#answerGoodbye(this.#goodbye);
-      else this.#startTimer(GOODBYE_MS_MAX);
+      else {
+        // what is under way may be an answer
+        this.#hasTaken = this.output.isClaimed;
+        this.#startTimer(GOODBYE_MS_MAX);
+      }
       return;
     }
     if (this.#state === CLOSING) {
@@ -304,6 +313,21 @@ export class ServerWebSocket {
       this.#exchange.end();
     }
     this.#cleanUp();
+  }
+
+  /** A script that has taken no message is not answering any. */
+  #goodbyeTimedOut(goodbye: Goodbye): void {
+    if (this.output.isClaimed) this.#isGoodbyeDue = true;
+    else if (this.#hasTaken) {
+      this.#hasTaken = false;
+      this.#startTimer(GOODBYE_MS_MAX);
+    } else this.#answerGoodbye(goodbye);
+  }
+
+  #messageEnded(): void {
+    if (!this.#isGoodbyeDue || this.#goodbye === undefined || this.#state !== OPEN) return;
+    this.#isGoodbyeDue = false;
+    this.#goodbyeTimedOut(this.#goodbye);
   }
 
   /** Sends our close frame behind the answers to what the client has sent before its own (RFC 6455 §5.5.1). */
@@ -404,7 +428,7 @@ export class ServerWebSocket {
 
   readonly #tick = (): void => {
     if (this.#goodbye !== undefined && this.#state === OPEN) {
-      this.#answerGoodbye(this.#goodbye);
+      this.#goodbyeTimedOut(this.#goodbye);
       return;
     }
     if (this.#state === CLOSING) {

@@ -33,7 +33,10 @@ export const POOL_JOBS_MAX = 2;
 export const PING_MS_DEFAULT = 30_000;
 /** How long a client may take to answer a close frame. */
 export const CLOSE_TIMEOUT_MS = 10_000;
-/** How long the close frame of a client waits for the answers to the messages before it: scripts that only send take none. */
+/**
+ * The close frame of a client waits for the answers to the messages before it as long as its script takes one of them in this time:
+ * scripts that only send take none.
+ */
 export const GOODBYE_MS_MAX = 5000;
 /** Bytes of the reason in a close frame (RFC 6455 §5.5). */
 export const REASON_BYTES_MAX = 123;
