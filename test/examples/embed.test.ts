@@ -85,18 +85,25 @@ for (const { words, steps } of programs) {
   const name = /(\w+)\.js$/.exec(words.join(' '))?.[1] ?? '';
   test(`${IDS[name]}: examples/embed/${name} answers as its README says`, async () => {
     assert.ok(steps.length > 0);
-    const { port } = await start(words);
+    const { port, stdout } = await start(words);
     for (const { command, answer } of steps) {
       const line = command.replaceAll(/localhost:\d+/g, `127.0.0.1:${port}`);
-      const { stdout, stderr } = await runShell(line, PACKAGE_ROOT);
-      const text = stdout.toString('utf8').replaceAll('\r', '');
+      const { stdout: got, stderr } = await runShell(line, PACKAGE_ROOT);
+      const text = got.toString('utf8').replaceAll('\r', '');
       assert.ok(matchesAnswer(text, answer), `${line}\n${text}\n${stderr}\nexpected: ${answer}`);
     }
+    const lines = steps.map(({ answer }) => answer).join('');
+    await MORE[name]?.(port, stdout, lines.trim().split('\n').length);
   });
 }
 
-test('A6: the counter of three threads gives no number twice and leaves none out', async () => {
-  const { port, stdout } = await start(['node', 'dist/examples/embed/counter.js']);
+/** What is asked of an example beside the lines of its README. */
+const MORE: Readonly<Record<string, (port: number, stdout: () => string, lines: number) => Promise<void>>> = {
+  counter: countTogether,
+};
+
+/** The counter of three threads gives no number twice and leaves none out, from the first that the README has not shown. */
+async function countTogether(port: number, stdout: () => string, first: number): Promise<void> {
   const connections = 20;
   const each = 20;
   const numbers: number[] = [];
@@ -115,12 +122,12 @@ test('A6: the counter of three threads gives no number twice and leaves none out
   numbers.sort((a, b) => a - b);
   assert.deepEqual(
     numbers,
-    Array.from({ length: connections * each }, (_, i) => i),
+    Array.from({ length: connections * each }, (_, i) => first + i),
   );
   child?.kill('SIGTERM');
   assert.deepEqual(await once(child as ChildProcess, 'exit'), [0, null]);
   assert.match(stdout(), /Every request was answered/);
-});
+}
 
 test('M2: Server.preopened() refuses a process without sockets, and what does not listen', async () => {
   const { code, stderr } = await runShell('node dist/examples/embed/preopened.js', PACKAGE_ROOT);

@@ -14,6 +14,8 @@ import { type ExampleServing, matchesAnswer, readExampleReadme } from './example
 const EXAMPLES = join(PACKAGE_ROOT, 'examples');
 const CERTIFICATE = 'certs/development/certificate.pem';
 const PHOTO_BYTES = 70_001;
+/** Programs and not scripts: embed.test.ts runs them. */
+const PROGRAMS = 'embed';
 
 let folder: GatewayFolder;
 /** By their words: some are asked by several tests. */
@@ -39,8 +41,22 @@ after(async () => {
   folder.remove();
 });
 
-/** Serves what the README says, from a folder of the test's own. */
-async function serve({ serve: given }: ExampleServing): Promise<LocalGateway> {
+/** Says no more than which script is under which prefix, and not under `/`, so that others can be beside it. */
+function canShare({ serve: [option, prefix, , ...rest] }: ExampleServing): boolean {
+  return option === '-l' && prefix !== '/' && rest.length === 0;
+}
+
+/** The words of all examples that share a gateway. */
+function sharedWords(): string[] {
+  const servings = names
+    .filter((name) => name !== PROGRAMS)
+    .flatMap((name) => readExampleReadme(join(EXAMPLES, name, 'README.md')));
+  return servings.filter(canShare).flatMap(({ serve: words }) => words);
+}
+
+/** Serves what the README says, alone or beside others, from a folder of the test's own. */
+async function serve(serving: ExampleServing): Promise<LocalGateway> {
+  const given = canShare(serving) ? sharedWords() : serving.serve;
   const known = running.get(given.join(' '));
   if (known !== undefined) return known;
   const words = given.map((word) => (word.startsWith('examples/') ? join(PACKAGE_ROOT, word) : word));
@@ -52,9 +68,6 @@ async function serve({ serve: given }: ExampleServing): Promise<LocalGateway> {
 
 /** Later tests ask these again. */
 const ASKED_AGAIN = ['upload', 'file-download', 'error'];
-/** Programs and not scripts: embed.test.ts runs them. */
-const PROGRAMS = 'embed';
-
 for (const name of names.filter((one) => one !== PROGRAMS)) {
   for (const serving of readExampleReadme(join(EXAMPLES, name, 'README.md'))) {
     describe(`examples/${name} with ${serving.serve.join(' ')}`, () => {
@@ -63,7 +76,7 @@ for (const name of names.filter((one) => one !== PROGRAMS)) {
         gateway = await serve(serving);
       });
       after(async () => {
-        if (ASKED_AGAIN.includes(name)) return;
+        if (ASKED_AGAIN.includes(name) || canShare(serving)) return;
         running.delete(serving.serve.join(' '));
         await gateway.stop();
       });

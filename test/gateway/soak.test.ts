@@ -97,8 +97,8 @@ test(`After ${WANTED_TOTAL} requests nothing is open and memory has not grown`, 
   async function pass(part: number): Promise<void> {
     const share = part * SCALE;
     for (const [path, requests] of MIX) {
-      await load(path, requests * share, '-c', '8', '-m', '10');
-      await load(path, requests * share, '-c', '8', '--h1');
+      await load(path, requests * share, '-c', '4', '-m', '10');
+      await load(path, requests * share, '-c', '4', '--h1');
     }
     await load('/late', LATE_REQUESTS * share, '-c', '4', '-m', '10');
     await load('/pipe', PIPE_REQUESTS * share, '-c', '4', '-m', '5');

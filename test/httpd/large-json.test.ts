@@ -7,8 +7,18 @@ import { ScriptHarness } from '../support/script-harness.ts';
 import { inForm } from '../support/test-form.ts';
 
 const MEBIBYTE = 1024 * 1024;
-/** Half of everything still takes longer than a turn allows when it is done at once. */
-const UNIT = inForm(MEBIBYTE / 2, MEBIBYTE);
+/** An eighth of everything still takes several slices, so that others have turns; done at once it gives them none. */
+const UNIT = inForm(MEBIBYTE / 8, MEBIBYTE);
+/** For what takes a few nanoseconds a byte. */
+const QUICK_UNIT = inForm(MEBIBYTE / 2, MEBIBYTE);
+/** Turns of others beside work that takes at least three times as many slices. */
+const TURNS_MIN = 2;
+/** Refused where it begins, whatever its size. */
+const REFUSED_EARLY = 'a number of millions of digits';
+/** Names that are sorted, or of one table. */
+const NAMES = inForm(50_000, 200_000);
+const LONG_NAMES = inForm(40, 100);
+const DEEP_ENTRIES = inForm(5000, 20_000);
 /** A slice is 5 ms; work of this size takes several times this limit when it is done at once. */
 const STRETCH_MS_MAX = 80;
 /** With a table that grows to a million entries: Lua moves them all in one step, which takes 60 ms. At once it would all take 350 ms. */
@@ -19,52 +29,57 @@ function run(prepare: string, body: string, limits?: { cpuLimitMs: number }): Pr
   return measuredRun(`json = httpd.json ${prepare}`, body, limits);
 }
 
-/** Makes 20,000 numbers at nesting level 1000, one entry on each line. */
+/** Makes numbers at nesting level 1000, one entry on each line. */
 function deepList(): string {
-  let list: unknown = Array.from({ length: 20_000 }, (_, i) => i + 1);
+  let list: unknown = Array.from({ length: DEEP_ENTRIES }, (_, i) => i + 1);
   for (let i = 1; i < 1000; i++) list = [list];
   return JSON.stringify(list, undefined, 2);
+}
+
+/** Digits of all numbers from 1. */
+function digitsUpTo(last: number): number {
+  return Array.from({ length: last }, (_, i) => String(i + 1)).join('').length;
 }
 
 const LARGE: Readonly<
   Record<string, readonly [prepare: string, body: string, expected: string, stretchMsMax?: number]>
 > = {
-  'a string of 32 MiB that is read': [
+  'a long string that is read': [
     `s = '"' .. big('x', ${32 * UNIT}) .. '"'`,
     `httpd.write(nil, #json.decode(s))`,
     String(32 * UNIT),
   ],
-  'a string of 24 MiB of escapes that is read': [
+  'a long string of escapes that is read': [
     `s = '"' .. big([[\\u00e9\\n]], ${24 * UNIT}) .. '"'`,
     `local v = json.decode(s) httpd.write(nil, #v .. ' ' .. v:sub(1, 6):byte(1, -1) .. ' ' .. tostring(v:sub(-3) == '\\u{e9}\\n'))`,
     `${(24 * UNIT * 3) / 8} 195 true`,
   ],
-  'a string of 16 MiB of other characters, there and back': [
+  'a long string of other characters, there and back': [
     `s = '"' .. big('a\\u{20ac}\\u{e9}\\u{1f600}xyz', ${16 * UNIT}) .. '"'`,
     `httpd.write(nil, tostring(json.encode((json.decode(s))) == s))`,
     'true',
   ],
-  'a string of 32 MiB that is written': [
+  'a long string that is written': [
     `s = big('x', ${32 * UNIT})`,
     `httpd.write(nil, #json.encode(s))`,
     String(32 * UNIT + 2),
   ],
-  'a string of 8 MiB of nothing but control characters': [
+  'a long string of nothing but control characters': [
     `s = big('\\1', ${8 * UNIT})`,
     `httpd.write(nil, #json.encode({ s }))`,
     String(6 * 8 * UNIT + 4),
   ],
   'a string that does not end': [
-    `s = '"' .. big('x', ${16 * UNIT})`,
+    `s = '"' .. big('x', ${16 * QUICK_UNIT})`,
     `httpd.write(nil, (select(2, json.decode(s))))`,
     'Cannot decode JSON: a string does not end at byte 1',
   ],
   'blanks between all tokens': [
-    `b = big(' \\n', ${8 * UNIT}) s = b .. '{' .. b .. '"a"' .. b .. ':' .. b .. '1' .. b .. '}' .. b`,
+    `b = big(' \\n', ${8 * QUICK_UNIT}) s = b .. '{' .. b .. '"a"' .. b .. ':' .. b .. '1' .. b .. '}' .. b`,
     `httpd.write(nil, json.decode(s).a)`,
     '1',
   ],
-  'a number of millions of digits': [
+  [REFUSED_EARLY]: [
     `s = '[' .. big('1', ${32 * UNIT}) .. ']'`,
     `httpd.write(nil, table.concat({select(2, json.decode(s))}, ' '))`,
     `Cannot decode JSON: a number has more characters than the limit of ${JSON_NUMBER_BYTES_MAX} at byte 2 limit`,
@@ -80,21 +95,24 @@ const LARGE: Readonly<
     `httpd.write(nil, select(2, pcall(json.encode, t)))`,
     'cannot encode a table with x as key beside a list of 1000000 values as JSON',
   ],
-  'two hundred thousand names in their order': [
-    `t = {} for i = 1, 200000 do t[('%06d'):format(i)] = i end`,
+  'many names in their order': [
+    `t = {} for i = 1, ${NAMES} do t[('%06d'):format(i)] = i end`,
     `local s = json.encode(t, { sorted = true })
     local last, sorted = '', true
     for name in s:gmatch('"(%d+)"') do sorted = sorted and last < name last = name end
     httpd.write(nil, tostring(sorted) .. ' ' .. last)`,
-    'true 200000',
+    `true ${String(NAMES).padStart(6, '0')}`,
   ],
   'many long names that are equal but for their ends': [
-    `t, p = {}, big('n', 131072) for i = 1, 100 do t[p .. i] = i end`,
+    `t, p = {}, big('n', 131072) for i = 1, ${LONG_NAMES} do t[p .. i] = i end`,
     `httpd.write(nil, #json.encode(t, { sorted = true }))`,
-    String(100 * (131_072 + 4) + 192 * 2 - 1 + 2),
+    String(
+      // quotes, colon and comma of each; its digits twice
+      LONG_NAMES * (131_072 + 4) + 2 * digitsUpTo(LONG_NAMES) - 1 + 2,
+    ),
   ],
   'entries on lines of their own, a thousand levels deep': [
-    `t = {} for i = 1, 20000 do t[i] = i end for i = 1, 999 do t = { t } end`,
+    `t = {} for i = 1, ${DEEP_ENTRIES} do t[i] = i end for i = 1, 999 do t = { t } end`,
     `httpd.write(nil, #json.encode(t, { pretty = true }))`,
     String(deepList().length),
   ],
@@ -102,9 +120,10 @@ const LARGE: Readonly<
 
 for (const [what, [prepare, body, expected, stretchMsMax = STRETCH_MS_MAX]] of Object.entries(LARGE)) {
   test(`Others get their turns beside ${what}`, async () => {
-    const { text, stretchMs, log } = await calmRun(stretchMsMax, () => run(prepare, body));
+    const { text, stretchMs, log, turns } = await calmRun(stretchMsMax, () => run(prepare, body));
     assert.equal(text, expected, log);
     assert(stretchMs < stretchMsMax, `nobody else had a turn for ${stretchMs} ms`);
+    assert(what === REFUSED_EARLY || turns >= TURNS_MIN, `others had ${turns} turns`);
   });
 }
 

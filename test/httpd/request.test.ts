@@ -110,8 +110,9 @@ test('A request that a script keeps stays what it was, and the next one has its 
 });
 
 test('200 requests at once keep their ctx apart, over both protocols', async () => {
-  const gateway = await TestGateway.start({
-    '/': `local httpd = require 'httpd'
+  const gateway = await TestGateway.start(
+    {
+      '/': `local httpd = require 'httpd'
       httpd.hook('request', function(env) httpd.request().ctx.number = env.QUERY_INFO httpd.sleep(0.001) end)
       httpd.register_handler('/run', function(env)
         for _ = 1, 5 do
@@ -121,7 +122,9 @@ test('200 requests at once keep their ctx apart, over both protocols', async () 
         local task = httpd.spawn(function() return httpd.request().ctx.number end)
         httpd.write(nil, select(3, httpd.wait(task)))
       end)`,
-  });
+    },
+    { keeps: true },
+  );
   try {
     for (const protocol of PROTOCOLS) {
       const numbers = Array.from({ length: 100 }, (_, i) => String(i));

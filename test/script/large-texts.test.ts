@@ -9,8 +9,14 @@ import { ScriptHarness } from '../support/script-harness.ts';
 import { inForm } from '../support/test-form.ts';
 
 const MEBIBYTE = 1024 * 1024;
-/** Half of everything still takes longer than a turn allows when it is done at once. */
-const UNIT = inForm(MEBIBYTE / 2, MEBIBYTE);
+/** An eighth of everything still takes several slices, so that others have turns; done at once it gives them none. */
+const UNIT = inForm(MEBIBYTE / 8, MEBIBYTE);
+/** For what takes a few nanoseconds a byte. */
+const QUICK_UNIT = inForm(MEBIBYTE / 2, MEBIBYTE);
+/** Turns of others beside work that takes at least three times as many slices. */
+const TURNS_MIN = 2;
+/** Refused where it begins, whatever its size. */
+const REFUSED_EARLY = 'a query of nothing but separators';
 /** A slice is 5 ms; a text of 24 MiB takes ten times this limit when it is processed at once. */
 const STRETCH_MS_MAX = 80;
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -93,41 +99,37 @@ const LARGE: Readonly<Record<string, readonly [prepare: string, body: string, ex
     String(36 * UNIT),
   ],
   'a decoded url': [
-    `s = big('%41a', ${24 * UNIT})`,
+    `s = big('%41a', ${24 * QUICK_UNIT})`,
     `httpd.write(nil, #httpd.decode('query', s))`,
-    String(12 * UNIT),
+    String(12 * QUICK_UNIT),
   ],
   'decoded base64': [
-    `s = big('YWJj', ${24 * UNIT})`,
+    `s = big('YWJj', ${24 * QUICK_UNIT})`,
     `httpd.write(nil, #httpd.decode('base64', s))`,
-    String(18 * UNIT),
+    String(18 * QUICK_UNIT),
   ],
   'decoded hex': [
-    `s = big('4a', ${24 * UNIT})`,
+    `s = big('4a', ${24 * QUICK_UNIT})`,
     `httpd.write(nil, #httpd.decode('hex', s))`,
-    String(12 * UNIT),
+    String(12 * QUICK_UNIT),
   ],
   'a query of one long value': [
     `s = 'a=' .. big('x+', ${16 * UNIT})`,
     `httpd.write(nil, #httpd.query(s).a)`,
     String(16 * UNIT),
   ],
-  'a query of nothing but separators': [
-    `s = big('&', ${50 * UNIT})`,
-    `httpd.write(nil, select(3, httpd.query(s)))`,
-    'limit',
-  ],
+  [REFUSED_EARLY]: [`s = big('&', ${50 * UNIT})`, `httpd.write(nil, select(3, httpd.query(s)))`, 'limit'],
   'a query of a table with many names': [
     `t = {} for i = 1, 100000 do t['k' .. i] = 'v' end`,
     `httpd.write(nil, #httpd.encode('query', t))`,
     String(100_000 * 4 + 488_895 - 1),
   ],
   'a hash': [
-    `s = big('x', ${32 * UNIT})`,
+    `s = big('x', ${32 * QUICK_UNIT})`,
     `httpd.write(nil, httpd.crypto.hash('sha512', s, 'hex'))`,
     hex(
       createHash('sha512')
-        .update(Buffer.alloc(32 * UNIT, 'x'))
+        .update(Buffer.alloc(32 * QUICK_UNIT, 'x'))
         .digest(),
     ),
   ],
@@ -135,9 +137,10 @@ const LARGE: Readonly<Record<string, readonly [prepare: string, body: string, ex
 
 for (const [what, [prepare, body, expected]] of Object.entries(LARGE)) {
   test(`Others get their turns beside ${what}`, async () => {
-    const { text, stretchMs, log } = await calmRun(STRETCH_MS_MAX, () => measuredRun(prepare, body));
+    const { text, stretchMs, log, turns } = await calmRun(STRETCH_MS_MAX, () => measuredRun(prepare, body));
     assert.equal(text, expected, log);
     assert(stretchMs < STRETCH_MS_MAX, `nobody else had a turn for ${stretchMs} ms`);
+    assert(what === REFUSED_EARLY || turns >= TURNS_MIN, `others had ${turns} turns`);
   });
 }
 

@@ -9,6 +9,8 @@ export interface MeasuredRun {
   readonly log: string;
   /** Longest stretch of processor time without a turn for other work, ms. */
   readonly stretchMs: number;
+  /** Turns that other work had meanwhile. */
+  readonly turns: number;
   /** Processor time in total, ms. */
   readonly cpuMs: number;
 }
@@ -36,7 +38,7 @@ export async function measuredRun(
     const stretchMs = meter.stop();
     const cpuMs = threadCpuMs() - before;
     assert.equal((await harness.request('/alive')).text, 'yes');
-    return { status, text, log: harness.log.join('\n'), stretchMs, cpuMs };
+    return { status, text, log: harness.log.join('\n'), stretchMs, turns: meter.turns, cpuMs };
   } finally {
     await harness.close();
   }

@@ -13,6 +13,8 @@ export function threadCpuMs(): number {
 
 /** The constructor starts the measurement; `stop` returns the longest stretch. */
 export class StretchMeter {
+  /** Turns of the event loop so far. */
+  turns = 0;
   #longestMs = 0;
   #last: number = threadCpuMs();
   #stopped = false;
@@ -31,6 +33,7 @@ export class StretchMeter {
   #wait(): void {
     setImmediate(() => {
       if (this.#stopped) return;
+      this.turns += 1;
       this.#look();
       this.#wait();
     });

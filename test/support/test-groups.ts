@@ -6,46 +6,33 @@ import type { GroupFile } from './run-group.ts';
 
 /** Files that have a process of their own, without `.test.js`, and why: all that is not named here shares one with its room. */
 export const ALONE: Readonly<Record<string, string>> = {
-  'attack/hostile-scripts': 'long',
   'attack/http1-attack': 'looks at the memory of its process',
-  'attack/pipelining': 'long',
   'bench/run': 'long, and measures',
   'embed/server': 'long',
-  'examples/embed': 'long',
-  'examples/lhttpd': 'long',
-  'examples/readme': 'long',
+  'examples/readme': 'long, and changes the working folder',
   'file/pipe-file': 'counts the processes it has started',
   'gateway/held-memory': 'long',
-  'gateway/luars': 'long',
-  'gateway/regressions-22-42': 'long',
-  'gateway/workers': 'long',
   'handlers/browser': 'long',
-  'handlers/handlers': 'long',
-  'handlers/programs': 'long',
   'hostile/hostile': 'long, and measures',
-  'http/exchange/body-rate': 'long',
   'http/front/descriptors-used-up': 'uses up descriptors',
   'http/h1/fuzz': 'long',
   'http/h1/strictness': 'long',
   'http/h2/attacks': 'looks at the memory of its process',
   'http/h2/fuzz': 'long',
-  'httpd/copy': 'long',
   'httpd/fetch': 'long, and looks at the memory of its process',
-  'httpd/large-json': 'long',
   'native/node-internals': 'looks at what Node has inside',
-  'script/function-costs': 'long',
+  'script/function-costs': 'long, and measures',
   'script/fuzz': 'long',
   'supervisor/process': 'long',
   'supervisor/socket-activation': 'long',
   'supervisor/supervisor': 'long',
-  'web/web-handler': 'long',
 };
 
 /** A room with fewer files that can share a process shares it with other small rooms. */
-const SMALL_ROOM_FILES = 4;
+const SMALL_ROOM_FILES = 6;
 const SMALL_ROOMS = 'small rooms';
 /** A larger group would be alone at the end, and nobody would see for long where it stands. */
-const GROUP_FILES_MAX = 8;
+const GROUP_FILES_MAX = 10;
 /** The rooms of HTTP are as large as others' top folders. */
 const DEEP_ROOMS = /^http\/(?:h2\/conformance|[^/]+)(?=\/)/;
 
