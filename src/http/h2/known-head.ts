@@ -4,7 +4,7 @@ import type { ClientRequest, RequestHead } from '../exchange/request-head.ts';
 import type { FieldSection } from './hpack-decoder.ts';
 import { parseRequestHead } from './parse-request-head.ts';
 import { DEFAULT_PRIORITY, type Priority, parsePriority } from './priority.ts';
-import { CONTINUE, refusalOf } from './request-refusal.ts';
+import { CONTINUE, mayConnectBy, refusalOf } from './request-refusal.ts';
 
 /** A request head that is well-formed. */
 export interface KnownHead {
@@ -51,11 +51,16 @@ export class HeadReader {
     const parsed = parseRequestHead(section);
     if (typeof parsed === 'string') return section.tooLarge ? this.#makeTooLarge() : parsed;
     const { method, target, authority, fields, declaredLength, connectProtocol, expect, priority } = parsed;
+    const { scheme } = parsed;
     const { headBytesMax, bodyBytesMax } = this.#limits;
     const isTooLarge = section.tooLarge || parsed.bytes > headBytesMax;
     return {
       ...this.#heads({ method, target, authority, fields, declaredLength, connectProtocol }),
-      refusal: isTooLarge ? 431 : refusalOf(method, expect, declaredLength, bodyBytesMax, connectProtocol),
+      refusal: isTooLarge
+        ? 431
+        : connectProtocol !== undefined && !mayConnectBy(scheme, this.#scheme)
+          ? 400
+          : refusalOf(method, expect, declaredLength, bodyBytesMax, connectProtocol),
       expectsContinue: expect === CONTINUE,
       priority: priority === undefined ? DEFAULT_PRIORITY : parsePriority(priority),
     };

@@ -8,6 +8,8 @@ import type { FieldSection } from './hpack-decoder.ts';
 
 /** A well-formed request head; requests with the same section share one object. */
 export interface ParsedHead extends ClientRequest {
+  /** As the client has given it; undefined for a CONNECT that has none. */
+  readonly scheme: string | undefined;
   /** The lower-case value of `expect`; undefined when the request has none. */
   readonly expect: string | undefined;
   /** The value of `priority`; undefined when the request has none. */
@@ -94,6 +96,7 @@ export function parseRequestHead(section: KnownFields): ParsedHead | string {
     authority: authority ?? host ?? '',
     fields: list.slice(2 * pseudoCount),
     declaredLength,
+    scheme,
     expect,
     priority,
     bytes,

@@ -18,6 +18,15 @@ export function refusalOf(
   return declaredLength !== undefined && declaredLength > bodyBytesMax ? 413 : 0;
 }
 
+/**
+ * True where an extended CONNECT may have `scheme` (RFC 8441 §5): https stands for wss, http for ws, which nobody asks for over TLS. Over
+ * cleartext both may come, since a proxy may have taken the TLS off.
+ */
+export function mayConnectBy(scheme: string | undefined, schemeOfConnection: 'https' | 'http'): boolean {
+  const given = scheme?.toLowerCase();
+  return given === 'https' || (given === 'http' && schemeOfConnection === 'http');
+}
+
 /** The only expectation that RFC 9110 §10.1.1 defines. */
 export const CONTINUE = '100-continue';
 

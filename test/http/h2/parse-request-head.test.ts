@@ -37,6 +37,7 @@ test('parseRequestHead() tells pseudo-header fields and fields apart', () => {
     authority: 'a.example',
     fields,
     declaredLength: 12,
+    scheme: 'https',
     expect: '100-continue',
     priority: 'u=1',
     bytes: head({ ':path': '/x?y' }, fields).join('').length + 8 * 32,
