@@ -12,6 +12,7 @@ const MODULES: Readonly<Record<string, string>> = {
   'codecs.http': 'src/script/modules/codecs/http.lua',
   'http-codec': 'src/script/modules/http-codec.lua',
   lfs: 'src/script/modules/lfs.lua',
+  'resty.websocket.server': 'src/script/modules/resty-websocket-server.lua',
   'lgateway.auth': 'handlers/lib/auth.lua',
   'lgateway.cors': 'handlers/lib/cors.lua',
   'lgateway.csrf': 'handlers/lib/csrf.lua',
