@@ -30,8 +30,14 @@ export function readWebSocketOptions(state: State, L: LuaThread): ScriptWebSocke
     },
     origins: (name) => {
       if (x.lua_type(L, -1) !== LUA_TYPE.string) draft.origins = readList(name, ORIGINS_MAX);
-      else if (state.toString(L, -1, NAME_BYTES_MAX) === 'same') draft.origins = 'same';
-      else throw new LuaError(`option "${name}" is a string other than "same" (or a list was expected)`);
+      else {
+        const word = state.toString(L, -1, NAME_BYTES_MAX);
+        if (word !== 'same' && word !== 'any')
+          throw new LuaError(
+            `option "${name}" is a string other than "same" and "any" (or a list was expected)`,
+          );
+        draft.origins = word;
+      }
     },
     deflate: (name) => {
       draft.deflate = booleanOption(state, L, name);

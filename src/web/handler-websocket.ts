@@ -11,8 +11,8 @@ import { FRAGMENT_BYTES, MESSAGE_BYTES_MAX, REASON_BYTES_MAX } from '../websocke
 export interface WebSocketUpgradeOptions {
   /** Subprotocols, the best first; default: none. */
   readonly protocols?: readonly string[];
-  /** Where pages may come from that open it; `same`: from the host that it is opened at; default: from anywhere. */
-  readonly origins?: readonly string[] | 'same';
+  /** Where pages may come from that open it; `same`, the default: from the host that it is opened at; `any`: from anywhere. */
+  readonly origins?: readonly string[] | 'same' | 'any';
   /** Compresses messages for clients that offer it; default: false. */
   readonly deflate?: boolean;
   /** Bytes of a message, inflated; default: 1 MiB, at most 64 MiB. */
@@ -58,7 +58,12 @@ export interface WebSocketSurroundings {
 export function upgrade(
   exchange: Exchange,
   serve: WebSocketHandler,
-  { protocols = [], origins, deflate = false, ...options }: WebSocketUpgradeOptions,
+  {
+    protocols = [],
+    origins = WEBSOCKET_DEFAULTS.origins,
+    deflate = false,
+    ...options
+  }: WebSocketUpgradeOptions,
   { share, sockets, failed }: WebSocketSurroundings,
 ): void {
   const { messageBytesMax = WEBSOCKET_DEFAULTS.messageBytesMax, pingMs = WEBSOCKET_DEFAULTS.pingMs } =

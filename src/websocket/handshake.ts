@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import type { Parts, PerMessageDeflate } from 'ws';
 import { GatewayError } from '../base/errors.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
+import { isSameAuthority } from '../http/semantics/authority.ts';
 import { type Fields, fieldValue, hasListMember } from '../http/semantics/fields.ts';
 import {
   DEFLATE_BYTES_MIN,
@@ -17,8 +18,8 @@ import {
 export interface HandshakeOptions {
   /** Subprotocols, the best first. */
   readonly protocols: readonly string[];
-  /** Where pages may come from that open it; `same`: from the host that it is opened at. Undefined: from anywhere. */
-  readonly origins: readonly string[] | 'same' | undefined;
+  /** Where pages may come from that open it; `same`: from the host that it is opened at; `any`: from anywhere. */
+  readonly origins: readonly string[] | 'same' | 'any';
   readonly deflate: boolean;
   /** Bytes of a message, inflated. */
   readonly messageBytesMax: number;
@@ -121,11 +122,22 @@ function checkOrigin(
 ): HandshakeRefusal | undefined {
   const origin = fieldValue(fields, 'origin');
   // whoever is no browser may say what it likes
-  if (origins === undefined || origin === undefined) return undefined;
-  const allowed = origins === 'same' ? [`${scheme}://${authority}`] : origins;
+  if (origins === 'any' || origin === undefined) return undefined;
   const wanted = origin.toLowerCase();
-  if (allowed.some((one) => one.toLowerCase() === wanted)) return undefined;
+  const isAllowed =
+    origins === 'same'
+      ? isSameHost(wanted, scheme, authority)
+      : origins.some((one) => one.toLowerCase() === wanted);
+  if (isAllowed) return undefined;
   return refuse(403, `pages of ${JSON.stringify(origin.slice(0, 200))} may not`);
+}
+
+/** True for an origin of this host and port. Over cleartext it may be one of https, too: a proxy may have taken the TLS off. */
+function isSameHost(origin: string, scheme: 'https' | 'http', authority: string): boolean {
+  const [, schemeOfOrigin, host] = /^(https?):\/\/([^/]+)$/.exec(origin) ?? [];
+  if (schemeOfOrigin === undefined || host === undefined) return false;
+  if (scheme === 'https' && schemeOfOrigin !== 'https') return false;
+  return isSameAuthority(host, authority, schemeOfOrigin);
 }
 
 /** The tokens of the list; undefined where it is none, or has one twice. */

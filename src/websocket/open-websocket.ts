@@ -12,7 +12,8 @@ export type WebSocketOptions = HandshakeOptions & WebSocketSettings;
 
 export const WEBSOCKET_DEFAULTS: WebSocketOptions = {
   protocols: [],
-  origins: undefined,
+  // browsers send cookies whatever page opens a WebSocket
+  origins: 'same',
   deflate: false,
   messageBytesMax: MESSAGE_BYTES_DEFAULT,
   pingMs: PING_MS_DEFAULT,

@@ -55,13 +55,15 @@ export const CONNECT_REQUESTS: readonly ConnectRequest[] = [
     answers: /^(?!.*sec-websocket-accept)/s,
   },
   {
-    what: 'an origin and a cookie',
+    what: 'its own origin and a cookie',
     head: head({}, [
-      ['origin', 'https://example.com'],
+      ['origin', 'https://localhost'],
       ['cookie', 'a=b'],
     ]),
     gets: OPENED,
   },
+  { what: 'its own host without TLS', head: head({}, [['origin', 'http://localhost']]), gets: 403 },
+  { what: 'another origin', head: head({}, [['origin', 'https://example.com']]), gets: 403 },
   {
     what: 'a protocol of the handler',
     head: head(PROTOCOLS, [['sec-websocket-protocol', 'x, chat.v2']]),
@@ -119,6 +121,9 @@ export const CONNECT_REQUESTS: readonly ConnectRequest[] = [
   { what: 'an empty :protocol', head: head({ ':protocol': '' }), gets: PROTOCOL_ERROR },
   { what: 'a :protocol that is no token', head: head({ ':protocol': 'web socket' }), gets: PROTOCOL_ERROR },
   { what: 'no :scheme', head: head({ ':scheme': undefined }), gets: PROTOCOL_ERROR },
+  { what: 'the :scheme of ws over TLS', head: head({ ':scheme': 'http' }), gets: MALFORMED },
+  { what: 'a :scheme that HTTP does not have', head: head({ ':scheme': 'wss' }), gets: MALFORMED },
+  { what: 'the :scheme in capitals', head: head({ ':scheme': 'HTTPS' }), gets: OPENED },
   { what: 'no :path', head: head({ ':path': undefined }), gets: PROTOCOL_ERROR },
   { what: 'an empty :path', head: head({ ':path': '' }), gets: PROTOCOL_ERROR },
   { what: ':protocol of a GET', head: head({ ':method': 'GET' }), gets: PROTOCOL_ERROR },
