@@ -34,6 +34,7 @@ export type { ConnectionInfo, Protocol } from './http/exchange/exchange.ts';
 export type {
   HandlerProxyOptions,
   ProxyOptions,
+  ProxyTargetOption,
   ProxyTargets,
   ServerChoice,
 } from './mapping/proxy-options.ts';

@@ -4,6 +4,7 @@ import type { SharedSize } from '../base/shared-size.ts';
 import { kindOf, runsLua } from '../mapping/mapping-kinds.ts';
 import {
   DEFAULT_BALANCE_SETTINGS,
+  DEFAULT_HEALTH,
   DEFAULT_PROXY_RULES,
   type ProxyMappingSettings,
   splitTargets,
@@ -21,6 +22,7 @@ import {
   type ValueOption,
 } from './option.ts';
 import { DEBUG_LEVEL_TRACE, DEFAULT_LOG_LEVEL, OPTIONS, SHARED_MAX } from './options.ts';
+import { ALL_PROXY_OPTIONS } from './proxy-options.ts';
 import { quote, UsageError } from './usage-error.ts';
 
 /** The texts of one command line: for each option that was given, by its long name, what followed it each time. */
@@ -152,23 +154,46 @@ function readFolders(answers: Answers, mappings: readonly MappingConfig[]): Fold
 /** As for folders. */
 function readProxies(answers: Answers, mappings: readonly MappingConfig[]): ProxyMappingSettings[] {
   const proxies = mappings.filter((mapping) => kindOf(mapping) === 'proxy');
-  const given = [OPTIONS.proxyTimeout, OPTIONS.proxyHost, OPTIONS.proxyForwarded, OPTIONS.proxyTrusted];
-  const idle = proxies.length === 0 ? given.find((option) => answers.has(option)) : undefined;
+  const idle = proxies.length === 0 ? ALL_PROXY_OPTIONS.find((option) => answers.has(option)) : undefined;
   if (idle !== undefined)
     throw new UsageError(
       `Option ${nameOption(idle)} goes with http://HOST:PORT behind ${nameOption(OPTIONS.lua)}, and none is given`,
     );
-  const { timeouts, trusted, host: keptHost, forwarded } = DEFAULT_PROXY_RULES;
+  const before = DEFAULT_PROXY_RULES;
+  const { timeouts } = before;
+  const path = answers.value(OPTIONS.proxyCheck);
+  const intervalMs = answers.value(OPTIONS.proxyCheckInterval);
+  if (path === undefined && intervalMs !== undefined)
+    throw new UsageError(
+      `Option ${nameOption(OPTIONS.proxyCheckInterval)} goes with ${nameOption(OPTIONS.proxyCheck)}, which is not given`,
+    );
+  const rules = {
+    ...before,
+    timeouts: {
+      connectMs: answers.value(OPTIONS.proxyConnectTimeout) ?? timeouts.connectMs,
+      headMs: answers.value(OPTIONS.proxyTimeout) ?? timeouts.headMs,
+      idleMs: answers.value(OPTIONS.proxyIdleTimeout) ?? timeouts.idleMs,
+      tunnelMs: answers.value(OPTIONS.proxyTunnelTimeout) ?? timeouts.tunnelMs,
+    },
+    host: answers.value(OPTIONS.proxyHost) ?? before.host,
+    forwarded: answers.value(OPTIONS.proxyForwarded) ?? before.forwarded,
+    trusted: answers.value(OPTIONS.proxyTrusted) ?? before.trusted,
+    retries: answers.value(OPTIONS.proxyRetries) ?? before.retries,
+    tls: {
+      ca: answers.value(OPTIONS.proxyCa),
+      servername: answers.value(OPTIONS.proxyServername),
+      verify: !answers.has(OPTIONS.proxyNoVerify),
+    },
+    balance: answers.value(OPTIONS.proxyBalance) ?? DEFAULT_BALANCE_SETTINGS,
+    health:
+      path === undefined
+        ? undefined
+        : { ...DEFAULT_HEALTH, path, intervalMs: intervalMs ?? DEFAULT_HEALTH.intervalMs },
+  };
   return proxies.map(({ host, prefix, script }) => ({
-    ...DEFAULT_PROXY_RULES,
-    balance: DEFAULT_BALANCE_SETTINGS,
-    health: undefined,
+    ...rules,
     place: host === undefined ? { prefix } : { host, prefix },
     targets: splitTargets(script),
-    timeouts: { ...timeouts, headMs: answers.value(OPTIONS.proxyTimeout) ?? timeouts.headMs },
-    host: answers.value(OPTIONS.proxyHost) ?? keptHost,
-    forwarded: answers.value(OPTIONS.proxyForwarded) ?? forwarded,
-    trusted: answers.value(OPTIONS.proxyTrusted) ?? trusted,
   }));
 }
 

@@ -6,6 +6,7 @@ import { runsLua } from '../mapping/mapping-kinds.ts';
 import { mappingName, type OfPlace } from '../mapping/mapping-name.ts';
 import { isTargetText, splitTargets, TARGETS_MAX } from '../mapping/proxy-settings.ts';
 import { parseTarget } from '../mapping/proxy-target.ts';
+import { PROXY_VALUES } from '../mapping/proxy-values.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
 import type { MappingConfig } from './config.ts';
 import { HOSTS_MAX, readHost, splitHost } from './mapping-host.ts';
@@ -56,9 +57,13 @@ function checkTargets(text: string): void {
   const targets = splitTargets(text);
   if (targets.length > TARGETS_MAX)
     throw new UsageError(`Option -l (--lua) names ${targets.length} targets and the limit is ${TARGETS_MAX}`);
-  for (const target of targets) {
+  for (const { url, weight } of targets) {
+    if (!PROXY_VALUES.weight.accepts(weight))
+      throw new UsageError(
+        `Option -l (--lua) gives ${quote(url)} the weight ${weight}, and it has to be ${PROXY_VALUES.weight.wants}`,
+      );
     try {
-      parseTarget(target);
+      parseTarget(url);
     } catch (error) {
       throw new UsageError(`Option -l (--lua): ${messageOf(error)}`);
     }

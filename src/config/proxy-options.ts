@@ -1,14 +1,30 @@
 /** The options that say how requests are passed on: a part of the table of options. */
 import { parseAddressList } from '../base/address-list.ts';
-import { type ForwardedForm, TRUSTED_MAX } from '../mapping/proxy-settings.ts';
-import type { ValueOption } from './option.ts';
-import { seconds, type ValueParser } from './value-parsers.ts';
+import {
+  type BalanceSettings,
+  type ForwardedForm,
+  RETRIES_MAX,
+  TRUSTED_MAX,
+} from '../mapping/proxy-settings.ts';
+import { PROXY_VALUES } from '../mapping/proxy-values.ts';
+import type { AnyOption, FlagOption, ValueOption } from './option.ts';
+import { integer, name, seconds, type ValueParser } from './value-parsers.ts';
 
 export interface ProxyOptions {
   readonly proxyTimeout: ValueOption<number>;
   readonly proxyHost: ValueOption<string | boolean>;
   readonly proxyForwarded: ValueOption<ForwardedForm>;
   readonly proxyTrusted: ValueOption<readonly string[]>;
+  readonly proxyConnectTimeout: ValueOption<number>;
+  readonly proxyIdleTimeout: ValueOption<number>;
+  readonly proxyTunnelTimeout: ValueOption<number>;
+  readonly proxyRetries: ValueOption<number>;
+  readonly proxyBalance: ValueOption<BalanceSettings>;
+  readonly proxyCheck: ValueOption<string>;
+  readonly proxyCheckInterval: ValueOption<number>;
+  readonly proxyCa: ValueOption<string>;
+  readonly proxyServername: ValueOption<string>;
+  readonly proxyNoVerify: FlagOption;
 }
 
 /** A day. */
@@ -58,7 +74,103 @@ export const PROXY_OPTIONS: ProxyOptions = {
     group: 'Proxy',
     help: 'addresses and networks (10.0.0.0/8) of proxies before this one, whose own fields of that kind are kept',
   },
+  proxyConnectTimeout: timeOption('proxy-connect-timeout', '5', 'time to a connection to a server, with TLS'),
+  proxyIdleTimeout: timeOption('proxy-idle-timeout', '30', 'silence of a server within a body'),
+  proxyTunnelTimeout: timeOption('proxy-tunnel-timeout', '3600', 'silence of a WebSocket or another upgrade'),
+  proxyRetries: {
+    kind: 'value',
+    name: 'proxy-retries',
+    argument: 'N',
+    value: integer(0, RETRIES_MAX),
+    defaultText: '1',
+    group: 'Proxy',
+    help: 'further servers that are tried where that is safe',
+  },
+  proxyBalance: {
+    kind: 'value',
+    name: 'proxy-balance',
+    argument: 'KIND',
+    value: balanceKind(),
+    defaultText: 'random2',
+    group: 'Proxy',
+    help: 'which of several servers gets a request: random2, least, or by a hash of the client address (hash), the path (hash:path), a field (hash:NAME)',
+  },
+  proxyCheck: {
+    kind: 'value',
+    name: 'proxy-check',
+    argument: 'PATH',
+    value: { wants: PROXY_VALUES.checkPath.wants, read: readCheckPath, show: String },
+    defaultText: 'no checks',
+    group: 'Proxy',
+    help: 'path that servers are asked for at intervals to see whether they are up (a status of 200 to 399)',
+  },
+  proxyCheckInterval: {
+    kind: 'value',
+    name: 'proxy-check-interval',
+    argument: 'SECONDS',
+    value: seconds(100, TIMEOUT_MS_MAX),
+    defaultText: '5',
+    group: 'Proxy',
+    help: 'time from one check to the next',
+  },
+  proxyCa: {
+    kind: 'value',
+    name: 'proxy-ca',
+    argument: 'FILE',
+    value: name('the name of a file'),
+    isFile: true,
+    defaultText: 'those of Node',
+    group: 'Proxy',
+    help: 'certificates (PEM) of the authorities that https servers are checked by',
+  },
+  proxyServername: {
+    kind: 'value',
+    name: 'proxy-servername',
+    argument: 'NAME',
+    value: {
+      wants: PROXY_VALUES.servername.wants,
+      read: (text) => (PROXY_VALUES.servername.accepts(text) ? text : undefined),
+      show: String,
+    },
+    defaultText: 'the host of the target',
+    group: 'Proxy',
+    help: 'name that the certificates of https servers have to be for',
+  },
+  proxyNoVerify: {
+    kind: 'flag',
+    name: 'proxy-no-verify',
+    group: 'Proxy',
+    help: 'do not check certificates of https servers',
+  },
 };
+
+export const ALL_PROXY_OPTIONS: readonly AnyOption[] = Object.values({ ...PROXY_OPTIONS });
+
+function timeOption(option: string, defaultText: string, help: string): ValueOption<number> {
+  const value = seconds(1, TIMEOUT_MS_MAX);
+  return { kind: 'value', name: option, argument: 'SECONDS', value, defaultText, group: 'Proxy', help };
+}
+
+function readCheckPath(text: string): string | undefined {
+  return PROXY_VALUES.checkPath.accepts(text) ? text : undefined;
+}
+
+function balanceKind(): ValueParser<BalanceSettings> {
+  return {
+    wants: 'random2, least, hash, hash:path, or hash:NAME with the name of a field',
+    read: (text) => {
+      if (text === 'random2' || text === 'least') return { kind: text };
+      const [, by = 'address'] = /^hash(?::(.+))?$/.exec(text) ?? [text, ''];
+      if (PROXY_VALUES.hashBy.accepts(by)) return { kind: 'hash', key: { by } };
+      if (!PROXY_VALUES.hashField.accepts(by)) return undefined;
+      return { kind: 'hash', key: { by: 'field', name: by.toLowerCase() } };
+    },
+    show: (balance) => {
+      if (balance.kind !== 'hash') return balance.kind;
+      return balance.key.by === 'field' ? `hash:${balance.key.name}` : `hash:${balance.key.by}`;
+    },
+  };
+}
 
 function hostValue(): ValueParser<string | boolean> {
   return {

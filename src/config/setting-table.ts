@@ -7,6 +7,7 @@ import type { AtReload, Setting } from '../settings/settings.ts';
 import type { Config } from './config.ts';
 import type { AnyOption } from './option.ts';
 import { OPTIONS } from './options.ts';
+import { ALL_PROXY_OPTIONS } from './proxy-options.ts';
 
 type TopName = Exclude<keyof Config, 'compression' | 'limits' | 'rights'>;
 type SettingName =
@@ -56,7 +57,7 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   // their memory outlives reloads
   shared: restart(OPTIONS.shared),
   folders: applied(OPTIONS.staticIndex, OPTIONS.staticListing, OPTIONS.staticCacheControl),
-  proxies: applied(OPTIONS.proxyTimeout, OPTIONS.proxyHost, OPTIONS.proxyForwarded, OPTIONS.proxyTrusted),
+  proxies: applied(...ALL_PROXY_OPTIONS),
   'rights.luaPath': applied(OPTIONS.luaPath),
   'rights.allowsBytecode': applied(OPTIONS.allowBytecode),
   'rights.commands': applied(OPTIONS.allowRun),

@@ -12,7 +12,7 @@ import { HOSTS_MAX, readHost } from '../config/mapping-host.ts';
 import { countHosts, normalizePrefix } from '../config/mappings.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
 import { mappingName, type OfPlace } from '../mapping/mapping-name.ts';
-import { type ProxyOptions, readProxyMapping } from '../mapping/proxy-options.ts';
+import { type ProxyOptions, type ProxyTargets, readProxyMapping } from '../mapping/proxy-options.ts';
 import type { ProxyMappingSettings } from '../mapping/proxy-settings.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../mapping/script-rights.ts';
@@ -67,7 +67,7 @@ export interface FolderMapping extends MappingPlace {
 /** A path prefix and the servers behind it, which answer its requests. */
 export interface ProxyMapping extends MappingPlace, ProxyOptions {
   /** `http://HOST:PORT`, `https://HOST:PORT` or `unix:/SOCKET`, perhaps with a path; or a list of up to 64. */
-  readonly proxy: string | readonly string[];
+  readonly proxy: ProxyTargets;
 }
 
 export type GatewayMapping = ScriptMapping | ModuleMapping | FolderMapping | ProxyMapping;

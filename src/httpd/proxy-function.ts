@@ -6,10 +6,10 @@ import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { pushFailure } from '../lua/push-failure.ts';
 import { DEFAULT_PROXY_RULES } from '../mapping/proxy-settings.ts';
-import { parseTarget } from '../mapping/proxy-target.ts';
+import { makeRoute } from '../proxy/make-route.ts';
 import type { ProxyResult, ProxyRoute } from '../proxy/proxy-run.ts';
-import { type ProxySettings, proxySettings } from '../proxy/proxy-settings.ts';
-import { type BalanceRules, DEFAULT_BALANCE } from '../proxy/server-group.ts';
+import { proxySettings } from '../proxy/proxy-settings.ts';
+import { DEFAULT_BALANCE } from '../proxy/server-group.ts';
 import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { waitForBytes } from '../script/objects/byte-wait.ts';
@@ -77,25 +77,17 @@ export function createProxy(script: ScriptContext): HostFunction {
       const targets = readTargets(script, L);
       const balance = newBalanceDraft(script, invocation);
       const settings = readProxySettings(script, L, balance);
-      return makeRoute(targets, settings, prefix, balanceRules(script, balance, invocation));
+      const rules = balanceRules(script, balance, invocation);
+      return makeRoute(proxies, servers, targets, settings, prefix, rules);
     }
     const text = state.checkString(L, 1);
     const known = plainRoutes.get(text);
     if (known !== undefined) return known;
-    const route = makeRoute([text], plainSettings, prefix, DEFAULT_BALANCE);
+    const targets = [{ url: text, weight: 1 }];
+    const route = makeRoute(proxies, servers, targets, plainSettings, prefix, DEFAULT_BALANCE);
     if (plainRoutes.size === ROUTES_KEPT_MAX) plainRoutes.clear();
     plainRoutes.set(text, route);
     return route;
-  }
-
-  function makeRoute(
-    targets: readonly string[],
-    settings: ProxySettings,
-    prefix: string,
-    rules: BalanceRules,
-  ): ProxyRoute {
-    const upstreams = targets.map((text) => proxies.upstreamOf(parseTarget(text), settings.tls));
-    return { settings, balancer: servers.balancer(upstreams, rules), prefix };
   }
 
   function finish(L: LuaThread, result: ProxyResult | GatewayError): number {

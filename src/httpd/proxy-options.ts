@@ -3,6 +3,7 @@ import { GatewayError } from '../base/errors.ts';
 import { checkFields } from '../http/semantics/fields.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import type { State } from '../lua/state.ts';
 import {
   DEFAULT_PROXY_RULES,
   isSettableField,
@@ -11,6 +12,7 @@ import {
   TARGETS_MAX,
   TRUSTED_MAX,
   type UpstreamTls,
+  type WeightedTarget,
 } from '../mapping/proxy-settings.ts';
 import { PROXY_VALUES, type ValueRule } from '../mapping/proxy-values.ts';
 import { type ProxySettings, proxySettings } from '../proxy/proxy-settings.ts';
@@ -23,20 +25,38 @@ import { checked, numberOption, optionText } from './checked-option.ts';
 
 type Draft = { -readonly [Name in keyof ProxyRules]: ProxyRules[Name] };
 
-/** The texts of argument 1: one, or a list. */
-export function readTargets({ state }: ScriptContext, L: LuaThread): string[] {
+/** The targets of argument 1: a text, or a list of texts and of tables with `url` and `weight`. */
+export function readTargets({ state }: ScriptContext, L: LuaThread): WeightedTarget[] {
   const { exports: x } = state;
-  if (x.lua_type(L, 1) !== LUA_TYPE.table) return [state.checkString(L, 1)];
+  if (x.lua_type(L, 1) !== LUA_TYPE.table) return [{ url: state.checkString(L, 1), weight: 1 }];
   const count = Number(x.lua_rawlen(L, 1));
   if (count === 0 || count > TARGETS_MAX)
     state.argumentError(L, 1, `a list of 1 to ${TARGETS_MAX} targets expected, and it has ${count}`);
   return readList(count, (i) => {
     x.lua_rawgeti(L, 1, BigInt(i));
-    if (x.lua_type(L, -1) !== LUA_TYPE.string) state.argumentError(L, 1, `target ${i} is no string`);
-    const text = state.toString(L, -1) as string;
+    const target = readTarget(state, L, i);
     state.pop(L);
-    return text;
+    return target;
   });
+}
+
+/** The target on top of the stack. */
+function readTarget(state: State, L: LuaThread, i: number): WeightedTarget {
+  const { exports: x } = state;
+  if (x.lua_type(L, -1) === LUA_TYPE.string) return { url: state.toString(L, -1) as string, weight: 1 };
+  if (x.lua_type(L, -1) !== LUA_TYPE.table)
+    state.argumentError(L, 1, `target ${i} is no string and no table`);
+  let url: string | undefined;
+  let weight = 1;
+  readOptionTable(state, L, x.lua_absindex(L, -1), `target ${i}`, {
+    url: (name) => {
+      url = stringOption(state, L, name);
+    },
+    weight: (name) => {
+      weight = checked(name, numberOption(state, L, name), PROXY_VALUES.weight);
+    },
+  });
+  return url === undefined ? state.argumentError(L, 1, `target ${i} has no url`) : { url, weight };
 }
 
 /** The table that is argument 2, or absent. */

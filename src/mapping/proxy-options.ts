@@ -15,6 +15,7 @@ import {
   type ProxyTimeouts,
   TARGETS_MAX,
   type UpstreamTls,
+  type WeightedTarget,
 } from './proxy-settings.ts';
 import { parseTarget } from './proxy-target.ts';
 import { PROXY_VALUES, showValue, type ValueRule } from './proxy-values.ts';
@@ -54,8 +55,11 @@ export interface HandlerProxyOptions extends Omit<ProxyOptions, 'balance'> {
   readonly path?: string;
 }
 
+/** A target, alone or with the part of the requests that it is to get beside others: 1, the default, to 100. */
+export type ProxyTargetOption = string | { readonly url: string; readonly weight?: number };
+
 /** One target, or several. */
-export type ProxyTargets = string | readonly string[];
+export type ProxyTargets = string | readonly ProxyTargetOption[];
 
 /** How requests of one proxy go, without the place of a mapping. */
 type ProxyPlan = Omit<ProxyMappingSettings, 'place'>;
@@ -92,18 +96,21 @@ function readProxyPlan(given: ProxyTargets, options: ProxyOptions): ProxyPlan {
   };
 }
 
-function readTargets(given: ProxyTargets): readonly string[] {
+function readTargets(given: ProxyTargets): readonly WeightedTarget[] {
   const targets = typeof given === 'string' ? [given] : given;
   if (!Array.isArray(targets) || targets.length === 0 || targets.length > TARGETS_MAX)
     refuse('proxy', given, `a target, or a list of 1 to ${TARGETS_MAX}`);
-  for (const target of targets) {
-    try {
-      parseTarget(String(target));
-    } catch (error) {
-      throw new GatewayError('LGW_CONFIG', (error as Error).message, { cause: error });
-    }
+  return targets.map(readTarget);
+}
+
+function readTarget(given: ProxyTargetOption): WeightedTarget {
+  const { url, weight = 1 } = typeof given === 'object' && given !== null ? given : { url: given };
+  try {
+    parseTarget(String(url));
+  } catch (error) {
+    throw new GatewayError('LGW_CONFIG', (error as Error).message, { cause: error });
   }
-  return targets;
+  return { url, weight: check('weight', weight, PROXY_VALUES.weight) };
 }
 
 function readRules(options: ProxyOptions): ProxyRules {

@@ -68,11 +68,17 @@ export interface ProxyRules {
   readonly tls: UpstreamTls;
 }
 
+/** One of the servers of a proxy, and which part of the requests it is to get beside the others. */
+export interface WeightedTarget {
+  /** As it is written. */
+  readonly url: string;
+  readonly weight: number;
+}
+
 /** Those of one mapping. */
 export interface ProxyMappingSettings extends ProxyRules {
   readonly place: OfPlace;
-  /** As they are written. */
-  readonly targets: readonly string[];
+  readonly targets: readonly WeightedTarget[];
   readonly balance: BalanceSettings;
   /** Undefined: only the requests themselves show how the servers are. */
   readonly health: HealthSettings | undefined;
@@ -104,6 +110,8 @@ export const DEFAULT_HEALTH: HealthSettings = {
 
 /** Targets of one proxy: a machine for each of some hundred processes has more than one gateway before it. */
 export const TARGETS_MAX = 64;
+/** A server a hundred times as strong as another one is rare. */
+export const WEIGHT_MAX = 100;
 /** Addresses and networks that are trusted: proxies before this one. */
 export const TRUSTED_MAX = 256;
 /** Tries beyond the first. */
@@ -131,10 +139,13 @@ export function isSettableField(name: string): boolean {
 
 /** A text that is meant as targets, right or wrong: no name of a script or a folder. */
 export function isTargetText(text: string): boolean {
-  return /^(?:https?:\/\/|unix:)/i.test(text);
+  return /^(?:(?:https?|h2c?):\/\/|unix:)/i.test(text);
 }
 
-/** `http://a:1,http://b:2`: several, separated by commas. */
-export function splitTargets(text: string): readonly string[] {
-  return text.split(',').map((one) => one.trim());
+/** `http://a:1*3,http://b:2`: several, separated by commas, each perhaps with a weight. */
+export function splitTargets(text: string): readonly WeightedTarget[] {
+  return text.split(',').map((one) => {
+    const [, url = one.trim(), weight = '1'] = /^(.+)\*(\d{1,9})$/.exec(one.trim()) ?? [];
+    return { url, weight: Number(weight) };
+  });
 }

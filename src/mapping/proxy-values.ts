@@ -8,6 +8,7 @@ import {
   type ForwardedForm,
   RETRIES_MAX,
   TRUSTED_MAX,
+  WEIGHT_MAX,
 } from './proxy-settings.ts';
 
 export interface ValueRule<T> {
@@ -38,6 +39,7 @@ const SERVER_NAME = /^[A-Za-z0-9_:]([A-Za-z0-9_.:-]*[A-Za-z0-9_:])?$/;
 interface ProxyValues {
   readonly host: ValueRule<string | boolean>;
   readonly retries: ValueRule<number>;
+  readonly weight: ValueRule<number>;
   readonly forwarded: ValueRule<ForwardedForm>;
   readonly trusted: ValueRule<readonly string[]>;
   readonly path: ValueRule<string>;
@@ -61,6 +63,7 @@ export const PROXY_VALUES: ProxyValues = {
     (value) => typeof value === 'boolean' || (typeof value === 'string' && isAuthority(value)),
   ),
   retries: wholeNumber(0, RETRIES_MAX),
+  weight: wholeNumber(1, WEIGHT_MAX),
   forwarded: rule('"x", "rfc7239", "both" or false', (value) =>
     FORWARDED_FORMS.some((form) => form === value),
   ),

@@ -10,6 +10,9 @@ import { hashOf, scoreOf } from './upstreams/rendezvous.ts';
 /** Says which of several it is to be; undefined: it does not know. */
 export type Choice = (exchange: Exchange, open: readonly Candidate[]) => Candidate | undefined;
 
+/** Which part of the requests each server is to get. */
+type Weights = ReadonlyMap<Candidate, number>;
+
 export type Balancing = BalanceSettings | { readonly kind: 'choice'; readonly choose: Choice };
 
 /** Two at random, and the one of them for which fewer requests wait (the power of two choices). */
@@ -48,6 +51,59 @@ export function chooseByHash(open: readonly Candidate[], text: string): Candidat
   return best;
 }
 
+/** As `chooseRandom2`: each comes in question as often as its weight says, and the one with fewer requests for its weight gets it. */
+function chooseRandom2Weighted(open: readonly Candidate[], weights: Weights): Candidate {
+  const one = pickWeighted(open, weights, undefined) as Candidate;
+  const other = pickWeighted(open, weights, one) ?? one;
+  return loadOf(other, weights) < loadOf(one, weights) ? other : one;
+}
+
+/** As `chooseLeast`, by requests for the weight. */
+function chooseLeastWeighted(open: readonly Candidate[], weights: Weights): Candidate {
+  const least = Math.min(...open.map((candidate) => loadOf(candidate, weights)));
+  const even = open.filter((candidate) => loadOf(candidate, weights) === least);
+  return pickWeighted(even, weights, undefined) as Candidate;
+}
+
+/** As `chooseByHash`: a server gets as many keys as its weight says, and a changed weight moves no other keys. */
+function chooseByHashWeighted(open: readonly Candidate[], text: string, weights: Weights): Candidate {
+  const key = hashOf(text);
+  let best = open[0] as Candidate;
+  let bestScore = -1;
+  for (const candidate of open) {
+    const share = (scoreOf(key, candidate.hash) + 0.5) / 2 ** 32;
+    const score = -weightOf(candidate, weights) / Math.log(share);
+    if (score <= bestScore) continue;
+    best = candidate;
+    bestScore = score;
+  }
+  return best;
+}
+
+function pickWeighted(
+  open: readonly Candidate[],
+  weights: Weights,
+  except: Candidate | undefined,
+): Candidate | undefined {
+  let total = 0;
+  let picked: Candidate | undefined;
+  for (const candidate of open) {
+    if (candidate === except) continue;
+    const weight = weightOf(candidate, weights);
+    total += weight;
+    if (Math.random() * total < weight) picked = candidate;
+  }
+  return picked;
+}
+
+function loadOf(candidate: Candidate, weights: Weights): number {
+  return candidate.waiting / weightOf(candidate, weights);
+}
+
+function weightOf(candidate: Candidate, weights: Weights): number {
+  return weights.get(candidate) ?? 1;
+}
+
 /** The key of a request; a request without the field goes where the address of its client does. */
 export function hashKeyOf(exchange: Exchange, key: HashKey): string {
   switch (key.by) {
@@ -66,11 +122,22 @@ export class HealthyBalancer implements Balancer {
   readonly #all: readonly Candidate[];
   readonly #candidates: Candidates;
   readonly #balancing: Balancing;
+  readonly #weights: Weights | undefined;
 
-  constructor(upstreams: readonly Upstream[], candidates: Candidates, balancing: Balancing) {
+  /** `weights`: of the upstreams; undefined = all alike. */
+  constructor(
+    upstreams: readonly Upstream[],
+    candidates: Candidates,
+    balancing: Balancing,
+    weights?: readonly number[],
+  ) {
     this.#candidates = candidates;
     this.#all = upstreams.map((upstream) => candidates.of(upstream));
     this.#balancing = balancing;
+    this.#weights =
+      weights === undefined
+        ? undefined
+        : new Map(this.#all.map((candidate, i) => [candidate, weights[i] as number]));
   }
 
   choose(exchange: Exchange, tried: readonly Upstream[]): Upstream | undefined {
@@ -121,13 +188,16 @@ export class HealthyBalancer implements Balancer {
 
   #pick(exchange: Exchange, from: readonly Candidate[]): Candidate {
     const balancing = this.#balancing;
+    const weights = this.#weights;
     switch (balancing.kind) {
       case 'random2':
-        return chooseRandom2(from);
+        return weights === undefined ? chooseRandom2(from) : chooseRandom2Weighted(from, weights);
       case 'least':
-        return chooseLeast(from);
-      case 'hash':
-        return chooseByHash(from, hashKeyOf(exchange, balancing.key));
+        return weights === undefined ? chooseLeast(from) : chooseLeastWeighted(from, weights);
+      case 'hash': {
+        const key = hashKeyOf(exchange, balancing.key);
+        return weights === undefined ? chooseByHash(from, key) : chooseByHashWeighted(from, key, weights);
+      }
       case 'choice':
         // the function may answer another request meanwhile
         return balancing.choose(exchange, [...from]) ?? chooseRandom2(from);

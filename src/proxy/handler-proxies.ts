@@ -8,8 +8,8 @@ import {
   readHandlerPlan,
   type ServerChoice,
 } from '../mapping/proxy-options.ts';
-import { parseTarget } from '../mapping/proxy-target.ts';
 import type { Choice } from './balancers.ts';
+import { makeRoute } from './make-route.ts';
 import type { Proxies } from './proxies.ts';
 import type { ProxyDone, ProxyRoute, ProxyRun } from './proxy-run.ts';
 import { proxySettings } from './proxy-settings.ts';
@@ -60,14 +60,10 @@ export class HandlerProxies {
   #makeRoute(given: ProxyTargets, options: HandlerProxyOptions): ProxyRoute {
     const { proxies, prefix } = this.#options;
     const { targets, balance, health, choose, path, ...rules } = readHandlerPlan(given, options);
-    const upstreams = targets.map((text) => proxies.upstreamOf(parseTarget(text), rules.tls));
     const balancing =
       choose === undefined ? balance : ({ kind: 'choice', choose: this.#choiceOf(choose) } as const);
-    return {
-      settings: proxySettings(rules, path),
-      balancer: this.#servers.balancer(upstreams, { balancing, health }),
-      prefix,
-    };
+    const settings = proxySettings(rules, path);
+    return makeRoute(proxies, this.#servers, targets, settings, prefix, { balancing, health });
   }
 
   #choiceOf(choose: ServerChoice): Choice {

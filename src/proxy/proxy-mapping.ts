@@ -6,7 +6,7 @@ import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Handler, Mapping } from '../http/exchange/handler.ts';
 import { mappingName, type OfPlace } from '../mapping/mapping-name.ts';
 import type { ProxyMappingSettings } from '../mapping/proxy-settings.ts';
-import { parseTarget } from '../mapping/proxy-target.ts';
+import { makeRoute } from './make-route.ts';
 import type { Proxies } from './proxies.ts';
 import type { ProxyRoute } from './proxy-run.ts';
 import { proxySettings } from './proxy-settings.ts';
@@ -49,14 +49,14 @@ export class ProxyMapping implements Mapping, Handler {
     this.prefix = place.prefix;
     this.#options = options;
     this.#name = mappingName(settings.place);
-    const upstreams = settings.targets.map((text) => proxies.upstreamOf(parseTarget(text), settings.tls));
-    this.#route = {
-      settings: proxySettings(settings),
-      balancer: proxies
-        .groupOf(this.#name, options.logger)
-        .balancer(upstreams, { balancing: settings.balance, health: settings.health }),
-      prefix: place.prefix,
-    };
+    this.#route = makeRoute(
+      proxies,
+      proxies.groupOf(this.#name, options.logger),
+      settings.targets,
+      proxySettings(settings),
+      place.prefix,
+      { balancing: settings.balance, health: settings.health },
+    );
   }
 
   find(_name: string): Handler {

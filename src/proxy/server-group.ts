@@ -28,11 +28,15 @@ export class ServerGroup {
     this.#checks = new HealthChecks(this.#candidates);
   }
 
-  /** Cheap: a script may ask for one in each request. */
-  balancer(upstreams: readonly Upstream[], { balancing, health }: BalanceRules): Balancer {
+  /** Cheap: a script may ask for one in each request. `weights`: of the upstreams; undefined = all alike. */
+  balancer(
+    upstreams: readonly Upstream[],
+    { balancing, health }: BalanceRules,
+    weights?: readonly number[],
+  ): Balancer {
     if (health !== undefined)
       for (const upstream of upstreams) this.#checks.want(this.#candidates.of(upstream), health);
-    return new HealthyBalancer(upstreams, this.#candidates, balancing);
+    return new HealthyBalancer(upstreams, this.#candidates, balancing, weights);
   }
 
   /** Ends all checks. */

@@ -313,6 +313,17 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ['-l / http://a --proxy-trusted 10.0.0.0/99', /^Option --proxy-trusted wants addresses and networks/],
   ['-l / http://a --proxy-forwarded no', /^Option --proxy-forwarded wants one of x, rfc7239, both, none/],
   ['-l / http://a --proxy-host a/b', /^Option --proxy-host wants keep, target/],
+  ['-l / http://a*101', /gives "http:\/\/a" the weight 101, and it has to be a whole number from 1 to 100/],
+  ['-l / http://a --proxy-balance x', /^Option --proxy-balance wants random2, least, hash, hash:path/],
+  ['-l / http://a --proxy-balance hash:a/b', /^Option --proxy-balance wants random2/],
+  ['-l / http://a --proxy-check up', /^Option --proxy-check wants a path that begins with a slash/],
+  [
+    '-l / http://a --proxy-check-interval 1',
+    /--proxy-check-interval goes with --proxy-check, which is not given/,
+  ],
+  ['-l / http://a --proxy-retries 9', /^Option --proxy-retries wants a whole number from 0 to 8/],
+  ['-l / http://a --proxy-servername a/b', /^Option --proxy-servername wants a name or an address/],
+  ['--proxy-no-verify', /^Option --proxy-no-verify goes with http:\/\/HOST:PORT/],
   ['-l / a.lua --static-index a', /^Option --static-index goes with a folder/],
   ...['.hidden', 'a/b', 'a,,b', '..', 'a,b,c,d,e,f,g,h,i'].map(
     (names) =>
@@ -358,7 +369,12 @@ describe('parseCommandLine() takes targets', () => {
       {
         ...DEFAULT_PROXY_RULES,
         place: { prefix: '/api' },
-        targets: ['http://127.0.0.1:3000', 'unix:/run/app.sock'],
+        targets: [
+          { url: 'http://127.0.0.1:3000', weight: 1 },
+          { url: 'unix:/run/app.sock', weight: 1 },
+        ],
+        balance: { kind: 'random2' },
+        health: undefined,
       },
     ]);
   });
@@ -371,6 +387,40 @@ describe('parseCommandLine() takes targets', () => {
       proxies.map(({ host, forwarded, timeouts, trusted }) => [host, forwarded, timeouts.headMs, trusted]),
       new Array(2).fill(['in.example:80', 'both', 500, ['10.0.0.0/8']]),
     );
+  });
+
+  test('with weights, and with options that balance, check and trust servers', () => {
+    const times = [
+      '--proxy-connect-timeout',
+      '1',
+      '--proxy-idle-timeout',
+      '2',
+      '--proxy-tunnel-timeout',
+      '3',
+    ];
+    const tls = ['--proxy-ca', 'ca.pem', '--proxy-servername', 'in.example', '--proxy-no-verify'];
+    const checks = ['--proxy-check', '/up?x=1', '--proxy-check-interval', '0.5', '--proxy-retries', '0'];
+    const words = ['-l', '/', 'http://a:1*3,h2c://b:2', '--proxy-balance', 'hash:X-User'];
+    const [proxy] = configOf(...words, ...times, ...tls, ...checks).proxies;
+    deepEqual(proxy?.targets, [
+      { url: 'http://a:1', weight: 3 },
+      { url: 'h2c://b:2', weight: 1 },
+    ]);
+    deepEqual(proxy?.timeouts, { connectMs: 1000, headMs: 30_000, idleMs: 2000, tunnelMs: 3000 });
+    deepEqual(proxy?.tls, { ca: 'ca.pem', servername: 'in.example', verify: false });
+    deepEqual(proxy?.balance, { kind: 'hash', key: { by: 'field', name: 'x-user' } });
+    deepEqual(
+      [proxy?.retries, proxy?.health],
+      [0, { path: '/up?x=1', intervalMs: 500, timeoutMs: 2000, status: undefined, fall: 3, rise: 2 }],
+    );
+    for (const [text, by] of [
+      ['hash', 'address'],
+      ['hash:path', 'path'],
+    ] as const)
+      deepEqual(configOf('-l', '/', 'http://a', '--proxy-balance', text).proxies[0]?.balance, {
+        kind: 'hash',
+        key: { by },
+      });
   });
 });
 
@@ -459,6 +509,16 @@ describe('the option table', () => {
       'proxy-host': [...PROXY, '--proxy-host', 'target'],
       'proxy-forwarded': [...PROXY, '--proxy-forwarded', 'none'],
       'proxy-trusted': [...PROXY, '--proxy-trusted', '10.0.0.0/8,::1'],
+      'proxy-connect-timeout': [...PROXY, '--proxy-connect-timeout', '7'],
+      'proxy-idle-timeout': [...PROXY, '--proxy-idle-timeout', '7'],
+      'proxy-tunnel-timeout': [...PROXY, '--proxy-tunnel-timeout', '7'],
+      'proxy-retries': [...PROXY, '--proxy-retries', '2'],
+      'proxy-balance': [...PROXY, '--proxy-balance', 'least'],
+      'proxy-check': [...PROXY, '--proxy-check', '/up'],
+      'proxy-check-interval': [...PROXY, '--proxy-check', '/up', '--proxy-check-interval', '7'],
+      'proxy-ca': [...PROXY, '--proxy-ca', 'ca.pem'],
+      'proxy-servername': [...PROXY, '--proxy-servername', 'a.example'],
+      'proxy-no-verify': [...PROXY, '--proxy-no-verify'],
       'static-index': [...FOLDER, '--static-index', 'main.html'],
       'static-listing': [...FOLDER, '--static-listing'],
       'static-cache-control': [...FOLDER, '--static-cache-control', 'no-cache'],

@@ -53,7 +53,7 @@ test('httpd.proxy returns nil, message, code where nothing was sent, and the scr
 
 test('httpd.proxy takes its options', async () => {
   await answerOf(
-    `httpd.proxy({'${backend.url}'}, {path = '/other?y', host = 'inner.example', timeout = {head = 9, idle = 9}, retries = 0, forwarded = 'rfc7239',
+    `httpd.proxy({{url = '${backend.url}', weight = 2}}, {path = '/other?y', host = 'inner.example', timeout = {head = 9, idle = 9}, retries = 0, forwarded = 'rfc7239',
       headers = {['X-Set'] = 'a', ['X-Two'] = {'1', '2'}, cookie = false}})`,
   );
   const { head } = backend.requests.at(-1) ?? { head: '' };
@@ -66,6 +66,12 @@ test('httpd.proxy takes its options', async () => {
 
 for (const [what, call, expected] of [
   ['a target that is none', `httpd.proxy('ftp://x')`, /^nil Cannot use "ftp:\/\/x" as a target.* invalid$/],
+  [
+    'a weight that is none',
+    `pcall(httpd.proxy, {{url = 'http://a', weight = 0}})`,
+    /"weight" is 0 \(a whole number from 1 to 100/,
+  ],
+  ['a target without a url', `pcall(httpd.proxy, {{weight = 2}})`, /target 1 has no url/],
   ['an empty list', `pcall(httpd.proxy, {})`, /a list of 1 to 64 targets expected, and it has 0/],
   ['an unknown option', `pcall(httpd.proxy, '${'http://127.0.0.1:1'}', {foo = 1})`, /has no option "foo"/],
   [

@@ -30,7 +30,7 @@ interface Scene {
   readonly log: string[];
 }
 
-function scene(count: number, balancing: Balancing): Scene {
+function scene(count: number, balancing: Balancing, weights?: readonly number[]): Scene {
   const log: string[] = [];
   const write = (message: string, fields: object = {}): void => {
     log.push(`${message} ${JSON.stringify(fields)}`);
@@ -40,7 +40,7 @@ function scene(count: number, balancing: Balancing): Scene {
   return {
     servers,
     all: servers.map((one) => candidates.of(one)),
-    balancer: new HealthyBalancer(servers, candidates, balancing),
+    balancer: new HealthyBalancer(servers, candidates, balancing, weights),
     log,
   };
 }
@@ -181,4 +181,37 @@ test("What one mapping finds out about a server is no other mapping's affair, an
   for (let i = 0; i < FAILURES_MAX; i++) own?.of(upstream).health.failed(1000);
   assert.equal(sameMapping?.of(server(1)).health.state(1001), 'rests');
   assert.equal(other?.of(upstream).health.state(1001), 'up');
+});
+
+test('Weights say which part of the requests each server gets', () => {
+  for (const kind of ['random2', 'least', 'hash'] as const) {
+    const balancing: Balancing = kind === 'hash' ? { kind, key: { by: 'path' } } : { kind };
+    const { servers, balancer } = scene(2, balancing, [3, 1]);
+    let first = 0;
+    for (let i = 0; i < 8000; i++) if (balancer.choose(request(`/${i}`), []) === servers[0]) first += 1;
+    // 6000; six standard deviations are 232
+    assert.ok(Math.abs(first - 6000) < 250, `${kind}: ${first}`);
+  }
+});
+
+test('With weights, the server with fewer requests for its weight gets the next', () => {
+  for (const kind of ['random2', 'least'] as const) {
+    const { servers, balancer } = scene(2, { kind }, [3, 1]);
+    const [strong, weak] = servers as [Upstream, Upstream];
+    balancer.began(strong);
+    balancer.began(weak);
+    for (let i = 0; i < 100; i++) assert.equal(balancer.choose(request(), []), strong);
+    for (let i = 0; i < 3; i++) balancer.began(strong);
+    for (let i = 0; i < 100; i++) assert.equal(balancer.choose(request(), []), weak);
+    assert.equal(balancer.choose(request(), [weak]), strong);
+  }
+});
+
+test('A hash with weights moves the keys of a lost server only', () => {
+  const { servers, balancer } = scene(3, { kind: 'hash', key: { by: 'path' } }, [5, 2, 1]);
+  const [, lost] = servers as [Upstream, Upstream];
+  for (let i = 0; i < 500; i++) {
+    const chosen = balancer.choose(request(`/${i}`), []);
+    if (chosen !== lost) assert.equal(balancer.choose(request(`/${i}`), [lost]), chosen);
+  }
 });

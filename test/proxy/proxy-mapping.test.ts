@@ -1,0 +1,83 @@
+/** A mapping of other servers: it checks them as its settings say, and reads the authorities of their certificates from a file. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { readProxyMapping } from '../../src/mapping/proxy-options.ts';
+import { Proxies } from '../../src/proxy/proxies.ts';
+import { ProxyMapping, withCertificates } from '../../src/proxy/proxy-mapping.ts';
+import { testCertificate } from '../support/certificate.ts';
+import { ask } from '../support/proxy-client.ts';
+import { startFrontEnd, type TestFrontEnd, waitFor } from '../support/test-front-end.ts';
+import { plainUpstream, tlsUpstream } from '../support/upstream.ts';
+
+const SILENT = { level: 'error', error() {}, warn() {}, info() {}, debug() {} } as const;
+
+let front: TestFrontEnd;
+let proxies: Proxies;
+let mapping: ProxyMapping | undefined;
+
+before(async () => {
+  front = await startFrontEnd({}, { handle: (exchange) => mapping?.handle(exchange) });
+  proxies = new Proxies(front.counters, 1);
+});
+
+after(async () => {
+  proxies.stop();
+  await front.stop();
+});
+
+async function pass(...[place, targets, options]: Parameters<typeof readProxyMapping>): Promise<void> {
+  const settings = await withCertificates(readProxyMapping(place, targets, options));
+  mapping = new ProxyMapping({ place, settings, proxies, logger: SILENT });
+}
+
+test('A mapping checks its servers', async () => {
+  const asked: string[] = [];
+  const upstream = await plainUpstream((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    response.end('well');
+  });
+  await pass({ prefix: '/' }, upstream.url, { health: { path: '/up', intervalMs: 100 } });
+  await waitFor(() => asked.filter((one) => one === 'GET /up').length >= 2, 'two checks');
+  assert.equal((await ask('h1', front.port, '/x')).body, 'well');
+  await upstream.close();
+});
+
+test('A mapping reads the authorities from a file, and says what is wrong with it', async () => {
+  const upstream = await tlsUpstream((_request, response) => response.end('secure'));
+  const { certPath } = testCertificate();
+  await pass({ prefix: '/' }, upstream.url, {});
+  const refused = await ask('h1', front.port, '/');
+  assert.equal(refused.status, 502);
+  await pass({ prefix: '/' }, upstream.url, { tls: { ca: certPath } });
+  assert.equal((await ask('h1', front.port, '/')).body, 'secure');
+  await assert.rejects(pass({ prefix: '/' }, upstream.url, { tls: { ca: '/nowhere/ca.pem' } }), {
+    code: 'LGW_CONFIG',
+    message: /^Cannot read the certificates "\/nowhere\/ca\.pem" for \/: ENOENT/,
+  });
+  await upstream.close();
+});
+
+test('A mapping refuses options that are none, by name', () => {
+  for (const [options, message] of [
+    [{ balance: 'x' }, /^Option balance of a proxy is "x" and has to be "random2", "least" or "hash"$/],
+    [{ health: { path: 'x' } }, /^Option health\.path .* a path that begins with a slash/],
+    [
+      { health: { every: 1 } },
+      /^Option health\.every .* one of path, intervalMs, timeoutMs, status, fall, rise$/,
+    ],
+    [
+      { timeouts: { headMs: 0 } },
+      /^Option timeouts\.headMs of a proxy is 0 and has to be a number of milliseconds above 0$/,
+    ],
+    [{ tls: { servername: 'a b' } }, /^Option tls\.servername /],
+    [{ retries: 1.5 }, /^Option retries .* a whole number from 0 to 8$/],
+  ] as const)
+    assert.throws(() => readProxyMapping({ prefix: '/' }, 'http://a', options as object), {
+      code: 'LGW_CONFIG',
+      message,
+    });
+  assert.throws(
+    () => readProxyMapping({ prefix: '/' }, [{ url: 'http://a', weight: 101 }], {}),
+    /Option weight /,
+  );
+});
