@@ -3,7 +3,7 @@
  * where a release lacks it. Other files call these functions and touch nothing of the kind themselves.
  */
 import type { EventEmitter } from 'node:events';
-import type { Http2SecureServer } from 'node:http2';
+import type { ClientHttp2Session, ClientHttp2Stream, Http2SecureServer } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { setFlagsFromString } from 'node:v8';
@@ -57,6 +57,12 @@ export const NODE_INTERNALS = {
     uses: 'tlsSocket.servername of a server',
     purpose: 'the name that a client asked for by SNI',
     without: 'scripts see no name',
+  },
+  sessionHandle: {
+    uses: 'the property kHandle of a session of node:http2',
+    purpose:
+      'Node 20 ends the process where a session is collected before a stream whose head had come in part: the session is held so long',
+    without: 'it is not held: later releases collect them in either order',
   },
   webState: {
     uses: 'the properties named by symbols of a Request, and state.body.source of a Response; Node 24 and later have none',
@@ -217,6 +223,31 @@ export function takeOwnListener<T>(emitter: EventEmitter, event: string): (broug
 /** How often the fallback to HTTP/1.1 of a server looks at its connections. Where this is unset, every millisecond. */
 export function setFallbackClock(server: Http2SecureServer, intervalMs: number): void {
   Reflect.set(server, 'connectionsCheckingInterval', intervalMs);
+}
+
+/** Holds what belongs to an object until the object has been collected. */
+const holders = new FinalizationRegistry<object>(() => undefined);
+
+/**
+ * Makes the handle of a session of node:http2 live for as long as each stream that is given: where both are collected at the same
+ * time, and the session first, the heads that streams hold are memory of a session that is no more. Call it when the session is
+ * connected; `add` may be called before.
+ */
+export class SessionHolder {
+  #handle: unknown;
+
+  connected(session: ClientHttp2Session): void {
+    const symbol = Object.getOwnPropertySymbols(session).find(({ description }) => description === 'kHandle');
+    if (symbol !== undefined) this.#handle = Reflect.get(session, symbol);
+  }
+
+  add(stream: ClientHttp2Stream): void {
+    holders.register(stream, this);
+  }
+
+  get isHolding(): boolean {
+    return this.#handle !== undefined;
+  }
 }
 
 // ---- the web's classes ----

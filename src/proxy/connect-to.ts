@@ -1,6 +1,6 @@
 /** Makes connections to the servers behind a proxy. */
 import { connect as connectTcp, type LookupFunction, type Socket } from 'node:net';
-import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, checkServerIdentity, connect as connectTls, type TLSSocket } from 'node:tls';
 import type { UpstreamTls } from '../mapping/proxy-settings.ts';
 import type { ProxyTarget } from '../mapping/proxy-target.ts';
 
@@ -27,9 +27,11 @@ export function connectTo(
   return connectTls(options);
 }
 
-/** Addresses are no server names (RFC 6066 §3), and Node checks them by themselves. */
-function serverNameOf(name: string): { readonly servername?: string } {
-  return isAddress(name) ? {} : { servername: name };
+/** What the certificate has to be for. Addresses are no server names (RFC 6066 §3): Node would check the host in their place. */
+function serverNameOf(name: string): ConnectionOptions {
+  return isAddress(name)
+    ? { checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate) }
+    : { servername: name };
 }
 
 function isAddress(name: string): boolean {

@@ -58,7 +58,10 @@ export function forwardedRequest(
     const name = given[i] as string;
     const lower = name.toLowerCase();
     if (OWN_FIELDS.has(lower) || named?.has(lower) === true || settings.removedFields.has(lower)) continue;
-    if (!isTrusted && FORWARDED_FIELDS.has(lower)) continue;
+    // many servers (CGI, WSGI, PHP) take `_` and `-` for the same
+    const alike = lower.includes('_') ? lower.replaceAll('_', '-') : lower;
+    if (alike !== lower && settings.removedFields.has(alike)) continue;
+    if (!isTrusted && FORWARDED_FIELDS.has(alike)) continue;
     if (isTrusted && isReplaced(lower, settings)) continue;
     // nothing follows a body that is not there, and trailers of requests are not passed on
     if (isNamed(name, 'trailer')) continue;
@@ -82,6 +85,11 @@ export function forwardedRequest(
     isIdempotent: IDEMPOTENT.has(method),
     memo: undefined,
   };
+}
+
+/** True for a target that one line of HTTP/1.1 can have, and that every server reads alike: visible ASCII, no fragment (RFC 9112 §3.2). */
+export function isPassable(target: string): boolean {
+  return /^[!"$-~]+$/.test(target);
 }
 
 /** What the upstream is asked for. Undefined: the client has written the prefix otherwise, so that it cannot be exchanged without reading the path. */
@@ -133,11 +141,13 @@ function isReplaced(lower: string, { forwarded }: ProxySettings): boolean {
 
 function addForwarded(
   fields: string[],
-  { connection: { peerAddress }, scheme, authority, fields: given }: Exchange,
+  { connection, scheme, authority, fields: given }: Exchange,
   { forwarded }: ProxySettings,
   isTrusted: boolean,
 ): void {
   if (forwarded === false) return;
+  // a client that has gone already has no address any more (RFC 7239 §6.2)
+  const peerAddress = connection.peerAddress || 'unknown';
   const before = (name: string): string => {
     const value = isTrusted ? fieldValue(given, name) : undefined;
     return value === undefined ? '' : `${value}, `;

@@ -7,8 +7,9 @@ import {
 } from 'node:http2';
 import type { ReadableBytes } from '../base/byte-queue.ts';
 import type { GatewayError } from '../base/errors.ts';
-import type { Fields } from '../http/semantics/fields.ts';
+import { type Fields, fieldValue, parseContentLength } from '../http/semantics/fields.ts';
 import type { ProxyTarget } from '../mapping/proxy-target.ts';
+import type { SessionHolder } from '../native/node-internals.ts';
 import { callError, callErrorOf } from './call-error.ts';
 import { INFORMATIONAL_HEADS_MAX } from './proxy-limits.ts';
 import type { CallListener, CallStage, UpstreamAnswer, UpstreamCall, UpstreamRequest } from './upstream.ts';
@@ -38,6 +39,8 @@ export class Http2Call implements UpstreamCall {
   #isLater = false;
   #informational = 0;
   #hasHead = false;
+  /** The server has ended its side of the stream (END_STREAM). */
+  #hasEnd = false;
   #trailers: Fields | undefined;
   #isAwaited = false;
 
@@ -52,17 +55,17 @@ export class Http2Call implements UpstreamCall {
   }
 
   /** Sends the head. `isLater`: the session has served others before. Throws where the head cannot be sent. */
-  begin(session: ClientHttp2Session, scheme: string, isLater: boolean): void {
+  begin(session: ClientHttp2Session, scheme: string, isLater: boolean, holder: SessionHolder): void {
     this.#isLater = isLater;
     const stream = session.request(headersOf(this.#request, scheme), {
       endStream: !this.#request.hasBody,
     });
     this.#stream = stream;
+    holder.add(stream);
+    this.#noteEnd(stream);
     stream.on('headers', (headers) => this.#inform(headers));
     stream.on('response', (headers, flags) => this.#respond(headers, flags));
-    stream.on('trailers', (headers) => {
-      this.#trailers = fieldsOf(headers);
-    });
+    stream.on('trailers', (headers) => this.#takeTrailers(headers));
     stream.on('end', () => this.#end());
     stream.on('drain', () => this.#drained());
     stream.on('error', (error) => this.#break(error));
@@ -114,6 +117,18 @@ export class Http2Call implements UpstreamCall {
 
   // ---- the stream ----
 
+  /**
+   * node:http2 ends the readable side (`push` of null, and `end`) also of a stream that was reset with NO_ERROR or CANCEL or whose
+   * connection has gone; it closes such a stream before.
+   */
+  #noteEnd(stream: ClientHttp2Stream): void {
+    const push = stream.push;
+    stream.push = (chunk: Buffer | null, encoding?: BufferEncoding) => {
+      if (chunk === null && !stream.closed) this.#hasEnd = true;
+      return push.call(stream, chunk, encoding);
+    };
+  }
+
   #inform(headers: IncomingHttpHeaders & { readonly ':status'?: number | undefined }): void {
     this.#owner.heard();
     const status = Number(headers[':status']);
@@ -129,6 +144,12 @@ export class Http2Call implements UpstreamCall {
     const status = Number(headers[':status']);
     if (!(status >= 200 && status <= 599)) {
       this.#refuse(`its status is ${status}`);
+      return;
+    }
+    const length = headers['content-length'];
+    // nghttp2 takes lengths that no double holds
+    if (length !== undefined && parseContentLength(length) === undefined) {
+      this.#refuse('its content-length is not a length');
       return;
     }
     this.#hasHead = true;
@@ -148,8 +169,16 @@ export class Http2Call implements UpstreamCall {
     if (this.#listener?.received(bytes) === false) this.#stream?.pause();
   }
 
+  #takeTrailers(headers: IncomingHttpHeaders): void {
+    const trailers = fieldsOf(headers);
+    // another message may hide behind a second length (RFC 9110 §6.5.1)
+    if (fieldValue(trailers, 'content-length') === undefined) this.#trailers = trailers;
+    else if (this.#listener !== undefined) this.#refuse('its trailers have a content-length');
+  }
+
+  /** A stream that was cut off is told by its close. */
   #end(): void {
-    if (this.#hasHead) this.#finish()?.ended(this.#trailers);
+    if (this.#hasHead && this.#hasEnd) this.#finish()?.ended(this.#trailers);
   }
 
   /** The answer has come whole. */
@@ -183,7 +212,7 @@ export class Http2Call implements UpstreamCall {
     if (this.#listener === undefined) return;
     const code = this.#stream?.rstCode;
     // it has done nothing (RFC 9113 §8.7), which is also what a GOAWAY says of streams behind its last one
-    if (code === NGHTTP2_REFUSED_STREAM) {
+    if (code === NGHTTP2_REFUSED_STREAM && !this.#hasHead) {
       this.#failed(callError('refused', this.#owner.target.name, 'it refuses the stream'), 'unsent');
       return;
     }
@@ -205,24 +234,25 @@ export class Http2Call implements UpstreamCall {
 
 const NOTHING = Buffer.alloc(0);
 
-/** Names in lower case (RFC 9113 §8.2.1); a name that comes again has a list. */
+/**
+ * Names in lower case (RFC 9113 §8.2.1). A name that comes again has its values joined (RFC 9110 §5.3): node:http2 throws for two
+ * values of a field that it takes for one, and a client must not make requests fail.
+ */
 function headersOf(
   { method, authority, target, fields, hasBody, declaredLength, takesTrailers }: UpstreamRequest,
   scheme: string,
-): Record<string, string | string[]> {
-  const headers: Record<string, string | string[]> = {
-    ':method': method,
-    ':scheme': scheme,
-    ':authority': authority,
-    ':path': target,
-  };
+): Record<string, string> {
+  // without a prototype: `constructor` and `__proto__` are names of fields like others
+  const headers: Record<string, string> = Object.create(null);
+  headers[':method'] = method;
+  headers[':scheme'] = scheme;
+  headers[':authority'] = authority;
+  headers[':path'] = target;
   for (let i = 0; i < fields.length; i += 2) {
     const name = (fields[i] as string).toLowerCase();
     const value = fields[i + 1] as string;
     const known = headers[name];
-    if (known === undefined) headers[name] = value;
-    else if (typeof known === 'string') headers[name] = [known, value];
-    else known.push(value);
+    headers[name] = known === undefined ? value : `${known}, ${value}`;
   }
   if (takesTrailers) headers['te'] = 'trailers';
   if (hasBody && declaredLength !== undefined) headers['content-length'] = String(declaredLength);

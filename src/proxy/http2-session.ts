@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { GatewayError } from '../base/errors.ts';
 import type { ProxyTarget } from '../mapping/proxy-target.ts';
+import { SessionHolder } from '../native/node-internals.ts';
 import { callError, callErrorOf } from './call-error.ts';
 import { type CallOwner, Http2Call } from './http2-call.ts';
 import { ANSWER_HEAD_BYTES_MAX, SESSION_STREAMS_MAX } from './proxy-limits.ts';
@@ -21,6 +22,7 @@ export class Http2Session implements CallOwner {
   readonly target: ProxyTarget;
   readonly #closed: (session: Http2Session) => void;
   readonly #calls = new Set<Http2Call>();
+  readonly #holder = new SessionHolder();
   #session: ClientHttp2Session | undefined;
   #state: 'connecting' | 'open' | 'retired' | 'closed' = 'connecting';
   #served = 0;
@@ -55,7 +57,10 @@ export class Http2Session implements CallOwner {
   /** It takes one more call. */
   get hasRoom(): boolean {
     if (this.#state !== 'connecting' && this.#state !== 'open') return false;
-    const allowed = this.#session?.remoteSettings.maxConcurrentStreams ?? SESSION_STREAMS_MAX;
+    const session = this.#session;
+    // it may have ended without having said so yet
+    if (session?.destroyed === true || session?.closed === true) return false;
+    const allowed = session?.remoteSettings.maxConcurrentStreams ?? SESSION_STREAMS_MAX;
     return this.#calls.size < Math.min(allowed, SESSION_STREAMS_MAX);
   }
 
@@ -115,7 +120,10 @@ export class Http2Session implements CallOwner {
     });
     this.#session = session;
     this.#state = 'open';
-    session.once('connect', () => session.setLocalWindowSize(SESSION_WINDOW_BYTES));
+    session.once('connect', () => {
+      this.#holder.connected(session);
+      session.setLocalWindowSize(SESSION_WINDOW_BYTES);
+    });
     session.on('error', (error) => this.#fail(callErrorOf(target, error)));
     session.on('goaway', () => this.retire());
     session.on('close', () =>
@@ -131,7 +139,7 @@ export class Http2Session implements CallOwner {
   #begin(call: Http2Call): void {
     const session = this.#session as ClientHttp2Session;
     try {
-      call.begin(session, this.target.isSecure ? 'https' : 'http', this.#served > 0);
+      call.begin(session, this.target.isSecure ? 'https' : 'http', this.#served > 0, this.#holder);
       this.#served += 1;
     } catch (error) {
       this.#calls.delete(call);

@@ -3,7 +3,7 @@
  *
  * Long because request and answer go on at the same time, and each may end the other.
  */
-import { GatewayError } from '../base/errors.ts';
+import { GatewayError, messageOf } from '../base/errors.ts';
 import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 import type { Answerer, Exchange, ExchangeConnection } from '../http/exchange/exchange.ts';
 import { type Fields, fieldValue, isNamed } from '../http/semantics/fields.ts';
@@ -12,7 +12,7 @@ import { readLatin1 } from '../native/node-internals.ts';
 import type { AnswerBatch, BatchedAnswer } from './answer-batch.ts';
 import { callError } from './call-error.ts';
 import type { Deadlines, Waiting } from './deadlines.ts';
-import { forwardedRequest, forwardedTarget, isLastHop, viaDepth } from './forwarded-request.ts';
+import { forwardedRequest, forwardedTarget, isLastHop, isPassable, viaDepth } from './forwarded-request.ts';
 import type { ProxySettings } from './proxy-settings.ts';
 import type {
   Balancer,
@@ -185,7 +185,13 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
   }
 
   informed(status: number, fields: Fields): void {
-    if (!this.#exchange.headGiven) this.#exchange.inform(status, fields);
+    if (this.#exchange.headGiven) return;
+    try {
+      this.#exchange.inform(status, fields);
+    } catch (error) {
+      // an upstream may send more of them than an exchange takes
+      this.#refuse(`its informational heads cannot be passed on: ${messageOf(error)}`);
+    }
   }
 
   answeredWhole(answer: UpstreamAnswer, body: Buffer): void {
@@ -238,12 +244,7 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
       this.#sendBody();
       return;
     }
-    const name = this.#upstream?.target.name ?? '';
-    this.#call?.cancel();
-    this.#call = undefined;
-    this.#fail(
-      callError('invalid', name, `it changes over to ${protocol} otherwise than the client has asked for`),
-    );
+    this.#refuse(`it changes over to ${protocol} otherwise than the client has asked for`);
   }
 
   drained(): void {
@@ -269,6 +270,12 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
   }
 
   // ---- inside ----
+
+  /** Gives the call up for what the upstream has sent. */
+  #refuse(text: string): void {
+    this.#tell('failed');
+    this.#fail(callError('invalid', this.#upstream?.target.name ?? '', text));
+  }
 
   /** Begins a call to `again`, or to another upstream. False: none is left, and nothing was done. */
   #try(isFresh: boolean, again?: Upstream, before?: GatewayError): boolean {
@@ -307,16 +314,22 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
     const route = this.#route;
     const before = known.get(exchange.identity);
     if (before !== undefined && before.route === route && before.upstream === upstream) return before.request;
+    if (!isPassable(exchange.target))
+      return this.#refuseTarget('it has a fragment or bytes that a path has as escapes only');
     const target = forwardedTarget(exchange, route.prefix, upstream.target, route.settings);
-    if (target === undefined) {
-      const text = `Cannot pass the request on: its path does not begin with ${JSON.stringify(route.prefix)} as it is written, and the target has a path to put there`;
-      this.#fail(new GatewayError('LGW_PROXY_INVALID', text, { status: 400, luaCode: 'invalid' }));
-      return undefined;
-    }
+    if (target === undefined)
+      return this.#refuseTarget(
+        `it does not begin with ${JSON.stringify(route.prefix)} as it is written, and the target has a path to put there`,
+      );
     const request = forwardedRequest(exchange, route.settings, upstream.target, target);
     // each WebSocket has a key of its own
     if (exchange.connectProtocol === undefined) known.set(exchange.identity, { route, upstream, request });
     return request;
+  }
+
+  #refuseTarget(why: string): undefined {
+    const text = `Cannot pass the request on with its path: ${why}`;
+    this.#fail(new GatewayError('LGW_PROXY_INVALID', text, { status: 400, luaCode: 'invalid' }));
   }
 
   /** For a client of HTTP/2 the gateway itself has asked, and looks whether the answer is one to its question. */

@@ -5,7 +5,12 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fstatSync, readdirSync, readFileSync } from 'node:fs';
-import { connect as connectHttp2, createSecureServer, type ServerHttp2Session } from 'node:http2';
+import {
+  connect as connectHttp2,
+  createServer as createHttp2Server,
+  createSecureServer,
+  type ServerHttp2Session,
+} from 'node:http2';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -22,6 +27,7 @@ import {
   NODE_VERSIONS_TRIED,
   readInto,
   readLatin1,
+  SessionHolder,
   serverNameOf,
   setFallbackClock,
   socketBelow,
@@ -201,6 +207,18 @@ const PROBES: Readonly<Record<keyof typeof NODE_INTERNALS, () => void | Promise<
     withTls(async (_below, secure) => {
       assert.equal(serverNameOf(secure), 'localhost');
     }),
+
+  sessionHandle: async () => {
+    const server = createHttp2Server();
+    const session = connectHttp2(`http://127.0.0.1:${await listen(server)}`);
+    const holder = new SessionHolder();
+    assert.equal(holder.isHolding, false);
+    await once(session, 'connect');
+    holder.connected(session);
+    assert.equal(holder.isHolding, true);
+    session.destroy();
+    server.close();
+  },
 
   webState: async () => {
     const lent = { url: 'http://localhost/lent' };

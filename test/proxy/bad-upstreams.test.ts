@@ -129,6 +129,10 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   'sends 101 unasked': { sends: 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n', gets: badGateway },
   'sends 103 for ever': { sends: 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(40), gets: badGateway },
+  'sends large heads of 103': {
+    sends: `HTTP/1.1 103 Early Hints\r\nA: ${'x'.repeat(60_000)}\r\n\r\n`.repeat(6),
+    gets: badGateway,
+  },
   'sends 204 with a body': {
     sends: 'HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\nbody',
     gets: ({ status, body }) => assert.deepEqual([status, body], [204, '']),
