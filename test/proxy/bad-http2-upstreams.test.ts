@@ -26,6 +26,7 @@ import {
 import { ask, type Told, type Version } from '../support/proxy-client.ts';
 import { type ProxyFront, startProxyFront } from '../support/proxy-front.ts';
 import { type RawH2Upstream, rawH2Upstream } from '../support/raw-h2-upstream.ts';
+import { plainUpstream } from '../support/upstream.ts';
 import { FLAG, FRAME } from '../support/wire-client.ts';
 
 interface Case {
@@ -334,3 +335,16 @@ for (const [what, one] of Object.entries(CASES))
     current = CASES['answers as it should'] as Case;
     whole('ok')(await ask('h2', front.port, '/'));
   });
+
+test('A request behind the last stream of a GOAWAY is tried at the next server, also one that cannot be repeated', async () => {
+  const other = await plainUpstream((_request, response) => response.end('other'));
+  try {
+    front.passTo([upstream.target, other.url]);
+    current = { sends: () => goawayFrame(0, CODE.noError), gets: failed };
+    const before = upstream.frames.length;
+    whole('other')(await ask('h2', front.port, '/', ''));
+    assert.ok(upstream.frames.slice(before).some(({ type }) => type === FRAME.headers));
+  } finally {
+    await other.close();
+  }
+});

@@ -15,6 +15,7 @@ import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { testCertificate } from '../support/certificate.ts';
 import { type ProxyFront, startProxyFront } from '../support/proxy-front.ts';
+import { connectRaw } from '../support/raw-connection.ts';
 import { inForm } from '../support/test-form.ts';
 import { waitFor } from '../support/test-front-end.ts';
 import { plainUpstream } from '../support/upstream.ts';
@@ -230,6 +231,22 @@ test(`${MESSAGES} messages go both ways at the same time, each answered before t
   );
 });
 
+test('Fields of every name and number reach the server, with one value for each name', async () => {
+  const raw = await connectRaw(front.port);
+  const { head } = await raw.ask(
+    'GET /names HTTP/1.1\r\nHost: a\r\nconstructor: x\r\n__proto__: y\r\nUser-Agent: a\r\nUser-Agent: b\r\nX-A: 1\r\nx-a: 2\r\n\r\n',
+  );
+  raw.close();
+  assert.match(head, /^HTTP\/1\.1 200 /);
+  const arrived = heads.at(-1) as Headers;
+  assert.deepEqual(
+    ['constructor', '__proto__', 'user-agent', 'x-a'].map(
+      (name) => Object.getOwnPropertyDescriptor(arrived, name)?.value,
+    ),
+    ['x', 'y', 'a, b', '1, 2'],
+  );
+});
+
 test('Informational heads and repeated fields go on; a body that breaks off does not look whole', async () => {
   const early = await ask({ ':path': '/early' });
   assert.deepEqual(
@@ -259,12 +276,20 @@ test('A stream that the server refuses is tried at the next server, also one tha
   try {
     front.passTo([`h2c://127.0.0.1:${port}`, other.url]);
     refusals = 1;
-    const answers = [
-      await ask({ ':path': '/', ':method': 'POST' }),
-      await ask({ ':path': '/', ':method': 'POST' }),
-    ];
+    const before = heads.length;
+    const { status, body } = await ask({ ':path': '/refused', ':method': 'POST' });
+    // the first one has had it, and has refused it
+    assert.deepEqual([refusals, heads.length, heads.at(-1)?.[':path']], [0, before + 1, '/refused']);
+    assert.deepEqual([status, body.toString()], [200, 'other']);
+    // where no try is left it fails
+    front.passTo([`h2c://127.0.0.1:${port}`, other.url], { retries: 0 });
+    refusals = 1;
+    assert.equal((await ask({ ':path': '/', ':method': 'POST' })).status, 502);
+    // a body of which a part has left is sent to nobody else
+    front.passTo([`h2c://127.0.0.1:${port}`, other.url]);
+    refusals = 1;
+    assert.equal((await ask({ ':path': '/', ':method': 'PUT' }, Buffer.alloc(100_000))).status, 502);
     assert.equal(refusals, 0);
-    for (const { status } of answers) assert.equal(status, 200);
   } finally {
     front.passTo([`h2c://127.0.0.1:${port}`]);
     await other.close();

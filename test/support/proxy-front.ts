@@ -1,16 +1,24 @@
 /** A front end whose every request goes to the upstreams of a test, as a mapping passes it on. */
 import { GatewayError } from '../../src/base/errors.ts';
+import { createLogger } from '../../src/base/logger.ts';
 import { DEFAULT_PROXY_RULES, type ProxyRules } from '../../src/mapping/proxy-settings.ts';
 import { parseTarget } from '../../src/mapping/proxy-target.ts';
 import type { Counters } from '../../src/metrics/worker-metrics.ts';
 import { Proxies } from '../../src/proxy/proxies.ts';
 import { proxySettings } from '../../src/proxy/proxy-settings.ts';
+import type { BalanceRules } from '../../src/proxy/server-group.ts';
 import { startFrontEnd, type TestFrontEnd, waitFor } from './test-front-end.ts';
-import { TurnsBalancer } from './turns-balancer.ts';
 
 export interface ProxyFront extends TestFrontEnd {
-  /** Where the requests that come from now on go. */
-  passTo(targets: readonly string[], rules?: Partial<ProxyRules>, prefix?: string): void;
+  /** Where the requests that come from now on go; of several targets that are up to the first one that has not been tried. */
+  passTo(
+    targets: readonly string[],
+    rules?: Partial<ProxyRules>,
+    prefix?: string,
+    balance?: BalanceRules,
+  ): void;
+  /** What the proxy says of servers. */
+  readonly log: readonly string[];
   /** Codes of the failures so far. */
   readonly failures: readonly string[];
   /** Waits until nothing is passed on any more. */
@@ -26,8 +34,16 @@ interface ProxyFrontOptions {
     : never;
 }
 
+const IN_ORDER: BalanceRules = {
+  balancing: { kind: 'choice', choose: (_exchange, open) => open[0] },
+  health: undefined,
+};
+
 export async function startProxyFront(options: ProxyFrontOptions = {}): Promise<ProxyFront> {
   const failures: string[] = [];
+  const log: string[] = [];
+  const logger = createLogger('info', 'test', (line) => log.push(line));
+  let places = 0;
   let proxies: Proxies | undefined;
   let route: Parameters<Proxies['pass']>[1] | undefined;
   const front = await startFrontEnd(
@@ -52,10 +68,14 @@ export async function startProxyFront(options: ProxyFrontOptions = {}): Promise<
   return {
     ...front,
     failures,
-    passTo(targets, rules = {}, prefix = '/') {
+    log,
+    passTo(targets, rules = {}, prefix = '/', balance = IN_ORDER) {
       const all = proxySettings({ ...DEFAULT_PROXY_RULES, ...rules });
       const upstreams = targets.map((text) => made.upstreamOf(parseTarget(text), all.tls));
-      route = { settings: all, balancer: new TurnsBalancer(upstreams), prefix };
+      // what has been found out of the servers of one test is nothing to another
+      places += 1;
+      const group = made.groupOf(`/place${places}`, logger);
+      route = { settings: all, balancer: group.balancer(upstreams, balance), prefix };
     },
     whenPassed: () => waitFor(() => counters.get('proxied') === 0, 'all requests to be passed on'),
     async stop() {
