@@ -7,6 +7,7 @@ import type { Counters } from '../../src/metrics/worker-metrics.ts';
 import { Proxies } from '../../src/proxy/proxies.ts';
 import { proxySettings } from '../../src/proxy/proxy-settings.ts';
 import type { BalanceRules } from '../../src/proxy/server-group.ts';
+import type { HealthTable } from '../../src/proxy/upstreams/health-table.ts';
 import { startFrontEnd, type TestFrontEnd, waitFor } from './test-front-end.ts';
 
 export interface ProxyFront extends TestFrontEnd {
@@ -21,11 +22,15 @@ export interface ProxyFront extends TestFrontEnd {
   readonly log: readonly string[];
   /** Codes of the failures so far. */
   readonly failures: readonly string[];
+  /** Their messages, as a mapping logs them. */
+  readonly messages: readonly string[];
   /** Waits until nothing is passed on any more. */
   whenPassed(): Promise<void>;
 }
 
 interface ProxyFrontOptions {
+  /** What it finds out of servers; two fronts over one memory are as two workers. */
+  readonly health?: HealthTable;
   readonly cleartext?: boolean;
   readonly limits?: Parameters<typeof startFrontEnd>[1] extends infer Options | undefined
     ? Options extends { readonly limits?: infer Limits }
@@ -34,13 +39,14 @@ interface ProxyFrontOptions {
     : never;
 }
 
-const IN_ORDER: BalanceRules = {
+export const IN_ORDER: BalanceRules = {
   balancing: { kind: 'choice', choose: (_exchange, open) => open[0] },
   health: undefined,
 };
 
 export async function startProxyFront(options: ProxyFrontOptions = {}): Promise<ProxyFront> {
   const failures: string[] = [];
+  const messages: string[] = [];
   const log: string[] = [];
   const logger = createLogger('info', 'test', (line) => log.push(line));
   let places = 0;
@@ -56,6 +62,7 @@ export async function startProxyFront(options: ProxyFrontOptions = {}): Promise<
           exchange.onAbort = undefined;
           if (!(result instanceof GatewayError)) return;
           failures.push(result.code);
+          messages.push(result.message);
           if (!exchange.headGiven) exchange.reset(result.status);
         });
         if (!exchange.finished) exchange.onAbort = () => run.cancel();
@@ -63,11 +70,12 @@ export async function startProxyFront(options: ProxyFrontOptions = {}): Promise<
     },
   );
   const counters: Counters = front.counters;
-  proxies = new Proxies(counters, 1);
+  proxies = new Proxies(counters, 1, undefined, options.health);
   const made = proxies;
   return {
     ...front,
     failures,
+    messages,
     log,
     passTo(targets, rules = {}, prefix = '/', balance = IN_ORDER) {
       const all = proxySettings({ ...DEFAULT_PROXY_RULES, ...rules });
