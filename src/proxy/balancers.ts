@@ -142,8 +142,9 @@ export class HealthyBalancer implements Balancer {
 
   choose(exchange: Exchange, tried: readonly Upstream[]): Upstream | undefined {
     const all = this.#all;
-    const now = healthNow();
     const only = all.length === 1 ? all[0] : undefined;
+    if (only?.health.isUp && tried.length === 0) return only.upstream;
+    const now = healthNow();
     if (only !== undefined)
       return tried.length > 0 || only.health.state(now) === 'down' ? undefined : only.upstream;
     open.length = 0;

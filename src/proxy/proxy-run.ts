@@ -61,12 +61,15 @@ const known = new WeakMap<
   { readonly route: ProxyRoute; readonly upstream: Upstream; readonly request: UpstreamRequest }
 >();
 
+const NONE: readonly Upstream[] = [];
+
 export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer {
   readonly #exchange: Exchange;
   readonly #route: ProxyRoute;
   readonly #parts: ProxyParts;
   readonly #done: ProxyDone;
-  readonly #tried: Upstream[] = [];
+  /** Upstreams that have failed. */
+  #tried: Upstream[] | undefined;
   #upstream: Upstream | undefined;
   #request: UpstreamRequest | undefined;
   #call: UpstreamCall | undefined;
@@ -263,6 +266,7 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
         return;
       }
       this.#tell('failed');
+      this.#tried ??= [];
       this.#tried.push(upstream);
       if (this.#tried.length <= this.#route.settings.retries && this.#try(false, undefined, error)) return;
     } else this.#tell('failed');
@@ -281,7 +285,7 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
   #try(isFresh: boolean, again?: Upstream, before?: GatewayError): boolean {
     const { balancer } = this.#route;
     const exchange = this.#exchange;
-    const upstream = again ?? balancer.choose(exchange, this.#tried);
+    const upstream = again ?? balancer.choose(exchange, this.#tried ?? NONE);
     if (upstream === undefined) {
       if (before === undefined)
         this.#fail(
@@ -396,9 +400,10 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
 
   #answered({ status }: UpstreamAnswer): void {
     this.#isAnswered = true;
-    this.#parts.counters.observe(COUNT.upstreamAnswers, performance.now() - this.#begunAt);
-    this.#tell(status);
-    this.#wait(this.#route.settings.timeouts.idleMs);
+    const now = performance.now();
+    this.#parts.counters.observe(COUNT.upstreamAnswers, now - this.#begunAt);
+    this.#tell(status, now);
+    this.deadline = now + this.#route.settings.timeouts.idleMs;
   }
 
   #giveHead({ status, reason, fields }: UpstreamAnswer): void {
@@ -409,10 +414,10 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
     if (exchange.finished) this.cancel();
   }
 
-  #tell(outcome: CallOutcome): void {
+  #tell(outcome: CallOutcome, now: number = performance.now()): void {
     if (this.#isTold || this.#upstream === undefined) return;
     this.#isTold = true;
-    this.#route.balancer.ended(this.#upstream, outcome, performance.now() - this.#begunAt);
+    this.#route.balancer.ended(this.#upstream, outcome, now - this.#begunAt);
   }
 
   /** The answer has come to its end. */

@@ -44,6 +44,11 @@ export class HealthRow {
     this.#words = new Int32Array(memory, offset, ROW_BYTES / Int32Array.BYTES_PER_ELEMENT);
   }
 
+  /** True where nothing speaks against it; asks no clock. */
+  get isUp(): boolean {
+    return this.#get(WORD.isDown) === 0 && this.#get(WORD.restsUntil) === 0;
+  }
+
   /** Cheap where it is up. */
   state(now: number): HealthState {
     if (this.#get(WORD.isDown) !== 0) return 'down';
