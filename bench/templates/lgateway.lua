@@ -176,7 +176,7 @@ httpd.register_handler('/fetch', function(env)
     httpd.copy(nil, response)
 end)
 
-httpd.register_handler('/proxy-lua', function()
+httpd.register_handler('/proxy-lua/{bytes}', function()
     httpd.proxy('http://127.0.0.1:{{UPSTREAM}}')
 end)
 
