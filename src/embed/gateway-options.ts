@@ -16,13 +16,7 @@ import { type ProxyOptions, type ProxyTargets, readProxyMapping } from '../mappi
 import type { ProxyMappingSettings } from '../mapping/proxy-settings.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../mapping/script-rights.ts';
-import {
-  DEFAULT_STATIC_SETTINGS,
-  type FolderSettings,
-  INDEX_NAMES_MAX,
-  isCacheControl,
-  isIndexName,
-} from '../mapping/static-settings.ts';
+import { type FolderSettings, readStaticOptions } from '../mapping/static-settings.ts';
 import {
   COMPRESSION_TYPES_MAX,
   type CompressionSettings,
@@ -243,7 +237,7 @@ function readProxies(given: readonly GatewayMapping[]): ProxyMappingSettings[] {
 }
 
 function readFolder(mapping: FolderMapping): FolderSettings {
-  const { folder, index, listing, cacheControl } = mapping;
+  const { folder } = mapping;
   const refuse = (option: string, value: unknown, wanted: string): never => {
     throw new GatewayError(
       'LGW_CONFIG',
@@ -251,22 +245,7 @@ function readFolder(mapping: FolderMapping): FolderSettings {
     );
   };
   if (typeof folder !== 'string' || folder === '') refuse('folder', folder, 'the name of a folder');
-  if (index !== undefined && !areIndexNames(index))
-    refuse('index', index, `a list of up to ${INDEX_NAMES_MAX} names of files, without a dot before them`);
-  if (listing !== undefined && typeof listing !== 'boolean') refuse('listing', listing, 'true or false');
-  if (cacheControl !== undefined && !(typeof cacheControl === 'string' && isCacheControl(cacheControl)))
-    refuse('cacheControl', cacheControl, 'the value of a field in plain ASCII');
-  return {
-    ...readPlace(mapping),
-    index: index ?? DEFAULT_STATIC_SETTINGS.index,
-    listing: listing ?? DEFAULT_STATIC_SETTINGS.listing,
-    cacheControl: cacheControl ?? DEFAULT_STATIC_SETTINGS.cacheControl,
-  };
-}
-
-function areIndexNames(names: unknown): boolean {
-  if (!Array.isArray(names) || names.length > INDEX_NAMES_MAX) return false;
-  return names.every((name: unknown) => typeof name === 'string' && isIndexName(name));
+  return { ...readPlace(mapping), ...readStaticOptions(mapping, refuse) };
 }
 
 /** Programs in JavaScript have no types to keep them from others. */

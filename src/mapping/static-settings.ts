@@ -19,6 +19,31 @@ export const DEFAULT_STATIC_SETTINGS: StaticSettings = {
   cacheControl: undefined,
 };
 
+/** What a program says of a folder. */
+export type StaticOptions = { readonly [Name in keyof StaticSettings]?: StaticSettings[Name] | undefined };
+
+/** The settings that a program wants; `refuse` throws for an option that is not what it has to be. */
+export function readStaticOptions(
+  { index, listing, cacheControl }: StaticOptions,
+  refuse: (option: string, value: unknown, wanted: string) => never,
+): StaticSettings {
+  if (index !== undefined && !areIndexNames(index))
+    refuse('index', index, `a list of up to ${INDEX_NAMES_MAX} names of files, without a dot before them`);
+  if (listing !== undefined && typeof listing !== 'boolean') refuse('listing', listing, 'true or false');
+  if (cacheControl !== undefined && !(typeof cacheControl === 'string' && isCacheControl(cacheControl)))
+    refuse('cacheControl', cacheControl, 'the value of a field in plain ASCII');
+  return {
+    index: index ?? DEFAULT_STATIC_SETTINGS.index,
+    listing: listing ?? DEFAULT_STATIC_SETTINGS.listing,
+    cacheControl: cacheControl ?? DEFAULT_STATIC_SETTINGS.cacheControl,
+  };
+}
+
+function areIndexNames(names: unknown): names is readonly string[] {
+  if (!Array.isArray(names) || names.length > INDEX_NAMES_MAX) return false;
+  return names.every((name: unknown) => typeof name === 'string' && isIndexName(name));
+}
+
 /** Names of files that may stand for their folder: each is tried with each request of a folder that has none. */
 export const INDEX_NAMES_MAX = 8;
 

@@ -3,6 +3,7 @@ import { MethodTable } from '../http/routing/method-table.ts';
 import { PatternTree } from '../http/routing/pattern-tree.ts';
 import { describe } from './describe.ts';
 import { type Core, Onion } from './onion.ts';
+import { pageResponse } from './page-response.ts';
 import {
   comparablePath,
   joinPaths,
@@ -134,7 +135,7 @@ export class Router<State extends object = RequestState> implements WebService {
     return this;
   }
 
-  /** Answers what no route fits; default: that of the router this one is mounted in, or 404 without a body. */
+  /** Answers what no route fits; default: that of the router this one is mounted in, or the gateway's own page of 404. */
   notFound(handler: FallbackHandler<State>): this {
     this.#assertOpen();
     this.#scope.notFound = handler as FallbackHandler;
@@ -262,11 +263,12 @@ function isOpen(pattern: string): boolean {
   return pattern.endsWith('...}');
 }
 
-function answerNotFound(): Response {
-  return new Response(null, { status: 404 });
+function answerNotFound(request: Request): Response {
+  return pageResponse(404, request);
 }
 
 /** The answer of a path to a method that no route of it has: 405, or 204 to OPTIONS. */
 function answerMethod(status: 204 | 405, allow: string): AnyHandler {
-  return () => new Response(null, { status, headers: { allow } });
+  if (status === 204) return () => new Response(null, { status, headers: { allow } });
+  return (request) => pageResponse(status, request, ['allow', allow]);
 }

@@ -1,21 +1,14 @@
 /** The files of a folder as the answers of a route: what the mapping of a folder does, for TypeScript handlers. */
 import { fileURLToPath } from 'node:url';
 import { FileSystem } from '../file/file-system.ts';
-import { errorPage } from '../http/exchange/error-response.ts';
 import type { Handler, Mapping } from '../http/exchange/handler.ts';
 import { splitTarget } from '../http/semantics/path.ts';
 import { NOTHING, type Share, Shares } from '../mapping/shares.ts';
-import {
-  DEFAULT_STATIC_SETTINGS,
-  INDEX_NAMES_MAX,
-  isCacheControl,
-  isIndexName,
-  type StaticSettings,
-} from '../mapping/static-settings.ts';
+import { readStaticOptions, type StaticSettings } from '../mapping/static-settings.ts';
 import { Counters } from '../metrics/worker-metrics.ts';
 import { StaticCache } from '../static/static-cache.ts';
 import { loadStaticMapping } from '../static/static-mapping.ts';
-import { makeLightResponse } from './light-response.ts';
+import { pageResponse } from './page-response.ts';
 import { ResponseExchange } from './response-exchange.ts';
 import type { Answer, RouteHandler } from './route-types.ts';
 import type { HandlerContext } from './web-handler.ts';
@@ -112,10 +105,7 @@ export function serveFiles(
 function answer(mapping: FolderMapping, request: Request, below: string, context: HandlerContext): Answer {
   const url = new URL(request.url);
   const split = splitTarget(url.pathname + url.search);
-  if (split === undefined) {
-    const { fields, body } = errorPage(400, [...request.headers].flat());
-    return makeLightResponse({ status: 400, statusText: '', fields, body });
-  }
+  if (split === undefined) return pageResponse(400, request);
   let response: Response | undefined;
   let deliver = (given: Response): void => {
     response = given;
@@ -146,17 +136,11 @@ function bytesOf(text: string): string {
 function readOptions({ index, listing, cacheControl, ...others }: ServeFilesOptions): StaticSettings {
   const [unknown] = Object.keys(others);
   if (unknown !== undefined) throw new RangeError(`serveFiles has no option "${unknown}"`);
-  if (index !== undefined && !(index.length <= INDEX_NAMES_MAX && index.every(isIndexName)))
+  const refuse = (option: string, value: unknown, wanted: string): never => {
     throw new RangeError(
-      `Option "index" of serveFiles is ${JSON.stringify(index)} (at most ${INDEX_NAMES_MAX} names of files were expected)`,
+      `Option "${option}" of serveFiles is ${JSON.stringify(value)} and has to be ${wanted}`,
     );
-  if (cacheControl !== undefined && !isCacheControl(cacheControl))
-    throw new RangeError(
-      `Option "cacheControl" of serveFiles is ${JSON.stringify(cacheControl)}, which is no field`,
-    );
-  return {
-    index: (index ?? DEFAULT_STATIC_SETTINGS.index).map(bytesOf),
-    listing: listing ?? DEFAULT_STATIC_SETTINGS.listing,
-    cacheControl,
   };
+  const settings = readStaticOptions({ index, listing, cacheControl }, refuse);
+  return { ...settings, index: settings.index.map(bytesOf) };
 }

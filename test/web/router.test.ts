@@ -92,13 +92,41 @@ test('A path that has no route for the method gets 405, or 204 for OPTIONS, with
     .put('/b', says('put'));
   const allowOf = async (path: string, method: string): Promise<[number, string | null, string]> => {
     const response = await router.fetch(new Request(`http://example.test${path}`, { method }));
-    return [response.status, response.headers.get('allow'), await response.text()];
+    const text = await response.text();
+    return [response.status, response.headers.get('allow'), /<h1>(.*)<\/h1>/.exec(text)?.[1] ?? text];
   };
-  assert.deepEqual(await allowOf('/a/1', 'DELETE'), [405, 'GET, HEAD, OPTIONS, POST', '']);
+  assert.deepEqual(await allowOf('/a/1', 'DELETE'), [
+    405,
+    'GET, HEAD, OPTIONS, POST',
+    '405 Method Not Allowed',
+  ]);
   assert.deepEqual(await allowOf('/a/1', 'OPTIONS'), [204, 'GET, HEAD, OPTIONS, POST', '']);
-  assert.deepEqual(await allowOf('/b', 'GET'), [405, 'OPTIONS, PUT', '']);
+  assert.deepEqual(await allowOf('/b', 'GET'), [405, 'OPTIONS, PUT', '405 Method Not Allowed']);
   assert.deepEqual(await allowOf('/b', 'OPTIONS'), [200, null, 'own']);
-  assert.deepEqual(await allowOf('/c', 'OPTIONS'), [404, null, '']);
+  assert.deepEqual(await allowOf('/c', 'OPTIONS'), [404, null, '404 Not Found']);
+});
+
+test('The 404 and 405 of a router are pages in the form that the client wants', async () => {
+  const router = new Router().get('/a', says('got'));
+  const of = async (path: string, method: string, accept: string): Promise<unknown[]> => {
+    const response = await router.fetch(
+      new Request(`http://example.test${path}`, { method, headers: { accept } }),
+    );
+    const { headers } = response;
+    return [response.status, headers.get('content-type'), headers.get('vary'), await response.text()];
+  };
+  assert.deepEqual(await of('/b', 'GET', 'application/json'), [
+    404,
+    'application/problem+json',
+    'accept',
+    '{"type":"about:blank","title":"Not Found","status":404}\n',
+  ]);
+  assert.deepEqual(await of('/a', 'PUT', 'text/plain'), [
+    405,
+    'text/plain; charset=utf-8',
+    'accept',
+    '405 Method Not Allowed\n',
+  ]);
 });
 
 test('A5: HEAD goes to a route of its own, else to that of GET', async () => {

@@ -133,7 +133,7 @@ test('serveFiles() says that its folder is not there, looks again, and refuses o
   assert.equal(await (await ask(router, '/')).text(), 'late');
   const wrong: readonly (readonly [unknown, RegExp])[] = [
     [{ index: ['a/b'] }, /Option "index"/],
-    [{ index: Array(9).fill('a') }, /at most 8 names/],
+    [{ index: Array(9).fill('a') }, /a list of up to 8 names/],
     [{ cacheControl: 'a\r\nb: c' }, /Option "cacheControl"/],
     [{ etag: true }, /serveFiles has no option "etag"/],
   ];
