@@ -103,6 +103,12 @@ export function installOsLibrary(options: OsLibraryOptions): void {
       state.pop(T);
       return nativeDate(T);
     },
+    // that of the VM's C library overflows
+    difftime: (T) => {
+      const to = x.luaL_checkinteger(T, 1);
+      x.lua_pushnumber(T, Number(to - x.luaL_checkinteger(T, 2)));
+      return 1;
+    },
     // the VM's C library takes any name for a locale
     setlocale: (T) => {
       const locale = state.optionalString(T, 1);

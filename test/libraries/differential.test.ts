@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { ScriptHarness } from '../support/script-harness.ts';
+import { ARGUMENT_SNIPPETS } from './snippets/arguments.ts';
 import { COROUTINE_SNIPPETS } from './snippets/coroutines.ts';
 import { FILE_SNIPPETS } from './snippets/files.ts';
 import { LANGUAGE_SNIPPETS } from './snippets/language.ts';
@@ -53,6 +54,7 @@ const SNIPPETS: Readonly<Record<string, string>> = {
   ...STRING_SNIPPETS,
   ...TABLE_AND_NUMBER_SNIPPETS,
   ...SYSTEM_SNIPPETS,
+  ...ARGUMENT_SNIPPETS,
 };
 
 let expected: ReadonlyMap<string, string>;
