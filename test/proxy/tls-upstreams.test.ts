@@ -95,19 +95,19 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   'a certificate for the name that is given': {
     cert: byAuthority('other.example'),
-    tls: { ca: AUTHORITY, name: 'other.example' },
+    tls: { ca: AUTHORITY, servername: 'other.example' },
   },
   'a certificate for the address of the target': { cert: { cert, key }, tls: { ca: cert } },
   'a certificate for another address than the one that is given': {
     cert: { cert, key },
     host: 'localhost',
-    tls: { ca: cert, name: '192.0.2.7' },
+    tls: { ca: cert, servername: '192.0.2.7' },
     fails: /does not match certificate's altnames|not in the cert's list/i,
   },
   'a certificate for the address that is given': {
     cert: { cert, key },
     host: 'localhost',
-    tls: { ca: cert, name: '127.0.0.1' },
+    tls: { ca: cert, servername: '127.0.0.1' },
   },
   'a certificate that has expired': {
     cert: { cert: EXPIRED.certificate, key: EXPIRED.key },
@@ -160,7 +160,7 @@ after(async () => {
 });
 
 const passTo = (target: string, tls: Partial<UpstreamTls>): void =>
-  front.passTo([target], { retries: 0, tls: { verify: true, ca: undefined, name: undefined, ...tls } });
+  front.passTo([target], { retries: 0, tls: { verify: true, ca: undefined, servername: undefined, ...tls } });
 
 for (const [what, { cert: own, tls, host = '127.0.0.1', fails }] of Object.entries(CASES))
   test(`A server that has ${what} ${fails === undefined ? 'is asked' : 'is not asked'}`, async () => {
@@ -189,7 +189,7 @@ test('The name of the host is asked for, or the one that is given; an address is
     ['127.0.0.1', 'localhost', 'localhost'],
     ['localhost', '127.0.0.1', false],
   ] as const) {
-    passTo(`https://${host}:${port}`, { ca: cert, name });
+    passTo(`https://${host}:${port}`, { ca: cert, servername: name });
     const before = handshakes.length;
     assert.equal((await ask('h1', front.port, '/')).status, 200);
     assert.deepEqual([handshakes.length - before, handshakes.at(-1)?.name], [1, asked]);
