@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { after, before, beforeEach, test } from 'node:test';
-import type { HealthSettings } from '../../src/proxy/health-checks.ts';
+import type { HealthSettings } from '../../src/mapping/proxy-settings.ts';
 import { createHealthMemory, HealthTable } from '../../src/proxy/upstreams/health-table.ts';
 import { ask } from '../support/proxy-client.ts';
 import { IN_ORDER, type ProxyFront, startProxyFront } from '../support/proxy-front.ts';

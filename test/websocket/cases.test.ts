@@ -39,7 +39,13 @@ let plain: Carrier;
 let secure: Carrier;
 let multiplexed: Carrier;
 before(async () => {
-  gateway = await TestGateway.start({ '/': SCRIPT }, { words: ['--http', '127.0.0.1:0'] });
+  gateway = await TestGateway.start(
+    { '/': SCRIPT },
+    {
+      // the connection of HTTP/2 has nothing open while the cases of HTTP/1.1 run, which a slow machine takes long for
+      words: ['--http', '127.0.0.1:0', '--idle-timeout', '600'],
+    },
+  );
   const cleartextPort = await cleartextPortOf(gateway);
   session = await gateway.session({ maxSessionMemory: SESSION_MEBIBYTES_MAX });
   plain = { kind: 'h1', port: cleartextPort, secure: false };
