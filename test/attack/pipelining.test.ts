@@ -90,7 +90,7 @@ test('HTTP/2 clients that open many streams of 8 MB and grant nothing hold littl
 
 test('HTTP/2 clients that grant everything and stop reading hold little memory and disturb nobody', async () => {
   // node:http2 does not notice that a connection it cannot write to was reset (Node 20): time has to tell it
-  const words = ['--stall-timeout', '3', '--idle-timeout', '2'];
+  const words = ['--stall-timeout', '3', '--idle-timeout', '5'];
   const gateway = await TestGateway.start({ '/': SCRIPT }, { words, apart: true });
   const wires = await Promise.all(
     Array.from({ length: CLIENTS }, async () => {

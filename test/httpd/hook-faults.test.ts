@@ -92,7 +92,7 @@ let gateway: TestGateway;
 
 before(async () => {
   gateway = await TestGateway.start(Object.fromEntries(CASES.map((each) => [each.path, script(each)])), {
-    words: ['--cpu-limit', '0.1', '--time-limit', '3', '--memory', '16m'],
+    words: ['--cpu-limit', '0.05', '--time-limit', '3', '--memory', '16m'],
     apart: true,
     keeps: true,
   });
