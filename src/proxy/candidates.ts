@@ -27,6 +27,8 @@ export class Candidates {
   readonly #logger: Logger;
   /** A script may ask for the same server in each request. */
   readonly #known = new WeakMap<Upstream, Candidate>();
+  /** The one that was asked for last: with one server it is always the same. */
+  #last: Candidate | undefined;
 
   /** What one mapping makes of a server is no other mapping's affair: `mapping` is part of the keys. */
   constructor(mapping: string, table: HealthTable, logger: Logger) {
@@ -36,12 +38,14 @@ export class Candidates {
   }
 
   of(upstream: Upstream): Candidate {
+    if (this.#last?.upstream === upstream) return this.#last;
     let candidate = this.#known.get(upstream);
     if (candidate === undefined) {
       const row = this.#table.row(`${this.#mapping}\0${upstream.target.name}`);
       candidate = new Candidate(upstream, row);
       this.#known.set(upstream, candidate);
     }
+    this.#last = candidate;
     return candidate;
   }
 

@@ -10,6 +10,7 @@ const HEAD_BYTES_KEPT_MAX = 2 * 1024;
 interface KnownAnswer {
   readonly bytes: Buffer;
   readonly head: AnswerHead;
+  isFrozen: boolean;
 }
 
 export class KnownAnswers {
@@ -20,12 +21,16 @@ export class KnownAnswers {
 
   /** The head that stands at `at`, where it is known. */
   find(bytes: Buffer, at: number): AnswerHead | undefined {
-    for (const { bytes: known, head } of this.#known) {
-      const size = known.length;
-      if (bytes.length - at < size || known.compare(bytes, at, at + size) !== 0) continue;
+    for (const known of this.#known) {
+      const size = known.bytes.length;
+      if (bytes.length - at < size || known.bytes.compare(bytes, at, at + size) !== 0) continue;
       this.size = size;
+      const { head } = known;
       // lists that never change stand for what was made of them
-      if (!Object.isFrozen(head.fields)) Object.freeze(head.fields);
+      if (!known.isFrozen) {
+        known.isFrozen = true;
+        Object.freeze(head.fields);
+      }
       return head;
     }
     return undefined;
@@ -37,7 +42,7 @@ export class KnownAnswers {
     if (typeof head === 'string' || end - at > HEAD_BYTES_KEPT_MAX) return head;
     const copy = Buffer.allocUnsafeSlow(end - at);
     bytes.copy(copy, 0, at, end);
-    this.#known[this.#next] = { bytes: copy, head };
+    this.#known[this.#next] = { bytes: copy, head, isFrozen: false };
     this.#next = (this.#next + 1) % HEADS_KEPT_MAX;
     return head;
   }
