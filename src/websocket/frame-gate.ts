@@ -1,5 +1,6 @@
-/** Takes frames out of a queue one at a time, so that no more messages are made than somebody wants; looks at their lengths only. */
+/** Takes frames out of a queue one at a time, so that no more messages are made than somebody wants; looks at their lengths, and at texts in parts. */
 import type { ReadableBytes } from '../base/byte-queue.ts';
+import { TextCheck } from './text-check.ts';
 import { PIECE_BYTES } from './websocket-limits.ts';
 
 /** What the gate asks of a queue. */
@@ -7,6 +8,8 @@ type FrameQueue = Pick<ReadableBytes, 'length' | 'takeInto'> & { peek(index: num
 
 const MASK_BYTES = 4;
 const FIN = 0x80;
+const CONTINUATION = 0;
+const TEXT = 1;
 /** Of the opcode. */
 const CONTROL_BIT = 0x08;
 
@@ -16,6 +19,13 @@ export class FrameGate {
 
   /** The frame that the last piece was of is a control frame (RFC 6455 §5.5). */
   isControl = false;
+
+  /** The message that has begun is text, and not compressed. */
+  #isText = false;
+  /** Made for the first text that comes in parts. */
+  #text: TextCheck | undefined;
+  /** Where payload begins in the last piece. */
+  #payloadAt = 0;
 
   /** A message has begun and its last frame has not (RFC 6455 §5.4). */
   #isContinued = false;
@@ -27,6 +37,7 @@ export class FrameGate {
 
   /** The next piece: a whole frame where it has come, else its head, then what follows in pieces. A number: so many bytes are needed. */
   take(queue: FrameQueue): Buffer | number {
+    this.#payloadAt = 0;
     if (this.#left > 0) {
       const size = Math.min(this.#left, PIECE_BYTES);
       if (queue.length < size) return size;
@@ -43,11 +54,33 @@ export class FrameGate {
     for (let i = 2; i < 2 + lengthBytes; i++) length = length * 256 + (queue.peek(i) as number);
     const first = queue.peek(0) as number;
     this.isControl = (first & CONTROL_BIT) !== 0;
-    if (!this.isControl) this.#isContinued = (first & FIN) === 0;
-    if (length <= PIECE_BYTES && queue.length >= headBytes + length) return copy(queue, headBytes + length);
+    const isWhole = length <= PIECE_BYTES && queue.length >= headBytes + length;
+    this.#payloadAt = headBytes;
+    if (!this.isControl) {
+      this.#begin(first);
+      if (this.#isText && !(isWhole && (first & FIN) !== 0))
+        this.#text?.beginFrame((i) => queue.peek(headBytes - MASK_BYTES + i) as number);
+    }
+    if (isWhole) return copy(queue, headBytes + length);
     this.#left = length;
     // the head alone: what is wrong with it shows before the rest has come
     return copy(queue, headBytes);
+  }
+
+  #begin(first: number): void {
+    const opcode = first & ~FIN;
+    if (opcode !== CONTINUATION) {
+      this.#isText = opcode === TEXT;
+      if (this.#isText) this.#text ??= new TextCheck();
+      this.#text?.beginMessage();
+    }
+    this.#isContinued = (first & FIN) === 0;
+  }
+
+  /** Looks at the last piece, of a message that is not whole. False: whatever follows, it is no text in UTF-8. */
+  mayBeText(piece: Buffer): boolean {
+    if (!this.#isText || this.isBetweenMessages) return true;
+    return this.#text?.take(piece, this.#payloadAt) !== false;
   }
 }
 

@@ -201,8 +201,17 @@ export class ServerWebSocket {
         return false;
       }
     }
+    // the Receiver takes the mask off where the bytes lie
+    const mayBeText = this.#gate.isControl || this.#gate.mayBeText(piece);
     this.#feed(piece);
-    return true;
+    // what is wrong with the frame itself comes first, and is told later
+    if (mayBeText || this.#state !== OPEN || this.#receiver?.errored !== null) return true;
+    this.#fail(
+      CLOSE_CODE.invalidData,
+      'LGW_WEBSOCKET_PROTOCOL',
+      'Invalid WebSocket frame: invalid UTF-8 sequence',
+    );
+    return false;
   }
 
   /** Messages that come whole in what a read has brought are taken out of it: they never enter a queue, nor a Receiver. */

@@ -2,6 +2,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { eventually, ScriptHarness } from '../support/script-harness.ts';
+import { continuation, text } from '../support/websocket-frames.ts';
 import { type PeerOptions, TRANSPORTS, WebSocketPeer } from '../support/websocket-peer.ts';
 
 const SCRIPT = `
@@ -256,6 +257,33 @@ for (const transport of TRANSPORTS) {
       if (reason.source !== '^$') match(line, reason);
     }
     await harness.expectNothingOpen();
+  });
+
+  test(`${transport}: text that cannot become UTF-8 closes with 1007 before its message is whole`, async () => {
+    const broken = Buffer.alloc(20_000, 'x');
+    broken[10_000] = 0xff;
+    const beginnings = [
+      [text('good', { fin: false }), continuation(Buffer.from([0x62, 0xc3, 0x28]), { fin: false })],
+      [text(Buffer.from([0xf4]), { fin: false }), continuation(Buffer.from([0x90]), { fin: false })],
+      // of a frame that is longer than what has come
+      [text(broken, { announces: 90_000n })],
+    ];
+    for (const bytes of beginnings) {
+      const peer = await connect('/echo');
+      peer.raw(Buffer.concat(bytes));
+      strictEqual(await peer.closed(), 1007);
+      match((await toldAtLast())[0] ?? '', /^echo nil 1007 .*invalid UTF-8/);
+    }
+    const peer = await connect('/echo');
+    const euro = Buffer.from('€');
+    for (const byte of [0, 1])
+      peer.raw((byte === 0 ? text : continuation)(euro.subarray(byte, byte + 1), { fin: false }));
+    peer.ping();
+    peer.raw(continuation(euro.subarray(2)));
+    strictEqual(await peer.message(), '€');
+    peer.close(1000);
+    strictEqual(await peer.closed(), 1000);
+    await toldAtLast();
   });
 
   test(`${transport}: two coroutines receive and send at once, and only one receives`, async () => {
