@@ -139,7 +139,7 @@ export function isSettableField(name: string): boolean {
 
 /** A text that is meant as targets, right or wrong: no name of a script or a folder. */
 export function isTargetText(text: string): boolean {
-  return /^(?:(?:https?|h2c?):\/\/|unix:)/i.test(text);
+  return /^(?:(?:https?|h1|h2c?):\/\/|unix:)/i.test(text);
 }
 
 /** `http://a:1*3,http://b:2`: several, separated by commas, each perhaps with a weight. */

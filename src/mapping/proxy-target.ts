@@ -6,8 +6,8 @@ export interface ProxyTarget {
   /** As logs name it: without the path. */
   readonly name: string;
   readonly isSecure: boolean;
-  /** It speaks HTTP/2: chosen in TLS (`h2://`), or known before (`h2c://`). */
-  readonly isHttp2: boolean;
+  /** Over TLS the server chooses (`https://`), unless the target does (`h1://`, `h2://`); without TLS it is known before (`http://`, `h2c://`). */
+  readonly version: 'http1' | 'http2' | 'negotiated';
   /** A name or an address without brackets; of no use where there is a socket of the file system. */
   readonly host: string;
   readonly port: number;
@@ -24,7 +24,7 @@ const TARGET_BYTES_MAX = 2048;
 /** What the system takes as the name of a socket (`sun_path` of 108 bytes with the NUL at its end). */
 const SOCKET_PATH_BYTES_MAX = 107;
 
-const TCP = /^(https?|h2c?):\/\/(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::(\d{1,5}))?(\/[^?#]*)?$/i;
+const TCP = /^(https?|h1|h2c?):\/\/(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::(\d{1,5}))?(\/[^?#]*)?$/i;
 const UNIX = /^unix:(\/[^:]+)(?::(\/[^?#]*))?$/;
 const VISIBLE = /^[\x21-\x7e]+$/;
 const PORT_MAX = 65_535;
@@ -36,7 +36,7 @@ export function parseTarget(text: string): ProxyTarget {
   const shown = JSON.stringify(text.length > TARGET_BYTES_MAX ? `${text.slice(0, 64)}…` : text);
   throw new GatewayError(
     'LGW_PROXY_INVALID',
-    `Cannot use ${shown} as a target: it has to be http://HOST:PORT, https://HOST:PORT, h2c://HOST:PORT, h2://HOST:PORT or unix:/SOCKET, each perhaps with a path, in at most ${TARGET_BYTES_MAX} bytes`,
+    `Cannot use ${shown} as a target: it has to be http://HOST:PORT, https://HOST:PORT, h1://HOST:PORT, h2://HOST:PORT, h2c://HOST:PORT or unix:/SOCKET, each perhaps with a path, in at most ${TARGET_BYTES_MAX} bytes`,
     { luaCode: 'invalid' },
   );
 }
@@ -51,7 +51,7 @@ function parseSocket(text: string): ProxyTarget | undefined {
   return {
     name: `unix:${socketPath}`,
     isSecure: false,
-    isHttp2: false,
+    version: 'http1',
     host: '',
     port: 0,
     socketPath,
@@ -64,7 +64,7 @@ function parsePlace(text: string): ProxyTarget | undefined {
   const [, scheme = '', hostText = '', portText, path] = TCP.exec(text) ?? [];
   if (scheme === '') return undefined;
   const kind = scheme.toLowerCase();
-  const isSecure = kind === 'https' || kind === 'h2';
+  const isSecure = kind === 'https' || kind === 'h1' || kind === 'h2';
   const ownPort = isSecure ? 443 : 80;
   const port = portText === undefined ? ownPort : Number(portText);
   if (port === 0 || port > PORT_MAX) return undefined;
@@ -76,7 +76,7 @@ function parsePlace(text: string): ProxyTarget | undefined {
   return {
     name: `${kind}://${place}:${port}`,
     isSecure,
-    isHttp2: kind.startsWith('h2'),
+    version: kind === 'https' ? 'negotiated' : kind.startsWith('h2') ? 'http2' : 'http1',
     host,
     port,
     socketPath: undefined,

@@ -23,5 +23,17 @@ export function callError(reason: LuaCode, name: string, text: string, cause?: u
 export function callErrorOf({ name }: ProxyTarget, thrown: unknown): GatewayError {
   if (thrown instanceof GatewayError) return callError(thrown.luaCode, name, thrown.message, thrown);
   const reason = NO_DESCRIPTORS.has(systemCodeOf(thrown) ?? '') ? 'limit' : reasonOf(thrown);
-  return callError(reason, name, describeFailure(thrown), thrown);
+  return callError(reason, name, describeFailure(thrown) + remedyOf(systemCodeOf(thrown) ?? ''), thrown);
+}
+
+/** Certificates of an authority that nobody has named. */
+const UNKNOWN_AUTHORITY =
+  /^(?:DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_GET_ISSUER_CERT(?:_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE)$/;
+
+/** The option that helps, for what goes wrong most often with certificates. */
+function remedyOf(code: string): string {
+  if (UNKNOWN_AUTHORITY.test(code))
+    return ' (the option tls.ca, or --proxy-ca, names the authority to trust)';
+  if (code !== 'ERR_TLS_CERT_ALTNAME_INVALID') return '';
+  return ' (the option tls.servername, or --proxy-servername, says which name the certificate has)';
 }

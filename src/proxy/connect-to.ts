@@ -3,13 +3,22 @@ import { connect as connectTcp, type LookupFunction, type Socket } from 'node:ne
 import { type ConnectionOptions, checkServerIdentity, connect as connectTls, type TLSSocket } from 'node:tls';
 import type { UpstreamTls } from '../mapping/proxy-settings.ts';
 import type { ProxyTarget } from '../mapping/proxy-target.ts';
+import type { PooledUpstream } from './upstream.ts';
 
-/** `lookup`: resolves the host; undefined = Node's own. `protocol`: what is asked for in TLS (ALPN). `session`: one to go on with. */
+/** What all kinds of upstreams are made of. */
+export interface UpstreamParts {
+  readonly target: ProxyTarget;
+  readonly tls: UpstreamTls;
+  /** Resolves the host; undefined = Node's own. */
+  readonly lookup: LookupFunction | undefined;
+  /** Hears of each new connection. */
+  readonly opened: (upstream: PooledUpstream) => void;
+}
+
+/** `protocols`: what is offered in TLS (ALPN), the best first. `session`: one to go on with. */
 export function connectTo(
-  { host, port, socketPath, isSecure }: ProxyTarget,
-  tls: UpstreamTls,
-  lookup: LookupFunction | undefined,
-  protocol: 'http/1.1' | 'h2',
+  { target: { host, port, socketPath, isSecure }, tls, lookup }: UpstreamParts,
+  protocols: readonly ('http/1.1' | 'h2')[],
   session: Buffer | undefined,
 ): Socket | TLSSocket {
   if (socketPath !== undefined) return connectTcp({ path: socketPath });
@@ -19,7 +28,7 @@ export function connectTo(
   const options: ConnectionOptions = {
     ...place,
     rejectUnauthorized: verify,
-    ALPNProtocols: [protocol],
+    ALPNProtocols: [...protocols],
     ...(ca === undefined ? {} : { ca }),
     ...serverNameOf(servername ?? host),
     ...(session === undefined ? {} : { session }),

@@ -51,17 +51,18 @@ export class Http1Link implements UpstreamCall, AnswerSink {
   idleMs = 0;
   idleSince = 0;
 
-  /** `connectEvent`: what the socket says when requests may be sent. */
-  constructor(socket: Socket, connectEvent: 'connect' | 'secureConnect', owner: LinkOwner) {
+  /** `connectEvent`: what the socket says when requests may be sent; undefined = they may at once. */
+  constructor(socket: Socket, connectEvent: 'connect' | 'secureConnect' | undefined, owner: LinkOwner) {
     this.#socket = socket;
     this.#owner = owner;
     this.#reader = new AnswerReader(this, owner.known);
     socket.allowHalfOpen = true;
-    socket.once(connectEvent, () => this.#connected());
+    if (connectEvent !== undefined) socket.once(connectEvent, () => this.#connected());
     socket.on('drain', () => this.#drained());
     socket.on('end', () => this.#inputEnded());
     socket.on('error', (error) => this.#fail(callErrorOf(owner.target, error)));
     socket.on('close', () => this.#fail(this.#closedEarly()));
+    if (connectEvent === undefined) this.#connected();
   }
 
   // ---- UpstreamCall ----

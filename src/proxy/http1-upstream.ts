@@ -1,36 +1,25 @@
 /** One upstream of HTTP/1.1: makes connections to it, and keeps those that are idle for the next call. */
-import type { LookupFunction, Socket } from 'node:net';
-import type { UpstreamTls } from '../mapping/proxy-settings.ts';
+import type { Socket } from 'node:net';
 import type { ProxyTarget } from '../mapping/proxy-target.ts';
-import { connectTo } from './connect-to.ts';
+import { connectTo, type UpstreamParts } from './connect-to.ts';
 import { Http1Link, type LinkOwner } from './http1-link.ts';
 import { KnownAnswers } from './known-answers.ts';
-import { IDLE_LINKS_MAX, LINK_FRESH_MS } from './proxy-limits.ts';
+import { IDLE_LINKS_MAX, LINK_FRESH_MS, LINK_IDLE_MS } from './proxy-limits.ts';
 import type { CallListener, PooledUpstream, UpstreamCall, UpstreamRequest } from './upstream.ts';
 
 export class Http1Upstream implements PooledUpstream, LinkOwner {
   readonly target: ProxyTarget;
   readonly known: KnownAnswers = new KnownAnswers();
-  readonly #tls: UpstreamTls;
-  readonly #lookup: LookupFunction | undefined;
+  readonly #parts: UpstreamParts;
   readonly #links = new Set<Http1Link>();
   /** The one used last stands last. */
   readonly #idle: Http1Link[] = [];
-  readonly #opened: (upstream: PooledUpstream) => void;
   #session: Buffer | undefined;
   #isStopped = false;
 
-  /** `lookup`: resolves the host; undefined = Node's own. `opened` hears of each new connection. */
-  constructor(
-    target: ProxyTarget,
-    tls: UpstreamTls,
-    lookup: LookupFunction | undefined,
-    opened: (upstream: PooledUpstream) => void,
-  ) {
-    this.target = target;
-    this.#tls = tls;
-    this.#lookup = lookup;
-    this.#opened = opened;
+  constructor(parts: UpstreamParts) {
+    this.target = parts.target;
+    this.#parts = parts;
   }
 
   /** Connections, idle ones too. */
@@ -42,6 +31,13 @@ export class Http1Upstream implements PooledUpstream, LinkOwner {
     const link = (isFresh ? undefined : this.#takeIdle(request)) ?? this.#open();
     link.begin(request, listener);
     return link;
+  }
+
+  /** Takes a connection that was made elsewhere and has no call. */
+  adopt(socket: Socket): void {
+    const link = this.#link(socket, undefined);
+    link.idleMs = LINK_IDLE_MS;
+    this.free(link);
   }
 
   /** Closes what has been idle for too long; `now` is a time of performance.now. */
@@ -88,15 +84,18 @@ export class Http1Upstream implements PooledUpstream, LinkOwner {
   }
 
   #open(): Http1Link {
-    const { isSecure } = this.target;
-    const link = new Http1Link(this.#connect(), isSecure ? 'secureConnect' : 'connect', this);
+    return this.#link(this.#connect(), this.target.isSecure ? 'secureConnect' : 'connect');
+  }
+
+  #link(socket: Socket, connectEvent: 'connect' | 'secureConnect' | undefined): Http1Link {
+    const link = new Http1Link(socket, connectEvent, this);
     this.#links.add(link);
-    this.#opened(this);
+    this.#parts.opened(this);
     return link;
   }
 
   #connect(): Socket {
-    const socket = connectTo(this.target, this.#tls, this.#lookup, 'http/1.1', this.#session);
+    const socket = connectTo(this.#parts, ['http/1.1'], this.#session);
     socket.on('session', (session: Buffer) => {
       this.#session = session;
     });

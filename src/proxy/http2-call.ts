@@ -13,6 +13,7 @@ import type { SessionHolder } from '../native/node-internals.ts';
 import { callError, callErrorOf } from './call-error.ts';
 import { INFORMATIONAL_HEADS_MAX } from './proxy-limits.ts';
 import type { CallListener, CallStage, UpstreamAnswer, UpstreamCall, UpstreamRequest } from './upstream.ts';
+import { webSocketAccept } from './websocket-key.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
 /** Bytes of a request's body that wait in its stream: a session with a hundred streams holds as much as one upload of HTTP/1.1 does. */
@@ -54,11 +55,16 @@ export class Http2Call implements UpstreamCall {
     return this.#stream !== undefined;
   }
 
+  /** It is sent as an extended CONNECT (RFC 8441), which the server has to allow. */
+  get isWebSocket(): boolean {
+    return isWebSocketUpgrade(this.#request);
+  }
+
   /** Sends the head. `isLater`: the session has served others before. Throws where the head cannot be sent. */
   begin(session: ClientHttp2Session, scheme: string, isLater: boolean, holder: SessionHolder): void {
     this.#isLater = isLater;
     const stream = session.request(headersOf(this.#request, scheme), {
-      endStream: !this.#request.hasBody,
+      endStream: !this.#request.hasBody && !this.isWebSocket,
     });
     this.#stream = stream;
     holder.add(stream);
@@ -153,6 +159,11 @@ export class Http2Call implements UpstreamCall {
       return;
     }
     this.#hasHead = true;
+    if (this.isWebSocket && status < 300) {
+      this.#listener.switched('websocket', [...fieldsOf(headers), ...acceptOf(this.#request)]);
+      if (this.#listener !== undefined) this.#stream?.on('data', (bytes: Buffer) => this.#receive(bytes));
+      return;
+    }
     const answer: UpstreamAnswer = { status, reason: undefined, fields: fieldsOf(headers) };
     if ((flags & NGHTTP2_FLAG_END_STREAM) !== 0) {
       // a head that is the end, too, as gRPC has it where there is nothing but trailers, goes on as one
@@ -234,22 +245,32 @@ export class Http2Call implements UpstreamCall {
 
 const NOTHING = Buffer.alloc(0);
 
+function isWebSocketUpgrade({ upgrade }: UpstreamRequest): boolean {
+  return upgrade?.toLowerCase() === 'websocket';
+}
+
+/** What a client of HTTP/1.1 asks its server for, and HTTP/2 does not have (RFC 8441 §5). */
+function acceptOf({ fields }: UpstreamRequest): Fields {
+  return ['Sec-WebSocket-Accept', webSocketAccept(fieldValue(fields, 'sec-websocket-key') ?? '')];
+}
+
 /**
  * Names in lower case (RFC 9113 §8.2.1). A name that comes again has its values joined (RFC 9110 §5.3): node:http2 throws for two
  * values of a field that it takes for one, and a client must not make requests fail.
  */
-function headersOf(
-  { method, authority, target, fields, hasBody, declaredLength, takesTrailers }: UpstreamRequest,
-  scheme: string,
-): Record<string, string> {
+function headersOf(request: UpstreamRequest, scheme: string): Record<string, string> {
+  const { method, authority, target, fields, hasBody, declaredLength, takesTrailers } = request;
+  const isWebSocket = isWebSocketUpgrade(request);
   // without a prototype: `constructor` and `__proto__` are names of fields like others
   const headers: Record<string, string> = Object.create(null);
-  headers[':method'] = method;
+  headers[':method'] = isWebSocket ? 'CONNECT' : method;
+  if (isWebSocket) headers[':protocol'] = 'websocket';
   headers[':scheme'] = scheme;
   headers[':authority'] = authority;
   headers[':path'] = target;
   for (let i = 0; i < fields.length; i += 2) {
     const name = (fields[i] as string).toLowerCase();
+    if (isWebSocket && name === 'sec-websocket-key') continue;
     const value = fields[i + 1] as string;
     const known = headers[name];
     headers[name] = known === undefined ? value : `${known}, ${value}`;

@@ -25,15 +25,26 @@ export class Http2Session implements CallOwner {
   readonly #holder = new SessionHolder();
   #session: ClientHttp2Session | undefined;
   #state: 'connecting' | 'open' | 'retired' | 'closed' = 'connecting';
+  /** The server has told its settings. */
+  #hasSettings = false;
   #served = 0;
   #heardAt = 0;
   /** Since when it has no call: a time of performance.now. */
   idleSince: number = performance.now();
 
-  /** `closed` is called once. The socket is being connected. */
-  constructor(target: ProxyTarget, socket: Socket, closed: (session: Http2Session) => void) {
+  /** `closed` is called once. `isConnected`: the socket, else it is being connected. */
+  constructor(
+    target: ProxyTarget,
+    socket: Socket,
+    isConnected: boolean,
+    closed: (session: Http2Session) => void,
+  ) {
     this.target = target;
     this.#closed = closed;
+    if (isConnected) {
+      this.#connected(socket);
+      return;
+    }
     const onError = (error: Error): void => this.#fail(callErrorOf(target, error));
     const onClose = (): void =>
       this.#fail(callError('closed', target.name, 'it closed the connection before it answered'));
@@ -125,32 +136,46 @@ export class Http2Session implements CallOwner {
       session.setLocalWindowSize(SESSION_WINDOW_BYTES);
     });
     session.on('error', (error) => this.#fail(callErrorOf(target, error)));
+    session.once('remoteSettings', () => {
+      this.#hasSettings = true;
+      for (const call of [...this.#calls])
+        if (!call.isConnected && this.#calls.has(call)) this.#beginLate(call);
+    });
     session.on('goaway', () => this.retire());
     session.on('close', () =>
       this.#fail(callError('closed', target.name, 'it closed the connection before it answered')),
     );
     for (const call of [...this.#calls]) {
       if (!this.#calls.has(call)) continue;
-      this.#begin(call);
-      if (call.isConnected) call.connected();
+      this.#beginLate(call);
     }
+  }
+
+  #beginLate(call: Http2Call): void {
+    this.#begin(call);
+    if (call.isConnected) call.connected();
   }
 
   #begin(call: Http2Call): void {
     const session = this.#session as ClientHttp2Session;
+    if (call.isWebSocket && session.remoteSettings.enableConnectProtocol !== true) {
+      // the settings of the server may still be on their way
+      if (this.#hasSettings) this.#refuse(call, 'it takes no WebSockets over HTTP/2 (RFC 8441)');
+      return;
+    }
     try {
       call.begin(session, this.target.isSecure ? 'https' : 'http', this.#served > 0, this.#holder);
       this.#served += 1;
     } catch (error) {
-      this.#calls.delete(call);
-      // not within the call that has begun it
-      process.nextTick(() =>
-        call.fail(
-          callError('invalid', this.target.name, `the request cannot be sent: ${String(error)}`),
-          'unsent',
-        ),
-      );
+      this.#refuse(call, `the request cannot be sent: ${String(error)}`);
     }
+  }
+
+  #refuse(call: Http2Call, text: string): void {
+    this.#calls.delete(call);
+    if (this.#calls.size === 0) this.idleSince = performance.now();
+    // not within the call that has begun it
+    process.nextTick(() => call.fail(callError('invalid', this.target.name, text), 'unsent'));
   }
 
   #fail(error: GatewayError): void {

@@ -1,9 +1,8 @@
 /** One upstream of HTTP/2, by TLS or with prior knowledge: one connection, and further ones where that has no room. */
-import type { LookupFunction } from 'node:net';
-import type { UpstreamTls } from '../mapping/proxy-settings.ts';
+import type { Socket } from 'node:net';
 import type { ProxyTarget } from '../mapping/proxy-target.ts';
 import { callError } from './call-error.ts';
-import { connectTo } from './connect-to.ts';
+import { connectTo, type UpstreamParts } from './connect-to.ts';
 import { Http2Call } from './http2-call.ts';
 import { Http2Session } from './http2-session.ts';
 import { LINK_IDLE_MS, SESSIONS_MAX } from './proxy-limits.ts';
@@ -11,22 +10,12 @@ import type { CallListener, PooledUpstream, UpstreamCall, UpstreamRequest } from
 
 export class Http2Upstream implements PooledUpstream {
   readonly target: ProxyTarget;
-  readonly #tls: UpstreamTls;
-  readonly #lookup: LookupFunction | undefined;
-  readonly #opened: (upstream: PooledUpstream) => void;
+  readonly #parts: UpstreamParts;
   readonly #sessions = new Set<Http2Session>();
 
-  /** `lookup`: resolves the host; undefined = Node's own. `opened` hears of each new connection. */
-  constructor(
-    target: ProxyTarget,
-    tls: UpstreamTls,
-    lookup: LookupFunction | undefined,
-    opened: (upstream: PooledUpstream) => void,
-  ) {
-    this.target = target;
-    this.#tls = tls;
-    this.#lookup = lookup;
-    this.#opened = opened;
+  constructor(parts: UpstreamParts) {
+    this.target = parts.target;
+    this.#parts = parts;
   }
 
   get linkCount(): number {
@@ -39,6 +28,11 @@ export class Http2Upstream implements PooledUpstream {
     return this.#sessions.size < SESSIONS_MAX
       ? this.#open().call(request, listener)
       : this.#refuse(request, listener);
+  }
+
+  /** Takes a connection that was made elsewhere. */
+  adopt(socket: Socket): void {
+    this.#session(socket, true);
   }
 
   sweep(now: number): void {
@@ -64,10 +58,14 @@ export class Http2Upstream implements PooledUpstream {
   }
 
   #open(): Http2Session {
-    const socket = connectTo(this.target, this.#tls, this.#lookup, 'h2', undefined);
-    const session = new Http2Session(this.target, socket, (closed) => this.#sessions.delete(closed));
+    return this.#session(connectTo(this.#parts, ['h2'], undefined), false);
+  }
+
+  #session(socket: Socket, isConnected: boolean): Http2Session {
+    const closed = (session: Http2Session): void => void this.#sessions.delete(session);
+    const session = new Http2Session(this.target, socket, isConnected, closed);
     this.#sessions.add(session);
-    this.#opened(this);
+    this.#parts.opened(this);
     return session;
   }
 }

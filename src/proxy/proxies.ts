@@ -12,11 +12,14 @@ import { callError } from './call-error.ts';
 import { Deadlines } from './deadlines.ts';
 import { Http1Upstream } from './http1-upstream.ts';
 import { Http2Upstream } from './http2-upstream.ts';
+import { NegotiatedUpstream } from './negotiated-upstream.ts';
 import { CALLS_MAX, LINK_SWEEP_MS, UPSTREAMS_MAX } from './proxy-limits.ts';
 import { type ProxyDone, type ProxyParts, type ProxyRoute, ProxyRun } from './proxy-run.ts';
 import { ServerGroup } from './server-group.ts';
 import type { PooledUpstream, Upstream } from './upstream.ts';
 import { HealthTable } from './upstreams/health-table.ts';
+
+const KINDS = { http1: Http1Upstream, http2: Http2Upstream, negotiated: NegotiatedUpstream } as const;
 
 export class Proxies {
   readonly #policy: ConnectPolicy | undefined;
@@ -67,8 +70,8 @@ export class Proxies {
     if (this.#upstreams.size >= UPSTREAMS_MAX) this.#forgetIdle();
     if (this.#upstreams.size >= UPSTREAMS_MAX)
       throw callError('limit', name, `${UPSTREAMS_MAX} upstreams have connections and the limit is as many`);
-    const Kind = target.isHttp2 ? Http2Upstream : Http1Upstream;
-    const upstream = new Kind(target, tls, lookup, (opened) => this.#opened(opened));
+    const Kind = KINDS[target.version];
+    const upstream = new Kind({ target, tls, lookup, opened: (opened) => this.#opened(opened) });
     this.#upstreams.set(key, upstream);
     return upstream;
   }

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import { serveRedis } from '../support/redis-server.ts';
 import { eventually, outputOf, ScriptHarness } from '../support/script-harness.ts';
-import { rawUpstream } from '../support/upstream.ts';
+import { plainUpstream, rawUpstream } from '../support/upstream.ts';
 import { WebSocketPeer } from '../support/websocket-peer.ts';
 
 const HEADINGS = [
@@ -56,6 +56,20 @@ test('The script below "httpd.connect" talks to a server', async () => {
     }
   } finally {
     await redis.close();
+  }
+});
+
+test('The script below "httpd.proxy" passes requests on, and answers where the service does not', async () => {
+  const service = await plainUpstream((request, response) => response.end(`the service has ${request.url}`));
+  const script = exampleBelow('httpd.proxy(').replace('3000', String(service.port));
+  const harness = await ScriptHarness.load(script);
+  try {
+    assert.equal((await harness.request('/api')).text, 'the service has /api');
+    await service.close();
+    const answer = await harness.request('/api');
+    assert.deepEqual([answer.status, answer.text], [502, 'The service does not answer\n']);
+  } finally {
+    await harness.close();
   }
 });
 

@@ -9,7 +9,14 @@ import { ask } from '../support/proxy-client.ts';
 import { startFrontEnd, type TestFrontEnd, waitFor } from '../support/test-front-end.ts';
 import { plainUpstream, tlsUpstream } from '../support/upstream.ts';
 
-const SILENT = { level: 'error', error() {}, warn() {}, info() {}, debug() {} } as const;
+const warnings: string[] = [];
+const LOGGER = {
+  level: 'warn',
+  error() {},
+  warn: (message: string) => void warnings.push(message),
+  info() {},
+  debug() {},
+} as const;
 
 let front: TestFrontEnd;
 let proxies: Proxies;
@@ -27,7 +34,7 @@ after(async () => {
 
 async function pass(...[place, targets, options]: Parameters<typeof readProxyMapping>): Promise<void> {
   const settings = await withCertificates(readProxyMapping(place, targets, options));
-  mapping = new ProxyMapping({ place, settings, proxies, logger: SILENT });
+  mapping = new ProxyMapping({ place, settings, proxies, logger: LOGGER });
 }
 
 test('A mapping checks its servers', async () => {
@@ -48,6 +55,13 @@ test('A mapping reads the authorities from a file, and says what is wrong with i
   await pass({ prefix: '/' }, upstream.url, {});
   const refused = await ask('h1', front.port, '/');
   assert.equal(refused.status, 502);
+  assert.match(
+    warnings.at(-1) ?? '',
+    /self-signed certificate .*the option tls\.ca, or --proxy-ca, names the authority/,
+  );
+  await pass({ prefix: '/' }, upstream.url, { tls: { ca: certPath, servername: 'other.example' } });
+  assert.equal((await ask('h1', front.port, '/')).status, 502);
+  assert.match(warnings.at(-1) ?? '', /altnames.*the option tls\.servername, or --proxy-servername/);
   await pass({ prefix: '/' }, upstream.url, { tls: { ca: certPath } });
   assert.equal((await ask('h1', front.port, '/')).body, 'secure');
   await assert.rejects(pass({ prefix: '/' }, upstream.url, { tls: { ca: '/nowhere/ca.pem' } }), {
