@@ -61,15 +61,19 @@ test('The script below "httpd.connect" talks to a server', async () => {
 
 test('The script below "httpd.proxy" passes requests on, and answers where the service does not', async () => {
   const service = await plainUpstream((request, response) => response.end(`the service has ${request.url}`));
-  const script = exampleBelow('httpd.proxy(').replace('3000', String(service.port));
-  const harness = await ScriptHarness.load(script);
   try {
-    assert.equal((await harness.request('/api')).text, 'the service has /api');
-    await service.close();
-    const answer = await harness.request('/api');
-    assert.deepEqual([answer.status, answer.text], [502, 'The service does not answer\n']);
+    const script = exampleBelow('httpd.proxy(').replace('3000', String(service.port));
+    const harness = await ScriptHarness.load(script);
+    try {
+      assert.equal((await harness.request('/api')).text, 'the service has /api');
+      await service.close();
+      const answer = await harness.request('/api');
+      assert.deepEqual([answer.status, answer.text], [502, 'The service does not answer\n']);
+    } finally {
+      await harness.close();
+    }
   } finally {
-    await harness.close();
+    await service.close();
   }
 });
 
