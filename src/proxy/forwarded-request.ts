@@ -63,8 +63,8 @@ export function forwardedRequest(
     if (alike !== lower && settings.removedFields.has(alike)) continue;
     if (!isTrusted && FORWARDED_FIELDS.has(alike)) continue;
     if (isTrusted && isReplaced(lower, settings)) continue;
-    // nothing follows a body that is not there, and trailers of requests are not passed on
-    if (isNamed(name, 'trailer')) continue;
+    // nothing follows a body that is not there
+    if (!hasBody && isNamed(name, 'trailer')) continue;
     fields.push(name, given[i + 1] as string);
   }
   if (named?.has('cookie') !== true) addCookie(fields, given, settings);
@@ -80,6 +80,7 @@ export function forwardedRequest(
     fields,
     hasBody,
     declaredLength: hasBody ? exchange.body.declaredLength : undefined,
+    announcesTrailers: hasBody && fieldValue(given, 'trailer') !== undefined,
     takesTrailers: hasListMember(fieldValue(given, 'te') ?? '', 'trailers'),
     upgrade: connectProtocol ?? (hasBody ? undefined : upgradeOf(given)),
     isIdempotent: IDEMPOTENT.has(method),
@@ -90,6 +91,39 @@ export function forwardedRequest(
 /** True for a target that one line of HTTP/1.1 can have, and that every server reads alike: visible ASCII, no fragment (RFC 9112 §3.2). */
 export function isPassable(target: string): boolean {
   return /^[!"$-~]+$/.test(target);
+}
+
+/** Fields that have no business behind a body: they frame it, lead it, say who asks or under which condition, or tell what it is (RFC 9110 §6.5.1). */
+const NO_TRAILERS: ReadonlySet<string> = new Set([
+  ...OWN_FIELDS,
+  ...FORWARDED_FIELDS,
+  'trailer',
+  'authorization',
+  'proxy-authorization',
+  'cache-control',
+  'pragma',
+  'range',
+  'if-match',
+  'if-none-match',
+  'if-modified-since',
+  'if-unmodified-since',
+  'if-range',
+  'content-encoding',
+  'content-type',
+  'content-range',
+]);
+
+/** Those trailers of a request that go on; undefined: none. */
+export function forwardedTrailers(given: Fields | undefined, settings: ProxySettings): Fields | undefined {
+  if (given === undefined) return undefined;
+  const fields: string[] = [];
+  for (let i = 0; i < given.length; i += 2) {
+    // as of heads: many servers take `_` and `-` for the same
+    const lower = (given[i] as string).toLowerCase().replaceAll('_', '-');
+    if (!NO_TRAILERS.has(lower) && !settings.removedFields.has(lower))
+      fields.push(given[i] as string, given[i + 1] as string);
+  }
+  return fields.length === 0 ? undefined : fields;
 }
 
 /** What the upstream is asked for. Undefined: the client has written the prefix otherwise, so that it cannot be exchanged without reading the path. */

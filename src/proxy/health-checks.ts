@@ -170,6 +170,7 @@ function requestOf(authority: string, path: string): UpstreamRequest {
     fields: ['User-Agent', `lgateway/${packageVersion()}`],
     hasBody: false,
     declaredLength: undefined,
+    announcesTrailers: false,
     takesTrailers: false,
     upgrade: undefined,
     isIdempotent: true,

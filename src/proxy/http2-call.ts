@@ -65,6 +65,7 @@ export class Http2Call implements UpstreamCall {
     this.#isLater = isLater;
     const stream = session.request(headersOf(this.#request, scheme), {
       endStream: !this.#request.hasBody && !this.isWebSocket,
+      waitForTrailers: this.#request.announcesTrailers,
     });
     this.#stream = stream;
     holder.add(stream);
@@ -98,8 +99,12 @@ export class Http2Call implements UpstreamCall {
     return false;
   }
 
-  endBody(): void {
-    this.#stream?.end();
+  /** Only trailers that were announced: to wait for others would cost each body an event. */
+  endBody(trailers: Fields | undefined): void {
+    const stream = this.#stream;
+    if (stream !== undefined && this.#request.announcesTrailers)
+      stream.once('wantTrailers', () => stream.sendTrailers(trailersOf(trailers)));
+    stream?.end();
   }
 
   resume(): void {
@@ -277,6 +282,15 @@ function headersOf(request: UpstreamRequest, scheme: string): Record<string, str
   }
   if (takesTrailers) headers['te'] = 'trailers';
   if (hasBody && declaredLength !== undefined) headers['content-length'] = String(declaredLength);
+  return headers;
+}
+
+function trailersOf(fields: Fields = []): Record<string, string[]> {
+  const headers: Record<string, string[]> = {};
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = (fields[i] as string).toLowerCase();
+    headers[name] = [...(headers[name] ?? []), fields[i + 1] as string];
+  }
   return headers;
 }
 

@@ -12,7 +12,14 @@ import { readLatin1 } from '../native/node-internals.ts';
 import type { AnswerBatch, BatchedAnswer } from './answer-batch.ts';
 import { callError } from './call-error.ts';
 import type { Deadlines, Waiting } from './deadlines.ts';
-import { forwardedRequest, forwardedTarget, isLastHop, isPassable, viaDepth } from './forwarded-request.ts';
+import {
+  forwardedRequest,
+  forwardedTarget,
+  forwardedTrailers,
+  isLastHop,
+  isPassable,
+  viaDepth,
+} from './forwarded-request.ts';
 import type { ProxySettings } from './proxy-settings.ts';
 import type {
   Balancer,
@@ -372,7 +379,7 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
       // what breaks off is told by the exchange
       if (body.error !== undefined) return;
       this.#bodySent = true;
-      call.endBody(undefined);
+      call.endBody(forwardedTrailers(body.trailers, this.#route.settings));
       if (!this.#isAnswered) this.#wait(this.#route.settings.timeouts.headMs);
       return;
     }

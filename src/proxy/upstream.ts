@@ -16,6 +16,8 @@ export interface UpstreamRequest {
   readonly hasBody: boolean;
   /** The Content-Length of the body; undefined where it is not known. */
   readonly declaredLength: number | undefined;
+  /** Trailers follow the body, as far as its head says. */
+  readonly announcesTrailers: boolean;
   /** The client takes trailers (`TE: trailers`). */
   readonly takesTrailers: boolean;
   /** The protocols that the client would go on with; undefined where it asks for none. */

@@ -61,6 +61,8 @@ export interface RequestBody extends ByteSource {
   readonly queue: ByteQueue;
   /** The Content-Length the client declared; undefined when it declared none. */
   readonly declaredLength: number | undefined;
+  /** Fields behind the body, when it has ended; undefined: none. */
+  readonly trailers?: Fields | undefined;
   /**
    * What the reader keeps of it beside the queue and nobody has used yet counts as unread: so many bytes more, or less. False: the
    * budget of unread bodies is used up, and this connection has more of it than the least.

@@ -1,6 +1,7 @@
 /** The body of a request: bytes that arrived and were not read yet, bounded, with the wire held back meanwhile. */
 import { ByteQueue } from '../../base/byte-queue.ts';
 import type { GatewayError } from '../../base/errors.ts';
+import type { Fields } from '../semantics/fields.ts';
 import type { RequestBody } from './exchange.ts';
 import { Waiters } from './waiters.ts';
 
@@ -44,6 +45,7 @@ export class QueuedBody implements RequestBody {
   readonly #readers = new Waiters();
   /** Body bytes that have arrived so far, read or not. */
   bytesReceived = 0;
+  trailers: Fields | undefined;
   taker: ((bytes: Uint8Array) => number) | undefined;
 
   constructor(flow: BodyFlow, declaredLength: number | undefined, ended: boolean) {
@@ -150,8 +152,9 @@ export class QueuedBody implements RequestBody {
   }
 
   /** The body is complete. */
-  finish(): void {
+  finish(trailers?: Fields): void {
     if (this.#ended) return;
+    this.trailers = trailers;
     this.#ended = true;
     this.notify();
   }

@@ -313,8 +313,8 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
   }
 
   /** The request body is complete. */
-  endBody(): void {
-    this.body.finish();
+  endBody(trailers?: Fields): void {
+    this.body.finish(trailers);
   }
 
   /** There is room on the wire again. */

@@ -218,8 +218,8 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     this.#exchange?.receiveBody(content, true);
   }
 
-  endBody(): void {
-    this.#exchange?.endBody();
+  endBody(trailers?: Fields): void {
+    this.#exchange?.endBody(trailers);
   }
 
   refuse({ status, code, reason }: InputFault, line: RequestLine | undefined): void {

@@ -41,7 +41,7 @@ export interface InputSink {
   /** Content of the body. The bytes are only lent. */
   takeBody(content: Buffer): void;
   /** The body of the request is complete; not called for a request without one. */
-  endBody(): void;
+  endBody(trailers?: Fields): void;
   /** Nothing that follows is looked at. `line`: as far as the head had come. */
   refuse(fault: InputFault, line: RequestLine | undefined): void;
 }
@@ -188,7 +188,7 @@ export class Http1Input {
     } else if (refusal !== 0) {
       const reason = 'chunked coding is not well-formed, or has too much around it';
       this.#refuse(refusal, 'LGW_BODY_MALFORMED', reason);
-    } else if (done) this.#sink.endBody();
+    } else if (done) this.#sink.endBody(chunks.trailers);
     return end - at;
   }
 
@@ -274,7 +274,7 @@ export class Http1Input {
   #begin(request: Http1Request, headBytes: number): number {
     this.#emptyLines = 0;
     const { chunked, declaredLength } = request.framing;
-    if (chunked) this.#chunks = new ChunkDecoder(this.#headBytesMax, this.#sink.bodyBytesMax);
+    if (chunked) this.#chunks = new ChunkDecoder(this.#headBytesMax, this.#sink.bodyBytesMax, true);
     else this.#bodyBytes = declaredLength ?? 0;
     this.#sink.takeRequest(request);
     return headBytes;

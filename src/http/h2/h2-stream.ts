@@ -289,7 +289,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   }
 
   /** The client has ended its side. False: the body is shorter than its content-length. */
-  endRemote(): boolean {
+  endRemote(trailers?: Fields): boolean {
     if (this.#state === HALF_CLOSED_LOCAL) {
       // a client that has its whole response may end its body early
       this.#close();
@@ -299,7 +299,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
     if (this.#body?.isShort === true) return false;
     this.#body?.end();
     this.#transition(HALF_CLOSED_REMOTE);
-    this.#exchange?.endBody();
+    this.#exchange?.endBody(trailers);
     return true;
   }
 

@@ -150,7 +150,7 @@ export class HeadFrames {
     }
     const wrong = endStream ? checkTrailers(section) : 'trailers do not end the stream';
     if (wrong !== undefined) streams.fail(stream, ERROR_CODE.protocolError, wrong);
-    else streams.endRemote(stream);
+    else streams.endRemote(stream, section.fields);
   }
 }
 

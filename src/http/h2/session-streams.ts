@@ -131,8 +131,8 @@ export class SessionStreams implements StreamSession<H2Stream> {
   }
 
   /** The client has ended its side of the stream. */
-  endRemote(stream: H2Stream): void {
-    if (!stream.endRemote())
+  endRemote(stream: H2Stream, trailers?: Fields): void {
+    if (!stream.endRemote(trailers))
       this.fail(stream, ERROR_CODE.protocolError, 'a body is shorter than its content-length');
   }
 
