@@ -11,6 +11,8 @@ export interface UpstreamParts {
   readonly tls: UpstreamTls;
   /** Resolves the host; undefined = Node's own. */
   readonly lookup: LookupFunction | undefined;
+  /** Idle connections of all upstreams of the worker. */
+  readonly idle: { count: number };
   /** Hears of each new connection. */
   readonly opened: (upstream: PooledUpstream) => void;
 }

@@ -4,7 +4,7 @@ import type { ProxyTarget } from '../mapping/proxy-target.ts';
 import { connectTo, type UpstreamParts } from './connect-to.ts';
 import { Http1Link, type LinkOwner } from './http1-link.ts';
 import { KnownAnswers } from './known-answers.ts';
-import { IDLE_LINKS_MAX, LINK_FRESH_MS, LINK_IDLE_MS } from './proxy-limits.ts';
+import { IDLE_LINKS_MAX, IDLE_LINKS_WORKER_MAX, LINK_FRESH_MS, LINK_IDLE_MS } from './proxy-limits.ts';
 import type { CallListener, PooledUpstream, UpstreamCall, UpstreamRequest } from './upstream.ts';
 
 export class Http1Upstream implements PooledUpstream, LinkOwner {
@@ -48,24 +48,29 @@ export class Http1Upstream implements PooledUpstream, LinkOwner {
   /** Calls under way go on, and nothing is kept behind them. */
   stop(): void {
     this.#isStopped = true;
-    for (const link of this.#idle.splice(0)) link.close();
+    for (const link of [...this.#idle]) link.close();
   }
 
   // ---- LinkOwner ----
 
   free(link: Http1Link): void {
-    if (this.#isStopped || this.#idle.length >= IDLE_LINKS_MAX || link.idleMs <= 0) {
+    const { idle } = this.#parts;
+    const isFull = this.#idle.length >= IDLE_LINKS_MAX || idle.count >= IDLE_LINKS_WORKER_MAX;
+    if (this.#isStopped || isFull || link.idleMs <= 0) {
       link.close();
       return;
     }
     link.idleSince = performance.now();
     this.#idle.push(link);
+    idle.count += 1;
   }
 
   closed(link: Http1Link): void {
     this.#links.delete(link);
     const at = this.#idle.indexOf(link);
-    if (at !== -1) this.#idle.splice(at, 1);
+    if (at === -1) return;
+    this.#idle.splice(at, 1);
+    this.#parts.idle.count -= 1;
   }
 
   // ---- inside ----
@@ -76,11 +81,17 @@ export class Http1Upstream implements PooledUpstream, LinkOwner {
     const now = performance.now();
     if (now - link.idleSince >= link.idleMs) {
       this.sweep(now);
-      return this.#idle.pop();
+      return this.#popIdle();
     }
     // a server that closes at this moment would leave open whether it has done what cannot be repeated
     if (!isIdempotent && now - link.idleSince >= LINK_FRESH_MS) return undefined;
-    return this.#idle.pop();
+    return this.#popIdle();
+  }
+
+  #popIdle(): Http1Link | undefined {
+    const link = this.#idle.pop();
+    if (link !== undefined) this.#parts.idle.count -= 1;
+    return link;
   }
 
   #open(): Http1Link {

@@ -30,6 +30,8 @@ export class Proxies {
   readonly #upstreams = new Map<string, PooledUpstream>();
   /** Those with connections, also where `#upstreams` has another in their place. */
   readonly #active = new Set<PooledUpstream>();
+  /** Idle connections of all upstreams. */
+  readonly #idle = { count: 0 };
   #sweeper: NodeJS.Timeout | undefined;
   #isStopped = false;
 
@@ -71,7 +73,13 @@ export class Proxies {
     if (this.#upstreams.size >= UPSTREAMS_MAX)
       throw callError('limit', name, `${UPSTREAMS_MAX} upstreams have connections and the limit is as many`);
     const Kind = KINDS[target.version];
-    const upstream = new Kind({ target, tls, lookup, opened: (opened) => this.#opened(opened) });
+    const upstream = new Kind({
+      target,
+      tls,
+      lookup,
+      idle: this.#idle,
+      opened: (opened) => this.#opened(opened),
+    });
     this.#upstreams.set(key, upstream);
     return upstream;
   }

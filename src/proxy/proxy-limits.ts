@@ -4,6 +4,8 @@
 export const CALLS_MAX = 4096;
 /** Connections to one upstream that are kept while nothing uses them: as many as a burst of ten clients with twenty streams each leaves. */
 export const IDLE_LINKS_MAX = 256;
+/** Idle connections of HTTP/1.1 that a worker keeps to all its upstreams together: four upstreams may have all of theirs. */
+export const IDLE_LINKS_WORKER_MAX = 1024;
 /** An idle connection is closed after this time, or earlier when the server has said so: most servers keep theirs for longer. */
 export const LINK_IDLE_MS = 10_000;
 /** A request that cannot be repeated takes a connection that was used so lately: its server does hardly close it at this moment. */

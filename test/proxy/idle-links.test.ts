@@ -1,0 +1,82 @@
+/** Idle connections to upstreams are counted for the worker, and given back whatever takes them. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { DEFAULT_PROXY_RULES } from '../../src/mapping/proxy-settings.ts';
+import { parseTarget } from '../../src/mapping/proxy-target.ts';
+import { Http1Upstream } from '../../src/proxy/http1-upstream.ts';
+import { IDLE_LINKS_WORKER_MAX, LINK_IDLE_MS } from '../../src/proxy/proxy-limits.ts';
+import type { CallListener, UpstreamRequest } from '../../src/proxy/upstream.ts';
+import { waitFor } from '../support/test-front-end.ts';
+import { plainUpstream, type Upstream } from '../support/upstream.ts';
+
+let server: Upstream;
+before(async () => {
+  server = await plainUpstream((_request, response) => response.end('well'));
+});
+after(() => server.close());
+
+const REQUEST: UpstreamRequest = {
+  method: 'GET',
+  target: '/',
+  authority: 'x',
+  fields: [],
+  hasBody: false,
+  declaredLength: undefined,
+  announcesTrailers: false,
+  takesTrailers: false,
+  upgrade: undefined,
+  isIdempotent: true,
+  memo: undefined,
+};
+
+function upstreamWith(idle: { count: number }): Http1Upstream {
+  const { tls } = DEFAULT_PROXY_RULES;
+  const target = parseTarget(`http://127.0.0.1:${server.port}`);
+  return new Http1Upstream({ target, tls, lookup: undefined, idle, opened() {} });
+}
+
+/** Resolves when the answer has come. */
+function call(upstream: Http1Upstream, isFresh = false): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const listener: CallListener = {
+      connected() {},
+      informed() {},
+      answeredWhole: () => resolve(),
+      answered() {},
+      received: () => true,
+      ended: () => resolve(),
+      switched() {},
+      drained() {},
+      failed: reject,
+    };
+    upstream.call(REQUEST, listener, isFresh);
+  });
+}
+
+test('Idle connections count as long as they are idle', async () => {
+  const idle = { count: 0 };
+  const upstream = upstreamWith(idle);
+  await Promise.all([call(upstream, true), call(upstream, true)]);
+  await waitFor(() => idle.count === 2, 'two idle connections');
+  const next = call(upstream);
+  assert.equal(idle.count, 1);
+  await next;
+  assert.equal(idle.count, 2);
+  upstream.sweep(performance.now() + LINK_IDLE_MS);
+  assert.deepEqual([idle.count, upstream.linkCount], [0, 0]);
+  await call(upstream);
+  assert.equal(idle.count, 1);
+  upstream.stop();
+  assert.deepEqual([idle.count, upstream.linkCount], [0, 0]);
+});
+
+test('Where the worker has as many as it may, a connection ends behind its answer', async () => {
+  const idle = { count: IDLE_LINKS_WORKER_MAX - 1 };
+  const upstream = upstreamWith(idle);
+  await call(upstream, true);
+  await waitFor(() => idle.count === IDLE_LINKS_WORKER_MAX, 'the last idle connection');
+  await call(upstream, true);
+  await waitFor(() => upstream.linkCount === 1, 'the end of one connection');
+  assert.equal(idle.count, IDLE_LINKS_WORKER_MAX);
+  upstream.stop();
+});
