@@ -12,6 +12,7 @@ import { ARGUMENT_SNIPPETS } from './snippets/arguments.ts';
 import { COROUTINE_SNIPPETS } from './snippets/coroutines.ts';
 import { FILE_SNIPPETS } from './snippets/files.ts';
 import { LANGUAGE_SNIPPETS } from './snippets/language.ts';
+import { LIBRARY_SNIPPETS } from './snippets/library-means.ts';
 import { STRING_SNIPPETS } from './snippets/strings.ts';
 import { SYSTEM_SNIPPETS } from './snippets/system.ts';
 import { TABLE_AND_NUMBER_SNIPPETS } from './snippets/tables-and-numbers.ts';
@@ -55,6 +56,7 @@ const SNIPPETS: Readonly<Record<string, string>> = {
   ...TABLE_AND_NUMBER_SNIPPETS,
   ...SYSTEM_SNIPPETS,
   ...ARGUMENT_SNIPPETS,
+  ...LIBRARY_SNIPPETS,
 };
 
 let expected: ReadonlyMap<string, string>;
