@@ -70,6 +70,8 @@ class StaticMapping implements Mapping, Handler {
   readonly #options: StaticMappingOptions;
   readonly #parts: FormParts;
   readonly #entries = new Map<string, StaticEntry>();
+  /** When the folder was seen to have no page of its own for what is not there. */
+  #pageAbsentAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: StaticMappingOptions, folder: CurrentFolder) {
     const { host, prefix, fileSystem, share, settings, cache } = options;
@@ -136,10 +138,16 @@ class StaticMapping implements Mapping, Handler {
 
   /** With the folder's own page where it has a small one, else with that of the gateway. */
   #refuse(exchange: Exchange): void {
+    const startedAt = performance.now();
+    if (this.#pageAbsentAt >= startedAt - FRESH_MS) {
+      respondWithError(exchange, 404);
+      return;
+    }
     const entry = this.#entries.get(NOT_FOUND_PAGE) ?? this.#newEntry(NOT_FOUND_PAGE);
     entry.isUsed = true;
     lookUp(exchange, entry, [], (found) => {
       const content = found instanceof FileError ? undefined : found.content;
+      if (!(found instanceof FileError) && found.state === 'absent') this.#pageAbsentAt = startedAt;
       if (content === undefined || content.length > SMALL_BYTES_MAX) respondWithError(exchange, 404);
       else sendNotFound(exchange, NOT_FOUND_PAGE, content);
     });

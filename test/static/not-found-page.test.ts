@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { Router, serveFiles } from '../../src/index.ts';
 import type { GatewayFolder } from '../support/run-gateway.ts';
 import { PROTOCOLS, TestGateway } from '../support/test-gateway.ts';
 
@@ -83,4 +84,23 @@ test('A page that goes is not sent any more', async () => {
   await wait(/^for a while$/);
   rmSync(folder.file('plain/404.html'));
   await wait(/404 Not Found/);
+});
+
+test('That a folder has no such page is remembered for a second', async (t) => {
+  mkdirSync(folder.file('bare'));
+  const router = new Router().mount('/', serveFiles(folder.file('bare')));
+  const ask = async (): Promise<string> => {
+    const headers = { accept: 'text/plain' };
+    const response = await router.fetch(new Request('http://example.test/.hidden', { headers }));
+    assert.equal(response.status, 404);
+    return await response.text();
+  };
+  let now = performance.now();
+  t.mock.method(performance, 'now', () => now);
+  assert.equal(await ask(), '404 Not Found\n');
+  writeFileSync(folder.file('bare/404.html'), 'own');
+  now += 1000;
+  assert.equal(await ask(), '404 Not Found\n');
+  now += 1;
+  assert.equal(await ask(), 'own');
 });
