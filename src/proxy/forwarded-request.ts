@@ -1,7 +1,7 @@
 /** Makes the request for an upstream of the one that a client has sent: which fields go on, and which the proxy adds (RFC 9110 §7.6). */
 import { type BlockList, isIPv6 } from 'node:net';
 import type { Exchange } from '../http/exchange/exchange.ts';
-import { type Fields, fieldValue, hasListMember, isNamed } from '../http/semantics/fields.ts';
+import { type Fields, fieldValue, hasListMember, isNamed, trimBlanks } from '../http/semantics/fields.ts';
 import type { ProxyTarget } from '../mapping/proxy-target.ts';
 import { namedByConnection } from './answer-head.ts';
 import type { ProxySettings } from './proxy-settings.ts';
@@ -154,10 +154,16 @@ export function viaDepth(fields: Fields): number {
   return via.split(',').filter((member) => member.trim().split(/\s+/)[1]?.toLowerCase() === VIA_NAME).length;
 }
 
-/** HTTP/1.0 and HTTP/2 have no such field. */
+/**
+ * What a client would go on with. Other versions of HTTP and TLS are offered to no server: behind such a change requests would go past
+ * the gateway, to paths that no mapping has. HTTP/1.0 and HTTP/2 have no such field.
+ */
 function upgradeOf(fields: Fields): string | undefined {
   if (!hasListMember(fieldValue(fields, 'connection') ?? '', 'upgrade')) return undefined;
-  return fieldValue(fields, 'upgrade');
+  const offered = fieldValue(fields, 'upgrade')?.split(',').map(trimBlanks);
+  return (
+    offered?.filter((one) => one !== '' && !/^(?:h2c?|https?|tls)(?:$|\/)/i.test(one)).join(', ') || undefined
+  );
 }
 
 /** HTTP/2 may have it in pieces, HTTP/1.1 has one (RFC 9113 §8.2.3). */

@@ -8,7 +8,7 @@ import type { ReadableBytes } from '../base/byte-queue.ts';
 import type { GatewayError } from '../base/errors.ts';
 import { readSocket } from '../http/exchange/socket-reader.ts';
 import { startReading, stopReading } from '../http/exchange/socket-reading.ts';
-import type { Fields } from '../http/semantics/fields.ts';
+import { type Fields, hasListMember } from '../http/semantics/fields.ts';
 import type { ProxyTarget } from '../mapping/proxy-target.ts';
 import type { AnswerHead } from './answer-head.ts';
 import { AnswerReader, type AnswerSink } from './answer-reader.ts';
@@ -145,7 +145,8 @@ export class Http1Link implements UpstreamCall, AnswerSink {
 
   switching(head: AnswerHead): void {
     const { upgrade } = head;
-    if (upgrade === undefined || this.#request?.upgrade === undefined) {
+    const offered = this.#request?.upgrade;
+    if (upgrade === undefined || offered === undefined || !hasListMember(offered, upgrade.toLowerCase())) {
       this.malformed('it changes over to a protocol that nobody has asked for');
       return;
     }

@@ -10,11 +10,13 @@ import { waitFor } from '../support/test-front-end.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
+const nothing = (): void => undefined;
+
 let front: ProxyFront;
 let backend: RecordingBackend;
 /** What the server does with a request that has come whole, and with a head. */
-let answer: (head: string, socket: Socket) => void;
-let begin: (head: string, socket: Socket) => void;
+let answer: (head: string, socket: Socket) => void = nothing;
+let begin: (head: string, socket: Socket) => void = nothing;
 
 before(async () => {
   // without TLS the end of a connection is what the client sees
@@ -29,8 +31,6 @@ after(async () => {
   await backend.close();
   await front.stop();
 });
-
-const nothing = (): void => undefined;
 
 /** What a client gets that sends these bytes, until the connection ends or `enough`. */
 async function exchange(bytes: string, enough: (text: string) => boolean = () => false): Promise<string> {
@@ -178,4 +178,27 @@ test('A server that changes over to what nobody has offered gives 502, and one t
   // bytes behind an offer that was declined are the next request
   assert.equal(text.split('HTTP/1.1 200 OK').length, 3);
   assert.equal(backend.requests.length, before + 2);
+});
+
+test('A change to another version of HTTP or to TLS is offered to no server, and refused where a server makes it', async () => {
+  for (const [offer, offered] of [
+    ['h2c', undefined],
+    ['H2C', undefined],
+    ['h2c, HTTP/2.0 , TLS/1.0', undefined],
+    ['HTTP', undefined],
+    ['h2c, echo, tls', 'echo'],
+    ['echo,websocket', 'echo, websocket'],
+  ] as const) {
+    answer = (_head, socket) => void socket.write(OK);
+    const fields = `Connection: Upgrade, HTTP2-Settings\r\nUpgrade: ${offer}\r\nHTTP2-Settings: AAMAAABk\r\n`;
+    assert.ok(isWhole(await exchange(get('1.1', fields), isWhole)));
+    const { head } = backend.requests.at(-1) ?? assert.fail('it arrives');
+    assert.equal(/\r\nUpgrade: (.*)\r\n/i.exec(head)?.[1], offered);
+    assert.equal(/\r\nConnection: (.*)\r\n/i.exec(head)?.[1], offered === undefined ? undefined : 'Upgrade');
+    assert.doesNotMatch(head, /http2-settings/i);
+  }
+  answer = (_head, socket) => void socket.write(SWITCHES.replaceAll('echo', 'h2c'));
+  const closing = (text: string): boolean => /\r\n\r\n[\s\S]*<\/html>\n?$/.test(text);
+  const fields = 'Connection: Upgrade\r\nUpgrade: h2c, echo\r\n';
+  assert.match(await exchange(get('1.1', fields), closing), /^HTTP\/1\.1 502 /);
 });

@@ -32,7 +32,7 @@ const REASONS: Readonly<Record<string, readonly [who: string, reason: string]>> 
   'TE: trailers': ['nginx', 'trailers of answers go on'],
   Trailer: ['haproxy nginx', TRAILERS],
   'Upgrade without Connection': ['haproxy', HOP],
-  'HTTP2-Settings': ['haproxy nginx', HOP],
+  'HTTP2-Settings': ['haproxy nginx', 'behind HTTP/2 in a tunnel requests would go past the gateway'],
   'Max-Forwards of OPTIONS': ['haproxy nginx', 'it is one less (RFC 9110 §7.6.2)'],
   Via: ['haproxy nginx', 'who passes a request on says so (RFC 9110 §7.6.3)'],
   'X-Forwarded-For of the client': ['haproxy nginx', OWN],
