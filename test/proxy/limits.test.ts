@@ -120,11 +120,17 @@ const REQUEST: UpstreamRequest = {
   fields: [],
   hasBody: false,
   declaredLength: undefined,
+  announcesTrailers: false,
   takesTrailers: false,
   upgrade: undefined,
   isIdempotent: true,
   memo: undefined,
 };
+
+function upstreamTo(address: string): Http1Upstream {
+  const target = parseTarget(address);
+  return new Http1Upstream({ target, tls: TLS, lookup: undefined, idle: { count: 0 }, opened() {} });
+}
 
 /** A call that is only waited for. */
 function call(upstream: Upstream, isIdempotent = true): Promise<GatewayError | undefined> {
@@ -146,7 +152,7 @@ function call(upstream: Upstream, isIdempotent = true): Promise<GatewayError | u
 
 test(`No more than ${IDLE_LINKS_MAX} connections are kept idle, and none for longer than ${LINK_IDLE_MS} ms`, async () => {
   for (const socket of sockets) socket.destroy();
-  const upstream = new Http1Upstream(parseTarget(url), TLS, undefined, () => undefined);
+  const upstream = upstreamTo(url);
   await Promise.all(Array.from({ length: IDLE_LINKS_MAX + 10 }, () => call(upstream)));
   assert.equal(upstream.linkCount, IDLE_LINKS_MAX);
   upstream.sweep(performance.now() + LINK_IDLE_MS / 2);
@@ -156,7 +162,7 @@ test(`No more than ${IDLE_LINKS_MAX} connections are kept idle, and none for lon
 });
 
 test('A server that keeps connections for a shorter time is believed', async () => {
-  const upstream = new Http1Upstream(parseTarget(url), TLS, undefined, () => undefined);
+  const upstream = upstreamTo(url);
   for (const [seconds, kept] of [
     [1, 0],
     [3, 1],
@@ -171,7 +177,7 @@ test('A server that keeps connections for a shorter time is believed', async () 
 });
 
 test(`What cannot be repeated takes no connection that was idle for ${LINK_FRESH_MS} ms`, async () => {
-  const upstream = new Http1Upstream(parseTarget(url), TLS, undefined, () => undefined);
+  const upstream = upstreamTo(url);
   await call(upstream);
   const since = performance.now();
   await waitFor(() => performance.now() - since > LINK_FRESH_MS, 'it to be idle for so long');
@@ -209,8 +215,7 @@ test(`${CHECKS_MAX} servers of a mapping are checked`, () => {
   const checks = new HealthChecks(candidates);
   const settings = { path: '/', intervalMs: 60_000, timeoutMs: 1000, status: undefined, fall: 3, rise: 2 };
   for (let i = 0; i < CHECKS_MAX + 5; i++) {
-    const target = parseTarget(`${url}/${i}`);
-    checks.want(candidates.of(new Http1Upstream(target, TLS, undefined, () => undefined)), settings);
+    checks.want(candidates.of(upstreamTo(`${url}/${i}`)), settings);
   }
   assert.equal(checks.size, CHECKS_MAX);
   checks.stop();
