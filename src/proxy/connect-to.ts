@@ -13,20 +13,22 @@ export interface UpstreamParts {
   readonly lookup: LookupFunction | undefined;
   /** Idle connections of all upstreams of the worker. */
   readonly idle: { count: number };
+  /** TLS session of its last connection, with which the next one goes on (RFC 8446 §2.2). */
+  readonly resumption: { session: Buffer | undefined };
   /** Hears of each new connection. */
   readonly opened: (upstream: PooledUpstream) => void;
 }
 
-/** `protocols`: what is offered in TLS (ALPN), the best first. `session`: one to go on with. */
+/** `protocols`: what is offered in TLS (ALPN), the best first. */
 export function connectTo(
-  { target: { host, port, socketPath, isSecure }, tls, lookup }: UpstreamParts,
+  { target: { host, port, socketPath, isSecure }, tls, lookup, resumption }: UpstreamParts,
   protocols: readonly ('http/1.1' | 'h2')[],
-  session: Buffer | undefined,
 ): Socket | TLSSocket {
   if (socketPath !== undefined) return connectTcp({ path: socketPath });
   const place = { host, port, noDelay: true, ...(lookup === undefined ? {} : { lookup }) };
   if (!isSecure) return connectTcp(place);
   const { verify, ca, servername } = tls;
+  const { session } = resumption;
   const options: ConnectionOptions = {
     ...place,
     rejectUnauthorized: verify,
@@ -35,7 +37,11 @@ export function connectTo(
     ...serverNameOf(servername ?? host),
     ...(session === undefined ? {} : { session }),
   };
-  return connectTls(options);
+  const socket = connectTls(options);
+  socket.on('session', (next: Buffer) => {
+    resumption.session = next;
+  });
+  return socket;
 }
 
 /** What the certificate has to be for. Addresses are no server names (RFC 6066 §3): Node would check the host in their place. */

@@ -14,7 +14,6 @@ export class Http1Upstream implements PooledUpstream, LinkOwner {
   readonly #links = new Set<Http1Link>();
   /** The one used last stands last. */
   readonly #idle: Http1Link[] = [];
-  #session: Buffer | undefined;
   #isStopped = false;
 
   constructor(parts: UpstreamParts) {
@@ -95,7 +94,10 @@ export class Http1Upstream implements PooledUpstream, LinkOwner {
   }
 
   #open(): Http1Link {
-    return this.#link(this.#connect(), this.target.isSecure ? 'secureConnect' : 'connect');
+    return this.#link(
+      connectTo(this.#parts, ['http/1.1']),
+      this.target.isSecure ? 'secureConnect' : 'connect',
+    );
   }
 
   #link(socket: Socket, connectEvent: 'connect' | 'secureConnect' | undefined): Http1Link {
@@ -103,13 +105,5 @@ export class Http1Upstream implements PooledUpstream, LinkOwner {
     this.#links.add(link);
     this.#parts.opened(this);
     return link;
-  }
-
-  #connect(): Socket {
-    const socket = connectTo(this.#parts, ['http/1.1'], this.#session);
-    socket.on('session', (session: Buffer) => {
-      this.#session = session;
-    });
-    return socket;
   }
 }

@@ -58,7 +58,7 @@ export class Http2Upstream implements PooledUpstream {
   }
 
   #open(): Http2Session {
-    return this.#session(connectTo(this.#parts, ['h2'], undefined), false);
+    return this.#session(connectTo(this.#parts, ['h2']), false);
   }
 
   #session(socket: Socket, isConnected: boolean): Http2Session {

@@ -54,7 +54,7 @@ export class NegotiatedUpstream implements PooledUpstream {
 
   #ask(): void {
     const { target } = this;
-    const socket = connectTo(this.#parts, ['h2', 'http/1.1'], undefined) as TLSSocket;
+    const socket = connectTo(this.#parts, ['h2', 'http/1.1']) as TLSSocket;
     this.#asking = socket;
     const fail = (thrown: unknown): void => {
       if (this.#asking !== socket) return;

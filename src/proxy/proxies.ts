@@ -78,6 +78,7 @@ export class Proxies {
       tls,
       lookup,
       idle: this.#idle,
+      resumption: { session: undefined },
       opened: (opened) => this.#opened(opened),
     });
     this.#upstreams.set(key, upstream);

@@ -32,7 +32,8 @@ const REQUEST: UpstreamRequest = {
 function upstreamWith(idle: { count: number }): Http1Upstream {
   const { tls } = DEFAULT_PROXY_RULES;
   const target = parseTarget(`http://127.0.0.1:${server.port}`);
-  return new Http1Upstream({ target, tls, lookup: undefined, idle, opened() {} });
+  const resumption = { session: undefined };
+  return new Http1Upstream({ target, tls, lookup: undefined, idle, resumption, opened() {} });
 }
 
 /** Resolves when the answer has come. */

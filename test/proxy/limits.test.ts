@@ -129,7 +129,15 @@ const REQUEST: UpstreamRequest = {
 
 function upstreamTo(address: string): Http1Upstream {
   const target = parseTarget(address);
-  return new Http1Upstream({ target, tls: TLS, lookup: undefined, idle: { count: 0 }, opened() {} });
+  const resumption = { session: undefined };
+  return new Http1Upstream({
+    target,
+    tls: TLS,
+    lookup: undefined,
+    idle: { count: 0 },
+    resumption,
+    opened() {},
+  });
 }
 
 /** A call that is only waited for. */
