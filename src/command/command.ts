@@ -3,12 +3,13 @@ import { fileURLToPath } from 'node:url';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import { createLogger, formatLine, type Logger } from '../base/logger.ts';
 import { packageVersion } from '../base/package-info.ts';
+import type { OptionTexts } from '../config/answers.ts';
 import type { Config } from '../config/config.ts';
 import type { ParseResult } from '../config/parse-command-line.ts';
 import { type BackgroundChannel, backgroundChannel } from '../supervisor/background-channel.ts';
 import type { Inheritance } from '../supervisor/inherited-sockets.ts';
 import type { LogSink } from '../supervisor/log-sink.ts';
-import type { Ending } from '../supervisor/signals.ts';
+import type { Ending, Reconfigured } from '../supervisor/signals.ts';
 import type { Supervisor } from '../supervisor/supervisor.ts';
 
 const EXIT_OK = 0;
@@ -19,6 +20,12 @@ const EXIT_USAGE = 2;
 const LAST_WORDS_MS = 1000;
 const DEFAULT_COLUMNS = 80;
 
+/** The texts of a command line, not yet checked. */
+interface Given {
+  readonly kind: 'given';
+  readonly texts: OptionTexts;
+}
+
 async function main(words: readonly string[]): Promise<number> {
   const channel = backgroundChannel();
   const result = await readCommandLine(words);
@@ -27,17 +34,18 @@ async function main(words: readonly string[]): Promise<number> {
       process.stdout.write(result.text);
       return EXIT_OK;
     case 'usage-error':
-      process.stderr.write(`lgateway: ${result.message}\nTry "lgateway --help"\n`);
+      for (const line of result.message.split('\n')) process.stderr.write(`lgateway: ${line}\n`);
+      process.stderr.write('Try "lgateway --help"\n');
       return EXIT_USAGE;
-    case 'run':
-      return await run(words, result.config, channel);
+    default:
+      return await runConfigured(words, result.texts, channel);
   }
 }
 
-async function readCommandLine(words: readonly string[]): Promise<ParseResult> {
-  const { parsePlainWords } = await import('../config/plain-words.ts');
-  const config = parsePlainWords(words);
-  if (config !== undefined) return { kind: 'run', config };
+async function readCommandLine(words: readonly string[]): Promise<ParseResult | Given> {
+  const { readPlainWords } = await import('../config/plain-words.ts');
+  const texts = readPlainWords(words);
+  if (texts !== undefined) return { kind: 'given', texts };
   // only here, because it brings yargs
   const { parseCommandLine } = await import('../config/parse-command-line.ts');
   return parseCommandLine(words, {
@@ -46,9 +54,38 @@ async function readCommandLine(words: readonly string[]): Promise<ParseResult> {
   });
 }
 
+async function runConfigured(
+  words: readonly string[],
+  texts: OptionTexts,
+  channel: BackgroundChannel | undefined,
+): Promise<number> {
+  const { configure } = await import('../config/file/configure.ts');
+  const { UsageError, showFault } = await import('../config/usage-error.ts');
+  try {
+    const configuration = await configure(texts, process.env);
+    const reconfigure = configuration.file === undefined ? undefined : () => configure(texts, process.env);
+    return await run(words, { ...configuration, reconfigure }, channel);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    const message = error.faults.map(
+      (fault) => (fault.at === undefined ? 'lgateway: ' : '') + showFault(fault),
+    );
+    const hint = error.faults.some(({ at }) => at === undefined) ? 'Try "lgateway --help"\n' : '';
+    if (channel === undefined) process.stderr.write(`${message.join('\n')}\n${hint}`);
+    else await channel.failed(message.join('\n'));
+    return EXIT_USAGE;
+  }
+}
+
+/** What is to run, and how its configuration is read again. */
+interface Job {
+  readonly config: Config;
+  readonly reconfigure: (() => Promise<Reconfigured>) | undefined;
+}
+
 async function run(
   words: readonly string[],
-  config: Config,
+  job: Job,
   channel: BackgroundChannel | undefined,
 ): Promise<number> {
   let inherited: Inheritance;
@@ -59,8 +96,9 @@ async function run(
     await report(error, channel);
     return EXIT_FAILURE;
   }
+  const { config } = job;
   if (config.daemon && channel === undefined) return await runInBackground(words, config, inherited);
-  return await runHere(config, inherited, channel);
+  return await runHere(job, inherited, channel);
 }
 
 async function runInBackground(
@@ -81,7 +119,7 @@ async function runInBackground(
 }
 
 async function runHere(
-  config: Config,
+  { config, reconfigure }: Job,
   { sockets, notice }: Inheritance,
   channel: BackgroundChannel | undefined,
 ): Promise<number> {
@@ -92,7 +130,14 @@ async function runHere(
     // in the background there is no terminal: without a file the lines go nowhere
     sink = new LogSink({ file: config.logFile ?? (channel === undefined ? undefined : null) });
     if (notice !== undefined) createLogger(config.logLevel, 'supervisor', sink.write).warn(notice);
-    return await serve({ ...withMappings(config), inherited: sockets }, sink, channel);
+    const complete = (given: Config): Config => ({ ...withMappings(given), inherited: sockets });
+    const again =
+      reconfigure &&
+      (async (): Promise<Reconfigured> => {
+        const { config, origins } = await reconfigure();
+        return { config: complete(config), origins };
+      });
+    return await serve({ config: complete(config), reconfigure: again }, sink, channel);
   } catch (error) {
     await report(error, channel);
     return EXIT_FAILURE;
@@ -108,7 +153,11 @@ async function report(error: unknown, channel: BackgroundChannel | undefined): P
 }
 
 /** Starts, serves until a signal ends it. Rejects when the start fails; then nothing is left behind. */
-async function serve(config: Config, sink: LogSink, channel: BackgroundChannel | undefined): Promise<number> {
+async function serve(
+  { config, reconfigure }: Job,
+  sink: LogSink,
+  channel: BackgroundChannel | undefined,
+): Promise<number> {
   const logger = createLogger(config.logLevel, 'supervisor', sink.write);
   const [{ Supervisor }, { handleSignals }, { compileLuaModule }] = await Promise.all([
     import('../supervisor/supervisor.ts'),
@@ -130,6 +179,7 @@ async function serve(config: Config, sink: LogSink, channel: BackgroundChannel |
     supervisor,
     logger,
     writeLine: sink.write,
+    reconfigure,
     reopenLog: () => {
       try {
         sink.reopen();

@@ -2,52 +2,57 @@
 
 import type { SharedSize } from '../base/shared-size.ts';
 import { kindOf, runsLua } from '../mapping/mapping-kinds.ts';
+import { mappingName } from '../mapping/mapping-name.ts';
 import {
   DEFAULT_BALANCE_SETTINGS,
   DEFAULT_HEALTH,
   DEFAULT_PROXY_RULES,
+  type HealthSettings,
   type ProxyMappingSettings,
   splitTargets,
 } from '../mapping/proxy-settings.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../mapping/script-rights.ts';
 import { DEFAULT_STATIC_SETTINGS, type FolderSettings } from '../mapping/static-settings.ts';
 import { defaultUnreadBodyBytes } from '../settings/limits.ts';
-import type { Config, MappingConfig } from './config.ts';
-import { readMappings, withModes } from './mappings.ts';
-import {
-  type DefaultedOption,
-  type FlagOption,
-  nameOption,
-  type TupleOption,
-  type ValueOption,
-} from './option.ts';
+import { Answers, type OptionTexts, type Origins } from './answers.ts';
+import type { Config, ListenAddress, MappingConfig } from './config.ts';
+import type { FileHealth, FileMapping, FileParts } from './file-parts.ts';
+import { checkHosts, readMappings, withModes } from './mappings.ts';
+import { type FlagOption, nameOption, type ValueOption } from './option.ts';
 import { DEBUG_LEVEL_TRACE, DEFAULT_LOG_LEVEL, OPTIONS, SHARED_MAX } from './options.ts';
 import { ALL_PROXY_OPTIONS } from './proxy-options.ts';
-import { quote, UsageError } from './usage-error.ts';
+import { Faults, quote, showPosition } from './usage-error.ts';
 
-/** The texts of one command line: for each option that was given, by its long name, what followed it each time. */
-export type OptionTexts = ReadonlyMap<string, readonly (readonly string[])[]>;
+const NO_ORIGINS: Origins = new Map();
+const NO_PARTS: FileParts = { mappings: [], listeners: undefined };
 
-/** Throws UsageError with the option and what it wants. */
-export function buildConfig(texts: OptionTexts): Config {
-  const answers = new Answers(texts);
-  const address = answers.value(OPTIONS.address);
+/**
+ * Throws a UsageError with everything that is wrong. `origins`: of the texts that are not from the command line; `parts`: what a
+ * configuration file has beside options; `faults`: what was wrong with it already.
+ */
+export function buildConfig(
+  texts: OptionTexts,
+  origins: Origins = NO_ORIGINS,
+  parts: FileParts = NO_PARTS,
+  faults: Faults = new Faults(),
+): Config {
+  const answers = new Answers(texts, origins, faults);
   refuseTogether(answers, OPTIONS.foreground, OPTIONS.daemon);
   refuseTogether(answers, OPTIONS.debug, OPTIONS.logLevel);
   if (answers.has(OPTIONS.allowRun) && !answers.has(OPTIONS.root))
-    throw new UsageError(
-      `Option ${nameOption(OPTIONS.allowRun)} goes with ${nameOption(OPTIONS.root)}: without it any program may be started`,
+    answers.fault(
+      OPTIONS.allowRun,
+      `goes with ${nameOption(OPTIONS.root)}: without it any program may be started`,
     );
-  refuseOnePort(answers);
+  const listening = readListeners(answers, parts);
   const debugLevel = answers.value(OPTIONS.debug) ?? 0;
-  const mappings = readScripts(answers);
+  const { mappings, ofFile, isSound } = readScripts(answers, parts, faults);
   const memoryBytesMax = answers.valueOrDefault(OPTIONS.memory);
   const quietLevel = answers.value(OPTIONS.logLevel) ?? DEFAULT_LOG_LEVEL;
-  return {
+  const config: Config = {
     mappings,
     certificateFiles: readCertificateFiles(answers),
-    listen: { address, port: answers.valueOrDefault(OPTIONS.port) },
-    cleartext: answers.value(OPTIONS.http),
+    ...listening,
     user: answers.value(OPTIONS.user),
     root: answers.value(OPTIONS.root),
     workers: answers.valueOrDefault(OPTIONS.workers),
@@ -70,8 +75,8 @@ export function buildConfig(texts: OptionTexts): Config {
       variables: answers.value(OPTIONS.allowEnv) ?? DEFAULT_SCRIPT_RIGHTS.variables,
     },
     shared: readShared(answers),
-    folders: readFolders(answers, mappings),
-    proxies: readProxies(answers, mappings),
+    folders: readFolders(answers, mappings, ofFile, isSound),
+    proxies: readProxies(answers, mappings, ofFile, isSound),
     limits: {
       idleTimeoutMs: answers.valueOrDefault(OPTIONS.idleTimeout),
       handshakeTimeoutMs: answers.valueOrDefault(OPTIONS.handshakeTimeout),
@@ -96,6 +101,28 @@ export function buildConfig(texts: OptionTexts): Config {
       mappingSharePercent: answers.valueOrDefault(OPTIONS.mappingShare),
     },
   };
+  faults.throwAny();
+  return config;
+}
+
+type Listening = Pick<Config, 'listen' | 'cleartext' | 'furtherListeners'>;
+
+/** Those of `[[listen]]`, where the file has some, each kind until an option in its place. */
+function readListeners(answers: Answers, { listeners }: FileParts): Listening {
+  const secure = { address: answers.value(OPTIONS.address), port: answers.valueOrDefault(OPTIONS.port) };
+  const cleartext = answers.value(OPTIONS.http);
+  refuseOnePort(answers);
+  if (listeners === undefined) return { listen: secure, cleartext };
+  const isMoved = answers.has(OPTIONS.address) || answers.has(OPTIONS.port);
+  const ofFile = (scheme: 'https' | 'http'): ListenAddress[] =>
+    listeners.filter((one) => one.scheme === scheme).map(({ address, port }) => ({ address, port }));
+  const [listen, ...moreSecure] = isMoved ? [secure] : ofFile('https');
+  const [plain, ...morePlain] = cleartext === undefined ? ofFile('http') : [cleartext];
+  const further = [
+    ...moreSecure.map((one) => ({ ...one, scheme: 'https' as const })),
+    ...morePlain.map((one) => ({ ...one, scheme: 'http' as const })),
+  ];
+  return { listen, cleartext: plain, ...(further.length === 0 ? {} : { furtherListeners: further }) };
 }
 
 /** Two sockets cannot listen on one port of one address; all addresses are among them. */
@@ -105,40 +132,73 @@ function refuseOnePort(answers: Answers): void {
   if (cleartext === undefined || cleartext.port !== port || port === 0) return;
   const address = answers.value(OPTIONS.address);
   if (address !== undefined && cleartext.address !== undefined && address !== cleartext.address) return;
-  throw new UsageError(
-    `Options ${nameOption(OPTIONS.port)} and ${nameOption(OPTIONS.http)} ask for the same port, ${port}: one is for TLS and one for cleartext, so each needs its own`,
+  answers.faultOfBoth(
+    OPTIONS.port,
+    OPTIONS.http,
+    `ask for the same port, ${port}: one is for TLS and one for cleartext, so each needs its own`,
   );
 }
 
-/** `--script FILE` is short for `--lua / FILE`. */
-function readScripts(answers: Answers): MappingConfig[] {
-  const pairs = answers.tuples(OPTIONS.lua).map(([place = '', script = '']) => [place, script] as const);
+interface ReadScripts {
+  readonly mappings: readonly MappingConfig[];
+  /** What the file says of those that are from it, by their names. */
+  readonly ofFile: ReadonlyMap<string, FileMapping>;
+  /** Nothing is wrong with them. */
+  readonly isSound: boolean;
+}
+
+/** `--script FILE` is short for `--lua / FILE`. A place of the command line takes that of the file. */
+function readScripts(answers: Answers, parts: FileParts, faults: Faults): ReadScripts {
+  const before = faults.count;
+  const tuples = answers.tuples(OPTIONS.lua);
+  const pairs = tuples.map(([place = '', script = '']) => [place, script] as const);
   const script = answers.value(OPTIONS.script);
-  const modes = answers.tuples(OPTIONS.mode).map(([mode = '']) => mode);
+  const fromFile = answers.at(OPTIONS.script);
   const all = script === undefined ? pairs : [...pairs, ['/', script] as const];
-  return withModes(readMappings(all, answers.value(OPTIONS.root)), modes);
+  const given = readMappings(all, answers.value(OPTIONS.root), faults);
+  const places = new Set(given.map(mappingName));
+  const ofFile = new Map<string, FileMapping>();
+  for (const one of parts.mappings) {
+    const name = mappingName(one.mapping);
+    if (name === '/' && fromFile !== undefined)
+      faults.add(`Prefix "/" is mapped twice, by key "script" (${showPosition(fromFile)}), too`, one.at);
+    if (!places.has(name)) ofFile.set(name, one);
+  }
+  const mappings = [...[...ofFile.values()].map(({ mapping }) => mapping), ...given];
+  faults.attempt(() => checkHosts(mappings), undefined);
+  const isSound = faults.count === before && parts.isComplete !== false;
+  const modes = answers.tuples(OPTIONS.mode).map(([mode = '']) => mode);
+  if (!isSound) return { mappings, ofFile, isSound };
+  const withAll = faults.attempt(() => withModes(mappings, modes), mappings, answers.at(OPTIONS.mode));
+  return { mappings: withAll, ofFile, isSound };
 }
 
 function readCertificateFiles(answers: Answers): Config['certificateFiles'] {
   const certificate = answers.value(OPTIONS.cert);
   const key = answers.value(OPTIONS.key);
-  if (certificate !== undefined && key !== undefined) return { certificate, key };
-  if (certificate === undefined && key === undefined) return undefined;
-  const missing = key === undefined ? OPTIONS.key : OPTIONS.cert;
-  throw new UsageError(
-    `Options ${nameOption(OPTIONS.cert)} and ${nameOption(OPTIONS.key)} go together, and ${nameOption(missing)} is missing`,
-  );
+  const [hasCertificate, hasKey] = [answers.has(OPTIONS.cert), answers.has(OPTIONS.key)];
+  // one that is wrong has its own fault
+  if (hasCertificate !== hasKey && (certificate ?? key) !== undefined)
+    answers.faultOfBoth(
+      OPTIONS.cert,
+      OPTIONS.key,
+      `go together, and ${nameOption(hasKey ? OPTIONS.cert : OPTIONS.key)} is missing`,
+    );
+  return certificate === undefined || key === undefined ? undefined : { certificate, key };
 }
 
 /** The options hold for all folders; without one they would be read and do nothing. */
-function readFolders(answers: Answers, mappings: readonly MappingConfig[]): FolderSettings[] {
+function readFolders(
+  answers: Answers,
+  mappings: readonly MappingConfig[],
+  ofFile: ReadonlyMap<string, FileMapping>,
+  isSound: boolean,
+): FolderSettings[] {
   const folders = mappings.filter((mapping) => kindOf(mapping) === 'static');
   const given = [OPTIONS.staticIndex, OPTIONS.staticListing, OPTIONS.staticCacheControl];
-  const idle = folders.length === 0 ? given.find((option) => answers.has(option)) : undefined;
-  if (idle !== undefined)
-    throw new UsageError(
-      `Option ${nameOption(idle)} goes with a folder behind ${nameOption(OPTIONS.lua)}, and none is given`,
-    );
+  if (folders.length === 0 && isSound)
+    for (const idle of given.filter((option) => answers.has(option)))
+      answers.fault(idle, `goes with a folder behind ${nameOption(OPTIONS.lua)}, and none is given`);
   const settings = {
     index: answers.value(OPTIONS.staticIndex) ?? DEFAULT_STATIC_SETTINGS.index,
     listing: answers.has(OPTIONS.staticListing),
@@ -148,26 +208,52 @@ function readFolders(answers: Answers, mappings: readonly MappingConfig[]): Fold
     ...(host === undefined ? {} : { host }),
     prefix,
     ...settings,
+    ...ofFile.get(mappingName({ host, prefix }))?.folder,
   }));
 }
 
 /** As for folders. */
-function readProxies(answers: Answers, mappings: readonly MappingConfig[]): ProxyMappingSettings[] {
+function readProxies(
+  answers: Answers,
+  mappings: readonly MappingConfig[],
+  ofFile: ReadonlyMap<string, FileMapping>,
+  isSound: boolean,
+): ProxyMappingSettings[] {
   const proxies = mappings.filter((mapping) => kindOf(mapping) === 'proxy');
-  const idle = proxies.length === 0 ? ALL_PROXY_OPTIONS.find((option) => answers.has(option)) : undefined;
-  if (idle !== undefined)
-    throw new UsageError(
-      `Option ${nameOption(idle)} goes with http://HOST:PORT behind ${nameOption(OPTIONS.lua)}, and none is given`,
-    );
+  if (proxies.length === 0 && isSound)
+    for (const idle of ALL_PROXY_OPTIONS.filter((option) => answers.has(option)))
+      answers.fault(idle, `goes with http://HOST:PORT behind ${nameOption(OPTIONS.lua)}, and none is given`);
+  const general = readProxyRules(answers);
+  return proxies.map(({ host, prefix, script }) => {
+    const table = ofFile.get(mappingName({ host, prefix }));
+    const own = table?.proxy;
+    const health = readHealth(own?.health, general.health);
+    if (table !== undefined && health === undefined && own?.health.intervalMs !== undefined)
+      answers.faultAt('Key "check-interval" goes with "check", which is not given', table.at);
+    return {
+      ...general,
+      ...own?.rules,
+      timeouts: { ...general.timeouts, ...own?.timeouts },
+      tls: { ...general.tls, ...own?.tls },
+      health,
+      place: host === undefined ? { prefix } : { host, prefix },
+      targets: splitTargets(script),
+    };
+  });
+}
+
+/** What holds for all proxies that say nothing else. */
+function readProxyRules(answers: Answers): Omit<ProxyMappingSettings, 'place' | 'targets'> {
   const before = DEFAULT_PROXY_RULES;
   const { timeouts } = before;
   const path = answers.value(OPTIONS.proxyCheck);
   const intervalMs = answers.value(OPTIONS.proxyCheckInterval);
-  if (path === undefined && intervalMs !== undefined)
-    throw new UsageError(
-      `Option ${nameOption(OPTIONS.proxyCheckInterval)} goes with ${nameOption(OPTIONS.proxyCheck)}, which is not given`,
+  if (!answers.has(OPTIONS.proxyCheck) && answers.has(OPTIONS.proxyCheckInterval))
+    answers.fault(
+      OPTIONS.proxyCheckInterval,
+      `goes with ${nameOption(OPTIONS.proxyCheck)}, which is not given`,
     );
-  const rules = {
+  return {
     ...before,
     timeouts: {
       connectMs: answers.value(OPTIONS.proxyConnectTimeout) ?? timeouts.connectMs,
@@ -185,27 +271,28 @@ function readProxies(answers: Answers, mappings: readonly MappingConfig[]): Prox
       verify: !answers.has(OPTIONS.proxyNoVerify),
     },
     balance: answers.value(OPTIONS.proxyBalance) ?? DEFAULT_BALANCE_SETTINGS,
-    health:
-      path === undefined
-        ? undefined
-        : { ...DEFAULT_HEALTH, path, intervalMs: intervalMs ?? DEFAULT_HEALTH.intervalMs },
+    health: readHealth({ path, intervalMs }, undefined),
   };
-  return proxies.map(({ host, prefix, script }) => ({
-    ...rules,
-    place: host === undefined ? { prefix } : { host, prefix },
-    targets: splitTargets(script),
-  }));
+}
+
+/** Checks begin where a path is known: the proxy's own, or that of all. */
+function readHealth(
+  own: FileHealth | undefined,
+  general: HealthSettings | undefined,
+): HealthSettings | undefined {
+  const path = own?.path ?? general?.path;
+  if (path === undefined) return undefined;
+  const before = general ?? DEFAULT_HEALTH;
+  return { ...before, path, intervalMs: own?.intervalMs ?? before.intervalMs };
 }
 
 function readShared(answers: Answers): readonly SharedSize[] {
   const sizes = answers.values(OPTIONS.shared);
   if (sizes.length > SHARED_MAX)
-    throw new UsageError(
-      `Option ${nameOption(OPTIONS.shared)} is given ${sizes.length} times and the limit is ${SHARED_MAX}`,
-    );
+    answers.fault(OPTIONS.shared, `is given ${sizes.length} times and the limit is ${SHARED_MAX}`);
   const twice = sizes.find(({ name }, i) => sizes.findIndex((other) => other.name === name) < i);
-  if (twice === undefined) return sizes;
-  throw new UsageError(`Option ${nameOption(OPTIONS.shared)} names ${quote(twice.name)} twice`);
+  if (twice !== undefined) answers.fault(OPTIONS.shared, `names ${quote(twice.name)} twice`);
+  return sizes;
 }
 
 function refuseTogether(
@@ -213,57 +300,5 @@ function refuseTogether(
   one: FlagOption | ValueOption<number>,
   other: FlagOption | ValueOption<unknown>,
 ): void {
-  if (answers.has(one) && answers.has(other))
-    throw new UsageError(`Options ${nameOption(one)} and ${nameOption(other)} exclude each other`);
-}
-
-/** What was given for each option, read by the option's own rule. */
-class Answers {
-  readonly #texts: OptionTexts;
-
-  constructor(texts: OptionTexts) {
-    this.#texts = texts;
-  }
-
-  has(option: { readonly name: string }): boolean {
-    return this.#texts.has(option.name);
-  }
-
-  value<T>(option: ValueOption<T>): T | undefined {
-    const [texts, ...more] = this.#texts.get(option.name) ?? [];
-    if (texts === undefined) return undefined;
-    if (more.length > 0)
-      throw new UsageError(`Option ${nameOption(option)} is given ${more.length + 1} times and counts once`);
-    return this.#read(option, texts[0] ?? '');
-  }
-
-  /** Of an option that repeats. */
-  values<T>(option: ValueOption<T>): readonly T[] {
-    return (this.#texts.get(option.name) ?? []).map(([text = '']) => this.#read(option, text));
-  }
-
-  #read<T>(option: ValueOption<T>, text: string): T {
-    if (text === '' && option.bare !== undefined) return option.bare;
-    const value = option.value.read(text);
-    if (value !== undefined) return value;
-    if (text === '')
-      throw new UsageError(
-        `Option ${nameOption(option)} wants ${option.value.wants}, and nothing follows it`,
-      );
-    throw new UsageError(`Option ${nameOption(option)} wants ${option.value.wants}, not ${quote(text)}`);
-  }
-
-  valueOrDefault<T>(option: DefaultedOption<T>): T {
-    return this.value(option) ?? option.default;
-  }
-
-  tuples(option: TupleOption): readonly (readonly string[])[] {
-    const tuples = this.#texts.get(option.name) ?? [];
-    const wrong = tuples.find((tuple) => tuple.length !== option.arguments.length);
-    if (wrong === undefined) return tuples;
-    const found = wrong.length === 0 ? 'nothing follows it' : `got ${wrong.map(quote).join(' ')}`;
-    const names = option.arguments.join(' ');
-    const wanted = option.arguments.length === 1 ? names : `${option.arguments.length} values, ${names},`;
-    throw new UsageError(`Option ${nameOption(option)} wants ${wanted} and ${found}`);
-  }
+  if (answers.has(one) && answers.has(other)) answers.faultOfBoth(one, other, 'exclude each other');
 }

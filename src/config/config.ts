@@ -46,6 +46,8 @@ export interface Config {
   readonly listen: ListenAddress | undefined;
   /** Cleartext HTTP/1.1 + h2c listener (`--http`); undefined = none. */
   readonly cleartext: ListenAddress | undefined;
+  /** Listeners beside these two; default: none. */
+  readonly furtherListeners?: readonly (ListenAddress & Pick<InheritedSocket, 'scheme'>)[];
   /** Sockets that listen already, in the place of `listen` and `cleartext`; default: none. */
   readonly inherited?: readonly InheritedSocket[];
   /** TCP_NODELAY for HTTP/1.x (HTTP/2 always has it); default true. */

@@ -10,7 +10,7 @@ import { PROXY_VALUES } from '../mapping/proxy-values.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
 import type { MappingConfig } from './config.ts';
 import { HOSTS_MAX, readHost, splitHost } from './mapping-host.ts';
-import { quote, UsageError } from './usage-error.ts';
+import { type Faults, quote, UsageError } from './usage-error.ts';
 
 /**
  * Brings a path prefix into the one form that is compared with request paths: one `/` in front, none at the end, none
@@ -24,15 +24,16 @@ export function normalizePrefix(prefix: string): string | undefined {
 }
 
 /**
- * Throws UsageError for a place that cannot match, an empty script name, a place given twice, or too many hosts. `root`: what the names
- * are of; the disk is asked which of them are folders.
+ * Keeps a fault of each place that cannot match, empty script name, or place given twice, and leaves that mapping out. `root`: what the
+ * names are of; the disk is asked which of them are folders.
  */
 export function readMappings(
   pairs: readonly (readonly [place: string, script: string])[],
-  root?: string,
+  root: string | undefined,
+  faults: Faults,
 ): MappingConfig[] {
   const byName = new Map<string, MappingConfig>();
-  for (const [text, script] of pairs) {
+  const read = (text: string, script: string): void => {
     const place = readPlace(text, 'Option -l (--lua)');
     const name = mappingName(place);
     if (script === '')
@@ -45,12 +46,16 @@ export function readMappings(
     if (isTargetText(script)) checkTargets(script);
     const kind = isTargetText(script) ? 'proxy' : isFolder(script, root) ? 'static' : undefined;
     byName.set(name, kind === undefined ? { ...place, script } : { ...place, script, kind });
-  }
-  const mappings = [...byName.values()];
+  };
+  for (const [text, script] of pairs) faults.attempt(() => read(text, script), undefined);
+  return [...byName.values()];
+}
+
+/** Throws UsageError for too many hosts. */
+export function checkHosts(mappings: readonly OfPlace[]): void {
   const hosts = countHosts(mappings);
   if (hosts > HOSTS_MAX)
     throw new UsageError(`Option -l (--lua) names ${hosts} hosts and the limit is ${HOSTS_MAX}`);
-  return mappings;
 }
 
 function checkTargets(text: string): void {
@@ -127,7 +132,7 @@ export function withModes(mappings: readonly MappingConfig[], texts: readonly st
     }
   }
   return mappings.map((mapping) => {
-    const mode = runsLua(mapping) ? (byName.get(mappingName(mapping)) ?? general) : undefined;
+    const mode = runsLua(mapping) ? (byName.get(mappingName(mapping)) ?? mapping.mode ?? general) : undefined;
     return mode === undefined ? mapping : { ...mapping, mode };
   });
 }

@@ -22,6 +22,8 @@ interface OptionBase {
   readonly short?: string;
   readonly group: OptionGroup;
   readonly help: string;
+  /** It says how the command is run, and stands in no configuration file and in no variable of the environment. */
+  readonly commandLineOnly?: true;
 }
 
 /** Given or not; takes no value. */
@@ -64,7 +66,7 @@ export function defaulted<T>(row: Omit<DefaultedOption<T>, 'kind'>): DefaultedOp
 }
 
 /** How messages name an option: `-p (--port)`, `--http`. */
-export function nameOption(option: OptionBase): string {
+export function nameOption(option: Pick<OptionBase, 'name' | 'short'>): string {
   return option.short === undefined ? `--${option.name}` : `-${option.short} (--${option.name})`;
 }
 

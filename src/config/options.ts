@@ -55,6 +55,7 @@ interface OptionTable extends CompressionOptions, LimitOptions, ProxyOptions {
   readonly http: ValueOption<ListenAddress>;
   readonly workers: DefaultedOption<number>;
   readonly user: ValueOption<string>;
+  readonly config: ValueOption<string>;
   readonly foreground: FlagOption;
   readonly daemon: FlagOption;
   readonly pidFile: ValueOption<string>;
@@ -256,10 +257,21 @@ export const OPTIONS: OptionTable = {
     group: 'Process',
     help: 'become this user once the port is bound and the key is read',
   },
+  config: {
+    kind: 'value',
+    name: 'config',
+    commandLineOnly: true,
+    argument: 'FILE',
+    value: name('a file name'),
+    isFile: true,
+    group: 'Process',
+    help: 'read options and mappings from this file (TOML); variables LGATEWAY_... go before it, and the command line before all',
+  },
   foreground: {
     kind: 'flag',
     name: 'foreground',
     short: 'f',
+    commandLineOnly: true,
     group: 'Process',
     help: 'stay in the foreground, as is the default',
   },
@@ -267,6 +279,7 @@ export const OPTIONS: OptionTable = {
     kind: 'flag',
     name: 'daemon',
     short: 'D',
+    commandLineOnly: true,
     group: 'Process',
     help: 'go to the background; the command returns 0 when all workers are ready, 1 when that failed',
   },
@@ -315,8 +328,15 @@ export const OPTIONS: OptionTable = {
     help: 'write one line for each request',
   },
   ...LIMIT_OPTIONS,
-  help: { kind: 'flag', name: 'help', short: 'h', group: 'Help', help: 'show this text' },
-  version: { kind: 'flag', name: 'version', group: 'Help', help: 'show the version' },
+  help: {
+    kind: 'flag',
+    name: 'help',
+    short: 'h',
+    commandLineOnly: true,
+    group: 'Help',
+    help: 'show this text',
+  },
+  version: { kind: 'flag', name: 'version', commandLineOnly: true, group: 'Help', help: 'show the version' },
 };
 
 /** All rows of the table, in the order of the help. */

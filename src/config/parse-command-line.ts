@@ -1,15 +1,19 @@
-/** From the words of the command line to a checked Config, a text to show, or the one line that says what is wrong. */
+/** From the words of the command line to a checked Config, a text to show, or the lines that say what is wrong. */
+import type { OptionTexts } from './answers.ts';
 import { buildConfig } from './build-config.ts';
 import { COMPLETION_QUERY, completeWords } from './complete-words.ts';
 import type { Config } from './config.ts';
+import { OPTIONS } from './options.ts';
 import { readWords } from './read-words.ts';
 import { UsageError } from './usage-error.ts';
 
 export type ParseResult =
-  | { readonly kind: 'run'; readonly config: Config }
+  | { readonly kind: 'run'; readonly texts: OptionTexts; readonly config: Config }
+  /** A configuration file has to be read beside these texts, which nobody has checked. */
+  | { readonly kind: 'file'; readonly texts: OptionTexts }
   /** For standard output, with its last line end; exit 0. */
   | { readonly kind: 'text'; readonly text: string }
-  /** One line for standard error, without a line end; exit 2. */
+  /** For standard error, a line for each fault, without a line end behind the last; exit 2. */
   | { readonly kind: 'usage-error'; readonly message: string };
 
 export interface ParseSettings {
@@ -28,7 +32,9 @@ export function parseCommandLine(words: readonly string[], settings: ParseSettin
   try {
     const given = readWords(words, settings.columns ?? DEFAULT_COLUMNS);
     if (given.output !== undefined) return textResult(given.output);
-    return { kind: 'run', config: buildConfig(given.texts) };
+    const { texts } = given;
+    if (texts.has(OPTIONS.config.name)) return { kind: 'file', texts };
+    return { kind: 'run', texts, config: buildConfig(texts) };
   } catch (error) {
     if (error instanceof UsageError) return { kind: 'usage-error', message: error.message };
     throw error;

@@ -2,7 +2,8 @@
  * Reads a command line in which nothing is out of the ordinary, without yargs: loading that takes longer than all the
  * rest of the main thread's start. Whatever is unusual, wrong or asks for help is left to yargs.
  */
-import { buildConfig, type OptionTexts } from './build-config.ts';
+import type { OptionTexts } from './answers.ts';
+import { buildConfig } from './build-config.ts';
 import type { Config } from './config.ts';
 import { isScriptWord } from './mappings.ts';
 import type { AnyOption } from './option.ts';
@@ -13,10 +14,15 @@ import { UsageError } from './usage-error.ts';
 /** yargs gives quotes inside of a word a meaning of their own; an empty word is hardly meant. */
 const UNUSUAL = /^$|["'`\\]/;
 
-/** The configuration, or undefined when `parseCommandLine` has to look at the words. */
+/** What the words give, not yet checked; undefined when `parseCommandLine` has to look at them. */
+export function readPlainWords(words: readonly string[]): OptionTexts | undefined {
+  return words.some((word) => UNUSUAL.test(word)) ? undefined : collect(words);
+}
+
+/** The configuration that the words alone make; undefined when `parseCommandLine` has to look at them. */
 export function parsePlainWords(words: readonly string[]): Config | undefined {
-  const texts = words.some((word) => UNUSUAL.test(word)) ? undefined : collect(words);
-  if (texts === undefined) return undefined;
+  const texts = readPlainWords(words);
+  if (texts === undefined || texts.has(OPTIONS.config.name)) return undefined;
   try {
     return buildConfig(texts);
   } catch (error) {

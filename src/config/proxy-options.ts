@@ -201,5 +201,6 @@ function addressList(): ValueParser<readonly string[]> {
       return texts.length <= TRUSTED_MAX && parseAddressList(texts) !== undefined ? texts : undefined;
     },
     show: (texts) => texts.join(','),
+    inFile: { types: ['list', 'string'] },
   };
 }

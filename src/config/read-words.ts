@@ -1,7 +1,7 @@
 /** Lets yargs read the words of the command line by the option table, with its conveniences switched off. */
 import yargs from 'yargs';
 import { packageVersion } from '../base/package-info.ts';
-import type { OptionTexts } from './build-config.ts';
+import type { OptionTexts } from './answers.ts';
 import { isScriptWord } from './mappings.ts';
 import { type AnyOption, argumentsOf, nameOption, OPTION_GROUPS } from './option.ts';
 import { ALL_OPTIONS, OPTIONS } from './options.ts';

@@ -39,6 +39,7 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   // sockets are bound once, and later the right to bind may be gone
   listen: restart(OPTIONS.address, OPTIONS.port),
   cleartext: restart(OPTIONS.http),
+  furtherListeners: restart(),
   inherited: restart(),
   noDelay: restart(),
   user: restart(OPTIONS.user),

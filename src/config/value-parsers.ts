@@ -21,7 +21,24 @@ export interface ValueParser<T> {
   show(value: T): string;
   /** All values there are, where that is a short list. */
   readonly choices?: readonly string[];
+  /** How a configuration file writes it; default: as a text. */
+  readonly inFile?: FileForm;
 }
+
+/** The types of TOML that stand for a value. What is no text is read as the text that shows it; a list, with commas between its entries. */
+export interface FileForm {
+  readonly types: readonly ('integer' | 'number' | 'string' | 'list')[];
+  /** Bounds of a number, as it is written. */
+  readonly min?: number;
+  readonly max?: number;
+  /** Pattern of a text, for editors. */
+  readonly pattern?: string;
+  /** The text that an empty list stands for; undefined = a list has at least one entry. */
+  readonly empty?: string;
+}
+
+const LIST: FileForm = { types: ['list', 'string'] };
+const SIZE_PATTERN = '^\\d{1,15}[KMGTkmgt]?$';
 
 const PORT_MAX = 65_535;
 const SIZE_UNITS: Readonly<Record<string, number>> = {
@@ -42,6 +59,7 @@ export function integer(min: number, max: number, noun = 'a whole number'): Valu
       return value >= min && value <= max ? value : undefined;
     },
     show: String,
+    inFile: { types: ['integer'], min, max },
   };
 }
 
@@ -60,6 +78,7 @@ export function seconds(minMs: number, maxMs: number): ValueParser<number> {
       return ms >= minMs && ms <= maxMs ? ms : undefined;
     },
     show: (ms) => String(ms / MS_PER_SECOND),
+    inFile: { types: ['number'], min: minMs / MS_PER_SECOND, max: maxMs / MS_PER_SECOND },
   };
 }
 
@@ -73,6 +92,7 @@ export function secondsOrUnlimited(maxMs: number): ValueParser<number> {
       return ms === 0 ? Number.POSITIVE_INFINITY : ms;
     },
     show: (ms) => (ms === Number.POSITIVE_INFINITY ? '0' : limited.show(ms)),
+    inFile: { types: ['number'], min: 0, max: maxMs / MS_PER_SECOND },
   };
 }
 
@@ -85,6 +105,7 @@ export function size(min: number, max: number): ValueParser<number> {
       return bytes !== undefined && bytes >= min && bytes <= max ? bytes : undefined;
     },
     show: showSize,
+    inFile: { types: ['integer', 'string'], min, max, pattern: SIZE_PATTERN },
   };
 }
 
@@ -97,6 +118,7 @@ export function sizeOrUnlimited(): ValueParser<number> {
       return bytes === 0 ? Number.POSITIVE_INFINITY : bytes;
     },
     show: (bytes) => (bytes === Number.POSITIVE_INFINITY ? '0' : showSize(bytes)),
+    inFile: { types: ['integer', 'string'], min: 0, pattern: SIZE_PATTERN },
   };
 }
 
@@ -115,6 +137,7 @@ export function listenAddress(): ValueParser<ListenAddress> {
     wants: 'ADDRESS:PORT or PORT, such as 127.0.0.1:8080, [::1]:8080 or 8080',
     read: readListenAddress,
     show: showListenAddress,
+    inFile: { types: ['integer', 'string'], min: 0, max: PORT_MAX },
   };
 }
 
@@ -136,6 +159,7 @@ export function nameList(noun: string): ValueParser<readonly string[]> {
       return names.every((part) => /^[^\s=,;\0-][^\s=,;\0]*$/.test(part)) ? names : undefined;
     },
     show: (names) => names.join(','),
+    inFile: LIST,
   };
 }
 
@@ -149,6 +173,7 @@ export function indexNames(): ValueParser<readonly string[]> {
       return names.length <= INDEX_NAMES_MAX && names.every(isIndexName) ? names : undefined;
     },
     show: (names) => (names.length === 0 ? 'none' : names.join(',')),
+    inFile: { ...LIST, empty: 'none' },
   };
 }
 
@@ -170,6 +195,7 @@ export function typeList(): ValueParser<readonly string[]> {
       return types.length <= COMPRESSION_TYPES_MAX && types.every(isTypePattern) ? types : undefined;
     },
     show: (types) => types.join(', '),
+    inFile: LIST,
   };
 }
 
@@ -183,6 +209,7 @@ export function connectList(): ValueParser<readonly string[]> {
       return parseConnectRules(entries) === undefined ? undefined : entries;
     },
     show: (entries) => entries.join(','),
+    inFile: { ...LIST, empty: 'none' },
   };
 }
 

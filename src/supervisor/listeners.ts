@@ -47,7 +47,8 @@ export class Listeners {
   }
 
   /** Opens what the configuration says, or adopts what it inherits. When it rejects (GatewayError), `close` closes those that are open. */
-  async open({ listen, cleartext, inherited = [] }: Config, options: ListenerOptions): Promise<void> {
+  async open(config: Config, options: ListenerOptions): Promise<void> {
+    const { listen, cleartext, furtherListeners = [], inherited = [] } = config;
     for (const { descriptor, scheme } of inherited) {
       this.#open.push({ scheme, listener: await Listener.adopt(descriptor, options) });
       this.#logger.info(`** Using preopened socket FD ${descriptor} **`);
@@ -60,6 +61,8 @@ export class Listeners {
         scheme: 'http',
         listener: await Listener.open(cleartext, options, this.#names.http),
       });
+    for (const { scheme, ...address } of furtherListeners)
+      this.#open.push({ scheme, listener: await Listener.open(address, options, '[[listen]]') });
   }
 
   /** One source of each listener for one worker, which owns them; or none at all, when it throws. */

@@ -3,7 +3,11 @@
 import type { EventEmitter } from 'node:events';
 import { messageOf } from '../base/errors.ts';
 import { formatLine, type Logger } from '../base/logger.ts';
+import type { Origins } from '../config/answers.ts';
+import type { Config } from '../config/config.ts';
+import { showFault, UsageError } from '../config/usage-error.ts';
 import type { Histogram } from '../metrics/histogram.ts';
+import { RestartNeededError } from '../settings/restart-needed-error.ts';
 import type { Supervisor } from './supervisor.ts';
 
 /** How a run came to its end. */
@@ -22,6 +26,15 @@ export interface SignalOptions {
   readonly reopenLog: () => void;
   /** Takes the lines that SIGUSR2 asks for, whatever the log level. */
   readonly writeLine: (line: string) => void;
+  /** Reads the configuration again, where it has a file; throws UsageError. Undefined: a reload leaves it as it is. */
+  readonly reconfigure?: (() => Promise<Reconfigured>) | undefined;
+}
+
+/** What a configuration is now. */
+export interface Reconfigured {
+  readonly config: Config;
+  /** Of its options that are not from the command line. */
+  readonly origins: Origins;
 }
 
 /**
@@ -46,7 +59,7 @@ export function handleSignals(options: SignalOptions, signals: EventEmitter = pr
     signals.on('SIGINT', () => end('SIGINT'));
     signals.on('SIGHUP', () => {
       options.reopenLog();
-      void reload(supervisor, logger);
+      void reload(options);
     });
     signals.on('SIGUSR2', () => logCounters(options));
     signals.on('SIGPIPE', () => undefined);
@@ -60,19 +73,34 @@ async function drain(supervisor: Supervisor, logger: Logger): Promise<Ending> {
   return complete ? 'drained' : 'cut';
 }
 
-async function reload(supervisor: Supervisor, logger: Logger): Promise<void> {
+async function reload({ supervisor, logger, reconfigure }: SignalOptions): Promise<void> {
   logger.info('SIGHUP: reloading');
+  let next: Reconfigured | undefined;
   try {
-    const kept = await supervisor.reload();
+    next = await reconfigure?.();
+    const config = next?.config;
+    const kept = await supervisor.reload(config === undefined ? undefined : () => config);
+    const what = config === undefined ? 'scripts' : 'configuration, the scripts';
     if (kept === undefined)
-      logger.info('Reloaded: new requests go to the scripts and the certificate as they are now');
+      logger.info(`Reloaded: new requests go to the ${what} and the certificate as they are now`);
     else
       logger.warn(
-        `Reloaded: new requests go to the scripts as they are now. The certificate stays as it is, because ${kept}`,
+        `Reloaded: new requests go to the ${what} as they are now. The certificate stays as it is, because ${kept}`,
       );
   } catch (error) {
-    logger.error(`Reload refused, everything stays as it was: ${messageOf(error)}`);
+    for (const line of explain(error, next?.origins))
+      logger.error(`Reload refused, everything stays as it was: ${line}`);
   }
+}
+
+/** A line for each thing that is wrong, with its place in the file where that is known. */
+function explain(error: unknown, origins: Origins | undefined): readonly string[] {
+  if (error instanceof UsageError) return error.faults.map(showFault);
+  if (!(error instanceof RestartNeededError) || origins === undefined) return [messageOf(error)];
+  return error.refused.map((change) => {
+    const places = change.options.flatMap((option) => origins.get(option.replace(/^--/, ''))?.at ?? []);
+    return showFault({ message: new RestartNeededError([change]).message, at: places[0] });
+  });
 }
 
 function logCounters({ supervisor, writeLine }: SignalOptions): void {

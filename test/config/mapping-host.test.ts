@@ -2,10 +2,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HOSTS_MAX, readHost, splitHost } from '../../src/config/mapping-host.ts';
-import { readMappings, withModes } from '../../src/config/mappings.ts';
+import { checkHosts, readMappings, withModes } from '../../src/config/mappings.ts';
+import { Faults } from '../../src/config/usage-error.ts';
 
+const mappingsOf = (...pairs: (readonly [string, string])[]) => {
+  const faults = new Faults();
+  const mappings = readMappings(pairs, undefined, faults);
+  faults.attempt(() => checkHosts(mappings), undefined);
+  faults.throwAny();
+  return mappings;
+};
 const places = (...texts: string[]) =>
-  readMappings(texts.map((text) => [text, 'x.lua'])).map(({ host, prefix }) => `${host ?? ''} ${prefix}`);
+  mappingsOf(...texts.map((text) => [text, 'x.lua'] as const)).map(
+    ({ host, prefix }) => `${host ?? ''} ${prefix}`,
+  );
 
 test('splitHost() takes for a host what only a host looks like', () => {
   for (const [text, place] of [
@@ -75,10 +85,7 @@ test('readMappings() takes so many hosts and no more', () => {
 });
 
 test('withModes() finds the script of a host', () => {
-  const mappings = readMappings([
-    ['/x', 'a.lua'],
-    ['a.test/x', 'b.lua'],
-  ]);
+  const mappings = mappingsOf(['/x', 'a.lua'], ['a.test/x', 'b.lua']);
   assert.deepEqual(
     withModes(mappings, ['A.test/x=luvit']).map(({ mode }) => mode),
     [undefined, 'luvit'],

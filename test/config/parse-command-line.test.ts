@@ -525,7 +525,7 @@ describe('the option table', () => {
     };
     for (const option of ALL_OPTIONS) {
       // another test covers these by name, or they only repeat the default
-      if (['help', 'version', 'foreground'].includes(option.name)) continue;
+      if (['help', 'version', 'config', 'foreground'].includes(option.name)) continue;
       const words =
         samples[option.name] ??
         (option.kind === 'flag' ? [] : ['7777'].slice(option.name === 'debug' ? 1 : 0));

@@ -15,11 +15,12 @@ const DOCUMENT = join(PACKAGE_ROOT, 'docs/command-line.md');
 const BEGIN = '<!-- settings: begin -->\n';
 const END = '<!-- settings: end -->\n';
 
-test('Every option sets one setting, but for help and version', () => {
+test('Every option sets one setting, but for help, version and the file that has others', () => {
   const setting = SETTING_TABLE.flatMap(({ options }) => options);
+  const none: readonly unknown[] = [OPTIONS.help, OPTIONS.version, OPTIONS.config];
   assert.deepEqual(
     [...setting].sort(),
-    ALL_OPTIONS.filter((option) => option !== OPTIONS.help && option !== OPTIONS.version)
+    ALL_OPTIONS.filter((option) => !none.includes(option))
       .map(({ name }) => `--${name}`)
       .sort(),
   );
@@ -30,6 +31,7 @@ const OTHERS: Readonly<Record<string, Partial<Config>>> = {
   mappings: { mappings: [{ prefix: '/other', script: 'other.lua' }] },
   listen: { listen: { address: '127.0.0.1', port: 1 } },
   cleartext: { cleartext: { address: undefined, port: 1 } },
+  furtherListeners: { furtherListeners: [{ address: undefined, port: 1, scheme: 'http' }] },
   inherited: { inherited: [{ descriptor: 3, scheme: 'https' }] },
   noDelay: { noDelay: false },
   user: { user: 'nobody' },

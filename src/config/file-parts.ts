@@ -1,0 +1,43 @@
+/** What a configuration file says beside the options of the command line: mappings with settings of their own, and listeners. */
+import type { ProxyMappingSettings, ProxyTimeouts, UpstreamTls } from '../mapping/proxy-settings.ts';
+import type { StaticSettings } from '../mapping/static-settings.ts';
+import type { ListenAddress, MappingConfig } from './config.ts';
+import type { Position } from './usage-error.ts';
+
+/** How one proxy differs from what holds for all. */
+export interface FileProxy {
+  readonly rules: Partial<Omit<ProxyMappingSettings, 'place' | 'targets' | 'timeouts' | 'tls' | 'health'>>;
+  readonly timeouts: Partial<ProxyTimeouts>;
+  readonly tls: Partial<UpstreamTls>;
+  readonly health: FileHealth;
+}
+
+/** How the servers of a proxy are checked. */
+export interface FileHealth {
+  readonly path: string | undefined;
+  readonly intervalMs: number | undefined;
+}
+
+/** A `[[lua]]`, `[[static]]` or `[[proxy]]`. */
+export interface FileMapping {
+  readonly mapping: MappingConfig;
+  /** Of a folder: what differs from the options that hold for all. */
+  readonly folder?: Partial<StaticSettings>;
+  readonly proxy?: FileProxy;
+  /** Where its table begins. */
+  readonly at: Position;
+}
+
+/** A `[[listen]]`. */
+export interface FileListener extends ListenAddress {
+  readonly scheme: 'https' | 'http';
+}
+
+export interface FileParts {
+  /** Each place once. */
+  readonly mappings: readonly FileMapping[];
+  /** Undefined: the file leaves it to the options. */
+  readonly listeners: readonly FileListener[] | undefined;
+  /** False: mappings of the file are missing, because something is wrong with them. */
+  readonly isComplete?: boolean;
+}

@@ -1,0 +1,215 @@
+/** The keys of the tables `[[lua]]`, `[[static]]`, `[[proxy]]`, `[[listen]]` and `[[certificate]]`: by the rules of the options, where there is one. */
+import { messageOf } from '../../base/errors.ts';
+import {
+  type BalanceSettings,
+  type ForwardedForm,
+  splitTargets,
+  TARGETS_MAX,
+} from '../../mapping/proxy-settings.ts';
+import { parseTarget } from '../../mapping/proxy-target.ts';
+import { PROXY_VALUES } from '../../mapping/proxy-values.ts';
+import { SCRIPT_MODES, type ScriptMode } from '../../mapping/script-mode.ts';
+import { readHost } from '../mapping-host.ts';
+import { normalizePrefix } from '../mappings.ts';
+import { OPTIONS } from '../options.ts';
+import { choice, ipAddress, name, port, type ValueParser } from '../value-parsers.ts';
+import type { TableKey } from './file-table.ts';
+import type { FlagKey, ValueKey } from './file-value.ts';
+
+interface PlaceKeys {
+  readonly prefix: ValueKey<string>;
+  readonly host: ValueKey<string>;
+}
+
+const PLACE: PlaceKeys = {
+  prefix: {
+    ...key('prefix', prefixParser(), 'path whose requests it gets, and those below it'),
+    isRequired: true,
+  },
+  host: key(
+    'host',
+    hostParser(),
+    'host whose requests it gets, before mappings without a host; default: any',
+  ),
+};
+
+export interface LuaKeys extends PlaceKeys {
+  readonly script: ValueKey<string>;
+  readonly mode: ValueKey<ScriptMode>;
+}
+
+export const LUA_KEYS: LuaKeys = {
+  ...PLACE,
+  script: { ...key('script', name('a file name'), 'the Lua script'), isFile: true, isRequired: true },
+  mode: key('mode', choice(SCRIPT_MODES), 'what the script is; default: that shows when it has been loaded'),
+};
+
+export interface StaticKeys extends PlaceKeys {
+  readonly folder: ValueKey<string>;
+  readonly index: ValueKey<readonly string[]>;
+  readonly listing: FlagKey;
+  readonly cacheControl: ValueKey<string>;
+}
+
+export const STATIC_KEYS: StaticKeys = {
+  ...PLACE,
+  folder: {
+    ...key('folder', name('a folder'), 'the folder whose files are served'),
+    isFile: true,
+    isRequired: true,
+  },
+  index: { ...OPTIONS.staticIndex, name: 'index' },
+  listing: { ...OPTIONS.staticListing, name: 'listing' },
+  cacheControl: { ...OPTIONS.staticCacheControl, name: 'cache-control' },
+};
+
+const CA_KEY: ValueKey<string> = {
+  ...key(
+    'ca',
+    name('a file name'),
+    'file in PEM with the authorities that are trusted; default: those that Node knows',
+  ),
+  isFile: true,
+};
+const TLS_NAME_KEY: ValueKey<string> = key(
+  'servername',
+  name('a name of a host'),
+  'name that the certificate has to be for; default: the host of the target',
+);
+const VERIFY_KEY: FlagKey = { kind: 'flag', name: 'verify', help: 'check certificates; default: true' };
+
+export interface ProxyTlsKeys {
+  readonly verify: FlagKey;
+  readonly ca: ValueKey<string>;
+  readonly servername: ValueKey<string>;
+}
+
+export const PROXY_TLS_KEYS: ProxyTlsKeys = { verify: VERIFY_KEY, ca: CA_KEY, servername: TLS_NAME_KEY };
+
+const TLS_KEY: TableKey = {
+  kind: 'table',
+  name: 'tls',
+  help: 'how certificates of the servers are checked',
+  keys: Object.values(PROXY_TLS_KEYS),
+};
+const HEADERS_KEY: TableKey = {
+  kind: 'table',
+  name: 'headers',
+  help: 'fields of the request that are set: a text, a list of texts, or false to leave the field out',
+};
+
+export interface ProxyKeys extends PlaceKeys {
+  readonly targets: ValueKey<readonly string[]>;
+  readonly timeout: ValueKey<number>;
+  readonly connectTimeout: ValueKey<number>;
+  readonly idleTimeout: ValueKey<number>;
+  readonly tunnelTimeout: ValueKey<number>;
+  readonly hostHeader: ValueKey<string | boolean>;
+  readonly forwarded: ValueKey<ForwardedForm>;
+  readonly trusted: ValueKey<readonly string[]>;
+  readonly retries: ValueKey<number>;
+  readonly balance: ValueKey<BalanceSettings>;
+  readonly check: ValueKey<string>;
+  readonly checkInterval: ValueKey<number>;
+  readonly headers: TableKey;
+  readonly tls: TableKey;
+}
+
+export const PROXY_KEYS: ProxyKeys = {
+  ...PLACE,
+  targets: {
+    ...key(
+      'targets',
+      targetList(),
+      'where requests go: http://HOST:PORT, https://HOST:PORT or unix:/SOCKET, each perhaps with *WEIGHT',
+    ),
+    isRequired: true,
+  },
+  timeout: { ...OPTIONS.proxyTimeout, name: 'timeout' },
+  connectTimeout: { ...OPTIONS.proxyConnectTimeout, name: 'connect-timeout' },
+  idleTimeout: { ...OPTIONS.proxyIdleTimeout, name: 'idle-timeout' },
+  tunnelTimeout: { ...OPTIONS.proxyTunnelTimeout, name: 'tunnel-timeout' },
+  hostHeader: { ...OPTIONS.proxyHost, name: 'host-header' },
+  forwarded: { ...OPTIONS.proxyForwarded, name: 'forwarded' },
+  trusted: { ...OPTIONS.proxyTrusted, name: 'trusted' },
+  retries: { ...OPTIONS.proxyRetries, name: 'retries' },
+  balance: { ...OPTIONS.proxyBalance, name: 'balance' },
+  check: { ...OPTIONS.proxyCheck, name: 'check' },
+  checkInterval: { ...OPTIONS.proxyCheckInterval, name: 'check-interval' },
+  headers: HEADERS_KEY,
+  tls: TLS_KEY,
+};
+
+export interface ListenKeys {
+  readonly address: ValueKey<string>;
+  readonly port: ValueKey<number>;
+  readonly scheme: ValueKey<'https' | 'http'>;
+}
+
+export const LISTEN_KEYS: ListenKeys = {
+  address: key('address', ipAddress(), 'listen on this address only; default: all'),
+  port: { ...key('port', port(), 'TCP port; 0 takes any free one'), isRequired: true },
+  scheme: key(
+    'scheme',
+    choice(['https', 'http'] as const),
+    'https, the default, is TLS with HTTP/2 and HTTP/1.1; http the same without TLS',
+  ),
+};
+
+export interface CertificateKeys {
+  readonly cert: ValueKey<string>;
+  readonly key: ValueKey<string>;
+}
+
+export const CERTIFICATE_KEYS: CertificateKeys = {
+  cert: { ...OPTIONS.cert, isRequired: true },
+  key: { ...OPTIONS.key, isRequired: true },
+};
+
+function key<T>(keyName: string, value: ValueParser<T>, help: string): ValueKey<T> {
+  return { kind: 'value', name: keyName, value, help };
+}
+
+function prefixParser(): ValueParser<string> {
+  return {
+    wants: 'a path, without ?, #, control characters and dot segments',
+    read: normalizePrefix,
+    show: String,
+  };
+}
+
+function hostParser(): ValueParser<string> {
+  return {
+    wants: 'a name of a host, *.NAME for all names below it, or an address, without a port',
+    read: (text) => {
+      const read = readHost(text);
+      return 'host' in read ? read.host : undefined;
+    },
+    show: String,
+  };
+}
+
+function targetList(): ValueParser<readonly string[]> {
+  return {
+    wants: `http://HOST:PORT, https://HOST:PORT, unix:/SOCKET, each perhaps with *WEIGHT, or a list of 1 to ${TARGETS_MAX} of them`,
+    read: (text) => {
+      const targets = splitTargets(text);
+      const areSound = targets.every(
+        ({ url, weight }) => isTarget(url) && PROXY_VALUES.weight.accepts(weight),
+      );
+      return targets.length <= TARGETS_MAX && areSound ? text.split(',') : undefined;
+    },
+    show: (targets) => targets.join(','),
+    inFile: { types: ['list', 'string'] },
+  };
+}
+
+function isTarget(text: string): boolean {
+  try {
+    parseTarget(text);
+    return true;
+  } catch (error) {
+    // the message of the key says what a target looks like
+    return messageOf(error) === '';
+  }
+}
