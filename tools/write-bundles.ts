@@ -20,7 +20,7 @@ const BUNDLES: readonly Bundle[] = [
   {
     entry: 'command/command.js',
     file: 'command/command-bundle.cjs',
-    external: ['../config/parse-command-line.js'],
+    external: ['../config/parse-command-line.js', './subcommands.js'],
   },
   // modules in TypeScript import the package itself, which has to be one with what serves them
   { entry: 'worker/worker-entry.js', file: 'worker/worker-bundle.cjs', external: ['../web/*'] },

@@ -6,6 +6,7 @@ import { packageVersion } from '../base/package-info.ts';
 import type { OptionTexts } from '../config/answers.ts';
 import type { Config } from '../config/config.ts';
 import type { ParseResult } from '../config/parse-command-line.ts';
+import { subcommandOf } from '../config/subcommand-names.ts';
 import { type BackgroundChannel, backgroundChannel } from '../supervisor/background-channel.ts';
 import type { Inheritance } from '../supervisor/inherited-sockets.ts';
 import type { LogSink } from '../supervisor/log-sink.ts';
@@ -28,6 +29,14 @@ interface Given {
 
 async function main(words: readonly string[]): Promise<number> {
   const channel = backgroundChannel();
+  const subcommand = subcommandOf(words[0]);
+  if (subcommand !== undefined) {
+    const { runSubcommand } = await import('./subcommands.ts');
+    const { output, faults } = await runSubcommand(subcommand, words.slice(1));
+    process.stdout.write(output);
+    if (faults.length > 0) process.stderr.write(`${faults.join('\n')}\n`);
+    return faults.length > 0 ? EXIT_USAGE : EXIT_OK;
+  }
   const result = await readCommandLine(words);
   switch (result.kind) {
     case 'text':

@@ -1,6 +1,7 @@
 /** Answers the shell's question which words could stand where the cursor is. */
 import type { AnyOption } from './option.ts';
 import { ALL_OPTIONS } from './options.ts';
+import { SUBCOMMANDS } from './subcommand-names.ts';
 
 /** The first word of the call that the completion script of yargs makes. */
 export const COMPLETION_QUERY = '--get-yargs-completions';
@@ -16,11 +17,19 @@ export function completeWords(words: readonly string[], shell: string): string[]
   const previous = findOption(typed.at(-2) ?? '');
   if (previous?.kind === 'value' && !(previous.bare !== undefined && current.startsWith('-')))
     return (previous.value.choices ?? []).filter((word) => word.startsWith(current));
-  if (current !== '' && !current.startsWith('-')) return [];
+  if (current !== '' && !current.startsWith('-'))
+    return isFirst(typed)
+      ? SUBCOMMANDS.map(({ name }) => name).filter((name) => name.startsWith(current))
+      : [];
   if (previous?.kind === 'tuple' || findOption(typed.at(-3) ?? '')?.kind === 'tuple') return [];
   return ALL_OPTIONS.filter((option) => option.kind === 'tuple' || repeats(option) || !isGiven(option, typed))
     .map((option) => describe(option, shell))
     .filter((word) => word.startsWith(current));
+}
+
+/** Some shells give the name of the program, too. */
+function isFirst(typed: readonly string[]): boolean {
+  return typed.length === (/(?:^|\/)lgateway$/.test(typed[0] ?? '') ? 2 : 1);
 }
 
 function describe(option: AnyOption, shell: string): string {

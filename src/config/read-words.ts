@@ -6,6 +6,7 @@ import { isScriptWord } from './mappings.ts';
 import { type AnyOption, argumentsOf, nameOption, OPTION_GROUPS } from './option.ts';
 import { ALL_OPTIONS, OPTIONS } from './options.ts';
 import { splitShortOptions } from './split-short-options.ts';
+import { SUBCOMMANDS } from './subcommand-names.ts';
 import { quote, UsageError } from './usage-error.ts';
 
 declare module 'yargs' {
@@ -103,6 +104,9 @@ function describeOptions(columns: number): ReturnType<typeof yargs> {
     .alias(help.name, help.short ?? [])
     .version(version.name, version.help, `${PROGRAM} ${packageVersion()}`)
     .completion(COMPLETION_COMMAND, 'print a script for bash, zsh or fish, by $SHELL, that completes options')
+    .epilogue(
+      `Other commands, each with --help:\n${SUBCOMMANDS.map(({ name, help }) => `  ${PROGRAM} ${name}: ${help}`).join('\n')}`,
+    )
     .example(EXAMPLES.map(([command, meaning]) => [command, meaning]));
   for (const option of ALL_OPTIONS) {
     if (option === help || option === version) continue;

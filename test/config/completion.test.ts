@@ -27,6 +27,13 @@ describe('completeWords()', () => {
     ]);
   });
 
+  test('offers other commands in the first place', () => {
+    deepEqual(complete('ch'), ['check']);
+    deepEqual(completeWords(['c'], '/usr/bin/fish'), ['check', 'cert']);
+    deepEqual(complete('check', 'ch'), []);
+    equal(complete('check', '--co').includes('--config'), true);
+  });
+
   test('offers no option twice, except -l and --shared', () => {
     equal(complete('-p', '1', '--').includes('--port'), false);
     equal(complete('-l', '/', 'a.lua', '--').includes('--lua'), true);

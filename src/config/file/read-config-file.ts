@@ -31,7 +31,7 @@ const DEPTH_MAX = 16;
 /** Keys, tables and entries of lists. */
 const ENTRIES_MAX = 20_000;
 /** Each is a socket in every worker. */
-const LISTENERS_MAX = 16;
+export const LISTENERS_MAX = 16;
 
 /** What a file says. */
 export interface ConfigFile {

@@ -1,0 +1,187 @@
+/** `lgateway check`, `init`, `routes`, `cert` and `schema`: what they say, what they write, and what they refuse. */
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { runSubcommand } from '../../src/command/subcommands.ts';
+import { SUBCOMMANDS } from '../../src/config/subcommand-names.ts';
+import { makeCertificate } from '../../src/tls/make-certificate.ts';
+import { testCertificate } from '../support/certificate.ts';
+import { MAIN } from '../support/run-gateway.ts';
+import { runProgram } from '../support/run-program.ts';
+
+const DAY_MS = 86_400_000;
+const folder = mkdtempSync(join(tmpdir(), 'lgateway-commands-'));
+const at = (name: string): string => join(folder, name);
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+before(() => {
+  const { cert, key } = testCertificate();
+  writeFileSync(at('cert.pem'), cert);
+  writeFileSync(at('key.pem'), key);
+  writeFileSync(at('good.lua'), '#!/usr/bin/lua\nlocal x <close> = nil\nerror("a check runs no script")\n');
+  writeFileSync(at('bad.lua'), 'local x = = 1\n');
+});
+
+/** The faults without the folder. */
+const shown = (faults: readonly string[]): string[] =>
+  faults.map((fault) => fault.replaceAll(`${folder}/`, ''));
+
+describe('lgateway check', () => {
+  test('finds nothing wrong with what a start would take, and runs no script', async () => {
+    const words = ['-c', at('cert.pem'), '-k', at('key.pem'), '-l', '/', at('good.lua'), '-l', '/f', folder];
+    const { output, faults } = await runSubcommand('check', words);
+    deepEqual(faults, []);
+    match(output, /^Configuration: 2 mapped\nCertificate .*cert.pem: the key belongs to it, \d+ days left\n/);
+    match(output, /Scripts: 1 compiled, none was run\nNothing is wrong\n$/);
+  });
+
+  test('tells all that is wrong with certificate, scripts and folders', async () => {
+    writeFileSync(
+      at('wrong.toml'),
+      `[[certificate]]
+cert = "cert.pem"
+key = "none.pem"
+[[lua]]
+prefix = "/bad"
+script = "bad.lua"
+[[lua]]
+prefix = "/none"
+script = "none.lua"
+[[lua]]
+prefix = "/good"
+script = "good.lua"
+[[static]]
+prefix = "/files"
+folder = "good.lua"
+`,
+    );
+    const { faults } = await runSubcommand('check', ['--config', at('wrong.toml')]);
+    deepEqual(shown(faults), [
+      'Cannot read the key file "none.pem": there is no such file',
+      'Mapping /files: "good.lua" is no folder',
+      `Mapping /bad: bad.lua:1: unexpected symbol near '='`,
+      `Mapping /none: ENOENT: no such file or directory, open 'none.lua'`,
+    ]);
+  });
+
+  test('looks for scripts inside the root, and leaves it for no name', async () => {
+    const { faults } = await runSubcommand('check', [
+      '-r',
+      folder,
+      '-l',
+      '/',
+      'good.lua',
+      '-l',
+      '/up',
+      '../../good.lua',
+    ]);
+    deepEqual(faults, []);
+    writeFileSync(at('b.luac'), Buffer.from('\x1bLua', 'latin1'));
+    const bytecode = await runSubcommand('check', ['-l', '/', at('b.luac')]);
+    match(bytecode.faults.join(), /attempt to load a binary chunk/);
+  });
+
+  test('warns of a certificate that ends within 14 days', async () => {
+    const now = Date.now();
+    const { certificate, key } = makeCertificate({
+      hostNames: ['localhost'],
+      addresses: [],
+      organization: 'test',
+      notBefore: new Date(now - DAY_MS),
+      notAfter: new Date(now + 5.5 * DAY_MS),
+    });
+    writeFileSync(at('short.pem'), certificate);
+    writeFileSync(at('short.key'), key);
+    const words = ['-c', at('short.pem'), '-k', at('short.key'), '-s', at('good.lua')];
+    const { output, faults } = await runSubcommand('check', words);
+    deepEqual(faults, []);
+    match(output, /5 days left\nWarning: The certificate in ".*short.pem" expires in 5 days, on /);
+    const mixed = await runSubcommand('check', [
+      '-c',
+      at('cert.pem'),
+      '-k',
+      at('short.key'),
+      '-s',
+      at('good.lua'),
+    ]);
+    match(
+      shown(mixed.faults).join(),
+      /^The key in "short.key" does not belong to the certificate in "cert.pem"/,
+    );
+  });
+
+  test('ends with code 2 and the places of the file, as a process', async () => {
+    writeFileSync(at('keys.toml'), 'adress = "::1"\nport = -1\n');
+    const { code, stdout, stderr } = await runProgram(
+      process.execPath,
+      [MAIN, 'check', '--config', 'keys.toml'],
+      {
+        cwd: folder,
+      },
+    );
+    deepEqual(
+      [code, String(stdout), String(stderr)],
+      [
+        2,
+        '',
+        'keys.toml:1:1: Unknown key "adress"; did you mean "address"?\nkeys.toml:2:1: Key "port" wants a port from 0 to 65535, not -1\n',
+      ],
+    );
+  });
+});
+
+test('lgateway init writes a project that lgateway check finds nothing wrong with, and writes it once', async () => {
+  const project = at('project');
+  deepEqual((await runSubcommand('init', [project])).faults, []);
+  const checked = await runSubcommand('check', ['--config', join(project, 'lgateway.toml')]);
+  deepEqual(checked.faults, []);
+  match(checked.output, /Scripts: 1 compiled/);
+  writeFileSync(join(project, 'app.lua'), 'mine');
+  rmSync(join(project, '.gitignore'));
+  const again = await runSubcommand('init', [project]);
+  match(
+    again.faults.join(),
+    /^lgateway: Nothing is written: there are ".*lgateway.toml", ".*app.lua" already/,
+  );
+  equal(readFileSync(join(project, 'app.lua'), 'utf8'), 'mine');
+  match((await runSubcommand('init', [project, 'x'])).faults.join(), /takes one directory, and no word "x"/);
+});
+
+test('lgateway routes lists what is mapped where', async () => {
+  const words = ['-l', '/app', 'app.lua', '-l', 'a.test/x', 'http://127.0.0.1:1', '--mode', 'luvit'];
+  const { output, faults } = await runSubcommand('routes', words);
+  deepEqual(faults, []);
+  equal(output, '/app      script  app.lua (luvit)\na.test/x  proxy   http://127.0.0.1:1\n');
+});
+
+test('lgateway cert writes a certificate for names and addresses, with a key that only its owner reads', async () => {
+  const words = ['Example.test', '*.a.test', '10.0.0.1', '2001:db8::5', '::ffff:10.0.0.2'];
+  const run = (...names: string[]) =>
+    runProgram(process.execPath, [MAIN, 'cert', ...names], { cwd: at('certs') });
+  deepEqual((await runSubcommand('init', [at('certs')])).faults, []);
+  equal((await run(...words)).code, 0);
+  const certificate = new X509Certificate(readFileSync(at('certs/cert.pem')));
+  for (const host of ['example.test', 'x.a.test']) ok(certificate.checkHost(host) !== undefined, host);
+  for (const address of ['10.0.0.1', '2001:db8::5', '::ffff:10.0.0.2'])
+    ok(certificate.checkIP(address) !== undefined, address);
+  equal(statSync(at('certs/key.pem')).mode & 0o777, 0o600);
+  const key = readFileSync(at('certs/key.pem'));
+  const again = await run();
+  equal(again.code, 2);
+  match(String(again.stderr), /^lgateway: Nothing is written: there are "key.pem", "cert.pem" already/);
+  deepEqual(readFileSync(at('certs/key.pem')), key);
+  match((await runSubcommand('cert', ['a b'])).faults.join(), /takes names and addresses, not "a b"/);
+  match((await runSubcommand('cert', ['--days'])).faults.join(), /takes names and addresses, not "--days"/);
+});
+
+test('Every subcommand has its help, and refuses words it does not know', async () => {
+  for (const { name, help } of SUBCOMMANDS) {
+    const { output, faults } = await runSubcommand(name, ['--help']);
+    deepEqual(faults, []);
+    ok(output.startsWith(`lgateway ${name}`) && output.includes(help), output);
+    equal((await runSubcommand(name, ['--nonsense'])).faults.length, 1, name);
+  }
+});
