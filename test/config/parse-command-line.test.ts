@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { Config } from '../../src/config/config.ts';
 import { ALL_OPTIONS } from '../../src/config/options.ts';
 import { parseCommandLine } from '../../src/config/parse-command-line.ts';
-import { DEFAULT_PROXY_RULES } from '../../src/mapping/proxy-settings.ts';
+import { DEFAULT_BALANCE_SETTINGS, DEFAULT_PROXY_RULES } from '../../src/mapping/proxy-settings.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
 import { DEFAULT_COMPRESSION } from '../../src/settings/compression.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
@@ -368,6 +368,8 @@ describe('parseCommandLine() takes targets', () => {
     deepEqual(proxies, [
       {
         ...DEFAULT_PROXY_RULES,
+        balance: DEFAULT_BALANCE_SETTINGS,
+        health: undefined,
         place: { prefix: '/api' },
         targets: [
           { url: 'http://127.0.0.1:3000', weight: 1 },
