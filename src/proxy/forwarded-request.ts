@@ -118,10 +118,11 @@ export function forwardedTrailers(given: Fields | undefined, settings: ProxySett
   if (given === undefined) return undefined;
   const fields: string[] = [];
   for (let i = 0; i < given.length; i += 2) {
-    // as of heads: many servers take `_` and `-` for the same
-    const lower = (given[i] as string).toLowerCase().replaceAll('_', '-');
-    if (!NO_TRAILERS.has(lower) && !settings.removedFields.has(lower))
-      fields.push(given[i] as string, given[i + 1] as string);
+    // as of heads: `_` and `-` are the same to many servers
+    const lower = (given[i] as string).toLowerCase();
+    const alike = lower.replaceAll('_', '-');
+    const isRemoved = settings.removedFields.has(lower) || settings.removedFields.has(alike);
+    if (!NO_TRAILERS.has(alike) && !isRemoved) fields.push(given[i] as string, given[i + 1] as string);
   }
   return fields.length === 0 ? undefined : fields;
 }

@@ -375,8 +375,6 @@ describe('parseCommandLine() takes targets', () => {
           { url: 'http://127.0.0.1:3000', weight: 1 },
           { url: 'unix:/run/app.sock', weight: 1 },
         ],
-        balance: { kind: 'random2' },
-        health: undefined,
       },
     ]);
   });
