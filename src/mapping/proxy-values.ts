@@ -1,6 +1,6 @@
 /** What the single settings of a proxy may be, and in which words a refusal says so: for Lua, the command line and programs alike. */
 import { parseAddressList } from '../base/address-list.ts';
-import { isAuthority } from '../http/semantics/authority.ts';
+import { isAuthority } from '../base/authority.ts';
 import {
   BALANCE_KINDS,
   type BalanceSettings,

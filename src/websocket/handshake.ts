@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import type { Parts, PerMessageDeflate } from 'ws';
+import { isSameAuthority } from '../base/authority.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
-import { isSameAuthority } from '../http/semantics/authority.ts';
 import { type Fields, fieldValue, hasListMember } from '../http/semantics/fields.ts';
 import {
   DEFLATE_BYTES_MIN,

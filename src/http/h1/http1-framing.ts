@@ -1,5 +1,5 @@
 /** What the fields of a request say about its message and its connection (RFC 9112 §6, §9; RFC 9110 §7.2, §7.8, §10.1.1). */
-import { isAuthority } from '../semantics/authority.ts';
+import { isAuthority } from '../../base/authority.ts';
 import { type Fields, hasListMember, isNamed, parseContentLength } from '../semantics/fields.ts';
 
 export interface RequestFraming {

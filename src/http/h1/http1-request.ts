@@ -1,7 +1,8 @@
 /** Makes the head of an HTTP/1 request of its line and its fields: what it asks for, of whom, and whether it is refused. */
+
+import { isAuthority } from '../../base/authority.ts';
 import type { ExchangeConnection } from '../exchange/exchange.ts';
 import type { RequestHead } from '../exchange/request-head.ts';
-import { isAuthority } from '../semantics/authority.ts';
 import { type Fields, isNamed } from '../semantics/fields.ts';
 import { isKnownMethod } from '../semantics/methods.ts';
 import { splitAbsoluteForm } from '../semantics/path.ts';

@@ -1,6 +1,6 @@
 /** Tells what a field of a request is and whether it is well-formed (RFC 9113 §8.2 and §8.3), once for each entry of a table. */
 
-import { isAuthority } from '../semantics/authority.ts';
+import { isAuthority } from '../../base/authority.ts';
 
 /** Kinds of fields. The kinds of pseudo-header fields are above all others but `malformed`. */
 export const KIND = {

@@ -1,6 +1,7 @@
 /** Reads the field section of a request and refuses what RFC 9113 §8 calls malformed. */
+
+import { isAuthority, isSameAuthority } from '../../base/authority.ts';
 import type { ClientRequest } from '../exchange/request-head.ts';
-import { isAuthority, isSameAuthority } from '../semantics/authority.ts';
 import { parseContentLength } from '../semantics/fields.ts';
 import { ENTRY_OVERHEAD_BYTES } from './dynamic-table.ts';
 import { fieldFault, KIND } from './field-kind.ts';

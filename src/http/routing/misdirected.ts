@@ -1,7 +1,7 @@
 /** Answers a client that sends HTTP without TLS to a TLS port: one sentence, and the address to use. */
 
+import { isAuthority } from '../../base/authority.ts';
 import type { Exchange } from '../exchange/exchange.ts';
-import { isAuthority } from '../semantics/authority.ts';
 
 /** Longer targets are left out of the address. */
 const TARGET_LENGTH_MAX = 1024;

@@ -7,6 +7,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { isSameAuthority } from '../../../src/base/authority.ts';
 import { describeConnection } from '../../../src/http/exchange/connection-info.ts';
 import type { ConnectionInfo, Exchange, PushPromise } from '../../../src/http/exchange/exchange.ts';
 import type { ExchangeSettings } from '../../../src/http/exchange/exchange-wire.ts';
@@ -16,7 +17,6 @@ import type { BodyHolder } from '../../../src/http/exchange/unread-bodies.ts';
 import { ENTRY_OVERHEAD_BYTES } from '../../../src/http/h2/dynamic-table.ts';
 import { CONTINUE, refusalOf } from '../../../src/http/h2/request-refusal.ts';
 import { exchangeBufferBytes, SESSION_WRITE_BYTES } from '../../../src/http/h2/session-bounds.ts';
-import { isSameAuthority } from '../../../src/http/semantics/authority.ts';
 import { type Fields, isConnectionSpecific, parseContentLength } from '../../../src/http/semantics/fields.ts';
 import { COUNT } from '../../../src/metrics/worker-metrics.ts';
 import { startHandle, stopHandle, takeOwnListener } from '../../../src/native/node-internals.ts';
