@@ -19,7 +19,7 @@ export const FORWARDED_FORMS = ['x', 'rfc7239', 'both', false] as const;
 /** How the certificate of an upstream is checked. */
 export interface UpstreamTls {
   readonly verify: boolean;
-  /** PEM; undefined = the authorities that Node knows. */
+  /** PEM, or the name of a file with it, which each worker reads for a mapping; undefined = the authorities that Node knows. */
   readonly ca: string | undefined;
   /** The name that the certificate has to be for, and that is asked for; undefined = the host of the target. */
   readonly servername: string | undefined;

@@ -71,11 +71,7 @@ const CA_KEY: ValueKey<string> = {
   ),
   isFile: true,
 };
-const TLS_NAME_KEY: ValueKey<string> = key(
-  'servername',
-  name('a name of a host'),
-  'name that the certificate has to be for; default: the host of the target',
-);
+const TLS_NAME_KEY: ValueKey<string> = { ...OPTIONS.proxyServername, name: 'servername' };
 const VERIFY_KEY: FlagKey = { kind: 'flag', name: 'verify', help: 'check certificates; default: true' };
 
 export interface ProxyTlsKeys {

@@ -88,6 +88,14 @@ describe('a configuration file', () => {
         'proxy-trusted = ["10.0.0.0/8"]\n[[proxy]]\nprefix = "/"\ntargets = "http://a"\nhost-header = "target"',
         '-l / http://a --proxy-trusted 10.0.0.0/8 --proxy-host target',
       ],
+      [
+        '[[proxy]]\nprefix = "/"\ntargets = ["http://a*3", "http://b"]\nbalance = "least"\nretries = 2\ncheck = "/up"\ncheck-interval = 2',
+        '-l / http://a*3,http://b --proxy-balance least --proxy-retries 2 --proxy-check /up --proxy-check-interval 2',
+      ],
+      [
+        'proxy-check = "/up"\n[[proxy]]\nprefix = "/"\ntargets = "http://a"\ncheck-interval = 2\nidle-timeout = 3',
+        '-l / http://a --proxy-check /up --proxy-check-interval 2 --proxy-idle-timeout 3',
+      ],
       ['[[listen]]\nport = 1\naddress = "127.0.0.1"', '-p 1 -a 127.0.0.1'],
       ['[[listen]]\nport = 1\n[[listen]]\nport = 2\nscheme = "http"', '-p 1 --http 2'],
     ] as const)
