@@ -28,6 +28,7 @@ export class WebInvocation implements RequestWatch, ProgressWatch, Stallable {
   #isWatched = false;
   #flushes = false;
   waitingSince = 0;
+  place = 0;
   /** What has moved of a request that is passed on, and how much that was at the last look. */
   #moved: (() => number) | undefined;
   #movedBefore = 0;

@@ -28,6 +28,7 @@ export class ClientWatch implements Stallable {
   #awaitedMs = 0;
   #awaitedSince = 0;
   waitingSince = 0;
+  place = 0;
 
   constructor(exchange: WaitingExchange, patience: ClientPatience) {
     this.#exchange = exchange;

@@ -1,7 +1,8 @@
 /** Cuts exchanges that wait for their client for too long; those that do not wait cost nothing here. */
+import { type Placed, UnorderedList } from '../../base/unordered-list.ts';
 
-/** Something that may wait for a client. */
-export interface Stallable {
+/** Something that may wait for a client. One watch has it at a time. */
+export interface Stallable extends Placed {
   /** When it last began to wait or saw progress, in milliseconds of `Date.now`. */
   waitingSince: number;
   /** The client has been waited for longer than the limit. */
@@ -13,7 +14,7 @@ export interface Stallable {
 export class StallWatch {
   /** Holds for those that wait already, too. */
   limitMs: number;
-  readonly #waiting = new Set<Stallable>();
+  readonly #waiting = new UnorderedList<Stallable>();
 
   constructor(limitMs: number) {
     this.limitMs = limitMs;
@@ -22,22 +23,22 @@ export class StallWatch {
   /** Starts the clock of `item`, or starts it anew after progress. */
   start(item: Stallable): void {
     item.waitingSince = Date.now();
-    this.#waiting.add(item);
+    if (!this.#waiting.has(item)) this.#waiting.add(item);
   }
 
   stop(item: Stallable): void {
-    this.#waiting.delete(item);
+    this.#waiting.remove(item);
   }
 
   /** Cuts everything that has waited for longer than the limit. */
   sweep(now: number): void {
-    for (const item of this.#waiting) {
+    this.#waiting.forEach((item) => {
       if (now - item.waitingSince < this.limitMs) {
         item.waits?.(now);
-        continue;
+        return;
       }
-      this.#waiting.delete(item);
+      this.#waiting.remove(item);
       item.stalled(this.limitMs);
-    }
+    });
   }
 }

@@ -67,6 +67,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   #answeredAt = 0;
 
   waitingSince = 0;
+  place = 0;
   /** The table of the session finds the stream by its number. */
   listed = false;
 
