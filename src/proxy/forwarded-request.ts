@@ -2,11 +2,11 @@
 import { type BlockList, isIPv6 } from 'node:net';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import { type Fields, fieldValue, hasListMember, isNamed, trimBlanks } from '../http/semantics/fields.ts';
+import { newWebSocketKey } from '../http/semantics/websocket-key.ts';
 import type { ProxyTarget } from '../mapping/proxy-target.ts';
 import { namedByConnection } from './answer-head.ts';
 import type { ProxySettings } from './proxy-settings.ts';
 import type { UpstreamRequest } from './upstream.ts';
-import { newWebSocketKey } from './websocket-key.ts';
 
 /** What the gateway calls itself in Via (RFC 9110 §7.6.3). */
 const VIA_NAME = 'lgateway';

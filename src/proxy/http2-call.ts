@@ -8,12 +8,12 @@ import {
 import type { ReadableBytes } from '../base/byte-queue.ts';
 import type { GatewayError } from '../base/errors.ts';
 import { type Fields, fieldValue, parseContentLength } from '../http/semantics/fields.ts';
+import { webSocketAccept } from '../http/semantics/websocket-key.ts';
 import type { ProxyTarget } from '../mapping/proxy-target.ts';
 import type { SessionHolder } from '../native/node-internals.ts';
 import { callError, callErrorOf } from './call-error.ts';
 import { INFORMATIONAL_HEADS_MAX } from './proxy-limits.ts';
 import type { CallListener, CallStage, UpstreamAnswer, UpstreamCall, UpstreamRequest } from './upstream.ts';
-import { webSocketAccept } from './websocket-key.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
 /** Bytes of a request's body that wait in its stream: a session with a hundred streams holds as much as one upload of HTTP/1.1 does. */

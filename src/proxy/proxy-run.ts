@@ -7,6 +7,7 @@ import { GatewayError, messageOf } from '../base/errors.ts';
 import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 import type { Answerer, Exchange, ExchangeConnection } from '../http/exchange/exchange.ts';
 import { type Fields, fieldValue, isNamed } from '../http/semantics/fields.ts';
+import { webSocketAccept } from '../http/semantics/websocket-key.ts';
 import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import { readLatin1 } from '../native/node-internals.ts';
 import type { AnswerBatch, BatchedAnswer } from './answer-batch.ts';
@@ -31,7 +32,6 @@ import type {
   UpstreamCall,
   UpstreamRequest,
 } from './upstream.ts';
-import { webSocketAccept } from './websocket-key.ts';
 
 /** Gateways of this kind that one request goes through: services that ask services have chains of three or four. */
 const VIA_DEPTH_MAX = 8;

@@ -1,11 +1,11 @@
 /** Looks at a request for a WebSocket and says what answers it (RFC 6455 §4.2, RFC 8441 §5, RFC 7692 §7). */
-import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import type { Parts, PerMessageDeflate } from 'ws';
 import { isSameAuthority } from '../base/authority.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import { type Fields, fieldValue, hasListMember } from '../http/semantics/fields.ts';
+import { webSocketAccept } from '../http/semantics/websocket-key.ts';
 import {
   DEFLATE_BYTES_MIN,
   DEFLATE_LEVEL,
@@ -33,8 +33,6 @@ export interface Handshake {
   readonly fields: Fields;
 }
 
-/** RFC 6455 §1.3. */
-const KEY_SUFFIX = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const VERSION = '13';
 /** 16 bytes in base64. */
 const KEY = /^[+/0-9A-Za-z]{21}[AQgw]==$/;
@@ -89,7 +87,7 @@ export function readHandshake(exchange: Exchange, options: HandshakeOptions): Ha
   const deflate = chooseDeflate(fieldValue(fields, 'sec-websocket-extensions'), options);
   if (deflate !== undefined && 'error' in deflate) return deflate;
   const answer: string[] = [];
-  if (!isStream) answer.push('sec-websocket-accept', acceptOf(key as string));
+  if (!isStream) answer.push('sec-websocket-accept', webSocketAccept(key as string));
   if (protocol !== undefined) answer.push('sec-websocket-protocol', protocol);
   if (deflate !== undefined) {
     const { extension, PerMessageDeflate: Deflate } = webSocketParts();
@@ -184,11 +182,4 @@ function chooseDeflate(
     }
   }
   return undefined;
-}
-
-/** RFC 6455 §4.2.2. */
-function acceptOf(key: string): string {
-  return createHash('sha1')
-    .update(key + KEY_SUFFIX)
-    .digest('base64');
 }

@@ -11,8 +11,8 @@ import {
 import type { AddressInfo, Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
+import { webSocketAccept } from '../../src/http/semantics/websocket-key.ts';
 import { DEFAULT_PROXY_RULES } from '../../src/mapping/proxy-settings.ts';
-import { webSocketAccept } from '../../src/proxy/websocket-key.ts';
 import { testCertificate } from '../support/certificate.ts';
 import { ask } from '../support/proxy-client.ts';
 import { type ProxyFront, startProxyFront } from '../support/proxy-front.ts';

@@ -5,7 +5,7 @@ import { connect as connectH2 } from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import { webSocketAccept } from '../../src/proxy/websocket-key.ts';
+import { webSocketAccept } from '../../src/http/semantics/websocket-key.ts';
 import { type ProxyFront, startProxyFront } from '../support/proxy-front.ts';
 import { waitFor } from '../support/test-front-end.ts';
 

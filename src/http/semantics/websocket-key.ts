@@ -8,7 +8,7 @@ export function newWebSocketKey(): string {
   return randomBytes(KEY_BYTES).toString('base64');
 }
 
-/** What the server has to answer. */
+/** What the server has to answer (RFC 6455 §4.2.2). */
 export function webSocketAccept(key: string): string {
   return createHash('sha1')
     .update(key + KEY_SUFFIX)
