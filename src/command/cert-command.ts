@@ -1,5 +1,6 @@
 /** `lgateway cert`: a self-signed certificate with its key, for development and for machines that know each other. */
 import { isIP } from 'node:net';
+import { groupsOf } from '../base/connect-rules.ts';
 import { readHost } from '../config/mapping-host.ts';
 import { UsageError } from '../config/usage-error.ts';
 import { makeCertificate } from '../tls/make-certificate.ts';
@@ -42,12 +43,5 @@ export function certCommand(words: readonly string[]): Outcome {
 
 function bytesOf(address: string): Uint8Array {
   if (isIP(address) === 4) return Uint8Array.from(address.split('.'), Number);
-  // the form of URLs has no dots at its end
-  const text = new URL(`http://[${address}]`).hostname.slice(1, -1);
-  const [before = '', after] = text.split('::');
-  const groups = (part: string): number[] =>
-    part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16));
-  const [head, tail] = [groups(before), groups(after ?? '')];
-  const all = [...head, ...new Array<number>(8 - head.length - tail.length).fill(0), ...tail];
-  return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff]));
+  return Uint8Array.from(groupsOf(address).flatMap((group) => [group >> 8, group & 0xff]));
 }
