@@ -165,7 +165,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'proxy/upstreams',
     'worker/messages.ts',
   ],
-  command: ['base', 'config', 'config/file', 'mapping', 'supervisor', 'lua', 'tls'],
+  command: ['base', 'config', 'config/file', 'mapping', 'supervisor', 'lua', 'libraries', 'tls'],
   embed: [
     'mapping',
     'metrics',

@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import type { Config, MappingConfig } from '../config/config.ts';
+import { withoutPreamble } from '../libraries/script-file.ts';
 import { State } from '../lua/state.ts';
 import { compileLuaModule } from '../lua/wasm-module.ts';
 import { kindOf } from '../mapping/mapping-kinds.ts';
@@ -66,10 +67,7 @@ async function checkMappings(config: Config, faults: string[], notes: string[]):
 
 function compile(state: State, mapping: MappingConfig, config: Config, faults: string[]): void {
   try {
-    const source = readFileSync(placeOf(mapping, config));
-    // the system's line for programs, which Lua passes over
-    if (source[0] === '#'.charCodeAt(0))
-      source.fill(' ', 0, Math.max(0, source.indexOf('\n')) || source.length);
+    const source = withoutPreamble(readFileSync(placeOf(mapping, config)));
     state.load(state.mainThread, source, `@${mapping.script}`, config.rights.allowsBytecode ? 'bt' : 't');
     state.pop(state.mainThread);
   } catch (error) {

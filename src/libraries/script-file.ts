@@ -37,8 +37,8 @@ export function readScript(fileSystem: FileSystem, name: string): Uint8Array {
   }
 }
 
-/** As luaL_loadfile: the line feed of a skipped first line stays, so that line numbers hold. */
-function withoutPreamble(source: Uint8Array): Uint8Array {
+/** Without byte order mark and a first line that starts with `#`, as luaL_loadfile: the line feed of a skipped first line stays, so that line numbers hold. */
+export function withoutPreamble(source: Uint8Array): Uint8Array {
   const start = source[0] === 0xef && source[1] === 0xbb && source[2] === 0xbf ? 3 : 0;
   if (source[start] !== HASH) return source.subarray(start);
   const end = source.indexOf(LF, start);
