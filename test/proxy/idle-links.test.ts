@@ -5,29 +5,16 @@ import { DEFAULT_PROXY_RULES } from '../../src/mapping/proxy-settings.ts';
 import { parseTarget } from '../../src/mapping/proxy-target.ts';
 import { Http1Upstream } from '../../src/proxy/http1-upstream.ts';
 import { IDLE_LINKS_WORKER_MAX, LINK_IDLE_MS } from '../../src/proxy/proxy-limits.ts';
-import type { CallListener, UpstreamRequest } from '../../src/proxy/upstream.ts';
+import type { CallListener } from '../../src/proxy/upstream.ts';
 import { waitFor } from '../support/test-front-end.ts';
 import { plainUpstream, type Upstream } from '../support/upstream.ts';
+import { PLAIN_REQUEST } from '../support/upstream-request.ts';
 
 let server: Upstream;
 before(async () => {
   server = await plainUpstream((_request, response) => response.end('well'));
 });
 after(() => server.close());
-
-const REQUEST: UpstreamRequest = {
-  method: 'GET',
-  target: '/',
-  authority: 'x',
-  fields: [],
-  hasBody: false,
-  declaredLength: undefined,
-  announcesTrailers: false,
-  takesTrailers: false,
-  upgrade: undefined,
-  isIdempotent: true,
-  memo: undefined,
-};
 
 function upstreamWith(idle: { count: number }): Http1Upstream {
   const { tls } = DEFAULT_PROXY_RULES;
@@ -50,7 +37,7 @@ function call(upstream: Http1Upstream, isFresh = false): Promise<void> {
       drained() {},
       failed: reject,
     };
-    upstream.call(REQUEST, listener, isFresh);
+    upstream.call(PLAIN_REQUEST, listener, isFresh);
   });
 }
 

@@ -27,12 +27,13 @@ import {
 } from '../../src/proxy/proxy-limits.ts';
 import { proxySettings } from '../../src/proxy/proxy-settings.ts';
 import { DEFAULT_BALANCE } from '../../src/proxy/server-group.ts';
-import type { CallListener, Upstream, UpstreamRequest } from '../../src/proxy/upstream.ts';
+import type { CallListener, Upstream } from '../../src/proxy/upstream.ts';
 import { HealthTable } from '../../src/proxy/upstreams/health-table.ts';
 import { FakeExchange } from '../support/fake-exchange.ts';
 import { ask } from '../support/proxy-client.ts';
 import { type ProxyFront, startProxyFront } from '../support/proxy-front.ts';
 import { waitFor } from '../support/test-front-end.ts';
+import { PLAIN_REQUEST } from '../support/upstream-request.ts';
 
 const LOGGER = { level: 'error', error() {}, warn() {}, info() {}, debug() {} } as const;
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -113,20 +114,6 @@ for (const [what, text, status, size] of [
     answer = OK;
   });
 
-const REQUEST: UpstreamRequest = {
-  method: 'GET',
-  target: '/',
-  authority: 'a',
-  fields: [],
-  hasBody: false,
-  declaredLength: undefined,
-  announcesTrailers: false,
-  takesTrailers: false,
-  upgrade: undefined,
-  isIdempotent: true,
-  memo: undefined,
-};
-
 function upstreamTo(address: string): Http1Upstream {
   const target = parseTarget(address);
   const resumption = { session: undefined };
@@ -154,7 +141,7 @@ function call(upstream: Upstream, isIdempotent = true): Promise<GatewayError | u
       drained() {},
       failed: resolve,
     };
-    upstream.call({ ...REQUEST, isIdempotent }, listener, false);
+    upstream.call({ ...PLAIN_REQUEST, isIdempotent }, listener, false);
   });
 }
 
