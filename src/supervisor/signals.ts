@@ -24,7 +24,7 @@ export interface SignalOptions {
   readonly logger: Logger;
   /** Called on SIGHUP before the reload: log files are opened anew. */
   readonly reopenLog: () => void;
-  /** Takes the lines that SIGUSR2 asks for, whatever the log level. */
+  /** Takes the lines that SIGUSR1 asks for, whatever the log level. */
   readonly writeLine: (line: string) => void;
   /** Reads the configuration again, where it has a file; throws UsageError. Undefined: a reload leaves it as it is. */
   readonly reconfigure?: (() => Promise<Reconfigured>) | undefined;
@@ -61,7 +61,8 @@ export function handleSignals(options: SignalOptions, signals: EventEmitter = pr
       options.reopenLog();
       void reload(options);
     });
-    signals.on('SIGUSR2', () => logCounters(options));
+    // without a listener Node would open its debugger
+    signals.on('SIGUSR1', () => logCounters(options));
     signals.on('SIGPIPE', () => undefined);
   });
 }

@@ -1,4 +1,4 @@
-/** The line `times` that SIGUSR2 writes for each worker. */
+/** The line `times` that SIGUSR1 writes for each worker. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { TestGateway } from '../support/test-gateway.ts';
@@ -16,10 +16,10 @@ before(async () => {
 });
 after(() => gateway.stop());
 
-test('SIGUSR2 tells how long handshakes and the answers of other servers took', async () => {
+test('SIGUSR1 tells how long handshakes and the answers of other servers took', async () => {
   assert.equal((await gateway.ask('h2', '/plain')).text, 'plain');
   assert.equal((await gateway.ask('h2', '/fetch')).text, 'plain');
-  gateway.running.signal('SIGUSR2');
+  gateway.running.signal('SIGUSR1');
   await gateway.untilLog(/ times \{.*"handshakes":\{"count":[1-9].*\}\n/);
   const lines = [...gateway.log.matchAll(/ times (\{.*\})\n/g)];
   const { worker, handshakes, answers } = JSON.parse(lines.at(-1)?.[1] ?? '');

@@ -279,7 +279,7 @@ async function untilNothingIsOpen(): Promise<void> {
   const gauges = ['exchanges', 'coroutines', 'files', 'pipes'];
   for (let tries = 1; ; tries++) {
     const seen = program.stderr.length;
-    program.child.kill('SIGUSR2');
+    program.child.kill('SIGUSR1');
     await program.until(() => / counters \{.*\}/.test(program.stderr.slice(seen)));
     const row = / counters (\{.*\})/.exec(program.stderr.slice(seen))?.[1] ?? '{}';
     const counters = JSON.parse(row) as Record<string, number>;

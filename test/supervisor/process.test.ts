@@ -94,7 +94,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** One gateway with two workers for the tests that only ask, until the test of SIGUSR2 and SIGTERM ends it. */
+/** One gateway with two workers for the tests that only ask, until the test of SIGUSR1 and SIGTERM ends it. */
 let pair: Promise<GatewayProcess> | undefined;
 function startPair(): Promise<GatewayProcess> {
   pair ??= startApart('-w', '2', '--log-level', 'error');
@@ -257,11 +257,11 @@ test('lgateway opens scripts and matches prefixes with any letters; --access-log
   assert.deepEqual(await gateway.ended, { code: 0, signal: null }, 'SIGINT ends it with 0');
 });
 
-test('lgateway logs the counters of each worker on SIGUSR2, and ends with 0 on SIGTERM', async () => {
+test('lgateway logs the counters of each worker on SIGUSR1, and ends with 0 on SIGTERM', async () => {
   const gateway = await startPair();
   const totals: number[] = [];
   for (const round of [1, 2]) {
-    gateway.child.kill('SIGUSR2');
+    gateway.child.kill('SIGUSR1');
     await gateway.until(
       () => gateway.stderr.split('\n').filter((line) => line.includes(' counters ')).length === 2 * round,
     );
@@ -436,11 +436,11 @@ test('lgateway -u with an unknown user ends with 1 and names it', async () => {
   assert.equal(gateway.stderr, 'lgateway: There is no user "no-such-user"\n');
 });
 
-/** Open exchanges of the one worker, as SIGUSR2 shows them. */
+/** Open exchanges of the one worker, as SIGUSR1 shows them. */
 async function exchanges(gateway: GatewayProcess): Promise<number> {
   const seen = gateway.stderr.length;
   const rows = (): string[] => gateway.stderr.slice(seen).match(/ counters \{.*\}/g) ?? [];
-  gateway.child.kill('SIGUSR2');
+  gateway.child.kill('SIGUSR1');
   await gateway.until(() => rows().length === 1);
   return rows().reduce((total, row) => total + JSON.parse(row.slice(' counters '.length)).exchanges, 0);
 }

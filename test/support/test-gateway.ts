@@ -245,7 +245,7 @@ export class TestGateway {
   /** Resolves with the counters of all workers, added up. */
   async counters(): Promise<Record<CounterName, number>> {
     const seen = this.#counterRows().length;
-    this.running.signal('SIGUSR2');
+    this.running.signal('SIGUSR1');
     await this.running.until(() => this.#counterRows().length >= seen + this.#workers);
     const total: Record<string, number> = {};
     for (const row of this.#counterRows().slice(seen, seen + this.#workers))
