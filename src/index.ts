@@ -49,6 +49,7 @@ export { SCRIPT_MODES, type ScriptMode } from './mapping/script-mode.ts';
 export type { ScriptRights } from './mapping/script-rights.ts';
 export { MAPPING_COUNTER_NAMES, type MappingCounterName } from './metrics/mapping-metrics.ts';
 export { COUNTER_NAMES, type CounterName } from './metrics/worker-metrics.ts';
+export type { UpstreamView } from './proxy/upstreams/upstream-view.ts';
 export { type CompressionSettings, DEFAULT_COMPRESSION } from './settings/compression.ts';
 export { DEFAULT_LIMITS, type Limits } from './settings/limits.ts';
 export { RestartNeededError, type SettingChange } from './settings/restart-needed-error.ts';

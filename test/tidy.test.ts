@@ -179,6 +179,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'http/front',
     'lua/wasm-module.ts',
     'proxy',
+    'proxy/upstreams',
     'websocket',
     'web',
     'native',

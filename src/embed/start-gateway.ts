@@ -8,6 +8,7 @@ import type { SubscriptionOptions } from '../events/text-events.ts';
 import { compileLuaModule } from '../lua/wasm-module.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
 import type { CounterName } from '../metrics/worker-metrics.ts';
+import type { UpstreamView } from '../proxy/upstreams/upstream-view.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { BoundAddress, ListenNames } from '../supervisor/listeners.ts';
 import { LogSink } from '../supervisor/log-sink.ts';
@@ -53,6 +54,8 @@ export interface Gateway {
   counters(): Readonly<Record<CounterName, number>>[];
   /** What each mapping of a script uses in each worker at this moment. */
   mappingCounters(): MappingUse[];
+  /** The servers behind proxies that a mapping names or that requests have gone to lately, as all workers know them. */
+  upstreams(): UpstreamView[];
 }
 
 const DEFAULT_PORT = 8443;
@@ -84,6 +87,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     subscribe: (channels, options) => supervisor.events.subscribe(channels, options),
     counters: () => supervisor.counters(),
     mappingCounters: () => supervisor.mappingCounters(),
+    upstreams: () => supervisor.upstreams(),
   };
 }
 

@@ -4,7 +4,8 @@ import { fieldValue } from '../http/semantics/fields.ts';
 import type { BalanceSettings, HashKey } from '../mapping/proxy-settings.ts';
 import type { Candidate, Candidates } from './candidates.ts';
 import type { Balancer, CallOutcome, Upstream } from './upstream.ts';
-import { FAILURES_WINDOW_MS, healthNow } from './upstreams/health-row.ts';
+import { healthNow } from './upstreams/health-memory.ts';
+import { FAILURES_WINDOW_MS } from './upstreams/health-row.ts';
 import { hashOf, scoreOf } from './upstreams/rendezvous.ts';
 
 /** Says which of several it is to be; undefined: it does not know. */
@@ -140,6 +141,14 @@ export class HealthyBalancer implements Balancer {
         : new Map(this.#all.map((candidate, i) => [candidate, weights[i] as number]));
   }
 
+  hold(): void {
+    for (const { health } of this.#all) health.hold();
+  }
+
+  release(): void {
+    for (const { health } of this.#all) health.release();
+  }
+
   choose(exchange: Exchange, tried: readonly Upstream[]): Upstream | undefined {
     const all = this.#all;
     const only = all.length === 1 ? all[0] : undefined;
@@ -174,12 +183,12 @@ export class HealthyBalancer implements Balancer {
   }
 
   began(upstream: Upstream): void {
-    this.#candidates.of(upstream).waiting += 1;
+    this.#candidates.of(upstream).waits(1);
   }
 
   ended(upstream: Upstream, outcome: CallOutcome): void {
     const candidate = this.#candidates.of(upstream);
-    candidate.waiting -= 1;
+    candidate.waits(-1);
     if (outcome === 'given up') return;
     if (outcome !== 'failed') {
       if (candidate.health.succeeded()) this.#candidates.changed(candidate, 'up', 'a request was answered');

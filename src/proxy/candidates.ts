@@ -19,6 +19,12 @@ export class Candidate {
     this.health = health;
     this.hash = hashOf(upstream.target.name);
   }
+
+  /** One request more (1) or less (-1) waits. */
+  waits(change: 1 | -1): void {
+    this.waiting += change;
+    this.health.waits(change);
+  }
 }
 
 export class Candidates {
@@ -41,8 +47,8 @@ export class Candidates {
     if (this.#last?.upstream === upstream) return this.#last;
     let candidate = this.#known.get(upstream);
     if (candidate === undefined) {
-      const row = this.#table.row(`${this.#mapping}\0${upstream.target.name}`);
-      candidate = new Candidate(upstream, row);
+      const { name, basePath = '' } = upstream.target;
+      candidate = new Candidate(upstream, this.#table.of(this.#mapping, name + basePath));
       this.#known.set(upstream, candidate);
     }
     this.#last = candidate;

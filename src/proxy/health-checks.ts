@@ -5,7 +5,7 @@ import type { HealthSettings } from '../mapping/proxy-settings.ts';
 import type { Candidate, Candidates } from './candidates.ts';
 import { CHECK_KEPT_MS, CHECKS_MAX } from './proxy-limits.ts';
 import type { CallListener, UpstreamAnswer, UpstreamCall, UpstreamRequest } from './upstream.ts';
-import { healthNow } from './upstreams/health-row.ts';
+import { healthNow } from './upstreams/health-memory.ts';
 
 /** The clocks of workers and of machines drift apart: each wait is up to this part longer or shorter. */
 const JITTER = 0.1;
@@ -51,6 +51,7 @@ export class HealthChecks {
       running: undefined,
     };
     this.#checks.set(candidate, check);
+    candidate.health.hold();
     // the first one soon, and not all servers at once
     this.#arm(check, Math.random() * Math.min(settings.intervalMs, FIRST_MS_MAX));
   }
@@ -67,8 +68,8 @@ export class HealthChecks {
   #due(check: Check): void {
     const { candidate, settings, wantedAt } = check;
     if (performance.now() - wantedAt > Math.max(CHECK_KEPT_MS, 2 * settings.intervalMs)) {
-      this.#forget(check);
       candidate.health.uncheck();
+      this.#forget(check);
       return;
     }
     this.#arm(check, settings.intervalMs * (1 - JITTER + Math.random() * 2 * JITTER));
@@ -89,6 +90,7 @@ export class HealthChecks {
     clearTimeout(check.timer);
     check.running?.cancel();
     this.#checks.delete(check.candidate);
+    check.candidate.health.release();
   }
 }
 

@@ -41,6 +41,8 @@ export class ProxyMapping implements Mapping, Handler {
   readonly #options: ProxyMappingOptions;
   readonly #name: string;
   readonly #route: ProxyRoute;
+  /** It serves, and what is known of its servers is kept. */
+  #isHeld = false;
 
   /** Throws a GatewayError for a target that is none. */
   constructor(options: ProxyMappingOptions) {
@@ -73,12 +75,20 @@ export class ProxyMapping implements Mapping, Handler {
     if (!hasEnded) exchange.onAbort = () => run.cancel();
   }
 
-  serve(): void {}
+  serve(): void {
+    this.#isHeld = true;
+    this.#route.balancer.hold();
+  }
 
   /** Requests under way are those of exchanges, which end by themselves; idle connections end by their time. */
-  async retire(): Promise<void> {}
+  async retire(): Promise<void> {
+    this.close();
+  }
 
-  close(): void {}
+  close(): void {
+    if (this.#isHeld) this.#route.balancer.release();
+    this.#isHeld = false;
+  }
 
   /** The log line and the page of the error have the same id. */
   #fail(exchange: Exchange, error: GatewayError): void {

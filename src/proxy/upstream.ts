@@ -98,6 +98,9 @@ export type CallOutcome = number | 'failed' | 'given up';
 
 /** Chooses among the upstreams of one proxy, and hears what came of it. */
 export interface Balancer {
+  /** A configuration names its upstreams, until `release`: what is known of them is kept, and can be seen. */
+  hold(): void;
+  release(): void;
   /** Undefined: none is left. `tried`: those that have failed for this request. */
   choose(exchange: Exchange, tried: readonly Upstream[]): Upstream | undefined;
   began(upstream: Upstream): void;

@@ -16,7 +16,8 @@ import type { Histogram } from '../metrics/histogram.ts';
 import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
 import type { CounterName, TimesName } from '../metrics/worker-metrics.ts';
 import { unavailableReason } from '../native/posix.ts';
-import { createHealthMemory } from '../proxy/upstreams/health-table.ts';
+import { createHealthMemory } from '../proxy/upstreams/health-memory.ts';
+import { readUpstreams, type UpstreamView } from '../proxy/upstreams/upstream-view.ts';
 import { Settings } from '../settings/settings.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { WorkerJob, WorkerSettings, WorkerSetup, WorkerStart } from '../worker/messages.ts';
@@ -219,6 +220,14 @@ export class Supervisor {
   /** How long what each worker has observed took so far, worker 1 first. */
   times(): Record<TimesName, Histogram>[] {
     return this.#workers.map((worker) => worker.counters.times());
+  }
+
+  /** The servers behind proxies, as all workers know them at this moment. */
+  upstreams(): UpstreamView[] {
+    return readUpstreams(
+      this.#health,
+      this.#workers.map((worker) => worker.waiting),
+    );
   }
 
   /** What each mapping of a script uses in each worker at this moment, worker 1 first. */

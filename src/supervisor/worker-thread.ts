@@ -1,4 +1,8 @@
-/** One worker, for the supervisor: starts its thread, replaces the thread after a crash, and ends it. */
+/**
+ * One worker, for the supervisor: starts its thread, replaces the thread after a crash, and ends it.
+ *
+ * Long because start, reload, drain and crash are transitions of one machine, each of which may come in the middle of another.
+ */
 import { type MessagePort, Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
@@ -9,6 +13,7 @@ import { MAPPING_METRICS, type MappingCounterName } from '../metrics/mapping-met
 import { MetricRow } from '../metrics/metric-row.ts';
 import { Counters } from '../metrics/worker-metrics.ts';
 import { beginWithYoungSpace } from '../native/node-internals.ts';
+import { createWaitingMemory } from '../proxy/upstreams/health-memory.ts';
 import type { FromWorker, ToWorker, WorkerJob, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { closeSource } from './listener.ts';
 import type { OnceRegistry } from './once-registry.ts';
@@ -71,6 +76,7 @@ export interface OwnStart {
   readonly workerId: number;
   readonly counters: SharedArrayBuffer;
   readonly mappingCounters: SharedArrayBuffer;
+  readonly waiting: SharedArrayBuffer;
   readonly logOnTheWay: SharedArrayBuffer;
   readonly descriptorsAdopted: SharedArrayBuffer;
 }
@@ -86,6 +92,8 @@ interface Waiter<Value> {
 export class WorkerThread {
   readonly workerId: number;
   readonly counters: Counters = new Counters();
+  /** Requests that wait for servers behind proxies, by row of what is known of their health. */
+  readonly waiting: Int32Array<SharedArrayBuffer> = new Int32Array(createWaitingMemory());
   /** In the order of the mappings. */
   readonly mappingCounters: readonly MetricRow<MappingCounterName>[];
   readonly #mappingMemory: SharedArrayBuffer;
@@ -216,6 +224,7 @@ export class WorkerThread {
       workerId: this.workerId,
       counters: this.counters.memory,
       mappingCounters: this.#mappingMemory,
+      waiting: this.waiting.buffer,
       logOnTheWay: this.#logOnTheWay.buffer,
       descriptorsAdopted: adopted,
     });
@@ -388,6 +397,7 @@ export class WorkerThread {
   /** Resets what counted for the ended thread. */
   #resetGauges(): void {
     for (const row of [this.counters, ...this.mappingCounters]) row.resetGauges();
+    this.waiting.fill(0);
   }
 
   #timeoutError(code: 'LGW_WORKER' | 'LGW_RELOAD', action: string, limitMs: number): GatewayError {

@@ -80,6 +80,8 @@ export interface WorkerStart {
   readonly processGroups: SharedArrayBuffer;
   /** What all workers know of the servers that proxies choose among. */
   readonly health: SharedArrayBuffer;
+  /** Requests of this worker that wait for each of these. */
+  readonly waiting: SharedArrayBuffer;
   /** The dictionaries, and this thread's number among all that ever use them. */
   readonly shared: SharedAccess;
   /** Memory of the InterestTable: who has subscribed to what. */

@@ -146,7 +146,7 @@ export class GatewayWorker {
       groups: new ProcessGroups(start.processGroups),
       blocks: this.#fileSystem.blocks,
     });
-    this.#health = new HealthTable(start.health);
+    this.#health = new HealthTable(start.health, start.waiting);
     this.#outward = new Outward(
       this.#counters,
       start.workerId,

@@ -7,7 +7,8 @@ import { parseTarget } from '../../src/mapping/proxy-target.ts';
 import { type Balancing, HealthyBalancer } from '../../src/proxy/balancers.ts';
 import { type Candidate, Candidates } from '../../src/proxy/candidates.ts';
 import type { Upstream } from '../../src/proxy/upstream.ts';
-import { FAILURES_MAX, healthNow } from '../../src/proxy/upstreams/health-row.ts';
+import { healthNow } from '../../src/proxy/upstreams/health-memory.ts';
+import { FAILURES_MAX } from '../../src/proxy/upstreams/health-row.ts';
 import { HealthTable } from '../../src/proxy/upstreams/health-table.ts';
 import { FakeExchange } from '../support/fake-exchange.ts';
 

@@ -3,12 +3,18 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
-import { FAILURES_MAX, FAILURES_WINDOW_MS, type HealthRow } from '../../../src/proxy/upstreams/health-row.ts';
 import {
   createHealthMemory,
+  createWaitingMemory,
   HEALTH_ROWS_MAX,
-  HealthTable,
-} from '../../../src/proxy/upstreams/health-table.ts';
+  healthNow,
+  ROW_KEPT_MS,
+  ROW_NAME_BYTES_MAX,
+  TICK_MS,
+} from '../../../src/proxy/upstreams/health-memory.ts';
+import { FAILURES_MAX, FAILURES_WINDOW_MS, type HealthRow } from '../../../src/proxy/upstreams/health-row.ts';
+import { HealthTable } from '../../../src/proxy/upstreams/health-table.ts';
+import { readUpstreams } from '../../../src/proxy/upstreams/upstream-view.ts';
 
 const TICKS_PER_SECOND = 100;
 const WINDOW = (FAILURES_WINDOW_MS / 1000) * TICKS_PER_SECOND;
@@ -119,4 +125,102 @@ test('Threads that take rows at the same time get the same ones, and rows of the
   for (let i = 0; i < FAILURES_MAX; i++) own.failed(1000);
   assert.equal(own.state(1001), 'rests');
   assert.equal(new HealthTable(memory).row('one too many').state(1001), 'up');
+});
+
+test('What is known of servers can be seen: failures and checks of all workers, and the requests that wait in each', () => {
+  const memory = createHealthMemory();
+  const waiting = [createWaitingMemory(), createWaitingMemory()];
+  const [one, other] = waiting.map((counts) => new HealthTable(memory, counts).of('/api', 'http://a:1')) as [
+    HealthRow,
+    HealthRow,
+  ];
+  one.waits(1);
+  other.waits(1);
+  other.waits(1);
+  other.waits(-1);
+  one.failed(1000);
+  other.failed(1001);
+  other.checked(true, 1, 1);
+  other.checked(false, 1, 2);
+  const view = (): unknown =>
+    readUpstreams(
+      memory,
+      waiting.map((counts) => new Int32Array(counts)),
+    );
+  const expected = {
+    mapping: '/api',
+    name: 'http://a:1',
+    healthy: true,
+    inFlight: 2,
+    fails: 2,
+    checks: 2,
+    failedChecks: 1,
+  };
+  assert.deepEqual(view(), [expected]);
+  one.checked(false, 1, 2);
+  assert.deepEqual(view(), [{ ...expected, healthy: false, checks: 3, failedChecks: 2 }]);
+  const table = new HealthTable(memory, waiting[0]);
+  assert.equal(table.view('/api')[0]?.inFlight, 1);
+  assert.deepEqual(table.view('/'), []);
+});
+
+test('The name of a row is cut off at its limit', () => {
+  const memory = createHealthMemory();
+  new HealthTable(memory).of('/', 'x'.repeat(ROW_NAME_BYTES_MAX));
+  assert.deepEqual(
+    readUpstreams(memory, []).map(({ mapping, name }) => [mapping, name.length]),
+    [['/', ROW_NAME_BYTES_MAX - 2]],
+  );
+});
+
+test('Rows that were held are given back at once behind the last one of all workers, and the next key finds nothing in them', () => {
+  const memory = createHealthMemory();
+  const [one, other] = [new HealthTable(memory), new HealthTable(memory)];
+  for (let i = 0; i < HEALTH_ROWS_MAX; i++) {
+    const row = one.row(`old\0${i}`);
+    row.hold();
+    row.checked(false, 1, 1);
+  }
+  // a place of its own: nobody else sees it
+  other.row('new\0early').checked(false, 1, 1);
+  assert.equal(new HealthTable(memory).row('new\0early').state(1), 'up');
+  const held = other.row('old\x007');
+  held.hold();
+  for (let i = 0; i < HEALTH_ROWS_MAX; i++) one.row(`old\0${i}`).release();
+  // a worker that still holds one says so in its next round
+  other.stamp();
+  assert.deepEqual(
+    readUpstreams(memory, []).map(({ name }) => name),
+    ['7'],
+  );
+  const next = one.row('new\0late');
+  assert.equal(next.state(1), 'up');
+  next.checked(false, 1, 1);
+  assert.equal(new HealthTable(memory).row('new\0late').state(1), 'down');
+  assert.equal(held.state(1), 'down');
+});
+
+test('A row that nobody uses any more is taken over at its limit of time, and whoever had it gets another', () => {
+  const memory = createHealthMemory();
+  const waiting = createWaitingMemory();
+  const counts = new Int32Array(waiting);
+  const table = new HealthTable(memory, waiting);
+  const rows = Array.from({ length: HEALTH_ROWS_MAX }, (_, i) => table.row(`old\0${i}`));
+  const first = rows[0] as HealthRow;
+  first.checked(false, 1, 1);
+  const now = healthNow();
+  const justKept = now - ROW_KEPT_MS / TICK_MS + 100;
+  table.stamp(justKept);
+  const refused = new HealthTable(memory);
+  refused.row('new\0a').checked(false, 1, 1);
+  assert.equal(new HealthTable(memory).row('new\0a').state(1), 'up');
+  for (const row of rows) row.waits(1);
+  table.stamp(justKept - 200);
+  const taker = new HealthTable(memory);
+  for (let i = 0; i < HEALTH_ROWS_MAX; i++) taker.row(`new\0${i}`);
+  assert.equal(first.isUp, true);
+  assert.ok(readUpstreams(memory, []).every(({ mapping }) => mapping === 'new'));
+  // what waits goes with the row, here to a place of its own
+  for (const row of rows) row.waits(-1);
+  assert.ok(counts.every((count) => count === 0));
 });
