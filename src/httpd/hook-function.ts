@@ -6,7 +6,7 @@ import { type Failure, pushFailure } from '../lua/push-failure.ts';
 import { HOOK_PHASES, HOOKS_MAX, type HookPhase } from '../script/context/hooks.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
-import { installHookRunners } from './hook-runners.ts';
+import { installHeadHooks } from './head-hooks.ts';
 
 /** Bytes of a name that a message shows. */
 const NAME_BYTES_MAX = 40;
@@ -15,7 +15,7 @@ const NAME_BYTES_MAX = 40;
 export function createHook(script: ScriptContext): HostFunction {
   const { state, hooks } = script;
   const { exports: x } = state;
-  installHookRunners(script);
+  installHeadHooks(script);
 
   return (L) => {
     checkArgumentCount(state, L, 'hook', 2);

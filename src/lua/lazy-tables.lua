@@ -1,5 +1,10 @@
--- What makes the two tables of a call (lazy-tables.ts). KEY and NUMBER are the keys that no script can write.
-local first, second, KEY, NUMBER, setmetatable, FIRST_FOUND, SECOND_FOUND = ...
+-- What makes the two tables of a call (lazy-tables.ts), and calls what comes before a handler. KEY and NUMBER are the keys that
+-- no script can write; `is_over` says that the call is over before its handler has been called, `keep` takes the two tables.
+local first, second, KEY, NUMBER, setmetatable, FIRST_FOUND, SECOND_FOUND, is_over, keep = ...
+
+-- Functions that are called before each handler; false while there are none.
+local preceding = false
+local keeps = false
 
 -- A metatable for tables of these facts alone: it has the facts, so that the tables need not, and NUMBER where they are second.
 -- The host looks names up; what it has found is in `found`, false where nothing is there.
@@ -27,35 +32,60 @@ local function prepare(facts)
     facts[2] = own(second, facts, facts[SECOND_FOUND], true)
 end
 
-local function make(facts, number, is_unprepared)
-    if is_unprepared then
-        return setmetatable({ [KEY] = facts, [NUMBER] = number }, first), setmetatable({ [KEY] = facts }, second)
-    end
-    return setmetatable({ [NUMBER] = number }, facts[1]), setmetatable({}, facts[2])
-end
-
--- The call of the handler is no tail call: the host finds `env` and `header` in this frame while the handler runs, and
--- behind its result when it has returned. Without `or nil`, tracebacks would name the handler by the variable here.
-local function wrap(handler, hasParameters)
-    -- the last argument is there only for names with parameters: others see two, as ever
-    if hasParameters then
-        return function(facts, number, is_unprepared, parameters)
-            local env, header = make(facts, number, is_unprepared)
-            local result = (handler or nil)(env, header, parameters)
-            return result, env, header
-        end
-    end
-    return function(facts, number, is_unprepared)
+-- The one place where the two tables of a call are made; `only_makes`: for nobody but the host. The call of the handler is no tail
+-- call: the host finds `env` and `header` in this frame while the handler runs, and behind its result when it has returned.
+-- Without `or nil`, tracebacks would name the handler by the variable here.
+local function wrap(handler, only_makes)
+    return function(facts, number, is_unprepared, parameters)
         local env, header
         if is_unprepared then
-            env, header = make(facts, number, true)
+            env = setmetatable({ [KEY] = facts, [NUMBER] = number }, first)
+            header = setmetatable({ [KEY] = facts }, second)
         else
-            -- what `make` does, without a call
             env, header = setmetatable({ [NUMBER] = number }, facts[1]), setmetatable({}, facts[2])
+        end
+        if keeps and not only_makes then
+            keep(env, header)
+        end
+        if preceding and not only_makes then
+            for i = 1, #preceding do
+                if preceding[i](env, header) or is_over() then
+                    return nil, env, header
+                end
+            end
+        end
+        -- the last argument is there only for names with parameters: others see two, as ever
+        if parameters then
+            local result = (handler or nil)(env, header, parameters)
+            return result, env, header
         end
         local result = (handler or nil)(env, header)
         return result, env, header
     end
 end
 
-return wrap, prepare, make
+-- For a handler without parameters, where nothing before it takes the tables: they are made when somebody asks for the request.
+local function wrap_bare(handler)
+    return function()
+        for i = 1, #preceding do
+            if preceding[i]() or is_over() then
+                return
+            end
+        end
+        local result = (handler or nil)()
+        return result
+    end
+end
+
+local function precede(fn)
+    preceding = preceding or {}
+    preceding[#preceding + 1] = fn
+end
+
+local function keep_tables()
+    keeps = true
+end
+
+local make = wrap(function() end, true)
+
+return wrap, wrap_bare, make, prepare, precede, keep_tables

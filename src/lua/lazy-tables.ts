@@ -31,6 +31,14 @@ export const FOUND_KEYS: readonly [number, number] = [LIGHT_USERDATA.firstFound,
  */
 export type Fill = (L: LuaThread, argument: 0 | 1, number: number) => void;
 
+/** Who makes the calls. */
+export interface Caller {
+  /** The call that runs is over before its handler has been called: something before it has done what there was to do. */
+  isOver(): boolean;
+  /** Takes the two tables of the call that runs off the top of the stack. */
+  keepTables(L: LuaThread): void;
+}
+
 /**
  * Pushes the one value the filled table would give for the string at index 2 (perhaps nil); false: the table has to be
  * filled. The facts are on top of the stack.
@@ -46,15 +54,18 @@ export class LazyTables {
   readonly #fillTable: Fill;
   readonly #peekInto: Peek;
   readonly #wrap: Reference;
-  readonly #prepare: Reference;
+  readonly #wrapBare: Reference;
   readonly #make: Reference;
+  readonly #prepare: Reference;
+  readonly #precede: Reference;
+  readonly #keepTables: Reference;
   /** The functions as they were before they were shadowed. */
   readonly #setMetatable: Reference;
   readonly #getMetatable: Reference;
   /** Where the metatables of the two arguments stand, those without prepared facts. */
   readonly #metatables: readonly [number, number];
 
-  constructor(state: State, fill: Fill, peek: Peek) {
+  constructor(state: State, fill: Fill, peek: Peek, caller: Caller = NOBODY) {
     this.#state = state;
     this.#fillTable = fill;
     this.#peekInto = peek;
@@ -66,9 +77,13 @@ export class LazyTables {
     x.lua_pushlightuserdata(L, NUMBER_KEY);
     x.lua_getglobal(L, memory.constant('setmetatable'));
     for (const key of FOUND_KEYS) x.lua_pushlightuserdata(L, key);
-    state.call(L, 7, 3);
-    this.#make = state.keep(L);
+    for (const fn of this.#createQuestions(caller)) x.lua_pushcclosure(L, fn, 0);
+    state.call(L, 9, 6);
+    this.#keepTables = state.keep(L);
+    this.#precede = state.keep(L);
     this.#prepare = state.keep(L);
+    this.#make = state.keep(L);
+    this.#wrapBare = state.keep(L);
     this.#wrap = state.keep(L);
     x.lua_getglobal(L, memory.constant('setmetatable'));
     this.#setMetatable = state.keep(L);
@@ -89,20 +104,36 @@ export class LazyTables {
   }
 
   /**
-   * Replaces the function on top of the stack by one that takes the facts, a number of 32 bits (as `pushNumber` pushes it), and
-   * true where the facts are not prepared. It calls the function with two tables, which it returns behind the function's first
-   * result. False: it has no parameters, so that it stays as it is and is called with nothing. With `hasParameters`, both take one
-   * more argument, a table of parameters.
+   * Replaces the function on top of the stack by one that takes the facts, a number of 32 bits (as `pushNumber` pushes it), true
+   * where the facts are not prepared, and a table of parameters or nothing. It makes two tables, with which it calls what
+   * `precede` was given and then the function, and returns them behind the function's first result.
    */
-  wrap(L: LuaThread, hasParameters = false): boolean {
-    const { exports: x } = this.#state;
+  wrap(L: LuaThread): void {
+    this.#replace(L, this.#wrap);
+  }
+
+  /** The same for a function that takes nothing, where nothing before it takes the tables: it is called with nothing. */
+  wrapBare(L: LuaThread): void {
+    this.#replace(L, this.#wrapBare);
+  }
+
+  /** True when the function on top of the stack may take the two tables. */
+  takesTables(L: LuaThread): boolean {
     const { count, isVariadic } = parametersOf(this.#state, L);
-    if (count === 0 && !isVariadic) return false;
-    this.#state.pushReference(L, this.#wrap);
-    x.lua_rotate(L, -2, 1);
-    x.lua_pushboolean(L, hasParameters ? 1 : 0);
-    this.#state.call(L, 2, 1);
-    return true;
+    return count > 0 || isVariadic;
+  }
+
+  /** From now on the function on top of the stack, which is popped, is called before every wrapped one, behind those of before. */
+  precede(L: LuaThread): void {
+    this.#state.pushReference(L, this.#precede);
+    this.#state.exports.lua_rotate(L, -2, 1);
+    this.#state.exports.lua_callk(L, 1, 0, 0, NULL);
+  }
+
+  /** From now on the caller gets the tables of each call, before anything else is called with them. */
+  keepTables(L: LuaThread): void {
+    this.#state.pushReference(L, this.#keepTables);
+    this.#state.exports.lua_callk(L, 0, 0, 0, NULL);
   }
 
   /** Prepares the facts on top of the stack, a table, whose entries 1 and 2 are taken for it. May raise. */
@@ -117,18 +148,9 @@ export class LazyTables {
   make(L: LuaThread, count: number): void {
     this.#state.pushReference(L, this.#make);
     this.#state.exports.lua_rotate(L, -count - 1, 1);
-    this.#state.exports.lua_callk(L, count, 2, 0, NULL);
-  }
-
-  /**
-   * Pushes what Lua code of the gateway's own makes the two tables with, as lazy-tables.lua does: the function that makes them, the
-   * key of the number, and `setmetatable`. Returns how many values that are.
-   */
-  pushParts(L: LuaThread): number {
-    this.#state.pushReference(L, this.#make);
-    this.#state.exports.lua_pushlightuserdata(L, NUMBER_KEY);
-    this.#state.pushReference(L, this.#setMetatable);
-    return 3;
+    this.#state.exports.lua_callk(L, count, 3, 0, NULL);
+    this.#state.exports.lua_rotate(L, -3, -1);
+    this.#state.pop(L);
   }
 
   /**
@@ -226,6 +248,29 @@ export class LazyTables {
     return x.lua_topointer(L, -1);
   }
 
+  /** Replaces the function on top of the stack by what `by` makes of it. */
+  #replace(L: LuaThread, by: Reference): void {
+    this.#state.pushReference(L, by);
+    this.#state.exports.lua_rotate(L, -2, 1);
+    this.#state.call(L, 1, 1);
+  }
+
+  #createQuestions(caller: Caller): CFunction[] {
+    const { exports: x } = this.#state;
+    const { isOver, keep } = this.#state.addFunctions({
+      isOver: (T) => {
+        if (!caller.isOver()) return 0;
+        x.lua_pushboolean(T, 1);
+        return 1;
+      },
+      keep: (T) => {
+        caller.keepTables(T);
+        return 0;
+      },
+    });
+    return [isOver, keep];
+  }
+
   #createMetamethods(): Record<string, CFunction> {
     const state = this.#state;
     const { exports: x, memory, mainThread: L } = state;
@@ -283,3 +328,8 @@ export class LazyTables {
     shadow('debug', ['getmetatable', 'setmetatable']);
   }
 }
+
+const NOBODY: Caller = {
+  isOver: () => false,
+  keepTables: () => undefined,
+};

@@ -13,7 +13,6 @@ import type { ProcessOwner, ProcessTable } from '../file/process-table.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Route } from '../http/exchange/handler.ts';
 import type { Dispatcher } from '../http/routing/dispatcher.ts';
-import { isPattern } from '../http/routing/pattern-tree.ts';
 import { installHttpdModule } from '../httpd/httpd-module.ts';
 import { installBasicLibrary } from '../libraries/basic-library.ts';
 import { ChunkLoader } from '../libraries/chunk-loader.ts';
@@ -49,9 +48,9 @@ import { createHandler } from './context/create-handler.ts';
 import { HandlerTable } from './context/handler-table.ts';
 import { HookRun } from './context/hook-run.ts';
 import { Hooks } from './context/hooks.ts';
-import type { Invocation } from './context/invocation.ts';
+import { currentInvocation } from './context/invocation.ts';
 import { pushParams } from './context/request-table.ts';
-import type { ScriptContext } from './context/script-context.ts';
+import type { RequestCall, ScriptContext } from './context/script-context.ts';
 import { ScriptLog } from './context/script-log.ts';
 import { type OnceClaims, Timers } from './context/timers.ts';
 import { ByteTransfer } from './objects/byte-transfer.ts';
@@ -173,7 +172,6 @@ export class LoadedScript implements ScriptContext {
     this.handlers = new HandlerTable(logger, this.mappingName, (status, allow) =>
       answers.create(status, allow),
     );
-    this.hooks = new Hooks(state);
     this.runs = new RunTable(counters, () => this.#runEnded());
     const tables = new RequestTables(state, options);
     this.#requestTables = tables;
@@ -181,7 +179,12 @@ export class LoadedScript implements ScriptContext {
       state,
       (T, argument, number) => tables.fill(T, argument, number),
       (T, argument, number) => tables.peek(T, argument, number),
+      {
+        isOver: () => currentInvocation(scheduler).exchange.headGiven,
+        keepTables: (T) => currentInvocation(scheduler).noteTables(T),
+      },
     );
+    this.hooks = new Hooks(state, this.lazyTables);
     this.transfer = new ByteTransfer(scheduler, new StateRoom(state, memoryBytesMax));
     this.files = new LuaFiles(scheduler, this.transfer);
     this.streams = new LuaStreams(state, this.transfer);
@@ -285,20 +288,16 @@ export class LoadedScript implements ScriptContext {
     const admitted = this.handlers.admit(name, methods);
     if (admitted instanceof GatewayError) return admitted;
     if (admitted === false) return undefined;
-    this.state.exports.lua_pushvalue(L, -1);
-    const plain = this.state.keep(L);
-    const pushArguments = this.lazyTables.wrap(L, isPattern(name)) ? this.#pushTables : undefined;
+    const takesTables = this.lazyTables.takesTables(L);
+    if (takesTables) this.lazyTables.wrap(L);
+    const pushArguments = takesTables ? this.pushTables : undefined;
     const limits = { ...this.limits, ...ownLimits };
-    this.handlers.register(
-      name,
-      admitted,
-      createHandler(this, { reference: this.state.keep(L), pushArguments, plain }, limits, bodyBytesMax),
-    );
+    const called = { reference: this.state.keep(L), pushArguments, callsHooks: takesTables };
+    this.handlers.register(name, admitted, createHandler(this, called, limits, bodyBytesMax));
     return undefined;
   }
 
-  /** The facts of a request, for the two tables of a handler as wrapped by LazyTables, and the parameters of a pattern. */
-  readonly #pushTables = (L: LuaThread, { exchange, route, number }: Invocation): number => {
+  readonly pushTables = (L: LuaThread, { exchange, route, number }: RequestCall): number => {
     const count = this.pushFacts(L, exchange, route, number);
     if (route.params === undefined) return count;
     if (count === 2) this.state.exports.lua_pushnil(L);

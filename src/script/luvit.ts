@@ -93,7 +93,7 @@ export class Luvit implements AppRunner, Handler {
       const called: HandlerFunction = {
         reference,
         pushArguments: (T, { exchange }) => this.#pushNumber(T, exchange),
-        plain: reference,
+        callsHooks: false,
       };
       script.handlers.answerAll(createHandler(script, called, script.limits));
       return;

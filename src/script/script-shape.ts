@@ -111,7 +111,7 @@ export class ScriptShape {
     state.call(L, 2, 1);
     state.release(handler);
     const reference = state.keep(L);
-    const called = { reference, pushArguments: undefined, plain: reference };
+    const called = { reference, pushArguments: undefined, callsHooks: false };
     this.#script.handlers.answerAll(createHandler(this.#script, called, this.#script.limits));
   }
 

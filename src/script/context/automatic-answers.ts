@@ -37,7 +37,7 @@ export class AutomaticAnswers {
     const script = this.#script;
     const reference = this.#pushFunction();
     if (reference === undefined) return undefined;
-    return createHandler(script, { reference, pushArguments: undefined, plain: reference }, script.limits);
+    return createHandler(script, { reference, pushArguments: undefined, callsHooks: false }, script.limits);
   }
 
   #pushFunction(): Reference | undefined {

@@ -1,9 +1,10 @@
-/** Makes of a function of a script the handler that calls it for each exchange, with the hooks of its mapping where it has any. */
+/** Makes of a function of a script the handler that calls it for each exchange, behind the hooks of its mapping where it has any. */
 import type { Handler } from '../../http/exchange/handler.ts';
 import type { RunLimits } from '../run/run-limits.ts';
 import { HookedInvocation } from './hooked-invocation.ts';
 import { type HandlerFunction, Invocation } from './invocation.ts';
 import type { ScriptContext } from './script-context.ts';
+import { WrappedHandler } from './wrapped-handler.ts';
 
 /** `bodyBytesMax`: what `register_handler` was told. */
 export function createHandler(
@@ -12,6 +13,7 @@ export function createHandler(
   limits: RunLimits,
   bodyBytesMax: number = Number.POSITIVE_INFINITY,
 ): Handler {
+  let wrapped: WrappedHandler | undefined;
   return {
     handle: (exchange, route) => {
       if (script.closed) {
@@ -22,11 +24,16 @@ export function createHandler(
         exchange.limitBody(bodyBytesMax);
         if (exchange.finished) return;
       }
-      const invocation = script.hooks.areForRequests
+      const { hooks } = script;
+      const invocation = hooks.areAround
         ? new HookedInvocation(script, exchange, route, limits)
         : new Invocation(script, exchange, route, limits);
       script.runs.started(invocation);
-      invocation.start(called);
+      if (!hooks.areBefore || called.callsHooks) invocation.start(called);
+      else {
+        wrapped ??= new WrappedHandler(script, called);
+        invocation.start(wrapped);
+      }
       script.runs.watch();
     },
   };

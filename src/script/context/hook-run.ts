@@ -3,14 +3,15 @@ import type { LuaThread } from '../../lua/lua-exports.ts';
 import type { Reference } from '../../lua/state.ts';
 import type { RunLimits } from '../run/run-limits.ts';
 import type { HookPhase } from './hooks.ts';
+import type { RequestTable } from './request-table.ts';
 import type { ScriptContext } from './script-context.ts';
 import { ScriptRun } from './script-run.ts';
 
 /** The request that a hook runs for. */
 export interface HookedRequest {
   readonly id: string;
-  /** Its table, which is the run's from then on. */
-  readonly table: Reference;
+  /** Its tables, of which the run is a holder from then on. */
+  readonly tables: RequestTable;
 }
 
 export class HookRun extends ScriptRun {
@@ -61,18 +62,13 @@ export class HookRun extends ScriptRun {
   }
 
   pushRequest(L: LuaThread): void {
-    const { state } = this.script;
-    if (this.#request === undefined) state.exports.lua_pushnil(L);
-    else state.pushReference(L, this.#request.table);
+    if (this.#request === undefined) this.script.state.exports.lua_pushnil(L);
+    else this.#request.tables.push(L, undefined);
   }
 
-  /** Pushes the env of the request. */
   pushEnvironment(L: LuaThread): void {
-    const { state } = this.script;
-    this.pushRequest(L);
-    state.exports.lua_getfield(L, -1, state.memory.constant('env'));
-    state.exports.lua_rotate(L, -2, 1);
-    state.pop(L);
+    if (this.#request === undefined) this.script.state.exports.lua_pushnil(L);
+    else this.#request.tables.pushEnvironment(L, undefined);
   }
 
   logFields(): Record<string, string> {
@@ -99,8 +95,7 @@ export class HookRun extends ScriptRun {
   }
 
   protected override over(): void {
-    const { state } = this.script;
-    if (this.#request !== undefined && !state.closed) state.release(this.#request.table);
+    this.#request?.tables.release();
     this.#done?.();
   }
 }

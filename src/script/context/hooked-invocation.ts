@@ -1,12 +1,11 @@
-/** A call of a handler in a mapping that has hooks: those before it, those that see its head, and those that run when it is over. */
+/** A call of a handler in a mapping with hooks that see its head, or that run when it is over. */
 import type { Exchange } from '../../http/exchange/exchange.ts';
 import type { Route } from '../../http/exchange/handler.ts';
 import type { LuaThread } from '../../lua/lua-exports.ts';
 import type { Reference } from '../../lua/state.ts';
 import type { RunLimits } from '../run/run-limits.ts';
 import { HookRun } from './hook-run.ts';
-import { type HandlerFunction, Invocation } from './invocation.ts';
-import { pushParams } from './request-table.ts';
+import { Invocation } from './invocation.ts';
 import type { ScriptContext } from './script-context.ts';
 
 /** A call of a hook that waits until all is over. */
@@ -26,25 +25,9 @@ export class HookedInvocation extends Invocation {
   constructor(script: ScriptContext, exchange: Exchange, route: Route, limits: RunLimits) {
     super(script, exchange, route, limits);
     const { hooks } = script;
-    if (hooks.areOfHeads) exchange.reviseHead = hooks.runners.createReviser(this);
+    if (hooks.areOfHeads) exchange.reviseHead = hooks.ofHeads.createReviser(this);
     this.#startedAt = hooks.areAtEnd ? performance.now() : 0;
     if (hooks.areAtEnd) exchange.onClose = () => this.#exchangeClosed();
-  }
-
-  protected override pushCall(L: LuaThread, handler: HandlerFunction): number {
-    const { state, hooks } = this.script;
-    if (!hooks.takeTables && handler.pushArguments === undefined) {
-      state.pushReference(L, hooks.runners.bareRequest);
-      state.pushReference(L, handler.plain);
-      return 1;
-    }
-    state.pushReference(L, hooks.runners.request);
-    state.pushReference(L, handler.plain);
-    const count = this.script.pushFacts(L, this.exchange, this.route, this.number);
-    if (this.route.params === undefined) return count + 1;
-    if (count === 2) state.exports.lua_pushnil(L);
-    pushParams(state, L, this.route.params);
-    return 5;
   }
 
   /** The hooks of the end count as runs before this one does no more: a state that ends waits for them. */
@@ -97,17 +80,11 @@ export class HookedInvocation extends Invocation {
     run.start(callback, push, () => late.end());
   }
 
-  /** A run of a hook, with a reference of its own to the table of the request; undefined where none can begin any more. */
+  /** A run of a hook, which holds the tables of the request, too; undefined where none can begin any more. */
   #createRun(phase: 'log' | 'abort'): HookRun | undefined {
     const { script } = this;
     if (script.closed) return undefined;
-    const { state, scheduler } = script;
-    const table = scheduler.attempt(() => {
-      this.pushRequest(state.mainThread);
-      return state.keep(state.mainThread);
-    });
-    if (typeof table !== 'number') return undefined;
-    return new HookRun(script, phase, this.limits, { id: this.requestId, table });
+    return new HookRun(script, phase, this.limits, { id: this.requestId, tables: this.request.share() });
   }
 
   /** What became of the request. */

@@ -1,6 +1,6 @@
 /** The hooks of one script: which functions it wants to be called at which moments (`httpd.hook`). */
 import type { HeadReviser } from '../../http/exchange/exchange.ts';
-import { parametersOf } from '../../lua/function-facts.ts';
+import type { LazyTables } from '../../lua/lazy-tables.ts';
 import type { LuaThread } from '../../lua/lua-exports.ts';
 import { type Reference, ScriptError, type State } from '../../lua/state.ts';
 import type { LuaRun, RunOwner } from '../run/lua-run.ts';
@@ -41,47 +41,53 @@ class LateRuns {
   }
 }
 
-/** What runs the hooks of requests: made by whoever knows the functions of `httpd`. */
-export interface HookRunners {
-  /** A function of Lua: runs the hooks `request` and then the handler (handler, what `pushFacts` pushes, parameters). */
-  readonly request: Reference;
-  /** The same where neither the hooks nor the handler take arguments (handler). */
-  readonly bareRequest: Reference;
-  /** Gives a run's reviser, which calls the hooks `response`. */
+/** What runs the hooks `response`: made by whoever knows the functions of `httpd`. */
+export interface HeadHooks {
+  /** Gives a run's reviser, which calls them. */
   createReviser(run: LuaRun & RunOwner): HeadReviser;
-  /** Takes a function of these two phases, on top of the stack, which is popped. */
-  add(phase: 'request' | 'response', L: LuaThread): void;
-  /** From now on the tables of each request are kept, for hooks that run when it is over. */
-  keepTables(L: LuaThread): void;
+  /** Takes one more, on top of the stack, which is popped. */
+  add(L: LuaThread): void;
 }
 
 export class Hooks {
   readonly #state: State;
+  readonly #lazyTables: LazyTables;
   readonly #counts = new Map<HookPhase, number>();
   readonly #functions = new Map<HookPhase, Reference[]>();
-  #runners: HookRunners | undefined;
+  #ofHeads: HeadHooks | undefined;
   #refusal: string | undefined;
   readonly late: LateRuns = new LateRuns();
-  /** Requests have hooks from now on. */
-  areForRequests = false;
-  /** Some of them take the tables of the request before its handler. */
+  /** Some of them run before handlers. */
+  areBefore = false;
+  /** Some of those take the tables of the request. */
   takeTables = false;
   /** Some of them see heads. */
   areOfHeads = false;
   /** Some of them run when a request is over. */
   areAtEnd = false;
 
-  constructor(state: State) {
+  constructor(state: State, lazyTables: LazyTables) {
     this.#state = state;
+    this.#lazyTables = lazyTables;
   }
 
-  set runners(runners: HookRunners) {
-    this.#runners = runners;
+  set ofHeads(ofHeads: HeadHooks) {
+    this.#ofHeads = ofHeads;
   }
 
-  get runners(): HookRunners {
-    if (this.#runners === undefined) throw new Error('hooks have runners when a script may add one');
-    return this.#runners;
+  get ofHeads(): HeadHooks {
+    if (this.#ofHeads === undefined) throw new Error('hooks of heads are there when a script may add one');
+    return this.#ofHeads;
+  }
+
+  /** Requests have hooks. */
+  get areForRequests(): boolean {
+    return this.areBefore || this.areAround;
+  }
+
+  /** Requests have hooks that concern more than the call of their handler. */
+  get areAround(): boolean {
+    return this.areOfHeads || this.areAtEnd;
   }
 
   /** Why requests of this script have no hooks; undefined: they may have some. */
@@ -105,23 +111,21 @@ export class Hooks {
 
   /** Takes the function on top of the stack, which is popped. */
   add(phase: HookPhase, L: LuaThread): void {
-    if (phase === 'request' || phase === 'response') {
-      const { count, isVariadic } = parametersOf(this.#state, L);
-      if (phase === 'response') this.areOfHeads = true;
-      else this.takeTables ||= count > 0 || isVariadic;
-      this.runners.add(phase, L);
+    if (phase === 'request') {
+      this.takeTables ||= this.#lazyTables.takesTables(L);
+      this.#lazyTables.precede(L);
+      this.areBefore = true;
+    } else if (phase === 'response') {
+      this.ofHeads.add(L);
+      this.areOfHeads = true;
     } else {
       const functions = this.#functions.get(phase) ?? [];
       functions.push(this.#state.keep(L));
       this.#functions.set(phase, functions);
-      if (phase !== 'stop') {
-        this.areAtEnd = true;
-        this.takeTables = true;
-        this.runners.keepTables(L);
-      }
+      this.areAtEnd ||= OF_REQUESTS.has(phase);
     }
+    if (this.areAround) this.#lazyTables.keepTables(L);
     this.#counts.set(phase, this.count(phase) + 1);
-    this.areForRequests ||= OF_REQUESTS.has(phase);
   }
 
   /** Those that have a run of their own each. */

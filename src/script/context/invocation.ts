@@ -11,7 +11,7 @@ import { fetchDepthOf } from '../../outbound/fetch-loop.ts';
 import { currentRun } from '../run/lua-run.ts';
 import type { RunLimits } from '../run/run-limits.ts';
 import { PreloadLinks } from './preload-links.ts';
-import { keepRequest, keepRequestOf } from './request-table.ts';
+import { RequestTable } from './request-table.ts';
 import type { ScriptContext } from './script-context.ts';
 import { ScriptRun } from './script-run.ts';
 
@@ -33,8 +33,8 @@ export interface HandlerFunction {
   readonly reference: Reference;
   /** Pushes what it takes, and returns how many values that are; undefined: it takes nothing. */
   readonly pushArguments: ((L: LuaThread, invocation: Invocation) => number) | undefined;
-  /** The function as the script gave it, which takes env and header or nothing. */
-  readonly plain: Reference;
+  /** It has been wrapped (lua/lazy-tables.ts), so that it calls the hooks before a request by itself. */
+  readonly callsHooks: boolean;
 }
 
 /** What has the connection of a request in the place of an answer, and ends it in its own way. */
@@ -70,8 +70,8 @@ export class Invocation extends ScriptRun {
   #promises = 0;
   #links: PreloadLinks | undefined;
   #requestId: string | undefined;
-  /** The table of `httpd.request`, once somebody has asked for it. */
-  #request: Reference | undefined;
+  /** Its tables, once somebody has asked for them. */
+  #request: RequestTable | undefined;
 
   constructor(script: ScriptContext, exchange: Exchange, route: Route, limits: RunLimits) {
     super(script, limits);
@@ -131,25 +131,30 @@ export class Invocation extends ScriptRun {
 
   #begin(handler: HandlerFunction): void {
     this.#hasBegun = true;
-    this.begin((L) => this.pushCall(L, handler));
-  }
-
-  /** Pushes what is to be run and its arguments; returns their number. */
-  protected pushCall(L: LuaThread, handler: HandlerFunction): number {
-    this.script.state.pushReference(L, handler.reference);
-    return handler.pushArguments?.(L, this) ?? 0;
+    this.begin((L) => {
+      this.script.state.pushReference(L, handler.reference);
+      return handler.pushArguments?.(L, this) ?? 0;
+    });
   }
 
   /** Pushes the table of `httpd.request`, always the same one; raises when there is no memory for it. */
   pushRequest(L: LuaThread): void {
-    this.#request ??= keepRequest(this.script, L, this, this.coroutine?.thread);
-    this.script.state.pushReference(L, this.#request);
+    this.request.push(L, this.coroutine?.thread);
   }
 
-  /** The same table is made of env and header on top of the stack, which are popped. */
+  /** Pushes the same env that its handler has. */
+  pushEnvironment(L: LuaThread): void {
+    this.request.pushEnvironment(L, this.coroutine?.thread);
+  }
+
+  protected get request(): RequestTable {
+    this.#request ??= new RequestTable(this.script, this);
+    return this.#request;
+  }
+
+  /** Keeps env and header on top of the stack, which are popped, for whoever asks for the request later. */
   noteTables(L: LuaThread): void {
-    if (this.#request === undefined) this.#request = keepRequestOf(this.script, L, this);
-    else this.script.state.pop(L, 2);
+    this.request.take(L);
   }
 
   /** The tasks may ask for the request, and nobody has its tables then. */
@@ -166,8 +171,7 @@ export class Invocation extends ScriptRun {
   }
 
   protected override over(): void {
-    const { state } = this.script;
-    if (this.#request !== undefined && !state.closed) state.release(this.#request);
+    this.#request?.release();
     this.#request = undefined;
   }
 

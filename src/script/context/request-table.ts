@@ -1,55 +1,101 @@
-/** Makes the table that `httpd.request` returns: what a script knows of one request, and what it wants to remember with it. */
-import type { Exchange } from '../../http/exchange/exchange.ts';
-import type { Route } from '../../http/exchange/handler.ts';
+/** What a script knows of one request: its two tables, and the table that `httpd.request` returns, which is made when it is asked for. */
 import type { LuaThread } from '../../lua/lua-exports.ts';
 import type { Reference, State } from '../../lua/state.ts';
-import type { ScriptContext } from './script-context.ts';
+import type { RequestCall, ScriptContext } from './script-context.ts';
 
-/** What the table is made of. */
-export interface RequestSource {
-  readonly exchange: Exchange;
-  readonly route: Route;
-  readonly number: number;
+/** What the tables are made of. */
+interface RequestSource extends RequestCall {
   readonly requestId: string;
 }
 
 /** Slots of the stack that are used. */
 const SLOTS = 8;
 
-/**
- * Keeps the table of a request. `thread`: the one that its handler runs in, which perhaps has the two tables of the handler;
- * without them, others are made of the same facts.
- */
-export function keepRequest(
-  script: ScriptContext,
-  L: LuaThread,
-  source: RequestSource,
-  thread: LuaThread | undefined,
-): Reference {
-  script.state.exports.lua_checkstack(L, SLOTS);
-  if (thread === undefined || !script.lazyTables.pushTablesOf(L, thread)) pushFreshTables(script, L, source);
-  return keepRequestOf(script, L, source);
-}
+/** Held by the run of a request and by the hooks that run behind it: the same tables for all of them. */
+export class RequestTable {
+  readonly #script: ScriptContext;
+  readonly #source: RequestSource;
+  #env: Reference | undefined;
+  #header: Reference | undefined;
+  #table: Reference | undefined;
+  #holders = 1;
 
-/** The same with the two tables on top of the stack, which are popped. */
-export function keepRequestOf({ state }: ScriptContext, L: LuaThread, source: RequestSource): Reference {
-  const { exports: x, memory } = state;
-  x.lua_createtable(L, 0, 5);
-  x.lua_rotate(L, -3, 1);
-  x.lua_setfield(L, -3, memory.constant('header'));
-  x.lua_setfield(L, -2, memory.constant('env'));
-  pushParams(state, L, source.route.params ?? NO_PARAMS);
-  x.lua_setfield(L, -2, memory.constant('params'));
-  x.lua_createtable(L, 0, 0);
-  x.lua_setfield(L, -2, memory.constant('ctx'));
-  state.pushString(L, source.requestId);
-  x.lua_setfield(L, -2, memory.constant('id'));
-  return state.keep(L);
-}
+  constructor(script: ScriptContext, source: RequestSource) {
+    this.#script = script;
+    this.#source = source;
+  }
 
-function pushFreshTables(script: ScriptContext, L: LuaThread, source: RequestSource): void {
-  const count = script.pushFacts(L, source.exchange, source.route, source.number);
-  script.lazyTables.make(L, count);
+  /** Takes `env` and `header` of the handler, on top of the stack, which are popped; the first ones are kept. */
+  take(L: LuaThread): void {
+    const { state } = this.#script;
+    if (this.#env !== undefined) {
+      state.pop(L, 2);
+      return;
+    }
+    this.#header = state.keep(L);
+    this.#env = state.keep(L);
+  }
+
+  /** Pushes the table, always the same one. `thread`: the one that the handler runs in, which perhaps has the two tables. May raise. */
+  push(L: LuaThread, thread: LuaThread | undefined): void {
+    this.#findTables(L, thread);
+    this.#table ??= this.#make(L);
+    this.#script.state.pushReference(L, this.#table);
+  }
+
+  /** Pushes `env` alone. */
+  pushEnvironment(L: LuaThread, thread: LuaThread | undefined): void {
+    this.#findTables(L, thread);
+    this.#script.state.pushReference(L, this.#env as Reference);
+  }
+
+  /** One more holds it. */
+  share(): this {
+    this.#holders += 1;
+    return this;
+  }
+
+  /** One less does; the last one lets the tables go. */
+  release(): void {
+    this.#holders -= 1;
+    const { state } = this.#script;
+    if (this.#holders > 0 || state.closed) return;
+    for (const reference of [this.#env, this.#header, this.#table])
+      if (reference !== undefined) state.release(reference);
+  }
+
+  /** Those of the handler; without it others are made of the same facts. */
+  #findTables(L: LuaThread, thread: LuaThread | undefined): void {
+    if (this.#env !== undefined) return;
+    const { state, lazyTables } = this.#script;
+    state.exports.lua_checkstack(L, SLOTS);
+    if (thread === undefined || !lazyTables.pushTablesOf(L, thread)) this.#pushFresh(L);
+    this.take(L);
+  }
+
+  #pushFresh(L: LuaThread): void {
+    const { exchange, route, number } = this.#source;
+    this.#script.lazyTables.make(L, this.#script.pushFacts(L, exchange, route, number));
+  }
+
+  #make(L: LuaThread): Reference {
+    const { state } = this.#script;
+    const { exports: x, memory } = state;
+    const { route, requestId } = this.#source;
+    x.lua_checkstack(L, SLOTS);
+    x.lua_createtable(L, 0, 5);
+    state.pushReference(L, this.#header as Reference);
+    x.lua_setfield(L, -2, memory.constant('header'));
+    state.pushReference(L, this.#env as Reference);
+    x.lua_setfield(L, -2, memory.constant('env'));
+    pushParams(state, L, route.params ?? NO_PARAMS);
+    x.lua_setfield(L, -2, memory.constant('params'));
+    x.lua_createtable(L, 0, 0);
+    x.lua_setfield(L, -2, memory.constant('ctx'));
+    state.pushString(L, requestId);
+    x.lua_setfield(L, -2, memory.constant('id'));
+    return state.keep(L);
+  }
 }
 
 /** Pushes a table of the parameters of a pattern: names and values in turns. */

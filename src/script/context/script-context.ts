@@ -27,6 +27,14 @@ import type { HandlerTable } from './handler-table.ts';
 import type { Hooks } from './hooks.ts';
 import type { ScriptLog } from './script-log.ts';
 
+/** What is known of the call of a handler. */
+export interface RequestCall {
+  readonly exchange: Exchange;
+  readonly route: Route;
+  /** Of its run. */
+  readonly number: number;
+}
+
 export interface ScriptContext {
   /** Of the mapping: `/`, `/app`. */
   /** What log lines call the mapping. */
@@ -55,6 +63,8 @@ export interface ScriptContext {
   registerHandler(name: string, options: HandlerOptions, L: LuaThread): GatewayError | undefined;
   /** Pushes what the two tables of a handler are made of, as wrapped functions take it; returns how many values: two, or three. */
   pushFacts(L: LuaThread, exchange: Exchange, route: Route, number: number): number;
+  /** Pushes what a function takes that LazyTables has wrapped: those facts, and the parameters of a pattern. Returns how many values. */
+  readonly pushTables: (L: LuaThread, call: RequestCall) => number;
   /** What `httpd.hook` was told. */
   readonly hooks: Hooks;
   readonly runs: RunTable;

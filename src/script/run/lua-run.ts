@@ -20,6 +20,8 @@ export interface LuaRun extends CpuBudget {
   readonly hasNoClient?: string;
   /** Pushes the request that it answers, or was started by, as its script knows it; undefined: it has none. */
   pushRequest?(L: LuaThread): void;
+  /** Pushes the `env` of it alone. */
+  pushEnvironment?(L: LuaThread): void;
   /** How many fetches have led to its request; undefined: it has none. */
   readonly fetchDepth?: number;
   /** What the run opened and what ends with it at the latest. */

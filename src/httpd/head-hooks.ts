@@ -1,34 +1,30 @@
-/** What calls the hooks of a request: Lua code for those before the handler, and for those that see and change its head. */
+/** What calls the hooks `response`, which see and change the head of an answer. */
 import type { FinalHead, HeadReviser } from '../http/exchange/exchange.ts';
 import { checkFields, type Fields, isNamed } from '../http/semantics/fields.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
 import { readLuaSource } from '../lua/lua-source.ts';
 import { type Reference, ScriptError } from '../lua/state.ts';
-import type { HookRunners } from '../script/context/hooks.ts';
-import { currentInvocation } from '../script/context/invocation.ts';
+import type { HeadHooks } from '../script/context/hooks.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import type { LuaRun, RunOwner } from '../script/run/lua-run.ts';
 import { readHeadTable } from './response-head.ts';
 
-const PRELUDE = readLuaSource('httpd/hooks.lua');
+const PRELUDE = readLuaSource('httpd/head-hooks.lua');
 /** Where a hook finds and sets the status of a head. */
 const STATUS = 'status';
 /** It says what is sent, which is not for a hook to say. */
 const LENGTH = 'content-length';
 
-/** Makes the runners of a script's hooks. */
-export function installHookRunners(script: ScriptContext): void {
-  script.hooks.runners = new Runners(script);
+/** Makes what runs the hooks `response` of a script. */
+export function installHeadHooks(script: ScriptContext): void {
+  script.hooks.ofHeads = new ScriptHeadHooks(script);
 }
 
-class Runners implements HookRunners {
-  readonly request: Reference;
-  readonly bareRequest: Reference;
+class ScriptHeadHooks implements HeadHooks {
   readonly #script: ScriptContext;
   readonly #revise: Reference;
   readonly #add: Reference;
-  readonly #keepTables: Reference;
   /** What the hooks of the head under way have made of it. */
   #taken: FinalHead | undefined;
   /** Hooks of a head run. */
@@ -36,47 +32,26 @@ class Runners implements HookRunners {
 
   constructor(script: ScriptContext) {
     this.#script = script;
-    const { state, scheduler, lazyTables } = script;
+    const { state } = script;
     const { exports: x, mainThread: L } = state;
-    const { answered, keep, take } = state.addFunctions({
-      answered: (T) => {
-        if (!currentInvocation(scheduler).exchange.headGiven) return 0;
-        x.lua_pushboolean(T, 1);
-        return 1;
-      },
-      keep: (T) => {
-        currentInvocation(scheduler).noteTables(T);
-        return 0;
-      },
+    const { take } = state.addFunctions({
       take: (T) => {
         this.#taken = this.#readHead(T);
         return 0;
       },
     });
     state.load(L, PRELUDE, '=lgateway');
-    const count = lazyTables.pushParts(L);
-    for (const given of [answered, keep, take]) x.lua_pushcclosure(L, given, 0);
-    state.call(L, count + 3, 5);
-    this.bareRequest = state.keep(L);
-    this.#keepTables = state.keep(L);
+    x.lua_pushcclosure(L, take, 0);
+    state.call(L, 1, 2);
     this.#add = state.keep(L);
     this.#revise = state.keep(L);
-    this.request = state.keep(L);
   }
 
-  add(phase: 'request' | 'response', L: LuaThread): void {
+  add(L: LuaThread): void {
     const { state } = this.#script;
-    const { exports: x } = state;
     state.pushReference(L, this.#add);
-    state.pushInterned(L, phase);
-    x.lua_rotate(L, -3, -1);
-    x.lua_callk(L, 2, 0, 0, NULL);
-  }
-
-  keepTables(L: LuaThread): void {
-    const { state } = this.#script;
-    state.pushReference(L, this.#keepTables);
-    state.exports.lua_callk(L, 0, 0, 0, NULL);
+    state.exports.lua_rotate(L, -2, 1);
+    state.exports.lua_callk(L, 1, 0, 0, NULL);
   }
 
   createReviser(run: LuaRun & RunOwner): HeadReviser {
@@ -103,12 +78,9 @@ class Runners implements HookRunners {
 
   #callHooks(run: LuaRun, status: number, fields: Fields): void {
     const { state } = this.#script;
-    const { exports: x, memory, mainThread: L } = state;
+    const { mainThread: L } = state;
     state.pushReference(L, this.#revise);
-    run.pushRequest?.(L);
-    x.lua_getfield(L, -1, memory.constant('env'));
-    x.lua_rotate(L, -2, 1);
-    state.pop(L);
+    run.pushEnvironment?.(L);
     this.#pushHead(L, status, fields);
     state.call(L, 2, 0);
   }
