@@ -15,6 +15,7 @@ const NODE = 'native/node-internals.ts';
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   base: [],
   metrics: [],
+  admin: ['base'],
   mapping: ['base', 'metrics', 'http/semantics'],
   settings: ['base'],
   config: ['mapping', 'base', 'settings'],
@@ -153,6 +154,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'websocket',
   ],
   supervisor: [
+    'admin',
     'mapping',
     'metrics',
     'base',

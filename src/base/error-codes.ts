@@ -247,6 +247,10 @@ export const ERROR_CODES = {
     remedy: 'Try again; it points to an overloaded machine',
   },
   // ---- configuration and start; the program ends with it, or the reload is refused ----
+  LGW_ADMIN_TOKEN: {
+    meaning: 'The token of the admin listener (`--admin`) cannot be read or written, or is no token',
+    remedy: 'The message says why; `--admin-token-file` takes a file with a token of your own',
+  },
   LGW_ADDRESS: {
     meaning: 'An address to listen on is not ADDRESS:PORT',
     remedy: 'The message gives the forms',

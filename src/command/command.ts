@@ -181,13 +181,12 @@ async function serve(
   });
   process.on('uncaughtException', (error) => {
     sink.writeNow(formatLine(new Date(), 'error', 'supervisor', stackOf(error)));
-    supervisor.removePidFile();
+    supervisor.removeFiles();
     process.exit(EXIT_FAILURE);
   });
   const ending = handleSignals({
     supervisor,
     logger,
-    writeLine: sink.write,
     reconfigure,
     reopenLog: () => {
       try {

@@ -44,6 +44,8 @@ export function buildConfig(
       OPTIONS.allowRun,
       `goes with ${nameOption(OPTIONS.root)}: without it any program may be started`,
     );
+  if (answers.has(OPTIONS.adminTokenFile) && !answers.has(OPTIONS.admin))
+    answers.fault(OPTIONS.adminTokenFile, `goes with ${nameOption(OPTIONS.admin)}, which is not given`);
   const listening = readListeners(answers, parts);
   const debugLevel = answers.value(OPTIONS.debug) ?? 0;
   const { mappings, ofFile, isSound } = readScripts(answers, parts, faults);
@@ -58,6 +60,8 @@ export function buildConfig(
     workers: answers.valueOrDefault(OPTIONS.workers),
     daemon: answers.has(OPTIONS.daemon),
     pidFile: answers.value(OPTIONS.pidFile),
+    admin: answers.value(OPTIONS.admin),
+    adminTokenFile: answers.value(OPTIONS.adminTokenFile),
     logFile: answers.value(OPTIONS.logFile),
     logLevel: debugLevel >= DEBUG_LEVEL_TRACE ? 'debug' : quietLevel,
     accessLog: answers.has(OPTIONS.accessLog),

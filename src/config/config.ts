@@ -1,4 +1,5 @@
 /** The configuration of one run: what the command line or an embedding program asked for, checked and complete. */
+import type { AdminAddress } from '../base/admin-address.ts';
 import type { LogLevel } from '../base/logger.ts';
 import type { SharedSize } from '../base/shared-size.ts';
 import type { OfKind } from '../mapping/mapping-kinds.ts';
@@ -60,6 +61,10 @@ export interface Config {
   /** Go to the background; the first process ends when all workers are ready. */
   readonly daemon: boolean;
   readonly pidFile: string | undefined;
+  /** Where the supervisor answers questions about the process; undefined = nowhere. */
+  readonly admin?: AdminAddress | undefined;
+  /** The file with the token that changes through it need; undefined = one is made, or the rights of its socket decide. */
+  readonly adminTokenFile?: string | undefined;
   /** Log lines are appended to this file, opened anew on SIGHUP; undefined = standard error. */
   readonly logFile: string | undefined;
   readonly logLevel: LogLevel;

@@ -2,6 +2,7 @@
  * The table of all command-line options: parsing, help, completion and defaults are read from it.
  */
 import { availableParallelism } from 'node:os';
+import type { AdminAddress } from '../base/admin-address.ts';
 import { LOG_LEVELS, type LogLevel } from '../base/logger.ts';
 import { SHARED_BYTES_DEFAULT, type SharedSize } from '../base/shared-size.ts';
 import { SCRIPT_MODES } from '../mapping/script-mode.ts';
@@ -20,6 +21,7 @@ import {
 } from './option.ts';
 import { PROXY_OPTIONS, type ProxyOptions } from './proxy-options.ts';
 import {
+  adminAddress,
   cacheControl,
   choice,
   connectList,
@@ -59,6 +61,8 @@ interface OptionTable extends CompressionOptions, LimitOptions, ProxyOptions {
   readonly foreground: FlagOption;
   readonly daemon: FlagOption;
   readonly pidFile: ValueOption<string>;
+  readonly admin: ValueOption<AdminAddress>;
+  readonly adminTokenFile: ValueOption<string>;
   readonly debug: ValueOption<number>;
   readonly logLevel: ValueOption<LogLevel>;
   readonly logFile: ValueOption<string>;
@@ -291,6 +295,24 @@ export const OPTIONS: OptionTable = {
     isFile: true,
     group: 'Process',
     help: 'write the process id to this file',
+  },
+  admin: {
+    kind: 'value',
+    name: 'admin',
+    argument: 'ADDRESS:PORT|unix:/PATH',
+    value: adminAddress(),
+    group: 'Process',
+    help: 'metrics, health and actions for this machine alone, over HTTP without TLS',
+  },
+  adminTokenFile: {
+    kind: 'value',
+    name: 'admin-token-file',
+    argument: 'FILE',
+    value: name('a file name'),
+    isFile: true,
+    defaultText: 'made at the start',
+    group: 'Process',
+    help: 'what actions of the admin listener have to bring: the text in this file',
   },
   debug: {
     kind: 'value',

@@ -48,6 +48,8 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   workers: restart(OPTIONS.workers),
   daemon: restart(OPTIONS.daemon, OPTIONS.foreground),
   pidFile: restart(OPTIONS.pidFile),
+  admin: restart(OPTIONS.admin),
+  adminTokenFile: restart(OPTIONS.adminTokenFile),
   // opened before anything else; a reload opens the same name anew
   logFile: restart(OPTIONS.logFile),
   logLevel: applied(OPTIONS.logLevel, OPTIONS.debug),

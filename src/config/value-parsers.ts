@@ -1,5 +1,6 @@
 /** Reads the text of one option value: what is accepted, how the refusal names it, how a default is shown in the help. */
 import { isIP } from 'node:net';
+import { type AdminAddress, authorityOf, isLoopback, SOCKET_PATH_BYTES_MAX } from '../base/admin-address.ts';
 import { parseConnectRules } from '../base/connect-rules.ts';
 import {
   SHARED_BYTES_DEFAULT,
@@ -137,6 +138,29 @@ export function listenAddress(): ValueParser<ListenAddress> {
     wants: 'ADDRESS:PORT or PORT, such as 127.0.0.1:8080, [::1]:8080 or 8080',
     read: readListenAddress,
     show: showListenAddress,
+    inFile: { types: ['integer', 'string'], min: 0, max: PORT_MAX },
+  };
+}
+
+/** `unix:/PATH`, or an address of this machine alone as `listenAddress` reads it; a port without an address is one of 127.0.0.1. */
+export function adminAddress(): ValueParser<AdminAddress> {
+  return {
+    wants: `PORT, ADDRESS:PORT with an address of this machine alone (127.0.0.1:9443, [::1]:9443), or unix:/PATH of at most ${SOCKET_PATH_BYTES_MAX} bytes`,
+    read: (text) => {
+      if (text.startsWith('unix:')) {
+        const path = text.slice('unix:'.length);
+        const isPath = path.startsWith('/') && !path.includes('\0') && !path.endsWith('/');
+        return isPath && Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX
+          ? { kind: 'unix', path }
+          : undefined;
+      }
+      const tcp = readListenAddress(text);
+      if (tcp === undefined) return undefined;
+      const { address = '127.0.0.1', port: portNumber } = tcp;
+      return isLoopback(address) ? { kind: 'tcp', address, port: portNumber } : undefined;
+    },
+    show: (address) =>
+      address.kind === 'unix' ? `unix:${address.path}` : authorityOf(address.address, address.port),
     inFile: { types: ['integer', 'string'], min: 0, max: PORT_MAX },
   };
 }

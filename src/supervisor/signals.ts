@@ -1,12 +1,11 @@
-/** What the process does on signals: drain, stop, reload, report counters. It ignores SIGPIPE. */
+/** What the process does on signals: drain, stop, reload. It ignores SIGPIPE and SIGUSR1. */
 
 import type { EventEmitter } from 'node:events';
 import { messageOf } from '../base/errors.ts';
-import { formatLine, type Logger } from '../base/logger.ts';
+import type { Logger } from '../base/logger.ts';
 import type { Origins } from '../config/answers.ts';
 import type { Config } from '../config/config.ts';
 import { showFault, UsageError } from '../config/usage-error.ts';
-import type { Histogram } from '../metrics/histogram.ts';
 import { RestartNeededError } from '../settings/restart-needed-error.ts';
 import type { Supervisor } from './supervisor.ts';
 
@@ -24,8 +23,6 @@ export interface SignalOptions {
   readonly logger: Logger;
   /** Called on SIGHUP before the reload: log files are opened anew. */
   readonly reopenLog: () => void;
-  /** Takes the lines that SIGUSR1 asks for, whatever the log level. */
-  readonly writeLine: (line: string) => void;
   /** Reads the configuration again, where it has a file; throws UsageError. Undefined: a reload leaves it as it is. */
   readonly reconfigure?: (() => Promise<Reconfigured>) | undefined;
 }
@@ -61,9 +58,13 @@ export function handleSignals(options: SignalOptions, signals: EventEmitter = pr
       options.reopenLog();
       void reload(options);
     });
-    // without a listener Node would open its debugger
-    signals.on('SIGUSR1', () => logCounters(options));
+    supervisor.adminActions.set('/drain', async () => {
+      end('POST /drain');
+      return { status: 202, body: 'draining\n' };
+    });
     signals.on('SIGPIPE', () => undefined);
+    // without a listener Node would open its debugger
+    signals.on('SIGUSR1', () => undefined);
   });
 }
 
@@ -102,26 +103,4 @@ function explain(error: unknown, origins: Origins | undefined): readonly string[
     const places = change.options.flatMap((option) => origins.get(option.replace(/^--/, ''))?.at ?? []);
     return showFault({ message: new RestartNeededError([change]).message, at: places[0] });
   });
-}
-
-function logCounters({ supervisor, writeLine }: SignalOptions): void {
-  for (const use of supervisor.mappingCounters())
-    writeLine(formatLine(new Date(), 'info', 'supervisor', `mapping-counters ${JSON.stringify(use)}`));
-  supervisor.counters().forEach((counters, index) => {
-    const text = `counters ${JSON.stringify({ worker: index + 1, ...counters })}`;
-    writeLine(formatLine(new Date(), 'info', 'supervisor', text));
-  });
-  supervisor.times().forEach((times, index) => {
-    const entries = Object.entries(times).map(([name, time]) => [name, summary(time)] as const);
-    const text = `times ${JSON.stringify({ worker: index + 1, ...Object.fromEntries(entries) })}`;
-    writeLine(formatLine(new Date(), 'info', 'supervisor', text));
-  });
-}
-
-/** In milliseconds, three digits: buckets are no finer. */
-function summary(time: Histogram): Record<string, number> {
-  const round = (ms: number): number => Number(ms.toPrecision(3));
-  const { count } = time;
-  const meanMs = count === 0 ? 0 : round(time.sumMs / count);
-  return { count, meanMs, p50Ms: round(time.quantile(0.5)), p99Ms: round(time.quantile(0.99)) };
 }

@@ -4,6 +4,7 @@
  * Long because start, reload, drain and stop are steps of one life, and each may begin amid another.
  */
 import { availableParallelism } from 'node:os';
+import type { AdminAction } from '../admin/admin-server.ts';
 import { assert } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { LevelLogger } from '../base/logger.ts';
@@ -21,6 +22,7 @@ import { readUpstreams, type UpstreamView } from '../proxy/upstreams/upstream-vi
 import { Settings } from '../settings/settings.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { WorkerJob, WorkerSettings, WorkerSetup, WorkerStart } from '../worker/messages.ts';
+import { AdminListener } from './admin-listener.ts';
 import { becomeUser } from './become-user.ts';
 import { EventMesh } from './event-mesh.ts';
 import { LeftoverProcesses } from './leftover-processes.ts';
@@ -79,6 +81,8 @@ const STATE_RANK: Readonly<Record<SupervisorState, number>> = {
 };
 
 export class Supervisor {
+  /** What the admin listener does on POST, by path. Whoever may, adds to it. */
+  readonly adminActions: Map<string, AdminAction> = new Map();
   readonly #options: SupervisorOptions;
   readonly #settings: Settings<Config>;
   readonly #logger: LevelLogger;
@@ -98,6 +102,7 @@ export class Supervisor {
   readonly #mesh: EventMesh;
   readonly #health: SharedArrayBuffer = createHealthMemory();
   #pidFile: PidFile | undefined;
+  #admin: AdminListener | undefined;
   #reloading: Promise<string | undefined> | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -161,6 +166,7 @@ export class Supervisor {
         settings: workerSettings(this.#config),
       };
       if (this.#config.pidFile !== undefined) this.#pidFile = PidFile.write(this.#config.pidFile);
+      await this.#openAdmin();
       if (user !== undefined) becomeUser(user, this.#config, this.#logger);
       this.#assertStarting();
       await this.#startWorkers();
@@ -255,9 +261,29 @@ export class Supervisor {
   }
 
   /** For a process that must end without `stop`. */
-  removePidFile(): void {
+  removeFiles(): void {
     this.#pidFile?.remove();
     this.#pidFile = undefined;
+    this.#admin?.removeToken();
+  }
+
+  /** Why not every worker serves, or finishes what it serves; undefined: each does. */
+  whyNotWell(): string | undefined {
+    if (this.#state !== 'serving' && this.#state !== 'draining') return `the gateway is ${this.#state}`;
+    const unwell = this.#workers.flatMap((worker) => worker.whyNotWell() ?? []);
+    return unwell.length === 0 ? undefined : unwell.join(', ');
+  }
+
+  /** Why it accepts no new requests; undefined: it does. */
+  whyNotReady(): string | undefined {
+    return this.#state === 'serving' ? undefined : `the gateway is ${this.#state}`;
+  }
+
+  async #openAdmin(): Promise<void> {
+    const { admin } = this.#config;
+    if (admin === undefined) return;
+    this.#admin = new AdminListener({ ...this.#config, admin }, this, this.adminActions, this.#logger);
+    await this.#admin.open();
   }
 
   #createWorkers(): void {
@@ -393,7 +419,9 @@ export class Supervisor {
     this.#mesh.close();
     await Promise.all(this.#workers.map((worker) => worker.stop()));
     await this.#processes.stop();
-    this.removePidFile();
+    // until now it says that the gateway drains
+    this.#admin?.close();
+    this.removeFiles();
   }
 
   #requireSetup(): WorkerSetup {

@@ -141,6 +141,12 @@ export class WorkerThread {
     return this.#state === 'ready';
   }
 
+  /** Why it does not serve, nor finish what it serves; undefined: it does. */
+  whyNotWell(): string | undefined {
+    if (this.#state === 'ready' || this.#state === 'draining') return undefined;
+    return `worker ${this.workerId} ${this.#state === 'stopped' ? 'has ended' : 'is being replaced'}`;
+  }
+
   /** Begins the first thread, which reads its code while its job is found out. */
   begin(): void {
     assert(this.#started === undefined, 'a worker is started once');

@@ -39,6 +39,8 @@ const OTHERS: Readonly<Record<string, Partial<Config>>> = {
   workers: { workers: 200 },
   daemon: { daemon: true },
   pidFile: { pidFile: 'gateway.pid' },
+  admin: { admin: { kind: 'tcp', address: '::1', port: 9443 } },
+  adminTokenFile: { adminTokenFile: 'token' },
   logFile: { logFile: 'gateway.log' },
   shared: { shared: [{ name: 'one', bytes: 65_536 }] },
 };

@@ -64,10 +64,6 @@ async function start(): Promise<TestGateway> {
   );
 }
 
-function mappingCounters(log: string): Record<string, number>[] {
-  return [...log.matchAll(/ mapping-counters (\{.*\})\n/g)].map((match) => JSON.parse(match[1] ?? '{}'));
-}
-
 test('A script that keeps all files it can keeps no other from files, from loading or from a reload', async () => {
   const gateway = await start();
   const taken = /^(\d+) .*: (\d+) files are open for "\/hog" and its share is (\d+) of 512 24$/.exec(
@@ -104,8 +100,7 @@ test('A script may hold its share of timers, tasks and processes, and others hav
   assert.match(answers[0] ?? '', /64 processes are running for "\/hog" and its share is 64 of 128 11$/);
   assert.match(answers[1] ?? '', /Cannot spawn: 256 tasks run and the limit is 256 limit$/);
   assert.equal((await gateway.ask('h2', '/honest/all?1')).text, 'one');
-  await gateway.counters();
-  const [hog, honest] = mappingCounters(gateway.log).slice(-2);
+  const [hog, honest] = (await gateway.running.counters()).mappings;
   const { files, processes, timers, tasks, limitsReachedTotal } = hog ?? {};
   assert.deepEqual(
     { files, processes, timers, tasks },
@@ -117,8 +112,7 @@ test('A script may hold its share of timers, tasks and processes, and others hav
   gateway.running.signal('SIGHUP');
   await gateway.untilLog(/Reloaded/);
   await gateway.untilCounters((now) => now.pipes === 0 && now.coroutines === 0, 'the old state is closed');
-  await gateway.counters();
-  const [after] = mappingCounters(gateway.log).slice(-2);
+  const [after] = (await gateway.running.counters()).mappings;
   const held = [after?.['processes'], after?.['timers'], after?.['tasks'], after?.['files']];
   assert.deepEqual(held, [0, 0, 0, 0]);
   await gateway.stop();

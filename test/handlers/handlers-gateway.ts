@@ -25,7 +25,7 @@ export class HandlersGateway {
   constructor(workers: number) {
     copyHandlers(this.handlers);
     const mappings = readyMadeMappings(this.handlers).flatMap(({ prefix, script }) => ['-l', prefix, script]);
-    const rest = ['-a', '127.0.0.1', '-p', '0', '-w', String(workers)];
+    const rest = [...this.folder.adminWords(), '-a', '127.0.0.1', '-p', '0', '-w', String(workers)];
     this.process = new GatewayProcess(
       this.folder,
       [...mappings, ...rest, '-c', this.folder.certificate, '-k', this.folder.key],

@@ -94,10 +94,10 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** One gateway with two workers for the tests that only ask, until the test of SIGUSR1 and SIGTERM ends it. */
+/** One gateway with two workers for the tests that only ask, until the test of its counters ends it. */
 let pair: Promise<GatewayProcess> | undefined;
 function startPair(): Promise<GatewayProcess> {
-  pair ??= startApart('-w', '2', '--log-level', 'error');
+  pair ??= startApart('-w', '2', '--log-level', 'error', ...folder.adminWords('pair.sock'));
   return pair;
 }
 
@@ -121,7 +121,7 @@ test('lgateway serves one port from all workers', async () => {
 });
 
 test('lgateway finishes a running request after SIGTERM and refuses new connections', async () => {
-  const gateway = await serve().ready();
+  const gateway = await serve(...folder.adminWords()).ready();
   const slow = gateway.ask('/slow');
   await until(async () => (await exchanges(gateway)) === 1, 'the slow request runs');
   gateway.child.kill('SIGTERM');
@@ -138,7 +138,7 @@ test('lgateway finishes a running request after SIGTERM and refuses new connecti
 });
 
 test('lgateway ends at once with 1 on a second signal', async () => {
-  const gateway = await serve().ready();
+  const gateway = await serve(...folder.adminWords()).ready();
   const slow = assert.rejects(gateway.ask('/slow'));
   await until(async () => (await exchanges(gateway)) === 1, 'the slow request runs');
   gateway.child.kill('SIGTERM');
@@ -149,7 +149,7 @@ test('lgateway ends at once with 1 on a second signal', async () => {
 });
 
 test('lgateway cuts what is left when the drain limit has passed', async () => {
-  const gateway = await serve('--drain-timeout', '0.1').ready();
+  const gateway = await serve('--drain-timeout', '0.1', ...folder.adminWords()).ready();
   const slow = assert.rejects(gateway.ask('/slow'));
   await until(async () => (await exchanges(gateway)) === 1, 'the slow request runs');
   gateway.child.kill('SIGTERM');
@@ -158,10 +158,12 @@ test('lgateway cuts what is left when the drain limit has passed', async () => {
   await slow;
 });
 
-test('lgateway lives on after SIGPIPE', async () => {
+test('lgateway lives on after SIGPIPE and SIGUSR1, and opens no debugger', async () => {
   const gateway = await startPair();
   gateway.child.kill('SIGPIPE');
+  gateway.child.kill('SIGUSR1');
   assert.match((await gateway.ask('/')).body, /^one [12]$/);
+  assert.doesNotMatch(gateway.stderr, /Debugger/);
 });
 
 test('lgateway reloads scripts on SIGHUP without losing a request; a broken one leaves the old, and the log says why', async () => {
@@ -257,29 +259,20 @@ test('lgateway opens scripts and matches prefixes with any letters; --access-log
   assert.deepEqual(await gateway.ended, { code: 0, signal: null }, 'SIGINT ends it with 0');
 });
 
-test('lgateway logs the counters of each worker on SIGUSR1, and ends with 0 on SIGTERM', async () => {
+test('The admin listener tells the counters of each worker, and SIGTERM ends lgateway with 0', async () => {
   const gateway = await startPair();
-  const totals: number[] = [];
-  for (const round of [1, 2]) {
-    gateway.child.kill('SIGUSR1');
-    await gateway.until(
-      () => gateway.stderr.split('\n').filter((line) => line.includes(' counters ')).length === 2 * round,
-    );
-    const rows = [...gateway.stderr.matchAll(/ counters (\{.*\})/g)]
-      .slice(-2)
-      .map((match) => JSON.parse(match[1] ?? ''));
-    assert.deepEqual(
-      rows.map((row) => row.worker),
-      [1, 2],
-    );
-    totals.push(rows.reduce((total, row) => total + row.exchangesTotal, 0));
-    if (round === 1) await gateway.ask('/');
-  }
-  const [before = 0, then = 0] = totals;
-  assert.equal(then - before, 1);
+  const total = async (): Promise<number> => {
+    const { workers } = await gateway.counters();
+    assert.equal(workers.length, 2);
+    return workers.reduce((sum, { exchangesTotal }) => sum + exchangesTotal, 0);
+  };
+  const before = await total();
+  await gateway.ask('/');
+  assert.equal((await total()) - before, 1);
   // and SIGTERM ends it with 0
   gateway.child.kill('SIGTERM');
   assert.deepEqual(await gateway.ended, { code: 0, signal: null });
+  assert.equal(existsSync(folder.file('pair.sock')), false, 'the socket is removed');
   pair = undefined;
 });
 
@@ -436,13 +429,10 @@ test('lgateway -u with an unknown user ends with 1 and names it', async () => {
   assert.equal(gateway.stderr, 'lgateway: There is no user "no-such-user"\n');
 });
 
-/** Open exchanges of the one worker, as SIGUSR1 shows them. */
+/** Open exchanges of the one worker. */
 async function exchanges(gateway: GatewayProcess): Promise<number> {
-  const seen = gateway.stderr.length;
-  const rows = (): string[] => gateway.stderr.slice(seen).match(/ counters \{.*\}/g) ?? [];
-  gateway.child.kill('SIGUSR1');
-  await gateway.until(() => rows().length === 1);
-  return rows().reduce((total, row) => total + JSON.parse(row.slice(' counters '.length)).exchanges, 0);
+  const { workers } = await gateway.counters();
+  return workers.reduce((total, { exchanges }) => total + exchanges, 0);
 }
 
 /** One request on a connection that offers `session`; the session to resume next time. */

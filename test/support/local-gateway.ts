@@ -12,7 +12,7 @@ import { compileLuaModule } from '../../src/lua/wasm-module.ts';
 import { gatewayBanner, logAddresses } from '../../src/supervisor/banner.ts';
 import { handleSignals } from '../../src/supervisor/signals.ts';
 import { Supervisor } from '../../src/supervisor/supervisor.ts';
-import { portOf, type RunningGateway, untilHolds } from './run-gateway.ts';
+import { type CounterReport, portOf, type RunningGateway, untilHolds } from './run-gateway.ts';
 
 export class LocalGateway implements RunningGateway {
   stdout = '';
@@ -39,7 +39,7 @@ export class LocalGateway implements RunningGateway {
     const compileLua = (): Promise<WebAssembly.Module> => compileLuaModule(config.limits);
     const supervisor = new Supervisor({ config, logger, writeLine, compileLua });
     this.#supervisor = supervisor;
-    void handleSignals({ supervisor, logger, writeLine, reopenLog: () => undefined }, this.#signals);
+    void handleSignals({ supervisor, logger, reopenLog: () => undefined }, this.#signals);
     await supervisor.start();
     logAddresses(supervisor, logger);
     const { addresses, workerCount, mappings, development } = supervisor;
@@ -50,6 +50,12 @@ export class LocalGateway implements RunningGateway {
 
   signal(name: NodeJS.Signals): void {
     this.#signals.emit(name);
+  }
+
+  async counters(): Promise<CounterReport> {
+    const supervisor = this.#supervisor;
+    if (supervisor === undefined) throw new Error('The gateway has not started');
+    return { workers: supervisor.counters(), mappings: supervisor.mappingCounters() };
   }
 
   until(holds: () => boolean): Promise<void> {

@@ -1,10 +1,13 @@
 /** Runs the real program as a child process, with TLS on a port that the kernel chooses. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type IncomingHttpHeaders, type RequestOptions, request } from 'node:http';
 import { get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { CounterName } from '../../src/metrics/worker-metrics.ts';
+import type { MappingUse } from '../../src/supervisor/supervisor.ts';
 import { testCertificate } from './certificate.ts';
 
 export const MAIN: string = fileURLToPath(new URL('../../src/main.js', import.meta.url));
@@ -27,6 +30,11 @@ export class GatewayFolder {
     writeFileSync(this.key, key, { mode: 0o600 });
   }
 
+  /** Words of a command line for an admin listener, of which a folder may have several. */
+  adminWords(name = 'admin.sock'): readonly string[] {
+    return ['--admin', `unix:${this.file(name)}`];
+  }
+
   file(name: string): string {
     return join(this.path, name);
   }
@@ -41,6 +49,13 @@ export interface Ended {
   readonly signal: NodeJS.Signals | null;
 }
 
+/** What a gateway counts, as its admin listener tells. */
+export interface CounterReport {
+  /** Worker 1 first. */
+  readonly workers: readonly Readonly<Record<CounterName, number>>[];
+  readonly mappings: readonly MappingUse[];
+}
+
 /** What tests ask of a gateway, wherever it runs. */
 export interface RunningGateway {
   /** Everything it has written so far. */
@@ -51,6 +66,7 @@ export interface RunningGateway {
   /** Resolves when it serves; rejects when it cannot. */
   ready(): Promise<this>;
   signal(name: NodeJS.Signals): void;
+  counters(): Promise<CounterReport>;
   /** Resolves when `holds` returns true; calls it after every output. */
   until(holds: () => boolean): Promise<void>;
   stop(): Promise<void>;
@@ -63,6 +79,7 @@ export class GatewayProcess implements RunningGateway {
   stderr = '';
   readonly ended: Promise<Ended>;
   readonly #folder: GatewayFolder;
+  readonly #adminSocket: string | undefined;
 
   constructor(
     folder: GatewayFolder,
@@ -81,6 +98,7 @@ export class GatewayProcess implements RunningGateway {
     } = {},
   ) {
     this.#folder = folder;
+    this.#adminSocket = words[words.indexOf('--admin') + 1]?.replace(/^unix:/, '');
     const { environment, inherited = [], launcher = [], main = MAIN, ...rest } = settings;
     const [program = process.execPath, ...more] = [...launcher, process.execPath, main, ...words];
     this.child = spawn(program, more, {
@@ -128,6 +146,13 @@ export class GatewayProcess implements RunningGateway {
     return untilHolds(this, holds);
   }
 
+  /** Of a gateway that was started with `folder.adminWords`. */
+  async counters(): Promise<CounterReport> {
+    if (this.#adminSocket === undefined) throw new Error('The gateway has no admin listener');
+    const { body } = await askAdmin(this.#adminSocket, '/counters');
+    return JSON.parse(body) as CounterReport;
+  }
+
   /** Sends one request over its own connection. */
   ask(path: string): Promise<{ status: number; body: string }> {
     return ask(this.#folder, this.port, path);
@@ -155,6 +180,29 @@ export async function untilHolds(gateway: RunningGateway, holds: () => boolean):
     if (performance.now() > limit) throw new Error(`Not in time; stderr: ${gateway.stderr}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+}
+
+/** Asks an admin listener on a unix socket. */
+export function askAdmin(
+  socketPath: string,
+  path: string,
+  options: RequestOptions = {},
+): Promise<{ status: number; body: string; headers: IncomingHttpHeaders }> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, path, agent: false, ...options }, (response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (text: string) => {
+        body += text;
+      });
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, body, headers: response.headers }),
+      );
+      response.on('error', reject);
+    });
+    call.on('error', reject);
+    call.end();
+  });
 }
 
 export function ask(

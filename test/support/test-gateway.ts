@@ -51,17 +51,15 @@ atEndOfFile(() => Promise.all([...running].map((gateway) => gateway.stop())));
 export class TestGateway {
   readonly folder: GatewayFolder;
   readonly running: RunningGateway;
-  readonly #workers: number;
   readonly #sessions = new Set<ClientHttp2Session>();
   /** What `ask` keeps open, where it may. */
   readonly #agent: Agent | false;
   #kept: Promise<ClientHttp2Session> | undefined;
   #statesAtStart = 0;
 
-  private constructor(folder: GatewayFolder, running: RunningGateway, workers: number, keeps: boolean) {
+  private constructor(folder: GatewayFolder, running: RunningGateway, keeps: boolean) {
     this.folder = folder;
     this.running = running;
-    this.#workers = workers;
     this.#agent = keeps && new Agent({ keepAlive: true });
   }
 
@@ -98,11 +96,11 @@ export class TestGateway {
     const { launcher, cwd, apart = launcher !== undefined || cwd !== undefined } = options;
     const own = !apart
       ? new LocalGateway(all)
-      : new GatewayProcess(folder, all, {
+      : new GatewayProcess(folder, [...folder.adminWords(), ...all], {
           ...(launcher === undefined ? {} : { launcher }),
           ...(cwd === undefined ? {} : { cwd: cwd.replaceAll('$FOLDER', folder.path) }),
         });
-    const gateway = new TestGateway(folder, own, workers, options.keeps ?? false);
+    const gateway = new TestGateway(folder, own, options.keeps ?? false);
     running.add(gateway);
     await own.ready();
     gateway.#statesAtStart = (await gateway.counters()).states;
@@ -244,11 +242,9 @@ export class TestGateway {
 
   /** Resolves with the counters of all workers, added up. */
   async counters(): Promise<Record<CounterName, number>> {
-    const seen = this.#counterRows().length;
-    this.running.signal('SIGUSR1');
-    await this.running.until(() => this.#counterRows().length >= seen + this.#workers);
+    const { workers } = await this.running.counters();
     const total: Record<string, number> = {};
-    for (const row of this.#counterRows().slice(seen, seen + this.#workers))
+    for (const row of workers)
       for (const [name, value] of Object.entries(row)) total[name] = (total[name] ?? 0) + value;
     return total as Record<CounterName, number>;
   }
@@ -276,10 +272,6 @@ export class TestGateway {
   get residentBytes(): number {
     const status = readFileSync(`/proc/${this.process.pid}/status`, 'latin1');
     return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
-  }
-
-  #counterRows(): Record<string, number>[] {
-    return [...this.log.matchAll(/ counters (\{.*\})\n/g)].map((match) => JSON.parse(match[1] ?? '{}'));
   }
 
   #isIdle(now: Record<CounterName, number>): boolean {

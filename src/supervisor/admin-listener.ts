@@ -1,0 +1,117 @@
+/** The admin listener of a run: its paths, its token, and its end. */
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  type AdminAction,
+  type AdminAnswer,
+  type AdminRead,
+  AdminServer,
+  text,
+} from '../admin/admin-server.ts';
+import { readToken, TokenFile } from '../admin/admin-token.ts';
+import { type AdminAddress, showAdminAddress } from '../base/admin-address.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Config } from '../config/config.ts';
+import type { Histogram } from '../metrics/histogram.ts';
+import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
+import type { CounterName, TimesName } from '../metrics/worker-metrics.ts';
+
+/** What the answers are made of; asked in the main thread at each request. */
+export interface AdminView {
+  /** Why the gateway is not well; undefined: it is. */
+  whyNotWell(): string | undefined;
+  /** Why it takes no new requests; undefined: it does. */
+  whyNotReady(): string | undefined;
+  counters(): readonly Readonly<Record<CounterName, number>>[];
+  times(): readonly Readonly<Record<TimesName, Histogram>>[];
+  mappingCounters(): readonly (Readonly<Record<MappingCounterName, number>> & {
+    readonly worker: number;
+    readonly mapping: string;
+  })[];
+}
+
+type AdminConfig = Pick<Config, 'admin' | 'adminTokenFile' | 'pidFile'>;
+
+export class AdminListener {
+  readonly #server: AdminServer;
+  readonly #logger: Logger;
+  readonly #config: AdminConfig;
+  #tokenFile: TokenFile | undefined;
+
+  constructor(
+    config: AdminConfig & { readonly admin: AdminAddress },
+    view: AdminView,
+    actions: ReadonlyMap<string, AdminAction>,
+    logger: Logger,
+  ) {
+    this.#config = config;
+    this.#logger = logger;
+    const { admin: address, adminTokenFile } = config;
+    const needsToken = address.kind === 'tcp' || adminTokenFile !== undefined;
+    const makeToken = needsToken ? (port: number): string => this.#makeToken(port) : undefined;
+    this.#server = new AdminServer({ address, reads: readsOf(view), actions, makeToken, logger });
+  }
+
+  /** Resolves when it answers. Errors: LGW_LISTEN, LGW_ADMIN_TOKEN. */
+  async open(): Promise<void> {
+    const where = await this.#server.listen();
+    const token = this.#tokenFile?.path ?? this.#config.adminTokenFile;
+    this.#logger.info(`Admin listener on ${showAdminAddress(where)}`, { token });
+  }
+
+  /** May be called again. */
+  close(): void {
+    this.#server.close();
+    this.removeToken();
+  }
+
+  /** For a process that must end without `close`. */
+  removeToken(): void {
+    this.#tokenFile?.remove();
+    this.#tokenFile = undefined;
+  }
+
+  #makeToken(port: number): string {
+    const { adminTokenFile, pidFile } = this.#config;
+    if (adminTokenFile !== undefined) return readToken(adminTokenFile);
+    const owner = process.getuid?.() ?? 0;
+    const path =
+      pidFile === undefined
+        ? join(tmpdir(), `lgateway-${owner}-${port}.admin-token`)
+        : `${pidFile}.admin-token`;
+    this.#tokenFile = new TokenFile(path);
+    return this.#tokenFile.token;
+  }
+}
+
+function readsOf(view: AdminView): ReadonlyMap<string, AdminRead> {
+  return new Map<string, AdminRead>([
+    ['/healthz', () => stateAnswer('well', view.whyNotWell())],
+    ['/counters', () => countersAnswer(view)],
+    ['/readyz', () => stateAnswer('ready', view.whyNotReady())],
+  ]);
+}
+
+function stateAnswer(state: string, fault: string | undefined): AdminAnswer {
+  return fault === undefined ? text(200, state) : text(503, `not ${state}: ${fault}`);
+}
+
+/** All counters as they are kept, by worker. */
+function countersAnswer(view: AdminView): AdminAnswer {
+  const times = view.times().map((observed) => {
+    const entries = Object.entries(observed).map(([name, time]) => [name, summary(time)] as const);
+    return Object.fromEntries(entries);
+  });
+  const body = JSON.stringify({ workers: view.counters(), times, mappings: view.mappingCounters() });
+  return { status: 200, type: 'application/json', body: `${body}\n` };
+}
+
+/** In milliseconds, three digits: buckets are no finer. */
+function summary(time: Histogram): Record<string, number> {
+  const round = (ms: number): number => Number(ms.toPrecision(3));
+  const { count } = time;
+  const meanMs = count === 0 ? 0 : round(time.sumMs / count);
+  // JSON has no Infinity
+  const quantile = (share: number): number => round(Math.min(time.quantile(share), Number.MAX_SAFE_INTEGER));
+  return { count, meanMs, p50Ms: quantile(0.5), p99Ms: quantile(0.99) };
+}
