@@ -8,6 +8,7 @@ import type { GroupFile } from './run-group.ts';
 export const ALONE: Readonly<Record<string, string>> = {
   'attack/http1-attack': 'looks at the memory of its process',
   'bench/run': 'long, and measures',
+  'chaos/chaos': 'long, and measures',
   'embed/server': 'long',
   'examples/readme': 'long, and changes the working folder',
   'file/pipe-file': 'counts the processes it has started',
