@@ -18,6 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   admin: ['base'],
   mapping: ['base', 'metrics', 'http/semantics'],
   settings: ['base'],
+  access: ['base', 'settings', ...HTTP],
   config: ['mapping', 'base', 'settings'],
   'config/file': ['mapping', 'base', 'config'],
   events: ['mapping', 'base'],
@@ -129,6 +130,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'websocket',
   ],
   worker: [
+    'access',
     'mapping',
     'metrics',
     'base',
@@ -169,6 +171,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   command: ['base', 'config', 'config/file', 'mapping', 'supervisor', 'lua', 'libraries', 'tls'],
   embed: [
+    'access',
     'mapping',
     'metrics',
     'base',
@@ -188,7 +191,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'shared',
     'supervisor',
     'tls',
-    'worker/access-log.ts',
     'worker/listen-target.ts',
   ],
 };

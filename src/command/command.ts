@@ -9,7 +9,7 @@ import type { ParseResult } from '../config/parse-command-line.ts';
 import { subcommandOf } from '../config/subcommand-names.ts';
 import { type BackgroundChannel, backgroundChannel } from '../supervisor/background-channel.ts';
 import type { Inheritance } from '../supervisor/inherited-sockets.ts';
-import type { LogSink } from '../supervisor/log-sink.ts';
+import type { LogOutputs } from '../supervisor/log-outputs.ts';
 import type { Ending, Reconfigured } from '../supervisor/signals.ts';
 import type { Supervisor } from '../supervisor/supervisor.ts';
 
@@ -132,13 +132,12 @@ async function runHere(
   { sockets, notice }: Inheritance,
   channel: BackgroundChannel | undefined,
 ): Promise<number> {
-  let sink: LogSink | undefined;
+  let outputs: LogOutputs | undefined;
   try {
-    const { LogSink } = await import('../supervisor/log-sink.ts');
+    const { LogOutputs } = await import('../supervisor/log-outputs.ts');
     const { withMappings } = await import('../config/ready-made-mappings.ts');
-    // in the background there is no terminal: without a file the lines go nowhere
-    sink = new LogSink({ file: config.logFile ?? (channel === undefined ? undefined : null) });
-    if (notice !== undefined) createLogger(config.logLevel, 'supervisor', sink.write).warn(notice);
+    outputs = new LogOutputs(config, channel !== undefined);
+    if (notice !== undefined) createLogger(config.logLevel, 'supervisor', outputs.log.write).warn(notice);
     const complete = (given: Config): Config => ({ ...withMappings(given), inherited: sockets });
     const again =
       reconfigure &&
@@ -146,12 +145,12 @@ async function runHere(
         const { config, origins } = await reconfigure();
         return { config: complete(config), origins };
       });
-    return await serve({ config: complete(config), reconfigure: again }, sink, channel);
+    return await serve({ config: complete(config), reconfigure: again }, outputs, channel);
   } catch (error) {
     await report(error, channel);
     return EXIT_FAILURE;
   } finally {
-    await sink?.flush(LAST_WORDS_MS);
+    await outputs?.flush(LAST_WORDS_MS);
   }
 }
 
@@ -164,10 +163,11 @@ async function report(error: unknown, channel: BackgroundChannel | undefined): P
 /** Starts, serves until a signal ends it. Rejects when the start fails; then nothing is left behind. */
 async function serve(
   { config, reconfigure }: Job,
-  sink: LogSink,
+  outputs: LogOutputs,
   channel: BackgroundChannel | undefined,
 ): Promise<number> {
-  const logger = createLogger(config.logLevel, 'supervisor', sink.write);
+  const { log } = outputs;
+  const logger = createLogger(config.logLevel, 'supervisor', log.write);
   const [{ Supervisor }, { handleSignals }, { compileLuaModule }] = await Promise.all([
     import('../supervisor/supervisor.ts'),
     import('../supervisor/signals.ts'),
@@ -176,11 +176,12 @@ async function serve(
   const supervisor = new Supervisor({
     config,
     logger,
-    writeLine: sink.write,
+    writeLine: log.write,
+    outputs,
     compileLua: () => compileLuaModule(config.limits),
   });
   process.on('uncaughtException', (error) => {
-    sink.writeNow(formatLine(new Date(), 'error', 'supervisor', stackOf(error)));
+    log.writeNow(formatLine(new Date(), 'error', 'supervisor', stackOf(error)));
     supervisor.removeFiles();
     process.exit(EXIT_FAILURE);
   });
@@ -188,13 +189,7 @@ async function serve(
     supervisor,
     logger,
     reconfigure,
-    reopenLog: () => {
-      try {
-        sink.reopen();
-      } catch (error) {
-        logger.error(messageOf(error));
-      }
-    },
+    reopenLog: () => outputs.reopen((message) => logger.error(message)),
   });
   const started = supervisor.start().then(() => 'serving' as const);
   const first = await Promise.race([started, ending]);

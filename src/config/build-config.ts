@@ -14,6 +14,7 @@ import {
 import { DEFAULT_SCRIPT_RIGHTS } from '../mapping/script-rights.ts';
 import { DEFAULT_STATIC_SETTINGS, type FolderSettings } from '../mapping/static-settings.ts';
 import { defaultUnreadBodyBytes } from '../settings/limits.ts';
+import { DEFAULT_LOG_SETTINGS, type LogSettings } from '../settings/log-settings.ts';
 import { Answers, type OptionTexts, type Origins } from './answers.ts';
 import type { Config, ListenAddress, MappingConfig } from './config.ts';
 import type { FileHealth, FileMapping, FileParts } from './file-parts.ts';
@@ -65,6 +66,7 @@ export function buildConfig(
     logFile: answers.value(OPTIONS.logFile),
     logLevel: debugLevel >= DEBUG_LEVEL_TRACE ? 'debug' : quietLevel,
     accessLog: answers.has(OPTIONS.accessLog),
+    logs: readLogs(answers),
     compression: {
       enabled: answers.has(OPTIONS.compress),
       types: answers.valueOrDefault(OPTIONS.compressTypes),
@@ -288,6 +290,39 @@ function readHealth(
   if (path === undefined) return undefined;
   const before = general ?? DEFAULT_HEALTH;
   return { ...before, path, intervalMs: own?.intervalMs ?? before.intervalMs };
+}
+
+/** What says how the access log looks goes with it, or would be read and do nothing. */
+function readLogs(answers: Answers): LogSettings {
+  const before = DEFAULT_LOG_SETTINGS;
+  const settings: LogSettings = {
+    rotation: answers.value(OPTIONS.logRotate),
+    accessTarget: answers.value(OPTIONS.accessLog) ?? before.accessTarget,
+    accessFormat: answers.value(OPTIONS.accessLogFormat) ?? before.accessFormat,
+    accessFields: answers.value(OPTIONS.logFields),
+    accessSample: answers.value(OPTIONS.accessLogSample) ?? before.accessSample,
+  };
+  const ofAccess = [OPTIONS.accessLogFormat, OPTIONS.logFields, OPTIONS.accessLogSample];
+  if (!answers.has(OPTIONS.accessLog))
+    for (const idle of ofAccess.filter((option) => answers.has(option)))
+      answers.fault(idle, `goes with ${nameOption(OPTIONS.accessLog)}, which is not given`);
+  const { accessFormat } = settings;
+  if (
+    settings.accessFields !== undefined &&
+    (typeof accessFormat === 'object' || accessFormat === 'combined')
+  )
+    answers.faultOfBoth(
+      OPTIONS.accessLogFormat,
+      OPTIONS.logFields,
+      'exclude each other: the format names its fields itself',
+    );
+  if (
+    settings.rotation !== undefined &&
+    !answers.has(OPTIONS.logFile) &&
+    settings.accessTarget.kind !== 'file'
+  )
+    answers.fault(OPTIONS.logRotate, `goes with a log file, and none is given`);
+  return settings;
 }
 
 function readShared(answers: Answers): readonly SharedSize[] {

@@ -15,7 +15,11 @@ export function completeWords(words: readonly string[], shell: string): string[]
   const typed = words.filter((word) => word !== '=');
   const current = typed.at(-1) ?? '';
   const previous = findOption(typed.at(-2) ?? '');
-  if (previous?.kind === 'value' && !(previous.bare !== undefined && current.startsWith('-')))
+  if (
+    previous?.kind === 'value' &&
+    previous.isAttached !== true &&
+    !(previous.bare !== undefined && current.startsWith('-'))
+  )
     return (previous.value.choices ?? []).filter((word) => word.startsWith(current));
   if (current !== '' && !current.startsWith('-'))
     return isFirst(typed)

@@ -10,6 +10,7 @@ import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { FolderSettings } from '../mapping/static-settings.ts';
 import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
+import type { LogSettings } from '../settings/log-settings.ts';
 
 /** `-l [HOST]PREFIX SCRIPT`, or a module of an embedding program: what stands behind one path prefix, perhaps of one host. */
 export interface MappingConfig extends OfKind, OfPlace {
@@ -70,6 +71,7 @@ export interface Config {
   readonly logLevel: LogLevel;
   /** One line per exchange. */
   readonly accessLog: boolean;
+  readonly logs: LogSettings;
   readonly compression: CompressionSettings;
   readonly limits: Limits;
   readonly rights: ScriptRights;

@@ -39,6 +39,8 @@ export interface ValueOption<T> extends OptionBase {
   readonly value: ValueParser<T>;
   /** The value when the option stands without one; undefined = it may not. */
   readonly bare?: T;
+  /** A value stands behind `=` only: the next word is something else. Goes with `bare`. */
+  readonly isAttached?: true;
   /** Completion offers file names. */
   readonly isFile?: boolean;
   /** May be given many times, each time with one value. */

@@ -11,6 +11,7 @@ import { LIMIT_BOUNDS } from '../settings/limits.ts';
 import { COMPRESSION_OPTIONS, type CompressionOptions } from './compression-options.ts';
 import type { ListenAddress } from './config.ts';
 import { LIMIT_OPTIONS, type LimitOptions } from './limit-options.ts';
+import { LOG_OPTIONS, type LogOptions } from './log-options.ts';
 import {
   type AnyOption,
   type DefaultedOption,
@@ -35,7 +36,7 @@ import {
   sharedSize,
 } from './value-parsers.ts';
 
-interface OptionTable extends CompressionOptions, LimitOptions, ProxyOptions {
+interface OptionTable extends CompressionOptions, LimitOptions, LogOptions, ProxyOptions {
   readonly lua: TupleOption;
   readonly script: ValueOption<string>;
   readonly mode: TupleOption;
@@ -66,7 +67,6 @@ interface OptionTable extends CompressionOptions, LimitOptions, ProxyOptions {
   readonly debug: ValueOption<number>;
   readonly logLevel: ValueOption<LogLevel>;
   readonly logFile: ValueOption<string>;
-  readonly accessLog: FlagOption;
   readonly help: FlagOption;
   readonly version: FlagOption;
 }
@@ -343,12 +343,7 @@ export const OPTIONS: OptionTable = {
     group: 'Log',
     help: 'append log lines to this file, opened anew on SIGHUP; in the background nothing else keeps them',
   },
-  accessLog: {
-    kind: 'flag',
-    name: 'access-log',
-    group: 'Log',
-    help: 'write one line for each request',
-  },
+  ...LOG_OPTIONS,
   ...LIMIT_OPTIONS,
   help: {
     kind: 'flag',

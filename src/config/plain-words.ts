@@ -60,7 +60,9 @@ function optionOf(word: string): AnyOption | undefined {
 /** Takes the words that follow an option; undefined where their number is not clear. */
 function takeValues(option: AnyOption, word: string, left: string[]): string[] | undefined {
   const at = word.indexOf('=');
-  if (at !== -1) return option.kind === 'value' && at < word.length - 1 ? [word.slice(at + 1)] : undefined;
+  const mayBeAlone = option.kind === 'value' && option.isAttached === true;
+  if (at !== -1)
+    return option.kind === 'value' && (mayBeAlone || at < word.length - 1) ? [word.slice(at + 1)] : undefined;
   const following = left.findIndex((next) => next.startsWith('-'));
   const count = following === -1 ? left.length : following;
   if (option.kind === 'flag') return count === 0 ? [] : undefined;

@@ -3,17 +3,19 @@
 import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
+import type { LogSettings } from '../settings/log-settings.ts';
 import type { AtReload, Setting } from '../settings/settings.ts';
 import type { Config } from './config.ts';
 import type { AnyOption } from './option.ts';
 import { OPTIONS } from './options.ts';
 import { ALL_PROXY_OPTIONS } from './proxy-options.ts';
 
-type TopName = Exclude<keyof Config, 'compression' | 'limits' | 'rights'>;
+type TopName = Exclude<keyof Config, 'compression' | 'limits' | 'logs' | 'rights'>;
 type SettingName =
   | TopName
   | `compression.${keyof CompressionSettings}`
   | `limits.${keyof Limits}`
+  | `logs.${keyof LogSettings}`
   | `rights.${keyof ScriptRights}`;
 
 interface SettingRow {
@@ -54,6 +56,11 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   logFile: restart(OPTIONS.logFile),
   logLevel: applied(OPTIONS.logLevel, OPTIONS.debug),
   accessLog: applied(OPTIONS.accessLog),
+  'logs.rotation': applied(OPTIONS.logRotate),
+  'logs.accessTarget': applied(),
+  'logs.accessFormat': applied(OPTIONS.accessLogFormat),
+  'logs.accessFields': applied(OPTIONS.logFields),
+  'logs.accessSample': applied(OPTIONS.accessLogSample),
   'compression.enabled': applied(OPTIONS.compress),
   'compression.types': applied(OPTIONS.compressTypes),
   'compression.bytesMin': applied(OPTIONS.compressMin),
@@ -106,7 +113,7 @@ function readPath(config: Config, name: string): unknown {
 
 /** As the option would be given, where one alone sets it. */
 function showBy([option, ...more]: readonly AnyOption[], value: unknown): string {
-  if (more.length === 0 && option?.kind === 'value' && option.repeats !== true)
+  if (more.length === 0 && option?.kind === 'value' && option.repeats !== true && typeof value !== 'boolean')
     return option.value.show(value);
   return typeof value === 'string' ? value : JSON.stringify(value);
 }

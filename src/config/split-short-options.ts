@@ -1,13 +1,21 @@
-/** Writes clustered and attached short options apart, as POSIX has them (`-fp8443` is `-f --port=8443`). */
+/** Writes clustered and attached short options apart, as POSIX has them (`-fp8443` is `-f --port=8443`), and shows where an option stands without a value. */
 import type { AnyOption } from './option.ts';
 
 /** Returns the words with every short option standing alone. A cluster with an unknown letter is left as it is. */
 export function splitShortOptions(words: readonly string[], options: readonly AnyOption[]): string[] {
   const end = words.indexOf('--');
-  const split = words.flatMap((word, i) =>
-    (end === -1 || i < end) && /^-[A-Za-z]./.test(word) ? (splitWord(word, options) ?? [word]) : [word],
+  return words.flatMap((word, i) => {
+    if (end !== -1 && i >= end) return [word];
+    if (/^-[A-Za-z]./.test(word)) return splitWord(word, options) ?? [word];
+    return [isAttachedAlone(word, options) ? `${word}=` : word];
+  });
+}
+
+/** `--access-log`, whose value cannot be the next word, becomes `--access-log=`. */
+function isAttachedAlone(word: string, options: readonly AnyOption[]): boolean {
+  return options.some(
+    (option) => option.kind === 'value' && option.isAttached === true && word === `--${option.name}`,
   );
-  return split;
 }
 
 function splitWord(word: string, options: readonly AnyOption[]): string[] | undefined {

@@ -24,6 +24,7 @@ import {
   isTypePattern,
 } from '../settings/compression.ts';
 import { DEFAULT_LIMITS, defaultUnreadBodyBytes, LIMIT_BOUNDS, type Limits } from '../settings/limits.ts';
+import { DEFAULT_LOG_SETTINGS } from '../settings/log-settings.ts';
 
 /** Where a mapping stands. */
 export interface MappingPlace {
@@ -125,6 +126,7 @@ export function completeConfig(
     rights: readRights(options.rights ?? {}),
     logLevel: options.logLevel ?? 'info',
     accessLog: options.accessLog ?? false,
+    logs: DEFAULT_LOG_SETTINGS,
     compression: readCompression(options.compression ?? {}),
     // the affairs of a process, not of a part of one
     user: undefined,

@@ -1,5 +1,6 @@
 /** Serves a function in the thread that has it: a front end of this thread's own, without workers. */
 
+import { createAccessLog } from '../access/access-log.ts';
 import { createLogger, type LevelLogger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import { SETTING_TABLE } from '../config/setting-table.ts';
@@ -30,7 +31,6 @@ import { createTicketKeys } from '../tls/ticket-keys.ts';
 import type { WebHandler } from '../web/web-handler.ts';
 import { WebMapping } from '../web/web-mapping.ts';
 import { WEBSOCKETS_MAX } from '../websocket/websocket-limits.ts';
-import { createAccessLog } from '../worker/access-log.ts';
 import { listenTarget } from '../worker/listen-target.ts';
 
 const LOG_SOURCE = 'server';
@@ -99,18 +99,19 @@ export class ThreadGateway {
     this.#settings.replace(next);
   }
 
-  #apply({ limits, logLevel, accessLog, compression }: Config): void {
+  #apply({ limits, logLevel, accessLog, logs, compression }: Config): void {
     this.#compression.apply(compression);
     this.#logger.setLevel(logLevel);
     this.#mapping?.setTimeLimit(limits.timeLimitMs);
     for (const frontEnd of this.#frontEnds) {
       frontEnd.setLimits(limits);
-      frontEnd.setObservers(this.#observers(accessLog));
+      frontEnd.setObservers(this.#observers({ accessLog, logs }));
     }
   }
 
-  #observers(accessLog: boolean): ExchangeObserver[] {
-    return accessLog ? [createAccessLog(LOG_SOURCE, WORKER_ID, this.#writeLine, () => false)] : [];
+  #observers({ accessLog, logs }: Pick<Config, 'accessLog' | 'logs'>): ExchangeObserver[] {
+    const surroundings = { worker: WORKER_ID, source: LOG_SOURCE, namesHosts: () => false };
+    return accessLog ? [createAccessLog(logs, surroundings, this.#writeLine)] : [];
   }
 
   /** True when every open exchange has ended within the limit. */
@@ -140,7 +141,7 @@ export class ThreadGateway {
   }
 
   async #start(): Promise<void> {
-    const { limits, noDelay, accessLog } = this.#config;
+    const { limits, noDelay } = this.#config;
     const logger = this.#logger;
     await this.#listeners.open(this.#config, platformListenerOptions());
     const tls = await this.#secureOptions(this.#config);
@@ -161,7 +162,7 @@ export class ThreadGateway {
       this.#handler,
     );
     const dispatcher = new Dispatcher(new HostRouter([this.#mapping]), logger);
-    const observers = this.#observers(accessLog);
+    const observers = this.#observers(this.#config);
     const addresses = new AddressLimit(limits.connectionsPerAddressMax);
     const unreadBodies = new UnreadBodies(limits.unreadBodyBytesMax, this.#counters, logger);
     const frontEndFor = (scheme: 'https' | 'http'): FrontEnd =>

@@ -194,8 +194,16 @@ export class AppRun extends ScriptRun {
 
   /** The run goes on to other requests: the id is that of this one. */
   #identify(): void {
-    const requestId = this.requestId;
-    this.#exchange.answeredBy = { requestId };
+    const { requestId, number } = this;
+    const isCurrent = (): boolean => this.number === number;
+    const cpuMs = (): number | undefined => (isCurrent() ? this.cpuUsedMs : undefined);
+    this.#exchange.answeredBy = {
+      requestId,
+      mappingName: this.script.mappingName,
+      get cpuTotalMs(): number | undefined {
+        return cpuMs();
+      },
+    };
   }
 
   /** `write(head)`: ends the response before, if it is still open. */

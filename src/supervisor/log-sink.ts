@@ -1,7 +1,9 @@
-/** Writes all log lines of the process to standard error or a file, in order; nobody waits for a write. */
-import { closeSync, openSync, write, writeSync } from 'node:fs';
+/** Writes log lines to standard output, standard error or a file, in order; nobody waits for a write. */
+import { closeSync, constants, fstatSync, openSync, stat, write, writeSync } from 'node:fs';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import { formatLine } from '../base/logger.ts';
+import type { LogRotation } from '../settings/log-settings.ts';
+import { rotateFiles } from './log-rotation.ts';
 
 /** Characters that wait for a slow reader of the log; lines beyond them are dropped and counted. */
 const QUEUE_BYTES_MAX = 1024 * 1024;
@@ -11,61 +13,87 @@ const WRITE_BYTES_MAX = 64 * 1024;
 const RETRY_DELAY_MS = 10;
 /** Log files are for the owner and the group. */
 const FILE_MODE = 0o640;
+/** A named pipe without a reader is an error, and a full one makes nobody wait. */
+const FILE_FLAGS: number = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
 const STDERR = 2;
 const LINE_FEED = 10;
 /** A log that cannot be written is told of on standard error, but not more often. */
 const COMPLAINT_INTERVAL_MS = 60_000;
+/** So often a file that is written is looked for under its name. */
+const LOOK_INTERVAL_MS = 5000;
 
 export interface LogSinkOptions {
-  /** Undefined: standard error. `null`: nowhere. */
+  /** Undefined: the descriptor. `null`: nowhere. */
   readonly file?: string | null | undefined;
+  /** Where lines go without a file; default: standard error. */
+  readonly descriptor?: 1 | 2;
+  /** Undefined: the file grows. */
+  readonly rotation?: LogRotation | undefined;
   readonly queueBytesMax?: number;
+  readonly lookIntervalMs?: number;
   /** Hears, at most once a minute, that the log file cannot be written; default: a line on standard error. */
   readonly complain?: (message: string) => void;
+}
+
+/** Lines that are written together. */
+interface Piece {
+  /** With the end of its last line. */
+  readonly text: string;
+  readonly lines: number;
+  readonly bytes: number;
 }
 
 export class LogSink {
   readonly #file: string | null | undefined;
   readonly #queueBytesMax: number;
+  readonly #lookIntervalMs: number;
+  readonly #complain: (message: string) => void;
+  #rotation: LogRotation | undefined;
   #descriptor: number;
-  #queue: string[] = [];
+  /** Of the file. */
+  #fileBytes = 0;
+  #queue: Piece[] = [];
   #queuedBytes = 0;
   /** Lines without room in the queue, and lines whose write failed, since the log said so. */
   #dropped = 0;
   #lost = 0;
   #complainedAt = Number.NEGATIVE_INFINITY;
-  readonly #complain: (message: string) => void;
+  #lookedAt: number = performance.now();
   #writing: Buffer | undefined;
+  /** Where `#writing` goes, also when another file has been opened meanwhile. */
+  #writingTo = STDERR;
+  #isRotating = false;
+  #isClosed = false;
   #flushed: (() => void)[] = [];
 
   /** Opens the file. Errors: LGW_LOG_FILE. */
   constructor(options: LogSinkOptions = {}) {
     this.#file = options.file;
+    this.#rotation = options.rotation;
     this.#queueBytesMax = options.queueBytesMax ?? QUEUE_BYTES_MAX;
+    this.#lookIntervalMs = options.lookIntervalMs ?? LOOK_INTERVAL_MS;
     this.#complain = options.complain ?? complainOnStderr;
-    this.#descriptor = typeof options.file === 'string' ? openLog(options.file) : STDERR;
+    this.#descriptor = options.descriptor ?? STDERR;
+    if (typeof options.file === 'string') this.#use(openLog(options.file));
   }
 
   /** Takes one line without its line end. Never blocks, never throws. */
-  readonly write = (line: string): void => {
-    if (this.#file === null) return;
-    const bytes = Buffer.byteLength(line) + 1;
-    if (this.#queuedBytes + bytes > this.#queueBytesMax) {
-      this.#dropped += 1;
-    } else {
-      this.#queue.push(line);
-      this.#queuedBytes += bytes;
-    }
-    if (this.#writing === undefined) this.#writeNext();
-  };
+  readonly write = (line: string): void => this.#take(`${line}\n`, 1);
+
+  /** Takes so many lines, each with its line end: all of them, or none. */
+  readonly writeLines = (text: string, lines: number): void => this.#take(text, lines);
+
+  setRotation(rotation: LogRotation | undefined): void {
+    this.#rotation = rotation;
+  }
 
   /** Opens the file anew after it was renamed; on failure the old one stays and the error is thrown. */
   reopen(): void {
-    if (typeof this.#file !== 'string') return;
+    // a rotation opens it anew, too
+    if (typeof this.#file !== 'string' || this.#isRotating || this.#isClosed) return;
     const old = this.#descriptor;
-    this.#descriptor = openLog(this.#file);
-    if (this.#writing === undefined) closeSync(old);
-    else this.#flushed.push(() => closeSync(old));
+    this.#use(openLog(this.#file));
+    if (this.#writing === undefined || this.#writingTo !== old) closeSync(old);
   }
 
   /** Resolves when every line taken so far is written, or after `timeoutMs` at the latest. */
@@ -80,10 +108,22 @@ export class LogSink {
     });
   }
 
+  /** Takes no more lines, and closes its file behind those that wait. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const close = (): void => {
+      if (typeof this.#file === 'string') closeSync(this.#descriptor);
+    };
+    if (this.#writing === undefined) close();
+    else this.#flushed.push(close);
+  }
+
   /** Writes the last line of a process that ends now, synchronously, behind all waiting lines. */
   writeNow(line: string): void {
     if (this.#file === null) return;
-    const text = [...this.#queue.splice(0), line].map((one) => `${one}\n`).join('');
+    const text = `${this.#queue.map((piece) => piece.text).join('')}${line}\n`;
+    this.#queue = [];
     this.#queuedBytes = 0;
     try {
       writeSync(this.#descriptor, text);
@@ -92,66 +132,138 @@ export class LogSink {
     }
   }
 
+  #take(text: string, lines: number): void {
+    if (this.#file === null || this.#isClosed) return;
+    const bytes = Buffer.byteLength(text);
+    if (this.#queuedBytes + bytes > this.#queueBytesMax) this.#dropped += lines;
+    else {
+      this.#queue.push({ text, lines, bytes });
+      this.#queuedBytes += bytes;
+    }
+    if (this.#writing === undefined) this.#writeNext();
+  }
+
+  #use(descriptor: number): void {
+    this.#descriptor = descriptor;
+    this.#fileBytes = fstatSync(descriptor).size;
+  }
+
   #writeNext(): void {
     const text = this.#takeText();
     if (text === '') {
       for (const done of this.#flushed.splice(0)) done();
       return;
     }
-    this.#writing = Buffer.from(text);
+    const bytes = Buffer.from(text);
+    this.#writing = bytes;
+    this.#writingTo = this.#descriptor;
+    const { bytesMax = Number.POSITIVE_INFINITY } = this.#rotation ?? {};
+    if (this.#fileBytes > 0 && this.#fileBytes + bytes.length > bytesMax) void this.#rotate();
+    else if (typeof this.#file === 'string' && performance.now() - this.#lookedAt >= this.#lookIntervalMs)
+      this.#look(this.#file);
+    else this.#continue();
+  }
+
+  /** Begins a new file, where that can be done, and goes on. Never rejects. */
+  async #rotate(): Promise<void> {
+    const { count } = this.#rotation as LogRotation;
+    const file = this.#file as string;
+    this.#isRotating = true;
+    try {
+      await rotateFiles(file, count);
+      const old = this.#descriptor;
+      this.#use(openLog(file));
+      closeSync(old);
+    } catch (error) {
+      // the old file goes on; it is tried again when as much has been written once more
+      this.#fileBytes = 0;
+      this.#complainOf(`Cannot begin a new log file "${file}": ${messageOf(error)}`);
+    }
+    this.#isRotating = false;
+    this.#writingTo = this.#descriptor;
     this.#continue();
+  }
+
+  /** A file that nobody finds any more is begun again. */
+  #look(file: string): void {
+    this.#lookedAt = performance.now();
+    stat(file, (error) => {
+      if (error !== null && systemCodeOf(error) === 'ENOENT' && !this.#isClosed) {
+        try {
+          const old = this.#descriptor;
+          this.#use(openLog(file));
+          closeSync(old);
+          this.#writingTo = this.#descriptor;
+        } catch (failure) {
+          this.#complainOf(`${messageOf(failure)}; the file was removed, and lines are lost`);
+        }
+      }
+      this.#continue();
+    });
   }
 
   #continue(): void {
     const bytes = this.#writing;
     if (bytes === undefined) return;
-    write(this.#descriptor, bytes, (error, written) => {
+    write(this.#writingTo, bytes, (error, written) => {
       if (error !== null && systemCodeOf(error) === 'EAGAIN') {
         setTimeout(() => this.#continue(), RETRY_DELAY_MS);
         return;
       }
-      if (error === null && written < bytes.length) {
-        this.#writing = bytes.subarray(written);
-        this.#continue();
-        return;
+      if (error === null) {
+        this.#fileBytes += written;
+        if (written < bytes.length) {
+          this.#writing = bytes.subarray(written);
+          this.#continue();
+          return;
+        }
       }
       // a closed or broken log (EPIPE, ENOSPC) loses what was in this write; the next one is tried again
       if (error !== null) this.#lose(bytes, error);
       else if (this.#lost > 0) this.#tellLoss();
       this.#writing = undefined;
+      // the file was opened anew meanwhile
+      if (this.#writingTo !== this.#descriptor) closeSync(this.#writingTo);
       this.#writeNext();
     });
   }
 
   #lose(bytes: Buffer, error: Error): void {
     for (const byte of bytes) if (byte === LINE_FEED) this.#lost += 1;
+    if (typeof this.#file !== 'string') return;
+    const what = `Cannot write the log file "${this.#file}": ${messageOf(error)}`;
+    this.#complainOf(`${what}; ${this.#lost} lines are lost so far`);
+  }
+
+  #complainOf(message: string): void {
     const now = performance.now();
-    if (typeof this.#file !== 'string' || now - this.#complainedAt < COMPLAINT_INTERVAL_MS) return;
+    if (now - this.#complainedAt < COMPLAINT_INTERVAL_MS) return;
     this.#complainedAt = now;
-    this.#complain(
-      `Cannot write the log file "${this.#file}": ${messageOf(error)}; ${this.#lost} lines are lost so far`,
-    );
+    this.#complain(message);
   }
 
   /** The log can be written again. */
   #tellLoss(): void {
-    const line = notice(`${this.#lost} log lines were lost: the log could not be written`).trimEnd();
+    const text = notice(`${this.#lost} log lines were lost: the log could not be written`);
     this.#lost = 0;
-    this.#queue.unshift(line);
-    this.#queuedBytes += Buffer.byteLength(line) + 1;
+    const bytes = Buffer.byteLength(text);
+    this.#queue.unshift({ text, lines: 1, bytes });
+    this.#queuedBytes += bytes;
   }
 
-  /** The next lines, at most WRITE_BYTES_MAX characters but at least one line. */
+  /** The next lines, at most WRITE_BYTES_MAX bytes but at least one piece. */
   #takeText(): string {
     let text = '';
     let count = 0;
-    for (const line of this.#queue) {
-      if (count > 0 && text.length + line.length > WRITE_BYTES_MAX) break;
-      text += `${line}\n`;
+    let taken = 0;
+    for (const piece of this.#queue) {
+      if (count > 0 && taken + piece.bytes > WRITE_BYTES_MAX) break;
+      text += piece.text;
+      taken += piece.bytes;
       count += 1;
     }
     this.#queue.splice(0, count);
-    this.#queuedBytes -= Buffer.byteLength(text);
+    this.#queuedBytes -= taken;
     if (this.#dropped > 0) {
       // also alone: a line that is longer than the queue may be the last for long
       text += notice(`${this.#dropped} log lines were dropped: the log is written more slowly than it fills`);
@@ -171,7 +283,7 @@ function complainOnStderr(message: string): void {
 
 function openLog(file: string): number {
   try {
-    return openSync(file, 'a', FILE_MODE);
+    return openSync(file, FILE_FLAGS, FILE_MODE);
   } catch (error) {
     throw new GatewayError('LGW_LOG_FILE', `Cannot open the log file "${file}": ${messageOf(error)}`, {
       cause: error,

@@ -1,4 +1,4 @@
-/** What the process does on signals: drain, stop, reload. It ignores SIGPIPE and SIGUSR1. */
+/** What the process does on signals: drain, stop, reload, open log files anew. It ignores SIGPIPE. */
 
 import type { EventEmitter } from 'node:events';
 import { messageOf } from '../base/errors.ts';
@@ -21,7 +21,7 @@ export type Ending =
 export interface SignalOptions {
   readonly supervisor: Supervisor;
   readonly logger: Logger;
-  /** Called on SIGHUP before the reload: log files are opened anew. */
+  /** Called on SIGUSR1, and on SIGHUP before the reload: log files are opened anew. */
   readonly reopenLog: () => void;
   /** Reads the configuration again, where it has a file; throws UsageError. Undefined: a reload leaves it as it is. */
   readonly reconfigure?: (() => Promise<Reconfigured>) | undefined;
@@ -64,7 +64,10 @@ export function handleSignals(options: SignalOptions, signals: EventEmitter = pr
     });
     signals.on('SIGPIPE', () => undefined);
     // without a listener Node would open its debugger
-    signals.on('SIGUSR1', () => undefined);
+    signals.on('SIGUSR1', () => {
+      options.reopenLog();
+      logger.info('SIGUSR1: the log files were opened anew');
+    });
   });
 }
 

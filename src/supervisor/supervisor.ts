@@ -29,6 +29,7 @@ import { LeftoverProcesses } from './leftover-processes.ts';
 import { type ListenerOptions, platformListenerOptions } from './listener.ts';
 import { type BoundAddress, Listeners, type ListenNames } from './listeners.ts';
 import { type DevelopmentFacts, loadTls } from './load-tls.ts';
+import type { LogOutputs, PreparedAccess } from './log-outputs.ts';
 import { OnceRegistry } from './once-registry.ts';
 import { PidFile } from './pid-file.ts';
 import { SharedKeeper } from './shared-keeper.ts';
@@ -47,6 +48,8 @@ export interface SupervisorOptions {
   readonly logger: LevelLogger;
   /** Takes the log lines of the workers, formatted and without line ends. */
   readonly writeLine: (line: string) => void;
+  /** Takes the lines of the access log; default: they are log lines. */
+  readonly outputs?: Pick<LogOutputs, 'writeAccess' | 'prepare'>;
   /**
    * Compiles the Lua machine, which is handed to the workers unread; called once, while their threads begin. Undefined
    * where no script is served.
@@ -316,6 +319,7 @@ export class Supervisor {
       times: { ...WORKER_TIMES, ...this.#options.times },
       logger: this.#logger,
       onLogLines: (lines) => lines.forEach(this.#options.writeLine),
+      onAccessLines: this.#options.outputs?.writeAccess ?? ((text) => this.#writeLines(text)),
       mappingCount: this.#config.mappings.length,
       makeStart: (own) => this.#makeStart(own),
       makeJob: () => this.#makeJob(),
@@ -328,6 +332,10 @@ export class Supervisor {
       },
       currentSetup: () => this.#requireSetup(),
     });
+  }
+
+  #writeLines(text: string): void {
+    for (const line of text.split('\n')) if (line !== '') this.#options.writeLine(line);
   }
 
   async #startWorkers(): Promise<void> {
@@ -393,6 +401,20 @@ export class Supervisor {
       throw new GatewayError('LGW_RELOAD', `Cannot reload: the gateway is ${this.#state}`);
     const config = change?.(this.#config) ?? this.#config;
     this.#settings.check(config);
+    const access = this.#options.outputs?.prepare(config);
+    try {
+      return await this.#changeTo(config, current, access);
+    } catch (error) {
+      access?.abandon();
+      throw error;
+    }
+  }
+
+  async #changeTo(
+    config: Config,
+    current: WorkerSetup,
+    access: PreparedAccess | undefined,
+  ): Promise<string | undefined> {
     const { tls, loaded, kept } = await this.#tls.reread(current.tls, this.#config, config);
     this.#lastGeneration += 1;
     const settings = workerSettings(config);
@@ -405,6 +427,7 @@ export class Supervisor {
       throw refusal?.reason ?? new GatewayError('LGW_RELOAD', 'The reload was given up: the gateway drains');
     }
     this.#setup = next;
+    access?.commit();
     for (const worker of this.#workers) worker.commit(next.generation);
     for (const { name, from, to } of this.#settings.replace(config))
       this.#logger.info(`Setting ${name} has changed`, { from, to });
@@ -441,12 +464,13 @@ export class Supervisor {
   }
 }
 
-function workerSettings({ limits, rights, logLevel, accessLog, ...more }: Config): WorkerSettings {
+function workerSettings({ limits, rights, logLevel, accessLog, logs, ...more }: Config): WorkerSettings {
   return {
     limits,
     rights,
     logLevel,
     accessLog,
+    logs,
     compression: more.compression,
     folders: more.folders,
     proxies: more.proxies,

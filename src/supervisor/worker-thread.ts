@@ -55,6 +55,8 @@ export interface WorkerThreadOptions {
   readonly logger: Logger;
   /** Takes the worker's own log lines. */
   readonly onLogLines: (lines: readonly string[]) => void;
+  /** Takes its lines of the access log, each with its line end. */
+  readonly onAccessLines: (text: string, count: number) => void;
   /** For each there is a row of counters. */
   readonly mappingCount: number;
   /** What the next thread starts with; called once for each. */
@@ -98,7 +100,7 @@ export class WorkerThread {
   readonly mappingCounters: readonly MetricRow<MappingCounterName>[];
   readonly #mappingMemory: SharedArrayBuffer;
   /** Messages of a thread come in before its end: nothing is left of one when the next begins. */
-  readonly #logOnTheWay = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  readonly #logOnTheWay = new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
   readonly #options: WorkerThreadOptions;
   #state: State = 'stopped';
   #thread: Worker | undefined;
@@ -288,6 +290,13 @@ export class WorkerThread {
           this.#options.onLogLines(message.lines);
         } finally {
           Atomics.sub(this.#logOnTheWay, 0, message.size);
+        }
+        return;
+      case 'access':
+        try {
+          this.#options.onAccessLines(message.text, message.count);
+        } finally {
+          Atomics.sub(this.#logOnTheWay, 1, message.text.length);
         }
         return;
       case 'failed':

@@ -47,6 +47,10 @@ export class WebInvocation implements RequestWatch, ProgressWatch, Stallable {
     return this.#requestId;
   }
 
+  get mappingName(): string {
+    return this.#options.name;
+  }
+
   /** Calls the handler; it may have ended when this returns. */
   start(url: string): void {
     const exchange = this.#exchange;

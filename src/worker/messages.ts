@@ -10,6 +10,7 @@ import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { FolderSettings } from '../mapping/static-settings.ts';
 import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
+import type { LogSettings } from '../settings/log-settings.ts';
 import type { SharedAccess } from '../shared/shared-memory.ts';
 
 /** Where a worker accepts connections. */
@@ -46,6 +47,7 @@ export interface WorkerSettings {
   readonly rights: ScriptRights;
   readonly logLevel: LogLevel;
   readonly accessLog: boolean;
+  readonly logs: LogSettings;
   readonly folders: readonly FolderSettings[];
   readonly proxies: readonly ProxyMappingSettings[];
   readonly compression: CompressionSettings;
@@ -74,7 +76,7 @@ export interface WorkerStart {
    * them when the thread ends, from then on the thread's loop does.
    */
   readonly descriptorsAdopted: SharedArrayBuffer;
-  /** One Int32: characters of log lines that the worker has sent and the supervisor has not taken. */
+  /** Two Int32: characters of log lines, and of lines of the access log, that the worker has sent and the supervisor has not taken. */
   readonly logOnTheWay: SharedArrayBuffer;
   /** Memory of the ProcessGroups of this thread: the supervisor ends those that outlive it. */
   readonly processGroups: SharedArrayBuffer;
@@ -138,7 +140,9 @@ export type FromWorker =
   /** The run that `claim` was granted for is over; `completed` false: it was lost. */
   | { readonly type: 'release'; readonly id: number; readonly completed: boolean }
   /** Formatted log lines without line ends; `size`, in characters, is taken off `logOnTheWay` when they have been taken. */
-  | { readonly type: 'log'; readonly lines: readonly string[]; readonly size: number };
+  | { readonly type: 'log'; readonly lines: readonly string[]; readonly size: number }
+  /** Lines of the access log in ASCII, each with its line end, and their number. */
+  | { readonly type: 'access'; readonly text: string; readonly count: number };
 
 /** The question of a worker before it runs a timer that only one worker runs. */
 export interface OnceClaim {

@@ -2,9 +2,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
+import { formatLine } from '../base/logger.ts';
 import { EventHub } from '../events/event-hub.ts';
 import { InterestTable } from '../events/interest-table.ts';
 import { COUNT, Counters } from '../metrics/worker-metrics.ts';
+import { AccessBatch } from './access-batch.ts';
 import { LogBatch } from './log-batch.ts';
 import type { Failure, FromWorker, ToWorker, WorkerJob, WorkerStart } from './messages.ts';
 import { GatewayWorker } from './worker.ts';
@@ -14,11 +16,26 @@ const port = parentPort;
 const start: WorkerStart = workerData;
 
 const post = (message: FromWorker): void => port.postMessage(message);
-const batch = new LogBatch(`worker-${start.workerId}`, start.logOnTheWay, (lines, size) =>
-  post({ type: 'log', lines, size }),
+const accessBatch = new AccessBatch(
+  start.logOnTheWay,
+  (text, count) => post({ type: 'access', text, count }),
+  (dropped) => batch.write(droppedNotice(dropped)),
 );
+const batch = new LogBatch(`worker-${start.workerId}`, start.logOnTheWay, (lines, size) => {
+  // one that ended before a line of the log was written stands before it
+  accessBatch.flush();
+  post({ type: 'log', lines, size });
+});
 // sends the lines that were logged right before a crash, too
-process.on('exit', batch.flush);
+process.on('exit', () => {
+  accessBatch.flush();
+  batch.flush();
+});
+
+function droppedNotice(dropped: number): string {
+  const message = `${dropped} lines of the access log were dropped: they came faster than they are taken`;
+  return formatLine(new Date(), 'warn', `worker-${start.workerId}`, message);
+}
 
 const counters = new Counters(start.counters);
 /** Ways to other threads come before the job, too. */
@@ -83,6 +100,7 @@ async function obey(
       const cut = await worker.drain();
       // the thread is ended by whoever hears of it
       hub.close();
+      accessBatch.flush();
       batch.flush();
       post({ type: 'drained', cut });
       return;
@@ -94,7 +112,7 @@ async function obey(
 
 async function serve(complete: WorkerJob): Promise<void> {
   try {
-    const starting = new GatewayWorker(start, complete, hub, batch.write, post);
+    const starting = new GatewayWorker(start, complete, hub, batch.write, accessBatch.write, post);
     worker = starting;
     await starting.start();
     post({ type: 'ready', modes: starting.modes });

@@ -2,6 +2,7 @@
  * Puts one worker together: files, scripts, router and front end; serves, reloads in two phases, drains.
  * Long because each kind of mapping has its loader here, which takes parts of the worker.
  */
+import { createAccessLog } from '../access/access-log.ts';
 import { assert } from '../base/assert.ts';
 import { createLogger, type LevelLogger } from '../base/logger.ts';
 import { ProcessGroups } from '../base/process-groups.ts';
@@ -40,7 +41,6 @@ import { SharedStore } from '../shared/shared-store.ts';
 import { StaticCache } from '../static/static-cache.ts';
 import { loadStaticMapping } from '../static/static-mapping.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
-import { createAccessLog } from './access-log.ts';
 import { listenTarget } from './listen-target.ts';
 import type { FromWorker, WorkerJob, WorkerSettings, WorkerSetup, WorkerStart } from './messages.ts';
 import { OnceClient } from './once-client.ts';
@@ -80,7 +80,7 @@ interface Prepared {
 export class GatewayWorker {
   readonly #start: WorkerStart;
   readonly #job: WorkerJob;
-  readonly #writeLine: (line: string) => void;
+  readonly #writeAccess: (line: string) => void;
   readonly #logSource: string;
   readonly #logger: LevelLogger;
   readonly #settings: Settings<WorkerSettings>;
@@ -109,15 +109,19 @@ export class GatewayWorker {
   /** Ends the load of a generation that is not wanted any more. */
   #preparing: AbortController | undefined;
 
-  /** `writeLine` takes log lines, formatted and without line ends; `post` takes messages for the supervisor. */
+  /**
+   * `writeLine` takes log lines, formatted and without line ends, and `writeAccess` those of the access log; `post` takes messages for the
+   * supervisor.
+   */
   constructor(
     start: WorkerStart,
     job: WorkerJob,
     events: EventHub,
     writeLine: (line: string) => void,
+    writeAccess: (line: string) => void,
     post: (message: FromWorker) => void,
   ) {
-    [this.#start, this.#job, this.#writeLine] = [start, job, writeLine];
+    [this.#start, this.#job, this.#writeAccess] = [start, job, writeAccess];
     this.#events = events;
     this.#once = new OnceClient(post);
     this.#logSource = `worker-${start.workerId}`;
@@ -254,14 +258,14 @@ export class GatewayWorker {
   }
 
   /** What a reload changes in the parts that live as long as the worker; scripts and front ends read the rest. */
-  #apply({ limits, logLevel, accessLog, compression }: WorkerSettings): void {
+  #apply({ limits, logLevel, compression, ...more }: WorkerSettings): void {
     this.#logger.setLevel(logLevel);
     this.#shares.percent = limits.mappingSharePercent;
     this.#compression.apply(compression);
     for (const logger of this.#mappingLoggers.values()) logger.setRate(limits.logBytesPerSecond);
     for (const frontEnd of this.#frontEnds) {
       frontEnd.setLimits(limits);
-      frontEnd.setObservers(this.#observers(accessLog));
+      frontEnd.setObservers(this.#observers(more));
     }
   }
 
@@ -414,7 +418,7 @@ export class GatewayWorker {
 
   #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined): FrontEnd {
     const { noDelay } = this.#job;
-    const { limits, accessLog } = this.#settings.values;
+    const { limits } = this.#settings.values;
     const frontEnd = new FrontEnd(
       {
         tls,
@@ -422,7 +426,7 @@ export class GatewayWorker {
         noDelay,
         logger: this.#logger,
         counters: this.#counters,
-        observers: this.#observers(accessLog),
+        observers: this.#observers(this.#settings.values),
         addresses: this.#addresses,
         unreadBodies: this.#unreadBodies,
         compression: this.#compression,
@@ -433,10 +437,14 @@ export class GatewayWorker {
     return frontEnd;
   }
 
-  #observers(accessLog: boolean): ExchangeObserver[] {
+  #observers({ accessLog, logs }: Pick<WorkerSettings, 'accessLog' | 'logs'>): ExchangeObserver[] {
     if (!accessLog) return [];
-    const namesHosts = (): boolean => this.#router.namesHosts;
-    return [createAccessLog(this.#logSource, this.#start.workerId, this.#writeLine, namesHosts)];
+    const surroundings = {
+      worker: this.#start.workerId,
+      source: this.#logSource,
+      namesHosts: () => this.#router.namesHosts,
+    };
+    return [createAccessLog(logs, surroundings, this.#writeAccess)];
   }
 
   #dropPrepared(): void {

@@ -56,12 +56,10 @@ describe('completeWords()', () => {
   });
 
   test('adds descriptions for zsh and fish', () => {
-    deepEqual(completeWords(['lgateway', '--access'], '/usr/bin/zsh'), [
-      '--access-log:write one line for each request',
+    deepEqual(completeWords(['lgateway', '--pid'], '/usr/bin/zsh'), [
+      '--pid-file:write the process id to this file',
     ]);
-    deepEqual(completeWords(['--access'], '/usr/bin/fish'), [
-      '--access-log\twrite one line for each request',
-    ]);
+    deepEqual(completeWords(['--pid'], '/usr/bin/fish'), ['--pid-file\twrite the process id to this file']);
   });
 });
 

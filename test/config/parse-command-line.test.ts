@@ -11,6 +11,7 @@ import { DEFAULT_BALANCE_SETTINGS, DEFAULT_PROXY_RULES } from '../../src/mapping
 import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
 import { DEFAULT_COMPRESSION } from '../../src/settings/compression.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
+import { DEFAULT_LOG_SETTINGS as LOGS } from '../../src/settings/log-settings.ts';
 
 const DEFAULTS: Config = {
   mappings: [],
@@ -29,6 +30,7 @@ const DEFAULTS: Config = {
   logFile: undefined,
   logLevel: 'info',
   accessLog: false,
+  logs: LOGS,
   compression: DEFAULT_COMPRESSION,
   limits: DEFAULT_LIMITS,
   rights: DEFAULT_SCRIPT_RIGHTS,
@@ -116,6 +118,40 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
   ['--log-level warn', { logLevel: 'warn' }],
   ['--log-file /var/log/lgateway.log', { logFile: '/var/log/lgateway.log' }],
   ['--access-log', { accessLog: true }],
+  ['--access-log -f', { accessLog: true }],
+  ['--access-log app.lua', { accessLog: true, mappings: [{ prefix: '/', script: 'app.lua' }] }],
+  ['--access-log=stdout', { accessLog: true, logs: { ...LOGS, accessTarget: { kind: 'stdout' } } }],
+  [
+    '--access-log=file:/var/log/a --log-rotate 100M,7',
+    {
+      accessLog: true,
+      logs: {
+        ...LOGS,
+        accessTarget: { kind: 'file', path: '/var/log/a' },
+        rotation: { bytesMax: 100 * MIB, count: 7 },
+      },
+    },
+  ],
+  [
+    '--log-file x --log-rotate 64K',
+    { logFile: 'x', logs: { ...LOGS, rotation: { bytesMax: 65_536, count: 5 } } },
+  ],
+  [
+    '--access-log --access-log-format json --log-fields status,request.user-agent --access-log-sample 0.01',
+    {
+      accessLog: true,
+      logs: {
+        ...LOGS,
+        accessFormat: 'json',
+        accessFields: ['status', 'request.user-agent'],
+        accessSample: 0.01,
+      },
+    },
+  ],
+  [
+    '--access-log --access-log-format {status}-{path}',
+    { accessLog: true, logs: { ...LOGS, accessFormat: { template: '{status}-{path}' } } },
+  ],
   [
     '--lua-path /a/?.lua;b/?/init.lua',
     { rights: { ...DEFAULT_SCRIPT_RIGHTS, luaPath: '/a/?.lua;b/?/init.lua' } },
@@ -241,6 +277,21 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ['-d -d', 'Option -d (--debug) is given 2 times and counts once'],
   ['-d --log-level warn', 'Options -d (--debug) and --log-level exclude each other'],
   ['--log-level loud', 'Option --log-level wants one of error, warn, info, debug, not "loud"'],
+  ['--access-log=no', 'Option --access-log wants log, stdout, stderr or file:/PATH, not "no"'],
+  ['--access-log stdout', 'The word "stdout" belongs to no option'],
+  ['--access-log=file:relative', /--access-log wants .* not "file:relative"$/],
+  ['--access-log --access-log-format {x}', /--access-log-format wants one of text, pino.* not "{x}"$/],
+  ['--access-log --log-fields status,request.cookie', /--log-fields wants .* secrets are not logged, not/],
+  ['--access-log --log-fields status,status', /--log-fields wants .* not "status,status"$/],
+  ['--access-log --access-log-sample 1.5', /--access-log-sample wants a number from 0 to 1.* not "1.5"$/],
+  ['--log-fields status', 'Option --log-fields goes with --access-log, which is not given'],
+  [
+    '--access-log --access-log-format combined --log-fields status',
+    'Options --access-log-format and --log-fields exclude each other: the format names its fields itself',
+  ],
+  ['--access-log --log-rotate 1M', 'Option --log-rotate goes with a log file, and none is given'],
+  ['--log-file x --log-rotate 63K', /--log-rotate wants SIZE or SIZE,COUNT.* not "63K"$/],
+  ['--log-file x --log-rotate 1M,0', /--log-rotate wants SIZE or SIZE,COUNT.* not "1M,0"$/],
   ['-f -D', 'Options -f (--foreground) and -D (--daemon) exclude each other'],
   ['-fD', 'Options -f (--foreground) and -D (--daemon) exclude each other'],
   ['--daemon=no', 'Option -D (--daemon) takes no value, not "--daemon=no"'],
@@ -536,6 +587,11 @@ describe('the option table', () => {
       'compress-types': ['--compress-types', 'text/html'],
       'allow-run': ['-r', '.', '--allow-run', 'cat'],
       mode: ['-l', '/', 'a.lua', '--mode', '/=luvit'],
+      'log-rotate': ['--log-file', 'x', '--log-rotate', '1M'],
+      'access-log': ['-f', '--access-log=stdout'],
+      'access-log-format': ['--access-log', '--access-log-format', 'combined'],
+      'log-fields': ['--access-log', '--log-fields', 'status'],
+      'access-log-sample': ['--access-log', '--access-log-sample', '0.5'],
       'proxy-timeout': [...PROXY, '--proxy-timeout', '7'],
       'proxy-host': [...PROXY, '--proxy-host', 'target'],
       'proxy-forwarded': [...PROXY, '--proxy-forwarded', 'none'],

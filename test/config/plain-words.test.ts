@@ -47,6 +47,9 @@ const VOCABULARY = [
   ...[
     '--access-log',
     '--access-log=no',
+    '--access-log=stdout',
+    '--log-fields',
+    'status',
     '--drain-timeout',
     '--max-body',
     '--nonsense',

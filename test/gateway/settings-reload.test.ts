@@ -17,6 +17,7 @@ import {
   RestartNeededError,
   startGateway,
 } from '../../src/index.ts';
+import { DEFAULT_LOG_SETTINGS } from '../../src/settings/log-settings.ts';
 import { testCertificate } from '../support/certificate.ts';
 import { connectH2, fetchH2 } from '../support/h2-client.ts';
 import { connectPlain, connectSecure, type RawClient } from '../support/raw-client.ts';
@@ -573,8 +574,15 @@ const CASES: Readonly<Record<string, Case>> = {
   },
 };
 
-/** Shown elsewhere: by a test of its own below, and, because a body has 20 s of grace, in test/http/front/live-limits.test.ts. */
-const ELSEWHERE = ['limits.drainTimeoutMs', 'limits.bodyRateMin'];
+/**
+ * Shown elsewhere: by a test of its own below, because a body has 20 s of grace, in test/http/front/live-limits.test.ts, and, because
+ * programs have no such options, in test/gateway/access-log.test.ts.
+ */
+const ELSEWHERE = [
+  'limits.drainTimeoutMs',
+  'limits.bodyRateMin',
+  ...Object.keys(DEFAULT_LOG_SETTINGS).map((name) => `logs.${name}`),
+];
 
 test('There is a case for each setting that a reload applies', () => {
   const applied = SETTING_TABLE.filter(({ atReload }) => atReload === 'applied').map(({ name }) => name);

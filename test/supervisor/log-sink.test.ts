@@ -4,8 +4,10 @@ import { spawnSync } from 'node:child_process';
 import {
   constants,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   renameSync,
@@ -123,6 +125,93 @@ test('LogSink says once that its file cannot be written, and how much was lost w
     readFileSync(file, 'utf8'),
     /^four\n\S+ warn log 3 log lines were lost: the log could not be written\n$/,
   );
+});
+
+test('LogSink begins a new file before one is too large, loses no line and keeps so many old ones', async () => {
+  const file = join(folder, 'log');
+  const sink = new LogSink({ file, rotation: { bytesMax: 10_000, count: 50 } });
+  const lines = Array.from({ length: 5000 }, (_, i) => `line ${i}`);
+  for (const [i, line] of lines.entries()) {
+    sink.write(line);
+    if (i % 100 === 99) await sink.flush(FLUSH_MS);
+  }
+  const files = readdirSync(folder).length;
+  assert.ok(files >= 5, `${files} files`);
+  let text = '';
+  for (let i = files - 1; i >= 0; i--) {
+    const part = readFileSync(i === 0 ? file : `${file}.${i}`, 'utf8');
+    assert.ok(part.length <= 10_000 && part.endsWith('\n'));
+    text += part;
+  }
+  assert.equal(text, lines.map((line) => `${line}\n`).join(''));
+  sink.setRotation({ bytesMax: 10_000, count: 2 });
+  rmSync(folder, { recursive: true });
+  mkdirSync(folder);
+  sink.reopen();
+  for (const line of lines.slice(0, 4000)) {
+    sink.write(line.repeat(10));
+    await sink.flush(FLUSH_MS);
+  }
+  assert.deepEqual(readdirSync(folder).sort(), ['log', 'log.1', 'log.2']);
+});
+
+test('LogSink goes on in the old file when it cannot begin a new one, and says so', async () => {
+  const file = join(folder, 'log');
+  mkdirSync(join(`${file}.1`, 'not empty'), { recursive: true });
+  const complaints: string[] = [];
+  const rotation = { bytesMax: 100, count: 1 };
+  const sink = new LogSink({ file, rotation, complain: (message) => complaints.push(message) });
+  for (let i = 0; i < 30; i++) {
+    sink.write(`line ${i}`);
+    await sink.flush(FLUSH_MS);
+  }
+  assert.equal(readFileSync(file, 'utf8'), Array.from({ length: 30 }, (_, i) => `line ${i}\n`).join(''));
+  assert.equal(complaints.length, 1);
+  assert.match(complaints[0] ?? '', /^Cannot begin a new log file ".*log": /);
+});
+
+test('LogSink makes a file again that somebody has removed', async () => {
+  const file = join(folder, 'log');
+  const sink = new LogSink({ file, lookIntervalMs: 0 });
+  sink.write('one');
+  await sink.flush(FLUSH_MS);
+  rmSync(file);
+  sink.write('two');
+  await sink.flush(FLUSH_MS);
+  assert.equal(readFileSync(file, 'utf8'), 'two\n');
+});
+
+test('LogSink.reopen() while much is written loses no line and cuts none in two', async () => {
+  const file = join(folder, 'log');
+  const sink = new LogSink({ file, queueBytesMax: 1e8 });
+  const long = 'x'.repeat(500);
+  for (let i = 0; i < 20; i++) {
+    for (let k = 0; k < 500; k++) sink.write(`${i} ${k} ${long}`);
+    renameSync(file, `${file}.${i}`);
+    sink.reopen();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await sink.flush(FLUSH_MS);
+  const all = readdirSync(folder).flatMap((name) => readFileSync(join(folder, name), 'utf8').split('\n'));
+  const lines = all.filter((line) => line !== '');
+  assert.equal(new Set(lines).size, 10_000);
+  assert.ok(lines.every((line) => line.length >= long.length && line.endsWith(long)));
+});
+
+test('LogSink refuses a pipe that nobody reads, since to open it would wait', () => {
+  const fifo = join(folder, 'fifo');
+  assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
+  assert.throws(() => new LogSink({ file: fifo }), /^GatewayError: Cannot open the log file ".*fifo": ENXIO/);
+});
+
+test('LogSink.close() writes what waits, and takes no more', async () => {
+  const file = join(folder, 'log');
+  const sink = new LogSink({ file });
+  sink.writeLines('one\ntwo\n', 2);
+  sink.close();
+  sink.write('three');
+  await sink.flush(FLUSH_MS);
+  assert.equal(readFileSync(file, 'utf8'), 'one\ntwo\n');
 });
 
 test('LogSink with no file writes nowhere', async () => {

@@ -14,6 +14,7 @@ import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
 import { duplicateDescriptor } from '../../src/native/posix.ts';
 import { DEFAULT_COMPRESSION } from '../../src/settings/compression.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
+import { DEFAULT_LOG_SETTINGS } from '../../src/settings/log-settings.ts';
 import { Supervisor, type SupervisorOptions } from '../../src/supervisor/supervisor.ts';
 
 const PLAIN_WORKER = new URL('./plain-worker.js', import.meta.url);
@@ -52,6 +53,7 @@ function makeSupervisor(config: Partial<Config> = {}, options: Partial<Superviso
       logFile: undefined,
       logLevel: 'debug',
       accessLog: false,
+      logs: DEFAULT_LOG_SETTINGS,
       compression: DEFAULT_COMPRESSION,
       limits: DEFAULT_LIMITS,
       rights: DEFAULT_SCRIPT_RIGHTS,

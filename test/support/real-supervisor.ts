@@ -6,6 +6,7 @@ import { compileLuaModule } from '../../src/lua/wasm-module.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
 import { DEFAULT_COMPRESSION } from '../../src/settings/compression.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
+import { DEFAULT_LOG_SETTINGS } from '../../src/settings/log-settings.ts';
 import { Supervisor, type SupervisorOptions } from '../../src/supervisor/supervisor.ts';
 import type { GatewayFolder } from './run-gateway.ts';
 
@@ -30,6 +31,7 @@ export function realSupervisor(
       logFile: undefined,
       logLevel: 'info',
       accessLog: false,
+      logs: DEFAULT_LOG_SETTINGS,
       compression: DEFAULT_COMPRESSION,
       limits: DEFAULT_LIMITS,
       rights: DEFAULT_SCRIPT_RIGHTS,

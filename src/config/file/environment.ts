@@ -52,6 +52,12 @@ function textsOf(
   variable: string,
   faults: Faults,
 ): readonly (readonly string[])[] {
+  if (option.kind === 'value' && option.bare !== undefined && option.value.read(text) === undefined) {
+    // one that may stand alone is switched on and off as a flag is
+    const word = text.toLowerCase();
+    if (YES.has(word)) return [['']];
+    if (NO.has(word)) return [];
+  }
   if (option.kind === 'value')
     return (option.repeats === true ? text.split(',') : [text]).map((one) => [one]);
   if (option.kind === 'tuple') return text.split(',').map((one) => [one]);

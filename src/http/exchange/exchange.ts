@@ -52,6 +52,8 @@ export interface ExchangeSeries {
 export interface RequestIdentity {
   /** Belongs to whoever answers. */
   memo: unknown;
+  /** Belongs to the access log. */
+  logged?: unknown;
   /** The request has a body. */
   readonly hasBody: boolean;
 }
@@ -95,6 +97,14 @@ export interface AnswerCompression {
 /** Joins an exchange with log lines and error pages. */
 export interface Answerer {
   readonly requestId: string;
+  /** What the log calls the mapping. */
+  readonly mappingName?: string | undefined;
+  /** The handler of the mapping, where it has several. */
+  readonly handlerName?: string | undefined;
+  /** How long it had to wait for its turn before it began, ms; undefined: not at all. */
+  readonly waitedMs?: number | undefined;
+  /** Processor time that Lua has taken, ms; 0 when that was too little to be looked at. */
+  readonly cpuTotalMs?: number | undefined;
 }
 
 /**
@@ -139,6 +149,11 @@ export interface Exchange extends ByteSink {
 
   /** Whoever answers it and knows the id under which the log speaks of it; undefined while nobody does. */
   answeredBy?: Answerer | undefined;
+  /**
+   * When the head was given to the connection (`performance.now()`), where something was left to be sent then; only known while an
+   * observer is there.
+   */
+  readonly headSentAt?: number | undefined;
   /** The server that a proxy has passed it on to, for the access log; undefined = none. */
   upstream?: string | undefined;
   /** Reason phrase of HTTP/1.x, if not the registered one of the status; to be set before `head`. */

@@ -38,5 +38,6 @@ export function promisedHead(promise: PushPromise, connection: ExchangeConnectio
     hasBody: false,
     declaredLength: undefined,
     memo: undefined,
+    logged: undefined,
   };
 }

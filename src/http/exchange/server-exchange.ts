@@ -57,6 +57,7 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
   #isTunnel = false;
   /** Read only where an observer asks for it when the exchange begins. */
   #startedAt: number | undefined;
+  headSentAt: number | undefined;
 
   bytesWritten = 0;
   answeredBy: Answerer | undefined;
@@ -411,6 +412,8 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
       this.#transition(last ? DONE : ending ? ENDING : HEAD_SENT);
       this.#countSent(chunk);
       room = wire.sendHead(this.#head, chunk, last);
+      // an answer that has gone as a whole needs no second look at the clock
+      if (this.#startedAt !== undefined && this.#state !== CLOSED) this.headSentAt = performance.now();
     }
     while (room && buffer.length > 0 && this.#state < DONE) {
       const chunk = buffer.take();

@@ -64,6 +64,7 @@ export function readRequest(
     hasBody: hasBody(framing),
     declaredLength: framing.declaredLength,
     memo: undefined,
+    logged: undefined,
   };
   return { line, head, framing, refusal };
 }
@@ -86,6 +87,7 @@ export function refusedHead(
     hasBody: false,
     declaredLength: undefined,
     memo: undefined,
+    logged: undefined,
   };
 }
 

@@ -90,6 +90,7 @@ export class HeadReader {
       pushed: false,
       hasBody,
       memo: undefined,
+      logged: undefined,
     });
     return { bodyless: head(false), withBody: head(true) };
   }

@@ -66,6 +66,8 @@ export class Invocation extends ScriptRun {
   takeover: Takeover | undefined;
   /** Those who want to hear that the takeover is closed. */
   #closeListeners: Set<() => void> | undefined;
+  /** How long it had to wait for its turn, ms; undefined: it had not to. */
+  waitedMs: number | undefined;
   #hasBegun = false;
   #promises = 0;
   #links: PreloadLinks | undefined;
@@ -100,6 +102,14 @@ export class Invocation extends ScriptRun {
     return this.#links;
   }
 
+  get mappingName(): string {
+    return this.script.mappingName;
+  }
+
+  get handlerName(): string {
+    return this.route.handlerName;
+  }
+
   /** How long it may be silent. */
   get timeLimitMs(): number {
     return this.limits.timeLimitMs;
@@ -125,7 +135,11 @@ export class Invocation extends ScriptRun {
     if (!isRoundFull()) this.#begin(handler);
     else {
       this.exchange.onAbort ??= (reason) => this.#abort(reason);
-      this.goOnInTurn(() => this.#begin(handler));
+      const since = performance.now();
+      this.goOnInTurn(() => {
+        this.waitedMs = performance.now() - since;
+        this.#begin(handler);
+      });
     }
   }
 

@@ -1,0 +1,208 @@
+/**
+ * Makes of the settings of the access log a function that formats a line. What is the same for all requests with one head is formatted
+ * once and kept with that head.
+ */
+
+import { hostname } from 'node:os';
+import type { AccessFormat, LogSettings } from '../settings/log-settings.ts';
+import { splitTemplate } from '../settings/log-settings.ts';
+import { type AccessFacts, type AccessField, accessField } from './access-fields.ts';
+import { clfTime, isoTime, jsonText, msText, quotedText, wordText } from './access-text.ts';
+
+/** A line without its line end, in ASCII but for the sign of what was cut. */
+export type FormatLine = (facts: AccessFacts) => string;
+
+export interface AccessSurroundings {
+  /** The number of the thread. */
+  readonly worker: number;
+  /** What lines of the form `text` call the thread: `worker-1`. */
+  readonly source: string;
+  /** Lines of the form `text` name the host that was asked for, because it decides with the target what answers. */
+  readonly namesHosts: () => boolean;
+}
+
+/** A part of a line. */
+interface Part {
+  readonly isFixed: boolean;
+  write(facts: AccessFacts): string;
+}
+
+/** Of `text`, in the order of a line, and what it calls some of them. */
+const TEXT_FIELDS = 'remote host protocol status bytes duration pushed upstream request_id error'.split(' ');
+const TEXT_NAMES: Readonly<Record<string, string>> = { remote: 'peer', duration: 'ms', request_id: 'id' };
+/** Of `pino` and `json`; what is fixed comes first, where it is one piece. */
+const JSON_FIELDS =
+  'remote method target host protocol pushed status bytes duration first_byte waiting lua_cpu sending request_id mapping upstream error'.split(
+    ' ',
+  );
+/** As Apache and nginx write it. */
+const COMBINED =
+  '{remote} - - [{clf_time}] "{method} {target} {protocol}" {status} {bytes} "{request.referer}" "{request.user-agent}"';
+const LEVELS = { pino: ['30', '50'], json: ['"info"', '"error"'] } as const;
+const SERVER_ERROR = 500;
+
+export function accessFormatter(
+  { accessFormat, accessFields }: Pick<LogSettings, 'accessFormat' | 'accessFields'>,
+  surroundings: AccessSurroundings,
+): FormatLine {
+  return joined(partsOf(accessFormat, accessFields, surroundings));
+}
+
+function partsOf(
+  format: AccessFormat,
+  names: readonly string[] | undefined,
+  surroundings: AccessSurroundings,
+): readonly Part[] {
+  const { worker } = surroundings;
+  if (typeof format === 'object') return templateParts(format.template, worker);
+  if (format === 'combined') return templateParts(COMBINED, worker, { protocol: combinedProtocol });
+  if (format === 'text') return textParts(names, surroundings);
+  const fields = (names ?? JSON_FIELDS).filter((name) => name !== 'time');
+  return [...jsonHead(format), ...fields.map((name) => jsonPart(accessField(name, worker))), literal('}')];
+}
+
+/** Neighbours that are fixed become one piece, which is kept with the identity of the request. */
+function joined(parts: readonly Part[]): FormatLine {
+  const fixed: Part[][] = [[]];
+  const varying: Part[] = [];
+  for (const part of parts) {
+    if (part.isFixed) fixed.at(-1)?.push(part);
+    else {
+      varying.push(part);
+      fixed.push([]);
+    }
+  }
+  const count = varying.length;
+  /** Tells what this formatter has made from what one of before has. */
+  class Pieces {
+    readonly texts: readonly string[];
+    constructor(texts: readonly string[]) {
+      this.texts = texts;
+    }
+  }
+  return (facts) => {
+    const { identity } = facts.exchange;
+    let pieces = identity.logged;
+    if (!(pieces instanceof Pieces)) {
+      pieces = new Pieces(fixed.map((run) => run.map((part) => part.write(facts)).join('')));
+      identity.logged = pieces;
+    }
+    const { texts } = pieces as Pieces;
+    let line = texts[0] as string;
+    for (let i = 0; i < count; i++) line += (varying[i] as Part).write(facts) + (texts[i + 1] as string);
+    return line;
+  };
+}
+
+function literal(text: string): Part {
+  return { isFixed: true, write: () => text };
+}
+
+// ---- text ----
+
+function textParts(
+  names: readonly string[] | undefined,
+  { worker, source, namesHosts }: AccessSurroundings,
+): readonly Part[] {
+  const part = (name: string): Part => textPart(accessField(name, worker), names === undefined, namesHosts);
+  const start = [accessField('method', worker), accessField('target', worker)];
+  return [
+    { isFixed: false, write: ({ time }) => isoTime(time) },
+    literal(` info ${source} access`),
+    ...start.map((field): Part => ({ isFixed: true, write: (facts) => ` ${word(field, facts) ?? ''}` })),
+    ...(names ?? TEXT_FIELDS).filter((name) => name !== 'time').map(part),
+  ];
+}
+
+function textPart(field: AccessField, isUsual: boolean, namesHosts: () => boolean): Part {
+  const key = ` ${isUsual ? (TEXT_NAMES[field.name] ?? field.name) : field.name}=`;
+  const write = (facts: AccessFacts): string => {
+    const value = word(field, facts);
+    return value === undefined ? '' : key + value;
+  };
+  // mappings, and so whether they have hosts, change at a reload
+  if (isUsual && field.name === 'host')
+    return { isFixed: false, write: (facts) => (namesHosts() ? write(facts) : '') };
+  return { isFixed: field.isFixed, write };
+}
+
+/** The value as one word; undefined: there is none. */
+function word(field: AccessField, facts: AccessFacts): string | undefined {
+  const value = field.read(facts);
+  if (value === undefined) return undefined;
+  return typeof value === 'string' ? wordText(value, field.lengthMax) : numberText(field, value);
+}
+
+function numberText({ kind }: AccessField, value: number): string {
+  if (kind === 'ms') return msText(value);
+  if (kind === 'time') return isoTime(value);
+  return kind === 'clf' ? clfTime(value) : String(value);
+}
+
+// ---- templates ----
+
+/** Between quotes a value may have blanks. */
+function templateParts(
+  template: string,
+  worker: number,
+  shown: Readonly<Record<string, (value: string) => string>> = {},
+): readonly Part[] {
+  const pieces = splitTemplate(template) ?? [];
+  return pieces.map((piece, i) => {
+    if (i % 2 === 0) return literal(piece);
+    const field = accessField(piece, worker);
+    const isQuoted = pieces[i - 1]?.endsWith('"') === true && pieces[i + 1]?.startsWith('"') === true;
+    const escaped = isQuoted ? quotedText : wordText;
+    const show = shown[piece];
+    return {
+      isFixed: field.isFixed,
+      write: (facts) => {
+        const value = field.read(facts);
+        if (value === undefined || value === '') return '-';
+        if (typeof value === 'number') return numberText(field, value);
+        return escaped(show === undefined ? value : show(value), field.lengthMax);
+      },
+    };
+  });
+}
+
+/** Programs that read the format want a version with a point. */
+function combinedProtocol(protocol: string): string {
+  return protocol === 'HTTP/2' ? 'HTTP/2.0' : protocol;
+}
+
+// ---- JSON ----
+
+/** Level, time and message; pino's lines say process and host, too. */
+function jsonHead(format: 'pino' | 'json'): readonly Part[] {
+  const [usual, failed] = LEVELS[format];
+  const isPino = format === 'pino';
+  const rest = isPino
+    ? `,"pid":${process.pid},"hostname":${jsonText(hostname(), 260)},"msg":"request"`
+    : '","msg":"request"';
+  return [
+    literal('{"level":'),
+    {
+      isFixed: false,
+      write: ({ exchange }) => (exchange.status >= SERVER_ERROR ? failed : usual),
+    },
+    literal(isPino ? ',"time":' : ',"time":"'),
+    { isFixed: false, write: ({ time }) => (isPino ? String(Math.floor(time)) : isoTime(time)) },
+    literal(rest),
+  ];
+}
+
+function jsonPart(field: AccessField): Part {
+  const key = `,${jsonText(field.name, field.name.length)}:`;
+  return {
+    isFixed: field.isFixed,
+    write: (facts) => {
+      const value = field.read(facts);
+      if (value === undefined) return '';
+      if (field.kind === 'flag') return `${key}true`;
+      if (typeof value === 'string') return key + jsonText(value, field.lengthMax);
+      const text = numberText(field, value);
+      return key + (field.kind === 'clf' ? `"${text}"` : text);
+    },
+  };
+}

@@ -1,0 +1,109 @@
+/** Where the log and the access log go, in which form, and what each line of the access log says; names and their rules, no code that writes. */
+
+/** Where lines go. `log`: the access log goes where the log goes. */
+export type LogTarget =
+  | { readonly kind: 'log' | 'stdout' | 'stderr' }
+  | { readonly kind: 'file'; readonly path: string };
+
+/** When a file has grown too large it is renamed to FILE.1, and one of before to FILE.2. */
+export interface LogRotation {
+  /** The file is exchanged before it would have more bytes. */
+  readonly bytesMax: number;
+  /** How many old files are kept. */
+  readonly count: number;
+}
+
+/** What a line of the access log is made of: a named form, or a template with names of fields in braces. */
+export type AccessFormat = 'text' | 'pino' | 'json' | 'combined' | { readonly template: string };
+
+export interface LogSettings {
+  readonly rotation: LogRotation | undefined;
+  readonly accessTarget: LogTarget;
+  readonly accessFormat: AccessFormat;
+  /** Names of fields, in the order of a line; undefined = those of the format. */
+  readonly accessFields: readonly string[] | undefined;
+  /** The part of all exchanges that has a line, from 0 to 1; those of status 500 and more always have one. */
+  readonly accessSample: number;
+}
+
+export const DEFAULT_LOG_SETTINGS: LogSettings = {
+  rotation: undefined,
+  accessTarget: { kind: 'log' },
+  accessFormat: 'text',
+  accessFields: undefined,
+  accessSample: 1,
+};
+
+/** A line with more fields is hardly read (count). */
+export const ACCESS_FIELDS_MAX = 64;
+/** A longer template is hardly meant (characters). */
+export const TEMPLATE_LENGTH_MAX = 2048;
+/** A smaller file would be exchanged at each write; a larger one is none that anybody opens. */
+export const ROTATION_BYTES_MIN: number = 64 * 1024;
+export const ROTATION_BYTES_MAX: number = 1024 ** 4;
+export const ROTATION_COUNT_MAX = 100;
+export const ROTATION_COUNT_DEFAULT = 5;
+
+const NAMES = [
+  'time',
+  'clf_time',
+  'worker',
+  'request_id',
+  'remote',
+  'remote_port',
+  'scheme',
+  'protocol',
+  'method',
+  'target',
+  'path',
+  'query',
+  'host',
+  'status',
+  'bytes',
+  'duration',
+  'first_byte',
+  'waiting',
+  'lua_cpu',
+  'sending',
+  'mapping',
+  'handler',
+  'upstream',
+  'error',
+  'pushed',
+  'tls_protocol',
+  'tls_cipher',
+  'server_name',
+] as const;
+export type AccessFieldName = (typeof NAMES)[number];
+/** All fields but `request.NAME`, the field NAME of the request. */
+export const ACCESS_FIELD_NAMES: readonly AccessFieldName[] = NAMES;
+
+export const REQUEST_FIELD = 'request.';
+/** What lets its holder act for somebody is not written anywhere. */
+const SECRET_FIELDS: ReadonlySet<string> = new Set([
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'cookie2',
+  'x-api-key',
+  'x-auth-token',
+  'x-csrf-token',
+  'x-xsrf-token',
+  'x-amz-security-token',
+]);
+
+/** True for a field that a line of the access log may have. */
+export function isAccessField(name: string): boolean {
+  if (!name.startsWith(REQUEST_FIELD)) return ACCESS_FIELD_NAMES.some((known) => known === name);
+  const field = name.slice(REQUEST_FIELD.length);
+  return /^[!#$%&'*+.^_`|~0-9a-z-]{1,100}$/.test(field) && !SECRET_FIELDS.has(field);
+}
+
+/** The pieces of a template: texts and, at odd places, names of fields; undefined: it has a name that is no field, or a character that is not visible. */
+export function splitTemplate(template: string): readonly string[] | undefined {
+  if (template.length > TEMPLATE_LENGTH_MAX || !/^[ -~]*$/.test(template)) return undefined;
+  const pieces = template.split(/\{([^{}]*)\}/);
+  const names = pieces.filter((_, i) => i % 2 === 1);
+  const isSound = names.length > 0 && names.length <= ACCESS_FIELDS_MAX && names.every(isAccessField);
+  return isSound ? pieces : undefined;
+}
