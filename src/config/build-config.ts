@@ -264,6 +264,7 @@ function readProxyRules(answers: Answers): Omit<ProxyMappingSettings, 'place' | 
     timeouts: {
       connectMs: answers.value(OPTIONS.proxyConnectTimeout) ?? timeouts.connectMs,
       headMs: answers.value(OPTIONS.proxyTimeout) ?? timeouts.headMs,
+      totalMs: timeouts.totalMs,
       idleMs: answers.value(OPTIONS.proxyIdleTimeout) ?? timeouts.idleMs,
       tunnelMs: answers.value(OPTIONS.proxyTunnelTimeout) ?? timeouts.tunnelMs,
     },

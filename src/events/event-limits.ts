@@ -25,3 +25,8 @@ export const DELIVERIES_PER_TURN = 4096;
 export const LOST_CHANNELS_MAX = 1024;
 /** How long a thread waits before it asks again whether another has room to hear of losses: a message that follows tells of them, too. */
 export const LOSSES_TOLD_MS = 50;
+/**
+ * Queues that one mapping of TypeScript handlers, or a program, may fill by what it publishes in a second: about a quarter of a second of processor time.
+ * Lua pays for that by its own limit.
+ */
+export const DELIVERIES_PER_SECOND_MAX = 2_000_000;

@@ -1,7 +1,13 @@
 /** Publish and subscribe as JavaScript uses them: channels and messages are texts, which go as UTF-8, or bytes. */
+import { GatewayError } from '../base/errors.ts';
 import { NOTHING, type Share, Shares } from '../mapping/shares.ts';
 import type { EventHub } from './event-hub.ts';
-import { MESSAGE_BYTES_WAITING_MAX, QUEUE_MESSAGES_MAX, SUBSCRIPTIONS_MAX } from './event-limits.ts';
+import {
+  DELIVERIES_PER_SECOND_MAX,
+  MESSAGE_BYTES_WAITING_MAX,
+  QUEUE_MESSAGES_MAX,
+  SUBSCRIPTIONS_MAX,
+} from './event-limits.ts';
 import { EventSubscription } from './event-subscription.ts';
 
 /** How a subscriber wants its messages. */
@@ -14,15 +20,34 @@ export interface SubscriptionOptions {
 export class TextEvents {
   readonly #hub: EventHub;
   readonly #share: Share;
+  /** Queues that may still be filled in this second: below 0 where the last message went into more. */
+  #left: number;
+  #leftAt: number = performance.now();
+  readonly #perSecond: number;
 
-  constructor(hub: EventHub, share: Share) {
+  constructor(hub: EventHub, share: Share, deliveriesPerSecond: number = DELIVERIES_PER_SECOND_MAX) {
     this.#hub = hub;
     this.#share = share;
+    this.#perSecond = deliveriesPerSecond;
+    this.#left = deliveriesPerSecond;
   }
 
-  /** Throws as the hub does. */
+  /** Throws as the hub does, and GatewayError (`limit`) where too much was published in a second. */
   publish(channel: string, message: string | Uint8Array): number {
-    return this.#hub.publish(bytesOf(channel), bytesOf(message));
+    if (this.#left <= 0) this.#refill();
+    const count = this.#hub.publish(bytesOf(channel), bytesOf(message));
+    this.#left -= this.#hub.reach;
+    return count;
+  }
+
+  #refill(): void {
+    const now = performance.now();
+    const gained = ((now - this.#leftAt) / 1000) * this.#perSecond;
+    this.#left = Math.min(this.#perSecond, this.#left + gained);
+    this.#leftAt = now;
+    if (this.#left > 0) return;
+    const text = `what was published in this second went to ${this.#perSecond} subscribers and the limit is as many`;
+    throw new GatewayError('LGW_EVENT_LIMIT', `Cannot publish: ${text}`, { luaCode: 'limit' });
   }
 
   /** Throws as the hub does, and RangeError for an option that cannot be. */

@@ -6,9 +6,11 @@ import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { pushFailure } from '../lua/push-failure.ts';
 import { DEFAULT_PROXY_RULES } from '../mapping/proxy-settings.ts';
+import { isOfRequest } from '../proxy/balancers.ts';
 import { makeRoute } from '../proxy/make-route.ts';
 import type { ProxyResult, ProxyRoute } from '../proxy/proxy-run.ts';
 import { proxySettings } from '../proxy/proxy-settings.ts';
+import { RouteCache } from '../proxy/route-cache.ts';
 import { DEFAULT_BALANCE } from '../proxy/server-group.ts';
 import { currentInvocation, type Invocation } from '../script/context/invocation.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
@@ -16,18 +18,16 @@ import { waitForBytes } from '../script/objects/byte-wait.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
 import { balanceRules, newBalanceDraft } from './balance-options.ts';
 import { pushEnded } from './copy.ts';
-import { readProxySettings, readTargets } from './proxy-options.ts';
+import { readProxyRules, readTargets } from './proxy-options.ts';
 
 /** To begin a call and wait for its end (40 µs). */
 const UNITS_PER_CALL = 8000;
-/** Routes without options by their targets: scripts give the same ones again and again. */
-const ROUTES_KEPT_MAX = 64;
 
 /** `httpd.proxy(target or {targets} [, options])`: status and bytes of the body, or nil, message, code. */
 export function createProxy(script: ScriptContext): HostFunction {
   const { state, scheduler, proxies } = script;
   const { exports: x } = state;
-  const plainRoutes = new Map<string, ProxyRoute>();
+  const routes = new RouteCache();
   const plainSettings = proxySettings(DEFAULT_PROXY_RULES);
   const servers = proxies.groupOf(script.mappingName, script.logger);
 
@@ -73,21 +73,20 @@ export function createProxy(script: ScriptContext): HostFunction {
 
   function routeOf(L: LuaThread, invocation: Invocation, prefix: string): ProxyRoute {
     const isPlain = x.lua_type(L, 1) === LUA_TYPE.string && x.lua_type(L, 2) <= LUA_TYPE.nil;
-    if (!isPlain) {
-      const targets = readTargets(script, L);
-      const balance = newBalanceDraft(script, invocation);
-      const settings = readProxySettings(script, L, balance);
-      const rules = balanceRules(script, balance, invocation);
-      return makeRoute(proxies, servers, targets, settings, prefix, rules);
+    if (isPlain) {
+      const text = state.checkString(L, 1);
+      return routes.byKey(text, () =>
+        makeRoute(proxies, servers, [{ url: text, weight: 1 }], plainSettings, prefix, DEFAULT_BALANCE),
+      );
     }
-    const text = state.checkString(L, 1);
-    const known = plainRoutes.get(text);
-    if (known !== undefined) return known;
-    const targets = [{ url: text, weight: 1 }];
-    const route = makeRoute(proxies, servers, targets, plainSettings, prefix, DEFAULT_BALANCE);
-    if (plainRoutes.size === ROUTES_KEPT_MAX) plainRoutes.clear();
-    plainRoutes.set(text, route);
-    return route;
+    const targets = readTargets(script, L);
+    const balance = newBalanceDraft(script, invocation);
+    const { rules, path } = readProxyRules(script, L, balance);
+    const balancing = balanceRules(script, balance, invocation);
+    const isOwn = path !== undefined || isOfRequest(balancing.balancing);
+    return routes.routeOf(isOwn ? undefined : [targets, rules, balancing], () =>
+      makeRoute(proxies, servers, targets, proxySettings(rules, path), prefix, balancing),
+    );
   }
 
   function finish(L: LuaThread, result: ProxyResult | GatewayError): number {

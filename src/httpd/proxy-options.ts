@@ -15,7 +15,6 @@ import {
   type WeightedTarget,
 } from '../mapping/proxy-settings.ts';
 import { PROXY_VALUES, type ValueRule } from '../mapping/proxy-values.ts';
-import { type ProxySettings, proxySettings } from '../proxy/proxy-settings.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { FieldSize } from '../script/run/field-size.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
@@ -59,8 +58,15 @@ function readTarget(state: State, L: LuaThread, i: number): WeightedTarget {
   return url === undefined ? state.argumentError(L, 1, `target ${i} has no url`) : { url, weight };
 }
 
+/** What the options say beside how a target is chosen. */
+export interface ProxyRulesGiven {
+  readonly rules: ProxyRules;
+  /** The target of the request, in the place of the client's. */
+  readonly path: string | undefined;
+}
+
 /** The table that is argument 2, or absent. */
-export function readProxySettings(script: ScriptContext, L: LuaThread, balance: BalanceDraft): ProxySettings {
+export function readProxyRules(script: ScriptContext, L: LuaThread, balance: BalanceDraft): ProxyRulesGiven {
   const { state } = script;
   const { exports: x } = state;
   const draft: Draft = { ...DEFAULT_PROXY_RULES };
@@ -97,16 +103,17 @@ export function readProxySettings(script: ScriptContext, L: LuaThread, balance: 
       draft.trusted = readTrusted(script, L);
     },
   });
-  return proxySettings(draft, wantedPath);
+  return { rules: draft, path: wantedPath };
 }
 
-/** A number: until the head of the answer; a table: the parts. */
+/** A number: until the head of the answer, however many tries that takes; a table: the parts. */
 function readTimeouts({ state }: ScriptContext, L: LuaThread, name: string): ProxyTimeouts {
-  const timeouts: { -readonly [Name in keyof ProxyTimeouts]: number } = {
+  const timeouts: { -readonly [Name in keyof ProxyTimeouts]: ProxyTimeouts[Name] } = {
     ...DEFAULT_PROXY_RULES.timeouts,
   };
   if (state.exports.lua_type(L, -1) !== LUA_TYPE.table) {
     timeouts.headMs = secondsOption(state, L, name);
+    timeouts.totalMs = timeouts.headMs;
     return timeouts;
   }
   readOptionTable(state, L, state.exports.lua_absindex(L, -1), 'timeout', {
@@ -115,6 +122,9 @@ function readTimeouts({ state }: ScriptContext, L: LuaThread, name: string): Pro
     },
     head: (part) => {
       timeouts.headMs = secondsOption(state, L, part);
+    },
+    total: (part) => {
+      timeouts.totalMs = secondsOption(state, L, part);
     },
     idle: (part) => {
       timeouts.idleMs = secondsOption(state, L, part);

@@ -22,7 +22,7 @@ import { PROXY_VALUES, showValue, type ValueRule } from './proxy-values.ts';
 
 /** How requests are passed on; everything may be left out. */
 export interface ProxyOptions {
-  /** Times in ms; default: 5 s to a connection, 30 s to the head of the answer, 30 s of silence within a body, an hour within a tunnel. */
+  /** Times in ms; default: 5 s to a connection, 30 s to the head of the answer, both of them for all tries together, 30 s of silence within a body, an hour within a tunnel. */
   readonly timeouts?: Partial<ProxyTimeouts>;
   /** Fields of the request that are set; false: the field is left out. */
   readonly headers?: Readonly<Record<string, string | readonly string[] | false>>;
@@ -119,7 +119,7 @@ function readRules(options: ProxyOptions): ProxyRules {
   const timeNames = Object.keys(before.timeouts);
   for (const [name, ms] of Object.entries(timeouts)) {
     if (!timeNames.includes(name)) refuse(`timeouts.${name}`, ms, `one of ${timeNames.join(', ')}`);
-    check(`timeouts.${name}`, ms, PROXY_VALUES.timeMs);
+    if (name !== 'totalMs' || ms !== undefined) check(`timeouts.${name}`, ms, PROXY_VALUES.timeMs);
   }
   const all: UpstreamTls = { ...before.tls, ...tls };
   return {

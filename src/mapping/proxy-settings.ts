@@ -6,6 +6,8 @@ export interface ProxyTimeouts {
   readonly connectMs: number;
   /** From the last byte sent to the head of the answer. */
   readonly headMs: number;
+  /** From the first try to the head of the answer, for all tries of a request together; undefined = `connectMs` and `headMs`. */
+  readonly totalMs: number | undefined;
   /** Silence within a body. */
   readonly idleMs: number;
   /** Silence of a tunnel. */
@@ -87,7 +89,7 @@ export interface ProxyMappingSettings extends ProxyRules {
 const DEFAULT_TLS: UpstreamTls = { verify: true, ca: undefined, servername: undefined };
 
 export const DEFAULT_PROXY_RULES: ProxyRules = {
-  timeouts: { connectMs: 5000, headMs: 30_000, idleMs: 30_000, tunnelMs: 3_600_000 },
+  timeouts: { connectMs: 5000, headMs: 30_000, totalMs: undefined, idleMs: 30_000, tunnelMs: 3_600_000 },
   setFields: [],
   removedFields: [],
   host: true,

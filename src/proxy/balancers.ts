@@ -1,8 +1,9 @@
 /** Chooses among the servers of a proxy: which of them may get a request now, and which of these does. */
 import type { Exchange } from '../http/exchange/exchange.ts';
 import { fieldValue } from '../http/semantics/fields.ts';
-import type { BalanceSettings, HashKey } from '../mapping/proxy-settings.ts';
+import type { BalanceSettings, HashKey, HealthSettings } from '../mapping/proxy-settings.ts';
 import type { Candidate, Candidates } from './candidates.ts';
+import type { HealthChecks } from './health-checks.ts';
 import type { Balancer, CallOutcome, Upstream } from './upstream.ts';
 import { healthNow } from './upstreams/health-memory.ts';
 import { FAILURES_WINDOW_MS } from './upstreams/health-row.ts';
@@ -15,6 +16,11 @@ export type Choice = (exchange: Exchange, open: readonly Candidate[]) => Candida
 type Weights = ReadonlyMap<Candidate, number>;
 
 export type Balancing = BalanceSettings | { readonly kind: 'choice'; readonly choose: Choice };
+
+/** True for rules that a caller makes for one request, as the others are for many. */
+export function isOfRequest(balancing: Balancing): boolean {
+  return balancing.kind === 'choice' || (balancing.kind === 'hash' && balancing.key.by === 'value');
+}
 
 /** Two at random, and the one of them for which fewer requests wait (the power of two choices). */
 export function chooseRandom2(open: readonly Candidate[]): Candidate {
@@ -119,20 +125,29 @@ export function hashKeyOf(exchange: Exchange, key: HashKey): string {
   }
 }
 
+/** Who checks the servers, and how; `health` undefined: nobody does. */
+export interface Checking {
+  readonly checks: HealthChecks;
+  readonly health: HealthSettings | undefined;
+}
+
 export class HealthyBalancer implements Balancer {
   readonly #all: readonly Candidate[];
   readonly #candidates: Candidates;
   readonly #balancing: Balancing;
   readonly #weights: Weights | undefined;
+  readonly #checking: Checking;
 
   /** `weights`: of the upstreams; undefined = all alike. */
   constructor(
     upstreams: readonly Upstream[],
     candidates: Candidates,
     balancing: Balancing,
-    weights?: readonly number[],
+    weights: readonly number[] | undefined,
+    checking: Checking,
   ) {
     this.#candidates = candidates;
+    this.#checking = checking;
     this.#all = upstreams.map((upstream) => candidates.of(upstream));
     this.#balancing = balancing;
     this.#weights =
@@ -141,12 +156,26 @@ export class HealthyBalancer implements Balancer {
         : new Map(this.#all.map((candidate, i) => [candidate, weights[i] as number]));
   }
 
+  renew(): void {
+    const { checks, health } = this.#checking;
+    if (health === undefined) return;
+    for (const candidate of this.#all) checks.want(candidate, health);
+  }
+
   hold(): void {
-    for (const { health } of this.#all) health.hold();
+    const { checks, health } = this.#checking;
+    for (const candidate of this.#all) {
+      candidate.health.hold();
+      if (health !== undefined) checks.hold(candidate, health);
+    }
   }
 
   release(): void {
-    for (const { health } of this.#all) health.release();
+    const { checks, health } = this.#checking;
+    for (const candidate of this.#all) {
+      if (health !== undefined) checks.release(candidate);
+      candidate.health.release();
+    }
   }
 
   choose(exchange: Exchange, tried: readonly Upstream[]): Upstream | undefined {

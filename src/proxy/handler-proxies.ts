@@ -8,15 +8,13 @@ import {
   readHandlerPlan,
   type ServerChoice,
 } from '../mapping/proxy-options.ts';
-import type { Choice } from './balancers.ts';
+import { type Choice, isOfRequest } from './balancers.ts';
 import { makeRoute } from './make-route.ts';
 import type { Proxies } from './proxies.ts';
 import type { ProxyDone, ProxyRoute, ProxyRun } from './proxy-run.ts';
 import { proxySettings } from './proxy-settings.ts';
+import { RouteCache } from './route-cache.ts';
 import type { ServerGroup } from './server-group.ts';
-
-/** Routes without options by their target: handlers give the same ones again and again. */
-const ROUTES_KEPT_MAX = 64;
 
 interface HandlerProxiesOptions {
   /** What log lines call the mapping. */
@@ -29,7 +27,7 @@ interface HandlerProxiesOptions {
 export class HandlerProxies {
   readonly #options: HandlerProxiesOptions;
   readonly #servers: ServerGroup;
-  readonly #plain = new Map<string, ProxyRoute>();
+  readonly #routes = new RouteCache();
 
   constructor(options: HandlerProxiesOptions) {
     this.#options = options;
@@ -46,24 +44,17 @@ export class HandlerProxies {
     logger.warn(error.message, { mapping, request: answeredBy?.requestId, method, target });
   }
 
-  #routeOf(targets: ProxyTargets, options: HandlerProxyOptions): ProxyRoute {
-    if (typeof targets !== 'string' || Object.keys(options).length > 0)
-      return this.#makeRoute(targets, options);
-    const known = this.#plain.get(targets);
-    if (known !== undefined) return known;
-    const route = this.#makeRoute(targets, options);
-    if (this.#plain.size === ROUTES_KEPT_MAX) this.#plain.clear();
-    this.#plain.set(targets, route);
-    return route;
-  }
-
-  #makeRoute(given: ProxyTargets, options: HandlerProxyOptions): ProxyRoute {
+  #routeOf(given: ProxyTargets, options: HandlerProxyOptions): ProxyRoute {
     const { proxies, prefix } = this.#options;
-    const { targets, balance, health, choose, path, ...rules } = readHandlerPlan(given, options);
-    const balancing =
-      choose === undefined ? balance : ({ kind: 'choice', choose: this.#choiceOf(choose) } as const);
-    const settings = proxySettings(rules, path);
-    return makeRoute(proxies, this.#servers, targets, settings, prefix, { balancing, health });
+    const plan = readHandlerPlan(given, options);
+    const { targets, balance, health, choose, path, ...rules } = plan;
+    const isOwn = choose !== undefined || path !== undefined || isOfRequest(balance);
+    return this.#routes.routeOf(isOwn ? undefined : plan, () => {
+      const balancing =
+        choose === undefined ? balance : ({ kind: 'choice', choose: this.#choiceOf(choose) } as const);
+      const settings = proxySettings(rules, path);
+      return makeRoute(proxies, this.#servers, targets, settings, prefix, { balancing, health });
+    });
   }
 
   #choiceOf(choose: ServerChoice): Choice {

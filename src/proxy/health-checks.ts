@@ -18,16 +18,20 @@ interface Check {
   readonly candidate: Candidate;
   settings: HealthSettings;
   wantedAt: number;
+  /** Configurations that name the server: it is checked until the last one is gone. */
+  holders: number;
   timer: NodeJS.Timeout | undefined;
   running: RunningCheck | undefined;
 }
 
 export class HealthChecks {
   readonly #candidates: Candidates;
+  readonly #keptMs: number;
   readonly #checks = new Map<Candidate, Check>();
 
-  constructor(candidates: Candidates) {
+  constructor(candidates: Candidates, keptMs: number = CHECK_KEPT_MS) {
     this.#candidates = candidates;
+    this.#keptMs = keptMs;
   }
 
   get size(): number {
@@ -36,17 +40,40 @@ export class HealthChecks {
 
   /** Checks a server from now on, as long as it is asked to again at least once in a while. */
   want(candidate: Candidate, settings: HealthSettings): void {
+    this.#checkOf(candidate, settings);
+  }
+
+  /** Checks a server until `release`. */
+  hold(candidate: Candidate, settings: HealthSettings): void {
+    const check = this.#checkOf(candidate, settings);
+    if (check !== undefined) check.holders += 1;
+  }
+
+  release(candidate: Candidate): void {
+    const check = this.#checks.get(candidate);
+    if (check === undefined || check.holders === 0) return;
+    check.holders -= 1;
+    if (check.holders === 0) this.#end(check);
+  }
+
+  stop(): void {
+    for (const check of [...this.#checks.values()]) this.#forget(check);
+  }
+
+  /** Undefined: there are as many checks as may be. */
+  #checkOf(candidate: Candidate, settings: HealthSettings): Check | undefined {
     const known = this.#checks.get(candidate);
     if (known !== undefined) {
       known.settings = settings;
       known.wantedAt = performance.now();
-      return;
+      return known;
     }
-    if (this.#checks.size >= CHECKS_MAX) return;
+    if (this.#checks.size >= CHECKS_MAX) return undefined;
     const check: Check = {
       candidate,
       settings,
       wantedAt: performance.now(),
+      holders: 0,
       timer: undefined,
       running: undefined,
     };
@@ -54,10 +81,7 @@ export class HealthChecks {
     candidate.health.hold();
     // the first one soon, and not all servers at once
     this.#arm(check, Math.random() * Math.min(settings.intervalMs, FIRST_MS_MAX));
-  }
-
-  stop(): void {
-    for (const check of [...this.#checks.values()]) this.#forget(check);
+    return check;
   }
 
   #arm(check: Check, ms: number): void {
@@ -66,10 +90,10 @@ export class HealthChecks {
   }
 
   #due(check: Check): void {
-    const { candidate, settings, wantedAt } = check;
-    if (performance.now() - wantedAt > Math.max(CHECK_KEPT_MS, 2 * settings.intervalMs)) {
-      candidate.health.uncheck();
-      this.#forget(check);
+    const { candidate, settings, wantedAt, holders } = check;
+    const keptMs = Math.max(this.#keptMs, 2 * settings.intervalMs);
+    if (holders === 0 && performance.now() - wantedAt > keptMs) {
+      this.#end(check);
       return;
     }
     this.#arm(check, settings.intervalMs * (1 - JITTER + Math.random() * 2 * JITTER));
@@ -84,6 +108,12 @@ export class HealthChecks {
       const changed = candidate.health.checked(failure === undefined, settings.rise, settings.fall);
       if (changed !== undefined) this.#candidates.changed(candidate, changed, failure ?? 'checks pass');
     });
+  }
+
+  /** What checks have found does not count any more. */
+  #end(check: Check): void {
+    check.candidate.health.uncheck();
+    this.#forget(check);
   }
 
   #forget(check: Check): void {
@@ -114,7 +144,8 @@ class RunningCheck implements CallListener {
       this.#finish(`no answer within ${timeoutMs} ms`);
     }, timeoutMs);
     this.#timer.unref();
-    this.#call = upstream.call(requestOf(upstream.target.authority, settings.path), this, true);
+    const { authority, basePath = '' } = upstream.target;
+    this.#call = upstream.call(requestOf(authority, basePath + settings.path), this, true);
   }
 
   cancel(): void {

@@ -14,7 +14,8 @@ import type { AnswerHead } from './answer-head.ts';
 import { AnswerReader, type AnswerSink } from './answer-reader.ts';
 import { callError, callErrorOf } from './call-error.ts';
 import type { KnownAnswers } from './known-answers.ts';
-import { UNSENT_BYTES_MAX } from './proxy-limits.ts';
+import { destroyLate } from './late-destroy.ts';
+import { QUIET_ROUNDS_MAX, UNSENT_BYTES_MAX } from './proxy-limits.ts';
 import { formatLastChunk, formatRequestHead } from './request-text.ts';
 import { BLOCK_CONTENT_BYTES, BLOCK_HEAD_BYTES, giveBlock, takeBlock } from './send-blocks.ts';
 import type { CallListener, CallStage, UpstreamCall, UpstreamRequest } from './upstream.ts';
@@ -45,6 +46,11 @@ export class Http1Link implements UpstreamCall, AnswerSink {
   #isPaused = false;
   /** The listener has been told to wait for room. */
   #isAwaited = false;
+  /** Why the upstream takes nothing more; its answer may have come before that. */
+  #failure: Error | undefined;
+  /** Something has come in this round of the event loop; how many have gone by without. */
+  #hasRead = false;
+  #quietRounds = 0;
   /** The connection may stay open behind the answer. */
   #persistent = true;
   /** How long it may be idle, by what the upstream has said last, and since when it is: `performance.now`. */
@@ -57,6 +63,7 @@ export class Http1Link implements UpstreamCall, AnswerSink {
     this.#owner = owner;
     this.#reader = new AnswerReader(this, owner.known);
     socket.allowHalfOpen = true;
+    destroyLate(socket, (error) => this.#readOn(error));
     if (connectEvent !== undefined) socket.once(connectEvent, () => this.#connected());
     socket.on('drain', () => this.#drained());
     socket.on('end', () => this.#inputEnded());
@@ -83,6 +90,7 @@ export class Http1Link implements UpstreamCall, AnswerSink {
 
   send(queue: ReadableBytes): boolean {
     const socket = this.#socket;
+    if (this.#failure !== undefined) return false;
     while (queue.length > 0 && socket.writableLength < UNSENT_BYTES_MAX) {
       const size = Math.min(queue.length, BLOCK_CONTENT_BYTES);
       const block = takeBlock();
@@ -108,6 +116,7 @@ export class Http1Link implements UpstreamCall, AnswerSink {
   }
 
   endBody(trailers: Fields | undefined): void {
+    if (this.#failure !== undefined) return;
     if (this.#isTunnel) {
       this.#socket.end();
       return;
@@ -120,6 +129,7 @@ export class Http1Link implements UpstreamCall, AnswerSink {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     startReading(this.#socket);
+    if (this.#failure !== undefined) this.#look();
   }
 
   cancel(): void {
@@ -188,11 +198,34 @@ export class Http1Link implements UpstreamCall, AnswerSink {
 
   #connected(): void {
     this.#isConnected = true;
-    readSocket(this.#socket, (bytes) => this.#reader.receive(bytes));
+    readSocket(this.#socket, (bytes) => {
+      this.#hasRead = true;
+      this.#reader.receive(bytes);
+    });
     const request = this.#request;
     if (request === undefined) return;
     this.#sendHead(request);
     this.#listener?.connected();
+  }
+
+  /** A write has failed. True: what has come before is read first, round by round, as long as there is more. */
+  #readOn(error: Error): boolean {
+    if (this.#isClosed || !this.#isConnected || this.#listener === undefined) return false;
+    if (this.#failure !== undefined) return true;
+    this.#failure = error;
+    this.#look();
+    return true;
+  }
+
+  /** Gives the rest up when nothing has come for some rounds; whoever holds the answer back has limits of his own. */
+  #look(): void {
+    setImmediate(() => {
+      if (this.#isClosed || this.#isPaused) return;
+      this.#quietRounds = this.#hasRead ? 0 : this.#quietRounds + 1;
+      this.#hasRead = false;
+      if (this.#quietRounds <= QUIET_ROUNDS_MAX) this.#look();
+      else this.#fail(callErrorOf(this.#owner.target, this.#failure));
+    });
   }
 
   #sendHead(request: UpstreamRequest): void {

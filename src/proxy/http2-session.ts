@@ -18,9 +18,19 @@ const SESSION_MEMORY_MIB = 64;
 /** Fields of a head; more end the stream. */
 const HEAD_FIELDS_MAX = 1000;
 
+/** Who made the connection. */
+export interface SessionOwner {
+  /** It has no call any more, and may have others. */
+  idle(session: Http2Session): void;
+  /** It gets a call. */
+  used(session: Http2Session): void;
+  /** Called once. */
+  closed(session: Http2Session): void;
+}
+
 export class Http2Session implements CallOwner {
   readonly target: ProxyTarget;
-  readonly #closed: (session: Http2Session) => void;
+  readonly #owner: SessionOwner;
   readonly #calls = new Set<Http2Call>();
   readonly #holder = new SessionHolder();
   #session: ClientHttp2Session | undefined;
@@ -32,15 +42,10 @@ export class Http2Session implements CallOwner {
   /** Since when it has no call: a time of performance.now. */
   idleSince: number = performance.now();
 
-  /** `closed` is called once. `isConnected`: the socket, else it is being connected. */
-  constructor(
-    target: ProxyTarget,
-    socket: Socket,
-    isConnected: boolean,
-    closed: (session: Http2Session) => void,
-  ) {
+  /** `isConnected`: the socket, else it is being connected. */
+  constructor(target: ProxyTarget, socket: Socket, isConnected: boolean, owner: SessionOwner) {
     this.target = target;
-    this.#closed = closed;
+    this.#owner = owner;
     if (isConnected) {
       this.#connected(socket);
       return;
@@ -77,6 +82,7 @@ export class Http2Session implements CallOwner {
 
   call(request: UpstreamRequest, listener: CallListener): UpstreamCall {
     const call = new Http2Call(request, listener, this);
+    this.#owner.used(this);
     this.#calls.add(call);
     if (this.#state === 'open') this.#begin(call);
     return call;
@@ -109,8 +115,8 @@ export class Http2Session implements CallOwner {
     // a server that has said nothing at all meanwhile may be gone: further calls try another connection
     if (unheard && this.#heardAt < call.begunAt && this.#state === 'open') this.#state = 'retired';
     if (this.#calls.size > 0) return;
-    this.idleSince = performance.now();
-    if (this.#state !== 'open') this.close();
+    if (this.#state === 'open') this.#idle();
+    else this.close();
   }
 
   // ---- inside ----
@@ -171,9 +177,16 @@ export class Http2Session implements CallOwner {
     }
   }
 
+  #idle(): void {
+    if (this.#calls.size > 0 || this.#state !== 'open') return;
+    this.idleSince = performance.now();
+    this.#owner.idle(this);
+  }
+
   #refuse(call: Http2Call, text: string): void {
     this.#calls.delete(call);
-    if (this.#calls.size === 0) this.idleSince = performance.now();
+    // the one that tells of it keeps the connection meanwhile
+    if (this.#calls.size === 0) setImmediate(() => this.#idle());
     // not within the call that has begun it
     process.nextTick(() => call.fail(callError('invalid', this.target.name, text), 'unsent'));
   }
@@ -185,6 +198,6 @@ export class Http2Session implements CallOwner {
     // streams hear of it by themselves
     session?.destroy();
     for (const call of [...this.#calls]) if (!call.isConnected) call.fail(error, 'unsent');
-    this.#closed(this);
+    this.#owner.closed(this);
   }
 }

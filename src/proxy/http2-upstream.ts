@@ -4,14 +4,15 @@ import type { ProxyTarget } from '../mapping/proxy-target.ts';
 import { callError } from './call-error.ts';
 import { connectTo, type UpstreamParts } from './connect-to.ts';
 import { Http2Call } from './http2-call.ts';
-import { Http2Session } from './http2-session.ts';
-import { LINK_IDLE_MS, SESSIONS_MAX } from './proxy-limits.ts';
+import { Http2Session, type SessionOwner } from './http2-session.ts';
+import { IDLE_LINKS_WORKER_MAX, LINK_IDLE_MS, SESSIONS_MAX } from './proxy-limits.ts';
 import type { CallListener, PooledUpstream, UpstreamCall, UpstreamRequest } from './upstream.ts';
 
-export class Http2Upstream implements PooledUpstream {
+export class Http2Upstream implements PooledUpstream, SessionOwner {
   readonly target: ProxyTarget;
   readonly #parts: UpstreamParts;
   readonly #sessions = new Set<Http2Session>();
+  readonly #idle = new Set<Http2Session>();
 
   constructor(parts: UpstreamParts) {
     this.target = parts.target;
@@ -44,6 +45,30 @@ export class Http2Upstream implements PooledUpstream {
     for (const session of [...this.#sessions]) session.retire();
   }
 
+  // ---- SessionOwner ----
+
+  idle(session: Http2Session): void {
+    const { idle } = this.#parts;
+    if (this.#idle.has(session)) return;
+    if (idle.count >= IDLE_LINKS_WORKER_MAX) {
+      session.close();
+      return;
+    }
+    this.#idle.add(session);
+    idle.count += 1;
+  }
+
+  used(session: Http2Session): void {
+    if (this.#idle.delete(session)) this.#parts.idle.count -= 1;
+  }
+
+  closed(session: Http2Session): void {
+    this.used(session);
+    this.#sessions.delete(session);
+  }
+
+  // ---- inside ----
+
   #find(): Http2Session | undefined {
     for (const session of this.#sessions) if (session.hasRoom) return session;
     return undefined;
@@ -62,8 +87,7 @@ export class Http2Upstream implements PooledUpstream {
   }
 
   #session(socket: Socket, isConnected: boolean): Http2Session {
-    const closed = (session: Http2Session): void => void this.#sessions.delete(session);
-    const session = new Http2Session(this.target, socket, isConnected, closed);
+    const session = new Http2Session(this.target, socket, isConnected, this);
     this.#sessions.add(session);
     this.#parts.opened(this);
     return session;

@@ -4,7 +4,7 @@
 export const CALLS_MAX = 4096;
 /** Connections to one upstream that are kept while nothing uses them: as many as a burst of ten clients with twenty streams each leaves. */
 export const IDLE_LINKS_MAX = 256;
-/** Idle connections of HTTP/1.1 that a worker keeps to all its upstreams together: four upstreams may have all of theirs. */
+/** Idle connections that a worker keeps to all its upstreams together, of either version: four upstreams may have all of theirs. */
 export const IDLE_LINKS_WORKER_MAX = 1024;
 /** An idle connection is closed after this time, or earlier when the server has said so: most servers keep theirs for longer. */
 export const LINK_IDLE_MS = 10_000;
@@ -23,6 +23,9 @@ export const INFORMATIONAL_HEADS_MAX = 32;
 export const WHOLE_BODY_BYTES_MAX: number = 16 * 1024;
 /** Bytes of a request's body that wait in the socket to an upstream before its client is held back. */
 export const UNSENT_BYTES_MAX: number = 128 * 1024;
+
+/** Rounds of the event loop in which nothing comes of an answer before a connection is given up that takes no more of its request. */
+export const QUIET_ROUNDS_MAX = 2;
 
 /** Deadlines are looked at so often, and passed by no more. */
 export const DEADLINE_SWEEP_MS = 100;

@@ -81,6 +81,8 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
   #request: UpstreamRequest | undefined;
   #call: UpstreamCall | undefined;
   #begunAt = 0;
+  /** Until when the head of an answer has to be there, whatever is tried; where a body is sent, no try begins later. */
+  #limitAt = 0;
   #ended = false;
   /** The choice of the upstream has been told what came of it. */
   #isTold = true;
@@ -113,6 +115,7 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
     counters.add(COUNT.proxied, 1);
     counters.add(COUNT.proxiedTotal, 1);
     deadlines.add(this);
+    this.#limitAt = performance.now() + this.#route.settings.totalMs;
     exchange.answeredBy ??= this;
     if (refusal !== undefined) this.#fail(refusal);
     else if (isLastHop(exchange)) {
@@ -151,15 +154,18 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
   // ---- Waiting ----
 
   expired(): void {
-    const { timeouts } = this.#route.settings;
+    const { timeouts, totalMs } = this.#route.settings;
     const call = this.#call;
     const upstream = this.#upstream;
     if (call === undefined || upstream === undefined) return;
     const name = upstream.target.name;
+    const isLast = this.deadline === this.#limitAt;
+    const all = isLast && this.#tried !== undefined ? ' of all tries together' : '';
     const error = (text: string): GatewayError => callError('timeout', name, text);
     this.#call = undefined;
     call.cancel();
-    if (!call.isConnected) this.failed(error(`no connection within ${timeouts.connectMs} ms`), 'unsent');
+    if (!call.isConnected)
+      this.failed(error(`no connection within ${isLast ? totalMs : timeouts.connectMs} ms${all}`), 'unsent');
     else if (this.#isTunnel) {
       this.#exchange.end();
       this.#finish();
@@ -167,7 +173,7 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
       this.failed(error(`it was silent for ${timeouts.idleMs} ms within its answer`), 'answering');
     else if (!this.#bodySent)
       this.failed(error(`it took nothing of the body for ${timeouts.idleMs} ms`), 'answering');
-    else this.failed(error(`no answer within ${timeouts.headMs} ms`), 'unanswered');
+    else this.failed(error(`no answer within ${isLast ? totalMs : timeouts.headMs} ms${all}`), 'unanswered');
   }
 
   // ---- BatchedAnswer ----
@@ -190,7 +196,7 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
   // ---- CallListener ----
 
   connected(): void {
-    this.#wait(this.#route.settings.timeouts.headMs);
+    this.#waitForHead(performance.now(), this.#route.settings.timeouts.headMs);
     if (this.#request?.hasBody === true) this.#sendBody();
   }
 
@@ -264,7 +270,7 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
   failed(error: GatewayError, stage: CallStage): void {
     this.#call = undefined;
     const upstream = this.#upstream as Upstream;
-    if (this.#mayRepeat(stage)) {
+    if (this.#mayRepeat(stage) && performance.now() < this.#limitAt) {
       // a connection that its server has closed meanwhile says nothing about the server
       if (stage === 'stale' && !this.#isRepeated) {
         this.#isRepeated = true;
@@ -315,7 +321,7 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
     this.#call = call;
     this.#bodySent = !request.hasBody;
     const { connectMs, headMs } = this.#route.settings.timeouts;
-    this.deadline = this.#begunAt + (call.isConnected ? headMs : connectMs);
+    this.#waitForHead(this.#begunAt, call.isConnected ? headMs : connectMs);
     if (call.isConnected && request.hasBody) this.#sendBody();
     return true;
   }
@@ -399,6 +405,10 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
   #silenceMs(): number {
     const { idleMs, tunnelMs } = this.#route.settings.timeouts;
     return this.#isTunnel ? tunnelMs : idleMs;
+  }
+
+  #waitForHead(now: number, ms: number): void {
+    this.deadline = this.#request?.hasBody === true ? now + ms : Math.min(now + ms, this.#limitAt);
   }
 
   #wait(ms: number): void {

@@ -7,6 +7,8 @@ import type { ForwardedForm, ProxyRules, ProxyTimeouts, UpstreamTls } from '../m
 
 export interface ProxySettings {
   readonly timeouts: ProxyTimeouts;
+  /** From the first try to the head of the answer, as long as nothing of a body has left. */
+  readonly totalMs: number;
   readonly setFields: Fields;
   readonly removedFields: ReadonlySet<string>;
   readonly host: string | boolean;
@@ -23,5 +25,6 @@ export interface ProxySettings {
 export function proxySettings(rules: ProxyRules, path?: string): ProxySettings {
   const trusted = rules.trusted.length === 0 ? undefined : parseAddressList(rules.trusted);
   assert(rules.trusted.length === 0 || trusted !== undefined, 'the trusted addresses have been checked');
-  return { ...rules, removedFields: new Set(rules.removedFields), trusted, path };
+  const { connectMs, headMs, totalMs = connectMs + headMs } = rules.timeouts;
+  return { ...rules, totalMs, removedFields: new Set(rules.removedFields), trusted, path };
 }

@@ -34,9 +34,12 @@ export class ServerGroup {
     { balancing, health }: BalanceRules,
     weights?: readonly number[],
   ): Balancer {
-    if (health !== undefined)
-      for (const upstream of upstreams) this.#checks.want(this.#candidates.of(upstream), health);
-    return new HealthyBalancer(upstreams, this.#candidates, balancing, weights);
+    const balancer = new HealthyBalancer(upstreams, this.#candidates, balancing, weights, {
+      checks: this.#checks,
+      health,
+    });
+    balancer.renew();
+    return balancer;
   }
 
   /** Ends all checks. */

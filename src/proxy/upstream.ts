@@ -98,7 +98,9 @@ export type CallOutcome = number | 'failed' | 'given up';
 
 /** Chooses among the upstreams of one proxy, and hears what came of it. */
 export interface Balancer {
-  /** A configuration names its upstreams, until `release`: what is known of them is kept, and can be seen. */
+  /** A request names its upstreams: checks of them go on for a while. */
+  renew(): void;
+  /** A configuration names its upstreams, until `release`: they are checked all the time, and what is known of them is kept. */
   hold(): void;
   release(): void;
   /** Undefined: none is left. `tried`: those that have failed for this request. */

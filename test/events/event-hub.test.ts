@@ -15,6 +15,7 @@ import { TextEvents } from '../../src/events/text-events.ts';
 import { NOTHING, type Share, Shares } from '../../src/mapping/shares.ts';
 import { EventMesh } from '../../src/supervisor/event-mesh.ts';
 import { eventually } from '../support/script-harness.ts';
+import { waitFor } from '../support/test-front-end.ts';
 
 const open: EventHub[] = [];
 after(() => {
@@ -226,4 +227,33 @@ test('A program publishes texts and bytes, and iterates over what it gets until 
     clearInterval(alive);
     mesh.close();
   }
+});
+
+test('A program and handlers in TypeScript fill no more queues in a second than their limit', async () => {
+  const mesh = new EventMesh(1);
+  const hub = join(mesh, 1);
+  const share = shareOf();
+  const subscriptions = Array.from({ length: 10 }, () => hub.subscribe(['a'], share));
+  const events = new TextEvents(hub, share, 25);
+  assert.deepEqual(
+    [1, 2, 3].map(() => events.publish('a', 'x')),
+    [10, 10, 10],
+  );
+  assert.throws(() => events.publish('a', 'x'), {
+    code: 'LGW_EVENT_LIMIT',
+    luaCode: 'limit',
+    message:
+      'Cannot publish: what was published in this second went to 25 subscribers and the limit is as many',
+  });
+  // another mapping has a limit of its own, and a message without subscribers costs none
+  assert.equal(new TextEvents(hub, share, 25).publish('a', 'x'), 10);
+  let count = 0;
+  await waitFor(() => {
+    try {
+      count = events.publish('a', 'x');
+    } catch {}
+    return count > 0;
+  }, 'a part of a second to pass');
+  for (const subscription of subscriptions) subscription.close();
+  mesh.close();
 });

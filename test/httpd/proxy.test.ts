@@ -99,6 +99,27 @@ for (const [what, call, expected] of [
     assert.match(await answerOf(`say(${call})`), expected);
   });
 
+test('A number as timeout holds for all tries together, and a table says each time by itself', async () => {
+  const silent = [await recordingBackend(() => undefined), await recordingBackend(() => undefined)];
+  const [one, other] = silent as [RecordingBackend, RecordingBackend];
+  const first = 'balance = function() return 1 end';
+  assert.match(
+    await answerOf(
+      `${RESULTS}({'${one.url}', '${other.url}'}, {timeout = 0.2, ${first}})) say(r[1], r[3]) say(r[2])`,
+    ),
+    /^nil timeout\nCannot pass the request on to .*: no answer within 200 ms$/,
+  );
+  assert.deepEqual([one.connections(), other.connections()], [1, 0]);
+  assert.match(
+    await answerOf(
+      `${RESULTS}({'${one.url}', '${other.url}'}, {timeout = {head = 0.1, total = 5}, ${first}})) say(r[1], r[3]) say(r[2])`,
+    ),
+    /^nil timeout\nCannot pass the request on to .*: no answer within 100 ms$/,
+  );
+  assert.deepEqual([one.connections(), other.connections()], [2, 1]);
+  for (const server of silent) await server.close();
+});
+
 test('httpd.proxy goes nowhere that --allow-connect does not name', async () => {
   assert.match(
     await answerOf(`say(httpd.proxy('${backend.url}'))`, { rights: { connect: ['public'] } }),

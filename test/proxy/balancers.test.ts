@@ -6,6 +6,7 @@ import type { Exchange } from '../../src/http/exchange/exchange.ts';
 import { parseTarget } from '../../src/mapping/proxy-target.ts';
 import { type Balancing, HealthyBalancer } from '../../src/proxy/balancers.ts';
 import { type Candidate, Candidates } from '../../src/proxy/candidates.ts';
+import { HealthChecks } from '../../src/proxy/health-checks.ts';
 import type { Upstream } from '../../src/proxy/upstream.ts';
 import { healthNow } from '../../src/proxy/upstreams/health-memory.ts';
 import { FAILURES_MAX } from '../../src/proxy/upstreams/health-row.ts';
@@ -41,7 +42,10 @@ function scene(count: number, balancing: Balancing, weights?: readonly number[])
   return {
     servers,
     all: servers.map((one) => candidates.of(one)),
-    balancer: new HealthyBalancer(servers, candidates, balancing, weights),
+    balancer: new HealthyBalancer(servers, candidates, balancing, weights, {
+      checks: new HealthChecks(candidates),
+      health: undefined,
+    }),
     log,
   };
 }

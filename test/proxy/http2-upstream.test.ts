@@ -13,6 +13,7 @@ import {
 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
+import { DEFAULT_PROXY_RULES } from '../../src/mapping/proxy-settings.ts';
 import { testCertificate } from '../support/certificate.ts';
 import { type ProxyFront, startProxyFront } from '../support/proxy-front.ts';
 import { connectRaw } from '../support/raw-connection.ts';
@@ -309,7 +310,7 @@ test('A connection whose server has gone is replaced, and a server that is silen
   assert.equal((await ask({ ':path': '/' })).body.toString(), 'ok');
 
   front.passTo([`h2c://127.0.0.1:${port}`], {
-    timeouts: { connectMs: 5000, headMs: 200, idleMs: 5000, tunnelMs: 5000 },
+    timeouts: { ...DEFAULT_PROXY_RULES.timeouts, headMs: 200 },
   });
   assert.equal((await ask({ ':path': '/silent' })).status, 504);
   const [before] = [...sessions];

@@ -1,9 +1,12 @@
 /** Idle connections to upstreams are counted for the worker, and given back whatever takes them. */
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { DEFAULT_PROXY_RULES } from '../../src/mapping/proxy-settings.ts';
 import { parseTarget } from '../../src/mapping/proxy-target.ts';
 import { Http1Upstream } from '../../src/proxy/http1-upstream.ts';
+import { Http2Upstream } from '../../src/proxy/http2-upstream.ts';
 import { IDLE_LINKS_WORKER_MAX, LINK_IDLE_MS } from '../../src/proxy/proxy-limits.ts';
 import type { CallListener } from '../../src/proxy/upstream.ts';
 import { waitFor } from '../support/test-front-end.ts';
@@ -24,7 +27,7 @@ function upstreamWith(idle: { count: number }): Http1Upstream {
 }
 
 /** Resolves when the answer has come. */
-function call(upstream: Http1Upstream, isFresh = false): Promise<void> {
+function call(upstream: Http1Upstream | Http2Upstream, isFresh = false): Promise<void> {
   return new Promise((resolve, reject) => {
     const listener: CallListener = {
       connected() {},
@@ -67,4 +70,33 @@ test('Where the worker has as many as it may, a connection ends behind its answe
   await waitFor(() => upstream.linkCount === 1, 'the end of one connection');
   assert.equal(idle.count, IDLE_LINKS_WORKER_MAX);
   upstream.stop();
+});
+
+test('Idle connections of HTTP/2 count among these, and end behind their last answer where there are as many as may be', async () => {
+  const http2 = createServer((_request, response) => response.end('well'));
+  await new Promise<void>((resolve) => http2.listen(0, '127.0.0.1', resolve));
+  const { port } = http2.address() as AddressInfo;
+  const idle = { count: IDLE_LINKS_WORKER_MAX - 1 };
+  const upstream = new Http2Upstream({
+    target: parseTarget(`h2c://127.0.0.1:${port}`),
+    tls: DEFAULT_PROXY_RULES.tls,
+    lookup: undefined,
+    idle,
+    resumption: { session: undefined },
+    opened() {},
+  });
+  await Promise.all([call(upstream), call(upstream)]);
+  await waitFor(() => idle.count === IDLE_LINKS_WORKER_MAX, 'the connection to be idle');
+  assert.equal(upstream.linkCount, 1);
+  const again = call(upstream);
+  assert.equal(idle.count, IDLE_LINKS_WORKER_MAX - 1);
+  await again;
+  await waitFor(() => idle.count === IDLE_LINKS_WORKER_MAX, 'it to be idle again');
+  await call(upstream, true);
+  await waitFor(() => upstream.linkCount === 1, 'the end of the one too many');
+  assert.equal(idle.count, IDLE_LINKS_WORKER_MAX);
+  upstream.sweep(performance.now() + LINK_IDLE_MS);
+  await waitFor(() => upstream.linkCount === 0, 'the end of what was idle for too long');
+  assert.equal(idle.count, IDLE_LINKS_WORKER_MAX - 1);
+  await new Promise<void>((resolve) => http2.close(() => resolve()));
 });

@@ -15,6 +15,7 @@ import { Proxies } from '../../src/proxy/proxies.ts';
 import {
   ANSWER_HEAD_BYTES_MAX,
   CALLS_MAX,
+  CHECK_KEPT_MS,
   CHECKS_MAX,
   IDLE_LINKS_MAX,
   INFORMATIONAL_HEADS_MAX,
@@ -215,6 +216,29 @@ test(`${CHECKS_MAX} servers of a mapping are checked`, () => {
   assert.equal(checks.size, CHECKS_MAX);
   checks.stop();
   assert.equal(checks.size, 0);
+});
+
+test(`A server that no request names for ${CHECK_KEPT_MS} ms is not checked any more; one that a mapping names is`, async () => {
+  assert.equal(CHECK_KEPT_MS, 60_000, 'docs/proxy.md says a minute');
+  const candidates = new Candidates('/', new HealthTable(), LOGGER);
+  const keptMs = 400;
+  const checks = new HealthChecks(candidates, keptMs);
+  const settings = { path: '/', intervalMs: 100, timeoutMs: 1000, status: 299, fall: 1, rise: 1 };
+  const [asked, named] = [
+    candidates.of(upstreamTo(`${url}/asked`)),
+    candidates.of(upstreamTo(`${url}/named`)),
+  ];
+  checks.want(asked, settings);
+  checks.hold(named, settings);
+  await waitFor(() => !asked.health.isUp && !named.health.isUp, 'checks to fail');
+  await waitFor(() => checks.size === 1, 'the end of checks that nobody wants');
+  // what they have found does not count any more
+  assert.deepEqual([asked.health.isUp, named.health.isUp], [true, false]);
+  const until = performance.now() + 2 * keptMs;
+  await waitFor(() => performance.now() > until, 'twice the time');
+  assert.equal(checks.size, 1);
+  checks.release(named);
+  assert.deepEqual([checks.size, named.health.isUp], [0, true]);
 });
 
 test(`${SESSIONS_MAX} connections of ${SESSION_STREAMS_MAX} calls each go to a server of HTTP/2, and ${CALLS_MAX} calls are under way; more get 503`, async () => {

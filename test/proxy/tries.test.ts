@@ -175,3 +175,21 @@ test('POST on a kept connection that its server closes is not sent again', async
   assert.equal(await ask('POST'), 502);
   assert.deepEqual([first.seen, servers[1]?.seen], [['POST'], []]);
 });
+
+test('All tries of a request have one deadline, behind which no server is asked', async () => {
+  for (const server of servers) server.does = silent;
+  const timeouts = { ...DEFAULT_PROXY_RULES.timeouts, headMs: 200, totalMs: 300 };
+  front.passTo(urls(0, 1, 2, 3), { retries: 3, timeouts });
+  const begun = performance.now();
+  assert.equal(await ask('GET'), 504);
+  assert.ok(performance.now() - begun >= 300);
+  assert.deepEqual(seen(), ['GET', 'GET', '', '']);
+  assert.match(front.messages.at(-1) ?? '', /no answer within 300 ms of all tries together$/);
+});
+
+test('A body that is sent has its own time, also where that is longer than the time of all tries', async () => {
+  const timeouts = { ...DEFAULT_PROXY_RULES.timeouts, totalMs: 1 };
+  (servers[0] as Server).does = (socket) => void setTimeout(() => answers(socket), 300);
+  front.passTo(urls(0), { timeouts });
+  assert.equal(await ask('POST', LARGE), 200);
+});

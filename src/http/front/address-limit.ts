@@ -1,10 +1,9 @@
 /** Counts the open connections of each client address: of an IPv4 address, or of an IPv6 network of 64 bits. */
 import { isIPv4 } from 'node:net';
+import { canonicalAddress, groupsOf } from '../../base/connect-rules.ts';
 import { MinuteNotice } from '../../base/minute-notice.ts';
 
-const MAPPED_PREFIX = '::ffff:';
-/** Groups of 16 bits of an IPv6 address, and those that name the network: a subscriber has at least so many addresses. */
-const GROUPS = 8;
+/** Groups of an IPv6 address that name the network: a subscriber has at least so many addresses. */
 const NETWORK_GROUPS = 4;
 
 export class AddressLimit {
@@ -39,18 +38,8 @@ export class AddressLimit {
 export function addressKey(address: string | undefined): string | undefined {
   if (address === undefined || address === '') return undefined;
   if (isIPv4(address)) return address;
-  const [plain = ''] = address.toLowerCase().split('%');
-  const mapped = plain.startsWith(MAPPED_PREFIX) ? plain.slice(MAPPED_PREFIX.length) : '';
-  if (isIPv4(mapped)) return mapped;
-  const [head = '', tail] = plain.split('::');
-  const groups = head === '' ? [] : head.split(':');
-  if (tail !== undefined) {
-    const last = tail === '' ? [] : tail.split(':');
-    while (groups.length + last.length < GROUPS) groups.push('0');
-    groups.push(...last);
-  }
-  return `${groups
-    .slice(0, NETWORK_GROUPS)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')}::/64`;
+  const known = canonicalAddress(address);
+  if (known === undefined || isIPv4(known)) return known ?? address;
+  const network = groupsOf(known).slice(0, NETWORK_GROUPS);
+  return `${network.map((group) => group.toString(16)).join(':')}::/64`;
 }
