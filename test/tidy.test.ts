@@ -15,7 +15,7 @@ const NODE = 'native/node-internals.ts';
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   base: [],
   metrics: [],
-  admin: ['base'],
+  admin: ['base', 'metrics'],
   mapping: ['base', 'metrics', 'http/semantics'],
   settings: ['base'],
   access: ['base', 'settings', ...HTTP],

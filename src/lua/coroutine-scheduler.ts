@@ -9,6 +9,7 @@ import {
   type CoroutineHost,
   type CoroutineOwner,
   type CpuBudget,
+  type CpuMeter,
 } from './coroutine.ts';
 import { Guard } from './guard.ts';
 import { type KFunction, type LuaThread, REGISTRY_INDEX } from './lua-exports.ts';
@@ -44,6 +45,8 @@ export class CoroutineScheduler implements CoroutineHost {
   readonly hostSuspended: Set<LuaThread> = new Set();
   readonly afterWait: KFunction;
   readonly guard: Guard;
+  /** Undefined: nobody counts. */
+  meter: CpuMeter | undefined;
   readonly #abandoned: Abandoned;
   readonly #idle: Coroutine[] = [];
   /** The scheduler's own threads, idle or not. */

@@ -53,12 +53,21 @@ export function cpuBudget(cpuLimitMs: number): CpuBudget {
 /** Continues a host function after a wait, inside Lua's protection; pushes results and returns their number. */
 export type Continuation = (L: LuaThread) => number;
 
+/** Hears what the code of a state takes. */
+export interface CpuMeter {
+  /** Processor time of a call that was long enough to be looked at, ms. */
+  spent(ms: number): void;
+  /** A slice was used up. */
+  sliced(): void;
+}
+
 /** What a coroutine needs of the scheduler that it belongs to. */
 export interface CoroutineHost {
   readonly state: State;
   readonly guard: Guard;
   /** The coroutine that runs now. */
   current: Coroutine | undefined;
+  readonly meter: CpuMeter | undefined;
   /** False while a script's coroutine runs below a call that no yield can cross. */
   chainYieldable: boolean;
   /** Script coroutines that are suspended on behalf of the host. */
@@ -258,7 +267,7 @@ export class Coroutine {
         status = LUA_STATUS.ok;
       } else status = state.exports.lua_resume(this.thread, NULL as LuaThread, count, state.memory.sizeOut);
     } catch (thrown) {
-      budget.cpuUsedMs += guard.leave();
+      this.#spend(budget);
       scheduler.chainYieldable = outerYieldable;
       this.#abandon(thrown);
       // whoever called into the VM from inside it cannot go on either
@@ -270,7 +279,7 @@ export class Coroutine {
     const { armed } = guard;
     const interruption =
       status === LUA_STATUS.yield && guard.takeYield(this.thread) ? (armed ?? 'slice') : undefined;
-    budget.cpuUsedMs += guard.leave();
+    this.#spend(budget);
     if (unbegun !== undefined) this.#failToBegin(unbegun);
     else if (interruption === 'slice') this.#takeTurns();
     else if (interruption === 'limit')
@@ -282,6 +291,13 @@ export class Coroutine {
         armed === 'limit' ? this.#limitReached() : undefined,
       );
     else this.#suspend();
+  }
+
+  #spend(budget: CpuBudget): void {
+    const usedMs = this.#scheduler.guard.leave();
+    if (usedMs === 0) return;
+    budget.cpuUsedMs += usedMs;
+    this.#scheduler.meter?.spent(usedMs);
   }
 
   #failToBegin(error: ScriptError): void {
@@ -297,6 +313,7 @@ export class Coroutine {
       this.#close();
       return;
     }
+    this.#scheduler.meter?.sliced();
     this.#cancel = takeSlice(this.turnOwner, this.goOn);
   }
 

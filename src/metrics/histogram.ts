@@ -25,7 +25,7 @@ const UPPER = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? 1 : 0;
 /** A snapshot. */
 export class Histogram {
   readonly #buckets: Float64Array;
-  readonly #sumUs: number;
+  #sumUs: number;
 
   /** Reads the histogram that begins at `slot` of `values`. */
   constructor(values: Float64Array, slot: number) {
@@ -43,12 +43,31 @@ export class Histogram {
     values[slot + BUCKETS] = (values[slot + BUCKETS] as number) + us;
   }
 
+  /** What several have counted. */
+  static sum(all: readonly Histogram[]): Histogram {
+    const sum = new Histogram(new Float64Array(HISTOGRAM_SLOTS), 0);
+    for (const one of all) {
+      for (let i = 0; i < BUCKETS; i++)
+        sum.#buckets[i] = (sum.#buckets[i] as number) + (one.#buckets[i] as number);
+      sum.#sumUs += one.#sumUs;
+    }
+    return sum;
+  }
+
   get count(): number {
     return this.#buckets.reduce((sum, count) => sum + count, 0);
   }
 
   get sumMs(): number {
     return this.#sumUs / MICROSECONDS;
+  }
+
+  /** How many were shorter than `ms`, which is the end of a bucket; those of a bucket that goes beyond are left out. */
+  below(ms: number): number {
+    let seen = 0;
+    for (let bucket = 0; bucket < BUCKETS && upperEndMs(bucket) <= ms; bucket++)
+      seen += this.#buckets[bucket] as number;
+    return seen;
   }
 
   /** The time (ms) that a share of all did not exceed: the upper end of its bucket; Infinity above 128 s, 0 of none. */

@@ -3,6 +3,7 @@ import { MetricRow, MetricTable, type NumberNames, type Slots, type TimesNames }
 
 const METRICS = {
   connections: { gauge: 'Connections that are open' },
+  cleartextConnections: { gauge: 'Those of them without TLS' },
   sessions: { gauge: 'HTTP/2 connections that are open' },
   exchanges: { gauge: 'Requests under way' },
   coroutines: { gauge: 'Coroutines of handlers, tasks and timers' },
@@ -33,10 +34,15 @@ const METRICS = {
   compressionsRefusedTotal: {
     total: 'Answers that went uncompressed because coders had used up their memory',
   },
+  tls12Total: { total: 'TLS 1.2 handshakes that succeeded in full' },
+  tls12ResumedTotal: { total: 'TLS 1.2 handshakes that resumed a session' },
+  tls13Total: { total: 'TLS 1.3 handshakes that succeeded in full' },
+  tls13ResumedTotal: { total: 'TLS 1.3 handshakes that resumed a session' },
   handshakes: { times: 'TLS handshakes that succeeded, from accept to the end' },
   upstreamAnswers: {
     times: 'Requests that were passed on, from the choice of a server to the head of its answer',
   },
+  loopDelays: { times: 'How late a timer of the worker was, four times a second; counted with `--admin`' },
   answers: { times: 'Requests to other servers, from the call to the head of the answer' },
 } as const;
 

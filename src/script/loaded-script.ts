@@ -26,6 +26,7 @@ import { installRequire } from '../libraries/require-function.ts';
 import { enterSandbox } from '../libraries/sandbox.ts';
 import { nameInside } from '../libraries/script-file.ts';
 import { installWarnings } from '../libraries/warnings.ts';
+import type { CpuMeter } from '../lua/coroutine.ts';
 import { installCoroutineLibrary } from '../lua/coroutine-library.ts';
 import { CoroutineScheduler } from '../lua/coroutine-scheduler.ts';
 import { VmAbandoned } from '../lua/guard.ts';
@@ -38,6 +39,7 @@ import { mappingName, type OfPlace } from '../mapping/mapping-name.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { Share } from '../mapping/shares.ts';
+import { MAPPING_COUNT } from '../metrics/mapping-metrics.ts';
 import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
 import type { Proxies } from '../proxy/proxies.ts';
@@ -140,6 +142,8 @@ export class LoadedScript implements ScriptContext {
   readonly #scope = new Scope();
   readonly #loadOwner: OperationOwner;
   #overgrown = false;
+  /** Bytes of the state, as far as they have been counted. */
+  #memoryCounted = 0;
   /** What the script takes now is not held against it: the state that it is to replace may have taken all. */
   #loading = true;
   #closed = false;
@@ -152,6 +156,7 @@ export class LoadedScript implements ScriptContext {
     options.counters.add(COUNT.states, 1);
     try {
       await loaded.#run(signal);
+      loaded.#countMemory(state.memory.size);
     } catch (error) {
       loaded.close();
       throw error;
@@ -167,7 +172,8 @@ export class LoadedScript implements ScriptContext {
     this.mappingName = mappingName(options);
     this.scheduler = new CoroutineScheduler(state, (reason) => this.#abandon(reason));
     const { scheduler } = this;
-    this.log = new ScriptLog(logger, counters, scheduler, this.mappingName);
+    scheduler.meter = meterOf(options.share);
+    this.log = new ScriptLog(logger, counters, scheduler, options.share);
     const answers = new AutomaticAnswers(this);
     this.handlers = new HandlerTable(logger, this.mappingName, (status, allow) =>
       answers.create(status, allow),
@@ -393,12 +399,21 @@ export class LoadedScript implements ScriptContext {
   }
 
   #hasOvergrown(): boolean {
-    return this.state.memory.size > this.#options.memoryBytesMax * OVERGROWN_SHARE;
+    const { size } = this.state.memory;
+    if (size !== this.#memoryCounted) this.#countMemory(size);
+    return size > this.#options.memoryBytesMax * OVERGROWN_SHARE;
+  }
+
+  #countMemory(bytes: number): void {
+    if (this.#closed) return;
+    this.share.counters.add(MAPPING_COUNT.luaMemoryBytes, bytes - this.#memoryCounted);
+    this.#memoryCounted = bytes;
   }
 
   /** The VM is lost. The one at fault has been told already; the others get 503. */
   #abandon(reason: Error): void {
     this.#stop();
+    this.share.counters.add(MAPPING_COUNT.statesLostTotal, 1);
     this.logger.error('State given up', {
       mapping: this.mappingName,
       reason: reason instanceof VmAbandoned ? reason.message : (reason.stack ?? reason.message),
@@ -414,6 +429,7 @@ export class LoadedScript implements ScriptContext {
   }
 
   #stop(): void {
+    this.#countMemory(0);
     this.#closed = true;
     this.#options.counters.add(COUNT.states, -1);
     this.#collector.close();
@@ -425,4 +441,11 @@ export class LoadedScript implements ScriptContext {
     this.streams.destroyAll();
     this.#scope.close();
   }
+}
+
+function meterOf({ counters }: Share): CpuMeter {
+  return {
+    spent: (ms) => counters.add(MAPPING_COUNT.luaCpuMsTotal, ms),
+    sliced: () => counters.add(MAPPING_COUNT.luaSlicesTotal, 1),
+  };
 }

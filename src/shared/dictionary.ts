@@ -55,6 +55,7 @@ export class Dictionary {
     this.#enter();
     try {
       const entry = this.#find(hash, key, at, size);
+      this.#count(entry === 0 ? HEADER.misses : HEADER.hits);
       if (entry === 0) return false;
       this.#load(entry, out);
       this.#touch(entry);
@@ -258,12 +259,19 @@ export class Dictionary {
   #insert(hash: number, key: Uint8Array, at: number, size: number, value: Value, expires: number): void {
     this.#table.sweep(this.#now);
     const count = blocksFor(size, value.size);
-    while (this.#chains.available < count) this.#table.remove(this.#table.oldest);
+    while (this.#chains.available < count) {
+      this.#table.remove(this.#table.oldest);
+      this.#count(HEADER.evictions);
+    }
     const entry = this.#chains.allocate(count);
     this.#table.setKeySize(entry, size);
     this.#chains.write(entry, 0, key, at, size);
     this.#write(entry, size, value, expires);
     this.#table.insert(entry, hash);
+  }
+
+  #count(word: number): void {
+    this.#words[word] = (this.#words[word] as number) + 1;
   }
 
   #write(entry: number, keySize: number, value: Value, expires: number): void {

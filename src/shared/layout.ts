@@ -33,6 +33,10 @@ export const HEADER = {
   hand: 26,
   /** Not 0 as soon as an entry has had a time to live: until then no operation looks for expired entries. */
   mortal: 27,
+  /** Counts that outlive everything but the memory, and go round: reads that found an entry, reads that did not, entries removed for room. */
+  hits: 29,
+  misses: 30,
+  evictions: 31,
 } as const;
 
 /** Words of an entry, from the beginning of its first block. */

@@ -15,6 +15,7 @@ import type { Config } from '../config/config.ts';
 import type { Histogram } from '../metrics/histogram.ts';
 import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
 import type { CounterName, TimesName } from '../metrics/worker-metrics.ts';
+import { type MetricSources, writeMetrics } from './write-metrics.ts';
 
 /** What the answers are made of; asked in the main thread at each request. */
 export interface AdminView {
@@ -22,6 +23,7 @@ export interface AdminView {
   whyNotWell(): string | undefined;
   /** Why it takes no new requests; undefined: it does. */
   whyNotReady(): string | undefined;
+  metricSources(): MetricSources;
   counters(): readonly Readonly<Record<CounterName, number>>[];
   times(): readonly Readonly<Record<TimesName, Histogram>>[];
   mappingCounters(): readonly (Readonly<Record<MappingCounterName, number>> & {
@@ -87,6 +89,13 @@ export class AdminListener {
 function readsOf(view: AdminView): ReadonlyMap<string, AdminRead> {
   return new Map<string, AdminRead>([
     ['/healthz', () => stateAnswer('well', view.whyNotWell())],
+    [
+      '/metrics',
+      ({ accept }) => {
+        const { type, body } = writeMetrics(view.metricSources(), accept);
+        return { status: 200, type, body };
+      },
+    ],
     ['/counters', () => countersAnswer(view)],
     ['/readyz', () => stateAnswer('ready', view.whyNotReady())],
   ]);

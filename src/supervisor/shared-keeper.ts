@@ -4,6 +4,7 @@ import type { SharedSize } from '../base/shared-size.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory, releaseOwner, type SharedMemory } from '../shared/shared-memory.ts';
 import { SharedStore } from '../shared/shared-store.ts';
+import { readSharedUsage, type SharedUsage } from '../shared/shared-usage.ts';
 
 /** The main thread breaks the locks of dead workers, so it must not wait for one for long. */
 const MAIN_LOCK_WAIT_MAX_MS = 50;
@@ -26,6 +27,10 @@ export class SharedKeeper {
   share(): { memory: SharedMemory; owner: number } {
     this.#lastOwner += 1;
     return { memory: this.#memory, owner: this.#lastOwner };
+  }
+
+  usage(): SharedUsage[] {
+    return readSharedUsage(this.#memory);
   }
 
   /** A dictionary by its name. Throws as SharedStore does. */

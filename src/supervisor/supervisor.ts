@@ -35,6 +35,7 @@ import { PidFile } from './pid-file.ts';
 import { SharedKeeper } from './shared-keeper.ts';
 import { TlsKeeper } from './tls-keeper.ts';
 import { type OwnStart, WORKER_TIMES, WorkerThread, type WorkerTimes } from './worker-thread.ts';
+import type { MetricSources } from './write-metrics.ts';
 
 /** The workers keep the drain limit themselves; the supervisor waits this much longer for a worker that hangs. */
 const DRAIN_GRACE_MS = 1000;
@@ -107,6 +108,7 @@ export class Supervisor {
   #pidFile: PidFile | undefined;
   #admin: AdminListener | undefined;
   #reloading: Promise<string | undefined> | undefined;
+  readonly #reloads = { success: 0, failure: 0 };
   #stopped: Promise<void> | undefined;
 
   constructor(options: SupervisorOptions) {
@@ -192,6 +194,10 @@ export class Supervisor {
     const before = this.#reloading ?? Promise.resolve();
     const mine = before.catch(() => undefined).then(() => this.#reloadOnce(change));
     this.#reloading = mine;
+    mine.then(
+      () => (this.#reloads.success += 1),
+      () => (this.#reloads.failure += 1),
+    );
     return await mine;
   }
 
@@ -282,6 +288,19 @@ export class Supervisor {
     return this.#state === 'serving' ? undefined : `the gateway is ${this.#state}`;
   }
 
+  /** What the metrics are made of; asked without a message to a worker. */
+  metricSources(): MetricSources {
+    const certificate = this.#setup?.tls?.certificate;
+    return {
+      workers: this.#workers,
+      mappings: this.#config.mappings.map(mappingName),
+      upstreams: this.upstreams(),
+      shared: this.#shared?.usage() ?? [],
+      certificates: certificate === undefined ? [] : [certificate],
+      reloads: this.#reloads,
+    };
+  }
+
   async #openAdmin(): Promise<void> {
     const { admin } = this.#config;
     if (admin === undefined) return;
@@ -321,6 +340,7 @@ export class Supervisor {
       onLogLines: (lines) => lines.forEach(this.#options.writeLine),
       onAccessLines: this.#options.outputs?.writeAccess ?? ((text) => this.#writeLines(text)),
       mappingCount: this.#config.mappings.length,
+      countsRequests: this.#config.admin !== undefined,
       makeStart: (own) => this.#makeStart(own),
       makeJob: () => this.#makeJob(),
       once: this.#once,

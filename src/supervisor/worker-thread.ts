@@ -11,6 +11,7 @@ import type { EventEnd } from '../events/event-link.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import { MAPPING_METRICS, type MappingCounterName } from '../metrics/mapping-metrics.ts';
 import { MetricRow } from '../metrics/metric-row.ts';
+import { createRequestMemory, RequestRow } from '../metrics/request-row.ts';
 import { Counters } from '../metrics/worker-metrics.ts';
 import { beginWithYoungSpace } from '../native/node-internals.ts';
 import { createWaitingMemory } from '../proxy/upstreams/health-memory.ts';
@@ -59,6 +60,8 @@ export interface WorkerThreadOptions {
   readonly onAccessLines: (text: string, count: number) => void;
   /** For each there is a row of counters. */
   readonly mappingCount: number;
+  /** Requests are counted by mapping, and times by worker. */
+  readonly countsRequests: boolean;
   /** What the next thread starts with; called once for each. */
   readonly makeStart: (own: OwnStart) => WorkerStart;
   /** What the thread that has started is to do; called once for each, and the listen sources in it become the worker's. */
@@ -78,6 +81,7 @@ export interface OwnStart {
   readonly workerId: number;
   readonly counters: SharedArrayBuffer;
   readonly mappingCounters: SharedArrayBuffer;
+  readonly requests: SharedArrayBuffer | undefined;
   readonly waiting: SharedArrayBuffer;
   readonly logOnTheWay: SharedArrayBuffer;
   readonly descriptorsAdopted: SharedArrayBuffer;
@@ -98,7 +102,10 @@ export class WorkerThread {
   readonly waiting: Int32Array<SharedArrayBuffer> = new Int32Array(createWaitingMemory());
   /** In the order of the mappings. */
   readonly mappingCounters: readonly MetricRow<MappingCounterName>[];
+  /** In the order of the mappings, and one more for what none has answered; none at all where they are not counted. */
+  readonly requests: readonly RequestRow[];
   readonly #mappingMemory: SharedArrayBuffer;
+  readonly #requestMemory: SharedArrayBuffer | undefined;
   /** Messages of a thread come in before its end: nothing is left of one when the next begins. */
   readonly #logOnTheWay = new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
   readonly #options: WorkerThreadOptions;
@@ -116,6 +123,7 @@ export class WorkerThread {
   #generation = 0;
   #modes: readonly (ScriptMode | undefined)[] = [];
   #crashesInARow = 0;
+  #replacements = 0;
   /** Why the running thread ends, when it has said so. */
   #failure: GatewayError | undefined;
   #startWaiter: Waiter<void> | undefined;
@@ -128,6 +136,12 @@ export class WorkerThread {
     const count = options.mappingCount;
     const memory = MAPPING_METRICS.rows(count);
     this.#mappingMemory = memory;
+    const requests = options.countsRequests ? createRequestMemory(count + 1) : undefined;
+    this.#requestMemory = requests;
+    this.requests =
+      requests === undefined
+        ? []
+        : Array.from({ length: count + 1 }, (_, row) => new RequestRow(requests, row));
     this.mappingCounters = Array.from(
       { length: count },
       (_, row) => new MetricRow(MAPPING_METRICS, memory, row),
@@ -232,6 +246,7 @@ export class WorkerThread {
       workerId: this.workerId,
       counters: this.counters.memory,
       mappingCounters: this.#mappingMemory,
+      requests: this.#requestMemory,
       waiting: this.waiting.buffer,
       logOnTheWay: this.#logOnTheWay.buffer,
       descriptorsAdopted: adopted,
@@ -390,7 +405,13 @@ export class WorkerThread {
     this.#restart(failure);
   }
 
+  /** Threads that had ended and were followed by another. */
+  get replacements(): number {
+    return this.#replacements;
+  }
+
   #restart(failure: GatewayError): void {
+    this.#replacements += 1;
     const { restartDelayFirstMs, restartDelayMaxMs, healthyAfterMs } = this.#options.times;
     if (this.#state === 'ready' && performance.now() - this.#readySince >= healthyAfterMs)
       this.#crashesInARow = 0;

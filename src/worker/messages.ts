@@ -71,6 +71,8 @@ export interface WorkerStart {
   readonly counters: SharedArrayBuffer;
   /** Memory of the counters of its mappings, a row for each, in the order of the setup. */
   readonly mappingCounters: SharedArrayBuffer;
+  /** Memory of what is counted of requests: a row for each mapping, and one for what none has answered. Undefined: nobody asks for it. */
+  readonly requests: SharedArrayBuffer | undefined;
   /**
    * One Int32, 0 until the worker has put its descriptors into its own servers: while it is 0 the supervisor closes
    * them when the thread ends, from then on the thread's loop does.

@@ -43,9 +43,11 @@ import { loadStaticMapping } from '../static/static-mapping.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { listenTarget } from './listen-target.ts';
 import type { FromWorker, WorkerJob, WorkerSettings, WorkerSetup, WorkerStart } from './messages.ts';
+import { observeLoop } from './observe-loop.ts';
 import { OnceClient } from './once-client.ts';
 import { connectsAlike, Outward } from './outward.ts';
 import { processEnvironment } from './process-environment.ts';
+import { RequestMetrics } from './request-metrics.ts';
 import { createShares, MODULE_RESOURCES } from './worker-shares.ts';
 
 /** Twice the threads of libuv, so that no thread is idle while a result is on its way. */
@@ -92,6 +94,7 @@ export class GatewayWorker {
   readonly #health: HealthTable;
   readonly #shared: SharedStore;
   readonly #shares: Shares;
+  readonly #requests: RequestMetrics | undefined;
   readonly #events: EventHub;
   readonly #mappingLoggers = new Map<string, MeteredLogger>();
   readonly #router = new HostRouter();
@@ -164,6 +167,8 @@ export class GatewayWorker {
       if (!runsLua(mapping)) continue;
       this.#shares.of(mappingName(mapping), new MetricRow(MAPPING_METRICS, start.mappingCounters, row));
     }
+    this.#requests = start.requests && new RequestMetrics(start.requests, job.setup.mappings.length);
+    if (start.requests !== undefined) observeLoop(this.#counters);
     this.#shared = new SharedStore(start.shared);
     this.#dispatcher = new Dispatcher(this.#router, logger);
     this.#settings.subscribe((next) => this.#apply(next));
@@ -275,7 +280,9 @@ export class GatewayWorker {
     let failure: unknown;
     const loads = mappings.map(async (mapping) => {
       try {
-        return await this.#loaders[kindOf(mapping)](mapping, setup, outward, ending.signal);
+        const loaded = await this.#loaders[kindOf(mapping)](mapping, setup, outward, ending.signal);
+        this.#requests?.add(loaded, mappings.indexOf(mapping));
+        return loaded;
       } catch (error) {
         failure ??= error;
         ending.abort();
@@ -438,13 +445,14 @@ export class GatewayWorker {
   }
 
   #observers({ accessLog, logs }: Pick<WorkerSettings, 'accessLog' | 'logs'>): ExchangeObserver[] {
-    if (!accessLog) return [];
+    const counted = this.#requests === undefined ? [] : [this.#requests.observe];
+    if (!accessLog) return counted;
     const surroundings = {
       worker: this.#start.workerId,
       source: this.#logSource,
       namesHosts: () => this.#router.namesHosts,
     };
-    return [createAccessLog(logs, surroundings, this.#writeAccess)];
+    return [...counted, createAccessLog(logs, surroundings, this.#writeAccess)];
   }
 
   #dropPrepared(): void {

@@ -8,6 +8,7 @@ import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import { MAPPING_METRICS } from '../../src/metrics/mapping-metrics.ts';
 import { MetricRow, MetricTable } from '../../src/metrics/metric-row.ts';
 import { WORKER_METRICS } from '../../src/metrics/worker-metrics.ts';
+import { ALL_FAMILIES } from '../../src/supervisor/metric-families.ts';
 
 const TABLE = new MetricTable<'open' | 'doneTotal', 'waits'>({
   open: { gauge: 'Open' },
@@ -57,7 +58,7 @@ function describeMetrics(): string {
     ['Of a worker', WORKER_METRICS],
     ['Of a mapping in a worker', MAPPING_METRICS],
   ] as const) {
-    lines.push(`## ${title}`, '', '| name | kind | what |', '|---|---|---|');
+    lines.push(`### ${title}`, '', '| name | kind | what |', '|---|---|---|');
     for (const [name, metric] of Object.entries(metrics)) {
       const [kind, what] = Object.entries(metric)[0] as [string, string];
       lines.push(`| \`${name}\` | ${kind} | ${what} |`);
@@ -67,11 +68,19 @@ function describeMetrics(): string {
   return lines.join('\n');
 }
 
+/** What the admin listener tells. */
+function describeFamilies(): string {
+  const rows = ALL_FAMILIES.map(({ name, kind, help }) => `| \`${name}\` | ${kind} | ${help} |`);
+  return `${['| name | kind | what |', '|---|---|---|', ...rows].join('\n')}\n`;
+}
+
 test('docs/metrics.md shows the tables', () => {
   const path = join(PACKAGE_ROOT, 'docs/metrics.md');
   const document = readFileSync(path, 'utf8');
-  const start = document.indexOf('## Of a worker');
-  const expected = (start === -1 ? document : document.slice(0, start)) + describeMetrics();
+  const start = document.indexOf('### Of a worker');
+  const [before = ''] = document.split(/(?<=metrics: begin -->\n)/);
+  const last = document.slice(0, start).split('<!-- metrics: end')[1] ?? '';
+  const expected = `${before}${describeFamilies()}<!-- metrics: end${last}${describeMetrics()}`;
   if (process.env['LGATEWAY_WRITE_DOCS'] !== undefined) writeFileSync(path, expected);
   else assert.equal(document, expected, 'LGATEWAY_WRITE_DOCS=1 writes it');
 });

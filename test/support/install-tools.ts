@@ -1,6 +1,11 @@
 /** Installs missing programs from Debian and prints so; fails when it cannot. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** For all checkouts of a user. */
+const EXTRACTED: string = join(homedir(), '.cache/lgateway');
 
 /** Program or file to look for, and the Debian package that contains it. */
 type Tools = Readonly<Record<string, string>>;
@@ -50,9 +55,48 @@ const TEST_TOOLS: Tools = {
   ...LUA_LIBRARIES,
 };
 
+/**
+ * Programs of packages that would start a service of their own where they are installed: the file alone is taken out of the package,
+ * into a cache of the user.
+ */
+const EXTRACTED_TOOLS: Tools = { promtool: 'prometheus' };
+
 /** Makes sure that every program that the tests use can be started. */
 export function installTestTools(): void {
   installTools(TEST_TOOLS, 'the tests');
+  for (const [program, packageName] of Object.entries(EXTRACTED_TOOLS)) extractTool(program, packageName);
+}
+
+/** The file of a program that was taken out of its package, or the name of one that is installed. */
+export function extractedTool(program: string): string {
+  const file = join(EXTRACTED, program);
+  return existsSync(file) ? file : program;
+}
+
+function extractTool(program: string, packageName: string): void {
+  if (isInstalled(program) || existsSync(join(EXTRACTED, program))) return;
+  console.log(`Taking ${program} out of the package ${packageName} for the tests`);
+  const folder = mkdtempSync(join(tmpdir(), 'lgateway-tool-'));
+  const commands = [
+    `(apt-get download -q ${packageName} || (apt-get update -q && apt-get download -q ${packageName})) >/dev/null`,
+    `dpkg-deb --fsys-tarfile ${packageName}_*.deb | tar -x ./usr/bin/${program}`,
+  ];
+  // the user that apt downloads as may not write here, and apt says so at length
+  const options = { cwd: folder, encoding: 'utf8' } as const;
+  const { status, stderr } = spawnSync('sh', ['-c', commands.join(' && ')], options);
+  try {
+    if (status !== 0) {
+      console.error(`${stderr}The tests need ${program}, of the Debian package ${packageName}`);
+      process.exit(1);
+    }
+    mkdirSync(EXTRACTED, { recursive: true });
+    // whole or not at all, whoever else does the same
+    const partial = join(EXTRACTED, `${program}.${process.pid}`);
+    copyFileSync(join(folder, 'usr/bin', program), partial);
+    renameSync(partial, join(EXTRACTED, program));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /**

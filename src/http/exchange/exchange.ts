@@ -154,6 +154,8 @@ export interface Exchange extends ByteSink {
    * observer is there.
    */
   readonly headSentAt?: number | undefined;
+  /** The mapping it was led to; undefined: to none. */
+  servedFor?: object | undefined;
   /** The server that a proxy has passed it on to, for the access log; undefined = none. */
   upstream?: string | undefined;
   /** Reason phrase of HTTP/1.x, if not the registered one of the status; to be set before `head`. */

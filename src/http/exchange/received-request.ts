@@ -13,6 +13,8 @@ export class ReceivedRequest {
   #fields: Fields | undefined;
   /** The server that a proxy has passed it on to. */
   upstream: string | undefined;
+  /** The mapping it was led to. */
+  servedFor: object | undefined;
 
   constructor(request: RequestHead) {
     this.request = request;

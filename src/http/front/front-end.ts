@@ -253,6 +253,7 @@ export class FrontEnd {
     server.on('secureConnection', (socket: TLSSocket) => {
       socket.on('error', ignore);
       this.#handshakeDone(socketBelow(socket));
+      this.#countVersion(socket);
       if (socket.alpnProtocol === 'h2') this.#http2.serve(socket);
       else this.#http1.serve(socket);
     });
@@ -277,6 +278,19 @@ export class FrontEnd {
   #handshakeDone(socket: object): void {
     const tookMs = this.#handshakes.complete(socket);
     if (tookMs !== undefined) this.#options.counters.observe(COUNT.handshakes, tookMs);
+  }
+
+  #countVersion(socket: TLSSocket): void {
+    const isResumed = socket.isSessionReused();
+    const slot =
+      socket.getProtocol() === 'TLSv1.2'
+        ? isResumed
+          ? COUNT.tls12ResumedTotal
+          : COUNT.tls12Total
+        : isResumed
+          ? COUNT.tls13ResumedTotal
+          : COUNT.tls13Total;
+    this.#options.counters.add(slot, 1);
   }
 
   #createCleartext(): Server {
@@ -328,11 +342,14 @@ export class FrontEnd {
     this.#sockets.add(socket);
     counters.add(COUNT.connections, 1);
     counters.add(COUNT.connectionsTotal, 1);
+    const cleartext = this.#options.tls === undefined ? 1 : 0;
+    counters.add(COUNT.cleartextConnections, cleartext);
     socket.on('close', () => {
       this.#sockets.delete(socket);
       this.#handshakes.forget(socket);
       if (address !== undefined) this.#addresses.release(address);
       counters.add(COUNT.connections, -1);
+      counters.add(COUNT.cleartextConnections, -cleartext);
       if (this.#sockets.size === 0) this.#emptied?.();
     });
   }

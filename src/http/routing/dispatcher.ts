@@ -35,6 +35,7 @@ export class Dispatcher {
       respondWithError(exchange, this.router.isStranger(authority) ? 421 : 404);
       return;
     }
+    exchange.servedFor = route.mapping;
     try {
       route.handler.handle(exchange, route);
     } catch (error) {

@@ -3,6 +3,9 @@
 import { isUtf8 } from 'node:buffer';
 import type { LogFields, Logger, LogLevel } from '../../base/logger.ts';
 import type { CoroutineScheduler } from '../../lua/coroutine-scheduler.ts';
+import type { Share } from '../../mapping/shares.ts';
+import { MAPPING_COUNT, type MappingCounterName } from '../../metrics/mapping-metrics.ts';
+import type { MetricRow } from '../../metrics/metric-row.ts';
 import { COUNT, type Counters } from '../../metrics/worker-metrics.ts';
 import { currentRun } from '../run/lua-run.ts';
 import { RateLimit } from './rate-limit.ts';
@@ -14,18 +17,28 @@ const UNITS_PER_LINE = 2000;
 /** Error reports of one script in full per second; the rest are counted, so that a broken script cannot flood the log. */
 const REPORTS_PER_SECOND_MAX = 20;
 
+/** What Lua says when a state has no memory left, and the gateway where it takes some for the state. */
+const NO_MEMORY = 'not enough memory';
+
 export class ScriptLog {
   readonly #logger: Logger;
   readonly #counters: Counters;
+  readonly #ofMapping: MetricRow<MappingCounterName>;
   readonly #scheduler: CoroutineScheduler;
   readonly #mapping: string;
   readonly #reports = new RateLimit(REPORTS_PER_SECOND_MAX);
 
-  constructor(logger: Logger, counters: Counters, scheduler: CoroutineScheduler, mapping: string) {
+  constructor(
+    logger: Logger,
+    counters: Counters,
+    scheduler: CoroutineScheduler,
+    { name, counters: own }: Share,
+  ) {
     this.#logger = logger;
     this.#counters = counters;
+    this.#ofMapping = own;
     this.#scheduler = scheduler;
-    this.#mapping = mapping;
+    this.#mapping = name;
   }
 
   /** Writes a line of the script, bytes. */
@@ -43,6 +56,10 @@ export class ScriptLog {
   /** Reports a Lua error with its traceback, and counts it. */
   reportError(message: string, fields: LogFields): void {
     this.#counters.add(COUNT.luaErrorsTotal, 1);
+    const { limit } = fields;
+    if (limit === 'cpu') this.#ofMapping.add(MAPPING_COUNT.cpuLimitsTotal, 1);
+    else if (limit === 'time') this.#ofMapping.add(MAPPING_COUNT.timeLimitsTotal, 1);
+    else if (message.includes(NO_MEMORY)) this.#ofMapping.add(MAPPING_COUNT.memoryLimitsTotal, 1);
     const suppressed = this.#reports.admit();
     if (suppressed === undefined) return;
     this.#logger.error(
