@@ -79,6 +79,8 @@ const ROWS: Readonly<Record<Exclude<AccessFieldName, 'worker'>, Row>> = {
   pushed: { ...ofRequest(({ pushed }) => (pushed ? 'true' : undefined)), kind: 'flag' },
   tls_protocol: ofRequest(({ connection }) => connection.tlsProtocol),
   tls_cipher: ofRequest(({ connection }) => connection.tlsCipher),
+  trace_id: ofAnswer('text', ({ trace }) => trace?.traceId),
+  span_id: ofAnswer('text', ({ trace }) => trace?.spanId),
   server_name: ofRequest(({ connection }) => connection.tlsServerName),
 };
 

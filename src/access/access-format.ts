@@ -23,16 +23,18 @@ export interface AccessSurroundings {
 
 /** A part of a line. */
 interface Part {
-  readonly isFixed: boolean;
+  /** When what it writes is another one for the same head: never, with each line, or when this value is another one. */
+  readonly changes: 'never' | 'always' | ((facts: AccessFacts) => unknown);
   write(facts: AccessFacts): string;
 }
 
 /** Of `text`, in the order of a line, and what it calls some of them. */
-const TEXT_FIELDS = 'remote host protocol status bytes duration pushed upstream request_id error'.split(' ');
+const TEXT_FIELDS =
+  'remote host protocol status bytes duration pushed upstream request_id error trace_id span_id'.split(' ');
 const TEXT_NAMES: Readonly<Record<string, string>> = { remote: 'peer', duration: 'ms', request_id: 'id' };
 /** Of `pino` and `json`; what is fixed comes first, where it is one piece. */
 const JSON_FIELDS =
-  'remote method target host protocol pushed status bytes duration first_byte waiting lua_cpu sending request_id mapping upstream error'.split(
+  'remote method target host protocol pushed status bytes duration first_byte waiting lua_cpu sending request_id mapping upstream error trace_id span_id'.split(
     ' ',
   );
 /** As Apache and nginx write it. */
@@ -61,41 +63,87 @@ function partsOf(
   return [...jsonHead(format), ...fields.map((name) => jsonPart(accessField(name, worker))), literal('}')];
 }
 
-/** Neighbours that are fixed become one piece, which is kept with the identity of the request. */
+/** What was made for a head: the texts between the parts that change with each line, and the values that hold in them. */
+class Pieces {
+  /** The formatter that has made it. */
+  readonly maker: object;
+  readonly values: unknown[];
+  texts: readonly string[];
+
+  constructor(maker: object, values: unknown[], texts: readonly string[]) {
+    this.maker = maker;
+    this.values = values;
+    this.texts = texts;
+  }
+}
+
+/**
+ * Only times and ids change with each line. Neighbours of the other parts become one text, which is kept with the identity of the request
+ * and made anew where a value in it is another than that of the line before.
+ */
 function joined(parts: readonly Part[]): FormatLine {
-  const fixed: Part[][] = [[]];
-  const varying: Part[] = [];
+  const runs: Part[][] = [[]];
+  const changing: Part[] = [];
+  const kept: ((facts: AccessFacts) => unknown)[] = [];
   for (const part of parts) {
-    if (part.isFixed) fixed.at(-1)?.push(part);
-    else {
-      varying.push(part);
-      fixed.push([]);
+    if (part.changes === 'always') {
+      changing.push(part);
+      runs.push([]);
+      continue;
     }
+    runs.at(-1)?.push(part);
+    if (part.changes !== 'never') kept.push(part.changes);
   }
-  const count = varying.length;
-  /** Tells what this formatter has made from what one of before has. */
-  class Pieces {
-    readonly texts: readonly string[];
-    constructor(texts: readonly string[]) {
-      this.texts = texts;
-    }
-  }
-  return (facts) => {
+  const count = changing.length;
+  const maker = {};
+  const textsOf = (facts: AccessFacts): string[] =>
+    runs.map((run) => run.map((part) => part.write(facts)).join(''));
+  const piecesOf = (facts: AccessFacts): Pieces => {
     const { identity } = facts.exchange;
-    let pieces = identity.logged;
-    if (!(pieces instanceof Pieces)) {
-      pieces = new Pieces(fixed.map((run) => run.map((part) => part.write(facts)).join('')));
-      identity.logged = pieces;
+    const before = identity.logged;
+    if (!(before instanceof Pieces) || before.maker !== maker) {
+      const values = kept.map((read) => read(facts));
+      const made = new Pieces(maker, values, textsOf(facts));
+      identity.logged = made;
+      return made;
     }
-    const { texts } = pieces as Pieces;
+    const { values } = before;
+    let isSame = true;
+    for (let i = 0; i < kept.length; i++) {
+      const value = (kept[i] as (facts: AccessFacts) => unknown)(facts);
+      if (value === values[i]) continue;
+      values[i] = value;
+      isSame = false;
+    }
+    if (!isSame) before.texts = textsOf(facts);
+    return before;
+  };
+  return (facts) => {
+    const { texts } = piecesOf(facts);
     let line = texts[0] as string;
-    for (let i = 0; i < count; i++) line += (varying[i] as Part).write(facts) + (texts[i + 1] as string);
+    for (let i = 0; i < count; i++) line += (changing[i] as Part).write(facts) + (texts[i + 1] as string);
     return line;
   };
 }
 
+function isFailed({ exchange }: AccessFacts): boolean {
+  return exchange.status >= SERVER_ERROR;
+}
+
+function changesOf(field: AccessField): Part['changes'] {
+  if (field.isFixed) return 'never';
+  const { kind, name } = field;
+  const isOfLine =
+    kind === 'time' ||
+    kind === 'clf' ||
+    name === 'request_id' ||
+    name === 'duration' ||
+    name === 'first_byte';
+  return isOfLine ? 'always' : (facts) => field.read(facts);
+}
+
 function literal(text: string): Part {
-  return { isFixed: true, write: () => text };
+  return { changes: 'never', write: () => text };
 }
 
 // ---- text ----
@@ -107,9 +155,9 @@ function textParts(
   const part = (name: string): Part => textPart(accessField(name, worker), names === undefined, namesHosts);
   const start = [accessField('method', worker), accessField('target', worker)];
   return [
-    { isFixed: false, write: ({ time }) => isoTime(time) },
+    { changes: 'always', write: ({ time }) => isoTime(time) },
     literal(` info ${source} access`),
-    ...start.map((field): Part => ({ isFixed: true, write: (facts) => ` ${word(field, facts) ?? ''}` })),
+    ...start.map((field): Part => ({ changes: 'never', write: (facts) => ` ${word(field, facts) ?? ''}` })),
     ...(names ?? TEXT_FIELDS).filter((name) => name !== 'time').map(part),
   ];
 }
@@ -122,8 +170,8 @@ function textPart(field: AccessField, isUsual: boolean, namesHosts: () => boolea
   };
   // mappings, and so whether they have hosts, change at a reload
   if (isUsual && field.name === 'host')
-    return { isFixed: false, write: (facts) => (namesHosts() ? write(facts) : '') };
-  return { isFixed: field.isFixed, write };
+    return { changes: namesHosts, write: (facts) => (namesHosts() ? write(facts) : '') };
+  return { changes: changesOf(field), write };
 }
 
 /** The value as one word; undefined: there is none. */
@@ -155,7 +203,7 @@ function templateParts(
     const escaped = isQuoted ? quotedText : wordText;
     const show = shown[piece];
     return {
-      isFixed: field.isFixed,
+      changes: changesOf(field),
       write: (facts) => {
         const value = field.read(facts);
         if (value === undefined || value === '') return '-';
@@ -183,11 +231,11 @@ function jsonHead(format: 'pino' | 'json'): readonly Part[] {
   return [
     literal('{"level":'),
     {
-      isFixed: false,
-      write: ({ exchange }) => (exchange.status >= SERVER_ERROR ? failed : usual),
+      changes: isFailed,
+      write: (facts) => (isFailed(facts) ? failed : usual),
     },
     literal(isPino ? ',"time":' : ',"time":"'),
-    { isFixed: false, write: ({ time }) => (isPino ? String(Math.floor(time)) : isoTime(time)) },
+    { changes: 'always', write: ({ time }) => (isPino ? String(Math.floor(time)) : isoTime(time)) },
     literal(rest),
   ];
 }
@@ -195,7 +243,7 @@ function jsonHead(format: 'pino' | 'json'): readonly Part[] {
 function jsonPart(field: AccessField): Part {
   const key = `,${jsonText(field.name, field.name.length)}:`;
   return {
-    isFixed: field.isFixed,
+    changes: changesOf(field),
     write: (facts) => {
       const value = field.read(facts);
       if (value === undefined) return '';

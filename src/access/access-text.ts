@@ -57,13 +57,19 @@ const MS_PER_SECOND = 1000;
 
 let second = Number.NaN;
 let isoStart = '';
+let isoAt = Number.NaN;
+let iso = '';
 let clf = '';
 
 /** `2026-01-02T03:04:05.678Z`; the part before the point is made once a second. */
-export function isoTime(ms: number): string {
+export function isoTime(time: number): string {
+  const ms = Math.floor(time);
+  if (ms === isoAt) return iso;
   const whole = Math.floor(ms / MS_PER_SECOND);
   if (whole !== second) startSecond(whole);
-  return `${isoStart}${THREE_DIGITS[Math.floor(ms - whole * MS_PER_SECOND)] as string}Z`;
+  isoAt = ms;
+  iso = `${isoStart}${THREE_DIGITS[ms - whole * MS_PER_SECOND] as string}Z`;
+  return iso;
 }
 
 /** `02/Jan/2026:03:04:05 +0000`, as the Common Log Format has it. */
@@ -75,8 +81,8 @@ export function clfTime(ms: number): string {
 
 function startSecond(whole: number): void {
   second = whole;
-  const iso = new Date(whole * MS_PER_SECOND).toISOString();
-  isoStart = iso.slice(0, 20);
-  const [year, month, day] = [iso.slice(0, 4), MONTHS[Number(iso.slice(5, 7)) - 1], iso.slice(8, 10)];
-  clf = `${day}/${month}/${year}:${iso.slice(11, 19)} +0000`;
+  const text = new Date(whole * MS_PER_SECOND).toISOString();
+  isoStart = text.slice(0, 20);
+  const [year, month, day] = [text.slice(0, 4), MONTHS[Number(text.slice(5, 7)) - 1], text.slice(8, 10)];
+  clf = `${day}/${month}/${year}:${text.slice(11, 19)} +0000`;
 }

@@ -2,6 +2,7 @@
 
 import { GatewayError } from '../base/errors.ts';
 import type { Scope } from '../base/scope.ts';
+import { type TraceContext, traceFields } from '../base/trace-context.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import type { LuaThread } from '../lua/lua-exports.ts';
@@ -33,7 +34,7 @@ export function createFetch(script: ScriptContext, pushFields: PushFields): Host
     if (!scheduler.canWait(L))
       throw new LuaError('cannot wait for the network here: a yield cannot cross this call');
     try {
-      const request = withFetchDepth(readFetchRequest(script, L), run.fetchDepth ?? 0);
+      const request = withTrace(withFetchDepth(readFetchRequest(script, L), run.fetchDepth ?? 0), run.trace);
       return withTlsFiles(script, L, run, request.tls, (T, tls) =>
         fetch(T, scope, tls === request.tls ? request : { ...request, tls }),
       );
@@ -97,6 +98,18 @@ export function createFetch(script: ScriptContext, pushFields: PushFields): Host
     scope.add(close);
     return 1;
   }
+}
+
+const TRACE_FIELDS: ReadonlySet<string> = new Set(['traceparent', 'tracestate']);
+
+/** The trace goes on, unless the script says itself which. */
+function withTrace(request: FetchRequest, trace: TraceContext | undefined): FetchRequest {
+  if (
+    trace === undefined ||
+    request.fields.some((name, i) => i % 2 === 0 && TRACE_FIELDS.has(name.toLowerCase()))
+  )
+    return request;
+  return { ...request, fields: [...request.fields, ...traceFields(trace)] };
 }
 
 function ownerOf(scope: Scope, share: Share): FetchOwner {

@@ -1,5 +1,6 @@
 /** Makes the request for an upstream of the one that a client has sent: which fields go on, and which the proxy adds (RFC 9110 §7.6). */
 import { type BlockList, isIPv6 } from 'node:net';
+import { traceFields } from '../base/trace-context.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import { type Fields, fieldValue, hasListMember, isNamed, trimBlanks } from '../http/semantics/fields.ts';
 import { newWebSocketKey } from '../http/semantics/websocket-key.ts';
@@ -30,6 +31,9 @@ const OWN_FIELDS: ReadonlySet<string> = new Set([
   'via',
   'cookie',
   'max-forwards',
+  // as they were read, with a span of the gateway's own
+  'traceparent',
+  'tracestate',
 ]);
 /** What clients must not say of themselves. */
 const FORWARDED_FIELDS: ReadonlySet<string> = new Set([
@@ -71,6 +75,7 @@ export function forwardedRequest(
   addForwarded(fields, exchange, settings, isTrusted);
   addVia(fields, exchange);
   addMaxForwards(fields, given, method);
+  addTrace(fields, exchange, settings, named);
   fields.push(...settings.setFields);
   if (connectProtocol !== undefined) fields.push('Sec-WebSocket-Key', newWebSocketKey());
   return {
@@ -210,6 +215,19 @@ function addVia(fields: string[], { protocol, fields: given }: Exchange): void {
   const version = protocol === 'HTTP/2' ? '2.0' : protocol.slice('HTTP/'.length);
   const before = fieldValue(given, 'via');
   fields.push('Via', `${before === undefined ? '' : `${before}, `}${version} ${VIA_NAME}`);
+}
+
+/** A `traceparent` that is not well-formed goes no further (W3C Trace Context §3.2.2.3). */
+function addTrace(
+  fields: string[],
+  { trace }: Exchange,
+  { removedFields }: ProxySettings,
+  named: ReadonlySet<string> | undefined,
+): void {
+  if (trace === undefined || named?.has('traceparent') === true) return;
+  const own = traceFields(trace);
+  for (let i = 0; i < own.length; i += 2)
+    if (!removedFields.has(own[i] as string)) fields.push(own[i] as string, own[i + 1] as string);
 }
 
 /** Decremented where it has a meaning (RFC 9110 §7.6.2); elsewhere it goes on as it is. */

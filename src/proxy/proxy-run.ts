@@ -339,8 +339,9 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
         `it does not begin with ${JSON.stringify(route.prefix)} as it is written, and the target has a path to put there`,
       );
     const request = forwardedRequest(exchange, route.settings, upstream.target, target);
-    // each WebSocket has a key of its own
-    if (exchange.connectProtocol === undefined) known.set(exchange.identity, { route, upstream, request });
+    // each WebSocket has a key of its own, and each request of a trace a span
+    if (exchange.connectProtocol === undefined && exchange.trace === undefined)
+      known.set(exchange.identity, { route, upstream, request });
     return request;
   }
 

@@ -4,6 +4,7 @@
  */
 
 import { nextRequestNumber } from '../base/request-id.ts';
+import type { TraceContext } from '../base/trace-context.ts';
 import type { Exchange, ExchangeSeries } from '../http/exchange/exchange.ts';
 import type { Fields } from '../http/semantics/fields.ts';
 import type { Coroutine } from '../lua/coroutine.ts';
@@ -70,6 +71,10 @@ export class AppRun extends ScriptRun {
     this.#exchange = exchange;
     this.#series = exchange.connection.series;
     this.#identify();
+  }
+
+  get trace(): TraceContext | undefined {
+    return this.#exchange.trace;
   }
 
   get fetchDepth(): number {

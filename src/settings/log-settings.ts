@@ -73,6 +73,8 @@ const NAMES = [
   'tls_protocol',
   'tls_cipher',
   'server_name',
+  'trace_id',
+  'span_id',
 ] as const;
 export type AccessFieldName = (typeof NAMES)[number];
 /** All fields but `request.NAME`, the field NAME of the request. */

@@ -4,6 +4,7 @@
  */
 import { ByteQueue } from '../base/byte-queue.ts';
 import type { GatewayError } from '../base/errors.ts';
+import type { TraceContext } from '../base/trace-context.ts';
 import type {
   Answerer,
   Exchange,
@@ -84,6 +85,9 @@ export class PassedExchange extends LentBody implements Exchange {
   }
   get body(): RequestBody {
     return this.#real.body;
+  }
+  get trace(): TraceContext | undefined {
+    return this.#real.trace;
   }
   get answeredBy(): Answerer | undefined {
     return this.#real.answeredBy;

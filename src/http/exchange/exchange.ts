@@ -5,6 +5,7 @@
 import type { ByteQueue } from '../../base/byte-queue.ts';
 import type { ByteSink, ByteSource } from '../../base/byte-stream.ts';
 import type { GatewayError } from '../../base/errors.ts';
+import type { TraceContext } from '../../base/trace-context.ts';
 import type { Fields } from '../semantics/fields.ts';
 
 export type Protocol = 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2';
@@ -135,6 +136,8 @@ export interface Exchange extends ByteSink {
   readonly connection: ExchangeConnection;
   readonly identity: RequestIdentity;
   readonly body: RequestBody;
+  /** Where the client says that it stands in a trace, with a span of its own; undefined: it does not, or not in the right form. */
+  readonly trace?: TraceContext | undefined;
   /** True for an exchange the server promised itself. */
   readonly pushed: boolean;
 

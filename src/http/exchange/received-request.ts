@@ -1,5 +1,6 @@
 /** The request of an exchange, as handlers see it. */
-import { type Fields, withoutPseudoFields } from '../semantics/fields.ts';
+import { readTraceContext, type TraceContext } from '../../base/trace-context.ts';
+import { type Fields, fieldValue, withoutPseudoFields } from '../semantics/fields.ts';
 import type { ExchangeConnection, Protocol, RequestIdentity } from './exchange.ts';
 import type { QueuedBody } from './request-body.ts';
 import type { RequestHead } from './request-head.ts';
@@ -11,6 +12,8 @@ export class ReceivedRequest {
   /** What the handler takes of the body, bytes. */
   protected bodyBytesMax: number = Number.POSITIVE_INFINITY;
   #fields: Fields | undefined;
+  /** Undefined: nobody has asked; null: there is none. */
+  #trace: TraceContext | null | undefined;
   /** The server that a proxy has passed it on to. */
   upstream: string | undefined;
   /** The mapping it was led to. */
@@ -38,6 +41,15 @@ export class ReceivedRequest {
   get fields(): Fields {
     this.#fields ??= withoutPseudoFields(this.request.fields);
     return this.#fields;
+  }
+  /** Read when it is asked for. */
+  get trace(): TraceContext | undefined {
+    if (this.#trace === undefined) {
+      const { fields } = this.request;
+      const state = (): string | undefined => fieldValue(fields, 'tracestate');
+      this.#trace = readTraceContext(fieldValue(fields, 'traceparent'), state) ?? null;
+    }
+    return this.#trace ?? undefined;
   }
   get connection(): ExchangeConnection {
     return this.request.connection;

@@ -1,5 +1,6 @@
 /** One call of a handler: joins an exchange with the coroutine that answers it, and ends both on one path. */
 import type { GatewayError } from '../../base/errors.ts';
+import type { TraceContext } from '../../base/trace-context.ts';
 import type { Exchange } from '../../http/exchange/exchange.ts';
 import type { Route } from '../../http/exchange/handler.ts';
 import type { CoroutineScheduler } from '../../lua/coroutine-scheduler.ts';
@@ -80,6 +81,10 @@ export class Invocation extends ScriptRun {
     this.exchange = exchange;
     exchange.answeredBy = this;
     this.route = route;
+  }
+
+  get trace(): TraceContext | undefined {
+    return this.exchange.trace;
   }
 
   get fetchDepth(): number {
@@ -298,6 +303,7 @@ export class Invocation extends ScriptRun {
       handler: this.route.handlerName,
       method: this.exchange.method,
       target: this.exchange.target,
+      ...(this.trace && { trace_id: this.trace.traceId, span_id: this.trace.spanId }),
     };
   }
 }

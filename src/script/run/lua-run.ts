@@ -1,5 +1,6 @@
 /** What a run of Lua code is to the libraries: a call of a handler or of a timer, with its tasks and all it has opened. */
 import type { Scope } from '../../base/scope.ts';
+import type { TraceContext } from '../../base/trace-context.ts';
 import type { OperationOwner } from '../../file/operation-queue.ts';
 import type { Exchange } from '../../http/exchange/exchange.ts';
 import type { CoroutineOwner, CpuBudget, LimitReached } from '../../lua/coroutine.ts';
@@ -24,6 +25,8 @@ export interface LuaRun extends CpuBudget {
   pushEnvironment?(L: LuaThread): void;
   /** How many fetches have led to its request; undefined: it has none. */
   readonly fetchDepth?: number;
+  /** Where its request stands in a trace; undefined: in none, or it has none. */
+  readonly trace?: TraceContext | undefined;
   /** What the run opened and what ends with it at the latest. */
   readonly scope: Scope;
   /** Its files take turns with those of other runs, not with each other. */
