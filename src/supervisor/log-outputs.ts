@@ -36,9 +36,9 @@ export class LogOutputs {
     this.#access = open(accessLog ? logs.accessTarget : { kind: 'log' }, logs);
   }
 
-  /** Takes lines of the access log in ASCII, each with its line end. */
-  readonly writeAccess = (text: string, lines: number): void =>
-    (this.#access.sink ?? this.log).writeLines(text, lines);
+  /** Takes lines of the access log, each with its line end. The bytes are its own from then on. */
+  readonly writeAccess = (bytes: Uint8Array, lines: number): void =>
+    (this.#access.sink ?? this.log).writeLines(bytes, lines);
 
   /** Opens what a reload asks for, beside what there is. Errors: LGW_LOG_FILE. */
   prepare({ accessLog, logs }: Pick<LogConfig, 'accessLog' | 'logs'>): PreparedAccess {

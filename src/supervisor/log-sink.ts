@@ -35,14 +35,6 @@ export interface LogSinkOptions {
   readonly complain?: (message: string) => void;
 }
 
-/** Lines that are written together. */
-interface Piece {
-  /** With the end of its last line. */
-  readonly text: string;
-  readonly lines: number;
-  readonly bytes: number;
-}
-
 export class LogSink {
   readonly #file: string | null | undefined;
   readonly #queueBytesMax: number;
@@ -52,14 +44,15 @@ export class LogSink {
   #descriptor: number;
   /** Of the file. */
   #fileBytes = 0;
-  #queue: Piece[] = [];
+  /** Lines that are written together, each piece with the end of its last line. */
+  #queue: Uint8Array[] = [];
   #queuedBytes = 0;
   /** Lines without room in the queue, and lines whose write failed, since the log said so. */
   #dropped = 0;
   #lost = 0;
   #complainedAt = Number.NEGATIVE_INFINITY;
   #lookedAt: number = performance.now();
-  #writing: Buffer | undefined;
+  #writing: Uint8Array | undefined;
   /** Where `#writing` goes, also when another file has been opened meanwhile. */
   #writingTo = STDERR;
   #isRotating = false;
@@ -78,10 +71,10 @@ export class LogSink {
   }
 
   /** Takes one line without its line end. Never blocks, never throws. */
-  readonly write = (line: string): void => this.#take(`${line}\n`, 1);
+  readonly write = (line: string): void => this.#take(Buffer.from(`${line}\n`), 1);
 
-  /** Takes so many lines, each with its line end: all of them, or none. */
-  readonly writeLines = (text: string, lines: number): void => this.#take(text, lines);
+  /** Takes so many lines, each with its line end: all of them, or none. The bytes are its own from then on. */
+  readonly writeLines = (bytes: Uint8Array, lines: number): void => this.#take(bytes, lines);
 
   setRotation(rotation: LogRotation | undefined): void {
     this.#rotation = rotation;
@@ -122,23 +115,22 @@ export class LogSink {
   /** Writes the last line of a process that ends now, synchronously, behind all waiting lines. */
   writeNow(line: string): void {
     if (this.#file === null) return;
-    const text = `${this.#queue.map((piece) => piece.text).join('')}${line}\n`;
+    const all = Buffer.concat([...this.#queue, Buffer.from(`${line}\n`)]);
     this.#queue = [];
     this.#queuedBytes = 0;
     try {
-      writeSync(this.#descriptor, text);
+      writeSync(this.#descriptor, all);
     } catch {
       // the process ends, and nothing can report this failure
     }
   }
 
-  #take(text: string, lines: number): void {
+  #take(bytes: Uint8Array, lines: number): void {
     if (this.#file === null || this.#isClosed) return;
-    const bytes = Buffer.byteLength(text);
-    if (this.#queuedBytes + bytes > this.#queueBytesMax) this.#dropped += lines;
+    if (this.#queuedBytes + bytes.length > this.#queueBytesMax) this.#dropped += lines;
     else {
-      this.#queue.push({ text, lines, bytes });
-      this.#queuedBytes += bytes;
+      this.#queue.push(bytes);
+      this.#queuedBytes += bytes.length;
     }
     if (this.#writing === undefined) this.#writeNext();
   }
@@ -149,12 +141,11 @@ export class LogSink {
   }
 
   #writeNext(): void {
-    const text = this.#takeText();
-    if (text === '') {
+    const bytes = this.#takeNext();
+    if (bytes === undefined) {
       for (const done of this.#flushed.splice(0)) done();
       return;
     }
-    const bytes = Buffer.from(text);
     this.#writing = bytes;
     this.#writingTo = this.#descriptor;
     const { bytesMax = Number.POSITIVE_INFINITY } = this.#rotation ?? {};
@@ -228,7 +219,7 @@ export class LogSink {
     });
   }
 
-  #lose(bytes: Buffer, error: Error): void {
+  #lose(bytes: Uint8Array, error: Error): void {
     for (const byte of bytes) if (byte === LINE_FEED) this.#lost += 1;
     if (typeof this.#file !== 'string') return;
     const what = `Cannot write the log file "${this.#file}": ${messageOf(error)}`;
@@ -244,37 +235,36 @@ export class LogSink {
 
   /** The log can be written again. */
   #tellLoss(): void {
-    const text = notice(`${this.#lost} log lines were lost: the log could not be written`);
+    const bytes = notice(`${this.#lost} log lines were lost: the log could not be written`);
     this.#lost = 0;
-    const bytes = Buffer.byteLength(text);
-    this.#queue.unshift({ text, lines: 1, bytes });
-    this.#queuedBytes += bytes;
+    this.#queue.unshift(bytes);
+    this.#queuedBytes += bytes.length;
   }
 
-  /** The next lines, at most WRITE_BYTES_MAX bytes but at least one piece. */
-  #takeText(): string {
-    let text = '';
+  /** The next lines, at most WRITE_BYTES_MAX bytes but at least one piece; undefined: there are none. */
+  #takeNext(): Uint8Array | undefined {
     let count = 0;
     let taken = 0;
-    for (const piece of this.#queue) {
-      if (count > 0 && taken + piece.bytes > WRITE_BYTES_MAX) break;
-      text += piece.text;
-      taken += piece.bytes;
+    for (const bytes of this.#queue) {
+      if (count > 0 && taken + bytes.length > WRITE_BYTES_MAX) break;
+      taken += bytes.length;
       count += 1;
     }
-    this.#queue.splice(0, count);
+    const pieces = this.#queue.splice(0, count);
     this.#queuedBytes -= taken;
     if (this.#dropped > 0) {
       // also alone: a line that is longer than the queue may be the last for long
-      text += notice(`${this.#dropped} log lines were dropped: the log is written more slowly than it fills`);
+      pieces.push(
+        notice(`${this.#dropped} log lines were dropped: the log is written more slowly than it fills`),
+      );
       this.#dropped = 0;
     }
-    return text;
+    return pieces.length > 1 ? Buffer.concat(pieces) : pieces[0];
   }
 }
 
-function notice(message: string): string {
-  return `${formatLine(new Date(), 'warn', 'log', message)}\n`;
+function notice(message: string): Buffer {
+  return Buffer.from(`${formatLine(new Date(), 'warn', 'log', message)}\n`);
 }
 
 function complainOnStderr(message: string): void {

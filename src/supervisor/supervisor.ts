@@ -338,7 +338,7 @@ export class Supervisor {
       times: { ...WORKER_TIMES, ...this.#options.times },
       logger: this.#logger,
       onLogLines: (lines) => lines.forEach(this.#options.writeLine),
-      onAccessLines: this.#options.outputs?.writeAccess ?? ((text) => this.#writeLines(text)),
+      onAccessLines: this.#options.outputs?.writeAccess ?? ((bytes) => this.#writeLines(bytes)),
       mappingCount: this.#config.mappings.length,
       countsRequests: this.#config.admin !== undefined,
       makeStart: (own) => this.#makeStart(own),
@@ -354,8 +354,9 @@ export class Supervisor {
     });
   }
 
-  #writeLines(text: string): void {
-    for (const line of text.split('\n')) if (line !== '') this.#options.writeLine(line);
+  #writeLines(bytes: Uint8Array): void {
+    for (const line of Buffer.from(bytes).toString().split('\n'))
+      if (line !== '') this.#options.writeLine(line);
   }
 
   async #startWorkers(): Promise<void> {

@@ -57,7 +57,7 @@ export interface WorkerThreadOptions {
   /** Takes the worker's own log lines. */
   readonly onLogLines: (lines: readonly string[]) => void;
   /** Takes its lines of the access log, each with its line end. */
-  readonly onAccessLines: (text: string, count: number) => void;
+  readonly onAccessLines: (bytes: Uint8Array, count: number) => void;
   /** For each there is a row of counters. */
   readonly mappingCount: number;
   /** Requests are counted by mapping, and times by worker. */
@@ -309,9 +309,9 @@ export class WorkerThread {
         return;
       case 'access':
         try {
-          this.#options.onAccessLines(message.text, message.count);
+          this.#options.onAccessLines(message.bytes, message.count);
         } finally {
-          Atomics.sub(this.#logOnTheWay, 1, message.text.length);
+          Atomics.sub(this.#logOnTheWay, 1, message.bytes.length);
         }
         return;
       case 'failed':

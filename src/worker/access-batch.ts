@@ -1,33 +1,38 @@
 /**
- * Collects a worker's lines of the access log: a message to the supervisor carries those of some milliseconds as one text. Lines
+ * Collects a worker's lines of the access log: a message to the supervisor carries those of some milliseconds as bytes. Lines
  * that the supervisor has not taken yet are bounded: when it is slow, further ones are dropped and counted.
  */
 
 /** A batch is sent when the first of its lines has waited this long: a message costs as much as formatting ten lines (ms). */
 const WAIT_MS = 20;
-/** A batch of this many characters is sent at once. */
-const BATCH_LENGTH_MAX = 64 * 1024;
-/** Characters of lines that wait here and on the way to the supervisor. */
+/** A batch of this many bytes is sent at once. */
+const BATCH_BYTES_MAX = 64 * 1024;
+/** Bytes of lines that wait here and on the way to the supervisor. */
 const WAITING_MAX = 4 * 1024 * 1024;
 /** Dropped lines are told of once in so many milliseconds. */
 const NOTICE_MS = 5000;
+/** Of a character of a line. */
+const BYTES_PER_CHARACTER_MAX = 3;
+const LINE_FEED = 10;
 
 export class AccessBatch {
-  readonly #send: (text: string, count: number) => void;
+  readonly #send: (bytes: Uint8Array<ArrayBuffer>, count: number) => void;
   readonly #onTheWay: Int32Array;
   readonly #tell: (dropped: number) => void;
-  #text = '';
+  /** Lines become bytes at once: texts that wait, made of many pieces, would have to be moved by each collection. Made at the first line. */
+  #bytes: Buffer = Buffer.alloc(0);
+  #length = 0;
   #count = 0;
   #waiting = false;
   #dropped = 0;
 
   /**
-   * `onTheWay`: the second of two Int32 counts the characters that were sent; the receiver takes off what it has taken. `tell` hears,
-   * once in five seconds, how many lines were dropped.
+   * `onTheWay`: the second of two Int32 counts the bytes that were sent; the receiver takes off what it has taken. `send` gets bytes that
+   * are its own. `tell` hears, once in five seconds, how many lines were dropped.
    */
   constructor(
     onTheWay: SharedArrayBuffer,
-    send: (text: string, count: number) => void,
+    send: (bytes: Uint8Array<ArrayBuffer>, count: number) => void,
     tell: (dropped: number) => void,
   ) {
     this.#onTheWay = new Int32Array(onTheWay);
@@ -37,12 +42,17 @@ export class AccessBatch {
 
   /** Takes one formatted line. */
   readonly write = (line: string): void => {
-    if (this.#text.length > BATCH_LENGTH_MAX) this.flush();
-    if (this.#text === '' && Atomics.load(this.#onTheWay, 1) > WAITING_MAX - 2 * BATCH_LENGTH_MAX) {
+    const bytesMax = line.length * BYTES_PER_CHARACTER_MAX + 1;
+    if (this.#length > 0 && this.#length + bytesMax > BATCH_BYTES_MAX) this.flush();
+    if (this.#length === 0 && Atomics.load(this.#onTheWay, 1) > WAITING_MAX - BATCH_BYTES_MAX) {
       this.#drop();
       return;
     }
-    this.#text += `${line}\n`;
+    if (this.#length + bytesMax > this.#bytes.length)
+      this.#bytes = Buffer.allocUnsafeSlow(Math.max(BATCH_BYTES_MAX, bytesMax));
+    this.#length += this.#bytes.write(line, this.#length, 'utf8');
+    this.#bytes[this.#length] = LINE_FEED;
+    this.#length += 1;
     this.#count += 1;
     if (this.#waiting) return;
     this.#waiting = true;
@@ -53,11 +63,13 @@ export class AccessBatch {
   readonly flush = (): void => {
     this.#waiting = false;
     if (this.#count === 0) return;
-    const [text, count] = [this.#text, this.#count];
-    this.#text = '';
+    const bytes = new Uint8Array(this.#length);
+    bytes.set(this.#bytes.subarray(0, this.#length));
+    const count = this.#count;
+    this.#length = 0;
     this.#count = 0;
-    Atomics.add(this.#onTheWay, 1, text.length);
-    this.#send(text, count);
+    Atomics.add(this.#onTheWay, 1, bytes.length);
+    this.#send(bytes, count);
   };
 
   #drop(): void {

@@ -78,7 +78,7 @@ export interface WorkerStart {
    * them when the thread ends, from then on the thread's loop does.
    */
   readonly descriptorsAdopted: SharedArrayBuffer;
-  /** Two Int32: characters of log lines, and of lines of the access log, that the worker has sent and the supervisor has not taken. */
+  /** Two Int32: characters of log lines, and bytes of lines of the access log, that the worker has sent and the supervisor has not taken. */
   readonly logOnTheWay: SharedArrayBuffer;
   /** Memory of the ProcessGroups of this thread: the supervisor ends those that outlive it. */
   readonly processGroups: SharedArrayBuffer;
@@ -143,8 +143,8 @@ export type FromWorker =
   | { readonly type: 'release'; readonly id: number; readonly completed: boolean }
   /** Formatted log lines without line ends; `size`, in characters, is taken off `logOnTheWay` when they have been taken. */
   | { readonly type: 'log'; readonly lines: readonly string[]; readonly size: number }
-  /** Lines of the access log in ASCII, each with its line end, and their number. */
-  | { readonly type: 'access'; readonly text: string; readonly count: number };
+  /** Lines of the access log, each with its line end, and their number. */
+  | { readonly type: 'access'; readonly bytes: Uint8Array; readonly count: number };
 
 /** The question of a worker before it runs a timer that only one worker runs. */
 export interface OnceClaim {

@@ -18,7 +18,7 @@ const start: WorkerStart = workerData;
 const post = (message: FromWorker): void => port.postMessage(message);
 const accessBatch = new AccessBatch(
   start.logOnTheWay,
-  (text, count) => post({ type: 'access', text, count }),
+  (bytes, count) => port.postMessage({ type: 'access', bytes, count } satisfies FromWorker, [bytes.buffer]),
   (dropped) => batch.write(droppedNotice(dropped)),
 );
 const batch = new LogBatch(`worker-${start.workerId}`, start.logOnTheWay, (lines, size) => {

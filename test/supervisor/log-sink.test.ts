@@ -207,7 +207,7 @@ test('LogSink refuses a pipe that nobody reads, since to open it would wait', ()
 test('LogSink.close() writes what waits, and takes no more', async () => {
   const file = join(folder, 'log');
   const sink = new LogSink({ file });
-  sink.writeLines('one\ntwo\n', 2);
+  sink.writeLines(Buffer.from('one\ntwo\n'), 2);
   sink.close();
   sink.write('three');
   await sink.flush(FLUSH_MS);
