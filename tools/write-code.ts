@@ -76,7 +76,7 @@ async function recordWorker(): Promise<void> {
     config,
     logger: createLogger(config.logLevel, 'supervisor', writeLine),
     writeLine,
-    compileLua: () => compileLuaModule(config.limits),
+    compileLua: (memoryBytesMax) => compileLuaModule({ memoryBytesMax }),
     workerEntry: new URL('record-worker.js', import.meta.url),
   });
   await supervisor.start();

@@ -322,7 +322,10 @@ export const ERROR_CODES = {
     meaning: 'A reload was to change settings that only a restart changes; nothing has changed',
     remedy: 'The message names all of them with both values; restart, or leave them as they are',
   },
-  LGW_ROOT: { meaning: '`--root` is no folder that can be used', remedy: 'The message says why' },
+  LGW_ROOT: {
+    meaning: 'A virtual root (`--root`, or `root` of a mapping) is no folder that can be used',
+    remedy: 'The message says why',
+  },
   LGW_ROUTE: {
     meaning: 'A route, prefix or mounted router of a TypeScript router is not valid, or is there twice',
     remedy: 'The message shows the pattern',

@@ -178,7 +178,7 @@ async function serve(
     logger,
     writeLine: log.write,
     outputs,
-    compileLua: () => compileLuaModule(config.limits),
+    compileLua: (memoryBytesMax) => compileLuaModule({ memoryBytesMax }),
   });
   process.on('uncaughtException', (error) => {
     log.writeNow(formatLine(new Date(), 'error', 'supervisor', stackOf(error)));

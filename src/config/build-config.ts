@@ -12,6 +12,7 @@ import {
   splitTargets,
 } from '../mapping/proxy-settings.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../mapping/script-rights.ts';
+import { MEMORY_SIZES_MAX, type ScriptSettings } from '../mapping/script-settings.ts';
 import { DEFAULT_STATIC_SETTINGS, type FolderSettings } from '../mapping/static-settings.ts';
 import { defaultUnreadBodyBytes } from '../settings/limits.ts';
 import { DEFAULT_LOG_SETTINGS, type LogSettings } from '../settings/log-settings.ts';
@@ -40,7 +41,9 @@ export function buildConfig(
   const answers = new Answers(texts, origins, faults);
   refuseTogether(answers, OPTIONS.foreground, OPTIONS.daemon);
   refuseTogether(answers, OPTIONS.debug, OPTIONS.logLevel);
-  if (answers.has(OPTIONS.allowRun) && !answers.has(OPTIONS.root))
+  const isRooted =
+    answers.has(OPTIONS.root) || parts.mappings.some(({ mapping }) => mapping.root !== undefined);
+  if (answers.has(OPTIONS.allowRun) && !isRooted)
     answers.fault(
       OPTIONS.allowRun,
       `goes with ${nameOption(OPTIONS.root)}: without it any program may be started`,
@@ -51,6 +54,7 @@ export function buildConfig(
   const debugLevel = answers.value(OPTIONS.debug) ?? 0;
   const { mappings, ofFile, isSound } = readScripts(answers, parts, faults);
   const memoryBytesMax = answers.valueOrDefault(OPTIONS.memory);
+  refuseManySizes(answers, memoryBytesMax, ofFile);
   const quietLevel = answers.value(OPTIONS.logLevel) ?? DEFAULT_LOG_LEVEL;
   const config: Config = {
     mappings,
@@ -81,6 +85,7 @@ export function buildConfig(
       variables: answers.value(OPTIONS.allowEnv) ?? DEFAULT_SCRIPT_RIGHTS.variables,
     },
     shared: readShared(answers),
+    scripts: readScriptSettings(ofFile),
     folders: readFolders(answers, mappings, ofFile, isSound),
     proxies: readProxies(answers, mappings, ofFile, isSound),
     limits: {
@@ -93,7 +98,7 @@ export function buildConfig(
       bodyBytesMax: answers.valueOrDefault(OPTIONS.maxBody),
       unreadBodyBytesMax:
         answers.value(OPTIONS.maxUnreadBodies) ??
-        defaultUnreadBodyBytes(memoryBytesMax, mappings.filter(runsLua).length),
+        defaultUnreadBodyBytes(memoryBytesMax, mappings.filter(runsLua)),
       streamsMax: answers.valueOrDefault(OPTIONS.maxStreams),
       connectionsMax: answers.valueOrDefault(OPTIONS.maxConnections),
       connectionsPerAddressMax: answers.valueOrDefault(OPTIONS.maxConnectionsPerAddress),
@@ -177,6 +182,33 @@ function readScripts(answers: Answers, parts: FileParts, faults: Faults): ReadSc
   if (!isSound) return { mappings, ofFile, isSound };
   const withAll = faults.attempt(() => withModes(mappings, modes), mappings, answers.at(OPTIONS.mode));
   return { mappings: withAll, ofFile, isSound };
+}
+
+/** What the tables of scripts say in the place of the options. */
+function readScriptSettings(ofFile: ReadonlyMap<string, FileMapping>): ScriptSettings[] {
+  return [...ofFile.values()].flatMap(({ mapping: { host, prefix }, script }) => {
+    if (script === undefined) return [];
+    if (Object.keys(script.rights).length + Object.keys(script.limits).length === 0) return [];
+    return [host === undefined ? { prefix, ...script } : { host, prefix, ...script }];
+  });
+}
+
+/** The Lua machine is compiled for each size. */
+function refuseManySizes(
+  answers: Answers,
+  memoryBytesMax: number,
+  ofFile: ReadonlyMap<string, FileMapping>,
+): void {
+  const sizes = new Set([memoryBytesMax]);
+  for (const { mapping, at } of ofFile.values()) {
+    if (mapping.memoryBytesMax === undefined || sizes.has(mapping.memoryBytesMax)) continue;
+    sizes.add(mapping.memoryBytesMax);
+    if (sizes.size === MEMORY_SIZES_MAX + 1)
+      answers.faultAt(
+        `Key "memory" in [[lua]] is the ${sizes.size}th size and the limit is ${MEMORY_SIZES_MAX}, with that of all: let mappings share sizes`,
+        at,
+      );
+  }
 }
 
 function readCertificateFiles(answers: Answers): Config['certificateFiles'] {

@@ -7,13 +7,14 @@ import type { OfPlace } from '../mapping/mapping-name.ts';
 import type { ProxyMappingSettings } from '../mapping/proxy-settings.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
+import type { OwnMachine, ScriptSettings } from '../mapping/script-settings.ts';
 import type { FolderSettings } from '../mapping/static-settings.ts';
 import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
 import type { LogSettings } from '../settings/log-settings.ts';
 
 /** `-l [HOST]PREFIX SCRIPT`, or a module of an embedding program: what stands behind one path prefix, perhaps of one host. */
-export interface MappingConfig extends OfKind, OfPlace {
+export interface MappingConfig extends OfKind, OfPlace, OwnMachine {
   /** As `comparableHost` writes it, perhaps with `*.` before it: all names below. */
   readonly host?: string | undefined;
   /** Starts with `/`; no doubled and no trailing `/`. Text, not yet bytes: request paths are compared in UTF-8. */
@@ -56,7 +57,7 @@ export interface Config {
   readonly noDelay?: boolean;
   /** User to become after binding and after the key has been read. */
   readonly user: string | undefined;
-  /** Virtual root of scripts and of all file access from Lua. */
+  /** Virtual root of scripts and of all file access from Lua, but of mappings with their own, and of folders. */
   readonly root: string | undefined;
   readonly workers: number;
   /** Go to the background; the first process ends when all workers are ready. */
@@ -75,6 +76,8 @@ export interface Config {
   readonly compression: CompressionSettings;
   readonly limits: Limits;
   readonly rights: ScriptRights;
+  /** What scripts and modules among the mappings have of their own: rights and limits. */
+  readonly scripts: readonly ScriptSettings[];
   /** How the folders among the mappings are served. */
   readonly folders: readonly FolderSettings[];
   /** How the mappings among them that pass requests on do it. */

@@ -1,5 +1,6 @@
 /** What a configuration file says beside the options of the command line: mappings with settings of their own, and listeners. */
 import type { ProxyMappingSettings, ProxyTimeouts, UpstreamTls } from '../mapping/proxy-settings.ts';
+import type { ScriptSettings } from '../mapping/script-settings.ts';
 import type { StaticSettings } from '../mapping/static-settings.ts';
 import type { ListenAddress, MappingConfig } from './config.ts';
 import type { Position } from './usage-error.ts';
@@ -21,6 +22,8 @@ export interface FileHealth {
 /** A `[[lua]]`, `[[static]]` or `[[proxy]]`. */
 export interface FileMapping {
   readonly mapping: MappingConfig;
+  /** Of a script: what differs from the options that hold for all. */
+  readonly script?: Pick<ScriptSettings, 'rights' | 'limits'>;
   /** Of a folder: what differs from the options that hold for all. */
   readonly folder?: Partial<StaticSettings>;
   readonly proxy?: FileProxy;

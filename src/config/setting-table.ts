@@ -66,6 +66,8 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   'compression.bytesMin': applied(OPTIONS.compressMin),
   // their memory outlives reloads
   shared: restart(OPTIONS.shared),
+  // rights and limits of single mappings; `mappings` has their roots and memory
+  scripts: applied(),
   folders: applied(OPTIONS.staticIndex, OPTIONS.staticListing, OPTIONS.staticCacheControl),
   proxies: applied(...ALL_PROXY_OPTIONS),
   'rights.luaPath': applied(OPTIONS.luaPath),
@@ -105,6 +107,11 @@ export const SETTING_TABLE: readonly Setting<Config>[] = Object.entries(ROWS).ma
   show: (value) => showBy(row.options, value),
 }));
 
+/** JSON has no word for it. */
+function showUnlimited(_name: string, value: unknown): unknown {
+  return value === Number.POSITIVE_INFINITY ? 'unlimited' : value;
+}
+
 function readPath(config: Config, name: string): unknown {
   return name
     .split('.')
@@ -115,5 +122,5 @@ function readPath(config: Config, name: string): unknown {
 function showBy([option, ...more]: readonly AnyOption[], value: unknown): string {
   if (more.length === 0 && option?.kind === 'value' && option.repeats !== true && typeof value !== 'boolean')
     return option.value.show(value);
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  return typeof value === 'string' ? value : JSON.stringify(value, showUnlimited);
 }

@@ -3,7 +3,6 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { parseConnectRules } from '../base/connect-rules.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { LogLevel } from '../base/logger.ts';
 import type { SharedSize } from '../base/shared-size.ts';
@@ -16,6 +15,7 @@ import { type ProxyOptions, type ProxyTargets, readProxyMapping } from '../mappi
 import type { ProxyMappingSettings } from '../mapping/proxy-settings.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../mapping/script-mode.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../mapping/script-rights.ts';
+import type { ScriptSettings } from '../mapping/script-settings.ts';
 import { type FolderSettings, readStaticOptions } from '../mapping/static-settings.ts';
 import {
   COMPRESSION_TYPES_MAX,
@@ -23,8 +23,18 @@ import {
   DEFAULT_COMPRESSION,
   isTypePattern,
 } from '../settings/compression.ts';
-import { DEFAULT_LIMITS, defaultUnreadBodyBytes, LIMIT_BOUNDS, type Limits } from '../settings/limits.ts';
+import { DEFAULT_LIMITS, defaultUnreadBodyBytes, type Limits } from '../settings/limits.ts';
 import { DEFAULT_LOG_SETTINGS } from '../settings/log-settings.ts';
+import {
+  checkedRights,
+  checkLimits,
+  type ModuleMappingOptions,
+  readModuleSettings,
+  readOwnMachine,
+  readScriptSettings,
+  refuseManySizes,
+  type ScriptMappingOptions,
+} from './script-options.ts';
 
 /** Where a mapping stands. */
 export interface MappingPlace {
@@ -34,7 +44,7 @@ export interface MappingPlace {
 }
 
 /** A path prefix and the Lua script behind it. */
-export interface ScriptMapping extends MappingPlace {
+export interface ScriptMapping extends MappingPlace, ScriptMappingOptions {
   /** Name of the file. */
   readonly script: string;
   /** What the script is; default: that shows when it has been loaded. */
@@ -42,7 +52,7 @@ export interface ScriptMapping extends MappingPlace {
 }
 
 /** A path prefix and the module of handlers behind it, which every worker loads. */
-export interface ModuleMapping extends MappingPlace {
+export interface ModuleMapping extends MappingPlace, ModuleMappingOptions {
   /** A `file:` URL, or the name of the file. Its default export is a WebHandler or a WebService. */
   readonly module: URL | string;
 }
@@ -117,13 +127,12 @@ export function completeConfig(
   return {
     ...listening,
     mappings,
-    folders: readFolders(options.mappings ?? []),
-    proxies: readProxies(options.mappings ?? []),
+    ...readMappingSettings(options.mappings ?? []),
     root: options.root,
     workers,
     limits: readLimits(options.limits ?? {}, mappings),
     shared: options.shared ?? [],
-    rights: readRights(options.rights ?? {}),
+    rights: { ...DEFAULT_SCRIPT_RIGHTS, ...checkedRights('', options.rights ?? {}) },
     logLevel: options.logLevel ?? 'info',
     accessLog: options.accessLog ?? false,
     logs: DEFAULT_LOG_SETTINGS,
@@ -167,12 +176,21 @@ export function changeConfig(
     workers,
   );
   if (mappings === undefined) {
-    const { folders, proxies } = current;
-    return { ...all, mappings: current.mappings, folders, proxies };
+    const { scripts, folders, proxies } = current;
+    return { ...all, mappings: current.mappings, scripts, folders, proxies };
   }
   return {
     ...all,
     mappings: readMappings(mappings),
+    ...readMappingSettings(mappings),
+  };
+}
+
+function readMappingSettings(
+  mappings: readonly GatewayMapping[],
+): Pick<Config, 'scripts' | 'folders' | 'proxies'> {
+  return {
+    scripts: readScripts(mappings),
     folders: readFolders(mappings),
     proxies: readProxies(mappings),
   };
@@ -198,15 +216,15 @@ function readMappings(given: readonly GatewayMapping[]): MappingConfig[] {
     seen.add(name);
     if ('script' in mapping) {
       const { script, mode } = mapping;
-      return mode === undefined
-        ? { ...place, script }
-        : { ...place, script, mode: oneOf('mode', SCRIPT_MODES, mode) };
+      const own = { ...place, script, ...readOwnMachine(mapping, name) };
+      return mode === undefined ? own : { ...own, mode: oneOf('mode', SCRIPT_MODES, mode) };
     }
     if ('folder' in mapping) return { ...place, script: mapping.folder, kind: 'static' };
     // the targets are settings, which a reload changes
     if ('proxy' in mapping) return { ...place, script: 'proxy', kind: 'proxy' };
     return { ...place, script: moduleUrl(mapping.module), kind: 'module' };
   });
+  refuseManySizes(mappings);
   const hosts = countHosts(mappings);
   if (hosts > HOSTS_MAX)
     throw new GatewayError(
@@ -224,6 +242,15 @@ function readPlace({ host: given, prefix: givenPrefix }: MappingPlace): OfPlace 
   const read = typeof given === 'string' ? readHost(given) : { fault: 'it is no text' };
   if ('fault' in read) throw new GatewayError('LGW_CONFIG', `Host ${JSON.stringify(given)}: ${read.fault}`);
   return { host: read.host, prefix };
+}
+
+/** What scripts and modules among the mappings have of their own. */
+function readScripts(given: readonly GatewayMapping[]): ScriptSettings[] {
+  return given.flatMap((mapping) => {
+    const place = readPlace(mapping);
+    if ('script' in mapping) return readScriptSettings(place, mapping);
+    return 'module' in mapping ? readModuleSettings(place, mapping) : [];
+  });
 }
 
 /** What the folders among the mappings are told. */
@@ -259,48 +286,15 @@ function oneOf<Word extends string>(option: string, words: readonly Word[], word
   );
 }
 
-/** Limits that 0 switches off on the command line, where Infinity cannot be written: here 0 would be the opposite. */
-const UNLIMITED_BY_ZERO: ReadonlySet<string> = new Set([
-  'bodyBytesMax',
-  'unreadBodyBytesMax',
-  'cpuLimitMs',
-  'timeLimitMs',
-  'logBytesPerSecond',
-] satisfies (keyof Limits)[]);
-
 function readLimits(given: Partial<Limits>, mappings: readonly MappingConfig[]): Limits {
-  for (const [name, value] of Object.entries(given)) {
-    if (!Object.hasOwn(DEFAULT_LIMITS, name))
-      throw new GatewayError('LGW_CONFIG', `Option limits has no limit ${JSON.stringify(name)}`);
-    if (!(typeof value === 'number' && value >= 0))
-      throw new GatewayError('LGW_CONFIG', `Limit ${name} is ${value} and has to be a number from 0 up`);
-    if (value === 0 && UNLIMITED_BY_ZERO.has(name))
-      throw new GatewayError('LGW_CONFIG', `Limit ${name} is 0 and has to be above; Infinity is no limit`);
-  }
-  const { mappingSharePercent } = { ...DEFAULT_LIMITS, ...given };
-  if (mappingSharePercent < 1 || mappingSharePercent > LIMIT_BOUNDS.percentMax)
-    throw new GatewayError(
-      'LGW_CONFIG',
-      `Limit mappingSharePercent is ${mappingSharePercent} and has to be a number from 1 to ${LIMIT_BOUNDS.percentMax}`,
-    );
+  checkLimits('', Object.keys(DEFAULT_LIMITS), given);
   const { memoryBytesMax } = { ...DEFAULT_LIMITS, ...given };
-  const scripts = mappings.filter(runsLua).length;
+  const scripts = mappings.filter(runsLua);
   return {
     ...DEFAULT_LIMITS,
     unreadBodyBytesMax: defaultUnreadBodyBytes(memoryBytesMax, scripts),
     ...given,
   };
-}
-
-function readRights(given: Partial<ScriptRights>): ScriptRights {
-  const { connect } = given;
-  const isList = Array.isArray(connect) && connect.every((entry) => typeof entry === 'string');
-  if (connect !== undefined && !(isList && parseConnectRules(connect) !== undefined))
-    throw new GatewayError(
-      'LGW_CONFIG',
-      `Right connect is ${JSON.stringify(connect)} and has to be ["all"], ["none"], or a list of "public", names, "*.NAME" and addresses`,
-    );
-  return { ...DEFAULT_SCRIPT_RIGHTS, ...given };
 }
 
 function readCompression(given: Partial<CompressionSettings>): CompressionSettings {

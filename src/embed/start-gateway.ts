@@ -115,6 +115,6 @@ export function createSupervisor(
     logger: createLogger(config.logLevel, 'supervisor', writeLine),
     writeLine,
     listenNames,
-    compileLua: hasScripts ? () => compileLuaModule(config.limits) : undefined,
+    compileLua: hasScripts ? (memoryBytesMax) => compileLuaModule({ memoryBytesMax }) : undefined,
   });
 }

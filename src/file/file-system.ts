@@ -46,6 +46,13 @@ export interface FileSystemOptions {
   readonly sealed?: string;
   /** Logs failed writes that no caller can be told of. */
   readonly logger: Logger | undefined;
+  /** What it has in common with another one of its worker; default: it has its own. */
+  readonly common?: CommonParts;
+}
+
+interface CommonParts {
+  readonly blocks: BlockPool;
+  readonly operations: OperationQueue;
 }
 
 export type OpenDone = (error: FileError | undefined, file: ByteFile | undefined) => void;
@@ -58,7 +65,7 @@ export class FileSystem {
   readonly root: Root | undefined;
   /** Where processes start and relative names begin: the root, when there is one. */
   readonly workingDirectory: string;
-  readonly blocks: BlockPool = new BlockPool();
+  readonly blocks: BlockPool;
   readonly operations: OperationQueue;
   readonly #options: FileSystemOptions;
   readonly #steps: FileOperations;
@@ -76,7 +83,14 @@ export class FileSystem {
       options.sealed === undefined
         ? new FileSteps(this.root, this.workingDirectory)
         : noFileSteps(options.sealed);
-    this.operations = new OperationQueue(options.operationsMax);
+    this.blocks = options.common?.blocks ?? new BlockPool();
+    this.operations = options.common?.operations ?? new OperationQueue(options.operationsMax);
+  }
+
+  /** The files of another root, whose operations take turns with those of this one. Throws when the root does not exist. */
+  withRoot(root: string | undefined): FileSystem {
+    const { blocks, operations } = this;
+    return new FileSystem({ ...this.#options, root, common: { blocks, operations } });
   }
 
   /** Returns a file system that refuses every operation and says `why`. */

@@ -19,8 +19,6 @@ import { errnoOf } from './strerror.ts';
 import type { Cancellable } from './task.ts';
 
 export interface ProcessTableOptions {
-  /** Where processes start. */
-  readonly workingDirectory: string;
   /** The whole environment of the processes. */
   readonly environment: Readonly<Record<string, string>>;
   readonly counters: Counters;
@@ -40,6 +38,8 @@ export interface ProcessOwner {
   readonly share: Share;
   /** The mapping is being loaded. */
   readonly loading: boolean;
+  /** Where the process starts. */
+  readonly workingDirectory: string;
   /** Undefined: any command, run by /bin/sh. Otherwise the names of programs that may be started, without a shell. */
   readonly allowedCommands: readonly string[] | undefined;
   /** Gets the lines that the process writes to stderr, and to stdout where no script reads it. */
@@ -160,9 +160,9 @@ export class ProcessTable {
   #spawn(
     command: string,
     stdio: StdioOptions,
-    { share, loading, allowedCommands }: ProcessOwner,
+    { share, loading, allowedCommands, workingDirectory }: ProcessOwner,
   ): ChildProcess {
-    const { workingDirectory, environment, counters, groups } = this.#options;
+    const { environment, counters, groups } = this.#options;
     const action = describeAction('run', command);
     const [program, ...words] = wordsOf(command, action, allowedCommands);
     const refusal = groups.full

@@ -30,7 +30,7 @@ function findDirectory(name: string): Buffer {
   } catch (error) {
     reason = messageOf(error);
   }
-  throw new GatewayError('LGW_ROOT', `Cannot use ${JSON.stringify(name)} as the root (--root): ${reason}`);
+  throw new GatewayError('LGW_ROOT', `Cannot use ${JSON.stringify(name)} as a virtual root: ${reason}`);
 }
 
 export class Root {

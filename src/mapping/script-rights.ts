@@ -1,4 +1,4 @@
-/** What scripts may do that they may not do by default: the same for all scripts of a gateway. */
+/** What scripts may do that they may not do by default; a mapping may have some of its own (`ScriptSettings`). */
 export interface ScriptRights {
   /** Templates that `require` tries after the script's own directory, separated by `;`; empty: none. */
   readonly luaPath: string;

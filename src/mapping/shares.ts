@@ -91,16 +91,25 @@ export class Shares {
     return share;
   }
 
+  /** Undefined until `of` has made it. */
+  find(name: string): Share | undefined {
+    return this.#shares.get(name);
+  }
+
   /**
-   * How many one mapping may have now. A mapping that is alone may have all. Of several, each may take its part of what
-   * the others leave free, so that something is free whatever they do; and always an equal part of a half.
+   * How many one mapping may have now. A mapping that is alone may have all, unless it has a part of its own. Of several, each may take its
+   * part of what the others leave free, so that something is free whatever they do; and always an equal part of a half, but never more
+   * than its own part of all.
    */
   limitOf(share: Share, resource: Resource): number {
     const all = this.#options.limits[resource];
     const mappings = this.#users.get(resource) ?? 0;
-    if (mappings <= 1) return all;
+    const { percent } = share;
+    if (mappings <= 1 && percent === undefined) return all;
     const left = all - (this.total(resource) - share.used(resource));
-    return Math.max(Math.floor((left * this.percent) / 100), Math.floor(all / (2 * mappings)), 1);
+    const equal = Math.floor(all / (2 * Math.max(1, mappings)));
+    const sure = percent === undefined ? equal : Math.min(equal, Math.floor((all * percent) / 100));
+    return Math.max(Math.floor((left * (percent ?? this.percent)) / 100), sure, 1);
   }
 
   /** What all have taken. */
@@ -132,6 +141,8 @@ export class Shares {
 export class Share {
   readonly name: string;
   readonly counters: MetricRow<MappingCounterName>;
+  /** Its own part of what the others leave, in percent; undefined = that of all. What it has taken already it keeps. */
+  percent: number | undefined;
   readonly #shares: Shares;
 
   constructor(name: string, counters: MetricRow<MappingCounterName>, shares: Shares) {

@@ -211,6 +211,7 @@ export class LoadedScript implements ScriptContext {
       scope: currentRun(scheduler)?.scope ?? this.#scope,
       share,
       loading: this.#loading,
+      workingDirectory: fileSystem.workingDirectory,
       // under a root a shell would be the way out of it
       allowedCommands: fileSystem.root === undefined ? undefined : rights.commands,
       logger: this.logger,

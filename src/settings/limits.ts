@@ -103,8 +103,13 @@ export const DEFAULT_LIMITS: Limits = {
 const UNREAD_BODY_BYTES_DEFAULT_MAX = 256 * 1024 * 1024;
 
 /** The budget of unread bodies where none is given: a quarter of what the states of a worker may take together, up to a bound. */
-export function defaultUnreadBodyBytes(memoryBytesMax: number, scripts: number): number {
-  return Math.min(UNREAD_BODY_BYTES_DEFAULT_MAX, (memoryBytesMax / 4) * Math.max(1, scripts));
+export function defaultUnreadBodyBytes(
+  memoryBytesMax: number,
+  scripts: readonly { readonly memoryBytesMax?: number | undefined }[],
+): number {
+  const all = scripts.length === 0 ? [{}] : scripts;
+  const states = all.reduce((sum, script) => sum + (script.memoryBytesMax ?? memoryBytesMax), 0);
+  return Math.min(UNREAD_BODY_BYTES_DEFAULT_MAX, Math.floor(states / 4));
 }
 
 /** The bounds within which each limit may be set; outside them it is a slip of the keyboard. */

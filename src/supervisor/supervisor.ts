@@ -21,7 +21,7 @@ import { createHealthMemory } from '../proxy/upstreams/health-memory.ts';
 import { readUpstreams, type UpstreamView } from '../proxy/upstreams/upstream-view.ts';
 import { Settings } from '../settings/settings.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
-import type { WorkerJob, WorkerSettings, WorkerSetup, WorkerStart } from '../worker/messages.ts';
+import type { LuaModules, WorkerJob, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { AdminListener } from './admin-listener.ts';
 import { becomeUser } from './become-user.ts';
 import { EventMesh } from './event-mesh.ts';
@@ -34,14 +34,12 @@ import { OnceRegistry } from './once-registry.ts';
 import { PidFile } from './pid-file.ts';
 import { SharedKeeper } from './shared-keeper.ts';
 import { TlsKeeper } from './tls-keeper.ts';
+import { compileAll, memorySizesOf, WORKER_ENTRY, workerSettings } from './worker-parts.ts';
 import { type OwnStart, WORKER_TIMES, WorkerThread, type WorkerTimes } from './worker-thread.ts';
 import type { MetricSources } from './write-metrics.ts';
 
 /** The workers keep the drain limit themselves; the supervisor waits this much longer for a worker that hangs. */
 const DRAIN_GRACE_MS = 1000;
-
-/** Runs the bundle of worker-entry.ts: to find and read two hundred modules takes a fifth of the start. */
-const WORKER_ENTRY = new URL('../worker/worker-start.cjs', import.meta.url);
 
 export interface SupervisorOptions {
   readonly config: Config;
@@ -52,10 +50,10 @@ export interface SupervisorOptions {
   /** Takes the lines of the access log; default: they are log lines. */
   readonly outputs?: Pick<LogOutputs, 'writeAccess' | 'prepare'>;
   /**
-   * Compiles the Lua machine, which is handed to the workers unread; called once, while their threads begin. Undefined
-   * where no script is served.
+   * Compiles the Lua machine for states that may grow to so many bytes. It is handed to the workers unread; called once for each
+   * size, while their threads begin. Undefined where no script is served.
    */
-  readonly compileLua: (() => Promise<object>) | undefined;
+  readonly compileLua: ((memoryBytesMax: number) => Promise<object>) | undefined;
   /** What messages call that which says where it listens; default: the options of the command line. */
   readonly listenNames?: ListenNames | undefined;
   /** How descriptors are duplicated and ports shared; default: what this platform can do. */
@@ -99,8 +97,8 @@ export class Supervisor {
   #setup: WorkerSetup | undefined;
   /** The number of the last reload that was tried: a late answer to an earlier reload is not taken for an answer to this one. */
   #lastGeneration = 0;
-  #luaModule: object | 'follows' | undefined;
-  #compiling: Promise<object> | undefined;
+  #luaModules: LuaModules | 'follows' | undefined;
+  #compiling: Promise<LuaModules> | undefined;
   /** Made at the start, once. */
   #shared: SharedKeeper | undefined;
   readonly #mesh: EventMesh;
@@ -313,8 +311,8 @@ export class Supervisor {
       this.#workers.push(this.#createWorker(workerId));
     const { compileLua } = this.#options;
     if (compileLua === undefined) return;
-    this.#luaModule = 'follows';
-    this.#compiling = compileLua();
+    this.#luaModules = 'follows';
+    this.#compiling = compileAll(memorySizesOf(this.#config), compileLua);
     // `#handOut` tells, unless something else has failed before
     this.#compiling.catch(() => undefined);
   }
@@ -376,9 +374,9 @@ export class Supervisor {
 
   /** To the workers, which have their jobs. */
   async #handOut(): Promise<void> {
-    const module = await this.#compiling;
-    this.#luaModule = module;
-    if (module !== undefined) for (const worker of this.#workers) worker.giveLuaModule(module);
+    const modules = await this.#compiling;
+    this.#luaModules = modules;
+    if (modules !== undefined) for (const worker of this.#workers) worker.giveLuaModules(modules);
   }
 
   #chooseWorkerCount(): number {
@@ -412,7 +410,7 @@ export class Supervisor {
       serverPort: main.port,
       setup: this.#requireSetup(),
       root: config.root,
-      luaModule: this.#luaModule,
+      luaModules: this.#luaModules,
     };
   }
 
@@ -483,17 +481,4 @@ export class Supervisor {
     assert(STATE_RANK[to] > STATE_RANK[this.#state], `a ${this.#state} gateway does not go to ${to}`);
     this.#state = to;
   }
-}
-
-function workerSettings({ limits, rights, logLevel, accessLog, logs, ...more }: Config): WorkerSettings {
-  return {
-    limits,
-    rights,
-    logLevel,
-    accessLog,
-    logs,
-    compression: more.compression,
-    folders: more.folders,
-    proxies: more.proxies,
-  };
 }

@@ -15,7 +15,14 @@ import { createRequestMemory, RequestRow } from '../metrics/request-row.ts';
 import { Counters } from '../metrics/worker-metrics.ts';
 import { beginWithYoungSpace } from '../native/node-internals.ts';
 import { createWaitingMemory } from '../proxy/upstreams/health-memory.ts';
-import type { FromWorker, ToWorker, WorkerJob, WorkerSetup, WorkerStart } from '../worker/messages.ts';
+import type {
+  FromWorker,
+  LuaModules,
+  ToWorker,
+  WorkerJob,
+  WorkerSetup,
+  WorkerStart,
+} from '../worker/messages.ts';
 import { closeSource } from './listener.ts';
 import type { OnceRegistry } from './once-registry.ts';
 
@@ -181,9 +188,9 @@ export class WorkerThread {
     await this.#started;
   }
 
-  /** Sends the compiled Lua module to a thread that got its job before the module was ready. */
-  giveLuaModule(module: object): void {
-    this.#post({ type: 'luaModule', module });
+  /** Sends the compiled Lua modules to a thread that got its job before they were ready. */
+  giveLuaModules(modules: LuaModules): void {
+    this.#post({ type: 'luaModules', modules });
   }
 
   /** Reload, first phase. Rejects when the worker refuses, ends or does not answer. */

@@ -7,6 +7,7 @@ import type { EventEnd } from '../events/event-link.ts';
 import type { ProxyMappingSettings } from '../mapping/proxy-settings.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
+import type { ScriptSettings } from '../mapping/script-settings.ts';
 import type { FolderSettings } from '../mapping/static-settings.ts';
 import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
@@ -48,6 +49,7 @@ export interface WorkerSettings {
   readonly logLevel: LogLevel;
   readonly accessLog: boolean;
   readonly logs: LogSettings;
+  readonly scripts: readonly ScriptSettings[];
   readonly folders: readonly FolderSettings[];
   readonly proxies: readonly ProxyMappingSettings[];
   readonly compression: CompressionSettings;
@@ -100,20 +102,21 @@ export interface WorkerJob {
   /** The port of the first listener, as scripts see it. */
   readonly serverPort: number;
   readonly setup: WorkerSetup;
+  /** Of scripts that have none of their own, and of folders. */
   readonly root: string | undefined;
-  /**
-   * The compiled Lua machine (a WebAssembly.Module), shared by all workers; undefined where no script is served. While it is
-   * being compiled, `luaModule` follows as the next message.
-   */
-  readonly luaModule: object | 'follows' | undefined;
+  /** Undefined where no script is served. While they are being compiled, `luaModules` follows as the next message. */
+  readonly luaModules: LuaModules | 'follows' | undefined;
 }
+
+/** The compiled Lua machines (each a WebAssembly.Module) by the bytes that their states may grow to, shared by all workers. */
+export type LuaModules = ReadonlyMap<number, object>;
 
 /** Supervisor → worker. */
 export type ToWorker =
   /** Comes once, before all others; answered by `ready` or `failed`. */
   | { readonly type: 'job'; readonly job: WorkerJob }
   /** Comes once, after the job, where the job says so. */
-  | { readonly type: 'luaModule'; readonly module: object }
+  | { readonly type: 'luaModules'; readonly modules: LuaModules }
   /** Another thread has begun: the way to it, for what is published. Comes at any time. */
   | { readonly type: 'peer'; readonly end: EventEnd }
   /** Reload, first phase: prepare new states beside those that serve, change nothing; answered by `prepared` or `refused`. */

@@ -52,7 +52,7 @@ function toFailure(error: unknown): Failure {
   };
 }
 
-/** Undefined until the job has come, and the Lua machine where it comes later. */
+/** Undefined until the job has come, and the Lua machines where they come later. */
 let worker: GatewayWorker | undefined;
 let job: WorkerJob | undefined;
 
@@ -60,14 +60,14 @@ async function receive(message: ToWorker): Promise<void> {
   switch (message.type) {
     case 'job':
       job = message.job;
-      if (job.luaModule !== 'follows') await serve(job);
+      if (job.luaModules !== 'follows') await serve(job);
       return;
     case 'peer':
       hub.connect(message.end);
       return;
-    case 'luaModule':
-      assert(job !== undefined, 'the job comes before the Lua machine');
-      await serve({ ...job, luaModule: message.module });
+    case 'luaModules':
+      assert(job !== undefined, 'the job comes before the Lua machines');
+      await serve({ ...job, luaModules: message.modules });
       return;
     default:
       assert(worker !== undefined, 'nothing else is said to a thread that is not ready');
@@ -77,7 +77,7 @@ async function receive(message: ToWorker): Promise<void> {
 
 async function obey(
   worker: GatewayWorker,
-  message: Exclude<ToWorker, { type: 'job' | 'luaModule' | 'peer' }>,
+  message: Exclude<ToWorker, { type: 'job' | 'luaModules' | 'peer' }>,
 ): Promise<void> {
   switch (message.type) {
     case 'prepare': {

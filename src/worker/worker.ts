@@ -14,7 +14,6 @@ import { ProcessTable } from '../file/process-table.ts';
 import { Compression } from '../http/coding/compression.ts';
 import { PoolTurns, poolJobsMax } from '../http/coding/pool-turns.ts';
 import type { ExchangeObserver } from '../http/exchange/exchange-wire.ts';
-import type { Mapping } from '../http/exchange/handler.ts';
 import { UnreadBodies } from '../http/exchange/unread-bodies.ts';
 import { AddressLimit } from '../http/front/address-limit.ts';
 import { FrontEnd } from '../http/front/front-end.ts';
@@ -24,6 +23,7 @@ import { kindOf, type MappingKind, runsLua } from '../mapping/mapping-kinds.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
 import { MeteredLogger } from '../mapping/metered-logger.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
+import { scriptSettingsOf } from '../mapping/script-settings.ts';
 import type { Shares } from '../mapping/shares.ts';
 import { DEFAULT_STATIC_SETTINGS } from '../mapping/static-settings.ts';
 import { MAPPING_METRICS } from '../metrics/mapping-metrics.ts';
@@ -34,7 +34,7 @@ import { HandlerProxies } from '../proxy/handler-proxies.ts';
 import { Proxies } from '../proxy/proxies.ts';
 import { ProxyMapping, withCertificates } from '../proxy/proxy-mapping.ts';
 import { HealthTable } from '../proxy/upstreams/health-table.ts';
-import { LuaMapping, loadLuaMapping } from '../script/lua-mapping.ts';
+import { loadLuaMapping } from '../script/lua-mapping.ts';
 import { Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { SharedStore } from '../shared/shared-store.ts';
@@ -42,10 +42,11 @@ import { StaticCache } from '../static/static-cache.ts';
 import { loadStaticMapping } from '../static/static-mapping.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { listenTarget } from './listen-target.ts';
+import { closeAll, type LoadedMapping, logLoaded, modeOf } from './loaded-mapping.ts';
 import type { FromWorker, WorkerJob, WorkerSettings, WorkerSetup, WorkerStart } from './messages.ts';
 import { observeLoop } from './observe-loop.ts';
 import { OnceClient } from './once-client.ts';
-import { connectsAlike, Outward } from './outward.ts';
+import { type OutwardSet, OutwardTable } from './outward.ts';
 import { processEnvironment } from './process-environment.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { createShares, MODULE_RESOURCES } from './worker-shares.ts';
@@ -57,26 +58,15 @@ const OPERATIONS_MAX = 8;
 type Loader = (
   mapping: MappingConfig,
   setup: WorkerSetup,
-  outward: Outward,
+  outward: OutwardSet,
   signal: AbortSignal,
 ) => Promise<LoadedMapping>;
-
-/** A mapping of any kind: what serves until another setup takes its place. */
-interface LoadedMapping extends Mapping {
-  /** Exchanges come from now on. */
-  serve(): void;
-  /** Ends answers that have no end of their own; kinds that have none leave it out. */
-  endStreams?(): void;
-  /** Resolves when the last exchange has ended. */
-  retire(timerGraceMs: number): Promise<void>;
-  close(): void;
-}
 
 /** A reload that waits for its second phase. */
 interface Prepared {
   readonly setup: WorkerSetup;
   readonly mappings: readonly LoadedMapping[];
-  readonly outward: Outward;
+  readonly outward: OutwardSet;
 }
 
 export class GatewayWorker {
@@ -88,9 +78,12 @@ export class GatewayWorker {
   readonly #settings: Settings<WorkerSettings>;
   readonly #counters: Counters;
   readonly #fileSystem: FileSystem;
+  /** By the roots that mappings have of their own. */
+  readonly #rooted: ReadonlyMap<string, FileSystem>;
   readonly #processes: ProcessTable;
-  /** Of the states that serve; a reload that changes where scripts may connect to makes another. */
-  #outward: Outward;
+  readonly #outwards: OutwardTable;
+  /** Of the states that serve. */
+  #outward: OutwardSet;
   readonly #health: HealthTable;
   readonly #shared: SharedStore;
   readonly #shares: Shares;
@@ -146,29 +139,27 @@ export class GatewayWorker {
       duplicate: (descriptor) => (isAvailable() ? duplicateDescriptor(descriptor) : undefined),
       logger,
     });
+    const roots = new Set(job.setup.mappings.flatMap(({ root }) => root ?? []));
+    this.#rooted = new Map([...roots].map((root) => [root, this.#fileSystem.withRoot(root)]));
     this.#processes = new ProcessTable({
-      workingDirectory: this.#fileSystem.workingDirectory,
       environment: processEnvironment(),
       counters: this.#counters,
       groups: new ProcessGroups(start.processGroups),
       blocks: this.#fileSystem.blocks,
     });
     this.#health = new HealthTable(start.health, start.waiting);
-    this.#outward = new Outward(
-      this.#counters,
-      start.workerId,
-      settings.rights,
-      job.root !== undefined,
-      this.#health,
-    );
+    this.#outwards = new OutwardTable(this.#counters, start.workerId, this.#health);
+    this.#outward = this.#outwards.begin();
     this.#proxies = new Proxies(this.#counters, start.workerId, undefined, this.#health);
     this.#shares = createShares(limits.mappingSharePercent, logger);
     for (const [row, mapping] of job.setup.mappings.entries()) {
-      if (!runsLua(mapping)) continue;
-      this.#shares.of(mappingName(mapping), new MetricRow(MAPPING_METRICS, start.mappingCounters, row));
+      const name = mappingName(mapping);
+      if (runsLua(mapping)) this.#shares.of(name, new MetricRow(MAPPING_METRICS, start.mappingCounters, row));
+      if (kindOf(mapping) === 'module') this.#shares.of(name, undefined, MODULE_RESOURCES);
     }
     this.#requests = start.requests && new RequestMetrics(start.requests, job.setup.mappings.length);
     if (start.requests !== undefined) observeLoop(this.#counters);
+    this.#setShares(settings);
     this.#shared = new SharedStore(start.shared);
     this.#dispatcher = new Dispatcher(this.#router, logger);
     this.#settings.subscribe((next) => this.#apply(next));
@@ -201,17 +192,13 @@ export class GatewayWorker {
     this.abandon();
     const preparing = new AbortController();
     this.#preparing = preparing;
-    const { rights } = setup.settings;
-    // connections that another policy has allowed are not used again
-    const outward = connectsAlike(rights, this.#settings.values.rights)
-      ? this.#outward
-      : new Outward(this.#counters, this.#start.workerId, rights, this.#job.root !== undefined, this.#health);
+    const outward = this.#outwards.begin();
     try {
       const mappings = await this.#load(setup, outward, preparing);
       if (this.#preparing === preparing) this.#prepared = { setup, mappings, outward };
       else closeAll(mappings);
     } finally {
-      if (this.#prepared?.outward !== outward) this.#dropOutward(outward);
+      if (this.#prepared?.outward !== outward) outward.release();
     }
   }
 
@@ -232,7 +219,7 @@ export class GatewayWorker {
     const tls = secureOptionsOf(prepared.setup);
     if (tls !== undefined) for (const frontEnd of this.#frontEnds) frontEnd.setSecureContext(tls);
     const retired = Promise.all(old.map((mapping) => mapping.retire(limits.drainTimeoutMs)));
-    void retired.then(() => this.#dropOutward(oldOutward));
+    void retired.then(() => oldOutward.release());
   }
 
   /** Gives a reload up. */
@@ -252,7 +239,7 @@ export class GatewayWorker {
     // timers continue until the last exchange has ended; a timer call under way has the rest of the time
     const leftMs = Math.max(0, startedAt + drainTimeoutMs - performance.now());
     await Promise.all(this.#mappings.map((mapping) => mapping.retire(leftMs)));
-    this.#outward.stop();
+    this.#outwards.stop();
     this.#proxies.stop();
     return cut.reduce((total, count) => total + count, 0);
   }
@@ -263,9 +250,10 @@ export class GatewayWorker {
   }
 
   /** What a reload changes in the parts that live as long as the worker; scripts and front ends read the rest. */
-  #apply({ limits, logLevel, compression, ...more }: WorkerSettings): void {
+  #apply(settings: WorkerSettings): void {
+    const { limits, logLevel, compression, ...more } = settings;
     this.#logger.setLevel(logLevel);
-    this.#shares.percent = limits.mappingSharePercent;
+    this.#setShares(settings);
     this.#compression.apply(compression);
     for (const logger of this.#mappingLoggers.values()) logger.setRate(limits.logBytesPerSecond);
     for (const frontEnd of this.#frontEnds) {
@@ -274,8 +262,17 @@ export class GatewayWorker {
     }
   }
 
+  #setShares({ limits, scripts }: WorkerSettings): void {
+    this.#shares.percent = limits.mappingSharePercent;
+    for (const mapping of this.#job.setup.mappings) {
+      const name = mappingName(mapping);
+      const share = this.#shares.find(name);
+      if (share !== undefined) share.percent = scriptSettingsOf(scripts, name)?.limits.mappingSharePercent;
+    }
+  }
+
   /** All scripts of a setup, or none: the first that fails ends the loads of the others. */
-  async #load(setup: WorkerSetup, outward: Outward, ending: AbortController): Promise<LoadedMapping[]> {
+  async #load(setup: WorkerSetup, outward: OutwardSet, ending: AbortController): Promise<LoadedMapping[]> {
     const { mappings } = setup;
     let failure: unknown;
     const loads = mappings.map(async (mapping) => {
@@ -293,7 +290,7 @@ export class GatewayWorker {
     const loaded = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     if (failure === undefined) {
       // the others load the same
-      if (this.#start.workerId === 1) this.#logModes(mappings, loaded);
+      if (this.#start.workerId === 1) logLoaded(this.#logger, mappings, loaded);
       return loaded;
     }
     closeAll(loaded);
@@ -339,19 +336,23 @@ export class GatewayWorker {
   #loadScript(
     mapping: MappingConfig,
     { generation, settings }: WorkerSetup,
-    outward: Outward,
+    outwards: OutwardSet,
     signal: AbortSignal,
   ): Promise<LoadedMapping> {
-    const { luaModule, serverPort, workerCount } = this.#job;
-    const { limits, rights } = settings;
-    assert(typeof luaModule === 'object', 'scripts come with the Lua machine');
+    const { luaModules, serverPort, workerCount, root } = this.#job;
     const name = mappingName(mapping);
+    const own = scriptSettingsOf(settings.scripts, name);
+    const rights = { ...settings.rights, ...own?.rights };
+    const { memoryBytesMax = settings.limits.memoryBytesMax } = mapping;
+    const module = luaModules instanceof Map ? luaModules.get(memoryBytesMax) : undefined;
+    assert(module !== undefined, 'scripts come with the Lua machine of their size');
+    const outward = outwards.of(rights, (mapping.root ?? root) !== undefined);
     const options = {
       ...placeOf(mapping),
       script: toBytes(mapping.script),
       mode: mapping.mode,
-      module: luaModule,
-      fileSystem: this.#fileSystem,
+      module,
+      fileSystem: this.#filesOf(mapping),
       processes: this.#processes,
       fetcher: outward.fetcher,
       proxies: outward.proxies,
@@ -365,11 +366,17 @@ export class GatewayWorker {
       shared: this.#shared,
       events: this.#events,
       share: this.#shares.of(name),
-      limits,
+      limits: { ...settings.limits, ...own?.limits },
       rights: { ...rights, luaPath: toBytes(rights.luaPath) },
-      memoryBytesMax: limits.memoryBytesMax,
+      memoryBytesMax,
     };
     return loadLuaMapping(options, signal);
+  }
+
+  #filesOf({ root }: MappingConfig): FileSystem {
+    const files = root === undefined ? this.#fileSystem : this.#rooted.get(root);
+    assert(files !== undefined, 'each root of the setup has its files');
+    return files;
   }
 
   /** One for all states of a mapping: a reload is no fresh start. */
@@ -396,7 +403,8 @@ export class GatewayWorker {
     ]);
     installLightResponse();
     const name = mappingName(mapping);
-    const share = this.#shares.of(name, undefined, MODULE_RESOURCES);
+    const share = this.#shares.of(name);
+    const own = scriptSettingsOf(settings.scripts, name);
     const { prefix } = mapping;
     return await loadModuleMapping({
       ...placeOf(mapping),
@@ -408,19 +416,8 @@ export class GatewayWorker {
       events: new TextEvents(this.#events, share),
       share,
       logger: this.#logger,
-      timeLimitMs: settings.limits.timeLimitMs,
+      timeLimitMs: own?.limits.timeLimitMs ?? settings.limits.timeLimitMs,
     });
-  }
-
-  #logModes(mappings: WorkerSetup['mappings'], loaded: readonly LoadedMapping[]): void {
-    for (const [i, mapping] of mappings.entries()) {
-      const { script } = mapping;
-      const name = mappingName(mapping);
-      const kind = kindOf(mapping);
-      if (kind === 'static') this.#logger.info('Folder found', { mapping: name, folder: script });
-      else if (kind === 'proxy') this.#logger.info('Requests are passed on', { mapping: name });
-      else this.#logger.info('Script loaded', { mapping: name, script, mode: modeOf(loaded[i]) ?? kind });
-    }
   }
 
   #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined): FrontEnd {
@@ -460,24 +457,12 @@ export class GatewayWorker {
     this.#prepared = undefined;
     if (prepared === undefined) return;
     closeAll(prepared.mappings);
-    this.#dropOutward(prepared.outward);
-  }
-
-  #dropOutward(outward: Outward): void {
-    if (outward !== this.#outward) outward.stop();
+    prepared.outward.release();
   }
 }
 
 function secureOptionsOf({ tls }: WorkerSetup): ReturnType<typeof createSecureOptions> | undefined {
   return tls === undefined ? undefined : createSecureOptions(tls);
-}
-
-function modeOf(mapping: LoadedMapping | undefined): ScriptMode | undefined {
-  return mapping instanceof LuaMapping ? mapping.mode : undefined;
-}
-
-function closeAll(mappings: readonly LoadedMapping[]): void {
-  for (const mapping of mappings) mapping.close();
 }
 
 function placeOf({ host, prefix }: MappingConfig): { host: string | undefined; prefix: string } {

@@ -1,7 +1,7 @@
 /** `lgateway check`, `init`, `routes`, `cert` and `schema`: what they say, what they write, and what they refuse. */
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -61,9 +61,9 @@ folder = "good.lua"
     const { faults } = await runSubcommand('check', ['--config', at('wrong.toml')]);
     deepEqual(shown(faults), [
       'Cannot read the key file "none.pem": there is no such file',
-      'Mapping /files: "good.lua" is no folder',
-      `Mapping /bad: bad.lua:1: unexpected symbol near '='`,
-      `Mapping /none: ENOENT: no such file or directory, open 'none.lua'`,
+      `wrong.toml:4:3: Mapping /bad: bad.lua:1: unexpected symbol near '='`,
+      'wrong.toml:7:3: Mapping /none: cannot open none.lua: No such file or directory; name a file that is there and that this user may read',
+      'wrong.toml:13:3: Mapping /files: Cannot look at "good.lua": Not a directory; name a folder that is there',
     ]);
   });
 
@@ -77,8 +77,13 @@ folder = "good.lua"
       '-l',
       '/up',
       '../../good.lua',
+      '-l',
+      '/root',
+      '/good.lua',
     ]);
-    deepEqual(faults, []);
+    deepEqual(shown(faults), [
+      `Mapping /up: cannot open ../../good.lua: the name leads out of the root; names and links are looked up inside the root "${folder}"`,
+    ]);
     writeFileSync(at('b.luac'), Buffer.from('\x1bLua', 'latin1'));
     const bytecode = await runSubcommand('check', ['-l', '/', at('b.luac')]);
     match(bytecode.faults.join(), /attempt to load a binary chunk/);
@@ -133,6 +138,41 @@ folder = "good.lua"
   });
 });
 
+test('lgateway check goes through the root of each mapping: links that lead out of it are faults', async () => {
+  const [one, two] = [at('one'), at('two')];
+  for (const root of [one, two]) mkdirSync(root);
+  writeFileSync(join(one, 'own.lua'), 'return 1');
+  symlinkSync(join(one, 'own.lua'), join(two, 'link.lua'));
+  symlinkSync('own.lua', join(one, 'inside.lua'));
+  symlinkSync(one, join(two, 'folder'));
+  writeFileSync(
+    at('roots.toml'),
+    `[[lua]]
+prefix = "/one"
+script = "inside.lua"
+root = "one"
+[[lua]]
+prefix = "/two"
+script = "link.lua"
+root = "two"
+[[lua]]
+prefix = "/none"
+script = "own.lua"
+root = "nowhere"
+`,
+  );
+  const { faults } = await runSubcommand('check', ['--config', at('roots.toml')]);
+  deepEqual(shown(faults), [
+    `roots.toml:5:3: Mapping /two: cannot open link.lua: a link leads out of the root; names and links are looked up inside the root "two"`,
+    `roots.toml:9:3: Mapping /none: Cannot use "nowhere" as a virtual root: ENOENT: no such file or directory, lstat 'nowhere'`,
+  ]);
+  const words = ['-r', two, '-l', '/f', 'folder/'];
+  match(
+    (await runSubcommand('check', words)).faults.join(),
+    /Mapping \/f: .*; names and links are looked up/,
+  );
+});
+
 test('lgateway init writes a project that lgateway check finds nothing wrong with, and writes it once', async () => {
   const project = at('project');
   deepEqual((await runSubcommand('init', [project])).faults, []);
@@ -155,6 +195,36 @@ test('lgateway routes lists what is mapped where', async () => {
   const { output, faults } = await runSubcommand('routes', words);
   deepEqual(faults, []);
   equal(output, '/app      script  app.lua (luvit)\na.test/x  proxy   http://127.0.0.1:1\n');
+});
+
+test('lgateway routes and check show what a mapping has of its own', async () => {
+  writeFileSync(
+    at('own.toml'),
+    `root = "."
+[[lua]]
+prefix = "/"
+script = "good.lua"
+mode = "lhttpd"
+sandbox = false
+allow-run = []
+allow-connect = ["public", "db:5432"]
+allow-env = "A,B"
+memory = "16M"
+cpu-limit = 0
+time-limit = 1.5
+share = 10
+[[lua]]
+prefix = "/other"
+script = "good.lua"
+`,
+  );
+  const own =
+    'sandbox=false allow-run=none allow-connect=public,db:5432 allow-env=A,B memory=16M cpu-limit=0 time-limit=1.5 share=10';
+  const { output } = await runSubcommand('routes', ['--config', at('own.toml')]);
+  equal(output, `/       script  good.lua (lhttpd)\n  ${own}\n/other  script  good.lua\n`);
+  const checked = await runSubcommand('check', ['--config', at('own.toml')]);
+  deepEqual(checked.faults, []);
+  ok(checked.output.includes(`\nMapping / has of its own: ${own}\n`), checked.output);
 });
 
 test('lgateway cert writes a certificate for names and addresses, with a key that only its owner reads', async () => {

@@ -16,6 +16,7 @@ import { DEFAULT_LOG_SETTINGS as LOGS } from '../../src/settings/log-settings.ts
 const DEFAULTS: Config = {
   mappings: [],
   folders: [],
+  scripts: [],
   proxies: [],
   certificateFiles: undefined,
   listen: { address: undefined, port: 8443 },

@@ -58,10 +58,18 @@ export class Fixture {
     this.share = new Shares({ limits, percent: 50 }).of('/');
     const logger = options.logger ?? createLogger('error', 'test', () => undefined);
     const { allowedCommands } = options;
-    this.owner = { scope: new Scope(), share: this.share, loading: false, allowedCommands, logger };
-    const shared = { workingDirectory: folder, counters, logger: undefined };
+    this.owner = {
+      scope: new Scope(),
+      share: this.share,
+      loading: false,
+      workingDirectory: folder,
+      allowedCommands,
+      logger,
+    };
+    const shared = { counters, logger: undefined };
     this.files = new FileSystem({
       ...shared,
+      workingDirectory: folder,
       root: undefined,
       operationsMax: 16,
       duplicate: duplicateDescriptor,

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { TLSSocket } from 'node:tls';
 import { SETTING_TABLE } from '../../src/config/setting-table.ts';
+import type { ScriptMappingOptions } from '../../src/embed/script-options.ts';
 import {
   DEFAULT_COMPRESSION,
   type FolderMapping,
@@ -140,9 +141,10 @@ before(async () => {
 function mappings(
   files: Omit<FolderMapping, 'prefix' | 'folder'>,
   target = 'http://127.0.0.1:1',
+  own: ScriptMappingOptions = {},
 ): GatewayMapping[] {
   return [
-    { prefix: '/', script: '/app.lua' },
+    { prefix: '/', script: '/app.lua', ...own },
     { prefix: '/other', script: '/other.lua' },
     { prefix: '/module', module: join(folder, 'silent.mjs') },
     { prefix: '/files', folder: '/extra', ...files },
@@ -356,6 +358,14 @@ const CASES: Readonly<Record<string, Case>> = {
     probe: async () => (await ask('/passed'))[0],
     was: 502,
     is: 200,
+  },
+  scripts: {
+    get change() {
+      return { mappings: mappings({}, undefined, { rights: { variables: ['LGATEWAY_RELOADED'] } }) };
+    },
+    probe: () => said('/getenv'),
+    was: 'nil',
+    is: 'shown',
   },
   certificateFiles: {
     get change() {

@@ -105,6 +105,22 @@ test('Whatever mappings take and give, no total passes its bound, and every mapp
   );
 });
 
+test('A mapping with a part of its own takes no more of what the others leave, also alone, and others keep theirs', () => {
+  const shares = sharesOf();
+  const own = shares.of('/own');
+  own.percent = 5;
+  const limit = (all: number): number => Math.floor((all * 5) / 100);
+  assert.equal(shares.limitOf(own, 'files'), limit(FILES));
+  const other = shares.of('/other');
+  assert.equal(shares.limitOf(own, 'files'), limit(FILES));
+  assert.equal(takeAll(own)[0], limit(FILES));
+  assert.equal(shares.limitOf(other, 'files'), Math.floor((FILES - limit(FILES)) / 2));
+  own.percent = 90;
+  assert.equal(shares.limitOf(own, 'files'), Math.floor(FILES * 0.9));
+  own.percent = undefined;
+  assert.equal(shares.limitOf(own, 'files'), FILES / 2);
+});
+
 test('A mapping that cannot use a resource leaves it to the others', () => {
   const shares = sharesOf({});
   const script = shares.of('/script');

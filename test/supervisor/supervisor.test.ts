@@ -59,6 +59,7 @@ function makeSupervisor(config: Partial<Config> = {}, options: Partial<Superviso
       rights: DEFAULT_SCRIPT_RIGHTS,
       shared: [],
       folders: [],
+      scripts: [],
       proxies: [],
       ...config,
     },

@@ -37,7 +37,8 @@ export class LocalGateway implements RunningGateway {
       this.stderr += `${line}\n`;
     };
     const logger = createLogger(config.logLevel, 'supervisor', writeLine);
-    const compileLua = (): Promise<WebAssembly.Module> => compileLuaModule(config.limits);
+    const compileLua = (memoryBytesMax: number): Promise<WebAssembly.Module> =>
+      compileLuaModule({ memoryBytesMax });
     const outputs = config.logs.accessTarget.kind === 'log' ? undefined : new LogOutputs(config);
     const supervisor = new Supervisor({ config, logger, writeLine, compileLua, ...(outputs && { outputs }) });
     this.#supervisor = supervisor;

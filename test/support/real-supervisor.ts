@@ -37,12 +37,13 @@ export function realSupervisor(
       rights: DEFAULT_SCRIPT_RIGHTS,
       shared: [],
       folders: [],
+      scripts: [],
       proxies: [],
       ...config,
     },
     logger: createLogger('info', 'supervisor', (line) => lines.push(line)),
     writeLine: (line) => lines.push(line),
-    compileLua: () => compileLuaModule(DEFAULT_LIMITS),
+    compileLua: (memoryBytesMax) => compileLuaModule({ memoryBytesMax }),
     ...options,
   });
 }

@@ -176,7 +176,6 @@ export class ScriptHarness {
       logger: this.logger,
     });
     this.processes = new ProcessTable({
-      workingDirectory: this.folder,
       environment: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
       counters,
       groups: new ProcessGroups(),

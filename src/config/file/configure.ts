@@ -1,9 +1,10 @@
 /** The configuration of a command: what its line says, before what variables say, before what the file says. */
+import { mappingName } from '../../mapping/mapping-name.ts';
 import type { OptionTexts, Origin, Origins } from '../answers.ts';
 import { buildConfig } from '../build-config.ts';
 import type { Config } from '../config.ts';
 import { OPTIONS } from '../options.ts';
-import { Faults } from '../usage-error.ts';
+import { Faults, type Position } from '../usage-error.ts';
 import { readEnvironment } from './environment.ts';
 import type { ConfigFile } from './read-config-file.ts';
 
@@ -14,6 +15,8 @@ export interface Configuration {
   readonly config: Config;
   /** Where the options come from that the command line does not give. */
   readonly origins: Origins;
+  /** Where the mappings of the file stand, by their names. */
+  readonly places: ReadonlyMap<string, Position>;
   /** The file of `--config`; undefined = none. */
   readonly file: string | undefined;
 }
@@ -47,7 +50,13 @@ export async function configure(
       else origins.set(name, origin);
     }
   }
-  return { config: buildConfig(texts, origins, read?.parts, faults), origins, file };
+  const config = buildConfig(texts, origins, read?.parts, faults);
+  // another script of the command line may have taken the place
+  const serving = new Map(config.mappings.map((mapping) => [mappingName(mapping), mapping.script]));
+  const places = new Map<string, Position>();
+  for (const { mapping, at } of read?.parts.mappings ?? [])
+    if (serving.get(mappingName(mapping)) === mapping.script) places.set(mappingName(mapping), at);
+  return { config, origins, places, file };
 }
 
 async function readFile(file: string, isRooted: boolean, faults: Faults): Promise<ConfigFile> {

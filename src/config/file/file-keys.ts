@@ -36,12 +36,34 @@ const PLACE: PlaceKeys = {
 export interface LuaKeys extends PlaceKeys {
   readonly script: ValueKey<string>;
   readonly mode: ValueKey<ScriptMode>;
+  readonly root: ValueKey<string>;
+  readonly sandbox: FlagKey;
+  readonly luaPath: ValueKey<string>;
+  readonly allowBytecode: FlagKey;
+  readonly allowRun: ValueKey<readonly string[]>;
+  readonly allowConnect: ValueKey<readonly string[]>;
+  readonly allowEnv: ValueKey<readonly string[]>;
+  readonly memory: ValueKey<number>;
+  readonly cpuLimit: ValueKey<number>;
+  readonly timeLimit: ValueKey<number>;
+  readonly share: ValueKey<number>;
 }
 
 export const LUA_KEYS: LuaKeys = {
   ...PLACE,
   script: { ...key('script', name('a file name'), 'the Lua script'), isFile: true, isRequired: true },
   mode: key('mode', choice(SCRIPT_MODES), 'what the script is; default: that shows when it has been loaded'),
+  root: OPTIONS.root,
+  sandbox: OPTIONS.sandbox,
+  luaPath: OPTIONS.luaPath,
+  allowBytecode: OPTIONS.allowBytecode,
+  allowRun: { ...OPTIONS.allowRun, value: orNone(OPTIONS.allowRun.value) },
+  allowConnect: OPTIONS.allowConnect,
+  allowEnv: { ...OPTIONS.allowEnv, value: orNone(OPTIONS.allowEnv.value) },
+  memory: OPTIONS.memory,
+  cpuLimit: OPTIONS.cpuLimit,
+  timeLimit: OPTIONS.timeLimit,
+  share: { ...OPTIONS.mappingShare, name: 'share' },
 };
 
 export interface StaticKeys extends PlaceKeys {
@@ -164,6 +186,15 @@ export const CERTIFICATE_KEYS: CertificateKeys = {
 
 function key<T>(keyName: string, value: ValueParser<T>, help: string): ValueKey<T> {
   return { kind: 'value', name: keyName, value, help };
+}
+
+/** A list that may be empty: the mapping has none of what the others have. */
+function orNone(list: ValueParser<readonly string[]>): ValueParser<readonly string[]> {
+  return {
+    ...list,
+    read: (text) => (text === '' ? [] : list.read(text)),
+    inFile: { types: ['list', 'string'], empty: '' },
+  };
 }
 
 function prefixParser(): ValueParser<string> {

@@ -1,6 +1,7 @@
 /** One table of a configuration file: its values by the rules of its keys. What is wrong is kept, with its place. */
 import { isAbsolute, join } from 'node:path';
 import { isTargetText } from '../../mapping/proxy-settings.ts';
+import { OPTIONS } from '../options.ts';
 import type { Faults, Position } from '../usage-error.ts';
 import { type FlagKey, showValue, textsOf, textsOfFlag, type ValueKey } from './file-value.ts';
 import type { KeyPath, KeyPositions } from './key-positions.ts';
@@ -14,7 +15,7 @@ export interface FileContext {
   readonly folder: string;
   readonly positions: KeyPositions;
   readonly faults: Faults;
-  /** There is a virtual root: scripts and folders are inside it. */
+  /** There is a virtual root of all: folders, and scripts without a root of their own, are inside it. */
   readonly isRooted: boolean;
 }
 
@@ -83,7 +84,7 @@ export class FileTable {
     return undefined;
   }
 
-  /** Undefined also where the value is wrong. `isInRoot`: a name that is inside the virtual root, where there is one. */
+  /** Undefined also where the value is wrong. `isInRoot`: a name inside a virtual root, which is not relative to the file. */
   value<T>(key: ValueKey<T>, isInRoot = false): T | undefined {
     if (!this.has(key)) return undefined;
     const found = this.#table[key.name];
@@ -94,8 +95,7 @@ export class FileTable {
     }
     const [text] = read.texts;
     if (text === undefined) return undefined;
-    const isOurs = key.isFile === true && !(isInRoot && this.#context.isRooted);
-    const value = key.value.read(isOurs ? besideFile(this.#context.folder, text) : text);
+    const value = key.value.read(isInRoot ? text : besideFileAs(key, this.#context.folder, text));
     if (value === undefined) this.fault(key, `wants ${key.value.wants}, not ${showValue(found)}`);
     return value;
   }
@@ -131,6 +131,20 @@ export function placeOf(
   path: KeyPath,
 ): Position {
   return { file, ...positions.find(path) };
+}
+
+/** The value of a key as whoever runs the command would write it: names of files, and templates of such, are relative to `folder`. */
+export function besideFileAs(
+  key: Pick<ValueKey<unknown>, 'name' | 'isFile'>,
+  folder: string,
+  text: string,
+): string {
+  if (key.name === OPTIONS.luaPath.name)
+    return text
+      .split(';')
+      .map((one) => (one === '' ? '' : besideFile(folder, one)))
+      .join(';');
+  return key.isFile === true ? besideFile(folder, text) : text;
 }
 
 /** A name as whoever runs the command would write it. */

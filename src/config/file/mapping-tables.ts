@@ -62,19 +62,62 @@ function readPlace(table: FileTable): OfPlace | undefined {
   return host === undefined ? { prefix } : { host, prefix };
 }
 
-function readScript(table: FileTable): FileMapping | undefined {
+/** Handlers in TypeScript or JavaScript, which are no scripts. */
+const MODULE_NAME = /\.[cm]?[jt]s$/;
+
+function readScript(table: FileTable, context: FileContext): FileMapping | undefined {
+  const isRooted = table.has(LUA_KEYS.root) || context.isRooted;
   const place = readPlace(table);
-  const script = table.value(LUA_KEYS.script, true);
-  const mode = table.value(LUA_KEYS.mode);
+  const script = table.value(LUA_KEYS.script, isRooted);
   if (script !== undefined && isTargetText(script))
     table.fault(LUA_KEYS.script, 'is no file; [[proxy]] passes requests on');
+  else if (script !== undefined && MODULE_NAME.test(script))
+    table.fault(
+      LUA_KEYS.script,
+      `wants a Lua script, not the module ${showValue(script)}; programs that embed the gateway map modules`,
+    );
+  const own = given({
+    mode: table.value(LUA_KEYS.mode),
+    root: table.value(LUA_KEYS.root),
+    memoryBytesMax: table.value(LUA_KEYS.memory),
+  });
+  const settings = readOwnSettings(table, isRooted);
   if (place === undefined || script === undefined) return undefined;
-  return { mapping: mode === undefined ? { ...place, script } : { ...place, script, mode }, at: table.at };
+  return { mapping: { ...place, script, ...own }, script: settings, at: table.at };
 }
 
-function readFolder(table: FileTable): FileMapping | undefined {
+/** Keys that mean nothing in the sandbox, and why. */
+const OUTSIDE_SANDBOX: readonly (readonly [FileKey, string])[] = [
+  [LUA_KEYS.allowRun, 'scripts in the sandbox start no programs'],
+  [LUA_KEYS.allowEnv, 'scripts in the sandbox see no variables'],
+  [LUA_KEYS.luaPath, 'scripts in the sandbox load no modules'],
+];
+
+function readOwnSettings(table: FileTable, isRooted: boolean): NonNullable<FileMapping['script']> {
+  const sandboxed = table.flag(LUA_KEYS.sandbox);
+  for (const [key, why] of OUTSIDE_SANDBOX)
+    if (sandboxed === true && table.has(key)) table.fault(key, `excludes "sandbox": ${why}`);
+  if (table.has(LUA_KEYS.allowRun) && !isRooted)
+    table.fault(LUA_KEYS.allowRun, 'goes with "root": without it any program may be started');
+  const rights = {
+    luaPath: table.value(LUA_KEYS.luaPath, isRooted),
+    allowsBytecode: table.flag(LUA_KEYS.allowBytecode),
+    commands: table.value(LUA_KEYS.allowRun),
+    sandboxed,
+    connect: table.value(LUA_KEYS.allowConnect),
+    variables: table.value(LUA_KEYS.allowEnv),
+  };
+  const limits = {
+    cpuLimitMs: table.value(LUA_KEYS.cpuLimit),
+    timeLimitMs: table.value(LUA_KEYS.timeLimit),
+    mappingSharePercent: table.value(LUA_KEYS.share),
+  };
+  return { rights: given(rights), limits: given(limits) };
+}
+
+function readFolder(table: FileTable, { isRooted }: FileContext): FileMapping | undefined {
   const place = readPlace(table);
-  const folder = table.value(STATIC_KEYS.folder, true);
+  const folder = table.value(STATIC_KEYS.folder, isRooted);
   const index = table.value(STATIC_KEYS.index);
   const listing = table.flag(STATIC_KEYS.listing);
   const cacheControl = table.value(STATIC_KEYS.cacheControl);

@@ -11,7 +11,7 @@ import { type Faults, type Position, showPosition, UsageError } from '../usage-e
 import type { ValueParser } from '../value-parsers.ts';
 import { CERTIFICATE_KEYS, LISTEN_KEYS } from './file-keys.ts';
 import {
-  besideFile,
+  besideFileAs,
   type FileContext,
   type FileKey,
   FileTable,
@@ -146,13 +146,8 @@ class FileReader {
     }
     const { folder, isRooted } = this.#context;
     const texts = read.texts.map((text) => {
-      if (option === OPTIONS.luaPath && !isRooted)
-        return text
-          .split(';')
-          .map((one) => (one === '' ? '' : besideFile(folder, one)))
-          .join(';');
-      const isOurs = key.kind === 'value' && key.isFile === true && !(option === OPTIONS.script && isRooted);
-      return isOurs ? besideFile(folder, text) : text;
+      const isInRoot = isRooted && (option === OPTIONS.script || option === OPTIONS.luaPath);
+      return key.kind === 'flag' || isInRoot ? text : besideFileAs(key, folder, text);
     });
     // a flag that is given has no texts
     this.#texts.set(option.name, key.kind === 'flag' ? texts.map(() => []) : texts.map((text) => [text]));

@@ -167,6 +167,76 @@ describe('a configuration file', () => {
     ]);
   });
 
+  test('gives one script rights and limits of its own, which go before those of all', async () => {
+    const { config } = await read(`
+      cpu-limit = 2
+      root = "all"
+      [[lua]]
+      prefix = "/one"
+      host = "A.test"
+      script = "/one.lua"
+      root = "one"
+      sandbox = false
+      lua-path = "/lib/?.lua"
+      allow-bytecode = true
+      allow-run = ["cat"]
+      allow-connect = []
+      allow-env = []
+      memory = "16M"
+      cpu-limit = 0
+      time-limit = 1.5
+      share = 10
+      [[lua]]
+      prefix = "/two"
+      script = "/two.lua"
+      memory = "32M"
+      [[lua]]
+      prefix = "/three"
+      script = "/three.lua"`);
+    deepEqual(config.mappings, [
+      {
+        host: 'a.test',
+        prefix: '/one',
+        script: '/one.lua',
+        root: join(folder, 'one'),
+        memoryBytesMax: 2 ** 24,
+      },
+      { prefix: '/two', script: '/two.lua', memoryBytesMax: 2 ** 25 },
+      { prefix: '/three', script: '/three.lua' },
+    ]);
+    deepEqual(config.scripts, [
+      {
+        host: 'a.test',
+        prefix: '/one',
+        rights: {
+          luaPath: '/lib/?.lua',
+          allowsBytecode: true,
+          commands: ['cat'],
+          sandboxed: false,
+          connect: ['none'],
+          variables: [],
+        },
+        limits: { cpuLimitMs: Number.POSITIVE_INFINITY, timeLimitMs: 1500, mappingSharePercent: 10 },
+      },
+    ]);
+    // a quarter of what the three states may take
+    equal(config.limits.unreadBodyBytesMax, (2 ** 24 + 2 ** 25 + 2 ** 28) / 4);
+    const script = '[[lua]]\nprefix = "/"\nscript = "a.lua"\n';
+    // with a root of its own the script and its modules are inside
+    const own = await configOf(`${script}root = "r"\nlua-path = "lib/?.lua"`);
+    deepEqual([own.mappings[0]?.script, own.scripts[0]?.rights.luaPath], ['a.lua', 'lib/?.lua']);
+    const none = await configOf(`${script}lua-path = "lib/?.lua"`);
+    equal(none.scripts[0]?.rights.luaPath, join(folder, 'lib/?.lua'));
+    // programs that all scripts with a root may start
+    deepEqual((await configOf(`allow-run = ["cat"]\n${script}root = "r"`)).rights.commands, ['cat']);
+  });
+
+  test('gives its own settings to no script of the command line that takes the place', async () => {
+    const text = '[[lua]]\nprefix = "/"\nscript = "a.lua"\nsandbox = true\nmemory = "16M"';
+    const { mappings, scripts } = await configOf(text, '-s b.lua');
+    deepEqual([mappings, scripts], [[{ prefix: '/', script: 'b.lua' }], []]);
+  });
+
   test('comes after variables of the environment, and these after the command line', async () => {
     const text = 'workers = 2\nport = 1\naccess-log = true\nshared = ["a", "b"]\nlog-level = "error"';
     const environment = {
@@ -291,6 +361,51 @@ key = "d.key"
     [
       '[[lua]]\nprefix = "/"\nhost = "a:1"\nscript = "a.lua"',
       /^lgateway.toml:3:1: Key "host" .* without a port, not "a:1"$/,
+    ],
+    ...[
+      ['allow-rum = ["cat"]', /^Unknown key "allow-rum" in \[\[lua\]\]; did you mean "allow-run"\?$/],
+      ['shares = 5', /^Unknown key "shares" in \[\[lua\]\]; did you mean "share"\?$/],
+      ['mapping-share = 5', /^Unknown key "mapping-share" in \[\[lua\]\]; its keys are prefix, host, script/],
+      ['memory = "1M"', /^Key "memory" in \[\[lua\]\] wants a size from 16M to .*, not "1M"$/],
+      [
+        'cpu-limit = "x"',
+        /^Key "cpu-limit" in \[\[lua\]\] wants a number of seconds up to 86400, .*, not "x"$/,
+      ],
+      ['time-limit = -1', /^Key "time-limit" in \[\[lua\]\] wants a number of seconds .*, not -1$/],
+      ['share = 0', /^Key "share" in \[\[lua\]\] wants a whole number from 1 to 100, not 0$/],
+      ['root = ""', /^Key "root" in \[\[lua\]\] wants a directory, not an empty text$/],
+      ['sandbox = "yes"', /^Key "sandbox" in \[\[lua\]\] wants true or false, not "yes"$/],
+      ['allow-run = ["cat"]', /^Key "allow-run" in \[\[lua\]\] goes with "root": without it any program/],
+      [
+        'allow-connect = ["a b"]',
+        /^Key "allow-connect" in \[\[lua\]\] wants all, none, or names, .*, not \["a b"\]$/,
+      ],
+      ['allow-env = ["A=1"]', /^Key "allow-env" in \[\[lua\]\] wants names of variables, .*, not \["A=1"\]$/],
+      ['lua-path = 1', /^Key "lua-path" in \[\[lua\]\] wants templates such as .*, not 1$/],
+    ].map(
+      ([line, expected]) =>
+        [
+          `[[lua]]\nprefix = "/"\nscript = "a.lua"\n${line}`,
+          new RegExp(`^lgateway.toml:4:1: ${String((expected as RegExp).source).slice(1)}`),
+        ] as const,
+    ),
+    [
+      '[[lua]]\nprefix = "/"\nscript = "a.mts"',
+      /^lgateway.toml:3:1: Key "script" in \[\[lua\]\] wants a Lua script, not the module ".*a.mts"; programs that embed/,
+    ],
+    ...['allow-run = ["cat"]', 'allow-env = ["A"]', 'lua-path = "?.lua"'].map(
+      (line) =>
+        [
+          `[[lua]]\nprefix = "/"\nscript = "a.lua"\nroot = "r"\nsandbox = true\n${line}`,
+          /^lgateway.toml:6:1: Key "[a-z-]+" in \[\[lua\]\] excludes "sandbox": scripts in the sandbox /,
+        ] as const,
+    ),
+    [
+      Array.from(
+        { length: 16 },
+        (_, i) => `[[lua]]\nprefix = "/${i}"\nscript = "a"\nmemory = "${i + 16}M"\n`,
+      ).join(''),
+      /^lgateway.toml:61:3: Key "memory" in \[\[lua\]\] is the 17th size and the limit is 16, with that of all/,
     ],
     ['[[lua]]\nprefix = "/"\nscript = "http://a"', /^lgateway.toml:3:1: .*is no file; \[\[proxy\]\] passes/],
     [

@@ -1,0 +1,42 @@
+/** What workers get: the code that they run, their settings of a configuration, and the Lua machines of all sizes. */
+import type { Config } from '../config/config.ts';
+import { runsLua } from '../mapping/mapping-kinds.ts';
+import type { LuaModules, WorkerSettings } from '../worker/messages.ts';
+
+/** Runs the bundle of worker-entry.ts: to find and read two hundred modules takes a fifth of the start. */
+export const WORKER_ENTRY: URL = new URL('../worker/worker-start.cjs', import.meta.url);
+
+/** What the states of the scripts may grow to, each size once (bytes). */
+export function memorySizesOf({ mappings, limits }: Config): readonly number[] {
+  const scripts = mappings.filter(runsLua);
+  return [...new Set(scripts.map((script) => script.memoryBytesMax ?? limits.memoryBytesMax))];
+}
+
+export async function compileAll(
+  sizes: readonly number[],
+  compile: (memoryBytesMax: number) => Promise<object>,
+): Promise<LuaModules> {
+  return new Map(await Promise.all(sizes.map(async (size) => [size, await compile(size)] as const)));
+}
+
+/** The settings that a reload may change in a worker. */
+export function workerSettings({
+  limits,
+  rights,
+  logLevel,
+  accessLog,
+  logs,
+  ...more
+}: Config): WorkerSettings {
+  return {
+    limits,
+    rights,
+    logLevel,
+    accessLog,
+    logs,
+    compression: more.compression,
+    scripts: more.scripts,
+    folders: more.folders,
+    proxies: more.proxies,
+  };
+}

@@ -1,0 +1,43 @@
+/** What a worker has of a mapping that was loaded, whatever stands behind it. */
+import type { Logger } from '../base/logger.ts';
+import type { MappingConfig } from '../config/config.ts';
+import type { Mapping } from '../http/exchange/handler.ts';
+import { kindOf } from '../mapping/mapping-kinds.ts';
+import { mappingName } from '../mapping/mapping-name.ts';
+import type { ScriptMode } from '../mapping/script-mode.ts';
+import { LuaMapping } from '../script/lua-mapping.ts';
+
+/** A mapping of any kind: what serves until another setup takes its place. */
+export interface LoadedMapping extends Mapping {
+  /** Exchanges come from now on. */
+  serve(): void;
+  /** Ends answers that have no end of their own; kinds that have none leave it out. */
+  endStreams?(): void;
+  /** Resolves when the last exchange has ended. */
+  retire(timerGraceMs: number): Promise<void>;
+  close(): void;
+}
+
+export function modeOf(mapping: LoadedMapping | undefined): ScriptMode | undefined {
+  return mapping instanceof LuaMapping ? mapping.mode : undefined;
+}
+
+export function closeAll(mappings: readonly LoadedMapping[]): void {
+  for (const mapping of mappings) mapping.close();
+}
+
+/** A line for each: what stands behind it. */
+export function logLoaded(
+  logger: Logger,
+  mappings: readonly MappingConfig[],
+  loaded: readonly LoadedMapping[],
+): void {
+  for (const [i, mapping] of mappings.entries()) {
+    const { script } = mapping;
+    const name = mappingName(mapping);
+    const kind = kindOf(mapping);
+    if (kind === 'static') logger.info('Folder found', { mapping: name, folder: script });
+    else if (kind === 'proxy') logger.info('Requests are passed on', { mapping: name });
+    else logger.info('Script loaded', { mapping: name, script, mode: modeOf(loaded[i]) ?? kind });
+  }
+}
