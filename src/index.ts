@@ -55,7 +55,7 @@ export { DEFAULT_LIMITS, type Limits } from './settings/limits.ts';
 export { RestartNeededError, type SettingChange } from './settings/restart-needed-error.ts';
 export type { IncrementStart, SharedDictionary, SharedValue } from './shared/shared-dictionary.ts';
 export type { BoundAddress } from './supervisor/listeners.ts';
-export type { MappingUse } from './supervisor/supervisor.ts';
+export type { MappingUse } from './supervisor/mapping-uses.ts';
 export { type CookieOptions, makeCookie, readCookies } from './web/cookies.ts';
 export {
   type EventGenerator,

@@ -107,6 +107,11 @@ export class AdminServer {
     return promisify(this.#server.getConnections.bind(this.#server))();
   }
 
+  /** Accepts no more connections, and removes the socket file. */
+  leave(): void {
+    this.#server.close();
+  }
+
   /** Ends all connections, and removes the socket file. */
   close(): void {
     this.#server.close();

@@ -355,6 +355,11 @@ export const ERROR_CODES = {
     meaning: 'The gateway was stopped before it was ready, or was used while it did not serve',
     remedy: 'Nothing, or wait for `ready()`',
   },
+  LGW_UPGRADE: {
+    meaning: 'No new process could take the place of the one that serves, which goes on as before',
+    remedy:
+      'The message has the reason, or what the new process said; mend it, and ask for the upgrade again',
+  },
   LGW_USER: {
     meaning: 'The process cannot become the user of `-u`',
     remedy: 'Start it as root, or without `-u`',

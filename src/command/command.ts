@@ -8,9 +8,13 @@ import type { Config } from '../config/config.ts';
 import type { ParseResult } from '../config/parse-command-line.ts';
 import { subcommandOf } from '../config/subcommand-names.ts';
 import { type BackgroundChannel, backgroundChannel } from '../supervisor/background-channel.ts';
+import { SUCCESSOR_MARK } from '../supervisor/handover.ts';
 import type { Inheritance } from '../supervisor/inherited-sockets.ts';
 import type { LogOutputs } from '../supervisor/log-outputs.ts';
-import type { Ending, Reconfigured } from '../supervisor/signals.ts';
+import type { Reconfigured } from '../supervisor/operations.ts';
+import type { Predecessor } from '../supervisor/predecessor.ts';
+import type { Ending } from '../supervisor/signals.ts';
+import type { OwnCommand } from '../supervisor/successor.ts';
 import type { Supervisor } from '../supervisor/supervisor.ts';
 
 const EXIT_OK = 0;
@@ -27,8 +31,25 @@ interface Given {
   readonly texts: OptionTexts;
 }
 
+/** Who has started this process and waits to hear how that went: the terminal's process of `-D`, or the predecessor. */
+interface Starter {
+  readonly background: BackgroundChannel | undefined;
+  readonly predecessor: Predecessor | undefined;
+}
+
 async function main(words: readonly string[]): Promise<number> {
-  const channel = backgroundChannel();
+  const background = backgroundChannel();
+  let predecessor: Predecessor | undefined;
+  if (process.env[SUCCESSOR_MARK] !== undefined) {
+    const { Predecessor } = await import('../supervisor/predecessor.ts');
+    try {
+      predecessor = await Predecessor.find();
+    } catch (error) {
+      showFailure(messageOf(error));
+      return EXIT_FAILURE;
+    }
+  }
+  const starter = { background, predecessor };
   const subcommand = subcommandOf(words[0]);
   if (subcommand !== undefined) {
     const { runSubcommand } = await import('./subcommands.ts');
@@ -47,7 +68,7 @@ async function main(words: readonly string[]): Promise<number> {
       process.stderr.write('Try "lgateway --help"\n');
       return EXIT_USAGE;
     default:
-      return await runConfigured(words, result.texts, channel);
+      return await runConfigured(words, result.texts, starter);
   }
 }
 
@@ -66,24 +87,29 @@ async function readCommandLine(words: readonly string[]): Promise<ParseResult | 
 async function runConfigured(
   words: readonly string[],
   texts: OptionTexts,
-  channel: BackgroundChannel | undefined,
+  starter: Starter,
 ): Promise<number> {
   const { configure } = await import('../config/file/configure.ts');
   const { UsageError, showFault } = await import('../config/usage-error.ts');
   try {
     const configuration = await configure(texts, process.env);
     const reconfigure = configuration.file === undefined ? undefined : () => configure(texts, process.env);
-    return await run(words, { ...configuration, reconfigure }, channel);
+    return await run(words, { ...configuration, reconfigure }, starter);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     const message = error.faults.map(
       (fault) => (fault.at === undefined ? 'lgateway: ' : '') + showFault(fault),
     );
     const hint = error.faults.some(({ at }) => at === undefined) ? 'Try "lgateway --help"\n' : '';
-    if (channel === undefined) process.stderr.write(`${message.join('\n')}\n${hint}`);
-    else await channel.failed(message.join('\n'));
+    const listener = listenerOf(starter);
+    if (listener === undefined) process.stderr.write(`${message.join('\n')}\n${hint}`);
+    else await listener.failed(message.join('\n'));
     return EXIT_USAGE;
   }
+}
+
+function listenerOf({ background, predecessor }: Starter): Pick<Predecessor, 'failed'> | undefined {
+  return predecessor ?? background;
 }
 
 /** What is to run, and how its configuration is read again. */
@@ -92,22 +118,22 @@ interface Job {
   readonly reconfigure: (() => Promise<Reconfigured>) | undefined;
 }
 
-async function run(
-  words: readonly string[],
-  job: Job,
-  channel: BackgroundChannel | undefined,
-): Promise<number> {
+async function run(words: readonly string[], job: Job, starter: Starter): Promise<number> {
   let inherited: Inheritance;
   try {
-    const { takeInheritedSockets } = await import('../supervisor/inherited-sockets.ts');
-    inherited = takeInheritedSockets(process.env, process.pid, 'https');
+    const { handedSockets, takeInheritedSockets } = await import('../supervisor/inherited-sockets.ts');
+    inherited =
+      starter.predecessor === undefined
+        ? takeInheritedSockets(process.env, process.pid, 'https')
+        : { sockets: handedSockets(starter.predecessor.handover.sockets) };
   } catch (error) {
-    await report(error, channel);
+    await report(error, starter);
     return EXIT_FAILURE;
   }
   const { config } = job;
-  if (config.daemon && channel === undefined) return await runInBackground(words, config, inherited);
-  return await runHere(job, inherited, channel);
+  if (config.daemon && listenerOf(starter) === undefined)
+    return await runInBackground(words, config, inherited);
+  return await runHere(words, job, inherited, starter);
 }
 
 async function runInBackground(
@@ -117,8 +143,7 @@ async function runInBackground(
 ): Promise<number> {
   try {
     const { startInBackground } = await import('../supervisor/daemon.ts');
-    const main = fileURLToPath(new URL('../main.js', import.meta.url));
-    const background = { main, argv: words, logFile: config.logFile, inherited: sockets };
+    const background = { ...ownCommand(words), logFile: config.logFile, inherited: sockets };
     process.stdout.write(await startInBackground(background));
     return EXIT_OK;
   } catch (error) {
@@ -127,16 +152,24 @@ async function runInBackground(
   }
 }
 
+/** The program by the name it was called by: an upgrade finds there what was installed since. */
+function ownCommand(words: readonly string[]): OwnCommand {
+  return { main: process.argv[1] ?? fileURLToPath(new URL('../main.js', import.meta.url)), argv: words };
+}
+
 async function runHere(
+  words: readonly string[],
   { config, reconfigure }: Job,
   { sockets, notice }: Inheritance,
-  channel: BackgroundChannel | undefined,
+  starter: Starter,
 ): Promise<number> {
   let outputs: LogOutputs | undefined;
   try {
     const { LogOutputs } = await import('../supervisor/log-outputs.ts');
     const { withMappings } = await import('../config/ready-made-mappings.ts');
-    outputs = new LogOutputs(config, channel !== undefined);
+    const isInBackground =
+      starter.predecessor === undefined ? starter.background !== undefined : config.daemon;
+    outputs = new LogOutputs(config, isInBackground);
     if (notice !== undefined) createLogger(config.logLevel, 'supervisor', outputs.log.write).warn(notice);
     const complete = (given: Config): Config => ({ ...withMappings(given), inherited: sockets });
     const again =
@@ -145,60 +178,86 @@ async function runHere(
         const { config, origins } = await reconfigure();
         return { config: complete(config), origins };
       });
-    return await serve({ config: complete(config), reconfigure: again }, outputs, channel);
+    return await serve(ownCommand(words), { config: complete(config), reconfigure: again }, outputs, starter);
   } catch (error) {
-    await report(error, channel);
+    await report(error, starter);
     return EXIT_FAILURE;
   } finally {
     await outputs?.flush(LAST_WORDS_MS);
   }
 }
 
-async function report(error: unknown, channel: BackgroundChannel | undefined): Promise<void> {
+async function report(error: unknown, starter: Starter): Promise<void> {
   const message = error instanceof GatewayError ? error.message : stackOf(error);
-  if (channel === undefined) showFailure(message);
-  else await channel.failed(message);
+  const listener = listenerOf(starter);
+  if (listener === undefined) showFailure(message);
+  else await listener.failed(message);
 }
 
 /** Starts, serves until a signal ends it. Rejects when the start fails; then nothing is left behind. */
 async function serve(
+  command: OwnCommand,
   { config, reconfigure }: Job,
   outputs: LogOutputs,
-  channel: BackgroundChannel | undefined,
+  starter: Starter,
 ): Promise<number> {
   const { log } = outputs;
   const logger = createLogger(config.logLevel, 'supervisor', log.write);
-  const [{ Supervisor }, { handleSignals }, { compileLuaModule }] = await Promise.all([
-    import('../supervisor/supervisor.ts'),
-    import('../supervisor/signals.ts'),
-    import('../lua/wasm-module.ts'),
-  ]);
+  const [{ Supervisor }, { handleSignals }, { Operations }, { Upgrader }, { compileLuaModule }] =
+    await Promise.all([
+      import('../supervisor/supervisor.ts'),
+      import('../supervisor/signals.ts'),
+      import('../supervisor/operations.ts'),
+      import('../supervisor/upgrader.ts'),
+      import('../lua/wasm-module.ts'),
+    ]);
   const supervisor = new Supervisor({
     config,
     logger,
     writeLine: log.write,
     outputs,
     compileLua: (memoryBytesMax) => compileLuaModule({ memoryBytesMax }),
+    predecessor: starter.predecessor,
   });
   process.on('uncaughtException', (error) => {
     log.writeNow(formatLine(new Date(), 'error', 'supervisor', stackOf(error)));
     supervisor.removeFiles();
     process.exit(EXIT_FAILURE);
   });
-  const ending = handleSignals({
+  const operations = new Operations({
     supervisor,
     logger,
     reconfigure,
+    upgrader: new Upgrader({ supervisor, command }),
     reopenLog: () => outputs.reopen((message) => logger.error(message)),
   });
+  const ending = handleSignals({ supervisor, logger, operations });
   const started = supervisor.start().then(() => 'serving' as const);
   const first = await Promise.race([started, ending]);
   if (first === 'serving') {
-    await announce(supervisor, config, logger, channel);
+    if (starter.predecessor === undefined) await announce(supervisor, config, logger, starter.background);
+    else await takeOver(supervisor, starter.predecessor, ending, logger);
     return await finish(await ending, supervisor);
   }
   started.catch(() => undefined);
   return await finish(first, supervisor);
+}
+
+/** The predecessor lets go of what only one of the two can have. */
+async function takeOver(
+  supervisor: Supervisor,
+  predecessor: Predecessor,
+  ending: Promise<Ending>,
+  logger: Logger,
+): Promise<void> {
+  const { logAddresses } = await import('../supervisor/banner.ts');
+  await Promise.race([predecessor.ready(), ending]);
+  // a signal has ended this process first, and the other one goes on
+  if (supervisor.state !== 'serving') return;
+  await supervisor.succession.takeOver();
+  predecessor.taken();
+  logAddresses(supervisor, logger);
+  logger.info(`Process ${process.pid} serves in the place of process ${predecessor.pid}`);
 }
 
 async function announce(

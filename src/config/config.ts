@@ -38,6 +38,8 @@ export interface InheritedSocket {
   readonly descriptor: number;
   /** https is TLS with HTTP/2 and HTTP/1.1, http the same without TLS. */
   readonly scheme: 'https' | 'http';
+  /** What the configuration of the process said that has bound it; undefined = whoever started the process has bound it. */
+  readonly place?: ListenAddress | undefined;
 }
 
 export interface Config {

@@ -12,7 +12,7 @@ import { takeInheritedSockets } from '../supervisor/inherited-sockets.ts';
 import { formatAddress } from '../supervisor/listener.ts';
 import type { BoundAddress } from '../supervisor/listeners.ts';
 import { LogSink } from '../supervisor/log-sink.ts';
-import type { MappingUse } from '../supervisor/supervisor.ts';
+import type { MappingUse } from '../supervisor/mapping-uses.ts';
 import { toWebHandler } from '../web/load-module.ts';
 import type { WebHandler, WebService } from '../web/web-handler.ts';
 import { type CommonOptions, changeConfig, completeConfig, type GatewayMapping } from './gateway-options.ts';

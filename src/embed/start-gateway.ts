@@ -12,7 +12,8 @@ import type { UpstreamView } from '../proxy/upstreams/upstream-view.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { BoundAddress, ListenNames } from '../supervisor/listeners.ts';
 import { LogSink } from '../supervisor/log-sink.ts';
-import { type MappingUse, Supervisor } from '../supervisor/supervisor.ts';
+import type { MappingUse } from '../supervisor/mapping-uses.ts';
+import { Supervisor } from '../supervisor/supervisor.ts';
 import {
   changeConfig,
   completeConfig,

@@ -61,6 +61,12 @@ export class AdminListener {
     this.#logger.info(`Admin listener on ${showAdminAddress(where)}`, { token });
   }
 
+  /** Another process is to have the address: accepts no more connections, and answers those that there are. */
+  leave(): true {
+    this.#server.leave();
+    return true;
+  }
+
   /** May be called again. */
   close(): void {
     this.#server.close();

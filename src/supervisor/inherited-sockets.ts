@@ -1,6 +1,7 @@
 /** Finds the sockets that the process was started with (systemd's protocol, sd_listen_fds(3)) and their schemes. */
 import { GatewayError } from '../base/errors.ts';
 import type { InheritedSocket } from '../config/config.ts';
+import type { HandedSocket } from './handover.ts';
 
 /** The first descriptor behind standard input, output and error. */
 const FIRST_DESCRIPTOR = 3;
@@ -48,6 +49,11 @@ export function takeInheritedSockets(
     scheme: schemes[i] ?? defaultScheme,
   }));
   return { sockets };
+}
+
+/** Those that a predecessor has handed over, which follow one another. */
+export function handedSockets(sockets: readonly HandedSocket[]): readonly InheritedSocket[] {
+  return sockets.map((socket, i) => ({ ...socket, descriptor: FIRST_DESCRIPTOR + i }));
 }
 
 /** Makes these variables for a process that gets the descriptors, without LISTEN_PID. */

@@ -92,6 +92,11 @@ export class Listener {
     return this.#options.duplicate !== undefined || this.#options.reusePort;
   }
 
+  /** The supervisor's own descriptor, for a successor; undefined where descriptors are not duplicated, and after `close`. */
+  get descriptor(): number | undefined {
+    return this.#descriptor;
+  }
+
   /** A source for one worker, which owns the descriptor in it. */
   source(): ListenSource {
     if (this.#descriptor !== undefined && this.#options.duplicate !== undefined)

@@ -1,7 +1,9 @@
 /** The sockets that the gateway listens on, all together: opened or inherited, handed to workers, closed. */
 import type { Logger } from '../base/logger.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, InheritedSocket, ListenAddress } from '../config/config.ts';
+import { closeDescriptor } from '../native/posix.ts';
 import type { WorkerListener } from '../worker/messages.ts';
+import type { HandedSocket } from './handover.ts';
 import { closeSource, Listener, type ListenerOptions } from './listener.ts';
 
 /** An address the gateway is listening on. */
@@ -17,10 +19,17 @@ export type ListenNames = Readonly<Record<'https' | 'http', string>>;
 
 const COMMAND_LINE_NAMES: ListenNames = { https: '-p (--port)', http: '--http' };
 
+/** A listener, and where the configuration says it is; undefined where whoever started the process has bound it. */
+interface OpenListener {
+  readonly scheme: 'https' | 'http';
+  readonly place: ListenAddress | undefined;
+  readonly listener: Listener;
+}
+
 export class Listeners {
   readonly #logger: Logger;
   readonly #names: ListenNames;
-  #open: { scheme: 'https' | 'http'; listener: Listener }[] = [];
+  #open: OpenListener[] = [];
 
   constructor(logger: Logger, names: ListenNames = COMMAND_LINE_NAMES) {
     this.#logger = logger;
@@ -46,23 +55,42 @@ export class Listeners {
     return this.#open.every(({ scheme }) => scheme === 'http');
   }
 
-  /** Opens what the configuration says, or adopts what it inherits. When it rejects (GatewayError), `close` closes those that are open. */
+  /**
+   * Opens what the configuration says, or adopts what it inherits: of a predecessor the sockets of the same places, of others all.
+   * When it rejects (GatewayError), `close` closes those that are open.
+   */
   async open(config: Config, options: ListenerOptions): Promise<void> {
     const { listen, cleartext, furtherListeners = [], inherited = [] } = config;
-    for (const { descriptor, scheme } of inherited) {
-      this.#open.push({ scheme, listener: await Listener.adopt(descriptor, options) });
+    const bound = inherited.filter(({ place }) => place !== undefined);
+    for (const { descriptor, scheme, place } of inherited) {
+      if (place !== undefined) continue;
+      this.#open.push({ scheme, place, listener: await Listener.adopt(descriptor, options) });
       this.#logger.info(`** Using preopened socket FD ${descriptor} **`);
     }
-    if (inherited.length > 0) return;
-    if (listen !== undefined)
-      this.#open.push({ scheme: 'https', listener: await Listener.open(listen, options, this.#names.https) });
-    if (cleartext !== undefined)
-      this.#open.push({
-        scheme: 'http',
-        listener: await Listener.open(cleartext, options, this.#names.http),
-      });
-    for (const { scheme, ...address } of furtherListeners)
-      this.#open.push({ scheme, listener: await Listener.open(address, options, '[[listen]]') });
+    if (this.#open.length > 0) return;
+    const open = async (scheme: 'https' | 'http', place: ListenAddress, name: string): Promise<void> => {
+      const index = bound.findIndex((socket) => isSamePlace(socket, place));
+      const [own] = index < 0 ? [] : bound.splice(index, 1);
+      const listener =
+        own === undefined
+          ? await Listener.open(place, options, name)
+          : await Listener.adopt(own.descriptor, options);
+      this.#open.push({ scheme, place, listener });
+    };
+    if (listen !== undefined) await open('https', listen, this.#names.https);
+    if (cleartext !== undefined) await open('http', cleartext, this.#names.http);
+    for (const { scheme, ...place } of furtherListeners) await open(scheme, place, '[[listen]]');
+    // the configuration names them no more
+    for (const { descriptor } of bound) closeDescriptor(descriptor);
+  }
+
+  /** What a successor takes over, each with its descriptor, which stays this process's; undefined where there is none to hand over. */
+  handed():
+    | { readonly sockets: readonly HandedSocket[]; readonly descriptors: readonly number[] }
+    | undefined {
+    const descriptors = this.#open.flatMap(({ listener }) => listener.descriptor ?? []);
+    if (descriptors.length !== this.#open.length) return undefined;
+    return { sockets: this.#open.map(({ scheme, place }) => ({ scheme, place })), descriptors };
   }
 
   /** One source of each listener for one worker, which owns them; or none at all, when it throws. */
@@ -80,4 +108,8 @@ export class Listeners {
   close(): void {
     for (const { listener } of this.#open.splice(0)) listener.close();
   }
+}
+
+function isSamePlace({ place }: InheritedSocket, { address, port }: ListenAddress): boolean {
+  return place !== undefined && place.address === address && place.port === port;
 }

@@ -1,5 +1,6 @@
-/** The pid file: written when the port is bound, refused while another live process holds it, removed at the end. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+/** The pid file: written when the port is bound, refused while another live process holds it, taken over at an upgrade, removed at the end. */
+import { accessSync, constants, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 
 /** Bytes of a pid file; a larger file is none. */
@@ -27,6 +28,35 @@ export class PidFile {
       if (!create(path)) throw new GatewayError('LGW_PID_FILE', `The pid file "${path}" was taken just now`);
     }
     return new PidFile(path);
+  }
+
+  /** Why a successor could not put its id into the file, as the end of a sentence; undefined when it can. */
+  static whyNotReplaceable(path: string, predecessor: number): string | undefined {
+    const holder = readPid(path);
+    if (holder !== undefined && holder !== predecessor && holder !== process.pid && isAlive(holder))
+      return `belongs to the running process ${holder}`;
+    try {
+      accessSync(dirname(path), constants.W_OK);
+      return undefined;
+    } catch {
+      return 'lies in a folder that this user may not write to';
+    }
+  }
+
+  /** Puts this process's id in the place of the predecessor's: readers see the one or the other. Errors: LGW_PID_FILE. */
+  static replace(path: string): PidFile {
+    const temporary = `${path}.${process.pid}`;
+    try {
+      rmSync(temporary, { force: true });
+      writeFileSync(temporary, `${process.pid}\n`, { flag: 'wx', mode: 0o644 });
+      renameSync(temporary, path);
+      return new PidFile(path);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw new GatewayError('LGW_PID_FILE', `Cannot write the pid file "${path}": ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
   }
 
   /** Removes the file if it still names this process. */

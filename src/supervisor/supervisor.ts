@@ -11,10 +11,8 @@ import type { LevelLogger } from '../base/logger.ts';
 import type { Config, MappingConfig } from '../config/config.ts';
 import { SETTING_TABLE } from '../config/setting-table.ts';
 import type { TextEvents } from '../events/text-events.ts';
-import { runsLua } from '../mapping/mapping-kinds.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
 import type { Histogram } from '../metrics/histogram.ts';
-import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
 import type { CounterName, TimesName } from '../metrics/worker-metrics.ts';
 import { unavailableReason } from '../native/posix.ts';
 import { createHealthMemory } from '../proxy/upstreams/health-memory.ts';
@@ -30,9 +28,11 @@ import { type ListenerOptions, platformListenerOptions } from './listener.ts';
 import { type BoundAddress, Listeners, type ListenNames } from './listeners.ts';
 import { type DevelopmentFacts, loadTls } from './load-tls.ts';
 import type { LogOutputs, PreparedAccess } from './log-outputs.ts';
+import { type MappingUse, mappingUses } from './mapping-uses.ts';
 import { OnceRegistry } from './once-registry.ts';
-import { PidFile } from './pid-file.ts';
+import type { Predecessor } from './predecessor.ts';
 import { SharedKeeper } from './shared-keeper.ts';
+import { Succession } from './succession.ts';
 import { TlsKeeper } from './tls-keeper.ts';
 import { compileAll, memorySizesOf, WORKER_ENTRY, workerSettings } from './worker-parts.ts';
 import { type OwnStart, WORKER_TIMES, WorkerThread, type WorkerTimes } from './worker-thread.ts';
@@ -63,14 +63,8 @@ export interface SupervisorOptions {
   /** The module each worker thread runs; default: the gateway's own. */
   readonly workerEntry?: URL;
   readonly times?: Partial<WorkerTimes>;
-}
-
-/** What one mapping uses in one worker. */
-export interface MappingUse extends Readonly<Record<MappingCounterName, number>> {
-  /** 1 and up. */
-  readonly worker: number;
-  /** Its host, if it has one, and its prefix. */
-  readonly mapping: string;
+  /** Whose place this one takes; default: nobody's. */
+  readonly predecessor?: Predecessor | undefined;
 }
 
 export type SupervisorState = 'idle' | 'starting' | 'serving' | 'draining' | 'stopped';
@@ -87,6 +81,8 @@ export class Supervisor {
   readonly adminActions: Map<string, AdminAction> = new Map();
   readonly #options: SupervisorOptions;
   readonly #settings: Settings<Config>;
+  /** What another process takes over, or what this one takes over of another. */
+  readonly succession: Succession;
   readonly #logger: LevelLogger;
   readonly #tls: TlsKeeper;
   readonly #listeners: Listeners;
@@ -103,7 +99,6 @@ export class Supervisor {
   #shared: SharedKeeper | undefined;
   readonly #mesh: EventMesh;
   readonly #health: SharedArrayBuffer = createHealthMemory();
-  #pidFile: PidFile | undefined;
   #admin: AdminListener | undefined;
   #reloading: Promise<string | undefined> | undefined;
   readonly #reloads = { success: 0, failure: 0 };
@@ -116,7 +111,25 @@ export class Supervisor {
     this.#settings.subscribe(({ logLevel }) => options.logger.setLevel(logLevel));
     this.#logger = options.logger;
     this.#listeners = new Listeners(options.logger, options.listenNames);
-    this.#tls = new TlsKeeper(options.loadTls ?? loadTls, options.logger, options.config.listen?.address);
+    const { predecessor } = options;
+    this.succession = new Succession({
+      predecessor,
+      pidFile: options.config.pidFile,
+      once: this.#once,
+      logger: options.logger,
+      reloaded: async () => await this.#reloading?.catch(() => undefined),
+      whyNotServing: () => this.whyNotReady(),
+      handed: () => this.#listeners.handed(),
+      tls: () => this.#tls.handover(this.#config),
+      openAdmin: () => this.#openAdmin(),
+      leaveAdmin: () => this.#admin?.leave() ?? false,
+    });
+    this.#tls = new TlsKeeper(
+      options.loadTls ?? loadTls,
+      options.logger,
+      options.config.listen?.address,
+      predecessor?.handover,
+    );
   }
 
   get #config(): Config {
@@ -168,9 +181,10 @@ export class Supervisor {
         mappings: this.#config.mappings,
         settings: workerSettings(this.#config),
       };
-      if (this.#config.pidFile !== undefined) this.#pidFile = PidFile.write(this.#config.pidFile);
-      await this.#openAdmin();
+      this.succession.pid.begin();
+      if (this.#options.predecessor === undefined) await this.#openAdmin();
       if (user !== undefined) becomeUser(user, this.#config, this.#logger);
+      this.succession.pid.look();
       this.#assertStarting();
       await this.#startWorkers();
       this.#assertStarting();
@@ -201,9 +215,9 @@ export class Supervisor {
 
   /**
    * Refuses new connections and waits until every open exchange has ended, at most `limits.drainTimeoutMs`. True when
-   * all have. `stop` comes next.
+   * all have. Idle connections may ask once more for `graceMs`. `stop` comes next.
    */
-  async drain(): Promise<boolean> {
+  async drain(graceMs = 0): Promise<boolean> {
     if (this.#state !== 'serving') return true;
     this.#transition('draining');
     this.#listeners.close();
@@ -211,7 +225,7 @@ export class Supervisor {
     const limit = new Promise<boolean>((resolve) => {
       timer = setTimeout(() => resolve(false), this.#config.limits.drainTimeoutMs + DRAIN_GRACE_MS);
     });
-    const done = Promise.all(this.#workers.map((worker) => worker.drain())).then((cuts) =>
+    const done = Promise.all(this.#workers.map((worker) => worker.drain(graceMs))).then((cuts) =>
       cuts.every((cut) => cut === 0),
     );
     const inTime = await Promise.race([done, limit]);
@@ -245,15 +259,7 @@ export class Supervisor {
 
   /** What each mapping of a script uses in each worker at this moment, worker 1 first. */
   mappingCounters(): MappingUse[] {
-    const uses: MappingUse[] = [];
-    for (const { workerId, mappingCounters } of this.#workers) {
-      for (const [i, mapping] of this.#config.mappings.entries()) {
-        const row = mappingCounters[i];
-        if (row !== undefined && runsLua(mapping))
-          uses.push({ worker: workerId, mapping: mappingName(mapping), ...row.snapshot() });
-      }
-    }
-    return uses;
+    return mappingUses(this.#workers, this.#config.mappings);
   }
 
   /** A dictionary that the workers share, by its name; from the end of `start` on. Throws as SharedStore does. */
@@ -269,8 +275,7 @@ export class Supervisor {
 
   /** For a process that must end without `stop`. */
   removeFiles(): void {
-    this.#pidFile?.remove();
-    this.#pidFile = undefined;
+    this.succession.pid.remove();
     this.#admin?.removeToken();
   }
 
@@ -416,6 +421,8 @@ export class Supervisor {
 
   async #reloadOnce(change: ((current: Config) => Config) | undefined): Promise<string | undefined> {
     const current = this.#setup;
+    if (this.succession.isHeld)
+      throw new GatewayError('LGW_RELOAD', 'Cannot reload: an upgrade is under way');
     if (this.#state !== 'serving' || current === undefined)
       throw new GatewayError('LGW_RELOAD', `Cannot reload: the gateway is ${this.#state}`);
     const config = change?.(this.#config) ?? this.#config;

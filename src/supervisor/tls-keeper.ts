@@ -3,9 +3,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import type { LevelLogger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
-import { createTicketKeys } from '../tls/ticket-keys.ts';
+import { createTicketKeys, readTicketKeys } from '../tls/ticket-keys.ts';
 import type { TlsSetup } from '../worker/messages.ts';
 import { CertificateWatch } from './certificate-watch.ts';
+import type { Handover } from './handover.ts';
 import type { DevelopmentFacts, LoadedTls, loadTls } from './load-tls.ts';
 
 /** What a reload found out about certificate and key. */
@@ -17,15 +18,22 @@ interface ReloadedTls {
   readonly kept?: string;
 }
 
+type HandedTls = Pick<Handover, 'ticketKeys' | 'tls'>;
+
 export class TlsKeeper {
   readonly #load: typeof loadTls;
-  /** One set for all workers and all reloads, so that any of them resumes a session of any other. */
-  readonly #ticketKeys: Uint8Array = createTicketKeys();
+  /** One set for all workers, all reloads and upgrades, so that any of them resumes a session of any other. */
+  readonly #ticketKeys: Uint8Array;
+  /** What the predecessor serves, where this user may not be able to read it again. */
+  readonly #predecessor: LoadedTls | undefined;
+  #used: LoadedTls | undefined;
   readonly #watch: CertificateWatch;
   #development: DevelopmentFacts | undefined;
 
-  constructor(load: typeof loadTls, logger: LevelLogger, address: string | undefined) {
+  constructor(load: typeof loadTls, logger: LevelLogger, address: string | undefined, handover?: HandedTls) {
     this.#load = load;
+    this.#ticketKeys = readTicketKeys(handover?.ticketKeys) ?? createTicketKeys();
+    this.#predecessor = handover?.tls;
     this.#watch = new CertificateWatch(logger, address);
   }
 
@@ -35,11 +43,33 @@ export class TlsKeeper {
   }
 
   /** Reads certificate and key for the first time; `use` comes when they serve. */
-  async read({ certificateFiles }: Config): Promise<{ loaded: LoadedTls; tls: TlsSetup }> {
-    const loaded = await this.#load(certificateFiles);
+  async read(config: Config): Promise<{ loaded: LoadedTls; tls: TlsSetup }> {
+    const loaded = await this.#readOrKeep(config);
     const { certificate, key, development } = loaded;
     this.#development = development;
     return { loaded, tls: { certificate, key, ticketKeys: this.#ticketKeys } };
+  }
+
+  /** After `-u` the key may be out of reach for a successor, as it is for a reload. */
+  async #readOrKeep({ certificateFiles, user }: Config): Promise<LoadedTls> {
+    const kept = this.#predecessor;
+    if (user === undefined || kept === undefined) return await this.#load(certificateFiles);
+    if (certificateFiles === undefined && kept.development !== undefined) return kept;
+    try {
+      return await this.#load(certificateFiles);
+    } catch (error) {
+      const code = error instanceof GatewayError ? systemCodeOf(error.cause) : undefined;
+      if (code !== 'EACCES' || certificateFiles?.certificate !== kept.certificateFile) throw error;
+      return kept;
+    }
+  }
+
+  /** What a successor needs: the ticket keys, and certificate and key where `user` may not read them again. */
+  handover({ user }: Pick<Config, 'user'>): HandedTls {
+    return {
+      ticketKeys: Buffer.from(this.#ticketKeys).toString('base64'),
+      tls: user === undefined ? undefined : this.#used,
+    };
   }
 
   /** Reads them again. After `-u` the key may be out of reach; scripts must be reloadable all the same. */
@@ -62,6 +92,7 @@ export class TlsKeeper {
   /** From now on the workers serve with it. */
   use(loaded: LoadedTls | undefined): void {
     if (loaded === undefined) return;
+    this.#used = loaded;
     this.#development = loaded.development;
     this.#watch.watch({ certificate: loaded.certificate, file: loaded.certificateFile });
   }

@@ -222,8 +222,11 @@ export class WorkerThread {
     if (this.#state === 'ready') this.#post({ type: 'abandon', generation });
   }
 
-  /** Resolves when the worker's last exchange has ended, or the worker itself, to the number of connections cut. */
-  async drain(): Promise<number> {
+  /**
+   * Resolves when the worker's last exchange has ended, or the worker itself, to the number of connections cut. Idle connections
+   * may ask once more for `graceMs`.
+   */
+  async drain(graceMs: number): Promise<number> {
     if (this.#state !== 'ready') {
       await this.stop();
       return 0;
@@ -231,7 +234,7 @@ export class WorkerThread {
     this.#state = 'draining';
     return await new Promise<number>((resolve) => {
       this.#drainWaiter = resolve;
-      this.#post({ type: 'drain' });
+      this.#post({ type: 'drain', graceMs });
     });
   }
 
@@ -345,8 +348,9 @@ export class WorkerThread {
         return;
       case 'claim': {
         const { id, claim } = message;
-        const granted = this.#options.once.claim(this.workerId, id, claim, performance.now());
-        this.#post({ type: 'claimed', id, granted });
+        const thread = this.#thread;
+        const answer = (granted: boolean): void => thread?.postMessage({ type: 'claimed', id, granted });
+        this.#options.once.ask(this.workerId, id, claim, answer, () => performance.now());
         return;
       }
       case 'release':

@@ -8,3 +8,10 @@ export const TICKET_KEY_BYTES = 48;
 export function createTicketKeys(): Uint8Array {
   return new Uint8Array(randomBytes(TICKET_KEY_BYTES));
 }
+
+/** Keys that another process has used, from Base64; undefined when they are none. */
+export function readTicketKeys(base64: string | undefined): Uint8Array | undefined {
+  if (base64 === undefined) return undefined;
+  const keys = new Uint8Array(Buffer.from(base64, 'base64'));
+  return keys.length === TICKET_KEY_BYTES ? keys : undefined;
+}

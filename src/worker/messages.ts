@@ -125,8 +125,8 @@ export type ToWorker =
   | { readonly type: 'commit'; readonly generation: number }
   /** The reload is given up: drop the prepared states. */
   | { readonly type: 'abandon'; readonly generation: number }
-  /** Accept nothing more, finish what runs, answer `drained`. */
-  | { readonly type: 'drain' }
+  /** Accept nothing more, finish what runs, answer `drained`. Idle connections may ask once more for so long. */
+  | { readonly type: 'drain'; readonly graceMs: number }
   /** The answer to `claim`. */
   | { readonly type: 'claimed'; readonly id: number; readonly granted: boolean };
 

@@ -97,7 +97,7 @@ async function obey(
       worker.abandon();
       return;
     case 'drain': {
-      const cut = await worker.drain();
+      const cut = await worker.drain(message.graceMs);
       // the thread is ended by whoever hears of it
       hub.close();
       accessBatch.flush();

@@ -229,12 +229,15 @@ export class GatewayWorker {
     this.#dropPrepared();
   }
 
-  /** Accepts nothing more and lets open exchanges finish; resolves to the number of connections cut at the limit. */
-  async drain(): Promise<number> {
+  /**
+   * Accepts nothing more and lets open exchanges finish; resolves to the number of connections cut at the limit. Idle connections
+   * may ask once more for `graceMs`.
+   */
+  async drain(graceMs: number): Promise<number> {
     const { drainTimeoutMs } = this.#settings.values.limits;
     const startedAt = performance.now();
     for (const mapping of this.#mappings) mapping.endStreams?.();
-    const cut = await Promise.all(this.#frontEnds.map((frontEnd) => frontEnd.drain(drainTimeoutMs)));
+    const cut = await Promise.all(this.#frontEnds.map((frontEnd) => frontEnd.drain(drainTimeoutMs, graceMs)));
     this.abandon();
     // timers continue until the last exchange has ended; a timer call under way has the rest of the time
     const leftMs = Math.max(0, startedAt + drainTimeoutMs - performance.now());

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
+import type { OnceClaim } from '../../src/worker/messages.ts';
 
 const atLoad = { name: 'a', generation: 0, waitMs: undefined };
 const every60 = { name: 'a', generation: 0, waitMs: 60_000 };
@@ -71,4 +72,100 @@ test('OnceRegistry forgets the oldest of more than a thousand names', () => {
   for (let i = 0; i <= 1000; i++) assert.equal(registry.claim(1, i, { ...atLoad, name: String(i) }, i), true);
   assert.equal(registry.claim(2, 0, { ...atLoad, name: '1' }, 2000), false);
   assert.equal(registry.claim(2, 0, { ...atLoad, name: '0' }, 2000), true);
+});
+
+test('OnceRegistry hands over: the predecessor grants nothing more, and the successor knows the periods', () => {
+  const old = new OnceRegistry();
+  const ended: [string, boolean][] = [];
+  assert.equal(old.claim(1, 1, every60, 1_000), true);
+  assert.equal(old.claim(1, 2, { ...every60, name: 'b' }, 2_000), true);
+  old.release(1, 2, true);
+  const records = old.handOver(11_000, (name, completed) => ended.push([name, completed]));
+  assert.deepEqual(records, [
+    { name: 'a', running: true, ageMs: 10_000 },
+    { name: 'b', running: false, ageMs: 9_000 },
+  ]);
+  const refused: boolean[] = [];
+  old.ask(
+    2,
+    1,
+    { ...every60, name: 'c' },
+    (granted) => refused.push(granted),
+    () => 11_000,
+  );
+  assert.deepEqual(refused, [false]);
+  old.release(1, 1, true);
+  assert.deepEqual(ended, [['a', true]]);
+
+  const next = new OnceRegistry();
+  next.awaitPredecessor();
+  const answers: string[] = [];
+  let now = 50_000;
+  const ask = (claimId: number, claim: OnceClaim): void =>
+    next.ask(
+      1,
+      claimId,
+      claim,
+      (granted) => answers.push(`${claimId} ${granted}`),
+      () => now,
+    );
+  ask(1, { ...every60, name: 'b' });
+  ask(2, { ...atLoad, name: 'b' });
+  ask(3, { ...every60, name: 'new' });
+  ask(4, atLoad);
+  assert.deepEqual(answers, [], 'claims wait for the predecessor');
+  next.takeOver(records, () => now);
+  // b ran 9 s ago; what is due at load is due in the new process, but not while a run before the upgrade goes on
+  assert.deepEqual(answers.splice(0), ['1 false', '2 true', '3 true']);
+  ask(5, every60);
+  assert.deepEqual(answers.splice(0), ['5 false']);
+  next.predecessorEnded('a', true, () => now);
+  assert.deepEqual(answers.splice(0), ['4 true']);
+  next.release(1, 4, true);
+  now += 60_000;
+  ask(6, every60);
+  assert.deepEqual(answers.splice(0), ['6 true']);
+});
+
+test('OnceRegistry grants again when the predecessor has ended, with or without a word', () => {
+  const silent = new OnceRegistry();
+  silent.awaitPredecessor();
+  const answers: boolean[] = [];
+  silent.ask(
+    1,
+    1,
+    every60,
+    (granted) => answers.push(granted),
+    () => 0,
+  );
+  silent.ask(
+    2,
+    1,
+    every60,
+    () => assert.fail('the thread has ended'),
+    () => 0,
+  );
+  silent.workerGone(2);
+  silent.predecessorGone(() => 0);
+  assert.deepEqual(answers, [true]);
+
+  const lost = new OnceRegistry();
+  lost.awaitPredecessor();
+  lost.takeOver([{ name: 'a', running: true, ageMs: 5 }], () => 0);
+  lost.ask(
+    1,
+    1,
+    every60,
+    (granted) => answers.push(granted),
+    () => 1,
+  );
+  lost.predecessorGone(() => 2);
+  lost.ask(
+    1,
+    2,
+    every60,
+    (granted) => answers.push(granted),
+    () => 3,
+  );
+  assert.deepEqual(answers, [true, false, true], 'a run that ended with its process is made up for');
 });

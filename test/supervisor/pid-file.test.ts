@@ -1,6 +1,6 @@
 /** PidFile: written, refused, taken over, removed. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -47,4 +47,19 @@ test('PidFile.remove() leaves a file that names another process', () => {
 
 test('PidFile.write() says why it cannot write', () => {
   assert.throws(() => PidFile.write(join(folder, 'no', 'pid')), /Cannot write the pid file ".*pid": ENOENT/);
+});
+
+test('PidFile.replace() puts this process in the place of another, and leaves no other file', () => {
+  writeFileSync(path, `${process.ppid}\n`);
+  assert.equal(PidFile.whyNotReplaceable(path, process.ppid), undefined);
+  const file = PidFile.replace(path);
+  assert.equal(readFileSync(path, 'utf8'), `${process.pid}\n`);
+  assert.deepEqual(readdirSync(folder), ['pid']);
+  file.remove();
+  assert.ok(!existsSync(path));
+});
+
+test('PidFile.whyNotReplaceable() refuses the file of a third process', () => {
+  writeFileSync(path, `${process.ppid}\n`);
+  assert.equal(PidFile.whyNotReplaceable(path, 2), `belongs to the running process ${process.ppid}`);
 });

@@ -11,6 +11,7 @@ import { withMappings } from '../../src/config/ready-made-mappings.ts';
 import { compileLuaModule } from '../../src/lua/wasm-module.ts';
 import { gatewayBanner, logAddresses } from '../../src/supervisor/banner.ts';
 import { LogOutputs } from '../../src/supervisor/log-outputs.ts';
+import { Operations } from '../../src/supervisor/operations.ts';
 import { handleSignals } from '../../src/supervisor/signals.ts';
 import { Supervisor } from '../../src/supervisor/supervisor.ts';
 import { type CounterReport, portOf, type RunningGateway, untilHolds } from './run-gateway.ts';
@@ -42,7 +43,8 @@ export class LocalGateway implements RunningGateway {
     const outputs = config.logs.accessTarget.kind === 'log' ? undefined : new LogOutputs(config);
     const supervisor = new Supervisor({ config, logger, writeLine, compileLua, ...(outputs && { outputs }) });
     this.#supervisor = supervisor;
-    void handleSignals({ supervisor, logger, reopenLog: () => outputs?.reopen(writeLine) }, this.#signals);
+    const operations = new Operations({ supervisor, logger, reopenLog: () => outputs?.reopen(writeLine) });
+    void handleSignals({ supervisor, logger, operations }, this.#signals);
     await supervisor.start();
     logAddresses(supervisor, logger);
     const { addresses, workerCount, mappings, development } = supervisor;

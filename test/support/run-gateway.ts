@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CounterName } from '../../src/metrics/worker-metrics.ts';
-import type { MappingUse } from '../../src/supervisor/supervisor.ts';
+import type { MappingUse } from '../../src/supervisor/mapping-uses.ts';
 import { testCertificate } from './certificate.ts';
 
 export const MAIN: string = fileURLToPath(new URL('../../src/main.js', import.meta.url));

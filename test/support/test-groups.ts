@@ -27,6 +27,7 @@ export const ALONE: Readonly<Record<string, string>> = {
   'supervisor/process': 'long',
   'supervisor/socket-activation': 'long',
   'supervisor/supervisor': 'long',
+  'supervisor/upgrade': 'long, and looks at the processes it has started',
 };
 
 /** A room with fewer files that can share a process shares it with other small rooms. */

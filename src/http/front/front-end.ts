@@ -105,6 +105,7 @@ export class FrontEnd {
   readonly #reserve = new DescriptorReserve();
   #lookTimer: NodeJS.Timeout | undefined;
   #draining = false;
+  #graceTimer: NodeJS.Timeout | undefined;
   #stopped = false;
   /** Called when the last socket has closed. */
   #emptied: (() => void) | undefined;
@@ -199,15 +200,20 @@ export class FrontEnd {
 
   /**
    * Stops accepting, lets open exchanges finish (GOAWAY, `connection: close`), and after `timeoutMs` cuts what is
-   * left. Resolves to the number of connections that had to be cut.
+   * left. Resolves to the number of connections that had to be cut. Connections that are idle, or in their handshake, may ask once
+   * more for `graceMs`: of those that are closed at once, one may have a request on its way.
    */
-  drain(timeoutMs: number): Promise<number> {
+  drain(timeoutMs: number, graceMs = 0): Promise<number> {
     if (!this.#draining) {
       this.#draining = true;
       if (this.#server.listening) this.#server.close();
-      this.#http1.drain();
-      this.#http2.drain();
       this.#misdirected?.http1.drain();
+      if (graceMs === 0) this.#drainConnections();
+      else {
+        this.#http1.leave();
+        this.#http2.leave();
+        this.#graceTimer = setTimeout(() => this.#drainConnections(), graceMs);
+      }
     }
     return new Promise((resolve) => {
       const finish = (cut: number): void => {
@@ -221,6 +227,11 @@ export class FrontEnd {
     });
   }
 
+  #drainConnections(): void {
+    this.#http1.drain();
+    this.#http2.drain();
+  }
+
   /** Ends everything at once. */
   stop(): void {
     if (this.#stopped) return;
@@ -228,6 +239,7 @@ export class FrontEnd {
     this.#emptied = undefined;
     clearInterval(this.#sweepTimer);
     clearTimeout(this.#lookTimer);
+    clearTimeout(this.#graceTimer);
     this.#reserve.end();
     if (this.#server.listening) this.#server.close();
     this.#http2.stop();

@@ -111,10 +111,15 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     return this.#exchange === undefined;
   }
 
-  /** Finishes what is being served, then closes. */
+  /** Closes behind the next answer, or behind the one that is being made. */
+  leave(): void {
+    this.#draining = true;
+  }
+
+  /** Closes where no request is served and none has begun to come; else behind its answer. */
   drain(): void {
     this.#draining = true;
-    if (this.idle && !this.#closing) this.close();
+    if (this.idle && this.#headSince === 0 && !this.#closing) this.close();
   }
 
   /** Ends our side in order; what the client still sends is read and dropped for a time (RFC 9112 §9.6). */

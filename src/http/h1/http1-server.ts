@@ -9,7 +9,7 @@ export class Http1Server {
   readonly #settings: ExchangeSettings;
   readonly #handle: (exchange: Exchange) => void;
   readonly #connections = new Map<Socket, Http1Connection>();
-  #draining = false;
+  #state: 'serving' | 'leaving' | 'draining' = 'serving';
 
   constructor(limits: Http1Limits, settings: ExchangeSettings, handle: (exchange: Exchange) => void) {
     this.#limits = limits;
@@ -22,12 +22,19 @@ export class Http1Server {
     const connection = new Http1Connection(socket, this.#limits, this.#settings, this.#handle);
     this.#connections.set(socket, connection);
     socket.once('close', () => this.#connections.delete(socket));
-    if (this.#draining) connection.drain();
+    if (this.#state === 'leaving') connection.leave();
+    else if (this.#state === 'draining') connection.drain();
+  }
+
+  /** Connections end behind their next answer; those that are idle, and new ones, may still ask. `drain` comes next. */
+  leave(): void {
+    this.#state = 'leaving';
+    for (const connection of this.#connections.values()) connection.leave();
   }
 
   /** Connections end after the exchange they serve, idle ones at once. */
   drain(): void {
-    this.#draining = true;
+    this.#state = 'draining';
     for (const connection of this.#connections.values()) connection.drain();
   }
 

@@ -52,6 +52,11 @@ export class SessionServer {
     if (this.#draining) session.close();
   }
 
+  /** Sends GOAWAY to every session; sessions that are new may still ask. `drain` comes next. */
+  leave(): void {
+    for (const session of this.#sessions) session.close();
+  }
+
   /** Sends GOAWAY to every session; a session closes after its last stream. */
   drain(): void {
     this.#draining = true;

@@ -210,6 +210,27 @@ test('FrontEnd.drain() finishes what runs, announces the end, and resolves to 0'
   await front.stop();
 });
 
+test('FrontEnd.drain() with a grace lets connections that are idle, or in their handshake, ask once more', async () => {
+  const front = await startFrontEnd(HANDLERS);
+  const idle = await connectSecure(front.port);
+  const silent = await connectSecure(front.port);
+  idle.send(GET('/wait'));
+  strictEqual((await idle.response()).headers.get('connection'), undefined);
+  // accepted, and nothing of its handshake has come
+  const early = await connectPlain(front.port);
+  await waitFor(() => front.counters.get('connections') === 3, 'three connections');
+  const drained = front.frontEnd.drain(5_000, 300);
+  idle.send(GET('/wait'));
+  const response = await idle.response();
+  strictEqual(response.body.toString(), 'waited');
+  strictEqual(response.headers.get('connection'), 'close');
+  early.socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+  await Promise.all([idle.rest(), silent.rest(), early.rest()]);
+  early.socket.destroy();
+  strictEqual(await drained, 0);
+  await front.stop();
+});
+
 test('FrontEnd.drain() cuts what is left after its time', async () => {
   let seen: Exchange | undefined;
   let aborted = false;
