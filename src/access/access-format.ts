@@ -5,12 +5,14 @@
 
 import { hostname } from 'node:os';
 import type { AccessFormat, LogSettings } from '../settings/log-settings.ts';
-import { splitTemplate } from '../settings/log-settings.ts';
+import { ACCESS_FIELD_SEPARATOR, splitTemplate } from '../settings/log-settings.ts';
 import { type AccessFacts, type AccessField, accessField } from './access-fields.ts';
 import { clfTime, isoTime, jsonText, msText, quotedText, wordText } from './access-text.ts';
 
 /** A line without its line end, in ASCII but for the sign of what was cut. */
 export type FormatLine = (facts: AccessFacts) => string;
+
+export type AccessSettings = Pick<LogSettings, 'accessFormat' | 'accessFields' | 'accessTarget'>;
 
 export interface AccessSurroundings {
   /** The number of the thread. */
@@ -42,11 +44,16 @@ const COMBINED =
   '{remote} - - [{clf_time}] "{method} {target} {protocol}" {status} {bytes} "{request.referer}" "{request.user-agent}"';
 const LEVELS = { pino: ['30', '50'], json: ['"info"', '"error"'] } as const;
 const SERVER_ERROR = 500;
+/** journald drops fields with longer names (characters). */
+const JOURNAL_NAME_MAX = 64;
+/** Severities of syslog: error and informational. */
+const SEVERITIES = ['6', '3'] as const;
 
 export function accessFormatter(
-  { accessFormat, accessFields }: Pick<LogSettings, 'accessFormat' | 'accessFields'>,
+  { accessFormat, accessFields, accessTarget }: AccessSettings,
   surroundings: AccessSurroundings,
 ): FormatLine {
+  if (accessTarget.kind === 'journald') return joined(journaldParts(accessFields, surroundings.worker));
   return joined(partsOf(accessFormat, accessFields, surroundings));
 }
 
@@ -253,4 +260,34 @@ function jsonPart(field: AccessField): Part {
       return key + (field.kind === 'clf' ? `"${text}"` : text);
     },
   };
+}
+
+// ---- journald ----
+
+/** `NAME=value`, one for each field: `LGATEWAY_STATUS=200`. */
+function journaldParts(names: readonly string[] | undefined, worker: number): readonly Part[] {
+  const message = ['method', 'target', 'status'].map((name) => accessField(name, worker));
+  return [
+    literal(`SYSLOG_IDENTIFIER=lgateway${ACCESS_FIELD_SEPARATOR}PRIORITY=`),
+    { changes: isFailed, write: (facts) => SEVERITIES[isFailed(facts) ? 1 : 0] },
+    literal(`${ACCESS_FIELD_SEPARATOR}MESSAGE=`),
+    {
+      changes: ({ exchange }) => exchange.status,
+      write: (facts) => message.map((field) => word(field, facts) ?? '-').join(' '),
+    },
+    ...(names ?? JSON_FIELDS).map((name): Part => {
+      const field = accessField(name, worker);
+      const key = `LGATEWAY_${name.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`.slice(0, JOURNAL_NAME_MAX);
+      return {
+        changes: changesOf(field),
+        write: (facts) => {
+          const value = field.read(facts);
+          if (value === undefined) return '';
+          const text =
+            typeof value === 'string' ? quotedText(value, field.lengthMax) : numberText(field, value);
+          return `${ACCESS_FIELD_SEPARATOR}${key}=${text}`;
+        },
+      };
+    }),
+  ];
 }

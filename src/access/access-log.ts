@@ -3,7 +3,7 @@ import { nextRequestNumber, requestIdOf } from '../base/request-id.ts';
 import type { ExchangeObserver } from '../http/exchange/exchange-wire.ts';
 import type { LogSettings } from '../settings/log-settings.ts';
 import type { AccessFacts } from './access-fields.ts';
-import { type AccessSurroundings, accessFormatter } from './access-format.ts';
+import { type AccessSettings, type AccessSurroundings, accessFormatter } from './access-format.ts';
 
 const SERVER_ERROR = 500;
 /** So often the clock of the day is compared with the steady one, ms: it may have been set. */
@@ -11,7 +11,7 @@ const COMPARE_CLOCKS_MS = 100;
 
 /** Returns an observer that gives its lines, without their line ends, to `writeLine`. */
 export function createAccessLog(
-  settings: Pick<LogSettings, 'accessFormat' | 'accessFields' | 'accessSample'>,
+  settings: AccessSettings & Pick<LogSettings, 'accessSample'>,
   surroundings: AccessSurroundings,
   writeLine: (line: string) => void,
 ): ExchangeObserver {

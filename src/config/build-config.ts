@@ -355,6 +355,8 @@ function readLogs(answers: Answers): LogSettings {
     settings.accessTarget.kind !== 'file'
   )
     answers.fault(OPTIONS.logRotate, `goes with a log file, and none is given`);
+  if (settings.accessTarget.kind === 'journald' && answers.has(OPTIONS.accessLogFormat))
+    answers.fault(OPTIONS.accessLogFormat, 'has no meaning for journald, which gets fields');
   return settings;
 }
 

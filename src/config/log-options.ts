@@ -9,10 +9,11 @@ import {
   ROTATION_BYTES_MIN,
   ROTATION_COUNT_DEFAULT,
   ROTATION_COUNT_MAX,
+  SYSLOG_PATH,
   splitTemplate,
 } from '../settings/log-settings.ts';
 import type { ValueOption } from './option.ts';
-import { integer, size, type ValueParser } from './value-parsers.ts';
+import { integer, listenAddress, size, type ValueParser } from './value-parsers.ts';
 
 export interface LogOptions {
   readonly logRotate: ValueOption<LogRotation>;
@@ -22,23 +23,57 @@ export interface LogOptions {
   readonly accessLogSample: ValueOption<number>;
 }
 
-const WORDS = ['log', 'stdout', 'stderr'] as const;
+const WORDS = ['log', 'stdout', 'stderr', 'journald'] as const;
 const FORMATS = ['text', 'pino', 'json', 'combined'] as const;
 const FILE = 'file:';
+const SYSLOG = 'syslog';
+const UNIX = 'syslog:unix:';
+const UDP = 'syslog:udp://';
+/** Of a path in the address of a unix socket (bytes). */
+const SOCKET_PATH_MAX = 107;
 
 function accessTarget(): ValueParser<LogTarget> {
   return {
-    wants: 'log, stdout, stderr or file:/PATH',
+    wants:
+      'log, stdout, stderr, file:/PATH, journald, syslog, syslog:unix:/PATH or syslog:udp://ADDRESS:PORT',
     read: (text) => {
       const kind = WORDS.find((word) => word === text);
       return kind === undefined ? readTarget(text) : { kind };
     },
-    show: (target) => (target.kind === 'file' ? FILE + target.path : target.kind),
-    inFile: { types: ['string'], pattern: '^(log|stdout|stderr|file:/.+)$' },
+    show: showTarget,
+    inFile: {
+      types: ['string'],
+      pattern: '^(log|stdout|stderr|file:/.+|journald|syslog|syslog:unix:/.+|syslog:udp://.+)$',
+    },
   };
 }
 
+function showTarget(target: LogTarget): string {
+  switch (target.kind) {
+    case 'file':
+      return FILE + target.path;
+    case 'syslog':
+      return target.path === SYSLOG_PATH ? SYSLOG : UNIX + target.path;
+    case 'udp':
+      return UDP + listenAddress().show({ address: target.host, port: target.port });
+    default:
+      return target.kind;
+  }
+}
+
 function readTarget(text: string): LogTarget | undefined {
+  if (text === SYSLOG) return { kind: 'syslog', path: SYSLOG_PATH };
+  if (text.startsWith(UDP)) {
+    const { address, port } = listenAddress().read(text.slice(UDP.length)) ?? {};
+    return address === undefined || port === undefined || port === 0
+      ? undefined
+      : { kind: 'udp', host: address, port };
+  }
+  if (text.startsWith(`${UNIX}/`)) {
+    const path = text.slice(UNIX.length);
+    const isSound = !path.includes('\0') && Buffer.byteLength(path) <= SOCKET_PATH_MAX;
+    return isSound ? { kind: 'syslog', path } : undefined;
+  }
   if (!text.startsWith(`${FILE}/`) || text.includes('\0')) return undefined;
   return { kind: 'file', path: text.slice(FILE.length) };
 }
@@ -117,7 +152,7 @@ export const LOG_OPTIONS: LogOptions = {
     bare: { kind: 'log' },
     isAttached: true,
     group: 'Log',
-    help: 'write one line for each request, to the log or to TARGET (stdout, stderr, file:/PATH)',
+    help: 'write one line for each request, to the log or to TARGET: stdout, stderr, file:/PATH, journald, syslog, syslog:unix:/PATH or syslog:udp://ADDRESS:PORT',
   },
   accessLogFormat: {
     kind: 'value',

@@ -1,4 +1,4 @@
-/** The system calls that Node lacks, through koffi: to duplicate a descriptor, and to look at a socket. Nobody else calls koffi. */
+/** The system calls that Node lacks, through koffi: to duplicate a descriptor, and to look at a socket. Beside it only unix-datagrams.ts calls koffi. */
 import { closeSync, fstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';

@@ -2,7 +2,10 @@
 
 /** Where lines go. `log`: the access log goes where the log goes. */
 export type LogTarget =
-  | { readonly kind: 'log' | 'stdout' | 'stderr' }
+  | { readonly kind: 'log' | 'stdout' | 'stderr' | 'journald' }
+  /** RFC 5424, to a unix socket of datagrams or by UDP to an address. */
+  | { readonly kind: 'syslog'; readonly path: string }
+  | { readonly kind: 'udp'; readonly host: string; readonly port: number }
   | { readonly kind: 'file'; readonly path: string };
 
 /** When a file has grown too large it is renamed to FILE.1, and one of before to FILE.2. */
@@ -25,6 +28,12 @@ export interface LogSettings {
   /** The part of all exchanges that has a line, from 0 to 1; those of status 500 and more always have one. */
   readonly accessSample: number;
 }
+
+/** Between the fields of a line for journald, on the way to the main thread: no value has a control character. */
+export const ACCESS_FIELD_SEPARATOR = '\x1f';
+/** Where programs of this machine send to. */
+export const SYSLOG_PATH = '/dev/log';
+export const JOURNALD_PATH = '/run/systemd/journal/socket';
 
 export const DEFAULT_LOG_SETTINGS: LogSettings = {
   rotation: undefined,

@@ -3,7 +3,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../base/errors.ts';
 import type { Config } from '../config/config.ts';
-import type { LogSettings, LogTarget } from '../settings/log-settings.ts';
+import { JOURNALD_PATH, type LogSettings, type LogTarget } from '../settings/log-settings.ts';
+import { DatagramSink, journaldFrame, syslogFrame, udpSender, unixSender } from './datagram-sink.ts';
 import { LogSink } from './log-sink.ts';
 
 /** Bytes of the access log that wait for a disk: it has thousands of lines a second (one sink). */
@@ -22,7 +23,7 @@ export interface PreparedAccess {
 interface Opened {
   readonly target: LogTarget;
   /** Undefined: that of the log. */
-  readonly sink: LogSink | undefined;
+  readonly sink: LogSink | DatagramSink | undefined;
 }
 
 export class LogOutputs {
@@ -82,7 +83,21 @@ function open(target: LogTarget, { rotation }: LogSettings): Opened {
       return { target, sink: undefined };
     case 'file':
       return { target, sink: new LogSink({ file: target.path, rotation, queueBytesMax }) };
+    case 'journald':
+      return { target, sink: datagrams('journald', unixSender(JOURNALD_PATH), journaldFrame) };
+    case 'syslog':
+      return { target, sink: datagrams(target.path, unixSender(target.path), syslogFrame) };
+    case 'udp':
+      return { target, sink: datagrams(target.host, udpSender(target.host, target.port), syslogFrame) };
     default:
       return { target, sink: new LogSink({ descriptor: target.kind === 'stdout' ? 1 : 2, queueBytesMax }) };
   }
+}
+
+function datagrams(
+  name: string,
+  sender: ReturnType<typeof unixSender>,
+  frame: (line: string) => Buffer,
+): DatagramSink {
+  return new DatagramSink({ name, sender, frame });
 }

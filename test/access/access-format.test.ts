@@ -7,7 +7,12 @@ import { accessFormatter } from '../../src/access/access-format.ts';
 import { createAccessLog } from '../../src/access/access-log.ts';
 import { GatewayError } from '../../src/base/errors.ts';
 import type { Exchange } from '../../src/http/exchange/exchange.ts';
-import { type AccessFormat, DEFAULT_LOG_SETTINGS, splitTemplate } from '../../src/settings/log-settings.ts';
+import {
+  type AccessFormat,
+  DEFAULT_LOG_SETTINGS,
+  type LogTarget,
+  splitTemplate,
+} from '../../src/settings/log-settings.ts';
 
 const TIME = Date.parse('2026-01-02T03:04:05.678Z');
 
@@ -52,10 +57,13 @@ function facts(one: Exchange, durationMs: number | null = 1.25): AccessFacts {
 function line(
   accessFormat: AccessFormat,
   own: Partial<Exchange> = {},
-  more: { fields?: readonly string[]; hosts?: boolean; ms?: number | null } = {},
+  more: { fields?: readonly string[]; hosts?: boolean; ms?: number | null; target?: LogTarget } = {},
 ): string {
   const surroundings = { worker: 1, source: 'worker-1', namesHosts: () => more.hosts === true };
-  const format = accessFormatter({ accessFormat, accessFields: more.fields }, surroundings);
+  const format = accessFormatter(
+    { accessFormat, accessFields: more.fields, accessTarget: more.target ?? { kind: 'log' } },
+    surroundings,
+  );
   return format(facts(exchange(own), more.ms));
 }
 
@@ -191,11 +199,30 @@ test('splitTemplate() refuses unknown fields, secrets, control characters and a 
   assert.deepEqual(splitTemplate('a {status}}'), ['a ', 'status', '}']);
 });
 
+test('journald gets a field for each, and no value of a client makes another one', () => {
+  const target: LogTarget = { kind: 'journald' };
+  const shown = line('text', { status: 502 }, { target, fields: ['status', 'request.user-agent', 'pushed'] });
+  assert.deepEqual(shown.split('\x1f'), [
+    'SYSLOG_IDENTIFIER=lgateway',
+    'PRIORITY=3',
+    'MESSAGE=GET /app?x=1 502',
+    'LGATEWAY_STATUS=502',
+    'LGATEWAY_REQUEST_USER_AGENT=curl/8.5.0',
+  ]);
+  const evil = line(
+    'text',
+    { target: EVIL, fields: ['user-agent', EVIL] },
+    { target, fields: ['request.user-agent'] },
+  );
+  assert.equal(evil.split('\x1f').length, 4);
+  assert.match(evil.replaceAll('\x1f', ''), /^[ -~]+$/);
+});
+
 test('What is the same for all requests with one head is formatted once, and anew by another formatter', () => {
   const identity = { memo: undefined, hasBody: false };
   const surroundings = { worker: 1, source: 'worker-1', namesHosts: () => false };
   const of = (accessFields: readonly string[]) =>
-    accessFormatter({ accessFormat: 'json', accessFields }, surroundings);
+    accessFormatter({ accessFormat: 'json', accessFields, accessTarget: { kind: 'log' } }, surroundings);
   const [first, second] = [of(['target', 'status']), of(['method', 'status'])];
   const start = '{"level":"info","time":"2026-01-02T03:04:05.678Z","msg":"request"';
   assert.equal(first(facts(exchange({ identity }))), `${start},"target":"/app?x=1","status":200}`);

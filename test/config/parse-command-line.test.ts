@@ -133,6 +133,18 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
       },
     },
   ],
+  ...(
+    [
+      ['journald', { kind: 'journald' }],
+      ['syslog', { kind: 'syslog', path: '/dev/log' }],
+      ['syslog:unix:/run/log', { kind: 'syslog', path: '/run/log' }],
+      ['syslog:udp://192.0.2.1:514', { kind: 'udp', host: '192.0.2.1', port: 514 }],
+      ['syslog:udp://[::1]:514', { kind: 'udp', host: '::1', port: 514 }],
+    ] as const
+  ).map(
+    ([text, accessTarget]) =>
+      [`--access-log=${text}`, { accessLog: true, logs: { ...LOGS, accessTarget } }] as const,
+  ),
   [
     '--log-file x --log-rotate 64K',
     { logFile: 'x', logs: { ...LOGS, rotation: { bytesMax: 65_536, count: 5 } } },
@@ -278,7 +290,14 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ['-d -d', 'Option -d (--debug) is given 2 times and counts once'],
   ['-d --log-level warn', 'Options -d (--debug) and --log-level exclude each other'],
   ['--log-level loud', 'Option --log-level wants one of error, warn, info, debug, not "loud"'],
-  ['--access-log=no', 'Option --access-log wants log, stdout, stderr or file:/PATH, not "no"'],
+  ['--access-log=no', /--access-log wants log, stdout, stderr, file:\/PATH, journald, syslog.* not "no"$/],
+  ['--access-log=syslog:udp://host:514', /--access-log wants .* not "syslog:udp:\/\/host:514"$/],
+  ['--access-log=syslog:udp://127.0.0.1:0', /--access-log wants .* not "syslog:udp:/],
+  [`--access-log=syslog:unix:/${'x'.repeat(107)}`, /--access-log wants /],
+  [
+    '--access-log=journald --access-log-format json',
+    'Option --access-log-format has no meaning for journald, which gets fields',
+  ],
   ['--access-log stdout', 'The word "stdout" belongs to no option'],
   ['--access-log=file:relative', /--access-log wants .* not "file:relative"$/],
   ['--access-log --access-log-format {x}', /--access-log-format wants one of text, pino.* not "{x}"$/],
