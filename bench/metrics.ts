@@ -60,6 +60,30 @@ export const TOGETHER: Metric = { key: 'togetherUs', label: 'µs with two', digi
 
 export const TIMES_ONE: Metric = { key: 'timesOne', label: '× one pattern', digits: 2, combine: 'median' };
 export const PLAIN_US: Metric = { key: 'plainUs', label: 'plain name µs', digits: 1, combine: 'median' };
+export const UNOBSERVED_US: Metric = {
+  key: 'unobservedUs',
+  label: 'neither, µs',
+  digits: 2,
+  combine: 'median',
+};
+export const METRICS_US: Metric = {
+  key: 'metricsUs',
+  label: 'metrics alone, µs',
+  digits: 2,
+  combine: 'median',
+};
+export const TIMES_UNOBSERVED: Metric = {
+  key: 'timesUnobserved',
+  label: '× neither',
+  digits: 2,
+  combine: 'median',
+};
+export const METRICS_TIMES_UNOBSERVED: Metric = {
+  key: 'metricsTimesUnobserved',
+  label: 'metrics alone × neither',
+  digits: 2,
+  combine: 'median',
+};
 export const TIMES_PLAIN: Metric = {
   key: 'timesPlain',
   label: 'plain name × one pattern',

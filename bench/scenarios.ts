@@ -1,6 +1,7 @@
 /**
  * The table of scenarios: what is measured, on which peers, and the thresholds for lgateway. Long because a table is read as one.
  */
+import { FURTHER_SCENARIOS } from './further-scenarios.ts';
 import { CONNECTIONS, ENV, ONE_AFTER_OTHER, PIPELINED, SMALL_FILES, TWENTY_STREAMS } from './loads.ts';
 import { apacheBench } from './measures/apache-bench.ts';
 import { besideBusy } from './measures/beside-busy.ts';
@@ -66,9 +67,7 @@ import {
   ZLIB_US,
 } from './metrics.ts';
 import type { ModeName, PeerName } from './peers/peers.ts';
-import { PROXY_SCENARIOS } from './proxy-scenarios.ts';
 import type { Scenario, Threshold } from './scenario.ts';
-import { WEBSOCKET_SCENARIOS } from './websocket-scenarios.ts';
 
 const GROWTH_MIB_MAX = 64;
 const growthStaysFlat: Threshold = { metric: 'growthMib', bound: 'at most', value: GROWTH_MIB_MAX };
@@ -390,8 +389,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   idle('idle-h2', 'h2', 'HTTP/2'),
   idle('idle-h1', 'http/1.1', 'HTTP/1.1'),
-  ...WEBSOCKET_SCENARIOS,
-  ...PROXY_SCENARIOS,
+  ...FURTHER_SCENARIOS,
 ];
 
 function staticFile(size: '10k' | '1m', words: string, streams: number, timesNginx: number): Scenario {

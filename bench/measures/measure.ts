@@ -70,6 +70,6 @@ export function withServer(
 
 export function startServer(peer: Peer, bench: Bench, wishes: ServerWishes = {}): Promise<ServerProcess> {
   const { workspace, effort } = bench;
-  const ordinary = { workers: 1, modes: [], further: [], nodeOptions: [] };
+  const ordinary = { workers: 1, modes: [], further: [], options: [], nodeOptions: [] };
   return ServerProcess.start({ ...ordinary, ...wishes, peer, workspace, payloadBytes: effort.payloadBytes });
 }

@@ -84,6 +84,8 @@ export interface StartPlan {
   readonly further: readonly FurtherName[];
   /** Set where requests below `/bench/proxy/` are passed on: the port of the server. */
   readonly upstreamPort?: number;
+  /** Only lgateway: further options, which stand last. */
+  readonly options: readonly string[];
   /** Only lgateway: words of the command line before `main.js`. */
   readonly nodeOptions: readonly string[];
 }
@@ -126,7 +128,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
     name,
     program: process.execPath,
     // the payload's size and the idle connections depend on the bench, so the limits for them are off
-    arguments: ({ files, workers, modes, further, nodeOptions }) => [
+    arguments: ({ files, workers, modes, further, options, nodeOptions }) => [
       ...[...nodeOptions, main],
       ...[
         '-c',
@@ -140,7 +142,9 @@ function gatewayPeer(name: PeerName, main: string): Peer {
         '--http',
         `127.0.0.1:${files.PLAINPORT}`,
       ],
-      ...['-w', String(workers), '--max-body', '0', '--idle-timeout', '120', '--log-level', 'warn'],
+      ...['-w', String(workers), '--max-body', '0', '--idle-timeout', '120'],
+      // an option is given once
+      ...(options.includes('--log-level') ? [] : ['--log-level', 'warn']),
       // ten thousand idle WebSockets, and those before them
       ...['--max-connections', '20000', '--max-connections-per-address', '20000'],
       ...['-l', '/bench', `${files.FOLDER}/lgateway.lua`],
@@ -148,6 +152,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
       ...['-l', '/bench/proxy', `http://127.0.0.1:${files.UPSTREAM}`],
       ...modes.flatMap((mode) => ['-l', `/bench/${mode}-hello`, `${files.FOLDER}/${mode}.lua`]),
       ...further.flatMap((name) => ['-l', `/bench/${name}`, `${files.FOLDER}/${name}.lua`]),
+      ...options,
     ],
     templates: ['lgateway.lua', 'luars.lua', 'luvit.lua', 'routes-1.lua', 'routes-1000.lua', 'hook.lua'],
     handlers: [
