@@ -1,7 +1,9 @@
 /** Serves a function in the thread that has it: a front end of this thread's own, without workers. */
 
+import { availableParallelism } from 'node:os';
 import { createAccessLog } from '../access/access-log.ts';
 import { createLogger, type LevelLogger } from '../base/logger.ts';
+import { poolThreads } from '../base/pool-threads.ts';
 import type { Config } from '../config/config.ts';
 import { SETTING_TABLE } from '../config/setting-table.ts';
 import { EventHub } from '../events/event-hub.ts';
@@ -57,7 +59,8 @@ export class ThreadGateway {
 
   constructor(config: Config, writeLine: (line: string) => void, handler: WebHandler) {
     this.#settings = new Settings(config, SETTING_TABLE);
-    const turns = new PoolTurns(poolJobsMax(1, process.env['UV_THREADPOOL_SIZE']));
+    const threads = poolThreads(process.env['UV_THREADPOOL_SIZE']);
+    const turns = new PoolTurns(poolJobsMax(1, threads, availableParallelism()));
     this.#compression = new Compression(config.compression, turns, this.#counters);
     this.#settings.subscribe((next) => this.#apply(next));
     this.#logger = createLogger(config.logLevel, LOG_SOURCE, writeLine);

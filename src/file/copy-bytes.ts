@@ -16,6 +16,8 @@ export type CopyDone = (error: GatewayError | undefined, bytes: number) => void;
 export interface Copy {
   /** Bytes the sink has accepted so far. */
   readonly bytes: number;
+  /** It waits for the source, and for nothing else. */
+  readonly waitsForSource: boolean;
   /** Stops the copy; `done` is not called any more. */
   cancel(): void;
 }
@@ -75,6 +77,10 @@ class RunningCopy implements Copy {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  get waitsForSource(): boolean {
+    return this.#waitsFor === 'source';
   }
 
   start(): void {

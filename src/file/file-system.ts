@@ -37,6 +37,8 @@ export interface FileSystemOptions {
   readonly workingDirectory: string;
   /** Operations that libuv's pool has at the same time. */
   readonly operationsMax: number;
+  /** Those of one mapping. Default: all. */
+  readonly ofShareMax?: number;
   readonly counters: Counters;
   /**
    * Duplicates an open descriptor; node:fs does not know the new number. Undefined where duplicating is not possible.
@@ -84,7 +86,8 @@ export class FileSystem {
         ? new FileSteps(this.root, this.workingDirectory)
         : noFileSteps(options.sealed);
     this.blocks = options.common?.blocks ?? new BlockPool();
-    this.operations = options.common?.operations ?? new OperationQueue(options.operationsMax);
+    this.operations =
+      options.common?.operations ?? new OperationQueue(options.operationsMax, options.ofShareMax);
   }
 
   /** The files of another root, whose operations take turns with those of this one. Throws when the root does not exist. */

@@ -1,8 +1,11 @@
-/** Bounds the disk operations of one worker that are in flight. Mappings take turns, and so do the owners (exchanges, files) of a mapping. */
+/**
+ * Bounds the disk operations of one worker that are in flight. Mappings take turns, and so do the owners (exchanges, files) of a mapping.
+ * None has all places: what does not answer, a disk or a server of files, holds up its own mapping alone.
+ */
 import { assert } from '../base/assert.ts';
 import type { Share } from '../mapping/shares.ts';
 
-/** An operation that keeps a thread of libuv's pool busy once it has started, and then calls `finished` of its queue. */
+/** An operation that keeps a thread of libuv's pool busy once it has started, and then calls `finished` of its queue with its owner. */
 export interface Operation {
   start(): void;
 }
@@ -30,12 +33,19 @@ export class OperationQueue {
   readonly #operationsMax: number;
   /** Owners with waiting operations, by mapping (undefined: loads and the gateway). The first owner of the first mapping is next. */
   readonly #turns = new Map<Share | undefined, OperationOwner[]>();
+  /** Operations in flight of each mapping that has some. */
+  readonly #ofShare = new Map<Share | undefined, number>();
+  readonly #ofShareMax: number;
   #inFlight = 0;
   #pumping = false;
 
-  /** `operationsMax`: operations that libuv has at once; its pool runs them in the order in which they come. */
-  constructor(operationsMax: number) {
+  /**
+   * `operationsMax`: operations that libuv has at once; its pool runs them in the order in which they come. `ofShareMax`: those of
+   * one mapping, less than all.
+   */
+  constructor(operationsMax: number, ofShareMax: number = operationsMax) {
     this.#operationsMax = operationsMax;
+    this.#ofShareMax = ofShareMax;
   }
 
   /** Operations that have started and not finished. */
@@ -45,15 +55,17 @@ export class OperationQueue {
 
   /** Starts `operation` now when there is room, otherwise when the turn of its owner comes. */
   submit(owner: OperationOwner, operation: Operation): void {
-    if (this.#inFlight < this.#operationsMax && this.#turns.size === 0) {
-      this.#inFlight += 1;
-      operation.start();
+    const { turn } = owner;
+    // those that wait while there is room have as many as they may
+    const isNext = !this.#pumping && !this.#turns.has(turn);
+    if (isNext && this.#inFlight < this.#operationsMax && this.#mayStart(turn)) {
+      this.#start(owner, operation);
       return;
     }
     owner.waiting.push(operation);
     if (owner.waiting.length > 1) return;
-    const owners = this.#turns.get(owner.turn);
-    if (owners === undefined) this.#turns.set(owner.turn, [owner]);
+    const owners = this.#turns.get(turn);
+    if (owners === undefined) this.#turns.set(turn, [owner]);
     else owners.push(owner);
   }
 
@@ -70,31 +82,45 @@ export class OperationQueue {
   }
 
   /** Counts an operation that has ended, and starts the next ones. */
-  finished(): void {
-    assert(this.#inFlight > 0, 'an operation finishes once');
+  finished(owner: OperationOwner): void {
+    const count = this.#ofShare.get(owner.turn);
+    assert(count !== undefined && this.#inFlight > 0, 'an operation finishes once');
+    if (count === 1) this.#ofShare.delete(owner.turn);
+    else this.#ofShare.set(owner.turn, count - 1);
     this.#inFlight -= 1;
     // an operation that finishes within its start must not call this loop again
     if (this.#pumping) return;
     this.#pumping = true;
-    while (this.#inFlight < this.#operationsMax) {
-      const operation = this.#next();
-      if (operation === undefined) break;
-      this.#inFlight += 1;
-      operation.start();
-    }
+    while (this.#inFlight < this.#operationsMax && this.#startNext());
     this.#pumping = false;
   }
 
-  /** Takes the next operation. Its owner goes to the end of the owners of its mapping, and the mapping to the end of all mappings. */
-  #next(): Operation | undefined {
+  /** Loads and the gateway itself have all places: they end, and what they wait for is the gateway's own. */
+  #mayStart(share: Share | undefined): boolean {
+    return share === undefined || (this.#ofShare.get(share) ?? 0) < this.#ofShareMax;
+  }
+
+  #start(owner: OperationOwner, operation: Operation): void {
+    this.#inFlight += 1;
+    this.#ofShare.set(owner.turn, (this.#ofShare.get(owner.turn) ?? 0) + 1);
+    operation.start();
+  }
+
+  /**
+   * Starts the next operation of the first mapping that may have one more. Its owner goes to the end of the owners of its mapping,
+   * and the mapping to the end of all mappings. False: there is none.
+   */
+  #startNext(): boolean {
     for (const [share, owners] of this.#turns) {
-      const owner = owners.shift();
-      const operation = owner?.waiting.shift();
-      if (owner !== undefined && owner.waiting.length > 0) owners.push(owner);
+      if (!this.#mayStart(share)) continue;
+      const owner = owners.shift() as OperationOwner;
+      const operation = owner.waiting.shift() as Operation;
+      if (owner.waiting.length > 0) owners.push(owner);
       this.#turns.delete(share);
       if (owners.length > 0) this.#turns.set(share, owners);
-      return operation;
+      this.#start(owner, operation);
+      return true;
     }
-    return undefined;
+    return false;
   }
 }

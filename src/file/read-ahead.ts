@@ -183,7 +183,7 @@ export class ReadAhead implements Operation {
     if (isCurrent && thrown === null) this.#accept(buffer, size);
     else if (hasNothingYet) this.#pause();
     else if (isCurrent) this.#host.failed(thrown);
-    this.#parts.operations.finished();
+    this.#parts.operations.finished(this.#parts.owner);
     this.#parts.descriptor.release();
     if (!hasNothingYet) this.#host.progressed();
   };

@@ -50,7 +50,7 @@ export class Task<Result> implements Operation, Cancellable {
     const call = this.#next as SystemCall;
     this.#next = undefined;
     perform(call, (thrown, result) => {
-      this.#operations.finished();
+      this.#operations.finished(this.#owner);
       this.#arrived(call, thrown, result);
     });
   }

@@ -274,7 +274,7 @@ export class WriteBehind implements Operation {
       this.#fail(thrown);
     }
     this.#pump();
-    operations.finished();
+    operations.finished(this.#parts.owner);
     descriptor.release();
     this.#host.progressed();
   };

@@ -1,7 +1,7 @@
 /** A regular file as the answer of an exchange: opens the best form of it that is there, gives the head, copies the bytes. */
 import type { GatewayError } from '../base/errors.ts';
 import type { ByteFile } from '../file/byte-file.ts';
-import { copyBytes } from '../file/copy-bytes.ts';
+import { type Copy, copyBytes } from '../file/copy-bytes.ts';
 import { describeAction, FileError, isAbsence } from '../file/file-error.ts';
 import { OpenFile } from '../file/open-file.ts';
 import { errnoOf } from '../file/strerror.ts';
@@ -48,6 +48,8 @@ interface FileAnswerOptions {
   readonly describe: (file: OpenFile, coding: Coding | undefined) => Representation;
   /** Gives the head, where none has been given before. */
   readonly giveHead: (chosen: Chosen) => void;
+  /** A disk, or a server of files, that has not answered for so long is given up; undefined: whoever asks has a limit of his own. */
+  readonly silenceMsMax?: number;
   /** Called once. The exchange has not been ended. */
   readonly done: (sent: FileSent) => void;
 }
@@ -56,6 +58,7 @@ export class FileAnswer {
   readonly #options: FileAnswerOptions;
   #tried = 0;
   #cancel: () => void = () => undefined;
+  #deadline: NodeJS.Timeout | undefined;
 
   constructor(options: FileAnswerOptions) {
     this.#options = options;
@@ -66,7 +69,9 @@ export class FileAnswer {
     const { candidates, open, done } = this.#options;
     const candidate = candidates[this.#tried] as Candidate;
     this.#tried += 1;
+    this.#await(() => true);
     const opening = open(candidate.name, (error, file) => {
+      clearTimeout(this.#deadline);
       const failure = error ?? this.#refusalOf(file as ByteFile);
       if (failure === undefined) this.#send(file as OpenFile, candidate);
       // what the machine lacks or fails in is no reason to send another form
@@ -78,7 +83,21 @@ export class FileAnswer {
 
   /** `done` is not called any more, the file is closed. */
   cancel(): void {
+    clearTimeout(this.#deadline);
     this.#cancel();
+  }
+
+  /** The system is asked from now on. `stillWaits` says whether it has not answered, when the time is over. */
+  #await(stillWaits: () => boolean): void {
+    const { silenceMsMax, name, done } = this.#options;
+    if (silenceMsMax === undefined) return;
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => {
+      if (!stillWaits()) return;
+      this.cancel();
+      const text = `the file system has not answered for ${silenceMsMax / 1000} seconds`;
+      done(new FileError(describeAction('send', name), errnoOf('ETIMEDOUT'), text));
+    }, silenceMsMax);
   }
 
   /** Only regular files have a size to announce; whatever else it is is closed. */
@@ -113,7 +132,7 @@ export class FileAnswer {
 
   #copy(file: OpenFile, wanted: number): void {
     const { exchange, name } = this.#options;
-    const copy = copyBytes(file, exchange, wanted, (error, bytes) => {
+    const ended = (error: GatewayError | undefined, bytes: number): void => {
       if (error !== undefined) this.#finish(file, error);
       else if (bytes === wanted) this.#finish(file, { bytes, status: exchange.status });
       else {
@@ -121,7 +140,8 @@ export class FileAnswer {
         const text = `it ended after ${bytes} of ${wanted} bytes`;
         this.#finish(file, new FileError(action, errnoOf('EIO'), text));
       }
-    });
+    };
+    const copy: Copy = copyBytes(file, exchange, wanted, ended, () => this.#await(() => copy.waitsForSource));
     this.#cancel = () => {
       copy.cancel();
       file.destroy();
@@ -129,6 +149,7 @@ export class FileAnswer {
   }
 
   #finish(file: OpenFile, sent: FileSent): void {
+    clearTimeout(this.#deadline);
     file.destroy();
     this.#options.done(sent);
   }

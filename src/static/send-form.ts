@@ -7,7 +7,14 @@ import { mediaTypeOf } from '../http/semantics/media-type.ts';
 import { type Selection, select } from '../http/semantics/representation.ts';
 import { FileAnswer, type FileSent } from './file-answer.ts';
 import { LentContent } from './lent-content.ts';
-import { type Content, type FormParts, FRESH_MS, NO_SNIFFING, type StaticForm } from './static-form.ts';
+import {
+  type Content,
+  type FormParts,
+  FRESH_MS,
+  NO_SNIFFING,
+  SILENCE_MS_MAX,
+  type StaticForm,
+} from './static-form.ts';
 
 /** The fields that may make another answer than the whole file of a GET or HEAD (RFC 9110 §13, §14). */
 const CONDITIONS = [
@@ -122,6 +129,7 @@ export function streamFile(
     describe: () => form.representationOf(facts as FolderFacts, openedAt),
     giveHead: ({ representation, selection }) =>
       exchange.head(selection.status, form.fieldsOf(representation, selection, openedAt)),
+    silenceMsMax: SILENCE_MS_MAX,
     done,
   });
   exchange.onAbort = () => answer.cancel();

@@ -16,6 +16,9 @@ import { LentContent, type Loans } from './lent-content.ts';
 /** What was found is taken for true for so long; as nginx's open_file_cache_valid, but short enough that nobody notices. */
 export const FRESH_MS = 1_000;
 
+/** A disk, or a server of files, that has not answered for so long is given up by the request; what it was asked for cannot be. */
+export const SILENCE_MS_MAX = 30_000;
+
 /** Files up to this size are always answered from memory: an answer holds as much anyway (bytes). */
 export const SMALL_BYTES_MAX: number = 64 * 1024;
 

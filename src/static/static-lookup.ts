@@ -3,10 +3,7 @@ import { describeAction, FileError } from '../file/file-error.ts';
 import { errnoOf } from '../file/strerror.ts';
 import type { Coding } from './file-answer.ts';
 import type { StaticEntry } from './static-entry.ts';
-import { FRESH_MS, type StaticForm } from './static-form.ts';
-
-/** A disk, or a server of files, that has not answered by then is given up by the request; the look itself cannot be. */
-const LOOK_MS_MAX = 30_000;
+import { FRESH_MS, SILENCE_MS_MAX, type StaticForm } from './static-form.ts';
 
 /** The form, whose state says what it is; or what has failed. */
 export type LookupDone = (found: StaticForm | FileError) => void;
@@ -53,7 +50,7 @@ export class StaticLookup {
       if (!form.isKnownSince(this.#notBefore)) {
         this.#looksAt = form;
         // all looks of a request have one deadline, and what is known needs none
-        this.#deadline ??= setTimeout(() => this.#expire(), LOOK_MS_MAX);
+        this.#deadline ??= setTimeout(() => this.#expire(), SILENCE_MS_MAX);
         form.check(this.#onChecked);
         return;
       }
@@ -81,7 +78,7 @@ export class StaticLookup {
   #expire(): void {
     this.cancel();
     const action = describeAction('look at', this.#entry.path);
-    const text = `the file system has not answered for ${LOOK_MS_MAX / 1000} seconds`;
+    const text = `the file system has not answered for ${SILENCE_MS_MAX / 1000} seconds`;
     this.#done(new FileError(action, errnoOf('ETIMEDOUT'), text));
   }
 }

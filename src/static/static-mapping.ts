@@ -164,7 +164,8 @@ class StaticMapping implements Mapping, Handler {
     else {
       // a client that has gone is no fault of the file
       if (sent.code === 'LGW_FILE') this.#warn(exchange, sent);
-      exchange.reset();
+      // a head that has not left yet gives way to the status
+      exchange.reset(sent instanceof FileError ? statusOf(sent) : undefined);
     }
   }
 
@@ -175,7 +176,7 @@ class StaticMapping implements Mapping, Handler {
       return;
     }
     this.#warn(exchange, error);
-    exchange.reset(SHORTAGES.has(error.errno) ? 503 : 500);
+    exchange.reset(statusOf(error));
   }
 
   /** The log line and the page of the error have the same id. */
@@ -185,6 +186,10 @@ class StaticMapping implements Mapping, Handler {
     const request = exchange.answeredBy.requestId;
     logger.warn('File not sent', { mapping: mappingName(this.#options), request, error: messageOf(error) });
   }
+}
+
+function statusOf(error: FileError): 500 | 503 {
+  return SHORTAGES.has(error.errno) ? 503 : 500;
 }
 
 /** Searches as long as the client waits for it. */

@@ -16,10 +16,8 @@ import type {
 import { clientGone } from '../http/exchange/exchange-errors.ts';
 import type { Fields } from '../http/semantics/fields.ts';
 import { makeLightResponse } from './light-response.ts';
+import { ROOM_BYTES, StreamSink } from './stream-sink.ts';
 import type { HandlerContext } from './web-handler.ts';
-
-/** Bytes that wait for their reader before the writer has to. */
-const ROOM_BYTES: number = 64 * 1024;
 
 /** Whoever answers by this does not read what the client sends. */
 const NO_BODY: RequestBody = {
@@ -45,12 +43,11 @@ export class ResponseExchange implements Exchange {
   readonly pushed = false;
   readonly canPush = false;
   readonly #deliver: (response: Response) => void;
+  /** The body while it fits into the room. */
   readonly #queue = new ByteQueue();
   #fields: Fields = [];
-  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
-  #isDelivered = false;
-  /** The reader waits for a piece. */
-  #pulled: (() => void) | undefined;
+  /** The body that did not. */
+  #sink: StreamSink | undefined;
   #drained: (() => void) | undefined;
   status = 0;
   bytesWritten = 0;
@@ -107,108 +104,78 @@ export class ResponseExchange implements Exchange {
     if (this.finished) return true;
     if (this.status === 0) this.status = 200;
     this.bytesWritten += bytes.length;
+    if (this.#sink !== undefined) return this.#sink.writeOwned(bytes);
     this.#queue.push(bytes);
-    if (this.#isDelivered) this.#feed();
-    else if (this.#queue.length > ROOM_BYTES) this.#open();
-    return this.#queue.length <= ROOM_BYTES;
+    return this.#queue.length <= ROOM_BYTES || this.#open();
   }
 
   whenDrained(drained: () => void): void {
+    if (this.#sink !== undefined) {
+      this.#sink.whenDrained(drained);
+      return;
+    }
     this.#drained = drained;
-    if (this.#queue.length <= ROOM_BYTES) process.nextTick(() => this.#notify());
+    process.nextTick(() => {
+      this.#drained?.();
+      this.#drained = undefined;
+    });
   }
+
   cancelDrained(): void {
     this.#drained = undefined;
+    this.#sink?.cancelDrained();
   }
 
   end(): void {
     if (this.finished) return;
     this.finished = true;
-    if (!this.#isDelivered) {
-      const { length } = this.#queue;
-      this.#send(length === 0 ? null : this.#queue.take(length));
-      this.#close();
-    } else this.#feed();
+    if (this.#sink !== undefined) {
+      this.#sink.end();
+      return;
+    }
+    const { length } = this.#queue;
+    this.#send(length === 0 ? null : this.#queue.take(length));
   }
 
   reset(status = 500): void {
     if (this.finished) return;
     this.finished = true;
-    if (this.#isDelivered) this.#controller?.error(new Error('The answer has broken off'));
-    else {
-      const page = errorPage(status, this.fields, this.answeredBy?.requestId);
-      this.status = status;
-      this.#fields = page.fields;
-      this.#send(page.body);
+    if (this.#sink !== undefined) {
+      this.#sink.reset();
+      return;
     }
-    this.#close();
+    const page = errorPage(status, this.fields, this.answeredBy?.requestId);
+    this.status = status;
+    this.#fields = page.fields;
+    this.#send(page.body);
   }
 
-  #open(): void {
-    const stream = new ReadableStream<Uint8Array>(
-      {
-        start: (controller) => {
-          this.#controller = controller;
-        },
-        pull: () =>
-          new Promise<void>((resolve) => {
-            this.#pulled = resolve;
-            this.#feed();
-          }),
-        cancel: () => this.#abort(),
-      },
-      { highWaterMark: 0 },
+  /** The body goes on as a stream, to which the bytes go that have been kept; false: it has no room. */
+  #open(): boolean {
+    const sink = new StreamSink(
+      () => this.#abandon(),
+      () => this.#close(),
     );
-    this.#isDelivered = true;
-    const { status } = this;
+    this.#sink = sink;
+    const hasRoom = sink.writeOwned(this.#queue.take(this.#queue.length));
     const headers = new Headers();
     for (let i = 0; i < this.#fields.length; i += 2)
       headers.append(this.#fields[i] as string, this.#fields[i + 1] as string);
-    this.#deliver(new Response(stream, { status, headers }));
+    this.#deliver(new Response(sink.stream, { status: this.status, headers }));
+    return hasRoom;
   }
 
   #send(body: Uint8Array | null): void {
-    this.#isDelivered = true;
     this.#deliver(makeLightResponse({ status: this.status, statusText: '', fields: this.#fields, body }));
-  }
-
-  /** Gives the next piece to a reader that waits, and closes the stream behind the last. */
-  #feed(): void {
-    const controller = this.#controller as ReadableStreamDefaultController<Uint8Array>;
-    if (this.#pulled !== undefined && this.#queue.length > 0) {
-      controller.enqueue(new Uint8Array(this.#queue.takeChunk(ROOM_BYTES)));
-      this.#answerPull();
-    }
-    if (this.#queue.length === 0 && this.finished) {
-      controller.close();
-      this.#answerPull();
-      this.#close();
-    } else if (this.#queue.length <= ROOM_BYTES) this.#notify();
-  }
-
-  #answerPull(): void {
-    const pulled = this.#pulled;
-    this.#pulled = undefined;
-    pulled?.();
-  }
-
-  /** Nobody reads the answer any more. */
-  #abort(): void {
-    if (!this.finished) {
-      this.finished = true;
-      this.error = clientGone();
-      this.onAbort?.(this.error);
-      this.#notify();
-    }
-    this.#queue.clear();
     this.#close();
   }
 
-  /** The writer may go on. */
-  #notify(): void {
-    const drained = this.#drained;
-    this.#drained = undefined;
-    drained?.();
+  /** Nobody reads the answer any more. */
+  #abandon(): void {
+    if (this.finished) return;
+    this.finished = true;
+    this.error = clientGone();
+    this.onAbort?.(this.error);
   }
 
   #close(): void {

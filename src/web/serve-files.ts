@@ -1,5 +1,6 @@
 /** The files of a folder as the answers of a route: what the mapping of a folder does, for TypeScript handlers. */
 import { fileURLToPath } from 'node:url';
+import { operationsOfShareMax, poolThreads } from '../base/pool-threads.ts';
 import { FileSystem } from '../file/file-system.ts';
 import type { Handler, Mapping } from '../http/exchange/handler.ts';
 import { splitTarget } from '../http/semantics/path.ts';
@@ -24,8 +25,6 @@ export interface ServeFilesOptions {
 
 /** Files that all folders of a thread have open at once: a quarter of what a process has by default on many systems. */
 const FILES_MAX = 256;
-/** Operations on files of a thread that are under way at once, as many as those of scripts are. */
-const OPERATIONS_MAX = 8;
 
 /** What all folders of a thread have in common. */
 interface Shelf {
@@ -41,7 +40,8 @@ function openShelf({ logger }: HandlerContext): Shelf {
     fileSystem: new FileSystem({
       root: undefined,
       workingDirectory: process.cwd(),
-      operationsMax: OPERATIONS_MAX,
+      // a disk that does not answer leaves threads of the pool to others
+      operationsMax: operationsOfShareMax(1, poolThreads(process.env['UV_THREADPOOL_SIZE'])),
       counters: new Counters(),
       duplicate: () => undefined,
       logger,

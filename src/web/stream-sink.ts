@@ -2,7 +2,7 @@
 import { ByteQueue } from '../base/byte-queue.ts';
 
 /** Bytes that wait for their reader before the writer has to. */
-const ROOM_BYTES: number = 64 * 1024;
+export const ROOM_BYTES: number = 64 * 1024;
 
 export class StreamSink {
   readonly stream: ReadableStream<Uint8Array>;
@@ -12,9 +12,11 @@ export class StreamSink {
   /** The reader waits for a piece. */
   #pulled: (() => void) | undefined;
   #drained: (() => void) | undefined;
+  readonly #closed: () => void;
 
-  /** `abandoned`: nobody reads any more. */
-  constructor(abandoned: () => void) {
+  /** `abandoned`: nobody reads any more. `closed`: called once, when nothing is kept any more, whatever the end was. */
+  constructor(abandoned: () => void, closed: () => void = ignore) {
+    this.#closed = closed;
     this.stream = new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
@@ -26,9 +28,12 @@ export class StreamSink {
             this.#feed();
           }),
         cancel: () => {
+          if (this.#state === 'closed') return;
           this.#state = 'closed';
           this.#queue.clear();
           abandoned();
+          this.#notify();
+          closed();
         },
       },
       // nothing is read ahead of the consumer: the queue is the read-ahead
@@ -44,6 +49,14 @@ export class StreamSink {
   write(bytes: Uint8Array): boolean {
     if (this.#state !== 'open') return true;
     this.#queue.pushCopy(bytes);
+    this.#feed();
+    return !this.isFull;
+  }
+
+  /** The bytes are the stream's from now on. */
+  writeOwned(bytes: Uint8Array): boolean {
+    if (this.#state !== 'open') return true;
+    this.#queue.push(bytes);
     this.#feed();
     return !this.isFull;
   }
@@ -73,8 +86,9 @@ export class StreamSink {
     if (this.#state !== 'open') return;
     this.#state = 'closed';
     this.#queue.clear();
-    this.#controller?.error(new Error('The answer of the upstream has broken off'));
+    this.#controller?.error(new Error('The answer has broken off'));
     this.#answerPull();
+    this.#closed();
   }
 
   /** Gives the next piece to a reader that waits, and closes the stream behind the last. */
@@ -88,6 +102,7 @@ export class StreamSink {
       this.#state = 'closed';
       controller.close();
       this.#answerPull();
+      this.#closed();
     } else if (!this.isFull) this.#notify();
   }
 
@@ -104,3 +119,5 @@ export class StreamSink {
     drained?.();
   }
 }
+
+function ignore(): void {}

@@ -2,9 +2,12 @@
  * Puts one worker together: files, scripts, router and front end; serves, reloads in two phases, drains.
  * Long because each kind of mapping has its loader here, which takes parts of the worker.
  */
+
+import { availableParallelism } from 'node:os';
 import { createAccessLog } from '../access/access-log.ts';
 import { assert } from '../base/assert.ts';
 import { createLogger, type LevelLogger } from '../base/logger.ts';
+import { operationsOfShareMax, poolThreads } from '../base/pool-threads.ts';
 import { ProcessGroups } from '../base/process-groups.ts';
 import type { MappingConfig } from '../config/config.ts';
 import type { EventHub } from '../events/event-hub.ts';
@@ -51,7 +54,7 @@ import { processEnvironment } from './process-environment.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { createShares, MODULE_RESOURCES } from './worker-shares.ts';
 
-/** Twice the threads of libuv, so that no thread is idle while a result is on its way. */
+/** More than a mapping may have, so that two of them find places. */
 const OPERATIONS_MAX = 8;
 
 /** Loads a mapping of this setup, until `signal` ends it. */
@@ -129,12 +132,14 @@ export class GatewayWorker {
     this.#counters = new Counters(start.counters);
     this.#addresses = new AddressLimit(limits.connectionsPerAddressMax);
     this.#unreadBodies = new UnreadBodies(limits.unreadBodyBytesMax, this.#counters, logger);
-    const jobsMax = poolJobsMax(job.workerCount, process.env['UV_THREADPOOL_SIZE']);
+    const threads = poolThreads(process.env['UV_THREADPOOL_SIZE']);
+    const jobsMax = poolJobsMax(job.workerCount, threads, availableParallelism());
     this.#compression = new Compression(settings.compression, new PoolTurns(jobsMax), this.#counters);
     this.#fileSystem = new FileSystem({
       root: job.root,
       workingDirectory: process.cwd(),
       operationsMax: OPERATIONS_MAX,
+      ofShareMax: operationsOfShareMax(job.workerCount, threads),
       counters: this.#counters,
       duplicate: (descriptor) => (isAvailable() ? duplicateDescriptor(descriptor) : undefined),
       logger,

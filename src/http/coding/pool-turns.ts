@@ -1,10 +1,10 @@
 /** Bounds the work that a worker gives to libuv's pool for compression: files use the same threads, and must find one free. */
 import { assert } from '../../base/assert.ts';
 
-/** libuv's own, where UV_THREADPOOL_SIZE does not say otherwise. */
-const POOL_THREADS_DEFAULT = 4;
 /** Threads that are left to files. */
 const THREADS_FOR_FILES = 2;
+/** Jobs of all workers together, also where there are few processors. */
+const JOBS_MIN = 2;
 
 /** Takes its turn when `begin` is called, and gives it back by `PoolTurns.ended`. */
 export interface PoolJob {
@@ -52,9 +52,11 @@ export class PoolTurns {
   }
 }
 
-/** How many jobs each of so many workers may have in the pool, which they share. */
-export function poolJobsMax(workers: number, poolSize: string | undefined): number {
-  const given = Number(poolSize);
-  const threads = Number.isInteger(given) && given > 0 ? given : POOL_THREADS_DEFAULT;
-  return Math.max(1, Math.floor((threads - THREADS_FOR_FILES) / workers));
+/**
+ * How many jobs each of so many workers may have in the pool, which they share: together as many as there are processors. More would only
+ * take the time of the threads that answer.
+ */
+export function poolJobsMax(workers: number, threads: number, processors: number): number {
+  const jobs = Math.min(threads - THREADS_FOR_FILES, Math.max(processors, JOBS_MIN));
+  return Math.max(1, Math.floor(jobs / workers));
 }

@@ -20,11 +20,11 @@ test('Jobs beyond the limit wait in order, and one that is withdrawn does not be
   equal(turns.underWay, 0);
 });
 
-test('Workers share what the pool has beyond two threads for files, and each has one job', () => {
-  equal(poolJobsMax(1, undefined), 2);
-  equal(poolJobsMax(2, undefined), 1);
-  equal(poolJobsMax(8, undefined), 1);
-  equal(poolJobsMax(2, '16'), 7);
-  for (const nonsense of ['', '0', '-1', 'many', '1.5']) equal(poolJobsMax(1, nonsense), 2, nonsense);
-  equal(poolJobsMax(1, '1'), 1);
+test('Workers share a job for each processor, as far as the pool has two threads more, and each has one', () => {
+  equal(poolJobsMax(1, 4, 1), 2);
+  equal(poolJobsMax(2, 4, 8), 1);
+  equal(poolJobsMax(8, 4, 8), 1);
+  equal(poolJobsMax(2, 16, 2), 1);
+  equal(poolJobsMax(2, 52, 8), 4);
+  equal(poolJobsMax(1, 1, 1), 1);
 });
