@@ -16,6 +16,7 @@ import { type Load, load, modeLoad, staticLoad } from './measures/load.ts';
 import { luaSpeed } from './measures/lua-speed.ts';
 import type { ProfiledLoad } from './measures/profile.ts';
 import { publishEvents } from './measures/publish-events.ts';
+import { routed } from './measures/routed.ts';
 import { routes } from './measures/routes.ts';
 import { sharedIncr } from './measures/shared-incr.ts';
 import { startUp } from './measures/start-up.ts';
@@ -172,6 +173,30 @@ export const SCENARIOS: readonly Scenario[] = [
         goal: 'one hook before a request, × hello without',
       },
     ],
+  },
+  {
+    ...furtherHello('hook-response'),
+    name: 'hook-response-h2-20',
+    title:
+      'hello whose head a hook gives a field, HTTP/2, 10 connections × 20 streams, and of a handler without',
+    thresholds: [],
+  },
+  {
+    ...furtherHello('hook-log'),
+    name: 'hook-log-h2-20',
+    title:
+      'hello with a hook behind the request that counts, HTTP/2, 10 connections × 20 streams, and of a handler without',
+    thresholds: [],
+  },
+  {
+    name: 'route',
+    title:
+      'hello behind the pattern /users/{id}, in Lua and of a TypeScript router, HTTP/2 × 20 streams, and hello',
+    handler: 'route',
+    peers: ['lgateway', 'module'],
+    measure: routed(TWENTY_STREAMS),
+    metrics: [CPU_US, HELLO_CPU_US, TIMES_HELLO, REQUESTS],
+    thresholds: [],
   },
   {
     name: 'env-h2-20',

@@ -15,6 +15,9 @@ export interface Load {
     | 'routes-1'
     | 'routes-1000'
     | 'hook-hello'
+    | 'hook-response-hello'
+    | 'hook-log-hello'
+    | 'module-route'
     | 'env'
     | 'small-files'
     | 'fetch'
@@ -138,7 +141,7 @@ async function checkAnswer(server: ServerProcess, settings: Load, ca: string): P
     throw new Error(`The answer to ${handler} is wrong: ${status} with ${body.length} characters of ${size}`);
   }
   const expected = handler === 'small-files' ? 'application/octet-stream' : 'text/plain';
-  const greets = handler.endsWith('hello') || handler.startsWith('routes') || handler === 'fetch';
+  const greets = handler.endsWith('hello') || handler.includes('route') || handler === 'fetch';
   if (status === 200 && type === expected && (!greets || body === BODY)) return;
   throw new Error(`The answer to ${handler} is wrong: ${status} "${type}" "${body}"`);
 }

@@ -1,4 +1,4 @@
-/** A program that embeds the gateway and serves a handler module; its own process. */
+/** A program that embeds the gateway and serves handler modules, one of them a router; its own process. */
 import { Server } from '../../src/index.ts';
 
 const [certificate = '', key = '', port = '0', threads = '1'] = process.argv.slice(2);
@@ -8,4 +8,8 @@ await new Server({
   tls: { certificate, key },
   threads: Number(threads),
   logLevel: 'warn',
-}).start(new URL('./module-handler.js', import.meta.url));
+  mappings: [
+    { prefix: '/', module: new URL('./module-handler.js', import.meta.url) },
+    { prefix: '/bench/module-route', module: new URL('./module-route.js', import.meta.url) },
+  ],
+}).start();

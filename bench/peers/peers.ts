@@ -44,11 +44,14 @@ export type HandlerName =
   | 'luvit-hello'
   | 'routes'
   | 'hook-hello'
+  | 'hook-response-hello'
+  | 'hook-log-hello'
+  | 'route'
   | 'websocket-echo'
   | 'proxy';
 
 /** Further scripts, by their modes or what they show; every lgateway of the bench serves a script of mode lhttpd in any case. */
-export type ModeName = 'luars' | 'luvit' | 'hook';
+export type ModeName = 'luars' | 'luvit' | 'hook' | 'hook-response' | 'hook-log';
 
 /** Further scripts of mode lhttpd, by the names of their files and prefixes. */
 export type FurtherName = 'routes-1' | 'routes-1000';
@@ -154,7 +157,10 @@ function gatewayPeer(name: PeerName, main: string): Peer {
       ...further.flatMap((name) => ['-l', `/bench/${name}`, `${files.FOLDER}/${name}.lua`]),
       ...options,
     ],
-    templates: ['lgateway.lua', 'luars.lua', 'luvit.lua', 'routes-1.lua', 'routes-1000.lua', 'hook.lua'],
+    templates: [
+      ...['lgateway.lua', 'luars.lua', 'luvit.lua', 'routes-1.lua', 'routes-1000.lua'],
+      ...['hook.lua', 'hook-response.lua', 'hook-log.lua'],
+    ],
     handlers: [
       ...(['hello', 'env', 'download', 'download-4k', 'copy', 'sendfile', 'small-files'] as const),
       ...(['static/10k', 'static/1m', 'memory-10k', 'memory-1m'] as const),
@@ -173,6 +179,9 @@ function gatewayPeer(name: PeerName, main: string): Peer {
         'luvit-hello',
         'routes',
         'hook-hello',
+        'hook-response-hello',
+        'hook-log-hello',
+        'route',
         'websocket-echo',
         'proxy',
       ] as const),
@@ -190,7 +199,7 @@ const OTHER_PEERS: readonly Peer[] = [
       ...[MODULE_SERVER, files.CERTIFICATE, files.KEY, files.PORT, String(workers)],
     ],
     templates: [],
-    handlers: ['module-hello'],
+    handlers: ['module-hello', 'route'],
     versionArguments: ['--version'],
     requires: [],
   },

@@ -3,7 +3,7 @@
 import type { Protocol } from '../http/exchange/exchange.ts';
 import type { Fields } from '../http/semantics/fields.ts';
 import { LuaError } from '../lua/lua-error.ts';
-import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 import { FieldSize } from '../script/run/field-size.ts';
 
@@ -70,6 +70,11 @@ function appendList(size: FieldSize, L: LuaThread, name: string, fields: string[
 
 /** 200, "200" and "200 OK" are the same status. */
 function readStatus(size: FieldSize, L: LuaThread, name: string): number {
+  const { exports: x } = size.state;
+  if (x.lua_isinteger(L, -1) !== 0) {
+    const given = x.lua_tonumberx(L, -1, NULL);
+    if (given >= 100 && given <= 599) return given;
+  }
   const text = scalar(size, L, name);
   const match = /^([1-5][0-9]{2})(?:\.0)?(?: .*)?$/s.exec(text);
   if (match === null)
