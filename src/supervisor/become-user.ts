@@ -8,7 +8,12 @@ import { dropPrivileges } from './privileges.ts';
 /** The warning comes at the start, and not when the certificate has expired. */
 export function becomeUser(
   user: string,
-  { certificateFiles, logFile }: Pick<Config, 'certificateFiles' | 'logFile'>,
+  {
+    certificateFiles,
+    logFile,
+    accessLog,
+    logs,
+  }: Pick<Config, 'certificateFiles' | 'logFile' | 'accessLog' | 'logs'>,
   logger: Logger,
 ): void {
   dropPrivileges(user);
@@ -18,10 +23,14 @@ export function becomeUser(
       `User "${user}" cannot read "${file}": a reload will keep the certificate as it is, and a new one needs a restart`,
     );
   }
-  if (logFile !== undefined && !mayAccess(dirname(logFile), constants.W_OK))
+  const { accessTarget } = logs;
+  const accessFile = accessLog && accessTarget.kind === 'file' ? accessTarget.path : undefined;
+  for (const file of [logFile, accessFile]) {
+    if (file === undefined || mayAccess(dirname(file), constants.W_OK)) continue;
     logger.warn(
-      `User "${user}" cannot make files in "${dirname(logFile)}": after a rotation the log goes on in the old file`,
+      `User "${user}" cannot make files in "${dirname(file)}": after a rotation the log goes on in the old file`,
     );
+  }
 }
 
 function mayAccess(file: string, mode: number): boolean {

@@ -507,7 +507,13 @@ describe('parseCommandLine() takes targets', () => {
       { url: 'http://a:1', weight: 3 },
       { url: 'h2c://b:2', weight: 1 },
     ]);
-    deepEqual(proxy?.timeouts, { connectMs: 1000, headMs: 30_000, idleMs: 2000, tunnelMs: 3000 });
+    deepEqual(proxy?.timeouts, {
+      connectMs: 1000,
+      headMs: 30_000,
+      idleMs: 2000,
+      totalMs: undefined,
+      tunnelMs: 3000,
+    });
     deepEqual(proxy?.tls, { ca: 'ca.pem', servername: 'in.example', verify: false });
     deepEqual(proxy?.balance, { kind: 'hash', key: { by: 'field', name: 'x-user' } });
     deepEqual(
