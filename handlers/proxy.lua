@@ -7,14 +7,16 @@ local page = dofile(folder .. "lib/page.lua")
 -- Two backends are handlers of this script (below), so that it needs nothing else; the third is a port where nobody listens.
 local BACKENDS = {"one", "two", "three"}
 local NOBODY = "http://127.0.0.1:1"
--- Seconds between two checks, and for one. After so many failures in a row a backend gets no requests; one success ends that.
-local CHECK_SECONDS, CHECK_TIMEOUT, FAILURES_MAX = 1, 2, 2
--- Seconds until a backend has to begin its answer.
+-- The gateway itself asks each backend for its path and `/health`, every second, by one worker for all; two answers other than 200 in a row take a
+-- backend out, one that is 200 brings it back. So do requests that fail (docs/proxy.md).
+local CHECKS = {path = "/health", interval = 1, timeout = 2, status = 200, fall = 2, rise = 1}
+-- Seconds until the answer has begun, however many backends are tried.
 local TIMEOUT = 10
 -- The certificate of this gateway is for the name that clients use. Other backends are verified: leave this out.
 local TLS = {verify = false}
 
-local health = assert(httpd.shared("proxy-health"))
+-- Which backends are about to leave, and how many requests each has answered.
+local marks = assert(httpd.shared("proxy-marks"))
 
 -- Pages of other sites take no backend out.
 httpd.hook("request", require 'lgateway.csrf'.check())
@@ -28,63 +30,17 @@ local function target(env, name)
     return env.SCHEME .. "://" .. address .. ":" .. env.SERVER_PORT .. page.link(env, "/backend/" .. name)
 end
 
-local function is_well(name)
-    return (health:get("failures " .. name) or 0) < FAILURES_MAX
-end
-
--- Asks one backend how it is.
-local function check(name, url)
-    local response <close>, _, code = httpd.fetch(url .. "/health", {timeout = CHECK_TIMEOUT, tls = TLS})
-    local state = response and "answers " .. response.status or "no answer: " .. code
-    if response and response.status == 200 then
-        health:set("failures " .. name, 0)
-        state = "well"
-    else
-        health:incr("failures " .. name, 1, 0)
-    end
-    health:set("state " .. name, state)
-end
-
--- Starts the checks with the first request, which says where this gateway is. Because of its name, one worker runs the
--- timer each time, for all.
-local is_checking = false
-local function start_checks(env)
-    if is_checking then
-        return
-    end
-    local urls = {}
-    for _, name in ipairs(BACKENDS) do
-        urls[name] = target(env, name)
-    end
-    is_checking = httpd.timer(0, function()
-        for name, url in pairs(urls) do
-            httpd.spawn(check, name, url)
-        end
-    end, {every = CHECK_SECONDS, once = "proxy-health"}) ~= nil
-end
-
--- The targets of the backends that are well.
-local function well_targets(env)
-    local targets = {}
-    for _, name in ipairs(BACKENDS) do
-        if is_well(name) then
-            targets[#targets + 1] = target(env, name)
-        end
-    end
-    return targets
-end
-
--- The proxy: of two targets by chance, the one with fewer requests under way. Where a target gives no connection, another one is tried.
+-- The proxy: of two backends by chance, the one with fewer requests under way. Where a backend gives no connection, another one is tried.
 httpd.register_handler("/app/{rest...}", function(env)
-    start_checks(env)
-    local targets = well_targets(env)
-    if #targets == 0 then
-        return page.text("503", "No backend is well\n", {["retry-after"] = CHECK_SECONDS})
+    local targets = {}
+    for i, name in ipairs(BACKENDS) do
+        targets[i] = target(env, name)
     end
-    local status, message, code = httpd.proxy(targets, {timeout = TIMEOUT, retries = #targets - 1, tls = TLS})
+    local status, message, code = httpd.proxy(targets, {timeout = TIMEOUT, retries = #targets - 1, tls = TLS, health = CHECKS})
     if not status then
         httpd.log("warn", message)
-        page.text(code == "timeout" and "504" or "502", "The backend does not answer\n")
+        local status_of = {timeout = "504", limit = "503"}
+        page.text(status_of[code] or "502", "No backend answers\n")
     end
 end)
 
@@ -92,10 +48,10 @@ end)
 httpd.register_handler("/backend/{name}/{rest...}", function(env, _, params)
     local name = params.name
     if params.rest == "health" then
-        local leaves = health:get("leaves " .. name)
+        local leaves = marks:get("leaves " .. name)
         return page.text(leaves and "503" or "200", leaves and "Leaving\n" or "Well\n")
     end
-    health:incr("answered " .. name, 1, 0)
+    marks:incr("answered " .. name, 1, 0)
     page.text("200", "Backend " .. name .. " in worker " .. env.WORKER_ID .. ": " .. env.REQUEST_METHOD .. " /" .. params.rest .. "\n")
 end)
 
@@ -122,28 +78,32 @@ async function follow() {
 follow();
 ]]
 
--- What is known of each backend, in their order.
-local function known()
+-- What is known of each backend, in their order. Checks begin with the first request that is passed on.
+local function known(env)
+    local servers = {}
+    for _, server in ipairs(httpd.upstreams()) do
+        servers[server.name] = server
+    end
     local list = {}
     for i, name in ipairs(BACKENDS) do
+        local server = servers[target(env, name)]
         list[i] = {
-            name = name, well = is_well(name), answered = health:get("answered " .. name) or 0,
-            state = health:get("state " .. name) or "not checked yet", leaves = health:get("leaves " .. name) or false,
+            name = name, well = server ~= nil and server.healthy, answered = marks:get("answered " .. name) or 0,
+            state = server and ("%d of %d checks failed"):format(server.failed_checks, server.checks) or "not asked yet",
+            leaves = marks:get("leaves " .. name) or false,
         }
     end
     return list
 end
 
 httpd.register_handler("/health", function(env)
-    start_checks(env)
     page.head("200", "application/json")
-    httpd.write(nil, httpd.json.encode(known()) .. "\n")
+    httpd.write(nil, httpd.json.encode(known(env)) .. "\n")
 end, {methods = {"GET"}})
 
 httpd.register_handler("/", function(env, header)
-    start_checks(env)
     local rows = {}
-    for i, backend in ipairs(known()) do
+    for i, backend in ipairs(known(env)) do
         local words = backend.leaves and {"Bring ", " back"} or {"Take ", " out"}
         rows[i] = table.concat {
             '<li id="', backend.name, '"><b>', backend.name, '</b><span class="grow ', backend.well and 'good">✓ ' or 'bad">✗ ',
@@ -172,6 +132,6 @@ httpd.register_handler("/", function(env)
     if not key then
         return page.text("422", (message or "The form has to have backend=one or backend=two") .. "\n")
     end
-    health:set(key, not health:get(key) or nil)
+    marks:set(key, not marks:get(key) or nil)
     httpd.redirect(page.link(env, "/"), 303)
 end, {methods = {"POST"}})

@@ -42,6 +42,7 @@ import { createSleep } from './sleep.ts';
 import { createSse } from './sse-function.ts';
 import { TaskFunctions } from './task-functions.ts';
 import { timeFunctions } from './time-functions.ts';
+import { createUpstreams } from './upstreams-function.ts';
 import { createWebSocket } from './websocket-function.ts';
 
 /** Version of the API lhttpd's scripts look at. */
@@ -209,6 +210,7 @@ function exchangeFunctions(script: ScriptContext): Record<string, HostFunction> 
     copy: createCopy(script),
     fetch: createFetch(script, pushFields),
     proxy: createProxy(script),
+    upstreams: createUpstreams(script),
     form: createForm(script),
     multipart: createMultipart(script, pushFields),
     sendfile: createSendfile(script),

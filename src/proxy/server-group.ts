@@ -6,6 +6,7 @@ import { Candidates } from './candidates.ts';
 import { HealthChecks } from './health-checks.ts';
 import type { Balancer, Upstream } from './upstream.ts';
 import type { HealthTable } from './upstreams/health-table.ts';
+import type { UpstreamView } from './upstreams/upstream-view.ts';
 
 /** How a proxy chooses among its servers. */
 export interface BalanceRules {
@@ -20,10 +21,14 @@ export const DEFAULT_BALANCE: BalanceRules = {
 };
 
 export class ServerGroup {
+  readonly #mapping: string;
+  readonly #table: HealthTable;
   readonly #candidates: Candidates;
   readonly #checks: HealthChecks;
 
   constructor(mapping: string, table: HealthTable, logger: Logger) {
+    this.#mapping = mapping;
+    this.#table = table;
     this.#candidates = new Candidates(mapping, table, logger);
     this.#checks = new HealthChecks(this.#candidates);
   }
@@ -40,6 +45,11 @@ export class ServerGroup {
     });
     balancer.renew();
     return balancer;
+  }
+
+  /** What is known of the servers, with the requests of this worker that wait. */
+  view(): readonly UpstreamView[] {
+    return this.#table.view(this.#mapping);
   }
 
   /** Ends all checks. */

@@ -170,6 +170,7 @@ export const FUNCTION_COSTS: ReadonlyMap<string, FunctionCost> = new Map<string,
     'httpd.proxy',
     { kind: 'asynchronous', by: 'fields', bound: `${FIELDS}; 64 targets of 2 KiB, paths of 16 KiB` },
   ],
+  ['httpd.upstreams', { kind: 'metered', by: 'servers', bound: '1024 servers of all mappings' }],
   [
     'httpd.connect',
     { kind: 'asynchronous', by: 'connections', bound: '64 connections of a request, lines of 1 MiB' },

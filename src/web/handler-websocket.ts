@@ -6,7 +6,13 @@ import type { Share } from '../mapping/shares.ts';
 import { CLOSE_CODE, isSendable } from '../websocket/close-codes.ts';
 import { openWebSocket, WEBSOCKET_DEFAULTS } from '../websocket/open-websocket.ts';
 import type { ServerWebSocket } from '../websocket/server-websocket.ts';
-import { FRAGMENT_BYTES, MESSAGE_BYTES_MAX, REASON_BYTES_MAX } from '../websocket/websocket-limits.ts';
+import {
+  FRAGMENT_BYTES,
+  MESSAGE_BYTES_MAX,
+  REASON_BYTES_MAX,
+  SENDS_WAITING_BYTES_MAX,
+  SENDS_WAITING_MAX,
+} from '../websocket/websocket-limits.ts';
 
 export interface WebSocketUpgradeOptions {
   /** Subprotocols, the best first; default: none. */
@@ -36,7 +42,10 @@ export interface HandlerWebSocket extends AsyncIterable<WebSocketMessage> {
   readonly protocol: string;
   /** Resolves when no message comes or goes any more. */
   readonly closed: Promise<WebSocketClosing>;
-  /** Resolves when the client has room for more. Rejects with a GatewayError when it is closed. */
+  /**
+   * Resolves when the client has room for more. Rejects with a GatewayError when it is closed, and (`luaCode` limit) when 1,024 messages or
+   * 16 MiB of this WebSocket wait already: whoever sends faster than the client reads has to await this.
+   */
   send(message: WebSocketMessage): Promise<void>;
   /** Begins to close: 1000, or a code that may be sent, and a reason of at most 123 bytes. */
   close(code?: number, reason?: string): void;
@@ -102,12 +111,23 @@ async function run(
   }
 }
 
+const SENT: Promise<void> = Promise.resolve();
+
+function tooMuch(): Promise<never> {
+  const text = `${SENDS_WAITING_MAX} messages or ${SENDS_WAITING_BYTES_MAX} bytes wait for its client, and the limit is as many`;
+  return Promise.reject(
+    new GatewayError('LGW_WEBSOCKET_LIMIT', `Cannot send by the WebSocket: ${text}`, { luaCode: 'limit' }),
+  );
+}
+
 class OpenWebSocket implements HandlerWebSocket {
   readonly #socket: ServerWebSocket;
   readonly protocol: string;
   readonly closed: Promise<WebSocketClosing>;
   /** Messages go one after the other. */
-  #sending: Promise<void> = Promise.resolve();
+  #sending: Promise<void> = SENT;
+  #waiting = 0;
+  #waitingBytes = 0;
   #isIterated = false;
 
   constructor(socket: ServerWebSocket) {
@@ -133,8 +153,35 @@ class OpenWebSocket implements HandlerWebSocket {
 
   send(message: WebSocketMessage): Promise<void> {
     const isBinary = typeof message !== 'string';
-    const bytes = Buffer.from(message as string);
-    const sent = this.#sending.then(() => this.#send(bytes, isBinary));
+    const size = isBinary ? message.length : Buffer.byteLength(message);
+    const socket = this.#socket;
+    const { output } = socket;
+    const isReady = this.#waiting === 0 && socket.isOpen && !socket.isLeaving && !output.isFull;
+    if (isReady && size <= FRAGMENT_BYTES) {
+      output.send(isBinary ? message : Buffer.from(message), isBinary, true);
+      return SENT;
+    }
+    const sent = this.#hasRoom(size) ? this.#sendLater(Buffer.from(message as string), isBinary) : tooMuch();
+    // a handler need not look at each of its messages
+    sent.catch(() => undefined);
+    return sent;
+  }
+
+  #hasRoom(size: number): boolean {
+    if (this.#waiting === 0) return true;
+    return this.#waiting < SENDS_WAITING_MAX && this.#waitingBytes + size <= SENDS_WAITING_BYTES_MAX;
+  }
+
+  /** `bytes` are nobody else's. */
+  #sendLater(bytes: Uint8Array, isBinary: boolean): Promise<void> {
+    this.#waiting += 1;
+    this.#waitingBytes += bytes.length;
+    const sent = this.#sending
+      .then(() => this.#send(bytes, isBinary))
+      .finally(() => {
+        this.#waiting -= 1;
+        this.#waitingBytes -= bytes.length;
+      });
     this.#sending = sent.catch(() => undefined);
     return sent;
   }

@@ -15,6 +15,9 @@ export const FRAMES_IN_TURN_MAX = 64;
 export const FRAGMENT_BYTES: number = 64 * 1024;
 /** A frame that comes slowly is taken in pieces of this size (bytes): each is a buffer of its own. */
 export const PIECE_BYTES: number = 16 * 1024;
+/** Messages of one WebSocket of a TypeScript handler that wait for their client, and their bytes; a longer message may wait alone. */
+export const SENDS_WAITING_MAX = 1024;
+export const SENDS_WAITING_BYTES_MAX: number = 16 * 1024 * 1024;
 /** Bytes that may wait to be compressed for one client. */
 export const DEFLATING_BYTES_MAX: number = 64 * 1024;
 /** Shorter messages go as they are (bytes): compressed ones would hardly be shorter. */

@@ -120,6 +120,15 @@ test('A number as timeout holds for all tries together, and a table says each ti
   for (const server of silent) await server.close();
 });
 
+test('httpd.upstreams tells how the servers are, and costs processor time', async () => {
+  const dead = `http://127.0.0.1:${await deadPort()}`;
+  const lines = await answerOf(`
+    assert(#httpd.upstreams() == 0 and not pcall(httpd.upstreams, 1))
+    for _ = 1, 3 do assert(not httpd.proxy('${dead}/base')) end
+    for _, s in ipairs(httpd.upstreams()) do say(s.name, s.healthy, s.waiting, s.fails, s.checks, s.failed_checks) end`);
+  assert.equal(lines, `${dead}/base false 0 3 0 0`);
+});
+
 test('httpd.proxy goes nowhere that --allow-connect does not name', async () => {
   assert.match(
     await answerOf(`say(httpd.proxy('${backend.url}'))`, { rights: { connect: ['public'] } }),

@@ -1,7 +1,10 @@
 /** `httpd.websocket` with extreme values, from other requests, and seen by hooks. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { TASKS_MAX } from '../../src/script/run/task-group.ts';
 import { ScriptHarness } from '../support/script-harness.ts';
+import { waitFor } from '../support/test-front-end.ts';
+import { untilStill } from '../support/until-still.ts';
 import { TRANSPORTS, WebSocketPeer } from '../support/websocket-peer.ts';
 
 const SCRIPT = `
@@ -37,6 +40,38 @@ httpd.register_handler("/other", function()
     tell("sent", kept:send("from another request"))
     httpd.write(nil, "x")
 end)
+httpd.register_handler("/both", function(env)
+    local ws = httpd.websocket { deflate = env.QUERY_INFO == "deflate" }
+    kept = ws
+    local parts = {}
+    for i = 1, 20000 do parts[i] = tostring(i * 7919 % 104729) end
+    local chunk = table.concat(parts, ",")
+    local sender = httpd.spawn(function()
+        local ok, code = true, nil
+        while ok do ok, _, code = ws:send(chunk) end
+        tell("sender", code, ws.code)
+    end)
+    local message, _, code = ws:recv()
+    tell("receiver", message, code, ws.code)
+    httpd.wait(sender)
+    tell("over", ws.code)
+end)
+httpd.register_handler("/stop", function()
+    kept:close(4000, "enough")
+    httpd.write(nil, "x")
+end)
+httpd.register_handler("/thousand", function()
+    kept = httpd.websocket()
+    local chunk = ("x"):rep(64 * 1024)
+    local tasks, ended = {}, 0
+    for i = 1, 1000 do
+        tasks[i] = httpd.spawn(function() if not kept:send(chunk) then ended = ended + 1 end end)
+        if not tasks[i] then break end
+    end
+    tell("waits", #tasks)
+    for _, task in ipairs(tasks) do httpd.wait(task) end
+    tell("thousand", ended > 200, kept.code)
+end)
 httpd.register_handler("/late", function()
     tell("late", select(3, kept:send("x")), select(3, kept:recv()), kept:close(), kept.code)
     httpd.write(nil, "x")
@@ -61,6 +96,11 @@ async function told(count: number, beginning: RegExp): Promise<string[]> {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   return lines;
+}
+
+/** Waits until the client takes nothing more: what it may have had for itself has gone. */
+async function whenHeldBack(peer: WebSocketPeer): Promise<void> {
+  await untilStill(() => peer.stream.readableLength);
 }
 
 for (const transport of TRANSPORTS) {
@@ -93,6 +133,68 @@ for (const transport of TRANSPORTS) {
     strictEqual(await peer.closed(), 1000);
     await harness.request('/late');
     deepStrictEqual(await told(1, /^late /), ['late closed closed true 1000']);
+    await harness.expectNothingOpen();
+  });
+
+  for (const query of ['', '?deflate'])
+    test(`${transport}: a close amid a blocked send and a suspended receive ends both${query}`, async () => {
+      const connect = (): Promise<WebSocketPeer> =>
+        WebSocketPeer.connect(port, transport, `/both${query}`, { deflate: query !== '' });
+      // by another request of the script: the client reads late, and still gets the close frame
+      const late = await connect();
+      late.stream.pause();
+      await whenHeldBack(late);
+      await harness.request('/stop');
+      deepStrictEqual((await told(2, /^(?:sender|receiver) /)).sort(), [
+        'receiver nil closed 4000',
+        'sender closed 4000',
+      ]);
+      late.stream.resume();
+      await waitFor(() => late.code !== undefined, 'the close frame');
+      late.close(4000);
+      strictEqual(await late.closed(), 4000);
+      deepStrictEqual(await told(1, /^over /), ['over 4000']);
+      // by the client, whose frame comes amid a message
+      const polite = await connect();
+      polite.stream.pause();
+      await whenHeldBack(polite);
+      polite.close(3000);
+      polite.stream.resume();
+      strictEqual(await polite.closed(), 3000);
+      deepStrictEqual((await told(3, /^(?:sender|receiver|over) /)).sort(), [
+        'over 3000',
+        'receiver nil closed 3000',
+        'sender closed 3000',
+      ]);
+      // the client goes without a word
+      const gone = await connect();
+      gone.stream.pause();
+      await whenHeldBack(gone);
+      gone.destroy();
+      deepStrictEqual((await told(3, /^(?:sender|receiver|over) /)).sort(), [
+        'over 1006',
+        'receiver nil closed 1006',
+        'sender closed 1006',
+      ]);
+      for (const peer of [late, polite]) peer.destroy();
+      await harness.expectNothingOpen();
+    });
+
+  test(`${transport}: as many coroutines as a request may have send to a client that does not read, and hold no memory of the worker's`, async () => {
+    const memory = (): number => {
+      const { arrayBuffers, heapUsed } = process.memoryUsage();
+      return arrayBuffers + heapUsed;
+    };
+    await harness.request('/told');
+    const before = memory();
+    const peer = await WebSocketPeer.connect(port, transport, '/thousand');
+    peer.stream.pause();
+    deepStrictEqual(await told(1, /^waits /), [`waits ${TASKS_MAX}`]);
+    await untilStill(() => harness.counters.get('bytesSentTotal'));
+    // they have 16 MiB to send; a coroutine that waits takes some 2 KiB
+    ok(memory() - before < 6 * 1024 * 1024, `${memory() - before} bytes`);
+    peer.destroy();
+    deepStrictEqual(await told(1, /^thousand /), ['thousand true 1006']);
     await harness.expectNothingOpen();
   });
 }

@@ -1,9 +1,12 @@
 /** WebSockets of handlers in TypeScript, over both versions of HTTP. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Router, type WebSocketClosing } from '../../src/index.ts';
+import { type GatewayError, type HandlerWebSocket, Router, type WebSocketClosing } from '../../src/index.ts';
+import { SENDS_WAITING_BYTES_MAX, SENDS_WAITING_MAX } from '../../src/websocket/websocket-limits.ts';
 import { EmbeddedServer } from '../support/embedded-server.ts';
 import { waitFor } from '../support/test-front-end.ts';
+import { untilStill } from '../support/until-still.ts';
+import { FAULT_MESSAGE_BYTES_MAX, WEBSOCKET_FAULTS } from '../support/websocket-faults.ts';
 import { type PeerOptions, TRANSPORTS, WebSocketPeer } from '../support/websocket-peer.ts';
 
 const closings: WebSocketClosing[] = [];
@@ -44,6 +47,56 @@ const router = new Router()
     context.upgradeWebSocket((socket) => socket.closed.then(() => undefined), { origins: 'same' }),
   );
 
+interface Told {
+  readonly messages: number;
+  readonly closing: WebSocketClosing;
+  readonly rejections: readonly string[];
+}
+const told: Told[] = [];
+let begun = 0;
+
+const open = new Set<HandlerWebSocket>();
+router
+  .get('/limited', (_request, _params, context) =>
+    context.upgradeWebSocket(
+      async (socket) => {
+        let messages = 0;
+        for await (const _ of socket) messages += 1;
+        told.push({ messages, closing: await socket.closed, rejections: [] });
+      },
+      { messageBytesMax: FAULT_MESSAGE_BYTES_MAX },
+    ),
+  )
+  .get('/both', (_request, _params, context) =>
+    context.upgradeWebSocket(async (socket) => {
+      open.add(socket);
+      const sends = Array.from({ length: 40 }, () =>
+        socket.send(Buffer.alloc(256 * 1024)).then(
+          () => '',
+          (error: GatewayError) => error.code,
+        ),
+      );
+      begun += 1;
+      let messages = 0;
+      for await (const _ of socket) messages += 1;
+      const rejections = (await Promise.all(sends)).filter((code) => code !== '');
+      told.push({ messages, closing: await socket.closed, rejections: [...new Set(rejections)] });
+      open.delete(socket);
+    }),
+  )
+  .get('/unawaited', (_request, _params, context) =>
+    context.upgradeWebSocket(async (socket) => {
+      const bytes = Number(_request.headers.get('x-bytes'));
+      const rejections: string[] = [];
+      for (let i = 0; i < 5000; i++)
+        socket.send(Buffer.alloc(bytes)).catch((error: GatewayError) => rejections.push(error.luaCode ?? ''));
+      await new Promise((resolve) => setImmediate(resolve));
+      const closing = { code: 0, reason: '' };
+      told.push({ messages: 5000 - rejections.length, closing, rejections: [...new Set(rejections)] });
+      await socket.closed;
+    }),
+  );
+
 let server: EmbeddedServer;
 before(async () => {
   server = await EmbeddedServer.start(router);
@@ -67,6 +120,71 @@ for (const transport of TRANSPORTS) {
     await waitFor(() => closings.length > 0, 'the end');
     assert.deepEqual(closings.splice(0), [{ code: 3000, reason: 'bye' }]);
   });
+
+  test(`${transport}: what breaks a rule or a limit closes with its code, and the handler is told`, async () => {
+    for (const { bytes, code, why } of WEBSOCKET_FAULTS) {
+      const peer = await connect('/limited');
+      peer.raw(bytes);
+      assert.equal(await peer.closed(), code);
+      await waitFor(() => told.length > 0, 'the handler to end');
+      const [{ messages, closing } = { messages: 0, closing: { code: 0, reason: '' } }] = told.splice(0);
+      assert.deepEqual([messages, closing.code], [0, code]);
+      if (why !== undefined) assert.match(closing.reason, why);
+      peer.destroy();
+    }
+    const peer = await connect('/limited');
+    peer.send('x'.repeat(FAULT_MESSAGE_BYTES_MAX));
+    peer.close(1000);
+    assert.equal(await peer.closed(), 1000);
+    await waitFor(() => told.length > 0, 'the handler to end');
+    assert.deepEqual(told.splice(0)[0]?.messages, 1);
+    peer.destroy();
+  });
+
+  test(`${transport}: a close amid sends that wait and a message that is awaited ends both`, async () => {
+    const ways: [(peer: WebSocketPeer) => void, code: number][] = [
+      [() => [...open].at(-1)?.close(4000, 'enough'), 4000],
+      [(peer) => void peer.close(3000), 3000],
+      [(peer) => peer.destroy(), 1006],
+    ];
+    for (const [end, code] of ways) {
+      const before = begun;
+      const peer = await connect('/both');
+      peer.stream.pause();
+      await waitFor(() => begun > before, 'the handler to send');
+      await untilStill(() => peer.stream.readableLength);
+      end(peer);
+      if (code !== 1006) {
+        peer.stream.resume();
+        await waitFor(() => peer.code !== undefined, 'the close frame');
+        if (code === 4000) peer.close(code);
+        assert.equal(await peer.closed(), code);
+      }
+      await waitFor(() => told.length > 0, 'the handler to end');
+      const [{ messages, closing, rejections } = { messages: 1, closing: { code: 0 }, rejections: [] }] =
+        told.splice(0);
+      assert.deepEqual([messages, closing.code], [0, code]);
+      // a client that reads on after its close frame gets what was sent before it
+      if (code !== 3000) assert.deepEqual(rejections, ['LGW_WEBSOCKET_CLOSED']);
+      peer.destroy();
+    }
+  });
+
+  for (const [bytes, most] of [
+    [1000, SENDS_WAITING_MAX],
+    [100_000, SENDS_WAITING_BYTES_MAX / 100_000],
+  ] as const)
+    test(`${transport}: of messages of ${bytes} bytes that nobody awaits no more than the limit wait for a client that does not read`, async () => {
+      const peer = await connect('/unawaited', { fields: { 'x-bytes': String(bytes) } });
+      peer.stream.pause();
+      await waitFor(() => told.length > 0, 'all to be sent or refused');
+      const [{ messages, rejections } = { messages: 0, rejections: [] }] = told.splice(0);
+      // beside those that wait there is what the exchange takes at once
+      const taken = Math.ceil((128 * 1024) / bytes);
+      assert.ok(messages >= Math.floor(most) && messages <= most + taken + 1, `${messages} messages`);
+      assert.deepEqual(rejections, ['limit']);
+      peer.destroy();
+    });
 
   test(`${transport}: a handler closes, fails and refuses`, async () => {
     const late = await connect('/late');

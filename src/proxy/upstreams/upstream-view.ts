@@ -1,5 +1,13 @@
 /** What can be seen of the servers behind proxies, from any thread. */
-import { HEALTH_ROWS_MAX, healthNow, isAbandoned, readName, WORD, wordsOf } from './health-memory.ts';
+import {
+  HEALTH_ROWS_MAX,
+  healthNow,
+  isAbandoned,
+  ROW_BYTES,
+  readName,
+  WORD,
+  wordsOf,
+} from './health-memory.ts';
 import { stateOf } from './health-row.ts';
 
 /** One server, as all workers know it. */
@@ -26,9 +34,11 @@ export interface UpstreamView {
 export function readUpstreams(memory: SharedArrayBuffer, waiting: readonly Int32Array[]): UpstreamView[] {
   const now = healthNow();
   const views: UpstreamView[] = [];
+  const all = new Int32Array(memory, 0, (HEALTH_ROWS_MAX * ROW_BYTES) / Int32Array.BYTES_PER_ELEMENT);
   for (let place = 0; place < HEALTH_ROWS_MAX; place++) {
+    if (Atomics.load(all, (place * ROW_BYTES) / Int32Array.BYTES_PER_ELEMENT + WORD.key) === 0) continue;
     const words = wordsOf(memory, place);
-    if (Atomics.load(words, WORD.key) === 0 || isAbandoned(words, now)) continue;
+    if (isAbandoned(words, now)) continue;
     const [mapping = '', name] = readName(memory, place)?.split('\0') ?? [];
     if (name === undefined) continue;
     views.push({
