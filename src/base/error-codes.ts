@@ -1,6 +1,8 @@
 /**
  * The closed list of error codes: what each says, for logs, for `code` in embedding programs, and for docs/errors.md, which
  * is made of it. A code stays what it is; a new failure gets a new one.
+ *
+ * Long because the list is closed, and each code says in it what to do.
  */
 
 /** For each code what has happened, and what whoever sees it can do. */
@@ -354,6 +356,10 @@ export const ERROR_CODES = {
   LGW_STOPPED: {
     meaning: 'The gateway was stopped before it was ready, or was used while it did not serve',
     remedy: 'Nothing, or wait for `ready()`',
+  },
+  LGW_NO_GATEWAY: {
+    meaning: 'A command that asks something of the running gateway has found none',
+    remedy: 'Name its `--admin` or `--pid-file` as the gateway was started with, and ask as its user',
   },
   LGW_UPGRADE: {
     meaning: 'No new process could take the place of the one that serves, which goes on as before',

@@ -53,10 +53,11 @@ async function main(words: readonly string[]): Promise<number> {
   const subcommand = subcommandOf(words[0]);
   if (subcommand !== undefined) {
     const { runSubcommand } = await import('./subcommands.ts');
-    const { output, faults } = await runSubcommand(subcommand, words.slice(1));
+    const { output, faults, refused } = await runSubcommand(subcommand, words.slice(1));
     process.stdout.write(output);
     if (faults.length > 0) process.stderr.write(`${faults.join('\n')}\n`);
-    return faults.length > 0 ? EXIT_USAGE : EXIT_OK;
+    if (faults.length === 0) return EXIT_OK;
+    return refused === true ? EXIT_FAILURE : EXIT_USAGE;
   }
   const result = await readCommandLine(words);
   switch (result.kind) {

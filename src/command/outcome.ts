@@ -4,4 +4,6 @@ export interface Outcome {
   readonly output: string;
   /** For standard error, a line each; with any the command has failed. */
   readonly faults: readonly string[];
+  /** The faults are those that the running gateway has answered with, not those of the command. */
+  readonly refused?: true;
 }

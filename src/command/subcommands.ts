@@ -1,11 +1,12 @@
-/** `lgateway check`, `schema`, `init`, `routes` and `cert`: what they do with the words behind them. They are no part of the bundle, as no server needs them. */
-import { messageOf } from '../base/errors.ts';
+/** `lgateway check`, `schema`, `init`, `routes`, `cert`, `reload`, `upgrade` and `drain`: what they do with the words behind them. They are no part of the bundle, as no server needs them. */
+import { GatewayError, messageOf } from '../base/errors.ts';
 import { configSchema } from '../config/file/json-schema.ts';
 import { SUBCOMMANDS, type SubcommandName } from '../config/subcommand-names.ts';
 import { showFault, UsageError } from '../config/usage-error.ts';
 import { certCommand } from './cert-command.ts';
 import { checkCommand } from './check-command.ts';
 import { initCommand } from './init-command.ts';
+import { orderCommand } from './order-command.ts';
 import type { Outcome } from './outcome.ts';
 import { routesCommand } from './routes-command.ts';
 
@@ -15,6 +16,9 @@ const COMMANDS: Readonly<Record<SubcommandName, (words: readonly string[]) => Pr
   init: initCommand,
   routes: routesCommand,
   cert: certCommand,
+  reload: (words) => orderCommand('reload', words),
+  upgrade: (words) => orderCommand('upgrade', words),
+  drain: (words) => orderCommand('drain', words),
 };
 
 /** Never rejects for what a user may get wrong. */
@@ -28,7 +32,9 @@ export async function runSubcommand(name: SubcommandName, words: readonly string
         output: '',
         faults: error.faults.map((fault) => (fault.at === undefined ? 'lgateway: ' : '') + showFault(fault)),
       };
-    return { output: '', faults: [`lgateway: ${messageOf(error)}`] };
+    const fault = { output: '', faults: [`lgateway: ${messageOf(error)}`] };
+    const hasNoGateway = error instanceof GatewayError && error.code === 'LGW_NO_GATEWAY';
+    return hasNoGateway ? { ...fault, refused: true } : fault;
   }
 }
 

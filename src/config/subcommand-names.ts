@@ -1,6 +1,6 @@
 /** The words that may stand first on a command line and do something else than serve. */
 
-export type SubcommandName = 'check' | 'schema' | 'init' | 'routes' | 'cert';
+export type SubcommandName = 'check' | 'schema' | 'init' | 'routes' | 'cert' | 'reload' | 'upgrade' | 'drain';
 
 export interface SubcommandFacts {
   readonly name: SubcommandName;
@@ -9,6 +9,9 @@ export interface SubcommandFacts {
   /** One line. */
   readonly help: string;
 }
+
+/** Which gateway is meant. */
+const RUNNING = '[--admin ADDRESS | --pid-file FILE | --config FILE] [--admin-token-file FILE]';
 
 export const SUBCOMMANDS: readonly SubcommandFacts[] = [
   {
@@ -32,6 +35,17 @@ export const SUBCOMMANDS: readonly SubcommandFacts[] = [
     usage: '[NAME]...',
     help: 'write cert.pem and key.pem: a self-signed certificate for NAMEs and addresses (default: localhost), valid for a year; files that are there stay',
   },
+  {
+    name: 'reload',
+    usage: RUNNING,
+    help: 'let the running gateway read configuration, scripts and certificate again; exit code 0, 1 with all that was wrong, or 2 for this command line',
+  },
+  {
+    name: 'upgrade',
+    usage: RUNNING,
+    help: 'let a new process take the place of the running gateway without a lost connection; exit code 0, 1 with the reason, or 2 for this command line',
+  },
+  { name: 'drain', usage: RUNNING, help: 'let the running gateway finish what it serves, and end' },
 ];
 
 export function subcommandOf(word: string | undefined): SubcommandName | undefined {

@@ -82,14 +82,15 @@ export class AdminListener {
   #makeToken(port: number): string {
     const { adminTokenFile, pidFile } = this.#config;
     if (adminTokenFile !== undefined) return readToken(adminTokenFile);
-    const owner = process.getuid?.() ?? 0;
-    const path =
-      pidFile === undefined
-        ? join(tmpdir(), `lgateway-${owner}-${port}.admin-token`)
-        : `${pidFile}.admin-token`;
-    this.#tokenFile = new TokenFile(path);
+    this.#tokenFile = new TokenFile(adminTokenPath({ pidFile }, port));
     return this.#tokenFile.token;
   }
+}
+
+/** Where the token of a listener is that was given none. */
+export function adminTokenPath({ pidFile }: Pick<Config, 'pidFile'>, port: number): string {
+  if (pidFile !== undefined) return `${pidFile}.admin-token`;
+  return join(tmpdir(), `lgateway-${process.getuid?.() ?? 0}-${port}.admin-token`);
 }
 
 function readsOf(view: AdminView): ReadonlyMap<string, AdminRead> {

@@ -84,7 +84,8 @@ function create(path: string): boolean {
   }
 }
 
-function readPid(path: string): number | undefined {
+/** The id in a pid file; undefined: there is none. */
+export function readPid(path: string): number | undefined {
   let text: string;
   try {
     text = readFileSync(path, 'latin1').trim();
@@ -95,7 +96,7 @@ function readPid(path: string): number | undefined {
   return pid > 0 && pid <= PID_MAX ? pid : undefined;
 }
 
-function isAlive(pid: number): boolean {
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
