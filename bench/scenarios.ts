@@ -69,9 +69,7 @@ import {
 } from './metrics.ts';
 import type { ModeName, PeerName } from './peers/peers.ts';
 import type { Scenario, Threshold } from './scenario.ts';
-
-const GROWTH_MIB_MAX = 64;
-const growthStaysFlat: Threshold = { metric: 'growthMib', bound: 'at most', value: GROWTH_MIB_MAX };
+import { growthStaysFlat, http1Transfer, wholeFile } from './transfer-scenarios.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
   hello('hello-h2-20', 'hello, HTTP/2, 10 connections × 20 streams', TWENTY_STREAMS, 'always', [
@@ -433,34 +431,6 @@ function staticFile(size: '10k' | '1m', words: string, streams: number, timesNgi
       },
       cpuTimes(timesNginx, 'nginx-lua', `file of ${words}`),
       cpuTimes(1, 'caddy', `file of ${words}, beside Caddy`),
-    ],
-  };
-}
-
-function wholeFile(handler: 'copy' | 'sendfile', title: string): Scenario {
-  return {
-    name: handler,
-    title,
-    handler,
-    measure: download(handler),
-    metrics: [SPEED, CPU_MS, GROWTH],
-    thresholds: [{ metric: 'mibPerSecond', bound: 'at least', value: 0.95, of: 'node' }, growthStaysFlat],
-  };
-}
-
-/** Compares with node:http, which pipes between file and message. */
-function http1Transfer(handler: 'download' | 'upload', way: 'http/1.1' | 'plain http/1.1'): Scenario {
-  const isPlain = way === 'plain http/1.1';
-  const words = `${handler} over HTTP/1.1, ${isPlain ? 'cleartext' : 'TLS'}`;
-  return {
-    name: `${handler}-${isPlain ? 'plain-h1' : 'h1'}`,
-    title: `${words}, through a Lua loop of 64 KiB reads and writes; node pipes it`,
-    handler,
-    measure: handler === 'download' ? download('download', way) : upload(way),
-    metrics: [SPEED, CPU_MS, GROWTH],
-    thresholds: [
-      { metric: 'mibPerSecond', bound: 'at least', value: 1, of: 'node', goal: `${words}, MiB/s` },
-      growthStaysFlat,
     ],
   };
 }
