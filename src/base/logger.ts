@@ -78,7 +78,7 @@ export function shorten(text: string, lengthMax: number): string {
 const ESCAPES: readonly (string | undefined)[] = controlEscapes();
 
 /** Control characters never reach a terminal or forge a line: `\x1b`, and a line feed continues indented. */
-function escapeControls(text: string): string {
+export function escapeControls(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
   if (!/[\u0000-\u0008\u000a-\u001f\u007f]/.test(text)) return text;
   let escaped = '';

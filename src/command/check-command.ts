@@ -1,6 +1,7 @@
-/** `lgateway check`: everything that a start does before it binds, as far as no script runs. All faults are told. */
+/** `lgateway check`: everything that a start does before it binds; scripts run with `--run` only. All faults are told. */
 import { messageOf } from '../base/errors.ts';
-import type { Config } from '../config/config.ts';
+import { escapeControls } from '../base/logger.ts';
+import type { Config, MappingConfig } from '../config/config.ts';
 import { showPosition } from '../config/usage-error.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
 import { certificateWarnings, readChainText } from '../tls/certificate-warnings.ts';
@@ -9,12 +10,14 @@ import { checkMappings, type MappingFault } from './check-mappings.ts';
 import { givenConfig } from './given-config.ts';
 import type { Outcome } from './outcome.ts';
 import { showOwnSettings } from './own-settings.ts';
+import { takeRun, tryScripts } from './script-trial.ts';
 
 const DAY_MS = 86_400_000;
 
 /** Throws UsageError for a configuration that is wrong. */
 export async function checkCommand(words: readonly string[]): Promise<Outcome> {
-  const { config, file, places } = await givenConfig(words);
+  const { runs, rest } = takeRun(words);
+  const { config, file, places } = await givenConfig(rest);
   const faults: string[] = [];
   const faultOf: MappingFault = (mapping, message) => {
     const at = places.get(mappingName(mapping));
@@ -26,13 +29,31 @@ export async function checkCommand(words: readonly string[]): Promise<Outcome> {
   notes.push(...checkCertificate(config, faults));
   const before = faults.length;
   const compiled = await checkMappings(config, faultOf);
-  if (compiled > 0 && faults.length === before) notes.push(`Scripts: ${compiled} compiled, none was run`);
+  const areSound = faults.length === before;
+  if (runs) await loadScripts(config, compiled, faultOf, notes);
+  else if (compiled.length > 0 && areSound) notes.push(`Scripts: ${compiled.length} compiled, none was run`);
   for (const mapping of config.mappings) {
     const own = showOwnSettings(mapping, config);
     if (own !== '') notes.push(`Mapping ${mappingName(mapping)} has of its own: ${own}`);
   }
   if (faults.length === 0) notes.push('Nothing is wrong');
   return { output: `${notes.join('\n')}\n`, faults };
+}
+
+/** As a start does, behind the certificate: the user of `-u` may not be able to read that. */
+async function loadScripts(
+  config: Config,
+  compiled: readonly MappingConfig[],
+  fault: MappingFault,
+  notes: string[],
+): Promise<void> {
+  const trials = await tryScripts(config, compiled, (line) => process.stderr.write(`${line}\n`));
+  let loaded = 0;
+  for (const [mapping, { failure }] of trials) {
+    if (failure === undefined) loaded += 1;
+    else fault(mapping, escapeControls(failure));
+  }
+  if (loaded > 0) notes.push(`Scripts: ${loaded} loaded`);
 }
 
 /** What is worth knowing; faults are added. */

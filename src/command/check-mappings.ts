@@ -14,11 +14,11 @@ import { Counters } from '../metrics/worker-metrics.ts';
 /** Hears of what is wrong with a mapping. */
 export type MappingFault = (mapping: MappingConfig, message: string) => void;
 
-/** The number of scripts that were compiled. */
-export async function checkMappings(config: Config, fault: MappingFault): Promise<number> {
+/** The scripts that could be compiled. */
+export async function checkMappings(config: Config, fault: MappingFault): Promise<readonly MappingConfig[]> {
   const files = new FilesByRoot(config.root, fault);
   const states = new StatesBySize();
-  let compiled = 0;
+  const compiled: MappingConfig[] = [];
   try {
     for (const mapping of config.mappings) {
       const kind = kindOf(mapping);
@@ -27,7 +27,7 @@ export async function checkMappings(config: Config, fault: MappingFault): Promis
       const fileSystem = files.of(mapping);
       if (fileSystem === undefined) continue;
       const state = await states.of(mapping.memoryBytesMax ?? config.limits.memoryBytesMax);
-      if (compile(state, mapping, fileSystem, config, fault)) compiled += 1;
+      if (compile(state, mapping, fileSystem, config, fault)) compiled.push(mapping);
     }
   } finally {
     states.close();

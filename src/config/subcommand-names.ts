@@ -16,8 +16,8 @@ const RUNNING = '[--admin ADDRESS | --pid-file FILE | --config FILE] [--admin-to
 export const SUBCOMMANDS: readonly SubcommandFacts[] = [
   {
     name: 'check',
-    usage: '[--config FILE | SCRIPT] [OPTION]...',
-    help: 'look at configuration, certificate and scripts as a start would, without serving; exit code 0, or 2 with all faults',
+    usage: '[--run] [--config FILE | SCRIPT] [OPTION]...',
+    help: 'look at configuration, certificate and scripts as a start would, without serving; --run also loads the scripts; exit code 0, or 2 with all faults',
   },
   { name: 'schema', usage: '', help: 'print a JSON Schema of the configuration file, for editors' },
   {
@@ -27,8 +27,8 @@ export const SUBCOMMANDS: readonly SubcommandFacts[] = [
   },
   {
     name: 'routes',
-    usage: '[--config FILE | SCRIPT] [OPTION]...',
-    help: 'list what is mapped where',
+    usage: '[--run] [--config FILE | SCRIPT] [OPTION]...',
+    help: 'list what is mapped where; --run loads the scripts, and lists the handlers that they register',
   },
   {
     name: 'cert',

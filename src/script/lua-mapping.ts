@@ -6,6 +6,7 @@ import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Handler, Mapping, PatternMatch, Route } from '../http/exchange/handler.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
+import type { RegisteredHandler } from './context/handler-table.ts';
 import { LoadedScript, type ScriptOptions, type ScriptWatch } from './loaded-script.ts';
 
 /** Exchanges that wait while a lost state is built anew, mostly some ten milliseconds; more get 503. */
@@ -69,6 +70,11 @@ export class LuaMapping implements Mapping, ScriptWatch {
   /** What the script is, once it has been loaded. */
   get mode(): ScriptMode | undefined {
     return this.#script?.mode;
+  }
+
+  /** What the script has registered, once it has been loaded. */
+  get registered(): RegisteredHandler[] {
+    return this.#script?.handlers.registered ?? [];
   }
 
   /** Exchanges come from now on: timers begin. */

@@ -19,6 +19,7 @@ import type {
   FromWorker,
   LuaModules,
   ToWorker,
+  TriedMapping,
   WorkerJob,
   WorkerSetup,
   WorkerStart,
@@ -129,6 +130,7 @@ export class WorkerThread {
   /** Of the setup this thread was started with or committed to. */
   #generation = 0;
   #modes: readonly (ScriptMode | undefined)[] = [];
+  #tried: readonly TriedMapping[] = [];
   #crashesInARow = 0;
   #replacements = 0;
   /** Why the running thread ends, when it has said so. */
@@ -158,6 +160,11 @@ export class WorkerThread {
   /** What the scripts were when the thread began to serve, in the order of the setup; undefined for modules. */
   get modes(): readonly (ScriptMode | undefined)[] {
     return this.#modes;
+  }
+
+  /** What came of a trial, once it has started. */
+  get tried(): readonly TriedMapping[] {
+    return this.#tried;
   }
 
   get ready(): boolean {
@@ -330,6 +337,7 @@ export class WorkerThread {
         return;
       case 'ready':
         this.#modes = message.modes;
+        this.#tried = message.tried ?? [];
         void this.#becomeReady().catch((error: GatewayError) => {
           this.#failure = error;
           void this.#thread?.terminate();

@@ -1,4 +1,5 @@
-/** What a worker has of a mapping that was loaded, whatever stands behind it. */
+/** What a worker has of a mapping that was loaded, whatever stands behind it; and loads that are only tried. */
+import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { MappingConfig } from '../config/config.ts';
 import type { Mapping } from '../http/exchange/handler.ts';
@@ -6,6 +7,7 @@ import { kindOf } from '../mapping/mapping-kinds.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import { LuaMapping } from '../script/lua-mapping.ts';
+import type { TriedMapping } from './messages.ts';
 
 /** A mapping of any kind: what serves until another setup takes its place. */
 export interface LoadedMapping extends Mapping {
@@ -40,4 +42,18 @@ export function logLoaded(
     else if (kind === 'proxy') logger.info('Requests are passed on', { mapping: name });
     else logger.info('Script loaded', { mapping: name, script, mode: modeOf(loaded[i]) ?? kind });
   }
+}
+
+/** What came of each load; what was loaded is closed when all have ended. */
+export async function tryLoads(loads: readonly Promise<LoadedMapping>[]): Promise<TriedMapping[]> {
+  const results = await Promise.allSettled(loads);
+  const tried = results.map((result): TriedMapping => {
+    if (result.status === 'rejected')
+      return { failure: messageOf(result.reason), mode: undefined, handlers: [] };
+    const { value } = result;
+    const handlers = value instanceof LuaMapping ? value.registered : [];
+    return { failure: undefined, mode: modeOf(value), handlers };
+  });
+  closeAll(results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])));
+  return tried;
 }

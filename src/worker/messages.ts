@@ -9,6 +9,7 @@ import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { ScriptSettings } from '../mapping/script-settings.ts';
 import type { FolderSettings } from '../mapping/static-settings.ts';
+import type { RegisteredHandler } from '../script/context/handler-table.ts';
 import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
 import type { LogSettings } from '../settings/log-settings.ts';
@@ -106,6 +107,8 @@ export interface WorkerJob {
   readonly root: string | undefined;
   /** Undefined where no script is served. While they are being compiled, `luaModules` follows as the next message. */
   readonly luaModules: LuaModules | 'follows' | undefined;
+  /** The scripts are loaded, each for itself, and nothing serves. */
+  readonly isTrial?: true;
 }
 
 /** The compiled Lua machines (each a WebAssembly.Module) by the bytes that their states may grow to, shared by all workers. */
@@ -133,7 +136,12 @@ export type ToWorker =
 /** Worker → supervisor. */
 export type FromWorker =
   /** Connections are accepted from now on. What the scripts are, in the order of the setup; undefined for a module. */
-  | { readonly type: 'ready'; readonly modes: readonly (ScriptMode | undefined)[] }
+  | {
+      readonly type: 'ready';
+      readonly modes: readonly (ScriptMode | undefined)[];
+      /** Of a trial, in the order of the setup: nothing is accepted then. */
+      readonly tried?: readonly TriedMapping[];
+    }
   /** The worker cannot start; the thread ends after this. */
   | { readonly type: 'failed'; readonly failure: Failure }
   | { readonly type: 'prepared'; readonly generation: number }
@@ -148,6 +156,16 @@ export type FromWorker =
   | { readonly type: 'log'; readonly lines: readonly string[]; readonly size: number }
   /** Lines of the access log, each with its line end, and their number. */
   | { readonly type: 'access'; readonly bytes: Uint8Array; readonly count: number };
+
+/** What came of the load of one mapping. */
+export interface TriedMapping {
+  /** Why it could not be loaded; undefined = it could. */
+  readonly failure: string | undefined;
+  /** What the script is; undefined for other kinds. */
+  readonly mode: ScriptMode | undefined;
+  /** What the script has registered; one function that answers every path has no name. */
+  readonly handlers: readonly RegisteredHandler[];
+}
 
 /** The question of a worker before it runs a timer that only one worker runs. */
 export interface OnceClaim {

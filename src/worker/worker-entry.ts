@@ -114,6 +114,11 @@ async function serve(complete: WorkerJob): Promise<void> {
   try {
     const starting = new GatewayWorker(start, complete, hub, batch.write, accessBatch.write, post);
     worker = starting;
+    if (complete.isTrial === true) {
+      post({ type: 'ready', modes: [], tried: await starting.try() });
+      batch.flush();
+      return;
+    }
     await starting.start();
     post({ type: 'ready', modes: starting.modes });
   } catch (error) {

@@ -45,8 +45,15 @@ import { StaticCache } from '../static/static-cache.ts';
 import { loadStaticMapping } from '../static/static-mapping.ts';
 import { createSecureOptions } from '../tls/secure-options.ts';
 import { listenTarget } from './listen-target.ts';
-import { closeAll, type LoadedMapping, logLoaded, modeOf } from './loaded-mapping.ts';
-import type { FromWorker, WorkerJob, WorkerSettings, WorkerSetup, WorkerStart } from './messages.ts';
+import { closeAll, type LoadedMapping, logLoaded, modeOf, tryLoads } from './loaded-mapping.ts';
+import type {
+  FromWorker,
+  TriedMapping,
+  WorkerJob,
+  WorkerSettings,
+  WorkerSetup,
+  WorkerStart,
+} from './messages.ts';
 import { observeLoop } from './observe-loop.ts';
 import { OnceClient } from './once-client.ts';
 import { type OutwardSet, OutwardTable } from './outward.ts';
@@ -184,6 +191,15 @@ export class GatewayWorker {
     Atomics.store(new Int32Array(this.#start.descriptorsAdopted), 0, 1);
     await Promise.all(
       listeners.map(({ source }, i) => (frontEnds[i] as FrontEnd).listen(listenTarget(source))),
+    );
+  }
+
+  /** Loads each mapping for itself, and says what came of it. Nothing serves: no timer begins, and all is closed at the end. */
+  async try(): Promise<TriedMapping[]> {
+    const { setup } = this.#job;
+    const { signal } = new AbortController();
+    return await tryLoads(
+      setup.mappings.map((mapping) => this.#loaders[kindOf(mapping)](mapping, setup, this.#outward, signal)),
     );
   }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import { ALL_OPTIONS } from '../../src/config/options.ts';
+import { SUBCOMMANDS } from '../../src/config/subcommand-names.ts';
 
 const text = readFileSync(join(PACKAGE_ROOT, 'docs', 'command-line.md'), 'utf8');
 
@@ -19,6 +20,9 @@ test('docs/command-line.md names every option with its letter and its default', 
 });
 
 test('docs/command-line.md names no option that does not exist', () => {
-  const names = new Set(ALL_OPTIONS.map(({ name }) => name));
+  const ofSubcommands = SUBCOMMANDS.flatMap(({ usage }) =>
+    [...usage.matchAll(/--([a-z]+)/g)].map(([, name]) => name),
+  );
+  const names = new Set([...ALL_OPTIONS.map(({ name }) => name), ...ofSubcommands]);
   for (const [, name = ''] of text.matchAll(/--([a-z][a-z-]+)/g)) assert.ok(names.has(name), `--${name}`);
 });

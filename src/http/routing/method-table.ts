@@ -32,6 +32,11 @@ export class MethodTable<Target = Handler> {
     return method === undefined ? this.#any !== undefined : this.#byMethod.has(method);
   }
 
+  /** Those that have a handler of their own; `*` stands for all others, where one takes them. */
+  get methods(): string[] {
+    return [...this.#byMethod.keys(), ...(this.#any === undefined ? [] : ['*'])];
+  }
+
   /** Gives the methods to the handler; undefined: all that no other takes. */
   set(methods: readonly string[] | undefined, named: NamedHandler<Target>): void {
     if (methods === undefined) this.#any = named;

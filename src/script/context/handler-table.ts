@@ -13,6 +13,14 @@ const PATTERNS_MAX = 2000;
 /** Bytes of a handler's name: longer paths are no names any more. */
 const HANDLER_NAME_BYTES_MAX = 1024;
 
+/** A name or pattern that a script has registered. */
+export interface RegisteredHandler {
+  /** A byte string. */
+  readonly name: string;
+  /** `*`: all that no other handler of the name takes. */
+  readonly methods: readonly string[];
+}
+
 export class HandlerTable {
   readonly #handlers = new Map<string, Handler>();
   readonly #patterns = new PatternTree<MethodTable>();
@@ -36,6 +44,14 @@ export class HandlerTable {
   /** Handlers with names. */
   get size(): number {
     return this.#size;
+  }
+
+  /** All names and patterns, in the order in which they were registered first, names before patterns. */
+  get registered(): RegisteredHandler[] {
+    return [...this.#handlers, ...this.#byPattern].map(([name, handler]) => ({
+      name,
+      methods: handler instanceof MethodTable ? handler.methods : ['*'],
+    }));
   }
 
   /** One handler answers every path. */

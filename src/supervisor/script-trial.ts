@@ -1,0 +1,82 @@
+/** Loads scripts in a worker thread of their own, as a start would, and says what came of each. Nothing is bound and nothing serves. */
+import type { Logger } from '../base/logger.ts';
+import type { Config } from '../config/config.ts';
+import { createHealthMemory } from '../proxy/upstreams/health-memory.ts';
+import type { TriedMapping, WorkerSetup } from '../worker/messages.ts';
+import { becomeUser } from './become-user.ts';
+import { EventMesh } from './event-mesh.ts';
+import { LeftoverProcesses } from './leftover-processes.ts';
+import { OnceRegistry } from './once-registry.ts';
+import { SharedKeeper } from './shared-keeper.ts';
+import { compileAll, memorySizesOf, WORKER_ENTRY, workerSettings } from './worker-parts.ts';
+import { WORKER_TIMES, WorkerThread, type WorkerTimes } from './worker-thread.ts';
+
+/** The number of the only worker. */
+const WORKER_ID = 1;
+
+export interface TrialOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  /** Takes what the scripts log, formatted and without line ends. */
+  readonly writeLine: (line: string) => void;
+  /** As for a Supervisor. */
+  readonly compileLua: (memoryBytesMax: number) => Promise<object>;
+  readonly times?: Partial<WorkerTimes>;
+}
+
+/**
+ * In the order of the mappings. The process becomes the user of the configuration for good. Rejects (GatewayError) when the thread has
+ * ended, or is not done within the time of a start; in any case nothing is left, programs of the scripts included.
+ */
+export async function tryScripts(options: TrialOptions): Promise<readonly TriedMapping[]> {
+  const { config, logger } = options;
+  const { mappings, user } = config;
+  if (user !== undefined) becomeUser(user, config, logger);
+  const luaModules = await compileAll(memorySizesOf(config), options.compileLua);
+  const setup: WorkerSetup = { generation: 0, tls: undefined, mappings, settings: workerSettings(config) };
+  const dictionaries = new SharedKeeper(config.shared, logger);
+  const mesh = new EventMesh(1);
+  const processes = new LeftoverProcesses();
+  const worker = new WorkerThread({
+    workerId: WORKER_ID,
+    entry: WORKER_ENTRY,
+    times: { ...WORKER_TIMES, ...options.times },
+    logger,
+    onLogLines: (lines) => lines.forEach(options.writeLine),
+    onAccessLines: () => undefined,
+    countsRequests: false,
+    mappingCount: mappings.length,
+    makeStart: (own) => ({
+      ...own,
+      processGroups: processes.create(),
+      shared: dictionaries.share(),
+      interest: mesh.interest.memory,
+      health: createHealthMemory(),
+    }),
+    makeJob: () => ({
+      workerCount: config.workers,
+      listeners: [],
+      noDelay: true,
+      serverPort: config.listen?.port ?? 0,
+      setup,
+      root: config.root,
+      luaModules,
+      isTrial: true,
+    }),
+    once: new OnceRegistry(),
+    onThreadBegin: (giveEnd) => mesh.join(WORKER_ID, giveEnd),
+    onThreadEnd: ({ processGroups }) => {
+      mesh.leave(WORKER_ID);
+      processes.end(processGroups);
+    },
+    currentSetup: () => setup,
+  });
+  try {
+    await worker.start();
+    return worker.tried;
+  } finally {
+    await worker.stop();
+    mesh.close();
+    await processes.stop();
+  }
+}
