@@ -1,4 +1,8 @@
-/** From the texts that were given for each option to a checked Config. */
+/**
+ * From the texts that were given for each option to a checked Config.
+ *
+ * Long because each value has a rule of its own, and faults of several are gathered together.
+ */
 
 import type { SharedSize } from '../base/shared-size.ts';
 import { kindOf, runsLua } from '../mapping/mapping-kinds.ts';
@@ -60,6 +64,7 @@ export function buildConfig(
     mappings,
     certificateFiles: readCertificateFiles(answers),
     ...listening,
+    ...readProxying(answers, listening, faults),
     user: answers.value(OPTIONS.user),
     root: answers.value(OPTIONS.root),
     workers: answers.valueOrDefault(OPTIONS.workers),
@@ -87,7 +92,7 @@ export function buildConfig(
     shared: readShared(answers),
     scripts: readScriptSettings(ofFile),
     folders: readFolders(answers, mappings, ofFile, isSound),
-    proxies: readProxies(answers, mappings, ofFile, isSound),
+    proxies: readProxies(answers, mappings, ofFile, isSound, hasProxied(answers, listening)),
     limits: {
       idleTimeoutMs: answers.valueOrDefault(OPTIONS.idleTimeout),
       handshakeTimeoutMs: answers.valueOrDefault(OPTIONS.handshakeTimeout),
@@ -117,6 +122,7 @@ export function buildConfig(
 }
 
 type Listening = Pick<Config, 'listen' | 'cleartext' | 'furtherListeners'>;
+type Proxying = Pick<Config, 'proxyProtocol' | 'trustedProxies'>;
 
 /** Those of `[[listen]]`, where the file has some, each kind until an option in its place. */
 function readListeners(answers: Answers, { listeners }: FileParts): Listening {
@@ -126,7 +132,7 @@ function readListeners(answers: Answers, { listeners }: FileParts): Listening {
   if (listeners === undefined) return { listen: secure, cleartext };
   const isMoved = answers.has(OPTIONS.address) || answers.has(OPTIONS.port);
   const ofFile = (scheme: 'https' | 'http'): ListenAddress[] =>
-    listeners.filter((one) => one.scheme === scheme).map(({ address, port }) => ({ address, port }));
+    listeners.filter((one) => one.scheme === scheme).map(({ scheme: _, ...one }) => one);
   const [listen, ...moreSecure] = isMoved ? [secure] : ofFile('https');
   const [plain, ...morePlain] = cleartext === undefined ? ofFile('http') : [cleartext];
   const further = [
@@ -134,6 +140,23 @@ function readListeners(answers: Answers, { listeners }: FileParts): Listening {
     ...morePlain.map((one) => ({ ...one, scheme: 'http' as const })),
   ];
   return { listen, cleartext: plain, ...(further.length === 0 ? {} : { furtherListeners: further }) };
+}
+
+/** Who is not named may not say for whom a connection is, and nobody is named by default. */
+function readProxying(answers: Answers, listening: Listening, faults: Faults): Proxying {
+  const trustedProxies = answers.value(OPTIONS.proxyTrusted);
+  const proxyProtocol = answers.has(OPTIONS.proxyProtocol);
+  const rest = `goes with ${nameOption(OPTIONS.proxyTrusted)}: without it nobody may say for whom a connection is`;
+  if (trustedProxies === undefined) {
+    if (proxyProtocol) answers.fault(OPTIONS.proxyProtocol, rest);
+    else if (hasProxied(answers, listening)) faults.add(`Key "proxy-protocol" in [[listen]] ${rest}`);
+  }
+  return { ...(proxyProtocol ? { proxyProtocol } : {}), ...(trustedProxies && { trustedProxies }) };
+}
+
+function hasProxied(answers: Answers, { listen, cleartext, furtherListeners = [] }: Listening): boolean {
+  const own = [listen, cleartext, ...furtherListeners].some((one) => one?.proxied === true);
+  return own || answers.has(OPTIONS.proxyProtocol);
 }
 
 /** Two sockets cannot listen on one port of one address; all addresses are among them. */
@@ -256,10 +279,13 @@ function readProxies(
   mappings: readonly MappingConfig[],
   ofFile: ReadonlyMap<string, FileMapping>,
   isSound: boolean,
+  isProxied: boolean,
 ): ProxyMappingSettings[] {
   const proxies = mappings.filter((mapping) => kindOf(mapping) === 'proxy');
   if (proxies.length === 0 && isSound)
-    for (const idle of ALL_PROXY_OPTIONS.filter((option) => answers.has(option)))
+    for (const idle of ALL_PROXY_OPTIONS.filter(
+      (option) => answers.has(option) && !(isProxied && option === OPTIONS.proxyTrusted),
+    ))
       answers.fault(idle, `goes with http://HOST:PORT behind ${nameOption(OPTIONS.lua)}, and none is given`);
   const general = readProxyRules(answers);
   return proxies.map(({ host, prefix, script }) => {

@@ -31,6 +31,8 @@ export interface ListenAddress {
   readonly address: string | undefined;
   /** 0..65535; 0 = any free port. */
   readonly port: number;
+  /** Its connections begin with a PROXY head, or do not; default: as `proxyProtocol` says. */
+  readonly proxied?: boolean;
 }
 
 /** A listening socket that this process was started with. */
@@ -55,6 +57,10 @@ export interface Config {
   readonly furtherListeners?: readonly (ListenAddress & Pick<InheritedSocket, 'scheme'>)[];
   /** Sockets that listen already, in the place of `listen` and `cleartext`; default: none. */
   readonly inherited?: readonly InheritedSocket[];
+  /** Connections of all listeners that do not say so themselves begin with a PROXY head; default false. */
+  readonly proxyProtocol?: boolean;
+  /** Addresses and networks of proxies that may say for whom a connection is; default: none. */
+  readonly trustedProxies?: readonly string[];
   /** TCP_NODELAY for HTTP/1.x (HTTP/2 always has it); default true. */
   readonly noDelay?: boolean;
   /** User to become after binding and after the key has been read. */

@@ -56,6 +56,7 @@ interface OptionTable extends CompressionOptions, LimitOptions, LogOptions, Prox
   readonly address: ValueOption<string>;
   readonly port: DefaultedOption<number>;
   readonly http: ValueOption<ListenAddress>;
+  readonly proxyProtocol: FlagOption;
   readonly workers: DefaultedOption<number>;
   readonly user: ValueOption<string>;
   readonly config: ValueOption<string>;
@@ -240,6 +241,12 @@ export const OPTIONS: OptionTable = {
     value: listenAddress(),
     group: 'Network',
     help: 'serve without TLS here as well (HTTP/1.1 and h2c); an IPv6 address stands in brackets',
+  },
+  proxyProtocol: {
+    kind: 'flag',
+    name: 'proxy-protocol',
+    group: 'Network',
+    help: 'connections begin with a PROXY head (version 1 or 2) that says whose they are; goes with --proxy-trusted',
   },
   ...COMPRESSION_OPTIONS,
   workers: defaulted({

@@ -43,6 +43,9 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   cleartext: restart(OPTIONS.http),
   furtherListeners: restart(),
   inherited: restart(),
+  proxyProtocol: restart(OPTIONS.proxyProtocol),
+  // by `--proxy-trusted`, which `proxies` names
+  trustedProxies: applied(),
   noDelay: restart(),
   user: restart(OPTIONS.user),
   // the files of a script that are open lie in the old one

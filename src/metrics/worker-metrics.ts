@@ -19,6 +19,9 @@ const METRICS = {
   handshakesFailedTotal: { total: 'TLS handshakes that failed' },
   misdirectedTotal: { total: 'Connections that spoke another protocol than the port' },
   silentTotal: { total: 'Connections that said nothing in time' },
+  proxyHeadsRefusedTotal: {
+    total: 'Connections closed because of their PROXY head: none, a wrong one, or one from elsewhere',
+  },
   connectionsRefusedTotal: { total: 'Connections refused because a limit was reached' },
   descriptorsUsedUpTotal: { total: 'Times when no descriptor was left to accept a connection' },
   exchangesTotal: { total: 'Requests' },

@@ -24,6 +24,8 @@ interface OpenListener {
   readonly scheme: 'https' | 'http';
   readonly place: ListenAddress | undefined;
   readonly listener: Listener;
+  /** Its connections begin with a PROXY head. */
+  readonly proxied: boolean;
 }
 
 export class Listeners {
@@ -60,22 +62,24 @@ export class Listeners {
    * When it rejects (GatewayError), `close` closes those that are open.
    */
   async open(config: Config, options: ListenerOptions): Promise<void> {
-    const { listen, cleartext, furtherListeners = [], inherited = [] } = config;
+    const { listen, cleartext, furtherListeners = [], inherited = [], proxyProtocol = false } = config;
     const bound = inherited.filter(({ place }) => place !== undefined);
     for (const { descriptor, scheme, place } of inherited) {
       if (place !== undefined) continue;
-      this.#open.push({ scheme, place, listener: await Listener.adopt(descriptor, options) });
+      const listener = await Listener.adopt(descriptor, options);
+      this.#open.push({ scheme, place, listener, proxied: proxyProtocol });
       this.#logger.info(`** Using preopened socket FD ${descriptor} **`);
     }
     if (this.#open.length > 0) return;
-    const open = async (scheme: 'https' | 'http', place: ListenAddress, name: string): Promise<void> => {
+    const open = async (scheme: 'https' | 'http', at: ListenAddress, name: string): Promise<void> => {
+      const { proxied = proxyProtocol, ...place } = at;
       const index = bound.findIndex((socket) => isSamePlace(socket, place));
       const [own] = index < 0 ? [] : bound.splice(index, 1);
       const listener =
         own === undefined
           ? await Listener.open(place, options, name)
           : await Listener.adopt(own.descriptor, options);
-      this.#open.push({ scheme, place, listener });
+      this.#open.push({ scheme, place, listener, proxied });
     };
     if (listen !== undefined) await open('https', listen, this.#names.https);
     if (cleartext !== undefined) await open('http', cleartext, this.#names.http);
@@ -97,7 +101,8 @@ export class Listeners {
   sources(): WorkerListener[] {
     const made: WorkerListener[] = [];
     try {
-      for (const { scheme, listener } of this.#open) made.push({ scheme, source: listener.source() });
+      for (const { scheme, listener, proxied } of this.#open)
+        made.push({ scheme, source: listener.source(), proxied });
       return made;
     } catch (error) {
       for (const { source } of made) closeSource(source);

@@ -132,6 +132,13 @@ export const WORKER_FAMILIES: readonly (readonly [CounterName, MetricFamily])[] 
   ['sessions', gauge('lgateway_http2_sessions', 'HTTP/2 connections that are open')],
   ['connectionsTotal', counter('lgateway_connections_accepted_total', 'Connections accepted')],
   [
+    'proxyHeadsRefusedTotal',
+    counter(
+      'lgateway_proxy_heads_refused_total',
+      'Connections closed because of their PROXY head: none, a wrong one, or one from elsewhere',
+    ),
+  ],
+  [
     'connectionsRefusedTotal',
     counter('lgateway_connections_refused_total', 'Connections refused because a limit was reached'),
   ],

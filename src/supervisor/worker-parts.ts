@@ -38,5 +38,6 @@ export function workerSettings({
     scripts: more.scripts,
     folders: more.folders,
     proxies: more.proxies,
+    trustedProxies: more.trustedProxies ?? [],
   };
 }

@@ -31,6 +31,8 @@ export type ListenSource =
 export interface WorkerListener {
   readonly scheme: 'https' | 'http';
   readonly source: ListenSource;
+  /** Its connections begin with a PROXY head. */
+  readonly proxied: boolean;
 }
 
 /** What TLS needs, the same for all workers; the supervisor reads it while it still has the rights. */
@@ -54,6 +56,8 @@ export interface WorkerSettings {
   readonly folders: readonly FolderSettings[];
   readonly proxies: readonly ProxyMappingSettings[];
   readonly compression: CompressionSettings;
+  /** Addresses and networks that may send PROXY heads. */
+  readonly trustedProxies: readonly string[];
 }
 
 /** The part of a worker's configuration that a reload reads again. */

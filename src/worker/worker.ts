@@ -184,8 +184,8 @@ export class GatewayWorker {
     this.#router.replace(this.#mappings);
     for (const mapping of this.#mappings) mapping.serve();
     const tls = secureOptionsOf(setup);
-    const frontEnds = listeners.map(({ scheme }) =>
-      this.#createFrontEnd(scheme === 'https' ? tls : undefined),
+    const frontEnds = listeners.map(({ scheme, proxied }) =>
+      this.#createFrontEnd(scheme === 'https' ? tls : undefined, proxied),
     );
     // from here on the descriptors belong to the servers of this thread
     Atomics.store(new Int32Array(this.#start.descriptorsAdopted), 0, 1);
@@ -283,6 +283,7 @@ export class GatewayWorker {
     for (const frontEnd of this.#frontEnds) {
       frontEnd.setLimits(limits);
       frontEnd.setObservers(this.#observers(more));
+      frontEnd.setTrustedProxies(more.trustedProxies);
     }
   }
 
@@ -444,9 +445,9 @@ export class GatewayWorker {
     });
   }
 
-  #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined): FrontEnd {
+  #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined, proxied: boolean): FrontEnd {
     const { noDelay } = this.#job;
-    const { limits } = this.#settings.values;
+    const { limits, trustedProxies } = this.#settings.values;
     const frontEnd = new FrontEnd(
       {
         tls,
@@ -458,6 +459,7 @@ export class GatewayWorker {
         addresses: this.#addresses,
         unreadBodies: this.#unreadBodies,
         compression: this.#compression,
+        trustedProxies: proxied ? trustedProxies : undefined,
       },
       (exchange) => this.#dispatcher.dispatch(exchange),
     );

@@ -197,6 +197,7 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
   ['--http 8080', { cleartext: { address: undefined, port: 8080 } }],
   ['--http 127.0.0.1:0', { cleartext: { address: '127.0.0.1', port: 0 } }],
   ['--http [::1]:80', { cleartext: { address: '::1', port: 80 } }],
+  ['--proxy-protocol --proxy-trusted ::1', { proxyProtocol: true, trustedProxies: ['::1'] }],
   ['--idle-timeout 5', { limits: { ...DEFAULT_LIMITS, idleTimeoutMs: 5000 } }],
   ['--handshake-timeout 0.25', { limits: { ...DEFAULT_LIMITS, handshakeTimeoutMs: 250 } }],
   ['--head-timeout 86400', { limits: { ...DEFAULT_LIMITS, headTimeoutMs: 86_400_000 } }],
@@ -344,6 +345,10 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   [
     Array.from({ length: 65 }, (_, i) => `--shared d${i}`).join(' '),
     'Option --shared is given 65 times and the limit is 64',
+  ],
+  [
+    '--proxy-protocol',
+    'Option --proxy-protocol goes with --proxy-trusted: without it nobody may say for whom a connection is',
   ],
   ['--max-head 1023', /--max-head wants a size from 1K to 1M.* not "1023"$/],
   ['--max-head 1048577', /--max-head wants .* not "1048577"$/],

@@ -34,6 +34,7 @@ const OTHERS: Readonly<Record<string, Partial<Config>>> = {
   furtherListeners: { furtherListeners: [{ address: undefined, port: 1, scheme: 'http' }] },
   inherited: { inherited: [{ descriptor: 3, scheme: 'https' }] },
   noDelay: { noDelay: false },
+  proxyProtocol: { proxyProtocol: true },
   user: { user: 'nobody' },
   root: { root: '/srv' },
   workers: { workers: 200 },

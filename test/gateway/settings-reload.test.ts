@@ -591,6 +591,8 @@ const CASES: Readonly<Record<string, Case>> = {
 const ELSEWHERE = [
   'limits.drainTimeoutMs',
   'limits.bodyRateMin',
+  // test/http/front/proxied-connections.test.ts
+  'trustedProxies',
   ...Object.keys(DEFAULT_LOG_SETTINGS).map((name) => `logs.${name}`),
 ];
 

@@ -55,6 +55,8 @@ interface TestFrontEndOptions {
   readonly cleartext?: boolean;
   /** Gets every exchange, whatever its target. Default: the dispatcher, which calls the handlers. */
   readonly handle?: (exchange: Exchange) => void;
+  /** Connections begin with a PROXY head from these. */
+  readonly trustedProxies?: readonly string[];
 }
 
 /** Starts a front end whose mapping `/` has these handlers. */
@@ -74,6 +76,7 @@ export async function startFrontEnd(
       limits: { ...TEST_LIMITS, ...options.limits },
       logger,
       counters,
+      trustedProxies: options.trustedProxies,
       compression: testCompression(options.compression, counters, options.turns),
       observers: [
         ({ method, target, protocol, status, error }) =>

@@ -162,6 +162,7 @@ export interface ListenKeys {
   readonly address: ValueKey<string>;
   readonly port: ValueKey<number>;
   readonly scheme: ValueKey<'https' | 'http'>;
+  readonly proxyProtocol: FlagKey;
 }
 
 export const LISTEN_KEYS: ListenKeys = {
@@ -172,6 +173,11 @@ export const LISTEN_KEYS: ListenKeys = {
     choice(['https', 'http'] as const),
     'https, the default, is TLS with HTTP/2 and HTTP/1.1; http the same without TLS',
   ),
+  proxyProtocol: {
+    kind: 'flag',
+    name: 'proxy-protocol',
+    help: 'connections begin with a PROXY head, from addresses that proxy-trusted names; default: as the option says',
+  },
 };
 
 export interface CertificateKeys {

@@ -231,9 +231,11 @@ class FileReader {
       const address = reader.value(LISTEN_KEYS.address);
       const port = reader.value(LISTEN_KEYS.port);
       const scheme = reader.value(LISTEN_KEYS.scheme) ?? 'https';
+      const proxied = reader.flag(LISTEN_KEYS.proxyProtocol);
       if (port === undefined) continue;
       const first = found.find((other) => sharePlace(other, { address, port }));
-      if (first === undefined) found.push({ address, port, scheme, at: reader.at });
+      const more = proxied === undefined ? {} : { proxied };
+      if (first === undefined) found.push({ address, port, scheme, ...more, at: reader.at });
       else
         faults.add(
           `Port ${port} in [[listen]] is taken by the one at ${showPosition(first.at)}: each needs its own`,
@@ -241,7 +243,7 @@ class FileReader {
         );
     }
     for (const name of ['address', 'port', 'http']) this.#clash(name, '[[listen]]', undefined);
-    return found.map(({ address, port, scheme }) => ({ address, port, scheme }));
+    return found.map(({ at: _, ...listener }) => listener);
   }
 
   /** An option beside the tables that stand in its place. */

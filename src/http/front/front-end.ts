@@ -31,6 +31,8 @@ import { ConnectionFaults } from './connection-faults.ts';
 import { areDescriptorsUsedUp, DescriptorReserve, isUsedUp, pause } from './descriptor-reserve.ts';
 import { chooseByFirstBytes, type SpokenProtocol } from './first-bytes.ts';
 import { Handshakes } from './handshakes.ts';
+import { ProxiedConnections } from './proxied-connections.ts';
+import { chooseSweepInterval } from './sweep-interval.ts';
 
 /** Infinity is no limit. */
 export interface FrontEndLimits extends ConnectionLimits {
@@ -63,6 +65,11 @@ export interface FrontEndOptions {
   readonly unreadBodies?: UnreadBodies | undefined;
   /** Shared by the front ends of a worker; default: answers are compressed only where they ask for it. */
   readonly compression?: Compression | undefined;
+  /**
+   * Each connection begins with a PROXY head, and these addresses and networks may send it; default: no connection does. Clients are
+   * counted by the addresses that the heads name.
+   */
+  readonly trustedProxies?: readonly string[] | undefined;
 }
 
 /** Where to listen: a descriptor that already listens, or a port of an address. */
@@ -70,11 +77,6 @@ export type ListenTarget =
   | { readonly fd: number }
   /** `reusePort`: others may bind the same address too (Node 22.12 and later). */
   | { readonly port: number; readonly host?: string; readonly reusePort?: boolean };
-
-/** Deadlines are looked at this often per shortest timeout, within the bounds below. */
-const SWEEPS_PER_TIMEOUT = 8;
-const SWEEP_INTERVAL_MIN_MS = 25;
-const SWEEP_INTERVAL_MAX_MS = 1_000;
 
 /** So soon after a connection was accepted it is looked whether a descriptor is left for the next. */
 const DESCRIPTOR_LOOK_MS = 100;
@@ -98,6 +100,7 @@ export class FrontEnd {
   /** Those who speak without TLS on a port that has it. */
   #misdirected: { readonly http1: Http1Server; readonly http2: SessionServer } | undefined;
   readonly #handshakes = new Handshakes();
+  readonly #proxied: ProxiedConnections | undefined;
   readonly #sockets = new Set<Socket>();
   #sweepTimer: NodeJS.Timeout | undefined;
   readonly #addresses: AddressLimit;
@@ -112,7 +115,8 @@ export class FrontEnd {
 
   /** `handle` owns each exchange it is given: it has to end or reset it. */
   constructor(options: FrontEndOptions, handle: (exchange: Exchange) => void) {
-    const { logger, counters } = options;
+    const { logger, counters, trustedProxies } = options;
+    this.#proxied = trustedProxies && new ProxiedConnections(trustedProxies, logger, counters);
     const limits = { ...options.limits, linger: options.limits.linger ?? LINGER_LIMITS };
     this.#options = options;
     this.#limits = limits;
@@ -184,6 +188,11 @@ export class FrontEnd {
   /** Who hears of each exchange that is over from now on. */
   setObservers(observers: readonly ExchangeObserver[]): void {
     this.#settings.observers = observers;
+  }
+
+  /** Of a front end whose connections begin with a PROXY head: who may send it from now on. */
+  setTrustedProxies(trusted: readonly string[]): void {
+    this.#proxied?.trust(trusted);
   }
 
   #patienceOf({ bodyRateMin, bodyGraceMs = BODY_GRACE_MS }: FrontEndLimits): ClientPatience {
@@ -264,8 +273,10 @@ export class FrontEnd {
     takeOwnListener<TLSSocket>(server, 'secureConnection');
     server.on('secureConnection', (socket: TLSSocket) => {
       socket.on('error', ignore);
-      this.#handshakeDone(socketBelow(socket));
+      const below = socketBelow(socket);
+      this.#handshakeDone(below);
       this.#countVersion(socket);
+      this.#proxied?.passOn(below, socket);
       if (socket.alpnProtocol === 'h2') this.#http2.serve(socket);
       else this.#http1.serve(socket);
     });
@@ -316,6 +327,27 @@ export class FrontEnd {
   }
 
   #choose(socket: Socket, chosen: (protocol: SpokenProtocol) => void): void {
+    if (this.#proxied === undefined) this.#chooseProtocol(socket, chosen);
+    else
+      this.#proxied.take(socket, this.#limits.handshakeTimeoutMs, () => {
+        if (this.#admit(socket)) this.#chooseProtocol(socket, chosen);
+      });
+  }
+
+  /** Counts a connection by the address of its client, which a PROXY head may have named. */
+  #admit(socket: Socket): boolean {
+    const address = addressKey(socket.remoteAddress);
+    if (address === undefined) return true;
+    if (!this.#addresses.admit(address)) {
+      this.#refusedOf(address);
+      socket.destroy();
+      return false;
+    }
+    socket.once('close', () => this.#addresses.release(address));
+    return true;
+  }
+
+  #chooseProtocol(socket: Socket, chosen: (protocol: SpokenProtocol) => void): void {
     const peer = socket.remoteAddress;
     const saidNothing = (): void => this.#faults.saidNothing(peer);
     chooseByFirstBytes(socket, this.#limits.handshakeTimeoutMs, chosen, saidNothing);
@@ -344,12 +376,7 @@ export class FrontEnd {
       this.#reserve.take();
       return;
     }
-    const address = addressKey(socket.remoteAddress);
-    if (address !== undefined && !this.#addresses.admit(address)) {
-      this.#refusedOf(address);
-      socket.destroy();
-      return;
-    }
+    if (this.#proxied === undefined && !this.#admit(socket)) return;
     this.#lookSoon();
     this.#sockets.add(socket);
     counters.add(COUNT.connections, 1);
@@ -359,7 +386,6 @@ export class FrontEnd {
     socket.on('close', () => {
       this.#sockets.delete(socket);
       this.#handshakes.forget(socket);
-      if (address !== undefined) this.#addresses.release(address);
       counters.add(COUNT.connections, -1);
       counters.add(COUNT.cleartextConnections, -cleartext);
       if (this.#sockets.size === 0) this.#emptied?.();
@@ -464,13 +490,6 @@ const APPLICATION_PROTOCOLS = ['h2', 'http/1.1', 'http/1.0'];
 
 function chooseProtocol({ protocols }: { readonly protocols: readonly string[] }): string | undefined {
   return APPLICATION_PROTOCOLS.find((protocol) => protocols.includes(protocol));
-}
-
-function chooseSweepInterval(limits: LiveLimits): number {
-  const { idleTimeoutMs, handshakeTimeoutMs, headTimeoutMs, stallTimeoutMs, linger } = limits;
-  const shortest = Math.min(idleTimeoutMs, handshakeTimeoutMs, headTimeoutMs, stallTimeoutMs, linger.idleMs);
-  const wanted = Math.floor(shortest / SWEEPS_PER_TIMEOUT);
-  return Math.max(SWEEP_INTERVAL_MIN_MS, Math.min(SWEEP_INTERVAL_MAX_MS, wanted));
 }
 
 /** Socket errors are followed by `close`. */

@@ -120,6 +120,7 @@ describe('a configuration file', () => {
     writeFileSync(join(folder, 'ca.pem'), '-----BEGIN CERTIFICATE-----\n');
     const { proxies, folders, mappings, ...listening } = await configOf(`
       static-listing = true
+      proxy-trusted = ["10.0.0.0/8"]
       [[proxy]]
       prefix = "/api"
       targets = "https://a:1/base"
@@ -142,6 +143,7 @@ describe('a configuration file', () => {
       [[listen]]
       port = 3
       scheme = "http"
+      proxy-protocol = true
       [[listen]]
       port = 4
       scheme = "http"`);
@@ -160,7 +162,8 @@ describe('a configuration file', () => {
     deepEqual(proxy?.tls, { verify: false, ca: '-----BEGIN CERTIFICATE-----\n', servername: 'b' });
     deepEqual(folders, [{ prefix: '/s', index: ['index.html'], listing: false, cacheControl: 'max-age=1' }]);
     deepEqual(listening.listen, { address: undefined, port: 1 });
-    deepEqual(listening.cleartext, { address: undefined, port: 3 });
+    deepEqual(listening.cleartext, { address: undefined, port: 3, proxied: true });
+    deepEqual(listening.trustedProxies, ['10.0.0.0/8']);
     deepEqual(listening.furtherListeners, [
       { address: '::1', port: 2, scheme: 'https' },
       { address: undefined, port: 4, scheme: 'http' },
@@ -447,6 +450,10 @@ key = "d.key"
     [
       '[[listen]]\nport = 1\n[[listen]]\nport = 1\naddress = "::1"',
       /^lgateway.toml:4:1: Port 1 in \[\[listen\]\] is taken by the one at lgateway.toml:1:3/,
+    ],
+    [
+      '[[listen]]\nport = 1\nproxy-protocol = true',
+      /^Key "proxy-protocol" in \[\[listen\]\] goes with --proxy-trusted: /,
     ],
     [`${'[[listen]]\nport = 0\n'.repeat(17)}`, /has 17 tables and the limit is 16$/],
   ] as const)
