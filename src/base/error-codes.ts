@@ -273,6 +273,14 @@ export const ERROR_CODES = {
     meaning: 'The development certificate cannot be kept anywhere',
     remedy: 'Give a certificate with `-c` and `-k`, or set XDG_DATA_HOME',
   },
+  LGW_CERTIFICATE_TIME: {
+    meaning: 'A reload would serve a certificate that has expired, or is not valid yet',
+    remedy: 'Renew it, or look at the clock',
+  },
+  LGW_CERTIFICATE_TWICE: {
+    meaning: 'Two certificates are for one name and have keys of one kind',
+    remedy: 'Give one of them; an RSA, an EC and an Ed25519 key may stand side by side',
+  },
   LGW_CONFIG: {
     meaning: 'Options contradict each other or have wrong values',
     remedy: 'The message names them',

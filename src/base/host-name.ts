@@ -14,3 +14,11 @@ export function comparableHost(host: string): string | undefined {
   const name = host.endsWith('.') ? host.slice(0, -1) : host;
   return name === '' || name.length > HOST_BYTES_MAX ? undefined : name.toLowerCase();
 }
+
+/** The host of an authority without its port, as `comparableHost` writes it. */
+export function hostOfAuthority(authority: string): string | undefined {
+  const port = authority.startsWith('[')
+    ? authority.indexOf(':', authority.indexOf(']'))
+    : authority.indexOf(':');
+  return comparableHost(port === -1 ? authority : authority.slice(0, port));
+}

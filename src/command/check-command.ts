@@ -4,15 +4,13 @@ import { escapeControls } from '../base/logger.ts';
 import type { Config, MappingConfig } from '../config/config.ts';
 import { showPosition } from '../config/usage-error.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
-import { certificateWarnings, readChainText } from '../tls/certificate-warnings.ts';
-import { loadServerCertificate } from '../tls/server-certificate.ts';
+import { loadTls } from '../supervisor/load-tls.ts';
+import { reportCertificate } from '../tls/certificate-report.ts';
 import { checkMappings, type MappingFault } from './check-mappings.ts';
 import { givenConfig } from './given-config.ts';
 import type { Outcome } from './outcome.ts';
 import { showOwnSettings } from './own-settings.ts';
 import { takeRun, tryScripts } from './script-trial.ts';
-
-const DAY_MS = 86_400_000;
 
 /** Throws UsageError for a configuration that is wrong. */
 export async function checkCommand(words: readonly string[]): Promise<Outcome> {
@@ -26,7 +24,7 @@ export async function checkCommand(words: readonly string[]): Promise<Outcome> {
     );
   };
   const notes = [`Configuration${file === undefined ? '' : ` ${file}`}: ${config.mappings.length} mapped`];
-  notes.push(...checkCertificate(config, faults));
+  notes.push(...(await checkCertificates(config, faults)));
   const before = faults.length;
   const compiled = await checkMappings(config, faultOf);
   const areSound = faults.length === before;
@@ -57,23 +55,21 @@ async function loadScripts(
 }
 
 /** What is worth knowing; faults are added. */
-function checkCertificate({ certificateFiles, listen }: Config, faults: string[]): readonly string[] {
-  if (certificateFiles === undefined)
-    return listen === undefined ? [] : ['Certificate: none is given, a start makes one for development'];
+export async function checkCertificates(config: Config, faults: string[]): Promise<readonly string[]> {
+  if (config.tls.certificates.length === 0 && config.listen?.client === undefined)
+    return config.listen === undefined
+      ? []
+      : ['Certificate: none is given, a start makes one for development'];
   try {
-    const { certificate, validTo } = loadServerCertificate(certificateFiles);
+    const { certificates, development } = await loadTls(config);
+    if (development !== undefined) return ['Certificate: none is given, a start makes one for development'];
     const now = Date.now();
-    const days = Math.floor((validTo.getTime() - now) / DAY_MS);
-    const warnings = certificateWarnings(
-      readChainText(certificate),
-      certificateFiles.certificate,
-      now,
-      listen?.address,
-    );
-    return [
-      `Certificate ${certificateFiles.certificate}: the key belongs to it, ${days} days left`,
-      ...warnings.map((warning) => `Warning: ${warning}`),
-    ];
+    return certificates.flatMap((certificate, i) => {
+      const report = reportCertificate(certificate, now, i === 0 ? config.listen?.address : undefined);
+      const place = certificate.at === undefined ? '' : `${certificate.at}: `;
+      faults.push(...report.faults.map((fault) => `${place}${fault}`));
+      return [...report.facts, ...report.warnings.map((warning) => `Warning: ${warning}`)];
+    });
   } catch (error) {
     faults.push(messageOf(error));
     return [];

@@ -37,6 +37,11 @@ export class Answers {
     return this.#texts.has(option.name);
   }
 
+  /** How often it was given. */
+  count(option: NamedOption): number {
+    return this.#texts.get(option.name)?.length ?? 0;
+  }
+
   /** How messages name what was given: `Option -p (--port)`, `Key "port"`, `Variable LGATEWAY_PORT`. */
   named(option: NamedOption): string {
     return this.#origins.get(option.name)?.named ?? `Option ${nameOption(option)}`;

@@ -21,12 +21,13 @@ import { DEFAULT_STATIC_SETTINGS, type FolderSettings } from '../mapping/static-
 import { defaultUnreadBodyBytes } from '../settings/limits.ts';
 import { DEFAULT_LOG_SETTINGS, type LogSettings } from '../settings/log-settings.ts';
 import { Answers, type OptionTexts, type Origins } from './answers.ts';
-import type { Config, ListenAddress, MappingConfig } from './config.ts';
+import type { Config, MappingConfig, SecureListen } from './config.ts';
 import type { FileHealth, FileMapping, FileParts } from './file-parts.ts';
 import { checkHosts, readMappings, withModes } from './mappings.ts';
 import { type FlagOption, nameOption, type ValueOption } from './option.ts';
 import { DEBUG_LEVEL_TRACE, DEFAULT_LOG_LEVEL, OPTIONS, SHARED_MAX } from './options.ts';
 import { ALL_PROXY_OPTIONS } from './proxy-options.ts';
+import { readClientAuthority, readTls } from './tls-config.ts';
 import { Faults, quote, showPosition } from './usage-error.ts';
 
 const NO_ORIGINS: Origins = new Map();
@@ -62,7 +63,7 @@ export function buildConfig(
   const quietLevel = answers.value(OPTIONS.logLevel) ?? DEFAULT_LOG_LEVEL;
   const config: Config = {
     mappings,
-    certificateFiles: readCertificateFiles(answers),
+    tls: readTls(answers, parts),
     ...listening,
     ...readProxying(answers, listening, faults),
     user: answers.value(OPTIONS.user),
@@ -126,14 +127,20 @@ type Proxying = Pick<Config, 'proxyProtocol' | 'trustedProxies'>;
 
 /** Those of `[[listen]]`, where the file has some, each kind until an option in its place. */
 function readListeners(answers: Answers, { listeners }: FileParts): Listening {
-  const secure = { address: answers.value(OPTIONS.address), port: answers.valueOrDefault(OPTIONS.port) };
+  const client = readClientAuthority(answers);
+  const secure: SecureListen = {
+    address: answers.value(OPTIONS.address),
+    port: answers.valueOrDefault(OPTIONS.port),
+    ...(client === undefined ? {} : { client }),
+  };
   const cleartext = answers.value(OPTIONS.http);
   refuseOnePort(answers);
   if (listeners === undefined) return { listen: secure, cleartext };
   const isMoved = answers.has(OPTIONS.address) || answers.has(OPTIONS.port);
-  const ofFile = (scheme: 'https' | 'http'): ListenAddress[] =>
+  const ofFile = (scheme: 'https' | 'http'): SecureListen[] =>
     listeners.filter((one) => one.scheme === scheme).map(({ scheme: _, ...one }) => one);
-  const [listen, ...moreSecure] = isMoved ? [secure] : ofFile('https');
+  const [first, ...moreSecure] = isMoved ? [secure] : ofFile('https');
+  const listen = first === undefined || client === undefined ? first : { ...first, client };
   const [plain, ...morePlain] = cleartext === undefined ? ofFile('http') : [cleartext];
   const further = [
     ...moreSecure.map((one) => ({ ...one, scheme: 'https' as const })),
@@ -232,20 +239,6 @@ function refuseManySizes(
         at,
       );
   }
-}
-
-function readCertificateFiles(answers: Answers): Config['certificateFiles'] {
-  const certificate = answers.value(OPTIONS.cert);
-  const key = answers.value(OPTIONS.key);
-  const [hasCertificate, hasKey] = [answers.has(OPTIONS.cert), answers.has(OPTIONS.key)];
-  // one that is wrong has its own fault
-  if (hasCertificate !== hasKey && (certificate ?? key) !== undefined)
-    answers.faultOfBoth(
-      OPTIONS.cert,
-      OPTIONS.key,
-      `go together, and ${nameOption(hasKey ? OPTIONS.cert : OPTIONS.key)} is missing`,
-    );
-  return certificate === undefined || key === undefined ? undefined : { certificate, key };
 }
 
 /** The options hold for all folders; without one they would be read and do nothing. */

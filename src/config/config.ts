@@ -12,6 +12,7 @@ import type { FolderSettings } from '../mapping/static-settings.ts';
 import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
 import type { LogSettings } from '../settings/log-settings.ts';
+import type { ClientVerify, TlsProfile } from '../settings/tls-settings.ts';
 
 /** `-l [HOST]PREFIX SCRIPT`, or a module of an embedding program: what stands behind one path prefix, perhaps of one host. */
 export interface MappingConfig extends OfKind, OfPlace, OwnMachine {
@@ -35,6 +36,34 @@ export interface ListenAddress {
   readonly proxied?: boolean;
 }
 
+/** PEM or DER files. */
+export interface CertificateFiles {
+  readonly certificate: string;
+  readonly key: string;
+  /** `FILE:LINE:COLUMN` of its table, for messages; undefined = not from a file. */
+  readonly at?: string | undefined;
+}
+
+/** Clients are asked for certificates. */
+export interface ClientAuthorityFile {
+  /** PEM. */
+  readonly ca: string;
+  readonly verify: ClientVerify;
+}
+
+/** A TLS listener. */
+export interface SecureListen extends ListenAddress {
+  /** Undefined = clients are not asked for a certificate. */
+  readonly client?: ClientAuthorityFile | undefined;
+}
+
+export interface TlsConfig {
+  /** The first is the default; empty = a development certificate. */
+  readonly certificates: readonly CertificateFiles[];
+  readonly strictSni: boolean;
+  readonly profile: TlsProfile;
+}
+
 /** A listening socket that this process was started with. */
 export interface InheritedSocket {
   readonly descriptor: number;
@@ -47,15 +76,14 @@ export interface InheritedSocket {
 export interface Config {
   /** In the order of the command line, each place once; empty = the handlers/ of the package are served. */
   readonly mappings: readonly MappingConfig[];
-  /** PEM or DER files of `-c` and `-k`; undefined = a development certificate. */
-  readonly certificateFiles: { readonly certificate: string; readonly key: string } | undefined;
+  readonly tls: TlsConfig;
   /** The TLS listener; undefined = none. */
-  readonly listen: ListenAddress | undefined;
+  readonly listen: SecureListen | undefined;
   /** Cleartext HTTP/1.1 + h2c listener (`--http`); undefined = none. */
   readonly cleartext: ListenAddress | undefined;
   /** Listeners beside these two; default: none. */
-  readonly furtherListeners?: readonly (ListenAddress & Pick<InheritedSocket, 'scheme'>)[];
-  /** Sockets that listen already, in the place of `listen` and `cleartext`; default: none. */
+  readonly furtherListeners?: readonly (SecureListen & Pick<InheritedSocket, 'scheme'>)[];
+  /** Sockets that listen already, in the place of `listen` and `cleartext`; default: none. Clients of those with TLS show what those of `listen` do. */
   readonly inherited?: readonly InheritedSocket[];
   /** Connections of all listeners that do not say so themselves begin with a PROXY head; default false. */
   readonly proxyProtocol?: boolean;

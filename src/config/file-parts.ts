@@ -2,7 +2,7 @@
 import type { ProxyMappingSettings, ProxyTimeouts, UpstreamTls } from '../mapping/proxy-settings.ts';
 import type { ScriptSettings } from '../mapping/script-settings.ts';
 import type { StaticSettings } from '../mapping/static-settings.ts';
-import type { ListenAddress, MappingConfig } from './config.ts';
+import type { CertificateFiles, MappingConfig, SecureListen } from './config.ts';
 import type { Position } from './usage-error.ts';
 
 /** How one proxy differs from what holds for all. */
@@ -32,7 +32,7 @@ export interface FileMapping {
 }
 
 /** A `[[listen]]`. */
-export interface FileListener extends ListenAddress {
+export interface FileListener extends SecureListen {
   readonly scheme: 'https' | 'http';
 }
 
@@ -41,6 +41,8 @@ export interface FileParts {
   readonly mappings: readonly FileMapping[];
   /** Undefined: the file leaves it to the options. */
   readonly listeners: readonly FileListener[] | undefined;
+  /** Of `[[certificate]]`; absent: the file leaves them to the options. */
+  readonly certificates?: readonly CertificateFiles[];
   /** False: mappings of the file are missing, because something is wrong with them. */
   readonly isComplete?: boolean;
 }

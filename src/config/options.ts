@@ -21,6 +21,7 @@ import {
   type ValueOption,
 } from './option.ts';
 import { PROXY_OPTIONS, type ProxyOptions } from './proxy-options.ts';
+import { TLS_OPTIONS, type TlsOptions } from './tls-options.ts';
 import {
   adminAddress,
   cacheControl,
@@ -36,7 +37,7 @@ import {
   sharedSize,
 } from './value-parsers.ts';
 
-interface OptionTable extends CompressionOptions, LimitOptions, LogOptions, ProxyOptions {
+interface OptionTable extends CompressionOptions, LimitOptions, LogOptions, ProxyOptions, TlsOptions {
   readonly lua: TupleOption;
   readonly script: ValueOption<string>;
   readonly mode: TupleOption;
@@ -51,8 +52,6 @@ interface OptionTable extends CompressionOptions, LimitOptions, LogOptions, Prox
   readonly staticIndex: ValueOption<readonly string[]>;
   readonly staticListing: FlagOption;
   readonly staticCacheControl: ValueOption<string>;
-  readonly cert: ValueOption<string>;
-  readonly key: ValueOption<string>;
   readonly address: ValueOption<string>;
   readonly port: DefaultedOption<number>;
   readonly http: ValueOption<ListenAddress>;
@@ -195,26 +194,7 @@ export const OPTIONS: OptionTable = {
     help: 'Cache-Control of the files, such as max-age=3600',
   },
   ...PROXY_OPTIONS,
-  cert: {
-    kind: 'value',
-    name: 'cert',
-    short: 'c',
-    argument: 'FILE',
-    value: name('a file name'),
-    isFile: true,
-    group: 'TLS',
-    help: 'certificate chain, PEM or DER (without -c and -k a development certificate is made)',
-  },
-  key: {
-    kind: 'value',
-    name: 'key',
-    short: 'k',
-    argument: 'FILE',
-    value: name('a file name'),
-    isFile: true,
-    group: 'TLS',
-    help: 'private key of the certificate: RSA or EC, not encrypted, PEM or DER',
-  },
+  ...TLS_OPTIONS,
   address: {
     kind: 'value',
     name: 'address',

@@ -5,18 +5,19 @@ import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
 import type { LogSettings } from '../settings/log-settings.ts';
 import type { AtReload, Setting } from '../settings/settings.ts';
-import type { Config } from './config.ts';
+import type { Config, TlsConfig } from './config.ts';
 import type { AnyOption } from './option.ts';
 import { OPTIONS } from './options.ts';
 import { ALL_PROXY_OPTIONS } from './proxy-options.ts';
 
-type TopName = Exclude<keyof Config, 'compression' | 'limits' | 'logs' | 'rights'>;
+type TopName = Exclude<keyof Config, 'compression' | 'limits' | 'logs' | 'rights' | 'tls'>;
 type SettingName =
   | TopName
   | `compression.${keyof CompressionSettings}`
   | `limits.${keyof Limits}`
   | `logs.${keyof LogSettings}`
-  | `rights.${keyof ScriptRights}`;
+  | `rights.${keyof ScriptRights}`
+  | `tls.${keyof TlsConfig}`;
 
 interface SettingRow {
   readonly atReload: AtReload;
@@ -37,9 +38,8 @@ function restart(...options: AnyOption[]): SettingRow {
 const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   // counters in memory that a thread is started with have a row for each mapping
   mappings: restart(OPTIONS.lua, OPTIONS.script, OPTIONS.mode),
-  certificateFiles: applied(OPTIONS.cert, OPTIONS.key),
   // sockets are bound once, and later the right to bind may be gone
-  listen: restart(OPTIONS.address, OPTIONS.port),
+  listen: restart(OPTIONS.address, OPTIONS.port, OPTIONS.clientCa, OPTIONS.clientVerify),
   cleartext: restart(OPTIONS.http),
   furtherListeners: restart(),
   inherited: restart(),
@@ -73,6 +73,9 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   scripts: applied(),
   folders: applied(OPTIONS.staticIndex, OPTIONS.staticListing, OPTIONS.staticCacheControl),
   proxies: applied(...ALL_PROXY_OPTIONS),
+  'tls.certificates': applied(OPTIONS.cert, OPTIONS.key),
+  'tls.strictSni': applied(OPTIONS.strictSni),
+  'tls.profile': applied(OPTIONS.tlsProfile),
   'rights.luaPath': applied(OPTIONS.luaPath),
   'rights.allowsBytecode': applied(OPTIONS.allowBytecode),
   'rights.commands': applied(OPTIONS.allowRun),

@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { GatewayError } from '../base/errors.ts';
 import type { LogLevel } from '../base/logger.ts';
 import type { SharedSize } from '../base/shared-size.ts';
-import type { Config, ListenAddress, MappingConfig } from '../config/config.ts';
+import type { CertificateFiles, Config, ListenAddress, MappingConfig, TlsConfig } from '../config/config.ts';
 import { HOSTS_MAX, readHost } from '../config/mapping-host.ts';
 import { countHosts, normalizePrefix } from '../config/mappings.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
@@ -25,6 +25,7 @@ import {
 } from '../settings/compression.ts';
 import { DEFAULT_LIMITS, defaultUnreadBodyBytes, type Limits } from '../settings/limits.ts';
 import { DEFAULT_LOG_SETTINGS } from '../settings/log-settings.ts';
+import { DEFAULT_TLS_PROFILE, TLS_PROFILES, type TlsProfile } from '../settings/tls-settings.ts';
 import {
   checkedRights,
   checkLimits,
@@ -101,8 +102,12 @@ export interface CommonOptions {
 
 /** How a gateway is to run; everything may be left out. */
 export interface GatewayOptions extends CommonOptions {
-  /** PEM files; default: a development certificate. */
-  readonly certificateFiles?: { readonly certificate: string; readonly key: string };
+  /** PEM files, or a list of them, of which the name that a client asks for chooses; default: a development certificate. */
+  readonly certificateFiles?: CertificateFiles | readonly CertificateFiles[];
+  /** Handshakes that name no host of a certificate are refused; default false: they get the first one. */
+  readonly strictSni?: boolean;
+  /** Versions and suites by Mozilla's guideline; default `intermediate`. */
+  readonly tlsProfile?: TlsProfile;
   /** Default: port 8443 on all addresses. Port 0 takes any free one. */
   readonly listen?: Partial<ListenAddress>;
   /** A second listener without TLS; default: none. */
@@ -115,7 +120,22 @@ export interface GatewayOptions extends CommonOptions {
 export type GatewayChanges = Omit<GatewayOptions, 'log'>;
 
 /** Where a configuration listens. */
-export type Listening = Pick<Config, 'certificateFiles' | 'listen' | 'cleartext' | 'inherited' | 'noDelay'>;
+export type Listening = Pick<Config, 'tls' | 'listen' | 'cleartext' | 'inherited' | 'noDelay'>;
+
+export type TlsChoices = Pick<GatewayOptions, 'certificateFiles' | 'strictSni' | 'tlsProfile'>;
+
+const DEFAULT_TLS: TlsConfig = { certificates: [], strictSni: false, profile: DEFAULT_TLS_PROFILE };
+
+/** Without certificates, the gateway makes one for development. `before`: what stays where nothing else is chosen. */
+export function tlsWith(choices: TlsChoices, before: TlsConfig = DEFAULT_TLS): TlsConfig {
+  const { certificateFiles: files, strictSni, tlsProfile } = choices;
+  if (tlsProfile !== undefined) oneOf('tlsProfile', TLS_PROFILES, tlsProfile);
+  return {
+    certificates: files === undefined ? before.certificates : 'key' in files ? [files] : files,
+    strictSni: strictSni ?? before.strictSni,
+    profile: tlsProfile ?? before.profile,
+  };
+}
 
 /** Errors: LGW_CONFIG for prefixes that cannot be reached, and for values that their types do not allow. */
 export function completeConfig(
@@ -197,9 +217,9 @@ function readMappingSettings(
 }
 
 function pickListening(config: Config): Listening {
-  const { certificateFiles, listen, cleartext, inherited, noDelay } = config;
+  const { tls, listen, cleartext, inherited, noDelay } = config;
   return {
-    certificateFiles,
+    tls,
     listen,
     cleartext,
     ...(inherited === undefined ? {} : { inherited }),

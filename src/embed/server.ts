@@ -15,7 +15,13 @@ import { LogSink } from '../supervisor/log-sink.ts';
 import type { MappingUse } from '../supervisor/mapping-uses.ts';
 import { toWebHandler } from '../web/load-module.ts';
 import type { WebHandler, WebService } from '../web/web-handler.ts';
-import { type CommonOptions, changeConfig, completeConfig, type GatewayMapping } from './gateway-options.ts';
+import {
+  type CommonOptions,
+  changeConfig,
+  completeConfig,
+  type GatewayMapping,
+  tlsWith,
+} from './gateway-options.ts';
 import { createSupervisor } from './start-gateway.ts';
 import { SERVER_LISTEN_NAMES, ThreadGateway } from './thread-gateway.ts';
 
@@ -268,7 +274,9 @@ export class Server {
     const listening = {
       listen: isSecure ? where : undefined,
       cleartext: isSecure ? undefined : where,
-      ...(tls === undefined ? {} : { certificateFiles: tls === 'development' ? undefined : tls }),
+      ...(tls === undefined
+        ? {}
+        : { tls: tlsWith(tls === undefined || tls === 'development' ? {} : { certificateFiles: tls }) }),
       ...(noDelay === undefined ? {} : { noDelay }),
     };
     const changed =
@@ -284,12 +292,11 @@ export class Server {
 
   #config(options: ServerOptions): Config {
     const { tls, address, threads = availableParallelism() } = options;
-    const certificateFiles = tls === 'development' ? undefined : tls;
     const where = parseAddress(address, tls === undefined ? DEFAULT_PORT : DEFAULT_TLS_PORT);
     return completeConfig(
       options,
       {
-        certificateFiles,
+        tls: tlsWith(tls === undefined || tls === 'development' ? {} : { certificateFiles: tls }),
         listen: tls === undefined ? undefined : where,
         cleartext: tls === undefined ? where : undefined,
         inherited: this.#inherited,

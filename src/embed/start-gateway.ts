@@ -20,6 +20,7 @@ import {
   type GatewayChanges,
   type GatewayOptions,
   type Listening,
+  tlsWith,
 } from './gateway-options.ts';
 
 /** A gateway that serves. */
@@ -67,9 +68,9 @@ const LISTEN_NAMES: ListenNames = { https: 'option "listen"', http: 'option "cle
  * unreadable key, a script that fails), and then nothing is left behind. Installs no signal handlers.
  */
 export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
-  const { listen, workers, certificateFiles, cleartext } = options;
+  const { listen, workers, cleartext } = options;
   const address = { address: listen?.address, port: listen?.port ?? DEFAULT_PORT };
-  const config = completeConfig(options, { certificateFiles, listen: address, cleartext }, workers);
+  const config = completeConfig(options, { tls: tlsWith(options), listen: address, cleartext }, workers);
   const supervisor = createSupervisor(withMappings(config), options.log, LISTEN_NAMES);
   await supervisor.start();
   return {
@@ -93,9 +94,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
 }
 
 function changedListening(current: Config, changes: GatewayChanges): Partial<Listening> {
-  const { listen, cleartext, certificateFiles } = changes;
+  const { listen, cleartext } = changes;
   return {
-    ...(certificateFiles === undefined ? {} : { certificateFiles }),
+    tls: tlsWith(changes, current.tls),
     ...(cleartext === undefined ? {} : { cleartext }),
     ...(listen === undefined || current.listen === undefined
       ? {}

@@ -28,8 +28,8 @@ import { SharedStore } from '../shared/shared-store.ts';
 import { closeSource, platformListenerOptions } from '../supervisor/listener.ts';
 import { type BoundAddress, Listeners, type ListenNames } from '../supervisor/listeners.ts';
 import { loadTls } from '../supervisor/load-tls.ts';
-import { createSecureOptions } from '../tls/secure-options.ts';
 import { createTicketKeys } from '../tls/ticket-keys.ts';
+import { TlsPolicies } from '../tls/tls-policies.ts';
 import type { WebHandler } from '../web/web-handler.ts';
 import { WebMapping } from '../web/web-mapping.ts';
 import { WEBSOCKETS_MAX } from '../websocket/websocket-limits.ts';
@@ -53,6 +53,7 @@ export class ThreadGateway {
   /** For the program, too. */
   readonly events: TextEvents = new TextEvents(this.#hub, createEventShare('/'));
   readonly #proxies = new Proxies(this.#counters, WORKER_ID);
+  readonly #ticketKeys: readonly Uint8Array[] = [createTicketKeys()];
   #logger: LevelLogger;
   #mapping: WebMapping | undefined;
   #reloading: Promise<void> = Promise.resolve();
@@ -97,8 +98,8 @@ export class ThreadGateway {
   async #reloadOnce(change: ((current: Config) => Config) | undefined): Promise<void> {
     const next = change?.(this.#config) ?? this.#config;
     this.#settings.check(next);
-    const tls = await this.#secureOptions(next);
-    if (tls !== undefined) for (const frontEnd of this.#frontEnds) frontEnd.setSecureContext(tls);
+    const tls = await this.#loadTls(next);
+    if (tls !== undefined) for (const frontEnd of this.#frontEnds) frontEnd.setTls(tls);
     this.#settings.replace(next);
   }
 
@@ -147,7 +148,7 @@ export class ThreadGateway {
     const { limits, noDelay } = this.#config;
     const logger = this.#logger;
     await this.#listeners.open(this.#config, platformListenerOptions());
-    const tls = await this.#secureOptions(this.#config);
+    const tls = await this.#loadTls(this.#config);
     const { timeLimitMs } = limits;
     const store = new SharedStore({ memory: createSharedMemory(this.#config.shared), owner: 1 });
     const shared = (name: string): SharedDictionary => new SharedDictionary(store.open(name));
@@ -197,12 +198,13 @@ export class ThreadGateway {
     }
   }
 
-  async #secureOptions({
-    certificateFiles,
-  }: Config): Promise<ReturnType<typeof createSecureOptions> | undefined> {
+  async #loadTls(config: Config): Promise<TlsPolicies | undefined> {
     if (this.#listeners.cleartextOnly) return undefined;
-    const { certificate, key } = await loadTls(certificateFiles);
-    return createSecureOptions({ certificate, key, ticketKeys: createTicketKeys() });
+    const { certificates, clients } = await loadTls(config);
+    const { strictSni, profile } = config.tls;
+    const setup = { certificates, clients, strictSni, profile, ticketKeys: this.#ticketKeys };
+    // there is one listener
+    return new TlsPolicies(setup, 0);
   }
 }
 

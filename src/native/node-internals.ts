@@ -2,10 +2,11 @@
  * Everything of Node.js that the gateway uses and Node's manual does not promise, in one place: what for, and what happens
  * where a release lacks it. Other files call these functions and touch nothing of the kind themselves.
  */
+import { randomBytes } from 'node:crypto';
 import type { EventEmitter } from 'node:events';
-import type { ClientHttp2Session, ClientHttp2Stream, Http2SecureServer } from 'node:http2';
+import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import type { Server, Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import type { TLSSocket, Server as TlsServer } from 'node:tls';
 import { setFlagsFromString } from 'node:v8';
 import type { Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
@@ -43,11 +44,6 @@ export const NODE_INTERNALS = {
     purpose: 'the gateway looks at a connection first, and decides who serves it',
     without: 'the start fails with an assertion',
   },
-  fallbackClock: {
-    uses: 'http2Server.connectionsCheckingInterval',
-    purpose: 'the clock of the fallback to HTTP/1.1, which serves nobody here, ticks seldom',
-    without: 'the clock ticks as often as Node wants',
-  },
   socketBelow: {
     uses: 'tlsSocket._parent',
     purpose: 'finds the deadline and the peer of a connection whose handshake ends or fails',
@@ -57,6 +53,18 @@ export const NODE_INTERNALS = {
     uses: 'tlsSocket.servername of a server',
     purpose: 'the name that a client asked for by SNI',
     without: 'scripts see no name',
+  },
+  ticketKeys: {
+    uses: 'server._sharedCreds.context with enableTicketKeyCallback() and onticketkeycallback',
+    purpose:
+      'session tickets that were made with the keys before are still read; server.setTicketKeys() takes one set of keys',
+    without:
+      'only tickets of the newest keys are read: after a rotation each client makes one full handshake',
+  },
+  certificateRequest: {
+    uses: 'tlsSocket._requestCert of a server',
+    purpose: 'tells a client that was asked for a certificate and has none from one that was not asked',
+    without: 'nobody counts as asked: scripts see no certificate of a client, and who demands one gets none',
   },
   sessionHandle: {
     uses: 'the property kHandle of a session of node:http2',
@@ -220,9 +228,56 @@ export function takeOwnListener<T>(emitter: EventEmitter, event: string): (broug
   return (brought) => Reflect.apply(listener, emitter, [brought]);
 }
 
-/** How often the fallback to HTTP/1.1 of a server looks at its connections. Where this is unset, every millisecond. */
-export function setFallbackClock(server: Http2SecureServer, intervalMs: number): void {
-  Reflect.set(server, 'connectionsCheckingInterval', intervalMs);
+interface TicketContext {
+  enableTicketKeyCallback(): void;
+  onticketkeycallback?: TicketCallback;
+}
+type TicketCallback = (name: Buffer, iv: Buffer, isNew: boolean) => [status: number, ...parts: Uint8Array[]];
+
+const TICKET_PART_BYTES = 16;
+const UNKNOWN_TICKET = 0;
+const KNOWN_TICKET = 1;
+/** It is good, and the client gets a new one. */
+const OLD_TICKET = 2;
+
+/**
+ * Lets the server make tickets with the first of these keys and read those of all, 48 bytes each. One alone needs only
+ * `server.setTicketKeys()`. False: it cannot be told to, and reads those of the keys that it was made with.
+ */
+export function readTicketsOf(server: TlsServer, keys: readonly Uint8Array[]): boolean {
+  const credentials: unknown = Reflect.get(server, '_sharedCreds');
+  const context: unknown =
+    typeof credentials === 'object' && credentials !== null ? Reflect.get(credentials, 'context') : undefined;
+  const parts = keys.map((key) =>
+    [0, 1, 2].map((i) => key.subarray(i * TICKET_PART_BYTES, (i + 1) * TICKET_PART_BYTES)),
+  );
+  const [newest] = parts;
+  if (!isTicketContext(context) || newest === undefined) return false;
+  const [newName, newMac, newCipher] = newest as [Uint8Array, Uint8Array, Uint8Array];
+  context.onticketkeycallback = (name, _iv, isNew) => {
+    if (isNew) return [KNOWN_TICKET, newMac, newCipher, newName, randomBytes(TICKET_PART_BYTES)];
+    // names are no secret
+    const found = parts.findIndex(([own]) => own !== undefined && name.equals(own));
+    const [, mac, cipher] = parts[found] ?? newest;
+    if (mac === undefined || cipher === undefined) return [UNKNOWN_TICKET, newMac, newCipher];
+    return [found === -1 ? UNKNOWN_TICKET : found === 0 ? KNOWN_TICKET : OLD_TICKET, mac, cipher];
+  };
+  context.enableTicketKeyCallback();
+  return true;
+}
+
+function isTicketContext(value: unknown): value is TicketContext {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'enableTicketKeyCallback' in value &&
+    typeof value.enableTicketKeyCallback === 'function'
+  );
+}
+
+/** The client of a TLS server was asked for a certificate. */
+export function asksForCertificate(socket: TLSSocket): boolean {
+  return Reflect.get(socket, '_requestCert') === true;
 }
 
 /** Holds what belongs to an object until the object has been collected. */

@@ -31,6 +31,11 @@ export const ENVIRONMENT_NAMES = [
   'TLS_PROTOCOL',
   'TLS_CIPHER',
   'TLS_SNI',
+  'TLS_CLIENT_VERIFY',
+  'TLS_CLIENT_SUBJECT',
+  'TLS_CLIENT_SAN',
+  'TLS_CLIENT_SERIAL',
+  'TLS_CLIENT_FINGERPRINT',
 ] as const;
 /** Those that differ even where the same request comes again. */
 export const VARYING_NAMES = ['DATE_UTC', 'REQUEST_ID'] as const;
@@ -91,7 +96,22 @@ export function environmentValue(
       return connection.tlsCipher;
     case 'TLS_SNI':
       return connection.tlsServerName;
+    case 'TLS_CLIENT_VERIFY':
+      return connection.clientCertificate?.verify;
+    case 'TLS_CLIENT_SUBJECT':
+      return bytesOf(connection.clientCertificate?.subject);
+    case 'TLS_CLIENT_SAN':
+      return bytesOf(connection.clientCertificate?.san);
+    case 'TLS_CLIENT_SERIAL':
+      return connection.clientCertificate?.serial;
+    case 'TLS_CLIENT_FINGERPRINT':
+      return connection.clientCertificate?.fingerprint;
     default:
       return undefined;
   }
+}
+
+/** Strings of Lua are bytes. */
+function bytesOf(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : Buffer.from(text).toString('latin1');
 }

@@ -2,6 +2,7 @@
  * What `env` and `header` are filled from, also as one string: it waits inside the VM until a handler looks at its
  * tables, so that a request nobody asks about costs one short copy and holds nothing of ours.
  */
+import type { ClientCertificate } from '../http/exchange/client-certificate.ts';
 import type { ConnectionInfo, Exchange, Protocol } from '../http/exchange/exchange.ts';
 import type { Route } from '../http/exchange/handler.ts';
 import { splitTarget } from '../http/semantics/path.ts';
@@ -26,7 +27,7 @@ export interface RequestFacts {
 /** Separates the parts; none of them can hold it, and `unpackRequest` counts. */
 const SEPARATOR = '\n';
 /** Parts before the fields. */
-const HEAD_PARTS = 15;
+const HEAD_PARTS = 16;
 
 /** The parts of a connection, the same for all its requests. */
 const packedConnections = new WeakMap<ConnectionInfo, string>();
@@ -66,7 +67,7 @@ export function unpackRequest(facts: string): RequestFacts | undefined {
   const parts = facts.split(SEPARATOR);
   const at = (index: number): string => parts[index] as string;
   if (parts.length !== HEAD_PARTS + Number(at(0))) return undefined;
-  const target = at(11);
+  const target = at(12);
   const split = splitTarget(target);
   return {
     connection: {
@@ -77,16 +78,17 @@ export function unpackRequest(facts: string): RequestFacts | undefined {
       tlsProtocol: at(5) || undefined,
       tlsCipher: at(6) || undefined,
       tlsServerName: at(7) || undefined,
+      clientCertificate: unpackCertificate(at(8)),
     },
-    handlerName: decodeURIComponent(at(8)),
-    protocol: at(9) as Protocol,
-    method: at(10),
+    handlerName: decodeURIComponent(at(9)),
+    protocol: at(10) as Protocol,
+    method: at(11),
     target,
     path: split?.path ?? target,
     query: split?.query,
-    scheme: at(12) === 'http' ? 'http' : 'https',
-    authority: at(13),
-    canPush: at(14) === '1',
+    scheme: at(13) === 'http' ? 'http' : 'https',
+    authority: at(14),
+    canPush: at(15) === '1',
     fields: parts.slice(HEAD_PARTS),
   };
 }
@@ -104,7 +106,17 @@ function packConnection(connection: ConnectionInfo): string {
     tlsProtocol ?? '',
     tlsCipher ?? '',
     serverName ?? '',
+    packCertificate(connection.clientCertificate),
   ].join(SEPARATOR);
+}
+
+/** A stranger writes some of it: in this form it has no separator. Empty where the listener asks for none. */
+function packCertificate(certificate: ClientCertificate | undefined): string {
+  return certificate === undefined ? '' : encodeURIComponent(JSON.stringify(certificate));
+}
+
+function unpackCertificate(text: string): ClientCertificate | undefined {
+  return text === '' ? undefined : (JSON.parse(decodeURIComponent(text)) as ClientCertificate);
 }
 
 /** Names of handlers are the script's own choice, line feeds and all. */

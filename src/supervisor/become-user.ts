@@ -9,15 +9,21 @@ import { dropPrivileges } from './privileges.ts';
 export function becomeUser(
   user: string,
   {
-    certificateFiles,
+    tls,
+    listen,
+    furtherListeners = [],
     logFile,
     accessLog,
     logs,
-  }: Pick<Config, 'certificateFiles' | 'logFile' | 'accessLog' | 'logs'>,
+  }: Pick<Config, 'tls' | 'listen' | 'furtherListeners' | 'logFile' | 'accessLog' | 'logs'>,
   logger: Logger,
 ): void {
   dropPrivileges(user);
-  for (const file of Object.values(certificateFiles ?? {})) {
+  const authorities = [listen, ...furtherListeners].flatMap((listener) => listener?.client?.ca ?? []);
+  for (const file of [
+    ...tls.certificates.flatMap(({ certificate, key }) => [certificate, key]),
+    ...authorities,
+  ]) {
     if (mayAccess(file, constants.R_OK)) continue;
     logger.warn(
       `User "${user}" cannot read "${file}": a reload will keep the certificate as it is, and a new one needs a restart`,

@@ -1,4 +1,4 @@
-/** Warns of faults of the certificate that is served: when it is set, and once a day after that. */
+/** Warns of faults of the certificates that are served: when they are set, and once a day after that. */
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { certificateWarnings, readChainText } from '../tls/certificate-warnings.ts';
@@ -16,7 +16,7 @@ export class CertificateWatch {
   readonly #logger: Logger;
   readonly #address: string | undefined;
   readonly #intervalMs: number;
-  #served: ServedCertificate | undefined;
+  #served: readonly ServedCertificate[] = [];
   #timer: NodeJS.Timeout | undefined;
 
   /** `address`: the one that is listened on; undefined for all. */
@@ -26,8 +26,8 @@ export class CertificateWatch {
     this.#intervalMs = intervalMs;
   }
 
-  /** Sets the certificate that is served from now on. */
-  watch(served: ServedCertificate): void {
+  /** Sets the certificates that are served from now on. */
+  watch(served: readonly ServedCertificate[]): void {
     this.#served = served;
     this.#look();
     this.#timer ??= setInterval(() => this.#look(), this.#intervalMs).unref();
@@ -39,14 +39,16 @@ export class CertificateWatch {
   }
 
   #look(): void {
-    if (this.#served === undefined) return;
-    const { certificate, file } = this.#served;
-    try {
-      const chain = readChainText(certificate);
-      for (const warning of certificateWarnings(chain, file, Date.now(), this.#address))
-        this.#logger.warn(warning);
-    } catch (error) {
-      this.#logger.warn(`The certificate in "${file}" cannot be looked at: ${messageOf(error)}`);
+    for (const { certificate, file } of this.#served) {
+      try {
+        const chain = readChainText(certificate);
+        // further ones are for clients that come by a name
+        const address = file === this.#served[0]?.file ? this.#address : undefined;
+        for (const warning of certificateWarnings(chain, file, Date.now(), address))
+          this.#logger.warn(warning);
+      } catch (error) {
+        this.#logger.warn(`The certificate in "${file}" cannot be looked at: ${messageOf(error)}`);
+      }
     }
   }
 }

@@ -293,13 +293,12 @@ export class Supervisor {
 
   /** What the metrics are made of; asked without a message to a worker. */
   metricSources(): MetricSources {
-    const certificate = this.#setup?.tls?.certificate;
     return {
       workers: this.#workers,
       mappings: this.#config.mappings.map(mappingName),
       upstreams: this.upstreams(),
       shared: this.#shared?.usage() ?? [],
-      certificates: certificate === undefined ? [] : [certificate],
+      certificates: this.#setup?.tls?.certificates.map(({ certificate }) => certificate) ?? [],
       reloads: this.#reloads,
     };
   }

@@ -1,20 +1,23 @@
-/** Certificate, key and ticket keys of all workers: read at the start and at each reload, watched until they expire. */
+/** Certificates, keys and ticket keys of all workers: read at the start and at each reload, watched until they expire. */
+
+import { X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import type { LevelLogger } from '../base/logger.ts';
-import type { Config } from '../config/config.ts';
-import { createTicketKeys, readTicketKeys } from '../tls/ticket-keys.ts';
-import type { TlsSetup } from '../worker/messages.ts';
+import type { CertificateFiles, Config } from '../config/config.ts';
+import { outOfTime } from '../tls/certificate-warnings.ts';
+import { createTicketKeys, readTicketKeys, showTicketKeys } from '../tls/ticket-keys.ts';
+import type { TlsSetup } from '../tls/tls-setup.ts';
 import { CertificateWatch } from './certificate-watch.ts';
 import type { Handover } from './handover.ts';
 import type { DevelopmentFacts, LoadedTls, loadTls } from './load-tls.ts';
 
-/** What a reload found out about certificate and key. */
+/** What a reload found out about certificates and keys. */
 interface ReloadedTls {
   readonly tls: TlsSetup | undefined;
   /** Read anew. */
   readonly loaded?: LoadedTls;
-  /** Why the present one stays. */
+  /** Why the present ones stay. */
   readonly kept?: string;
 }
 
@@ -23,7 +26,7 @@ type HandedTls = Pick<Handover, 'ticketKeys' | 'tls'>;
 export class TlsKeeper {
   readonly #load: typeof loadTls;
   /** One set for all workers, all reloads and upgrades, so that any of them resumes a session of any other. */
-  readonly #ticketKeys: Uint8Array;
+  readonly #ticketKeys: readonly Uint8Array[];
   /** What the predecessor serves, where this user may not be able to read it again. */
   readonly #predecessor: LoadedTls | undefined;
   #used: LoadedTls | undefined;
@@ -32,7 +35,7 @@ export class TlsKeeper {
 
   constructor(load: typeof loadTls, logger: LevelLogger, address: string | undefined, handover?: HandedTls) {
     this.#load = load;
-    this.#ticketKeys = readTicketKeys(handover?.ticketKeys) ?? createTicketKeys();
+    this.#ticketKeys = readTicketKeys(handover?.ticketKeys) ?? [createTicketKeys()];
     this.#predecessor = handover?.tls;
     this.#watch = new CertificateWatch(logger, address);
   }
@@ -42,50 +45,57 @@ export class TlsKeeper {
     return this.#development;
   }
 
-  /** Reads certificate and key for the first time; `use` comes when they serve. */
+  /** Reads certificates and keys for the first time; `use` comes when they serve. */
   async read(config: Config): Promise<{ loaded: LoadedTls; tls: TlsSetup }> {
     const loaded = await this.#readOrKeep(config);
-    const { certificate, key, development } = loaded;
-    this.#development = development;
-    return { loaded, tls: { certificate, key, ticketKeys: this.#ticketKeys } };
+    this.#development = loaded.development;
+    return { loaded, tls: this.#setupOf(loaded, config) };
   }
 
-  /** After `-u` the key may be out of reach for a successor, as it is for a reload. */
-  async #readOrKeep({ certificateFiles, user }: Config): Promise<LoadedTls> {
+  /** After `-u` the keys may be out of reach for a successor, as they are for a reload. */
+  async #readOrKeep(config: Config): Promise<LoadedTls> {
     const kept = this.#predecessor;
-    if (user === undefined || kept === undefined) return await this.#load(certificateFiles);
-    if (certificateFiles === undefined && kept.development !== undefined) return kept;
+    const { certificates } = config.tls;
+    if (config.user === undefined || kept === undefined) return await this.#load(config);
+    if (certificates.length === 0 && kept.development !== undefined) return kept;
     try {
-      return await this.#load(certificateFiles);
+      return await this.#load(config);
     } catch (error) {
       const code = error instanceof GatewayError ? systemCodeOf(error.cause) : undefined;
-      if (code !== 'EACCES' || certificateFiles?.certificate !== kept.certificateFile) throw error;
+      const isSame = isDeepStrictEqual(
+        certificates.map(({ certificate }) => certificate),
+        kept.certificates.map(({ file }) => file),
+      );
+      if (code !== 'EACCES' || !isSame) throw error;
       return kept;
     }
   }
 
-  /** What a successor needs: the ticket keys, and certificate and key where `user` may not read them again. */
+  /** What a successor needs: the ticket keys, and certificates and keys where `user` may not read them again. */
   handover({ user }: Pick<Config, 'user'>): HandedTls {
     return {
-      ticketKeys: Buffer.from(this.#ticketKeys).toString('base64'),
+      ticketKeys: showTicketKeys(this.#ticketKeys),
       tls: user === undefined ? undefined : this.#used,
     };
   }
 
-  /** Reads them again. After `-u` the key may be out of reach; scripts must be reloadable all the same. */
+  /** Reads them again. After `-u` the keys may be out of reach; scripts must be reloadable all the same. */
   async reread(current: TlsSetup | undefined, before: Config, next: Config): Promise<ReloadedTls> {
     if (current === undefined) return { tls: undefined };
-    const { certificateFiles, user } = next;
-    const isSame = isDeepStrictEqual(certificateFiles, before.certificateFiles);
+    const { user } = next;
+    const { strictSni, profile } = next.tls;
+    const kept = { ...current, strictSni, profile };
+    const isSame = isDeepStrictEqual(filesOf(next), filesOf(before));
     if (isSame && this.#development !== undefined && user !== undefined)
-      return { tls: current, kept: `user "${user}" would only make a development certificate of its own` };
+      return { tls: kept, kept: `user "${user}" would only make a development certificate of its own` };
     try {
-      const loaded = await this.#load(certificateFiles);
-      return { tls: { ...current, certificate: loaded.certificate, key: loaded.key }, loaded };
+      const loaded = await this.#load(next);
+      refuseOutOfTime(loaded, current);
+      return { tls: this.#setupOf(loaded, next), loaded };
     } catch (error) {
       const code = error instanceof GatewayError ? systemCodeOf(error.cause) : undefined;
       if (user === undefined || code !== 'EACCES' || !isSame) throw error;
-      return { tls: current, kept: `user "${user}" may not read it again: ${messageOf(error)}` };
+      return { tls: kept, kept: `user "${user}" may not read it again: ${messageOf(error)}` };
     }
   }
 
@@ -94,10 +104,42 @@ export class TlsKeeper {
     if (loaded === undefined) return;
     this.#used = loaded;
     this.#development = loaded.development;
-    this.#watch.watch({ certificate: loaded.certificate, file: loaded.certificateFile });
+    this.#watch.watch(loaded.certificates);
   }
 
   stop(): void {
     this.#watch.stop();
+  }
+
+  #setupOf({ certificates, clients }: LoadedTls, { tls: { strictSni, profile } }: Config): TlsSetup {
+    return {
+      certificates: certificates.map(({ certificate, key, keyKind, names }) => ({
+        certificate,
+        key,
+        keyKind,
+        names,
+      })),
+      ticketKeys: this.#ticketKeys,
+      clients,
+      strictSni,
+      profile,
+    };
+  }
+}
+
+/** What is read, without the places in the configuration file that name it. */
+function filesOf({ tls, listen, furtherListeners }: Config): unknown {
+  const certificates = tls.certificates.map(({ at: _place, ...files }: CertificateFiles) => files);
+  return [certificates, listen?.client, furtherListeners?.map(({ client }) => client)];
+}
+
+/** A certificate that no client takes does not come in the place of one that clients may take. */
+function refuseOutOfTime({ certificates }: LoadedTls, current: TlsSetup): void {
+  for (const { certificate, file, at } of certificates) {
+    if (current.certificates.some((known) => known.certificate === certificate)) continue;
+    const reason = outOfTime(new X509Certificate(certificate), Date.now());
+    if (reason === undefined) continue;
+    const place = at === undefined ? '' : `${at}: `;
+    throw new GatewayError('LGW_CERTIFICATE_TIME', `${place}The new certificate in "${file}" ${reason}`);
   }
 }

@@ -15,6 +15,7 @@ import { createRequestMemory, RequestRow } from '../metrics/request-row.ts';
 import { Counters } from '../metrics/worker-metrics.ts';
 import { beginWithYoungSpace } from '../native/node-internals.ts';
 import { createWaitingMemory } from '../proxy/upstreams/health-memory.ts';
+import type { TlsSetup } from '../tls/tls-setup.ts';
 import type {
   FromWorker,
   LuaModules,
@@ -222,6 +223,11 @@ export class WorkerThread {
   commit(generation: number): void {
     // a thread that is starting catches up when it reports
     if (this.#state === 'ready') this.#commit(generation);
+  }
+
+  /** New handshakes go by this. A thread that has no job yet gets it with its job. */
+  giveTls(tls: TlsSetup): void {
+    this.#post({ type: 'tls', tls });
   }
 
   /** Reload given up. */

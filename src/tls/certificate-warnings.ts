@@ -30,13 +30,19 @@ function warnOfTime(file: string, chain: readonly X509Certificate[], now: number
   return chain.flatMap((member, i) => {
     const name = chain.length === 1 ? `The certificate in "${file}"` : `Certificate ${i + 1} in "${file}"`;
     const daysLeft = Math.floor((Date.parse(member.validTo) - now) / DAY_MS);
-    if (daysLeft < 0) return [`${name} expired on ${isoDay(member.validTo)}`];
-    if (Date.parse(member.validFrom) > now)
-      return [`${name} is not valid before ${isoDay(member.validFrom)}`];
+    const reason = outOfTime(member, now);
+    if (reason !== undefined) return [`${name} ${reason}`];
     if (daysLeft < WARN_BEFORE_DAYS)
       return [`${name} expires in ${daysLeft} day${daysLeft === 1 ? '' : 's'}, on ${isoDay(member.validTo)}`];
     return [];
   });
+}
+
+/** Why no client takes it now, as the rest of a sentence; undefined: it is valid. `now`: milliseconds since 1970. */
+export function outOfTime(certificate: X509Certificate, now: number): string | undefined {
+  if (Date.parse(certificate.validTo) <= now) return `expired on ${isoDay(certificate.validTo)}`;
+  if (Date.parse(certificate.validFrom) > now) return `is not valid before ${isoDay(certificate.validFrom)}`;
+  return undefined;
 }
 
 function warnOfOrder(file: string, chain: readonly X509Certificate[]): string[] {

@@ -3,7 +3,7 @@ import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import { readPemFile } from './read-pem-file.ts';
 
-export type KeyKind = 'RSA' | 'EC';
+export type KeyKind = 'RSA' | 'EC' | 'Ed25519';
 
 /** Bits of an RSA key: browsers refuse shorter ones. */
 const RSA_BITS_MIN = 2048;
@@ -58,8 +58,10 @@ function kindOf(file: string, key: KeyObject): KeyKind {
         file,
         `an EC key on the curve ${namedCurve}, and TLS knows ${SIGNING_CURVES.join(', ')}`,
       );
+    case 'ed25519':
+      return 'Ed25519';
     default:
-      throw unsuitable(file, `a key of type ${key.asymmetricKeyType}, and RSA or EC is needed`);
+      throw unsuitable(file, `a key of type ${key.asymmetricKeyType}, and RSA, EC or Ed25519 is needed`);
   }
 }
 

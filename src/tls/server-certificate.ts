@@ -1,23 +1,21 @@
-/** Reads the certificate chain and the private key of `-c` and `-k`, and says what is wrong with them. */
+/** Reads a certificate chain and its private key, and says what is wrong with them. */
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { GatewayError, messageOf } from '../base/errors.ts';
-import { type KeyKind, readPrivateKey } from './private-key.ts';
+import { namesOf } from './certificate-names.ts';
+import { readPrivateKey } from './private-key.ts';
 import { readPemFile } from './read-pem-file.ts';
 import { createSecureOptions } from './secure-options.ts';
 import { createTicketKeys } from './ticket-keys.ts';
+import type { TlsCertificate } from './tls-setup.ts';
 
 export interface CertificateFiles {
   readonly certificate: string;
   readonly key: string;
 }
 
-export interface ServerCertificate {
-  /** PEM, the server's own certificate first. */
-  readonly certificate: string;
-  /** PEM, PKCS #8, not encrypted. */
-  readonly key: string;
-  readonly keyKind: KeyKind;
+/** Its key is PKCS #8. */
+export interface ServerCertificate extends TlsCertificate {
   /** SHA-256 of the server's own certificate (`AB:CD:…`). */
   readonly fingerprint256: string;
   readonly validTo: Date;
@@ -39,6 +37,7 @@ export function loadServerCertificate(files: CertificateFiles): ServerCertificat
     certificate,
     key: keyPem,
     keyKind,
+    names: namesOf(own),
     fingerprint256: own.fingerprint256,
     validTo: new Date(own.validTo),
   };

@@ -14,6 +14,7 @@ import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
 import type { LogSettings } from '../settings/log-settings.ts';
 import type { SharedAccess } from '../shared/shared-memory.ts';
+import type { TlsSetup } from '../tls/tls-setup.ts';
 
 /** Where a worker accepts connections. */
 export type ListenSource =
@@ -35,16 +36,6 @@ export interface WorkerListener {
   readonly proxied: boolean;
 }
 
-/** What TLS needs, the same for all workers; the supervisor reads it while it still has the rights. */
-export interface TlsSetup {
-  /** PEM, the server's own certificate first, then its chain. */
-  readonly certificate: string;
-  /** PEM. */
-  readonly key: string;
-  /** Session ticket keys, so that a session of one worker is resumed by any other. */
-  readonly ticketKeys: Uint8Array;
-}
-
 /** The settings that a reload may change in a worker. */
 export interface WorkerSettings {
   readonly limits: Limits;
@@ -64,7 +55,7 @@ export interface WorkerSettings {
 export interface WorkerSetup {
   /** Counts up with each reload. */
   readonly generation: number;
-  /** Undefined without an https listener. */
+  /** The same for all workers; the supervisor reads it while it still has the rights. Undefined without an https listener. */
   readonly tls: TlsSetup | undefined;
   readonly mappings: readonly MappingConfig[];
   readonly settings: WorkerSettings;
@@ -132,6 +123,8 @@ export type ToWorker =
   | { readonly type: 'commit'; readonly generation: number }
   /** The reload is given up: drop the prepared states. */
   | { readonly type: 'abandon'; readonly generation: number }
+  /** New handshakes go by this, at once: ticket keys were changed, or a certificate was obtained. Answered by nothing. */
+  | { readonly type: 'tls'; readonly tls: TlsSetup }
   /** Accept nothing more, finish what runs, answer `drained`. Idle connections may ask once more for so long. */
   | { readonly type: 'drain'; readonly graceMs: number }
   /** The answer to `claim`. */

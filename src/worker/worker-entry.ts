@@ -69,6 +69,10 @@ async function receive(message: ToWorker): Promise<void> {
       assert(job !== undefined, 'the job comes before the Lua machines');
       await serve({ ...job, luaModules: message.modules });
       return;
+    case 'tls':
+      if (worker !== undefined) worker.setTls(message.tls);
+      else if (job !== undefined) job = { ...job, setup: { ...job.setup, tls: message.tls } };
+      return;
     default:
       assert(worker !== undefined, 'nothing else is said to a thread that is not ready');
       await obey(worker, message);
@@ -77,7 +81,7 @@ async function receive(message: ToWorker): Promise<void> {
 
 async function obey(
   worker: GatewayWorker,
-  message: Exclude<ToWorker, { type: 'job' | 'luaModules' | 'peer' }>,
+  message: Exclude<ToWorker, { type: 'job' | 'luaModules' | 'peer' | 'tls' }>,
 ): Promise<void> {
   switch (message.type) {
     case 'prepare': {

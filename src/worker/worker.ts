@@ -43,7 +43,8 @@ import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { SharedStore } from '../shared/shared-store.ts';
 import { StaticCache } from '../static/static-cache.ts';
 import { loadStaticMapping } from '../static/static-mapping.ts';
-import { createSecureOptions } from '../tls/secure-options.ts';
+import type { TlsPolicies } from '../tls/tls-policies.ts';
+import type { TlsSetup } from '../tls/tls-setup.ts';
 import { listenTarget } from './listen-target.ts';
 import { closeAll, type LoadedMapping, logLoaded, modeOf, tryLoads } from './loaded-mapping.ts';
 import type {
@@ -59,6 +60,7 @@ import { OnceClient } from './once-client.ts';
 import { type OutwardSet, OutwardTable } from './outward.ts';
 import { processEnvironment } from './process-environment.ts';
 import { RequestMetrics } from './request-metrics.ts';
+import { placeOf, policiesOf, toBytes } from './worker-places.ts';
 import { createShares, MODULE_RESOURCES } from './worker-shares.ts';
 
 /** More than a mapping may have, so that two of them find places. */
@@ -112,6 +114,8 @@ export class GatewayWorker {
   readonly #proxies: Proxies;
   #mappings: readonly LoadedMapping[] = [];
   #prepared: Prepared | undefined;
+  /** Of handshakes that begin now. */
+  #tls: TlsSetup | undefined;
   /** Ends the load of a generation that is not wanted any more. */
   #preparing: AbortController | undefined;
 
@@ -129,6 +133,7 @@ export class GatewayWorker {
   ) {
     [this.#start, this.#job, this.#writeAccess] = [start, job, writeAccess];
     this.#events = events;
+    this.#tls = job.setup.tls;
     this.#once = new OnceClient(post);
     this.#logSource = `worker-${start.workerId}`;
     const { settings } = job.setup;
@@ -183,9 +188,8 @@ export class GatewayWorker {
     this.#mappings = await this.#load(setup, this.#outward, new AbortController());
     this.#router.replace(this.#mappings);
     for (const mapping of this.#mappings) mapping.serve();
-    const tls = secureOptionsOf(setup);
-    const frontEnds = listeners.map(({ scheme, proxied }) =>
-      this.#createFrontEnd(scheme === 'https' ? tls : undefined, proxied),
+    const frontEnds = listeners.map(({ scheme, proxied }, i) =>
+      this.#createFrontEnd(scheme === 'https' ? policiesOf(this.#tls, i) : undefined, proxied),
     );
     // from here on the descriptors belong to the servers of this thread
     Atomics.store(new Int32Array(this.#start.descriptorsAdopted), 0, 1);
@@ -237,10 +241,17 @@ export class GatewayWorker {
     this.#outward = prepared.outward;
     this.#router.replace(prepared.mappings);
     for (const mapping of prepared.mappings) mapping.serve();
-    const tls = secureOptionsOf(prepared.setup);
-    if (tls !== undefined) for (const frontEnd of this.#frontEnds) frontEnd.setSecureContext(tls);
+    const { tls } = prepared.setup;
+    if (tls !== undefined) this.setTls(tls);
     const retired = Promise.all(old.map((mapping) => mapping.retire(limits.drainTimeoutMs)));
     void retired.then(() => oldOutward.release());
+  }
+
+  /** New handshakes go by this. */
+  setTls(tls: TlsSetup): void {
+    this.#tls = tls;
+    for (const [i, { scheme }] of this.#job.listeners.entries())
+      if (scheme === 'https') this.#frontEnds[i]?.setTls(policiesOf(tls, i) as TlsPolicies);
   }
 
   /** Gives a reload up. */
@@ -445,7 +456,7 @@ export class GatewayWorker {
     });
   }
 
-  #createFrontEnd(tls: ReturnType<typeof createSecureOptions> | undefined, proxied: boolean): FrontEnd {
+  #createFrontEnd(tls: TlsPolicies | undefined, proxied: boolean): FrontEnd {
     const { noDelay } = this.#job;
     const { limits, trustedProxies } = this.#settings.values;
     const frontEnd = new FrontEnd(
@@ -485,17 +496,4 @@ export class GatewayWorker {
     closeAll(prepared.mappings);
     prepared.outward.release();
   }
-}
-
-function secureOptionsOf({ tls }: WorkerSetup): ReturnType<typeof createSecureOptions> | undefined {
-  return tls === undefined ? undefined : createSecureOptions(tls);
-}
-
-function placeOf({ host, prefix }: MappingConfig): { host: string | undefined; prefix: string } {
-  return { host, prefix: toBytes(prefix) };
-}
-
-/** The byte string of a text in UTF-8: paths of requests and names of files are bytes. */
-function toBytes(text: string): string {
-  return Buffer.from(text).toString('latin1');
 }

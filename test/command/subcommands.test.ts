@@ -60,7 +60,7 @@ folder = "good.lua"
     );
     const { faults } = await runSubcommand('check', ['--config', at('wrong.toml')]);
     deepEqual(shown(faults), [
-      'Cannot read the key file "none.pem": there is no such file',
+      'wrong.toml:1:3: Cannot read the key file "none.pem": there is no such file',
       `wrong.toml:4:3: Mapping /bad: bad.lua:1: unexpected symbol near '='`,
       'wrong.toml:7:3: Mapping /none: cannot open none.lua: No such file or directory; name a file that is there and that this user may read',
       'wrong.toml:13:3: Mapping /files: Cannot look at "good.lua": Not a directory; name a folder that is there',
@@ -103,7 +103,10 @@ folder = "good.lua"
     const words = ['-c', at('short.pem'), '-k', at('short.key'), '-s', at('good.lua')];
     const { output, faults } = await runSubcommand('check', words);
     deepEqual(faults, []);
-    match(output, /5 days left\nWarning: The certificate in ".*short.pem" expires in 5 days, on /);
+    match(
+      output,
+      /5 days left\n {2}names: localhost\n {2}key: EC, prime256v1; chain: self-signed\nWarning: The certificate in ".*short.pem" expires in 5 days, on /,
+    );
     const mixed = await runSubcommand('check', [
       '-c',
       at('cert.pem'),

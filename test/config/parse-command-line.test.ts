@@ -13,12 +13,17 @@ import { DEFAULT_COMPRESSION } from '../../src/settings/compression.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { DEFAULT_LOG_SETTINGS as LOGS } from '../../src/settings/log-settings.ts';
 
+function withCertificates(...pairs: (readonly [certificate: string, key: string])[]): Config['tls'] {
+  const certificates = pairs.map(([certificate, key]) => ({ certificate, key }));
+  return { certificates, strictSni: false, profile: 'intermediate' };
+}
+
 const DEFAULTS: Config = {
   mappings: [],
   folders: [],
   scripts: [],
   proxies: [],
-  certificateFiles: undefined,
+  tls: { certificates: [], strictSni: false, profile: 'intermediate' },
   listen: { address: undefined, port: 8443 },
   cleartext: undefined,
   user: undefined,
@@ -82,8 +87,19 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
       limits: { ...DEFAULT_LIMITS, unreadBodyBytesMax: 192 * MIB },
     },
   ],
-  ['-c cert.pem -k key.pem', { certificateFiles: { certificate: 'cert.pem', key: 'key.pem' } }],
-  ['--cert=a=b --key k', { certificateFiles: { certificate: 'a=b', key: 'k' } }],
+  ['-c cert.pem -k key.pem', { tls: withCertificates(['cert.pem', 'key.pem']) }],
+  ['-c a -k b -c c -k d', { tls: withCertificates(['a', 'b'], ['c', 'd']) }],
+  ['-c a -c c -k b -k d', { tls: withCertificates(['a', 'b'], ['c', 'd']) }],
+  ['--strict-sni --tls-profile modern', { tls: { certificates: [], strictSni: true, profile: 'modern' } }],
+  [
+    '--client-ca ca.pem',
+    { listen: { address: undefined, port: 8443, client: { ca: 'ca.pem', verify: 'require' } } },
+  ],
+  [
+    '--client-ca ca.pem --client-verify optional -p 1',
+    { listen: { address: undefined, port: 1, client: { ca: 'ca.pem', verify: 'optional' } } },
+  ],
+  ['--cert=a=b --key k', { tls: withCertificates(['a=b', 'k']) }],
   ['-a 127.0.0.1', { listen: { address: '127.0.0.1', port: 8443 } }],
   ['--address ::1 --port 0', { listen: { address: '::1', port: 0 } }],
   ['-p 65535', { listen: { address: undefined, port: 65535 } }],
@@ -271,7 +287,9 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ['-c -k key.pem', 'Option -c (--cert) wants a file name, and nothing follows it'],
   ['-c cert.pem', 'Options -c (--cert) and -k (--key) go together, and -k (--key) is missing'],
   ['-k key.pem', 'Options -c (--cert) and -k (--key) go together, and -c (--cert) is missing'],
-  ['-c a -c b -k c', 'Option -c (--cert) is given 2 times and counts once'],
+  ['-c a -c b -k c', 'Options -c (--cert) and -k (--key) go together, and 2 certificates have 1 keys'],
+  ['--client-verify optional', 'Option --client-verify goes with --client-ca, which is not given'],
+  ['--tls-profile best', 'Option --tls-profile wants one of modern, intermediate, old, not "best"'],
   ['-p abc', 'Option -p (--port) wants a port from 0 to 65535, not "abc"'],
   ['-p 65536', 'Option -p (--port) wants a port from 0 to 65535, not "65536"'],
   ['-p -1', 'Option -p (--port) wants a port from 0 to 65535, not "-1"'],
@@ -606,6 +624,8 @@ describe('the option table', () => {
       lua: ['-l', '/x', 'x.lua'],
       cert: ['-c', 'c', '-k', 'k'],
       key: ['-c', 'c', '-k', 'k2'],
+      'tls-profile': ['--tls-profile', 'old'],
+      'client-verify': ['--client-ca', 'ca.pem', '--client-verify', 'optional'],
       address: ['-a', '::1'],
       port: ['-p', '1'],
       workers: ['-w', '200'],

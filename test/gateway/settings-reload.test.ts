@@ -6,7 +6,8 @@ import { type AddressInfo, connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls, TLSSocket } from 'node:tls';
+import { systemCodeOf } from '../../src/base/errors.ts';
 import { SETTING_TABLE } from '../../src/config/setting-table.ts';
 import type { ScriptMappingOptions } from '../../src/embed/script-options.ts';
 import {
@@ -367,7 +368,7 @@ const CASES: Readonly<Record<string, Case>> = {
     was: 'nil',
     is: 'shown',
   },
-  certificateFiles: {
+  'tls.certificates': {
     get change() {
       const { certPath, keyPath } = testCertificate('rsa');
       return { certificateFiles: { certificate: certPath, key: keyPath } };
@@ -381,6 +382,18 @@ const CASES: Readonly<Record<string, Case>> = {
     },
     was: 'prime256v1',
     is: 'RSA',
+  },
+  'tls.strictSni': {
+    change: { strictSni: true },
+    probe: () => handshake({ servername: 'stranger.test' }),
+    was: 'TLSv1.3',
+    is: 'ERR_SSL_TLSV1_UNRECOGNIZED_NAME',
+  },
+  'tls.profile': {
+    change: { tlsProfile: 'modern' },
+    probe: () => handshake({ servername: 'localhost', maxVersion: 'TLSv1.2' }),
+    was: 'TLSv1.2',
+    is: 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
   },
   'rights.luaPath': {
     change: rights({ luaPath: '/extra/?.lua' }),
@@ -614,6 +627,18 @@ async function probeAll({ probe, is, alone, both = () => true }: Case): Promise<
   assert.fail(`after ${ROUNDS_MAX} rounds only ${seen.size} workers have served connections`);
 }
 
+/** The version that was agreed on, or the code of the failure. */
+function handshake(options: ConnectionOptions): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connectTls({ port: securePort, rejectUnauthorized: false, ...options });
+    socket.on('secureConnect', () => {
+      resolve(socket.getProtocol() ?? 'none');
+      socket.destroy();
+    });
+    socket.on('error', (error) => resolve(systemCodeOf(error) ?? error.message));
+  });
+}
+
 /** What a reload has changed goes back to what it was. */
 function undo(change: GatewayChanges): GatewayChanges {
   const { certPath, keyPath } = testCertificate();
@@ -622,6 +647,8 @@ function undo(change: GatewayChanges): GatewayChanges {
     accessLog: false,
     mappings: mappings({}),
     certificateFiles: { certificate: certPath, key: keyPath },
+    strictSni: false,
+    tlsProfile: 'intermediate' as const,
     rights: {
       luaPath: '',
       allowsBytecode: false,

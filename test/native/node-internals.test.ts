@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { fstatSync, readdirSync, readFileSync } from 'node:fs';
 import {
@@ -14,11 +15,18 @@ import {
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import {
+  connect as connectTls,
+  createServer as createTlsServer,
+  type SecureVersion,
+  type TLSSocket,
+  type Server as TlsServer,
+} from 'node:tls';
 import { cachedDataVersionTag } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import {
+  asksForCertificate,
   beginWithYoungSpace,
   bodySourceOf,
   descriptorOf,
@@ -27,9 +35,9 @@ import {
   NODE_VERSIONS_TRIED,
   readInto,
   readLatin1,
+  readTicketsOf,
   SessionHolder,
   serverNameOf,
-  setFallbackClock,
   socketBelow,
   startHandle,
   stopHandle,
@@ -48,6 +56,29 @@ async function listen(server: Server): Promise<number> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
+}
+
+/** Connects until the server ends, with a session where one is given. */
+async function resume(
+  port: number,
+  version: SecureVersion,
+  session: Buffer | undefined,
+): Promise<{ readonly reused: boolean; readonly session: Buffer | undefined }> {
+  const versions = { minVersion: version, maxVersion: version };
+  const socket = connectTls({ port, rejectUnauthorized: false, ...versions, ...(session && { session }) });
+  let ticket: Buffer | undefined;
+  socket.on('session', (given: Buffer) => {
+    ticket = given;
+  });
+  let reused = false;
+  socket.on('secureConnect', () => {
+    reused = socket.isSessionReused();
+    // of TLS 1.2, where no event tells of a ticket that was renewed
+    ticket = socket.getSession();
+  });
+  socket.resume();
+  await once(socket, 'close');
+  return { reused, session: ticket };
 }
 
 /** Connects two sockets without TLS, and closes both after `use`. */
@@ -184,18 +215,42 @@ const PROBES: Readonly<Record<keyof typeof NODE_INTERNALS, () => void | Promise<
     await once(server, 'close');
   },
 
-  fallbackClock: async () => {
+  ticketKeys: async () => {
     const { cert, key } = testCertificate();
-    const server = createSecureServer({ cert, key, allowHTTP1: true });
-    setFallbackClock(server, 54_321);
-    await listen(server);
-    const clocks = Object.getOwnPropertySymbols(server).map((symbol): unknown => Reflect.get(server, symbol));
-    const periods = clocks.map((clock) =>
-      typeof clock === 'object' && clock !== null ? Reflect.get(clock, '_repeat') : undefined,
-    );
-    assert.ok(periods.includes(54_321), String(periods));
-    server.close();
-    await once(server, 'close');
+    const keys = [randomBytes(48), randomBytes(48)];
+    const [newest, older] = keys as [Buffer, Buffer];
+    for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const servers = [newest, older].map((ticketKeys) => createTlsServer({ cert, key, ticketKeys }));
+      const [rotated, before] = servers as [TlsServer, TlsServer];
+      assert.ok(readTicketsOf(rotated, keys));
+      for (const server of servers) server.on('secureConnection', (socket) => socket.end('hello'));
+      const ports = [await listen(rotated), await listen(before)] as const;
+      const old = await resume(ports[1], version, undefined);
+      const renewed = await resume(ports[0], version, old.session);
+      assert.deepEqual([old.reused, renewed.reused], [false, true], version);
+      // the client has got a ticket of the newest keys, which the server before does not know
+      assert.equal((await resume(ports[1], version, renewed.session)).reused, false, version);
+      assert.equal((await resume(ports[0], version, renewed.session)).reused, true, version);
+      for (const server of servers) {
+        server.close();
+        await once(server, 'close');
+      }
+    }
+  },
+
+  certificateRequest: async () => {
+    const { cert, key } = testCertificate();
+    for (const requestCert of [true, false]) {
+      const server = createTlsServer({ cert, key, requestCert, rejectUnauthorized: false });
+      const asked = once(server, 'secureConnection') as Promise<[TLSSocket]>;
+      const client = connectTls({ port: await listen(server), rejectUnauthorized: false });
+      const [socket] = await asked;
+      assert.equal(asksForCertificate(socket), requestCert);
+      client.destroy();
+      socket.destroy();
+      server.close();
+      await once(server, 'close');
+    }
   },
 
   socketBelow: () =>

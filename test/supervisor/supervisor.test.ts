@@ -15,6 +15,7 @@ import { duplicateDescriptor } from '../../src/native/posix.ts';
 import { DEFAULT_COMPRESSION } from '../../src/settings/compression.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { DEFAULT_LOG_SETTINGS } from '../../src/settings/log-settings.ts';
+import type { LoadedCertificate } from '../../src/supervisor/load-tls.ts';
 import { Supervisor, type SupervisorOptions } from '../../src/supervisor/supervisor.ts';
 
 const PLAIN_WORKER = new URL('./plain-worker.js', import.meta.url);
@@ -38,11 +39,13 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
+const CERTIFICATE: LoadedCertificate = { certificate: '', key: '', keyKind: 'EC', names: [], file: 'c.pem' };
+
 function makeSupervisor(config: Partial<Config> = {}, options: Partial<SupervisorOptions> = {}): Supervisor {
   supervisor = new Supervisor({
     config: {
       mappings: [{ prefix: '/', script }],
-      certificateFiles: undefined,
+      tls: { certificates: [], strictSni: false, profile: 'intermediate' },
       listen: { address: '127.0.0.1', port: 0 },
       cleartext: undefined,
       user: undefined,
@@ -67,7 +70,7 @@ function makeSupervisor(config: Partial<Config> = {}, options: Partial<Superviso
     writeLine: (line) => lines.push(line),
     compileLua: undefined,
     listener: { duplicate: duplicateDescriptor, reusePort: false },
-    loadTls: async () => ({ certificate: '', key: '', certificateFile: 'c.pem', development: undefined }),
+    loadTls: async () => ({ certificates: [CERTIFICATE], clients: [], development: undefined }),
     workerEntry: PLAIN_WORKER,
     ...options,
   });
@@ -288,7 +291,7 @@ test('Supervisor.reload() keeps the certificate when the dropped user may not re
       const cause = Object.assign(new Error('permission denied'), { code: 'EACCES' });
       throw new GatewayError('LGW_CERTIFICATE_READ', 'Cannot read "key.pem"', { cause });
     }
-    return { certificate: '', key: '', certificateFile: 'c.pem', development: undefined };
+    return { certificates: [CERTIFICATE], clients: [], development: undefined };
   };
   const user = process.getuid?.() === 0 ? 'root' : undefined;
   const { supervisor: running, port } = await startSupervisor({ user, workers: 1 }, { loadTls });

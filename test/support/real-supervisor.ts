@@ -20,7 +20,11 @@ export function realSupervisor(
   return new Supervisor({
     config: {
       mappings: [{ prefix: '/', script: folder.file('app.lua') }],
-      certificateFiles: { certificate: folder.certificate, key: folder.key },
+      tls: {
+        certificates: [{ certificate: folder.certificate, key: folder.key }],
+        strictSni: false,
+        profile: 'intermediate',
+      },
       listen: { address: '127.0.0.1', port: 0 },
       cleartext: undefined,
       user: undefined,

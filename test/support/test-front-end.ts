@@ -4,7 +4,7 @@ import { createLogger } from '../../src/base/logger.ts';
 import type { PoolTurns } from '../../src/http/coding/pool-turns.ts';
 import type { Exchange } from '../../src/http/exchange/exchange.ts';
 import type { Handler, Mapping, Route } from '../../src/http/exchange/handler.ts';
-import { FrontEnd, type FrontEndLimits } from '../../src/http/front/front-end.ts';
+import { FrontEnd, type FrontEndLimits, type FrontEndOptions } from '../../src/http/front/front-end.ts';
 import { Dispatcher } from '../../src/http/routing/dispatcher.ts';
 import { HostRouter } from '../../src/http/routing/host-router.ts';
 import { Counters } from '../../src/metrics/worker-metrics.ts';
@@ -53,6 +53,8 @@ interface TestFrontEndOptions {
   readonly turns?: PoolTurns;
   /** Without TLS: HTTP/1.1 and h2c on one port. */
   readonly cleartext?: boolean;
+  /** Default: the certificate for localhost. */
+  readonly tls?: FrontEndOptions['tls'];
   /** Gets every exchange, whatever its target. Default: the dispatcher, which calls the handlers. */
   readonly handle?: (exchange: Exchange) => void;
   /** Connections begin with a PROXY head from these. */
@@ -72,7 +74,7 @@ export async function startFrontEnd(
   const { cert, key } = testCertificate();
   const frontEnd = new FrontEnd(
     {
-      tls: options.cleartext === true ? undefined : { cert, key },
+      tls: options.cleartext === true ? undefined : (options.tls ?? { cert, key }),
       limits: { ...TEST_LIMITS, ...options.limits },
       logger,
       counters,

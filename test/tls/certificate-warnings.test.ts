@@ -66,11 +66,11 @@ test('CertificateWatch warns when a certificate is taken, and again as time goes
   );
   const certificate = readFileSync(folder.file('plain.pem'), 'utf8');
   try {
-    watch.watch({ certificate, file: 'plain.pem' });
+    watch.watch([{ certificate, file: 'plain.pem' }]);
     equal(lines.length, 1);
     match(lines[0] ?? '', / warn supervisor The certificate in "plain\.pem" names no host/);
     await eventually(() => equal(lines.length > 2, true));
-    watch.watch({ certificate: readFileSync(folder.file('ec.pem'), 'utf8'), file: 'ec.pem' });
+    watch.watch([{ certificate: readFileSync(folder.file('ec.pem'), 'utf8'), file: 'ec.pem' }]);
     const count = lines.length;
     await eventually(() => equal(lines.length, count));
   } finally {

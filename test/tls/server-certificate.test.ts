@@ -165,7 +165,7 @@ describe('loadServerCertificate() refuses', () => {
   test('keys that browsers cannot use, and takes the shortest that they can', () => {
     folder.makeSelfSigned('short', 'rsa:2047');
     folder.makeSelfSigned('koblitz', 'ec -pkeyopt ec_paramgen_curve:secp256k1');
-    folder.makeSelfSigned('edwards', 'ed25519');
+    folder.makeSelfSigned('edwards', 'ed448');
     refuses(
       'short.pem',
       'short.key',
@@ -177,8 +177,10 @@ describe('loadServerCertificate() refuses', () => {
       'edwards.pem',
       'edwards.key',
       'LGW_KEY_UNSUITABLE',
-      'a key of type ed25519, and RSA or EC is needed',
+      'a key of type ed448, and RSA, EC or Ed25519 is needed',
     );
     equal(load('rsa.pem', 'rsa.key').keyKind, 'RSA');
+    folder.makeSelfSigned('edwards', 'ed25519');
+    equal(load('edwards.pem', 'edwards.key').keyKind, 'Ed25519');
   });
 });

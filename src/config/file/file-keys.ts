@@ -9,6 +9,7 @@ import {
 import { parseTarget } from '../../mapping/proxy-target.ts';
 import { PROXY_VALUES } from '../../mapping/proxy-values.ts';
 import { SCRIPT_MODES, type ScriptMode } from '../../mapping/script-mode.ts';
+import type { ClientVerify } from '../../settings/tls-settings.ts';
 import { readHost } from '../mapping-host.ts';
 import { normalizePrefix } from '../mappings.ts';
 import { OPTIONS } from '../options.ts';
@@ -161,6 +162,8 @@ export const PROXY_KEYS: ProxyKeys = {
 export interface ListenKeys {
   readonly address: ValueKey<string>;
   readonly port: ValueKey<number>;
+  readonly clientCa: ValueKey<string>;
+  readonly clientVerify: ValueKey<ClientVerify>;
   readonly scheme: ValueKey<'https' | 'http'>;
   readonly proxyProtocol: FlagKey;
 }
@@ -168,6 +171,8 @@ export interface ListenKeys {
 export const LISTEN_KEYS: ListenKeys = {
   address: key('address', ipAddress(), 'listen on this address only; default: all'),
   port: { ...key('port', port(), 'TCP port; 0 takes any free one'), isRequired: true },
+  clientCa: OPTIONS.clientCa,
+  clientVerify: OPTIONS.clientVerify,
   scheme: key(
     'scheme',
     choice(['https', 'http'] as const),
@@ -186,8 +191,12 @@ export interface CertificateKeys {
 }
 
 export const CERTIFICATE_KEYS: CertificateKeys = {
-  cert: { ...OPTIONS.cert, isRequired: true },
-  key: { ...OPTIONS.key, isRequired: true },
+  cert: {
+    ...key('cert', name('a file name'), 'certificate chain, PEM or DER; the first table is the default'),
+    isFile: true,
+    isRequired: true,
+  },
+  key: { ...key('key', name('a file name'), OPTIONS.key.help), isFile: true, isRequired: true },
 };
 
 function key<T>(keyName: string, value: ValueParser<T>, help: string): ValueKey<T> {

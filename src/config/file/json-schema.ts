@@ -1,4 +1,5 @@
 /** Writes the table of options, and the keys of the tables of a configuration file, as a JSON Schema for editors. */
+import { CERTIFICATES_MAX } from '../../settings/tls-settings.ts';
 import { ALL_OPTIONS, OPTIONS } from '../options.ts';
 import { CERTIFICATE_KEYS, LISTEN_KEYS } from './file-keys.ts';
 import type { FileKey } from './file-table.ts';
@@ -25,8 +26,11 @@ export function configSchema(): Schema {
         maxItems: LISTENERS_MAX,
       },
       certificate: {
-        ...listOf(schemaOfTable(Object.values<FileKey>({ ...CERTIFICATE_KEYS })), 'the certificate'),
-        maxItems: 1,
+        ...listOf(
+          schemaOfTable(Object.values<FileKey>({ ...CERTIFICATE_KEYS })),
+          'certificates, the first of which is the default',
+        ),
+        maxItems: CERTIFICATES_MAX,
       },
     }),
   };

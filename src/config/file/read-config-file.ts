@@ -3,7 +3,9 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { dirname } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
+import { DEFAULT_CLIENT_VERIFY } from '../../settings/tls-settings.ts';
 import type { Origin } from '../answers.ts';
+import type { CertificateFiles, ClientAuthorityFile } from '../config.ts';
 import type { FileListener, FileParts } from '../file-parts.ts';
 import { type AnyOption, nameOption } from '../option.ts';
 import { ALL_OPTIONS, OPTIONS } from '../options.ts';
@@ -126,9 +128,14 @@ class FileReader {
       this.#context,
     );
     const isComplete = this.#context.faults.count === before;
-    this.#certificate();
+    const certificates = this.#certificates();
     const listeners = this.#listeners();
-    const parts: FileParts = { mappings, listeners, isComplete };
+    const parts: FileParts = {
+      mappings,
+      listeners,
+      isComplete,
+      ...(certificates === undefined ? {} : { certificates }),
+    };
     return { texts: this.#texts, origins: this.#origins, parts };
   }
 
@@ -178,38 +185,26 @@ class FileReader {
     return [];
   }
 
-  #certificate(): void {
+  #certificates(): readonly CertificateFiles[] | undefined {
     const tables = this.#tables('certificate');
+    const [first] = tables;
+    if (first === undefined) return undefined;
+    const found: CertificateFiles[] = [];
     for (const [index, table] of tables.entries()) {
-      const path = ['certificate', index];
       const reader = new FileTable(
         table,
-        path,
+        ['certificate', index],
         '[[certificate]]',
         Object.values<FileKey>({ ...CERTIFICATE_KEYS }),
         this.#context,
       );
-      if (index > 0)
-        this.#context.faults.add(
-          'A second [[certificate]] cannot be served: all names have one certificate',
-          reader.at,
-        );
-      const keys = [CERTIFICATE_KEYS.cert, CERTIFICATE_KEYS.key];
-      const values = keys.map((key) => reader.value(key));
-      // one that lacks is a fault already
-      const isComplete = keys.every((key) => reader.has(key));
-      for (const [i, key] of keys.entries()) {
-        if (index > 0) break;
-        this.#clash(key.name, '[[certificate]]', reader.at);
-        if (!isComplete) continue;
-        this.#origins.set(key.name, {
-          named: `Key "${key.name}" in [[certificate]]`,
-          at: reader.placeOf(key),
-        });
-        const value = values[i];
-        if (value !== undefined) this.#texts.set(key.name, [[value]]);
-      }
+      const certificate = reader.value(CERTIFICATE_KEYS.cert);
+      const key = reader.value(CERTIFICATE_KEYS.key);
+      if (index === 0) for (const name of ['cert', 'key']) this.#clash(name, '[[certificate]]', reader.at);
+      if (certificate !== undefined && key !== undefined)
+        found.push({ certificate, key, at: showPosition(reader.at) });
     }
+    return found;
   }
 
   #listeners(): readonly FileListener[] | undefined {
@@ -232,9 +227,13 @@ class FileReader {
       const port = reader.value(LISTEN_KEYS.port);
       const scheme = reader.value(LISTEN_KEYS.scheme) ?? 'https';
       const proxied = reader.flag(LISTEN_KEYS.proxyProtocol);
+      const client = this.#client(reader, scheme);
       if (port === undefined) continue;
       const first = found.find((other) => sharePlace(other, { address, port }));
-      const more = proxied === undefined ? {} : { proxied };
+      const more = {
+        ...(proxied === undefined ? {} : { proxied }),
+        ...(client === undefined ? {} : { client }),
+      };
       if (first === undefined) found.push({ address, port, scheme, ...more, at: reader.at });
       else
         faults.add(
@@ -242,8 +241,21 @@ class FileReader {
           reader.placeOf(LISTEN_KEYS.port),
         );
     }
-    for (const name of ['address', 'port', 'http']) this.#clash(name, '[[listen]]', undefined);
-    return found.map(({ at: _, ...listener }) => listener);
+    for (const name of ['address', 'port', 'http', 'client-ca', 'client-verify'])
+      this.#clash(name, '[[listen]]', undefined);
+    return found.map(({ at: _place, ...listener }) => listener);
+  }
+
+  /** What clients of a listener have to show. */
+  #client(reader: FileTable, scheme: 'https' | 'http'): ClientAuthorityFile | undefined {
+    const { clientCa, clientVerify } = LISTEN_KEYS;
+    const ca = reader.value(clientCa);
+    const verify = reader.value(clientVerify) ?? DEFAULT_CLIENT_VERIFY;
+    if (scheme === 'http' && reader.has(clientCa))
+      reader.fault(clientCa, 'goes with scheme "https": without TLS nobody shows a certificate');
+    if (!reader.has(clientCa) && reader.has(clientVerify))
+      reader.fault(clientVerify, `goes with "${clientCa.name}", which is not given`);
+    return ca === undefined ? undefined : { ca, verify };
   }
 
   /** An option beside the tables that stand in its place. */

@@ -7,6 +7,7 @@ import type { ByteSink, ByteSource } from '../../base/byte-stream.ts';
 import type { GatewayError } from '../../base/errors.ts';
 import type { TraceContext } from '../../base/trace-context.ts';
 import type { Fields } from '../semantics/fields.ts';
+import type { ClientCertificate } from './client-certificate.ts';
 
 export type Protocol = 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2';
 
@@ -22,12 +23,22 @@ export interface ConnectionInfo {
   readonly tlsCipher: string | undefined;
   /** The server name the client asked for (SNI). */
   readonly tlsServerName: string | undefined;
+  /** Of the client; undefined where the listener asks for none. Read when it is asked for. */
+  readonly clientCertificate?: ClientCertificate | undefined;
+}
+
+/** For which requests a connection counts, where certificates are chosen by name. */
+export interface ConnectionPolicy {
+  /** False: 421, since a connection for this authority would have got another certificate, or have been refused. */
+  serves(authority: string): boolean;
 }
 
 /** A connection as those who answer its exchanges know it. */
 export interface ExchangeConnection extends ConnectionInfo {
   /** There where exchanges come strictly one after another: HTTP/1. */
   readonly series?: ExchangeSeries | undefined;
+  /** Undefined: it counts for all. */
+  readonly policy?: ConnectionPolicy | undefined;
 }
 
 /** The exchanges of a connection that has one at a time. */

@@ -6,6 +6,9 @@ import { LimitedLine } from '../../base/limited-line.ts';
 import type { Logger } from '../../base/logger.ts';
 import { COUNT, type Counters } from '../../metrics/worker-metrics.ts';
 
+/** Characters; a stranger writes it. */
+const NAME_SHOWN_MAX = 100;
+
 export class ConnectionFaults {
   readonly #counters: Counters;
   readonly #handshakes: LimitedLine;
@@ -26,6 +29,13 @@ export class ConnectionFaults {
     // OpenSSL's messages are full of places in its own source
     const text = reasonOf(error) ?? messageOf(error);
     this.#handshakes.log({ peer, code: systemCodeOf(error), error: text });
+  }
+
+  /** No certificate is for what the client has asked for; `name` undefined: it has named nothing. */
+  nameRefused(peer: string | undefined, name: string | undefined): void {
+    this.#counters.add(COUNT.handshakesFailedTotal, 1);
+    const asked = name === undefined ? 'no name' : JSON.stringify(name.slice(0, NAME_SHOWN_MAX));
+    this.#handshakes.log({ peer, code: undefined, error: `asks for ${asked}, and --strict-sni is given` });
   }
 
   /** The client has sent too little in time, or before it ended its side, to know the protocol by. */

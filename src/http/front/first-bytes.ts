@@ -1,5 +1,6 @@
 /** Tells by its first bytes what a connection speaks: TLS, HTTP/2 with prior knowledge (RFC 9113 §3.3), or HTTP/1. */
 import type { Socket } from 'node:net';
+import { type ClientHello, readClientHello } from './client-hello.ts';
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
@@ -7,13 +8,14 @@ const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 export type SpokenProtocol = 'h2' | 'http/1' | 'tls' | 'other';
 
 /**
- * Waits for enough bytes to decide, puts them back, and calls `chosen`. A socket that ends or sends too few in `timeoutMs` is
- * destroyed, and `saidNothing` called.
+ * Waits for enough bytes to decide, puts them back, and calls `chosen`; with `readsHello`, for the first message of TLS, which it reads.
+ * A socket that ends or sends too few in `timeoutMs` is destroyed, and `saidNothing` called.
  */
 export function chooseByFirstBytes(
   socket: Socket,
   timeoutMs: number,
-  chosen: (protocol: SpokenProtocol) => void,
+  readsHello: boolean,
+  chosen: (protocol: SpokenProtocol, hello: ClientHello | undefined) => void,
   saidNothing: () => void,
 ): void {
   let received: Buffer = Buffer.alloc(0);
@@ -35,9 +37,11 @@ export function chooseByFirstBytes(
     received = received.length === 0 ? bytes : Buffer.concat([received, bytes]);
     const protocol = protocolOf(received);
     if (protocol === undefined) return;
+    const hello = readsHello && protocol === 'tls' ? readClientHello(received) : undefined;
+    if (hello === 'more') return;
     settle();
     socket.unshift(received);
-    chosen(protocol);
+    chosen(protocol, hello);
   };
   function giveUp(): void {
     socket.destroy();

@@ -4,16 +4,15 @@
  * Long because sockets, handshakes, limits and the end concern the same set of sockets.
  */
 
-import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import type { SecureContextOptions, TLSSocket, TlsOptions } from 'node:tls';
+import type { TLSSocket, TlsOptions } from 'node:tls';
 import { GatewayError, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { MinuteNotice } from '../../base/minute-notice.ts';
 import { COUNT, type Counters } from '../../metrics/worker-metrics.ts';
-import { setFallbackClock, socketBelow, takeOwnListener } from '../../native/node-internals.ts';
+import { socketBelow } from '../../native/node-internals.ts';
 import { DEFAULT_COMPRESSION } from '../../settings/compression.ts';
-import { type ConnectionLimits, LIMIT_BOUNDS } from '../../settings/limits.ts';
+import type { ConnectionLimits } from '../../settings/limits.ts';
 import { Compression } from '../coding/compression.ts';
 import { PoolTurns } from '../coding/pool-turns.ts';
 import { BODY_GRACE_MS } from '../exchange/body-rate.ts';
@@ -27,12 +26,14 @@ import { Http1Server } from '../h1/http1-server.ts';
 import { SessionServer } from '../h2/session-server.ts';
 import { answerCleartext } from '../routing/misdirected.ts';
 import { AddressLimit, addressKey } from './address-limit.ts';
+import type { ClientHello } from './client-hello.ts';
 import { ConnectionFaults } from './connection-faults.ts';
 import { areDescriptorsUsedUp, DescriptorReserve, isUsedUp, pause } from './descriptor-reserve.ts';
 import { chooseByFirstBytes, type SpokenProtocol } from './first-bytes.ts';
 import { Handshakes } from './handshakes.ts';
 import { ProxiedConnections } from './proxied-connections.ts';
 import { chooseSweepInterval } from './sweep-interval.ts';
+import { type HandshakePolicies, TlsServers } from './tls-servers.ts';
 
 /** Infinity is no limit. */
 export interface FrontEndLimits extends ConnectionLimits {
@@ -49,8 +50,8 @@ type LiveLimits = { -readonly [Name in keyof FrontEndLimits]: FrontEndLimits[Nam
 type LiveSettings = { -readonly [Name in keyof ExchangeSettings]: ExchangeSettings[Name] };
 
 export interface FrontEndOptions {
-  /** What `tls.createServer` takes (key, cert, ciphers, ticketKeys, SNICallback …); undefined: cleartext. */
-  readonly tls: TlsOptions | undefined;
+  /** What `tls.createServer` takes (key, cert, ciphers, ticketKeys …), or several of that and which of them a handshake gets; undefined: cleartext. */
+  readonly tls: TlsOptions | HandshakePolicies | undefined;
   /** At first. */
   readonly limits: FrontEndLimits;
   /** TCP_NODELAY for HTTP/1.x (HTTP/2 always has it); default true. */
@@ -81,14 +82,13 @@ export type ListenTarget =
 /** So soon after a connection was accepted it is looked whether a descriptor is left for the next. */
 const DESCRIPTOR_LOOK_MS = 100;
 
-/** It serves no connection and is only kept from being busy. */
-const FALLBACK_CHECK_INTERVAL_MS = 3_600_000;
-
 /** Descriptors are the process's: all front ends of a thread tell together. */
 const noDescriptor = new MinuteNotice();
 
 export class FrontEnd {
-  readonly #server: Server | Http2SecureServer;
+  readonly #server: Server;
+  /** Undefined: cleartext. */
+  readonly #tls: TlsServers | undefined;
   readonly #http1: Http1Server;
   readonly #http2: SessionServer;
   readonly #options: FrontEndOptions;
@@ -134,7 +134,8 @@ export class FrontEnd {
     this.#faults = new ConnectionFaults(logger, counters);
     this.#http1 = new Http1Server(limits, settings, handle);
     this.#http2 = new SessionServer(limits, settings, handle);
-    this.#server = options.tls === undefined ? this.#createCleartext() : this.#createSecure(options.tls);
+    this.#tls = options.tls === undefined ? undefined : this.#createTls(options.tls);
+    this.#server = this.#tls === undefined ? this.#createCleartext() : this.#createSecure(this.#tls);
     this.#server.maxConnections = limits.connectionsMax;
     this.#server.on('connection', (socket: Socket) => this.#track(socket));
     this.#server.on('drop', () => this.#refusedTooMany());
@@ -202,9 +203,9 @@ export class FrontEnd {
     };
   }
 
-  /** New handshakes use this certificate and key; connections that exist stay as they are. */
-  setSecureContext(context: SecureContextOptions): void {
-    if ('setSecureContext' in this.#server) this.#server.setSecureContext(context);
+  /** New handshakes use these certificates and keys; connections that exist stay as they are. */
+  setTls(tls: TlsOptions | HandshakePolicies): void {
+    this.#tls?.replace(tls);
   }
 
   /**
@@ -258,44 +259,37 @@ export class FrontEnd {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** One server of node:http2 owns TLS and ALPN; its sockets are taken from it when their handshake is done. */
-  #createSecure({ ALPNProtocols: _replaced, ...tls }: TlsOptions): Http2SecureServer {
-    const server = createSecureServer({
-      ...tls,
-      allowHTTP1: true,
-      ALPNCallback: chooseProtocol,
-      // our own clock ends handshakes: it may be set anew, and node's may not
-      handshakeTimeout: LIMIT_BOUNDS.timeoutMsMax,
-      noDelay: this.#options.noDelay ?? true,
+  #createTls(tls: TlsOptions | HandshakePolicies): TlsServers {
+    return new TlsServers(tls, {
+      secured: (socket) => {
+        socket.on('error', ignore);
+        const below = socketBelow(socket);
+        this.#handshakeDone(below);
+        this.#countVersion(socket);
+        this.#proxied?.passOn(below, socket);
+        if (socket.alpnProtocol === 'h2') this.#http2.serve(socket);
+        else this.#http1.serve(socket);
+      },
+      // end() would wait for ever on a socket whose handshake never finishes
+      failed: (error, socket) => {
+        this.#faults.handshakeFailed(this.#handshakes.peerOf(socketBelow(socket)), error);
+        socket.destroy();
+      },
     });
-    setFallbackClock(server, FALLBACK_CHECK_INTERVAL_MS);
-    // the server would make a session of its own of each socket
-    takeOwnListener<TLSSocket>(server, 'secureConnection');
-    server.on('secureConnection', (socket: TLSSocket) => {
-      socket.on('error', ignore);
-      const below = socketBelow(socket);
-      this.#handshakeDone(below);
-      this.#countVersion(socket);
-      this.#proxied?.passOn(below, socket);
-      if (socket.alpnProtocol === 'h2') this.#http2.serve(socket);
-      else this.#http1.serve(socket);
-    });
-    // end() would wait for ever on a socket whose handshake never finishes
-    server.on('tlsClientError', (error, socket) => {
-      this.#faults.handshakeFailed(this.#handshakes.peerOf(socketBelow(socket)), error);
-      socket.destroy();
-    });
-    const startTls = takeOwnListener<Socket>(server, 'connection');
-    server.on('connection', (socket: Socket) => {
+  }
+
+  #createSecure(tls: TlsServers): Server {
+    return createServer({ noDelay: this.#options.noDelay ?? true }, (socket) => {
       const acceptedAt = performance.now();
-      this.#choose(socket, (protocol) => {
-        if (protocol === 'tls' || protocol === 'other') {
-          this.#handshakes.begin(socket, acceptedAt);
-          startTls(socket);
-        } else this.#serveCleartext(socket, protocol);
+      this.#choose(socket, tls.readsHello, (protocol, hello) => {
+        if (protocol !== 'tls' && protocol !== 'other') {
+          this.#serveCleartext(socket, protocol);
+          return;
+        }
+        this.#handshakes.begin(socket, acceptedAt);
+        if (!tls.start(socket, hello)) this.#faults.nameRefused(socket.remoteAddress, hello?.serverName);
       });
     });
-    return server;
   }
 
   #handshakeDone(socket: object): void {
@@ -318,7 +312,7 @@ export class FrontEnd {
 
   #createCleartext(): Server {
     return createServer({ noDelay: this.#options.noDelay ?? true, allowHalfOpen: true }, (socket) => {
-      this.#choose(socket, (protocol) => {
+      this.#choose(socket, false, (protocol) => {
         if (protocol === 'tls') this.#faults.spokeTls(socket);
         if (protocol === 'h2') this.#http2.serve(socket);
         else this.#http1.serve(socket);
@@ -326,11 +320,15 @@ export class FrontEnd {
     });
   }
 
-  #choose(socket: Socket, chosen: (protocol: SpokenProtocol) => void): void {
-    if (this.#proxied === undefined) this.#chooseProtocol(socket, chosen);
+  #choose(
+    socket: Socket,
+    readsHello: boolean,
+    chosen: (protocol: SpokenProtocol, hello: ClientHello | undefined) => void,
+  ): void {
+    if (this.#proxied === undefined) this.#chooseProtocol(socket, readsHello, chosen);
     else
       this.#proxied.take(socket, this.#limits.handshakeTimeoutMs, () => {
-        if (this.#admit(socket)) this.#chooseProtocol(socket, chosen);
+        if (this.#admit(socket)) this.#chooseProtocol(socket, readsHello, chosen);
       });
   }
 
@@ -347,10 +345,14 @@ export class FrontEnd {
     return true;
   }
 
-  #chooseProtocol(socket: Socket, chosen: (protocol: SpokenProtocol) => void): void {
+  #chooseProtocol(
+    socket: Socket,
+    readsHello: boolean,
+    chosen: (protocol: SpokenProtocol, hello: ClientHello | undefined) => void,
+  ): void {
     const peer = socket.remoteAddress;
     const saidNothing = (): void => this.#faults.saidNothing(peer);
-    chooseByFirstBytes(socket, this.#limits.handshakeTimeoutMs, chosen, saidNothing);
+    chooseByFirstBytes(socket, this.#limits.handshakeTimeoutMs, readsHello, chosen, saidNothing);
   }
 
   /** Whoever speaks HTTP without TLS here is told where to go, in his own protocol. */
@@ -483,13 +485,6 @@ export class FrontEnd {
     this.#misdirected?.http1.sweep(now);
     this.#misdirected?.http2.sweep(now);
   }
-}
-
-/** Best first. curl --http1.0 offers the last one alone, and node:http2 by itself would end that handshake. */
-const APPLICATION_PROTOCOLS = ['h2', 'http/1.1', 'http/1.0'];
-
-function chooseProtocol({ protocols }: { readonly protocols: readonly string[] }): string | undefined {
-  return APPLICATION_PROTOCOLS.find((protocol) => protocols.includes(protocol));
 }
 
 /** Socket errors are followed by `close`. */

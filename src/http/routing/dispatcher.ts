@@ -17,7 +17,7 @@ export class Dispatcher {
     this.#logger = logger;
   }
 
-  /** Hands the exchange to its handler, or answers it: 204 `OPTIONS *`, 400 bad path, 404 nothing there, 421 a host that is not served, 501 CONNECT. */
+  /** Hands the exchange to its handler, or answers it: 204 `OPTIONS *`, 400 bad path, 404 nothing there, 421 a host that is not served, or not by this connection, 501 CONNECT. */
   dispatch(exchange: Exchange): void {
     if (exchange.method === 'CONNECT') {
       respondWithError(exchange, 501);
@@ -29,7 +29,12 @@ export class Dispatcher {
       else respondWithError(exchange, 400);
       return;
     }
-    const { authority, method } = exchange;
+    const { authority, method, connection } = exchange;
+    // RFC 9110 §7.4: a client may take one connection for all names of a certificate
+    if (connection.policy?.serves(authority) === false) {
+      respondWithError(exchange, 421);
+      return;
+    }
     const route = this.router.of(authority).match(split.path, split.query, method);
     if (route === undefined) {
       respondWithError(exchange, this.router.isStranger(authority) ? 421 : 404);

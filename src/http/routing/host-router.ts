@@ -2,7 +2,7 @@
  * Finds the mappings of a host: those that name it, then those of names with a star, the longest first, then those that name none.
  * What the first lack the next are asked for.
  */
-import { comparableHost, HOST_BYTES_MAX } from '../../base/host-name.ts';
+import { HOST_BYTES_MAX, hostOfAuthority } from '../../base/host-name.ts';
 import type { Mapping } from '../exchange/handler.ts';
 import { Router } from './router.ts';
 
@@ -72,7 +72,7 @@ export class HostRouter {
   }
 
   #find(authority: string, hosts: ReadonlyMap<string, Router>): Router {
-    const host = hostOf(authority);
+    const host = hostOfAuthority(authority);
     let found = host === undefined ? undefined : hosts.get(host);
     if (host !== undefined && found === undefined && !host.startsWith('[')) {
       let at = host.length;
@@ -98,12 +98,4 @@ function widerHosts(name: string): string[] {
   for (let at = name.indexOf('.'); at !== -1; at = name.indexOf('.', at + 1))
     hosts.push(`*${name.slice(at)}`);
   return hosts;
-}
-
-/** The host of an authority without its port. */
-function hostOf(authority: string): string | undefined {
-  const port = authority.startsWith('[')
-    ? authority.indexOf(':', authority.indexOf(']'))
-    : authority.indexOf(':');
-  return comparableHost(port === -1 ? authority : authority.slice(0, port));
 }

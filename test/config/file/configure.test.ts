@@ -67,7 +67,6 @@ describe('a configuration file', () => {
       ['script = "a.lua"\nmode = "luars"', `-s ${own('a.lua')} --mode luars`],
       ['lua-path = "lib/?.lua;/usr/?.lua"', `--lua-path ${own('lib/?.lua')};/usr/?.lua`],
       ['cert = "c.pem"\nkey = "k.pem"', `-c ${own('c.pem')} -k ${own('k.pem')}`],
-      ['[[certificate]]\ncert = "c.pem"\nkey = "k.pem"', `-c ${own('c.pem')} -k ${own('k.pem')}`],
       // scripts are inside the root
       ['root = "www"\nscript = "a.lua"\nallow-run = ["cat"]', `-r ${own('www')} -s a.lua --allow-run cat`],
       ['[[lua]]\nprefix = "/a"\nscript = "a.lua"\nmode = "luvit"', `-l /a ${own('a.lua')} --mode luvit`],
@@ -316,6 +315,13 @@ cert = "c.pem"
 [[certificate]]
 cert = "d.pem"
 key = "d.key"
+[[listen]]
+port = 1
+scheme = "http"
+client-ca = "ca.pem"
+[[listen]]
+port = 2
+client-verify = "perhaps"
 `);
     deepEqual(faults, [
       'lgateway.toml:1:1: Key "port" and [[listen]] exclude each other: the tables say all of it',
@@ -329,8 +335,10 @@ key = "d.key"
       'lgateway.toml:12:1: Key "listing" in [[static]] wants true or false, not "yes"',
       'lgateway.toml:14:1: Unknown key "adress" in [[listen]]; did you mean "address"?',
       'lgateway.toml:15:1: Key "port" in [[listen]] wants a port from 0 to 65535, not "x"',
-      'lgateway.toml:16:3: [[certificate]] lacks the key "key": private key of the certificate: RSA or EC, not encrypted, PEM or DER',
-      'lgateway.toml:18:3: A second [[certificate]] cannot be served: all names have one certificate',
+      'lgateway.toml:16:3: [[certificate]] lacks the key "key": private key of the certificate: RSA, EC or Ed25519, not encrypted, PEM or DER',
+      'lgateway.toml:24:1: Key "client-ca" in [[listen]] goes with scheme "https": without TLS nobody shows a certificate',
+      'lgateway.toml:27:1: Key "client-verify" in [[listen]] wants one of optional, require, not "perhaps"',
+      'lgateway.toml:27:1: Key "client-verify" in [[listen]] goes with "client-ca", which is not given',
     ]);
   });
 

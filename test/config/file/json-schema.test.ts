@@ -50,7 +50,7 @@ test('The schema refuses unknown keys, wrong types, values out of bounds and tab
     ['[[lua]]\nprefix = "/"\nscrpt = "a"', ['/lua/0']],
     ['[[proxy]]\nprefix = "/"\ntargets = "http://a"\ntls = { verfy = 1 }', ['/proxy/0/tls']],
     ['[[listen]]\nport = 1\nscheme = "h2"', ['/listen/0/scheme']],
-    ['[[certificate]]\ncert = "a"\nkey = "b"\n[[certificate]]\ncert = "c"\nkey = "d"', ['/certificate']],
+    ['[[certificate]]\ncert = "a"\nkey = "b"\n[[certificate]]\ncert = "c"', ['/certificate/1']],
   ] as const)
     deepEqual(wrong(text), places, text);
 });

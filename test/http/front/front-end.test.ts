@@ -261,7 +261,7 @@ test('FrontEnd.listen() rejects with the reason when the port is taken', async (
   await front.stop();
 });
 
-test('FrontEnd.setSecureContext() changes the certificate of new connections', async () => {
+test('FrontEnd.setTls() changes the certificate of new connections', async () => {
   const front = await startFrontEnd(HANDLERS);
   const kind = async (): Promise<string | undefined> => {
     const client = await connectSecure(front.port);
@@ -272,7 +272,7 @@ test('FrontEnd.setSecureContext() changes the certificate of new connections', a
   };
   strictEqual(await kind(), 'prime256v1');
   const { cert, key } = testCertificate('rsa');
-  front.frontEnd.setSecureContext({ cert, key });
+  front.frontEnd.setTls({ cert, key });
   strictEqual(await kind(), undefined);
   await front.stop();
 });

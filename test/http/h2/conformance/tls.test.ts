@@ -23,9 +23,7 @@ before(async () => {
         x.end();
       },
     });
-    front.frontEnd.setSecureContext(
-      createSecureOptions({ certificate: cert, key, ticketKeys: randomBytes(48) }),
-    );
+    front.frontEnd.setTls(createSecureOptions({ certificate: cert, key, ticketKeys: randomBytes(48) }));
     servers.set(kind, front);
   }
 });

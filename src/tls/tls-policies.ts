@@ -1,0 +1,121 @@
+/** Which certificates a handshake gets, by the name that the client asks for, and for which requests its connection counts. */
+import { createHash } from 'node:crypto';
+import type { TlsOptions } from 'node:tls';
+import { assert } from '../base/assert.ts';
+import { comparableHost, hostOfAuthority } from '../base/host-name.ts';
+import { findByHost } from './certificate-names.ts';
+import { createSecureOptions } from './secure-options.ts';
+import type { ClientAuthority, TlsCertificate, TlsSetup } from './tls-setup.ts';
+
+/** Authorities whose answer is remembered, by policy. */
+const AUTHORITIES_MAX = 100;
+/** Longer ones are not. */
+const AUTHORITY_BYTES_MAX = 300;
+
+/** What all handshakes for some names have in common. */
+export class TlsPolicy {
+  readonly options: TlsOptions;
+  /** The newest first. */
+  readonly ticketKeys: readonly Uint8Array[];
+  readonly #certificates: readonly TlsCertificate[];
+  readonly #policyOf: (host: string) => TlsPolicy | undefined;
+  readonly #served = new Map<string, boolean>();
+
+  constructor(
+    setup: TlsSetup,
+    certificates: readonly TlsCertificate[],
+    client: ClientAuthority | undefined,
+    policyOf: (host: string) => TlsPolicy | undefined,
+  ) {
+    this.#certificates = certificates;
+    this.#policyOf = policyOf;
+    this.ticketKeys = setup.ticketKeys;
+    const [newest] = setup.ticketKeys;
+    this.options = createSecureOptions({
+      certificate: certificates.map(({ certificate }) => certificate),
+      key: certificates.map(({ key }) => key),
+      ticketKeys: newest ?? new Uint8Array(),
+      profile: setup.profile,
+      client,
+      sessionIdContext: contextOf(certificates, client),
+    });
+  }
+
+  /** False: a connection of this policy is not for requests to the authority, since a handshake for it would get other certificates. */
+  serves(authority: string): boolean {
+    const known = this.#served.get(authority);
+    if (known !== undefined) return known;
+    const host = hostOfAuthority(authority);
+    // HTTP/1.0 names none
+    const other = host === undefined ? this : this.#policyOf(host);
+    const serves = other !== undefined && (other === this || this.#sharesCertificate(other));
+    if (authority.length <= AUTHORITY_BYTES_MAX) {
+      if (this.#served.size >= AUTHORITIES_MAX) this.#served.clear();
+      this.#served.set(authority, serves);
+    }
+    return serves;
+  }
+
+  #sharesCertificate(other: TlsPolicy): boolean {
+    return other.#certificates.some((one) => this.#certificates.includes(one));
+  }
+}
+
+/** Of one listener. */
+export class TlsPolicies {
+  /** False: all handshakes are alike, and nobody has to read what they ask for. */
+  readonly readsHello: boolean;
+  readonly #strict: boolean;
+  readonly #default: TlsPolicy;
+  readonly #byName = new Map<string, TlsPolicy>();
+
+  constructor(setup: TlsSetup, listener: number) {
+    const [first] = setup.certificates;
+    assert(first !== undefined, 'a TLS listener has a certificate');
+    this.#strict = setup.strictSni;
+    const client = setup.clients[listener];
+    const byName = new Map<string, TlsCertificate[]>();
+    for (const certificate of setup.certificates)
+      for (const name of certificate.names) byName.set(name, [...(byName.get(name) ?? []), certificate]);
+    const made = new Map<string, TlsPolicy>();
+    const make = (certificates: readonly TlsCertificate[]): TlsPolicy => {
+      const key = certificates.map((one) => setup.certificates.indexOf(one)).join();
+      const policy =
+        made.get(key) ?? new TlsPolicy(setup, certificates, client, (host) => this.#policyOf(host));
+      made.set(key, policy);
+      return policy;
+    };
+    this.#default = make(byName.get(first.names[0] ?? '') ?? [first]);
+    for (const [name, certificates] of byName) this.#byName.set(name, make(certificates));
+    this.readsHello = setup.strictSni || made.size > 1;
+  }
+
+  /** For a handshake; `serverName`: of its SNI, undefined = it has none. Undefined: it is refused. */
+  choose(serverName: string | undefined): TlsPolicy | undefined {
+    if (serverName === undefined) return this.#strict ? undefined : this.#default;
+    const host = comparableHost(serverName);
+    return host === undefined ? this.#otherwise() : this.#policyOf(host);
+  }
+
+  /** For handshakes that nobody has read. */
+  get common(): TlsPolicy {
+    return this.#default;
+  }
+
+  #policyOf(host: string): TlsPolicy | undefined {
+    return findByHost(this.#byName, host) ?? this.#otherwise();
+  }
+
+  #otherwise(): TlsPolicy | undefined {
+    return this.#strict ? undefined : this.#default;
+  }
+}
+
+/** The same before and after a renewal, and another one for other names, authorities or demands: no ticket counts for both. */
+function contextOf(certificates: readonly TlsCertificate[], client: ClientAuthority | undefined): string {
+  const facts = [certificates.map(({ names }) => [...names].sort()), client?.verify, client?.ca];
+  return createHash('sha256').update(JSON.stringify(facts)).digest('base64').slice(0, CONTEXT_BYTES_MAX);
+}
+
+/** SSL_MAX_SID_CTX_LENGTH of OpenSSL. */
+const CONTEXT_BYTES_MAX = 32;
