@@ -378,9 +378,20 @@ export const ERROR_CODES = {
     meaning: 'The process cannot become the user of `-u`',
     remedy: 'Start it as root, or without `-u`',
   },
+  LGW_CRASH_LOOP: {
+    meaning:
+      'Workers have ended ten times within two minutes and none has served, or eight threads do not end',
+    remedy: 'The command ends with exit code 3; the lines before say what ended the workers',
+  },
   LGW_WORKER: {
     meaning: 'A worker thread did not start, or did not answer in time',
     remedy: 'The log of the worker says why',
+  },
+  LGW_WORKER_HELD_UP: {
+    meaning:
+      'A worker thread did not come round for `--heartbeat-limit`, outside Lua: a handler in TypeScript loops, or a call of the system hangs',
+    remedy:
+      'The worker is replaced and its requests end; the message says for how long, whether it computed, and for which module it did so last',
   },
 } as const;
 

@@ -20,6 +20,8 @@ import type { Supervisor } from '../supervisor/supervisor.ts';
 const EXIT_OK = 0;
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
+/** It served, and then workers were replaced in vain. */
+const EXIT_CRASH_LOOP = 3;
 
 /** How long the last log lines and the last threads may hold up the end of the process. */
 const LAST_WORDS_MS = 1000;
@@ -212,6 +214,10 @@ async function serve(
       import('../supervisor/upgrader.ts'),
       import('../lua/wasm-module.ts'),
     ]);
+  let giveUp: ((ending: 'given-up') => void) | undefined;
+  const givenUp = new Promise<'given-up'>((resolve) => {
+    giveUp = resolve;
+  });
   const supervisor = new Supervisor({
     config,
     logger,
@@ -219,6 +225,10 @@ async function serve(
     outputs,
     compileLua: (memoryBytesMax) => compileLuaModule({ memoryBytesMax }),
     predecessor: starter.predecessor,
+    onGivenUp: (reason) => {
+      logger.error(`The gateway ends: ${reason.message}`);
+      giveUp?.('given-up');
+    },
   });
   process.on('uncaughtException', (error) => {
     log.writeNow(formatLine(new Date(), 'error', 'supervisor', stackOf(error)));
@@ -238,7 +248,7 @@ async function serve(
   if (first === 'serving') {
     if (starter.predecessor === undefined) await announce(supervisor, config, logger, starter.background);
     else await takeOver(supervisor, starter.predecessor, ending, logger);
-    return await finish(await ending, supervisor);
+    return await finish(await Promise.race([ending, givenUp]), supervisor);
   }
   started.catch(() => undefined);
   return await finish(first, supervisor);
@@ -284,10 +294,22 @@ async function announce(
   else channel.ready(text);
 }
 
-async function finish(ending: Ending, supervisor: Supervisor): Promise<number> {
-  if (ending !== 'forced') return EXIT_OK;
-  await Promise.race([supervisor.stop(), new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS))]);
-  return EXIT_FAILURE;
+async function finish(ending: Ending | 'given-up', supervisor: Supervisor): Promise<number> {
+  const isCut = ending === 'forced' || ending === 'given-up';
+  if (isCut)
+    await Promise.race([supervisor.stop(), new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS))]);
+  hasStuckThread = supervisor.stuckThreads > 0;
+  if (ending === 'given-up') return EXIT_CRASH_LOOP;
+  return isCut ? EXIT_FAILURE : EXIT_OK;
+}
+
+/** There is a thread for which Node would wait in vain at the end. */
+let hasStuckThread = false;
+
+async function end(code: number): Promise<never> {
+  if (!hasStuckThread) process.exit(code);
+  const { endProcess } = await import('../supervisor/end-process.ts');
+  return endProcess(code);
 }
 
 /** One block, so that it stays together whatever else writes to the terminal. */
@@ -303,4 +325,4 @@ function stackOf(error: unknown): string {
 process.stdout.on('error', () => undefined);
 process.stderr.on('error', () => undefined);
 
-void main(process.argv.slice(2)).then((code) => process.exit(code));
+void main(process.argv.slice(2)).then(end);

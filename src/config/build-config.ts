@@ -112,6 +112,7 @@ export function buildConfig(
       controlFramesPerSecond: answers.valueOrDefault(OPTIONS.maxControlFrames),
       drainTimeoutMs: answers.valueOrDefault(OPTIONS.drainTimeout),
       memoryBytesMax,
+      heartbeatLimitMs: answers.valueOrDefault(OPTIONS.heartbeatLimit),
       cpuLimitMs: answers.valueOrDefault(OPTIONS.cpuLimit),
       timeLimitMs: answers.valueOrDefault(OPTIONS.timeLimit),
       logBytesPerSecond: answers.valueOrDefault(OPTIONS.maxLog),

@@ -19,6 +19,7 @@ export interface LimitOptions {
   readonly maxResets: DefaultedOption<number>;
   readonly maxControlFrames: DefaultedOption<number>;
   readonly memory: DefaultedOption<number>;
+  readonly heartbeatLimit: DefaultedOption<number>;
   readonly cpuLimit: DefaultedOption<number>;
   readonly timeLimit: DefaultedOption<number>;
   readonly mappingShare: DefaultedOption<number>;
@@ -135,6 +136,14 @@ export const LIMIT_OPTIONS: LimitOptions = {
     default: DEFAULT_LIMITS.memoryBytesMax,
     group: 'Limits',
     help: 'memory of one Lua state (one script in one worker)',
+  }),
+  heartbeatLimit: defaulted({
+    name: 'heartbeat-limit',
+    argument: 'SECONDS',
+    value: secondsOrUnlimited(LIMIT_BOUNDS.timeoutMsMax, LIMIT_BOUNDS.heartbeatMsMin),
+    default: DEFAULT_LIMITS.heartbeatLimitMs,
+    group: 'Limits',
+    help: 'time a worker may be held up outside Lua before it is replaced; 0 is no limit',
   }),
   cpuLimit: defaulted({
     name: 'cpu-limit',

@@ -98,6 +98,7 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   'limits.drainTimeoutMs': applied(OPTIONS.drainTimeout),
   // it is compiled into the Lua machine, which all workers share
   'limits.memoryBytesMax': restart(OPTIONS.memory),
+  'limits.heartbeatLimitMs': applied(OPTIONS.heartbeatLimit),
   'limits.cpuLimitMs': applied(OPTIONS.cpuLimit),
   'limits.timeLimitMs': applied(OPTIONS.timeLimit),
   'limits.mappingSharePercent': applied(OPTIONS.mappingShare),

@@ -83,14 +83,16 @@ export function seconds(minMs: number, maxMs: number): ValueParser<number> {
   };
 }
 
-/** A time in seconds where 0 stands for no limit and becomes Infinity. The value is in milliseconds. */
-export function secondsOrUnlimited(maxMs: number): ValueParser<number> {
+/** A time in seconds where 0 stands for no limit and becomes Infinity. The value is in milliseconds; `minMs`: of what is a limit. */
+export function secondsOrUnlimited(maxMs: number, minMs = 0): ValueParser<number> {
   const limited = seconds(0, maxMs);
+  const range = `${minMs === 0 ? 'up' : `from ${minMs / MS_PER_SECOND}`} to ${maxMs / MS_PER_SECOND}`;
   return {
-    wants: `a number of seconds up to ${maxMs / MS_PER_SECOND}, or 0 for no limit`,
+    wants: `a number of seconds ${range}, or 0 for no limit`,
     read: (text) => {
       const ms = limited.read(text);
-      return ms === 0 ? Number.POSITIVE_INFINITY : ms;
+      if (ms === 0) return Number.POSITIVE_INFINITY;
+      return ms === undefined || ms < minMs ? undefined : ms;
     },
     show: (ms) => (ms === Number.POSITIVE_INFINITY ? '0' : limited.show(ms)),
     inFile: { types: ['number'], min: 0, max: maxMs / MS_PER_SECOND },

@@ -57,6 +57,11 @@ export function checkLimits(
         'LGW_CONFIG',
         `Limit ${name}${of} is 0 and has to be above; Infinity is no limit`,
       );
+    if (name === 'heartbeatLimitMs' && value < LIMIT_BOUNDS.heartbeatMsMin)
+      throw new GatewayError(
+        'LGW_CONFIG',
+        `Limit ${name}${of} is ${value} and has to be a number from ${LIMIT_BOUNDS.heartbeatMsMin} up`,
+      );
     if (name === 'mappingSharePercent' && (value < 1 || value > LIMIT_BOUNDS.percentMax))
       throw new GatewayError(
         'LGW_CONFIG',

@@ -13,6 +13,7 @@
  *
  * Long because slices, limits and the end of a VM are steps of one path, and each call of the module decides between them.
  */
+import { ownHeartbeat } from '../base/heartbeat.ts';
 import { threadCpuMs } from '../base/thread-clock.ts';
 import { addHostHook } from './host-functions.ts';
 import { type CFunction, type LuaExports, type LuaThread, NULL } from './lua-exports.ts';
@@ -216,6 +217,8 @@ export class Guard {
     fuel.value = this.#armed === 'limit' ? this.#lastRounds() : FUEL_ROUNDS;
     if (this.#stopping) throw new VmAbandoned('');
     const now = performance.now();
+    // what computes in Lua is this guard's to end, and no thread that is held up
+    ownHeartbeat().beat();
     hasComputed(now);
     if (this.#clockedRun !== this.#run) {
       if (this.#noticedRun === this.#run) this.#startClock(this.#noticedAt, threadCpuMs() - FUEL_MS);

@@ -1,4 +1,4 @@
-/** The system calls that Node lacks, through koffi: to duplicate a descriptor, and to look at a socket. Beside it only unix-datagrams.ts calls koffi. */
+/** The system calls that Node lacks, through koffi: to duplicate a descriptor, to look at a socket, and to end at once. Beside it only unix-datagrams.ts calls koffi. */
 import { closeSync, fstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
@@ -29,6 +29,7 @@ interface SystemCalls {
   /** The value of an option of type int; -1 when there is none. */
   socketOption(descriptor: number, option: number): number;
   errno(): number;
+  exit(code: number): void;
 }
 
 let systemCalls: SystemCalls | GatewayError | undefined;
@@ -74,6 +75,16 @@ export function whyNotListening(descriptor: number): string | undefined {
   return loaded.socketOption(descriptor, SO_ACCEPTCONN) === 1 ? undefined : 'does not listen';
 }
 
+/**
+ * Ends the process without waiting for its threads, as one of them does not end; nothing that waits to be written is written. By SIGKILL
+ * where there is no other way.
+ */
+export function exitAtOnce(code: number): void {
+  const loaded = loadSystemCalls();
+  if (loaded instanceof GatewayError) process.kill(process.pid, 'SIGKILL');
+  else loaded.exit(code);
+}
+
 /** Closes a descriptor that no stream or server owns. Throws GatewayError LGW_DESCRIPTOR. */
 export function closeDescriptor(descriptor: number): void {
   try {
@@ -105,6 +116,7 @@ function openLibrary(): SystemCalls | GatewayError {
     const getsockopt = library.func(
       'int getsockopt(int socket, int level, int option, _Out_ int *value, _Inout_ uint32_t *size)',
     );
+    const exit = library.func('void _exit(int code)');
     return {
       socketOption: (descriptor, option) => {
         const value = [0];
@@ -113,6 +125,7 @@ function openLibrary(): SystemCalls | GatewayError {
       },
       duplicate: (descriptor) => Number(fcntl(descriptor, command, 'int', LOWEST_DESCRIPTOR)),
       errno: () => koffi.errno(),
+      exit: (code) => exit(code),
     };
   } catch (cause) {
     const message = `Descriptors cannot be duplicated, for koffi does not load (${messageOf(cause)})`;

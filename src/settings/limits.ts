@@ -31,6 +31,8 @@ export interface Limits {
   readonly drainTimeoutMs: number;
   /** Memory of one Lua state: one script in one worker. */
   readonly memoryBytesMax: number;
+  /** Time a worker thread may be held up outside Lua; then it is replaced. Infinity = no limit (`--heartbeat-limit 0`). */
+  readonly heartbeatLimitMs: number;
   /** CPU time of one exchange in Lua, waits not counted; Infinity = no limit (`--cpu-limit 0`). */
   readonly cpuLimitMs: number;
   /** Time a handler may go on without moving a byte: of its answer, its request, files, upstreams; Infinity = no limit (`--time-limit 0`). */
@@ -90,6 +92,8 @@ export const DEFAULT_LIMITS: Limits = {
   drainTimeoutMs: 30_000,
   // a quarter of a small machine; grows only as scripts use it
   memoryBytesMax: 256 * 1024 * 1024,
+  // twenty heartbeats; clients have given up by then, and nothing that ends by itself takes so long
+  heartbeatLimitMs: 10_000,
   // an endpoint that computes for longer belongs elsewhere
   cpuLimitMs: 1000,
   timeLimitMs: 60_000,
@@ -115,6 +119,7 @@ export function defaultUnreadBodyBytes(
 /** The bounds within which each limit may be set; outside them it is a slip of the keyboard. */
 export const LIMIT_BOUNDS: Readonly<
   Record<
+    | 'heartbeatMsMin'
     | 'timeoutMsMin'
     | 'timeoutMsMax'
     | 'bodyRateMax'
@@ -132,6 +137,8 @@ export const LIMIT_BOUNDS: Readonly<
     number
   >
 > = {
+  /** Two heartbeats: less would be no limit of what holds up a thread, but of chance. */
+  heartbeatMsMin: 1000,
   /** Shorter than one timer tick would mean at once. */
   timeoutMsMin: 1,
   /** A day; a timer of Node ends at 24.8 days and fires at once beyond. */

@@ -9,7 +9,8 @@ import { LeftoverProcesses } from './leftover-processes.ts';
 import { OnceRegistry } from './once-registry.ts';
 import { SharedKeeper } from './shared-keeper.ts';
 import { compileAll, memorySizesOf, WORKER_ENTRY, workerSettings } from './worker-parts.ts';
-import { WORKER_TIMES, WorkerThread, type WorkerTimes } from './worker-thread.ts';
+import { WorkerThread } from './worker-thread.ts';
+import { WORKER_TIMES, type WorkerTimes } from './worker-times.ts';
 
 /** The number of the only worker. */
 const WORKER_ID = 1;
@@ -70,6 +71,8 @@ export async function tryScripts(options: TrialOptions): Promise<readonly TriedM
       processes.end(processGroups);
     },
     currentSetup: () => setup,
+    onCrash: () => undefined,
+    onStuck: () => undefined,
   });
   try {
     await worker.start();

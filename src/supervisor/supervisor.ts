@@ -22,50 +22,27 @@ import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { LuaModules, WorkerJob, WorkerSetup, WorkerStart } from '../worker/messages.ts';
 import { AdminListener } from './admin-listener.ts';
 import { becomeUser } from './become-user.ts';
+import { LastStraw } from './crash-loop.ts';
 import { EventMesh } from './event-mesh.ts';
+import { HeartWatch } from './heart-watch.ts';
 import { LeftoverProcesses } from './leftover-processes.ts';
-import { type ListenerOptions, platformListenerOptions } from './listener.ts';
-import { type BoundAddress, Listeners, type ListenNames } from './listeners.ts';
+import { platformListenerOptions } from './listener.ts';
+import { type BoundAddress, Listeners } from './listeners.ts';
 import { type DevelopmentFacts, loadTls } from './load-tls.ts';
-import type { LogOutputs, PreparedAccess } from './log-outputs.ts';
+import type { PreparedAccess } from './log-outputs.ts';
 import { type MappingUse, mappingUses } from './mapping-uses.ts';
 import { OnceRegistry } from './once-registry.ts';
-import type { Predecessor } from './predecessor.ts';
 import { SharedKeeper } from './shared-keeper.ts';
 import { Succession } from './succession.ts';
+import type { SupervisorOptions } from './supervisor-options.ts';
 import { TlsKeeper } from './tls-keeper.ts';
 import { compileAll, memorySizesOf, WORKER_ENTRY, workerSettings } from './worker-parts.ts';
-import { type OwnStart, WORKER_TIMES, WorkerThread, type WorkerTimes } from './worker-thread.ts';
+import { type OwnStart, WorkerThread } from './worker-thread.ts';
+import { WORKER_TIMES } from './worker-times.ts';
 import type { MetricSources } from './write-metrics.ts';
 
 /** The workers keep the drain limit themselves; the supervisor waits this much longer for a worker that hangs. */
 const DRAIN_GRACE_MS = 1000;
-
-export interface SupervisorOptions {
-  readonly config: Config;
-  /** Its level follows the settings. */
-  readonly logger: LevelLogger;
-  /** Takes the log lines of the workers, formatted and without line ends. */
-  readonly writeLine: (line: string) => void;
-  /** Takes the lines of the access log; default: they are log lines. */
-  readonly outputs?: Pick<LogOutputs, 'writeAccess' | 'prepare'>;
-  /**
-   * Compiles the Lua machine for states that may grow to so many bytes. It is handed to the workers unread; called once for each
-   * size, while their threads begin. Undefined where no script is served.
-   */
-  readonly compileLua: ((memoryBytesMax: number) => Promise<object>) | undefined;
-  /** What messages call that which says where it listens; default: the options of the command line. */
-  readonly listenNames?: ListenNames | undefined;
-  /** How descriptors are duplicated and ports shared; default: what this platform can do. */
-  readonly listener?: ListenerOptions;
-  /** Reads certificate and key from the files of the configuration; default: just that. */
-  readonly loadTls?: typeof loadTls;
-  /** The module each worker thread runs; default: the gateway's own. */
-  readonly workerEntry?: URL;
-  readonly times?: Partial<WorkerTimes>;
-  /** Whose place this one takes; default: nobody's. */
-  readonly predecessor?: Predecessor | undefined;
-}
 
 export type SupervisorState = 'idle' | 'starting' | 'serving' | 'draining' | 'stopped';
 const STATE_RANK: Readonly<Record<SupervisorState, number>> = {
@@ -100,6 +77,10 @@ export class Supervisor {
   readonly #mesh: EventMesh;
   readonly #health: SharedArrayBuffer = createHealthMemory();
   #admin: AdminListener | undefined;
+  readonly #lastStraw = new LastStraw((reason) => {
+    if (this.#state === 'serving') this.#options.onGivenUp?.(reason);
+  });
+  readonly #hearts: HeartWatch;
   #reloading: Promise<string | undefined> | undefined;
   readonly #reloads = { success: 0, failure: 0 };
   #stopped: Promise<void> | undefined;
@@ -130,6 +111,7 @@ export class Supervisor {
       options.config.listen?.address,
       predecessor?.handover,
     );
+    this.#hearts = new HeartWatch(() => this.#workers, this.#settings);
   }
 
   get #config(): Config {
@@ -189,6 +171,7 @@ export class Supervisor {
       await this.#startWorkers();
       this.#assertStarting();
       this.#transition('serving');
+      this.#hearts.start();
       this.#tls.use(first?.loaded);
     } catch (error) {
       await this.stop();
@@ -273,6 +256,11 @@ export class Supervisor {
     return this.#mesh.main;
   }
 
+  /** Threads that were told to end and do not: the process cannot end by itself. */
+  get stuckThreads(): number {
+    return this.#lastStraw.stuckThreads;
+  }
+
   /** For a process that must end without `stop`. */
   removeFiles(): void {
     this.succession.pid.remove();
@@ -353,6 +341,12 @@ export class Supervisor {
         this.#processes.end(processGroups);
       },
       currentSetup: () => this.#requireSetup(),
+      onCrash: (served) =>
+        this.#lastStraw.crashed(
+          served,
+          this.#workers.some(({ ready }) => ready),
+        ),
+      onStuck: () => this.#lastStraw.stuck(),
     });
   }
 
@@ -462,6 +456,7 @@ export class Supervisor {
 
   async #stopOnce(): Promise<void> {
     this.#transition('stopped');
+    this.#hearts.stop();
     this.#tls.stop();
     this.#listeners.close();
     this.#mesh.close();

@@ -6,6 +6,7 @@
 import { type MessagePort, Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
+import { Heartbeat } from '../base/heartbeat.ts';
 import type { Logger } from '../base/logger.ts';
 import type { EventEnd } from '../events/event-link.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
@@ -27,27 +28,7 @@ import type {
 } from '../worker/messages.ts';
 import { closeSource } from './listener.ts';
 import type { OnceRegistry } from './once-registry.ts';
-
-/** Time limits of a worker; tests shorten them. */
-export interface WorkerTimes {
-  /** Time from the job to `ready`: scripts may compute while they are loaded. */
-  readonly readyTimeoutMs: number;
-  /** Time for the answer to `prepare`. */
-  readonly prepareTimeoutMs: number;
-  /** Pause before the second replacement in a row (the first comes at once); doubles with each further one. */
-  readonly restartDelayFirstMs: number;
-  readonly restartDelayMaxMs: number;
-  /** A worker that served this long is healthy: its next crash counts as the first. */
-  readonly healthyAfterMs: number;
-}
-
-export const WORKER_TIMES: WorkerTimes = {
-  readyTimeoutMs: 30_000,
-  prepareTimeoutMs: 30_000,
-  restartDelayFirstMs: 100,
-  restartDelayMaxMs: 10_000,
-  healthyAfterMs: 60_000,
-};
+import type { WorkerTimes } from './worker-times.ts';
 
 /**
  * Young objects of a worker, MB: the state of some hundred requests under way fits in many times, so that few of them
@@ -79,8 +60,12 @@ export interface WorkerThreadOptions {
   readonly once: OnceRegistry;
   /** A thread has begun; it takes ends of ways to others at any time. */
   readonly onThreadBegin: (giveEnd: (end: EventEnd, transfer: readonly MessagePort[]) => void) => void;
-  /** A thread that was started like this has ended. */
+  /** A thread that was started like this has ended, or has been given up. */
   readonly onThreadEnd: (start: WorkerStart) => void;
+  /** A thread that served has ended, or one that was to take its place; `served`: it has answered a request or lived long. */
+  readonly onCrash: (served: boolean) => void;
+  /** A thread was given up: it does not end. Its memory, its connections and its descriptors stay. */
+  readonly onStuck: () => void;
   /** The setup that serves; a worker that comes up with an older one catches up. */
   readonly currentSetup: () => WorkerSetup;
 }
@@ -94,6 +79,7 @@ export interface OwnStart {
   readonly waiting: SharedArrayBuffer;
   readonly logOnTheWay: SharedArrayBuffer;
   readonly descriptorsAdopted: SharedArrayBuffer;
+  readonly heartbeat: SharedArrayBuffer;
 }
 
 /** stopped → starting → ready → draining → stopped; a crash leads from any of the first to `waiting`, then starting. */
@@ -128,6 +114,11 @@ export class WorkerThread {
   #listeners: WorkerJob['listeners'] = [];
   #timer: NodeJS.Timeout | undefined;
   #readySince = 0;
+  #heartbeat = new Heartbeat();
+  /** Requests before this thread. */
+  #exchangesBefore = 0;
+  /** Gives the running thread up, as if it had ended. */
+  #giveUp: (() => void) | undefined;
   /** Of the setup this thread was started with or committed to. */
   #generation = 0;
   #modes: readonly (ScriptMode | undefined)[] = [];
@@ -170,6 +161,11 @@ export class WorkerThread {
 
   get ready(): boolean {
     return this.#state === 'ready';
+  }
+
+  /** Of the running thread. */
+  get heartbeat(): Heartbeat {
+    return this.#heartbeat;
   }
 
   /** Why it does not serve, nor finish what it serves; undefined: it does. */
@@ -255,8 +251,24 @@ export class WorkerThread {
   async stop(): Promise<void> {
     this.#state = 'stopped';
     clearTimeout(this.#timer);
-    await this.#thread?.terminate();
+    this.#end();
     await this.#gone;
+  }
+
+  /** Ends the thread, which has held up its event loop for too long, and lets another take its place. */
+  replace(reason: string): void {
+    this.#failure ??= new GatewayError('LGW_WORKER_HELD_UP', reason);
+    this.#end();
+  }
+
+  /** Ends the running thread; one that does not end is given up. */
+  #end(): void {
+    const thread = this.#thread;
+    const giveUp = this.#giveUp;
+    if (thread === undefined || giveUp === undefined) return;
+    const timer = setTimeout(giveUp, this.#options.times.endTimeoutMs);
+    thread.once('exit', () => clearTimeout(timer));
+    void thread.terminate();
   }
 
   #beginThread(): void {
@@ -265,6 +277,8 @@ export class WorkerThread {
     this.#resetGauges();
     Atomics.store(this.#logOnTheWay, 0, 0);
     const adopted = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    this.#heartbeat = new Heartbeat();
+    this.#exchangesBefore = this.counters.get('exchangesTotal');
     const start = this.#options.makeStart({
       workerId: this.workerId,
       counters: this.counters.memory,
@@ -273,6 +287,7 @@ export class WorkerThread {
       waiting: this.waiting.buffer,
       logOnTheWay: this.#logOnTheWay.buffer,
       descriptorsAdopted: adopted,
+      heartbeat: this.#heartbeat.memory,
     });
     const begin = (): Worker =>
       new Worker(this.#options.entry, {
@@ -287,15 +302,27 @@ export class WorkerThread {
     thread.on('error', (error: unknown) => this.#crashed(error));
     thread.on('messageerror', (error) => this.#crashed(error));
     this.#gone = new Promise((resolve) => {
-      thread.once('exit', (code) => {
+      let isOver = false;
+      const end = (reason: string): void => {
+        if (isOver) return;
+        isOver = true;
         this.#options.onThreadEnd(start);
         if (Atomics.load(new Int32Array(adopted), 0) === 0)
           for (const { source } of this.#listeners) closeSource(source);
         this.#listeners = [];
-        if (this.#thread === thread) this.#thread = undefined;
+        this.#thread = undefined;
+        this.#giveUp = undefined;
         resolve();
-        this.#ended(this.#failure ?? new GatewayError('LGW_WORKER', `The thread ended with code ${code}`));
-      });
+        this.#ended(this.#failure ?? new GatewayError('LGW_WORKER', reason));
+      };
+      thread.once('exit', (code) => end(`The thread ended with code ${code}`));
+      this.#giveUp = () => {
+        const text = `The thread of worker ${this.workerId} does not end: a call of the system holds it up. Its connections stay as they are`;
+        this.#options.logger.error(text);
+        this.#options.onStuck();
+        thread.unref();
+        end('The thread does not end');
+      };
     });
   }
 
@@ -309,7 +336,7 @@ export class WorkerThread {
     } catch (error) {
       // out of descriptors, for example
       this.#failure ??= new GatewayError('LGW_WORKER', `Cannot start: ${messageOf(error)}`, { cause: error });
-      void thread.terminate();
+      this.#end();
       return;
     }
     this.#listeners = job.listeners;
@@ -317,7 +344,7 @@ export class WorkerThread {
     this.#post({ type: 'job', job });
     this.#timer = setTimeout(() => {
       this.#failure ??= this.#timeoutError('LGW_WORKER', 'get ready', this.#options.times.readyTimeoutMs);
-      void thread.terminate();
+      this.#end();
     }, this.#options.times.readyTimeoutMs);
   }
 
@@ -339,14 +366,14 @@ export class WorkerThread {
         return;
       case 'failed':
         this.#failure = new GatewayError(message.failure.code, message.failure.message);
-        void this.#thread?.terminate();
+        this.#end();
         return;
       case 'ready':
         this.#modes = message.modes;
         this.#tried = message.tried ?? [];
         void this.#becomeReady().catch((error: GatewayError) => {
           this.#failure = error;
-          void this.#thread?.terminate();
+          this.#end();
         });
         return;
       case 'prepared':
@@ -438,8 +465,9 @@ export class WorkerThread {
   #restart(failure: GatewayError): void {
     this.#replacements += 1;
     const { restartDelayFirstMs, restartDelayMaxMs, healthyAfterMs } = this.#options.times;
-    if (this.#state === 'ready' && performance.now() - this.#readySince >= healthyAfterMs)
-      this.#crashesInARow = 0;
+    const isHealthy = this.#state === 'ready' && performance.now() - this.#readySince >= healthyAfterMs;
+    if (isHealthy) this.#crashesInARow = 0;
+    const hasServed = this.counters.get('exchangesTotal') > this.#exchangesBefore;
     const delay =
       this.#crashesInARow === 0
         ? 0
@@ -453,6 +481,7 @@ export class WorkerThread {
       this.#beginThread();
       this.#giveJob();
     }, delay);
+    this.#options.onCrash(isHealthy || hasServed);
   }
 
   /** Resets what counted for the ended thread. */

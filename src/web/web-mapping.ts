@@ -33,6 +33,8 @@ export interface WebMappingOptions {
   readonly proxies: ProxySurroundings;
   /** Time a handler may go on without writing anything; Infinity = no limit. */
   readonly timeLimitMs: number;
+  /** Called before each request, in a worker: whatever holds up the thread then is known by it. */
+  readonly began?: (() => void) | undefined;
 }
 
 export class WebMapping implements Mapping, Handler {
@@ -43,11 +45,13 @@ export class WebMapping implements Mapping, Handler {
   readonly #silences: StallWatch;
   readonly #ending = new AbortController();
   readonly #sockets = new Set<ServerWebSocket>();
+  readonly #began: (() => void) | undefined;
   #sweepTimer: NodeJS.Timeout | undefined;
 
   constructor(options: WebMappingOptions, handler: WebHandler) {
     const { host, prefix, workerId, logger, shared, share, events, proxies, timeLimitMs } = options;
     this.host = host;
+    this.#began = options.began;
     this.prefix = prefix;
     const silences = new StallWatch(timeLimitMs);
     // the store bounds their number
@@ -102,6 +106,7 @@ export class WebMapping implements Mapping, Handler {
   }
 
   handle(exchange: Exchange): void {
+    this.#began?.();
     const url = requestUrl(exchange);
     if (url === undefined) respondWithError(exchange, 400);
     else new WebInvocation(exchange, this.#options).start(url);

@@ -76,6 +76,8 @@ export interface WorkerStart {
    * them when the thread ends, from then on the thread's loop does.
    */
   readonly descriptorsAdopted: SharedArrayBuffer;
+  /** Memory of the Heartbeat of this thread. */
+  readonly heartbeat: SharedArrayBuffer;
   /** Two Int32: characters of log lines, and bytes of lines of the access log, that the worker has sent and the supervisor has not taken. */
   readonly logOnTheWay: SharedArrayBuffer;
   /** Memory of the ProcessGroups of this thread: the supervisor ends those that outlive it. */

@@ -7,6 +7,7 @@ import { EventHub } from '../events/event-hub.ts';
 import { InterestTable } from '../events/interest-table.ts';
 import { COUNT, Counters } from '../metrics/worker-metrics.ts';
 import { AccessBatch } from './access-batch.ts';
+import { beginHeartbeat } from './beat.ts';
 import { LogBatch } from './log-batch.ts';
 import type { Failure, FromWorker, ToWorker, WorkerJob, WorkerStart } from './messages.ts';
 import { GatewayWorker } from './worker.ts';
@@ -14,6 +15,7 @@ import { GatewayWorker } from './worker.ts';
 assert(parentPort !== null, 'this module runs in a thread of its own');
 const port = parentPort;
 const start: WorkerStart = workerData;
+beginHeartbeat(start.heartbeat);
 
 const post = (message: FromWorker): void => port.postMessage(message);
 const accessBatch = new AccessBatch(

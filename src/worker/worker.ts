@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os';
 import { createAccessLog } from '../access/access-log.ts';
 import { assert } from '../base/assert.ts';
+import { ownHeartbeat } from '../base/heartbeat.ts';
 import { createLogger, type LevelLogger } from '../base/logger.ts';
 import { operationsOfShareMax, poolThreads } from '../base/pool-threads.ts';
 import { ProcessGroups } from '../base/process-groups.ts';
@@ -442,6 +443,8 @@ export class GatewayWorker {
     const share = this.#shares.of(name);
     const own = scriptSettingsOf(settings.scripts, name);
     const { prefix } = mapping;
+    const heartbeat = ownHeartbeat();
+    const row = this.#job.setup.mappings.findIndex((one) => mappingName(one) === name);
     return await loadModuleMapping({
       ...placeOf(mapping),
       proxies: new HandlerProxies({ mapping: name, prefix, proxies: this.#proxies, logger: this.#logger }),
@@ -453,6 +456,7 @@ export class GatewayWorker {
       share,
       logger: this.#logger,
       timeLimitMs: own?.limits.timeLimitMs ?? settings.limits.timeLimitMs,
+      began: () => heartbeat.began(row),
     });
   }
 

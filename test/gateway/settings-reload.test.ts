@@ -606,6 +606,8 @@ const ELSEWHERE = [
   'limits.bodyRateMin',
   // test/http/front/proxied-connections.test.ts
   'trustedProxies',
+  // test/supervisor/held-up.test.ts
+  'limits.heartbeatLimitMs',
   ...Object.keys(DEFAULT_LOG_SETTINGS).map((name) => `logs.${name}`),
 ];
 

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { parentPort, workerData } from 'node:worker_threads';
 import { COUNT, Counters } from '../../src/metrics/worker-metrics.ts';
+import { beginHeartbeat } from '../../src/worker/beat.ts';
 import type {
   FromWorker,
   ListenSource,
@@ -18,6 +19,7 @@ const FOR_EVER_MS = 600_000;
 
 const start = workerData as WorkerStart;
 const counters = new Counters(start.counters);
+beginHeartbeat(start.heartbeat);
 let current = { generation: 0, text: '' };
 let prepared: { generation: number; text: string } | undefined;
 
@@ -49,6 +51,9 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
     setTimeout(crash, Number(url.searchParams.get('ms')));
     return;
   }
+  if (url.pathname === '/loop') for (;;);
+  // a pipe that nobody writes to
+  if (url.pathname === '/pipe') readFileSync(url.searchParams.get('name') ?? '');
   if (url.pathname === '/slow') setTimeout(end, Number(url.searchParams.get('ms')));
   else end();
 }

@@ -429,6 +429,63 @@ test('lgateway -u with an unknown user ends with 1 and names it', async () => {
   assert.equal(gateway.stderr, 'lgateway: There is no user "no-such-user"\n');
 });
 
+test('The process ends with exit code 3 when workers end again and again before they serve', async () => {
+  const crash = folder.file('crash');
+  const preload = folder.file('crash.mjs');
+  // threads crash from the moment when a file is there; the pauses of the main thread are short, but not the time for its last words
+  writeFileSync(
+    preload,
+    `import { existsSync } from 'node:fs';
+     import { isMainThread } from 'node:worker_threads';
+     if (isMainThread) {
+       const real = setTimeout;
+       globalThis.setTimeout = (call, ms, ...rest) => real(call, ms >= 100 && ms <= 10_000 && ms !== 1000 ? 1 : ms, ...rest);
+     } else setInterval(() => { if (existsSync(${JSON.stringify(crash)})) throw new Error('the test wants a crash'); }, 5).unref();`,
+  );
+  const words = ['-w', '1', '-p', '0', '-c', folder.certificate, '-k', folder.key, script];
+  const gateway = new GatewayProcess(folder, words, {
+    environment: { NODE_OPTIONS: `--import=${preload}` },
+  });
+  running.push(gateway);
+  await gateway.ready();
+  writeFileSync(crash, '');
+  assert.deepEqual(await gateway.ended, { code: 3, signal: null });
+  assert.match(
+    gateway.stderr,
+    /The gateway ends: Workers have ended 10 times within 120 s, and none of them has served/,
+  );
+});
+
+test('The process ends after SIGTERM though a call of the system holds up a thread', async () => {
+  const hang = folder.file('hang');
+  const pipe = folder.file('pipe');
+  execFileSync('mkfifo', [pipe]);
+  const preload = folder.file('hang.mjs');
+  writeFileSync(
+    preload,
+    `import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+     import { isMainThread } from 'node:worker_threads';
+     const look = () => {
+       if (!existsSync(${JSON.stringify(hang)})) return;
+       writeFileSync(${JSON.stringify(`${hang}-begins`)}, '');
+       readFileSync(${JSON.stringify(pipe)});
+     };
+     if (!isMainThread) setInterval(look, 5).unref();`,
+  );
+  const words = ['-w', '1', '-p', '0', '--drain-timeout', '0', script];
+  const certificate = ['-c', folder.certificate, '-k', folder.key];
+  const gateway = new GatewayProcess(folder, [...certificate, ...words], {
+    environment: { NODE_OPTIONS: `--import=${preload}` },
+  });
+  running.push(gateway);
+  await gateway.ready();
+  writeFileSync(hang, '');
+  await gateway.until(() => existsSync(`${hang}-begins`));
+  gateway.signal('SIGTERM');
+  assert.deepEqual(await gateway.ended, { code: 0, signal: null });
+  assert.match(gateway.stderr, /The thread of worker 1 does not end: a call of the system holds it up/);
+});
+
 /** Open exchanges of the one worker. */
 async function exchanges(gateway: GatewayProcess): Promise<number> {
   const { workers } = await gateway.counters();

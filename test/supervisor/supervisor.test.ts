@@ -16,7 +16,8 @@ import { DEFAULT_COMPRESSION } from '../../src/settings/compression.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { DEFAULT_LOG_SETTINGS } from '../../src/settings/log-settings.ts';
 import type { LoadedCertificate } from '../../src/supervisor/load-tls.ts';
-import { Supervisor, type SupervisorOptions } from '../../src/supervisor/supervisor.ts';
+import { Supervisor } from '../../src/supervisor/supervisor.ts';
+import type { SupervisorOptions } from '../../src/supervisor/supervisor-options.ts';
 
 const PLAIN_WORKER = new URL('./plain-worker.js', import.meta.url);
 const WAIT_MAX_MS = 60_000;

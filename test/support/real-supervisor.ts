@@ -7,7 +7,8 @@ import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
 import { DEFAULT_COMPRESSION } from '../../src/settings/compression.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { DEFAULT_LOG_SETTINGS } from '../../src/settings/log-settings.ts';
-import { Supervisor, type SupervisorOptions } from '../../src/supervisor/supervisor.ts';
+import { Supervisor } from '../../src/supervisor/supervisor.ts';
+import type { SupervisorOptions } from '../../src/supervisor/supervisor-options.ts';
 import type { GatewayFolder } from './run-gateway.ts';
 
 /** Serves `app.lua` of the folder under `/` with two workers; appends the log lines to `lines`. */
@@ -17,7 +18,16 @@ export function realSupervisor(
   config: Partial<Config> = {},
   options: Partial<SupervisorOptions> = {},
 ): Supervisor {
-  return new Supervisor({
+  return new Supervisor({ ...realSupervisorOptions(folder, lines, config), ...options });
+}
+
+/** What such a supervisor is made of. */
+export function realSupervisorOptions(
+  folder: GatewayFolder,
+  lines: string[],
+  config: Partial<Config> = {},
+): SupervisorOptions {
+  return {
     config: {
       mappings: [{ prefix: '/', script: folder.file('app.lua') }],
       tls: {
@@ -48,6 +58,5 @@ export function realSupervisor(
     logger: createLogger('info', 'supervisor', (line) => lines.push(line)),
     writeLine: (line) => lines.push(line),
     compileLua: (memoryBytesMax) => compileLuaModule({ memoryBytesMax }),
-    ...options,
-  });
+  };
 }

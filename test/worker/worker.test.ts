@@ -4,7 +4,8 @@ import { writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import type { Config } from '../../src/config/config.ts';
-import type { Supervisor, SupervisorOptions } from '../../src/supervisor/supervisor.ts';
+import type { Supervisor } from '../../src/supervisor/supervisor.ts';
+import type { SupervisorOptions } from '../../src/supervisor/supervisor-options.ts';
 import { realSupervisor } from '../support/real-supervisor.ts';
 import { ask, GatewayFolder } from '../support/run-gateway.ts';
 
