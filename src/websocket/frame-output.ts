@@ -54,6 +54,8 @@ export class FrameOutput {
   #isContinued = false;
   #isFlushDue = false;
   #isHeld = false;
+  /** `#hasRoom` is called when the exchange has room. */
+  #awaitsRoom = false;
   readonly #claimers = new Waiters();
   readonly #drained = new Waiters();
   /** The last ping that could not be answered at once; older ones need no answer (RFC 6455 §5.5.3). */
@@ -145,13 +147,14 @@ export class FrameOutput {
   }
 
   whenDrained(drained: () => void): void {
-    if (this.#deflatingBytes >= DEFLATING_BYTES_MAX) this.#drained.add(drained);
-    else this.#exchange.whenDrained(drained);
+    this.#drained.add(drained);
+    if (this.#deflatingBytes >= DEFLATING_BYTES_MAX || this.#awaitsRoom) return;
+    this.#awaitsRoom = true;
+    this.#exchange.whenDrained(this.#hasRoom);
   }
 
   cancelDrained(drained: () => void): void {
     this.#drained.remove(drained);
-    this.#exchange.cancelDrained(drained);
   }
 
   ping(): void {
@@ -181,6 +184,8 @@ export class FrameOutput {
   end(): void {
     this.#owedPong = undefined;
     this.#exchange.cancelDrained(this.#payPong);
+    // a client that does not read must not keep them until its time is over
+    this.#exchange.cancelDrained(this.#hasRoom);
     this.#claimers.notify();
     this.#drained.notify();
   }
@@ -220,6 +225,11 @@ export class FrameOutput {
     this.#exchange.flush();
     if (this.#deflatingBytes < DEFLATING_BYTES_MAX) this.#drained.notify();
   }
+
+  readonly #hasRoom = (): void => {
+    this.#awaitsRoom = false;
+    this.#drained.notify();
+  };
 
   readonly #payPong = (): void => {
     const data = this.#owedPong;
