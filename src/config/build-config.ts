@@ -123,11 +123,20 @@ export function buildConfig(
   return config;
 }
 
-type Listening = Pick<Config, 'listen' | 'cleartext' | 'furtherListeners'>;
+type Listening = Pick<Config, 'listen' | 'cleartext' | 'redirect' | 'furtherListeners'>;
 type Proxying = Pick<Config, 'proxyProtocol' | 'trustedProxies'>;
 
 /** Those of `[[listen]]`, where the file has some, each kind until an option in its place. */
-function readListeners(answers: Answers, { listeners }: FileParts): Listening {
+function readListeners(answers: Answers, parts: FileParts): Listening {
+  const redirect = answers.value(OPTIONS.httpRedirect);
+  const others = readPlaces(answers, parts);
+  if (redirect === undefined) return others;
+  if (others.listen === undefined)
+    answers.fault(OPTIONS.httpRedirect, 'goes with a listener that speaks TLS, and there is none');
+  return { ...others, redirect };
+}
+
+function readPlaces(answers: Answers, { listeners }: FileParts): Listening {
   const client = readClientAuthority(answers);
   const secure: SecureListen = {
     address: answers.value(OPTIONS.address),
@@ -135,7 +144,8 @@ function readListeners(answers: Answers, { listeners }: FileParts): Listening {
     ...(client === undefined ? {} : { client }),
   };
   const cleartext = answers.value(OPTIONS.http);
-  refuseOnePort(answers);
+  refuseOnePort(answers, OPTIONS.http);
+  refuseOnePort(answers, OPTIONS.httpRedirect);
   if (listeners === undefined) return { listen: secure, cleartext };
   const isMoved = answers.has(OPTIONS.address) || answers.has(OPTIONS.port);
   const ofFile = (scheme: 'https' | 'http'): SecureListen[] =>
@@ -168,15 +178,15 @@ function hasProxied(answers: Answers, { listen, cleartext, furtherListeners = []
 }
 
 /** Two sockets cannot listen on one port of one address; all addresses are among them. */
-function refuseOnePort(answers: Answers): void {
-  const cleartext = answers.value(OPTIONS.http);
+function refuseOnePort(answers: Answers, option: typeof OPTIONS.http): void {
+  const cleartext = answers.value(option);
   const port = answers.valueOrDefault(OPTIONS.port);
   if (cleartext === undefined || cleartext.port !== port || port === 0) return;
   const address = answers.value(OPTIONS.address);
   if (address !== undefined && cleartext.address !== undefined && address !== cleartext.address) return;
   answers.faultOfBoth(
     OPTIONS.port,
-    OPTIONS.http,
+    option,
     `ask for the same port, ${port}: one is for TLS and one for cleartext, so each needs its own`,
   );
 }

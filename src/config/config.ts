@@ -62,6 +62,8 @@ export interface TlsConfig {
   readonly certificates: readonly CertificateFiles[];
   readonly strictSni: boolean;
   readonly profile: TlsProfile;
+  /** The value of Strict-Transport-Security; undefined = it is not sent. */
+  readonly hsts: string | undefined;
 }
 
 /** A listening socket that this process was started with. */
@@ -81,6 +83,8 @@ export interface Config {
   readonly listen: SecureListen | undefined;
   /** Cleartext HTTP/1.1 + h2c listener (`--http`); undefined = none. */
   readonly cleartext: ListenAddress | undefined;
+  /** Cleartext listener that leads clients to the TLS listener (`--http-redirect`); undefined = none. */
+  readonly redirect?: ListenAddress | undefined;
   /** Listeners beside these two; default: none. */
   readonly furtherListeners?: readonly (SecureListen & Pick<InheritedSocket, 'scheme'>)[];
   /** Sockets that listen already, in the place of `listen` and `cleartext`; default: none. Clients of those with TLS show what those of `listen` do. */

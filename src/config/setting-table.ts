@@ -41,6 +41,7 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   // sockets are bound once, and later the right to bind may be gone
   listen: restart(OPTIONS.address, OPTIONS.port, OPTIONS.clientCa, OPTIONS.clientVerify),
   cleartext: restart(OPTIONS.http),
+  redirect: restart(OPTIONS.httpRedirect),
   furtherListeners: restart(),
   inherited: restart(),
   proxyProtocol: restart(OPTIONS.proxyProtocol),
@@ -76,6 +77,7 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   'tls.certificates': applied(OPTIONS.cert, OPTIONS.key),
   'tls.strictSni': applied(OPTIONS.strictSni),
   'tls.profile': applied(OPTIONS.tlsProfile),
+  'tls.hsts': applied(OPTIONS.hsts),
   'rights.luaPath': applied(OPTIONS.luaPath),
   'rights.allowsBytecode': applied(OPTIONS.allowBytecode),
   'rights.commands': applied(OPTIONS.allowRun),

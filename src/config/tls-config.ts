@@ -15,6 +15,7 @@ export function readTls(answers: Answers, { certificates }: FileParts): TlsConfi
     certificates: given,
     strictSni: isStrict,
     profile: answers.value(OPTIONS.tlsProfile) ?? DEFAULT_TLS_PROFILE,
+    hsts: answers.value(OPTIONS.hsts),
   };
 }
 

@@ -7,17 +7,24 @@ import {
   TLS_PROFILES,
   type TlsProfile,
 } from '../settings/tls-settings.ts';
+import type { ListenAddress } from './config.ts';
 import type { FlagOption, ValueOption } from './option.ts';
-import { choice, name } from './value-parsers.ts';
+import { choice, listenAddress, name, type ValueParser } from './value-parsers.ts';
 
 export interface TlsOptions {
   readonly cert: ValueOption<string>;
   readonly key: ValueOption<string>;
   readonly strictSni: FlagOption;
   readonly tlsProfile: ValueOption<TlsProfile>;
+  readonly hsts: ValueOption<string>;
+  readonly httpRedirect: ValueOption<ListenAddress>;
   readonly clientCa: ValueOption<string>;
   readonly clientVerify: ValueOption<ClientVerify>;
 }
+
+/** Two years: what lists of browsers ask for is one. */
+const HSTS_SECONDS_MAX = 63_072_000;
+const HSTS_WORDS: readonly string[] = ['includeSubDomains', 'preload'];
 
 export const TLS_OPTIONS: TlsOptions = {
   cert: {
@@ -57,6 +64,22 @@ export const TLS_OPTIONS: TlsOptions = {
     group: 'TLS',
     help: `versions and suites, by Mozilla's guideline: ${TLS_PROFILES.join(', ')}`,
   },
+  hsts: {
+    kind: 'value',
+    name: 'hsts',
+    argument: 'SECONDS[;includeSubDomains][;preload]',
+    value: transportSecurity(),
+    group: 'TLS',
+    help: 'let browsers come over TLS only for so long: Strict-Transport-Security in answers over TLS that have none',
+  },
+  httpRedirect: {
+    kind: 'value',
+    name: 'http-redirect',
+    argument: '[ADDRESS:]PORT',
+    value: listenAddress(),
+    group: 'TLS',
+    help: 'listen without TLS here and lead clients to the same address over TLS',
+  },
   clientCa: {
     kind: 'value',
     name: 'client-ca',
@@ -76,3 +99,19 @@ export const TLS_OPTIONS: TlsOptions = {
     help: 'require: close connections of clients without such a certificate; optional: let scripts look',
   },
 };
+
+/** The value is that of the field (RFC 6797 §6.1). */
+function transportSecurity(): ValueParser<string> {
+  return {
+    wants: `seconds from 0 to ${HSTS_SECONDS_MAX}, perhaps with ;includeSubDomains and ;preload behind them`,
+    read: (text) => {
+      const [seconds = '', ...words] = text.split(';').map((part) => part.trim());
+      const isSound = /^\d{1,9}$/.test(seconds) && Number(seconds) <= HSTS_SECONDS_MAX;
+      const isKnown = words.every((word) => HSTS_WORDS.includes(word));
+      if (!isSound || !isKnown || new Set(words).size < words.length) return undefined;
+      return [`max-age=${Number(seconds)}`, ...words].join('; ');
+    },
+    show: (value) => value.replace('max-age=', '').replaceAll('; ', ';'),
+    inFile: { types: ['integer', 'string'], min: 0, max: HSTS_SECONDS_MAX },
+  };
+}

@@ -108,6 +108,8 @@ export interface GatewayOptions extends CommonOptions {
   readonly strictSni?: boolean;
   /** Versions and suites by Mozilla's guideline; default `intermediate`. */
   readonly tlsProfile?: TlsProfile;
+  /** Value of Strict-Transport-Security in answers over TLS that have none: `max-age=31536000`; false, the default: none is sent. */
+  readonly hsts?: string | false;
   /** Default: port 8443 on all addresses. Port 0 takes any free one. */
   readonly listen?: Partial<ListenAddress>;
   /** A second listener without TLS; default: none. */
@@ -122,18 +124,29 @@ export type GatewayChanges = Omit<GatewayOptions, 'log'>;
 /** Where a configuration listens. */
 export type Listening = Pick<Config, 'tls' | 'listen' | 'cleartext' | 'inherited' | 'noDelay'>;
 
-export type TlsChoices = Pick<GatewayOptions, 'certificateFiles' | 'strictSni' | 'tlsProfile'>;
+export type TlsChoices = Pick<GatewayOptions, 'certificateFiles' | 'strictSni' | 'tlsProfile' | 'hsts'>;
 
-const DEFAULT_TLS: TlsConfig = { certificates: [], strictSni: false, profile: DEFAULT_TLS_PROFILE };
+const DEFAULT_TLS: TlsConfig = {
+  certificates: [],
+  strictSni: false,
+  profile: DEFAULT_TLS_PROFILE,
+  hsts: undefined,
+};
 
 /** Without certificates, the gateway makes one for development. `before`: what stays where nothing else is chosen. */
 export function tlsWith(choices: TlsChoices, before: TlsConfig = DEFAULT_TLS): TlsConfig {
-  const { certificateFiles: files, strictSni, tlsProfile } = choices;
+  const { certificateFiles: files, strictSni, tlsProfile, hsts } = choices;
+  if (hsts !== undefined && hsts !== false && !/^max-age=\d{1,9}(?:; [A-Za-z]+){0,2}$/.test(hsts))
+    throw new GatewayError(
+      'LGW_CONFIG',
+      `Option hsts is ${JSON.stringify(hsts)} and has to be such as "max-age=31536000; includeSubDomains"`,
+    );
   if (tlsProfile !== undefined) oneOf('tlsProfile', TLS_PROFILES, tlsProfile);
   return {
     certificates: files === undefined ? before.certificates : 'key' in files ? [files] : files,
     strictSni: strictSni ?? before.strictSni,
     profile: tlsProfile ?? before.profile,
+    hsts: hsts === undefined ? before.hsts : hsts === false ? undefined : hsts,
   };
 }
 

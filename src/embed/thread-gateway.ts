@@ -28,8 +28,9 @@ import { SharedStore } from '../shared/shared-store.ts';
 import { closeSource, platformListenerOptions } from '../supervisor/listener.ts';
 import { type BoundAddress, Listeners, type ListenNames } from '../supervisor/listeners.ts';
 import { loadTls } from '../supervisor/load-tls.ts';
-import { createTicketKeys } from '../tls/ticket-keys.ts';
+import { TicketKeyRing } from '../tls/ticket-keys.ts';
 import { TlsPolicies } from '../tls/tls-policies.ts';
+import type { TlsSetup } from '../tls/tls-setup.ts';
 import type { WebHandler } from '../web/web-handler.ts';
 import { WebMapping } from '../web/web-mapping.ts';
 import { WEBSOCKETS_MAX } from '../websocket/websocket-limits.ts';
@@ -53,7 +54,9 @@ export class ThreadGateway {
   /** For the program, too. */
   readonly events: TextEvents = new TextEvents(this.#hub, createEventShare('/'));
   readonly #proxies = new Proxies(this.#counters, WORKER_ID);
-  readonly #ticketKeys: readonly Uint8Array[] = [createTicketKeys()];
+  readonly #tickets = new TicketKeyRing();
+  /** Of handshakes that begin now; undefined: cleartext. */
+  #tls: TlsSetup | undefined;
   #logger: LevelLogger;
   #mapping: WebMapping | undefined;
   #reloading: Promise<void> = Promise.resolve();
@@ -128,6 +131,7 @@ export class ThreadGateway {
   }
 
   async stop(): Promise<void> {
+    this.#tickets.stop();
     this.#listeners.close();
     for (const frontEnd of this.#frontEnds) frontEnd.stop();
     this.#mapping?.close();
@@ -202,9 +206,17 @@ export class ThreadGateway {
     if (this.#listeners.cleartextOnly) return undefined;
     const { certificates, clients } = await loadTls(config);
     const { strictSni, profile } = config.tls;
-    const setup = { certificates, clients, strictSni, profile, ticketKeys: this.#ticketKeys };
+    const setup: TlsSetup = { certificates, clients, strictSni, profile, ticketKeys: this.#tickets.keys };
+    this.#tickets.start(() => this.#useTickets());
+    this.#tls = setup;
     // there is one listener
     return new TlsPolicies(setup, 0);
+  }
+
+  #useTickets(): void {
+    if (this.#tls === undefined) return;
+    this.#tls = { ...this.#tls, ticketKeys: this.#tickets.keys };
+    for (const frontEnd of this.#frontEnds) frontEnd.setTls(new TlsPolicies(this.#tls, 0));
   }
 }
 

@@ -26,6 +26,8 @@ interface OpenListener {
   readonly listener: Listener;
   /** Its connections begin with a PROXY head. */
   readonly proxied: boolean;
+  /** Its clients are led to the first listener with TLS. */
+  readonly redirects?: boolean;
 }
 
 export class Listeners {
@@ -62,7 +64,14 @@ export class Listeners {
    * When it rejects (GatewayError), `close` closes those that are open.
    */
   async open(config: Config, options: ListenerOptions): Promise<void> {
-    const { listen, cleartext, furtherListeners = [], inherited = [], proxyProtocol = false } = config;
+    const {
+      listen,
+      cleartext,
+      redirect,
+      furtherListeners = [],
+      inherited = [],
+      proxyProtocol = false,
+    } = config;
     const bound = inherited.filter(({ place }) => place !== undefined);
     for (const { descriptor, scheme, place } of inherited) {
       if (place !== undefined) continue;
@@ -71,7 +80,12 @@ export class Listeners {
       this.#logger.info(`** Using preopened socket FD ${descriptor} **`);
     }
     if (this.#open.length > 0) return;
-    const open = async (scheme: 'https' | 'http', at: ListenAddress, name: string): Promise<void> => {
+    const open = async (
+      scheme: 'https' | 'http',
+      at: ListenAddress,
+      name: string,
+      redirects = false,
+    ): Promise<void> => {
       const { proxied = proxyProtocol, ...place } = at;
       const index = bound.findIndex((socket) => isSamePlace(socket, place));
       const [own] = index < 0 ? [] : bound.splice(index, 1);
@@ -79,11 +93,12 @@ export class Listeners {
         own === undefined
           ? await Listener.open(place, options, name)
           : await Listener.adopt(own.descriptor, options);
-      this.#open.push({ scheme, place, listener, proxied });
+      this.#open.push({ scheme, place, listener, proxied, redirects });
     };
     if (listen !== undefined) await open('https', listen, this.#names.https);
     if (cleartext !== undefined) await open('http', cleartext, this.#names.http);
     for (const { scheme, ...place } of furtherListeners) await open(scheme, place, '[[listen]]');
+    if (redirect !== undefined) await open('http', redirect, '--http-redirect', true);
     // the configuration names them no more
     for (const { descriptor } of bound) closeDescriptor(descriptor);
   }
@@ -101,8 +116,14 @@ export class Listeners {
   sources(): WorkerListener[] {
     const made: WorkerListener[] = [];
     try {
-      for (const { scheme, listener, proxied } of this.#open)
-        made.push({ scheme, source: listener.source(), proxied });
+      const secure = this.#open.find(({ scheme }) => scheme === 'https')?.listener.port;
+      for (const { scheme, listener, proxied, redirects = false } of this.#open)
+        made.push({
+          scheme,
+          source: listener.source(),
+          proxied,
+          ...(redirects && secure !== undefined ? { redirectPort: secure } : {}),
+        });
       return made;
     } catch (error) {
       for (const { source } of made) closeSource(source);

@@ -28,6 +28,8 @@ export interface SupervisorOptions {
   readonly listener?: ListenerOptions;
   /** Reads certificate and key from the files of the configuration; default: just that. */
   readonly loadTls?: typeof loadTls;
+  /** How long a set of ticket keys makes tickets; default: an hour. */
+  readonly ticketPeriodMs?: number;
   /** The module each worker thread runs; default: the gateway's own. */
   readonly workerEntry?: URL;
   readonly times?: Partial<WorkerTimes>;

@@ -28,7 +28,7 @@ import { HeartWatch } from './heart-watch.ts';
 import { LeftoverProcesses } from './leftover-processes.ts';
 import { platformListenerOptions } from './listener.ts';
 import { type BoundAddress, Listeners } from './listeners.ts';
-import { type DevelopmentFacts, loadTls } from './load-tls.ts';
+import type { DevelopmentFacts } from './load-tls.ts';
 import type { PreparedAccess } from './log-outputs.ts';
 import { type MappingUse, mappingUses } from './mapping-uses.ts';
 import { OnceRegistry } from './once-registry.ts';
@@ -105,12 +105,7 @@ export class Supervisor {
       openAdmin: () => this.#openAdmin(),
       leaveAdmin: () => this.#admin?.leave() ?? false,
     });
-    this.#tls = new TlsKeeper(
-      options.loadTls ?? loadTls,
-      options.logger,
-      options.config.listen?.address,
-      predecessor?.handover,
-    );
+    this.#tls = new TlsKeeper(options);
     this.#hearts = new HeartWatch(() => this.#workers, this.#settings);
   }
 
@@ -173,6 +168,7 @@ export class Supervisor {
       this.#transition('serving');
       this.#hearts.start();
       this.#tls.use(first?.loaded);
+      this.#tls.rotate(() => this.#refreshTickets());
     } catch (error) {
       await this.stop();
       throw error;
@@ -451,7 +447,18 @@ export class Supervisor {
     for (const { name, from, to } of this.#settings.replace(config))
       this.#logger.info(`Setting ${name} has changed`, { from, to });
     this.#tls.use(loaded);
+    // they may have changed while the workers prepared
+    this.#refreshTickets();
     return kept;
+  }
+
+  /** Hands the ticket keys of this moment to all workers, beside the certificates that they have. */
+  #refreshTickets(): void {
+    const before = this.#setup?.tls;
+    const tls = before && this.#tls.withTickets(before);
+    if (this.#setup === undefined || tls === undefined || tls === before) return;
+    this.#setup = { ...this.#setup, tls };
+    for (const worker of this.#workers) worker.giveTls(tls);
   }
 
   async #stopOnce(): Promise<void> {

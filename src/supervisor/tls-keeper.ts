@@ -6,11 +6,11 @@ import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import type { LevelLogger } from '../base/logger.ts';
 import type { CertificateFiles, Config } from '../config/config.ts';
 import { outOfTime } from '../tls/certificate-warnings.ts';
-import { createTicketKeys, readTicketKeys, showTicketKeys } from '../tls/ticket-keys.ts';
+import { readTicketKeys, showTicketKeys, TicketKeyRing } from '../tls/ticket-keys.ts';
 import type { TlsSetup } from '../tls/tls-setup.ts';
 import { CertificateWatch } from './certificate-watch.ts';
 import type { Handover } from './handover.ts';
-import type { DevelopmentFacts, LoadedTls, loadTls } from './load-tls.ts';
+import { type DevelopmentFacts, type LoadedTls, loadTls } from './load-tls.ts';
 
 /** What a reload found out about certificates and keys. */
 interface ReloadedTls {
@@ -23,21 +23,32 @@ interface ReloadedTls {
 
 type HandedTls = Pick<Handover, 'ticketKeys' | 'tls'>;
 
+export interface TlsKeeperOptions {
+  /** Says where is listened. */
+  readonly config: Pick<Config, 'listen'>;
+  readonly logger: LevelLogger;
+  readonly loadTls?: typeof loadTls;
+  /** Default: an hour. */
+  readonly ticketPeriodMs?: number;
+  readonly predecessor?: { readonly handover: HandedTls } | undefined;
+}
+
 export class TlsKeeper {
   readonly #load: typeof loadTls;
-  /** One set for all workers, all reloads and upgrades, so that any of them resumes a session of any other. */
-  readonly #ticketKeys: readonly Uint8Array[];
+  /** For all workers, reloads and upgrades, so that any of them resumes a session of any other. */
+  readonly #tickets: TicketKeyRing;
   /** What the predecessor serves, where this user may not be able to read it again. */
   readonly #predecessor: LoadedTls | undefined;
   #used: LoadedTls | undefined;
   readonly #watch: CertificateWatch;
   #development: DevelopmentFacts | undefined;
 
-  constructor(load: typeof loadTls, logger: LevelLogger, address: string | undefined, handover?: HandedTls) {
+  constructor({ config, logger, loadTls: load = loadTls, ticketPeriodMs, predecessor }: TlsKeeperOptions) {
+    const handover = predecessor?.handover;
     this.#load = load;
-    this.#ticketKeys = readTicketKeys(handover?.ticketKeys) ?? [createTicketKeys()];
+    this.#tickets = new TicketKeyRing(ticketPeriodMs, readTicketKeys(handover?.ticketKeys));
     this.#predecessor = handover?.tls;
-    this.#watch = new CertificateWatch(logger, address);
+    this.#watch = new CertificateWatch(logger, config.listen?.address);
   }
 
   /** The certificate that the gateway made itself; undefined when it was given one, and before the first one is used. */
@@ -74,7 +85,7 @@ export class TlsKeeper {
   /** What a successor needs: the ticket keys, and certificates and keys where `user` may not read them again. */
   handover({ user }: Pick<Config, 'user'>): HandedTls {
     return {
-      ticketKeys: showTicketKeys(this.#ticketKeys),
+      ticketKeys: showTicketKeys(this.#tickets.keys),
       tls: user === undefined ? undefined : this.#used,
     };
   }
@@ -84,7 +95,7 @@ export class TlsKeeper {
     if (current === undefined) return { tls: undefined };
     const { user } = next;
     const { strictSni, profile } = next.tls;
-    const kept = { ...current, strictSni, profile };
+    const kept = this.withTickets({ ...current, strictSni, profile });
     const isSame = isDeepStrictEqual(filesOf(next), filesOf(before));
     if (isSame && this.#development !== undefined && user !== undefined)
       return { tls: kept, kept: `user "${user}" would only make a development certificate of its own` };
@@ -107,7 +118,19 @@ export class TlsKeeper {
     this.#watch.watch(loaded.certificates);
   }
 
+  /** Calls `changed` when tickets are made with other keys from now on. */
+  rotate(changed: () => void): void {
+    this.#tickets.start(changed);
+  }
+
+  /** With the keys of this moment; the same object where it has them. */
+  withTickets(tls: TlsSetup): TlsSetup {
+    const { keys } = this.#tickets;
+    return tls.ticketKeys === keys ? tls : { ...tls, ticketKeys: keys };
+  }
+
   stop(): void {
+    this.#tickets.stop();
     this.#watch.stop();
   }
 
@@ -119,7 +142,7 @@ export class TlsKeeper {
         keyKind,
         names,
       })),
-      ticketKeys: this.#ticketKeys,
+      ticketKeys: this.#tickets.keys,
       clients,
       strictSni,
       profile,

@@ -39,5 +39,6 @@ export function workerSettings({
     folders: more.folders,
     proxies: more.proxies,
     trustedProxies: more.trustedProxies ?? [],
+    transportSecurity: more.tls.hsts,
   };
 }

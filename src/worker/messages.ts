@@ -34,6 +34,8 @@ export interface WorkerListener {
   readonly source: ListenSource;
   /** Its connections begin with a PROXY head. */
   readonly proxied: boolean;
+  /** Its clients are led to this port, which speaks TLS; undefined = they are served. */
+  readonly redirectPort?: number;
 }
 
 /** The settings that a reload may change in a worker. */
@@ -49,6 +51,8 @@ export interface WorkerSettings {
   readonly compression: CompressionSettings;
   /** Addresses and networks that may send PROXY heads. */
   readonly trustedProxies: readonly string[];
+  /** The value of Strict-Transport-Security; undefined = it is not sent. */
+  readonly transportSecurity: string | undefined;
 }
 
 /** The part of a worker's configuration that a reload reads again. */

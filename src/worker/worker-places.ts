@@ -1,5 +1,8 @@
 /** Where mappings and listeners of a worker stand, in the form in which its parts take it. */
 import type { MappingConfig } from '../config/config.ts';
+import type { Exchange } from '../http/exchange/exchange.ts';
+import type { Dispatcher } from '../http/routing/dispatcher.ts';
+import { redirectToSecure } from '../http/routing/secure-redirect.ts';
 import { TlsPolicies } from '../tls/tls-policies.ts';
 import type { TlsSetup } from '../tls/tls-setup.ts';
 
@@ -15,4 +18,13 @@ export function toBytes(text: string): string {
 /** Of one listener. */
 export function policiesOf(tls: TlsSetup | undefined, listener: number): TlsPolicies | undefined {
   return tls === undefined ? undefined : new TlsPolicies(tls, listener);
+}
+
+/** What becomes of the requests of a listener; `redirectPort`: its clients are led there, undefined = they are served. */
+export function handlerOf(
+  dispatcher: Dispatcher,
+  redirectPort: number | undefined,
+): (exchange: Exchange) => void {
+  const serve = (exchange: Exchange): void => dispatcher.dispatch(exchange);
+  return redirectPort === undefined ? serve : (exchange) => redirectToSecure(exchange, redirectPort, serve);
 }

@@ -52,6 +52,7 @@ import type {
   FromWorker,
   TriedMapping,
   WorkerJob,
+  WorkerListener,
   WorkerSettings,
   WorkerSetup,
   WorkerStart,
@@ -59,9 +60,10 @@ import type {
 import { observeLoop } from './observe-loop.ts';
 import { OnceClient } from './once-client.ts';
 import { type OutwardSet, OutwardTable } from './outward.ts';
+import type { Prepared } from './prepared.ts';
 import { processEnvironment } from './process-environment.ts';
 import { RequestMetrics } from './request-metrics.ts';
-import { placeOf, policiesOf, toBytes } from './worker-places.ts';
+import { handlerOf, placeOf, policiesOf, toBytes } from './worker-places.ts';
 import { createShares, MODULE_RESOURCES } from './worker-shares.ts';
 
 /** More than a mapping may have, so that two of them find places. */
@@ -74,13 +76,6 @@ type Loader = (
   outward: OutwardSet,
   signal: AbortSignal,
 ) => Promise<LoadedMapping>;
-
-/** A reload that waits for its second phase. */
-interface Prepared {
-  readonly setup: WorkerSetup;
-  readonly mappings: readonly LoadedMapping[];
-  readonly outward: OutwardSet;
-}
 
 export class GatewayWorker {
   readonly #start: WorkerStart;
@@ -189,8 +184,8 @@ export class GatewayWorker {
     this.#mappings = await this.#load(setup, this.#outward, new AbortController());
     this.#router.replace(this.#mappings);
     for (const mapping of this.#mappings) mapping.serve();
-    const frontEnds = listeners.map(({ scheme, proxied }, i) =>
-      this.#createFrontEnd(scheme === 'https' ? policiesOf(this.#tls, i) : undefined, proxied),
+    const frontEnds = listeners.map((listener, i) =>
+      this.#createFrontEnd(listener.scheme === 'https' ? policiesOf(this.#tls, i) : undefined, listener),
     );
     // from here on the descriptors belong to the servers of this thread
     Atomics.store(new Int32Array(this.#start.descriptorsAdopted), 0, 1);
@@ -287,13 +282,14 @@ export class GatewayWorker {
 
   /** What a reload changes in the parts that live as long as the worker; scripts and front ends read the rest. */
   #apply(settings: WorkerSettings): void {
-    const { limits, logLevel, compression, ...more } = settings;
+    const { limits, logLevel, compression, transportSecurity, ...more } = settings;
     this.#logger.setLevel(logLevel);
     this.#setShares(settings);
     this.#compression.apply(compression);
     for (const logger of this.#mappingLoggers.values()) logger.setRate(limits.logBytesPerSecond);
     for (const frontEnd of this.#frontEnds) {
       frontEnd.setLimits(limits);
+      frontEnd.setTransportSecurity(transportSecurity);
       frontEnd.setObservers(this.#observers(more));
       frontEnd.setTrustedProxies(more.trustedProxies);
     }
@@ -460,7 +456,7 @@ export class GatewayWorker {
     });
   }
 
-  #createFrontEnd(tls: TlsPolicies | undefined, proxied: boolean): FrontEnd {
+  #createFrontEnd(tls: TlsPolicies | undefined, { proxied, redirectPort }: WorkerListener): FrontEnd {
     const { noDelay } = this.#job;
     const { limits, trustedProxies } = this.#settings.values;
     const frontEnd = new FrontEnd(
@@ -475,8 +471,9 @@ export class GatewayWorker {
         unreadBodies: this.#unreadBodies,
         compression: this.#compression,
         trustedProxies: proxied ? trustedProxies : undefined,
+        transportSecurity: this.#settings.values.transportSecurity,
       },
-      (exchange) => this.#dispatcher.dispatch(exchange),
+      handlerOf(this.#dispatcher, redirectPort),
     );
     this.#frontEnds.push(frontEnd);
     return frontEnd;

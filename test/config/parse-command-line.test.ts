@@ -15,7 +15,11 @@ import { DEFAULT_LOG_SETTINGS as LOGS } from '../../src/settings/log-settings.ts
 
 function withCertificates(...pairs: (readonly [certificate: string, key: string])[]): Config['tls'] {
   const certificates = pairs.map(([certificate, key]) => ({ certificate, key }));
-  return { certificates, strictSni: false, profile: 'intermediate' };
+  return { certificates, strictSni: false, profile: 'intermediate', hsts: undefined };
+}
+
+function withHsts(hsts: string): Config['tls'] {
+  return { ...withCertificates(), hsts };
 }
 
 const DEFAULTS: Config = {
@@ -23,7 +27,7 @@ const DEFAULTS: Config = {
   folders: [],
   scripts: [],
   proxies: [],
-  tls: { certificates: [], strictSni: false, profile: 'intermediate' },
+  tls: { certificates: [], strictSni: false, profile: 'intermediate', hsts: undefined },
   listen: { address: undefined, port: 8443 },
   cleartext: undefined,
   user: undefined,
@@ -90,7 +94,14 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
   ['-c cert.pem -k key.pem', { tls: withCertificates(['cert.pem', 'key.pem']) }],
   ['-c a -k b -c c -k d', { tls: withCertificates(['a', 'b'], ['c', 'd']) }],
   ['-c a -c c -k b -k d', { tls: withCertificates(['a', 'b'], ['c', 'd']) }],
-  ['--strict-sni --tls-profile modern', { tls: { certificates: [], strictSni: true, profile: 'modern' } }],
+  [
+    '--strict-sni --tls-profile modern',
+    { tls: { certificates: [], strictSni: true, profile: 'modern', hsts: undefined } },
+  ],
+  ['--hsts 300', { tls: withHsts('max-age=300') }],
+  ['--hsts 0300;includeSubDomains;preload', { tls: withHsts('max-age=300; includeSubDomains; preload') }],
+  ['--http-redirect 8080', { redirect: { address: undefined, port: 8080 } }],
+  ['--http-redirect [::1]:0', { redirect: { address: '::1', port: 0 } }],
   [
     '--client-ca ca.pem',
     { listen: { address: undefined, port: 8443, client: { ca: 'ca.pem', verify: 'require' } } },
@@ -290,6 +301,14 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ['-c cert.pem', 'Options -c (--cert) and -k (--key) go together, and -k (--key) is missing'],
   ['-k key.pem', 'Options -c (--cert) and -k (--key) go together, and -c (--cert) is missing'],
   ['-c a -c b -k c', 'Options -c (--cert) and -k (--key) go together, and 2 certificates have 1 keys'],
+  [
+    '--hsts 1;all',
+    'Option --hsts wants seconds from 0 to 63072000, perhaps with ;includeSubDomains and ;preload behind them, not "1;all"',
+  ],
+  [
+    '-p 80 --http-redirect 80',
+    'Options -p (--port) and --http-redirect ask for the same port, 80: one is for TLS and one for cleartext, so each needs its own',
+  ],
   ['--client-verify optional', 'Option --client-verify goes with --client-ca, which is not given'],
   ['--tls-profile best', 'Option --tls-profile wants one of modern, intermediate, old, not "best"'],
   ['-p abc', 'Option -p (--port) wants a port from 0 to 65535, not "abc"'],
@@ -631,6 +650,7 @@ describe('the option table', () => {
       cert: ['-c', 'c', '-k', 'k'],
       key: ['-c', 'c', '-k', 'k2'],
       'tls-profile': ['--tls-profile', 'old'],
+      'http-redirect': ['--http-redirect', '80'],
       'client-verify': ['--client-ca', 'ca.pem', '--client-verify', 'optional'],
       address: ['-a', '::1'],
       port: ['-p', '1'],

@@ -31,6 +31,7 @@ const OTHERS: Readonly<Record<string, Partial<Config>>> = {
   mappings: { mappings: [{ prefix: '/other', script: 'other.lua' }] },
   listen: { listen: { address: '127.0.0.1', port: 1 } },
   cleartext: { cleartext: { address: undefined, port: 1 } },
+  redirect: { redirect: { address: undefined, port: 1 } },
   furtherListeners: { furtherListeners: [{ address: undefined, port: 1, scheme: 'http' }] },
   inherited: { inherited: [{ descriptor: 3, scheme: 'https' }] },
   noDelay: { noDelay: false },

@@ -395,6 +395,17 @@ const CASES: Readonly<Record<string, Case>> = {
     was: 'TLSv1.2',
     is: 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
   },
+  'tls.hsts': {
+    change: { hsts: 'max-age=7' },
+    probe: async () => {
+      const client = await connectSecure(securePort);
+      client.send('GET /none HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+      const answer = (await client.rest()).toString('latin1');
+      return /^strict-transport-security: (.*)\r$/im.exec(answer)?.[1] ?? 'none';
+    },
+    was: 'none',
+    is: 'max-age=7',
+  },
   'rights.luaPath': {
     change: rights({ luaPath: '/extra/?.lua' }),
     probe: () => said('/require'),
@@ -651,6 +662,7 @@ function undo(change: GatewayChanges): GatewayChanges {
     certificateFiles: { certificate: certPath, key: keyPath },
     strictSni: false,
     tlsProfile: 'intermediate' as const,
+    hsts: false,
     rights: {
       luaPath: '',
       allowsBytecode: false,

@@ -46,7 +46,7 @@ function makeSupervisor(config: Partial<Config> = {}, options: Partial<Superviso
   supervisor = new Supervisor({
     config: {
       mappings: [{ prefix: '/', script }],
-      tls: { certificates: [], strictSni: false, profile: 'intermediate' },
+      tls: { certificates: [], strictSni: false, profile: 'intermediate', hsts: undefined },
       listen: { address: '127.0.0.1', port: 0 },
       cleartext: undefined,
       user: undefined,

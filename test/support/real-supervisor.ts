@@ -34,6 +34,7 @@ export function realSupervisorOptions(
         certificates: [{ certificate: folder.certificate, key: folder.key }],
         strictSni: false,
         profile: 'intermediate',
+        hsts: undefined,
       },
       listen: { address: '127.0.0.1', port: 0 },
       cleartext: undefined,

@@ -55,6 +55,7 @@ interface TestFrontEndOptions {
   readonly cleartext?: boolean;
   /** Default: the certificate for localhost. */
   readonly tls?: FrontEndOptions['tls'];
+  readonly transportSecurity?: string;
   /** Gets every exchange, whatever its target. Default: the dispatcher, which calls the handlers. */
   readonly handle?: (exchange: Exchange) => void;
   /** Connections begin with a PROXY head from these. */
@@ -76,6 +77,7 @@ export async function startFrontEnd(
     {
       tls: options.cleartext === true ? undefined : (options.tls ?? { cert, key }),
       limits: { ...TEST_LIMITS, ...options.limits },
+      transportSecurity: options.transportSecurity,
       logger,
       counters,
       trustedProxies: options.trustedProxies,

@@ -79,6 +79,8 @@ export interface ExchangeSettings {
   readonly unreadBodies: UnreadBodies;
   /** The worker's. */
   readonly compression: Compression;
+  /** Strict-Transport-Security of answers over TLS that have none of their own (RFC 6797 §7.1); undefined = none. */
+  readonly transportSecurity?: string | undefined;
   /** Called for each exchange that is over, in this order. */
   readonly observers: readonly ExchangeObserver[];
 }

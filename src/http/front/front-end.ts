@@ -58,6 +58,8 @@ export interface FrontEndOptions {
   readonly noDelay?: boolean | undefined;
   readonly logger: Logger;
   readonly counters: Counters;
+  /** Strict-Transport-Security of answers over TLS that have none of their own, at first; default: none. */
+  readonly transportSecurity?: string | undefined;
   /** Hear of each exchange that is over, at first; default: nobody. */
   readonly observers?: readonly ExchangeObserver[];
   /** Shared by the front ends of a worker, which count as one; default: counts for this one alone. */
@@ -129,6 +131,7 @@ export class FrontEnd {
       unreadBodies: options.unreadBodies ?? new UnreadBodies(limits.unreadBodyBytesMax, counters, logger),
       compression: options.compression ?? new Compression(DEFAULT_COMPRESSION, new PoolTurns(1), counters),
       observers: options.observers ?? [],
+      transportSecurity: options.transportSecurity,
     };
     this.#settings = settings;
     this.#faults = new ConnectionFaults(logger, counters);
@@ -194,6 +197,11 @@ export class FrontEnd {
   /** Of a front end whose connections begin with a PROXY head: who may send it from now on. */
   setTrustedProxies(trusted: readonly string[]): void {
     this.#proxied?.trust(trusted);
+  }
+
+  /** Of answers from now on; over HTTP/2 of those of sessions that begin from now on. */
+  setTransportSecurity(value: string | undefined): void {
+    this.#settings.transportSecurity = value;
   }
 
   #patienceOf({ bodyRateMin, bodyGraceMs = BODY_GRACE_MS }: FrontEndLimits): ClientPatience {

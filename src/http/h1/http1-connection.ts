@@ -266,7 +266,8 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
       !this.#draining &&
       this.#bodyWillEnd() &&
       !(this.#inputEnded && this.#input.isEmpty);
-    const text = formatHead(head, this.#framing, this.#persistent, this.#minor);
+    const security = this.#scheme === 'https' ? this.#settings.transportSecurity : undefined;
+    const text = formatHead(head, this.#framing, this.#persistent, this.#minor, security);
     if (!last && isEndless(head, this.#framing)) this.endWithClient();
     const chunked = this.#framing === 'chunked';
     const tail = last && chunked ? LAST_CHUNK : '';

@@ -1,7 +1,7 @@
 /** Writes HTTP/1 message heads and chunks (RFC 9112 §4 to §7). */
 import type { ResponseHead } from '../exchange/exchange-wire.ts';
 import { EVENT_STREAM_TYPE } from '../semantics/event-stream.ts';
-import { type Fields, fieldValue, isNamed } from '../semantics/fields.ts';
+import { type Fields, fieldValue, isNamed, TRANSPORT_SECURITY } from '../semantics/fields.ts';
 import { FixedFields, isFixed } from '../semantics/fixed-fields.ts';
 import { httpDate } from '../semantics/http-date.ts';
 import { reasonPhrase } from '../semantics/status.ts';
@@ -27,27 +27,50 @@ interface WrittenHead {
   readonly status: number;
   readonly contentLength: number;
   readonly date: string;
+  readonly transportSecurity: string | undefined;
   readonly text: string;
 }
 
 /** Handlers give the same head again and again, in the same second. */
 const written = new FixedFields<WrittenHead>();
 
-/** The final head with its blank line. `persistent`: the connection stays open after this response. */
-export function formatHead(head: ResponseHead, framing: Framing, persistent: boolean, minor: number): string {
+/**
+ * The final head with its blank line. `persistent`: the connection stays open after this response; `transportSecurity`: the value of
+ * Strict-Transport-Security, where the head has none.
+ */
+export function formatHead(
+  head: ResponseHead,
+  framing: Framing,
+  persistent: boolean,
+  minor: number,
+  transportSecurity: string | undefined,
+): string {
   const { status, contentLength, responseFields } = head;
   const usual =
     persistent && minor === 1 && !head.hasDate && contentLength !== undefined && head.reason === undefined;
-  if (!usual || !isFixed(responseFields)) return writeHead(head, framing, persistent, minor);
+  if (!usual || !isFixed(responseFields))
+    return writeHead(head, framing, persistent, minor, transportSecurity);
   const date = httpDate();
   const last = written.get(responseFields);
-  if (last?.status === status && last.contentLength === contentLength && last.date === date) return last.text;
-  const text = writeHead(head, framing, persistent, minor);
-  written.set(responseFields, { status, contentLength, date, text });
+  if (
+    last?.status === status &&
+    last.contentLength === contentLength &&
+    last.date === date &&
+    last.transportSecurity === transportSecurity
+  )
+    return last.text;
+  const text = writeHead(head, framing, persistent, minor, transportSecurity);
+  written.set(responseFields, { status, contentLength, date, transportSecurity, text });
   return text;
 }
 
-function writeHead(head: ResponseHead, framing: Framing, persistent: boolean, minor: number): string {
+function writeHead(
+  head: ResponseHead,
+  framing: Framing,
+  persistent: boolean,
+  minor: number,
+  transportSecurity: string | undefined,
+): string {
   let text = statusLine(head.status, head.reason);
   text += formatOwnFields(head.responseFields);
   if (head.contentLength !== undefined) text += `Content-Length: ${head.contentLength}\r\n`;
@@ -55,6 +78,8 @@ function writeHead(head: ResponseHead, framing: Framing, persistent: boolean, mi
   if (!persistent) text += 'Connection: close\r\n';
   else if (minor === 0) text += 'Connection: keep-alive\r\n';
   if (!head.hasDate) text += `Date: ${httpDate()}\r\n`;
+  if (transportSecurity !== undefined && fieldValue(head.responseFields, TRANSPORT_SECURITY) === undefined)
+    text += `Strict-Transport-Security: ${transportSecurity}\r\n`;
   if (head.status === UPGRADE_REQUIRED) text += formatOffer(head.responseFields);
   return `${text}\r\n`;
 }

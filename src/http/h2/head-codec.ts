@@ -1,7 +1,13 @@
 /** Turns the heads of one connection into encoded field sections and back: what a session knows of HPACK. */
 import type { PushPromise } from '../exchange/exchange.ts';
 import type { ResponseHead } from '../exchange/exchange-wire.ts';
-import { FIELDS_MAX, type Fields, isConnectionSpecific } from '../semantics/fields.ts';
+import {
+  FIELDS_MAX,
+  type Fields,
+  fieldValue,
+  isConnectionSpecific,
+  TRANSPORT_SECURITY,
+} from '../semantics/fields.ts';
 import { isFixed } from '../semantics/fixed-fields.ts';
 import { httpDate } from '../semantics/http-date.ts';
 import { type FieldSection, HpackDecoder, HpackError } from './hpack-decoder.ts';
@@ -25,9 +31,14 @@ export class HeadCodec {
   readonly #encoder = new HpackEncoder();
   readonly #heads: EncodedHead[] = [];
   #nextHead = 0;
+  readonly #transportSecurity: string | undefined;
 
-  /** `listBytesMax`: the largest head of a request, as RFC 9113 §6.5.2 counts it. */
-  constructor(listBytesMax: number) {
+  /**
+   * `listBytesMax`: the largest head of a request, as RFC 9113 §6.5.2 counts it; `transportSecurity`: the value of
+   * Strict-Transport-Security, where a head has none.
+   */
+  constructor(listBytesMax: number, transportSecurity?: string) {
+    this.#transportSecurity = transportSecurity;
     this.#decoder = new HpackDecoder({
       tableBytesMax: TABLE_BYTES_MAX,
       listBytesMax,
@@ -67,6 +78,9 @@ export class HeadCodec {
       const { tableState } = encoder;
       encoder.field(':status', String(status));
       this.#addFields(responseFields, true);
+      const security = this.#transportSecurity;
+      if (security !== undefined && fieldValue(responseFields, TRANSPORT_SECURITY) === undefined)
+        encoder.field(TRANSPORT_SECURITY, security);
       // a handler uses a fixed list again, and no fixed list changes: its identity stands for its fields
       if (tableState === encoder.tableState && before === 0 && isFixed(responseFields))
         this.#remember(responseFields, status);

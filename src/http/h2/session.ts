@@ -61,9 +61,10 @@ export class Session implements FrameSink {
     const bodies = new SessionBodies(output, this.#table, settings.unreadBodies);
     const report = { logger: settings.logger, peerAddress: info.peerAddress };
     const life = new SessionLife(output, this.#table, bodies, abuse, report);
-    const codec = new HeadCodec(listBytesMax);
+    const isSecure = socket instanceof TLSSocket;
+    const codec = new HeadCodec(listBytesMax, isSecure ? settings.transportSecurity : undefined);
     const streams = new SessionStreams(life, output, bodies, this.#table, codec, info, settings, lateBodies);
-    const heads = new HeadReader(info, socket instanceof TLSSocket ? 'https' : 'http', {
+    const heads = new HeadReader(info, isSecure ? 'https' : 'http', {
       headBytesMax: limits.headBytesMax,
       bodyBytesMax: settings.bodyBytesMax,
     });

@@ -4,6 +4,9 @@ import { GatewayError } from '../../base/errors.ts';
 /** Flat list of names and values in wire order: `[name, value, name, value, …]`, each a byte string (latin1). */
 export type Fields = readonly string[];
 
+/** Tells browsers to come over TLS only (RFC 6797). */
+export const TRANSPORT_SECURITY = 'strict-transport-security';
+
 /** Fields of a request; `--max-head` bounds their bytes. */
 export const FIELDS_MAX = 1000;
 
