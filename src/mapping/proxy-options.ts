@@ -13,6 +13,7 @@ import {
   type ProxyMappingSettings,
   type ProxyRules,
   type ProxyTimeouts,
+  SET_FIELDS_MAX,
   TARGETS_MAX,
   type UpstreamTls,
   type WeightedTarget,
@@ -188,6 +189,12 @@ function readHeaders(
     if (value === false) continue;
     for (const one of Array.isArray(value) ? value : [value]) setFields.push(name, String(one));
   }
+  const count = Math.max(removedFields.length, setFields.length / 2);
+  if (count > SET_FIELDS_MAX)
+    throw new GatewayError(
+      'LGW_CONFIG',
+      `Option headers of a proxy has ${count} fields and the limit is ${SET_FIELDS_MAX}`,
+    );
   checkFields(setFields);
   return { setFields, removedFields };
 }

@@ -73,6 +73,10 @@ test('A mapping reads the authorities from a file, and says what is wrong with i
 
 test('A mapping refuses options that are none, by name', () => {
   for (const [options, message] of [
+    [
+      { headers: { a: Array.from({ length: 1001 }, () => 'x') } },
+      /^Option headers of a proxy has 1001 fields and the limit is 1000$/,
+    ],
     [{ balance: 'x' }, /^Option balance of a proxy is "x" and has to be "random2", "least" or "hash"$/],
     [{ health: { path: 'x' } }, /^Option health\.path .* a path that begins with a slash/],
     [

@@ -6,6 +6,7 @@ import {
   isSettableField,
   isTargetText,
   type ProxyRules,
+  SET_FIELDS_MAX,
   type UpstreamTls,
 } from '../../mapping/proxy-settings.ts';
 import type { FileMapping, FileProxy } from '../file-parts.ts';
@@ -158,8 +159,6 @@ function readProxy(table: FileTable, context: FileContext): FileMapping | undefi
   return { mapping: { ...place, script: targets.join(','), kind: 'proxy' }, proxy, at: table.at };
 }
 
-/** Fields of one proxy: what a request head of ours holds beside the client's. */
-const FIELDS_MAX = 64;
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const FIELD_VALUE = /^(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?$/;
 
@@ -167,8 +166,6 @@ function readHeaders(table: FileTable): Partial<Pick<ProxyRules, 'setFields' | '
   const fields = table.raw(PROXY_KEYS.headers);
   if (fields === undefined) return {};
   const names = Object.keys(fields);
-  if (names.length > FIELDS_MAX)
-    table.fault(PROXY_KEYS.headers, `has ${names.length} fields and the limit is ${FIELDS_MAX}`);
   const setFields: string[] = [];
   for (const [name, value] of Object.entries(fields)) {
     if (!FIELD_NAME.test(name))
@@ -185,6 +182,9 @@ function readHeaders(table: FileTable): Partial<Pick<ProxyRules, 'setFields' | '
         );
     }
   }
+  const count = Math.max(names.length, setFields.length / 2);
+  if (count > SET_FIELDS_MAX)
+    table.fault(PROXY_KEYS.headers, `has ${count} fields and the limit is ${SET_FIELDS_MAX}`);
   return { setFields, removedFields: names.map((name) => name.toLowerCase()) };
 }
 

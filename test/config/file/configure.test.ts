@@ -444,6 +444,10 @@ client-verify = "perhaps"
       /wants a text in plain ASCII/,
     ],
     [
+      `[[proxy]]\nprefix = "/"\ntargets = "http://a"\nheaders.A = [${'"x",'.repeat(1001)}]`,
+      /^lgateway.toml:4:1: Key "headers" in \[\[proxy\]\] has 1001 fields and the limit is 1000$/,
+    ],
+    [
       '[[proxy]]\nprefix = "/"\ntargets = "http://a"\nretries = 9',
       /wants a whole number from 0 to 8, not 9$/,
     ],
