@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { FaultyDisk, NO_FAULTY_DISK } from '../support/faulty-disk.ts';
+import { FaultyDisk } from '../support/faulty-disk.ts';
 import { eventually } from '../support/script-harness.ts';
 import { PROTOCOLS, TestGateway } from '../support/test-gateway.ts';
 
@@ -21,10 +21,8 @@ end)`;
 
 let gateway: TestGateway;
 let disk: FaultyDisk;
-const options = { skip: NO_FAULTY_DISK };
 
 before(async () => {
-  if (NO_FAULTY_DISK !== false) return;
   gateway = await TestGateway.start(
     { '/script': SCRIPT },
     {
@@ -59,31 +57,27 @@ function filesOpen(): string[] {
 }
 
 for (const protocol of PROTOCOLS) {
-  test(
-    `A file that cannot be opened or read gets 503 for what the machine lacks, else 500 (${protocol})`,
-    options,
-    async () => {
-      for (const [error, status] of [
-        ['ENOMEM', 503],
-        ['EMFILE', 503],
-        ['ENFILE', 503],
-        ['EIO', 500],
-        ['ESTALE', 500],
-      ] as const) {
-        for (const fault of ['open', 'read'])
-          for (const size of [SMALL_BYTES, LARGE_BYTES]) {
-            const got = await gateway.ask(protocol, `/disk/${size}@${fault}=${error}`);
-            assert.deepEqual([got.status, got.cut], [status, false], `${fault} ${error} of ${size}`);
-            const id = /Error id: ([\w-]+)/.exec(got.text)?.[1];
-            await gateway.untilLog(new RegExp(`File not sent .*request=${id}`));
-          }
-      }
-      await gateway.untilIdle();
-      assert.deepEqual(filesOpen(), []);
-    },
-  );
+  test(`A file that cannot be opened or read gets 503 for what the machine lacks, else 500 (${protocol})`, async () => {
+    for (const [error, status] of [
+      ['ENOMEM', 503],
+      ['EMFILE', 503],
+      ['ENFILE', 503],
+      ['EIO', 500],
+      ['ESTALE', 500],
+    ] as const) {
+      for (const fault of ['open', 'read'])
+        for (const size of [SMALL_BYTES, LARGE_BYTES]) {
+          const got = await gateway.ask(protocol, `/disk/${size}@${fault}=${error}`);
+          assert.deepEqual([got.status, got.cut], [status, false], `${fault} ${error} of ${size}`);
+          const id = /Error id: ([\w-]+)/.exec(got.text)?.[1];
+          await gateway.untilLog(new RegExp(`File not sent .*request=${id}`));
+        }
+    }
+    await gateway.untilIdle();
+    assert.deepEqual(filesOpen(), []);
+  });
 
-  test(`An error in the middle of a file breaks the answer off (${protocol})`, options, async () => {
+  test(`An error in the middle of a file breaks the answer off (${protocol})`, async () => {
     for (const error of ['ENOMEM', 'EIO', 'ESTALE', 'EMFILE']) {
       const got = await gateway.ask(protocol, `/disk/${LARGE_BYTES}@read=${error}@${MIDDLE}`);
       assert.equal(got.status, 200, error);
@@ -95,30 +89,26 @@ for (const protocol of PROTOCOLS) {
   });
 }
 
-test(
-  'A disk that hangs in the middle of files holds up no other answer, and leaves nothing open',
-  options,
-  async () => {
-    const hanging = await Promise.all(
-      Array.from({ length: HANGING }, async (_, i) => {
-        const session = await gateway.session();
-        const stream = session.request({ ':path': `/disk/${LARGE_BYTES}@read=hang@${MIDDLE + i}` });
-        stream.on('error', () => undefined);
-        stream.resume();
-        await new Promise((resolve) => stream.once('data', resolve));
-        return session;
-      }),
-    );
-    // names that nobody has asked for: each takes its turn in the pool, which has one thread left
-    for (let i = 0; i < 20; i++) {
-      const name = `file-${i}.txt`;
-      writeFileSync(gateway.folder.file(`plain/${name}`), name);
-      assert.equal((await gateway.ask('h2', `/plain/${name}`)).text, name);
-      assert.equal((await gateway.ask('h1', '/script/read')).text, 'small');
-    }
-    for (const session of hanging) session.destroy();
-    await disk.remove();
-    await gateway.untilIdle();
-    await eventually(() => assert.deepEqual(filesOpen(), []));
-  },
-);
+test('A disk that hangs in the middle of files holds up no other answer, and leaves nothing open', async () => {
+  const hanging = await Promise.all(
+    Array.from({ length: HANGING }, async (_, i) => {
+      const session = await gateway.session();
+      const stream = session.request({ ':path': `/disk/${LARGE_BYTES}@read=hang@${MIDDLE + i}` });
+      stream.on('error', () => undefined);
+      stream.resume();
+      await new Promise((resolve) => stream.once('data', resolve));
+      return session;
+    }),
+  );
+  // names that nobody has asked for: each takes its turn in the pool, which has one thread left
+  for (let i = 0; i < 20; i++) {
+    const name = `file-${i}.txt`;
+    writeFileSync(gateway.folder.file(`plain/${name}`), name);
+    assert.equal((await gateway.ask('h2', `/plain/${name}`)).text, name);
+    assert.equal((await gateway.ask('h1', '/script/read')).text, 'small');
+  }
+  for (const session of hanging) session.destroy();
+  await disk.remove();
+  await gateway.untilIdle();
+  await eventually(() => assert.deepEqual(filesOpen(), []));
+});

@@ -21,7 +21,6 @@ import { SteadyLoad } from '../support/upgrade-load.ts';
 import { childrenOf, descriptorCount, isRunning, UpgradingGateway } from '../support/upgrading-gateway.ts';
 import { WebSocketPeer } from '../support/websocket-peer.ts';
 
-const IS_ROOT = process.getuid?.() === 0;
 const NOBODY = 65_534;
 
 /** A start takes its time while there is a file `slow`. */
@@ -192,6 +191,8 @@ test('A chain of upgrades fails no request over HTTP/1.1, HTTP/2, WebSockets and
   // what the old process serves ends in order there
   await running.until(() => echo.code !== undefined);
   assert.equal(echo.code, 1001);
+  await running.until(() => events.ended || events.failed);
+  assert.equal(events.failed, false);
   writeFileSync(folder.file('last'), '');
   await running.until(() => long.ended || long.failed);
   assert.deepEqual(long, { text: 'firstlast', ended: true, failed: false });
@@ -319,7 +320,7 @@ test('Listeners that the configuration has changed are opened, kept or closed by
   await assert.rejects(fetch(`http://127.0.0.1:${opened[0]}/`));
 });
 
-test('With -u the new process inherits what that user may not open again', { skip: !IS_ROOT }, async () => {
+test('With -u the new process inherits what that user may not open again', async () => {
   const own = folder.file('nobody');
   mkdirSync(own, { recursive: true });
   const running = await start(['-u', 'nobody'], { pidFile: `${own}/pid` });

@@ -1,4 +1,4 @@
-/** Mounts a folder whose files fail as their names say (faulty-disk-server.ts), where the machine and the user can do that. */
+/** Mounts a folder whose files fail as their names say (faulty-disk-server.ts), which needs /dev/fuse and root. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync } from 'node:fs';
@@ -6,10 +6,6 @@ import { fileURLToPath } from 'node:url';
 import { atEndOfFile } from './leftovers.ts';
 
 const SERVER = fileURLToPath(new URL('faulty-disk-server.js', import.meta.url));
-
-/** Why there can be none, for `skip` of a test; false: there can. */
-export const NO_FAULTY_DISK: string | false =
-  existsSync('/dev/fuse') && process.getuid?.() === 0 ? false : 'needs /dev/fuse and the rights to mount';
 
 const mounted = new Set<FaultyDisk>();
 // those of tests that have failed
@@ -29,6 +25,8 @@ export class FaultyDisk {
 
   /** Mounts it at a folder, which is made. */
   static async mount(folder: string): Promise<FaultyDisk> {
+    if (!existsSync('/dev/fuse') || process.getuid?.() !== 0)
+      throw new Error('A faulty disk needs /dev/fuse, and the rights of root to mount it');
     mkdirSync(folder, { recursive: true });
     const server = spawn(process.execPath, [SERVER, folder], { stdio: ['ignore', 'pipe', 'inherit'] });
     const disk = new FaultyDisk(folder, server);
