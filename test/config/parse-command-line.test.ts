@@ -673,6 +673,7 @@ describe('the option table', () => {
       'proxy-host': [...PROXY, '--proxy-host', 'target'],
       'proxy-forwarded': [...PROXY, '--proxy-forwarded', 'none'],
       'proxy-trusted': [...PROXY, '--proxy-trusted', '10.0.0.0/8,::1'],
+      'proxy-protocol': ['--proxy-protocol', '--proxy-trusted', '10.0.0.0/8'],
       'proxy-connect-timeout': [...PROXY, '--proxy-connect-timeout', '7'],
       'proxy-idle-timeout': [...PROXY, '--proxy-idle-timeout', '7'],
       'proxy-tunnel-timeout': [...PROXY, '--proxy-tunnel-timeout', '7'],
@@ -730,7 +731,7 @@ describe('--help', () => {
       match(help, new RegExp(`^ +(-${option.short}, )?--${option.name} `, 'm'));
     for (const heading of ['Scripts:', 'TLS:', 'Network:', 'Limits:', 'Examples:'])
       ok(help.includes(`\n${heading}\n`), heading);
-    match(help, /-p, --port +PORT: .*\(default: 8443\)/);
+    match(help, /-p, --port +PORT: [^-]*\(default: 8443\)/);
     ok(help.endsWith('\n'));
   });
 

@@ -154,7 +154,13 @@ describe('a configuration file', () => {
       ],
     );
     const [proxy] = proxies;
-    deepEqual(proxy?.timeouts, { headMs: 30_000, connectMs: 1000, idleMs: 2000, tunnelMs: 3000 });
+    deepEqual(proxy?.timeouts, {
+      headMs: 30_000,
+      totalMs: undefined,
+      connectMs: 1000,
+      idleMs: 2000,
+      tunnelMs: 3000,
+    });
     deepEqual(proxy?.setFields, ['X-One', '1', 'X-Two', '2', 'X-Two', '3']);
     deepEqual(proxy?.removedFields, ['x-one', 'x-two', 'cookie']);
     equal(proxy?.retries, 0);
