@@ -10,6 +10,11 @@ export function formatReport(report: ChaosReport): string {
     (longestMs / 1000).toFixed(1),
     String(failures.length),
   ]);
+  const cuts = new Map<string, number>();
+  for (const [name, experience] of Object.entries(report.bystanders))
+    for (const { text } of experience.cuts)
+      cuts.set(`${name}: ${text}`, (cuts.get(`${name}: ${text}`) ?? 0) + 1);
+  const reasons = [...cuts].map(([text, count]) => [text, String(count)]);
   const held = (['processes', 'threads', 'descriptors', 'megabytes'] as const).map((name) => [
     name,
     String(before[name]),
@@ -22,6 +27,7 @@ export function formatReport(report: ChaosReport): string {
       Object.entries(report.troubles).map(([name, count]) => [name, String(count)]),
     ),
     table(['bystander', 'answers', 'asked again', 'longest wait s', 'failures'], rows),
+    ...(reasons.length === 0 ? [] : [table(['asked again because', 'times'], reasons)]),
     table(['held', 'before', 'after'], held),
     report.faults.length === 0 ? 'All is well.' : `WRONG:\n${report.faults.join('\n')}`,
   ].join('\n\n');

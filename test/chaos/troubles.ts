@@ -5,7 +5,7 @@ import { request } from 'node:https';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
-import type { World } from './world.ts';
+import { until, type World } from './world.ts';
 
 export interface Trouble {
   readonly name: string;
@@ -35,6 +35,16 @@ export const TROUBLES: readonly Trouble[] = [
     },
   },
   {
+    name: 'a thread hangs',
+    cuts: true,
+    run: async (world) => {
+      const from = world.log.length;
+      world.ask('hang');
+      await world.logged(/heartbeat|has not answered|hangs/i, from);
+      await bothServe(world);
+    },
+  },
+  {
     name: 'scripts loop and fill their memory',
     cuts: false,
     run: async (world) => {
@@ -52,6 +62,33 @@ export const TROUBLES: readonly Trouble[] = [
       } finally {
         world.repairScript();
       }
+    },
+  },
+  {
+    name: 'an upgrade',
+    cuts: true,
+    run: async (world) => {
+      const before = world.pid;
+      world.signal('SIGUSR2');
+      await until(() => world.pid !== before, 'another process in the pid file');
+      await until(() => world.holdings().processes === 1, 'the end of the process before');
+    },
+  },
+  {
+    name: 'an upgrade with a broken script',
+    cuts: false,
+    run: async (world) => {
+      const [before, from] = [world.pid, world.log.length];
+      world.breakScript();
+      try {
+        world.signal('SIGUSR2');
+        await world.logged(/upgrade/i, from);
+        await until(() => /upgrade[^\n]*(fail|given up|not)/i.test(world.log.slice(from)), 'why it failed');
+        await until(() => world.holdings().processes === 1, 'the end of the process that failed');
+      } finally {
+        world.repairScript();
+      }
+      if (world.pid !== before) throw new Error('another process serves');
     },
   },
   { name: 'clients reset their streams', cuts: false, run: resetStreams },

@@ -1,4 +1,5 @@
 /** Honest clients of connections that stay: a WebSocket that is echoed to, and a stream of events without a gap. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { EventReader } from '../../support/event-reader.ts';
 import { type Transport, WebSocketPeer } from '../../support/websocket-peer.ts';
@@ -7,6 +8,7 @@ import { HONEST_ADDRESS, type Place } from './askers.ts';
 
 /** 1001: a gateway that drains or loads other scripts says good-bye; clients open another (RFC 6455 §7.4.1). */
 const GOING_AWAY = 1001;
+const LOOK_EVERY_MS = 5;
 
 export class WebSocketTalker implements Conversation {
   readonly name: string;
@@ -29,9 +31,13 @@ export class WebSocketTalker implements Conversation {
     this.#sent += 1;
     const text = `message ${count}`;
     peer.send(text);
-    const answer = await peer.message(index);
+    while (peer.messages.length <= index && peer.code === undefined && !peer.ended)
+      await sleep(LOOK_EVERY_MS);
+    const answer = peer.messages[index];
     if (answer === text) return;
-    if (!peer.ended) throw new Error(`${JSON.stringify(answer)}, not ${JSON.stringify(text)}`);
+    if (answer !== undefined) throw new Error(`${JSON.stringify(answer)}, not ${JSON.stringify(text)}`);
+    // whoever is told good-bye says so, too (RFC 6455 §5.5.1)
+    if (!peer.ended) peer.close(peer.code);
     if (peer.code === undefined || peer.code === GOING_AWAY)
       throw new Cut(`closed with ${peer.code ?? 'nothing'}`);
     throw new Error(`closed with ${peer.code} ${peer.reason}`);
