@@ -267,7 +267,8 @@ export class Supervisor {
   whyNotWell(): string | undefined {
     if (this.#state !== 'serving' && this.#state !== 'draining') return `the gateway is ${this.#state}`;
     const unwell = this.#workers.flatMap((worker) => worker.whyNotWell() ?? []);
-    return unwell.length === 0 ? undefined : unwell.join(', ');
+    if (unwell.length > 0) return unwell.join(', ');
+    return this.#hearts.allAnswer ? undefined : 'a worker is held up, and gives no heartbeat';
   }
 
   /** Why it accepts no new requests; undefined: it does. */
