@@ -206,14 +206,21 @@ async function serve(
 ): Promise<number> {
   const { log } = outputs;
   const logger = createLogger(config.logLevel, 'supervisor', log.write);
-  const [{ Supervisor }, { handleSignals }, { Operations }, { Upgrader }, { compileLuaModule }] =
-    await Promise.all([
-      import('../supervisor/supervisor.ts'),
-      import('../supervisor/signals.ts'),
-      import('../supervisor/operations.ts'),
-      import('../supervisor/upgrader.ts'),
-      import('../lua/wasm-module.ts'),
-    ]);
+  const [
+    { Supervisor },
+    { ServiceManager },
+    { handleSignals },
+    { Operations },
+    { Upgrader },
+    { compileLuaModule },
+  ] = await Promise.all([
+    import('../supervisor/supervisor.ts'),
+    import('../supervisor/service-manager.ts'),
+    import('../supervisor/signals.ts'),
+    import('../supervisor/operations.ts'),
+    import('../supervisor/upgrader.ts'),
+    import('../lua/wasm-module.ts'),
+  ]);
   let giveUp: ((ending: 'given-up') => void) | undefined;
   const givenUp = new Promise<'given-up'>((resolve) => {
     giveUp = resolve;
@@ -235,8 +242,10 @@ async function serve(
     supervisor.removeFiles();
     process.exit(EXIT_FAILURE);
   });
+  const manager = ServiceManager.of(process.env, logger);
   const operations = new Operations({
     supervisor,
+    manager,
     logger,
     reconfigure,
     upgrader: new Upgrader({ supervisor, command }),
@@ -248,6 +257,8 @@ async function serve(
   if (first === 'serving') {
     if (starter.predecessor === undefined) await announce(supervisor, config, logger, starter.background);
     else await takeOver(supervisor, starter.predecessor, ending, logger);
+    manager?.ready(`Serving with ${supervisor.workerCount} workers`);
+    manager?.watch(process.env, () => supervisor.allAnswer, logger);
     return await finish(await Promise.race([ending, givenUp]), supervisor);
   }
   started.catch(() => undefined);

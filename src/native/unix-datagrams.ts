@@ -1,4 +1,4 @@
-/** Sends datagrams to unix sockets, which Node cannot, through koffi: the system's log takes nothing else. Linux only. */
+/** Sends datagrams to unix sockets, which Node cannot, through koffi: the system's log and systemd take nothing else. Linux only. */
 import { closeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
@@ -20,10 +20,14 @@ export class UnixDatagrams {
   readonly #send: (bytes: Uint8Array) => number;
   readonly #errno: () => number;
 
-  /** `path`: of the socket that gets all of them; nobody has to be there yet. Errors: LGW_NATIVE_UNAVAILABLE, LGW_DESCRIPTOR. */
+  /** `path`: of the socket that gets all of them; `@NAME` is one that has no file. Nobody has to be there yet. Errors: LGW_NATIVE_UNAVAILABLE, LGW_DESCRIPTOR. */
   constructor(path: string) {
     const name = Buffer.from(path);
-    this.#address = Buffer.alloc(FAMILY_BYTES + Math.min(name.length, PATH_BYTES_MAX - 1) + 1);
+    // a name without a file begins with a zero and ends without one
+    const isAbstract = path.startsWith('@');
+    const size = Math.min(name.length, PATH_BYTES_MAX - 1) + (isAbstract ? 0 : 1);
+    if (isAbstract) name[0] = 0;
+    this.#address = Buffer.alloc(FAMILY_BYTES + size);
     this.#address.writeUInt16LE(AF_UNIX, 0);
     name.copy(this.#address, FAMILY_BYTES, 0, PATH_BYTES_MAX - 1);
     const koffi = loadKoffi();

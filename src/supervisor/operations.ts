@@ -5,6 +5,7 @@ import type { Origins } from '../config/answers.ts';
 import type { Config } from '../config/config.ts';
 import { showFault, UsageError } from '../config/usage-error.ts';
 import { RestartNeededError } from '../settings/restart-needed-error.ts';
+import type { ServiceManager } from './service-manager.ts';
 import type { Supervisor } from './supervisor.ts';
 import type { Upgrader } from './upgrader.ts';
 
@@ -18,6 +19,8 @@ export interface OperationsOptions {
   readonly reconfigure?: (() => Promise<Reconfigured>) | undefined;
   /** Undefined: this gateway is no process of its own that could be started anew. */
   readonly upgrader?: Upgrader | undefined;
+  /** Undefined: nobody is to hear how this process is. */
+  readonly manager?: ServiceManager | undefined;
 }
 
 /** What a configuration is now. */
@@ -46,6 +49,14 @@ export class Operations {
 
   /** `cause`: who asks for it, for the log. Never rejects. */
   async reload(cause: string): Promise<OperationOutcome> {
+    const { manager } = this.#options;
+    manager?.reloading();
+    const outcome = await this.#reload(cause);
+    manager?.ready(outcome.ok ? 'Reloaded' : 'Serving as before: a reload was refused');
+    return outcome;
+  }
+
+  async #reload(cause: string): Promise<OperationOutcome> {
     const { supervisor, logger, reconfigure, reopenLog } = this.#options;
     logger.info(`${cause}: reloading`);
     reopenLog();
@@ -73,6 +84,7 @@ export class Operations {
       if (upgrader === undefined)
         return this.#refused('Upgrade', ['This gateway is part of another program']);
       const pid = await upgrader.upgrade();
+      this.#options.manager?.handedTo(pid);
       const outcome = this.#done(`Upgraded: process ${pid} serves, and this one drains`);
       // whoever asks over the admin listener is answered first
       setImmediate(() => this.onUpgraded?.());
@@ -90,7 +102,8 @@ export class Operations {
   }
 
   /** The gateway ends: nobody is to take its place any more. */
-  abortUpgrade(): void {
+  ending(): void {
+    this.#options.manager?.stopping();
     this.#options.upgrader?.abort();
   }
 

@@ -37,7 +37,7 @@ export function handleSignals(options: SignalOptions, signals: EventEmitter = pr
         return;
       }
       draining = true;
-      operations.abortUpgrade();
+      operations.ending();
       logger.info(`${signal}: draining; a second signal stops at once`);
       void drain(supervisor, logger, 0).then(resolve);
     };

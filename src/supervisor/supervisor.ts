@@ -271,6 +271,11 @@ export class Supervisor {
     return this.#hearts.allAnswer ? undefined : 'a worker is held up, and gives no heartbeat';
   }
 
+  /** Each worker that serves has given its heartbeat a moment ago. */
+  get allAnswer(): boolean {
+    return this.#hearts.allAnswer;
+  }
+
   /** Why it accepts no new requests; undefined: it does. */
   whyNotReady(): string | undefined {
     return this.#state === 'serving' ? undefined : `the gateway is ${this.#state}`;
