@@ -53,9 +53,7 @@ export async function loadTls(files: TlsFiles): Promise<LoadedTls> {
   const given = files.tls.certificates;
   const certificates = given.flatMap((one) => attempt(() => loadGiven(one), one.at));
   attempt(() => refuseClashes(certificates));
-  const clients = clientsOf(files).map((client) =>
-    client === undefined ? undefined : attempt(() => loadClientAuthority(client))[0],
-  );
+  const [clients = []] = attempt(() => loadClients(files));
   const [first] = failures;
   if (first !== undefined)
     throw failures.length === 1
@@ -69,6 +67,11 @@ export async function loadTls(files: TlsFiles): Promise<LoadedTls> {
     clients,
     development: { certificateFile: certificatePath, fingerprint: fingerprint256 },
   };
+}
+
+/** What clients have to show, by the number of the listener. Errors: GatewayError. */
+export function loadClients(files: TlsFiles): readonly (ClientAuthority | undefined)[] {
+  return clientsOf(files).map((client) => (client === undefined ? undefined : loadClientAuthority(client)));
 }
 
 function loadGiven(files: CertificateFiles): LoadedCertificate {

@@ -10,7 +10,7 @@ import { readTicketKeys, showTicketKeys, TicketKeyRing } from '../tls/ticket-key
 import type { TlsSetup } from '../tls/tls-setup.ts';
 import { CertificateWatch } from './certificate-watch.ts';
 import type { Handover } from './handover.ts';
-import { type DevelopmentFacts, type LoadedTls, loadTls } from './load-tls.ts';
+import { type DevelopmentFacts, type LoadedTls, loadClients, loadTls } from './load-tls.ts';
 
 /** What a reload found out about certificates and keys. */
 interface ReloadedTls {
@@ -68,7 +68,9 @@ export class TlsKeeper {
     const kept = this.#predecessor;
     const { certificates } = config.tls;
     if (config.user === undefined || kept === undefined) return await this.#load(config);
-    if (certificates.length === 0 && kept.development !== undefined) return kept;
+    // the listeners may be others now, and so what their clients have to show
+    const keep = (): LoadedTls => ({ ...kept, clients: loadClients(config) });
+    if (certificates.length === 0 && kept.development !== undefined) return keep();
     try {
       return await this.#load(config);
     } catch (error) {
@@ -78,7 +80,7 @@ export class TlsKeeper {
         kept.certificates.map(({ file }) => file),
       );
       if (code !== 'EACCES' || !isSame) throw error;
-      return kept;
+      return keep();
     }
   }
 
