@@ -1,6 +1,7 @@
 /** eventStream: events, heartbeats and ends of streams of TypeScript handlers; publish and subscribe of their contexts. */
 import assert from 'node:assert/strict';
 import { get, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { afterEach, test } from 'node:test';
 import {
   eventStream,
@@ -130,6 +131,49 @@ test('A client that goes ends the generator and the subscriptions of its request
   await eventually(() => assert.equal(ended, 2));
   assert.equal(await publish(), 0);
 });
+
+for (const stage of [
+  'before the answer',
+  'before the first event',
+  'between two events',
+  'amid more than it reads',
+])
+  test(`A client that goes ${stage} of a handler in TypeScript ends it, and its subscriptions`, async () => {
+    let isThere = false;
+    let ended = 0;
+    const handler: WebHandler = async (request, context) => {
+      if (new URL(request.url).pathname === '/publish')
+        return Response.json(context.publish('news', 'hello'));
+      const news = context.subscribe('news');
+      const waits = async (): Promise<void> => {
+        isThere = true;
+        const { done } = await news.next();
+        assert.equal(done, true);
+      };
+      if (stage === 'before the answer') {
+        await waits();
+        ended += 1;
+      }
+      return eventStream(request, context, async function* () {
+        try {
+          if (stage === 'before the first event') await waits();
+          yield 'first';
+          if (stage === 'between two events') await waits();
+          for (isThere = true; ; ) yield 'x'.repeat(200_000);
+        } finally {
+          ended += 1;
+        }
+      });
+    };
+    const { port, url } = await serve(handler);
+    const client = connect(port, '127.0.0.1');
+    client.on('error', () => undefined);
+    client.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await eventually(() => assert.ok(isThere));
+    client.destroy();
+    await eventually(() => assert.equal(ended, 1));
+    assert.equal(await (await fetch(`${url}/publish`)).json(), 0);
+  });
 
 test('A shutdown ends streams in whole events, and is over when they are', async () => {
   const running = await serve((request, context) =>
