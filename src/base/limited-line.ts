@@ -16,7 +16,7 @@ export class LimitedLine {
   }
 
   log(facts: Readonly<Record<string, string | number | undefined>>): void {
-    const now = Date.now();
+    const now = performance.now();
     if (now < this.#nextAt) {
       this.#unlogged += 1;
       return;

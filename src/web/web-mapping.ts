@@ -97,7 +97,7 @@ export class WebMapping implements Mapping, Handler {
     if (timeLimitMs === Number.POSITIVE_INFINITY) return;
     const wanted = Math.floor(timeLimitMs / SWEEPS_PER_LIMIT);
     const interval = Math.max(SWEEP_INTERVAL_MIN_MS, Math.min(SWEEP_INTERVAL_MAX_MS, wanted));
-    this.#sweepTimer = setInterval(() => this.#silences.sweep(Date.now()), interval);
+    this.#sweepTimer = setInterval(() => this.#silences.sweep(performance.now()), interval);
     this.#sweepTimer.unref();
   }
 

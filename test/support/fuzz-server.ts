@@ -45,7 +45,7 @@ const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => 
   chooseByFirstBytes(socket, TEST_LIMITS.handshakeTimeoutMs, false, chosen, () => undefined);
 });
 setInterval(() => {
-  const now = Date.now();
+  const now = performance.now();
   stalls.sweep(now);
   http1.sweep(now);
   http2.sweep(now);

@@ -48,9 +48,9 @@ export class ClientWatch implements Stallable {
   bodyAwaited(awaited: boolean, isTimed = true): void {
     this.awaitsBody = awaited;
     if (!isTimed) this.#awaitedSince = 0;
-    else if (awaited) this.#awaitedSince ||= Date.now();
+    else if (awaited) this.#awaitedSince ||= performance.now();
     else if (this.#awaitedSince !== 0) {
-      this.#awaitedMs += Date.now() - this.#awaitedSince;
+      this.#awaitedMs += performance.now() - this.#awaitedSince;
       this.#awaitedSince = 0;
     }
   }

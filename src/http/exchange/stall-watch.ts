@@ -3,7 +3,7 @@ import { type Placed, UnorderedList } from '../../base/unordered-list.ts';
 
 /** Something that may wait for a client. One watch has it at a time. */
 export interface Stallable extends Placed {
-  /** When it last began to wait or saw progress, in milliseconds of `Date.now`. */
+  /** When it last began to wait or saw progress, in milliseconds of `performance.now`. */
   waitingSince: number;
   /** The client has been waited for longer than the limit. */
   stalled(limitMs: number): void;
@@ -22,7 +22,7 @@ export class StallWatch {
 
   /** Starts the clock of `item`, or starts it anew after progress. */
   start(item: Stallable): void {
-    item.waitingSince = Date.now();
+    item.waitingSince = performance.now();
     if (!this.#waiting.has(item)) this.#waiting.add(item);
   }
 

@@ -483,7 +483,7 @@ export class FrontEnd {
   }
 
   #sweep(): void {
-    const now = Date.now();
+    const now = performance.now();
     this.#lookForDescriptor();
     this.#handshakes.sweep(this.#limits.handshakeTimeoutMs);
     this.#stalls.sweep(now);

@@ -78,7 +78,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
   /** Those who want to hear that no exchange will follow; undefined = nobody has wanted to. */
   #endListeners: Set<() => void> | undefined;
   /** When the last exchange ended, or the connection was made: where idleness starts. */
-  idleSince: number = Date.now();
+  idleSince: number = performance.now();
 
   /** When the head that is being waited for began to arrive; 0: none has. */
   #headSince = 0;
@@ -134,7 +134,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     this.#tellEnd();
   }
 
-  /** Looks at the deadlines; `now` is a time of Date.now. */
+  /** Looks at the deadlines; `now` is a time of performance.now. */
   sweep(now: number): void {
     const { headTimeoutMs, idleTimeoutMs, stallTimeoutMs } = this.#limits;
     if (this.#linger !== undefined) this.#linger.sweep(now);
@@ -339,7 +339,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
   /** Something cannot be taken yet: a head that is not complete, or requests that have to wait. */
   #waitForMore(): void {
     if (this.#input.isFull) this.#stopReading();
-    else if (this.#exchange === undefined && this.#headSince === 0) this.#headSince = Date.now();
+    else if (this.#exchange === undefined && this.#headSince === 0) this.#headSince = performance.now();
   }
 
   /** The client has ended its side. What it has asked for is answered (RFC 9112 §9.6, RFC 8446 §6.1). */
@@ -389,7 +389,7 @@ export class Http1Connection implements ExchangeWire, ExchangeSeries, InputSink 
     if (exchange === undefined) return;
     const persistent = this.#persistent && this.#bodyWillEnd();
     this.#exchange = undefined;
-    this.idleSince = Date.now();
+    this.idleSince = performance.now();
     if (!persistent) this.close();
     exchange.wireClosed();
     this.#continue();

@@ -20,7 +20,7 @@ export class Linger {
   readonly #limits: LingerLimits;
   readonly #stallTimeoutMs: number;
   #bytes = 0;
-  #receivedAt = Date.now();
+  #receivedAt = performance.now();
   /** Bytes of ours that are not with the system yet, and since when they are as many. */
   #unsent = -1;
   #unsentSince = 0;
@@ -36,7 +36,7 @@ export class Linger {
   receive(size: number): void {
     this.#bytes += size;
     if (this.#bytes > this.#limits.bytesMax) this.#socket.destroy();
-    else this.#receivedAt = Date.now();
+    else this.#receivedAt = performance.now();
   }
 
   sweep(now: number): void {

@@ -23,7 +23,7 @@ class Allowance {
   readonly #rate: number;
   readonly #burst: number;
   #used = 0;
-  #since = Date.now();
+  #since = performance.now();
 
   constructor(rate: number) {
     this.#rate = rate;
@@ -34,7 +34,7 @@ class Allowance {
   use(): boolean {
     this.#used += 1;
     if (this.#used <= this.#burst) return true;
-    const now = Date.now();
+    const now = performance.now();
     this.#used = Math.max(0, this.#used - ((now - this.#since) / 1000) * this.#rate);
     this.#since = now;
     return this.#used <= this.#burst;

@@ -87,7 +87,7 @@ export class ControlFrames {
     else if (this.settingsAcknowledged) life.countControlFrame();
     else {
       this.settingsAcknowledged = true;
-      bodies.measured(Date.now() - life.clock.startedAt);
+      bodies.measured(performance.now() - life.clock.startedAt);
     }
   }
 

@@ -63,7 +63,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
   /** Undefined: the request has no body. */
   readonly #body: StreamBody | undefined;
   #awaitsContinue: boolean;
-  /** When the response became complete while the client had not ended its side, ms of Date.now. */
+  /** When the response became complete while the client had not ended its side, ms of performance.now. */
   #answeredAt = 0;
 
   waitingSince = 0;
@@ -401,7 +401,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
       this.#session.streamClosed(this);
     } else {
       this.#transition(HALF_CLOSED_LOCAL);
-      this.#answeredAt = Date.now();
+      this.#answeredAt = performance.now();
       this.#session.stalls.stop(this);
       this.#session.lateBodies.start(this);
       this.#body?.giveUp();
@@ -420,7 +420,7 @@ export class H2Stream implements ExchangeWire, Scheduled, Stallable {
    */
   #drop(bytes: number): void {
     this.#session.bodies.releaseReceived(bytes);
-    if (this.#state === HALF_CLOSED_LOCAL && Date.now() - this.#answeredAt < LATE_BODY_MS_MAX)
+    if (this.#state === HALF_CLOSED_LOCAL && performance.now() - this.#answeredAt < LATE_BODY_MS_MAX)
       this.#session.lateBodies.start(this);
   }
 

@@ -7,9 +7,9 @@ export type SessionClocks = Pick<ConnectionLimits, 'idleTimeoutMs' | 'headTimeou
 /** A client acknowledges SETTINGS as soon as it has read them (RFC 9113 §6.5.3): this allows for a slow one. */
 export const SETTINGS_ACKNOWLEDGED_MS = 10_000;
 
-/** Times are those of Date.now. */
+/** Times are those of performance.now. */
 export class SessionClock {
-  readonly startedAt: number = Date.now();
+  readonly startedAt: number = performance.now();
   /** When a sweep last saw that a stream had been opened or closed; before that, when the connection was made. */
   #activeSince: number = this.startedAt;
   /** When the end was announced or came; 0 before that. */
@@ -24,7 +24,7 @@ export class SessionClock {
 
   /** The end is announced or has come: GOAWAY_GRACE_MS begin. */
   closes(): void {
-    this.#closingSince = Date.now();
+    this.#closingSince = performance.now();
   }
 
   isGraceOver(now: number): boolean {

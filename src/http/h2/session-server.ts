@@ -67,7 +67,7 @@ export class SessionServer {
     for (const session of this.#sessions) session.socket.destroy();
   }
 
-  /** Looks at the deadlines of all sessions; `now` is a time of Date.now. */
+  /** Looks at the deadlines of all sessions; `now` is a time of performance.now. */
   sweep(now: number): void {
     this.#lateBodies.sweep(now);
     for (const session of this.#sessions) session.sweep(now, this.#limits);

@@ -111,7 +111,7 @@ export class Session implements FrameSink {
 
   // ---- deadlines ----
 
-  /** Looks at the deadlines; `now` is a time of Date.now. */
+  /** Looks at the deadlines; `now` is a time of performance.now. */
   sweep(now: number, clocks: SessionClocks): void {
     const life = this.#life;
     const { clock } = life;

@@ -33,7 +33,7 @@ export class StreamBody {
   #uncreditedBytes = 0;
   /** Of `#uncreditedBytes`, bytes for which the window of the connection opens when a reader waits for the client. */
   #withheldBytes = 0;
-  /** How much of the body had been read at the last sweep, and since when that has not changed, ms of Date.now. */
+  /** How much of the body had been read at the last sweep, and since when that has not changed, ms of performance.now. */
   #readAtSweep = -1;
   #unreadSince = 0;
 

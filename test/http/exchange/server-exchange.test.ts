@@ -620,21 +620,21 @@ test('A reader without room refuses the body for the client, before the head and
 
 test('A client that is waited for too long is cut off: with 408 for its body, without where it takes nothing', () => {
   const silent = new Scene({ request: POST });
-  silent.stalls.sweep(Date.now() + STALL_MS);
+  silent.stalls.sweep(performance.now() + STALL_MS);
   deepStrictEqual(silent.told, [], 'nobody waits for it yet');
   silent.exchange.body.request(1, () => undefined);
   silent.wire.holdsBody = true;
-  silent.stalls.sweep(Date.now() + STALL_MS);
+  silent.stalls.sweep(performance.now() + STALL_MS);
   deepStrictEqual(silent.told, [], 'it is us who keep it from sending');
   silent.wire.holdsBody = false;
-  silent.stalls.sweep(Date.now() + STALL_MS);
+  silent.stalls.sweep(performance.now() + STALL_MS);
   deepStrictEqual([silent.told, silent.wire.head?.status], [['LGW_CLIENT_STALLED'], 408]);
 
   const full = new Scene();
   full.fill();
   full.write('abc');
   full.exchange.flush();
-  full.stalls.sweep(Date.now() + STALL_MS);
+  full.stalls.sweep(performance.now() + STALL_MS);
   deepStrictEqual([full.told, full.wire.calls.at(-1)], [['LGW_CLIENT_STALLED'], 'abort']);
 
   // a client that reads nothing gets no extra time for a body that the gateway holds back
@@ -644,7 +644,7 @@ test('A client that is waited for too long is cut off: with 408 for its body, wi
   both.exchange.flush();
   both.wire.holdsBody = true;
   both.exchange.body.request(1, () => undefined);
-  both.stalls.sweep(Date.now() + STALL_MS);
+  both.stalls.sweep(performance.now() + STALL_MS);
   deepStrictEqual(both.told, ['LGW_CLIENT_STALLED']);
 
   const drained = new Scene();
@@ -652,7 +652,7 @@ test('A client that is waited for too long is cut off: with 408 for its body, wi
   drained.write('abc');
   drained.exchange.flush();
   drained.drain();
-  drained.stalls.sweep(Date.now() + STALL_MS);
+  drained.stalls.sweep(performance.now() + STALL_MS);
   deepStrictEqual(drained.told, []);
 });
 
