@@ -118,6 +118,8 @@ function listenerOf({ background, predecessor }: Starter): Pick<Predecessor, 'fa
 /** What is to run, and how its configuration is read again. */
 interface Job {
   readonly config: Config;
+  /** The one of `--config`; undefined = none. */
+  readonly file: string | undefined;
   readonly reconfigure: (() => Promise<Reconfigured>) | undefined;
 }
 
@@ -162,7 +164,7 @@ function ownCommand(words: readonly string[]): OwnCommand {
 
 async function runHere(
   words: readonly string[],
-  { config, reconfigure }: Job,
+  { config, file, reconfigure }: Job,
   { sockets, notice }: Inheritance,
   starter: Starter,
 ): Promise<number> {
@@ -181,7 +183,8 @@ async function runHere(
         const { config, origins } = await reconfigure();
         return { config: complete(config), origins };
       });
-    return await serve(ownCommand(words), { config: complete(config), reconfigure: again }, outputs, starter);
+    const job = { config: complete(config), file, reconfigure: again };
+    return await serve(ownCommand(words), job, outputs, starter);
   } catch (error) {
     await report(error, starter);
     return EXIT_FAILURE;
@@ -198,12 +201,8 @@ async function report(error: unknown, starter: Starter): Promise<void> {
 }
 
 /** Starts, serves until a signal ends it. Rejects when the start fails; then nothing is left behind. */
-async function serve(
-  command: OwnCommand,
-  { config, reconfigure }: Job,
-  outputs: LogOutputs,
-  starter: Starter,
-): Promise<number> {
+async function serve(command: OwnCommand, job: Job, outputs: LogOutputs, starter: Starter): Promise<number> {
+  const { config } = job;
   const { log } = outputs;
   const logger = createLogger(config.logLevel, 'supervisor', log.write);
   const [
@@ -247,11 +246,16 @@ async function serve(
     supervisor,
     manager,
     logger,
-    reconfigure,
+    reconfigure: job.reconfigure,
     upgrader: new Upgrader({ supervisor, command }),
     reopenLog: () => outputs.reopen((message) => logger.error(message)),
   });
   const ending = handleSignals({ supervisor, logger, operations });
+  if (config.watch === true) {
+    const { reloadOnChange } = await import('../supervisor/reload-on-change.ts');
+    const parts = { config, configFile: job.file, supervisor, operations, logger };
+    await reloadOnChange({ ...parts, started: () => started }).start();
+  }
   const started = supervisor.start().then(() => 'serving' as const);
   const first = await Promise.race([started, ending]);
   if (first === 'serving') {

@@ -46,6 +46,7 @@ export function buildConfig(
   const answers = new Answers(texts, origins, faults);
   refuseTogether(answers, OPTIONS.foreground, OPTIONS.daemon);
   refuseTogether(answers, OPTIONS.debug, OPTIONS.logLevel);
+  refuseWatching(answers);
   const isRooted =
     answers.has(OPTIONS.root) || parts.mappings.some(({ mapping }) => mapping.root !== undefined);
   if (answers.has(OPTIONS.allowRun) && !isRooted)
@@ -70,6 +71,7 @@ export function buildConfig(
     root: answers.value(OPTIONS.root),
     workers: answers.valueOrDefault(OPTIONS.workers),
     daemon: answers.has(OPTIONS.daemon),
+    ...(answers.has(OPTIONS.watch) ? { watch: true } : {}),
     pidFile: answers.value(OPTIONS.pidFile),
     admin: answers.value(OPTIONS.admin),
     adminTokenFile: answers.value(OPTIONS.adminTokenFile),
@@ -397,6 +399,17 @@ function readShared(answers: Answers): readonly SharedSize[] {
   const twice = sizes.find(({ name }, i) => sizes.findIndex((other) => other.name === name) < i);
   if (twice !== undefined) answers.fault(OPTIONS.shared, `names ${quote(twice.name)} twice`);
   return sizes;
+}
+
+/** It is for development: a change would reach users untried, and a process that has given its rights away cannot read all it needs. */
+function refuseWatching(answers: Answers): void {
+  for (const other of [OPTIONS.daemon, OPTIONS.user])
+    if (answers.has(OPTIONS.watch) && answers.has(other))
+      answers.faultOfBoth(
+        OPTIONS.watch,
+        other,
+        'exclude each other: watching is for development; ask for a reload by SIGHUP or lgateway reload',
+      );
 }
 
 function refuseTogether(

@@ -102,6 +102,8 @@ export interface Config {
   readonly workers: number;
   /** Go to the background; the first process ends when all workers are ready. */
   readonly daemon: boolean;
+  /** Reload when files change; default false. */
+  readonly watch?: boolean;
   readonly pidFile: string | undefined;
   /** Where the supervisor answers questions about the process; undefined = nowhere. */
   readonly admin?: AdminAddress | undefined;

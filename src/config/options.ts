@@ -61,6 +61,7 @@ interface OptionTable extends CompressionOptions, LimitOptions, LogOptions, Prox
   readonly config: ValueOption<string>;
   readonly foreground: FlagOption;
   readonly daemon: FlagOption;
+  readonly watch: FlagOption;
   readonly pidFile: ValueOption<string>;
   readonly admin: ValueOption<AdminAddress>;
   readonly adminTokenFile: ValueOption<string>;
@@ -273,6 +274,12 @@ export const OPTIONS: OptionTable = {
     commandLineOnly: true,
     group: 'Process',
     help: 'go to the background; the command returns 0 when all workers are ready, 1 when that failed',
+  },
+  watch: {
+    kind: 'flag',
+    name: 'watch',
+    group: 'Process',
+    help: 'for development: reload when scripts, Lua files below their folders, the configuration file or the certificate change',
   },
   pidFile: {
     kind: 'value',

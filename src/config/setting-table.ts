@@ -53,6 +53,7 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   root: restart(OPTIONS.root),
   workers: restart(OPTIONS.workers),
   daemon: restart(OPTIONS.daemon, OPTIONS.foreground),
+  watch: restart(OPTIONS.watch),
   pidFile: restart(OPTIONS.pidFile),
   admin: restart(OPTIONS.admin),
   adminTokenFile: restart(OPTIONS.adminTokenFile),

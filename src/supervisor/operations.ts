@@ -42,6 +42,8 @@ export class Operations {
   readonly #options: OperationsOptions;
   /** Called when a successor serves: this process is to drain. */
   onUpgraded: (() => void) | undefined;
+  /** Called after each reload, refused ones too, with the configuration that was read for it, if one was. */
+  onReloaded: ((read: Config | undefined) => void) | undefined;
 
   constructor(options: OperationsOptions) {
     this.#options = options;
@@ -73,6 +75,8 @@ export class Operations {
       return { ok: true, lines: [line] };
     } catch (error) {
       return this.#refused('Reload', explain(error, next?.origins));
+    } finally {
+      this.onReloaded?.(next?.config);
     }
   }
 

@@ -124,6 +124,7 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
   ['-w 1', { workers: 1 }],
   ['--workers 256', { workers: 256 }],
   ['-D', { daemon: true }],
+  ['--watch', { watch: true }],
   ['-f', {}],
   ['-f -f', {}],
   ['--pid-file /run/x.pid', { pidFile: '/run/x.pid' }],
@@ -353,6 +354,14 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ['--log-file x --log-rotate 63K', /--log-rotate wants SIZE or SIZE,COUNT.* not "63K"$/],
   ['--log-file x --log-rotate 1M,0', /--log-rotate wants SIZE or SIZE,COUNT.* not "1M,0"$/],
   ['-f -D', 'Options -f (--foreground) and -D (--daemon) exclude each other'],
+  [
+    '--watch -D',
+    'Options --watch and -D (--daemon) exclude each other: watching is for development; ask for a reload by SIGHUP or lgateway reload',
+  ],
+  [
+    '--watch -u www',
+    'Options --watch and -u (--user) exclude each other: watching is for development; ask for a reload by SIGHUP or lgateway reload',
+  ],
   ['-fD', 'Options -f (--foreground) and -D (--daemon) exclude each other'],
   ['--daemon=no', 'Option -D (--daemon) takes no value, not "--daemon=no"'],
   ['--daemon false', 'The word "false" belongs to no option'],

@@ -40,6 +40,7 @@ const OTHERS: Readonly<Record<string, Partial<Config>>> = {
   root: { root: '/srv' },
   workers: { workers: 200 },
   daemon: { daemon: true },
+  watch: { watch: true },
   pidFile: { pidFile: 'gateway.pid' },
   admin: { admin: { kind: 'tcp', address: '::1', port: 9443 } },
   adminTokenFile: { adminTokenFile: 'token' },

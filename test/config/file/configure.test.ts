@@ -52,6 +52,7 @@ describe('a configuration file', () => {
       ['http = "127.0.0.1:8080"', '--http 127.0.0.1:8080'],
       ['workers = 3\nuser = "www"', '-w 3 -u www'],
       ['access-log = true\ncompress = false', '--access-log'],
+      ['watch = true', '--watch'],
       ['debug = true', '-d'],
       ['debug = 7', '-d 7'],
       ['log-level = "warn"', '--log-level warn'],
