@@ -361,7 +361,7 @@ test('The register says that the lines of Node with long support were tried', ()
 const INSIDE: readonly RegExp[] = [
   /\b_handle\b|\b_parent\b|\b_httpMessage\b|\b_events\b|\b_server\b|\b_read\b|\b_write\b|\b_final\b|\b_repeat\b/,
   /\b(?:latin1|utf8|ucs2|hex|base64|ascii)(?:Slice|Write)\b/,
-  /\breadSt(?:art|op)\b|\buseUserBuffer\b|\bkBuffer|socket, 'servername'|'parser'|\bconnectionsCheckingInterval\b/,
+  /\breadSt(?:art|op)\b|\buseUserBuffer\b|\bkBuffer|socket, 'servername'|'parser'/,
   /\.emit\('(?:finish|secureConnection|request|session|stream)'|\.listeners\(|\bgetOwnPropertySymbols\b|\.description\b/,
   /process\.binding|internalBinding|\bsetFlagsFromString\b|'node:internal|'_http_|'_tls_|'_stream_/,
   // properties that the types of Node lack; initgroups is documented, and headers are an object of the script
