@@ -115,7 +115,6 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
     counters.add(COUNT.proxied, 1);
     counters.add(COUNT.proxiedTotal, 1);
     deadlines.add(this);
-    this.#limitAt = performance.now() + this.#route.settings.totalMs;
     exchange.answeredBy ??= this;
     if (refusal !== undefined) this.#fail(refusal);
     else if (isLastHop(exchange)) {
@@ -317,6 +316,8 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
     this.#isTold = false;
     balancer.began(upstream);
     this.#begunAt = performance.now();
+    // the first try begins with the run, and the clock is asked once
+    if (this.#limitAt === 0) this.#limitAt = this.#begunAt + this.#route.settings.totalMs;
     const call = upstream.call(request, this, isFresh);
     this.#call = call;
     this.#bodySent = !request.hasBody;
