@@ -24,6 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   events: ['mapping', 'base'],
   native: ['base'],
   tls: ['base', 'settings'],
+  acme: ['base', 'settings', 'tls'],
   crypto: ['base'],
   file: ['mapping', 'metrics', 'base', NODE],
   outbound: ['mapping', 'metrics', 'base'],
@@ -156,6 +157,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'websocket',
   ],
   supervisor: [
+    'acme',
     'admin',
     'mapping',
     'metrics',

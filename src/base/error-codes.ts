@@ -261,6 +261,11 @@ export const ERROR_CODES = {
     meaning: 'The gateway in the background (`-d`) did not start',
     remedy: 'The message is that of the process in the background',
   },
+  LGW_ACME: {
+    meaning: 'A certificate could not be obtained from an ACME server, or what is kept of it cannot be used',
+    remedy:
+      'The message says what the server or the folder has refused; the certificate before stays, and the gateway asks again',
+  },
   LGW_CERTIFICATE_INVALID: {
     meaning: 'A certificate file holds no certificate, or one that cannot be read',
     remedy: 'The message names the file and what it holds',

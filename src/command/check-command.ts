@@ -56,7 +56,11 @@ async function loadScripts(
 
 /** What is worth knowing; faults are added. */
 export async function checkCertificates(config: Config, faults: string[]): Promise<readonly string[]> {
-  if (config.tls.certificates.length === 0 && config.listen?.client === undefined)
+  const { acme } = config;
+  const obtained = (acme?.orders ?? []).map(
+    (names) => `Certificate: for ${names.join(', ')} one is obtained from ${acme?.directory}`,
+  );
+  if (acme === undefined && config.tls.certificates.length === 0 && config.listen?.client === undefined)
     return config.listen === undefined
       ? []
       : ['Certificate: none is given, a start makes one for development'];
@@ -64,12 +68,13 @@ export async function checkCertificates(config: Config, faults: string[]): Promi
     const { certificates, development } = await loadTls(config);
     if (development !== undefined) return ['Certificate: none is given, a start makes one for development'];
     const now = Date.now();
-    return certificates.flatMap((certificate, i) => {
+    const given = certificates.flatMap((certificate, i) => {
       const report = reportCertificate(certificate, now, i === 0 ? config.listen?.address : undefined);
       const place = certificate.at === undefined ? '' : `${certificate.at}: `;
       faults.push(...report.faults.map((fault) => `${place}${fault}`));
       return [...report.facts, ...report.warnings.map((warning) => `Warning: ${warning}`)];
     });
+    return [...given, ...obtained];
   } catch (error) {
     faults.push(messageOf(error));
     return [];

@@ -95,7 +95,10 @@ export class Answers {
 
   /** Of an option that repeats. */
   values<T>(option: ValueOption<T>): readonly T[] {
-    return (this.#texts.get(option.name) ?? []).flatMap(([text = '']) => this.#readText(option, text) ?? []);
+    return (this.#texts.get(option.name) ?? []).flatMap(([text = '']) => {
+      const value = this.#readText(option, text);
+      return value === undefined ? [] : [value];
+    });
   }
 
   #readText<T>(option: ValueOption<T>, text: string): T | undefined {

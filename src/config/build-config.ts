@@ -20,6 +20,7 @@ import { MEMORY_SIZES_MAX, type ScriptSettings } from '../mapping/script-setting
 import { DEFAULT_STATIC_SETTINGS, type FolderSettings } from '../mapping/static-settings.ts';
 import { defaultUnreadBodyBytes } from '../settings/limits.ts';
 import { DEFAULT_LOG_SETTINGS, type LogSettings } from '../settings/log-settings.ts';
+import { readAcme } from './acme-options.ts';
 import { Answers, type OptionTexts, type Origins } from './answers.ts';
 import type { Config, MappingConfig, SecureListen } from './config.ts';
 import type { FileHealth, FileMapping, FileParts } from './file-parts.ts';
@@ -65,6 +66,7 @@ export function buildConfig(
   const config: Config = {
     mappings,
     tls: readTls(answers, parts),
+    acme: readAcme(answers, (listening.cleartext ?? listening.redirect) !== undefined),
     ...listening,
     ...readProxying(answers, listening, faults),
     user: answers.value(OPTIONS.user),

@@ -9,6 +9,7 @@ import type { ScriptMode } from '../mapping/script-mode.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { OwnMachine, ScriptSettings } from '../mapping/script-settings.ts';
 import type { FolderSettings } from '../mapping/static-settings.ts';
+import type { AcmeSettings } from '../settings/acme-settings.ts';
 import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
 import type { LogSettings } from '../settings/log-settings.ts';
@@ -79,6 +80,8 @@ export interface Config {
   /** In the order of the command line, each place once; empty = the handlers/ of the package are served. */
   readonly mappings: readonly MappingConfig[];
   readonly tls: TlsConfig;
+  /** Certificates that are obtained from an ACME server; default: none. */
+  readonly acme?: AcmeSettings | undefined;
   /** The TLS listener; undefined = none. */
   readonly listen: SecureListen | undefined;
   /** Cleartext HTTP/1.1 + h2c listener (`--http`); undefined = none. */

@@ -8,6 +8,7 @@ import { SHARED_BYTES_DEFAULT, type SharedSize } from '../base/shared-size.ts';
 import { SCRIPT_MODES } from '../mapping/script-mode.ts';
 import { DEFAULT_STATIC_SETTINGS } from '../mapping/static-settings.ts';
 import { LIMIT_BOUNDS } from '../settings/limits.ts';
+import { ACME_OPTIONS, type AcmeOptions } from './acme-options.ts';
 import { COMPRESSION_OPTIONS, type CompressionOptions } from './compression-options.ts';
 import type { ListenAddress } from './config.ts';
 import { LIMIT_OPTIONS, type LimitOptions } from './limit-options.ts';
@@ -37,7 +38,13 @@ import {
   sharedSize,
 } from './value-parsers.ts';
 
-interface OptionTable extends CompressionOptions, LimitOptions, LogOptions, ProxyOptions, TlsOptions {
+interface OptionTable
+  extends AcmeOptions,
+    CompressionOptions,
+    LimitOptions,
+    LogOptions,
+    ProxyOptions,
+    TlsOptions {
   readonly lua: TupleOption;
   readonly script: ValueOption<string>;
   readonly mode: TupleOption;
@@ -196,6 +203,7 @@ export const OPTIONS: OptionTable = {
   },
   ...PROXY_OPTIONS,
   ...TLS_OPTIONS,
+  ...ACME_OPTIONS,
   address: {
     kind: 'value',
     name: 'address',

@@ -5,6 +5,7 @@ import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
 import type { LogSettings } from '../settings/log-settings.ts';
 import type { AtReload, Setting } from '../settings/settings.ts';
+import { ALL_ACME_OPTIONS } from './acme-options.ts';
 import type { Config, TlsConfig } from './config.ts';
 import type { AnyOption } from './option.ts';
 import { OPTIONS } from './options.ts';
@@ -38,6 +39,8 @@ function restart(...options: AnyOption[]): SettingRow {
 const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   // counters in memory that a thread is started with have a row for each mapping
   mappings: restart(OPTIONS.lua, OPTIONS.script, OPTIONS.mode),
+  // the folder of the account may be out of reach later
+  acme: restart(...ALL_ACME_OPTIONS),
   // sockets are bound once, and later the right to bind may be gone
   listen: restart(OPTIONS.address, OPTIONS.port, OPTIONS.clientCa, OPTIONS.clientVerify),
   cleartext: restart(OPTIONS.http),

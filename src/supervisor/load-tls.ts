@@ -24,7 +24,7 @@ export interface LoadedCertificate extends TlsCertificate {
 }
 
 export interface LoadedTls {
-  /** At least one; the first is the default. */
+  /** Without those of an ACME server; the first is the default. */
   readonly certificates: readonly LoadedCertificate[];
   /** By the number of the listener. */
   readonly clients: readonly (ClientAuthority | undefined)[];
@@ -32,7 +32,10 @@ export interface LoadedTls {
   readonly development: DevelopmentFacts | undefined;
 }
 
-export type TlsFiles = Pick<Config, 'tls' | 'listen' | 'cleartext' | 'furtherListeners' | 'inherited'>;
+export type TlsFiles = Pick<
+  Config,
+  'acme' | 'tls' | 'listen' | 'cleartext' | 'furtherListeners' | 'inherited'
+>;
 
 /** Errors: GatewayError with the files and what is wrong with them, all of it, a line each. */
 export async function loadTls(files: TlsFiles): Promise<LoadedTls> {
@@ -59,7 +62,7 @@ export async function loadTls(files: TlsFiles): Promise<LoadedTls> {
     throw failures.length === 1
       ? first
       : new GatewayError(first.code, failures.map(messageOf).join('\n'), { cause: first.cause });
-  if (given.length > 0) return { certificates, clients, development: undefined };
+  if (given.length > 0 || files.acme !== undefined) return { certificates, clients, development: undefined };
   const { certificate, key, certificatePath, fingerprint256 } = await loadDevelopmentCertificate();
   const names = namesOf(new X509Certificate(certificate));
   return {

@@ -8,6 +8,7 @@ import type { AdminAction } from '../admin/admin-server.ts';
 import { assert } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { LevelLogger } from '../base/logger.ts';
+import { TakenCount } from '../base/taken-count.ts';
 import type { Config, MappingConfig } from '../config/config.ts';
 import { SETTING_TABLE } from '../config/setting-table.ts';
 import type { TextEvents } from '../events/text-events.ts';
@@ -36,7 +37,15 @@ import { SharedKeeper } from './shared-keeper.ts';
 import { Succession } from './succession.ts';
 import type { SupervisorOptions } from './supervisor-options.ts';
 import { TlsKeeper } from './tls-keeper.ts';
-import { compileAll, memorySizesOf, WORKER_ENTRY, workerSettings } from './worker-parts.ts';
+import {
+  chainsOf,
+  compileAll,
+  firstSetup,
+  memorySizesOf,
+  WORKER_ENTRY,
+  withinTime,
+  workerSettings,
+} from './worker-parts.ts';
 import { type OwnStart, WorkerThread } from './worker-thread.ts';
 import { WORKER_TIMES } from './worker-times.ts';
 import type { MetricSources } from './write-metrics.ts';
@@ -152,15 +161,11 @@ export class Supervisor {
       if (user === undefined) this.#beginEarly();
       await this.#listeners.open(this.#config, this.#options.listener ?? platformListenerOptions());
       const first = this.#listeners.cleartextOnly ? undefined : await this.#tls.read(this.#config);
-      this.#setup = {
-        generation: this.#lastGeneration,
-        tls: first?.tls,
-        mappings: this.#config.mappings,
-        settings: workerSettings(this.#config),
-      };
       this.succession.pid.begin();
       if (this.#options.predecessor === undefined) await this.#openAdmin();
       if (user !== undefined) becomeUser(user, this.#config, this.#logger);
+      this.#tls.openAcme(this.#config.acme, this.#logger);
+      this.#setup = firstSetup(this.#config, first && this.#tls.present(first.tls));
       this.succession.pid.look();
       this.#assertStarting();
       await this.#startWorkers();
@@ -168,7 +173,7 @@ export class Supervisor {
       this.#transition('serving');
       this.#hearts.start();
       this.#tls.use(first?.loaded);
-      this.#tls.rotate(() => this.#refreshTickets());
+      this.#tls.start(() => this.#giveTls());
     } catch (error) {
       await this.stop();
       throw error;
@@ -200,16 +205,10 @@ export class Supervisor {
     if (this.#state !== 'serving') return true;
     this.#transition('draining');
     this.#listeners.close();
-    let timer: NodeJS.Timeout | undefined;
-    const limit = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), this.#config.limits.drainTimeoutMs + DRAIN_GRACE_MS);
-    });
     const done = Promise.all(this.#workers.map((worker) => worker.drain(graceMs))).then((cuts) =>
       cuts.every((cut) => cut === 0),
     );
-    const inTime = await Promise.race([done, limit]);
-    clearTimeout(timer);
-    return inTime;
+    return await withinTime(done, this.#config.limits.drainTimeoutMs + DRAIN_GRACE_MS);
   }
 
   /** Stops at once, in any state; open exchanges are cut. May be called again. */
@@ -288,7 +287,7 @@ export class Supervisor {
       mappings: this.#config.mappings.map(mappingName),
       upstreams: this.upstreams(),
       shared: this.#shared?.usage() ?? [],
-      certificates: this.#setup?.tls?.certificates.map(({ certificate }) => certificate) ?? [],
+      certificates: chainsOf(this.#setup?.tls),
       reloads: this.#reloads,
     };
   }
@@ -453,24 +452,26 @@ export class Supervisor {
     for (const { name, from, to } of this.#settings.replace(config))
       this.#logger.info(`Setting ${name} has changed`, { from, to });
     this.#tls.use(loaded);
-    // they may have changed while the workers prepared
-    this.#refreshTickets();
+    // it may have changed while the workers prepared
+    void this.#giveTls();
     return kept;
   }
 
-  /** Hands the ticket keys of this moment to all workers, beside the certificates that they have. */
-  #refreshTickets(): void {
+  /** Hands what changes between reloads to all workers: ticket keys, obtained certificates, answers. Resolves when they have it. */
+  async #giveTls(): Promise<void> {
     const before = this.#setup?.tls;
-    const tls = before && this.#tls.withTickets(before);
+    const tls = before && this.#tls.present(before);
     if (this.#setup === undefined || tls === undefined || tls === before) return;
     this.#setup = { ...this.#setup, tls };
-    for (const worker of this.#workers) worker.giveTls(tls);
+    const taken = new TakenCount();
+    for (const worker of this.#workers) worker.giveTls(tls, taken.memory);
+    await taken.reaches(this.#workers.filter((worker) => worker.ready).length);
   }
 
   async #stopOnce(): Promise<void> {
     this.#transition('stopped');
     this.#hearts.stop();
-    this.#tls.stop();
+    await this.#tls.stop();
     this.#listeners.close();
     this.#mesh.close();
     await Promise.all(this.#workers.map((worker) => worker.stop()));

@@ -3,11 +3,13 @@
 import { X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
-import type { LevelLogger } from '../base/logger.ts';
+import type { LevelLogger, Logger } from '../base/logger.ts';
 import type { CertificateFiles, Config } from '../config/config.ts';
+import type { AcmeSettings } from '../settings/acme-settings.ts';
 import { outOfTime } from '../tls/certificate-warnings.ts';
 import { readTicketKeys, showTicketKeys, TicketKeyRing } from '../tls/ticket-keys.ts';
 import type { TlsSetup } from '../tls/tls-setup.ts';
+import { AcmeCertificates } from './acme-certificates.ts';
 import { CertificateWatch } from './certificate-watch.ts';
 import type { Handover } from './handover.ts';
 import { type DevelopmentFacts, type LoadedTls, loadClients, loadTls } from './load-tls.ts';
@@ -42,6 +44,7 @@ export class TlsKeeper {
   #used: LoadedTls | undefined;
   readonly #watch: CertificateWatch;
   #development: DevelopmentFacts | undefined;
+  #acme: AcmeCertificates | undefined;
 
   constructor({ config, logger, loadTls: load = loadTls, ticketPeriodMs, predecessor }: TlsKeeperOptions) {
     const handover = predecessor?.handover;
@@ -97,14 +100,14 @@ export class TlsKeeper {
     if (current === undefined) return { tls: undefined };
     const { user } = next;
     const { strictSni, profile } = next.tls;
-    const kept = this.withTickets({ ...current, strictSni, profile });
+    const kept = this.present({ ...current, strictSni, profile });
     const isSame = isDeepStrictEqual(filesOf(next), filesOf(before));
     if (isSame && this.#development !== undefined && user !== undefined)
       return { tls: kept, kept: `user "${user}" would only make a development certificate of its own` };
     try {
       const loaded = await this.#load(next);
       refuseOutOfTime(loaded, current);
-      return { tls: this.#setupOf(loaded, next), loaded };
+      return { tls: this.present(this.#setupOf(loaded, next)), loaded };
     } catch (error) {
       const code = error instanceof GatewayError ? systemCodeOf(error.cause) : undefined;
       if (user === undefined || code !== 'EACCES' || !isSame) throw error;
@@ -120,20 +123,29 @@ export class TlsKeeper {
     this.#watch.watch(loaded.certificates);
   }
 
-  /** Calls `changed` when tickets are made with other keys from now on. */
-  rotate(changed: () => void): void {
-    this.#tickets.start(changed);
+  /** From now on ticket keys rotate and certificates are renewed. `give` resolves when the workers have what `present` says. */
+  start(give: () => Promise<void>): void {
+    this.#tickets.start(() => void give());
+    this.#acme?.start(give);
   }
 
-  /** With the keys of this moment; the same object where it has them. */
-  withTickets(tls: TlsSetup): TlsSetup {
+  /** Reads the certificates that an ACME server has signed, with the rights of the user that renews them. Errors: GatewayError. */
+  openAcme(settings: AcmeSettings | undefined, logger: Logger): void {
+    if (settings !== undefined) this.#acme = new AcmeCertificates(settings, logger);
+  }
+
+  /** With the ticket keys, the obtained certificates and the answers of this moment. */
+  present(tls: TlsSetup): TlsSetup {
     const { keys } = this.#tickets;
-    return tls.ticketKeys === keys ? tls : { ...tls, ticketKeys: keys };
+    if (this.#acme === undefined) return tls.ticketKeys === keys ? tls : { ...tls, ticketKeys: keys };
+    const { certificates, answers } = this.#acme;
+    return { ...tls, ticketKeys: keys, obtained: certificates, challenges: answers };
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.#tickets.stop();
     this.#watch.stop();
+    await this.#acme?.stop();
   }
 
   #setupOf({ certificates, clients }: LoadedTls, { tls: { strictSni, profile } }: Config): TlsSetup {

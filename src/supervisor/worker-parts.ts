@@ -1,7 +1,8 @@
 /** What workers get: the code that they run, their settings of a configuration, and the Lua machines of all sizes. */
 import type { Config } from '../config/config.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
-import type { LuaModules, WorkerSettings } from '../worker/messages.ts';
+import type { TlsSetup } from '../tls/tls-setup.ts';
+import type { LuaModules, WorkerSettings, WorkerSetup } from '../worker/messages.ts';
 
 /** Runs the bundle of worker-entry.ts: to find and read two hundred modules takes a fifth of the start. */
 export const WORKER_ENTRY: URL = new URL('../worker/worker-start.cjs', import.meta.url);
@@ -41,4 +42,25 @@ export function workerSettings({
     trustedProxies: more.trustedProxies ?? [],
     transportSecurity: more.tls.hsts,
   };
+}
+
+/** What the workers start with, before any reload. */
+export function firstSetup(config: Config, tls: TlsSetup | undefined): WorkerSetup {
+  return { generation: 0, tls, mappings: config.mappings, settings: workerSettings(config) };
+}
+
+/** Of each certificate the PEM text: the server's own first, then its chain. */
+export function chainsOf(tls: TlsSetup | undefined): readonly string[] {
+  return [...(tls?.certificates ?? []), ...(tls?.obtained ?? [])].map(({ certificate }) => certificate);
+}
+
+/** False when `done` does not come within `limitMs`. */
+export async function withinTime(done: Promise<boolean>, limitMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), limitMs);
+  });
+  const inTime = await Promise.race([done, limit]);
+  clearTimeout(timer);
+  return inTime;
 }

@@ -222,8 +222,8 @@ export class WorkerThread {
   }
 
   /** New handshakes go by this. A thread that has no job yet gets it with its job. */
-  giveTls(tls: TlsSetup): void {
-    this.#post({ type: 'tls', tls });
+  giveTls(tls: TlsSetup, taken: SharedArrayBuffer): void {
+    this.#post({ type: 'tls', tls, taken });
   }
 
   /** Reload given up. */

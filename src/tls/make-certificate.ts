@@ -1,11 +1,22 @@
 /** Makes a self-signed EC certificate: forge's ASN.1 for the structure, since forge itself signs RSA only. */
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
-import forge from 'node-forge';
-
-const { asn1 } = forge;
-type Asn1 = forge.asn1.Asn1;
-const { UNIVERSAL, CONTEXT_SPECIFIC } = asn1.Class;
-const { Type } = asn1;
+import {
+  type Asn1,
+  attribute,
+  bitString,
+  contextSpecific,
+  dnsNames,
+  encode,
+  explicit,
+  extension,
+  integer,
+  octetString,
+  oid,
+  parseDer,
+  pem,
+  sequence,
+  time,
+} from './der.ts';
 
 export interface CertificateRequest {
   /** Names of hosts the certificate is for; the first is its common name. */
@@ -15,6 +26,8 @@ export interface CertificateRequest {
   readonly organization: string;
   readonly notBefore: Date;
   readonly notAfter: Date;
+  /** SHA-256 of a key authorization (RFC 8737 §3): makes it a certificate that only answers this challenge. */
+  readonly acmeIdentifier?: Uint8Array;
 }
 
 export interface CertificateAndKey {
@@ -26,9 +39,6 @@ export interface CertificateAndKey {
 
 /** RFC 5280 §4.1.2.2 allows 20 octets; 16 hold more than the 64 bits of chance that browsers ask for. */
 const SERIAL_BYTES = 16;
-/** RFC 5280 §4.1.2.5: from this year on times are written as GeneralizedTime. */
-const GENERALIZED_TIME_FROM_YEAR = 2050;
-const PEM_LINE_CHARACTERS = 64;
 const X509_V3 = 2;
 
 const OID = {
@@ -41,6 +51,7 @@ const OID = {
   basicConstraints: '2.5.29.19',
   extKeyUsage: '2.5.29.37',
   serverAuth: '1.3.6.1.5.5.7.3.1',
+  acmeIdentifier: '1.3.6.1.5.5.7.1.31',
 } as const;
 
 /** A new P-256 key and a TLS server certificate for it (RFC 5280 profile v3), signed by itself with SHA-256. */
@@ -58,29 +69,27 @@ export function makeCertificate(request: CertificateRequest): CertificateAndKey 
 
 /** TBSCertificate of RFC 5280 §4.1. */
 function describeCertificate(request: CertificateRequest, publicKey: KeyObject, algorithm: Asn1): Asn1 {
-  const keyInfo = asn1.fromDer(publicKey.export({ type: 'spki', format: 'der' }).toString('binary'));
+  const keyInfo = parseDer(publicKey.export({ type: 'spki', format: 'der' }));
   const name = sequence(
     attribute(OID.organizationName, request.organization),
     attribute(OID.commonName, request.hostNames[0] ?? ''),
   );
   return sequence(
-    asn1.create(CONTEXT_SPECIFIC, 0, true, [integer(String.fromCharCode(X509_V3))]),
+    explicit(0, integer(String.fromCharCode(X509_V3))),
     integer(makeSerial()),
     algorithm,
     name,
     sequence(time(request.notBefore), time(request.notAfter)),
     name,
     keyInfo,
-    asn1.create(CONTEXT_SPECIFIC, 3, true, [sequence(...extensions(request, publicKey))]),
+    explicit(3, sequence(...extensions(request, publicKey))),
   );
 }
 
 function extensions(request: CertificateRequest, publicKey: KeyObject): Asn1[] {
   const names = [
-    ...request.hostNames.map((host) => asn1.create(CONTEXT_SPECIFIC, 2, false, host)),
-    ...request.addresses.map((address) =>
-      asn1.create(CONTEXT_SPECIFIC, 7, false, Buffer.from(address).toString('binary')),
-    ),
+    ...dnsNames(request.hostNames),
+    ...request.addresses.map((address) => contextSpecific(7, Buffer.from(address).toString('binary'))),
   ];
   const digitalSignatureOnly = bitString(7, '\x80');
   return [
@@ -90,6 +99,15 @@ function extensions(request: CertificateRequest, publicKey: KeyObject): Asn1[] {
     extension(OID.extKeyUsage, false, sequence(oid(OID.serverAuth))),
     extension(OID.subjectAltName, false, sequence(...names)),
     extension(OID.subjectKeyIdentifier, false, octetString(identifyKey(publicKey))),
+    ...(request.acmeIdentifier === undefined
+      ? []
+      : [
+          extension(
+            OID.acmeIdentifier,
+            true,
+            octetString(Buffer.from(request.acmeIdentifier).toString('binary')),
+          ),
+        ]),
   ];
 }
 
@@ -105,50 +123,4 @@ function makeSerial(): string {
   const bytes = randomBytes(SERIAL_BYTES);
   bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;
   return bytes.toString('binary');
-}
-
-function extension(id: string, critical: boolean, value: Asn1): Asn1 {
-  const flag = critical ? [asn1.create(UNIVERSAL, Type.BOOLEAN, false, '\xff')] : [];
-  return sequence(oid(id), ...flag, octetString(encode(value)));
-}
-
-function attribute(id: string, text: string): Asn1 {
-  const value = asn1.create(UNIVERSAL, Type.UTF8, false, Buffer.from(text, 'utf8').toString('binary'));
-  return asn1.create(UNIVERSAL, Type.SET, true, [sequence(oid(id), value)]);
-}
-
-function time(date: Date): Asn1 {
-  return date.getUTCFullYear() < GENERALIZED_TIME_FROM_YEAR
-    ? asn1.create(UNIVERSAL, Type.UTCTIME, false, asn1.dateToUtcTime(date))
-    : asn1.create(UNIVERSAL, Type.GENERALIZEDTIME, false, asn1.dateToGeneralizedTime(date));
-}
-
-function sequence(...parts: Asn1[]): Asn1 {
-  return asn1.create(UNIVERSAL, Type.SEQUENCE, true, parts);
-}
-
-function oid(id: string): Asn1 {
-  return asn1.create(UNIVERSAL, Type.OID, false, asn1.oidToDer(id).getBytes());
-}
-
-function integer(bytes: string): Asn1 {
-  return asn1.create(UNIVERSAL, Type.INTEGER, false, bytes);
-}
-
-function octetString(bytes: string): Asn1 {
-  return asn1.create(UNIVERSAL, Type.OCTETSTRING, false, bytes);
-}
-
-function bitString(unusedBits: number, bytes: string): Asn1 {
-  return asn1.create(UNIVERSAL, Type.BITSTRING, false, String.fromCharCode(unusedBits) + bytes);
-}
-
-function encode(value: Asn1): string {
-  return asn1.toDer(value).getBytes();
-}
-
-function pem(label: string, der: string): string {
-  const base64 = Buffer.from(der, 'binary').toString('base64');
-  const lines = base64.match(new RegExp(`.{1,${PEM_LINE_CHARACTERS}}`, 'g')) ?? [];
-  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
 }

@@ -4,7 +4,9 @@ import type { TlsOptions } from 'node:tls';
 import { assert } from '../base/assert.ts';
 import { comparableHost, hostOfAuthority } from '../base/host-name.ts';
 import { findByHost } from './certificate-names.ts';
+import { CHALLENGE_PROTOCOL, type TlsChallengeAnswer } from './challenge-answer.ts';
 import { createSecureOptions } from './secure-options.ts';
+import { createTicketKeys } from './ticket-keys.ts';
 import type { ClientAuthority, TlsCertificate, TlsSetup } from './tls-setup.ts';
 
 /** Authorities whose answer is remembered, by policy. */
@@ -61,6 +63,28 @@ export class TlsPolicy {
   }
 }
 
+/** For the handshakes of an ACME server, which end when they are done. */
+class ChallengePolicy {
+  readonly options: TlsOptions;
+  readonly ticketKeys: readonly Uint8Array[] = [];
+  readonly protocols: readonly string[] = [CHALLENGE_PROTOCOL];
+
+  constructor({ certificate, key }: TlsChallengeAnswer) {
+    this.options = createSecureOptions({
+      certificate,
+      key,
+      ticketKeys: createTicketKeys(),
+      profile: 'intermediate',
+      client: undefined,
+      sessionIdContext: CHALLENGE_PROTOCOL,
+    });
+  }
+
+  serves(): boolean {
+    return false;
+  }
+}
+
 /** Of one listener. */
 export class TlsPolicies {
   /** False: all handshakes are alike, and nobody has to read what they ask for. */
@@ -68,18 +92,21 @@ export class TlsPolicies {
   readonly #strict: boolean;
   readonly #default: TlsPolicy;
   readonly #byName = new Map<string, TlsPolicy>();
+  /** By the name that is looked at. */
+  readonly #challenges = new Map<string, ChallengePolicy>();
 
   constructor(setup: TlsSetup, listener: number) {
-    const [first] = setup.certificates;
+    const all = [...setup.certificates, ...(setup.obtained ?? [])];
+    const [first] = all;
     assert(first !== undefined, 'a TLS listener has a certificate');
     this.#strict = setup.strictSni;
     const client = setup.clients[listener];
     const byName = new Map<string, TlsCertificate[]>();
-    for (const certificate of setup.certificates)
+    for (const certificate of all)
       for (const name of certificate.names) byName.set(name, [...(byName.get(name) ?? []), certificate]);
     const made = new Map<string, TlsPolicy>();
     const make = (certificates: readonly TlsCertificate[]): TlsPolicy => {
-      const key = certificates.map((one) => setup.certificates.indexOf(one)).join();
+      const key = certificates.map((one) => all.indexOf(one)).join();
       const policy =
         made.get(key) ?? new TlsPolicy(setup, certificates, client, (host) => this.#policyOf(host));
       made.set(key, policy);
@@ -87,11 +114,20 @@ export class TlsPolicies {
     };
     this.#default = make(byName.get(first.names[0] ?? '') ?? [first]);
     for (const [name, certificates] of byName) this.#byName.set(name, make(certificates));
-    this.readsHello = setup.strictSni || made.size > 1;
+    for (const answer of setup.challenges ?? [])
+      if (answer.type === 'tls-alpn-01') this.#challenges.set(answer.name, new ChallengePolicy(answer));
+    this.readsHello = setup.strictSni || made.size > 1 || this.#challenges.size > 0;
   }
 
   /** For a handshake; `serverName`: of its SNI, undefined = it has none. Undefined: it is refused. */
-  choose(serverName: string | undefined): TlsPolicy | undefined {
+  choose(
+    serverName: string | undefined,
+    protocols: readonly string[] = [],
+  ): TlsPolicy | ChallengePolicy | undefined {
+    if (serverName !== undefined && protocols.includes(CHALLENGE_PROTOCOL)) {
+      const challenge = this.#challenges.get(serverName.toLowerCase());
+      if (challenge !== undefined) return challenge;
+    }
     if (serverName === undefined) return this.#strict ? undefined : this.#default;
     const host = comparableHost(serverName);
     return host === undefined ? this.#otherwise() : this.#policyOf(host);

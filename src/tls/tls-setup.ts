@@ -1,5 +1,6 @@
 /** What the TLS listeners of all workers need: certificates with their keys, ticket keys, and what clients have to show. */
 import type { ClientVerify, TlsProfile } from '../settings/tls-settings.ts';
+import type { ChallengeAnswer } from './challenge-answer.ts';
 import type { KeyKind } from './private-key.ts';
 
 export interface TlsCertificate {
@@ -20,8 +21,10 @@ export interface ClientAuthority {
 }
 
 export interface TlsSetup {
-  /** At least one; the first is the default. */
+  /** Those that were given, and then those that were obtained: at least one in all. The first is the default. */
   readonly certificates: readonly TlsCertificate[];
+  /** Of an ACME server; default: none. */
+  readonly obtained?: readonly TlsCertificate[];
   /** 48 bytes each, the newest first: tickets are made with that one, and read with all. */
   readonly ticketKeys: readonly Uint8Array[];
   readonly profile: TlsProfile;
@@ -29,4 +32,6 @@ export interface TlsSetup {
   readonly strictSni: boolean;
   /** By the number of the listener; undefined = clients are not asked. */
   readonly clients: readonly (ClientAuthority | undefined)[];
+  /** There only while an ACME server looks at our names. */
+  readonly challenges?: readonly ChallengeAnswer[];
 }

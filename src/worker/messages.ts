@@ -129,8 +129,8 @@ export type ToWorker =
   | { readonly type: 'commit'; readonly generation: number }
   /** The reload is given up: drop the prepared states. */
   | { readonly type: 'abandon'; readonly generation: number }
-  /** New handshakes go by this, at once: ticket keys were changed, or a certificate was obtained. Answered by nothing. */
-  | { readonly type: 'tls'; readonly tls: TlsSetup }
+  /** New handshakes go by this, at once: ticket keys were changed, or a certificate was obtained. Whoever has taken it is counted in `taken`. */
+  | { readonly type: 'tls'; readonly tls: TlsSetup; readonly taken: SharedArrayBuffer }
   /** Accept nothing more, finish what runs, answer `drained`. Idle connections may ask once more for so long. */
   | { readonly type: 'drain'; readonly graceMs: number }
   /** The answer to `claim`. */

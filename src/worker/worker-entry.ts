@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import { formatLine } from '../base/logger.ts';
+import { TakenCount } from '../base/taken-count.ts';
 import { EventHub } from '../events/event-hub.ts';
 import { InterestTable } from '../events/interest-table.ts';
 import { COUNT, Counters } from '../metrics/worker-metrics.ts';
@@ -74,6 +75,7 @@ async function receive(message: ToWorker): Promise<void> {
     case 'tls':
       if (worker !== undefined) worker.setTls(message.tls);
       else if (job !== undefined) job = { ...job, setup: { ...job.setup, tls: message.tls } };
+      TakenCount.add(message.taken);
       return;
     default:
       assert(worker !== undefined, 'nothing else is said to a thread that is not ready');

@@ -63,7 +63,7 @@ import { type OutwardSet, OutwardTable } from './outward.ts';
 import type { Prepared } from './prepared.ts';
 import { processEnvironment } from './process-environment.ts';
 import { RequestMetrics } from './request-metrics.ts';
-import { handlerOf, placeOf, policiesOf, toBytes } from './worker-places.ts';
+import { changePolicies, handlerOf, httpChallenges, placeOf, policiesOf, toBytes } from './worker-places.ts';
 import { createShares, MODULE_RESOURCES } from './worker-shares.ts';
 
 /** More than a mapping may have, so that two of them find places. */
@@ -246,8 +246,8 @@ export class GatewayWorker {
   /** New handshakes go by this. */
   setTls(tls: TlsSetup): void {
     this.#tls = tls;
-    for (const [i, { scheme }] of this.#job.listeners.entries())
-      if (scheme === 'https') this.#frontEnds[i]?.setTls(policiesOf(tls, i) as TlsPolicies);
+    changePolicies(this.#frontEnds, this.#job.listeners, tls);
+    this.#dispatcher.answerChallenges(httpChallenges(tls));
   }
 
   /** Gives a reload up. */

@@ -28,6 +28,7 @@ const DEFAULTS: Config = {
   scripts: [],
   proxies: [],
   tls: { certificates: [], strictSni: false, profile: 'intermediate', hsts: undefined },
+  acme: undefined,
   listen: { address: undefined, port: 8443 },
   cleartext: undefined,
   user: undefined,
@@ -654,11 +655,20 @@ describe('the option table', () => {
   test('has no option that is read and has no effect', () => {
     const FOLDER = ['-l', '/', 'public/'];
     const PROXY = ['-l', '/', 'http://127.0.0.1:3000'];
+    const ACME = ['--acme', 'a.example'];
     const samples: Readonly<Record<string, readonly string[]>> = {
       lua: ['-l', '/x', 'x.lua'],
       cert: ['-c', 'c', '-k', 'k'],
       key: ['-c', 'c', '-k', 'k2'],
       'tls-profile': ['--tls-profile', 'old'],
+      acme: ['--acme', 'a.example'],
+      'acme-directory': [...ACME, '--acme-directory', 'https://acme.example/'],
+      'acme-email': [...ACME, '--acme-email', 'a@example.com'],
+      'acme-eab-id': [...ACME, '--acme-eab-id', 'id', '--acme-eab-key', 'file'],
+      'acme-eab-key': [...ACME, '--acme-eab-id', 'id', '--acme-eab-key', 'file'],
+      'acme-folder': [...ACME, '--acme-folder', 'folder'],
+      'acme-ca': [...ACME, '--acme-ca', 'ca.pem'],
+      'acme-challenge': [...ACME, '--http', '1', '--acme-challenge', 'http-01'],
       'http-redirect': ['--http-redirect', '80'],
       'client-verify': ['--client-ca', 'ca.pem', '--client-verify', 'optional'],
       address: ['-a', '::1'],

@@ -28,6 +28,17 @@ test('Every option sets one setting, but for help, version and the file that has
 
 /** For each setting that needs a restart, a value other than the default. */
 const OTHERS: Readonly<Record<string, Partial<Config>>> = {
+  acme: {
+    acme: {
+      orders: [['a.example']],
+      directory: 'https://acme.example/',
+      email: undefined,
+      externalAccount: undefined,
+      folder: undefined,
+      trustFile: undefined,
+      challengeTypes: ['tls-alpn-01'],
+    },
+  },
   mappings: { mappings: [{ prefix: '/other', script: 'other.lua' }] },
   listen: { listen: { address: '127.0.0.1', port: 1 } },
   cleartext: { cleartext: { address: undefined, port: 1 } },

@@ -47,6 +47,7 @@ const TEST_TOOLS: Tools = {
   openssl: 'openssl',
   'systemd-socket-activate': 'systemd',
   'lua5.4': 'lua5.4',
+  pebble: 'pebble',
   wget: 'wget',
   wrk: 'wrk',
   '/usr/bin/python3': 'python3',

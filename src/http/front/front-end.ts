@@ -269,13 +269,14 @@ export class FrontEnd {
 
   #createTls(tls: TlsOptions | HandshakePolicies): TlsServers {
     return new TlsServers(tls, {
-      secured: (socket) => {
+      secured: (socket, speaksHttp) => {
         socket.on('error', ignore);
         const below = socketBelow(socket);
         this.#handshakeDone(below);
         this.#countVersion(socket);
         this.#proxied?.passOn(below, socket);
-        if (socket.alpnProtocol === 'h2') this.#http2.serve(socket);
+        if (!speaksHttp) socket.end();
+        else if (socket.alpnProtocol === 'h2') this.#http2.serve(socket);
         else this.#http1.serve(socket);
       },
       // end() would wait for ever on a socket whose handshake never finishes

@@ -13,6 +13,8 @@ export interface HandshakePolicy extends ConnectionPolicy {
   readonly options: TlsOptions;
   /** 48 bytes each, the newest first. */
   readonly ticketKeys: readonly Uint8Array[];
+  /** Of ALPN, in the place of those of HTTP. */
+  readonly protocols?: readonly string[];
 }
 
 /** Which policy a handshake has. */
@@ -21,12 +23,12 @@ export interface HandshakePolicies {
   readonly readsHello: boolean;
   readonly common: HandshakePolicy;
   /** Undefined: the handshake is refused. */
-  choose(serverName: string | undefined): HandshakePolicy | undefined;
+  choose(serverName: string | undefined, protocols: readonly string[]): HandshakePolicy | undefined;
 }
 
 export interface TlsServerEvents {
-  /** The handshake is done. */
-  secured(socket: TLSSocket): void;
+  /** The handshake is done. `speaksHttp` false: it was all that the client wanted. */
+  secured(socket: TLSSocket, speaksHttp: boolean): void;
   /** It has failed; the listener destroys the socket. */
   failed(error: Error, socket: TLSSocket): void;
 }
@@ -63,7 +65,7 @@ export class TlsServers {
   /** Begins the handshake; false: the client has been told that nothing here has the name that it asks for. `hello`: where it was read. */
   start(socket: Socket, hello: ClientHello | undefined): boolean {
     const { common } = this.#policies;
-    const policy = hello === undefined ? common : this.#policies.choose(hello.serverName);
+    const policy = hello === undefined ? common : this.#policies.choose(hello.serverName, hello.protocols);
     if (policy === undefined) {
       // what it has sent already would make a reset of the end
       socket.resume();
@@ -94,19 +96,21 @@ export class TlsServers {
    * A server of node:http2 owns TLS and ALPN; its sockets are taken from it when their handshake is done. It never listens: it is given the
    * sockets of the front end.
    */
-  #createServer({ options, ticketKeys }: HandshakePolicy): (socket: Socket) => void {
+  #createServer({ options, ticketKeys, protocols }: HandshakePolicy): (socket: Socket) => void {
     const { ALPNProtocols: _replaced, ...tls } = options;
     const server = createSecureServer({
       ...tls,
       allowHTTP1: true,
-      ALPNCallback: chooseProtocol,
+      ALPNCallback: chooserOf(protocols ?? APPLICATION_PROTOCOLS),
       // our own clock ends handshakes: it may be set anew, and node's may not
       handshakeTimeout: LIMIT_BOUNDS.timeoutMsMax,
     });
     if (ticketKeys.length > 1) readTicketsOf(server, ticketKeys);
     // the server would make a session of its own of each socket
     takeOwnListener<TLSSocket>(server, 'secureConnection');
-    server.on('secureConnection', (socket: TLSSocket) => this.#events.secured(socket));
+    server.on('secureConnection', (socket: TLSSocket) =>
+      this.#events.secured(socket, protocols === undefined),
+    );
     server.on('tlsClientError', (error, socket) => this.#events.failed(reasonOf(error, socket), socket));
     return takeOwnListener<Socket>(server, 'connection');
   }
@@ -125,6 +129,8 @@ function policiesOf(tls: TlsOptions | HandshakePolicies): HandshakePolicies {
   return { readsHello: false, common, choose: () => common };
 }
 
-function chooseProtocol({ protocols }: { readonly protocols: readonly string[] }): string | undefined {
-  return APPLICATION_PROTOCOLS.find((protocol) => protocols.includes(protocol));
+type ProtocolChooser = (offer: { readonly protocols: readonly string[] }) => string | undefined;
+
+function chooserOf(ours: readonly string[]): ProtocolChooser {
+  return ({ protocols }) => ours.find((protocol) => protocols.includes(protocol));
 }

@@ -11,10 +11,17 @@ import type { HostRouter } from './host-router.ts';
 export class Dispatcher {
   readonly router: HostRouter;
   readonly #logger: Logger;
+  /** By the token; undefined = nobody looks at our names now. */
+  #challenges: ReadonlyMap<string, string> | undefined;
 
   constructor(router: HostRouter, logger: Logger) {
     this.router = router;
     this.#logger = logger;
+  }
+
+  /** What an ACME server is answered from now on, by the token that it asks for (RFC 8555 §8.3); before all mappings and hosts. */
+  answerChallenges(contents: ReadonlyMap<string, string>): void {
+    this.#challenges = contents.size === 0 ? undefined : contents;
   }
 
   /** Hands the exchange to its handler, or answers it: 204 `OPTIONS *`, 400 bad path, 404 nothing there, 421 a host that is not served, or not by this connection, 501 CONNECT. */
@@ -30,6 +37,13 @@ export class Dispatcher {
       return;
     }
     const { authority, method, connection } = exchange;
+    if (this.#challenges !== undefined && split.path.startsWith(CHALLENGE_PREFIX)) {
+      const content = this.#challenges.get(split.path.slice(CHALLENGE_PREFIX.length));
+      if (content !== undefined) {
+        respondToChallenge(exchange, content);
+        return;
+      }
+    }
     // RFC 9110 §7.4: a client may take one connection for all names of a certificate
     if (connection.policy?.serves(authority) === false) {
       respondWithError(exchange, 421);
@@ -56,6 +70,15 @@ export class Dispatcher {
       split !== undefined && this.router.of(authority).match(split.path, split.query, 'GET') !== undefined
     );
   }
+}
+
+const CHALLENGE_PREFIX = '/.well-known/acme-challenge/';
+const CHALLENGE_FIELDS: Fields = Object.freeze(['content-type', 'application/octet-stream']);
+
+function respondToChallenge(exchange: Exchange, content: string): void {
+  exchange.head(200, CHALLENGE_FIELDS);
+  exchange.write(Buffer.from(content));
+  exchange.end();
 }
 
 /** `OPTIONS *` asks about the server, not about anything it has (RFC 9110 §9.3.7). */

@@ -1,0 +1,200 @@
+/**
+ * Keeps certificates of an ACME server: takes those of the folder, obtains what is missing, renews in time, asks again after a
+ * failure. One certificate after the other; the one before stays until another has come.
+ */
+import { createHash } from 'node:crypto';
+import { messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import type { ChallengeType } from '../settings/acme-settings.ts';
+import { type AcmeAuthority, AcmeClient, type ObtainedCertificate } from './acme-client.ts';
+import { AcmeProblem } from './acme-connection.ts';
+import type { AcmeFolder } from './acme-folder.ts';
+import type { ChallengeHost } from './challenges.ts';
+import { renewalIdentifier, renewalTime, suggestedTime } from './renewal-time.ts';
+
+export interface KeeperSettings {
+  readonly authority: AcmeAuthority;
+  /** Host names of each certificate. */
+  readonly orders: readonly (readonly string[])[];
+  readonly challengeTypes: readonly ChallengeType[];
+  /** Milliseconds from a first failure to the next attempt; default `RETRY_FIRST_MS`. */
+  readonly retryMs?: number;
+}
+
+export interface KeeperOwner extends ChallengeHost {
+  /** Resolves when the workers serve with it. */
+  install(names: readonly string[], certificate: ObtainedCertificate): Promise<void>;
+}
+
+const HOUR_MS = 3_600_000;
+/** The clock is looked at so often: a timer knows nothing of a machine that slept or of a clock that was set. */
+const LOOK_EVERY_MS = HOUR_MS;
+/** What authorities count is failures of an hour: four attempts fall into the first one. */
+const RETRY_FIRST_MS = 2 * 60_000;
+const RETRY_FACTOR = 3;
+const RETRY_MAX_MS = 12 * HOUR_MS;
+const RETRY_JITTER = 0.2;
+/** An authority that revokes a certificate says early that another is to be obtained: it is asked so often (RFC 9773 §4.2). */
+const SUGGESTION_EVERY_MS = 6 * HOUR_MS;
+/** Another process asks this server: it is asked again when that one may be done. */
+const LOCKED_AGAIN_MS = 60_000;
+
+interface Order {
+  readonly names: readonly string[];
+  /** From 0 to 1, and the same at each start. */
+  readonly chance: number;
+  certificate: ObtainedCertificate | undefined;
+  failures: number;
+  /** Milliseconds since 1970. */
+  dueAt: number;
+  /** When the authority was last asked for a time of renewal; milliseconds since 1970. */
+  askedAt: number;
+}
+
+export class AcmeKeeper {
+  readonly #settings: KeeperSettings;
+  readonly #folder: AcmeFolder;
+  readonly #owner: KeeperOwner;
+  readonly #logger: Logger;
+  readonly #stopped: AbortController = new AbortController();
+  readonly #orders: Order[];
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(settings: KeeperSettings, folder: AcmeFolder, owner: KeeperOwner, logger: Logger) {
+    this.#settings = settings;
+    this.#folder = folder;
+    this.#owner = owner;
+    this.#logger = logger;
+    this.#orders = settings.orders.map((names) => readKept(folder, names));
+  }
+
+  /** The certificates that the folder has; undefined in the place of those that are missing. Read at the construction. */
+  kept(): { names: readonly string[]; certificate: ObtainedCertificate | undefined }[] {
+    return this.#orders.map(({ names, certificate }) => ({ names, certificate }));
+  }
+
+  /** From now on certificates are obtained and renewed. The workers must serve. */
+  start(): void {
+    this.#look();
+  }
+
+  /** Ends what runs; nothing is asked any more. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#stopped.abort(new Error('the gateway ends'));
+    await this.#running;
+  }
+
+  #look(): void {
+    this.#running = this.#renewAllDue().finally(() => {
+      if (this.#stopped.signal.aborted) return;
+      const next = Math.min(...this.#orders.map(({ dueAt }) => dueAt)) - Date.now();
+      this.#timer = setTimeout(() => this.#look(), Math.max(0, Math.min(next, LOOK_EVERY_MS)));
+      this.#timer.unref();
+    });
+  }
+
+  async #renewAllDue(): Promise<void> {
+    const now = Date.now();
+    const toAsk = this.#orders.filter(
+      ({ certificate, askedAt }) => certificate !== undefined && askedAt + SUGGESTION_EVERY_MS <= now,
+    );
+    if (toAsk.length > 0) await this.#withClient((client) => this.#askForEach(client, toAsk), toAsk);
+    const due = this.#orders.filter(({ dueAt }) => dueAt <= now);
+    if (due.length > 0) await this.#withClient((client) => this.#renewLocked(client, due), due);
+  }
+
+  async #withClient(use: (client: AcmeClient) => Promise<void>, orders: readonly Order[]): Promise<void> {
+    let client: AcmeClient | undefined;
+    try {
+      client = new AcmeClient(this.#settings.authority, this.#folder.accountKey());
+      await use(client);
+    } catch (error) {
+      for (const order of orders) this.#postpone(order, error);
+    } finally {
+      client?.close();
+    }
+  }
+
+  async #askForEach(client: AcmeClient, orders: readonly Order[]): Promise<void> {
+    for (const order of orders) {
+      const suggested = await this.#askForRenewalTime(client, order);
+      if (suggested !== undefined) order.dueAt = suggested;
+    }
+  }
+
+  async #renewLocked(client: AcmeClient, due: readonly Order[]): Promise<void> {
+    if (!this.#folder.lock()) {
+      for (const order of due) order.dueAt = Date.now() + LOCKED_AGAIN_MS;
+      this.#logger.info('Another process obtains certificates with this folder; looking again in a minute');
+      return;
+    }
+    try {
+      for (const order of due) {
+        if (this.#stopped.signal.aborted) return;
+        await this.#renew(client, order).catch((error: unknown) => this.#postpone(order, error));
+      }
+    } finally {
+      this.#folder.unlock();
+    }
+  }
+
+  async #renew(client: AcmeClient, order: Order): Promise<void> {
+    // another process may have renewed it, or the authority may want another time
+    const kept = this.#folder.read(order.names);
+    if (kept !== undefined && kept.certificate !== order.certificate?.certificate)
+      return await this.#take(client, order, kept);
+    this.#logger.info(`Obtaining a certificate for ${order.names.join(', ')}`);
+    const { challengeTypes } = this.#settings;
+    const fresh = await client.obtain(order.names, challengeTypes, this.#owner, this.#stopped.signal);
+    this.#folder.write(order.names, fresh);
+    await this.#take(client, order, fresh);
+  }
+
+  async #take(client: AcmeClient, order: Order, certificate: ObtainedCertificate): Promise<void> {
+    await this.#owner.install(order.names, certificate);
+    order.certificate = certificate;
+    order.failures = 0;
+    order.dueAt =
+      (await this.#askForRenewalTime(client, order)) ?? renewalTime(certificate.certificate, order.chance);
+    this.#logger.info(
+      `The certificate for ${order.names.join(', ')} serves; it is renewed on ${new Date(order.dueAt).toISOString()}`,
+    );
+  }
+
+  /** Undefined when the authority does not tell. */
+  async #askForRenewalTime(client: AcmeClient, order: Order): Promise<number | undefined> {
+    const { certificate, chance } = order;
+    order.askedAt = Date.now();
+    try {
+      const url = await client.renewalInfoUrl();
+      const identifier = certificate && renewalIdentifier(certificate.certificate);
+      if (url === undefined || identifier === undefined) return undefined;
+      return suggestedTime(await client.get(`${url.replace(/\/$/, '')}/${identifier}`), chance);
+    } catch (error) {
+      this.#logger.warn(`The authority told no time of renewal: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+
+  #postpone(order: Order, error: unknown): void {
+    if (this.#stopped.signal.aborted) return;
+    const { retryMs = RETRY_FIRST_MS } = this.#settings;
+    const pause = Math.min(retryMs * RETRY_FACTOR ** order.failures, RETRY_MAX_MS);
+    const asked = error instanceof AcmeProblem ? (error.retryAfter ?? 0) * 1000 : 0;
+    order.failures += 1;
+    order.dueAt = Date.now() + Math.max(asked, pause * (1 + RETRY_JITTER * (2 * Math.random() - 1)));
+    const rest = order.certificate === undefined ? '' : '; the one before stays';
+    this.#logger.error(
+      `No certificate for ${order.names.join(', ')}: ${messageOf(error)}${rest}; asking again at ${new Date(order.dueAt).toISOString()}`,
+    );
+  }
+}
+
+function readKept(folder: AcmeFolder, names: readonly string[]): Order {
+  const chance = createHash('sha256').update(names.join(' ')).digest().readUInt32BE(0) / 2 ** 32;
+  const certificate = folder.read(names);
+  const dueAt = certificate === undefined ? 0 : renewalTime(certificate.certificate, chance);
+  return { names, chance, certificate, failures: 0, dueAt, askedAt: 0 };
+}

@@ -1,0 +1,117 @@
+/** The certificates that an ACME server has signed for the workers of this gateway, and the answers to its challenges. */
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { AcmeAuthority, ObtainedCertificate } from '../acme/acme-client.ts';
+import { AcmeFolder } from '../acme/acme-folder.ts';
+import { AcmeKeeper, type KeeperOwner } from '../acme/acme-keeper.ts';
+import { GatewayError, messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import type { AcmeSettings } from '../settings/acme-settings.ts';
+import { namesOf } from '../tls/certificate-names.ts';
+import type { ChallengeAnswer } from '../tls/challenge-answer.ts';
+import { developmentCertificateFolders } from '../tls/development-certificate.ts';
+import { makeCertificate } from '../tls/make-certificate.ts';
+import type { TlsCertificate } from '../tls/tls-setup.ts';
+
+const DAY_MS = 86_400_000;
+/** Until the authority has signed, clients get one that nobody trusts: a handshake that fails tells them less. */
+const TEMPORARY_DAYS = 30;
+const TEMPORARY_ORGANIZATION = 'lgateway temporary certificate';
+
+export class AcmeCertificates implements KeeperOwner {
+  readonly #keeper: AcmeKeeper;
+  /** By the first name of each. */
+  readonly #certificates = new Map<string, TlsCertificate>();
+  #answers: readonly ChallengeAnswer[] = [];
+  #give: () => Promise<void> = async () => undefined;
+
+  /** Reads what the folder has; asks nobody. Errors: GatewayError LGW_ACME. */
+  constructor(settings: AcmeSettings, logger: Logger) {
+    const authority = readAuthority(settings);
+    const folder = new AcmeFolder(settings.folder ?? defaultFolder(), settings.directory);
+    const { orders, challengeTypes } = settings;
+    this.#keeper = new AcmeKeeper({ authority, orders, challengeTypes }, folder, this, logger);
+    for (const { names, certificate } of this.#keeper.kept())
+      this.#keep(names, certificate ?? temporaryCertificate(names));
+  }
+
+  /** Those of this moment, in the order of the settings. */
+  get certificates(): readonly TlsCertificate[] {
+    return [...this.#certificates.values()];
+  }
+
+  /** Those of this moment. */
+  get answers(): readonly ChallengeAnswer[] {
+    return this.#answers;
+  }
+
+  /** From now on certificates are obtained and renewed. `give` resolves when the workers have what is here at that moment. */
+  start(give: () => Promise<void>): void {
+    this.#give = give;
+    this.#keeper.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#keeper.stop();
+  }
+
+  // ---- KeeperOwner ----
+
+  async answer(answers: readonly ChallengeAnswer[]): Promise<void> {
+    this.#answers = answers;
+    await this.#give();
+  }
+
+  async install(names: readonly string[], certificate: ObtainedCertificate): Promise<void> {
+    this.#keep(names, certificate);
+    await this.#give();
+  }
+
+  #keep([first = '']: readonly string[], { certificate, key }: ObtainedCertificate): void {
+    const names = namesOf(new X509Certificate(certificate));
+    this.#certificates.set(first, { certificate, key, keyKind: 'EC', names });
+  }
+}
+
+function readAuthority({ directory, email, externalAccount, trustFile }: AcmeSettings): AcmeAuthority {
+  return {
+    directory,
+    email,
+    trust: trustFile === undefined ? undefined : readText(trustFile),
+    externalAccount: externalAccount && {
+      keyId: externalAccount.keyId,
+      secret: Buffer.from(readText(externalAccount.keyFile).trim(), 'base64url'),
+    },
+  };
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch (error) {
+    throw new GatewayError('LGW_ACME', `Cannot read "${file}": ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Beside the development certificate. */
+function defaultFolder(): string {
+  const folder = developmentCertificateFolders().at(-1);
+  if (folder === undefined)
+    throw new GatewayError(
+      'LGW_ACME',
+      'There is no folder to keep certificates in: give one with --acme-folder',
+    );
+  return join(folder, 'acme');
+}
+
+function temporaryCertificate(names: readonly string[]): ObtainedCertificate {
+  const now = Date.now();
+  return makeCertificate({
+    hostNames: names,
+    addresses: [],
+    organization: TEMPORARY_ORGANIZATION,
+    notBefore: new Date(now - DAY_MS),
+    notAfter: new Date(now + TEMPORARY_DAYS * DAY_MS),
+  });
+}
