@@ -40,7 +40,7 @@ export const TROUBLES: readonly Trouble[] = [
     run: async (world) => {
       const from = world.log.length;
       world.ask('hang');
-      await world.logged(/heartbeat|has not answered|hangs/i, from);
+      await world.logged(/It was held up for/, from);
       await bothServe(world);
     },
   },

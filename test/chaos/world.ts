@@ -196,6 +196,7 @@ memory = "32M"
 head-timeout = 3
 handshake-timeout = 3
 stall-timeout = 5
+heartbeat-limit = 5
 [[certificate]]
 cert = "cert.pem"
 key = "key.pem"
