@@ -7,8 +7,8 @@ local page = dofile(folder .. "lib/page.lua")
 -- Two backends are handlers of this script (below), so that it needs nothing else; the third is a port where nobody listens.
 local BACKENDS = {"one", "two", "three"}
 local NOBODY = "http://127.0.0.1:1"
--- The gateway itself asks each backend for its path and `/health`, every second, by one worker for all; two answers other than 200 in a row take a
--- backend out, one that is 200 brings it back. So do requests that fail (docs/proxy.md).
+-- The gateway itself asks each backend for its path and `/health`, every second, by one worker for all. Two answers other than 200 in a row
+-- take a backend out, one that is 200 brings it back. So do requests that fail (docs/proxy.md).
 local CHECKS = {path = "/health", interval = 1, timeout = 2, status = 200, fall = 2, rise = 1}
 -- Seconds until the answer has begun, however many backends are tried.
 local TIMEOUT = 10

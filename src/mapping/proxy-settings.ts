@@ -1,5 +1,4 @@
 /** How a mapping passes requests on: what a configuration says of it, in a form that crosses threads. */
-import { FIELDS_MAX } from '../http/semantics/fields.ts';
 import type { OfPlace } from './mapping-name.ts';
 
 export interface ProxyTimeouts {
@@ -135,8 +134,11 @@ const RESERVED_FIELDS: ReadonlySet<string> = new Set([
   'http2-settings',
 ]);
 
-/** Fields of one proxy that are set, and those that are replaced or left out: as many as a head may have. */
-export const SET_FIELDS_MAX: number = FIELDS_MAX;
+/**
+ * Fields of one proxy that are set, and those that are replaced or left out: as many as a head may have (FIELDS_MAX of
+ * http/semantics/fields.ts, which `--help` does not evaluate).
+ */
+export const SET_FIELDS_MAX = 1000;
 
 /** True for a field that may be set or left out. */
 export function isSettableField(name: string): boolean {

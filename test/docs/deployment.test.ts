@@ -1,12 +1,16 @@
-/** The units of docs/deployment/: systemd takes them without a word, finds them tight, and gives the gateway its time. */
+/** What lies in docs/deployment/: systemd takes its units and finds them tight, all give the gateway its time, and what they name is there. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { parseAllDocuments } from 'yaml';
+import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
+import { testCertificate } from '../support/certificate.ts';
+import { GatewayFolder, GatewayProcess, MAIN } from '../support/run-gateway.ts';
 
 const UNITS = fileURLToPath(new URL('../../../docs/deployment/', import.meta.url));
 const EXPOSURE_MAX = 2.0;
@@ -45,4 +49,95 @@ test('systemd-analyze security rates the service as tight as docs/deployment.md 
 test('The service has longer to stop than the gateway takes to drain', () => {
   const seconds = Number(/^TimeoutStopSec=(\d+)$/m.exec(read('lgateway.service'))?.[1]);
   assert.ok(seconds * 1000 >= DEFAULT_LIMITS.drainTimeoutMs + 2000);
+});
+
+/** Of the manifests, the object of one kind. */
+function manifest(kind: string): Record<string, unknown> {
+  const all = parseAllDocuments(read('kubernetes.yaml')).map((one) => {
+    assert.deepEqual(one.errors, []);
+    return one.toJS() as Record<string, unknown>;
+  });
+  const found = all.find((one) => one['kind'] === kind);
+  assert.ok(found, kind);
+  return found;
+}
+
+/** The member at a path of names and numbers. */
+function member(value: unknown, ...path: (string | number)[]): unknown {
+  return path.reduce((one, name) => (one as Record<string | number, unknown>)[name], value);
+}
+
+test('A pod has longer to end than its pause and the drain take', () => {
+  const pod = member(manifest('Deployment'), 'spec', 'template', 'spec');
+  const pause = Number(member(pod, 'containers', 0, 'lifecycle', 'preStop', 'exec', 'command', 1));
+  const data = member(manifest('ConfigMap'), 'data', 'lgateway.toml');
+  const drain = Number(/^drain-timeout = (\d+)$/m.exec(String(data))?.[1]);
+  assert.ok(Number(member(pod, 'terminationGracePeriodSeconds')) >= pause + drain + 2);
+});
+
+test('The configuration of the manifests is sound, and they mount what it names', () => {
+  const data = member(manifest('ConfigMap'), 'data') as Record<string, string>;
+  const { certPath, keyPath } = testCertificate();
+  const toml = (data['lgateway.toml'] ?? '')
+    .replace('/etc/lgateway/tls/tls.crt', certPath)
+    .replace('/etc/lgateway/tls/tls.key', keyPath);
+  writeFileSync(join(folder, 'lgateway.toml'), toml);
+  writeFileSync(join(folder, 'app.lua'), data['app.lua'] ?? '');
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [MAIN, 'check', '--run', '--config', join(folder, 'lgateway.toml')],
+    { encoding: 'utf8' },
+  );
+  assert.equal(status, 0, stderr);
+  const mounts = member(manifest('Deployment'), 'spec', 'template', 'spec', 'containers', 0, 'volumeMounts');
+  const paths = (mounts as { mountPath: string }[]).map(({ mountPath }) => mountPath);
+  for (const path of ['/etc/lgateway/lgateway.toml', '/etc/lgateway/app.lua', '/etc/lgateway/tls'])
+    assert.ok(paths.includes(path), path);
+});
+
+test('Probes and the health check of the image ask what the admin listener answers', async () => {
+  const container = member(manifest('Deployment'), 'spec', 'template', 'spec', 'containers', 0);
+  const commands = ['startupProbe', 'readinessProbe', 'livenessProbe'].map(
+    (name) => (member(container, name, 'exec', 'command') as string[])[2] ?? '',
+  );
+  const health = /^HEALTHCHECK .*CMD (\[.*\])$/m.exec(read('Containerfile'))?.[1] ?? '[]';
+  const [, , inImage = ''] = JSON.parse(health) as string[];
+  const gatewayFolder = new GatewayFolder();
+  const words = [
+    '-p',
+    '0',
+    '-w',
+    '1',
+    '--admin',
+    '127.0.0.1:0',
+    '-c',
+    gatewayFolder.certificate,
+    '-k',
+    gatewayFolder.key,
+  ];
+  const gateway = new GatewayProcess(gatewayFolder, words);
+  try {
+    await gateway.ready();
+    const port = /admin[^\n]*127\.0\.0\.1:(\d+)/i.exec(gateway.stderr)?.[1] ?? '';
+    for (const command of [...commands, inImage]) {
+      const asked = command.replace(':9443/', `:${port}/`);
+      assert.notEqual(asked, command);
+      assert.equal(spawnSync(process.execPath, ['-e', asked]).status, 0, asked);
+      const nobody = command.replace(':9443/', ':1/');
+      assert.equal(spawnSync(process.execPath, ['-e', nobody]).status, 1, nobody);
+    }
+  } finally {
+    await gateway.stop();
+    gatewayFolder.remove();
+  }
+});
+
+test('The image copies what there is', () => {
+  const copies = [...read('Containerfile').matchAll(/^COPY (?!\.)(.*)$/gm)].map(([, words = '']) => words);
+  const sources = copies.flatMap((words) => words.replace('--from=build ', '').split(' ').slice(0, -1));
+  assert.ok(sources.length > 6);
+  for (const source of sources) {
+    const name = source.replace('/build/', '');
+    assert.ok(existsSync(join(PACKAGE_ROOT, name)), name);
+  }
 });
