@@ -34,7 +34,7 @@ const FAULTS: Readonly<Record<string, { readonly code: string; readonly log: (ph
   },
   memory: {
     code: `local t = {} while true do t[#t + 1] = ('x'):rep(1 << 20) .. #t end`,
-    log: () => /error .*(?:not enough memory|limit=(?:cpu|time)|CPU limit reached)/,
+    log: () => /error .*(?:not enough memory|error in error handling|limit=(?:cpu|time)|CPU limit reached)/,
   },
   stack: {
     code: 'local function f() return 1 + f() end f()',
