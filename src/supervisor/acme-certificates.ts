@@ -22,7 +22,8 @@ const TEMPORARY_ORGANIZATION = 'lgateway temporary certificate';
 export class AcmeCertificates implements KeeperOwner {
   readonly #keeper: AcmeKeeper;
   /** By the first name of each. */
-  readonly #certificates = new Map<string, TlsCertificate>();
+  readonly #byName = new Map<string, TlsCertificate>();
+  #certificates: readonly TlsCertificate[] = [];
   #answers: readonly ChallengeAnswer[] = [];
   #give: () => Promise<void> = async () => undefined;
 
@@ -36,9 +37,9 @@ export class AcmeCertificates implements KeeperOwner {
       this.#keep(names, certificate ?? temporaryCertificate(names));
   }
 
-  /** Those of this moment, in the order of the settings. */
+  /** Those of this moment, in the order of the settings; the same list until one of them changes. */
   get certificates(): readonly TlsCertificate[] {
-    return [...this.#certificates.values()];
+    return this.#certificates;
   }
 
   /** Those of this moment. */
@@ -70,7 +71,8 @@ export class AcmeCertificates implements KeeperOwner {
 
   #keep([first = '']: readonly string[], { certificate, key }: ObtainedCertificate): void {
     const names = namesOf(new X509Certificate(certificate));
-    this.#certificates.set(first, { certificate, key, keyKind: 'EC', names });
+    this.#byName.set(first, { certificate, key, keyKind: 'EC', names });
+    this.#certificates = [...this.#byName.values()];
   }
 }
 

@@ -134,12 +134,14 @@ export class TlsKeeper {
     if (settings !== undefined) this.#acme = new AcmeCertificates(settings, logger);
   }
 
-  /** With the ticket keys, the obtained certificates and the answers of this moment. */
+  /** With the ticket keys, the obtained certificates and the answers of this moment; the same object where it has them. */
   present(tls: TlsSetup): TlsSetup {
-    const { keys } = this.#tickets;
-    if (this.#acme === undefined) return tls.ticketKeys === keys ? tls : { ...tls, ticketKeys: keys };
-    const { certificates, answers } = this.#acme;
-    return { ...tls, ticketKeys: keys, obtained: certificates, challenges: answers };
+    const ticketKeys = this.#tickets.keys;
+    const obtained = this.#acme?.certificates;
+    const challenges = this.#acme?.answers;
+    const isPresent =
+      tls.ticketKeys === ticketKeys && tls.obtained === obtained && tls.challenges === challenges;
+    return isPresent ? tls : { ...tls, ticketKeys, obtained, challenges };
   }
 
   async stop(): Promise<void> {

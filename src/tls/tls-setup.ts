@@ -24,7 +24,7 @@ export interface TlsSetup {
   /** Those that were given, and then those that were obtained: at least one in all. The first is the default. */
   readonly certificates: readonly TlsCertificate[];
   /** Of an ACME server; default: none. */
-  readonly obtained?: readonly TlsCertificate[];
+  readonly obtained?: readonly TlsCertificate[] | undefined;
   /** 48 bytes each, the newest first: tickets are made with that one, and read with all. */
   readonly ticketKeys: readonly Uint8Array[];
   readonly profile: TlsProfile;
@@ -33,5 +33,5 @@ export interface TlsSetup {
   /** By the number of the listener; undefined = clients are not asked. */
   readonly clients: readonly (ClientAuthority | undefined)[];
   /** There only while an ACME server looks at our names. */
-  readonly challenges?: readonly ChallengeAnswer[];
+  readonly challenges?: readonly ChallengeAnswer[] | undefined;
 }
