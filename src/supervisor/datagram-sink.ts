@@ -5,6 +5,7 @@ import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { UnixDatagrams } from '../native/unix-datagrams.ts';
 import { ACCESS_FIELD_SEPARATOR } from '../settings/log-settings.ts';
+import { FlushWaiters } from './flush-waiters.ts';
 
 /** Bytes of datagrams that wait for a slow receiver; lines beyond them are dropped and counted. */
 const QUEUE_BYTES_MAX = 4 * 1024 * 1024;
@@ -49,7 +50,7 @@ export class DatagramSink {
   #complainedAt = Number.NEGATIVE_INFINITY;
   #scheduled = false;
   #isClosed = false;
-  #flushed: (() => void)[] = [];
+  readonly #flushed = new FlushWaiters();
 
   constructor(options: DatagramSinkOptions) {
     this.#options = options;
@@ -77,13 +78,7 @@ export class DatagramSink {
 
   async flush(timeoutMs: number): Promise<void> {
     if (this.#isEmpty) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
-      this.#flushed.push(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+    await this.#flushed.wait(timeoutMs);
   }
 
   /** Takes no more lines, and closes its socket behind those that wait. */
@@ -91,7 +86,7 @@ export class DatagramSink {
     if (this.#isClosed) return;
     this.#isClosed = true;
     if (this.#isEmpty) this.#options.sender.close();
-    else this.#flushed.push(() => this.#options.sender.close());
+    else this.#flushed.add(() => this.#options.sender.close());
   }
 
   get #isEmpty(): boolean {
@@ -136,7 +131,7 @@ export class DatagramSink {
   }
 
   #goOn(delayMs: number): void {
-    if (this.#isEmpty) for (const done of this.#flushed.splice(0)) done();
+    if (this.#isEmpty) this.#flushed.release();
     else this.#schedule(delayMs);
   }
 

@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, openSync, stat, write, writeSync } fro
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import { formatLine } from '../base/logger.ts';
 import type { LogRotation } from '../settings/log-settings.ts';
+import { FlushWaiters } from './flush-waiters.ts';
 import { rotateFiles } from './log-rotation.ts';
 
 /** Characters that wait for a slow reader of the log; lines beyond them are dropped and counted. */
@@ -57,7 +58,7 @@ export class LogSink {
   #writingTo = STDERR;
   #isRotating = false;
   #isClosed = false;
-  #flushed: (() => void)[] = [];
+  readonly #flushed = new FlushWaiters();
 
   /** Opens the file. Errors: LGW_LOG_FILE. */
   constructor(options: LogSinkOptions = {}) {
@@ -92,13 +93,7 @@ export class LogSink {
   /** Resolves when every line taken so far is written, or after `timeoutMs` at the latest. */
   async flush(timeoutMs: number): Promise<void> {
     if (this.#writing === undefined) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
-      this.#flushed.push(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+    await this.#flushed.wait(timeoutMs);
   }
 
   /** Takes no more lines, and closes its file behind those that wait. */
@@ -109,7 +104,7 @@ export class LogSink {
       if (typeof this.#file === 'string') closeSync(this.#descriptor);
     };
     if (this.#writing === undefined) close();
-    else this.#flushed.push(close);
+    else this.#flushed.add(close);
   }
 
   /** Writes the last line of a process that ends now, synchronously, behind all waiting lines. */
@@ -143,7 +138,7 @@ export class LogSink {
   #writeNext(): void {
     const bytes = this.#takeNext();
     if (bytes === undefined) {
-      for (const done of this.#flushed.splice(0)) done();
+      this.#flushed.release();
       return;
     }
     this.#writing = bytes;

@@ -220,19 +220,6 @@ export const LIMIT_COUNTERS: Readonly<Record<string, MappingCounterName>> = {
   share: 'limitsReachedTotal',
 };
 
-/** Gauges that are samples of one family, by its label `resource`. */
-export const USE_COUNTERS: readonly MappingCounterName[] = [
-  'files',
-  'processes',
-  'fetches',
-  'sockets',
-  'tasks',
-  'timers',
-  'websockets',
-  'subscriptions',
-  'messageBytes',
-];
-
 /** All of them, in the order of the text. */
 export const ALL_FAMILIES: readonly MetricFamily[] = [
   ...Object.values(FAMILIES),

@@ -1,7 +1,9 @@
 /** The text of the metrics: what all workers have counted, added up in the main thread, so that none of them is asked. */
+
 import { X509Certificate } from 'node:crypto';
 import { type MetricLabels, MetricText } from '../admin/metric-text.ts';
 import { packageVersion } from '../base/package-info.ts';
+import { RESOURCES } from '../mapping/shares.ts';
 import { Histogram } from '../metrics/histogram.ts';
 import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
 import type { MetricRow } from '../metrics/metric-row.ts';
@@ -9,13 +11,7 @@ import { REQUEST_PROTOCOLS, type RequestRow, STATUS_CLASSES } from '../metrics/r
 import type { Counters } from '../metrics/worker-metrics.ts';
 import type { UpstreamView } from '../proxy/upstreams/upstream-view.ts';
 import type { SharedUsage } from '../shared/shared-usage.ts';
-import {
-  FAMILIES,
-  LIMIT_COUNTERS,
-  MAPPING_FAMILIES,
-  USE_COUNTERS,
-  WORKER_FAMILIES,
-} from './metric-families.ts';
+import { FAMILIES, LIMIT_COUNTERS, MAPPING_FAMILIES, WORKER_FAMILIES } from './metric-families.ts';
 import { processFacts } from './process-metrics.ts';
 
 /** What one worker has counted, also while it is being replaced. */
@@ -140,7 +136,7 @@ function writeMappings(text: MetricText, { workers, mappings }: MetricSources): 
       text.sample({ mapping, limit }, total(index, name));
   text.family(FAMILIES.use);
   for (const [index, mapping] of mappings.entries())
-    for (const resource of USE_COUNTERS) text.sample({ mapping, resource }, total(index, resource));
+    for (const resource of RESOURCES) text.sample({ mapping, resource }, total(index, resource));
 }
 
 function writeUpstreams(text: MetricText, upstreams: readonly UpstreamView[]): void {
