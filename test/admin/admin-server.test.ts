@@ -145,11 +145,11 @@ test('A page of another origin is refused, also with the token', async () => {
   assert.equal(acted, 0);
 });
 
-test('A client of another machine is refused, whatever it brings', async (t) => {
+test('A client of another machine is refused, whatever it brings', async () => {
   const foreign = Object.values(networkInterfaces())
     .flat()
     .find((one) => one !== undefined && !one.internal && one.family === 'IPv4')?.address;
-  if (foreign === undefined) return t.skip('this machine has no address but loopback');
+  assert.ok(foreign !== undefined, 'this machine has an address beside loopback');
   // the option takes no such address: a rule of the kernel that redirects could bring such a client all the same
   const everywhere = await open({ kind: 'tcp', address: '0.0.0.0', port: 0 });
   const to = everywhere.kind === 'tcp' ? everywhere.port : 0;

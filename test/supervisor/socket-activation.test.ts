@@ -4,6 +4,7 @@ import { chmodSync, closeSync, openSync, readFileSync, writeFileSync } from 'nod
 import { get } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
+import { freePorts } from '../support/free-ports.ts';
 import { type ListeningSocket, listeningSocket } from '../support/inherited-socket.ts';
 import { realSupervisor } from '../support/real-supervisor.ts';
 import { ask, GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
@@ -73,13 +74,6 @@ function askPlain(port: number, path = '/'): Promise<string> {
   });
 }
 
-/** A port that was free a moment ago, for a launcher that binds by itself. */
-async function freePort(): Promise<number> {
-  const socket = await listeningSocket();
-  socket.close();
-  return socket.port;
-}
-
 function connected(port: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => resolve(socket));
@@ -100,7 +94,7 @@ async function knock(port: number): Promise<Socket> {
 }
 
 test('M2: systemd-socket-activate hands over one socket, which serves TLS', async () => {
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   const started = launch(['-a', '192.0.2.1', '-p', '1'], {
     launcher: ['systemd-socket-activate', '-l', `127.0.0.1:${port}`],
   });
@@ -113,7 +107,7 @@ test('M2: systemd-socket-activate hands over one socket, which serves TLS', asyn
 });
 
 test('M2: systemd-socket-activate names two sockets, and the one called http is cleartext', async () => {
-  const [secure, plain] = [await freePort(), await freePort()];
+  const [secure = 0, plain = 0] = await freePorts(2);
   const started = launch([], {
     launcher: [
       'systemd-socket-activate',
