@@ -29,6 +29,14 @@ const batch = new LogBatch(`worker-${start.workerId}`, start.logOnTheWay, (lines
   accessBatch.flush();
   post({ type: 'log', lines, size });
 });
+
+/** What a message tells comes after the lines that were logged before it: the receiver may end the process upon it. */
+function tell(message: FromWorker): void {
+  accessBatch.flush();
+  batch.flush();
+  post(message);
+}
+
 // sends the lines that were logged right before a crash, too
 process.on('exit', () => {
   accessBatch.flush();
@@ -92,9 +100,9 @@ async function obey(
       const { generation } = message.setup;
       try {
         await worker.prepare(message.setup);
-        post({ type: 'prepared', generation });
+        tell({ type: 'prepared', generation });
       } catch (error) {
-        post({ type: 'refused', generation, failure: toFailure(error) });
+        tell({ type: 'refused', generation, failure: toFailure(error) });
       }
       return;
     }
@@ -108,9 +116,7 @@ async function obey(
       const cut = await worker.drain(message.graceMs);
       // the thread is ended by whoever hears of it
       hub.close();
-      accessBatch.flush();
-      batch.flush();
-      post({ type: 'drained', cut });
+      tell({ type: 'drained', cut });
       return;
     }
     case 'claimed':
@@ -123,14 +129,13 @@ async function serve(complete: WorkerJob): Promise<void> {
     const starting = new GatewayWorker(start, complete, hub, batch.write, accessBatch.write, post);
     worker = starting;
     if (complete.isTrial === true) {
-      post({ type: 'ready', modes: [], tried: await starting.try() });
-      batch.flush();
+      tell({ type: 'ready', modes: [], tried: await starting.try() });
       return;
     }
     await starting.start();
-    post({ type: 'ready', modes: starting.modes });
+    tell({ type: 'ready', modes: starting.modes });
   } catch (error) {
-    post({ type: 'failed', failure: toFailure(error) });
+    tell({ type: 'failed', failure: toFailure(error) });
   }
 }
 
