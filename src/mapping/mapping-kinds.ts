@@ -1,4 +1,4 @@
-/** What can stand behind a path prefix. Another kind is a row of this table, and one of the loaders in worker/worker.ts. */
+/** What can stand behind a path prefix. Another kind is a row of this table, and one of the loaders in worker/mapping-loaders.ts. */
 
 export type MappingKind = 'script' | 'module' | 'static' | 'proxy';
 

@@ -1,21 +1,12 @@
-/**
- * One worker, for the supervisor: starts its thread, replaces the thread after a crash, and ends it.
- *
- * Long because start, reload, drain and crash are transitions of one machine, each of which may come in the middle of another.
- */
-import { type MessagePort, Worker } from 'node:worker_threads';
+/** One worker, for the supervisor: starts its thread, replaces the thread after a crash, and ends it. */
 import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import { Heartbeat } from '../base/heartbeat.ts';
-import type { Logger } from '../base/logger.ts';
-import type { EventEnd } from '../events/event-link.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
-import { MAPPING_METRICS, type MappingCounterName } from '../metrics/mapping-metrics.ts';
-import { MetricRow } from '../metrics/metric-row.ts';
-import { createRequestMemory, RequestRow } from '../metrics/request-row.ts';
-import { Counters } from '../metrics/worker-metrics.ts';
-import { beginWithYoungSpace } from '../native/node-internals.ts';
-import { createWaitingMemory } from '../proxy/upstreams/health-memory.ts';
+import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
+import type { MetricRow } from '../metrics/metric-row.ts';
+import type { RequestRow } from '../metrics/request-row.ts';
+import type { Counters } from '../metrics/worker-metrics.ts';
 import type { TlsSetup } from '../tls/tls-setup.ts';
 import type {
   FromWorker,
@@ -24,63 +15,10 @@ import type {
   TriedMapping,
   WorkerJob,
   WorkerSetup,
-  WorkerStart,
 } from '../worker/messages.ts';
-import { closeSource } from './listener.ts';
-import type { OnceRegistry } from './once-registry.ts';
-import type { WorkerTimes } from './worker-times.ts';
-
-/**
- * Young objects of a worker, MB: the state of some hundred requests under way fits in many times, so that few of them
- * are ever moved. To begin with this size, where V8 would begin with 1 MB, saves a tenth of the CPU time of small requests.
- * The process has twice as much once it works. 16 MB gain nothing; with 8 MB 5,000 requests under way cost a tenth more (hello-h2-20).
- */
-const YOUNG_SPACE_MB = 12;
-/** How V8 turns a limit for the young generation into semi-spaces. */
-const SPACES_PER_YOUNG_GENERATION = 3;
-
-export interface WorkerThreadOptions {
-  readonly workerId: number;
-  readonly entry: URL;
-  readonly times: WorkerTimes;
-  readonly logger: Logger;
-  /** Takes the worker's own log lines. */
-  readonly onLogLines: (lines: readonly string[]) => void;
-  /** Takes its lines of the access log, each with its line end. */
-  readonly onAccessLines: (bytes: Uint8Array, count: number) => void;
-  /** For each there is a row of counters. */
-  readonly mappingCount: number;
-  /** Requests are counted by mapping, and times by worker. */
-  readonly countsRequests: boolean;
-  /** What the next thread starts with; called once for each. */
-  readonly makeStart: (own: OwnStart) => WorkerStart;
-  /** What the thread that has started is to do; called once for each, and the listen sources in it become the worker's. */
-  readonly makeJob: () => WorkerJob;
-  /** One for all workers. */
-  readonly once: OnceRegistry;
-  /** A thread has begun; it takes ends of ways to others at any time. */
-  readonly onThreadBegin: (giveEnd: (end: EventEnd, transfer: readonly MessagePort[]) => void) => void;
-  /** A thread that was started like this has ended, or has been given up. */
-  readonly onThreadEnd: (start: WorkerStart) => void;
-  /** A thread that served has ended, or one that was to take its place; `served`: it has answered a request or lived long. */
-  readonly onCrash: (served: boolean) => void;
-  /** A thread was given up: it does not end. Its memory, its connections and its descriptors stay. */
-  readonly onStuck: () => void;
-  /** The setup that serves; a worker that comes up with an older one catches up. */
-  readonly currentSetup: () => WorkerSetup;
-}
-
-/** What `makeStart` gets from the worker thread itself. */
-export interface OwnStart {
-  readonly workerId: number;
-  readonly counters: SharedArrayBuffer;
-  readonly mappingCounters: SharedArrayBuffer;
-  readonly requests: SharedArrayBuffer | undefined;
-  readonly waiting: SharedArrayBuffer;
-  readonly logOnTheWay: SharedArrayBuffer;
-  readonly descriptorsAdopted: SharedArrayBuffer;
-  readonly heartbeat: SharedArrayBuffer;
-}
+import { RunningThread } from './running-thread.ts';
+import { WorkerMemory } from './worker-memory.ts';
+import type { WorkerThreadOptions } from './worker-thread-options.ts';
 
 /** stopped → starting → ready → draining → stopped; a crash leads from any of the first to `waiting`, then starting. */
 type State = 'stopped' | 'starting' | 'ready' | 'waiting' | 'draining';
@@ -92,33 +30,18 @@ interface Waiter<Value> {
 
 export class WorkerThread {
   readonly workerId: number;
-  readonly counters: Counters = new Counters();
-  /** Requests that wait for servers behind proxies, by row of what is known of their health. */
-  readonly waiting: Int32Array<SharedArrayBuffer> = new Int32Array(createWaitingMemory());
-  /** In the order of the mappings. */
-  readonly mappingCounters: readonly MetricRow<MappingCounterName>[];
-  /** In the order of the mappings, and one more for what none has answered; none at all where they are not counted. */
-  readonly requests: readonly RequestRow[];
-  readonly #mappingMemory: SharedArrayBuffer;
-  readonly #requestMemory: SharedArrayBuffer | undefined;
-  /** Messages of a thread come in before its end: nothing is left of one when the next begins. */
-  readonly #logOnTheWay = new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
+  readonly #memory: WorkerMemory;
   readonly #options: WorkerThreadOptions;
   #state: State = 'stopped';
-  #thread: Worker | undefined;
-  /** Resolves when `#thread` is gone. */
-  #gone: Promise<void> = Promise.resolve();
+  #thread: RunningThread | undefined;
   /** Settles when the first thread is ready or has failed. */
   #started: Promise<void> | undefined;
-  /** Of the running thread, once it has its job. */
-  #listeners: WorkerJob['listeners'] = [];
   #timer: NodeJS.Timeout | undefined;
   #readySince = 0;
+  /** Of the thread that runs, or ran last. */
   #heartbeat = new Heartbeat();
   /** Requests before this thread. */
   #exchangesBefore = 0;
-  /** Gives the running thread up, as if it had ended. */
-  #giveUp: (() => void) | undefined;
   /** Of the setup this thread was started with or committed to. */
   #generation = 0;
   #modes: readonly (ScriptMode | undefined)[] = [];
@@ -134,19 +57,26 @@ export class WorkerThread {
   constructor(options: WorkerThreadOptions) {
     this.#options = options;
     this.workerId = options.workerId;
-    const count = options.mappingCount;
-    const memory = MAPPING_METRICS.rows(count);
-    this.#mappingMemory = memory;
-    const requests = options.countsRequests ? createRequestMemory(count + 1) : undefined;
-    this.#requestMemory = requests;
-    this.requests =
-      requests === undefined
-        ? []
-        : Array.from({ length: count + 1 }, (_, row) => new RequestRow(requests, row));
-    this.mappingCounters = Array.from(
-      { length: count },
-      (_, row) => new MetricRow(MAPPING_METRICS, memory, row),
-    );
+    this.#memory = new WorkerMemory(options.mappingCount, options.countsRequests);
+  }
+
+  get counters(): Counters {
+    return this.#memory.counters;
+  }
+
+  /** Requests that wait for servers behind proxies, by row of what is known of their health. */
+  get waiting(): Int32Array<SharedArrayBuffer> {
+    return this.#memory.waiting;
+  }
+
+  /** In the order of the mappings. */
+  get mappingCounters(): readonly MetricRow<MappingCounterName>[] {
+    return this.#memory.mappingCounters;
+  }
+
+  /** As those, and one more for what no mapping has answered; none at all where they are not counted. */
+  get requests(): readonly RequestRow[] {
+    return this.#memory.requests;
   }
 
   /** What the scripts were when the thread began to serve, in the order of the setup; undefined for modules. */
@@ -251,79 +181,32 @@ export class WorkerThread {
   async stop(): Promise<void> {
     this.#state = 'stopped';
     clearTimeout(this.#timer);
-    this.#end();
-    await this.#gone;
+    const thread = this.#thread;
+    thread?.end();
+    await thread?.gone;
   }
 
   /** Ends the thread, which has held up its event loop for too long, and lets another take its place. */
   replace(reason: string): void {
     this.#failure ??= new GatewayError('LGW_WORKER_HELD_UP', reason);
-    this.#end();
-  }
-
-  /** Ends the running thread; one that does not end is given up. */
-  #end(): void {
-    const thread = this.#thread;
-    const giveUp = this.#giveUp;
-    if (thread === undefined || giveUp === undefined) return;
-    const timer = setTimeout(giveUp, this.#options.times.endTimeoutMs);
-    thread.once('exit', () => clearTimeout(timer));
-    void thread.terminate();
+    this.#thread?.end();
   }
 
   #beginThread(): void {
     this.#state = 'starting';
     this.#failure = undefined;
-    this.#resetGauges();
-    Atomics.store(this.#logOnTheWay, 0, 0);
-    const adopted = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
-    this.#heartbeat = new Heartbeat();
+    this.#memory.beginThread();
     this.#exchangesBefore = this.counters.get('exchangesTotal');
-    const start = this.#options.makeStart({
-      workerId: this.workerId,
-      counters: this.counters.memory,
-      mappingCounters: this.#mappingMemory,
-      requests: this.#requestMemory,
-      waiting: this.waiting.buffer,
-      logOnTheWay: this.#logOnTheWay.buffer,
-      descriptorsAdopted: adopted,
-      heartbeat: this.#heartbeat.memory,
-    });
-    const begin = (): Worker =>
-      new Worker(this.#options.entry, {
-        workerData: start,
-        name: `worker-${this.workerId}`,
-        resourceLimits: { maxYoungGenerationSizeMb: YOUNG_SPACE_MB * SPACES_PER_YOUNG_GENERATION },
-      });
-    const thread = beginWithYoungSpace(YOUNG_SPACE_MB, begin);
-    this.#thread = thread;
-    this.#options.onThreadBegin((end, transfer) => thread.postMessage({ type: 'peer', end }, transfer));
-    thread.on('message', (message: FromWorker) => this.#receive(message));
-    thread.on('error', (error: unknown) => this.#crashed(error));
-    thread.on('messageerror', (error) => this.#crashed(error));
-    this.#gone = new Promise((resolve) => {
-      let isOver = false;
-      const end = (reason: string): void => {
-        if (isOver) return;
-        isOver = true;
-        this.#options.onThreadEnd(start);
-        if (Atomics.load(new Int32Array(adopted), 0) === 0)
-          for (const { source } of this.#listeners) closeSource(source);
-        this.#listeners = [];
+    const thread = new RunningThread(this.#options, this.#memory.shared, {
+      message: (message) => this.#receive(message),
+      error: (error) => this.#crashed(error),
+      end: (reason) => {
         this.#thread = undefined;
-        this.#giveUp = undefined;
-        resolve();
         this.#ended(this.#failure ?? new GatewayError('LGW_WORKER', reason));
-      };
-      thread.once('exit', (code) => end(`The thread ended with code ${code}`));
-      this.#giveUp = () => {
-        const text = `The thread of worker ${this.workerId} does not end: a call of the system holds it up. Its connections stay as they are`;
-        this.#options.logger.error(text);
-        this.#options.onStuck();
-        thread.unref();
-        end('The thread does not end');
-      };
+      },
     });
+    this.#thread = thread;
+    this.#heartbeat = thread.heartbeat;
   }
 
   /** A thread that has ended meanwhile needs no job: `#ended` was told. */
@@ -336,15 +219,14 @@ export class WorkerThread {
     } catch (error) {
       // out of descriptors, for example
       this.#failure ??= new GatewayError('LGW_WORKER', `Cannot start: ${messageOf(error)}`, { cause: error });
-      this.#end();
+      this.#thread?.end();
       return;
     }
-    this.#listeners = job.listeners;
     this.#generation = job.setup.generation;
-    this.#post({ type: 'job', job });
+    thread.giveJob(job);
     this.#timer = setTimeout(() => {
       this.#failure ??= this.#timeoutError('LGW_WORKER', 'get ready', this.#options.times.readyTimeoutMs);
-      this.#end();
+      this.#thread?.end();
     }, this.#options.times.readyTimeoutMs);
   }
 
@@ -354,26 +236,26 @@ export class WorkerThread {
         try {
           this.#options.onLogLines(message.lines);
         } finally {
-          Atomics.sub(this.#logOnTheWay, 0, message.size);
+          this.#memory.tookLog(message.size);
         }
         return;
       case 'access':
         try {
           this.#options.onAccessLines(message.bytes, message.count);
         } finally {
-          Atomics.sub(this.#logOnTheWay, 1, message.bytes.length);
+          this.#memory.tookAccess(message.bytes.length);
         }
         return;
       case 'failed':
         this.#failure = new GatewayError(message.failure.code, message.failure.message);
-        this.#end();
+        this.#thread?.end();
         return;
       case 'ready':
         this.#modes = message.modes;
         this.#tried = message.tried ?? [];
         void this.#becomeReady().catch((error: GatewayError) => {
           this.#failure = error;
-          this.#end();
+          this.#thread?.end();
         });
         return;
       case 'prepared':
@@ -390,7 +272,7 @@ export class WorkerThread {
       case 'claim': {
         const { id, claim } = message;
         const thread = this.#thread;
-        const answer = (granted: boolean): void => thread?.postMessage({ type: 'claimed', id, granted });
+        const answer = (granted: boolean): void => thread?.post({ type: 'claimed', id, granted });
         this.#options.once.ask(this.workerId, id, claim, answer, () => performance.now());
         return;
       }
@@ -484,17 +366,11 @@ export class WorkerThread {
     this.#options.onCrash(isHealthy || hasServed);
   }
 
-  /** Resets what counted for the ended thread. */
-  #resetGauges(): void {
-    for (const row of [this.counters, ...this.mappingCounters]) row.resetGauges();
-    this.waiting.fill(0);
-  }
-
   #timeoutError(code: 'LGW_WORKER' | 'LGW_RELOAD', action: string, limitMs: number): GatewayError {
     return new GatewayError(code, `Worker ${this.workerId} did not ${action} within ${limitMs} ms`);
   }
 
   #post(message: ToWorker): void {
-    this.#thread?.postMessage(message);
+    this.#thread?.post(message);
   }
 }

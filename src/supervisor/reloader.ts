@@ -1,0 +1,126 @@
+/** Takes all workers from one setup to the next, in two phases; and hands what changes of TLS between reloads to them. */
+import { assert } from '../base/assert.ts';
+import { GatewayError } from '../base/errors.ts';
+import type { LevelLogger } from '../base/logger.ts';
+import { TakenCount } from '../base/taken-count.ts';
+import type { Config } from '../config/config.ts';
+import type { Settings } from '../settings/settings.ts';
+import type { WorkerSetup } from '../worker/messages.ts';
+import type { LogOutputs, PreparedAccess } from './log-outputs.ts';
+import type { TlsKeeper } from './tls-keeper.ts';
+import type { WorkerCrew } from './worker-crew.ts';
+import { workerSettings } from './worker-parts.ts';
+
+export interface ReloaderParts {
+  readonly settings: Settings<Config>;
+  readonly logger: LevelLogger;
+  readonly tls: TlsKeeper;
+  readonly crew: Pick<WorkerCrew, 'workers' | 'ready'>;
+  readonly outputs: Pick<LogOutputs, 'prepare'> | undefined;
+  /** Why it does not serve, as the end of a sentence; undefined: it does. */
+  readonly whyNotServing: () => string | undefined;
+  /** An upgrade is under way. */
+  readonly isHeld: () => boolean;
+}
+
+export class Reloader {
+  readonly #parts: ReloaderParts;
+  /** Those that were asked for, by how they ended. */
+  readonly counts: { success: number; failure: number } = { success: 0, failure: 0 };
+  #setup: WorkerSetup | undefined;
+  /** The number of the last reload that was tried: a late answer to an earlier reload is not taken for an answer to this one. */
+  #lastGeneration = 0;
+  #last: Promise<string | undefined> = Promise.resolve(undefined);
+
+  constructor(parts: ReloaderParts) {
+    this.#parts = parts;
+  }
+
+  /** The setup that serves, or that the workers start with; undefined before `begin`. */
+  get current(): WorkerSetup | undefined {
+    return this.#setup;
+  }
+
+  /** As `current`, for whoever asks after `begin` only. */
+  require(): WorkerSetup {
+    assert(this.#setup !== undefined, 'workers start with a setup');
+    return this.#setup;
+  }
+
+  /** What the workers start with. */
+  begin(setup: WorkerSetup): void {
+    this.#setup = setup;
+  }
+
+  /** As Supervisor.reload. */
+  async reload(change: ((current: Config) => Config) | undefined): Promise<string | undefined> {
+    const mine = this.settled().then(() => this.#reloadOnce(change));
+    this.#last = mine;
+    mine.then(
+      () => (this.counts.success += 1),
+      () => (this.counts.failure += 1),
+    );
+    return await mine;
+  }
+
+  /** Resolves when none runs that was asked for until now. */
+  async settled(): Promise<void> {
+    await this.#last.catch(() => undefined);
+  }
+
+  /** Hands what changes between reloads to all workers: ticket keys, obtained certificates, answers. Resolves when they have it. */
+  async giveTls(): Promise<void> {
+    const { crew, tls: keeper } = this.#parts;
+    const before = this.#setup?.tls;
+    const tls = before && keeper.present(before);
+    if (this.#setup === undefined || tls === undefined || tls === before) return;
+    this.#setup = { ...this.#setup, tls };
+    const taken = new TakenCount();
+    for (const worker of crew.workers) worker.giveTls(tls, taken.memory);
+    await taken.reaches(crew.ready.length);
+  }
+
+  async #reloadOnce(change: ((current: Config) => Config) | undefined): Promise<string | undefined> {
+    const { settings, outputs, whyNotServing, isHeld } = this.#parts;
+    const reason = isHeld() ? 'an upgrade is under way' : whyNotServing();
+    if (reason !== undefined) throw new GatewayError('LGW_RELOAD', `Cannot reload: ${reason}`);
+    const current = this.require();
+    const config = change?.(settings.values) ?? settings.values;
+    settings.check(config);
+    const access = outputs?.prepare(config);
+    try {
+      return await this.#changeTo(config, current, access);
+    } catch (error) {
+      access?.abandon();
+      throw error;
+    }
+  }
+
+  async #changeTo(
+    config: Config,
+    current: WorkerSetup,
+    access: PreparedAccess | undefined,
+  ): Promise<string | undefined> {
+    const { settings, logger, tls: keeper, crew, whyNotServing } = this.#parts;
+    const { tls, loaded, kept } = await keeper.reread(current.tls, settings.values, config);
+    this.#lastGeneration += 1;
+    const generation = this.#lastGeneration;
+    const next: WorkerSetup = { ...current, generation, tls, settings: workerSettings(config) };
+    const workers = crew.ready;
+    const answers = await Promise.allSettled(workers.map((worker) => worker.prepare(next)));
+    const refusal = answers.find((answer) => answer.status === 'rejected');
+    if (refusal !== undefined || whyNotServing() !== undefined) {
+      for (const worker of workers) worker.abandon(generation);
+      throw refusal?.reason ?? new GatewayError('LGW_RELOAD', 'The reload was given up: the gateway drains');
+    }
+    this.#setup = next;
+    access?.commit();
+    for (const worker of crew.workers) worker.commit(generation);
+    for (const { name, from, to } of settings.replace(config))
+      logger.info(`Setting ${name} has changed`, { from, to });
+    keeper.use(loaded);
+    // it may have changed while the workers prepared
+    void this.giveTls();
+    return kept;
+  }
+}
