@@ -124,7 +124,7 @@ export class HealthChecks {
   }
 }
 
-/** One check on a connection of its own: whether the server takes new ones belongs to what is asked. */
+/** One check on a connection of its own, which ends with it: whether the server takes new ones belongs to what is asked. */
 class RunningCheck implements CallListener {
   readonly #settings: HealthSettings;
   readonly #done: (failure: string | undefined) => void;
@@ -145,7 +145,7 @@ class RunningCheck implements CallListener {
     }, timeoutMs);
     this.#timer.unref();
     const { authority, basePath = '' } = upstream.target;
-    this.#call = upstream.call(requestOf(authority, basePath + settings.path), this, true);
+    this.#call = upstream.call(requestOf(authority, basePath + settings.path), this, 'own');
   }
 
   cancel(): void {

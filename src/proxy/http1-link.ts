@@ -40,8 +40,8 @@ export class Http1Link implements UpstreamCall, AnswerSink {
   #listener: CallListener | undefined;
   /** The whole request has been given to the socket. */
   #isSent = false;
-  /** It has served a call before this one. */
-  #isReused = false;
+  /** The connection ends with its call. */
+  #isLast = false;
   #isTunnel = false;
   #isPaused = false;
   /** The listener has been told to wait for room. */
@@ -51,6 +51,8 @@ export class Http1Link implements UpstreamCall, AnswerSink {
   /** Something has come in this round of the event loop; how many have gone by without. */
   #hasRead = false;
   #quietRounds = 0;
+  /** It has served a call before. */
+  isReused = false;
   /** The connection may stay open behind the answer. */
   #persistent = true;
   /** How long it may be idle, by what the upstream has said last, and since when it is: `performance.now`. */
@@ -78,9 +80,11 @@ export class Http1Link implements UpstreamCall, AnswerSink {
     return this.#isConnected;
   }
 
-  begin(request: UpstreamRequest, listener: CallListener): void {
+  /** `isLast`: the connection serves nobody behind this call. */
+  begin(request: UpstreamRequest, listener: CallListener, isLast: boolean): void {
     this.#request = request;
     this.#listener = listener;
+    this.#isLast = isLast;
     this.#isSent = !request.hasBody;
     this.#persistent = true;
     this.#isAwaited = false;
@@ -229,10 +233,7 @@ export class Http1Link implements UpstreamCall, AnswerSink {
   }
 
   #sendHead(request: UpstreamRequest): void {
-    const known = request.memo;
-    const text = typeof known === 'string' ? known : formatRequestHead(request);
-    request.memo = text;
-    this.#socket.write(text, 'latin1');
+    this.#socket.write(this.#isLast ? formatRequestHead(request, true) : sharedHeadOf(request), 'latin1');
   }
 
   #takeHead(head: AnswerHead): void {
@@ -245,10 +246,11 @@ export class Http1Link implements UpstreamCall, AnswerSink {
     const listener = this.#listener;
     this.#listener = undefined;
     this.#request = undefined;
-    this.#isReused = true;
+    this.isReused = true;
     this.resume();
     // a body that is still being sent has an answer, and nobody wants its rest
-    if (isClean && this.#persistent && this.#isSent && !this.#isClosed) this.#owner.free(this);
+    if (isClean && this.#persistent && !this.#isLast && this.#isSent && !this.#isClosed)
+      this.#owner.free(this);
     else this.close();
     return listener;
   }
@@ -287,7 +289,7 @@ export class Http1Link implements UpstreamCall, AnswerSink {
   #stage(): CallStage {
     if (!this.#isConnected) return 'unsent';
     if (this.#reader.hasBegun) return 'answering';
-    return this.#isReused ? 'stale' : 'unanswered';
+    return this.isReused ? 'stale' : 'unanswered';
   }
 
   #drained(): void {
@@ -295,6 +297,15 @@ export class Http1Link implements UpstreamCall, AnswerSink {
     this.#isAwaited = false;
     this.#listener?.drained();
   }
+}
+
+/** Made once for requests with equal heads. */
+function sharedHeadOf(request: UpstreamRequest): string {
+  const known = request.memo;
+  if (typeof known === 'string') return known;
+  const text = formatRequestHead(request, false);
+  request.memo = text;
+  return text;
 }
 
 const CR = 13;

@@ -5,7 +5,7 @@ import { connectTo, type UpstreamParts } from './connect-to.ts';
 import { Http1Link, type LinkOwner } from './http1-link.ts';
 import { KnownAnswers } from './known-answers.ts';
 import { IDLE_LINKS_MAX, IDLE_LINKS_WORKER_MAX, LINK_FRESH_MS, LINK_IDLE_MS } from './proxy-limits.ts';
-import type { CallListener, PooledUpstream, UpstreamCall, UpstreamRequest } from './upstream.ts';
+import type { CallListener, LinkChoice, PooledUpstream, UpstreamCall, UpstreamRequest } from './upstream.ts';
 
 export class Http1Upstream implements PooledUpstream, LinkOwner {
   readonly target: ProxyTarget;
@@ -26,9 +26,9 @@ export class Http1Upstream implements PooledUpstream, LinkOwner {
     return this.#links.size;
   }
 
-  call(request: UpstreamRequest, listener: CallListener, isFresh: boolean): UpstreamCall {
-    const link = (isFresh ? undefined : this.#takeIdle(request)) ?? this.#open();
-    link.begin(request, listener);
+  call(request: UpstreamRequest, listener: CallListener, choice: LinkChoice): UpstreamCall {
+    const link = (choice === 'any' ? this.#takeIdle(request) : this.#takeUnused()) ?? this.#open();
+    link.begin(request, listener, choice === 'own');
     return link;
   }
 
@@ -85,6 +85,14 @@ export class Http1Upstream implements PooledUpstream, LinkOwner {
     // a server that closes at this moment would leave open whether it has done what cannot be repeated
     if (!isIdempotent && now - link.idleSince >= LINK_FRESH_MS) return undefined;
     return this.#popIdle();
+  }
+
+  /** One that was made elsewhere, for whoever waits for it. */
+  #takeUnused(): Http1Link | undefined {
+    const at = this.#idle.findIndex((link) => !link.isReused);
+    if (at === -1) return undefined;
+    this.#parts.idle.count -= 1;
+    return this.#idle.splice(at, 1)[0];
   }
 
   #popIdle(): Http1Link | undefined {

@@ -31,10 +31,13 @@ export interface SessionOwner {
 export class Http2Session implements CallOwner {
   readonly target: ProxyTarget;
   readonly #owner: SessionOwner;
+  readonly #socket: Socket;
   readonly #calls = new Set<Http2Call>();
   readonly #holder = new SessionHolder();
   #session: ClientHttp2Session | undefined;
-  #state: 'connecting' | 'open' | 'retired' | 'closed' = 'connecting';
+  #state: 'connecting' | 'open' | 'closed' = 'connecting';
+  /** It takes no further call. */
+  #isRetired = false;
   /** The server has told its settings. */
   #hasSettings = false;
   #served = 0;
@@ -46,6 +49,7 @@ export class Http2Session implements CallOwner {
   constructor(target: ProxyTarget, socket: Socket, isConnected: boolean, owner: SessionOwner) {
     this.target = target;
     this.#owner = owner;
+    this.#socket = socket;
     if (isConnected) {
       this.#connected(socket);
       return;
@@ -58,7 +62,6 @@ export class Http2Session implements CallOwner {
       if (this.#state === 'closed') return;
       if (socket instanceof TLSSocket && socket.alpnProtocol !== 'h2') {
         this.#fail(callError('invalid', target.name, 'it does not speak HTTP/2'));
-        socket.destroy();
         return;
       }
       socket.off('error', onError).off('close', onClose);
@@ -70,9 +73,14 @@ export class Http2Session implements CallOwner {
     return this.#calls.size;
   }
 
+  /** It has had no call, and waits for one. */
+  get isUnused(): boolean {
+    return this.#served === 0 && this.#calls.size === 0;
+  }
+
   /** It takes one more call. */
   get hasRoom(): boolean {
-    if (this.#state !== 'connecting' && this.#state !== 'open') return false;
+    if (this.#state === 'closed' || this.#isRetired) return false;
     const session = this.#session;
     // it may have ended without having said so yet
     if (session?.destroyed === true || session?.closed === true) return false;
@@ -90,13 +98,8 @@ export class Http2Session implements CallOwner {
 
   /** Takes no further call; those under way go on. */
   retire(): void {
-    if (this.#state === 'closed' || this.#state === 'retired') return;
-    if (this.#calls.size === 0) {
-      this.close();
-      return;
-    }
-    // one that is still connecting has calls, and goes on
-    if (this.#state === 'open') this.#state = 'retired';
+    this.#isRetired = true;
+    if (this.#calls.size === 0) this.close();
   }
 
   /** Ends it, and fails what is under way. */
@@ -113,9 +116,9 @@ export class Http2Session implements CallOwner {
   closed(call: Http2Call, unheard: boolean): void {
     if (!this.#calls.delete(call)) return;
     // a server that has said nothing at all meanwhile may be gone: further calls try another connection
-    if (unheard && this.#heardAt < call.begunAt && this.#state === 'open') this.#state = 'retired';
+    if (unheard && this.#heardAt < call.begunAt && this.#state === 'open') this.#isRetired = true;
     if (this.#calls.size > 0) return;
-    if (this.#state === 'open') this.#idle();
+    if (this.#state === 'open' && !this.#isRetired) this.#idle();
     else this.close();
   }
 
@@ -179,6 +182,10 @@ export class Http2Session implements CallOwner {
 
   #idle(): void {
     if (this.#calls.size > 0 || this.#state !== 'open') return;
+    if (this.#isRetired) {
+      this.close();
+      return;
+    }
     this.idleSince = performance.now();
     this.#owner.idle(this);
   }
@@ -193,10 +200,10 @@ export class Http2Session implements CallOwner {
 
   #fail(error: GatewayError): void {
     if (this.#state === 'closed') return;
-    const session = this.#session;
     this.#state = 'closed';
     // streams hear of it by themselves
-    session?.destroy();
+    if (this.#session !== undefined) this.#session.destroy();
+    else this.#socket.destroy();
     for (const call of [...this.#calls]) if (!call.isConnected) call.fail(error, 'unsent');
     this.#owner.closed(this);
   }

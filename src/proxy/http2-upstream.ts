@@ -6,13 +6,14 @@ import { connectTo, type UpstreamParts } from './connect-to.ts';
 import { Http2Call } from './http2-call.ts';
 import { Http2Session, type SessionOwner } from './http2-session.ts';
 import { IDLE_LINKS_WORKER_MAX, LINK_IDLE_MS, SESSIONS_MAX } from './proxy-limits.ts';
-import type { CallListener, PooledUpstream, UpstreamCall, UpstreamRequest } from './upstream.ts';
+import type { CallListener, LinkChoice, PooledUpstream, UpstreamCall, UpstreamRequest } from './upstream.ts';
 
 export class Http2Upstream implements PooledUpstream, SessionOwner {
   readonly target: ProxyTarget;
   readonly #parts: UpstreamParts;
   readonly #sessions = new Set<Http2Session>();
   readonly #idle = new Set<Http2Session>();
+  #isStopped = false;
 
   constructor(parts: UpstreamParts) {
     this.target = parts.target;
@@ -23,12 +24,12 @@ export class Http2Upstream implements PooledUpstream, SessionOwner {
     return this.#sessions.size;
   }
 
-  call(request: UpstreamRequest, listener: CallListener, isFresh: boolean): UpstreamCall {
-    const session = isFresh ? undefined : this.#find();
-    if (session !== undefined) return session.call(request, listener);
-    return this.#sessions.size < SESSIONS_MAX
-      ? this.#open().call(request, listener)
-      : this.#refuse(request, listener);
+  call(request: UpstreamRequest, listener: CallListener, choice: LinkChoice): UpstreamCall {
+    const session = this.#find(choice === 'any') ?? this.#open();
+    if (session === undefined) return this.#refuse(request, listener);
+    const call = session.call(request, listener);
+    if (choice === 'own') session.retire();
+    return call;
   }
 
   /** Takes a connection that was made elsewhere. */
@@ -42,6 +43,7 @@ export class Http2Upstream implements PooledUpstream, SessionOwner {
   }
 
   stop(): void {
+    this.#isStopped = true;
     for (const session of [...this.#sessions]) session.retire();
   }
 
@@ -50,7 +52,7 @@ export class Http2Upstream implements PooledUpstream, SessionOwner {
   idle(session: Http2Session): void {
     const { idle } = this.#parts;
     if (this.#idle.has(session)) return;
-    if (idle.count >= IDLE_LINKS_WORKER_MAX) {
+    if (this.#isStopped || idle.count >= IDLE_LINKS_WORKER_MAX) {
       session.close();
       return;
     }
@@ -69,8 +71,9 @@ export class Http2Upstream implements PooledUpstream, SessionOwner {
 
   // ---- inside ----
 
-  #find(): Http2Session | undefined {
-    for (const session of this.#sessions) if (session.hasRoom) return session;
+  #find(mayBeUsed: boolean): Http2Session | undefined {
+    for (const session of this.#sessions)
+      if (session.hasRoom && (mayBeUsed || session.isUnused)) return session;
     return undefined;
   }
 
@@ -82,14 +85,17 @@ export class Http2Upstream implements PooledUpstream, SessionOwner {
     return call;
   }
 
-  #open(): Http2Session {
+  /** Undefined: there are as many as may be. */
+  #open(): Http2Session | undefined {
+    if (this.#sessions.size >= SESSIONS_MAX) return undefined;
     return this.#session(connectTo(this.#parts, ['h2']), false);
   }
 
   #session(socket: Socket, isConnected: boolean): Http2Session {
     const session = new Http2Session(this.target, socket, isConnected, this);
-    this.#sessions.add(session);
+    // whoever stops it now leaves this one to its call
     this.#parts.opened(this);
+    this.#sessions.add(session);
     return session;
   }
 }

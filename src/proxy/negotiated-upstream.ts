@@ -7,7 +7,7 @@ import { callError, callErrorOf } from './call-error.ts';
 import { connectTo, type UpstreamParts } from './connect-to.ts';
 import { Http1Upstream } from './http1-upstream.ts';
 import { Http2Upstream } from './http2-upstream.ts';
-import type { CallListener, PooledUpstream, UpstreamCall, UpstreamRequest } from './upstream.ts';
+import type { CallListener, LinkChoice, PooledUpstream, UpstreamCall, UpstreamRequest } from './upstream.ts';
 
 export class NegotiatedUpstream implements PooledUpstream {
   readonly target: ProxyTarget;
@@ -31,12 +31,12 @@ export class NegotiatedUpstream implements PooledUpstream {
     return this.#http1.linkCount + this.#http2.linkCount + (this.#asking === undefined ? 0 : 1);
   }
 
-  call(request: UpstreamRequest, listener: CallListener, isFresh: boolean): UpstreamCall {
+  call(request: UpstreamRequest, listener: CallListener, choice: LinkChoice): UpstreamCall {
     // only HTTP/1.1 has upgrades of all kinds, and each server of HTTP/2 that has WebSockets has them there, too
-    if (request.upgrade !== undefined) return this.#http1.call(request, listener, isFresh);
+    if (request.upgrade !== undefined) return this.#http1.call(request, listener, choice);
     const chosen = this.#chosen;
-    if (chosen !== undefined && chosen.linkCount > 0) return chosen.call(request, listener, isFresh);
-    const call = new WaitingCall(request, listener, (given) => this.#gaveUp(given));
+    if (chosen !== undefined && chosen.linkCount > 0) return chosen.call(request, listener, choice);
+    const call = new WaitingCall(request, listener, choice, (given) => this.#gaveUp(given));
     this.#waiting.add(call);
     if (this.#asking === undefined) this.#ask();
     return call;
@@ -95,11 +95,18 @@ export class NegotiatedUpstream implements PooledUpstream {
 class WaitingCall implements UpstreamCall {
   readonly listener: CallListener;
   readonly #request: UpstreamRequest;
+  readonly #choice: LinkChoice;
   readonly #gaveUp: (call: WaitingCall) => void;
   #real: UpstreamCall | undefined;
 
-  constructor(request: UpstreamRequest, listener: CallListener, gaveUp: (call: WaitingCall) => void) {
+  constructor(
+    request: UpstreamRequest,
+    listener: CallListener,
+    choice: LinkChoice,
+    gaveUp: (call: WaitingCall) => void,
+  ) {
     this.#request = request;
+    this.#choice = choice;
     this.listener = listener;
     this.#gaveUp = gaveUp;
   }
@@ -109,7 +116,7 @@ class WaitingCall implements UpstreamCall {
   }
 
   begin(upstream: PooledUpstream): void {
-    this.#real = upstream.call(this.#request, this.listener, false);
+    this.#real = upstream.call(this.#request, this.listener, this.#choice);
     if (this.#real.isConnected) this.listener.connected();
   }
 

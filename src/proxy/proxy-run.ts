@@ -318,7 +318,7 @@ export class ProxyRun implements CallListener, Waiting, BatchedAnswer, Answerer 
     this.#begunAt = performance.now();
     // the first try begins with the run, and the clock is asked once
     if (this.#limitAt === 0) this.#limitAt = this.#begunAt + this.#route.settings.totalMs;
-    const call = upstream.call(request, this, isFresh);
+    const call = upstream.call(request, this, isFresh ? 'fresh' : 'any');
     this.#call = call;
     this.#bodySent = !request.hasBody;
     const { connectMs, headMs } = this.#route.settings.timeouts;

@@ -76,11 +76,17 @@ export interface UpstreamCall {
   cancel(): void;
 }
 
+/**
+ * The connection that a call gets. `any`: an idle one, or one of HTTP/2 with room, else a new one. `fresh`: one that has served nobody.
+ * `own`: such a one, which ends with the call.
+ */
+export type LinkChoice = 'any' | 'fresh' | 'own';
+
 /** One server, and the connections to it. */
 export interface Upstream {
   readonly target: ProxyTarget;
-  /** Begins a call, on a connection of its own where `isFresh`. The listener hears nothing before this returns. */
-  call(request: UpstreamRequest, listener: CallListener, isFresh: boolean): UpstreamCall;
+  /** Begins a call. The listener hears nothing before this returns. */
+  call(request: UpstreamRequest, listener: CallListener, choice: LinkChoice): UpstreamCall;
 }
 
 /** An upstream with connections of its own, whatever their protocol. */

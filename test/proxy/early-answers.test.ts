@@ -71,7 +71,7 @@ async function sendPast(
         resolve();
       },
     };
-    const call = upstream.call(REQUEST, listener, true);
+    const call = upstream.call(REQUEST, listener, 'fresh');
     const send = (): boolean => {
       const queue = new ByteQueue();
       queue.push(PIECE);

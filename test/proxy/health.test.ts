@@ -111,6 +111,16 @@ test('Three checks that fail take a server out, and two that pass bring it back,
   assert.deepEqual([await asked(0), await asked(1), said(a, 'down'), said(b, 'down')], ['a', 'a', 1, 0]);
 });
 
+test('The connection of a check ends with it, and the server is told so', async () => {
+  passTo([a]);
+  await waitFor(() => a.checks >= 6, 'six checks');
+  const checks = a.requests.filter(({ head }) => head.startsWith('GET /up '));
+  assert.equal(new Set(checks.map(({ connection }) => connection)).size, checks.length);
+  for (const { head } of checks) assert.match(head, /\r\nConnection: close\r\n/);
+  // those of both workers that are under way
+  await waitFor(() => a.open() <= 2, 'the connections of the other checks to be closed');
+});
+
 test('A server that fails two checks of three stays, and one that passes one of two stays out', async () => {
   passTo([a, b]);
   becomes(a, (socket, n) => (n % 3 === 0 ? well(socket) : ill(socket)));

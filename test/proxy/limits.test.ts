@@ -142,7 +142,7 @@ function call(upstream: Upstream, isIdempotent = true): Promise<GatewayError | u
       drained() {},
       failed: resolve,
     };
-    upstream.call({ ...PLAIN_REQUEST, isIdempotent }, listener, false);
+    upstream.call({ ...PLAIN_REQUEST, isIdempotent }, listener, 'any');
   });
 }
 

@@ -240,13 +240,15 @@ test('A server that speaks no TLS, and one that ends the handshake, give 502; on
 test('A client that goes while its server shakes hands ends the connection', async () => {
   const server = await rawUpstream((socket) => void socket.resume());
   try {
-    front.passTo([server.url.replace('http:', 'https:')], { retries: 0 });
-    const session = await connectH2(front.port);
-    session.request({ ':path': '/' }).on('error', () => undefined);
-    await waitFor(() => server.open() === 1, 'the handshake to begin');
-    session.destroy();
-    await waitFor(() => server.open() === 0, 'the connection to end');
-    await front.whenPassed();
+    for (const scheme of ['https', 'h1', 'h2']) {
+      front.passTo([server.url.replace('http:', `${scheme}:`)], { retries: 0 });
+      const session = await connectH2(front.port);
+      session.request({ ':path': '/' }).on('error', () => undefined);
+      await waitFor(() => server.open() === 1, 'the handshake to begin');
+      session.destroy();
+      await waitFor(() => server.open() === 0, `the connection to end, ${scheme}`);
+      await front.whenPassed();
+    }
   } finally {
     await server.close();
   }
