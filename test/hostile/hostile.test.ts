@@ -5,9 +5,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FUNCTION_COSTS } from '../../src/script/function-costs.ts';
+import { SHAPES } from '../support/api-fuzz-script.ts';
 import { catalogue } from './catalogue.ts';
 import type { Row } from './judge.ts';
 import { formatPage, formatRow, formatSum } from './report.ts';
+import { USUAL } from './scripts/functions.ts';
 import { runSuite } from './suite.ts';
 
 const SCRIPTS_MIN = 600;
@@ -24,6 +26,25 @@ test('The catalogue has scripts and clients enough, each with a name of its own'
 test('Every function that a script can call has an entry in the catalogue', async () => {
   const names = new Set((await catalogue()).map(({ offender }) => offender.name));
   for (const name of FUNCTION_COSTS.keys()) assert.ok(names.has(`${name} with extreme arguments`), name);
+});
+
+// the list of costs has all functions, which test/script/function-costs.test.ts sees to
+test('Every function has usual arguments, of which extreme ones are made, and no name in the table is that of none', () => {
+  assert.deepEqual(Object.keys(USUAL).sort(), [...FUNCTION_COSTS.keys()].sort());
+});
+
+test('Every function of httpd that takes arguments has kinds of them, by which the fuzzer calls it', () => {
+  const takers = [...FUNCTION_COSTS.keys()].filter(
+    (name) => /^httpd\.[\w.]+$/.test(name) && USUAL[name] !== '',
+  );
+  assert.deepEqual(
+    takers.filter((name) => SHAPES[name] === undefined),
+    [],
+  );
+  assert.deepEqual(
+    Object.keys(SHAPES).filter((name) => !FUNCTION_COSTS.has(name)),
+    [],
+  );
 });
 
 test('Hostile scripts and clients cost only themselves', async (t) => {

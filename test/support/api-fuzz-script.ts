@@ -72,7 +72,11 @@ local metas = {
   function() return {__jsontype = 'array'} end, function() return {__newindex = callback()} end, function() return {__index = {}} end,
 }
 local keys = {'cpu', 'timeout', 'every', 'once', 'method', 'headers', 'body', 'tls', 'verify', 'cert', 'key', 'redirects', 'sorted', 'pretty', 'keepalive',
-  ':status', ':path', ':method', ':authority', 'x-a', 'status', 'content-length', 'year', 'month', 'day', 'hour', 'n', 'root', 'type', 1, 2, 3}
+  ':status', ':path', ':method', ':authority', 'x-a', 'status', 'content-length', 'year', 'month', 'day', 'hour', 'n', 'root', 'type', 1, 2, 3,
+  'protocols', 'origins', 'deflate', 'max', 'ping', 'queue', 'retry', 'heartbeat', 'id', 'event', 'data', 'health', 'interval', 'status', 'fall', 'rise',
+  'balance', 'hash', 'weight', 'url', 'retries', 'timeouts', 'connect', 'head', 'idle', 'total', 'forwarded', 'trusted', 'path', 'host', 'servername', 'ca',
+  'parts', 'field', 'size', 'level', 'min', 'follow', 'alg', 'iss', 'aud', 'leeway', 'exp', 'nbf', 'sub', 'p', 'r', 'length', 'domain', 'secure', 'httponly',
+  'samesite', 'expires', 'maxage', 'methods', 'params'}
 local value
 local function tableOf(depth)
   local t = {}
@@ -129,16 +133,86 @@ end
 `;
 
 /** Argument kinds that get past the first checks of a function: w word, n number, f function, t table, o object. */
-const SHAPES = `
-local shapes = {['httpd.encode'] = 'ww', ['httpd.decode'] = 'ww', ['httpd.query'] = 'w', ['httpd.json.encode'] = 'tt', ['httpd.json.decode'] = 'w',
-  ['httpd.crypto.hash'] = 'ww', ['httpd.crypto.hmac'] = 'www', ['httpd.crypto.random'] = 'n', ['httpd.crypto.equal'] = 'ww',
-  ['httpd.crypto.kdf'] = 'wwt', ['httpd.crypto.seal'] = 'www', ['httpd.crypto.open'] = 'www', ['httpd.crypto.sign'] = 'wwt', ['httpd.crypto.verify'] = 'wwwt',
-  ['httpd.jwt.sign'] = 'twt', ['httpd.jwt.verify'] = 'wwt', ['httpd.cookies'] = 'w', ['httpd.cookie'] = 'wwt', ['httpd.accepts'] = 'tw', ['httpd.header'] = 't', ['httpd.form'] = 't', ['httpd.multipart'] = 't', ['httpd.trailer'] = 't', ['httpd.read'] = 'on', ['httpd.write'] = 'ow', ['httpd.copy'] = 'oon',
-  ['httpd.close'] = 'o', ['httpd.spawn'] = 'fww', ['httpd.wait'] = 'oo', ['httpd.kill'] = 'o', ['httpd.timer'] = 'nft', ['httpd.fetch'] = 'wt', ['httpd.proxy'] = 'wt', ['httpd.connect'] = 'wnt',
-  ['httpd.log'] = 'wtof', ['httpd.sleep'] = 'n', ['httpd.date'] = 'n', ['httpd.sendfile'] = 'wt', ['httpd.register_handler'] = 'wft', ['httpd.hook'] = 'wf', ['httpd.redirect'] = 'wnt', ['httpd.sse'] = 't', ['httpd.websocket'] = 't', ['httpd.publish'] = 'ww', ['httpd.subscribe'] = 'wwt',
-  ['table.sort'] = 'tf', ['table.concat'] = 'twnn', ['string.gsub'] = 'wwf', ['string.format'] = 'wnwo', ['string.pack'] = 'wnnw', ['string.unpack'] = 'wwn',
-  ['load'] = 'fwwt', ['xpcall'] = 'ffw', ['pcall'] = 'fww', ['debug.setmetatable'] = 'ot', ['debug.setuservalue'] = 'otn', ['io.lines'] = 'www',
-  ['coroutine.resume'] = 'oww', ['coroutine.close'] = 'o', ['coroutine.wrap'] = 'f', ['os.date'] = 'wn', ['os.time'] = 't', ['io.open'] = 'ww'}
+export const SHAPES: Readonly<Record<string, string>> = {
+  'httpd.encode': 'ww',
+  'httpd.decode': 'ww',
+  'httpd.query': 'w',
+  'httpd.json.encode': 'tt',
+  'httpd.json.decode': 'w',
+  'httpd.crypto.hash': 'ww',
+  'httpd.crypto.hmac': 'www',
+  'httpd.crypto.random': 'n',
+  'httpd.crypto.equal': 'ww',
+  'httpd.crypto.kdf': 'wwt',
+  'httpd.crypto.seal': 'www',
+  'httpd.crypto.open': 'www',
+  'httpd.crypto.sign': 'wwt',
+  'httpd.crypto.verify': 'wwwt',
+  'httpd.jwt.sign': 'twt',
+  'httpd.jwt.verify': 'wwt',
+  'httpd.cookies': 'w',
+  'httpd.cookie': 'wwt',
+  'httpd.accepts': 'tw',
+  'httpd.header': 't',
+  'httpd.form': 't',
+  'httpd.multipart': 't',
+  'httpd.trailer': 't',
+  'httpd.read': 'on',
+  'httpd.write': 'ow',
+  'httpd.copy': 'oon',
+  'httpd.close': 'o',
+  'httpd.spawn': 'fww',
+  'httpd.wait': 'oo',
+  'httpd.kill': 'o',
+  'httpd.timer': 'nft',
+  'httpd.fetch': 'wt',
+  'httpd.proxy': 'wt',
+  'httpd.connect': 'wnt',
+  'httpd.log': 'wtof',
+  'httpd.sleep': 'n',
+  'httpd.date': 'n',
+  'httpd.sendfile': 'wt',
+  'httpd.register_handler': 'wft',
+  'httpd.hook': 'wf',
+  'httpd.redirect': 'wnt',
+  'httpd.sse': 't',
+  'httpd.websocket': 't',
+  'httpd.publish': 'ww',
+  'httpd.subscribe': 'wwt',
+  'httpd.json.array': 't',
+  'httpd.compress': 't',
+  'httpd.exit': 'nwt',
+  'httpd.parsedate': 'w',
+  'httpd.files.mkdir': 'w',
+  'httpd.files.remove': 'w',
+  'httpd.files.stat': 'wt',
+  'httpd.files.touch': 'wnn',
+  'httpd.files.list': 'w',
+  'httpd.shared': 'w',
+  'table.sort': 'tf',
+  'table.concat': 'twnn',
+  'string.gsub': 'wwf',
+  'string.format': 'wnwo',
+  'string.pack': 'wnnw',
+  'string.unpack': 'wwn',
+  load: 'fwwt',
+  xpcall: 'ffw',
+  pcall: 'fww',
+  'debug.setmetatable': 'ot',
+  'debug.setuservalue': 'otn',
+  'io.lines': 'www',
+  'coroutine.resume': 'oww',
+  'coroutine.close': 'o',
+  'coroutine.wrap': 'f',
+  'os.date': 'wn',
+  'os.time': 't',
+  'io.open': 'ww',
+};
+
+const CALLS = `
+local shapes = {${Object.entries(SHAPES)
+  .map(([name, kinds]) => `['${name}'] = '${kinds}'`)
+  .join(', ')}}
 local function shaped(kind)
   if random(6) == 0 then return value(0) end
   if kind == 'w' then return pick(words) end
@@ -178,7 +252,7 @@ end
 local function pick(list) return list[random(#list) + 1] end
 local function quiet(...) return ... end
 ${ARGUMENTS}
-${SHAPES}
+${CALLS}
 -- collects all functions that the libraries, the module and the metatables of objects lead to
 local function enumerate()
   local seen = {}

@@ -8,8 +8,50 @@ const CALLED = /^200 survived \d+ calls$/;
 const ANY_ANSWER = /^[2-5]\d\d/;
 const CALLED_OR_ENDED = /^(?:200 survived \d+ calls|500)$/;
 
-/** Arguments that each of them takes, as Lua expressions; without any, three times the same extreme value. */
-const USUAL: Readonly<Record<string, string>> = {
+/** Those that take no arguments, or one number: they get three times the same extreme value. */
+const WITHOUT_USUAL: readonly string[] = [
+  'string.gmatch()',
+  'math.abs',
+  'math.acos',
+  'math.asin',
+  'math.atan',
+  'math.ceil',
+  'math.cos',
+  'math.cosh',
+  'math.deg',
+  'math.exp',
+  'math.floor',
+  'math.frexp',
+  'math.log',
+  'math.log10',
+  'math.modf',
+  'math.rad',
+  'math.sin',
+  'math.sinh',
+  'math.sqrt',
+  'math.tan',
+  'math.tanh',
+  'math.tointeger',
+  'math.type',
+  'os.clock',
+  'coroutine.isyieldable',
+  'coroutine.running',
+  'coroutine.wrap()',
+  'debug.gethook',
+  'os.tmpname',
+  'io.flush',
+  'io.tmpfile',
+  'io.lines()',
+  'httpd.multipart()',
+  'httpd.request',
+  'httpd.now',
+  'httpd.upstreams',
+  'luvit:read',
+];
+
+/** Arguments that each of them takes, as Lua expressions. */
+export const USUAL: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(WITHOUT_USUAL.map((name) => [name, ''])),
   assert: `true, 'message'`,
   collectgarbage: `'count'`,
   error: `'message', 1`,
@@ -144,6 +186,12 @@ const USUAL: Readonly<Record<string, string>> = {
   'httpd.exit': `200, 'x', {}`,
   'httpd.proxy': `'http://127.0.0.1:1/', {timeout = 1, headers = {}}`,
   'httpd.fetch': `'http://127.0.0.1:1/', {timeout = 1, headers = {}}`,
+  'httpd.compress': '{level = 1, min = 1}',
+  'httpd.files.list': `'.'`,
+  'httpd.files.mkdir': `'made'`,
+  'httpd.files.remove': `'nothing'`,
+  'httpd.files.stat': `'.', {follow = true}`,
+  'httpd.files.touch': `'touched', 0, 0`,
   'httpd.connect': `'127.0.0.1', 1, {timeout = 1, keepalive = true}`,
   'connection.keepalive': 'connection(env), 1',
   'httpd.form': '{size = 1}',
