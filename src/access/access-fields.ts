@@ -17,12 +17,27 @@ export interface AccessFacts {
 /** A value as formats get it: undefined is left out, or `-`. */
 export type AccessValue = string | number | undefined;
 
+/**
+ * With what a value is another one for the same head: never; with each line; or when this of the exchange is another one. `hosts`: when the
+ * mappings are, after a reload.
+ */
+export type AccessChange =
+  | 'never'
+  | 'line'
+  | 'status'
+  | 'bytes'
+  | 'error'
+  | 'upstream'
+  | 'trace'
+  | 'answerer'
+  | 'sending'
+  | 'hosts';
+
 export interface AccessField {
   readonly name: string;
   /** `ms` has three decimals; `flag` is there, and true, or not at all; `time` and `clf` are times of the day. */
   readonly kind: 'text' | 'number' | 'ms' | 'flag' | 'time' | 'clf';
-  /** It is the same for all exchanges with one identity. */
-  readonly isFixed: boolean;
+  readonly changes: AccessChange;
   /** A longer text is cut (characters). */
   readonly lengthMax: number;
   read(facts: AccessFacts): AccessValue;
@@ -37,24 +52,27 @@ const HOST_LENGTH_MAX = 260;
 
 const ofRequest = (read: (exchange: Exchange) => AccessValue): Row => ({
   kind: 'text',
-  isFixed: true,
+  changes: 'never',
   read: ({ exchange }) => read(exchange),
 });
-const ofAnswer = (kind: Row['kind'], read: (exchange: Exchange) => AccessValue): Row => ({
-  kind,
-  isFixed: false,
-  read: ({ exchange }) => read(exchange),
-});
-const duration = (read: (facts: AccessFacts, startedAt: number) => number | undefined): Row => ({
+const ofAnswer = (
+  changes: AccessChange,
+  kind: Row['kind'],
+  read: (exchange: Exchange) => AccessValue,
+): Row => ({ kind, changes, read: ({ exchange }) => read(exchange) });
+const duration = (
+  changes: AccessChange,
+  read: (facts: AccessFacts, startedAt: number) => number | undefined,
+): Row => ({
   kind: 'ms',
-  isFixed: false,
+  changes,
   read: (facts) => (facts.startedAt === undefined ? undefined : read(facts, facts.startedAt)),
 });
 
 const ROWS: Readonly<Record<Exclude<AccessFieldName, 'worker'>, Row>> = {
-  time: { kind: 'time', isFixed: false, read: ({ time }) => time },
-  clf_time: { kind: 'clf', isFixed: false, read: ({ time }) => time },
-  request_id: ofAnswer('text', ({ answeredBy }) => answeredBy?.requestId),
+  time: { kind: 'time', changes: 'line', read: ({ time }) => time },
+  clf_time: { kind: 'clf', changes: 'line', read: ({ time }) => time },
+  request_id: ofAnswer('line', 'text', ({ answeredBy }) => answeredBy?.requestId),
   remote: ofRequest(({ connection }) => connection.peerAddress || undefined),
   remote_port: { ...ofRequest(({ connection }) => connection.peerPort), kind: 'number' },
   scheme: ofRequest(({ scheme }) => scheme),
@@ -65,29 +83,32 @@ const ROWS: Readonly<Record<Exclude<AccessFieldName, 'worker'>, Row>> = {
   query: ofRequest(({ target }) => /\?(.*)$/s.exec(target)?.[1]),
   host: ofRequest(({ authority }) => authority || undefined),
   // 0: the client had gone before the exchange had a status
-  status: ofAnswer('number', ({ status }) => status),
-  bytes: ofAnswer('number', ({ bytesWritten }) => bytesWritten),
-  duration: duration(({ endedAt }, startedAt) => endedAt - startedAt),
-  first_byte: duration(({ endedAt, exchange }, startedAt) => (exchange.headSentAt ?? endedAt) - startedAt),
-  sending: duration(({ endedAt, exchange }) => endedAt - (exchange.headSentAt ?? endedAt)),
-  waiting: ofAnswer('ms', ({ answeredBy }) => answeredBy?.waitedMs),
-  lua_cpu: ofAnswer('ms', ({ answeredBy }) => answeredBy?.cpuTotalMs),
-  mapping: ofAnswer('text', ({ answeredBy }) => answeredBy?.mappingName),
-  handler: ofAnswer('text', ({ answeredBy }) => answeredBy?.handlerName),
-  upstream: ofAnswer('text', ({ upstream }) => upstream),
-  error: ofAnswer('text', ({ error }) => error?.code),
+  status: ofAnswer('status', 'number', ({ status }) => status),
+  bytes: ofAnswer('bytes', 'number', ({ bytesWritten }) => bytesWritten),
+  duration: duration('line', ({ endedAt }, startedAt) => endedAt - startedAt),
+  first_byte: duration(
+    'line',
+    ({ endedAt, exchange }, startedAt) => (exchange.headSentAt ?? endedAt) - startedAt,
+  ),
+  sending: duration('sending', ({ endedAt, exchange }) => endedAt - (exchange.headSentAt ?? endedAt)),
+  waiting: ofAnswer('answerer', 'ms', ({ answeredBy }) => answeredBy?.waitedMs),
+  lua_cpu: ofAnswer('answerer', 'ms', ({ answeredBy }) => answeredBy?.cpuTotalMs),
+  mapping: ofAnswer('answerer', 'text', ({ answeredBy }) => answeredBy?.mappingName),
+  handler: ofAnswer('answerer', 'text', ({ answeredBy }) => answeredBy?.handlerName),
+  upstream: ofAnswer('upstream', 'text', ({ upstream }) => upstream),
+  error: ofAnswer('error', 'text', ({ error }) => error?.code),
   pushed: { ...ofRequest(({ pushed }) => (pushed ? 'true' : undefined)), kind: 'flag' },
   tls_protocol: ofRequest(({ connection }) => connection.tlsProtocol),
   tls_cipher: ofRequest(({ connection }) => connection.tlsCipher),
-  trace_id: ofAnswer('text', ({ trace }) => trace?.traceId),
-  span_id: ofAnswer('text', ({ trace }) => trace?.spanId),
+  trace_id: ofAnswer('trace', 'text', ({ trace }) => trace?.traceId),
+  span_id: ofAnswer('trace', 'text', ({ trace }) => trace?.spanId),
   server_name: ofRequest(({ connection }) => connection.tlsServerName),
 };
 
 /** `worker`: the number of the thread. The name is one that `isAccessField` takes. */
 export function accessField(name: string, worker: number): AccessField {
   if (name === 'worker')
-    return { name, kind: 'number', isFixed: true, lengthMax: TEXT_LENGTH_MAX, read: () => worker };
+    return { name, kind: 'number', changes: 'never', lengthMax: TEXT_LENGTH_MAX, read: () => worker };
   if (name.startsWith(REQUEST_FIELD)) {
     const field = name.slice(REQUEST_FIELD.length);
     return { name, lengthMax: TEXT_LENGTH_MAX, ...ofRequest(({ fields }) => fieldValue(fields, field)) };

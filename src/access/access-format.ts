@@ -1,16 +1,13 @@
-/**
- * Makes of the settings of the access log a function that formats a line. What is the same for all requests with one head is formatted
- * once and kept with that head.
- */
+/** Makes of the settings of the access log the parts of a line. */
 
 import { hostname } from 'node:os';
+import { REQUEST_NUMBER_RADIX, requestIdStart } from '../base/request-id.ts';
 import type { AccessFormat, LogSettings } from '../settings/log-settings.ts';
 import { ACCESS_FIELD_SEPARATOR, splitTemplate } from '../settings/log-settings.ts';
+import { putBytes, putMs, putNumber, putText, putTime } from './access-bytes.ts';
 import { type AccessFacts, type AccessField, accessField } from './access-fields.ts';
 import { clfTime, isoTime, jsonText, msText, quotedText, wordText } from './access-text.ts';
-
-/** A line without its line end, in ASCII but for the sign of what was cut. */
-export type FormatLine = (facts: AccessFacts) => string;
+import { type KeptPart, type LinePart, LineWriter, type Part } from './line-writer.ts';
 
 export type AccessSettings = Pick<LogSettings, 'accessFormat' | 'accessFields' | 'accessTarget'>;
 
@@ -21,13 +18,6 @@ export interface AccessSurroundings {
   readonly source: string;
   /** Lines of the form `text` name the host that was asked for, because it decides with the target what answers. */
   readonly namesHosts: () => boolean;
-}
-
-/** A part of a line. */
-interface Part {
-  /** When what it writes is another one for the same head: never, with each line, or when this value is another one. */
-  readonly changes: 'never' | 'always' | ((facts: AccessFacts) => unknown);
-  write(facts: AccessFacts): string;
 }
 
 /** Of `text`, in the order of a line, and what it calls some of them. */
@@ -52,9 +42,12 @@ const SEVERITIES = ['6', '3'] as const;
 export function accessFormatter(
   { accessFormat, accessFields, accessTarget }: AccessSettings,
   surroundings: AccessSurroundings,
-): FormatLine {
-  if (accessTarget.kind === 'journald') return joined(journaldParts(accessFields, surroundings.worker));
-  return joined(partsOf(accessFormat, accessFields, surroundings));
+): LineWriter {
+  const parts =
+    accessTarget.kind === 'journald'
+      ? journaldParts(accessFields, surroundings.worker)
+      : partsOf(accessFormat, accessFields, surroundings);
+  return new LineWriter(parts, surroundings.namesHosts);
 }
 
 function partsOf(
@@ -67,90 +60,70 @@ function partsOf(
   if (format === 'combined') return templateParts(COMBINED, worker, { protocol: combinedProtocol });
   if (format === 'text') return textParts(names, surroundings);
   const fields = (names ?? JSON_FIELDS).filter((name) => name !== 'time');
-  return [...jsonHead(format), ...fields.map((name) => jsonPart(accessField(name, worker))), literal('}')];
-}
-
-/** What was made for a head: the texts between the parts that change with each line, and the values that hold in them. */
-class Pieces {
-  /** The formatter that has made it. */
-  readonly maker: object;
-  readonly values: unknown[];
-  texts: readonly string[];
-
-  constructor(maker: object, values: unknown[], texts: readonly string[]) {
-    this.maker = maker;
-    this.values = values;
-    this.texts = texts;
-  }
-}
-
-/**
- * Only times and ids change with each line. Neighbours of the other parts become one text, which is kept with the identity of the request
- * and made anew where a value in it is another than that of the line before.
- */
-function joined(parts: readonly Part[]): FormatLine {
-  const runs: Part[][] = [[]];
-  const changing: Part[] = [];
-  const kept: ((facts: AccessFacts) => unknown)[] = [];
-  for (const part of parts) {
-    if (part.changes === 'always') {
-      changing.push(part);
-      runs.push([]);
-      continue;
-    }
-    runs.at(-1)?.push(part);
-    if (part.changes !== 'never') kept.push(part.changes);
-  }
-  const count = changing.length;
-  const maker = {};
-  const textsOf = (facts: AccessFacts): string[] =>
-    runs.map((run) => run.map((part) => part.write(facts)).join(''));
-  const piecesOf = (facts: AccessFacts): Pieces => {
-    const { identity } = facts.exchange;
-    const before = identity.logged;
-    if (!(before instanceof Pieces) || before.maker !== maker) {
-      const values = kept.map((read) => read(facts));
-      const made = new Pieces(maker, values, textsOf(facts));
-      identity.logged = made;
-      return made;
-    }
-    const { values } = before;
-    let isSame = true;
-    for (let i = 0; i < kept.length; i++) {
-      const value = (kept[i] as (facts: AccessFacts) => unknown)(facts);
-      if (value === values[i]) continue;
-      values[i] = value;
-      isSame = false;
-    }
-    if (!isSame) before.texts = textsOf(facts);
-    return before;
-  };
-  return (facts) => {
-    const { texts } = piecesOf(facts);
-    let line = texts[0] as string;
-    for (let i = 0; i < count; i++) line += (changing[i] as Part).write(facts) + (texts[i + 1] as string);
-    return line;
-  };
+  return [
+    ...jsonHead(format),
+    ...fields.map((name) => jsonPart(accessField(name, worker), worker)),
+    literal('}'),
+  ];
 }
 
 function isFailed({ exchange }: AccessFacts): boolean {
   return exchange.status >= SERVER_ERROR;
 }
 
-function changesOf(field: AccessField): Part['changes'] {
-  if (field.isFixed) return 'never';
-  const { kind, name } = field;
-  const isOfLine =
-    kind === 'time' ||
-    kind === 'clf' ||
-    name === 'request_id' ||
-    name === 'duration' ||
-    name === 'first_byte';
-  return isOfLine ? 'always' : (facts) => field.read(facts);
+/** `write`: all of the part. `before` and `after` stand around the value where there is one. */
+function partOf(
+  field: AccessField,
+  worker: number,
+  write: (facts: AccessFacts) => string,
+  before: string,
+  after = '',
+): Part {
+  const { changes } = field;
+  if (changes !== 'line') return { changes, write };
+  return { changes, before, after, write, isId: field.name === 'request_id', put: putterOf(field, worker) };
 }
 
-function literal(text: string): Part {
+function putterOf({ name, kind }: AccessField, worker: number): LinePart['put'] {
+  switch (name) {
+    case 'request_id':
+      return idPutter(worker);
+    case 'duration':
+      return (bytes, at, { startedAt = 0, endedAt }) => putMs(bytes, at, endedAt - startedAt);
+    case 'first_byte':
+      return (bytes, at, { startedAt = 0, endedAt, exchange }) =>
+        putMs(bytes, at, (exchange.headSentAt ?? endedAt) - startedAt);
+    default: {
+      const form = kind === 'clf' ? 'clf' : 'time';
+      return (bytes, at, { time }) => putTime(bytes, at, time, form);
+    }
+  }
+}
+
+function idPutter(worker: number): LinePart['put'] {
+  const start = Buffer.from(requestIdStart(worker));
+  return (bytes, at, { exchange: { answeredBy } }) => {
+    const number = answeredBy?.requestNumber;
+    if (number === undefined) return putText(bytes, at, answeredBy?.requestId ?? '');
+    return putNumber(bytes, putBytes(bytes, at, start), number, REQUEST_NUMBER_RADIX);
+  };
+}
+
+function literal(text: string): KeptPart {
   return { changes: 'never', write: () => text };
+}
+
+/** A time of the day, as the head of a line has it. */
+function timePart(form: 'time' | 'unix', before = '', after = ''): LinePart {
+  const text = (time: number): string => (form === 'unix' ? String(Math.floor(time)) : isoTime(time));
+  return {
+    changes: 'line',
+    before,
+    after,
+    isId: false,
+    put: (bytes, at, { time }) => putTime(bytes, at, time, form),
+    write: ({ time }) => before + text(time) + after,
+  };
 }
 
 // ---- text ----
@@ -159,17 +132,18 @@ function textParts(
   names: readonly string[] | undefined,
   { worker, source, namesHosts }: AccessSurroundings,
 ): readonly Part[] {
-  const part = (name: string): Part => textPart(accessField(name, worker), names === undefined, namesHosts);
+  const part = (name: string): Part =>
+    textPart(accessField(name, worker), worker, names === undefined, namesHosts);
   const start = [accessField('method', worker), accessField('target', worker)];
   return [
-    { changes: 'always', write: ({ time }) => isoTime(time) },
+    timePart('time'),
     literal(` info ${source} access`),
     ...start.map((field): Part => ({ changes: 'never', write: (facts) => ` ${word(field, facts) ?? ''}` })),
     ...(names ?? TEXT_FIELDS).filter((name) => name !== 'time').map(part),
   ];
 }
 
-function textPart(field: AccessField, isUsual: boolean, namesHosts: () => boolean): Part {
+function textPart(field: AccessField, worker: number, isUsual: boolean, namesHosts: () => boolean): Part {
   const key = ` ${isUsual ? (TEXT_NAMES[field.name] ?? field.name) : field.name}=`;
   const write = (facts: AccessFacts): string => {
     const value = word(field, facts);
@@ -177,8 +151,8 @@ function textPart(field: AccessField, isUsual: boolean, namesHosts: () => boolea
   };
   // mappings, and so whether they have hosts, change at a reload
   if (isUsual && field.name === 'host')
-    return { changes: namesHosts, write: (facts) => (namesHosts() ? write(facts) : '') };
-  return { changes: changesOf(field), write };
+    return { changes: 'hosts', write: (facts) => (namesHosts() ? write(facts) : '') };
+  return partOf(field, worker, write, key);
 }
 
 /** The value as one word; undefined: there is none. */
@@ -209,15 +183,13 @@ function templateParts(
     const isQuoted = pieces[i - 1]?.endsWith('"') === true && pieces[i + 1]?.startsWith('"') === true;
     const escaped = isQuoted ? quotedText : wordText;
     const show = shown[piece];
-    return {
-      changes: changesOf(field),
-      write: (facts) => {
-        const value = field.read(facts);
-        if (value === undefined || value === '') return '-';
-        if (typeof value === 'number') return numberText(field, value);
-        return escaped(show === undefined ? value : show(value), field.lengthMax);
-      },
+    const write = (facts: AccessFacts): string => {
+      const value = field.read(facts);
+      if (value === undefined || value === '') return '-';
+      if (typeof value === 'number') return numberText(field, value);
+      return escaped(show === undefined ? value : show(value), field.lengthMax);
     };
+    return partOf(field, worker, write, '');
   });
 }
 
@@ -238,28 +210,26 @@ function jsonHead(format: 'pino' | 'json'): readonly Part[] {
   return [
     literal('{"level":'),
     {
-      changes: isFailed,
+      changes: 'status',
       write: (facts) => (isFailed(facts) ? failed : usual),
     },
-    literal(isPino ? ',"time":' : ',"time":"'),
-    { changes: 'always', write: ({ time }) => (isPino ? String(Math.floor(time)) : isoTime(time)) },
+    isPino ? timePart('unix', ',"time":') : timePart('time', ',"time":"'),
     literal(rest),
   ];
 }
 
-function jsonPart(field: AccessField): Part {
+function jsonPart(field: AccessField, worker: number): Part {
   const key = `,${jsonText(field.name, field.name.length)}:`;
-  return {
-    changes: changesOf(field),
-    write: (facts) => {
-      const value = field.read(facts);
-      if (value === undefined) return '';
-      if (field.kind === 'flag') return `${key}true`;
-      if (typeof value === 'string') return key + jsonText(value, field.lengthMax);
-      const text = numberText(field, value);
-      return key + (field.kind === 'clf' ? `"${text}"` : text);
-    },
+  const write = (facts: AccessFacts): string => {
+    const value = field.read(facts);
+    if (value === undefined) return '';
+    if (field.kind === 'flag') return `${key}true`;
+    if (typeof value === 'string') return key + jsonText(value, field.lengthMax);
+    const text = numberText(field, value);
+    return key + (field.kind === 'clf' ? `"${text}"` : text);
   };
+  const quote = field.kind === 'clf' || field.kind === 'text' ? '"' : '';
+  return partOf(field, worker, write, key + quote, quote);
 }
 
 // ---- journald ----
@@ -269,25 +239,24 @@ function journaldParts(names: readonly string[] | undefined, worker: number): re
   const message = ['method', 'target', 'status'].map((name) => accessField(name, worker));
   return [
     literal(`SYSLOG_IDENTIFIER=lgateway${ACCESS_FIELD_SEPARATOR}PRIORITY=`),
-    { changes: isFailed, write: (facts) => SEVERITIES[isFailed(facts) ? 1 : 0] },
+    { changes: 'status', write: (facts) => SEVERITIES[isFailed(facts) ? 1 : 0] },
     literal(`${ACCESS_FIELD_SEPARATOR}MESSAGE=`),
     {
-      changes: ({ exchange }) => exchange.status,
+      changes: 'status',
       write: (facts) => message.map((field) => word(field, facts) ?? '-').join(' '),
     },
     ...(names ?? JSON_FIELDS).map((name): Part => {
       const field = accessField(name, worker);
       const key = `LGATEWAY_${name.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`.slice(0, JOURNAL_NAME_MAX);
-      return {
-        changes: changesOf(field),
-        write: (facts) => {
-          const value = field.read(facts);
-          if (value === undefined) return '';
-          const text =
-            typeof value === 'string' ? quotedText(value, field.lengthMax) : numberText(field, value);
-          return `${ACCESS_FIELD_SEPARATOR}${key}=${text}`;
-        },
+      const before = `${ACCESS_FIELD_SEPARATOR}${key}=`;
+      const write = (facts: AccessFacts): string => {
+        const value = field.read(facts);
+        if (value === undefined) return '';
+        return (
+          before + (typeof value === 'string' ? quotedText(value, field.lengthMax) : numberText(field, value))
+        );
       };
+      return partOf(field, worker, write, before);
     }),
   ];
 }

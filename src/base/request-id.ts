@@ -16,5 +16,12 @@ export function fullRequestNumber(low: number): number {
 
 /** Unique among the workers of one machine and its restarts: start time, worker, number. */
 export function requestIdOf(workerId: number, requestNumber: number): string {
-  return `${start}-${workerId}-${requestNumber.toString(36)}`;
+  return requestIdStart(workerId) + requestNumber.toString(REQUEST_NUMBER_RADIX);
 }
+
+/** What all ids of a worker begin with; the number follows. */
+export function requestIdStart(workerId: number): string {
+  return `${start}-${workerId}-`;
+}
+
+export const REQUEST_NUMBER_RADIX = 36;

@@ -2,6 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import { createAccessLog } from '../access/access-log.ts';
+import { TextLines } from '../access/line-buffer.ts';
 import { createLogger, type LevelLogger } from '../base/logger.ts';
 import { poolThreads } from '../base/pool-threads.ts';
 import type { Config } from '../config/config.ts';
@@ -44,7 +45,7 @@ const WORKER_ID = 0;
 
 export class ThreadGateway {
   readonly #settings: Settings<Config>;
-  readonly #writeLine: (line: string) => void;
+  readonly #accessLines: TextLines;
   readonly #handler: WebHandler;
   readonly #counters = new Counters();
   readonly #compression: Compression;
@@ -69,7 +70,7 @@ export class ThreadGateway {
     this.#settings.subscribe((next) => this.#apply(next));
     this.#logger = createLogger(config.logLevel, LOG_SOURCE, writeLine);
     this.#listeners = new Listeners(this.#logger, SERVER_LISTEN_NAMES);
-    this.#writeLine = writeLine;
+    this.#accessLines = new TextLines(writeLine);
     this.#handler = handler;
   }
 
@@ -118,7 +119,7 @@ export class ThreadGateway {
 
   #observers({ accessLog, logs }: Pick<Config, 'accessLog' | 'logs'>): ExchangeObserver[] {
     const surroundings = { worker: WORKER_ID, source: LOG_SOURCE, namesHosts: () => false };
-    return accessLog ? [createAccessLog(logs, surroundings, this.#writeLine)] : [];
+    return accessLog ? [createAccessLog(logs, surroundings, this.#accessLines)] : [];
   }
 
   /** True when every open exchange has ended within the limit. */

@@ -5,7 +5,7 @@
 
 import { nextRequestNumber } from '../base/request-id.ts';
 import type { TraceContext } from '../base/trace-context.ts';
-import type { Exchange, ExchangeSeries } from '../http/exchange/exchange.ts';
+import type { Answerer, Exchange, ExchangeSeries } from '../http/exchange/exchange.ts';
 import type { Fields } from '../http/semantics/fields.ts';
 import type { Coroutine } from '../lua/coroutine.ts';
 import { LuaError } from '../lua/lua-error.ts';
@@ -46,6 +46,27 @@ type Phase = 'request' | 'body' | 'done';
 const ORPHAN_MS = 10_000;
 const CHUNK: Wanted = { kind: 'chunk' };
 
+/** Who the run is for one of its requests. */
+class AppAnswerer implements Answerer {
+  readonly requestId: string;
+  readonly requestNumber: number;
+  readonly mappingName: string;
+  /** What the request has taken; undefined: the run has not gone on to another one. */
+  finalCpuMs: number | undefined;
+  readonly #run: AppRun;
+
+  constructor(run: AppRun) {
+    this.requestId = run.requestId;
+    this.requestNumber = run.requestNumber;
+    this.mappingName = run.mappingName;
+    this.#run = run;
+  }
+
+  get cpuTotalMs(): number {
+    return this.finalCpuMs ?? this.#run.cpuUsedMs;
+  }
+}
+
 export class AppRun extends ScriptRun {
   readonly hasNoClient = 'called in an app, which has its own read and write';
   readonly #runner: AppRunner;
@@ -63,6 +84,8 @@ export class AppRun extends ScriptRun {
   #toldGone = false;
   #wakesReader: (() => void) | undefined;
   #orphanedAt: number | undefined;
+  /** Of the current request. */
+  #answerer: AppAnswerer | undefined;
 
   constructor(runner: AppRunner, exchange: Exchange) {
     // the limit of CPU time is for each request: `cpuUsedMs` starts again with it
@@ -71,6 +94,10 @@ export class AppRun extends ScriptRun {
     this.#exchange = exchange;
     this.#series = exchange.connection.series;
     this.#identify();
+  }
+
+  get mappingName(): string {
+    return this.script.mappingName;
   }
 
   get trace(): TraceContext | undefined {
@@ -191,6 +218,7 @@ export class AppRun extends ScriptRun {
     this.#exchange = exchange;
     this.#phase = 'request';
     this.#head = undefined;
+    if (this.#answerer !== undefined) this.#answerer.finalCpuMs = this.cpuUsedMs;
     this.cpuUsedMs = 0;
     this.isExcused();
     this.number = nextRequestNumber();
@@ -199,16 +227,8 @@ export class AppRun extends ScriptRun {
 
   /** The run goes on to other requests: the id is that of this one. */
   #identify(): void {
-    const { requestId, number } = this;
-    const isCurrent = (): boolean => this.number === number;
-    const cpuMs = (): number | undefined => (isCurrent() ? this.cpuUsedMs : undefined);
-    this.#exchange.answeredBy = {
-      requestId,
-      mappingName: this.script.mappingName,
-      get cpuTotalMs(): number | undefined {
-        return cpuMs();
-      },
-    };
+    this.#answerer = new AppAnswerer(this);
+    this.#exchange.answeredBy = this.#answerer;
   }
 
   /** `write(head)`: ends the response before, if it is still open. */

@@ -33,7 +33,7 @@ export class WebInvocation implements RequestWatch, ProgressWatch, Stallable {
   #moved: (() => number) | undefined;
   #movedBefore = 0;
 
-  #requestId: string | undefined;
+  #requestNumber: number | undefined;
 
   constructor(exchange: Exchange, options: InvocationOptions) {
     this.#exchange = exchange;
@@ -41,10 +41,14 @@ export class WebInvocation implements RequestWatch, ProgressWatch, Stallable {
     exchange.answeredBy = this;
   }
 
+  get requestNumber(): number {
+    this.#requestNumber ??= nextRequestNumber();
+    return this.#requestNumber;
+  }
+
   /** Identifies the exchange in error pages and logs; made at the first use. */
   get requestId(): string {
-    this.#requestId ??= requestIdOf(this.#options.workerId, nextRequestNumber());
-    return this.#requestId;
+    return requestIdOf(this.#options.workerId, this.requestNumber);
   }
 
   get mappingName(): string {

@@ -2,25 +2,24 @@
  * Collects a worker's lines of the access log: a message to the supervisor carries those of some milliseconds as bytes. Lines
  * that the supervisor has not taken yet are bounded: when it is slow, further ones are dropped and counted.
  */
+import type { LineBuffer } from '../access/line-buffer.ts';
 
-/** A batch is sent when the first of its lines has waited this long: a message costs as much as formatting ten lines (ms). */
-const WAIT_MS = 20;
-/** A batch of this many bytes is sent at once. */
-const BATCH_BYTES_MAX = 64 * 1024;
+/** A batch is sent when the first of its lines has waited this long: a message costs as much as a hundred lines (ms). */
+const WAIT_MS = 50;
+/** A batch of this many bytes is sent at once: two thousand lines pay for a message. */
+const BATCH_BYTES_MAX = 256 * 1024;
 /** Bytes of lines that wait here and on the way to the supervisor. */
 const WAITING_MAX = 4 * 1024 * 1024;
 /** Dropped lines are told of once in so many milliseconds. */
 const NOTICE_MS = 5000;
-/** Of a character of a line. */
-const BYTES_PER_CHARACTER_MAX = 3;
 const LINE_FEED = 10;
 
-export class AccessBatch {
+export class AccessBatch implements LineBuffer {
   readonly #send: (bytes: Uint8Array<ArrayBuffer>, count: number) => void;
   readonly #onTheWay: Int32Array;
   readonly #tell: (dropped: number) => void;
-  /** Lines become bytes at once: texts that wait, made of many pieces, would have to be moved by each collection. Made at the first line. */
-  #bytes: Buffer = Buffer.alloc(0);
+  /** Lines are bytes at once: texts that wait, made of many pieces, would have to be moved by each collection. Made at the first line. */
+  bytes: Buffer = Buffer.alloc(0);
   #length = 0;
   #count = 0;
   #waiting = false;
@@ -40,31 +39,34 @@ export class AccessBatch {
     this.#tell = tell;
   }
 
-  /** Takes one formatted line. */
-  readonly write = (line: string): void => {
-    const bytesMax = line.length * BYTES_PER_CHARACTER_MAX + 1;
-    if (this.#length > 0 && this.#length + bytesMax > BATCH_BYTES_MAX) this.flush();
+  claim(bytesMax: number): number {
+    const needed = bytesMax + 1;
+    if (this.#length > 0 && this.#length + needed > BATCH_BYTES_MAX) this.flush();
     if (this.#length === 0 && Atomics.load(this.#onTheWay, 1) > WAITING_MAX - BATCH_BYTES_MAX) {
       this.#drop();
-      return;
+      return -1;
     }
-    if (this.#length + bytesMax > this.#bytes.length)
-      this.#bytes = Buffer.allocUnsafeSlow(Math.max(BATCH_BYTES_MAX, bytesMax));
-    this.#length += this.#bytes.write(line, this.#length, 'utf8');
-    this.#bytes[this.#length] = LINE_FEED;
-    this.#length += 1;
+    if (this.#length + needed > this.bytes.length)
+      this.bytes = Buffer.allocUnsafeSlow(Math.max(BATCH_BYTES_MAX, needed));
+    return this.#length;
+  }
+
+  commit(end: number): void {
+    this.bytes[end] = LINE_FEED;
+    this.#length = end + 1;
     this.#count += 1;
     if (this.#waiting) return;
     this.#waiting = true;
     setTimeout(this.flush, WAIT_MS);
-  };
+  }
 
   /** Sends all waiting lines; the thread also calls this before it ends. */
   readonly flush = (): void => {
     this.#waiting = false;
     if (this.#count === 0) return;
-    const bytes = new Uint8Array(this.#length);
-    bytes.set(this.#bytes.subarray(0, this.#length));
+    // memory of its own, which a message can carry
+    const bytes = Buffer.allocUnsafeSlow(this.#length);
+    this.bytes.copy(bytes, 0, 0, this.#length);
     const count = this.#count;
     this.#length = 0;
     this.#count = 0;

@@ -26,7 +26,11 @@ export class RequestMetrics {
     if (row !== undefined) this.#rowOf.set(mapping, row);
   }
 
-  readonly observe: ExchangeObserver = (exchange: Exchange, startedAt: number | undefined): void => {
+  readonly observe: ExchangeObserver = (
+    exchange: Exchange,
+    startedAt: number | undefined,
+    endedAt: number,
+  ): void => {
     const { servedFor } = exchange;
     if (servedFor !== this.#last) {
       this.#last = servedFor;
@@ -35,7 +39,6 @@ export class RequestMetrics {
     const row = this.#lastRow;
     row.count(exchange.protocol, exchange.status);
     if (startedAt === undefined) return;
-    const now = performance.now();
-    row.observe(now - startedAt, (exchange.headSentAt ?? now) - startedAt);
+    row.observe(endedAt - startedAt, (exchange.headSentAt ?? endedAt) - startedAt);
   };
 }

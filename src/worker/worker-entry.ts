@@ -6,6 +6,7 @@ import { formatLine } from '../base/logger.ts';
 import { TakenCount } from '../base/taken-count.ts';
 import { EventHub } from '../events/event-hub.ts';
 import { InterestTable } from '../events/interest-table.ts';
+import { tellEnded } from '../http/exchange/ended-exchanges.ts';
 import { COUNT, Counters } from '../metrics/worker-metrics.ts';
 import { AccessBatch } from './access-batch.ts';
 import { beginHeartbeat } from './beat.ts';
@@ -26,20 +27,26 @@ const accessBatch = new AccessBatch(
 );
 const batch = new LogBatch(`worker-${start.workerId}`, start.logOnTheWay, (lines, size) => {
   // one that ended before a line of the log was written stands before it
-  accessBatch.flush();
+  sendAccessLines();
   post({ type: 'log', lines, size });
 });
 
 /** What a message tells comes after the lines that were logged before it: the receiver may end the process upon it. */
 function tell(message: FromWorker): void {
-  accessBatch.flush();
+  sendAccessLines();
   batch.flush();
   post(message);
 }
 
+/** Also those of exchanges that are over and wait for the end of the turn. */
+function sendAccessLines(): void {
+  tellEnded();
+  accessBatch.flush();
+}
+
 // sends the lines that were logged right before a crash, too
 process.on('exit', () => {
-  accessBatch.flush();
+  sendAccessLines();
   batch.flush();
 });
 
@@ -126,7 +133,7 @@ async function obey(
 
 async function serve(complete: WorkerJob): Promise<void> {
   try {
-    const starting = new GatewayWorker(start, complete, hub, batch.write, accessBatch.write, post);
+    const starting = new GatewayWorker(start, complete, hub, batch.write, accessBatch, post);
     worker = starting;
     if (complete.isTrial === true) {
       tell({ type: 'ready', modes: [], tried: await starting.try() });

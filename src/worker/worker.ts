@@ -2,6 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import { createAccessLog } from '../access/access-log.ts';
+import type { LineBuffer } from '../access/line-buffer.ts';
 import { createLogger, type LevelLogger } from '../base/logger.ts';
 import { poolThreads } from '../base/pool-threads.ts';
 import type { EventHub } from '../events/event-hub.ts';
@@ -40,7 +41,7 @@ import { changePolicies, handlerOf, httpChallenges, policiesOf } from './worker-
 export class GatewayWorker {
   readonly #start: WorkerStart;
   readonly #job: WorkerJob;
-  readonly #writeAccess: (line: string) => void;
+  readonly #accessLines: LineBuffer;
   readonly #logSource: string;
   readonly #logger: LevelLogger;
   readonly #settings: Settings<WorkerSettings>;
@@ -64,7 +65,7 @@ export class GatewayWorker {
   #preparing: AbortController | undefined;
 
   /**
-   * `writeLine` takes log lines, formatted and without line ends, and `writeAccess` those of the access log; `post` takes messages for the
+   * `writeLine` takes log lines, formatted and without line ends, and `accessLines` those of the access log; `post` takes messages for the
    * supervisor.
    */
   constructor(
@@ -72,10 +73,10 @@ export class GatewayWorker {
     job: WorkerJob,
     events: EventHub,
     writeLine: (line: string) => void,
-    writeAccess: (line: string) => void,
+    accessLines: LineBuffer,
     post: (message: FromWorker) => void,
   ) {
-    [this.#start, this.#job, this.#writeAccess] = [start, job, writeAccess];
+    [this.#start, this.#job, this.#accessLines] = [start, job, accessLines];
     this.#tls = job.setup.tls;
     this.#once = new OnceClient(post);
     this.#logSource = `worker-${start.workerId}`;
@@ -277,7 +278,7 @@ export class GatewayWorker {
       source: this.#logSource,
       namesHosts: () => this.#router.namesHosts,
     };
-    return [...counted, createAccessLog(logs, surroundings, this.#writeAccess)];
+    return [...counted, createAccessLog(logs, surroundings, this.#accessLines)];
   }
 
   #dropPrepared(): void {

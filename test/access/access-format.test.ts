@@ -5,6 +5,8 @@ import { test } from 'node:test';
 import type { AccessFacts } from '../../src/access/access-fields.ts';
 import { accessFormatter } from '../../src/access/access-format.ts';
 import { createAccessLog } from '../../src/access/access-log.ts';
+import { TextLines } from '../../src/access/line-buffer.ts';
+import type { LineWriter } from '../../src/access/line-writer.ts';
 import { GatewayError } from '../../src/base/errors.ts';
 import type { Exchange } from '../../src/http/exchange/exchange.ts';
 import {
@@ -60,11 +62,21 @@ function line(
   more: { fields?: readonly string[]; hosts?: boolean; ms?: number | null; target?: LogTarget } = {},
 ): string {
   const surroundings = { worker: 1, source: 'worker-1', namesHosts: () => more.hosts === true };
-  const format = accessFormatter(
+  const writer = accessFormatter(
     { accessFormat, accessFields: more.fields, accessTarget: more.target ?? { kind: 'log' } },
     surroundings,
   );
-  return format(facts(exchange(own), more.ms));
+  return bothWays(writer, facts(exchange(own), more.ms));
+}
+
+/** Written as bytes twice, anew and out of what was kept, and as a text: all are the same. */
+function bothWays(writer: LineWriter, one: AccessFacts): string {
+  const written: string[] = [];
+  const lines = new TextLines((text) => written.push(text));
+  for (let i = 0; i < 2; i++) writer.write(one, lines);
+  const text = writer.text(one);
+  assert.deepEqual(written, [text, text]);
+  return text;
 }
 
 /** A hostile value: all bytes, ends of lines, escapes of a terminal. */
@@ -225,28 +237,32 @@ test('What is the same for all requests with one head is formatted once, and ane
     accessFormatter({ accessFormat: 'json', accessFields, accessTarget: { kind: 'log' } }, surroundings);
   const [first, second] = [of(['target', 'status']), of(['method', 'status'])];
   const start = '{"level":"info","time":"2026-01-02T03:04:05.678Z","msg":"request"';
-  assert.equal(first(facts(exchange({ identity }))), `${start},"target":"/app?x=1","status":200}`);
+  assert.equal(bothWays(first, facts(exchange({ identity }))), `${start},"target":"/app?x=1","status":200}`);
   assert.equal(
-    first(facts(exchange({ identity, status: 404 }))),
+    bothWays(first, facts(exchange({ identity, status: 404 }))),
     `${start},"target":"/app?x=1","status":404}`,
   );
-  assert.equal(second(facts(exchange({ identity }))), `${start},"method":"GET","status":200}`);
+  assert.equal(bothWays(second, facts(exchange({ identity }))), `${start},"method":"GET","status":200}`);
 });
 
 test('Of a sample only a part has lines, but each of status 500 and more; every exchange with a line has an id', () => {
   const lines: string[] = [];
   const surroundings = { worker: 1, source: 'worker-1', namesHosts: () => false };
   const log = (accessSample: number) =>
-    createAccessLog({ ...DEFAULT_LOG_SETTINGS, accessSample }, surroundings, (one) => lines.push(one));
+    createAccessLog(
+      { ...DEFAULT_LOG_SETTINGS, accessSample },
+      surroundings,
+      new TextLines((one) => lines.push(one)),
+    );
   const [none, half, all] = [log(0), log(0.5), log(1)];
-  for (let i = 0; i < 1000; i++) none(exchange(), 0);
+  for (let i = 0; i < 1000; i++) none(exchange(), 0, 1);
   assert.equal(lines.length, 0);
-  none(exchange({ status: 500 }), 0);
+  none(exchange({ status: 500 }), 0, 1);
   assert.match(lines.join(), / status=500 .* id=\S+-1-\S+$/);
   lines.length = 0;
-  for (let i = 0; i < 1000; i++) half(exchange(), 0);
+  for (let i = 0; i < 1000; i++) half(exchange(), 0, 1);
   assert.ok(lines.length > 350 && lines.length < 650, `${lines.length} of 1000`);
   lines.length = 0;
-  all(exchange(), undefined);
+  all(exchange(), undefined, 1);
   assert.equal(lines.length, 1);
 });

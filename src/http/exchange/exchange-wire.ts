@@ -86,7 +86,7 @@ export interface ExchangeSettings {
 }
 
 /**
- * Called for each exchange that is over, with the time at which it began (`performance.now()`); undefined for one that began
- * before there was an observer.
+ * Called for each exchange that is over, with the times at which it began and ended (`performance.now()`); `startedAt` is undefined for
+ * one that began before there was an observer. Exchanges that one read has brought are told of together (ended-exchanges.ts).
  */
-export type ExchangeObserver = (exchange: Exchange, startedAt: number | undefined) => void;
+export type ExchangeObserver = (exchange: Exchange, startedAt: number | undefined, endedAt: number) => void;

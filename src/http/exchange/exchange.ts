@@ -109,6 +109,8 @@ export interface AnswerCompression {
 /** Joins an exchange with log lines and error pages. */
 export interface Answerer {
   readonly requestId: string;
+  /** The number in the id, where that is one of this thread: to show it costs less than to make the id. */
+  readonly requestNumber?: number | undefined;
   /** What the log calls the mapping. */
   readonly mappingName?: string | undefined;
   /** The handler of the mapping, where it has several. */

@@ -14,6 +14,7 @@ import { createAnswerCoder } from './answer-coder.ts';
 import { BodyLink } from './body-link.ts';
 import { CHUNK_BYTES_MAX } from './chunk-pool.ts';
 import { ClientWatch } from './client-watch.ts';
+import { beginTime, exchangeEnded } from './ended-exchanges.ts';
 import { errorPage } from './error-response.ts';
 import type { AnswerCompression, Answerer, Exchange, HeadReviser, PushPromise } from './exchange.ts';
 import { bodyTooLarge, clientGone } from './exchange-errors.ts';
@@ -75,7 +76,7 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
     this.#settings = settings;
     settings.counters.add(COUNT.exchanges, 1);
     settings.counters.add(COUNT.exchangesTotal, 1);
-    if (settings.observers.length > 0) this.#startedAt = performance.now();
+    if (settings.observers.length > 0) this.#startedAt = beginTime();
   }
 
   get body(): QueuedBody {
@@ -362,7 +363,7 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
     else this.#writers?.notify();
     this.receivedBody?.drop();
     this.#settings.counters.add(COUNT.exchanges, -1);
-    for (const observer of this.#settings.observers) observer(this, this.#startedAt);
+    exchangeEnded(this, this.#startedAt, this.#settings.observers);
     const { onClose } = this;
     this.onClose = undefined;
     this.onAbort = undefined;

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { readLatin1 } from '../../native/node-internals.ts';
 import { giveChunk, isLent } from '../exchange/chunk-pool.ts';
+import { beginTurn, endTurn } from '../exchange/ended-exchanges.ts';
 import type { Chunk } from '../exchange/response-buffer.ts';
 
 /** Response bytes that may wait in the connection before the next request of a pipeline is served. */
@@ -48,6 +49,7 @@ export class Http1Output {
   /** What is written from now on leaves with the next `flush` of the caller. */
   hold(): void {
     this.#due = true;
+    beginTurn();
   }
 
   /** `head`, `chunk` (chunk-framed when asked) and `tail`. False: there is no room for more, `drained` will be called. */
@@ -77,6 +79,7 @@ export class Http1Output {
   /** Gives everything to the socket. */
   flush(): void {
     this.#due = false;
+    endTurn();
     this.#giveText();
     if (this.#corked) {
       this.#corked = false;

@@ -1,5 +1,6 @@
 /** What a connection sends: frames go into the shared writer and pieces to the socket; streams send DATA in turns while there is room. */
 import type { Socket } from 'node:net';
+import { beginTurn, endTurn } from '../exchange/ended-exchanges.ts';
 import type { AbuseLimits } from './abuse-limits.ts';
 import {
   FLAG,
@@ -55,6 +56,7 @@ export class SessionOutput implements FrameOwner {
   /** The caller promises a `flush`: what is written until then leaves with it. */
   hold(): void {
     this.#due = true;
+    beginTurn();
   }
 
   flushLater(): void {
@@ -70,6 +72,7 @@ export class SessionOutput implements FrameOwner {
       if (stream === undefined) break;
       stream.sendTurn();
     }
+    endTurn();
     this.#writer.flush(this);
     this.#due = false;
   }

@@ -69,6 +69,10 @@ export abstract class ScriptRun implements LuaRun, RunOwner {
     this.cpuUsedMs = 0;
   }
 
+  get requestNumber(): number {
+    return this.number;
+  }
+
   get requestId(): string {
     return requestIdOf(this.script.workerId, this.number);
   }
