@@ -24,6 +24,7 @@ const BUNDLES: readonly Bundle[] = [
   },
   // modules in TypeScript import the package itself, which has to be one with what serves them
   { entry: 'worker/worker-entry.js', file: 'worker/worker-bundle.cjs', external: ['../web/*'] },
+  { entry: 'opener/opener-process.js', file: 'opener/opener-process.cjs', external: [] },
   { entry: 'worker/worker-start.js', file: 'worker/worker-start.cjs', external: [] },
 ];
 

@@ -46,6 +46,7 @@ async function main(words: readonly string[]): Promise<number> {
     const { Predecessor } = await import('../supervisor/predecessor.ts');
     try {
       predecessor = await Predecessor.find();
+      await adoptOpener(predecessor);
     } catch (error) {
       showFailure(messageOf(error));
       return EXIT_FAILURE;
@@ -73,6 +74,17 @@ async function main(words: readonly string[]): Promise<number> {
     default:
       return await runConfigured(words, result.texts, starter);
   }
+}
+
+/** Before the first file is read: that may be for root alone. */
+async function adoptOpener(predecessor: Predecessor | undefined): Promise<void> {
+  const { openerFiles, sockets = [] } = predecessor?.handover ?? {};
+  if (openerFiles === undefined) return;
+  const [{ adoptHandedOpener }, { FIRST_DESCRIPTOR }] = await Promise.all([
+    import('../supervisor/become-user.ts'),
+    import('../supervisor/inherited-sockets.ts'),
+  ]);
+  adoptHandedOpener(FIRST_DESCRIPTOR + sockets.length, openerFiles);
 }
 
 async function readCommandLine(words: readonly string[]): Promise<ParseResult | Given> {
@@ -226,6 +238,7 @@ async function serve(command: OwnCommand, job: Job, outputs: LogOutputs, starter
   });
   const supervisor = new Supervisor({
     config,
+    configFile: job.file,
     logger,
     writeLine: log.write,
     outputs,

@@ -403,15 +403,14 @@ function readShared(answers: Answers): readonly SharedSize[] {
   return sizes;
 }
 
-/** It is for development: a change would reach users untried, and a process that has given its rights away cannot read all it needs. */
+/** In the background nobody sees that a change was refused, or that it reached users untried. */
 function refuseWatching(answers: Answers): void {
-  for (const other of [OPTIONS.daemon, OPTIONS.user])
-    if (answers.has(OPTIONS.watch) && answers.has(other))
-      answers.faultOfBoth(
-        OPTIONS.watch,
-        other,
-        'exclude each other: watching is for development; ask for a reload by SIGHUP or lgateway reload',
-      );
+  if (answers.has(OPTIONS.watch) && answers.has(OPTIONS.daemon))
+    answers.faultOfBoth(
+      OPTIONS.watch,
+      OPTIONS.daemon,
+      'exclude each other: watching is for development; ask for a reload by SIGHUP or lgateway reload',
+    );
 }
 
 function refuseTogether(

@@ -1,4 +1,4 @@
-/** The system calls that Node lacks, through koffi: to duplicate a descriptor, to look at a socket, and to end at once. Beside it only unix-datagrams.ts calls koffi. */
+/** The system calls that Node lacks, through koffi: to duplicate a descriptor, to look at a socket, and to end at once. Only files of this room call koffi. */
 import { closeSync, fstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';

@@ -1,12 +1,13 @@
 /** The certificates that an ACME server has signed for the workers of this gateway, and the answers to its challenges. */
 import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { closeSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AcmeAuthority, ObtainedCertificate } from '../acme/acme-client.ts';
 import { AcmeFolder } from '../acme/acme-folder.ts';
 import { AcmeKeeper, type KeeperOwner } from '../acme/acme-keeper.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
+import { openFile } from '../base/open-file.ts';
 import type { AcmeSettings } from '../settings/acme-settings.ts';
 import { namesOf } from '../tls/certificate-names.ts';
 import type { ChallengeAnswer } from '../tls/challenge-answer.ts';
@@ -90,7 +91,12 @@ function readAuthority({ directory, email, externalAccount, trustFile }: AcmeSet
 
 function readText(file: string): string {
   try {
-    return readFileSync(file, 'latin1');
+    const descriptor = openFile(file, 'read');
+    try {
+      return readFileSync(descriptor, 'latin1');
+    } finally {
+      closeSync(descriptor);
+    }
   } catch (error) {
     throw new GatewayError('LGW_ACME', `Cannot read "${file}": ${messageOf(error)}`, { cause: error });
   }

@@ -1,5 +1,6 @@
 /** What a gateway and the successor that takes its place tell each other over the pipe between them; no code of either side but checks. */
 import type { InheritedSocket } from '../config/config.ts';
+import { FILES_MAX, type NamedFile } from '../opener/opener-messages.ts';
 import type { LoadedTls } from './load-tls.ts';
 import type { OnceRecord } from './once-registry.ts';
 
@@ -21,6 +22,8 @@ export interface Handover {
   readonly ticketKeys: string | undefined;
   /** Certificate and key as they are served, where a user without rights may not read them again (`-u`). */
   readonly tls: LoadedTls | undefined;
+  /** The files of the opener, whose socket is the descriptor behind those of the sockets. Undefined: there is none. */
+  readonly openerFiles?: readonly NamedFile[] | undefined;
 }
 
 /** Predecessor → successor. */
@@ -51,6 +54,9 @@ export function whyNoHandover(message: ToSuccessor): string | undefined {
   if (message.protocol !== PROTOCOL) return `speaks protocol ${message.protocol}, and this is ${PROTOCOL}`;
   if (!Array.isArray(message.sockets) || message.sockets.length > SOCKETS_MAX)
     return `hands over no list of at most ${SOCKETS_MAX} sockets`;
+  const { openerFiles = [] } = message;
+  if (!Array.isArray(openerFiles) || openerFiles.length > FILES_MAX)
+    return `hands over no list of at most ${FILES_MAX} files of the opener`;
   return undefined;
 }
 

@@ -4,7 +4,7 @@ import type { InheritedSocket } from '../config/config.ts';
 import type { HandedSocket } from './handover.ts';
 
 /** The first descriptor behind standard input, output and error. */
-const FIRST_DESCRIPTOR = 3;
+export const FIRST_DESCRIPTOR = 3;
 /** The most listeners: a higher number is a mistake. */
 const SOCKETS_MAX = 64;
 

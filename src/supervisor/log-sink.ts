@@ -1,7 +1,8 @@
 /** Writes log lines to standard output, standard error or a file, in order; nobody waits for a write. */
-import { closeSync, constants, fstatSync, openSync, stat, write, writeSync } from 'node:fs';
+import { closeSync, fstatSync, stat, write, writeSync } from 'node:fs';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import { formatLine } from '../base/logger.ts';
+import { openFile } from '../base/open-file.ts';
 import type { LogRotation } from '../settings/log-settings.ts';
 import { FlushWaiters } from './flush-waiters.ts';
 import { rotateFiles } from './log-rotation.ts';
@@ -12,10 +13,6 @@ const QUEUE_BYTES_MAX = 1024 * 1024;
 const WRITE_BYTES_MAX = 64 * 1024;
 /** Pause before a full non-blocking pipe is tried again. */
 const RETRY_DELAY_MS = 10;
-/** Log files are for the owner and the group. */
-const FILE_MODE = 0o640;
-/** A named pipe without a reader is an error, and a full one makes nobody wait. */
-const FILE_FLAGS: number = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
 const STDERR = 2;
 const LINE_FEED = 10;
 /** A log that cannot be written is told of on standard error, but not more often. */
@@ -268,7 +265,7 @@ function complainOnStderr(message: string): void {
 
 function openLog(file: string): number {
   try {
-    return openSync(file, FILE_FLAGS, FILE_MODE);
+    return openFile(file, 'append');
   } catch (error) {
     throw new GatewayError('LGW_LOG_FILE', `Cannot open the log file "${file}": ${messageOf(error)}`, {
       cause: error,

@@ -4,7 +4,7 @@ import { GatewayError, messageOf } from '../base/errors.ts';
 /** `id` asks the name service; a directory server that does not answer must not hang the start. */
 const LOOKUP_TIMEOUT_MS = 10_000;
 
-interface Account {
+export interface Account {
   readonly name: string;
   readonly uid: number;
   readonly gid: number;
@@ -14,8 +14,7 @@ interface Account {
  * Sets groups and ids of the whole process (glibc tells every thread). To be called in the main thread, after binding
  * and after the key has been read, before the workers start. Errors: LGW_USER.
  */
-export function dropPrivileges(user: string): void {
-  const account = findAccount(user);
+export function dropPrivileges(user: string, account: Account = findAccount(user)): void {
   const { getuid, setgid, setuid } = process;
   // @types/node does not know it
   const initgroups: unknown = Reflect.get(process, 'initgroups');
@@ -35,8 +34,8 @@ export function dropPrivileges(user: string): void {
     throw new GatewayError('LGW_USER', `Cannot become user "${user}": root could be regained`);
 }
 
-/** Node has no getpwnam: `id` asks the same name service. */
-function findAccount(user: string): Account {
+/** Node has no getpwnam: `id` asks the same name service. Errors: LGW_USER. */
+export function findAccount(user: string): Account {
   const ask = (option: string): string =>
     process
       .getBuiltinModule('node:child_process')

@@ -32,7 +32,7 @@ export interface TrialOptions {
 export async function tryScripts(options: TrialOptions): Promise<readonly TriedMapping[]> {
   const { config, logger } = options;
   const { mappings, user } = config;
-  if (user !== undefined) becomeUser(user, config, logger);
+  if (user !== undefined) becomeUser(user, { config, logger }, true);
   const luaModules = await compileAll(memorySizesOf(config), options.compileLua);
   const setup: WorkerSetup = { generation: 0, tls: undefined, mappings, settings: workerSettings(config) };
   const dictionaries = new SharedKeeper(config.shared, logger);

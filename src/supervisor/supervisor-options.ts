@@ -11,6 +11,8 @@ import type { WorkerTimes } from './worker-times.ts';
 
 export interface SupervisorOptions {
   readonly config: Config;
+  /** The one of `--config`; undefined = none. */
+  readonly configFile?: string | undefined;
   /** Its level follows the settings. */
   readonly logger: LevelLogger;
   /** Takes the log lines of the workers, formatted and without line ends. */

@@ -142,7 +142,7 @@ export class Supervisor {
       const first = this.#listeners.cleartextOnly ? undefined : await this.#tls.read(this.#config);
       this.succession.pid.begin();
       if (this.#options.predecessor === undefined) await this.#openAdmin();
-      if (user !== undefined) becomeUser(user, this.#config, this.#logger);
+      if (user !== undefined) becomeUser(user, this.#options);
       this.#tls.openAcme(this.#config.acme, this.#logger);
       this.#reloader.begin(firstSetup(this.#config, first && this.#tls.present(first.tls)));
       this.succession.pid.look();

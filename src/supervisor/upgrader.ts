@@ -1,5 +1,8 @@
 /** Lets a new process take this one's place: starts it, waits until it serves, hands over. */
 import { GatewayError } from '../base/errors.ts';
+import { currentOpener } from '../opener/current-opener.ts';
+import type { RootOpener } from '../opener/root-opener.ts';
+import type { UpgradeHold } from './succession.ts';
 import { type OwnCommand, Successor } from './successor.ts';
 import type { Supervisor } from './supervisor.ts';
 
@@ -35,21 +38,28 @@ export class Upgrader {
       );
     const { succession } = supervisor;
     const { descriptors, handover } = await succession.hold();
+    const opener = currentOpener();
+    opener?.pause();
     const abort = new AbortController();
     this.#abort = abort;
     try {
-      const successor = await Successor.start({ command, descriptors, handover }, abort.signal);
+      const successor = await Successor.start(
+        { command, ...withOpener({ descriptors, handover }, opener) },
+        abort.signal,
+      );
       if (supervisor.state !== 'serving') {
         successor.end();
         throw new GatewayError('LGW_UPGRADE', `The gateway is ${supervisor.state}`);
       }
       succession.leaveAdmin();
       await successor.takeOver();
+      opener?.close();
       const ended = (name: string, completed: boolean): void =>
         successor.tell({ type: 'onceEnded', name, completed });
       successor.tell({ type: 'once', records: succession.handOverOnce(ended) });
       return successor.pid;
     } catch (error) {
+      opener?.resume();
       await succession.release();
       throw error;
     } finally {
@@ -61,4 +71,11 @@ export class Upgrader {
   abort(): void {
     this.#abort?.abort();
   }
+}
+
+/** The opener of root cannot be started again: the successor gets the socket to this one. */
+function withOpener({ descriptors, handover }: UpgradeHold, opener: RootOpener | undefined): UpgradeHold {
+  const descriptor = opener?.descriptor;
+  if (opener === undefined || descriptor === undefined) return { descriptors, handover };
+  return { descriptors: [...descriptors, descriptor], handover: { ...handover, openerFiles: opener.files } };
 }

@@ -2,6 +2,7 @@
 import type { Dirent } from 'node:fs';
 import { opendir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { lookAtFile } from '../base/open-file.ts';
 import type { Config } from '../config/config.ts';
 import { kindOf } from '../mapping/mapping-kinds.ts';
 
@@ -79,7 +80,7 @@ export async function lookAt(targets: WatchTargets, bounds: WatchBounds = WATCH_
 
 async function signatureOf(name: string): Promise<string> {
   try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(name, { bigint: true });
+    const { dev, ino, size, mtimeNs, ctimeNs } = await lookAtFile(name);
     return `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;
   } catch {
     return MISSING;

@@ -359,10 +359,6 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
     '--watch -D',
     'Options --watch and -D (--daemon) exclude each other: watching is for development; ask for a reload by SIGHUP or lgateway reload',
   ],
-  [
-    '--watch -u www',
-    'Options --watch and -u (--user) exclude each other: watching is for development; ask for a reload by SIGHUP or lgateway reload',
-  ],
   ['-fD', 'Options -f (--foreground) and -D (--daemon) exclude each other'],
   ['--daemon=no', 'Option -D (--daemon) takes no value, not "--daemon=no"'],
   ['--daemon false', 'The word "false" belongs to no option'],

@@ -1,8 +1,9 @@
 /** Reads a configuration file: texts for the options, by their own rules, and what a file has beside them. */
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { dirname } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
+import { openFile } from '../../base/open-file.ts';
 import { DEFAULT_CLIENT_VERIFY } from '../../settings/tls-settings.ts';
 import type { Origin } from '../answers.ts';
 import type { CertificateFiles, ClientAuthorityFile } from '../config.ts';
@@ -72,7 +73,7 @@ export async function readConfigFile(file: string, isRooted: boolean, faults: Fa
 function readText(file: string): string {
   let descriptor: number | undefined;
   try {
-    descriptor = openSync(file, 'r');
+    descriptor = openFile(file, 'read');
     const facts = fstatSync(descriptor);
     if (!facts.isFile()) throw new UsageError(`The configuration file "${file}" is no regular file`);
     if (facts.size > FILE_BYTES_MAX)
