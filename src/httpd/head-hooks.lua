@@ -3,11 +3,15 @@ local take = ...
 
 local hooks = {}
 
-local function revise(env, head)
+-- `is_maker`: `head` is a function that makes it (head-makers.ts).
+local function revise(env, head, is_maker)
+    if is_maker then
+        head = head()
+    end
     for i = 1, #hooks do
         hooks[i](env, head)
     end
-    take(head)
+    take(head, head[':status'] ~= nil)
 end
 
 local function add(hook)

@@ -1,14 +1,17 @@
 /** What calls the hooks `response`, which see and change the head of an answer. */
 import type { FinalHead, HeadReviser } from '../http/exchange/exchange.ts';
 import { checkFields, type Fields, isNamed } from '../http/semantics/fields.ts';
+import { FixedFields, isFixed } from '../http/semantics/fixed-fields.ts';
 import { LuaError } from '../lua/lua-error.ts';
-import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
+import { type LuaThread, NULL } from '../lua/lua-exports.ts';
 import { readLuaSource } from '../lua/lua-source.ts';
-import { type Reference, ScriptError } from '../lua/state.ts';
+import { type Reference, ScriptError, type State } from '../lua/state.ts';
 import type { HeadHooks } from '../script/context/hooks.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import type { LuaRun, RunOwner } from '../script/run/lua-run.ts';
-import { readHeadTable } from './response-head.ts';
+import { HeadCache } from './head-cache.ts';
+import { HeadMakers } from './head-makers.ts';
+import type { HeadTable } from './response-head.ts';
 
 const PRELUDE = readLuaSource('httpd/head-hooks.lua');
 /** Where a hook finds and sets the status of a head. */
@@ -21,12 +24,24 @@ export function installHeadHooks(script: ScriptContext): void {
   script.hooks.ofHeads = new ScriptHeadHooks(script);
 }
 
+/** What the hooks have made of a head, where neither the fields before nor those behind them ever change. */
+interface Revised {
+  readonly table: HeadTable;
+  readonly head: FinalHead;
+}
+
 class ScriptHeadHooks implements HeadHooks {
   readonly #script: ScriptContext;
+  readonly #makers: HeadMakers;
+  readonly #heads: HeadCache;
+  /** Remembered tables that are heads. */
+  readonly #checked = new WeakSet<HeadTable>();
+  /** By the fields that the handler has given: the last of each. */
+  readonly #revised = new FixedFields<Revised>();
   readonly #revise: Reference;
   readonly #add: Reference;
   /** What the hooks of the head under way have made of it. */
-  #taken: FinalHead | undefined;
+  #taken: HeadTable | undefined;
   /** Hooks of a head run. */
   #isRevising = false;
 
@@ -34,8 +49,12 @@ class ScriptHeadHooks implements HeadHooks {
     this.#script = script;
     const { state } = script;
     const { exports: x, mainThread: L } = state;
+    this.#makers = new HeadMakers(state);
+    this.#heads = new HeadCache(state);
     const { take } = state.addFunctions({
       take: (T) => {
+        if (x.lua_toboolean(T, 2) !== 0)
+          throw new LuaError(`a head has its status as "${STATUS}", not as ":status"`, 0);
         this.#taken = this.#readHead(T);
         return 0;
       },
@@ -78,69 +97,82 @@ class ScriptHeadHooks implements HeadHooks {
 
   #callHooks(run: LuaRun, status: number, fields: Fields): void {
     const { state } = this.#script;
-    const { mainThread: L } = state;
+    const { exports: x, mainThread: L } = state;
     state.pushReference(L, this.#revise);
     run.pushEnvironment?.(L);
-    this.#pushHead(L, status, fields);
-    state.call(L, 2, 0);
-  }
-
-  /** Names in lower case; a field that comes again is a list. */
-  #pushHead(L: LuaThread, status: number, fields: Fields): void {
-    const { state } = this.#script;
-    const { exports: x, memory } = state;
-    x.lua_createtable(L, 0, fields.length / 2 + 1);
-    state.pushInteger(L, status);
-    x.lua_setfield(L, -2, memory.constant(STATUS));
-    for (const [name, values] of valuesByName(fields)) {
-      state.pushString(L, name);
-      if (values.length === 1) state.pushString(L, values[0] as string);
-      else {
-        x.lua_createtable(L, values.length, 0);
-        for (const [i, value] of values.entries()) {
-          state.pushString(L, value);
-          x.lua_rawseti(L, -2, BigInt(i + 1));
-        }
-      }
-      x.lua_rawset(L, -3);
-    }
+    const hasMaker = this.#makers.push(L, status, fields);
+    if (!hasMaker && pushHead(state, L, status, fields)) this.#makers.consider(L, status, fields);
+    x.lua_pushboolean(L, hasMaker ? 1 : 0);
+    state.call(L, 3, 0);
   }
 
   /** The table at index 1; raises where it is no head. */
-  #readHead(L: LuaThread): FinalHead {
-    const { state } = this.#script;
-    const { exports: x, memory } = state;
-    if (x.lua_getfield(L, 1, memory.constant(':status')) !== LUA_TYPE.nil)
-      throw new LuaError(`a head has its status as "${STATUS}", not as ":status"`, 0);
-    state.pop(L);
-    const { status, pseudo, fields } = readHeadTable(state, L, 'HTTP/1.1', 1);
+  #readHead(L: LuaThread): HeadTable {
+    const table = this.#heads.read(L, 'HTTP/1.1');
+    if (this.#checked.has(table)) return table;
+    const { status, pseudo, fields } = table;
     const [name] = Object.keys(pseudo);
     if (name !== undefined) throw new LuaError(`a head cannot hold "${name}"`, 0);
     if (status === undefined || status < 200) throw new LuaError(`a head needs a status from 200 to 599`, 0);
     checkFields(fields);
-    return { status, fields };
+    if (isFixed(fields)) this.#checked.add(table);
+    return table;
   }
 
   /** The head as the hooks have left it, in the order of the handler's fields, and with the length that it had. */
   #restored(before: Fields): FinalHead | undefined {
-    if (this.#taken === undefined) return undefined;
-    const { status, fields } = this.#taken;
-    const left = valuesByName(fields);
-    left.delete(LENGTH);
-    const ordered: string[] = [];
-    const append = (name: string, values: readonly string[]): void => {
-      for (const value of values) ordered.push(name, value);
-    };
-    for (let i = 0; i < before.length; i += 2) {
-      const given = before[i] as string;
-      if (isNamed(given, LENGTH)) ordered.push(given, before[i + 1] as string);
-      const name = given.toLowerCase();
-      append(given, left.get(name) ?? []);
-      left.delete(name);
+    const table = this.#taken;
+    if (table === undefined) return undefined;
+    const known = this.#revised.get(before);
+    if (known?.table === table) return known.head;
+    const head: FinalHead = { status: table.status as number, fields: restoredFields(before, table.fields) };
+    if (isFixed(table.fields) && isFixed(before)) {
+      Object.freeze(head.fields);
+      this.#revised.set(before, { table, head });
     }
-    for (const name of [...left.keys()].sort()) append(name, left.get(name) ?? []);
-    return { status, fields: ordered };
+    return head;
   }
+}
+
+/** Those of the hooks, in the order of the handler's. */
+function restoredFields(before: Fields, after: Fields): Fields {
+  const left = valuesByName(after);
+  left.delete(LENGTH);
+  const ordered: string[] = [];
+  const append = (name: string, values: readonly string[]): void => {
+    for (const value of values) ordered.push(name, value);
+  };
+  for (let i = 0; i < before.length; i += 2) {
+    const given = before[i] as string;
+    if (isNamed(given, LENGTH)) ordered.push(given, before[i + 1] as string);
+    const name = given.toLowerCase();
+    append(given, left.get(name) ?? []);
+    left.delete(name);
+  }
+  for (const name of [...left.keys()].sort()) append(name, left.get(name) ?? []);
+  return ordered;
+}
+
+/** Pushes its table: names in lower case; a field that comes again is a list. True: each has a place of its own. */
+function pushHead(state: State, L: LuaThread, status: number, fields: Fields): boolean {
+  const { exports: x, memory } = state;
+  x.lua_createtable(L, 0, fields.length / 2 + 1);
+  state.pushInteger(L, status);
+  x.lua_setfield(L, -2, memory.constant(STATUS));
+  const byName = valuesByName(fields);
+  for (const [name, values] of byName) {
+    state.pushString(L, name);
+    if (values.length === 1) state.pushString(L, values[0] as string);
+    else {
+      x.lua_createtable(L, values.length, 0);
+      for (const [i, value] of values.entries()) {
+        state.pushString(L, value);
+        x.lua_rawseti(L, -2, BigInt(i + 1));
+      }
+    }
+    x.lua_rawset(L, -3);
+  }
+  return byName.size * 2 === fields.length && !byName.has(STATUS);
 }
 
 function valuesByName(fields: Fields): Map<string, string[]> {

@@ -6,44 +6,78 @@
  * owner (a connection, or the script of a timer), so that hundreds of requests of one connection count as one. Those that
  * begin or wake come before the next slices of those that compute, which get one slice of each round at least.
  */
+import { Fifo } from '../base/fifo.ts';
 
 /** Time of one round for Lua code, ms: that of one slice. */
 const ROUND_MS = 5;
 
-/** What waits, in turns by owner and in order for each; a Map, so that one can leave in the middle. */
+/** What waits of one owner, in order. */
+class OwnTurns {
+  readonly owner: object;
+  readonly turns: Fifo<Turn> = new Fifo();
+  /** Those that were not taken out. */
+  left = 0;
+
+  constructor(owner: object) {
+    this.owner = owner;
+  }
+}
+
+/** What is to be called; undefined = it was taken out. */
+interface Turn {
+  go: (() => void) | undefined;
+}
+
+/** What waits, in turns by owner. Nothing is moved or hashed twice when one goes: what was taken out is passed over when it is due. */
 class Rotation {
-  readonly #owners = new Map<object, Map<object, () => void>>();
+  readonly #byOwner = new Map<object, OwnTurns>();
+  readonly #order = new Fifo<OwnTurns>();
 
   get isEmpty(): boolean {
-    return this.#owners.size === 0;
+    return this.#byOwner.size === 0;
   }
 
   /** The result takes it out again. */
   add(owner: object, go: () => void): () => void {
-    let own = this.#owners.get(owner);
+    let own = this.#byOwner.get(owner);
     if (own === undefined) {
-      own = new Map();
-      this.#owners.set(owner, own);
+      own = new OwnTurns(owner);
+      this.#byOwner.set(owner, own);
+      this.#order.push(own);
     }
-    const ticket = {};
-    own.set(ticket, go);
-    return () => {
-      const left = this.#owners.get(owner);
-      if (left?.delete(ticket) === true && left.size === 0) this.#owners.delete(owner);
-    };
+    const turn: Turn = { go };
+    own.turns.push(turn);
+    own.left += 1;
+    return () => this.#takeOut(turn, own);
   }
 
   /** Takes the next one out; undefined when there is none. */
   take(): (() => void) | undefined {
-    for (const [owner, own] of this.#owners) {
-      this.#owners.delete(owner);
-      for (const [ticket, go] of own) {
-        own.delete(ticket);
-        if (own.size > 0) this.#owners.set(owner, own);
-        return go;
-      }
+    for (let own = this.#order.shift(); own !== undefined; own = this.#order.shift()) {
+      const go = this.#next(own);
+      if (go === undefined) continue;
+      own.left -= 1;
+      if (own.left > 0) this.#order.push(own);
+      else this.#byOwner.delete(own.owner);
+      return go;
     }
     return undefined;
+  }
+
+  #next({ turns }: OwnTurns): (() => void) | undefined {
+    for (let turn = turns.shift(); turn !== undefined; turn = turns.shift()) {
+      const { go } = turn;
+      turn.go = undefined;
+      if (go !== undefined) return go;
+    }
+    return undefined;
+  }
+
+  #takeOut(turn: Turn, own: OwnTurns): void {
+    if (turn.go === undefined) return;
+    turn.go = undefined;
+    own.left -= 1;
+    if (own.left === 0) this.#byOwner.delete(own.owner);
   }
 }
 

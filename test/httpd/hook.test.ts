@@ -229,6 +229,42 @@ test('A hook sees and changes the head of every kind of answer', async () => {
   );
 });
 
+test('A hook sees and changes heads that come again and again as it does the first one, and others between them', async () => {
+  await withHooks(
+    `local count = 0
+    httpd.hook('response', function(env, head)
+      count = count + 1
+      assert(head['x-own'] == 'own' and head.status == 200 and head['x-hook'] == nil and head['x-count'] == nil)
+      head['x-hook'] = 'h'
+      local what = env.QUERY_INFO
+      if what == 'count' then head['x-count'] = count
+      elseif what == 'list' then head['x-list'] = {'a', 'b'}
+      elseif what == 'bare' then for name in pairs(head) do if name ~= 'status' then head[name] = nil end end
+      elseif what == 'teapot' then head.status = 418
+      elseif what == 'colon' then head[':status'] = 200
+      elseif what == 'bytes' then head['x-hook'] = 'a\nb'
+      end
+    end)`,
+    async (harness) => {
+      // enough for what is remembered by chance
+      for (let i = 1; i <= 400; i++) {
+        const what =
+          i % 5 === 0 ? (['count', 'list', 'bare', 'teapot', 'colon', 'bytes'][(i / 5) % 6] ?? '') : '';
+        const exchange = await harness.request(`/run?${what}`);
+        const isRefused = what === 'colon' || what === 'bytes';
+        const status = isRefused ? 500 : what === 'teapot' ? 418 : 200;
+        assert.equal(exchange.status, status, `${i} ${what}`);
+        if (isRefused) continue;
+        const isBare = what === 'bare';
+        assert.equal(exchange.field('x-hook'), isBare ? undefined : 'h', `${i} ${what}`);
+        assert.equal(exchange.field('x-own'), isBare ? undefined : 'own', `${i} ${what}`);
+        assert.equal(exchange.field('x-count'), what === 'count' ? String(i) : undefined, `${i} ${what}`);
+        assert.equal(exchange.field('x-list'), what === 'list' ? 'a, b' : undefined, `${i} ${what}`);
+      }
+    },
+  );
+});
+
 test('A head that no hook changes goes out as the handler gave it', async () => {
   await withHooks(
     `httpd.hook('response', function() end)`,

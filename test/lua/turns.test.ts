@@ -27,6 +27,22 @@ test('What has left the queue does not run, and the others do', async () => {
   assert.deepEqual(order, ['stays']);
 });
 
+test('An owner whose turns were all taken out waits again, in its new place', async () => {
+  const order: string[] = [];
+  const [first, second] = [{}, {}];
+  const leave = takeTurn(first, () => order.push('left'));
+  takeTurn(second, () => order.push('second'));
+  leave();
+  takeTurn(first, () => order.push('first'));
+  // a long queue, of which every other one is taken out
+  const owner = {};
+  const leaves = Array.from({ length: 5000 }, (_, i) => takeTurn(owner, () => order.push(String(i))));
+  for (let i = 0; i < leaves.length; i += 2) leaves[i]?.();
+  await eventually(() => assert.equal(order.length, 2502));
+  assert.deepEqual(order.slice(0, 4), ['second', 'first', '1', '3']);
+  assert.equal(order.at(-1), '4999');
+});
+
 test('What begins comes before slices, which get one of each round all the same', async () => {
   const order: string[] = [];
   const owner = {};

@@ -9,7 +9,8 @@ import { ScriptRun } from './script-run.ts';
 
 /** The request that a hook runs for. */
 export interface HookedRequest {
-  readonly id: string;
+  /** The run that answered it: log lines of the hook join its own. */
+  readonly answeredBy: { readonly requestId: string };
   /** Its tables, of which the run is a holder from then on. */
   readonly tables: RequestTable;
 }
@@ -41,7 +42,7 @@ export class HookRun extends ScriptRun {
 
   /** Log lines of the hook join those of its request. */
   override get requestId(): string {
-    return this.#request?.id ?? super.requestId;
+    return this.#request?.answeredBy.requestId ?? super.requestId;
   }
 
   /** Calls the function, when it is its turn; `done` is called when that is over. */

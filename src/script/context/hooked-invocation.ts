@@ -84,7 +84,7 @@ export class HookedInvocation extends Invocation {
   #createRun(phase: 'log' | 'abort'): HookRun | undefined {
     const { script } = this;
     if (script.closed) return undefined;
-    return new HookRun(script, phase, this.limits, { id: this.requestId, tables: this.request.share() });
+    return new HookRun(script, phase, this.limits, { answeredBy: this, tables: this.request.share() });
   }
 
   /** What became of the request. */
