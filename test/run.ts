@@ -1,6 +1,7 @@
 /**
  * Runs the test suite: installs what it needs from Debian, then every `*.test.js` (or those named) through node:test, those of a
- * room in one process where they can share it (support/test-groups.ts). With LGATEWAY_TEST_LONG=1, its long form.
+ * room in one process where they can share it (support/test-groups.ts). With LGATEWAY_TEST_LONG=1, its long form. With --costs it
+ * prints the processor time of each file.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -9,7 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CERTIFICATES_VARIABLE, makeCertificates } from './support/certificate.ts';
 import { installTestTools } from './support/install-tools.ts';
-import { DURATIONS, rememberedDurations } from './support/test-durations.ts';
+import { COSTS_VARIABLE, DURATIONS, notedCosts, rememberedDurations } from './support/test-durations.ts';
 import { groupFiles, type TestUnit } from './support/test-groups.ts';
 
 const testRoot = fileURLToPath(new URL('.', import.meta.url));
@@ -43,17 +44,34 @@ function longestFirst(units: readonly TestUnit[]): TestUnit[] {
 /** Processes at a time: one more than there are processors, as many tests wait. With two of them it takes three quarters of the time. */
 const CONCURRENCY = availableParallelism() + 1;
 
-function run(names: readonly string[]): Promise<number> {
+function run(names: readonly string[], costs: string): Promise<number> {
   const units = longestFirst(groupFiles(names, testRoot, groupFolder));
   const child = spawn(process.execPath, [RUN_FILES, String(CONCURRENCY), JSON.stringify(units), DURATIONS], {
     stdio: 'inherit',
     // LGATEWAY_CHECK_STACK: what host functions do to Lua's stack is looked at (src/lua/stack-check.ts)
-    env: { ...process.env, LGATEWAY_CHECK_STACK: '1' },
+    env: { ...process.env, LGATEWAY_CHECK_STACK: '1', [COSTS_VARIABLE]: costs },
   });
   return new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
 }
 
-const words = process.argv.slice(2);
+/** Says what the run has cost in processor time, and with `--costs` which files cost a second or more. */
+function printCosts(path: string, each: boolean): void {
+  const costs = notedCosts(path);
+  const seconds = (ms: number): string => (ms / 1000).toFixed(1);
+  const sum = costs.reduce((ms, { processorMs }) => ms + processorMs, 0);
+  console.log(`Processor time: ${seconds(sum)} s`);
+  if (!each) return;
+  const starts = costs.filter(({ name }) => !files.includes(name));
+  const startMs = starts.reduce((ms, { processorMs }) => ms + processorMs, 0);
+  console.log(`${starts.length} starts of processes: ${seconds(startMs)} s\n\nprocessor s    wall s  file`);
+  for (const { name, processorMs, ms } of costs)
+    if (files.includes(name) && processorMs >= COST_SHOWN_MS)
+      console.log(`${seconds(processorMs).padStart(11)}${seconds(ms).padStart(10)}  ${name}`);
+}
+
+const COSTS_WORD = '--costs';
+const COST_SHOWN_MS = 1000;
+const words = process.argv.slice(2).filter((word) => word !== COSTS_WORD);
 const files = selectTestFiles(words);
 if (files.length === 0) {
   console.error('No test file matches');
@@ -61,4 +79,7 @@ if (files.length === 0) {
 }
 installTestTools();
 process.env[CERTIFICATES_VARIABLE] = makeCertificates();
-process.exit(await run(files));
+const costs = join(groupFolder, 'costs');
+const status = await run(files, costs);
+printCosts(costs, process.argv.includes(COSTS_WORD));
+process.exit(status);

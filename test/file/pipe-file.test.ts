@@ -1,7 +1,7 @@
 /** PipeFile and ProcessTable: streams of processes, exit status, termination, limits, and what a root refuses. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 import { createLogger } from '../../src/base/logger.ts';
 import { Scope } from '../../src/base/scope.ts';
 import type { ProcessExit } from '../../src/file/byte-file.ts';
@@ -20,6 +20,9 @@ import {
   until,
   withFixture,
 } from './fixture.ts';
+
+/** From SIGTERM to SIGKILL (src/file/running-process.ts). */
+const KILL_GRACE_MS = 2000;
 
 function execute(
   fixture: Fixture,
@@ -131,7 +134,14 @@ test(
     const pipe = await fixture.popen('trap "echo ended > out; exit" TERM; sleep 100 & echo $!; wait', 'r');
     const child = Number(await read(pipe, 5).then((text) => text.trim()));
     pipe.request(1, assert.fail);
+    // a shell that gets no processor for two seconds would be killed
+    const real = setTimeout;
+    const longer = mock.method(globalThis, 'setTimeout', (call: () => void, ms: number) =>
+      real(call, ms === KILL_GRACE_MS ? 60 * KILL_GRACE_MS : ms),
+    );
     pipe.destroy();
+    longer.mock.restore();
+    assert.ok(longer.mock.calls.some(({ arguments: [, ms] }) => ms === KILL_GRACE_MS));
     await until(() => fixture.counters.get('pipes') === 0);
     await until(() => existsSync(fixture.path('out')));
     await until(() => {

@@ -59,16 +59,7 @@ describe('--acme', () => {
       ...['--acme-directory', pebble.directory, '--acme-ca', folder.certificate],
       ...['--acme-folder', folder.file('acme'), '--acme-email', 'operator@example.test'],
     ];
-    const gateway = new GatewayProcess(folder, [
-      '-p',
-      String(port),
-      '-a',
-      '127.0.0.1',
-      '-w',
-      '2',
-      ...acme,
-      ...words,
-    ]);
+    const gateway = new GatewayProcess(folder, ['-p', String(port), '-a', '127.0.0.1', ...acme, ...words]);
     started.push(gateway);
     return await gateway.ready();
   }
@@ -79,8 +70,8 @@ describe('--acme', () => {
     await gateway.ended;
   };
 
-  test('obtains a certificate by tls-alpn-01 at its listener, serves it in all workers, and finds it at the next start', async () => {
-    const gateway = await start(['--acme', NAMES.join(',')]);
+  test('obtains a certificate by tls-alpn-01 at its listener, serves it in all workers, finds it at the next start, and keeps it over a reload', async () => {
+    const gateway = await start(['--acme', NAMES.join(','), '-w', '2']);
     await serves(gateway);
     for (const name of [...NAMES, ...NAMES, ...NAMES]) {
       const certificate = await certificateOf(port, name);
@@ -92,14 +83,17 @@ describe('--acme', () => {
       'nobody looks at names now',
     );
     await end(gateway);
-    const again = await start(['--acme', NAMES.join(',')]);
+    const again = await start(['--acme', NAMES.join(','), '-w', '1']);
     assert.match((await certificateOf(port, 'one.example.test')).issuer, /Pebble/);
     assert.doesNotMatch(again.stderr, /Obtaining/);
+    again.signal('SIGHUP');
+    await again.until(() => /[Rr]eloaded/.test(again.stderr));
+    assert.match((await certificateOf(port, 'one.example.test')).issuer, /Pebble/);
     await end(again);
   });
 
   test('obtains one by http-01 at the listener that leads clients to TLS', async () => {
-    const words = ['--acme', 'three.example.test', '--acme-challenge', 'http-01'];
+    const words = ['--acme', 'three.example.test', '--acme-challenge', 'http-01', '-w', '1'];
     const gateway = await start([...words, '--http-redirect', `127.0.0.1:${httpPort}`]);
     await serves(gateway);
     assert.match((await certificateOf(port, 'three.example.test')).issuer, /Pebble/);
@@ -108,7 +102,8 @@ describe('--acme', () => {
   });
 
   test('serves with a certificate of its own while the authority cannot see the name, and says why', async () => {
-    const words = ['--acme', 'four.example.test', '--acme-challenge', 'http-01', '--http', '127.0.0.1:0'];
+    const challenge = ['--acme-challenge', 'http-01', '--http', '127.0.0.1:0'];
+    const words = ['--acme', 'four.example.test', ...challenge, '-w', '1'];
     const gateway = await start(words);
     await gateway.until(() => /No certificate for four\.example\.test/.test(gateway.stderr));
     assert.match(
@@ -117,14 +112,6 @@ describe('--acme', () => {
     );
     const certificate = await certificateOf(port, 'four.example.test');
     assert.match(certificate.issuer, /lgateway temporary certificate/);
-    await end(gateway);
-  });
-
-  test('keeps obtained certificates over a reload', async () => {
-    const gateway = await start(['--acme', NAMES.join(',')]);
-    gateway.signal('SIGHUP');
-    await gateway.until(() => /[Rr]eloaded/.test(gateway.stderr));
-    assert.match((await certificateOf(port, 'one.example.test')).issuer, /Pebble/);
     await end(gateway);
   });
 });

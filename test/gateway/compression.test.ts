@@ -1,7 +1,7 @@
 /** `--compress` and `httpd.compress` with the real program: scripts, folders, live streams. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { buffer } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { brotliCompressSync, brotliDecompressSync, constants, gunzipSync, gzipSync } from 'node:zlib';
@@ -68,6 +68,10 @@ before(async () => {
         writeFileSync(folder.file('public/app.js'), TEXT);
         writeFileSync(folder.file('public/app.js.gz'), gzipSync(TEXT));
         writeFileSync(folder.file('public/app.js.br'), brotliCompressSync(TEXT));
+        // a file of this second has no Last-Modified yet
+        const before = new Date('2020-01-01T00:00:00Z');
+        for (const name of readdirSync(folder.file('public')))
+          utimesSync(folder.file(`public/${name}`), before, before);
       },
     },
   );

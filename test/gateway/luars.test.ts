@@ -20,7 +20,7 @@ function handle_request(method, path, body)
 end`;
 const WORKERS = 4;
 /** Connections opened at the same time; the kernel gives each to a worker that has nothing to do. */
-const CROWD = 40;
+const CROWD = 16;
 const ROUNDS_MAX = 50;
 const SLEEPERS = 100;
 /** As long as a tenth of the sleepers would take one after the other. */

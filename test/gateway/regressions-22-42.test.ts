@@ -351,7 +351,7 @@ regression(38, 'SIGTERM lets a running request finish', '', async () => {
     {
       '/': `local httpd = require 'httpd'
 httpd.register_handler('/', function()
-    local pipe <close> = assert(io.popen('sleep 0.5; echo finished'))
+    local pipe <close> = assert(io.popen('while [ ! -e $FOLDER/go ]; do sleep 0.05; done; echo finished'))
     httpd.write(nil, httpd.read(pipe, 100))
 end)`,
     },
@@ -360,6 +360,8 @@ end)`,
   const answers = PROTOCOLS.map((protocol) => gateway.ask(protocol, '/'));
   await gateway.untilCounters((now) => now.pipes === 2, 'both requests run');
   gateway.process.child.kill('SIGTERM');
+  await gateway.untilLog(/draining/);
+  writeFileSync(gateway.folder.file('go'), '');
   for (const { text, cut } of await Promise.all(answers))
     assert.deepEqual([text, cut], ['finished\n', false]);
   assert.equal((await gateway.process.ended).code, 0);

@@ -47,8 +47,13 @@ httpd.register_handler("/both", function(env)
     for i = 1, 20000 do parts[i] = tostring(i * 7919 % 104729) end
     local chunk = table.concat(parts, ",")
     local sender = httpd.spawn(function()
-        local ok, code = true, nil
-        while ok do ok, _, code = ws:send(chunk) end
+        local ok, code, sent = true, nil, 0
+        while ok do
+            ok, _, code = ws:send(chunk)
+            sent = sent + 1
+            -- more than goes to a client that does not read: to one that reads, much would go until its close is answered
+            if sent > 500 then httpd.sleep(0.1) end
+        end
         tell("sender", code, ws.code)
     end)
     local message, _, code = ws:recv()

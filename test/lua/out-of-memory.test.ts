@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { compileCappedModule } from '../support/lua-capped-module.ts';
+import { testLuaModule } from '../support/lua-modules.ts';
 import { LuaWorld } from '../support/lua-world.ts';
 import { ScriptHarness } from '../support/script-harness.ts';
 
@@ -8,7 +8,7 @@ const CAP_BYTES = 24 * 1024 * 1024;
 let module: WebAssembly.Module;
 
 before(async () => {
-  module = await compileCappedModule(CAP_BYTES);
+  module = await testLuaModule(CAP_BYTES);
 });
 
 /** Fills the heap with small tables held by a global until nothing more fits, to the last bytes. */

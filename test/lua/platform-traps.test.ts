@@ -1,7 +1,7 @@
 /** One test for each trap of wasmoon and its VM that we know of: they fail when an update brings it back, or brings another. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compileCappedModule } from '../support/lua-capped-module.ts';
+import { testLuaModule } from '../support/lua-modules.ts';
 import { LuaWorld } from '../support/lua-world.ts';
 import { luaModule, ScriptHarness } from '../support/script-harness.ts';
 
@@ -70,7 +70,7 @@ test('A refused growth of memory prints nothing', async () => {
     lines.push(values);
   };
   try {
-    const world = await LuaWorld.create(await compileCappedModule(24 * 1024 * 1024));
+    const world = await LuaWorld.create(await testLuaModule(24 * 1024 * 1024));
     assert.deepEqual(await world.evaluateLong(`return pcall(string.rep, 'x', 1 << 28)`), [
       'false',
       'not enough memory',

@@ -2,19 +2,19 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { connect } from 'node:tls';
 import { parseCommandLine } from '../../src/config/parse-command-line.ts';
 import { testCertificate } from '../support/certificate.ts';
 import { LocalGateway } from '../support/local-gateway.ts';
-import { GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
+import { ask, GatewayFolder, GatewayProcess, type RunningGateway } from '../support/run-gateway.ts';
 
-const WAIT_MAX_MS = 10_000;
+const WAIT_MAX_MS = 60_000;
 const IS_ROOT = process.getuid?.() === 0;
 
-/** `/` answers who it is, `/slow` takes its time, `/id` says as which user it runs. */
+/** `/` answers who it is, `/slow` waits for the file `go`, `/id` says as which user it runs. */
 const SCRIPT = (version: string): string => `
 local httpd = require 'httpd'
 local function text(handler)
@@ -27,7 +27,7 @@ httpd.register_handler('/', text(function(env)
     httpd.write(nil, '${version} ' .. env.WORKER_ID)
 end))
 httpd.register_handler('/slow', text(function()
-    local pipe = io.popen('sleep 0.5; echo done')
+    local pipe = io.popen('while [ ! -e ${folder.file('go')} ]; do sleep 0.05; done; echo done')
     httpd.write(nil, httpd.read(pipe, 100))
     pipe:close()
 end))
@@ -41,15 +41,19 @@ end))
 let folder: GatewayFolder;
 let script: string;
 let running: GatewayProcess[] = [];
+let local: LocalGateway[] = [];
 
 before(() => {
   folder = new GatewayFolder();
   script = folder.file('app.lua');
 });
-beforeEach(() => writeFileSync(script, SCRIPT('one')));
+beforeEach(() => {
+  writeFileSync(script, SCRIPT('one'));
+  rmSync(folder.file('go'), { force: true });
+});
 afterEach(async () => {
-  await Promise.all(running.map((one) => one.stop()));
-  running = [];
+  await Promise.all([...running, ...local].map((one) => one.stop()));
+  [running, local] = [[], []];
 });
 after(() => folder.remove());
 
@@ -62,6 +66,13 @@ function run(...words: string[]): GatewayProcess {
 /** The usual command line, one worker; words given here replace those of the same option. */
 function serve(...words: string[]): GatewayProcess {
   return run(...usualWith(words));
+}
+
+/** The same inside this process, for what does not look at the process: its start costs a third. */
+function serveLocally(...words: string[]): Promise<LocalGateway> {
+  const gateway = new LocalGateway(usualWith(words));
+  local.push(gateway);
+  return gateway.ready();
 }
 
 function usualWith(words: readonly string[]): string[] {
@@ -121,20 +132,22 @@ test('lgateway serves one port from all workers', async () => {
 });
 
 test('lgateway finishes a running request after SIGTERM and refuses new connections', async () => {
-  const gateway = await serve(...folder.adminWords()).ready();
-  const slow = gateway.ask('/slow');
+  const gateway = await serveLocally();
+  const { port } = gateway;
+  const slow = ask(folder, port, '/slow');
   await until(async () => (await exchanges(gateway)) === 1, 'the slow request runs');
-  gateway.child.kill('SIGTERM');
+  gateway.signal('SIGTERM');
   await until(
     () =>
-      gateway.ask('/').then(
+      ask(folder, port, '/').then(
         () => false,
         (error: NodeJS.ErrnoException) => error.code === 'ECONNREFUSED',
       ),
     'new connections are refused',
   );
+  writeFileSync(folder.file('go'), '');
   assert.deepEqual(await slow, { status: 200, body: 'done\n' });
-  assert.deepEqual(await gateway.ended, { code: 0, signal: null });
+  assert.equal(await gateway.ended, 'drained');
 });
 
 test('lgateway ends at once with 1 on a second signal', async () => {
@@ -149,11 +162,11 @@ test('lgateway ends at once with 1 on a second signal', async () => {
 });
 
 test('lgateway cuts what is left when the drain limit has passed', async () => {
-  const gateway = await serve('--drain-timeout', '0.1', ...folder.adminWords()).ready();
-  const slow = assert.rejects(gateway.ask('/slow'));
+  const gateway = await serveLocally('--drain-timeout', '0.1');
+  const slow = assert.rejects(ask(folder, gateway.port, '/slow'));
   await until(async () => (await exchanges(gateway)) === 1, 'the slow request runs');
-  gateway.child.kill('SIGTERM');
-  assert.deepEqual(await gateway.ended, { code: 0, signal: null });
+  gateway.signal('SIGTERM');
+  assert.equal(await gateway.ended, 'cut');
   assert.match(gateway.stderr, /The drain limit has passed/);
   await slow;
 });
@@ -167,29 +180,30 @@ test('lgateway lives on after SIGPIPE and SIGUSR1, and opens no debugger', async
 });
 
 test('lgateway reloads scripts on SIGHUP without losing a request; a broken one leaves the old, and the log says why', async () => {
-  const gateway = await serve('-w', '2').ready();
+  const gateway = await serveLocally('-w', '2');
+  const answer = async (): Promise<string> => (await ask(folder, gateway.port, '/')).body;
   let asking = true;
   const answers: string[] = [];
   const load = Array.from({ length: 4 }, async () => {
-    while (asking) answers.push((await gateway.ask('/')).body);
+    while (asking) answers.push(await answer());
   });
   for (const version of ['two', 'three']) {
     writeFileSync(script, SCRIPT(version));
-    gateway.child.kill('SIGHUP');
+    gateway.signal('SIGHUP');
     await until(() => answers.at(-1)?.startsWith(version) === true, `${version} answers`);
   }
   asking = false;
   await Promise.all(load);
-  assert.ok(answers.every((answer) => /^(one|two|three) [12]$/.test(answer)));
-  for (let i = 0; i < 10; i++) assert.match((await gateway.ask('/')).body, /^three [12]$/);
+  assert.ok(answers.every((text) => /^(one|two|three) [12]$/.test(text)));
+  for (let i = 0; i < 10; i++) assert.match(await answer(), /^three [12]$/);
   writeFileSync(script, 'local x = = 1');
-  gateway.child.kill('SIGHUP');
+  gateway.signal('SIGHUP');
   await gateway.until(() => /Reload refused.*app\.lua:1:/.test(gateway.stderr));
   // as an editor leaves it for a moment
   writeFileSync(script, '');
-  gateway.child.kill('SIGHUP');
+  gateway.signal('SIGHUP');
   await gateway.until(() => /Reload refused.*neither registers a handler/.test(gateway.stderr));
-  for (let i = 0; i < 10; i++) assert.match((await gateway.ask('/')).body, /^three [12]$/);
+  for (let i = 0; i < 10; i++) assert.match(await answer(), /^three [12]$/);
 });
 
 test('lgateway reads the certificate again on SIGHUP', async () => {
@@ -243,20 +257,21 @@ test('lgateway opens scripts and matches prefixes with any letters; --access-log
   const name = folder.file('größe.lua');
   writeFileSync(name, SCRIPT('groß'));
   // `serve` leaves its own mapping out where one is given
-  const gateway = await serve('-l', '/maß', name, '-l', '/', script, '--access-log').ready();
-  await gateway.ask('/?q=a%20b');
-  await gateway.ask('/none');
+  const gateway = await serveLocally('-l', '/maß', name, '-l', '/', script, '--access-log');
+  const { port } = gateway;
+  await ask(folder, port, '/?q=a%20b');
+  await ask(folder, port, '/none');
   await gateway.until(() => gateway.stderr.match(/ access /g)?.length === 2);
   assert.match(
     gateway.stderr,
     / info worker-1 access GET \/\?q=a%20b peer=127\.0\.0\.1 protocol=HTTP\/1\.1 status=200 bytes=5 ms=/,
   );
   assert.match(gateway.stderr, / access GET \/none .* status=404 /);
-  const { status, body } = await gateway.ask('/ma%C3%9F/');
+  const { status, body } = await ask(folder, port, '/ma%C3%9F/');
   assert.equal(status, 200);
   assert.match(Buffer.from(body, 'latin1').toString(), /^groß [12]$/);
-  gateway.child.kill('SIGINT');
-  assert.deepEqual(await gateway.ended, { code: 0, signal: null }, 'SIGINT ends it with 0');
+  gateway.signal('SIGINT');
+  assert.equal(await gateway.ended, 'drained');
 });
 
 test('The admin listener tells the counters of each worker, and SIGTERM ends lgateway with 0', async () => {
@@ -486,7 +501,7 @@ test('The process ends after SIGTERM though a call of the system holds up a thre
 });
 
 /** Open exchanges of the one worker. */
-async function exchanges(gateway: GatewayProcess): Promise<number> {
+async function exchanges(gateway: RunningGateway): Promise<number> {
   const { workers } = await gateway.counters();
   return workers.reduce((total, { exchanges }) => total + exchanges, 0);
 }

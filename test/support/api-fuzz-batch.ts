@@ -6,7 +6,7 @@ import type { CounterName } from '../../src/metrics/worker-metrics.ts';
 import { SharedDictionary } from '../../src/shared/shared-dictionary.ts';
 import { apiFuzzScript, FOREIGN_WORDS, REPORT } from './api-fuzz-script.ts';
 import { connectH2, fetchH2 } from './h2-client.ts';
-import { compileCappedModule } from './lua-capped-module.ts';
+import { testLuaModule } from './lua-modules.ts';
 import { eventually, ScriptHarness } from './script-harness.ts';
 
 /**
@@ -63,13 +63,10 @@ function startsPrograms(sequence: number): boolean {
   return Math.floor(sequence / PROGRAMS_ROW) % PROGRAMS_EVERY === 0;
 }
 
-let module: Promise<WebAssembly.Module> | undefined;
-
 /** Runs sequences `first` to `first + count - 1`, or until the state is lost. */
 export async function runBatch(first: number, count: number): Promise<BatchResult> {
-  module ??= compileCappedModule(STATE_BYTES_MAX);
   const harness = await ScriptHarness.load(apiFuzzScript(), {
-    module: await module,
+    module: await testLuaModule(STATE_BYTES_MAX),
     rooted: true,
     rights: { commands: startsPrograms(first) ? ['cat', 'true'] : [] },
     files: { file: 'a file\nof two lines\n', 'x.lua': 'return 1' },

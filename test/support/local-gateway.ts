@@ -8,12 +8,12 @@ import { packageVersion } from '../../src/base/package-info.ts';
 import type { Config } from '../../src/config/config.ts';
 import { parsePlainWords } from '../../src/config/plain-words.ts';
 import { withMappings } from '../../src/config/ready-made-mappings.ts';
-import { compileLuaModule } from '../../src/lua/wasm-module.ts';
 import { gatewayBanner, logAddresses } from '../../src/supervisor/banner.ts';
 import { LogOutputs } from '../../src/supervisor/log-outputs.ts';
 import { Operations } from '../../src/supervisor/operations.ts';
-import { handleSignals } from '../../src/supervisor/signals.ts';
+import { type Ending, handleSignals } from '../../src/supervisor/signals.ts';
 import { Supervisor } from '../../src/supervisor/supervisor.ts';
+import { testLuaModule } from './lua-modules.ts';
 import { type CounterReport, portOf, type RunningGateway, untilHolds } from './run-gateway.ts';
 
 export class LocalGateway implements RunningGateway {
@@ -22,6 +22,7 @@ export class LocalGateway implements RunningGateway {
   readonly #words: readonly string[];
   readonly #signals = new EventEmitter();
   #supervisor: Supervisor | undefined;
+  #ended: Promise<Ending> | undefined;
 
   constructor(words: readonly string[]) {
     this.#words = words;
@@ -31,6 +32,12 @@ export class LocalGateway implements RunningGateway {
     return portOf(this.stdout);
   }
 
+  /** Resolves when a signal has ended it. */
+  get ended(): Promise<Ending> {
+    if (this.#ended === undefined) throw new Error('The gateway has not started');
+    return this.#ended;
+  }
+
   /** Resolves when it serves. */
   async ready(): Promise<this> {
     const config = await configOf(this.#words);
@@ -38,13 +45,12 @@ export class LocalGateway implements RunningGateway {
       this.stderr += `${line}\n`;
     };
     const logger = createLogger(config.logLevel, 'supervisor', writeLine);
-    const compileLua = (memoryBytesMax: number): Promise<WebAssembly.Module> =>
-      compileLuaModule({ memoryBytesMax });
+    const compileLua = testLuaModule;
     const outputs = config.logs.accessTarget.kind === 'log' ? undefined : new LogOutputs(config);
     const supervisor = new Supervisor({ config, logger, writeLine, compileLua, ...(outputs && { outputs }) });
     this.#supervisor = supervisor;
     const operations = new Operations({ supervisor, logger, reopenLog: () => outputs?.reopen(writeLine) });
-    void handleSignals({ supervisor, logger, operations }, this.#signals);
+    this.#ended = handleSignals({ supervisor, logger, operations }, this.#signals);
     await supervisor.start();
     logAddresses(supervisor, logger);
     const { addresses, workerCount, mappings, development } = supervisor;

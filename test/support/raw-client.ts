@@ -3,7 +3,8 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
 /** Longest time a test waits for bytes. */
-const WAIT_MS = 10_000;
+const WAIT_MS = 60_000;
+const FIRST_BYTES = 4096;
 
 export interface RawResponse {
   readonly statusLine: string;
@@ -19,7 +20,10 @@ export interface RawResponse {
 export class RawClient {
   readonly socket: Socket;
   readonly #transport: Socket;
-  #received: Buffer = Buffer.alloc(0);
+  /** Where received bytes are put. Those from `#from` to `#to` have not been taken; what lies before them is not written again. */
+  #store: Buffer = Buffer.alloc(0);
+  #from = 0;
+  #to = 0;
   #closed = false;
   #wake: (() => void) | undefined;
 
@@ -29,7 +33,7 @@ export class RawClient {
     this.#transport = transport;
     transport.on('error', () => this.#wake?.());
     socket.on('data', (chunk: Buffer) => {
-      this.#received = Buffer.concat([this.#received, chunk]);
+      this.#put(chunk);
       this.#wake?.();
     });
     socket.on('error', () => this.#wake?.());
@@ -46,7 +50,23 @@ export class RawClient {
   }
 
   get received(): Buffer {
-    return this.#received;
+    return this.#store.subarray(this.#from, this.#to);
+  }
+
+  /** Copies each byte a few times at most, however many pieces they come in. */
+  #put(chunk: Buffer): void {
+    if (this.#to + chunk.length > this.#store.length) {
+      const { received } = this;
+      this.#store = Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, 2 * (received.length + chunk.length)));
+      this.#store.set(received);
+      [this.#from, this.#to] = [0, received.length];
+    }
+    this.#store.set(chunk, this.#to);
+    this.#to += chunk.length;
+  }
+
+  #drop(size: number): void {
+    this.#from += Math.min(size, this.#to - this.#from);
   }
 
   send(bytes: string | Uint8Array): void {
@@ -57,10 +77,10 @@ export class RawClient {
   /** Waits until `condition` holds for what has been received. */
   async until(condition: (received: Buffer, ended: boolean) => boolean, what: string): Promise<void> {
     const deadline = Date.now() + WAIT_MS;
-    while (!condition(this.#received, this.ended)) {
+    while (!condition(this.received, this.ended)) {
       const left = deadline - Date.now();
       if (left <= 0 || this.#closed) {
-        const seen = this.#received.subarray(0, 300).toString('latin1');
+        const seen = this.received.subarray(0, 300).toString('latin1');
         throw new Error(`Waited in vain for ${what}; received ${JSON.stringify(seen)}`);
       }
       await new Promise<void>((resolve) => {
@@ -76,17 +96,17 @@ export class RawClient {
   /** Removes and returns everything received until the server ends its side. */
   async rest(): Promise<Buffer> {
     await this.until((_, ended) => ended, 'the end of the connection');
-    const all = this.#received;
-    this.#received = Buffer.alloc(0);
+    const all = this.received;
+    this.#drop(all.length);
     return all;
   }
 
   /** Reads one HTTP/1 response, informational ones included. `bodyless`: the response to a HEAD request. */
   async response(bodyless = false): Promise<RawResponse> {
     await this.until((received) => received.includes('\r\n\r\n'), 'a response head');
-    const headEnd = this.#received.indexOf('\r\n\r\n') + 4;
-    const head = this.#received.subarray(0, headEnd).toString('latin1');
-    this.#received = this.#received.subarray(headEnd);
+    const headEnd = this.received.indexOf('\r\n\r\n') + 4;
+    const head = this.received.subarray(0, headEnd).toString('latin1');
+    this.#drop(headEnd);
     const [statusLine = '', ...lines] = head.trimEnd().split('\r\n');
     const status = Number(statusLine.split(' ')[1]);
     const headers = new Map<string, string>();
@@ -110,8 +130,8 @@ export class RawClient {
   /** Removes and returns exactly `size` bytes. */
   async take(size: number): Promise<Buffer> {
     await this.until((received) => received.length >= size, `${size} bytes`);
-    const taken = this.#received.subarray(0, size);
-    this.#received = this.#received.subarray(size);
+    const taken = this.received.subarray(0, size);
+    this.#drop(size);
     return taken;
   }
 
@@ -128,15 +148,15 @@ export class RawClient {
     const chunks: Buffer[] = [];
     for (;;) {
       await this.until((received) => received.includes('\r\n'), 'a chunk size');
-      const lineEnd = this.#received.indexOf('\r\n');
-      const size = Number.parseInt(this.#received.subarray(0, lineEnd).toString('latin1'), 16);
-      this.#received = this.#received.subarray(lineEnd + 2);
+      const lineEnd = this.received.indexOf('\r\n');
+      const size = Number.parseInt(this.received.subarray(0, lineEnd).toString('latin1'), 16);
+      this.#drop(lineEnd + 2);
       if (size === 0) {
         // the trailer section ends with an empty line
         for (;;) {
           await this.until((received) => received.includes('\r\n'), 'the end of the trailers');
-          const end = this.#received.indexOf('\r\n');
-          this.#received = this.#received.subarray(end + 2);
+          const end = this.received.indexOf('\r\n');
+          this.#drop(end + 2);
           if (end === 0) return Buffer.concat(chunks);
         }
       }

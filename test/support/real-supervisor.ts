@@ -2,13 +2,13 @@
 
 import { createLogger } from '../../src/base/logger.ts';
 import type { Config } from '../../src/config/config.ts';
-import { compileLuaModule } from '../../src/lua/wasm-module.ts';
 import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
 import { DEFAULT_COMPRESSION } from '../../src/settings/compression.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { DEFAULT_LOG_SETTINGS } from '../../src/settings/log-settings.ts';
 import { Supervisor } from '../../src/supervisor/supervisor.ts';
 import type { SupervisorOptions } from '../../src/supervisor/supervisor-options.ts';
+import { testLuaModule } from './lua-modules.ts';
 import type { GatewayFolder } from './run-gateway.ts';
 
 /** Serves `app.lua` of the folder under `/` with two workers; appends the log lines to `lines`. */
@@ -58,6 +58,6 @@ export function realSupervisorOptions(
     },
     logger: createLogger('info', 'supervisor', (line) => lines.push(line)),
     writeLine: (line) => lines.push(line),
-    compileLua: (memoryBytesMax) => compileLuaModule({ memoryBytesMax }),
+    compileLua: testLuaModule,
   };
 }

@@ -30,7 +30,7 @@ interface TestEvent {
   readonly file?: string;
 }
 
-/** A group's suites have the names of files, the tests of any other file are in it; undefined for a process as a whole. */
+/** The suites of a process have the names of files, the tests in them are of the file; undefined for a process as a whole. */
 function fileOf({ name, file = '' }: TestEvent): string | undefined {
   const found = pathOf.has(name) ? name : relative(testRoot, file);
   return pathOf.has(found) && !paths.includes(name) ? found : undefined;
@@ -38,7 +38,7 @@ function fileOf({ name, file = '' }: TestEvent): string | undefined {
 
 function addDuration(event: TestEvent & { readonly details: { readonly duration_ms: number } }): void {
   const file = event.nesting === 0 ? fileOf(event) : undefined;
-  if (file !== undefined) durations.set(file, (durations.get(file) ?? 0) + event.details.duration_ms);
+  if (file !== undefined) durations.set(file, event.details.duration_ms);
 }
 
 const events = run({ files: paths, concurrency: Number(concurrency), timeout: PROCESS_MS_MAX });

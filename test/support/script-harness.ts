@@ -17,7 +17,6 @@ import { ProcessTable } from '../../src/file/process-table.ts';
 import { FrontEnd } from '../../src/http/front/front-end.ts';
 import { Dispatcher } from '../../src/http/routing/dispatcher.ts';
 import { HostRouter } from '../../src/http/routing/host-router.ts';
-import { compileLuaModule } from '../../src/lua/wasm-module.ts';
 import type { ScriptMode } from '../../src/mapping/script-mode.ts';
 import { DEFAULT_SCRIPT_RIGHTS, type ScriptRights } from '../../src/mapping/script-rights.ts';
 import { type Share, Shares } from '../../src/mapping/shares.ts';
@@ -42,17 +41,15 @@ import { SharedStore } from '../../src/shared/shared-store.ts';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
 import { testCertificate } from './certificate.ts';
 import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
+import { testLuaModule } from './lua-modules.ts';
 
 /** Longest time that `eventually` repeats a check, sufficient on a busy machine. */
 const EVENTUALLY_MS_MAX = 30_000;
 const EVENTUALLY_STEP_MS = 5;
 
-let compiled: Promise<WebAssembly.Module> | undefined;
-
-/** Returns the module of the VM, compiled once for all tests of a file. */
+/** Returns the module of the VM. */
 export function luaModule(): Promise<WebAssembly.Module> {
-  compiled ??= compileLuaModule(DEFAULT_LIMITS);
-  return compiled;
+  return testLuaModule(DEFAULT_LIMITS.memoryBytesMax);
 }
 
 /** Memory of dictionaries that is made when one is opened: few tests do, and zeros for all of them cost more than most tests. */

@@ -40,7 +40,7 @@ const DEEP_ROOMS = /^http\/(?:h2\/conformance|[^/]+)(?=\/)/;
 
 /** What one process runs. */
 export interface TestUnit {
-  /** What Node runs: the only file, or one that runs them all. */
+  /** What Node runs: a file that runs them all. */
   readonly path: string;
   readonly files: readonly string[];
 }
@@ -72,10 +72,10 @@ export function groupFiles(names: readonly string[], testRoot: string, folder: s
 }
 
 function makeUnit(files: readonly string[], testRoot: string, groupPath: string): TestUnit {
-  const paths = files.map((file) => ({ name: file, path: join(testRoot, file) }));
-  const [only, ...others] = paths;
-  if (only !== undefined && others.length === 0) return { path: only.path, files };
-  writeGroup(groupPath, paths);
+  writeGroup(
+    groupPath,
+    files.map((file) => ({ name: file, path: join(testRoot, file) })),
+  );
   return { path: groupPath, files };
 }
 

@@ -17,7 +17,7 @@ const CASES_MIN = 400;
 /** Sockets open at the same time: below the most streams that one HTTP/2 connection may have. */
 const AT_ONCE = 50;
 /** One case in so many is sent over TLS, too, and byte by byte over each carrier: what is cut differs by frames, not by case. */
-const SOME = inForm(4, 1);
+const SOME = inForm(8, 1);
 /** What the client's HTTP/2 layer may hold: some cases are large. */
 const SESSION_MEBIBYTES_MAX = 1000;
 const FAULTS_SHOWN_MAX = 20;

@@ -7,7 +7,7 @@ import type { Supervisor } from '../../src/supervisor/supervisor.ts';
 import { realSupervisor } from '../support/real-supervisor.ts';
 import { ask, GatewayFolder } from '../support/run-gateway.ts';
 
-const WAIT_MAX_MS = 10_000;
+const WAIT_MAX_MS = 60_000;
 const SCRIPT = `local httpd = require 'httpd'
 local d = assert(httpd.shared('visits'))
 local other = assert(httpd.shared('undeclared'))
