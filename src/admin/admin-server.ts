@@ -5,16 +5,23 @@
 import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { type AdminAddress, showAdminAddress } from '../base/admin-address.ts';
 import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { AdminGuard } from './admin-guard.ts';
+import { asksForOpenMetrics } from './metric-text.ts';
 import { removeStaleSocket } from './stale-socket.ts';
 
 /** A scraper, a probe and an operator have one each; whoever holds them all up has the time below for it. */
 const CONNECTIONS_MAX = 32;
+/** Of these so many may not have asked yet: the oldest makes room for the next, so that silent ones keep nobody out. */
+const SILENT_MAX = 16;
+/** While more are open than the honest ones have, what is read is made anew once in so long: to make it costs more than to ask. */
+const CROWD_MIN = 8;
+const CROWD_MADE_MS = 1000;
 /** Bytes of a head, and fields in it: those of a scraper have 600 bytes. */
 const HEAD_BYTES_MAX: number = 8 * 1024;
 const FIELDS_MAX = 64;
@@ -56,6 +63,11 @@ export interface AdminServerOptions {
 export class AdminServer {
   readonly #options: AdminServerOptions;
   readonly #server: Server;
+  /** Those that have not asked yet, the oldest first. */
+  readonly #silent = new Set<Socket>();
+  #open = 0;
+  /** What a crowd has read last, by path and form. */
+  readonly #made = new Map<string, { readonly answer: AdminAnswer; readonly at: number }>();
   #guard: AdminGuard | undefined;
   #isActing = false;
 
@@ -75,6 +87,7 @@ export class AdminServer {
     // what a client sends behind its request is not answered
     this.#server.maxRequestsPerSocket = 1;
     this.#server.timeout = STALL_TIMEOUT_MS;
+    this.#server.on('connection', (socket: Socket) => this.#opened(socket));
   }
 
   /** Resolves to where it listens. Errors: LGW_LISTEN, and what `makeToken` throws. */
@@ -118,7 +131,20 @@ export class AdminServer {
     this.#server.closeAllConnections();
   }
 
+  #opened(socket: Socket): void {
+    this.#open += 1;
+    this.#silent.add(socket);
+    socket.once('close', () => {
+      this.#open -= 1;
+      this.#silent.delete(socket);
+    });
+    if (this.#silent.size <= SILENT_MAX) return;
+    const [oldest] = this.#silent;
+    oldest?.destroy();
+  }
+
   #serve(request: IncomingMessage, response: ServerResponse): void {
+    this.#silent.delete(request.socket);
     response.shouldKeepAlive = false;
     request.on('error', () => undefined);
     response.on('error', () => undefined);
@@ -145,10 +171,21 @@ export class AdminServer {
     if (method !== 'GET' && method !== 'HEAD')
       return { ...text(405, `${path} answers GET and HEAD`), allow: 'GET, HEAD' };
     try {
-      return read({ accept: request.headers.accept ?? '' });
+      return this.#read(path, read, request.headers.accept ?? '');
     } catch (error) {
       return this.#failed(`GET ${path}`, error);
     }
+  }
+
+  #read(path: string, read: AdminRead, accept: string): AdminAnswer {
+    if (this.#open <= CROWD_MIN) return read({ accept });
+    const form = `${path} ${asksForOpenMetrics(accept) ? 'open' : 'classic'}`;
+    const now = performance.now();
+    const made = this.#made.get(form);
+    if (made !== undefined && now - made.at < CROWD_MADE_MS) return made.answer;
+    const answer = read({ accept });
+    this.#made.set(form, { answer, at: now });
+    return answer;
   }
 
   #paths(): string {

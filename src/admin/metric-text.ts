@@ -71,7 +71,7 @@ export class MetricText {
 }
 
 /** True where some range of Accept names it with a quality above 0; a wildcard is for the older text. */
-function asksForOpenMetrics(accept: string): boolean {
+export function asksForOpenMetrics(accept: string): boolean {
   return accept.split(',').some((range) => {
     const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
     return type === 'application/openmetrics-text' && !parameters.some((one) => /^q=0(\.0*)?$/.test(one));

@@ -30,6 +30,7 @@ after(() => {
 });
 
 let acted = 0;
+let made = 0;
 let release: (() => void) | undefined;
 const log: string[] = [];
 
@@ -39,6 +40,7 @@ async function open(address: AdminAddress, token: string | 'none' = TOKEN): Prom
     reads: new Map<string, AdminRead>([
       ['/state', ({ accept }) => text(200, `state for ${accept}`)],
       ['/broken', () => assert.fail('a mistake')],
+      ['/made', () => text(200, `made ${++made}`)],
     ]),
     actions: new Map<string, AdminAction>([
       ['/act', async () => text(200, `acted ${++acted}`)],
@@ -110,7 +112,7 @@ test('A read of this machine is answered, with its query and without a body for 
 test('What is not there gets 404 with what is there, another method 405, and a mistake 500 without its text', async () => {
   const missing = await ask('/metricz');
   assert.equal(missing.status, 404);
-  assert.match(missing.body, /there are GET \/state, GET \/broken, POST \/act/);
+  assert.match(missing.body, /there are GET \/state, GET \/broken, GET \/made, POST \/act/);
   const post = await ask('/state', {}, 'POST');
   assert.deepEqual([post.status, post.headers['allow']], [405, 'GET, HEAD']);
   const get = await ask('/act', BEARER);
@@ -227,6 +229,32 @@ test('A thousand connections that say nothing leave the listener bounded, and us
   clearInterval(watch);
   assert.ok(most > 0 && most <= 32, `${most} connections`);
   assert.equal((await ask('/state')).status, 200);
+});
+
+test('Connections that say nothing keep nobody out: the oldest makes room', async () => {
+  const sockets = Array.from({ length: 60 }, () => connect(port, '127.0.0.1').on('error', () => undefined));
+  await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('connect', resolve))));
+  for (let i = 0; i < 20; i++) assert.equal((await ask('/state')).status, 200);
+  for (const socket of sockets) socket.destroy();
+});
+
+test('What a crowd reads is made once in a second, in each form, however its Accept is written', async () => {
+  const before = made;
+  const held = Array.from({ length: 12 }, () => connect(port, '127.0.0.1').on('error', () => undefined));
+  await Promise.all(held.map((socket) => new Promise((resolve) => socket.once('connect', resolve))));
+  const start = performance.now();
+  for (let i = 0; i < 40; i++)
+    assert.equal((await ask('/made', { accept: `text/plain;q=0.${i + 1}, x/${i}` })).status, 200);
+  const seconds = Math.floor((performance.now() - start) / 1000) + 1;
+  assert.ok(made - before <= seconds, `made ${made - before} times in ${seconds} s`);
+  assert.equal((await ask('/made', { accept: 'application/openmetrics-text' })).status, 200);
+  for (const socket of held) socket.destroy();
+  await Promise.all(held.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
+  while (((await opened[0]?.connectionCount()) ?? 0) > 0)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  const alone = made;
+  for (let i = 0; i < 3; i++) await ask('/made');
+  assert.equal(made, alone + 3);
 });
 
 test('A unix socket is for its owner alone and needs no token; a web page may not ask through it', async () => {

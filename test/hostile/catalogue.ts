@@ -1,9 +1,11 @@
 /** Everybody who misbehaves, by group. */
+import { ADMIN, onAdmin } from './clients/admin.ts';
 import { FILES } from './clients/files.ts';
 import { FORMS } from './clients/forms.ts';
 import { HTTP1 } from './clients/http1.ts';
 import { HTTP2 } from './clients/http2.ts';
 import { CLIENT_LIMIT_ENTRIES } from './clients/limits.ts';
+import { behindProxy, PROXY_HEADS } from './clients/proxy-heads.ts';
 import { ROUTING } from './clients/routing.ts';
 import { TLS } from './clients/tls.ts';
 import { WEBSOCKET } from './clients/websocket.ts';
@@ -17,6 +19,17 @@ import { MEMORY } from './scripts/memory.ts';
 import { PATTERNS } from './scripts/patterns.ts';
 import { REQUESTS } from './scripts/requests.ts';
 import { ROOT } from './scripts/root.ts';
+
+const OF_ALL_LISTENERS: readonly HostileClient[] = [
+  ...TLS,
+  ...HTTP1,
+  ...HTTP2,
+  ...WEBSOCKET,
+  ...FORMS,
+  ...ROUTING,
+  ...FILES,
+  ...CLIENT_LIMIT_ENTRIES,
+];
 
 export async function catalogue(): Promise<readonly Entry[]> {
   return [
@@ -38,6 +51,10 @@ export async function catalogue(): Promise<readonly Entry[]> {
     ...clients('paths and hosts', ROUTING),
     ...clients('files of a folder', FILES),
     ...clients('limits of clients', CLIENT_LIMIT_ENTRIES),
+    ...clients('PROXY heads', PROXY_HEADS),
+    ...clients('all of these behind a proxy', behindProxy(OF_ALL_LISTENERS)),
+    ...clients('the admin listener', ADMIN),
+    ...clients('what has no place at the admin listener', onAdmin([...TLS, ...HTTP1, ...FORMS, ...ROUTING])),
   ];
 }
 

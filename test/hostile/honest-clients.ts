@@ -1,9 +1,13 @@
-/** Three honest clients that ask all the while, and how long they waited: by the clock, and by what the worker did meanwhile. */
+/** Four honest clients that ask all the while, and how long they waited: by the clock, and by what the worker did meanwhile. */
 import { readFileSync } from 'node:fs';
 import type { ClientHttp2Session } from 'node:http2';
 import { Agent, request } from 'node:https';
+import { connect as connectTcp, type TcpNetConnectOpts } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import { askAdmin } from '../support/run-gateway.ts';
 import { askSession, type TestGateway } from '../support/test-gateway.ts';
+import { HONEST_ADDRESS, proxyHead } from './target.ts';
 import type { WorkerClock } from './worker-clock.ts';
 
 /** Between an answer and the next question: in the short form fewer handshakes, and still several in whatever holds a worker too long. */
@@ -11,36 +15,44 @@ const PAUSE_MS = 10;
 const PAUSE_MS_BRIEF = 40;
 /** An honest client gives up then. */
 const PATIENCE_MS = 15_000;
-/** Not the address of those that misbehave. */
-const HONEST_ADDRESS = '127.0.0.2';
+/** A scraper has more time between two questions. */
+const SCRAPE_PAUSE_MS = 100;
 
-/** Where an honest client stands: on the offender's mapping, on another mapping, on a new connection for each request. */
-export const PLACES = ['same mapping', 'other mapping', 'new connection'] as const;
+/**
+ * Where an honest client stands: on the offender's mapping, on another mapping, on a new connection for each request (every other of them behind a
+ * PROXY head, where listeners want one), at the metrics of the admin listener.
+ */
+export const PLACES = ['same mapping', 'other mapping', 'new connection', 'metrics'] as const;
 export type Place = (typeof PLACES)[number];
 
 export interface Experience {
   answers: number;
-  /** Answers 503 of a state that was lost. */
+  /** Answers 503 of a state that was lost, and connections that a full admin listener closed. */
   unavailable: number;
   /** What was neither the right answer nor 503. */
   readonly wrong: string[];
   /** Longest wait by the clock on the wall. */
   waitMs: number;
-  /** Processor time of the worker in that request during which it took most. */
+  /** Processor time of the worker in that request during which it took most; 0 where the main thread answers. */
   workMs: number;
 }
 
 export type Experiences = Readonly<Record<Place, Experience>>;
 
-type Asker = (path: string) => Promise<{ readonly status: number; readonly text: string }>;
+/** Answers what it got; `n`: how often it has asked before. */
+type Asker = (n: number) => Promise<Outcome>;
+type Outcome = 'right' | 'unavailable' | { readonly wrong: string };
 
 export class HonestClients {
   readonly #gateway: TestGateway;
   readonly #clock: WorkerClock;
   readonly #ca: Buffer;
   readonly #pauseMs: number;
+  /** Of a TLS listener that wants a PROXY head. */
+  readonly #proxiedPort: number | undefined;
 
-  constructor(gateway: TestGateway, clock: WorkerClock, isBrief: boolean) {
+  constructor(gateway: TestGateway, clock: WorkerClock, isBrief: boolean, proxiedPort: number | undefined) {
+    this.#proxiedPort = proxiedPort;
     this.#pauseMs = isBrief ? PAUSE_MS_BRIEF : PAUSE_MS;
     this.#gateway = gateway;
     this.#clock = clock;
@@ -58,15 +70,22 @@ export class HonestClients {
     };
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const askers: Readonly<Record<Place, Asker>> = {
-      'same mapping': async (path) => askSession(await connected(), `/hostile${path}`),
-      'other mapping': (path) => askHttp1(port, `/honest${path}`, this.#ca, agent),
-      'new connection': (path) => askHttp1(port, `/honest${path}`, this.#ca, false),
+      'same mapping': async (n) => helloOf(await askSession(await connected(), `/hostile/hello?${n}`), n),
+      'other mapping': async (n) => helloOf(await this.#askHttp1(port, n, agent), n),
+      'new connection': async (n) => {
+        const isProxied = this.#proxiedPort !== undefined && n % 2 === 1;
+        return helloOf(
+          await this.#askHttp1(isProxied ? this.#proxiedPort : port, n, isProxied ? n >> 1 : undefined),
+          n,
+        );
+      },
+      metrics: () => this.#scrape(),
     };
     const state = { over: false };
     const ended = deed.finally(() => {
       state.over = true;
     });
-    const all = Promise.all(PLACES.map((place) => this.#ask(askers[place], state)));
+    const all = Promise.all(PLACES.map((place) => this.#ask(place, askers[place], state)));
     const [result, experiences] = await Promise.all([ended, all]);
     (session as ClientHttp2Session | undefined)?.destroy();
     agent.destroy();
@@ -79,49 +98,91 @@ export class HonestClients {
     };
   }
 
-  async #ask(ask: Asker, state: { readonly over: boolean }): Promise<Experience> {
+  /** Waits until the admin listener has room. Rejects when it has none for too long. */
+  async untilAdminAnswers(): Promise<void> {
+    const limit = performance.now() + PATIENCE_MS;
+    while ((await this.#scrape()) !== 'right')
+      if (performance.now() > limit) throw new Error('The admin listener gives no metrics');
+  }
+
+  async #ask(place: Place, ask: Asker, state: { readonly over: boolean }): Promise<Experience> {
+    const pauseMs = place === 'metrics' ? SCRAPE_PAUSE_MS : this.#pauseMs;
     const experience: Experience = { answers: 0, unavailable: 0, wrong: [], waitMs: 0, workMs: 0 };
     for (let i = 0, last = false; !last; i++) {
       last = state.over;
       const start = performance.now();
       const worked = this.#clock.ms;
       try {
-        const { status, text } = await withPatience(ask(`/hello?${i}`));
-        if (status === 200 && text === `hello ${i}`) experience.answers += 1;
-        else if (status === 503) experience.unavailable += 1;
-        else experience.wrong.push(`${status} ${text.slice(0, 40)}`);
+        const outcome = await withPatience(ask(i));
+        if (outcome === 'right') experience.answers += 1;
+        else if (outcome === 'unavailable') experience.unavailable += 1;
+        else experience.wrong.push(outcome.wrong);
       } catch (error) {
         experience.wrong.push(error instanceof Error ? error.message.slice(0, 80) : String(error));
       }
       experience.waitMs = Math.max(experience.waitMs, performance.now() - start);
-      experience.workMs = Math.max(experience.workMs, this.#clock.ms - worked);
-      if (!last) await sleep(this.#pauseMs);
+      if (place !== 'metrics') experience.workMs = Math.max(experience.workMs, this.#clock.ms - worked);
+      if (!last) await sleep(pauseMs);
     }
     return experience;
   }
+
+  async #scrape(): Promise<Outcome> {
+    try {
+      const { status, body } = await askAdmin(this.#gateway.process.admin, '/metrics');
+      const isRight = status === 200 && body.includes('lgateway_build_info');
+      return isRight ? 'right' : { wrong: `${status} ${body.slice(0, 40)}` };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ECONNRESET') return 'unavailable';
+      throw error;
+    }
+  }
+
+  /** `by`: an agent, or the number of the PROXY head that a new connection begins with; undefined: a new connection without one. */
+  #askHttp1(port: number, n: number, by: Agent | number | undefined): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      const place = { host: '127.0.0.1', servername: 'localhost', localAddress: HONEST_ADDRESS, port };
+      const connection =
+        typeof by === 'number'
+          ? {
+              createConnection: () =>
+                connectProxied({ ...place, ca: this.#ca, ALPNProtocols: ['http/1.1'] }, by),
+            }
+          : { agent: by ?? false };
+      const path = `/honest/hello?${n}`;
+      const options = { ...place, ...connection, path, ca: this.#ca, timeout: PATIENCE_MS };
+      const call = request(options, (response) => {
+        let text = '';
+        response.setEncoding('latin1');
+        response.on('data', (piece: string) => {
+          text += piece;
+        });
+        response.on('error', reject);
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+      });
+      call.on('timeout', () => call.destroy(new Error(`No answer to ${path}`)));
+      call.on('error', reject);
+      call.end();
+    });
+  }
 }
 
-function askHttp1(
-  port: number,
-  path: string,
-  ca: Buffer,
-  agent: Agent | false,
-): Promise<{ readonly status: number; readonly text: string }> {
-  return new Promise((resolve, reject) => {
-    const options = { host: '127.0.0.1', servername: 'localhost', localAddress: HONEST_ADDRESS, port };
-    const call = request({ ...options, path, ca, agent, timeout: PATIENCE_MS }, (response) => {
-      let text = '';
-      response.setEncoding('latin1');
-      response.on('data', (piece: string) => {
-        text += piece;
-      });
-      response.on('error', reject);
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
-    });
-    call.on('timeout', () => call.destroy(new Error(`No answer to ${path}`)));
-    call.on('error', reject);
-    call.end();
-  });
+interface Response {
+  readonly status: number;
+  readonly text: string;
+}
+
+function helloOf({ status, text }: Response, n: number): Outcome {
+  if (status === 200 && text === `hello ${n}`) return 'right';
+  return status === 503 ? 'unavailable' : { wrong: `${status} ${text.slice(0, 40)}` };
+}
+
+function connectProxied(options: ConnectionOptions & TcpNetConnectOpts, n: number): TLSSocket {
+  const below = connectTcp({ host: options.host, port: options.port, localAddress: HONEST_ADDRESS });
+  below.write(proxyHead(HONEST_ADDRESS, n));
+  const socket = connectTls({ ...options, socket: below });
+  below.on('error', (error) => socket.destroy(error));
+  return socket;
 }
 
 async function withPatience<T>(answer: Promise<T>): Promise<T> {

@@ -18,6 +18,8 @@ interface Offender {
   readonly holds?: string;
   /** It costs its own state, so that others of the mapping may get 503. The reason. */
   readonly losesState?: string;
+  /** It fills the admin listener, so that others of this machine may have to ask again. The reason. */
+  readonly fillsAdmin?: string;
   /** What its script keeps in a global for the next request, so that it is still there. */
   readonly keeps?: string;
   /** Resident memory may grow by so many bytes meanwhile; `GROWTH_BYTES_MAX` when not given. */

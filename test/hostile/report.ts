@@ -7,7 +7,7 @@ const HEADS = [
   'got',
   'after ms',
   'honest answers',
-  'longest wait ms: same mapping, other, new connection',
+  'longest wait ms: same mapping, other, new connection, metrics',
   'work before an answer ms',
   'resident MiB: before, peak, after',
   'worker',
@@ -59,7 +59,7 @@ export function formatRow(row: Row): string {
 }
 
 export function formatLegend(): string {
-  return 'verdict, offender, what it got and when, answers of honest clients, their longest waits (same mapping, other mapping,\nnew connection; ms), work of the worker before one of their answers (ms), resident MiB (before, peak, after)\n';
+  return 'verdict, offender, what it got and when, answers of honest clients, their longest waits (same mapping, other mapping,\nnew connection, metrics; ms), work of the worker before one of their answers (ms), resident MiB (before, peak, after)\n';
 }
 
 export function formatSum(rows: readonly Row[]): string {
@@ -79,8 +79,9 @@ export function formatPage(
     '# Hostile scripts and clients',
     '',
     '`npm run hostile` writes this page. It starts the real program with one worker and lets each offender loose on it, one after',
-    'the other, while three honest clients ask without a pause: one on the same mapping, one on another mapping, one over a new',
-    'connection for each request. Nobody but the offender may suffer.',
+    'the other, while four honest clients ask all the time: one on the same mapping, one on another mapping, one over a new',
+    'connection for each request (every other of them behind a PROXY head, where clients misbehave), one for the metrics of the admin',
+    'listener. Nobody but the offender may suffer.',
     '',
     `${formatSum(rows)}. Measured on ${machine}; other machines have other figures, and should have the same verdicts.`,
     '',
@@ -90,13 +91,13 @@ export function formatPage(
     '',
     '- *Got*: what the offender was answered, and after how many milliseconds. Scripts may use 300 ms and 64 MiB, those that',
     '  have much to do up to 10 s.',
-    '- *Longest wait*: of the three honest clients, by the clock on the wall. It grows with the load of the machine.',
+    '- *Longest wait*: of the four honest clients, by the clock on the wall. It grows with the load of the machine.',
     '- *Work before an answer*: processor time of the worker while an honest request waited. It decides, because it does not.',
     '- *Worker*: whether the thread is the one it was. *States lost*: Lua states that had to be given up.',
     '',
     'When nobody misbehaves:',
     '',
-    '| program | longest wait ms: same mapping, other, new connection | work before an answer ms |',
+    '| program | longest wait ms: same mapping, other, new connection, metrics | work before an answer ms |',
     '|---|---|---|',
     ...[...calms].map(([name, calm]) => {
       const all = PLACES.map((place) => calm[place]);
@@ -125,6 +126,9 @@ function footnotes(rows: readonly Row[]): string[] {
     ...(offender.losesState === undefined
       ? []
       : [`| ${offender.name} | its state: ${offender.losesState} |`]),
+    ...(offender.fillsAdmin === undefined
+      ? []
+      : [`| ${offender.name} | places of the admin listener, for seconds: ${offender.fillsAdmin} |`]),
     ...(offender.keeps === undefined
       ? []
       : [`| ${offender.name} | what is kept in a global until the state ends: ${offender.keeps} |`]),

@@ -8,7 +8,14 @@ import { type Experiences, HonestClients } from './honest-clients.ts';
 import type { Entry, HostileScript, Program } from './offender.ts';
 import { FUNCTIONS_HEAD, LUARS_SCRIPT, LUVIT_SCRIPT } from './scripts/functions.ts';
 import { makeRoot, ROOT_HEAD } from './scripts/root.ts';
-import { CLIENT_SCRIPT, CLIENT_WORDS, GatewayTarget } from './target.ts';
+import {
+  ADMIN_TOKEN,
+  ADMIN_WORDS,
+  CLIENT_LISTENERS,
+  CLIENT_SCRIPT,
+  CLIENT_WORDS,
+  GatewayTarget,
+} from './target.ts';
 import { WorkerClock } from './worker-clock.ts';
 
 /** What a script may use before it is ended. */
@@ -94,7 +101,10 @@ export class Stage {
 
   static forClients(isBrief: boolean): Promise<Stage> {
     const scripts = { '/hostile': `${HEAD}${CLIENT_SCRIPT}`, '/honest': HONEST };
-    return Stage.#start(scripts, [...CLIENT_WORDS, ...FILES_WORDS], [], isBrief, makeFiles);
+    return Stage.#start(scripts, [...CLIENT_WORDS, ...FILES_WORDS], [], isBrief, makeFiles, {
+      config: CLIENT_LISTENERS,
+      admin: ADMIN_WORDS,
+    });
   }
 
   /** Scripts that lie inside of a root. */
@@ -119,21 +129,40 @@ export class Stage {
     scripts: readonly HostileScript[],
     isBrief: boolean,
     prepare: (folder: GatewayFolder) => void = () => undefined,
+    listeners: { readonly config?: string; readonly admin?: readonly string[] } = {},
   ): Promise<Stage> {
     // names that scripts make up name files in its folder
-    const options = { words: [...words, '--http', '127.0.0.1:0'], cwd: '$FOLDER', prepare };
-    const gateway = await TestGateway.start(mappings, options);
+    const gateway = await TestGateway.start(mappings, {
+      words,
+      cwd: '$FOLDER',
+      prepare: (folder) => {
+        writeFileSync(folder.file('admin-token'), `${ADMIN_TOKEN}\n`, { mode: 0o600 });
+        prepare(folder);
+      },
+      ...listeners,
+    });
     const clock = await WorkerClock.find(gateway.process.pid, () => gateway.ask('h2', '/honest/calibrate'));
-    const honest = new HonestClients(gateway, clock, isBrief);
-    return new Stage(gateway, honest, scripts);
+    const ports = [...gateway.running.stdout.matchAll(/https?:\/\/127\.0\.0\.1:(\d+)\//g)].map(([, port]) =>
+      Number(port),
+    );
+    const [secure = 0, cleartext = 0, proxiedSecure = 0, proxiedCleartext = 0] = ports;
+    const admin = Number(gateway.process.admin) || 0;
+    const target = new GatewayTarget({ secure, cleartext, proxiedSecure, proxiedCleartext, admin });
+    const proxiedPort = listeners.config === undefined ? undefined : proxiedSecure;
+    const honest = new HonestClients(gateway, clock, isBrief, proxiedPort);
+    return new Stage(gateway, honest, target, scripts);
   }
 
-  private constructor(gateway: TestGateway, honest: HonestClients, scripts: readonly HostileScript[]) {
+  private constructor(
+    gateway: TestGateway,
+    honest: HonestClients,
+    target: GatewayTarget,
+    scripts: readonly HostileScript[],
+  ) {
     this.#scripts = scripts;
     this.#gateway = gateway;
     this.#honest = honest;
-    const cleartextPort = Number(/http:\/\/127\.0\.0\.1:(\d+)\//.exec(gateway.running.stdout)?.[1] ?? 0);
-    this.#target = new GatewayTarget(gateway.port, cleartextPort);
+    this.#target = target;
   }
 
   /** False: the program has ended or stands still, and nothing can be seen here any more. */
@@ -228,6 +257,8 @@ export class Stage {
   async #whatIsLeft(): Promise<string | undefined> {
     if (!this.#lives) return 'the program has ended';
     try {
+      // it may still be full
+      await this.#honest.untilAdminAnswers();
       await this.#gateway.untilIdle();
       return undefined;
     } catch (error) {

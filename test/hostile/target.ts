@@ -1,11 +1,29 @@
 /** What a hostile client knows of the gateway it attacks: ports, ways to connect, and the limits it was started with. */
 import { connect as connectTcp, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { proxyHeadV2 } from '../support/proxy-head-v2.ts';
 import { RawClient } from '../support/raw-client.ts';
+import type { Carrier } from '../support/raw-websocket.ts';
 import { WireClient } from '../support/wire-client.ts';
 
-/** Not the address of the honest clients. */
+/** Not the address of the honest clients; as a proxy it is trusted. */
 export const HOSTILE_ADDRESS = '127.0.0.9';
+export const HONEST_ADDRESS = '127.0.0.2';
+
+/** What actions of the admin listener have to bring; no attack does. */
+export const ADMIN_TOKEN = 'a-token-that-nobody-has-told-anybody';
+export const ADMIN_WORDS: readonly string[] = [
+  '--admin',
+  '127.0.0.1:0',
+  '--admin-token-file',
+  '$FOLDER/admin-token',
+];
+
+/** Four listeners, with TLS and without, of which the last two want a PROXY head. */
+export const CLIENT_LISTENERS: string = `proxy-trusted = "${HONEST_ADDRESS},${HOSTILE_ADDRESS}"
+${['', 'scheme = "http"', 'proxy-protocol = true', 'scheme = "http"\nproxy-protocol = true']
+  .map((more) => `[[listen]]\naddress = "127.0.0.1"\nport = 0\n${more}\n`)
+  .join('')}`;
 
 /**
  * The limits that clients are held to: small, and short enough for a test, but long enough for honest clients of a
@@ -107,30 +125,77 @@ for bits = 0, 4095 do
 end
 `;
 
+/** Ports of one gateway. */
+export interface TargetPorts {
+  readonly secure: number;
+  readonly cleartext: number;
+  /** Of listeners whose connections begin with a PROXY head. */
+  readonly proxiedSecure: number;
+  readonly proxiedCleartext: number;
+  readonly admin: number;
+}
+
 export interface Target {
-  readonly port: number;
-  readonly cleartextPort: number;
   /** A TLS connection of HTTP/1.1, or of another protocol. */
   secure(options?: ConnectionOptions): Promise<RawClient>;
-  /** A TCP connection to the TLS port: no byte sent. */
+  /** A TCP connection to the TLS port: no byte of the client's sent. */
   tcp(localAddress?: string): Promise<RawClient>;
   /** A TCP connection to the cleartext port. */
   plain(): Promise<RawClient>;
   /** An HTTP/2 connection; its settings are sent. */
   wire(settings?: Readonly<Record<number, number>>): Promise<WireClient>;
+  /** How a WebSocket comes to the cleartext port. */
+  readonly carrier: Carrier;
+  /** A TCP connection of any address to a listener that wants a PROXY head: no byte sent. */
+  bare(over?: 'secure' | 'plain', localAddress?: string): Promise<RawClient>;
+  /** The same gateway behind a proxy: what each connection sends first is a PROXY head, of both versions in turn. */
+  readonly proxied: Target;
+  /** The admin listener in the place of all others, without TLS unless options for that are given. */
+  readonly admin: Target;
+  /** What the field Host has to be there. */
+  readonly adminHost: string;
 }
 
 export class GatewayTarget implements Target {
-  readonly port: number;
-  readonly cleartextPort: number;
-  readonly #sockets = new Set<Socket>();
+  readonly carrier: Carrier;
+  readonly adminHost: string;
+  readonly #ports: TargetPorts;
+  readonly #kind: 'direct' | 'proxied' | 'admin';
+  readonly #sockets: Set<Socket>;
+  #heads = 0;
+  #proxied: GatewayTarget | undefined;
+  #admin: GatewayTarget | undefined;
 
-  constructor(port: number, cleartextPort: number) {
-    this.port = port;
-    this.cleartextPort = cleartextPort;
+  constructor(
+    ports: TargetPorts,
+    kind: 'direct' | 'proxied' | 'admin' = 'direct',
+    sockets: Set<Socket> = new Set(),
+  ) {
+    this.#ports = ports;
+    this.#kind = kind;
+    this.#sockets = sockets;
+    this.adminHost = `127.0.0.1:${ports.admin}`;
+    this.carrier = {
+      kind: 'h1',
+      port: this.#portOf('plain'),
+      secure: false,
+      localAddress: HOSTILE_ADDRESS,
+      ...(kind === 'proxied' ? { preface: proxyHead(HOSTILE_ADDRESS, 1) } : {}),
+    };
   }
 
-  async secure(options: ConnectionOptions = {}): Promise<RawClient> {
+  get proxied(): Target {
+    this.#proxied ??= new GatewayTarget(this.#ports, 'proxied', this.#sockets);
+    return this.#proxied;
+  }
+
+  get admin(): Target {
+    this.#admin ??= new GatewayTarget(this.#ports, 'admin', this.#sockets);
+    return this.#admin;
+  }
+
+  async secure(options?: ConnectionOptions): Promise<RawClient> {
+    if (this.#kind === 'admin' && options === undefined) return await this.plain();
     return new RawClient(await this.#handshake({ ALPNProtocols: ['http/1.1'], ...options }));
   }
 
@@ -139,11 +204,17 @@ export class GatewayTarget implements Target {
   }
 
   async tcp(localAddress: string = HOSTILE_ADDRESS): Promise<RawClient> {
-    return new RawClient(await this.#connect(this.port, localAddress));
+    return new RawClient(await this.#whenReady(this.#begin('secure', localAddress), 'connect'));
   }
 
   async plain(): Promise<RawClient> {
-    return new RawClient(await this.#connect(this.cleartextPort));
+    return new RawClient(await this.#whenReady(this.#begin('plain', HOSTILE_ADDRESS), 'connect'));
+  }
+
+  async bare(over: 'secure' | 'plain' = 'plain', localAddress: string = HOSTILE_ADDRESS): Promise<RawClient> {
+    const { proxiedSecure, proxiedCleartext } = this.#ports;
+    const port = over === 'secure' ? proxiedSecure : proxiedCleartext;
+    return new RawClient(await this.#whenReady(connectFrom(port, localAddress), 'connect'));
   }
 
   /** Closes what an attack has left open. */
@@ -152,17 +223,27 @@ export class GatewayTarget implements Target {
     this.#sockets.clear();
   }
 
-  #connect(port: number, localAddress: string = HOSTILE_ADDRESS): Promise<Socket> {
-    return this.#whenReady(
-      connectTcp({ host: '127.0.0.1', port, localAddress, allowHalfOpen: true }),
-      'connect',
-    );
+  #portOf(over: 'secure' | 'plain'): number {
+    const { secure, cleartext, proxiedSecure, proxiedCleartext, admin } = this.#ports;
+    if (this.#kind === 'admin') return admin;
+    if (this.#kind === 'proxied') return over === 'secure' ? proxiedSecure : proxiedCleartext;
+    return over === 'secure' ? secure : cleartext;
+  }
+
+  /** `address`: of the client, which a proxy names where there is one. */
+  #begin(over: 'secure' | 'plain', address: string): Socket {
+    if (this.#kind !== 'proxied') return connectFrom(this.#portOf(over), address);
+    const socket = connectFrom(this.#portOf(over), HOSTILE_ADDRESS);
+    socket.write(proxyHead(address, this.#heads++));
+    return socket;
   }
 
   #handshake(options: ConnectionOptions): Promise<Socket> {
-    const address = { host: '127.0.0.1', port: this.port, localAddress: HOSTILE_ADDRESS };
+    const below = this.#begin('secure', HOSTILE_ADDRESS);
+    this.#sockets.add(below);
+    below.on('error', () => undefined);
     const socket = connectTls({
-      ...address,
+      socket: below,
       servername: 'localhost',
       rejectUnauthorized: false,
       ...options,
@@ -181,4 +262,20 @@ export class GatewayTarget implements Target {
       });
     });
   }
+}
+
+function connectFrom(port: number, localAddress: string): Socket {
+  return connectTcp({ host: '127.0.0.1', port, localAddress, allowHalfOpen: true });
+}
+
+/** The head of a proxy that has a client of this address; `n`: odd ones are of version 2. */
+export function proxyHead(address: string, n: number): Buffer {
+  const [port, localPort] = [50_000, 443];
+  if (n % 2 === 0) return Buffer.from(`PROXY TCP4 ${address} 127.0.0.1 ${port} ${localPort}\r\n`);
+  const ends = Buffer.alloc(12);
+  for (const [i, part] of [...address.split('.'), ...'127.0.0.1'.split('.')].entries())
+    ends[i] = Number(part);
+  ends.writeUInt16BE(port, 8);
+  ends.writeUInt16BE(localPort, 10);
+  return proxyHeadV2(0x21, 0x11, ends);
 }

@@ -19,7 +19,14 @@ export type Fields = Readonly<Record<string, string>>;
 
 /** How to reach a server: a port, and what carries the socket. */
 export type Carrier =
-  | { readonly kind: 'h1'; readonly port: number; readonly secure: boolean; readonly localAddress?: string }
+  | {
+      readonly kind: 'h1';
+      readonly port: number;
+      readonly secure: boolean;
+      readonly localAddress?: string;
+      /** Sent before everything else, without TLS. */
+      readonly preface?: Uint8Array;
+    }
   | { readonly kind: 'h2'; readonly session: ClientHttp2Session };
 
 /** A refused handshake: the socket was not opened. */
@@ -155,7 +162,7 @@ export function handshakeHead(path: string, fields: Fields = {}): string {
 type Http1Carrier = Extract<Carrier, { kind: 'h1' }>;
 
 function openOverHttp1(carrier: Http1Carrier, head: string): Promise<RawWebSocket> {
-  const { port, secure, localAddress } = carrier;
+  const { port, secure, localAddress, preface } = carrier;
   const target = { host: '127.0.0.1', port, noDelay: true, ...(localAddress && { localAddress }) };
   return new Promise((resolve, reject) => {
     const socket = secure
@@ -184,6 +191,7 @@ function openOverHttp1(carrier: Http1Carrier, head: string): Promise<RawWebSocke
       }
     };
     socket.on('data', take);
+    if (preface !== undefined) socket.write(preface);
     socket.write(head, 'latin1');
   });
 }

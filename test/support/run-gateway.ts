@@ -79,7 +79,8 @@ export class GatewayProcess implements RunningGateway {
   stderr = '';
   readonly ended: Promise<Ended>;
   readonly #folder: GatewayFolder;
-  readonly #adminSocket: string | undefined;
+  /** What `--admin` says. */
+  readonly #admin: string | undefined;
 
   constructor(
     folder: GatewayFolder,
@@ -98,7 +99,7 @@ export class GatewayProcess implements RunningGateway {
     } = {},
   ) {
     this.#folder = folder;
-    this.#adminSocket = words[words.indexOf('--admin') + 1]?.replace(/^unix:/, '');
+    this.#admin = words.includes('--admin') ? words[words.indexOf('--admin') + 1] : undefined;
     const { environment, inherited = [], launcher = [], main = MAIN, ...rest } = settings;
     const [program = process.execPath, ...more] = [...launcher, process.execPath, main, ...words];
     this.child = spawn(program, more, {
@@ -146,10 +147,16 @@ export class GatewayProcess implements RunningGateway {
     return untilHolds(this, holds);
   }
 
-  /** Of a gateway that was started with `folder.adminWords`. */
+  /** Where its admin listener is: a socket file, or a port that its log names. */
+  get admin(): string | number {
+    const unix = this.#admin?.startsWith('unix:') === true ? this.#admin.slice('unix:'.length) : undefined;
+    const port = /Admin listener on http:\/\/[^ ]*:(\d+)/.exec(this.stderr)?.[1];
+    if (unix === undefined && port === undefined) throw new Error('The gateway has no admin listener');
+    return unix ?? Number(port);
+  }
+
   async counters(): Promise<CounterReport> {
-    if (this.#adminSocket === undefined) throw new Error('The gateway has no admin listener');
-    const { body } = await askAdmin(this.#adminSocket, '/counters');
+    const { body } = await askAdmin(this.admin, '/counters');
     return JSON.parse(body) as CounterReport;
   }
 
@@ -182,14 +189,15 @@ export async function untilHolds(gateway: RunningGateway, holds: () => boolean):
   }
 }
 
-/** Asks an admin listener on a unix socket. */
+/** Asks an admin listener on a unix socket or a port. */
 export function askAdmin(
-  socketPath: string,
+  where: string | number,
   path: string,
   options: RequestOptions = {},
 ): Promise<{ status: number; body: string; headers: IncomingHttpHeaders }> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path, agent: false, ...options }, (response) => {
+    const place = typeof where === 'string' ? { socketPath: where } : { host: '127.0.0.1', port: where };
+    const call = request({ ...place, path, agent: false, ...options }, (response) => {
       let body = '';
       response.setEncoding('utf8');
       response.on('data', (text: string) => {

@@ -74,6 +74,10 @@ export class TestGateway {
       readonly apart?: boolean;
       /** `ask` keeps connections, as a handshake costs ten answers: not where they are counted, or several workers have to be met. */
       readonly keeps?: boolean;
+      /** Words that say where its admin listener is; default: a socket in its folder. */
+      readonly admin?: readonly string[];
+      /** The text of a configuration file, which says where it listens. */
+      readonly config?: string;
       /** Makes files that the scripts need when they are loaded. */
       readonly prepare?: (folder: GatewayFolder) => void;
       /** A program and its first arguments, which starts the command line that follows. */
@@ -90,13 +94,16 @@ export class TestGateway {
       writeFileSync(script, text.replaceAll('$FOLDER', folder.path), 'latin1');
       return ['-l', prefix, script];
     });
-    const usual = usualWords(folder, workers);
-    const words = (options.words ?? []).map((word) => word.replaceAll('$FOLDER', folder.path));
-    const all = [...usual, ...mappings, ...words];
+    const usual =
+      options.config === undefined
+        ? usualWords(folder, workers)
+        : [...certificateWords(folder, workers), '--config', writeConfig(folder, options.config)];
+    const inFolder = (word: string): string => word.replaceAll('$FOLDER', folder.path);
+    const all = [...usual, ...mappings, ...(options.words ?? []).map(inFolder)];
     const { launcher, cwd, apart = launcher !== undefined || cwd !== undefined } = options;
     const own = !apart
       ? new LocalGateway(all)
-      : new GatewayProcess(folder, [...folder.adminWords(), ...all], {
+      : new GatewayProcess(folder, [...(options.admin?.map(inFolder) ?? folder.adminWords()), ...all], {
           ...(launcher === undefined ? {} : { launcher }),
           ...(cwd === undefined ? {} : { cwd: cwd.replaceAll('$FOLDER', folder.path) }),
         });
@@ -284,7 +291,17 @@ export class TestGateway {
  * scripts.
  */
 export function usualWords(folder: GatewayFolder, workers = 1): string[] {
-  return `-c ${folder.certificate} -k ${folder.key} -a 127.0.0.1 -p 0 -w ${workers}`.split(' ');
+  return [...certificateWords(folder, workers), '-a', '127.0.0.1', '-p', '0'];
+}
+
+function certificateWords(folder: GatewayFolder, workers: number): string[] {
+  return ['-c', folder.certificate, '-k', folder.key, '-w', String(workers)];
+}
+
+function writeConfig(folder: GatewayFolder, text: string): string {
+  const file = folder.file('lgateway.toml');
+  writeFileSync(file, text);
+  return file;
 }
 
 /** Sends one request over a session; a reset makes the answer `cut`. */

@@ -3,7 +3,7 @@ import { constants, deflateRawSync } from 'node:zlib';
 import { openWebSocket, type RawWebSocket } from '../../support/raw-websocket.ts';
 import { binary, close, continuation, OPCODE, ping, RSV1, text } from '../../support/websocket-frames.ts';
 import type { HostileClient } from '../offender.ts';
-import { CLIENT_LIMITS, HOSTILE_ADDRESS, type Target } from '../target.ts';
+import { CLIENT_LIMITS, type Target } from '../target.ts';
 
 const PATIENCE_MS = 15_000;
 const MEBIBYTE = 1024 * 1024;
@@ -15,13 +15,7 @@ const HELD_BACK_MS = 1000;
 const FRAMES_PER_WRITE = 500;
 
 function open(target: Target, path = PATH, fields = {}): Promise<RawWebSocket> {
-  const carrier = {
-    kind: 'h1',
-    port: target.cleartextPort,
-    secure: false,
-    localAddress: HOSTILE_ADDRESS,
-  } as const;
-  return openWebSocket(carrier, path, fields);
+  return openWebSocket(target.carrier, path, fields);
 }
 
 /** How the socket ended: the code of the close frame, or without one. */
