@@ -41,8 +41,8 @@ function longestFirst(units: readonly TestUnit[]): TestUnit[] {
   return units.toSorted((a, b) => (costs.get(b) ?? 0) - (costs.get(a) ?? 0));
 }
 
-/** Processes at a time: one more than there are processors, as many tests wait. With two of them it takes three quarters of the time. */
-const CONCURRENCY = availableParallelism() + 1;
+/** Processes at a time: two more than there are processors, as many tests wait. */
+const CONCURRENCY = availableParallelism() + 2;
 
 function run(names: readonly string[], costs: string): Promise<number> {
   const units = longestFirst(groupFiles(names, testRoot, groupFolder));

@@ -121,7 +121,7 @@ longTest('bench sends to all peers at the same rate to see how long they take', 
   assert.equal(scenario?.verdicts[0]?.outcome, 'not measured');
 });
 
-test('bench says which peer failed and exits 1 when the gateway does not start', async (t) => {
+longTest('bench says which peer failed and exits 1 when the gateway does not start', async (t) => {
   const broken = fileURLToPath(new URL('does-not-serve.js', import.meta.url));
   const words = [
     '--quick',
@@ -140,7 +140,7 @@ test('bench says which peer failed and exits 1 when the gateway does not start',
   assert.match(output, /^ {2}node +\d/m);
 });
 
-test('bench --goals measures what has a goal, and prints what was wanted and measured', async (t) => {
+longTest('bench --goals measures what has a goal, and prints what was wanted and measured', async (t) => {
   const words = ['--quick', '--goals', '--only', 'hello-plain-h1-pipelined', '--only', 'ab'];
   const { status, output, file } = await runBench(t, ...words, '--peer', 'lgateway', '--peer', 'node');
   assert.equal(status, 0, output);

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Between an answer and the next request. */
 const PAUSE_MS = 50;
 /** A request is given up then: machines are slow, and a gateway whose threads are replaced answers late. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 /** A request whose connection was cut is asked again, as browsers do (RFC 9110 §9.2.2), so many times. */
 const TRIES_MAX = 5;
 const TRY_AGAIN_MS = 200;

@@ -14,7 +14,7 @@ import { PROMPT_MS } from '../support/test-gateway.ts';
 const SCRIPTS = join(PACKAGE_ROOT, 'examples', 'lhttpd');
 const PROTOCOLS = ['--http1.1', '--http2'] as const;
 /** Around the sizes at which lhttpd's own buffers end, and beyond the window of a stream: the script reads four bytes at a time. */
-const UPLOAD_SIZES = [0, 1, 3, 4, 5, 4095, 4096, 4097, 70_000, inForm(140_000, 1024 * 1024)];
+const UPLOAD_SIZES = [0, 1, 3, 4, 5, 4095, 4096, 4097, 70_000, ...inForm([], [1024 * 1024])];
 
 let folder: GatewayFolder;
 let gateway: LocalGateway;

@@ -183,7 +183,7 @@ test(
     file.write(bytes('x'));
     assert.equal(readFileSync(fixture.path('a')).length, 0);
     await until(() => file.unwritten === 0);
-    assert.ok(performance.now() - started < 1000);
+    assert.ok(performance.now() - started < 20_000);
     assert.equal(readFileSync(fixture.path('a')).length, 1);
   }),
 );

@@ -118,7 +118,7 @@ test(
     assert.equal(pipe.fillSync(6)?.errno, 11);
     assert.equal(taken(pipe, 3), 'abc');
     assert.equal(pipe.closeSync().error?.errno, 11);
-    assert(performance.now() - before < 1000);
+    assert(performance.now() - before < 20_000);
     pipe.destroy();
     const ended = await fixture.popen('printf abcdef; exit 7', 'r');
     await until(() => ended.process?.look() !== undefined);

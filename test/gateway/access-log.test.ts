@@ -15,6 +15,7 @@ import { type ClientHttp2Session, connect } from 'node:http2';
 import { after, test } from 'node:test';
 import { systemCodeOf } from '../../src/base/errors.ts';
 import { GatewayFolder, GatewayProcess, untilHolds } from '../support/run-gateway.ts';
+import { inForm } from '../support/test-form.ts';
 import { TestGateway, usualWords } from '../support/test-gateway.ts';
 
 const SCRIPT = `local httpd = require 'httpd'
@@ -30,6 +31,9 @@ httpd.register_handler('/busy', function()
   httpd.header{[':status'] = 200}
 end)
 httpd.register_handler('/id', function(env) httpd.header{[':status'] = 200} httpd.write(nil, env.REQUEST_ID) end)`;
+
+/** Of fifty requests each. */
+const ROUNDS = inForm(24, 40);
 
 const folders: GatewayFolder[] = [];
 after(() => {
@@ -78,7 +82,7 @@ test('Files that grow, and files that are renamed before SIGUSR1, lose no line u
   const { folder } = gateway;
   let count = 0;
   await asked(gateway.port, async (session) => {
-    for (let round = 0; round < 40; round++) {
+    for (let round = 0; round < ROUNDS; round++) {
       const paths = Array.from({ length: 50 }, () => `/hello?n=${count++}`);
       await Promise.all(paths.map((path) => get(session, path)));
       if (round % 10 !== 9) continue;

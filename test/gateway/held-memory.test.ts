@@ -4,6 +4,7 @@ import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import { after, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { connectH2 } from '../support/h2-client.ts';
+import { inForm } from '../support/test-form.ts';
 import { askSession, promptly, TestGateway } from '../support/test-gateway.ts';
 
 const KIB = 1024;
@@ -176,10 +177,10 @@ test('One HTTP/2 connection with all its streams and unread bodies holds no more
 });
 
 test('Connections of one address hold the budget and a little for each; others are served meanwhile', async () => {
-  const budget = 16 * MIB;
-  const connections = 40;
+  const budget = inForm(8, 16) * MIB;
+  const connections = inForm(20, 40);
   const gateway = await start(
-    ...['--max-unread-bodies', '16M', '--max-streams', '32'],
+    ...['--max-unread-bodies', String(budget), '--max-streams', '32'],
     // and some for the others, which come from here too
     ...['--max-connections-per-address', String(connections + 8)],
   );
@@ -197,7 +198,7 @@ test('Connections of one address hold the budget and a little for each; others a
   assert.ok(held <= budget + connections * UNREAD_BYTES_BEYOND, `${held} bytes are counted`);
   assert.match(
     gateway.log,
-    /Unread request bodies have used up their budget \(--max-unread-bodies\).* limit=16777216/,
+    new RegExp(`Unread request bodies have used up their budget \\(--max-unread-bodies\\).* limit=${budget}`),
   );
   await expectHonestServed(gateway);
   const exchanges = (connections / 2) * (32 + 1);
@@ -257,7 +258,7 @@ test('Over HTTP/1.1 a large head and a large unread body hold no more than the t
   const gateway = await start();
   await gateway.ask('h1', '/count', { method: 'POST', body: 'x' });
   const before = gateway.residentBytes;
-  const count = 32;
+  const count = inForm(16, 32);
   const sockets: TLSSocket[] = [];
   for (let i = 0; i < count; i++) {
     sockets.push(await pourHttp1(gateway, 16 * MIB));

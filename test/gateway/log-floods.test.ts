@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { connect } from 'node:http2';
 import { after, test } from 'node:test';
 import { GatewayFolder, MAIN } from '../support/run-gateway.ts';
+import { inForm } from '../support/test-form.ts';
 import { TestGateway, usualWords } from '../support/test-gateway.ts';
 
 const MIB = 1024 * 1024;
@@ -116,8 +117,8 @@ test('A log that nobody reads makes nothing grow, holds up nobody, and keeps not
       stream.on('error', reject);
       stream.resume().on('end', resolve);
     });
-  // some 3 MB of lines, each with a long target: three times what the queue of the log holds
-  for (let i = 0; i < 24; i++) await Promise.all(Array.from({ length: 64 }, ask));
+  // some MB of lines, each with a long target: more than the queue of the log holds, and three times as much in the long form
+  for (let i = 0; i < inForm(12, 24); i++) await Promise.all(Array.from({ length: 64 }, ask));
   session.destroy();
   child.kill('SIGTERM');
   assert.equal(await ended, 0);

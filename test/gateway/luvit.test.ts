@@ -18,10 +18,10 @@ const APP = `return function(read, write)
   write()
 end`;
 
-const AB_REQUESTS = inForm('1000', '30000');
+const AB_REQUESTS = inForm('600', '30000');
 /** A thousand handshakes at once take longer than one may where other tests have most of the processors. */
 const TLS_CONNECTIONS = inForm('100', '1000');
-const PLAIN_CONNECTIONS = inForm('500', '1000');
+const PLAIN_CONNECTIONS = inForm('300', '1000');
 const WRK_SECONDS = inForm('-d1', '-d5');
 const WRK_RUNS_MAX = 5;
 

@@ -141,7 +141,7 @@ test('A mapping that has all connections to an upstream in use keeps no other fr
   const { text } = await gateway.ask('h2', '/honest/');
   // it gets a connection at once, and waits for an answer no longer than it wants to
   assert.equal(text, 'timeout');
-  assert.ok(performance.now() - before < 8000);
+  assert.ok(performance.now() - before < 20_000);
   session.destroy();
   await gateway.untilIdle();
   await gateway.stop();

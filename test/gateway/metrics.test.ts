@@ -196,7 +196,7 @@ test('A scrape is answered while a worker loops, and asks no worker', async () =
   await until((now) => sampleOf(now, 'lgateway_requests_in_flight') >= 8);
   const startedAt = performance.now();
   const text = await scrape();
-  assert.ok(performance.now() - startedAt < 5000);
+  assert.ok(performance.now() - startedAt < 20_000);
   assert.ok(sampleOf(text, 'lgateway_requests_in_flight') >= 1, 'the loops run meanwhile');
   for (const loop of loops) loop.close();
   session.destroy();

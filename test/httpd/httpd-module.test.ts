@@ -477,7 +477,7 @@ test('A line of a body that arrives byte by byte is found without looking at it 
   exchange.body.supply('\n');
   await exchange.closed;
   assert.equal(exchange.text, `${2000 * 16 * 1024}\n`);
-  assert(performance.now() - started < 5000);
+  assert(performance.now() - started < 20_000);
   await harness.close();
 });
 

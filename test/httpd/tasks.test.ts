@@ -490,7 +490,7 @@ test('What hundreds of tasks close takes no longer than what one may', async () 
     async (harness) => {
       const started = performance.now();
       assert.equal((await harness.request('/run')).status, 204);
-      assert(performance.now() - started < 5000);
+      assert(performance.now() - started < 20_000);
     },
   );
 });

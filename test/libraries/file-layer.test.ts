@@ -7,7 +7,7 @@ import { TestGateway } from '../support/test-gateway.ts';
 
 const BIG_BYTES = inForm(1, 8) * 1024 * 1024;
 const HOGS = 12;
-const SMALL_MAX_MS = 2000;
+const SMALL_MAX_MS = 20_000;
 /** Requests that reach their limit, each at another moment of the opening. */
 const SPENT_REQUESTS = inForm(5, 20);
 
@@ -180,7 +180,7 @@ function isRunning(pid: number): boolean {
 
 async function untilGone(pid: number): Promise<void> {
   assert.ok(pid > 1);
-  const limit = performance.now() + 10_000;
+  const limit = performance.now() + 60_000;
   while (isRunning(pid)) {
     assert.ok(performance.now() < limit, `${pid} still runs`);
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -12,7 +12,7 @@ import { inForm } from '../support/test-form.ts';
 
 const LIMIT_MS = 60;
 /** Several slices, for each of many that are ended alike. */
-const STOPPED_LIMIT_MS = inForm(30, 60);
+const STOPPED_LIMIT_MS = inForm(20, 60);
 /** After the limit: grace, `__close`, a traceback, and a busy machine. */
 const MARGIN_MS = 3000;
 
@@ -182,7 +182,7 @@ for (const [name, source] of Object.entries(LOST)) {
 }
 
 /** Long enough to tell turns from none on a machine that has just begun to compile the VM's code. */
-const TURNS_LIMIT_MS = 300;
+const TURNS_LIMIT_MS = inForm(200, 300);
 
 /** What a pass of a loop costs that does nothing. */
 const ROUND_MAX = 20;

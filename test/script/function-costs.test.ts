@@ -135,7 +135,7 @@ test('docs/function-costs.md shows the list', () => {
   else assert.equal(document, expected, 'LGATEWAY_WRITE_DOCS=1 writes it');
 });
 
-const CPU_LIMIT_MS = inForm(30, 100);
+const CPU_LIMIT_MS = inForm(20, 100);
 /** Processor time after the limit within which the loop has to end. */
 const VERDICT_MS_MAX = 100;
 /** Processor time that 99 of 100 requests of another script may take beside functions of the host. */

@@ -192,7 +192,7 @@ test('R6: two hundred requests sleep at the same time in one state', () =>
   withScript(SHORT, async (harness) => {
     const begun = performance.now();
     const answers = await Promise.all(Array.from({ length: 200 }, () => harness.request('/sleep')));
-    assert.ok(performance.now() - begun < 5000);
+    assert.ok(performance.now() - begun < 20_000);
     assert.ok(answers.every(({ text }) => text === 'Slept for half a second'));
     await harness.expectNothingOpen();
   }));

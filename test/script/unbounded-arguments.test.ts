@@ -204,7 +204,7 @@ for (const [what, [lua, expected]] of Object.entries(BELOW_SORT)) {
       execFileSync('mkfifo', [join(harness.folder, 'fifo'), join(harness.folder, 'lonely')]);
       const before = performance.now();
       assert.match(await harness.output(), expected);
-      assert(performance.now() - before < 5000);
+      assert(performance.now() - before < 30_000);
     } finally {
       await harness.close();
     }

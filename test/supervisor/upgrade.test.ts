@@ -181,7 +181,7 @@ test('A chain of upgrades fails no request over HTTP/1.1, HTTP/2, WebSockets and
   const first = running.pid;
   const descriptors = descriptorCount(first);
   const { session } = await resume(port, undefined);
-  const load = new SteadyLoad(port);
+  const load = new SteadyLoad(port, inForm(15, 5));
   loads.push(load);
   const echo = await WebSocketPeer.connect(port, 'HTTP/1.1', '/echo');
   const events = await begin(port, '/events');
@@ -198,7 +198,7 @@ test('A chain of upgrades fails no request over HTTP/1.1, HTTP/2, WebSockets and
   assert.deepEqual(long, { text: 'firstlast', ended: true, failed: false });
   await running.until(() => !isRunning(first));
   assert.ok((await resume(port, session)).reused, 'a TLS session of the old process resumes at the new one');
-  for (let round = 1; round < inForm(3, 5); round++) await running.upgrade();
+  for (let round = 1; round < inForm(2, 5); round++) await running.upgrade();
   const before = { ...load.answers };
   await running.until(
     () => load.answers.h2 > before.h2 && load.answers.h1 > before.h1 && load.answers.new > before.new,

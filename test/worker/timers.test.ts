@@ -134,7 +134,7 @@ test('A drain lets timers that run end, and does not wait for those that do not'
       assert.equal((await ask(folder, supervisor.addresses[0]?.port ?? 0, '/')).status, 200);
       const startedAt = performance.now();
       assert.equal(await supervisor.drain(), true);
-      assert(performance.now() - startedAt < 5000);
+      assert(performance.now() - startedAt < 20_000);
     },
     { drainTimeoutMs: 300 },
   );

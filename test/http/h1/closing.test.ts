@@ -3,6 +3,7 @@ import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';
 import { connectPlain, connectSecure, type RawClient } from '../../support/raw-client.ts';
+import { inForm } from '../../support/test-form.ts';
 import {
   type HandlerFunction,
   readBody,
@@ -317,7 +318,10 @@ test('curl shows the early answer to an upload over every protocol', async () =>
     }
 });
 
-/** Resolves with the status that curl shows for an upload of 16 MB. */
+/** More than the buffers of two sockets hold. */
+const UPLOAD_BYTES = inForm(8, 16) * 1024 * 1024;
+
+/** Resolves with the status that curl shows for a large upload. */
 function curl(words: readonly string[]): Promise<string> {
   return new Promise((resolve) => {
     const child = spawn('curl', ['-sk', '-m', '30', '-o', '/dev/null', '-w', '%{http_code}', ...words]);
@@ -327,7 +331,7 @@ function curl(words: readonly string[]): Promise<string> {
     });
     child.on('close', () => resolve(text));
     child.stdin.on('error', () => undefined);
-    child.stdin.end(Buffer.alloc(16 * 1024 * 1024));
+    child.stdin.end(Buffer.alloc(UPLOAD_BYTES));
   });
 }
 

