@@ -166,6 +166,7 @@ export class ThreadGateway {
         events: this.events,
         share: createShare(),
         proxies: new HandlerProxies({ mapping: '/', prefix: '/', proxies: this.#proxies, logger }),
+        counters: this.#counters,
         timeLimitMs,
       },
       this.#handler,

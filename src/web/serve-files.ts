@@ -12,7 +12,7 @@ import { loadStaticMapping } from '../static/static-mapping.ts';
 import { pageResponse } from './page-response.ts';
 import { ResponseExchange } from './response-exchange.ts';
 import type { Answer, RouteHandler } from './route-types.ts';
-import type { HandlerContext } from './web-handler.ts';
+import { ExchangeContext, type HandlerContext } from './web-handler.ts';
 
 export interface ServeFilesOptions {
   /** Names of the files that stand for their folder, the first that is there. Default: `index.html`. */
@@ -33,18 +33,24 @@ interface Shelf {
   readonly share: Share;
 }
 
-let shelf: Shelf | undefined;
+/** By the counters of the thread. */
+const shelves = new WeakMap<Counters, Shelf>();
+/** Of handlers that are called without a server. */
+const UNSEEN = new Counters();
 
-function openShelf({ logger }: HandlerContext): Shelf {
-  shelf ??= {
+function openShelf(context: HandlerContext): Shelf {
+  const counters = ExchangeContext.countersOf(context) ?? UNSEEN;
+  const known = shelves.get(counters);
+  if (known !== undefined) return known;
+  const shelf: Shelf = {
     fileSystem: new FileSystem({
       root: undefined,
       workingDirectory: process.cwd(),
       // a disk that does not answer leaves threads of the pool to others
       operationsMax: operationsOfShareMax(1, poolThreads(process.env['UV_THREADPOOL_SIZE'])),
-      counters: new Counters(),
+      counters,
       duplicate: () => undefined,
-      logger,
+      logger: context.logger,
     }),
     cache: new StaticCache(),
     share: new Shares({
@@ -52,6 +58,7 @@ function openShelf({ logger }: HandlerContext): Shelf {
       percent: 100,
     }).of('serveFiles'),
   };
+  shelves.set(counters, shelf);
   return shelf;
 }
 

@@ -5,6 +5,7 @@ import type { SubscriptionOptions, TextEvents } from '../events/text-events.ts';
 import type { ConnectionInfo, Exchange } from '../http/exchange/exchange.ts';
 import type { StallWatch } from '../http/exchange/stall-watch.ts';
 import type { HandlerProxyOptions, ProxyTargets } from '../mapping/proxy-options.ts';
+import type { Counters } from '../metrics/worker-metrics.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { type ProgressWatch, type ProxySurroundings, passOn } from './handler-proxy.ts';
 import {
@@ -81,6 +82,8 @@ export interface HandlerSurroundings {
   readonly silences: StallWatch;
   readonly webSockets: WebSocketSurroundings;
   readonly proxies: ProxySurroundings;
+  /** Of the thread. */
+  readonly counters: Counters;
 }
 
 /** A context that costs next to nothing until it is asked. */
@@ -96,6 +99,11 @@ export class ExchangeContext implements HandlerContext {
     this.#exchange = exchange;
     this.#watch = watch;
     this.#surroundings = surroundings;
+  }
+
+  /** Counters of the thread that a request is in; undefined: a handler was called without a server. */
+  static countersOf(context: object): Counters | undefined {
+    return #surroundings in context ? context.#surroundings.counters : undefined;
   }
 
   get connection(): ConnectionInfo {

@@ -7,6 +7,7 @@ import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Handler, Mapping } from '../http/exchange/handler.ts';
 import { StallWatch } from '../http/exchange/stall-watch.ts';
 import type { Share } from '../mapping/shares.ts';
+import type { Counters } from '../metrics/worker-metrics.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { ServerWebSocket } from '../websocket/server-websocket.ts';
 import { describeThrown } from './describe.ts';
@@ -31,6 +32,7 @@ export interface WebMappingOptions {
   readonly share: Share;
   /** Where its handlers pass requests on. */
   readonly proxies: ProxySurroundings;
+  readonly counters: Counters;
   /** Time a handler may go on without writing anything; Infinity = no limit. */
   readonly timeLimitMs: number;
   /** Called before each request, in a worker: whatever holds up the thread then is known by it. */
@@ -49,7 +51,7 @@ export class WebMapping implements Mapping, Handler {
   #sweepTimer: NodeJS.Timeout | undefined;
 
   constructor(options: WebMappingOptions, handler: WebHandler) {
-    const { host, prefix, workerId, logger, shared, share, events, proxies, timeLimitMs } = options;
+    const { host, prefix, workerId, logger, shared, share, events, proxies, counters, timeLimitMs } = options;
     this.host = host;
     this.#began = options.began;
     this.prefix = prefix;
@@ -78,6 +80,7 @@ export class WebMapping implements Mapping, Handler {
       ending,
       webSockets,
       proxies,
+      counters,
       handler,
       silences,
     };

@@ -242,6 +242,7 @@ export class MappingLoaders {
       events: new TextEvents(events, share),
       share,
       logger,
+      counters: this.#parts.counters,
       timeLimitMs: own?.limits.timeLimitMs ?? settings.limits.timeLimitMs,
       began: () => heartbeat.began(row),
     });

@@ -6,6 +6,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { webSocketAccept } from '../../src/http/semantics/websocket-key.ts';
+import { DEFAULT_PROXY_RULES } from '../../src/mapping/proxy-settings.ts';
 import { type ProxyFront, startProxyFront } from '../support/proxy-front.ts';
 import { waitFor } from '../support/test-front-end.ts';
 
@@ -32,13 +33,16 @@ function serve(socket: Socket): void {
   });
 }
 
+let url = '';
+
 before(async () => {
   front = await startProxyFront();
   server = createServer(serve);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
-  front.passTo([`http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`]);
+  url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`;
+  front.passTo([url]);
 });
 
 after(async () => {
@@ -123,5 +127,40 @@ test('An extended CONNECT of HTTP/2 becomes an upgrade of HTTP/1.1, with a key o
   const refused = await open();
   assert.equal(refused.status, 502);
   session.destroy();
+  await front.whenPassed();
+});
+
+test('A tunnel in which nothing moves ends at its own time, not at that of answers', async () => {
+  const { timeouts } = DEFAULT_PROXY_RULES;
+  const open = async (): Promise<{ readonly socket: Socket; readonly text: () => string }> => {
+    const socket = connectTls({
+      port: front.port,
+      host: '127.0.0.1',
+      rejectUnauthorized: false,
+      ALPNProtocols: ['http/1.1'],
+    });
+    let text = '';
+    socket.on('data', (bytes) => {
+      text += bytes.toString('latin1');
+    });
+    socket.on('error', () => undefined);
+    socket.write(
+      'GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+    );
+    await waitFor(() => text.includes('first '), 'the first bytes of the upstream');
+    return { socket, text: () => text };
+  };
+  accepts = true;
+  front.passTo([url], { timeouts: { ...timeouts, idleMs: 50 } });
+  const kept = await open();
+  // several times as long as answers may be silent
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  kept.socket.write('echo');
+  await waitFor(() => kept.text().endsWith('echo'), 'the echo');
+  kept.socket.destroy();
+  await waitFor(() => sockets.size === 0, 'the end of the tunnel');
+  front.passTo([url], { timeouts: { ...timeouts, tunnelMs: 200 } });
+  const ended = await open();
+  await waitFor(() => sockets.size === 0 && ended.socket.destroyed, 'the end of the silent tunnel');
   await front.whenPassed();
 });

@@ -1,6 +1,6 @@
 /** serveFiles(): a folder as a route of TypeScript handlers, without and with a server. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
@@ -20,6 +20,9 @@ before(() => {
   writeFileSync(join(folder, 'public/é.txt'), 'accent');
   writeFileSync(join(folder, 'public/.hidden'), 'hidden');
   writeFileSync(join(folder, 'public/large.bin'), LARGE);
+  writeFileSync(join(folder, 'public/sparse.bin'), '');
+  // more than the buffers of the system take
+  truncateSync(join(folder, 'public/sparse.bin'), 2 ** 28);
   writeFileSync(join(folder, 'public/sub/a.txt'), 'a');
   symlinkSync(join(folder, 'secret.txt'), join(folder, 'public/link.txt'));
 });
@@ -120,11 +123,14 @@ test('serveFiles() serves large files, parts, conditions and HEAD over HTTP/1.1 
 test('A client that goes in the middle of a large file leaves nothing open', async () => {
   server = await EmbeddedServer.start(routerOf());
   const abort = new AbortController();
-  const response = await fetch(`${server.url}/static/large.bin`, { signal: abort.signal });
+  const response = await fetch(`${server.url}/static/sparse.bin`, { signal: abort.signal });
   const reader = response.body?.getReader();
   await reader?.read();
+  // the counters of the server show it
+  await server.until('files', 1);
   abort.abort();
   await server.untilIdle();
+  await server.until('files', 0);
   assert.equal(await (await fetch(`${server.url}/static/sub/a.txt`)).text(), 'a');
   const unread = await ask(routerOf(), '/static/large.bin');
   await unread.body?.cancel();
