@@ -26,6 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   opener: ['base', 'native'],
   tls: ['base', 'settings'],
   acme: ['base', 'settings', 'tls'],
+  ocsp: ['base', 'tls'],
   crypto: ['base'],
   file: ['mapping', 'metrics', 'base', NODE],
   outbound: ['mapping', 'metrics', 'base'],
@@ -159,6 +160,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   supervisor: [
     'acme',
+    'ocsp',
     'admin',
     'mapping',
     'metrics',

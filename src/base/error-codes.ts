@@ -370,6 +370,11 @@ export const ERROR_CODES = {
     meaning: 'The gateway was stopped before it was ready, or was used while it did not serve',
     remedy: 'Nothing, or wait for `ready()`',
   },
+  LGW_OCSP: {
+    meaning: 'An authority has given no OCSP response that may be stapled',
+    remedy:
+      'The message says what is wrong with it; the one before is stapled while it holds, and the gateway asks again',
+  },
   LGW_NO_GATEWAY: {
     meaning: 'A command that asks something of the running gateway has found none',
     remedy: 'Name its `--admin` or `--pid-file` as the gateway was started with, and ask as its user',

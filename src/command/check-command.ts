@@ -69,7 +69,12 @@ export async function checkCertificates(config: Config, faults: string[]): Promi
     if (development !== undefined) return ['Certificate: none is given, a start makes one for development'];
     const now = Date.now();
     const given = certificates.flatMap((certificate, i) => {
-      const report = reportCertificate(certificate, now, i === 0 ? config.listen?.address : undefined);
+      const report = reportCertificate(
+        certificate,
+        now,
+        i === 0 ? config.listen?.address : undefined,
+        config.tls.ocsp,
+      );
       const place = certificate.at === undefined ? '' : `${certificate.at}: `;
       faults.push(...report.faults.map((fault) => `${place}${fault}`));
       return [...report.facts, ...report.warnings.map((warning) => `Warning: ${warning}`)];

@@ -62,6 +62,8 @@ export interface TlsConfig {
   /** The first is the default; empty = a development certificate. */
   readonly certificates: readonly CertificateFiles[];
   readonly strictSni: boolean;
+  /** OCSP responses are fetched and stapled; default false. */
+  readonly ocsp?: boolean;
   readonly profile: TlsProfile;
   /** The value of Strict-Transport-Security; undefined = it is not sent. */
   readonly hsts: string | undefined;

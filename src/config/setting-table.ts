@@ -82,6 +82,7 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   'tls.strictSni': applied(OPTIONS.strictSni),
   'tls.profile': applied(OPTIONS.tlsProfile),
   'tls.hsts': applied(OPTIONS.hsts),
+  'tls.ocsp': restart(OPTIONS.ocsp),
   'rights.luaPath': applied(OPTIONS.luaPath),
   'rights.allowsBytecode': applied(OPTIONS.allowBytecode),
   'rights.commands': applied(OPTIONS.allowRun),

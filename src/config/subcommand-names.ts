@@ -32,8 +32,8 @@ export const SUBCOMMANDS: readonly SubcommandFacts[] = [
   },
   {
     name: 'cert',
-    usage: '[NAME]...',
-    help: 'write cert.pem and key.pem: a self-signed certificate for NAMEs and addresses (default: localhost), valid for a year; files that are there stay',
+    usage: '[new] [NAME]... | show [FILE]... | show OPTION...',
+    help: 'new: write cert.pem and key.pem, a self-signed certificate for NAMEs and addresses (default: localhost), valid for a year; files that are there stay; show: print what certificates say, those of files or of a configuration',
   },
   {
     name: 'reload',

@@ -16,6 +16,7 @@ export function readTls(answers: Answers, { certificates }: FileParts): TlsConfi
     strictSni: isStrict,
     profile: answers.value(OPTIONS.tlsProfile) ?? DEFAULT_TLS_PROFILE,
     hsts: answers.value(OPTIONS.hsts),
+    ...(answers.has(OPTIONS.ocsp) ? { ocsp: true } : {}),
   };
 }
 

@@ -15,6 +15,7 @@ export interface TlsOptions {
   readonly cert: ValueOption<string>;
   readonly key: ValueOption<string>;
   readonly strictSni: FlagOption;
+  readonly ocsp: FlagOption;
   readonly tlsProfile: ValueOption<TlsProfile>;
   readonly hsts: ValueOption<string>;
   readonly httpRedirect: ValueOption<ListenAddress>;
@@ -54,6 +55,12 @@ export const TLS_OPTIONS: TlsOptions = {
     name: 'strict-sni',
     group: 'TLS',
     help: 'refuse handshakes that name no host of a certificate, in the place of giving them the first one',
+  },
+  ocsp: {
+    kind: 'flag',
+    name: 'ocsp',
+    group: 'TLS',
+    help: 'staple OCSP responses: ask the authorities that certificates name, and give their answers to clients in the handshake',
   },
   tlsProfile: {
     kind: 'value',

@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import type { LevelLogger, Logger } from '../base/logger.ts';
 import type { CertificateFiles, Config } from '../config/config.ts';
+import { OcspKeeper } from '../ocsp/ocsp-keeper.ts';
 import type { AcmeSettings } from '../settings/acme-settings.ts';
 import { outOfTime } from '../tls/certificate-warnings.ts';
 import { readTicketKeys, showTicketKeys, TicketKeyRing } from '../tls/ticket-keys.ts';
@@ -26,8 +27,8 @@ interface ReloadedTls {
 type HandedTls = Pick<Handover, 'ticketKeys' | 'tls'>;
 
 export interface TlsKeeperOptions {
-  /** Says where is listened. */
-  readonly config: Pick<Config, 'listen'>;
+  /** Says where is listened, and whether OCSP responses are fetched. */
+  readonly config: Pick<Config, 'listen' | 'tls'>;
   readonly logger: LevelLogger;
   readonly loadTls?: typeof loadTls;
   /** Default: an hour. */
@@ -45,6 +46,7 @@ export class TlsKeeper {
   readonly #watch: CertificateWatch;
   #development: DevelopmentFacts | undefined;
   #acme: AcmeCertificates | undefined;
+  readonly #ocsp: OcspKeeper | undefined;
 
   constructor({ config, logger, loadTls: load = loadTls, ticketPeriodMs, predecessor }: TlsKeeperOptions) {
     const handover = predecessor?.handover;
@@ -52,6 +54,7 @@ export class TlsKeeper {
     this.#tickets = new TicketKeyRing(ticketPeriodMs, readTicketKeys(handover?.ticketKeys));
     this.#predecessor = handover?.tls;
     this.#watch = new CertificateWatch(logger, config.listen?.address);
+    this.#ocsp = config.tls.ocsp === true ? new OcspKeeper(logger) : undefined;
   }
 
   /** The certificate that the gateway made itself; undefined when it was given one, and before the first one is used. */
@@ -121,12 +124,17 @@ export class TlsKeeper {
     this.#used = loaded;
     this.#development = loaded.development;
     this.#watch.watch(loaded.certificates);
+    this.#stapleAll();
   }
 
   /** From now on ticket keys rotate and certificates are renewed. `give` resolves when the workers have what `present` says. */
   start(give: () => Promise<void>): void {
     this.#tickets.start(() => void give());
-    this.#acme?.start(give);
+    this.#ocsp?.start(() => void give());
+    this.#acme?.start(async () => {
+      this.#stapleAll();
+      await give();
+    });
   }
 
   /** Reads the certificates that an ACME server has signed, with the rights of the user that renews them. Errors: GatewayError. */
@@ -139,15 +147,31 @@ export class TlsKeeper {
     const ticketKeys = this.#tickets.keys;
     const obtained = this.#acme?.certificates;
     const challenges = this.#acme?.answers;
+    const staples = this.#ocsp?.staples;
     const isPresent =
-      tls.ticketKeys === ticketKeys && tls.obtained === obtained && tls.challenges === challenges;
-    return isPresent ? tls : { ...tls, ticketKeys, obtained, challenges };
+      tls.ticketKeys === ticketKeys &&
+      tls.obtained === obtained &&
+      tls.challenges === challenges &&
+      tls.staples === staples;
+    return isPresent ? tls : { ...tls, ticketKeys, obtained, challenges, staples };
   }
 
   async stop(): Promise<void> {
     this.#tickets.stop();
     this.#watch.stop();
+    this.#ocsp?.stop();
     await this.#acme?.stop();
+  }
+
+  /** Responses are for all certificates that serve now. */
+  #stapleAll(): void {
+    if (this.#ocsp === undefined) return;
+    const given = this.#used?.certificates ?? [];
+    const obtained = this.#acme?.certificates ?? [];
+    this.#ocsp.use([
+      ...given.map(({ certificate, file }) => ({ certificate, name: `"${file}"` })),
+      ...obtained.map(({ certificate, names }) => ({ certificate, name: names.join(', ') })),
+    ]);
   }
 
   #setupOf({ certificates, clients }: LoadedTls, { tls: { strictSni, profile } }: Config): TlsSetup {

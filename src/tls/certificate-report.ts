@@ -19,11 +19,15 @@ export interface CertificateReport {
   readonly faults: readonly string[];
 }
 
-/** `address`: the only address of the listener, undefined for all or where clients come by a name; `now`: milliseconds since 1970. */
+/**
+ * `address`: the only address of the listener, undefined for all or where clients come by a name; `now`: milliseconds since 1970; `staples`: OCSP
+ * responses are fetched.
+ */
 export function reportCertificate(
   loaded: TlsCertificate & { readonly file: string },
   now: number,
   address?: string,
+  staples = false,
 ): CertificateReport {
   const { file, names, keyKind, certificate } = loaded;
   const chain = readChainText(certificate);
@@ -44,12 +48,17 @@ export function reportCertificate(
       `  names: ${shown === '' ? 'none' : shown}${more}`,
       `  key: ${describeKey(own, keyKind)}; chain: ${describeChain(own, issuers)}`,
     ],
-    warnings: [...warnings, ...warnOfEnd(file, chain), ...warnOfStaple(file, own)],
+    warnings: [
+      ...warnings,
+      ...warnOfEnd(file, chain),
+      ...warnOfStaple(file, own, issuers.length > 0, staples),
+    ],
     faults: ownFault === undefined ? [] : [ownFault],
   };
 }
 
-function describeKey({ publicKey }: X509Certificate, kind: string): string {
+/** `EC, prime256v1`. */
+export function describeKey({ publicKey }: X509Certificate, kind: string): string {
   const { modulusLength, namedCurve } = publicKey.asymmetricKeyDetails ?? {};
   if (modulusLength !== undefined) return `${kind}, ${modulusLength} bits`;
   return namedCurve === undefined ? kind : `${kind}, ${namedCurve}`;
@@ -60,7 +69,7 @@ function describeChain(own: X509Certificate, issuers: readonly X509Certificate[]
   return issuers.length === 0 ? 'no intermediate certificate' : `${issuers.length} more in the file`;
 }
 
-function isSelfSigned(certificate: X509Certificate): boolean {
+export function isSelfSigned(certificate: X509Certificate): boolean {
   return certificate.issuer === certificate.subject && certificate.verify(certificate.publicKey);
 }
 
@@ -79,15 +88,23 @@ function warnOfEnd(file: string, chain: readonly X509Certificate[]): string[] {
   ];
 }
 
-function warnOfStaple(file: string, own: X509Certificate): string[] {
+function warnOfStaple(file: string, own: X509Certificate, hasIssuer: boolean, staples: boolean): string[] {
   if (!demandsStaple(own)) return [];
+  const reason = !staples
+    ? 'without --ocsp the gateway sends none'
+    : !/^OCSP - URI:http:/m.test(own.infoAccess ?? '')
+      ? 'it names nobody who is asked for one over HTTP'
+      : hasIssuer
+        ? undefined
+        : 'the certificate of its issuer, by which one is checked, does not follow it';
+  if (reason === undefined) return [];
   return [
-    `The certificate in "${file}" demands an OCSP response in each handshake (must-staple), and the gateway sends none: clients may refuse it`,
+    `The certificate in "${file}" demands an OCSP response in each handshake (must-staple), and ${reason}: clients may refuse it`,
   ];
 }
 
 /** It has the extension TLS feature with status_request. */
-function demandsStaple({ raw }: X509Certificate): boolean {
+export function demandsStaple({ raw }: X509Certificate): boolean {
   const at = raw.indexOf(TLS_FEATURE);
   if (at === -1) return false;
   // SEQUENCE OF INTEGER, in an OCTET STRING: 04 05 30 03 02 01 05, critical or not

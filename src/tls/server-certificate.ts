@@ -43,9 +43,10 @@ export function loadServerCertificate(files: CertificateFiles): ServerCertificat
   };
 }
 
-type Chain = readonly [own: X509Certificate, ...issuers: X509Certificate[]];
+export type Chain = readonly [own: X509Certificate, ...issuers: X509Certificate[]];
 
-function readChain(file: string): Chain {
+/** Throws GatewayError: LGW_CERTIFICATE_READ, LGW_CERTIFICATE_INVALID. */
+export function readChain(file: string): Chain {
   const bytes = readPemFile(file, 'certificate');
   const text = bytes.toString('latin1');
   const blocks = text.match(/-----BEGIN (X509 )?CERTIFICATE-----[^-]*-----END (X509 )?CERTIFICATE-----/g);

@@ -6,6 +6,7 @@ import { comparableHost, hostOfAuthority } from '../base/host-name.ts';
 import { findByHost } from './certificate-names.ts';
 import { CHALLENGE_PROTOCOL, type TlsChallengeAnswer } from './challenge-answer.ts';
 import { createSecureOptions } from './secure-options.ts';
+import { stapleKey } from './staple-key.ts';
 import { createTicketKeys } from './ticket-keys.ts';
 import type { ClientAuthority, TlsCertificate, TlsSetup } from './tls-setup.ts';
 
@@ -19,6 +20,8 @@ export class TlsPolicy {
   readonly options: TlsOptions;
   /** The newest first. */
   readonly ticketKeys: readonly Uint8Array[];
+  /** The OCSP response of its certificate. Of several, Node does not tell which one a handshake gets. */
+  readonly staple: Uint8Array | undefined;
   readonly #certificates: readonly TlsCertificate[];
   readonly #policyOf: (host: string) => TlsPolicy | undefined;
   readonly #served = new Map<string, boolean>();
@@ -33,6 +36,8 @@ export class TlsPolicy {
     this.#policyOf = policyOf;
     this.ticketKeys = setup.ticketKeys;
     const [newest] = setup.ticketKeys;
+    const [only, ...others] = certificates;
+    this.staple = only !== undefined && others.length === 0 ? stapleOf(setup, only) : undefined;
     this.options = createSecureOptions({
       certificate: certificates.map(({ certificate }) => certificate),
       key: certificates.map(({ key }) => key),
@@ -145,6 +150,10 @@ export class TlsPolicies {
   #otherwise(): TlsPolicy | undefined {
     return this.#strict ? undefined : this.#default;
   }
+}
+
+function stapleOf({ staples }: TlsSetup, { certificate }: TlsCertificate): Uint8Array | undefined {
+  return staples === undefined || staples.size === 0 ? undefined : staples.get(stapleKey(certificate));
 }
 
 /** The same before and after a renewal, and another one for other names, authorities or demands: no ticket counts for both. */

@@ -32,6 +32,8 @@ export interface TlsSetup {
   readonly strictSni: boolean;
   /** By the number of the listener; undefined = clients are not asked. */
   readonly clients: readonly (ClientAuthority | undefined)[];
+  /** OCSP responses in DER, by `stapleKey`: clients that ask for one get it in the handshake. Default: none. */
+  readonly staples?: ReadonlyMap<string, Uint8Array> | undefined;
   /** There only while an ACME server looks at our names. */
   readonly challenges?: readonly ChallengeAnswer[] | undefined;
 }

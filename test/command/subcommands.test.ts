@@ -1,7 +1,16 @@
 /** `lgateway check`, `init`, `routes`, `cert` and `schema`: what they say, what they write, and what they refuse. */
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -11,6 +20,8 @@ import { makeCertificate } from '../../src/tls/make-certificate.ts';
 import { testCertificate } from '../support/certificate.ts';
 import { MAIN } from '../support/run-gateway.ts';
 import { runProgram } from '../support/run-program.ts';
+import { Authority } from '../tls/authority.ts';
+import { CertificateFolder, RSA_KEY } from '../tls/openssl.ts';
 
 const DAY_MS = 86_400_000;
 const folder = mkdtempSync(join(tmpdir(), 'lgateway-commands-'));
@@ -248,6 +259,65 @@ test('lgateway cert writes a certificate for names and addresses, with a key tha
   deepEqual(readFileSync(at('certs/key.pem')), key);
   match((await runSubcommand('cert', ['a b'])).faults.join(), /takes names and addresses, not "a b"/);
   match((await runSubcommand('cert', ['--days'])).faults.join(), /takes names and addresses, not "--days"/);
+});
+
+test('lgateway cert new writes the same, and cert show prints what certificates say', async () => {
+  mkdirSync(at('new'));
+  const run = (...words: string[]) =>
+    runProgram(process.execPath, [MAIN, 'cert', ...words], { cwd: at('new') });
+  equal((await run('new', 'localhost', '*.a.test')).code, 0);
+  const { code, text } = await run('show', 'cert.pem');
+  equal(code, 0);
+  const { fingerprint256, serialNumber } = new X509Certificate(readFileSync(at('new/cert.pem')));
+  match(
+    text,
+    /^Certificate cert\.pem\n {2}subject: .*CN=localhost\n {2}names: DNS:localhost, DNS:\*\.a\.test\n {2}issuer: itself\n/,
+  );
+  match(text, /\n {2}valid: \S+Z to \S+Z, 36[45] days left\n/);
+  match(
+    text,
+    new RegExp(
+      `serial number: ${serialNumber}\\n {2}key: EC, prime256v1\\n {2}fingerprint \\(SHA-256\\): ${fingerprint256}\\n {2}OCSP: no address\\n$`,
+    ),
+  );
+  const more = await runSubcommand('cert', ['show', at('cert.pem'), at('none.pem'), at('key.pem')]);
+  match(more.output, /^Certificate .*cert\.pem\n/);
+  match(
+    shown(more.faults).join('\n'),
+    /^Cannot read the certificate file "none\.pem": there is no such file\n"key\.pem" holds no certificate/,
+  );
+});
+
+test('lgateway cert show prints the certificates of a configuration, with their chains, and tells which cannot be served', async () => {
+  const certificates = new CertificateFolder();
+  try {
+    const authority = new Authority(certificates, 'ca');
+    authority.issue('a', 'DNS:a.test', {
+      key: RSA_KEY,
+      extensions: ['authorityInfoAccess=OCSP;URI:http://ocsp.test/', 'tlsfeature=status_request'],
+    });
+    authority.issue('old', 'DNS:old.test', { days: -1 });
+    appendFileSync(certificates.file('a.pem'), readFileSync(certificates.file('ca.pem')));
+    const pair = (cert: string, key: string): string[] => [
+      '-c',
+      certificates.file(`${cert}.pem`),
+      '-k',
+      certificates.file(`${key}.key`),
+    ];
+    const words = ['show', ...pair('a', 'a'), ...pair('old', 'old'), ...pair('old', 'a')];
+    const { output, faults } = await runSubcommand('cert', words);
+    match(output, /\n {2}issuer: CN=ca\n/);
+    match(output, /\n {2}key: RSA, 2048 bits\n/);
+    match(
+      output,
+      /\n {2}chain 2: CN=ca, until \S+Z\n {2}OCSP: http:\/\/ocsp\.test\/; a response is demanded \(must-staple\)\n/,
+    );
+    match(faults[0] ?? '', /^The certificate in ".*old\.pem" expired on /);
+    match(faults[1] ?? '', /^The key in ".*a\.key" does not belong to the certificate in ".*old\.pem"/);
+    equal(faults.length, 2);
+  } finally {
+    certificates.remove();
+  }
 });
 
 test('Every subcommand has its help, and refuses words it does not know', async () => {

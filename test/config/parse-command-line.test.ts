@@ -96,8 +96,8 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
   ['-c a -k b -c c -k d', { tls: withCertificates(['a', 'b'], ['c', 'd']) }],
   ['-c a -c c -k b -k d', { tls: withCertificates(['a', 'b'], ['c', 'd']) }],
   [
-    '--strict-sni --tls-profile modern',
-    { tls: { certificates: [], strictSni: true, profile: 'modern', hsts: undefined } },
+    '--strict-sni --tls-profile modern --ocsp',
+    { tls: { certificates: [], strictSni: true, profile: 'modern', hsts: undefined, ocsp: true } },
   ],
   ['--hsts 300', { tls: withHsts('max-age=300') }],
   ['--hsts 0300;includeSubDomains;preload', { tls: withHsts('max-age=300; includeSubDomains; preload') }],

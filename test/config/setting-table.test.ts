@@ -47,6 +47,9 @@ const OTHERS: Readonly<Record<string, Partial<Config>>> = {
   inherited: { inherited: [{ descriptor: 3, scheme: 'https' }] },
   noDelay: { noDelay: false },
   proxyProtocol: { proxyProtocol: true },
+  'tls.ocsp': {
+    tls: { certificates: [], strictSni: false, profile: 'intermediate', hsts: undefined, ocsp: true },
+  },
   user: { user: 'nobody' },
   root: { root: '/srv' },
   workers: { workers: 200 },

@@ -1,5 +1,5 @@
 /** The TLS servers of a front end, one for each policy: each takes the connections whose first message asks for what the policy is for. */
-import { createSecureServer } from 'node:http2';
+import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket, TlsOptions } from 'node:tls';
 import { readTicketsOf, takeOwnListener } from '../../native/node-internals.ts';
@@ -13,6 +13,8 @@ export interface HandshakePolicy extends ConnectionPolicy {
   readonly options: TlsOptions;
   /** 48 bytes each, the newest first. */
   readonly ticketKeys: readonly Uint8Array[];
+  /** An OCSP response in DER, for clients that ask for one; default: none. */
+  readonly staple?: Uint8Array | undefined;
   /** Of ALPN, in the place of those of HTTP. */
   readonly protocols?: readonly string[];
 }
@@ -96,7 +98,7 @@ export class TlsServers {
    * A server of node:http2 owns TLS and ALPN; its sockets are taken from it when their handshake is done. It never listens: it is given the
    * sockets of the front end.
    */
-  #createServer({ options, ticketKeys, protocols }: HandshakePolicy): (socket: Socket) => void {
+  #createServer({ options, ticketKeys, staple, protocols }: HandshakePolicy): (socket: Socket) => void {
     const { ALPNProtocols: _replaced, ...tls } = options;
     const server = createSecureServer({
       ...tls,
@@ -106,6 +108,7 @@ export class TlsServers {
       handshakeTimeout: LIMIT_BOUNDS.timeoutMsMax,
     });
     if (ticketKeys.length > 1) readTicketsOf(server, ticketKeys);
+    if (staple !== undefined) stapleTo(server, staple);
     // the server would make a session of its own of each socket
     takeOwnListener<TLSSocket>(server, 'secureConnection');
     server.on('secureConnection', (socket: TLSSocket) =>
@@ -114,6 +117,14 @@ export class TlsServers {
     server.on('tlsClientError', (error, socket) => this.#events.failed(reasonOf(error, socket), socket));
     return takeOwnListener<Socket>(server, 'connection');
   }
+}
+
+/** With a listener each handshake that asks for a response waits for it, and no other pays anything. */
+function stapleTo(server: Http2SecureServer, staple: Uint8Array): void {
+  const response = Buffer.from(staple);
+  server.on('OCSPRequest', (_certificate, _issuer, answer: (error: Error | null, response: Buffer) => void) =>
+    answer(null, response),
+  );
 }
 
 /** Of a client whose certificate is not taken node says that its connection was closed. */

@@ -1,0 +1,83 @@
+/** `--ocsp`: openssl's client gets the response of openssl's responder in the handshake, before and after a reload. */
+import { doesNotMatch, match } from 'node:assert/strict';
+import { appendFileSync, readFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { LocalGateway } from '../support/local-gateway.ts';
+import { OcspResponder, writeIndex } from '../support/ocsp-responder.ts';
+import { runProgram } from '../support/run-program.ts';
+import { Authority } from '../tls/authority.ts';
+import { CertificateFolder } from '../tls/openssl.ts';
+
+const folder = new CertificateFolder();
+let responder: OcspResponder;
+let gateway: LocalGateway;
+
+before(async () => {
+  const authority = new Authority(folder, 'ca');
+  writeIndex(folder, { '65': 'V', '66': 'V' });
+  responder = await OcspResponder.start(folder);
+  const extensions = [`authorityInfoAccess=OCSP;URI:http://127.0.0.1:${responder.port}/`];
+  authority.issue('a', 'DNS:a.test', { extensions });
+  authority.issue('b', 'DNS:b.test');
+  for (const name of ['a', 'b'])
+    appendFileSync(folder.file(`${name}.pem`), readFileSync(folder.file('ca.pem')));
+  const pair = (name: string): string[] => [
+    '-c',
+    folder.file(`${name}.pem`),
+    '-k',
+    folder.file(`${name}.key`),
+  ];
+  const words = [
+    '-a',
+    '127.0.0.1',
+    '-p',
+    '0',
+    '-w',
+    '2',
+    ...pair('a'),
+    ...pair('b'),
+    '--ocsp',
+    '-l',
+    '/',
+    folder.path,
+  ];
+  gateway = await new LocalGateway(words).ready();
+  await gateway.until(() => /An OCSP response is stapled for ".*a\.pem" until /.test(gateway.stderr));
+});
+after(async () => {
+  await gateway?.stop();
+  await responder?.stop();
+  folder.remove();
+});
+
+async function handshake(name: string, ...more: readonly string[]): Promise<string> {
+  const words = ['s_client', '-connect', `127.0.0.1:${gateway.port}`, '-servername', name, ...more];
+  return (await runProgram('openssl', words)).text;
+}
+
+/** Workers get the response behind the line of the log. */
+async function untilStapled(name: string, ...more: readonly string[]): Promise<string> {
+  for (;;) {
+    const text = await handshake(name, '-status', ...more);
+    if (text.includes('OCSP Response Status: successful')) return text;
+  }
+}
+
+test('A client that asks for the response gets that of its certificate, over TLS 1.2 and 1.3', async () => {
+  for (const version of ['-tls1_2', '-tls1_3']) {
+    const text = await untilStapled('a.test', version);
+    match(text, /Cert Status: good/);
+    match(text, /Serial Number: 65/);
+  }
+  // this one names no authority, and nobody has asked here
+  match(await handshake('b.test', '-status'), /OCSP response: no response sent/);
+  doesNotMatch(await handshake('a.test'), /OCSP/);
+});
+
+test('A reload keeps the response, though the authority is gone', async () => {
+  await responder.stop();
+  gateway.signal('SIGHUP');
+  await gateway.until(() => gateway.stderr.includes('Reloaded: '));
+  match(await handshake('a.test', '-status'), /OCSP Response Status: successful/);
+  match(await handshake('a.test', '-status'), /OCSP Response Status: successful/);
+});
