@@ -23,7 +23,7 @@ export class Heartbeat {
     Atomics.add(this.#row, BEATS, 1);
   }
 
-  /** A request of a mapping begins; `mapping`: its place in the setup. */
+  /** A request of a mapping begins; `mapping`: its row of counters. */
   began(mapping: number): void {
     this.#row[MAPPING] = mapping + 1;
   }
@@ -33,7 +33,7 @@ export class Heartbeat {
     return Atomics.load(this.#row, BEATS);
   }
 
-  /** The place of the mapping that had the last request; undefined where none has told. */
+  /** The row of counters of the mapping that had the last request; undefined where none has told. */
   get mapping(): number | undefined {
     const place = Atomics.load(this.#row, MAPPING);
     return place === 0 ? undefined : place - 1;

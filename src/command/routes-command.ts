@@ -32,9 +32,11 @@ export async function routesCommand(words: readonly string[]): Promise<Outcome> 
       ...showHandlers(trials.get(mapping)),
     ];
   });
-  const faults = [...trials].flatMap(([mapping, { failure }]) =>
-    failure === undefined ? [] : [`Mapping ${mappingName(mapping)}: ${escapeControls(failure)}`],
-  );
+  const faults = [...trials].flatMap(([mapping, { failure }]) => {
+    if (failure === undefined) return [];
+    const place = mapping.at === undefined ? '' : `${mapping.at}: `;
+    return [`${place}Mapping ${mappingName(mapping)}: ${escapeControls(failure)}`];
+  });
   return { output: `${lines.join('\n')}\n`, faults };
 }
 

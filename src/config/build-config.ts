@@ -220,7 +220,10 @@ function readScripts(answers: Answers, parts: FileParts, faults: Faults): ReadSc
       faults.add(`Prefix "/" is mapped twice, by key "script" (${showPosition(fromFile)}), too`, one.at);
     if (!places.has(name)) ofFile.set(name, one);
   }
-  const mappings = [...[...ofFile.values()].map(({ mapping }) => mapping), ...given];
+  const mappings = [
+    ...[...ofFile.values()].map(({ mapping, at }) => ({ ...mapping, at: showPosition(at) })),
+    ...given,
+  ];
   faults.attempt(() => checkHosts(mappings), undefined);
   const isSound = faults.count === before && parts.isComplete !== false;
   const modes = answers.tuples(OPTIONS.mode).map(([mode = '']) => mode);

@@ -25,6 +25,8 @@ export interface MappingConfig extends OfKind, OfPlace, OwnMachine {
   readonly script: string;
   /** What the script is; undefined = it shows when it has been loaded. */
   readonly mode?: ScriptMode | undefined;
+  /** `FILE:LINE:COLUMN` of its table, for messages; undefined = not from a file. */
+  readonly at?: string | undefined;
 }
 
 /** A TCP address to listen on. */

@@ -23,6 +23,8 @@ type SettingName =
 interface SettingRow {
   readonly atReload: AtReload;
   readonly options: readonly AnyOption[];
+  /** Why only a restart changes it, for the manual. */
+  readonly why?: string;
 }
 
 /** A reload applies it: new requests, connections or states go by it in every worker. */
@@ -31,37 +33,41 @@ function applied(...options: AnyOption[]): SettingRow {
 }
 
 /** It belongs to what is made once, at the start. */
-function restart(...options: AnyOption[]): SettingRow {
-  return { atReload: 'restart', options };
+function restart(why: string, ...options: AnyOption[]): SettingRow {
+  return { atReload: 'restart', options, why };
 }
+
+const BOUND_ONCE = 'sockets are bound once, and later the right to bind them may be gone';
 
 /** The compiler asks for a row for each value of the configuration, the test of the table for each option. */
 const ROWS: Readonly<Record<SettingName, SettingRow>> = {
-  // counters in memory that a thread is started with have a row for each mapping
-  mappings: restart(OPTIONS.lua, OPTIONS.script, OPTIONS.mode),
-  // the folder of the account may be out of reach later
-  acme: restart(...ALL_ACME_OPTIONS),
-  // sockets are bound once, and later the right to bind may be gone
-  listen: restart(OPTIONS.address, OPTIONS.port, OPTIONS.clientCa, OPTIONS.clientVerify),
-  cleartext: restart(OPTIONS.http),
-  redirect: restart(OPTIONS.httpRedirect),
-  furtherListeners: restart(),
-  inherited: restart(),
-  proxyProtocol: restart(OPTIONS.proxyProtocol),
+  mappings: applied(OPTIONS.lua, OPTIONS.script, OPTIONS.mode),
+  acme: restart(
+    'one folder has the account as long as the process runs, and may be out of reach later',
+    ...ALL_ACME_OPTIONS,
+  ),
+  listen: restart(BOUND_ONCE, OPTIONS.address, OPTIONS.port, OPTIONS.clientCa, OPTIONS.clientVerify),
+  cleartext: restart(BOUND_ONCE, OPTIONS.http),
+  redirect: restart(BOUND_ONCE, OPTIONS.httpRedirect),
+  furtherListeners: restart(BOUND_ONCE),
+  inherited: restart(BOUND_ONCE),
+  proxyProtocol: restart(
+    'it belongs to the listeners: a balancer and the gateway change over with another listener',
+    OPTIONS.proxyProtocol,
+  ),
   // by `--proxy-trusted`, which `proxies` names
   trustedProxies: applied(),
-  noDelay: restart(),
-  user: restart(OPTIONS.user),
-  // the files of a script that are open lie in the old one
-  root: restart(OPTIONS.root),
-  workers: restart(OPTIONS.workers),
-  daemon: restart(OPTIONS.daemon, OPTIONS.foreground),
-  watch: restart(OPTIONS.watch),
-  pidFile: restart(OPTIONS.pidFile),
-  admin: restart(OPTIONS.admin),
-  adminTokenFile: restart(OPTIONS.adminTokenFile),
-  // opened before anything else; a reload opens the same name anew
-  logFile: restart(OPTIONS.logFile),
+  noDelay: restart('it belongs to the listeners'),
+  user: restart('rights that were given up do not come back', OPTIONS.user),
+  // files that are open stay those of the old one
+  root: applied(OPTIONS.root),
+  workers: restart('what threads share has a place for each of them', OPTIONS.workers),
+  daemon: restart('the process has gone to the background, or has not', OPTIONS.daemon, OPTIONS.foreground),
+  watch: restart('it begins with the start', OPTIONS.watch),
+  pidFile: restart('other programs find the process by it', OPTIONS.pidFile),
+  admin: restart('whoever asks for the reload waits there for its outcome', OPTIONS.admin),
+  adminTokenFile: restart('it belongs to the admin listener', OPTIONS.adminTokenFile),
+  logFile: restart('it is opened before anything else; a reload opens the same name anew', OPTIONS.logFile),
   logLevel: applied(OPTIONS.logLevel, OPTIONS.debug),
   accessLog: applied(OPTIONS.accessLog),
   'logs.rotation': applied(OPTIONS.logRotate),
@@ -72,8 +78,7 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   'compression.enabled': applied(OPTIONS.compress),
   'compression.types': applied(OPTIONS.compressTypes),
   'compression.bytesMin': applied(OPTIONS.compressMin),
-  // their memory outlives reloads
-  shared: restart(OPTIONS.shared),
+  shared: restart('their memory outlives reloads, and what is in it', OPTIONS.shared),
   // rights and limits of single mappings; `mappings` has their roots and memory
   scripts: applied(),
   folders: applied(OPTIONS.staticIndex, OPTIONS.staticListing, OPTIONS.staticCacheControl),
@@ -82,7 +87,7 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   'tls.strictSni': applied(OPTIONS.strictSni),
   'tls.profile': applied(OPTIONS.tlsProfile),
   'tls.hsts': applied(OPTIONS.hsts),
-  'tls.ocsp': restart(OPTIONS.ocsp),
+  'tls.ocsp': restart('who asks the authorities begins with the start', OPTIONS.ocsp),
   'rights.luaPath': applied(OPTIONS.luaPath),
   'rights.allowsBytecode': applied(OPTIONS.allowBytecode),
   'rights.commands': applied(OPTIONS.allowRun),
@@ -103,8 +108,8 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   'limits.resetsPerSecond': applied(OPTIONS.maxResets),
   'limits.controlFramesPerSecond': applied(OPTIONS.maxControlFrames),
   'limits.drainTimeoutMs': applied(OPTIONS.drainTimeout),
-  // it is compiled into the Lua machine, which all workers share
-  'limits.memoryBytesMax': restart(OPTIONS.memory),
+  // new states are of a machine of the new size
+  'limits.memoryBytesMax': applied(OPTIONS.memory),
   'limits.heartbeatLimitMs': applied(OPTIONS.heartbeatLimit),
   'limits.cpuLimitMs': applied(OPTIONS.cpuLimit),
   'limits.timeLimitMs': applied(OPTIONS.timeLimit),
@@ -112,12 +117,20 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   'limits.logBytesPerSecond': applied(OPTIONS.maxLog),
 };
 
+/** What needs a restart, and why, for the manual: the options that set it. */
+export const RESTART_REASONS: readonly { readonly options: readonly string[]; readonly why: string }[] =
+  Object.values(ROWS).flatMap(({ options, why }) =>
+    why === undefined || options.length === 0
+      ? []
+      : [{ options: options.map(({ name }) => `--${name}`), why }],
+  );
+
 /** For the Settings of a process. */
 export const SETTING_TABLE: readonly Setting<Config>[] = Object.entries(ROWS).map(([name, row]) => ({
   name,
   options: row.options.map((option) => `--${option.name}`),
   atReload: row.atReload,
-  read: (config) => readPath(config, name),
+  read: (config) => withoutPlaces(readPath(config, name)),
   show: (value) => showBy(row.options, value),
 }));
 
@@ -130,6 +143,14 @@ function readPath(config: Config, name: string): unknown {
   return name
     .split('.')
     .reduce<unknown>((value, part) => (value as Readonly<Record<string, unknown>>)[part], config);
+}
+
+/** The same without places in a file: a table that has moved there is no change. */
+function withoutPlaces(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutPlaces);
+  if (typeof value !== 'object' || value === null) return value;
+  const { at: _place, ...rest } = value as { readonly at?: unknown };
+  return rest;
 }
 
 /** As the option would be given, where one alone sets it. */

@@ -6,7 +6,6 @@ import { withMappings } from '../config/ready-made-mappings.ts';
 import type { EventSubscription } from '../events/event-subscription.ts';
 import type { SubscriptionOptions } from '../events/text-events.ts';
 import { compileLuaModule } from '../lua/wasm-module.ts';
-import { runsLua } from '../mapping/mapping-kinds.ts';
 import type { CounterName } from '../metrics/worker-metrics.ts';
 import type { UpstreamView } from '../proxy/upstreams/upstream-view.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
@@ -79,7 +78,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     },
     reload: async (changes = {}) => {
       await supervisor.reload((current) =>
-        changeConfig(current, changes, changedListening(current, changes), changes.workers),
+        withMappings(changeConfig(current, changes, changedListening(current, changes), changes.workers)),
       );
     },
     drain: () => supervisor.drain(),
@@ -111,12 +110,11 @@ export function createSupervisor(
   listenNames: ListenNames,
 ): Supervisor {
   const writeLine = log ?? new LogSink().write;
-  const hasScripts = config.mappings.some(runsLua);
   return new Supervisor({
     config,
     logger: createLogger(config.logLevel, 'supervisor', writeLine),
     writeLine,
     listenNames,
-    compileLua: hasScripts ? (memoryBytesMax) => compileLuaModule({ memoryBytesMax }) : undefined,
+    compileLua: (memoryBytesMax) => compileLuaModule({ memoryBytesMax }),
   });
 }

@@ -22,7 +22,7 @@ import { NOTHING, type Share, Shares } from '../mapping/shares.ts';
 import { type CounterName, Counters } from '../metrics/worker-metrics.ts';
 import { HandlerProxies } from '../proxy/handler-proxies.ts';
 import { Proxies } from '../proxy/proxies.ts';
-import { Settings } from '../settings/settings.ts';
+import { type Setting, Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory } from '../shared/shared-memory.ts';
 import { SharedStore } from '../shared/shared-store.ts';
@@ -42,6 +42,12 @@ const LOG_SOURCE = 'server';
 export const SERVER_LISTEN_NAMES: ListenNames = { https: 'option "address"', http: 'option "address"' };
 /** Of the one thread that serves, in the ids of requests. */
 const WORKER_ID = 0;
+
+/** What belongs to mappings and scripts, of which the thread has none: the function that answers is the one of the start. */
+const OF_SCRIPTS: ReadonlySet<string> = new Set(['mappings', 'root', 'limits.memoryBytesMax']);
+const THREAD_SETTINGS: readonly Setting<Config>[] = SETTING_TABLE.map((setting) =>
+  OF_SCRIPTS.has(setting.name) ? { ...setting, atReload: 'restart' } : setting,
+);
 
 export class ThreadGateway {
   readonly #settings: Settings<Config>;
@@ -63,7 +69,7 @@ export class ThreadGateway {
   #reloading: Promise<void> = Promise.resolve();
 
   constructor(config: Config, writeLine: (line: string) => void, handler: WebHandler) {
-    this.#settings = new Settings(config, SETTING_TABLE);
+    this.#settings = new Settings(config, THREAD_SETTINGS);
     const threads = poolThreads(process.env['UV_THREADPOOL_SIZE']);
     const turns = new PoolTurns(poolJobsMax(1, threads, availableParallelism()));
     this.#compression = new Compression(config.compression, turns, this.#counters);

@@ -18,7 +18,7 @@ export interface ScriptSettings extends OfPlace {
   readonly limits: OwnLimits;
 }
 
-/** What a mapping has that belongs to what is made once, at the start. */
+/** What a mapping has of its own of what its states are made of. */
 export interface OwnMachine {
   /** Virtual root of its script and of all its file access; undefined = that of all. */
   readonly root?: string | undefined;

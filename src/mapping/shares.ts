@@ -74,8 +74,8 @@ export class Shares {
   }
 
   /**
-   * That of a mapping, which all its states have in common: what an old one still holds counts. `uses`, which counts the first time: a
-   * mapping that cannot use a resource makes nobody's part of it smaller.
+   * That of a mapping, which all its states have in common: what an old one still holds counts. `uses`, which counts the first time, until
+   * `setUsers`: a mapping that cannot use a resource makes nobody's part of it smaller.
    */
   of(
     name: string,
@@ -89,6 +89,18 @@ export class Shares {
       for (const resource of uses) this.#users.set(resource, (this.#users.get(resource) ?? 0) + 1);
     }
     return share;
+  }
+
+  /** From now on the mappings are these, each with what it can use. Others keep what they hold, and make nobody's part smaller. */
+  setUsers(uses: Iterable<readonly Resource[]>): void {
+    this.#users.clear();
+    for (const resources of uses)
+      for (const resource of resources) this.#users.set(resource, (this.#users.get(resource) ?? 0) + 1);
+  }
+
+  /** Nobody takes more for this mapping. What it still holds is given back to all. */
+  forget(name: string): void {
+    this.#shares.delete(name);
   }
 
   /** Undefined until `of` has made it. */
@@ -105,8 +117,9 @@ export class Shares {
     const all = this.#options.limits[resource];
     const mappings = this.#users.get(resource) ?? 0;
     const { percent } = share;
-    if (mappings <= 1 && percent === undefined) return all;
+    // a mapping that is gone may still hold some
     const left = all - (this.total(resource) - share.used(resource));
+    if (mappings <= 1 && percent === undefined) return left;
     const equal = Math.floor(all / (2 * Math.max(1, mappings)));
     const sure = percent === undefined ? equal : Math.min(equal, Math.floor((all * percent) / 100));
     return Math.max(Math.floor((left * (percent ?? this.percent)) / 100), sure, 1);

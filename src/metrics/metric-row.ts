@@ -91,6 +91,11 @@ export class MetricRow<Number extends string, Times extends string = never> {
     return Object.fromEntries(entries) as Record<Times, Histogram>;
   }
 
+  /** Somebody else gets the row. */
+  clear(): void {
+    this.#values.fill(0);
+  }
+
   /** What is gone with the thread that has counted: gauges are 0 again, totals and times go on. */
   resetGauges(): void {
     const { names, metrics, slots } = this.#table;

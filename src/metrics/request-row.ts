@@ -12,9 +12,17 @@ const HEADS: number = DURATIONS + HISTOGRAM_SLOTS;
 /** Doubles of a row. */
 const LENGTH: number = HEADS + HISTOGRAM_SLOTS;
 
-/** Memory for so many rows. */
-export function createRequestMemory(rows: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(rows * LENGTH * Float64Array.BYTES_PER_ELEMENT);
+/** The row of what no mapping has answered; those of mappings stand behind it. */
+export const NO_MAPPING_ROW = 0;
+
+/** Where requests of a mapping are counted whose other counters have this row. */
+export function requestRowOf(mappingRow: number): number {
+  return NO_MAPPING_ROW + 1 + mappingRow;
+}
+
+/** Memory for rows of so many mappings, and that of none. Pages of rows that nobody writes to take no memory. */
+export function createRequestMemory(mappings: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(requestRowOf(mappings) * LENGTH * Float64Array.BYTES_PER_ELEMENT);
 }
 
 export class RequestRow {
@@ -36,6 +44,11 @@ export class RequestRow {
   observe(durationMs: number, headMs: number): void {
     Histogram.add(this.#values, DURATIONS, durationMs);
     Histogram.add(this.#values, HEADS, headMs);
+  }
+
+  /** Another mapping gets the row. */
+  clear(): void {
+    this.#values.fill(0);
   }
 
   /** By indexes of the two lists. */

@@ -1,7 +1,5 @@
 /** Looks at regular times whether the workers give their heartbeats, and has those replaced that do not. */
 import { BEAT_INTERVAL_MS, type Heartbeat } from '../base/heartbeat.ts';
-import type { Config } from '../config/config.ts';
-import { mappingName } from '../mapping/mapping-name.ts';
 import type { Limits } from '../settings/limits.ts';
 import { Silence, type SilentThread } from './silence.ts';
 import { readThreadUse, type ThreadUse } from './thread-use.ts';
@@ -17,25 +15,28 @@ export interface WatchedWorker {
 
 /** Asked at each look. */
 interface WatchSettings {
-  readonly values: Pick<Config, 'mappings'> & { readonly limits: Pick<Limits, 'heartbeatLimitMs'> };
+  readonly values: { readonly limits: Pick<Limits, 'heartbeatLimitMs'> };
 }
 
 export class HeartWatch {
   readonly #workers: () => readonly WatchedWorker[];
   readonly #settings: WatchSettings;
+  readonly #nameOf: (row: number) => string | undefined;
   readonly #readUse: (id: number) => ThreadUse | undefined;
   readonly #silences = new WeakMap<Heartbeat, Silence>();
   #timer: NodeJS.Timeout | undefined;
   #lookedAt = 0;
 
-  /** `readUse`: tests replace it. */
+  /** `nameOf`: of a mapping, by its row of counters; `readUse`: tests replace it. */
   constructor(
     workers: () => readonly WatchedWorker[],
     settings: WatchSettings,
+    nameOf: (row: number) => string | undefined,
     readUse: (id: number) => ThreadUse | undefined = readThreadUse,
   ) {
     this.#workers = workers;
     this.#settings = settings;
+    this.#nameOf = nameOf;
     this.#readUse = readUse;
   }
 
@@ -89,8 +90,8 @@ export class HeartWatch {
 
   #describe({ silentMs, cpuMs }: SilentThread, { mapping }: Heartbeat, limitMs: number): string {
     const doing = cpuMs === undefined ? '' : `, and computed for ${inSeconds(cpuMs)} of that`;
-    const known = mapping === undefined ? undefined : this.#settings.values.mappings[mapping];
-    const last = known === undefined ? '' : `; the last request of a module was for ${mappingName(known)}`;
+    const name = mapping === undefined ? undefined : this.#nameOf(mapping);
+    const last = name === undefined ? '' : `; the last request of a module was for ${name}`;
     return `It was held up for ${inSeconds(silentMs)}${doing}, and the limit is ${inSeconds(limitMs)} (--heartbeat-limit)${last}`;
   }
 }

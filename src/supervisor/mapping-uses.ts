@@ -3,6 +3,7 @@ import type { MappingConfig } from '../config/config.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
 import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
+import type { MappingRow } from './mapping-rows.ts';
 import type { WorkerThread } from './worker-thread.ts';
 
 /** What one mapping uses in one worker. */
@@ -13,18 +14,15 @@ export interface MappingUse extends Readonly<Record<MappingCounterName, number>>
   readonly mapping: string;
 }
 
-/** At this moment, worker 1 first. */
+/** At this moment, worker 1 first; `rows`: of the mappings. */
 export function mappingUses(
-  workers: readonly Pick<WorkerThread, 'workerId' | 'mappingCounters'>[],
+  workers: readonly Pick<WorkerThread, 'workerId' | 'memory'>[],
   mappings: readonly MappingConfig[],
+  rows: readonly MappingRow[],
 ): MappingUse[] {
-  const uses: MappingUse[] = [];
-  for (const { workerId, mappingCounters } of workers) {
-    for (const [i, mapping] of mappings.entries()) {
-      const row = mappingCounters[i];
-      if (row !== undefined && runsLua(mapping))
-        uses.push({ worker: workerId, mapping: mappingName(mapping), ...row.snapshot() });
-    }
-  }
-  return uses;
+  const scripts = new Set(mappings.filter(runsLua).map(mappingName));
+  const counted = rows.filter(({ name }) => scripts.has(name));
+  return workers.flatMap(({ workerId, memory }) =>
+    counted.map(({ name, row }) => ({ worker: workerId, mapping: name, ...memory.mapping(row).snapshot() })),
+  );
 }

@@ -38,6 +38,7 @@ type FamilyName =
   | 'sharedEvictions'
   | 'certificate'
   | 'reloads'
+  | 'generations'
   | 'workers'
   | 'replacements'
   | 'processCpu'
@@ -114,6 +115,10 @@ export const FAMILIES: Readonly<Record<FamilyName, MetricFamily>> = {
     'Time until the certificate that is served expires; below 0: it has expired',
   ),
   reloads: counter('lgateway_reloads_total', 'Reloads that were asked for, by result'),
+  generations: gauge(
+    'lgateway_generations',
+    'What reloads have loaded and something still uses: 1, and one more for each from before a reload that still has requests',
+  ),
   workers: gauge('lgateway_workers', 'Worker threads, by whether they serve'),
   replacements: counter(
     'lgateway_worker_replacements_total',

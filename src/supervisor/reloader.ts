@@ -4,18 +4,24 @@ import { GatewayError } from '../base/errors.ts';
 import type { LevelLogger } from '../base/logger.ts';
 import { TakenCount } from '../base/taken-count.ts';
 import type { Config } from '../config/config.ts';
+import { mappingName } from '../mapping/mapping-name.ts';
 import type { Settings } from '../settings/settings.ts';
-import type { WorkerSetup } from '../worker/messages.ts';
+import type { TlsSetup } from '../tls/tls-setup.ts';
+import type { LuaModules, WorkerSetup } from '../worker/messages.ts';
 import type { LogOutputs, PreparedAccess } from './log-outputs.ts';
+import type { LuaMachines } from './lua-machines.ts';
+import type { MappingRows } from './mapping-rows.ts';
 import type { TlsKeeper } from './tls-keeper.ts';
 import type { WorkerCrew } from './worker-crew.ts';
-import { workerSettings } from './worker-parts.ts';
+import { memorySizesOf, workerSetup } from './worker-parts.ts';
 
 export interface ReloaderParts {
   readonly settings: Settings<Config>;
   readonly logger: LevelLogger;
   readonly tls: TlsKeeper;
-  readonly crew: Pick<WorkerCrew, 'workers' | 'ready'>;
+  readonly crew: Pick<WorkerCrew, 'workers' | 'ready' | 'oldestGeneration'>;
+  readonly rows: MappingRows;
+  readonly machines: LuaMachines;
   readonly outputs: Pick<LogOutputs, 'prepare'> | undefined;
   /** Why it does not serve, as the end of a sentence; undefined: it does. */
   readonly whyNotServing: () => string | undefined;
@@ -47,9 +53,18 @@ export class Reloader {
     return this.#setup;
   }
 
-  /** What the workers start with. */
-  begin(setup: WorkerSetup): void {
-    this.#setup = setup;
+  /** What the workers start with; the Lua machines follow. */
+  begin(tls: TlsSetup | undefined): void {
+    const { settings, rows } = this.#parts;
+    const config = settings.values;
+    const ofMappings = rows.assign(config.mappings.map(mappingName), 0, () => undefined);
+    this.#setup = workerSetup(config, { generation: 0, tls, rows: ofMappings, luaModules: 'follows' });
+  }
+
+  /** The Lua machines that the workers start with. */
+  compiled(luaModules: LuaModules): void {
+    this.#parts.machines.use(luaModules);
+    this.#setup = { ...this.require(), luaModules };
   }
 
   /** As Supervisor.reload. */
@@ -101,11 +116,17 @@ export class Reloader {
     current: WorkerSetup,
     access: PreparedAccess | undefined,
   ): Promise<string | undefined> {
-    const { settings, logger, tls: keeper, crew, whyNotServing } = this.#parts;
+    const { settings, logger, tls: keeper, crew, rows, machines, whyNotServing } = this.#parts;
     const { tls, loaded, kept } = await keeper.reread(current.tls, settings.values, config);
+    const luaModules = await machines.of(memorySizesOf(config));
+    const names = config.mappings.map(mappingName);
+    const clear = (row: number): void => {
+      for (const worker of crew.workers) worker.memory.clear(row);
+    };
+    const ofMappings = rows.assign(names, crew.oldestGeneration, clear);
     this.#lastGeneration += 1;
     const generation = this.#lastGeneration;
-    const next: WorkerSetup = { ...current, generation, tls, settings: workerSettings(config) };
+    const next = workerSetup(config, { generation, tls, rows: ofMappings, luaModules });
     const workers = crew.ready;
     const answers = await Promise.allSettled(workers.map((worker) => worker.prepare(next)));
     const refusal = answers.find((answer) => answer.status === 'rejected');
@@ -114,6 +135,8 @@ export class Reloader {
       throw refusal?.reason ?? new GatewayError('LGW_RELOAD', 'The reload was given up: the gateway drains');
     }
     this.#setup = next;
+    machines.use(luaModules);
+    rows.commit(names, generation);
     access?.commit();
     for (const worker of crew.workers) worker.commit(generation);
     for (const { name, from, to } of settings.replace(config))

@@ -1,14 +1,17 @@
 /** Loads scripts in a worker thread of their own, as a start would, and says what came of each. Nothing is bound and nothing serves. */
 import type { Logger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
+import { mappingName } from '../mapping/mapping-name.ts';
 import { createHealthMemory } from '../proxy/upstreams/health-memory.ts';
-import type { TriedMapping, WorkerSetup } from '../worker/messages.ts';
+import type { TriedMapping } from '../worker/messages.ts';
 import { becomeUser } from './become-user.ts';
 import { EventMesh } from './event-mesh.ts';
 import { LeftoverProcesses } from './leftover-processes.ts';
+import { LuaMachines } from './lua-machines.ts';
+import { MappingRows } from './mapping-rows.ts';
 import { OnceRegistry } from './once-registry.ts';
 import { SharedKeeper } from './shared-keeper.ts';
-import { compileAll, memorySizesOf, WORKER_ENTRY, workerSettings } from './worker-parts.ts';
+import { memorySizesOf, WORKER_ENTRY, workerSetup } from './worker-parts.ts';
 import { WorkerThread } from './worker-thread.ts';
 import { WORKER_TIMES, type WorkerTimes } from './worker-times.ts';
 
@@ -31,10 +34,19 @@ export interface TrialOptions {
  */
 export async function tryScripts(options: TrialOptions): Promise<readonly TriedMapping[]> {
   const { config, logger } = options;
+<<<<<<< HEAD
   const { mappings, user } = config;
   if (user !== undefined) becomeUser(user, { config, logger }, true);
   const luaModules = await compileAll(memorySizesOf(config), options.compileLua);
   const setup: WorkerSetup = { generation: 0, tls: undefined, mappings, settings: workerSettings(config) };
+=======
+  const { user } = config;
+  if (user !== undefined) becomeUser(user, config, logger);
+  const luaModules = await new LuaMachines(options.compileLua).of(memorySizesOf(config));
+  const rows = new MappingRows(config.mappings.map(mappingName));
+  const ofMappings = config.mappings.map((_, i) => i);
+  const setup = workerSetup(config, { generation: 0, tls: undefined, rows: ofMappings, luaModules });
+>>>>>>> 3064a18 (supervisor, worker: let reloads change mappings, roots and sizes of memory)
   const dictionaries = new SharedKeeper(config.shared, logger);
   const mesh = new EventMesh(1);
   const processes = new LeftoverProcesses();
@@ -46,7 +58,7 @@ export async function tryScripts(options: TrialOptions): Promise<readonly TriedM
     onLogLines: (lines) => lines.forEach(options.writeLine),
     onAccessLines: () => undefined,
     countsRequests: false,
-    mappingCount: mappings.length,
+    rows,
     makeStart: (own) => ({
       ...own,
       processGroups: processes.create(),
@@ -60,8 +72,6 @@ export async function tryScripts(options: TrialOptions): Promise<readonly TriedM
       noDelay: true,
       serverPort: config.listen?.port ?? 0,
       setup,
-      root: config.root,
-      luaModules,
       isTrial: true,
     }),
     once: new OnceRegistry(),

@@ -19,6 +19,8 @@ import { HeartWatch } from './heart-watch.ts';
 import { platformListenerOptions } from './listener.ts';
 import { type BoundAddress, Listeners } from './listeners.ts';
 import type { DevelopmentFacts } from './load-tls.ts';
+import { LuaMachines } from './lua-machines.ts';
+import { MappingRows } from './mapping-rows.ts';
 import { type MappingUse, mappingUses } from './mapping-uses.ts';
 import { OnceRegistry } from './once-registry.ts';
 import { Reloader } from './reloader.ts';
@@ -26,7 +28,7 @@ import { Succession } from './succession.ts';
 import type { SupervisorOptions } from './supervisor-options.ts';
 import { TlsKeeper } from './tls-keeper.ts';
 import { WorkerCrew } from './worker-crew.ts';
-import { chainsOf, firstSetup } from './worker-parts.ts';
+import { chainsOf } from './worker-parts.ts';
 import type { MetricSources } from './write-metrics.ts';
 
 export type SupervisorState = 'idle' | 'starting' | 'serving' | 'draining' | 'stopped';
@@ -49,6 +51,7 @@ export class Supervisor {
   readonly #tls: TlsKeeper;
   readonly #listeners: Listeners;
   readonly #once = new OnceRegistry();
+  readonly #rows: MappingRows;
   readonly #crew: WorkerCrew;
   readonly #reloader: Reloader;
   #state: SupervisorState = 'idle';
@@ -79,23 +82,34 @@ export class Supervisor {
       leaveAdmin: () => this.#admin?.leave() ?? false,
     });
     this.#tls = new TlsKeeper(options);
+    this.#rows = new MappingRows(options.config.mappings.map(mappingName));
+    const machines = new LuaMachines(options.compileLua);
     this.#crew = new WorkerCrew({
       options,
       listeners: this.#listeners,
       once: this.#once,
       lastStraw: this.#lastStraw,
       setup: () => this.#reloader.require(),
+      rows: this.#rows,
+      machines,
+      onCompiled: (modules) => this.#reloader.compiled(modules),
     });
     this.#reloader = new Reloader({
       settings: this.#settings,
       logger: options.logger,
       tls: this.#tls,
       crew: this.#crew,
+      rows: this.#rows,
+      machines,
       outputs: options.outputs,
       whyNotServing: () => this.whyNotReady(),
       isHeld: () => this.succession.isHeld,
     });
-    this.#hearts = new HeartWatch(() => this.#crew.workers, this.#settings);
+    this.#hearts = new HeartWatch(
+      () => this.#crew.workers,
+      this.#settings,
+      (row) => this.#rows.nameOf(row),
+    );
   }
 
   get #config(): Config {
@@ -144,7 +158,7 @@ export class Supervisor {
       if (this.#options.predecessor === undefined) await this.#openAdmin();
       if (user !== undefined) becomeUser(user, this.#options);
       this.#tls.openAcme(this.#config.acme, this.#logger);
-      this.#reloader.begin(firstSetup(this.#config, first && this.#tls.present(first.tls)));
+      this.#reloader.begin(first && this.#tls.present(first.tls));
       this.succession.pid.look();
       this.#assertStarting();
       await this.#crew.start();
@@ -203,7 +217,11 @@ export class Supervisor {
 
   /** What each mapping of a script uses in each worker at this moment, worker 1 first. */
   mappingCounters(): MappingUse[] {
-    return mappingUses(this.#crew.workers, this.#config.mappings);
+    return mappingUses(
+      this.#crew.workers,
+      this.#config.mappings,
+      this.#rows.shown(this.#crew.oldestGeneration),
+    );
   }
 
   /** A dictionary that the workers share, by its name; from the end of `start` on. Throws as SharedStore does. */
@@ -249,11 +267,12 @@ export class Supervisor {
   metricSources(): MetricSources {
     return {
       workers: this.#crew.workers,
-      mappings: this.#config.mappings.map(mappingName),
+      mappings: this.#rows.shown(this.#crew.oldestGeneration),
       upstreams: this.upstreams(),
       shared: this.#crew.sharedUsage(),
       certificates: chainsOf(this.#reloader.current?.tls),
       reloads: this.#reloader.counts,
+      generations: this.#crew.generations,
     };
   }
 

@@ -13,10 +13,12 @@ import type { LastStraw } from './crash-loop.ts';
 import { EventMesh } from './event-mesh.ts';
 import { LeftoverProcesses } from './leftover-processes.ts';
 import type { Listeners } from './listeners.ts';
+import type { LuaMachines } from './lua-machines.ts';
+import type { MappingRows } from './mapping-rows.ts';
 import type { OnceRegistry } from './once-registry.ts';
 import { SharedKeeper } from './shared-keeper.ts';
 import type { SupervisorOptions } from './supervisor-options.ts';
-import { compileAll, memorySizesOf, WORKER_ENTRY, withinTime } from './worker-parts.ts';
+import { memorySizesOf, WORKER_ENTRY, withinTime } from './worker-parts.ts';
 import { WorkerThread } from './worker-thread.ts';
 import type { OwnStart } from './worker-thread-options.ts';
 import { WORKER_TIMES } from './worker-times.ts';
@@ -32,6 +34,10 @@ export interface CrewParts {
   readonly lastStraw: LastStraw;
   /** The setup that serves. */
   readonly setup: () => WorkerSetup;
+  readonly rows: MappingRows;
+  readonly machines: LuaMachines;
+  /** The machines that the workers start with are compiled. */
+  readonly onCompiled: (modules: LuaModules) => void;
 }
 
 export class WorkerCrew {
@@ -42,7 +48,6 @@ export class WorkerCrew {
   /** Made with the workers, once. */
   #shared: SharedKeeper | undefined;
   #workers: WorkerThread[] = [];
-  #luaModules: LuaModules | 'follows' | undefined;
   #compiling: Promise<LuaModules> | undefined;
 
   constructor(parts: CrewParts) {
@@ -60,6 +65,16 @@ export class WorkerCrew {
     return this.#workers.filter((worker) => worker.ready);
   }
 
+  /** How many there are of which some worker has something. */
+  get generations(): number {
+    return new Set(this.#workers.flatMap(({ generations }) => generations)).size;
+  }
+
+  /** Of this one, or of later ones, some worker has something; of those before it none has. */
+  get oldestGeneration(): number {
+    return Math.min(...this.#workers.flatMap(({ generations }) => generations));
+  }
+
   /** Publishes and subscribes as the workers do. */
   get events(): TextEvents {
     return this.#mesh.main;
@@ -67,14 +82,12 @@ export class WorkerCrew {
 
   /** Makes the workers, whose threads do not begin, and compiles the Lua machine for them. */
   create(): void {
-    const { options } = this.#parts;
-    const { config, compileLua } = options;
+    const { options, machines } = this.#parts;
+    const { config } = options;
     this.#shared = new SharedKeeper(config.shared, options.logger);
     for (let workerId = 1; workerId <= config.workers; workerId++)
       this.#workers.push(this.#createWorker(workerId));
-    if (compileLua === undefined) return;
-    this.#luaModules = 'follows';
-    this.#compiling = compileAll(memorySizesOf(config), compileLua);
+    this.#compiling = machines.of(memorySizesOf(config));
     // `#handOut` tells, unless something else has failed before
     this.#compiling.catch(() => undefined);
   }
@@ -133,7 +146,7 @@ export class WorkerCrew {
   }
 
   #createWorker(workerId: number): WorkerThread {
-    const { options, once, lastStraw, setup } = this.#parts;
+    const { options, once, lastStraw, setup, rows } = this.#parts;
     const { config, logger, writeLine } = options;
     return new WorkerThread({
       workerId,
@@ -142,7 +155,7 @@ export class WorkerCrew {
       logger,
       onLogLines: (lines) => lines.forEach(writeLine),
       onAccessLines: options.outputs?.writeAccess ?? ((bytes) => this.#writeLines(bytes)),
-      mappingCount: config.mappings.length,
+      rows,
       countsRequests: config.admin !== undefined,
       makeStart: (own) => this.#makeStart(own),
       makeJob: () => this.#makeJob(),
@@ -175,8 +188,9 @@ export class WorkerCrew {
   /** To the workers, which have their jobs. */
   async #handOut(): Promise<void> {
     const modules = await this.#compiling;
-    this.#luaModules = modules;
-    if (modules !== undefined) for (const worker of this.#workers) worker.giveLuaModules(modules);
+    assert(modules !== undefined, 'workers are made before they start');
+    this.#parts.onCompiled(modules);
+    for (const worker of this.#workers) worker.giveLuaModules(modules);
   }
 
   #chooseCount({ workers }: Config): number {
@@ -210,8 +224,6 @@ export class WorkerCrew {
       noDelay: options.config.noDelay ?? true,
       serverPort: main.port,
       setup: setup(),
-      root: options.config.root,
-      luaModules: this.#luaModules,
     };
   }
 }

@@ -1,7 +1,7 @@
 /** What one worker counts, in memory that outlives its threads: they write, one after the other, and the main thread reads. */
 import { MAPPING_METRICS, type MappingCounterName } from '../metrics/mapping-metrics.ts';
 import { MetricRow } from '../metrics/metric-row.ts';
-import { createRequestMemory, RequestRow } from '../metrics/request-row.ts';
+import { createRequestMemory, NO_MAPPING_ROW, RequestRow, requestRowOf } from '../metrics/request-row.ts';
 import { Counters } from '../metrics/worker-metrics.ts';
 import { createWaitingMemory } from '../proxy/upstreams/health-memory.ts';
 
@@ -13,28 +13,34 @@ export class WorkerMemory {
   readonly counters: Counters = new Counters();
   /** Requests that wait for servers behind proxies, by row of what is known of their health. */
   readonly waiting: Int32Array<SharedArrayBuffer> = new Int32Array(createWaitingMemory());
-  /** In the order of the mappings. */
-  readonly mappingCounters: readonly MetricRow<MappingCounterName>[];
-  /** In the order of the mappings, and one more for what none has answered; none at all where they are not counted. */
-  readonly requests: readonly RequestRow[];
+  readonly #rows: { readonly capacity: number; readonly used: number };
   readonly #mappings: SharedArrayBuffer;
   readonly #requests: SharedArrayBuffer | undefined;
   /** Messages of a thread come in before its end: nothing is left of one when the next begins. */
   readonly #logOnTheWay = new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
 
-  constructor(mappingCount: number, countsRequests: boolean) {
-    const mappings = MAPPING_METRICS.rows(mappingCount);
-    this.#mappings = mappings;
-    const requests = countsRequests ? createRequestMemory(mappingCount + 1) : undefined;
-    this.#requests = requests;
-    this.requests =
-      requests === undefined
-        ? []
-        : Array.from({ length: mappingCount + 1 }, (_, row) => new RequestRow(requests, row));
-    this.mappingCounters = Array.from(
-      { length: mappingCount },
-      (_, row) => new MetricRow(MAPPING_METRICS, mappings, row),
-    );
+  constructor(rows: { readonly capacity: number; readonly used: number }, countsRequests: boolean) {
+    this.#rows = rows;
+    this.#mappings = MAPPING_METRICS.rows(rows.capacity);
+    this.#requests = countsRequests ? createRequestMemory(rows.capacity) : undefined;
+  }
+
+  /** What the mapping uses whose row this is. */
+  mapping(row: number): MetricRow<MappingCounterName> {
+    return new MetricRow(MAPPING_METRICS, this.#mappings, row);
+  }
+
+  /** The requests of a mapping, by its row, or with undefined of none; undefined where they are not counted. */
+  requests(row: number | undefined): RequestRow | undefined {
+    const memory = this.#requests;
+    if (memory === undefined) return undefined;
+    return new RequestRow(memory, row === undefined ? NO_MAPPING_ROW : requestRowOf(row));
+  }
+
+  /** Another mapping gets the row. */
+  clear(row: number): void {
+    this.mapping(row).clear();
+    this.requests(row)?.clear();
   }
 
   /** What a thread gets. */
@@ -66,7 +72,8 @@ export class WorkerMemory {
 
   /** Another thread begins: what counted for the one before is 0 again; totals and times go on. */
   beginThread(): void {
-    for (const row of [this.counters, ...this.mappingCounters]) row.resetGauges();
+    this.counters.resetGauges();
+    for (let row = 0; row < this.#rows.used; row++) this.mapping(row).resetGauges();
     this.waiting.fill(0);
     Atomics.store(this.#logOnTheWay, LOG_LINES, 0);
   }

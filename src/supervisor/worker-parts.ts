@@ -2,7 +2,7 @@
 import type { Config } from '../config/config.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
 import type { TlsSetup } from '../tls/tls-setup.ts';
-import type { LuaModules, WorkerSettings, WorkerSetup } from '../worker/messages.ts';
+import type { WorkerSettings, WorkerSetup } from '../worker/messages.ts';
 
 /** Runs the bundle of worker-entry.ts: to find and read two hundred modules takes a fifth of the start. */
 export const WORKER_ENTRY: URL = new URL('../worker/worker-start.cjs', import.meta.url);
@@ -13,22 +13,8 @@ export function memorySizesOf({ mappings, limits }: Config): readonly number[] {
   return [...new Set(scripts.map((script) => script.memoryBytesMax ?? limits.memoryBytesMax))];
 }
 
-export async function compileAll(
-  sizes: readonly number[],
-  compile: (memoryBytesMax: number) => Promise<object>,
-): Promise<LuaModules> {
-  return new Map(await Promise.all(sizes.map(async (size) => [size, await compile(size)] as const)));
-}
-
 /** The settings that a reload may change in a worker. */
-export function workerSettings({
-  limits,
-  rights,
-  logLevel,
-  accessLog,
-  logs,
-  ...more
-}: Config): WorkerSettings {
+function workerSettings({ limits, rights, logLevel, accessLog, logs, ...more }: Config): WorkerSettings {
   return {
     limits,
     rights,
@@ -44,9 +30,13 @@ export function workerSettings({
   };
 }
 
-/** What the workers start with, before any reload. */
-export function firstSetup(config: Config, tls: TlsSetup | undefined): WorkerSetup {
-  return { generation: 0, tls, mappings: config.mappings, settings: workerSettings(config) };
+/** What workers get of a configuration; `made`: what does not stand in it. */
+export function workerSetup(
+  config: Config,
+  made: Pick<WorkerSetup, 'generation' | 'tls' | 'rows' | 'luaModules'>,
+): WorkerSetup {
+  const { mappings, root } = config;
+  return { ...made, mappings, root, settings: workerSettings(config) };
 }
 
 /** Of each certificate the PEM text: the server's own first, then its chain. */

@@ -15,8 +15,8 @@ export interface WorkerThreadOptions {
   readonly onLogLines: (lines: readonly string[]) => void;
   /** Takes its lines of the access log, each with its line end. */
   readonly onAccessLines: (bytes: Uint8Array, count: number) => void;
-  /** For each there is a row of counters. */
-  readonly mappingCount: number;
+  /** Rows of counters: how many there are, and how many of them some mapping has or had. */
+  readonly rows: { readonly capacity: number; readonly used: number };
   /** Requests are counted by mapping, and times by worker. */
   readonly countsRequests: boolean;
   /** What the next thread starts with; called once for each. */

@@ -3,9 +3,6 @@ import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import { Heartbeat } from '../base/heartbeat.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
-import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
-import type { MetricRow } from '../metrics/metric-row.ts';
-import type { RequestRow } from '../metrics/request-row.ts';
 import type { Counters } from '../metrics/worker-metrics.ts';
 import type { TlsSetup } from '../tls/tls-setup.ts';
 import type {
@@ -44,7 +41,11 @@ export class WorkerThread {
   #exchangesBefore = 0;
   /** Of the setup this thread was started with or committed to. */
   #generation = 0;
+  /** Replaced ones of this thread that still have exchanges. */
+  readonly #ending = new Set<number>();
   #modes: readonly (ScriptMode | undefined)[] = [];
+  /** Of the setup that it has prepared. */
+  #preparedModes: readonly (ScriptMode | undefined)[] = [];
   #tried: readonly TriedMapping[] = [];
   #crashesInARow = 0;
   #replacements = 0;
@@ -57,7 +58,12 @@ export class WorkerThread {
   constructor(options: WorkerThreadOptions) {
     this.#options = options;
     this.workerId = options.workerId;
-    this.#memory = new WorkerMemory(options.mappingCount, options.countsRequests);
+    this.#memory = new WorkerMemory(options.rows, options.countsRequests);
+  }
+
+  /** What it counts, its threads one after the other. */
+  get memory(): WorkerMemory {
+    return this.#memory;
   }
 
   get counters(): Counters {
@@ -69,17 +75,12 @@ export class WorkerThread {
     return this.#memory.waiting;
   }
 
-  /** In the order of the mappings. */
-  get mappingCounters(): readonly MetricRow<MappingCounterName>[] {
-    return this.#memory.mappingCounters;
+  /** Of which the running thread has something: of the one that serves, and of those before it that still have exchanges. */
+  get generations(): readonly number[] {
+    return [...this.#ending, this.#generation];
   }
 
-  /** As those, and one more for what no mapping has answered; none at all where they are not counted. */
-  get requests(): readonly RequestRow[] {
-    return this.#memory.requests;
-  }
-
-  /** What the scripts were when the thread began to serve, in the order of the setup; undefined for modules. */
+  /** What the scripts are, in the order of the setup; undefined for other mappings. */
   get modes(): readonly (ScriptMode | undefined)[] {
     return this.#modes;
   }
@@ -202,6 +203,7 @@ export class WorkerThread {
       error: (error) => this.#crashed(error),
       end: (reason) => {
         this.#thread = undefined;
+        this.#ending.clear();
         this.#ended(this.#failure ?? new GatewayError('LGW_WORKER', reason));
       },
     });
@@ -259,7 +261,11 @@ export class WorkerThread {
         });
         return;
       case 'prepared':
+        this.#preparedModes = message.modes;
         this.#prepareOf(message.generation)?.resolve();
+        return;
+      case 'ended':
+        this.#ending.delete(message.generation);
         return;
       case 'refused':
         this.#prepareOf(message.generation)?.reject(
@@ -307,7 +313,9 @@ export class WorkerThread {
   }
 
   #commit(generation: number): void {
+    this.#ending.add(this.#generation);
     this.#generation = generation;
+    this.#modes = this.#preparedModes;
     this.#post({ type: 'commit', generation });
   }
 

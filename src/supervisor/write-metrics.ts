@@ -7,12 +7,14 @@ import { RESOURCES } from '../mapping/shares.ts';
 import { Histogram } from '../metrics/histogram.ts';
 import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
 import type { MetricRow } from '../metrics/metric-row.ts';
-import { REQUEST_PROTOCOLS, type RequestRow, STATUS_CLASSES } from '../metrics/request-row.ts';
+import { REQUEST_PROTOCOLS, STATUS_CLASSES } from '../metrics/request-row.ts';
 import type { Counters } from '../metrics/worker-metrics.ts';
 import type { UpstreamView } from '../proxy/upstreams/upstream-view.ts';
 import type { SharedUsage } from '../shared/shared-usage.ts';
+import type { MappingRow } from './mapping-rows.ts';
 import { FAMILIES, LIMIT_COUNTERS, MAPPING_FAMILIES, WORKER_FAMILIES } from './metric-families.ts';
 import { processFacts } from './process-metrics.ts';
+import type { WorkerMemory } from './worker-memory.ts';
 
 /** What one worker has counted, also while it is being replaced. */
 interface WorkerSource {
@@ -20,20 +22,17 @@ interface WorkerSource {
   readonly ready: boolean;
   readonly replacements: number;
   readonly counters: Counters;
-  /** In the order of the mappings. */
-  readonly mappingCounters: readonly MetricRow<MappingCounterName>[];
-  /** As these, and one more for what no mapping has answered. */
-  readonly requests: readonly RequestRow[];
+  readonly memory: Pick<WorkerMemory, 'mapping' | 'requests'>;
 }
 
 export interface MetricSources {
   readonly workers: readonly WorkerSource[];
-  /** Their names. */
-  readonly mappings: readonly string[];
+  readonly mappings: readonly MappingRow[];
   readonly upstreams: readonly UpstreamView[];
   readonly shared: readonly SharedUsage[];
   /** Those that are served, in PEM. */
   readonly certificates: readonly string[];
+  readonly generations: number;
   readonly reloads: { readonly success: number; readonly failure: number };
 }
 
@@ -54,16 +53,19 @@ export function writeMetrics(sources: MetricSources, accept: string): { type: st
   writeCertificates(text, sources.certificates);
   text.family(FAMILIES.reloads);
   for (const [result, count] of Object.entries(sources.reloads)) text.sample({ result }, count);
+  text.family(FAMILIES.generations);
+  text.sample({}, sources.generations);
   writeProcess(text);
   return { type: text.type, body: text.end() };
 }
 
 function writeRequests(text: MetricText, { workers, mappings }: MetricSources): void {
-  const names = [...mappings, NO_MAPPING];
-  const rowsOf = (index: number): RequestRow[] => workers.flatMap(({ requests }) => requests[index] ?? []);
+  const counted = [...mappings, { name: NO_MAPPING, row: undefined }].map(({ name, row }) => ({
+    mapping: name,
+    rows: workers.flatMap(({ memory }) => memory.requests(row) ?? []),
+  }));
   text.family(FAMILIES.requests);
-  for (const [index, mapping] of names.entries()) {
-    const rows = rowsOf(index);
+  for (const { mapping, rows } of counted) {
     for (const [version, protocol] of REQUEST_PROTOCOLS.entries())
       for (const [statusClass, code] of STATUS_CLASSES.entries()) {
         const count = sum(rows.map((row) => row.get(version, statusClass)));
@@ -76,8 +78,8 @@ function writeRequests(text: MetricText, { workers, mappings }: MetricSources): 
     [FAMILIES.heads, 'heads'],
   ] as const) {
     text.family(family);
-    for (const [index, mapping] of names.entries())
-      text.histogram({ mapping }, Histogram.sum(rowsOf(index).map((row) => row[part])));
+    for (const { mapping, rows } of counted)
+      text.histogram({ mapping }, Histogram.sum(rows.map((row) => row[part])));
   }
 }
 
@@ -124,19 +126,23 @@ function writeWorkers(text: MetricText, workers: readonly WorkerSource[]): void 
 }
 
 function writeMappings(text: MetricText, { workers, mappings }: MetricSources): void {
-  const total = (index: number, name: MappingCounterName): number =>
-    sum(workers.map(({ mappingCounters }) => mappingCounters[index]?.get(name) ?? 0));
+  const counted = mappings.map(({ name, row }) => ({
+    mapping: name,
+    rows: workers.map(({ memory }) => memory.mapping(row)),
+  }));
+  const total = (rows: readonly MetricRow<MappingCounterName>[], name: MappingCounterName): number =>
+    sum(rows.map((row) => row.get(name)));
   for (const [name, family, factor] of MAPPING_FAMILIES) {
     text.family(family);
-    for (const [index, mapping] of mappings.entries()) text.sample({ mapping }, total(index, name) * factor);
+    for (const { mapping, rows } of counted) text.sample({ mapping }, total(rows, name) * factor);
   }
   text.family(FAMILIES.limits);
-  for (const [index, mapping] of mappings.entries())
+  for (const { mapping, rows } of counted)
     for (const [limit, name] of Object.entries(LIMIT_COUNTERS))
-      text.sample({ mapping, limit }, total(index, name));
+      text.sample({ mapping, limit }, total(rows, name));
   text.family(FAMILIES.use);
-  for (const [index, mapping] of mappings.entries())
-    for (const resource of RESOURCES) text.sample({ mapping, resource }, total(index, resource));
+  for (const { mapping, rows } of counted)
+    for (const resource of RESOURCES) text.sample({ mapping, resource }, total(rows, resource));
 }
 
 function writeUpstreams(text: MetricText, upstreams: readonly UpstreamView[]): void {

@@ -1,5 +1,5 @@
 /** What a worker has of a mapping that was loaded, whatever stands behind it; and loads that are only tried. */
-import { messageOf } from '../base/errors.ts';
+import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { MappingConfig } from '../config/config.ts';
 import type { Mapping } from '../http/exchange/handler.ts';
@@ -26,6 +26,12 @@ export function modeOf(mapping: LoadedMapping | undefined): ScriptMode | undefin
 
 export function closeAll(mappings: readonly LoadedMapping[]): void {
   for (const mapping of mappings) mapping.close();
+}
+
+/** The error of a load, with the place of the mapping in the configuration file, where it has one. */
+export function withPlace(error: unknown, { at }: MappingConfig): unknown {
+  if (at === undefined || !(error instanceof GatewayError)) return error;
+  return new GatewayError(error.code, `${at}: ${error.message}`, { cause: error });
 }
 
 /** A line for each: what stands behind it. */

@@ -1,4 +1,4 @@
-/** How each kind of mapping is loaded in one worker, and the parts that what was loaded uses: files, programs, what goes out, shares. */
+/** How each kind of mapping is loaded in one worker, and the parts that what was loaded uses: files, programs, what goes out. */
 import { assert } from '../base/assert.ts';
 import { ownHeartbeat } from '../base/heartbeat.ts';
 import type { LevelLogger } from '../base/logger.ts';
@@ -10,14 +10,10 @@ import { TextEvents } from '../events/text-events.ts';
 import { FileSystem } from '../file/file-system.ts';
 import { ProcessTable } from '../file/process-table.ts';
 import type { Dispatcher } from '../http/routing/dispatcher.ts';
-import { kindOf, type MappingKind, runsLua } from '../mapping/mapping-kinds.ts';
+import { kindOf, type MappingKind } from '../mapping/mapping-kinds.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
-import { MeteredLogger } from '../mapping/metered-logger.ts';
 import { scriptSettingsOf } from '../mapping/script-settings.ts';
-import type { Shares } from '../mapping/shares.ts';
 import { DEFAULT_STATIC_SETTINGS } from '../mapping/static-settings.ts';
-import { MAPPING_METRICS } from '../metrics/mapping-metrics.ts';
-import { MetricRow } from '../metrics/metric-row.ts';
 import type { Counters } from '../metrics/worker-metrics.ts';
 import { duplicateDescriptor, isAvailable } from '../native/posix.ts';
 import { HandlerProxies } from '../proxy/handler-proxies.ts';
@@ -30,12 +26,12 @@ import { SharedStore } from '../shared/shared-store.ts';
 import { StaticCache } from '../static/static-cache.ts';
 import { loadStaticMapping } from '../static/static-mapping.ts';
 import type { LoadedMapping } from './loaded-mapping.ts';
-import type { WorkerJob, WorkerSettings, WorkerSetup, WorkerStart } from './messages.ts';
+import { type MappingAccount, MappingAccounts } from './mapping-accounts.ts';
+import type { WorkerJob, WorkerSetup, WorkerStart } from './messages.ts';
 import type { OnceClient } from './once-client.ts';
 import { type OutwardSet, OutwardTable } from './outward.ts';
 import { processEnvironment } from './process-environment.ts';
 import { placeOf, toBytes } from './worker-places.ts';
-import { createShares, MODULE_RESOURCES } from './worker-shares.ts';
 
 /** More than a mapping may have, so that two of them find places. */
 const OPERATIONS_MAX = 8;
@@ -53,39 +49,38 @@ export interface LoaderParts {
   readonly threads: number;
 }
 
-/** One generation: its setup, what goes out from its scripts, and what ends its loads. */
+/** One generation: its setup, its files, and what goes out from its scripts. */
 export interface Generation {
   readonly setup: WorkerSetup;
   readonly outward: OutwardSet;
-  readonly signal: AbortSignal;
+  /** Throws LGW_ROOT. */
+  readonly filesOf: (root: string | undefined) => FileSystem;
 }
 
-type Loader = (mapping: MappingConfig, generation: Generation) => Promise<LoadedMapping>;
+type Loader = (
+  mapping: MappingConfig,
+  account: MappingAccount,
+  generation: Generation,
+  signal: AbortSignal,
+) => Promise<LoadedMapping>;
 
 export class MappingLoaders {
   readonly #parts: LoaderParts;
-  readonly #fileSystem: FileSystem;
-  /** By the roots that mappings have of their own. */
-  readonly #rooted: ReadonlyMap<string, FileSystem>;
+  /** What all file systems have in common. */
+  readonly #files: FileSystem;
   readonly #processes: ProcessTable;
   readonly #outwards: OutwardTable;
   readonly #shared: SharedStore;
-  readonly #shares: Shares;
-  readonly #loggers = new Map<string, MeteredLogger>();
+  readonly accounts: MappingAccounts;
   readonly #staticCache = new StaticCache();
   /** Of mappings, which operators let go anywhere. */
   readonly #proxies: Proxies;
-  /** Bytes per second that the script of one mapping may write to the log. */
-  #logRate: number;
 
   constructor(parts: LoaderParts) {
     const { start, job, logger, counters, threads } = parts;
-    const { mappings, settings } = job.setup;
-    const { limits } = settings;
     this.#parts = parts;
-    this.#logRate = limits.logBytesPerSecond;
-    this.#fileSystem = new FileSystem({
-      root: job.root,
+    this.#files = new FileSystem({
+      root: undefined,
       workingDirectory: process.cwd(),
       operationsMax: OPERATIONS_MAX,
       ofShareMax: operationsOfShareMax(job.workerCount, threads),
@@ -93,42 +88,37 @@ export class MappingLoaders {
       duplicate: (descriptor) => (isAvailable() ? duplicateDescriptor(descriptor) : undefined),
       logger,
     });
-    const roots = new Set(mappings.flatMap(({ root }) => root ?? []));
-    this.#rooted = new Map([...roots].map((root) => [root, this.#fileSystem.withRoot(root)]));
     this.#processes = new ProcessTable({
       environment: processEnvironment(),
       counters,
       groups: new ProcessGroups(start.processGroups),
-      blocks: this.#fileSystem.blocks,
+      blocks: this.#files.blocks,
     });
     const health = new HealthTable(start.health, start.waiting);
     this.#outwards = new OutwardTable(counters, start.workerId, health);
     this.#proxies = new Proxies(counters, start.workerId, undefined, health);
-    this.#shares = createShares(limits.mappingSharePercent, logger);
-    for (const [row, mapping] of mappings.entries()) {
-      const name = mappingName(mapping);
-      if (runsLua(mapping)) this.#shares.of(name, new MetricRow(MAPPING_METRICS, start.mappingCounters, row));
-      if (kindOf(mapping) === 'module') this.#shares.of(name, undefined, MODULE_RESOURCES);
-    }
-    this.#setShares(settings);
+    this.accounts = new MappingAccounts(job.setup, start.mappingCounters, logger);
     this.#shared = new SharedStore(start.shared);
   }
 
-  /** What goes out from the scripts of another generation. */
-  beginOutward(): OutwardSet {
-    return this.#outwards.begin();
+  /** Nothing of it is loaded. A root is looked up when a mapping first asks for it, so that a link may lead elsewhere with each reload. */
+  begin(setup: WorkerSetup): Generation {
+    const files = new Map<string | undefined, FileSystem>();
+    const filesOf = (root: string | undefined): FileSystem => {
+      const known = files.get(root) ?? this.#files.withRoot(root);
+      files.set(root, known);
+      return known;
+    };
+    return { setup, outward: this.#outwards.begin(), filesOf };
   }
 
-  /** Rejects (GatewayError) when it cannot be loaded, or `generation.signal` ends the load. */
-  load(mapping: MappingConfig, generation: Generation): Promise<LoadedMapping> {
-    return this.#loaders[kindOf(mapping)](mapping, generation);
-  }
-
-  /** What a reload changes in the parts that outlive generations. */
-  apply(settings: WorkerSettings): void {
-    this.#setShares(settings);
-    this.#logRate = settings.limits.logBytesPerSecond;
-    for (const logger of this.#loggers.values()) logger.setRate(this.#logRate);
+  /** Loads the mapping with this index. Rejects (GatewayError) when it cannot be loaded, or `signal` ends the load. */
+  async load(generation: Generation, index: number, signal: AbortSignal): Promise<LoadedMapping> {
+    const { mappings, rows } = generation.setup;
+    const [mapping, row] = [mappings[index], rows[index]];
+    assert(mapping !== undefined && row !== undefined, 'each mapping of a setup has a row of counters');
+    const account = this.accounts.of(mappingName(mapping), row);
+    return await this.#loaders[kindOf(mapping)](mapping, account, generation, signal);
   }
 
   /** Closes all connections to other servers. */
@@ -138,13 +128,13 @@ export class MappingLoaders {
   }
 
   readonly #loaders: Readonly<Record<MappingKind, Loader>> = {
-    script: (mapping, generation) => this.#loadScript(mapping, generation),
-    module: (mapping, generation) => this.#loadModule(mapping, generation),
-    static: (mapping, generation) => this.#loadFolder(mapping, generation),
-    proxy: (mapping, generation) => this.#loadProxy(mapping, generation),
+    script: (mapping, account, generation, signal) => this.#loadScript(mapping, account, generation, signal),
+    module: (mapping, account, { setup }) => this.#loadModule(mapping, account, setup),
+    static: (mapping, account, generation) => this.#loadFolder(mapping, account, generation),
+    proxy: (mapping, _account, { setup }) => this.#loadProxy(mapping, setup),
   };
 
-  async #loadProxy(mapping: MappingConfig, { setup: { settings } }: Generation): Promise<LoadedMapping> {
+  async #loadProxy(mapping: MappingConfig, { settings }: WorkerSetup): Promise<LoadedMapping> {
     const name = mappingName(mapping);
     const own = settings.proxies.find(({ place }) => mappingName(place) === name);
     assert(own !== undefined, 'a mapping of this kind has settings');
@@ -157,51 +147,59 @@ export class MappingLoaders {
     });
   }
 
-  #loadFolder(mapping: MappingConfig, { setup: { settings } }: Generation): Promise<LoadedMapping> {
+  #loadFolder(
+    mapping: MappingConfig,
+    { share, logger }: MappingAccount,
+    { setup: { settings, root }, filesOf }: Generation,
+  ): Promise<LoadedMapping> {
     const name = mappingName(mapping);
     const own = settings.folders.find((folder) => mappingName(folder) === name) ?? DEFAULT_STATIC_SETTINGS;
     return loadStaticMapping({
       ...placeOf(mapping),
       folder: toBytes(mapping.script),
-      fileSystem: this.#fileSystem,
+      fileSystem: filesOf(root),
       settings: { ...own, index: own.index.map(toBytes) },
-      share: this.#shares.of(name),
+      share,
       cache: this.#staticCache,
-      logger: this.#logger(name),
+      logger,
       workerId: this.#parts.start.workerId,
     });
   }
 
-  #loadScript(mapping: MappingConfig, { setup, outward: all, signal }: Generation): Promise<LoadedMapping> {
+  #loadScript(
+    mapping: MappingConfig,
+    { share, logger }: MappingAccount,
+    { setup, outward: all, filesOf }: Generation,
+    signal: AbortSignal,
+  ): Promise<LoadedMapping> {
     const { start, job, once, events, counters, dispatcher } = this.#parts;
-    const { luaModules, serverPort, workerCount, root } = job;
-    const { generation, settings } = setup;
+    const { generation, settings, luaModules } = setup;
     const name = mappingName(mapping);
     const own = scriptSettingsOf(settings.scripts, name);
     const rights = { ...settings.rights, ...own?.rights };
-    const { memoryBytesMax = settings.limits.memoryBytesMax } = mapping;
+    const { memoryBytesMax = settings.limits.memoryBytesMax, root = setup.root } = mapping;
     const module = luaModules instanceof Map ? luaModules.get(memoryBytesMax) : undefined;
     assert(module !== undefined, 'scripts come with the Lua machine of their size');
-    const outward = all.of(rights, (mapping.root ?? root) !== undefined);
+    const outward = all.of(rights, root !== undefined);
     const options = {
       ...placeOf(mapping),
       script: toBytes(mapping.script),
       mode: mapping.mode,
       module,
-      fileSystem: this.#filesOf(mapping),
+      fileSystem: filesOf(root),
       processes: this.#processes,
       fetcher: outward.fetcher,
       proxies: outward.proxies,
       dispatcher,
-      logger: this.#logger(name),
+      logger,
       counters,
-      serverPort,
+      serverPort: job.serverPort,
       workerId: start.workerId,
-      workerCount,
+      workerCount: job.workerCount,
       onceClaims: once.claimsOf(name, generation),
       shared: this.#shared,
       events,
-      share: this.#shares.of(name),
+      share,
       limits: { ...settings.limits, ...own?.limits },
       rights: { ...rights, luaPath: toBytes(rights.luaPath) },
       memoryBytesMax,
@@ -209,29 +207,22 @@ export class MappingLoaders {
     return loadLuaMapping(options, signal);
   }
 
-  #filesOf({ root }: MappingConfig): FileSystem {
-    const files = root === undefined ? this.#fileSystem : this.#rooted.get(root);
-    assert(files !== undefined, 'each root of the setup has its files');
-    return files;
-  }
-
   /** Loads the classes of the web for the first module, as this takes as long as to load a script. */
   async #loadModule(
     mapping: MappingConfig,
-    { setup: { generation, settings } }: Generation,
+    { share, row }: MappingAccount,
+    { generation, settings }: WorkerSetup,
   ): Promise<LoadedMapping> {
-    const { start, job, events, logger } = this.#parts;
+    const { start, events, logger } = this.#parts;
     const [{ installLightResponse }, { loadModuleMapping }] = await Promise.all([
       import('../web/light-response.ts'),
       import('../web/load-module.ts'),
     ]);
     installLightResponse();
     const name = mappingName(mapping);
-    const share = this.#shares.of(name);
     const own = scriptSettingsOf(settings.scripts, name);
     const { prefix } = mapping;
     const heartbeat = ownHeartbeat();
-    const row = job.setup.mappings.findIndex((one) => mappingName(one) === name);
     return await loadModuleMapping({
       ...placeOf(mapping),
       proxies: new HandlerProxies({ mapping: name, prefix, proxies: this.#proxies, logger }),
@@ -246,29 +237,5 @@ export class MappingLoaders {
       timeLimitMs: own?.limits.timeLimitMs ?? settings.limits.timeLimitMs,
       began: () => heartbeat.began(row),
     });
-  }
-
-  /** One for all states of a mapping: a reload is no fresh start. */
-  #logger(name: string): MeteredLogger {
-    let logger = this.#loggers.get(name);
-    if (logger === undefined) {
-      logger = new MeteredLogger({
-        logger: this.#parts.logger,
-        mapping: name,
-        bytesPerSecond: this.#logRate,
-        counters: this.#shares.of(name).counters,
-      });
-      this.#loggers.set(name, logger);
-    }
-    return logger;
-  }
-
-  #setShares({ limits, scripts }: WorkerSettings): void {
-    this.#shares.percent = limits.mappingSharePercent;
-    for (const mapping of this.#parts.job.setup.mappings) {
-      const name = mappingName(mapping);
-      const share = this.#shares.find(name);
-      if (share !== undefined) share.percent = scriptSettingsOf(scripts, name)?.limits.mappingSharePercent;
-    }
   }
 }

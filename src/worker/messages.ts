@@ -62,6 +62,12 @@ export interface WorkerSetup {
   /** The same for all workers; the supervisor reads it while it still has the rights. Undefined without an https listener. */
   readonly tls: TlsSetup | undefined;
   readonly mappings: readonly MappingConfig[];
+  /** Of each of them its row of counters, which it keeps as long as the process lives. */
+  readonly rows: readonly number[];
+  /** Of scripts that have none of their own, and of folders. */
+  readonly root: string | undefined;
+  /** Those of the sizes that the scripts have. While they are being compiled for the first threads, `luaModules` follows as the next message. */
+  readonly luaModules: LuaModules | 'follows';
   readonly settings: WorkerSettings;
 }
 
@@ -71,9 +77,9 @@ export interface WorkerStart {
   readonly workerId: number;
   /** Memory of the worker's Counters. */
   readonly counters: SharedArrayBuffer;
-  /** Memory of the counters of its mappings, a row for each, in the order of the setup. */
+  /** Memory of the counters of its mappings: a row for each, and spare ones. */
   readonly mappingCounters: SharedArrayBuffer;
-  /** Memory of what is counted of requests: a row for each mapping, and one for what none has answered. Undefined: nobody asks for it. */
+  /** Memory of what is counted of requests: a row for what no mapping has answered, and as `mappingCounters`. Undefined: nobody asks for it. */
   readonly requests: SharedArrayBuffer | undefined;
   /**
    * One Int32, 0 until the worker has put its descriptors into its own servers: while it is 0 the supervisor closes
@@ -104,10 +110,6 @@ export interface WorkerJob {
   /** The port of the first listener, as scripts see it. */
   readonly serverPort: number;
   readonly setup: WorkerSetup;
-  /** Of scripts that have none of their own, and of folders. */
-  readonly root: string | undefined;
-  /** Undefined where no script is served. While they are being compiled, `luaModules` follows as the next message. */
-  readonly luaModules: LuaModules | 'follows' | undefined;
   /** The scripts are loaded, each for itself, and nothing serves. */
   readonly isTrial?: true;
 }
@@ -147,7 +149,14 @@ export type FromWorker =
     }
   /** The worker cannot start; the thread ends after this. */
   | { readonly type: 'failed'; readonly failure: Failure }
-  | { readonly type: 'prepared'; readonly generation: number }
+  /** `modes`: as those of `ready`. */
+  | {
+      readonly type: 'prepared';
+      readonly generation: number;
+      readonly modes: readonly (ScriptMode | undefined)[];
+    }
+  /** The last exchange of a generation that was replaced has ended, and nothing of it is left. */
+  | { readonly type: 'ended'; readonly generation: number }
   | { readonly type: 'refused'; readonly generation: number; readonly failure: Failure }
   /** No exchange is open any more; so many connections had to be cut at the limit. */
   | { readonly type: 'drained'; readonly cut: number }

@@ -1,10 +1,8 @@
 /** A reload that waits for its second phase. */
 import type { LoadedMapping } from './loaded-mapping.ts';
-import type { WorkerSetup } from './messages.ts';
-import type { OutwardSet } from './outward.ts';
+import type { Generation } from './mapping-loaders.ts';
 
 export interface Prepared {
-  readonly setup: WorkerSetup;
+  readonly generation: Generation;
   readonly mappings: readonly LoadedMapping[];
-  readonly outward: OutwardSet;
 }

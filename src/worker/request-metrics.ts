@@ -1,10 +1,10 @@
 /** Counts each exchange that is over for the mapping that has answered it. */
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { ExchangeObserver } from '../http/exchange/exchange-wire.ts';
-import { RequestRow } from '../metrics/request-row.ts';
+import { NO_MAPPING_ROW, RequestRow, requestRowOf } from '../metrics/request-row.ts';
 
 export class RequestMetrics {
-  readonly #rows: readonly RequestRow[];
+  readonly #memory: SharedArrayBuffer;
   /** The row of what no mapping has answered. */
   readonly #none: RequestRow;
   /** A state that was replaced may still answer. */
@@ -13,17 +13,16 @@ export class RequestMetrics {
   #last: object | undefined;
   #lastRow: RequestRow;
 
-  /** `memory`: a row for each mapping, and one more. */
-  constructor(memory: SharedArrayBuffer, mappingCount: number) {
-    this.#rows = Array.from({ length: mappingCount }, (_, i) => new RequestRow(memory, i));
-    this.#none = new RequestRow(memory, mappingCount);
+  /** `memory`: as `WorkerStart.requests`. */
+  constructor(memory: SharedArrayBuffer) {
+    this.#memory = memory;
+    this.#none = new RequestRow(memory, NO_MAPPING_ROW);
     this.#lastRow = this.#none;
   }
 
-  /** A mapping has been loaded, the `index`th of the configuration. */
-  add(mapping: object, index: number): void {
-    const row = this.#rows[index];
-    if (row !== undefined) this.#rowOf.set(mapping, row);
+  /** A mapping has been loaded, whose row of counters this is. */
+  add(mapping: object, row: number): void {
+    this.#rowOf.set(mapping, new RequestRow(this.#memory, requestRowOf(row)));
   }
 
   readonly observe: ExchangeObserver = (

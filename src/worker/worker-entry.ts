@@ -78,14 +78,14 @@ async function receive(message: ToWorker): Promise<void> {
   switch (message.type) {
     case 'job':
       job = message.job;
-      if (job.luaModules !== 'follows') await serve(job);
+      if (job.setup.luaModules !== 'follows') await serve(job);
       return;
     case 'peer':
       hub.connect(message.end);
       return;
     case 'luaModules':
       assert(job !== undefined, 'the job comes before the Lua machines');
-      await serve({ ...job, luaModules: message.modules });
+      await serve({ ...job, setup: { ...job.setup, luaModules: message.modules } });
       return;
     case 'tls':
       if (worker !== undefined) worker.setTls(message.tls);
@@ -106,8 +106,8 @@ async function obey(
     case 'prepare': {
       const { generation } = message.setup;
       try {
-        await worker.prepare(message.setup);
-        tell({ type: 'prepared', generation });
+        const modes = await worker.prepare(message.setup);
+        tell({ type: 'prepared', generation, modes });
       } catch (error) {
         tell({ type: 'refused', generation, failure: toFailure(error) });
       }

@@ -21,8 +21,6 @@ const WORKER_LIMITS: Readonly<Record<Resource, number>> = {
   subscriptions: SUBSCRIPTIONS_MAX,
   messageBytes: MESSAGE_BYTES_WAITING_MAX,
 };
-/** What handlers in TypeScript have of these: files, fetches and timers are Node's own for them. */
-export const MODULE_RESOURCES: readonly Resource[] = ['websockets', 'subscriptions', 'messageBytes'];
 /** The log says at most once in so many milliseconds that a mapping has used up its share. */
 const SHARE_NOTICE_MS = 60_000;
 

@@ -14,14 +14,15 @@ import { AddressLimit } from '../http/front/address-limit.ts';
 import { FrontEnd } from '../http/front/front-end.ts';
 import { Dispatcher } from '../http/routing/dispatcher.ts';
 import { HostRouter } from '../http/routing/host-router.ts';
+import { mappingName } from '../mapping/mapping-name.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
 import { Counters } from '../metrics/worker-metrics.ts';
 import { Settings } from '../settings/settings.ts';
 import type { TlsPolicies } from '../tls/tls-policies.ts';
 import type { TlsSetup } from '../tls/tls-setup.ts';
 import { listenTarget } from './listen-target.ts';
-import { closeAll, type LoadedMapping, logLoaded, modeOf, tryLoads } from './loaded-mapping.ts';
-import { MappingLoaders } from './mapping-loaders.ts';
+import { closeAll, type LoadedMapping, logLoaded, modeOf, tryLoads, withPlace } from './loaded-mapping.ts';
+import { type Generation, MappingLoaders } from './mapping-loaders.ts';
 import type {
   FromWorker,
   TriedMapping,
@@ -33,7 +34,6 @@ import type {
 } from './messages.ts';
 import { observeLoop } from './observe-loop.ts';
 import { OnceClient } from './once-client.ts';
-import type { OutwardSet } from './outward.ts';
 import type { Prepared } from './prepared.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { changePolicies, handlerOf, httpChallenges, policiesOf } from './worker-places.ts';
@@ -47,8 +47,6 @@ export class GatewayWorker {
   readonly #settings: Settings<WorkerSettings>;
   readonly #counters: Counters;
   readonly #loaders: MappingLoaders;
-  /** Of the states that serve. */
-  #outward: OutwardSet;
   readonly #requests: RequestMetrics | undefined;
   readonly #router = new HostRouter();
   readonly #dispatcher: Dispatcher;
@@ -57,12 +55,17 @@ export class GatewayWorker {
   readonly #unreadBodies: UnreadBodies;
   readonly #compression: Compression;
   readonly #once: OnceClient;
+  readonly #post: (message: FromWorker) => void;
   #mappings: readonly LoadedMapping[] = [];
+  /** What serves. */
+  #generation: Generation;
+  /** Replaced ones that still have exchanges. */
+  readonly #ending = new Set<Generation>();
   #prepared: Prepared | undefined;
   /** Of handshakes that begin now. */
   #tls: TlsSetup | undefined;
-  /** Ends the load of a generation that is not wanted any more. */
-  #preparing: AbortController | undefined;
+  /** A generation that is being loaded, and what ends its load when it is not wanted any more. */
+  #preparing: { readonly generation: Generation; readonly ending: AbortController } | undefined;
 
   /**
    * `writeLine` takes log lines, formatted and without line ends, and `accessLines` those of the access log; `post` takes messages for the
@@ -76,7 +79,11 @@ export class GatewayWorker {
     accessLines: LineBuffer,
     post: (message: FromWorker) => void,
   ) {
+<<<<<<< HEAD
     [this.#start, this.#job, this.#accessLines] = [start, job, accessLines];
+=======
+    [this.#start, this.#job, this.#writeAccess, this.#post] = [start, job, writeAccess, post];
+>>>>>>> 3064a18 (supervisor, worker: let reloads change mappings, roots and sizes of memory)
     this.#tls = job.setup.tls;
     this.#once = new OnceClient(post);
     this.#logSource = `worker-${start.workerId}`;
@@ -102,16 +109,16 @@ export class GatewayWorker {
       dispatcher: this.#dispatcher,
       threads,
     });
-    this.#outward = this.#loaders.beginOutward();
-    this.#requests = start.requests && new RequestMetrics(start.requests, job.setup.mappings.length);
+    this.#generation = this.#loaders.begin(job.setup);
+    this.#requests = start.requests && new RequestMetrics(start.requests);
     if (start.requests !== undefined) observeLoop(this.#counters);
     this.#settings.subscribe((next) => this.#apply(next));
   }
 
   /** Loads the scripts, then accepts connections. Throws GatewayError. */
   async start(): Promise<void> {
-    const { setup, listeners } = this.#job;
-    this.#mappings = await this.#load(setup, this.#outward, new AbortController());
+    const { listeners } = this.#job;
+    this.#mappings = await this.#load(this.#generation, new AbortController());
     this.#router.replace(this.#mappings);
     for (const mapping of this.#mappings) mapping.serve();
     const frontEnds = listeners.map((listener, i) =>
@@ -127,8 +134,8 @@ export class GatewayWorker {
   /** Loads each mapping for itself, and says what came of it. Nothing serves: no timer begins, and all is closed at the end. */
   async try(): Promise<TriedMapping[]> {
     const { setup } = this.#job;
-    const generation = { setup, outward: this.#outward, signal: new AbortController().signal };
-    return await tryLoads(setup.mappings.map((mapping) => this.#loaders.load(mapping, generation)));
+    const { signal } = new AbortController();
+    return await tryLoads(setup.mappings.map((_, i) => this.#loaders.load(this.#generation, i, signal)));
   }
 
   /** What the scripts that serve are, in the order of the setup; undefined for a module. */
@@ -136,39 +143,50 @@ export class GatewayWorker {
     return this.#mappings.map(modeOf);
   }
 
-  /** Reload, first phase: loads everything beside what serves. Throws GatewayError, and then nothing has changed. */
-  async prepare(setup: WorkerSetup): Promise<void> {
+  /**
+   * Reload, first phase: loads everything beside what serves. Resolves to the modes, as `modes`. Throws GatewayError, and then nothing has
+   * changed.
+   */
+  async prepare(setup: WorkerSetup): Promise<(ScriptMode | undefined)[]> {
     this.abandon();
-    const preparing = new AbortController();
+    const generation = this.#loaders.begin(setup);
+    const preparing = { generation, ending: new AbortController() };
     this.#preparing = preparing;
-    const outward = this.#loaders.beginOutward();
     try {
-      const mappings = await this.#load(setup, outward, preparing);
-      if (this.#preparing === preparing) this.#prepared = { setup, mappings, outward };
+      const mappings = await this.#load(generation, preparing.ending);
+      const isWanted = this.#preparing === preparing;
+      if (isWanted) this.#prepared = { generation, mappings };
       else closeAll(mappings);
+      return mappings.map(modeOf);
     } finally {
-      if (this.#prepared?.outward !== outward) outward.release();
+      if (this.#preparing === preparing) this.#preparing = undefined;
+      if (this.#prepared?.generation !== generation) {
+        generation.outward.release();
+        this.#forgetGone();
+      }
     }
   }
 
   /** Reload, second phase: new exchanges go to the prepared states; the old states close behind their last exchange. */
-  commit(generation: number): void {
+  commit(number: number): void {
     const prepared = this.#prepared;
-    if (prepared?.setup.generation !== generation) return;
+    if (prepared?.generation.setup.generation !== number) return;
     this.#prepared = undefined;
+    const { setup } = prepared.generation;
+    const { settings, tls } = setup;
     // before anything begins that goes by them
-    this.#settings.replace(prepared.setup.settings);
-    const { limits } = prepared.setup.settings;
-    const old = this.#mappings;
-    const oldOutward = this.#outward;
+    this.#loaders.accounts.use(setup);
+    this.#settings.replace(settings);
+    const old = this.#generation;
+    const oldMappings = this.#mappings;
     this.#mappings = prepared.mappings;
-    this.#outward = prepared.outward;
+    this.#generation = prepared.generation;
     this.#router.replace(prepared.mappings);
     for (const mapping of prepared.mappings) mapping.serve();
-    const { tls } = prepared.setup;
     if (tls !== undefined) this.setTls(tls);
-    const retired = Promise.all(old.map((mapping) => mapping.retire(limits.drainTimeoutMs)));
-    void retired.then(() => oldOutward.release());
+    this.#ending.add(old);
+    const retired = Promise.all(oldMappings.map((mapping) => mapping.retire(settings.limits.drainTimeoutMs)));
+    void retired.then(() => this.#ended(old));
   }
 
   /** New handshakes go by this. */
@@ -180,7 +198,7 @@ export class GatewayWorker {
 
   /** Gives a reload up. */
   abandon(): void {
-    this.#preparing?.abort();
+    this.#preparing?.ending.abort();
     this.#preparing = undefined;
     this.#dropPrepared();
   }
@@ -211,7 +229,6 @@ export class GatewayWorker {
   #apply(settings: WorkerSettings): void {
     const { limits, logLevel, compression, transportSecurity, ...more } = settings;
     this.#logger.setLevel(logLevel);
-    this.#loaders.apply(settings);
     this.#compression.apply(compression);
     for (const frontEnd of this.#frontEnds) {
       frontEnd.setLimits(limits);
@@ -221,17 +238,32 @@ export class GatewayWorker {
     }
   }
 
-  /** All scripts of a setup, or none: the first that fails ends the loads of the others. */
-  async #load(setup: WorkerSetup, outward: OutwardSet, ending: AbortController): Promise<LoadedMapping[]> {
-    const { mappings } = setup;
+  /** Nothing of a replaced generation is left. */
+  #ended(generation: Generation): void {
+    this.#ending.delete(generation);
+    generation.outward.release();
+    this.#forgetGone();
+    this.#post({ type: 'ended', generation: generation.setup.generation });
+  }
+
+  /** Forgets the mappings that no generation has any more. */
+  #forgetGone(): void {
+    const next = [this.#prepared?.generation, this.#preparing?.generation];
+    const left = [this.#generation, ...this.#ending, ...next].flatMap((one) => one?.setup.mappings ?? []);
+    this.#loaders.accounts.keep(new Set(left.map(mappingName)));
+  }
+
+  /** All mappings of a generation, or none: the first that fails ends the loads of the others. */
+  async #load(generation: Generation, ending: AbortController): Promise<LoadedMapping[]> {
+    const { mappings, rows } = generation.setup;
     let failure: unknown;
-    const loads = mappings.map(async (mapping) => {
+    const loads = mappings.map(async (mapping, i) => {
       try {
-        const loaded = await this.#loaders.load(mapping, { setup, outward, signal: ending.signal });
-        this.#requests?.add(loaded, mappings.indexOf(mapping));
+        const loaded = await this.#loaders.load(generation, i, ending.signal);
+        this.#requests?.add(loaded, rows[i] ?? i);
         return loaded;
       } catch (error) {
-        failure ??= error;
+        failure ??= withPlace(error, mapping);
         ending.abort();
         throw error;
       }
@@ -286,6 +318,7 @@ export class GatewayWorker {
     this.#prepared = undefined;
     if (prepared === undefined) return;
     closeAll(prepared.mappings);
-    prepared.outward.release();
+    prepared.generation.outward.release();
+    this.#forgetGone();
   }
 }

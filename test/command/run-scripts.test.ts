@@ -121,6 +121,9 @@ test('routes --run lists the handlers that scripts register, with their methods 
   );
   match(shown(faults).join(), /^Mapping \/no: Cannot load "error.lua": error.lua:2: /);
   equal((await runSubcommand('routes', ['-l', '/', at('error.lua')])).faults.length, 0);
+  writeFileSync(at('routes.toml'), '\n[[lua]]\nprefix = "/no"\nscript = "error.lua"\n');
+  const fromFile = await runSubcommand('routes', ['--run', '--config', at('routes.toml')]);
+  match(shown(fromFile.faults).join(), /^routes\.toml:2:3: Mapping \/no: Cannot load "error.lua": /);
 });
 
 test('A trial that takes longer than a start may is given up, and its programs end with it', async () => {

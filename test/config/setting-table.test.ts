@@ -7,7 +7,7 @@ import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import type { Config } from '../../src/config/config.ts';
 import { ALL_OPTIONS, OPTIONS } from '../../src/config/options.ts';
 import { parsePlainWords } from '../../src/config/plain-words.ts';
-import { SETTING_TABLE } from '../../src/config/setting-table.ts';
+import { RESTART_REASONS, SETTING_TABLE } from '../../src/config/setting-table.ts';
 import { RestartNeededError } from '../../src/settings/restart-needed-error.ts';
 import { type AtReload, Settings } from '../../src/settings/settings.ts';
 
@@ -39,7 +39,6 @@ const OTHERS: Readonly<Record<string, Partial<Config>>> = {
       challengeTypes: ['tls-alpn-01'],
     },
   },
-  mappings: { mappings: [{ prefix: '/other', script: 'other.lua' }] },
   listen: { listen: { address: '127.0.0.1', port: 1 } },
   cleartext: { cleartext: { address: undefined, port: 1 } },
   redirect: { redirect: { address: undefined, port: 1 } },
@@ -51,7 +50,6 @@ const OTHERS: Readonly<Record<string, Partial<Config>>> = {
     tls: { certificates: [], strictSni: false, profile: 'intermediate', hsts: undefined, ocsp: true },
   },
   user: { user: 'nobody' },
-  root: { root: '/srv' },
   workers: { workers: 200 },
   daemon: { daemon: true },
   watch: { watch: true },
@@ -65,15 +63,13 @@ const OTHERS: Readonly<Record<string, Partial<Config>>> = {
 test('Each setting that needs a restart is refused by its name', () => {
   const config = parsePlainWords(['-l', '/', 'app.lua']);
   assert.ok(config !== undefined);
-  const { limits } = config;
-  const others = { ...OTHERS, 'limits.memoryBytesMax': { limits: { ...limits, memoryBytesMax: 2 ** 25 } } };
   assert.deepEqual(
     SETTING_TABLE.filter(({ atReload }) => atReload === 'restart')
       .map(({ name }) => name)
       .sort(),
-    Object.keys(others).sort(),
+    Object.keys(OTHERS).sort(),
   );
-  for (const [name, other] of Object.entries(others)) {
+  for (const [name, other] of Object.entries(OTHERS)) {
     const settings = new Settings(config, SETTING_TABLE);
     assert.throws(
       () => settings.replace({ ...config, ...other }),
@@ -94,19 +90,26 @@ test('Values are shown as the option is given', () => {
     idleTimeoutMs: 1500,
     cpuLimitMs: Number.POSITIVE_INFINITY,
   };
-  assert.throws(() => settings.check({ ...config, limits: next, root: '/srv' }), {
+  assert.throws(() => settings.check({ ...config, limits: next, pidFile: 'a.pid', workers: 200 }), {
     code: 'LGW_RESTART',
-    message:
-      'A restart is needed to change root (--root) from none to /srv; limits.memoryBytesMax (--memory) from 256M to 32M',
+    message: `A restart is needed to change workers (--workers) from ${config.workers} to 200; pidFile (--pid-file) from none to a.pid`,
   });
-  const { memoryBytesMax } = limits;
   assert.deepEqual(
-    settings.check({ ...config, limits: { ...next, memoryBytesMax } }).map(({ from, to }) => [from, to]),
+    settings.check({ ...config, limits: next }).map(({ from, to }) => [from, to]),
     [
       ['30', '1.5'],
+      ['256M', '32M'],
       ['1', '0'],
     ],
   );
+});
+
+test('A table that stands elsewhere in its file is no change', () => {
+  const config = parsePlainWords(['-l', '/', 'app.lua']);
+  assert.ok(config !== undefined);
+  const settings = new Settings(config, SETTING_TABLE);
+  const mappings = config.mappings.map((mapping) => ({ ...mapping, at: 'lgateway.toml:7:1' }));
+  assert.deepEqual(settings.check({ ...config, mappings }), []);
 });
 
 function optionsOf(kind: AtReload): string {
@@ -118,7 +121,13 @@ test('docs/command-line.md lists what a reload applies and what needs a restart'
   const document = readFileSync(DOCUMENT, 'utf8');
   const [before, rest = ''] = document.split(BEGIN);
   const [, after] = rest.split(END);
-  const list = `| a reload applies | needs a restart |\n|---|---|\n| ${optionsOf('applied')} | ${optionsOf('restart')} |\n`;
+  const rows = new Map<string, string[]>();
+  for (const { options, why } of RESTART_REASONS) rows.set(why, [...(rows.get(why) ?? []), ...options]);
+  const reasons = [...rows].map(
+    ([why, options]) => `| ${options.map((option) => `\`${option}\``).join(', ')} | ${why} |\n`,
+  );
+  const applied = `A reload applies: ${optionsOf('applied')}.\n`;
+  const list = `${applied}\n| needs a restart or an [upgrade](#upgrade) | because |\n|---|---|\n${reasons.join('')}`;
   const expected = `${before}${BEGIN}${list}${END}${after}`;
   if (process.env['LGATEWAY_WRITE_DOCS'] !== undefined) writeFileSync(DOCUMENT, expected);
   else assert.equal(document, expected, 'LGATEWAY_WRITE_DOCS=1 writes it');

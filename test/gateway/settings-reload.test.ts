@@ -56,6 +56,7 @@ on('/run', function()
     local pipe <close> = io.popen('printf hi')
     say(pipe and pipe:read('a') or 'refused')
 end)
+on('/grow', function() say(tostring((pcall(string.rep, 'x', 20 * 1024 * 1024)))) end)
 on('/io', function() say(type(io) == 'table' and type(io.open) or 'nil') end)
 on('/fetch', function(env)
     local answer, _, code = httpd.fetch('http://127.0.0.1:' .. env.QUERY_INFO .. '/')
@@ -122,6 +123,13 @@ before(async () => {
   writeFileSync(join(folder, 'silent.mjs'), 'export default () => new Promise(() => undefined);');
   mkdirSync(join(folder, 'extra'));
   writeFileSync(join(folder, 'extra', 'extra.lua'), 'return true');
+  // another root, with all that the mappings name
+  mkdirSync(join(folder, 'second', 'extra'), { recursive: true });
+  writeFileSync(join(folder, 'second', 'app.lua'), `${SCRIPT}\non('/second', function() say 'there' end)`);
+  writeFileSync(
+    join(folder, 'second', 'other.lua'),
+    "require('httpd').register_handler('/', function() end)",
+  );
   upstream = createServer((_request, response) => response.end('here')).listen(0, '127.0.0.1');
   const { certPath, keyPath } = testCertificate();
   gateway = await startGateway({
@@ -340,6 +348,22 @@ const CASES: Readonly<Record<string, Case>> = {
     was: 'none',
     is: 'gzip',
   },
+  mappings: {
+    get change() {
+      return { mappings: [...mappings({}), { prefix: '/added', script: '/app.lua' }] };
+    },
+    probe: async () => (await ask('/added/hello'))[0],
+    was: 404,
+    is: 200,
+  },
+  root: {
+    get change() {
+      return { root: join(folder, 'second') };
+    },
+    probe: async () => (await ask('/second'))[0],
+    was: 404,
+    is: 200,
+  },
   folders: {
     get change() {
       return { mappings: mappings({ listing: true, index: ['main.html'], cacheControl: 'no-store' }) };
@@ -441,6 +465,12 @@ const CASES: Readonly<Record<string, Case>> = {
     probe: () => said('/getenv'),
     was: 'nil',
     is: 'shown',
+  },
+  'limits.memoryBytesMax': {
+    change: limits({ memoryBytesMax: 2 ** 25 }),
+    probe: () => said('/grow'),
+    was: 'true',
+    is: 'false',
   },
   'limits.idleTimeoutMs': {
     change: limits({ idleTimeoutMs: SHORT_MS }),
@@ -659,6 +689,7 @@ function undo(change: GatewayChanges): GatewayChanges {
     logLevel: 'info',
     accessLog: false,
     mappings: mappings({}),
+    root: folder,
     certificateFiles: { certificate: certPath, key: keyPath },
     strictSni: false,
     tlsProfile: 'intermediate' as const,
@@ -677,6 +708,7 @@ function undo(change: GatewayChanges): GatewayChanges {
   return Object.fromEntries(Object.entries(defaults).filter(([name]) => name in change));
 }
 const startLimits = {
+  memoryBytesMax: 2 ** 28,
   bodyRateMin: 500,
   headBytesMax: 32 * 1024,
   bodyBytesMax: 2 ** 30,
@@ -734,14 +766,14 @@ test('What needs a restart is refused by name, with all that would have changed,
   await assert.rejects(
     gateway.reload({
       workers: 3,
-      limits: { memoryBytesMax: 2 ** 25, cpuLimitMs: 1 },
+      limits: { cpuLimitMs: 1 },
       shared: [{ name: 'one', bytes: 65_536 }],
     }),
     (error) =>
       error instanceof RestartNeededError &&
       error.code === 'LGW_RESTART' &&
-      error.refused.map(({ name }) => name).join(' ') === 'workers shared limits.memoryBytesMax' &&
-      error.message.includes('limits.memoryBytesMax (--memory) from 256M to 32M'),
+      error.refused.map(({ name }) => name).join(' ') === 'workers shared' &&
+      error.message.includes('workers (--workers) from 2 to 3'),
   );
   assert.equal(await said('/hello'), before);
   assert.equal((await ask('/spin'))[0], 200);

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { type Gateway, type GatewayMapping, RestartNeededError, startGateway } from '../../src/index.ts';
+import { type Gateway, type GatewayMapping, startGateway } from '../../src/index.ts';
 import { testCertificate } from '../support/certificate.ts';
 
 /** Each answers what a tenant tries. */
@@ -208,14 +208,14 @@ test('A reload applies other rights and limits of a mapping, and to that one onl
   equal(await said('/one/env?TENANT_ONE'), 'of one');
 });
 
-test('Another root or size of memory needs a restart, and is refused', async () => {
-  for (const other of [{ root: at('two') }, { limits: { memoryBytesMax: 32 * 2 ** 20 } }])
-    await rejects(
-      gateway.reload({ mappings: mappings(other) }),
-      (error) =>
-        error instanceof RestartNeededError && error.refused.map(({ name }) => name).includes('mappings'),
-    );
+test('A reload changes the root and the size of memory of one mapping', async () => {
+  await gateway.reload({ mappings: mappings({ root: at('two') }) });
+  equal(await said('/one/read?/secret.txt'), 'secret of two');
+  await gateway.reload({ mappings: mappings({ limits: { memoryBytesMax: 24 * 2 ** 20 } }) });
   equal(await said('/one/read?/secret.txt'), 'secret of one');
+  match(await said('/one/fill?32'), /not enough memory/);
+  await gateway.reload({ mappings: mappings() });
+  equal(await said('/one/fill?32'), String(32 << 20));
 });
 
 test('A root that is no folder ends the start by name', async () => {

@@ -75,7 +75,7 @@ parentPort?.on('message', (message: ToWorker) => {
         post({ type: 'refused', generation, failure: { code: 'LGW_SCRIPT', message: 'script.lua:1: oh' } });
       else {
         prepared = { generation, text };
-        post({ type: 'prepared', generation });
+        post({ type: 'prepared', generation, modes: [] });
       }
       return;
     }

@@ -72,8 +72,8 @@ function watchOf(
   heartbeatLimitMs: number,
   readUse?: (id: number) => ThreadUse | undefined,
 ): HeartWatch {
-  const mappings = ['/a', '/b'].map((prefix) => ({ prefix, script: 'app.lua' }));
-  return new HeartWatch(() => [worker], { values: { mappings, limits: { heartbeatLimitMs } } }, readUse);
+  const nameOf = (row: number): string | undefined => ['/a', '/b'][row];
+  return new HeartWatch(() => [worker], { values: { limits: { heartbeatLimitMs } } }, nameOf, readUse);
 }
 
 test('HeartWatch replaces a silent worker once, and says what it knows of it', () => {
