@@ -34,19 +34,12 @@ export interface TrialOptions {
  */
 export async function tryScripts(options: TrialOptions): Promise<readonly TriedMapping[]> {
   const { config, logger } = options;
-<<<<<<< HEAD
-  const { mappings, user } = config;
-  if (user !== undefined) becomeUser(user, { config, logger }, true);
-  const luaModules = await compileAll(memorySizesOf(config), options.compileLua);
-  const setup: WorkerSetup = { generation: 0, tls: undefined, mappings, settings: workerSettings(config) };
-=======
   const { user } = config;
-  if (user !== undefined) becomeUser(user, config, logger);
+  if (user !== undefined) becomeUser(user, { config, logger }, true);
   const luaModules = await new LuaMachines(options.compileLua).of(memorySizesOf(config));
   const rows = new MappingRows(config.mappings.map(mappingName));
   const ofMappings = config.mappings.map((_, i) => i);
   const setup = workerSetup(config, { generation: 0, tls: undefined, rows: ofMappings, luaModules });
->>>>>>> 3064a18 (supervisor, worker: let reloads change mappings, roots and sizes of memory)
   const dictionaries = new SharedKeeper(config.shared, logger);
   const mesh = new EventMesh(1);
   const processes = new LeftoverProcesses();

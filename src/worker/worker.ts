@@ -79,11 +79,7 @@ export class GatewayWorker {
     accessLines: LineBuffer,
     post: (message: FromWorker) => void,
   ) {
-<<<<<<< HEAD
-    [this.#start, this.#job, this.#accessLines] = [start, job, accessLines];
-=======
-    [this.#start, this.#job, this.#writeAccess, this.#post] = [start, job, writeAccess, post];
->>>>>>> 3064a18 (supervisor, worker: let reloads change mappings, roots and sizes of memory)
+    [this.#start, this.#job, this.#accessLines, this.#post] = [start, job, accessLines, post];
     this.#tls = job.setup.tls;
     this.#once = new OnceClient(post);
     this.#logSource = `worker-${start.workerId}`;

@@ -6,6 +6,7 @@ import type { ClientHttp2Session } from 'node:http2';
 import { type RequestOptions, request } from 'node:https';
 import { EventReader } from './event-reader.ts';
 import { collectH2, connectH2 } from './h2-client.ts';
+import { waitFor } from './test-front-end.ts';
 import { WebSocketPeer } from './websocket-peer.ts';
 
 /** What `test/gateway/reload-load.test.ts` has behind `/`. */
@@ -29,8 +30,10 @@ on('/upload', function()
     httpd.write(nil, tostring(size))
 end)
 on('/echo', function()
-    local ws = httpd.websocket()
-    for message in function() return (ws:receive()) end do ws:send(message) end
+    local ws <close> = httpd.websocket()
+    for message in ws:messages() do
+        if not ws:send(message) then break end
+    end
 end)
 on('/events', function(env)
     local stream = httpd.sse()
@@ -44,6 +47,8 @@ const SLOW_BODY: string = Array.from({ length: 20 }, (_, i) => String(i + 1).pad
 const UPLOAD_PIECE: string = 'p'.repeat(1000);
 const UPLOAD_PIECES = 20;
 const PAUSE_MS = 20;
+/** Clients and reloads share two processors with other tests. */
+const LONG_MS = 60_000;
 /** Closed because another state has taken over: the client connects again. */
 const GOING_AWAY = 1001;
 
@@ -148,9 +153,12 @@ export class StreamLoad {
     const peer = await WebSocketPeer.connect(this.#port, transport, '/echo');
     for (let i = 0; !this.#ended; i++) {
       peer.send(`message ${i}`);
-      const answer = await peer.message(i);
-      if (peer.code === GOING_AWAY && answer === `closed with ${GOING_AWAY}`) {
+      const isOver = (): boolean => peer.code !== undefined || peer.ended;
+      await waitFor(() => peer.messages.length > i || isOver(), 'an echo', LONG_MS);
+      const answer = peer.messages[i] ?? `closed with ${peer.code}`;
+      if (answer === `closed with ${GOING_AWAY}`) {
         this.reopened += 1;
+        peer.close(GOING_AWAY);
         return;
       }
       this.#expect('websocket', `message ${i}`, answer);
