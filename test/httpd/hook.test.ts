@@ -242,7 +242,7 @@ test('A hook sees and changes heads that come again and again as it does the fir
       elseif what == 'bare' then for name in pairs(head) do if name ~= 'status' then head[name] = nil end end
       elseif what == 'teapot' then head.status = 418
       elseif what == 'colon' then head[':status'] = 200
-      elseif what == 'bytes' then head['x-hook'] = 'a\nb'
+      elseif what == 'bytes' then head['x-hook'] = 'a\\nb'
       end
     end)`,
     async (harness) => {
