@@ -1,10 +1,11 @@
 /** Which files the command reads before it answers. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { PACKAGE_ROOT } from '../src/base/package-info.ts';
+import { GatewayFolder, GatewayProcess } from './support/run-gateway.ts';
 import { runProgram } from './support/run-program.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lgateway-main-'));
@@ -27,12 +28,18 @@ async function evaluated(word: string): Promise<Evaluated> {
     environment: { NODE_V8_COVERAGE: coverage },
   });
   assert.equal(code, 0);
-  const reports = readdirSync(coverage);
-  assert.equal(reports.length, 1, 'one thread');
-  const { result } = JSON.parse(readFileSync(join(coverage, reports[0] as string), 'utf8')) as {
-    result: { url: string; functions: { functionName: string; ranges: { count: number }[] }[] }[];
-  };
-  const scripts = result.filter(({ url }) => url.startsWith('file:'));
+  assert.equal(readdirSync(coverage).length, 1, 'one thread');
+  return readEvaluated(coverage);
+}
+
+/** What all threads of a process have evaluated, as Node has written it to the folder. */
+function readEvaluated(coverage: string): Evaluated {
+  const scripts = readdirSync(coverage).flatMap((report) => {
+    const { result } = JSON.parse(readFileSync(join(coverage, report), 'utf8')) as {
+      result: { url: string; functions: { functionName: string; ranges: { count: number }[] }[] }[];
+    };
+    return result.filter(({ url }) => url.startsWith('file:'));
+  });
   const parts = scripts
     .flatMap(({ functions }) => functions)
     .filter(({ functionName, ranges }) => PART.test(functionName) && (ranges[0]?.count ?? 0) > 0)
@@ -52,4 +59,51 @@ test('lgateway --version evaluates next to nothing, and --help nothing that serv
     [...forHelp.files, ...forHelp.parts].filter((name) => serving.test(name)),
     [],
   );
+});
+
+test('What serves evaluates no package and no part for what its options do not ask for', async () => {
+  const files = new GatewayFolder();
+  const coverage = join(folder, 'serve');
+  const script = files.file('hello.lua');
+  writeFileSync(
+    script,
+    `local httpd = require 'httpd'\nhttpd.register_handler('/', function() httpd.write(nil, 'hello') end)`,
+  );
+  const words = [
+    '-c',
+    files.certificate,
+    '-k',
+    files.key,
+    '-a',
+    '127.0.0.1',
+    '-p',
+    '0',
+    '-w',
+    '1',
+    '-l',
+    '/',
+    script,
+  ];
+  const gateway = new GatewayProcess(files, words, { environment: { NODE_V8_COVERAGE: coverage } });
+  try {
+    await gateway.ready();
+    assert.equal((await gateway.ask('/')).body, 'hello');
+    gateway.signal('SIGTERM');
+    assert.equal((await gateway.ended).code, 0, gateway.stderr);
+    const { files: evaluatedFiles, parts } = readEvaluated(coverage);
+    assert(parts.includes('supervisor/supervisor.js'), parts.join('\n'));
+    const packages = evaluatedFiles.flatMap(
+      (url) => /\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1] ?? [],
+    );
+    assert.deepEqual([...new Set(packages)].sort(), ['@koromix/koffi-linux-x64', 'wasmoon']);
+    const optional =
+      /^(?:acme|config\/file\/(?!configure|environment))|make-certificate|wasm-rewriter|file-watch|subcommands/;
+    assert.deepEqual(
+      parts.filter((part) => optional.test(part)),
+      [],
+    );
+  } finally {
+    await gateway.stop();
+    files.remove();
+  }
 });

@@ -157,7 +157,7 @@ export class Supervisor {
       this.succession.pid.begin();
       if (this.#options.predecessor === undefined) await this.#openAdmin();
       if (user !== undefined) becomeUser(user, this.#options);
-      this.#tls.openAcme(this.#config.acme, this.#logger);
+      await this.#tls.openAcme(this.#config.acme, this.#logger);
       this.#reloader.begin(first && this.#tls.present(first.tls));
       this.succession.pid.look();
       this.#assertStarting();

@@ -10,7 +10,7 @@ import type { AcmeSettings } from '../settings/acme-settings.ts';
 import { outOfTime } from '../tls/certificate-warnings.ts';
 import { readTicketKeys, showTicketKeys, TicketKeyRing } from '../tls/ticket-keys.ts';
 import type { TlsSetup } from '../tls/tls-setup.ts';
-import { AcmeCertificates } from './acme-certificates.ts';
+import type { AcmeCertificates } from './acme-certificates.ts';
 import { CertificateWatch } from './certificate-watch.ts';
 import type { Handover } from './handover.ts';
 import { type DevelopmentFacts, type LoadedTls, loadClients, loadTls } from './load-tls.ts';
@@ -138,8 +138,11 @@ export class TlsKeeper {
   }
 
   /** Reads the certificates that an ACME server has signed, with the rights of the user that renews them. Errors: GatewayError. */
-  openAcme(settings: AcmeSettings | undefined, logger: Logger): void {
-    if (settings !== undefined) this.#acme = new AcmeCertificates(settings, logger);
+  async openAcme(settings: AcmeSettings | undefined, logger: Logger): Promise<void> {
+    if (settings === undefined) return;
+    // with ASN.1 and its own client of HTTP it would take a tenth of each start
+    const { AcmeCertificates } = await import('./acme-certificates.ts');
+    this.#acme = new AcmeCertificates(settings, logger);
   }
 
   /** With the ticket keys, the obtained certificates and the answers of this moment; the same object where it has them. */
