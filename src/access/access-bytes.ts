@@ -38,6 +38,36 @@ export function putNumber(bytes: Uint8Array, at: number, value: number, radix: n
   return at + digits;
 }
 
+/** Digits of all numbers of two places in radix 36, one pair after the other. */
+const PAIRS: Uint8Array = Uint8Array.from(
+  Array.from({ length: 36 ** 2 }, (_, i) => i.toString(36).padStart(2, '0')).join(''),
+  (digit) => digit.charCodeAt(0),
+);
+const PAIR_COUNT = 36 ** 2;
+/** Integers that the machine divides as such. */
+const INT32_MAX = 2 ** 31 - 1;
+
+/** Writes a whole number in radix 36 over one of so many digits. False: it has another count of digits, or is too large for the quick way. */
+export function replaceBase36(bytes: Uint8Array, at: number, digits: number, value: number): boolean {
+  if (value > INT32_MAX) return false;
+  let left = value | 0;
+  let end = at + digits;
+  while (end - at >= 2) {
+    const rest = (left / PAIR_COUNT) | 0;
+    const pair = (left - rest * PAIR_COUNT) * 2;
+    bytes[end - 1] = PAIRS[pair + 1] as number;
+    bytes[end - 2] = PAIRS[pair] as number;
+    left = rest;
+    end -= 2;
+  }
+  if (end > at) {
+    const rest = (left / 36) | 0;
+    bytes[at] = PAIRS[(left - rest * 36) * 2 + 1] as number;
+    left = rest;
+  }
+  return left === 0 && (bytes[at] !== ZERO || digits === 1);
+}
+
 /** Milliseconds with three decimals, as `msText` writes them. */
 export function putMs(bytes: Uint8Array, at: number, ms: number): number {
   if (!(ms >= 0 && ms < MS_MAX)) return putText(bytes, at, ms > 0 ? ms.toFixed(3) : '0.000');

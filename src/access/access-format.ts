@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { REQUEST_NUMBER_RADIX, requestIdStart } from '../base/request-id.ts';
 import type { AccessFormat, LogSettings } from '../settings/log-settings.ts';
 import { ACCESS_FIELD_SEPARATOR, splitTemplate } from '../settings/log-settings.ts';
-import { putBytes, putMs, putNumber, putText, putTime } from './access-bytes.ts';
+import { putBytes, putMs, putNumber, putText, putTime, replaceBase36 } from './access-bytes.ts';
 import { type AccessFacts, type AccessField, accessField } from './access-fields.ts';
 import { clfTime, isoTime, jsonText, msText, quotedText, wordText } from './access-text.ts';
 import { type KeptPart, type LinePart, LineWriter, type Part } from './line-writer.ts';
@@ -81,13 +81,13 @@ function partOf(
 ): Part {
   const { changes } = field;
   if (changes !== 'line') return { changes, write };
-  return { changes, before, after, write, isId: field.name === 'request_id', put: putterOf(field, worker) };
+  if (field.name !== 'request_id')
+    return { changes, before, after, write, isId: false, put: putterOf(field) };
+  return { changes, before, after, write, isId: true, ...idPutter(worker) };
 }
 
-function putterOf({ name, kind }: AccessField, worker: number): LinePart['put'] {
+function putterOf({ name, kind }: AccessField): LinePart['put'] {
   switch (name) {
-    case 'request_id':
-      return idPutter(worker);
     case 'duration':
       return (bytes, at, { startedAt = 0, endedAt }) => putMs(bytes, at, endedAt - startedAt);
     case 'first_byte':
@@ -100,12 +100,19 @@ function putterOf({ name, kind }: AccessField, worker: number): LinePart['put'] 
   }
 }
 
-function idPutter(worker: number): LinePart['put'] {
+function idPutter(worker: number): Pick<LinePart, 'put' | 'replace'> {
   const start = Buffer.from(requestIdStart(worker));
-  return (bytes, at, { exchange: { answeredBy } }) => {
-    const number = answeredBy?.requestNumber;
-    if (number === undefined) return putText(bytes, at, answeredBy?.requestId ?? '');
-    return putNumber(bytes, putBytes(bytes, at, start), number, REQUEST_NUMBER_RADIX);
+  return {
+    put: (bytes, at, { exchange: { answeredBy } }) => {
+      const number = answeredBy?.requestNumber;
+      if (number === undefined) return putText(bytes, at, answeredBy?.requestId ?? '');
+      return putNumber(bytes, putBytes(bytes, at, start), number, REQUEST_NUMBER_RADIX);
+    },
+    // all ids of the thread begin alike, also those that were written as texts
+    replace: (bytes, at, size, { exchange: { answeredBy } }) => {
+      const number = answeredBy?.requestNumber;
+      return number !== undefined && replaceBase36(bytes, at + start.length, size - start.length, number);
+    },
   };
 }
 

@@ -23,6 +23,8 @@ export interface LinePart {
   readonly isId: boolean;
   /** Writes the value alone, where the exchange has an id and the time of its begin is known; returns where it ends. */
   put(bytes: Uint8Array, at: number, facts: AccessFacts): number;
+  /** Writes the value over that of the line before, which has so many bytes. False: that cannot be done, and the line is written anew. */
+  replace?(bytes: Uint8Array, at: number, size: number, facts: AccessFacts): boolean;
   /** All of it; nothing, or what stands for nothing, where there is no value. */
   write(facts: AccessFacts): string;
 }
@@ -163,9 +165,8 @@ export class LineWriter {
     bytes.copyWithin(at, this.#lastStart, this.#lastStart + this.#lastSize);
     this.#lastStart = at;
     if (this.#id < 0) return true;
-    const idAt = at + this.#idStart;
-    const end = (this.#values[this.#id] as LinePart).put(bytes, idAt, facts);
-    return end - idAt === this.#idSize;
+    const id = this.#values[this.#id] as LinePart;
+    return id.replace?.(bytes, at + this.#idStart, this.#idSize, facts) === true;
   }
 
   #piecesOf(facts: AccessFacts, exchange: Exchange): Pieces {

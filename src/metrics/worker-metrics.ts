@@ -41,6 +41,10 @@ const METRICS = {
   tls12ResumedTotal: { total: 'TLS 1.2 handshakes that resumed a session' },
   tls13Total: { total: 'TLS 1.3 handshakes that succeeded in full' },
   tls13ResumedTotal: { total: 'TLS 1.3 handshakes that resumed a session' },
+  accessLinesDroppedTotal: {
+    total: 'Lines of the access log that a worker has dropped, since they were not taken',
+  },
+  logLinesDroppedTotal: { total: 'Lines of the log that a worker has dropped, since they were not taken' },
   handshakes: { times: 'TLS handshakes that succeeded, from accept to the end' },
   upstreamAnswers: {
     times: 'Requests that were passed on, from the choice of a server to the head of its answer',

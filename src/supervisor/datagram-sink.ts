@@ -3,6 +3,7 @@ import { createSocket } from 'node:dgram';
 import { write } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
+import { giveBack } from '../base/lent-block.ts';
 import { UnixDatagrams } from '../native/unix-datagrams.ts';
 import { ACCESS_FIELD_SEPARATOR } from '../settings/log-settings.ts';
 import { FlushWaiters } from './flush-waiters.ts';
@@ -59,7 +60,11 @@ export class DatagramSink {
 
   /** Takes lines, each with its line end. Never blocks, never throws. */
   readonly writeLines = (bytes: Uint8Array): void => {
-    if (this.#isClosed) return;
+    if (!this.#isClosed) this.#take(bytes);
+    giveBack(bytes);
+  };
+
+  #take(bytes: Uint8Array): void {
     for (const line of Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString().split('\n')) {
       if (line === '') continue;
       const datagram = this.#options.frame(line);
@@ -70,7 +75,12 @@ export class DatagramSink {
       }
     }
     this.#schedule(0);
-  };
+  }
+
+  /** Lines that no receiver got, since the start. */
+  get lostTotal(): number {
+    return this.#lost;
+  }
 
   /** There is nothing to open anew: each datagram finds whoever is there. */
   reopen(): void {}

@@ -29,6 +29,8 @@ interface Opened {
 export class LogOutputs {
   readonly log: LogSink;
   #access: Opened;
+  /** Of targets of the access log that a reload has replaced. */
+  #lostBefore = 0;
 
   /** `isBackground`: there is no terminal, and lines without a file go nowhere. Errors: LGW_LOG_FILE. */
   constructor({ logFile, logs, accessLog }: LogConfig, isBackground = false) {
@@ -37,7 +39,7 @@ export class LogOutputs {
     this.#access = open(accessLog ? logs.accessTarget : { kind: 'log' }, logs);
   }
 
-  /** Takes lines of the access log, each with its line end. The bytes are its own from then on. */
+  /** Takes lines of the access log, each with its line end. The bytes are its own, or are given back when they have been written. */
   readonly writeAccess = (bytes: Uint8Array, lines: number): void =>
     (this.#access.sink ?? this.log).writeLines(bytes, lines);
 
@@ -51,7 +53,10 @@ export class LogOutputs {
       commit: () => {
         const old = this.#access;
         this.#access = next;
-        if (!isSame) old.sink?.close();
+        if (!isSame) {
+          this.#lostBefore += old.sink?.lostTotal ?? 0;
+          old.sink?.close();
+        }
         for (const sink of [this.log, next.sink]) sink?.setRotation(logs.rotation);
       },
       abandon: () => {
@@ -69,6 +74,11 @@ export class LogOutputs {
         failed(messageOf(error));
       }
     }
+  }
+
+  /** Lines that could not be written, since the start. Those of an access log that goes where the log goes count there. */
+  get lostLines(): { readonly log: number; readonly access: number } {
+    return { log: this.log.lostTotal, access: this.#lostBefore + (this.#access.sink?.lostTotal ?? 0) };
   }
 
   async flush(timeoutMs: number): Promise<void> {

@@ -1,6 +1,7 @@
 /** Writes log lines to standard output, standard error or a file, in order; nobody waits for a write. */
 import { closeSync, fstatSync, stat, write, writeSync } from 'node:fs';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
+import { giveBack } from '../base/lent-block.ts';
 import { formatLine } from '../base/logger.ts';
 import { openFile } from '../base/open-file.ts';
 import type { LogRotation } from '../settings/log-settings.ts';
@@ -48,6 +49,7 @@ export class LogSink {
   /** Lines without room in the queue, and lines whose write failed, since the log said so. */
   #dropped = 0;
   #lost = 0;
+  #lostTotal = 0;
   #complainedAt = Number.NEGATIVE_INFINITY;
   #lookedAt: number = performance.now();
   #writing: Uint8Array | undefined;
@@ -71,8 +73,13 @@ export class LogSink {
   /** Takes one line without its line end. Never blocks, never throws. */
   readonly write = (line: string): void => this.#take(Buffer.from(`${line}\n`), 1);
 
-  /** Takes so many lines, each with its line end: all of them, or none. The bytes are its own from then on. */
+  /** Takes so many lines, each with its line end: all of them, or none. Bytes that are lent are given back when they have been written or dropped. */
   readonly writeLines = (bytes: Uint8Array, lines: number): void => this.#take(bytes, lines);
+
+  /** Lines that were dropped or whose write failed, since the start. */
+  get lostTotal(): number {
+    return this.#lostTotal;
+  }
 
   setRotation(rotation: LogRotation | undefined): void {
     this.#rotation = rotation;
@@ -118,9 +125,15 @@ export class LogSink {
   }
 
   #take(bytes: Uint8Array, lines: number): void {
-    if (this.#file === null || this.#isClosed) return;
-    if (this.#queuedBytes + bytes.length > this.#queueBytesMax) this.#dropped += lines;
-    else {
+    if (this.#file === null || this.#isClosed) {
+      giveBack(bytes);
+      return;
+    }
+    if (this.#queuedBytes + bytes.length > this.#queueBytesMax) {
+      this.#dropped += lines;
+      this.#lostTotal += lines;
+      giveBack(bytes);
+    } else {
       this.#queue.push(bytes);
       this.#queuedBytes += bytes.length;
     }
@@ -204,6 +217,7 @@ export class LogSink {
       // a closed or broken log (EPIPE, ENOSPC) loses what was in this write; the next one is tried again
       if (error !== null) this.#lose(bytes, error);
       else if (this.#lost > 0) this.#tellLoss();
+      giveBack(bytes);
       this.#writing = undefined;
       // the file was opened anew meanwhile
       if (this.#writingTo !== this.#descriptor) closeSync(this.#writingTo);
@@ -212,7 +226,10 @@ export class LogSink {
   }
 
   #lose(bytes: Uint8Array, error: Error): void {
-    for (const byte of bytes) if (byte === LINE_FEED) this.#lost += 1;
+    let lines = 0;
+    for (const byte of bytes) if (byte === LINE_FEED) lines += 1;
+    this.#lost += lines;
+    this.#lostTotal += lines;
     if (typeof this.#file !== 'string') return;
     const what = `Cannot write the log file "${this.#file}": ${messageOf(error)}`;
     this.#complainOf(`${what}; ${this.#lost} lines are lost so far`);
@@ -251,7 +268,10 @@ export class LogSink {
       );
       this.#dropped = 0;
     }
-    return pieces.length > 1 ? Buffer.concat(pieces) : pieces[0];
+    if (pieces.length <= 1) return pieces[0];
+    const all = Buffer.concat(pieces);
+    for (const piece of pieces) giveBack(piece);
+    return all;
   }
 }
 

@@ -39,6 +39,7 @@ type FamilyName =
   | 'certificate'
   | 'reloads'
   | 'generations'
+  | 'lostLines'
   | 'workers'
   | 'replacements'
   | 'processCpu'
@@ -118,6 +119,10 @@ export const FAMILIES: Readonly<Record<FamilyName, MetricFamily>> = {
   generations: gauge(
     'lgateway_generations',
     'What reloads have loaded and something still uses: 1, and one more for each from before a reload that still has requests',
+  ),
+  lostLines: counter(
+    'lgateway_lost_log_lines_total',
+    'Lines of the log and the access log that came faster than they were taken, or could not be written',
   ),
   workers: gauge('lgateway_workers', 'Worker threads, by whether they serve'),
   replacements: counter(

@@ -18,7 +18,7 @@ export interface SupervisorOptions {
   /** Takes the log lines of the workers, formatted and without line ends. */
   readonly writeLine: (line: string) => void;
   /** Takes the lines of the access log; default: they are log lines. */
-  readonly outputs?: Pick<LogOutputs, 'writeAccess' | 'prepare'>;
+  readonly outputs?: Pick<LogOutputs, 'writeAccess' | 'prepare' | 'lostLines'>;
   /**
    * Compiles the Lua machine for states that may grow to so many bytes. It is handed to the workers unread; called once for each
    * size, while their threads begin. Undefined where no script is served.

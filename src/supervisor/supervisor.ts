@@ -273,6 +273,7 @@ export class Supervisor {
       certificates: chainsOf(this.#reloader.current?.tls),
       reloads: this.#reloader.counts,
       generations: this.#crew.generations,
+      lostLines: this.#options.outputs?.lostLines ?? { log: 0, access: 0 },
     };
   }
 

@@ -1,6 +1,8 @@
 /** The workers of one gateway: makes them, with what they have in common, and starts them while the main thread binds and compiles. */
+
 import { availableParallelism } from 'node:os';
 import { assert } from '../base/assert.ts';
+import { giveBack } from '../base/lent-block.ts';
 import type { Config } from '../config/config.ts';
 import type { TextEvents } from '../events/text-events.ts';
 import { unavailableReason } from '../native/posix.ts';
@@ -175,6 +177,7 @@ export class WorkerCrew {
   #writeLines(bytes: Uint8Array): void {
     for (const line of Buffer.from(bytes).toString().split('\n'))
       if (line !== '') this.#parts.options.writeLine(line);
+    giveBack(bytes);
   }
 
   /** Those that may begin early at once; the others when the first serves, which does so later if they compete with it. */

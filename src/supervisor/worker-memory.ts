@@ -75,6 +75,6 @@ export class WorkerMemory {
     this.counters.resetGauges();
     for (let row = 0; row < this.#rows.used; row++) this.mapping(row).resetGauges();
     this.waiting.fill(0);
-    Atomics.store(this.#logOnTheWay, LOG_LINES, 0);
+    this.#logOnTheWay.fill(0);
   }
 }

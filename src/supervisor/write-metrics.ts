@@ -33,6 +33,8 @@ export interface MetricSources {
   /** Those that are served, in PEM. */
   readonly certificates: readonly string[];
   readonly generations: number;
+  /** Lines that could not be written, where the main thread writes them. */
+  readonly lostLines: { readonly log: number; readonly access: number };
   readonly reloads: { readonly success: number; readonly failure: number };
 }
 
@@ -55,8 +57,17 @@ export function writeMetrics(sources: MetricSources, accept: string): { type: st
   for (const [result, count] of Object.entries(sources.reloads)) text.sample({ result }, count);
   text.family(FAMILIES.generations);
   text.sample({}, sources.generations);
+  writeLostLines(text, sources);
   writeProcess(text);
   return { type: text.type, body: text.end() };
+}
+
+function writeLostLines(text: MetricText, { workers, lostLines }: MetricSources): void {
+  const dropped = (name: 'logLinesDroppedTotal' | 'accessLinesDroppedTotal'): number =>
+    sum(workers.map(({ counters }) => counters.get(name)));
+  text.family(FAMILIES.lostLines);
+  text.sample({ log: 'access' }, lostLines.access + dropped('accessLinesDroppedTotal'));
+  text.sample({ log: 'messages' }, lostLines.log + dropped('logLinesDroppedTotal'));
 }
 
 function writeRequests(text: MetricText, { workers, mappings }: MetricSources): void {

@@ -3,11 +3,16 @@
  * that the supervisor has not taken yet are bounded: when it is slow, further ones are dropped and counted.
  */
 import type { LineBuffer } from '../access/line-buffer.ts';
+import { LentBlock } from '../base/lent-block.ts';
 
 /** A batch is sent when the first of its lines has waited this long: a message costs as much as a hundred lines (ms). */
 const WAIT_MS = 50;
 /** A batch of this many bytes is sent at once: two thousand lines pay for a message. */
 const BATCH_BYTES_MAX = 256 * 1024;
+/** Blocks that batches leave in: what a worker has ready where the disk is slow (2 MiB). */
+const BLOCKS_MAX = 8;
+/** A shorter batch is not worth a block. */
+const BLOCK_BYTES_MIN = 32 * 1024;
 /** Bytes of lines that wait here and on the way to the supervisor. */
 const WAITING_MAX = 4 * 1024 * 1024;
 /** Dropped lines are told of once in so many milliseconds. */
@@ -15,28 +20,33 @@ const NOTICE_MS = 5000;
 const LINE_FEED = 10;
 
 export class AccessBatch implements LineBuffer {
-  readonly #send: (bytes: Uint8Array<ArrayBuffer>, count: number) => void;
+  readonly #send: (bytes: Uint8Array, count: number) => void;
   readonly #onTheWay: Int32Array;
   readonly #tell: (dropped: number) => void;
+  readonly #countDropped: () => void;
   /** Lines are bytes at once: texts that wait, made of many pieces, would have to be moved by each collection. Made at the first line. */
   bytes: Buffer = Buffer.alloc(0);
   #length = 0;
   #count = 0;
   #waiting = false;
+  readonly #blocks: LentBlock[] = [];
   #dropped = 0;
 
   /**
    * `onTheWay`: the second of two Int32 counts the bytes that were sent; the receiver takes off what it has taken. `send` gets bytes that
-   * are its own. `tell` hears, once in five seconds, how many lines were dropped.
+   * are its own, or lent by a block. `tell` hears, once in five seconds, how many lines were dropped,
+   * and `countDropped` of each.
    */
   constructor(
     onTheWay: SharedArrayBuffer,
-    send: (bytes: Uint8Array<ArrayBuffer>, count: number) => void,
+    send: (bytes: Uint8Array, count: number) => void,
     tell: (dropped: number) => void,
+    countDropped: () => void,
   ) {
     this.#onTheWay = new Int32Array(onTheWay);
     this.#send = send;
     this.#tell = tell;
+    this.#countDropped = countDropped;
   }
 
   claim(bytesMax: number): number {
@@ -64,15 +74,31 @@ export class AccessBatch implements LineBuffer {
   readonly flush = (): void => {
     this.#waiting = false;
     if (this.#count === 0) return;
-    // memory of its own, which a message can carry
-    const bytes = Buffer.allocUnsafeSlow(this.#length);
-    this.bytes.copy(bytes, 0, 0, this.#length);
+    const bytes = this.#copy(this.bytes.subarray(0, this.#length));
     const count = this.#count;
     this.#length = 0;
     this.#count = 0;
     Atomics.add(this.#onTheWay, 1, bytes.length);
     this.#send(bytes, count);
   };
+
+  #copy(lines: Buffer): Uint8Array {
+    if (lines.length >= BLOCK_BYTES_MIN && lines.length <= BATCH_BYTES_MAX) {
+      const block = this.#freeBlock();
+      if (block !== undefined) return block.lend(lines);
+    }
+    const own = Buffer.allocUnsafeSlow(lines.length);
+    lines.copy(own);
+    return own;
+  }
+
+  #freeBlock(): LentBlock | undefined {
+    const free = this.#blocks.find(({ isFree }) => isFree);
+    if (free !== undefined || this.#blocks.length === BLOCKS_MAX) return free;
+    const made = new LentBlock(BATCH_BYTES_MAX);
+    this.#blocks.push(made);
+    return made;
+  }
 
   #drop(): void {
     if (this.#dropped === 0) {
@@ -82,5 +108,6 @@ export class AccessBatch implements LineBuffer {
       }, NOTICE_MS).unref();
     }
     this.#dropped += 1;
+    this.#countDropped();
   }
 }

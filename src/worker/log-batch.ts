@@ -11,6 +11,7 @@ const WAITING_MAX = 2 * 1024 * 1024;
 
 export class LogBatch {
   readonly #send: (lines: readonly string[], size: number) => void;
+  readonly #countDropped: () => void;
   readonly #source: string;
   /** Characters that were sent and that the supervisor has not taken. */
   readonly #onTheWay: Int32Array;
@@ -18,21 +19,24 @@ export class LogBatch {
   #size = 0;
   #dropped = 0;
 
-  /** `onTheWay`: one Int32. `send` adds its `size` to it, and the receiver of the lines subtracts it again. */
+  /** `onTheWay`: one Int32. `send` adds its `size` to it, and the receiver of the lines subtracts it again. `countDropped` hears of each line that is. */
   constructor(
     source: string,
     onTheWay: SharedArrayBuffer,
     send: (lines: readonly string[], size: number) => void,
+    countDropped: () => void,
   ) {
     this.#source = source;
     this.#onTheWay = new Int32Array(onTheWay);
     this.#send = send;
+    this.#countDropped = countDropped;
   }
 
   /** Takes one formatted line. */
   readonly write = (line: string): void => {
     if (this.#size + line.length + Atomics.load(this.#onTheWay, 0) > WAITING_MAX) {
       this.#dropped += 1;
+      this.#countDropped();
       return;
     }
     if (this.#dropped > 0) this.#tellDropped();

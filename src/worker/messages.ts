@@ -166,7 +166,7 @@ export type FromWorker =
   | { readonly type: 'release'; readonly id: number; readonly completed: boolean }
   /** Formatted log lines without line ends; `size`, in characters, is taken off `logOnTheWay` when they have been taken. */
   | { readonly type: 'log'; readonly lines: readonly string[]; readonly size: number }
-  /** Lines of the access log, each with its line end, and their number. */
+  /** Lines of the access log, each with its line end, and their number. Whoever has read the bytes gives them back (`giveBack`). */
   | { readonly type: 'access'; readonly bytes: Uint8Array; readonly count: number };
 
 /** What came of the load of one mapping. */

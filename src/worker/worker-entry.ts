@@ -19,17 +19,28 @@ const port = parentPort;
 const start: WorkerStart = workerData;
 beginHeartbeat(start.heartbeat);
 
+const counters = new Counters(start.counters);
 const post = (message: FromWorker): void => port.postMessage(message);
 const accessBatch = new AccessBatch(
   start.logOnTheWay,
-  (bytes, count) => port.postMessage({ type: 'access', bytes, count } satisfies FromWorker, [bytes.buffer]),
+  (bytes, count) => {
+    const { buffer } = bytes;
+    const transfer = buffer instanceof ArrayBuffer ? [buffer] : [];
+    port.postMessage({ type: 'access', bytes, count } satisfies FromWorker, transfer);
+  },
   (dropped) => batch.write(droppedNotice(dropped)),
+  () => counters.add(COUNT.accessLinesDroppedTotal, 1),
 );
-const batch = new LogBatch(`worker-${start.workerId}`, start.logOnTheWay, (lines, size) => {
-  // one that ended before a line of the log was written stands before it
-  sendAccessLines();
-  post({ type: 'log', lines, size });
-});
+const batch = new LogBatch(
+  `worker-${start.workerId}`,
+  start.logOnTheWay,
+  (lines, size) => {
+    // one that ended before a line of the log was written stands before it
+    sendAccessLines();
+    post({ type: 'log', lines, size });
+  },
+  () => counters.add(COUNT.logLinesDroppedTotal, 1),
+);
 
 /** What a message tells comes after the lines that were logged before it: the receiver may end the process upon it. */
 function tell(message: FromWorker): void {
@@ -55,7 +66,6 @@ function droppedNotice(dropped: number): string {
   return formatLine(new Date(), 'warn', `worker-${start.workerId}`, message);
 }
 
-const counters = new Counters(start.counters);
 /** Ways to other threads come before the job, too. */
 const hub = new EventHub(start.workerId, new InterestTable(start.interest), {
   published: () => counters.add(COUNT.messagesTotal, 1),

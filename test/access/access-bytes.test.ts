@@ -1,7 +1,7 @@
 /** Values written as bytes are the texts that they are elsewhere. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { putMs, putNumber, putTime } from '../../src/access/access-bytes.ts';
+import { putMs, putNumber, putTime, replaceBase36 } from '../../src/access/access-bytes.ts';
 import { clfTime, isoTime, msText } from '../../src/access/access-text.ts';
 
 function written(put: (bytes: Uint8Array, at: number) => number): string {
@@ -19,6 +19,26 @@ test('putNumber() writes whole numbers of any size as toString() does', () => {
         written((bytes, at) => putNumber(bytes, at, value, radix)),
         value.toString(radix),
       );
+});
+
+test('replaceBase36() writes over a number of as many digits, and refuses others', () => {
+  const replaced = (digits: number, value: number): string | undefined => {
+    const bytes = Buffer.from('#'.repeat(digits + 2));
+    if (!replaceBase36(bytes, 1, digits, value)) return undefined;
+    const text = bytes.toString('latin1');
+    assert.equal(text[0] + (text.at(-1) ?? ''), '##');
+    return text.slice(1, -1);
+  };
+  for (let i = 0; i < 2000; i++) {
+    const value = Math.floor(Math.random() * 36 ** (i % 6));
+    const text = value.toString(36);
+    assert.equal(replaced(text.length, value), text);
+    assert.equal(replaced(text.length + 1, value), undefined);
+    if (text.length > 1) assert.equal(replaced(text.length - 1, value), undefined);
+  }
+  for (const value of [0, 35, 36, 1295, 1296, 2 ** 31 - 1])
+    assert.equal(replaced(value.toString(36).length, value), value.toString(36));
+  assert.equal(replaced(6, 2 ** 31), undefined);
 });
 
 test('putMs() writes milliseconds as msText() does, also those that a clock cannot give', () => {

@@ -14,7 +14,7 @@ import {
 import { type ClientHttp2Session, connect } from 'node:http2';
 import { after, test } from 'node:test';
 import { systemCodeOf } from '../../src/base/errors.ts';
-import { GatewayFolder, GatewayProcess, untilHolds } from '../support/run-gateway.ts';
+import { askAdmin, GatewayFolder, GatewayProcess, untilHolds } from '../support/run-gateway.ts';
 import { inForm } from '../support/test-form.ts';
 import { TestGateway, usualWords } from '../support/test-gateway.ts';
 
@@ -190,7 +190,7 @@ test('A pipe that nobody reads holds up no request, and what it loses is counted
   assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
   const reader = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
   const template = `{target} ${'x'.repeat(2000)}`;
-  const words = [`--access-log=file:${pipe}`, '--access-log-format', template];
+  const words = [`--access-log=file:${pipe}`, '--access-log-format', template, ...folder.adminWords()];
   const gateway = new GatewayProcess(folder, [...usualWords(folder), ...words, folder.file('app.lua')]);
   try {
     await gateway.ready();
@@ -207,6 +207,9 @@ test('A pipe that nobody reads holds up no request, and what it loses is counted
       dropped += Number(/ (\d+) log lines were dropped/.exec(text)?.[1] ?? 0);
       return dropped > 1000;
     });
+    const { body } = await askAdmin(folder.file('admin.sock'), '/metrics');
+    const lost = /^lgateway_lost_log_lines_total\{log="access"\} (\d+)$/m.exec(body)?.[1];
+    assert.ok(Number(lost) >= dropped, `${lost} of ${dropped}`);
   } finally {
     closeSync(reader);
     await gateway.stop();

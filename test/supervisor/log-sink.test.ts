@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { GatewayError, systemCodeOf } from '../../src/base/errors.ts';
+import { LentBlock } from '../../src/base/lent-block.ts';
 import { LogSink } from '../../src/supervisor/log-sink.ts';
 
 const FLUSH_MS = 5000;
@@ -202,6 +203,29 @@ test('LogSink refuses a pipe that nobody reads, since to open it would wait', ()
   const fifo = join(folder, 'fifo');
   assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
   assert.throws(() => new LogSink({ file: fifo }), /^GatewayError: Cannot open the log file ".*fifo": ENXIO/);
+});
+
+test('LogSink gives lent bytes back when they are written, joined with others, dropped or not wanted', async () => {
+  const file = join(folder, 'log');
+  const sink = new LogSink({ file, queueBytesMax: 100 });
+  const blocks = Array.from({ length: 4 }, () => new LentBlock(200));
+  const sizes = [90, 30, 40, 101];
+  for (const [i, block] of blocks.entries())
+    sink.writeLines(block.lend(Buffer.from(`${'x'.repeat((sizes[i] as number) - 1)}\n`)), 1);
+  assert.deepEqual(
+    blocks.map(({ isFree }) => isFree),
+    [false, false, false, true],
+  );
+  assert.equal(sink.lostTotal, 1);
+  await sink.flush(FLUSH_MS);
+  assert.ok(blocks.every(({ isFree }) => isFree));
+  sink.close();
+  sink.writeLines((blocks[0] as LentBlock).lend(Buffer.from('late\n')), 1);
+  assert.ok(blocks[0]?.isFree);
+  const lengths = readFileSync(file, 'utf8')
+    .split('\n')
+    .map((line) => line.length);
+  assert.deepEqual(lengths.slice(0, 3), [89, 29, 39]);
 });
 
 test('LogSink.close() writes what waits, and takes no more', async () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { writeText } from '../../src/access/line-buffer.ts';
+import { giveBack } from '../../src/base/lent-block.ts';
 import { AccessBatch } from '../../src/worker/access-batch.ts';
 
 interface Message {
@@ -9,19 +10,32 @@ interface Message {
   readonly count: number;
 }
 
-function batchOf(onTheWay = new SharedArrayBuffer(8)): {
+/** `gives`: whoever takes a batch gives its bytes back. */
+function batchOf(
+  onTheWay = new SharedArrayBuffer(8),
+  gives = true,
+): {
   readonly batch: AccessBatch;
   readonly messages: Message[];
+  /** What was told, and each line that was counted. */
   readonly dropped: number[];
+  readonly counted: { lines: number };
 } {
   const messages: Message[] = [];
   const dropped: number[] = [];
+  const counted = { lines: 0 };
   const batch = new AccessBatch(
     onTheWay,
-    (bytes, count) => messages.push({ text: Buffer.from(bytes).toString(), count }),
+    (bytes, count) => {
+      messages.push({ text: Buffer.from(bytes).toString(), count });
+      if (gives) giveBack(bytes);
+    },
     (count) => dropped.push(count),
+    () => {
+      counted.lines += 1;
+    },
   );
-  return { batch, messages, dropped };
+  return { batch, messages, dropped, counted };
 }
 
 test('Lines leave together 50 ms after the first of them, each with its line end', (context) => {
@@ -64,7 +78,7 @@ test('A batch leaves at once when the next line has no room in 256 KiB, and a lo
 test('Lines that are not taken are dropped beyond 4 MiB and told of after five seconds', (context) => {
   context.mock.timers.enable({ apis: ['setTimeout'] });
   const onTheWay = new SharedArrayBuffer(8);
-  const { batch, messages, dropped } = batchOf(onTheWay);
+  const { batch, messages, dropped, counted } = batchOf(onTheWay, false);
   const line = 'x'.repeat(1023);
   for (let i = 0; i < 5000; i++) writeText(batch, line);
   batch.flush();
@@ -72,9 +86,35 @@ test('Lines that are not taken are dropped beyond 4 MiB and told of after five s
   assert.ok(sent * 1024 <= 4 * 1024 * 1024 && sent * 1024 > 3.5 * 1024 * 1024, `${sent} lines`);
   assert.equal(new Int32Array(onTheWay)[1], sent * 1024);
   context.mock.timers.tick(5000);
-  assert.deepEqual(dropped, [5000 - sent]);
+  assert.deepEqual([dropped, counted.lines], [[5000 - sent], 5000 - sent]);
   new Int32Array(onTheWay)[1] = 0;
   writeText(batch, 'again');
   batch.flush();
   assert.equal(messages.at(-1)?.text, 'again\n');
+});
+
+test('Long batches leave in blocks that come back: eight at most, and beyond them in memory of their own', (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const sent: Uint8Array[] = [];
+  const batch = new AccessBatch(
+    new SharedArrayBuffer(8),
+    (bytes) => sent.push(bytes),
+    () => undefined,
+    () => undefined,
+  );
+  const line = 'x'.repeat(1023);
+  const sendLong = (): Uint8Array => {
+    for (let i = 0; i < 64; i++) writeText(batch, line);
+    batch.flush();
+    return sent.at(-1) as Uint8Array;
+  };
+  for (let i = 0; i < 10; i++) sendLong();
+  const shared = sent.map(({ buffer }) => buffer instanceof SharedArrayBuffer);
+  assert.deepEqual(shared, [...Array(8).fill(true), false, false]);
+  const third = sent[2] as Uint8Array;
+  giveBack(third);
+  assert.equal(sendLong().buffer, third.buffer);
+  writeText(batch, 'short');
+  batch.flush();
+  assert.ok(sent.at(-1)?.buffer instanceof ArrayBuffer);
 });

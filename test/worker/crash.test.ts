@@ -26,9 +26,9 @@ before(() => {
 after(() => folder.remove());
 
 /** Sends a request over the agent's one connection. */
-function askOver(agent: Agent, port: number): Promise<string> {
+function askOver(agent: Agent, port: number, path = '/'): Promise<string> {
   return new Promise((resolve, reject) => {
-    get({ host: 'localhost', port, agent, ca: readFileSync(folder.certificate) }, (response) => {
+    get({ host: 'localhost', port, path, agent, ca: readFileSync(folder.certificate) }, (response) => {
       let body = '';
       response.on('data', (chunk: Buffer) => {
         body += chunk.toString('latin1');
@@ -49,10 +49,13 @@ async function connectTo(worker: string, port: number): Promise<Agent> {
   throw new Error(`No connection reached ${worker}`);
 }
 
-test('A crashed worker is replaced, and no request of the other fails', async () => {
+/** Requests that the access log names by their numbers. */
+const COUNTED = 200;
+
+test('A crashed worker is replaced, no request of the other fails, and all that were answered have their lines', async () => {
   const lines: string[] = [];
   const workerEntry = new URL('./crashing-worker.js', import.meta.url);
-  const supervisor = realSupervisor(folder, lines, {}, { workerEntry });
+  const supervisor = realSupervisor(folder, lines, { accessLog: true }, { workerEntry });
   const channel = new BroadcastChannel(CRASH_CHANNEL);
   const agents: Agent[] = [];
   try {
@@ -61,6 +64,7 @@ test('A crashed worker is replaced, and no request of the other fails', async ()
     const first = await connectTo('worker 1', port);
     const second = await connectTo('worker 2', port);
     agents.push(first, second);
+    for (let i = 0; i < COUNTED; i++) assert.equal(await askOver(first, port, `/?n=${i}`), 'worker 1');
     channel.postMessage(1);
     const limit = performance.now() + WAIT_MAX_MS;
     let answered = 0;
@@ -70,6 +74,13 @@ test('A crashed worker is replaced, and no request of the other fails', async ()
       assert.ok(performance.now() < limit, `the worker is replaced in time; ${lines.join('\n')}`);
     }
     assert.ok(answered > 1, 'the other worker served meanwhile');
+    const logged = lines.flatMap(
+      (line) => / worker-1 access GET \/\?n=(\d+) .* status=200 /.exec(line)?.[1] ?? [],
+    );
+    assert.deepEqual(
+      logged,
+      Array.from({ length: COUNTED }, (_, i) => String(i)),
+    );
     assert.match(
       lines.join('\n'),
       /Worker 1 ended and is replaced in 0 ms: Uncaught error: Error: the test wants a crash/,

@@ -7,7 +7,12 @@ const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(reso
 
 test('LogBatch sends the lines of one turn together and in order', async () => {
   const messages: (readonly string[])[] = [];
-  const batch = new LogBatch('test', new SharedArrayBuffer(4), (lines) => messages.push(lines));
+  const batch = new LogBatch(
+    'test',
+    new SharedArrayBuffer(4),
+    (lines) => messages.push(lines),
+    () => undefined,
+  );
   for (const line of ['a', 'b', 'c']) batch.write(line);
   assert.deepEqual(messages, []);
   await nextTurn();
@@ -18,7 +23,12 @@ test('LogBatch sends the lines of one turn together and in order', async () => {
 
 test('LogBatch sends at once when 256 lines wait', () => {
   const messages: (readonly string[])[] = [];
-  const batch = new LogBatch('test', new SharedArrayBuffer(4), (lines) => messages.push(lines));
+  const batch = new LogBatch(
+    'test',
+    new SharedArrayBuffer(4),
+    (lines) => messages.push(lines),
+    () => undefined,
+  );
   for (let i = 0; i < 300; i++) batch.write(`${i}`);
   assert.deepEqual(
     messages.map((lines) => lines.length),
@@ -35,10 +45,18 @@ test('LogBatch drops what the other side does not take, says how much once it ta
   const onTheWay = new SharedArrayBuffer(4);
   const sent: string[] = [];
   let size = 0;
-  const batch = new LogBatch('test', onTheWay, (lines, taken) => {
-    sent.push(...lines);
-    size += taken;
-  });
+  let dropped = 0;
+  const batch = new LogBatch(
+    'test',
+    onTheWay,
+    (lines, taken) => {
+      sent.push(...lines);
+      size += taken;
+    },
+    () => {
+      dropped += 1;
+    },
+  );
   const line = 'x'.repeat(64 * 1024);
   for (let i = 0; i < 1000; i++) batch.write(line);
   batch.flush();
@@ -50,6 +68,7 @@ test('LogBatch drops what the other side does not take, says how much once it ta
   Atomics.sub(new Int32Array(onTheWay), 0, size);
   batch.write('again');
   batch.flush();
+  assert.equal(dropped, 969);
   assert.match(sent[32] ?? '', /warn test 969 log lines were dropped: /);
   assert.deepEqual(sent.slice(33), ['again']);
 });
