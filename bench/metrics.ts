@@ -127,6 +127,14 @@ export const TIMES_FETCH: Metric = { key: 'timesFetch', label: '× fetch', digit
 export const UP_SPEED: Metric = { key: 'upMibPerSecond', label: 'up MiB/s', digits: 0, combine: 'median' };
 export const UP_CPU_MS: Metric = { key: 'upCpuMs', label: 'up CPU ms', digits: 0, combine: 'median' };
 
+export const FULL_US: Metric = { key: 'fullUs', label: 'CPU µs full', digits: 0, combine: 'median' };
+export const RESUMED_US: Metric = {
+  key: 'resumedUs',
+  label: 'CPU µs resumed',
+  digits: 0,
+  combine: 'median',
+};
+
 export const MESSAGE_US: Metric = { key: 'cpuUs', label: 'CPU µs/message', digits: 1, combine: 'median' };
 export const MESSAGES: Metric = {
   key: 'requestsPerSecond',

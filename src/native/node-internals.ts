@@ -61,6 +61,11 @@ export const NODE_INTERNALS = {
     without:
       'only tickets of the newest keys are read: after a rotation each client makes one full handshake',
   },
+  protocolList: {
+    uses: 'server.ALPNProtocols of a server of node:http2',
+    purpose: 'HTTP/1.0 and acme-tls/1 are chosen without a call of JavaScript in each handshake',
+    without: 'ALPNCallback chooses',
+  },
   certificateRequest: {
     uses: 'tlsSocket._requestCert of a server',
     purpose: 'tells a client that was asked for a certificate and has none from one that was not asked',
@@ -264,6 +269,18 @@ export function readTicketsOf(server: TlsServer, keys: readonly Uint8Array[]): b
   };
   context.enableTicketKeyCallback();
   return true;
+}
+
+/**
+ * Lets a server that was made without ALPNCallback choose among these protocols, the best first; a handshake that offers others alone is refused.
+ * False: it cannot be told to.
+ */
+export function offerProtocols(server: TlsServer, protocols: readonly string[]): boolean {
+  if (!(Reflect.get(server, 'ALPNProtocols') instanceof Uint8Array)) return false;
+  // RFC 7301 §3.1: each name behind its length
+  const names = protocols.map((name) => Buffer.from(name, 'latin1'));
+  const list = Buffer.concat(names.flatMap((name) => [Buffer.of(name.length), name]));
+  return Reflect.set(server, 'ALPNProtocols', list);
 }
 
 function isTicketContext(value: unknown): value is TicketContext {

@@ -33,6 +33,7 @@ import {
   lendState,
   NODE_INTERNALS,
   NODE_VERSIONS_TRIED,
+  offerProtocols,
   readInto,
   readLatin1,
   readTicketsOf,
@@ -211,6 +212,30 @@ const PROBES: Readonly<Record<keyof typeof NODE_INTERNALS, () => void | Promise<
     assert.deepEqual(order, ['connection', 'secureConnection', 'session']);
     client.close();
     await once(client, 'close');
+    server.close();
+    await once(server, 'close');
+  },
+
+  protocolList: async () => {
+    const { cert, key } = testCertificate();
+    const server = createSecureServer({ cert, key, allowHTTP1: true });
+    takeOwnListener<TLSSocket>(server, 'secureConnection');
+    server.on('secureConnection', (socket: TLSSocket) => socket.end());
+    server.on('tlsClientError', ignore);
+    assert.ok(offerProtocols(server, ['h2', 'http/1.0']));
+    const port = await listen(server);
+    const chosen = (protocols: string[]): Promise<string | false | null> =>
+      new Promise((resolve, reject) => {
+        const socket = connectTls({ host: '127.0.0.1', port, ca: cert, ALPNProtocols: protocols }, () => {
+          resolve(socket.alpnProtocol);
+          socket.destroy();
+        });
+        socket.on('error', reject);
+      });
+    assert.equal(await chosen(['http/1.0', 'h2']), 'h2');
+    assert.equal(await chosen(['http/1.1', 'http/1.0']), 'http/1.0');
+    assert.equal(await chosen([]), false);
+    await assert.rejects(chosen(['http/1.1']), /no application protocol/);
     server.close();
     await once(server, 'close');
   },

@@ -42,7 +42,7 @@ const http2 = new Http2Server(TEST_LIMITS, settings, handle);
 const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
   socket.on('error', () => undefined);
   const chosen = (protocol: string): void => (protocol === 'h2' ? http2 : http1).serve(socket);
-  chooseByFirstBytes(socket, TEST_LIMITS.handshakeTimeoutMs, false, chosen, () => undefined);
+  chooseByFirstBytes(socket, false, chosen, () => undefined);
 });
 setInterval(() => {
   const now = performance.now();

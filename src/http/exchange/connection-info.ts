@@ -1,5 +1,5 @@
 /** What handlers may know of a connection. */
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { serverNameOf, socketBelow } from '../../native/node-internals.ts';
 import { type ClientCertificate, readClientCertificate } from './client-certificate.ts';
@@ -32,14 +32,17 @@ class SocketConnection implements ExchangeConnection {
   #certificate: ClientCertificate | undefined;
 
   constructor(socket: Socket, secure: TLSSocket | undefined) {
-    this.peerAddress = plainAddress(socket.remoteAddress);
-    this.peerPort = socket.remotePort ?? 0;
-    this.localAddress = plainAddress(socket.localAddress);
-    this.localPort = socket.localPort ?? 0;
+    const below = secure === undefined ? socket : socketBelow(secure);
+    // the one below has asked the system for its addresses already
+    const { remoteAddress, remotePort, localAddress, localPort } = below instanceof Socket ? below : socket;
+    this.peerAddress = plainAddress(remoteAddress);
+    this.peerPort = remotePort ?? 0;
+    this.localAddress = plainAddress(localAddress);
+    this.localPort = localPort ?? 0;
     this.tlsProtocol = secure?.getProtocol() ?? undefined;
     this.tlsCipher = secure?.getCipher()?.name;
     this.tlsServerName = secure === undefined ? undefined : serverNameOf(secure);
-    this.#policy = secure === undefined ? undefined : policies.get(socketBelow(secure));
+    this.#policy = policies.get(below);
     this.#unread = secure;
   }
 

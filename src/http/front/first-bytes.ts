@@ -9,20 +9,16 @@ export type SpokenProtocol = 'h2' | 'http/1' | 'tls' | 'other';
 
 /**
  * Waits for enough bytes to decide, puts them back, and calls `chosen`; with `readsHello`, for the first message of TLS, which it reads.
- * A socket that ends or sends too few in `timeoutMs` is destroyed, and `saidNothing` called.
+ * A socket that ends before is destroyed, and `saidNothing` called, as it is where somebody else destroys it: the caller sees to the time.
  */
 export function chooseByFirstBytes(
   socket: Socket,
-  timeoutMs: number,
   readsHello: boolean,
   chosen: (protocol: SpokenProtocol, hello: ClientHello | undefined) => void,
   saidNothing: () => void,
 ): void {
   let received: Buffer = Buffer.alloc(0);
-  const timer = setTimeout(giveUp, timeoutMs);
-  timer.unref();
   const settle = (): void => {
-    clearTimeout(timer);
     socket.removeListener('readable', look);
     socket.removeListener('end', giveUp);
     socket.removeListener('close', closed);

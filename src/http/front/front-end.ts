@@ -28,7 +28,8 @@ import { answerCleartext } from '../routing/misdirected.ts';
 import { AddressLimit, addressKey } from './address-limit.ts';
 import type { ClientHello } from './client-hello.ts';
 import { ConnectionFaults } from './connection-faults.ts';
-import { areDescriptorsUsedUp, DescriptorReserve, isUsedUp, pause } from './descriptor-reserve.ts';
+import { isUsedUp, pause } from './descriptor-reserve.ts';
+import { DescriptorWatch } from './descriptor-watch.ts';
 import { chooseByFirstBytes, type SpokenProtocol } from './first-bytes.ts';
 import { Handshakes } from './handshakes.ts';
 import { ProxiedConnections } from './proxied-connections.ts';
@@ -81,12 +82,6 @@ export type ListenTarget =
   /** `reusePort`: others may bind the same address too (Node 22.12 and later). */
   | { readonly port: number; readonly host?: string; readonly reusePort?: boolean };
 
-/** So soon after a connection was accepted it is looked whether a descriptor is left for the next. */
-const DESCRIPTOR_LOOK_MS = 100;
-
-/** Descriptors are the process's: all front ends of a thread tell together. */
-const noDescriptor = new MinuteNotice();
-
 export class FrontEnd {
   readonly #server: Server;
   /** Undefined: cleartext. */
@@ -107,8 +102,7 @@ export class FrontEnd {
   #sweepTimer: NodeJS.Timeout | undefined;
   readonly #addresses: AddressLimit;
   readonly #tooMany = new MinuteNotice();
-  readonly #reserve = new DescriptorReserve();
-  #lookTimer: NodeJS.Timeout | undefined;
+  readonly #descriptors: DescriptorWatch;
   #draining = false;
   #graceTimer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -135,6 +129,7 @@ export class FrontEnd {
     };
     this.#settings = settings;
     this.#faults = new ConnectionFaults(logger, counters);
+    this.#descriptors = new DescriptorWatch(logger, counters);
     this.#http1 = new Http1Server(limits, settings, handle);
     this.#http2 = new SessionServer(limits, settings, handle);
     this.#tls = options.tls === undefined ? undefined : this.#createTls(options.tls);
@@ -160,7 +155,7 @@ export class FrontEnd {
           reject(new GatewayError('LGW_LISTEN_FAILED', 'Cannot listen: the descriptor is not a TCP socket'));
           return;
         }
-        this.#reserve.fill();
+        this.#descriptors.start();
         this.#startSweeps();
         resolve(address);
       });
@@ -256,9 +251,8 @@ export class FrontEnd {
     this.#stopped = true;
     this.#emptied = undefined;
     clearInterval(this.#sweepTimer);
-    clearTimeout(this.#lookTimer);
     clearTimeout(this.#graceTimer);
-    this.#reserve.end();
+    this.#descriptors.end();
     if (this.#server.listening) this.#server.close();
     this.#http2.stop();
     this.#http1.stop();
@@ -290,12 +284,12 @@ export class FrontEnd {
   #createSecure(tls: TlsServers): Server {
     return createServer({ noDelay: this.#options.noDelay ?? true }, (socket) => {
       const acceptedAt = performance.now();
-      this.#choose(socket, tls.readsHello, (protocol, hello) => {
+      this.#choose(socket, acceptedAt, tls.readsHello, (protocol, hello) => {
         if (protocol !== 'tls' && protocol !== 'other') {
+          this.#handshakes.forget(socket);
           this.#serveCleartext(socket, protocol);
           return;
         }
-        this.#handshakes.begin(socket, acceptedAt);
         if (!tls.start(socket, hello)) this.#faults.nameRefused(socket.remoteAddress, hello?.serverName);
       });
     });
@@ -321,7 +315,8 @@ export class FrontEnd {
 
   #createCleartext(): Server {
     return createServer({ noDelay: this.#options.noDelay ?? true, allowHalfOpen: true }, (socket) => {
-      this.#choose(socket, false, (protocol) => {
+      this.#choose(socket, performance.now(), false, (protocol) => {
+        this.#handshakes.forget(socket);
         if (protocol === 'tls') this.#faults.spokeTls(socket);
         if (protocol === 'h2') this.#http2.serve(socket);
         else this.#http1.serve(socket);
@@ -331,13 +326,14 @@ export class FrontEnd {
 
   #choose(
     socket: Socket,
+    acceptedAt: number,
     readsHello: boolean,
     chosen: (protocol: SpokenProtocol, hello: ClientHello | undefined) => void,
   ): void {
-    if (this.#proxied === undefined) this.#chooseProtocol(socket, readsHello, chosen);
+    if (this.#proxied === undefined) this.#chooseProtocol(socket, acceptedAt, readsHello, chosen);
     else
       this.#proxied.take(socket, this.#limits.handshakeTimeoutMs, () => {
-        if (this.#admit(socket)) this.#chooseProtocol(socket, readsHello, chosen);
+        if (this.#admit(socket)) this.#chooseProtocol(socket, acceptedAt, readsHello, chosen);
       });
   }
 
@@ -356,12 +352,14 @@ export class FrontEnd {
 
   #chooseProtocol(
     socket: Socket,
+    acceptedAt: number,
     readsHello: boolean,
     chosen: (protocol: SpokenProtocol, hello: ClientHello | undefined) => void,
   ): void {
     const peer = socket.remoteAddress;
+    this.#handshakes.begin(socket, acceptedAt);
     const saidNothing = (): void => this.#faults.saidNothing(peer);
-    chooseByFirstBytes(socket, this.#limits.handshakeTimeoutMs, readsHello, chosen, saidNothing);
+    chooseByFirstBytes(socket, readsHello, chosen, saidNothing);
   }
 
   /** Whoever speaks HTTP without TLS here is told where to go, in his own protocol. */
@@ -382,13 +380,13 @@ export class FrontEnd {
   #track(socket: Socket): void {
     const { counters } = this.#options;
     socket.on('error', ignore);
-    if (this.#reserve.isOwed && this.#belongsToReserve()) {
+    if (this.#descriptors.isLent()) {
       socket.destroy();
-      this.#reserve.take();
+      this.#descriptors.takeBack();
       return;
     }
     if (this.#proxied === undefined && !this.#admit(socket)) return;
-    this.#lookSoon();
+    this.#descriptors.lookSoon();
     this.#sockets.add(socket);
     counters.add(COUNT.connections, 1);
     counters.add(COUNT.connectionsTotal, 1);
@@ -408,9 +406,8 @@ export class FrontEnd {
       this.#options.logger.error('Listener failed', { error: messageOf(error) });
       return;
     }
-    this.#noteNoDescriptor();
     // libuv tries to accept the same connection again and again: one has to be closed, so that other events are handled
-    if (!this.#reserve.lend()) this.#cutOldest();
+    if (!this.#descriptors.lend()) this.#cutOldest();
   }
 
   #cutOldest(): void {
@@ -421,41 +418,6 @@ export class FrontEnd {
       return;
     }
     pause();
-  }
-
-  /** Whether the descriptor of a connection is the reserve's, because no other is left. */
-  #belongsToReserve(): boolean {
-    this.#reserve.fill();
-    if (!this.#reserve.isOwed) return false;
-    this.#options.counters.add(COUNT.connectionsRefusedTotal, 1);
-    return true;
-  }
-
-  /** After the last of a burst, too: it is the one that takes the last descriptor. */
-  #lookSoon(): void {
-    if (this.#lookTimer !== undefined) return;
-    this.#lookTimer = setTimeout(() => {
-      this.#lookTimer = undefined;
-      this.#lookForDescriptor();
-    }, DESCRIPTOR_LOOK_MS);
-    this.#lookTimer.unref();
-  }
-
-  /** libuv closes connections that it has no descriptor for without a word. */
-  #lookForDescriptor(): void {
-    if (this.#reserve.isOwed) this.#reserve.fill();
-    if (areDescriptorsUsedUp()) this.#noteNoDescriptor();
-  }
-
-  #noteNoDescriptor(): void {
-    const { counters, logger } = this.#options;
-    counters.add(COUNT.descriptorsUsedUpTotal, 1);
-    const times = noDescriptor.note();
-    if (times === undefined) return;
-    logger.error('Descriptors are used up: connections are refused and files cannot be opened (ulimit -n)', {
-      connections: counters.get('connections'),
-      times,
-    });
   }
 
   #refusedTooMany(): void {
@@ -485,7 +447,7 @@ export class FrontEnd {
 
   #sweep(): void {
     const now = performance.now();
-    this.#lookForDescriptor();
+    this.#descriptors.look();
     this.#handshakes.sweep(this.#limits.handshakeTimeoutMs);
     this.#stalls.sweep(now);
     this.#settings.unreadBodies.sweep();

@@ -1,4 +1,4 @@
-/** TLS handshakes under way: whose they are, and how long they may take from the connection on. */
+/** Connections that have not said yet what they speak, and TLS handshakes under way: whose they are, and how long both may take together. */
 import type { Socket } from 'node:net';
 
 interface Handshake {

@@ -2,7 +2,7 @@
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket, TlsOptions } from 'node:tls';
-import { readTicketsOf, takeOwnListener } from '../../native/node-internals.ts';
+import { offerProtocols, readTicketsOf, takeOwnListener } from '../../native/node-internals.ts';
 import { LIMIT_BOUNDS } from '../../settings/limits.ts';
 import { bindPolicy } from '../exchange/connection-info.ts';
 import type { ConnectionPolicy } from '../exchange/exchange.ts';
@@ -99,14 +99,14 @@ export class TlsServers {
    * sockets of the front end.
    */
   #createServer({ options, ticketKeys, staple, protocols }: HandshakePolicy): (socket: Socket) => void {
-    const { ALPNProtocols: _replaced, ...tls } = options;
-    const server = createSecureServer({
-      ...tls,
-      allowHTTP1: true,
-      ALPNCallback: chooserOf(protocols ?? APPLICATION_PROTOCOLS),
-      // our own clock ends handshakes: it may be set anew, and node's may not
-      handshakeTimeout: LIMIT_BOUNDS.timeoutMsMax,
-    });
+    const offered = protocols ?? APPLICATION_PROTOCOLS;
+    let server = createSecureServer({ ...serverOptions(options), allowHTTP1: true });
+    if (!offerProtocols(server, offered))
+      server = createSecureServer({
+        ...serverOptions(options),
+        allowHTTP1: true,
+        ALPNCallback: chooserOf(offered),
+      });
     if (ticketKeys.length > 1) readTicketsOf(server, ticketKeys);
     if (staple !== undefined) stapleTo(server, staple);
     // the server would make a session of its own of each socket
@@ -138,6 +138,11 @@ function policiesOf(tls: TlsOptions | HandshakePolicies): HandshakePolicies {
   if ('readsHello' in tls) return tls;
   const common: HandshakePolicy = { options: tls, ticketKeys: [], serves: () => true };
   return { readsHello: false, common, choose: () => common };
+}
+
+function serverOptions({ ALPNProtocols: _replaced, ...tls }: TlsOptions): TlsOptions {
+  // our own clock ends handshakes: it may be set anew, and node's may not
+  return { ...tls, handshakeTimeout: LIMIT_BOUNDS.timeoutMsMax };
 }
 
 type ProtocolChooser = (offer: { readonly protocols: readonly string[] }) => string | undefined;

@@ -104,6 +104,9 @@ test('openssl gets the certificate of each name, over TLS 1.2 and 1.3, by the ke
     ] as const)
       equal(await askOpenssl(port, version, ...words), expected, `${version} ${words.join(' ')}`);
   }
+  // HTTP/1.0 is spoken, and what is no HTTP is refused
+  equal(await askOpenssl(port, ...named('a.test'), '-alpn', 'smtp,http/1.0'), 'a');
+  match(await askOpenssl(port, ...named('a.test'), '-alpn', 'smtp'), /alert number 120/);
   // no RSA key is for that name
   match(await askOpenssl(port, ...named('www.a.test'), ...rsaOnly), /alert number 40/);
 });
