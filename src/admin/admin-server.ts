@@ -13,7 +13,7 @@ import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { AdminGuard } from './admin-guard.ts';
 import { asksForOpenMetrics } from './metric-text.ts';
-import { removeStaleSocket } from './stale-socket.ts';
+import { SocketFile } from './socket-file.ts';
 
 /** A scraper, a probe and an operator have one each; whoever holds them all up has the time below for it. */
 const CONNECTIONS_MAX = 32;
@@ -57,6 +57,8 @@ export interface AdminServerOptions {
   readonly actions: ReadonlyMap<string, AdminAction>;
   /** What actions have to bring; called with the bound port before the first request. Undefined: the rights of the socket decide. */
   readonly makeToken: ((port: number) => string) | undefined;
+  /** The socket file of another process that listens there gives way; default: it is a fault. */
+  readonly replacesSocket?: boolean;
   readonly logger: Logger;
 }
 
@@ -69,6 +71,8 @@ export class AdminServer {
   /** What a crowd has read last, by path and form. */
   readonly #made = new Map<string, { readonly answer: AdminAnswer; readonly at: number }>();
   #guard: AdminGuard | undefined;
+  /** Of a unix socket. */
+  #file: SocketFile | undefined;
   #isActing = false;
 
   constructor(options: AdminServerOptions) {
@@ -93,15 +97,19 @@ export class AdminServer {
   /** Resolves to where it listens. Errors: LGW_LISTEN, and what `makeToken` throws. */
   async listen(): Promise<AdminAddress> {
     const { address, makeToken } = this.#options;
-    if (address.kind === 'unix') await removeStaleSocket(address.path);
     const failed = once(this.#server, 'error').then(([error]) => Promise.reject(error));
     failed.catch(() => undefined);
     try {
       const listening = once(this.#server, 'listening');
       if (address.kind === 'tcp') this.#server.listen({ host: address.address, port: address.port });
-      else listenPrivately(this.#server, address.path);
+      else {
+        this.#file = await SocketFile.make(address.path, this.#options.replacesSocket === true);
+        listenPrivately(this.#server, this.#file.bindPath);
+      }
       await Promise.race([listening, failed]);
+      this.#file?.show();
     } catch (error) {
+      this.#server.close();
       throw new GatewayError(
         'LGW_LISTEN',
         `Cannot listen on ${showAdminAddress(address)} (--admin): ${messageOf(error)}`,
@@ -122,11 +130,18 @@ export class AdminServer {
 
   /** Accepts no more connections, and removes the socket file. */
   leave(): void {
+    this.#file?.remove();
     this.#server.close();
   }
 
-  /** Ends all connections, and removes the socket file. */
+  /** Another process has put its socket in the place of this one. */
+  get isReplaced(): boolean {
+    return this.#file?.isReplaced === true;
+  }
+
+  /** Ends all connections, and removes the socket file, unless it is another process's now. */
   close(): void {
+    this.#file?.remove();
     this.#server.close();
     this.#server.closeAllConnections();
   }

@@ -95,7 +95,7 @@ export function buildConfig(
       variables: answers.value(OPTIONS.allowEnv) ?? DEFAULT_SCRIPT_RIGHTS.variables,
     },
     shared: readShared(answers),
-    scripts: readScriptSettings(ofFile),
+    scripts: readScriptSettings(answers, ofFile),
     folders: readFolders(answers, mappings, ofFile, isSound),
     proxies: readProxies(answers, mappings, ofFile, isSound, hasProxied(answers, listening)),
     limits: {
@@ -232,10 +232,26 @@ function readScripts(answers: Answers, parts: FileParts, faults: Faults): ReadSc
   return { mappings: withAll, ofFile, isSound };
 }
 
+/** Rights that mean nothing in the sandbox, and why. */
+const OUTSIDE_SANDBOX = [
+  ['commands', 'allow-run', 'scripts in the sandbox start no programs'],
+  ['variables', 'allow-env', 'scripts in the sandbox see no variables'],
+  ['luaPath', 'lua-path', 'scripts in the sandbox load no modules'],
+] as const;
+
 /** What the tables of scripts say in the place of the options. */
-function readScriptSettings(ofFile: ReadonlyMap<string, FileMapping>): ScriptSettings[] {
-  return [...ofFile.values()].flatMap(({ mapping: { host, prefix }, script }) => {
+function readScriptSettings(answers: Answers, ofFile: ReadonlyMap<string, FileMapping>): ScriptSettings[] {
+  const isSandboxed = answers.has(OPTIONS.sandbox);
+  return [...ofFile.values()].flatMap(({ mapping: { host, prefix }, script, at }) => {
     if (script === undefined) return [];
+    // beside `sandbox = true` of its own the table has been refused already
+    if (isSandboxed && script.rights.sandboxed === undefined)
+      for (const [right, key, why] of OUTSIDE_SANDBOX)
+        if ((script.rights[right]?.length ?? 0) > 0)
+          answers.faultAt(
+            `Key "${key}" in [[lua]] does nothing under ${nameOption(OPTIONS.sandbox)}: ${why}; "sandbox = false" in the table lets this one out`,
+            at,
+          );
     if (Object.keys(script.rights).length + Object.keys(script.limits).length === 0) return [];
     return [host === undefined ? { prefix, ...script } : { host, prefix, ...script }];
   });

@@ -40,18 +40,27 @@ export class AdminListener {
   readonly #config: AdminConfig;
   #tokenFile: TokenFile | undefined;
 
+  /** `replacesSocket`: of a unix socket, which another process may have still. */
   constructor(
     config: AdminConfig & { readonly admin: AdminAddress },
     view: AdminView,
     actions: ReadonlyMap<string, AdminAction>,
     logger: Logger,
+    replacesSocket = false,
   ) {
     this.#config = config;
     this.#logger = logger;
     const { admin: address, adminTokenFile } = config;
     const needsToken = address.kind === 'tcp' || adminTokenFile !== undefined;
     const makeToken = needsToken ? (port: number): string => this.#makeToken(port) : undefined;
-    this.#server = new AdminServer({ address, reads: readsOf(view), actions, makeToken, logger });
+    this.#server = new AdminServer({
+      address,
+      reads: readsOf(view),
+      actions,
+      makeToken,
+      logger,
+      replacesSocket,
+    });
   }
 
   /** Resolves when it answers. Errors: LGW_LISTEN, LGW_ADMIN_TOKEN. */
@@ -61,10 +70,19 @@ export class AdminListener {
     this.#logger.info(`Admin listener on ${showAdminAddress(where)}`, { token });
   }
 
-  /** Another process is to have the address: accepts no more connections, and answers those that there are. */
-  leave(): true {
+  /**
+   * Another process is to have the address: accepts no more connections, and answers those that there are. False: that is not needed, since
+   * the other puts its socket in the place of this one.
+   */
+  leave(): boolean {
+    if (this.#config.admin?.kind === 'unix') return false;
     this.#server.leave();
     return true;
+  }
+
+  /** Another process has put its socket in the place of this one. */
+  get isReplaced(): boolean {
+    return this.#server.isReplaced;
   }
 
   /** May be called again. */

@@ -5,6 +5,7 @@ import type { Origins } from '../config/answers.ts';
 import type { Config } from '../config/config.ts';
 import { showFault, UsageError } from '../config/usage-error.ts';
 import { RestartNeededError } from '../settings/restart-needed-error.ts';
+import type { OutcomeKind } from './outcome-file.ts';
 import type { ServiceManager } from './service-manager.ts';
 import type { Supervisor } from './supervisor.ts';
 import type { Upgrader } from './upgrader.ts';
@@ -53,7 +54,7 @@ export class Operations {
   async reload(cause: string): Promise<OperationOutcome> {
     const { manager } = this.#options;
     manager?.reloading();
-    const outcome = await this.#reload(cause);
+    const outcome = await this.#filed('reload', () => this.#reload(cause));
     manager?.ready(outcome.ok ? 'Reloaded' : 'Serving as before: a reload was refused');
     return outcome;
   }
@@ -82,6 +83,10 @@ export class Operations {
 
   /** Starts the command anew and lets the new process serve in the place of this one. Never rejects. */
   async upgrade(cause: string): Promise<OperationOutcome> {
+    return await this.#filed('upgrade', () => this.#upgrade(cause));
+  }
+
+  async #upgrade(cause: string): Promise<OperationOutcome> {
     const { logger, upgrader } = this.#options;
     logger.info(`${cause}: starting a new process in the place of this one`);
     try {
@@ -109,6 +114,15 @@ export class Operations {
   ending(): void {
     this.#options.manager?.stopping();
     this.#options.upgrader?.abort();
+  }
+
+  /** Whoever has asked by a signal reads the outcome beside the pid file. */
+  async #filed(kind: OutcomeKind, run: () => Promise<OperationOutcome>): Promise<OperationOutcome> {
+    const { outcomes } = this.#options.supervisor.succession.pid;
+    const number = outcomes?.begin();
+    const outcome = await run();
+    if (number !== undefined) outcomes?.end(kind, { number, ...outcome });
+    return outcome;
   }
 
   #done(line: string): OperationOutcome {

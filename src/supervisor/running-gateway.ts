@@ -7,10 +7,13 @@ import { type AdminAddress, authorityOf, showAdminAddress } from '../base/admin-
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Config } from '../config/config.ts';
 import { adminTokenPath } from './admin-listener.ts';
+import { outcomePath, readOutcomes } from './outcome-file.ts';
 import { isAlive, readPid } from './pid-file.ts';
 
 /** Longer than an upgrade takes that is given up. */
 const ANSWER_TIMEOUT_MS = 90_000;
+/** Time between two looks for an outcome. */
+const LOOK_MS = 50;
 /** Characters of an answer: a line for each fault of a configuration. */
 const ANSWER_MAX: number = 1024 * 1024;
 
@@ -75,8 +78,35 @@ export async function orderByAdmin(
   });
 }
 
-/** Sends the signal to the process of a pid file; returns its id. What comes of it stands in its log. Errors: LGW_NO_GATEWAY. */
-export function orderBySignal(order: Order, pidFile: string): number {
+/**
+ * Sends the signal to the process of a pid file, and waits for what it writes of the outcome beside that. Resolves to what has come of it, or
+ * to the id of the process where only its log says that: a drain, and a gateway that cannot write there. Errors: LGW_NO_GATEWAY.
+ */
+export async function orderBySignal(order: Order, pidFile: string): Promise<OrderAnswer | number> {
+  const path = outcomePath(pidFile);
+  const before = order === 'drain' ? undefined : readOutcomes(path);
+  const pid = signalByFile(order, pidFile);
+  if (order === 'drain' || before?.pid !== pid) return pid;
+  const end = performance.now() + ANSWER_TIMEOUT_MS;
+  while (performance.now() < end) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    const now = readPid(pidFile);
+    const { [order]: outcome, pid: writer } = readOutcomes(path) ?? {};
+    // one that began before the signal answers somebody else
+    if (writer === pid && outcome !== undefined && outcome.number > before.begun) return outcome;
+    if (order === 'upgrade' && now !== undefined && now !== pid && isAlive(now))
+      return { ok: true, lines: [`Upgraded: process ${now} serves, and process ${pid} drains`] };
+    if (!isAlive(pid) || (now !== undefined && now !== pid))
+      throw new GatewayError('LGW_NO_GATEWAY', `Process ${pid} has ended, and has not said what came of it`);
+  }
+  throw new GatewayError(
+    'LGW_NO_GATEWAY',
+    `Process ${pid} has not said within ${ANSWER_TIMEOUT_MS / 1000} s what came of it; its log may`,
+  );
+}
+
+/** Returns the id of the process. */
+function signalByFile(order: Order, pidFile: string): number {
   const pid = readPid(pidFile);
   if (pid === undefined || !isAlive(pid))
     throw new GatewayError('LGW_NO_GATEWAY', `The pid file "${pidFile}" names no running process`);

@@ -30,8 +30,10 @@ export interface SuccessionParts {
   readonly handed: () => (Pick<Handover, 'sockets'> & Pick<UpgradeHold, 'descriptors'>) | undefined;
   readonly tls: () => Pick<Handover, 'ticketKeys' | 'tls'>;
   readonly openAdmin: () => Promise<void>;
-  /** True when there is an admin listener, which has been closed. */
+  /** True when there is an admin listener, which has been closed for the successor to have its address. */
   readonly leaveAdmin: () => boolean;
+  /** The successor has put its admin listener in the place of this one. */
+  readonly hasLostAdmin: () => boolean;
 }
 
 export class Succession {
@@ -73,7 +75,7 @@ export class Succession {
     throw new GatewayError('LGW_UPGRADE', reason ?? `Listening sockets cannot be handed over: ${why}`);
   }
 
-  /** Lets the successor have the address of the admin listener; requests that run there are answered. */
+  /** Lets the successor have the address of the admin listener, where two cannot have it; requests that run there are answered. */
   leaveAdmin(): void {
     this.#hasLeftAdmin = this.#parts.leaveAdmin();
   }
@@ -86,7 +88,7 @@ export class Succession {
   /** The upgrade has failed: reloads are possible again, and the admin listener is back. */
   async release(): Promise<void> {
     this.#isHeld = false;
-    if (this.#hasLeftAdmin) await this.#openAdmin();
+    if (this.#hasLeftAdmin || this.#parts.hasLostAdmin()) await this.#openAdmin();
     this.#hasLeftAdmin = false;
   }
 

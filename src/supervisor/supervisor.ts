@@ -80,6 +80,7 @@ export class Supervisor {
       tls: () => this.#tls.handover(this.#config),
       openAdmin: () => this.#openAdmin(),
       leaveAdmin: () => this.#admin?.leave() ?? false,
+      hasLostAdmin: () => this.#admin?.isReplaced ?? false,
     });
     this.#tls = new TlsKeeper(options);
     this.#rows = new MappingRows(options.config.mappings.map(mappingName));
@@ -280,7 +281,14 @@ export class Supervisor {
   async #openAdmin(): Promise<void> {
     const { admin } = this.#config;
     if (admin === undefined) return;
-    this.#admin = new AdminListener({ ...this.#config, admin }, this, this.adminActions, this.#logger);
+    const replaces = this.#options.predecessor !== undefined || this.#admin !== undefined;
+    this.#admin = new AdminListener(
+      { ...this.#config, admin },
+      this,
+      this.adminActions,
+      this.#logger,
+      replaces,
+    );
     await this.#admin.open();
   }
 

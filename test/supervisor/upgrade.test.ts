@@ -11,11 +11,11 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { request } from 'node:http';
 import { get } from 'node:https';
 import { after, afterEach, before, test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
-import { GatewayFolder, MAIN } from '../support/run-gateway.ts';
+import { runSubcommand } from '../../src/command/subcommands.ts';
+import { askAdmin, GatewayFolder, MAIN } from '../support/run-gateway.ts';
 import { inForm } from '../support/test-form.ts';
 import { SteadyLoad } from '../support/upgrade-load.ts';
 import { childrenOf, descriptorCount, isRunning, UpgradingGateway } from '../support/upgrading-gateway.ts';
@@ -116,18 +116,20 @@ function ask(port: number, path = '/'): Promise<string> {
   });
 }
 
+/** Asks without a pause; resolves to what has failed. */
+async function failuresOf(admin: string, asking: AbortSignal): Promise<string[]> {
+  const failures: string[] = [];
+  while (!asking.aborted)
+    await askAdmin(admin, '/healthz').then(
+      ({ status }) => (status === 200 ? undefined : failures.push(`status ${status}`)),
+      (error: unknown) => failures.push(String(error)),
+    );
+  return failures;
+}
+
 /** An action of the admin listener. */
 function post(socketPath: string, path: string): Promise<{ status: number; body: string }> {
-  return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path, method: 'POST', headers: { host: 'localhost' } }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (text: string) => {
-        body += text;
-      });
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body })).on('error', reject);
-    });
-    call.on('error', reject).end();
-  });
+  return askAdmin(socketPath, path, { method: 'POST' });
 }
 
 /** Asks for an answer that takes long; `text` grows. */
@@ -216,7 +218,7 @@ test('A chain of upgrades fails no request over HTTP/1.1, HTTP/2, WebSockets and
   assert.deepEqual(childrenOf(running.pid), []);
   assert.deepEqual(
     readdirSync(folder.path).filter((name) => name.startsWith('pid')),
-    ['pid'],
+    ['pid', 'pid.outcome'],
   );
   const last = running.pid;
   running.signal('SIGTERM');
@@ -232,16 +234,22 @@ test('A new version that cannot serve changes nothing, and the log says why', as
   const running = await start(words, { environment });
   const { port } = running.first;
   const { pid } = running;
+  const bySignal = ['--pid-file', running.pidFile];
   writeFileSync(script, 'register(');
   assert.match(await running.refusedUpgrade(), /^Cannot load ".*the app\.lua": /);
+  const { faults, refused: isRefused } = await runSubcommand('reload', bySignal);
+  assert.match(faults.join(), /^lgateway: Cannot load ".*the app\.lua": /);
+  assert.equal(isRefused, true);
   writeFileSync(script, SCRIPT.replaceAll('$FOLDER', folder.path));
+  assert.match((await runSubcommand('reload', bySignal)).output, /^Reloaded: /);
   // another version where the first was, asked for over the admin listener
   unlinkSync(folder.file('lgateway'));
   const refused = await post(admin, '/upgrade');
   assert.equal(refused.status, 409);
   assert.match(refused.body, /^The new process ended with code 1\n/);
   writeFileSync(folder.file('lgateway'), 'process.exit(3)');
-  assert.match(await running.refusedUpgrade(), /^The new process ended with code 3/);
+  const bad = await runSubcommand('upgrade', bySignal);
+  assert.deepEqual([bad.faults, bad.refused], [['lgateway: The new process ended with code 3'], true]);
   writeFileSync(
     folder.file('lgateway'),
     'process.kill(process.pid, "SIGSEGV"); setTimeout(() => undefined, 10_000)',
@@ -256,12 +264,19 @@ test('A new version that cannot serve changes nothing, and the log says why', as
   assert.match(reloaded.body, /^Reloaded: /);
   unlinkSync(folder.file('lgateway'));
   symlinkSync(MAIN, folder.file('lgateway'));
+  const asking = new AbortController();
+  const lost = failuresOf(admin, asking.signal);
   const upgraded = await post(admin, '/upgrade');
   assert.equal(upgraded.status, 200, upgraded.body);
   assert.equal(upgraded.body, `Upgraded: process ${running.pid} serves, and this one drains\n`);
   assert.equal(running.log.includes('Admin listener:'), false);
   await running.until(() => !isRunning(pid));
   assert.equal((await post(admin, '/reload')).status, 200, 'the new process has the admin listener');
+  asking.abort();
+  assert.deepEqual(await lost, [], 'somebody listens on the socket at every moment');
+  const second = running.pid;
+  const { output } = await runSubcommand('upgrade', bySignal);
+  assert.equal(output, `Upgraded: process ${running.pid} serves, and process ${second} drains\n`);
   assert.equal(await ask(port, '/environment'), ' a "b"\n c |nil');
 });
 

@@ -25,7 +25,11 @@ async function read(
   return await configure(texts, environment);
 }
 
-const configOf = async (...given: Parameters<typeof read>): Promise<Config> => (await read(...given)).config;
+/** Without the places of mappings in the file. */
+const configOf = async (...given: Parameters<typeof read>): Promise<Config> => {
+  const { config } = await read(...given);
+  return { ...config, mappings: config.mappings.map(({ at: _place, ...mapping }) => mapping) };
+};
 
 /** What is wrong, a line each, without the folder. */
 async function faultsOf(...given: Parameters<typeof read>): Promise<string[]> {
@@ -240,6 +244,15 @@ describe('a configuration file', () => {
     deepEqual((await configOf(`allow-run = ["cat"]\n${script}root = "r"`)).rights.commands, ['cat']);
   });
 
+  test('says where a mapping stands, unless it is one of the command line', async () => {
+    const text = '[[lua]]\nprefix = "/a"\nscript = "a.lua"\n[[static]]\nprefix = "/b"\nfolder = "b"';
+    const { config } = await read(text, '-l /c c.lua');
+    deepEqual(
+      config.mappings.map(({ at }) => at),
+      [`${FILE}:1:3`, `${FILE}:4:3`, undefined],
+    );
+  });
+
   test('gives its own settings to no script of the command line that takes the place', async () => {
     const text = '[[lua]]\nprefix = "/"\nscript = "a.lua"\nsandbox = true\nmemory = "16M"';
     const { mappings, scripts } = await configOf(text, '-s b.lua');
@@ -416,6 +429,13 @@ client-verify = "perhaps"
         [
           `[[lua]]\nprefix = "/"\nscript = "a.lua"\nroot = "r"\nsandbox = true\n${line}`,
           /^lgateway.toml:6:1: Key "[a-z-]+" in \[\[lua\]\] excludes "sandbox": scripts in the sandbox /,
+        ] as const,
+    ),
+    ...['allow-run = ["cat"]', 'allow-env = ["A"]', 'lua-path = "?.lua"'].map(
+      (line) =>
+        [
+          `sandbox = true\n[[lua]]\nprefix = "/"\nscript = "a.lua"\nroot = "r"\n${line}`,
+          /^lgateway.toml:2:3: Key "[a-z-]+" in \[\[lua\]\] does nothing under --sandbox: scripts in the sandbox .*"sandbox = false"/,
         ] as const,
     ),
     [
