@@ -1,5 +1,5 @@
 /** `lgateway check`, `init`, `routes`, `cert` and `schema`: what they say, what they write, and what they refuse. */
-import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { deepEqual, doesNotMatch, equal, match, ok } from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import {
   appendFileSync,
@@ -315,6 +315,14 @@ test('lgateway cert show prints the certificates of a configuration, with their 
     match(faults[0] ?? '', /^The certificate in ".*old\.pem" expired on /);
     match(faults[1] ?? '', /^The key in ".*a\.key" does not belong to the certificate in ".*old\.pem"/);
     equal(faults.length, 2);
+    // this one demands a response in each handshake
+    const check = async (...more: string[]): Promise<string> =>
+      (await runSubcommand('check', [...pair('a', 'a'), ...more, '-l', '/', at('good.lua')])).output;
+    match(
+      await check(),
+      /\nWarning: .* demands an OCSP response .* and without --ocsp the gateway sends none/,
+    );
+    doesNotMatch(await check('--ocsp'), /demands an OCSP response/);
   } finally {
     certificates.remove();
   }

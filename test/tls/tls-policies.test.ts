@@ -1,6 +1,7 @@
 /** Which certificates a name gets, which requests a connection counts for, and which sessions it resumes. */
 import { deepEqual, equal, notEqual, ok } from 'node:assert/strict';
 import { test } from 'node:test';
+import { stapleKey } from '../../src/tls/staple-key.ts';
 import { TlsPolicies } from '../../src/tls/tls-policies.ts';
 import type { TlsCertificate, TlsSetup } from '../../src/tls/tls-setup.ts';
 
@@ -57,6 +58,23 @@ test('With strictSni a handshake for another name, or for none, is refused', () 
     equal(chosen(all, name), undefined, name);
   deepEqual(chosen(all, 'y.b.test'), ['wide']);
   ok(policies([A], { strictSni: true }).readsHello);
+});
+
+test('A policy has the OCSP response of its certificate, and none where keys of several kinds are for a name', () => {
+  const staples = new Map(
+    [A, A_RSA, EXACT].map(({ certificate }) => [stapleKey(certificate), Buffer.from(certificate)]),
+  );
+  const all = policies([A, A_RSA, WIDE, EXACT], { staples });
+  const staple = (name: string): string | undefined => {
+    const policy = all.choose(name);
+    return policy !== undefined && 'staple' in policy
+      ? policy.staple && Buffer.from(policy.staple).toString()
+      : undefined;
+  };
+  equal(staple('www.a.test'), 'a');
+  equal(staple('x.b.test'), 'exact');
+  equal(staple('y.b.test'), undefined);
+  equal(staple('a.test'), undefined);
 });
 
 test('One certificate for all needs no look at the handshake', () => {

@@ -111,6 +111,27 @@ test('openssl gets the certificate of each name, over TLS 1.2 and 1.3, by the ke
   match(await askOpenssl(port, ...named('www.a.test'), ...rsaOnly), /alert number 40/);
 });
 
+test('Each profile speaks its versions and suites to openssl, and no others', async () => {
+  const weak = ['-cipher', 'ALL:@SECLEVEL=0'];
+  const refusedVersion = /alert number 70/;
+  for (const [profile, words, expected] of [
+    ['modern', ['-tls1_3'], /^a$/],
+    ['modern', ['-tls1_2'], refusedVersion],
+    ['intermediate', ['-tls1_2'], /^a$/],
+    ['intermediate', ['-tls1_1', ...weak], refusedVersion],
+    ['intermediate', ['-tls1_2', '-cipher', 'ECDHE-ECDSA-AES128-SHA256'], /alert number 40/],
+    ['old', ['-tls1_3'], /^a$/],
+    ['old', ['-tls1_2', '-cipher', 'ECDHE-ECDSA-AES128-SHA256'], /^a$/],
+    ['old', ['-tls1_2', '-cipher', 'AES128-SHA'], /^a-rsa$/],
+    ['old', ['-tls1_1', ...weak], /^a$/],
+    ['old', ['-tls1', ...weak], /^a$/],
+    ['old', ['-tls1_2', '-cipher', 'DHE-RSA-AES128-SHA'], /alert number 40/],
+  ] as const) {
+    const { port } = await start({ profile });
+    match(await askOpenssl(port, ...named('a.test'), ...words), expected, `${profile} ${words.join(' ')}`);
+  }
+});
+
 test('With --strict-sni openssl is refused with unrecognized_name, and served by the names of certificates', async () => {
   const { port, counters, logLines } = await start({ strictSni: true });
   for (const version of ['-tls1_2', '-tls1_3']) {
