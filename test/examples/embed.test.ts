@@ -8,6 +8,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
+import { freePorts } from '../support/free-ports.ts';
 import { listeningSocket } from '../support/inherited-socket.ts';
 import { runShell } from '../support/run-shell.ts';
 import { waitFor } from '../support/test-front-end.ts';
@@ -53,7 +54,7 @@ afterEach(async () => {
 async function start(words: readonly string[]): Promise<{ port: number; stdout: () => string }> {
   const [program = '', ...rest] = words;
   const activated = program !== 'node';
-  const port = activated ? await freePort() : 0;
+  const [port = 0] = activated ? await freePorts(1) : [];
   const given = activated
     ? rest.map((word) => word.replace('127.0.0.1:3000', `127.0.0.1:${port}`))
     : [...rest, '127.0.0.1:0'];
@@ -71,12 +72,6 @@ async function start(words: readonly string[]): Promise<{ port: number; stdout: 
     : /Listening on http:\/\/127\.0\.0\.1:(\d+)/;
   await waitFor(() => pattern.test(stderr), `${words.join(' ')} to listen`, START_MAX_MS);
   return { port: Number(pattern.exec(stderr)?.[1]), stdout: () => stdout };
-}
-
-async function freePort(): Promise<number> {
-  const socket = await listeningSocket();
-  socket.close();
-  return socket.port;
 }
 
 const programs = readPrograms();

@@ -7,7 +7,7 @@ import { Agent, fetch } from 'undici';
 import { Browser } from '../support/browser.ts';
 import { type ProgramResult, runSuccessfully as run } from '../support/run-program.ts';
 import { sha256 } from '../support/sha256.ts';
-import { inForm } from '../support/test-form.ts';
+import { inForm, longTest } from '../support/test-form.ts';
 import { askSession, TestGateway } from '../support/test-gateway.ts';
 
 const SCRIPT = `local httpd = require 'httpd'
@@ -160,7 +160,8 @@ test('undici asks 200 times over one HTTP/2 connection, uploads, streams and abo
   await gateway.untilIdle();
 });
 
-test('Chromium shows 200 images at once, uploads, and reads an answer as it comes', async () => {
+// in the short form handlers/browser.test.ts and those of WebSockets ask with it
+longTest('Chromium shows 200 images at once, uploads, and reads an answer as it comes', async () => {
   const browser = await new Browser().start();
   try {
     await browser.open(`${gateway.url}/page`);

@@ -9,6 +9,7 @@ import {
   type Socket,
 } from 'node:net';
 import { testCertificate } from './certificate.ts';
+import { freePorts } from './free-ports.ts';
 
 export interface Upstream {
   readonly port: number;
@@ -48,9 +49,8 @@ export function rawUpstream(accepted: (socket: Socket) => void): Promise<Upstrea
 
 /** Returns a port of 127.0.0.1 on which nothing listens. */
 export async function deadPort(): Promise<number> {
-  const upstream = await rawUpstream(() => undefined);
-  await upstream.close();
-  return upstream.port;
+  const [port = 0] = await freePorts(1);
+  return port;
 }
 
 async function listen(

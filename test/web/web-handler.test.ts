@@ -8,10 +8,13 @@ import { WHOLE_BODY_BYTES_MAX } from '../../src/web/body-stream.ts';
 import { EmbeddedServer } from '../support/embedded-server.ts';
 import { connectH2, fetchH2, type H2Response } from '../support/h2-client.ts';
 import { connectPlain, type RawResponse } from '../support/raw-client.ts';
+import { inForm } from '../support/test-form.ts';
 import { waitFor } from '../support/test-front-end.ts';
 import { untilStill } from '../support/until-still.ts';
 
 const MIB = 1024 * 1024;
+/** More than the buffers of two sockets hold. */
+const TEXT_BYTES = inForm(16, 32) * MIB;
 
 let server: EmbeddedServer | undefined;
 afterEach(async () => {
@@ -263,7 +266,7 @@ test('A response of fetch is passed on as it comes', async () => {
 
 test('M6: a response stream is drawn at the pace of the client, and a slow reader gets all of it', async () => {
   let pulled = 0;
-  const total = 64;
+  const total = inForm(32, 64);
   await serve(
     () =>
       new Response(
@@ -290,7 +293,7 @@ test('M6: a response stream is drawn at the pace of the client, and a slow reade
 });
 
 test('M6: a large text reaches a client that reads slowly', async () => {
-  const started = await serve(() => new Response('x'.repeat(32 * MIB)));
+  const started = await serve(() => new Response('x'.repeat(TEXT_BYTES)));
   const client = await connectPlain(server?.port ?? 0);
   client.socket.pause();
   client.send(get('/'));
@@ -298,7 +301,7 @@ test('M6: a large text reaches a client that reads slowly', async () => {
   await untilStill(() => client.socket.bytesRead);
   client.socket.resume();
   const { body } = await client.response();
-  assert.equal(body.length, 32 * MIB);
+  assert.equal(body.length, TEXT_BYTES);
   client.destroy();
 });
 
@@ -318,7 +321,7 @@ test('A request stream is read at the pace of the handler', async () => {
     }
     return new Response(String(size));
   });
-  const total = 64 * MIB;
+  const total = inForm(32, 64) * MIB;
   const client = await connectPlain(server?.port ?? 0);
   client.send(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${total}\r\n\r\n`);
   let sent = 0;
@@ -584,7 +587,11 @@ test('What a handler gathers of a body ends at 64 MiB: one byte more is 413, how
     return response;
   };
   for (const target of ['/', '/?stream']) {
-    assert.equal((await upload(target, WHOLE_BODY_BYTES_MAX)).body.toString(), String(WHOLE_BODY_BYTES_MAX));
+    // in the short form one of them is sent whole
+    if (inForm(target === '/', true)) {
+      const { body } = await upload(target, WHOLE_BODY_BYTES_MAX);
+      assert.equal(body.toString(), String(WHOLE_BODY_BYTES_MAX));
+    }
     assert.equal((await upload(target, WHOLE_BODY_BYTES_MAX + 1)).status, 413);
   }
 });

@@ -3,7 +3,7 @@ import { equal, match, ok } from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -11,6 +11,7 @@ import { connect as connectTls } from 'node:tls';
 import { promisify } from 'node:util';
 import type { Exchange } from '../../../src/http/exchange/exchange.ts';
 import { testCertificate } from '../../support/certificate.ts';
+import { freePorts } from '../../support/free-ports.ts';
 import { proxyHeadV2 } from '../../support/proxy-head-v2.ts';
 import { startFrontEnd, waitFor } from '../../support/test-front-end.ts';
 
@@ -171,7 +172,7 @@ test('curl --haproxy-protocol is understood over HTTP/1.1 and HTTP/2', async () 
 
 test('HAProxy with send-proxy and send-proxy-v2 passes on who its client is', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'lgateway-haproxy-'));
-  const ports = [await freePort(), await freePort()];
+  const ports = await freePorts(2);
   const forms = ['send-proxy', 'send-proxy-v2 proxy-v2-options unique-id,crc32c'];
   const sections = forms.map(
     (form, i) => `listen l${i}
@@ -198,14 +199,6 @@ test('HAProxy with send-proxy and send-proxy-v2 passes on who its client is', as
     rmSync(folder, { recursive: true });
   }
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
 
 async function connectWhenThere(port: number): Promise<Socket> {
   let socket: Socket | undefined;
