@@ -1,6 +1,6 @@
 /** `--run` of `lgateway check` and `lgateway routes`: scripts are loaded as a start would load them, and nothing serves. */
 import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +15,7 @@ import { runProgram } from '../support/run-program.ts';
 import { waitFor } from '../support/test-front-end.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lgateway-run-'));
+const IS_ROOT = process.getuid?.() === 0;
 const at = (name: string): string => join(folder, name);
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -124,6 +125,24 @@ test('routes --run lists the handlers that scripts register, with their methods 
   writeFileSync(at('routes.toml'), '\n[[lua]]\nprefix = "/no"\nscript = "error.lua"\n');
   const fromFile = await runSubcommand('routes', ['--run', '--config', at('routes.toml')]);
   match(shown(fromFile.faults).join(), /^routes\.toml:2:3: Mapping \/no: Cannot load "error.lua": /);
+});
+
+test('check --run loads scripts as the user of -u', { skip: !IS_ROOT && 'needs root' }, async () => {
+  chmodSync(folder, 0o755);
+  writeFileSync(
+    at('user.lua'),
+    "assert(io.popen('id -un'):read() == 'nobody') require('httpd').register_handler('/', function() end)",
+  );
+  const check = async (script: string): Promise<string> => {
+    const words = ['check', '--run', '-u', 'nobody', '-s', at(script)];
+    const { code, stdout, stderr } = await runProgram(process.execPath, [MAIN, ...words]);
+    return `${code} ${stdout}${stderr}`;
+  };
+  match(await check('user.lua'), /^0 .*\nScripts: 1 loaded\n/s);
+  // root has compiled it before
+  chmodSync(at('good.lua'), 0o600);
+  match(await check('good.lua'), /^2 .*Mapping \/: Cannot load ".*good\.lua": .*Permission denied/s);
+  chmodSync(at('good.lua'), 0o644);
 });
 
 test('A trial that takes longer than a start may is given up, and its programs end with it', async () => {
