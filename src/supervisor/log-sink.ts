@@ -1,5 +1,5 @@
 /** Writes log lines to standard output, standard error or a file, in order; nobody waits for a write. */
-import { closeSync, fstatSync, stat, write, writeSync } from 'node:fs';
+import { closeSync, fstatSync, stat, statSync, write, writeSync } from 'node:fs';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import { giveBack } from '../base/lent-block.ts';
 import { formatLine } from '../base/logger.ts';
@@ -85,11 +85,16 @@ export class LogSink {
     this.#rotation = rotation;
   }
 
-  /** Opens the file anew after it was renamed; on failure the old one stays and the error is thrown. */
+  /** Opens the file anew after it was renamed, and leaves it where it was not; on failure the old one stays and the error is thrown. */
   reopen(): void {
     // a rotation opens it anew, too
     if (typeof this.#file !== 'string' || this.#isRotating || this.#isClosed) return;
     const old = this.#descriptor;
+    // after `-u` one that root has made may be out of reach, though it can be written on
+    if (hasName(old, this.#file)) {
+      this.#use(old);
+      return;
+    }
     this.#use(openLog(this.#file));
     if (this.#writing === undefined || this.#writingTo !== old) closeSync(old);
   }
@@ -281,6 +286,16 @@ function notice(message: string): Buffer {
 
 function complainOnStderr(message: string): void {
   write(STDERR, `lgateway: ${message}\n`, () => undefined);
+}
+
+/** The open file is the one that has the name now. */
+function hasName(descriptor: number, file: string): boolean {
+  try {
+    const [open, named] = [fstatSync(descriptor), statSync(file)];
+    return open.dev === named.dev && open.ino === named.ino;
+  } catch {
+    return false;
+  }
 }
 
 function openLog(file: string): number {

@@ -186,3 +186,23 @@ test(
     );
   },
 );
+
+test(
+  'A log that root has begun in a folder of the user goes on through reloads, and anew after a rename',
+  NEEDS_ROOT,
+  async () => {
+    const log = folder.file('own/gateway.log');
+    const running = await start(['--log-file', log]);
+    const untilLogged = async (pattern: RegExp): Promise<void> => {
+      while (!existsSync(log) || !pattern.test(readFileSync(log, 'utf8')))
+        await new Promise((resolve) => setTimeout(resolve, 10));
+    };
+    running.signal('SIGHUP');
+    await untilLogged(/Reloaded: /);
+    equal(times(/Cannot open the log file/, readFileSync(log, 'utf8')), 0);
+    renameSync(log, `${log}.1`);
+    running.signal('SIGUSR1');
+    await untilLogged(/SIGUSR1: the log files were opened anew/);
+    equal(times(/Cannot open the log file/, readFileSync(log, 'utf8')), 0);
+  },
+);
