@@ -7,7 +7,7 @@ import { FUZZ_HANDLERS } from '../../support/fuzz-handlers.ts';
 import { FuzzNode } from '../../support/fuzz-node.ts';
 import { describeOutcome, type Outcome, observe, sendOctets } from '../../support/fuzz-outcome.ts';
 import { compareOutcomes } from '../../support/fuzz-rules.ts';
-import { headersFrame, requestFields } from '../../support/h2-bytes.ts';
+import { block, dataFrame, frame, headersFrame, requestFields, uint32 } from '../../support/h2-bytes.ts';
 import { inForm } from '../../support/test-form.ts';
 import {
   type HandlerFunction,
@@ -15,6 +15,7 @@ import {
   type TestFrontEnd,
   waitFor,
 } from '../../support/test-front-end.ts';
+import { FLAG, FRAME } from '../../support/wire-client.ts';
 
 /** Number of sequences; `npm run fuzz` sets more. Each costs 2 ms of processor time. The long form finds the rarer faults. */
 const SEQUENCES = Number(process.env['LGATEWAY_FUZZ_SEQUENCES'] ?? inForm(700, 20_000));
@@ -104,6 +105,35 @@ test(`${SEQUENCES} sequences of frames end over our sessions as they do over nod
   deepStrictEqual(wrong, [], `LGATEWAY_FUZZ_SEED=${SEED}\n${wrong.join('\n')}`);
   deepStrictEqual(
     own.logLines.filter((line) => / error /i.test(line)),
+    [],
+  );
+});
+
+/** Sequences that runs with other seeds have found. */
+const FOUND: readonly (readonly Step[])[] = [
+  // a body that is too short, its stream reset, and a frame behind that
+  [
+    {
+      kind: 'malformed',
+      what: 'length',
+      render: (id) =>
+        headersFrame(id, block(requestFields('/hello', [['content-length', '7']])), FLAG.endHeaders),
+    },
+    { kind: 'data', stream: -1, what: '1 last', render: (id) => dataFrame(id, 'x', FLAG.endStream) },
+    {
+      kind: 'reset',
+      stream: -1,
+      what: '65535 of 4',
+      render: (id) => frame(FRAME.rstStream, 0, id, uint32(65_535)),
+    },
+    { kind: 'data', stream: -1, what: '0 last', render: (id) => dataFrame(id, '', FLAG.endStream) },
+  ],
+];
+
+test('Sequences that were found by other seeds end as they may', async () => {
+  const verdicts = await Promise.all(FOUND.map(judge));
+  deepStrictEqual(
+    verdicts.filter((verdict) => verdict !== undefined),
     [],
   );
 });
