@@ -6,7 +6,7 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { GatewayError } from '../base/errors.ts';
+import { GatewayError, systemCodeOf } from '../base/errors.ts';
 import { ErrorTexts } from './error-texts.ts';
 import {
   addHostContinuations,
@@ -65,6 +65,9 @@ export type ChunkMode = 'b' | 't' | 'bt' | '';
 export class ScriptError extends Error {
   override readonly name = 'ScriptError';
 }
+
+/** Errors of the system that pass: descriptors or memory are used up. */
+const LACKS: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']);
 
 export class State {
   readonly exports: LuaExports;
@@ -148,7 +151,8 @@ export class State {
   // ---- functions ------------------------------------------------------------------------------------------------
 
   /**
-   * Makes JavaScript functions callable from Lua. A LuaError, GatewayError or RangeError they throw becomes a Lua error;
+   * Makes JavaScript functions callable from Lua. A LuaError, GatewayError or RangeError they throw becomes a Lua error, and so
+   * does what the system has no room for (a package that is loaded at its first use finds no descriptor);
    * anything else is a defect of the gateway and leaves the VM unusable.
    */
   addFunctions<K extends string>(functions: Readonly<Record<K, HostFunction>>): Record<K, CFunction> {
@@ -421,6 +425,8 @@ export class State {
     if (thrown instanceof LuaError) this.#pushPositioned(L, thrown.message, thrown.level);
     else if (thrown instanceof GatewayError) this.#pushPositioned(L, thrown.message, 1);
     else if (thrown instanceof RangeError) this.pushString(L, thrown.message);
+    else if (LACKS.has(systemCodeOf(thrown) ?? ''))
+      this.#pushPositioned(L, `the system has no room for it: ${systemCodeOf(thrown)}`, 1);
     else throw thrown;
     return this.exports.lua_error(L);
   }

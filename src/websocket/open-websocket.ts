@@ -1,10 +1,10 @@
 /** Answers a request for a WebSocket: opens it, or tells the client why not. */
-import { GatewayError } from '../base/errors.ts';
+import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import { respondWithError } from '../http/exchange/error-response.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Fields } from '../http/semantics/fields.ts';
 import type { Share } from '../mapping/shares.ts';
-import { type HandshakeOptions, readHandshake } from './handshake.ts';
+import { type HandshakeOptions, readHandshake, webSocketParts } from './handshake.ts';
 import { ServerWebSocket, type WebSocketSettings } from './server-websocket.ts';
 import { DEFLATED_MAX, MESSAGE_BYTES_DEFAULT, PING_MS_DEFAULT } from './websocket-limits.ts';
 
@@ -28,6 +28,11 @@ export function openWebSocket(
   options: WebSocketOptions,
   share: Share,
 ): ServerWebSocket | GatewayError {
+  const missing = whyNotLoaded();
+  if (missing !== undefined) {
+    respondWithError(exchange, 503, RETRY);
+    return limitError(missing);
+  }
   const deflate = options.deflate && deflated < DEFLATED_MAX;
   const handshake = readHandshake(exchange, { ...options, deflate });
   if ('error' in handshake) {
@@ -37,8 +42,7 @@ export function openWebSocket(
   const refused = share.take('websockets');
   if (refused !== undefined) {
     respondWithError(exchange, 503, RETRY);
-    const message = `Cannot open a WebSocket: ${refused}`;
-    return new GatewayError('LGW_WEBSOCKET_LIMIT', message, { status: 503, luaCode: 'limit' });
+    return limitError(refused);
   }
   if (!exchange.openTunnel('websocket', handshake.fields)) {
     share.give('websockets');
@@ -54,6 +58,21 @@ export function openWebSocket(
     if (isDeflated) deflated -= 1;
   };
   return socket;
+}
+
+/** The first WebSocket of a thread loads what it is made of, which takes a descriptor; undefined: it is there. */
+function whyNotLoaded(): string | undefined {
+  try {
+    webSocketParts();
+    return undefined;
+  } catch (error) {
+    return `its code cannot be loaded (${systemCodeOf(error) ?? messageOf(error)})`;
+  }
+}
+
+function limitError(reason: string): GatewayError {
+  const message = `Cannot open a WebSocket: ${reason}`;
+  return new GatewayError('LGW_WEBSOCKET_LIMIT', message, { status: 503, luaCode: 'limit' });
 }
 
 /** Seconds: many come back at once. */

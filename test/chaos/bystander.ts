@@ -5,13 +5,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const PAUSE_MS = 50;
 /** A request is given up then: machines are slow, and a gateway whose threads are replaced answers late. */
 const PATIENCE_MS = 120_000;
-/** A request whose connection was cut is asked again, as browsers do (RFC 9110 §9.2.2), so many times. */
-const TRIES_MAX = 5;
+/** A request whose connection was cut, or that was refused with 503, is asked again, as browsers do (RFC 9110 §9.2.2), so many times. */
+const TRIES_MAX = 20;
 const TRY_AGAIN_MS = 200;
 
 /** The connection has gone before the answer was whole: no fault where somebody has killed the thread at its other end. */
 export class Cut extends Error {
   override readonly name = 'Cut';
+}
+
+/** 503 for what needs a descriptor beside those it has: no fault where none is left. */
+export class Refused extends Error {
+  override readonly name = 'Refused';
 }
 
 /** What a step has found wrong; the client goes on. */
@@ -25,6 +30,8 @@ export interface Experience {
   longestMs: number;
   /** Requests that were asked again. */
   readonly cuts: Mishap[];
+  /** Answers 503 behind which they were asked again. */
+  readonly refusals: Mishap[];
   /** What an honest client must never see. */
   readonly failures: Mishap[];
 }
@@ -38,7 +45,7 @@ export interface Conversation {
 
 export class Bystander {
   readonly name: string;
-  readonly experience: Experience = { answers: 0, longestMs: 0, cuts: [], failures: [] };
+  readonly experience: Experience = { answers: 0, longestMs: 0, cuts: [], refusals: [], failures: [] };
   readonly #conversation: Conversation;
   #over = false;
 
@@ -69,13 +76,16 @@ export class Bystander {
         this.experience.answers += 1;
         return;
       } catch (error) {
-        this.#conversation.close();
         const text = error instanceof Error ? error.message : String(error);
-        if (!(error instanceof Cut) || tries === TRIES_MAX) {
-          this.experience.failures.push({ at: performance.now(), text });
+        const isRefusal = error instanceof Refused;
+        // the connection of a refusal is whole
+        if (!isRefusal) this.#conversation.close();
+        const { failures, refusals, cuts } = this.experience;
+        if (!(isRefusal || error instanceof Cut) || tries === TRIES_MAX) {
+          failures.push({ at: performance.now(), text });
           return;
         }
-        this.experience.cuts.push({ at: performance.now(), text });
+        (isRefusal ? refusals : cuts).push({ at: performance.now(), text });
         await sleep(TRY_AGAIN_MS);
       }
     }

@@ -3,13 +3,16 @@ import type { ChaosReport } from './run-chaos.ts';
 
 export function formatReport(report: ChaosReport): string {
   const { before, after } = report;
-  const rows = Object.entries(report.bystanders).map(([name, { answers, cuts, failures, longestMs }]) => [
-    name,
-    String(answers),
-    String(cuts.length),
-    (longestMs / 1000).toFixed(1),
-    String(failures.length),
-  ]);
+  const rows = Object.entries(report.bystanders).map(
+    ([name, { answers, cuts, refusals, failures, longestMs }]) => [
+      name,
+      String(answers),
+      String(cuts.length),
+      String(refusals.length),
+      (longestMs / 1000).toFixed(1),
+      String(failures.length),
+    ],
+  );
   const cuts = new Map<string, number>();
   for (const [name, experience] of Object.entries(report.bystanders))
     for (const { text } of experience.cuts)
@@ -26,7 +29,10 @@ export function formatReport(report: ChaosReport): string {
       ['trouble', 'times'],
       Object.entries(report.troubles).map(([name, count]) => [name, String(count)]),
     ),
-    table(['bystander', 'answers', 'asked again', 'longest wait s', 'failures'], rows),
+    table(
+      ['bystander', 'answers', 'cut, asked again', '503, asked again', 'longest wait s', 'failures'],
+      rows,
+    ),
     ...(reasons.length === 0 ? [] : [table(['asked again because', 'times'], reasons)]),
     table(['held', 'before', 'after'], held),
     report.faults.length === 0 ? 'All is well.' : `WRONG:\n${report.faults.join('\n')}`,

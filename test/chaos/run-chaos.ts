@@ -23,6 +23,8 @@ type Holdings = ReturnType<World['holdings']>;
 
 /** A connection that is cut so long after a trouble is cut by it: a drain has 5 s. */
 const AFTERMATH_MS = 15_000;
+/** Descriptors are free again then. */
+const REFUSALS_BEHIND_MS = 2000;
 /** What a process that has just begun may still take, beside one that has served for a while. */
 const MEGABYTES_MORE_MAX = 96;
 const DESCRIPTORS_MORE_MAX = 4;
@@ -108,8 +110,16 @@ async function calmBeginning(bystanders: readonly Bystander[]): Promise<void> {
 
 function makeBystanders(world: World): Bystander[] {
   const place = { port: world.port, ca: world.ca };
-  const hello = { path: (n: number) => `/app/hello?${n}`, answer: (n: number) => `hello ${n}` };
-  const passed = { path: (n: number) => `/proxy/${n}`, answer: (n: number) => `upstream /proxy/${n}` };
+  const hello = {
+    path: (n: number) => `/app/hello?${n}`,
+    answer: (n: number) => `hello ${n}`,
+    needsDescriptor: false,
+  };
+  const passed = {
+    path: (n: number) => `/proxy/${n}`,
+    answer: (n: number) => `upstream /proxy/${n}`,
+    needsDescriptor: true,
+  };
   return [
     new Http2Asker('HTTP/2', place, hello),
     new Http1Asker('HTTP/1.1', place, hello),
@@ -185,6 +195,12 @@ function judge({ name, experience }: Bystander, spans: readonly Span[]): string[
       ({ trouble, from, to }) => trouble.cuts && at >= from && at <= to + AFTERMATH_MS,
     );
     if (!isExcused) faults.push(`${name} was cut: ${text} ${during(at, spans)}`);
+  }
+  for (const { at, text } of experience.refusals) {
+    const isExcused = spans.some(
+      ({ trouble, from, to }) => trouble.refuses === true && at >= from && at <= to + REFUSALS_BEHIND_MS,
+    );
+    if (!isExcused) faults.push(`${name} was refused: ${text} ${during(at, spans)}`);
   }
   return faults.slice(0, 10);
 }

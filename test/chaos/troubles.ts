@@ -11,6 +11,8 @@ export interface Trouble {
   readonly name: string;
   /** Connections of bystanders may be cut by it. */
   readonly cuts: boolean;
+  /** What needs a descriptor may be refused meanwhile: a new thread has no connections to servers yet, and no code of WebSockets. */
+  readonly refuses?: boolean;
   /** Resolves when it is over and the gateway has dealt with it. */
   run(world: World): Promise<void>;
 }
@@ -120,7 +122,7 @@ export const TROUBLES: readonly Trouble[] = [
       if (text !== 'full') throw new Error(`the script got ${status} ${text.slice(0, 80)}`);
     },
   },
-  { name: 'descriptors are used up', cuts: true, run: useDescriptorsUp },
+  { name: 'descriptors are used up', cuts: true, refuses: true, run: useDescriptorsUp },
 ];
 
 async function reload(world: World, outcome: RegExp): Promise<void> {

@@ -74,6 +74,23 @@ test('State.keep() and release() leave nothing behind', async () => {
   assert.equal(state.exports.lua_gettop(L), 0);
 });
 
+test('What the system has no room for is a Lua error, and other errors of the system are defects', async () => {
+  const world = await LuaWorld.create();
+  const { state } = world;
+  const throwing = (code: string) => () => {
+    throw Object.assign(new Error(`${code}: too many, open '/a/file'`), { code });
+  };
+  const functions = state.addFunctions({ lacks: throwing('EMFILE'), breaks: throwing('EBADF') });
+  for (const [name, pointer] of Object.entries(functions)) {
+    state.exports.lua_pushcclosure(state.mainThread, pointer, 0);
+    state.exports.lua_setglobal(state.mainThread, state.memory.constant(name));
+  }
+  assert.deepEqual(world.evaluate('return select(2, pcall(function() lacks() end))'), [
+    'test:1: the system has no room for it: EMFILE',
+  ]);
+  assert.throws(() => world.evaluate('breaks()'), /EBADF/);
+});
+
 test('A host function raises LuaErrors with the position of their level', async () => {
   const world = await LuaWorld.create();
   const { state } = world;

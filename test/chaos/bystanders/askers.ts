@@ -1,7 +1,7 @@
 /** Honest clients that ask a question at a time, over one connection of HTTP/2 or HTTP/1.1 as long as it lives. */
 import { type ClientHttp2Session, connect } from 'node:http2';
 import { Agent, request } from 'node:https';
-import { type Conversation, Cut } from '../bystander.ts';
+import { type Conversation, Cut, Refused } from '../bystander.ts';
 
 /** Where the gateway is, and whom to trust. */
 export interface Place {
@@ -13,13 +13,17 @@ export interface Place {
 export interface Question {
   readonly path: (count: number) => string;
   readonly answer: (count: number) => string;
+  /** To answer it may take a descriptor. */
+  readonly needsDescriptor: boolean;
 }
 
 /** Not the address of those who misbehave. */
 export const HONEST_ADDRESS = '127.0.0.2';
 
-function check(status: number, text: string, wanted: string): void {
+function check(status: number, text: string, { answer, needsDescriptor }: Question, count: number): void {
+  const wanted = answer(count);
   if (status === 200 && text === wanted) return;
+  if (status === 503 && needsDescriptor) throw new Refused('503');
   throw new Error(
     `${status} ${JSON.stringify(text.slice(0, 80))}, not ${JSON.stringify(wanted.slice(0, 40))}`,
   );
@@ -59,7 +63,7 @@ export class Http2Asker implements Conversation {
       stream.on('close', () => {
         if (!isWhole || stream.rstCode !== 0 || status === 0) return cut();
         try {
-          resolve(check(status, text, this.#question.answer(count)));
+          resolve(check(status, text, this.#question, count));
         } catch (error) {
           reject(error);
         }
@@ -118,7 +122,7 @@ export class Http1Asker implements Conversation {
         response.on('error', cut);
         response.on('end', () => {
           try {
-            resolve(check(response.statusCode ?? 0, text, this.#question.answer(count)));
+            resolve(check(response.statusCode ?? 0, text, this.#question, count));
           } catch (error) {
             reject(error);
           }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { EventReader } from '../../support/event-reader.ts';
 import { type Transport, WebSocketPeer } from '../../support/websocket-peer.ts';
-import { type Conversation, Cut } from '../bystander.ts';
+import { type Conversation, Cut, Refused } from '../bystander.ts';
 import { HONEST_ADDRESS, type Place } from './askers.ts';
 
 /** 1001: a gateway that drains or loads other scripts says good-bye; clients open another (RFC 6455 §7.4.1). */
@@ -55,6 +55,11 @@ export class WebSocketTalker implements Conversation {
       peer = await WebSocketPeer.connect(this.#place.port, this.#transport, this.#path);
     } catch (error) {
       throw new Cut(error instanceof Error ? error.message : String(error));
+    }
+    // the first one of a thread loads its code
+    if (peer.answer.status === 503) {
+      peer.destroy();
+      throw new Refused('503');
     }
     this.#peer = peer;
     this.#sent = 0;
