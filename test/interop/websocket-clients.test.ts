@@ -11,6 +11,7 @@ local function echo(path, options)
         local ws <close> = assert(httpd.websocket(options))
         for message, kind in ws:messages() do
             if message == 'protocol' then message = env.SERVER_PROTOCOL .. ' ' .. tostring(ws.protocol) end
+            if message == 'port' then message = tostring(env.CLIENT_PORT) end
             if message == 'leave' then ws:close(4002, 'as you wish') break end
             ws:send(message, kind == 'binary' and 'binary' or nil)
         end
@@ -132,8 +133,16 @@ test('Chromium opens two WebSockets over the one HTTP/2 connection of its page',
       ),
       'HTTP/2 chat.v2, HTTP/2 nil, chat.v2/, /permessage-deflate',
     );
-    const { connections, exchanges } = await gateway.counters();
-    assert.deepEqual([connections, exchanges], [1, 2]);
+    // where connecting takes long the browser opens another connection, which it does not use
+    assert.equal((await gateway.counters()).exchanges, 2);
+    assert.equal(
+      await inPage(
+        browser,
+        `const [one, two] = await Promise.all(sockets.map((socket) => echoOf(socket, 'port')));
+        return one === two && /^[0-9]+$/.test(one) ? 'one connection' : one + ' and ' + two;`,
+      ),
+      'one connection',
+    );
     assert.equal(
       await inPage(
         browser,

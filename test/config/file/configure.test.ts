@@ -181,7 +181,7 @@ describe('a configuration file', () => {
   });
 
   test('gives one script rights and limits of its own, which go before those of all', async () => {
-    const { config } = await read(`
+    const config = await configOf(`
       cpu-limit = 2
       root = "all"
       [[lua]]
