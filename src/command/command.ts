@@ -224,6 +224,7 @@ async function serve(command: OwnCommand, job: Job, outputs: LogOutputs, starter
     { Operations },
     { Upgrader },
     { compileLuaModule },
+    { returnStartMemory },
   ] = await Promise.all([
     import('../supervisor/supervisor.ts'),
     import('../supervisor/service-manager.ts'),
@@ -231,6 +232,7 @@ async function serve(command: OwnCommand, job: Job, outputs: LogOutputs, starter
     import('../supervisor/operations.ts'),
     import('../supervisor/upgrader.ts'),
     import('../lua/wasm-module.ts'),
+    import('../supervisor/start-memory.ts'),
   ]);
   let giveUp: ((ending: 'given-up') => void) | undefined;
   const givenUp = new Promise<'given-up'>((resolve) => {
@@ -276,6 +278,7 @@ async function serve(command: OwnCommand, job: Job, outputs: LogOutputs, starter
     else await takeOver(supervisor, starter.predecessor, ending, logger);
     manager?.ready(`Serving with ${supervisor.workerCount} workers`);
     manager?.watch(process.env, () => supervisor.allAnswer, logger);
+    returnStartMemory();
     return await finish(await Promise.race([ending, givenUp]), supervisor);
   }
   started.catch(() => undefined);

@@ -30,6 +30,8 @@ interface SystemCalls {
   socketOption(descriptor: number, option: number): number;
   errno(): number;
   exit(code: number): void;
+  /** Undefined where the C library has no such call. */
+  trim: (() => boolean) | undefined;
 }
 
 let systemCalls: SystemCalls | GatewayError | undefined;
@@ -85,6 +87,15 @@ export function exitAtOnce(code: number): void {
   else loaded.exit(code);
 }
 
+/**
+ * Gives memory back to the system that the C library keeps for later. Takes some milliseconds. False: there was none, or the C library (of
+ * another system than GNU) has no call for that.
+ */
+export function returnFreeMemory(): boolean {
+  const loaded = loadSystemCalls();
+  return !(loaded instanceof GatewayError) && loaded.trim?.() === true;
+}
+
 /** Closes a descriptor that no stream or server owns. Throws GatewayError LGW_DESCRIPTOR. */
 export function closeDescriptor(descriptor: number): void {
   try {
@@ -126,10 +137,21 @@ function openLibrary(): SystemCalls | GatewayError {
       duplicate: (descriptor) => Number(fcntl(descriptor, command, 'int', LOWEST_DESCRIPTOR)),
       errno: () => koffi.errno(),
       exit: (code) => exit(code),
+      trim: trimOf(library),
     };
   } catch (cause) {
     const message = `Descriptors cannot be duplicated, for koffi does not load (${messageOf(cause)})`;
     return new GatewayError('LGW_NATIVE_UNAVAILABLE', message, { cause });
+  }
+}
+
+/** malloc_trim(3) is of GNU's library alone. */
+function trimOf(library: { func(declaration: string): (left: number) => unknown }): SystemCalls['trim'] {
+  try {
+    const trim = library.func('int malloc_trim(size_t left)');
+    return () => trim(0) === 1;
+  } catch {
+    return undefined;
   }
 }
 
