@@ -5,7 +5,7 @@
 
 import { nextRequestNumber } from '../base/request-id.ts';
 import type { TraceContext } from '../base/trace-context.ts';
-import type { Answerer, Exchange, ExchangeSeries } from '../http/exchange/exchange.ts';
+import type { Exchange, ExchangeSeries } from '../http/exchange/exchange.ts';
 import type { Fields } from '../http/semantics/fields.ts';
 import type { Coroutine } from '../lua/coroutine.ts';
 import { LuaError } from '../lua/lua-error.ts';
@@ -13,6 +13,7 @@ import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import { pushFailure } from '../lua/push-failure.ts';
 import { isRoundFull } from '../lua/turns.ts';
 import { fetchDepthOf } from '../outbound/fetch-loop.ts';
+import { AppAnswerer } from './app-answerer.ts';
 import type { ScriptContext } from './context/script-context.ts';
 import { ScriptRun } from './context/script-run.ts';
 import type { Wanted } from './objects/byte-transfer.ts';
@@ -45,27 +46,6 @@ type Phase = 'request' | 'body' | 'done';
 /** An app whose client has gone may go on for this long. */
 const ORPHAN_MS = 10_000;
 const CHUNK: Wanted = { kind: 'chunk' };
-
-/** Who the run is for one of its requests. */
-class AppAnswerer implements Answerer {
-  readonly requestId: string;
-  readonly requestNumber: number;
-  readonly mappingName: string;
-  /** What the request has taken; undefined: the run has not gone on to another one. */
-  finalCpuMs: number | undefined;
-  readonly #run: AppRun;
-
-  constructor(run: AppRun) {
-    this.requestId = run.requestId;
-    this.requestNumber = run.requestNumber;
-    this.mappingName = run.mappingName;
-    this.#run = run;
-  }
-
-  get cpuTotalMs(): number {
-    return this.finalCpuMs ?? this.#run.cpuUsedMs;
-  }
-}
 
 export class AppRun extends ScriptRun {
   readonly hasNoClient = 'called in an app, which has its own read and write';

@@ -479,8 +479,7 @@ export class ServerExchange extends ReceivedRequest implements Exchange {
   }
 
   #warn(text: string, facts: LogFields): void {
-    const { target } = this.request;
-    const request = this.answeredBy?.requestId;
+    const [target, request] = [this.request.target, this.answeredBy?.requestId];
     this.#settings.logger.warn(text, { target, request, declared: this.#head.declaredLength, ...facts });
   }
 
