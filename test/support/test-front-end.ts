@@ -122,7 +122,7 @@ export function functionMapping(
 }
 
 /** Polls until the condition holds; for states that emit no event. */
-export async function waitFor(condition: () => boolean, what: string, timeoutMs = 30_000): Promise<void> {
+export async function waitFor(condition: () => boolean, what: string, timeoutMs = 90_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error(`Waited in vain for ${what}`);
