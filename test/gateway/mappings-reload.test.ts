@@ -9,6 +9,8 @@ import { ask, askAdmin, GatewayFolder, GatewayProcess } from '../support/run-gat
 const WORKERS = 2;
 /** Connections of their own, so that both workers answer some. */
 const ASKS = 8;
+/** Looks at the metrics until they say what they have to: a minute at most. */
+const TRIES_MAX = 3000;
 
 const folder = new GatewayFolder();
 const FILE = folder.file('lgateway.toml');
@@ -85,6 +87,13 @@ async function requestsOf(mapping: string): Promise<number | undefined> {
   return samples.get(`lgateway_requests_total{mapping="${mapping}",code="2xx",protocol="HTTP/1.1"}`);
 }
 
+/** A request is counted a moment after its client has the answer. */
+async function untilCounted(mapping: string, count: number): Promise<void> {
+  for (let tries = 0; (await requestsOf(mapping)) !== count && tries < TRIES_MAX; tries++)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  equal(await requestsOf(mapping), count);
+}
+
 const lua = (prefix: string, name: string, more = ''): string =>
   `[[lua]]\nprefix = "${prefix}"\nscript = "${name}"\n${more}\n`;
 
@@ -152,12 +161,12 @@ test('One mapping that cannot be loaded changes nothing, and the answer names it
 test('Counters go with their mapping: they are there while it is, and go on when it comes again', async () => {
   await reloaded(lua('/counted', 'second.lua') + lua('/second', 'second.lua'));
   await said('/counted/');
-  equal(await requestsOf('/counted'), ASKS);
+  await untilCounted('/counted', ASKS);
   const first = await requestsOf('/first');
   // it stands before the other now, and its row is still its own
   await reloaded(lua('/later', 'third.lua') + lua('/counted', 'third.lua'));
   await said('/counted/');
-  equal(await requestsOf('/counted'), 2 * ASKS);
+  await untilCounted('/counted', 2 * ASKS);
   equal(await requestsOf('/later'), 0);
   await reloaded(lua('/later', 'third.lua'));
   // until the workers have told that nothing of the generation before is left
@@ -165,7 +174,7 @@ test('Counters go with their mapping: they are there while it is, and go on when
     await new Promise((resolve) => setTimeout(resolve, 20));
   await reloaded(lua('/counted', 'second.lua'));
   await said('/counted/');
-  equal(await requestsOf('/counted'), 3 * ASKS);
+  await untilCounted('/counted', 3 * ASKS);
   equal(await requestsOf('/first'), first);
   const { mappings } = await gateway.counters();
   deepEqual(
