@@ -248,6 +248,11 @@ export const ERROR_CODES = {
     meaning: 'A dictionary was held by another thread for longer than a thread waits',
     remedy: 'Try again; it points to an overloaded machine',
   },
+  LGW_STORE: {
+    meaning: 'A call on a dictionary in a store (`--store`) was refused, or got no answer in time',
+    remedy:
+      'The message says why; scripts get nil, the message and `refused`, `timeout`, `limit`, `denied` or `invalid`',
+  },
   // ---- configuration and start; the program ends with it, or the reload is refused ----
   LGW_ADMIN_TOKEN: {
     meaning: 'The token of the admin listener (`--admin`) cannot be read or written, or is no token',

@@ -108,7 +108,9 @@ export class Answers {
     const found =
       text === ''
         ? ', and nothing follows it'
-        : `, not ${this.#origins.get(option.name)?.shown ?? quote(text)}`;
+        : option.value.isSecret === true
+          ? '; the value is not shown, as it may hold a password'
+          : `, not ${this.#origins.get(option.name)?.shown ?? quote(text)}`;
     this.fault(option, `wants ${option.value.wants}${found}`);
     return undefined;
   }

@@ -4,7 +4,6 @@
  * Long because each value has a rule of its own, and faults of several are gathered together.
  */
 
-import type { SharedSize } from '../base/shared-size.ts';
 import { kindOf, runsLua } from '../mapping/mapping-kinds.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
 import {
@@ -26,10 +25,11 @@ import type { Config, MappingConfig, SecureListen } from './config.ts';
 import type { FileHealth, FileMapping, FileParts } from './file-parts.ts';
 import { checkHosts, readMappings, withModes } from './mappings.ts';
 import { type FlagOption, nameOption, type ValueOption } from './option.ts';
-import { DEBUG_LEVEL_TRACE, DEFAULT_LOG_LEVEL, OPTIONS, SHARED_MAX } from './options.ts';
+import { DEBUG_LEVEL_TRACE, DEFAULT_LOG_LEVEL, OPTIONS } from './options.ts';
 import { ALL_PROXY_OPTIONS } from './proxy-options.ts';
+import { readDictionaries } from './store-config.ts';
 import { readClientAuthority, readTls } from './tls-config.ts';
-import { Faults, quote, showPosition } from './usage-error.ts';
+import { Faults, showPosition } from './usage-error.ts';
 
 const NO_ORIGINS: Origins = new Map();
 const NO_PARTS: FileParts = { mappings: [], listeners: undefined };
@@ -94,7 +94,7 @@ export function buildConfig(
       connect: answers.value(OPTIONS.allowConnect),
       variables: answers.value(OPTIONS.allowEnv) ?? DEFAULT_SCRIPT_RIGHTS.variables,
     },
-    shared: readShared(answers),
+    ...readDictionaries(answers, parts),
     scripts: readScriptSettings(answers, ofFile),
     folders: readFolders(answers, mappings, ofFile, isSound),
     proxies: readProxies(answers, mappings, ofFile, isSound, hasProxied(answers, listening)),
@@ -411,15 +411,6 @@ function readLogs(answers: Answers): LogSettings {
   if (settings.accessTarget.kind === 'journald' && answers.has(OPTIONS.accessLogFormat))
     answers.fault(OPTIONS.accessLogFormat, 'has no meaning for journald, which gets fields');
   return settings;
-}
-
-function readShared(answers: Answers): readonly SharedSize[] {
-  const sizes = answers.values(OPTIONS.shared);
-  if (sizes.length > SHARED_MAX)
-    answers.fault(OPTIONS.shared, `is given ${sizes.length} times and the limit is ${SHARED_MAX}`);
-  const twice = sizes.find(({ name }, i) => sizes.findIndex((other) => other.name === name) < i);
-  if (twice !== undefined) answers.fault(OPTIONS.shared, `names ${quote(twice.name)} twice`);
-  return sizes;
 }
 
 /** In the background nobody sees that a change was refused, or that it reached users untried. */

@@ -13,6 +13,7 @@ import type { AcmeSettings } from '../settings/acme-settings.ts';
 import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
 import type { LogSettings } from '../settings/log-settings.ts';
+import type { StoreSettings } from '../settings/store-settings.ts';
 import type { ClientVerify, TlsProfile } from '../settings/tls-settings.ts';
 
 /** `-l [HOST]PREFIX SCRIPT`, or a module of an embedding program: what stands behind one path prefix, perhaps of one host. */
@@ -133,4 +134,6 @@ export interface Config {
   readonly proxies: readonly ProxyMappingSettings[];
   /** Dictionaries of `httpd.shared` whose size was given; others come up with the default. */
   readonly shared: readonly SharedSize[];
+  /** Where dictionaries live that are not in memory. */
+  readonly stores?: readonly StoreSettings[];
 }

@@ -1,4 +1,5 @@
 /** What a configuration file says beside the options of the command line: mappings with settings of their own, and listeners. */
+import type { StoreAddress } from '../base/store-address.ts';
 import type { ProxyMappingSettings, ProxyTimeouts, UpstreamTls } from '../mapping/proxy-settings.ts';
 import type { ScriptSettings } from '../mapping/script-settings.ts';
 import type { StaticSettings } from '../mapping/static-settings.ts';
@@ -36,6 +37,15 @@ export interface FileListener extends SecureListen {
   readonly scheme: 'https' | 'http';
 }
 
+/** A `[[shared]]`. */
+export interface FileDictionary {
+  readonly name: string;
+  /** In memory, with so many bytes. */
+  readonly bytes?: number;
+  readonly store?: StoreAddress;
+  readonly at: Position;
+}
+
 export interface FileParts {
   /** Each place once. */
   readonly mappings: readonly FileMapping[];
@@ -43,6 +53,7 @@ export interface FileParts {
   readonly listeners: readonly FileListener[] | undefined;
   /** Of `[[certificate]]`; absent: the file leaves them to the options. */
   readonly certificates?: readonly CertificateFiles[];
+  readonly dictionaries?: readonly FileDictionary[];
   /** False: mappings of the file are missing, because something is wrong with them. */
   readonly isComplete?: boolean;
 }

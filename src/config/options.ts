@@ -22,6 +22,7 @@ import {
   type ValueOption,
 } from './option.ts';
 import { PROXY_OPTIONS, type ProxyOptions } from './proxy-options.ts';
+import { STORE_OPTIONS, type StoreOptions } from './store-options.ts';
 import { TLS_OPTIONS, type TlsOptions } from './tls-options.ts';
 import {
   adminAddress,
@@ -44,6 +45,7 @@ interface OptionTable
     LimitOptions,
     LogOptions,
     ProxyOptions,
+    StoreOptions,
     TlsOptions {
   readonly lua: TupleOption;
   readonly script: ValueOption<string>;
@@ -177,6 +179,7 @@ export const OPTIONS: OptionTable = {
     group: 'Scripts',
     help: `size of the dictionary that scripts know as httpd.shared("NAME"); may be given many times (without it, or without SIZE: ${sharedSize().show({ name: '', bytes: SHARED_BYTES_DEFAULT }).slice(1)})`,
   },
+  ...STORE_OPTIONS,
   staticIndex: {
     kind: 'value',
     name: 'static-index',

@@ -22,6 +22,8 @@ export interface ValueParser<T> {
   show(value: T): string;
   /** All values there are, where that is a short list. */
   readonly choices?: readonly string[];
+  /** A wrong value is not shown in messages: it may hold a password. */
+  readonly isSecret?: true;
   /** How a configuration file writes it; default: as a text. */
   readonly inFile?: FileForm;
 }

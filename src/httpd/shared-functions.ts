@@ -1,6 +1,5 @@
-/** `httpd.shared(name)` and the methods of what it returns; keys and values go from the VM's memory to the shared one. */
+/** `httpd.shared(name [, options])` and the methods of what it returns; keys and values go from the VM's memory to the shared one. */
 
-import { SHARED_NAME } from '../base/shared-size.ts';
 import type { HostFunction } from '../lua/host-functions.ts';
 import { type CString, LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
 import { pushFailure, returningFailures } from '../lua/push-failure.ts';
@@ -15,6 +14,8 @@ import {
 } from '../shared/dictionary.ts';
 import { existsError, incrementError, limitError, missingError } from '../shared/failures.ts';
 import { VALUE_TYPE, Value } from '../shared/value.ts';
+import { takeName, takeSettings, takeTtl } from './dictionary-arguments.ts';
+import { type PushStored, storedDictionaries } from './stored-functions.ts';
 
 const MS_PER_SECOND = 1000;
 /** Strings up to this length are put where the VM can take them from at once. */
@@ -32,6 +33,8 @@ export function sharedFunction(script: ScriptContext): HostFunction {
   const { state } = script;
   const { exports: x, memory } = state;
   const opened: Dictionary[] = [];
+  /** The metatable of those in a store is made where there are some. */
+  let pushStored: PushStored | undefined;
   const indexByName = new Map<string, number>();
   // of the call under way; none runs inside another
   const value = new Value();
@@ -70,14 +73,6 @@ export function sharedFunction(script: ScriptContext): HostFunction {
     if (x.lua_type(T, index) !== LUA_TYPE.number) x.luaL_typeerror(T, index, memory.constant('number'));
     if (x.lua_isinteger(T, index) !== 0) target.setInteger(x.lua_tointegerx(T, index, NULL));
     else target.setFloat(x.lua_tonumberx(T, index, NULL));
-  }
-
-  function takeTtl(T: LuaThread, index: number): number {
-    if (x.lua_type(T, index) <= LUA_TYPE.nil) return 0;
-    const seconds = x.luaL_checknumber(T, index);
-    if (!(seconds >= 0 && seconds < Number.POSITIVE_INFINITY))
-      state.argumentError(T, index, 'seconds, 0 or more, expected');
-    return seconds * MS_PER_SECOND;
   }
 
   /** The third argument. The string of a value stays in the VM until it is copied; nothing may call the VM until then. */
@@ -131,7 +126,7 @@ export function sharedFunction(script: ScriptContext): HostFunction {
     return (T) => {
       const dictionary = takeSelf(T);
       takeKey(T);
-      const ttlMs = takeTtl(T, 4);
+      const ttlMs = takeTtl(state, T, 4);
       if (mode === 'set' && x.lua_type(T, 3) === LUA_TYPE.nil) {
         dictionary.delete(memory.heap, keyAt, keySize);
         return pushTrue(T);
@@ -178,7 +173,7 @@ export function sharedFunction(script: ScriptContext): HostFunction {
       else takeNumber(T, 3, value);
       const hasInitial = x.lua_type(T, 4) > LUA_TYPE.nil;
       if (hasInitial) takeNumber(T, 4, initial);
-      const ttlMs = takeTtl(T, 5);
+      const ttlMs = takeTtl(state, T, 5);
       const outcome = dictionary.increment(
         memory.heap,
         keyAt,
@@ -203,7 +198,7 @@ export function sharedFunction(script: ScriptContext): HostFunction {
       const dictionary = takeSelf(T);
       takeKey(T);
       x.luaL_checknumber(T, 3);
-      const ttlMs = takeTtl(T, 3);
+      const ttlMs = takeTtl(state, T, 3);
       if (dictionary.expire(memory.heap, keyAt, keySize, ttlMs)) return pushTrue(T);
       return pushFailure(script.state, T, missingError(keyText()));
     },
@@ -235,9 +230,14 @@ export function sharedFunction(script: ScriptContext): HostFunction {
   ).protect(false);
 
   return returningFailures(state, (T) => {
-    const name = state.checkString(T, 1);
-    if (!SHARED_NAME.test(name))
-      state.argumentError(T, 1, '1 to 63 of letters, digits, "_", "." and "-" expected');
+    const name = takeName(state, T);
+    const settings = takeSettings(state, T);
+    const stored = script.stored?.find(name);
+    if (stored !== undefined) {
+      pushStored ??= storedDictionaries(script);
+      pushStored(T, stored, settings);
+      return 1;
+    }
     let index = indexByName.get(name);
     if (index === undefined) {
       const dictionary = script.shared.open(name);

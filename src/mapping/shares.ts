@@ -15,6 +15,7 @@ export const RESOURCES = [
   'websockets',
   'subscriptions',
   'messageBytes',
+  'storeCalls',
 ] as const;
 export type Resource = (typeof RESOURCES)[number];
 
@@ -29,6 +30,7 @@ export const NOTHING: Readonly<Record<Resource, number>> = {
   websockets: 0,
   subscriptions: 0,
   messageBytes: 0,
+  storeCalls: 0,
 };
 
 /** What a message says of each. */
@@ -42,6 +44,7 @@ const IN_USE: Readonly<Record<Resource, string>> = {
   websockets: 'WebSockets are open',
   subscriptions: 'channels are subscribed to',
   messageBytes: 'bytes of messages wait',
+  storeCalls: 'calls wait for a store',
 };
 /**
  * A script that is being loaded may take so many (of each) beyond all limits: a reload must not depend on what the state

@@ -11,6 +11,7 @@ const METRICS = {
   websockets: { gauge: 'WebSockets of its handlers' },
   subscriptions: { gauge: 'Channels that its handlers have subscribed to' },
   messageBytes: { gauge: 'Bytes of messages that wait for its subscribers' },
+  storeCalls: { gauge: 'Calls of its scripts on dictionaries in a store that wait' },
   luaMemoryBytes: { gauge: 'Memory of its Lua states' },
   luaCpuMsTotal: {
     total: 'Processor time of its Lua code, ms, of calls that took longer than a millisecond or two',

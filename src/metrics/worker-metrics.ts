@@ -14,6 +14,7 @@ const METRICS = {
   proxied: { gauge: 'Requests that are passed on to other servers' },
   sockets: { gauge: 'Connections that scripts have opened by `httpd.connect`' },
   coders: { gauge: 'Answers that are compressed piece by piece' },
+  storesAway: { gauge: 'Stores of dictionaries that do not answer' },
   unreadBodyBytes: { gauge: 'Memory that request bodies take which nobody has read yet' },
   connectionsTotal: { total: 'Connections accepted' },
   handshakesFailedTotal: { total: 'TLS handshakes that failed' },
@@ -33,6 +34,8 @@ const METRICS = {
   bytesSentTotal: { total: 'Bytes of response bodies' },
   messagesTotal: { total: 'Messages published' },
   messagesLostTotal: { total: 'Messages that a subscriber has lost, because it or its worker was too slow' },
+  storeCallsTotal: { total: 'Calls on dictionaries in a store' },
+  storeFailuresTotal: { total: 'Of these, those that the store has refused or not answered' },
   compressedTotal: { total: 'Answers that were compressed' },
   compressionsRefusedTotal: {
     total: 'Answers that went uncompressed because coders had used up their memory',

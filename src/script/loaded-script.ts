@@ -44,6 +44,7 @@ import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
 import type { Proxies } from '../proxy/proxies.ts';
 import type { SharedStore } from '../shared/shared-store.ts';
+import type { StoredDictionaries } from '../store/stored-dictionary.ts';
 import { Collector } from './collector.ts';
 import { AutomaticAnswers } from './context/automatic-answers.ts';
 import { createHandler } from './context/create-handler.ts';
@@ -84,6 +85,7 @@ export interface ScriptOptions extends OfPlace {
   readonly workerId: number;
   /** Dictionaries that all workers share. */
   readonly shared: SharedStore;
+  readonly stored?: StoredDictionaries | undefined;
   /** Messages between all threads. */
   readonly events: EventHub;
   /** What the mapping uses of what the worker has. */
@@ -261,6 +263,10 @@ export class LoadedScript implements ScriptContext {
 
   get shared(): SharedStore {
     return this.#options.shared;
+  }
+
+  get stored(): StoredDictionaries | undefined {
+    return this.#options.stored;
   }
 
   get events(): EventHub {

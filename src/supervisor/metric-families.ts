@@ -189,6 +189,12 @@ export const WORKER_FAMILIES: readonly (readonly [CounterName, MetricFamily])[] 
       'Messages that a subscriber has lost, because it or its worker was too slow',
     ),
   ],
+  ['storesAway', gauge('lgateway_stores_away', 'Stores of dictionaries that do not answer')],
+  ['storeCallsTotal', counter('lgateway_store_calls_total', 'Calls on dictionaries in a store')],
+  [
+    'storeFailuresTotal',
+    counter('lgateway_store_failures_total', 'Of these, those that the store has refused or not answered'),
+  ],
   ['coders', gauge('lgateway_compressions_in_flight', 'Answers that are compressed piece by piece')],
   ['compressedTotal', counter('lgateway_compressions_total', 'Answers that were compressed')],
   [

@@ -65,6 +65,7 @@ export async function tryScripts(options: TrialOptions): Promise<readonly TriedM
       noDelay: true,
       serverPort: config.listen?.port ?? 0,
       setup,
+      stores: config.stores ?? [],
       isTrial: true,
     }),
     once: new OnceRegistry(),

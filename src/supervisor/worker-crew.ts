@@ -227,6 +227,7 @@ export class WorkerCrew {
       noDelay: options.config.noDelay ?? true,
       serverPort: main.port,
       setup: setup(),
+      stores: options.config.stores ?? [],
     };
   }
 }

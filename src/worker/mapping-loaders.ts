@@ -1,5 +1,6 @@
 /** How each kind of mapping is loaded in one worker, and the parts that what was loaded uses: files, programs, what goes out. */
 import { assert } from '../base/assert.ts';
+import { GatewayError } from '../base/errors.ts';
 import { ownHeartbeat } from '../base/heartbeat.ts';
 import type { LevelLogger } from '../base/logger.ts';
 import { operationsOfShareMax } from '../base/pool-threads.ts';
@@ -32,6 +33,7 @@ import type { OnceClient } from './once-client.ts';
 import { type OutwardSet, OutwardTable } from './outward.ts';
 import { processEnvironment } from './process-environment.ts';
 import { placeOf, toBytes } from './worker-places.ts';
+import type { WorkerStores } from './worker-stores.ts';
 
 /** More than a mapping may have, so that two of them find places. */
 const OPERATIONS_MAX = 8;
@@ -72,6 +74,7 @@ export class MappingLoaders {
   readonly #outwards: OutwardTable;
   readonly #shared: SharedStore;
   readonly accounts: MappingAccounts;
+  #stores: WorkerStores | undefined;
   readonly #staticCache = new StaticCache();
   /** Of mappings, which operators let go anywhere. */
   readonly #proxies: Proxies;
@@ -125,6 +128,7 @@ export class MappingLoaders {
   stop(): void {
     this.#outwards.stop();
     this.#proxies.stop();
+    this.#stores?.close();
   }
 
   readonly #loaders: Readonly<Record<MappingKind, Loader>> = {
@@ -166,7 +170,7 @@ export class MappingLoaders {
     });
   }
 
-  #loadScript(
+  async #loadScript(
     mapping: MappingConfig,
     { share, logger }: MappingAccount,
     { setup, outward: all, filesOf }: Generation,
@@ -198,13 +202,23 @@ export class MappingLoaders {
       workerCount: job.workerCount,
       onceClaims: once.claimsOf(name, generation),
       shared: this.#shared,
+      stored: await this.#openStores(),
       events,
       share,
       limits: { ...settings.limits, ...own?.limits },
       rights: { ...rights, luaPath: toBytes(rights.luaPath) },
       memoryBytesMax,
     };
-    return loadLuaMapping(options, signal);
+    return await loadLuaMapping(options, signal);
+  }
+
+  /** Loads what talks to stores where there is one. */
+  async #openStores(): Promise<WorkerStores | undefined> {
+    const { job, logger, counters } = this.#parts;
+    if (job.stores.length === 0) return undefined;
+    const { WorkerStores } = await import('./worker-stores.ts');
+    this.#stores ??= new WorkerStores(job.stores, logger, counters);
+    return this.#stores;
   }
 
   /** Loads the classes of the web for the first module, as this takes as long as to load a script. */
@@ -219,6 +233,7 @@ export class MappingLoaders {
       import('../web/load-module.ts'),
     ]);
     installLightResponse();
+    const stores = await this.#openStores();
     const name = mappingName(mapping);
     const own = scriptSettingsOf(settings.scripts, name);
     const { prefix } = mapping;
@@ -229,7 +244,10 @@ export class MappingLoaders {
       url: mapping.script,
       generation,
       workerId: start.workerId,
-      shared: (name) => new SharedDictionary(this.#shared.open(name)),
+      shared: (name) => {
+        if (stores?.find(name) !== undefined) throw elsewhereError(name);
+        return new SharedDictionary(this.#shared.open(name));
+      },
       events: new TextEvents(events, share),
       share,
       logger,
@@ -238,4 +256,12 @@ export class MappingLoaders {
       began: () => heartbeat.began(row),
     });
   }
+}
+
+function elsewhereError(name: string): GatewayError {
+  return new GatewayError(
+    'LGW_STORE',
+    `Dictionary "${name}" lives in a store, which scripts reach, and handlers in TypeScript do not; --shared ${name}=SIZE keeps it in memory`,
+    { luaCode: 'invalid' },
+  );
 }

@@ -13,6 +13,7 @@ import type { RegisteredHandler } from '../script/context/handler-table.ts';
 import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
 import type { LogSettings } from '../settings/log-settings.ts';
+import type { StoreSettings } from '../settings/store-settings.ts';
 import type { SharedAccess } from '../shared/shared-memory.ts';
 import type { TlsSetup } from '../tls/tls-setup.ts';
 
@@ -110,6 +111,8 @@ export interface WorkerJob {
   /** The port of the first listener, as scripts see it. */
   readonly serverPort: number;
   readonly setup: WorkerSetup;
+  /** Where dictionaries live that are not in memory. */
+  readonly stores: readonly StoreSettings[];
   /** The scripts are loaded, each for itself, and nothing serves. */
   readonly isTrial?: true;
 }

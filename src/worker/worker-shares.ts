@@ -3,6 +3,7 @@ import type { Logger } from '../base/logger.ts';
 import { MESSAGE_BYTES_WAITING_MAX, SUBSCRIPTIONS_MAX } from '../events/event-limits.ts';
 import { type Resource, Shares } from '../mapping/shares.ts';
 import { FETCHES_MAX, SOCKETS_MAX } from '../outbound/outbound-limits.ts';
+import { CALLS_MAX } from '../store/store-limits.ts';
 import { WEBSOCKETS_MAX } from '../websocket/websocket-limits.ts';
 
 /** What one worker may have at the same time, for all mappings together. */
@@ -20,6 +21,7 @@ const WORKER_LIMITS: Readonly<Record<Resource, number>> = {
   websockets: WEBSOCKETS_MAX,
   subscriptions: SUBSCRIPTIONS_MAX,
   messageBytes: MESSAGE_BYTES_WAITING_MAX,
+  storeCalls: CALLS_MAX,
 };
 /** The log says at most once in so many milliseconds that a mapping has used up its share. */
 const SHARE_NOTICE_MS = 60_000;

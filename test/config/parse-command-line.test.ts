@@ -12,6 +12,7 @@ import { DEFAULT_SCRIPT_RIGHTS } from '../../src/mapping/script-rights.ts';
 import { DEFAULT_COMPRESSION } from '../../src/settings/compression.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { DEFAULT_LOG_SETTINGS as LOGS } from '../../src/settings/log-settings.ts';
+import { testCertificate } from '../support/certificate.ts';
 
 function withCertificates(...pairs: (readonly [certificate: string, key: string])[]): Config['tls'] {
   const certificates = pairs.map(([certificate, key]) => ({ certificate, key }));
@@ -667,6 +668,8 @@ describe('the option table', () => {
       'acme-challenge': [...ACME, '--http', '1', '--acme-challenge', 'http-01'],
       'http-redirect': ['--http-redirect', '80'],
       'client-verify': ['--client-ca', 'ca.pem', '--client-verify', 'optional'],
+      store: ['--store', 'redis://redis.example'],
+      'store-ca': ['--store', 'rediss://redis.example', '--store-ca', testCertificate().certPath],
       address: ['-a', '::1'],
       port: ['-p', '1'],
       workers: ['-w', '200'],

@@ -58,6 +58,7 @@ const OTHERS: Readonly<Record<string, Partial<Config>>> = {
   adminTokenFile: { adminTokenFile: 'token' },
   logFile: { logFile: 'gateway.log' },
   shared: { shared: [{ name: 'one', bytes: 65_536 }] },
+  stores: { stores: [] },
 };
 
 test('Each setting that needs a restart is refused by its name', () => {

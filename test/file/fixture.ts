@@ -53,6 +53,7 @@ export class Fixture {
       timers: 0,
       subscriptions: 10,
       messageBytes: 10,
+      storeCalls: 10,
       websockets: 1,
     };
     this.share = new Shares({ limits, percent: 50 }).of('/');

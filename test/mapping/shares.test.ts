@@ -15,6 +15,7 @@ const LIMITS = {
   websockets: 10,
   subscriptions: 10,
   messageBytes: 10,
+  storeCalls: 10,
 };
 
 function sharesOf(options: Partial<SharesOptions> = {}): Shares {

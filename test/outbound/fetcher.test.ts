@@ -97,6 +97,7 @@ class Scene {
       websockets: 1,
       subscriptions: 10,
       messageBytes: 10,
+      storeCalls: 10,
     };
     this.#shares = new Shares({ limits, percent: 50 });
     this.share = this.#shares.of('/');

@@ -28,6 +28,7 @@ test('A request gives a look up after 30 seconds, and one that has been cancelle
       timers: 1,
       subscriptions: 10,
       messageBytes: 10,
+      storeCalls: 10,
       websockets: 1,
     };
     const share = new Shares({ limits, percent: 100 }).of('/');

@@ -50,6 +50,7 @@ const TEST_TOOLS: Tools = {
   pebble: 'pebble',
   wget: 'wget',
   wrk: 'wrk',
+  'redis-cli': 'redis-tools',
   '/usr/bin/python3': 'python3',
   '/usr/lib/python3/dist-packages/requests/__init__.py': 'python3-requests',
   '/usr/lib/python3/dist-packages/websockets/__init__.py': 'python3-websockets',

@@ -155,6 +155,7 @@ export class ScriptHarness {
       websockets: options.webSocketsMax ?? 100,
       subscriptions: options.subscriptionsMax ?? 10_000,
       messageBytes: options.messageBytesMax ?? 64 * 1024 * 1024,
+      storeCalls: 100,
     };
     this.share = new Shares({ limits, percent: 50 }).of(this.prefix);
     const { connect, sandboxed = false } = options.rights ?? {};

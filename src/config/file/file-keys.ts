@@ -1,5 +1,7 @@
-/** The keys of the tables `[[lua]]`, `[[static]]`, `[[proxy]]`, `[[listen]]` and `[[certificate]]`: by the rules of the options, where there is one. */
+/** The keys of the tables `[[lua]]`, `[[static]]`, `[[proxy]]`, `[[listen]]`, `[[certificate]]` and `[[shared]]`: by the rules of the options, where there is one. */
 import { messageOf } from '../../base/errors.ts';
+import { SHARED_BYTES_MAX, SHARED_BYTES_MIN, SHARED_NAME } from '../../base/shared-size.ts';
+import type { StoreAddress } from '../../base/store-address.ts';
 import {
   type BalanceSettings,
   type ForwardedForm,
@@ -13,7 +15,8 @@ import type { ClientVerify } from '../../settings/tls-settings.ts';
 import { readHost } from '../mapping-host.ts';
 import { normalizePrefix } from '../mappings.ts';
 import { OPTIONS } from '../options.ts';
-import { choice, ipAddress, name, port, type ValueParser } from '../value-parsers.ts';
+import { storeAddress } from '../store-options.ts';
+import { choice, ipAddress, name, port, size, type ValueParser } from '../value-parsers.ts';
 import type { TableKey } from './file-table.ts';
 import type { FlagKey, ValueKey } from './file-value.ts';
 
@@ -199,6 +202,18 @@ export const CERTIFICATE_KEYS: CertificateKeys = {
   key: { ...key('key', name('a file name'), OPTIONS.key.help), isFile: true, isRequired: true },
 };
 
+export interface SharedKeys {
+  readonly name: ValueKey<string>;
+  readonly size: ValueKey<number>;
+  readonly store: ValueKey<StoreAddress>;
+}
+
+export const SHARED_KEYS: SharedKeys = {
+  name: { ...key('name', dictionaryName(), 'what scripts call it: httpd.shared("NAME")'), isRequired: true },
+  size: key('size', size(SHARED_BYTES_MIN, SHARED_BYTES_MAX), 'bytes that it may take in memory'),
+  store: key('store', storeAddress(), 'Redis or Valkey in which it lives; default: memory, or --store'),
+};
+
 function key<T>(keyName: string, value: ValueParser<T>, help: string): ValueKey<T> {
   return { kind: 'value', name: keyName, value, help };
 }
@@ -209,6 +224,14 @@ function orNone(list: ValueParser<readonly string[]>): ValueParser<readonly stri
     ...list,
     read: (text) => (text === '' ? [] : list.read(text)),
     inFile: { types: ['list', 'string'], empty: '' },
+  };
+}
+
+function dictionaryName(): ValueParser<string> {
+  return {
+    wants: '1 to 63 letters, digits, "_", "." and "-"',
+    read: (text) => (SHARED_NAME.test(text) ? text : undefined),
+    show: String,
   };
 }
 

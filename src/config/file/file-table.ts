@@ -96,7 +96,13 @@ export class FileTable {
     const [text] = read.texts;
     if (text === undefined) return undefined;
     const value = key.value.read(isInRoot ? text : besideFileAs(key, this.#context.folder, text));
-    if (value === undefined) this.fault(key, `wants ${key.value.wants}, not ${showValue(found)}`);
+    if (value === undefined) {
+      const shown =
+        key.value.isSecret === true
+          ? '; the value is not shown, as it may hold a password'
+          : `, not ${showValue(found)}`;
+      this.fault(key, `wants ${key.value.wants}${shown}`);
+    }
     return value;
   }
 

@@ -1,7 +1,7 @@
 /** Writes the table of options, and the keys of the tables of a configuration file, as a JSON Schema for editors. */
 import { CERTIFICATES_MAX } from '../../settings/tls-settings.ts';
 import { ALL_OPTIONS, OPTIONS } from '../options.ts';
-import { CERTIFICATE_KEYS, LISTEN_KEYS } from './file-keys.ts';
+import { CERTIFICATE_KEYS, LISTEN_KEYS, SHARED_KEYS } from './file-keys.ts';
 import type { FileKey } from './file-table.ts';
 import type { ValueKey } from './file-value.ts';
 import { MAPPING_TABLES } from './mapping-tables.ts';
@@ -31,6 +31,12 @@ export function configSchema(): Schema {
           'certificates, the first of which is the default',
         ),
         maxItems: CERTIFICATES_MAX,
+      },
+      shared: {
+        anyOf: [
+          schemaOfKey(keyOf(OPTIONS.shared)),
+          listOf(schemaOfTable(Object.values<FileKey>({ ...SHARED_KEYS })), 'dictionaries'),
+        ],
       },
     }),
   };

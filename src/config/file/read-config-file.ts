@@ -4,15 +4,16 @@ import { isIP } from 'node:net';
 import { dirname } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
 import { openFile } from '../../base/open-file.ts';
+import { SHARED_BYTES_DEFAULT } from '../../base/shared-size.ts';
 import { DEFAULT_CLIENT_VERIFY } from '../../settings/tls-settings.ts';
 import type { Origin } from '../answers.ts';
 import type { CertificateFiles, ClientAuthorityFile } from '../config.ts';
-import type { FileListener, FileParts } from '../file-parts.ts';
+import type { FileDictionary, FileListener, FileParts } from '../file-parts.ts';
 import { type AnyOption, nameOption } from '../option.ts';
 import { ALL_OPTIONS, OPTIONS } from '../options.ts';
 import { type Faults, type Position, showPosition, UsageError } from '../usage-error.ts';
 import type { ValueParser } from '../value-parsers.ts';
-import { CERTIFICATE_KEYS, LISTEN_KEYS } from './file-keys.ts';
+import { CERTIFICATE_KEYS, LISTEN_KEYS, SHARED_KEYS } from './file-keys.ts';
 import {
   besideFileAs,
   type FileContext,
@@ -45,7 +46,7 @@ export interface ConfigFile {
 }
 
 /** Tables that stand in the place of options, by name. */
-export const TABLE_NAMES = ['lua', 'static', 'proxy', 'listen', 'certificate'] as const;
+export const TABLE_NAMES = ['lua', 'static', 'proxy', 'listen', 'certificate', 'shared'] as const;
 type TableName = (typeof TABLE_NAMES)[number];
 
 /**
@@ -116,7 +117,7 @@ class FileReader {
 
   read(): ConfigFile {
     for (const [name, value] of Object.entries(this.#table)) {
-      if (TABLE_NAMES.some((table) => table === name)) continue;
+      if (TABLE_NAMES.some((table) => table === name) && !this.#isOption(name)) continue;
       const option = ALL_OPTIONS.find((one) => one.name === name);
       if (option === undefined) this.#unknown(name);
       else if (option.commandLineOnly === true)
@@ -131,10 +132,12 @@ class FileReader {
     const isComplete = this.#context.faults.count === before;
     const certificates = this.#certificates();
     const listeners = this.#listeners();
+    const dictionaries = this.#dictionaries();
     const parts: FileParts = {
       mappings,
       listeners,
       isComplete,
+      ...(dictionaries.length === 0 ? {} : { dictionaries }),
       ...(certificates === undefined ? {} : { certificates }),
     };
     return { texts: this.#texts, origins: this.#origins, parts };
@@ -184,6 +187,30 @@ class FileReader {
     const found = isTable(value) ? `[${name}], which is one table` : showValue(value);
     this.#fault(name, `wants tables, each headed [[${name}]], not ${found}`);
     return [];
+  }
+
+  /** `shared` is the option where it holds texts. */
+  #isOption(name: string): boolean {
+    const value = this.#table[name];
+    return name === OPTIONS.shared.name && !(Array.isArray(value) && value.some(isTable)) && !isTable(value);
+  }
+
+  #dictionaries(): readonly FileDictionary[] {
+    if (this.#isOption('shared')) return [];
+    const found: FileDictionary[] = [];
+    for (const [index, table] of this.#tables('shared').entries()) {
+      const keys = Object.values<FileKey>({ ...SHARED_KEYS });
+      const reader = new FileTable(table, ['shared', index], '[[shared]]', keys, this.#context);
+      const name = reader.value(SHARED_KEYS.name);
+      const bytes = reader.value(SHARED_KEYS.size);
+      const store = reader.value(SHARED_KEYS.store);
+      if (reader.has(SHARED_KEYS.size) && reader.has(SHARED_KEYS.store))
+        reader.fault(SHARED_KEYS.size, 'goes with a dictionary in memory: a store has its own bounds');
+      if (name === undefined) continue;
+      const place = store === undefined ? { bytes: bytes ?? SHARED_BYTES_DEFAULT } : { store };
+      found.push({ name, ...place, at: reader.at });
+    }
+    return found;
   }
 
   #certificates(): readonly CertificateFiles[] | undefined {

@@ -16,6 +16,7 @@ import type { Share } from '../../mapping/shares.ts';
 import type { Fetcher } from '../../outbound/fetcher.ts';
 import type { Proxies } from '../../proxy/proxies.ts';
 import type { SharedStore } from '../../shared/shared-store.ts';
+import type { StoredDictionaries } from '../../store/stored-dictionary.ts';
 import type { ByteTransfer } from '../objects/byte-transfer.ts';
 import type { FileOperations } from '../objects/file-operations.ts';
 import type { LuaFiles } from '../objects/lua-files.ts';
@@ -83,6 +84,8 @@ export interface ScriptContext {
   readonly proxies: Proxies;
   /** Dictionaries that all workers share. */
   readonly shared: SharedStore;
+  /** Those that live in a store instead; undefined: all are in memory. */
+  readonly stored: StoredDictionaries | undefined;
   /** Messages between all threads. */
   readonly events: EventHub;
 }

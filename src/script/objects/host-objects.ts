@@ -14,6 +14,7 @@ import type { State } from '../../lua/state.ts';
 const MARKS = {
   'FILE*': 0x6c67_6601,
   'httpd.shared': 0x6c67_6603,
+  'httpd.shared in a store': 0x6c67_660d,
   'httpd.stream': 0x6c67_6605,
   'httpd.task': 0x6c67_6607,
   'httpd.timer': 0x6c67_6609,

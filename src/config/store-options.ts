@@ -1,0 +1,41 @@
+/** The options that say where dictionaries live that are not in memory: a part of the table of options. */
+import { readStoreAddress, STORE_FORMS, type StoreAddress, showStoreAddress } from '../base/store-address.ts';
+import type { ValueOption } from './option.ts';
+import { name, type ValueParser } from './value-parsers.ts';
+
+export interface StoreOptions {
+  readonly store: ValueOption<StoreAddress>;
+  readonly storeCa: ValueOption<string>;
+}
+
+/** The address of a Redis or Valkey. It may hold a password, which no message shows. */
+export function storeAddress(): ValueParser<StoreAddress> {
+  return {
+    wants: `the address of a Redis or Valkey: ${STORE_FORMS}`,
+    read: readStoreAddress,
+    show: showStoreAddress,
+    isSecret: true,
+  };
+}
+
+export const STORE_OPTIONS: StoreOptions = {
+  store: {
+    kind: 'value',
+    name: 'store',
+    argument: 'URL',
+    value: storeAddress(),
+    defaultText: 'none: in memory',
+    group: 'Scripts',
+    help: 'Redis or Valkey in which the dictionaries of httpd.shared live that have no size by --shared: one state for many machines. LGATEWAY_STORE hides its password from other users',
+  },
+  storeCa: {
+    kind: 'value',
+    name: 'store-ca',
+    argument: 'FILE',
+    value: name('a file name'),
+    isFile: true,
+    defaultText: 'those of Node.js',
+    group: 'Scripts',
+    help: 'authorities that the certificate of the store may come from, PEM',
+  },
+};

@@ -1,0 +1,165 @@
+/** Redis servers of Debian for tests: one, or a cluster of masters; each ends with `stop`. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { freePorts } from './free-ports.ts';
+
+/** The program of the package redis-tools is the server, too, where it is called so: the package redis-server would start a service. */
+const PROGRAM = 'redis-check-rdb';
+const NAME = 'redis-server';
+const TRIES = 600;
+const PAUSE_MS = 50;
+
+export class RedisProcess {
+  readonly port: number;
+  readonly folder: string;
+  readonly #words: readonly string[];
+  #child: ChildProcess;
+
+  private constructor(port: number, folder: string, words: readonly string[]) {
+    this.port = port;
+    this.folder = folder;
+    this.#words = words;
+    this.#child = this.#spawn();
+  }
+
+  /** `words`: options of the server; `$FOLDER` is its folder. */
+  static async start(words: readonly string[] = [], port?: number): Promise<RedisProcess> {
+    const folder = mkdtempSync(join(tmpdir(), 'lgateway-redis-'));
+    const [free = 0] = port === undefined ? await freePorts(1) : [port];
+    const own = words.map((word) => word.replaceAll('$FOLDER', folder));
+    const redis = new RedisProcess(free, folder, own);
+    try {
+      await redis.ready();
+    } catch (error) {
+      await redis.stop();
+      throw error;
+    }
+    return redis;
+  }
+
+  get address(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** What redis-cli prints for these words. */
+  cli(...words: readonly string[]): string {
+    const { stdout, stderr } = spawnSync('redis-cli', ['-p', String(this.port), ...words], {
+      encoding: 'utf8',
+    });
+    return `${stdout}${stderr}`.trim();
+  }
+
+  signal(name: NodeJS.Signals): void {
+    process.kill(this.pid, name);
+  }
+
+  /** SIGKILL. */
+  async kill(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const ended = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await ended;
+  }
+
+  /** The same server once more, without what it had in memory. */
+  async restart(): Promise<void> {
+    this.#child = this.#spawn();
+    await this.ready();
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async ready(): Promise<void> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      if (this.#child.exitCode !== null) throw new Error(`Redis ended with ${this.#child.exitCode}`);
+      if (await isListening(this.port)) return;
+      await sleep(PAUSE_MS);
+    }
+    throw new Error('Redis did not begin to listen');
+  }
+
+  #spawn(): ChildProcess {
+    const usual = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--dir', this.folder];
+    return spawn(PROGRAM, [...usual, ...this.#words], { argv0: NAME, stdio: 'ignore' });
+  }
+}
+
+function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+export interface RedisCluster {
+  readonly nodes: readonly RedisProcess[];
+  /** Names one of them. */
+  readonly address: string;
+  stop(): Promise<void>;
+}
+
+/** Three masters without replicas. */
+export async function startCluster(words: readonly string[] = []): Promise<RedisCluster> {
+  const ports = await freePorts(6);
+  const nodes = await Promise.all(
+    ports
+      .slice(0, 3)
+      .map((port, i) =>
+        RedisProcess.start(
+          [...['--cluster-enabled', 'yes', '--cluster-port', String(ports[i + 3])], ...words],
+          port,
+        ),
+      ),
+  );
+  const stop = async (): Promise<void> => {
+    await Promise.all(nodes.map((node) => node.stop()));
+  };
+  const [first] = nodes as [RedisProcess];
+  const hosts = nodes.map(({ port }, i) => `127.0.0.1:${port}@${ports[i + 3]}`);
+  try {
+    // redis-cli --cluster create takes bus ports of its own choice for granted
+    for (const [i, node] of nodes.entries())
+      node.cli(
+        'cluster',
+        'addslotsrange',
+        String(Math.ceil((i * 16_384) / 3)),
+        String(Math.ceil(((i + 1) * 16_384) / 3) - 1),
+      );
+    for (const [i, { port }] of nodes.entries())
+      first.cli('cluster', 'meet', '127.0.0.1', String(port), String(ports[i + 3]));
+    await untilWhole(nodes);
+  } catch (error) {
+    await stop();
+    throw new Error(`No cluster of ${hosts.join(' ')}`, { cause: error });
+  }
+  return { nodes, address: `redis://127.0.0.1:${first.port},`, stop };
+}
+
+async function untilWhole(nodes: readonly RedisProcess[]): Promise<void> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const states = nodes.map((node) => node.cli('cluster', 'info'));
+    const areWhole = states.every(
+      (state) => state.includes('cluster_state:ok') && state.includes('cluster_known_nodes:3'),
+    );
+    const know = nodes.every((node) => node.cli('cluster', 'slots').split('127.0.0.1').length > 3);
+    if (areWhole && know) return;
+    await sleep(PAUSE_MS);
+  }
+  throw new Error('the nodes do not agree');
+}
