@@ -27,8 +27,13 @@ export interface Row {
   readonly faults: readonly string[];
 }
 
-/** `together`: so many acted at the same time, and each may take its part. */
-export function judge(entry: Entry, observation: Observation, calm: Experiences, together: number): Row {
+/** `together`: those that acted at the same time; each may take its part, and what one fills is full for all. */
+export function judge(
+  entry: Entry,
+  observation: Observation,
+  calm: Experiences,
+  together: readonly Entry[],
+): Row {
   const { offender } = entry;
   const { got, experiences, resident, statesLost, workerLives, defects, left } = observation;
   const faults: string[] = [];
@@ -42,13 +47,13 @@ export function judge(entry: Entry, observation: Observation, calm: Experiences,
   const grownMax = offender.growthBytesMax ?? GROWTH_BYTES_MAX;
   if (grown > grownMax) faults.push(`memory grew by ${mebibytes(grown)} MiB, not ${mebibytes(grownMax)}`);
   const ownWorkMax = offender.holds === undefined ? WORK_MS_MAX : HELD_WORK_MS_MAX;
-  const workMax = (ownWorkMax + (observation.rebuilt ? REBUILD_WORK_MS_MAX : 0)) * Math.sqrt(together);
+  const workMax = (ownWorkMax + (observation.rebuilt ? REBUILD_WORK_MS_MAX : 0)) * Math.sqrt(together.length);
   for (const place of PLACES) {
     const { wrong, unavailable, answers, workMs, waitMs } = experiences[place];
     if (wrong.length > 0) faults.push(`${place}: ${wrong.length} wrong answers, "${wrong[0]}"`);
     const mayLack =
       (place === 'same mapping' && statesLost > 0) ||
-      (place === 'metrics' && offender.fillsAdmin !== undefined);
+      (place === 'metrics' && together.some((one) => one.offender.fillsAdmin !== undefined));
     if (unavailable > 0 && !mayLack)
       faults.push(`${place}: ${unavailable} × ${place === 'metrics' ? 'closed' : '503'}`);
     if (answers === 0 && !mayLack) faults.push(`${place}: no answer`);

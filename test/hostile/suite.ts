@@ -38,8 +38,7 @@ async function runStage(
         stage = await startStage(name, entries, isBrief);
       }
       const observations = await stage.observe(some);
-      for (const [n, entry] of some.entries())
-        done(judge(entry, observations[n] as Observation, calm, some.length));
+      for (const [n, entry] of some.entries()) done(judge(entry, observations[n] as Observation, calm, some));
     }
     return calm;
   } finally {
