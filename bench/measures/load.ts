@@ -1,5 +1,6 @@
 /** Sends many small requests with h2load: requests per second, and CPU time of the server for each request. */
 import { fetchOnce } from '../client.ts';
+import { median } from '../median.ts';
 import type { ModeName } from '../peers/peers.ts';
 import type { ServerProcess } from '../server-process.ts';
 import { BODY, STATIC_FILES } from '../workspace.ts';
@@ -53,6 +54,10 @@ export const LOAD_TIMEOUT_MS = 120_000;
  * requests.
  */
 const CALIBRATION_FACTOR = 2;
+/** In so many turns two loads are compared that differ by little: an odd number, so that the median is one of the ratios. */
+const TURNS = 3;
+/** Part of the requests of one turn: with much fewer, the handshakes of each run would count. */
+const TURN_PART = 1 / 2;
 
 export function load(settings: Load): Measure {
   return withServer(async (server, bench) => {
@@ -67,14 +72,33 @@ export function modeLoad(mode: ModeName, load: Omit<Load, 'handler'>): Measure {
     async (server, bench) => {
       const runHandler = await prepareLoad(server, { ...load, handler: 'hello' }, bench);
       const runMode = await prepareLoad(server, { ...load, handler: `${mode}-hello` }, bench);
-      return async () => {
-        const { cpuUs: helloCpuUs = Number.NaN } = await runHandler();
-        const sample = await runMode();
-        return { ...sample, helloCpuUs, timesHello: (sample['cpuUs'] ?? Number.NaN) / helloCpuUs };
-      };
+      return () => compareInTurns(runHandler, runMode);
     },
     { modes: [mode] },
   );
+}
+
+/**
+ * Runs both loads in short turns, each first in every other one, and compares what lies next to each other: what else the machine does
+ * in a second would otherwise be taken for a difference of some hundredths.
+ */
+async function compareInTurns(runHello: LoadRun, run: LoadRun): Promise<Sample> {
+  const samples: Sample[] = [];
+  const hellos: number[] = [];
+  for (let turn = 0; turn < TURNS; turn++) {
+    const hello = async (): Promise<void> =>
+      void hellos.push((await runHello(TURN_PART))['cpuUs'] ?? Number.NaN);
+    if (turn % 2 === 0) await hello();
+    samples.push(await run(TURN_PART));
+    if (turn % 2 === 1) await hello();
+  }
+  const of = (name: string): number[] => samples.map((sample) => sample[name] ?? Number.NaN);
+  return {
+    requestsPerSecond: median(of('requestsPerSecond')),
+    cpuUs: median(of('cpuUs')),
+    helloCpuUs: median(hellos),
+    timesHello: median(of('cpuUs').map((us, turn) => us / (hellos[turn] ?? Number.NaN))),
+  };
 }
 
 /**
@@ -109,12 +133,15 @@ export function staticLoad(size: keyof typeof STATIC_FILES, load: Omit<Load, 'ha
   };
 }
 
+/** Runs a load once; `part`: with this part of its requests, default 1. */
+export type LoadRun = (part?: number) => Promise<Sample>;
+
 /** Resolves to a function that runs the load once. */
 export async function prepareLoad(
   server: ServerProcess,
   settings: Load,
   { workspace, effort }: Bench,
-): Promise<() => Promise<Sample>> {
+): Promise<LoadRun> {
   await checkAnswer(server, settings, workspace.certificate);
   return prepareRuns((count) => runLoad(server, settings, count), effort);
 }
@@ -123,11 +150,11 @@ export async function prepareLoad(
 export async function prepareRuns(
   run: (count: number) => Promise<Sample>,
   { warmUpRequests, loadSeconds }: Effort,
-): Promise<() => Promise<Sample>> {
+): Promise<LoadRun> {
   await run(warmUpRequests);
   const warm = await run(warmUpRequests * CALIBRATION_FACTOR);
   const count = Math.max(warmUpRequests, Math.round((warm['requestsPerSecond'] ?? 0) * loadSeconds));
-  return () => run(count);
+  return (part = 1) => run(Math.ceil(count * part));
 }
 
 /** Checks that every peer sends the same answer, because only equal work is comparable. */

@@ -28,6 +28,9 @@ export class HeadCache {
   #anchors: Reference;
   #root: Node = createNode();
   #heads = 0;
+  /** The head that was remembered last, and its path. */
+  #last: readonly number[] = NO_PATH;
+  #lastHead: HeadTable | undefined;
   readonly #candidates = new Set<string>();
 
   constructor(state: State) {
@@ -38,17 +41,32 @@ export class HeadCache {
   /** Reads the table at index 1; raises on anything that is neither a field nor a status. */
   read(L: LuaThread, protocol: Protocol): HeadTable {
     const { exports: x } = this.#state;
-    let node: Node | undefined = this.#root;
+    // most scripts give one head again and again: it is compared first, without looking anything up (16 ns of the
+    // 3.8 µs of hello-h2-20, measured alone)
+    const last = this.#last;
+    let at = 0;
+    let node: Node | undefined;
     x.lua_pushnil(L);
     while (x.lua_next(L, 1) !== 0) {
       const key: number = x.lua_topointer(L, -2);
       // a number stands for itself
       const value: number = x.lua_topointer(L, -1) || -x.lua_tonumberx(L, -1, NULL);
-      node = node.next.get(key)?.next.get(value);
-      if (node === undefined) return this.#readUnknown(L, protocol);
+      if (node === undefined && last[at] === key && last[at + 1] === value) at += 2;
+      else {
+        node = (node ?? this.#nodeOf(last, at))?.next.get(key)?.next.get(value);
+        if (node === undefined) return this.#readUnknown(L, protocol);
+      }
       x.lua_settop(L, -2);
     }
-    return node.head ?? this.#readUnknown(L, protocol);
+    if (node === undefined && at === last.length && this.#lastHead !== undefined) return this.#lastHead;
+    return (node ?? this.#nodeOf(last, at))?.head ?? this.#readUnknown(L, protocol);
+  }
+
+  /** The node that the first `length` steps of a path lead to. */
+  #nodeOf(path: readonly number[], length: number): Node | undefined {
+    let node: Node | undefined = this.#root;
+    for (let i = 0; i < length; i++) node = node?.next.get(path[i] as number);
+    return node;
   }
 
   #readUnknown(L: LuaThread, protocol: Protocol): HeadTable {
@@ -83,6 +101,8 @@ export class HeadCache {
     Object.freeze(head.fields);
     node.head = head;
     this.#heads += 1;
+    this.#last = path;
+    this.#lastHead = head;
   }
 
   /** Addresses of keys and values in the order of the table; undefined when it is no head to remember. */
@@ -132,6 +152,8 @@ export class HeadCache {
     this.#anchors = this.#createAnchors();
     this.#root = createNode();
     this.#heads = 0;
+    this.#last = NO_PATH;
+    this.#lastHead = undefined;
   }
 
   #createAnchors(): Reference {
@@ -144,3 +166,5 @@ export class HeadCache {
 function createNode(): Node {
   return { next: new Map(), head: undefined };
 }
+
+const NO_PATH: readonly number[] = [];

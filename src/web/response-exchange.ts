@@ -38,7 +38,12 @@ export class ResponseExchange implements Exchange {
   readonly authority: string;
   readonly fields: Fields;
   readonly connection: ExchangeConnection;
-  readonly identity: RequestIdentity = { memo: undefined, logged: undefined, hasBody: false };
+  readonly identity: RequestIdentity = {
+    memo: undefined,
+    logged: undefined,
+    split: undefined,
+    hasBody: false,
+  };
   readonly body: RequestBody = NO_BODY;
   readonly pushed = false;
   readonly canPush = false;

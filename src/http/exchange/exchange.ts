@@ -7,6 +7,7 @@ import type { ByteSink, ByteSource } from '../../base/byte-stream.ts';
 import type { GatewayError } from '../../base/errors.ts';
 import type { TraceContext } from '../../base/trace-context.ts';
 import type { Fields } from '../semantics/fields.ts';
+import type { SplitTarget } from '../semantics/path.ts';
 import type { ClientCertificate } from './client-certificate.ts';
 
 export type Protocol = 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2';
@@ -66,6 +67,8 @@ export interface RequestIdentity {
   memo: unknown;
   /** Belongs to the access log. */
   logged?: unknown;
+  /** Belongs to whoever finds the handler: what was made of the target. */
+  split?: SplitTarget | undefined;
   /** The request has a body. */
   readonly hasBody: boolean;
 }

@@ -39,5 +39,6 @@ export function promisedHead(promise: PushPromise, connection: ExchangeConnectio
     declaredLength: undefined,
     memo: undefined,
     logged: undefined,
+    split: undefined,
   };
 }

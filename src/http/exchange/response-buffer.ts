@@ -15,7 +15,7 @@ export type Chunk = Buffer | string;
 export class ResponseBuffer {
   /** A lone short write; everything else is in #chunks. */
   #short = '';
-  #chunks: Buffer[] = [];
+  #chunks: Buffer[] = NO_CHUNKS;
   /** Index of the next chunk to be taken. */
   #head = 0;
   /** Bytes in use of the last chunk. */
@@ -47,7 +47,7 @@ export class ResponseBuffer {
       const n = Math.min(CHUNK_BYTES_MAX, size - at);
       const chunk = takeChunk();
       chunk.set(n === size ? bytes : bytes.subarray(at, at + n));
-      this.#chunks.push(chunk);
+      this.#push(chunk);
       this.#tailUsed = n;
       at += n;
     }
@@ -84,7 +84,7 @@ export class ResponseBuffer {
       this.#chunks[last] = tail.subarray(0, this.#tailUsed);
     for (let at = 0; at < size; at += CHUNK_BYTES_MAX) {
       const chunk = Buffer.from(bytes.buffer, bytes.byteOffset + at, Math.min(CHUNK_BYTES_MAX, size - at));
-      this.#chunks.push(chunk);
+      this.#push(chunk);
       this.#tailUsed = chunk.length;
     }
     this.#length += size;
@@ -120,11 +120,19 @@ export class ResponseBuffer {
     this.#length = 0;
   }
 
+  #push(chunk: Buffer): void {
+    if (this.#chunks === NO_CHUNKS) this.#chunks = [];
+    this.#chunks.push(chunk);
+  }
+
   /** A second write has come: from now on there are chunks. */
   #spill(): void {
     const chunk = takeChunk();
     this.#tailUsed = chunk.write(this.#short, 0, 'latin1');
-    this.#chunks.push(chunk);
+    this.#push(chunk);
     this.#short = '';
   }
 }
+
+/** Most answers are one short write, and need no list of their own: of all buffers without chunks, and always empty. */
+const NO_CHUNKS: Buffer[] = [];

@@ -65,6 +65,7 @@ export function readRequest(
     declaredLength: framing.declaredLength,
     memo: undefined,
     logged: undefined,
+    split: undefined,
   };
   return { line, head, framing, refusal };
 }
@@ -88,6 +89,7 @@ export function refusedHead(
     declaredLength: undefined,
     memo: undefined,
     logged: undefined,
+    split: undefined,
   };
 }
 

@@ -91,6 +91,7 @@ export class HeadReader {
       hasBody,
       memo: undefined,
       logged: undefined,
+      split: undefined,
     });
     return { bodyless: head(false), withBody: head(true) };
   }
