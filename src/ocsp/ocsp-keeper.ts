@@ -5,8 +5,8 @@ import type { Logger } from '../base/logger.ts';
 import { readChainText } from '../tls/certificate-warnings.ts';
 import { stapleKey } from '../tls/staple-key.ts';
 import { fetchOcsp } from './ocsp-fetch.ts';
-import { ocspRequest, ocspUrlOf } from './ocsp-request.ts';
 import { readOcspResponse, showTime } from './ocsp-response.ts';
+import { ocspUrlOf } from './ocsp-url.ts';
 
 /** After a failure: the first wait, what each further failure multiplies it by, and the longest wait. */
 const RETRY_MS = 60_000;
@@ -160,6 +160,8 @@ export class OcspKeeper {
 
   async #renew(entry: Entry): Promise<void> {
     const { own, issuer, url, name } = entry;
+    // its package for ASN.1 would take a tenth of each start
+    const { ocspRequest } = await import('./ocsp-request.ts');
     const bytes = await this.#parts.fetch(url, ocspRequest(own, issuer), this.#stop.signal);
     const now = this.#parts.now();
     const { state, nextUpdate } = readOcspResponse(bytes, own, issuer, now);

@@ -1,22 +1,9 @@
-/** Where a certificate's state is asked for, and how (RFC 6960 §4.1). */
+/** How the state of a certificate is asked for (RFC 6960 §4.1). */
 import type { X509Certificate } from 'node:crypto';
 import { encode, integer, octetString, oid, sequence } from '../tls/der.ts';
 import { factsOf, idOf } from './certificate-id.ts';
 
 const OID_SHA1 = '1.3.14.3.2.26';
-/** Characters of an address. */
-const URL_LENGTH_MAX = 2048;
-
-/** The first address of the extension authorityInfoAccess that is asked over HTTP; undefined: the certificate names none. */
-export function ocspUrlOf({ infoAccess }: X509Certificate): URL | undefined {
-  for (const line of (infoAccess ?? '').split('\n')) {
-    const text = /^OCSP - URI:(.+)$/.exec(line)?.[1];
-    if (text === undefined || text.length > URL_LENGTH_MAX || !URL.canParse(text)) continue;
-    const url = new URL(text);
-    if (url.protocol === 'http:') return url;
-  }
-  return undefined;
-}
 
 /** Authorities know SHA-1 in the place of a name (RFC 5019 §2.1.1); nothing rests on it. Throws RangeError for a certificate that is no DER. */
 export function ocspRequest(own: X509Certificate, issuer: X509Certificate): Buffer {
