@@ -1,4 +1,8 @@
-/** Runs the gateway with the Lua scripts of a test, as a process or inside the test's, and clients that send requests over HTTP/1.1 and HTTP/2. */
+/**
+ * Runs the gateway with the Lua scripts of a test, as a process or inside the test's, and clients that send requests over HTTP/1.1 and HTTP/2.
+ *
+ * Long because clients of both protocols give one kind of answer.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import {
   type ClientHttp2Session,
