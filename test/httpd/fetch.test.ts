@@ -801,7 +801,7 @@ setFlagsFromString('--expose-gc');
 const collect: () => void = runInNewContext('gc');
 
 test('Large bodies pass in both directions at once, unchanged, and little of them is held', async () => {
-  const SIZE = inForm(24, 256) * 1024 * 1024;
+  const SIZE = inForm(40, 256) * 1024 * 1024;
   const SAMPLE_BYTES = 2 * 1024 * 1024;
   let passed = 0;
   let sample: (() => void) | undefined;
