@@ -14,6 +14,12 @@ const NAME = 'redis-server';
 const TRIES = 600;
 const PAUSE_MS = 50;
 
+/** None outlives the test that has started it, however that ends. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 export class RedisProcess {
   readonly port: number;
   readonly folder: string;
@@ -92,7 +98,10 @@ export class RedisProcess {
 
   #spawn(): ChildProcess {
     const usual = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--dir', this.folder];
-    return spawn(PROGRAM, [...usual, ...this.#words], { argv0: NAME, stdio: 'ignore' });
+    const child = spawn(PROGRAM, [...usual, ...this.#words], { argv0: NAME, stdio: 'ignore' });
+    running.add(child);
+    child.once('exit', () => running.delete(child));
+    return child;
   }
 }
 
