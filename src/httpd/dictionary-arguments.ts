@@ -1,4 +1,4 @@
-/** Reads what dictionaries are opened and called with. */
+/** Reads what dictionaries are opened and called with, and pushes lists of keys. */
 import { SHARED_NAME } from '../base/shared-size.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
@@ -45,4 +45,15 @@ export function takeSettings(state: State, L: LuaThread): CallSettings {
     },
   });
   return settings;
+}
+
+/** Pushes a list of keys, texts of bytes. */
+export function pushKeys(state: State, L: LuaThread, keys: readonly string[]): number {
+  const { exports: x } = state;
+  x.lua_createtable(L, keys.length, 0);
+  for (const [i, key] of keys.entries()) {
+    state.pushString(L, key);
+    x.lua_rawseti(L, -2, BigInt(i + 1));
+  }
+  return 1;
 }

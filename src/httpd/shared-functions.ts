@@ -14,7 +14,7 @@ import {
 } from '../shared/dictionary.ts';
 import { existsError, incrementError, limitError, missingError } from '../shared/failures.ts';
 import { VALUE_TYPE, Value } from '../shared/value.ts';
-import { takeName, takeSettings, takeTtl } from './dictionary-arguments.ts';
+import { pushKeys, takeName, takeSettings, takeTtl } from './dictionary-arguments.ts';
 import { type PushStored, storedDictionaries } from './stored-functions.ts';
 
 const MS_PER_SECOND = 1000;
@@ -208,12 +208,7 @@ export function sharedFunction(script: ScriptContext): HostFunction {
       if (limit < 1 || limit > KEYS_MAX) state.argumentError(T, 2, `1 to ${KEYS_MAX} expected`);
       const keys = dictionary.keys(limit);
       spend(keys.length * FUEL_PER_KEY);
-      x.lua_createtable(T, keys.length, 0);
-      for (const [i, key] of keys.entries()) {
-        state.pushString(T, key);
-        x.lua_rawseti(T, -2, BigInt(i + 1));
-      }
-      return 1;
+      return pushKeys(state, T, keys);
     },
     flush: (T) => {
       takeSelf(T).flush();

@@ -23,7 +23,7 @@ import {
   encodeString,
   type StoredValue,
 } from '../store/stored-value.ts';
-import { takeTtl } from './dictionary-arguments.ts';
+import { pushKeys, takeTtl } from './dictionary-arguments.ts';
 
 /** What a command, its reply and the suspension take outside the VM (5 µs). */
 const UNITS_PER_CALL = 1000;
@@ -247,12 +247,7 @@ export function storedDictionaries(script: ScriptContext): PushStored {
         (done, isWanted) => dictionary.keys(limit, settings, isWanted, done),
         (T, keys) => {
           x.fuel.value -= keys.length * FUEL_PER_KEY;
-          x.lua_createtable(T, keys.length, 0);
-          for (const [i, key] of keys.entries()) {
-            state.pushString(T, key);
-            x.lua_rawseti(T, -2, BigInt(i + 1));
-          }
-          return 1;
+          return pushKeys(state, T, keys);
         },
       );
     },

@@ -43,6 +43,13 @@ export interface StoreAccess {
   readonly counters: Counters;
 }
 
+/** Takes the keys of one page, and says how it goes on, at once or later. */
+type TakePage = (
+  keys: readonly string[],
+  goOn: (wantsMore: boolean) => void,
+  stop: (error: GatewayError) => void,
+) => void;
+
 const TRACK_NEXT: Command = command('CLIENT', 'CACHING', 'YES');
 /** A longer time is for ever, for a machine: some 30,000 years in milliseconds. */
 const TTL_MS_MAX = 1e15;
@@ -254,15 +261,7 @@ export class StoredDictionary {
   }
 
   /** Hands out the dictionary's keys in the store, page by page, some perhaps twice. */
-  #scan(
-    settings: CallSettings,
-    page: (
-      keys: readonly string[],
-      goOn: (wantsMore: boolean) => void,
-      stop: (error: GatewayError) => void,
-    ) => void,
-    end: (error: GatewayError | undefined) => void,
-  ): void {
+  #scan(settings: CallSettings, page: TakePage, end: (error: GatewayError | undefined) => void): void {
     this.#access.client.findMasters(settings.timeoutMs, (found) => {
       if (found instanceof GatewayError) end(found);
       else this.#scanAll([...found], settings, page, end);
@@ -272,11 +271,7 @@ export class StoredDictionary {
   #scanAll(
     masters: StoreMaster[],
     settings: CallSettings,
-    page: (
-      keys: readonly string[],
-      goOn: (wantsMore: boolean) => void,
-      stop: (error: GatewayError) => void,
-    ) => void,
+    page: TakePage,
     end: (error: GatewayError | undefined) => void,
   ): void {
     const step = (master: StoreMaster | undefined, cursor: string): void => {
