@@ -9,6 +9,7 @@ import { CALL_TIMEOUT_MS, CALL_TIMEOUT_MS_MAX } from '../store/store-limits.ts';
 import type { CallSettings } from '../store/stored-dictionary.ts';
 
 const MS_PER_SECOND = 1000;
+const DEFAULTS: CallSettings = { near: false, stale: false, timeoutMs: CALL_TIMEOUT_MS };
 
 /** The first argument, a name of a dictionary. */
 export function takeName(state: State, L: LuaThread): string {
@@ -30,7 +31,9 @@ export function takeTtl(state: State, L: LuaThread, index: number): number {
 
 /** The options of a dictionary, the second argument. They count where it lives in a store. */
 export function takeSettings(state: State, L: LuaThread): CallSettings {
-  const settings = { near: false, stale: false, timeoutMs: CALL_TIMEOUT_MS };
+  // handlers open dictionaries at each request, most without options
+  if (state.exports.lua_type(L, 2) <= LUA_TYPE.nil) return DEFAULTS;
+  const settings = { ...DEFAULTS };
   readOptionTable(state, L, 2, 'httpd.shared', {
     near: (name) => {
       settings.near = booleanOption(state, L, name);
