@@ -1,5 +1,4 @@
 /** Reads where dictionaries live: in memory with a size, or in a store, by options and by the tables `[[shared]]`. */
-import { readFileSync } from 'node:fs';
 import { messageOf } from '../base/errors.ts';
 import type { SharedSize } from '../base/shared-size.ts';
 import { type StoreAddress, showStoreAddress } from '../base/store-address.ts';
@@ -7,6 +6,7 @@ import type { StoreSettings } from '../settings/store-settings.ts';
 import type { Answers } from './answers.ts';
 import type { FileDictionary, FileParts } from './file-parts.ts';
 import { OPTIONS, SHARED_MAX } from './options.ts';
+import { readAuthorities } from './read-authorities.ts';
 import { quote, showPosition } from './usage-error.ts';
 
 export interface Dictionaries {
@@ -44,7 +44,7 @@ function readStores(
 ): StoreSettings[] {
   const all = answers.value(OPTIONS.store);
   const single = dictionaries.flatMap(({ name, store }) => (store === undefined ? [] : [{ name, store }]));
-  const ca = readAuthorities(answers, [all, ...single.map(({ store }) => store)]);
+  const ca = readStoreAuthorities(answers, [all, ...single.map(({ store }) => store)]);
   const stores = new Map<string, { address: StoreAddress; names: string[] }>();
   for (const { name, store } of single) {
     const key = JSON.stringify(store);
@@ -64,8 +64,7 @@ function readStores(
   return settings;
 }
 
-/** The certificates themselves: workers may not reach the file. */
-function readAuthorities(
+function readStoreAuthorities(
   answers: Answers,
   stores: readonly (StoreAddress | undefined)[],
 ): string | undefined {
@@ -78,8 +77,8 @@ function readAuthorities(
     return undefined;
   }
   try {
-    const text = readFileSync(file, 'latin1');
-    if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
+    const text = readAuthorities(file);
+    if (text !== undefined) return text;
     answers.fault(OPTIONS.storeCa, `names ${quote(file)}, which holds no certificate in PEM`);
   } catch (error) {
     answers.fault(OPTIONS.storeCa, `names a file that cannot be read: ${messageOf(error)}`);

@@ -54,14 +54,6 @@ export class ClusterStore implements StoreClient {
     this.#timer = setInterval(() => this.#refresh(), REFRESH_MS);
   }
 
-  get isReady(): boolean {
-    return this.#isMapped && this.#someLink() !== undefined;
-  }
-
-  get reason(): string | undefined {
-    return this.isReady ? undefined : this.#reason;
-  }
-
   call(key: string, one: Command, timeoutMs: number, answer: Answer, before?: Command): void {
     const deadline = performance.now() + timeoutMs;
     this.#send({ key, one, timeoutMs, deadline, answer, before, hops: 0 });
@@ -151,8 +143,7 @@ export class ClusterStore implements StoreClient {
   #nameOf(host: string, port: number, key: string): StoreNode | undefined {
     if (host !== '' && host !== '?') return { host, port };
     const asked = this.#slots[slotOf(key)] ?? [...this.#links.keys()][0];
-    const colon = asked?.lastIndexOf(':') ?? -1;
-    return asked === undefined ? undefined : { host: asked.slice(0, colon).replace(/^\[|\]$/g, ''), port };
+    return asked === undefined ? undefined : { host: hostOf(asked), port };
   }
 
   #linkOf(key: string): StoreLink {
@@ -231,7 +222,7 @@ export class ClusterStore implements StoreClient {
   }
 
   #apply(ranges: readonly SlotRange[], askedName: string): void {
-    const host = askedName.slice(0, askedName.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+    const host = hostOf(askedName);
     const used = new Set<string>();
     this.#slots.fill(undefined);
     for (const { from, to, host: own, port } of ranges) {
@@ -248,4 +239,9 @@ export class ClusterStore implements StoreClient {
       link.close();
     }
   }
+}
+
+/** Of `HOST:PORT`, as `showStoreNode` writes it. */
+function hostOf(name: string): string {
+  return name.slice(0, name.lastIndexOf(':')).replace(/^\[|\]$/g, '');
 }

@@ -6,7 +6,6 @@ import { type Reply, ReplyError } from './resp-reply.ts';
 export interface Greeting {
   /** `redis 7.0.15` */
   readonly server: string;
-  readonly isMaster: boolean;
   /** It tells of changes of keys that were asked for behind CLIENT CACHING. */
   readonly isTracking: boolean;
 }
@@ -56,7 +55,6 @@ export function checkGreeting(replies: readonly Reply[], address: StoreAddress):
     return { fault: 'it is a replica, which takes no changes', isConfiguration: false };
   return {
     server: `${facts.get('server') ?? 'redis'} ${facts.get('version') ?? ''}`.trim(),
-    isMaster,
     isTracking,
   };
 }

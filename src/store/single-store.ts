@@ -35,14 +35,6 @@ export class SingleStore implements StoreClient {
     });
   }
 
-  get isReady(): boolean {
-    return this.#link.isReady;
-  }
-
-  get reason(): string | undefined {
-    return this.#link.reason;
-  }
-
   call(_key: string, one: Command, timeoutMs: number, answer: Answer, before?: Command): void {
     this.#send(one, timeoutMs, answer, before);
   }

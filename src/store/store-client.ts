@@ -16,9 +16,6 @@ export interface StoreMaster {
 export interface StoreClient {
   /** As messages name it. */
   readonly place: string;
-  readonly isReady: boolean;
-  /** Why it is not; undefined while nothing is known. */
-  readonly reason: string | undefined;
   /** Calls the server that has `key`, a text of bytes; `before` goes right before it. `answer` is called once, in a later turn or in this one. */
   call(key: string, one: Command, timeoutMs: number, answer: Answer, before?: Command): void;
   /** Hands out all that have keys now; not sooner than they are known. */

@@ -22,9 +22,9 @@ export interface ConnectionOptions {
   invalidated(keys: readonly Reply[] | null): void;
   /** A call was refused, of which its caller hears, too. */
   refused(error: ReplyError): void;
-  /** A message of a channel, and other things that no call has asked for. */
-  pushed?(values: readonly Reply[]): void;
 }
+
+const PING: Command = command('PING');
 
 /** What is not waited for. */
 type Waiting = StoreCall | undefined;
@@ -94,19 +94,9 @@ export class StoreConnection {
   /** Sends a call, after `ready`. */
   send(call: StoreCall): void {
     call.sentAt = performance.now();
-    if (call.before !== undefined) {
-      this.#waiting.push(undefined);
-      this.#write(call.before);
-    }
+    if (call.before !== undefined) this.#tell(call.before);
     this.#waiting.push(call);
     this.#write(call.command);
-    this.#planFlush();
-  }
-
-  /** Sends a command whose reply nobody waits for. */
-  tell(one: Command): void {
-    this.#waiting.push(undefined);
-    this.#write(one);
     this.#planFlush();
   }
 
@@ -115,7 +105,7 @@ export class StoreConnection {
     this.#silentTimes = this.#isHeard || this.waiting === 0 ? 0 : this.#silentTimes + 1;
     this.#isHeard = false;
     if (this.#silentTimes === 2) this.close('it does not answer');
-    else if (this.waiting === 0) this.tell(command('PING'));
+    else if (this.waiting === 0) this.#tell(PING);
   }
 
   /** Ends the connection when the server has been silent for long after the time of a call that it owes an answer. */
@@ -128,6 +118,13 @@ export class StoreConnection {
         this.close(`it has been silent for ${Math.round(silentMs)} ms`);
       return;
     }
+  }
+
+  /** Sends a command whose reply nobody waits for. */
+  #tell(one: Command): void {
+    this.#waiting.push(undefined);
+    this.#write(one);
+    this.#planFlush();
   }
 
   close(reason: string, isConfiguration = false): void {
@@ -200,9 +197,8 @@ export class StoreConnection {
 
   #takePush(values: readonly Reply[]): void {
     const [kind, keys] = values;
-    if (String(kind) === 'invalidate')
-      this.#options.invalidated(Array.isArray(keys) ? (keys as readonly Reply[]) : null);
-    else this.#options.pushed?.(values);
+    if (String(kind) !== 'invalidate') return;
+    this.#options.invalidated(Array.isArray(keys) ? (keys as readonly Reply[]) : null);
   }
 
   #write(one: Command): void {

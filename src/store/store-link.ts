@@ -2,7 +2,6 @@
 import type { GatewayError } from '../base/errors.ts';
 import { type StoreAddress, type StoreNode, showStoreNode } from '../base/store-address.ts';
 import type { Greeting } from './greeting.ts';
-import type { Command } from './resp-command.ts';
 import type { Reply, ReplyError } from './resp-reply.ts';
 import type { CallOwner, StoreCall } from './store-call.ts';
 import { StoreConnection } from './store-connection.ts';
@@ -31,7 +30,6 @@ export interface LinkOptions {
   lost(reason: string, isConfiguration: boolean, wasReady: boolean): void;
   invalidated(keys: readonly Reply[] | null): void;
   refused?(error: ReplyError): void;
-  pushed?(values: readonly Reply[]): void;
 }
 
 export class StoreLink implements CallOwner {
@@ -60,11 +58,6 @@ export class StoreLink implements CallOwner {
     return this.#isReady;
   }
 
-  /** Why calls are refused; undefined while they are not. */
-  get reason(): string | undefined {
-    return this.#isReady ? undefined : this.#reason;
-  }
-
   /** Ends the call by its deadline at the latest; `refused` when the store is away, `limit` when too much waits. */
   send(call: StoreCall): void {
     const { place } = this.#options;
@@ -89,11 +82,6 @@ export class StoreLink implements CallOwner {
   settled(call: StoreCall): void {
     this.#count -= 1;
     this.#bytes -= call.bytes;
-  }
-
-  /** Sends a command whose reply nobody waits for; nothing happens while the store is away. */
-  tell(one: Command): void {
-    if (this.#isReady) this.#connection?.tell(one);
   }
 
   /** Begins anew: the server is not what it was. */
@@ -127,7 +115,7 @@ export class StoreLink implements CallOwner {
       return;
     }
     if (this.#isClosed) return;
-    const { address, tls, invalidated, pushed } = this.#options;
+    const { address, tls, invalidated } = this.#options;
     this.#connection = new StoreConnection({
       address,
       node,
@@ -136,7 +124,6 @@ export class StoreLink implements CallOwner {
       closed: (reason, isConfiguration) => this.#closed(reason, isConfiguration, node),
       invalidated,
       refused: (error) => this.#options.refused?.(error),
-      ...(pushed === undefined ? {} : { pushed }),
     });
   }
 

@@ -16,7 +16,7 @@ import { decodeValue, encodeFloat, encodeInteger, type StoredValue } from './sto
 export interface CallSettings {
   /** Values are served from the worker's memory, as long as the store tells of changes. */
   readonly near: boolean;
-  /** A value that was read before is as good as nothing while the store is away. */
+  /** A value that was read before is served while the store is away. */
   readonly stale: boolean;
   readonly timeoutMs: number;
 }

@@ -1,5 +1,4 @@
 /** Reads the tables of a configuration file that say what is mapped where. */
-import { readFileSync } from 'node:fs';
 import { messageOf } from '../../base/errors.ts';
 import { mappingName, type OfPlace } from '../../mapping/mapping-name.ts';
 import {
@@ -10,6 +9,7 @@ import {
   type UpstreamTls,
 } from '../../mapping/proxy-settings.ts';
 import type { FileMapping, FileProxy } from '../file-parts.ts';
+import { readAuthorities } from '../read-authorities.ts';
 import { showPosition } from '../usage-error.ts';
 import { LUA_KEYS, PROXY_KEYS, PROXY_TLS_KEYS, STATIC_KEYS } from './file-keys.ts';
 import { type FileContext, type FileKey, FileTable, type TomlTable } from './file-table.ts';
@@ -192,7 +192,7 @@ function readTls(table: FileTable, context: FileContext): Partial<UpstreamTls> {
   const tls = table.table(PROXY_KEYS.tls);
   if (tls === undefined) return {};
   const file = tls.value(PROXY_TLS_KEYS.ca);
-  const ca = file === undefined ? undefined : readAuthorities(file, tls, context);
+  const ca = file === undefined ? undefined : readUpstreamAuthorities(file, tls, context);
   return given({
     verify: tls.flag(PROXY_TLS_KEYS.verify),
     ca,
@@ -200,11 +200,10 @@ function readTls(table: FileTable, context: FileContext): Partial<UpstreamTls> {
   });
 }
 
-/** The certificates themselves: workers may not reach the file. */
-function readAuthorities(file: string, tls: FileTable, { faults }: FileContext): string | undefined {
+function readUpstreamAuthorities(file: string, tls: FileTable, { faults }: FileContext): string | undefined {
   try {
-    const text = readFileSync(file, 'latin1');
-    if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
+    const text = readAuthorities(file);
+    if (text !== undefined) return text;
     tls.fault(PROXY_TLS_KEYS.ca, `names ${JSON.stringify(file)}, which holds no certificate in PEM`);
   } catch (error) {
     faults.add(`Cannot read the authorities: ${messageOf(error)}`, tls.placeOf(PROXY_TLS_KEYS.ca));
