@@ -1,9 +1,10 @@
 /** Makes of the settings of the access log the parts of a line. */
 
 import { hostname } from 'node:os';
+import { FIELD_SEPARATOR, journalName } from '../base/message-form.ts';
 import { REQUEST_NUMBER_RADIX, requestIdStart } from '../base/request-id.ts';
 import type { AccessFormat, LogSettings } from '../settings/log-settings.ts';
-import { ACCESS_FIELD_SEPARATOR, splitTemplate } from '../settings/log-settings.ts';
+import { splitTemplate } from '../settings/log-settings.ts';
 import { putBytes, putMs, putNumber, putText, putTime, replaceBase36 } from './access-bytes.ts';
 import { type AccessFacts, type AccessField, accessField } from './access-fields.ts';
 import { clfTime, isoTime, jsonText, msText, quotedText, wordText } from './access-text.ts';
@@ -34,8 +35,6 @@ const COMBINED =
   '{remote} - - [{clf_time}] "{method} {target} {protocol}" {status} {bytes} "{request.referer}" "{request.user-agent}"';
 const LEVELS = { pino: ['30', '50'], json: ['"info"', '"error"'] } as const;
 const SERVER_ERROR = 500;
-/** journald drops fields with longer names (characters). */
-const JOURNAL_NAME_MAX = 64;
 /** Severities of syslog: error and informational. */
 const SEVERITIES = ['6', '3'] as const;
 
@@ -245,17 +244,16 @@ function jsonPart(field: AccessField, worker: number): Part {
 function journaldParts(names: readonly string[] | undefined, worker: number): readonly Part[] {
   const message = ['method', 'target', 'status'].map((name) => accessField(name, worker));
   return [
-    literal(`SYSLOG_IDENTIFIER=lgateway${ACCESS_FIELD_SEPARATOR}PRIORITY=`),
+    literal(`SYSLOG_IDENTIFIER=lgateway${FIELD_SEPARATOR}PRIORITY=`),
     { changes: 'status', write: (facts) => SEVERITIES[isFailed(facts) ? 1 : 0] },
-    literal(`${ACCESS_FIELD_SEPARATOR}MESSAGE=`),
+    literal(`${FIELD_SEPARATOR}MESSAGE=`),
     {
       changes: 'status',
       write: (facts) => message.map((field) => word(field, facts) ?? '-').join(' '),
     },
     ...(names ?? JSON_FIELDS).map((name): Part => {
       const field = accessField(name, worker);
-      const key = `LGATEWAY_${name.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`.slice(0, JOURNAL_NAME_MAX);
-      const before = `${ACCESS_FIELD_SEPARATOR}${key}=`;
+      const before = `${FIELD_SEPARATOR}${journalName(name)}=`;
       const write = (facts: AccessFacts): string => {
         const value = field.read(facts);
         if (value === undefined) return '';

@@ -25,15 +25,16 @@ export interface LevelLogger extends Logger {
   setLevel(level: LogLevel): void;
 }
 
-/** A logger that hands each formatted line (without line end) to `sink`. */
+/** A logger that hands each message, as `format` writes it (without line end), to `sink`. */
 export function createLogger(
   firstLevel: LogLevel,
   source: string,
   sink: (line: string) => void,
+  format: typeof formatLine = formatLine,
 ): LevelLogger {
   let level = firstLevel;
   const write = (wanted: LogLevel, message: string, fields?: LogFields): void => {
-    if (keepsLevel(level, wanted)) sink(formatLine(new Date(), wanted, source, message, fields));
+    if (keepsLevel(level, wanted)) sink(format(new Date(), wanted, source, message, fields));
   };
   return {
     get level(): LogLevel {
@@ -50,9 +51,9 @@ export function createLogger(
 }
 
 /** A longer message is cut (characters): what scripts and clients have a hand in must not fill the log by one line. */
-const MESSAGE_LENGTH_MAX = 64 * 1024;
+export const MESSAGE_LENGTH_MAX: number = 64 * 1024;
 /** A longer value is cut (characters); a target of a request is shorter. */
-const VALUE_LENGTH_MAX = 32 * 1024;
+export const VALUE_LENGTH_MAX: number = 32 * 1024;
 
 /** `2026-01-02T03:04:05.678Z info worker-1 message key=value`: line ends inside the message are indented, not lost. */
 export function formatLine(
@@ -62,7 +63,18 @@ export function formatLine(
   message: string,
   fields?: LogFields,
 ): string {
-  let line = `${time.toISOString()} ${level} ${source} ${escapeControls(shorten(message, MESSAGE_LENGTH_MAX))}`;
+  return `${time.toISOString()} ${level} ${formatText(time, level, source, message, fields)}`;
+}
+
+/** The same without time and level, for receivers that are told them otherwise. */
+export function formatText(
+  _time: Date,
+  _level: LogLevel,
+  source: string,
+  message: string,
+  fields?: LogFields,
+): string {
+  let line = `${source} ${escapeControls(shorten(message, MESSAGE_LENGTH_MAX))}`;
   for (const [key, value] of Object.entries(fields ?? {})) {
     if (value !== undefined) line += ` ${key}=${quoteValue(shorten(String(value), VALUE_LENGTH_MAX))}`;
   }

@@ -1,7 +1,7 @@
 /** All that the command `lgateway` does: command line → configuration → supervisor; the only file that names an exit code. */
 import { fileURLToPath } from 'node:url';
 import { GatewayError, messageOf } from '../base/errors.ts';
-import { createLogger, formatLine, type Logger } from '../base/logger.ts';
+import { createLogger, type Logger } from '../base/logger.ts';
 import { packageVersion } from '../base/package-info.ts';
 import type { OptionTexts } from '../config/answers.ts';
 import type { Config } from '../config/config.ts';
@@ -187,7 +187,8 @@ async function runHere(
     const isInBackground =
       starter.predecessor === undefined ? starter.background !== undefined : config.daemon;
     outputs = new LogOutputs(config, isInBackground);
-    if (notice !== undefined) createLogger(config.logLevel, 'supervisor', outputs.log.write).warn(notice);
+    if (notice !== undefined)
+      createLogger(config.logLevel, 'supervisor', outputs.log.write, outputs.format).warn(notice);
     const complete = (given: Config): Config => ({ ...withMappings(given), inherited: sockets });
     const again =
       reconfigure &&
@@ -216,7 +217,7 @@ async function report(error: unknown, starter: Starter): Promise<void> {
 async function serve(command: OwnCommand, job: Job, outputs: LogOutputs, starter: Starter): Promise<number> {
   const { config } = job;
   const { log } = outputs;
-  const logger = createLogger(config.logLevel, 'supervisor', log.write);
+  const logger = createLogger(config.logLevel, 'supervisor', log.write, outputs.format);
   const [
     { Supervisor },
     { ServiceManager },
@@ -252,7 +253,7 @@ async function serve(command: OwnCommand, job: Job, outputs: LogOutputs, starter
     },
   });
   process.on('uncaughtException', (error) => {
-    log.writeNow(formatLine(new Date(), 'error', 'supervisor', stackOf(error)));
+    outputs.writeNow('error', 'supervisor', stackOf(error));
     supervisor.removeFiles();
     process.exit(EXIT_FAILURE);
   });
@@ -311,8 +312,8 @@ async function announce(
   const { gatewayBanner, logAddresses } = await import('../supervisor/banner.ts');
   logAddresses(supervisor, logger);
   const notes: string[] = [];
-  if (channel !== undefined && config.logFile === undefined)
-    notes.push('Log lines go nowhere in the background; --log-file FILE keeps them');
+  if (channel !== undefined && config.logFile === undefined && !hasReceiver(config.logs))
+    notes.push('Log lines go nowhere in the background; --log-file FILE or --log-target keeps them');
   const text = gatewayBanner({
     version: packageVersion(),
     addresses: supervisor.addresses,
@@ -323,6 +324,11 @@ async function announce(
   });
   if (channel === undefined) process.stdout.write(text);
   else channel.ready(text);
+}
+
+/** Messages go to somebody who is there also where no terminal is. */
+function hasReceiver({ target }: Config['logs']): boolean {
+  return target !== undefined && target.kind !== 'stdout' && target.kind !== 'stderr';
 }
 
 async function finish(ending: Ending | 'given-up', supervisor: Supervisor): Promise<number> {

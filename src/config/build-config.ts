@@ -18,7 +18,7 @@ import { DEFAULT_SCRIPT_RIGHTS } from '../mapping/script-rights.ts';
 import { MEMORY_SIZES_MAX, type ScriptSettings } from '../mapping/script-settings.ts';
 import { DEFAULT_STATIC_SETTINGS, type FolderSettings } from '../mapping/static-settings.ts';
 import { defaultUnreadBodyBytes } from '../settings/limits.ts';
-import { DEFAULT_LOG_SETTINGS, type LogSettings } from '../settings/log-settings.ts';
+import { DEFAULT_LOG_SETTINGS, type LogSettings, messageForm } from '../settings/log-settings.ts';
 import { readAcme } from './acme-options.ts';
 import { Answers, type OptionTexts, type Origins } from './answers.ts';
 import type { Config, MappingConfig, SecureListen } from './config.ts';
@@ -381,13 +381,24 @@ function readHealth(
 /** What says how the access log looks goes with it, or would be read and do nothing. */
 function readLogs(answers: Answers): LogSettings {
   const before = DEFAULT_LOG_SETTINGS;
+  const format = answers.value(OPTIONS.logFormat) ?? before.format;
+  const target = answers.value(OPTIONS.logTarget);
+  const accessTarget = answers.value(OPTIONS.accessLog) ?? before.accessTarget;
+  // what receives messages one by one gets lines of requests as those, too
+  const isShared = accessTarget.kind === 'log' && messageForm({ format, target }).receiver !== 'lines';
   const settings: LogSettings = {
+    format,
+    target,
     rotation: answers.value(OPTIONS.logRotate),
-    accessTarget: answers.value(OPTIONS.accessLog) ?? before.accessTarget,
-    accessFormat: answers.value(OPTIONS.accessLogFormat) ?? before.accessFormat,
+    accessTarget: isShared && target !== undefined ? target : accessTarget,
+    accessFormat: answers.value(OPTIONS.accessLogFormat) ?? format,
     accessFields: answers.value(OPTIONS.logFields),
     accessSample: answers.value(OPTIONS.accessLogSample) ?? before.accessSample,
   };
+  if (target !== undefined && answers.has(OPTIONS.logFile))
+    answers.faultOfBoth(OPTIONS.logFile, OPTIONS.logTarget, 'exclude each other: messages go to one of them');
+  if (target?.kind === 'journald' && answers.has(OPTIONS.logFormat))
+    answers.fault(OPTIONS.logFormat, 'has no meaning for journald, which gets fields');
   const ofAccess = [OPTIONS.accessLogFormat, OPTIONS.logFields, OPTIONS.accessLogSample];
   if (!answers.has(OPTIONS.accessLog))
     for (const idle of ofAccess.filter((option) => answers.has(option)))

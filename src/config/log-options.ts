@@ -1,10 +1,12 @@
 /** The options of the log and the access log, and how their values are read. */
+import { MESSAGE_FORMATS, type MessageFormat } from '../base/message-form.ts';
 import {
   ACCESS_FIELDS_MAX,
   type AccessFormat,
   isAccessField,
   type LogRotation,
   type LogTarget,
+  type MessageTarget,
   ROTATION_BYTES_MAX,
   ROTATION_BYTES_MIN,
   ROTATION_COUNT_DEFAULT,
@@ -13,9 +15,11 @@ import {
   splitTemplate,
 } from '../settings/log-settings.ts';
 import type { ValueOption } from './option.ts';
-import { integer, listenAddress, size, type ValueParser } from './value-parsers.ts';
+import { choice, integer, listenAddress, size, type ValueParser } from './value-parsers.ts';
 
 export interface LogOptions {
+  readonly logTarget: ValueOption<MessageTarget>;
+  readonly logFormat: ValueOption<MessageFormat>;
   readonly logRotate: ValueOption<LogRotation>;
   readonly accessLog: ValueOption<LogTarget>;
   readonly accessLogFormat: ValueOption<AccessFormat>;
@@ -28,23 +32,34 @@ const FORMATS = ['text', 'pino', 'json', 'combined'] as const;
 const FILE = 'file:';
 const SYSLOG = 'syslog';
 const UNIX = 'syslog:unix:';
+const STREAM = 'syslog:stream:';
 const UDP = 'syslog:udp://';
+/** Of messages and of the access log. */
+const RECEIVERS =
+  'stdout, stderr, journald, syslog, syslog:unix:/PATH, syslog:stream:/PATH or syslog:udp://ADDRESS:PORT';
+const RECEIVER_PATTERN = 'stdout|stderr|journald|syslog|syslog:unix:/.+|syslog:stream:/.+|syslog:udp://.+';
 /** Of a path in the address of a unix socket (bytes). */
 const SOCKET_PATH_MAX = 107;
 
 function accessTarget(): ValueParser<LogTarget> {
   return {
-    wants:
-      'log, stdout, stderr, file:/PATH, journald, syslog, syslog:unix:/PATH or syslog:udp://ADDRESS:PORT',
+    wants: `log, file:/PATH, ${RECEIVERS}`,
+    read: readTarget,
+    show: showTarget,
+    inFile: { types: ['string'], pattern: `^(log|file:/.+|${RECEIVER_PATTERN})$` },
+  };
+}
+
+/** A file has an option of its own. */
+function messageTarget(): ValueParser<MessageTarget> {
+  return {
+    wants: RECEIVERS,
     read: (text) => {
-      const kind = WORDS.find((word) => word === text);
-      return kind === undefined ? readTarget(text) : { kind };
+      const target = readTarget(text);
+      return target?.kind === 'log' || target?.kind === 'file' ? undefined : target;
     },
     show: showTarget,
-    inFile: {
-      types: ['string'],
-      pattern: '^(log|stdout|stderr|file:/.+|journald|syslog|syslog:unix:/.+|syslog:udp://.+)$',
-    },
+    inFile: { types: ['string'], pattern: `^(${RECEIVER_PATTERN})$` },
   };
 }
 
@@ -54,6 +69,8 @@ function showTarget(target: LogTarget): string {
       return FILE + target.path;
     case 'syslog':
       return target.path === SYSLOG_PATH ? SYSLOG : UNIX + target.path;
+    case 'stream':
+      return STREAM + target.path;
     case 'udp':
       return UDP + listenAddress().show({ address: target.host, port: target.port });
     default:
@@ -62,6 +79,8 @@ function showTarget(target: LogTarget): string {
 }
 
 function readTarget(text: string): LogTarget | undefined {
+  const kind = WORDS.find((word) => word === text);
+  if (kind !== undefined) return { kind };
   if (text === SYSLOG) return { kind: 'syslog', path: SYSLOG_PATH };
   if (text.startsWith(UDP)) {
     const { address, port } = listenAddress().read(text.slice(UDP.length)) ?? {};
@@ -69,13 +88,15 @@ function readTarget(text: string): LogTarget | undefined {
       ? undefined
       : { kind: 'udp', host: address, port };
   }
-  if (text.startsWith(`${UNIX}/`)) {
-    const path = text.slice(UNIX.length);
-    const isSound = !path.includes('\0') && Buffer.byteLength(path) <= SOCKET_PATH_MAX;
-    return isSound ? { kind: 'syslog', path } : undefined;
-  }
+  if (text.startsWith(`${UNIX}/`)) return ofSocket('syslog', text.slice(UNIX.length));
+  if (text.startsWith(`${STREAM}/`)) return ofSocket('stream', text.slice(STREAM.length));
   if (!text.startsWith(`${FILE}/`) || text.includes('\0')) return undefined;
   return { kind: 'file', path: text.slice(FILE.length) };
+}
+
+function ofSocket(kind: 'syslog' | 'stream', path: string): LogTarget | undefined {
+  const isSound = !path.includes('\0') && Buffer.byteLength(path) <= SOCKET_PATH_MAX;
+  return isSound ? { kind, path } : undefined;
 }
 
 function accessFormat(): ValueParser<AccessFormat> {
@@ -135,6 +156,24 @@ function part(): ValueParser<number> {
 }
 
 export const LOG_OPTIONS: LogOptions = {
+  logTarget: {
+    kind: 'value',
+    name: 'log-target',
+    argument: 'TARGET',
+    value: messageTarget(),
+    defaultText: 'the log file, or standard error',
+    group: 'Log',
+    help: `where messages go: ${RECEIVERS}`,
+  },
+  logFormat: {
+    kind: 'value',
+    name: 'log-format',
+    argument: 'FORMAT',
+    value: choice(MESSAGE_FORMATS),
+    defaultText: 'text',
+    group: 'Log',
+    help: `what messages look like: ${MESSAGE_FORMATS.join(', ')}; the last two are JSON`,
+  },
   logRotate: {
     kind: 'value',
     name: 'log-rotate',
@@ -152,14 +191,14 @@ export const LOG_OPTIONS: LogOptions = {
     bare: { kind: 'log' },
     isAttached: true,
     group: 'Log',
-    help: 'write one line for each request, to the log or to TARGET: stdout, stderr, file:/PATH, journald, syslog, syslog:unix:/PATH or syslog:udp://ADDRESS:PORT',
+    help: `write one line for each request, to the log or to TARGET: file:/PATH, ${RECEIVERS}`,
   },
   accessLogFormat: {
     kind: 'value',
     name: 'access-log-format',
     argument: 'FORMAT',
     value: accessFormat(),
-    defaultText: 'text',
+    defaultText: 'that of the log',
     group: 'Log',
     help: `what these lines look like: ${FORMATS.join(', ')}, or a template such as "{time} {remote} {method} {path} {status}"`,
   },

@@ -1,11 +1,17 @@
 /** Where the log and the access log go, in which form, and what each line of the access log says; names and their rules, no code that writes. */
+import type { MessageForm, MessageFormat } from '../base/message-form.ts';
 
-/** Where lines go. `log`: the access log goes where the log goes. */
+/** Where messages of the log go that go to no file. */
+export type MessageTarget =
+  | { readonly kind: 'stdout' | 'stderr' | 'journald' }
+  /** RFC 5424, to a unix socket of datagrams, over one that is a stream, or by UDP to an address. */
+  | { readonly kind: 'syslog' | 'stream'; readonly path: string }
+  | { readonly kind: 'udp'; readonly host: string; readonly port: number };
+
+/** Where lines of the access log go. `log`: where the log goes. */
 export type LogTarget =
-  | { readonly kind: 'log' | 'stdout' | 'stderr' | 'journald' }
-  /** RFC 5424, to a unix socket of datagrams or by UDP to an address. */
-  | { readonly kind: 'syslog'; readonly path: string }
-  | { readonly kind: 'udp'; readonly host: string; readonly port: number }
+  | MessageTarget
+  | { readonly kind: 'log' }
   | { readonly kind: 'file'; readonly path: string };
 
 /** When a file has grown too large it is renamed to FILE.1, and one of before to FILE.2. */
@@ -20,6 +26,10 @@ export interface LogRotation {
 export type AccessFormat = 'text' | 'pino' | 'json' | 'combined' | { readonly template: string };
 
 export interface LogSettings {
+  /** Of messages. */
+  readonly format: MessageFormat;
+  /** Undefined: the log file or, without one, standard error. */
+  readonly target: MessageTarget | undefined;
   readonly rotation: LogRotation | undefined;
   readonly accessTarget: LogTarget;
   readonly accessFormat: AccessFormat;
@@ -29,19 +39,33 @@ export interface LogSettings {
   readonly accessSample: number;
 }
 
-/** Between the fields of a line for journald, on the way to the main thread: no value has a control character. */
-export const ACCESS_FIELD_SEPARATOR = '\x1f';
 /** Where programs of this machine send to. */
 export const SYSLOG_PATH = '/dev/log';
 export const JOURNALD_PATH = '/run/systemd/journal/socket';
 
 export const DEFAULT_LOG_SETTINGS: LogSettings = {
+  format: 'text',
+  target: undefined,
   rotation: undefined,
   accessTarget: { kind: 'log' },
   accessFormat: 'text',
   accessFields: undefined,
   accessSample: 1,
 };
+
+/** How messages of the log leave the threads. */
+export function messageForm({ format, target }: Pick<LogSettings, 'format' | 'target'>): MessageForm {
+  switch (target?.kind) {
+    case 'journald':
+      return { format, receiver: 'journald' };
+    case 'syslog':
+    case 'stream':
+    case 'udp':
+      return { format, receiver: 'syslog' };
+    default:
+      return { format, receiver: 'lines' };
+  }
+}
 
 /** A line with more fields is hardly read (count). */
 export const ACCESS_FIELDS_MAX = 64;

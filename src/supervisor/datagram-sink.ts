@@ -1,26 +1,18 @@
-/** Sends lines of the access log as datagrams, one for each line, to the system's log or another machine; nobody waits for a receiver. */
+/** Sends lines of a log as datagrams, one for each line, to the system's log or another machine; nobody waits for a receiver. */
 import { createSocket } from 'node:dgram';
-import { write } from 'node:fs';
 import { isIPv6 } from 'node:net';
-import { hostname } from 'node:os';
 import { giveBack } from '../base/lent-block.ts';
 import { UnixDatagrams } from '../native/unix-datagrams.ts';
-import { ACCESS_FIELD_SEPARATOR } from '../settings/log-settings.ts';
 import { FlushWaiters } from './flush-waiters.ts';
+import type { Frame } from './log-frames.ts';
+import { LostLines, type LostLinesOptions, TOO_SLOW } from './lost-lines.ts';
 
 /** Bytes of datagrams that wait for a slow receiver; lines beyond them are dropped and counted. */
 const QUEUE_BYTES_MAX = 4 * 1024 * 1024;
-/** Receivers cut longer messages (rsyslog's default is 8 KiB). */
-const MESSAGE_BYTES_MAX = 8000;
 /** Datagrams that are sent in one turn of the loop, or are on their way. */
 const AT_ONCE_MAX = 64;
 /** Pause before a receiver without room is tried again. */
 const RETRY_DELAY_MS = 10;
-/** A receiver that is not there is told of on standard error, but not more often. */
-const COMPLAINT_INTERVAL_MS = 60_000;
-/** The facility "daemon" (3) and the severity "informational" (6), RFC 5424 §6.2.1. */
-const PRIORITY = 3 * 8 + 6;
-const STDERR = 2;
 /** No room at the moment: not the fault of a line. */
 const NO_ROOM: ReadonlySet<string> = new Set(['EAGAIN', 'ENOBUFS']);
 
@@ -30,15 +22,11 @@ interface Sender {
   close(): void;
 }
 
-export interface DatagramSinkOptions {
-  /** What messages call the receiver. */
-  readonly name: string;
+export interface DatagramSinkOptions extends LostLinesOptions {
   readonly sender: Sender;
-  /** Makes a datagram of a line without its line end. */
-  readonly frame: (line: string) => Buffer;
+  /** Makes a datagram of a line or record without its line end. */
+  readonly frame: Frame;
   readonly queueBytesMax?: number;
-  /** Hears, at most once a minute, that lines are lost; default: a line on standard error. */
-  readonly complain?: (message: string) => void;
 }
 
 export class DatagramSink {
@@ -47,14 +35,14 @@ export class DatagramSink {
   #queue: Buffer[] = [];
   #queuedBytes = 0;
   #onTheWay = 0;
-  #lost = 0;
-  #complainedAt = Number.NEGATIVE_INFINITY;
+  readonly #lost: LostLines;
   #scheduled = false;
   #isClosed = false;
   readonly #flushed = new FlushWaiters();
 
   constructor(options: DatagramSinkOptions) {
     this.#options = options;
+    this.#lost = new LostLines(options);
     this.#queueBytesMax = options.queueBytesMax ?? QUEUE_BYTES_MAX;
   }
 
@@ -64,22 +52,39 @@ export class DatagramSink {
     giveBack(bytes);
   };
 
-  #take(bytes: Uint8Array): void {
-    for (const line of Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString().split('\n')) {
-      if (line === '') continue;
-      const datagram = this.#options.frame(line);
-      if (this.#queuedBytes + datagram.length > this.#queueBytesMax) this.#lose('it takes them too slowly');
-      else {
-        this.#queue.push(datagram);
-        this.#queuedBytes += datagram.length;
-      }
-    }
+  /** Takes one record, which may have line ends. Never blocks, never throws. */
+  readonly write = (record: string): void => {
+    if (this.#isClosed) return;
+    this.#push(record);
     this.#schedule(0);
+  };
+
+  /** Sends what waits and the last record of a process that ends now, as far as there is room. */
+  writeNow(record: string): void {
+    for (const datagram of [...this.#queue, this.#options.frame(record)])
+      this.#options.sender.send(datagram, () => undefined);
+    this.#queue = [];
+    this.#queuedBytes = 0;
+  }
+
+  #take(bytes: Uint8Array): void {
+    for (const line of Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString().split('\n'))
+      if (line !== '') this.#push(line);
+    this.#schedule(0);
+  }
+
+  #push(record: string): void {
+    const datagram = this.#options.frame(record);
+    if (this.#queuedBytes + datagram.length > this.#queueBytesMax) this.#lost.add(1, TOO_SLOW);
+    else {
+      this.#queue.push(datagram);
+      this.#queuedBytes += datagram.length;
+    }
   }
 
   /** Lines that no receiver got, since the start. */
   get lostTotal(): number {
-    return this.#lost;
+    return this.#lost.total;
   }
 
   /** There is nothing to open anew: each datagram finds whoever is there. */
@@ -127,9 +132,9 @@ export class DatagramSink {
         this.#onTheWay -= 1;
         const isRefused = reason !== undefined && NO_ROOM.has(reason);
         if (isCall) hasRoom = !isRefused;
-        if (!isRefused && reason !== undefined) this.#lose(reason);
+        if (!isRefused && reason !== undefined) this.#lost.add(1, reason);
         if (isCall) return;
-        if (isRefused) this.#lose(reason);
+        if (isRefused) this.#lost.add(1, reason);
         this.#goOn(0);
       });
       isCall = false;
@@ -144,19 +149,6 @@ export class DatagramSink {
     if (this.#isEmpty) this.#flushed.release();
     else this.#schedule(delayMs);
   }
-
-  #lose(reason: string): void {
-    this.#lost += 1;
-    const now = performance.now();
-    if (now - this.#complainedAt < COMPLAINT_INTERVAL_MS) return;
-    this.#complainedAt = now;
-    const message = `Cannot send the access log to ${this.#options.name}: ${reason}; ${this.#lost} lines are lost so far`;
-    (this.#options.complain ?? complainOnStderr)(message);
-  }
-}
-
-function complainOnStderr(message: string): void {
-  write(STDERR, `lgateway: ${message}\n`, () => undefined);
 }
 
 /** To the socket of a path. Errors: LGW_NATIVE_UNAVAILABLE, LGW_DESCRIPTOR. */
@@ -181,25 +173,4 @@ export function udpSender(host: string, port: number): Sender {
 
 function codeOf(error: Error): string {
   return 'code' in error ? String(error.code) : error.message;
-}
-
-/** RFC 5424 §6, without structured data. */
-export function syslogFrame(line: string): Buffer {
-  const head = `<${PRIORITY}>1 ${new Date().toISOString()} ${hostOf()} lgateway ${process.pid} access - `;
-  const message = Buffer.from(head + line);
-  return message.length <= MESSAGE_BYTES_MAX ? message : message.subarray(0, MESSAGE_BYTES_MAX);
-}
-
-/** Visible ASCII without blanks (§6.2.4). */
-function hostOf(): string {
-  return (
-    hostname()
-      .replace(/[^!-~]/g, '_')
-      .slice(0, 255) || '-'
-  );
-}
-
-/** The native protocol of journald (systemd.io/JOURNAL_NATIVE_PROTOCOL): a line for each field, since no value has an end of line. */
-export function journaldFrame(line: string): Buffer {
-  return Buffer.from(`${line.replaceAll(ACCESS_FIELD_SEPARATOR, '\n')}\n`);
 }

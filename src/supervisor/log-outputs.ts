@@ -2,13 +2,23 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../base/errors.ts';
+import { formatLine, type LogLevel } from '../base/logger.ts';
+import { type FormatMessage, messageFormatter } from '../base/message-form.ts';
 import type { Config } from '../config/config.ts';
-import { JOURNALD_PATH, type LogSettings, type LogTarget } from '../settings/log-settings.ts';
-import { DatagramSink, journaldFrame, syslogFrame, udpSender, unixSender } from './datagram-sink.ts';
+import {
+  JOURNALD_PATH,
+  type LogSettings,
+  type LogTarget,
+  type MessageTarget,
+  messageForm,
+} from '../settings/log-settings.ts';
+import { DatagramSink, udpSender, unixSender } from './datagram-sink.ts';
+import { type Frame, journaldFrame, syslogFrame, syslogRecord } from './log-frames.ts';
 import { LogSink } from './log-sink.ts';
+import { StreamSink } from './stream-sink.ts';
 
-/** Bytes of the access log that wait for a disk: it has thousands of lines a second (one sink). */
-const ACCESS_QUEUE_BYTES_MAX = 8 * 1024 * 1024;
+/** Bytes that wait for a disk: the access log has thousands of lines a second (one sink). */
+const QUEUE_BYTES_MAX = 8 * 1024 * 1024;
 
 type LogConfig = Pick<Config, 'accessLog' | 'logFile' | 'logs'>;
 
@@ -19,29 +29,45 @@ export interface PreparedAccess {
   abandon(): void;
 }
 
+type Sink = LogSink | DatagramSink | StreamSink;
+
 /** Of a place that may be opened when it is not the present one. */
 interface Opened {
   readonly target: LogTarget;
   /** Undefined: that of the log. */
-  readonly sink: LogSink | DatagramSink | undefined;
+  readonly sink: Sink | undefined;
 }
 
 export class LogOutputs {
-  readonly log: LogSink;
+  readonly log: Sink;
+  /** How messages are written. */
+  readonly format: FormatMessage;
   #access: Opened;
   /** Of targets of the access log that a reload has replaced. */
   #lostBefore = 0;
 
-  /** `isBackground`: there is no terminal, and lines without a file go nowhere. Errors: LGW_LOG_FILE. */
+  /** `isBackground`: there is no terminal, and lines without a file go nowhere. Errors: LGW_LOG_FILE, LGW_NATIVE_UNAVAILABLE, LGW_DESCRIPTOR. */
   constructor({ logFile, logs, accessLog }: LogConfig, isBackground = false) {
+    this.format = messageFormatter(messageForm(logs));
     const file = logFile ?? (isBackground ? null : undefined);
-    this.log = new LogSink({ file, rotation: logs.rotation, queueBytesMax: ACCESS_QUEUE_BYTES_MAX });
+    const { target } = logs;
+    this.log =
+      target === undefined
+        ? new LogSink({ file, rotation: logs.rotation, queueBytesMax: QUEUE_BYTES_MAX, format: this.format })
+        : openTarget(target, { log: 'log', frames: MESSAGE_FRAMES, format: this.format });
     this.#access = open(accessLog ? logs.accessTarget : { kind: 'log' }, logs);
   }
 
   /** Takes lines of the access log, each with its line end. The bytes are its own, or are given back when they have been written. */
   readonly writeAccess = (bytes: Uint8Array, lines: number): void =>
     (this.#access.sink ?? this.log).writeLines(bytes, lines);
+
+  /** Writes the last message of a process that ends now, also to standard error where its log may not get it any more. */
+  writeNow(level: LogLevel, source: string, message: string): void {
+    this.log.writeNow(this.format(new Date(), level, source, message));
+    if (!(this.log instanceof LogSink))
+      new LogSink().writeNow(formatLine(new Date(), level, source, message));
+  }
 
   /** Opens what a reload asks for, beside what there is. Errors: LGW_LOG_FILE. */
   prepare({ accessLog, logs }: Pick<LogConfig, 'accessLog' | 'logs'>): PreparedAccess {
@@ -86,28 +112,59 @@ export class LogOutputs {
   }
 }
 
-function open(target: LogTarget, { rotation }: LogSettings): Opened {
-  const queueBytesMax = ACCESS_QUEUE_BYTES_MAX;
-  switch (target.kind) {
-    case 'log':
-      return { target, sink: undefined };
-    case 'file':
-      return { target, sink: new LogSink({ file: target.path, rotation, queueBytesMax }) };
-    case 'journald':
-      return { target, sink: datagrams('journald', unixSender(JOURNALD_PATH), journaldFrame) };
-    case 'syslog':
-      return { target, sink: datagrams(target.path, unixSender(target.path), syslogFrame) };
-    case 'udp':
-      return { target, sink: datagrams(target.host, udpSender(target.host, target.port), syslogFrame) };
-    default:
-      return { target, sink: new LogSink({ descriptor: target.kind === 'stdout' ? 1 : 2, queueBytesMax }) };
-  }
+function open(target: LogTarget, logs: LogSettings): Opened {
+  if (target.kind === 'log') return { target, sink: undefined };
+  const { accessFormat } = logs;
+  const format = messageFormatter({
+    format: accessFormat === 'pino' || accessFormat === 'json' ? accessFormat : 'text',
+    receiver: 'lines',
+  });
+  if (target.kind !== 'file')
+    return { target, sink: openTarget(target, { log: 'access log', frames: ACCESS_FRAMES, format }) };
+  const { rotation } = logs;
+  return {
+    target,
+    sink: new LogSink({ file: target.path, rotation, queueBytesMax: QUEUE_BYTES_MAX, format }),
+  };
 }
 
-function datagrams(
-  name: string,
-  sender: ReturnType<typeof unixSender>,
-  frame: (line: string) => Buffer,
-): DatagramSink {
-  return new DatagramSink({ name, sender, frame });
+interface Frames {
+  readonly syslog: Frame;
+  readonly journald: Frame;
+}
+
+const ACCESS_FRAMES: Frames = { syslog: syslogFrame, journald: journaldFrame };
+const MESSAGE_FRAMES: Frames = { syslog: syslogRecord, journald: journaldFrame };
+
+/** Errors: LGW_NATIVE_UNAVAILABLE, LGW_DESCRIPTOR. */
+function openTarget(
+  target: MessageTarget,
+  { log, frames, format }: { readonly log: string; readonly frames: Frames; readonly format: FormatMessage },
+): Sink {
+  switch (target.kind) {
+    case 'journald':
+      return new DatagramSink({
+        log,
+        name: 'journald',
+        sender: unixSender(JOURNALD_PATH),
+        frame: frames.journald,
+      });
+    case 'syslog':
+      return new DatagramSink({
+        log,
+        name: target.path,
+        sender: unixSender(target.path),
+        frame: frames.syslog,
+      });
+    case 'stream':
+      return new StreamSink({ log, name: target.path, path: target.path, frame: frames.syslog });
+    case 'udp': {
+      const { host, port } = target;
+      return new DatagramSink({ log, name: host, sender: udpSender(host, port), frame: frames.syslog });
+    }
+    default: {
+      const descriptor = target.kind === 'stdout' ? 1 : 2;
+      return new LogSink({ descriptor, queueBytesMax: QUEUE_BYTES_MAX, format });
+    }
+  }
 }

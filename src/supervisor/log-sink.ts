@@ -3,6 +3,7 @@ import { closeSync, fstatSync, stat, statSync, write, writeSync } from 'node:fs'
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import { giveBack } from '../base/lent-block.ts';
 import { formatLine } from '../base/logger.ts';
+import type { FormatMessage } from '../base/message-form.ts';
 import { openFile } from '../base/open-file.ts';
 import type { LogRotation } from '../settings/log-settings.ts';
 import { FlushWaiters } from './flush-waiters.ts';
@@ -29,6 +30,8 @@ export interface LogSinkOptions {
   /** Undefined: the file grows. */
   readonly rotation?: LogRotation | undefined;
   readonly queueBytesMax?: number;
+  /** How the log says that lines are missing; default: as text. */
+  readonly format?: FormatMessage;
   readonly lookIntervalMs?: number;
   /** Hears, at most once a minute, that the log file cannot be written; default: a line on standard error. */
   readonly complain?: (message: string) => void;
@@ -39,6 +42,7 @@ export class LogSink {
   readonly #queueBytesMax: number;
   readonly #lookIntervalMs: number;
   readonly #complain: (message: string) => void;
+  readonly #format: FormatMessage;
   #rotation: LogRotation | undefined;
   #descriptor: number;
   /** Of the file. */
@@ -66,6 +70,7 @@ export class LogSink {
     this.#queueBytesMax = options.queueBytesMax ?? QUEUE_BYTES_MAX;
     this.#lookIntervalMs = options.lookIntervalMs ?? LOOK_INTERVAL_MS;
     this.#complain = options.complain ?? complainOnStderr;
+    this.#format = options.format ?? formatLine;
     this.#descriptor = options.descriptor ?? STDERR;
     if (typeof options.file === 'string') this.#use(openLog(options.file));
   }
@@ -249,10 +254,14 @@ export class LogSink {
 
   /** The log can be written again. */
   #tellLoss(): void {
-    const bytes = notice(`${this.#lost} log lines were lost: the log could not be written`);
+    const bytes = this.#notice(`${this.#lost} log lines were lost: the log could not be written`);
     this.#lost = 0;
     this.#queue.unshift(bytes);
     this.#queuedBytes += bytes.length;
+  }
+
+  #notice(message: string): Buffer {
+    return Buffer.from(`${this.#format(new Date(), 'warn', 'log', message)}\n`);
   }
 
   /** The next lines, at most WRITE_BYTES_MAX bytes but at least one piece; undefined: there are none. */
@@ -269,7 +278,7 @@ export class LogSink {
     if (this.#dropped > 0) {
       // also alone: a line that is longer than the queue may be the last for long
       pieces.push(
-        notice(`${this.#dropped} log lines were dropped: the log is written more slowly than it fills`),
+        this.#notice(`${this.#dropped} log lines were dropped: the log is written more slowly than it fills`),
       );
       this.#dropped = 0;
     }
@@ -278,10 +287,6 @@ export class LogSink {
     for (const piece of pieces) giveBack(piece);
     return all;
   }
-}
-
-function notice(message: string): Buffer {
-  return Buffer.from(`${formatLine(new Date(), 'warn', 'log', message)}\n`);
 }
 
 function complainOnStderr(message: string): void {

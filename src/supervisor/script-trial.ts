@@ -1,5 +1,6 @@
 /** Loads scripts in a worker thread of their own, as a start would, and says what came of each. Nothing is bound and nothing serves. */
 import type { Logger } from '../base/logger.ts';
+import { TEXT_FORM } from '../base/message-form.ts';
 import type { Config } from '../config/config.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
 import { createHealthMemory } from '../proxy/upstreams/health-memory.ts';
@@ -54,6 +55,7 @@ export async function tryScripts(options: TrialOptions): Promise<readonly TriedM
     rows,
     makeStart: (own) => ({
       ...own,
+      logForm: TEXT_FORM,
       processGroups: processes.create(),
       shared: dictionaries.share(),
       interest: mesh.interest.memory,

@@ -8,6 +8,7 @@ import type { TextEvents } from '../events/text-events.ts';
 import { unavailableReason } from '../native/posix.ts';
 import { createHealthMemory } from '../proxy/upstreams/health-memory.ts';
 import { readUpstreams, type UpstreamView } from '../proxy/upstreams/upstream-view.ts';
+import { messageForm } from '../settings/log-settings.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { SharedUsage } from '../shared/shared-usage.ts';
 import type { LuaModules, WorkerJob, WorkerSetup, WorkerStart } from '../worker/messages.ts';
@@ -210,6 +211,7 @@ export class WorkerCrew {
     assert(this.#shared !== undefined, 'workers start with the shared memory');
     return {
       ...own,
+      logForm: messageForm(this.#parts.options.config.logs),
       processGroups: this.#processes.create(),
       shared: this.#shared.share(),
       interest: this.#mesh.interest.memory,

@@ -2,7 +2,7 @@
  * Collects a worker's log lines, so that one message to the supervisor carries all lines of a turn of the loop. Lines that
  * the supervisor has not taken yet are bounded: when it is slow, further ones are dropped and counted.
  */
-import { formatLine } from '../base/logger.ts';
+import type { FormatMessage } from '../base/message-form.ts';
 
 /** A message is sent at once when this many lines wait: a turn that logs without end must not grow without bound. */
 const LINES_MAX = 256;
@@ -13,20 +13,23 @@ export class LogBatch {
   readonly #send: (lines: readonly string[], size: number) => void;
   readonly #countDropped: () => void;
   readonly #source: string;
+  readonly #format: FormatMessage;
   /** Characters that were sent and that the supervisor has not taken. */
   readonly #onTheWay: Int32Array;
   #lines: string[] = [];
   #size = 0;
   #dropped = 0;
 
-  /** `onTheWay`: one Int32. `send` adds its `size` to it, and the receiver of the lines subtracts it again. `countDropped` hears of each line that is. */
+  /** `format`: as all lines are written. `onTheWay`: one Int32. `send` adds its `size` to it, and the receiver of the lines subtracts it again. `countDropped` hears of each line that is. */
   constructor(
     source: string,
+    format: FormatMessage,
     onTheWay: SharedArrayBuffer,
     send: (lines: readonly string[], size: number) => void,
     countDropped: () => void,
   ) {
     this.#source = source;
+    this.#format = format;
     this.#onTheWay = new Int32Array(onTheWay);
     this.#send = send;
     this.#countDropped = countDropped;
@@ -59,6 +62,6 @@ export class LogBatch {
   #tellDropped(): void {
     const text = `${this.#dropped} log lines were dropped: they came faster than they are taken`;
     this.#dropped = 0;
-    this.#lines.push(formatLine(new Date(), 'warn', this.#source, text));
+    this.#lines.push(this.#format(new Date(), 'warn', this.#source, text));
   }
 }

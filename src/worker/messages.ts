@@ -2,6 +2,7 @@
 
 import type { ErrorCode } from '../base/error-codes.ts';
 import type { LogLevel } from '../base/logger.ts';
+import type { MessageForm } from '../base/message-form.ts';
 import type { MappingConfig } from '../config/config.ts';
 import type { EventEnd } from '../events/event-link.ts';
 import type { ProxyMappingSettings } from '../mapping/proxy-settings.ts';
@@ -91,6 +92,8 @@ export interface WorkerStart {
   readonly heartbeat: SharedArrayBuffer;
   /** Two Int32: characters of log lines, and bytes of lines of the access log, that the worker has sent and the supervisor has not taken. */
   readonly logOnTheWay: SharedArrayBuffer;
+  /** How messages of the log leave this thread. */
+  readonly logForm: MessageForm;
   /** Memory of the ProcessGroups of this thread: the supervisor ends those that outlive it. */
   readonly processGroups: SharedArrayBuffer;
   /** What all workers know of the servers that proxies choose among. */

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
-import { formatLine } from '../base/logger.ts';
+import { messageFormatter } from '../base/message-form.ts';
 import { TakenCount } from '../base/taken-count.ts';
 import { EventHub } from '../events/event-hub.ts';
 import { InterestTable } from '../events/interest-table.ts';
@@ -19,6 +19,7 @@ const port = parentPort;
 const start: WorkerStart = workerData;
 beginHeartbeat(start.heartbeat);
 
+const formatMessage = messageFormatter(start.logForm);
 const counters = new Counters(start.counters);
 const post = (message: FromWorker): void => port.postMessage(message);
 const accessBatch = new AccessBatch(
@@ -33,6 +34,7 @@ const accessBatch = new AccessBatch(
 );
 const batch = new LogBatch(
   `worker-${start.workerId}`,
+  formatMessage,
   start.logOnTheWay,
   (lines, size) => {
     // one that ended before a line of the log was written stands before it
@@ -63,7 +65,7 @@ process.on('exit', () => {
 
 function droppedNotice(dropped: number): string {
   const message = `${dropped} lines of the access log were dropped: they came faster than they are taken`;
-  return formatLine(new Date(), 'warn', `worker-${start.workerId}`, message);
+  return formatMessage(new Date(), 'warn', `worker-${start.workerId}`, message);
 }
 
 /** Ways to other threads come before the job, too. */

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { createAccessLog } from '../access/access-log.ts';
 import type { LineBuffer } from '../access/line-buffer.ts';
 import { createLogger, type LevelLogger } from '../base/logger.ts';
+import { messageFormatter } from '../base/message-form.ts';
 import { poolThreads } from '../base/pool-threads.ts';
 import type { EventHub } from '../events/event-hub.ts';
 import { Compression } from '../http/coding/compression.ts';
@@ -86,7 +87,12 @@ export class GatewayWorker {
     const { settings } = job.setup;
     const { limits } = settings;
     this.#settings = new Settings(settings);
-    this.#logger = createLogger(settings.logLevel, this.#logSource, writeLine);
+    this.#logger = createLogger(
+      settings.logLevel,
+      this.#logSource,
+      writeLine,
+      messageFormatter(start.logForm),
+    );
     const logger = this.#logger;
     this.#counters = new Counters(start.counters);
     this.#addresses = new AddressLimit(limits.connectionsPerAddressMax);

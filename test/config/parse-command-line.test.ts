@@ -168,6 +168,7 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
       ['journald', { kind: 'journald' }],
       ['syslog', { kind: 'syslog', path: '/dev/log' }],
       ['syslog:unix:/run/log', { kind: 'syslog', path: '/run/log' }],
+      ['syslog:stream:/run/log', { kind: 'stream', path: '/run/log' }],
       ['syslog:udp://192.0.2.1:514', { kind: 'udp', host: '192.0.2.1', port: 514 }],
       ['syslog:udp://[::1]:514', { kind: 'udp', host: '::1', port: 514 }],
     ] as const
@@ -175,6 +176,22 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
     ([text, accessTarget]) =>
       [`--access-log=${text}`, { accessLog: true, logs: { ...LOGS, accessTarget } }] as const,
   ),
+  ['--log-format pino', { logs: { ...LOGS, format: 'pino', accessFormat: 'pino' } }],
+  [
+    '--log-format json --access-log --access-log-format text --log-target=stdout',
+    { accessLog: true, logs: { ...LOGS, format: 'json', target: { kind: 'stdout' } } },
+  ],
+  [
+    '--log-target syslog --access-log',
+    {
+      accessLog: true,
+      logs: {
+        ...LOGS,
+        target: { kind: 'syslog', path: '/dev/log' },
+        accessTarget: { kind: 'syslog', path: '/dev/log' },
+      },
+    },
+  ],
   [
     '--log-file x --log-rotate 64K',
     { logFile: 'x', logs: { ...LOGS, rotation: { bytesMax: 65_536, count: 5 } } },
@@ -333,7 +350,20 @@ const REFUSED: readonly (readonly [line: string, message: string | RegExp])[] = 
   ['-d -d', 'Option -d (--debug) is given 2 times and counts once'],
   ['-d --log-level warn', 'Options -d (--debug) and --log-level exclude each other'],
   ['--log-level loud', 'Option --log-level wants one of error, warn, info, debug, not "loud"'],
-  ['--access-log=no', /--access-log wants log, stdout, stderr, file:\/PATH, journald, syslog.* not "no"$/],
+  ['--log-target log', /--log-target wants stdout, stderr, journald, syslog.* not "log"$/],
+  ['--log-target file:/x', /--log-target wants stdout, .* not "file:\/x"$/],
+  ['--log-target syslog:stream:log', /--log-target wants stdout, .* not "syslog:stream:log"$/],
+  ['--log-format combined', 'Option --log-format wants one of text, pino, json, not "combined"'],
+  ['--log-target stdout --log-file x', /--log-file and --log-target exclude each other: messages go to one/],
+  [
+    '--log-target journald --log-format json',
+    'Option --log-format has no meaning for journald, which gets fields',
+  ],
+  [
+    '--log-target journald --access-log --access-log-format json',
+    'Option --access-log-format has no meaning for journald, which gets fields',
+  ],
+  ['--access-log=no', /--access-log wants log, file:\/PATH, stdout, stderr, journald, syslog.* not "no"$/],
   ['--access-log=syslog:udp://host:514', /--access-log wants .* not "syslog:udp:\/\/host:514"$/],
   ['--access-log=syslog:udp://127.0.0.1:0', /--access-log wants .* not "syslog:udp:/],
   [`--access-log=syslog:unix:/${'x'.repeat(107)}`, /--access-log wants /],
@@ -682,6 +712,8 @@ describe('the option table', () => {
       'compress-types': ['--compress-types', 'text/html'],
       'allow-run': ['-r', '.', '--allow-run', 'cat'],
       mode: ['-l', '/', 'a.lua', '--mode', '/=luvit'],
+      'log-target': ['--log-target', 'journald'],
+      'log-format': ['--log-format', 'json'],
       'log-rotate': ['--log-file', 'x', '--log-rotate', '1M'],
       'access-log': ['-f', '--access-log=stdout'],
       'access-log-format': ['--access-log', '--access-log-format', 'combined'],

@@ -8,6 +8,7 @@ import type { Config } from '../../src/config/config.ts';
 import { ALL_OPTIONS, OPTIONS } from '../../src/config/options.ts';
 import { parsePlainWords } from '../../src/config/plain-words.ts';
 import { RESTART_REASONS, SETTING_TABLE } from '../../src/config/setting-table.ts';
+import { DEFAULT_LOG_SETTINGS } from '../../src/settings/log-settings.ts';
 import { RestartNeededError } from '../../src/settings/restart-needed-error.ts';
 import { type AtReload, Settings } from '../../src/settings/settings.ts';
 
@@ -57,6 +58,8 @@ const OTHERS: Readonly<Record<string, Partial<Config>>> = {
   admin: { admin: { kind: 'tcp', address: '::1', port: 9443 } },
   adminTokenFile: { adminTokenFile: 'token' },
   logFile: { logFile: 'gateway.log' },
+  'logs.format': { logs: { ...DEFAULT_LOG_SETTINGS, format: 'pino' } },
+  'logs.target': { logs: { ...DEFAULT_LOG_SETTINGS, target: { kind: 'journald' } } },
   shared: { shared: [{ name: 'one', bytes: 65_536 }] },
   stores: { stores: [] },
 };

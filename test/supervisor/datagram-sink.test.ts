@@ -9,11 +9,10 @@ import { afterEach, beforeEach, test } from 'node:test';
 import {
   DatagramSink,
   type DatagramSinkOptions,
-  journaldFrame,
-  syslogFrame,
   udpSender,
   unixSender,
 } from '../../src/supervisor/datagram-sink.ts';
+import { journaldFrame, syslogFrame } from '../../src/supervisor/log-frames.ts';
 
 const FLUSH_MS = 20_000;
 /** Binds a unix socket and writes what comes as hexadecimal lines. Waits for a line of its input before it takes anything. */
@@ -70,7 +69,7 @@ async function receive(path: string): Promise<Receiver> {
 }
 
 function sink(options: Pick<DatagramSinkOptions, 'sender'> & Partial<DatagramSinkOptions>): DatagramSink {
-  return new DatagramSink({ name: 'here', frame: syslogFrame, ...options });
+  return new DatagramSink({ log: 'access log', name: 'here', frame: syslogFrame, ...options });
 }
 
 const lines = (count: number): Buffer =>

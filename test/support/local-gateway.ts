@@ -4,10 +4,12 @@
  */
 import { EventEmitter } from 'node:events';
 import { createLogger } from '../../src/base/logger.ts';
+import { messageFormatter } from '../../src/base/message-form.ts';
 import { packageVersion } from '../../src/base/package-info.ts';
 import type { Config } from '../../src/config/config.ts';
 import { parsePlainWords } from '../../src/config/plain-words.ts';
 import { withMappings } from '../../src/config/ready-made-mappings.ts';
+import { messageForm } from '../../src/settings/log-settings.ts';
 import { gatewayBanner, logAddresses } from '../../src/supervisor/banner.ts';
 import { LogOutputs } from '../../src/supervisor/log-outputs.ts';
 import { Operations } from '../../src/supervisor/operations.ts';
@@ -44,7 +46,12 @@ export class LocalGateway implements RunningGateway {
     const writeLine = (line: string): void => {
       this.stderr += `${line}\n`;
     };
-    const logger = createLogger(config.logLevel, 'supervisor', writeLine);
+    const logger = createLogger(
+      config.logLevel,
+      'supervisor',
+      writeLine,
+      messageFormatter(messageForm(config.logs)),
+    );
     const compileLua = testLuaModule;
     const outputs = config.logs.accessTarget.kind === 'log' ? undefined : new LogOutputs(config);
     const supervisor = new Supervisor({ config, logger, writeLine, compileLua, ...(outputs && { outputs }) });

@@ -1,6 +1,7 @@
 /** LogBatch: how it combines lines into messages. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { formatLine } from '../../src/base/logger.ts';
 import { LogBatch } from '../../src/worker/log-batch.ts';
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -9,6 +10,7 @@ test('LogBatch sends the lines of one turn together and in order', async () => {
   const messages: (readonly string[])[] = [];
   const batch = new LogBatch(
     'test',
+    formatLine,
     new SharedArrayBuffer(4),
     (lines) => messages.push(lines),
     () => undefined,
@@ -25,6 +27,7 @@ test('LogBatch sends at once when 256 lines wait', () => {
   const messages: (readonly string[])[] = [];
   const batch = new LogBatch(
     'test',
+    formatLine,
     new SharedArrayBuffer(4),
     (lines) => messages.push(lines),
     () => undefined,
@@ -48,6 +51,7 @@ test('LogBatch drops what the other side does not take, says how much once it ta
   let dropped = 0;
   const batch = new LogBatch(
     'test',
+    formatLine,
     onTheWay,
     (lines, taken) => {
       sent.push(...lines);
