@@ -33,6 +33,11 @@ export class InterestTable {
     Atomics.add(this.#counts, thread * SLOTS + InterestTable.slotOf(channel), change);
   }
 
+  /** The thread wants everything, as long as there is the table. */
+  addAll(thread: number): void {
+    for (let i = thread * SLOTS; i < (thread + 1) * SLOTS; i++) Atomics.store(this.#counts, i, 1);
+  }
+
   /** How many subscribers the thread may have. */
   count(thread: number, slot: number): number {
     return Atomics.load(this.#counts, thread * SLOTS + slot);

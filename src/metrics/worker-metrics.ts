@@ -35,6 +35,8 @@ const METRICS = {
   messagesTotal: { total: 'Messages published' },
   messagesLostTotal: { total: 'Messages that a subscriber has lost, because it or its worker was too slow' },
   storeCallsTotal: { total: 'Calls on dictionaries in a store' },
+  storeConnectionsTotal: { total: 'Connections to servers of a store that were opened' },
+  storeNearHitsTotal: { total: 'Reads of dictionaries in a store that were answered from near' },
   storeFailuresTotal: { total: 'Of these, those that the store has refused or not answered' },
   compressedTotal: { total: 'Answers that were compressed' },
   compressionsRefusedTotal: {

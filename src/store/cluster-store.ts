@@ -2,6 +2,7 @@
 import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import { type StoreNode, showStoreAddress, showStoreNode } from '../base/store-address.ts';
+import { ClusterChannels } from './cluster-channels.ts';
 import { readRedirect, readSlots, SLOTS, type SlotRange, slotOf } from './cluster-slots.ts';
 import { type Command, command } from './resp-command.ts';
 import { type Reply, ReplyError } from './resp-reply.ts';
@@ -40,6 +41,7 @@ export class ClusterStore implements StoreClient {
   /** By host and port. */
   readonly #links = new Map<string, StoreLink>();
   readonly #slots: (string | undefined)[] = new Array(SLOTS).fill(undefined);
+  readonly #channels: ClusterChannels;
   #isMapped = false;
   #reason: string | undefined;
   #refreshedAt = Number.NEGATIVE_INFINITY;
@@ -50,8 +52,17 @@ export class ClusterStore implements StoreClient {
   constructor(options: StoreOptions) {
     this.#options = options;
     this.place = showStoreAddress(options.address);
+    this.#channels = new ClusterChannels(
+      options.messages,
+      (channel) => this.#links.get(this.#slots[slotOf(channel)] ?? ''),
+      () => this.#refreshSoon(),
+    );
     for (const node of options.address.nodes) this.#linkTo(node);
     this.#timer = setInterval(() => this.#refresh(), REFRESH_MS);
+  }
+
+  publish(channel: string, bytes: string, timeoutMs: number, answer: Answer): void {
+    this.call(channel, command('SPUBLISH', channel, bytes), timeoutMs, answer);
   }
 
   call(key: string, one: Command, timeoutMs: number, answer: Answer, before?: Command): void {
@@ -64,17 +75,11 @@ export class ClusterStore implements StoreClient {
       done(this.#masters());
       return;
     }
-    const link = this.#someLink() ?? this.#firstLink();
-    const take: Answer = (outcome) => {
-      this.#take(this.#nameOfLink(link), outcome);
-      const failed = outcome instanceof GatewayError ? outcome : undefined;
-      done(
-        this.#isMapped
-          ? this.#masters()
-          : (failed ?? refusedError(this.place, this.#reason ?? 'its map is not known')),
-      );
-    };
-    link.send(new StoreCall(CLUSTER_SLOTS, timeoutMs, take));
+    this.#askForMap(this.#someLink() ?? this.#firstLink(), timeoutMs, (outcome) => {
+      if (this.#isMapped) done(this.#masters());
+      else if (outcome instanceof GatewayError) done(outcome);
+      else done(refusedError(this.place, this.#reason ?? 'its map is not known'));
+    });
   }
 
   #masters(): readonly StoreMaster[] {
@@ -165,23 +170,31 @@ export class ClusterStore implements StoreClient {
     if (known !== undefined) return known;
     if (this.#links.size >= CLUSTER_NODES_MAX) return undefined;
     const { address, tls, watcher } = this.#options;
-    const link = new StoreLink({
+    const link: StoreLink = new StoreLink({
       address,
       tls,
       place: this.place,
       findNode: () => node,
       connected: ({ server, isTracking }) => {
         if (!isTracking) watcher.untracked();
+        watcher.connected();
+        this.#channels.follow();
         if (this.#isMapped) watcher.available(server);
         else this.#refresh();
       },
       lost: (reason, isConfiguration, wasReady) => {
         this.#reason = reason;
         if (wasReady) watcher.invalidated(null);
+        this.#channels.lost(link);
         watcher.away(reason, isConfiguration);
         this.#refreshSoon();
       },
       invalidated: (keys) => watcher.invalidated(keys),
+      message: (channel, bytes) => this.#options.messages?.received(channel, bytes),
+      unsubscribed: (channel) => {
+        this.#channels.ended(channel, link);
+        this.#refreshSoon();
+      },
     });
     this.#links.set(name, link);
     return link;
@@ -197,11 +210,17 @@ export class ClusterStore implements StoreClient {
     clearTimeout(this.#planned);
     this.#planned = undefined;
     this.#refreshedAt = performance.now();
-    for (const [name, link] of this.#links) {
-      if (!link.isReady) continue;
-      link.send(new StoreCall(CLUSTER_SLOTS, CALL_TIMEOUT_MS, (outcome) => this.#take(name, outcome)));
-      return;
-    }
+    const link = this.#someLink();
+    if (link !== undefined) this.#askForMap(link, CALL_TIMEOUT_MS);
+  }
+
+  /** `done` hears the answer when the map has been made of it, if it is one. */
+  #askForMap(link: StoreLink, timeoutMs: number, done?: Answer): void {
+    const take: Answer = (outcome) => {
+      this.#take(this.#nameOfLink(link), outcome);
+      done?.(outcome);
+    };
+    link.send(new StoreCall(CLUSTER_SLOTS, timeoutMs, take));
   }
 
   #take(askedName: string, outcome: Parameters<Answer>[0]): void {
@@ -236,8 +255,10 @@ export class ClusterStore implements StoreClient {
     for (const [name, link] of this.#links) {
       if (used.has(name) || named.has(name)) continue;
       this.#links.delete(name);
+      this.#channels.lost(link);
       link.close();
     }
+    this.#channels.follow();
   }
 }
 

@@ -18,6 +18,8 @@ export interface StoreClient {
   readonly place: string;
   /** Calls the server that has `key`, a text of bytes; `before` goes right before it. `answer` is called once, in a later turn or in this one. */
   call(key: string, one: Command, timeoutMs: number, answer: Answer, before?: Command): void;
+  /** Sends to all who have subscribed to a channel of the store. `answer` as of `call`. */
+  publish(channel: string, bytes: string, timeoutMs: number, answer: Answer): void;
   /** Hands out all that have keys now; not sooner than they are known. */
   findMasters(timeoutMs: number, done: (masters: readonly StoreMaster[] | GatewayError) => void): void;
   close(): void;
@@ -25,6 +27,8 @@ export interface StoreClient {
 
 /** Hears what comes of a store. */
 export interface StoreWatcher {
+  /** A connection to one of its servers was opened, and greeted. */
+  connected(): void;
   /** Calls are answered from now on. */
   available(server: string): void;
   /** They are not, or an attempt has failed. */
@@ -35,8 +39,18 @@ export interface StoreWatcher {
   untracked(): void;
 }
 
+/** Channels of a store, which are subscribed to as long as it is open: with each connection anew. */
+export interface StoreMessages {
+  readonly channels: readonly string[];
+  /** The bytes are the receiver's own. */
+  received(channel: string, bytes: Buffer): void;
+  /** A subscription was refused, by the server's own words. */
+  refused(reason: string): void;
+}
+
 export interface StoreOptions {
   readonly address: StoreAddress;
   readonly tls: StoreTls | undefined;
   readonly watcher: StoreWatcher;
+  readonly messages?: StoreMessages | undefined;
 }

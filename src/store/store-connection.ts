@@ -20,6 +20,10 @@ export interface ConnectionOptions {
   closed(reason: string, isConfiguration: boolean): void;
   /** Keys that have changed; null: any may have. */
   invalidated(keys: readonly Reply[] | null): void;
+  /** What somebody has published to a channel that this connection has subscribed to. */
+  message?(channel: string, bytes: Buffer): void;
+  /** The server has ended a subscription, as the channel's slot is another's now. */
+  unsubscribed?(channel: string): void;
   /** A call was refused, of which its caller hears, too. */
   refused(error: ReplyError): void;
 }
@@ -196,9 +200,24 @@ export class StoreConnection {
   }
 
   #takePush(values: readonly Reply[]): void {
-    const [kind, keys] = values;
-    if (String(kind) !== 'invalidate') return;
-    this.#options.invalidated(Array.isArray(keys) ? (keys as readonly Reply[]) : null);
+    const [kind, subject, bytes] = values;
+    switch (String(kind)) {
+      case 'invalidate':
+        this.#options.invalidated(Array.isArray(subject) ? (subject as readonly Reply[]) : null);
+        return;
+      case 'message':
+      case 'smessage':
+        if (Buffer.isBuffer(bytes)) this.#options.message?.(String(subject), bytes);
+        return;
+      case 'subscribe':
+      case 'ssubscribe':
+        // comes in the place of the command's reply
+        this.#take(true);
+        return;
+      case 'sunsubscribe':
+        this.#options.unsubscribed?.(String(subject));
+        return;
+    }
   }
 
   #write(one: Command): void {

@@ -30,6 +30,8 @@ export interface LinkOptions {
   lost(reason: string, isConfiguration: boolean, wasReady: boolean): void;
   invalidated(keys: readonly Reply[] | null): void;
   refused?(error: ReplyError): void;
+  message?(channel: string, bytes: Buffer): void;
+  unsubscribed?(channel: string): void;
 }
 
 export class StoreLink implements CallOwner {
@@ -123,6 +125,8 @@ export class StoreLink implements CallOwner {
       ready: (greeting) => this.#ready(greeting, node),
       closed: (reason, isConfiguration) => this.#closed(reason, isConfiguration, node),
       invalidated,
+      message: (channel, bytes) => this.#options.message?.(channel, bytes),
+      unsubscribed: (channel) => this.#options.unsubscribed?.(channel),
       refused: (error) => this.#options.refused?.(error),
     });
   }

@@ -73,7 +73,9 @@ export class StoredDictionary {
 
   /** What is near and as good as the store's. */
   peek(key: string): StoredValue | undefined {
-    return this.#access.near.fresh(this.#prefix + key);
+    const value = this.#access.near.fresh(this.#prefix + key);
+    if (value !== undefined) this.#access.counters.add(COUNT.storeNearHitsTotal, 1);
+    return value;
   }
 
   get(key: string, settings: CallSettings, done: Done<FoundValue>): void {

@@ -23,6 +23,8 @@ export interface AdminView {
   whyNotWell(): string | undefined;
   /** Why it takes no new requests; undefined: it does. */
   whyNotReady(): string | undefined;
+  /** What is wrong meanwhile, as a sentence; undefined: nothing. */
+  trouble(): string | undefined;
   metricSources(): MetricSources;
   counters(): readonly Readonly<Record<CounterName, number>>[];
   times(): readonly Readonly<Record<TimesName, Histogram>>[];
@@ -122,12 +124,19 @@ function readsOf(view: AdminView): ReadonlyMap<string, AdminRead> {
       },
     ],
     ['/counters', () => countersAnswer(view)],
-    ['/readyz', () => stateAnswer('ready', view.whyNotReady())],
+    ['/readyz', () => readiness(view)],
   ]);
 }
 
 function stateAnswer(state: string, fault: string | undefined): AdminAnswer {
   return fault === undefined ? text(200, state) : text(503, `not ${state}: ${fault}`);
+}
+
+/** A store that is away takes no machine out of service: it would take all of them. */
+function readiness(view: AdminView): AdminAnswer {
+  const answer = stateAnswer('ready', view.whyNotReady());
+  const trouble = answer.status === 200 ? view.trouble() : undefined;
+  return trouble === undefined ? answer : text(200, `ready, but ${trouble}`);
 }
 
 /** All counters as they are kept, by worker. */

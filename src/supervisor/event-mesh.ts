@@ -19,9 +19,13 @@ export class EventMesh {
   #main: TextEvents | undefined;
   #mainHub: EventHub | undefined;
 
-  /** For the main thread and so many workers. */
-  constructor(workers: number) {
-    this.interest = new InterestTable(workers + 1);
+  /** Of the relay to other machines, which is part of the main thread, too. */
+  readonly relayThread: number;
+
+  /** For the main thread, so many workers, and perhaps a relay. */
+  constructor(workers: number, hasRelay = false) {
+    this.relayThread = workers + 1;
+    this.interest = new InterestTable(workers + (hasRelay ? 2 : 1));
   }
 
   /** Joins a thread with all that have joined before; those that it had with a thread of this number end by themselves. */

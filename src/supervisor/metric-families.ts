@@ -36,6 +36,10 @@ type FamilyName =
   | 'sharedHits'
   | 'sharedMisses'
   | 'sharedEvictions'
+  | 'storeUp'
+  | 'storeConnections'
+  | 'relayed'
+  | 'relayLost'
   | 'certificate'
   | 'reloads'
   | 'generations'
@@ -110,6 +114,22 @@ export const FAMILIES: Readonly<Record<FamilyName, MetricFamily>> = {
   sharedEvictions: counter(
     'lgateway_shared_evictions_total',
     'Entries of a shared dictionary that were removed to make room',
+  ),
+  storeUp: gauge(
+    'lgateway_store_up',
+    '1: the store of --store answers the main thread, or has not been asked yet; 0: it is away',
+  ),
+  storeConnections: counter(
+    'lgateway_store_connections_total',
+    'Connections to servers of stores that were opened: more than one for each worker, the main thread and server are reconnections',
+  ),
+  relayed: counter(
+    'lgateway_store_messages_total',
+    'Messages of httpd.publish that a store has taken for other machines, and that have come from them',
+  ),
+  relayLost: counter(
+    'lgateway_store_messages_lost_total',
+    'Messages that did not reach other machines, or may not have: the store was away, or too slow',
   ),
   certificate: gauge(
     'lgateway_certificate_expiry_seconds',
@@ -194,6 +214,13 @@ export const WORKER_FAMILIES: readonly (readonly [CounterName, MetricFamily])[] 
   [
     'storeFailuresTotal',
     counter('lgateway_store_failures_total', 'Of these, those that the store has refused or not answered'),
+  ],
+  [
+    'storeNearHitsTotal',
+    counter(
+      'lgateway_store_near_hits_total',
+      'Reads of dictionaries in a store that were answered from near',
+    ),
   ],
   ['coders', gauge('lgateway_compressions_in_flight', 'Answers that are compressed piece by piece')],
   ['compressedTotal', counter('lgateway_compressions_total', 'Answers that were compressed')],

@@ -264,6 +264,11 @@ export class Supervisor {
     return this.#state === 'serving' ? undefined : `the gateway is ${this.#state}`;
   }
 
+  /** What is wrong while it accepts requests; undefined: nothing is known. */
+  trouble(): string | undefined {
+    return this.#crew.fleet?.fault;
+  }
+
   /** What the metrics are made of; asked without a message to a worker. */
   metricSources(): MetricSources {
     return {
@@ -274,6 +279,7 @@ export class Supervisor {
       certificates: chainsOf(this.#reloader.current?.tls),
       reloads: this.#reloader.counts,
       generations: this.#crew.generations,
+      fleet: this.#crew.fleet,
       lostLines: this.#options.outputs?.lostLines ?? { log: 0, access: 0 },
     };
   }

@@ -5,10 +5,12 @@ import { assert } from '../base/assert.ts';
 import { giveBack } from '../base/lent-block.ts';
 import type { Config } from '../config/config.ts';
 import type { TextEvents } from '../events/text-events.ts';
+import { Fleet } from '../fleet/fleet.ts';
 import { unavailableReason } from '../native/posix.ts';
 import { createHealthMemory } from '../proxy/upstreams/health-memory.ts';
 import { readUpstreams, type UpstreamView } from '../proxy/upstreams/upstream-view.ts';
 import { messageForm } from '../settings/log-settings.ts';
+import type { StoreSettings } from '../settings/store-settings.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { SharedUsage } from '../shared/shared-usage.ts';
 import type { LuaModules, WorkerJob, WorkerSetup, WorkerStart } from '../worker/messages.ts';
@@ -52,10 +54,11 @@ export class WorkerCrew {
   #shared: SharedKeeper | undefined;
   #workers: WorkerThread[] = [];
   #compiling: Promise<LuaModules> | undefined;
+  #fleet: Fleet | undefined;
 
   constructor(parts: CrewParts) {
     this.#parts = parts;
-    this.#mesh = new EventMesh(parts.options.config.workers);
+    this.#mesh = new EventMesh(parts.options.config.workers, this.#fleetStore !== undefined);
   }
 
   /** Worker 1 first; empty before `create`. */
@@ -88,6 +91,7 @@ export class WorkerCrew {
     const { options, machines } = this.#parts;
     const { config } = options;
     this.#shared = new SharedKeeper(config.shared, options.logger);
+    this.#joinFleet();
     for (let workerId = 1; workerId <= config.workers; workerId++)
       this.#workers.push(this.#createWorker(workerId));
     this.#compiling = machines.of(memorySizesOf(config));
@@ -123,7 +127,13 @@ export class WorkerCrew {
   async stop(): Promise<void> {
     this.#mesh.close();
     await Promise.all(this.#workers.map((worker) => worker.stop()));
+    this.#fleet?.close();
     await this.#processes.stop();
+  }
+
+  /** What this gateway has in common with those of other machines; undefined: nothing. */
+  get fleet(): Fleet | undefined {
+    return this.#fleet;
   }
 
   /** A dictionary that the workers share, by its name. Throws as SharedStore does. */
@@ -142,6 +152,20 @@ export class WorkerCrew {
       this.#health,
       this.#workers.map((worker) => worker.waiting),
     );
+  }
+
+  /** The one of all dictionaries, which is the one of all machines, too. */
+  get #fleetStore(): StoreSettings | undefined {
+    return this.#parts.options.config.stores?.find(({ dictionaries }) => dictionaries === 'others');
+  }
+
+  #joinFleet(): void {
+    const store = this.#fleetStore;
+    if (store === undefined) return;
+    const { relayThread: thread, interest } = this.#mesh;
+    const fleet = new Fleet({ store, logger: this.#parts.options.logger, interest, thread });
+    this.#fleet = fleet;
+    this.#mesh.join(thread, (end) => fleet.relay.connect(end));
   }
 
   #earlyWorkers(): readonly WorkerThread[] {

@@ -3,6 +3,7 @@
 import { X509Certificate } from 'node:crypto';
 import { type MetricLabels, MetricText } from '../admin/metric-text.ts';
 import { packageVersion } from '../base/package-info.ts';
+import type { RelayCounts } from '../fleet/event-relay.ts';
 import { RESOURCES } from '../mapping/shares.ts';
 import { Histogram } from '../metrics/histogram.ts';
 import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
@@ -25,6 +26,13 @@ interface WorkerSource {
   readonly memory: Pick<WorkerMemory, 'mapping' | 'requests'>;
 }
 
+/** The part that the main thread has in what machines share. */
+interface FleetSource {
+  readonly fault: string | undefined;
+  readonly connections: number;
+  readonly relay: { readonly counts: RelayCounts };
+}
+
 export interface MetricSources {
   readonly workers: readonly WorkerSource[];
   readonly mappings: readonly MappingRow[];
@@ -35,6 +43,8 @@ export interface MetricSources {
   readonly generations: number;
   /** Lines that could not be written, where the main thread writes them. */
   readonly lostLines: { readonly log: number; readonly access: number };
+  /** What goes to other machines over a store; undefined: nothing does. */
+  readonly fleet: FleetSource | undefined;
   readonly reloads: { readonly success: number; readonly failure: number };
 }
 
@@ -52,6 +62,7 @@ export function writeMetrics(sources: MetricSources, accept: string): { type: st
   writeMappings(text, sources);
   writeUpstreams(text, sources.upstreams);
   writeShared(text, sources.shared);
+  writeFleet(text, sources);
   writeCertificates(text, sources.certificates);
   text.family(FAMILIES.reloads);
   for (const [result, count] of Object.entries(sources.reloads)) text.sample({ result }, count);
@@ -186,6 +197,20 @@ function writeShared(text: MetricText, all: readonly SharedUsage[]): void {
     text.family(family);
     for (const one of all) text.sample({ dictionary: one.name }, one[name]);
   }
+}
+
+function writeFleet(text: MetricText, { fleet, workers }: MetricSources): void {
+  text.family(FAMILIES.storeUp);
+  if (fleet !== undefined) text.sample({}, fleet.fault === undefined ? 1 : 0);
+  text.family(FAMILIES.storeConnections);
+  const opened = workers.map(({ counters }) => counters.get('storeConnectionsTotal'));
+  text.sample({}, sum(opened) + (fleet?.connections ?? 0));
+  text.family(FAMILIES.relayed);
+  if (fleet !== undefined)
+    for (const direction of ['sent', 'received'] as const)
+      text.sample({ direction }, fleet.relay.counts[direction]);
+  text.family(FAMILIES.relayLost);
+  if (fleet !== undefined) text.sample({}, fleet.relay.counts.lost);
 }
 
 function writeCertificates(text: MetricText, pems: readonly string[]): void {

@@ -1,6 +1,5 @@
 /** The stores that one worker is connected to, and the dictionaries in them. What becomes of a store is told in the log. */
 import type { Logger } from '../base/logger.ts';
-import { MinuteNotice } from '../base/minute-notice.ts';
 import { showStoreAddress } from '../base/store-address.ts';
 import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import type { StoreSettings } from '../settings/store-settings.ts';
@@ -8,6 +7,7 @@ import { AtomicSteps } from '../store/atomic-steps.ts';
 import { NearCache } from '../store/near-cache.ts';
 import { openStore } from '../store/open-store.ts';
 import type { StoreWatcher } from '../store/store-client.ts';
+import { StoreLog } from '../store/store-log.ts';
 import { type StoreAccess, type StoredDictionaries, StoredDictionary } from '../store/stored-dictionary.ts';
 
 /** One store, and the dictionaries that were opened in it. */
@@ -53,31 +53,13 @@ function open(settings: StoreSettings, logger: Logger, counters: Counters): Open
 }
 
 function watch(place: string, near: NearCache, logger: Logger, counters: Counters): StoreWatcher {
-  let isAway = false;
-  let toldReason = '';
-  let notice = new MinuteNotice();
+  const log = new StoreLog(place, 'Calls get nil, message, "refused"', logger, (isAway) =>
+    counters.add(COUNT.storesAway, isAway ? 1 : -1),
+  );
   return {
-    available: (server) => {
-      if (isAway) {
-        counters.add(COUNT.storesAway, -1);
-        logger.info(`Store ${place} answers again`, { server });
-      } else logger.debug(`Store ${place} answers`, { server });
-      isAway = false;
-      toldReason = '';
-      notice = new MinuteNotice();
-    },
-    away: (reason, isConfiguration) => {
-      if (!isAway) counters.add(COUNT.storesAway, 1);
-      isAway = true;
-      // the same reason comes with each attempt
-      if (reason !== toldReason) notice = new MinuteNotice();
-      toldReason = reason;
-      if (notice.note() === undefined) return;
-      const message = `Store ${place} is away: ${reason}`;
-      if (isConfiguration)
-        logger.error(`${message}. Calls get nil, message, "refused" until this is set right`);
-      else logger.warn(`${message}. Calls get nil, message, "refused" meanwhile`);
-    },
+    connected: () => counters.add(COUNT.storeConnectionsTotal, 1),
+    available: (server) => log.available(server),
+    away: (reason, isConfiguration) => log.away(reason, isConfiguration),
     invalidated: (keys) => near.invalidate(keys),
     untracked: () => near.switchOff(),
   };

@@ -2,7 +2,7 @@
 
 import { GatewayError } from '../../src/base/errors.ts';
 import { readStoreAddress } from '../../src/base/store-address.ts';
-import { Counters } from '../../src/metrics/worker-metrics.ts';
+import { COUNT, Counters } from '../../src/metrics/worker-metrics.ts';
 import { AtomicSteps } from '../../src/store/atomic-steps.ts';
 import { NearCache } from '../../src/store/near-cache.ts';
 import { openStore } from '../../src/store/open-store.ts';
@@ -31,6 +31,7 @@ export class TestStore {
       address: read,
       tls: read.tls ? { ca } : undefined,
       watcher: {
+        connected: () => this.counters.add(COUNT.storeConnectionsTotal, 1),
         available: (server) => tell(`available ${server}`),
         away: (reason, isConfiguration) => tell(`away ${isConfiguration ? 'for good ' : ''}${reason}`),
         invalidated: (keys) => {

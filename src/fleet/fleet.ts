@@ -1,0 +1,73 @@
+/** What this process has in common with the gateways of other machines: one connection to the store, beside those of the workers for dictionaries. */
+import { randomBytes } from 'node:crypto';
+import type { Logger } from '../base/logger.ts';
+import { showStoreAddress } from '../base/store-address.ts';
+import type { InterestTable } from '../events/interest-table.ts';
+import type { StoreSettings } from '../settings/store-settings.ts';
+import { openStore } from '../store/open-store.ts';
+import type { StoreClient } from '../store/store-client.ts';
+import { StoreLog } from '../store/store-log.ts';
+import { ID_DIGITS } from './event-batch.ts';
+import { EventRelay, relayChannels } from './event-relay.ts';
+
+export interface FleetOptions {
+  readonly store: Pick<StoreSettings, 'address' | 'ca'>;
+  readonly logger: Logger;
+  /** Who has subscribed to what, and the relay's number among the threads. */
+  readonly interest: InterestTable;
+  readonly thread: number;
+}
+
+export class Fleet {
+  readonly relay: EventRelay;
+  readonly #client: StoreClient;
+  readonly #log: StoreLog;
+  #connections = 0;
+
+  /** Begins to connect, and goes on trying until `close`. */
+  constructor({ store, logger, interest, thread }: FleetOptions) {
+    const { address, ca } = store;
+    const place = showStoreAddress(address);
+    const channels = relayChannels(address.database, address.kind === 'cluster');
+    this.#log = new StoreLog(place, 'Messages reach this machine only', logger, () => undefined);
+    this.#client = openStore({
+      address,
+      tls: address.tls ? { ca } : undefined,
+      watcher: {
+        connected: () => {
+          this.#connections += 1;
+        },
+        available: (server) => this.#log.available(server),
+        away: (reason, isConfiguration) => this.#log.away(reason, isConfiguration),
+        invalidated: () => undefined,
+        untracked: () => undefined,
+      },
+      messages: {
+        channels,
+        received: (_channel, bytes) => this.relay.received(bytes),
+        refused: (reason) =>
+          logger.error(
+            `Store ${place} refuses the channels of httpd.publish: ${reason}. Messages of other machines do not come. ` +
+              'Its user needs the rights for &lg:events:*, and a cluster Redis 7.0',
+          ),
+      },
+    });
+    const id = randomBytes(ID_DIGITS / 2).toString('hex');
+    this.relay = new EventRelay({ id, thread, interest }, this.#client, channels);
+  }
+
+  /** Why the store does not answer; undefined: nothing speaks against it. */
+  get fault(): string | undefined {
+    return this.#log.fault;
+  }
+
+  /** Connections that were opened so far. */
+  get connections(): number {
+    return this.#connections;
+  }
+
+  close(): void {
+    this.relay.close();
+    this.#client.close();
+  }
+}

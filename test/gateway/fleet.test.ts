@@ -1,0 +1,108 @@
+/** Two gateways with one store: what scripts publish on one reaches the subscribers of both, once. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { EventReader } from '../support/event-reader.ts';
+import { RedisProcess } from '../support/redis-process.ts';
+import { askAdmin } from '../support/run-gateway.ts';
+import { eventually } from '../support/script-harness.ts';
+import { TestGateway, WAIT_MAX_MS } from '../support/test-gateway.ts';
+
+const SCRIPT = `local httpd = require 'httpd'
+httpd.register_handler('/publish', function(env) httpd.write(nil, httpd.publish('news', env.QUERY_INFO)) end)
+httpd.register_handler('/events', function()
+    local sub = assert(httpd.subscribe('news'))
+    local s = assert(httpd.sse())
+    s:send{event = 'hello', data = 'x'}
+    for text in sub:messages() do s:send{data = text} end
+end)`;
+
+let redis: RedisProcess;
+let gateways: readonly TestGateway[];
+before(async () => {
+  redis = await RedisProcess.start();
+  const words = ['--store', redis.address, '--admin', 'unix:$FOLDER/admin.sock'];
+  gateways = await Promise.all([1, 2].map(() => TestGateway.start({ '/': SCRIPT }, { keeps: true, words })));
+});
+after(async () => {
+  await Promise.all((gateways ?? []).map((gateway) => gateway.stop()));
+  await redis?.stop();
+});
+
+async function publish(gateway: TestGateway | undefined, text: string): Promise<string | undefined> {
+  return (await gateway?.ask('h2', `/publish?${text}`))?.text;
+}
+
+test('A message reaches the subscribers of both gateways once, and the metrics count it', async () => {
+  const readers = await Promise.all(
+    gateways.map(async (gateway) => {
+      const reader = new EventReader();
+      const stream = (await gateway.session()).request({ ':path': '/events' });
+      stream.setEncoding('latin1').on('data', (piece: string) => reader.read(piece));
+      stream.on('error', () => undefined);
+      return reader;
+    }),
+  );
+  const heard = (): string[][] => readers.map(({ events }) => events.map(({ data }) => data));
+  await eventually(() => assert.deepEqual(heard(), [['x'], ['x']]));
+  const [one, two] = gateways;
+  // both hear each other as soon as each is connected to the store
+  await publishUntilHeard(one, 'first', () => heard()[1]?.includes('first') === true);
+  await publishUntilHeard(two, 'second', () => heard()[0]?.includes('second') === true);
+  const before = heard().map(({ length }) => length);
+  for (const text of ['a', 'b', 'c']) assert.equal(await publish(one, text), '1');
+  await eventually(() =>
+    assert.deepEqual(
+      heard().map((texts, i) => texts.slice(before[i])),
+      [
+        ['a', 'b', 'c'],
+        ['a', 'b', 'c'],
+      ],
+    ),
+  );
+});
+
+async function publishUntilHeard(
+  gateway: TestGateway | undefined,
+  text: string,
+  isHeard: () => boolean,
+): Promise<void> {
+  while (!isHeard()) {
+    await publish(gateway, text);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+test('Readiness tells of a store that is away, and stays', async () => {
+  const [gateway] = gateways;
+  assert.ok(gateway !== undefined);
+  const ready = async (): Promise<string> => {
+    const { status, body } = await askAdmin(gateway.folder.file('admin.sock'), '/readyz');
+    return `${status} ${body}`;
+  };
+  const sample = async (name: string): Promise<string | undefined> => {
+    const { body } = await askAdmin(gateway.folder.file('admin.sock'), '/metrics');
+    return body.split('\n').find((line) => line.startsWith(`${name} `));
+  };
+  assert.match(await ready(), /^200 ready\n?$/);
+  assert.equal(await sample('lgateway_store_up'), 'lgateway_store_up 1');
+  assert.match((await sample('lgateway_store_messages_total{direction="sent"}')) ?? '', / [1-9]\d*$/);
+  await redis.kill();
+  await eventuallyMatches(ready, /^200 ready, but store redis:\S+ is away: .*refused/);
+  assert.equal(await sample('lgateway_store_up'), 'lgateway_store_up 0');
+  await redis.restart();
+  await eventuallyMatches(ready, /^200 ready\n?$/);
+  // that of the worker comes a moment later
+  await eventuallyMatches(
+    async () => (await sample('lgateway_store_connections_total')) ?? '',
+    / ([4-9]|\d{2,})$/,
+  );
+});
+
+async function eventuallyMatches(read: () => Promise<string>, pattern: RegExp): Promise<void> {
+  for (const limit = performance.now() + WAIT_MAX_MS; ; ) {
+    const text = await read();
+    if (pattern.test(text)) return;
+    assert.ok(performance.now() < limit, text);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
