@@ -9,6 +9,7 @@ import type { StoreClient } from '../store/store-client.ts';
 import { StoreLog } from '../store/store-log.ts';
 import { ID_DIGITS } from './event-batch.ts';
 import { EventRelay, relayChannels } from './event-relay.ts';
+import { Leases } from './leases.ts';
 
 export interface FleetOptions {
   readonly store: Pick<StoreSettings, 'address' | 'ca'>;
@@ -20,6 +21,7 @@ export interface FleetOptions {
 
 export class Fleet {
   readonly relay: EventRelay;
+  readonly leases: Leases;
   readonly #client: StoreClient;
   readonly #log: StoreLog;
   #connections = 0;
@@ -29,7 +31,12 @@ export class Fleet {
     const { address, ca } = store;
     const place = showStoreAddress(address);
     const channels = relayChannels(address.database, address.kind === 'cluster');
-    this.#log = new StoreLog(place, 'Messages reach this machine only', logger, () => undefined);
+    this.#log = new StoreLog(
+      place,
+      'Messages reach this machine only, and timers with `once` do not run',
+      logger,
+      () => undefined,
+    );
     this.#client = openStore({
       address,
       tls: address.tls ? { ca } : undefined,
@@ -52,6 +59,7 @@ export class Fleet {
           ),
       },
     });
+    this.leases = new Leases(this.#client);
     const id = randomBytes(ID_DIGITS / 2).toString('hex');
     this.relay = new EventRelay({ id, thread, interest }, this.#client, channels);
   }

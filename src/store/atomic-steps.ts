@@ -8,8 +8,9 @@ import { command, commandHead, wordText } from './resp-command.ts';
 import { ReplyError } from './resp-reply.ts';
 import type { Answer, StoreClient } from './store-client.ts';
 
-export type StepName = 'incr' | 'expire';
+export type StepName = 'incr' | 'expire' | 'claim' | 'renew' | 'release';
 
+const STEP_NAMES: readonly StepName[] = ['incr', 'expire', 'claim', 'renew', 'release'];
 const SOURCE: string = readLuaSource('store/steps.lua').toString('latin1');
 /** Gateways of different versions may use one store. */
 const VERSION: string = createHash('sha1').update(SOURCE).digest('hex').slice(0, 12);
@@ -17,8 +18,7 @@ const LIBRARY: string = [
   `#!lua name=lgateway_${VERSION}`,
   `local steps = (function() ${SOURCE} end)()`,
   // hardly anything of Lua is there while a library is loaded
-  `redis.register_function('lgateway_incr_${VERSION}', steps.incr)`,
-  `redis.register_function('lgateway_expire_${VERSION}', steps.expire)`,
+  ...STEP_NAMES.map((name) => `redis.register_function('lgateway_${name}_${VERSION}', steps.${name})`),
 ].join('\n');
 const SCRIPT = `local steps = (function() ${SOURCE} end)()\nreturn steps[table.remove(ARGV, 1)](KEYS, ARGV)`;
 const SCRIPT_SHA: string = createHash('sha1').update(SCRIPT).digest('hex');
@@ -27,6 +27,9 @@ const SCRIPT_SHA: string = createHash('sha1').update(SCRIPT).digest('hex');
 const FUNCTION_HEADS: Readonly<Record<StepName, string>> = {
   incr: commandHead(7, 'FCALL', `lgateway_incr_${VERSION}`, '1'),
   expire: commandHead(5, 'FCALL', `lgateway_expire_${VERSION}`, '1'),
+  claim: commandHead(6, 'FCALL', `lgateway_claim_${VERSION}`, '1'),
+  renew: commandHead(6, 'FCALL', `lgateway_renew_${VERSION}`, '1'),
+  release: commandHead(6, 'FCALL', `lgateway_release_${VERSION}`, '1'),
 };
 
 export class AtomicSteps {

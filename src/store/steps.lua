@@ -46,4 +46,48 @@ function steps.expire(keys, args)
     return found
 end
 
+-- Milliseconds by the clock of the server, which all machines go by.
+local function now()
+    local time = redis.call('TIME')
+    return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- An entry of a lease is kept for so long after it was taken last.
+local LEASE_KEPT = 30 * 24 * 3600 * 1000
+-- Nobody asks for a longer one: what ends later was written by another clock.
+local LEASE_MAX = 60 * 1000
+
+-- Takes a lease for `lease` milliseconds: for a run of something that is not to begin within `age` milliseconds after the last one, unless that was
+-- lost. Gives its fence, which is higher than that of any lease on this before; -1 = somebody has it, -2 = the last run is too young.
+function steps.claim(keys, args)
+    local key, lease, age, time = keys[1], tonumber(args[1]), tonumber(args[2]), now()
+    local found = redis.call('HMGET', key, 'fence', 'until', 'started')
+    local fence, ends, started = tonumber(found[1] or 0), tonumber(found[2] or 0), tonumber(found[3] or 0)
+    if ends > time and ends <= time + LEASE_MAX then return -1 end
+    -- one that has ended by itself had a run that was lost
+    if ends == 0 and started <= time and time - started < age then return -2 end
+    -- counts up, and from the clock, as the entry may have been lost
+    fence = math.max(fence + 1, time)
+    local text = '%.0f'
+    redis.call('HSET', key, 'fence', text:format(fence), 'until', text:format(time + lease), 'started', text:format(time))
+    redis.call('PEXPIRE', key, text:format(LEASE_KEPT + age))
+    return fence
+end
+
+-- Prolongs a lease. 1, or 0 where it is another's, or was given back.
+function steps.renew(keys, args)
+    local found = redis.call('HMGET', keys[1], 'fence', 'until')
+    if found[1] ~= args[1] or found[2] == '0' then return 0 end
+    redis.call('HSET', keys[1], 'until', string.format('%.0f', now() + tonumber(args[2])))
+    return 1
+end
+
+-- Gives a lease back. `completed` '0': the run was lost, and another may begin at once.
+function steps.release(keys, args)
+    if redis.call('HGET', keys[1], 'fence') ~= args[1] then return 0 end
+    redis.call('HSET', keys[1], 'until', '0')
+    if args[2] == '0' then redis.call('HSET', keys[1], 'started', '0') end
+    return 1
+end
+
 return steps

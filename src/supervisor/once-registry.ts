@@ -9,7 +9,7 @@ const NAMES_MAX = 1000;
 /** Claims that wait for the predecessor; past that they are refused. Each timer of a worker has one at most. */
 const WAITING_MAX = 10_000;
 /** A worker's timer that has waited this share of the time since the last run is not too early: clocks jitter. */
-const WAITED_SHARE = 0.9;
+export const WAITED_SHARE = 0.9;
 /** A run that nothing is known of. */
 const NEVER = Number.NEGATIVE_INFINITY;
 /** In the place of a worker's number: the run goes on in the process before this one. */

@@ -11,6 +11,7 @@ import { LeftoverProcesses } from './leftover-processes.ts';
 import { LuaMachines } from './lua-machines.ts';
 import { MappingRows } from './mapping-rows.ts';
 import { OnceRegistry } from './once-registry.ts';
+import { OnceRuns } from './once-runs.ts';
 import { SharedKeeper } from './shared-keeper.ts';
 import { memorySizesOf, WORKER_ENTRY, workerSetup } from './worker-parts.ts';
 import { WorkerThread } from './worker-thread.ts';
@@ -70,7 +71,7 @@ export async function tryScripts(options: TrialOptions): Promise<readonly TriedM
       stores: config.stores ?? [],
       isTrial: true,
     }),
-    once: new OnceRegistry(),
+    once: new OnceRuns(new OnceRegistry(), () => undefined, logger),
     onThreadBegin: (giveEnd) => mesh.join(WORKER_ID, giveEnd),
     onThreadEnd: ({ processGroups }) => {
       mesh.leave(WORKER_ID);

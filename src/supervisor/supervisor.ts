@@ -23,6 +23,7 @@ import { LuaMachines } from './lua-machines.ts';
 import { MappingRows } from './mapping-rows.ts';
 import { type MappingUse, mappingUses } from './mapping-uses.ts';
 import { OnceRegistry } from './once-registry.ts';
+import { OnceRuns } from './once-runs.ts';
 import { Reloader } from './reloader.ts';
 import { Succession } from './succession.ts';
 import type { SupervisorOptions } from './supervisor-options.ts';
@@ -88,7 +89,7 @@ export class Supervisor {
     this.#crew = new WorkerCrew({
       options,
       listeners: this.#listeners,
-      once: this.#once,
+      once: new OnceRuns(this.#once, () => this.#crew.fleet?.leases, options.logger),
       lastStraw: this.#lastStraw,
       setup: () => this.#reloader.require(),
       rows: this.#rows,

@@ -20,7 +20,7 @@ import { LeftoverProcesses } from './leftover-processes.ts';
 import type { Listeners } from './listeners.ts';
 import type { LuaMachines } from './lua-machines.ts';
 import type { MappingRows } from './mapping-rows.ts';
-import type { OnceRegistry } from './once-registry.ts';
+import type { OnceRuns } from './once-runs.ts';
 import { SharedKeeper } from './shared-keeper.ts';
 import type { SupervisorOptions } from './supervisor-options.ts';
 import { memorySizesOf, WORKER_ENTRY, withinTime } from './worker-parts.ts';
@@ -35,7 +35,7 @@ export interface CrewParts {
   readonly options: SupervisorOptions;
   readonly listeners: Listeners;
   /** One for all workers. */
-  readonly once: OnceRegistry;
+  readonly once: OnceRuns;
   readonly lastStraw: LastStraw;
   /** The setup that serves. */
   readonly setup: () => WorkerSetup;

@@ -3,7 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Logger } from '../base/logger.ts';
 import type { EventEnd } from '../events/event-link.ts';
 import type { WorkerJob, WorkerSetup, WorkerStart } from '../worker/messages.ts';
-import type { OnceRegistry } from './once-registry.ts';
+import type { OnceRuns } from './once-runs.ts';
 import type { WorkerTimes } from './worker-times.ts';
 
 export interface WorkerThreadOptions {
@@ -24,7 +24,7 @@ export interface WorkerThreadOptions {
   /** What the thread that has started is to do; called once for each, and the listen sources in it become the worker's. */
   readonly makeJob: () => WorkerJob;
   /** One for all workers. */
-  readonly once: OnceRegistry;
+  readonly once: OnceRuns;
   /** A thread has begun; it takes ends of ways to others at any time. */
   readonly onThreadBegin: (giveEnd: (end: EventEnd, transfer: readonly MessagePort[]) => void) => void;
   /** A thread that was started like this has ended, or has been given up. */

@@ -278,8 +278,13 @@ export class WorkerThread {
       case 'claim': {
         const { id, claim } = message;
         const thread = this.#thread;
-        const answer = (granted: boolean): void => thread?.post({ type: 'claimed', id, granted });
-        this.#options.once.ask(this.workerId, id, claim, answer, () => performance.now());
+        this.#options.once.ask({
+          workerId: this.workerId,
+          claimId: id,
+          claim,
+          answer: (fence) => thread?.post({ type: 'claimed', id, fence }),
+          revoke: () => thread?.post({ type: 'revoked', id }),
+        });
         return;
       }
       case 'release':

@@ -142,7 +142,10 @@ export type ToWorker =
   /** Accept nothing more, finish what runs, answer `drained`. Idle connections may ask once more for so long. */
   | { readonly type: 'drain'; readonly graceMs: number }
   /** The answer to `claim`. */
-  | { readonly type: 'claimed'; readonly id: number; readonly granted: boolean };
+  /** `fence` undefined: another runs it. */
+  | { readonly type: 'claimed'; readonly id: number; readonly fence: number | undefined }
+  /** The leave for a run is over although it goes on: another may have got it. */
+  | { readonly type: 'revoked'; readonly id: number };
 
 /** Worker → supervisor. */
 export type FromWorker =
@@ -193,6 +196,8 @@ export interface OnceClaim {
   readonly generation: number;
   /** How long the worker's timer has waited for this run, ms; undefined: since the script was loaded. */
   readonly waitMs: number | undefined;
+  /** From one run to the next, ms; undefined: it runs once. */
+  readonly everyMs?: number | undefined;
 }
 
 /** A GatewayError in transit: errors lose their class between threads. */

@@ -139,7 +139,10 @@ async function obey(
       return;
     }
     case 'claimed':
-      worker.claimed(message.id, message.granted);
+      worker.claimed(message.id, message.fence);
+      return;
+    case 'revoked':
+      worker.revoked(message.id);
   }
 }
 

@@ -223,8 +223,13 @@ export class GatewayWorker {
   }
 
   /** The supervisor's answer to a claim. */
-  claimed(id: number, granted: boolean): void {
-    this.#once.answered(id, granted);
+  claimed(id: number, fence: number | undefined): void {
+    this.#once.answered(id, fence);
+  }
+
+  /** A claim that was granted holds no more. */
+  revoked(id: number): void {
+    this.#once.revoked(id);
   }
 
   /** What a reload changes in the parts that live as long as the worker; scripts and front ends read the rest. */

@@ -119,6 +119,9 @@ const SCRIPTS: Readonly<Record<string, (harness: ScriptHarness) => Promise<void>
     await eventually(() => assert.equal(reader.text, 'event: news\ndata: sunny\n\n'));
     reader.abort();
   },
+  'httpd.timer(': async (harness) => {
+    for (let text = ''; text !== 'there is a report'; ) text = (await harness.request('/fence')).text;
+  },
   'httpd.redirect(': async (harness) => {
     const answer = await harness.request('/old');
     assert.deepEqual([answer.status, answer.field('location')], [301, '/new']);

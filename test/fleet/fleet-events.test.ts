@@ -159,7 +159,7 @@ test('While the store is away messages reach this machine, the others are counte
     assert.ok(one !== undefined && two !== undefined);
     const [here, there] = [one.subscribe('a'), two.subscribe('a')];
     await other.kill();
-    await one.untilLogged(/is away: .*Messages reach this machine only meanwhile/);
+    await one.untilLogged(/is away: .*Messages reach this machine only.* meanwhile/);
     for (let i = 0; i < 10; i++) one.hub.publish('a', 'lost');
     await eventually(() => assert.ok(here.every(({ length }) => length === 10)));
     await eventually(() => assert.equal(one.fleet.relay.counts.lost, 10));

@@ -350,13 +350,13 @@ export class ScriptHarness {
 export function claimsOf(registry: OnceRegistry, workerId: number, generation = 0): OnceClaims {
   let lastId = 0;
   return {
-    claim: (name, waitMs, answer) => {
+    claim: (name, times, answer) => {
       lastId += 1;
       const id = lastId;
       setImmediate(() => {
-        const granted = registry.claim(workerId, id, { name, generation, waitMs }, performance.now());
+        const granted = registry.claim(workerId, id, { name, generation, ...times }, performance.now());
         const release = (completed: boolean): void => registry.release(workerId, id, completed);
-        answer(granted ? { release } : undefined);
+        answer(granted ? { fence: id, onRevoked: undefined, release } : undefined);
       });
     },
   };
@@ -384,11 +384,11 @@ export function keepsItsState({ log }: ScriptHarness): void {
 }
 
 /** Repeats a check until it passes or the time is over. */
-export async function eventually(check: () => void): Promise<void> {
+export async function eventually(check: () => void | Promise<void>): Promise<void> {
   const deadline = performance.now() + EVENTUALLY_MS_MAX;
   for (;;) {
     try {
-      check();
+      await check();
       return;
     } catch (error) {
       if (performance.now() > deadline) throw error;

@@ -12,6 +12,7 @@ export const ALONE: Readonly<Record<string, string>> = {
   'embed/server': 'long',
   'examples/readme': 'long, and changes the working folder',
   'file/pipe-file': 'counts the processes it has started',
+  'gateway/fleet-timers': 'long, though it mostly waits',
   'gateway/held-memory': 'long',
   'handlers/browser': 'long',
   'hostile/hostile': 'long, and measures',

@@ -7,6 +7,10 @@ import { TimerRun } from './timer-run.ts';
 
 /** Leave to run a timer, given to one worker of all. */
 export interface OnceGrant {
+  /** Higher than that of every run before, whoever had it: who gets something from two runs knows the older by it. */
+  readonly fence: number;
+  /** Called when the leave is over although the run may go on: another may have got it. */
+  onRevoked: (() => void) | undefined;
   /** The run has ended. `completed` false: it was lost on the way, and another may make up for it. */
   release(completed: boolean): void;
 }
@@ -15,9 +19,13 @@ export interface OnceGrant {
 export interface OnceClaims {
   /**
    * Asks for leave to run the timer `name` now; `answer` is called later, with undefined when another worker runs it.
-   * `waitMs`: how long this one has waited for it; undefined: since its script was loaded.
+   * `waitMs`: how long this one has waited for it; undefined: since its script was loaded. `everyMs`: its period, if it has one.
    */
-  claim(name: string, waitMs: number | undefined, answer: (grant: OnceGrant | undefined) => void): void;
+  claim(
+    name: string,
+    times: { readonly waitMs: number | undefined; readonly everyMs: number | undefined },
+    answer: (grant: OnceGrant | undefined) => void,
+  ): void;
 }
 
 export interface TimerOptions {
@@ -117,7 +125,7 @@ export class ScriptTimer {
     if (once === undefined) this.#takeTurn(undefined);
     else {
       this.#claiming = true;
-      this.#claims.claim(once, waitMs, (grant) => this.#answered(grant));
+      this.#claims.claim(once, { waitMs, everyMs }, (grant) => this.#answered(grant));
     }
   }
 
@@ -143,17 +151,26 @@ export class ScriptTimer {
       cancelTurn();
       grant?.release(false);
     };
+    if (grant === undefined) return;
+    grant.onRevoked = () => {
+      this.#run?.cancel();
+      this.#cancelTurn?.();
+      this.#cancelTurn = undefined;
+      if (!this.#repeats) this.#over = true;
+      this.#forgetIfDone();
+    };
   }
 
   #begin(grant: OnceGrant | undefined): void {
     if (!this.#repeats) this.#over = true;
     const run = new TimerRun(this.#script, this.number, this.#options.limits, () => {
+      if (grant !== undefined) grant.onRevoked = undefined;
       grant?.release(!this.#script.state.closed);
       this.#run = undefined;
       this.#forgetIfDone();
     });
     this.#run = run;
-    run.start(this.callback);
+    run.start(this.callback, grant?.fence);
   }
 
   #forgetIfDone(): void {

@@ -21,12 +21,14 @@ export class TimerRun extends ScriptRun {
     return this.script;
   }
 
-  /** Calls the function. It may have ended when this returns. */
-  start(callback: Reference): void {
+  /** Calls the function, with the fence where only one worker runs it. It may have ended when this returns. */
+  start(callback: Reference, fence: number | undefined): void {
     this.script.runs.started(this);
     this.begin((L) => {
       this.script.state.pushReference(L, callback);
-      return 0;
+      if (fence === undefined) return 0;
+      this.script.state.pushInteger(L, fence);
+      return 1;
     });
     this.script.runs.watch();
   }
