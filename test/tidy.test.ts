@@ -216,6 +216,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'supervisor',
     'tls',
     'worker/listen-target.ts',
+    'worker/request-metrics.ts',
   ],
 };
 

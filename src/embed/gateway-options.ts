@@ -3,12 +3,15 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { AdminAddress } from '../base/admin-address.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { LogLevel } from '../base/logger.ts';
+import { MESSAGE_FORMATS, type MessageFormat } from '../base/message-form.ts';
 import type { SharedSize } from '../base/shared-size.ts';
 import type { CertificateFiles, Config, ListenAddress, MappingConfig, TlsConfig } from '../config/config.ts';
 import { HOSTS_MAX, readHost } from '../config/mapping-host.ts';
 import { countHosts, normalizePrefix } from '../config/mappings.ts';
+import { adminAddress } from '../config/value-parsers.ts';
 import { runsLua } from '../mapping/mapping-kinds.ts';
 import { mappingName, type OfPlace } from '../mapping/mapping-name.ts';
 import { type ProxyOptions, type ProxyTargets, readProxyMapping } from '../mapping/proxy-options.ts';
@@ -24,7 +27,7 @@ import {
   isTypePattern,
 } from '../settings/compression.ts';
 import { DEFAULT_LIMITS, defaultUnreadBodyBytes, type Limits } from '../settings/limits.ts';
-import { DEFAULT_LOG_SETTINGS } from '../settings/log-settings.ts';
+import { DEFAULT_LOG_SETTINGS, type LogSettings } from '../settings/log-settings.ts';
 import { DEFAULT_TLS_PROFILE, TLS_PROFILES, type TlsProfile } from '../settings/tls-settings.ts';
 import {
   checkedRights,
@@ -98,6 +101,13 @@ export interface CommonOptions {
   readonly compression?: Partial<CompressionSettings>;
   /** Takes each log line, without its line end; default: standard error. */
   readonly log?: (line: string) => void;
+  /** What log lines look like: `text`, or JSON as `pino` and `json` have it; default `text`. */
+  readonly logFormat?: MessageFormat;
+  /**
+   * Where health and metrics are asked for, on this machine alone: `127.0.0.1:9443`, `[::1]:0` (port 0 takes any free one) or
+   * `unix:/PATH`; default: nowhere.
+   */
+  readonly admin?: string;
 }
 
 /** How a gateway is to run; everything may be left out. */
@@ -168,7 +178,8 @@ export function completeConfig(
     rights: { ...DEFAULT_SCRIPT_RIGHTS, ...checkedRights('', options.rights ?? {}) },
     logLevel: options.logLevel ?? 'info',
     accessLog: options.accessLog ?? false,
-    logs: DEFAULT_LOG_SETTINGS,
+    logs: readLogs(options),
+    admin: readAdmin(options.admin),
     compression: readCompression(options.compression ?? {}),
     // the affairs of a process, not of a part of one
     user: undefined,
@@ -194,13 +205,14 @@ export function changeConfig(
   const fixed = FIXED_OPTIONS.find((name) => Object.hasOwn(changes, name));
   if (fixed !== undefined)
     throw new GatewayError('LGW_CONFIG', `Option ${fixed} is given to reload and counts at the start only`);
-  const { mappings, root, shared, logLevel, accessLog, compression, limits, rights } = changes;
+  const { mappings, root, shared, logLevel, accessLog, compression, limits, rights, admin } = changes;
   const all = completeConfig(
     {
       ...(root === undefined ? (current.root === undefined ? {} : { root: current.root }) : { root }),
       shared: shared ?? current.shared,
       logLevel: logLevel ?? current.logLevel,
       accessLog: accessLog ?? current.accessLog,
+      logFormat: changes.logFormat ?? current.logs.format,
       compression: { ...current.compression, ...compression },
       limits: { ...current.limits, ...limits },
       rights: { ...current.rights, ...rights },
@@ -208,12 +220,13 @@ export function changeConfig(
     { ...pickListening(current), ...listening },
     workers,
   );
+  const kept = { ...all, admin: admin === undefined ? current.admin : readAdmin(admin) };
   if (mappings === undefined) {
     const { scripts, folders, proxies } = current;
-    return { ...all, mappings: current.mappings, scripts, folders, proxies };
+    return { ...kept, mappings: current.mappings, scripts, folders, proxies };
   }
   return {
-    ...all,
+    ...kept,
     mappings: readMappings(mappings),
     ...readMappingSettings(mappings),
   };
@@ -317,6 +330,19 @@ function oneOf<Word extends string>(option: string, words: readonly Word[], word
     'LGW_CONFIG',
     `Option ${option} is ${JSON.stringify(word)} and has to be one of ${words.join(', ')}`,
   );
+}
+
+function readLogs({ logFormat = 'text' }: CommonOptions): LogSettings {
+  const format = oneOf('logFormat', MESSAGE_FORMATS, logFormat);
+  return { ...DEFAULT_LOG_SETTINGS, format, accessFormat: format };
+}
+
+function readAdmin(text: string | undefined): AdminAddress | undefined {
+  if (text === undefined) return undefined;
+  const { read, wants } = adminAddress();
+  const address = typeof text === 'string' ? read(text) : undefined;
+  if (address !== undefined) return address;
+  throw new GatewayError('LGW_CONFIG', `Option admin is ${JSON.stringify(text)} and has to be ${wants}`);
 }
 
 function readLimits(given: Partial<Limits>, mappings: readonly MappingConfig[]): Limits {

@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { GatewayError } from '../base/errors.ts';
 import { createLogger } from '../base/logger.ts';
+import { messageFormatter } from '../base/message-form.ts';
 import type { Config, InheritedSocket, ListenAddress } from '../config/config.ts';
 import type { EventSubscription } from '../events/event-subscription.ts';
 import type { SubscriptionOptions, TextEvents } from '../events/text-events.ts';
@@ -75,6 +76,8 @@ export interface ServerHandle {
    * no room, LGW_STOPPED before `ready`.
    */
   subscribe(channels: string | readonly string[], options?: SubscriptionOptions): EventSubscription;
+  /** Where its admin listener is: `http://127.0.0.1:9443` or `unix:/PATH`; undefined before `ready`, and where it has none. */
+  readonly adminAddress: string | undefined;
   /** What each thread counts at this moment; nothing before `ready`. */
   counters(): Readonly<Record<CounterName, number>>[];
   /** What each mapping of a script uses in each thread at this moment; nothing before `ready`. */
@@ -84,6 +87,7 @@ export interface ServerHandle {
 /** What serves: threads, or this one. */
 interface Engine {
   readonly addresses: readonly BoundAddress[];
+  readonly adminAddress: string | undefined;
   readonly events: TextEvents;
   start(): Promise<void>;
   reload(change: (current: Config) => Config): Promise<unknown>;
@@ -152,7 +156,11 @@ export class Server {
 
   /** For another part of the program. */
   handle(): ServerHandle {
+    const adminAddress = (): string | undefined => this.#engine?.adminAddress;
     return {
+      get adminAddress(): string | undefined {
+        return adminAddress();
+      },
       ready: () => this.#ready.promise,
       shutdown: () => this.#stop(),
       reload: async (changes = {}) => {
@@ -195,8 +203,9 @@ export class Server {
     const engine = this.#createEngine(handler);
     await engine.start();
     this.#engine = engine;
-    const { log, logLevel = 'info' } = this.#options;
-    const logger = createLogger(logLevel, 'server', log ?? new LogSink().write);
+    const { log, logLevel = 'info', logFormat: format = 'text' } = this.#options;
+    const write = messageFormatter({ format, receiver: 'lines' });
+    const logger = createLogger(logLevel, 'server', log ?? new LogSink().write, write);
     for (const { scheme, address, port } of engine.addresses)
       logger.info(`Listening on ${scheme}://${formatAddress(address, port)}`);
     if (this.#shutdown !== undefined)

@@ -1,6 +1,7 @@
 /** Starts a gateway of worker threads inside another program. */
 
 import { createLogger } from '../base/logger.ts';
+import { messageFormatter } from '../base/message-form.ts';
 import type { Config } from '../config/config.ts';
 import { withMappings } from '../config/ready-made-mappings.ts';
 import type { EventSubscription } from '../events/event-subscription.ts';
@@ -8,6 +9,7 @@ import type { SubscriptionOptions } from '../events/text-events.ts';
 import { compileLuaModule } from '../lua/wasm-module.ts';
 import type { CounterName } from '../metrics/worker-metrics.ts';
 import type { UpstreamView } from '../proxy/upstreams/upstream-view.ts';
+import { messageForm } from '../settings/log-settings.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { BoundAddress, ListenNames } from '../supervisor/listeners.ts';
 import { LogSink } from '../supervisor/log-sink.ts';
@@ -26,6 +28,8 @@ import {
 export interface Gateway {
   /** Where it accepts connections; empty once it drains. */
   readonly addresses: readonly BoundAddress[];
+  /** Where its admin listener is: `http://127.0.0.1:9443` or `unix:/PATH`; undefined: it has none. */
+  readonly adminAddress: string | undefined;
   /**
    * Reads scripts, modules and certificate again, and takes the changed options; all workers go over to them at once and
    * no request is lost. Limits and rights that are not named stay as they are. Rejects with a GatewayError when anything is
@@ -76,6 +80,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     get addresses(): readonly BoundAddress[] {
       return supervisor.addresses;
     },
+    get adminAddress(): string | undefined {
+      return supervisor.adminAddress;
+    },
     reload: async (changes = {}) => {
       await supervisor.reload((current) =>
         withMappings(changeConfig(current, changes, changedListening(current, changes), changes.workers)),
@@ -112,7 +119,12 @@ export function createSupervisor(
   const writeLine = log ?? new LogSink().write;
   return new Supervisor({
     config,
-    logger: createLogger(config.logLevel, 'supervisor', writeLine),
+    logger: createLogger(
+      config.logLevel,
+      'supervisor',
+      writeLine,
+      messageFormatter(messageForm(config.logs)),
+    ),
     writeLine,
     listenNames,
     compileLua: (memoryBytesMax) => compileLuaModule({ memoryBytesMax }),

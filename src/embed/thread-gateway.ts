@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { createAccessLog } from '../access/access-log.ts';
 import { TextLines } from '../access/line-buffer.ts';
 import { createLogger, type LevelLogger } from '../base/logger.ts';
+import { messageFormatter } from '../base/message-form.ts';
 import { poolThreads } from '../base/pool-threads.ts';
 import type { Config } from '../config/config.ts';
 import { SETTING_TABLE } from '../config/setting-table.ts';
@@ -19,16 +20,21 @@ import { FrontEnd } from '../http/front/front-end.ts';
 import { Dispatcher } from '../http/routing/dispatcher.ts';
 import { HostRouter } from '../http/routing/host-router.ts';
 import { NOTHING, type Share, Shares } from '../mapping/shares.ts';
-import { type CounterName, Counters } from '../metrics/worker-metrics.ts';
+import type { CounterName, Counters } from '../metrics/worker-metrics.ts';
 import { HandlerProxies } from '../proxy/handler-proxies.ts';
 import { Proxies } from '../proxy/proxies.ts';
+import { createHealthMemory } from '../proxy/upstreams/health-memory.ts';
+import { HealthTable } from '../proxy/upstreams/health-table.ts';
+import { readUpstreams } from '../proxy/upstreams/upstream-view.ts';
+import { messageForm } from '../settings/log-settings.ts';
 import { type Setting, Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory } from '../shared/shared-memory.ts';
 import { SharedStore } from '../shared/shared-store.ts';
 import { closeSource, platformListenerOptions } from '../supervisor/listener.ts';
-import { type BoundAddress, Listeners, type ListenNames } from '../supervisor/listeners.ts';
+import { type BoundAddress, Listeners, type ListenNames, listenerCountOf } from '../supervisor/listeners.ts';
 import { loadTls } from '../supervisor/load-tls.ts';
+import type { WorkerMemory } from '../supervisor/worker-memory.ts';
 import { TicketKeyRing } from '../tls/ticket-keys.ts';
 import { TlsPolicies } from '../tls/tls-policies.ts';
 import type { TlsSetup } from '../tls/tls-setup.ts';
@@ -36,6 +42,7 @@ import type { WebHandler } from '../web/web-handler.ts';
 import { WebMapping } from '../web/web-mapping.ts';
 import { WEBSOCKETS_MAX } from '../websocket/websocket-limits.ts';
 import { listenTarget } from '../worker/listen-target.ts';
+import { ThreadAdmin, type ThreadFacts } from './thread-admin.ts';
 
 const LOG_SOURCE = 'server';
 /** What messages call that which says where a server listens. */
@@ -53,28 +60,36 @@ export class ThreadGateway {
   readonly #settings: Settings<Config>;
   readonly #accessLines: TextLines;
   readonly #handler: WebHandler;
-  readonly #counters = new Counters();
+  readonly #admin: ThreadAdmin;
+  readonly #counters: Counters;
   readonly #compression: Compression;
   readonly #listeners: Listeners;
   readonly #frontEnds: FrontEnd[] = [];
   readonly #hub = new EventHub(WORKER_ID, new InterestTable(1));
   /** For the program, too. */
   readonly events: TextEvents = new TextEvents(this.#hub, createEventShare('/'));
-  readonly #proxies = new Proxies(this.#counters, WORKER_ID);
+  readonly #health = createHealthMemory();
+  readonly #proxies: Proxies;
   readonly #tickets = new TicketKeyRing();
   /** Of handshakes that begin now; undefined: cleartext. */
   #tls: TlsSetup | undefined;
   #logger: LevelLogger;
   #mapping: WebMapping | undefined;
   #reloading: Promise<void> = Promise.resolve();
+  readonly #reloads = { success: 0, failure: 0 };
 
   constructor(config: Config, writeLine: (line: string) => void, handler: WebHandler) {
     this.#settings = new Settings(config, THREAD_SETTINGS);
+    this.#admin = new ThreadAdmin(config, listenerCountOf(config));
+    this.#counters = this.#admin.memory.counters;
+    const health = new HealthTable(this.#health, this.#admin.memory.shared.waiting);
+    this.#proxies = new Proxies(this.#counters, WORKER_ID, undefined, health);
     const threads = poolThreads(process.env['UV_THREADPOOL_SIZE']);
     const turns = new PoolTurns(poolJobsMax(1, threads, availableParallelism()));
     this.#compression = new Compression(config.compression, turns, this.#counters);
     this.#settings.subscribe((next) => this.#apply(next));
-    this.#logger = createLogger(config.logLevel, LOG_SOURCE, writeLine);
+    const format = messageFormatter(messageForm(config.logs));
+    this.#logger = createLogger(config.logLevel, LOG_SOURCE, writeLine, format);
     this.#listeners = new Listeners(this.#logger, SERVER_LISTEN_NAMES);
     this.#accessLines = new TextLines(writeLine);
     this.#handler = handler;
@@ -86,6 +101,10 @@ export class ThreadGateway {
 
   get addresses(): readonly BoundAddress[] {
     return this.#listeners.addresses;
+  }
+
+  get adminAddress(): string | undefined {
+    return this.#admin.address;
   }
 
   /** Resolves when connections are accepted. When it rejects (GatewayError) nothing is left behind. */
@@ -102,7 +121,13 @@ export class ThreadGateway {
   async reload(change?: (current: Config) => Config): Promise<void> {
     const before = this.#reloading;
     this.#reloading = before.catch(() => undefined).then(() => this.#reloadOnce(change));
-    await this.#reloading;
+    try {
+      await this.#reloading;
+      this.#reloads.success += 1;
+    } catch (error) {
+      this.#reloads.failure += 1;
+      throw error;
+    }
   }
 
   async #reloadOnce(change: ((current: Config) => Config) | undefined): Promise<void> {
@@ -125,7 +150,8 @@ export class ThreadGateway {
 
   #observers({ accessLog, logs }: Pick<Config, 'accessLog' | 'logs'>): ExchangeObserver[] {
     const surroundings = { worker: WORKER_ID, source: LOG_SOURCE, namesHosts: () => false };
-    return accessLog ? [createAccessLog(logs, surroundings, this.#accessLines)] : [];
+    const counted = this.#admin.observers();
+    return accessLog ? [...counted, createAccessLog(logs, surroundings, this.#accessLines)] : counted;
   }
 
   /** True when every open exchange has ended within the limit. */
@@ -144,6 +170,8 @@ export class ThreadGateway {
     this.#mapping?.close();
     this.#hub.closeSubscriptions();
     this.#proxies.stop();
+    // until now it says that the server drains
+    this.#admin.close();
   }
 
   counters(): Record<CounterName, number>[] {
@@ -161,7 +189,8 @@ export class ThreadGateway {
     await this.#listeners.open(this.#config, platformListenerOptions());
     const tls = await this.#loadTls(this.#config);
     const { timeLimitMs } = limits;
-    const store = new SharedStore({ memory: createSharedMemory(this.#config.shared), owner: 1 });
+    const memory = createSharedMemory(this.#config.shared);
+    const store = new SharedStore({ memory, owner: 1 });
     const shared = (name: string): SharedDictionary => new SharedDictionary(store.open(name));
     this.#mapping = new WebMapping(
       {
@@ -170,7 +199,7 @@ export class ThreadGateway {
         logger,
         shared,
         events: this.events,
-        share: createShare(),
+        share: createShare(this.#admin.memory),
         proxies: new HandlerProxies({ mapping: '/', prefix: '/', proxies: this.#proxies, logger }),
         counters: this.#counters,
         timeLimitMs,
@@ -181,7 +210,7 @@ export class ThreadGateway {
     const observers = this.#observers(this.#config);
     const addresses = new AddressLimit(limits.connectionsPerAddressMax);
     const unreadBodies = new UnreadBodies(limits.unreadBodyBytesMax, this.#counters, logger);
-    const frontEndFor = (scheme: 'https' | 'http'): FrontEnd =>
+    const frontEndFor = (scheme: 'https' | 'http', index: number): FrontEnd =>
       new FrontEnd(
         {
           tls: scheme === 'https' ? tls : undefined,
@@ -189,6 +218,7 @@ export class ThreadGateway {
           noDelay,
           logger,
           counters: this.#counters,
+          listener: this.#admin.memory.listener(index),
           observers,
           addresses,
           unreadBodies,
@@ -199,7 +229,7 @@ export class ThreadGateway {
     const left = this.#listeners.sources();
     try {
       for (let next = left[0]; next !== undefined; next = left[0]) {
-        const frontEnd = frontEndFor(next.scheme);
+        const frontEnd = frontEndFor(next.scheme, this.#frontEnds.length);
         this.#frontEnds.push(frontEnd);
         await frontEnd.listen(listenTarget(next.source));
         left.shift();
@@ -208,6 +238,16 @@ export class ThreadGateway {
       for (const { source } of left) closeSource(source);
       throw error;
     }
+    const facts: ThreadFacts = {
+      workerId: WORKER_ID,
+      isReady: () => this.#listeners.addresses.length > 0,
+      bound: () => this.#listeners.bound,
+      tls: () => this.#tls,
+      shared: memory,
+      upstreams: () => readUpstreams(this.#health, [this.#admin.memory.waiting]),
+      reloads: this.#reloads,
+    };
+    await this.#admin.open(this.#config, this.#mapping, facts, logger);
   }
 
   async #loadTls(config: Config): Promise<TlsPolicies | undefined> {
@@ -229,7 +269,7 @@ export class ThreadGateway {
 }
 
 /** The one mapping may have all WebSockets of the thread; it has nothing else that is shared out. */
-function createShare(): Share {
+function createShare(memory: WorkerMemory): Share {
   const limits = { ...NOTHING, websockets: WEBSOCKETS_MAX };
-  return new Shares({ limits, percent: 100 }).of('/');
+  return new Shares({ limits, percent: 100 }).of('/', memory.mapping(0));
 }

@@ -3,7 +3,6 @@ import { MetricRow, MetricTable, type NumberNames, type Slots, type TimesNames }
 
 const METRICS = {
   connections: { gauge: 'Connections that are open' },
-  cleartextConnections: { gauge: 'Those of them without TLS' },
   sessions: { gauge: 'HTTP/2 connections that are open' },
   exchanges: { gauge: 'Requests under way' },
   coroutines: { gauge: 'Coroutines of handlers, tasks and timers' },

@@ -41,6 +41,7 @@ export class AdminListener {
   readonly #logger: Logger;
   readonly #config: AdminConfig;
   #tokenFile: TokenFile | undefined;
+  #where: AdminAddress | undefined;
 
   /** `replacesSocket`: of a unix socket, which another process may have still. */
   constructor(
@@ -53,7 +54,8 @@ export class AdminListener {
     this.#config = config;
     this.#logger = logger;
     const { admin: address, adminTokenFile } = config;
-    const needsToken = address.kind === 'tcp' || adminTokenFile !== undefined;
+    // part of another program, it has nothing to be done
+    const needsToken = actions.size > 0 && (address.kind === 'tcp' || adminTokenFile !== undefined);
     const makeToken = needsToken ? (port: number): string => this.#makeToken(port) : undefined;
     this.#server = new AdminServer({
       address,
@@ -68,8 +70,14 @@ export class AdminListener {
   /** Resolves when it answers. Errors: LGW_LISTEN, LGW_ADMIN_TOKEN. */
   async open(): Promise<void> {
     const where = await this.#server.listen();
+    this.#where = where;
     const token = this.#tokenFile?.path ?? this.#config.adminTokenFile;
     this.#logger.info(`Admin listener on ${showAdminAddress(where)}`, { token });
+  }
+
+  /** `http://127.0.0.1:9443` or `unix:/PATH`; undefined before `open`. */
+  get address(): string | undefined {
+    return this.#where && showAdminAddress(this.#where);
   }
 
   /**

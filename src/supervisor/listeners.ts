@@ -34,6 +34,7 @@ export class Listeners {
   readonly #logger: Logger;
   readonly #names: ListenNames;
   #open: OpenListener[] = [];
+  #closed: readonly BoundAddress[] = [];
 
   constructor(logger: Logger, names: ListenNames = COMMAND_LINE_NAMES) {
     this.#logger = logger;
@@ -42,11 +43,12 @@ export class Listeners {
 
   /** Where connections are accepted; empty before `open` and after `close`. */
   get addresses(): readonly BoundAddress[] {
-    return this.#open.map(({ scheme, listener }) => ({
-      scheme,
-      address: listener.address,
-      port: listener.port,
-    }));
+    return this.#open.map(({ scheme, listener: { address, port } }) => ({ scheme, address, port }));
+  }
+
+  /** The same also after `close`: connections go on. In the order of `sources`. */
+  get bound(): readonly BoundAddress[] {
+    return this.#open.length > 0 ? this.addresses : this.#closed;
   }
 
   /** Several workers can accept from each of them. */
@@ -132,8 +134,16 @@ export class Listeners {
   }
 
   close(): void {
+    this.#closed = this.bound;
     for (const { listener } of this.#open.splice(0)) listener.close();
   }
+}
+
+/** At most so many are opened of it. */
+export function listenerCountOf(config: Config): number {
+  const { listen, cleartext, redirect, furtherListeners = [], inherited = [] } = config;
+  const own = [listen, cleartext, redirect].filter((place) => place !== undefined);
+  return Math.max(inherited.length, own.length + furtherListeners.length);
 }
 
 function isSamePlace({ place }: InheritedSocket, { address, port }: ListenAddress): boolean {

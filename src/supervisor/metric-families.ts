@@ -19,6 +19,7 @@ type FamilyName =
   | 'durations'
   | 'heads'
   | 'connections'
+  | 'accepted'
   | 'handshakes'
   | 'handshakeTimes'
   | 'loopDelays'
@@ -67,7 +68,8 @@ export const FAMILIES: Readonly<Record<FamilyName, MetricFamily>> = {
     'lgateway_request_head_seconds',
     'From the head of a request to the head of its answer, by mapping',
   ),
-  connections: gauge('lgateway_connections', 'Connections that are open, by the scheme of their listener'),
+  connections: gauge('lgateway_connections', 'Connections that are open, by listener'),
+  accepted: counter('lgateway_connections_accepted_total', 'Connections accepted, by listener'),
   handshakes: counter(
     'lgateway_tls_handshakes_total',
     'TLS handshakes that succeeded, by version and whether a session was resumed',
@@ -160,7 +162,6 @@ export const FAMILIES: Readonly<Record<FamilyName, MetricFamily>> = {
 export const WORKER_FAMILIES: readonly (readonly [CounterName, MetricFamily])[] = [
   ['exchanges', gauge('lgateway_requests_in_flight', 'Requests under way')],
   ['sessions', gauge('lgateway_http2_sessions', 'HTTP/2 connections that are open')],
-  ['connectionsTotal', counter('lgateway_connections_accepted_total', 'Connections accepted')],
   [
     'proxyHeadsRefusedTotal',
     counter(

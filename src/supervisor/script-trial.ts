@@ -52,6 +52,7 @@ export async function tryScripts(options: TrialOptions): Promise<readonly TriedM
     logger,
     onLogLines: (lines) => lines.forEach(options.writeLine),
     onAccessLines: () => undefined,
+    listenerCount: 0,
     countsRequests: false,
     rows,
     makeStart: (own) => ({

@@ -122,6 +122,11 @@ export class Supervisor {
     return this.#state;
   }
 
+  /** Where the admin listener is; undefined: it has none, or not yet. */
+  get adminAddress(): string | undefined {
+    return this.#admin?.address;
+  }
+
   /** Where connections are accepted; empty before `start` and after `drain`. */
   get addresses(): readonly BoundAddress[] {
     return this.#listeners.addresses;
@@ -274,6 +279,7 @@ export class Supervisor {
   metricSources(): MetricSources {
     return {
       workers: this.#crew.workers,
+      listeners: this.#listeners.bound,
       mappings: this.#rows.shown(this.#crew.oldestGeneration),
       upstreams: this.upstreams(),
       shared: this.#crew.sharedUsage(),

@@ -17,7 +17,7 @@ import type { LuaModules, WorkerJob, WorkerSetup, WorkerStart } from '../worker/
 import type { LastStraw } from './crash-loop.ts';
 import { EventMesh } from './event-mesh.ts';
 import { LeftoverProcesses } from './leftover-processes.ts';
-import type { Listeners } from './listeners.ts';
+import { type Listeners, listenerCountOf } from './listeners.ts';
 import type { LuaMachines } from './lua-machines.ts';
 import type { MappingRows } from './mapping-rows.ts';
 import type { OnceRuns } from './once-runs.ts';
@@ -183,6 +183,7 @@ export class WorkerCrew {
       onLogLines: (lines) => lines.forEach(writeLine),
       onAccessLines: options.outputs?.writeAccess ?? ((bytes) => this.#writeLines(bytes)),
       rows,
+      listenerCount: listenerCountOf(config),
       countsRequests: config.admin !== undefined,
       makeStart: (own) => this.#makeStart(own),
       makeJob: () => this.#makeJob(),

@@ -1,4 +1,5 @@
 /** What one worker counts, in memory that outlives its threads: they write, one after the other, and the main thread reads. */
+import { LISTENER_METRICS, type ListenerCounterName } from '../metrics/listener-metrics.ts';
 import { MAPPING_METRICS, type MappingCounterName } from '../metrics/mapping-metrics.ts';
 import { MetricRow } from '../metrics/metric-row.ts';
 import { createRequestMemory, NO_MAPPING_ROW, RequestRow, requestRowOf } from '../metrics/request-row.ts';
@@ -13,14 +14,22 @@ export class WorkerMemory {
   readonly counters: Counters = new Counters();
   /** Requests that wait for servers behind proxies, by row of what is known of their health. */
   readonly waiting: Int32Array<SharedArrayBuffer> = new Int32Array(createWaitingMemory());
+  readonly #listeners: SharedArrayBuffer;
+  readonly #listenerCount: number;
   readonly #rows: { readonly capacity: number; readonly used: number };
   readonly #mappings: SharedArrayBuffer;
   readonly #requests: SharedArrayBuffer | undefined;
   /** Messages of a thread come in before its end: nothing is left of one when the next begins. */
   readonly #logOnTheWay = new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
 
-  constructor(rows: { readonly capacity: number; readonly used: number }, countsRequests: boolean) {
+  constructor(
+    rows: { readonly capacity: number; readonly used: number },
+    listenerCount: number,
+    countsRequests: boolean,
+  ) {
     this.#rows = rows;
+    this.#listenerCount = listenerCount;
+    this.#listeners = LISTENER_METRICS.rows(listenerCount);
     this.#mappings = MAPPING_METRICS.rows(rows.capacity);
     this.#requests = countsRequests ? createRequestMemory(rows.capacity) : undefined;
   }
@@ -28,6 +37,11 @@ export class WorkerMemory {
   /** What the mapping uses whose row this is. */
   mapping(row: number): MetricRow<MappingCounterName> {
     return new MetricRow(MAPPING_METRICS, this.#mappings, row);
+  }
+
+  /** The connections of a listener, by its number. */
+  listener(index: number): MetricRow<ListenerCounterName> {
+    return new MetricRow(LISTENER_METRICS, this.#listeners, index);
   }
 
   /** The requests of a mapping, by its row, or with undefined of none; undefined where they are not counted. */
@@ -47,6 +61,7 @@ export class WorkerMemory {
   get shared(): {
     readonly counters: SharedArrayBuffer;
     readonly mappingCounters: SharedArrayBuffer;
+    readonly listenerCounters: SharedArrayBuffer;
     readonly requests: SharedArrayBuffer | undefined;
     readonly waiting: SharedArrayBuffer;
     readonly logOnTheWay: SharedArrayBuffer;
@@ -54,6 +69,7 @@ export class WorkerMemory {
     return {
       counters: this.counters.memory,
       mappingCounters: this.#mappings,
+      listenerCounters: this.#listeners,
       requests: this.#requests,
       waiting: this.waiting.buffer,
       logOnTheWay: this.#logOnTheWay.buffer,
@@ -73,6 +89,7 @@ export class WorkerMemory {
   /** Another thread begins: what counted for the one before is 0 again; totals and times go on. */
   beginThread(): void {
     this.counters.resetGauges();
+    for (let index = 0; index < this.#listenerCount; index++) this.listener(index).resetGauges();
     for (let row = 0; row < this.#rows.used; row++) this.mapping(row).resetGauges();
     this.waiting.fill(0);
     this.#logOnTheWay.fill(0);

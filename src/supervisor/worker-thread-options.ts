@@ -17,6 +17,8 @@ export interface WorkerThreadOptions {
   readonly onAccessLines: (bytes: Uint8Array, count: number) => void;
   /** Rows of counters: how many there are, and how many of them some mapping has or had. */
   readonly rows: { readonly capacity: number; readonly used: number };
+  /** How many listeners there are at most. */
+  readonly listenerCount: number;
   /** Requests are counted by mapping, and times by worker. */
   readonly countsRequests: boolean;
   /** What the next thread starts with; called once for each. */
@@ -42,6 +44,7 @@ export interface OwnStart {
   readonly workerId: number;
   readonly counters: SharedArrayBuffer;
   readonly mappingCounters: SharedArrayBuffer;
+  readonly listenerCounters: SharedArrayBuffer;
   readonly requests: SharedArrayBuffer | undefined;
   readonly waiting: SharedArrayBuffer;
   readonly logOnTheWay: SharedArrayBuffer;

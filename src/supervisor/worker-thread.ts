@@ -58,7 +58,7 @@ export class WorkerThread {
   constructor(options: WorkerThreadOptions) {
     this.#options = options;
     this.workerId = options.workerId;
-    this.#memory = new WorkerMemory(options.rows, options.countsRequests);
+    this.#memory = new WorkerMemory(options.rows, options.listenerCount, options.countsRequests);
   }
 
   /** What it counts, its threads one after the other. */

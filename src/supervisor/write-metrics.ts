@@ -6,12 +6,15 @@ import { packageVersion } from '../base/package-info.ts';
 import type { RelayCounts } from '../fleet/event-relay.ts';
 import { RESOURCES } from '../mapping/shares.ts';
 import { Histogram } from '../metrics/histogram.ts';
+import type { ListenerCounterName } from '../metrics/listener-metrics.ts';
 import type { MappingCounterName } from '../metrics/mapping-metrics.ts';
 import type { MetricRow } from '../metrics/metric-row.ts';
 import { REQUEST_PROTOCOLS, STATUS_CLASSES } from '../metrics/request-row.ts';
 import type { Counters } from '../metrics/worker-metrics.ts';
 import type { UpstreamView } from '../proxy/upstreams/upstream-view.ts';
 import type { SharedUsage } from '../shared/shared-usage.ts';
+import { formatAddress } from './listener.ts';
+import type { BoundAddress } from './listeners.ts';
 import type { MappingRow } from './mapping-rows.ts';
 import { FAMILIES, LIMIT_COUNTERS, MAPPING_FAMILIES, WORKER_FAMILIES } from './metric-families.ts';
 import { processFacts } from './process-metrics.ts';
@@ -23,7 +26,7 @@ interface WorkerSource {
   readonly ready: boolean;
   readonly replacements: number;
   readonly counters: Counters;
-  readonly memory: Pick<WorkerMemory, 'mapping' | 'requests'>;
+  readonly memory: Pick<WorkerMemory, 'listener' | 'mapping' | 'requests'>;
 }
 
 /** The part that the main thread has in what machines share. */
@@ -35,6 +38,7 @@ interface FleetSource {
 
 export interface MetricSources {
   readonly workers: readonly WorkerSource[];
+  readonly listeners: readonly BoundAddress[];
   readonly mappings: readonly MappingRow[];
   readonly upstreams: readonly UpstreamView[];
   readonly shared: readonly SharedUsage[];
@@ -58,6 +62,7 @@ export function writeMetrics(sources: MetricSources, accept: string): { type: st
   text.family(FAMILIES.buildInfo);
   text.sample({ version: packageVersion(), node: process.version }, 1);
   writeRequests(text, sources);
+  writeListeners(text, sources);
   writeWorkers(text, sources.workers);
   writeMappings(text, sources);
   writeUpstreams(text, sources.upstreams);
@@ -109,13 +114,27 @@ function isUsual(protocol: string, code: string): boolean {
   return protocol !== 'HTTP/1.0' && (code === '2xx' || code === '5xx');
 }
 
+/** By the address that is bound; each is bound once. */
+function writeListeners(text: MetricText, { workers, listeners }: MetricSources): void {
+  const counted = listeners.map(({ scheme, address, port }, i) => ({
+    listener: `${scheme}://${formatAddress(address, port)}`,
+    rows: workers.map(({ memory }) => memory.listener(i)),
+  }));
+  // several sockets of one address may be inherited
+  const all = new Map<string, MetricRow<ListenerCounterName>[]>();
+  for (const { listener, rows } of counted) all.set(listener, [...(all.get(listener) ?? []), ...rows]);
+  for (const [family, name] of [
+    [FAMILIES.connections, 'connections'],
+    [FAMILIES.accepted, 'connectionsTotal'],
+  ] as const) {
+    text.family(family);
+    for (const [listener, rows] of all) text.sample({ listener }, sum(rows.map((row) => row.get(name))));
+  }
+}
+
 function writeWorkers(text: MetricText, workers: readonly WorkerSource[]): void {
   const total = (name: Parameters<Counters['get']>[0]): number =>
     sum(workers.map(({ counters }) => counters.get(name)));
-  text.family(FAMILIES.connections);
-  const cleartext = total('cleartextConnections');
-  text.sample({ listener: 'https' }, Math.max(0, total('connections') - cleartext));
-  text.sample({ listener: 'http' }, cleartext);
   text.family(FAMILIES.handshakes);
   text.sample({ version: 'TLSv1.2', resumed: 'false' }, total('tls12Total'));
   text.sample({ version: 'TLSv1.2', resumed: 'true' }, total('tls12ResumedTotal'));

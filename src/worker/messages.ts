@@ -81,6 +81,8 @@ export interface WorkerStart {
   readonly counters: SharedArrayBuffer;
   /** Memory of the counters of its mappings: a row for each, and spare ones. */
   readonly mappingCounters: SharedArrayBuffer;
+  /** Memory of what is counted for each listener, in the order of `WorkerJob.listeners`. */
+  readonly listenerCounters: SharedArrayBuffer;
   /** Memory of what is counted of requests: a row for what no mapping has answered, and as `mappingCounters`. Undefined: nobody asks for it. */
   readonly requests: SharedArrayBuffer | undefined;
   /**

@@ -17,6 +17,8 @@ import { Dispatcher } from '../http/routing/dispatcher.ts';
 import { HostRouter } from '../http/routing/host-router.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
 import type { ScriptMode } from '../mapping/script-mode.ts';
+import { LISTENER_METRICS } from '../metrics/listener-metrics.ts';
+import { MetricRow } from '../metrics/metric-row.ts';
 import { Counters } from '../metrics/worker-metrics.ts';
 import { Settings } from '../settings/settings.ts';
 import type { TlsPolicies } from '../tls/tls-policies.ts';
@@ -124,7 +126,7 @@ export class GatewayWorker {
     this.#router.replace(this.#mappings);
     for (const mapping of this.#mappings) mapping.serve();
     const frontEnds = listeners.map((listener, i) =>
-      this.#createFrontEnd(listener.scheme === 'https' ? policiesOf(this.#tls, i) : undefined, listener),
+      this.#createFrontEnd(listener.scheme === 'https' ? policiesOf(this.#tls, i) : undefined, listener, i),
     );
     // from here on the descriptors belong to the servers of this thread
     Atomics.store(new Int32Array(this.#start.descriptorsAdopted), 0, 1);
@@ -286,7 +288,11 @@ export class GatewayWorker {
     throw failure;
   }
 
-  #createFrontEnd(tls: TlsPolicies | undefined, { proxied, redirectPort }: WorkerListener): FrontEnd {
+  #createFrontEnd(
+    tls: TlsPolicies | undefined,
+    { proxied, redirectPort }: WorkerListener,
+    index: number,
+  ): FrontEnd {
     const { noDelay } = this.#job;
     const { limits, trustedProxies } = this.#settings.values;
     const frontEnd = new FrontEnd(
@@ -296,6 +302,7 @@ export class GatewayWorker {
         noDelay,
         logger: this.#logger,
         counters: this.#counters,
+        listener: new MetricRow(LISTENER_METRICS, this.#start.listenerCounters, index),
         observers: this.#observers(this.#settings.values),
         addresses: this.#addresses,
         unreadBodies: this.#unreadBodies,

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import { ALL_FAMILIES } from '../../src/supervisor/metric-families.ts';
+import { cleartextPortOf } from '../support/cleartext-port.ts';
 import { extractedTool } from '../support/install-tools.ts';
 import { askAdmin } from '../support/run-gateway.ts';
 import { TestGateway } from '../support/test-gateway.ts';
@@ -38,6 +39,8 @@ before(async () => {
   const words = [
     '--admin',
     'unix:$FOLDER/admin.sock',
+    '--http',
+    '127.0.0.1:0',
     '--shared',
     'cache=1M',
     '-l',
@@ -165,8 +168,13 @@ test('Servers behind proxies, dictionaries, certificates, connections and the pr
   assert.equal(sampleOf(text, 'lgateway_shared_hits_total{dictionary="cache"}'), 1);
   assert.equal(sampleOf(text, 'lgateway_shared_misses_total{dictionary="cache"}'), 1);
   assert.match(text, /^lgateway_certificate_expiry_seconds\{serial="[0-9A-F]+"\} [1-9]\d{4,}$/m);
-  assert.ok(sampleOf(text, 'lgateway_connections{listener="https"}') >= 1);
-  assert.equal(sampleOf(text, 'lgateway_connections{listener="http"}'), 0);
+  const [secure, plain] = [
+    `https://127.0.0.1:${gateway.port}`,
+    `http://127.0.0.1:${await cleartextPortOf(gateway)}`,
+  ];
+  assert.ok(sampleOf(text, `lgateway_connections{listener="${secure}"}`) >= 1);
+  assert.ok(sampleOf(text, `lgateway_connections_accepted_total{listener="${secure}"}`) >= 1);
+  assert.equal(sampleOf(text, `lgateway_connections_accepted_total{listener="${plain}"}`), 0);
   assert.ok(sampleOf(text, 'lgateway_tls_handshakes_total{version="TLSv1.3",resumed="false"}') >= 1);
   assert.ok(sampleOf(text, 'process_resident_memory_bytes') > 2 ** 20);
   assert.ok(sampleOf(text, 'process_open_fds') > 3);

@@ -9,6 +9,8 @@ import type { TLSSocket, TlsOptions } from 'node:tls';
 import { GatewayError, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { MinuteNotice } from '../../base/minute-notice.ts';
+import { LISTENER_COUNT, type ListenerCounterName } from '../../metrics/listener-metrics.ts';
+import type { MetricRow } from '../../metrics/metric-row.ts';
 import { COUNT, type Counters } from '../../metrics/worker-metrics.ts';
 import { socketBelow } from '../../native/node-internals.ts';
 import { DEFAULT_COMPRESSION } from '../../settings/compression.ts';
@@ -59,6 +61,8 @@ export interface FrontEndOptions {
   readonly noDelay?: boolean | undefined;
   readonly logger: Logger;
   readonly counters: Counters;
+  /** What is counted for this listener alone; default: nothing. */
+  readonly listener?: MetricRow<ListenerCounterName> | undefined;
   /** Strict-Transport-Security of answers over TLS that have none of their own, at first; default: none. */
   readonly transportSecurity?: string | undefined;
   /** Hear of each exchange that is over, at first; default: nobody. */
@@ -378,7 +382,7 @@ export class FrontEnd {
   }
 
   #track(socket: Socket): void {
-    const { counters } = this.#options;
+    const { counters, listener } = this.#options;
     socket.on('error', ignore);
     if (this.#descriptors.isLent()) {
       socket.destroy();
@@ -390,13 +394,13 @@ export class FrontEnd {
     this.#sockets.add(socket);
     counters.add(COUNT.connections, 1);
     counters.add(COUNT.connectionsTotal, 1);
-    const cleartext = this.#options.tls === undefined ? 1 : 0;
-    counters.add(COUNT.cleartextConnections, cleartext);
+    listener?.add(LISTENER_COUNT.connections, 1);
+    listener?.add(LISTENER_COUNT.connectionsTotal, 1);
     socket.on('close', () => {
       this.#sockets.delete(socket);
       this.#handshakes.forget(socket);
       counters.add(COUNT.connections, -1);
-      counters.add(COUNT.cleartextConnections, -cleartext);
+      listener?.add(LISTENER_COUNT.connections, -1);
       if (this.#sockets.size === 0) this.#emptied?.();
     });
   }
