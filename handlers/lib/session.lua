@@ -114,7 +114,10 @@ local function find(sessions, cookie, now)
     end
     local record = read(sessions, cookie)
     if record and sessions.entries and type(record.id) == 'string' then
-        local text = sessions.entries:get(record.id)
+        local text, message, code = sessions.entries:get(record.id)
+        if not text and message then
+            return nil, 'unavailable', message, code
+        end
         if not text then
             -- the dictionary forgets what is over, and what was destroyed or renewed
             return nil, 'expired'
@@ -131,12 +134,13 @@ local function find(sessions, cookie, now)
 end
 
 -- The session of the request whose header is given (the one that runs now without it): what it was, or a new one and why it is new:
--- "absent" (no cookie), "invalid" (none of our cookies, or a changed one), "expired".
+-- "absent" (no cookie), "invalid" (none of our cookies, or a changed one), "expired", "unavailable" (its store does not answer: what it is
+-- cannot be known now, and `save` does not put another in its place).
 function Sessions:open(header)
     local cookies = httpd.cookies(header)
     local now = time()
-    local record, why = find(self, cookies and cookies[self.name], now)
-    local session = {sessions = self, is_new = record == nil}
+    local record, why, message, code = find(self, cookies and cookies[self.name], now)
+    local session = {sessions = self, is_new = record == nil, failure = message, code = code}
     if record then
         session.id, session.created, session.data = record.id, record.created, record.data
     else
@@ -152,6 +156,8 @@ function Session:renew()
         entries:delete(self.id)
     end
     self.id, self.created = random_id(), time()
+    -- whoever logs in anew gets a session of its own
+    self.failure = nil
 end
 
 local function cookie_options(sessions, max_age)
@@ -163,6 +169,9 @@ end
 -- Stores the session; the value of `set-cookie` that the answer needs, or nil, message, code.
 function Session:save()
     local sessions = self.sessions
+    if self.failure then
+        return nil, self.failure, self.code
+    end
     local now = time()
     local record = {id = self.id, created = self.created, seen = now, data = self.data}
     local left = math.min(sessions.idle, (self.created - now) / 1000 + sessions.absolute)

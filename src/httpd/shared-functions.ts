@@ -39,6 +39,7 @@ export function sharedFunction(script: ScriptContext): HostFunction {
   // of the call under way; none runs inside another
   const value = new Value();
   const initial = new Value();
+  const floor = new Value();
   const out = new Value((target) => {
     const scratch = target.size <= DIRECT_BYTES_MAX ? memory.scratch(target.size) : undefined;
     target.bytes = scratch === undefined ? Buffer.allocUnsafe(target.size) : memory.heap;
@@ -174,6 +175,8 @@ export function sharedFunction(script: ScriptContext): HostFunction {
       const hasInitial = x.lua_type(T, 4) > LUA_TYPE.nil;
       if (hasInitial) takeNumber(T, 4, initial);
       const ttlMs = takeTtl(state, T, 5);
+      const hasFloor = x.lua_type(T, 6) > LUA_TYPE.nil;
+      if (hasFloor) takeNumber(T, 6, floor);
       const outcome = dictionary.increment(
         memory.heap,
         keyAt,
@@ -182,6 +185,7 @@ export function sharedFunction(script: ScriptContext): HostFunction {
         hasInitial ? initial : undefined,
         ttlMs,
         out,
+        hasFloor ? floor : undefined,
       );
       if (outcome === 'stored') return pushOut(T);
       return pushFailure(script.state, T, incrementError(outcome, keyText(), keySize));

@@ -213,9 +213,10 @@ export function storedDictionaries(script: ScriptContext): PushStored {
       const by = x.lua_type(L, 3) <= LUA_TYPE.nil ? 1n : takeNumber(L, 3);
       const begin = x.lua_type(L, 4) > LUA_TYPE.nil ? takeNumber(L, 4) : undefined;
       const ttlMs = takeTtl(state, L, 5);
+      const floor = x.lua_type(L, 6) > LUA_TYPE.nil ? takeNumber(L, 6) : undefined;
       return ask<StoredValue>(
         L,
-        (done) => dictionary.increment(key, by, begin, ttlMs, settings, done),
+        (done) => dictionary.increment(key, { by, begin, floor, ttlMs }, settings, done),
         pushValue,
       );
     },

@@ -7,7 +7,7 @@ import { empty, HEADER, layoutOf, type Views } from './layout.ts';
 import { SharedLock } from './lock.ts';
 import { repair } from './repair.ts';
 import { sipHash } from './sip-hash.ts';
-import { addTo, VALUE_TYPE, type Value, type ValueType } from './value.ts';
+import { addTo, raiseTo, VALUE_TYPE, type Value, type ValueType } from './value.ts';
 
 /** Bytes of a key: each operation hashes and compares a key while other threads wait. */
 export const KEY_BYTES_MAX = 1024;
@@ -112,6 +112,7 @@ export class Dictionary {
     initial: Value | undefined,
     ttlMs: number,
     out: Value,
+    floor?: Value,
   ): IncrementOutcome {
     if (size > KEY_BYTES_MAX) return 'limit';
     const hash = this.#hash(key, at, size);
@@ -132,6 +133,7 @@ export class Dictionary {
       const type = this.#table.valueType(entry);
       if (type !== VALUE_TYPE.integer && type !== VALUE_TYPE.float) return 'not a number';
       this.#load(entry, out);
+      if (floor !== undefined) raiseTo(out, floor);
       if (!addTo(out, by)) return 'overflow';
       if (out.type === type) {
         // one store: a thread that dies here leaves either the old number or the new one

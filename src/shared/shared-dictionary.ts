@@ -6,11 +6,13 @@ import { VALUE_TYPE, Value } from './value.ts';
 /** A whole number is an integer of 64 bits; one beyond 2^53 is read as a BigInt. A string holds bytes (latin1). */
 export type SharedValue = boolean | number | bigint | string;
 
-/** How `incr` makes an entry that it does not find. */
+/** How `incr` makes an entry that it does not find, and what one that it finds is at least. */
 export interface IncrementStart {
   readonly init: number | bigint;
   /** Seconds; 0 or undefined: the entry never expires. */
   readonly ttl?: number;
+  /** A number that is less counts as this one; default: every number counts as it is. */
+  readonly floor?: number | bigint;
 }
 
 const MS_PER_SECOND = 1000;
@@ -27,6 +29,7 @@ export class SharedDictionary {
   readonly #key: Buffer = Buffer.allocUnsafe(KEY_BYTES_MAX + 1);
   readonly #value = new Value();
   readonly #initial = new Value();
+  readonly #floor = new Value();
   readonly #out = new Value();
 
   constructor(dictionary: Dictionary) {
@@ -65,7 +68,18 @@ export class SharedDictionary {
     const size = this.#takeKey(key);
     const initial = start === undefined ? undefined : this.#initial;
     const ttlMs = toMilliseconds(start?.ttl ?? 0);
-    const outcome = this.#dictionary.increment(this.#key, 0, size, this.#value, initial, ttlMs, this.#out);
+    if (start?.floor !== undefined) fill(this.#floor, start.floor);
+    const floor = start?.floor === undefined ? undefined : this.#floor;
+    const outcome = this.#dictionary.increment(
+      this.#key,
+      0,
+      size,
+      this.#value,
+      initial,
+      ttlMs,
+      this.#out,
+      floor,
+    );
     if (outcome !== 'stored') throw incrementError(outcome, key, size);
     return this.#takeOut() as number | bigint;
   }

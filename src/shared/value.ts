@@ -61,6 +61,18 @@ function allocate(value: Value): void {
   value.at = 0;
 }
 
+/** Makes the number what `least` is where it is less; both are numbers. */
+export function raiseTo(value: Value, least: Value): void {
+  const areIntegers = value.type === VALUE_TYPE.integer && least.type === VALUE_TYPE.integer;
+  if (areIntegers ? value.integer >= least.integer : !(numberOf(value) < numberOf(least))) return;
+  if (least.type === VALUE_TYPE.integer) value.setInteger(least.integer);
+  else value.setFloat(least.float);
+}
+
+function numberOf(value: Value): number {
+  return value.type === VALUE_TYPE.integer ? Number(value.integer) : value.float;
+}
+
 /**
  * Adds `other` to `value`, both numbers, as Lua does: integers stay integers. False, without a change, if the sum of integers
  * does not fit into 64 bits.
@@ -72,8 +84,6 @@ export function addTo(value: Value, other: Value): boolean {
     value.integer = sum;
     return true;
   }
-  const a = value.type === VALUE_TYPE.integer ? Number(value.integer) : value.float;
-  const b = other.type === VALUE_TYPE.integer ? Number(other.integer) : other.float;
-  value.setFloat(a + b);
+  value.setFloat(numberOf(value) + numberOf(other));
   return true;
 }

@@ -25,7 +25,7 @@ const SCRIPT_SHA: string = createHash('sha1').update(SCRIPT).digest('hex');
 
 /** Up to the key; each step has its number of words. */
 const FUNCTION_HEADS: Readonly<Record<StepName, string>> = {
-  incr: commandHead(7, 'FCALL', `lgateway_incr_${VERSION}`, '1'),
+  incr: commandHead(8, 'FCALL', `lgateway_incr_${VERSION}`, '1'),
   expire: commandHead(5, 'FCALL', `lgateway_expire_${VERSION}`, '1'),
   claim: commandHead(6, 'FCALL', `lgateway_claim_${VERSION}`, '1'),
   renew: commandHead(6, 'FCALL', `lgateway_renew_${VERSION}`, '1'),

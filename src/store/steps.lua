@@ -8,10 +8,20 @@ local function number(text)
     if text:sub(1, 1) == 'f' then return tonumber(text:sub(2)), false end
 end
 
+-- Whether an integer is less than another; both are in decimal, and doubles do not know all of them.
+local function integerLess(a, b)
+    local isNegative = a:sub(1, 1) == '-'
+    if isNegative ~= (b:sub(1, 1) == '-') then return isNegative end
+    if a == b then return false end
+    if #a ~= #b then return (#a < #b) ~= isNegative end
+    return (a < b) ~= isNegative
+end
+
 -- Adds to a number. `begin`: what an entry that is not there becomes; '' = it stays away, '!' = the sum is no integer of 64 bits.
--- `ttl`: milliseconds for a new entry; '0' = for ever. Gives the new value, or -1 = no entry, -2 = no number, -3 = no integer of 64 bits.
+-- `ttl`: milliseconds for a new entry; '0' = for ever. `floor`: a number that is less counts as this one; '' = every number is what it is.
+-- Gives the new value, or -1 = no entry, -2 = no number, -3 = no integer of 64 bits.
 function steps.incr(keys, args)
-    local key, by, begin, ttl = keys[1], args[1], args[2], args[3]
+    local key, by, begin, ttl, floor = keys[1], args[1], args[2], args[3], args[4]
     local old = redis.call('GET', key)
     if not old then
         if begin == '' then return -1 end
@@ -22,9 +32,17 @@ function steps.incr(keys, args)
     local value, isInteger = number(old)
     if not value then return -2 end
     local addend, addsInteger = number(by)
+    local isRaised = false
+    if floor ~= '' then
+        local least, leastIsInteger = number(floor)
+        if isInteger and leastIsInteger then isRaised = integerLess(old, floor) else isRaised = value < least end
+        if isRaised then value, isInteger = least, leastIsInteger end
+    end
     if isInteger and addsInteger then
+        if isRaised then redis.call('SET', key, floor, 'KEEPTTL') end
         local sum = redis.pcall('INCRBY', key, by)
         if type(sum) == 'table' then
+            if isRaised then redis.call('SET', key, old, 'KEEPTTL') end
             if sum.err and sum.err:find('overflow', 1, true) then return -3 end
             return sum
         end
@@ -57,8 +75,9 @@ local LEASE_KEPT = 30 * 24 * 3600 * 1000
 -- Nobody asks for a longer one: what ends later was written by another clock.
 local LEASE_MAX = 60 * 1000
 
--- Takes a lease for `lease` milliseconds: for a run of something that is not to begin within `age` milliseconds after the last one, unless that was
--- lost. Gives its fence, which is higher than that of any lease on this before; -1 = somebody has it, -2 = the last run is too young.
+-- Takes a lease for `lease` milliseconds: for a run of something that is not to begin within `age` milliseconds after the last one, unless
+-- that was lost. Gives its fence, which is higher than that of any lease on this before; -1 = somebody has it, -2 = the last run is
+-- too young.
 function steps.claim(keys, args)
     local key, lease, age, time = keys[1], tonumber(args[1]), tonumber(args[2]), now()
     local found = redis.call('HMGET', key, 'fence', 'until', 'started')
@@ -69,7 +88,7 @@ function steps.claim(keys, args)
     -- counts up, and from the clock, as the entry may have been lost
     fence = math.max(fence + 1, time)
     local text = '%.0f'
-    redis.call('HSET', key, 'fence', text:format(fence), 'until', text:format(time + lease), 'started', text:format(time))
+    redis.call("HSET", key, "fence", text:format(fence), "until", text:format(time + lease), "started", text:format(time))
     redis.call('PEXPIRE', key, text:format(LEASE_KEPT + age))
     return fence
 end

@@ -35,6 +35,17 @@ export interface FoundValue {
   readonly isStale: boolean;
 }
 
+/** Numbers are a BigInt for an integer, a number for a float. */
+export interface Increment {
+  readonly by: bigint | number;
+  /** What an entry that is not there begins with; undefined: there has to be one. */
+  readonly begin: bigint | number | undefined;
+  /** A number that is less counts as this one. */
+  readonly floor: bigint | number | undefined;
+  /** Of a new entry; 0: for ever. */
+  readonly ttlMs: number;
+}
+
 /** What the dictionaries of one worker have of a store. */
 export interface StoreAccess {
   readonly client: StoreClient;
@@ -175,12 +186,10 @@ export class StoredDictionary {
     this.#call(full, command('UNLINK', full), settings, done, (reply) => reply === 1);
   }
 
-  /** `by` and `begin` are a BigInt for an integer, a number for a float. */
+  /** Done as a whole, in one round trip. */
   increment(
     key: string,
-    by: bigint | number,
-    begin: bigint | number | undefined,
-    ttlMs: number,
+    { by, begin, floor, ttlMs }: Increment,
     settings: CallSettings,
     done: Done<StoredValue>,
   ): void {
@@ -190,6 +199,7 @@ export class StoredDictionary {
     }
     const full = this.#prefix + key;
     const words = [encodeNumber(by), begin === undefined ? '' : encodeSum(begin, by), wholeMs(ttlMs)];
+    words.push(floor === undefined ? '' : encodeNumber(floor));
     this.#access.near.forget(full);
     this.#access.steps.run('incr', full, words, settings.timeoutMs, (outcome) =>
       done(this.#interpret(outcome, (reply) => this.#sum(key, reply))),

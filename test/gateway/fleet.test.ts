@@ -14,14 +14,33 @@ httpd.register_handler('/events', function()
     local s = assert(httpd.sse())
     s:send{event = 'hello', data = 'x'}
     for text in sub:messages() do s:send{data = text} end
+end)
+local session = require 'lgateway.session'
+local sessions = session.new {keys = {('k'):rep(32)}, store = 'shared'}
+httpd.register_handler('/visit', function(_, header)
+    local found, why = sessions:open(header)
+    found.data.visits = (found.data.visits or 0) + 1
+    local cookie, message, code = found:save()
+    httpd.header {[':status'] = cookie and 200 or 503, ['set-cookie'] = cookie}
+    httpd.write(nil, ('%s %s %s'):format(found.data.visits, why, code))
 end)`;
+
+/** A window that no test is longer than, and a bucket that fills up as slowly. */
+const LIMITED = `local ratelimit = require 'lgateway.ratelimit'
+ratelimit.use {OPTIONS, key = function(_, header) return header['x-key'] end}
+require 'httpd'.register_handler('/run', function() require 'httpd'.write(nil, 'done') end)`;
+const SCRIPTS = {
+  '/': SCRIPT,
+  '/window': LIMITED.replace('OPTIONS', 'limit = 20, window = 86400'),
+  '/bucket': LIMITED.replace('OPTIONS', 'limit = 1, window = 86400, burst = 20'),
+};
 
 let redis: RedisProcess;
 let gateways: readonly TestGateway[];
 before(async () => {
   redis = await RedisProcess.start();
   const words = ['--store', redis.address, '--admin', 'unix:$FOLDER/admin.sock'];
-  gateways = await Promise.all([1, 2].map(() => TestGateway.start({ '/': SCRIPT }, { keeps: true, words })));
+  gateways = await Promise.all([1, 2].map(() => TestGateway.start(SCRIPTS, { keeps: true, words })));
 });
 after(async () => {
   await Promise.all((gateways ?? []).map((gateway) => gateway.stop()));
@@ -71,6 +90,32 @@ async function publishUntilHeard(
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+for (const kind of ['window', 'bucket'] as const)
+  test(`A limit admits exactly as many as it says of ten times as many at once from two gateways: ${kind}`, async () => {
+    for (const key of ['a', 'b', 'c']) {
+      const crowd = Array.from({ length: 200 }, (_, i) =>
+        gateways[i % 2]?.ask('h2', `/${kind}/run`, { headers: { 'x-key': key } }),
+      );
+      const statuses = (await Promise.all(crowd)).map((answer) => answer?.status);
+      assert.equal(statuses.filter((status) => status === 200).length, 20);
+      assert.equal(statuses.filter((status) => status === 429).length, 180);
+    }
+  });
+
+test('A session goes around the machines', async () => {
+  let cookie = '';
+  for (let visits = 1; visits <= 4; visits++) {
+    const answer = await gateways[visits % 2]?.ask('h2', '/visit', { headers: { cookie } });
+    assert.equal(answer?.text, `${visits} ${visits === 1 ? 'absent' : 'nil'} nil`);
+    cookie = answer?.headers['set-cookie']?.replace(/;.*/, '') ?? '';
+  }
+  await redis.kill();
+  const away = await gateways[0]?.ask('h2', '/visit', { headers: { cookie } });
+  assert.match(away?.text ?? '', /^1 unavailable (refused|timeout)$/);
+  assert.equal(away?.headers['set-cookie'], undefined);
+  await redis.restart();
+});
 
 test('Readiness tells of a store that is away, and stays', async () => {
   const [gateway] = gateways;

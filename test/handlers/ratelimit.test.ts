@@ -18,6 +18,9 @@ const SCRIPTS = {
     require 'lgateway.ratelimit'.use {limit = 10, window = 60, key = function(env, header) return header['x-key'] end}
     httpd.register_handler('/run', function() httpd.write(nil, 'done') end)
     httpd.register_handler('/client', function(env) httpd.write(nil, env.CLIENT_ADDR) end)`,
+  '/bucket': `${CLOCK}
+    require 'lgateway.ratelimit'.use {limit = 60, window = 60, burst = 5, key = function(_, header) return header['x-key'] end}
+    httpd.register_handler('/run', function() httpd.write(nil, 'done') end)`,
   '/two': `${CLOCK}
     local ratelimit = require 'lgateway.ratelimit'
     ratelimit.use {name = 'burst', limit = 2, window = 1, key = function() return 7 end}
@@ -117,6 +120,31 @@ test('The requests of the window before count as far as it lies in the last 60 s
   assert.equal(await burst(key, 6300, 20), 10, 'all is forgotten');
 });
 
+test('A bucket lets as many through at once as it holds, and then as many as come back', async () => {
+  const key = newKey();
+  const served = async (now: number, count: number): Promise<number> => {
+    const answers = await Promise.all(Array.from({ length: count }, () => ask(key, now, '/bucket/run')));
+    return answers.filter(({ status }) => status === 200).length;
+  };
+  assert.equal(await served(6000, 30), 5);
+  assert.equal(await served(6000, 3), 0);
+  const refused = await ask(key, 6000, '/bucket/run');
+  assert.deepEqual(
+    [
+      refused.status,
+      refused.headers['retry-after'],
+      refused.headers['ratelimit'],
+      refused.headers['ratelimit-policy'],
+    ],
+    [429, '1', '"default";r=0;t=1', '"default";q=60;w=60'],
+  );
+  assert.equal(await served(6001, 10), 1);
+  assert.equal(await served(6003, 10), 2);
+  assert.equal((await ask(key, 6005, '/bucket/run')).headers['ratelimit'], '"default";r=1;t=4');
+  // full again, and not more than that
+  assert.equal(await served(7000, 10), 5);
+});
+
 test('Requests that were refused do not count', async () => {
   const key = newKey();
   assert.equal(await burst(key, 6000, 60), 10);
@@ -214,7 +242,8 @@ refusesOptions(
     [`lib.use {limit = 1, name = ('a'):rep(65)}`, 'option "name" has to be letters, digits, "_" and "-"'],
     [`lib.use {limit = 1, key = 'x'}`, 'option "key" of ratelimit has to be a function, got string'],
     [`lib.use {limit = 1, dictionary = 'a b'}`, /bad argument #1 to 'shared'/],
-    [`lib.use {limit = 1, burst = 2}`, 'ratelimit has no option "burst"'],
+    [`lib.use {limit = 1, bust = 2}`, 'ratelimit has no option "bust"'],
+    [`lib.use {limit = 1, burst = 0}`, 'option "burst" has to be an integer from 1 to 1000000000'],
     [`lib.use {limit = 1000000000, window = 86400, name = ('a'):rep(64)}`, /^nil$/],
   ],
 );

@@ -38,6 +38,7 @@ type Step =
       readonly key: string;
       readonly by: Number64;
       readonly begin?: Number64 | undefined;
+      readonly floor?: Number64 | undefined;
       readonly ttl: number;
     }
   | { readonly call: 'expire'; readonly key: string; readonly ttl: number }
@@ -84,6 +85,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     key,
     by: number,
     begin: fc.option(number, { nil: undefined }),
+    floor: fc.option(number, { nil: undefined }),
     ttl,
   }),
   fc.record({ call: fc.constant('expire' as const), key, ttl }),
@@ -128,7 +130,13 @@ function inMemory(dictionary: SharedDictionary, one: Step): unknown {
         dictionary.incr(
           one.key,
           one.by,
-          one.begin === undefined ? undefined : { init: one.begin, ttl: one.ttl },
+          one.begin === undefined
+            ? undefined
+            : {
+                init: one.begin,
+                ttl: one.ttl,
+                ...(one.floor === undefined ? {} : { floor: one.floor }),
+              },
         ),
       );
     case 'expire':
@@ -182,6 +190,8 @@ function inStore(dictionary: TestDictionary, one: Step): unknown {
           asInteger(one.by),
           one.begin === undefined ? undefined : asInteger(one.begin),
           one.ttl * 1000,
+          // in memory JavaScript says so with the begin
+          one.begin === undefined || one.floor === undefined ? undefined : asInteger(one.floor),
         )
         .then(asMemory);
     case 'expire':

@@ -97,8 +97,16 @@ export class TestDictionary {
     return promised((done) => this.dictionary.delete(key, this.settings, done));
   }
 
-  incr(key: string, by: bigint | number = 1n, begin?: bigint | number, ttlMs = 0): Promise<StoredValue> {
-    return promised((done) => this.dictionary.increment(key, by, begin, ttlMs, this.settings, done));
+  incr(
+    key: string,
+    by: bigint | number = 1n,
+    begin?: bigint | number,
+    ttlMs = 0,
+    floor?: bigint | number,
+  ): Promise<StoredValue> {
+    return promised((done) =>
+      this.dictionary.increment(key, { by, begin, floor, ttlMs }, this.settings, done),
+    );
   }
 
   ttl(key: string): Promise<number> {

@@ -235,7 +235,7 @@ export const USUAL: Readonly<Record<string, string>> = {
   'httpd.shared:expire': `httpd.shared 'hostile', 'k', 60`,
   'httpd.shared:flush': `httpd.shared 'hostile'`,
   'httpd.shared:get': `httpd.shared 'hostile', 'k'`,
-  'httpd.shared:incr': `httpd.shared 'hostile', 'n', 1, 0, 60`,
+  'httpd.shared:incr': `httpd.shared 'hostile', 'n', 1, 0, 60, 0`,
   'httpd.shared:keys': `httpd.shared 'hostile', 10`,
   'httpd.shared:replace': `httpd.shared 'hostile', 'k', 1, 60`,
   'httpd.shared:set': `httpd.shared 'hostile', 'k', 1, 60`,
