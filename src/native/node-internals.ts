@@ -7,6 +7,7 @@ import type { EventEmitter } from 'node:events';
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import type { TLSSocket, Server as TlsServer } from 'node:tls';
+import { getSystemErrorName } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import type { Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
@@ -28,6 +29,11 @@ export const NODE_INTERNALS = {
     uses: 'socket._handle with reading, readStop() and readStart()',
     purpose: 'stops the reads of a socket at once',
     without: 'pause() alone stops it, when the buffer of the stream is full',
+  },
+  handleWrites: {
+    uses: "socket._handle.writeLatin1String() with WriteWrap, streamBaseState and kLastWriteWasAsync of process.binding('stream_wrap')",
+    purpose: 'a short text goes to the system at once, without the queue of the stream',
+    without: 'it goes by the stream',
   },
   handleDescriptor: {
     uses: '_handle.fd of a server and of a pipe',
@@ -152,6 +158,87 @@ function isReadHandle(value: unknown): value is ReadHandle {
     typeof value.readStart === 'function' &&
     'readStop' in value &&
     typeof value.readStop === 'function'
+  );
+}
+
+interface WriteRequest {
+  /** Called only where the system has not taken all at once. */
+  oncomplete?: (status: number) => void;
+}
+
+interface WriteBinding {
+  readonly WriteWrap: new () => WriteRequest;
+  /** What the last write has come to, at `kLastWriteWasAsync`: 0 = the system has taken all, and nobody keeps the request. */
+  readonly streamBaseState: ArrayLike<number>;
+  readonly kLastWriteWasAsync: number;
+}
+
+interface WriteHandle {
+  writeLatin1String(request: WriteRequest, text: string): number;
+}
+
+/** Null: not looked for yet; undefined: this release has none. */
+let writes: WriteBinding | undefined | null = null;
+/** Lent to one write at a time. */
+let spareRequest: WriteRequest | undefined;
+
+/**
+ * Writes a byte string behind all that the socket was given before. It must be connected. Errors are told as those of `socket.write` are.
+ *
+ * Sockets of TLS go by their stream: a second write that meets one under way would end the process there.
+ */
+export function writeAtOnce(socket: Socket, text: string): void {
+  const { _handle: handle, encrypted } = socket as { _handle?: unknown; encrypted?: boolean };
+  if (writes === null) writes = findWrites();
+  if (encrypted === true || socket.writableLength > 0 || writes === undefined || !isWriteHandle(handle)) {
+    socket.write(text, 'latin1');
+    return;
+  }
+  const request = spareRequest ?? new writes.WriteWrap();
+  spareRequest = undefined;
+  // a handle that refuses has taken nothing, and the stream comes to the same error
+  if (handle.writeLatin1String(request, text) !== 0) socket.write(text, 'latin1');
+  else if (writes.streamBaseState[writes.kLastWriteWasAsync] === 0) spareRequest = request;
+  else
+    request.oncomplete = (status) => {
+      if (status < 0) socket.destroy(writeError(status));
+    };
+}
+
+function writeError(status: number): Error {
+  const code = getSystemErrorName(status);
+  return Object.assign(new Error(`write ${code}`), { errno: status, code, syscall: 'write' });
+}
+
+function findWrites(): WriteBinding | undefined {
+  try {
+    const binding: unknown = Reflect.apply(Reflect.get(process, 'binding'), process, ['stream_wrap']);
+    return isWriteBinding(binding) ? binding : undefined;
+  } catch {
+    // Node's permission model forbids it
+    return undefined;
+  }
+}
+
+function isWriteBinding(value: unknown): value is WriteBinding {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'WriteWrap' in value &&
+    typeof value.WriteWrap === 'function' &&
+    'streamBaseState' in value &&
+    ArrayBuffer.isView(value.streamBaseState) &&
+    'kLastWriteWasAsync' in value &&
+    typeof value.kLastWriteWasAsync === 'number'
+  );
+}
+
+function isWriteHandle(value: unknown): value is WriteHandle {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'writeLatin1String' in value &&
+    typeof value.writeLatin1String === 'function'
   );
 }
 

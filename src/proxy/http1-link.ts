@@ -10,6 +10,7 @@ import { readSocket } from '../http/exchange/socket-reader.ts';
 import { startReading, stopReading } from '../http/exchange/socket-reading.ts';
 import { type Fields, hasListMember } from '../http/semantics/fields.ts';
 import type { ProxyTarget } from '../mapping/proxy-target.ts';
+import { writeAtOnce } from '../native/node-internals.ts';
 import type { AnswerHead } from './answer-head.ts';
 import { AnswerReader, type AnswerSink } from './answer-reader.ts';
 import { callError, callErrorOf } from './call-error.ts';
@@ -233,7 +234,7 @@ export class Http1Link implements UpstreamCall, AnswerSink {
   }
 
   #sendHead(request: UpstreamRequest): void {
-    this.#socket.write(this.#isLast ? formatRequestHead(request, true) : sharedHeadOf(request), 'latin1');
+    writeAtOnce(this.#socket, this.#isLast ? formatRequestHead(request, true) : sharedHeadOf(request));
   }
 
   #takeHead(head: AnswerHead): void {

@@ -43,6 +43,7 @@ import {
   startHandle,
   stopHandle,
   takeOwnListener,
+  writeAtOnce,
   writeLatin1,
 } from '../../src/native/node-internals.ts';
 import { testCertificate } from '../support/certificate.ts';
@@ -82,12 +83,26 @@ async function resume(
   return { reused, session: ticket };
 }
 
+/** More than the buffers of a connection on loopback take. */
+const LONG_TEXT = 16 * 1024 * 1024;
+
+/** Resolves with the next so many bytes, as a byte string. */
+async function textOf(socket: Socket, size: number): Promise<string> {
+  let text = '';
+  while (text.length < size) {
+    const [bytes] = (await once(socket, 'data')) as [Buffer];
+    text += bytes.toString('latin1');
+  }
+  return text;
+}
+
 /** Connects two sockets without TLS, and closes both after `use`. */
 async function withPair(use: (client: Socket, accepted: Socket) => Promise<void>): Promise<void> {
   const server = createServer();
   const port = await listen(server);
   const accepting = once(server, 'connection');
   const client = connect(port, '127.0.0.1').on('error', ignore);
+  await once(client, 'connect');
   const [accepted] = (await accepting) as [Socket];
   accepted.on('error', ignore);
   try {
@@ -152,6 +167,53 @@ const PROBES: Readonly<Record<keyof typeof NODE_INTERNALS, () => void | Promise<
       if (received === '') await once(accepted, 'data');
       assert.equal(received, 'held');
     }),
+
+  handleWrites: async () => {
+    let closed: Socket | undefined;
+    await withPair(async (client, accepted) => {
+      let byStream = 0;
+      const write = client.write;
+      client.write = ((text: string, encoding: BufferEncoding) => {
+        byStream += 1;
+        return Reflect.apply(write, client, [text, encoding]);
+      }) as Socket['write'];
+      writeAtOnce(client, 'a\xff');
+      writeAtOnce(client, 'b');
+      assert.equal(byStream, 0);
+      assert.equal(await textOf(accepted, 3), 'a\xffb');
+      // behind what waits in the stream
+      client.cork();
+      client.write('c', 'latin1');
+      writeAtOnce(client, 'd');
+      client.uncork();
+      assert.equal(await textOf(accepted, 2), 'cd');
+      assert.equal(byStream, 2);
+      // more than the system takes at once
+      const long = 'e'.repeat(LONG_TEXT);
+      writeAtOnce(client, long);
+      writeAtOnce(client, 'f');
+      assert.equal((await textOf(accepted, LONG_TEXT + 1)) === `${long}f`, true);
+      assert.equal(byStream, 2);
+      closed = client;
+    });
+    assert.ok(closed);
+    writeAtOnce(closed, 'g');
+
+    // two writes at once would end the process here, if they did not go by the stream
+    const { cert, key } = testCertificate();
+    const server = createTlsServer({ cert, key });
+    const accepting = once(server, 'secureConnection');
+    const client = connectTls({ port: await listen(server), rejectUnauthorized: false });
+    await once(client, 'secureConnect');
+    const [accepted] = (await accepting) as [TLSSocket];
+    writeAtOnce(client, 'a');
+    writeAtOnce(client, 'b');
+    assert.equal(await textOf(accepted, 2), 'ab');
+    client.destroy();
+    accepted.destroy();
+    server.close();
+    await once(server, 'close');
+  },
 
   handleDescriptor: async () => {
     const server = createServer();
