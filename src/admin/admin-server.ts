@@ -59,6 +59,8 @@ export interface AdminServerOptions {
   readonly makeToken: ((port: number) => string) | undefined;
   /** The socket file of another process that listens there gives way; default: it is a fault. */
   readonly replacesSocket?: boolean;
+  /** A descriptor that listens at the address already, and becomes the server's. Undefined: the address is bound. */
+  readonly descriptor?: number | undefined;
   readonly logger: Logger;
 }
 
@@ -96,12 +98,13 @@ export class AdminServer {
 
   /** Resolves to where it listens. Errors: LGW_LISTEN, and what `makeToken` throws. */
   async listen(): Promise<AdminAddress> {
-    const { address, makeToken } = this.#options;
+    const { address, makeToken, descriptor } = this.#options;
     const failed = once(this.#server, 'error').then(([error]) => Promise.reject(error));
     failed.catch(() => undefined);
     try {
       const listening = once(this.#server, 'listening');
-      if (address.kind === 'tcp') this.#server.listen({ host: address.address, port: address.port });
+      if (descriptor !== undefined) this.#server.listen({ fd: descriptor });
+      else if (address.kind === 'tcp') this.#server.listen({ host: address.address, port: address.port });
       else {
         this.#file = await SocketFile.make(address.path, this.#options.replacesSocket === true);
         listenPrivately(this.#server, this.#file.bindPath);

@@ -36,6 +36,13 @@ export interface AdminView {
 
 type AdminConfig = Pick<Config, 'admin' | 'adminTokenFile' | 'pidFile'>;
 
+export interface AdminPlaceOptions {
+  /** Of a unix socket, which another process may have still. */
+  readonly replacesSocket?: boolean;
+  /** Of a port: a descriptor that listens there. Undefined: it is bound. */
+  readonly descriptor?: number | undefined;
+}
+
 export class AdminListener {
   readonly #server: AdminServer;
   readonly #logger: Logger;
@@ -43,13 +50,12 @@ export class AdminListener {
   #tokenFile: TokenFile | undefined;
   #where: AdminAddress | undefined;
 
-  /** `replacesSocket`: of a unix socket, which another process may have still. */
   constructor(
     config: AdminConfig & { readonly admin: AdminAddress },
     view: AdminView,
     actions: ReadonlyMap<string, AdminAction>,
     logger: Logger,
-    replacesSocket = false,
+    { replacesSocket = false, descriptor }: AdminPlaceOptions = {},
   ) {
     this.#config = config;
     this.#logger = logger;
@@ -64,6 +70,7 @@ export class AdminListener {
       makeToken,
       logger,
       replacesSocket,
+      descriptor,
     });
   }
 
@@ -81,8 +88,8 @@ export class AdminListener {
   }
 
   /**
-   * Another process is to have the address: accepts no more connections, and answers those that there are. False: that is not needed, since
-   * the other puts its socket in the place of this one.
+   * Another process is to have the address: accepts no more connections, and answers those that there are. Connections that come now wait in
+   * the queue of the socket, where another process has that, too. False: that is not needed, since the other puts its socket in the place of this one.
    */
   leave(): boolean {
     if (this.#config.admin?.kind === 'unix') return false;

@@ -1,6 +1,8 @@
 /** What a gateway and the successor that takes its place tell each other over the pipe between them; no code of either side but checks. */
+import { isIP } from 'node:net';
 import type { InheritedSocket } from '../config/config.ts';
 import { FILES_MAX, type NamedFile } from '../opener/opener-messages.ts';
+import type { AdminPlace } from './admin-socket.ts';
 import type { LoadedTls } from './load-tls.ts';
 import type { OnceRecord } from './once-registry.ts';
 
@@ -24,6 +26,8 @@ export interface Handover {
   readonly tls: LoadedTls | undefined;
   /** The files of the opener, whose socket is the descriptor behind those of the sockets. Undefined: there is none. */
   readonly openerFiles?: readonly NamedFile[] | undefined;
+  /** Where the admin listener is, whose socket is the last descriptor. Undefined: it has no port, or none that could be handed over. */
+  readonly admin?: AdminPlace | undefined;
 }
 
 /** Predecessor → successor. */
@@ -57,6 +61,9 @@ export function whyNoHandover(message: ToSuccessor): string | undefined {
   const { openerFiles = [] } = message;
   if (!Array.isArray(openerFiles) || openerFiles.length > FILES_MAX)
     return `hands over no list of at most ${FILES_MAX} files of the opener`;
+  const { admin } = message;
+  if (admin !== undefined && !(isIP(String(admin?.address)) && Number.isInteger(admin?.port)))
+    return 'hands over no place of an admin listener';
   return undefined;
 }
 

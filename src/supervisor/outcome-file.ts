@@ -2,12 +2,15 @@
  * The file beside the pid file that says what came of reloads and upgrades, for commands that have asked by a signal. It is written through a
  * descriptor that the process keeps, so that it goes on after `-u` where the folder is out of reach.
  */
+import { createHash } from 'node:crypto';
 import { closeSync, ftruncateSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 
 /** Characters of the lines of an outcome: more are cut. */
 const LINES_LENGTH_MAX: number = 64 * 1024;
+/** How often a file is read again at once that is being written: a write takes microseconds. */
+const LOOKS_MAX = 20;
 /** The last of each kind is kept. */
 export type OutcomeKind = 'reload' | 'upgrade';
 
@@ -96,7 +99,7 @@ export class OutcomeFile {
     // the number may be another file's by now
     if (this.#isClosed) return;
     try {
-      const bytes = Buffer.from(`${JSON.stringify(this.#content)}\n`);
+      const bytes = Buffer.from(fileText(this.#content));
       writeSync(this.#descriptor, bytes, 0, bytes.length, 0);
       ftruncateSync(this.#descriptor, bytes.length);
     } catch (error) {
@@ -106,14 +109,39 @@ export class OutcomeFile {
   }
 }
 
-/** What the file says; undefined: there is none, it may not be read, or it is being written just now. */
+/** What the file says; undefined: there is none, it may not be read, or it is being written just now, also when it is looked at again. */
 export function readOutcomes(path: string): FiledOutcomes | undefined {
+  for (let look = 0; look < LOOKS_MAX; look++) {
+    const content = readOnce(path);
+    if (content !== undefined) return content;
+  }
+  return undefined;
+}
+
+function readOnce(path: string): FiledOutcomes | undefined {
   try {
-    const content: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    return isOutcomes(content) ? content : undefined;
+    return readText(readFileSync(path, 'utf8'));
   } catch {
     return undefined;
   }
+}
+
+/** Whoever reads while it is written over may get the begin of the new text and the end of the old one: the digest belongs to one of them only. */
+function fileText(content: FiledOutcomes): string {
+  const text = JSON.stringify(content);
+  return `{"sha256":"${digestOf(text)}","outcomes":${text}}\n`;
+}
+
+/** Undefined: these are parts of several texts, or something else. Throws SyntaxError. */
+function readText(text: string): FiledOutcomes | undefined {
+  const { sha256, outcomes }: { readonly sha256?: unknown; readonly outcomes?: unknown } = Object(
+    JSON.parse(text),
+  );
+  return isOutcomes(outcomes) && sha256 === digestOf(JSON.stringify(outcomes)) ? outcomes : undefined;
+}
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }
 
 function isOutcomes(content: unknown): content is FiledOutcomes {

@@ -1,6 +1,7 @@
 /** The gateway that has started this process and whose place it takes: what it hands over, and what it is told. */
 import type { EventEmitter } from 'node:events';
 import { GatewayError } from '../base/errors.ts';
+import type { HandedAdmin } from './admin-socket.ts';
 import {
   type Handover,
   readMessage,
@@ -9,6 +10,7 @@ import {
   type ToSuccessor,
   whyNoHandover,
 } from './handover.ts';
+import { FIRST_DESCRIPTOR } from './inherited-sockets.ts';
 
 /** The first message is on its way when this process begins. */
 const HANDOVER_TIMEOUT_MS = 30_000;
@@ -47,6 +49,13 @@ export class Predecessor {
       if (pipe.connected) pipe.on('disconnect', ended);
       else ended();
     });
+  }
+
+  /** The socket of its admin listener, behind all others; undefined: there is none. */
+  get admin(): HandedAdmin | undefined {
+    const { admin: place, sockets, openerFiles } = this.handover;
+    if (place === undefined) return undefined;
+    return { place, descriptor: FIRST_DESCRIPTOR + sockets.length + (openerFiles === undefined ? 0 : 1) };
   }
 
   /** Undefined when this process is nobody's successor. Errors: LGW_UPGRADE. */

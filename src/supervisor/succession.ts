@@ -3,6 +3,7 @@ import { assert } from '../base/assert.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { unavailableReason } from '../native/posix.ts';
+import type { HandedAdmin } from './admin-socket.ts';
 import { followPredecessor } from './follow-predecessor.ts';
 import type { Handover } from './handover.ts';
 import type { OnceRecord, OnceRegistry } from './once-registry.ts';
@@ -14,6 +15,8 @@ export interface UpgradeHold {
   /** Of the sockets of the handover, in their order. */
   readonly descriptors: readonly number[];
   readonly handover: Handover;
+  /** Of the admin listener, where the handover has its place. */
+  readonly adminDescriptor?: number | undefined;
 }
 
 export interface SuccessionParts {
@@ -28,6 +31,7 @@ export interface SuccessionParts {
   readonly whyNotServing: () => string | undefined;
   /** Undefined where descriptors are not duplicated. */
   readonly handed: () => (Pick<Handover, 'sockets'> & Pick<UpgradeHold, 'descriptors'>) | undefined;
+  readonly handedAdmin: () => HandedAdmin | undefined;
   readonly tls: () => Pick<Handover, 'ticketKeys' | 'tls'>;
   readonly openAdmin: () => Promise<void>;
   /** True when there is an admin listener, which has been closed for the successor to have its address. */
@@ -68,7 +72,8 @@ export class Succession {
     const handed = reason === undefined ? this.#parts.handed() : undefined;
     if (handed !== undefined) {
       const { sockets, descriptors } = handed;
-      return { descriptors, handover: { sockets, ...this.#parts.tls() } };
+      const { place: admin, descriptor: adminDescriptor } = this.#parts.handedAdmin() ?? {};
+      return { descriptors, handover: { sockets, ...this.#parts.tls(), admin }, adminDescriptor };
     }
     this.#isHeld = false;
     const why = unavailableReason() ?? 'descriptors are not duplicated';

@@ -13,10 +13,11 @@ import type { UpstreamView } from '../proxy/upstreams/upstream-view.ts';
 import { Settings } from '../settings/settings.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { AdminListener } from './admin-listener.ts';
+import { AdminSocket } from './admin-socket.ts';
 import { becomeUser } from './become-user.ts';
 import { LastStraw } from './crash-loop.ts';
 import { HeartWatch } from './heart-watch.ts';
-import { platformListenerOptions } from './listener.ts';
+import { type ListenerOptions, platformListenerOptions } from './listener.ts';
 import { type BoundAddress, Listeners } from './listeners.ts';
 import type { DevelopmentFacts } from './load-tls.ts';
 import { LuaMachines } from './lua-machines.ts';
@@ -51,6 +52,8 @@ export class Supervisor {
   readonly #logger: LevelLogger;
   readonly #tls: TlsKeeper;
   readonly #listeners: Listeners;
+  readonly #listenerOptions: ListenerOptions;
+  readonly #adminSocket: AdminSocket;
   readonly #once = new OnceRegistry();
   readonly #rows: MappingRows;
   readonly #crew: WorkerCrew;
@@ -69,6 +72,8 @@ export class Supervisor {
     this.#settings.subscribe(({ logLevel }) => options.logger.setLevel(logLevel));
     this.#logger = options.logger;
     this.#listeners = new Listeners(options.logger, options.listenNames);
+    this.#listenerOptions = options.listener ?? platformListenerOptions();
+    this.#adminSocket = new AdminSocket(this.#listenerOptions);
     const { predecessor } = options;
     this.succession = new Succession({
       predecessor,
@@ -78,6 +83,7 @@ export class Supervisor {
       reloaded: () => this.#reloader.settled(),
       whyNotServing: () => this.whyNotReady(),
       handed: () => this.#listeners.handed(),
+      handedAdmin: () => this.#adminSocket.handed,
       tls: () => this.#tls.handover(this.#config),
       openAdmin: () => this.#openAdmin(),
       leaveAdmin: () => this.#admin?.leave() ?? false,
@@ -159,7 +165,8 @@ export class Supervisor {
       this.#crew.create();
       // threads take longer to begin than all the rest; but none begins with rights that it is not to have
       if (user === undefined) this.#crew.beginEarly();
-      await this.#listeners.open(this.#config, this.#options.listener ?? platformListenerOptions());
+      await this.#listeners.open(this.#config, this.#listenerOptions);
+      await this.#adoptAdmin();
       const first = this.#listeners.cleartextOnly ? undefined : await this.#tls.read(this.#config);
       this.succession.pid.begin();
       if (this.#options.predecessor === undefined) await this.#openAdmin();
@@ -291,17 +298,22 @@ export class Supervisor {
     };
   }
 
+  async #adoptAdmin(): Promise<void> {
+    const { admin } = this.#config;
+    const handed = this.#options.predecessor?.admin;
+    if (handed !== undefined)
+      await this.#adminSocket.adopt(handed, admin?.kind === 'tcp' ? admin : undefined);
+  }
+
   async #openAdmin(): Promise<void> {
     const { admin } = this.#config;
     if (admin === undefined) return;
-    const replaces = this.#options.predecessor !== undefined || this.#admin !== undefined;
-    this.#admin = new AdminListener(
-      { ...this.#config, admin },
-      this,
-      this.adminActions,
-      this.#logger,
-      replaces,
-    );
+    const replacesSocket = this.#options.predecessor !== undefined || this.#admin !== undefined;
+    const descriptor = admin.kind === 'tcp' ? await this.#adminSocket.descriptor(admin) : undefined;
+    this.#admin = new AdminListener({ ...this.#config, admin }, this, this.adminActions, this.#logger, {
+      replacesSocket,
+      descriptor,
+    });
     await this.#admin.open();
   }
 
@@ -313,6 +325,7 @@ export class Supervisor {
     await this.#crew.stop();
     // until now it says that the gateway drains
     this.#admin?.close();
+    this.#adminSocket.close();
     this.removeFiles();
   }
 

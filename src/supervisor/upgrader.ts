@@ -3,7 +3,7 @@ import { GatewayError } from '../base/errors.ts';
 import { currentOpener } from '../opener/current-opener.ts';
 import type { RootOpener } from '../opener/root-opener.ts';
 import type { UpgradeHold } from './succession.ts';
-import { type OwnCommand, Successor } from './successor.ts';
+import { type OwnCommand, Successor, type SuccessorOptions } from './successor.ts';
 import type { Supervisor } from './supervisor.ts';
 
 /** Connections that are idle, or in their handshake, may still ask for so long when the successor serves: their next request may be on its way. */
@@ -37,16 +37,13 @@ export class Upgrader {
         'This is process 1 of its container, which ends with it: start a container with the new version, or run the gateway below an init, as tini',
       );
     const { succession } = supervisor;
-    const { descriptors, handover } = await succession.hold();
+    const held = await succession.hold();
     const opener = currentOpener();
     opener?.pause();
     const abort = new AbortController();
     this.#abort = abort;
     try {
-      const successor = await Successor.start(
-        { command, ...withOpener({ descriptors, handover }, opener) },
-        abort.signal,
-      );
+      const successor = await Successor.start({ command, ...withOthers(held, opener) }, abort.signal);
       if (supervisor.state !== 'serving') {
         successor.end();
         throw new GatewayError('LGW_UPGRADE', `The gateway is ${supervisor.state}`);
@@ -73,9 +70,14 @@ export class Upgrader {
   }
 }
 
-/** The opener of root cannot be started again: the successor gets the socket to this one. */
-function withOpener({ descriptors, handover }: UpgradeHold, opener: RootOpener | undefined): UpgradeHold {
-  const descriptor = opener?.descriptor;
-  if (opener === undefined || descriptor === undefined) return { descriptors, handover };
-  return { descriptors: [...descriptors, descriptor], handover: { ...handover, openerFiles: opener.files } };
+/** Behind the sockets: the opener of root, which cannot be started again, and the admin listener. */
+function withOthers(
+  { descriptors, handover, adminDescriptor }: UpgradeHold,
+  opener: RootOpener | undefined,
+): Pick<SuccessorOptions, 'descriptors' | 'handover'> {
+  const openerDescriptor = opener?.descriptor;
+  return {
+    descriptors: [descriptors, openerDescriptor ?? [], adminDescriptor ?? []].flat(),
+    handover: { ...handover, openerFiles: openerDescriptor === undefined ? undefined : opener?.files },
+  };
 }

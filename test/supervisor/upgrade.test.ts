@@ -117,7 +117,7 @@ function ask(port: number, path = '/'): Promise<string> {
 }
 
 /** Asks without a pause; resolves to what has failed. */
-async function failuresOf(admin: string, asking: AbortSignal): Promise<string[]> {
+async function failuresOf(admin: string | number, asking: AbortSignal): Promise<string[]> {
   const failures: string[] = [];
   while (!asking.aborted)
     await askAdmin(admin, '/healthz').then(
@@ -278,6 +278,31 @@ test('A new version that cannot serve changes nothing, and the log says why', as
   const { output } = await runSubcommand('upgrade', bySignal);
   assert.equal(output, `Upgraded: process ${running.pid} serves, and process ${second} drains\n`);
   assert.equal(await ask(port, '/environment'), ' a "b"\n c |nil');
+});
+
+test('The admin listener has one port for both processes, where somebody answers at every moment, also when an upgrade fails', async () => {
+  const running = await start(['--admin', '127.0.0.1:0']);
+  const { pid } = running;
+  const place = /Admin listener on http:\/\/127\.0\.0\.1:(\d+) token=(\S+)/g;
+  const [[, digits = '', tokenFile = ''] = []] = [...running.log.matchAll(place)];
+  const admin = Number(digits);
+  const before = readFileSync(tokenFile, 'latin1');
+  const asking = new AbortController();
+  const failures = failuresOf(admin, asking.signal);
+  unlinkSync(folder.file('lgateway'));
+  assert.match(await running.refusedUpgrade(), /^The new process ended with code 1$/);
+  symlinkSync(MAIN, folder.file('lgateway'));
+  await running.upgrade();
+  await askAdmin(admin, '/readyz');
+  asking.abort();
+  assert.deepEqual(await failures, []);
+  assert.ok(!isRunning(pid));
+  const opened = [...running.log.matchAll(place)].map(([, port]) => Number(port));
+  assert.deepEqual(new Set(opened), new Set([admin]));
+  assert.notEqual(readFileSync(tokenFile, 'latin1'), before);
+  const descriptors = descriptorCount(running.pid);
+  await running.upgrade();
+  await running.until(() => descriptorCount(running.pid) === descriptors);
 });
 
 test('While an upgrade runs another one and a reload are refused, and SIGTERM ends both processes', async () => {
