@@ -70,6 +70,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...OF_RUNS,
   ],
   static: ['mapping', 'base', 'file', ...HTTP],
+  cache: ['metrics', 'base', ...HTTP, 'shared/sip-hash.ts'],
   'proxy/upstreams': [],
   proxy: [
     'proxy/upstreams',
@@ -156,6 +157,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'outbound',
     'proxy',
     'proxy/upstreams',
+    'cache',
     'script',
     'script/context',
     'web',
@@ -180,6 +182,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'tls',
     'shared',
     'proxy/upstreams',
+    'cache/purge-marks.ts',
     'worker/messages.ts',
   ],
   command: [

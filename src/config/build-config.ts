@@ -363,6 +363,7 @@ function readProxyRules(answers: Answers): Omit<ProxyMappingSettings, 'place' | 
       verify: !answers.has(OPTIONS.proxyNoVerify),
     },
     balance: answers.value(OPTIONS.proxyBalance) ?? DEFAULT_BALANCE_SETTINGS,
+    ...(answers.has(OPTIONS.proxyCache) ? { cache: true } : {}),
     health: readHealth({ path, intervalMs }, undefined),
   };
 }

@@ -25,6 +25,7 @@ export interface ProxyOptions {
   readonly proxyCa: ValueOption<string>;
   readonly proxyServername: ValueOption<string>;
   readonly proxyNoVerify: FlagOption;
+  readonly proxyCache: FlagOption;
 }
 
 /** A day. */
@@ -141,6 +142,12 @@ export const PROXY_OPTIONS: ProxyOptions = {
     name: 'proxy-no-verify',
     group: 'Proxy',
     help: 'do not check certificates of https servers',
+  },
+  proxyCache: {
+    kind: 'flag',
+    name: 'proxy-cache',
+    group: 'Proxy',
+    help: 'keep answers that allow it in memory, and answer further requests with them (RFC 9111)',
   },
 };
 

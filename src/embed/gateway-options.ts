@@ -77,6 +77,8 @@ export interface FolderMapping extends MappingPlace {
 export interface ProxyMapping extends MappingPlace, ProxyOptions {
   /** `http://HOST:PORT`, `https://HOST:PORT` or `unix:/SOCKET`, perhaps with a path; or a list of up to 64. */
   readonly proxy: ProxyTargets;
+  /** Answers are kept where they allow it (RFC 9111), and answer further requests; default false. */
+  readonly cache?: boolean;
 }
 
 export type GatewayMapping = ScriptMapping | ModuleMapping | FolderMapping | ProxyMapping;
@@ -304,11 +306,19 @@ function readFolders(given: readonly GatewayMapping[]): FolderSettings[] {
   return given.flatMap((mapping) => ('folder' in mapping ? [readFolder(mapping)] : []));
 }
 
+function readProxy(mapping: ProxyMapping): ProxyMappingSettings {
+  const { cache = false } = mapping;
+  if (typeof cache !== 'boolean')
+    throw new GatewayError(
+      'LGW_CONFIG',
+      `Option cache of a proxy is ${JSON.stringify(cache)} and has to be true or false`,
+    );
+  return { ...readProxyMapping(readPlace(mapping), mapping.proxy, mapping), cache };
+}
+
 /** Where the proxies among the mappings pass requests on to, and how. */
 function readProxies(given: readonly GatewayMapping[]): ProxyMappingSettings[] {
-  return given.flatMap((mapping) =>
-    'proxy' in mapping ? [readProxyMapping(readPlace(mapping), mapping.proxy, mapping)] : [],
-  );
+  return given.flatMap((mapping) => ('proxy' in mapping ? [readProxy(mapping)] : []));
 }
 
 function readFolder(mapping: FolderMapping): FolderSettings {

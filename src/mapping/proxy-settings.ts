@@ -84,6 +84,8 @@ export interface ProxyMappingSettings extends ProxyRules {
   readonly balance: BalanceSettings;
   /** Undefined: only the requests themselves show how the servers are. */
   readonly health: HealthSettings | undefined;
+  /** Answers are kept where they allow it (RFC 9111), and answer further requests; default false. */
+  readonly cache?: boolean;
 }
 
 const DEFAULT_TLS: UpstreamTls = { verify: true, ca: undefined, servername: undefined };

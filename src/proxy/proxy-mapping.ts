@@ -17,6 +17,8 @@ interface ProxyMappingOptions {
   readonly settings: ProxyMappingSettings;
   readonly proxies: Proxies;
   readonly logger: Logger;
+  /** Puts something before it that answers a part of its requests; undefined = it gets all of them. */
+  readonly front?: (handler: Handler) => Handler & { close(): void };
 }
 
 /** What does not begin like this is the name of a file. */
@@ -41,6 +43,7 @@ export class ProxyMapping implements Mapping, Handler {
   readonly #options: ProxyMappingOptions;
   readonly #name: string;
   readonly #route: ProxyRoute;
+  readonly #front: (Handler & { close(): void }) | undefined;
   /** It serves, and what is known of its servers is kept. */
   #isHeld = false;
 
@@ -59,10 +62,11 @@ export class ProxyMapping implements Mapping, Handler {
       place.prefix,
       { balancing: settings.balance, health: settings.health },
     );
+    this.#front = options.front?.(this);
   }
 
   find(_name: string): Handler {
-    return this;
+    return this.#front ?? this;
   }
 
   handle(exchange: Exchange): void {
@@ -86,6 +90,7 @@ export class ProxyMapping implements Mapping, Handler {
   }
 
   close(): void {
+    this.#front?.close();
     if (this.#isHeld) this.#route.balancer.release();
     this.#isHeld = false;
   }

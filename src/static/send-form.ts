@@ -1,4 +1,6 @@
 /** Answers a request with a form of a file: from memory, or from the file itself as it is read. */
+
+import { LentContent } from '../base/lent-content.ts';
 import type { FolderFacts } from '../file/folder.ts';
 import { OperationOwner } from '../file/operation-queue.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
@@ -6,7 +8,6 @@ import { type Fields, isNamed } from '../http/semantics/fields.ts';
 import { mediaTypeOf } from '../http/semantics/media-type.ts';
 import { type Selection, select } from '../http/semantics/representation.ts';
 import { FileAnswer, type FileSent } from './file-answer.ts';
-import { LentContent } from './lent-content.ts';
 import {
   type Content,
   type FormParts,

@@ -1,6 +1,6 @@
 /** What the static mappings of one worker keep in memory, and how much of it: what nobody asks for goes first. */
 
-import { Loans } from './lent-content.ts';
+import { Loans } from '../base/lent-content.ts';
 
 /** Bytes of files, for all mappings of a worker. */
 const CACHE_BYTES_MAX: number = 32 * 1024 * 1024;

@@ -1,5 +1,6 @@
 /** One form of what a path stands for, as it was when somebody last looked: the file itself, or a precompressed one beside it. */
 import { createHash } from 'node:crypto';
+import { LentContent, type Loans } from '../base/lent-content.ts';
 import { type FileError, isAbsence } from '../file/file-error.ts';
 import type { FileSystem } from '../file/file-system.ts';
 import { type Folder, type FolderFacts, type FolderList, isSame, type Looked } from '../file/folder.ts';
@@ -11,7 +12,6 @@ import type { StaticSettings } from '../mapping/static-settings.ts';
 import type { CurrentFolder } from './current-folder.ts';
 import { type Coding, fileFields } from './file-answer.ts';
 import { LISTING_ENTRIES_MAX, listingPage } from './folder-listing.ts';
-import { LentContent, type Loans } from './lent-content.ts';
 
 /** What was found is taken for true for so long; as nginx's open_file_cache_valid, but short enough that nobody notices. */
 export const FRESH_MS = 1_000;

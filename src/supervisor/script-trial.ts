@@ -1,6 +1,7 @@
 /** Loads scripts in a worker thread of their own, as a start would, and says what came of each. Nothing is bound and nothing serves. */
 import type { Logger } from '../base/logger.ts';
 import { TEXT_FORM } from '../base/message-form.ts';
+import { createPurgeMemory } from '../cache/purge-marks.ts';
 import type { Config } from '../config/config.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
 import { createHealthMemory } from '../proxy/upstreams/health-memory.ts';
@@ -62,6 +63,7 @@ export async function tryScripts(options: TrialOptions): Promise<readonly TriedM
       shared: dictionaries.share(),
       interest: mesh.interest.memory,
       health: createHealthMemory(),
+      purges: createPurgeMemory(),
     }),
     makeJob: () => ({
       workerCount: config.workers,

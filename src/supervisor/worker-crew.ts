@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { assert } from '../base/assert.ts';
 import { giveBack } from '../base/lent-block.ts';
+import { createPurgeMemory } from '../cache/purge-marks.ts';
 import type { Config } from '../config/config.ts';
 import type { TextEvents } from '../events/text-events.ts';
 import { Fleet } from '../fleet/fleet.ts';
@@ -49,6 +50,7 @@ export class WorkerCrew {
   readonly #parts: CrewParts;
   readonly #mesh: EventMesh;
   readonly #health: SharedArrayBuffer = createHealthMemory();
+  readonly #purges: SharedArrayBuffer = createPurgeMemory();
   readonly #processes = new LeftoverProcesses();
   /** Made with the workers, once. */
   #shared: SharedKeeper | undefined;
@@ -241,6 +243,7 @@ export class WorkerCrew {
       shared: this.#shared.share(),
       interest: this.#mesh.interest.memory,
       health: this.#health,
+      purges: this.#purges,
     };
   }
 

@@ -14,21 +14,11 @@ import type {
   RequestIdentity,
 } from '../http/exchange/exchange.ts';
 import { clientGone } from '../http/exchange/exchange-errors.ts';
+import { NO_BODY } from '../http/exchange/no-body.ts';
 import type { Fields } from '../http/semantics/fields.ts';
 import { makeLightResponse } from './light-response.ts';
 import { ROOM_BYTES, StreamSink } from './stream-sink.ts';
 import type { HandlerContext } from './web-handler.ts';
-
-/** Whoever answers by this does not read what the client sends. */
-const NO_BODY: RequestBody = {
-  queue: new ByteQueue(),
-  ended: true,
-  error: undefined,
-  declaredLength: undefined,
-  request: (_size, ready) => process.nextTick(ready),
-  cancelRequest: ignore,
-  consumed: ignore,
-};
 
 export class ResponseExchange implements Exchange {
   readonly protocol: Protocol;
@@ -44,6 +34,7 @@ export class ResponseExchange implements Exchange {
     split: undefined,
     hasBody: false,
   };
+  /** Whoever answers by this does not read what the client sends. */
   readonly body: RequestBody = NO_BODY;
   readonly pushed = false;
   readonly canPush = false;
@@ -189,5 +180,3 @@ export class ResponseExchange implements Exchange {
     closed?.();
   }
 }
-
-function ignore(): void {}

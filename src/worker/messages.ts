@@ -100,6 +100,8 @@ export interface WorkerStart {
   readonly processGroups: SharedArrayBuffer;
   /** What all workers know of the servers that proxies choose among. */
   readonly health: SharedArrayBuffer;
+  /** What was purged from the caches of all workers. */
+  readonly purges: SharedArrayBuffer;
   /** Requests of this worker that wait for each of these. */
   readonly waiting: SharedArrayBuffer;
   /** The dictionaries, and this thread's number among all that ever use them. */

@@ -734,6 +734,7 @@ describe('the option table', () => {
       'proxy-ca': [...PROXY, '--proxy-ca', 'ca.pem'],
       'proxy-servername': [...PROXY, '--proxy-servername', 'a.example'],
       'proxy-no-verify': [...PROXY, '--proxy-no-verify'],
+      'proxy-cache': [...PROXY, '--proxy-cache'],
       'static-index': [...FOLDER, '--static-index', 'main.html'],
       'static-listing': [...FOLDER, '--static-listing'],
       'static-cache-control': [...FOLDER, '--static-cache-control', 'no-cache'],

@@ -1,7 +1,7 @@
 /** What is kept of files: bounded in bytes and in number, what is used stays longest, and what slow answers hold is counted. */
 import { deepEqual, equal } from 'node:assert/strict';
 import { test } from 'node:test';
-import { LentContent, Loans } from '../../src/static/lent-content.ts';
+import { LentContent, Loans } from '../../src/base/lent-content.ts';
 import { type Cached, StaticCache } from '../../src/static/static-cache.ts';
 
 /** What an entry counts for beside its bytes. */

@@ -133,6 +133,7 @@ export interface ProxyKeys extends PlaceKeys {
   readonly balance: ValueKey<BalanceSettings>;
   readonly check: ValueKey<string>;
   readonly checkInterval: ValueKey<number>;
+  readonly cache: FlagKey;
   readonly headers: TableKey;
   readonly tls: TableKey;
 }
@@ -158,6 +159,7 @@ export const PROXY_KEYS: ProxyKeys = {
   balance: { ...OPTIONS.proxyBalance, name: 'balance' },
   check: { ...OPTIONS.proxyCheck, name: 'check' },
   checkInterval: { ...OPTIONS.proxyCheckInterval, name: 'check-interval' },
+  cache: { ...OPTIONS.proxyCache, name: 'cache' },
   headers: HEADERS_KEY,
   tls: TLS_KEY,
 };

@@ -140,6 +140,7 @@ function readProxy(table: FileTable, context: FileContext): FileMapping | undefi
       trusted: table.value(PROXY_KEYS.trusted),
       retries: table.value(PROXY_KEYS.retries),
       balance: table.value(PROXY_KEYS.balance),
+      cache: table.flag(PROXY_KEYS.cache),
     }),
     ...readHeaders(table),
   };

@@ -100,6 +100,7 @@ describe('a configuration file', () => {
         'proxy-check = "/up"\n[[proxy]]\nprefix = "/"\ntargets = "http://a"\ncheck-interval = 2\nidle-timeout = 3',
         '-l / http://a --proxy-check /up --proxy-check-interval 2 --proxy-idle-timeout 3',
       ],
+      ['[[proxy]]\nprefix = "/"\ntargets = "http://a"\ncache = true', '-l / http://a --proxy-cache'],
       ['[[listen]]\nport = 1\naddress = "127.0.0.1"', '-p 1 -a 127.0.0.1'],
       ['[[listen]]\nport = 1\n[[listen]]\nport = 2\nscheme = "http"', '-p 1 --http 2'],
     ] as const)

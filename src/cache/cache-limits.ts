@@ -1,0 +1,46 @@
+/** Limits of the cache for answers: how much it keeps, how large, for how many, how long somebody waits. */
+
+/** Bytes of all answers that a worker keeps, with their heads and keys; what was not asked for longest goes first. */
+export const CACHE_BYTES_MAX: number = 64 * 1024 * 1024;
+/** Answers that a worker keeps. */
+export const CACHE_ENTRIES_MAX = 65_536;
+/** What an answer takes beside the bytes of its body, its fields and its key: objects, and the head that was made ready. */
+export const ENTRY_OVERHEAD_BYTES = 1024;
+/** Bytes of a body that is kept. A longer one goes to its client as it comes: who has many of these has a disk for them. */
+export const STORED_BODY_BYTES_MAX: number = 1024 * 1024;
+/** Bytes of bodies that are being received to be kept, for all of a worker; beyond it answers go to their clients only. */
+export const RECORDING_BYTES_MAX: number = 32 * 1024 * 1024;
+/** Bytes of bodies that slow clients still hold and that are not kept any more; beyond it requests for large answers are passed on. */
+export const LENT_BYTES_MAX: number = 32 * 1024 * 1024;
+/** A body up to this size is kept as a text, which costs less to send. */
+export const TEXT_BODY_BYTES_MAX: number = 4 * 1024;
+/** Bytes of an answer that is passed on and waits for its client before its server is held back. */
+export const PASSED_BYTES_MAX: number = 128 * 1024;
+
+/** Bytes of scheme, host and target. Longer ones are passed on: they come once. */
+export const KEY_BYTES_MAX: number = 8 * 1024;
+/** Fields that `Vary` names; an answer that names more is not kept. */
+export const VARY_FIELDS_MAX = 10;
+/** Bytes of the values of those fields in a request; one that has more is passed on. */
+export const VARY_VALUES_BYTES_MAX: number = 4 * 1024;
+/** Answers that are kept for one target, which differ by such fields; the oldest goes. */
+export const VARIANTS_MAX = 32;
+/** Tags of one answer; one with more is not kept, since it could not be purged by each of them. */
+export const TAGS_MAX = 64;
+/** Bytes of a tag. */
+export const TAG_BYTES_MAX = 256;
+/** Bytes of a Cache-Control that is read; a longer one is not well-formed. */
+export const DIRECTIVES_BYTES_MAX: number = 4 * 1024;
+/** Seconds that a directive may name: what RFC 9111 §1.2.2 asks for. */
+export const DELTA_SECONDS_MAX: number = 2 ** 31;
+
+/** Requests of a worker that wait for an answer that another one has asked for; further ones go to the server. */
+export const WAITING_MAX = 4096;
+/** The longest such wait; then the request goes to the server. */
+export const WAIT_MS_MAX = 5000;
+/** Targets whose answers could not be kept, and whose requests therefore do not wait for each other. */
+export const UNKEPT_MAX = 4096;
+/** For so long. */
+export const UNKEPT_MS = 10_000;
+/** Answers that are fetched again while their clients have got a stale one. */
+export const BACKGROUND_MAX = 256;

@@ -1,0 +1,56 @@
+/** The cache of a gateway with several workers: by option and by key, each worker with answers of its own, and what makes them invalid in all of them. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { TestGateway } from '../support/test-gateway.ts';
+import { plainUpstream, type Upstream } from '../support/upstream.ts';
+
+const ROUNDS = 12;
+
+let upstream: Upstream;
+let gateway: TestGateway;
+let version = 1;
+let asked = 0;
+
+before(async () => {
+  upstream = await plainUpstream((request, response) => {
+    if (request.method === 'POST') {
+      version += 1;
+      response.end();
+      return;
+    }
+    asked += 1;
+    response.setHeader('cache-control', 'max-age=600').end(`version ${version}`);
+  });
+  gateway = await TestGateway.start({}, { workers: 2, words: ['-l', '/', upstream.url, '--proxy-cache'] });
+});
+
+after(async () => {
+  await gateway.stop();
+  await upstream.close();
+});
+
+/** Each on a connection of its own, which any worker may accept. */
+async function askAll(): Promise<string[]> {
+  const texts: string[] = [];
+  for (let i = 0; i < ROUNDS; i++) texts.push((await gateway.ask('h1', '/')).text);
+  return texts;
+}
+
+test('Each worker asks the server once', async () => {
+  assert.deepEqual(new Set(await askAll()), new Set(['version 1']));
+  assert.ok(asked <= 2, `${asked} requests`);
+});
+
+test('What changes the target through one worker makes the answers of all workers invalid', async () => {
+  await askAll();
+  assert.equal((await gateway.ask('h1', '/', { method: 'POST', body: 'x' })).status, 200);
+  assert.deepEqual(new Set(await askAll()), new Set(['version 2']));
+});
+
+test('The counters tell what the cache has done', async () => {
+  const { cacheHitsTotal, cacheMissesTotal, cacheAnswers } = await gateway.counters();
+  assert.ok(
+    cacheHitsTotal >= ROUNDS && cacheMissesTotal === asked && cacheAnswers >= 1,
+    `${cacheHitsTotal} hits`,
+  );
+});
