@@ -1,7 +1,7 @@
 /** Redis servers of Debian for tests: one, or a cluster of masters; each ends with `stop`. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,6 +46,22 @@ export class RedisProcess {
       throw error;
     }
     return redis;
+  }
+
+  /** One that watches the master of these, as the set `name`, alone; it takes a master that is silent for half a second for gone. */
+  static async startSentinel(name: string, { port }: RedisProcess): Promise<RedisProcess> {
+    const folder = mkdtempSync(join(tmpdir(), 'lgateway-sentinel-'));
+    const file = join(folder, 'sentinel.conf');
+    const [free = 0] = await freePorts(1);
+    const lines = [
+      `sentinel monitor ${name} 127.0.0.1 ${port} 1`,
+      `sentinel down-after-milliseconds ${name} 500`,
+      `sentinel failover-timeout ${name} 3000`,
+    ];
+    writeFileSync(file, `${lines.join('\n')}\n`);
+    const sentinel = new RedisProcess(free, folder, [file, '--sentinel']);
+    await sentinel.ready();
+    return sentinel;
   }
 
   get address(): string {
@@ -98,7 +114,10 @@ export class RedisProcess {
 
   #spawn(): ChildProcess {
     const usual = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--dir', this.folder];
-    const child = spawn(PROGRAM, [...usual, ...this.#words], { argv0: NAME, stdio: 'ignore' });
+    // a configuration file stands first, and a sentinel keeps no data
+    const isSentinel = this.#words.includes('--sentinel');
+    const words = isSentinel ? [...this.#words, ...usual.slice(0, 4)] : [...usual, ...this.#words];
+    const child = spawn(PROGRAM, words, { argv0: NAME, stdio: 'ignore' });
     running.add(child);
     child.once('exit', () => running.delete(child));
     return child;
