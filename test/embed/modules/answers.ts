@@ -58,6 +58,7 @@ const router: Router = new Router()
     await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
     return new Response('slow');
   })
+  .get('/exit', () => process.exit(7))
   .get('/crash', () => {
     setImmediate(() => {
       throw new Error('crashed on purpose');
