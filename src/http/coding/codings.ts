@@ -50,7 +50,7 @@ const ZSTD = { compressionLevel: 100, windowLog: 101, flush: 1, end: 2 } as cons
 export function encodeNow(coding: Coding, level: number | undefined, bytes: Uint8Array): Buffer {
   switch (coding) {
     case 'gzip':
-      return zlib.gzipSync(bytes, { level: level ?? LEVELS.gzip });
+      return zlib.gzipSync(bytes, { level: gzipLevel(level) });
     case 'br':
       return zlib.brotliCompressSync(bytes, { params: brotliParams(level, bytes.length) });
     case 'zstd':
@@ -73,7 +73,7 @@ export function createEncoder(
   switch (coding) {
     case 'gzip':
       return zlib.createGzip({
-        level: level ?? LEVELS.gzip,
+        level: gzipLevel(level),
         flush: isWhole ? constants.Z_FINISH : constants.Z_SYNC_FLUSH,
         chunkSize: OUTPUT_BYTES,
       });
@@ -90,6 +90,19 @@ export function createEncoder(
         chunkSize: OUTPUT_BYTES,
       });
   }
+}
+
+/** The level of an answer that asks for none, or the one that it asks for. */
+export function gzipLevel(level: number | undefined): number {
+  return level ?? LEVELS.gzip;
+}
+
+export type BodyGzip = zlib.Gzip & zlib.ZlibReset;
+
+/** As `createEncoder` for whole bodies; `reset` makes it ready for the next one. */
+export function createBodyGzip(level: number): BodyGzip {
+  // the types of Node have `reset` for deflate alone
+  return zlib.createGzip({ level, flush: constants.Z_FINISH, chunkSize: OUTPUT_BYTES }) as BodyGzip;
 }
 
 function brotliParams(level: number | undefined, sizeHint: number | undefined): Record<number, number> {

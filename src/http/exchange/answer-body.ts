@@ -1,5 +1,6 @@
 /** The body of an answer between handler and wire: as it was written, or as a coder makes it; not what is sent when. */
-import { type AnswerCoder, PIECE_BYTES_MAX } from './answer-coder.ts';
+import { PIECE_BYTES_MAX } from '../coding/compression.ts';
+import type { AnswerCoder } from './answer-coder.ts';
 import { CHUNK_BYTES_MAX } from './chunk-pool.ts';
 import type { ExchangeWire } from './exchange-wire.ts';
 import { ResponseBuffer } from './response-buffer.ts';

@@ -5,8 +5,9 @@
 import type { Transform } from 'node:stream';
 import { GatewayError } from '../../base/errors.ts';
 import { codedFields, fieldsOfUnchanged, readFacts, variedFields } from '../coding/coded-fields.ts';
-import { type Coding, createEncoder, encodeNow } from '../coding/codings.ts';
-import type { Compression } from '../coding/compression.ts';
+import { type Coding, createEncoder, encodeNow, gzipLevel } from '../coding/codings.ts';
+import { type Compression, PIECE_BYTES_MAX } from '../coding/compression.ts';
+import type { GzipBodies } from '../coding/gzip-bodies.ts';
 import type { PoolJob } from '../coding/pool-turns.ts';
 import { fieldValue } from '../semantics/fields.ts';
 import { isBodyless } from '../semantics/status.ts';
@@ -21,8 +22,6 @@ import { ResponseBuffer } from './response-buffer.ts';
  * pool, with what Node makes for it, three times as much of the process.
  */
 const AT_ONCE_BYTES_MAX = 4 * 1024;
-/** What one turn in the pool may take (bytes): 2 to 3 ms of it at the default levels, 6 ms at the largest. A whole body of this size has a Content-Length. */
-export const PIECE_BYTES_MAX: number = 128 * 1024;
 /** Nothing more is compressed while so much waits for the client (bytes). */
 const CODED_BYTES_MAX = 64 * 1024;
 
@@ -176,6 +175,10 @@ export class AnswerCoder implements PoolJob {
 
   begin(): void {
     try {
+      if (this.#wholeLength !== undefined && this.#coding === 'gzip') {
+        this.#codeWhole(this.#compression.gzipBodies);
+        return;
+      }
       this.#encoder ??= this.#createEncoder();
     } catch (error) {
       this.#failed(error as Error);
@@ -191,18 +194,37 @@ export class AnswerCoder implements PoolJob {
 
   // ---- inside ----
 
+  #codeWhole(gzipBodies: GzipBodies): void {
+    const coder = gzipBodies.take(gzipLevel(this.#wish.level));
+    coder.code(
+      takePiece(this.#written as ResponseBuffer, coder.room),
+      (bytes) => this.#takeCoded(bytes),
+      (error) => {
+        if (error === undefined) {
+          gzipBodies.give(coder);
+          this.#pieceCoded();
+          return;
+        }
+        coder.destroy();
+        this.#failed(error);
+      },
+    );
+  }
+
   #createEncoder(): Transform {
     const { level } = this.#wish;
     const encoder = createEncoder(this.#coding as Coding, level, this.#wholeLength);
-    encoder.on('data', (bytes: Buffer) => {
-      if (!this.#isDropped) this.output.appendOwned(bytes);
-    });
+    encoder.on('data', (bytes: Buffer) => this.#takeCoded(bytes));
     encoder.on('end', () => {
       this.isComplete = true;
       this.#turnEnded();
     });
     encoder.on('error', (error) => this.#failed(error));
     return encoder;
+  }
+
+  #takeCoded(bytes: Buffer): void {
+    if (!this.#isDropped) this.output.appendOwned(bytes);
   }
 
   #pieceCoded(): void {
@@ -250,9 +272,10 @@ export class AnswerCoder implements PoolJob {
   }
 }
 
-/** Takes what one turn may have, in one buffer. */
-function takePiece(buffer: ResponseBuffer): Buffer {
-  const piece = Buffer.allocUnsafe(Math.min(buffer.length, PIECE_BYTES_MAX));
+/** Takes what one turn may have, in one buffer; `room`: at the beginning of this one. */
+function takePiece(buffer: ResponseBuffer, room?: Buffer): Buffer {
+  const size = Math.min(buffer.length, PIECE_BYTES_MAX);
+  const piece = room === undefined ? Buffer.allocUnsafe(size) : room.subarray(0, size);
   let at = 0;
   while (at < piece.length && at + Math.min(buffer.length, CHUNK_BYTES_MAX) <= piece.length) {
     const chunk = buffer.take();
