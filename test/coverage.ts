@@ -1,5 +1,5 @@
 /**
- * Runs the suite, or the named files, and prints how much of the source ran, by room. Counts every process and thread that ends
+ * Runs all of the suite, or the named files, and prints how much of the source ran, by room. Counts every process and thread that ends
  * by itself. The gateways of tests count too: for coverage they end by a signal that they handle and not by SIGKILL.
  */
 import { spawnSync } from 'node:child_process';
@@ -17,7 +17,7 @@ try {
   // gateways that run as another user write there too
   chmodSync(folder, 0o777);
   const run = fileURLToPath(new URL('run.js', import.meta.url));
-  const { status } = spawnSync(process.execPath, [run, ...process.argv.slice(2)], {
+  const { status } = spawnSync(process.execPath, [run, '--all', ...process.argv.slice(2)], {
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, NODE_V8_COVERAGE: folder, LGATEWAY_TEST_COVERAGE: '1' },
   });

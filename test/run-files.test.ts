@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { runProgram } from './support/run-program.ts';
 import { ALONE, groupFiles } from './support/test-groups.ts';
+import { selectTestFiles, WHOLE_PROGRAM } from './support/test-selection.ts';
 
 const RUN_FILES = fileURLToPath(new URL('support/run-files.js', import.meta.url));
 const TEST_ROOT = fileURLToPath(new URL('.', import.meta.url));
@@ -93,4 +94,19 @@ test('Every file that runs alone is there', () => {
     names.map((name) => [name]),
   );
   for (const name of names) assert.ok(existsSync(join(TEST_ROOT, name)), name);
+});
+
+test('A run has the parts; with --all the whole program too; with words what they name, in any room', () => {
+  const parts = ['docs/names.test.js', 'index.test.js', 'lua/state.test.js'];
+  const whole = ['docs/typescript.test.js', 'gateway/tls.test.js', 'main.test.js'];
+  const others = ['gateway/helper.js', 'support/gateway.js'];
+  const select = (words: readonly string[], all: boolean): string[] =>
+    selectTestFiles([...whole, ...others, ...parts], { words, all });
+  assert.deepEqual(select([], false), parts);
+  assert.deepEqual(select([], true), [...parts, ...whole].sort());
+  for (const all of [false, true]) assert.deepEqual(select(['tls', 'state'], all), [whole[1], parts[2]]);
+});
+
+test('Every room of the whole program is there', () => {
+  for (const name of WHOLE_PROGRAM) assert.ok(existsSync(join(TEST_ROOT, name)), name);
 });

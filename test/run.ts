@@ -1,7 +1,7 @@
 /**
- * Runs the test suite: installs what it needs from Debian, then every `*.test.js` (or those named) through node:test, those of a
- * room in one process where they can share it (support/test-groups.ts). With LGATEWAY_TEST_LONG=1, its long form. With --costs it
- * prints the processor time of each file.
+ * Runs the test suite: installs what it needs from Debian, then the tests of the parts, with --all every `*.test.js`, with words
+ * those named (support/test-selection.ts) through node:test, those of a room in one process where they can share it
+ * (support/test-groups.ts). With LGATEWAY_TEST_LONG=1, its long form. With --costs it prints the processor time of each file.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -12,20 +12,13 @@ import { CERTIFICATES_VARIABLE, makeCertificates } from './support/certificate.t
 import { installTestTools } from './support/install-tools.ts';
 import { COSTS_VARIABLE, DURATIONS, notedCosts, rememberedDurations } from './support/test-durations.ts';
 import { groupFiles, type TestUnit } from './support/test-groups.ts';
+import { selectTestFiles } from './support/test-selection.ts';
 
 const testRoot = fileURLToPath(new URL('.', import.meta.url));
 /** Files that run groups of test files, for as long as this process. */
 const groupFolder = mkdtempSync(join(tmpdir(), 'lgateway-groups-'));
 process.once('exit', () => rmSync(groupFolder, { recursive: true, force: true }));
 const RUN_FILES = join(testRoot, 'support', 'run-files.js');
-
-/** `npm test` runs all; `npm test -- lua file/` runs the files whose path contains one of the words. */
-function selectTestFiles(words: readonly string[]): string[] {
-  return readdirSync(testRoot, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.test.js'))
-    .filter((name) => words.length === 0 || words.some((word) => name.includes(word)))
-    .sort();
-}
 
 /**
  * What takes longest begins first, so that none of it is alone at the end. What has never run here begins before all others, files
@@ -70,9 +63,12 @@ function printCosts(path: string, each: boolean): void {
 }
 
 const COSTS_WORD = '--costs';
+const ALL_WORD = '--all';
 const COST_SHOWN_MS = 1000;
-const words = process.argv.slice(2).filter((word) => word !== COSTS_WORD);
-const files = selectTestFiles(words);
+const given = process.argv.slice(2);
+const words = given.filter((word) => word !== COSTS_WORD && word !== ALL_WORD);
+const names = readdirSync(testRoot, { recursive: true, encoding: 'utf8' });
+const files = selectTestFiles(names, { words, all: given.includes(ALL_WORD) });
 if (files.length === 0) {
   console.error('No test file matches');
   process.exit(1);

@@ -17,8 +17,8 @@ describe('AcmeClient against Pebble', () => {
   before(async () => {
     host = await startChallengeServer();
     const { tlsPort, httpPort } = host;
-    // half of all nonces are refused
-    pebble = await startPebble({ tlsPort, httpPort, nonceReject: 50 });
+    // a quarter of all nonces are refused
+    pebble = await startPebble({ tlsPort, httpPort, nonceReject: 25 });
     bound = await startPebble({ tlsPort, externalAccounts: { 'kid-1': SECRET } });
   });
   after(async () => {

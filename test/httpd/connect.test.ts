@@ -442,7 +442,7 @@ test('A kept connection that gets bytes, or is closed by its peer, is thrown awa
       local t <close> = odd('stay', options)
       say(t.reused, t:read('l'))`);
     assert.equal(text, '0 hello', trick);
-    await eventually(() => assert.equal(peer.open(), before));
+    await eventually(() => assert.ok(peer.open() <= before));
   }
 });
 
