@@ -1,6 +1,8 @@
 /**
  * Everything of Node.js that the gateway uses and Node's manual does not promise, in one place: what for, and what happens
  * where a release lacks it. Other files call these functions and touch nothing of the kind themselves.
+ *
+ * Long because it is the whole register: a test tries each entry on each release of Node.
  */
 import { randomBytes } from 'node:crypto';
 import type { EventEmitter } from 'node:events';
