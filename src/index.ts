@@ -56,6 +56,7 @@ export { RestartNeededError, type SettingChange } from './settings/restart-neede
 export type { IncrementStart, SharedDictionary, SharedValue } from './shared/shared-dictionary.ts';
 export type { BoundAddress } from './supervisor/listeners.ts';
 export type { MappingUse } from './supervisor/mapping-uses.ts';
+export type { AsyncDictionary, DictionaryOptions } from './web/async-dictionary.ts';
 export { type CookieOptions, makeCookie, readCookies } from './web/cookies.ts';
 export {
   type EventGenerator,

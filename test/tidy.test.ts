@@ -135,6 +135,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...HTTP,
     'http/routing',
     'shared',
+    'store',
     'static',
     'websocket',
   ],

@@ -39,6 +39,7 @@ import {
   refuseManySizes,
   type ScriptMappingOptions,
 } from './script-options.ts';
+import { pickStores, readStore } from './store-choice.ts';
 
 /** Where a mapping stands. */
 export interface MappingPlace {
@@ -93,6 +94,13 @@ export interface CommonOptions {
   readonly limits?: Partial<Limits>;
   /** Sizes of dictionaries that all threads share; default: none, and each that is asked for has 16 MiB. */
   readonly shared?: readonly SharedSize[];
+  /**
+   * Redis or Valkey in which dictionaries live that have no size by `shared`, and over which events and once-timers span machines: what `--store` of
+   * the command line takes. Not where a function is served in the thread of the program. Default: none.
+   */
+  readonly store?: string;
+  /** PEM of the authorities that the certificate of the store may come from; default: those of Node.js. */
+  readonly storeAuthorities?: string;
   /** What scripts may do beyond the default. */
   readonly rights?: Partial<ScriptRights>;
   /** Least important lines to keep; default `info`. */
@@ -177,6 +185,7 @@ export function completeConfig(
     workers,
     limits: readLimits(options.limits ?? {}, mappings),
     shared: options.shared ?? [],
+    ...readStore(options),
     rights: { ...DEFAULT_SCRIPT_RIGHTS, ...checkedRights('', options.rights ?? {}) },
     logLevel: options.logLevel ?? 'info',
     accessLog: options.accessLog ?? false,
@@ -222,7 +231,8 @@ export function changeConfig(
     { ...pickListening(current), ...listening },
     workers,
   );
-  const kept = { ...all, admin: admin === undefined ? current.admin : readAdmin(admin) };
+  const stores = changes.store === undefined ? pickStores(current) : readStore(changes);
+  const kept = { ...all, ...stores, admin: admin === undefined ? current.admin : readAdmin(admin) };
   if (mappings === undefined) {
     const { scripts, folders, proxies } = current;
     return { ...kept, mappings: current.mappings, scripts, folders, proxies };

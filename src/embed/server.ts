@@ -272,6 +272,11 @@ export class Server {
         'LGW_HANDLER',
         `A function cannot cross to ${threads === undefined ? 'the threads of mappings' : `${threads} threads`}: give the URL of a module whose default export it is`,
       );
+    if (this.#options.store !== undefined)
+      throw new GatewayError(
+        'LGW_HANDLER',
+        'Option store is for handlers in workers: give the URL of a module, or mappings',
+      );
     return new ThreadGateway(this.#config(this.#options), log ?? new LogSink().write, web);
   }
 

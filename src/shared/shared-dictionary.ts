@@ -168,7 +168,8 @@ function fill(target: Value, value: SharedValue): void {
   }
 }
 
-function toMilliseconds(seconds: number): number {
+/** Of a time to live. Throws RangeError for what is none. */
+export function toMilliseconds(seconds: number): number {
   if (!(seconds >= 0 && seconds < Number.POSITIVE_INFINITY))
     throw new RangeError(`The time to live is ${seconds} (seconds, 0 or more, were expected)`);
   return seconds * MS_PER_SECOND;

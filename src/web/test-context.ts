@@ -7,6 +7,7 @@ import type { ConnectionInfo } from '../http/exchange/exchange.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory } from '../shared/shared-memory.ts';
 import { SharedStore } from '../shared/shared-store.ts';
+import { asyncMemory } from './async-dictionary.ts';
 import type { HandlerContext, RequestState } from './web-handler.ts';
 
 const CONNECTION: ConnectionInfo = Object.freeze({
@@ -58,6 +59,7 @@ export function testContext<State extends object = RequestState>(
     // what the state has at first is nothing, as in a gateway
     state: Object.create(null) as State,
     shared: openShared,
+    dictionary: (name) => asyncMemory(openShared(name)),
     publish: (channel, message) => openEvents().publish(channel, message),
     subscribe: (channels, options) => openEvents().subscribe(channels, options),
     ending: new AbortController().signal,

@@ -7,6 +7,7 @@ import type { StallWatch } from '../http/exchange/stall-watch.ts';
 import type { HandlerProxyOptions, ProxyTargets } from '../mapping/proxy-options.ts';
 import type { Counters } from '../metrics/worker-metrics.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
+import type { AsyncDictionary, DictionaryOptions } from './async-dictionary.ts';
 import { type ProgressWatch, type ProxySurroundings, passOn } from './handler-proxy.ts';
 import {
   upgrade,
@@ -43,9 +44,12 @@ export interface HandlerContext<State extends object = RequestState> {
   readonly state: State;
   /**
    * The dictionary of this name in the memory of all threads, the same as `httpd.shared(name)` of Lua. Throws RangeError
-   * for what is no name, and GatewayError (`luaCode` limit) when too many were opened that were not declared.
+   * for what is no name, and GatewayError (`luaCode` limit) when too many were opened that were not declared, or (`LGW_STORE`) when it
+   * lives in a store: `dictionary` has those, too.
    */
   shared(name: string): SharedDictionary;
+  /** The dictionary of this name wherever it lives, in memory or in a store. Throws as `shared`, and RangeError for an option that cannot be. */
+  dictionary(name: string, options?: DictionaryOptions): AsyncDictionary;
   /**
    * Gives the message to all who have subscribed to the channel, in all threads and scripts; returns how many those of this thread are. A
    * text goes as UTF-8. Throws GatewayError (`luaCode` limit) for what is too long.
@@ -76,6 +80,7 @@ export interface HandlerSurroundings {
   readonly workerId: number;
   readonly logger: Logger;
   readonly shared: (name: string) => SharedDictionary;
+  readonly dictionary: (name: string, options?: DictionaryOptions) => AsyncDictionary;
   readonly events: TextEvents;
   readonly ending: AbortSignal;
   /** Watches those that wait for their handler. */
@@ -133,6 +138,9 @@ export class ExchangeContext implements HandlerContext {
   }
   shared(name: string): SharedDictionary {
     return this.#surroundings.shared(name);
+  }
+  dictionary(name: string, options?: DictionaryOptions): AsyncDictionary {
+    return this.#surroundings.dictionary(name, options);
   }
   publish(channel: string, message: string | Uint8Array): number {
     return this.#surroundings.events.publish(channel, message);

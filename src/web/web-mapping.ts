@@ -1,6 +1,7 @@
 /** A path prefix and the web handler behind it, for the gateway's router: it answers every path under the prefix. */
 import { setMaxListeners } from 'node:events';
 import type { Logger } from '../base/logger.ts';
+import { SHARED_NAME } from '../base/shared-size.ts';
 import type { TextEvents } from '../events/text-events.ts';
 import { respondWithError } from '../http/exchange/error-response.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
@@ -9,7 +10,9 @@ import { StallWatch } from '../http/exchange/stall-watch.ts';
 import type { Share } from '../mapping/shares.ts';
 import type { Counters } from '../metrics/worker-metrics.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
+import type { StoredDictionaries } from '../store/stored-dictionary.ts';
 import type { ServerWebSocket } from '../websocket/server-websocket.ts';
+import { asyncMemory, asyncStored } from './async-dictionary.ts';
 import { describeThrown } from './describe.ts';
 import type { ProxySurroundings } from './handler-proxy.ts';
 import { requestUrl } from './light-request.ts';
@@ -27,6 +30,8 @@ export interface WebMappingOptions {
   readonly workerId: number;
   readonly logger: Logger;
   readonly shared: (name: string) => SharedDictionary;
+  /** Those that live in a store; undefined: there is none. */
+  readonly stored?: StoredDictionaries | undefined;
   readonly events: TextEvents;
   /** What it may have of the thread's WebSockets. */
   readonly share: Share;
@@ -76,6 +81,10 @@ export class WebMapping implements Mapping, Handler {
       workerId,
       logger,
       shared: open,
+      dictionary: (name, settings) => {
+        const found = SHARED_NAME.test(name) ? options.stored?.find(name) : undefined;
+        return found === undefined ? asyncMemory(open(name)) : asyncStored(found, share, settings);
+      },
       events,
       ending,
       webSockets,

@@ -265,6 +265,7 @@ export class MappingLoaders {
         if (stores?.find(name) !== undefined) throw elsewhereError(name);
         return new SharedDictionary(this.#shared.open(name));
       },
+      stored: stores,
       events: new TextEvents(events, share),
       share,
       logger,
@@ -278,7 +279,7 @@ export class MappingLoaders {
 function elsewhereError(name: string): GatewayError {
   return new GatewayError(
     'LGW_STORE',
-    `Dictionary "${name}" lives in a store, which scripts reach, and handlers in TypeScript do not; --shared ${name}=SIZE keeps it in memory`,
+    `Dictionary "${name}" lives in a store: context.dictionary(name) reaches it, by promises; --shared ${name}=SIZE keeps it in memory`,
     { luaCode: 'invalid' },
   );
 }
