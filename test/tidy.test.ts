@@ -55,6 +55,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'script/run': ['metrics', 'base', 'file', 'lua', 'http/exchange'],
   'script/objects': ['base', 'file', 'lua', 'http/exchange', 'script/run'],
   'script/context': [
+    'cache/purge-answers.ts',
     'mapping',
     'metrics',
     'base',

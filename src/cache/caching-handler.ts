@@ -141,7 +141,7 @@ export class CachingHandler implements Handler, FillOwner {
     if (answer === undefined || !this.#cache.marks.isPurged(answer.marked))
       return { target, variant, answer };
     this.#cache.store.drop(answer);
-    return { target, variant, answer: undefined };
+    return { target: target.variants.size > 0 ? target : undefined, variant, answer: undefined };
   }
 
   #send(request: WaitingRequest, answer: StoredAnswer, now: number): void {

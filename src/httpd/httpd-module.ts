@@ -13,6 +13,7 @@ import type { ScriptContext } from '../script/context/script-context.ts';
 import type { LuaFile } from '../script/objects/lua-files.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
 import { acceptFunctions } from './accept-functions.ts';
+import { cacheFunctions } from './cache-functions.ts';
 import { codecFunctions } from './codec-functions.ts';
 import { createCompress } from './compress.ts';
 import { createConnect } from './connect-function.ts';
@@ -78,6 +79,7 @@ export function installHttpdModule(script: ScriptContext): void {
     ['crypto', cryptoFunctions(script)],
     ['jwt', jwtFunctions(script, arrayMetatable)],
     ['files', fileFunctions(script)],
+    ['cache', cacheFunctions(script)],
   ] as const) {
     x.lua_createtable(L, 0, Object.keys(functions).length);
     state.setFunctions(L, -1, state.addFunctions(functions));

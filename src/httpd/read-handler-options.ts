@@ -5,7 +5,7 @@ import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread, NULL } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 import type { HandlerOptions } from '../script/run/handler-options.ts';
-import { readOptionTable } from '../script/run/option-table.ts';
+import { booleanOption, readOptionTable } from '../script/run/option-table.ts';
 
 /** Methods of one handler: REST and WebDAV together have fewer. */
 const METHODS_MAX = 16;
@@ -21,6 +21,9 @@ export function readHandlerOptions(state: State, L: LuaThread, index: number): H
     },
     body: (name) => {
       options.bodyBytesMax = readLimit(state, L, name, 'bytes');
+    },
+    cache: (name) => {
+      options.isCached = booleanOption(state, L, name);
     },
     cpu: (name) => {
       options.cpuLimitMs = readLimit(state, L, name, 'seconds') * 1000;

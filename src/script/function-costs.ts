@@ -176,6 +176,7 @@ export const FUNCTION_COSTS: ReadonlyMap<string, FunctionCost> = new Map<string,
     { kind: 'asynchronous', by: 'connections', bound: '64 connections of a request, lines of 1 MiB' },
   ],
   ['connection.keepalive', CONSTANT],
+  ['httpd.cache.purge', { kind: 'metered', by: 'bytes', bound: 'tags of 256 bytes, URLs of 8 KiB' }],
   [
     'httpd.form',
     { kind: 'asynchronous', by: 'bytes and parts', bound: '1 MiB (its option: 16 MiB), 1000 parts' },

@@ -46,7 +46,9 @@ import type { Proxies } from '../proxy/proxies.ts';
 import type { SharedStore } from '../shared/shared-store.ts';
 import type { StoredDictionaries } from '../store/stored-dictionary.ts';
 import { Collector } from './collector.ts';
+import type { AnswerCache } from './context/answer-cache.ts';
 import { AutomaticAnswers } from './context/automatic-answers.ts';
+import { CachedHandlers } from './context/cached-handlers.ts';
 import { createHandler } from './context/create-handler.ts';
 import { HandlerTable } from './context/handler-table.ts';
 import { HookRun } from './context/hook-run.ts';
@@ -86,6 +88,7 @@ export interface ScriptOptions extends OfPlace {
   /** Dictionaries that all workers share. */
   readonly shared: SharedStore;
   readonly stored?: StoredDictionaries | undefined;
+  readonly cache: AnswerCache;
   /** Messages between all threads. */
   readonly events: EventHub;
   /** What the mapping uses of what the worker has. */
@@ -132,6 +135,7 @@ export class LoadedScript implements ScriptContext {
   readonly fileOperations: FileOperations;
   readonly handlers: HandlerTable;
   readonly hooks: Hooks;
+  readonly cached: CachedHandlers;
   readonly runs: RunTable;
   readonly timers: Timers;
   readonly log: ScriptLog;
@@ -193,6 +197,7 @@ export class LoadedScript implements ScriptContext {
       },
     );
     this.hooks = new Hooks(state, this.lazyTables);
+    this.cached = new CachedHandlers(options.cache, this.hooks, logger, this.mappingName);
     this.transfer = new ByteTransfer(scheduler, new StateRoom(state, memoryBytesMax));
     this.files = new LuaFiles(scheduler, this.transfer);
     this.streams = new LuaStreams(state, this.transfer);
@@ -269,6 +274,10 @@ export class LoadedScript implements ScriptContext {
     return this.#options.stored;
   }
 
+  get cache(): AnswerCache {
+    return this.#options.cache;
+  }
+
   get events(): EventHub {
     return this.#options.events;
   }
@@ -297,7 +306,7 @@ export class LoadedScript implements ScriptContext {
 
   /** Registers the function on top of the stack. The first registration of a name holds. Says what is too much. */
   registerHandler(name: string, options: HandlerOptions, L: LuaThread): GatewayError | undefined {
-    const { methods, bodyBytesMax, ...ownLimits } = options;
+    const { methods, bodyBytesMax, isCached = false, ...ownLimits } = options;
     const admitted = this.handlers.admit(name, methods);
     if (admitted instanceof GatewayError) return admitted;
     if (admitted === false) return undefined;
@@ -306,7 +315,8 @@ export class LoadedScript implements ScriptContext {
     const pushArguments = takesTables ? this.pushTables : undefined;
     const limits = { ...this.limits, ...ownLimits };
     const called = { reference: this.state.keep(L), pushArguments, callsHooks: takesTables };
-    this.handlers.register(name, admitted, createHandler(this, called, limits, bodyBytesMax));
+    const handler = createHandler(this, called, limits, bodyBytesMax);
+    this.handlers.register(name, admitted, isCached ? this.cached.add(name, handler) : handler);
     return undefined;
   }
 
@@ -372,6 +382,7 @@ export class LoadedScript implements ScriptContext {
   close(): void {
     if (this.#closed) return;
     this.#stop();
+    this.cached.close();
     this.timers.close();
     this.runs.cancelAll(503);
     this.scheduler.close();
@@ -386,6 +397,7 @@ export class LoadedScript implements ScriptContext {
     const own = new ChunkLoader(this.state, fileSystem, rights.allowsBytecode);
     own.loadFile(this.state.mainThread, nameInside(fileSystem, script), 'bt', script);
     await new ScriptLoad(this.scheduler, loadLimits).call(signal);
+    await this.cached.ready();
     this.#loading = false;
     this.#mode = shape.settle(this.handlers.size > 0);
     // a script that needs that much from the start would be loaded again and again

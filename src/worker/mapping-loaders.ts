@@ -5,14 +5,11 @@ import { ownHeartbeat } from '../base/heartbeat.ts';
 import type { LevelLogger } from '../base/logger.ts';
 import { operationsOfShareMax } from '../base/pool-threads.ts';
 import { ProcessGroups } from '../base/process-groups.ts';
-import type { CachingHandler } from '../cache/caching-handler.ts';
-import type { ResponseCache } from '../cache/response-cache.ts';
 import type { MappingConfig } from '../config/config.ts';
 import type { EventHub } from '../events/event-hub.ts';
 import { TextEvents } from '../events/text-events.ts';
 import { FileSystem } from '../file/file-system.ts';
 import { ProcessTable } from '../file/process-table.ts';
-import type { Handler } from '../http/exchange/handler.ts';
 import type { Dispatcher } from '../http/routing/dispatcher.ts';
 import { kindOf, type MappingKind } from '../mapping/mapping-kinds.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
@@ -35,6 +32,7 @@ import type { WorkerJob, WorkerSetup, WorkerStart } from './messages.ts';
 import type { OnceClient } from './once-client.ts';
 import { type OutwardSet, OutwardTable } from './outward.ts';
 import { processEnvironment } from './process-environment.ts';
+import { WorkerCache } from './worker-cache.ts';
 import { placeOf, toBytes } from './worker-places.ts';
 import type { WorkerStores } from './worker-stores.ts';
 
@@ -78,7 +76,7 @@ export class MappingLoaders {
   readonly #shared: SharedStore;
   readonly accounts: MappingAccounts;
   #stores: WorkerStores | undefined;
-  #cache: ResponseCache | undefined;
+  readonly #cache: WorkerCache;
   readonly #staticCache = new StaticCache();
   /** Of mappings, which operators let go anywhere. */
   readonly #proxies: Proxies;
@@ -106,6 +104,7 @@ export class MappingLoaders {
     this.#proxies = new Proxies(counters, start.workerId, undefined, health);
     this.accounts = new MappingAccounts(job.setup, start.mappingCounters, logger);
     this.#shared = new SharedStore(start.shared);
+    this.#cache = new WorkerCache(counters, start.purges);
   }
 
   /** Nothing of it is loaded. A root is looked up when a mapping first asks for it, so that a link may lead elsewhere with each reload. */
@@ -142,18 +141,6 @@ export class MappingLoaders {
     proxy: (mapping, _account, { setup }) => this.#loadProxy(mapping, setup),
   };
 
-  /** Loads what keeps answers where some are kept. */
-  async #openCache(): Promise<(handler: Handler) => CachingHandler> {
-    const { start, counters } = this.#parts;
-    const [{ ResponseCache }, { CachingHandler }] = await Promise.all([
-      import('../cache/response-cache.ts'),
-      import('../cache/caching-handler.ts'),
-    ]);
-    this.#cache ??= new ResponseCache({ counters, purges: start.purges });
-    const cache = this.#cache;
-    return (handler) => new CachingHandler(handler, cache);
-  }
-
   async #loadProxy(mapping: MappingConfig, { settings }: WorkerSetup): Promise<LoadedMapping> {
     const name = mappingName(mapping);
     const own = settings.proxies.find(({ place }) => mappingName(place) === name);
@@ -162,7 +149,7 @@ export class MappingLoaders {
       place: placeOf(mapping),
       settings: await withCertificates(own),
       proxies: this.#proxies,
-      ...(own.cache === true && { front: await this.#openCache() }),
+      ...(own.cache === true && { front: await this.#cache.open() }),
       // one by mapping would take a share of what scripts use, and this kind uses none of that
       logger: this.#parts.logger,
     });
@@ -220,6 +207,7 @@ export class MappingLoaders {
       onceClaims: once.claimsOf(name, generation),
       shared: this.#shared,
       stored: await this.#openStores(),
+      cache: this.#cache,
       events,
       share,
       limits: { ...settings.limits, ...own?.limits },

@@ -11,6 +11,7 @@ import {
   VARY_FIELDS_MAX,
   VARY_VALUES_BYTES_MAX,
 } from '../../src/cache/cache-limits.ts';
+import { purgeAnswers } from '../../src/cache/purge-answers.ts';
 import { createPurgeMemory } from '../../src/cache/purge-marks.ts';
 import type { Exchange } from '../../src/http/exchange/exchange.ts';
 import { CacheWorld, give, ROUTE } from '../support/cache-world.ts';
@@ -197,17 +198,17 @@ test('A purge holds in all threads at once, by tag, by target, and for everythin
     [{ all: true }, []],
   ] as const) {
     fill();
-    assert.equal(one.cache.purge(purge), true);
+    assert.equal(purgeAnswers(one.cache.marks, purge), true);
     assert.deepEqual([kept(one), kept(two)], [left, left], JSON.stringify(purge));
   }
-  assert.equal(one.cache.purge({ url: 'example.test/b' }), false);
+  assert.equal(purgeAnswers(one.cache.marks, { url: 'example.test/b' }), false);
 });
 
 test('What was asked for before a purge is not kept behind it', () => {
   const world = new CacheWorld();
   world.backend = () => undefined;
   const clients = [world.get(), world.get()];
-  world.cache.purge({ url: 'https://example.test/' });
+  purgeAnswers(world.cache.marks, { url: 'https://example.test/' });
   give(world.asked[0] as Exchange, { fields: FRESH, body: 'old' });
   assert.equal(clients[0]?.text, 'old');
   assert.equal(world.cache.store.entries, 0);

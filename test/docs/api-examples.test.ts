@@ -122,6 +122,13 @@ const SCRIPTS: Readonly<Record<string, (harness: ScriptHarness) => Promise<void>
   'httpd.timer(': async (harness) => {
     for (let text = ''; text !== 'there is a report'; ) text = (await harness.request('/fence')).text;
   },
+  'Answers that are kept': async (harness) => {
+    const outcome = async (): Promise<string | undefined> =>
+      (await harness.request('/news')).field('cache-status')?.split('; ')[1];
+    assert.deepEqual([await outcome(), await outcome()], ['fwd=uri-miss', 'hit']);
+    assert.equal((await harness.request('/news/purge', { method: 'POST', body: '' })).status, 204);
+    assert.equal(await outcome(), 'fwd=uri-miss');
+  },
   'httpd.redirect(': async (harness) => {
     const answer = await harness.request('/old');
     assert.deepEqual([answer.status, answer.field('location')], [301, '/new']);

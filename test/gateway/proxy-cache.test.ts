@@ -6,6 +6,20 @@ import { plainUpstream, type Upstream } from '../support/upstream.ts';
 
 const ROUNDS = 12;
 
+/** Answers with a version that it shares with all workers, and purges by tag. */
+const SCRIPT = `local httpd = require 'httpd'
+local versions = httpd.shared('versions')
+httpd.register_handler('/page', function()
+    httpd.header{[':status'] = 200, ['cache-control'] = 'max-age=600', ['cache-tag'] = 'site'}
+    httpd.write(nil, 'version ' .. (versions:get('page') or 1))
+end, {cache = true})
+httpd.register_handler('/purge', function()
+    versions:incr('page', 1, 1)
+    httpd.cache.purge{tag = 'site'}
+    httpd.exit(204)
+end)
+`;
+
 let upstream: Upstream;
 let gateway: TestGateway;
 let version = 1;
@@ -19,9 +33,15 @@ before(async () => {
       return;
     }
     asked += 1;
-    response.setHeader('cache-control', 'max-age=600').end(`version ${version}`);
+    response
+      .setHeader('cache-control', 'max-age=600')
+      .setHeader('cache-tag', 'site')
+      .end(`version ${version}`);
   });
-  gateway = await TestGateway.start({}, { workers: 2, words: ['-l', '/', upstream.url, '--proxy-cache'] });
+  gateway = await TestGateway.start(
+    { '/lua': SCRIPT },
+    { workers: 2, words: ['-l', '/', upstream.url, '--proxy-cache'] },
+  );
 });
 
 after(async () => {
@@ -30,9 +50,9 @@ after(async () => {
 });
 
 /** Each on a connection of its own, which any worker may accept. */
-async function askAll(): Promise<string[]> {
+async function askAll(path = '/'): Promise<string[]> {
   const texts: string[] = [];
-  for (let i = 0; i < ROUNDS; i++) texts.push((await gateway.ask('h1', '/')).text);
+  for (let i = 0; i < ROUNDS; i++) texts.push((await gateway.ask('h1', path)).text);
   return texts;
 }
 
@@ -47,10 +67,19 @@ test('What changes the target through one worker makes the answers of all worker
   assert.deepEqual(new Set(await askAll()), new Set(['version 2']));
 });
 
+test('A purge by tag in one worker makes answers of scripts and of servers invalid in all workers', async () => {
+  assert.deepEqual(new Set(await askAll('/lua/page')), new Set(['version 1']));
+  await askAll();
+  version += 1;
+  assert.equal((await gateway.ask('h1', '/lua/purge')).status, 204);
+  assert.deepEqual(new Set(await askAll('/lua/page')), new Set(['version 2']));
+  assert.deepEqual(new Set(await askAll()), new Set([`version ${version}`]));
+});
+
 test('The counters tell what the cache has done', async () => {
   const { cacheHitsTotal, cacheMissesTotal, cacheAnswers } = await gateway.counters();
   assert.ok(
-    cacheHitsTotal >= ROUNDS && cacheMissesTotal === asked && cacheAnswers >= 1,
+    cacheHitsTotal >= ROUNDS && cacheMissesTotal >= asked && cacheAnswers >= 1,
     `${cacheHitsTotal} hits`,
   );
 });

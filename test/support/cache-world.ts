@@ -2,6 +2,7 @@
 
 import { cacheClock } from '../../src/cache/cache-clock.ts';
 import { CachingHandler } from '../../src/cache/caching-handler.ts';
+import { PurgeMarks } from '../../src/cache/purge-marks.ts';
 import { ResponseCache } from '../../src/cache/response-cache.ts';
 import type { Exchange } from '../../src/http/exchange/exchange.ts';
 import type { Route } from '../../src/http/exchange/handler.ts';
@@ -40,7 +41,8 @@ export class CacheWorld {
   constructor(options: CacheWorldOptions = {}) {
     cacheClock.now = () => CacheWorld.#now;
     cacheClock.wall = cacheClock.now;
-    this.cache = new ResponseCache({ counters: this.counters, ...options });
+    const { purges, ...others } = options;
+    this.cache = new ResponseCache({ counters: this.counters, marks: new PurgeMarks(purges), ...others });
     this.handler = new CachingHandler(
       {
         handle: (exchange) => {

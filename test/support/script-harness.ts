@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { connectEntries, parseConnectRules } from '../../src/base/connect-rules.ts';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
 import { ProcessGroups } from '../../src/base/process-groups.ts';
+import { createPurgeMemory } from '../../src/cache/purge-marks.ts';
 import { EventHub } from '../../src/events/event-hub.ts';
 import { InterestTable } from '../../src/events/interest-table.ts';
 import { FileSystem } from '../../src/file/file-system.ts';
@@ -39,6 +40,7 @@ import {
 } from '../../src/shared/shared-memory.ts';
 import { SharedStore } from '../../src/shared/shared-store.ts';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
+import { WorkerCache } from '../../src/worker/worker-cache.ts';
 import { testCertificate } from './certificate.ts';
 import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
 import { testLuaModule } from './lua-modules.ts';
@@ -102,6 +104,7 @@ export class ScriptHarness {
   readonly processes: ProcessTable;
   readonly fetcher: Fetcher;
   readonly proxies: Proxies;
+  readonly cache: WorkerCache;
   readonly events: EventHub = new EventHub(1, new InterestTable(2));
   readonly shared: SharedStore = new SharedStore({ memory: lazySharedMemory(), owner: 1 });
   readonly prefix: string;
@@ -164,6 +167,7 @@ export class ScriptHarness {
     const policy = new ConnectPolicy(rules, { lookup: options.lookup, rooted: options.rooted === true });
     this.fetcher = new Fetcher(counters, policy);
     this.proxies = new Proxies(counters, options.workerId ?? 1, policy);
+    this.cache = new WorkerCache(this.counters, createPurgeMemory());
     this.logger = this.#createLogger();
     this.fileSystem = new FileSystem({
       root: options.rooted === true ? this.folder : undefined,
@@ -315,6 +319,7 @@ export class ScriptHarness {
       mode: options.mode,
       onceClaims: claimsOf(options.once ?? new OnceRegistry(), workerId),
       shared: this.shared,
+      cache: this.cache,
       events: this.events,
       share: this.share,
       // a busy machine must not end the code that a test runs

@@ -24,6 +24,7 @@ import type { LuaStreams } from '../objects/lua-streams.ts';
 import type { HandlerOptions } from '../run/handler-options.ts';
 import type { RunLimits } from '../run/run-limits.ts';
 import type { RunTable } from '../run/run-table.ts';
+import type { AnswerCache } from './answer-cache.ts';
 import type { HandlerTable } from './handler-table.ts';
 import type { Hooks } from './hooks.ts';
 import type { ScriptLog } from './script-log.ts';
@@ -86,6 +87,8 @@ export interface ScriptContext {
   readonly shared: SharedStore;
   /** Those that live in a store instead; undefined: all are in memory. */
   readonly stored: StoredDictionaries | undefined;
+  /** Answers that are kept. */
+  readonly cache: AnswerCache;
   /** Messages between all threads. */
   readonly events: EventHub;
 }

@@ -6,4 +6,6 @@ export interface HandlerOptions extends Partial<RunLimits> {
   readonly methods?: readonly string[];
   /** Bytes of the request body, more gets 413; Infinity or undefined: no other limit than `--max-body`, which holds in any case. */
   readonly bodyBytesMax?: number;
+  /** Its answers are kept where they allow it (RFC 9111); default false. */
+  readonly isCached?: boolean;
 }

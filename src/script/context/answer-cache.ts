@@ -1,0 +1,18 @@
+/** What scripts know of the cache for answers. */
+import type { Purge } from '../../cache/purge-answers.ts';
+import type { Handler } from '../../http/exchange/handler.ts';
+
+/** A handler with the cache before it. */
+export interface CachedHandler extends Handler {
+  /** What is kept of its answers is not used any more. */
+  close(): void;
+}
+
+export interface AnswerCache {
+  /** Until `ready`, the handler gets all requests. */
+  before(handler: Handler): CachedHandler;
+  /** Resolves when what `before` has given keeps answers. */
+  readonly ready: Promise<unknown>;
+  /** In all workers, at once. False: the URL is none. */
+  purge(purge: Purge): boolean;
+}
