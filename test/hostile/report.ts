@@ -86,7 +86,7 @@ export function formatPage(
     `${formatSum(rows)}. Measured on ${machine}; other machines have other figures, and should have the same verdicts.`,
     '',
     "`npm run hostile -- WORD...` runs a part: those whose group or name contains one of the words, such as `'HTTP/2'`, `'limits of'`,",
-    "`'below a root'` or `'httpd.fetch with'`. `--brief` runs what `npm test` does. With WRONG rows the exit status is 1, and what was",
+    "`'below a root'` or `'httpd.fetch with'`. `--brief` runs what `npm run test:all` does. With WRONG rows the exit status is 1, and what was",
     'wrong stands below them, with what the log said.',
     '',
     '- *Got*: what the offender was answered, and after how many milliseconds. Scripts may use 300 ms and 64 MiB, those that',

@@ -10,7 +10,7 @@ import { runSuite } from './suite.ts';
 
 const USAGE = `Usage: npm run hostile -- [--brief] [WORD]...
 Runs the offenders whose group or name contains one of the words, such as 'below a root' or 'HTTP/2'; all of them
-without words, and then writes docs/hostile.md. --brief: those of npm test. Exit status 1 when somebody suffered
+without words, and then writes docs/hostile.md. --brief: those of npm run test:all. Exit status 1 when somebody suffered
 who should not; what was wrong, and what the log said, stands below its row.
 `;
 

@@ -1,5 +1,5 @@
 /**
- * The two forms of the suite. The short form (`npm test`) runs everything once. The long form (`npm run test:long`) runs the
+ * The two forms of the suite. The short form (`npm run test:all`) runs everything once. The long form (`npm run test:long`) runs the
  * same tests with larger counts and times, where only many rounds or minutes can show a fault.
  */
 import { type TestContext, test } from 'node:test';
