@@ -188,7 +188,7 @@ async function runHere(
       starter.predecessor === undefined ? starter.background !== undefined : config.daemon;
     outputs = new LogOutputs(config, isInBackground);
     if (notice !== undefined)
-      createLogger(config.logLevel, 'supervisor', outputs.log.write, outputs.format).warn(notice);
+      createLogger(config.logLevel, 'supervisor', outputs.writeMessage, outputs.format).warn(notice);
     const complete = (given: Config): Config => ({ ...withMappings(given), inherited: sockets });
     const again =
       reconfigure &&
@@ -216,8 +216,7 @@ async function report(error: unknown, starter: Starter): Promise<void> {
 /** Starts, serves until a signal ends it. Rejects when the start fails; then nothing is left behind. */
 async function serve(command: OwnCommand, job: Job, outputs: LogOutputs, starter: Starter): Promise<number> {
   const { config } = job;
-  const { log } = outputs;
-  const logger = createLogger(config.logLevel, 'supervisor', log.write, outputs.format);
+  const logger = createLogger(config.logLevel, 'supervisor', outputs.writeMessage, outputs.format);
   const [
     { Supervisor },
     { ServiceManager },
@@ -243,7 +242,7 @@ async function serve(command: OwnCommand, job: Job, outputs: LogOutputs, starter
     config,
     configFile: job.file,
     logger,
-    writeLine: log.write,
+    writeLine: outputs.writeMessage,
     outputs,
     compileLua: (memoryBytesMax) => compileLuaModule({ memoryBytesMax }),
     predecessor: starter.predecessor,

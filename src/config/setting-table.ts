@@ -67,7 +67,7 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   pidFile: restart('other programs find the process by it', OPTIONS.pidFile),
   admin: restart('whoever asks for the reload waits there for its outcome', OPTIONS.admin),
   adminTokenFile: restart('it belongs to the admin listener', OPTIONS.adminTokenFile),
-  logFile: restart('it is opened before anything else; a reload opens the same name anew', OPTIONS.logFile),
+  logFile: applied(OPTIONS.logFile),
   'logs.format': restart('threads that write lines of one form cannot change together', OPTIONS.logFormat),
   'logs.target': restart('what is logged at a reload has to have a place', OPTIONS.logTarget),
   logLevel: applied(OPTIONS.logLevel, OPTIONS.debug),

@@ -1,4 +1,4 @@
-/** Where the log and the access log of the process go; the access log may go elsewhere after a reload. */
+/** Where the log and the access log of the process go, which may be elsewhere after a reload. */
 
 import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../base/errors.ts';
@@ -22,8 +22,8 @@ const QUEUE_BYTES_MAX = 8 * 1024 * 1024;
 
 type LogConfig = Pick<Config, 'accessLog' | 'logFile' | 'logs'>;
 
-/** Another place for the access log, open already. */
-export interface PreparedAccess {
+/** Other places, open already. */
+export interface PreparedOutputs {
   /** From now on. */
   commit(): void;
   abandon(): void;
@@ -38,62 +38,88 @@ interface Opened {
   readonly sink: Sink | undefined;
 }
 
+/** Of the log that goes to a file, or to standard error where the file is undefined. */
+interface OpenedLog {
+  readonly file: string | undefined;
+  readonly sink: Sink;
+}
+
 export class LogOutputs {
-  readonly log: Sink;
+  #log: OpenedLog;
   /** How messages are written. */
   readonly format: FormatMessage;
+  readonly #isBackground: boolean;
   #access: Opened;
-  /** Of targets of the access log that a reload has replaced. */
-  #lostBefore = 0;
+  /** Of targets that reloads have replaced. */
+  #lostBefore = { log: 0, access: 0 };
 
   /** `isBackground`: there is no terminal, and lines without a file go nowhere. Errors: LGW_LOG_FILE, LGW_NATIVE_UNAVAILABLE, LGW_DESCRIPTOR. */
   constructor({ logFile, logs, accessLog }: LogConfig, isBackground = false) {
     this.format = messageFormatter(messageForm(logs));
-    const file = logFile ?? (isBackground ? null : undefined);
-    const { target } = logs;
-    this.log =
-      target === undefined
-        ? new LogSink({ file, rotation: logs.rotation, queueBytesMax: QUEUE_BYTES_MAX, format: this.format })
-        : openTarget(target, { log: 'log', frames: MESSAGE_FRAMES, format: this.format });
+    this.#isBackground = isBackground;
+    this.#log = this.#openLog(logFile, logs);
     this.#access = open(accessLog ? logs.accessTarget : { kind: 'log' }, logs);
   }
 
+  #openLog(file: string | undefined, { target, rotation }: LogSettings): OpenedLog {
+    const { format } = this;
+    if (target !== undefined)
+      return { file, sink: openTarget(target, { log: 'log', frames: MESSAGE_FRAMES, format }) };
+    const where = file ?? (this.#isBackground ? null : undefined);
+    return { file, sink: new LogSink({ file: where, rotation, queueBytesMax: QUEUE_BYTES_MAX, format }) };
+  }
+
+  /** Takes a message, as `format` writes it. Never blocks, never throws. */
+  readonly writeMessage = (record: string): void => this.#log.sink.write(record);
+
   /** Takes lines of the access log, each with its line end. The bytes are its own, or are given back when they have been written. */
   readonly writeAccess = (bytes: Uint8Array, lines: number): void =>
-    (this.#access.sink ?? this.log).writeLines(bytes, lines);
+    (this.#access.sink ?? this.#log.sink).writeLines(bytes, lines);
 
   /** Writes the last message of a process that ends now, also to standard error where its log may not get it any more. */
   writeNow(level: LogLevel, source: string, message: string): void {
-    this.log.writeNow(this.format(new Date(), level, source, message));
-    if (!(this.log instanceof LogSink))
-      new LogSink().writeNow(formatLine(new Date(), level, source, message));
+    const { sink } = this.#log;
+    sink.writeNow(this.format(new Date(), level, source, message));
+    if (!(sink instanceof LogSink)) new LogSink().writeNow(formatLine(new Date(), level, source, message));
   }
 
   /** Opens what a reload asks for, beside what there is. Errors: LGW_LOG_FILE. */
-  prepare({ accessLog, logs }: Pick<LogConfig, 'accessLog' | 'logs'>): PreparedAccess {
-    const { target } = this.#access;
+  prepare({ accessLog, logs, logFile }: LogConfig): PreparedOutputs {
+    const [oldLog, oldAccess] = [this.#log, this.#access];
     // lines of requests that have ended may still be on the way when the access log is switched off
-    const isSame = !accessLog || isDeepStrictEqual(target, logs.accessTarget);
-    const next = isSame ? this.#access : open(logs.accessTarget, logs);
+    const keepsAccess = !accessLog || isDeepStrictEqual(oldAccess.target, logs.accessTarget);
+    const keepsLog = oldLog.file === logFile;
+    const log = keepsLog ? oldLog : this.#openLog(logFile, logs);
+    let access: Opened;
+    try {
+      access = keepsAccess ? oldAccess : open(logs.accessTarget, logs);
+    } catch (error) {
+      if (!keepsLog) log.sink.close();
+      throw error;
+    }
     return {
       commit: () => {
-        const old = this.#access;
-        this.#access = next;
-        if (!isSame) {
-          this.#lostBefore += old.sink?.lostTotal ?? 0;
-          old.sink?.close();
+        [this.#log, this.#access] = [log, access];
+        if (!keepsLog) {
+          this.#lostBefore.log += oldLog.sink.lostTotal;
+          oldLog.sink.close();
         }
-        for (const sink of [this.log, next.sink]) sink?.setRotation(logs.rotation);
+        if (!keepsAccess) {
+          this.#lostBefore.access += oldAccess.sink?.lostTotal ?? 0;
+          oldAccess.sink?.close();
+        }
+        for (const sink of [log.sink, access.sink]) sink?.setRotation(logs.rotation);
       },
       abandon: () => {
-        if (!isSame) next.sink?.close();
+        if (!keepsLog) log.sink.close();
+        if (!keepsAccess) access.sink?.close();
       },
     };
   }
 
   /** Opens files anew after they were renamed; `failed` hears of each that stays what it was. */
   reopen(failed: (message: string) => void): void {
-    for (const sink of [this.log, this.#access.sink]) {
+    for (const sink of [this.#log.sink, this.#access.sink]) {
       try {
         sink?.reopen();
       } catch (error) {
@@ -104,11 +130,15 @@ export class LogOutputs {
 
   /** Lines that could not be written, since the start. Those of an access log that goes where the log goes count there. */
   get lostLines(): { readonly log: number; readonly access: number } {
-    return { log: this.log.lostTotal, access: this.#lostBefore + (this.#access.sink?.lostTotal ?? 0) };
+    const { log, access } = this.#lostBefore;
+    return {
+      log: log + this.#log.sink.lostTotal,
+      access: access + (this.#access.sink?.lostTotal ?? 0),
+    };
   }
 
   async flush(timeoutMs: number): Promise<void> {
-    await Promise.all([this.log.flush(timeoutMs), this.#access.sink?.flush(timeoutMs)]);
+    await Promise.all([this.#log.sink.flush(timeoutMs), this.#access.sink?.flush(timeoutMs)]);
   }
 }
 

@@ -8,7 +8,7 @@ import { mappingName } from '../mapping/mapping-name.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { TlsSetup } from '../tls/tls-setup.ts';
 import type { LuaModules, WorkerSetup } from '../worker/messages.ts';
-import type { LogOutputs, PreparedAccess } from './log-outputs.ts';
+import type { LogOutputs, PreparedOutputs } from './log-outputs.ts';
 import type { LuaMachines } from './lua-machines.ts';
 import type { MappingRows } from './mapping-rows.ts';
 import type { TlsKeeper } from './tls-keeper.ts';
@@ -102,11 +102,11 @@ export class Reloader {
     const current = this.require();
     const config = change?.(settings.values) ?? settings.values;
     settings.check(config);
-    const access = outputs?.prepare(config);
+    const logs = outputs?.prepare(config);
     try {
-      return await this.#changeTo(config, current, access);
+      return await this.#changeTo(config, current, logs);
     } catch (error) {
-      access?.abandon();
+      logs?.abandon();
       throw error;
     }
   }
@@ -114,7 +114,7 @@ export class Reloader {
   async #changeTo(
     config: Config,
     current: WorkerSetup,
-    access: PreparedAccess | undefined,
+    logs: PreparedOutputs | undefined,
   ): Promise<string | undefined> {
     const { settings, logger, tls: keeper, crew, rows, machines, whyNotServing } = this.#parts;
     const { tls, loaded, kept } = await keeper.reread(current.tls, settings.values, config);
@@ -137,7 +137,7 @@ export class Reloader {
     this.#setup = next;
     machines.use(luaModules);
     rows.commit(names, generation);
-    access?.commit();
+    logs?.commit();
     for (const worker of crew.workers) worker.commit(generation);
     for (const { name, from, to } of settings.replace(config))
       logger.info(`Setting ${name} has changed`, { from, to });

@@ -57,7 +57,6 @@ const OTHERS: Readonly<Record<string, Partial<Config>>> = {
   pidFile: { pidFile: 'gateway.pid' },
   admin: { admin: { kind: 'tcp', address: '::1', port: 9443 } },
   adminTokenFile: { adminTokenFile: 'token' },
-  logFile: { logFile: 'gateway.log' },
   'logs.format': { logs: { ...DEFAULT_LOG_SETTINGS, format: 'pino' } },
   'logs.target': { logs: { ...DEFAULT_LOG_SETTINGS, target: { kind: 'journald' } } },
   shared: { shared: [{ name: 'one', bytes: 65_536 }] },

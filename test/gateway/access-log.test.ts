@@ -161,6 +161,18 @@ test('A reload changes target, format and fields, and is refused where the new f
     write(settings.join('\n'));
     gateway.signal('SIGHUP');
     await gateway.until(() => gateway.stderr.split('Reloaded').length === 4);
+    // messages go to another file, too, from the outcome of the reload on
+    const toFile = (name: string): string[] => [...settings, `log-file = "${folder.path}/${name}"`];
+    write(toFile('log').join('\n'));
+    gateway.signal('SIGHUP');
+    await gateway.until(() => linesOf(folder, 'log').some((line) => line.includes(' Reloaded')));
+    assert.equal(gateway.stderr.split('Reloaded').length, 4);
+    write(toFile('no/log').join('\n'));
+    gateway.signal('SIGHUP');
+    await gateway.until(() =>
+      linesOf(folder, 'log').some((line) => line.includes('Cannot open the log file')),
+    );
+    write(toFile('log').join('\n'));
     // what is under way is written before the end
     await gateway.ask('/hello?last');
     gateway.signal('SIGTERM');

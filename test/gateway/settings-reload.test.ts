@@ -649,7 +649,10 @@ const ELSEWHERE = [
   'trustedProxies',
   // test/supervisor/held-up.test.ts
   'limits.heartbeatLimitMs',
-  ...Object.keys(DEFAULT_LOG_SETTINGS).map((name) => `logs.${name}`),
+  'logFile',
+  ...Object.keys(DEFAULT_LOG_SETTINGS)
+    .filter((name) => name !== 'format' && name !== 'target')
+    .map((name) => `logs.${name}`),
 ];
 
 test('There is a case for each setting that a reload applies', () => {
