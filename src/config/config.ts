@@ -136,4 +136,6 @@ export interface Config {
   readonly shared: readonly SharedSize[];
   /** Where dictionaries live that are not in memory. */
   readonly stores?: readonly StoreSettings[];
+  /** Seals what machines have in common in the store of all dictionaries; undefined: they have nothing secret in common. */
+  readonly storeSecret?: string;
 }

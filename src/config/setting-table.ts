@@ -82,6 +82,7 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   'compression.bytesMin': applied(OPTIONS.compressMin),
   shared: restart('their memory outlives reloads, and what is in it', OPTIONS.shared),
   stores: restart('every worker is connected to it', OPTIONS.store, OPTIONS.storeCa),
+  storeSecret: restart('what it seals is sealed already', OPTIONS.storeSecret),
   // rights and limits of single mappings; `mappings` has their roots and memory
   scripts: applied(),
   folders: applied(OPTIONS.staticIndex, OPTIONS.staticListing, OPTIONS.staticCacheControl),

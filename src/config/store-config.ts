@@ -1,4 +1,5 @@
 /** Reads where dictionaries live: in memory with a size, or in a store, by options and by the tables `[[shared]]`. */
+import { readFileSync } from 'node:fs';
 import { messageOf } from '../base/errors.ts';
 import type { SharedSize } from '../base/shared-size.ts';
 import { type StoreAddress, showStoreAddress } from '../base/store-address.ts';
@@ -9,10 +10,15 @@ import { OPTIONS, SHARED_MAX } from './options.ts';
 import { readAuthorities } from './read-authorities.ts';
 import { quote, showPosition } from './usage-error.ts';
 
+/** Bytes of a secret that seals: fewer might be guessed, and more are no secret but another file. */
+const SECRET_BYTES_MIN = 32;
+const SECRET_BYTES_MAX = 4096;
+
 export interface Dictionaries {
   readonly shared: readonly SharedSize[];
   /** Absent: all are in memory. */
   readonly stores?: readonly StoreSettings[];
+  readonly storeSecret?: string;
 }
 
 export function readDictionaries(answers: Answers, { dictionaries = [] }: FileParts): Dictionaries {
@@ -30,7 +36,34 @@ export function readDictionaries(answers: Answers, { dictionaries = [] }: FilePa
       );
   }
   const stores = readStores(answers, shared, dictionaries);
-  return { shared, ...(stores.length === 0 ? {} : { stores }) };
+  const storeSecret = readStoreSecret(answers);
+  return {
+    shared,
+    ...(stores.length === 0 ? {} : { stores }),
+    ...(storeSecret === undefined ? {} : { storeSecret }),
+  };
+}
+
+/** The text of the file without blanks around it. */
+function readStoreSecret(answers: Answers): string | undefined {
+  const file = answers.value(OPTIONS.storeSecret);
+  if (file === undefined) return undefined;
+  if (answers.value(OPTIONS.store) === undefined) {
+    answers.fault(OPTIONS.storeSecret, 'goes with --store, in which the machines share what it seals');
+    return undefined;
+  }
+  try {
+    const secret = readFileSync(file, 'latin1').trim();
+    if (secret.length >= SECRET_BYTES_MIN && secret.length <= SECRET_BYTES_MAX) return secret;
+    const found = `holds ${secret.length} bytes without the blanks around them`;
+    answers.fault(
+      OPTIONS.storeSecret,
+      `names ${quote(file)}, which ${found}: ${SECRET_BYTES_MIN} to ${SECRET_BYTES_MAX} are expected, such as those of openssl rand -hex 32`,
+    );
+  } catch (error) {
+    answers.fault(OPTIONS.storeSecret, `names a file that cannot be read: ${messageOf(error)}`);
+  }
+  return undefined;
 }
 
 function sizeOf({ name, bytes, store }: FileDictionary): SharedSize[] {

@@ -6,6 +6,7 @@ import { name, type ValueParser } from './value-parsers.ts';
 export interface StoreOptions {
   readonly store: ValueOption<StoreAddress>;
   readonly storeCa: ValueOption<string>;
+  readonly storeSecret: ValueOption<string>;
 }
 
 /** The address of a Redis or Valkey. It may hold a password, which no message shows. */
@@ -37,5 +38,15 @@ export const STORE_OPTIONS: StoreOptions = {
     defaultText: 'those of Node.js',
     group: 'Scripts',
     help: 'authorities that the certificate of the store may come from, PEM',
+  },
+  storeSecret: {
+    kind: 'value',
+    name: 'store-secret',
+    argument: 'FILE',
+    value: name('a file name'),
+    isFile: true,
+    defaultText: 'none: each machine has keys of tickets of its own',
+    group: 'Scripts',
+    help: 'secret of 32 bytes or more that all machines have, which seals keys of TLS session tickets in the store: any machine resumes any session',
   },
 };

@@ -10,6 +10,8 @@ import { StoreLog } from '../store/store-log.ts';
 import { ID_DIGITS } from './event-batch.ts';
 import { EventRelay, relayChannels } from './event-relay.ts';
 import { Leases } from './leases.ts';
+import { SealedEntries } from './sealed-entries.ts';
+import { type SharedTicketOptions, SharedTickets } from './shared-tickets.ts';
 
 export interface FleetOptions {
   readonly store: Pick<StoreSettings, 'address' | 'ca'>;
@@ -25,6 +27,7 @@ export class Fleet {
   readonly #client: StoreClient;
   readonly #log: StoreLog;
   #connections = 0;
+  #tickets: SharedTickets | undefined;
 
   /** Begins to connect, and goes on trying until `close`. */
   constructor({ store, logger, interest, thread }: FleetOptions) {
@@ -74,7 +77,14 @@ export class Fleet {
     return this.#connections;
   }
 
+  /** Has the keys of session tickets in common with the other machines, sealed by `secret`. */
+  shareTickets(secret: string, options: Omit<SharedTicketOptions, 'entries'>): void {
+    this.#tickets ??= new SharedTickets({ ...options, entries: new SealedEntries(this.#client, secret) });
+    this.#tickets.start();
+  }
+
   close(): void {
+    this.#tickets?.stop();
     this.relay.close();
     this.#client.close();
   }

@@ -12,6 +12,7 @@ import type { CounterName, TimesName } from '../metrics/worker-metrics.ts';
 import type { UpstreamView } from '../proxy/upstreams/upstream-view.ts';
 import { Settings } from '../settings/settings.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
+import { createTicketKeys, TICKET_KEYS_MAX, TICKET_PERIOD_MS } from '../tls/ticket-keys.ts';
 import { AdminListener } from './admin-listener.ts';
 import { AdminSocket } from './admin-socket.ts';
 import { becomeUser } from './become-user.ts';
@@ -181,6 +182,7 @@ export class Supervisor {
       this.#hearts.start();
       this.#tls.use(first?.loaded);
       this.#tls.start(() => this.#reloader.giveTls());
+      this.#shareTickets();
     } catch (error) {
       await this.stop();
       throw error;
@@ -327,6 +329,18 @@ export class Supervisor {
     this.#admin?.close();
     this.#adminSocket.close();
     this.removeFiles();
+  }
+
+  #shareTickets(): void {
+    const { storeSecret } = this.#config;
+    if (storeSecret === undefined || this.#listeners.cleartextOnly) return;
+    this.#crew.fleet?.shareTickets(storeSecret, {
+      logger: this.#logger,
+      periodMs: this.#options.ticketPeriodMs ?? TICKET_PERIOD_MS,
+      count: TICKET_KEYS_MAX,
+      create: createTicketKeys,
+      adopt: (keys) => this.#tls.adoptTickets(keys),
+    });
   }
 
   /** `stop` may be called while `start` waits. */

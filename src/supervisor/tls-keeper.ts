@@ -159,6 +159,11 @@ export class TlsKeeper {
     return isPresent ? tls : { ...tls, ticketKeys, obtained, challenges, staples };
   }
 
+  /** Ticket keys that other machines have, too. They serve from now on. */
+  adoptTickets(keys: readonly Uint8Array[]): void {
+    this.#tickets.adopt(keys);
+  }
+
   async stop(): Promise<void> {
     this.#tickets.stop();
     this.#watch.stop();

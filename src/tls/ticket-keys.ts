@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 /** Name, HMAC key and AES key of OpenSSL's tickets, 16 bytes each. */
 export const TICKET_KEY_BYTES = 48;
 /** How long a set of keys makes tickets. */
-const PERIOD_MS = 3_600_000;
+export const TICKET_PERIOD_MS = 3_600_000;
 /** Those that read tickets: the session of the oldest has lasted for four hours (SESSION_TIMEOUT_SECONDS), beside the newest. */
 export const TICKET_KEYS_MAX = 5;
 
@@ -25,16 +25,23 @@ export function readTicketKeys(base64: string | undefined): readonly Uint8Array[
 
 /** As `readTicketKeys` reads them. */
 export function showTicketKeys(keys: readonly Uint8Array[]): string {
-  return keys.map((one) => Buffer.from(one).toString('base64')).join();
+  return keys.map(textOf).join();
+}
+
+function textOf(key: Uint8Array): string {
+  return Buffer.from(key).toString('base64');
 }
 
 export class TicketKeyRing {
   readonly #periodMs: number;
   #keys: readonly Uint8Array[];
   #timer: NodeJS.Timeout | undefined;
+  /** Until then keys come from elsewhere: milliseconds of `performance.now()`. */
+  #adoptedUntil = 0;
+  #changed: (() => void) | undefined;
 
   /** `keys`: to begin with; default: new ones. */
-  constructor(periodMs: number = PERIOD_MS, keys: readonly Uint8Array[] = [createTicketKeys()]) {
+  constructor(periodMs: number = TICKET_PERIOD_MS, keys: readonly Uint8Array[] = [createTicketKeys()]) {
     [this.#periodMs, this.#keys] = [periodMs, keys];
   }
 
@@ -45,13 +52,26 @@ export class TicketKeyRing {
 
   /** Changes the keys by the hour, and calls `changed` then. */
   start(changed: () => void): void {
+    this.#changed = changed;
     this.#timer ??= setInterval(() => {
+      if (performance.now() < this.#adoptedUntil) return;
       this.#keys = [createTicketKeys(), ...this.#keys].slice(0, TICKET_KEYS_MAX);
       changed();
     }, this.#periodMs).unref();
   }
 
+  /** Keys that others have, too, the one that makes tickets first; own ones are read as long as there is room, and made again when none come for a period. */
+  adopt(keys: readonly Uint8Array[]): void {
+    this.#adoptedUntil = performance.now() + this.#periodMs;
+    const texts = new Set(keys.map(textOf));
+    const next = [...keys, ...this.#keys.filter((one) => !texts.has(textOf(one)))].slice(0, TICKET_KEYS_MAX);
+    if (showTicketKeys(next) === showTicketKeys(this.#keys)) return;
+    this.#keys = next;
+    this.#changed?.();
+  }
+
   stop(): void {
+    this.#changed = undefined;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }

@@ -700,6 +700,7 @@ describe('the option table', () => {
       'client-verify': ['--client-ca', 'ca.pem', '--client-verify', 'optional'],
       store: ['--store', 'redis://redis.example'],
       'store-ca': ['--store', 'rediss://redis.example', '--store-ca', testCertificate().certPath],
+      'store-secret': ['--store', 'redis://redis.example', '--store-secret', testCertificate().certPath],
       address: ['-a', '::1'],
       port: ['-p', '1'],
       workers: ['-w', '200'],

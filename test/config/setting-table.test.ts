@@ -61,6 +61,7 @@ const OTHERS: Readonly<Record<string, Partial<Config>>> = {
   'logs.target': { logs: { ...DEFAULT_LOG_SETTINGS, target: { kind: 'journald' } } },
   shared: { shared: [{ name: 'one', bytes: 65_536 }] },
   stores: { stores: [] },
+  storeSecret: { storeSecret: 's'.repeat(32) },
 };
 
 test('Each setting that needs a restart is refused by its name', () => {

@@ -1,9 +1,11 @@
 /** Two gateways with one store: what scripts publish on one reaches the subscribers of both, once. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { connect } from 'node:tls';
 import { EventReader } from '../support/event-reader.ts';
 import { RedisProcess } from '../support/redis-process.ts';
-import { askAdmin } from '../support/run-gateway.ts';
+import { askAdmin, type GatewayFolder } from '../support/run-gateway.ts';
 import { eventually } from '../support/script-harness.ts';
 import { TestGateway, WAIT_MAX_MS } from '../support/test-gateway.ts';
 
@@ -35,12 +37,20 @@ const SCRIPTS = {
   '/bucket': LIMITED.replace('OPTIONS', 'limit = 1, window = 86400, burst = 20'),
 };
 
+/** The secret that all machines have. */
+function prepare(folder: GatewayFolder): void {
+  writeFileSync(folder.file('secret'), `${'5'.repeat(64)}\n`);
+}
+
 let redis: RedisProcess;
 let gateways: readonly TestGateway[];
 before(async () => {
   redis = await RedisProcess.start();
-  const words = ['--store', redis.address, '--admin', 'unix:$FOLDER/admin.sock'];
-  gateways = await Promise.all([1, 2].map(() => TestGateway.start(SCRIPTS, { keeps: true, words })));
+  const words = [
+    ...['--store', redis.address, '--store-secret', '$FOLDER/secret'],
+    ...['--admin', 'unix:$FOLDER/admin.sock'],
+  ];
+  gateways = await Promise.all([1, 2].map(() => TestGateway.start(SCRIPTS, { keeps: true, words, prepare })));
 });
 after(async () => {
   await Promise.all((gateways ?? []).map((gateway) => gateway.stop()));
@@ -90,6 +100,53 @@ async function publishUntilHeard(
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+/** One request over a connection of its own; its session, and whether it went on with `session`. */
+function visit(
+  { port }: TestGateway,
+  version: 'TLSv1.2' | 'TLSv1.3',
+  session?: Buffer,
+): Promise<{ readonly session: Buffer | undefined; readonly isReused: boolean }> {
+  return new Promise((resolve, reject) => {
+    const versions = { minVersion: version, maxVersion: version } as const;
+    const socket = connect({
+      ...{ port, host: '127.0.0.1', servername: 'localhost', rejectUnauthorized: false },
+      ...versions,
+      ...(session === undefined ? {} : { session }),
+    });
+    let given: Buffer | undefined;
+    let isReused = false;
+    socket.on('session', (ticket: Buffer) => {
+      given = ticket;
+    });
+    socket.on('error', reject);
+    socket.on('secureConnect', () => {
+      isReused = socket.isSessionReused();
+      socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+    });
+    socket.on('close', () => resolve({ session: given, isReused }));
+    socket.resume();
+  });
+}
+
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const)
+  test(`A session of one gateway is resumed by the other, in both directions: ${version}`, async () => {
+    const [one, two] = gateways as [TestGateway, TestGateway];
+    for (const [from, to] of [
+      [one, two],
+      [two, one],
+    ] as const) {
+      // the first tickets of a start may be made with keys of the machine's own
+      let isReused = false;
+      for (const limit = performance.now() + WAIT_MAX_MS; !isReused; ) {
+        assert.ok(performance.now() < limit, 'a session is resumed elsewhere');
+        const { session } = await visit(from, version);
+        isReused = (await visit(to, version, session)).isReused;
+      }
+      const { session } = await visit(from, version);
+      assert.equal((await visit(to, version, session)).isReused, true);
+    }
+  });
 
 for (const kind of ['window', 'bucket'] as const)
   test(`A limit admits exactly as many as it says of ten times as many at once from two gateways: ${kind}`, async () => {
