@@ -1,5 +1,5 @@
 /** Which certificates a handshake gets, by the name that the client asks for, and for which requests its connection counts. */
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import type { TlsOptions } from 'node:tls';
 import { assert } from '../base/assert.ts';
 import { comparableHost, hostOfAuthority } from '../base/host-name.ts';
@@ -20,7 +20,7 @@ export class TlsPolicy {
   readonly options: TlsOptions;
   /** The newest first. */
   readonly ticketKeys: readonly Uint8Array[];
-  /** The OCSP response of its certificate. Of several, Node does not tell which one a handshake gets. */
+  /** The OCSP response of its certificate. Of several, Node does not tell which one a handshake gets (but see `KeyChoice`). */
   readonly staple: Uint8Array | undefined;
   readonly #certificates: readonly TlsCertificate[];
   readonly #policyOf: (host: string) => TlsPolicy | undefined;
@@ -31,8 +31,10 @@ export class TlsPolicy {
     certificates: readonly TlsCertificate[],
     client: ClientAuthority | undefined,
     policyOf: (host: string) => TlsPolicy | undefined,
+    /** All of its names, where it is for a part of the clients. */
+    ofNames: readonly TlsCertificate[] = certificates,
   ) {
-    this.#certificates = certificates;
+    this.#certificates = ofNames;
     this.#policyOf = policyOf;
     this.ticketKeys = setup.ticketKeys;
     const [newest] = setup.ticketKeys;
@@ -44,7 +46,7 @@ export class TlsPolicy {
       ticketKeys: newest ?? new Uint8Array(),
       profile: setup.profile,
       client,
-      sessionIdContext: contextOf(certificates, client),
+      sessionIdContext: contextOf(ofNames, client),
     });
   }
 
@@ -66,6 +68,16 @@ export class TlsPolicy {
   #sharesCertificate(other: TlsPolicy): boolean {
     return other.#certificates.some((one) => this.#certificates.includes(one));
   }
+}
+
+/**
+ * Who gets which of the certificates for some names, where one of them has a key on P-256 and OCSP responses are stapled: OpenSSL would choose
+ * after the response has to be known.
+ */
+interface KeyChoice {
+  /** For clients that take such a key. */
+  readonly p256: TlsPolicy;
+  readonly others: TlsPolicy;
 }
 
 /** For the handshakes of an ACME server, which end when they are done. */
@@ -97,6 +109,7 @@ export class TlsPolicies {
   readonly #strict: boolean;
   readonly #default: TlsPolicy;
   readonly #byName = new Map<string, TlsPolicy>();
+  readonly #choices = new Map<TlsPolicy, KeyChoice>();
   /** By the name that is looked at. */
   readonly #challenges = new Map<string, ChallengePolicy>();
 
@@ -112,30 +125,44 @@ export class TlsPolicies {
     const made = new Map<string, TlsPolicy>();
     const make = (certificates: readonly TlsCertificate[]): TlsPolicy => {
       const key = certificates.map((one) => all.indexOf(one)).join();
-      const policy =
-        made.get(key) ?? new TlsPolicy(setup, certificates, client, (host) => this.#policyOf(host));
+      const before = made.get(key);
+      if (before !== undefined) return before;
+      const policyOf = (host: string): TlsPolicy | undefined => this.#policyOf(host);
+      const policy = new TlsPolicy(setup, certificates, client, policyOf);
       made.set(key, policy);
+      const [p256, others] = splitByKey(setup, certificates);
+      if (p256 !== undefined && others !== undefined)
+        this.#choices.set(policy, {
+          p256: new TlsPolicy(setup, [p256], client, policyOf, certificates),
+          others: new TlsPolicy(setup, others, client, policyOf, certificates),
+        });
       return policy;
     };
     this.#default = make(byName.get(first.names[0] ?? '') ?? [first]);
     for (const [name, certificates] of byName) this.#byName.set(name, make(certificates));
     for (const answer of setup.challenges ?? [])
       if (answer.type === 'tls-alpn-01') this.#challenges.set(answer.name, new ChallengePolicy(answer));
-    this.readsHello = setup.strictSni || made.size > 1 || this.#challenges.size > 0;
+    this.readsHello = setup.strictSni || made.size > 1 || this.#challenges.size > 0 || this.#choices.size > 0;
   }
 
-  /** For a handshake; `serverName`: of its SNI, undefined = it has none. Undefined: it is refused. */
+  /**
+   * For a handshake; `serverName`: of its SNI, undefined = it has none. `takesP256`: the client takes a certificate with a key on this curve.
+   * Undefined: it is refused.
+   */
   choose(
     serverName: string | undefined,
     protocols: readonly string[] = [],
+    takesP256 = false,
   ): TlsPolicy | ChallengePolicy | undefined {
     if (serverName !== undefined && protocols.includes(CHALLENGE_PROTOCOL)) {
       const challenge = this.#challenges.get(serverName.toLowerCase());
       if (challenge !== undefined) return challenge;
     }
-    if (serverName === undefined) return this.#strict ? undefined : this.#default;
-    const host = comparableHost(serverName);
-    return host === undefined ? this.#otherwise() : this.#policyOf(host);
+    const host = serverName === undefined ? undefined : comparableHost(serverName);
+    const policy = host === undefined ? this.#otherwise() : this.#policyOf(host);
+    const choice = policy && this.#choices.get(policy);
+    if (choice === undefined) return policy;
+    return takesP256 ? choice.p256 : choice.others;
   }
 
   /** For handshakes that nobody has read. */
@@ -150,6 +177,19 @@ export class TlsPolicies {
   #otherwise(): TlsPolicy | undefined {
     return this.#strict ? undefined : this.#default;
   }
+}
+
+/** The one with a key on P-256, and those with others; empty: there is nothing to choose, or nothing is stapled. */
+function splitByKey(
+  setup: TlsSetup,
+  certificates: readonly TlsCertificate[],
+): readonly [TlsCertificate, readonly TlsCertificate[]] | readonly [] {
+  if (certificates.length < 2 || !certificates.some((one) => stapleOf(setup, one) !== undefined)) return [];
+  const isP256 = ({ certificate }: TlsCertificate): boolean =>
+    new X509Certificate(certificate).publicKey.asymmetricKeyDetails?.namedCurve === 'prime256v1';
+  const [p256, ...more] = certificates.filter((one) => one.keyKind === 'EC' && isP256(one));
+  if (p256 === undefined || more.length > 0) return [];
+  return [p256, certificates.filter((one) => one !== p256)];
 }
 
 function stapleOf({ staples }: TlsSetup, { certificate }: TlsCertificate): Uint8Array | undefined {

@@ -1,9 +1,11 @@
 /** Which certificates a name gets, which requests a connection counts for, and which sessions it resumes. */
 import { deepEqual, equal, notEqual, ok } from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { stapleKey } from '../../src/tls/staple-key.ts';
 import { TlsPolicies } from '../../src/tls/tls-policies.ts';
 import type { TlsCertificate, TlsSetup } from '../../src/tls/tls-setup.ts';
+import { CertificateFolder, EC_KEY, RSA_KEY } from './openssl.ts';
 
 function certificate(id: string, keyKind: TlsCertificate['keyKind'], ...names: string[]): TlsCertificate {
   return { certificate: id, key: `key of ${id}`, keyKind, names };
@@ -60,21 +62,68 @@ test('With strictSni a handshake for another name, or for none, is refused', () 
   ok(policies([A], { strictSni: true }).readsHello);
 });
 
-test('A policy has the OCSP response of its certificate, and none where keys of several kinds are for a name', () => {
-  const staples = new Map(
-    [A, A_RSA, EXACT].map(({ certificate }) => [stapleKey(certificate), Buffer.from(certificate)]),
-  );
-  const all = policies([A, A_RSA, WIDE, EXACT], { staples });
-  const staple = (name: string): string | undefined => {
-    const policy = all.choose(name);
-    return policy !== undefined && 'staple' in policy
-      ? policy.staple && Buffer.from(policy.staple).toString()
-      : undefined;
-  };
-  equal(staple('www.a.test'), 'a');
-  equal(staple('x.b.test'), 'exact');
-  equal(staple('y.b.test'), undefined);
-  equal(staple('a.test'), undefined);
+function staplesOf(...certificates: readonly TlsCertificate[]): ReadonlyMap<string, Uint8Array> {
+  return new Map(certificates.map(({ certificate }) => [stapleKey(certificate), Buffer.from(certificate)]));
+}
+
+/** The text of the response that a handshake gets. */
+function stapled(all: TlsPolicies, name: string, takesP256 = false): string | undefined {
+  const policy = all.choose(name, [], takesP256);
+  if (policy === undefined || !('staple' in policy) || policy.staple === undefined) return undefined;
+  return Buffer.from(policy.staple).toString();
+}
+
+test('A policy has the OCSP response of its certificate', () => {
+  const all = policies([A, WIDE, EXACT], { staples: staplesOf(A, EXACT) });
+  equal(stapled(all, 'www.a.test'), 'a');
+  equal(stapled(all, 'x.b.test'), 'exact');
+  equal(stapled(all, 'y.b.test', true), undefined);
+});
+
+test('Of keys of several kinds a client gets that on P-256 where it takes it, with its response, as soon as there is one', () => {
+  const folder = new CertificateFolder();
+  try {
+    const made = (name: string, keyKind: TlsCertificate['keyKind'], key: string): TlsCertificate => {
+      folder.makeSelfSigned(name, key);
+      return certificate(readFileSync(folder.file(`${name}.pem`), 'utf8'), keyKind, 'k.test');
+    };
+    const p256 = made('p256', 'EC', EC_KEY);
+    const p384 = made('p384', 'EC', 'ec -pkeyopt ec_paramgen_curve:secp384r1');
+    const rsa = made('rsa', 'RSA', RSA_KEY);
+    const ed = made('ed', 'Ed25519', 'ed25519');
+    const certificatesOf = (all: TlsPolicies, takesP256: boolean): unknown =>
+      all.choose('k.test', [], takesP256)?.options.cert;
+    const texts = (...all: readonly TlsCertificate[]): string[] => all.map((one) => one.certificate);
+
+    const before = policies([rsa, p256]);
+    equal(before.readsHello, false);
+    for (const takes of [true, false]) deepEqual(certificatesOf(before, takes), texts(rsa, p256));
+
+    const all = policies([rsa, p256], { staples: staplesOf(rsa, p256) });
+    equal(all.readsHello, true);
+    deepEqual(certificatesOf(all, true), texts(p256));
+    deepEqual(certificatesOf(all, false), texts(rsa));
+    equal(stapled(all, 'k.test', true), p256.certificate);
+    equal(stapled(all, 'k.test', false), rsa.certificate);
+    // the default is chosen alike, and sessions and requests count for both
+    deepEqual(all.choose(undefined, [], true)?.options.cert, texts(p256));
+    const ids = [true, false].map((takes) => all.choose('k.test', [], takes)?.options.sessionIdContext);
+    deepEqual(ids, [before.choose('k.test')?.options.sessionIdContext, ids[0]]);
+    for (const takes of [true, false]) ok(all.choose('k.test', [], takes)?.serves('k.test'));
+
+    const half = policies([rsa, p256], { staples: staplesOf(p256) });
+    equal(stapled(half, 'k.test', false), undefined);
+    // OpenSSL chooses among the others, and nobody knows which one
+    const three = policies([rsa, p256, ed], { staples: staplesOf(rsa, p256, ed) });
+    deepEqual(certificatesOf(three, false), texts(rsa, ed));
+    equal(stapled(three, 'k.test', false), undefined);
+    equal(stapled(three, 'k.test', true), p256.certificate);
+    const without = policies([rsa, p384], { staples: staplesOf(rsa, p384) });
+    for (const takes of [true, false]) deepEqual(certificatesOf(without, takes), texts(rsa, p384));
+    equal(stapled(without, 'k.test', true), undefined);
+  } finally {
+    folder.remove();
+  }
 });
 
 test('One certificate for all needs no look at the handshake', () => {

@@ -1,4 +1,4 @@
-/** Reads what a client asks for in the first message of a TLS handshake (RFC 8446 §4.1.2): the name of the host, and protocols. */
+/** Reads what a client asks for in the first message of a TLS handshake (RFC 8446 §4.1.2): the name of the host, protocols, and whether it takes one kind of key. */
 
 /** What a ClientHello asks for. */
 export interface ClientHello {
@@ -6,6 +6,8 @@ export interface ClientHello {
   readonly serverName: string | undefined;
   /** Of the extension ALPN (RFC 7301), in the client's order. */
   readonly protocols: readonly string[];
+  /** It takes a certificate with a key on the curve P-256, in TLS 1.3 or with a suite of TLS 1.2 for that. */
+  readonly takesP256: boolean;
 }
 
 /** Bytes of the message: those with keys that no quantum computer breaks have some 2 KiB. */
@@ -20,9 +22,18 @@ const MESSAGE_HEAD_BYTES = 4;
 const VERSION_AND_RANDOM_BYTES = 34;
 const SERVER_NAME = 0;
 const HOST_NAME = 0;
+const SUPPORTED_GROUPS = 10;
+const SIGNATURE_ALGORITHMS = 13;
 const ALPN = 16;
+const SUPPORTED_VERSIONS = 43;
+const TLS_1_3 = 0x0304;
+/** RFC 8446 §4.2.7 and §4.2.3: the curve, and signatures by a key on it. */
+const SECP256R1 = 23;
+const ECDSA_SECP256R1_SHA256 = 0x0403;
+/** ECDHE-ECDSA of TLS 1.2 with AES-GCM or ChaCha20: no profile has others. */
+const ECDSA_SUITES: readonly number[] = [0xc02b, 0xc02c, 0xcca9];
 
-const NOTHING: ClientHello = { serverName: undefined, protocols: [] };
+const NOTHING: ClientHello = { serverName: undefined, protocols: [], takesP256: false };
 
 /**
  * `received`: the first bytes of a connection. `more`: the message has not come whole. What is no ClientHello, or is longer than
@@ -66,19 +77,35 @@ function gather(received: Buffer): Buffer | 'more' | undefined {
 function readMessage(reader: Reader): ClientHello {
   reader.skip(VERSION_AND_RANDOM_BYTES);
   reader.vector(1); // session
-  reader.vector(2); // suites
+  const suites = readNumbers(new Reader(reader.vector(2)));
   reader.vector(1); // compression
   if (reader.isAtEnd) return NOTHING;
   let serverName: string | undefined;
   let protocols: readonly string[] = [];
+  let [curve, signature, is13] = [false, false, false];
   const extensions = new Reader(reader.vector(2));
   while (!extensions.isAtEnd) {
     const type = extensions.number(2);
     const data = new Reader(extensions.vector(2));
     if (type === SERVER_NAME) serverName ??= readServerName(data);
     else if (type === ALPN) protocols = readProtocols(data);
+    else if (type === SUPPORTED_GROUPS) curve = readList(data, 2).includes(SECP256R1);
+    else if (type === SIGNATURE_ALGORITHMS) signature = readList(data, 2).includes(ECDSA_SECP256R1_SHA256);
+    else if (type === SUPPORTED_VERSIONS) is13 = readList(data, 1).includes(TLS_1_3);
   }
-  return { serverName, protocols };
+  const takesP256 = curve && signature && (is13 || ECDSA_SUITES.some((suite) => suites.includes(suite)));
+  return { serverName, protocols, takesP256 };
+}
+
+/** Numbers of two bytes, behind their size. */
+function readList(data: Reader, sizeBytes: 1 | 2): readonly number[] {
+  return readNumbers(new Reader(data.vector(sizeBytes)));
+}
+
+function readNumbers(list: Reader): readonly number[] {
+  const numbers: number[] = [];
+  while (!list.isAtEnd) numbers.push(list.number(2));
+  return numbers;
 }
 
 function readServerName(data: Reader): string | undefined {

@@ -25,7 +25,11 @@ export interface HandshakePolicies {
   readonly readsHello: boolean;
   readonly common: HandshakePolicy;
   /** Undefined: the handshake is refused. */
-  choose(serverName: string | undefined, protocols: readonly string[]): HandshakePolicy | undefined;
+  choose(
+    serverName: string | undefined,
+    protocols: readonly string[],
+    takesP256: boolean,
+  ): HandshakePolicy | undefined;
 }
 
 export interface TlsServerEvents {
@@ -67,7 +71,10 @@ export class TlsServers {
   /** Begins the handshake; false: the client has been told that nothing here has the name that it asks for. `hello`: where it was read. */
   start(socket: Socket, hello: ClientHello | undefined): boolean {
     const { common } = this.#policies;
-    const policy = hello === undefined ? common : this.#policies.choose(hello.serverName, hello.protocols);
+    const policy =
+      hello === undefined
+        ? common
+        : this.#policies.choose(hello.serverName, hello.protocols, hello.takesP256);
     if (policy === undefined) {
       // what it has sent already would make a reset of the end
       socket.resume();

@@ -22,13 +22,31 @@ async function recordHello(options: ConnectionOptions): Promise<Buffer> {
 }
 
 const ASKED = { servername: 'name.test', ALPNProtocols: ['h2', 'http/1.1'] };
-const EXPECTED = { serverName: 'name.test', protocols: ['h2', 'http/1.1'] };
+const EXPECTED = { serverName: 'name.test', protocols: ['h2', 'http/1.1'], takesP256: true };
 
 test('readClientHello() reads name and protocols of TLS 1.2 and 1.3, and their lack', async () => {
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
     deepEqual(readClientHello(await recordHello({ ...ASKED, maxVersion })), EXPECTED);
     const bare = await recordHello({ maxVersion, servername: '' });
-    deepEqual(readClientHello(bare), { serverName: undefined, protocols: [] });
+    deepEqual(readClientHello(bare), { serverName: undefined, protocols: [], takesP256: true });
+  }
+});
+
+test('readClientHello() says whether a client takes a key on P-256: signature, curve, and a suite or TLS 1.3', async () => {
+  const suites = 'ECDHE-RSA-AES128-GCM-SHA256';
+  const cases: readonly (readonly [ConnectionOptions, boolean])[] = [
+    [{ sigalgs: 'RSA-PSS+SHA256:RSA+SHA256' }, false],
+    [{ sigalgs: 'ECDSA+SHA384:RSA-PSS+SHA256' }, false],
+    [{ sigalgs: 'RSA-PSS+SHA256:ECDSA+SHA256' }, true],
+    [{ ecdhCurve: 'X25519:P-384' }, false],
+    [{ ecdhCurve: 'X25519:P-256' }, true],
+    [{ maxVersion: 'TLSv1.2', ciphers: suites }, false],
+    [{ maxVersion: 'TLSv1.2', ciphers: `${suites}:ECDHE-ECDSA-AES256-GCM-SHA384` }, true],
+    [{ minVersion: 'TLSv1.3' }, true],
+  ];
+  for (const [options, takes] of cases) {
+    const hello = readClientHello(await recordHello(options));
+    equal(hello === 'more' ? undefined : hello.takesP256, takes, JSON.stringify(options));
   }
 });
 
@@ -50,7 +68,7 @@ test('readClientHello() waits for the rest of a message, in one record or in man
 });
 
 test('readClientHello() takes a message at its limit, and leaves a longer one to TLS', async () => {
-  const nothing = { serverName: undefined, protocols: [] };
+  const nothing = { serverName: undefined, protocols: [], takesP256: false };
   const start = (size: number): Buffer =>
     Buffer.from([22, 3, 1, 0x40, 0, 1, (size >> 16) & 255, (size >> 8) & 255, size & 255]);
   equal(readClientHello(start(HELLO_BYTES_MAX - 4)), 'more');
