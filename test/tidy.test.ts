@@ -56,6 +56,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'script/objects': ['base', 'file', 'lua', 'http/exchange', 'script/run'],
   'script/context': [
     'cache/purge-answers.ts',
+    'cache/purge-marks.ts',
     'mapping',
     'metrics',
     'base',
@@ -88,6 +89,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   websocket: ['mapping', 'base', NODE, ...HTTP],
   libraries: ['base', NODE, 'file', 'lua', ...OF_RUNS],
   httpd: [
+    'cache/purge-marks.ts',
     'mapping',
     'base',
     'crypto',

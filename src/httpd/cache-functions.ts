@@ -5,9 +5,8 @@ import { type Failure, pushFailure } from '../lua/push-failure.ts';
 import type { ScriptContext } from '../script/context/script-context.ts';
 import { checkArgumentCount } from '../script/run/argument-count.ts';
 import { booleanOption, readOptionTable, stringOption } from '../script/run/option-table.ts';
+import { readTag } from './cache-tags.ts';
 
-/** Bytes of a tag: those of an answer have as many. */
-const TAG_BYTES_MAX = 256;
 /** Bytes of a URL: longer ones are not kept. */
 const URL_BYTES_MAX = 8 * 1024;
 /** A longer URL is cut in the message. */
@@ -26,11 +25,7 @@ export function cacheFunctions(script: ScriptContext): Record<string, HostFuncti
       let isAll = false;
       readOptionTable(state, L, 1, 'cache.purge', {
         tag: (name) => {
-          tag = stringOption(state, L, name, TAG_BYTES_MAX);
-          if (tag === '' || /[\s,]/.test(tag))
-            throw new LuaError(
-              `option "${name}" is ${JSON.stringify(tag)} (one tag, without blanks and commas, was expected)`,
-            );
+          tag = readTag(state, L, name);
         },
         url: (name) => {
           url = stringOption(state, L, name, URL_BYTES_MAX);

@@ -30,6 +30,7 @@ import { HeadCache } from './head-cache.ts';
 import { createHook } from './hook-function.ts';
 import { createArrayMetatable, pushJsonModule } from './json-functions.ts';
 import { jwtFunctions } from './jwt-functions.ts';
+import { KeptValues } from './kept-values.ts';
 import { createLog } from './log.ts';
 import { createMultipart } from './multipart-function.ts';
 import { createProxy } from './proxy-function.ts';
@@ -85,6 +86,15 @@ export function installHttpdModule(script: ScriptContext): void {
     state.setFunctions(L, -1, state.addFunctions(functions));
     x.lua_setfield(L, -2, memory.constant(name));
   }
+  // the table is called, too
+  x.lua_getfield(L, -1, memory.constant('cache'));
+  x.lua_createtable(L, 0, 2);
+  new KeptValues(script).pushFunction(L);
+  x.lua_setfield(L, -2, memory.constant('__call'));
+  x.lua_pushboolean(L, 0);
+  x.lua_setfield(L, -2, memory.constant('__metatable'));
+  x.lua_setmetatable(L, -2);
+  state.pop(L);
   x.lua_pushlightuserdata(L, LIGHT_USERDATA.clientBody);
   x.lua_setfield(L, -2, memory.constant('body'));
   pushJsonModule(script, arrayMetatable);

@@ -176,6 +176,10 @@ export const FUNCTION_COSTS: ReadonlyMap<string, FunctionCost> = new Map<string,
     { kind: 'asynchronous', by: 'connections', bound: '64 connections of a request, lines of 1 MiB' },
   ],
   ['connection.keepalive', CONSTANT],
+  [
+    'httpd.cache.__call',
+    { kind: 'asynchronous', by: 'tags', bound: 'keys of 1 KiB, 64 tags of 256 bytes, 10,000 values' },
+  ],
   ['httpd.cache.purge', { kind: 'metered', by: 'bytes', bound: 'tags of 256 bytes, URLs of 8 KiB' }],
   [
     'httpd.form',

@@ -11,14 +11,14 @@ type Front = (handler: Handler) => CachingHandler;
 
 export class WorkerCache implements AnswerCache {
   readonly #counters: Counters;
-  readonly #marks: PurgeMarks;
+  readonly marks: PurgeMarks;
   #cache: ResponseCache | undefined;
   ready: Promise<unknown> = Promise.resolve();
 
   /** `purges`: what all workers have in common. */
   constructor(counters: Counters, purges: SharedArrayBuffer) {
     this.#counters = counters;
-    this.#marks = new PurgeMarks(purges);
+    this.marks = new PurgeMarks(purges);
   }
 
   /** What puts the cache before a handler. */
@@ -27,7 +27,7 @@ export class WorkerCache implements AnswerCache {
       import('../cache/response-cache.ts'),
       import('../cache/caching-handler.ts'),
     ]);
-    this.#cache ??= new ResponseCache({ counters: this.#counters, marks: this.#marks });
+    this.#cache ??= new ResponseCache({ counters: this.#counters, marks: this.marks });
     const cache = this.#cache;
     return (handler) => new CachingHandler(handler, cache);
   }
@@ -48,6 +48,6 @@ export class WorkerCache implements AnswerCache {
   }
 
   purge(purge: Purge): boolean {
-    return purgeAnswers(this.#marks, purge);
+    return purgeAnswers(this.marks, purge);
   }
 }

@@ -21,6 +21,7 @@ const HEADINGS = [
   'httpd.accepts(',
   'httpd.files',
   'httpd.compress(',
+  'httpd.cache(key',
   'Sessions: ',
 ];
 

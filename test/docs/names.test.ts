@@ -21,7 +21,10 @@ function read(document: string): string {
 
 test('Every httpd.name in the documents is a name of the module', async () => {
   const names = DOCUMENTS.flatMap((document) =>
-    [...read(document).matchAll(/\bhttpd((?:\.[a-z_]+)+)/g)].map(([, path = '']) => path.slice(1)),
+    // a table that is called has its function in a metatable
+    [...read(document).matchAll(/\bhttpd((?:\.[a-z_]+)+)/g)].map(([, path = '']) =>
+      path.slice(1).replace(/\.__call$/, ''),
+    ),
   );
   assert.ok(names.length > 100, 'the pattern finds them');
   const harness = await ScriptHarness.run(`
@@ -38,7 +41,9 @@ test('Every httpd.name in the documents is a name of the module', async () => {
 
 test('docs/api.md names every function of httpd', () => {
   const text = read('docs/api.md');
-  const functions = [...FUNCTION_COSTS.keys()].filter((name) => /^httpd\.[a-z_.]+$/.test(name));
+  const functions = [...FUNCTION_COSTS.keys()]
+    .filter((name) => /^httpd\.[a-z_.]+$/.test(name))
+    .map((name) => name.replace(/\.__call$/, ''));
   assert.ok(functions.length > 20, 'the pattern finds them');
   assert.deepEqual(
     functions.filter((name) => !text.includes(name)),

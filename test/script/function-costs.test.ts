@@ -171,6 +171,7 @@ const LOOPS: Readonly<Record<string, string>> = {
   'httpd.sendfile': `pcall(httpd.sendfile, S) pcall(httpd.sendfile, 'script.lua', {headers = T})`,
   'httpd.fetch': `pcall(httpd.fetch, S) pcall(httpd.fetch, 'http://127.0.0.1:1/', {headers = names}) pcall(httpd.fetch, 'http://127.0.0.1:1/', {method = S})`,
   'httpd.proxy': `pcall(httpd.proxy, S) pcall(httpd.proxy, T) pcall(httpd.proxy, 'http://127.0.0.1:1', {headers = names}) pcall(httpd.proxy, 'http://127.0.0.1:1', {path = S})`,
+  'httpd.cache.__call': `pcall(httpd.cache, S, {ttl = 1}, print) pcall(httpd.cache, 'k', {ttl = 1, tags = T}, print) httpd.cache('k', {ttl = 1, tags = {('x'):rep(256)}}, function() return S end)`,
   'httpd.cache.purge': `pcall(httpd.cache.purge, {tag = S}) pcall(httpd.cache.purge, {url = S}) httpd.cache.purge{url = 'https://localhost/' .. ('x'):rep(8000)}`,
   'httpd.exit': `pcall(httpd.exit, 200, 'x', names) pcall(httpd.exit, 200, 'x', {a = S})`,
   'httpd.encode': `for _, kind in ipairs {'html', 'url', 'query', 'base64', 'hex'} do httpd.encode(kind, S) end httpd.encode('query', names)`,

@@ -183,6 +183,7 @@ export const SHAPES: Readonly<Record<string, string>> = {
   'httpd.compress': 't',
   'httpd.exit': 'nwt',
   'httpd.parsedate': 'w',
+  'httpd.cache.__call': 'twtf',
   'httpd.cache.purge': 't',
   'httpd.files.mkdir': 'w',
   'httpd.files.remove': 'w',

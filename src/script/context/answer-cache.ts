@@ -1,5 +1,6 @@
 /** What scripts know of the cache for answers. */
 import type { Purge } from '../../cache/purge-answers.ts';
+import type { PurgeMarks } from '../../cache/purge-marks.ts';
 import type { Handler } from '../../http/exchange/handler.ts';
 
 /** A handler with the cache before it. */
@@ -9,6 +10,8 @@ export interface CachedHandler extends Handler {
 }
 
 export interface AnswerCache {
+  /** What was purged, in all workers. */
+  readonly marks: PurgeMarks;
   /** Until `ready`, the handler gets all requests. */
   before(handler: Handler): CachedHandler;
   /** Resolves when what `before` has given keeps answers. */

@@ -187,6 +187,7 @@ export const USUAL: Readonly<Record<string, string>> = {
   'httpd.proxy': `'http://127.0.0.1:1/', {timeout = 1, headers = {}}`,
   'httpd.fetch': `'http://127.0.0.1:1/', {timeout = 1, headers = {}}`,
   'httpd.compress': '{level = 1, min = 1}',
+  'httpd.cache.__call': `httpd.cache, 'key', {ttl = 1, stale = 1, tags = {'a'}}, print`,
   'httpd.cache.purge': `{tag = 'a', url = 'https://localhost/', all = true}`,
   'httpd.files.list': `'.'`,
   'httpd.files.mkdir': `'made'`,

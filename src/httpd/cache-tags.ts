@@ -1,0 +1,35 @@
+/** Tags that scripts name: those by which answers and values that are kept are purged. */
+import { LuaError } from '../lua/lua-error.ts';
+import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
+import type { State } from '../lua/state.ts';
+import { stringOption, wrongType } from '../script/run/option-table.ts';
+
+/** Bytes of a tag: those of an answer have as many. */
+const TAG_BYTES_MAX = 256;
+/** Tags of one value: an answer has as many. */
+const TAGS_MAX = 64;
+
+/** The tag on top of the stack, for the option `name`. */
+export function readTag(state: State, L: LuaThread, name: string): string {
+  const tag = stringOption(state, L, name, TAG_BYTES_MAX);
+  // fields of answers list tags with these between them
+  if (tag !== '' && !/[\s,]/.test(tag)) return tag;
+  throw new LuaError(
+    `option "${name}" is ${JSON.stringify(tag)} (one tag, without blanks and commas, was expected)`,
+  );
+}
+
+/** The list of tags on top of the stack. */
+export function readTags(state: State, L: LuaThread, name: string): readonly string[] {
+  const { exports: x } = state;
+  if (x.lua_type(L, -1) !== LUA_TYPE.table) throw wrongType(state, L, name, 'a list of tags');
+  const count = Number(x.lua_rawlen(L, -1));
+  if (count > TAGS_MAX) throw new LuaError(`option "${name}" has ${count} tags and the limit is ${TAGS_MAX}`);
+  const tags: string[] = [];
+  for (let i = 1; i <= count; i++) {
+    x.lua_rawgeti(L, -1, BigInt(i));
+    tags.push(readTag(state, L, name));
+    state.pop(L);
+  }
+  return tags;
+}
