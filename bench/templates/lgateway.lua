@@ -13,8 +13,10 @@ httpd.register_handler('/hello', function()
 end)
 
 for name, size in pairs { ['/memory-10k'] = 10 * 1024, ['/memory-1m'] = 1024 * 1024 } do
-    local content = ('x'):rep(size)
+    -- made at the first request: a start is measured, too
+    local content
     httpd.register_handler(name, function()
+        content = content or ('x'):rep(size)
         head('application/octet-stream')
         httpd.write(nil, content)
     end)
@@ -159,15 +161,19 @@ httpd.register_handler('/hmac', function(env)
     httpd.write(nil, 'done')
 end, { cpu = 60 })
 
-local ROWS = {}
-for i = 1, 3000 do
-    ROWS[i] = ('<tr><td>%d</td><td>name %x</td><td>%d</td></tr>\n'):format(i, i * 2654435761 % 4294967296, i * i % 9973)
+local function make_page()
+    local rows = {}
+    for i = 1, 3000 do
+        rows[i] = ('<tr><td>%d</td><td>name %x</td><td>%d</td></tr>\n'):format(i, i * 2654435761 % 4294967296, i * i % 9973)
+    end
+    return table.concat(rows):sub(1, 100 * 1024)
 end
-local PAGE = table.concat(ROWS):sub(1, 100 * 1024)
+local page
 httpd.register_handler('/gzip', function()
+    page = page or make_page()
     httpd.compress(true)
     head('text/html')
-    httpd.write(nil, PAGE)
+    httpd.write(nil, page)
 end)
 
 httpd.register_handler('/fetch', function(env)

@@ -3,7 +3,7 @@ import type { Script } from 'node:vm';
 
 // not by import, by which a module of ECMAScript gets a copy of each of their names
 const { readFileSync } = process.getBuiltinModule('node:fs');
-const { createRequire } = process.getBuiltinModule('node:module');
+const { createRequire, isBuiltin } = process.getBuiltinModule('node:module');
 const { dirname } = process.getBuiltinModule('node:path');
 const { pathToFileURL } = process.getBuiltinModule('node:url');
 const vm = process.getBuiltinModule('node:vm');
@@ -49,7 +49,7 @@ export function compileBundle(bundle: string, code: Buffer | undefined): Compile
     const require = createRequire(bundle);
     // code that was compiled before cannot import by itself: Node knows who asks by what it gave the engine to compile
     const importModule = (name: string): Promise<unknown> =>
-      import(pathToFileURL(require.resolve(name)).href);
+      import(isBuiltin(name) ? name : pathToFileURL(require.resolve(name)).href);
     const module = { exports: {}, importModule };
     const body: unknown = script.runInThisContext();
     if (typeof body !== 'function') throw new TypeError(`"${bundle}" is no bundle`);

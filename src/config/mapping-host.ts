@@ -1,5 +1,5 @@
 /** Reads the host of `-l HOST/PREFIX SCRIPT`, and tells it from the first segment of a path. */
-import { isIP } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import { domainToASCII } from 'node:url';
 import { comparableHost } from '../base/host-name.ts';
 
@@ -28,15 +28,21 @@ export function splitHost(text: string): HostedPrefix {
 }
 
 function looksLikeHost(text: string): boolean {
-  if (/^(?:\[|\*\.)|:\d*$/.test(text) || text.toLowerCase() === 'localhost' || isIP(text) !== 0) return true;
+  if (/^(?:\[|\*\.)|:\d*$/.test(text) || text.toLowerCase() === 'localhost' || isAddress(text)) return true;
   return /^[^.].*\./s.test(text) && !/\.\d+$/.test(text);
+}
+
+/** Without a colon the pattern of IPv6 is not asked: the engine compiles it for 10 ms when it first is, and each start would wait for that. */
+function isAddress(text: string): boolean {
+  return text.includes(':') ? isIPv6(text) : isIPv4(text);
 }
 
 /** The host in the form in which it is compared; `fault` says what is wrong with it. */
 export function readHost(text: string): { readonly host: string } | { readonly fault: string } {
   const isWide = text.startsWith(ALL_BELOW);
   const given = isWide ? text.slice(ALL_BELOW.length) : text;
-  if (isIP(given) === 6 && !isWide) return { fault: `an IPv6 address stands in brackets, [${given}]` };
+  if (isAddress(given) && given.includes(':') && !isWide)
+    return { fault: `an IPv6 address stands in brackets, [${given}]` };
   if (/:\d*$/.test(given)) return { fault: 'it has a port, and a mapping counts for all ports' };
   // biome-ignore lint/suspicious/noControlCharactersInRegex: whatever is not ASCII
   if (/[^\x00-\x7f]/.test(given)) {
@@ -45,8 +51,8 @@ export function readHost(text: string): { readonly host: string } | { readonly f
   }
   const host = comparableHost(given);
   if (host === undefined) return { fault: NO_HOST };
-  const isAddress = host.startsWith('[') || isIP(host) !== 0;
-  if (isAddress) return isWide ? { fault: 'an address has no names below it' } : { host };
+  const isOfAddress = host.startsWith('[') || isAddress(host);
+  if (isOfAddress) return isWide ? { fault: 'an address has no names below it' } : { host };
   const labels = host.split('.');
   if (!labels.every((label) => LABEL.test(label)) || /^\d+$/.test(labels.at(-1) ?? ''))
     return { fault: NO_HOST };

@@ -6,13 +6,18 @@
  * instance and puts the original back. Initialisations therefore run one after the other.
  */
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { PACKAGE_ROOT } from '../base/package-info.ts';
 import { isLongjmp } from './lua-error.ts';
 import type { LuaExports } from './lua-exports.ts';
 import { CHECKS_STACK, checkedExports } from './stack-check.ts';
 
 // require() instead of import: the ESM loader reads the 150 KB of glue once more for its export names, which takes five
-// times as long as running it
+// times as long as running it. The bundle of a worker has the glue inside (tools/write-bundles.ts)
 const { LuaFactory }: typeof import('wasmoon') = createRequire(import.meta.url)('wasmoon');
+
+/** The glue reads a file before it instantiates, and nobody looks at what it has read: a short one, which is always there. */
+const READ_IN_VAIN = join(PACKAGE_ROOT, 'package.json');
 
 /** An exception costs as much as so many rounds of a loop; a script can raise and catch them all day. */
 const THROW_ROUNDS = 2000;
@@ -52,7 +57,7 @@ async function instantiateAlone(module: WebAssembly.Module, outOfFuel: OutOfFuel
     return { instance: captured, module };
   }) as unknown as typeof WebAssembly.instantiate;
   try {
-    await new LuaFactory().getLuaModule();
+    await new LuaFactory(READ_IN_VAIN).getLuaModule();
   } finally {
     WebAssembly.instantiate = original;
     console.error = consoleError;

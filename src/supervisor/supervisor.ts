@@ -13,7 +13,7 @@ import type { UpstreamView } from '../proxy/upstreams/upstream-view.ts';
 import { Settings } from '../settings/settings.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createTicketKeys, TICKET_KEYS_MAX, TICKET_PERIOD_MS } from '../tls/ticket-keys.ts';
-import { AdminListener } from './admin-listener.ts';
+import type { AdminListener } from './admin-listener.ts';
 import { AdminSocket } from './admin-socket.ts';
 import { becomeUser } from './become-user.ts';
 import { LastStraw } from './crash-loop.ts';
@@ -310,6 +310,8 @@ export class Supervisor {
   async #openAdmin(): Promise<void> {
     const { admin } = this.#config;
     if (admin === undefined) return;
+    // brings node:http, which a start without it does not need
+    const { AdminListener } = await import('./admin-listener.ts');
     const replacesSocket = this.#options.predecessor !== undefined || this.#admin !== undefined;
     const descriptor = admin.kind === 'tcp' ? await this.#adminSocket.descriptor(admin) : undefined;
     this.#admin = new AdminListener({ ...this.#config, admin }, this, this.adminActions, this.#logger, {
