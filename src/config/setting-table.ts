@@ -6,7 +6,7 @@ import type { Limits } from '../settings/limits.ts';
 import type { LogSettings } from '../settings/log-settings.ts';
 import type { AtReload, Setting } from '../settings/settings.ts';
 import { ALL_ACME_OPTIONS } from './acme-options.ts';
-import type { Config, TlsConfig } from './config.ts';
+import type { Config, SecureListen, TlsConfig } from './config.ts';
 import type { AnyOption } from './option.ts';
 import { OPTIONS } from './options.ts';
 import { ALL_PROXY_OPTIONS } from './proxy-options.ts';
@@ -14,6 +14,7 @@ import { ALL_PROXY_OPTIONS } from './proxy-options.ts';
 type TopName = Exclude<keyof Config, 'compression' | 'limits' | 'logs' | 'rights' | 'tls'>;
 type SettingName =
   | TopName
+  | 'clients'
   | `compression.${keyof CompressionSettings}`
   | `limits.${keyof Limits}`
   | `logs.${keyof LogSettings}`
@@ -25,6 +26,8 @@ interface SettingRow {
   readonly options: readonly AnyOption[];
   /** Why only a restart changes it, for the manual. */
   readonly why?: string;
+  /** Default: what has its name. */
+  readonly read?: (config: Config) => unknown;
 }
 
 /** A reload applies it: new requests, connections or states go by it in every worker. */
@@ -46,10 +49,17 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
     'one folder has the account as long as the process runs, and may be out of reach later',
     ...ALL_ACME_OPTIONS,
   ),
-  listen: restart(BOUND_ONCE, OPTIONS.address, OPTIONS.port, OPTIONS.clientCa, OPTIONS.clientVerify),
+  listen: {
+    ...restart(BOUND_ONCE, OPTIONS.address, OPTIONS.port),
+    read: ({ listen }) => listen && withoutClient(listen),
+  },
+  clients: { ...applied(OPTIONS.clientCa, OPTIONS.clientVerify), read: clientsOf },
   cleartext: restart(BOUND_ONCE, OPTIONS.http),
   redirect: restart(BOUND_ONCE, OPTIONS.httpRedirect),
-  furtherListeners: restart(BOUND_ONCE),
+  furtherListeners: {
+    ...restart(BOUND_ONCE),
+    read: ({ furtherListeners }) => furtherListeners?.map(withoutClient),
+  },
   inherited: restart(BOUND_ONCE),
   proxyProtocol: restart(
     'it belongs to the listeners: a balancer and the gateway change over with another listener',
@@ -134,9 +144,20 @@ export const SETTING_TABLE: readonly Setting<Config>[] = Object.entries(ROWS).ma
   name,
   options: row.options.map((option) => `--${option.name}`),
   atReload: row.atReload,
-  read: (config) => withoutPlaces(readPath(config, name)),
+  read: (config) => withoutPlaces(row.read === undefined ? readPath(config, name) : row.read(config)),
   show: (value) => showBy(row.options, value),
 }));
+
+/** What clients of a listener have to show is no matter of its socket. */
+function withoutClient({ client: _asked, ...place }: SecureListen): unknown {
+  return place;
+}
+
+/** By listener; undefined where nobody is asked. */
+function clientsOf({ listen, furtherListeners = [] }: Config): unknown {
+  const all = [listen, ...furtherListeners].map((one) => one?.client);
+  return all.some((client) => client !== undefined) ? all : undefined;
+}
 
 /** JSON has no word for it. */
 function showUnlimited(_name: string, value: unknown): unknown {

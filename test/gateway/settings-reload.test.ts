@@ -650,6 +650,8 @@ const ELSEWHERE = [
   // test/supervisor/held-up.test.ts
   'limits.heartbeatLimitMs',
   'logFile',
+  // test/gateway/tls.test.ts
+  'clients',
   ...Object.keys(DEFAULT_LOG_SETTINGS)
     .filter((name) => name !== 'format' && name !== 'target')
     .map((name) => `logs.${name}`),

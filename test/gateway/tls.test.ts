@@ -1,5 +1,5 @@
 /** The program with several certificates and listeners: names, certificates of clients, the way to TLS, and reloads under streams. */
-import { equal, match, ok } from 'node:assert/strict';
+import { equal, match, ok, rejects } from 'node:assert/strict';
 import { once } from 'node:events';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from 'node:http2';
@@ -50,7 +50,9 @@ end)
 httpd.register_handler("/.well-known/acme-challenge/token", function() answer("proof") end)
 `,
 );
-const write = (more = ''): void =>
+const ASKS = 'client-ca = "ca.pem"\nclient-verify = "optional"';
+/** `first` and `second`: more lines of the listeners. */
+const write = (more = '', first = '', second = ASKS): void =>
   writeFileSync(
     FILE,
     `workers = 2
@@ -69,11 +71,11 @@ script = "app.lua"
 [[listen]]
 address = "127.0.0.1"
 port = 0
+${first}
 [[listen]]
 address = "127.0.0.1"
 port = 0
-client-ca = "ca.pem"
-client-verify = "optional"
+${second}
 `,
   );
 write();
@@ -246,3 +248,36 @@ async function resume(
   await socket.toArray();
   return { reused, session: ticket };
 }
+
+test('A reload changes what the clients of a listener have to show, and is refused where the authorities cannot be read', async () => {
+  const reload = async (first: string, second: string): Promise<void> => {
+    const before = [gateway.stderr.split('Reloaded: ').length, refusals().length];
+    write('', first, second);
+    gateway.signal('SIGHUP');
+    await gateway.until(
+      () =>
+        gateway.stderr.split('Reloaded: ').length > (before[0] ?? 0) || refusals().length > (before[1] ?? 0),
+    );
+  };
+  const [first = 0, second = 0] = [...new Set(ports('https'))];
+  const ada = { cert: readFileSync(made.file('ada.pem')), key: readFileSync(made.file('ada.key')) };
+  const shown = async (port: number, more: ConnectionOptions = {}): Promise<string | undefined> =>
+    /\r\n\r\n.*?(nil|NONE|SUCCESS|FAILED:\w+) /s.exec((await ask(port, 'a.test', '/client', more))[1])?.[1];
+  new Authority(made, 'stranger');
+  copyFileSync(made.file('stranger.pem'), folder.file('stranger.pem'));
+  await reload(ASKS, '');
+  equal(await shown(first, ada), 'SUCCESS');
+  equal(await shown(first), 'NONE');
+  equal(await shown(second, ada), 'nil');
+  await reload(ASKS.replace('ca.pem', 'stranger.pem'), ASKS);
+  match((await shown(first, ada)) ?? '', /^FAILED:/);
+  equal(await shown(second, ada), 'SUCCESS');
+  const { length } = refusals();
+  await reload(ASKS.replace('ca.pem', 'none.pem'), ASKS);
+  equal(refusals().length, length + 1);
+  match(refusals().at(-1) ?? '', /none\.pem/);
+  equal(await shown(second, ada), 'SUCCESS');
+  await reload(ASKS.replace('optional', 'require'), ASKS);
+  await rejects(ask(first, 'a.test', '/client').then(([, text]) => ok(text !== '', 'it is closed')));
+  equal(await shown(first, ada), 'SUCCESS');
+});
