@@ -61,7 +61,7 @@ export function compileBundle(bundle: string, code: Buffer | undefined): Compile
 /** True where somebody wants to know which lines of the sources run. */
 function isObserved(): boolean {
   return (
-    process.env['NODE_V8_COVERAGE'] !== undefined ||
+    (process.env['NODE_V8_COVERAGE'] ?? '') !== '' ||
     MAPS_SOURCES.test(process.env['NODE_OPTIONS'] ?? '') ||
     process.execArgv.some((word) => MAPS_SOURCES.test(word))
   );

@@ -111,7 +111,7 @@ test(
     await untilLogged(log, /Reloaded: new requests go to the scripts and the certificate as they are now/);
     equal(await servedSerial(port), serialOfFile());
     equal(existsSync(access), true);
-    equal(times(/error/, logged(log)), 0);
+    equal(times(/error/, logged(log)), 0, logged(log));
   },
 );
 
