@@ -214,7 +214,7 @@ test('A chain of upgrades fails no request over HTTP/1.1, HTTP/2, WebSockets and
     [],
     'a timer of one worker never runs in two processes at once',
   );
-  await running.until(() => descriptorCount(running.pid) === descriptors);
+  await running.until(() => descriptorCount(running.pid) <= descriptors);
   assert.deepEqual(childrenOf(running.pid), []);
   assert.deepEqual(
     readdirSync(folder.path).filter((name) => name.startsWith('pid')),
@@ -302,7 +302,7 @@ test('The admin listener has one port for both processes, where somebody answers
   assert.notEqual(readFileSync(tokenFile, 'latin1'), before);
   const descriptors = descriptorCount(running.pid);
   await running.upgrade();
-  await running.until(() => descriptorCount(running.pid) === descriptors);
+  await running.until(() => descriptorCount(running.pid) <= descriptors);
 });
 
 test('While an upgrade runs another one and a reload are refused, and SIGTERM ends both processes', async () => {
