@@ -48,7 +48,8 @@ const PINO_LEVELS: Readonly<Record<LogLevel, number>> = { error: 50, warn: 40, i
 /** What the access log calls it, so that its lines are found by one name. */
 const NAMES: Readonly<Record<string, string>> = { request: 'request_id' };
 /** What each object has; a field of a message does not take the place of one. */
-const TAKEN: ReadonlySet<string> = new Set(['level', 'time', 'pid', 'hostname', 'source', 'worker', 'msg']);
+const TAKEN: readonly string[] = ['level', 'time', 'source', 'worker', 'msg'];
+const TAKEN_OF_PINO: readonly string[] = [...TAKEN, 'pid', 'hostname'];
 
 export function messageFormatter({ format, receiver }: MessageForm): FormatMessage {
   if (receiver === 'journald') return journaldRecord;
@@ -82,6 +83,7 @@ function syslogWriter(write: FormatMessage): FormatMessage {
 
 function jsonWriter(format: 'pino' | 'json'): FormatMessage {
   const isPino = format === 'pino';
+  const taken = new Set(isPino ? TAKEN_OF_PINO : TAKEN);
   const identity = `,"pid":${process.pid},"hostname":${JSON.stringify(hostname())}`;
   return (time, level, source, message, fields) => {
     const head = isPino
@@ -90,8 +92,9 @@ function jsonWriter(format: 'pino' | 'json'): FormatMessage {
     let line = `${head},"source":${JSON.stringify(source)}${workerOf(source)}`;
     line += `,"msg":${JSON.stringify(shorten(message, MESSAGE_LENGTH_MAX))}`;
     for (const [name, value] of shownFields(fields)) {
-      const isTaken = TAKEN.has(name);
-      line += `,${JSON.stringify(isTaken ? `${name}_` : name)}:${jsonValue(value)}`;
+      // messages that name their process to people
+      if (isPino && name === 'pid' && value === process.pid) continue;
+      line += `,${JSON.stringify(taken.has(name) ? `${name}_` : name)}:${jsonValue(value)}`;
     }
     return `${line}}`;
   };

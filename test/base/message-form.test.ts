@@ -65,6 +65,13 @@ test('A field takes no name that the object has, values without JSON are texts, 
   assert.equal(read.level, 'warn');
   const { msg_, level_, big, none, yes, nothing } = read;
   assert.deepEqual([msg_, level_, big, none, yes, nothing], ['x', 1, '2', 'NaN', true, 'null']);
+  const pids = (format: 'pino' | 'json', pid: number): unknown[] => {
+    const { pid: own, pid_: other } = JSON.parse(form({ format }, 'm', { pid }));
+    return [own, other];
+  };
+  assert.deepEqual(pids('pino', process.pid), [process.pid, undefined]);
+  assert.deepEqual(pids('pino', 1), [process.pid, 1]);
+  assert.deepEqual(pids('json', 1), [1, undefined]);
   const many = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`f${i}`, i]));
   const names = Object.keys(JSON.parse(form({ format: 'json' }, 'm', many)));
   assert.deepEqual([names.includes('f63'), names.includes('f64')], [true, false]);
