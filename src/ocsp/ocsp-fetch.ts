@@ -1,5 +1,4 @@
 /** Asks an authority over HTTP, within bounds of time and size. */
-import { request } from 'node:http';
 import { GatewayError, messageOf } from '../base/errors.ts';
 
 /** From the first byte sent to the last one received. */
@@ -9,7 +8,9 @@ const RESPONSE_BYTES_MAX: number = 16 * 1024;
 const STATUS_OK = 200;
 
 /** Resolves to what the authority has answered, as it came; leads nowhere else. Errors: LGW_OCSP. */
-export function fetchOcsp(url: URL, body: Buffer, stop: AbortSignal): Promise<Buffer> {
+export async function fetchOcsp(url: URL, body: Buffer, stop: AbortSignal): Promise<Buffer> {
+  // at a start nobody asks
+  const { request } = await import('node:http');
   return new Promise((resolve, reject) => {
     const fail = (reason: string): void =>
       reject(new GatewayError('LGW_OCSP', `"${url.href}" gives no OCSP response: ${reason}`));
