@@ -3,7 +3,7 @@
  * all machines by a lease. Each leave has a fence.
  */
 import type { Logger } from '../base/logger.ts';
-import { Lease, type Leases } from '../fleet/leases.ts';
+import type { Lease, LeaseRefusal, Leases } from '../fleet/leases.ts';
 import type { OnceClaim } from '../worker/messages.ts';
 import { type OnceRegistry, WAITED_SHARE } from './once-registry.ts';
 
@@ -81,7 +81,7 @@ export class OnceRuns {
       ageMs,
       (outcome) => {
         const isWanted = this.#asking.get(key) === asker;
-        if (outcome instanceof Lease) {
+        if (isLease(outcome)) {
           if (!isWanted) outcome.release(false);
           else {
             this.#asking.delete(key);
@@ -126,6 +126,11 @@ export class OnceRuns {
     this.#lastFence = Math.max(this.#lastFence + 1, Date.now());
     return this.#lastFence;
   }
+}
+
+/** Without the class, which comes with all that talks to stores. */
+function isLease(outcome: Lease | LeaseRefusal): outcome is Lease {
+  return typeof outcome === 'object' && 'fence' in outcome;
 }
 
 function keyOf(workerId: number, claimId: number): string {

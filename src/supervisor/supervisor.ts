@@ -176,6 +176,8 @@ export class Supervisor {
       this.#reloader.begin(first && this.#tls.present(first.tls));
       this.succession.pid.look();
       this.#assertStarting();
+      await this.#crew.joinFleet();
+      this.#assertStarting();
       await this.#crew.start();
       this.#assertStarting();
       this.#transition('serving');

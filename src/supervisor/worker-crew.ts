@@ -6,7 +6,7 @@ import { giveBack } from '../base/lent-block.ts';
 import { createPurgeMemory } from '../cache/purge-marks.ts';
 import type { Config } from '../config/config.ts';
 import type { TextEvents } from '../events/text-events.ts';
-import { Fleet } from '../fleet/fleet.ts';
+import type { Fleet } from '../fleet/fleet.ts';
 import { unavailableReason } from '../native/posix.ts';
 import { createHealthMemory } from '../proxy/upstreams/health-memory.ts';
 import { readUpstreams, type UpstreamView } from '../proxy/upstreams/upstream-view.ts';
@@ -57,6 +57,7 @@ export class WorkerCrew {
   #workers: WorkerThread[] = [];
   #compiling: Promise<LuaModules> | undefined;
   #fleet: Fleet | undefined;
+  #isStopped = false;
 
   constructor(parts: CrewParts) {
     this.#parts = parts;
@@ -93,7 +94,6 @@ export class WorkerCrew {
     const { options, machines } = this.#parts;
     const { config } = options;
     this.#shared = new SharedKeeper(config.shared, options.logger);
-    this.#joinFleet();
     for (let workerId = 1; workerId <= config.workers; workerId++)
       this.#workers.push(this.#createWorker(workerId));
     this.#compiling = machines.of(memorySizesOf(config));
@@ -127,10 +127,24 @@ export class WorkerCrew {
 
   /** Ends all threads, and the programs that their scripts have left behind. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     this.#mesh.close();
     await Promise.all(this.#workers.map((worker) => worker.stop()));
     this.#fleet?.close();
     await this.#processes.stop();
+  }
+
+  /** Connects to the store of all machines, if there is one. */
+  async joinFleet(): Promise<void> {
+    const store = this.#fleetStore;
+    if (store === undefined) return;
+    // what talks to stores is loaded where there is one
+    const { Fleet } = await import('../fleet/fleet.ts');
+    if (this.#isStopped) return;
+    const { relayThread: thread, interest } = this.#mesh;
+    const fleet = new Fleet({ store, logger: this.#parts.options.logger, interest, thread });
+    this.#fleet = fleet;
+    this.#mesh.join(thread, (end) => fleet.relay.connect(end));
   }
 
   /** What this gateway has in common with those of other machines; undefined: nothing. */
@@ -159,15 +173,6 @@ export class WorkerCrew {
   /** The one of all dictionaries, which is the one of all machines, too. */
   get #fleetStore(): StoreSettings | undefined {
     return this.#parts.options.config.stores?.find(({ dictionaries }) => dictionaries === 'others');
-  }
-
-  #joinFleet(): void {
-    const store = this.#fleetStore;
-    if (store === undefined) return;
-    const { relayThread: thread, interest } = this.#mesh;
-    const fleet = new Fleet({ store, logger: this.#parts.options.logger, interest, thread });
-    this.#fleet = fleet;
-    this.#mesh.join(thread, (end) => fleet.relay.connect(end));
   }
 
   #earlyWorkers(): readonly WorkerThread[] {
