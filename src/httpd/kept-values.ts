@@ -74,7 +74,7 @@ export class KeptValues {
       enter: (T) => this.#enter(T),
       settle: (T) => this.#settle(T),
     });
-    state.load(L, PRELUDE, '=lgateway');
+    state.load(L, PRELUDE, '=gateway');
     x.lua_pushcclosure(L, enter, 0);
     x.lua_pushcclosure(L, settle, 0);
     state.call(L, 2, 1);

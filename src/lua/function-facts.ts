@@ -2,8 +2,8 @@
 import type { Address, CFunction, CString, LuaThread } from './lua-exports.ts';
 import type { State } from './state.ts';
 
-/** Names of chunks that are the gateway's own. */
-const OWN_CHUNKS: ReadonlySet<string> = new Set(['=lgateway', '=luars', '=luvit']);
+/** Names of chunks that are the gateway's own: functions of the first no script can reach, those of the others scripts call. */
+const OWN_CHUNKS: ReadonlySet<string> = new Set(['=lgateway', '=gateway', '=luars', '=luvit']);
 
 const OWN_CHUNK_LENGTH_MAX = 9;
 

@@ -69,14 +69,15 @@ export interface Views {
   readonly integers: BigInt64Array;
 }
 
-export function viewsOf(buffer: SharedArrayBuffer): Views {
-  const words = new Int32Array(buffer);
+/** `at`, `size`: the part of the memory that is the dictionary's (bytes), multiples of 8. */
+export function viewsOf(buffer: SharedArrayBuffer, at = 0, size: number = buffer.byteLength - at): Views {
+  const words = new Int32Array(buffer, at, size / Int32Array.BYTES_PER_ELEMENT);
   return {
     lock: words,
     words,
-    bytes: new Uint8Array(buffer),
-    floats: new Float64Array(buffer),
-    integers: new BigInt64Array(buffer),
+    bytes: new Uint8Array(buffer, at, size),
+    floats: new Float64Array(buffer, at, size / Float64Array.BYTES_PER_ELEMENT),
+    integers: new BigInt64Array(buffer, at, size / BigInt64Array.BYTES_PER_ELEMENT),
   };
 }
 

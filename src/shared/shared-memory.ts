@@ -8,18 +8,21 @@ import {
   SHARED_NAME,
   type SharedSize,
 } from '../base/shared-size.ts';
-import { HEADER, viewsOf } from './layout.ts';
+import { HEADER, type Views, viewsOf } from './layout.ts';
 import { breakLock } from './lock.ts';
 import { type RepairOutcome, repair } from './repair.ts';
 
-/** Spare dictionaries, for names that were not declared: their memory is only address space until a script writes it. */
+/** Spare dictionaries, for names that were not declared. */
 export const UNDECLARED_MAX = 16;
+/** Their memory, in one piece of 256 MiB: only address space until a script writes it. Pieces of 16 MiB are that for the first maker in a
+ * process only: what the C library gets back of them it hands out again, and has to fill with zeros then. */
+const SPARE_BYTES: number = UNDECLARED_MAX * SHARED_BYTES_DEFAULT;
 
 /** The memory as worker threads get it. */
 export interface SharedMemory {
   readonly declared: readonly { readonly name: string; readonly buffer: SharedArrayBuffer }[];
-  /** Dictionaries for names that were not declared, in the order of `directory`. */
-  readonly spare: readonly SharedArrayBuffer[];
+  /** Dictionaries for names that were not declared, one behind the other in the order of `directory`. */
+  readonly spare: SharedArrayBuffer;
   /** Names of the spare dictionaries in use, and how many. */
   readonly directory: SharedArrayBuffer;
 }
@@ -59,17 +62,16 @@ export function createSharedMemory(sizes: readonly SharedSize[]): SharedMemory {
   return {
     declared: sizes.map(({ name, bytes }) => {
       const buffer = allocate(name, bytes);
-      makeDictionary(buffer);
+      makeDictionary(viewsOf(buffer));
       return { name, buffer };
     }),
-    spare: Array.from({ length: UNDECLARED_MAX }, () => allocate('(undeclared)', SHARED_BYTES_DEFAULT)),
+    spare: allocate('(undeclared)', SPARE_BYTES),
     directory: new SharedArrayBuffer(DIRECTORY_NAMES_AT + UNDECLARED_MAX * DIRECTORY_NAME_BYTES),
   };
 }
 
 /** Makes a dictionary of memory of zeros, which lacks only the secret of its hash. */
-export function makeDictionary(buffer: SharedArrayBuffer): void {
-  const { words } = viewsOf(buffer);
+export function makeDictionary({ words }: Views): void {
   const [seed0 = 0, seed1 = 0] = randomFillSync(new Int32Array(2));
   words[HEADER.seed0] = seed0;
   words[HEADER.seed1] = seed1;
@@ -90,21 +92,28 @@ function allocate(name: string, bytes: number): SharedArrayBuffer {
 /** Breaks the locks of a thread that has ended, and repairs the dictionaries that it was changing; returns what was repaired. */
 export function releaseOwner(memory: SharedMemory, owner: number): RepairReport[] {
   const reports: RepairReport[] = [];
-  const release = (name: string, buffer: SharedArrayBuffer): void => {
-    const views = viewsOf(buffer);
+  const release = (name: string, views: Views): void => {
     breakLock(views.lock, HEADER.lock, owner, () => {
       if (views.words[HEADER.dirty] !== 0) reports.push({ name, outcome: repair(views) });
     });
   };
   // a name of which only a part was written does not count yet
   breakLock(new Int32Array(memory.directory), DIRECTORY.lock, owner, () => undefined);
-  for (const { name, buffer } of memory.declared) release(name, buffer);
-  const names = undeclaredNames(memory);
-  for (const [i, buffer] of memory.spare.entries()) {
-    const name = names[i];
-    if (name !== undefined) release(name, buffer);
-  }
+  for (const { name, views } of dictionariesOf(memory)) release(name, views);
   return reports;
+}
+
+/** All dictionaries that are declared or in use. */
+export function dictionariesOf(memory: SharedMemory): { readonly name: string; readonly views: Views }[] {
+  return [
+    ...memory.declared.map(({ name, buffer }) => ({ name, views: viewsOf(buffer) })),
+    ...undeclaredNames(memory).map((name, i) => ({ name, views: spareViews(memory, i) })),
+  ];
+}
+
+/** The spare dictionary at `index`, below UNDECLARED_MAX. */
+export function spareViews({ spare }: SharedMemory, index: number): Views {
+  return viewsOf(spare, index * SHARED_BYTES_DEFAULT, SHARED_BYTES_DEFAULT);
 }
 
 /** Returns the names of the spare dictionaries in use, in the order of `spare`. */

@@ -3,7 +3,7 @@ import { monotonicMs } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import { SHARED_NAME } from '../base/shared-size.ts';
 import { Dictionary } from './dictionary.ts';
-import { viewsOf } from './layout.ts';
+import { type Views, viewsOf } from './layout.ts';
 import { LOCK_WAIT_MAX_MS, SharedLock } from './lock.ts';
 import {
   DIRECTORY,
@@ -11,6 +11,8 @@ import {
   DIRECTORY_NAMES_AT,
   makeDictionary,
   type SharedAccess,
+  spareViews,
+  UNDECLARED_MAX,
   undeclaredNames,
 } from './shared-memory.ts';
 
@@ -40,28 +42,28 @@ export class SharedStore {
       );
     const { memory, owner } = this.#access;
     const declared = memory.declared.find((one) => one.name === name);
-    const buffer = declared?.buffer ?? this.#claim(name);
-    const dictionary = new Dictionary(viewsOf(buffer), owner, monotonicMs, this.#lockWaitMaxMs);
+    const views = declared === undefined ? this.#claim(name) : viewsOf(declared.buffer);
+    const dictionary = new Dictionary(views, owner, monotonicMs, this.#lockWaitMaxMs);
     this.#opened.set(name, dictionary);
     return dictionary;
   }
 
-  #claim(name: string): SharedArrayBuffer {
+  #claim(name: string): Views {
     const { memory } = this.#access;
     this.#lock.acquire();
     try {
       const names = undeclaredNames(memory);
       const known = names.indexOf(name);
       const index = known === -1 ? names.length : known;
-      const buffer = memory.spare[index];
-      if (buffer === undefined)
+      if (index === UNDECLARED_MAX)
         throw new GatewayError(
           'LGW_SHARED',
-          `Cannot open dictionary "${name}": ${memory.spare.length} undeclared ones are in use and the limit is ${memory.spare.length}`,
+          `Cannot open dictionary "${name}": ${UNDECLARED_MAX} undeclared ones are in use and the limit is ${UNDECLARED_MAX}`,
           { luaCode: 'limit' },
         );
+      const views = spareViews(memory, index);
       if (known === -1) {
-        makeDictionary(buffer);
+        makeDictionary(views);
         const slot = Buffer.from(
           memory.directory,
           DIRECTORY_NAMES_AT + index * DIRECTORY_NAME_BYTES,
@@ -70,7 +72,7 @@ export class SharedStore {
         slot[0] = slot.write(name, 1, 'latin1');
         Atomics.store(new Int32Array(memory.directory), DIRECTORY.count, index + 1);
       }
-      return buffer;
+      return views;
     } finally {
       this.#lock.release();
     }

@@ -31,13 +31,7 @@ import { LoadedScript, type ScriptOptions } from '../../src/script/loaded-script
 import type { RunLimits } from '../../src/script/run/run-limits.ts';
 import { LOAD_LIMITS, type LoadLimits } from '../../src/script/script-load.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
-import {
-  createSharedMemory,
-  DIRECTORY_NAME_BYTES,
-  DIRECTORY_NAMES_AT,
-  type SharedMemory,
-  UNDECLARED_MAX,
-} from '../../src/shared/shared-memory.ts';
+import { createSharedMemory } from '../../src/shared/shared-memory.ts';
 import { SharedStore } from '../../src/shared/shared-store.ts';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
 import { WorkerCache } from '../../src/worker/worker-cache.ts';
@@ -52,19 +46,6 @@ const EVENTUALLY_STEP_MS = 5;
 /** Returns the module of the VM. */
 export function luaModule(): Promise<WebAssembly.Module> {
   return testLuaModule(DEFAULT_LIMITS.memoryBytesMax);
-}
-
-/** Memory of dictionaries that is made when one is opened: few tests do, and zeros for all of them cost more than most tests. */
-function lazySharedMemory(): SharedMemory {
-  let made: SharedMemory | undefined;
-  return {
-    declared: [],
-    get spare() {
-      made ??= createSharedMemory([]);
-      return made.spare;
-    },
-    directory: new SharedArrayBuffer(DIRECTORY_NAMES_AT + UNDECLARED_MAX * DIRECTORY_NAME_BYTES),
-  };
 }
 
 export interface HarnessOptions {
@@ -106,7 +87,7 @@ export class ScriptHarness {
   readonly proxies: Proxies;
   readonly cache: WorkerCache;
   readonly events: EventHub = new EventHub(1, new InterestTable(2));
-  readonly shared: SharedStore = new SharedStore({ memory: lazySharedMemory(), owner: 1 });
+  readonly shared: SharedStore = new SharedStore({ memory: createSharedMemory([]), owner: 1 });
   readonly prefix: string;
   readonly logger: Logger;
   readonly #module: WebAssembly.Module;
