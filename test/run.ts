@@ -34,8 +34,8 @@ function longestFirst(units: readonly TestUnit[]): TestUnit[] {
   return units.toSorted((a, b) => (costs.get(b) ?? 0) - (costs.get(a) ?? 0));
 }
 
-/** Processes at a time: two more than there are processors, as many tests wait. */
-const CONCURRENCY = availableParallelism() + 2;
+/** Processes at a time: four more than there are processors, as many tests wait. */
+const CONCURRENCY = availableParallelism() + 4;
 
 function run(names: readonly string[], costs: string): Promise<number> {
   const units = longestFirst(groupFiles(names, testRoot, groupFolder));

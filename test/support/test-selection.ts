@@ -20,6 +20,7 @@ export const WHOLE_PROGRAM: readonly string[] = [
   'main.test.js',
   'opener',
   'package.test.js',
+  'store/failover.test.js',
   'supervisor',
 ];
 
