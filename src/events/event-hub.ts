@@ -8,12 +8,12 @@ import {
   BYTES_ON_THE_WAY_MAX,
   CHANNEL_BYTES_MAX,
   DELIVERIES_PER_TURN,
-  LOSSES_TOLD_MS,
   MESSAGE_BYTES_MAX,
   QUEUE_MESSAGES_DEFAULT,
   SUBSCRIPTION_CHANNELS_MAX,
 } from './event-limits.ts';
-import { ALL_CHANNELS, type EventBatch, type EventEnd, EventLink, loadOf } from './event-link.ts';
+import { ALL_CHANNELS, type EventBatch, type EventEnd, type EventLink, loadOf } from './event-link.ts';
+import { EventLinks } from './event-links.ts';
 import { HeldMessage } from './held-message.ts';
 import { InterestTable } from './interest-table.ts';
 import { Subscription, type SubscriptionOwner } from './subscription.ts';
@@ -48,7 +48,7 @@ export class EventHub implements SubscriptionOwner {
   readonly #interest: InterestTable;
   readonly #counts: EventCounts | undefined;
   readonly #channels = new Map<string, Set<Subscription>>();
-  readonly #links = new Map<number, EventLink>();
+  readonly #links: EventLinks;
   /** In the order in which they are handed out. */
   #inbox: Batch[] = [];
   /** What is published in this turn; the last of the inbox. */
@@ -59,26 +59,17 @@ export class EventHub implements SubscriptionOwner {
   reach = 0;
   #woken: Subscription[] = [];
   #scheduled = false;
-  /** Losses are still to be told. */
-  #isTelling = false;
 
   constructor(thread: number, interest: InterestTable, counts?: EventCounts) {
     this.#thread = thread;
+    this.#links = new EventLinks(thread, (link, batch) => this.#received(link, batch));
     this.#interest = interest;
     this.#counts = counts;
   }
 
   /** Adds the way to another thread, in the place of one to a thread that has ended. */
   connect(end: EventEnd): void {
-    const link: EventLink = new EventLink(
-      this.#thread,
-      end,
-      (batch) => this.#received(link, batch),
-      () => {
-        if (this.#links.get(end.peer) === link) this.#links.delete(end.peer);
-      },
-    );
-    this.#links.set(end.peer, link);
+    this.#links.connect(end);
   }
 
   /**
@@ -142,20 +133,13 @@ export class EventHub implements SubscriptionOwner {
 
   /** Sends what was published; what could not be told yet follows. */
   flush(): void {
-    let isAllTold = true;
-    for (const link of this.#links.values()) if (!link.flush()) isAllTold = false;
-    if (isAllTold || this.#isTelling) return;
-    this.#isTelling = true;
-    setTimeout(() => {
-      this.#isTelling = false;
-      this.flush();
-    }, LOSSES_TOLD_MS).unref();
+    this.#links.flush();
   }
 
   /** Ends the ways to other threads. */
   close(): void {
     this.flush();
-    for (const link of this.#links.values()) link.close();
+    this.#links.close();
   }
 
   /** Ends the subscriptions of a program whose gateway has stopped: loops over them end. */

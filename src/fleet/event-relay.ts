@@ -3,8 +3,8 @@
  * mesh of the threads like one of them: what is published here reaches everybody here without it, whatever becomes of the store.
  */
 import { GatewayError } from '../base/errors.ts';
-import { LOSSES_TOLD_MS } from '../events/event-limits.ts';
-import { type EventBatch, type EventEnd, EventLink, loadOf } from '../events/event-link.ts';
+import { type EventBatch, type EventEnd, type EventLink, loadOf } from '../events/event-link.ts';
+import { EventLinks } from '../events/event-links.ts';
 import { InterestTable } from '../events/interest-table.ts';
 import { ReplyError } from '../store/resp-reply.ts';
 import type { StoreClient } from '../store/store-client.ts';
@@ -49,12 +49,11 @@ export class EventRelay {
   readonly #options: RelayOptions;
   readonly #client: Pick<StoreClient, 'publish'>;
   readonly #channels: readonly string[];
-  readonly #links = new Map<number, EventLink>();
-  /** Losses are still to be told to a thread. */
-  #isTelling = false;
+  readonly #links: EventLinks;
 
   constructor(options: RelayOptions, client: Pick<StoreClient, 'publish'>, channels: readonly string[]) {
     this.#options = options;
+    this.#links = new EventLinks(options.thread, (link, batch) => this.#send(link, batch));
     this.#client = client;
     this.#channels = channels;
     // whoever publishes anything publishes to the other machines
@@ -63,16 +62,7 @@ export class EventRelay {
 
   /** Adds the way to a thread, in the place of one to a thread that has ended. */
   connect(end: EventEnd): void {
-    const { thread } = this.#options;
-    const link: EventLink = new EventLink(
-      thread,
-      end,
-      (batch) => this.#send(link, batch),
-      () => {
-        if (this.#links.get(end.peer) === link) this.#links.delete(end.peer);
-      },
-    );
-    this.#links.set(end.peer, link);
+    this.#links.connect(end);
   }
 
   /** Takes what has come from the store, this process's own among it. */
@@ -92,11 +82,11 @@ export class EventRelay {
         if (interest.count(link.peer, slot) > 0) link.send(channel, items[i + 1] as string);
     }
     this.counts.received += items.length / 2;
-    this.#flush();
+    this.#links.flush();
   }
 
   close(): void {
-    for (const link of this.#links.values()) link.close();
+    this.#links.close();
   }
 
   #send(link: EventLink, { items, lost }: EventBatch): void {
@@ -130,17 +120,5 @@ export class EventRelay {
       const isLost = outcome instanceof GatewayError || outcome instanceof ReplyError;
       this.counts[isLost ? 'lost' : 'sent'] += items.length / 2;
     });
-  }
-
-  /** Sends to the threads what has come for them; losses that could not be told follow. */
-  #flush(): void {
-    let isAllTold = true;
-    for (const link of this.#links.values()) if (!link.flush()) isAllTold = false;
-    if (isAllTold || this.#isTelling) return;
-    this.#isTelling = true;
-    setTimeout(() => {
-      this.#isTelling = false;
-      this.#flush();
-    }, LOSSES_TOLD_MS).unref();
   }
 }
