@@ -4,7 +4,7 @@ import { isIPv6 } from 'node:net';
 import { giveBack } from '../base/lent-block.ts';
 import { UnixDatagrams } from '../native/unix-datagrams.ts';
 import { FlushWaiters } from './flush-waiters.ts';
-import type { Frame } from './log-frames.ts';
+import { type Frame, linesOf } from './log-frames.ts';
 import { LostLines, type LostLinesOptions, TOO_SLOW } from './lost-lines.ts';
 
 /** Bytes of datagrams that wait for a slow receiver; lines beyond them are dropped and counted. */
@@ -48,7 +48,10 @@ export class DatagramSink {
 
   /** Takes lines, each with its line end. Never blocks, never throws. */
   readonly writeLines = (bytes: Uint8Array): void => {
-    if (!this.#isClosed) this.#take(bytes);
+    if (!this.#isClosed) {
+      for (const line of linesOf(bytes)) this.#push(line);
+      this.#schedule(0);
+    }
     giveBack(bytes);
   };
 
@@ -65,12 +68,6 @@ export class DatagramSink {
       this.#options.sender.send(datagram, () => undefined);
     this.#queue = [];
     this.#queuedBytes = 0;
-  }
-
-  #take(bytes: Uint8Array): void {
-    for (const line of Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString().split('\n'))
-      if (line !== '') this.#push(line);
-    this.#schedule(0);
   }
 
   #push(record: string): void {

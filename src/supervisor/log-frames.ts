@@ -64,3 +64,9 @@ function cutText(text: Buffer, bytesMax: number): Buffer {
   while (end > 0 && ((text[end] as number) & 0xc0) === 0x80) end -= 1;
   return text.subarray(0, end);
 }
+
+/** The lines of some bytes, without their ends and without those that are empty. */
+export function linesOf(bytes: Uint8Array): string[] {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
+  return text.split('\n').filter((line) => line !== '');
+}

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { systemCodeOf } from '../base/errors.ts';
 import { giveBack } from '../base/lent-block.ts';
 import { FlushWaiters } from './flush-waiters.ts';
-import { counted, type Frame } from './log-frames.ts';
+import { counted, type Frame, linesOf } from './log-frames.ts';
 import { LostLines, type LostLinesOptions, TOO_SLOW } from './lost-lines.ts';
 
 /** Bytes of messages that wait for a receiver, those that are being written included; lines beyond them are dropped and counted. */
@@ -54,9 +54,7 @@ export class StreamSink {
 
   /** Takes lines, each with its line end. Never blocks, never throws. */
   readonly writeLines = (bytes: Uint8Array): void => {
-    if (!this.#isClosed)
-      for (const line of Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString().split('\n'))
-        if (line !== '') this.#push(line);
+    if (!this.#isClosed) for (const line of linesOf(bytes)) this.#push(line);
     giveBack(bytes);
     this.#goOn();
   };
