@@ -1,10 +1,15 @@
 /** A dictionary as JavaScript uses it: keys and string values are byte strings, one character a byte. */
-import { type Dictionary, KEY_BYTES_MAX, KEYS_DEFAULT, KEYS_MAX, type StoreMode } from './dictionary.ts';
+import { type Dictionary, KEY_BYTES_MAX, KEYS_DEFAULT, type StoreMode } from './dictionary.ts';
 import { incrementError, limitError } from './failures.ts';
+import {
+  checkKey,
+  checkKeysLimit,
+  exactValue,
+  readInteger,
+  type SharedValue,
+  toMilliseconds,
+} from './plain-values.ts';
 import { VALUE_TYPE, Value } from './value.ts';
-
-/** A whole number is an integer of 64 bits; one beyond 2^53 is read as a BigInt. A string holds bytes (latin1). */
-export type SharedValue = boolean | number | bigint | string;
 
 /** How `incr` makes an entry that it does not find, and what one that it finds is at least. */
 export interface IncrementStart {
@@ -16,8 +21,6 @@ export interface IncrementStart {
 }
 
 const MS_PER_SECOND = 1000;
-/** Characters above the range of a byte. */
-const NO_BYTES = /[^\0-\xff]/;
 
 /**
  * The same entries that scripts see under `httpd.shared(name)`. Every call is atomic over all threads and waits for no
@@ -97,8 +100,7 @@ export class SharedDictionary {
 
   /** Returns the keys; the key used last comes first. */
   keys(limit: number = KEYS_DEFAULT): string[] {
-    if (!Number.isInteger(limit) || limit < 1 || limit > KEYS_MAX)
-      throw new RangeError(`The limit of keys is ${limit} (1 to ${KEYS_MAX} was expected)`);
+    checkKeysLimit(limit);
     return this.#dictionary.keys(limit);
   }
 
@@ -118,8 +120,7 @@ export class SharedDictionary {
   }
 
   #takeKey(key: string): number {
-    if (NO_BYTES.test(key))
-      throw new TypeError('A key is a byte string: characters above 255 have to be encoded');
+    checkKey(key);
     // the whole length still counts: a key that is too long is never found
     this.#key.write(key, 'latin1');
     return key.length;
@@ -128,10 +129,8 @@ export class SharedDictionary {
   #takeOut(): SharedValue {
     const out = this.#out;
     switch (out.type) {
-      case VALUE_TYPE.integer: {
-        const value = Number(out.integer);
-        return Number.isSafeInteger(value) ? value : out.integer;
-      }
+      case VALUE_TYPE.integer:
+        return readInteger(out.integer);
       case VALUE_TYPE.float:
         return out.float;
       case VALUE_TYPE.string: {
@@ -146,31 +145,9 @@ export class SharedDictionary {
 }
 
 function fill(target: Value, value: SharedValue): void {
-  switch (typeof value) {
-    case 'boolean':
-      target.setBoolean(value);
-      return;
-    case 'bigint':
-      if (BigInt.asIntN(64, value) !== value) throw new RangeError(`${value} is no integer of 64 bits`);
-      target.setInteger(value);
-      return;
-    case 'number':
-      if (Number.isSafeInteger(value) && !Object.is(value, -0)) target.setInteger(BigInt(value));
-      else target.setFloat(value);
-      return;
-    case 'string':
-      if (NO_BYTES.test(value))
-        throw new TypeError('A string value holds bytes: characters above 255 have to be encoded');
-      target.setString(Buffer.from(value, 'latin1'), 0, value.length);
-      return;
-    default:
-      throw new TypeError(`A value is a boolean, a number, a BigInt or a string, not ${typeof value}`);
-  }
-}
-
-/** Of a time to live. Throws RangeError for what is none. */
-export function toMilliseconds(seconds: number): number {
-  if (!(seconds >= 0 && seconds < Number.POSITIVE_INFINITY))
-    throw new RangeError(`The time to live is ${seconds} (seconds, 0 or more, were expected)`);
-  return seconds * MS_PER_SECOND;
+  const exact = exactValue(value);
+  if (typeof exact === 'bigint') target.setInteger(exact);
+  else if (typeof exact === 'number') target.setFloat(exact);
+  else if (typeof exact === 'string') target.setString(Buffer.from(exact, 'latin1'), 0, exact.length);
+  else target.setBoolean(exact);
 }

@@ -1,13 +1,17 @@
 /** A dictionary as handlers use it that do not care where it lives: every call is a promise. */
 import { GatewayError } from '../base/errors.ts';
 import type { Share } from '../mapping/shares.ts';
-import { KEYS_DEFAULT, KEYS_MAX } from '../shared/dictionary.ts';
+import { KEYS_DEFAULT } from '../shared/dictionary.ts';
 import {
-  type IncrementStart,
-  type SharedDictionary,
+  checkKey,
+  checkKeysLimit,
+  exactNumber,
+  exactValue,
+  readInteger,
   type SharedValue,
   toMilliseconds,
-} from '../shared/shared-dictionary.ts';
+} from '../shared/plain-values.ts';
+import type { IncrementStart, SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { CallSettings, Done, FoundValue, StoredDictionary } from '../store/stored-dictionary.ts';
 import {
   encodeBoolean,
@@ -55,8 +59,6 @@ export interface AsyncDictionary {
 const MS_PER_SECOND = 1000;
 const TIMEOUT_SECONDS = 1;
 const TIMEOUT_SECONDS_MAX = 60;
-/** Characters above the range of a byte. */
-const NO_BYTES = /[^\0-\xff]/;
 
 /** One in memory. */
 export function asyncMemory(dictionary: SharedDictionary): AsyncDictionary {
@@ -137,9 +139,9 @@ export function asyncStored(
     async incr(key, by = 1, start) {
       const name = bytesOf(key);
       const step = {
-        by: exactly(by),
-        begin: start === undefined ? undefined : exactly(start.init),
-        floor: start?.floor === undefined ? undefined : exactly(start.floor),
+        by: exactNumber(by),
+        begin: start === undefined ? undefined : exactNumber(start.init),
+        floor: start?.floor === undefined ? undefined : exactNumber(start.floor),
         ttlMs: toMilliseconds(start?.ttl ?? 0),
       };
       const sum = await ask<StoredValue>((done) => dictionary.increment(name, step, settings, done));
@@ -164,8 +166,7 @@ export function asyncStored(
       }
     },
     async keys(limit = KEYS_DEFAULT) {
-      if (!Number.isInteger(limit) || limit < 1 || limit > KEYS_MAX)
-        throw new RangeError(`The limit of keys is ${limit} (1 to ${KEYS_MAX} was expected)`);
+      checkKeysLimit(limit);
       return [...(await ask<readonly string[]>((done) => dictionary.keys(limit, settings, always, done)))];
     },
     async flush() {
@@ -185,36 +186,18 @@ function isAnswer(error: unknown): boolean {
 }
 
 function bytesOf(key: string): string {
-  if (NO_BYTES.test(key))
-    throw new TypeError('A key is a byte string: characters above 255 have to be encoded');
+  checkKey(key);
   return key;
 }
 
-/** A whole number is an integer of 64 bits. */
-function exactly(value: number | bigint): number | bigint {
-  if (typeof value === 'bigint') {
-    if (BigInt.asIntN(64, value) !== value) throw new RangeError(`${value} is no integer of 64 bits`);
-    return value;
-  }
-  return Number.isSafeInteger(value) && !Object.is(value, -0) ? BigInt(value) : value;
-}
-
 function encode(value: SharedValue): string {
-  switch (typeof value) {
-    case 'boolean':
-      return encodeBoolean(value);
-    case 'string':
-      if (NO_BYTES.test(value))
-        throw new TypeError('A value is a byte string: characters above 255 have to be encoded');
-      return encodeString(value);
-    default: {
-      const number = exactly(value);
-      return typeof number === 'bigint' ? encodeInteger(number) : encodeFloat(number);
-    }
-  }
+  const exact = exactValue(value);
+  if (typeof exact === 'bigint') return encodeInteger(exact);
+  if (typeof exact === 'number') return encodeFloat(exact);
+  return typeof exact === 'string' ? encodeString(exact) : encodeBoolean(exact);
 }
 
 function decode(value: StoredValue): SharedValue {
-  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+  if (typeof value === 'bigint') return readInteger(value);
   return Buffer.isBuffer(value) ? value.toString('latin1') : value;
 }

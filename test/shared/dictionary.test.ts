@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { blocksFor } from '../../src/shared/block-chains.ts';
 import { Dictionary } from '../../src/shared/dictionary.ts';
 import { HEADER, layoutOf, viewsOf } from '../../src/shared/layout.ts';
-import { SharedDictionary, type SharedValue } from '../../src/shared/shared-dictionary.ts';
+import type { SharedValue } from '../../src/shared/plain-values.ts';
+import { SharedDictionary } from '../../src/shared/shared-dictionary.ts';
 import { inForm } from '../support/test-form.ts';
 import { checkDictionary } from './check-dictionary.ts';
 
