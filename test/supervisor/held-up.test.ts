@@ -53,9 +53,11 @@ async function start(
   return { running, port: running.addresses[0]?.port ?? 0 };
 }
 
-function ask(port: number, path = '/'): Promise<string> {
+function ask(port: number, path = '/', onHead?: () => void): Promise<string> {
   return new Promise((resolve, reject) => {
     get({ host: '127.0.0.1', port, path, agent: false }, (response) => {
+      onHead?.();
+      response.on('error', reject);
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
@@ -79,8 +81,11 @@ async function lineWith(text: string, meanwhile?: () => Promise<unknown>): Promi
 
 test('A worker that loops is replaced: its request ends, and those of the other go on', async () => {
   const { running, port } = await start(2);
-  const looping = assert.rejects(ask(port, '/loop'));
-  // connections of the one that loops wait: the other takes those that come
+  let looping: Promise<void> | undefined;
+  await new Promise<void>((resolve) => {
+    looping = assert.rejects(ask(port, '/loop', resolve));
+  });
+  // the one that loops takes no connection any more: the other takes all that come
   const line = await lineWith('is replaced in', async () => assert.match(await ask(port), /^[12] one$/));
   assert.match(
     line,

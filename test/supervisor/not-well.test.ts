@@ -28,7 +28,9 @@ test('A gateway is not well while a worker that serves gives no heartbeat', asyn
   assert.equal(supervisor.whyNotWell(), undefined);
   const port = supervisor.addresses[0]?.port ?? 0;
   const looping = new Promise((resolve) => {
-    get({ host: '127.0.0.1', port, path: '/loop', agent: false }).on('error', resolve);
+    get({ host: '127.0.0.1', port, path: '/loop', agent: false }, (response) => {
+      response.on('error', resolve).resume();
+    }).on('error', resolve);
   });
   const limit = performance.now() + WAIT_MAX_MS;
   while (supervisor.whyNotWell() !== 'a worker is held up, and gives no heartbeat') {

@@ -51,7 +51,11 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
     setTimeout(crash, Number(url.searchParams.get('ms')));
     return;
   }
-  if (url.pathname === '/loop') for (;;);
+  if (url.pathname === '/loop') {
+    // the head leaves in this turn: who has it knows that this worker takes no connection any more
+    response.flushHeaders();
+    for (;;);
+  }
   // a pipe that nobody writes to
   if (url.pathname === '/pipe') readFileSync(url.searchParams.get('name') ?? '');
   if (url.pathname === '/slow') setTimeout(end, Number(url.searchParams.get('ms')));
