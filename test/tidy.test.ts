@@ -186,6 +186,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'tls',
     'shared',
     'proxy/upstreams',
+    'cache/common-marks.ts',
     'cache/purge-marks.ts',
     'worker/messages.ts',
   ],

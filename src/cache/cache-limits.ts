@@ -44,3 +44,8 @@ export const UNKEPT_MAX = 4096;
 export const UNKEPT_MS = 10_000;
 /** Answers that are fetched again while their clients have got a stale one. */
 export const BACKGROUND_MAX = 256;
+/**
+ * Where machines share a store: an answer is used for so long after the store was heard of last, or after the server was asked. So a machine that
+ * is cut off from the others uses nothing longer that they have purged.
+ */
+export const CUT_OFF_MS = 10_000;

@@ -138,9 +138,13 @@ export class CachingHandler implements Handler, FillOwner {
     if (target === undefined) return NOTHING;
     const variant = variantOf(target.vary, exchange.fields);
     const answer = variant === undefined ? undefined : target.variants.get(variant);
-    if (answer === undefined || !this.#cache.marks.isPurged(answer.marked))
-      return { target, variant, answer };
-    this.#cache.store.drop(answer);
+    const { marks, store } = this.#cache;
+    if (answer === undefined || !marks.isPurged(answer.marked)) {
+      // it may be good again when the others are heard of
+      const isDoubtful = answer !== undefined && marks.isDoubtful(answer.marked, cacheClock.now());
+      return { target, variant, answer: isDoubtful ? undefined : answer };
+    }
+    store.drop(answer);
     return { target: target.variants.size > 0 ? target : undefined, variant, answer: undefined };
   }
 
@@ -239,7 +243,7 @@ export class CachingHandler implements Handler, FillOwner {
       const revise = exchange.reviseHead;
       // before the client knows that it has changed something (RFC 9111 §4.4)
       exchange.reviseHead = (status, fields) => {
-        if (status < 400) this.#cache.marks.purge(this.#cache.marks.ofTarget(key));
+        if (status < 400) this.#cache.marks.purgeTarget(key);
         return revise === undefined ? { status, fields } : revise(status, fields);
       };
     }

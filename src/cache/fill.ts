@@ -214,7 +214,7 @@ export class Fill implements FillSink {
     const all = stale.renewed(fields);
     const rules = AnswerRules.judge(facts, { status, fields: all }, this.#startedAt);
     const isKept = typeof rules !== 'string';
-    const marked: MarkedAnswer = { marks: stale.marked.marks, purgesBefore };
+    const marked: MarkedAnswer = { marks: stale.marked.marks, purgesBefore, askedAt: this.#startedAt };
     const body = renewedBody(stale.body, this.#owner.loans);
     const parts = { status, fields: all, body, marked, compression };
     const answer = new StoredAnswer({ ...parts, rules: isKept ? rules : stale.rules }, facts.key ?? '');
@@ -305,7 +305,7 @@ export class Fill implements FillSink {
         fields: this.#fields,
         body: storedBody(this.#pieces, this.#bytes, loans),
         rules: this.#rules as AnswerRules,
-        marked: { marks: this.#marks, purgesBefore },
+        marked: { marks: this.#marks, purgesBefore, askedAt: this.#startedAt },
         compression: this.exchange.compression,
       },
       facts.key ?? '',

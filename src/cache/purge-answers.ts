@@ -1,4 +1,4 @@
-/** Makes answers that are kept invalid, in the caches of all workers. */
+/** Makes answers that are kept invalid, in the caches of all workers, and of all machines that share a store. */
 import type { PurgeMarks } from './purge-marks.ts';
 import { targetKey } from './request-facts.ts';
 
@@ -12,11 +12,11 @@ export type Purge =
 /** False: the URL is none. What is on its way from a server is not kept either. */
 export function purgeAnswers(marks: PurgeMarks, purge: Purge): boolean {
   if ('all' in purge) marks.purgeAll();
-  else if ('tag' in purge) marks.purge(marks.ofTag(purge.tag));
+  else if ('tag' in purge) marks.purgeTag(purge.tag);
   else {
     const key = keyOfUrl(purge.url);
     if (key === undefined) return false;
-    marks.purge(marks.ofTarget(key));
+    marks.purgeTarget(key);
   }
   return true;
 }

@@ -11,6 +11,7 @@ import { ID_DIGITS } from './event-batch.ts';
 import { EventRelay, relayChannels } from './event-relay.ts';
 import { Leases } from './leases.ts';
 import { SealedEntries } from './sealed-entries.ts';
+import { type PurgeTable, purgeChannel, SharedPurges } from './shared-purges.ts';
 import { type SharedTicketOptions, SharedTickets } from './shared-tickets.ts';
 
 export interface FleetOptions {
@@ -19,21 +20,25 @@ export interface FleetOptions {
   /** Who has subscribed to what, and the relay's number among the threads. */
   readonly interest: InterestTable;
   readonly thread: number;
+  /** What was purged from the caches of all machines. */
+  readonly purges: PurgeTable;
 }
 
 export class Fleet {
   readonly relay: EventRelay;
   readonly leases: Leases;
+  readonly purges: SharedPurges;
   readonly #client: StoreClient;
   readonly #log: StoreLog;
   #connections = 0;
   #tickets: SharedTickets | undefined;
 
   /** Begins to connect, and goes on trying until `close`. */
-  constructor({ store, logger, interest, thread }: FleetOptions) {
+  constructor({ store, logger, interest, thread, purges }: FleetOptions) {
     const { address, ca } = store;
     const place = showStoreAddress(address);
     const channels = relayChannels(address.database, address.kind === 'cluster');
+    const ofPurges = purgeChannel(address.database);
     this.#log = new StoreLog(
       place,
       'Messages reach this machine only, and timers with `once` do not run',
@@ -47,14 +52,19 @@ export class Fleet {
         connected: () => {
           this.#connections += 1;
         },
-        available: (server) => this.#log.available(server),
+        available: (server) => {
+          this.#log.available(server);
+          // what was purged meanwhile, and what could not be told
+          this.purges.ask();
+        },
         away: (reason, isConfiguration) => this.#log.away(reason, isConfiguration),
         invalidated: () => undefined,
         untracked: () => undefined,
       },
       messages: {
-        channels,
-        received: (_channel, bytes) => this.relay.received(bytes),
+        channels: [...channels, ofPurges],
+        received: (channel, bytes) =>
+          channel === ofPurges ? this.purges.received(bytes) : this.relay.received(bytes),
         refused: (reason) =>
           logger.error(
             `Store ${place} refuses the channels of httpd.publish: ${reason}. Messages of other machines do not come. ` +
@@ -63,6 +73,7 @@ export class Fleet {
       },
     });
     this.leases = new Leases(this.#client);
+    this.purges = new SharedPurges({ client: this.#client, channel: ofPurges, table: purges, logger });
     const id = randomBytes(ID_DIGITS / 2).toString('hex');
     this.relay = new EventRelay({ id, thread, interest }, this.#client, channels);
   }
@@ -85,6 +96,7 @@ export class Fleet {
 
   close(): void {
     this.#tickets?.stop();
+    this.purges.close();
     this.relay.close();
     this.#client.close();
   }

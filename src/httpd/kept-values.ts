@@ -40,6 +40,7 @@ interface Kept {
   readonly staleUntil: number;
   readonly marks: readonly number[];
   readonly purgesBefore: number;
+  readonly askedAt: number;
 }
 
 /** Who computes the value of a key. */
@@ -48,6 +49,7 @@ interface Computation {
   readonly key: string;
   readonly options: Options;
   readonly purgesBefore: number;
+  readonly askedAt: number;
   /** Those who wait for it. */
   readonly waiting: Set<() => void>;
 }
@@ -128,7 +130,9 @@ export class KeptValues {
 
   #find(key: string): Kept | undefined {
     const kept = this.#kept.get(key);
-    if (kept === undefined || !this.#marks.isPurged(kept)) return kept;
+    if (kept === undefined) return undefined;
+    if (!this.#marks.isPurged(kept))
+      return this.#marks.isDoubtful(kept, performance.now()) ? undefined : kept;
     this.#forget(key, kept);
     return undefined;
   }
@@ -152,6 +156,7 @@ export class KeptValues {
       key,
       options,
       purgesBefore: this.#marks.number,
+      askedAt: performance.now(),
       waiting: new Set<() => void>(),
     };
     this.#byNumber.set(number, computation);
@@ -195,23 +200,31 @@ export class KeptValues {
     const computation = this.#byNumber.get(number);
     const count = x.lua_gettop(L) - 1;
     if (computation === undefined) return count;
-    const { key, options, purgesBefore, waiting } = computation;
+    const { key, waiting } = computation;
     this.#byNumber.delete(number);
     if (this.#computing.get(key) === computation) this.#computing.delete(key);
     if (count > 0 && x.lua_type(L, 2) !== LUA_TYPE.nil) {
       x.lua_pushvalue(L, 2);
-      this.#keep(key, state.keep(L), options, purgesBefore);
+      this.#keep(computation, state.keep(L));
     }
     for (const wake of [...waiting]) wake();
     return count;
   }
 
-  #keep(key: string, value: Reference, { ttlMs, staleMs, tags }: Options, purgesBefore: number): void {
+  #keep({ key, options, purgesBefore, askedAt }: Computation, value: Reference): void {
+    const { ttlMs, staleMs, tags } = options;
     const before = this.#kept.get(key);
     if (before !== undefined) this.#forget(key, before);
     const freshUntil = performance.now() + ttlMs;
     const marks = tags.map((tag) => this.#marks.ofTag(tag));
-    this.#kept.set(key, { value, freshUntil, staleUntil: freshUntil + staleMs, marks, purgesBefore });
+    this.#kept.set(key, {
+      value,
+      freshUntil,
+      staleUntil: freshUntil + staleMs,
+      marks,
+      purgesBefore,
+      askedAt,
+    });
     if (this.#kept.size <= VALUES_MAX) return;
     for (const [oldest, kept] of this.#kept) {
       this.#forget(oldest, kept);

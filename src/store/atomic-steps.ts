@@ -8,9 +8,9 @@ import { command, commandHead, wordText } from './resp-command.ts';
 import { ReplyError } from './resp-reply.ts';
 import type { Answer, StoreClient } from './store-client.ts';
 
-export type StepName = 'incr' | 'expire' | 'claim' | 'renew' | 'release';
+export type StepName = 'incr' | 'expire' | 'claim' | 'renew' | 'release' | 'purges' | 'purge';
 
-const STEP_NAMES: readonly StepName[] = ['incr', 'expire', 'claim', 'renew', 'release'];
+const STEP_NAMES: readonly StepName[] = ['incr', 'expire', 'claim', 'renew', 'release', 'purges', 'purge'];
 const SOURCE: string = readLuaSource('store/steps.lua').toString('latin1');
 /** Gateways of different versions may use one store. */
 const VERSION: string = createHash('sha1').update(SOURCE).digest('hex').slice(0, 12);
@@ -30,6 +30,8 @@ const FUNCTION_HEADS: Readonly<Record<StepName, string>> = {
   claim: commandHead(6, 'FCALL', `lgateway_claim_${VERSION}`, '1'),
   renew: commandHead(6, 'FCALL', `lgateway_renew_${VERSION}`, '1'),
   release: commandHead(6, 'FCALL', `lgateway_release_${VERSION}`, '1'),
+  purges: commandHead(7, 'FCALL', `lgateway_purges_${VERSION}`, '1'),
+  purge: commandHead(8, 'FCALL', `lgateway_purge_${VERSION}`, '1'),
 };
 
 export class AtomicSteps {

@@ -109,4 +109,34 @@ function steps.release(keys, args)
     return 1
 end
 
+-- What was purged from the caches of all machines is a sorted set: marks, each with the number of its last purge; `n` with the number of the
+-- last one of all; and first, with -1, `e` and the epoch that the marks belong to. Where there is none, it begins with the epoch `proposal`.
+local function epochOf(key, proposal)
+    local first = redis.call('ZRANGE', key, '0', '0')[1]
+    if first then return first:sub(2) end
+    redis.call('ZADD', key, '-1', 'e' .. proposal, '0', 'n')
+    return proposal
+end
+
+-- Gives the epoch, and behind it marks and numbers in turn: of all purges after `since`, or of all where the epoch is not `epoch`.
+function steps.purges(keys, args)
+    local key, proposal, epoch, since = keys[1], args[1], args[2], args[3]
+    local found = epochOf(key, proposal)
+    if found ~= epoch then since = '0' end
+    local list = redis.call('ZRANGEBYSCORE', key, '(' .. since, '+inf', 'WITHSCORES')
+    table.insert(list, 1, found)
+    return list
+end
+
+-- Purges marks, which are in decimal with commas between them; of another epoch they mean nothing, and `all` is purged. Gives the epoch and
+-- the number of this purge.
+function steps.purge(keys, args)
+    local key, proposal, epoch, marks, all = keys[1], args[1], args[2], args[3], args[4]
+    local found = epochOf(key, proposal)
+    if found ~= epoch then marks = all end
+    local number = redis.call('ZINCRBY', key, '1', 'n')
+    for mark in marks:gmatch('%d+') do redis.call('ZADD', key, number, mark) end
+    return {found, number}
+end
+
 return steps

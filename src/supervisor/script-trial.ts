@@ -81,6 +81,7 @@ export async function tryScripts(options: TrialOptions): Promise<readonly TriedM
       processes.end(processGroups);
     },
     currentSetup: () => setup,
+    onPurged: () => undefined,
     onCrash: () => undefined,
     onStuck: () => undefined,
   });

@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { assert } from '../base/assert.ts';
 import { giveBack } from '../base/lent-block.ts';
+import { CommonMarks } from '../cache/common-marks.ts';
 import { createPurgeMemory } from '../cache/purge-marks.ts';
 import type { Config } from '../config/config.ts';
 import type { TextEvents } from '../events/text-events.ts';
@@ -50,7 +51,7 @@ export class WorkerCrew {
   readonly #parts: CrewParts;
   readonly #mesh: EventMesh;
   readonly #health: SharedArrayBuffer = createHealthMemory();
-  readonly #purges: SharedArrayBuffer = createPurgeMemory();
+  readonly #purges: SharedArrayBuffer;
   readonly #processes = new LeftoverProcesses();
   /** Made with the workers, once. */
   #shared: SharedKeeper | undefined;
@@ -61,7 +62,9 @@ export class WorkerCrew {
 
   constructor(parts: CrewParts) {
     this.#parts = parts;
-    this.#mesh = new EventMesh(parts.options.config.workers, this.#fleetStore !== undefined);
+    const isFleet = this.#fleetStore !== undefined;
+    this.#mesh = new EventMesh(parts.options.config.workers, isFleet);
+    this.#purges = createPurgeMemory(isFleet);
   }
 
   /** Worker 1 first; empty before `create`. */
@@ -142,7 +145,8 @@ export class WorkerCrew {
     const { Fleet } = await import('../fleet/fleet.ts');
     if (this.#isStopped) return;
     const { relayThread: thread, interest } = this.#mesh;
-    const fleet = new Fleet({ store, logger: this.#parts.options.logger, interest, thread });
+    const { logger } = this.#parts.options;
+    const fleet = new Fleet({ store, logger, interest, thread, purges: new CommonMarks(this.#purges) });
     this.#fleet = fleet;
     this.#mesh.join(thread, (end) => fleet.relay.connect(end));
   }
@@ -194,6 +198,7 @@ export class WorkerCrew {
       countsRequests: config.admin !== undefined,
       makeStart: (own) => this.#makeStart(own),
       makeJob: () => this.#makeJob(),
+      onPurged: (marks, epoch) => this.#fleet?.purges.take(marks, epoch),
       once,
       onThreadBegin: (giveEnd) => this.#mesh.join(workerId, giveEnd),
       onThreadEnd: ({ shared, processGroups }) => {

@@ -25,6 +25,8 @@ export interface WorkerThreadOptions {
   readonly makeStart: (own: OwnStart) => WorkerStart;
   /** What the thread that has started is to do; called once for each, and the listen sources in it become the worker's. */
   readonly makeJob: () => WorkerJob;
+  /** Takes what it has purged from the cache, for other machines. */
+  readonly onPurged: (marks: readonly number[], epoch: number) => void;
   /** One for all workers. */
   readonly once: OnceRuns;
   /** A thread has begun; it takes ends of ways to others at any time. */

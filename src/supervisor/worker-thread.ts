@@ -287,6 +287,9 @@ export class WorkerThread {
         });
         return;
       }
+      case 'purged':
+        this.#options.onPurged(message.marks, message.epoch);
+        return;
       case 'release':
         this.#options.once.release(this.workerId, message.id, message.completed);
         return;

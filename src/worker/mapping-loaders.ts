@@ -28,7 +28,7 @@ import { StaticCache } from '../static/static-cache.ts';
 import { loadStaticMapping } from '../static/static-mapping.ts';
 import type { LoadedMapping } from './loaded-mapping.ts';
 import { type MappingAccount, MappingAccounts } from './mapping-accounts.ts';
-import type { WorkerJob, WorkerSetup, WorkerStart } from './messages.ts';
+import type { FromWorker, WorkerJob, WorkerSetup, WorkerStart } from './messages.ts';
 import type { OnceClient } from './once-client.ts';
 import { type OutwardSet, OutwardTable } from './outward.ts';
 import { processEnvironment } from './process-environment.ts';
@@ -50,6 +50,8 @@ export interface LoaderParts {
   readonly dispatcher: Dispatcher;
   /** Threads of the pool. */
   readonly threads: number;
+  /** Takes messages for the supervisor. */
+  readonly post: (message: FromWorker) => void;
 }
 
 /** One generation: its setup, its files, and what goes out from its scripts. */
@@ -104,7 +106,7 @@ export class MappingLoaders {
     this.#proxies = new Proxies(counters, start.workerId, undefined, health);
     this.accounts = new MappingAccounts(job.setup, start.mappingCounters, logger);
     this.#shared = new SharedStore(start.shared);
-    this.#cache = new WorkerCache(counters, start.purges);
+    this.#cache = new WorkerCache(counters, start.purges, parts.post);
   }
 
   /** Nothing of it is loaded. A root is looked up when a mapping first asks for it, so that a link may lead elsewhere with each reload. */

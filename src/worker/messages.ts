@@ -177,6 +177,8 @@ export type FromWorker =
   | { readonly type: 'claim'; readonly id: number; readonly claim: OnceClaim }
   /** The run that `claim` was granted for is over; `completed` false: it was lost. */
   | { readonly type: 'release'; readonly id: number; readonly completed: boolean }
+  /** Marks of the cache that a thread has purged, for the other machines; `epoch`: of the secret they were made with. */
+  | { readonly type: 'purged'; readonly epoch: number; readonly marks: readonly number[] }
   /** Formatted log lines without line ends; `size`, in characters, is taken off `logOnTheWay` when they have been taken. */
   | { readonly type: 'log'; readonly lines: readonly string[]; readonly size: number }
   /** Lines of the access log, each with its line end, and their number. Whoever has read the bytes gives them back (`giveBack`). */

@@ -112,6 +112,7 @@ export class GatewayWorker {
       counters: this.#counters,
       dispatcher: this.#dispatcher,
       threads,
+      post,
     });
     this.#generation = this.#loaders.begin(job.setup);
     this.#requests = start.requests && new RequestMetrics(start.requests);

@@ -14,6 +14,7 @@ import { refusalOf, TestStore } from '../support/test-store.ts';
 const SCRIPT = `local httpd = require 'httpd'
 local sub = httpd.subscribe('a')
 httpd.register_handler('/hear', function() httpd.write(nil, tostring(sub:recv(20))) end)
+httpd.register_handler('/purge', function() httpd.cache.purge{tag = 'a'} end)
 httpd.register_handler('/say', function() httpd.publish('a', 'hello') end)`;
 
 test('The rights of docs/many-machines.md are enough', async () => {
@@ -66,6 +67,9 @@ test('The rights of docs/many-machines.md are enough', async () => {
     assert.ok(isHeard);
   });
   assert.equal((await heard)?.text, 'hello');
+  await gateways[0]?.ask('h2', '/purge');
+  // the mark, and what stands for the table
+  await eventually(() => assert.equal(redis.cli('zcard', 'lg::purges'), '3'));
   for (const gateway of gateways) {
     assert.doesNotMatch(gateway.log, /NOPERM|refuses/);
     await gateway.stop();

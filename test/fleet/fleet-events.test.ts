@@ -4,6 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { createLogger } from '../../src/base/logger.ts';
 import { readStoreAddress } from '../../src/base/store-address.ts';
+import { CommonMarks } from '../../src/cache/common-marks.ts';
+import { createPurgeMemory } from '../../src/cache/purge-marks.ts';
 import { EventHub } from '../../src/events/event-hub.ts';
 import { BYTES_ON_THE_WAY_MAX, MESSAGE_BYTES_MAX } from '../../src/events/event-limits.ts';
 import type { Subscription } from '../../src/events/subscription.ts';
@@ -40,6 +42,7 @@ class Machine {
       logger,
       interest: mesh.interest,
       thread: mesh.relayThread,
+      purges: new CommonMarks(createPurgeMemory(true)),
     });
     this.hubs = [1, 2].map((thread) => {
       const hub = new EventHub(thread, mesh.interest);

@@ -17,6 +17,16 @@ httpd.register_handler('/events', function()
     s:send{event = 'hello', data = 'x'}
     for text in sub:messages() do s:send{data = text} end
 end)
+local count = 0
+httpd.register_handler('/value', function()
+    httpd.write(nil, httpd.cache('k', {ttl = 3600, tags = {'t'}}, function() count = count + 1 return 'value ' .. count end))
+end)
+httpd.register_handler('/answer', function()
+    count = count + 1
+    httpd.header{[':status'] = 200, ['cache-control'] = 'max-age=3600', ['cache-tag'] = 'u'}
+    httpd.write(nil, 'answer ' .. count)
+end, {cache = true})
+httpd.register_handler('/purge', function(env) httpd.cache.purge{tag = env.QUERY_INFO} end)
 local session = require 'lgateway.session'
 local sessions = session.new {keys = {('k'):rep(32)}, store = 'shared'}
 httpd.register_handler('/visit', function(_, header)
@@ -159,6 +169,22 @@ for (const kind of ['window', 'bucket'] as const)
       assert.equal(statuses.filter((status) => status === 429).length, 180);
     }
   });
+
+test('What one gateway purges the other does not use any more: a value, and an answer of a handler', async () => {
+  const [one, two] = gateways as [TestGateway, TestGateway];
+  const text = async (gateway: TestGateway, path: string): Promise<string> =>
+    (await gateway.ask('h2', path)).text;
+  for (const [path, tag] of [
+    ['/value', 't'],
+    ['/answer', 'u'],
+  ] as const) {
+    const [before, kept] = [await text(one, path), await text(two, path)];
+    assert.equal(await text(two, path), kept);
+    await one.ask('h2', `/purge?${tag}`);
+    assert.notEqual(await text(one, path), before);
+    await eventually(async () => assert.notEqual(await text(two, path), kept));
+  }
+});
 
 test('A session goes around the machines', async () => {
   let cookie = '';

@@ -148,7 +148,7 @@ export class ScriptHarness {
     const policy = new ConnectPolicy(rules, { lookup: options.lookup, rooted: options.rooted === true });
     this.fetcher = new Fetcher(counters, policy);
     this.proxies = new Proxies(counters, options.workerId ?? 1, policy);
-    this.cache = new WorkerCache(this.counters, createPurgeMemory());
+    this.cache = new WorkerCache(this.counters, createPurgeMemory(), () => undefined);
     this.logger = this.#createLogger();
     this.fileSystem = new FileSystem({
       root: options.rooted === true ? this.folder : undefined,
