@@ -115,6 +115,7 @@ export function buildConfig(
       resetsPerSecond: answers.valueOrDefault(OPTIONS.maxResets),
       controlFramesPerSecond: answers.valueOrDefault(OPTIONS.maxControlFrames),
       drainTimeoutMs: answers.valueOrDefault(OPTIONS.drainTimeout),
+      drainGraceMs: answers.valueOrDefault(OPTIONS.drainGrace),
       memoryBytesMax,
       heartbeatLimitMs: answers.valueOrDefault(OPTIONS.heartbeatLimit),
       cpuLimitMs: answers.valueOrDefault(OPTIONS.cpuLimit),

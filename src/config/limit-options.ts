@@ -10,6 +10,7 @@ export interface LimitOptions {
   readonly stallTimeout: DefaultedOption<number>;
   readonly minBodyRate: DefaultedOption<number>;
   readonly drainTimeout: DefaultedOption<number>;
+  readonly drainGrace: DefaultedOption<number>;
   readonly maxHead: DefaultedOption<number>;
   readonly maxBody: DefaultedOption<number>;
   readonly maxUnreadBodies: ValueOption<number>;
@@ -54,6 +55,15 @@ export const LIMIT_OPTIONS: LimitOptions = {
       'time open requests have to finish when the server is told to end',
     ),
     // 0 = cut them at once
+    value: seconds(0, LIMIT_BOUNDS.timeoutMsMax),
+  }),
+  drainGrace: defaulted({
+    ...timeout(
+      'drain-grace',
+      DEFAULT_LIMITS.drainGraceMs,
+      'time idle connections have to ask once more when the server is told to end',
+    ),
+    // 0 = close them at once
     value: seconds(0, LIMIT_BOUNDS.timeoutMsMax),
   }),
   minBodyRate: defaulted({

@@ -122,6 +122,7 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   'limits.resetsPerSecond': applied(OPTIONS.maxResets),
   'limits.controlFramesPerSecond': applied(OPTIONS.maxControlFrames),
   'limits.drainTimeoutMs': applied(OPTIONS.drainTimeout),
+  'limits.drainGraceMs': applied(OPTIONS.drainGrace),
   // new states are of a machine of the new size
   'limits.memoryBytesMax': applied(OPTIONS.memory),
   'limits.heartbeatLimitMs': applied(OPTIONS.heartbeatLimit),

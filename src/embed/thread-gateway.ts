@@ -158,8 +158,10 @@ export class ThreadGateway {
   async drain(): Promise<boolean> {
     this.#listeners.close();
     this.#mapping?.endStreams();
-    const { drainTimeoutMs } = this.#config.limits;
-    const cuts = await Promise.all(this.#frontEnds.map((frontEnd) => frontEnd.drain(drainTimeoutMs)));
+    const { drainTimeoutMs, drainGraceMs } = this.#config.limits;
+    const cuts = await Promise.all(
+      this.#frontEnds.map((frontEnd) => frontEnd.drain(drainTimeoutMs, drainGraceMs)),
+    );
     return cuts.every((cut) => cut === 0);
   }
 

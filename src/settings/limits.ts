@@ -29,6 +29,8 @@ export interface Limits {
   readonly controlFramesPerSecond: number;
   /** Time that open exchanges are given to finish after the first SIGTERM. */
   readonly drainTimeoutMs: number;
+  /** Part of it in which idle connections, and those in their handshake, may ask once more. */
+  readonly drainGraceMs: number;
   /** Memory of one Lua state: one script in one worker. */
   readonly memoryBytesMax: number;
   /** Time a worker thread may be held up outside Lua; then it is replaced. Infinity = no limit (`--heartbeat-limit 0`). */
@@ -90,6 +92,8 @@ export const DEFAULT_LIMITS: Limits = {
   // honest clients send a PING now and then, and a change of priorities for each image that scrolls into view
   controlFramesPerSecond: 500,
   drainTimeoutMs: 30_000,
+  // where nobody takes over, a client that is let in gains nothing
+  drainGraceMs: 0,
   // a quarter of a small machine; grows only as scripts use it
   memoryBytesMax: 256 * 1024 * 1024,
   // twenty heartbeats; clients have given up by then, and nothing that ends by itself takes so long

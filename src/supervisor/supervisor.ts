@@ -203,13 +203,14 @@ export class Supervisor {
 
   /**
    * Refuses new connections and waits until every open exchange has ended, at most `limits.drainTimeoutMs`. True when
-   * all have. Idle connections may ask once more for `graceMs`. `stop` comes next.
+   * all have. Idle connections may ask once more for `limits.drainGraceMs`, and at least for `graceMs`. `stop` comes next.
    */
   async drain(graceMs = 0): Promise<boolean> {
     if (this.#state !== 'serving') return true;
     this.#transition('draining');
     this.#listeners.close();
-    return await this.#crew.drain(graceMs, this.#config.limits.drainTimeoutMs);
+    const { drainGraceMs, drainTimeoutMs } = this.#config.limits;
+    return await this.#crew.drain(Math.max(graceMs, drainGraceMs), drainTimeoutMs);
   }
 
   /** Stops at once, in any state; open exchanges are cut. May be called again. */

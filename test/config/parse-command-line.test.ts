@@ -252,6 +252,7 @@ const ACCEPTED: readonly (readonly [line: string, difference: Partial<Config>])[
   ['--min-body-rate 1048576', { limits: { ...DEFAULT_LIMITS, bodyRateMin: 1_048_576 } }],
   ['--stall-timeout 0.001', { limits: { ...DEFAULT_LIMITS, stallTimeoutMs: 1 } }],
   ['--drain-timeout 0', { limits: { ...DEFAULT_LIMITS, drainTimeoutMs: 0 } }],
+  ['--drain-grace 2.5', { limits: { ...DEFAULT_LIMITS, drainGraceMs: 2500 } }],
   ['--max-head 64K', { limits: { ...DEFAULT_LIMITS, headBytesMax: 65_536 } }],
   ['--max-head 1024', { limits: { ...DEFAULT_LIMITS, headBytesMax: 1024 } }],
   ['--max-head 1m', { limits: { ...DEFAULT_LIMITS, headBytesMax: 1_048_576 } }],

@@ -645,6 +645,8 @@ const CASES: Readonly<Record<string, Case>> = {
 const ELSEWHERE = [
   'limits.drainTimeoutMs',
   'limits.bodyRateMin',
+  // test/gateway/drain-grace.test.ts
+  'limits.drainGraceMs',
   // test/http/front/proxied-connections.test.ts
   'trustedProxies',
   // test/supervisor/held-up.test.ts

@@ -40,6 +40,8 @@ const TEST_TOOLS: Tools = {
   ab: 'apache2-utils',
   curl: 'curl',
   haproxy: 'haproxy',
+  ip: 'iproute2',
+  nsenter: 'util-linux',
   nginx: 'nginx',
   nghttp: 'nghttp2-client',
   h2load: 'nghttp2-client',

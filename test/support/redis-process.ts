@@ -8,6 +8,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePorts } from './free-ports.ts';
 
+/** Where a server runs that is to be on another machine than the test: words that start a program there, and its address. */
+export interface RedisPlace {
+  readonly launcher: readonly string[];
+  readonly host: string;
+}
+
+const HERE: RedisPlace = { launcher: [], host: '127.0.0.1' };
+
 /** The program of the package redis-tools is the server, too, where it is called so: the package redis-server would start a service. */
 const PROGRAM = 'redis-check-rdb';
 const NAME = 'redis-server';
@@ -24,21 +32,27 @@ export class RedisProcess {
   readonly port: number;
   readonly folder: string;
   readonly #words: readonly string[];
+  readonly #place: RedisPlace;
   #child: ChildProcess;
 
-  private constructor(port: number, folder: string, words: readonly string[]) {
+  private constructor(port: number, folder: string, words: readonly string[], place = HERE) {
     this.port = port;
     this.folder = folder;
     this.#words = words;
+    this.#place = place;
     this.#child = this.#spawn();
   }
 
   /** `words`: options of the server; `$FOLDER` is its folder. */
-  static async start(words: readonly string[] = [], port?: number): Promise<RedisProcess> {
+  static async start(
+    words: readonly string[] = [],
+    port?: number,
+    place: RedisPlace = HERE,
+  ): Promise<RedisProcess> {
     const folder = mkdtempSync(join(tmpdir(), 'lgateway-redis-'));
     const [free = 0] = port === undefined ? await freePorts(1) : [port];
     const own = words.map((word) => word.replaceAll('$FOLDER', folder));
-    const redis = new RedisProcess(free, folder, own);
+    const redis = new RedisProcess(free, folder, own, place);
     try {
       await redis.ready();
     } catch (error) {
@@ -65,7 +79,11 @@ export class RedisProcess {
   }
 
   get address(): string {
-    return `redis://127.0.0.1:${this.port}`;
+    return `redis://${this.host}:${this.port}`;
+  }
+
+  get host(): string {
+    return this.#place.host;
   }
 
   get pid(): number {
@@ -74,9 +92,9 @@ export class RedisProcess {
 
   /** What redis-cli prints for these words. */
   cli(...words: readonly string[]): string {
-    const { stdout, stderr } = spawnSync('redis-cli', ['-p', String(this.port), ...words], {
-      encoding: 'utf8',
-    });
+    const { launcher, host } = this.#place;
+    const [program = '', ...more] = [...launcher, 'redis-cli', '-h', host, '-p', String(this.port), ...words];
+    const { stdout, stderr } = spawnSync(program, more, { encoding: 'utf8' });
     return `${stdout}${stderr}`.trim();
   }
 
@@ -106,18 +124,29 @@ export class RedisProcess {
   async ready(): Promise<void> {
     for (let tries = 0; tries < TRIES; tries++) {
       if (this.#child.exitCode !== null) throw new Error(`Redis ended with ${this.#child.exitCode}`);
-      if (await isListening(this.port)) return;
+      if (await this.#isListening()) return;
       await sleep(PAUSE_MS);
     }
     throw new Error('Redis did not begin to listen');
   }
 
+  async #isListening(): Promise<boolean> {
+    return this.#place === HERE ? await isListening(this.port) : /PONG|NOAUTH/.test(this.cli('ping'));
+  }
+
   #spawn(): ChildProcess {
-    const usual = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--dir', this.folder];
+    const { launcher, host } = this.#place;
+    const usual = ['--port', String(this.port), '--bind', host, '--save', '', '--dir', this.folder];
     // a configuration file stands first, and a sentinel keeps no data
     const isSentinel = this.#words.includes('--sentinel');
     const words = isSentinel ? [...this.#words, ...usual.slice(0, 4)] : [...usual, ...this.#words];
-    const child = spawn(PROGRAM, words, { argv0: NAME, stdio: 'ignore' });
+    const [starter, ...more] = launcher;
+    const child =
+      starter === undefined
+        ? spawn(PROGRAM, words, { argv0: NAME, stdio: 'ignore' })
+        : spawn(starter, [...more, 'bash', '-c', `exec -a ${NAME} ${PROGRAM} "$@"`, NAME, ...words], {
+            stdio: 'ignore',
+          });
     running.add(child);
     child.once('exit', () => running.delete(child));
     return child;
@@ -143,7 +172,11 @@ export interface RedisCluster {
 }
 
 /** Three masters without replicas. */
-export async function startCluster(words: readonly string[] = []): Promise<RedisCluster> {
+export async function startCluster(
+  words: readonly string[] = [],
+  place: RedisPlace = HERE,
+): Promise<RedisCluster> {
+  const { host } = place;
   const ports = await freePorts(6);
   const nodes = await Promise.all(
     ports
@@ -152,6 +185,7 @@ export async function startCluster(words: readonly string[] = []): Promise<Redis
         RedisProcess.start(
           [...['--cluster-enabled', 'yes', '--cluster-port', String(ports[i + 3])], ...words],
           port,
+          place,
         ),
       ),
   );
@@ -159,7 +193,7 @@ export async function startCluster(words: readonly string[] = []): Promise<Redis
     await Promise.all(nodes.map((node) => node.stop()));
   };
   const [first] = nodes as [RedisProcess];
-  const hosts = nodes.map(({ port }, i) => `127.0.0.1:${port}@${ports[i + 3]}`);
+  const hosts = nodes.map(({ port }, i) => `${host}:${port}@${ports[i + 3]}`);
   try {
     // redis-cli --cluster create takes bus ports of its own choice for granted
     for (const [i, node] of nodes.entries())
@@ -170,22 +204,22 @@ export async function startCluster(words: readonly string[] = []): Promise<Redis
         String(Math.ceil(((i + 1) * 16_384) / 3) - 1),
       );
     for (const [i, { port }] of nodes.entries())
-      first.cli('cluster', 'meet', '127.0.0.1', String(port), String(ports[i + 3]));
-    await untilWhole(nodes);
+      first.cli('cluster', 'meet', host, String(port), String(ports[i + 3]));
+    await untilWhole(nodes, host);
   } catch (error) {
     await stop();
     throw new Error(`No cluster of ${hosts.join(' ')}`, { cause: error });
   }
-  return { nodes, address: `redis://127.0.0.1:${first.port},`, stop };
+  return { nodes, address: `${first.address},`, stop };
 }
 
-async function untilWhole(nodes: readonly RedisProcess[]): Promise<void> {
+async function untilWhole(nodes: readonly RedisProcess[], host: string): Promise<void> {
   for (let tries = 0; tries < TRIES; tries++) {
     const states = nodes.map((node) => node.cli('cluster', 'info'));
     const areWhole = states.every(
       (state) => state.includes('cluster_state:ok') && state.includes('cluster_known_nodes:3'),
     );
-    const know = nodes.every((node) => node.cli('cluster', 'slots').split('127.0.0.1').length > 3);
+    const know = nodes.every((node) => node.cli('cluster', 'slots').split(host).length > 3);
     if (areWhole && know) return;
     await sleep(PAUSE_MS);
   }

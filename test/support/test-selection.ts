@@ -13,6 +13,7 @@ export const WHOLE_PROGRAM: readonly string[] = [
   'docs/typescript.test.js',
   'embed',
   'examples',
+  'fleet-nets',
   'gateway',
   'handlers',
   'hostile',

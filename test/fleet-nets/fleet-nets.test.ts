@@ -1,0 +1,17 @@
+/** Three gateways in three network namespaces behind HAProxy, with one store: they behave as one. */
+import { after, before } from 'node:test';
+import { testSharedState } from './shared-state.ts';
+import { ThreeMachines } from './three-machines.ts';
+
+let started: ThreeMachines | undefined;
+before(async () => {
+  started = await ThreeMachines.start();
+});
+after(() => started?.stop());
+
+function fleet(): ThreeMachines {
+  if (started === undefined) throw new Error('The machines did not start');
+  return started;
+}
+
+testSharedState(fleet);
