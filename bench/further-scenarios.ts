@@ -13,6 +13,7 @@ import {
 } from './metrics.ts';
 import { PROXY_SCENARIOS } from './proxy-scenarios.ts';
 import type { Scenario } from './scenario.ts';
+import { STORE_SCENARIOS } from './store-scenarios.ts';
 import { WEBSOCKET_SCENARIOS } from './websocket-scenarios.ts';
 
 const OBSERVED: Scenario = {
@@ -46,4 +47,5 @@ export const FURTHER_SCENARIOS: readonly Scenario[] = [
   HANDSHAKES,
   ...WEBSOCKET_SCENARIOS,
   ...PROXY_SCENARIOS,
+  ...STORE_SCENARIOS,
 ];

@@ -149,3 +149,32 @@ export const WEBSOCKET_KIB: Metric = {
   digits: 1,
   combine: 'median',
 };
+
+export const GET_US: Metric = { key: 'getUs', label: 'CPU µs/get', digits: 1, combine: 'median' };
+export const INCR_US: Metric = { key: 'incrUs', label: 'CPU µs/incr', digits: 1, combine: 'median' };
+export const COMMANDS_PER_READ: Metric = {
+  key: 'commandsPerRead',
+  label: 'commands/read',
+  digits: 1,
+  combine: 'median',
+};
+export const NEAR_TIMES_MEMORY: Metric = {
+  key: 'nearTimesMemory',
+  label: 'near × memory',
+  digits: 2,
+  combine: 'median',
+};
+export const TIMES_KEYS: Metric = { key: 'timesKeys', label: '× few keys', digits: 2, combine: 'median' };
+export const TIMES_DICTIONARIES: Metric = {
+  key: 'timesDictionaries',
+  label: '× one dictionary',
+  digits: 2,
+  combine: 'median',
+};
+export const MEMORY_INCR_US: Metric = { key: 'memoryUs', label: 'memory µs', digits: 1, combine: 'median' };
+export const STORE_TIMES_MEMORY: Metric = {
+  key: 'storeTimesMemory',
+  label: '× memory',
+  digits: 2,
+  combine: 'median',
+};

@@ -28,7 +28,9 @@ export interface Load {
     | 'memory-10k'
     | 'memory-1m'
     | 'proxy'
-    | 'proxy-lua';
+    | 'proxy-lua'
+    | 'store/incr'
+    | 'store/memory-incr';
   /** The rest of the path, from its `/` on. */
   readonly below?: string;
   /** The query of the target, without the `?`. */
@@ -82,7 +84,7 @@ export function modeLoad(mode: ModeName, load: Omit<Load, 'handler'>): Measure {
  * Runs both loads in short turns, each first in every other one, and compares what lies next to each other: what else the machine does
  * in a second would otherwise be taken for a difference of some hundredths.
  */
-async function compareInTurns(runHello: LoadRun, run: LoadRun): Promise<Sample> {
+export async function compareInTurns(runHello: LoadRun, run: LoadRun): Promise<Sample> {
   const samples: Sample[] = [];
   const hellos: number[] = [];
   for (let turn = 0; turn < TURNS; turn++) {

@@ -6,10 +6,12 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CpuProfile, type ProfileSummary, summarizeProfile } from '../cpu-profile.ts';
 import type { Peer } from '../peers/peers.ts';
+import { RedisServer } from '../redis-server.ts';
 import type { ServerProcess } from '../server-process.ts';
 import { Upstream } from '../upstream.ts';
 import { type Load, prepareLoad } from './load.ts';
 import { type Bench, type ServerWishes, startServer } from './measure.ts';
+import { storeWishes } from './with-store.ts';
 
 export interface ProfiledLoad extends Pick<ServerWishes, 'modes'> {
   readonly load: Load;
@@ -33,10 +35,13 @@ export async function profileLoad(
   mkdirSync(folder);
   const nodeOptions = ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-interval=${INTERVAL_US}`];
   const upstream = load.handler === 'fetch' ? await Upstream.acquire() : undefined;
+  const redis = load.handler.startsWith('store/')
+    ? await RedisServer.start(bench.workspace.folder)
+    : undefined;
   let [fromUs, tillUs] = [0, 0];
   let server: ServerProcess | undefined;
   try {
-    server = await startServer(peer, bench, { modes, nodeOptions });
+    server = await startServer(peer, bench, { modes, nodeOptions, ...(redis && storeWishes(redis)) });
     const run = await prepareLoad(server, upstream ? { ...load, query: upstream.url } : load, bench);
     fromUs = monotonicUs();
     await run();
@@ -45,6 +50,7 @@ export async function profileLoad(
     // each thread writes its profile when it ends
     await server?.stop();
     if (upstream !== undefined) Upstream.release();
+    await redis?.stop();
   }
   const summary = summarizeProfile(readWorkerProfile(folder), FUNCTIONS_MAX, fromUs, tillUs);
   if (summary.functions.length === 0) throw new Error('The profile holds nothing of the time of the load');

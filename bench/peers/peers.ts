@@ -35,6 +35,7 @@ export type HandlerName =
   | 'echo'
   | 'busy'
   | 'shared-incr'
+  | 'store'
   | 'publish'
   | 'hmac'
   | 'gzip'
@@ -54,7 +55,7 @@ export type HandlerName =
 export type ModeName = 'luars' | 'luvit' | 'hook' | 'hook-response' | 'hook-log';
 
 /** Further scripts of mode lhttpd, by the names of their files and prefixes. */
-export type FurtherName = 'routes-1' | 'routes-1000';
+export type FurtherName = 'routes-1' | 'routes-1000' | 'store';
 
 /** Values of the `{{PLACEHOLDERS}}` in the templates. */
 export interface PeerFiles {
@@ -158,7 +159,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
       ...options,
     ],
     templates: [
-      ...['lgateway.lua', 'luars.lua', 'luvit.lua', 'routes-1.lua', 'routes-1000.lua'],
+      ...['lgateway.lua', 'luars.lua', 'luvit.lua', 'routes-1.lua', 'routes-1000.lua', 'store.lua'],
       ...['hook.lua', 'hook-response.lua', 'hook-log.lua'],
     ],
     handlers: [
@@ -171,6 +172,7 @@ function gatewayPeer(name: PeerName, main: string): Peer {
         'echo',
         'busy',
         'shared-incr',
+        'store',
         'publish',
         'hmac',
         'gzip',

@@ -60,24 +60,19 @@ export class StoreConnection {
       reply: (reply) => this.#take(reply),
       push: (values) => this.#takePush(values),
     });
-    this.#socket = openStoreSocket(
-      node,
-      tls,
-      () => this.#flush(),
-      (bytes) => {
-        this.#heardAt = performance.now();
-        this.#isHeard = true;
-        try {
-          parser.take(bytes);
-        } catch (error) {
-          if (!(error instanceof ProtocolError)) throw error;
-          this.close(
-            `it speaks no RESP, the protocol of Redis: ${error.message}`,
-            this.#greeting !== undefined,
-          );
-        }
-      },
-    );
+    this.#socket = openStoreSocket(node, tls, this.#flush, (bytes) => {
+      this.#heardAt = performance.now();
+      this.#isHeard = true;
+      try {
+        parser.take(bytes);
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        this.close(
+          `it speaks no RESP, the protocol of Redis: ${error.message}`,
+          this.#greeting !== undefined,
+        );
+      }
+    });
     this.#socket.on('error', (error) => this.close(explainSocketError(error, tls !== undefined)));
     this.#socket.on('close', () => this.close('it has closed the connection'));
     this.#timer = setTimeout(
@@ -237,11 +232,11 @@ export class StoreConnection {
   #planFlush(): void {
     if (this.#isFlushPlanned) return;
     this.#isFlushPlanned = true;
-    process.nextTick(() => this.#flush());
+    setImmediate(this.#flush);
   }
 
-  /** Everything of this turn in one write. */
-  #flush(): void {
+  /** Everything of this turn of the loop in one write: what the requests of all connections have asked for. */
+  readonly #flush = (): void => {
     this.#isFlushPlanned = false;
     if (this.#isClosed) return;
     const socket = this.#socket;
@@ -256,5 +251,5 @@ export class StoreConnection {
       this.#out = [];
     } else socket.write(this.#text, 'latin1');
     this.#text = '';
-  }
+  };
 }

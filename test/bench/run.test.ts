@@ -108,6 +108,21 @@ longTest('bench measures a handler that fetches against undici alone', async (t)
   assert.deepEqual(readdirSync(folder), []);
 });
 
+longTest('bench starts a Redis for the scenarios of stores, and ends it', async (t) => {
+  const { status, output, file, folder } = await runBench(t, '--quick', '--only', 'store-');
+  assert.equal(status, 0, output);
+  const { scenarios } = JSON.parse(readFileSync(file, 'utf8')) as BenchResult;
+  assert.deepEqual(
+    scenarios.map(({ scenario }) => scenario),
+    ['store-calls', 'store-incr', 'store-publish'],
+  );
+  for (const { verdicts, failures, peers } of scenarios) {
+    assert.deepEqual(failures, []);
+    for (const { metric } of verdicts) assert.ok((peers[0]?.values[metric] ?? 0) > 0, `${metric}\n${output}`);
+  }
+  assert.deepEqual(readdirSync(folder), []);
+});
+
 longTest('bench sends to all peers at the same rate to see how long they take', async (t) => {
   const words = ['--quick', '--only', 'latency', '--peer', 'lgateway', '--peer', 'node'];
   const { status, output, file } = await runBench(t, ...words);
