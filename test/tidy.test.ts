@@ -25,7 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   native: ['base'],
   opener: ['base', 'native'],
   tls: ['base', 'settings'],
-  acme: ['base', 'settings', 'tls'],
+  acme: ['base', 'settings', 'tls', 'fleet'],
   ocsp: ['base', 'tls'],
   crypto: ['base'],
   file: ['mapping', 'metrics', 'base', NODE],

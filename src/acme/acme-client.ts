@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { GatewayError } from '../base/errors.ts';
 import type { ChallengeType } from '../settings/acme-settings.ts';
 import type { AccountKey, ExternalAccount } from './account-key.ts';
-import { AcmeConnection, describeProblem } from './acme-connection.ts';
+import { type AcmeAnswer, AcmeConnection, AcmeProblem, describeProblem } from './acme-connection.ts';
 import {
   type Authorization,
   type Directory,
@@ -47,10 +47,17 @@ export class AcmeClient {
   readonly #connection: AcmeConnection;
   #directory: Directory | undefined;
 
-  constructor(authority: AcmeAuthority, key: AccountKey) {
+  /** `account`: URL of the account of this key, where it is known. */
+  constructor(authority: AcmeAuthority, key: AccountKey, account?: string) {
     this.#authority = authority;
     this.#key = key;
     this.#connection = new AcmeConnection(key, authority.trust);
+    this.#connection.account = account;
+  }
+
+  /** URL of the account; undefined: it is not known yet. */
+  get account(): string | undefined {
+    return this.#connection.account;
   }
 
   /**
@@ -97,9 +104,7 @@ export class AcmeClient {
     signal: AbortSignal,
   ): Promise<ObtainedCertificate> {
     const directory = await this.#readDirectory();
-    await this.#openAccount(directory);
-    const identifiers = names.map((value) => ({ type: 'dns', value }));
-    const { json, answer } = await this.#connection.postJson(directory.newOrder, { identifiers });
+    const { json, answer } = await this.#newOrder(directory, names);
     if (answer.location === undefined)
       throw new GatewayError('LGW_ACME', 'The ACME server gave no address of the order (RFC 8555 §7.4)');
     const order = readOrder(json);
@@ -111,6 +116,24 @@ export class AcmeClient {
     const certificate = (await this.#connection.post(url, undefined)).body.toString('utf8');
     checkCertificate(certificate, key, names);
     return { certificate, key };
+  }
+
+  async #newOrder(
+    directory: Directory,
+    names: readonly string[],
+  ): Promise<{ json: unknown; answer: AcmeAnswer }> {
+    const wasKnown = this.#connection.account !== undefined;
+    const order = { identifiers: names.map((value) => ({ type: 'dns', value })) };
+    await this.#openAccount(directory);
+    try {
+      return await this.#connection.postJson(directory.newOrder, order);
+    } catch (error) {
+      // one that the authority has forgotten is made again
+      if (!(wasKnown && error instanceof AcmeProblem && error.type === 'accountDoesNotExist')) throw error;
+      this.#connection.account = undefined;
+      await this.#openAccount(directory);
+      return await this.#connection.postJson(directory.newOrder, order);
+    }
   }
 
   async #readDirectory(): Promise<Directory> {

@@ -1,10 +1,11 @@
 /** What is kept of an ACME server between starts, in a folder of ours: the key of the account, and certificates with their keys. */
-import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import { AccountKey } from './account-key.ts';
 import type { ObtainedCertificate } from './acme-client.ts';
+import { certificateText, readCertificateText } from './kept-certificate.ts';
 
 /** A chain and a key have some 10 KiB; a longer file is none of ours. */
 const FILE_BYTES_MAX = 1024 * 1024;
@@ -12,7 +13,6 @@ const ACCOUNT_FILE = 'account.pem';
 const LOCK_FILE = 'lock';
 /** A process that asks a server touches its lock more often; an older lock was left behind by one that was killed. */
 const LOCK_STALE_MS = 10 * 60_000;
-const KEY_BLOCK = /-----BEGIN PRIVATE KEY-----[^-]*-----END PRIVATE KEY-----\n?/;
 
 export class AcmeFolder {
   readonly #path: string;
@@ -56,27 +56,29 @@ export class AcmeFolder {
     return key;
   }
 
+  /** Keeps the key of the account that all machines have. One that was there before is kept beside it: an account is never thrown away. */
+  keepAccountKey(key: AccountKey): void {
+    const file = join(this.#path, ACCOUNT_FILE);
+    const pem = key.toPem();
+    const before = this.#read(file);
+    if (before === pem) return;
+    if (before !== undefined) {
+      const hash = createHash('sha256').update(before).digest('hex').slice(0, 8);
+      this.#write(join(this.#path, `account-before-${hash}.pem`), before);
+    }
+    this.#write(file, pem);
+  }
+
   /** The certificate kept for `names`; undefined when there is none that matches its key and the names. */
   read(names: readonly string[]): ObtainedCertificate | undefined {
     const pem = this.#read(this.fileOf(names));
-    const key = pem === undefined ? undefined : KEY_BLOCK.exec(pem)?.[0];
-    if (pem === undefined || key === undefined) return undefined;
-    const certificate = pem.replace(KEY_BLOCK, '');
-    try {
-      const own = new X509Certificate(certificate);
-      const fits = own.checkPrivateKey(createPrivateKey(key));
-      return fits && names.every((name) => own.checkHost(name) !== undefined)
-        ? { certificate, key }
-        : undefined;
-    } catch {
-      // a damaged file is as good as none: another certificate takes its place
-      return undefined;
-    }
+    // a damaged file is as good as none: another certificate takes its place
+    return pem === undefined ? undefined : readCertificateText(pem, names);
   }
 
   /** Key and certificate are in one file, so that one rename puts both in place. */
-  write(names: readonly string[], { certificate, key }: ObtainedCertificate): void {
-    this.#write(this.fileOf(names), `${key}${certificate}`);
+  write(names: readonly string[], certificate: ObtainedCertificate): void {
+    this.#write(this.fileOf(names), certificateText(certificate));
   }
 
   /** True when no other process asks this server for certificates; then none does until `unlock`. */

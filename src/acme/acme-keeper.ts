@@ -2,15 +2,18 @@
  * Keeps certificates of an ACME server: takes those of the folder, obtains what is missing, renews in time, asks again after a
  * failure. One certificate after the other; the one before stays until another has come.
  */
-import { createHash } from 'node:crypto';
-import { messageOf } from '../base/errors.ts';
+import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { ChallengeType } from '../settings/acme-settings.ts';
 import { type AcmeAuthority, AcmeClient, type ObtainedCertificate } from './acme-client.ts';
 import { AcmeProblem } from './acme-connection.ts';
+import type { AcmeFleet, Leadership } from './acme-fleet.ts';
 import type { AcmeFolder } from './acme-folder.ts';
+import { type Order, readKeptOrder } from './acme-order.ts';
 import type { ChallengeHost } from './challenges.ts';
+import { lifeOf } from './kept-certificate.ts';
 import { renewalIdentifier, renewalTime, suggestedTime } from './renewal-time.ts';
+import { SharedOrders } from './shared-orders.ts';
 
 export interface KeeperSettings {
   readonly authority: AcmeAuthority;
@@ -19,6 +22,8 @@ export interface KeeperSettings {
   readonly challengeTypes: readonly ChallengeType[];
   /** Milliseconds from a first failure to the next attempt; default `RETRY_FIRST_MS`. */
   readonly retryMs?: number;
+  /** As in SharedOrdersOptions. */
+  readonly aloneAfterMs?: number;
 }
 
 export interface KeeperOwner extends ChallengeHost {
@@ -38,18 +43,8 @@ const RETRY_JITTER = 0.2;
 const SUGGESTION_EVERY_MS = 6 * HOUR_MS;
 /** Another process asks this server: it is asked again when that one may be done. */
 const LOCKED_AGAIN_MS = 60_000;
-
-interface Order {
-  readonly names: readonly string[];
-  /** From 0 to 1, and the same at each start. */
-  readonly chance: number;
-  certificate: ObtainedCertificate | undefined;
-  failures: number;
-  /** Milliseconds since 1970. */
-  dueAt: number;
-  /** When the authority was last asked for a time of renewal; milliseconds since 1970. */
-  askedAt: number;
-}
+/** Another machine asks it, or the store does not say: machines that have gone are known of as soon. */
+const UNLED_AGAIN_MS = 5000;
 
 export class AcmeKeeper {
   readonly #settings: KeeperSettings;
@@ -58,15 +53,35 @@ export class AcmeKeeper {
   readonly #logger: Logger;
   readonly #stopped: AbortController = new AbortController();
   readonly #orders: Order[];
+  readonly #fleet: AcmeFleet | undefined;
+  readonly #shared: SharedOrders | undefined;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
 
-  constructor(settings: KeeperSettings, folder: AcmeFolder, owner: KeeperOwner, logger: Logger) {
+  /** `fleet`: certificates are those of all its machines. */
+  constructor(
+    settings: KeeperSettings,
+    folder: AcmeFolder,
+    owner: KeeperOwner,
+    logger: Logger,
+    fleet?: AcmeFleet,
+  ) {
     this.#settings = settings;
     this.#folder = folder;
     this.#owner = owner;
     this.#logger = logger;
-    this.#orders = settings.orders.map((names) => readKept(folder, names));
+    this.#orders = settings.orders.map((names) => readKeptOrder(folder, names));
+    this.#fleet = fleet;
+    this.#shared =
+      fleet &&
+      new SharedOrders({
+        fleet,
+        orders: this.#orders,
+        folder,
+        install: (names, certificate) => owner.install(names, certificate),
+        logger,
+        aloneAfterMs: settings.aloneAfterMs,
+      });
   }
 
   /** The certificates that the folder has; undefined in the place of those that are missing. Read at the construction. */
@@ -74,8 +89,14 @@ export class AcmeKeeper {
     return this.#orders.map(({ names, certificate }) => ({ names, certificate }));
   }
 
+  /** Installs what other machines have obtained; resolves in a few seconds also where the store does not answer. */
+  async takeShared(): Promise<void> {
+    await this.#shared?.exchange();
+  }
+
   /** From now on certificates are obtained and renewed. The workers must serve. */
   start(): void {
+    this.#fleet?.start(() => this.takeShared());
     this.#look();
   }
 
@@ -84,6 +105,7 @@ export class AcmeKeeper {
     clearTimeout(this.#timer);
     this.#stopped.abort(new Error('the gateway ends'));
     await this.#running;
+    await this.#fleet?.stop();
   }
 
   #look(): void {
@@ -101,15 +123,45 @@ export class AcmeKeeper {
       ({ certificate, askedAt }) => certificate !== undefined && askedAt + SUGGESTION_EVERY_MS <= now,
     );
     if (toAsk.length > 0) await this.#withClient((client) => this.#askForEach(client, toAsk), toAsk);
-    const due = this.#orders.filter(({ dueAt }) => dueAt <= now);
-    if (due.length > 0) await this.#withClient((client) => this.#renewLocked(client, due), due);
+    const due = this.#orders.filter(({ dueAt }) => dueAt <= Date.now());
+    if (due.length === 0) return;
+    if (this.#fleet === undefined || this.#shared === undefined) await this.#renewAll(due);
+    else await this.#renewForAll(due, this.#fleet, this.#shared);
+  }
+
+  /** One machine asks for all of them; without the store, each for itself when it is high time. */
+  async #renewForAll(due: readonly Order[], fleet: AcmeFleet, shared: SharedOrders): Promise<void> {
+    const outcome = await fleet.lead();
+    const leadership = typeof outcome === 'object' && 'signal' in outcome ? outcome : undefined;
+    try {
+      if (typeof outcome !== 'string') {
+        shared.led(outcome instanceof GatewayError ? outcome : undefined);
+        // another machine may have renewed it a moment ago
+        await shared.exchange(due);
+        const mine: Order[] = [];
+        for (const order of due)
+          if (order.dueAt <= Date.now() && (await shared.mayRenew(order))) mine.push(order);
+        if (mine.length > 0) await this.#renewAll(mine, leadership);
+      }
+    } finally {
+      leadership?.end();
+    }
+    for (const order of due) order.dueAt = Math.max(order.dueAt, Date.now() + UNLED_AGAIN_MS);
+  }
+
+  async #renewAll(due: readonly Order[], leadership?: Leadership): Promise<void> {
+    await this.#withClient((client) => this.#renewLocked(client, due, leadership), due);
   }
 
   async #withClient(use: (client: AcmeClient) => Promise<void>, orders: readonly Order[]): Promise<void> {
     let client: AcmeClient | undefined;
     try {
-      client = new AcmeClient(this.#settings.authority, this.#folder.accountKey());
+      const shared = await this.#shared?.account();
+      const key = shared?.key ?? this.#folder.accountKey();
+      client = new AcmeClient(this.#settings.authority, key, shared?.url);
       await use(client);
+      if (client.account !== undefined && client.account !== shared?.url)
+        await this.#shared?.keepAccount({ key, url: client.account });
     } catch (error) {
       for (const order of orders) this.#postpone(order, error);
     } finally {
@@ -124,32 +176,57 @@ export class AcmeKeeper {
     }
   }
 
-  async #renewLocked(client: AcmeClient, due: readonly Order[]): Promise<void> {
+  async #renewLocked(
+    client: AcmeClient,
+    due: readonly Order[],
+    leadership: Leadership | undefined,
+  ): Promise<void> {
     if (!this.#folder.lock()) {
       for (const order of due) order.dueAt = Date.now() + LOCKED_AGAIN_MS;
       this.#logger.info('Another process obtains certificates with this folder; looking again in a minute');
       return;
     }
+    const stopped = this.#stopped.signal;
+    const signal = leadership === undefined ? stopped : AbortSignal.any([stopped, leadership.signal]);
     try {
       for (const order of due) {
-        if (this.#stopped.signal.aborted) return;
-        await this.#renew(client, order).catch((error: unknown) => this.#postpone(order, error));
+        if (signal.aborted) return;
+        await this.#renew(client, order, signal).catch((error: unknown) => this.#postpone(order, error));
       }
     } finally {
       this.#folder.unlock();
     }
   }
 
-  async #renew(client: AcmeClient, order: Order): Promise<void> {
+  async #renew(client: AcmeClient, order: Order, signal: AbortSignal): Promise<void> {
     // another process may have renewed it, or the authority may want another time
     const kept = this.#folder.read(order.names);
-    if (kept !== undefined && kept.certificate !== order.certificate?.certificate)
-      return await this.#take(client, order, kept);
+    if (kept !== undefined && isLater(kept, order.certificate)) return await this.#take(client, order, kept);
     this.#logger.info(`Obtaining a certificate for ${order.names.join(', ')}`);
-    const { challengeTypes } = this.#settings;
-    const fresh = await client.obtain(order.names, challengeTypes, this.#owner, this.#stopped.signal);
+    const fresh = await this.#obtain(client, order, signal);
+    if (fresh === undefined) return;
+    await this.#shared?.publish(order, fresh);
     this.#folder.write(order.names, fresh);
     await this.#take(client, order, fresh);
+  }
+
+  /** Undefined: the authority has refused, or may no longer be asked. */
+  async #obtain(
+    client: AcmeClient,
+    order: Order,
+    signal: AbortSignal,
+  ): Promise<ObtainedCertificate | undefined> {
+    const host = this.#fleet?.challenges ?? this.#owner;
+    try {
+      return await client.obtain(order.names, this.#settings.challengeTypes, host, signal);
+    } catch (error) {
+      if (!signal.aborted) {
+        this.#postpone(order, error);
+        await this.#shared?.pause(order);
+      } else if (!this.#stopped.signal.aborted)
+        this.#logger.warn(`No certificate for ${order.names.join(', ')}: ${messageOf(error)}`);
+      return undefined;
+    }
   }
 
   async #take(client: AcmeClient, order: Order, certificate: ObtainedCertificate): Promise<void> {
@@ -192,9 +269,6 @@ export class AcmeKeeper {
   }
 }
 
-function readKept(folder: AcmeFolder, names: readonly string[]): Order {
-  const chance = createHash('sha256').update(names.join(' ')).digest().readUInt32BE(0) / 2 ** 32;
-  const certificate = folder.read(names);
-  const dueAt = certificate === undefined ? 0 : renewalTime(certificate.certificate, chance);
-  return { names, chance, certificate, failures: 0, dueAt, askedAt: 0 };
+function isLater(one: ObtainedCertificate, other: ObtainedCertificate | undefined): boolean {
+  return other === undefined || lifeOf(one).to > lifeOf(other).to;
 }

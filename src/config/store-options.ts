@@ -45,8 +45,8 @@ export const STORE_OPTIONS: StoreOptions = {
     argument: 'FILE',
     value: name('a file name'),
     isFile: true,
-    defaultText: 'none: each machine has keys of tickets of its own',
+    defaultText: 'none: each machine has keys of tickets and certificates of --acme of its own',
     group: 'Scripts',
-    help: 'secret of 32 bytes or more that all machines have, which seals keys of TLS session tickets in the store: any machine resumes any session',
+    help: 'secret of 32 bytes or more that all machines have, which seals keys of TLS session tickets and what --acme obtains in the store: any machine resumes any session, and serves with the same certificates',
   },
 };

@@ -41,6 +41,11 @@ export class Lease {
     this.#plan();
   }
 
+  /** Nobody else can have it at this moment. */
+  get isGood(): boolean {
+    return !this.#isOver && performance.now() < this.#goodUntil;
+  }
+
   /** `completed` false: what it was for was not done, and another may do it at once. May be called again. */
   release(completed: boolean): void {
     if (this.#isOver) return;

@@ -3,11 +3,13 @@ import { X509Certificate } from 'node:crypto';
 import { closeSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AcmeAuthority, ObtainedCertificate } from '../acme/acme-client.ts';
+import { AcmeFleet } from '../acme/acme-fleet.ts';
 import { AcmeFolder } from '../acme/acme-folder.ts';
 import { AcmeKeeper, type KeeperOwner } from '../acme/acme-keeper.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { openFile } from '../base/open-file.ts';
+import type { CertificateShare } from '../fleet/fleet.ts';
 import type { AcmeSettings } from '../settings/acme-settings.ts';
 import { namesOf } from '../tls/certificate-names.ts';
 import type { ChallengeAnswer } from '../tls/challenge-answer.ts';
@@ -28,12 +30,13 @@ export class AcmeCertificates implements KeeperOwner {
   #answers: readonly ChallengeAnswer[] = [];
   #give: () => Promise<void> = async () => undefined;
 
-  /** Reads what the folder has; asks nobody. Errors: GatewayError LGW_ACME. */
-  constructor(settings: AcmeSettings, logger: Logger) {
+  /** Reads what the folder has; asks nobody. `share`: certificates are those of all machines. Errors: GatewayError LGW_ACME. */
+  constructor(settings: AcmeSettings, logger: Logger, share: CertificateShare | undefined) {
     const authority = readAuthority(settings);
     const folder = new AcmeFolder(settings.folder ?? defaultFolder(), settings.directory);
-    const { orders, challengeTypes } = settings;
-    this.#keeper = new AcmeKeeper({ authority, orders, challengeTypes }, folder, this, logger);
+    const { orders, challengeTypes, directory } = settings;
+    const fleet = share && new AcmeFleet(share, directory, this, logger);
+    this.#keeper = new AcmeKeeper({ authority, orders, challengeTypes }, folder, this, logger, fleet);
     for (const { names, certificate } of this.#keeper.kept())
       this.#keep(names, certificate ?? temporaryCertificate(names));
   }
@@ -46,6 +49,11 @@ export class AcmeCertificates implements KeeperOwner {
   /** Those of this moment. */
   get answers(): readonly ChallengeAnswer[] {
     return this.#answers;
+  }
+
+  /** As AcmeKeeper. */
+  async takeShared(): Promise<void> {
+    await this.#keeper.takeShared();
   }
 
   /** From now on certificates are obtained and renewed. `give` resolves when the workers have what is here at that moment. */

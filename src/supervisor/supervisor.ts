@@ -172,11 +172,11 @@ export class Supervisor {
       this.succession.pid.begin();
       if (this.#options.predecessor === undefined) await this.#openAdmin();
       if (user !== undefined) becomeUser(user, this.#options);
-      await this.#tls.openAcme(this.#config.acme, this.#logger);
+      await this.#crew.joinFleet();
+      this.#assertStarting();
+      await this.#tls.openAcme(this.#config.acme, this.#logger, this.#crew.fleet?.certificates);
       this.#reloader.begin(first && this.#tls.present(first.tls));
       this.succession.pid.look();
-      this.#assertStarting();
-      await this.#crew.joinFleet();
       this.#assertStarting();
       await this.#crew.start();
       this.#assertStarting();
@@ -337,9 +337,8 @@ export class Supervisor {
   }
 
   #shareTickets(): void {
-    const { storeSecret } = this.#config;
-    if (storeSecret === undefined || this.#listeners.cleartextOnly) return;
-    this.#crew.fleet?.shareTickets(storeSecret, {
+    if (this.#listeners.cleartextOnly) return;
+    this.#crew.fleet?.shareTickets({
       logger: this.#logger,
       periodMs: this.#options.ticketPeriodMs ?? TICKET_PERIOD_MS,
       count: TICKET_KEYS_MAX,

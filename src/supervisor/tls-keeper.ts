@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import type { LevelLogger, Logger } from '../base/logger.ts';
 import type { CertificateFiles, Config } from '../config/config.ts';
+import type { CertificateShare } from '../fleet/fleet.ts';
 import { OcspKeeper } from '../ocsp/ocsp-keeper.ts';
 import type { AcmeSettings } from '../settings/acme-settings.ts';
 import { outOfTime } from '../tls/certificate-warnings.ts';
@@ -137,12 +138,20 @@ export class TlsKeeper {
     });
   }
 
-  /** Reads the certificates that an ACME server has signed, with the rights of the user that renews them. Errors: GatewayError. */
-  async openAcme(settings: AcmeSettings | undefined, logger: Logger): Promise<void> {
+  /**
+   * Reads the certificates that an ACME server has signed, with the rights of the user that renews them, and takes those of other machines. Errors:
+   * GatewayError.
+   */
+  async openAcme(
+    settings: AcmeSettings | undefined,
+    logger: Logger,
+    share: CertificateShare | undefined,
+  ): Promise<void> {
     if (settings === undefined) return;
     // with ASN.1 and its own client of HTTP it would take a tenth of each start
     const { AcmeCertificates } = await import('./acme-certificates.ts');
-    this.#acme = new AcmeCertificates(settings, logger);
+    this.#acme = new AcmeCertificates(settings, logger, share);
+    await this.#acme.takeShared();
   }
 
   /** With the ticket keys, the obtained certificates and the answers of this moment; the same object where it has them. */

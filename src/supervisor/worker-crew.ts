@@ -141,12 +141,19 @@ export class WorkerCrew {
   async joinFleet(): Promise<void> {
     const store = this.#fleetStore;
     if (store === undefined) return;
+    const { config, logger } = this.#parts.options;
+    const { storeSecret: secret, acme } = config;
+    if (secret === undefined && acme !== undefined)
+      logger.warn(
+        'Certificates of --acme and the answers to its challenges are those of this machine alone, though there is a --store: machines share them with --store-secret',
+      );
     // what talks to stores is loaded where there is one
     const { Fleet } = await import('../fleet/fleet.ts');
     if (this.#isStopped) return;
     const { relayThread: thread, interest } = this.#mesh;
-    const { logger } = this.#parts.options;
-    const fleet = new Fleet({ store, logger, interest, thread, purges: new CommonMarks(this.#purges) });
+    const purges = new CommonMarks(this.#purges);
+    const sharesCertificates = acme !== undefined;
+    const fleet = new Fleet({ store, logger, interest, thread, purges, secret, sharesCertificates });
     this.#fleet = fleet;
     this.#mesh.join(thread, (end) => fleet.relay.connect(end));
   }

@@ -6,7 +6,7 @@ import { COUNT, Counters } from '../../src/metrics/worker-metrics.ts';
 import { AtomicSteps } from '../../src/store/atomic-steps.ts';
 import { NearCache } from '../../src/store/near-cache.ts';
 import { openStore } from '../../src/store/open-store.ts';
-import type { StoreClient } from '../../src/store/store-client.ts';
+import type { StoreClient, StoreMessages } from '../../src/store/store-client.ts';
 import { type CallSettings, type Done, StoredDictionary } from '../../src/store/stored-dictionary.ts';
 import type { StoredValue } from '../../src/store/stored-value.ts';
 
@@ -20,7 +20,7 @@ export class TestStore {
   readonly told: string[] = [];
   #waiting: (() => void)[] = [];
 
-  constructor(address: string, ca?: string) {
+  constructor(address: string, ca?: string, messages?: StoreMessages) {
     const read = readStoreAddress(address);
     if (read === undefined) throw new RangeError(address);
     const tell = (text: string): void => {
@@ -30,6 +30,7 @@ export class TestStore {
     this.client = openStore({
       address: read,
       tls: read.tls ? { ca } : undefined,
+      messages,
       watcher: {
         connected: () => this.counters.add(COUNT.storeConnectionsTotal, 1),
         available: (server) => tell(`available ${server}`),
