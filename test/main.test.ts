@@ -63,7 +63,6 @@ test('lgateway --version evaluates next to nothing, and --help nothing that serv
 
 test('What serves evaluates no package and no part for what its options do not ask for', async () => {
   const files = new GatewayFolder();
-  const coverage = join(folder, 'serve');
   const script = files.file('hello.lua');
   writeFileSync(
     script,
@@ -84,14 +83,12 @@ test('What serves evaluates no package and no part for what its options do not a
     '/',
     script,
   ];
-  const gateway = new GatewayProcess(files, words, { environment: { NODE_V8_COVERAGE: coverage } });
   try {
-    await gateway.ready();
-    assert.equal((await gateway.ask('/')).body, 'hello');
-    gateway.signal('SIGTERM');
-    assert.equal((await gateway.ended).code, 0, gateway.stderr);
-    const { files: evaluatedFiles, parts } = readEvaluated(coverage);
-    assert(parts.includes('supervisor/supervisor.js'), parts.join('\n'));
+    // a main thread that ends while the machine is busy does not always write its report
+    let { files: evaluatedFiles, parts } = await served(files, words, join(folder, 'serve-1'));
+    for (let run = 2; run <= REPORTED_RUNS_MAX && !parts.includes(CERTAIN_PART); run++)
+      ({ files: evaluatedFiles, parts } = await served(files, words, join(folder, `serve-${run}`)));
+    assert(parts.includes(CERTAIN_PART), parts.join('\n'));
     const packages = evaluatedFiles.flatMap(
       (url) => /\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1] ?? [],
     );
@@ -104,7 +101,23 @@ test('What serves evaluates no package and no part for what its options do not a
       [],
     );
   } finally {
-    await gateway.stop();
     files.remove();
   }
 });
+
+const CERTAIN_PART = 'supervisor/supervisor.js';
+const REPORTED_RUNS_MAX = 3;
+
+/** Starts the command, asks it once and ends it; what it has evaluated. */
+async function served(files: GatewayFolder, words: readonly string[], coverage: string): Promise<Evaluated> {
+  const gateway = new GatewayProcess(files, words, { environment: { NODE_V8_COVERAGE: coverage } });
+  try {
+    await gateway.ready();
+    assert.equal((await gateway.ask('/')).body, 'hello');
+    gateway.signal('SIGTERM');
+    assert.equal((await gateway.ended).code, 0, gateway.stderr);
+    return readEvaluated(coverage);
+  } finally {
+    await gateway.stop();
+  }
+}

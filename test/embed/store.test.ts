@@ -39,7 +39,7 @@ export default async (request, context) => {
   }
   if (pathname === '/shared') return new Response(await show(() => context.shared('stored').get('x')));
   if (pathname === '/options') return new Response(await show(() => context.dictionary('stored', { timeout: 61 })));
-  const d = context.dictionary('away', { stale: true, timeout: 0.5 });
+  const d = context.dictionary('away', { stale: true, timeout: 5 });
   if (pathname === '/set') await d.set('a', 'kept');
   return new Response((await show(() => d.get('a'))) + ' ' + (await show(() => d.incr('n', 1, { init: 0 }))));
 };

@@ -20,10 +20,10 @@ import { WorkerClock } from './worker-clock.ts';
 
 /** What a script may use before it is ended. */
 export const CPU_LIMIT_MS = 300;
-const TIME_LIMIT_MS = 15_000;
+const TIME_LIMIT_MS = 60_000;
 export const STATE_BYTES_MAX: number = 64 * 1024 * 1024;
 /** No offender acts longer; a program that stands still is ended then. */
-const ACT_MS_MAX = 20_000;
+const ACT_MS_MAX = 80_000;
 const SAMPLE_MS = 20;
 /** A client that takes whatever comes: any number of fields, and an answer while it has a large body to send (in megabytes). */
 const UNLIMITED = { maxHeaderListPairs: 4000, maxSessionMemory: 1000 } as const;

@@ -7,10 +7,15 @@ import { freePorts } from '../support/free-ports.ts';
 import { type RedisCluster, RedisProcess, startCluster } from '../support/redis-process.ts';
 import { eventually } from '../support/script-harness.ts';
 import { refusalOf, type TestDictionary, TestStore } from '../support/test-store.ts';
+import { TimerLag } from '../support/timer-lag.ts';
+
+/** Of calls that a frozen server gets; much for those of servers that answer on a busy machine. */
+const TIMEOUT_MS = 1500;
 
 let cluster: RedisCluster;
 before(async () => {
-  cluster = await startCluster(['--cluster-node-timeout', '1000']);
+  // no server is to be given up because the machine is busy
+  cluster = await startCluster(['--cluster-node-timeout', '15000']);
 });
 after(() => cluster?.stop());
 
@@ -28,21 +33,6 @@ async function untilAnswered(dictionary: TestDictionary, key: string): Promise<v
   await eventually(async () => {
     await dictionary.incr(key, 1n, 0n);
   });
-}
-
-/** How late timers are, so that a busy machine is not taken for a slow store. */
-class Lag {
-  maxMs = 0;
-  #due = performance.now() + 10;
-  readonly #timer = setInterval(() => {
-    const now = performance.now();
-    this.maxMs = Math.max(this.maxMs, now - this.#due);
-    this.#due = now + 10;
-  }, 10);
-
-  stop(): void {
-    clearInterval(this.#timer);
-  }
 }
 
 test('A replica that sentinels have promoted is found, and a call is answered or says that it may have been done', async () => {
@@ -130,12 +120,12 @@ async function untilMore(counts: ReadonlyMap<string, number>, more: number): Pro
 test('A frozen master of a cluster costs its own keys their time, and no others', async () => {
   const [frozen] = cluster.nodes as [RedisProcess];
   await withStore(cluster.address, async (store) => {
-    const dictionary = store.dictionary('frozen', { timeoutMs: 300 });
+    const dictionary = store.dictionary('frozen', { timeoutMs: TIMEOUT_MS });
     const keys = Array.from({ length: 30 }, (_, i) => `k${i}`);
     for (const key of keys) await untilAnswered(dictionary, key);
     const mine = new Set(keys.filter((key) => isOfFirst(`lg:frozen:${key}`)));
     assert.ok(mine.size > 0 && mine.size < keys.length);
-    const lag = new Lag();
+    const lag = new TimerLag();
     frozen.signal('SIGSTOP');
     try {
       const began = performance.now();
@@ -152,7 +142,10 @@ test('A frozen master of a cluster costs its own keys their time, and no others'
         assert.equal(outcome, mine.has(key) ? 'timeout' : '1', key);
         // the promise is the time of the call and 50 ms
         if (mine.has(key))
-          assert.ok(ms <= 350 + 2 * lag.maxMs, `${key}: ${ms} ms, and timers were ${lag.maxMs} ms late`);
+          assert.ok(
+            ms <= TIMEOUT_MS + 50 + 2 * lag.maxMs,
+            `${key}: ${ms} ms, and timers were ${lag.maxMs} ms late`,
+          );
       }
     } finally {
       lag.stop();
@@ -182,7 +175,7 @@ test('A replica of a cluster takes over from a master that was killed', async ()
       ),
     );
     await withStore(`redis://127.0.0.1:${own.nodes[1]?.port},`, async (store) => {
-      const dictionary = store.dictionary('d', { timeoutMs: 500 });
+      const dictionary = store.dictionary('d', { timeoutMs: 2000 });
       const keys = Array.from({ length: 12 }, (_, i) => `k${i}`);
       for (const key of keys) await untilAnswered(dictionary, key);
       await first.kill();

@@ -1,0 +1,18 @@
+/** How late timers of this process are: a part of each time that a test measures is the machine's. */
+
+const EVERY_MS = 10;
+
+/** Measures from its construction until `stop`. */
+export class TimerLag {
+  maxMs = 0;
+  #due: number = performance.now() + EVERY_MS;
+  readonly #timer: NodeJS.Timeout = setInterval(() => {
+    const now = performance.now();
+    this.maxMs = Math.max(this.maxMs, now - this.#due);
+    this.#due = now + EVERY_MS;
+  }, EVERY_MS);
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}
