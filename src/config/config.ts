@@ -138,4 +138,6 @@ export interface Config {
   readonly stores?: readonly StoreSettings[];
   /** Seals what machines have in common in the store of all dictionaries; undefined: they have nothing secret in common. */
   readonly storeSecret?: string;
+  /** Files of root, perhaps, that the options of stores name: each reload and a successor read them again. */
+  readonly storeFiles?: readonly string[];
 }

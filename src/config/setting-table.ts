@@ -1,10 +1,12 @@
 /** The table of settings: what each value of the configuration is set by, and whether a reload applies a new one. */
 
+import { showStoreAddress } from '../base/store-address.ts';
 import type { ScriptRights } from '../mapping/script-rights.ts';
 import type { CompressionSettings } from '../settings/compression.ts';
 import type { Limits } from '../settings/limits.ts';
 import type { LogSettings } from '../settings/log-settings.ts';
 import type { AtReload, Setting } from '../settings/settings.ts';
+import type { StoreSettings } from '../settings/store-settings.ts';
 import { ALL_ACME_OPTIONS } from './acme-options.ts';
 import type { Config, SecureListen, TlsConfig } from './config.ts';
 import type { AnyOption } from './option.ts';
@@ -28,6 +30,10 @@ interface SettingRow {
   readonly why?: string;
   /** Default: what has its name. */
   readonly read?: (config: Config) => unknown;
+  /** No message shows it. */
+  readonly isSecret?: true;
+  /** Default: as the option is given. */
+  readonly show?: (value: unknown) => string;
 }
 
 /** A reload applies it: new requests, connections or states go by it in every worker. */
@@ -91,8 +97,12 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   'compression.types': applied(OPTIONS.compressTypes),
   'compression.bytesMin': applied(OPTIONS.compressMin),
   shared: restart('their memory outlives reloads, and what is in it', OPTIONS.shared),
-  stores: restart('every worker is connected to it', OPTIONS.store, OPTIONS.storeCa),
-  storeSecret: restart('what it seals is sealed already', OPTIONS.storeSecret),
+  stores: { ...restart('every worker is connected to it', OPTIONS.store, OPTIONS.storeCa), show: showStores },
+  storeSecret: {
+    ...restart('what it seals is sealed already', OPTIONS.storeSecret),
+    isSecret: true,
+  },
+  storeFiles: restart('what they hold is in use already'),
   // rights and limits of single mappings; `mappings` has their roots and memory
   scripts: applied(),
   folders: applied(OPTIONS.staticIndex, OPTIONS.staticListing, OPTIONS.staticCacheControl),
@@ -146,7 +156,8 @@ export const SETTING_TABLE: readonly Setting<Config>[] = Object.entries(ROWS).ma
   options: row.options.map((option) => `--${option.name}`),
   atReload: row.atReload,
   read: (config) => withoutPlaces(row.read === undefined ? readPath(config, name) : row.read(config)),
-  show: (value) => showBy(row.options, value),
+  ...(row.isSecret === undefined ? {} : { isSecret: row.isSecret }),
+  show: row.show ?? ((value) => showBy(row.options, value)),
 }));
 
 /** What clients of a listener have to show is no matter of its socket. */
@@ -158,6 +169,11 @@ function withoutClient({ client: _asked, ...place }: SecureListen): unknown {
 function clientsOf({ listen, furtherListeners = [] }: Config): unknown {
   const all = [listen, ...furtherListeners].map((one) => one?.client);
   return all.some((client) => client !== undefined) ? all : undefined;
+}
+
+/** Addresses of stores have passwords. */
+function showStores(value: unknown): string {
+  return (value as readonly StoreSettings[]).map(({ address }) => showStoreAddress(address)).join(' and ');
 }
 
 /** JSON has no word for it. */

@@ -1,6 +1,7 @@
 /** Reads where dictionaries live: in memory with a size, or in a store, by options and by the tables `[[shared]]`. */
-import { readFileSync } from 'node:fs';
+import { closeSync, readFileSync } from 'node:fs';
 import { messageOf } from '../base/errors.ts';
+import { openFile } from '../base/open-file.ts';
 import type { SharedSize } from '../base/shared-size.ts';
 import { type StoreAddress, showStoreAddress } from '../base/store-address.ts';
 import type { StoreSettings } from '../settings/store-settings.ts';
@@ -8,17 +9,15 @@ import type { Answers } from './answers.ts';
 import type { FileDictionary, FileParts } from './file-parts.ts';
 import { OPTIONS, SHARED_MAX } from './options.ts';
 import { readAuthorities } from './read-authorities.ts';
+import { faultOfSecret } from './store-options.ts';
 import { quote, showPosition } from './usage-error.ts';
-
-/** Bytes of a secret that seals: fewer might be guessed, and more are no secret but another file. */
-const SECRET_BYTES_MIN = 32;
-const SECRET_BYTES_MAX = 4096;
 
 export interface Dictionaries {
   readonly shared: readonly SharedSize[];
   /** Absent: all are in memory. */
   readonly stores?: readonly StoreSettings[];
   readonly storeSecret?: string;
+  readonly storeFiles?: readonly string[];
 }
 
 export function readDictionaries(answers: Answers, { dictionaries = [] }: FileParts): Dictionaries {
@@ -37,10 +36,12 @@ export function readDictionaries(answers: Answers, { dictionaries = [] }: FilePa
   }
   const stores = readStores(answers, shared, dictionaries);
   const storeSecret = readStoreSecret(answers);
+  const files = [OPTIONS.storeSecret, OPTIONS.storeCa].flatMap((option) => answers.value(option) ?? []);
   return {
     shared,
     ...(stores.length === 0 ? {} : { stores }),
     ...(storeSecret === undefined ? {} : { storeSecret }),
+    ...(files.length === 0 ? {} : { storeFiles: files }),
   };
 }
 
@@ -53,17 +54,24 @@ function readStoreSecret(answers: Answers): string | undefined {
     return undefined;
   }
   try {
-    const secret = readFileSync(file, 'latin1').trim();
-    if (secret.length >= SECRET_BYTES_MIN && secret.length <= SECRET_BYTES_MAX) return secret;
-    const found = `holds ${secret.length} bytes without the blanks around them`;
-    answers.fault(
-      OPTIONS.storeSecret,
-      `names ${quote(file)}, which ${found}: ${SECRET_BYTES_MIN} to ${SECRET_BYTES_MAX} are expected, such as those of openssl rand -hex 32`,
-    );
+    const secret = readSecret(file);
+    const fault = faultOfSecret(secret);
+    if (fault === undefined) return secret;
+    answers.fault(OPTIONS.storeSecret, `names ${quote(file)}, which holds ${fault}`);
   } catch (error) {
     answers.fault(OPTIONS.storeSecret, `names a file that cannot be read: ${messageOf(error)}`);
   }
   return undefined;
+}
+
+/** After `-u` it may be for root alone, in a reload and for a successor. */
+function readSecret(file: string): string {
+  const descriptor = openFile(file, 'read');
+  try {
+    return readFileSync(descriptor, 'latin1').trim();
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 function sizeOf({ name, bytes, store }: FileDictionary): SharedSize[] {

@@ -9,6 +9,16 @@ export interface StoreOptions {
   readonly storeSecret: ValueOption<string>;
 }
 
+/** Bytes of a secret that seals: fewer might be guessed, and more are no secret but another file. */
+const SECRET_BYTES_MIN = 32;
+const SECRET_BYTES_MAX = 4096;
+
+/** What is wrong with a secret, as the rest of a sentence without its content; undefined: nothing. */
+export function faultOfSecret({ length }: string): string | undefined {
+  if (length >= SECRET_BYTES_MIN && length <= SECRET_BYTES_MAX) return undefined;
+  return `${length} bytes without the blanks around them: ${SECRET_BYTES_MIN} to ${SECRET_BYTES_MAX} are expected, such as those of openssl rand -hex 32`;
+}
+
 /** The address of a Redis or Valkey. It may hold a password, which no message shows. */
 export function storeAddress(): ValueParser<StoreAddress> {
   return {

@@ -94,13 +94,12 @@ export interface CommonOptions {
   readonly limits?: Partial<Limits>;
   /** Sizes of dictionaries that all threads share; default: none, and each that is asked for has 16 MiB. */
   readonly shared?: readonly SharedSize[];
-  /**
-   * Redis or Valkey in which dictionaries live that have no size by `shared`, and over which events and once-timers span machines: what `--store` of
-   * the command line takes. Not where a function is served in the thread of the program. Default: none.
-   */
+  /** As `--store`: dictionaries, events and once-timers of many machines. Not where a function is served in the thread of the program. Default: none. */
   readonly store?: string;
   /** PEM of the authorities that the certificate of the store may come from; default: those of Node.js. */
   readonly storeAuthorities?: string;
+  /** The text that the file of `--store-secret` has, 32 to 4096 bytes: any machine resumes any session of TLS. Default: none. */
+  readonly storeSecret?: string;
   /** What scripts may do beyond the default. */
   readonly rights?: Partial<ScriptRights>;
   /** Least important lines to keep; default `info`. */

@@ -72,6 +72,7 @@ export class ThreadAdmin {
           upstreams: facts.upstreams(),
           shared: readSharedUsage(facts.shared),
           fleet: undefined,
+          stores: [],
           certificates: chainsOf(facts.tls()),
           reloads: facts.reloads,
           generations: 1,

@@ -12,7 +12,7 @@ import { type Account, dropPrivileges, findAccount } from './privileges.ts';
 import type { SupervisorOptions } from './supervisor-options.ts';
 
 type FilesOf = Pick<Config, 'tls' | 'listen' | 'logFile' | 'accessLog' | 'logs'> &
-  Partial<Pick<Config, 'furtherListeners' | 'acme'>>;
+  Partial<Pick<Config, 'furtherListeners' | 'acme' | 'storeFiles'>>;
 
 /** Warnings come at the start, and not when the certificate has expired. `isTrial`: no opener is needed. Errors: LGW_USER. */
 export function becomeUser(
@@ -48,13 +48,14 @@ export function adoptHandedOpener(descriptor: number, files: readonly NamedFile[
 
 /** What a reload, a renewal or a rotation of logs opens again, by absolute names. */
 export function namedFiles(config: FilesOf, configFile: string | undefined): readonly NamedFile[] {
-  const { tls, listen, furtherListeners = [], logFile, accessLog, logs, acme } = config;
+  const { tls, listen, furtherListeners = [], logFile, accessLog, logs, acme, storeFiles = [] } = config;
   const read = [
     configFile,
     ...tls.certificates.flatMap(({ certificate, key }) => [certificate, key]),
     ...[listen, ...furtherListeners].map((listener) => listener?.client?.ca),
     acme?.trustFile,
     acme?.externalAccount?.keyFile,
+    ...storeFiles,
   ];
   const { accessTarget } = logs;
   const append = [logFile, accessLog && accessTarget.kind === 'file' ? accessTarget.path : undefined];

@@ -119,7 +119,7 @@ export const FAMILIES: Readonly<Record<FamilyName, MetricFamily>> = {
   ),
   storeUp: gauge(
     'lgateway_store_up',
-    '1: the store of --store answers the main thread, or has not been asked yet; 0: it is away',
+    '1: the store answers, or has not been asked yet; 0: it is away for the main thread (--store), or for a worker (of single dictionaries)',
   ),
   storeConnections: counter(
     'lgateway_store_connections_total',

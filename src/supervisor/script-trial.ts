@@ -4,6 +4,7 @@ import { TEXT_FORM } from '../base/message-form.ts';
 import { createPurgeMemory } from '../cache/purge-marks.ts';
 import type { Config } from '../config/config.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
+import { createStoreStates } from '../metrics/store-states.ts';
 import { createHealthMemory } from '../proxy/upstreams/health-memory.ts';
 import type { TriedMapping } from '../worker/messages.ts';
 import { becomeUser } from './become-user.ts';
@@ -64,6 +65,7 @@ export async function tryScripts(options: TrialOptions): Promise<readonly TriedM
       interest: mesh.interest.memory,
       health: createHealthMemory(),
       purges: createPurgeMemory(),
+      storeStates: createStoreStates(WORKER_ID, config.stores?.length ?? 0),
     }),
     makeJob: () => ({
       workerCount: config.workers,

@@ -284,7 +284,8 @@ export class Supervisor {
 
   /** What is wrong while it accepts requests; undefined: nothing is known. */
   trouble(): string | undefined {
-    return this.#crew.fleet?.fault;
+    const faults = this.#crew.stores().flatMap(({ fault }) => fault ?? []);
+    return faults.length === 0 ? undefined : faults.join('; ');
   }
 
   /** What the metrics are made of; asked without a message to a worker. */
@@ -299,6 +300,7 @@ export class Supervisor {
       reloads: this.#reloader.counts,
       generations: this.#crew.generations,
       fleet: this.#crew.fleet,
+      stores: this.#crew.stores(),
       lostLines: this.#options.outputs?.lostLines ?? { log: 0, access: 0 },
     };
   }

@@ -8,6 +8,7 @@ import { createPurgeMemory } from '../cache/purge-marks.ts';
 import type { Config } from '../config/config.ts';
 import type { TextEvents } from '../events/text-events.ts';
 import type { Fleet } from '../fleet/fleet.ts';
+import { createStoreStates, StoreStates } from '../metrics/store-states.ts';
 import { unavailableReason } from '../native/posix.ts';
 import { createHealthMemory } from '../proxy/upstreams/health-memory.ts';
 import { readUpstreams, type UpstreamView } from '../proxy/upstreams/upstream-view.ts';
@@ -24,6 +25,7 @@ import type { LuaMachines } from './lua-machines.ts';
 import type { MappingRows } from './mapping-rows.ts';
 import type { OnceRuns } from './once-runs.ts';
 import { SharedKeeper } from './shared-keeper.ts';
+import { type StoreView, viewStores } from './store-views.ts';
 import type { SupervisorOptions } from './supervisor-options.ts';
 import { memorySizesOf, WORKER_ENTRY, withinTime } from './worker-parts.ts';
 import { WorkerThread } from './worker-thread.ts';
@@ -52,6 +54,7 @@ export class WorkerCrew {
   readonly #mesh: EventMesh;
   readonly #health: SharedArrayBuffer = createHealthMemory();
   readonly #purges: SharedArrayBuffer;
+  readonly #storeStates: SharedArrayBuffer;
   readonly #processes = new LeftoverProcesses();
   /** Made with the workers, once. */
   #shared: SharedKeeper | undefined;
@@ -65,6 +68,7 @@ export class WorkerCrew {
     const isFleet = this.#fleetStore !== undefined;
     this.#mesh = new EventMesh(parts.options.config.workers, isFleet);
     this.#purges = createPurgeMemory(isFleet);
+    this.#storeStates = createStoreStates(parts.options.config.workers, this.#stores.length);
   }
 
   /** Worker 1 first; empty before `create`. */
@@ -163,6 +167,12 @@ export class WorkerCrew {
     return this.#fleet;
   }
 
+  /** What is known of each store. */
+  stores(): StoreView[] {
+    const stores = this.#stores;
+    return viewStores(stores, new StoreStates(this.#storeStates, stores.length), this.#fleet?.fault);
+  }
+
   /** A dictionary that the workers share, by its name. Throws as SharedStore does. */
   shared(name: string): SharedDictionary {
     assert(this.#shared !== undefined, 'dictionaries are asked for after the start');
@@ -183,7 +193,11 @@ export class WorkerCrew {
 
   /** The one of all dictionaries, which is the one of all machines, too. */
   get #fleetStore(): StoreSettings | undefined {
-    return this.#parts.options.config.stores?.find(({ dictionaries }) => dictionaries === 'others');
+    return this.#stores.find(({ dictionaries }) => dictionaries === 'others');
+  }
+
+  get #stores(): readonly StoreSettings[] {
+    return this.#parts.options.config.stores ?? [];
   }
 
   #earlyWorkers(): readonly WorkerThread[] {
@@ -261,6 +275,7 @@ export class WorkerCrew {
       interest: this.#mesh.interest.memory,
       health: this.#health,
       purges: this.#purges,
+      storeStates: this.#storeStates,
     };
   }
 

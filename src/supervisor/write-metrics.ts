@@ -18,6 +18,7 @@ import type { BoundAddress } from './listeners.ts';
 import type { MappingRow } from './mapping-rows.ts';
 import { FAMILIES, LIMIT_COUNTERS, MAPPING_FAMILIES, WORKER_FAMILIES } from './metric-families.ts';
 import { processFacts } from './process-metrics.ts';
+import type { StoreView } from './store-views.ts';
 import type { WorkerMemory } from './worker-memory.ts';
 
 /** What one worker has counted, also while it is being replaced. */
@@ -31,7 +32,6 @@ interface WorkerSource {
 
 /** The part that the main thread has in what machines share. */
 interface FleetSource {
-  readonly fault: string | undefined;
   readonly connections: number;
   readonly relay: { readonly counts: RelayCounts };
 }
@@ -49,6 +49,7 @@ export interface MetricSources {
   readonly lostLines: { readonly log: number; readonly access: number };
   /** What goes to other machines over a store; undefined: nothing does. */
   readonly fleet: FleetSource | undefined;
+  readonly stores: readonly StoreView[];
   readonly reloads: { readonly success: number; readonly failure: number };
 }
 
@@ -218,9 +219,13 @@ function writeShared(text: MetricText, all: readonly SharedUsage[]): void {
   }
 }
 
-function writeFleet(text: MetricText, { fleet, workers }: MetricSources): void {
+function writeFleet(text: MetricText, { fleet, stores, workers }: MetricSources): void {
   text.family(FAMILIES.storeUp);
-  if (fleet !== undefined) text.sample({}, fleet.fault === undefined ? 1 : 0);
+  // two may differ in what is not shown, a password
+  for (const { place } of distinct(stores, (one) => one.place)) {
+    const isUp = stores.every((one) => one.place !== place || one.fault === undefined);
+    text.sample({ store: place }, isUp ? 1 : 0);
+  }
   text.family(FAMILIES.storeConnections);
   const opened = workers.map(({ counters }) => counters.get('storeConnectionsTotal'));
   text.sample({}, sum(opened) + (fleet?.connections ?? 0));

@@ -15,6 +15,7 @@ import { kindOf, type MappingKind } from '../mapping/mapping-kinds.ts';
 import { mappingName } from '../mapping/mapping-name.ts';
 import { scriptSettingsOf } from '../mapping/script-settings.ts';
 import { DEFAULT_STATIC_SETTINGS } from '../mapping/static-settings.ts';
+import { StoreStates } from '../metrics/store-states.ts';
 import type { Counters } from '../metrics/worker-metrics.ts';
 import { duplicateDescriptor, isAvailable } from '../native/posix.ts';
 import { HandlerProxies } from '../proxy/handler-proxies.ts';
@@ -221,10 +222,11 @@ export class MappingLoaders {
 
   /** Loads what talks to stores where there is one. */
   async #openStores(): Promise<WorkerStores | undefined> {
-    const { job, logger, counters } = this.#parts;
+    const { job, start, logger, counters } = this.#parts;
     if (job.stores.length === 0) return undefined;
     const { WorkerStores } = await import('./worker-stores.ts');
-    this.#stores ??= new WorkerStores(job.stores, logger, counters);
+    const states = new StoreStates(start.storeStates, job.stores.length);
+    this.#stores ??= new WorkerStores(job.stores, logger, counters, states, start.workerId);
     return this.#stores;
   }
 

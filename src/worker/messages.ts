@@ -102,6 +102,8 @@ export interface WorkerStart {
   readonly health: SharedArrayBuffer;
   /** What was purged from the caches of all workers. */
   readonly purges: SharedArrayBuffer;
+  /** Memory of the StoreStates of all workers. */
+  readonly storeStates: SharedArrayBuffer;
   /** Requests of this worker that wait for each of these. */
   readonly waiting: SharedArrayBuffer;
   /** The dictionaries, and this thread's number among all that ever use them. */

@@ -1,6 +1,7 @@
 /** The stores that one worker is connected to, and the dictionaries in them. What becomes of a store is told in the log. */
 import type { Logger } from '../base/logger.ts';
 import { showStoreAddress } from '../base/store-address.ts';
+import type { StoreStates } from '../metrics/store-states.ts';
 import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import type { StoreSettings } from '../settings/store-settings.ts';
 import { AtomicSteps } from '../store/atomic-steps.ts';
@@ -20,9 +21,23 @@ export class WorkerStores implements StoredDictionaries {
   readonly #stores: readonly OpenedStore[];
   readonly #opened = new Map<string, StoredDictionary>();
 
-  /** Begins to connect to all of them. */
-  constructor(settings: readonly StoreSettings[], logger: Logger, counters: Counters) {
-    this.#stores = settings.map((one) => open(one, logger, counters));
+  /** Begins to connect to all of them. `states`: tells the main thread, by the number of this worker. */
+  constructor(
+    settings: readonly StoreSettings[],
+    logger: Logger,
+    counters: Counters,
+    states: StoreStates,
+    workerId: number,
+  ) {
+    this.#stores = settings.map((one, i) => {
+      const changed = (isAway: boolean): void => {
+        counters.add(COUNT.storesAway, isAway ? 1 : -1);
+        states.set(workerId, i, isAway);
+      };
+      // a worker of this number that has ended may have left it away
+      states.set(workerId, i, false);
+      return open(one, logger, counters, changed);
+    });
   }
 
   find(name: string): StoredDictionary | undefined {
@@ -44,18 +59,27 @@ function holds({ dictionaries, inMemory }: StoreSettings, name: string): boolean
   return dictionaries === 'others' ? !inMemory.includes(name) : dictionaries.includes(name);
 }
 
-function open(settings: StoreSettings, logger: Logger, counters: Counters): OpenedStore {
+function open(
+  settings: StoreSettings,
+  logger: Logger,
+  counters: Counters,
+  changed: (isAway: boolean) => void,
+): OpenedStore {
   const { address, ca } = settings;
   const near = new NearCache();
-  const watcher = watch(showStoreAddress(address), near, logger, counters);
+  const watcher = watch(showStoreAddress(address), near, logger, counters, changed);
   const client = openStore({ address, tls: address.tls ? { ca } : undefined, watcher });
   return { settings, access: { client, near, steps: new AtomicSteps(client), counters } };
 }
 
-function watch(place: string, near: NearCache, logger: Logger, counters: Counters): StoreWatcher {
-  const log = new StoreLog(place, 'Calls get nil, message, "refused"', logger, (isAway) =>
-    counters.add(COUNT.storesAway, isAway ? 1 : -1),
-  );
+function watch(
+  place: string,
+  near: NearCache,
+  logger: Logger,
+  counters: Counters,
+  changed: (isAway: boolean) => void,
+): StoreWatcher {
+  const log = new StoreLog(place, 'Calls get nil, message, "refused"', logger, changed);
   return {
     connected: () => counters.add(COUNT.storeConnectionsTotal, 1),
     available: (server) => log.available(server),

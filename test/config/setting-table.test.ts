@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
+import { readStoreAddress } from '../../src/base/store-address.ts';
 import type { Config } from '../../src/config/config.ts';
 import { ALL_OPTIONS, OPTIONS } from '../../src/config/options.ts';
 import { parsePlainWords } from '../../src/config/plain-words.ts';
@@ -62,6 +63,7 @@ const OTHERS: Readonly<Record<string, Partial<Config>>> = {
   shared: { shared: [{ name: 'one', bytes: 65_536 }] },
   stores: { stores: [] },
   storeSecret: { storeSecret: 's'.repeat(32) },
+  storeFiles: { storeFiles: ['secret'] },
 };
 
 test('Each setting that needs a restart is refused by its name', () => {
@@ -81,6 +83,23 @@ test('Each setting that needs a restart is refused by its name', () => {
       name,
     );
   }
+});
+
+test('A refusal shows neither the secret of a store nor the password in its address', () => {
+  const config = parsePlainWords(['-l', '/', 'app.lua']);
+  assert.ok(config !== undefined);
+  const stores = (password: string): NonNullable<Config['stores']> => {
+    const address = readStoreAddress(`redis://:${password}@store.internal`);
+    assert.ok(address !== undefined);
+    return [{ address, ca: undefined, dictionaries: 'others', inMemory: [] }];
+  };
+  const before = { ...config, stores: stores('hidden-one'), storeSecret: 'hidden'.repeat(6) };
+  const settings = new Settings<Config>(before, SETTING_TABLE);
+  const next = { ...before, stores: stores('hidden-two'), storeSecret: 'HIDDEN'.repeat(6) };
+  assert.throws(() => settings.check(next), {
+    message:
+      'A restart is needed to change stores (--store, --store-ca) from redis://store.internal:6379 to redis://store.internal:6379; storeSecret (--store-secret) from a secret to a secret',
+  });
 });
 
 test('Values are shown as the option is given', () => {

@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createServer } from '../../src/embed/server.ts';
 import { type Gateway, startGateway } from '../../src/embed/start-gateway.ts';
+import { SealedEntries } from '../../src/fleet/sealed-entries.ts';
 import { RedisProcess } from '../support/redis-process.ts';
 import { eventually } from '../support/script-harness.ts';
+import { TestStore } from '../support/test-store.ts';
 
 /** Tells what each call gives, in memory and in the store. */
 const MODULE = `
@@ -45,6 +47,8 @@ export default async (request, context) => {
 };
 `;
 
+const SECRET = 'ä'.repeat(16);
+
 let folder: string;
 let redis: RedisProcess;
 let gateway: Gateway;
@@ -61,6 +65,7 @@ before(async () => {
     workers: 1,
     shared: [{ name: 'sized', bytes: 64 * 1024 }],
     store: redis.address,
+    storeSecret: SECRET,
     log: (line) => log.push(line),
   });
 });
@@ -97,6 +102,16 @@ test('Every call means in a store what it means in memory, and is a promise', as
   ]);
 });
 
+test('With a secret the keys of tickets are sealed as a file with it would seal them', async () => {
+  const store = new TestStore(redis.address);
+  const entries = new SealedEntries(store.client, Buffer.from(SECRET).toString('latin1'));
+  await eventually(async () => {
+    const [name = ''] = redis.cli('--scan', '--pattern', 'lg::sealed:tickets:*').split('\n');
+    assert.ok((await entries.get(name.replace('lg::sealed:', ''))) !== undefined);
+  });
+  store.close();
+});
+
 test('Without promises a dictionary in a store cannot be had, and wrong options are refused', async () => {
   assert.equal(await textOf('/shared'), 'invalid');
   assert.equal(await textOf('/options'), 'RangeError');
@@ -119,6 +134,8 @@ test('What a program says of a store is checked, and no message shows its passwo
   for (const [options, pattern] of [
     [{ store: 'http://user:secret@host' }, /^Option store has to be the address of a Redis/],
     [{ storeAuthorities: 'x' }, /goes with the option store/],
+    [{ storeSecret: SECRET }, /goes with the option store/],
+    [{ store: 'redis://host', storeSecret: 'secret of 19 bytes' }, /^Option storeSecret holds 18 bytes/],
     [{ store: 'redis://host', storeAuthorities: 'x' }, /rediss:/],
   ] as const)
     await assert.rejects(startGateway({ ...options, listen: { port: 0 } }), (error: Error) => {

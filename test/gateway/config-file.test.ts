@@ -1,8 +1,9 @@
 /** The program with a configuration file: it serves by it, reads it again on SIGHUP, and says all that is wrong. */
-import { deepEqual, equal, match } from 'node:assert/strict';
+import { deepEqual, doesNotMatch, equal, match } from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, test } from 'node:test';
-import { ask, GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
+import { ask, askAdmin, GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
+import { eventually } from '../support/script-harness.ts';
 
 const folder = new GatewayFolder();
 const FILE = folder.file('lgateway.toml');
@@ -29,6 +30,9 @@ scheme = "http"
 address = "127.0.0.1"
 port = 0
 scheme = "http"
+[[shared]]
+name = "single"
+store = "redis://user:hidden@127.0.0.1:1"
 ${tables}`,
   );
 
@@ -37,7 +41,7 @@ writeFileSync(
   'local httpd = require("httpd") httpd.register_handler("/", function() httpd.header { [":status"] = 200 } httpd.write(nil, os.getenv("SHOWN") or "nothing") end)',
 );
 write('');
-const gateway = new GatewayProcess(folder, ['--config', FILE], {
+const gateway = new GatewayProcess(folder, ['--config', FILE, ...folder.adminWords()], {
   environment: { SHOWN: 'shown', LGATEWAY_ACCESS_LOG: 'yes' },
 });
 after(async () => {
@@ -57,6 +61,19 @@ test('A gateway serves what its file says on every listener of the file', async 
   const ports = [...gateway.stdout.matchAll(/http:\/\/[^\s:]+:(\d+)/g)].map(([, port]) => port);
   equal(new Set(ports).size, 2, gateway.stdout);
   for (const port of ports) equal(await (await fetch(`http://127.0.0.1:${port}/app/`)).text(), 'nothing');
+});
+
+test('Readiness and metrics tell of the store of a single dictionary that is away, without its password', async () => {
+  const { admin } = gateway;
+  await eventually(async () =>
+    match(
+      (await askAdmin(admin, '/readyz')).body,
+      /^ready, but store redis:\/\/[^ ]*127\.0\.0\.1:1 is away for 1 worker\n?$/,
+    ),
+  );
+  const { body } = await askAdmin(admin, '/metrics');
+  match(body, /^lgateway_store_up\{store="redis:[^"]*127\.0\.0\.1:1"\} 0$/m);
+  doesNotMatch(body, /hidden/);
 });
 
 test('SIGHUP reads the file again and applies what it may', async () => {

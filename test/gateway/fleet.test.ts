@@ -200,7 +200,7 @@ test('A session goes around the machines', async () => {
   await redis.restart();
 });
 
-test('Readiness tells of a store that is away, and stays', async () => {
+test('Readiness and metrics tell of a store that is away, and the gateway stays ready', async () => {
   const [gateway] = gateways;
   assert.ok(gateway !== undefined);
   const ready = async (): Promise<string> => {
@@ -213,11 +213,12 @@ test('Readiness tells of a store that is away, and stays', async () => {
   };
   // the test before has had it away
   await eventuallyMatches(ready, /^200 ready\n?$/);
-  assert.equal(await sample('lgateway_store_up'), 'lgateway_store_up 1');
+  const up = `lgateway_store_up{store="${redis.address}"}`;
+  assert.equal(await sample(up), `${up} 1`);
   assert.match((await sample('lgateway_store_messages_total{direction="sent"}')) ?? '', / [1-9]\d*$/);
   await redis.kill();
   await eventuallyMatches(ready, /^200 ready, but store redis:\S+ is away: .*refused/);
-  assert.equal(await sample('lgateway_store_up'), 'lgateway_store_up 0');
+  assert.equal(await sample(up), `${up} 0`);
   await redis.restart();
   await eventuallyMatches(ready, /^200 ready\n?$/);
   // that of the worker comes a moment later
