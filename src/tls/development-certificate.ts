@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, wri
 import { isIP } from 'node:net';
 import { homedir, hostname } from 'node:os';
 import { isAbsolute, join, sep } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { GatewayError, messageOf, systemCodeOf } from '../base/errors.ts';
 import { PACKAGE_ROOT } from '../base/package-info.ts';
 import type { CertificateAndKey } from './make-certificate.ts';
@@ -35,6 +36,10 @@ const STORE_ATTEMPTS_MAX = 8;
 
 /** Certificate and key lie in a folder of their own, so that one rename puts both in place. */
 const PAIR_FOLDER = 'development';
+/** Beside the pair while an unusable one is removed. */
+const LOCK_FOLDER = '.lock';
+const LOCK_KEPT_MS = 60_000;
+const LOCK_ASKED_MS = 10;
 const CERTIFICATE_FILE = 'certificate.pem';
 const KEY_FILE = 'key.pem';
 const ORGANIZATION = 'lgateway development certificate';
@@ -59,7 +64,7 @@ export async function loadDevelopmentCertificate(
     if (kept !== undefined) return kept;
     made ??= await makePair(hostNames, now);
     try {
-      return storePair(folder, made, hostNames, now);
+      return await storePair(folder, made, hostNames, now);
     } catch (error) {
       failures.push(messageOf(error));
     }
@@ -137,12 +142,12 @@ function readPair(
 }
 
 /** Puts the pair in place with one rename; when another process was faster, returns the pair of that process. */
-function storePair(
+async function storePair(
   folder: string,
   made: CertificateAndKey,
   hostNames: readonly string[],
   now: number,
-): DevelopmentCertificate {
+): Promise<DevelopmentCertificate> {
   const target = join(folder, PAIR_FOLDER);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   // mkdtemp makes it with mode 0700
@@ -150,11 +155,14 @@ function storePair(
   try {
     writeFileSync(join(fresh, KEY_FILE), made.key, { mode: 0o600, flag: 'wx' });
     writeFileSync(join(fresh, CERTIFICATE_FILE), made.certificate, { mode: 0o644, flag: 'wx' });
+    const read = (): DevelopmentCertificate | undefined => readPair(target, hostNames, now);
     for (let attempt = 0; attempt < STORE_ATTEMPTS_MAX; attempt++) {
       renameUnlessTaken(fresh, target);
-      const kept = readPair(target, hostNames, now);
+      const kept = read();
       if (kept !== undefined) return kept;
-      setAside(target, hostNames, now);
+      await alone(folder, () => {
+        if (read() === undefined) remove(target);
+      });
     }
   } finally {
     rmSync(fresh, { recursive: true, force: true });
@@ -162,8 +170,32 @@ function storePair(
   throw new GatewayError('LGW_CERTIFICATE_STORE', `No usable certificate stays in "${target}"`);
 }
 
-/** Removes an unusable pair; puts a pair back that another process has written meanwhile. */
-function setAside(target: string, hostNames: readonly string[], now: number): void {
+/**
+ * Does what only one process may do at a time: a pair that is found unusable is removed, and must not be the one that
+ * another process has put in its place meanwhile. A process that was killed leaves its lock, which counts for a minute.
+ */
+async function alone(folder: string, act: () => void): Promise<void> {
+  const lock = join(folder, LOCK_FOLDER);
+  for (;;) {
+    try {
+      mkdirSync(lock);
+      break;
+    } catch (error) {
+      if (systemCodeOf(error) !== 'EEXIST') throw error;
+    }
+    const since = statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+    if (Date.now() - since > LOCK_KEPT_MS) rmSync(lock, { recursive: true, force: true });
+    else await setTimeout(LOCK_ASKED_MS);
+  }
+  try {
+    act();
+  } finally {
+    rmSync(lock, { recursive: true, force: true });
+  }
+}
+
+/** Removes a folder with one rename, so that others find all of it or nothing. */
+function remove(target: string): void {
   const aside = join(target, '..', `.old-${randomBytes(8).toString('hex')}`);
   try {
     renameSync(target, aside);
@@ -171,11 +203,10 @@ function setAside(target: string, hostNames: readonly string[], now: number): vo
     if (systemCodeOf(error) === 'ENOENT') return;
     throw error;
   }
-  if (readPair(aside, hostNames, now) !== undefined) renameUnlessTaken(aside, target);
   rmSync(aside, { recursive: true, force: true });
 }
 
-/** Renames a folder unless there is something at `target` already, or another attempt has moved it. */
+/** Renames a folder unless there is something at `target` already, or it was moved before. */
 function renameUnlessTaken(folder: string, target: string): void {
   try {
     renameSync(folder, target);
