@@ -49,3 +49,19 @@ export const BACKGROUND_MAX = 256;
  * is cut off from the others uses nothing longer that they have purged.
  */
 export const CUT_OFF_MS = 10_000;
+
+/**
+ * Bytes of an answer in the store. Every call of a worker shares its connection: this takes it for 2 ms of a network of 1 Gbit/s. What is larger a
+ * server seldom makes anew for each request, and each machine asks it once.
+ */
+export const COMMON_ENTRY_BYTES_MAX: number = 256 * 1024;
+/** Of these, of status, fields and marks. */
+export const ENTRY_HEAD_BYTES_MAX: number = 128 * 1024;
+/** A request waits no longer for the store before its server is asked: longer than most servers need, and shorter than clients notice. */
+export const COMMON_READ_MS_MAX = 200;
+/** An answer that is fresh for less is not worth its way. */
+export const COMMON_TTL_MS_MIN = 1000;
+/** Answers of a worker on their way to the store, and their bytes; further ones stay on this machine. */
+export const COMMON_WRITES_MAX = 64;
+export const COMMON_WRITE_BYTES_MAX: number = 4 * 1024 * 1024;
+export const COMMON_WRITE_MS_MAX = 1000;

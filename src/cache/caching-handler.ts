@@ -9,6 +9,7 @@ import { readTags, readVary } from './answer-rules.ts';
 import { type Target, type Targets, variantOf } from './answer-store.ts';
 import { cacheClock } from './cache-clock.ts';
 import { BACKGROUND_MAX, LENT_BYTES_MAX, UNKEPT_MAX, UNKEPT_MS } from './cache-limits.ts';
+import type { CommonAnswers } from './common-answers.ts';
 import { Fill, type FillOwner, type FillRequest, type Recording } from './fill.ts';
 import { FillWaiters, type WaitingRequest } from './fill-waiters.ts';
 import { isUnsafe, type RequestFacts, requestFacts } from './request-facts.ts';
@@ -31,6 +32,11 @@ interface Lookup {
 
 export class CachingHandler implements Handler, FillOwner {
   readonly #handler: Handler;
+  /** Of what it keeps in a store: mapping and handler. */
+  readonly #space: string;
+  /** Those that wait for the store. */
+  readonly #asking = new Set<Fill>();
+  #isRetired = false;
   readonly #cache: ResponseCache;
   readonly #targets: Targets = new Map();
   /** By target and variant. */
@@ -41,8 +47,10 @@ export class CachingHandler implements Handler, FillOwner {
   readonly recording: Recording;
   readonly loans: Loans;
 
-  constructor(handler: Handler, cache: ResponseCache) {
+  /** `space`: names the handler on all machines. */
+  constructor(handler: Handler, cache: ResponseCache, space: string) {
     this.#handler = handler;
+    this.#space = space;
     this.#cache = cache;
     this.recording = cache.recording;
     this.loans = cache.store.loans;
@@ -55,9 +63,18 @@ export class CachingHandler implements Handler, FillOwner {
     else this.#pass({ exchange, route, facts });
   }
 
-  /** What it keeps is not used any more; requests under way go on. */
+  /** It waits for no store any more: who does now goes on to the handler. */
+  retire(): void {
+    this.#isRetired = true;
+    for (const fill of [...this.#asking]) this.#askHandler(fill);
+  }
+
+  /** What it keeps is not used any more; requests under way go on, but those that have not got to the handler. */
   close(): void {
     this.#isClosed = true;
+    this.#isRetired = true;
+    for (const { exchange } of [...this.#asking]) exchange.reset(503);
+    this.#asking.clear();
     this.#cache.store.dropAll(this.#targets);
   }
 
@@ -69,12 +86,13 @@ export class CachingHandler implements Handler, FillOwner {
     return [marks.ofTarget(key as string), ...tags.map((tag) => marks.ofTag(tag))];
   }
 
-  keep({ exchange, facts }: FillRequest, answer: StoredAnswer): boolean {
+  keep({ exchange, facts }: FillRequest, answer: StoredAnswer, isFound = false): boolean {
     if (this.#isClosed || this.#cache.marks.isPurged(answer.marked)) return false;
     const vary = readVary(answer.fields) ?? [];
     const variant = variantOf(vary, exchange.fields);
     if (variant === undefined) return false;
     this.#cache.store.keep(this.#targets, facts.key as string, vary, variant, answer);
+    if (!isFound) this.#cache.common?.write(this.#space, facts.key as string, exchange.fields, answer);
     return true;
   }
 
@@ -92,6 +110,8 @@ export class CachingHandler implements Handler, FillOwner {
         isBackground: client === undefined,
         stale: undefined,
         purgesBefore: this.#cache.marks.number,
+        asksStore: false,
+        countsAsMiss: false,
       },
       waiters,
     );
@@ -183,7 +203,6 @@ export class CachingHandler implements Handler, FillOwner {
       if (!canWait) this.#pass(request);
       return;
     }
-    this.#cache.counters.add(COUNT.cacheMissesTotal, 1);
     this.#start(
       {
         exchange,
@@ -195,6 +214,9 @@ export class CachingHandler implements Handler, FillOwner {
         reason: answer !== undefined ? 'stale' : target !== undefined ? 'vary-miss' : 'uri-miss',
         waitKey,
         purgesBefore: this.#cache.marks.number,
+        // what is a user's own is nothing to others, and they would look for it in vain
+        asksStore: isForMany && !this.#isUnkept(facts),
+        countsAsMiss: true,
       },
       this.#newWaiters(),
     );
@@ -217,6 +239,8 @@ export class CachingHandler implements Handler, FillOwner {
         reason: 'stale',
         waitKey,
         purgesBefore: marks.number,
+        asksStore: true,
+        countsAsMiss: false,
       },
       this.#newWaiters(),
     );
@@ -225,7 +249,35 @@ export class CachingHandler implements Handler, FillOwner {
   #start(request: FillRequest, waiters: FillWaiters): void {
     const fill = new Fill(request, this, waiters);
     if (request.waitKey !== undefined) this.#fills.set(request.waitKey, fill);
-    this.#handler.handle(fill.exchange, request.route);
+    const { common } = this.#cache;
+    if (request.asksStore && !this.#isRetired && common?.isThere === true) this.#askStore(fill, common);
+    else this.#askHandler(fill);
+  }
+
+  #askStore(fill: Fill, common: CommonAnswers): void {
+    const { facts, exchange } = fill.request;
+    this.#asking.add(fill);
+    const vary = this.#targets.get(facts.key as string)?.vary;
+    common.find({ space: this.#space, facts, fields: exchange.fields, vary }, (answer) => {
+      if (!this.#asking.has(fill)) return;
+      if (answer === undefined || fill.isOver) {
+        this.#askHandler(fill);
+        return;
+      }
+      this.#asking.delete(fill);
+      this.keep(fill.request, answer, true);
+      if (!fill.request.isBackground) this.#cache.counters.add(COUNT.cacheHitsTotal, 1);
+      fill.found(answer);
+    });
+  }
+
+  #askHandler(fill: Fill): void {
+    this.#asking.delete(fill);
+    const { request, exchange } = fill;
+    // its client has gone while the store was asked
+    if (fill.isOver) return;
+    if (request.countsAsMiss) this.#cache.counters.add(COUNT.cacheMissesTotal, 1);
+    this.#handler.handle(exchange, request.route);
   }
 
   #newWaiters(): FillWaiters {

@@ -2,7 +2,7 @@
  * The marks of all machines that share a store, as this machine knows them, in the memory of its marks. The main thread writes them: what other
  * machines purge, it purges here, too.
  */
-import { ALL_MARK, MARK_END, purgeMark, steadyTenths, WORD } from './purge-marks.ts';
+import { ALL_MARK, isMark, MARK_END, purgeMark, steadyTenths, WORD } from './purge-marks.ts';
 
 /** Sixteen hexadecimal digits: the secret that names are hashed with, which names the table of the store, too. */
 const EPOCH = /^[0-9a-f]{16}$/;
@@ -38,7 +38,7 @@ export class CommonMarks {
   }
 
   isMark(mark: number): boolean {
-    return Number.isInteger(mark) && mark >= ALL_MARK && mark < MARK_END;
+    return isMark(mark);
   }
 
   /** The table of the store is another one: marks made before mean nothing, and whatever was kept before is purged. */

@@ -54,6 +54,10 @@ export interface FillRequest {
   readonly reason: ForwardReason;
   /** Number of the last purge. */
   readonly purgesBefore: number;
+  /** The store of all machines is asked before the server. */
+  readonly asksStore: boolean;
+  /** A client waits, for the first time. */
+  readonly countsAsMiss: boolean;
 }
 
 /** What a fill needs of the cache. */
@@ -112,9 +116,20 @@ export class Fill implements FillSink {
     client.onAbort = () => this.#clientGone();
   }
 
+  /** Nobody wants what it asks for any more, or all have it. */
+  get isOver(): boolean {
+    return this.#state === 'over';
+  }
+
   /** Gives the client away, to whom nothing was sent: another request is made for it. */
   takeClient(): Exchange | undefined {
     return this.#release();
+  }
+
+  /** Another machine has kept what this asks for: the server is not asked. */
+  found(answer: StoredAnswer): void {
+    this.#leave();
+    this.#answerBy(answer);
   }
 
   // ---- FillSink ----
@@ -224,11 +239,11 @@ export class Fill implements FillSink {
     this.#settle(isShared ? answer : undefined);
   }
 
-  /** The server fails: its client and those who wait get what is kept. */
-  #answerBy(stale: StoredAnswer): void {
+  /** Its client and those who wait get what is kept. */
+  #answerBy(answer: StoredAnswer): void {
     const client = this.#release();
-    if (client !== undefined) sendStored(client, stale, this.request.facts.isConditional, cacheClock.now());
-    this.#settle(stale);
+    if (client !== undefined) sendStored(client, answer, this.request.facts.isConditional, cacheClock.now());
+    this.#settle(answer);
   }
 
   #giveHead(status: number, given: Fields): void {

@@ -122,6 +122,44 @@ export class PurgeMarks {
     return this.epoch === 0 || silence * TENTH_MS > CUT_OFF_MS;
   }
 
+  /** For an answer that others are to have: what purges count for it already. Undefined: it was purged, or a purge is on its way. */
+  stamp(marked: MarkedAnswer): { readonly epoch: string; readonly known: number } | undefined {
+    const epoch = this.#epochText;
+    // what is known now counts here already, and `isPurged` sees it
+    const known = Atomics.load(this.#words, WORD.known);
+    if (epoch === undefined || this.isPurged(marked)) return undefined;
+    const isPending = this.#isPending(ALL_MARK) || marked.marks.some((mark) => this.#isPending(mark));
+    return isPending ? undefined : { epoch, known };
+  }
+
+  /** For an answer that another machine has stamped so. Undefined: it was purged since, or may have been. `now`: of this thread, ms. */
+  accept(epoch: string, known: number, marks: readonly number[], now: number): MarkedAnswer | undefined {
+    // what is purged from here on is younger
+    const purgesBefore = this.number;
+    if (this.#epochText !== epoch) return undefined;
+    const isGood = (mark: number): boolean =>
+      ((Atomics.load(this.#words, WORD.marks + mark) - known) | 0) <= 0 && !this.#isPending(mark);
+    if (!isGood(ALL_MARK) || !marks.every(isGood)) return undefined;
+    const marked = { marks, purgesBefore, askedAt: Number.NEGATIVE_INFINITY };
+    return this.isDoubtful(marked, now) ? undefined : marked;
+  }
+
+  /** Purges of this machine are on their way to the store. */
+  #isPending(mark: number): boolean {
+    return Atomics.load(this.#words, WORD.pending + mark) !== 0;
+  }
+
+  /** The secret in hexadecimal digits; undefined: none was taken from a store yet. */
+  get #epochText(): string | undefined {
+    const { epoch } = this;
+    if (epoch === 0) return undefined;
+    const text = [0, 1]
+      .map((i) => (Atomics.load(this.#words, i) >>> 0).toString(16).padStart(8, '0'))
+      .join('');
+    // another one may just come
+    return this.epoch === epoch ? text : undefined;
+  }
+
   #purge(mark: number, epoch: number): void {
     if (this.isShared) Atomics.add(this.#words, WORD.pending + mark, 1);
     purgeMark(this.#words, mark);
@@ -133,6 +171,11 @@ export class PurgeMarks {
     const [seed0, seed1] = this.#words as unknown as [number, number];
     return WORDS + (sipHash(bytes, 0, bytes.length, seed0, seed1) & (MARKS - 1));
   }
+}
+
+/** It may be one of an answer. */
+export function isMark(mark: unknown): mark is number {
+  return Number.isInteger(mark) && (mark as number) >= ALL_MARK && (mark as number) < MARK_END;
 }
 
 /** In this machine. */

@@ -2,6 +2,8 @@
 
 import type { Counters } from '../metrics/worker-metrics.ts';
 import { AnswerStore } from './answer-store.ts';
+import { CommonAnswers } from './common-answers.ts';
+import type { CommonEntries } from './common-entries.ts';
 import type { Recording } from './fill.ts';
 import type { WaitingCount } from './fill-waiters.ts';
 import { PurgeMarks } from './purge-marks.ts';
@@ -14,6 +16,10 @@ interface ResponseCacheOptions {
   readonly bytesMax?: number;
   /** How long requests wait for the answer to another one. */
   readonly waitMs?: number;
+  /** A store that machines share; undefined: there is none. */
+  readonly entries?: CommonEntries | undefined;
+  /** That the machines have, and nobody else. */
+  readonly entryKey?: Uint8Array | undefined;
 }
 
 export class ResponseCache {
@@ -26,10 +32,22 @@ export class ResponseCache {
   /** Answers that are fetched while their clients have got a stale one. */
   readonly background: WaitingCount = { count: 0 };
 
-  constructor({ counters, marks = new PurgeMarks(), bytesMax, waitMs }: ResponseCacheOptions) {
+  /** What machines have in common; undefined: nothing. */
+  readonly common: CommonAnswers | undefined;
+
+  constructor({
+    counters,
+    marks = new PurgeMarks(),
+    bytesMax,
+    waitMs,
+    entries,
+    entryKey,
+  }: ResponseCacheOptions) {
     this.counters = counters;
     this.store = new AnswerStore(counters, bytesMax);
     this.marks = marks;
     this.waitMs = waitMs;
+    const { loans } = this.store;
+    this.common = entries && new CommonAnswers({ entries, marks, counters, loans, key: entryKey });
   }
 }

@@ -37,6 +37,14 @@ const METRICS = {
   cacheCollapsedTotal: {
     total: 'Answers of the cache that requests have waited for until another one had fetched them',
   },
+  cacheStoreHitsTotal: {
+    total: 'Answers that the cache has found in the store, where another worker or machine has put them',
+  },
+  cacheStoreMissesTotal: { total: 'Answers that the cache has looked for in the store in vain' },
+  cacheStoreWritesTotal: { total: 'Answers that the cache has put into the store' },
+  cacheStoreLostTotal: {
+    total: 'Answers that the store has not taken, or that had to wait for too many others',
+  },
   cacheEvictionsTotal: { total: 'Answers that had to go from the cache to make room' },
   bytesReceivedTotal: { total: 'Bytes of request bodies' },
   bytesSentTotal: { total: 'Bytes of response bodies' },

@@ -11,6 +11,12 @@ import type { Proxies } from './proxies.ts';
 import type { ProxyRoute } from './proxy-run.ts';
 import { proxySettings } from './proxy-settings.ts';
 
+type Front = Handler & {
+  /** The mapping ends soon: nothing is looked for elsewhere any more. */
+  retire(): void;
+  close(): void;
+};
+
 interface ProxyMappingOptions {
   /** Where it stands, in bytes. */
   readonly place: OfPlace;
@@ -18,7 +24,7 @@ interface ProxyMappingOptions {
   readonly proxies: Proxies;
   readonly logger: Logger;
   /** Puts something before it that answers a part of its requests; undefined = it gets all of them. */
-  readonly front?: (handler: Handler) => Handler & { close(): void };
+  readonly front?: (handler: Handler) => Front;
 }
 
 /** What does not begin like this is the name of a file. */
@@ -43,7 +49,7 @@ export class ProxyMapping implements Mapping, Handler {
   readonly #options: ProxyMappingOptions;
   readonly #name: string;
   readonly #route: ProxyRoute;
-  readonly #front: (Handler & { close(): void }) | undefined;
+  readonly #front: Front | undefined;
   /** It serves, and what is known of its servers is kept. */
   #isHeld = false;
 
@@ -90,6 +96,7 @@ export class ProxyMapping implements Mapping, Handler {
   }
 
   close(): void {
+    this.#front?.retire();
     this.#front?.close();
     if (this.#isHeld) this.#route.balancer.release();
     this.#isHeld = false;

@@ -364,6 +364,7 @@ export class LoadedScript implements ScriptContext {
    */
   async retire(graceMs: number): Promise<void> {
     this.timers.retire(graceMs);
+    this.cached.retire();
     this.runs.retire();
     await this.runs.idle();
     if (this.#closed) return;

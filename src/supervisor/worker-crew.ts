@@ -1,5 +1,6 @@
 /** The workers of one gateway: makes them, with what they have in common, and starts them while the main thread binds and compiles. */
 
+import { hkdfSync } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { assert } from '../base/assert.ts';
 import { giveBack } from '../base/lent-block.ts';
@@ -34,6 +35,7 @@ import { WORKER_TIMES } from './worker-times.ts';
 
 /** The workers keep the drain limit themselves; the supervisor waits this much longer for a worker that hangs. */
 const DRAIN_GRACE_MS = 1000;
+const ENTRY_KEY_BYTES = 32;
 
 export interface CrewParts {
   readonly options: SupervisorOptions;
@@ -290,6 +292,14 @@ export class WorkerCrew {
       serverPort: main.port,
       setup: setup(),
       stores: options.config.stores ?? [],
+      entryKey: entryKeyOf(options.config),
     };
   }
+}
+
+/** Of the cache's entries in the store. */
+function entryKeyOf({ storeSecret }: Config): Uint8Array | undefined {
+  if (storeSecret === undefined) return undefined;
+  const secret = Buffer.from(storeSecret, 'latin1');
+  return new Uint8Array(hkdfSync('sha256', secret, '', 'lgateway cache', ENTRY_KEY_BYTES));
 }

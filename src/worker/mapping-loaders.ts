@@ -107,7 +107,13 @@ export class MappingLoaders {
     this.#proxies = new Proxies(counters, start.workerId, undefined, health);
     this.accounts = new MappingAccounts(job.setup, start.mappingCounters, logger);
     this.#shared = new SharedStore(start.shared);
-    this.#cache = new WorkerCache(counters, start.purges, parts.post);
+    this.#cache = new WorkerCache({
+      counters,
+      purges: start.purges,
+      tell: parts.post,
+      entries: async () => (await this.#openStores())?.entries,
+      entryKey: job.entryKey,
+    });
   }
 
   /** Nothing of it is loaded. A root is looked up when a mapping first asks for it, so that a link may lead elsewhere with each reload. */
@@ -152,7 +158,7 @@ export class MappingLoaders {
       place: placeOf(mapping),
       settings: await withCertificates(own),
       proxies: this.#proxies,
-      ...(own.cache === true && { front: await this.#cache.open() }),
+      ...(own.cache === true && { front: await this.#cache.open(name) }),
       // one by mapping would take a share of what scripts use, and this kind uses none of that
       logger: this.#parts.logger,
     });

@@ -122,6 +122,8 @@ export interface WorkerJob {
   readonly setup: WorkerSetup;
   /** Where dictionaries live that are not in memory. */
   readonly stores: readonly StoreSettings[];
+  /** Made of the secret of --store-secret: what the cache puts into the store is sealed with it. Undefined: there is none. */
+  readonly entryKey?: Uint8Array | undefined;
   /** The scripts are loaded, each for itself, and nothing serves. */
   readonly isTrial?: true;
 }

@@ -1,5 +1,6 @@
 /** The cache for answers as a worker has it: what it needs beside purges is loaded for the first handler whose answers are kept. */
 import type { CachingHandler } from '../cache/caching-handler.ts';
+import type { CommonEntries } from '../cache/common-entries.ts';
 import { type Purge, purgeAnswers } from '../cache/purge-answers.ts';
 import { PurgeMarks, type PurgeNotice } from '../cache/purge-marks.ts';
 import type { ResponseCache } from '../cache/response-cache.ts';
@@ -10,38 +11,52 @@ import type { FromWorker } from './messages.ts';
 
 type Front = (handler: Handler) => CachingHandler;
 
+interface WorkerCacheOptions {
+  readonly counters: Counters;
+  /** What all workers have in common. */
+  readonly purges: SharedArrayBuffer;
+  /** Takes messages for the supervisor. */
+  readonly tell: (message: FromWorker) => void;
+  /** Resolves to the store that machines share; undefined: there is none. */
+  readonly entries: () => Promise<CommonEntries | undefined>;
+  /** As of WorkerJob. */
+  readonly entryKey?: Uint8Array | undefined;
+}
+
 export class WorkerCache implements AnswerCache {
-  readonly #counters: Counters;
+  readonly #options: WorkerCacheOptions;
   readonly marks: PurgeMarks;
   #cache: ResponseCache | undefined;
   ready: Promise<unknown> = Promise.resolve();
 
-  /** `purges`: what all workers have in common; `tell` takes messages for the supervisor. */
-  constructor(counters: Counters, purges: SharedArrayBuffer, tell: (message: FromWorker) => void) {
-    this.#counters = counters;
-    this.marks = new PurgeMarks(purges);
-    if (this.marks.isShared) this.marks.onPurge = tellPurges(tell);
+  constructor(options: WorkerCacheOptions) {
+    this.#options = options;
+    this.marks = new PurgeMarks(options.purges);
+    if (this.marks.isShared) this.marks.onPurge = tellPurges(options.tell);
   }
 
-  /** What puts the cache before a handler. */
-  async open(): Promise<Front> {
-    const [{ ResponseCache }, { CachingHandler }] = await Promise.all([
+  /** What puts the cache before a handler, which `space` names on all machines. */
+  async open(space: string): Promise<Front> {
+    const [{ ResponseCache }, { CachingHandler }, entries] = await Promise.all([
       import('../cache/response-cache.ts'),
       import('../cache/caching-handler.ts'),
+      this.#options.entries(),
     ]);
-    this.#cache ??= new ResponseCache({ counters: this.#counters, marks: this.marks });
+    const { counters, entryKey } = this.#options;
+    this.#cache ??= new ResponseCache({ counters, marks: this.marks, entries, entryKey });
     const cache = this.#cache;
-    return (handler) => new CachingHandler(handler, cache);
+    return (handler) => new CachingHandler(handler, cache, space);
   }
 
-  before(handler: Handler): CachedHandler {
+  before(handler: Handler, space: string): CachedHandler {
     let front: CachingHandler | undefined;
     let isClosed = false;
-    this.ready = this.open().then((open) => {
+    this.ready = this.open(space).then((open) => {
       if (!isClosed) front = open(handler);
     });
     return {
       handle: (exchange, route) => (front ?? handler).handle(exchange, route),
+      retire: () => front?.retire(),
       close: () => {
         isClosed = true;
         front?.close();

@@ -1,6 +1,7 @@
 /** The stores that one worker is connected to, and the dictionaries in them. What becomes of a store is told in the log. */
 import type { Logger } from '../base/logger.ts';
 import { showStoreAddress } from '../base/store-address.ts';
+import type { CommonEntries } from '../cache/common-entries.ts';
 import type { StoreStates } from '../metrics/store-states.ts';
 import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
 import type { StoreSettings } from '../settings/store-settings.ts';
@@ -10,11 +11,14 @@ import { openStore } from '../store/open-store.ts';
 import type { StoreWatcher } from '../store/store-client.ts';
 import { StoreLog } from '../store/store-log.ts';
 import { type StoreAccess, type StoredDictionaries, StoredDictionary } from '../store/stored-dictionary.ts';
+import { StoreEntries } from './store-entries.ts';
 
 /** One store, and the dictionaries that were opened in it. */
 interface OpenedStore {
   readonly settings: StoreSettings;
   readonly access: StoreAccess;
+  /** For what the cache shares with other machines. */
+  readonly entries: StoreEntries;
 }
 
 export class WorkerStores implements StoredDictionaries {
@@ -50,6 +54,11 @@ export class WorkerStores implements StoredDictionaries {
     return dictionary;
   }
 
+  /** In the store of all dictionaries, which is that of all machines; undefined: there is none. */
+  get entries(): CommonEntries | undefined {
+    return this.#stores.find(({ settings }) => settings.dictionaries === 'others')?.entries;
+  }
+
   close(): void {
     for (const { access } of this.#stores) access.client.close();
   }
@@ -67,9 +76,22 @@ function open(
 ): OpenedStore {
   const { address, ca } = settings;
   const near = new NearCache();
-  const watcher = watch(showStoreAddress(address), near, logger, counters, changed);
+  let isThere = false;
+  const told = watch(showStoreAddress(address), near, logger, counters, changed);
+  const watcher: StoreWatcher = {
+    ...told,
+    available: (server) => {
+      isThere = true;
+      told.available(server);
+    },
+    away: (reason, isConfiguration) => {
+      isThere = false;
+      told.away(reason, isConfiguration);
+    },
+  };
   const client = openStore({ address, tls: address.tls ? { ca } : undefined, watcher });
-  return { settings, access: { client, near, steps: new AtomicSteps(client), counters } };
+  const entries = new StoreEntries(client, () => isThere);
+  return { settings, access: { client, near, steps: new AtomicSteps(client), counters }, entries };
 }
 
 function watch(

@@ -59,7 +59,7 @@ async function serve(answer: (target: string, response: ServerResponse) => void)
     settings: readProxyMapping({ prefix: '/' }, upstream.url, { retries: 0 }),
     proxies,
     logger: LOGGER,
-    front: (handler) => new CachingHandler(handler, cache),
+    front: (handler) => new CachingHandler(handler, cache, 'test'),
   });
 }
 

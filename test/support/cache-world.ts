@@ -2,6 +2,7 @@
 
 import { cacheClock } from '../../src/cache/cache-clock.ts';
 import { CachingHandler } from '../../src/cache/caching-handler.ts';
+import type { CommonEntries } from '../../src/cache/common-entries.ts';
 import { PurgeMarks } from '../../src/cache/purge-marks.ts';
 import { ResponseCache } from '../../src/cache/response-cache.ts';
 import type { Exchange } from '../../src/http/exchange/exchange.ts';
@@ -25,6 +26,10 @@ interface CacheWorldOptions {
   readonly waitMs?: number;
   /** Of another world: two workers of one process. */
   readonly purges?: SharedArrayBuffer;
+  /** A store that worlds share; time is real then. */
+  readonly entries?: CommonEntries;
+  readonly entryKey?: Uint8Array;
+  readonly space?: string;
 }
 
 const START = Date.UTC(2026, 0, 1, 12);
@@ -39,9 +44,10 @@ export class CacheWorld {
   static #now: number = START;
 
   constructor(options: CacheWorldOptions = {}) {
-    cacheClock.now = () => CacheWorld.#now;
-    cacheClock.wall = cacheClock.now;
-    const { purges, ...others } = options;
+    const { purges, space = 'test', ...others } = options;
+    const isReal = options.entries !== undefined;
+    cacheClock.now = isReal ? () => performance.now() : () => CacheWorld.#now;
+    cacheClock.wall = isReal ? () => Date.now() : cacheClock.now;
     this.cache = new ResponseCache({ counters: this.counters, marks: new PurgeMarks(purges), ...others });
     this.handler = new CachingHandler(
       {
@@ -52,6 +58,7 @@ export class CacheWorld {
         },
       },
       this.cache,
+      space,
     );
   }
 

@@ -148,7 +148,12 @@ export class ScriptHarness {
     const policy = new ConnectPolicy(rules, { lookup: options.lookup, rooted: options.rooted === true });
     this.fetcher = new Fetcher(counters, policy);
     this.proxies = new Proxies(counters, options.workerId ?? 1, policy);
-    this.cache = new WorkerCache(this.counters, createPurgeMemory(), () => undefined);
+    this.cache = new WorkerCache({
+      counters: this.counters,
+      purges: createPurgeMemory(),
+      tell: () => undefined,
+      entries: () => Promise.resolve(undefined),
+    });
     this.logger = this.#createLogger();
     this.fileSystem = new FileSystem({
       root: options.rooted === true ? this.folder : undefined,

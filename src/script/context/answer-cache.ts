@@ -5,6 +5,8 @@ import type { Handler } from '../../http/exchange/handler.ts';
 
 /** A handler with the cache before it. */
 export interface CachedHandler extends Handler {
+  /** The handler ends soon: nothing is looked for elsewhere any more. */
+  retire(): void;
   /** What is kept of its answers is not used any more. */
   close(): void;
 }
@@ -12,8 +14,8 @@ export interface CachedHandler extends Handler {
 export interface AnswerCache {
   /** What was purged, in all workers. */
   readonly marks: PurgeMarks;
-  /** Until `ready`, the handler gets all requests. */
-  before(handler: Handler): CachedHandler;
+  /** Until `ready`, the handler gets all requests. `space` names it, on all machines. */
+  before(handler: Handler, space: string): CachedHandler;
   /** Resolves when what `before` has given keeps answers. */
   readonly ready: Promise<unknown>;
   /** In all workers, at once. False: the URL is none. */

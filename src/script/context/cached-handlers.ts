@@ -21,7 +21,7 @@ export class CachedHandlers {
 
   /** Puts the cache before a handler. Where requests have hooks they have to run for each of them, and nothing is kept. */
   add(name: string, handler: Handler): Handler {
-    const cached = this.#cache.before(handler);
+    const cached = this.#cache.before(handler, `${this.#mapping}\0${name}`);
     this.#handlers.push(cached);
     return {
       handle: (exchange, route) => {
@@ -36,6 +36,11 @@ export class CachedHandlers {
   /** Resolves when all of them keep answers. */
   async ready(): Promise<void> {
     if (this.#handlers.length > 0) await this.#cache.ready;
+  }
+
+  /** Before the last exchange ends. */
+  retire(): void {
+    for (const handler of this.#handlers) handler.retire();
   }
 
   close(): void {
