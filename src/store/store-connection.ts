@@ -75,8 +75,9 @@ export class StoreConnection {
     });
     this.#socket.on('error', (error) => this.close(explainSocketError(error, tls !== undefined)));
     this.#socket.on('close', () => this.close('it has closed the connection'));
+    const hint = tls === undefined ? '' : '; a server without TLS wants redis://';
     this.#timer = setTimeout(
-      () => this.close(`it has not greeted within ${CONNECT_TIMEOUT_MS} ms`),
+      () => this.close(`it has not greeted within ${CONNECT_TIMEOUT_MS} ms${hint}`),
       CONNECT_TIMEOUT_MS,
     );
     const greeting = greetingOf(address);

@@ -30,6 +30,7 @@ const all = async (d) => {
     () => d.incr('s', 2n ** 62n), () => d.incr('t'), () => d.expire('t', 0), () => d.ttl('t'), () => d.expire('none', 1), () => d.delete('t'),
     () => d.delete('t'), async () => (await d.keys()).sort(), () => d.set('k'.repeat(1025), 1), () => d.get('\u20ac'), () => d.set('u', '\u20ac'),
     () => d.set('v', 1, -1), () => d.keys(0), () => d.incr('x', 2n ** 64n),
+    () => d.set('w', {}), () => d.set('w', null), () => d.set('w', Symbol('w')), () => d.add('w', []), () => d.replace('w', () => 1), () => d.get('w'),
   ]) out.push(await show(run));
   return out;
 };
@@ -99,6 +100,8 @@ test('Every call means in a store what it means in memory, and is a promise', as
       'RangeError',
       'RangeError',
     ],
+    // values of types that no dictionary has change nothing
+    ...['TypeError', 'TypeError', 'TypeError', 'TypeError', 'TypeError', 'undefined'],
   ]);
 });
 
