@@ -1,7 +1,10 @@
 /** Three gateways in three network namespaces behind HAProxy, with one store: they behave as one. */
 import { after, before } from 'node:test';
+import { testDisturbances } from './disturbances.ts';
+import { testRollingUpgrade } from './rolling-upgrade.ts';
 import { testSharedState } from './shared-state.ts';
 import { ThreeMachines } from './three-machines.ts';
+import { testTimers } from './timers.ts';
 
 let started: ThreeMachines | undefined;
 before(async () => {
@@ -15,3 +18,6 @@ function fleet(): ThreeMachines {
 }
 
 testSharedState(fleet);
+testTimers(fleet);
+testRollingUpgrade(fleet);
+testDisturbances(fleet);

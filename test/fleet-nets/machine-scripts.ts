@@ -33,7 +33,7 @@ end)`;
 const LIMITED = `require 'lgateway.ratelimit'.use{limit = 20, window = 86400}
 require 'httpd'.register_handler('/', function() require 'httpd'.write(nil, 'done') end)`;
 
-/** A short task each half second, and one that goes on while it is wanted; each run tells who has it, and its fence. */
+/** A short task each half second, one that goes on while it is wanted, and one of a start; each run tells who has it, and its fence. */
 const TIMERS = `local httpd = require 'httpd'
 local runs = httpd.shared('runs')
 local function note(name, fence)
@@ -50,6 +50,7 @@ httpd.timer(0, function(fence)
     note('long', fence)
     while isWanted() do httpd.sleep(0.2) end
 end, {every = 0.5, once = 'long', timeout = 0})
+httpd.timer(0, function(fence) note('start', fence) end, {once = 'start'})
 httpd.register_handler('/', function() end)`;
 
 /**

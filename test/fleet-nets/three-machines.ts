@@ -126,7 +126,9 @@ export class ThreeMachines {
           '-p',
           String(PORT),
         ];
-        const all = [...own, ...scripts, '-l', '/chat', join(PACKAGE_ROOT, 'handlers/chat.lua')];
+        // one machine has two workers, which are as machines to each other
+        const workers = name === 'a' ? ['-w', '2'] : [];
+        const all = [...own, ...workers, ...scripts, '-l', '/chat', join(PACKAGE_ROOT, 'handlers/chat.lua')];
         return [name, new Machine(name, folder, network.launcher(name), all)] as const;
       });
       const fleet = new ThreeMachines({ network, store, cluster, balancer, folder }, new Map(machines));
@@ -175,6 +177,7 @@ function configuration(
   return `workers = 1
 store = "${store.address}"
 proxy-protocol = true
+drain-grace = 2
 proxy-trusted = ["${network.address('balancer')}"]
 [[certificate]]
 cert = "cert.pem"

@@ -13,7 +13,6 @@ export const ALONE: Readonly<Record<string, string>> = {
   'examples/readme': 'long, and changes the working folder',
   'file/pipe-file': 'counts the processes it has started',
   'fleet-nets/fleet-nets': 'long, though it mostly waits, and signals processes',
-  'gateway/fleet-timers': 'long, though it mostly waits',
   'gateway/held-memory': 'long',
   'handlers/browser': 'long',
   'hostile/hostile': 'long, and measures',
