@@ -2,7 +2,7 @@
 import { Loans } from '../base/lent-content.ts';
 import { type Fields, fieldValue } from '../http/semantics/fields.ts';
 import { COUNT, type Counters } from '../metrics/worker-metrics.ts';
-import { CACHE_BYTES_MAX, CACHE_ENTRIES_MAX, VARIANTS_MAX, VARY_VALUES_BYTES_MAX } from './cache-limits.ts';
+import { CACHE_ENTRIES_MAX, VARIANTS_MAX, VARY_VALUES_BYTES_MAX } from './cache-limits.ts';
 import type { StoredAnswer } from './stored-answer.ts';
 
 /** The answers for one target of one mapping. */
@@ -23,13 +23,14 @@ interface Place {
 
 export class AnswerStore {
   readonly #counters: Counters;
-  readonly #bytesMax: number;
+  #bytesMax: number;
   /** What was not asked for longest comes first. */
   readonly #order = new Map<StoredAnswer, Place>();
   readonly loans: Loans = new Loans();
   #bytes = 0;
 
-  constructor(counters: Counters, bytesMax: number = CACHE_BYTES_MAX) {
+  /** `bytesMax`: of all answers, with their heads and keys; what was not asked for longest goes first. */
+  constructor(counters: Counters, bytesMax: number) {
     this.#counters = counters;
     this.#bytesMax = bytesMax;
   }
@@ -64,6 +65,16 @@ export class AnswerStore {
     target.variants.set(variant, answer);
     this.#order.set(answer, { targets, key, variant });
     this.#add(answer.bytes, 1);
+    this.#makeRoom();
+  }
+
+  /** What has no room any more goes at once. */
+  resize(bytesMax: number): void {
+    this.#bytesMax = bytesMax;
+    this.#makeRoom();
+  }
+
+  #makeRoom(): void {
     for (const next of this.#order.keys()) {
       if (this.#bytes <= this.#bytesMax && this.#order.size <= CACHE_ENTRIES_MAX) return;
       this.#counters.add(COUNT.cacheEvictionsTotal, 1);

@@ -1,7 +1,5 @@
 /** Limits of the cache for answers: how much it keeps, how large, for how many, how long somebody waits. */
 
-/** Bytes of all answers that a worker keeps, with their heads and keys; what was not asked for longest goes first. */
-export const CACHE_BYTES_MAX: number = 64 * 1024 * 1024;
 /** Answers that a worker keeps. */
 export const CACHE_ENTRIES_MAX = 65_536;
 /** What an answer takes beside the bytes of its body, its fields and its key: objects, and the head that was made ready. */

@@ -13,7 +13,7 @@ interface ResponseCacheOptions {
   /** What all threads have in common; default: this one is alone. */
   readonly marks?: PurgeMarks;
   /** Bytes of all answers. */
-  readonly bytesMax?: number;
+  readonly bytesMax: number;
   /** How long requests wait for the answer to another one. */
   readonly waitMs?: number;
   /** A store that machines share; undefined: there is none. */

@@ -109,6 +109,7 @@ export function buildConfig(
       unreadBodyBytesMax:
         answers.value(OPTIONS.maxUnreadBodies) ??
         defaultUnreadBodyBytes(memoryBytesMax, mappings.filter(runsLua)),
+      cacheBytesMax: answers.valueOrDefault(OPTIONS.cacheSize),
       streamsMax: answers.valueOrDefault(OPTIONS.maxStreams),
       connectionsMax: answers.valueOrDefault(OPTIONS.maxConnections),
       connectionsPerAddressMax: answers.valueOrDefault(OPTIONS.maxConnectionsPerAddress),

@@ -14,6 +14,7 @@ export interface LimitOptions {
   readonly maxHead: DefaultedOption<number>;
   readonly maxBody: DefaultedOption<number>;
   readonly maxUnreadBodies: ValueOption<number>;
+  readonly cacheSize: DefaultedOption<number>;
   readonly maxStreams: DefaultedOption<number>;
   readonly maxConnections: DefaultedOption<number>;
   readonly maxConnectionsPerAddress: DefaultedOption<number>;
@@ -99,6 +100,14 @@ export const LIMIT_OPTIONS: LimitOptions = {
     group: 'Limits',
     help: 'memory of one worker for request bodies that nobody has read yet; clients wait when it is used up',
   },
+  cacheSize: defaulted({
+    name: 'cache-size',
+    argument: 'SIZE',
+    value: size(LIMIT_BOUNDS.cacheBytesMin, LIMIT_BOUNDS.cacheBytesMax),
+    default: DEFAULT_LIMITS.cacheBytesMax,
+    group: 'Limits',
+    help: 'memory of one worker for answers that the cache keeps',
+  }),
   maxStreams: defaulted({
     name: 'max-streams',
     argument: 'COUNT',

@@ -126,6 +126,7 @@ const ROWS: Readonly<Record<SettingName, SettingRow>> = {
   'limits.headBytesMax': applied(OPTIONS.maxHead),
   'limits.bodyBytesMax': applied(OPTIONS.maxBody),
   'limits.unreadBodyBytesMax': applied(OPTIONS.maxUnreadBodies),
+  'limits.cacheBytesMax': applied(OPTIONS.cacheSize),
   'limits.streamsMax': applied(OPTIONS.maxStreams),
   'limits.connectionsMax': applied(OPTIONS.maxConnections),
   'limits.connectionsPerAddressMax': applied(OPTIONS.maxConnectionsPerAddress),

@@ -17,6 +17,8 @@ export interface Limits {
   readonly bodyBytesMax: number;
   /** Memory that request bodies nobody has read yet may take in one worker. */
   readonly unreadBodyBytesMax: number;
+  /** Memory that answers may take which one worker keeps. */
+  readonly cacheBytesMax: number;
   /** Concurrent streams of one HTTP/2 connection. */
   readonly streamsMax: number;
   /** Open connections of one worker. */
@@ -81,6 +83,8 @@ export const DEFAULT_LIMITS: Limits = {
   bodyBytesMax: 1024 * 1024 * 1024,
   // 512 bodies that are 128 KiB ahead of their handlers; a quarter of the memory of one script
   unreadBodyBytesMax: 64 * 1024 * 1024,
+  // six thousand pages of 10 KiB, and less than one script may take
+  cacheBytesMax: 64 * 1024 * 1024,
   // RFC 9113 §6.5.2 recommends no less than 100
   streamsMax: 128,
   // about 50 KiB each: 500 MiB per worker
@@ -131,6 +135,8 @@ export const LIMIT_BOUNDS: Readonly<
     | 'headBytesMax'
     | 'unreadBodyBytesMin'
     | 'unreadBodyBytesMax'
+    | 'cacheBytesMin'
+    | 'cacheBytesMax'
     | 'streamsMax'
     | 'connectionsMax'
     | 'framesPerSecondMax'
@@ -157,6 +163,10 @@ export const LIMIT_BOUNDS: Readonly<
   unreadBodyBytesMin: 1024 * 1024,
   /** More than a process can have. */
   unreadBodyBytesMax: 1024 * 1024 * 1024 * 1024,
+  /** The longest answer that is kept. */
+  cacheBytesMin: 1024 * 1024,
+  /** More than a process can have. */
+  cacheBytesMax: 1024 * 1024 * 1024 * 1024,
   streamsMax: 10_000,
   connectionsMax: 1_000_000,
   /** More than a connection can carry: no limit. */

@@ -112,6 +112,7 @@ export class MappingLoaders {
       purges: start.purges,
       tell: parts.post,
       entries: async () => (await this.#openStores())?.entries,
+      bytesMax: job.setup.settings.limits.cacheBytesMax,
       entryKey: job.entryKey,
     });
   }
@@ -134,6 +135,11 @@ export class MappingLoaders {
     assert(mapping !== undefined && row !== undefined, 'each mapping of a setup has a row of counters');
     const account = this.accounts.of(mappingName(mapping), row);
     return await this.#loaders[kindOf(mapping)](mapping, account, generation, signal);
+  }
+
+  /** Memory of answers that are kept. */
+  resizeCache(bytesMax: number): void {
+    this.#cache.resize(bytesMax);
   }
 
   /** Closes all connections to other servers. */

@@ -19,6 +19,8 @@ interface WorkerCacheOptions {
   readonly tell: (message: FromWorker) => void;
   /** Resolves to the store that machines share; undefined: there is none. */
   readonly entries: () => Promise<CommonEntries | undefined>;
+  /** Bytes of all answers. */
+  readonly bytesMax: number;
   /** As of WorkerJob. */
   readonly entryKey?: Uint8Array | undefined;
 }
@@ -27,10 +29,12 @@ export class WorkerCache implements AnswerCache {
   readonly #options: WorkerCacheOptions;
   readonly marks: PurgeMarks;
   #cache: ResponseCache | undefined;
+  #bytesMax: number;
   ready: Promise<unknown> = Promise.resolve();
 
   constructor(options: WorkerCacheOptions) {
     this.#options = options;
+    this.#bytesMax = options.bytesMax;
     this.marks = new PurgeMarks(options.purges);
     if (this.marks.isShared) this.marks.onPurge = tellPurges(options.tell);
   }
@@ -43,9 +47,16 @@ export class WorkerCache implements AnswerCache {
       this.#options.entries(),
     ]);
     const { counters, entryKey } = this.#options;
-    this.#cache ??= new ResponseCache({ counters, marks: this.marks, entries, entryKey });
+    const bytesMax = this.#bytesMax;
+    this.#cache ??= new ResponseCache({ bytesMax, counters, marks: this.marks, entries, entryKey });
     const cache = this.#cache;
     return (handler) => new CachingHandler(handler, cache, space);
+  }
+
+  /** Bytes of all answers. */
+  resize(bytesMax: number): void {
+    this.#bytesMax = bytesMax;
+    this.#cache?.store.resize(bytesMax);
   }
 
   before(handler: Handler, space: string): CachedHandler {

@@ -240,6 +240,7 @@ export class GatewayWorker {
     const { limits, logLevel, compression, transportSecurity, ...more } = settings;
     this.#logger.setLevel(logLevel);
     this.#compression.apply(compression);
+    this.#loaders.resizeCache(limits.cacheBytesMax);
     for (const frontEnd of this.#frontEnds) {
       frontEnd.setLimits(limits);
       frontEnd.setTransportSecurity(transportSecurity);

@@ -38,6 +38,21 @@ test('What was not asked for longest goes first when there is no room', () => {
   assert.deepEqual([world.counters.get('cacheAnswers'), world.counters.get('cacheBytes')], [0, 0]);
 });
 
+test('With less memory than before, what has no room any more goes at once', () => {
+  const world = new CacheWorld({ bytesMax: 100_000 });
+  world.backend = () => ({ fields: FRESH, body: 'x'.repeat(30_000) });
+  for (const target of ['/1', '/2', '/3']) world.ask(target);
+  world.cache.store.resize(70_000);
+  assert.equal(world.cache.store.entries, 2);
+  world.cache.store.resize(20_000);
+  assert.deepEqual([world.cache.store.entries, world.cache.store.bytes], [0, 0]);
+  world.ask('/1');
+  assert.equal(world.cache.store.entries, 0);
+  world.cache.store.resize(40_000);
+  world.ask('/1');
+  assert.equal(world.cache.store.entries, 1);
+});
+
 test('A body at the limit is kept, one above goes through', () => {
   for (const [length, isKept] of [
     [STORED_BODY_BYTES_MAX, true],

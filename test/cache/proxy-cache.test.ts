@@ -49,7 +49,7 @@ after(async () => {
 
 async function serve(answer: (target: string, response: ServerResponse) => void): Promise<void> {
   asked = [];
-  cache = new ResponseCache({ counters: front.counters });
+  cache = new ResponseCache({ counters: front.counters, bytesMax: 2 ** 26 });
   upstream = await plainUpstream((request, response) => {
     asked.push(request.url ?? '');
     answer(request.url ?? '', response);

@@ -68,6 +68,10 @@ on('/body', function()
     for piece in function() return httpd.read(nil) end do size = size + #piece end
     say(tostring(size))
 end)
+httpd.register_handler('/kept', function()
+    httpd.header {[':status'] = 200, ['cache-control'] = 'max-age=3600'}
+    httpd.write(nil, 'kept')
+end, {cache = true})
 on('/unread', function() httpd.sleep(1) end)
 on('/begin', function() say 'begun' httpd.sleep(60) end)
 on('/hang', function() httpd.sleep(60) say 'late' end)
@@ -540,6 +544,18 @@ const CASES: Readonly<Record<string, Case>> = {
     was: [200, 200],
     is: [413, 413],
   },
+  'limits.cacheBytesMax': {
+    change: limits({ cacheBytesMax: 100 }),
+    probe: async () => {
+      const session = await connectH2(plainPort, 'http');
+      await fetchH2(session, { ':path': '/kept' });
+      const { headers } = await fetchH2(session, { ':path': '/kept' });
+      session.destroy();
+      return /hit/.test(String(headers['cache-status']));
+    },
+    was: true,
+    is: false,
+  },
   'limits.unreadBodyBytesMax': {
     change: limits({ unreadBodyBytesMax: 40_000 }),
     probe: async () => {
@@ -720,6 +736,7 @@ const startLimits = {
   headBytesMax: 32 * 1024,
   bodyBytesMax: 2 ** 30,
   unreadBodyBytesMax: 2 ** 26,
+  cacheBytesMax: 2 ** 26,
   streamsMax: 128,
   connectionsMax: 10_000,
   connectionsPerAddressMax: 2500,

@@ -10,6 +10,7 @@ import type { Route } from '../../src/http/exchange/handler.ts';
 import type { Fields } from '../../src/http/semantics/fields.ts';
 import { formatHttpDate } from '../../src/http/semantics/http-date.ts';
 import { Counters } from '../../src/metrics/worker-metrics.ts';
+import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
 
 export interface BackendAnswer {
@@ -44,11 +45,16 @@ export class CacheWorld {
   static #now: number = START;
 
   constructor(options: CacheWorldOptions = {}) {
-    const { purges, space = 'test', ...others } = options;
+    const { purges, space = 'test', bytesMax = DEFAULT_LIMITS.cacheBytesMax, ...others } = options;
     const isReal = options.entries !== undefined;
     cacheClock.now = isReal ? () => performance.now() : () => CacheWorld.#now;
     cacheClock.wall = isReal ? () => Date.now() : cacheClock.now;
-    this.cache = new ResponseCache({ counters: this.counters, marks: new PurgeMarks(purges), ...others });
+    this.cache = new ResponseCache({
+      counters: this.counters,
+      marks: new PurgeMarks(purges),
+      bytesMax,
+      ...others,
+    });
     this.handler = new CachingHandler(
       {
         handle: (exchange) => {

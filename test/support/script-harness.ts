@@ -151,6 +151,7 @@ export class ScriptHarness {
     this.cache = new WorkerCache({
       counters: this.counters,
       purges: createPurgeMemory(),
+      bytesMax: DEFAULT_LIMITS.cacheBytesMax,
       tell: () => undefined,
       entries: () => Promise.resolve(undefined),
     });
