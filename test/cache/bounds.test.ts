@@ -2,10 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  BACKGROUND_MAX,
   KEY_BYTES_MAX,
+  LENT_BYTES_MAX,
   RECORDING_BYTES_MAX,
   STORED_BODY_BYTES_MAX,
   TAGS_MAX,
+  TEXT_BODY_BYTES_MAX,
   UNKEPT_MAX,
   VARIANTS_MAX,
   VARY_FIELDS_MAX,
@@ -76,6 +79,48 @@ test('What is received to be kept has a bound for all together', () => {
   assert.equal(world.get().text, 'content');
   assert.equal(world.cache.store.entries, 0);
   assert.equal(world.cache.recording.bytes, RECORDING_BYTES_MAX);
+});
+
+test('No more answers are fetched behind stale ones than the limit says, and each client gets its stale one', () => {
+  const world = new CacheWorld();
+  world.backend = () => ({ fields: ['cache-control', 'max-age=60, stale-while-revalidate=600'] });
+  const targets = Array.from({ length: BACKGROUND_MAX + 2 }, (_, i) => `/${i}`);
+  for (const target of targets) world.ask(target);
+  CacheWorld.pass(61);
+  world.backend = () => undefined;
+  const before = world.asked.length;
+  for (const target of targets) assert.equal(world.ask(target).text, 'content');
+  assert.equal(world.asked.length, before + BACKGROUND_MAX);
+  assert.equal(world.cache.background.count, BACKGROUND_MAX);
+  // when one has ended the next one may begin
+  give(world.asked[before] as Exchange, { fields: FRESH });
+  world.ask(targets.at(-1));
+  world.ask(targets.at(-2));
+  assert.equal(world.asked.length, before + BACKGROUND_MAX + 1);
+  for (const exchange of world.asked.slice(before + 1)) give(exchange, { fields: FRESH });
+  assert.equal(world.cache.background.count, 0);
+});
+
+test('When slow clients hold as much as the limit says, requests for large answers are passed on, and short ones answered', () => {
+  const world = new CacheWorld();
+  const length = TEXT_BODY_BYTES_MAX + 1;
+  world.backend = ({ target }) => ({
+    fields: FRESH,
+    body: target === '/short' ? 'short' : 'x'.repeat(length),
+  });
+  for (const target of ['/short', '/long']) world.ask(target);
+  const { loans } = world.cache.store;
+  loans.add(LENT_BYTES_MAX);
+  world.ask('/long');
+  assert.equal(world.asked.length, 2);
+  loans.add(1);
+  assert.equal(world.ask('/long').bytesWritten, length);
+  assert.equal(world.asked.length, 3);
+  assert.equal(world.ask('/short').text, 'short');
+  assert.equal(world.asked.length, 3);
+  loans.add(-LENT_BYTES_MAX - 1);
+  world.ask('/long');
+  assert.equal(world.asked.length, 3);
 });
 
 test('Long targets, long lists of Vary and long values are passed on', () => {

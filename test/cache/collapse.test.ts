@@ -1,7 +1,7 @@
 /** Requests for the same wait for one answer, and go their own way where there is none for them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { WAITING_MAX } from '../../src/cache/cache-limits.ts';
+import { WAIT_MS_MAX, WAITING_MAX } from '../../src/cache/cache-limits.ts';
 import type { Exchange } from '../../src/http/exchange/exchange.ts';
 import { CacheWorld, give } from '../support/cache-world.ts';
 import type { FakeExchange } from '../support/fake-exchange.ts';
@@ -172,4 +172,20 @@ test('Those who wait for a server that fails get the stale answer, too', () => {
   (world.asked[1] as Exchange).reset(502);
   for (const { text } of clients) assert.equal(text, 'content');
   assert.equal(world.asked.length, 2);
+});
+
+test('Who has waited for the longest wait asks the server, not a millisecond before', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const world = new CacheWorld();
+  const clients = askMany(world, 3);
+  t.mock.timers.tick(WAIT_MS_MAX - 1);
+  assert.equal(world.asked.length, 1);
+  t.mock.timers.tick(1);
+  assert.equal(world.asked.length, 3);
+  for (const exchange of world.asked.slice(1)) give(exchange, { body: 'own' });
+  assert.deepEqual(
+    clients.map(({ text }) => text),
+    ['', 'own', 'own'],
+  );
+  assert.equal(world.cache.waiting.count, 0);
 });
