@@ -51,14 +51,21 @@ test('The service has longer to stop than the gateway takes to drain', () => {
   assert.ok(seconds * 1000 >= DEFAULT_LIMITS.drainTimeoutMs + 2000);
 });
 
-/** Of the manifests, the object of one kind. */
-function manifest(kind: string): Record<string, unknown> {
-  const all = parseAllDocuments(read('kubernetes.yaml')).map((one) => {
+const MANIFESTS = ['kubernetes.yaml', 'kubernetes-fleet.yaml'];
+
+function manifestsOf(file: string): Record<string, unknown>[] {
+  return parseAllDocuments(read(file)).map((one) => {
     assert.deepEqual(one.errors, []);
     return one.toJS() as Record<string, unknown>;
   });
-  const found = all.find((one) => one['kind'] === kind);
-  assert.ok(found, kind);
+}
+
+/** Of the manifests, the object of one kind; the gateway's, where a store has one, too. */
+function manifest(kind: string, file = 'kubernetes.yaml', name = 'lgateway'): Record<string, unknown> {
+  const found = manifestsOf(file).find(
+    (one) => one['kind'] === kind && member(one, 'metadata', 'name') === name,
+  );
+  assert.ok(found, `${kind} ${name} in ${file}`);
   return found;
 }
 
@@ -67,32 +74,83 @@ function member(value: unknown, ...path: (string | number)[]): unknown {
   return path.reduce((one, name) => (one as Record<string | number, unknown>)[name], value);
 }
 
-test('A pod has longer to end than its pause and the drain take', () => {
-  const pod = member(manifest('Deployment'), 'spec', 'template', 'spec');
-  const pause = Number(member(pod, 'containers', 0, 'lifecycle', 'preStop', 'exec', 'command', 1));
-  const data = member(manifest('ConfigMap'), 'data', 'lgateway.toml');
-  const drain = Number(/^drain-timeout = (\d+)$/m.exec(String(data))?.[1]);
-  assert.ok(Number(member(pod, 'terminationGracePeriodSeconds')) >= pause + drain + 2);
+for (const file of MANIFESTS) {
+  test(`A pod has longer to end than its pause and the drain take: ${file}`, () => {
+    const pod = member(manifest('Deployment', file), 'spec', 'template', 'spec');
+    const pause = Number(member(pod, 'containers', 0, 'lifecycle', 'preStop', 'exec', 'command', 1));
+    const data = member(manifest('ConfigMap', file), 'data', 'lgateway.toml');
+    const drain = Number(/^drain-timeout = (\d+)$/m.exec(String(data))?.[1]);
+    assert.ok(Number(member(pod, 'terminationGracePeriodSeconds')) >= pause + drain + 2);
+  });
+
+  test(`The configuration of the manifests is sound, and they mount what it names: ${file}`, () => {
+    const data = member(manifest('ConfigMap', file), 'data') as Record<string, string>;
+    const { certPath, keyPath } = testCertificate();
+    writeFileSync(join(folder, 'store-secret'), `${'5'.repeat(64)}\n`, { mode: 0o600 });
+    const toml = (data['lgateway.toml'] ?? '')
+      .replace('/etc/lgateway/tls/tls.crt', certPath)
+      .replace('/etc/lgateway/tls/tls.key', keyPath)
+      .replace('/etc/lgateway/store/secret', join(folder, 'store-secret'));
+    writeFileSync(join(folder, 'lgateway.toml'), toml);
+    writeFileSync(join(folder, 'app.lua'), data['app.lua'] ?? '');
+    const { env = [], volumeMounts } = member(
+      manifest('Deployment', file),
+      'spec',
+      'template',
+      'spec',
+      'containers',
+      0,
+    ) as { env?: { name: string }[]; volumeMounts: { mountPath: string }[] };
+    // what has an address here has it by a secret there
+    const variables = Object.fromEntries(env.map(({ name }) => [name, 'redis://127.0.0.1:1']));
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [MAIN, 'check', '--run', '--config', join(folder, 'lgateway.toml')],
+      { encoding: 'utf8', env: { ...process.env, ...variables } },
+    );
+    assert.equal(status, 0, stderr);
+    const paths = volumeMounts.map(({ mountPath }) => mountPath);
+    for (const path of ['/etc/lgateway/lgateway.toml', '/etc/lgateway/app.lua', '/etc/lgateway/tls'])
+      assert.ok(paths.includes(path), path);
+  });
+}
+
+test('The store of the fleet is reached by the name, the port and the user that the manual gives', () => {
+  const file = 'kubernetes-fleet.yaml';
+  const container = member(
+    manifest('StatefulSet', file, 'valkey'),
+    'spec',
+    'template',
+    'spec',
+    'containers',
+    0,
+  );
+  const { args } = container as { args: string[] };
+  const after = (word: string): string | undefined => args[args.indexOf(word) + 1];
+  const service = member(manifest('Service', file, 'valkey'), 'spec', 'ports', 0);
+  const policy = member(manifest('NetworkPolicy', file, 'valkey'), 'spec', 'ingress', 0);
+  assert.equal(member(service, 'port'), Number(after('--port')));
+  assert.equal(member(container, 'ports', 0, 'name'), member(service, 'targetPort'));
+  assert.equal(member(policy, 'ports', 0, 'port'), member(service, 'targetPort'));
+  assert.deepEqual(
+    member(policy, 'from', 0, 'podSelector', 'matchLabels'),
+    member(manifest('Deployment', file), 'spec', 'template', 'metadata', 'labels'),
+  );
+  const manual = readFileSync(join(UNITS, '../many-machines.md'), 'utf8');
+  const secret = /create secret generic lgateway-store[\s\S]*?kubectl apply/.exec(manual)?.[0] ?? '';
+  const keys = [...secret.matchAll(/--from-literal=([\w.]+)=/g)].map(([, key]) => key);
+  assert.deepEqual(keys, ['url', 'secret', 'users.acl']);
+  for (const key of keys) assert.match(read(file), new RegExp(`key: ${key}\\b`));
+  assert.match(secret, /=redis:\/\/gateway:\$PASSWORD@valkey /);
+  assert.match(after('--aclfile') ?? '', /users\.acl$/);
 });
 
-test('The configuration of the manifests is sound, and they mount what it names', () => {
-  const data = member(manifest('ConfigMap'), 'data') as Record<string, string>;
-  const { certPath, keyPath } = testCertificate();
-  const toml = (data['lgateway.toml'] ?? '')
-    .replace('/etc/lgateway/tls/tls.crt', certPath)
-    .replace('/etc/lgateway/tls/tls.key', keyPath);
-  writeFileSync(join(folder, 'lgateway.toml'), toml);
-  writeFileSync(join(folder, 'app.lua'), data['app.lua'] ?? '');
-  const { status, stderr } = spawnSync(
-    process.execPath,
-    [MAIN, 'check', '--run', '--config', join(folder, 'lgateway.toml')],
-    { encoding: 'utf8' },
-  );
+test('HAProxy takes the configuration of the fleet, whose port the manual gives the machines', () => {
+  const { status, stderr } = spawnSync('haproxy', ['-c', '-f', join(UNITS, 'haproxy.cfg')], {
+    encoding: 'utf8',
+  });
   assert.equal(status, 0, stderr);
-  const mounts = member(manifest('Deployment'), 'spec', 'template', 'spec', 'containers', 0, 'volumeMounts');
-  const paths = (mounts as { mountPath: string }[]).map(({ mountPath }) => mountPath);
-  for (const path of ['/etc/lgateway/lgateway.toml', '/etc/lgateway/app.lua', '/etc/lgateway/tls'])
-    assert.ok(paths.includes(path), path);
+  assert.match(read('haproxy.cfg'), /server a 10\.0\.0\.11:8443/);
 });
 
 test('Probes and the health check of the image ask what the admin listener answers', async () => {
