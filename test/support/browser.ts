@@ -24,7 +24,7 @@ const FLAGS = [
   '--remote-debugging-pipe',
 ];
 /** Longest wait for an answer of the browser; far more than a busy machine needs. */
-const WAIT_MAX_MS = 30_000;
+const WAIT_MAX_MS = 60_000;
 const POLL_MS = 25;
 /** Attempts to remove the profile folder; the last helper process of the browser ends well before the last attempt. */
 const RETRIES_MAX = 100;

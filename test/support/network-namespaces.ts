@@ -7,7 +7,7 @@ import { once } from 'node:events';
 
 const NETWORK = '10.77.0';
 const PREFIX_BITS = 24;
-const START_MAX_MS = 30_000;
+const START_MAX_MS = 60_000;
 
 /**
  * Keeps a namespace while somebody holds its standard input; then, also when the test was killed, ends what runs there, and with the last process

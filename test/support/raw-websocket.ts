@@ -9,7 +9,7 @@ import { connect as connectTls } from 'node:tls';
 import { type ServerFrame, ServerFrameReader } from './websocket-frames.ts';
 
 /** Longest wait for a frame or an end, sufficient on a busy machine. */
-const WAIT_MAX_MS = 30_000;
+const WAIT_MAX_MS = 60_000;
 const HEAD_END = '\r\n\r\n';
 /** The sample key of RFC 6455 §1.3. */
 export const SAMPLE_KEY = 'dGhlIHNhbXBsZSBub25jZQ==';

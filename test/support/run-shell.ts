@@ -1,7 +1,7 @@
 /** Runs a command line in a shell, as a reader of the documents would type it. */
 import { spawn } from 'node:child_process';
 
-const RUN_MAX_MS = 30_000;
+const RUN_MAX_MS = 60_000;
 
 export interface ShellResult {
   readonly code: number | null;

@@ -40,7 +40,7 @@ import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
 import { testLuaModule } from './lua-modules.ts';
 
 /** Longest time that `eventually` repeats a check, sufficient on a busy machine. */
-const EVENTUALLY_MS_MAX = 30_000;
+const EVENTUALLY_MS_MAX = 60_000;
 const EVENTUALLY_STEP_MS = 5;
 
 /** Returns the module of the VM. */

@@ -19,7 +19,7 @@ import {
 import { FLAG, FRAME } from './wire-client.ts';
 
 /** Longest wait of a rule, sufficient on a busy machine. */
-const WAIT_MAX_MS = 30_000;
+const WAIT_MAX_MS = 60_000;
 const FRAME_HEADER_BYTES = 9;
 
 export interface PeerResponse {

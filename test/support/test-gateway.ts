@@ -18,7 +18,7 @@ import { LocalGateway } from './local-gateway.ts';
 import { GatewayFolder, GatewayProcess, type RunningGateway } from './run-gateway.ts';
 
 /** Longest wait of a test, sufficient on a busy machine. */
-export const WAIT_MAX_MS = 30_000;
+export const WAIT_MAX_MS = 60_000;
 /** Below the idle timeout of 30 s: an answer that waits for the idle timeout of a connection takes longer. */
 export const PROMPT_MS = 25_000;
 

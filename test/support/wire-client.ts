@@ -19,7 +19,7 @@ export const FLAG = { endStream: 1, ack: 1, endHeaders: 4, padded: 8 } as const;
 
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 const HEADER_BYTES = 9;
-const WAIT_MAX_MS = 30_000;
+const WAIT_MAX_MS = 60_000;
 const TABLE_BYTES = 4096;
 
 export type Head = readonly (readonly [name: string, value: string])[];

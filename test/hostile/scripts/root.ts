@@ -220,7 +220,7 @@ export const ROOT: readonly HostileScript[] = [
       local swaps = httpd.spawn(function() while not over do
         os.rename('kind', 'swap') os.rename('swap', 'kind') os.rename('evil', 'swap') os.rename('swap', 'evil') end end)
       local readers = {}
-      for n = 1, 4 do readers[n] = httpd.spawn(function() for i = 1, 300 do
+      for n = 1, 4 do readers[n] = httpd.spawn(function() for i = 1, 100 do
         local file = io.open('swap/outside.lua') local text = file and file:read('a') if file then file:close() end
         if text and text:find(SECRET, 1, true) then found = 'REACHED' end
         local written = io.open('swap/made-in-a-race', 'w') if written then written:close() os.remove('swap/made-in-a-race') end end end) end
