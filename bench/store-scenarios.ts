@@ -74,7 +74,7 @@ export const STORE_SCENARIOS: readonly Scenario[] = [
   {
     name: 'store-publish',
     title:
-      'a message over Redis to one subscriber on each of three gateways, 100 messages/s, from the request to the last subscriber',
+      'a message over Redis to one subscriber on each of three gateways, one after the other, from the request to the last subscriber',
     handler: 'store',
     measure: storePublish,
     metrics: [P99, MEDIAN, CPU_US],

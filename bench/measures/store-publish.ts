@@ -1,39 +1,36 @@
 /**
  * Measures how long a message of `httpd.publish` is on its way over a store to one subscriber on each of three gateways: from the request that
- * publishes it to the last of the three, as clients see it.
+ * publishes it to the last of the three, as clients see it. The clients are bare sockets, since the time of a client counts, too.
  */
-import { readFileSync } from 'node:fs';
-import { type ClientHttp2Session, connect } from 'node:http2';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { connect, type Socket } from 'node:net';
 import type { ServerProcess } from '../server-process.ts';
-import { ask } from './ask.ts';
-import { type Measure, type Sample, startServer } from './measure.ts';
+import { type Measure, startServer } from './measure.ts';
 import { storeWishes, withStore } from './with-store.ts';
 
 const GATEWAYS = 3;
-/** One message after the other: so many in a second. */
-const MESSAGES_PER_SECOND = 100;
-/** A measurement lasts so many times as long as that of another latency, as it has fewer samples in a second. */
-const TIMES_LATENCY_SECONDS = 3;
-const WARM_UP_MESSAGES = 300;
-/** A message that is later than this is lost. */
-const MESSAGE_TIMEOUT_MS = 5000;
+/** Messages of a round for each second of another latency: the next one leaves when the last subscriber has this one. */
+const MESSAGES_PER_SECOND = 1000;
+/** While servers warm up, so many messages are on their way together. */
+const WARM_UP_AT_ONCE = 30;
+/** A round that is not over by then has lost messages. */
+const ROUND_TIMEOUT_MS = 60_000;
 
 /** A message on its way. */
 interface Sent {
   readonly at: number;
   /** Gateways whose subscriber has not got it. */
   left: number;
+  arrived(ms: number): void;
 }
 
 export const storePublish: Measure = withStore((redis) => async (peer, bench) => {
   const servers: ServerProcess[] = [];
-  const sessions: ClientHttp2Session[] = [];
+  const sockets: Socket[] = [];
+  const publishers: Socket[] = [];
   const onTheWay = new Map<string, Sent>();
-  let times: number[] = [];
   let published = 0;
   const close = async (): Promise<void> => {
-    for (const session of sessions) session.destroy();
+    for (const socket of sockets) socket.destroy();
     await Promise.all(servers.map((server) => server.stop()));
   };
   const received = (message: string): void => {
@@ -42,49 +39,51 @@ export const storePublish: Measure = withStore((redis) => async (peer, bench) =>
     sent.left -= 1;
     if (sent.left > 0) return;
     onTheWay.delete(message);
-    times.push(performance.now() - sent.at);
+    sent.arrived(performance.now() - sent.at);
   };
-  /** Sends messages at the rate, each by the gateway behind the last one's, and waits for all. */
-  const run = async (count: number, perSecond: number): Promise<readonly number[]> => {
-    times = [];
-    const start = performance.now();
-    const requests: Promise<string>[] = [];
-    for (let i = 0; i < count; i++) {
-      const waitMs = start + (i * 1000) / perSecond - performance.now();
-      if (waitMs > 0) await sleep(waitMs);
-      const message = `m${published++}`;
-      const session = sessions[i % GATEWAYS] as ClientHttp2Session;
-      onTheWay.set(message, { at: performance.now(), left: GATEWAYS });
-      requests.push(ask(session, `/bench/store/publish?${message}`));
-    }
-    await Promise.all(requests);
-    const deadline = performance.now() + MESSAGE_TIMEOUT_MS;
-    while (onTheWay.size > 0 && performance.now() < deadline) await sleep(10);
-    if (onTheWay.size > 0) throw new Error(`${onTheWay.size} of ${count} messages have not reached all`);
+  /** Each message by the gateway behind the last one's; resolves to its time in ms. */
+  const send = (): Promise<number> =>
+    new Promise((arrived) => {
+      const message = `m${published}`;
+      const publisher = publishers[published % GATEWAYS];
+      published += 1;
+      onTheWay.set(message, { at: performance.now(), left: GATEWAYS, arrived });
+      publisher?.write(requestOf(`publish?${message}`));
+    });
+  const run = async (count: number, atOnce: number): Promise<readonly number[]> => {
+    const times: number[] = [];
+    let left = count;
+    const sendOn = async (): Promise<void> => {
+      while (left > 0) {
+        left -= 1;
+        times.push(await send());
+      }
+    };
+    const senders = Promise.all(Array.from({ length: atOnce }, sendOn));
+    await within(ROUND_TIMEOUT_MS, senders, () => `${onTheWay.size} messages have not reached all`);
     return times.toSorted((a, b) => a - b);
   };
   try {
-    const ca = readFileSync(bench.workspace.path('certificate.pem'));
     for (let i = 0; i < GATEWAYS; i++) {
       const server = await startServer(peer, bench, storeWishes(redis));
       servers.push(server);
-      const session = connect(`https://localhost:${server.port}`, { ca });
-      session.on('error', () => undefined);
-      sessions.push(session);
-      await subscribe(session, received);
+      const [subscriber, publisher] = [connect(server.plainPort), connect(server.plainPort)];
+      sockets.push(subscriber, publisher);
+      publishers.push(publisher.setNoDelay(true).on('error', () => undefined));
+      // the answers to requests that publish are not waited for
+      publisher.resume();
+      await within(ROUND_TIMEOUT_MS, subscribe(subscriber, received), () => 'Nobody has subscribed');
     }
-    const count = Math.ceil(bench.effort.latencySeconds * TIMES_LATENCY_SECONDS * MESSAGES_PER_SECOND);
-    await run(Math.min(count, WARM_UP_MESSAGES), MESSAGES_PER_SECOND);
+    const { latencySeconds, warmUpRequests } = bench.effort;
+    await run(warmUpRequests, WARM_UP_AT_ONCE);
+    const count = Math.ceil(latencySeconds * MESSAGES_PER_SECOND);
+    await run(Math.ceil(count / 4), 1);
     return {
-      sample: async (): Promise<Sample> => {
-        const before = servers.reduce((sum, server) => sum + server.cpuMs(), 0);
-        const sorted = await run(count, MESSAGES_PER_SECOND);
-        const usedMs = servers.reduce((sum, server) => sum + server.cpuMs(), 0) - before;
-        return {
-          p99Ms: at(sorted, 0.99),
-          medianMs: at(sorted, 0.5),
-          cpuUs: (usedMs * 1000) / count,
-        };
+      sample: async () => {
+        const before = cpuMsOf(servers);
+        const sorted = await run(count, 1);
+        const cpuUs = ((cpuMsOf(servers) - before) * 1000) / count;
+        return { p99Ms: at(sorted, 0.99), medianMs: at(sorted, 0.5), cpuUs };
       },
       close,
     };
@@ -94,22 +93,43 @@ export const storePublish: Measure = withStore((redis) => async (peer, bench) =>
   }
 });
 
+function requestOf(path: string): string {
+  return `GET /bench/store/${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`;
+}
+
+function cpuMsOf(servers: readonly ServerProcess[]): number {
+  return servers.reduce((sum, server) => sum + server.cpuMs(), 0);
+}
+
 function at(sorted: readonly number[], part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN;
 }
 
-/** Resolves when the gateway has subscribed; lines that come later are messages. */
-function subscribe(session: ClientHttp2Session, received: (message: string) => void): Promise<void> {
+/** Rejects after `ms` with what has not happened. */
+async function within<T>(ms: number, promise: Promise<T>, failure: () => string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${failure()} within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Resolves when the gateway has subscribed, which a line with a dot says; the lines behind it that are no sizes of chunks are messages. */
+function subscribe(socket: Socket, received: (message: string) => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const stream = session.request({ ':path': '/bench/store/events' });
     let rest = '';
-    stream.on('error', reject);
-    stream.setEncoding('latin1').on('data', (piece: string) => {
+    socket.on('error', reject);
+    socket.write(requestOf('events'));
+    socket.setEncoding('latin1').on('data', (piece: string) => {
       const lines = (rest + piece).split('\n');
       rest = lines.pop() ?? '';
       for (const line of lines) {
         if (line === '.') resolve();
-        else received(line);
+        else if (line.startsWith('m')) received(line);
       }
     });
   });
