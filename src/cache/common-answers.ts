@@ -44,6 +44,8 @@ interface CommonAnswersOptions {
   readonly loans: Loans;
   /** Of all machines, which nobody else has; undefined: entries are checked for damage only. */
   readonly key: Uint8Array | undefined;
+  /** How long a request waits for the store. */
+  readonly readMs?: number | undefined;
 }
 
 export class CommonAnswers {
@@ -72,7 +74,7 @@ export class CommonAnswers {
   /** `done` gets a fresh answer that this request may have, or none; it is called once, in this turn or later. */
   find(question: CommonQuestion, done: (answer: StoredAnswer | undefined) => void): void {
     const { space, facts, fields, vary } = question;
-    const until = performance.now() + COMMON_READ_MS_MAX;
+    const until = performance.now() + (this.#options.readMs ?? COMMON_READ_MS_MAX);
     const base = baseName(space, facts.key ?? '');
     const counted = (answer: StoredAnswer | undefined): void => {
       this.#options.counters.add(

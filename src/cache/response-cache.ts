@@ -20,6 +20,8 @@ interface ResponseCacheOptions {
   readonly entries?: CommonEntries | undefined;
   /** That the machines have, and nobody else. */
   readonly entryKey?: Uint8Array | undefined;
+  /** How long requests wait for the store. */
+  readonly readMs?: number;
 }
 
 export class ResponseCache {
@@ -42,12 +44,13 @@ export class ResponseCache {
     waitMs,
     entries,
     entryKey,
+    readMs,
   }: ResponseCacheOptions) {
     this.counters = counters;
     this.store = new AnswerStore(counters, bytesMax);
     this.marks = marks;
     this.waitMs = waitMs;
     const { loans } = this.store;
-    this.common = entries && new CommonAnswers({ entries, marks, counters, loans, key: entryKey });
+    this.common = entries && new CommonAnswers({ entries, marks, counters, loans, key: entryKey, readMs });
   }
 }

@@ -16,13 +16,16 @@ import { createPurgeMemory } from '../../src/cache/purge-marks.ts';
 import { SharedPurges } from '../../src/fleet/shared-purges.ts';
 import type { Fields } from '../../src/http/semantics/fields.ts';
 import { StoreEntries } from '../../src/worker/store-entries.ts';
-import { CacheWorld } from '../support/cache-world.ts';
+import { CacheWorld, type CacheWorldOptions } from '../support/cache-world.ts';
 import type { FakeExchange, FakeRequest } from '../support/fake-exchange.ts';
 import { RedisProcess } from '../support/redis-process.ts';
 import { eventually } from '../support/script-harness.ts';
 import { TestStore } from '../support/test-store.ts';
 
 const FRESH: Fields = ['cache-control', 'max-age=60'];
+
+/** No test but that of the limit depends on how busy the machine is. */
+const PATIENT_MS = 20_000;
 
 let redis: RedisProcess;
 let one: Machine;
@@ -55,7 +58,7 @@ class Machine {
   readonly world: CacheWorld;
   isThere = true;
 
-  constructor(address: string, options: { readonly entryKey?: Uint8Array; readonly space?: string } = {}) {
+  constructor(address: string, options: Pick<CacheWorldOptions, 'entryKey' | 'space' | 'readMs'> = {}) {
     this.store = new TestStore(address);
     const { client } = this.store;
     const memory = createPurgeMemory(true);
@@ -63,7 +66,7 @@ class Machine {
     const logger = createLogger('debug', 'test', () => undefined);
     this.purges = new SharedPurges({ client, channel: 'purges', table: this.table, logger });
     this.entries = new StoreEntries(client, () => this.isThere);
-    this.world = new CacheWorld({ ...options, purges: memory, entries: this.entries });
+    this.world = new CacheWorld({ readMs: PATIENT_MS, ...options, purges: memory, entries: this.entries });
     this.world.cache.marks.onPurge = (mark, epoch) => this.purges.take([mark], epoch);
     this.world.backend = () => ({ fields: FRESH, body: `from ${this.world.asked.length}` });
   }
@@ -246,22 +249,24 @@ test('Mappings share nothing', async () => {
 
 test('While the store does not answer, the server is asked within the limit, and nothing when it is known to be away', async () => {
   await one.share();
-  const askedBefore = two.asked;
+  const hasty = new Machine(redis.address, { readMs: COMMON_READ_MS_MAX });
+  await hasty.joined();
   redis.signal('SIGSTOP');
   const startedAt = performance.now();
-  await two.ask();
+  await hasty.ask();
   assert.ok(performance.now() - startedAt >= COMMON_READ_MS_MAX - 20);
-  assert.equal(two.asked, askedBefore + 1);
-  two.isThere = false;
-  const misses = two.world.counters.get('cacheStoreMissesTotal');
-  assert.equal(two.world.ask(`${path}/other`).finished, true);
-  assert.equal(two.world.counters.get('cacheStoreMissesTotal'), misses);
+  assert.equal(hasty.asked, 1);
+  hasty.isThere = false;
+  const misses = hasty.world.counters.get('cacheStoreMissesTotal');
+  assert.equal(hasty.world.ask(`${path}/other`).finished, true);
+  assert.equal(hasty.world.counters.get('cacheStoreMissesTotal'), misses);
   redis.signal('SIGCONT');
-  two.isThere = true;
+  hasty.close();
+  // some of the others may have been cut off
   await eventually(async () => {
     path += 'x';
     const { text } = await one.ask();
-    await eventually(async () => assert.equal((await two.ask()).text, text));
+    assert.equal((await two.ask()).text, text);
   });
 });
 

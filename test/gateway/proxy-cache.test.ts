@@ -1,6 +1,7 @@
 /** The cache of a gateway with several workers: by option and by key, each worker with answers of its own, and what makes them invalid in all of them. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { eventually } from '../support/script-harness.ts';
 import { TestGateway } from '../support/test-gateway.ts';
 import { plainUpstream, type Upstream } from '../support/upstream.ts';
 
@@ -82,4 +83,13 @@ test('The counters tell what the cache has done', async () => {
     cacheHitsTotal >= ROUNDS && cacheMissesTotal >= asked && cacheAnswers >= 1,
     `${cacheHitsTotal} hits`,
   );
+});
+
+test('A reload begins with an empty cache', async () => {
+  await askAll();
+  gateway.running.signal('SIGHUP');
+  await eventually(async () => assert.equal((await gateway.counters()).cacheAnswers, 0));
+  const before = asked;
+  await gateway.ask('h1', '/');
+  assert.equal(asked, before + 1);
 });

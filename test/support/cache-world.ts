@@ -22,7 +22,7 @@ export interface BackendAnswer {
 /** Answers a request of the cache at once, or later; it sees what the cache asks. */
 export type Backend = (exchange: Exchange) => BackendAnswer | undefined;
 
-interface CacheWorldOptions {
+export interface CacheWorldOptions {
   readonly bytesMax?: number;
   readonly waitMs?: number;
   /** Of another world: two workers of one process. */
@@ -30,6 +30,8 @@ interface CacheWorldOptions {
   /** A store that worlds share; time is real then. */
   readonly entries?: CommonEntries;
   readonly entryKey?: Uint8Array;
+  /** How long requests wait for the store. */
+  readonly readMs?: number;
   readonly space?: string;
 }
 
