@@ -109,8 +109,9 @@ function steps.release(keys, args)
     return 1
 end
 
--- What was purged from the caches of all machines is a sorted set: marks, each with the number of its last purge; `n` with the number of the
--- last one of all; and first, with -1, `e` and the epoch that the marks belong to. Where there is none, it begins with the epoch `proposal`.
+-- What was purged from the caches of all machines is a sorted set: marks, each with the number of its last purge; `n` with the number
+-- of the last one of all; and first, with -1, `e` and the epoch that the marks belong to. Where there is none, it begins with the
+-- epoch `proposal`.
 local function epochOf(key, proposal)
     local first = redis.call('ZRANGE', key, '0', '0')[1]
     if first then return first:sub(2) end
@@ -134,9 +135,9 @@ function steps.purge(keys, args)
     local key, proposal, epoch, marks, all = keys[1], args[1], args[2], args[3], args[4]
     local found = epochOf(key, proposal)
     if found ~= epoch then marks = all end
-    local number = redis.call('ZINCRBY', key, '1', 'n')
-    for mark in marks:gmatch('%d+') do redis.call('ZADD', key, number, mark) end
-    return {found, number}
+    local last = redis.call('ZINCRBY', key, '1', 'n')
+    for mark in marks:gmatch('%d+') do redis.call('ZADD', key, last, mark) end
+    return {found, last}
 end
 
 return steps
