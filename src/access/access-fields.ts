@@ -28,6 +28,7 @@ export type AccessChange =
   | 'bytes'
   | 'error'
   | 'upstream'
+  | 'cache'
   | 'trace'
   | 'answerer'
   | 'sending'
@@ -96,6 +97,7 @@ const ROWS: Readonly<Record<Exclude<AccessFieldName, 'worker'>, Row>> = {
   mapping: ofAnswer('answerer', 'text', ({ answeredBy }) => answeredBy?.mappingName),
   handler: ofAnswer('answerer', 'text', ({ answeredBy }) => answeredBy?.handlerName),
   upstream: ofAnswer('upstream', 'text', ({ upstream }) => upstream),
+  cache: ofAnswer('cache', 'text', ({ cacheOutcome }) => cacheOutcome),
   error: ofAnswer('error', 'text', ({ error }) => error?.code),
   pushed: { ...ofRequest(({ pushed }) => (pushed ? 'true' : undefined)), kind: 'flag' },
   tls_protocol: ofRequest(({ connection }) => connection.tlsProtocol),

@@ -46,6 +46,7 @@ class Pieces {
   bytes = 0;
   error: unknown;
   upstream: unknown;
+  cache: unknown;
   trace: unknown;
   sending = 0;
   mapping: unknown;
@@ -186,7 +187,8 @@ export class LineWriter {
     if (
       pieces.status !== exchange.status ||
       pieces.error !== exchange.error ||
-      pieces.upstream !== exchange.upstream
+      pieces.upstream !== exchange.upstream ||
+      pieces.cache !== exchange.cacheOutcome
     )
       return false;
     if (this.#usesBytes && pieces.bytes !== exchange.bytesWritten) return false;
@@ -211,6 +213,7 @@ export class LineWriter {
     pieces.bytes = exchange.bytesWritten;
     pieces.error = exchange.error;
     pieces.upstream = exchange.upstream;
+    pieces.cache = exchange.cacheOutcome;
     pieces.mapping = answeredBy?.mappingName;
     pieces.handler = answeredBy?.handlerName;
     pieces.waited = answeredBy?.waitedMs;

@@ -290,6 +290,7 @@ export class CachingHandler implements Handler, FillOwner {
 
   /** The handler answers as if there were no cache. */
   #pass({ exchange, route, facts }: Omit<WaitingRequest, 'waits'>): void {
+    exchange.cacheOutcome = 'bypass';
     const { key } = facts;
     if (key !== undefined && isUnsafe(exchange.method)) {
       const revise = exchange.reviseHead;

@@ -230,12 +230,18 @@ export class Fill implements FillSink {
     const rules = AnswerRules.judge(facts, { status, fields: all }, this.#startedAt);
     const isKept = typeof rules !== 'string';
     const marked: MarkedAnswer = { marks: stale.marked.marks, purgesBefore, askedAt: this.#startedAt };
-    const body = renewedBody(stale.body, this.#owner.loans);
-    const parts = { status, fields: all, body, marked, compression };
+    const parts = {
+      status,
+      fields: all,
+      body: renewedBody(stale.body, this.#owner.loans),
+      marked,
+      compression,
+    };
     const answer = new StoredAnswer({ ...parts, rules: isKept ? rules : stale.rules }, facts.key ?? '');
     const isShared = isKept && this.#owner.keep(this.request, answer);
     const client = this.#release();
-    if (client !== undefined) sendStored(client, answer, facts.isConditional, cacheClock.now());
+    const now = cacheClock.now();
+    if (client !== undefined) sendStored(client, answer, facts.isConditional, now, 'revalidated');
     this.#settle(isShared ? answer : undefined);
   }
 
@@ -251,13 +257,14 @@ export class Fill implements FillSink {
     if (client === undefined) return;
     this.#adopt(client);
     const isKept = this.#state === 'kept';
-    const { reason } = this.request;
+    const { facts, reason } = this.request;
+    client.cacheOutcome = reason === 'stale' ? 'expired' : 'miss';
     const fields = clientFields(given);
     fields.push(
       'cache-status',
       `${CACHE_NAME}; fwd=${reason}; fwd-status=${status}${isKept ? '; stored' : ''}`,
     );
-    if (this.request.facts.isConditional && status === 200) {
+    if (facts.isConditional && status === 200) {
       const selection = select(client.method, client.fields, comingRepresentation(given));
       if (selection.status === 304 || selection.status === 412) {
         this.#release();

@@ -1,5 +1,5 @@
 /** Answers a client with an answer that is kept: the whole, a part, or that nothing has changed (RFC 9110 §13, §14). */
-import type { Exchange } from '../http/exchange/exchange.ts';
+import type { CacheOutcome, Exchange } from '../http/exchange/exchange.ts';
 import { type Fields, isNamed } from '../http/semantics/fields.ts';
 import { contentRange, type Selection, select } from '../http/semantics/representation.ts';
 import type { StoredAnswer, StoredBody } from './stored-answer.ts';
@@ -9,8 +9,10 @@ export function sendStored(
   answer: StoredAnswer,
   isConditional: boolean,
   now: number,
+  outcome: CacheOutcome = now < answer.rules.freshUntil ? 'hit' : 'stale',
 ): void {
   const { status, body } = answer;
+  exchange.cacheOutcome = outcome;
   if (answer.compression !== undefined) exchange.compression = answer.compression;
   if (!isConditional || status !== 200) {
     exchange.head(status, answer.fieldsAt(now));

@@ -101,6 +101,7 @@ const NAMES = [
   'mapping',
   'handler',
   'upstream',
+  'cache',
   'error',
   'pushed',
   'tls_protocol',

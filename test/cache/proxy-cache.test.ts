@@ -6,6 +6,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { cacheClock } from '../../src/cache/cache-clock.ts';
 import { CachingHandler } from '../../src/cache/caching-handler.ts';
 import { ResponseCache } from '../../src/cache/response-cache.ts';
+import type { Exchange } from '../../src/http/exchange/exchange.ts';
 import type { Route } from '../../src/http/exchange/handler.ts';
 import { readProxyMapping } from '../../src/mapping/proxy-options.ts';
 import { Proxies } from '../../src/proxy/proxies.ts';
@@ -24,6 +25,7 @@ let mapping: ProxyMapping | undefined;
 let upstream: Upstream | undefined;
 /** Targets that the server was asked for. */
 let asked: string[] = [];
+let last: Exchange | undefined;
 const realNow = cacheClock.now;
 let passedMs = 0;
 
@@ -31,7 +33,12 @@ before(async () => {
   cacheClock.now = () => realNow() + passedMs;
   front = await startFrontEnd(
     {},
-    { handle: (exchange) => mapping?.find('').handle(exchange, { prefix: '/' } as Route) },
+    {
+      handle(exchange) {
+        last = exchange;
+        mapping?.find('').handle(exchange, { prefix: '/' } as Route);
+      },
+    },
   );
   proxies = new Proxies(front.counters, 1);
 });
@@ -169,4 +176,29 @@ test('A slow client holds up neither the server nor those who wait for the same 
   await new Promise((resolve) => slow.once('close', resolve));
   assert.equal(bytes, body.length);
   session.destroy();
+});
+
+test('What the cache has done for a request is known for the access log', async () => {
+  let [tag, age] = ['"1"', 'max-age=10'];
+  await serve((_target, response) => {
+    const isKnown = response.req.headers['if-none-match'] === tag;
+    response.writeHead(isKnown ? 304 : 200, { etag: tag, 'cache-control': age });
+    response.end(isKnown ? undefined : `content ${tag}`);
+  });
+  const outcomes: unknown[] = [];
+  const take = async (body?: string): Promise<void> => {
+    await ask('h2', front.port, '/page', body);
+    outcomes.push(last?.cacheOutcome);
+  };
+  await take();
+  await take();
+  passedMs += 11_000;
+  await take();
+  passedMs += 11_000;
+  [tag, age] = ['"2"', 'max-age=10, stale-while-revalidate=60'];
+  await take();
+  passedMs += 11_000;
+  await take();
+  await take('changes it');
+  assert.deepEqual(outcomes, ['miss', 'hit', 'revalidated', 'expired', 'stale', 'bypass']);
 });

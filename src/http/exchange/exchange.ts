@@ -125,6 +125,13 @@ export interface Answerer {
 }
 
 /**
+ * `hit`: from what is kept and fresh. `stale`: from what is kept and not fresh any more. `revalidated`: from what is kept, as the server has said
+ * that it is still good. `miss`: from the server, as nothing was kept. `expired`: from the server, which had another one than what is kept.
+ * `bypass`: from the server, as the cache has no say.
+ */
+export type CacheOutcome = 'hit' | 'stale' | 'revalidated' | 'miss' | 'expired' | 'bypass';
+
+/**
  * One request and its response.
  *
  * The one who handles it calls, in this order: `inform` any number of times, `head` once, `write` any number of times,
@@ -177,6 +184,8 @@ export interface Exchange extends ByteSink {
   servedFor?: object | undefined;
   /** The server that a proxy has passed it on to, for the access log; undefined = none. */
   upstream?: string | undefined;
+  /** What the cache has done for it, for the access log; undefined: it came to no cache. */
+  cacheOutcome?: CacheOutcome | undefined;
   /** Reason phrase of HTTP/1.x, if not the registered one of the status; to be set before `head`. */
   reason?: string | undefined;
 

@@ -1,7 +1,7 @@
 /** The request of an exchange, as handlers see it. */
 import { readTraceContext, type TraceContext } from '../../base/trace-context.ts';
 import { type Fields, fieldValue, withoutPseudoFields } from '../semantics/fields.ts';
-import type { ExchangeConnection, Protocol, RequestIdentity } from './exchange.ts';
+import type { CacheOutcome, ExchangeConnection, Protocol, RequestIdentity } from './exchange.ts';
 import type { QueuedBody } from './request-body.ts';
 import type { RequestHead } from './request-head.ts';
 
@@ -16,6 +16,8 @@ export class ReceivedRequest {
   #trace: TraceContext | null | undefined;
   /** The server that a proxy has passed it on to. */
   upstream: string | undefined;
+  /** What the cache has done for it. */
+  cacheOutcome: CacheOutcome | undefined;
   /** The mapping it was led to. */
   servedFor: object | undefined;
 

@@ -79,7 +79,8 @@ const HANDLERS: Record<string, HandlerFunction> = {
 async function withFrontEnd(
   use: (front: TestFrontEnd, get: (path: string) => Promise<H2Response>) => Promise<void>,
 ): Promise<void> {
-  const front = await startFrontEnd(HANDLERS);
+  // a client of a busy machine may be slow to ask
+  const front = await startFrontEnd(HANDLERS, { limits: { idleTimeoutMs: 60_000 } });
   const session = await connectH2(front.port);
   try {
     await use(front, (path) => fetchH2(session, { ':path': path }));
