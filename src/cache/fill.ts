@@ -3,7 +3,7 @@
  * that is allowed. Others may wait for it.
  *
  * What may be kept is received as fast as it comes, so that a slow client holds nobody up; what may not is held back as its client
- * takes it.
+ * takes it. Long because all ways in which an answer comes, fails and goes end one life.
  */
 import type { Loans } from '../base/lent-content.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
