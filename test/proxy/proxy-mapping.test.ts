@@ -55,13 +55,14 @@ test('A mapping reads the authorities from a file, and says what is wrong with i
   await pass({ prefix: '/' }, upstream.url, {});
   const refused = await ask('h1', front.port, '/');
   assert.equal(refused.status, 502);
+  // others follow it where the server is found to be down
   assert.match(
-    warnings.at(-1) ?? '',
+    warnings.join('\n'),
     /self-signed certificate .*the option tls\.ca, or --proxy-ca, names the authority/,
   );
   await pass({ prefix: '/' }, upstream.url, { tls: { ca: certPath, servername: 'other.example' } });
   assert.equal((await ask('h1', front.port, '/')).status, 502);
-  assert.match(warnings.at(-1) ?? '', /altnames.*the option tls\.servername, or --proxy-servername/);
+  assert.match(warnings.join('\n'), /altnames.*the option tls\.servername, or --proxy-servername/);
   await pass({ prefix: '/' }, upstream.url, { tls: { ca: certPath } });
   assert.equal((await ask('h1', front.port, '/')).body, 'secure');
   await assert.rejects(pass({ prefix: '/' }, upstream.url, { tls: { ca: '/nowhere/ca.pem' } }), {
