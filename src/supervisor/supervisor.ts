@@ -266,6 +266,8 @@ export class Supervisor {
 
   /** Why not every worker serves, or finishes what it serves; undefined: each does. */
   whyNotWell(): string | undefined {
+    // one that has drained and ends is as it should be, until nobody answers
+    if (this.#state === 'stopped') return undefined;
     if (this.#state !== 'serving' && this.#state !== 'draining') return `the gateway is ${this.#state}`;
     const unwell = this.#crew.workers.flatMap((worker) => worker.whyNotWell() ?? []);
     if (unwell.length > 0) return unwell.join(', ');

@@ -121,7 +121,7 @@ async function failuresOf(admin: string | number, asking: AbortSignal): Promise<
   const failures: string[] = [];
   while (!asking.aborted)
     await askAdmin(admin, '/healthz').then(
-      ({ status }) => (status === 200 ? undefined : failures.push(`status ${status}`)),
+      ({ status, body }) => (status === 200 ? undefined : failures.push(`status ${status} ${body}`)),
       (error: unknown) => failures.push(String(error)),
     );
   return failures;
