@@ -297,6 +297,9 @@ test(
   }),
 );
 
+/** Alone it is above 0.8; where each small piece is an operation of its own, some 0.1. The rest is for a busy machine. */
+const RATIO_MIN = 0.4;
+
 test(
   'OpenFile reads small pieces nearly as fast as large ones',
   withFixture(async (fixture) => {
@@ -318,10 +321,13 @@ test(
     };
     const best = { small: Infinity, large: Infinity };
     // repeats, because other programs may disturb one comparison
-    for (let i = 0; i < 12 && (i < 3 || best.large / best.small < 0.8); i++) {
+    for (let i = 0; i < 12 && (i < 3 || best.large / best.small < RATIO_MIN); i++) {
       best.large = Math.min(best.large, await measure(65_536));
       best.small = Math.min(best.small, await measure(4096));
     }
-    assert.ok(best.large / best.small >= 0.8, `${best.small} ms for 4 KiB, ${best.large} ms for 64 KiB`);
+    assert.ok(
+      best.large / best.small >= RATIO_MIN,
+      `${best.small} ms for 4 KiB, ${best.large} ms for 64 KiB`,
+    );
   }),
 );
