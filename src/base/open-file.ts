@@ -1,5 +1,5 @@
 /** Opens files by name: as this user may, or else by the opener, which holds root's right to files named at the start (`-u`). */
-import { constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { systemCodeOf } from './errors.ts';
 
@@ -55,6 +55,16 @@ export function openFile(path: string, kind: OpenKind): number {
   } catch (error) {
     if (opener === undefined || systemCodeOf(error) !== 'EACCES') throw error;
     return opener.open(path, kind);
+  }
+}
+
+/** The bytes of a file, one character each. Throws as `openFile`. */
+export function readWholeFile(path: string): string {
+  const descriptor = openFile(path, 'read');
+  try {
+    return readFileSync(descriptor, 'latin1');
+  } finally {
+    closeSync(descriptor);
   }
 }
 

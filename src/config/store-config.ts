@@ -1,7 +1,6 @@
 /** Reads where dictionaries live: in memory with a size, or in a store, by options and by the tables `[[shared]]`. */
-import { closeSync, readFileSync } from 'node:fs';
 import { messageOf } from '../base/errors.ts';
-import { openFile } from '../base/open-file.ts';
+import { readWholeFile } from '../base/open-file.ts';
 import type { SharedSize } from '../base/shared-size.ts';
 import { type StoreAddress, showStoreAddress } from '../base/store-address.ts';
 import type { StoreSettings } from '../settings/store-settings.ts';
@@ -54,7 +53,8 @@ function readStoreSecret(answers: Answers): string | undefined {
     return undefined;
   }
   try {
-    const secret = readSecret(file);
+    // after `-u` it may be for root alone, in a reload and for a successor
+    const secret = readWholeFile(file).trim();
     const fault = faultOfSecret(secret);
     if (fault === undefined) return secret;
     answers.fault(OPTIONS.storeSecret, `names ${quote(file)}, which holds ${fault}`);
@@ -62,16 +62,6 @@ function readStoreSecret(answers: Answers): string | undefined {
     answers.fault(OPTIONS.storeSecret, `names a file that cannot be read: ${messageOf(error)}`);
   }
   return undefined;
-}
-
-/** After `-u` it may be for root alone, in a reload and for a successor. */
-function readSecret(file: string): string {
-  const descriptor = openFile(file, 'read');
-  try {
-    return readFileSync(descriptor, 'latin1').trim();
-  } finally {
-    closeSync(descriptor);
-  }
 }
 
 function sizeOf({ name, bytes, store }: FileDictionary): SharedSize[] {

@@ -1,8 +1,6 @@
 /** Short notices between the machines of a fleet, over a channel of the store. One that is lost is lost: what counts stands in entries. */
-import { GatewayError } from '../base/errors.ts';
-import { ReplyError } from '../store/resp-reply.ts';
 import type { StoreClient } from '../store/store-client.ts';
-import { replyFailure } from '../store/store-failures.ts';
+import { promisedReply } from '../store/store-failures.ts';
 
 /** A longer message is none of ours. */
 const NOTICE_BYTES_MAX = 256;
@@ -30,14 +28,11 @@ export class FleetChannel {
   }
 
   /** Resolves to the number of machines that get it, this one among them. Rejects with GatewayError: the store has not taken it. */
-  publish(text: string): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#client.publish(this.name, text, PUBLISH_TIMEOUT_MS, (outcome) => {
-        if (outcome instanceof GatewayError) reject(outcome);
-        else if (outcome instanceof ReplyError) reject(replyFailure(this.#client.place, outcome));
-        else resolve(Number(outcome));
-      });
-    });
+  async publish(text: string): Promise<number> {
+    const client = this.#client;
+    return Number(
+      await promisedReply(client.place, (done) => client.publish(this.name, text, PUBLISH_TIMEOUT_MS, done)),
+    );
   }
 
   /** For whoever has the connection. */

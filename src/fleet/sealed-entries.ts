@@ -2,9 +2,9 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { GatewayError } from '../base/errors.ts';
 import { type Command, command } from '../store/resp-command.ts';
-import { type Reply, ReplyError } from '../store/resp-reply.ts';
+import type { Reply } from '../store/resp-reply.ts';
 import type { StoreClient } from '../store/store-client.ts';
-import { replyFailure } from '../store/store-failures.ts';
+import { promisedReply } from '../store/store-failures.ts';
 
 const CIPHER = 'aes-256-gcm';
 const KEY_BYTES = 32;
@@ -108,13 +108,8 @@ export class SealedEntries {
   }
 
   #call(key: string, one: Command): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      this.#client.call(key, one, CALL_TIMEOUT_MS, (outcome) => {
-        if (outcome instanceof GatewayError) reject(outcome);
-        else if (outcome instanceof ReplyError) reject(replyFailure(this.#client.place, outcome));
-        else resolve(outcome);
-      });
-    });
+    const client = this.#client;
+    return promisedReply(client.place, (done) => client.call(key, one, CALL_TIMEOUT_MS, done));
   }
 }
 

@@ -2,7 +2,7 @@
 
 import type { LuaCode } from '../base/error-codes.ts';
 import { GatewayError } from '../base/errors.ts';
-import type { ReplyError } from './resp-reply.ts';
+import { type Reply, ReplyError } from './resp-reply.ts';
 
 function failure(message: string, luaCode: LuaCode): GatewayError {
   return new GatewayError('LGW_STORE', message, { luaCode });
@@ -57,4 +57,18 @@ const CODES: Readonly<Record<string, LuaCode>> = {
 export function replyFailure(place: string, { code, message }: ReplyError): GatewayError {
   const text = message.length > 200 ? `${message.slice(0, 200)}…` : message;
   return failure(`Store ${place} says: ${text}`, CODES[code] ?? 'io');
+}
+
+/** Resolves to the reply of the call that `ask` begins. Rejects with GatewayError: the store has not answered, or has refused. */
+export function promisedReply(
+  place: string,
+  ask: (done: (outcome: Reply | GatewayError) => void) => void,
+): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    ask((outcome) => {
+      if (outcome instanceof GatewayError) reject(outcome);
+      else if (outcome instanceof ReplyError) reject(replyFailure(place, outcome));
+      else resolve(outcome);
+    });
+  });
 }

@@ -8,6 +8,7 @@ export class StoreLog {
   readonly #logger: Logger;
   readonly #changed: (isAway: boolean) => void;
   #isAway = false;
+  #isThere = false;
   #toldReason = '';
   #notice = new MinuteNotice();
 
@@ -24,7 +25,13 @@ export class StoreLog {
     return this.#isAway ? `store ${this.#place} is away: ${this.#toldReason}` : undefined;
   }
 
+  /** The store answers, as far as is known; false, too, before it has answered at all. */
+  get isThere(): boolean {
+    return this.#isThere;
+  }
+
   available(server: string): void {
+    this.#isThere = true;
     const text = `Store ${this.#place} answers`;
     if (this.#isAway) {
       this.#isAway = false;
@@ -36,6 +43,7 @@ export class StoreLog {
   }
 
   away(reason: string, isConfiguration: boolean): void {
+    this.#isThere = false;
     if (!this.#isAway) {
       this.#isAway = true;
       this.#changed(true);

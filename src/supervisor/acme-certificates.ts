@@ -1,6 +1,5 @@
 /** The certificates that an ACME server has signed for the workers of this gateway, and the answers to its challenges. */
 import { X509Certificate } from 'node:crypto';
-import { closeSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AcmeAuthority, ObtainedCertificate } from '../acme/acme-client.ts';
 import { AcmeFleet } from '../acme/acme-fleet.ts';
@@ -8,7 +7,7 @@ import { AcmeFolder } from '../acme/acme-folder.ts';
 import { AcmeKeeper, type KeeperOwner } from '../acme/acme-keeper.ts';
 import { GatewayError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import { openFile } from '../base/open-file.ts';
+import { readWholeFile } from '../base/open-file.ts';
 import type { CertificateShare } from '../fleet/fleet.ts';
 import type { AcmeSettings } from '../settings/acme-settings.ts';
 import { namesOf } from '../tls/certificate-names.ts';
@@ -99,12 +98,7 @@ function readAuthority({ directory, email, externalAccount, trustFile }: AcmeSet
 
 function readText(file: string): string {
   try {
-    const descriptor = openFile(file, 'read');
-    try {
-      return readFileSync(descriptor, 'latin1');
-    } finally {
-      closeSync(descriptor);
-    }
+    return readWholeFile(file);
   } catch (error) {
     throw new GatewayError('LGW_ACME', `Cannot read "${file}": ${messageOf(error)}`, { cause: error });
   }

@@ -76,37 +76,15 @@ function open(
 ): OpenedStore {
   const { address, ca } = settings;
   const near = new NearCache();
-  let isThere = false;
-  const told = watch(showStoreAddress(address), near, logger, counters, changed);
+  const log = new StoreLog(showStoreAddress(address), 'Calls get nil, message, "refused"', logger, changed);
   const watcher: StoreWatcher = {
-    ...told,
-    available: (server) => {
-      isThere = true;
-      told.available(server);
-    },
-    away: (reason, isConfiguration) => {
-      isThere = false;
-      told.away(reason, isConfiguration);
-    },
-  };
-  const client = openStore({ address, tls: address.tls ? { ca } : undefined, watcher });
-  const entries = new StoreEntries(client, () => isThere);
-  return { settings, access: { client, near, steps: new AtomicSteps(client), counters }, entries };
-}
-
-function watch(
-  place: string,
-  near: NearCache,
-  logger: Logger,
-  counters: Counters,
-  changed: (isAway: boolean) => void,
-): StoreWatcher {
-  const log = new StoreLog(place, 'Calls get nil, message, "refused"', logger, changed);
-  return {
     connected: () => counters.add(COUNT.storeConnectionsTotal, 1),
     available: (server) => log.available(server),
     away: (reason, isConfiguration) => log.away(reason, isConfiguration),
     invalidated: (keys) => near.invalidate(keys),
     untracked: () => near.switchOff(),
   };
+  const client = openStore({ address, tls: address.tls ? { ca } : undefined, watcher });
+  const entries = new StoreEntries(client, () => log.isThere);
+  return { settings, access: { client, near, steps: new AtomicSteps(client), counters }, entries };
 }
