@@ -375,13 +375,12 @@ export function keepsItsState({ log }: ScriptHarness): void {
   assert.ok(!log.includes('error abandoned'), log.join('\n'));
 }
 
-/** Repeats a check until it passes or the time is over. */
-export async function eventually(check: () => void | Promise<void>): Promise<void> {
+/** Repeats a check until it passes, and resolves to what it gives, or until the time is over. */
+export async function eventually<Found = void>(check: () => Found | Promise<Found>): Promise<Found> {
   const deadline = performance.now() + EVENTUALLY_MS_MAX;
   for (;;) {
     try {
-      await check();
-      return;
+      return await check();
     } catch (error) {
       if (performance.now() > deadline) throw error;
     }
