@@ -43,6 +43,8 @@ export class ClusterStore implements StoreClient {
   readonly #slots: (string | undefined)[] = new Array(SLOTS).fill(undefined);
   readonly #channels: ClusterChannels;
   #isMapped = false;
+  /** As the watcher was told. */
+  #isWhole = false;
   #reason: string | undefined;
   #refreshedAt = Number.NEGATIVE_INFINITY;
   #planned: NodeJS.Timeout | undefined;
@@ -179,14 +181,15 @@ export class ClusterStore implements StoreClient {
         if (!isTracking) watcher.untracked();
         watcher.connected();
         this.#channels.follow();
-        if (this.#isMapped) watcher.available(server);
+        if (this.#isMapped) this.#tellIfWhole(server);
         else this.#refresh();
       },
       lost: (reason, isConfiguration, wasReady) => {
         this.#reason = reason;
         if (wasReady) watcher.invalidated(null);
         this.#channels.lost(link);
-        watcher.away(reason, isConfiguration);
+        // one that has no keys is missed by nobody
+        if (!this.#isMapped || this.#slots.includes(name)) this.#tellAway(reason, isConfiguration);
         this.#refreshSoon();
       },
       invalidated: (keys) => watcher.invalidated(keys),
@@ -230,14 +233,27 @@ export class ClusterStore implements StoreClient {
       const reason =
         outcome instanceof Error ? messageOf(outcome) : `${askedName} knows no slots of the cluster`;
       this.#reason = reason;
-      this.#options.watcher.away(reason, false);
+      this.#tellAway(reason, false);
       this.#planned ??= setTimeout(() => this.#refresh(), CALL_TIMEOUT_MS);
       return;
     }
-    const wasMapped = this.#isMapped;
     this.#isMapped = true;
     this.#apply(ranges, askedName);
-    if (!wasMapped) this.#options.watcher.available(`cluster of ${new Set(this.#slots).size} masters`);
+    this.#tellIfWhole(askedName);
+  }
+
+  #tellAway(reason: string, isConfiguration: boolean): void {
+    this.#isWhole = false;
+    this.#options.watcher.away(reason, isConfiguration);
+  }
+
+  /** A cluster answers when no server that has keys is away. */
+  #tellIfWhole(server: string): void {
+    if (this.#isWhole) return;
+    for (const name of new Set(this.#slots))
+      if (name !== undefined && this.#links.get(name)?.failure !== undefined) return;
+    this.#isWhole = true;
+    this.#options.watcher.available(server);
   }
 
   #apply(ranges: readonly SlotRange[], askedName: string): void {

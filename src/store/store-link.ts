@@ -60,6 +60,11 @@ export class StoreLink implements CallOwner {
     return this.#isReady;
   }
 
+  /** Why the last attempt to connect has failed, or the connection has ended; undefined while it is ready, and before the first attempt has ended. */
+  get failure(): string | undefined {
+    return this.#reason;
+  }
+
   /** Ends the call by its deadline at the latest; `refused` when the store is away, `limit` when too much waits. */
   send(call: StoreCall): void {
     const { place } = this.#options;

@@ -2,6 +2,9 @@
 import type { Logger } from '../base/logger.ts';
 import { MinuteNotice } from '../base/minute-notice.ts';
 
+/** Reasons told apart; more than the servers of a cluster have at a time. The others share one notice. */
+const REASONS_MAX = 32;
+
 export class StoreLog {
   readonly #place: string;
   readonly #consequence: string;
@@ -10,7 +13,8 @@ export class StoreLog {
   #isAway = false;
   #isThere = false;
   #toldReason = '';
-  #notice = new MinuteNotice();
+  /** By reason: the servers of a cluster are away each for a reason of its own, in turns. */
+  readonly #notices = new Map<string, MinuteNotice>();
 
   /** `consequence`: what an absence means, as a sentence without its end. `changed` hears when the store goes or comes back. */
   constructor(place: string, consequence: string, logger: Logger, changed: (isAway: boolean) => void) {
@@ -39,7 +43,7 @@ export class StoreLog {
       this.#logger.info(`${text} again`, { server });
     } else this.#logger.debug(text, { server });
     this.#toldReason = '';
-    this.#notice = new MinuteNotice();
+    this.#notices.clear();
   }
 
   away(reason: string, isConfiguration: boolean): void {
@@ -48,12 +52,19 @@ export class StoreLog {
       this.#isAway = true;
       this.#changed(true);
     }
-    // the same reason comes with each attempt
-    if (reason !== this.#toldReason) this.#notice = new MinuteNotice();
     this.#toldReason = reason;
-    if (this.#notice.note() === undefined) return;
+    if (this.#noticeOf(reason).note() === undefined) return;
     const message = `Store ${this.#place} is away: ${reason}. ${this.#consequence}`;
     if (isConfiguration) this.#logger.error(`${message} until this is set right`);
     else this.#logger.warn(`${message} meanwhile`);
+  }
+  /** The same reason comes with each attempt. */
+  #noticeOf(reason: string): MinuteNotice {
+    const key = this.#notices.has(reason) || this.#notices.size < REASONS_MAX ? reason : '';
+    const known = this.#notices.get(key);
+    if (known !== undefined) return known;
+    const notice = new MinuteNotice();
+    this.#notices.set(key, notice);
+    return notice;
   }
 }

@@ -188,6 +188,39 @@ test('A replica of a cluster takes over from a master that was killed', async ()
   }
 });
 
+test('A server whose slots others have got may go: the cluster answers, and a seed without slots is not missed', async () => {
+  const own = await startCluster();
+  try {
+    const [first, second, third] = own.nodes as [RedisProcess, RedisProcess, RedisProcess];
+    await withStore(own.address, async (store) => {
+      await store.until(/^available/);
+      const range = [String(Math.ceil((SLOTS * 2) / 3)), String(SLOTS - 1)];
+      await eventually(() => {
+        for (const node of [third, first, second]) node.cli('cluster', 'delslotsrange', ...range);
+        first.cli('cluster', 'addslotsrange', ...range);
+        first.cli('cluster', 'bumpepoch');
+        for (const node of [first, second])
+          assert.ok(!node.cli('cluster', 'slots').includes(String(third.port)));
+      });
+      const told = store.told.length;
+      await third.kill();
+      // by the map that it has until then it misses the server
+      await store.until(new RegExp(`^away .*:${third.port}`), told);
+      await store.until(/^available/, told);
+      const since = store.told.length;
+      assert.equal(await store.dictionary('d').incr('n', 1n, 0n), 1n);
+      // some attempts to reach it later
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      assert.deepEqual(
+        store.told.slice(since).filter((text) => text.startsWith('away')),
+        [],
+      );
+    });
+  } finally {
+    await own.stop();
+  }
+});
+
 test('FLUSHALL and CLIENT KILL while values are read near: none is older than one that was read before', async () => {
   const redis = await RedisProcess.start();
   await withStore(redis.address, async (reader) => {
