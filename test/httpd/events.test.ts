@@ -1,6 +1,6 @@
 /** httpd.publish and httpd.subscribe from the side of scripts: messages, waits, ends, limits and misuse. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { calmTest as test } from '../support/calm.ts';
 import { eventually, type HarnessOptions, outputOf, ScriptHarness } from '../support/script-harness.ts';
 
 const GONE = /\.lua:\d+: /g;

@@ -1,6 +1,6 @@
 /** httpd.hook: what hooks of each phase see, change and cost, and what becomes of those that fail, wait or never end. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { calmTest as test } from '../support/calm.ts';
 import { eventually, ScriptHarness } from '../support/script-harness.ts';
 import { PROTOCOLS, TestGateway, untilReceived } from '../support/test-gateway.ts';
 

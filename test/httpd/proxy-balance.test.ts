@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
+import { calmTest as test } from '../support/calm.ts';
 import { eventually, ScriptHarness } from '../support/script-harness.ts';
 import { TimerLag } from '../support/timer-lag.ts';
 import { plainUpstream, type Upstream } from '../support/upstream.ts';

@@ -1,6 +1,7 @@
 /** httpd.proxy in scripts: its results, its options, and what it refuses. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
+import { calmTest as test } from '../support/calm.ts';
 import { answering, type RecordingBackend, recordingBackend } from '../support/recording-backend.ts';
 import { ScriptHarness } from '../support/script-harness.ts';
 import { deadPort } from '../support/upstream.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { connect as connectHttp2 } from 'node:http2';
 import { request } from 'node:https';
-import { test } from 'node:test';
 import { createGunzip } from 'node:zlib';
+import { calmTest as test } from '../support/calm.ts';
 import { EventReader } from '../support/event-reader.ts';
 import type { FakeExchange } from '../support/fake-exchange.ts';
 import { eventually, ScriptHarness, turn } from '../support/script-harness.ts';

@@ -1,6 +1,6 @@
 /** httpd.spawn, wait and kill: their results, who may wait for a task, how tasks end, and attacks. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { calmTest as test } from '../support/calm.ts';
 import { eventually, type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
 import { PROTOCOLS, TestGateway } from '../support/test-gateway.ts';
 

@@ -1,9 +1,9 @@
 /** httpd.timer: when functions run, limits and ends of timers, the life of their script, and many timers at once. */
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { LuaMapping } from '../../src/script/lua-mapping.ts';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { LOSE_STATE } from '../support/lose-state.ts';
 import { eventually, type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
 import { outputOfBody } from '../support/shared-state.ts';

@@ -1,7 +1,8 @@
 /** `httpd.websocket` with extreme values, from other requests, and seen by hooks. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { TASKS_MAX } from '../../src/script/run/task-group.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { ScriptHarness } from '../support/script-harness.ts';
 import { waitFor } from '../support/test-front-end.ts';
 import { untilStill } from '../support/until-still.ts';

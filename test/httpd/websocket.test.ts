@@ -1,6 +1,7 @@
 /** `httpd.websocket`: what scripts do with WebSockets, over both versions of HTTP. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
+import { calmTest as test } from '../support/calm.ts';
 import { eventually, ScriptHarness } from '../support/script-harness.ts';
 import { WEBSOCKET_FAULTS } from '../support/websocket-faults.ts';
 import { continuation, text } from '../support/websocket-frames.ts';

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { before, test } from 'node:test';
+import { before } from 'node:test';
 import { type CoroutineOwner, cpuBudget, type LimitReached } from '../../src/lua/coroutine.ts';
 import { installCoroutineLibrary } from '../../src/lua/coroutine-library.ts';
 import { CoroutineScheduler } from '../../src/lua/coroutine-scheduler.ts';
 import type { Address, CFunction } from '../../src/lua/lua-exports.ts';
 import { State } from '../../src/lua/state.ts';
 import { THREAD_FIELD } from '../../src/lua/thread-layout.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { eventually, luaModule, ScriptHarness, turn } from '../support/script-harness.ts';
 import { StretchMeter } from '../support/stretch-meter.ts';
 import { inForm } from '../support/test-form.ts';

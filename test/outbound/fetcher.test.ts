@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { RequestListener } from 'node:http';
 import type { LookupFunction, Socket } from 'node:net';
-import { afterEach, test } from 'node:test';
+import { afterEach } from 'node:test';
 import { parseConnectRules } from '../../src/base/connect-rules.ts';
 import { GatewayError } from '../../src/base/errors.ts';
 import { type Share, Shares } from '../../src/mapping/shares.ts';
@@ -19,6 +19,7 @@ import {
   STRING_BODY_BYTES_MAX,
   TLS_VARIANTS_MAX,
 } from '../../src/outbound/outbound-limits.ts';
+import { calmTest as test } from '../support/calm.ts';
 import * as upstreams from '../support/upstream.ts';
 
 /** Objects that a test has to close, also after a failure. */

@@ -1,8 +1,9 @@
 /** Servers of HTTP/2 that break rules, cut answers off or flood: what the client gets, and that the next request is answered. */
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { DEFAULT_PROXY_RULES, type ProxyRules } from '../../src/mapping/proxy-settings.ts';
+import { calmTest as test } from '../support/calm.ts';
 import {
   block,
   CODE,

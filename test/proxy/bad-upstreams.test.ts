@@ -1,7 +1,8 @@
 /** Upstreams that break rules or their word, over HTTP/2 and HTTP/1.1 in front: what the client gets, and that nothing stays open. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { DEFAULT_PROXY_RULES, type ProxyRules } from '../../src/mapping/proxy-settings.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { ask, type Told, type Version } from '../support/proxy-client.ts';
 import { type ProxyFront, startProxyFront } from '../support/proxy-front.ts';
 import { type RecordingBackend, recordingBackend } from '../support/recording-backend.ts';

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { ByteQueue } from '../../src/base/byte-queue.ts';
 import { DEFAULT_PROXY_RULES } from '../../src/mapping/proxy-settings.ts';
 import { parseTarget } from '../../src/mapping/proxy-target.ts';
 import { Http1Upstream } from '../../src/proxy/http1-upstream.ts';
 import type { CallListener, UpstreamAnswer } from '../../src/proxy/upstream.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { PLAIN_REQUEST } from '../support/upstream-request.ts';
 
 const REQUEST = { ...PLAIN_REQUEST, method: 'POST', hasBody: true, declaredLength: 1_000_000 };

@@ -1,10 +1,11 @@
 /** Checks of servers over real sockets: how many take a server out and bring it back, counted at the server, and what requests get meanwhile. */
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
-import { after, before, beforeEach, test } from 'node:test';
+import { after, before, beforeEach } from 'node:test';
 import type { HealthSettings } from '../../src/mapping/proxy-settings.ts';
 import { createHealthMemory } from '../../src/proxy/upstreams/health-memory.ts';
 import { HealthTable } from '../../src/proxy/upstreams/health-table.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { ask } from '../support/proxy-client.ts';
 import { IN_ORDER, type ProxyFront, startProxyFront } from '../support/proxy-front.ts';
 import { type RecordingBackend, recordingBackend } from '../support/recording-backend.ts';

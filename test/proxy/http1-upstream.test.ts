@@ -1,7 +1,8 @@
 /** Requests passed on to HTTP/1.1 servers over real sockets: what reaches the server, what reaches the client, and the connections. */
 import assert from 'node:assert/strict';
 import { type ClientHttp2Session, connect } from 'node:http2';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
+import { calmTest as test } from '../support/calm.ts';
 import { type ProxyFront, startProxyFront } from '../support/proxy-front.ts';
 import { answering, recordingBackend } from '../support/recording-backend.ts';
 

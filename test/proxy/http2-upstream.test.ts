@@ -12,8 +12,9 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { DEFAULT_PROXY_RULES } from '../../src/mapping/proxy-settings.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { testCertificate } from '../support/certificate.ts';
 import { type ProxyFront, startProxyFront } from '../support/proxy-front.ts';
 import { connectRaw } from '../support/raw-connection.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { DEFAULT_PROXY_RULES } from '../../src/mapping/proxy-settings.ts';
 import { parseTarget } from '../../src/mapping/proxy-target.ts';
 import type { UpstreamParts } from '../../src/proxy/connect-to.ts';
@@ -11,6 +11,7 @@ import { Http2Upstream } from '../../src/proxy/http2-upstream.ts';
 import { NegotiatedUpstream } from '../../src/proxy/negotiated-upstream.ts';
 import { IDLE_LINKS_WORKER_MAX, LINK_IDLE_MS } from '../../src/proxy/proxy-limits.ts';
 import type { CallListener, LinkChoice, PooledUpstream } from '../../src/proxy/upstream.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { testCertificate } from '../support/certificate.ts';
 import { waitFor } from '../support/test-front-end.ts';
 import { http2Upstream, plainUpstream, tlsUpstream, type Upstream } from '../support/upstream.ts';

@@ -9,10 +9,11 @@ import {
   type ServerHttp2Session,
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { webSocketAccept } from '../../src/http/semantics/websocket-key.ts';
 import { DEFAULT_PROXY_RULES } from '../../src/mapping/proxy-settings.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { testCertificate } from '../support/certificate.ts';
 import { ask } from '../support/proxy-client.ts';
 import { type ProxyFront, startProxyFront } from '../support/proxy-front.ts';

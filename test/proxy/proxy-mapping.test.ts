@@ -1,9 +1,10 @@
 /** A mapping of other servers: it checks them as its settings say, and reads the authorities of their certificates from a file. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { readProxyMapping } from '../../src/mapping/proxy-options.ts';
 import { Proxies } from '../../src/proxy/proxies.ts';
 import { ProxyMapping, withCertificates } from '../../src/proxy/proxy-mapping.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { testCertificate } from '../support/certificate.ts';
 import { ask } from '../support/proxy-client.ts';
 import { startFrontEnd, type TestFrontEnd, waitFor } from '../support/test-front-end.ts';

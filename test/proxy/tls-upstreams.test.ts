@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { AddressInfo, Server, Socket } from 'node:net';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { createServer, type SecureContextOptions, type TLSSocket, type TlsOptions } from 'node:tls';
 import forge from 'node-forge';
 import { DEFAULT_PROXY_RULES, type UpstreamTls } from '../../src/mapping/proxy-settings.ts';
 import { makeCertificate } from '../../src/tls/make-certificate.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { testCertificate } from '../support/certificate.ts';
 import { connectH2 } from '../support/h2-client.ts';
 import { ask } from '../support/proxy-client.ts';

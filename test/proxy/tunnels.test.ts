@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectH2 } from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { webSocketAccept } from '../../src/http/semantics/websocket-key.ts';
 import { DEFAULT_PROXY_RULES } from '../../src/mapping/proxy-settings.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { type ProxyFront, startProxyFront } from '../support/proxy-front.ts';
 import { waitFor } from '../support/test-front-end.ts';
 

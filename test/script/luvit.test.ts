@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import type { ExchangeConnection, ExchangeSeries } from '../../src/http/exchange/exchange.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { connectRaw } from '../support/raw-connection.ts';
 import { eventually, type HarnessOptions, ScriptHarness, turn } from '../support/script-harness.ts';
 

@@ -1,6 +1,7 @@
 /** `require 'resty.websocket.server'`: scripts that were written for lua-resty-websocket of OpenResty serve WebSockets here. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
+import { calmTest as test } from '../support/calm.ts';
 import { eventually, ScriptHarness } from '../support/script-harness.ts';
 import { TRANSPORTS, WebSocketPeer } from '../support/websocket-peer.ts';
 

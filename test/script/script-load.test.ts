@@ -1,7 +1,7 @@
 /** The top level of a script: what may wait there, what it gets as arguments, and how it is ended. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { LuaMapping } from '../../src/script/lua-mapping.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { eventually, ScriptHarness } from '../support/script-harness.ts';
 
 /** A limit that no script of these tests reaches. */

@@ -1,6 +1,6 @@
 /** Where a call may wait and where it cannot: modules, metamethods, comparisons, closing variables. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { calmTest as test } from '../support/calm.ts';
 import { type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
 
 async function outputOf(body: string, options: HarnessOptions = {}): Promise<string> {

@@ -1,7 +1,7 @@
 /** Workers that are held up outside Lua, with plain workers: replaced, while the others serve; threads that do not end; crash loops. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, openSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { after, afterEach, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -16,8 +16,6 @@ const PLAIN_WORKER = new URL('./plain-worker.js', import.meta.url);
 const HEARTBEAT_LIMIT_MS = 1000;
 /** Nothing that is tested: a wait that lasts longer stands still, on the slowest machine too. */
 const WAIT_MAX_MS = 120_000;
-/** Some kernels do not tell where a thread waits. */
-const TOLD_MS_MAX = 2000;
 
 let folder: GatewayFolder;
 let script: string;
@@ -158,31 +156,12 @@ function makePipe(name: string): string {
   return pipe;
 }
 
-/** A thread of this process waits in the kernel for bytes of a pipe. */
-function isPipeRead(): boolean {
-  return readdirSync('/proc/self/task').some((task) => {
-    try {
-      return /pipe_read/.test(readFileSync(`/proc/self/task/${task}/wchan`, 'latin1'));
-    } catch {
-      // the thread has ended meanwhile
-      return false;
-    }
-  });
-}
-
-/** Its reader, which waits in `open`, waits in `read` when this resolves. */
+/** Resolves when its reader has opened it, in the one call in which it also reads it to its end. */
 async function openWhenRead(pipe: string): Promise<number> {
   const limit = performance.now() + WAIT_MAX_MS;
-  let end: number | undefined;
-  let toldBy = 0;
   for (;;) {
     try {
-      if (end === undefined) {
-        end = openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
-        toldBy = performance.now() + TOLD_MS_MAX;
-      }
-      if (isPipeRead() || performance.now() > toldBy) return end;
-      throw new Error('not yet');
+      return openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
     } catch {
       assert.ok(performance.now() < limit, 'the pipe is read in time');
       await new Promise((resolve) => setTimeout(resolve, 5));

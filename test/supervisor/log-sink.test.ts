@@ -21,7 +21,7 @@ import { GatewayError, systemCodeOf } from '../../src/base/errors.ts';
 import { LentBlock } from '../../src/base/lent-block.ts';
 import { LogSink } from '../../src/supervisor/log-sink.ts';
 
-const FLUSH_MS = 5000;
+const FLUSH_MS = 60_000;
 
 /** Never waits: the sink needs this thread to go on. */
 function readWhatIsThere(descriptor: number, into: Buffer): number {

@@ -42,13 +42,14 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
   counters.add(COUNT.exchangesTotal, 1);
   const url = new URL(request.url ?? '/', 'http://localhost');
   const end = (): void => void response.end(`${start.workerId} ${current.text}`);
-  if (url.pathname === '/crash') {
+  if (url.pathname === '/crash' || url.pathname === '/crash-behind') {
     counters.add(COUNT.exchanges, 1);
     const crash = (): never => {
       throw new Error('the test wants a crash');
     };
-    if (!url.searchParams.has('ms')) crash();
-    setTimeout(crash, Number(url.searchParams.get('ms')));
+    if (url.pathname === '/crash') crash();
+    // behind its body, whose end its client holds back
+    request.resume().on('end', crash);
     return;
   }
   if (url.pathname === '/loop') {
@@ -57,7 +58,8 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
     for (;;);
   }
   // a pipe that nobody writes to
-  if (url.pathname === '/pipe') readFileSync(url.searchParams.get('name') ?? '');
+  // as text: it is one call of the system's, from opening it to its end
+  if (url.pathname === '/pipe') readFileSync(url.searchParams.get('name') ?? '', 'utf8');
   if (url.pathname === '/slow') setTimeout(end, Number(url.searchParams.get('ms')));
   else end();
 }

@@ -11,6 +11,7 @@ import { Counters } from '../../src/metrics/worker-metrics.ts';
 import type { CompressionSettings } from '../../src/settings/compression.ts';
 import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { testCertificate } from './certificate.ts';
+import { atEndOfFile } from './leftovers.ts';
 import { testCompression } from './test-compression.ts';
 
 export type HandlerFunction = (exchange: Exchange, route: Route) => void;
@@ -62,6 +63,13 @@ interface TestFrontEndOptions {
   readonly trustedProxies?: readonly string[];
 }
 
+const open = new Set<FrontEnd>();
+// stops the front ends of tests that have failed
+atEndOfFile(() => {
+  for (const frontEnd of open) frontEnd.stop();
+  open.clear();
+});
+
 /** Starts a front end whose mapping `/` has these handlers. */
 export async function startFrontEnd(
   handlers: Readonly<Record<string, HandlerFunction>>,
@@ -91,6 +99,7 @@ export async function startFrontEnd(
     },
     options.handle ?? ((exchange) => dispatcher.dispatch(exchange)),
   );
+  open.add(frontEnd);
   const address = await frontEnd.listen({ port: 0, host: '127.0.0.1' });
   const whenIdle = (): Promise<void> =>
     waitFor(() => gauges(counters).every((value) => value === 0), 'all gauges to return to zero');
@@ -103,6 +112,7 @@ export async function startFrontEnd(
     accesses,
     whenIdle,
     async stop() {
+      open.delete(frontEnd);
       frontEnd.stop();
       await whenIdle();
       for (const value of gauges(counters)) strictEqual(value, 0);

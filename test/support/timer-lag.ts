@@ -12,6 +12,11 @@ export class TimerLag {
     this.#due = now + EVERY_MS;
   }, EVERY_MS);
 
+  /** The greatest so far, with that of a timer that is late at this moment. */
+  mostMs(): number {
+    return Math.max(this.maxMs, performance.now() - this.#due);
+  }
+
   stop(): void {
     clearInterval(this.#timer);
   }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { get, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
-import { afterEach, test } from 'node:test';
+import { afterEach } from 'node:test';
 import {
   eventStream,
   type ServerEvent,
@@ -10,6 +10,7 @@ import {
   testContext,
   type WebHandler,
 } from '../../src/index.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { EmbeddedServer } from '../support/embedded-server.ts';
 import { EventReader } from '../support/event-reader.ts';
 import { eventually } from '../support/script-harness.ts';

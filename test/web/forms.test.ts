@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { afterEach, test } from 'node:test';
+import { afterEach } from 'node:test';
 import { multipart, type RouteHandler, Router } from '../../src/index.ts';
 import { FORM_ENTRIES_MAX, URLENCODED_BYTES_MAX } from '../../src/web/form-data.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { EmbeddedServer } from '../support/embedded-server.ts';
 import { connectH2, fetchH2 } from '../support/h2-client.ts';
 import { makeInput } from '../support/multipart-input.ts';

@@ -1,8 +1,9 @@
 /** WebSockets of handlers in TypeScript, over both versions of HTTP. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { type GatewayError, type HandlerWebSocket, Router, type WebSocketClosing } from '../../src/index.ts';
 import { SENDS_WAITING_BYTES_MAX, SENDS_WAITING_MAX } from '../../src/websocket/websocket-limits.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { EmbeddedServer } from '../support/embedded-server.ts';
 import { waitFor } from '../support/test-front-end.ts';
 import { untilStill } from '../support/until-still.ts';

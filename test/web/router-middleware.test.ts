@@ -1,7 +1,8 @@
 /** Middleware of the router: its order, where it applies, and what becomes of its mistakes. */
 import assert from 'node:assert/strict';
-import { afterEach, test } from 'node:test';
+import { afterEach } from 'node:test';
 import { type LogFields, type Logger, type Middleware, Router, testContext } from '../../src/index.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { EmbeddedServer } from '../support/embedded-server.ts';
 import { connectH2, fetchH2 } from '../support/h2-client.ts';
 import { waitFor } from '../support/test-front-end.ts';

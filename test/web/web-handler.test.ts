@@ -1,10 +1,11 @@
 /** Handlers that take a Request and return a Response, over real connections: what the client receives, and failures. */
 
 import assert from 'node:assert/strict';
-import { afterEach, test } from 'node:test';
+import { afterEach } from 'node:test';
 import type { ServerOptions, WebHandler } from '../../src/index.ts';
 import { bodySourceOf } from '../../src/native/node-internals.ts';
 import { WHOLE_BODY_BYTES_MAX } from '../../src/web/body-stream.ts';
+import { calmTest as test } from '../support/calm.ts';
 import { EmbeddedServer } from '../support/embedded-server.ts';
 import { connectH2, fetchH2, type H2Response } from '../support/h2-client.ts';
 import { connectPlain, type RawResponse } from '../support/raw-client.ts';

@@ -1,9 +1,10 @@
 /** The gateway refuses request bodies that arrive too slowly, but counts only the time in which it waits for the client. */
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import type { ClientHttp2Stream } from 'node:http2';
-import { type TestContext, test } from 'node:test';
+import type { TestContext } from 'node:test';
 import { isTooSlow } from '../../../src/http/exchange/body-rate.ts';
 import type { FrontEndLimits } from '../../../src/http/front/front-end.ts';
+import { calmTest as test } from '../../support/calm.ts';
 import { collectH2, connectH2 } from '../../support/h2-client.ts';
 import { connectWire, OWN_HANDLERS, startOwn } from '../../support/own-sessions.ts';
 import { connectSecure } from '../../support/raw-client.ts';

@@ -2,9 +2,9 @@ import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:http2';
-import { test } from 'node:test';
 import { promisify } from 'node:util';
 import type { GatewayError } from '../../../src/base/errors.ts';
+import { calmTest as test } from '../../support/calm.ts';
 import { collectH2, connectH2, fetchH2, type H2Response } from '../../support/h2-client.ts';
 import {
   type HandlerFunction,

@@ -1,9 +1,9 @@
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { constants, type IncomingHttpHeaders } from 'node:http2';
-import { test } from 'node:test';
 import { promisify } from 'node:util';
 import type { Exchange } from '../../../src/http/exchange/exchange.ts';
+import { calmTest as test } from '../../support/calm.ts';
 import { collectH2, connectH2, fetchH2, type H2Response } from '../../support/h2-client.ts';
 import { startFrontEnd, type TestFrontEnd } from '../../support/test-front-end.ts';
 

@@ -2,12 +2,12 @@ import { deepStrictEqual, match, ok, rejects, strictEqual } from 'node:assert/st
 import { once } from 'node:events';
 import { type ClientSessionOptions, constants } from 'node:http2';
 import { connect } from 'node:net';
-import { test } from 'node:test';
 import { TLSSocket } from 'node:tls';
 import { createLogger } from '../../../src/base/logger.ts';
 import type { Exchange } from '../../../src/http/exchange/exchange.ts';
 import { FrontEnd } from '../../../src/http/front/front-end.ts';
 import { Counters } from '../../../src/metrics/worker-metrics.ts';
+import { calmTest as test } from '../../support/calm.ts';
 import { testCertificate } from '../../support/certificate.ts';
 import { collectH2, connectH2, fetchH2 } from '../../support/h2-client.ts';
 import { connectPlain, connectSecure } from '../../support/raw-client.ts';

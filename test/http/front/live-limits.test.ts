@@ -1,6 +1,6 @@
 /** Limits of a front end that change while it serves, for effects that would take too long in a whole gateway. */
 import { strictEqual } from 'node:assert/strict';
-import { test } from 'node:test';
+import { calmTest as test } from '../../support/calm.ts';
 import { connectSecure } from '../../support/raw-client.ts';
 import { readBody, startFrontEnd, TEST_LIMITS } from '../../support/test-front-end.ts';
 

@@ -1,7 +1,7 @@
 /** How connections end: clients that end their side and still read, clients that continue to send, clients that have gone. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { test } from 'node:test';
+import { calmTest as test } from '../../support/calm.ts';
 import { connectPlain, connectSecure, type RawClient } from '../../support/raw-client.ts';
 import { inForm } from '../../support/test-form.ts';
 import {
@@ -232,15 +232,18 @@ test('A connection that lingers ends without a byte for so long, in all after so
   for (const linger of cases)
     for (const listener of LISTENERS) {
       const held = new Held();
-      const limits = { linger, idleTimeoutMs: 1_000, bodyBytesMax: BODY_MAX };
+      // longer than the test waits for the end
+      const limits = { linger, idleTimeoutMs: 200_000, bodyBytesMax: BODY_MAX };
       const front = await startFrontEnd(held.handlers, { cleartext: listener === 'http', limits });
       const client = await connect(front, listener);
       // the client never ends its side
       client.socket.allowHalfOpen = true;
       client.send('POST /no HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n');
       await client.until((received) => received.toString().endsWith('no'), 'the answer');
-      strictEqual(front.counters.get('connections'), 1);
-      if (linger.bytesMax === 1_000) client.send('x'.repeat(linger.bytesMax + 1));
+      if (linger.bytesMax === 1_000) {
+        strictEqual(front.counters.get('connections'), 1);
+        client.send('x'.repeat(linger.bytesMax + 1));
+      }
       await waitFor(() => front.counters.get('connections') === 0, 'the end');
       client.destroy();
       await front.stop();

@@ -1,7 +1,8 @@
 /** Exchanges that switch to another protocol (RFC 9110 §7.8), with TLS and without. */
 import { deepStrictEqual, match, strictEqual } from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import type { Exchange } from '../../../src/http/exchange/exchange.ts';
+import { calmTest as test } from '../../support/calm.ts';
 import { connectPlain, connectSecure, type RawClient } from '../../support/raw-client.ts';
 import {
   type HandlerFunction,

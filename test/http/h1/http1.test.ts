@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
-import { test } from 'node:test';
 import type { GatewayError } from '../../../src/base/errors.ts';
+import { calmTest as test } from '../../support/calm.ts';
 import { connectPlain, connectSecure, type RawClient } from '../../support/raw-client.ts';
 import {
   type HandlerFunction,

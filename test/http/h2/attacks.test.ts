@@ -1,8 +1,9 @@
 /** Clients that make the server do useless work lose their connection; other clients notice nothing. */
 import { match, ok, strictEqual } from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import type { TestContext } from 'node:test';
 import type { FrontEndLimits } from '../../../src/http/front/front-end.ts';
 import { ERROR_CODE } from '../../../src/http/h2/error-codes.ts';
+import { calmTest as test } from '../../support/calm.ts';
 import {
   besideHonest,
   connectTls,

@@ -2,9 +2,10 @@
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
 import { once } from 'node:events';
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import type { Exchange } from '../../../src/http/exchange/exchange.ts';
 import { ERROR_CODE } from '../../../src/http/h2/error-codes.ts';
+import { calmTest as test } from '../../support/calm.ts';
 import { connectH2, fetchH2 } from '../../support/h2-client.ts';
 import { connectWire, resetCode } from '../../support/own-sessions.ts';
 import {

@@ -2,13 +2,14 @@
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectTcp, createServer, type Socket } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import type { TestContext } from 'node:test';
 import { createLogger } from '../../../src/base/logger.ts';
 import { StallWatch } from '../../../src/http/exchange/stall-watch.ts';
 import { UnreadBodies } from '../../../src/http/exchange/unread-bodies.ts';
 import { ERROR_CODE } from '../../../src/http/h2/error-codes.ts';
 import { SessionServer } from '../../../src/http/h2/session-server.ts';
 import { Counters } from '../../../src/metrics/worker-metrics.ts';
+import { calmTest as test } from '../../support/calm.ts';
 import { connectWire, goAwayCode, OWN_HANDLERS, resetCode, startOwn } from '../../support/own-sessions.ts';
 import { testCompression } from '../../support/test-compression.ts';
 import {

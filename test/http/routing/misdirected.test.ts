@@ -1,8 +1,8 @@
 /** Clients that use another protocol than the port. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
-import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
+import { calmTest as test } from '../../support/calm.ts';
 import { connectPlain, connectSecure } from '../../support/raw-client.ts';
 import { type HandlerFunction, startFrontEnd, waitFor } from '../../support/test-front-end.ts';
 import { WireClient } from '../../support/wire-client.ts';
