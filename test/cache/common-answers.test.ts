@@ -20,7 +20,7 @@ import { CacheWorld, type CacheWorldOptions } from '../support/cache-world.ts';
 import type { FakeExchange, FakeRequest } from '../support/fake-exchange.ts';
 import { RedisProcess } from '../support/redis-process.ts';
 import { eventually } from '../support/script-harness.ts';
-import { TestStore } from '../support/test-store.ts';
+import { patientClient, TestStore } from '../support/test-store.ts';
 
 const FRESH: Fields = ['cache-control', 'max-age=60'];
 
@@ -41,6 +41,8 @@ after(async () => {
   await redis?.stop();
 });
 
+/** Each has a name, as no two machines give the same answer. */
+let machines = 0;
 let path = '';
 let number = 0;
 /** Tests share a store, and each has a path of its own. */
@@ -60,7 +62,7 @@ class Machine {
 
   constructor(address: string, options: Pick<CacheWorldOptions, 'entryKey' | 'space' | 'readMs'> = {}) {
     this.store = new TestStore(address);
-    const { client } = this.store;
+    const client = options.readMs === undefined ? patientClient(this.store.client) : this.store.client;
     const memory = createPurgeMemory(true);
     this.table = new CommonMarks(memory);
     const logger = createLogger('debug', 'test', () => undefined);
@@ -68,7 +70,9 @@ class Machine {
     this.entries = new StoreEntries(client, () => this.isThere);
     this.world = new CacheWorld({ readMs: PATIENT_MS, ...options, purges: memory, entries: this.entries });
     this.world.cache.marks.onPurge = (mark, epoch) => this.purges.take([mark], epoch);
-    this.world.backend = () => ({ fields: FRESH, body: `from ${this.world.asked.length}` });
+    machines += 1;
+    const name = `machine ${machines}`;
+    this.world.backend = () => ({ fields: FRESH, body: `${name}, request ${this.asked}` });
   }
 
   async joined(): Promise<void> {
@@ -251,7 +255,7 @@ test('While the store does not answer, the server is asked within the limit, and
   await one.share();
   const hasty = new Machine(redis.address, { readMs: COMMON_READ_MS_MAX });
   await hasty.joined();
-  redis.signal('SIGSTOP');
+  await redis.freeze();
   const startedAt = performance.now();
   await hasty.ask();
   assert.ok(performance.now() - startedAt >= COMMON_READ_MS_MAX - 20);
@@ -260,7 +264,7 @@ test('While the store does not answer, the server is asked within the limit, and
   const misses = hasty.world.counters.get('cacheStoreMissesTotal');
   assert.equal(hasty.world.ask(`${path}/other`).finished, true);
   assert.equal(hasty.world.counters.get('cacheStoreMissesTotal'), misses);
-  redis.signal('SIGCONT');
+  redis.thaw();
   hasty.close();
   // some of the others may have been cut off
   await eventually(async () => {

@@ -23,8 +23,9 @@ async function metricsOf(address: string | undefined, holds: RegExp): Promise<st
 }
 
 test('A server of a function has an admin listener: its address is readable, it counts, and it ends with the server', async () => {
-  const tokens = (): string[] => readdirSync(tmpdir()).filter((name) => name.endsWith('.admin-token'));
-  const before = tokens();
+  const folder = mkdtempSync(join(tmpdir(), 'lgateway-embed-token-'));
+  const { TMPDIR } = process.env;
+  process.env['TMPDIR'] = folder;
   const server = await EmbeddedServer.start(() => new Response('hello\n'), { admin: '127.0.0.1:0' });
   const { adminAddress } = server.handle;
   assert.match(adminAddress ?? '', /^http:\/\/127\.0\.0\.1:[1-9]\d*$/);
@@ -40,7 +41,13 @@ test('A server of a function has an admin listener: its address is readable, it 
   assert.equal(await (await fetch(`${adminAddress}/healthz`)).text(), 'well\n');
   // there is nothing that a token would be for
   assert.equal((await fetch(`${adminAddress}/reload`, { method: 'POST' })).status, 404);
-  assert.deepEqual(tokens(), before);
+  assert.deepEqual(
+    readdirSync(folder).filter((name) => name.endsWith('.admin-token')),
+    [],
+  );
+  if (TMPDIR === undefined) delete process.env['TMPDIR'];
+  else process.env['TMPDIR'] = TMPDIR;
+  rmSync(folder, { recursive: true });
   await server.handle.reload({ logLevel: 'warn' });
   await assert.rejects(server.handle.reload({ admin: '127.0.0.1:1' }), { code: 'LGW_RESTART' });
   await metricsOf(adminAddress, /^lgateway_reloads_total\{result="failure"\} 1$/m);

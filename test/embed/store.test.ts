@@ -24,8 +24,8 @@ const show = async (run) => {
 const all = async (d) => {
   const out = [];
   for (const run of [
-    () => d.flush(), () => d.get('x'), () => d.incr('x'), () => d.incr('x', 2, { init: 5, ttl: 60 }), () => d.incr('x', 1, { init: 0, floor: 20 }),
-    () => d.incr('x', 0.5), async () => Math.round((await d.ttl('x')) / 60), () => d.ttl('none'), () => d.set('s', 'a\\0b\\xff'), () => d.get('s'),
+    () => d.flush(), () => d.get('x'), () => d.incr('x'), () => d.incr('x', 2, { init: 5, ttl: 3600 }), () => d.incr('x', 1, { init: 0, floor: 20 }),
+    () => d.incr('x', 0.5), async () => Math.round((await d.ttl('x')) / 3600), () => d.ttl('none'), () => d.set('s', 'a\\0b\\xff'), () => d.get('s'),
     () => d.add('s', 1), () => d.add('t', false), () => d.get('t'), () => d.replace('none', 1), () => d.replace('s', 2n ** 62n), () => d.get('s'),
     () => d.incr('s', 2n ** 62n), () => d.incr('t'), () => d.expire('t', 0), () => d.ttl('t'), () => d.expire('none', 1), () => d.delete('t'),
     () => d.delete('t'), async () => (await d.keys()).sort(), () => d.set('k'.repeat(1025), 1), () => d.get('\u20ac'), () => d.set('u', '\u20ac'),
@@ -37,12 +37,12 @@ const all = async (d) => {
 export default async (request, context) => {
   const { pathname } = new URL(request.url);
   if (pathname === '/all') {
-    const stored = await all(context.dictionary('stored', { near: true }));
+    const stored = await all(context.dictionary('stored', { near: true, timeout: 30 }));
     return Response.json([await all(context.dictionary('sized')), stored]);
   }
   if (pathname === '/shared') return new Response(await show(() => context.shared('stored').get('x')));
   if (pathname === '/options') return new Response(await show(() => context.dictionary('stored', { timeout: 61 })));
-  const d = context.dictionary('away', { stale: true, timeout: 5 });
+  const d = context.dictionary('away', { stale: true, timeout: 30 });
   if (pathname === '/set') await d.set('a', 'kept');
   return new Response((await show(() => d.get('a'))) + ' ' + (await show(() => d.incr('n', 1, { init: 0 }))));
 };

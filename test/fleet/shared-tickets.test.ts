@@ -7,7 +7,7 @@ import { SharedTickets } from '../../src/fleet/shared-tickets.ts';
 import { createTicketKeys, TICKET_KEYS_MAX, TicketKeyRing } from '../../src/tls/ticket-keys.ts';
 import { RedisProcess } from '../support/redis-process.ts';
 import { eventually } from '../support/script-harness.ts';
-import { TestStore } from '../support/test-store.ts';
+import { patientClient, TestStore } from '../support/test-store.ts';
 
 const SECRET = 's'.repeat(32);
 const HOUR_MS = 3_600_000;
@@ -28,7 +28,7 @@ class Machine {
   constructor(secret = SECRET, periodMs = HOUR_MS) {
     this.store = new TestStore(redis.address);
     this.tickets = new SharedTickets({
-      entries: new SealedEntries(this.store.client, secret),
+      entries: new SealedEntries(patientClient(this.store.client), secret),
       logger: createLogger('debug', 'test', (line) => this.log.push(line)),
       periodMs,
       count: TICKET_KEYS_MAX,
@@ -71,8 +71,12 @@ test('The keys go on in time: the next ones make tickets, those before still rea
   // a period of a second stands for the hour
   const [one, two] = [new Machine(SECRET, 1000), new Machine(SECRET, 1000)];
   await Promise.all([one.ready(), two.ready()]);
-  const newest = one.keys[0];
-  await eventually(() => assert.ok(newest !== undefined && one.keys.indexOf(newest) >= 2));
+  let newest = one.keys[0] as Uint8Array;
+  await eventually(() => {
+    // a machine that has stood still for five periods has forgotten it
+    if (!one.keys.includes(newest)) newest = one.keys[0] as Uint8Array;
+    assert.ok(one.keys.indexOf(newest) >= 2);
+  });
   await eventually(() => {
     assert.equal(one.keys.length, TICKET_KEYS_MAX);
     const known = new Set(two.keys.map((key) => String(key)));
@@ -92,9 +96,9 @@ test('What was sealed with another secret, or stands elsewhere, is refused and t
   assert.equal(other.keys.length, 0);
   assert.ok(!other.log.join('\n').includes('another secret of 32'));
   const store = new TestStore(redis.address);
-  const entries = new SealedEntries(store.client, SECRET);
-  assert.deepEqual([...(await entries.agree('a', new Uint8Array([1, 2]), 10_000))], [1, 2]);
-  assert.deepEqual([...(await entries.agree('a', new Uint8Array([3]), 10_000))], [1, 2]);
+  const entries = new SealedEntries(patientClient(store.client), SECRET);
+  assert.deepEqual([...(await entries.agree('a', new Uint8Array([1, 2]), 60_000))], [1, 2]);
+  assert.deepEqual([...(await entries.agree('a', new Uint8Array([3]), 60_000))], [1, 2]);
   redis.cli('copy', 'lg::sealed:a', 'lg::sealed:b');
   await assert.rejects(entries.get('b'), /sealed with another secret/);
   redis.cli('set', 'lg::sealed:c', 'x');

@@ -160,15 +160,25 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const)
 
 for (const kind of ['window', 'bucket'] as const)
   test(`A limit admits exactly as many as it says of ten times as many at once from two gateways: ${kind}`, async () => {
-    for (const key of ['a', 'b', 'c']) {
+    for (let rounds = 0, key = 0; rounds < 3; key++) {
+      const before = await storeFailures();
       const crowd = Array.from({ length: 200 }, (_, i) =>
-        gateways[i % 2]?.ask('h2', `/${kind}/run`, { headers: { 'x-key': key } }),
+        gateways[i % 2]?.ask('h2', `/${kind}/run`, { headers: { 'x-key': `key ${key}` } }),
       );
       const statuses = (await Promise.all(crowd)).map((answer) => answer?.status);
+      // requests that a store keeps waiting for more than a second are not limited
+      if ((await storeFailures()) > before) continue;
+      rounds += 1;
       assert.equal(statuses.filter((status) => status === 200).length, 20);
       assert.equal(statuses.filter((status) => status === 429).length, 180);
     }
   });
+
+/** Calls that the store has not answered in time, or not as it should. */
+async function storeFailures(): Promise<number> {
+  const counters = await Promise.all(gateways.map((gateway) => gateway.counters()));
+  return counters.reduce((sum, { storeFailuresTotal }) => sum + storeFailuresTotal, 0);
+}
 
 test('What one gateway purges the other does not use any more: a value, and an answer of a handler', async () => {
   const [one, two] = gateways as [TestGateway, TestGateway];
@@ -203,12 +213,16 @@ test('An answer that one gateway has made answers the other, too', async () => {
 });
 
 test('A session goes around the machines', async () => {
-  let cookie = '';
-  for (let visits = 1; visits <= 4; visits++) {
-    const answer = await gateways[visits % 2]?.ask('h2', '/visit', { headers: { cookie } });
-    assert.equal(answer?.text, `${visits} ${visits === 1 ? 'absent' : 'nil'} nil`);
-    cookie = answer?.headers['set-cookie']?.replace(/;.*/, '') ?? '';
-  }
+  // a busy store may answer one of the visits too late
+  const cookie = await eventually(async () => {
+    let kept = '';
+    for (let visits = 1; visits <= 4; visits++) {
+      const answer = await gateways[visits % 2]?.ask('h2', '/visit', { headers: { cookie: kept } });
+      assert.equal(answer?.text, `${visits} ${visits === 1 ? 'absent' : 'nil'} nil`);
+      kept = answer?.headers['set-cookie']?.replace(/;.*/, '') ?? '';
+    }
+    return kept;
+  });
   await redis.kill();
   const away = await gateways[0]?.ask('h2', '/visit', { headers: { cookie } });
   assert.match(away?.text ?? '', /^1 unavailable (refused|timeout)$/);
@@ -230,11 +244,11 @@ test('Readiness and metrics tell of a store that is away, and the gateway stays 
   // the test before has had it away
   await eventuallyMatches(ready, /^200 ready\n?$/);
   const up = `lgateway_store_up{store="${redis.address}"}`;
-  assert.equal(await sample(up), `${up} 1`);
+  await eventually(async () => assert.equal(await sample(up), `${up} 1`));
   assert.match((await sample('lgateway_store_messages_total{direction="sent"}')) ?? '', / [1-9]\d*$/);
   await redis.kill();
   await eventuallyMatches(ready, /^200 ready, but store redis:\S+ is away: .*refused/);
-  assert.equal(await sample(up), `${up} 0`);
+  await eventually(async () => assert.equal(await sample(up), `${up} 0`));
   await redis.restart();
   await eventuallyMatches(ready, /^200 ready\n?$/);
   // that of the worker comes a moment later

@@ -11,13 +11,15 @@ local function show(...)
     for i = 1, values.n do values[i] = math.type(values[i]) and ('%s:%s'):format(math.type(values[i]), values[i]) or tostring(values[i]) end
     return table.concat(values, ' ')
 end
-local top = show(httpd.shared('top'):set('a', 1))
+-- long enough for a store that stands still for a while
+local patient = {timeout = 30}
+local top = show(httpd.shared('top', patient):set('a', 1))
 httpd.register_handler('/all', function()
-    local d = httpd.shared('all')
+    local d = httpd.shared('all', patient)
     local out = {}
     local function tell(...) out[#out + 1] = show(...) end
-    tell(d:flush()) tell(d:get('x')) tell(select(3, d:incr('x'))) tell(d:incr('x', 2, 5, 60)) tell(d:incr('x', 0.5))
-    tell(d:ttl('x') > 59 and d:ttl('x') <= 60) tell(d:set('s', 'a\\0b\\255')) tell(d:get('s') == 'a\\0b\\255') tell(select(3, d:add('s', 1)))
+    tell(d:flush()) tell(d:get('x')) tell(select(3, d:incr('x'))) tell(d:incr('x', 2, 5, 3600)) tell(d:incr('x', 0.5))
+    tell(d:ttl('x') > 3000 and d:ttl('x') <= 3600) tell(d:set('s', 'a\\0b\\255')) tell(d:get('s') == 'a\\0b\\255') tell(select(3, d:add('s', 1)))
     tell(d:replace('s', false)) tell(d:get('s')) tell(select(3, d:replace('none', 1))) tell(d:set('big', math.mininteger)) tell(d:get('big'))
     tell(select(3, d:incr('big', -1))) tell(select(3, d:incr('s'))) tell(d:expire('s', 0)) tell(d:ttl('s')) tell(select(3, d:expire('none', 1)))
     tell(select(3, d:ttl('none'))) tell(d:delete('s')) tell(d:delete('s')) tell(d:set('x', nil)) tell(d:get('x'))
@@ -25,7 +27,7 @@ httpd.register_handler('/all', function()
     tell(d:get(('k'):rep(1025))) tell(d:delete(('k'):rep(1025))) tell(d:set('nan', 0/0)) tell(d:get('nan') ~= d:get('nan')) tell(d:set('inf', -math.huge)) tell(d:get('inf'))
     httpd.write(nil, table.concat(out, '\\n'))
 end)
-httpd.register_handler('/top', function() httpd.write(nil, top .. ' ' .. show(httpd.shared('top'):get('a'))) end)
+httpd.register_handler('/top', function() httpd.write(nil, top .. ' ' .. show(httpd.shared('top', patient):get('a'))) end)
 httpd.register_handler('/misuse', function()
     local d = httpd.shared('misuse')
     local out = {}
@@ -40,15 +42,15 @@ httpd.register_handler('/misuse', function()
     httpd.write(nil, table.concat(out, '\\n'))
 end)
 httpd.register_handler('/near', function()
-    local d = httpd.shared('near', {near = true})
+    local d = httpd.shared('near', {near = true, timeout = 30})
     d:set('a', 'one')
     local first, second = d:get('a'), d:get('a')
-    httpd.shared('near'):set('a', 'two')
+    httpd.shared('near', patient):set('a', 'two')
     httpd.write(nil, first .. second .. d:get('a'))
 end)
 httpd.register_handler('/many', function()
     local tasks, sum = {}, 0
-    for i = 1, 200 do tasks[i] = httpd.spawn(function() return httpd.shared('many'):incr('n', 1, 0) end) end
+    for i = 1, 200 do tasks[i] = httpd.spawn(function() return httpd.shared('many', patient):incr('n', 1, 0) end) end
     local seen = {}
     for _, task in ipairs(tasks) do
         local _, _, n = httpd.wait(task)
@@ -68,7 +70,7 @@ httpd.register_handler('/ask', function()
     local old, mark = stale:get('a')
     httpd.write(nil, show(select(3, d:incr('n', 1, 0))) .. ' ' .. show(old, mark))
 end)
-httpd.register_handler('/set', function() httpd.write(nil, show(httpd.shared('away'):set('a', 'kept'), httpd.shared('away', {stale = true}):get('a'))) end)`;
+httpd.register_handler('/set', function() httpd.write(nil, show(httpd.shared('away', patient):set('a', 'kept'), httpd.shared('away', {stale = true, timeout = 30}):get('a'))) end)`;
 
 let redis: RedisProcess;
 let gateway: TestGateway;

@@ -23,7 +23,7 @@ const SCRIPTS = {
     httpd.register_handler('/run', function() httpd.write(nil, 'done') end)`,
   '/two': `${CLOCK}
     local ratelimit = require 'lgateway.ratelimit'
-    ratelimit.use {name = 'burst', limit = 2, window = 1, key = function() return 7 end}
+    ratelimit.use {name = 'burst', limit = 2, window = 60, key = function() return 7 end}
     ratelimit.use {name = 'day', limit = 100, window = 86400, key = function() return '' end}
     httpd.register_handler('/run', function() httpd.header {status = 200, RateLimit = {'"own";r=1', '"more";r=2'}} end)`,
   '/silent': `${CLOCK}
@@ -181,14 +181,14 @@ test('Each key has its own counter, however it is written, and without a key the
 });
 
 test('Several policies hold at once, and their fields stand beside those of the handler', async () => {
-  const first = await gateway.ask('h1', '/two/run?now=1000');
-  assert.equal(first.headers['ratelimit'], '"own";r=1, "more";r=2, "burst";r=1;t=1, "day";r=99;t=85400');
-  assert.equal(first.headers['ratelimit-policy'], '"burst";q=2;w=1, "day";q=100;w=86400');
-  assert.equal((await gateway.ask('h1', '/two/run?now=1000')).status, 200);
-  const refused = await gateway.ask('h1', '/two/run?now=1000');
+  const first = await gateway.ask('h1', '/two/run?now=960');
+  assert.equal(first.headers['ratelimit'], '"own";r=1, "more";r=2, "burst";r=1;t=60, "day";r=99;t=85440');
+  assert.equal(first.headers['ratelimit-policy'], '"burst";q=2;w=60, "day";q=100;w=86400');
+  assert.equal((await gateway.ask('h1', '/two/run?now=960')).status, 200);
+  const refused = await gateway.ask('h1', '/two/run?now=960');
   assert.deepEqual(
     [refused.status, refused.headers['ratelimit'], refused.headers['retry-after']],
-    [429, '"burst";r=0;t=2', '2'],
+    [429, '"burst";r=0;t=90', '90'],
   );
 });
 

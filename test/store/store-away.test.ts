@@ -50,7 +50,7 @@ test('A killed server: a call under way has no answer, later ones are refused, a
   await withStore(other.address, async (store) => {
     const dictionary = store.dictionary('d');
     await dictionary.store('set', 'a', 's1');
-    other.signal('SIGSTOP');
+    await other.freeze();
     const call = refusalOf(dictionary.incr('n', 1n, 0n));
     await other.kill();
     assert.match(await call, /^timeout: .*the step may have been done/);
@@ -67,18 +67,19 @@ test('A frozen server: a call ends with its time, the connection is given up, an
   await withStore(redis.address, async (store) => {
     const dictionary = store.dictionary('frozen', { timeoutMs: 200 });
     await store.until(/^available/);
-    redis.signal('SIGSTOP');
+    await redis.freeze();
     try {
       const began = performance.now();
       assert.match(await refusalOf(dictionary.incr('n')), /^timeout: .*within 200 ms/);
       assert.ok(performance.now() - began >= 199);
       await store.until(/^away .*(silent|does not answer)/);
     } finally {
-      redis.signal('SIGCONT');
+      redis.thaw();
     }
     await store.until(/^available/, 2);
-    assert.equal(await dictionary.incr('n', 1n, 0n), 1n);
-    await dictionary.flush();
+    const patient = store.dictionary('frozen');
+    assert.equal(await patient.incr('n', 1n, 0n), 1n);
+    await patient.flush();
   });
 });
 

@@ -28,6 +28,9 @@ export interface Pebble {
   readonly trust: string;
   /** The certificate that it signs with, PEM. */
   root(): Promise<string>;
+  /** It stands still, until `thaw`. */
+  freeze(): void;
+  thaw(): void;
   stop(): Promise<void>;
 }
 
@@ -84,6 +87,8 @@ export async function startPebble(options: PebbleOptions = {}): Promise<Pebble> 
     directory: `https://localhost:${port}/dir`,
     trust: cert,
     root: async () => (await read(management, '/roots/0', cert)).replace(/^[\s\S]*?-----BEGIN/, '-----BEGIN'),
+    freeze: () => void pebble.kill('SIGSTOP'),
+    thaw: () => void pebble.kill('SIGCONT'),
     stop,
   };
 }

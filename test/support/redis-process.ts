@@ -1,7 +1,7 @@
 /** Redis servers of Debian for tests: one, or a cluster of masters; each ends with `stop`. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +19,8 @@ const HERE: RedisPlace = { launcher: [], host: '127.0.0.1' };
 /** The program of the package redis-tools is the server, too, where it is called so: the package redis-server would start a service. */
 const PROGRAM = 'redis-check-rdb';
 const NAME = 'redis-server';
+/** Of a sentinel: on a busy machine a server is silent for seconds. */
+const DOWN_AFTER_MS = 600_000;
 const TRIES = 600;
 const PAUSE_MS = 50;
 
@@ -62,20 +64,25 @@ export class RedisProcess {
     return redis;
   }
 
-  /** One that watches the master of these, as the set `name`, alone; it takes a master that is silent for half a second for gone. */
+  /** One that watches the master of these, as the set `name`, alone; it takes no silent master for gone until `hurry` is called. */
   static async startSentinel(name: string, { port }: RedisProcess): Promise<RedisProcess> {
     const folder = mkdtempSync(join(tmpdir(), 'lgateway-sentinel-'));
     const file = join(folder, 'sentinel.conf');
     const [free = 0] = await freePorts(1);
     const lines = [
       `sentinel monitor ${name} 127.0.0.1 ${port} 1`,
-      `sentinel down-after-milliseconds ${name} 500`,
+      `sentinel down-after-milliseconds ${name} ${DOWN_AFTER_MS}`,
       `sentinel failover-timeout ${name} 3000`,
     ];
     writeFileSync(file, `${lines.join('\n')}\n`);
     const sentinel = new RedisProcess(free, folder, [file, '--sentinel']);
     await sentinel.ready();
     return sentinel;
+  }
+
+  /** Of a sentinel: from now on it takes a master that is silent for half a second for gone. */
+  hurry(name: string): void {
+    this.cli('sentinel', 'set', name, 'down-after-milliseconds', '500');
   }
 
   get address(): string {
@@ -100,6 +107,16 @@ export class RedisProcess {
 
   signal(name: NodeJS.Signals): void {
     process.kill(this.pid, name);
+  }
+
+  /** Resolves when it stands still, until `thaw`. */
+  async freeze(): Promise<void> {
+    this.signal('SIGSTOP');
+    while (!/^State:\s+T/m.test(readFileSync(`/proc/${this.pid}/status`, 'utf8'))) await sleep(1);
+  }
+
+  thaw(): void {
+    this.signal('SIGCONT');
   }
 
   /** SIGKILL. */

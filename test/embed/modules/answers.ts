@@ -2,6 +2,10 @@
 import { existsSync } from 'node:fs';
 import { Router } from '../../../src/index.ts';
 
+/** While this file is there, a thread that loads the module does not begin to serve. */
+const hold = process.env['LGATEWAY_TEST_HOLD'];
+while (hold !== undefined && existsSync(hold)) await new Promise((resolve) => setTimeout(resolve, 5));
+
 const SLOW_MS = 500;
 const SPIN_MS_MAX = 60_000;
 let count = 0;
