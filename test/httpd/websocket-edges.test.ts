@@ -199,8 +199,8 @@ for (const transport of TRANSPORTS) {
     peer.stream.pause();
     deepStrictEqual(await told(1, /^waits /), [`waits ${TASKS_MAX}`]);
     await untilStill(() => harness.counters.get('bytesSentTotal'));
-    // they have 16 MiB to send; a coroutine that waits takes some 2 KiB
-    ok(memory() - before < 6 * 1024 * 1024, `${memory() - before} bytes`);
+    // they have 16 MiB to send; a coroutine that waits takes some 2 KiB, and garbage may be among it
+    ok(memory() - before < 10 * 1024 * 1024, `${memory() - before} bytes`);
     peer.destroy();
     deepStrictEqual(await told(1, /^thousand /), ['thousand true 1006']);
     await harness.expectNothingOpen();
