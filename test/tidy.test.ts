@@ -204,6 +204,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   embed: [
     'access',
+    'cache/lazy-cache.ts',
+    'cache/purge-marks.ts',
     'mapping',
     'metrics',
     'base',

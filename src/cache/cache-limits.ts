@@ -25,6 +25,8 @@ export const VARY_VALUES_BYTES_MAX: number = 4 * 1024;
 export const VARIANTS_MAX = 32;
 /** Tags of one answer; one with more is not kept, since it could not be purged by each of them. */
 export const TAGS_MAX = 64;
+/** Marks of one answer: of its target, of its tags, and of as many tags that its source has. */
+export const MARKS_MAX: number = 1 + 2 * TAGS_MAX;
 /** Bytes of a tag. */
 export const TAG_BYTES_MAX = 256;
 /** Bytes of a Cache-Control that is read; a longer one is not well-formed. */

@@ -31,6 +31,8 @@ const VARY_TTL_MS = 3_600_000;
 export interface CommonQuestion {
   /** Mapping and handler: answers of others are none. */
   readonly space: string;
+  /** Source, scheme, host and target. */
+  readonly key: string;
   readonly facts: RequestFacts;
   readonly fields: Fields;
   /** Names of fields that answers differ by, where this machine knows them. */
@@ -73,9 +75,9 @@ export class CommonAnswers {
 
   /** `done` gets a fresh answer that this request may have, or none; it is called once, in this turn or later. */
   find(question: CommonQuestion, done: (answer: StoredAnswer | undefined) => void): void {
-    const { space, facts, fields, vary } = question;
+    const { space, key, fields, vary } = question;
     const until = performance.now() + (this.#options.readMs ?? COMMON_READ_MS_MAX);
-    const base = baseName(space, facts.key ?? '');
+    const base = baseName(space, key);
     const counted = (answer: StoredAnswer | undefined): void => {
       this.#options.counters.add(
         answer === undefined ? COUNT.cacheStoreMissesTotal : COUNT.cacheStoreHitsTotal,
@@ -98,7 +100,7 @@ export class CommonAnswers {
       read(name, (found) => {
         const entry = found && this.#open(name, found.bytes);
         const isAnswer = entry !== undefined && !('vary' in entry);
-        counted(isAnswer ? this.#accept(entry, found?.ttlMs ?? 0, facts) : undefined);
+        counted(isAnswer ? this.#accept(entry, found?.ttlMs ?? 0, question) : undefined);
       });
     };
     if (vary !== undefined && vary.length > 0) {
@@ -109,7 +111,7 @@ export class CommonAnswers {
       const entry = found && this.#open(base, found.bytes);
       if (entry === undefined || found === undefined) counted(undefined);
       else if ('vary' in entry) readVariant(entry.vary);
-      else counted(this.#accept(entry, found.ttlMs, facts));
+      else counted(this.#accept(entry, found.ttlMs, question));
     });
   }
 
@@ -168,7 +170,7 @@ export class CommonAnswers {
   }
 
   /** Undefined: it was purged, or is none that this request may have. `ttlMs`: what is left of its time. */
-  #accept(entry: EntryAnswer, ttlMs: number, facts: RequestFacts): StoredAnswer | undefined {
+  #accept(entry: EntryAnswer, ttlMs: number, { facts, key }: CommonQuestion): StoredAnswer | undefined {
     const { marks, loans } = this.#options;
     const now = cacheClock.now();
     const marked = marks.accept(entry.epoch, entry.known, entry.marks, now);
@@ -180,7 +182,7 @@ export class CommonAnswers {
     if (typeof rules === 'string' || rules.use(facts, now) !== 'fresh') return undefined;
     const { status, compression } = entry;
     const body = storedBody([entry.body], entry.body.length, loans);
-    return new StoredAnswer({ status, fields, body, rules, marked, compression }, facts.key ?? '');
+    return new StoredAnswer({ status, fields, body, rules, marked, compression }, key);
   }
 }
 

@@ -5,7 +5,7 @@
 import type { AnswerCompression } from '../http/exchange/exchange.ts';
 import { checkFields, type Fields, isConnectionSpecific } from '../http/semantics/fields.ts';
 import { isBodyless } from '../http/semantics/status.ts';
-import { ENTRY_HEAD_BYTES_MAX, TAGS_MAX, VARY_FIELDS_MAX } from './cache-limits.ts';
+import { ENTRY_HEAD_BYTES_MAX, MARKS_MAX, VARY_FIELDS_MAX } from './cache-limits.ts';
 import { isMark } from './purge-marks.ts';
 
 export interface EntryAnswer {
@@ -56,7 +56,7 @@ function readAnswer(head: Readonly<Record<string, unknown>>, bytes: Buffer): Ent
   const { epoch, known, marks, status, fields, ageMs, ttlMs, compression } = head;
   const body = bytes.subarray(LENGTH_BYTES + bytes.readUInt32BE(0));
   if (typeof epoch !== 'string' || !Number.isInteger(known)) return undefined;
-  if (!Array.isArray(marks) || marks.length > TAGS_MAX + 1 || !marks.every(isMark)) return undefined;
+  if (!Array.isArray(marks) || marks.length > MARKS_MAX || !marks.every(isMark)) return undefined;
   if (!Number.isInteger(status) || (status as number) < 200 || (status as number) > 599) return undefined;
   if (!areFields(fields) || !isTime(ageMs) || !isTime(ttlMs)) return undefined;
   if (!isCompression(compression) || (isBodyless(status as number) && body.length > 0)) return undefined;

@@ -1,13 +1,15 @@
 /** The requests that wait for the answer to another one, and for how long. */
+import type { AnswerSource } from '../http/exchange/answer-source.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
-import type { Route } from '../http/exchange/handler.ts';
 import { WAIT_MS_MAX, WAITING_MAX } from './cache-limits.ts';
 import type { RequestFacts } from './request-facts.ts';
 
 export interface WaitingRequest {
   readonly exchange: Exchange;
-  readonly route: Route;
+  readonly source: AnswerSource;
   readonly facts: RequestFacts;
+  /** By which its answer is found: source, scheme, host and target. */
+  readonly key: string;
   /** How often it has waited. */
   readonly waits: number;
 }

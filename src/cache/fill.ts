@@ -6,8 +6,8 @@
  * takes it. Long because all ways in which an answer comes, fails and goes end one life.
  */
 import type { Loans } from '../base/lent-content.ts';
+import type { AnswerSource } from '../http/exchange/answer-source.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
-import type { Route } from '../http/exchange/handler.ts';
 import { type Fields, fieldValue, parseContentLength } from '../http/semantics/fields.ts';
 import { select } from '../http/semantics/representation.ts';
 import { AnswerRules, speaksOf, validatorsOf } from './answer-rules.ts';
@@ -43,8 +43,10 @@ export interface FillRequest {
   /** The client; the answer is only kept where `isBackground`. */
   readonly exchange: Exchange;
   readonly isBackground: boolean;
-  readonly route: Route;
+  readonly source: AnswerSource;
   readonly facts: RequestFacts;
+  /** By which its answer is found: source, scheme, host and target. */
+  readonly key: string;
   /** It began as one without a client. */
   readonly countsAsBackground: boolean;
   /** By which others find it, who wait for it; undefined: nobody does. */
@@ -64,8 +66,8 @@ export interface FillRequest {
 export interface FillOwner {
   readonly recording: Recording;
   readonly loans: Loans;
-  /** The marks of an answer with these fields. */
-  marksOf(facts: RequestFacts, fields: Fields): readonly number[];
+  /** The marks of an answer to it with these fields. */
+  marksOf(request: FillRequest, fields: Fields): readonly number[];
   /** Keeps the answer; false: it was purged meanwhile. */
   keep(request: FillRequest, answer: StoredAnswer): boolean;
   /** The server has said that nothing has changed, and means something else than what is kept: ask once more. */
@@ -163,7 +165,7 @@ export class Fill implements FillSink {
     this.#declared = parseContentLength(fieldValue(fields, 'content-length') ?? '');
     if (typeof rules !== 'string' && (this.#declared ?? 0) <= STORED_BODY_BYTES_MAX) {
       this.#rules = rules;
-      this.#marks = this.#owner.marksOf(facts, fields);
+      this.#marks = this.#owner.marksOf(this.request, fields);
       this.#state = 'kept';
     } else {
       this.#state = 'passed';
@@ -224,7 +226,7 @@ export class Fill implements FillSink {
   /** Nothing has changed: what is kept is as good as new. */
   #renew(stale: StoredAnswer, fields: Fields): void {
     this.#leave();
-    const { facts, purgesBefore } = this.request;
+    const { facts, key, purgesBefore } = this.request;
     const { status, compression } = stale;
     const all = stale.renewed(fields);
     const rules = AnswerRules.judge(facts, { status, fields: all }, this.#startedAt);
@@ -237,7 +239,7 @@ export class Fill implements FillSink {
       marked,
       compression,
     };
-    const answer = new StoredAnswer({ ...parts, rules: isKept ? rules : stale.rules }, facts.key ?? '');
+    const answer = new StoredAnswer({ ...parts, rules: isKept ? rules : stale.rules }, key);
     const isShared = isKept && this.#owner.keep(this.request, answer);
     const client = this.#release();
     const now = cacheClock.now();
@@ -317,7 +319,7 @@ export class Fill implements FillSink {
 
   /** The whole answer is there. */
   #keep(): void {
-    const { facts, purgesBefore } = this.request;
+    const { key, purgesBefore } = this.request;
     const { loans } = this.#owner;
     this.#giveBudgetBack();
     this.#state = 'passed';
@@ -330,7 +332,7 @@ export class Fill implements FillSink {
         marked: { marks: this.#marks, purgesBefore, askedAt: this.#startedAt },
         compression: this.exchange.compression,
       },
-      facts.key ?? '',
+      key,
     );
     // what the client has got already need not be held for it
     for (let i = 0; i < this.#given; i++) this.#bytes -= (this.#pieces[i] as Uint8Array).length;

@@ -6,6 +6,8 @@ import { TextLines } from '../access/line-buffer.ts';
 import { createLogger, type LevelLogger } from '../base/logger.ts';
 import { messageFormatter } from '../base/message-form.ts';
 import { poolThreads } from '../base/pool-threads.ts';
+import { LazyCache } from '../cache/lazy-cache.ts';
+import { PurgeMarks } from '../cache/purge-marks.ts';
 import type { Config } from '../config/config.ts';
 import { SETTING_TABLE } from '../config/setting-table.ts';
 import { EventHub } from '../events/event-hub.ts';
@@ -70,6 +72,7 @@ export class ThreadGateway {
   readonly events: TextEvents = new TextEvents(this.#hub, createEventShare('/'));
   readonly #health = createHealthMemory();
   readonly #proxies: Proxies;
+  readonly #cache: LazyCache;
   readonly #tickets = new TicketKeyRing();
   /** Of handshakes that begin now; undefined: cleartext. */
   #tls: TlsSetup | undefined;
@@ -84,6 +87,8 @@ export class ThreadGateway {
     this.#counters = this.#admin.memory.counters;
     const health = new HealthTable(this.#health, this.#admin.memory.shared.waiting);
     this.#proxies = new Proxies(this.#counters, WORKER_ID, undefined, health);
+    const bytesMax = config.limits.cacheBytesMax;
+    this.#cache = new LazyCache({ counters: this.#counters, marks: new PurgeMarks(), bytesMax });
     const threads = poolThreads(process.env['UV_THREADPOOL_SIZE']);
     const turns = new PoolTurns(poolJobsMax(1, threads, availableParallelism()));
     this.#compression = new Compression(config.compression, turns, this.#counters);
@@ -140,6 +145,7 @@ export class ThreadGateway {
 
   #apply({ limits, logLevel, accessLog, logs, compression }: Config): void {
     this.#compression.apply(compression);
+    this.#cache.resize(limits.cacheBytesMax);
     this.#logger.setLevel(logLevel);
     this.#mapping?.setTimeLimit(limits.timeLimitMs);
     for (const frontEnd of this.#frontEnds) {
@@ -202,7 +208,13 @@ export class ThreadGateway {
         shared,
         events: this.events,
         share: createShare(this.#admin.memory),
-        proxies: new HandlerProxies({ mapping: '/', prefix: '/', proxies: this.#proxies, logger }),
+        proxies: new HandlerProxies({
+          mapping: '/',
+          prefix: '/',
+          proxies: this.#proxies,
+          cache: this.#cache,
+          logger,
+        }),
         counters: this.#counters,
         timeLimitMs,
       },

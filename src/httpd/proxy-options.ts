@@ -5,6 +5,7 @@ import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 import {
+  type CallCache,
   DEFAULT_PROXY_RULES,
   isSettableField,
   type ProxyRules,
@@ -20,7 +21,10 @@ import { FieldSize } from '../script/run/field-size.ts';
 import { booleanOption, readOptionTable, stringOption, wrongType } from '../script/run/option-table.ts';
 import { secondsOption } from '../script/run/seconds.ts';
 import { type BalanceDraft, readBalance, readHashKey, readHealth } from './balance-options.ts';
+import { readTags } from './cache-tags.ts';
 import { checked, numberOption, optionText } from './checked-option.ts';
+
+const NO_TAGS: CallCache = { tags: [] };
 
 type Draft = { -readonly [Name in keyof ProxyRules]: ProxyRules[Name] };
 
@@ -63,6 +67,8 @@ export interface ProxyRulesGiven {
   readonly rules: ProxyRules;
   /** The target of the request, in the place of the client's. */
   readonly path: string | undefined;
+  /** Undefined: the server is asked for each request. */
+  readonly cache: CallCache | undefined;
 }
 
 /** The table that is argument 2, or absent. */
@@ -71,6 +77,7 @@ export function readProxyRules(script: ScriptContext, L: LuaThread, balance: Bal
   const { exports: x } = state;
   const draft: Draft = { ...DEFAULT_PROXY_RULES };
   let wantedPath: string | undefined;
+  let cache: CallCache | undefined;
   readOptionTable(state, L, 2, 'proxy', {
     timeout: (name) => {
       draft.timeouts = readTimeouts(script, L, name);
@@ -95,6 +102,9 @@ export function readProxyRules(script: ScriptContext, L: LuaThread, balance: Bal
     forwarded: (name) => {
       draft.forwarded = checked(name, textOrBoolean(script, L, name), PROXY_VALUES.forwarded);
     },
+    cache: (name) => {
+      cache = readCallCache(state, L, name);
+    },
     balance: (name) => readBalance(state, L, name, balance),
     hash: (name) => readHashKey(state, L, name, balance),
     health: (name) => readHealth(state, L, name, balance),
@@ -103,7 +113,22 @@ export function readProxyRules(script: ScriptContext, L: LuaThread, balance: Bal
       draft.trusted = readTrusted(script, L);
     },
   });
-  return { rules: draft, path: wantedPath };
+  return { rules: draft, path: wantedPath, cache };
+}
+
+/** A boolean, or a table with `tags`. */
+function readCallCache(state: State, L: LuaThread, name: string): CallCache | undefined {
+  const { exports: x } = state;
+  const type = x.lua_type(L, -1);
+  if (type === LUA_TYPE.boolean) return booleanOption(state, L, name) ? NO_TAGS : undefined;
+  if (type !== LUA_TYPE.table) throw wrongType(state, L, name, 'a boolean or a table');
+  let tags: readonly string[] = [];
+  readOptionTable(state, L, x.lua_absindex(L, -1), 'cache', {
+    tags: (part) => {
+      tags = readTags(state, L, part);
+    },
+  });
+  return { tags };
 }
 
 /** A number: until the head of the answer, however many tries that takes; a table: the parts. */

@@ -4,6 +4,7 @@ import { checkFields } from '../http/semantics/fields.ts';
 import type { OfPlace } from './mapping-name.ts';
 import {
   type BalanceSettings,
+  type CallCache,
   DEFAULT_HEALTH,
   DEFAULT_PROXY_RULES,
   type ForwardedForm,
@@ -54,6 +55,11 @@ export interface HandlerProxyOptions extends Omit<ProxyOptions, 'balance'> {
   readonly balance?: BalanceSettings['kind'] | ServerChoice;
   /** Path and query for the server, in the place of the client's. */
   readonly path?: string;
+  /**
+   * The answer is kept where it allows it (RFC 9111), and answers further calls with the same targets and options for the same URL; `tags`: by which it
+   * can be purged, beside those that the server names. Default false.
+   */
+  readonly cache?: boolean | { readonly tags?: readonly string[] };
 }
 
 /** A target, alone or with the part of the requests that it is to get beside others: 1, the default, to 100. */
@@ -74,17 +80,34 @@ export function readProxyMapping(
   return { ...readProxyPlan(given, options), place };
 }
 
+/** What one call of a handler says. */
+interface HandlerPlan extends ProxyPlan {
+  readonly choose: ServerChoice | undefined;
+  readonly path: string | undefined;
+  readonly call: CallCache | undefined;
+}
+
 /** The same for a handler; Errors: LGW_CONFIG that names the option. */
 export function readHandlerPlan(
   given: ProxyTargets,
-  { balance, path, ...options }: HandlerProxyOptions,
-): ProxyPlan & { readonly choose: ServerChoice | undefined; readonly path: string | undefined } {
+  { balance, path, cache, ...options }: HandlerProxyOptions,
+): HandlerPlan {
   const choose = typeof balance === 'function' ? balance : undefined;
   return {
     ...readProxyPlan(given, typeof balance === 'string' ? { ...options, balance } : options),
     choose,
     path: path === undefined ? undefined : check('path', path, PROXY_VALUES.path),
+    call: readCallCache(cache),
   };
+}
+
+function readCallCache(given: HandlerProxyOptions['cache'] = false): CallCache | undefined {
+  if (typeof given === 'boolean') return given ? { tags: [] } : undefined;
+  if (typeof given !== 'object' || given === null)
+    refuse('cache', given, 'true, false, or an object with tags');
+  for (const [name, value] of Object.entries(given))
+    if (name !== 'tags') refuse(`cache.${name}`, value, 'one of tags');
+  return { tags: check('cache.tags', given.tags ?? [], PROXY_VALUES.tags) };
 }
 
 /** Errors: LGW_CONFIG that names the option. */

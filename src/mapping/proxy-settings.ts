@@ -77,6 +77,12 @@ export interface WeightedTarget {
   readonly weight: number;
 }
 
+/** A call whose answer may be kept. */
+export interface CallCache {
+  /** By which it can be purged, beside the tags that the server names. */
+  readonly tags: readonly string[];
+}
+
 /** Those of one mapping. */
 export interface ProxyMappingSettings extends ProxyRules {
   readonly place: OfPlace;

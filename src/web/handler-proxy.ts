@@ -22,6 +22,10 @@ export interface ProxySurroundings {
   ): PassedRequest;
   /** Hears what has cut an answer whose head the handler had. */
   failed(error: GatewayError, exchange: Exchange): void;
+  /** The mapping ends soon. */
+  retire(): void;
+  /** It has ended: what is kept for it is not used any more. */
+  close(): void;
 }
 
 /** Whoever looks whether a handler makes progress. */

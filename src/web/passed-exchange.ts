@@ -6,7 +6,9 @@ import { ByteQueue } from '../base/byte-queue.ts';
 import type { GatewayError } from '../base/errors.ts';
 import type { TraceContext } from '../base/trace-context.ts';
 import type {
+  AnswerCompression,
   Answerer,
+  CacheOutcome,
   Exchange,
   ExchangeConnection,
   Protocol,
@@ -21,7 +23,7 @@ import { StreamSink } from './stream-sink.ts';
 /** Where the body goes once somebody has taken it. */
 type Taker = Pick<
   Exchange,
-  'write' | 'flush' | 'trailers' | 'end' | 'reset' | 'isFull' | 'whenDrained' | 'cancelDrained'
+  'write' | 'writeOwned' | 'flush' | 'trailers' | 'end' | 'reset' | 'isFull' | 'whenDrained' | 'cancelDrained'
 >;
 
 /** Statuses whose responses have no body: the standard refuses one. */
@@ -30,7 +32,6 @@ const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([204, 205, 304]);
 export class PassedExchange extends LentBody implements Exchange {
   readonly pushed = false;
   readonly canPush = false;
-  readonly onClose = undefined;
   readonly #real: Exchange;
   readonly #deliver: (response: Response) => void;
   readonly #abandon: () => void;
@@ -101,6 +102,18 @@ export class PassedExchange extends LentBody implements Exchange {
   set upstream(name: string | undefined) {
     this.#real.upstream = name;
   }
+  set cacheOutcome(outcome: CacheOutcome | undefined) {
+    this.#real.cacheOutcome = outcome;
+  }
+  set compression(wanted: AnswerCompression | false | undefined) {
+    this.#real.compression = wanted;
+  }
+  get onClose(): (() => void) | undefined {
+    return this.#real.onClose;
+  }
+  set onClose(closed: (() => void) | undefined) {
+    this.#real.onClose = closed;
+  }
   limitBody(bytesMax: number): void {
     this.#real.limitBody(bytesMax);
   }
@@ -141,6 +154,13 @@ export class PassedExchange extends LentBody implements Exchange {
     this.bytesWritten += bytes.length;
     if (this.#taker !== undefined) return this.#taker.write(bytes);
     this.#held.pushCopy(bytes);
+    return false;
+  }
+
+  writeOwned(bytes: Uint8Array): boolean {
+    this.bytesWritten += bytes.length;
+    if (this.#taker !== undefined) return giveOwned(this.#taker, bytes);
+    this.#held.push(bytes);
     return false;
   }
 
@@ -203,7 +223,7 @@ export class PassedExchange extends LentBody implements Exchange {
       return;
     }
     const { length } = this.#held;
-    const hasRoom = length === 0 || taker.write(this.#held.take(length));
+    const hasRoom = length === 0 || giveOwned(taker, this.#held.take(length));
     if (this.#ending === 'whole') {
       this.#finish(taker);
       return;
@@ -220,4 +240,9 @@ export class PassedExchange extends LentBody implements Exchange {
     if (this.#trailers !== undefined) taker.trailers(this.#trailers);
     taker.end();
   }
+}
+
+/** Nobody changes the bytes any more. */
+function giveOwned(taker: Taker, bytes: Uint8Array): boolean {
+  return taker.writeOwned === undefined ? taker.write(bytes) : taker.writeOwned(bytes);
 }

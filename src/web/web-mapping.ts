@@ -134,10 +134,12 @@ export class WebMapping implements Mapping, Handler {
 
   /** Calls that go on are those of exchanges, which end by themselves; the clock keeps running for them. */
   async retire(): Promise<void> {
+    this.#options.proxies.retire();
     this.endStreams();
   }
 
   close(): void {
     clearInterval(this.#sweepTimer);
+    this.#options.proxies.close();
   }
 }

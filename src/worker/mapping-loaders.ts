@@ -5,6 +5,7 @@ import { ownHeartbeat } from '../base/heartbeat.ts';
 import type { LevelLogger } from '../base/logger.ts';
 import { operationsOfShareMax } from '../base/pool-threads.ts';
 import { ProcessGroups } from '../base/process-groups.ts';
+import type { LazyCache } from '../cache/lazy-cache.ts';
 import type { MappingConfig } from '../config/config.ts';
 import type { EventHub } from '../events/event-hub.ts';
 import { TextEvents } from '../events/text-events.ts';
@@ -33,7 +34,7 @@ import type { FromWorker, WorkerJob, WorkerSetup, WorkerStart } from './messages
 import type { OnceClient } from './once-client.ts';
 import { type OutwardSet, OutwardTable } from './outward.ts';
 import { processEnvironment } from './process-environment.ts';
-import { WorkerCache } from './worker-cache.ts';
+import { createWorkerCache } from './worker-cache.ts';
 import { placeOf, toBytes } from './worker-places.ts';
 import type { WorkerStores } from './worker-stores.ts';
 
@@ -79,7 +80,7 @@ export class MappingLoaders {
   readonly #shared: SharedStore;
   readonly accounts: MappingAccounts;
   #stores: WorkerStores | undefined;
-  readonly #cache: WorkerCache;
+  readonly #cache: LazyCache;
   readonly #staticCache = new StaticCache();
   /** Of mappings, which operators let go anywhere. */
   readonly #proxies: Proxies;
@@ -107,7 +108,7 @@ export class MappingLoaders {
     this.#proxies = new Proxies(counters, start.workerId, undefined, health);
     this.accounts = new MappingAccounts(job.setup, start.mappingCounters, logger);
     this.#shared = new SharedStore(start.shared);
-    this.#cache = new WorkerCache({
+    this.#cache = createWorkerCache({
       counters,
       purges: start.purges,
       tell: parts.post,
@@ -261,7 +262,13 @@ export class MappingLoaders {
     const heartbeat = ownHeartbeat();
     return await loadModuleMapping({
       ...placeOf(mapping),
-      proxies: new HandlerProxies({ mapping: name, prefix, proxies: this.#proxies, logger }),
+      proxies: new HandlerProxies({
+        mapping: name,
+        prefix,
+        proxies: this.#proxies,
+        cache: this.#cache,
+        logger,
+      }),
       url: mapping.script,
       generation,
       workerId: start.workerId,

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { connectEntries, parseConnectRules } from '../../src/base/connect-rules.ts';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
 import { ProcessGroups } from '../../src/base/process-groups.ts';
+import type { LazyCache } from '../../src/cache/lazy-cache.ts';
 import { createPurgeMemory } from '../../src/cache/purge-marks.ts';
 import { EventHub } from '../../src/events/event-hub.ts';
 import { InterestTable } from '../../src/events/interest-table.ts';
@@ -34,7 +35,7 @@ import { DEFAULT_LIMITS } from '../../src/settings/limits.ts';
 import { createSharedMemory } from '../../src/shared/shared-memory.ts';
 import { SharedStore } from '../../src/shared/shared-store.ts';
 import { OnceRegistry } from '../../src/supervisor/once-registry.ts';
-import { WorkerCache } from '../../src/worker/worker-cache.ts';
+import { createWorkerCache } from '../../src/worker/worker-cache.ts';
 import { testCertificate } from './certificate.ts';
 import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
 import { testLuaModule } from './lua-modules.ts';
@@ -85,7 +86,7 @@ export class ScriptHarness {
   readonly processes: ProcessTable;
   readonly fetcher: Fetcher;
   readonly proxies: Proxies;
-  readonly cache: WorkerCache;
+  readonly cache: LazyCache;
   readonly events: EventHub = new EventHub(1, new InterestTable(2));
   readonly shared: SharedStore = new SharedStore({ memory: createSharedMemory([]), owner: 1 });
   readonly prefix: string;
@@ -148,7 +149,7 @@ export class ScriptHarness {
     const policy = new ConnectPolicy(rules, { lookup: options.lookup, rooted: options.rooted === true });
     this.fetcher = new Fetcher(counters, policy);
     this.proxies = new Proxies(counters, options.workerId ?? 1, policy);
-    this.cache = new WorkerCache({
+    this.cache = createWorkerCache({
       counters: this.counters,
       purges: createPurgeMemory(),
       bytesMax: DEFAULT_LIMITS.cacheBytesMax,

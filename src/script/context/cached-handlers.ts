@@ -1,5 +1,6 @@
-/** The handlers of one script whose answers are kept. */
+/** The handlers of one script whose answers are kept, and the servers that it names in calls whose answers are. */
 import type { Logger } from '../../base/logger.ts';
+import type { AnswerFront } from '../../http/exchange/answer-source.ts';
 import type { Handler } from '../../http/exchange/handler.ts';
 import type { AnswerCache, CachedHandler } from './answer-cache.ts';
 import type { Hooks } from './hooks.ts';
@@ -10,6 +11,9 @@ export class CachedHandlers {
   readonly #logger: Logger;
   readonly #mapping: string;
   readonly #handlers: CachedHandler[] = [];
+  /** Of servers; made for the first such call. */
+  #calls: AnswerFront | undefined;
+  #isClosed = false;
   #isWarned = false;
 
   constructor(cache: AnswerCache, hooks: Hooks, logger: Logger, mapping: string) {
@@ -33,6 +37,16 @@ export class CachedHandlers {
     };
   }
 
+  /** The cache before servers that calls name. */
+  get calls(): AnswerFront {
+    if (this.#calls === undefined) {
+      // no name of a handler is like this
+      this.#calls = this.#cache.front(`${this.#mapping}\0proxy`);
+      if (this.#isClosed) this.#calls.close();
+    }
+    return this.#calls;
+  }
+
   /** Resolves when all of them keep answers. */
   async ready(): Promise<void> {
     if (this.#handlers.length > 0) await this.#cache.ready;
@@ -41,10 +55,13 @@ export class CachedHandlers {
   /** Before the last exchange ends. */
   retire(): void {
     for (const handler of this.#handlers) handler.retire();
+    this.#calls?.retire();
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const handler of this.#handlers) handler.close();
+    this.#calls?.close();
   }
 
   #warn(name: string): void {

@@ -25,6 +25,7 @@ import type { HandlerOptions } from '../run/handler-options.ts';
 import type { RunLimits } from '../run/run-limits.ts';
 import type { RunTable } from '../run/run-table.ts';
 import type { AnswerCache } from './answer-cache.ts';
+import type { CachedHandlers } from './cached-handlers.ts';
 import type { HandlerTable } from './handler-table.ts';
 import type { Hooks } from './hooks.ts';
 import type { ScriptLog } from './script-log.ts';
@@ -89,6 +90,7 @@ export interface ScriptContext {
   readonly stored: StoredDictionaries | undefined;
   /** Answers that are kept. */
   readonly cache: AnswerCache;
+  readonly cached: CachedHandlers;
   /** Messages between all threads. */
   readonly events: EventHub;
 }
