@@ -9,10 +9,10 @@ import { type AcmeAuthority, AcmeClient, type ObtainedCertificate } from './acme
 import { AcmeProblem } from './acme-connection.ts';
 import type { AcmeFleet, Leadership } from './acme-fleet.ts';
 import type { AcmeFolder } from './acme-folder.ts';
-import { type Order, readKeptOrder } from './acme-order.ts';
+import { type Order, type OrderOwner, readKeptOrder, takeCertificate } from './acme-order.ts';
 import type { ChallengeHost } from './challenges.ts';
-import { lifeOf } from './kept-certificate.ts';
-import { renewalIdentifier, renewalTime, suggestedTime } from './renewal-time.ts';
+import { endsLater } from './kept-certificate.ts';
+import { renewalIdentifier, suggestedTime } from './renewal-time.ts';
 import { SharedOrders } from './shared-orders.ts';
 
 export interface KeeperSettings {
@@ -22,6 +22,8 @@ export interface KeeperSettings {
   readonly challengeTypes: readonly ChallengeType[];
   /** Milliseconds from a first failure to the next attempt; default `RETRY_FIRST_MS`. */
   readonly retryMs?: number;
+  /** Milliseconds until a machine that may not ask looks again; default `UNLED_AGAIN_MS`. */
+  readonly unledAgainMs?: number;
   /** As in SharedOrdersOptions. */
   readonly aloneAfterMs?: number;
 }
@@ -53,6 +55,7 @@ export class AcmeKeeper {
   readonly #logger: Logger;
   readonly #stopped: AbortController = new AbortController();
   readonly #orders: Order[];
+  readonly #taker: OrderOwner;
   readonly #fleet: AcmeFleet | undefined;
   readonly #shared: SharedOrders | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -72,16 +75,9 @@ export class AcmeKeeper {
     this.#logger = logger;
     this.#orders = settings.orders.map((names) => readKeptOrder(folder, names));
     this.#fleet = fleet;
-    this.#shared =
-      fleet &&
-      new SharedOrders({
-        fleet,
-        orders: this.#orders,
-        folder,
-        install: (names, certificate) => owner.install(names, certificate),
-        logger,
-        aloneAfterMs: settings.aloneAfterMs,
-      });
+    this.#taker = { folder, install: (names, certificate) => owner.install(names, certificate), logger };
+    const { aloneAfterMs } = settings;
+    this.#shared = fleet && new SharedOrders({ ...this.#taker, fleet, orders: this.#orders, aloneAfterMs });
   }
 
   /** The certificates that the folder has; undefined in the place of those that are missing. Read at the construction. */
@@ -146,7 +142,8 @@ export class AcmeKeeper {
     } finally {
       leadership?.end();
     }
-    for (const order of due) order.dueAt = Math.max(order.dueAt, Date.now() + UNLED_AGAIN_MS);
+    const { unledAgainMs = UNLED_AGAIN_MS } = this.#settings;
+    for (const order of due) order.dueAt = Math.max(order.dueAt, Date.now() + unledAgainMs);
   }
 
   async #renewAll(due: readonly Order[], leadership?: Leadership): Promise<void> {
@@ -201,13 +198,14 @@ export class AcmeKeeper {
   async #renew(client: AcmeClient, order: Order, signal: AbortSignal): Promise<void> {
     // another process may have renewed it, or the authority may want another time
     const kept = this.#folder.read(order.names);
-    if (kept !== undefined && isLater(kept, order.certificate)) return await this.#take(client, order, kept);
+    const { certificate: before } = order;
+    if (kept !== undefined && (before === undefined || endsLater(kept, before)))
+      return await this.#take(client, order, kept);
     this.#logger.info(`Obtaining a certificate for ${order.names.join(', ')}`);
     const fresh = await this.#obtain(client, order, signal);
     if (fresh === undefined) return;
-    await this.#shared?.publish(order, fresh);
-    this.#folder.write(order.names, fresh);
-    await this.#take(client, order, fresh);
+    const isLatest = (await this.#shared?.publish(order, fresh)) ?? true;
+    if (isLatest) await this.#take(client, order, fresh);
   }
 
   /** Undefined: the authority has refused, or may no longer be asked. */
@@ -230,11 +228,9 @@ export class AcmeKeeper {
   }
 
   async #take(client: AcmeClient, order: Order, certificate: ObtainedCertificate): Promise<void> {
-    await this.#owner.install(order.names, certificate);
-    order.certificate = certificate;
-    order.failures = 0;
-    order.dueAt =
-      (await this.#askForRenewalTime(client, order)) ?? renewalTime(certificate.certificate, order.chance);
+    await takeCertificate(order, certificate, this.#taker);
+    const suggested = await this.#askForRenewalTime(client, order);
+    if (suggested !== undefined) order.dueAt = suggested;
     this.#logger.info(
       `The certificate for ${order.names.join(', ')} serves; it is renewed on ${new Date(order.dueAt).toISOString()}`,
     );
@@ -267,8 +263,4 @@ export class AcmeKeeper {
       `No certificate for ${order.names.join(', ')}: ${messageOf(error)}${rest}; asking again at ${new Date(order.dueAt).toISOString()}`,
     );
   }
-}
-
-function isLater(one: ObtainedCertificate, other: ObtainedCertificate | undefined): boolean {
-  return other === undefined || lifeOf(one).to > lifeOf(other).to;
 }

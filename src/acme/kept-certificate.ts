@@ -29,3 +29,7 @@ export function lifeOf({ certificate }: ObtainedCertificate): { readonly from: n
   const own = new X509Certificate(certificate);
   return { from: Date.parse(own.validFrom), to: Date.parse(own.validTo) };
 }
+
+export function endsLater(one: ObtainedCertificate, other: ObtainedCertificate): boolean {
+  return lifeOf(one).to > lifeOf(other).to;
+}

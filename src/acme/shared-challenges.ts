@@ -54,6 +54,8 @@ export class SharedChallenges implements ChallengeHost {
   #stamp = '';
   #fence = 0;
   #lease: Lease | undefined;
+  /** What this machine has put into the entry last. */
+  #put: SharedAnswers | undefined;
   /** Who gives the answers of this machine so far. */
   #confirmed: { readonly number: string; readonly by: Set<string>; readonly changed: () => void } | undefined;
 
@@ -90,7 +92,8 @@ export class SharedChallenges implements ChallengeHost {
     if (bytes === undefined) await this.#take([], 0);
     else {
       const { from, number, fence, until, answers } = readAnswers(bytes);
-      if (fence >= this.#fence && from !== id) {
+      if (fence < this.#fence) await this.#putAgain();
+      else if (from !== id) {
         this.#fence = fence;
         await this.#take(until < Date.now() ? [] : answers, until);
         await this.#options.tell('taken', number);
@@ -127,6 +130,7 @@ export class SharedChallenges implements ChallengeHost {
     const fence = this.#lease?.fence ?? Date.now();
     this.#fence = Math.max(this.#fence, fence);
     const entry: SharedAnswers = { from: id, number, fence, until: Date.now() + ANSWERS_KEPT_MS, answers };
+    this.#put = entry;
     await entries.put(ENTRY, Buffer.from(JSON.stringify(entry)), ANSWERS_KEPT_MS);
     const others = (await tell('answers', number)) - 1;
     if (answers.length === 0) return;
@@ -143,6 +147,15 @@ export class SharedChallenges implements ChallengeHost {
       logger.warn(
         `${others - by.size} of ${others} other machines have not said within ${CONFIRM_MS / 1000} s that they answer challenges: the authority may not see a name there`,
       );
+  }
+
+  /** A holder of an older lease, which stood still, has put its answers in the place of ours. */
+  async #putAgain(): Promise<void> {
+    const entry = this.#put;
+    if (entry === undefined || this.#own.length === 0 || entry.fence < this.#fence) return;
+    const { entries, tell } = this.#options;
+    await entries.put(ENTRY, Buffer.from(JSON.stringify(entry)), ANSWERS_KEPT_MS);
+    await tell('answers', entry.number);
   }
 }
 

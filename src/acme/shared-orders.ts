@@ -1,14 +1,11 @@
 /** The certificates of one machine beside those that the store has: the one that ends later serves on all machines. */
 import { X509Certificate } from 'node:crypto';
-import { GatewayError, messageOf } from '../base/errors.ts';
-import type { Logger } from '../base/logger.ts';
+import { GatewayError } from '../base/errors.ts';
 import { outOfTime } from '../tls/certificate-warnings.ts';
 import type { ObtainedCertificate } from './acme-client.ts';
 import type { AcmeFleet } from './acme-fleet.ts';
-import type { AcmeFolder } from './acme-folder.ts';
-import type { Order } from './acme-order.ts';
-import { lifeOf } from './kept-certificate.ts';
-import { renewalTime } from './renewal-time.ts';
+import { type Order, type OrderOwner, takeCertificate } from './acme-order.ts';
+import { endsLater, lifeOf } from './kept-certificate.ts';
 import type { SharedAccount } from './shared-records.ts';
 
 /** So long without the store a machine lets others go first; up to twice as long, so that not all of them ask at once. */
@@ -16,12 +13,9 @@ const ALONE_AFTER_MS = 3_600_000;
 /** Of its life a certificate has left when a machine asks for itself. */
 const ALONE_BELOW = 1 / 6;
 
-export interface SharedOrdersOptions {
+export interface SharedOrdersOptions extends OrderOwner {
   readonly fleet: AcmeFleet;
   readonly orders: readonly Order[];
-  readonly folder: AcmeFolder;
-  readonly install: (names: readonly string[], certificate: ObtainedCertificate) => Promise<void>;
-  readonly logger: Logger;
   /** Milliseconds; default: from `ALONE_AFTER_MS` to twice as long. */
   readonly aloneAfterMs: number | undefined;
 }
@@ -48,16 +42,34 @@ export class SharedOrders {
     return run;
   }
 
-  /** Puts a fresh certificate of this machine into the store, and tells the others. */
-  async publish(order: Order, certificate: ObtainedCertificate): Promise<void> {
+  /**
+   * Puts a fresh certificate of this machine into the store, and tells the others. Resolves to false where the store has a later one, which serves now: this
+   * machine stood still, and another was faster.
+   */
+  async publish(order: Order, certificate: ObtainedCertificate): Promise<boolean> {
     const { fleet } = this.#options;
+    // the next look puts it there where this fails
+    order.stamp = undefined;
+    if (await this.#hasLater(order.names, certificate)) {
+      await this.exchange([order]);
+      if (order.certificate !== undefined && endsLater(order.certificate, certificate)) return false;
+    }
     try {
       order.stamp = await fleet.records.putCertificate(order.names, certificate);
       fleet.tellNews();
     } catch (error) {
-      // the next look puts it there
-      order.stamp = undefined;
       fleet.note(error);
+    }
+    return true;
+  }
+
+  async #hasLater(names: readonly string[], certificate: ObtainedCertificate): Promise<boolean> {
+    try {
+      const found = await this.#options.fleet.records.certificate(names);
+      return found.certificate !== undefined && endsLater(found.certificate, certificate);
+    } catch {
+      // a damaged entry is to be replaced
+      return false;
     }
   }
 
@@ -152,20 +164,12 @@ export class SharedOrders {
   }
 
   async #take(order: Order, certificate: ObtainedCertificate): Promise<void> {
-    const { folder, install, logger } = this.#options;
+    const { logger } = this.#options;
     const names = order.names.join(', ');
     const fault = outOfTime(new X509Certificate(certificate.certificate), Date.now());
     if (fault !== undefined)
       throw new GatewayError('LGW_ACME', `The certificate for ${names} in the store ${fault}`);
-    await install(order.names, certificate);
-    try {
-      folder.write(order.names, certificate);
-    } catch (error) {
-      logger.error(messageOf(error));
-    }
-    order.certificate = certificate;
-    order.failures = 0;
-    order.dueAt = renewalTime(certificate.certificate, order.chance);
+    await takeCertificate(order, certificate, this.#options);
     order.askedAt = 0;
     logger.info(
       `A certificate for ${names} has come from another machine and serves; it is renewed on ${new Date(order.dueAt).toISOString()}`,

@@ -2,13 +2,12 @@
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { GatewayError } from '../base/errors.ts';
-import { createLogger } from '../base/logger.ts';
-import { messageFormatter } from '../base/message-form.ts';
 import type { Config, InheritedSocket, ListenAddress } from '../config/config.ts';
 import type { EventSubscription } from '../events/event-subscription.ts';
 import type { SubscriptionOptions, TextEvents } from '../events/text-events.ts';
 import type { CounterName } from '../metrics/worker-metrics.ts';
 import { whyNotListening } from '../native/posix.ts';
+import { openLogger } from '../settings/log-settings.ts';
 import { takeInheritedSockets } from '../supervisor/inherited-sockets.ts';
 import { formatAddress } from '../supervisor/listener.ts';
 import type { BoundAddress } from '../supervisor/listeners.ts';
@@ -204,8 +203,8 @@ export class Server {
     await engine.start();
     this.#engine = engine;
     const { log, logLevel = 'info', logFormat: format = 'text' } = this.#options;
-    const write = messageFormatter({ format, receiver: 'lines' });
-    const logger = createLogger(logLevel, 'server', log ?? new LogSink().write, write);
+    const logs = { format, target: undefined };
+    const logger = openLogger({ logLevel, logs }, 'server', log ?? new LogSink().write);
     for (const { scheme, address, port } of engine.addresses)
       logger.info(`Listening on ${scheme}://${formatAddress(address, port)}`);
     if (this.#shutdown !== undefined)

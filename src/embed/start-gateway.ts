@@ -1,7 +1,5 @@
 /** Starts a gateway of worker threads inside another program. */
 
-import { createLogger } from '../base/logger.ts';
-import { messageFormatter } from '../base/message-form.ts';
 import type { Config } from '../config/config.ts';
 import { withMappings } from '../config/ready-made-mappings.ts';
 import type { EventSubscription } from '../events/event-subscription.ts';
@@ -9,7 +7,7 @@ import type { SubscriptionOptions } from '../events/text-events.ts';
 import { compileLuaModule } from '../lua/wasm-module.ts';
 import type { CounterName } from '../metrics/worker-metrics.ts';
 import type { UpstreamView } from '../proxy/upstreams/upstream-view.ts';
-import { messageForm } from '../settings/log-settings.ts';
+import { openLogger } from '../settings/log-settings.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { BoundAddress, ListenNames } from '../supervisor/listeners.ts';
 import { LogSink } from '../supervisor/log-sink.ts';
@@ -119,12 +117,7 @@ export function createSupervisor(
   const writeLine = log ?? new LogSink().write;
   return new Supervisor({
     config,
-    logger: createLogger(
-      config.logLevel,
-      'supervisor',
-      writeLine,
-      messageFormatter(messageForm(config.logs)),
-    ),
+    logger: openLogger(config, 'supervisor', writeLine),
     writeLine,
     listenNames,
     compileLua: (memoryBytesMax) => compileLuaModule({ memoryBytesMax }),

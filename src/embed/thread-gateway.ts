@@ -3,8 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { createAccessLog } from '../access/access-log.ts';
 import { TextLines } from '../access/line-buffer.ts';
-import { createLogger, type LevelLogger } from '../base/logger.ts';
-import { messageFormatter } from '../base/message-form.ts';
+import type { LevelLogger } from '../base/logger.ts';
 import { poolThreads } from '../base/pool-threads.ts';
 import { LazyCache } from '../cache/lazy-cache.ts';
 import { PurgeMarks } from '../cache/purge-marks.ts';
@@ -28,7 +27,7 @@ import { Proxies } from '../proxy/proxies.ts';
 import { createHealthMemory } from '../proxy/upstreams/health-memory.ts';
 import { HealthTable } from '../proxy/upstreams/health-table.ts';
 import { readUpstreams } from '../proxy/upstreams/upstream-view.ts';
-import { messageForm } from '../settings/log-settings.ts';
+import { openLogger } from '../settings/log-settings.ts';
 import { type Setting, Settings } from '../settings/settings.ts';
 import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory } from '../shared/shared-memory.ts';
@@ -93,8 +92,7 @@ export class ThreadGateway {
     const turns = new PoolTurns(poolJobsMax(1, threads, availableParallelism()));
     this.#compression = new Compression(config.compression, turns, this.#counters);
     this.#settings.subscribe((next) => this.#apply(next));
-    const format = messageFormatter(messageForm(config.logs));
-    this.#logger = createLogger(config.logLevel, LOG_SOURCE, writeLine, format);
+    this.#logger = openLogger(config, LOG_SOURCE, writeLine);
     this.#listeners = new Listeners(this.#logger, SERVER_LISTEN_NAMES);
     this.#accessLines = new TextLines(writeLine);
     this.#handler = handler;

@@ -1,5 +1,6 @@
 /** Where the log and the access log go, in which form, and what each line of the access log says; names and their rules, no code that writes. */
-import type { MessageForm, MessageFormat } from '../base/message-form.ts';
+import { createLogger, type LevelLogger, type LogLevel } from '../base/logger.ts';
+import { type MessageForm, type MessageFormat, messageFormatter } from '../base/message-form.ts';
 
 /** Where messages of the log go that go to no file. */
 export type MessageTarget =
@@ -65,6 +66,15 @@ export function messageForm({ format, target }: Pick<LogSettings, 'format' | 'ta
     default:
       return { format, receiver: 'lines' };
   }
+}
+
+/** A logger that hands its messages to `sink`, at the level and in the form of the settings. */
+export function openLogger(
+  { logLevel, logs }: { readonly logLevel: LogLevel; readonly logs: Pick<LogSettings, 'format' | 'target'> },
+  source: string,
+  sink: (record: string) => void,
+): LevelLogger {
+  return createLogger(logLevel, source, sink, messageFormatter(messageForm(logs)));
 }
 
 /** A line with more fields is hardly read (count). */

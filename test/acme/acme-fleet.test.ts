@@ -1,187 +1,70 @@
-/** Machines that have certificates in common over a store: one asks Pebble, all answer its challenges, and all serve with what it has signed. */
+/**
+ * Machines that have certificates in common over a store: one asks Pebble, all answer its challenges, and all serve with what it has signed.
+ * Long because all of them ask one Pebble, which costs more than a test.
+ */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { AccountKey } from '../../src/acme/account-key.ts';
 import type { ObtainedCertificate } from '../../src/acme/acme-client.ts';
-import { AcmeFleet } from '../../src/acme/acme-fleet.ts';
-import { AcmeFolder } from '../../src/acme/acme-folder.ts';
-import { AcmeKeeper, type KeeperSettings } from '../../src/acme/acme-keeper.ts';
-import { createLogger } from '../../src/base/logger.ts';
-import { FleetChannel } from '../../src/fleet/fleet-channel.ts';
-import { Leases } from '../../src/fleet/leases.ts';
+import { AcmeConnection } from '../../src/acme/acme-connection.ts';
+import { readDirectory } from '../../src/acme/acme-documents.ts';
 import { SealedEntries } from '../../src/fleet/sealed-entries.ts';
 import { makeCertificate } from '../../src/tls/make-certificate.ts';
-import { type ChallengeServer, startChallengeServer } from '../support/challenge-server.ts';
+import { AcmeMachine, type AcmeMachineOptions, FLEET_SECRET, Front } from '../support/acme-machine.ts';
 import { type Pebble, startPebble } from '../support/pebble-server.ts';
-import { RedisProcess } from '../support/redis-process.ts';
+import { type RedisCluster, RedisProcess, startCluster, startWatchedPair } from '../support/redis-process.ts';
 import { eventually } from '../support/script-harness.ts';
-import { patientClient, TestStore } from '../support/test-store.ts';
+import { patientClient } from '../support/test-store.ts';
 
-const SECRET = 's'.repeat(32);
-const CHANNEL = 'lg:events:0:acme';
 const DAY_MS = 86_400_000;
+/** Until a machine that may not ask looks again. */
+const AGAIN_MS = 200;
 /** Of a script of Redis. */
 const CUT = "redis.call('set', KEYS[1], redis.call('getrange', KEYS[1], 0, -10))";
-/** So long that a busy machine does not lose one that it holds. */
-const LONG = { leaseMs: 50_000, renewMs: 10_000 };
 
 let redis: RedisProcess;
+let cluster: RedisCluster;
 let pebble: Pebble;
 /** Where Pebble looks, for each protocol: each connection goes on to a machine. */
 let fronts: readonly Front[];
-let machines: Machine[] = [];
-let lastId = 0;
+const machines: AcmeMachine[] = [];
 
-/** A balancer. */
-class Front {
-  readonly server: Server;
-  /** The machine that the next connection goes to. */
-  choose: () => Machine | undefined = () => undefined;
-  readonly reached: Machine[] = [];
+type Options = Omit<AcmeMachineOptions, 'address' | 'pebble'> & { readonly address?: string };
 
-  constructor(portOf: (machine: Machine) => number) {
-    this.server = createServer((socket) => {
-      socket.on('error', () => socket.destroy());
-      const machine = this.choose();
-      if (machine === undefined) return void socket.destroy();
-      this.reached.push(machine);
-      const behind: Socket = connect(portOf(machine), '127.0.0.1');
-      behind.on('error', () => socket.destroy());
-      socket.pipe(behind).pipe(socket);
-    });
-  }
-
-  async listen(): Promise<number> {
-    this.server.listen(0, '127.0.0.1');
-    await once(this.server, 'listening');
-    return (this.server.address() as AddressInfo).port;
-  }
-}
-
-/** Counts how often another machine had the lease. */
-class SeenLeases extends Leases {
-  refusals = 0;
-
-  override take(...[name, ageMs, done, lost]: Parameters<Leases['take']>): void {
-    const seen: typeof done = (outcome) => {
-      if (outcome === 'held') this.refusals += 1;
-      done(outcome);
-    };
-    super.take(name, ageMs, seen, lost);
-  }
-}
-
-interface MachineOptions {
-  readonly names: readonly string[];
-  readonly address?: string;
-  readonly secret?: string;
-  readonly settings?: Partial<KeeperSettings>;
-  /** What its folder has. */
-  readonly kept?: ObtainedCertificate;
-}
-
-class Machine {
-  readonly names: readonly string[];
-  readonly path: string = mkdtempSync(join(tmpdir(), 'lgateway-acme-fleet-'));
-  readonly store: TestStore;
-  readonly host: ChallengeServer;
-  readonly folder: AcmeFolder;
-  readonly keeper: AcmeKeeper;
-  readonly installed: ObtainedCertificate[] = [];
-  readonly log: string[] = [];
-  /** The workers give the answers only then. */
-  held: Promise<void> | undefined;
-  readonly leases: SeenLeases;
-
-  private constructor(options: MachineOptions, host: ChallengeServer) {
-    const { names, address = redis.address, secret = SECRET, settings, kept } = options;
-    this.names = names;
-    this.host = host;
-    let channel: FleetChannel | undefined;
-    this.store = new TestStore(address, undefined, {
-      channels: [CHANNEL],
-      received: (_channel, bytes) => channel?.received(bytes),
-      refused: (reason) => this.log.push(reason),
-    });
-    const client = patientClient(this.store.client);
-    channel = new FleetChannel(CHANNEL, client);
-    this.leases = new SeenLeases(client, LONG);
-    lastId += 1;
-    const share = {
-      entries: new SealedEntries(client, secret),
-      leases: this.leases,
-      channel,
-      id: lastId.toString(16).padStart(16, '0'),
-    };
-    const logger = createLogger('debug', 'acme', (line) => this.log.push(line));
-    const directory = settings?.authority?.directory ?? pebble.directory;
-    this.folder = new AcmeFolder(this.path, directory);
-    if (kept !== undefined) this.folder.write(names, kept);
-    const authority = { directory, trust: pebble.trust, email: undefined, externalAccount: undefined };
-    this.keeper = new AcmeKeeper(
-      { authority, orders: [names], challengeTypes: ['tls-alpn-01'], ...settings },
-      this.folder,
-      this,
-      logger,
-      new AcmeFleet(share, directory, this, logger),
-    );
-  }
-
-  static async start(options: MachineOptions): Promise<Machine> {
-    const machine = new Machine(options, await startChallengeServer());
-    machines.push(machine);
-    return machine;
-  }
-
-  async answer(...given: Parameters<ChallengeServer['answer']>): Promise<void> {
-    await this.held;
-    await this.host.answer(...given);
-  }
-
-  install(_names: readonly string[], certificate: ObtainedCertificate): Promise<void> {
-    this.installed.push(certificate);
-    return Promise.resolve();
-  }
-
-  has(pattern: RegExp): boolean {
-    return this.log.some((line) => pattern.test(line));
-  }
-
-  get asked(): boolean {
-    return this.has(/Obtaining a certificate/);
-  }
-
-  async stop(): Promise<void> {
-    await this.keeper.stop();
-    this.store.close();
-    await this.host.stop();
-    rmSync(this.path, { recursive: true, force: true });
-  }
+async function start(options: Options): Promise<AcmeMachine> {
+  const machine = await AcmeMachine.start({ address: redis.address, pebble, ...options });
+  machines.push(machine);
+  return machine;
 }
 
 before(async () => {
   fronts = [new Front(({ host }) => host.tlsPort), new Front(({ host }) => host.httpPort)];
   const [tlsPort = 0, httpPort = 0] = await Promise.all(fronts.map((front) => front.listen()));
-  [redis, pebble] = await Promise.all([RedisProcess.start(), startPebble({ tlsPort, httpPort })]);
+  [redis, cluster, pebble] = await Promise.all([
+    RedisProcess.start(),
+    // no server is to be given up because the machine is busy
+    startCluster(['--cluster-node-timeout', '60000']),
+    startPebble({ tlsPort, httpPort }),
+  ]);
 });
 after(async () => {
   await Promise.all(machines.map((machine) => machine.stop()));
-  await Promise.all([redis?.stop(), pebble?.stop()]);
+  await Promise.all([redis?.stop(), cluster?.stop(), pebble?.stop()]);
   for (const { server } of fronts ?? []) server.close();
 });
 
 /** All of them together, as after a power cut. */
-async function startAll(count: number, options: MachineOptions): Promise<Machine[]> {
-  return await Promise.all(Array.from({ length: count }, () => Machine.start(options)));
+async function startAll(count: number, options: Options): Promise<AcmeMachine[]> {
+  return await Promise.all(Array.from({ length: count }, () => start(options)));
+}
+
+/** A machine that the store does not know yet is not waited for by the one that asks. */
+async function untilAllHear(all: readonly AcmeMachine[]): Promise<void> {
+  await eventually(async () => assert.equal(await all[0]?.channel.publish('?'), all.length));
 }
 
 async function stopAll(): Promise<void> {
   await Promise.all(machines.splice(0).map((machine) => machine.stop()));
-  machines = [];
 }
 
 function selfSigned(names: readonly string[], daysOld: number, days: number): ObtainedCertificate {
@@ -199,7 +82,7 @@ function certificateKeys(): string[] {
 }
 
 /** Connections of the authority go to the machines in turns, but never to the one that has asked. */
-function sendToOthers(all: readonly Machine[]): void {
+function sendToOthers(all: readonly AcmeMachine[]): void {
   let turn = 0;
   for (const front of fronts)
     front.choose = () => {
@@ -209,14 +92,19 @@ function sendToOthers(all: readonly Machine[]): void {
     };
 }
 
-for (const type of ['tls-alpn-01', 'http-01'] as const)
-  test(`One machine asks, the others answer its challenges by ${type}, all serve with the certificate, and a newcomer takes it from the store`, async () => {
+for (const [type, kind] of [
+  ['tls-alpn-01', 'one server'],
+  ['http-01', 'a cluster'],
+] as const)
+  test(`One machine asks, the others answer its challenges by ${type}, all serve with the certificate, and a newcomer takes it from the store, which is ${kind}`, async () => {
     const options = {
       names: [`${type}.example.test`, `two-${type}.example.test`],
-      settings: { challengeTypes: [type] },
+      address: kind === 'a cluster' ? cluster.address : redis.address,
+      settings: { challengeTypes: [type], unledAgainMs: AGAIN_MS },
     };
     const all = await startAll(3, options);
     sendToOthers(all);
+    await untilAllHear(all);
     for (const front of fronts) front.reached.length = 0;
     for (const { keeper } of all) keeper.start();
     await eventually(() =>
@@ -240,7 +128,7 @@ for (const type of ['tls-alpn-01', 'http-01'] as const)
         [0, 0, 0],
       ),
     );
-    const [newcomer] = (await startAll(1, options)) as [Machine];
+    const [newcomer] = (await startAll(1, options)) as [AcmeMachine];
     await newcomer.keeper.takeShared();
     assert.deepEqual(newcomer.installed, [first]);
     newcomer.keeper.start();
@@ -250,14 +138,14 @@ for (const type of ['tls-alpn-01', 'http-01'] as const)
   });
 
 test('Machines have one account: the store has it, sealed, and so has the folder of whoever asks', async () => {
-  const one = await Machine.start({ names: ['account.example.test'] });
+  const one = await start({ names: ['account.example.test'] });
   for (const front of fronts) front.choose = () => one;
   one.keeper.start();
   await eventually(() => assert.equal(one.installed.length, 1));
   await one.keeper.stop();
   const pem = one.folder.accountKey().toPem();
   one.store.close();
-  const later = await Machine.start({ names: ['later.example.test'] });
+  const later = await start({ names: ['later.example.test'] });
   for (const front of fronts) front.choose = () => later;
   // from a time before the fleet
   const hadOne = later.folder.accountKey().toPem();
@@ -277,18 +165,19 @@ test('Machines have one account: the store has it, sealed, and so has the folder
 });
 
 test('When the machine that asks is gone, another asks as soon as its lease has ended', async () => {
-  const names = ['gone.example.test'];
-  const [first, second] = (await startAll(2, { names })) as [Machine, Machine];
+  const options = { names: ['gone.example.test'], settings: { unledAgainMs: AGAIN_MS } };
+  const [first, second] = (await startAll(2, options)) as [AcmeMachine, AcmeMachine];
   let release = (): void => undefined;
-  first.held = new Promise((resolve) => {
+  const released = new Promise<void>((resolve) => {
     release = resolve;
   });
+  first.answering = () => released;
   first.keeper.start();
   await eventually(() => assert.ok(first.asked));
-  second.keeper.start();
   for (const front of fronts) front.choose = () => second;
+  second.keeper.start();
   // as long as its machine lives nobody else asks
-  await eventually(() => assert.ok(second.leases.refusals > 0));
+  await eventually(() => assert.ok(second.leases.refusals >= 3));
   assert.ok(!second.asked);
   // nothing that could prolong the lease is on its way
   await first.store.dictionary('d').get('nothing');
@@ -300,18 +189,129 @@ test('When the machine that asks is gone, another asks as soon as its lease has 
   await stopAll();
 });
 
+test('An account that the authority has forgotten is made once more, with the same key, and all machines use it', async () => {
+  const settings = { unledAgainMs: AGAIN_MS };
+  const all = await Promise.all(
+    ['forgotten', 'also-forgotten'].map((name) => start({ names: [`${name}.example.test`], settings })),
+  );
+  const [one] = all as [AcmeMachine];
+  const key = AccountKey.make();
+  const forgotten = new URL('/my-account/forgotten', pebble.directory).href;
+  await one.records.putAccount({ key, url: forgotten });
+  for (const front of fronts) front.choose = () => one;
+  await untilAllHear(all);
+  for (const { keeper } of all) keeper.start();
+  await eventually(() => {
+    for (const { installed, log } of all) assert.equal(installed.length, 1, log.join('\n'));
+  });
+  await Promise.all(all.map(({ keeper }) => keeper.stop()));
+  const account = await one.records.account();
+  assert.notEqual(account?.url, forgotten);
+  // whoever has the key gets the same account
+  const connection = new AcmeConnection(key, pebble.trust);
+  const { newAccount, newNonce } = readDirectory(await connection.get(pebble.directory));
+  connection.newNonceUrl = newNonce;
+  const { location } = await connection.post(newAccount, { onlyReturnExisting: true });
+  assert.equal(location, account?.url);
+  connection.close();
+  for (const { folder } of all) assert.equal(folder.accountKey().toPem(), key.toPem());
+  await stopAll();
+});
+
+test('An account, a certificate and answers to challenges survive a failover behind sentinels', async () => {
+  const { master, replica, sentinel, address, stop } = await startWatchedPair();
+  const settings = { unledAgainMs: AGAIN_MS };
+  const names = ['sentinel.example.test'];
+  const [first, second] = (await startAll(2, { names, address, settings })) as [AcmeMachine, AcmeMachine];
+  sendToOthers([first, second]);
+  await untilAllHear([first, second]);
+  for (const { keeper } of [first, second]) keeper.start();
+  await eventually(() => assert.ok(first.installed.length === 1 && second.installed.length === 1));
+  await Promise.all([first.keeper.stop(), second.keeper.stop()]);
+  const account = await first.records.account();
+  const sealed = (server: RedisProcess): string[] =>
+    server.cli('--scan', '--pattern', 'lg::sealed:acme:*').split('\n').sort();
+  assert.ok(sealed(master).length >= 3);
+  await eventually(() => {
+    assert.deepEqual(sealed(replica), sealed(master));
+    assert.equal(replica.cli('hget', 'lg::lease:acme', 'until'), '0');
+  });
+  await master.kill();
+  sentinel.hurry('set');
+  const [newcomer, later] = await Promise.all([
+    start({ names, address, settings }),
+    start({ names: ['later-sentinel.example.test'], address, settings }),
+  ]);
+  await eventually(async () => {
+    await newcomer.keeper.takeShared();
+    assert.deepEqual(newcomer.installed, first.installed);
+  });
+  for (const { store } of [first, second]) store.close();
+  newcomer.keeper.start();
+  await untilAllHear([newcomer, later]);
+  for (const front of fronts) front.choose = () => newcomer;
+  later.keeper.start();
+  await eventually(() => assert.equal(later.installed.length, 1, later.log.join('\n')));
+  assert.equal((await later.records.account())?.url, account?.url);
+  assert.equal(later.folder.accountKey().toPem(), account?.key.toPem());
+  await stopAll();
+  await stop();
+});
+
+test('A certificate that was issued while the store was frozen serves at once, and is shared when the store answers', async () => {
+  const own = await RedisProcess.start();
+  const names = ['frozen.example.test'];
+  const one = await start({ names, address: own.address, isPatient: false });
+  for (const front of fronts) front.choose = () => one;
+  // the authority has looked, and signs next
+  one.answering = (answers) => {
+    return answers.length === 0 ? own.freeze() : undefined;
+  };
+  one.keeper.start();
+  await eventually(() => assert.equal(one.installed.length, 1, one.log.join('\n')));
+  assert.ok(one.has(/Certificates are not shared with the other machines now/));
+  own.thaw();
+  const newcomer = await start({ names, address: own.address });
+  await eventually(async () => {
+    await one.keeper.takeShared();
+    await newcomer.keeper.takeShared();
+    assert.deepEqual(newcomer.installed, one.installed);
+  });
+  await stopAll();
+  await own.stop();
+});
+
+test('A machine that stood still while another got a later certificate leaves that one in the store, and takes it', async () => {
+  const names = ['late-holder.example.test'];
+  const later = selfSigned(names, 0, 10_000);
+  const [slow] = (await startAll(1, { names })) as [AcmeMachine];
+  for (const front of fronts) front.choose = () => slow;
+  slow.answering = async (answers) => {
+    if (answers.length === 0) await slow.records.putCertificate(names, later);
+  };
+  slow.keeper.start();
+  await eventually(() => assert.equal(slow.host.given.at(-1)?.length, 0, slow.log.join('\n')));
+  // the order is over when its lease is
+  await eventually(() => assert.equal(redis.cli('hget', 'lg::lease:acme', 'until'), '0'));
+  await slow.keeper.stop();
+  assert.deepEqual(slow.installed, [later]);
+  assert.deepEqual((await slow.records.certificate(names)).certificate, later);
+  assert.deepEqual(slow.folder.read(names), later);
+  await stopAll();
+});
+
 test('Without the store a machine keeps what it has, asks for itself only when it is high time, and shares that later', async () => {
   const other = await RedisProcess.start();
   await other.kill();
   const away = { address: other.address, settings: { aloneAfterMs: 0 } };
-  const young = await Machine.start({
+  const young = await start({
     ...away,
     names: ['away.example.test'],
     kept: selfSigned(['away.example.test'], 61.5, 90),
   });
   const old = selfSigned(['late.example.test'], 80, 90);
-  const late = await Machine.start({ ...away, names: ['late.example.test'], kept: old });
-  const patient = await Machine.start({ address: other.address, names: ['late.example.test'], kept: old });
+  const late = await start({ ...away, names: ['late.example.test'], kept: old });
+  const patient = await start({ address: other.address, names: ['late.example.test'], kept: old });
   for (const front of fronts) front.choose = () => late;
   for (const { keeper } of [young, late, patient]) keeper.start();
   await eventually(() => assert.equal(late.installed.length, 1, late.log.join('\n')));
@@ -322,8 +322,9 @@ test('Without the store a machine keeps what it has, asks for itself only when i
     assert.ok(!machine.asked && machine.installed.length === 0);
   }
   await other.restart();
-  const newcomer = await Machine.start({ address: other.address, names: ['late.example.test'] });
+  const newcomer = await start({ address: other.address, names: ['late.example.test'] });
   await eventually(async () => {
+    await late.keeper.takeShared();
     await newcomer.keeper.takeShared();
     assert.deepEqual(newcomer.installed, late.installed);
   });
@@ -335,12 +336,12 @@ test('A certificate that ends sooner never takes the place of one that ends late
   redis.cli('flushall');
   const names = ['again.example.test'];
   const [older, newer] = [selfSigned(names, 10, 90), selfSigned(names, 0, 90)];
-  const first = await Machine.start({ names, kept: older });
+  const first = await start({ names, kept: older });
   await first.keeper.takeShared();
   const [key = ''] = certificateKeys();
   assert.ok(Number(redis.cli('pttl', key)) > 70 * DAY_MS);
   redis.cli('copy', key, 'replayed');
-  const second = await Machine.start({ names, kept: newer });
+  const second = await start({ names, kept: newer });
   await second.keeper.takeShared();
   await first.keeper.takeShared();
   assert.deepEqual(first.installed, [newer]);
@@ -349,7 +350,7 @@ test('A certificate that ends sooner never takes the place of one that ends late
   assert.deepEqual(first.installed, [newer]);
   redis.cli('unlink', key);
   await second.keeper.takeShared();
-  const newcomer = await Machine.start({ names });
+  const newcomer = await start({ names });
   await newcomer.keeper.takeShared();
   assert.deepEqual(newcomer.installed, [newer]);
   await stopAll();
@@ -358,10 +359,10 @@ test('A certificate that ends sooner never takes the place of one that ends late
 test('An entry that was changed, cut, moved or sealed with another secret, or that is out of its time, is refused, and told of', async () => {
   redis.cli('flushall');
   const names = ['refused.example.test'];
-  const own = await Machine.start({ names, kept: selfSigned(names, 0, 90) });
+  const own = await start({ names, kept: selfSigned(names, 0, 90) });
   await own.keeper.takeShared();
   const [key = ''] = certificateKeys();
-  const elsewhere = await Machine.start({
+  const elsewhere = await start({
     names: ['elsewhere.example.test'],
     kept: selfSigned(['elsewhere.example.test'], 0, 90),
   });
@@ -377,22 +378,22 @@ test('An entry that was changed, cut, moved or sealed with another secret, or th
   };
   for (const [fault, make] of Object.entries(faults)) {
     make();
-    const newcomer = await Machine.start({ names });
+    const newcomer = await start({ names });
     await newcomer.keeper.takeShared();
     assert.equal(newcomer.installed.length, 0, fault);
     const pattern = fault === 'long' ? /is longer than \d+ bytes/ : /was sealed with another secret/;
     assert.match(newcomer.log.join('\n'), pattern, fault);
     redis.cli('copy', 'sound', key, 'replace');
   }
-  const stranger = await Machine.start({ names, secret: 'another secret of 32 bytes or more' });
+  const stranger = await start({ names, secret: 'another secret of 32 bytes or more' });
   await stranger.keeper.takeShared();
   assert.equal(stranger.installed.length, 0);
   assert.match(stranger.log.join('\n'), /was sealed with another secret than that of --store-secret/);
   assert.doesNotMatch(stranger.log.join('\n'), /another secret of 32/);
-  const entries = new SealedEntries(patientClient(own.store.client), SECRET);
+  const entries = new SealedEntries(patientClient(own.store.client), FLEET_SECRET);
   const { certificate, key: secretKey } = selfSigned(names, 100, 90);
   await entries.put(key.replace('lg::sealed:', ''), Buffer.from(`${secretKey}${certificate}`));
-  const late = await Machine.start({ names });
+  const late = await start({ names });
   await late.keeper.takeShared();
   assert.equal(late.installed.length, 0);
   assert.match(late.log.join('\n'), /The certificate for refused\.example\.test in the store expired on/);
@@ -407,7 +408,10 @@ test('When the authority has refused one machine, the others leave it alone as l
     email: undefined,
     externalAccount: undefined,
   };
-  const [first, second] = (await startAll(2, { names, settings: { authority } })) as [Machine, Machine];
+  const [first, second] = (await startAll(2, { names, settings: { authority } })) as [
+    AcmeMachine,
+    AcmeMachine,
+  ];
   first.keeper.start();
   await eventually(() => assert.ok(first.has(/No certificate for nowhere\.example\.test/)));
   await first.keeper.stop();

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,6 +21,7 @@ import { AcmeFolder } from '../../src/acme/acme-folder.ts';
 import { AcmeKeeper, type KeeperSettings } from '../../src/acme/acme-keeper.ts';
 import { renewalIdentifier, renewalTime } from '../../src/acme/renewal-time.ts';
 import { createLogger, type Logger } from '../../src/base/logger.ts';
+import type { ChallengeAnswer } from '../../src/tls/challenge-answer.ts';
 import { makeCertificate } from '../../src/tls/make-certificate.ts';
 import { testCertificate } from '../support/certificate.ts';
 import { type ChallengeServer, startChallengeServer } from '../support/challenge-server.ts';
@@ -30,13 +40,16 @@ class Installed {
   });
   readonly #host: ChallengeServer;
   #changed: () => void = () => undefined;
+  /** Runs when the authority has looked. */
+  looked: () => void = () => undefined;
 
   constructor(host: ChallengeServer) {
     this.#host = host;
   }
 
-  answer(...given: Parameters<ChallengeServer['answer']>): Promise<void> {
-    return this.#host.answer(...given);
+  answer(answers: readonly ChallengeAnswer[]): Promise<void> {
+    if (answers.length === 0) this.looked();
+    return this.#host.answer(answers);
   }
 
   install(_names: readonly string[], certificate: ObtainedCertificate): Promise<void> {
@@ -196,6 +209,18 @@ describe('AcmeKeeper', () => {
     await keeper.stop();
     server.close();
     assert.equal(asked[1], `/ari/${renewalIdentifier(obtained.certificate)}`);
+  });
+
+  it('serves with a certificate that the folder cannot keep, and says so', async () => {
+    installed.looked = () => mkdirSync(folder.fileOf(NAMES));
+    const keeper = keep({ retryMs: 1 });
+    keeper.start();
+    await installed.logged(/serves; it is renewed on/);
+    await keeper.stop();
+    assert.equal(installed.certificates.length, 1);
+    const all = installed.lines.join('\n');
+    assert.match(all, /error acme Cannot write ".+" \(.+\): give another folder with --acme-folder/);
+    assert.equal(all.match(/Obtaining a certificate/g)?.length, 1, 'the authority is not asked again');
   });
 
   it('lets one process ask at a time, and takes over the lock of one that is gone', async () => {

@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import { GatewayError } from '../../src/base/errors.ts';
 import { SLOTS, slotOf } from '../../src/store/cluster-slots.ts';
 import { freePorts } from '../support/free-ports.ts';
-import { type RedisCluster, RedisProcess, startCluster } from '../support/redis-process.ts';
+import { type RedisCluster, RedisProcess, startCluster, startWatchedPair } from '../support/redis-process.ts';
 import { eventually } from '../support/script-harness.ts';
 import { refusalOf, type TestDictionary, TestStore } from '../support/test-store.ts';
 import { TimerLag } from '../support/timer-lag.ts';
@@ -37,14 +37,8 @@ async function untilAnswered(dictionary: TestDictionary, key: string): Promise<v
 }
 
 test('A replica that sentinels have promoted is found, and a call is answered or says that it may have been done', async () => {
-  const master = await RedisProcess.start();
-  const replica = await RedisProcess.start(['--replicaof', `127.0.0.1 ${master.port}`]);
-  await eventually(() => assert.match(replica.cli('info', 'replication'), /master_link_status:up/));
-  const sentinel = await RedisProcess.startSentinel('set', master);
-  await eventually(() =>
-    assert.match(sentinel.cli('sentinel', 'replicas', 'set'), new RegExp(String(replica.port))),
-  );
-  await withStore(`redis+sentinel://127.0.0.1:${sentinel.port}/set`, async (store) => {
+  const { master, replica, sentinel, address, stop } = await startWatchedPair();
+  await withStore(address, async (store) => {
     assert.equal(await store.dictionary('d').incr('n', 1n, 0n), 1n);
     await eventually(() => assert.equal(replica.cli('get', 'lg:d:n'), '1'));
     await master.kill();
@@ -65,7 +59,7 @@ test('A replica that sentinels have promoted is found, and a call is answered or
     assert.ok(found >= answered && found <= answered + unsure);
     assert.ok(store.told.some((text) => /^away/.test(text)));
   });
-  for (const one of [sentinel, replica, master]) await one.stop();
+  await stop();
 });
 
 test('Slots that move while calls go on: every call counts once', async () => {

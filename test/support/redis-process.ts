@@ -242,3 +242,43 @@ async function untilWhole(nodes: readonly RedisProcess[], host: string): Promise
   }
   throw new Error('the nodes do not agree');
 }
+
+export interface WatchedPair {
+  readonly master: RedisProcess;
+  readonly replica: RedisProcess;
+  readonly sentinel: RedisProcess;
+  /** Names the sentinel. */
+  readonly address: string;
+  stop(): Promise<void>;
+}
+
+/** A master with a replica, and a sentinel that knows both, as the set `set`. */
+export async function startWatchedPair(): Promise<WatchedPair> {
+  // a master waits for further replicas before it sends its data
+  const master = await RedisProcess.start(['--repl-diskless-sync-delay', '0']);
+  const started = [master];
+  const stop = async (): Promise<void> => {
+    await Promise.all(started.map((server) => server.stop()));
+  };
+  try {
+    const replica = await RedisProcess.start(['--replicaof', `127.0.0.1 ${master.port}`]);
+    started.push(replica);
+    await until(() => replica.cli('info', 'replication').includes('master_link_status:up'));
+    // a sentinel asks for replicas when it begins, and then each ten seconds
+    const sentinel = await RedisProcess.startSentinel('set', master);
+    started.push(sentinel);
+    await until(() => sentinel.cli('sentinel', 'replicas', 'set').includes(String(replica.port)));
+    return { master, replica, sentinel, address: `redis+sentinel://127.0.0.1:${sentinel.port}/set`, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    if (isSo()) return;
+    await sleep(PAUSE_MS);
+  }
+  throw new Error('the servers do not find each other');
+}
