@@ -1,7 +1,8 @@
 /** Clients that abuse WebSockets are refused or held back with bounded memory, and honest ones beside them are served. */
 import { ok, strictEqual } from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { constants, deflateRawSync } from 'node:zlib';
+import { calmTest as test } from '../support/calm.ts';
 import { cleartextPortOf } from '../support/cleartext-port.ts';
 import {
   type Carrier,

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { askAdmin } from '../support/run-gateway.ts';
 import { askSession, type TestGateway } from '../support/test-gateway.ts';
+import { TimerLag } from '../support/timer-lag.ts';
 import { HONEST_ADDRESS, proxyHead } from './target.ts';
 import type { WorkerClock } from './worker-clock.ts';
 
@@ -85,8 +86,9 @@ export class HonestClients {
     const ended = deed.finally(() => {
       state.over = true;
     });
-    const all = Promise.all(PLACES.map((place) => this.#ask(place, askers[place], state)));
-    const [result, experiences] = await Promise.all([ended, all]);
+    const lag = new TimerLag();
+    const all = Promise.all(PLACES.map((place) => this.#ask(place, askers[place], state, lag)));
+    const [result, experiences] = await Promise.all([ended, all]).finally(() => lag.stop());
     (session as ClientHttp2Session | undefined)?.destroy();
     agent.destroy();
     return {
@@ -105,13 +107,17 @@ export class HonestClients {
       if (performance.now() > limit) throw new Error('The admin listener gives no metrics');
   }
 
-  async #ask(place: Place, ask: Asker, state: { readonly over: boolean }): Promise<Experience> {
+  async #ask(
+    place: Place,
+    ask: Asker,
+    state: { readonly over: boolean },
+    lag: TimerLag,
+  ): Promise<Experience> {
     const pauseMs = place === 'metrics' ? SCRAPE_PAUSE_MS : this.#pauseMs;
     const experience: Experience = { answers: 0, unavailable: 0, wrong: [], waitMs: 0, workMs: 0 };
     for (let i = 0, last = false; !last; i++) {
       last = state.over;
-      const start = performance.now();
-      const worked = this.#clock.ms;
+      const [start, worked, late] = [performance.now(), this.#clock.ms, lag.sumMs()];
       try {
         const outcome = await withPatience(ask(i));
         if (outcome === 'right') experience.answers += 1;
@@ -120,8 +126,11 @@ export class HonestClients {
       } catch (error) {
         experience.wrong.push(error instanceof Error ? error.message.slice(0, 80) : String(error));
       }
-      experience.waitMs = Math.max(experience.waitMs, performance.now() - start);
-      if (place !== 'metrics') experience.workMs = Math.max(experience.workMs, this.#clock.ms - worked);
+      // while this process stood still the answer may have been there
+      const lateMs = lag.sumMs() - late;
+      experience.waitMs = Math.max(experience.waitMs, performance.now() - start - lateMs);
+      if (place !== 'metrics')
+        experience.workMs = Math.max(experience.workMs, this.#clock.ms - worked - lateMs);
       if (!last) await sleep(pauseMs);
     }
     return experience;

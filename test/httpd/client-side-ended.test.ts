@@ -68,8 +68,8 @@ for (const path of ['/sse', '/recv', '/task'])
     plain.socket.end(GET(`${path}?tcp-${mark}`));
     await gateway.untilLog(new RegExp(`abort tcp-${mark}`));
     await plain.rest().catch(() => undefined);
+    for (const name of ['tls', 'tcp']) await gateway.untilLog(new RegExp(`closed ${name}-${mark}`));
     assert.equal(gateway.log.split(`went on ${mark}`).length, 1);
-    for (const name of ['tls', 'tcp']) assert.match(gateway.log, new RegExp(`closed ${name}-${mark}`));
     await gateway.untilIdle();
   });
 

@@ -9,6 +9,7 @@ import { createServer as createTlsServer } from 'node:tls';
 import { LINE_BYTES_MAX, SOCKETS_PER_INVOCATION_MAX } from '../../src/outbound/outbound-limits.ts';
 import { calmTest as test } from '../support/calm.ts';
 import { testCertificate } from '../support/certificate.ts';
+import { collectGarbage } from '../support/collect-garbage.ts';
 import { serveRedis } from '../support/redis-server.ts';
 import { eventually, type HarnessOptions, outputOf } from '../support/script-harness.ts';
 import { outputOfBody, runBody } from '../support/shared-state.ts';
@@ -318,6 +319,7 @@ test('A peer that takes nothing makes the script wait, and then fails the write'
 
 test('A peer that floods is held back: little is read ahead, and what is read is right', async () => {
   const { counters, text } = await (async () => {
+    collectGarbage();
     const before = process.memoryUsage().arrayBuffers;
     const exchange = await runBody(`${lua()}
       local s <close> = odd('flood')
@@ -325,6 +327,7 @@ test('A peer that floods is held back: little is read ahead, and what is read is
       local n = 0
       for i = 1, 64 do n = n + #assert(s:read(100000)) end
       say(n)`);
+    collectGarbage();
     return { counters: process.memoryUsage().arrayBuffers - before, text: exchange.text.trimEnd() };
   })();
   assert.equal(text, '6400000');

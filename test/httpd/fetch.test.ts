@@ -4,11 +4,11 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { after, before } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { calmTest as test } from '../support/calm.ts';
 import { testCertificate } from '../support/certificate.ts';
+import { collectGarbage } from '../support/collect-garbage.ts';
 import { eventually, type HarnessOptions, ScriptHarness } from '../support/script-harness.ts';
 import { outputOfBody } from '../support/shared-state.ts';
 import { inForm } from '../support/test-form.ts';
@@ -797,9 +797,6 @@ test('A hundred requests of one worker fetch at the same time', async () => {
   );
 });
 
-setFlagsFromString('--expose-gc');
-const collect: () => void = runInNewContext('gc');
-
 test('Large bodies pass in both directions at once, unchanged, and little of them is held', async () => {
   const SIZE = inForm(40, 256) * 1024 * 1024;
   const SAMPLE_BYTES = 2 * 1024 * 1024;
@@ -827,7 +824,7 @@ test('Large bodies pass in both directions at once, unchanged, and little of the
         harness.writeFile('big.bin', Buffer.concat(Array.from({ length: SIZE / block.length }, () => block)));
         // what nobody holds any more does not count, whenever the engine would find it
         const held = (): number => {
-          collect();
+          collectGarbage();
           return process.memoryUsage().arrayBuffers;
         };
         held();

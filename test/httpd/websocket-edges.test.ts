@@ -2,7 +2,8 @@
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { TASKS_MAX } from '../../src/script/run/task-group.ts';
-import { calmTest as test } from '../support/calm.ts';
+import { calmTest } from '../support/calm.ts';
+import { collectGarbage } from '../support/collect-garbage.ts';
 import { ScriptHarness } from '../support/script-harness.ts';
 import { waitFor } from '../support/test-front-end.ts';
 import { untilStill } from '../support/until-still.ts';
@@ -91,6 +92,16 @@ before(async () => {
   port = await harness.listen();
 });
 after(() => harness.close());
+
+/** An attempt begins without clients and lines of the one before it. */
+function test(name: string, body: () => Promise<void>): void {
+  calmTest(name, async () => {
+    WebSocketPeer.destroyAll();
+    await harness.expectNothingOpen();
+    await harness.request('/told');
+    await body();
+  });
+}
 
 /** Lines that begin so, in order; further ones that have come are dropped. */
 async function told(count: number, beginning: RegExp): Promise<string[]> {
@@ -190,6 +201,7 @@ for (const transport of TRANSPORTS) {
 
   test(`${transport}: as many coroutines as a request may have send to a client that does not read, and hold no memory of the worker's`, async () => {
     const memory = (): number => {
+      collectGarbage();
       const { arrayBuffers, heapUsed } = process.memoryUsage();
       return arrayBuffers + heapUsed;
     };

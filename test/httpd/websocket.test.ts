@@ -1,7 +1,7 @@
 /** `httpd.websocket`: what scripts do with WebSockets, over both versions of HTTP. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { after, before } from 'node:test';
-import { calmTest as test } from '../support/calm.ts';
+import { calmTest } from '../support/calm.ts';
 import { eventually, ScriptHarness } from '../support/script-harness.ts';
 import { WEBSOCKET_FAULTS } from '../support/websocket-faults.ts';
 import { continuation, text } from '../support/websocket-frames.ts';
@@ -125,6 +125,16 @@ before(async () => {
   port = await harness.listen();
 });
 after(() => harness.close());
+
+/** An attempt begins without clients and lines of the one before it. */
+function test(name: string, body: () => Promise<void>): void {
+  calmTest(name, async () => {
+    WebSocketPeer.destroyAll();
+    await harness.expectNothingOpen();
+    await harness.request('/told');
+    await body();
+  });
+}
 
 /** What handlers have told since the last call. */
 async function told(): Promise<string> {

@@ -1,7 +1,7 @@
 /** `require 'resty.websocket.server'`: scripts that were written for lua-resty-websocket of OpenResty serve WebSockets here. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { after, before } from 'node:test';
-import { calmTest as test } from '../support/calm.ts';
+import { calmTest } from '../support/calm.ts';
 import { eventually, ScriptHarness } from '../support/script-harness.ts';
 import { TRANSPORTS, WebSocketPeer } from '../support/websocket-peer.ts';
 
@@ -96,6 +96,16 @@ before(async () => {
   port = await harness.listen();
 });
 after(() => harness.close());
+
+/** An attempt begins without clients and lines of the one before it. */
+function test(name: string, body: () => Promise<void>): void {
+  calmTest(name, async () => {
+    WebSocketPeer.destroyAll();
+    await harness.expectNothingOpen();
+    await harness.request('/told');
+    await body();
+  });
+}
 
 /** What the script has told, when that many lines have come. */
 async function told(count: number): Promise<string[]> {

@@ -284,6 +284,7 @@ test('The admin listener has one port for both processes, where somebody answers
   const running = await start(['--admin', '127.0.0.1:0']);
   const { pid } = running;
   const place = /Admin listener on http:\/\/127\.0\.0\.1:(\d+) token=(\S+)/g;
+  await running.until(() => running.log.includes('Admin listener on '));
   const [[, digits = '', tokenFile = ''] = []] = [...running.log.matchAll(place)];
   const admin = Number(digits);
   const before = readFileSync(tokenFile, 'latin1');

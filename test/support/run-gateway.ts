@@ -149,13 +149,20 @@ export class GatewayProcess implements RunningGateway {
 
   /** Where its admin listener is: a socket file, or a port that its log names. */
   get admin(): string | number {
-    const unix = this.#admin?.startsWith('unix:') === true ? this.#admin.slice('unix:'.length) : undefined;
+    const place = this.#place;
+    if (place === undefined) throw new Error('The gateway has no admin listener');
+    return place;
+  }
+
+  get #place(): string | number | undefined {
+    if (this.#admin?.startsWith('unix:') === true) return this.#admin.slice('unix:'.length);
     const port = /Admin listener on http:\/\/[^ ]*:(\d+)/.exec(this.stderr)?.[1];
-    if (unix === undefined && port === undefined) throw new Error('The gateway has no admin listener');
-    return unix ?? Number(port);
+    return port === undefined ? undefined : Number(port);
   }
 
   async counters(): Promise<CounterReport> {
+    // what it has written to standard output may come before what it wrote to the log earlier
+    await this.until(() => this.#admin === undefined || this.#place !== undefined);
     const { body } = await askAdmin(this.admin, '/counters');
     return JSON.parse(body) as CounterReport;
   }

@@ -34,6 +34,8 @@ export interface PeerOptions {
   readonly session?: ClientHttp2Session;
 }
 
+const peers = new Set<WebSocketPeer>();
+
 export class WebSocketPeer {
   readonly answer: Answer;
   readonly stream: Duplex;
@@ -50,6 +52,7 @@ export class WebSocketPeer {
   readonly #end: () => void;
 
   private constructor(stream: Duplex, answer: Answer, options: PeerOptions, end: () => void) {
+    peers.add(this);
     this.stream = stream;
     this.answer = answer;
     this.#end = end;
@@ -144,7 +147,13 @@ export class WebSocketPeer {
     return this.code ?? 'gone';
   }
 
+  /** Destroys whoever is left of a test. */
+  static destroyAll(): void {
+    for (const peer of peers) peer.destroy();
+  }
+
   destroy(): void {
+    peers.delete(this);
     this.stream.destroy();
     this.#end();
   }

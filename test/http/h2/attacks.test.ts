@@ -4,6 +4,7 @@ import type { TestContext } from 'node:test';
 import type { FrontEndLimits } from '../../../src/http/front/front-end.ts';
 import { ERROR_CODE } from '../../../src/http/h2/error-codes.ts';
 import { calmTest as test } from '../../support/calm.ts';
+import { collectGarbage } from '../../support/collect-garbage.ts';
 import {
   besideHonest,
   connectTls,
@@ -242,6 +243,7 @@ test('A small head that unfolds into a large one is refused without being unfold
       const entry = Buffer.concat([name, Buffer.alloc(127 + 3840, 'b')]);
       wire.send(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 1, Buffer.concat([head, entry]));
       strictEqual((await wire.response(1)).status, 404);
+      collectGarbage();
       const before = process.memoryUsage().heapUsed;
       for (let id = 3; id < 40; id += 2) {
         // the newest entry is the first of the dynamic table, number 62
@@ -250,6 +252,7 @@ test('A small head that unfolds into a large one is refused without being unfold
         const { status, resetCode: code } = await wire.response(id);
         ok(status === 431 || code === ERROR_CODE.enhanceYourCalm, `status ${status}, code ${code}`);
       }
+      collectGarbage();
       ok(process.memoryUsage().heapUsed - before < 64 * 1024 * 1024);
       wire.request(41, '/hello');
       strictEqual((await wire.response(41)).status, 200);
@@ -272,6 +275,7 @@ test('Streams whose windows stay closed are cut after the stall timeout, and hol
 test('A client that reads nothing is cut after the stall timeout, and holds little until then', (t) =>
   withOwn(t, { stallTimeoutMs: 500 }, async (front) => {
     await besideHonest(front, async () => {
+      collectGarbage();
       const before = process.memoryUsage().arrayBuffers;
       const wire = await connectWire(front, { 4: 0x7fffffff });
       wire.windowUpdate(0, 0x7fffffff - 65_535);
@@ -280,6 +284,7 @@ test('A client that reads nothing is cut after the stall timeout, and holds litt
       for (let id = 1; id < 200; id += 2) wire.request(id, '/big');
       await waitFor(() => front.counters.get('exchanges') === 100, 'the exchanges');
       await untilStill(() => wire.socket.bytesRead);
+      collectGarbage();
       const held = process.memoryUsage().arrayBuffers - before;
       ok(held < 32 * 1024 * 1024, `${held} bytes are held`);
       await waitFor(() => front.counters.get('exchanges') === 0, 'the exchanges to be cut');
@@ -336,9 +341,11 @@ test('A body of single bytes costs little more than its bytes', (t) =>
       );
       const one = Buffer.from([0, 0, 1, 0, 0, 0, 0, 0, 1, 0x78]);
       const many = Buffer.concat(Array.from({ length: 10_000 }, () => one));
+      collectGarbage();
       const before = process.memoryUsage();
       for (let i = 0; i < 10; i++) wire.socket.write(many);
       await wire.ping();
+      collectGarbage();
       const after = process.memoryUsage();
       const grown = after.arrayBuffers - before.arrayBuffers;
       ok(grown < 8 * 1024 * 1024, `${grown} bytes are held for 100,000`);
