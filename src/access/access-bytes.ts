@@ -6,6 +6,7 @@ const POINT = 46;
 /** From `a`, of the digits beyond 9. */
 const LETTERS = 97 - 10;
 const US_PER_MS = 1000;
+const MS_PER_SECOND = 1000;
 /** Longer times are written by `toFixed`: a number of so many microseconds still is a small integer. */
 const MS_MAX = 1e6;
 /** For fewer bytes a call of `set` costs more than a loop. */
@@ -74,31 +75,61 @@ export function putMs(bytes: Uint8Array, at: number, ms: number): number {
   const us = Math.round(ms * US_PER_MS);
   const whole = Math.floor(us / US_PER_MS);
   const point = putNumber(bytes, at, whole, 10);
-  const decimals = us - whole * US_PER_MS;
-  const hundreds = Math.floor(decimals / 100);
-  const tens = Math.floor(decimals / 10);
   bytes[point] = POINT;
-  bytes[point + 1] = ZERO + hundreds;
-  bytes[point + 2] = ZERO + tens - hundreds * 10;
-  bytes[point + 3] = ZERO + decimals - tens * 10;
+  putDecimals(bytes, point + 1, us - whole * US_PER_MS);
   return point + 4;
 }
 
-let shownMs = Number.NaN;
-const times: Record<'time' | 'clf' | 'unix', Buffer> = {
-  time: Buffer.alloc(0),
-  clf: Buffer.alloc(0),
-  unix: Buffer.alloc(0),
+/** Three digits. */
+function putDecimals(bytes: Uint8Array, at: number, value: number): void {
+  const hundreds = Math.floor(value / 100);
+  const tens = Math.floor(value / 10);
+  bytes[at] = ZERO + hundreds;
+  bytes[at + 1] = ZERO + tens - hundreds * 10;
+  bytes[at + 2] = ZERO + value - tens * 10;
+}
+
+type TimeForm = 'time' | 'clf' | 'unix';
+
+/** A time of the day that was written. */
+interface ShownTime {
+  readonly text: (ms: number) => string;
+  /** Where in the text its milliseconds stand, from the end; 0: it has none. */
+  readonly msFromEnd: number;
+  ms: number;
+  second: number;
+  bytes: Buffer;
+}
+
+const shownTime = (text: (ms: number) => string, msFromEnd: number): ShownTime => ({
+  text,
+  msFromEnd,
+  ms: Number.NaN,
+  second: Number.NaN,
+  bytes: Buffer.alloc(0),
+});
+
+const times: Readonly<Record<TimeForm, ShownTime>> = {
+  time: shownTime(isoTime, 'mmmZ'.length),
+  clf: shownTime(clfTime, 0),
+  unix: shownTime(String, 'mmm'.length),
 };
 
-/** A time of the day as RFC 3339, as the Common Log Format, or in milliseconds since 1970; made once a millisecond. */
-export function putTime(bytes: Uint8Array, at: number, time: number, form: 'time' | 'clf' | 'unix'): number {
+/** A time of the day as RFC 3339, as the Common Log Format, or in milliseconds since 1970; made once a second, but for its milliseconds. */
+export function putTime(bytes: Uint8Array, at: number, time: number, form: TimeForm): number {
   const ms = Math.floor(time);
-  if (ms !== shownMs) {
-    shownMs = ms;
-    times.time = Buffer.from(isoTime(ms));
-    times.clf = Buffer.from(clfTime(ms));
-    times.unix = Buffer.from(String(ms));
+  const shown = times[form];
+  if (ms !== shown.ms) show(shown, ms);
+  return putBytes(bytes, at, shown.bytes);
+}
+
+function show(shown: ShownTime, ms: number): void {
+  const second = Math.floor(ms / MS_PER_SECOND);
+  if (second !== shown.second) {
+    shown.bytes = Buffer.from(shown.text(ms));
+    shown.second = second;
+  } else if (shown.msFromEnd > 0) {
+    putDecimals(shown.bytes, shown.bytes.length - shown.msFromEnd, ms - second * MS_PER_SECOND);
   }
-  return putBytes(bytes, at, times[form]);
+  shown.ms = ms;
 }

@@ -5,7 +5,7 @@ import { FIELD_SEPARATOR, journalName } from '../base/message-form.ts';
 import { REQUEST_NUMBER_RADIX, requestIdStart } from '../base/request-id.ts';
 import type { AccessFormat, LogSettings } from '../settings/log-settings.ts';
 import { splitTemplate } from '../settings/log-settings.ts';
-import { putBytes, putMs, putNumber, putText, putTime, replaceBase36 } from './access-bytes.ts';
+import { putBytes, putMs, putNumber, putTime, replaceBase36 } from './access-bytes.ts';
 import { type AccessFacts, type AccessField, accessField } from './access-fields.ts';
 import { clfTime, isoTime, jsonText, msText, quotedText, wordText } from './access-text.ts';
 import { type KeptPart, type LinePart, LineWriter, type Part } from './line-writer.ts';
@@ -88,10 +88,9 @@ function partOf(
 function putterOf({ name, kind }: AccessField): LinePart['put'] {
   switch (name) {
     case 'duration':
-      return (bytes, at, { startedAt = 0, endedAt }) => putMs(bytes, at, endedAt - startedAt);
+      return (bytes, at, { startedAt, endedAt }) => putMs(bytes, at, endedAt - startedAt);
     case 'first_byte':
-      return (bytes, at, { startedAt = 0, endedAt, exchange }) =>
-        putMs(bytes, at, (exchange.headSentAt ?? endedAt) - startedAt);
+      return (bytes, at, { startedAt, headAt }) => putMs(bytes, at, headAt - startedAt);
     default: {
       const form = kind === 'clf' ? 'clf' : 'time';
       return (bytes, at, { time }) => putTime(bytes, at, time, form);
@@ -102,16 +101,10 @@ function putterOf({ name, kind }: AccessField): LinePart['put'] {
 function idPutter(worker: number): Pick<LinePart, 'put' | 'replace'> {
   const start = Buffer.from(requestIdStart(worker));
   return {
-    put: (bytes, at, { exchange: { answeredBy } }) => {
-      const number = answeredBy?.requestNumber;
-      if (number === undefined) return putText(bytes, at, answeredBy?.requestId ?? '');
-      return putNumber(bytes, putBytes(bytes, at, start), number, REQUEST_NUMBER_RADIX);
-    },
-    // all ids of the thread begin alike, also those that were written as texts
-    replace: (bytes, at, size, { exchange: { answeredBy } }) => {
-      const number = answeredBy?.requestNumber;
-      return number !== undefined && replaceBase36(bytes, at + start.length, size - start.length, number);
-    },
+    put: (bytes, at, { requestNumber }) =>
+      putNumber(bytes, putBytes(bytes, at, start), requestNumber, REQUEST_NUMBER_RADIX),
+    replace: (bytes, at, size, { requestNumber }) =>
+      replaceBase36(bytes, at + start.length, size - start.length, requestNumber),
   };
 }
 

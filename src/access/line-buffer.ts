@@ -3,6 +3,12 @@
 /** The sign of what was cut takes three bytes, and all other characters of a line one. */
 const BYTES_PER_CHARACTER_MAX = 3;
 
+/** Has lines that it has not written yet. */
+export interface LineSource {
+  /** Writes all of them. */
+  writeLines(lines: LineBuffer): void;
+}
+
 export interface LineBuffer {
   /** Of the line that is claimed. */
   readonly bytes: Buffer;
@@ -10,6 +16,8 @@ export interface LineBuffer {
   claim(bytesMax: number): number;
   /** The line that was claimed ends here; its line end is added. */
   commit(end: number): void;
+  /** The source has lines, and is asked to write them before they have to leave. Those of another source, which came before, are written now. */
+  willWrite(source: LineSource): void;
 }
 
 export function writeText(lines: LineBuffer, line: string): void {
@@ -33,5 +41,10 @@ export class TextLines implements LineBuffer {
 
   commit(end: number): void {
     this.#take(this.bytes.toString('utf8', 0, end));
+  }
+
+  /** At once. */
+  willWrite(source: LineSource): void {
+    source.writeLines(this);
   }
 }

@@ -6,7 +6,8 @@ import type { Exchange } from '../http/exchange/exchange.ts';
 import { fieldValue } from '../http/semantics/fields.ts';
 import { putBytes } from './access-bytes.ts';
 import type { AccessChange, AccessFacts } from './access-fields.ts';
-import { type LineBuffer, writeText } from './line-buffer.ts';
+import { KeptLines, type LineValues } from './kept-lines.ts';
+import { type LineBuffer, type LineSource, writeText } from './line-buffer.ts';
 
 /** A part of a line that is the same for all lines until what it comes from is another one. */
 export interface KeptPart {
@@ -21,10 +22,10 @@ export interface LinePart {
   readonly after: string;
   /** It is the id of the request: all other parts of this kind are times. */
   readonly isId: boolean;
-  /** Writes the value alone, where the exchange has an id and the time of its begin is known; returns where it ends. */
-  put(bytes: Uint8Array, at: number, facts: AccessFacts): number;
+  /** Writes the value alone; returns where it ends. */
+  put(bytes: Uint8Array, at: number, line: LineValues): number;
   /** Writes the value over that of the line before, which has so many bytes. False: that cannot be done, and the line is written anew. */
-  replace?(bytes: Uint8Array, at: number, size: number, facts: AccessFacts): boolean;
+  replace?(bytes: Uint8Array, at: number, size: number, line: LineValues): boolean;
   /** All of it; nothing, or what stands for nothing, where there is no value. */
   write(facts: AccessFacts): string;
 }
@@ -33,12 +34,15 @@ export type Part = KeptPart | LinePart;
 
 /** A value that `put` writes: a time or an id (bytes). */
 const VALUE_BYTES_MAX = 64;
+/** Lines whose texts have so many bytes together are written at once: with their times and ids they fill a batch of a worker. */
+const KEPT_BYTES_MAX = 192 * 1024;
 
 /** What was made for a head: the bytes between the values that change with each line, and what they come from. */
 class Pieces {
   readonly maker: LineWriter;
   /** The head has a trace, whose span is another one for each request. */
   readonly isTraced: boolean;
+  /** Never changed, since lines that wait have them. */
   texts: readonly Buffer[] = [];
   /** Of all texts together. */
   size = 0;
@@ -61,7 +65,7 @@ class Pieces {
   }
 }
 
-export class LineWriter {
+export class LineWriter implements LineSource {
   readonly #parts: readonly Part[];
   readonly #namesHosts: () => boolean;
   /** The parts between those that change with each line. */
@@ -74,15 +78,14 @@ export class LineWriter {
   readonly #usesSending: boolean;
   readonly #usesTrace: boolean;
   readonly #usesHosts: boolean;
-  /** The line before, which the next one often differs from by its id alone. Where it lies, and where in it its id does. */
-  #last: Pieces | undefined;
+  readonly #kept = new KeptLines();
+  readonly #line: LineValues = { startedAt: 0, endedAt: 0, headAt: 0, time: 0, requestNumber: 0 };
+  /** The line before, of which the next one may be a copy: where it lies, and where in it its id does. */
   #lastBytes: Buffer | undefined;
   #lastStart = 0;
   #lastSize = 0;
   #idStart = 0;
   #idSize = 0;
-  #lastStarted: number | undefined;
-  #lastEnded = 0;
 
   /** `namesHosts`: what parts of the kind `hosts` depend on. */
   constructor(parts: readonly Part[], namesHosts: () => boolean) {
@@ -116,42 +119,49 @@ export class LineWriter {
     return this.#parts.map((part) => part.write(facts)).join('');
   }
 
+  /** The line is written with those that come behind it, at the latest when `lines` asks for them. */
   write(facts: AccessFacts, lines: LineBuffer): void {
     const { exchange, startedAt, endedAt } = facts;
-    if (startedAt === undefined || exchange.answeredBy === undefined) {
+    const number = exchange.answeredBy?.requestNumber;
+    if (startedAt === undefined || number === undefined) {
+      // behind all lines that wait, also those of another source
+      lines.willWrite(this);
+      this.writeLines(lines);
       writeText(lines, this.text(facts));
       return;
     }
+    const kept = this.#kept;
     const pieces = this.#piecesOf(facts, exchange);
-    const at = lines.claim(pieces.size + this.#values.length * VALUE_BYTES_MAX);
-    if (at < 0) return;
-    const { bytes } = lines;
-    const isLikeLast =
-      this.#last === pieces &&
-      this.#lastEnded === endedAt &&
-      this.#lastStarted === startedAt &&
-      this.#lastBytes === bytes &&
-      exchange.headSentAt === undefined;
-    if (isLikeLast && this.#repeat(bytes, at, facts)) {
-      lines.commit(at + this.#lastSize);
-      return;
-    }
-    const end = this.#writeAll(bytes, at, pieces, facts);
-    // a value that has a time of its own is not known to be the same in the next line
-    this.#last = exchange.headSentAt === undefined && this.#id !== -2 ? pieces : undefined;
-    this.#lastBytes = bytes;
-    this.#lastStart = at;
-    this.#lastSize = end - at;
-    this.#lastStarted = startedAt;
-    this.#lastEnded = endedAt;
-    lines.commit(end);
+    const headAt = exchange.headSentAt ?? endedAt;
+    kept.add(pieces.texts, pieces.size, startedAt, endedAt, headAt, facts.time, number);
+    lines.willWrite(this);
+    if (kept.bytes >= KEPT_BYTES_MAX || kept.isFull) this.writeLines(lines);
   }
 
-  #writeAll(bytes: Buffer, start: number, { texts }: Pieces, facts: AccessFacts): number {
+  writeLines(lines: LineBuffer): void {
+    this.#lastBytes = undefined;
+    this.#kept.take(this.#line, (texts, isNew) => this.#writeLine(lines, texts, isNew));
+  }
+
+  #writeLine(lines: LineBuffer, texts: readonly Buffer[], isNew: boolean): void {
+    const at = lines.claim(sizeOf(texts) + this.#values.length * VALUE_BYTES_MAX);
+    if (at < 0) {
+      this.#lastBytes = undefined;
+      return;
+    }
+    const { bytes } = lines;
+    if (isNew || this.#lastBytes !== bytes || !this.#repeat(bytes, at))
+      this.#lastSize = this.#writeAll(bytes, at, texts) - at;
+    this.#lastBytes = bytes;
+    this.#lastStart = at;
+    lines.commit(at + this.#lastSize);
+  }
+
+  #writeAll(bytes: Buffer, start: number, texts: readonly Buffer[]): number {
     let at = putBytes(bytes, start, texts[0] as Buffer);
     for (let i = 0; i < this.#values.length; i++) {
       const valueStart = at;
-      at = (this.#values[i] as LinePart).put(bytes, at, facts);
+      at = (this.#values[i] as LinePart).put(bytes, at, this.#line);
       if (i === this.#id) {
         this.#idStart = valueStart - start;
         this.#idSize = at - valueStart;
@@ -161,13 +171,13 @@ export class LineWriter {
     return at;
   }
 
-  /** Writes the line before with another id. False: the id has another length. */
-  #repeat(bytes: Buffer, at: number, facts: AccessFacts): boolean {
+  /** Writes the line before with another id. False: the id has another length, or there are several. */
+  #repeat(bytes: Buffer, at: number): boolean {
+    if (this.#id === -2) return false;
     bytes.copyWithin(at, this.#lastStart, this.#lastStart + this.#lastSize);
-    this.#lastStart = at;
     if (this.#id < 0) return true;
     const id = this.#values[this.#id] as LinePart;
-    return id.replace?.(bytes, at + this.#idStart, this.#idSize, facts) === true;
+    return id.replace?.(bytes, at + this.#idStart, this.#idSize, this.#line) === true;
   }
 
   #piecesOf(facts: AccessFacts, exchange: Exchange): Pieces {
@@ -222,9 +232,14 @@ export class LineWriter {
     pieces.namesHosts = this.#namesHosts();
     pieces.trace = pieces.isTraced ? exchange.trace : undefined;
     pieces.texts = this.#runs.map((run) => Buffer.from(run.map((write) => write(facts)).join('')));
-    pieces.size = pieces.texts.reduce((sum, { length }) => sum + length, 0);
-    if (this.#last === pieces) this.#last = undefined;
+    pieces.size = sizeOf(pieces.texts);
   }
+}
+
+function sizeOf(texts: readonly Buffer[]): number {
+  let size = 0;
+  for (const text of texts) size += text.length;
+  return size;
 }
 
 /** From the moment when the head was handed over to the end; 0 where both were handed over together. */

@@ -2,7 +2,7 @@
  * Collects a worker's lines of the access log: a message to the supervisor carries those of some milliseconds as bytes. Lines
  * that the supervisor has not taken yet are bounded: when it is slow, further ones are dropped and counted.
  */
-import type { LineBuffer } from '../access/line-buffer.ts';
+import type { LineBuffer, LineSource } from '../access/line-buffer.ts';
 import { LentBlock } from '../base/lent-block.ts';
 
 /** A batch is sent when the first of its lines has waited this long: a message costs as much as a hundred lines (ms). */
@@ -29,6 +29,8 @@ export class AccessBatch implements LineBuffer {
   #length = 0;
   #count = 0;
   #waiting = false;
+  /** Has lines that are not written yet. */
+  #source: LineSource | undefined;
   readonly #blocks: LentBlock[] = [];
   #dropped = 0;
 
@@ -51,7 +53,7 @@ export class AccessBatch implements LineBuffer {
 
   claim(bytesMax: number): number {
     const needed = bytesMax + 1;
-    if (this.#length > 0 && this.#length + needed > BATCH_BYTES_MAX) this.flush();
+    if (this.#length > 0 && this.#length + needed > BATCH_BYTES_MAX) this.#sendBatch();
     if (this.#length === 0 && Atomics.load(this.#onTheWay, 1) > WAITING_MAX - BATCH_BYTES_MAX) {
       this.#drop();
       return -1;
@@ -65,7 +67,18 @@ export class AccessBatch implements LineBuffer {
     this.bytes[end] = LINE_FEED;
     this.#length = end + 1;
     this.#count += 1;
-    if (this.#waiting) return;
+    if (!this.#waiting) this.#wait();
+  }
+
+  willWrite(source: LineSource): void {
+    if (this.#source === source) return;
+    // the lines of one source stand before those of the next
+    this.#source?.writeLines(this);
+    this.#source = source;
+    if (!this.#waiting) this.#wait();
+  }
+
+  #wait(): void {
     this.#waiting = true;
     setTimeout(this.flush, WAIT_MS);
   }
@@ -73,14 +86,20 @@ export class AccessBatch implements LineBuffer {
   /** Sends all waiting lines; the thread also calls this before it ends. */
   readonly flush = (): void => {
     this.#waiting = false;
-    if (this.#count === 0) return;
+    const source = this.#source;
+    this.#source = undefined;
+    source?.writeLines(this);
+    if (this.#count > 0) this.#sendBatch();
+  };
+
+  #sendBatch(): void {
     const bytes = this.#copy(this.bytes.subarray(0, this.#length));
     const count = this.#count;
     this.#length = 0;
     this.#count = 0;
     Atomics.add(this.#onTheWay, 1, bytes.length);
     this.#send(bytes, count);
-  };
+  }
 
   #copy(lines: Buffer): Uint8Array {
     if (lines.length >= BLOCK_BYTES_MIN && lines.length <= BATCH_BYTES_MAX) {

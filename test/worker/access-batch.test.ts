@@ -1,7 +1,7 @@
 /** AccessBatch: which messages carry the lines of the access log, and which lines are dropped. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { writeText } from '../../src/access/line-buffer.ts';
+import { type LineBuffer, writeText } from '../../src/access/line-buffer.ts';
 import { giveBack } from '../../src/base/lent-block.ts';
 import { AccessBatch } from '../../src/worker/access-batch.ts';
 
@@ -73,6 +73,32 @@ test('A batch leaves at once when the next line has no room in 256 KiB, and a lo
       [100_001, 1],
     ],
   );
+});
+
+test('Whoever has lines that are not written is asked for them when the batch leaves, and before another source', (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const { batch, messages } = batchOf();
+  const asked: string[] = [];
+  const sourceOf = (name: string) => ({
+    writeLines: (lines: LineBuffer): void => {
+      asked.push(name);
+      writeText(lines, name);
+    },
+  });
+  const [first, second] = [sourceOf('first'), sourceOf('second')];
+  batch.willWrite(first);
+  batch.willWrite(first);
+  assert.deepEqual(asked, []);
+  batch.willWrite(second);
+  assert.deepEqual(asked, ['first']);
+  context.mock.timers.tick(50);
+  assert.deepEqual(messages, [{ text: 'first\nsecond\n', count: 2 }]);
+  // nobody is asked again who has not said that there is more
+  batch.flush();
+  assert.deepEqual(asked, ['first', 'second']);
+  batch.willWrite(first);
+  batch.flush();
+  assert.equal(messages.at(-1)?.text, 'first\n');
 });
 
 test('Lines that are not taken are dropped beyond 4 MiB and told of after five seconds', (context) => {
