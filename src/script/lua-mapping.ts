@@ -24,6 +24,9 @@ const TIMER_GRACE_MS = 30_000;
 /** A state that served this long was healthy: its loss counts as the first. */
 const HEALTHY_AFTER_MS = 120_000;
 
+/** The first thing that those miss who know gateways where the API is a global. */
+const MISSING_API = "(global 'httpd')";
+
 interface Waiting {
   readonly exchange: Exchange;
   readonly route: Route;
@@ -63,7 +66,11 @@ export class LuaMapping implements Mapping, ScriptWatch {
     try {
       this.#script = await LoadedScript.load(this.#options, this, signal);
     } catch (error) {
-      throw new GatewayError('LGW_SCRIPT', `Cannot load "${script}": ${messageOf(error)}`, { cause: error });
+      const text = messageOf(error).replace(
+        MISSING_API,
+        `${MISSING_API}; scripts get it by: local httpd = require "httpd"`,
+      );
+      throw new GatewayError('LGW_SCRIPT', `Cannot load "${script}": ${text}`, { cause: error });
     }
   }
 

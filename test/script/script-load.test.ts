@@ -147,3 +147,13 @@ test('A handler runs beside the load of the next state, which computes in slices
   mapping.close();
   await harness.close();
 });
+
+test('A script that takes httpd for a global is told how to get it', async () => {
+  const harness = await ScriptHarness.load(`require 'httpd'.register_handler('/run', function() end)`);
+  harness.writeFile('global.lua', `httpd.register_handler('/run', print)`);
+  await assert.rejects(
+    new LuaMapping(harness.optionsOf('global.lua')).load(),
+    /global\.lua:1: attempt to index a nil value \(global 'httpd'\); scripts get it by: local httpd = require "httpd"\n/,
+  );
+  await harness.close();
+});
