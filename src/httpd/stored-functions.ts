@@ -71,7 +71,7 @@ export function storedDictionaries(script: ScriptContext): PushStored {
     return x.lua_tonumberx(T, index, NULL);
   }
 
-  /** The third argument as a store keeps it; a number: it is a string of so many bytes, which are too many. */
+  /** The third argument as a store keeps it; a number: it would have so many bytes there, which are too many. */
   function takeValue(T: LuaThread): string | number {
     switch (x.lua_type(T, 3)) {
       case LUA_TYPE.boolean:
@@ -83,7 +83,8 @@ export function storedDictionaries(script: ScriptContext): PushStored {
       case LUA_TYPE.string: {
         const at = x.lua_tolstring(T, 3, memory.sizeOut);
         const size = memory.lastSize;
-        if (size >= VALUE_BYTES_MAX) return size;
+        // the mark of a string goes before it
+        if (size >= VALUE_BYTES_MAX) return size + 1;
         x.fuel.value -= size / BYTES_PER_FUEL;
         return encodeString(memory.readString(at, size));
       }

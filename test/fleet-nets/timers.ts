@@ -74,7 +74,7 @@ async function untilFound<T>(look: () => T | undefined, what: string): Promise<T
 }
 
 export function testTimers(fleet: () => ThreeMachines): void {
-  test('A timer with once runs once in a period while machines are killed, stand still and are cut off, and goes on within the time of a lease', async () => {
+  test('A timer with once runs once in a period while machines are killed, stand still and are cut off, and goes on within the time of a lease; the balancer sends nobody to a machine that stands still', async () => {
     const { store, network } = fleet();
     const runs = new Runs(store);
     store.cli('set', 'lg:runs:wanted', '1');
@@ -96,8 +96,12 @@ export function testTimers(fleet: () => ThreeMachines): void {
     const third = await runs.untilTaken('long', [second.machine]);
     assertInTime(third, frozenAt);
     await runs.untilMore('short', 2);
+    // the checks of docs/deployment/haproxy.cfg find out
+    await eventually(async () => assert.ok(await fleet().balancer.isDown(second.machine)));
+    await fleet().untilUp(third.machine);
     fleet().machine(second.machine).signal('SIGCONT');
     await untilEndedRun(second);
+    await fleet().untilUp(second.machine);
 
     const cutAt = Date.now();
     network.cable(third.machine, 'out');

@@ -14,8 +14,8 @@ end
 -- long enough for a store that stands still for a while
 local patient = {timeout = 30}
 local top = show(httpd.shared('top', patient):set('a', 1))
-httpd.register_handler('/all', function()
-    local d = httpd.shared('all', patient)
+httpd.register_handler('/all', function(env)
+    local d = httpd.shared(env.QUERY_INFO, patient)
     local out = {}
     local function tell(...) out[#out + 1] = show(...) end
     tell(d:flush()) tell(d:get('x')) tell(select(3, d:incr('x'))) tell(d:incr('x', 2, 5, 3600)) tell(d:incr('x', 0.5))
@@ -23,8 +23,12 @@ httpd.register_handler('/all', function()
     tell(d:replace('s', false)) tell(d:get('s')) tell(select(3, d:replace('none', 1))) tell(d:set('big', math.mininteger)) tell(d:get('big'))
     tell(select(3, d:incr('big', -1))) tell(select(3, d:incr('s'))) tell(d:expire('s', 0)) tell(d:ttl('s')) tell(select(3, d:expire('none', 1)))
     tell(select(3, d:ttl('none'))) tell(d:delete('s')) tell(d:delete('s')) tell(d:set('x', nil)) tell(d:get('x'))
-    tell(table.concat(d:keys(), ',')) tell(select(3, d:set(('k'):rep(1025), 1))) tell(select(3, d:set('v', ('v'):rep(4194304))))
+    tell(table.concat(d:keys(), ',')) tell(select(3, d:set(('k'):rep(1025), 1))) tell(d:set('v', ('v'):rep(4194303))) tell(#d:get('v')) tell(d:delete('v'))
     tell(d:get(('k'):rep(1025))) tell(d:delete(('k'):rep(1025))) tell(d:set('nan', 0/0)) tell(d:get('nan') ~= d:get('nan')) tell(d:set('inf', -math.huge)) tell(d:get('inf'))
+    -- what the manual has in its table of differences
+    tell(select(3, d:set('v', ('v'):rep(4194304)))) tell(d:delete('v')) tell(d:expire('inf', 1e300)) tell(d:ttl('inf') > 1e12) tell(d:incr('far', 1, 0, 1e13)) tell(d:ttl('far') > 1e12)
+    tell(d:set('part', 1, 0.0001)) tell((pcall(string.gsub, 'x', 'x', function() d:get('x') end))) tell((pcall(table.sort, {2, 1}, function(x, y) d:get('x') return x < y end)))
+    tell(tostring(d):match('^[^:]+'))
     httpd.write(nil, table.concat(out, '\\n'))
 end)
 httpd.register_handler('/top', function() httpd.write(nil, top .. ' ' .. show(httpd.shared('top', patient):get('a'))) end)
@@ -80,7 +84,14 @@ before(async () => {
     { '/': SCRIPT },
     {
       keeps: true,
-      words: ['--store', `redis://:topsecret@127.0.0.1:${redis.port}`, '--shared', 'sized=64K'],
+      words: [
+        '--store',
+        `redis://:topsecret@127.0.0.1:${redis.port}`,
+        '--shared',
+        'sized=64K',
+        '--shared',
+        'roomy=16M',
+      ],
     },
   );
 });
@@ -93,15 +104,29 @@ async function textOf(path: string): Promise<string> {
   return (await gateway.ask('h2', path)).text;
 }
 
-test('Every method means what it means in memory', async () => {
-  assert.deepEqual((await textOf('/all')).split('\n'), [
+test('Every method means what it means in memory, but for what the manual says', async () => {
+  const inMemory = (await textOf('/all?roomy')).split('\n');
+  const inStore = (await textOf('/all?all')).split('\n');
+  const common = [
     ...['true', 'nil', 'notfound', 'integer:7', 'float:7.5'],
     ...['true', 'true', 'true', 'refused'],
     ...['true', 'false', 'notfound', 'true', 'integer:-9223372036854775808'],
     ...['limit', 'invalid', 'true', 'float:0.0', 'notfound'],
     ...['notfound', 'true', 'false', 'true', 'nil'],
-    ...['big', 'limit', 'limit'],
+    ...['big', 'limit', 'true', 'integer:4194303', 'true'],
     ...['nil', 'false', 'true', 'true', 'true', 'float:-inf'],
+  ];
+  const differences = [
+    ...['', 'true', 'true', 'true', 'integer:1', 'true'],
+    ...['true', 'true', 'true'],
+    'httpd.shared',
+  ];
+  assert.deepEqual(inMemory, [...common, ...differences]);
+  assert.deepEqual(inStore, [
+    ...common,
+    ...['limit', 'false', 'true', 'false', 'integer:1', 'false'],
+    ...['true', 'false', 'false'],
+    'httpd.shared in a store',
   ]);
 });
 

@@ -1,9 +1,11 @@
 /** HAProxy of Debian as a test's balancer: it listens on loopback ports of the test, and passes TCP on with PROXY heads from wherever it runs. */
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import { type ListeningSocket, listeningSocket } from './inherited-socket.ts';
 import { eventually } from './script-harness.ts';
 
@@ -17,6 +19,8 @@ export interface BalancedServer {
 
 /** The first of the descriptors that it inherits. */
 const FIRST_DESCRIPTOR = 3;
+/** Of `show stat`. */
+const STATUS_COLUMN = 17;
 
 export class HaproxyProcess {
   /** Where a client meets any server. */
@@ -89,10 +93,18 @@ export class HaproxyProcess {
 
   /** Whether its checks take the server for one that serves. */
   async isUp(name: string): Promise<boolean> {
+    return (await this.#statusOf(name)) === 'UP';
+  }
+
+  /** Whether its checks take the server for one that does not serve. */
+  async isDown(name: string): Promise<boolean> {
+    return (await this.#statusOf(name)).startsWith('DOWN');
+  }
+
+  /** Of the backend `fleet`: `UP`, `UP 2/3`, `DOWN`, … */
+  async #statusOf(name: string): Promise<string> {
     const lines = (await this.tell('show stat')).split('\n').map((line) => line.split(','));
-    return lines.some(
-      ([backend, server, ...row]) => backend === 'fleet' && server === name && row[15] === 'UP',
-    );
+    return lines.find(([backend, server]) => backend === 'fleet' && server === name)?.[STATUS_COLUMN] ?? '';
   }
 
   async stop(): Promise<void> {
@@ -103,32 +115,24 @@ export class HaproxyProcess {
   }
 }
 
-/** The part of docs/many-machines.md, and an entrance to each server alone. */
+/** docs/deployment/haproxy.cfg with the sockets and addresses of the test, and an entrance to each server alone. */
 function configuration(servers: readonly BalancedServer[], socket: string): string {
-  return [
-    'global',
-    `  stats socket ${socket} mode 600 level admin`,
-    'defaults',
-    '  mode tcp',
-    '  timeout connect 2s',
-    '  timeout client 1m',
-    '  timeout server 1m',
-    '  timeout check 2s',
-    '  retries 3',
-    '  option redispatch 1',
-    'frontend clients',
-    `  bind fd@${FIRST_DESCRIPTOR}`,
-    '  default_backend fleet',
-    'backend fleet',
-    '  balance roundrobin',
-    '  default-server check check-ssl verify none inter 500ms fall 2 rise 1',
-    ...servers.map(({ name, address, proxyHead }) => `  server ${name} ${address} ${proxyHead}`),
-    ...servers.flatMap(({ name, address, proxyHead }, i) => [
-      `listen only-${name}`,
-      `  bind fd@${FIRST_DESCRIPTOR + 1 + i}`,
-      '  no option redispatch',
-      `  server ${name} ${address} ${proxyHead}`,
-    ]),
-    '',
-  ].join('\n');
+  let text = readFileSync(join(PACKAGE_ROOT, 'docs/deployment/haproxy.cfg'), 'utf8');
+  const replace = (pattern: RegExp, by: string): void => {
+    assert.match(text, pattern);
+    text = text.replace(pattern, by);
+  };
+  replace(/stats socket \S+/, `stats socket ${socket}`);
+  replace(/bind :443$/m, `bind fd@${FIRST_DESCRIPTOR}`);
+  // each server has a version of its own
+  replace(/default-server send-proxy-v2 /, 'default-server ');
+  for (const { name, address, proxyHead } of servers)
+    replace(new RegExp(`server ${name} \\S+$`, 'm'), `server ${name} ${address} ${proxyHead}`);
+  const alone = servers.flatMap(({ name, address, proxyHead }, i) => [
+    `listen only-${name}`,
+    `  bind fd@${FIRST_DESCRIPTOR + 1 + i}`,
+    '  no option redispatch',
+    `  server ${name} ${address} ${proxyHead}`,
+  ]);
+  return `${text}\n${alone.join('\n')}\n`;
 }
