@@ -8,6 +8,7 @@ export type { ErrorCode, LuaCode } from './base/error-codes.ts';
 export { GatewayError, type GatewayErrorOptions } from './base/errors.ts';
 export { LOG_LEVELS, type LogFields, type Logger, type LogLevel } from './base/logger.ts';
 export type { SharedSize } from './base/shared-size.ts';
+export type { Purge } from './cache/purge-answers.ts';
 export type { ListenAddress } from './config/config.ts';
 export type {
   CommonOptions,
@@ -58,6 +59,7 @@ export type { IncrementStart, SharedDictionary } from './shared/shared-dictionar
 export type { BoundAddress } from './supervisor/listeners.ts';
 export type { MappingUse } from './supervisor/mapping-uses.ts';
 export type { AsyncDictionary, DictionaryOptions } from './web/async-dictionary.ts';
+export type { CachedOptions } from './web/cached-answer.ts';
 export { type CookieOptions, makeCookie, readCookies } from './web/cookies.ts';
 export {
   type EventGenerator,

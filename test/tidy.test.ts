@@ -128,6 +128,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'script/context',
   ],
   web: [
+    'cache/purge-answers.ts',
     'mapping',
     'metrics',
     'base',

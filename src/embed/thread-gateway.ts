@@ -213,6 +213,7 @@ export class ThreadGateway {
           cache: this.#cache,
           logger,
         }),
+        cache: this.#cache,
         counters: this.#counters,
         timeLimitMs,
       },

@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { GatewayError } from '../base/errors.ts';
 import type { AnswerFront, AnswerSource } from '../http/exchange/answer-source.ts';
+import { CallExchange } from '../http/exchange/call-exchange.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { CallCache, ProxyRules, WeightedTarget } from '../mapping/proxy-settings.ts';
-import { CallExchange } from './call-exchange.ts';
 import type { Proxies } from './proxies.ts';
 import type { ProxyDone, ProxyRoute } from './proxy-run.ts';
 

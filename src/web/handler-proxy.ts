@@ -42,18 +42,27 @@ export function passOn(
   surroundings: ProxySurroundings,
   watch: ProgressWatch,
 ): Promise<Response> {
+  return takeAnswer(exchange, watch, (passed, fail) =>
+    surroundings.pass(passed, targets, options, (result) => {
+      if (!(result instanceof GatewayError)) return;
+      if (passed.headGiven) surroundings.failed(result, exchange);
+      else fail(result);
+    }),
+  );
+}
+
+/** Begins what answers the exchange that it gets, or calls `fail`, perhaps at once. */
+type BeginAnswer = (passed: PassedExchange, fail: (error: unknown) => void) => PassedRequest;
+
+/** Resolves with what an exchange is answered by that stands for this one. */
+export function takeAnswer(exchange: Exchange, watch: ProgressWatch, begin: BeginAnswer): Promise<Response> {
   const answer = new Promise<Response>((resolve, reject) => {
     if (exchange.headGiven) throw new TypeError('The request has got its answer already');
     if (exchange.identity.hasBody && exchange.body.queue.taken > 0)
       throw new TypeError('A part of the body has been read, and only a whole body is passed on');
     let request: PassedRequest | undefined;
     const cancel = (): void => request?.cancel();
-    const passed = new PassedExchange(exchange, resolve, cancel);
-    request = surroundings.pass(passed, targets, options, (result) => {
-      if (!(result instanceof GatewayError)) return;
-      if (passed.headGiven) surroundings.failed(result, exchange);
-      else reject(result);
-    });
+    request = begin(new PassedExchange(exchange, resolve, cancel), reject);
     const { onClose } = exchange;
     exchange.onClose = () => {
       cancel();

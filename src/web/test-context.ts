@@ -8,7 +8,7 @@ import { SharedDictionary } from '../shared/shared-dictionary.ts';
 import { createSharedMemory } from '../shared/shared-memory.ts';
 import { SharedStore } from '../shared/shared-store.ts';
 import { asyncMemory } from './async-dictionary.ts';
-import type { HandlerContext, RequestState } from './web-handler.ts';
+import { checkedPurge, type HandlerContext, type RequestState } from './web-handler.ts';
 
 const CONNECTION: ConnectionInfo = Object.freeze({
   peerAddress: '127.0.0.1',
@@ -69,6 +69,12 @@ export function testContext<State extends object = RequestState>(
     },
     proxy: () =>
       Promise.reject(new TypeError('To pass a request on needs a connection, which a test context has not')),
+    cached: () =>
+      Promise.reject(new TypeError('A cached answer needs a connection, which a test context has not')),
+    purge: (purge) => {
+      checkedPurge(purge);
+      return true;
+    },
     ...given,
   };
 }

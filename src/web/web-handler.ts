@@ -1,5 +1,6 @@
 /** The type of a handler written in TypeScript or JavaScript, and of the context that it gets beside the request. */
 import type { Logger } from '../base/logger.ts';
+import type { Purge } from '../cache/purge-answers.ts';
 import type { EventSubscription } from '../events/event-subscription.ts';
 import type { SubscriptionOptions, TextEvents } from '../events/text-events.ts';
 import type { ConnectionInfo, Exchange } from '../http/exchange/exchange.ts';
@@ -8,6 +9,7 @@ import type { HandlerProxyOptions, ProxyTargets } from '../mapping/proxy-options
 import type { Counters } from '../metrics/worker-metrics.ts';
 import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { AsyncDictionary, DictionaryOptions } from './async-dictionary.ts';
+import { answerCached, type CachedOptions, type CacheSurroundings } from './cached-answer.ts';
 import { type ProgressWatch, type ProxySurroundings, passOn } from './handler-proxy.ts';
 import {
   upgrade,
@@ -72,6 +74,17 @@ export interface HandlerContext<State extends object = RequestState> {
    * `status` the client gets where the handler lets it through: 502, 503 or 504. The body of the request must not have been read.
    */
   proxy(targets: ProxyTargets, options?: HandlerProxyOptions): Promise<Response>;
+  /**
+   * Resolves with the answer that is kept for this URL; where there is none, calls the handler, and keeps its answer where that allows it (RFC 9111).
+   * The handler gets a GET without conditions and ranges for each GET and HEAD, and any other request as it is, whose body must not have been read.
+   * Rejects with what the handler throws. Return the response, with its fields changed or not.
+   */
+  cached(handler: WebHandler, options?: CachedOptions): Promise<Response>;
+  /**
+   * Makes answers that are kept invalid, by tag, by the URL that clients ask for, or all: in all threads and mappings, with a store on all machines.
+   * False: the URL is none, and nothing was purged. Throws TypeError where it names nothing.
+   */
+  purge(purge: Purge): boolean;
 }
 
 /** What all requests of one mapping have in common. */
@@ -87,6 +100,8 @@ export interface HandlerSurroundings {
   readonly silences: StallWatch;
   readonly webSockets: WebSocketSurroundings;
   readonly proxies: ProxySurroundings;
+  readonly answers: CacheSurroundings;
+  readonly purge: (purge: Purge) => boolean;
   /** Of the thread. */
   readonly counters: Counters;
 }
@@ -179,4 +194,19 @@ export class ExchangeContext implements HandlerContext {
   proxy(targets: ProxyTargets, options: HandlerProxyOptions = {}): Promise<Response> {
     return passOn(this.#exchange, targets, options, this.#surroundings.proxies, this.#watch);
   }
+
+  cached(handler: WebHandler, options: CachedOptions = {}): Promise<Response> {
+    return answerCached(this.#exchange, handler, options, this.#surroundings.answers, this.#watch);
+  }
+
+  purge(purge: Purge): boolean {
+    return this.#surroundings.purge(checkedPurge(purge));
+  }
+}
+
+/** Programs in JavaScript have no types to keep them from others. */
+export function checkedPurge(purge: Purge): Purge {
+  const { tag, url, all } = purge as Readonly<Record<string, unknown>>;
+  if (all === true || typeof tag === 'string' || typeof url === 'string') return purge;
+  throw new TypeError('purge wants one of tag and url, a text, or all, which is true');
 }

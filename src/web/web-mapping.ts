@@ -2,7 +2,9 @@
 import { setMaxListeners } from 'node:events';
 import type { Logger } from '../base/logger.ts';
 import { SHARED_NAME } from '../base/shared-size.ts';
+import type { Purge } from '../cache/purge-answers.ts';
 import type { TextEvents } from '../events/text-events.ts';
+import type { AnswerFront } from '../http/exchange/answer-source.ts';
 import { respondWithError } from '../http/exchange/error-response.ts';
 import type { Exchange } from '../http/exchange/exchange.ts';
 import type { Handler, Mapping } from '../http/exchange/handler.ts';
@@ -13,6 +15,7 @@ import type { SharedDictionary } from '../shared/shared-dictionary.ts';
 import type { StoredDictionaries } from '../store/stored-dictionary.ts';
 import type { ServerWebSocket } from '../websocket/server-websocket.ts';
 import { asyncMemory, asyncStored } from './async-dictionary.ts';
+import type { CacheSurroundings } from './cached-answer.ts';
 import { describeThrown } from './describe.ts';
 import type { ProxySurroundings } from './handler-proxy.ts';
 import { requestUrl } from './light-request.ts';
@@ -37,6 +40,12 @@ export interface WebMappingOptions {
   readonly share: Share;
   /** Where its handlers pass requests on. */
   readonly proxies: ProxySurroundings;
+  /** For answers of its handlers. */
+  readonly cache: {
+    /** `space` names the mapping, on all machines. */
+    front(space: string): AnswerFront;
+    purge(purge: Purge): boolean;
+  };
   readonly counters: Counters;
   /** Time a handler may go on without writing anything; Infinity = no limit. */
   readonly timeLimitMs: number;
@@ -53,12 +62,17 @@ export class WebMapping implements Mapping, Handler {
   readonly #ending = new AbortController();
   readonly #sockets = new Set<ServerWebSocket>();
   readonly #began: (() => void) | undefined;
+  readonly #cache: WebMappingOptions['cache'];
+  /** Of answers; made for the first that may be kept. */
+  #front: AnswerFront | undefined;
+  #isClosed = false;
   #sweepTimer: NodeJS.Timeout | undefined;
 
   constructor(options: WebMappingOptions, handler: WebHandler) {
     const { host, prefix, workerId, logger, shared, share, events, proxies, counters, timeLimitMs } = options;
     this.host = host;
     this.#began = options.began;
+    this.#cache = options.cache;
     this.prefix = prefix;
     const silences = new StallWatch(timeLimitMs);
     // the store bounds their number
@@ -89,12 +103,32 @@ export class WebMapping implements Mapping, Handler {
       ending,
       webSockets,
       proxies,
+      answers: this.#answers(name, logger),
+      purge: (purge) => this.#cache.purge(purge),
       counters,
       handler,
       silences,
     };
     this.#silences = silences;
     this.#sweepFor(timeLimitMs);
+  }
+
+  #answers(name: string, logger: Logger): CacheSurroundings {
+    const openFront = (): AnswerFront => {
+      if (this.#front === undefined) {
+        this.#front = this.#cache.front(`${name}\0handler`);
+        if (this.#isClosed) this.#front.close();
+      }
+      return this.#front;
+    };
+    return {
+      get front() {
+        return openFront();
+      },
+      call: (exchange, handler) => this.#start(exchange, { ...this.#options, handler }),
+      failed: (error, { method, target }) =>
+        logger.error(`Handler failed: ${describeThrown(error)}`, { mapping: name, method, target }),
+    };
   }
 
   /** Holds for handlers that run already, too. */
@@ -119,9 +153,13 @@ export class WebMapping implements Mapping, Handler {
 
   handle(exchange: Exchange): void {
     this.#began?.();
+    this.#start(exchange, this.#options);
+  }
+
+  #start(exchange: Exchange, options: InvocationOptions): void {
     const url = requestUrl(exchange);
     if (url === undefined) respondWithError(exchange, 400);
-    else new WebInvocation(exchange, this.#options).start(url);
+    else new WebInvocation(exchange, options).start(url);
   }
 
   serve(): void {}
@@ -135,11 +173,14 @@ export class WebMapping implements Mapping, Handler {
   /** Calls that go on are those of exchanges, which end by themselves; the clock keeps running for them. */
   async retire(): Promise<void> {
     this.#options.proxies.retire();
+    this.#front?.retire();
     this.endStreams();
   }
 
   close(): void {
     clearInterval(this.#sweepTimer);
     this.#options.proxies.close();
+    this.#isClosed = true;
+    this.#front?.close();
   }
 }

@@ -270,6 +270,7 @@ export class MappingLoaders {
         logger,
       }),
       url: mapping.script,
+      cache: this.#cache,
       generation,
       workerId: start.workerId,
       shared: (name) => {

@@ -1,9 +1,10 @@
 /**
- * Stands for the exchange of a caller who names a server and wants to know what came of it: what answers is not the server alone, but the
- * cache before it. Where nothing was sent the exchange has still to be answered, and its caller does that.
+ * Stands for the exchange of a caller who names a source of answers and wants to know what came of it: what answers is not the source alone, but
+ * the cache before it. Where nothing was sent the exchange has still to be answered, and its caller does that.
  */
-import type { GatewayError } from '../base/errors.ts';
-import type { TraceContext } from '../base/trace-context.ts';
+import type { GatewayError } from '../../base/errors.ts';
+import type { TraceContext } from '../../base/trace-context.ts';
+import type { Fields } from '../semantics/fields.ts';
 import type {
   AnswerCompression,
   Answerer,
@@ -14,9 +15,8 @@ import type {
   Protocol,
   RequestBody,
   RequestIdentity,
-} from '../http/exchange/exchange.ts';
-import { clientGone } from '../http/exchange/exchange-errors.ts';
-import type { Fields } from '../http/semantics/fields.ts';
+} from './exchange.ts';
+import { clientGone } from './exchange-errors.ts';
 
 /** Called once, unless the call was cancelled: true where the answer is whole. */
 type CallEnded = (isWhole: boolean) => void;
