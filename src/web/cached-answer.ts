@@ -6,7 +6,6 @@ import type { Exchange } from '../http/exchange/exchange.ts';
 import { PROXY_VALUES } from '../mapping/proxy-values.ts';
 import { describe } from './describe.ts';
 import { type ProgressWatch, takeAnswer } from './handler-proxy.ts';
-import type { WebHandler } from './web-handler.ts';
 
 export interface CachedOptions {
   /** Tells answers to the same URL apart, such as those of two parts of a program; at most 1 KiB. Default: empty. */
@@ -15,11 +14,14 @@ export interface CachedOptions {
   readonly tags?: readonly string[];
 }
 
+/** A handler, whatever its context has. */
+type HandlerOf<Context> = (request: Request, context: Context) => Response | Promise<Response>;
+
 /** What all answers of one mapping that are kept have in common. */
-export interface CacheSurroundings {
+export interface CacheSurroundings<Context> {
   readonly front: AnswerFront;
   /** Has the handler answer the exchange. */
-  call(exchange: Exchange, handler: WebHandler): void;
+  call(exchange: Exchange, handler: HandlerOf<Context>): void;
   /** Hears of a handler that has failed where nobody waits for it. */
   failed(error: unknown, exchange: Exchange): void;
 }
@@ -31,11 +33,11 @@ const KEY_BYTES_MAX = 1024;
 const keysOf = new WeakMap<Exchange, ReadonlySet<string>>();
 
 /** Resolves with the answer, kept or new; rejects with what the handler throws, RangeError for an option that cannot be. */
-export async function answerCached(
+export async function answerCached<Context>(
   exchange: Exchange,
-  handler: WebHandler,
+  handler: HandlerOf<Context>,
   { key = '', tags = [] }: CachedOptions,
-  surroundings: CacheSurroundings,
+  surroundings: CacheSurroundings<Context>,
   watch: ProgressWatch,
 ): Promise<Response> {
   if (typeof handler !== 'function')
@@ -61,22 +63,22 @@ export async function answerCached(
   });
 }
 
-interface AnswerParts extends Required<CachedOptions> {
-  readonly handler: WebHandler;
-  readonly surroundings: CacheSurroundings;
+interface AnswerParts<Context> extends Required<CachedOptions> {
+  readonly handler: HandlerOf<Context>;
+  readonly surroundings: CacheSurroundings<Context>;
   readonly fail: (error: unknown) => void;
   /** Of the answers that this one is a part of. */
   readonly around: ReadonlySet<string> | undefined;
 }
 
-class CachedAnswer implements AnswerSource {
+class CachedAnswer<Context> implements AnswerSource {
   readonly part: string;
   readonly tags: readonly string[];
-  readonly #parts: AnswerParts;
+  readonly #parts: AnswerParts<Context>;
   readonly #client: CallExchange;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(exchange: Exchange, parts: AnswerParts) {
+  constructor(exchange: Exchange, parts: AnswerParts<Context>) {
     // keys of the cache are byte strings
     this.part = parts.key === '' ? '' : Buffer.from(parts.key).toString('latin1');
     this.tags = parts.tags;

@@ -100,7 +100,7 @@ export interface HandlerSurroundings {
   readonly silences: StallWatch;
   readonly webSockets: WebSocketSurroundings;
   readonly proxies: ProxySurroundings;
-  readonly answers: CacheSurroundings;
+  readonly answers: CacheSurroundings<HandlerContext>;
   readonly purge: (purge: Purge) => boolean;
   /** Of the thread. */
   readonly counters: Counters;

@@ -19,7 +19,7 @@ import type { CacheSurroundings } from './cached-answer.ts';
 import { describeThrown } from './describe.ts';
 import type { ProxySurroundings } from './handler-proxy.ts';
 import { requestUrl } from './light-request.ts';
-import type { WebHandler } from './web-handler.ts';
+import type { HandlerContext, WebHandler } from './web-handler.ts';
 import { type InvocationOptions, WebInvocation } from './web-invocation.ts';
 
 /** Silent handlers are looked for this often per time limit, within the bounds below. */
@@ -113,7 +113,7 @@ export class WebMapping implements Mapping, Handler {
     this.#sweepFor(timeLimitMs);
   }
 
-  #answers(name: string, logger: Logger): CacheSurroundings {
+  #answers(name: string, logger: Logger): CacheSurroundings<HandlerContext> {
     const openFront = (): AnswerFront => {
       if (this.#front === undefined) {
         this.#front = this.#cache.front(`${name}\0handler`);
