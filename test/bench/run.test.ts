@@ -10,7 +10,7 @@ import type { BenchResult } from '../../bench/result.ts';
 import { longTest } from '../support/test-form.ts';
 
 const RUNNER = fileURLToPath(new URL('../../bench/run.js', import.meta.url));
-const RUN_TIMEOUT_MS = 60_000;
+const RUN_TIMEOUT_MS = 240_000;
 
 interface Run {
   readonly status: number;

@@ -94,7 +94,7 @@ import(${JSON.stringify(PARSER)}).then(({ parseCommandLine }) => {
     const printed = execFileSync('bash', ['--norc', '-c', script, 'bash', ...words], {
       env: environment,
       encoding: 'utf8',
-      timeout: 20_000,
+      timeout: 60_000,
     });
     return printed.split('\n').filter((line) => line !== '');
   }

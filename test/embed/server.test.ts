@@ -328,10 +328,12 @@ test('A1, A2: createServer() runs a module in every worker; ready() waits for th
       // the answers have ended for the client, if not yet in the workers
       await waitFor(() => handle.counters().every(({ exchanges }) => exchanges === 0), 'idle workers');
     }
-    const inFlight = text(`http://127.0.0.1:${port}/slow`);
+    const end = join(folder, 'slow-ends');
+    const inFlight = text(`http://127.0.0.1:${port}/slow?${encodeURIComponent(end)}`);
     await waitFor(() => handle.counters().some(({ exchanges }) => exchanges === 1), 'the request');
     const [first, second] = [handle.shutdown(), made.handle().shutdown()];
     release();
+    writeFileSync(end, '');
     assert.equal(await inFlight, 'slow');
     await Promise.all([first, second, done]);
     await bindOnce(port);

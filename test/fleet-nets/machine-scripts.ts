@@ -5,7 +5,8 @@ local function say(...) httpd.write(nil, table.concat({...}, ' ')) end
 
 httpd.register_handler('/', function(env) say('MACHINE', env.CLIENT_ADDR) end)
 
-local counts = httpd.shared('counts')
+-- long enough for a store that stands still for a while
+local counts = httpd.shared('counts', {timeout = 30})
 httpd.register_handler('/count', function(env) say(assert(counts:incr(env.QUERY_INFO, 1, 0))) end)
 
 local session = require 'lgateway.session'
@@ -35,10 +36,10 @@ require 'httpd'.register_handler('/', function() require 'httpd'.write(nil, 'don
 
 /** A short task each half second, one that goes on while it is wanted, and one of a start; each run tells who has it, and its fence. */
 const TIMERS = `local httpd = require 'httpd'
-local runs = httpd.shared('runs')
+local runs, patient = httpd.shared('runs'), httpd.shared('runs', {timeout = 30})
 local function note(name, fence)
-    local n = runs:incr(name, 1, 0)
-    if n then runs:set(name .. ':' .. n, ('MACHINE %d'):format(fence)) end
+    local n = patient:incr(name, 1, 0)
+    if n then patient:set(name .. ':' .. n, ('MACHINE %d'):format(fence)) end
 end
 local function isWanted()
     local value, _, code = runs:get('wanted')

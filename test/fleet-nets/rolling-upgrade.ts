@@ -15,6 +15,8 @@ export function testRollingUpgrade(fleet: () => ThreeMachines): void {
       const { pid } = machine;
       await untilAnswered(loads, 10);
       await balancer.tell(`set server fleet/${name} state drain`);
+      // connections that were on their way to it are answered: a listener that closes cuts those that it has not accepted
+      await untilAnswered(loads, 3);
       machine.signal('SIGTERM');
       await machine.untilEnded();
       await machine.start();

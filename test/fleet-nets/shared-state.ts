@@ -37,12 +37,17 @@ export function testSharedState(fleet: () => ThreeMachines): void {
   });
 
   test('A limit admits exactly as many as it says of five times as many in the fleet, for each address', async () => {
-    for (const from of ['127.0.0.11', '127.0.0.12']) {
+    for (let number = 11, rounds = 0; rounds < 2; number++) {
+      const from = `127.0.0.${number}`;
+      const before = await fleet().storeFailures();
       const agent = new Agent({ keepAlive: true, maxSockets: 9 });
       const answers = await Promise.all(
         Array.from({ length: 100 }, () => askFleet(fleet().port, '/limited', { from, agent })),
       );
       agent.destroy();
+      // requests that a store keeps waiting for more than a second are not limited
+      if ((await fleet().storeFailures()) > before) continue;
+      rounds += 1;
       const statuses = answers.map(({ status }) => status);
       assert.equal(statuses.filter((status) => status === 200).length, 20);
       assert.equal(statuses.filter((status) => status === 429).length, 80);
@@ -51,29 +56,18 @@ export function testSharedState(fleet: () => ThreeMachines): void {
 
   for (const kind of ['sealed', 'shared'])
     test(`A session goes around the machines: ${kind}`, async () => {
-      let cookie = '';
-      for (const [i, name] of [...MACHINES, ...MACHINES].entries()) {
-        const { text, headers } = await askFleet(fleet().portOf(name), `/visit?${kind}`, {
-          headers: { cookie },
-        });
-        assert.equal(text, `${name} ${i + 1}`);
-        cookie = headers['set-cookie']?.[0]?.replace(/;.*/, '') ?? '';
-      }
+      // a busy store may answer one of the visits too late
+      await eventually(async () => {
+        let cookie = '';
+        for (const [i, name] of [...MACHINES, ...MACHINES].entries()) {
+          const { text, headers } = await askFleet(fleet().portOf(name), `/visit?${kind}`, {
+            headers: { cookie },
+          });
+          assert.equal(text, `${name} ${i + 1}`);
+          cookie = headers['set-cookie']?.[0]?.replace(/;.*/, '') ?? '';
+        }
+      });
     });
-
-  test('What is said in the chat of one machine is heard on all', async () => {
-    const peers = await Promise.all(
-      MACHINES.map((name, i) =>
-        WebSocketPeer.connect(fleet().portOf(name), i === 0 ? 'HTTP/1.1' : 'HTTP/2', '/chat/socket'),
-      ),
-    );
-    for (const [i, peer] of peers.entries())
-      peer.send(JSON.stringify({ name: MACHINES[i], text: `said ${i}` }));
-    const heard = (): string[][] =>
-      peers.map(({ messages }) => messages.map((text) => String(JSON.parse(text).text)).sort());
-    await eventually(() => assert.deepEqual(heard(), Array(3).fill(['said 0', 'said 1', 'said 2'])));
-    for (const peer of peers) peer.destroy();
-  });
 
   test('What is published on one machine reaches the subscribers of all, once and in order', async () => {
     const readers = await Promise.all(
@@ -89,10 +83,34 @@ export function testSharedState(fleet: () => ThreeMachines): void {
     await eventually(() => {
       for (const { heard } of readers) assert.deepEqual(heard(), ['listening']);
     });
+    // each machine hears of the others as soon as it is connected to the store
+    for (const name of MACHINES)
+      await eventually(async () => {
+        await askFleet(fleet().portOf(name), `/publish?join-${name}`);
+        for (const { heard } of readers) assert.ok(heard().includes(`join-${name}`));
+      });
     for (const text of ['one', 'two', 'three']) await askFleet(fleet().portOf('b'), `/publish?${text}`);
     await eventually(() => {
-      for (const { heard } of readers) assert.deepEqual(heard(), ['listening', 'one', 'two', 'three']);
+      for (const { heard } of readers)
+        assert.deepEqual(
+          heard().filter((text) => !text.startsWith('join-')),
+          ['listening', 'one', 'two', 'three'],
+        );
     });
     for (const { session } of readers) session.destroy();
+  });
+
+  test('What is said in the chat of one machine is heard on all', async () => {
+    const peers = await Promise.all(
+      MACHINES.map((name, i) =>
+        WebSocketPeer.connect(fleet().portOf(name), i === 0 ? 'HTTP/1.1' : 'HTTP/2', '/chat/socket'),
+      ),
+    );
+    for (const [i, peer] of peers.entries())
+      peer.send(JSON.stringify({ name: MACHINES[i], text: `said ${i}` }));
+    const heard = (): string[][] =>
+      peers.map(({ messages }) => messages.map((text) => String(JSON.parse(text).text)).sort());
+    await eventually(() => assert.deepEqual(heard(), Array(3).fill(['said 0', 'said 1', 'said 2'])));
+    for (const peer of peers) peer.destroy();
   });
 }

@@ -6,7 +6,7 @@ import { PACKAGE_ROOT } from '../../src/base/package-info.ts';
 import { HaproxyProcess } from '../support/haproxy-process.ts';
 import { TestNetwork } from '../support/network-namespaces.ts';
 import { type RedisCluster, RedisProcess, startCluster } from '../support/redis-process.ts';
-import { GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
+import { askAdmin, type CounterReport, GatewayFolder, GatewayProcess } from '../support/run-gateway.ts';
 import { eventually } from '../support/script-harness.ts';
 import { isRunning } from '../support/upgrading-gateway.ts';
 import { MACHINE_SCRIPTS } from './machine-scripts.ts';
@@ -156,6 +156,16 @@ export class ThreeMachines {
     return this.balancer.portOf(name);
   }
 
+  /** Calls of all machines that a store has not answered in time, or not as it should. */
+  async storeFailures(): Promise<number> {
+    const reports = await Promise.all(
+      MACHINES.map((name) => askAdmin(this.folder.file(`${name}.sock`), '/counters')),
+    );
+    return reports
+      .flatMap(({ body }) => (JSON.parse(body) as CounterReport).workers)
+      .reduce((sum, { storeFailuresTotal }) => sum + storeFailuresTotal, 0);
+  }
+
   /** Resolves when the balancer sends clients there. */
   async untilUp(name: MachineName): Promise<void> {
     await eventually(async () => assert.ok(await this.balancer.isUp(name)));
@@ -177,7 +187,7 @@ function configuration(
   return `workers = 1
 store = "${store.address}"
 proxy-protocol = true
-drain-grace = 2
+drain-grace = 20
 proxy-trusted = ["${network.address('balancer')}"]
 [[certificate]]
 cert = "cert.pem"

@@ -10,6 +10,7 @@ let store: TestStore;
 before(async () => {
   redis = await RedisProcess.start();
   store = new TestStore(redis.address);
+  await store.until(/^available/);
 });
 after(async () => {
   store?.close();

@@ -14,7 +14,7 @@ httpd.register_handler('/slow', function() httpd.sleep(60) end)`;
 
 let gateway: TestGateway;
 before(async () => {
-  const words = ['--admin', 'unix:$FOLDER/admin.sock', '--drain-timeout', '0.2'];
+  const words = ['--admin', 'unix:$FOLDER/admin.sock', '--drain-timeout', '60'];
   gateway = await TestGateway.start({ '/': SCRIPT }, { words });
 });
 after(() => gateway.stop());
@@ -50,6 +50,7 @@ test('A gateway is well and ready while it serves, and well and not ready while 
   assert.deepEqual(pick(await askGateway('/drain', 'POST')), [202, 'draining\n']);
   assert.deepEqual(pick(await askGateway('/readyz')), [503, 'not ready: the gateway is draining\n']);
   assert.deepEqual(pick(await askGateway('/healthz')), [200, 'well\n']);
+  session.destroy();
 });
 
 function pick({ status, body }: { status: number; body: string }): [number, string] {

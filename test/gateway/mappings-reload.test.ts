@@ -18,6 +18,7 @@ const HEAD = `address = "127.0.0.1"
 port = 0
 workers = ${WORKERS}
 admin = "unix:${folder.file('admin.sock')}"
+handshake-timeout = 60
 `;
 const CERTIFICATE = '[[certificate]]\ncert = "cert.pem"\nkey = "key.pem"\n';
 const FIRST = '[[lua]]\nprefix = "/first"\nscript = "first.lua"\n';

@@ -15,6 +15,7 @@ const LIMIT_S = 0.3;
 const LIMIT_MS = LIMIT_S * 1000;
 /** Rounds of a loop in Lua whose time is measured first. */
 const SAMPLE_ROUNDS = 10_000_000;
+const TRIES_MAX = 12;
 /** The kernel counts a process's time in steps of this. */
 const JIFFY_MS = 10;
 
@@ -81,10 +82,20 @@ test('A gateway that has a fifth of a core ends handlers by what they used, not 
   try {
     // in slices, in pieces between waits, and where neither is possible
     for (const path of ['/whole', '/pieces', '/sorted']) {
-      const started = performance.now();
-      const { status, text } = await gateway.ask('h1', `${path}?${rounds}`);
-      assert.deepEqual([path, status, text], [path, 200, 'done'], gateway.log);
-      assert(performance.now() - started > LIMIT_MS, 'it took longer than the limit');
+      for (let tries = 0, work = rounds; ; tries++) {
+        assert(tries < TRIES_MAX, `${path}: the machine is never as fast as it was when it was measured`);
+        const [started, usedBefore] = [performance.now(), processCpuMs(pid)];
+        const { status, text } = await gateway.ask('h1', `${path}?${Math.round(work)}`);
+        const used = processCpuMs(pid) - usedBefore;
+        const isLong = performance.now() - started > LIMIT_MS;
+        // the same work takes more or less time now
+        if (status === 500 && used >= LIMIT_MS - 2 * JIFFY_MS) work /= 2;
+        else if (status === 200 && !isLong) work *= 2;
+        else {
+          assert.deepEqual([path, status, text], [path, 200, 'done'], gateway.log);
+          break;
+        }
+      }
     }
     const usedBefore = processCpuMs(pid);
     const { status } = await gateway.ask('h1', '/endless');

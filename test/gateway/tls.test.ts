@@ -206,19 +206,25 @@ test('A reload of certificates lets streams go on, and new connections get the n
   session.destroy();
 });
 
+const TICKET_PERIOD_MS = 500;
+
 test('Ticket keys change in all workers: who comes again is known without end, and an old ticket is forgotten', async () => {
   const own = new GatewayFolder();
   writeFileSync(own.file('app.lua'), readFileSync(folder.file('app.lua')));
-  const supervisor = realSupervisor(own, [], {}, { ticketPeriodMs: 500 });
+  const supervisor = realSupervisor(own, [], {}, { ticketPeriodMs: TICKET_PERIOD_MS });
   await supervisor.start();
   try {
     const { port = 0 } = supervisor.addresses[0] ?? {};
     const first = (await resume(port, undefined)).session;
     let newest = first;
+    let newestAt = performance.now();
     for (let isKnown = true; isKnown; ) {
+      const comesAt = performance.now();
       const again = await resume(port, newest);
-      ok(again.reused, 'a client that comes again and again is known each time');
-      newest = again.session ?? newest;
+      // five keys are known: a machine that stands still for the time of three may come too late
+      const isLate = performance.now() - newestAt > 3 * TICKET_PERIOD_MS;
+      ok(again.reused || isLate, 'a client that comes again and again is known each time');
+      if (again.session !== undefined) [newest, newestAt] = [again.session, comesAt];
       isKnown = (await resume(port, first)).reused;
     }
   } finally {

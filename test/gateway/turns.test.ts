@@ -7,6 +7,7 @@ import { TestGateway } from '../support/test-gateway.ts';
 const OFFENDERS = 4;
 const REQUESTS_EACH = 25;
 const PROMISES = 150;
+const TRIES_MAX = 6;
 /** Promises of one response that are kept. */
 const PROMISES_MAX = 100;
 
@@ -37,6 +38,20 @@ function ask(session: ClientHttp2Session, path: string): Promise<string> {
   });
 }
 
+/**
+ * Measures until `/small` has waited for less than a quarter of what the others took: two slices of hundreds, so that most of that is left for a
+ * busy machine, and one that stands still meanwhile tries again.
+ */
+async function untilFair(
+  measure: () => Promise<readonly [longestMs: number, totalMs: number]>,
+): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const [longest, total] = await measure();
+    if (longest < total / 4) return;
+    assert(tries < TRIES_MAX, `${Math.round(longest)} of ${Math.round(total)} ms`);
+  }
+}
+
 /** The longest wait for `/small`, asked again and again until `done`. */
 async function longestWait(session: ClientHttp2Session, done: Promise<unknown>): Promise<number> {
   let isDone = false;
@@ -64,14 +79,14 @@ for (const path of ['/compute', '/asleep']) {
     const honest = await gateway.session();
     await ask(honest, '/small');
     const offenders = await Promise.all(Array.from({ length: OFFENDERS }, () => gateway.session()));
-    const started = performance.now();
-    const all = Promise.all(
-      offenders.flatMap((session) => Array.from({ length: REQUESTS_EACH }, () => ask(session, path))),
-    );
-    const longest = await longestWait(honest, all);
-    const total = performance.now() - started;
-    // two slices of hundreds; most of that is left for a busy machine
-    assert(longest < total / 4, `${Math.round(longest)} of ${Math.round(total)} ms`);
+    await untilFair(async () => {
+      const started = performance.now();
+      const all = Promise.all(
+        offenders.flatMap((session) => Array.from({ length: REQUESTS_EACH }, () => ask(session, path))),
+      );
+      const longest = await longestWait(honest, all);
+      return [longest, performance.now() - started];
+    });
     for (const session of [honest, ...offenders]) session.destroy();
     await gateway.untilIdle();
   });
@@ -80,22 +95,25 @@ for (const path of ['/compute', '/asleep']) {
 test('A page that pushes what takes long keeps nobody else waiting for it, and pushes no more than it may', async () => {
   const honest = await gateway.session();
   const greedy = await gateway.session({ settings: { enablePush: true } });
-  const pushed: Promise<unknown>[] = [];
+  let pushed: Promise<unknown>[] = [];
   greedy.on('stream', (stream: ClientHttp2Stream) => {
     stream.resume();
     pushed.push(new Promise((resolve) => stream.once('close', resolve)));
   });
-  const before = Number(await ask(honest, '/begun'));
-  const started = performance.now();
-  const page = ask(greedy, `/page?${PROMISES}`).then(async (body) => {
-    assert.equal(body, 'page');
-    await Promise.all(pushed);
+  await untilFair(async () => {
+    pushed = [];
+    const before = Number(await ask(honest, '/begun'));
+    const started = performance.now();
+    const page = ask(greedy, `/page?${PROMISES}`).then(async (body) => {
+      assert.equal(body, 'page');
+      await Promise.all(pushed);
+    });
+    const longest = await longestWait(honest, page);
+    const total = performance.now() - started;
+    assert.equal(pushed.length, PROMISES_MAX);
+    assert.equal(Number(await ask(honest, '/begun')) - before, PROMISES_MAX);
+    return [longest, total];
   });
-  const longest = await longestWait(honest, page);
-  const total = performance.now() - started;
-  assert(longest < total / 4, `${Math.round(longest)} of ${Math.round(total)} ms`);
-  assert.equal(pushed.length, PROMISES_MAX);
-  assert.equal(Number(await ask(honest, '/begun')) - before, PROMISES_MAX);
   await gateway.running.until(() => /Push promises dropped: a response may make 100/.test(gateway.log));
   honest.destroy();
   greedy.destroy();
@@ -104,18 +122,23 @@ test('A page that pushes what takes long keeps nobody else waiting for it, and p
 
 test('A push that its client refuses before it begins is not run', async () => {
   const session = await gateway.session({ settings: { enablePush: true } });
-  const before = Number(await ask(session, '/begun'));
   let refused = 0;
-  const closed: Promise<unknown>[] = [];
+  let closed: Promise<unknown>[] = [];
   session.on('stream', (stream: ClientHttp2Stream) => {
     refused += 1;
     stream.on('error', () => undefined);
     closed.push(new Promise((resolve) => stream.once('close', resolve)));
     stream.close(constants.NGHTTP2_REFUSED_STREAM);
   });
-  assert.equal(await ask(session, `/page?${PROMISES_MAX}`), 'page');
-  await Promise.all(closed);
-  const begun = Number(await ask(session, '/begun')) - before;
-  assert.equal(refused, PROMISES_MAX);
-  assert(begun < PROMISES_MAX / 2, `${begun} begun`);
+  // a client that stands still refuses too late
+  for (let tries = 1; ; tries++) {
+    [refused, closed] = [0, []];
+    const before = Number(await ask(session, '/begun'));
+    assert.equal(await ask(session, `/page?${PROMISES_MAX}`), 'page');
+    await Promise.all(closed);
+    const begun = Number(await ask(session, '/begun')) - before;
+    assert.equal(refused, PROMISES_MAX);
+    if (begun < PROMISES_MAX / 2) break;
+    assert(tries < TRIES_MAX, `${begun} begun`);
+  }
 });

@@ -1,6 +1,6 @@
 /** With `--watch` a gateway answers as its files are now, and keeps its answer while they are wrong. */
 import { equal } from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { TestGateway } from '../support/test-gateway.ts';
 
@@ -27,32 +27,39 @@ before(async () => {
 after(() => gateway.stop());
 
 const ask = async (): Promise<string> => (await gateway.ask('h2', '/')).text;
-const write = (name: string, text: string): void => writeFileSync(gateway.folder.file(name), text);
-const untilLogHas = (pattern: RegExp, times: number): Promise<void> =>
-  gateway.running.until(() => gateway.log.match(new RegExp(pattern, 'g'))?.length === times);
+/** At once, as nobody is to see an empty file. Resolves when the log says this of it. */
+async function change(name: string, text: string, pattern: RegExp): Promise<void> {
+  const { length } = gateway.log;
+  const fresh = `${gateway.folder.path}-fresh`;
+  writeFileSync(fresh, text);
+  renameSync(fresh, gateway.folder.file(name));
+  await gateway.running.until(() => pattern.test(gateway.log.slice(length)));
+}
 
 test('A changed script answers, a broken one changes nothing, and a mended one answers again', async () => {
   equal(await ask(), 'first');
   await gateway.untilLog(/Watching 4 files in 1 folder: a change reloads/);
-  write('script-0.lua', answering('second'));
-  await untilLogHas(/Reloaded: /, 1);
+  await change('script-0.lua', answering('second'), /Reloaded: /);
   await gateway.untilLog(/Changed: ".*script-0\.lua": reloading/);
   equal(await ask(), 'second');
-  write('script-0.lua', 'this is no Lua');
-  await untilLogHas(/Reload refused, everything stays as it was: .*syntax error/, 1);
+  await change(
+    'script-0.lua',
+    'this is no Lua',
+    /Reload refused, everything stays as it was: .*syntax error/,
+  );
   equal(await ask(), 'second');
-  write('script-0.lua', answering('third'));
-  await untilLogHas(/Reloaded: /, 2);
+  await change('script-0.lua', answering('third'), /Reloaded: /);
   equal(await ask(), 'third');
 });
 
 test('A configuration file that changes is read again, and every fault is told', async () => {
-  write('lgateway.toml', 'watch = true\nprot = 1\nworkers = "none"\n');
-  await gateway.untilLog(/Reload refused.*lgateway\.toml:2:1: Unknown key "prot"/);
+  await change(
+    'lgateway.toml',
+    'watch = true\nprot = 1\nworkers = "none"\n',
+    /Reload refused.*lgateway\.toml:2:1: Unknown key "prot"/,
+  );
   await gateway.untilLog(/Reload refused.*lgateway\.toml:3:1: /);
-  write('lgateway.toml', 'watch = false\n');
-  await gateway.untilLog(/lgateway\.toml:1:1: A restart is needed to change watch/);
-  write('lgateway.toml', 'watch = true\naccess-log = true\n');
-  await untilLogHas(/Reloaded: /, 3);
+  await change('lgateway.toml', 'watch = false\n', /lgateway\.toml:1:1: A restart is needed to change watch/);
+  await change('lgateway.toml', 'watch = true\naccess-log = true\n', /Reloaded: /);
   equal(await ask(), 'third');
 });

@@ -24,6 +24,14 @@ async function withStore(address: string, run: (store: TestStore) => Promise<voi
   }
 }
 
+/** As `withStore`, with a store that is there: a busy one may be slow to greet. */
+async function withServer(address: string, run: (store: TestStore) => Promise<void>): Promise<void> {
+  await withStore(address, async (store) => {
+    await store.until(/^available/);
+    await run(store);
+  });
+}
+
 test('Nobody listens: calls are refused, and answered as soon as somebody does', async () => {
   const other = await RedisProcess.start();
   await other.kill();
@@ -47,36 +55,37 @@ test('Nobody listens: calls are refused, and answered as soon as somebody does',
 
 test('A killed server: a call under way has no answer, later ones are refused, and the store is found again', async () => {
   const other = await RedisProcess.start();
-  await withStore(other.address, async (store) => {
+  await withServer(other.address, async (store) => {
     const dictionary = store.dictionary('d');
     await dictionary.store('set', 'a', 's1');
+    const told = store.told.length;
     await other.freeze();
     const call = refusalOf(dictionary.incr('n', 1n, 0n));
     await other.kill();
     assert.match(await call, /^timeout: .*the step may have been done/);
-    await store.until(/^away/);
+    await store.until(/^away/, told);
     assert.match(await refusalOf(dictionary.get('a')), /^refused/);
     await other.restart();
-    await store.until(/^available/, 2);
+    await store.until(/^available/, told);
     assert.equal(await dictionary.get('a'), undefined);
   });
   await other.stop();
 });
 
 test('A frozen server: a call ends with its time, the connection is given up, and thawing finds it again', async () => {
-  await withStore(redis.address, async (store) => {
+  await withServer(redis.address, async (store) => {
     const dictionary = store.dictionary('frozen', { timeoutMs: 200 });
-    await store.until(/^available/);
+    const told = store.told.length;
     await redis.freeze();
     try {
       const began = performance.now();
       assert.match(await refusalOf(dictionary.incr('n')), /^timeout: .*within 200 ms/);
       assert.ok(performance.now() - began >= 199);
-      await store.until(/^away .*(silent|does not answer)/);
+      await store.until(/^away .*(silent|does not answer)/, told);
     } finally {
       redis.thaw();
     }
-    await store.until(/^available/, 2);
+    await store.until(/^available/, told);
     const patient = store.dictionary('frozen');
     assert.equal(await patient.incr('n', 1n, 0n), 1n);
     await patient.flush();
@@ -84,7 +93,7 @@ test('A frozen server: a call ends with its time, the connection is given up, an
 });
 
 test('A connection that somebody ends is opened again', async () => {
-  await withStore(redis.address, async (store) => {
+  await withServer(redis.address, async (store) => {
     const dictionary = store.dictionary('ended', { near: true });
     await dictionary.store('set', 'a', 's1');
     assert.equal(await dictionary.get('a'), '1');
@@ -97,7 +106,7 @@ test('A connection that somebody ends is opened again', async () => {
 });
 
 test('What somebody else changes, removes or flushes is not served from near any more', async () => {
-  await withStore(redis.address, async (store) => {
+  await withServer(redis.address, async (store) => {
     const dictionary = store.dictionary('near', { near: true });
     for (const change of [
       ['set', 'lg:near:a', 'sother'],
@@ -117,7 +126,7 @@ test('What somebody else changes, removes or flushes is not served from near any
 });
 
 test('A value near is not served beyond its time', async () => {
-  await withStore(redis.address, async (store) => {
+  await withServer(redis.address, async (store) => {
     const dictionary = store.dictionary('short', { near: true });
     await dictionary.store('set', 'a', 's1', 50);
     while ((await dictionary.get('a')) !== undefined) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -127,12 +136,13 @@ test('A value near is not served beyond its time', async () => {
 
 test('Old values are read while the store is away, where that is wanted, and only there', async () => {
   const other = await RedisProcess.start();
-  await withStore(other.address, async (store) => {
+  await withServer(other.address, async (store) => {
     const stale = store.dictionary('d', { stale: true });
     await stale.store('set', 'a', 's1');
     assert.equal(await stale.get('a'), '1');
+    const told = store.told.length;
     await other.kill();
-    await store.until(/^away/);
+    await store.until(/^away/, told);
     assert.equal(await stale.get('a'), '1');
     assert.match(await refusalOf(stale.get('b')), /^refused/);
     assert.match(await refusalOf(store.dictionary('d', { near: true }).get('a')), /^refused/);
@@ -161,7 +171,7 @@ test('More calls than may wait, and a store that is closed', async () => {
 });
 
 test('A value, a foreign entry and a reply outside the limits', async () => {
-  await withStore(redis.address, async (store) => {
+  await withServer(redis.address, async (store) => {
     const dictionary = store.dictionary('odd');
     assert.match(
       await refusalOf(dictionary.store('set', 'a', Buffer.alloc(4 * 1024 * 1024 + 1))),
@@ -286,7 +296,7 @@ test('Wrong passwords, users without rights and databases that are not there', a
     assert.equal(dictionary.dictionary.peek('n'), undefined);
   });
   other.cli('-a', 'secret', 'acl', 'setuser', 'bob', 'on', '>pass', '~other:*', '+@all');
-  await withStore(`redis://bob:pass@${host}`, async (store) => {
+  await withServer(`redis://bob:pass@${host}`, async (store) => {
     assert.match(await refusalOf(store.dictionary('d').get('a')), /^denied: .*NOPERM/);
   });
   await other.stop();
@@ -294,7 +304,7 @@ test('Wrong passwords, users without rights and databases that are not there', a
 
 test('Steps are functions of the server, one library for each version of their text', async () => {
   const other = await RedisProcess.start();
-  await withStore(other.address, async (store) => {
+  await withServer(other.address, async (store) => {
     const dictionary = store.dictionary('d');
     await Promise.all([dictionary.incr('n', 1n, 0n), dictionary.incr('n', 1n, 0n)]);
     assert.match(
@@ -312,7 +322,7 @@ test('Steps are functions of the server, one library for each version of their t
 
 test('A full server, and one that takes no changes', async () => {
   const other = await RedisProcess.start(['--maxmemory', '2mb', '--maxmemory-policy', 'noeviction']);
-  await withStore(other.address, async (store) => {
+  await withServer(other.address, async (store) => {
     const dictionary = store.dictionary('d');
     let outcome = '';
     for (let i = 0; i < 100 && !outcome.startsWith('limit'); i++)

@@ -58,8 +58,12 @@ const router: Router = new Router()
     while (!existsSync(end) && performance.now() < limit);
     return new Response(existsSync(end) ? 'spun' : 'spun in vain');
   })
-  .get('/slow', async () => {
-    await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
+  .get('/slow', async (request) => {
+    // or until a file comes
+    const end = decodeURIComponent(new URL(request.url).search.slice(1));
+    const pause = (ms: number): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, ms));
+    if (end === '') await pause(SLOW_MS);
+    else while (!existsSync(end)) await pause(5);
     return new Response('slow');
   })
   .get('/exit', () => process.exit(7))
