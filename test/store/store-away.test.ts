@@ -335,7 +335,7 @@ test('A full server, and one that takes no changes', async () => {
     other.cli('replicaof', 'no', 'one');
     await store.until(
       /^available/,
-      store.told.findIndex((text) => text.startsWith('away')),
+      store.told.findIndex((text) => /^away .*replica/.test(text)),
     );
   });
   await other.stop();
