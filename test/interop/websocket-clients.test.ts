@@ -134,7 +134,10 @@ test('Chromium opens two WebSockets over the one HTTP/2 connection of its page',
       'HTTP/2 chat.v2, HTTP/2 nil, chat.v2/, /permessage-deflate',
     );
     // where connecting takes long the browser opens another connection, which it does not use
-    assert.equal((await gateway.counters()).exchanges, 2);
+    await gateway.untilCounters(
+      ({ exchanges }) => exchanges === 2,
+      'what the browser asks for by itself ends',
+    );
     assert.equal(
       await inPage(
         browser,

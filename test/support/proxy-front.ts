@@ -56,6 +56,8 @@ export async function startProxyFront(options: ProxyFrontOptions = {}): Promise<
     {},
     {
       ...options,
+      // the tests of a file share connections, which are idle between tests, on a busy machine for seconds
+      limits: { idleTimeoutMs: 60_000, ...options.limits },
       handle: (exchange) => {
         if (proxies === undefined || route === undefined) throw new Error('No target was given');
         const run = proxies.pass(exchange, route, (result) => {

@@ -627,14 +627,14 @@ test('A client that is waited for too long is cut off: with 408 for its body, wi
   silent.stalls.sweep(performance.now() + STALL_MS);
   deepStrictEqual(silent.told, [], 'it is us who keep it from sending');
   silent.wire.holdsBody = false;
-  silent.stalls.sweep(performance.now() + STALL_MS);
+  silent.stalls.sweep(performance.now() + STALL_MS + 1);
   deepStrictEqual([silent.told, silent.wire.head?.status], [['LGW_CLIENT_STALLED'], 408]);
 
   const full = new Scene();
   full.fill();
   full.write('abc');
   full.exchange.flush();
-  full.stalls.sweep(performance.now() + STALL_MS);
+  full.stalls.sweep(performance.now() + STALL_MS + 1);
   deepStrictEqual([full.told, full.wire.calls.at(-1)], [['LGW_CLIENT_STALLED'], 'abort']);
 
   // a client that reads nothing gets no extra time for a body that the gateway holds back
@@ -644,7 +644,7 @@ test('A client that is waited for too long is cut off: with 408 for its body, wi
   both.exchange.flush();
   both.wire.holdsBody = true;
   both.exchange.body.request(1, () => undefined);
-  both.stalls.sweep(performance.now() + STALL_MS);
+  both.stalls.sweep(performance.now() + STALL_MS + 1);
   deepStrictEqual(both.told, ['LGW_CLIENT_STALLED']);
 
   const drained = new Scene();
