@@ -1,8 +1,8 @@
 /** Measures what it costs to be observed: small requests with metrics, with metrics and access log, and with neither. */
-import { median } from '../median.ts';
 import type { ServerProcess } from '../server-process.ts';
 import { type Load, type LoadRun, prepareLoad } from './load.ts';
-import { type Measure, type Sample, startServer } from './measure.ts';
+import { type Measure, startServer } from './measure.ts';
+import { Turns } from './turns.ts';
 
 const METRICS: readonly string[] = ['--admin', '0'];
 const BOTH: readonly string[] = [
@@ -14,15 +14,7 @@ const BOTH: readonly string[] = [
   '/dev/null',
 ];
 
-/** An odd number, so that the median is one of the ratios. */
-const TURNS = 5;
-/** Part of the requests of one turn: with much fewer, the handshakes of each run would count. */
-const TURN_PART = 1 / 3;
-
-/**
- * One sample runs the load on each of three servers in short turns, which begin with another server each: what they differ by is less than what a busy machine
- * changes from one second to the next. The ratios are to the server that is not observed, within a turn.
- */
+/** One sample runs the load on each of three servers in turns. The ratios are to the one that is not observed. */
 export function observedLoad(load: Omit<Load, 'handler'>): Measure {
   return async (peer, bench) => {
     const servers: ServerProcess[] = [];
@@ -38,23 +30,13 @@ export function observedLoad(load: Omit<Load, 'handler'>): Measure {
       }
       return {
         sample: async () => {
-          const turns: number[][] = [];
-          for (let turn = 0; turn < TURNS; turn++) {
-            const times: number[] = [];
-            for (let i = 0; i < runs.length; i++) {
-              const which = (turn + i) % runs.length;
-              times[which] = (await (runs[which] as LoadRun)(TURN_PART))['cpuUs'] ?? Number.NaN;
-            }
-            turns.push(times);
-          }
-          const of = (value: (times: readonly number[]) => number): number => median(turns.map(value));
-          const at = (times: readonly number[], which: number): number => times[which] ?? Number.NaN;
+          const turns = await Turns.run(runs);
           return {
-            cpuUs: of((times) => at(times, 2)),
-            metricsUs: of((times) => at(times, 1)),
-            unobservedUs: of((times) => at(times, 0)),
-            timesUnobserved: of((times) => at(times, 2) / at(times, 0)),
-            metricsTimesUnobserved: of((times) => at(times, 1) / at(times, 0)),
+            cpuUs: turns.cpuUs(2),
+            metricsUs: turns.cpuUs(1),
+            unobservedUs: turns.cpuUs(0),
+            timesUnobserved: turns.ratio(2, 0),
+            metricsTimesUnobserved: turns.ratio(1, 0),
           };
         },
         close: stop,
