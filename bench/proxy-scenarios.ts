@@ -1,6 +1,6 @@
 /** The scenarios of proxies. */
-import { TWENTY_STREAMS } from './loads.ts';
-import { proxyLoad, proxyTransfer } from './measures/proxy.ts';
+import { ONE_AFTER_OTHER, TWENTY_STREAMS } from './loads.ts';
+import { cachedLoad, proxyLoad, proxyTransfer } from './measures/proxy.ts';
 import {
   CPU_MS,
   CPU_US,
@@ -61,5 +61,25 @@ export const PROXY_SCENARIOS: readonly Scenario[] = [
       { metric: 'growthMib', bound: 'at most', value: 32, goal: '1 GiB through the proxy, RSS growth MiB' },
     ],
     roundsMax: 5,
+  },
+  {
+    name: 'cache-hit',
+    title:
+      'an answer of 1 KiB from the cache of a proxy, HTTP/2, 10 connections × 20 streams; and the hello of a handler',
+    handler: 'proxy',
+    peers: ['lgateway', 'against', 'nginx-lua'],
+    measure: cachedLoad(TWENTY_STREAMS),
+    metrics: [CPU_US, REQUESTS, HELLO_CPU_US, TIMES_HELLO],
+    thresholds: [],
+  },
+  {
+    name: 'cache-hit-h1',
+    title:
+      'an answer of 1 KiB from the cache of a proxy, HTTP/1.1, 10 connections; and the hello of a handler',
+    handler: 'proxy',
+    peers: ['lgateway', 'against', 'nginx-lua'],
+    measure: cachedLoad(ONE_AFTER_OTHER),
+    metrics: [CPU_US, REQUESTS, HELLO_CPU_US, TIMES_HELLO],
+    thresholds: [],
   },
 ];

@@ -2,7 +2,7 @@
 import { fetchOnce } from '../client.ts';
 import type { ServerProcess } from '../server-process.ts';
 import { Upstream } from '../upstream.ts';
-import { type Load, prepareLoad } from './load.ts';
+import { compareInTurns, type Load, prepareLoad } from './load.ts';
 import { MEBIBYTE, type Measure, type Sample, withServer } from './measure.ts';
 import { releaseUpstream } from './release-upstream.ts';
 import { runTool } from './run-tool.ts';
@@ -57,6 +57,24 @@ export function proxyLoad(shape: Omit<Load, 'handler'>): Measure {
         };
       },
       { upstreamPort: port },
+    );
+    return measure(peer, bench);
+  });
+}
+
+/** An answer that the cache keeps. lgateway also answers with its hello, in the same process and sample. */
+export function cachedLoad(shape: Omit<Load, 'handler'>): Measure {
+  return withUpstream(({ port }) => async (peer, bench) => {
+    const isOurs = peer.handlers.includes('fetch');
+    const measure = withServer(
+      async (server) => {
+        const kept = { handler: 'proxy', below: `/cached/${ANSWER_BYTES}`, bytes: ANSWER_BYTES } as const;
+        const run = await prepareLoad(server, { ...shape, ...kept }, bench);
+        if (!isOurs) return () => run();
+        const runHello = await prepareLoad(server, { ...shape, handler: 'hello' }, bench);
+        return () => compareInTurns(runHello, run);
+      },
+      { upstreamPort: port, options: isOurs ? ['--proxy-cache'] : [] },
     );
     return measure(peer, bench);
   });

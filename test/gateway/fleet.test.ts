@@ -212,6 +212,31 @@ test('An answer that one gateway has made answers the other, too', async () => {
   });
 });
 
+test('A reload keeps the answers that are in the store', async () => {
+  const [one, two] = gateways as [TestGateway, TestGateway];
+  const headers = { ':authority': 'fleet.test' };
+  const hits = async (): Promise<number> => (await one.counters()).cacheStoreHitsTotal;
+  const reloads = (): number => one.log.split('Reloaded').length - 1;
+  let number = 0;
+  // a busy store may take an answer, or give it, too late
+  await eventually(async () => {
+    number += 1;
+    const path = `/answer?reload-${number}`;
+    const made = await one.ask('h2', path, { headers });
+    assert.match(made.headers['cache-status'] ?? '', /stored/);
+    // the other machine has it from the store
+    assert.equal((await two.ask('h2', path, { headers })).text, made.text);
+    const [reloadsBefore, hitsBefore] = [reloads(), await hits()];
+    one.running.signal('SIGHUP');
+    await one.running.until(() => reloads() > reloadsBefore);
+    const found = await one.ask('h2', path, { headers });
+    assert.match(found.headers['cache-status'] ?? '', /hit/);
+    assert.equal(found.text, made.text);
+    // the memory of the new state was empty
+    assert.equal((await hits()) - hitsBefore, 1);
+  });
+});
+
 test('A session goes around the machines', async () => {
   // a busy store may answer one of the visits too late
   const cookie = await eventually(async () => {
