@@ -156,7 +156,8 @@ test('A frozen master of a cluster costs its own keys their time, and no others'
 });
 
 test('A replica of a cluster takes over from a master that was killed', async () => {
-  const own = await startCluster(['--cluster-node-timeout', '1000']);
+  // a replica is named by the others when it has had something of its master: a ping, at the latest
+  const own = await startCluster(['--cluster-node-timeout', '1000', '--repl-ping-replica-period', '1']);
   const [first] = own.nodes as [RedisProcess];
   const [port = 0, bus = 0] = await freePorts(2);
   const replica = await RedisProcess.start(

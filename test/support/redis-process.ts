@@ -153,7 +153,11 @@ export class RedisProcess {
 
   #spawn(): ChildProcess {
     const { launcher, host } = this.#place;
-    const usual = ['--port', String(this.port), '--bind', host, '--save', '', '--dir', this.folder];
+    const usual = [
+      ...['--port', String(this.port), '--bind', host, '--save', '', '--dir', this.folder],
+      // a master waits five seconds for further replicas before it sends its data
+      ...['--repl-diskless-sync-delay', '0'],
+    ];
     // a configuration file stands first, and a sentinel keeps no data
     const isSentinel = this.#words.includes('--sentinel');
     const words = isSentinel ? [...this.#words, ...usual.slice(0, 4)] : [...usual, ...this.#words];
@@ -254,8 +258,7 @@ export interface WatchedPair {
 
 /** A master with a replica, and a sentinel that knows both, as the set `set`. */
 export async function startWatchedPair(): Promise<WatchedPair> {
-  // a master waits for further replicas before it sends its data
-  const master = await RedisProcess.start(['--repl-diskless-sync-delay', '0']);
+  const master = await RedisProcess.start();
   const started = [master];
   const stop = async (): Promise<void> => {
     await Promise.all(started.map((server) => server.stop()));
