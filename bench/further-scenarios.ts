@@ -21,7 +21,7 @@ const OBSERVED: Scenario = {
   title:
     'hello, HTTP/2, 10 connections × 20 streams, with metrics and access log; with metrics alone; with neither',
   handler: 'hello',
-  peers: ['lgateway'],
+  peers: ['lgateway', 'against'],
   measure: observedLoad(TWENTY_STREAMS),
   metrics: [CPU_US, METRICS_US, UNOBSERVED_US, TIMES_UNOBSERVED, METRICS_TIMES_UNOBSERVED],
   thresholds: [
