@@ -207,8 +207,9 @@ test('A chain of upgrades fails no request over HTTP/1.1, HTTP/2, WebSockets and
   );
   await load.stop();
   assert.deepEqual(load.failures, []);
-  const runs = readFileSync(folder.file('runs'), 'latin1').trim().split('\n');
-  assert.ok(runs.length > 10);
+  const runsSoFar = (): string[] => readFileSync(folder.file('runs'), 'latin1').trim().split('\n');
+  await running.until(() => runsSoFar().length > 10);
+  const runs = runsSoFar();
   assert.deepEqual(
     runs.filter((line, i) => line !== (i % 2 === 0 ? 'begin' : 'end')),
     [],
