@@ -1,6 +1,6 @@
 /**
  * Lines that will be written together: the texts and times of those that differ by their ids alone once, and of each line the number in its id. A line is ten times and more
- * as long as that number, and bytes that are written between two requests push what requests need out of the processor's cache.
+ * as long as that number, and lines that are written between two requests cost about twice as much (bench: observed-hello).
  */
 
 /** What those parts of a line come from that are other ones with each line. One object is used for all lines. */
