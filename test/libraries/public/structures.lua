@@ -54,6 +54,8 @@ show(data, getmetatable(data))
 data.section.added = 'new'
 data.section.number = nil
 show(ini.save(name .. '2', data))
+-- the library does not close the file that it writes
+collectgarbage()
 for text in io.lines(name .. '2') do print(text) end
 show(ini.parse(name .. '2'))
 try(ini.parse, '[a]\nb=1\n', 'memory')
