@@ -30,22 +30,17 @@ async function startBackend(name: string, port = 0): Promise<Backend> {
   return { port: Number(line.toString()), process: child };
 }
 
-let backends: Backend[] = [];
 let echo: Upstream;
 
 before(async () => {
-  backends = await Promise.all(['a', 'b', 'c'].map((name) => startBackend(name)));
   echo = await plainUpstream((_request, response) => response.end('echo'));
 });
 
-after(async () => {
-  for (const child of running) child.kill('SIGKILL');
-  await echo.close();
-});
+after(() => echo.close());
 
 const CONNECT_SECONDS = 1;
 
-const script = (): string => `local httpd = require 'httpd'
+const script = (backends: readonly Backend[]): string => `local httpd = require 'httpd'
   local targets = {${backends.map(({ port }) => `'http://127.0.0.1:${port}'`).join(', ')}}
   httpd.register_handler('/run', function()
     assert(httpd.proxy(targets, {
@@ -89,8 +84,9 @@ async function load(harness: ScriptHarness, enough: () => boolean): Promise<Seen
 }
 
 test('One of three servers is killed, comes back, is frozen and goes on: no GET fails, and few are slow', async () => {
-  const harness = await ScriptHarness.load(script());
+  const backends = await Promise.all(['a', 'b', 'c'].map((name) => startBackend(name)));
   const [, b] = backends as [Backend, Backend];
+  const harness = await ScriptHarness.load(script(backends));
   const lines = (text: string): number => harness.log.filter((line) => line.includes(text)).length;
   // requests and checks may both find out that a server is down, each with a line of its own
   const until = (text: string): (() => boolean) => {
@@ -122,6 +118,7 @@ test('One of three servers is killed, comes back, is frozen and goes on: no GET 
     assert.deepEqual([thawed.wrong, thawed.slow], [[], 0]);
   } finally {
     await harness.close();
+    for (const child of running) child.kill('SIGKILL');
   }
 });
 
