@@ -3,10 +3,11 @@
  * `http-cache-semantics` judges; it gets directives that were read strictly, without what it takes for something else.
  */
 import CachePolicy from 'http-cache-semantics';
+import { TAG_BYTES_MAX, TAGS_MAX } from '../base/answer-tags.ts';
 import { type Fields, fieldValue, trimBlanks } from '../http/semantics/fields.ts';
 import { formatHttpDate, parseHttpDate } from '../http/semantics/http-date.ts';
 import { cacheClock } from './cache-clock.ts';
-import { TAG_BYTES_MAX, TAGS_MAX, VARY_FIELDS_MAX } from './cache-limits.ts';
+import { VARY_FIELDS_MAX } from './cache-limits.ts';
 import { type Directives, policyText, readDirectives } from './directives.ts';
 import type { RequestFacts } from './request-facts.ts';
 
@@ -145,6 +146,7 @@ export function readTags(fields: Fields): readonly string[] | undefined {
   for (const name of TAG_FIELDS) {
     for (const tag of (fieldValue(fields, name) ?? '').split(/[\s,]+/)) {
       if (tag === '') continue;
+      // an answer with more is not kept, since it could not be purged by each of them
       if (tag.length > TAG_BYTES_MAX || tags.size === TAGS_MAX) return undefined;
       tags.add(tag);
     }

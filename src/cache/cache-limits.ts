@@ -1,4 +1,5 @@
 /** Limits of the cache for answers: how much it keeps, how large, for how many, how long somebody waits. */
+import { TAGS_MAX } from '../base/answer-tags.ts';
 
 /** Answers that a worker keeps. */
 export const CACHE_ENTRIES_MAX = 65_536;
@@ -23,12 +24,8 @@ export const VARY_FIELDS_MAX = 10;
 export const VARY_VALUES_BYTES_MAX: number = 4 * 1024;
 /** Answers that are kept for one target, which differ by such fields; the oldest goes. */
 export const VARIANTS_MAX = 32;
-/** Tags of one answer; one with more is not kept, since it could not be purged by each of them. */
-export const TAGS_MAX = 64;
 /** Marks of one answer: of its target, of its tags, and of as many tags that its source has. */
 export const MARKS_MAX: number = 1 + 2 * TAGS_MAX;
-/** Bytes of a tag. */
-export const TAG_BYTES_MAX = 256;
 /** Bytes of a Cache-Control that is read; a longer one is not well-formed. */
 export const DIRECTIVES_BYTES_MAX: number = 4 * 1024;
 /** Seconds that a directive may name: what RFC 9111 §1.2.2 asks for. */

@@ -1,19 +1,14 @@
 /** Tags that scripts name: those by which answers and values that are kept are purged. */
+import { isTag, TAG_BYTES_MAX, TAGS_MAX } from '../base/answer-tags.ts';
 import { LuaError } from '../lua/lua-error.ts';
 import { LUA_TYPE, type LuaThread } from '../lua/lua-exports.ts';
 import type { State } from '../lua/state.ts';
 import { stringOption, wrongType } from '../script/run/option-table.ts';
 
-/** Bytes of a tag: those of an answer have as many. */
-const TAG_BYTES_MAX = 256;
-/** Tags of one value: an answer has as many. */
-const TAGS_MAX = 64;
-
 /** The tag on top of the stack, for the option `name`. */
 export function readTag(state: State, L: LuaThread, name: string): string {
   const tag = stringOption(state, L, name, TAG_BYTES_MAX);
-  // fields of answers list tags with these between them
-  if (tag !== '' && !/[\s,]/.test(tag)) return tag;
+  if (isTag(tag)) return tag;
   throw new LuaError(
     `option "${name}" is ${JSON.stringify(tag)} (one tag, without blanks and commas, was expected)`,
   );

@@ -1,5 +1,6 @@
 /** What the single settings of a proxy may be, and in which words a refusal says so: for Lua, the command line and programs alike. */
 import { parseAddressList } from '../base/address-list.ts';
+import { isTag, TAG_BYTES_MAX, TAGS_MAX } from '../base/answer-tags.ts';
 import { isAuthority } from '../base/authority.ts';
 import {
   BALANCE_KINDS,
@@ -23,9 +24,6 @@ const PATH_BYTES_MAX: number = 16 * 1024;
 const KEY_BYTES_MAX = 1024;
 /** Bytes of the authorities of one upstream: all that a distribution has are a quarter of it. */
 const CA_BYTES_MAX: number = 1024 * 1024;
-/** Tags of a call, and bytes of each: answers have as many. */
-const CALL_TAGS_MAX = 64;
-const TAG_BYTES_MAX = 256;
 /** Bytes of a name in the domain name system. */
 const NAME_BYTES_MAX = 253;
 /** Checks in a row that may be asked for. */
@@ -92,8 +90,11 @@ export const PROXY_VALUES: ProxyValues = {
   checkCount: wholeNumber(1, CHECKS_IN_A_ROW_MAX),
   timeMs: rule('a number of milliseconds above 0', (value) => typeof value === 'number' && value > 0),
   tags: rule(
-    `a list of at most ${CALL_TAGS_MAX} tags of 1 to ${TAG_BYTES_MAX} bytes, without blanks and commas`,
-    (value) => isListOfTexts(value) && value.length <= CALL_TAGS_MAX && value.every(isTag),
+    `a list of at most ${TAGS_MAX} tags of 1 to ${TAG_BYTES_MAX} bytes, without blanks and commas`,
+    (value) =>
+      isListOfTexts(value) &&
+      value.length <= TAGS_MAX &&
+      value.every((tag) => isTag(tag) && isText(tag, TAG_BYTES_MAX)),
   ),
   verify: rule('true or false', (value) => typeof value === 'boolean'),
   ca: rule(`certificates in PEM, ${CA_BYTES_MAX} bytes at most`, (value) => isText(value, CA_BYTES_MAX)),
@@ -132,11 +133,6 @@ function pathOf(bytesMax: number): ValueRule<string> {
 
 function isText(value: unknown, bytesMax: number): value is string {
   return typeof value === 'string' && Buffer.byteLength(value) <= bytesMax;
-}
-
-/** As fields of answers list them. */
-function isTag(text: string): boolean {
-  return /^[^\s,]+$/.test(text) && isText(text, TAG_BYTES_MAX);
 }
 
 function isListOfTexts(value: unknown): value is readonly string[] {

@@ -1,13 +1,13 @@
 /** What a server, a client or time can make the cache hold has bounds, and no client can make it keep what others should not get. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { TAGS_MAX } from '../../src/base/answer-tags.ts';
 import {
   BACKGROUND_MAX,
   KEY_BYTES_MAX,
   LENT_BYTES_MAX,
   RECORDING_BYTES_MAX,
   STORED_BODY_BYTES_MAX,
-  TAGS_MAX,
   TEXT_BODY_BYTES_MAX,
   UNKEPT_MAX,
   VARIANTS_MAX,
